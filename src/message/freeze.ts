@@ -1,0 +1,60 @@
+/** One dict for all satellites: deeply frozen, with fresh copies of the few values that cannot be frozen. */
+import type { Dict, Value } from './value.ts';
+
+/** A dict that nobody can change, and whether it holds bytes or dates, which no freeze protects. */
+export interface Frozen {
+  readonly dict: Dict;
+  readonly holdsMutable: boolean;
+}
+
+/** Freezes `dict` and everything in it, in place; `dict` must be a tree, as a parse makes it. */
+export function freezeDict(dict: Dict): Frozen {
+  let holdsMutable = false;
+  const open: object[] = [dict];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    Object.freeze(next);
+    for (const value of members(next)) {
+      if (typeof value !== 'object' || value === null) continue;
+      if (isUnfreezable(value)) holdsMutable = true;
+      else open.push(value);
+    }
+  }
+  return { dict, holdsMutable };
+}
+
+/** The dict as one satellite gets it: the frozen one itself, or a frozen copy with bytes and dates of its own. */
+export function shareDict({ dict, holdsMutable }: Frozen): Dict {
+  return holdsMutable ? copyDict(dict) : dict;
+}
+
+function copyDict(dict: Dict): Dict {
+  const root = Object.create(null) as Record<string, Value>;
+  const open: { from: object; to: Record<string, Value> | Value[] }[] = [{ from: dict, to: root }];
+  const made: object[] = [];
+  for (let step = open.pop(); step !== undefined; step = open.pop()) {
+    const { from, to } = step;
+    made.push(to);
+    for (const name of Object.keys(from)) {
+      const value = (from as Record<string, Value>)[name] as Value;
+      let copy = value;
+      if (value instanceof Date) copy = new Date(value);
+      else if (Buffer.isBuffer(value)) copy = Buffer.from(value);
+      else if (typeof value === 'object' && value !== null) {
+        const child: Record<string, Value> | Value[] = Array.isArray(value) ? [] : (Object.create(null) as Record<string, Value>);
+        open.push({ from: value, to: child });
+        copy = child;
+      }
+      (to as Record<string, Value>)[name] = copy;
+    }
+  }
+  for (const object of made) Object.freeze(object);
+  return root;
+}
+
+function members(object: object): readonly Value[] {
+  return Array.isArray(object) ? (object as readonly Value[]) : Object.values(object as Dict);
+}
+
+function isUnfreezable(value: object): boolean {
+  return value instanceof Date || ArrayBuffer.isView(value);
+}

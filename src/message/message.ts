@@ -1,0 +1,61 @@
+/** GROUND, the words of the house: a dict and its stamp, host_ids, errors. Everybody may import it; it imports nobody. */
+import type { Frozen } from './freeze.ts';
+
+export { Dict, Double, Int64, dictOf, hasMark, isDict } from './value.ts';
+export type { Sendable, Value } from './value.ts';
+export { ERRORS, Fault, RelayError, reasonOf } from './error.ts';
+export type { ErrorCode } from './error.ts';
+export { canonicalAddress, formatHostId, hostPort, isLoopback, isUnspecified, parseHostId } from './host-id.ts';
+export type { HostId } from './host-id.ts';
+export { freezeDict, shareDict } from './freeze.ts';
+export type { Frozen } from './freeze.ts';
+export { clean } from './text.ts';
+export type { Log, LogSource } from './log.ts';
+
+/** Relays that a dict may cross, its origin not counted: twice the widest mesh we know, and the end of any loop. */
+export const HOP_LIMIT = 16;
+
+/**
+ * What the relay knows of a dict's origin:
+ * `local` a satellite here sent it; `checked` the host_id's address is the client's; `vouched` a configured peer forwarded it;
+ * `attested` a peer forwarded it and wrote down the address that it saw.
+ */
+export type Verdict = 'local' | 'checked' | 'vouched' | 'attested';
+
+/** What the first relay saw of a client that is no relay; travels as `co2.att`. */
+export interface Attestation {
+  /** host_id of the relay that saw it. */
+  readonly by: string;
+  /** The client's address as that relay saw it, canonical. */
+  readonly observedIp: string;
+  readonly verdict: 'checked';
+}
+
+/** A dict inside the relay, with its stamp. Immutable; one object for all satellites and peers. */
+export interface Message {
+  /** Unique over all relays and restarts; the same at every relay that the dict crosses. */
+  readonly id: string;
+  /** The server that sent the dict first. */
+  readonly hostId: string;
+  /** `[ip, port]` of the last hop. */
+  readonly clientAddress: readonly [string, number];
+  /** `<struct>…</struct>` as it came or as it was sent: what peers get, no scalar rewritten. */
+  readonly source: string;
+  /** The dict as satellites see it, `host_id` and `client_address` set; decoded at the first call, then kept. */
+  readonly frozen: () => Frozen;
+  /** Forwards still allowed. */
+  readonly hopsLeft: number;
+  /** ms since it was sent, at the moment when it got here. */
+  readonly ageMs: number;
+  /** This relay's clock (ms, monotonic) at the moment when it got here. */
+  readonly arrivedAt: number;
+  /** host_ids of the relays that it crossed, oldest first; ours is not among them. */
+  readonly via: readonly string[];
+  readonly verdict: Verdict;
+  readonly attestation?: Attestation | undefined;
+}
+
+/** Forwards made so far: 0 for a dict that was sent here. */
+export function hopsOf(message: Pick<Message, 'hopsLeft'>): number {
+  return HOP_LIMIT - message.hopsLeft;
+}

@@ -1,0 +1,68 @@
+/** The values that an XML-RPC message can carry, as plain JavaScript. */
+
+/**
+ * A decoded XML-RPC `<struct>`: an object without a prototype, so that no member name means anything but itself.
+ * A class, not an interface, because a decorated method's signature may name it and emitted metadata needs a value.
+ */
+export abstract class Dict {
+  readonly [member: string]: Value;
+}
+
+/** What a parse yields: `<nil/>`, boolean, int and double, i8 beyond 2^53, string, dateTime, base64, array, struct. */
+export type Value = null | boolean | number | bigint | string | Date | Buffer | readonly Value[] | Dict;
+
+/** What may be sent: every {@link Value}, and the forms that only make sense on the way out. */
+export type Sendable =
+  | Value
+  | Double
+  | Int64
+  | Uint8Array
+  | ReadonlyMap<string, Sendable>
+  | readonly Sendable[]
+  | { readonly [member: string]: Sendable | undefined };
+
+const DOUBLE = Symbol.for('co2-relay.Double');
+const INT64 = Symbol.for('co2-relay.Int64');
+
+/** A number that goes out as `<double>` even when it is whole: `new Double(1)` is `1.0`. */
+export class Double {
+  readonly [DOUBLE] = true;
+
+  constructor(readonly value: number) {}
+
+  /** True for a Double of this or of any other loaded copy of the package. */
+  static is(value: unknown): value is Double {
+    return hasMark(value, DOUBLE);
+  }
+}
+
+/** An integer that goes out as `<i8>` even when it fits 32 bits: `new Int64(5n)`. */
+export class Int64 {
+  readonly [INT64] = true;
+
+  constructor(readonly value: bigint) {}
+
+  /** True for an Int64 of this or of any other loaded copy of the package. */
+  static is(value: unknown): value is Int64 {
+    return hasMark(value, INT64);
+  }
+}
+
+/** True if `value` carries `mark`: how a class is known across two loaded copies of the package, where `instanceof` fails. */
+export function hasMark(value: unknown, mark: symbol): boolean {
+  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[mark] === true;
+}
+
+/** A fresh dict with the members of `entries`; plain own data whatever the names are. */
+export function dictOf(entries: Iterable<readonly [string, Value]> = []): Dict {
+  const dict = Object.create(null) as Record<string, Value>;
+  for (const [name, value] of entries) dict[name] = value;
+  return dict;
+}
+
+/** True for a decoded or literal struct, false for dates, bytes, arrays and other class instances. */
+export function isDict(value: unknown): value is Dict {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
