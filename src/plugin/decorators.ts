@@ -1,0 +1,55 @@
+/** The decorators of a plugin's author. Each works bare and called: `@Satellite` and `@Satellite()`. */
+import 'reflect-metadata';
+import { markExposed, markInjectable, markInjected, markSatellite } from './metadata.ts';
+import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
+
+/** Makes an exported class a satellite: the relay constructs one, calls its `receive`, and lets it `send`. */
+export function Satellite(target: AnyClass): void;
+export function Satellite(options?: SatelliteOptions): (target: AnyClass) => void;
+export function Satellite(first?: AnyClass | SatelliteOptions): ((target: AnyClass) => void) | undefined {
+  if (typeof first !== 'function') {
+    return (target) => {
+      markSatellite(target, first ?? {});
+    };
+  }
+  markSatellite(first, {});
+  return undefined;
+}
+
+/** Makes a method callable by every XML-RPC client as `package.module.method`; its doc comment is its help. */
+export function Exposed(prototype: object, method: string | symbol, descriptor: PropertyDescriptor): void;
+export function Exposed(options?: ExposedOptions): (prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void;
+export function Exposed(
+  first?: object,
+  method?: string | symbol,
+): ((prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void) | undefined {
+  if (first === undefined || method === undefined) {
+    return (prototype, name) => {
+      expose(prototype, name, (first ?? {}) as ExposedOptions);
+    };
+  }
+  expose(first, method, {});
+  return undefined;
+}
+
+function expose(prototype: object, method: string | symbol, options: ExposedOptions): void {
+  if (typeof prototype === 'function') throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
+  if (typeof method === 'symbol') throw new TypeError(`@Exposed on ${String(method)}: a method without a name cannot be called`);
+  markExposed(prototype, method, options);
+}
+
+/** Names what a constructor parameter gets when its type alone does not say it: `@Inject(LOGGER) logger: Logger`. */
+export function Inject(token: InjectionToken): (target: object, name: string | symbol | undefined, index: number) => void {
+  return (target, _name, index) => {
+    markInjected(target, index, token);
+  };
+}
+
+/** Lets a helper class have its own constructor parameters injected; without it only a constructor without parameters works. */
+export function Injectable(target: AnyClass): void;
+export function Injectable(): (target: AnyClass) => void;
+export function Injectable(target?: AnyClass): ((target: AnyClass) => void) | undefined {
+  if (target === undefined) return markInjectable;
+  markInjectable(target);
+  return undefined;
+}

@@ -1,0 +1,8 @@
+/** The other side of plugin/: what the plugin host, and nobody else, reads from a plugin's class and hands to its instance. */
+export { ATTACH } from './base.ts';
+export type { CallOptions, Plugin, Sender, SendOptions } from './base.ts';
+export type { Context } from './context.ts';
+export { LOGGER } from './logger.ts';
+export { exposedMethodsOf, injectedTokensOf, isInjectable, satelliteOptionsOf } from './metadata.ts';
+export type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions, XmlRpcType } from './metadata.ts';
+export type { StandardSchema } from './schema.ts';

@@ -1,0 +1,18 @@
+/** The logger that a plugin may have injected. */
+import { format } from 'node:util';
+
+/** Writes to the category `plugin.<package>.<module>`; texts may hold util.format's `%s`. A class, so that metadata can name it. */
+export abstract class Logger {
+  abstract debug(text: string, ...more: unknown[]): void;
+  abstract info(text: string, ...more: unknown[]): void;
+  abstract warn(text: string, ...more: unknown[]): void;
+  abstract error(text: string, ...more: unknown[]): void;
+}
+
+/** Injects the plugin's logger: `constructor(@Inject(LOGGER) private readonly logger: Logger)`. */
+export const LOGGER: symbol = Symbol.for('co2-relay.Logger');
+
+/** What `log` and `debug` write: strings as they are, everything else as util.inspect shows it. */
+export function formatLog(parts: readonly unknown[]): string {
+  return format(...parts);
+}

@@ -1,0 +1,89 @@
+/** What the decorators leave on a class, and how the plugin host reads it, also from another loaded copy of this package. */
+import type { StandardSchema } from './schema.ts';
+
+/** The names that `params` and `returns` of `@Exposed` may have; `any` is not checked. */
+export type XmlRpcType =
+  | 'int'
+  | 'i4'
+  | 'i8'
+  | 'boolean'
+  | 'string'
+  | 'double'
+  | 'dateTime.iso8601'
+  | 'base64'
+  | 'array'
+  | 'struct'
+  | 'nil'
+  | 'any';
+
+/** Options of `@Satellite`. */
+export interface SatelliteOptions {
+  /** Schema of the plugin's configuration (zod 4, or any Standard Schema); `setup` gets what it returns. Default: unchecked. */
+  readonly config?: StandardSchema | undefined;
+}
+
+/** Options of `@Exposed`. */
+export interface ExposedOptions {
+  /** Types of the parameters, in order; a call with others is refused (-32602). Default: parameters come unchecked. */
+  readonly params?: readonly XmlRpcType[] | undefined;
+  /** Type of the answer: decides what a whole number goes out as, and is checked. Default: by the value. */
+  readonly returns?: XmlRpcType | undefined;
+  /** Schema of the list of parameters, instead of `params`: `z.tuple([z.int(), z.string()])`. */
+  readonly schema?: StandardSchema | undefined;
+}
+
+/** Options by method name. */
+export type ExposedMethods = ReadonlyMap<string, ExposedOptions>;
+
+const SATELLITE = Symbol.for('co2-relay.satellite');
+const EXPOSED = Symbol.for('co2-relay.exposed');
+const INJECTED = Symbol.for('co2-relay.inject');
+const INJECTABLE = Symbol.for('co2-relay.injectable');
+
+/** Any class. */
+export type AnyClass = abstract new (...args: never[]) => object;
+
+export function markSatellite(target: AnyClass, options: SatelliteOptions): void {
+  Object.defineProperty(target, SATELLITE, { value: options, configurable: true });
+}
+
+/** Options of a class decorated with `@Satellite` itself (not of one that inherits from such a class), else undefined. */
+export function satelliteOptionsOf(value: unknown): SatelliteOptions | undefined {
+  return typeof value === 'function' ? own<SatelliteOptions>(value, SATELLITE) : undefined;
+}
+
+export function markExposed(prototype: object, method: string, options: ExposedOptions): void {
+  const methods = own<Map<string, ExposedOptions>>(prototype, EXPOSED) ?? new Map<string, ExposedOptions>();
+  Object.defineProperty(prototype, EXPOSED, { value: methods.set(method, options), configurable: true });
+}
+
+/** The methods of `target` itself that carry `@Exposed`; inherited ones are not among them. */
+export function exposedMethodsOf(target: AnyClass): ExposedMethods {
+  return own<ExposedMethods>(target.prototype as object, EXPOSED) ?? new Map<string, ExposedOptions>();
+}
+
+export function markInjected(target: object, index: number, token: InjectionToken): void {
+  const tokens = own<Map<number, InjectionToken>>(target, INJECTED) ?? new Map<number, InjectionToken>();
+  Object.defineProperty(target, INJECTED, { value: tokens.set(index, token), configurable: true });
+}
+
+/** What `@Inject` named, by constructor parameter. */
+export function injectedTokensOf(target: AnyClass): ReadonlyMap<number, InjectionToken> {
+  return own<ReadonlyMap<number, InjectionToken>>(target, INJECTED) ?? new Map<number, InjectionToken>();
+}
+
+export function markInjectable(target: AnyClass): void {
+  Object.defineProperty(target, INJECTABLE, { value: true, configurable: true });
+}
+
+/** True for a class decorated with `@Injectable`. */
+export function isInjectable(target: AnyClass): boolean {
+  return own<boolean>(target, INJECTABLE) === true;
+}
+
+/** What `@Inject` takes: a class, a symbol or a string. */
+export type InjectionToken = AnyClass | symbol | string;
+
+function own<T>(holder: object, mark: symbol): T | undefined {
+  return Object.hasOwn(holder, mark) ? ((holder as Record<symbol, unknown>)[mark] as T) : undefined;
+}
