@@ -20,7 +20,7 @@ export const ERRORS = {
   FORBIDDEN: { fault: 403, meaning: 'the caller may not call this method' },
   ORIGIN_REFUSED: { fault: 403, meaning: 'the sender may not speak for the host_id in the dict' },
   LIMIT: { fault: 413, meaning: 'the request is larger, deeper or longer than a limit of the relay allows' },
-  STOPPING: { fault: 503, meaning: 'the relay is stopping; call again later' },
+  UNAVAILABLE: { fault: 503, meaning: 'the relay is starting or stopping; call again later' },
   TIMEOUT: { fault: 504, meaning: 'a time limit ran out' },
   HOP_LIMIT: { fault: 508, meaning: 'the dict has crossed as many relays as are allowed' },
   CONFIG_INVALID: { fault: 520, meaning: 'an option or a flag has a value that it cannot have; the relay does not start' },

@@ -11,6 +11,10 @@ export { freezeDict, shareDict } from './freeze.ts';
 export type { Frozen } from './freeze.ts';
 export { clean } from './text.ts';
 export type { Log, LogSource } from './log.ts';
+export { systemClock } from './clock.ts';
+export type { Clock } from './clock.ts';
+export { WaitingLine } from './waiting-line.ts';
+export type { LineLimits } from './waiting-line.ts';
 
 /** Relays that a dict may cross, its origin not counted: twice the widest mesh we know, and the end of any loop. */
 export const HOP_LIMIT = 16;

@@ -1,0 +1,36 @@
+/** Finds and loads the operator's configuration file. */
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { ConfigSource } from '../define-config/define-config.ts';
+import { registerLoader } from '../loader/loader.mjs';
+import { RelayError, reasonOf } from '../message/message.ts';
+
+const NAMES = ['config.ts', 'config.mts', 'config.js', 'config.mjs'];
+
+/** The configuration file `named`, or config.ts in `directory` if there is one. Throws a RelayError CONFIG_INVALID if it cannot be loaded. */
+export async function loadConfigFile(named: string | undefined, directory: string, cacheDir: string): Promise<ConfigSource | undefined> {
+  const found = named ?? NAMES.find((name) => existsSync(resolve(directory, name)));
+  if (found === undefined) return undefined;
+  const file = resolve(directory, found);
+  if (!existsSync(file)) throw new RelayError('CONFIG_INVALID', `${found}: there is no such file (--config)`);
+  registerLoader({ cacheDir });
+  const values = await importDefault(file, found);
+  return { values, baseDir: dirname(file), nameOf: (key) => (key === '' ? found : `${found}: ${key}`) };
+}
+
+async function importDefault(file: string, name: string): Promise<unknown> {
+  let module: { default?: unknown };
+  try {
+    module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+  } catch (error) {
+    throw new RelayError('CONFIG_INVALID', `${name} does not load: ${whereAndWhy(error)}`, { cause: error });
+  }
+  if (module.default !== undefined) return module.default;
+  throw new RelayError('CONFIG_INVALID', `${name}: found no default export, expected export default defineConfig({ ... })`);
+}
+
+function whereAndWhy(error: unknown): string {
+  const { line, column, reason } = error as { line?: number; column?: number; reason?: string };
+  return line === undefined ? reasonOf(error) : `line ${line}, column ${column ?? 0}: ${reason ?? reasonOf(error)}`;
+}

@@ -1,0 +1,43 @@
+/** log4js, set up once for the process: console for people (stderr), an optional file, a separate access log. */
+import log4js from 'log4js';
+import type { Appender, Configuration } from 'log4js';
+import type { LogOptions } from '../define-config/define-config.ts';
+import type { LogSource } from '../message/message.ts';
+
+const FILE_BYTES = 10 * 1024 * 1024;
+const FILES_KEPT = 5;
+
+/** Configures log4js and answers the loggers. */
+export function startLogging({ log }: LogOptions, console: { readonly isTTY?: boolean }): LogSource {
+  const appenders: Record<string, Appender> = { console: { type: 'stderr', layout: layout(console.isTTY === true) } };
+  const outputs = ['console'];
+  if (log.file !== undefined) {
+    appenders['file'] = file(log.file, layout(false));
+    outputs.push('file');
+  }
+  const categories: Configuration['categories'] = { default: { appenders: outputs, level: log.level } };
+  for (const [category, level] of Object.entries(log.levels)) categories[category] = { appenders: outputs, level };
+  if (log.accessFile !== undefined) appenders['access'] = file(log.accessFile, { type: 'pattern', pattern: '%d{yyyy-MM-ddThh:mm:ss.SSS} %m' });
+  const toFile = log.accessFile !== undefined;
+  categories['access'] = toFile ? { appenders: ['access'], level: 'info' } : { appenders: outputs, level: 'off' };
+  log4js.configure({ appenders, categories });
+  return (category) => log4js.getLogger(category);
+}
+
+/** Writes what is buffered. */
+export function stopLogging(): Promise<void> {
+  return new Promise((resolve) => {
+    log4js.shutdown(() => {
+      resolve();
+    });
+  });
+}
+
+function file(filename: string, withLayout: Appender extends infer A ? (A extends { layout?: infer L } ? L : never) : never): Appender {
+  return { type: 'file', filename, maxLogSize: FILE_BYTES, backups: FILES_KEPT, layout: withLayout };
+}
+
+function layout(colours: boolean): { type: 'pattern'; pattern: string } {
+  const pattern = colours ? '%d{hh:mm:ss.SSS} %[%5.5p%] %c  %m' : '%d{yyyy-MM-ddThh:mm:ss.SSS} %p %c %m';
+  return { type: 'pattern', pattern };
+}

@@ -1,0 +1,57 @@
+/** The flags of `co2 start`, and what they set. */
+import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
+
+/** Parsed flags; undefined where a flag was not given. */
+export interface StartFlags {
+  readonly port?: number;
+  readonly host?: string;
+  readonly plugins?: string;
+  readonly data?: string;
+  readonly config?: string;
+  readonly peer?: string[];
+  readonly logLevel?: string;
+}
+
+/** Flag -> option of the configuration. */
+const FLAG_OF: Readonly<Record<string, string>> = {
+  port: '--port',
+  host: '--host',
+  pluginsDir: '--plugins',
+  dataDir: '--data',
+  peers: '--peer',
+  'log.level': '--log-level',
+};
+
+export function addStartOptions(command: Command): Command {
+  return command
+    .option('--port <number>', 'port to listen on, 0 for any free one (default: 2004)', wholeNumber)
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--plugins <dir>', 'directory of the plugins (default: plugins)')
+    .option('--data <dir>', 'state directory (default: .co2)')
+    .option('--config <file>', 'configuration file (default: config.ts, if it is there)')
+    .option('--peer <url>', 'peer relay; give it once for each, they replace those of the file', (url: string, before: string[] = []) => [...before, url])
+    .addOption(new Option('--log-level <level>', 'what is logged at least (default: info)').choices(['debug', 'info', 'warn', 'error', 'off']));
+}
+
+/** The flags as a part of a configuration. */
+export function configOf(flags: StartFlags): object {
+  return {
+    port: flags.port,
+    host: flags.host,
+    pluginsDir: flags.plugins,
+    dataDir: flags.data,
+    peers: flags.peer,
+    log: flags.logLevel === undefined ? undefined : { level: flags.logLevel },
+  };
+}
+
+/** How the option `key` is called on the command line. */
+export function flagName(key: string): string {
+  return FLAG_OF[key.replace(/\.\d+$/, '')] ?? key;
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a whole number.');
+}

@@ -1,0 +1,156 @@
+/** The operator's configuration: composes each room's options and defaults, checks them, freezes them. */
+import { resolve } from 'node:path';
+import { distance } from 'fastest-levenshtein';
+import { z } from 'zod';
+import { httpDefaults, httpShape } from '../http/http.ts';
+import type { HttpOptions } from '../http/http.ts';
+import { meshDefaults, meshShape } from '../mesh/mesh.ts';
+import type { MeshOptions } from '../mesh/mesh.ts';
+import { RelayError, clean } from '../message/message.ts';
+import { pluginHostDefaults, pluginHostShape } from '../plugin-host/plugin-host.ts';
+import type { PluginHostOptions } from '../plugin-host/plugin-host.ts';
+import { relayDefaults, relayShape } from '../relay/relay.ts';
+import type { RelayOptions } from '../relay/relay.ts';
+import { storeDefaults, storeShape } from '../store/store.ts';
+import type { StoreOptions } from '../store/store.ts';
+import { logDefaults, logShape } from './log-options.ts';
+import type { LogOptions } from './log-options.ts';
+
+export type { LogLevel, LogOptions } from './log-options.ts';
+
+/** All options, complete. */
+export type Options = HttpOptions & StoreOptions & PluginHostOptions & MeshOptions & RelayOptions & LogOptions;
+
+/** What an operator writes: any part of {@link Options}; what is left out or undefined has its default. */
+export type Config = DeepPartial<Options>;
+
+type DeepPartial<T> = T extends readonly unknown[] | string | number | boolean ? T : { readonly [Key in keyof T]?: DeepPartial<T[Key]> | undefined };
+
+/** Types the configuration of a relay: `export default defineConfig({ port: 2004 })`. It is checked when the relay starts. */
+export function defineConfig(config: Config): Config {
+  return config;
+}
+
+/** One place where options stand: a file, the command line. */
+export interface ConfigSource {
+  /** Raw, unchecked. */
+  readonly values: unknown;
+  /** Directory that relative paths in it start from. */
+  readonly baseDir: string;
+  /** How an option is called there, for messages: `config.ts: port`, `--port`. */
+  readonly nameOf: (key: string) => string;
+}
+
+const DEFAULTS: Options = { ...httpDefaults, ...storeDefaults, ...pluginHostDefaults, ...meshDefaults, ...relayDefaults, ...logDefaults };
+
+const SCHEMA = z.strictObject({ ...httpShape, ...storeShape, ...pluginHostShape, ...meshShape, ...relayShape, ...logShape });
+
+// The paths among the options; made absolute, each from where it was written.
+const PATHS: readonly (readonly string[])[] = [['dataDir'], ['pluginsDir'], ['log', 'file'], ['log', 'accessFile']];
+
+/** Complete options, and which of them somebody set. */
+export interface Completed {
+  readonly options: Options;
+  /** True if a source sets the option of this name; false if it has its default. */
+  readonly isSet: (key: keyof Options) => boolean;
+}
+
+/**
+ * Complete, checked and frozen options from `sources`, of which later ones win. Throws a RelayError CONFIG_INVALID that names the place, the key, what was
+ * found and what is expected, and for an unknown key the nearest known one.
+ */
+export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDir: string): Completed {
+  let merged = absolutePaths(DEFAULTS as unknown as Tree, defaultsBaseDir);
+  for (const source of sources) {
+    const values = source.values;
+    if (!isTree(values)) throw new RelayError('CONFIG_INVALID', `${source.nameOf('')}: found ${shown(values)}, expected an object of options`);
+    check(source, merge(merged, values));
+    merged = merge(merged, absolutePaths(values, source.baseDir));
+  }
+  const options = deepFreeze(SCHEMA.parse(merged)) as Options;
+  return { options, isSet: (key) => sources.some(({ values }) => (values as Tree)[key] !== undefined) };
+}
+
+type Tree = Readonly<Record<string, unknown>>;
+
+function check(source: ConfigSource, values: Tree): void {
+  const result = SCHEMA.safeParse(values, { reportInput: true });
+  const [issue] = result.success ? [] : result.error.issues;
+  if (!issue) return;
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys') {
+    const key = String(issue.keys[0]);
+    throw new RelayError('CONFIG_INVALID', `${source.nameOf([...path, key].join('.'))}: there is no such option${nearestKey(path, key)}`);
+  }
+  throw new RelayError('CONFIG_INVALID', `${source.nameOf(path.join('.'))}: found ${shown(issue.input)}, expected ${expectation(issue)}`);
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.expected === 'int' ? 'a whole number' : `a value of type ${issue.expected}`;
+    case 'invalid_value':
+      return `one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}`;
+    case 'too_small':
+      return issue.origin === 'string' ? 'a text that is not empty' : `at least ${issue.minimum}`;
+    case 'too_big':
+      return `at most ${issue.maximum}`;
+    default:
+      return issue.message;
+  }
+}
+
+function nearestKey(path: readonly string[], key: string): string {
+  let level: unknown = SCHEMA.shape;
+  for (const part of path) level = (level as Record<string, { shape?: unknown }>)[part]?.shape ?? {};
+  const near = Object.keys(level as object)
+    .map((known) => ({ known, far: distance(key.toLowerCase(), known.toLowerCase()) }))
+    .sort((one, other) => one.far - other.far)[0];
+  return near && near.far <= Math.max(2, key.length / 2) ? `; did you mean ${[...path, near.known].join('.')}?` : '';
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return `'${clean(value, 80)}'`;
+  if (value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
+}
+
+/** `over` upon `under`, objects member by member; an undefined in `over` changes nothing. Two levels, as deep as our options are. */
+function merge(under: Tree, over: Tree): Tree {
+  const merged: Record<string, unknown> = { ...under };
+  for (const [key, value] of Object.entries(over)) {
+    if (value === undefined) continue;
+    const below = under[key];
+    merged[key] = key !== 'plugins' && isTree(value) && isTree(below) ? { ...below, ...defined(value) } : value;
+  }
+  return merged;
+}
+
+function defined(tree: Tree): Tree {
+  return Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== undefined));
+}
+
+function absolutePaths(values: Tree, baseDir: string): Tree {
+  const result: Record<string, unknown> = { ...values };
+  for (const [key = '', inner] of PATHS) {
+    const value = result[key];
+    if (inner === undefined) {
+      if (typeof value === 'string' && value !== '') result[key] = resolve(baseDir, value);
+    } else if (isTree(value) && typeof value[inner] === 'string' && value[inner] !== '') {
+      result[key] = { ...value, [inner]: resolve(baseDir, value[inner]) };
+    }
+  }
+  return result;
+}
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Freezes our own tree of options; a plugin's configuration below `plugins` is the plugin's and stays as it is. */
+function deepFreeze(options: Tree): Tree {
+  for (const [key, value] of Object.entries(options)) {
+    if (key !== 'plugins' && typeof value === 'object' && value !== null) Object.freeze(value);
+  }
+  return Object.freeze(options);
+}

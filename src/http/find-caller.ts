@@ -1,0 +1,42 @@
+/** Who sent a request: address, role, and whether its stamps are believed. */
+import type { FastifyRequest } from 'fastify';
+import { RelayError, isLoopback } from '../message/message.ts';
+import type { Dict } from '../message/message.ts';
+import type { Caller, Role } from '../relay/relay.ts';
+import { clientAddress } from './client-address.ts';
+import type { IsTrusted } from './client-address.ts';
+import type { Presented } from './credentials.ts';
+
+export interface CallerRules {
+  readonly isTrusted: IsTrusted;
+  readonly presented: (authorization: string | undefined) => Presented;
+  readonly isPeerAddress: (address: string) => boolean;
+}
+
+const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
+
+/** Throws a RelayError NOT_AUTHENTICATED for a wrong credential: it is never passed over in favour of a weaker role. */
+export function findCaller(request: FastifyRequest, rules: CallerRules, sourceOf: (dict: Dict) => string | undefined): Caller {
+  const { remoteAddress = '', remotePort = 0 } = request.socket;
+  const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
+  if (address === undefined) throw new RelayError('FORBIDDEN', 'the proxy in front names no address for this request');
+  const isPeer = rules.isPeerAddress(address);
+  return { role: roleOf(request, rules, address, isPeer), address, port: remotePort, isPeer, sourceOf };
+}
+
+function roleOf(request: FastifyRequest, rules: CallerRules, address: string, isPeer: boolean): Role {
+  const presented = rules.presented(request.headers.authorization);
+  if (presented === 'wrong') {
+    throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token lies in admin.token in the state directory');
+  }
+  if (presented === 'admin') return { kind: 'token', name: 'admin' };
+  if (isPeer) return { kind: 'peer' };
+  // A proxy on this machine forwards for others: whoever comes through one is not local.
+  const forwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
+  return isLoopback(address) && !forwarded ? { kind: 'local' } : { kind: 'anonymous' };
+}
+
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(',') : value;
+}

@@ -1,0 +1,54 @@
+/** What is refused on every door before a body is read: foreign hosts, pages of other origins. Pure; made once per start. */
+import { canonicalAddress, clean, isUnspecified } from '../message/message.ts';
+
+/** An answer below XML-RPC. */
+export interface Refusal {
+  readonly status: number;
+  readonly text: string;
+}
+
+export interface GuardedHeaders {
+  readonly host?: string | undefined;
+  readonly origin?: string | undefined;
+  readonly 'sec-fetch-site'?: string | string[] | undefined;
+}
+
+/** Answers why a request must not come in, or undefined. */
+export type Guard = (headers: GuardedHeaders) => Refusal | undefined;
+
+/** `names`: what may stand in Host besides IP addresses and localhost. */
+export function makeGuard(names: readonly string[], allowedOrigins: readonly string[]): Guard {
+  const hosts = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
+  const origins = new Set(allowedOrigins);
+  return (headers) => refuseHost(headers.host, hosts) ?? refuseOrigin(headers, origins);
+}
+
+/** A page can make any name point here (DNS rebinding), so only names that are ours are answered. */
+function refuseHost(host: string | undefined, hosts: ReadonlySet<string>): Refusal | undefined {
+  // HTTP/1.0 clients send none; no browser does that.
+  if (host === undefined || isOurs(host, hosts)) return undefined;
+  return { status: 421, text: `this relay is not known as '${clean(host, 100)}': call it by its IP address, or list the name in allowedHosts` };
+}
+
+function isOurs(host: string, hosts: ReadonlySet<string>): boolean {
+  const name = /^(\[[^\]]{2,64}\]|[^:[\]]{1,255})(?::\d{1,5})?$/.exec(host)?.[1]?.toLowerCase();
+  if (name === undefined) return false;
+  if (hosts.has(name)) return true;
+  const address = canonicalAddress(name);
+  return address !== undefined && !isUnspecified(address);
+}
+
+function refuseOrigin(headers: GuardedHeaders, origins: ReadonlySet<string>): Refusal | undefined {
+  const { origin } = headers;
+  if (origin !== undefined) {
+    if (origins.has(origin) || (headers.host !== undefined && isSameHost(origin, headers.host))) return undefined;
+    return { status: 403, text: `pages of '${clean(origin, 100)}' may not call this relay; the operator can list the origin in allowedOrigins` };
+  }
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'none' || site === 'same-origin') return undefined;
+  return { status: 403, text: 'a page of another site may not call this relay; open its address directly' };
+}
+
+function isSameHost(origin: string, host: string): boolean {
+  return origin === `http://${host.toLowerCase()}` || origin === `https://${host.toLowerCase()}`;
+}

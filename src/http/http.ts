@@ -1,0 +1,210 @@
+/** The doors: takes requests in, refuses what must not come in, finds the caller, and hands the rest to the relay. */
+import { hostname } from 'node:os';
+import Fastify from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { RelayError, canonicalAddress, clean, reasonOf } from '../message/message.ts';
+import type { LogSource } from '../message/message.ts';
+import type { Relay } from '../relay/relay.ts';
+import { trustedProxies } from './client-address.ts';
+import { credentialCheck } from './credentials.ts';
+import { findCaller } from './find-caller.ts';
+import type { CallerRules } from './find-caller.ts';
+import { makeGuard } from './guard.ts';
+import type { Refusal } from './guard.ts';
+import { readMediaType, refuseEncoding } from './media-type.ts';
+import type { HttpOptions } from './options.ts';
+import { jsonPage, textPage } from './pages.ts';
+import { answerRpc } from './rpc-door.ts';
+
+export { httpDefaults, httpShape } from './options.ts';
+export type { HttpOptions } from './options.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** For the access log. */
+    rpcMethod: string | undefined;
+    rpcFault: number | undefined;
+  }
+}
+
+export interface DoorsParts {
+  readonly options: HttpOptions;
+  readonly relay: Pick<Relay, 'call' | 'faultFor' | 'properties' | 'describeMethods' | 'isPeerAddress'>;
+  readonly adminToken: string;
+  readonly logs: LogSource;
+}
+
+/** Where the doors are bound. */
+export interface Bound {
+  /** Canonical. */
+  readonly address: string;
+  readonly port: number;
+}
+
+const DOORS = ['/', '/RPC2'];
+// How long a stop waits for requests in flight before their connections are cut.
+const CLOSE_MS = 5_000;
+
+export class Doors {
+  readonly #parts: DoorsParts;
+  readonly #server: FastifyInstance;
+  readonly #rules: CallerRules;
+  #open = false;
+
+  constructor(parts: DoorsParts) {
+    this.#parts = parts;
+    const { options, relay, adminToken } = parts;
+    this.#rules = {
+      isTrusted: trustedProxies(options.trustedProxies),
+      presented: credentialCheck(adminToken),
+      isPeerAddress: (address) => relay.isPeerAddress(address),
+    };
+    this.#server = Fastify({
+      bodyLimit: options.maxBodyBytes,
+      requestTimeout: options.requestTimeoutMs,
+      forceCloseConnections: 'idle',
+    });
+    this.#build();
+  }
+
+  /** Takes the port; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
+  async bind(): Promise<Bound> {
+    const { host, port } = this.#parts.options;
+    try {
+      await this.#server.listen({ host, port });
+    } catch (error) {
+      throw listenError(error, host, port);
+    }
+    const bound = this.#server.server.address();
+    const address = typeof bound === 'object' && bound !== null ? canonicalAddress(bound.address) : undefined;
+    if (typeof bound !== 'object' || bound === null || address === undefined) throw new RelayError('LISTEN_FAILED', `cannot tell where ${host} listens`);
+    return { address, port: bound.port };
+  }
+
+  /** Lets requests in. */
+  open(): void {
+    this.#open = true;
+  }
+
+  /** Lets no new request in, waits for those in flight, cuts the rest. */
+  async stop(): Promise<void> {
+    this.#open = false;
+    const cut = setTimeout(() => {
+      this.#server.server.closeAllConnections();
+    }, CLOSE_MS);
+    await this.#server.close();
+    clearTimeout(cut);
+  }
+
+  #build(): void {
+    const server = this.#server;
+    const { options } = this.#parts;
+    const guard = makeGuard([hostname(), ...options.allowedHosts, ...(options.publicAddress === undefined ? [] : [options.publicAddress])], options.allowedOrigins);
+    server.server.maxConnections = options.maxConnections;
+    server.decorateRequest('rpcMethod', undefined);
+    server.decorateRequest('rpcFault', undefined);
+    server.removeAllContentTypeParsers();
+    server.addContentTypeParser(/^(text|application)\/xml/i, { parseAs: 'buffer' }, (_request, body, done) => {
+      done(null, body);
+    });
+    server.addHook('onRequest', (request, reply, done) => {
+      const refusal = guard(request.headers) ?? this.#refuseClosed() ?? refuseBody(request);
+      if (refusal) refuse(reply, refusal);
+      else done();
+    });
+    server.addHook('onResponse', (request, reply, done) => {
+      this.#logAccess(request, reply);
+      done();
+    });
+    this.#route();
+  }
+
+  #route(): void {
+    const { relay, options } = this.#parts;
+    const door = { relay, rules: this.#rules, maxBodyBytes: options.maxBodyBytes };
+    for (const url of DOORS) {
+      this.#server.get(url, (request, reply) => this.#page(request, reply));
+      this.#server.post(url, (request, reply) => {
+        const type = readMediaType(request.headers['content-type']);
+        return 'status' in type ? refuse(reply, type) : answerRpc(door, request, reply, type);
+      });
+    }
+    this.#server.setNotFoundHandler((request, reply) => {
+      const refusal = noRoute(request);
+      if (refusal.status === 405) reply.header('allow', 'GET, HEAD, POST');
+      return refuse(reply, refusal);
+    });
+    this.#server.setErrorHandler((error: FastifyError, _request, reply) => refuse(reply, this.#failure(error)));
+  }
+
+  #page(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    try {
+      findCaller(request, this.#rules, () => undefined);
+    } catch (error) {
+      if (!RelayError.is(error)) throw error;
+      return refuse(reply.header('www-authenticate', 'Bearer'), { status: error.fault, text: error.message });
+    }
+    const { relay } = this.#parts;
+    const content = { properties: relay.properties(), methods: relay.describeMethods() };
+    if (wantsJson(request)) return reply.send(jsonPage(content));
+    return reply.type('text/plain; charset=utf-8').send(textPage(content, `http://${request.headers.host ?? request.hostname}/`));
+  }
+
+  #refuseClosed(): Refusal | undefined {
+    return this.#open ? undefined : { status: 503, text: 'the relay is starting or stopping; call again in a moment' };
+  }
+
+  #failure(error: FastifyError): Refusal {
+    const status = error.statusCode ?? 500;
+    if (status === 413) return { status, text: `the body is larger than ${this.#parts.options.maxBodyBytes} bytes (maxBodyBytes)` };
+    if (status >= 400 && status < 500) return { status, text: error.message };
+    this.#parts.logs('http').error('a request failed:', error);
+    return { status: 500, text: 'the relay failed; its log has the reason' };
+  }
+
+  #logAccess(request: FastifyRequest, reply: FastifyReply): void {
+    const method = request.rpcMethod === undefined ? '' : ` ${clean(request.rpcMethod, 100)}`;
+    const fault = request.rpcFault === undefined ? '' : ` fault ${request.rpcFault}`;
+    const url = clean(request.url, 200);
+    const { remoteAddress = '-' } = request.socket;
+    this.#parts
+      .logs('access')
+      .info(`${remoteAddress} ${request.method} ${url}${method} ${reply.statusCode}${fault} ${reply.elapsedTime.toFixed(1)} ms`);
+  }
+}
+
+/** Before a body is read: its type, and its encoding. */
+function refuseBody(request: FastifyRequest): Refusal | undefined {
+  if (request.method !== 'POST' || !DOORS.includes(request.routeOptions.url ?? '')) return undefined;
+  const type = readMediaType(request.headers['content-type']);
+  return 'status' in type ? type : refuseEncoding(request.headers['content-encoding']);
+}
+
+function refuse(reply: FastifyReply, { status, text }: Refusal): FastifyReply {
+  if (status === 503) reply.header('retry-after', '1');
+  return reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`);
+}
+
+function noRoute(request: FastifyRequest): Refusal {
+  const path = clean(request.url.split('?', 1)[0] ?? '', 100);
+  if (DOORS.includes(path)) return { status: 405, text: `${request.method} is not understood here; POST a call, or GET a description` };
+  return { status: 404, text: `there is nothing at ${path}; the doors are POST /RPC2 (XML-RPC) and GET /` };
+}
+
+function wantsJson(request: FastifyRequest): boolean {
+  return /\bapplication\/json\b/i.test((request.headers.accept ?? '').slice(0, 500));
+}
+
+function listenError(error: unknown, host: string, port: number): RelayError {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  const where = `${host}:${port}`;
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: `port ${port} on ${host} is in use; is another relay running? Choose another with --port`,
+    EACCES: `listening on ${where} is not permitted; ports below 1024 need rights, choose another with --port`,
+    EADDRNOTAVAIL: `${host} is no address of this machine; choose another with --host`,
+    ENOTFOUND: `the name ${host} cannot be resolved; choose another with --host`,
+    EAI_AGAIN: `the name ${host} cannot be resolved; choose another with --host`,
+  };
+  const text = reasons[code ?? ''] ?? `cannot listen on ${where}: ${reasonOf(error)}`;
+  return new RelayError('LISTEN_FAILED', text, { cause: error });
+}

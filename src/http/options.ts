@@ -1,0 +1,52 @@
+/** Where the doors listen, and what they let in before anything is read. */
+import { z } from 'zod';
+import ipaddr from 'ipaddr.js';
+
+export interface HttpOptions {
+  /** Address or name to listen on. Default 127.0.0.1: only this machine; `0.0.0.0` for the whole network. */
+  readonly host: string;
+  /** Default 2004, co2's own; 0 takes any free port. */
+  readonly port: number;
+  /** Address that other machines know this relay by; stands in host_id. Default: the address it listens on. */
+  readonly publicAddress?: string | undefined;
+  /** Names, besides IP addresses, localhost and this machine's name, that may stand in the Host header. Default none. */
+  readonly allowedHosts: readonly string[];
+  /** Web origins (`https://panel.example`) whose pages may call this relay. Default none. */
+  readonly allowedOrigins: readonly string[];
+  /** Networks (CIDR) of proxies whose X-Forwarded-For is believed. Default none. */
+  readonly trustedProxies: readonly string[];
+  /** Bytes of a request's body. Default 8 MiB: protects memory; a body takes several times its size while it is parsed. */
+  readonly maxBodyBytes: number;
+  /** ms for a request to arrive whole. Default 30,000: slow senders hold a connection no longer. */
+  readonly requestTimeoutMs: number;
+  /** Connections at once. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
+  readonly maxConnections: number;
+}
+
+export const httpDefaults: HttpOptions = {
+  host: '127.0.0.1',
+  port: 2004,
+  publicAddress: undefined,
+  allowedHosts: [],
+  allowedOrigins: [],
+  trustedProxies: [],
+  maxBodyBytes: 8 * 1024 * 1024,
+  requestTimeoutMs: 30_000,
+  maxConnections: 2_000,
+};
+
+const address = z.string().refine((text) => ipaddr.isValid(text) && !text.includes('/'), { error: 'an IP address' });
+const cidr = z.string().refine((text) => ipaddr.isValidCIDR(text), { error: 'a network like 10.0.0.0/8' });
+const origin = z.string().refine((text) => URL.canParse(text) && new URL(text).origin === text, { error: 'an origin like https://panel.example' });
+
+export const httpShape = {
+  host: z.string().min(1),
+  port: z.int().min(0).max(65535),
+  publicAddress: address.optional(),
+  allowedHosts: z.array(z.string().min(1)),
+  allowedOrigins: z.array(origin),
+  trustedProxies: z.array(cidr),
+  maxBodyBytes: z.int().min(1024).max(1024 ** 3),
+  requestTimeoutMs: z.int().min(1).max(86_400_000),
+  maxConnections: z.int().min(1).max(1_000_000),
+};

@@ -1,0 +1,46 @@
+/** `POST /RPC2` and `POST /`: a body comes in, a method is called, its answer or a fault goes out. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { RelayError } from '../message/message.ts';
+import type { Dict } from '../message/message.ts';
+import type { FaultAnswer, Relay } from '../relay/relay.ts';
+import { parseCall, serialiseFault, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
+import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
+import { findCaller } from './find-caller.ts';
+import type { CallerRules } from './find-caller.ts';
+import type { XmlType } from './media-type.ts';
+
+export interface RpcDoorParts {
+  readonly relay: Pick<Relay, 'call' | 'faultFor'>;
+  readonly rules: CallerRules;
+  readonly maxBodyBytes: number;
+}
+
+/** Answers one call. A fault is HTTP 200 too: most clients lose a fault that comes with any other status. */
+export async function answerRpc(parts: RpcDoorParts, request: FastifyRequest, reply: FastifyReply, type: XmlType): Promise<FastifyReply> {
+  return reply.header('content-type', 'text/xml; charset=utf-8').send(await respond(parts, request, type));
+}
+
+async function respond({ relay, rules, maxBodyBytes }: RpcDoorParts, request: FastifyRequest, { charset }: XmlType): Promise<Buffer> {
+  let call: ParsedCall | undefined;
+  try {
+    // The caller first: who presents a wrong credential learns nothing else.
+    const caller = findCaller(request, rules, (dict: Dict) => call?.sourceOf(dict));
+    call = parseCall(bodyOf(request), { charset, limits: { maxBodyBytes } });
+    request.rpcMethod = call.methodName;
+    const result = await relay.call(call.methodName, call.params, caller);
+    return serialiseResponse(result, call.extensions);
+  } catch (error) {
+    const fault = relay.faultFor(error, call?.methodName ?? 'a request');
+    request.rpcFault = fault.code;
+    return faultBody(fault);
+  }
+}
+
+function faultBody({ code, text }: FaultAnswer): Buffer {
+  return serialiseFault(code, text);
+}
+
+function bodyOf(request: FastifyRequest): Uint8Array {
+  if (Buffer.isBuffer(request.body)) return request.body;
+  throw new RelayError('INVALID_REQUEST', 'the request has no body; a call is a <methodCall> document');
+}

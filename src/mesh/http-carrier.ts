@@ -1,0 +1,48 @@
+/** The carrier of today: HTTP XML-RPC over one kept-alive connection. */
+import { canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
+import { XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
+import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
+import type { PeerAddress } from './peer-address.ts';
+import type { Carrier } from './peer-link.ts';
+
+export class HttpCarrier implements Carrier {
+  #client: XmlRpcClient | undefined;
+
+  /** `listenAddress` is the canonical address that our own door is bound to. */
+  constructor(
+    private readonly peer: PeerAddress,
+    private readonly listenAddress: string,
+    private readonly timeoutMs: number,
+  ) {}
+
+  async post(body: Uint8Array): Promise<ParsedResponse> {
+    this.#client ??= await this.#connect();
+    return this.#client.post(body);
+  }
+
+  async reset(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.close();
+  }
+
+  async close(): Promise<void> {
+    await this.reset();
+  }
+
+  async #connect(): Promise<XmlRpcClient> {
+    // A name may have moved since the last connection.
+    await this.peer.refresh();
+    return new XmlRpcClient(this.peer.url, { localAddress: this.#localAddress(), timeoutMs: this.timeoutMs });
+  }
+
+  /** The peer compares the address that it sees with the one in our host_id, so we leave from where we listen, if one can get there from it. */
+  #localAddress(): string | undefined {
+    const { listenAddress } = this;
+    const [target] = this.peer.addresses;
+    if (target === undefined || isUnspecified(listenAddress)) return undefined;
+    if (isLoopback(listenAddress) !== isLoopback(target)) return undefined;
+    const sameFamily = listenAddress.includes(':') === target.includes(':');
+    return sameFamily ? canonicalAddress(listenAddress) : undefined;
+  }
+}

@@ -1,0 +1,54 @@
+/** Where a peer is: its URL, a name fit for logs, and the addresses that its host resolves to. */
+import { lookup } from 'node:dns/promises';
+import { RelayError, canonicalAddress, isLoopback, reasonOf } from '../message/message.ts';
+
+/** Answers the addresses of a host name. */
+export type Resolve = (hostname: string) => Promise<readonly string[]>;
+
+/** The system's resolver. */
+export const resolveBySystem: Resolve = async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => address);
+
+export class PeerAddress {
+  readonly url: URL;
+  /** The URL without credentials. */
+  readonly name: string;
+  readonly port: number;
+  #addresses: readonly string[];
+
+  constructor(
+    url: string,
+    private readonly resolve: Resolve,
+  ) {
+    this.url = new URL(url);
+    this.name = `${this.url.protocol}//${this.url.host}${this.url.pathname === '/' ? '' : this.url.pathname}`;
+    this.port = Number(this.url.port || (this.url.protocol === 'https:' ? 443 : 80));
+    const literal = canonicalAddress(this.url.hostname);
+    this.#addresses = literal === undefined ? [] : [literal];
+  }
+
+  /** Canonical; empty as long as the name was never resolved. */
+  get addresses(): readonly string[] {
+    return this.#addresses;
+  }
+
+  /** Asks for the addresses of a name anew; an address that is written as such stays. Throws a RelayError TRANSPORT. */
+  async refresh(): Promise<void> {
+    if (canonicalAddress(this.url.hostname) !== undefined) return;
+    try {
+      const found = await this.resolve(this.url.hostname);
+      this.#addresses = found.map(canonicalAddress).filter((address) => address !== undefined);
+    } catch (error) {
+      throw new RelayError('TRANSPORT', `${this.url.hostname} cannot be resolved: ${reasonOf(error)}`, { cause: error });
+    }
+  }
+
+  /** True if a server that listens at `address`:`port` is this peer. */
+  is(address: string, port: number): boolean {
+    return port === this.port && this.#addresses.includes(address);
+  }
+
+  /** True if the peer is on this machine. */
+  get isLocal(): boolean {
+    return this.#addresses.some(isLoopback);
+  }
+}

@@ -1,0 +1,195 @@
+/** The link to one peer: its waiting line, one dict in flight, tried again until the peer takes or refuses it. */
+import { RelayError, WaitingLine, clean, reasonOf } from '../message/message.ts';
+import type { Clock, Log } from '../message/message.ts';
+import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
+import type { Forward } from './forward.ts';
+import { step } from './link-state.ts';
+import type { Backoff, LinkEffect, LinkEvent, LinkState } from './link-state.ts';
+import type { MeshOptions } from './options.ts';
+import type { PeerAddress } from './peer-address.ts';
+
+/** How bytes get to a peer: three methods, so that another carrier can take its place. */
+export interface Carrier {
+  /** Connects anew at the next post; called after each failure. */
+  reset(): Promise<void>;
+  /** Posts a written `notify`; rejects with a RelayError if no answer came. */
+  post(body: Uint8Array): Promise<ParsedResponse>;
+  close(): Promise<void>;
+}
+
+export interface PeerLinkParts {
+  readonly address: PeerAddress;
+  readonly carrier: Carrier;
+  readonly options: Pick<MeshOptions, 'outbox' | 'retry'>;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** Counters of one link since the start, and where it stands. */
+export interface PeerStatus {
+  /** URL without credentials. */
+  readonly peer: string;
+  readonly state: 'idle' | 'sending' | 'waiting' | 'closed';
+  readonly waiting: number;
+  readonly forwarded: number;
+  /** Refused by the peer for good. */
+  readonly refused: number;
+  /** Lost to the limits of the line, or at a stop. */
+  readonly dropped: number;
+  readonly lastError: string | undefined;
+}
+
+// Faults by which a server says "not now": starting or stopping, transport, system. Any other fault is about the dict and stays the same at every try.
+const PASSING_FAULTS: ReadonlySet<number> = new Set([503, 504, -32300, -32400]);
+
+export class PeerLink {
+  readonly address: PeerAddress;
+  readonly #parts: PeerLinkParts;
+  readonly #line: WaitingLine<Forward>;
+  readonly #backoff: Backoff;
+  #state: LinkState = { kind: 'idle' };
+  #head: Forward | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #flooded = 0;
+  #count = { forwarded: 0, refused: 0, lost: 0 };
+  #lastError: string | undefined;
+  readonly #closed: Promise<void>;
+  #sayClosed!: () => void;
+
+  constructor(parts: PeerLinkParts) {
+    this.#parts = parts;
+    this.address = parts.address;
+    this.#line = new WaitingLine(parts.options.outbox, (forward) => forward.bytes);
+    this.#backoff = { ...parts.options.retry, random: parts.random };
+    this.#closed = new Promise((resolve) => {
+      this.#sayClosed = resolve;
+    });
+  }
+
+  /** Takes a dict into the line; the oldest goes if the line is full. */
+  enqueue(forward: Forward): void {
+    if (this.#state.kind === 'closed') return;
+    const dropped = this.#line.push(forward);
+    if (dropped > 0) this.#noteFlood(dropped);
+    this.#on({ type: 'queued' });
+  }
+
+  /** Sends what waits and closes; at once if the peer is down, and at the latest after `budgetMs`. */
+  async drain(budgetMs: number): Promise<void> {
+    const cancel = this.#parts.clock.after(budgetMs, () => {
+      this.#on({ type: 'close' });
+    });
+    this.#on({ type: 'drain', left: this.#line.length });
+    await this.#closed;
+    cancel();
+    await this.#parts.carrier.close();
+  }
+
+  status(): PeerStatus {
+    return {
+      peer: this.address.name,
+      state: this.#state.kind,
+      waiting: this.#line.length + (this.#head ? 1 : 0),
+      forwarded: this.#count.forwarded,
+      refused: this.#count.refused,
+      dropped: this.#line.dropped + this.#count.lost,
+      lastError: this.#lastError,
+    };
+  }
+
+  #on(event: LinkEvent): void {
+    const [state, effects] = step(this.#state, event, this.#backoff);
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: LinkEffect): void {
+    switch (effect.type) {
+      case 'post':
+        this.#head ??= this.#line.shift();
+        if (this.#head) void this.#post(this.#head);
+        break;
+      case 'wait':
+        this.#sayDown(effect.ms, effect.failures);
+        this.#cancelTimer = this.#parts.clock.after(effect.ms, () => {
+          this.#on({ type: 'due' });
+        });
+        break;
+      case 'recovered':
+        this.#parts.log.info(`peer ${this.address.name} answers again after ${effect.failures} tries; ${this.#line.length} dicts wait`);
+        this.#sayFlood();
+        break;
+      case 'close':
+        this.#close();
+        break;
+    }
+  }
+
+  /** Never rejects: whatever happens becomes an event of the link. */
+  async #post(forward: Forward): Promise<void> {
+    try {
+      this.#note(forward, await this.#parts.carrier.post(forward.body()));
+    } catch (error) {
+      if (RelayError.is(error) && error.code === 'LIMIT') {
+        this.#settle(forward, `it is too large for the peer (${error.message})`);
+        return;
+      }
+      await this.#fail(reasonOf(error));
+    }
+  }
+
+  #note(forward: Forward, answer: ParsedResponse): void {
+    if (answer.kind === 'fault' && PASSING_FAULTS.has(answer.code)) throw new RelayError('TRANSPORT', `fault ${answer.code}: ${answer.text}`);
+    this.#settle(forward, answer.kind === 'fault' ? `fault ${answer.code}: ${answer.text}` : undefined);
+  }
+
+  #settle(forward: Forward, refusal: string | undefined): void {
+    const { log } = this.#parts;
+    this.#head = undefined;
+    if (refusal === undefined) {
+      this.#count.forwarded++;
+      if (log.isDebugEnabled()) log.debug(`forwarded ${forward.id} to ${this.address.name}`);
+    } else {
+      this.#count.refused++;
+      this.#lastError = refusal;
+      log.warn(`refused ${forward.id} by peer ${this.address.name}, dropped for it: ${clean(refusal, 300)}`);
+    }
+    this.#on({ type: 'answered', left: this.#line.length });
+  }
+
+  async #fail(reason: string): Promise<void> {
+    this.#lastError = reason;
+    await this.#parts.carrier.reset().catch((error: unknown) => {
+      this.#parts.log.debug(`peer ${this.address.name}: ${reasonOf(error)}`);
+    });
+    this.#on({ type: 'failed' });
+  }
+
+  #sayDown(ms: number, failures: number): void {
+    const text = `peer ${this.address.name} is down (${clean(this.#lastError ?? '', 300)}); ${this.#line.length + 1} dicts wait, next try in ${ms} ms`;
+    if (failures === 1) this.#parts.log.warn(text);
+    else this.#parts.log.debug(text);
+  }
+
+  #noteFlood(dropped: number): void {
+    if (this.#flooded === 0) this.#parts.log.warn(`outbox of peer ${this.address.name} is full (${this.#line.length} dicts): the oldest are dropped`);
+    this.#flooded += dropped;
+  }
+
+  #sayFlood(): void {
+    if (this.#flooded > 0) this.#parts.log.warn(`outbox of peer ${this.address.name}: ${this.#flooded} dicts were dropped while it was full`);
+    this.#flooded = 0;
+  }
+
+  #close(): void {
+    this.#cancelTimer?.();
+    const inFlight = this.#head ? 1 : 0;
+    const lost = this.#line.clear() + inFlight;
+    this.#count.lost += inFlight;
+    this.#head = undefined;
+    if (lost > 0) this.#parts.log.warn(`peer ${this.address.name}: ${lost} dicts were still waiting when the relay stopped, and are lost`);
+    this.#sayFlood();
+    this.#sayClosed();
+  }
+}

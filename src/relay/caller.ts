@@ -1,0 +1,27 @@
+/** Who calls: found once by a door, then handed along with the call. */
+import type { Dict } from '../message/message.ts';
+
+/** `token` presented a right credential; `peer` has an address of `peers`; `local` is on this machine; `anonymous` is anybody else. */
+export type Role =
+  | { readonly kind: 'token'; readonly name: string }
+  | { readonly kind: 'peer' }
+  | { readonly kind: 'local' }
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'satellite'; readonly name: string };
+
+export interface Caller {
+  readonly role: Role;
+  /** Canonical address: the socket's, or what a trusted proxy says. */
+  readonly address: string;
+  readonly port: number;
+  /** True if the address is one of a configured peer, whatever the role: such a caller's `co2` stamp is believed. */
+  readonly isPeer: boolean;
+  /** The XML of a struct among the parameters, as it came. */
+  readonly sourceOf: (dict: Dict) => string | undefined;
+}
+
+/** The caller in words, for a log line or a fault. */
+export function describeCaller({ role, address }: Caller): string {
+  if (role.kind === 'satellite') return role.name;
+  return role.kind === 'token' ? `token ${role.name} at ${address}` : `${role.kind} caller ${address}`;
+}

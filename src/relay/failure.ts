@@ -1,0 +1,38 @@
+/** From anything thrown to the code and text of a fault; what must not leave the machine stays in the log. */
+import { randomBytes } from 'node:crypto';
+import { ERRORS, Fault, RelayError, clean } from '../message/message.ts';
+import type { Log } from '../message/message.ts';
+
+export interface FaultAnswer {
+  readonly code: number;
+  readonly text: string;
+}
+
+/**
+ * The fault for `error`, thrown while `method` ran. The texts of RelayError and Fault go out; of any other error only an id, under which the log has
+ * the whole: its text may hold paths or data of the machine.
+ */
+export function faultFor(error: unknown, method: string, log: Log): FaultAnswer {
+  if (Fault.is(error)) return { code: error.code, text: error.message };
+  if (RelayError.is(error) && error.code !== 'INTERNAL') return { code: error.fault, text: error.message };
+  const id = randomBytes(4).toString('hex');
+  log.error(`error ${id} in ${clean(method, 100)}:`, error);
+  if (RelayError.is(error)) return { code: error.fault, text: `${error.message} (error ${id})` };
+  const text = `${clean(method, 100)} failed (error ${id}); the relay's log has the reason under this id`;
+  return { code: ERRORS.APPLICATION.fault, text };
+}
+
+/** `work`, or a RelayError TIMEOUT with `text` after `limitMs`; the work itself goes on, since nothing can stop a function. */
+export async function withinTime<T>(work: Promise<T>, limitMs: number, text: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new RelayError('TIMEOUT', text));
+    }, limitMs);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,109 @@
+/** From a dict to a message: what comes in, checked and stamped. */
+import { performance } from 'node:perf_hooks';
+import { HOP_LIMIT, RelayError, clean, dictOf, freezeDict, isDict } from '../message/message.ts';
+import type { Dict, Frozen, Message, Value } from '../message/message.ts';
+import { parseStruct, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import type { Caller } from './caller.ts';
+import { checkOrigin } from './origin-check.ts';
+import type { Ingress, OriginVerdict } from './origin-check.ts';
+import { readStamp } from './stamp.ts';
+import type { Stamp } from './stamp.ts';
+
+/** This relay, as it names itself; known once it listens. */
+export interface Identity {
+  readonly hostId: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What only the relay makes: ids of messages, and names for clients that have none. */
+export interface Minter {
+  readonly messageId: () => string;
+  readonly clientRandom: () => string;
+}
+
+/** The parameters of a method with one struct: none is an empty struct. Throws a RelayError INVALID_PARAMS. */
+export function oneStruct(method: string, params: readonly Value[]): Dict {
+  const [first] = params;
+  if (params.length === 0) return dictOf();
+  if (params.length === 1 && isDict(first)) return first;
+  throw new RelayError('INVALID_PARAMS', `${method} takes one struct`);
+}
+
+/** A dict that a caller handed in, after the origin check. Throws RelayErrors INVALID_PARAMS and ORIGIN_REFUSED. */
+export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mint: Minter): Message {
+  requireData(dict);
+  const ingress = ingressOf(dict, caller);
+  const origin = checkOrigin(dict.host_id, ingress, self.hostId, mint.clientRandom);
+  if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
+  const clientAddress = [caller.address, caller.port] as const;
+  return {
+    ...stampedBy(ingress, mint),
+    hostId: origin.hostId,
+    clientAddress,
+    source: caller.sourceOf(dict) ?? serialiseStruct(dict, { nil: true, i8: true }),
+    frozen: once(() => assemble(dict, origin.hostId, clientAddress)),
+    arrivedAt: performance.now(),
+    ...judged(origin),
+  };
+}
+
+/** A dict that a satellite here sends, written as XML: its `host_id` and `co2` are ours to set. */
+export function messageFromSatellite(source: string, self: Identity, mint: Minter): Message {
+  const clientAddress = [self.address, self.port] as const;
+  return {
+    id: mint.messageId(),
+    hopsLeft: HOP_LIMIT,
+    ageMs: 0,
+    via: [],
+    hostId: self.hostId,
+    clientAddress,
+    source,
+    frozen: once(() => assemble(parseStruct(source), self.hostId, clientAddress)),
+    arrivedAt: performance.now(),
+    verdict: 'local',
+  };
+}
+
+/** Throws a RelayError INVALID_PARAMS if `dict` has no member `data`. */
+export function requireData(dict: object): void {
+  if (Object.hasOwn(dict, 'data')) return;
+  throw new RelayError('INVALID_PARAMS', "the dict has no member 'data'; a dict of the network is {'data': anything, ...}");
+}
+
+/** A stamp is believed from a configured peer alone; from anybody else it would let them suppress somebody's dict. */
+function ingressOf(dict: Dict, caller: Caller): Ingress {
+  const stamp = caller.isPeer && dict.co2 !== undefined ? readStamp(dict.co2) : undefined;
+  return stamp ? { kind: 'peer', address: caller.address, stamp } : { kind: 'client', address: caller.address };
+}
+
+function stampedBy(ingress: Ingress, mint: Minter): Pick<Message, 'id' | 'hopsLeft' | 'ageMs' | 'via'> {
+  if (ingress.kind === 'client') return { id: mint.messageId(), hopsLeft: HOP_LIMIT, ageMs: 0, via: [] };
+  const { id, hops, age, by, via }: Stamp = ingress.stamp;
+  return { id, hopsLeft: hops, ageMs: age, via: [...via, by] };
+}
+
+function judged({ verdict, attestation }: OriginVerdict & { accepted: true }): Pick<Message, 'verdict' | 'attestation'> {
+  return { verdict, attestation };
+}
+
+function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, number]): Frozen {
+  const whole = dictOf([
+    ['host_id', hostId],
+    ['client_address', [...clientAddress]],
+  ]) as Record<string, Value>;
+  for (const name of Object.keys(dict)) {
+    if (name !== 'host_id' && name !== 'client_address' && name !== 'co2') whole[name] = dict[name] as Value;
+  }
+  return freezeDict(whole);
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+/** The message in one line of the log. */
+export function describeMessage({ id, hostId, clientAddress: [address] }: Message): string {
+  return `${clean(id, 130)} of ${hostId} from ${address}`;
+}

@@ -1,0 +1,44 @@
+/** The one table of callable methods: exact names, their help, signature, class and function. */
+import { RelayError, clean } from '../message/message.ts';
+import type { Sendable, Value } from '../message/message.ts';
+import type { Caller } from './caller.ts';
+import type { AccessClass } from './options.ts';
+
+/** One signature: the result's type, then each parameter's. */
+export type Signature = readonly string[];
+
+export interface Method {
+  readonly name: string;
+  readonly access: AccessClass;
+  /** The documentation, `''` if there is none. */
+  readonly help: string;
+  /** Undefined where it is not known; introspection then answers `undef`. */
+  readonly signatures: readonly Signature[] | undefined;
+  /** Runs it; `undefined` is answered as `true`. Access was checked before. */
+  readonly invoke: (params: readonly Value[], caller: Caller) => Sendable | undefined | Promise<Sendable | undefined>;
+}
+
+export class MethodRegistry {
+  // A Map, so that `constructor` or `__proto__` is just a name that nobody registered.
+  readonly #methods = new Map<string, Method>();
+
+  /** Adds `method` under its name and its synonyms. A name that is taken is a mistake of ours: it throws. */
+  add(method: Method, synonyms: readonly string[] = []): void {
+    for (const name of [method.name, ...synonyms]) {
+      if (this.#methods.has(name)) throw new Error(`method ${name} is registered twice`);
+      this.#methods.set(name, name === method.name ? method : { ...method, name });
+    }
+  }
+
+  /** The method of exactly this name. Throws a RelayError NO_SUCH_METHOD. */
+  find(name: string): Method {
+    const method = this.#methods.get(name);
+    if (method) return method;
+    throw new RelayError('NO_SUCH_METHOD', `no method is named '${clean(name, 100)}'; co2.get_method_names lists them all`);
+  }
+
+  /** All names, sorted. */
+  names(): string[] {
+    return [...this.#methods.keys()].sort();
+  }
+}

@@ -1,0 +1,56 @@
+/** The methods that every co2 server has: ping, test, properties, and the doors for dicts. */
+import { dictOf } from '../message/message.ts';
+import type { Dict, Sendable } from '../message/message.ts';
+import type { Caller } from './caller.ts';
+import { oneStruct } from './intake.ts';
+import type { MethodRegistry } from './method-registry.ts';
+
+export interface BasicMethods {
+  readonly properties: () => Sendable;
+  readonly accept: (dict: Dict, caller: Caller) => void;
+}
+
+/** Registers them. */
+export function addBasicMethods(registry: MethodRegistry, { properties, accept }: BasicMethods): void {
+  registry.add(
+    { name: 'ping', access: 'read', help: 'Answers true: this server is alive.', signatures: [['boolean'], ['boolean', 'struct']], invoke: () => true },
+    ['web.ping'],
+  );
+  registry.add(
+    {
+      name: 'test',
+      access: 'read',
+      help: 'Answers its parameter (an empty struct if there is none), to see what arrives here.',
+      signatures: [['any', 'any']],
+      invoke: (params) => (params.length === 0 ? dictOf() : params.length === 1 ? params[0] : oneStruct('test', params)),
+    },
+    ['web.test'],
+  );
+  registry.add({
+    name: 'system.get_properties',
+    access: 'read',
+    help: 'Answers what this server is: host_id, versions, host, start and server time, uptime (s), maintainer, loaded plugins.',
+    signatures: [['struct'], ['struct', 'struct']],
+    invoke: properties,
+  });
+  registry.add({
+    name: 'notify',
+    access: 'message',
+    help: 'Hands in a dict {"data": anything, ...}: all satellites and all peers get it. Answers true once the relay has accepted it.',
+    signatures: [['boolean', 'struct']],
+    invoke: (params, caller) => {
+      accept(oneStruct('notify', params), caller);
+      return true;
+    },
+  });
+  registry.add({
+    name: 'relay.relay',
+    access: 'message',
+    help: 'Hands in a dict as a satellite does: all other satellites and all peers get it. Answers true once the relay has accepted it.',
+    signatures: [['boolean', 'struct']],
+    invoke: (params, caller) => {
+      accept(oneStruct('relay.relay', params), caller);
+      return true;
+    },
+  });
+}

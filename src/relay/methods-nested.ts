@@ -1,0 +1,83 @@
+/** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is looked up, authorised and contained by itself. */
+import { RelayError, dictOf, isDict } from '../message/message.ts';
+import type { Dict, Sendable, Value } from '../message/message.ts';
+import type { Caller } from './caller.ts';
+import type { FaultAnswer } from './failure.ts';
+import type { MethodRegistry } from './method-registry.ts';
+import { oneStruct } from './intake.ts';
+
+/** What an inner call goes through: the same way as an outer one. */
+export interface NestedCalls {
+  readonly call: (name: string, params: readonly Value[], caller: Caller) => Promise<Sendable>;
+  readonly faultFor: (error: unknown, name: string) => FaultAnswer;
+  readonly maxMulticall: number;
+}
+
+/** Registers both. */
+export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls): void {
+  registry.add({
+    name: 'system.multicall',
+    access: 'read',
+    help: 'Makes several calls: takes a list of {methodName, params} and answers a list of the same length, each a list with the one result, or a fault struct.',
+    signatures: [['array', 'array']],
+    invoke: (params, caller) => multicall(calls, params, caller),
+  });
+  registry.add(
+    {
+      name: 'method_call',
+      access: 'read',
+      help: 'Calls the method that the member method_name names, with the same struct as its parameter.',
+      signatures: [['any', 'struct']],
+      invoke: (params, caller) => methodCall(calls, oneStruct('method_call', params), caller),
+    },
+    ['web.method_call'],
+  );
+}
+
+async function methodCall(calls: NestedCalls, dict: Dict, caller: Caller): Promise<Sendable> {
+  const name = dict.method_name;
+  if (typeof name !== 'string') throw new RelayError('INVALID_PARAMS', 'method_call needs a member method_name, a string');
+  refuseNesting(name);
+  return calls.call(name, [dict], caller);
+}
+
+async function multicall(calls: NestedCalls, params: readonly Value[], caller: Caller): Promise<Sendable> {
+  const [list] = params;
+  if (params.length !== 1 || !Array.isArray(list)) throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
+  if (list.length > calls.maxMulticall) {
+    throw new RelayError('LIMIT', `system.multicall with ${list.length} calls: at most ${calls.maxMulticall} are allowed (maxMulticall)`);
+  }
+  const results: Sendable[] = [];
+  for (const element of list as readonly Value[]) results.push(await oneOf(calls, element, caller));
+  return results;
+}
+
+async function oneOf(calls: NestedCalls, element: Value, caller: Caller): Promise<Sendable> {
+  let name = 'system.multicall';
+  try {
+    const inner = innerCall(element);
+    name = inner.name;
+    refuseNesting(name);
+    return [await calls.call(name, inner.params, caller)];
+  } catch (error) {
+    const { code, text } = calls.faultFor(error, name);
+    return dictOf([
+      ['faultCode', code],
+      ['faultString', text],
+    ]);
+  }
+}
+
+function innerCall(element: Value): { name: string; params: readonly Value[] } {
+  if (!isDict(element)) throw new RelayError('INVALID_PARAMS', 'an element of system.multicall is no struct {methodName, params}');
+  const { methodName, params } = element;
+  if (typeof methodName !== 'string') throw new RelayError('INVALID_PARAMS', 'an element of system.multicall has no methodName, a string');
+  if (!Array.isArray(params)) throw new RelayError('INVALID_PARAMS', 'an element of system.multicall has no params, an array');
+  return { name: methodName, params: params as readonly Value[] };
+}
+
+const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call']);
+
+function refuseNesting(name: string): void {
+  if (NESTING.has(name)) throw new RelayError('INVALID_PARAMS', `${name} cannot be called inside another call`);
+}

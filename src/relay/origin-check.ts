@@ -1,0 +1,64 @@
+/** May this link speak for that host_id? Pure; policy `strict`. */
+import { canonicalAddress, clean, formatHostId, isLoopback, parseHostId } from '../message/message.ts';
+import type { Attestation, Verdict } from '../message/message.ts';
+import type { Stamp } from './stamp.ts';
+
+/** Who handed the dict in: a client or satellite, or a configured peer with its stamp. */
+export type Ingress =
+  | { readonly kind: 'client'; readonly address: string }
+  | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp };
+
+export type OriginVerdict =
+  | { readonly accepted: true; readonly hostId: string; readonly verdict: Verdict; readonly attestation?: Attestation | undefined }
+  | { readonly accepted: false; readonly reason: string };
+
+/**
+ * Judges `claimed`, the dict's host_id (undefined if it has none), by who handed it in. `self` is our own host_id, which attests what a client is; `random` makes
+ * the first part of a host_id for a client that has none. Addresses are compared in canonical form; ports and names never.
+ */
+export function checkOrigin(claimed: unknown, ingress: Ingress, self: string, random: () => string): OriginVerdict {
+  if (claimed !== undefined && typeof claimed !== 'string') return refused('host_id is not a string');
+  return ingress.kind === 'client' ? checkClient(claimed, ingress.address, self, random) : checkPeer(claimed, ingress.address, ingress.stamp);
+}
+
+function checkClient(claimed: string | undefined, address: string, self: string, random: () => string): OriginVerdict {
+  const attestation = (): Attestation => ({ by: self, observedIp: address, verdict: 'checked' });
+  if (claimed === undefined) {
+    const hostId = formatHostId({ random: random(), address, port: 0 });
+    return { accepted: true, hostId, verdict: 'checked', attestation: attestation() };
+  }
+  const host = parseHostId(claimed);
+  if (!host) return refused(notHostId(claimed));
+  if (host.address !== address) return refused(`host_id '${clean(claimed, 130)}' does not belong to ${address}, where it came from`);
+  return { accepted: true, hostId: formatHostId(host), verdict: 'checked', attestation: attestation() };
+}
+
+function checkPeer(claimed: string | undefined, address: string, stamp: Stamp): OriginVerdict {
+  const by = parseHostId(stamp.by);
+  if (!by) return refused(`co2.by: ${notHostId(stamp.by)}`);
+  if (by.address !== address) {
+    return refused(`co2.by '${clean(stamp.by, 130)}' does not belong to ${address}, where it came from; does the peer need publicAddress?`);
+  }
+  if (claimed === undefined) return refused('a peer forwarded a dict without host_id');
+  const host = parseHostId(claimed);
+  if (!host) return refused(notHostId(claimed));
+  const attested = attests(stamp.attestation, host.address);
+  // Every machine has a loopback: seen from another one the address says nothing, unless a relay wrote down that it saw it there.
+  if (isLoopback(host.address) && !isLoopback(address) && !attested) {
+    return refused(`host_id '${clean(claimed, 130)}' is a loopback address of another machine, and no relay attests it`);
+  }
+  const verdict: Verdict = attested ? 'attested' : 'vouched';
+  return { accepted: true, hostId: formatHostId(host), verdict, attestation: attested ? stamp.attestation : undefined };
+}
+
+function attests(attestation: Attestation | undefined, address: string): boolean {
+  return attestation !== undefined && parseHostId(attestation.by) !== undefined && canonicalAddress(attestation.observedIp) === address;
+}
+
+function notHostId(text: string): string {
+  return `'${clean(text, 130)}' is no host_id (<random>@<ip>:<port>, with an address that a host can have)`;
+}
+
+function refused(reason: string): OriginVerdict {
+  return { accepted: false, reason };
+}

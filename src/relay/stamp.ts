@@ -1,0 +1,55 @@
+/** The stamp on the wire: the extra key `co2` of a dict between relays, read and checked. */
+import { HOP_LIMIT, RelayError, isDict } from '../message/message.ts';
+import type { Attestation, Value } from '../message/message.ts';
+
+/** `{id, hops, age, by, via, att?}` as a peer sent it. */
+export interface Stamp {
+  readonly id: string;
+  /** Forwards still allowed. */
+  readonly hops: number;
+  /** ms. */
+  readonly age: number;
+  /** host_id of the relay that handed it to us. */
+  readonly by: string;
+  /** host_ids of the relays before that one, oldest first. */
+  readonly via: readonly string[];
+  readonly attestation?: Attestation | undefined;
+}
+
+// An id of ours has 30 characters; the rest is room for other programs.
+const ID = /^[!-~]{1,128}$/;
+// A week, as long as MESH allows a message to live.
+const MAX_AGE_MS = 7 * 86_400_000;
+
+/** The stamp in a dict's member `co2`. Throws a RelayError INVALID_PARAMS that names the member that is wrong. */
+export function readStamp(co2: Value): Stamp {
+  if (!isDict(co2)) throw wrong('co2', 'a struct');
+  const { id, hops, age, by, via, att } = co2;
+  if (typeof id !== 'string' || !ID.test(id)) throw wrong('co2.id', 'a string of 1 to 128 visible ASCII characters');
+  if (!isCount(hops, HOP_LIMIT)) throw wrong('co2.hops', `an integer from 0 to ${HOP_LIMIT}`);
+  if (!isCount(age, MAX_AGE_MS)) throw wrong('co2.age', 'ms, at most a week');
+  if (typeof by !== 'string') throw wrong('co2.by', 'a host_id');
+  return { id, hops, age, by, via: readVia(via), attestation: readAttestation(att) };
+}
+
+function readVia(via: Value | undefined): readonly string[] {
+  if (via === undefined) return [];
+  if (Array.isArray(via) && via.length <= HOP_LIMIT && via.every((id: Value) => typeof id === 'string')) return via as string[];
+  throw wrong('co2.via', `an array of at most ${HOP_LIMIT} host_ids`);
+}
+
+function readAttestation(att: Value | undefined): Attestation | undefined {
+  if (att === undefined) return undefined;
+  if (isDict(att) && typeof att.by === 'string' && typeof att.observed_ip === 'string' && att.verdict === 'checked') {
+    return { by: att.by, observedIp: att.observed_ip, verdict: att.verdict };
+  }
+  throw wrong('co2.att', '{by, observed_ip, verdict}');
+}
+
+function isCount(value: Value | undefined, max: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
+}
+
+function wrong(member: string, expected: string): RelayError {
+  return new RelayError('INVALID_PARAMS', `the stamp of a forwarded dict is damaged: ${member} is not ${expected}`);
+}

@@ -1,0 +1,94 @@
+/** What is kept on disk between two starts: today the relay's name and the admin token; the durable store comes into this room. */
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RelayError } from '../message/message.ts';
+
+export { storeDefaults, storeShape } from './options.ts';
+export type { StoreOptions } from './options.ts';
+
+/** An opened state directory. */
+export interface StateDirectory {
+  readonly path: string;
+  /** The random part of our host_id; the same for the life of the directory. */
+  readonly hostIdRandom: string;
+  /** The credential that may everything. */
+  readonly adminToken: string;
+  /** Where compiled plugins are kept; only ever a cache. */
+  readonly cacheDir: string;
+}
+
+/**
+ * Opens the state directory at `path` (absolute), and makes it and what it lacks at the first start.
+ * Throws a RelayError STATE_DIRECTORY that names the file and what to do.
+ */
+export async function openStateDirectory(path: string): Promise<StateDirectory> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    // 64 random bits: enough that two relays never meet with one name; not a secret.
+    const hostIdRandom = await keep(join(path, 'host-id'), () => randomBytes(8).toString('hex'));
+    const adminToken = await keep(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'));
+    await refuseOpenSecret(join(path, 'admin.token'));
+    return { path, hostIdRandom, adminToken, cacheDir: join(path, 'cache') };
+  } catch (error) {
+    if (RelayError.is(error)) throw error;
+    throw new RelayError('STATE_DIRECTORY', `the state directory ${path} cannot be used: ${systemReason(error)}; choose another with --data`, {
+      cause: error,
+    });
+  }
+}
+
+/** The one line that `file` holds, written by `make` if the file is not there; two starters at once agree on one. */
+async function keep(file: string, make: () => string): Promise<string> {
+  const kept = await readIfThere(file);
+  const text = kept ?? (await create(file, make()));
+  const line = text.trim();
+  if (!/^[A-Za-z0-9_-]{8,128}$/.test(line)) {
+    throw new RelayError('STATE_DIRECTORY', `${file} is empty or damaged: restore it, or delete it to have a new one made`);
+  }
+  return line;
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+async function create(file: string, text: string): Promise<string> {
+  // Written aside and linked, so that a crash never leaves an empty file and the slower of two starters reads the faster one's.
+  const aside = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  await writeFile(aside, `${text}\n`, { mode: 0o600, flag: 'wx' });
+  try {
+    await link(aside, file);
+    return text;
+  } catch (error) {
+    if (isCode(error, 'EEXIST')) return await readFile(file, 'utf8');
+    throw error;
+  } finally {
+    await rm(aside, { force: true });
+  }
+}
+
+async function refuseOpenSecret(file: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const { mode } = await stat(file);
+  if ((mode & 0o077) !== 0) {
+    throw new RelayError('STATE_DIRECTORY', `${file} can be read by other users (mode ${(mode & 0o777).toString(8)}): run chmod 600 on it`);
+  }
+}
+
+function systemReason(error: unknown): string {
+  if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) return 'permission denied';
+  if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'a file stands where a directory is needed';
+  if (isCode(error, 'ENOSPC')) return 'the disk is full';
+  if (isCode(error, 'EROFS')) return 'the file system is read-only';
+  return error instanceof Error ? error.message : String(error);
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+}

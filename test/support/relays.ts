@@ -1,0 +1,92 @@
+/** Starts relays for a test: in this process, on free ports, with their own state directories, stopped when the test ends. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ExecutionContext } from 'ava';
+import { createRelay } from '../../src/app.ts';
+import type { Config, RunningRelay } from '../../src/app.ts';
+import type { Sendable, Value } from '../../src/message/message.ts';
+import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Received } from '../fixtures/recorder/test/recorder.ts';
+import { Gate } from './gate.ts';
+import { LogRecord } from './log-record.ts';
+
+/** A plugins directory with one satellite, `test.recorder`. */
+export const RECORDER_DIR = fileURLToPath(new URL('../fixtures/recorder/', import.meta.url));
+
+export interface TestRelay extends RunningRelay {
+  /** What the recorder received. */
+  readonly received: Gate<Received>;
+  readonly log: LogRecord;
+  /** Calls a method over HTTP, as a client on this machine. */
+  call(method: string, ...params: Sendable[]): Promise<Value>;
+  /** Lets the recorder send a dict; answers the message's id. */
+  emit(dict: Sendable): Promise<string>;
+}
+
+/** Starts a relay with the recorder, or with what `overrides` say. */
+export async function startRelay(t: ExecutionContext, overrides: Config = {}): Promise<TestRelay> {
+  const received = new Gate<Received>();
+  const log = new LogRecord();
+  const config: Config = {
+    port: 0,
+    dataDir: join(temporaryDir(t), 'state'),
+    pluginsDir: RECORDER_DIR,
+    drainMs: 200,
+    ...overrides,
+    plugins: { ...(overrides.pluginsDir === undefined ? { 'test.recorder': { gate: received } } : {}), ...overrides.plugins },
+  };
+  const relay = await createRelay(config, { logs: log.source });
+  t.teardown(() => relay.stop());
+  const client = new XmlRpcClient(new URL(relay.url));
+  t.teardown(() => client.close());
+  return {
+    ...relay,
+    received,
+    log,
+    call: (method, ...params) => client.call(method, params),
+    emit: async (dict) => String(await client.call('test.recorder.emit', [dict])),
+  };
+}
+
+/** `files` (path below the directory -> source) in a fresh directory outside of the project: a plugins directory anywhere on the disk. */
+export function pluginsDir(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
+  const directory = temporaryDir(t);
+  for (const [path, source] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), source);
+  }
+  return directory;
+}
+
+/** A directory that goes when the test ends. */
+export function temporaryDir(t: ExecutionContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'co2-test-'));
+  t.teardown(() => {
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return directory;
+}
+
+/** `count` ports that were free a moment ago on `host`; all are held until all are known, so that they differ. */
+export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
+          const server = createServer();
+          server.once('error', reject);
+          server.listen(0, host, () => {
+            resolve(server);
+          });
+        }),
+    ),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

@@ -1,0 +1,75 @@
+/** A peer that behaves as told, request by request: takes, refuses, breaks the connection, or stays silent. */
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ExecutionContext } from 'ava';
+import type { Dict } from '../../src/message/message.ts';
+import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { Gate } from './gate.ts';
+
+/** `ok` answers true; a number is a fault code; `http 500` a status; `reset` cuts the connection; `silent` never answers. */
+export type Answer = 'ok' | 'reset' | 'silent' | `http ${number}` | number;
+
+export interface ScriptedPeer {
+  readonly url: string;
+  readonly port: number;
+  /** Every dict that reached it, whatever it answered. */
+  readonly notified: Gate<Dict>;
+  /** Connections that were opened to it. */
+  readonly connections: () => number;
+  /** What the next requests are answered, in order; then `ok`. */
+  script(...answers: Answer[]): void;
+  close(): Promise<void>;
+}
+
+export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', port = 0 } = {}): Promise<ScriptedPeer> {
+  const notified = new Gate<Dict>();
+  const answers: Answer[] = [];
+  let connections = 0;
+  const server = createServer((request, response) => {
+    void bodyOf(request).then((body) => {
+      const call = parseCall(body);
+      notified.push(call.params[0] as Dict);
+      respond(response, answers.shift() ?? 'ok');
+    });
+  });
+  server.on('connection', () => connections++);
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => {
+        resolve();
+      });
+      server.closeAllConnections();
+    });
+  t.teardown(close);
+  const bound = (server.address() as AddressInfo).port;
+  return {
+    url: `http://${host}:${bound}`,
+    port: bound,
+    notified,
+    connections: () => connections,
+    script: (...more) => answers.push(...more),
+    close,
+  };
+}
+
+function respond(response: ServerResponse, answer: Answer): void {
+  if (answer === 'silent') return;
+  if (answer === 'reset') {
+    response.destroy();
+    return;
+  }
+  if (typeof answer === 'string' && answer.startsWith('http ')) {
+    response.writeHead(Number(answer.slice(5))).end();
+    return;
+  }
+  response.setHeader('content-type', 'text/xml');
+  response.end(answer === 'ok' ? serialiseResponse(true) : serialiseFault(answer as number, 'as the script says'));
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
