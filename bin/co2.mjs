@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// @ts-check
+/** The `co2` command: runs the sources in a checkout, the built files in a package. Written so that an old Node can read it. */
+import fs from 'fs';
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+const source = new URL('../src/cli/main.ts', import.meta.url);
+const built = new URL('../dist/cli/main.js', import.meta.url);
+
+if (major < 20 || (major === 20 && minor < 19)) {
+  console.error(`co2-relay needs Node 20.19 or newer; this is Node ${process.versions.node}.`);
+  process.exitCode = 1;
+} else if (fs.existsSync(source)) {
+  void import('../src/loader/from-source.mjs').then(() => import(source.href));
+} else {
+  void import(built.href);
+}

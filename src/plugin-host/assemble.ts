@@ -1,0 +1,109 @@
+/** From loaded classes to constructed satellites; what cannot be constructed is reported and left out. */
+import type { DependencyContainer } from 'tsyringe';
+import { docCommentsOf } from '../loader/loader.mjs';
+import { clean } from '../message/message.ts';
+import type { LogSource } from '../message/message.ts';
+import { ATTACH } from '../plugin/for-host.ts';
+import type { AnyClass } from '../plugin/for-host.ts';
+import type { Clock } from './clock.ts';
+import { exposedMethods } from './exposed.ts';
+import type { ExposedMethod } from './exposed.ts';
+import { Injector } from './inject.ts';
+import type { LoadedModule, SatelliteClass, SatelliteInstance } from './load.ts';
+import type { PluginHostOptions } from './options.ts';
+import { problemOf } from './problem.ts';
+import type { PluginProblem } from './problem.ts';
+import { Receiver } from './receiver.ts';
+import { Satellite } from './satellite.ts';
+import type { SatelliteEvent } from './satellite.ts';
+
+export interface AssemblyParts {
+  readonly directory: string;
+  readonly options: PluginHostOptions;
+  readonly container: DependencyContainer;
+  readonly logs: LogSource;
+  readonly clock: Clock;
+  readonly report: (problem: PluginProblem) => void;
+  readonly onReady: (receiver: Receiver) => void;
+  readonly onEvent: (event: SatelliteEvent) => void;
+}
+
+/** A satellite, its class and its line. */
+export interface Assembled {
+  readonly module: LoadedModule;
+  readonly declared: SatelliteClass;
+  readonly satellite: Satellite;
+  readonly receiver: Receiver | undefined;
+}
+
+interface Declared extends SatelliteClass {
+  readonly methods: readonly ExposedMethod[];
+}
+
+/** Constructs the satellites of all modules, in order. */
+export function assemble(modules: readonly LoadedModule[], parts: AssemblyParts): readonly Assembled[] {
+  return modules.flatMap((module) => {
+    const injector = new Injector(parts.container, parts.logs(`plugin.${module.module}`));
+    return declaredIn(module, parts).flatMap((declared) => {
+      try {
+        const instance = injector.construct(declared.target);
+        return make(module, declared, instance, parts);
+      } catch (error) {
+        report(module, declared, error, parts);
+        return [];
+      }
+    });
+  });
+}
+
+/** The classes of a module whose `@Exposed` methods make sense and have names of their own. */
+function declaredIn(module: LoadedModule, parts: AssemblyParts): Declared[] {
+  const sensible = module.satellites.flatMap((satellite): Declared[] => {
+    try {
+      return [{ ...satellite, methods: exposedMethods(satellite.target, module.module) }];
+    } catch (error) {
+      report(module, satellite, error, parts);
+      return [];
+    }
+  });
+  const claims = new Map<string, string[]>();
+  for (const { name, methods } of sensible)
+    for (const { name: method } of methods) claims.set(method, [...(claims.get(method) ?? []), name]);
+  return sensible.filter((satellite) => {
+    const contested = satellite.methods.map(({ name }) => name).find((method) => (claims.get(method)?.length ?? 0) > 1);
+    if (contested === undefined) return true;
+    const reason = `${claims.get(contested)?.join(' and ') ?? ''} both expose ${contested}; rename one`;
+    report(module, satellite, new Error(reason), parts);
+    return false;
+  });
+}
+
+function report({ module, file }: LoadedModule, { name }: SatelliteClass, error: unknown, parts: AssemblyParts): void {
+  const problem = problemOf(error, parts.directory, file);
+  parts.report({ ...problem, module, reason: `${clean(name)}: ${problem.reason}` });
+}
+
+function make(module: LoadedModule, declared: Declared, instance: SatelliteInstance, parts: AssemblyParts): Assembled {
+  const { name, target } = declared;
+  const { directory, clock, options, onEvent, onReady } = parts;
+  const log = parts.logs(`plugin.${module.module}`);
+  const common = { name, directory, clock, log };
+  const receiver = receives(instance, target)
+    ? new Receiver({ ...common, target: instance, inbox: options.inbox, timeoutMs: options.receiveTimeoutMs, onReady })
+    : undefined;
+  const docs = docCommentsOf(module.url)[target.name] ?? {};
+  const methods = declared.methods.map((method) => ({ ...method, help: docs[method.method] ?? '' }));
+  const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, receiver, methods, onEvent });
+  return { module, declared, satellite, receiver };
+}
+
+/** True if it has a `receive` of its own. The base class's, known by the mark beside it, does nothing, so nothing is queued for it. */
+function receives(
+  instance: SatelliteInstance,
+  target: AnyClass,
+): instance is SatelliteInstance & Required<Pick<SatelliteInstance, 'receive'>> {
+  if (typeof instance.receive !== 'function') return false;
+  let holder: unknown = instance;
+  while (typeof holder === 'object' && holder !== null && !Object.hasOwn(holder, 'receive')) holder = Object.getPrototypeOf(holder);
+  return holder === target.prototype || !Object.hasOwn(holder as object, ATTACH);
+}

@@ -1,0 +1,146 @@
+/** Looks for plugins on the disk, and says of each file that looks like one whether it may be loaded. */
+import { constants } from 'node:fs';
+import { access, readFile, realpath, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { join } from 'node:path';
+import { glob } from 'glob';
+import { RelayError, clean, isDict, reasonOf } from '../message/message.ts';
+import { EXTENSIONS, TOP_PACKAGE, compare, isHelperFolder, nameModules } from './names.ts';
+import type { ModuleFile } from './names.ts';
+import { suggest } from './nearest.ts';
+import type { PluginProblem } from './problem.ts';
+import { isWritableByAll, whyUnsafe } from './safety.ts';
+
+/** What a plugins directory holds. */
+export interface Found {
+  /** The directory without symbolic links, as the URLs of its modules have it; undefined if there is none. */
+  readonly directory: string | undefined;
+  /** Modules to load, in order of their names. */
+  readonly modules: readonly ModuleFile[];
+  readonly problems: readonly PluginProblem[];
+}
+
+export interface FindOptions {
+  readonly pluginsDir: string;
+  readonly pluginList?: readonly string[] | undefined;
+  /** Modules that have a configuration; one that is no file is a RelayError CONFIG_INVALID. */
+  readonly configured: readonly string[];
+  readonly directoryRequired: boolean;
+}
+
+/** Finds the modules to load. Throws a RelayError CONFIG_INVALID if the options name a directory, package or module that is not there. */
+export async function findModules(options: FindOptions): Promise<Found> {
+  const directory = await openDirectory(options);
+  const named = directory === undefined ? [] : nameModules(await listFiles(directory));
+  checkNames(options, named);
+  if (directory === undefined) return { directory, modules: [], problems: [] };
+  const listed = options.pluginList ?? packagesOf(named);
+  const chosen = named.filter(({ packageName }) => listed.includes(packageName));
+  const problems: PluginProblem[] = await unreadableFolders(directory);
+  const announced = await applyManifests(directory, chosen, problems);
+  const checked = await Promise.all(
+    announced.map(async (file) => ({ ...file, refused: file.refused ?? (await whyUnsafe(directory, file.file)) })),
+  );
+  for (const { module, file, refused } of checked) {
+    if (refused !== undefined) problems.push({ module: clean(module), file: clean(file), reason: refused });
+  }
+  return { directory, modules: checked.filter(({ refused }) => refused === undefined), problems };
+}
+
+async function openDirectory({ pluginsDir, directoryRequired }: FindOptions): Promise<string | undefined> {
+  const refuse = (reason: string): never => {
+    throw new RelayError('CONFIG_INVALID', `plugins directory ${clean(pluginsDir)}: ${reason}`);
+  };
+  const status = await statIfThere(pluginsDir).catch((error: unknown) => refuse(reasonOf(error)));
+  if (!status) return directoryRequired ? refuse('there is no such directory') : undefined;
+  if (!status.isDirectory()) return refuse('it is a file, not a directory');
+  if (!(await isReadable(pluginsDir))) return refuse('it cannot be read; see its permissions');
+  if (isWritableByAll(status)) return refuse('every user of this machine can write there, and what lies there is executed; chmod o-w');
+  return realpath(pluginsDir);
+}
+
+async function listFiles(directory: string): Promise<string[]> {
+  return glob(`{,*/}*.{${EXTENSIONS.join(',')}}`, { cwd: directory, posix: true });
+}
+
+async function unreadableFolders(directory: string): Promise<PluginProblem[]> {
+  const folders = await glob('*/', { cwd: directory, posix: true });
+  const problems = folders.sort(compare).map(async (folder): Promise<PluginProblem[]> => {
+    const unread = !isHelperFolder(folder) && !(await isReadable(join(directory, folder)));
+    return unread ? [{ file: clean(folder), reason: 'the folder cannot be read; see its permissions' }] : [];
+  });
+  return (await Promise.all(problems)).flat();
+}
+
+async function isReadable(directory: string): Promise<boolean> {
+  return access(directory, constants.R_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+function packagesOf(modules: readonly ModuleFile[]): string[] {
+  return [...new Set(modules.map(({ packageName }) => packageName))];
+}
+
+function checkNames({ pluginList = [], configured, pluginsDir }: FindOptions, named: readonly ModuleFile[]): void {
+  const wanted = [
+    { option: 'pluginList', what: 'package', names: pluginList, known: packagesOf(named) },
+    { option: 'plugins', what: 'module', names: configured, known: named.map(({ module }) => module) },
+  ];
+  for (const { option, what, names, known } of wanted) {
+    const unknown = names.find((name) => !known.includes(name));
+    if (unknown === undefined) continue;
+    const text = `${option}: ${clean(pluginsDir)} has no ${what} "${clean(unknown, 60)}"${suggest(unknown, known)}`;
+    throw new RelayError('CONFIG_INVALID', text);
+  }
+}
+
+/** Keeps the modules that their folder's package.json lists under `co2.modules`; a folder that lists nothing keeps all. */
+async function applyManifests(directory: string, modules: readonly ModuleFile[], problems: PluginProblem[]): Promise<ModuleFile[]> {
+  const kept: ModuleFile[] = [];
+  for (const folder of new Set(modules.map((module) => module.folder))) {
+    const inFolder = modules.filter((module) => module.folder === folder);
+    const file = clean(folder === '' ? 'package.json' : `${folder}/package.json`);
+    const report = (reason: string): void => void problems.push({ file, reason });
+    const listed = await listedModules(join(directory, folder, 'package.json'), report);
+    const known = inFolder.map(({ moduleName }) => moduleName);
+    for (const name of listed ?? []) {
+      if (!known.includes(name))
+        report(`co2.modules names "${clean(name, 60)}", and ${folder || TOP_PACKAGE} has no such module${suggest(name, known)}`);
+    }
+    kept.push(...inFolder.filter(({ moduleName }) => listed?.includes(moduleName) ?? true));
+  }
+  return kept.sort((a, b) => compare(a.module, b.module));
+}
+
+/** The names in `co2.modules`; undefined if the file does not say; none if what it says cannot be understood. */
+async function listedModules(manifest: string, report: (reason: string) => void): Promise<readonly string[] | undefined> {
+  let content: unknown;
+  try {
+    const status = await statIfThere(manifest);
+    if (!status) return undefined;
+    if (!status.isFile()) throw new Error('it is no regular file');
+    content = JSON.parse(await readFile(manifest, 'utf8'));
+  } catch (error) {
+    report(`cannot be read, so nothing of its folder is loaded: ${clean(reasonOf(error))}`);
+    return [];
+  }
+  const co2 = isDict(content) ? content.co2 : undefined;
+  const listed = isDict(co2) ? co2.modules : undefined;
+  if (listed === undefined) return undefined;
+  const names = Array.isArray(listed) ? (listed as unknown[]) : [listed];
+  const usable = names.filter((name) => typeof name === 'string');
+  if (!Array.isArray(listed) || usable.length < names.length) report('co2.modules must be a list of module names, such as ["spam"]');
+  return Array.isArray(listed) ? usable : [];
+}
+
+async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,91 @@
+/** Imports the modules and picks the satellites among what they export. */
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { realpath } from 'node:fs/promises';
+import { clean } from '../message/message.ts';
+import type { Log } from '../message/message.ts';
+import { ATTACH, satelliteOptionsOf } from '../plugin/for-host.ts';
+import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../plugin/for-host.ts';
+import { withinLimit } from './clock.ts';
+import type { Clock } from './clock.ts';
+import type { Found } from './find.ts';
+import type { ModuleFile } from './names.ts';
+import { problemOf } from './problem.ts';
+import type { PluginProblem } from './problem.ts';
+
+/** What we rely on in a satellite: nothing. One that does not extend Plugin may lack any of these. */
+export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit'>> & { [ATTACH]?: (sender: Sender) => void };
+
+/** A class to make a satellite of. */
+export interface SatelliteClass {
+  /** `ham.spam.Spam` */
+  readonly name: string;
+  readonly target: AnyClass;
+  readonly options: SatelliteOptions;
+}
+
+export interface LoadedModule extends ModuleFile {
+  /** As it was imported. */
+  readonly url: string;
+  readonly satellites: readonly SatelliteClass[];
+}
+
+export interface LoadParts {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  readonly log: Log;
+  readonly report: (problem: PluginProblem) => void;
+}
+
+/** Imports all modules, one after the other, in order; those that fail are reported and left out. */
+export async function loadModules({ directory, modules }: Found, parts: LoadParts): Promise<readonly LoadedModule[]> {
+  if (directory === undefined) return [];
+  const imported: { found: ModuleFile; url: string; exported: ReadonlySet<AnyClass> }[] = [];
+  for (const found of modules) {
+    const { module, file } = found;
+    try {
+      const url = pathToFileURL(await realpath(join(directory, file))).href;
+      const namespace = await withinLimit(parts.clock, parts.timeoutMs, 'loading it', () => import(url) as Promise<object>);
+      imported.push({ found, url, exported: exportedClasses(namespace) });
+    } catch (error) {
+      parts.report({ module, ...problemOf(error, directory, file) });
+    }
+  }
+  const owners = ownersOf(imported);
+  return imported.map(({ found, url, exported }) => {
+    const own = [...exported].filter((target) => owners.get(target) === found);
+    if (own.length === 0) parts.log.info(`${clean(found.file)}: ${whyNone(exported.size)}`);
+    return { ...found, url, satellites: withoutNamesakes(found, own, parts.report) };
+  });
+}
+
+function whyNone(exported: number): string {
+  return exported === 0 ? 'exports no class decorated with @Satellite, so nothing of it runs' : 'exports only satellites of other modules';
+}
+
+function exportedClasses(namespace: object): Set<AnyClass> {
+  const values: unknown[] = Object.values(namespace);
+  return new Set(values.filter((value): value is AnyClass => satelliteOptionsOf(value) !== undefined));
+}
+
+/** A class that several modules export is one satellite, of the first of them; an index, which re-exports by habit, comes last. */
+function ownersOf(imported: readonly { found: ModuleFile; exported: ReadonlySet<AnyClass> }[]): Map<AnyClass, ModuleFile> {
+  const owners = new Map<AnyClass, ModuleFile>();
+  const isIndex = ({ found }: { found: ModuleFile }): boolean => found.moduleName === 'index';
+  for (const { found, exported } of [...imported.filter((one) => !isIndex(one)), ...imported.filter(isIndex)]) {
+    for (const target of exported) if (!owners.has(target)) owners.set(target, found);
+  }
+  return owners;
+}
+
+function withoutNamesakes(found: ModuleFile, targets: readonly AnyClass[], report: LoadParts['report']): SatelliteClass[] {
+  const { module, file } = found;
+  const classes = targets.map((target) => ({ target, className: /^[\p{L}_$][\p{L}\d_$]*$/u.test(target.name) ? target.name : 'default' }));
+  return classes.flatMap(({ target, className }) => {
+    if (classes.some((other) => other.target !== target && other.className === className)) {
+      report({ module, file, reason: `exports two satellites named ${className}; rename one` });
+      return [];
+    }
+    return { name: `${module}.${className}`, target, options: satelliteOptionsOf(target) ?? {} };
+  });
+}

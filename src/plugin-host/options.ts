@@ -1,0 +1,54 @@
+/** What the operator decides about plugins: which are loaded, with what configuration, and how long they may take. */
+import { z } from 'zod';
+
+/** The bound of one satellite's waiting line. */
+export interface InboxOptions {
+  /** Messages that wait for one satellite. Default 1,000: some seconds of a busy network; protects the relay's memory from a slow `receive`. */
+  readonly maxMessages: number;
+  /** Characters of XML that wait for one satellite. Default 16 MiB: protects memory where messages are few and large. One message always fits. */
+  readonly maxBytes: number;
+  /** What happens at the bound. `drop-oldest`, the default: news matter more than history, and the sender is never held up. */
+  readonly overflow: 'drop-oldest';
+}
+
+export interface PluginHostOptions {
+  /** The directory of the plugins, absolute. Default `plugins`: beside config.ts, where a newcomer looks. */
+  readonly pluginsDir: string;
+  /** Packages (folders) to load. Default: all, so that dropping a file in suffices. */
+  readonly pluginList?: readonly string[] | undefined;
+  /** Configuration by module name, `'ham.spam'`; it wins over `plugins/ham/spam.config.ts`. Default: none. */
+  readonly plugins: Readonly<Record<string, unknown>>;
+  readonly inbox: InboxOptions;
+  /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
+  readonly setupTimeoutMs: number;
+  /** ms for one `exit`. Default 5,000: a file may be flushed; who stops the relay does not wait for a plugin that hangs. */
+  readonly exitTimeoutMs: number;
+  /** ms for one `receive`; then its signal is aborted and the next message is delivered. Default 60,000: protects a plugin from its own lost promise. */
+  readonly receiveTimeoutMs: number;
+}
+
+export const pluginHostDefaults: PluginHostOptions = {
+  pluginsDir: 'plugins',
+  plugins: {},
+  inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
+  setupTimeoutMs: 10_000,
+  exitTimeoutMs: 5_000,
+  receiveTimeoutMs: 60_000,
+};
+
+/** Longer than a day is no limit, and beyond 2^31 ms a timer of Node fires at once. */
+const timeLimit = z.int().min(1).max(86_400_000);
+
+export const pluginHostShape = {
+  pluginsDir: z.string().min(1),
+  pluginList: z.array(z.string()).optional(),
+  plugins: z.record(z.string(), z.unknown()),
+  inbox: z.strictObject({
+    maxMessages: z.int().min(1).max(10_000_000),
+    maxBytes: z.int().min(1),
+    overflow: z.enum(['drop-oldest']),
+  }),
+  setupTimeoutMs: timeLimit,
+  exitTimeoutMs: timeLimit,
+  receiveTimeoutMs: timeLimit,
+};

@@ -1,0 +1,83 @@
+/** Why a file, a class or a step was left out: where and what, fit for one line of a log. */
+import { isAbsolute, join, relative, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { clean, hasMark, reasonOf } from '../message/message.ts';
+
+export interface PluginProblem {
+  /** `ham.spam`, where it got a name. */
+  readonly module?: string | undefined;
+  /** Relative to the plugins directory, with `/`, if it is inside; else absolute. */
+  readonly file: string;
+  readonly line?: number | undefined;
+  readonly column?: number | undefined;
+  /** One cleaned sentence. */
+  readonly reason: string;
+}
+
+const COMPILE_ERROR = Symbol.for('co2-relay.CompileError');
+const MAX_REASON = 500;
+
+/** `ham/spam.ts:3:7`. */
+export function placeOf({ file, line, column }: PluginProblem): string {
+  return [file, line, column].filter((part) => part !== undefined).join(':');
+}
+
+/** The problem that `thrown` means for `file` (relative to `directory`): the compiler's place, or the first stack frame inside the directory. */
+export function problemOf(thrown: unknown, directory: string, file: string): PluginProblem {
+  if (hasMark(thrown, COMPILE_ERROR)) {
+    const error = thrown as { file: string; line: number; column: number; reason: string };
+    return { file: shown(directory, error.file), line: error.line, column: error.column, reason: clean(error.reason, MAX_REASON) };
+  }
+  const stack = thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : '';
+  return { file, ...firstPlace(stack, directory), reason: reasonText(thrown, directory) };
+}
+
+/** The first line of the message of anything thrown, cleaned, with paths relative to `directory`. */
+export function reasonText(thrown: unknown, directory: string): string {
+  const [first = ''] = reasonOf(thrown).trim().split('\n', 1);
+  const text = first.replaceAll(pathToFileURL(join(directory, sep)).href, '').replaceAll(join(directory, sep), '');
+  return clean(text === '' ? 'an error without a text' : text, MAX_REASON);
+}
+
+/** ` (ham/spam.ts:12:5)` or nothing: where the plugins directory's code threw. */
+export function whereThrown(thrown: unknown, directory: string): string {
+  const problem = problemOf(thrown, directory, '');
+  return problem.file === '' ? '' : ` (${clean(placeOf(problem))})`;
+}
+
+interface Place {
+  file: string;
+  line: number;
+  column?: number;
+}
+
+/** Stack frames look like `at f (file:///dir/ham/spam.ts?v=1:3:7)`; a syntax error's stack begins with `file:///dir/ham/spam.js:3`. */
+function firstPlace(stack: string, directory: string): Place | undefined {
+  for (const row of stack.split('\n')) {
+    const [, spot, line = '', column] =
+      /(file:\/\/[^\s()]+?|\/[^\s()]+?|[A-Za-z]:\\[^()]+?)(?:\?[^\s:()]*)?:(\d+)(?::(\d+))?\)?$/.exec(row) ?? [];
+    const file = spot === undefined ? undefined : inside(directory, pathOf(spot));
+    if (file === undefined) continue;
+    return { file, line: Number(line), ...(column === undefined ? {} : { column: Number(column) }) };
+  }
+  return undefined;
+}
+
+function pathOf(spot: string): string {
+  try {
+    return spot.startsWith('file:') ? fileURLToPath(spot) : spot;
+  } catch {
+    return '';
+  }
+}
+
+function shown(directory: string, file: string): string {
+  return inside(directory, file) ?? file;
+}
+
+function inside(directory: string, file: string): string | undefined {
+  if (!isAbsolute(file)) return undefined;
+  const path = relative(directory, file).split(sep).join('/');
+  if (path === '' || path.startsWith('../') || isAbsolute(path) || path.includes('node_modules/')) return undefined;
+  return path;
+}

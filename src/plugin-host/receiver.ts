@@ -1,0 +1,153 @@
+/** Delivery to one satellite: one message at a time, in order, the next when `receive` has settled or outlived its time limit. */
+import { RelayError, clean, shareDict } from '../message/message.ts';
+import type { Log, Message } from '../message/message.ts';
+import type { Plugin } from '../plugin/for-host.ts';
+import { reasonText, whereThrown } from './problem.ts';
+import type { Clock } from './clock.ts';
+import { DeliveryContext } from './delivery-context.ts';
+import { Inbox } from './inbox.ts';
+import type { InboxOptions } from './options.ts';
+
+/** A satellite that wants messages. */
+export interface ReceiverParts {
+  readonly name: string;
+  readonly target: Pick<Plugin, 'receive'>;
+  readonly inbox: InboxOptions;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The plugins directory, for the place of an error. */
+  readonly directory: string;
+  /** Called when {@link Receiver.isReady} became true other than by `take` or within `next`. */
+  readonly onReady: (receiver: Receiver) => void;
+}
+
+interface Delivery {
+  readonly message: Message;
+  readonly context: DeliveryContext;
+  callOff: () => void;
+}
+
+export class Receiver {
+  readonly #parts: ReceiverParts;
+  readonly #inbox: Inbox;
+  readonly #count = { delivered: 0, failed: 0 };
+  /** The delivery whose promise is pending. */
+  #running: Delivery | undefined;
+  /** `waiting`: setup has not ended, messages collect; `closed`: exit has begun. */
+  #phase: 'waiting' | 'open' | 'closed' = 'waiting';
+  /** The pump's mark: it has this receiver in its line. */
+  isQueued = false;
+
+  constructor(parts: ReceiverParts) {
+    this.#parts = parts;
+    this.#inbox = new Inbox(parts.name, parts.inbox, parts.log);
+  }
+
+  get name(): string {
+    return this.#parts.name;
+  }
+
+  /** True if `next` would call `receive`. */
+  get isReady(): boolean {
+    return this.#phase === 'open' && this.#running === undefined && this.#inbox.size > 0;
+  }
+
+  get counters(): { waiting: number; delivered: number; failed: number; dropped: number } {
+    return { ...this.#count, waiting: this.#inbox.size, dropped: this.#inbox.dropped };
+  }
+
+  /** Puts a message into the line; false once closed. */
+  take(message: Message): boolean {
+    if (this.#phase === 'closed') return false;
+    this.#inbox.push(message);
+    return true;
+  }
+
+  /** From now on messages are delivered. */
+  open(): void {
+    this.#phase = 'open';
+    if (this.isReady) this.#parts.onReady(this);
+  }
+
+  /** From now on `receive` is not called again; what waits is forgotten. A call that is under way goes on. */
+  close(): void {
+    this.#phase = 'closed';
+    const lost = this.#inbox.clear();
+    if (lost > 0) this.#parts.log.warn(`${lost} messages still waited for ${this.name} when it was stopped; they are lost`);
+  }
+
+  /** Aborts the signal of the call that is under way. */
+  abort(): void {
+    const running = this.#running;
+    if (running) this.#end(running);
+    running?.context.abort(new RelayError('UNAVAILABLE', 'the relay stops'));
+  }
+
+  /** Calls `receive` with the next message. Never throws. */
+  next(): void {
+    if (!this.isReady) return;
+    const message = this.#inbox.shift();
+    if (!message) return;
+    const { clock, target } = this.#parts;
+    const context = new DeliveryContext(message, clock.now());
+    try {
+      const result: unknown = target.receive(shareDict(message.frozen()), context);
+      if (isThenable(result)) this.#wait({ message, context, callOff: () => undefined }, result);
+      else this.#succeeded(message);
+    } catch (error) {
+      this.#failed(message, error);
+    }
+  }
+
+  #wait(delivery: Delivery, result: PromiseLike<unknown>): void {
+    const { clock, timeoutMs } = this.#parts;
+    this.#running = delivery;
+    delivery.callOff = clock.after(timeoutMs, () => {
+      this.#outlived(delivery);
+    });
+    Promise.resolve(result).then(
+      () => {
+        if (this.#end(delivery)) this.#succeeded(delivery.message);
+      },
+      (error: unknown) => {
+        if (this.#end(delivery)) this.#failed(delivery.message, error);
+      },
+    );
+  }
+
+  #outlived(delivery: Delivery): void {
+    if (!this.#end(delivery)) return;
+    const reason = new RelayError(
+      'TIMEOUT',
+      `it did not end in ${this.#parts.timeoutMs} ms (receiveTimeoutMs); the next message is delivered`,
+    );
+    delivery.context.abort(reason);
+    this.#failed(delivery.message, reason);
+  }
+
+  /** False if this delivery was given up before; else the next may come. */
+  #end(delivery: Delivery): boolean {
+    if (this.#running !== delivery) return false;
+    delivery.callOff();
+    this.#running = undefined;
+    if (this.isReady) this.#parts.onReady(this);
+    return true;
+  }
+
+  #succeeded({ id }: Message): void {
+    this.#count.delivered++;
+    const { log } = this.#parts;
+    if (log.isDebugEnabled()) log.debug(`delivered ${clean(id)} to ${this.name}`);
+  }
+
+  #failed({ id }: Message, error: unknown): void {
+    this.#count.failed++;
+    const { directory, log } = this.#parts;
+    log.error(`${this.name}: receive of ${clean(id)} failed: ${reasonText(error, directory)}${whereThrown(error, directory)}`);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

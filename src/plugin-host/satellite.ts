@@ -1,0 +1,162 @@
+/** One satellite of the host: its instance, its state, its voice, its line. */
+import { RelayError } from '../message/message.ts';
+import type { Log, Sendable, Value } from '../message/message.ts';
+import { ATTACH } from '../plugin/for-host.ts';
+import type { CallOptions, Sender, SendOptions } from '../plugin/for-host.ts';
+import { withinLimit } from './clock.ts';
+import type { Clock } from './clock.ts';
+import { invokeExposed } from './exposed.ts';
+import type { ExposedMethod, HostedMethod } from './exposed.ts';
+import type { SatelliteInstance } from './load.ts';
+import { reasonText, whereThrown } from './problem.ts';
+import type { Receiver } from './receiver.ts';
+import { refusal } from './plugin-config.ts';
+
+/** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
+export interface RelayPort {
+  send(satellite: string, dict: Sendable, options: SendOptions): Promise<string>;
+  call(satellite: string, method: string, params: readonly Sendable[], options: CallOptions): Promise<Value>;
+}
+
+/** The life of a satellite, in this order; `refused` instead of `running` ends the start. */
+export type SatelliteState =
+  | { readonly type: 'constructed' }
+  | { readonly type: 'setting-up' }
+  | { readonly type: 'running' }
+  | { readonly type: 'refused'; readonly reason: string }
+  | { readonly type: 'exiting' }
+  | { readonly type: 'exited'; readonly reason?: string | undefined };
+
+/** Something happened to a satellite. */
+export interface SatelliteEvent {
+  readonly type: 'satellite-state';
+  readonly satellite: string;
+  readonly state: SatelliteState;
+}
+
+export interface SatelliteStatus {
+  /** `<package>.<module>.<Class>` */
+  readonly name: string;
+  readonly module: string;
+  /** Relative to the plugins directory. */
+  readonly file: string;
+  readonly state: SatelliteState;
+  /** Messages in its line now. */
+  readonly waiting: number;
+  /** Messages that its `receive` took, threw at or outlived, and that were dropped because the line was full. */
+  readonly delivered: number;
+  readonly failed: number;
+  readonly dropped: number;
+}
+
+export interface SatelliteParts {
+  readonly name: string;
+  readonly module: string;
+  readonly file: string;
+  readonly directory: string;
+  readonly instance: SatelliteInstance;
+  /** Undefined for one that has no `receive` of its own. */
+  readonly receiver: Receiver | undefined;
+  readonly methods: readonly (ExposedMethod & { readonly help: string })[];
+  readonly clock: Clock;
+  /** Of the plugin's category. */
+  readonly log: Log;
+  readonly onEvent: (event: SatelliteEvent) => void;
+}
+
+export class Satellite {
+  readonly #parts: SatelliteParts;
+  #state: SatelliteState = { type: 'constructed' };
+
+  constructor(parts: SatelliteParts) {
+    this.#parts = parts;
+  }
+
+  get name(): string {
+    return this.#parts.name;
+  }
+
+  get status(): SatelliteStatus {
+    const { name, module, file, receiver } = this.#parts;
+    const counters = receiver?.counters ?? { waiting: 0, delivered: 0, failed: 0, dropped: 0 };
+    return { name, module, file, state: this.#state, ...counters };
+  }
+
+  /** Its methods while it runs; else none. */
+  get methods(): readonly HostedMethod[] {
+    if (this.#state.type !== 'running') return [];
+    return this.#parts.methods.map((method) => ({
+      name: method.name,
+      help: method.help,
+      signature: method.signature,
+      invoke: (params) => this.#invoke(method, params),
+    }));
+  }
+
+  /** Gives it its voice; one that does not extend Plugin has none and needs none. */
+  attach(port: RelayPort): void {
+    const { name, log, instance } = this.#parts;
+    const sender: Sender = {
+      name,
+      log,
+      send: async (dict, options) => {
+        this.#requireLife();
+        return port.send(name, dict, options);
+      },
+      call: async (method, params, options) => {
+        this.#requireLife();
+        return port.call(name, method, params, options);
+      },
+    };
+    if (typeof instance[ATTACH] === 'function') instance[ATTACH](sender);
+  }
+
+  /** Runs its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
+  async setup(config: unknown, timeoutMs: number): Promise<void> {
+    const { name, instance, clock, directory, receiver } = this.#parts;
+    this.#setState({ type: 'setting-up' });
+    try {
+      await withinLimit(clock, timeoutMs, 'setup()', () => instance.setup?.(config));
+    } catch (error) {
+      const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
+      this.#setState({ type: 'refused', reason });
+      throw refusal(name, `it refuses to start: ${reason} (${this.#parts.file})`, error);
+    }
+    this.#setState({ type: 'running' });
+    receiver?.open();
+  }
+
+  /** Ends deliveries, runs its `exit` if it was set up, then aborts the `receive` that still runs. Never throws. */
+  async exit(timeoutMs: number): Promise<void> {
+    const { name, instance, clock, directory, receiver, log } = this.#parts;
+    receiver?.close();
+    if (this.#state.type === 'running') {
+      this.#setState({ type: 'exiting' });
+      try {
+        await withinLimit(clock, timeoutMs, 'exit()', () => instance.exit?.());
+        this.#setState({ type: 'exited' });
+      } catch (error) {
+        const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
+        log.error(`${name}: exit failed: ${reason}`);
+        this.#setState({ type: 'exited', reason });
+      }
+    }
+    receiver?.abort();
+  }
+
+  async #invoke(method: ExposedMethod, params: readonly Value[]): Promise<Sendable | undefined> {
+    if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${method.name}: its satellite has been stopped`);
+    return invokeExposed(method, this.#parts.instance, params);
+  }
+
+  /** What a stopped satellite left running must not speak for it. */
+  #requireLife(): void {
+    const { type } = this.#state;
+    if (type === 'exited' || type === 'refused') throw new RelayError('UNAVAILABLE', `${this.name} has been stopped`);
+  }
+
+  #setState(state: SatelliteState): void {
+    this.#state = state;
+    this.#parts.onEvent({ type: 'satellite-state', satellite: this.name, state });
+  }
+}

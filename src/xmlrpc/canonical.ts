@@ -1,0 +1,80 @@
+/** The sink that writes values canonically: explicit types, nothing between elements, each scalar in its own text. */
+import type { Sink } from './grammar.ts';
+import type { XmlRpcLimits } from './limits.ts';
+import type { Fail } from './refuse.ts';
+import { readScalar } from './scalars.ts';
+import type { ScalarType } from './scalars.ts';
+import { escapeLegal } from './write-text.ts';
+
+// The element that a canonical text uses; the extensions' own integers and decimals become what every reader knows.
+const TAGS: Readonly<Record<ScalarType, string>> = {
+  string: 'string',
+  int: 'int',
+  i1: 'int',
+  i2: 'int',
+  i8: 'i8',
+  biginteger: 'i8',
+  double: 'double',
+  bigdecimal: 'double',
+  boolean: 'boolean',
+  date: 'dateTime.iso8601',
+  base64: 'base64',
+  nil: 'nil',
+};
+
+/** Collects the members of the outermost struct: name -> `<value>…</value>`, in member order. */
+export class CanonicalWriter implements Sink {
+  readonly members = new Map<string, string>();
+  readonly #limits: Readonly<XmlRpcLimits>;
+  // Per open array or struct: the names so far, undefined for an array. The outermost struct's are in `members`.
+  readonly #open: (Set<string> | undefined)[] = [];
+  #name = '';
+  #out = '';
+
+  constructor(limits: Readonly<XmlRpcLimits>) {
+    this.#limits = limits;
+  }
+
+  scalar(type: ScalarType, text: string, fail: Fail): void {
+    readScalar(type, text, this.#limits, fail);
+    this.#out += `<value>${scalarText(type, text)}</value>`;
+    this.#finishValue();
+  }
+
+  open(kind: 'array' | 'struct'): void {
+    if (this.#open.length > 0) this.#out += kind === 'array' ? '<value><array><data>' : '<value><struct>';
+    this.#open.push(kind === 'struct' ? new Set() : undefined);
+  }
+
+  member(name: string): boolean {
+    const names = this.#open.at(-1);
+    if (!names || names.has(name)) return false;
+    names.add(name);
+    if (this.#open.length === 1) this.#name = name;
+    else this.#out += `<member><name>${escapeLegal(name)}</name>`;
+    return true;
+  }
+
+  close(): void {
+    const names = this.#open.pop();
+    if (this.#open.length === 0) return;
+    this.#out += names ? '</struct></value>' : '</data></array></value>';
+    this.#finishValue();
+  }
+
+  #finishValue(): void {
+    if (this.#open.length === 1) {
+      this.members.set(this.#name, this.#out);
+      this.#out = '';
+    } else if (this.#open.at(-1)) {
+      this.#out += '</member>';
+    }
+  }
+}
+
+function scalarText(type: ScalarType, text: string): string {
+  if (type === 'nil') return '<nil/>';
+  // base64's white space is no part of its value
+  const own = type === 'base64' ? text.replace(/[ \t\r\n]+/g, '') : escapeLegal(text);
+  return `<${TAGS[type]}>${own}</${TAGS[type]}>`;
+}

@@ -1,0 +1,110 @@
+/** An XML-RPC client for one server: one kept-alive connection, every wait and every answer bounded. */
+import { Client, errors } from 'undici';
+import { RelayError, reasonOf } from '../message/message.ts';
+import type { Sendable, Value } from '../message/message.ts';
+import { parseResponse } from './parse.ts';
+import type { ParsedResponse } from './parse.ts';
+import { serialiseCall } from './serialise.ts';
+
+export interface XmlRpcClientOptions {
+  /** Local address that connections leave from. Default: the system chooses. */
+  readonly localAddress?: string | undefined;
+  /** ms to connect, to wait for the first byte, and between two bytes. Default 10,000: a server that is silent longer counts as down. */
+  readonly timeoutMs?: number | undefined;
+  /** Bytes of an answer. Default 1 MiB: an answer to `notify` is 120 bytes; what is larger is an attack or a mistake. */
+  readonly maxResponseBytes?: number | undefined;
+}
+
+/** A fault that the server answered. */
+export class RemoteFault extends Error {
+  override readonly name = 'RemoteFault';
+
+  constructor(
+    readonly code: number,
+    text: string,
+  ) {
+    super(text);
+  }
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_MAX_RESPONSE_BYTES = 1024 * 1024;
+
+/** One connection to one server; calls made at once wait for each other. Redirects are not followed. */
+export class XmlRpcClient {
+  readonly #client: Client;
+  readonly #path: string;
+  readonly #name: string;
+  readonly #headers: Record<string, string>;
+
+  /** `url` may carry credentials (Basic); a path of `/` means `/RPC2`. */
+  constructor(url: URL, options: XmlRpcClientOptions = {}) {
+    const timeout = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#client = new Client(url.origin, {
+      pipelining: 1,
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+      maxResponseSize: options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
+      connect: { timeout, ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }) },
+    });
+    this.#path = url.pathname === '/' ? `/RPC2${url.search}` : url.pathname + url.search;
+    this.#name = url.host;
+    this.#headers = { 'content-type': 'text/xml; charset=utf-8', accept: 'text/xml', 'user-agent': 'co2-relay', ...authorization(url) };
+  }
+
+  /** Calls `method`. Throws a {@link RemoteFault}, or a RelayError TRANSPORT if no answer came. */
+  async call(method: string, params: readonly Sendable[] = []): Promise<Value> {
+    const answer = await this.post(serialiseCall(method, params));
+    if (answer.kind === 'fault') throw new RemoteFault(answer.code, answer.text);
+    return answer.value;
+  }
+
+  /** Posts a written call. Throws a RelayError: LIMIT if the server finds the call too large, else TRANSPORT. */
+  async post(body: Uint8Array): Promise<ParsedResponse> {
+    const { status, type, bytes } = await this.#exchange(body);
+    if (status !== 200) throw new RelayError(status === 413 ? 'LIMIT' : 'TRANSPORT', `${this.#name} answered HTTP ${status}`);
+    if (!/^(text|application)\/xml\s*(;|$)/i.test(type)) {
+      throw new RelayError('TRANSPORT', `${this.#name} answered no XML; is it an XML-RPC server?`);
+    }
+    try {
+      return parseResponse(bytes, { charset: charsetOf(type) });
+    } catch (error) {
+      throw new RelayError('TRANSPORT', `${this.#name} answered something that is not XML-RPC: ${reasonOf(error)}`, { cause: error });
+    }
+  }
+
+  /** Ends the connection now; a call in flight fails. */
+  async close(): Promise<void> {
+    await this.#client.destroy();
+  }
+
+  async #exchange(body: Uint8Array): Promise<{ status: number; type: string; bytes: Uint8Array }> {
+    try {
+      const answer = await this.#client.request({ method: 'POST', path: this.#path, headers: this.#headers, body });
+      const bytes = new Uint8Array(await answer.body.arrayBuffer());
+      return { status: answer.statusCode, type: String(answer.headers['content-type'] ?? ''), bytes };
+    } catch (error) {
+      throw new RelayError('TRANSPORT', `${this.#name}: ${connectReason(error)}`, { cause: error });
+    }
+  }
+}
+
+function connectReason(error: unknown): string {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  if (code === 'ECONNREFUSED') return 'connection refused; is the server running?';
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the name cannot be resolved';
+  if (error instanceof errors.ConnectTimeoutError) return 'no connection in time';
+  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) return 'no answer in time';
+  if (error instanceof errors.ResponseExceededMaxSizeError) return 'the answer is too large';
+  return reasonOf(error);
+}
+
+function authorization(url: URL): Record<string, string> {
+  if (url.username === '' && url.password === '') return {};
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
+function charsetOf(contentType: string): string | undefined {
+  return /;\s*charset\s*=\s*"?([\w.:-]{1,40})"?/i.exec(contentType)?.[1];
+}

@@ -1,0 +1,55 @@
+/** The place of a mistake, in lines and columns as an editor counts them. */
+import test from 'ava';
+import { explainSyntaxError } from '../../src/loader/compile-error.mjs';
+import { compileTypeScript } from '../../src/loader/compile.mjs';
+
+async function thrownBy(source: string): Promise<Record<string, unknown>> {
+  try {
+    await import(`data:text/javascript,${encodeURIComponent(compileTypeScript(source, '/dir/a.ts'))}`);
+  } catch (error) {
+    return error as Record<string, unknown>;
+  }
+  throw new Error('it compiled');
+}
+
+const PLACES: [source: string, line: number, column: number, reason: string][] = [
+  ['let a = ;', 1, 9, 'Expression expected'],
+  ['\n\nlet a = ;', 3, 9, 'Expression expected'],
+  ['let a;\r\nlet b = ;\r\n', 2, 9, 'Expression expected'],
+  ['\t\tlet a = ;', 1, 11, 'Expression expected'],
+  ["let é = '日本', b = ;", 1, 19, 'Expression expected'],
+  ["let a = '😀😀', b = ;", 1, 21, 'Expression expected'],
+  ['class A {\n  m( {\n  }\n}', 4, 1, "Expected ',', got '}'"],
+  ['import a from "b";\nconst c = {\n  d: 1\n', 3, 7, "Expected ',', got '<eof>'"],
+  ["let s = 'abc\ndef';", 1, 9, 'Unterminated string constant'],
+  ['enum E { #a }', 1, 10, 'Expected ident'],
+];
+
+for (const [source, line, column, reason] of PLACES) {
+  test(`place: ${JSON.stringify(source)}`, async (t) => {
+    const error = await thrownBy(source);
+    t.like(error, { name: 'CompileError', file: '/dir/a.ts', line, column });
+    t.true(String(error.reason).startsWith(reason), String(error.reason));
+    t.false(/\p{Cc}/u.test(String(error.reason)));
+    t.is(error.message, `/dir/a.ts:${line}:${column}: ${String(error.reason)}`);
+  });
+}
+
+test('the frame shows the place, and of a very long line only what is near', (t) => {
+  const report = '  x No\n   ,-[/dir/a.ts:1:1]\n 2 | x\n   : ^\n   `----\n';
+  t.is(explainSyntaxError(new Error(report), 'a\nx\nb\nc\nd', '/dir/a.ts').frame, '  1 | a\n> 2 | x\n    | ^\n  3 | b\n  4 | c');
+  const cells = ' '.repeat(5000);
+  const long = explainSyntaxError(
+    new Error(`  x No\n   ,-[/dir/a.ts:1:1]\n 1 | \n   : ${cells}^\n`),
+    `${'y'.repeat(5000)}!${'z'.repeat(5000)}`,
+    '/dir/a.ts',
+  );
+  t.is(long.column, 5001);
+  t.true(long.frame.length < 400);
+  t.regex(long.frame, /y!z/);
+});
+
+test('a report of another shape is a reason all the same', (t) => {
+  t.like(explainSyntaxError('broken', 'a', '/dir/a.ts'), { line: 1, column: 1, reason: 'broken' });
+  t.like(explainSyntaxError(new Error('\u001b[31mred\u001b[0m'), '', '/dir/a.ts'), { line: 1, column: 1, reason: 'red' });
+});

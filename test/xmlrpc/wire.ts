@@ -1,0 +1,47 @@
+/** Short ways to write documents and to look at refusals, for the tests of the codec. */
+import { RelayError } from '../../src/message/message.ts';
+import type { ErrorCode, Value } from '../../src/message/message.ts';
+import { canonicalMembers, parseCall } from '../../src/xmlrpc/xmlrpc.ts';
+
+export const CALL_HEAD = '<methodCall><methodName>m</methodName><params><param><value>';
+export const CALL_TAIL = '</value></param></params></methodCall>';
+export const RESPONSE_HEAD = '<methodResponse><params><param><value>';
+export const RESPONSE_TAIL = '</value></param></params></methodResponse>';
+
+/** A call of one parameter, given as the inside of its `<value>`. */
+export function callOf(inner: string): Buffer {
+  return Buffer.from(CALL_HEAD + inner + CALL_TAIL);
+}
+
+/** The value that the inside of a `<value>` is read as. */
+export function read(inner: string): Value | undefined {
+  return parseCall(callOf(inner)).params[0];
+}
+
+/** The inside of a `<value>` in canonical form. */
+export function canonical(inner: string): string | undefined {
+  const text = canonicalMembers(`<struct><member><name>v</name><value>${inner}</value></member></struct>`).get('v');
+  return text?.replace(/^<value>/, '').replace(/<\/value>$/, '');
+}
+
+/** What a refusal says: `CODE line:column`, or what went wrong instead. */
+export function refusalOf(attempt: () => unknown): string {
+  try {
+    attempt();
+  } catch (error) {
+    if (!RelayError.is(error)) return `not a RelayError: ${String(error)}`;
+    const place = /^line (\d+), column (\d+): ./.exec(error.message);
+    return place ? `${error.code} ${place[1] ?? ''}:${place[2] ?? ''}` : error.code;
+  }
+  return 'accepted';
+}
+
+/** The code of the error that `attempt` throws, and its text. */
+export function errorOf(attempt: () => unknown): { code: ErrorCode | 'NONE' | 'FOREIGN'; text: string } {
+  try {
+    attempt();
+  } catch (error) {
+    return RelayError.is(error) ? { code: error.code, text: error.message } : { code: 'FOREIGN', text: String(error) };
+  }
+  return { code: 'NONE', text: '' };
+}
