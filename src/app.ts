@@ -78,7 +78,7 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
   });
   const carrier = (peer: ConstructorParameters<typeof HttpCarrier>[0]): HttpCarrier => new HttpCarrier(peer, bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
-  const relay = new Relay({ options, pluginHost, mesh, logs, version: VERSION });
+  const relay = new Relay({ options, pluginHost, mesh, logs, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });
 
   let hostId = '';

@@ -12,12 +12,13 @@ const call = (method, params) =>
     });
   });
 
-const names = await call('co2.get_method_names', []);
+const names = /** @type {string[]} */ (await call('co2.get_method_names', []));
 console.log(`${names.length} methods, among them ${names.filter((name) => name.startsWith('example.')).join(', ')}`);
-console.log(`2 + 3 = ${await call('example.echo.add', [2, 3])}`);
-console.log(`notify: ${await call('notify', [{ data: 'hello from npm xmlrpc' }])}`);
+console.log(`2 + 3 = ${String(await call('example.echo.add', [2, 3]))}`);
+console.log(`notify: ${String(await call('notify', [{ data: 'hello from npm xmlrpc' }]))}`);
 try {
   await call('no.such.method', []);
 } catch (fault) {
-  console.log(`fault ${fault.faultCode}: ${fault.faultString}`);
+  const { faultCode, faultString } = /** @type {{ faultCode: number, faultString: string }} */ (fault);
+  console.log(`fault ${faultCode}: ${faultString}`);
 }

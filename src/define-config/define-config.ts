@@ -67,7 +67,7 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
     check(source, merge(merged, values));
     merged = merge(merged, absolutePaths(values, source.baseDir));
   }
-  const options = deepFreeze(SCHEMA.parse(merged)) as Options;
+  const options = deepFreeze(SCHEMA.parse(merged)) as unknown as Options;
   return { options, isSet: (key) => sources.some(({ values }) => (values as Tree)[key] !== undefined) };
 }
 

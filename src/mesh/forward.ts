@@ -37,7 +37,8 @@ export class Forward {
 
 /** All members but those that relays set. */
 function keptMembers(source: string): ReadonlyMap<string, string> {
-  const members = canonicalMembers(source);
+  // It was read within the limits of the door, or written here: no smaller limit may stop it now.
+  const members = canonicalMembers(source, { maxBodyBytes: source.length });
   for (const name of ['host_id', 'client_address', 'co2']) members.delete(name);
   return members;
 }

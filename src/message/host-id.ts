@@ -11,6 +11,9 @@ export interface HostId {
 // 64 characters are four times what python-co2 and we write; more would be a payload, not a name.
 const HOST_ID = /^([!-?A-~]{1,64})@(\[[^\]@]{2,64}\]|[^@[\]]{2,64}):(\d{1,5})$/;
 
+// The IPv4 part of `::ffff:1.2.3.4`, which the library reads in octal and hexadecimal too.
+const DOTTED_TAIL = /:([^:%]*\.[^:%]*)(?:%|$)/;
+
 /** The parts of a host_id, or undefined if it is none or names an address that nobody can have (`0.0.0.0`, `::`, multicast). */
 export function parseHostId(text: string): HostId | undefined {
   const parts = HOST_ID.exec(text);
@@ -40,6 +43,8 @@ export function canonicalAddress(text: string): string | undefined {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   if (ipaddr.IPv4.isValidFourPartDecimal(bare)) return ipaddr.IPv4.parse(bare).toString();
   if (!bare.includes(':') || !ipaddr.IPv6.isValid(bare)) return undefined;
+  const dotted = DOTTED_TAIL.exec(bare)?.[1];
+  if (dotted !== undefined && !ipaddr.IPv4.isValidFourPartDecimal(dotted)) return undefined;
   const v6 = ipaddr.IPv6.parse(bare);
   if (v6.isIPv4MappedAddress()) return v6.toIPv4Address().toString();
   if (v6.range() !== 'linkLocal') v6.zoneId = undefined;

@@ -1,9 +1,9 @@
 /** The context of one delivery, one per satellite and message. */
 import { hopsOf } from '../message/message.ts';
 import type { Message, Verdict } from '../message/message.ts';
-import type { Context } from '../plugin/for-host.ts';
+import { Context } from '../plugin/plugin.ts';
 
-export class DeliveryContext implements Context {
+export class DeliveryContext extends Context {
   readonly id: string;
   readonly hops: number;
   readonly ageMs: number;
@@ -12,6 +12,7 @@ export class DeliveryContext implements Context {
   #controller: AbortController | undefined;
 
   constructor(message: Message, now: number) {
+    super();
     this.id = message.id;
     this.hops = hopsOf(message);
     this.ageMs = message.ageMs + now - message.arrivedAt;

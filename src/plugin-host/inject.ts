@@ -36,8 +36,9 @@ export class Injector {
     const tokens = parametersOf(target, path.length > 0);
     for (const [index, token] of tokens.entries()) {
       this.#prepareParameter(target, index, token, [...path, target]);
-      inject(token as Constructor)(target, undefined, index);
     }
+    // Only what @Inject named: tsyringe writes its own descriptors over the emitted types, and another relay reads those again.
+    for (const [index, token] of injectedTokensOf(declaringClassOf(target))) inject(token as Constructor)(target, undefined, index);
     injectable()(target as Constructor);
     this.#container.register(target as Constructor, { useClass: target as Constructor }, { lifecycle: Lifecycle.ContainerScoped });
     this.#ready.add(target);

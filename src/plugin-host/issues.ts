@@ -32,8 +32,10 @@ const SECRET = /pass|secret|token|key|credential|auth/i;
 /** A value of a configuration for the operator's eyes: short, and nothing of what may be a secret. */
 export function showValue(value: unknown, path: readonly PropertyKey[]): string {
   if (value === undefined) return 'nothing';
+  if (value === null) return 'null';
   if (Array.isArray(value)) return `a list of ${value.length}`;
-  if (typeof value === 'object' && value !== null) return 'an object';
-  if (typeof value === 'function' || path.some((key) => SECRET.test(String(key)))) return `a ${typeof value}`;
-  return typeof value === 'string' ? JSON.stringify(clean(value, 60)) : String(value as number | boolean | bigint);
+  if (typeof value === 'object') return 'an object';
+  if (path.some((key) => SECRET.test(String(key)))) return `a ${typeof value}`;
+  if (typeof value === 'string') return JSON.stringify(clean(value, 60));
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : `a ${typeof value}`;
 }

@@ -59,7 +59,7 @@ export function messageFromSatellite(source: string, self: Identity, mint: Minte
     hostId: self.hostId,
     clientAddress,
     source,
-    frozen: once(() => assemble(parseStruct(source), self.hostId, clientAddress)),
+    frozen: once(() => assemble(parseStruct(source, { maxBodyBytes: source.length }), self.hostId, clientAddress)),
     arrivedAt: performance.now(),
     verdict: 'local',
   };

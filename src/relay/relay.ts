@@ -52,6 +52,8 @@ export interface RelayParts {
   readonly logs: LogSource;
   /** Version of the package. */
   readonly version: string;
+  /** Largest dict that a satellite may send: what our own door would take from a peer. */
+  readonly maxDictBytes: number;
 }
 
 export class Relay {
@@ -141,6 +143,7 @@ export class Relay {
     return Promise.resolve().then(() => {
       const source = serialiseStruct(dict, { nil: true, i8: true });
       requireData(dict as object);
+      this.#requireSize(source);
       const message = messageFromSatellite(source, this.#self(), this.#mint);
       this.#seen.add(message.id);
       this.#count.sent++;
@@ -154,6 +157,11 @@ export class Relay {
   #junction(message: Message, sender: string | undefined): void {
     this.#parts.pluginHost.deliver(message, sender);
     this.#parts.mesh.forward(message);
+  }
+
+  #requireSize(source: string): void {
+    const { maxDictBytes } = this.#parts;
+    if (source.length > maxDictBytes) throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
   }
 
   #checked(dict: Dict, caller: Caller): Message {

@@ -1,5 +1,5 @@
 /** An XML-RPC client for one server: one kept-alive connection, every wait and every answer bounded. */
-import { Client, errors } from 'undici';
+import type { Client } from 'undici';
 import { RelayError, reasonOf } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import { parseResponse } from './parse.ts';
@@ -32,21 +32,24 @@ const DEFAULT_MAX_RESPONSE_BYTES = 1024 * 1024;
 
 /** One connection to one server; calls made at once wait for each other. Redirects are not followed. */
 export class XmlRpcClient {
-  readonly #client: Client;
+  readonly #options: Client.Options;
+  readonly #origin: string;
   readonly #path: string;
   readonly #name: string;
   readonly #headers: Record<string, string>;
+  #client: Promise<Client> | undefined;
 
   /** `url` may carry credentials (Basic); a path of `/` means `/RPC2`. */
   constructor(url: URL, options: XmlRpcClientOptions = {}) {
     const timeout = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    this.#client = new Client(url.origin, {
+    this.#options = {
       pipelining: 1,
       headersTimeout: timeout,
       bodyTimeout: timeout,
       maxResponseSize: options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
       connect: { timeout, ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }) },
-    });
+    };
+    this.#origin = url.origin;
     this.#path = url.pathname === '/' ? `/RPC2${url.search}` : url.pathname + url.search;
     this.#name = url.host;
     this.#headers = { 'content-type': 'text/xml; charset=utf-8', accept: 'text/xml', 'user-agent': 'co2-relay', ...authorization(url) };
@@ -75,12 +78,21 @@ export class XmlRpcClient {
 
   /** Ends the connection now; a call in flight fails. */
   async close(): Promise<void> {
-    await this.#client.destroy();
+    const client = await this.#client;
+    await client?.destroy();
+  }
+
+  /** The library costs some 15 MB: a relay without peers never loads it. */
+  async #open(): Promise<Client> {
+    const undici = await import('undici');
+    return new undici.Client(this.#origin, this.#options);
   }
 
   async #exchange(body: Uint8Array): Promise<{ status: number; type: string; bytes: Uint8Array }> {
     try {
-      const answer = await this.#client.request({ method: 'POST', path: this.#path, headers: this.#headers, body });
+      this.#client ??= this.#open();
+      const client = await this.#client;
+      const answer = await client.request({ method: 'POST', path: this.#path, headers: this.#headers, body });
       const bytes = new Uint8Array(await answer.body.arrayBuffer());
       return { status: answer.statusCode, type: String(answer.headers['content-type'] ?? ''), bytes };
     } catch (error) {
@@ -89,14 +101,19 @@ export class XmlRpcClient {
   }
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused; is the server running?',
+  ENOTFOUND: 'the name cannot be resolved',
+  EAI_AGAIN: 'the name cannot be resolved',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
+  UND_ERR_BODY_TIMEOUT: 'the answer stopped coming',
+  UND_ERR_RES_EXCEEDED_MAX_SIZE: 'the answer is too large',
+};
+
 function connectReason(error: unknown): string {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  if (code === 'ECONNREFUSED') return 'connection refused; is the server running?';
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the name cannot be resolved';
-  if (error instanceof errors.ConnectTimeoutError) return 'no connection in time';
-  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) return 'no answer in time';
-  if (error instanceof errors.ResponseExceededMaxSizeError) return 'the answer is too large';
-  return reasonOf(error);
+  return REASONS[code ?? ''] ?? reasonOf(error);
 }
 
 function authorization(url: URL): Record<string, string> {

@@ -157,7 +157,7 @@ export class Grammar implements Handler {
     if (!this.#namespaces) {
       this.#namespaces = new Namespaces();
       // The elements that are open already declared nothing.
-      for (let i = 0; i < this.#after.length; i++) this.#namespaces.enter([]);
+      for (const _ of this.#after) this.#namespaces.enter([]);
     }
     this.#namespaces.enter(attributes);
     return this.#namespaces.resolve(name);

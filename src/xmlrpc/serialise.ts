@@ -34,10 +34,11 @@ export function serialiseResponse(value: Sendable, options?: WriteOptions): Buff
 
 /** The body of a fault; never throws: a code that is no 32-bit integer becomes -32603, a character that XML cannot carry U+FFFD. */
 export function serialiseFault(code: number, text: string): Buffer {
+  const said: unknown = text;
   const number = (code | 0) === code ? code : -32603;
   const members =
     `<member><name>faultCode</name><value><int>${String(number | 0)}</int></value></member>` +
-    `<member><name>faultString</name><value><string>${escapeCleaned(String(text))}</string></value></member>`;
+    `<member><name>faultString</name><value><string>${escapeCleaned(typeof said === 'string' ? said : 'the relay failed')}</string></value></member>`;
   return bytes(`<methodResponse><fault><value><struct>${members}</struct></value></fault></methodResponse>`);
 }
 

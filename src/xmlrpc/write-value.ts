@@ -83,20 +83,13 @@ class Writer {
   }
 
   #value(value: unknown): void {
-    switch (typeof value) {
-      case 'string':
-        return this.#text(value);
-      case 'number':
-        return this.#number(value);
-      case 'boolean':
-        return this.#scalar('boolean', value ? '1' : '0');
-      case 'bigint':
-        return value >= INT32_MIN && value <= INT32_MAX ? this.#scalar('int', String(value)) : this.#int64(value);
-      case 'object':
-        return value === null ? this.#nil() : this.#object(value);
-      default:
-        this.#fail(`${typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`} cannot be sent; leave the member out`);
-    }
+    if (typeof value === 'string') this.#text(value);
+    else if (typeof value === 'number') this.#number(value);
+    else if (typeof value === 'boolean') this.#scalar('boolean', value ? '1' : '0');
+    else if (typeof value === 'bigint') this.#bigint(value);
+    else if (value === null) this.#nil();
+    else if (typeof value === 'object') this.#object(value);
+    else this.#fail(`${value === undefined ? 'undefined' : `a ${typeof value}`} cannot be sent; leave the member out`);
   }
 
   #scalar(element: string, text: string): void {
@@ -121,6 +114,11 @@ class Writer {
   #nil(): void {
     if (this.#options.nil !== true) this.#fail('null is an extension (nil) that this peer has not asked for; leave the member out');
     this.#out += '<value><nil/></value>';
+  }
+
+  #bigint(value: bigint): void {
+    if (value >= INT32_MIN && value <= INT32_MAX) this.#scalar('int', String(value));
+    else this.#int64(value);
   }
 
   #int64(value: unknown): void {

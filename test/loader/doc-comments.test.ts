@@ -92,6 +92,14 @@ for (const [what, source, names] of CLASSES) {
   });
 }
 
+test('the places may be counted from any number', (t) => {
+  const shifted = (text: string): unknown => {
+    const tree = JSON.stringify(parseSync(text, { syntax: 'typescript', target: 'es2022' }));
+    return JSON.parse(tree, (key, value: unknown) => (['start', 'end'].includes(key) ? Number(value) + 4321 : value));
+  };
+  t.is(readDocComments('class A { /** a */ m() {} }', shifted).A?.m, 'a');
+});
+
 test('a tree deeper than the stack is read', (t) => {
   const depth = 100_000;
   const end = { type: 'ClassDeclaration', identifier: { type: 'Identifier', value: 'C' }, span: { start: 0, end: 0 }, body: [] };

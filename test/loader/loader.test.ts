@@ -104,12 +104,15 @@ for (const kind of KINDS) {
       'd.js': script,
       'e.cjs': '// co2-relay Satellite\nclass S { /** no */ m() {} }\nmodule.exports = { type: typeof require };\n',
       'f.js': '// co2-relay Satellite\nclass S { /** no */ m() {} }\nmodule.exports = { type: typeof require };\n',
+      'cjs/package.json': '{"type":"commonjs"}',
+      'cjs/g.js': "/** co2-relay Satellite */ const text = `\nimport { a } from 'b';\n`;\nmodule.exports = { type: typeof text };\n",
+      'node_modules/h.mjs': script,
       'plain.mjs': 'export class S { /** no */ m() {} }\n',
     });
     const result = await run(
       { house, kind },
       `const all = {};
-       for (const name of ['a.ts', 'a.ts?v=2', 'esm/b.js', 'c.mjs', 'd.js', 'e.cjs', 'f.js', 'plain.mjs']) {
+       for (const name of ['a.ts', 'a.ts?v=2', 'esm/b.js', 'c.mjs', 'd.js', 'e.cjs', 'f.js', 'cjs/g.js', 'node_modules/h.mjs', 'plain.mjs']) {
          const url = ${JSON.stringify(pathToFileURL(dir).href)} + '/' + name;
          const module = await import(url);
          all[name] = module.default?.type ?? docCommentsOf(url).S?.help ?? null;
@@ -118,7 +121,14 @@ for (const kind of KINDS) {
     );
     const help = 'Helps.';
     const all = { 'a.ts': help, 'a.ts?v=2': help, 'esm/b.js': help, 'c.mjs': help, 'd.js': help };
-    t.deepEqual(result, { ...all, 'e.cjs': 'function', 'f.js': 'function', 'plain.mjs': null });
+    t.deepEqual(result, {
+      ...all,
+      'e.cjs': 'function',
+      'f.js': 'function',
+      'cjs/g.js': 'string',
+      'node_modules/h.mjs': null,
+      'plain.mjs': null,
+    });
   });
 
   test(`${kind}: a warm start does not load the compiler`, async (t) => {

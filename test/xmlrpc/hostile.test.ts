@@ -118,14 +118,14 @@ for (const name of NAMES) {
     t.is(Object.getPrototypeOf(dict), null);
     t.deepEqual(Object.keys(dict), [name]);
     t.true(Object.getOwnPropertyDescriptor(dict, name)?.writable);
-    t.is(({} as Record<string, unknown>)['x'], undefined);
-    t.is((dict as Record<string, unknown>)['x'], undefined);
+    t.is(Reflect.get({}, 'x'), undefined);
+    t.is(dict.x, undefined);
     t.deepEqual([...canonicalMembers(text).keys()], [name]);
     t.deepEqual(parseStruct(serialiseStruct(dict)), dict);
   });
 }
 
 test('a member that is not there is undefined, whatever it is called', (t) => {
-  const dict: Readonly<Record<string, unknown>> = parseStruct('<struct/>');
-  for (const name of NAMES) t.is(dict[name], undefined);
+  const dict = parseStruct('<struct/>');
+  for (const name of NAMES) t.false(name in dict);
 });

@@ -1,0 +1,106 @@
+/** The bounded line: order, limits, counts. */
+import test from 'ava';
+import fc from 'fast-check';
+import { WaitingLine } from '../../src/message/message.ts';
+
+interface Item {
+  readonly id: number;
+  readonly bytes: number;
+}
+
+const bytesOf = ({ bytes }: Item): number => bytes;
+const lineOf = (maxMessages: number, maxBytes: number): WaitingLine<Item> => new WaitingLine({ maxMessages, maxBytes }, bytesOf);
+const item = (id: number, bytes = 1): Item => ({ id, bytes });
+
+test('what came first goes first, and an empty line gives nothing', (t) => {
+  const line = lineOf(10, 100);
+  t.is(line.shift(), undefined);
+  for (const id of [1, 2, 3]) t.is(line.push(item(id)), 0);
+  t.is(line.length, 3);
+  t.deepEqual([line.shift()?.id, line.shift()?.id, line.shift()?.id, line.shift()], [1, 2, 3, undefined]);
+  t.is(line.length, 0);
+  t.is(line.bytes, 0);
+  t.is(line.dropped, 0);
+});
+
+test('over the number of items the oldest goes', (t) => {
+  const line = lineOf(2, 100);
+  t.deepEqual(
+    [1, 2, 3, 4].map((id) => line.push(item(id))),
+    [0, 0, 1, 1],
+  );
+  t.is(line.dropped, 2);
+  t.deepEqual([line.shift()?.id, line.shift()?.id], [3, 4]);
+});
+
+test('over the bytes as many of the oldest go as need be', (t) => {
+  const line = lineOf(100, 10);
+  for (const id of [1, 2, 3]) line.push(item(id, 3));
+  t.is(line.push(item(4, 7)), 2);
+  t.is(line.bytes, 10, 'the limit itself is allowed');
+  t.deepEqual([line.shift()?.id, line.shift()?.id], [3, 4]);
+});
+
+test('what is larger than the whole line stays alone in it, and goes when the next comes', (t) => {
+  const line = lineOf(100, 10);
+  line.push(item(1, 3));
+  t.is(line.push(item(2, 1000)), 1);
+  t.is(line.length, 1);
+  t.is(line.push(item(3, 1)), 1);
+  t.is(line.shift()?.id, 3);
+  t.is(line.dropped, 2);
+});
+
+test('clear drops everything, counts it, and leaves a line that works', (t) => {
+  const line = lineOf(10, 100);
+  for (const id of [1, 2, 3]) line.push(item(id));
+  line.shift();
+  t.is(line.clear(), 2);
+  t.is(line.clear(), 0);
+  t.deepEqual([line.length, line.bytes, line.dropped], [0, 0, 2]);
+  line.push(item(4));
+  t.is(line.shift()?.id, 4);
+});
+
+test('any order of pushes and shifts: a plain list would give the same', (t) => {
+  const act = fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 0, max: 12 }) }, { weight: 2, arbitrary: fc.constant('shift' as const) });
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 5 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(act, { maxLength: 400 }),
+      (count, bytes, acts) => {
+        const line = lineOf(count, bytes);
+        const model: Item[] = [];
+        let dropped = 0;
+        for (const [id, what] of acts.entries()) {
+          if (what === 'shift') {
+            t.is(line.shift(), model.shift());
+          } else {
+            model.push(item(id, what));
+            line.push(model.at(-1)!);
+            while (model.length > 1 && (model.length > count || model.reduce((sum, one) => sum + one.bytes, 0) > bytes)) {
+              model.shift();
+              dropped++;
+            }
+          }
+          t.deepEqual([line.length, line.dropped, line.bytes], [model.length, dropped, model.reduce((sum, one) => sum + one.bytes, 0)]);
+        }
+      },
+    ),
+  );
+});
+
+test('a long life does not grow the line: 300,000 items pass through it in order', (t) => {
+  const line = lineOf(1000, 1_000_000);
+  let next = 0;
+  for (let id = 0; id < 300_000; id++) {
+    line.push(item(id));
+    if (id % 3 !== 0) {
+      const taken = line.shift();
+      if (taken!.id < next) t.fail(`${taken!.id} after ${next}`);
+      next = taken!.id;
+    }
+  }
+  t.true(line.length <= 1000 && line.dropped > 0 && next > 290_000);
+});

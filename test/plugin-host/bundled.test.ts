@@ -1,0 +1,74 @@
+/** The plugins that come with the relay, and the example, do what their comments say. */
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { Double, dictOf } from '../../src/message/message.ts';
+import { messageOf, started } from './kit.ts';
+
+const bundled = fileURLToPath(new URL('../../plugins', import.meta.url));
+const example = fileURLToPath(new URL('../../examples/plugin-with-config/plugins', import.meta.url));
+
+test('all methods of the bundled plugins have help and a signature', async (t) => {
+  const { host, problems } = await started(t, bundled);
+  t.deepEqual(problems(), {});
+  t.deepEqual(
+    host.methods().map(({ name, signature }) => [name, ...(signature ?? [])].join(' ')),
+    ['chat.room.say string,string,string', 'chat.room.history array,int', 'example.echo.say string,string', 'example.echo.add int,int,int'],
+  );
+  for (const { name, help } of host.methods()) t.regex(help, /^[A-Z].*\.$/, name);
+});
+
+test('echo answers a ping once, and its own answer never', async (t) => {
+  const { host, sent, call, lines } = await started(t, bundled);
+  t.is(await call('example.echo.say', 'ham'), 'ham');
+  t.is(await call('example.echo.add', 2, 3), 5);
+  host.deliver(messageOf('ping', { hopsLeft: 15 }));
+  host.deliver(messageOf(dictOf([['pong', 'x@127.0.0.1:1']])));
+  await lines.until((line) => line.endsWith('to example.echo.Echo'), 2);
+  t.deepEqual(
+    sent.all.map(({ data }) => data as unknown),
+    [{ pong: 'x@127.0.0.1:1', hops: 1 }],
+  );
+});
+
+test('the room remembers what is said and heard, bounded, and ignores everything else', async (t) => {
+  const { host, sent, call, lines } = await started(t, bundled);
+  t.is(await call('chat.room.say', 'ann', 'hello'), 'sent.1');
+  t.deepEqual(sent.all[0]?.data as unknown, { chat: { nick: 'ann', text: 'hello' } });
+  const heard = [
+    dictOf([
+      [
+        'chat',
+        dictOf([
+          ['nick', 'bob'],
+          ['text', 'hi'],
+        ]),
+      ],
+    ]),
+    'chat',
+    null,
+    dictOf([['chat', null]]),
+    [1],
+  ];
+  for (const data of heard) host.deliver(messageOf(data));
+  await lines.until((line) => line.endsWith('to chat.room.Room'), heard.length);
+  t.deepEqual(await call('chat.room.history', 10), ['ann: hello', 'bob: hi']);
+  t.deepEqual(await call('chat.room.history', 1), ['bob: hi']);
+  t.deepEqual(await call('chat.room.history', 0), []);
+  for (let n = 0; n < 300; n++) await call('chat.room.say', 'ann', `line ${n}`);
+  const all = (await call('chat.room.history', 1000)) as string[];
+  t.is(all.length, 200);
+  t.is(all.at(-1), 'ann: line 299');
+  await t.throwsAsync(call('chat.room.say', ' ', 'x'), { name: 'Fault', code: 1 });
+});
+
+test('the example has a checked configuration, an injected helper and its logger', async (t) => {
+  const { sent, call, lines } = await started(t, example);
+  t.true(lines.all.includes('info plugin.greenhouse.alarm: watches the north wing, warns from 30 °C on'));
+  t.deepEqual(await call('greenhouse.alarm.feed', 20), new Double(20));
+  t.deepEqual(await call('greenhouse.alarm.feed', 50), new Double(35));
+  t.deepEqual(await call('greenhouse.alarm.feed', 50), new Double(40));
+  t.deepEqual(
+    sent.all.map(({ data }) => data as unknown),
+    [{ alarm: 'north wing', celsius: 35 }],
+  );
+});

@@ -1,0 +1,152 @@
+/** Exposed methods: names, help, signatures, and what is enforced. */
+import test from 'ava';
+import { Double, Int64, dictOf } from '../../src/message/message.ts';
+import { satelliteSource, started } from './kit.ts';
+
+const zod = JSON.stringify(new URL('../../node_modules/zod/index.js', import.meta.url).href);
+
+const SPAM = satelliteSource(
+  'Spam',
+  `
+  /** Adds two numbers. */
+  @Exposed({ params: ['int', 'int'], returns: 'int' })
+  add(a: number, b: number) { return a + b; }
+
+  @Exposed({ params: ['any'], returns: 'double' }) double(value: number) { return value; }
+  @Exposed({ params: ['any'], returns: 'i8' }) long(value: number) { return value; }
+  @Exposed({ params: ['any'], returns: 'string' }) async text(value: unknown) { return value; }
+  @Exposed({ params: ['i8', 'double', 'boolean', 'string', 'dateTime.iso8601', 'base64', 'array', 'struct', 'nil'], returns: 'boolean' })
+  all() { return true; }
+
+  /** Derived. */
+  @Exposed() derived(a: string, b: number, c: boolean, d: Date, e: Buffer, f: string[], g: Dict): string { return a; }
+  @Exposed async unknown(a: string): Promise<string> { return a; }
+  @Exposed() union(a: string | number): string { return String(a); }
+  @Exposed() nothing(): void {}
+  @Exposed() fail(): string { throw new Fault(42, 'no such room'); }
+  hidden() { return 'secret'; }
+`,
+);
+
+test('an exposed method is called as package.module.method, with its help and signature', async (t) => {
+  const { call, method } = await started(t, { 'ham/spam.ts': SPAM });
+  t.is(await call('ham.spam.add', 1, 2), 3);
+  t.is(method('ham.spam.add')?.help, 'Adds two numbers.');
+  t.deepEqual(method('ham.spam.add')?.signature, [['int', 'int', 'int']]);
+  t.is(method('ham.spam.union')?.help, '');
+});
+
+test('only decorated methods of the class itself are there', async (t) => {
+  const { names } = await started(t, {
+    'ham/spam.ts': SPAM + `@Satellite() export class Heir extends Spam { @Exposed() own() { return 1; } }`,
+  });
+  const expected = ['add', 'double', 'long', 'text', 'all', 'derived', 'unknown', 'union', 'nothing', 'fail'].map(
+    (name) => `ham.spam.${name}`,
+  );
+  t.deepEqual(names(), ['ham.spam.own', ...expected]);
+});
+
+test('declared parameters are enforced before the call', async (t) => {
+  const { call } = await started(t, { 'ham/spam.ts': SPAM });
+  const refused = (message: string): { code: string; message: string } => ({ code: 'INVALID_PARAMS', message: `ham.spam.add: ${message}` });
+  const usage = '(signature: int ham.spam.add(int, int))';
+  await t.throwsAsync(call('ham.spam.add', 1, '2'), refused(`parameter 2 is a string, expected int ${usage}`));
+  await t.throwsAsync(call('ham.spam.add', 1), refused(`1 parameter given, expected 2 ${usage}`));
+  await t.throwsAsync(call('ham.spam.add', 1, 2, 3), refused(`3 parameters given, expected 2 ${usage}`));
+  await t.throwsAsync(call('ham.spam.add', 1, 2 ** 31), refused(`parameter 2 is an integer beyond 32 bits, expected int ${usage}`));
+  await t.throwsAsync(call('ham.spam.add', 1.5, 2), refused(`parameter 1 is a double, expected int ${usage}`));
+});
+
+test('each declared type takes its own values and no others', async (t) => {
+  const { call } = await started(t, { 'ham/spam.ts': SPAM });
+  const right = [2n ** 62n, 1.5, true, 'x', new Date(0), Buffer.from('x'), [1], dictOf(), null];
+  t.true(await call('ham.spam.all', ...right));
+  for (const [index, value] of right.entries()) {
+    for (const [other, wrong] of right.entries()) {
+      if (other === index) continue;
+      const params = right.with(index, wrong);
+      await t.throwsAsync(call('ham.spam.all', ...params), { code: 'INVALID_PARAMS' }, `${typeof wrong} as ${typeof value}`);
+    }
+  }
+});
+
+test('the declared result decides how a number is written, and is checked', async (t) => {
+  const { call } = await started(t, { 'ham/spam.ts': SPAM });
+  t.deepEqual(await call('ham.spam.double', 1), new Double(1));
+  t.deepEqual(await call('ham.spam.long', 5), new Int64(5n));
+  t.deepEqual(await call('ham.spam.long', 2n ** 62n), new Int64(2n ** 62n));
+  t.is(await call('ham.spam.text', 'x'), 'x');
+  await t.throwsAsync(call('ham.spam.text', 5), { code: 'APPLICATION', message: 'ham.spam.text: it answered an int, and declares string' });
+  await t.throwsAsync(call('ham.spam.long', 1.5), { code: 'APPLICATION' });
+  await t.throwsAsync(call('ham.spam.add', 2 ** 31 - 1, 1), {
+    code: 'APPLICATION',
+    message: /an integer beyond 32 bits, and declares int/,
+  });
+});
+
+test('an undeclared signature is derived as far as types are known, and never enforced', async (t) => {
+  const { call, method } = await started(t, { 'ham/spam.ts': SPAM });
+  const types = ['string', 'string', 'double', 'boolean', 'dateTime.iso8601', 'base64', 'array', 'struct'];
+  t.deepEqual(method('ham.spam.derived')?.signature, [types]);
+  for (const name of ['unknown', 'union', 'nothing']) t.is(method(`ham.spam.${name}`)?.signature, undefined, name);
+  t.is(await call('ham.spam.derived', 5), 5);
+  t.is(await call('ham.spam.nothing'), undefined);
+});
+
+test('a thrown Fault passes through unchanged', async (t) => {
+  const { call } = await started(t, { 'ham/spam.ts': SPAM });
+  await t.throwsAsync(call('ham.spam.fail'), { name: 'Fault', code: 42, message: 'no such room' });
+});
+
+test('a schema checks, transforms and describes the parameters', async (t) => {
+  const source = satelliteSource(
+    'Spam',
+    `
+  @Exposed({ schema: z.tuple([z.int(), z.string().transform((text) => text.length), z.date().optional()]), returns: 'array' })
+  take(...params: unknown[]) { return params; }
+  @Exposed({ schema: z.tuple([z.object({ deep: z.object({ n: z.number() }) })]) })
+  deep(value: unknown) { return value; }
+  @Exposed({ schema: { '~standard': { version: 1, vendor: 'mine', validate: async (value: unknown) => ({ value: [value] }) } } })
+  other(list: unknown[]) { return list.length; }`,
+    `import { z } from ${zod};`,
+  );
+  const { call, method } = await started(t, { 'ham/spam.ts': source });
+  t.deepEqual(await call('ham.spam.take', 1, 'four'), [1, 4]);
+  t.deepEqual(method('ham.spam.take')?.signature, [
+    ['array', 'int', 'string'],
+    ['array', 'int', 'string', 'dateTime.iso8601'],
+  ]);
+  await t.throwsAsync(call('ham.spam.take', 'x', 'four'), {
+    code: 'INVALID_PARAMS',
+    message: /^ham\.spam\.take: parameter 1: .*expected number.* \(signature: array ham\.spam\.take\(int, string\) or array/,
+  });
+  await t.throwsAsync(call('ham.spam.deep', { deep: { n: 'x' } }), { message: /parameter 1, "deep\.n": .*expected number/ });
+  t.is(await call('ham.spam.other', 1, 2, 3), 3);
+  t.is(method('ham.spam.other')?.signature, undefined);
+});
+
+test('a declaration that makes no sense leaves the class out, and says why', async (t) => {
+  const bad = (declaration: string): string => satelliteSource('Bad', `  ${declaration} go() {}`);
+  const { problems, names } = await started(t, {
+    'bad/type.ts': bad(`@Exposed({ params: ['strin' as 'string'] })`),
+    'bad/both.ts': bad(`@Exposed({ params: [], schema: {} as never })`),
+    'bad/accessor.ts': bad('@Exposed() get').replace('go() {}', 'go() { return 1; }'),
+    'bad/dotted.ts': satelliteSource('Bad', `  @Exposed() 'a.b'() {}`),
+    'bad/static.ts': bad('@Exposed() static'),
+    'ham/spam.ts': SPAM,
+  });
+  t.regex(problems()['bad/type.ts'] ?? '', /Bad\.go: there is no type "strin"; did you mean "string"/);
+  t.regex(problems()['bad/both.ts'] ?? '', /params or schema, not both/);
+  t.regex(problems()['bad/accessor.ts'] ?? '', /only methods are callable/);
+  t.regex(problems()['bad/dotted.ts'] ?? '', /cannot be called/);
+  t.true(Object.entries(problems()).some(([file, reason]) => file.startsWith('bad/static.ts') && reason.includes('static method go')));
+  t.true(names().every((name) => name.startsWith('ham.')));
+});
+
+test('two satellites of a module that expose the same name are both refused', async (t) => {
+  const two = satelliteSource('One', `  @Exposed() go() { return 1; }`) + `@Satellite() export class Two { @Exposed() go() { return 2; } }`;
+  const { host, names } = await started(t, { 'ham/spam.ts': two });
+  t.deepEqual(names(), []);
+  t.is(host.status().problems.length, 2);
+  t.regex(host.status().problems[0]?.reason ?? '', /ham\.spam\.One and ham\.spam\.Two both expose ham\.spam\.go/);
+});

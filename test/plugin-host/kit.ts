@@ -1,0 +1,196 @@
+/** What the tests of the plugin host share: plugins in a fresh directory outside the repository, a relay that notes, a clock that waits. */
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { container } from 'tsyringe';
+import { dictOf, freezeDict } from '../../src/message/message.ts';
+import type { Log, LogSource, Message, Sendable, Value } from '../../src/message/message.ts';
+import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
+import type { Clock, HostedMethod, PluginHostOptions, PluginHostStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
+
+/** Path below the plugins directory -> source. */
+export type Files = Readonly<Record<string, string>>;
+
+/** Writes the files to a new directory in the system's temporary one: nothing above it has a node_modules. */
+export async function writePlugins(t: ExecutionContext, files: Files): Promise<string> {
+  const directory = await realpath(await mkdtemp(join(tmpdir(), 'co2-plugins-')));
+  t.teardown(() => rm(directory, { recursive: true, force: true }));
+  for (const [path, source] of Object.entries(files)) {
+    await mkdir(dirname(join(directory, path)), { recursive: true });
+    await writeFile(join(directory, path), source);
+  }
+  return directory;
+}
+
+/** Things that happen, and promises for those that have not happened yet. */
+export class Events<T> {
+  readonly all: T[] = [];
+  readonly #watchers = new Set<() => void>();
+
+  add(event: T): void {
+    this.all.push(event);
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  /** Resolves as soon as `count` events satisfy `is`. */
+  async until(is: (event: T) => boolean, count = 1): Promise<T[]> {
+    for (;;) {
+      const found = this.all.filter(is);
+      if (found.length >= count) return found;
+      await new Promise<void>((resolve) => {
+        const watcher = (): void => {
+          this.#watchers.delete(watcher);
+          resolve();
+        };
+        this.#watchers.add(watcher);
+      });
+    }
+  }
+}
+
+/** One line of the log: `error plugin-host: text`. */
+export function memoryLog(): { logs: LogSource; lines: Events<string> } {
+  const lines = new Events<string>();
+  const logs = (category: string): Log => {
+    const write = (level: string) => (text: string) => {
+      lines.add(`${level} ${category}: ${text}`);
+    };
+    return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error'), isDebugEnabled: () => true };
+  };
+  return { logs, lines };
+}
+
+/** A clock that stands still until it is told to go on. */
+export class VirtualClock implements Clock {
+  #now = 0;
+  readonly #timers = new Set<{ at: number; action: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, action: () => void): () => void {
+    const timer = { at: this.#now + ms, action };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  get pending(): number {
+    return this.#timers.size;
+  }
+
+  advance(ms: number): void {
+    this.#now += ms;
+    for (const timer of [...this.#timers]) {
+      if (timer.at > this.#now) continue;
+      this.#timers.delete(timer);
+      timer.action();
+    }
+  }
+}
+
+export interface Sent {
+  readonly satellite: string;
+  readonly data: Value;
+}
+
+export interface Kit {
+  readonly host: PluginHost;
+  readonly directory: string;
+  readonly lines: Events<string>;
+  /** What satellites sent: how the plugins of these tests tell what they saw. */
+  readonly sent: Events<Sent>;
+  readonly clock: VirtualClock;
+  start(): Promise<void>;
+  /** Calls an exposed method by its full name. */
+  call(name: string, ...params: Value[]): Promise<Sendable | undefined>;
+  method(name: string): HostedMethod | undefined;
+  names(): string[];
+  /** Files that were left out, with their reasons. */
+  problems(): Record<string, string>;
+}
+
+export type HostOverrides = Partial<PluginHostOptions> & { directoryRequired?: boolean };
+
+/** A host over these plugins, not started; stopped when the test is over. */
+export async function hostOf(t: ExecutionContext, files: Files | string, overrides: HostOverrides = {}): Promise<Kit> {
+  const directory = typeof files === 'string' ? files : await writePlugins(t, files);
+  const { logs, lines } = memoryLog();
+  const clock = new VirtualClock();
+  const sent = new Events<Sent>();
+  const { directoryRequired = true, ...changed } = overrides;
+  const options = { ...pluginHostDefaults, pluginsDir: directory, ...changed };
+  const host = new PluginHost({
+    options,
+    directoryRequired,
+    container: container.createChildContainer(),
+    logs,
+    cacheDir: undefined,
+    clock,
+  });
+  const port: RelayPort = {
+    send: (satellite, dict) => {
+      sent.add({ satellite, data: (dict as { data: Value }).data });
+      return Promise.resolve(`sent.${sent.all.length}`);
+    },
+    call: (_satellite, method, params) => Promise.resolve([method, ...params] as Value),
+  };
+  t.teardown(() => host.stop());
+  const method = (name: string): HostedMethod | undefined => host.methods().find((one) => one.name === name);
+  return {
+    ...{ host, directory, lines, sent, clock, method },
+    start: () => host.start(port),
+    call: async (name, ...params) => {
+      const found = method(name);
+      if (!found) throw new Error(`no method ${name}; ${lines.all.join('; ')}`);
+      return found.invoke(params);
+    },
+    names: () => host.methods().map((one) => one.name),
+    problems: () => problemsOf(host.status()),
+  };
+}
+
+/** A started host. */
+export async function started(t: ExecutionContext, files: Files | string, overrides: HostOverrides = {}): Promise<Kit> {
+  const kit = await hostOf(t, files, overrides);
+  await kit.start();
+  return kit;
+}
+
+function problemsOf({ problems }: PluginHostStatus): Record<string, string> {
+  return Object.fromEntries(problems.map(({ file, line, reason }) => [line === undefined ? file : `${file}:${line}`, reason]));
+}
+
+let sequence = 0;
+
+/** A message as the relay hands it to the host. */
+export function messageOf(data: Value, more: Partial<Message> = {}): Message {
+  const id = `test.${++sequence}`;
+  const frozen = freezeDict(
+    dictOf([
+      ['host_id', 'x@127.0.0.1:1'],
+      ['data', data],
+    ]),
+  );
+  return {
+    ...{ id, hostId: 'x@127.0.0.1:1', clientAddress: ['127.0.0.1', 1], source: `<struct>${id}</struct>`, frozen: () => frozen },
+    ...{ hopsLeft: 16, ageMs: 0, arrivedAt: 0, via: [], verdict: 'checked' },
+    ...more,
+  };
+}
+
+/** The source of a module with one satellite. */
+export function satelliteSource(className: string, body: string, head = ''): string {
+  return `import { Exposed, Fault, Inject, Injectable, LOGGER, Plugin, Satellite, type Context } from 'co2-relay';
+import { Dict } from 'co2-relay';
+${head}
+@Satellite()
+export class ${className} extends Plugin {
+${body}
+}
+`;
+}
+
+/** A satellite that sends `[its name, what it received]` for each message. */
+export const ECHO = satelliteSource('Echo', `  async receive(dict: Dict) { await this.send({ data: [this.toString(), dict.data] }); }`);

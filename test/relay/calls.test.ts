@@ -1,0 +1,195 @@
+/** What every server answers: ping, introspection, nested calls, and faults that tell no secrets. */
+import test from 'ava';
+import { Fault, RelayError } from '../../src/message/message.ts';
+import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { callerOf, makeHeart, received } from './heart.ts';
+
+const list = (...elements: readonly Sendable[]): readonly Value[] => received({ list: elements }).list as readonly Value[];
+
+// PROTOCOL.md section 1.
+const SYNONYMS: readonly (readonly [name: string, synonyms: readonly string[], params: readonly Value[]])[] = [
+  ['ping', ['web.ping'], []],
+  ['test', ['web.test'], ['echo']],
+  ['method_call', ['web.method_call'], [received({ method_name: 'ping' })]],
+  ['co2.get_method_names', ['system.listMethods', 'web.get_method_names'], []],
+  ['co2.get_method_help', ['system.methodHelp', 'web.get_method_help'], ['notify']],
+  ['co2.get_method_signature', ['web.get_method_signature'], ['notify']],
+];
+
+for (const [name, synonyms, params] of SYNONYMS) {
+  for (const synonym of synonyms) {
+    test(`${synonym} answers as ${name}`, async (t) => {
+      const { call } = makeHeart();
+      t.deepEqual(await call(synonym, params), await call(name, params));
+      t.true(((await call('system.listMethods')) as string[]).includes(synonym));
+    });
+  }
+}
+
+test('ping answers true, with an empty struct too', async (t) => {
+  const { call } = makeHeart();
+  t.is(await call('ping'), true);
+  t.is(await call('ping', [received({})]), true);
+  t.is(await call('ping', [], callerOf('anonymous')), true);
+});
+
+test('test answers what arrives', async (t) => {
+  const { call } = makeHeart();
+  for (const value of [1, 'x', null, [1, [2]], received({ a: { b: 1 } })] as Value[]) t.is(await call('test', [value]), value);
+  t.deepEqual(Object.keys((await call('test')) as object), []);
+  await t.throwsAsync(call('test', [1, 2]));
+});
+
+test('the names are sorted, and a plugin method is among them', async (t) => {
+  const names = (await makeHeart({}, [{}]).call('system.listMethods')) as string[];
+  t.deepEqual(names, [...names].sort());
+  t.is(new Set(names).size, names.length);
+  for (const name of ['ham.spam.run', 'notify', 'relay.relay', 'system.multicall', 'system.get_properties']) t.true(names.includes(name), name);
+});
+
+test('help is a string for every method, signature a list of lists of type names or "undef"', async (t) => {
+  const { call } = makeHeart({}, [{ name: 'a.b.typed', help: 'It\nhelps.', signature: [['int', 'int', 'string']] }, { name: 'a.b.untyped' }]);
+  for (const name of (await call('system.listMethods')) as string[]) {
+    const help = await call('system.methodHelp', [name]);
+    t.is(typeof help, 'string', name);
+    if (!name.startsWith('a.b.')) t.regex(help as string, /^[A-Z].{10,}\.$/s, name);
+    const signature = await call('system.methodSignature', [name]);
+    if (signature === 'undef') continue;
+    t.true(Array.isArray(signature) && signature.length > 0, name);
+    for (const one of signature as unknown[]) t.true(Array.isArray(one) && one.length > 0 && one.every((type) => /^[a-zA-Z0-9.]+$/.test(String(type))), name);
+  }
+  t.is(await call('system.methodHelp', ['a.b.typed']), 'It\nhelps.');
+  t.is(await call('system.methodHelp', ['a.b.untyped']), '');
+  t.deepEqual(await call('system.methodSignature', ['a.b.typed']), [['int', 'int', 'string']]);
+  t.is(await call('system.methodSignature', ['a.b.untyped']), 'undef');
+  t.is(await call('co2.get_method_signature', ['a.b.typed']), 'int a.b.typed(int, string)');
+  t.is(await call('co2.get_method_signature', ['a.b.untyped']), 'a.b.untyped(...)');
+});
+
+test('to ask about a method takes one name', async (t) => {
+  const { call } = makeHeart();
+  for (const params of [[], [5], [null], ['ping', 'ping'], [['ping']], [received({ name: 'ping' })]] as Value[][]) {
+    for (const name of ['system.methodHelp', 'system.methodSignature', 'co2.get_method_signature']) {
+      t.like(await t.throwsAsync(call(name, params)), { code: 'INVALID_PARAMS' });
+    }
+  }
+});
+
+test('properties say what this server is', async (t) => {
+  const properties = (await makeHeart({ maintainer: 'Ada' }).call('system.get_properties')) as Record<string, unknown>;
+  t.like(properties, { host_id: 'self@192.0.2.1:2004', host: '192.0.2.1', port: 2004, maintainer: 'Ada', plugins: ['ham.spam'] });
+  t.like(properties.versions, { co2_relay: '1.2.3' });
+  t.true(properties.start_time instanceof Date && properties.server_time instanceof Date);
+  t.true(Number.isInteger(properties.uptime));
+});
+
+test('multicall answers in order, one result in a list each, whatever becomes of the others', async (t) => {
+  const { call } = makeHeart({}, [
+    { name: 'a.b.nothing', invoke: async () => undefined },
+    { name: 'a.b.faults', invoke: async () => Promise.reject(new Fault(42, 'no such room')) },
+    { name: 'a.b.breaks', invoke: async () => Promise.reject(new Error('/etc/secret')) },
+  ]);
+  const one = (methodName: Sendable, params: Sendable = []): Sendable => ({ methodName, params });
+  const results = (await call('system.multicall', [
+    list(
+      one('ping'),
+      one('test', ['x']),
+      one('test', [[1]]),
+      one('nobody.has.this'),
+      one('a.b.nothing'),
+      one('a.b.faults'),
+      one('a.b.breaks'),
+      'no struct',
+      { params: [] },
+      one(5),
+      { methodName: 'ping' },
+      one('ping', 'x'),
+      one('system.multicall', [[]]),
+      one('method_call', [{ method_name: 'ping' }]),
+      one('web.method_call', [{ method_name: 'ping' }]),
+      one('test', ['last']),
+    ),
+  ])) as unknown[];
+  const codes = results.map((result) => (Array.isArray(result) ? 'ok' : (result as Dict).faultCode));
+  const invalid = -32602;
+  t.deepEqual(codes, ['ok', 'ok', 'ok', -32601, 'ok', 42, -32500, invalid, invalid, invalid, invalid, invalid, invalid, invalid, invalid, 'ok']);
+  t.deepEqual([results[0], results[1], results[2], results[4], results[15]], [[true], ['x'], [[1]], [true], ['last']]);
+  t.is((results[5] as Dict).faultString, 'no such room');
+  t.notRegex(JSON.stringify(results), /secret/);
+  t.regex(String((results[12] as Dict).faultString), /cannot be called inside another call/);
+});
+
+test('multicall: the calls run one after the other, and the limit is of their number', async (t) => {
+  let running = 0;
+  let most = 0;
+  const invoke = async (): Promise<boolean> => {
+    most = Math.max(most, ++running);
+    await Promise.resolve();
+    running--;
+    return true;
+  };
+  const { call } = makeHeart({ maxMulticall: 3 }, [{ name: 'a.b.c', invoke }]);
+  const element = { methodName: 'a.b.c', params: [] };
+  t.is(((await call('system.multicall', [list(element, element, element)])) as unknown[]).length, 3);
+  t.is(most, 1);
+  t.deepEqual(await call('system.multicall', [[]]), []);
+  const error = await t.throwsAsync(call('system.multicall', [list(element, element, element, element)]), { message: /maxMulticall/ });
+  t.like(error, { code: 'LIMIT' });
+  for (const params of [[], ['x'], [received({})], [[], []]] as Value[][]) {
+    t.like(await t.throwsAsync(call('system.multicall', params)), { code: 'INVALID_PARAMS' });
+  }
+});
+
+test('multicall: a result that cannot be written is the fault of its element alone', async (t) => {
+  const unwritable = (() => 1) as unknown as Sendable;
+  const { call } = makeHeart({}, [{ name: 'a.b.c', invoke: async () => unwritable }]);
+  const results = (await call('system.multicall', [list({ methodName: 'a.b.c', params: [] }, { methodName: 'ping', params: [] })])) as unknown[];
+  t.like(results[0], { faultCode: -32603 });
+  t.deepEqual(results[1], [true]);
+});
+
+test('method_call hands the same struct on', async (t) => {
+  const seen: (readonly Value[])[] = [];
+  const { call } = makeHeart({}, [{ name: 'a.b.c', invoke: async (params) => seen.push(params) }]);
+  const dict = received({ method_name: 'a.b.c', x: 1 });
+  t.is(await call('method_call', [dict]), 1);
+  t.is(seen[0]?.[0], dict);
+  t.is(seen[0]?.length, 1);
+  for (const name of ['method_call', 'web.method_call', 'system.multicall']) {
+    t.like(await t.throwsAsync(call('method_call', [received({ method_name: name })]), { message: /inside another call/ }), { code: 'INVALID_PARAMS' });
+  }
+  for (const params of [[], ['ping'], [received({})], [received({ method_name: 5 })], [dict, dict]] as Value[][]) {
+    t.like(await t.throwsAsync(call('method_call', params)), { code: 'INVALID_PARAMS' });
+  }
+});
+
+test('a method of a plugin that hangs times out by name, and its answer is undefined no longer', async (t) => {
+  const { call, relay } = makeHeart({ callTimeoutMs: 1 }, [{ name: 'a.b.hangs', invoke: () => new Promise(() => undefined) }]);
+  const error = await t.throwsAsync(call('a.b.hangs'), { message: 'a.b.hangs did not answer in 1 ms (callTimeoutMs)' });
+  t.is(relay.faultFor(error, 'a.b.hangs').code, 504);
+});
+
+test('of an unknown error only an id goes out, and the log has the whole under it', (t) => {
+  const { relay, log } = makeHeart();
+  for (const error of [new Error('cannot open /etc/secret'), new TypeError('secret'), 'secret', { secret: 1 }, undefined]) {
+    const { code, text } = relay.faultFor(error, 'a.b.c');
+    t.is(code, -32500);
+    t.notRegex(text, /secret|\/etc/);
+    const id = /error ([0-9a-f]{8})/.exec(text)?.[1];
+    t.is(log.matching(new RegExp(`error ${id ?? 'none'} in a\\.b\\.c`)).length, 1);
+  }
+  t.is(log.matching(/cannot open \/etc\/secret/).length, 1);
+});
+
+test('what goes out of the others', (t) => {
+  const { relay, log } = makeHeart();
+  t.deepEqual(relay.faultFor(new Fault(42, 'no <such> room'), 'm'), { code: 42, text: 'no <such> room' });
+  t.deepEqual(relay.faultFor(new RelayError('FORBIDDEN', 'not you'), 'm'), { code: 403, text: 'not you' });
+  const mark = { [Symbol.for('co2-relay.Fault')]: true, code: 7, message: 'of another copy' };
+  t.deepEqual(relay.faultFor(mark, 'm'), { code: 7, text: 'of another copy' });
+  t.is(log.lines.all.length, 0);
+  const internal = relay.faultFor(new RelayError('INTERNAL', 'a.b: the answer cannot be written', { cause: new Error('secret') }), 'm');
+  t.is(internal.code, -32603);
+  t.regex(internal.text, /^a\.b: the answer cannot be written \(error [0-9a-f]{8}\)$/);
+  t.regex(relay.faultFor(new Error('x'), `\n\u001b${'m'.repeat(5000)}`).text, /^[\x20-\uffff]{1,250}$/);
+});

@@ -1,0 +1,57 @@
+/** A relay without plugins, peers or a network: what would leave it is written down instead. */
+import type { Dict, Message, Sendable, Value } from '../../src/message/message.ts';
+import { dictOf } from '../../src/message/message.ts';
+import type { HostedMethod, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
+import { Relay, relayDefaults } from '../../src/relay/relay.ts';
+import type { Caller, RelayOptions, Role } from '../../src/relay/relay.ts';
+import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { LogRecord } from '../support/log-record.ts';
+
+/** host_id of every relay of {@link makeHeart}. */
+export const SELF = 'self@192.0.2.1:2004';
+
+export interface Heart {
+  readonly relay: Relay;
+  readonly log: LogRecord;
+  readonly delivered: { readonly message: Message; readonly except: string | undefined }[];
+  readonly forwarded: Message[];
+  call(name: string, params?: readonly Value[], caller?: Caller): Promise<Sendable>;
+}
+
+export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly Partial<HostedMethod>[] = [], identified = true): Heart {
+  const log = new LogRecord();
+  const delivered: Heart['delivered'][number][] = [];
+  const forwarded: Message[] = [];
+  const satellites = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
+  const relay = new Relay({
+    options: { ...relayDefaults, ...options },
+    pluginHost: {
+      deliver: (message, except) => delivered.push({ message, except }),
+      methods: () => [],
+      status: () => ({ satellites, problems: [] }),
+    },
+    mesh: {
+      forward: (message) => forwarded.push(message),
+      isPeerAddress: (address) => address === '192.0.2.9',
+    },
+    logs: log.source,
+    version: '1.2.3',
+  });
+  if (identified) relay.identify({ hostId: SELF, address: '192.0.2.1', port: 2004 });
+  relay.expose(methods.map((method) => ({ name: 'ham.spam.run', help: '', signature: undefined, invoke: async () => true, ...method })));
+  return { relay, log, delivered, forwarded, call: (name, params = [], caller = local) => relay.call(name, params, caller) };
+}
+
+export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kind === 'peer'): Caller {
+  const role: Role = kind === 'token' || kind === 'satellite' ? { kind, name: 'ham.spam.Spam' } : { kind };
+  return { role, address, port: 4711, isPeer, sourceOf: () => undefined };
+}
+
+export const local = callerOf('local', '127.0.0.1');
+
+/** `object` as it would arrive. */
+export function received(object: Sendable): Dict {
+  return parseCall(serialiseCall('x', [object], { nil: true, i8: true })).params[0] as Dict;
+}
+
+export const DATA: Dict = dictOf([['data', 1]]);

@@ -1,0 +1,254 @@
+/** The junction: who gets a dict that comes in or goes out, with which stamp, and how often. */
+import test from 'ava';
+import { Double, dictOf, shareDict } from '../../src/message/message.ts';
+import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { parseCall, parseStruct, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Caller } from '../../src/relay/relay.ts';
+import { DATA, SELF, callerOf, local, makeHeart, received } from './heart.ts';
+
+const PEER = callerOf('peer', '192.0.2.9');
+const STAMP = { id: 'far.1', hops: 14, age: 30, by: 'p@192.0.2.9:2004', via: ['o@198.51.100.1:2004'] };
+const FORWARDED: Sendable = { data: 1, host_id: 'o@198.51.100.1:2004', co2: STAMP };
+
+for (const method of ['notify', 'relay.relay']) {
+  test(`${method} by a client: all satellites and all peers, with our stamp`, async (t) => {
+    const heart = makeHeart();
+    t.is(await heart.call(method, [received({ data: 1 })], callerOf('local', '192.0.2.5')), true);
+    t.deepEqual(
+      heart.delivered.map(({ except }) => except),
+      [undefined],
+    );
+    t.is(heart.forwarded.length, 1);
+    const message = heart.forwarded[0]!;
+    t.is(heart.delivered[0]?.message, message, 'one object for all');
+    t.like(message, { hopsLeft: 16, ageMs: 0, via: [], verdict: 'checked', clientAddress: ['192.0.2.5', 4711] });
+    t.regex(message.hostId, /^[0-9a-f]{16}@192\.0\.2\.5:0$/);
+    t.deepEqual(message.attestation, { by: SELF, observedIp: '192.0.2.5', verdict: 'checked' });
+    t.like(heart.relay.status(), { accepted: 1, sent: 0, duplicates: 0, originRefused: 0 });
+  });
+}
+
+test('send by a satellite: all others and all peers, as our own', async (t) => {
+  const heart = makeHeart();
+  const id = await heart.relay.port().send('ham.spam.Spam', { data: 'x' }, {});
+  t.is(heart.delivered[0]?.except, 'ham.spam.Spam');
+  t.like(heart.forwarded[0], { id, hostId: SELF, clientAddress: ['192.0.2.1', 2004], hopsLeft: 16, via: [], verdict: 'local' });
+  t.is(heart.forwarded[0]?.attestation, undefined);
+  t.like(heart.relay.status(), { accepted: 0, sent: 1 });
+});
+
+test('notify by a peer: its stamp is believed, so that the mesh knows who had it', async (t) => {
+  const heart = makeHeart();
+  t.is(await heart.call('notify', [received(FORWARDED)], PEER), true);
+  t.like(heart.forwarded[0], { id: 'far.1', hopsLeft: 14, ageMs: 30, via: [...STAMP.via, STAMP.by], hostId: 'o@198.51.100.1:2004', verdict: 'vouched' });
+  t.is(heart.delivered.length, 1);
+});
+
+test('notify by a peer a second time: answered true, counted, and goes nowhere', async (t) => {
+  const heart = makeHeart();
+  for (let time = 0; time < 3; time++) t.is(await heart.call('notify', [received(FORWARDED)], PEER), true);
+  t.is(heart.delivered.length, 1);
+  t.is(heart.forwarded.length, 1);
+  t.like(heart.relay.status(), { accepted: 1, duplicates: 2 });
+});
+
+test('our own dict that comes back is a duplicate', async (t) => {
+  const heart = makeHeart();
+  const id = await heart.relay.send('ham.spam.Spam', { data: 1 });
+  t.is(await heart.call('notify', [received({ data: 1, host_id: SELF, co2: { ...STAMP, id } })], PEER), true);
+  t.is(heart.delivered.length, 1);
+  t.is(heart.relay.status().duplicates, 1);
+});
+
+const STRANGERS: readonly (readonly [what: string, caller: Caller])[] = [
+  ['a client on this machine', local],
+  ['a client with the token', callerOf('token', '192.0.2.5')],
+  ['a satellite', callerOf('satellite', '192.0.2.5')],
+  ['a stranger', callerOf('anonymous', '192.0.2.5')],
+];
+
+for (const [what, caller] of STRANGERS) {
+  test(`the co2 key of ${what} is not believed, and cannot suppress a dict`, async (t) => {
+    const heart = makeHeart({ access: { anonymous: ['message'] } });
+    for (let time = 0; time < 2; time++) await heart.call('notify', [received({ data: 1, co2: { ...STAMP, hops: 0 } })], caller);
+    t.is(heart.delivered.length, 2);
+    for (const { message } of heart.delivered) {
+      t.not(message.id, 'far.1');
+      t.like(message, { hopsLeft: 16, via: [] });
+      t.false('co2' in message.frozen().dict);
+    }
+    await heart.call('notify', [received(FORWARDED)], PEER);
+    t.is(heart.delivered.length, 3, 'the real one still gets through');
+  });
+}
+
+test('the co2 key of a satellite here is not believed either', async (t) => {
+  const heart = makeHeart();
+  await heart.relay.send('ham.spam.Spam', { data: 1, host_id: 'forged@10.0.0.1:1', client_address: ['10.0.0.1', 1], co2: STAMP });
+  const message = heart.delivered[0]!.message;
+  t.not(message.id, 'far.1');
+  const { dict } = message.frozen();
+  t.deepEqual(Object.keys(dict).sort(), ['client_address', 'data', 'host_id']);
+  t.is(dict.host_id, SELF);
+  t.deepEqual(dict.client_address, ['192.0.2.1', 2004]);
+});
+
+test('a peer whose stamp is damaged or lies about its last hop delivers nothing', async (t) => {
+  const heart = makeHeart();
+  for (const [change, code] of [
+    [{ hops: 99 }, 'INVALID_PARAMS'],
+    [{ by: 'p@192.0.2.8:2004' }, 'ORIGIN_REFUSED'],
+    [{ by: 'nobody' }, 'ORIGIN_REFUSED'],
+  ] as const) {
+    const dict = received({ ...(FORWARDED as object), co2: { ...STAMP, ...change } });
+    t.like(await t.throwsAsync(heart.call('notify', [dict], PEER)), { code });
+  }
+  t.is(heart.delivered.length + heart.forwarded.length, 0);
+  t.is(heart.relay.status().originRefused, 2);
+});
+
+test('a program beside a peer, without a stamp, is a client like any other', async (t) => {
+  const heart = makeHeart();
+  await heart.call('notify', [received({ data: 1, host_id: 'x@192.0.2.9:80' })], PEER);
+  t.like(heart.delivered[0]?.message, { verdict: 'checked', hostId: 'x@192.0.2.9:80' });
+  await t.throwsAsync(heart.call('notify', [received({ data: 1, host_id: 'o@198.51.100.1:2004' })], PEER), { message: /does not belong/ });
+});
+
+test('a forged host_id: a fault 403, a counter, a log line, and nothing is delivered', async (t) => {
+  const heart = makeHeart();
+  const error = await t.throwsAsync(heart.call('notify', [received({ data: 1, host_id: 'o@198.51.100.1:2004' })]));
+  t.like(error, { code: 'ORIGIN_REFUSED', fault: 403 });
+  t.is(heart.delivered.length + heart.forwarded.length, 0);
+  t.is(heart.relay.status().originRefused, 1);
+  t.is((await heart.log.line(/refused a dict of local caller 127\.0\.0\.1: .*198\.51\.100\.1/)).level, 'warn');
+});
+
+test('a refused dict does not use up its id', async (t) => {
+  const heart = makeHeart();
+  await t.throwsAsync(heart.call('notify', [received({ ...(FORWARDED as object), host_id: 'x' })], PEER));
+  await heart.call('notify', [received(FORWARDED)], PEER);
+  t.is(heart.delivered.length, 1);
+});
+
+const NO_DICTS: readonly (readonly [what: string, params: readonly Value[]])[] = [
+  ['nothing', []],
+  ['an empty struct', [dictOf()]],
+  ['no data', [received({ x: 1 })]],
+  ['a string', ['data']],
+  ['a number', [5]],
+  ['nil', [null]],
+  ['a list', [[1]]],
+  ['bytes', [Buffer.from('data')]],
+  ['two structs', [DATA, DATA]],
+  ['a struct and more', [DATA, 1]],
+];
+
+for (const [what, params] of NO_DICTS) {
+  test(`notify with ${what}: invalid parameters, and nothing is delivered`, async (t) => {
+    const heart = makeHeart();
+    for (const method of ['notify', 'relay.relay']) {
+      t.like(await t.throwsAsync(heart.call(method, params)), { code: 'INVALID_PARAMS', fault: -32602 });
+    }
+    t.is(heart.delivered.length + heart.forwarded.length, 0);
+    t.is(heart.relay.status().accepted, 0);
+  });
+}
+
+test('data may be anything, nil too; host_id and client_address are set, all other members stay', async (t) => {
+  const heart = makeHeart();
+  const others = { data: null, zeta: [1, { deep: 'x' }], alpha: Buffer.from('b'), constructor: 'own', toString: 5, '': 'empty' };
+  const given = received({ ...others, client_address: 'forged', host_id: 'mine@127.0.0.1:99' });
+  await heart.call('notify', [given]);
+  const dict = shareDict(heart.delivered[0]!.message.frozen());
+  const { host_id: hostId, client_address: address, ...rest } = dict;
+  t.is(hostId, 'mine@127.0.0.1:99');
+  t.deepEqual(address, ['127.0.0.1', 4711]);
+  t.deepEqual(received(rest), received(others));
+  t.true(Object.isFrozen(dict) && Object.isFrozen(dict.zeta));
+});
+
+test('a member __proto__ is plain data on its way', async (t) => {
+  const heart = makeHeart();
+  await heart.call('notify', [dictOf([['data', 1], ['__proto__', dictOf([['polluted', true]])]])]);
+  const { dict } = heart.delivered[0]!.message.frozen();
+  t.true(Object.hasOwn(dict, '__proto__'));
+  t.is(Object.getPrototypeOf(dict), null);
+  t.is((dict as unknown as { polluted?: unknown }).polluted, undefined);
+});
+
+test('peers get the XML as it came', async (t) => {
+  const heart = makeHeart();
+  const call = parseCall(serialiseCall('notify', [{ data: new Double(1) }]));
+  await heart.call('notify', call.params, { ...local, sourceOf: (dict) => call.sourceOf(dict) });
+  t.regex(heart.forwarded[0]!.source, /<double>1\.0<\/double>/);
+  t.deepEqual(parseStruct(heart.forwarded[0]!.source), call.params[0]);
+});
+
+/** Lists inside each other. */
+function nested(levels: number): Sendable {
+  let value: Sendable = 1;
+  for (let level = 0; level < levels; level++) value = [value];
+  return value;
+}
+
+const UNSENDABLE: readonly (readonly [what: string, dict: unknown])[] = [
+  ['no dict at all', 'text'],
+  ['a list', [1]],
+  ['nothing', undefined],
+  ['no data', { x: 1 }],
+  ['data undefined', { data: undefined }],
+  ['a function', { data: () => 1 }],
+  ['NaN', { data: NaN }],
+  ['a class instance', { data: new (class Own {})() }],
+  ['a control character', { data: 'a\u0000b' }],
+  ['too deep', { data: nested(100) }],
+  ['more values than anybody reads', { data: Array.from({ length: 250_000 }, () => 1) }],
+  ['more bytes than anybody reads', { data: 'x'.repeat(9 * 1024 * 1024) }],
+  ['a member name longer than anybody reads', { data: 1, ['n'.repeat(2000)]: 1 }],
+];
+
+for (const [what, dict] of UNSENDABLE) {
+  test(`send of ${what}: the sender hears of it, nobody else gets it`, async (t) => {
+    const heart = makeHeart();
+    await t.throwsAsync(heart.relay.port().send('ham.spam.Spam', dict as Sendable, {}));
+    t.is(heart.delivered.length + heart.forwarded.length, 0);
+    t.is(heart.relay.status().sent, 0);
+  });
+}
+
+test('what a satellite changes in its object after send changes nothing on the way', async (t) => {
+  const heart = makeHeart();
+  const mine = { data: [1, 2] };
+  const sent = heart.relay.send('ham.spam.Spam', mine);
+  await sent;
+  mine.data.push(3);
+  t.deepEqual(heart.delivered[0]?.message.frozen().dict.data, [1, 2]);
+});
+
+test('ids are never the same twice, over two relays neither', async (t) => {
+  const [one, other] = [makeHeart(), makeHeart()];
+  const ids = new Set<string>();
+  for (let index = 0; index < 200; index++) for (const { relay } of [one, other]) ids.add(await relay.send('s', { data: 1 }));
+  t.is(ids.size, 400);
+  for (const id of ids) t.regex(id, /^[!-~]{1,30}$/);
+});
+
+test('before it listens a relay says so', async (t) => {
+  const heart = makeHeart({}, [], false);
+  t.like(await t.throwsAsync(heart.call('notify', [DATA])), { code: 'UNAVAILABLE', fault: 503 });
+  t.like(await t.throwsAsync(heart.relay.send('s', { data: 1 })), { code: 'UNAVAILABLE' });
+  t.is(heart.delivered.length, 0);
+});
+
+test('a satellite calls as any client does, gets its own copy, and may not do what it has no right to', async (t) => {
+  const given: Value[] = [];
+  const heart = makeHeart({}, [{ name: 'a.b.echo', invoke: async ([value]) => (given.push(value!), value) }]);
+  const { call } = heart.relay.port();
+  const mine = { list: [1, 2] };
+  const answer = (await call('ham.spam.Spam', 'a.b.echo', [mine], {})) as Dict;
+  t.deepEqual(answer.list, [1, 2]);
+  t.not(given[0], mine as unknown);
+  t.not(answer, given[0]);
+  await t.throwsAsync(call('ham.spam.Spam', 'a.b.nobody', [], {}), { message: /no method is named/ });
+  await t.throwsAsync(call('ham.spam.Spam', 'ping', [], { node: 'b7' }), { message: /no route to node 'b7'/ });
+});

@@ -1,0 +1,62 @@
+/** Names are looked up exactly: nothing inherited, private, dotted or alike is ever called. */
+import test from 'ava';
+import { Relay } from '../../src/relay/relay.ts';
+import { MethodRegistry } from '../../src/relay/method-registry.ts';
+import { SeenIds } from '../../src/relay/seen-ids.ts';
+import { callerOf, makeHeart, received } from './heart.ts';
+
+const inherited = [Object.prototype, Function.prototype, Map.prototype, Relay.prototype, Array.prototype, Promise.prototype].flatMap((prototype) =>
+  Reflect.ownKeys(prototype).filter((key) => typeof key === 'string'),
+);
+const variants = ['Ping', 'PING', ' ping', 'ping ', 'ping\n', 'ping\0', 'ping.', '.ping', 'web.', 'web..ping', 'web/ping', 'ping()', 'рing', '__proto__.ping'];
+const dotted = ['a.b.c', 'ham.spam', 'ham.spam.run.call', 'ham.spam.constructor', 'ham.spam.__proto__', 'ham.spam.#run', 'ham.spam._run', 'this', 'relay.registry', '#registry'];
+const NAMES = [...new Set([...inherited, ...variants, ...dotted, '', '.', '0', 'x'.repeat(10_000)])];
+
+test(`${NAMES.length} names that nobody registered: no such method, by any way`, async (t) => {
+  t.true(NAMES.length > 80);
+  const { call } = makeHeart({}, [{}]);
+  for (const name of NAMES) {
+    const expected = { message: /^no method is named '/ };
+    t.like(await t.throwsAsync(call(name, [], callerOf('token')), expected, name), { code: 'NO_SUCH_METHOD', fault: -32601 });
+    await t.throwsAsync(call('method_call', [received({ method_name: name.replaceAll('\0', '') })]), expected, name);
+    for (const about of ['system.methodHelp', 'system.methodSignature', 'co2.get_method_signature']) {
+      await t.throwsAsync(call(about, [name]), expected, `${about} ${name}`);
+    }
+  }
+});
+
+test('a name in an error text is clean and cut', async (t) => {
+  const error = await t.throwsAsync(makeHeart().call(`\u001b[31m\n${'x'.repeat(10_000)}`));
+  t.regex(error.message, /^[\x20-\uffff]{1,250}$/);
+});
+
+test('a name that is registered is found under itself and its synonyms, each knowing its own name', (t) => {
+  const registry = new MethodRegistry();
+  registry.add({ name: 'constructor', access: 'read', help: 'h', signatures: undefined, invoke: () => 1 }, ['__proto__', 'b']);
+  t.deepEqual(registry.names(), ['__proto__', 'b', 'constructor']);
+  for (const name of registry.names()) t.like(registry.find(name), { name, help: 'h' });
+  t.throws(() => registry.find('toString'), { message: /no method/ });
+});
+
+test('a name that is taken is not taken over', (t) => {
+  t.throws(() => makeHeart({}, [{}, {}]), { message: 'method ham.spam.run is registered twice' });
+  t.throws(() => makeHeart({}, [{ name: 'ping' }]), { message: 'method ping is registered twice' });
+});
+
+test('ids are seen once, and the oldest are forgotten first', (t) => {
+  const seen = new SeenIds(3);
+  t.deepEqual(['a', 'b', 'a', 'constructor', '__proto__', '__proto__'].map((id) => seen.add(id)), [true, true, false, true, true, false]);
+  // a b constructor | __proto__: what is in the older generation is still known.
+  t.false(seen.add('a'));
+  for (const id of ['e', 'f', 'g']) t.true(seen.add(id));
+  t.true(seen.add('a'), 'forgotten by now');
+  t.false(seen.add('f'), 'the last three are always known');
+});
+
+test('fifty thousand ids in a row are all known', (t) => {
+  const seen = new SeenIds();
+  for (let id = 0; id < 50_000; id++) seen.add(String(id));
+  for (let id = 0; id < 50_000; id++) if (seen.add(String(id))) t.fail(String(id));
+  t.true(seen.add('new'));
+  t.false(seen.add('0'));
+});

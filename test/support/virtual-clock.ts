@@ -1,0 +1,49 @@
+/** Time that passes only when a test says so. */
+import type { Clock } from '../../src/message/message.ts';
+import { Gate } from './gate.ts';
+
+interface Timer {
+  readonly at: number;
+  readonly due: () => void;
+}
+
+export class VirtualClock implements Clock {
+  /** The ms of every timer that was ever set, so that a test can await the moment when one is. */
+  readonly set = new Gate<number>();
+  #timers: Timer[] = [];
+
+  constructor(private time = 1_000_000) {}
+
+  now(): number {
+    return this.time;
+  }
+
+  after(ms: number, due: () => void): () => void {
+    const timer = { at: this.time + ms, due };
+    this.#timers.push(timer);
+    this.set.push(ms);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  /** Timers that are neither due nor taken back. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  /** Lets `ms` pass; what is due is called in order of its time, at its time. */
+  advance(ms: number): void {
+    const end = this.time + ms;
+    for (let next = this.#next(end); next; next = this.#next(end)) {
+      this.time = Math.max(this.time, next.at);
+      this.#timers.splice(this.#timers.indexOf(next), 1);
+      next.due();
+    }
+    this.time = end;
+  }
+
+  #next(end: number): Timer | undefined {
+    return this.#timers.filter(({ at }) => at <= end).sort((one, other) => one.at - other.at)[0];
+  }
+}
