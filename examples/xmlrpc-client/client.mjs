@@ -3,11 +3,11 @@ import xmlrpc from 'xmlrpc';
 
 const client = xmlrpc.createClient(new URL('/RPC2', process.argv[2] ?? 'http://127.0.0.1:2004').href);
 
-/** @param {string} method @param {unknown[]} params */
+/** @param {string} method @param {unknown[]} params @returns {Promise<unknown>} */
 const call = (method, params) =>
   new Promise((resolve, reject) => {
     client.methodCall(method, params, (/** @type {unknown} */ error, /** @type {unknown} */ value) => {
-      if (error) reject(error);
+      if (error instanceof Error) reject(error);
       else resolve(value);
     });
   });

@@ -42,6 +42,6 @@ export class Room extends Plugin {
 }
 
 /** The members of a struct; none if it is something else. */
-function members(value: Value | undefined): { readonly [name: string]: Value | undefined } {
+function members(value: Value | undefined): Readonly<Record<string, Value | undefined>> {
   return typeof value === 'object' && value !== null ? (value as Dict) : {};
 }

@@ -24,13 +24,25 @@ async function importDefault(file: string, name: string): Promise<unknown> {
   try {
     module = (await import(pathToFileURL(file).href)) as { default?: unknown };
   } catch (error) {
-    throw new RelayError('CONFIG_INVALID', `${name} does not load: ${whereAndWhy(error)}`, { cause: error });
+    throw new RelayError('CONFIG_INVALID', `${name} does not load: ${whereAndWhy(error, file)}`, { cause: error });
   }
   if (module.default !== undefined) return module.default;
   throw new RelayError('CONFIG_INVALID', `${name}: found no default export, expected export default defineConfig({ ... })`);
 }
 
-function whereAndWhy(error: unknown): string {
+function whereAndWhy(error: unknown, file: string): string {
   const { line, column, reason } = error as { line?: number; column?: number; reason?: string };
-  return line === undefined ? reasonOf(error) : `line ${line}, column ${column ?? 0}: ${reason ?? reasonOf(error)}`;
+  if (line !== undefined) return `line ${line}, column ${column ?? 0}: ${reason ?? reasonOf(error)}`;
+  const thrownIn = lineIn(file, error);
+  return thrownIn === undefined ? reasonOf(error) : `line ${thrownIn}: ${reasonOf(error)}`;
+}
+
+/** The line of `file` that stands first in the stack of what was thrown. */
+function lineIn(file: string, thrown: unknown): string | undefined {
+  const stack = thrown instanceof Error ? (thrown.stack ?? '') : '';
+  for (const name of [pathToFileURL(file).href, file]) {
+    const [, after] = stack.split(`${name}:`, 2);
+    if (after !== undefined) return /^\d+/.exec(after)?.[0];
+  }
+  return undefined;
 }

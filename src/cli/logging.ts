@@ -1,25 +1,29 @@
 /** log4js, set up once for the process: console for people (stderr), an optional file, a separate access log. */
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
 import log4js from 'log4js';
 import type { Appender, Configuration } from 'log4js';
 import type { LogOptions } from '../define-config/define-config.ts';
+import { RelayError, reasonOf } from '../message/message.ts';
 import type { LogSource } from '../message/message.ts';
 
 const FILE_BYTES = 10 * 1024 * 1024;
 const FILES_KEPT = 5;
 
-/** Configures log4js and answers the loggers. */
+/** Configures log4js and answers the loggers. Throws a RelayError CONFIG_INVALID if a file cannot be written. */
 export function startLogging({ log }: LogOptions, console: { readonly isTTY?: boolean }): LogSource {
   const appenders: Record<string, Appender> = { console: { type: 'stderr', layout: layout(console.isTTY === true) } };
   const outputs = ['console'];
   if (log.file !== undefined) {
-    appenders['file'] = file(log.file, layout(false));
+    appenders.file = file('log.file', log.file, layout(false));
     outputs.push('file');
   }
   const categories: Configuration['categories'] = { default: { appenders: outputs, level: log.level } };
   for (const [category, level] of Object.entries(log.levels)) categories[category] = { appenders: outputs, level };
-  if (log.accessFile !== undefined) appenders['access'] = file(log.accessFile, { type: 'pattern', pattern: '%d{yyyy-MM-ddThh:mm:ss.SSS} %m' });
+  if (log.accessFile !== undefined)
+    appenders.access = file('log.accessFile', log.accessFile, { type: 'pattern', pattern: '%d{yyyy-MM-ddThh:mm:ss.SSS} %m' });
   const toFile = log.accessFile !== undefined;
-  categories['access'] = toFile ? { appenders: ['access'], level: 'info' } : { appenders: outputs, level: 'off' };
+  categories.access = toFile ? { appenders: ['access'], level: 'info' } : { appenders: outputs, level: 'off' };
   log4js.configure({ appenders, categories });
   return (category) => log4js.getLogger(category);
 }
@@ -33,8 +37,25 @@ export function stopLogging(): Promise<void> {
   });
 }
 
-function file(filename: string, withLayout: Appender extends infer A ? (A extends { layout?: infer L } ? L : never) : never): Appender {
+function file(
+  option: string,
+  filename: string,
+  withLayout: Appender extends infer A ? (A extends { layout?: infer L } ? L : never) : never,
+): Appender {
+  requireWritable(option, filename);
   return { type: 'file', filename, maxLogSize: FILE_BYTES, backups: FILES_KEPT, layout: withLayout };
+}
+
+/** log4js would fail with a stack, or later, in the middle of things. */
+function requireWritable(option: string, filename: string): void {
+  try {
+    mkdirSync(dirname(filename), { recursive: true });
+    closeSync(openSync(filename, 'a'));
+  } catch (error) {
+    throw new RelayError('CONFIG_INVALID', `${option}: ${filename} cannot be written (${reasonOf(error)}); choose another file`, {
+      cause: error,
+    });
+  }
 }
 
 function layout(colours: boolean): { type: 'pattern'; pattern: string } {

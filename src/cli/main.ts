@@ -1,7 +1,7 @@
 /** The `co2` command. */
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../app.ts';
-import { RelayError, reasonOf } from '../message/message.ts';
+import { RelayError, clean, reasonOf } from '../message/message.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
 import { start } from './start.ts';
@@ -27,18 +27,24 @@ async function main(): Promise<number> {
   addStartOptions(command).action(async (flags: StartFlags) => {
     code = await start(flags);
   });
+  // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
+  program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {
     await program.parseAsync();
   } catch (error) {
-    code = report(error);
+    code = report(error, command.args);
   }
   return code;
 }
 
-/** One line on stderr for whatever stopped us; answers the exit code. */
-function report(error: unknown): number {
+/** One line on stderr for whatever stopped us; answers the exit code. `words`: what stood on the command line besides flags. */
+function report(error: unknown, words: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.excessArguments') {
+      process.stderr.write(`co2: there is no command '${clean(words[0] ?? '', 60)}', only start; see co2 --help\n`);
+      return WRONG_USE;
+    }
     process.stderr.write(`${error.message.replace(/\s*\n\s*/g, ' ').replace(/^error: /, 'co2: ')}; see co2 --help\n`);
     return WRONG_USE;
   }

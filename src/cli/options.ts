@@ -30,8 +30,14 @@ export function addStartOptions(command: Command): Command {
     .option('--plugins <dir>', 'directory of the plugins (default: plugins)')
     .option('--data <dir>', 'state directory (default: .co2)')
     .option('--config <file>', 'configuration file (default: config.ts, if it is there)')
-    .option('--peer <url>', 'peer relay; give it once for each, they replace those of the file', (url: string, before: string[] = []) => [...before, url])
-    .addOption(new Option('--log-level <level>', 'what is logged at least (default: info)').choices(['debug', 'info', 'warn', 'error', 'off']));
+    .option(
+      '--peer <url>',
+      'peer relay; give it once for each, they replace those of the file',
+      (url: string, before: string[] | undefined) => [...(before ?? []), url],
+    )
+    .addOption(
+      new Option('--log-level <level>', 'what is logged at least (default: info)').choices(['debug', 'info', 'warn', 'error', 'off']),
+    );
 }
 
 /** The flags as a part of a configuration. */

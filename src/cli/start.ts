@@ -1,8 +1,6 @@
 /** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
 import { resolve } from 'node:path';
-import { startRelay } from '../app.ts';
-import type { RunningRelay } from '../app.ts';
-import { VERSION } from '../app.ts';
+import { VERSION, startRelay } from '../app.ts';
 import { completeOptions } from '../define-config/define-config.ts';
 import type { Completed } from '../define-config/define-config.ts';
 import type { Log } from '../message/message.ts';
@@ -16,12 +14,12 @@ export async function start(flags: StartFlags): Promise<number> {
   const completed = await readOptions(flags);
   const logs = startLogging(completed.options, process.stderr);
   const log = logs('app');
-  warnOfOldNode(log);
   const stopRequest = awaitStopRequest(log);
   let code = 0;
   try {
     const relay = await startRelay(completed, { logs });
     process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
+    warnOfOldNode(log);
     code = await stopRequest;
     await relay.stop();
     log.info('stopped');
@@ -62,7 +60,6 @@ function awaitStopRequest(log: Log): Promise<number> {
 
 function warnOfOldNode(log: Log): void {
   const major = Number(process.versions.node.split('.', 1)[0]);
-  if (major < 22) log.warn(`Node ${process.versions.node} is past its end of life; the relay runs, but Node 22 or newer gets security fixes`);
+  if (major < 22)
+    log.warn(`Node ${process.versions.node} is past its end of life; the relay runs, but Node 22 or newer gets security fixes`);
 }
-
-export type { RunningRelay };

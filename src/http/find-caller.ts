@@ -1,7 +1,6 @@
 /** Who sent a request: address, role, and whether its stamps are believed. */
 import type { FastifyRequest } from 'fastify';
 import { RelayError, isLoopback } from '../message/message.ts';
-import type { Dict } from '../message/message.ts';
 import type { Caller, Role } from '../relay/relay.ts';
 import { clientAddress } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
@@ -16,12 +15,12 @@ export interface CallerRules {
 const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
 
 /** Throws a RelayError NOT_AUTHENTICATED for a wrong credential: it is never passed over in favour of a weaker role. */
-export function findCaller(request: FastifyRequest, rules: CallerRules, sourceOf: (dict: Dict) => string | undefined): Caller {
+export function findCaller(request: FastifyRequest, rules: CallerRules, reading: Pick<Caller, 'sourceOf' | 'requireWritable'>): Caller {
   const { remoteAddress = '', remotePort = 0 } = request.socket;
   const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
   if (address === undefined) throw new RelayError('FORBIDDEN', 'the proxy in front names no address for this request');
   const isPeer = rules.isPeerAddress(address);
-  return { role: roleOf(request, rules, address, isPeer), address, port: remotePort, isPeer, sourceOf };
+  return { role: roleOf(request, rules, address, isPeer), address, port: remotePort, isPeer, ...reading };
 }
 
 function roleOf(request: FastifyRequest, rules: CallerRules, address: string, isPeer: boolean): Role {

@@ -77,7 +77,8 @@ export class Doors {
     }
     const bound = this.#server.server.address();
     const address = typeof bound === 'object' && bound !== null ? canonicalAddress(bound.address) : undefined;
-    if (typeof bound !== 'object' || bound === null || address === undefined) throw new RelayError('LISTEN_FAILED', `cannot tell where ${host} listens`);
+    if (typeof bound !== 'object' || bound === null || address === undefined)
+      throw new RelayError('LISTEN_FAILED', `cannot tell where ${host} listens`);
     return { address, port: bound.port };
   }
 
@@ -99,7 +100,10 @@ export class Doors {
   #build(): void {
     const server = this.#server;
     const { options } = this.#parts;
-    const guard = makeGuard([hostname(), ...options.allowedHosts, ...(options.publicAddress === undefined ? [] : [options.publicAddress])], options.allowedOrigins);
+    const guard = makeGuard(
+      [hostname(), ...options.allowedHosts, ...(options.publicAddress === undefined ? [] : [options.publicAddress])],
+      options.allowedOrigins,
+    );
     server.server.maxConnections = options.maxConnections;
     server.decorateRequest('rpcMethod', undefined);
     server.decorateRequest('rpcFault', undefined);
@@ -139,7 +143,7 @@ export class Doors {
 
   #page(request: FastifyRequest, reply: FastifyReply): FastifyReply {
     try {
-      findCaller(request, this.#rules, () => undefined);
+      findCaller(request, this.#rules, { sourceOf: () => undefined, requireWritable: () => undefined });
     } catch (error) {
       if (!RelayError.is(error)) throw error;
       return refuse(reply.header('www-authenticate', 'Bearer'), { status: error.fault, text: error.message });

@@ -1,7 +1,6 @@
 /** `POST /RPC2` and `POST /`: a body comes in, a method is called, its answer or a fault goes out. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError } from '../message/message.ts';
-import type { Dict } from '../message/message.ts';
 import type { FaultAnswer, Relay } from '../relay/relay.ts';
 import { parseCall, serialiseFault, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
@@ -24,7 +23,10 @@ async function respond({ relay, rules, maxBodyBytes }: RpcDoorParts, request: Fa
   let call: ParsedCall | undefined;
   try {
     // The caller first: who presents a wrong credential learns nothing else.
-    const caller = findCaller(request, rules, (dict: Dict) => call?.sourceOf(dict));
+    const caller = findCaller(request, rules, {
+      sourceOf: (dict) => call?.sourceOf(dict),
+      requireWritable: (answer) => serialiseResponse(answer, call?.extensions),
+    });
     call = parseCall(bodyOf(request), { charset, limits: { maxBodyBytes } });
     request.rpcMethod = call.methodName;
     const result = await relay.call(call.methodName, call.params, caller);

@@ -140,11 +140,14 @@ export class PeerLink {
   }
 
   #note(forward: Forward, answer: ParsedResponse): void {
-    if (answer.kind === 'fault' && PASSING_FAULTS.has(answer.code)) throw new RelayError('TRANSPORT', `fault ${answer.code}: ${answer.text}`);
+    if (answer.kind === 'fault' && PASSING_FAULTS.has(answer.code))
+      throw new RelayError('TRANSPORT', `fault ${answer.code}: ${answer.text}`);
     this.#settle(forward, answer.kind === 'fault' ? `fault ${answer.code}: ${answer.text}` : undefined);
   }
 
   #settle(forward: Forward, refusal: string | undefined): void {
+    // An answer that comes after the end: the dict is counted as lost already.
+    if (this.#state.kind === 'closed') return;
     const { log } = this.#parts;
     this.#head = undefined;
     if (refusal === undefined) {
@@ -173,12 +176,14 @@ export class PeerLink {
   }
 
   #noteFlood(dropped: number): void {
-    if (this.#flooded === 0) this.#parts.log.warn(`outbox of peer ${this.address.name} is full (${this.#line.length} dicts): the oldest are dropped`);
+    if (this.#flooded === 0)
+      this.#parts.log.warn(`outbox of peer ${this.address.name} is full (${this.#line.length} dicts): the oldest are dropped`);
     this.#flooded += dropped;
   }
 
   #sayFlood(): void {
-    if (this.#flooded > 0) this.#parts.log.warn(`outbox of peer ${this.address.name}: ${this.#flooded} dicts were dropped while it was full`);
+    if (this.#flooded > 0)
+      this.#parts.log.warn(`outbox of peer ${this.address.name}: ${this.#flooded} dicts were dropped while it was full`);
     this.#flooded = 0;
   }
 

@@ -39,16 +39,16 @@ export abstract class Plugin<Config = unknown> {
    * Called for each dict of the network, one after the other. `dict` is `{host_id, client_address, data, ...}`, deeply frozen and shared with the other
    * satellites; bytes and dates in it are your own copies. What it throws is logged and disturbs nobody.
    */
-  receive(dict: Dict, context: Context): void | Promise<void> {
-    void [dict, context];
+  receive(_dict: Dict, _context: Context): void | Promise<void> {
+    return undefined;
   }
 
   /**
    * Called once before the first `receive`, with the configuration of this plugin (`{}` if there is none).
    * If it throws, the relay does not start, so throw what the operator should read.
    */
-  setup(config: Config): void | Promise<void> {
-    void config;
+  setup(_config: Config): void | Promise<void> {
+    return undefined;
   }
 
   /** Called once when the relay stops, in reverse order of start; `send` still works. */

@@ -25,7 +25,7 @@ export function Exposed(
 ): ((prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void) | undefined {
   if (first === undefined || method === undefined) {
     return (prototype, name) => {
-      expose(prototype, name, (first ?? {}) as ExposedOptions);
+      expose(prototype, name, (first ?? {}));
     };
   }
   expose(first, method, {});

@@ -1,5 +1,5 @@
 /** Who calls: found once by a door, then handed along with the call. */
-import type { Dict } from '../message/message.ts';
+import type { Dict, Sendable } from '../message/message.ts';
 
 /** `token` presented a right credential; `peer` has an address of `peers`; `local` is on this machine; `anonymous` is anybody else. */
 export type Role =
@@ -18,6 +18,8 @@ export interface Caller {
   readonly isPeer: boolean;
   /** The XML of a struct among the parameters, as it came. */
   readonly sourceOf: (dict: Dict) => string | undefined;
+  /** Throws a RelayError if `answer` cannot be written for this caller. */
+  readonly requireWritable: (answer: Sendable) => void;
 }
 
 /** The caller in words, for a log line or a fault. */

@@ -48,9 +48,11 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   };
 }
 
-/** A dict that a satellite here sends, written as XML: its `host_id` and `co2` are ours to set. */
+/** A dict that a satellite here sends, written as XML: its `host_id` and `co2` are ours to set. Throws a RelayError if nobody could read it. */
 export function messageFromSatellite(source: string, self: Identity, mint: Minter): Message {
   const clientAddress = [self.address, self.port] as const;
+  // Read at once: if it is more than anybody reads, the sender hears of it, not those who would get it.
+  const frozen = assemble(parseStruct(source, { maxBodyBytes: source.length }), self.hostId, clientAddress);
   return {
     id: mint.messageId(),
     hopsLeft: HOP_LIMIT,
@@ -59,7 +61,7 @@ export function messageFromSatellite(source: string, self: Identity, mint: Minte
     hostId: self.hostId,
     clientAddress,
     source,
-    frozen: once(() => assemble(parseStruct(source, { maxBodyBytes: source.length }), self.hostId, clientAddress)),
+    frozen: () => frozen,
     arrivedAt: performance.now(),
     verdict: 'local',
   };

@@ -43,7 +43,8 @@ async function methodCall(calls: NestedCalls, dict: Dict, caller: Caller): Promi
 
 async function multicall(calls: NestedCalls, params: readonly Value[], caller: Caller): Promise<Sendable> {
   const [list] = params;
-  if (params.length !== 1 || !Array.isArray(list)) throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
+  if (params.length !== 1 || !Array.isArray(list))
+    throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
   if (list.length > calls.maxMulticall) {
     throw new RelayError('LIMIT', `system.multicall with ${list.length} calls: at most ${calls.maxMulticall} are allowed (maxMulticall)`);
   }
@@ -58,7 +59,10 @@ async function oneOf(calls: NestedCalls, element: Value, caller: Caller): Promis
     const inner = innerCall(element);
     name = inner.name;
     refuseNesting(name);
-    return [await calls.call(name, inner.params, caller)];
+    const result = await calls.call(name, inner.params, caller);
+    // Asked here, where it is the fault of one element; at the door it would be the fault of all.
+    caller.requireWritable(result);
+    return [result];
   } catch (error) {
     const { code, text } = calls.faultFor(error, name);
     return dictOf([

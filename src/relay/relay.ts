@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { RelayError, clean } from '../message/message.ts';
 import type { Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
-import type { CallOptions, HostedMethod, PluginHost, RelayPort, SendOptions } from '../plugin-host/plugin-host.ts';
+import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import { parseResponse, serialiseResponse, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
@@ -105,7 +105,8 @@ export class Relay {
   /** What a satellite's `send` and `call` reach. */
   port(): RelayPort {
     return {
-      send: (satellite, dict, options) => this.send(satellite, dict, options),
+      // Whatever `durable` says: until the durable store is there everything is kept in memory.
+      send: (satellite, dict) => this.send(satellite, dict),
       call: (satellite, method, params, options) => this.#callFromSatellite(satellite, method, params, options),
     };
   }
@@ -138,8 +139,7 @@ export class Relay {
   }
 
   /** OUT. Stamps a dict of the satellite of this name; returns its id. It goes to all others. */
-  send(satellite: string, dict: Sendable, options: SendOptions = {}): Promise<string> {
-    void options; // Everything is kept in memory until the durable store is there, whatever `durable` says.
+  send(satellite: string, dict: Sendable): Promise<string> {
     return Promise.resolve().then(() => {
       const source = serialiseStruct(dict, { nil: true, i8: true });
       requireData(dict as object);
@@ -161,7 +161,8 @@ export class Relay {
 
   #requireSize(source: string): void {
     const { maxDictBytes } = this.#parts;
-    if (source.length > maxDictBytes) throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
+    if (source.length > maxDictBytes)
+      throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
   }
 
   #checked(dict: Dict, caller: Caller): Message {
@@ -189,9 +190,17 @@ export class Relay {
   }
 
   async #callFromSatellite(satellite: string, name: string, params: readonly Sendable[], { node }: CallOptions): Promise<Value> {
-    if (node !== undefined) throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
+    if (node !== undefined)
+      throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
     const { address, port } = this.#self();
-    const caller: Caller = { role: { kind: 'satellite', name: satellite }, address, port, isPeer: false, sourceOf: () => undefined };
+    const caller: Caller = {
+      role: { kind: 'satellite', name: satellite },
+      address,
+      port,
+      isPeer: false,
+      sourceOf: () => undefined,
+      requireWritable: (answer) => serialiseResponse(answer, { nil: true, i8: true }),
+    };
     return asReceived(await this.call(name, asReceived(params) as readonly Value[], caller));
   }
 
@@ -204,7 +213,7 @@ export class Relay {
   }
 
   /** What `system.get_properties` answers. */
-  properties(): { readonly [name: string]: Sendable } {
+  properties(): Readonly<Record<string, Sendable>> {
     const { hostId, address, port } = this.#self();
     const now = new Date();
     return {

@@ -34,7 +34,7 @@ export function readStamp(co2: Value): Stamp {
 
 function readVia(via: Value | undefined): readonly string[] {
   if (via === undefined) return [];
-  if (Array.isArray(via) && via.length <= HOP_LIMIT && via.every((id: Value) => typeof id === 'string')) return via as string[];
+  if (Array.isArray(via) && via.length <= HOP_LIMIT && via.every((id: Value) => typeof id === 'string')) return via;
   throw wrong('co2.via', `an array of at most ${HOP_LIMIT} host_ids`);
 }
 

@@ -1,7 +1,7 @@
 /** What is kept on disk between two starts: today the relay's name and the admin token; the durable store comes into this room. */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { RelayError } from '../message/message.ts';
 
 export { storeDefaults, storeShape } from './options.ts';
@@ -24,7 +24,7 @@ export interface StateDirectory {
  */
 export async function openStateDirectory(path: string): Promise<StateDirectory> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeDirectory(path);
     // 64 random bits: enough that two relays never meet with one name; not a secret.
     const hostIdRandom = await keep(join(path, 'host-id'), () => randomBytes(8).toString('hex'));
     const adminToken = await keep(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'));
@@ -32,9 +32,40 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
     return { path, hostIdRandom, adminToken, cacheDir: join(path, 'cache') };
   } catch (error) {
     if (RelayError.is(error)) throw error;
-    throw new RelayError('STATE_DIRECTORY', `the state directory ${path} cannot be used: ${systemReason(error)}; choose another with --data`, {
-      cause: error,
+    throw new RelayError(
+      'STATE_DIRECTORY',
+      `the state directory ${path} cannot be used: ${systemReason(error)}; choose another with --data`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** `path` and what it lacks above. Not by mkdir's `recursive`, which tries for ever where the system says "no such file" of a parent that is there (/proc). */
+async function makeDirectory(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let above = path; !(await isThere(above)); above = dirname(above)) missing.unshift(above);
+  for (const directory of missing) {
+    await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
+      // Somebody else made it in between.
+      if (!isCode(error, 'EEXIST')) throw error;
     });
+  }
+  if (!(await stat(path)).isDirectory())
+    throw new RelayError(
+      'STATE_DIRECTORY',
+      `the state directory ${path} cannot be used: a file stands where a directory is needed; choose another with --data`,
+    );
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false;
+    throw error;
   }
 }
 

@@ -9,7 +9,7 @@ import { serialiseCall } from './serialise.ts';
 export interface XmlRpcClientOptions {
   /** Local address that connections leave from. Default: the system chooses. */
   readonly localAddress?: string | undefined;
-  /** ms to connect, to wait for the first byte, and between two bytes. Default 10,000: a server that is silent longer counts as down. */
+  /** ms to connect, from then to the end of the headers, and from there to the end of the answer. Default 10,000: a server that is slower counts as down. */
   readonly timeoutMs?: number | undefined;
   /** Bytes of an answer. Default 1 MiB: an answer to `notify` is 120 bytes; what is larger is an attack or a mistake. */
   readonly maxResponseBytes?: number | undefined;
@@ -88,12 +88,24 @@ export class XmlRpcClient {
     return new undici.Client(this.#origin, this.#options);
   }
 
+  /** The whole body; the time between two bytes is bounded by the client already, but a server may drip. */
+  async #whole(body: Body): Promise<Uint8Array> {
+    const cut = setTimeout(() => {
+      body.destroy(new errors.BodyTimeoutError());
+    }, this.#timeoutMs);
+    try {
+      return new Uint8Array(await body.arrayBuffer());
+    } finally {
+      clearTimeout(cut);
+    }
+  }
+
   async #exchange(body: Uint8Array): Promise<{ status: number; type: string; bytes: Uint8Array }> {
     try {
       this.#client ??= this.#open();
       const client = await this.#client;
       const answer = await client.request({ method: 'POST', path: this.#path, headers: this.#headers, body });
-      const bytes = new Uint8Array(await answer.body.arrayBuffer());
+      const bytes = await this.#whole(answer.body);
       return { status: answer.statusCode, type: String(answer.headers['content-type'] ?? ''), bytes };
     } catch (error) {
       throw new RelayError('TRANSPORT', `${this.#name}: ${connectReason(error)}`, { cause: error });
@@ -110,6 +122,8 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_BODY_TIMEOUT: 'the answer stopped coming',
   UND_ERR_RES_EXCEEDED_MAX_SIZE: 'the answer is too large',
 };
+
+type Body = Awaited<ReturnType<Client['request']>>['body'];
 
 function connectReason(error: unknown): string {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;

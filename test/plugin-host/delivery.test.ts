@@ -127,7 +127,7 @@ test('a receive that outlives its limit is aborted and counted, and the next mes
   await sent.until(({ data }) => (data as unknown[]).join(' ') === 'begins 2');
   t.regex(String((sent.all[1]?.data as unknown[])[2]), /did not end in 60000 ms/);
   t.true(
-    lines.all.some((line) => /^error plugin\.ham\.gate: ham\.gate\.Gate: receive of m1 failed: it did not end in 60000 ms/.test(line)),
+    lines.all.some((line) => line.startsWith('error plugin.ham.gate: ham.gate.Gate: receive of m1 failed: it did not end in 60000 ms')),
   );
   await call('ham.gate.open');
   await sent.until(({ data }) => (data as unknown[]).join(' ') === 'ends 2');
@@ -204,7 +204,7 @@ test('stop lets idle satellites take what waits, aborts the receive that hangs, 
   await host.stop();
   const told = sent.all.map(({ satellite, data }) => `${satellite} ${(data as unknown[]).join(' ')}`);
   t.deepEqual(told, ['ham.echo.Echo ham.echo.Echo 1', 'ham.gate.Gate begins 1', 'ham.echo.Echo ham.echo.Echo 2']);
-  t.true(lines.all.some((line) => /1 messages still waited for ham\.gate\.Gate/.test(line)));
+  t.true(lines.all.some((line) => line.includes('1 messages still waited for ham.gate.Gate')));
   t.is(host.deliver(messageOf(3)), 0);
   t.is(clock.pending, 0);
 });

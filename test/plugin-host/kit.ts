@@ -102,13 +102,13 @@ export interface Kit {
   /** What satellites sent: how the plugins of these tests tell what they saw. */
   readonly sent: Events<Sent>;
   readonly clock: VirtualClock;
-  start(): Promise<void>;
+  readonly start: () => Promise<void>;
   /** Calls an exposed method by its full name. */
-  call(name: string, ...params: Value[]): Promise<Sendable | undefined>;
-  method(name: string): HostedMethod | undefined;
-  names(): string[];
+  readonly call: (name: string, ...params: Value[]) => Promise<Sendable | undefined>;
+  readonly method: (name: string) => HostedMethod | undefined;
+  readonly names: () => string[];
   /** Files that were left out, with their reasons. */
-  problems(): Record<string, string>;
+  readonly problems: () => Record<string, string>;
 }
 
 export type HostOverrides = Partial<PluginHostOptions> & { directoryRequired?: boolean };

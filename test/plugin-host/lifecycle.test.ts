@@ -117,7 +117,7 @@ test('setup and exit have a time limit each', async (t) => {
   while (clock.pending === 0) await new Promise(setImmediate);
   clock.advance(5_000);
   await stopped;
-  t.true(lines.all.some((line) => /^error plugin\.b\.hangs: b\.hangs\.Hangs: exit failed: exit\(\) took longer than 5000 ms/.test(line)));
+  t.true(lines.all.some((line) => line.startsWith('error plugin.b.hangs: b.hangs.Hangs: exit failed: exit() took longer than 5000 ms')));
   t.is(sent.all.at(-1)?.satellite, 'a.a.Tells');
   t.is(clock.pending, 0);
 });
@@ -131,7 +131,7 @@ test('send works from setup on and in exit; what goes on afterwards is refused',
     `let early = '';`,
   );
   const { host, lines, sent } = await started(t, { 'ham/spam.ts': source });
-  t.true(lines.all.some((line) => /works from setup\(\) on, not in the constructor/.test(line)));
+  t.true(lines.all.some((line) => line.includes('works from setup() on, not in the constructor')));
   await host.stop();
   await lines.until((line) => line.includes('ham.spam.Late has been stopped'));
   t.is(sent.all.length, 0);

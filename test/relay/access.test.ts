@@ -53,7 +53,9 @@ test('the refusal comes before the method runs, nested or not', async (t) => {
   const heart = makeHeart({}, [{ name: 'ham.spam.run', invoke: async () => ++runs }]);
   const stranger = callerOf('anonymous');
   await t.throwsAsync(heart.call('ham.spam.run', [], stranger), { message: /needs the right 'call'/ });
-  await t.throwsAsync(heart.call('method_call', [received({ method_name: 'ham.spam.run' })], stranger), { message: /needs the right 'call'/ });
+  await t.throwsAsync(heart.call('method_call', [received({ method_name: 'ham.spam.run' })], stranger), {
+    message: /needs the right 'call'/,
+  });
   const [inner] = (await heart.call('system.multicall', [[received({ methodName: 'ham.spam.run', params: [] })]], stranger)) as [object];
   t.like(inner, { faultCode: 403 });
   await t.throwsAsync(heart.call('notify', [received({ data: 1 })], stranger), { message: /needs the right 'message'/ });

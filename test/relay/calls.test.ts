@@ -44,11 +44,15 @@ test('the names are sorted, and a plugin method is among them', async (t) => {
   const names = (await makeHeart({}, [{}]).call('system.listMethods')) as string[];
   t.deepEqual(names, [...names].sort());
   t.is(new Set(names).size, names.length);
-  for (const name of ['ham.spam.run', 'notify', 'relay.relay', 'system.multicall', 'system.get_properties']) t.true(names.includes(name), name);
+  for (const name of ['ham.spam.run', 'notify', 'relay.relay', 'system.multicall', 'system.get_properties'])
+    t.true(names.includes(name), name);
 });
 
 test('help is a string for every method, signature a list of lists of type names or "undef"', async (t) => {
-  const { call } = makeHeart({}, [{ name: 'a.b.typed', help: 'It\nhelps.', signature: [['int', 'int', 'string']] }, { name: 'a.b.untyped' }]);
+  const { call } = makeHeart({}, [
+    { name: 'a.b.typed', help: 'It\nhelps.', signature: [['int', 'int', 'string']] },
+    { name: 'a.b.untyped' },
+  ]);
   for (const name of (await call('system.listMethods')) as string[]) {
     const help = await call('system.methodHelp', [name]);
     t.is(typeof help, 'string', name);
@@ -56,7 +60,8 @@ test('help is a string for every method, signature a list of lists of type names
     const signature = await call('system.methodSignature', [name]);
     if (signature === 'undef') continue;
     t.true(Array.isArray(signature) && signature.length > 0, name);
-    for (const one of signature as unknown[]) t.true(Array.isArray(one) && one.length > 0 && one.every((type) => /^[a-zA-Z0-9.]+$/.test(String(type))), name);
+    for (const one of signature as unknown[])
+      t.true(Array.isArray(one) && one.length > 0 && one.every((type) => /^[a-zA-Z0-9.]+$/.test(String(type))), name);
   }
   t.is(await call('system.methodHelp', ['a.b.typed']), 'It\nhelps.');
   t.is(await call('system.methodHelp', ['a.b.untyped']), '');
@@ -112,11 +117,28 @@ test('multicall answers in order, one result in a list each, whatever becomes of
   ])) as unknown[];
   const codes = results.map((result) => (Array.isArray(result) ? 'ok' : (result as Dict).faultCode));
   const invalid = -32602;
-  t.deepEqual(codes, ['ok', 'ok', 'ok', -32601, 'ok', 42, -32500, invalid, invalid, invalid, invalid, invalid, invalid, invalid, invalid, 'ok']);
+  t.deepEqual(codes, [
+    'ok',
+    'ok',
+    'ok',
+    -32601,
+    'ok',
+    42,
+    -32500,
+    invalid,
+    invalid,
+    invalid,
+    invalid,
+    invalid,
+    invalid,
+    invalid,
+    invalid,
+    'ok',
+  ]);
   t.deepEqual([results[0], results[1], results[2], results[4], results[15]], [[true], ['x'], [[1]], [true], ['last']]);
   t.is((results[5] as Dict).faultString, 'no such room');
   t.notRegex(JSON.stringify(results), /secret/);
-  t.regex(String((results[12] as Dict).faultString), /cannot be called inside another call/);
+  t.regex((results[12] as { faultString: string }).faultString, /cannot be called inside another call/);
 });
 
 test('multicall: the calls run one after the other, and the limit is of their number', async (t) => {
@@ -143,7 +165,9 @@ test('multicall: the calls run one after the other, and the limit is of their nu
 test('multicall: a result that cannot be written is the fault of its element alone', async (t) => {
   const unwritable = (() => 1) as unknown as Sendable;
   const { call } = makeHeart({}, [{ name: 'a.b.c', invoke: async () => unwritable }]);
-  const results = (await call('system.multicall', [list({ methodName: 'a.b.c', params: [] }, { methodName: 'ping', params: [] })])) as unknown[];
+  const results = (await call('system.multicall', [
+    list({ methodName: 'a.b.c', params: [] }, { methodName: 'ping', params: [] }),
+  ])) as unknown[];
   t.like(results[0], { faultCode: -32603 });
   t.deepEqual(results[1], [true]);
 });
@@ -156,7 +180,9 @@ test('method_call hands the same struct on', async (t) => {
   t.is(seen[0]?.[0], dict);
   t.is(seen[0]?.length, 1);
   for (const name of ['method_call', 'web.method_call', 'system.multicall']) {
-    t.like(await t.throwsAsync(call('method_call', [received({ method_name: name })]), { message: /inside another call/ }), { code: 'INVALID_PARAMS' });
+    t.like(await t.throwsAsync(call('method_call', [received({ method_name: name })]), { message: /inside another call/ }), {
+      code: 'INVALID_PARAMS',
+    });
   }
   for (const params of [[], ['ping'], [received({})], [received({ method_name: 5 })], [dict, dict]] as Value[][]) {
     t.like(await t.throwsAsync(call('method_call', params)), { code: 'INVALID_PARAMS' });

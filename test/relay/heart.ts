@@ -4,7 +4,7 @@ import { dictOf } from '../../src/message/message.ts';
 import type { HostedMethod, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
 import { Relay, relayDefaults } from '../../src/relay/relay.ts';
 import type { Caller, RelayOptions, Role } from '../../src/relay/relay.ts';
-import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseCall, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { LogRecord } from '../support/log-record.ts';
 
 /** host_id of every relay of {@link makeHeart}. */
@@ -15,7 +15,7 @@ export interface Heart {
   readonly log: LogRecord;
   readonly delivered: { readonly message: Message; readonly except: string | undefined }[];
   readonly forwarded: Message[];
-  call(name: string, params?: readonly Value[], caller?: Caller): Promise<Sendable>;
+  readonly call: (name: string, params?: readonly Value[], caller?: Caller) => Promise<Sendable>;
 }
 
 export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly Partial<HostedMethod>[] = [], identified = true): Heart {
@@ -36,6 +36,7 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
     },
     logs: log.source,
     version: '1.2.3',
+    maxDictBytes: 8 * 1024 * 1024,
   });
   if (identified) relay.identify({ hostId: SELF, address: '192.0.2.1', port: 2004 });
   relay.expose(methods.map((method) => ({ name: 'ham.spam.run', help: '', signature: undefined, invoke: async () => true, ...method })));
@@ -44,14 +45,15 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
 
 export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kind === 'peer'): Caller {
   const role: Role = kind === 'token' || kind === 'satellite' ? { kind, name: 'ham.spam.Spam' } : { kind };
-  return { role, address, port: 4711, isPeer, sourceOf: () => undefined };
+  return { role, address, port: 4711, isPeer, sourceOf: () => undefined, requireWritable: (answer) => serialiseResponse(answer) };
 }
 
 export const local = callerOf('local', '127.0.0.1');
 
-/** `object` as it would arrive. */
-export function received(object: Sendable): Dict {
-  return parseCall(serialiseCall('x', [object], { nil: true, i8: true })).params[0] as Dict;
+/** `object` as it would arrive, without the members that are undefined. */
+export function received(object: Readonly<Record<string, Sendable | undefined>>): Dict {
+  const members = new Map(Object.entries(object).filter((entry): entry is [string, Sendable] => entry[1] !== undefined));
+  return parseCall(serialiseCall('x', [members], { nil: true, i8: true })).params[0] as Dict;
 }
 
 export const DATA: Dict = dictOf([['data', 1]]);

@@ -32,7 +32,19 @@ const ADDRESSES: readonly Address[] = [
 ];
 const POSSIBLE = ADDRESSES.filter(({ canHave }) => canHave);
 
-const MALFORMED = ['', 'x', 'a@', '@1.2.3.4:1', 'a@host:1', 'a@10.1:1', 'a@0x0a.0.0.1:1', 'a@10.0.0.1', 'a@10.0.0.1:99999', 'a@010.0.0.1:1', ' a@10.0.0.1:1'];
+const MALFORMED = [
+  '',
+  'x',
+  'a@',
+  '@1.2.3.4:1',
+  'a@host:1',
+  'a@10.1:1',
+  'a@0x0a.0.0.1:1',
+  'a@10.0.0.1',
+  'a@10.0.0.1:99999',
+  'a@010.0.0.1:1',
+  ' a@10.0.0.1:1',
+];
 
 interface Claim {
   readonly text: string | undefined;
@@ -103,7 +115,8 @@ test('peers: every claim, by and attestation, and no verdict differs from the pr
           const verdict = checkOrigin(claim.text, { kind: 'peer', address: peer.canonical, stamp }, SELF, random);
           const expected = peerPasses({ claim, peer, by, observed });
           seen[expected ? 'accepted' : 'refused']++;
-          if (verdict.accepted !== expected) t.fail(`${claim.text ?? 'none'} by ${stamp.by} from ${peer.canonical} attested ${JSON.stringify(observed)}`);
+          if (verdict.accepted !== expected)
+            t.fail(`${claim.text ?? 'none'} by ${stamp.by} from ${peer.canonical} attested ${JSON.stringify(observed)}`);
           if (!verdict.accepted) continue;
           const attested = typeof observed === 'object' && observed.canonical === claim.address?.canonical;
           if (verdict.verdict !== (attested ? 'attested' : 'vouched')) t.fail(`${claim.text ?? ''}: ${verdict.verdict}`);
@@ -124,9 +137,15 @@ for (const claimed of [null, 5, true, [], {}, new Date(0), Buffer.from('a@10.0.0
 test('any bytes as host_id: never accepted for an address that they do not name, never a throw', (t) => {
   const ingress: Ingress = { kind: 'client', address: '10.0.0.1' };
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.string().map((text) => `${text}@10.0.0.2:80`)), (text) => {
-      t.false(checkOrigin(text, ingress, SELF, random).accepted);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.string().map((text) => `${text}@10.0.0.2:80`),
+      ),
+      (text) => {
+        t.false(checkOrigin(text, ingress, SELF, random).accepted);
+      },
+    ),
   );
 });
 
@@ -137,7 +156,7 @@ test('a refusal says who and why in one clean line', (t) => {
     return verdict.accepted ? '' : verdict.reason;
   };
   t.is(reasonOf('r@10.0.0.2:80'), "host_id 'r@10.0.0.2:80' does not belong to 10.0.0.1, where it came from");
-  t.regex(reasonOf(`x\n\u001b[31m${'y'.repeat(5000)}`), /^[^\n\u001b]{1,300}$/u);
+  t.regex(reasonOf(`x\n\u001b[31m${'y'.repeat(5000)}`), /^[\x20-\uffff]{1,300}$/);
   const stamp = { id: 'i', hops: 1, age: 0, by: 'p@10.0.0.7:80', via: [] };
   const verdict = checkOrigin('r@10.0.0.2:80', { kind: 'peer', address: '10.0.0.8', stamp }, SELF, random);
   t.regex(verdict.accepted ? '' : verdict.reason, /10\.0\.0\.7.*10\.0\.0\.8.*publicAddress/);

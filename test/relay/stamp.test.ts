@@ -37,7 +37,20 @@ const DAMAGED: readonly (readonly [member: string, values: readonly (Sendable | 
   ['age', [undefined, -1, 0.5, '5', null, WEEK + 1, 2n ** 62n]],
   ['by', [undefined, 5, null, ['p@10.0.0.9:1'], {}]],
   ['via', ['a@10.0.0.3:1', 5, null, {}, [5], ['a@10.0.0.3:1', null], Array.from({ length: 17 }, () => 'a@10.0.0.3:1')]],
-  ['att', ['x', 5, null, [], {}, { ...ATT, by: 5 }, { ...ATT, observed_ip: null }, { ...ATT, verdict: 'vouched' }, { by: ATT.by, verdict: 'checked' }]],
+  [
+    'att',
+    [
+      'x',
+      5,
+      null,
+      [],
+      {},
+      { ...ATT, by: 5 },
+      { ...ATT, observed_ip: null },
+      { ...ATT, verdict: 'vouched' },
+      { by: ATT.by, verdict: 'checked' },
+    ],
+  ],
 ];
 
 for (const [member, values] of DAMAGED) {

@@ -15,6 +15,8 @@ export interface ScriptedPeer {
   readonly port: number;
   /** Every dict that reached it, whatever it answered. */
   readonly notified: Gate<Dict>;
+  /** The same as bytes: the XML of every call. */
+  readonly bodies: Gate<string>;
   /** Connections that were opened to it. */
   readonly connections: () => number;
   /** What the next requests are answered, in order; then `ok`. */
@@ -24,10 +26,12 @@ export interface ScriptedPeer {
 
 export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', port = 0 } = {}): Promise<ScriptedPeer> {
   const notified = new Gate<Dict>();
+  const bodies = new Gate<string>();
   const answers: Answer[] = [];
   let connections = 0;
   const server = createServer((request, response) => {
     void bodyOf(request).then((body) => {
+      bodies.push(body.toString('utf8'));
       const call = parseCall(body);
       notified.push(call.params[0] as Dict);
       respond(response, answers.shift() ?? 'ok');
@@ -48,6 +52,7 @@ export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', po
     url: `http://${host}:${bound}`,
     port: bound,
     notified,
+    bodies,
     connections: () => connections,
     script: (...more) => answers.push(...more),
     close,

@@ -93,3 +93,9 @@ test('a text and its canonical form have the same limits', (t) => {
     /^LIMIT/,
   );
 });
+
+test('depth is how deep, not how many', (t) => {
+  t.notThrows(() =>
+    parseCall(callOf(`<array><data>${`<value>${arrays(1)}</value>`.repeat(100)}</data></array>`), { limits: { maxDepth: 2 } }),
+  );
+});

@@ -1,7 +1,7 @@
 /** What is refused, with which code, at which line and column; and that no refusal shows the payload. */
 import test from 'ava';
 
-import { parseCall, parseResponse, parseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+import { canonicalMembers, parseCall, parseResponse, parseStruct } from '../../src/xmlrpc/xmlrpc.ts';
 import { CALL_HEAD, CALL_TAIL, callOf, errorOf, refusalOf } from './wire.ts';
 
 const GRAMMAR = 'INVALID_REQUEST';
@@ -342,6 +342,18 @@ for (const [clause, text, refusal] of STRUCTS) {
     );
   });
 }
+
+test('duplicate members have no canonical form either, outermost or nested', (t) => {
+  const twice = `<struct>${MEMBER('a', '')}${MEMBER('a', '')}</struct>`;
+  t.is(
+    refusalOf(() => canonicalMembers(twice)),
+    'INVALID_REQUEST 1:69',
+  );
+  t.is(
+    refusalOf(() => canonicalMembers(`<struct>${MEMBER('a', twice)}</struct>`)),
+    'INVALID_REQUEST 1:106',
+  );
+});
 
 test('a document cut at any byte is refused', (t) => {
   const body = Buffer.from(

@@ -14,6 +14,6 @@ export class Ear extends Plugin<Config> {
   }
 
   receive(dict: Dict, context: Context): void {
-    console.log(`${this.#name} hears ${JSON.stringify(dict.data)} of ${String(dict.host_id)} after ${context.hops} hops`);
+    console.log(`${this.#name} hears ${JSON.stringify(dict.data)} of ${JSON.stringify(dict.host_id)} after ${context.hops} hops`);
   }
 }

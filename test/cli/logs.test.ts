@@ -1,0 +1,72 @@
+/** What the `co2` command logs, and where to. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { startCo2 } from '../support/processes.ts';
+
+const EAR = `import { Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Ear extends Plugin {
+  receive() { this.log('heard'); this.debug('heard well'); }
+}
+`;
+
+test.serial('log.file gets the lines of the console, log.accessFile a line per request', async (t) => {
+  const files = {
+    'config.ts': `export default { log: { file: 'logs/relay.log', accessFile: 'logs/access.log' } };`,
+    'plugins/ham/ear.ts': EAR,
+  };
+  const relay = await startCo2(t, { files });
+  await relay.call('ping');
+  await t.throwsAsync(relay.call('no.such.method'));
+  await relay.call('notify', { data: 1 });
+  await relay.stderr.line(/heard/);
+  relay.kill('SIGTERM');
+  const { stderr } = await relay.exit;
+  const read = (name: string): string[] =>
+    readFileSync(join(relay.cwd, 'logs', name), 'utf8')
+      .trim()
+      .split('\n');
+  t.deepEqual(read('relay.log'), [...stderr]);
+  const access = read('access.log');
+  t.is(access.length, 3);
+  t.regex(access[0]!, /^\d{4}-\S+ 127\.0\.0\.1 POST \/RPC2 ping 200 [\d.]+ ms$/);
+  t.regex(access[1]!, / no\.such\.method 200 fault -32601 /);
+  t.false(stderr.some((line) => line.includes('POST /RPC2')));
+});
+
+test.serial('without log.accessFile requests are not logged', async (t) => {
+  const relay = await startCo2(t, { args: ['--log-level', 'debug'] });
+  await relay.call('ping');
+  relay.kill('SIGTERM');
+  const { stderr } = await relay.exit;
+  t.false(stderr.some((line) => line.includes('POST /RPC2')));
+});
+
+test.serial('log.levels sets single categories, and a prefix sets all below it', async (t) => {
+  const files = {
+    'config.ts': `export default { log: { level: 'warn', levels: { relay: 'debug', plugin: 'debug', 'plugin.ham.quiet': 'off' } } };`,
+    'plugins/ham/ear.ts': EAR,
+    'plugins/ham/quiet.ts': EAR,
+  };
+  const relay = await startCo2(t, { files });
+  await relay.call('notify', { data: 1 });
+  await relay.stderr.line(/DEBUG plugin\.ham\.ear heard well/);
+  relay.kill('SIGTERM');
+  const { stderr } = await relay.exit;
+  t.true(stderr.some((line) => / DEBUG relay accepted /.test(line)));
+  t.false(stderr.some((line) => line.includes('plugin.ham.quiet heard')));
+  t.false(stderr.some((line) => / (INFO|DEBUG) (app|plugin-host|mesh) /.test(line)));
+});
+
+test.serial('a text from outside stays one line of the log', async (t) => {
+  const relay = await startCo2(t, { args: ['--log-level', 'debug'] });
+  const client = new XmlRpcClient(new URL(relay.url));
+  t.teardown(() => client.close());
+  await t.throwsAsync(client.call('notify', [{ data: 1, host_id: 'a\n2026-01-01 ERROR app forged \u202e' }]));
+  relay.kill('SIGTERM');
+  const { stderr } = await relay.exit;
+  t.is(stderr.filter((line) => line.includes('forged')).length, 1);
+  t.false(stderr.some((line) => line.startsWith('2026-01-01 ERROR') || line.includes('\u202e')));
+});

@@ -1,0 +1,94 @@
+/** The `co2` command as it ends: signals, plugins that cling, errors that nobody caught, and what is left behind. */
+import { once } from 'node:events';
+import { readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { temporaryDir } from '../support/relays.ts';
+import { startCo2 } from '../support/processes.ts';
+import { CLINGING, NAUGHTY, noting } from './plugins.ts';
+
+/** A file for the plugins' notes, and what they noted so far. */
+function notes(t: ExecutionContext): { env: { NOTES: string }; read: () => string[] } {
+  const file = join(temporaryDir(t), 'notes');
+  return { env: { NOTES: file }, read: () => readFileSync(file, 'utf8').trim().split('\n') };
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  test.serial(`${signal} ends it in order: exit in reverse, code 0, the port free again`, async (t) => {
+    const { env, read } = notes(t);
+    const files = { 'plugins/a/one.ts': noting('one'), 'plugins/b/two.ts': noting('two'), 'plugins/c/three.ts': noting('three') };
+    const relay = await startCo2(t, { files, env });
+    relay.kill(signal);
+    const { code, signal: endedBy, stderr } = await relay.exit;
+    t.deepEqual({ code, endedBy }, { code: 0, endedBy: null });
+    t.deepEqual(read(), ['setup one', 'setup two', 'setup three', 'exit three', 'exit two', 'exit one']);
+    t.true(stderr.at(-1)?.endsWith(' stopped'));
+    const again = createServer().listen(relay.port, '127.0.0.1');
+    await once(again, 'listening');
+    await new Promise((resolve) => again.close(resolve));
+  });
+}
+
+test.serial('a plugin that keeps a timer and whose exit hangs holds nothing up: its time ends, the others exit, code 0', async (t) => {
+  const { env, read } = notes(t);
+  const files = { 'plugins/a/one.ts': noting('one'), 'plugins/b/cling.ts': CLINGING, 'config.ts': 'export default { exitTimeoutMs: 50 };' };
+  const relay = await startCo2(t, { files, env });
+  relay.kill('SIGTERM');
+  const { code, stderr } = await relay.exit;
+  t.is(code, 0);
+  t.deepEqual(read(), ['setup one', 'exit one']);
+  t.true(stderr.some((line) => /ERROR plugin\.b\.cling .*Clinging: exit failed: .*50 ms/.test(line)));
+});
+
+test.serial('a second signal ends it at once', async (t) => {
+  const files = { 'plugins/b/cling.ts': CLINGING, 'config.ts': 'export default { exitTimeoutMs: 86_400_000 };' };
+  const relay = await startCo2(t, { files });
+  relay.kill('SIGINT');
+  await relay.stderr.line(/clinging: exit begins/);
+  relay.kill('SIGINT');
+  t.like(await relay.exit, { code: null, signal: 'SIGINT' });
+});
+
+test.serial('a promise that a plugin forgot is logged, and the relay runs on', async (t) => {
+  const relay = await startCo2(t, { files: { 'plugins/ham/naughty.ts': NAUGHTY } });
+  await relay.call('ham.naughty.forget');
+  t.regex(await relay.stderr.line(/a forgotten promise/), / ERROR app /);
+  t.true(await relay.call('ping'));
+});
+
+test.serial('an exception in a timer of a plugin ends the relay in order, code 1', async (t) => {
+  const { env, read } = notes(t);
+  const relay = await startCo2(t, { files: { 'plugins/ham/naughty.ts': NAUGHTY }, env });
+  await relay.call('ham.naughty.explode');
+  const { code, signal, stderr } = await relay.exit;
+  t.deepEqual({ code, signal }, { code: 1, signal: null });
+  t.deepEqual(read(), ['exit naughty']);
+  t.true(stderr.some((line) => / ERROR app .*a bang in a timer/.test(line)));
+});
+
+test.serial('what must survive a restart does: the name and the admin token, readable by its owner alone', async (t) => {
+  const cwd = temporaryDir(t);
+  const random = (hostId: string): string | undefined => hostId.split('@')[0];
+  const token = (): string => readFileSync(join(cwd, '.co2/admin.token'), 'utf8');
+  const first = await startCo2(t, { cwd });
+  t.is(statSync(join(cwd, '.co2/admin.token')).mode & 0o777, 0o600);
+  const before = token();
+  first.kill('SIGTERM');
+  await first.exit;
+  const second = await startCo2(t, { cwd });
+  t.is(random(second.hostId), random(first.hostId));
+  t.is(token(), before);
+  const other = await startCo2(t);
+  t.not(random(other.hostId), random(first.hostId));
+});
+
+test.serial('killed without a word, it starts again', async (t) => {
+  const cwd = temporaryDir(t);
+  const first = await startCo2(t, { cwd });
+  first.kill('SIGKILL');
+  await first.exit;
+  const second = await startCo2(t, { cwd, args: ['--port', String(first.port)] });
+  t.is(second.hostId, first.hostId);
+});

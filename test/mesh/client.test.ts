@@ -1,0 +1,253 @@
+/** The XML-RPC client against servers that answer, refuse, break off, lie, or never end: an answer or an error in bounds. */
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { RelayError } from '../../src/message/message.ts';
+import { RemoteFault, XmlRpcClient, serialiseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import type { XmlRpcClientOptions } from '../../src/xmlrpc/xmlrpc.ts';
+import { Gate } from '../support/gate.ts';
+import { scriptedPeer } from '../support/scripted-peer.ts';
+
+function clientOf(t: ExecutionContext, url: string, options: XmlRpcClientOptions = {}): XmlRpcClient {
+  const client = new XmlRpcClient(new URL(url), options);
+  t.teardown(() => client.close());
+  return client;
+}
+
+/** A server of raw bytes: `behave` gets the socket once a whole request is there, and the request's text. */
+async function rawServer(
+  t: ExecutionContext,
+  behave: (socket: Socket, request: string) => void,
+): Promise<{ url: string; closed: Gate<true>; requests: string[] }> {
+  const closed = new Gate<true>();
+  const requests: string[] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    let text = '';
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      closed.push(true);
+    });
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      if (!text.includes('</methodCall>')) return;
+      requests.push(text);
+      behave(socket, text);
+      text = '';
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, closed, requests };
+}
+
+/** An HTTP answer. */
+function answer(body: string | Buffer, { status = '200 OK', type = 'text/xml', headers = '' } = {}): Buffer {
+  const bytes = Buffer.from(body);
+  const contentType = type === '' ? '' : `Content-Type: ${type}\r\n`;
+  return Buffer.concat([Buffer.from(`HTTP/1.1 ${status}\r\n${contentType}${headers}Content-Length: ${bytes.length}\r\n\r\n`), bytes]);
+}
+
+const TRUE = serialiseResponse(true);
+
+test('a call is answered, again and again over one connection', async (t) => {
+  const peer = await scriptedPeer(t);
+  const client = clientOf(t, peer.url);
+  for (let time = 0; time < 3; time++) t.is(await client.call('notify', [{ data: time }]), true);
+  t.is(peer.connections(), 1);
+  t.deepEqual(
+    peer.notified.all.map(({ data }) => data),
+    [0, 1, 2],
+  );
+});
+
+test('calls made at once each get their own answer', async (t) => {
+  const { url } = await rawServer(t, (socket, request) => {
+    socket.write(answer(serialiseResponse(Number(/<int>(\d+)/.exec(request)?.[1]))));
+  });
+  const client = clientOf(t, url);
+  const numbers = Array.from({ length: 20 }, (_, index) => index);
+  t.deepEqual(await Promise.all(numbers.map((number) => client.call('test', [number]))), numbers);
+});
+
+test('a fault is a RemoteFault from call, and an answer from post', async (t) => {
+  const peer = await scriptedPeer(t);
+  peer.script(42, 42);
+  const client = clientOf(t, peer.url);
+  t.like(await t.throwsAsync(client.call('notify', [{ data: 1 }]), { instanceOf: RemoteFault }), {
+    code: 42,
+    message: 'as the script says',
+  });
+  t.deepEqual(await client.post(serialiseCall('notify', [{ data: 1 }])), { kind: 'fault', code: 42, text: 'as the script says' });
+});
+
+test('what a request looks like', async (t) => {
+  const server = await rawServer(t, (socket) => socket.write(answer(TRUE)));
+  const url = server.url.replace('http://', 'http://us%40er:pa%3Ass%C3%A9@');
+  await clientOf(t, url).call('ping');
+  await clientOf(t, `${server.url}/deep/path?x=1`).call('ping');
+  const [first = '', second = ''] = server.requests;
+  t.regex(first, /^POST \/RPC2 HTTP\/1\.1\r\n/);
+  t.regex(first, /\r\ncontent-type: text\/xml; charset=utf-8\r\n/i);
+  t.regex(first, /\r\ncontent-length: \d+\r\n/i);
+  t.notRegex(first, /transfer-encoding|accept-encoding/i);
+  t.is(Buffer.from(/authorization: Basic (\S+)/i.exec(first)?.[1] ?? '', 'base64').toString(), 'us@er:pa:ssé');
+  t.regex(second, /^POST \/deep\/path\?x=1 /);
+  t.notRegex(second, /authorization/i);
+});
+
+type Failure = readonly [what: string, bytes: Buffer | 'end', code: string, text: RegExp];
+
+const FAILURES: readonly Failure[] = [
+  ['HTTP 413', answer('', { status: '413 Payload Too Large' }), 'LIMIT', /answered HTTP 413/],
+  ['HTTP 404', answer('not here', { status: '404 Not Found', type: 'text/html' }), 'TRANSPORT', /answered HTTP 404/],
+  ['HTTP 500 with a right answer', answer(TRUE, { status: '500 Oh' }), 'TRANSPORT', /answered HTTP 500/],
+  ['HTTP 503', answer('', { status: '503 Busy' }), 'TRANSPORT', /answered HTTP 503/],
+  ['HTTP 204', Buffer.from('HTTP/1.1 204 No Content\r\n\r\n'), 'TRANSPORT', /answered HTTP 204/],
+  ['a page', answer('<html></html>', { type: 'text/html' }), 'TRANSPORT', /no XML; is it an XML-RPC server\?/],
+  ['a right answer as plain text', answer(TRUE, { type: 'text/plain' }), 'TRANSPORT', /no XML/],
+  ['a type that only begins like one', answer(TRUE, { type: 'text/xml-external-parsed-entity' }), 'TRANSPORT', /no XML/],
+  ['no type', answer(TRUE, { type: '' }), 'TRANSPORT', /no XML/],
+  ['garbage', answer('<<<>>>'), 'TRANSPORT', /not XML-RPC/],
+  ['nothing', answer(''), 'TRANSPORT', /not XML-RPC/],
+  ['half an answer', answer(TRUE.subarray(0, 60)), 'TRANSPORT', /not XML-RPC/],
+  ['a call instead of an answer', answer(serialiseCall('ping', [])), 'TRANSPORT', /not XML-RPC/],
+  ['a DOCTYPE', answer('<!DOCTYPE x [<!ENTITY a "b">]><methodResponse/>'), 'TRANSPORT', /not XML-RPC/],
+  [
+    'a fault inside a value',
+    answer('<methodResponse><params><param><value><fault/></value></param></params></methodResponse>'),
+    'TRANSPORT',
+    /not XML-RPC/,
+  ],
+  [
+    'a fault without a code',
+    answer('<methodResponse><fault><value><string>x</string></value></fault></methodResponse>'),
+    'TRANSPORT',
+    /not XML-RPC/,
+  ],
+  [
+    '10,000 arrays inside each other',
+    answer(`<methodResponse><params><param>${'<value><array><data>'.repeat(10_000)}`),
+    'TRANSPORT',
+    /not XML-RPC/,
+  ],
+  ['a charset that nobody reads', answer(TRUE, { type: 'text/xml; charset=utf-7' }), 'TRANSPORT', /not XML-RPC/],
+  ['gzip, which was not asked for', answer(gzipSync(TRUE), { headers: 'Content-Encoding: gzip\r\n' }), 'TRANSPORT', /not XML-RPC/],
+  ['no HTTP', Buffer.from('SSH-2.0-OpenSSH_9\r\n'), 'TRANSPORT', /127\.0\.0\.1/],
+  [
+    'two lengths',
+    Buffer.from('HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nxxxxxx'),
+    'TRANSPORT',
+    /127\.0\.0\.1/,
+  ],
+  ['the end before an answer', 'end', 'TRANSPORT', /127\.0\.0\.1/],
+];
+
+for (const [what, bytes, code, text] of FAILURES) {
+  test(`${what}: ${code}`, async (t) => {
+    const { url } = await rawServer(t, (socket) => (bytes === 'end' ? socket.destroy() : socket.end(bytes)));
+    const error = await t.throwsAsync(clientOf(t, url, { timeoutMs: 2000 }).call('ping'), { message: text });
+    t.true(RelayError.is(error) && error.code === code);
+    t.regex(error.message, /^[\x20-\uffff]{1,400}$/);
+    t.true(error.message.includes(new URL(url).host), 'it says who');
+  });
+}
+
+test('after a failure the next call connects anew', async (t) => {
+  const peer = await scriptedPeer(t);
+  peer.script('reset', 'ok');
+  const client = clientOf(t, peer.url);
+  await t.throwsAsync(client.call('notify', [{ data: 1 }]));
+  t.is(await client.call('notify', [{ data: 2 }]), true);
+});
+
+test('a redirect is not followed', async (t) => {
+  const target = await scriptedPeer(t);
+  for (const status of ['301 Moved', '302 Found', '307 Temporary Redirect', '308 Permanent Redirect']) {
+    const { url } = await rawServer(t, (socket) => socket.write(answer('', { status, headers: `Location: ${target.url}/RPC2\r\n` })));
+    await t.throwsAsync(clientOf(t, url).call('ping'), { message: new RegExp(`answered HTTP ${status.slice(0, 3)}`) });
+  }
+  t.is(target.connections(), 0);
+});
+
+test('an answer in the charset of its type is read', async (t) => {
+  const body = Buffer.from(
+    '<?xml version="1.0"?><methodResponse><params><param><value>\u00e9</value></param></params></methodResponse>',
+    'latin1',
+  );
+  const { url } = await rawServer(t, (socket) => socket.write(answer(body, { type: 'application/xml; charset="iso-8859-1"' })));
+  t.is(await clientOf(t, url).call('x'), '\u00e9');
+});
+
+test('a fault with a reserved code is a fault as well', async (t) => {
+  const { url } = await rawServer(t, (socket) => socket.write(answer(serialiseFault(-32601, 'none'))));
+  t.like(await t.throwsAsync(clientOf(t, url).call('x'), { instanceOf: RemoteFault }), { code: -32601 });
+});
+
+// What never ends; each is stopped by a limit, and the connection with it.
+const ENDLESS: readonly (readonly [what: string, head: string, more: string | undefined, everyMs: number])[] = [
+  ['silence', '', undefined, 0],
+  ['headers without an end', 'HTTP/1.1 200 OK\r\n', `X-Filler: ${'x'.repeat(1000)}\r\n`, 0],
+  ['headers that drip', 'HTTP/1.1 200 OK\r\nX-A: ', 'x', 20],
+  ['a body without an end', 'HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n', 'x'.repeat(10_000), 0],
+  ['a length of 10 GB', 'HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 10000000000\r\n\r\n', 'x'.repeat(10_000), 0],
+  [
+    'chunks without an end',
+    'HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nTransfer-Encoding: chunked\r\n\r\n',
+    `1000\r\n${'x'.repeat(4096)}\r\n`,
+    0,
+  ],
+  ['a body that stops', 'HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 100\r\n\r\nabc', undefined, 0],
+  ['a body that drips', 'HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n', 'x', 20],
+  ['HTTP 500 with a body that drips', 'HTTP/1.1 500 Oh\r\nContent-Type: text/xml\r\n\r\n', 'x', 20],
+  ['100 Continue again and again', '', 'HTTP/1.1 100 Continue\r\n\r\n', 5],
+];
+
+for (const [what, head, more, everyMs] of ENDLESS) {
+  test(`${what}: an error in bounds, and the connection is closed`, async (t) => {
+    const { url, closed } = await rawServer(t, (socket) => {
+      let over = false;
+      socket.on('close', () => (over = true));
+      const pour = (): void => {
+        if (over || more === undefined) return;
+        if (everyMs > 0) socket.write(more, () => setTimeout(pour, everyMs));
+        else socket.write(more, () => setImmediate(pour));
+      };
+      socket.write(head, pour);
+    });
+    const client = clientOf(t, url, { timeoutMs: 150, maxResponseBytes: 100_000 });
+    const error = await t.throwsAsync(client.call('ping'));
+    t.true(RelayError.is(error) && error.code === 'TRANSPORT', String(error));
+    await client.close();
+    await closed.first(1);
+  });
+}
+
+test('nobody listens, a name that is none: the text says which', async (t) => {
+  const peer = await scriptedPeer(t);
+  await peer.close();
+  await t.throwsAsync(clientOf(t, peer.url).call('ping'), { message: /connection refused; is the server running\?/ });
+  await t.throwsAsync(clientOf(t, 'http://no-such-name.invalid/').call('ping'), { message: /the name cannot be resolved/ });
+});
+
+test('close ends a call in flight', async (t) => {
+  const peer = await scriptedPeer(t);
+  peer.script('silent');
+  const client = new XmlRpcClient(new URL(peer.url));
+  const call = t.throwsAsync(client.call('notify', [{ data: 1 }]));
+  await peer.notified.first(1);
+  await client.close();
+  t.true(RelayError.is(await call));
+});
+
+test('an error never shows the credentials of the URL', async (t) => {
+  const { url } = await rawServer(t, (socket) => socket.destroy());
+  const error = await t.throwsAsync(clientOf(t, url.replace('http://', 'http://user:hunter2@')).call('ping'));
+  t.notRegex(error.message, /hunter2/);
+});

@@ -1,0 +1,214 @@
+/** Which peers a dict goes to, what it carries, and which addresses are peers'. */
+import test from 'ava';
+import { RelayError } from '../../src/message/message.ts';
+import { Mesh, meshDefaults } from '../../src/mesh/mesh.ts';
+import type { Carrier, MeshOptions, Resolve } from '../../src/mesh/mesh.ts';
+import { PeerAddress } from '../../src/mesh/peer-address.ts';
+import type { Dict } from '../../src/message/message.ts';
+import { canonicalMembers } from '../../src/xmlrpc/xmlrpc.ts';
+import { Gate } from '../support/gate.ts';
+import { LogRecord } from '../support/log-record.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { SELF, dictIn, messageOf } from './messages.ts';
+
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  'c.example': ['192.0.2.13', '::ffff:192.0.2.14'],
+  'far.example': ['198.51.100.7'],
+};
+const resolve: Resolve = async (hostname) => {
+  const found = NAMES[hostname];
+  if (!found) throw new Error('ENOTFOUND');
+  return found;
+};
+
+interface Sent {
+  readonly to: string;
+  readonly body: string;
+  readonly dict: Dict;
+}
+
+function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) {
+  const sent = new Gate<Sent>();
+  const log = new LogRecord();
+  const clock = new VirtualClock();
+  const carrier = (peer: PeerAddress): Carrier => ({
+    post: async (body) => {
+      sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
+      return { kind: 'value', value: true, extensions: { nil: false, i8: false } };
+    },
+    reset: async () => undefined,
+    close: async () => undefined,
+  });
+  const mesh = new Mesh({ options: { ...meshDefaults, ...options, peers }, logs: log.source, clock, random: () => 0.5, resolve, carrier });
+  return { mesh, sent, log, clock };
+}
+
+const A = 'http://192.0.2.11:2004';
+const B = 'http://192.0.2.12:2004';
+const C = 'http://c.example:2004';
+
+async function reached(peers: readonly string[], hostId: string, via: readonly string[] = []): Promise<readonly string[]> {
+  const { mesh, sent } = makeMesh(peers);
+  await mesh.start(SELF);
+  const count = mesh.forward(messageOf('x', { hostId, via }));
+  return (await sent.first(count)).map(({ to }) => to).sort();
+}
+
+const TARGETS: readonly (readonly [what: string, hostId: string, via: readonly string[], peers: readonly string[]])[] = [
+  ['our own dict: all', SELF, [], [A, B, C]],
+  ['a client of ours: all', 'x@203.0.113.5:0', [], [A, B, C]],
+  ['of a peer: not back to it', 'x@192.0.2.11:2004', [], [B, C]],
+  ['of a peer known by name: not back to it', 'x@192.0.2.13:2004', [], [A, B]],
+  ['of a peer known by its second address', 'x@192.0.2.14:2004', [], [A, B]],
+  ['of a peer in another spelling', 'x@[::ffff:192.0.2.11]:2004', [], [B, C]],
+  ['passed by two peers', 'x@203.0.113.5:0', ['a@192.0.2.11:2004', 'b@192.0.2.12:2004'], [C]],
+  ['passed by all', 'x@192.0.2.13:2004', ['a@192.0.2.11:2004', 'b@192.0.2.12:2004'], []],
+  ['passed by another relay on the machine of a peer', 'x@203.0.113.5:0', ['a@192.0.2.11:2005'], [A, B, C]],
+  ['a satellite on the machine of a peer', 'x@192.0.2.11:0', [], [A, B, C]],
+  ['names that mean nothing in via', 'x@203.0.113.5:0', ['', 'nobody', 'a@host:2004'], [A, B, C]],
+];
+
+for (const [what, hostId, via, peers] of TARGETS) {
+  test(what, async (t) => {
+    t.deepEqual(await reached([A, B, C], hostId, via), peers);
+  });
+}
+
+test('a peer that is listed twice gets a dict once', async (t) => {
+  t.deepEqual(await reached([A, A], SELF), [A]);
+});
+
+test('no hops left: it goes no further, is counted, and the log says so', async (t) => {
+  const { mesh, log } = makeMesh([A]);
+  await mesh.start(SELF);
+  t.is(mesh.forward(messageOf('x', { hopsLeft: 0, id: 'old.1' })), 0);
+  t.is(mesh.status().hopLimited, 1);
+  await log.line(/old\.1 of .* crossed 16 relays and goes no further/);
+  t.is(mesh.forward(messageOf('x', { hopsLeft: 1 })), 1);
+});
+
+test('before the start nothing is forwarded, and without peers never', async (t) => {
+  t.is(makeMesh([A]).mesh.forward(messageOf('x')), 0);
+  const { mesh } = makeMesh([]);
+  await mesh.start(SELF);
+  t.is(mesh.forward(messageOf('x')), 0);
+  t.deepEqual(mesh.status(), { peers: [], hopLimited: 0 });
+  await mesh.stop();
+});
+
+test('what a peer gets: the dict, each scalar as it came, host_id of the origin, and our stamp', async (t) => {
+  const { mesh, sent, clock } = makeMesh([A]);
+  await mesh.start(SELF);
+  const source =
+    '<struct><member><name>data</name><value><double>1.50</double></value></member><member><name>host_id</name><value>forged</value></member>' +
+    '<member><name>big</name><value><i8>5</i8></value></member><member><name>co2</name><value>forged</value></member>' +
+    '<member><name>client_address</name><value>forged</value></member><member><name>s</name><value>a&amp;b</value></member></struct>';
+  const attestation = { by: 'f@198.51.100.1:1', observedIp: '203.0.113.5', verdict: 'checked' } as const;
+  clock.advance(40);
+  mesh.forward(
+    messageOf('x', { source, id: 'i.1', hostId: 'x@203.0.113.5:0', hopsLeft: 10, ageMs: 60, via: ['a@192.0.2.50:1'], attestation }),
+  );
+  const [{ dict, body }] = (await sent.first(1)) as [Sent];
+  t.is(dict.host_id, 'x@203.0.113.5:0');
+  t.like(dict.co2, { id: 'i.1', hops: 9, age: 100, by: SELF, via: ['a@192.0.2.50:1'] });
+  t.like((dict.co2 as Dict).att, { by: 'f@198.51.100.1:1', observed_ip: '203.0.113.5', verdict: 'checked' });
+  t.deepEqual(Object.keys(dict).sort(), ['big', 'co2', 'data', 'host_id', 's']);
+  t.regex(body, /<double>1\.50<\/double>/);
+  t.regex(body, /<i8>5<\/i8>/);
+  t.regex(body, /a&amp;b/);
+  t.true(canonicalMembers(source).has('s'));
+});
+
+test('an id from a peer cannot break a line of the log', async (t) => {
+  const { mesh, log } = makeMesh([A]);
+  await mesh.start(SELF);
+  mesh.forward(messageOf('x', { id: 'i.1', hostId: 'x@203.0.113.5:0' }));
+  await mesh.stop();
+  t.true(log.lines.all.every(({ text }) => /^[\x20-\uffff]*$/.test(text)));
+});
+
+test('which addresses are peers: written or resolved, nothing else', async (t) => {
+  const { mesh } = makeMesh([A, C, 'http://[::1]:2004', 'https://[::ffff:192.0.2.20]/RPC2']);
+  t.true(mesh.isPeerAddress('192.0.2.11'), 'a written address needs no start');
+  t.false(mesh.isPeerAddress('192.0.2.13'));
+  await mesh.start(SELF);
+  for (const address of ['192.0.2.11', '192.0.2.13', '192.0.2.14', '::1', '192.0.2.20']) t.true(mesh.isPeerAddress(address), address);
+  for (const address of ['192.0.2.12', '127.0.0.1', 'c.example', '::', '']) t.false(mesh.isPeerAddress(address), address);
+});
+
+test('a name that does not resolve stops nothing, and the log names it', async (t) => {
+  const { mesh, log } = makeMesh([A, 'http://gone.example:2004']);
+  await t.notThrowsAsync(mesh.start(SELF));
+  t.is((await log.line(/gone\.example/)).level, 'warn');
+  t.true(mesh.isPeerAddress('192.0.2.11'));
+});
+
+test('a relay that names itself by loopback is warned of peers elsewhere, and only then', async (t) => {
+  for (const [hostId, peers, warned] of [
+    ['s@127.0.0.1:2004', [A], true],
+    ['s@127.0.0.1:2004', ['http://127.0.0.1:2005'], false],
+    ['s@192.0.2.1:2004', [A], false],
+  ] as const) {
+    const { mesh, log } = makeMesh(peers);
+    await mesh.start(hostId);
+    t.is(log.matching(/publicAddress/).length, warned ? 1 : 0, hostId);
+  }
+});
+
+test('status and log never show credentials', async (t) => {
+  const { mesh, log } = makeMesh(['http://user:hunter2@192.0.2.11:2004/RPC2?key=s3cret']);
+  await mesh.start('s@127.0.0.1:2004');
+  mesh.forward(messageOf('x'));
+  await mesh.stop();
+  t.is(mesh.status().peers[0]?.peer, 'http://192.0.2.11:2004/RPC2');
+  t.notRegex(JSON.stringify([mesh.status(), log.lines.all]), /hunter2|s3cret/);
+});
+
+test('a stop sends what waits', async (t) => {
+  const { mesh, sent } = makeMesh([A, B]);
+  await mesh.start(SELF);
+  for (const data of [1, 2, 3]) mesh.forward(messageOf(data));
+  await mesh.stop();
+  t.is(sent.all.length, 6);
+  for (const peer of [A, B])
+    t.deepEqual(
+      sent.all.filter(({ to }) => to === peer).map(({ dict }) => dict.data),
+      [1, 2, 3],
+    );
+  t.true(mesh.status().peers.every(({ state, forwarded }) => state === 'closed' && forwarded === 3));
+});
+
+test('a peer address: port by scheme, canonical addresses, a name anew at each refresh', async (t) => {
+  let answer = ['192.0.2.30', '::FFFF:192.0.2.31', 'nonsense'];
+  const peer = new PeerAddress('https://peer.example', async () => answer);
+  t.is(peer.port, 443);
+  t.deepEqual(peer.addresses, []);
+  t.false(peer.is('192.0.2.30', 443));
+  await peer.refresh();
+  t.deepEqual(peer.addresses, ['192.0.2.30', '192.0.2.31']);
+  t.true(peer.is('192.0.2.31', 443));
+  t.false(peer.is('192.0.2.31', 80));
+  answer = ['127.0.0.1'];
+  t.false(peer.isLocal);
+  await peer.refresh();
+  t.true(peer.isLocal);
+  t.is(new PeerAddress('http://192.0.2.1', resolve).port, 80);
+  t.deepEqual(new PeerAddress('http://[2001:DB8::0:1]:9', resolve).addresses, ['2001:db8::1']);
+});
+
+test('a name that cannot be resolved is a transport error, and the addresses of before stay', async (t) => {
+  let fail = false;
+  const peer = new PeerAddress('http://peer.example', async () => (fail ? Promise.reject(new Error('ENOTFOUND')) : ['192.0.2.30']));
+  await peer.refresh();
+  fail = true;
+  const error = await t.throwsAsync(peer.refresh());
+  t.true(RelayError.is(error) && error.code === 'TRANSPORT' && error.message.includes('peer.example'));
+  t.deepEqual(peer.addresses, ['192.0.2.30']);
+});
+
+test('an address that is written as such is never asked for', async (t) => {
+  const peer = new PeerAddress('http://127.0.0.1:1', async () => {
+    throw new Error('asked');
+  });
+  await t.notThrowsAsync(peer.refresh());
+});

@@ -1,0 +1,31 @@
+/** Messages for the tests of this room, and what a peer would read of them. */
+import type { Dict, Message, Sendable } from '../../src/message/message.ts';
+import { freezeDict } from '../../src/message/message.ts';
+import { parseCall, parseStruct, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+
+export const SELF = 'self@192.0.2.1:2004';
+
+/** A message of the dict `{data}`, or of `dict`. */
+export function messageOf(data: string | number, change: Partial<Message> = {}, dict: Sendable = { data }): Message {
+  const source = serialiseStruct(dict, { nil: true, i8: true });
+  return {
+    id: `m.${String(data).slice(0, 20)}`,
+    hostId: SELF,
+    clientAddress: ['192.0.2.1', 2004],
+    source,
+    frozen: () => freezeDict(parseStruct(source)),
+    hopsLeft: 16,
+    ageMs: 0,
+    arrivedAt: 1_000_000,
+    via: [],
+    verdict: 'local',
+    ...change,
+  };
+}
+
+/** The dict of a posted `notify`. */
+export function dictIn(body: Uint8Array): Dict {
+  const { methodName, params } = parseCall(body);
+  if (methodName !== 'notify' || params.length !== 1) throw new Error(`a peer gets notify with one dict, not ${methodName}`);
+  return params[0] as Dict;
+}

@@ -1,0 +1,229 @@
+/** The link to one peer: order, retries, refusals, limits, and the end; on a carrier and a clock that do as they are told. */
+import test from 'ava';
+import { RelayError } from '../../src/message/message.ts';
+import type { Value } from '../../src/message/message.ts';
+import { Forward } from '../../src/mesh/forward.ts';
+import { PeerAddress } from '../../src/mesh/peer-address.ts';
+import { PeerLink } from '../../src/mesh/peer-link.ts';
+import type { Carrier } from '../../src/mesh/peer-link.ts';
+import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { Gate } from '../support/gate.ts';
+import { LogRecord } from '../support/log-record.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { SELF, dictIn, messageOf } from './messages.ts';
+
+const OK: ParsedResponse = { kind: 'value', value: true, extensions: { nil: false, i8: false } };
+const fault = (code: number): ParsedResponse => ({ kind: 'fault', code, text: 'because' });
+const down = new RelayError('TRANSPORT', 'connection refused');
+
+interface Post {
+  readonly data: Value | undefined;
+  readonly answer: (answer: ParsedResponse | Error) => void;
+}
+
+/** A carrier whose every answer the test gives by hand. */
+class HandCarrier implements Carrier {
+  readonly posts = new Gate<Post>();
+  readonly resets = new Gate<true>();
+  closed = 0;
+
+  post(body: Uint8Array): Promise<ParsedResponse> {
+    return new Promise((resolve, reject) => {
+      const answer = (given: ParsedResponse | Error): void => {
+        if (given instanceof Error) reject(given);
+        else resolve(given);
+      };
+      this.posts.push({ data: dictIn(body).data, answer });
+    });
+  }
+
+  async reset(): Promise<void> {
+    this.resets.push(true);
+  }
+
+  async close(): Promise<void> {
+    this.closed++;
+  }
+
+  /** The `number`th post, once it is made. */
+  async nth(number: number): Promise<Post> {
+    return (await this.posts.first(number)).at(-1)!;
+  }
+}
+
+function setUp({ maxMessages = 1000, maxBytes = 1_000_000 } = {}) {
+  const clock = new VirtualClock();
+  const carrier = new HandCarrier();
+  const log = new LogRecord();
+  const address = new PeerAddress('http://192.0.2.9:2004', async () => []);
+  const options = { outbox: { maxMessages, maxBytes }, retry: { minMs: 100, maxMs: 1000 } };
+  const link = new PeerLink({ address, carrier, options, clock, random: () => 0.5, log: log.source('mesh') });
+  const send = (...data: readonly (string | number)[]): void => {
+    for (const one of data) link.enqueue(new Forward(messageOf(one), SELF, clock));
+  };
+  return { clock, carrier, log, link, send };
+}
+
+/** Answers every post with true until `count` were made; their data in order. */
+async function takeAll(carrier: HandCarrier, count: number, from = 1): Promise<readonly (Value | undefined)[]> {
+  for (let number = from; number <= count; number++) (await carrier.nth(number)).answer(OK);
+  return carrier.posts.all.map(({ data }) => data);
+}
+
+test('dicts go out in order, one in flight at a time', async (t) => {
+  const { carrier, link, send } = setUp();
+  send(1, 2, 3);
+  const first = await carrier.nth(1);
+  t.is(carrier.posts.all.length, 1, 'the second waits for the first answer');
+  t.like(link.status(), { state: 'sending', waiting: 3, forwarded: 0 });
+  first.answer(OK);
+  await carrier.nth(2);
+  send(4);
+  t.deepEqual(await takeAll(carrier, 4, 2), [1, 2, 3, 4]);
+  await link.drain(1000);
+  t.like(link.status(), { forwarded: 4, waiting: 0, refused: 0, dropped: 0, lastError: undefined });
+});
+
+test('a peer that fails is tried again with the same dict, after pauses that grow, on a new connection', async (t) => {
+  const { clock, carrier, log, link, send } = setUp();
+  send('a', 'b');
+  for (const [index, pause] of [50, 100, 200, 400, 500, 500].entries()) {
+    (await carrier.nth(index + 1)).answer(down);
+    t.is((await clock.set.first(index + 1)).at(-1), pause);
+    t.is(carrier.resets.all.length, index + 1);
+    t.like(link.status(), { state: 'waiting', waiting: 2, lastError: 'connection refused' });
+    clock.advance(pause - 1);
+    t.is(carrier.posts.all.length, index + 1, 'not before the time');
+    clock.advance(1);
+  }
+  t.deepEqual(await takeAll(carrier, 8, 7), ['a', 'a', 'a', 'a', 'a', 'a', 'a', 'b']);
+  await log.line(/answers again after 6 tries/);
+  t.is(log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes('is down')).length, 1, 'an operator is told once');
+});
+
+for (const code of [503, 504, -32300, -32400]) {
+  test(`fault ${code} passes: the dict is sent again`, async (t) => {
+    const { clock, carrier, link, send } = setUp();
+    send('a');
+    (await carrier.nth(1)).answer(fault(code));
+    await clock.set.first(1);
+    clock.advance(50);
+    t.deepEqual(await takeAll(carrier, 2, 2), ['a', 'a']);
+    await link.drain(1000);
+    t.like(link.status(), { forwarded: 1, refused: 0 });
+  });
+}
+
+for (const [what, answer] of [
+  ...[403, 401, -32601, -32602, -32500, -32700, 1].map((code) => [`fault ${code}`, fault(code)] as const),
+  ['a body that is too large', new RelayError('LIMIT', 'answered HTTP 413')] as const,
+]) {
+  test(`${what} stays: that dict is dropped for the peer, the next goes out at once`, async (t) => {
+    const { clock, carrier, log, link, send } = setUp();
+    send('bad', 'good');
+    (await carrier.nth(1)).answer(answer);
+    t.deepEqual(await takeAll(carrier, 2, 2), ['bad', 'good']);
+    t.is((await log.line(/refused m\.bad by peer http:\/\/192\.0\.2\.9:2004/)).level, 'warn');
+    await link.drain(1000);
+    t.like(link.status(), { forwarded: 1, refused: 1, dropped: 0 });
+    t.deepEqual(
+      clock.set.all.filter((ms) => ms !== 1000),
+      [],
+      'no pause',
+    );
+  });
+}
+
+test('a full line drops the oldest, counts them, and says so once', async (t) => {
+  const { clock, carrier, log, link, send } = setUp({ maxMessages: 3 });
+  send('in flight');
+  (await carrier.nth(1)).answer(down);
+  await clock.set.first(1);
+  send(1, 2, 3, 4, 5, 6);
+  t.like(link.status(), { waiting: 4, dropped: 3 });
+  clock.advance(50);
+  t.deepEqual(await takeAll(carrier, 5, 2), ['in flight', 'in flight', 4, 5, 6]);
+  t.is(log.matching(/outbox of peer .* is full/).length, 1);
+  await log.line(/3 dicts were dropped/);
+});
+
+test('a line full of bytes drops the oldest too', async (t) => {
+  const { clock, carrier, link, send } = setUp({ maxBytes: 1024 });
+  send('in flight');
+  (await carrier.nth(1)).answer(down);
+  await clock.set.first(1);
+  send('x'.repeat(600), 'y'.repeat(600), 'z'.repeat(5000));
+  t.like(link.status(), { waiting: 2, dropped: 2 });
+  clock.advance(50);
+  const sent = await takeAll(carrier, 3, 2);
+  t.is(sent.at(-1), 'z'.repeat(5000), 'one always fits');
+});
+
+test('drain sends what waits, then closes', async (t) => {
+  const { clock, carrier, link, send } = setUp();
+  send(1, 2, 3);
+  const drained = link.drain(1000);
+  t.deepEqual(await takeAll(carrier, 3), [1, 2, 3]);
+  await drained;
+  t.like(link.status(), { state: 'closed', forwarded: 3, dropped: 0 });
+  t.is(carrier.closed, 1);
+  t.is(clock.pending, 0, 'no timer stays');
+  send(4);
+  t.is(carrier.posts.all.length, 3, 'closed is closed');
+  t.is(link.status().waiting, 0);
+});
+
+test('drain of an idle link ends at once, and a second one with it', async (t) => {
+  const { carrier, clock, link } = setUp();
+  await Promise.all([link.drain(1000), link.drain(1000)]);
+  t.is(carrier.posts.all.length, 0);
+  t.is(clock.pending, 0);
+  t.is(link.status().state, 'closed');
+});
+
+test('drain gives up at once on a peer that is down, and says what is lost', async (t) => {
+  const { clock, carrier, log, link, send } = setUp();
+  send(1, 2, 3);
+  (await carrier.nth(1)).answer(down);
+  await clock.set.first(1);
+  await link.drain(1_000_000);
+  t.is(carrier.posts.all.length, 1);
+  t.like(link.status(), { state: 'closed', waiting: 0, dropped: 3 });
+  t.is(clock.pending, 0);
+  await log.line(/3 dicts were still waiting when the relay stopped/);
+});
+
+test('drain gives up when the peer fails meanwhile', async (t) => {
+  const { carrier, link, send } = setUp();
+  send(1, 2);
+  const post = await carrier.nth(1);
+  const drained = link.drain(1_000_000);
+  post.answer(down);
+  await drained;
+  t.like(link.status(), { state: 'closed', forwarded: 0, dropped: 2 });
+});
+
+test('drain ends with its budget though the peer is silent, and what was in flight counts once', async (t) => {
+  const { clock, carrier, link, send } = setUp();
+  send(1, 2);
+  const post = await carrier.nth(1);
+  const drained = link.drain(500);
+  clock.advance(499);
+  t.is(link.status().state, 'sending');
+  clock.advance(1);
+  await drained;
+  t.like(link.status(), { state: 'closed', forwarded: 0, dropped: 2 });
+  post.answer(OK);
+  await Promise.resolve();
+  const { forwarded, dropped, refused } = link.status();
+  t.is(forwarded + dropped + refused, 2);
+  t.is(carrier.posts.all.length, 1);
+});
+
+test('what a peer says is clean in the log', async (t) => {
+  const { carrier, log, send } = setUp();
+  send(1);
+  (await carrier.nth(1)).answer({ kind: 'fault', code: 7, text: `\u001b[2J\n${'x'.repeat(5000)}` });
+  const { text } = await log.line(/refused/);
+  t.regex(text, /^[\x20-\uffff]{1,600}$/);
+});
