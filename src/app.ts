@@ -76,7 +76,8 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
     logs,
     cacheDir: state.cacheDir,
   });
-  const carrier = (peer: ConstructorParameters<typeof HttpCarrier>[0]): HttpCarrier => new HttpCarrier(peer, bound.address, options.peerTimeoutMs);
+  const carrier = (peer: ConstructorParameters<typeof HttpCarrier>[0]): HttpCarrier =>
+    new HttpCarrier(peer, () => bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
   const relay = new Relay({ options, pluginHost, mesh, logs, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });
@@ -84,15 +85,27 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
   let hostId = '';
   const steps = new Steps(log);
   try {
-    await steps.start('doors', () => doors.stop(), async () => {
-      bound = await doors.bind();
-      const address = ownAddress(options, bound.address);
-      hostId = formatHostId({ random: state.hostIdRandom, address, port: bound.port });
-      relay.identify({ hostId, address, port: bound.port });
-    });
-    await steps.start('mesh', () => mesh.stop(), () => mesh.start(hostId));
+    await steps.start(
+      'doors',
+      () => doors.stop(),
+      async () => {
+        bound = await doors.bind();
+        const address = ownAddress(options, bound.address);
+        hostId = formatHostId({ random: state.hostIdRandom, address, port: bound.port });
+        relay.identify({ hostId, address, port: bound.port });
+      },
+    );
+    await steps.start(
+      'mesh',
+      () => mesh.stop(),
+      () => mesh.start(hostId),
+    );
     // The ring closes here: plugins send through the relay, which delivers to plugins.
-    await steps.start('plugins', () => pluginHost.stop(), () => pluginHost.start(relay.port()));
+    await steps.start(
+      'plugins',
+      () => pluginHost.stop(),
+      () => pluginHost.start(relay.port()),
+    );
     relay.expose(pluginHost.methods());
     doors.open();
   } catch (error) {

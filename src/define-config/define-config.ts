@@ -24,7 +24,9 @@ export type Options = HttpOptions & StoreOptions & PluginHostOptions & MeshOptio
 /** What an operator writes: any part of {@link Options}; what is left out or undefined has its default. */
 export type Config = DeepPartial<Options>;
 
-type DeepPartial<T> = T extends readonly unknown[] | string | number | boolean ? T : { readonly [Key in keyof T]?: DeepPartial<T[Key]> | undefined };
+type DeepPartial<T> = T extends readonly unknown[] | string | number | boolean
+  ? T
+  : { readonly [Key in keyof T]?: DeepPartial<T[Key]> | undefined };
 
 /** Types the configuration of a relay: `export default defineConfig({ port: 2004 })`. It is checked when the relay starts. */
 export function defineConfig(config: Config): Config {
@@ -63,7 +65,8 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
   let merged = absolutePaths(DEFAULTS as unknown as Tree, defaultsBaseDir);
   for (const source of sources) {
     const values = source.values;
-    if (!isTree(values)) throw new RelayError('CONFIG_INVALID', `${source.nameOf('')}: found ${shown(values)}, expected an object of options`);
+    if (!isTree(values))
+      throw new RelayError('CONFIG_INVALID', `${source.nameOf('')}: found ${shown(values)}, expected an object of options`);
     check(source, merge(merged, values));
     merged = merge(merged, absolutePaths(values, source.baseDir));
   }
@@ -150,7 +153,8 @@ function isTree(value: unknown): value is Tree {
 /** Freezes our own tree of options; a plugin's configuration below `plugins` is the plugin's and stays as it is. */
 function deepFreeze(options: Tree): Tree {
   for (const [key, value] of Object.entries(options)) {
-    if (key !== 'plugins' && typeof value === 'object' && value !== null) Object.freeze(value);
+    // A list is a tree of its elements.
+    if (key !== 'plugins' && typeof value === 'object' && value !== null) deepFreeze(value as Tree);
   }
   return Object.freeze(options);
 }

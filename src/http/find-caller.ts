@@ -19,20 +19,21 @@ export function findCaller(request: FastifyRequest, rules: CallerRules, reading:
   const { remoteAddress = '', remotePort = 0 } = request.socket;
   const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
   if (address === undefined) throw new RelayError('FORBIDDEN', 'the proxy in front names no address for this request');
-  const isPeer = rules.isPeerAddress(address);
-  return { role: roleOf(request, rules, address, isPeer), address, port: remotePort, isPeer, ...reading };
+  // A proxy on this machine forwards for others: whoever comes through one is neither local nor a peer that runs here.
+  const isForwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
+  const isHere = isLoopback(address);
+  const isPeer = rules.isPeerAddress(address) && !(isHere && isForwarded);
+  return { role: roleOf(request, rules, isPeer, isHere && !isForwarded), address, port: remotePort, isPeer, ...reading };
 }
 
-function roleOf(request: FastifyRequest, rules: CallerRules, address: string, isPeer: boolean): Role {
+function roleOf(request: FastifyRequest, rules: CallerRules, isPeer: boolean, isLocal: boolean): Role {
   const presented = rules.presented(request.headers.authorization);
   if (presented === 'wrong') {
     throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token lies in admin.token in the state directory');
   }
   if (presented === 'admin') return { kind: 'token', name: 'admin' };
   if (isPeer) return { kind: 'peer' };
-  // A proxy on this machine forwards for others: whoever comes through one is not local.
-  const forwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
-  return isLoopback(address) && !forwarded ? { kind: 'local' } : { kind: 'anonymous' };
+  return { kind: isLocal ? 'local' : 'anonymous' };
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

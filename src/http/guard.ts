@@ -27,7 +27,10 @@ export function makeGuard(names: readonly string[], allowedOrigins: readonly str
 function refuseHost(host: string | undefined, hosts: ReadonlySet<string>): Refusal | undefined {
   // HTTP/1.0 clients send none; no browser does that.
   if (host === undefined || isOurs(host, hosts)) return undefined;
-  return { status: 421, text: `this relay is not known as '${clean(host, 100)}': call it by its IP address, or list the name in allowedHosts` };
+  return {
+    status: 421,
+    text: `this relay is not known as '${clean(host, 100)}': call it by its IP address, or list the name in allowedHosts`,
+  };
 }
 
 function isOurs(host: string, hosts: ReadonlySet<string>): boolean {
@@ -42,7 +45,10 @@ function refuseOrigin(headers: GuardedHeaders, origins: ReadonlySet<string>): Re
   const { origin } = headers;
   if (origin !== undefined) {
     if (origins.has(origin) || (headers.host !== undefined && isSameHost(origin, headers.host))) return undefined;
-    return { status: 403, text: `pages of '${clean(origin, 100)}' may not call this relay; the operator can list the origin in allowedOrigins` };
+    return {
+      status: 403,
+      text: `pages of '${clean(origin, 100)}' may not call this relay; the operator can list the origin in allowedOrigins`,
+    };
   }
   const site = headers['sec-fetch-site'];
   if (site === undefined || site === 'none' || site === 'same-origin') return undefined;

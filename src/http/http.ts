@@ -62,6 +62,13 @@ export class Doors {
     this.#server = Fastify({
       bodyLimit: options.maxBodyBytes,
       requestTimeout: options.requestTimeoutMs,
+      http: {
+        requestTimeout: options.requestTimeoutMs,
+        // Node forgets the limit of the whole request where that of the headers, 60 s unless told, is the longer one.
+        headersTimeout: options.requestTimeoutMs,
+        // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
+        connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
+      },
       forceCloseConnections: 'idle',
     });
     this.#build();
@@ -112,7 +119,8 @@ export class Doors {
       done(null, body);
     });
     server.addHook('onRequest', (request, reply, done) => {
-      const refusal = guard(request.headers) ?? this.#refuseClosed() ?? refuseBody(request);
+      const refusal =
+        guard(request.headers) ?? this.#refuseClosed() ?? refuseRoute(request) ?? refuseRepeated(request) ?? refuseBody(request);
       if (refusal) refuse(reply, refusal);
       else done();
     });
@@ -133,11 +141,8 @@ export class Doors {
         return 'status' in type ? refuse(reply, type) : answerRpc(door, request, reply, type);
       });
     }
-    this.#server.setNotFoundHandler((request, reply) => {
-      const refusal = noRoute(request);
-      if (refusal.status === 405) reply.header('allow', 'GET, HEAD, POST');
-      return refuse(reply, refusal);
-    });
+    // Refused by the hook already; this only lets the hook see such requests.
+    this.#server.setNotFoundHandler((request, reply) => refuse(reply, noRoute(request)));
     this.#server.setErrorHandler((error: FastifyError, _request, reply) => refuse(reply, this.#failure(error)));
   }
 
@@ -186,7 +191,27 @@ function refuseBody(request: FastifyRequest): Refusal | undefined {
 
 function refuse(reply: FastifyReply, { status, text }: Refusal): FastifyReply {
   if (status === 503) reply.header('retry-after', '1');
+  if (status === 405) reply.header('allow', 'GET, HEAD, POST');
   return reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`);
+}
+
+/** Before a body is read that nobody wants. */
+function refuseRoute(request: FastifyRequest): Refusal | undefined {
+  return request.is404 ? noRoute(request) : undefined;
+}
+
+const SINGLE: ReadonlySet<string> = new Set(['host', 'content-type', 'authorization']);
+
+/** Node takes the first of two, a proxy in front perhaps the second; so there must be one. */
+function refuseRepeated({ raw: { rawHeaders } }: FastifyRequest): Refusal | undefined {
+  const seen = new Set<string>();
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase();
+    if (!SINGLE.has(name)) continue;
+    if (seen.has(name)) return { status: 400, text: `the header ${name} stands twice; send it once` };
+    seen.add(name);
+  }
+  return undefined;
 }
 
 function noRoute(request: FastifyRequest): Refusal {

@@ -1,6 +1,7 @@
 /** Where the doors listen, and what they let in before anything is read. */
 import { z } from 'zod';
 import ipaddr from 'ipaddr.js';
+import { canonicalAddress, formatHostId, parseHostId } from '../message/message.ts';
 
 export interface HttpOptions {
   /** Address or name to listen on. Default 127.0.0.1: only this machine; `0.0.0.0` for the whole network. */
@@ -35,9 +36,11 @@ export const httpDefaults: HttpOptions = {
   maxConnections: 2_000,
 };
 
-const address = z.string().refine((text) => ipaddr.isValid(text) && !text.includes('/'), { error: 'an IP address' });
+const address = z.string().refine(isHostAddress, { error: 'an IP address that a host can have' });
 const cidr = z.string().refine((text) => ipaddr.isValidCIDR(text), { error: 'a network like 10.0.0.0/8' });
-const origin = z.string().refine((text) => URL.canParse(text) && new URL(text).origin === text, { error: 'an origin like https://panel.example' });
+const origin = z
+  .string()
+  .refine((text) => URL.canParse(text) && new URL(text).origin === text, { error: 'an origin like https://panel.example' });
 
 export const httpShape = {
   host: z.string().min(1),
@@ -46,7 +49,16 @@ export const httpShape = {
   allowedHosts: z.array(z.string().min(1)),
   allowedOrigins: z.array(origin),
   trustedProxies: z.array(cidr),
-  maxBodyBytes: z.int().min(1024).max(1024 ** 3),
+  maxBodyBytes: z
+    .int()
+    .min(1024)
+    .max(1024 ** 3),
   requestTimeoutMs: z.int().min(1).max(86_400_000),
   maxConnections: z.int().min(1).max(1_000_000),
 };
+
+/** One that a host_id can name; whatever else a library takes for an address, peers would refuse. */
+function isHostAddress(text: string): boolean {
+  const canonical = canonicalAddress(text);
+  return canonical !== undefined && parseHostId(formatHostId({ random: 'r', address: canonical, port: 0 })) !== undefined;
+}

@@ -8,10 +8,10 @@ import type { Carrier } from './peer-link.ts';
 export class HttpCarrier implements Carrier {
   #client: XmlRpcClient | undefined;
 
-  /** `listenAddress` is the canonical address that our own door is bound to. */
+  /** `listenAddress` answers the canonical address that our own door is bound to; asked at each connection, since links are made before doors. */
   constructor(
     private readonly peer: PeerAddress,
-    private readonly listenAddress: string,
+    private readonly listenAddress: () => string,
     private readonly timeoutMs: number,
   ) {}
 
@@ -38,7 +38,7 @@ export class HttpCarrier implements Carrier {
 
   /** The peer compares the address that it sees with the one in our host_id, so we leave from where we listen, if one can get there from it. */
   #localAddress(): string | undefined {
-    const { listenAddress } = this;
+    const listenAddress = this.listenAddress();
     const [target] = this.peer.addresses;
     if (target === undefined || isUnspecified(listenAddress)) return undefined;
     if (isLoopback(listenAddress) !== isLoopback(target)) return undefined;

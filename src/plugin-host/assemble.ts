@@ -2,10 +2,9 @@
 import type { DependencyContainer } from 'tsyringe';
 import { docCommentsOf } from '../loader/loader.mjs';
 import { clean } from '../message/message.ts';
-import type { LogSource } from '../message/message.ts';
+import type { Clock, LogSource } from '../message/message.ts';
 import { ATTACH } from '../plugin/for-host.ts';
 import type { AnyClass } from '../plugin/for-host.ts';
-import type { Clock } from './clock.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import { Injector } from './inject.ts';

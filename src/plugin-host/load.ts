@@ -3,15 +3,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { realpath } from 'node:fs/promises';
 import { clean } from '../message/message.ts';
-import type { Log } from '../message/message.ts';
+import type { Clock, Log } from '../message/message.ts';
 import { ATTACH, satelliteOptionsOf } from '../plugin/for-host.ts';
 import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../plugin/for-host.ts';
-import { withinLimit } from './clock.ts';
-import type { Clock } from './clock.ts';
 import type { Found } from './find.ts';
 import type { ModuleFile } from './names.ts';
 import { problemOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
+import { withinLimit } from './time-limit.ts';
 
 /** What we rely on in a satellite: nothing. One that does not extend Plugin may lack any of these. */
 export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit'>> & { [ATTACH]?: (sender: Sender) => void };

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { glob } from 'glob';
 import { RelayError, clean } from '../message/message.ts';
-import { withinLimit } from './clock.ts';
-import type { Clock } from './clock.ts';
+import type { Clock } from '../message/message.ts';
 import { issueText, pathOf, showValue, valueAt } from './issues.ts';
 import type { SatelliteClass } from './load.ts';
 import { EXTENSIONS } from './names.ts';
 import type { ModuleFile } from './names.ts';
 import { placeOf, problemOf } from './problem.ts';
 import { whyUnsafe } from './safety.ts';
+import { withinLimit } from './time-limit.ts';
 
 /** A configuration and where it stands, in words for the operator. */
 export interface RawConfig {

@@ -1,11 +1,10 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
 import { registerLoader } from '../loader/loader.mjs';
-import type { Log, LogSource, Message } from '../message/message.ts';
+import { systemClock } from '../message/message.ts';
+import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { assemble } from './assemble.ts';
 import type { Assembled } from './assemble.ts';
-import { systemClock } from './clock.ts';
-import type { Clock } from './clock.ts';
 import type { HostedMethod } from './exposed.ts';
 import { findModules } from './find.ts';
 import type { Found } from './find.ts';
@@ -20,7 +19,6 @@ import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts'
 
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
-export type { Clock } from './clock.ts';
 export type { HostedMethod } from './exposed.ts';
 export type { PluginProblem } from './problem.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
@@ -118,7 +116,7 @@ export class PluginHost {
       await this.#exitAll();
       throw error;
     }
-    this.#log.info(`${this.#assembled.length} satellites run from ${found.directory}`);
+    this.#log.info(`satellites running: ${this.#assembled.length}, from ${found.directory}`);
   }
 
   async #load(found: Found & { directory: string }): Promise<void> {

@@ -1,5 +1,5 @@
 /** Drives all receivers of the host with one `setImmediate` at a time, in turn, so that no satellite and no I/O starves. */
-import type { Clock } from './clock.ts';
+import type { Clock } from '../message/message.ts';
 import { Fifo } from './fifo.ts';
 import type { Receiver } from './receiver.ts';
 

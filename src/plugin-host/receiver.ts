@@ -1,9 +1,8 @@
 /** Delivery to one satellite: one message at a time, in order, the next when `receive` has settled or outlived its time limit. */
 import { RelayError, clean, shareDict } from '../message/message.ts';
-import type { Log, Message } from '../message/message.ts';
+import type { Clock, Log, Message } from '../message/message.ts';
 import type { Plugin } from '../plugin/for-host.ts';
 import { reasonText, whereThrown } from './problem.ts';
-import type { Clock } from './clock.ts';
 import { DeliveryContext } from './delivery-context.ts';
 import { Inbox } from './inbox.ts';
 import type { InboxOptions } from './options.ts';

@@ -1,16 +1,15 @@
 /** One satellite of the host: its instance, its state, its voice, its line. */
 import { RelayError } from '../message/message.ts';
-import type { Log, Sendable, Value } from '../message/message.ts';
+import type { Clock, Log, Sendable, Value } from '../message/message.ts';
 import { ATTACH } from '../plugin/for-host.ts';
 import type { CallOptions, Sender, SendOptions } from '../plugin/for-host.ts';
-import { withinLimit } from './clock.ts';
-import type { Clock } from './clock.ts';
 import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod, HostedMethod } from './exposed.ts';
 import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import type { Receiver } from './receiver.ts';
 import { refusal } from './plugin-config.ts';
+import { withinLimit } from './time-limit.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {

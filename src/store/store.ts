@@ -85,7 +85,8 @@ async function readIfThere(file: string): Promise<string | undefined> {
     return await readFile(file, 'utf8');
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined;
-    throw error;
+    const text = `${file} cannot be read: ${systemReason(error)}; make it readable, or delete it to have a new one made`;
+    throw new RelayError('STATE_DIRECTORY', text, { cause: error });
   }
 }
 
@@ -115,6 +116,7 @@ async function refuseOpenSecret(file: string): Promise<void> {
 function systemReason(error: unknown): string {
   if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) return 'permission denied';
   if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'a file stands where a directory is needed';
+  if (isCode(error, 'EISDIR')) return 'a directory stands where a file is needed';
   if (isCode(error, 'ENOSPC')) return 'the disk is full';
   if (isCode(error, 'EROFS')) return 'the file system is read-only';
   return error instanceof Error ? error.message : String(error);

@@ -1,5 +1,5 @@
 /** An XML-RPC client for one server: one kept-alive connection, every wait and every answer bounded. */
-import type { Client } from 'undici';
+import type { Client, Dispatcher } from 'undici';
 import { RelayError, reasonOf } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import { parseResponse } from './parse.ts';
@@ -33,6 +33,7 @@ const DEFAULT_MAX_RESPONSE_BYTES = 1024 * 1024;
 /** One connection to one server; calls made at once wait for each other. Redirects are not followed. */
 export class XmlRpcClient {
   readonly #options: Client.Options;
+  readonly #timeoutMs: number;
   readonly #origin: string;
   readonly #path: string;
   readonly #name: string;
@@ -42,6 +43,7 @@ export class XmlRpcClient {
   /** `url` may carry credentials (Basic); a path of `/` means `/RPC2`. */
   constructor(url: URL, options: XmlRpcClientOptions = {}) {
     const timeout = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#timeoutMs = timeout;
     this.#options = {
       pipelining: 1,
       headersTimeout: timeout,
@@ -89,9 +91,9 @@ export class XmlRpcClient {
   }
 
   /** The whole body; the time between two bytes is bounded by the client already, but a server may drip. */
-  async #whole(body: Body): Promise<Uint8Array> {
+  async #whole(body: Dispatcher.ResponseData['body']): Promise<Uint8Array> {
     const cut = setTimeout(() => {
-      body.destroy(new errors.BodyTimeoutError());
+      body.destroy(new Error('the answer did not end in time'));
     }, this.#timeoutMs);
     try {
       return new Uint8Array(await body.arrayBuffer());
@@ -122,8 +124,6 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_BODY_TIMEOUT: 'the answer stopped coming',
   UND_ERR_RES_EXCEEDED_MAX_SIZE: 'the answer is too large',
 };
-
-type Body = Awaited<ReturnType<Client['request']>>['body'];
 
 function connectReason(error: unknown): string {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;

@@ -75,8 +75,8 @@ const REFUSALS: readonly Refusal[] = [
   { title: 'a configuration that is no object', ...config('export default 7;'), says: /config\.ts: found 7, expected/, code: USAGE },
   {
     title: 'an unknown key, with the nearest',
-    ...config('export default { prots: 1 };'),
-    says: /config\.ts: prots.*\bport\b/,
+    ...config('export default { prot: 1 };'),
+    says: /config\.ts: prot:.*\bport\b/,
     code: USAGE,
   },
   {

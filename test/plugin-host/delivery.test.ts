@@ -8,7 +8,7 @@ const GATE = satelliteSource(
   'Gate',
   `  #open: (() => void) | undefined;
   async receive(dict: Dict, context: Context) {
-    context.signal.addEventListener('abort', () => { void this.send({ data: ['aborted', dict.data, (context.signal.reason as Error).message] }).catch(() => undefined); });
+    context.signal.addEventListener('abort', () => { this.log('aborted'); void this.send({ data: ['aborted', dict.data, (context.signal.reason as Error).message] }).catch(() => undefined); });
     const opened = new Promise<void>((resolve) => { this.#open = resolve; });
     await this.send({ data: ['begins', dict.data] });
     await opened;
@@ -83,9 +83,10 @@ test('bytes and dates are each satellite’s own copies, the rest is shared and 
     const { bytes, date, list } = dict as unknown as { bytes: Buffer; date: Date; list: number[] };
     let frozen = false;
     try { list.push(1); } catch { frozen = true; }
-    await this.send({ data: [bytes.toString(), date.getTime(), frozen] });
+    const seen = [bytes.toString(), date.getTime(), frozen];
     bytes.fill(0);
     date.setTime(99);
+    await this.send({ data: seen });
   }`,
   );
   const { host, sent } = await started(t, { 'ham/a.ts': source, 'ham/b.ts': source });
@@ -205,6 +206,7 @@ test('stop lets idle satellites take what waits, aborts the receive that hangs, 
   const told = sent.all.map(({ satellite, data }) => `${satellite} ${(data as unknown[]).join(' ')}`);
   t.deepEqual(told, ['ham.echo.Echo ham.echo.Echo 1', 'ham.gate.Gate begins 1', 'ham.echo.Echo ham.echo.Echo 2']);
   t.true(lines.all.some((line) => line.includes('1 messages still waited for ham.gate.Gate')));
+  t.true(lines.all.includes('info plugin.ham.gate: aborted'));
   t.is(host.deliver(messageOf(3)), 0);
   t.is(clock.pending, 0);
 });

@@ -110,7 +110,7 @@ test('what somebody else could have put there is not executed', async (t) => {
   await symlink(join(outside, 'evil.ts'), join(directory, 'ham/linked.ts'));
   await symlink(outside, join(directory, 'elsewhere'));
   await symlink(join(directory, 'nothing.ts'), join(directory, 'ham/dangling.ts'));
-  execFileSync('mkfifo', [join(directory, 'ham/fifo.ts')]);
+  execFileSync('/usr/bin/mkfifo', [join(directory, 'ham/fifo.ts')]);
   await chmod(join(directory, 'ham/open.ts'), 0o666);
   await chmod(join(directory, 'folder'), 0o777);
   const { names, problems } = await started(t, directory);

@@ -5,9 +5,9 @@ import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
 import { dictOf, freezeDict } from '../../src/message/message.ts';
-import type { Log, LogSource, Message, Sendable, Value } from '../../src/message/message.ts';
+import type { Clock, Log, LogSource, Message, Sendable, Value } from '../../src/message/message.ts';
 import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
-import type { Clock, HostedMethod, PluginHostOptions, PluginHostStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
+import type { HostedMethod, PluginHostOptions, PluginHostStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
 
 /** Path below the plugins directory -> source. */
 export type Files = Readonly<Record<string, string>>;

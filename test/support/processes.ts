@@ -35,10 +35,16 @@ export class Lines {
 
   /** The first line, past or to come, that matches; rejects if the output ends without one. */
   async line(pattern: RegExp): Promise<string> {
+    const [line] = await this.lines(pattern, 1);
+    return line!;
+  }
+
+  /** The first `count` lines that match, once there are so many; rejects if the output ends before. */
+  async lines(pattern: RegExp, count: number): Promise<readonly string[]> {
     for (;;) {
-      const found = this.all.find((line) => pattern.test(line));
-      if (found !== undefined) return found;
-      if (this.#isEnded) throw new Error(`the output ended without a line like ${String(pattern)}:\n${this.all.join('\n')}`);
+      const found = this.all.filter((line) => pattern.test(line));
+      if (found.length >= count) return found.slice(0, count);
+      if (this.#isEnded) throw new Error(`the output ended without ${count} lines like ${String(pattern)}:\n${this.all.join('\n')}`);
       await this.#change();
     }
   }

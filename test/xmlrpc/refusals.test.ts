@@ -159,6 +159,7 @@ const VALUES: readonly Row[] = [
   ['crossed tags', '<array><data></array></data>', XML, 14],
   ['an end tag too many', '</string>', XML, 1],
   ['an end tag that only starts alike', '<int>1</integer>', XML, 7],
+  ['an end tag of the same length', '<i4>1</i8>', XML, 6],
   ['an end tag that is too short', '<int>1</in>', XML, 7],
   ['an end tag with an attribute', '<int>1</int a="1">', XML, 7],
   ['an unquoted attribute', '<int a=1>1</int>', XML, 7],

@@ -243,6 +243,7 @@ const IN: readonly In[] = [
   ['ex:biginteger', '<ex:biginteger>-9223372036854775808</ex:biginteger>', -9223372036854775808n, i8('-9223372036854775808')],
   ['ex:dateTime', '<ex:dateTime>1998-07-17T14:08:55.123Z</ex:dateTime>', utc('1998-07-17T14:08:55.123Z'), date('1998-07-17T14:08:55.123Z')],
   ['ex: declared', '<ex:nil xmlns:ex="http://ws.apache.org/xmlrpc/namespaces/extensions"/>', null, '<nil/>'],
+  ['ex: undeclared, beside an attribute', '<array a="1"><data><value><ex:nil/></value></data></array>', [null], array('<nil/>')],
   ['another prefix for ex:', '<n:i8 xmlns:n="http://ws.apache.org/xmlrpc/namespaces/extensions">5</n:i8>', 5, i8('5')],
   [
     'another prefix, from outside',

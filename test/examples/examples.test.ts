@@ -1,0 +1,57 @@
+/** Each example is run as the line of its README says. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { freePorts } from '../support/relays.ts';
+import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
+
+const readme = (example: string): string => readFileSync(join(PROJECT_DIR, 'examples', example, 'README.md'), 'utf8');
+
+test.serial('relay-pair: what A is told, B hears; Ctrl-C ends it', async (t) => {
+  t.true(readme('relay-pair').includes('`npm run example:pair`'));
+  const { scripts } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+  const [program = '', ...args] = (scripts['example:pair'] ?? '').split(' ');
+  t.is(program, 'node', 'package.json has the script example:pair');
+  const [a, b] = await freePorts(2);
+  const pair = run(t, process.execPath, [...args, String(a), String(b)], { cwd: PROJECT_DIR });
+  t.regex(await pair.stdout.line(/^A is /), new RegExp(`^A is http://127\\.0\\.0\\.1:${a!}, B is http://127\\.0\\.0\\.1:${b!}\\.`));
+  const client = new XmlRpcClient(new URL(`http://127.0.0.1:${a!}`));
+  t.teardown(() => client.close());
+  t.true(await client.call('notify', [{ data: 'hello' }]));
+  t.regex(await pair.stdout.line(/^A hears/), /^A hears "hello" of \S+@127\.0\.0\.1:0 after 0 hops$/);
+  t.regex(await pair.stdout.line(/^B hears/), /^B hears "hello" of \S+@127\.0\.0\.1:0 after 1 hops$/);
+  pair.kill('SIGINT');
+  t.like(await pair.exit, { code: 0, signal: null });
+});
+
+test.serial('xmlrpc-client: lists, calls, notifies, and shows a fault', async (t) => {
+  const relay = await startCo2(t, { args: ['--plugins', join(PROJECT_DIR, 'plugins')] });
+  const [, line = ''] = /`node (examples\/xmlrpc-client\/\S+ http:\/\/127\.0\.0\.1:2004)`/.exec(readme('xmlrpc-client')) ?? [];
+  const args = line.replace('http://127.0.0.1:2004', relay.url).split(' ');
+  const { code, stdout, stderr } = await run(t, process.execPath, args, { cwd: PROJECT_DIR }).exit;
+  t.deepEqual({ code, stderr }, { code: 0, stderr: [] });
+  t.is(stdout.length, 4);
+  t.regex(stdout[0]!, /^\d+ methods, among them example\.echo\.add, example\.echo\.say$/);
+  t.deepEqual(stdout.slice(1, 3), ['2 + 3 = 5', 'notify: true']);
+  t.regex(stdout[3]!, /^fault -32601: /);
+});
+
+test.serial('plugin-with-config: it is fed, warns the network once, and a configuration that does not fit stops the start', async (t) => {
+  const [, flags = ''] = /`npm start -- ([^`]+)`/.exec(readme('plugin-with-config')) ?? [];
+  t.is(flags, '--plugins examples/plugin-with-config/plugins');
+  const args = ['--plugins', join(PROJECT_DIR, 'examples/plugin-with-config/plugins')];
+  const relay = await startCo2(t, { args: [...args, '--log-level', 'debug'] });
+  await relay.stderr.line(/INFO plugin\.greenhouse\.alarm watches the north wing, warns from 30/);
+  t.is(await relay.call('greenhouse.alarm.feed', 31.5), 31.5);
+  t.is(await relay.call('greenhouse.alarm.feed', 32.5), 32);
+  await relay.stderr.line(/DEBUG relay sent .* by greenhouse\.alarm\.Alarm$/);
+  t.is(relay.stderr.all.filter((line) => line.includes(' DEBUG relay sent ')).length, 1);
+
+  const wrong = { 'config.ts': `export default { plugins: { 'greenhouse.alarm': { name: 'south', highCelsius: 'hot' } } };` };
+  const refused = await t.throwsAsync(startCo2(t, { args, files: wrong }));
+  t.regex(
+    refused.message,
+    /co2: plugin greenhouse\.alarm\.Alarm: key "highCelsius".*found "hot" \(plugins\['greenhouse\.alarm'\] in config\.ts\)/,
+  );
+});

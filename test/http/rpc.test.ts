@@ -1,0 +1,316 @@
+/** The RPC door of a running relay: what gets in, what is refused, and how every answer looks on the wire. */
+import test from 'ava';
+import { parseCall, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { startRelay } from '../support/relays.ts';
+import { PING, answersIn, call, everything, exchange, open, request, requestBytes } from './raw.ts';
+import type { RawAnswer, RawRequest } from './raw.ts';
+
+const XML = 'text/xml; charset=utf-8';
+
+/** What every answer of XML-RPC has in common. */
+function isRpcAnswer({ status, headers, body }: RawAnswer): boolean {
+  return (
+    status === 200 &&
+    headers['content-type'] === XML &&
+    headers['content-length'] === String(body.length) &&
+    headers['transfer-encoding'] === undefined
+  );
+}
+
+test('a call is answered at / and at /RPC2, values and faults alike: 200, text/xml, an exact length, never chunked', async (t) => {
+  const { url } = await startRelay(t);
+  const long = { data: 'ä'.repeat(300_000) };
+  const bodies = [
+    PING,
+    serialiseCall('no.such', []),
+    serialiseCall('test', [long]),
+    serialiseCall('notify', []),
+    Buffer.from('<a/>'),
+    Buffer.from('garbage'),
+  ];
+  const kinds = [];
+  for (const body of bodies) {
+    for (const path of ['/', '/RPC2', '/RPC2?x=1']) {
+      const answer = await request(url, { path, body });
+      t.true(isRpcAnswer(answer), JSON.stringify(answer.headers));
+      const parsed = parseResponse(answer.body);
+      if (path === '/') kinds.push(parsed.kind === 'fault' ? parsed.code : 'value');
+    }
+  }
+  t.deepEqual(kinds, ['value', -32601, 'value', -32602, -32600, -32700]);
+});
+
+test('a body that is empty or missing is a fault that says what a call is', async (t) => {
+  const { url } = await startRelay(t);
+  for (const headers of [{ 'content-length': '0' }, {}, { 'transfer-encoding': 'chunked' }] as Record<string, string>[]) {
+    const chunked = 'transfer-encoding' in headers;
+    const answers = await exchange(url, Buffer.concat([requestBytes(url, { body: '', headers }), Buffer.from(chunked ? '0\r\n\r\n' : '')]));
+    t.is(answers.length, 1);
+    t.true(isRpcAnswer(answers[0]!));
+    const answer = parseResponse(answers[0]!.body);
+    t.true(answer.kind === 'fault' && [-32600, -32700].includes(answer.code), JSON.stringify(answer));
+  }
+});
+
+test('a chunked body is read', async (t) => {
+  const { url } = await startRelay(t);
+  const chunks = [PING.subarray(0, 30), PING.subarray(30)].map((part) => `${part.length.toString(16)}\r\n${part.toString()}\r\n`).join('');
+  const head = requestBytes(url, { body: '', headers: { 'transfer-encoding': 'chunked' } });
+  const [answer] = await exchange(url, Buffer.concat([head, Buffer.from(`${chunks}0\r\n\r\n`)]));
+  t.like(parseResponse(answer!.body), { kind: 'value', value: true });
+});
+
+test('the charset of the type is honoured', async (t) => {
+  const { url } = await startRelay(t);
+  const body = Buffer.from(
+    '<methodCall><methodName>test</methodName><params><param><value>Gr\u00fc\u00dfe</value></param></params></methodCall>',
+    'latin1',
+  );
+  for (const charset of ['iso-8859-1', '"ISO-8859-1"', 'latin1']) {
+    const answer = await call(url, 'x', [], { body, headers: { 'content-type': `text/xml; charset=${charset}` } });
+    t.like(answer, { kind: 'value', value: 'Gr\u00fc\u00dfe' }, charset);
+  }
+  t.like(await call(url, 'x', [], { body }), { kind: 'fault', code: -32702 });
+  t.like(await call(url, 'x', [], { body, headers: { 'content-type': 'text/xml; charset=utf-7' } }), { kind: 'fault', code: -32701 });
+});
+
+const TYPES_IN = [
+  'text/xml',
+  'TEXT/XML',
+  'application/xml',
+  'text/xml;',
+  'text/xml ;charset=utf-8',
+  'text/xml; charset="utf-8"',
+  'text/xml; a=b; charset=UTF-8',
+  'text/xml;charset=utf-8',
+];
+const TYPES_OUT = [
+  undefined,
+  '',
+  'text/plain',
+  'text/html',
+  'application/json',
+  'application/x-www-form-urlencoded',
+  'multipart/form-data; boundary=x',
+  'application/soap+xml',
+  'text/xml, text/plain',
+  'text/plain, text/xml',
+  'text/xmlx',
+  'text/xml charset=utf-8',
+  'text/xml; charset=a; charset=b',
+  '*/*',
+];
+
+test('exactly the declared media types get in', async (t) => {
+  const { url } = await startRelay(t);
+  for (const type of TYPES_IN) {
+    const answer = await request(url, { headers: { 'content-type': type } });
+    t.true(isRpcAnswer(answer), `${type}: ${answer.status} ${answer.body.toString()}`);
+  }
+  for (const type of TYPES_OUT) {
+    const answer = await request(url, { headers: { 'content-type': type } });
+    t.is(answer.status, 415, String(type));
+    t.regex(answer.body.toString(), /send it with Content-Type: text\/xml/, String(type));
+  }
+});
+
+test('two Content-Type headers, or two Hosts, are refused whatever they say', async (t) => {
+  const { url } = await startRelay(t);
+  for (const types of [
+    ['text/xml', 'text/plain'],
+    ['text/plain', 'text/xml'],
+    ['text/xml', 'text/xml'],
+  ]) {
+    const more = types.map((type) => ['Content-Type', type] as const);
+    t.is((await request(url, { headers: { 'content-type': undefined }, more })).status, 400, types.join());
+  }
+  const { status } = await request(url, { more: [['Host', 'evil.example']] });
+  t.is(status, 400);
+});
+
+test('an encoded body is refused', async (t) => {
+  const { url } = await startRelay(t);
+  for (const encoding of ['gzip', 'deflate', 'br', 'GZIP', 'gzip, gzip']) {
+    const answer = await request(url, { headers: { 'content-encoding': encoding } });
+    t.is(answer.status, 415);
+    t.regex(answer.body.toString(), /send the XML as it is/);
+  }
+  t.is((await request(url, { headers: { 'content-encoding': 'identity' } })).status, 200);
+});
+
+test('a body over the limit is 413 by its length before it is sent, by its chunks as soon as they are too many', async (t) => {
+  const { url } = await startRelay(t, { maxBodyBytes: 1024 });
+  const fits = serialiseCall('test', ['x'.repeat(700)]);
+  t.is((await request(url, { body: fits })).status, 200);
+  const announced = answersIn(await everything(open(url, requestBytes(url, { body: '', headers: { 'content-length': '1025' } }))));
+  t.is(announced[0]?.status, 413);
+  t.regex(announced[0]!.body.toString(), /larger than 1024 bytes \(maxBodyBytes\)/);
+  const chunk = `400\r\n${'x'.repeat(1024)}\r\n`;
+  const head = requestBytes(url, { body: '', headers: { 'transfer-encoding': 'chunked' } });
+  const [chunked] = answersIn(await everything(open(url, Buffer.concat([head, Buffer.from(chunk + chunk)]))));
+  t.is(chunked?.status, 413);
+});
+
+test('other verbs are 405 with what is allowed, other paths 404, whatever their bodies are', async (t) => {
+  const { url } = await startRelay(t);
+  const bodies: RawRequest[] = [
+    {},
+    { body: 'x', headers: { 'content-type': 'text/plain' } },
+    { body: PING, headers: { 'content-type': 'text/xml' } },
+    { body: 'x', headers: { 'content-type': undefined } },
+  ];
+  for (const what of bodies) {
+    for (const method of ['PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+      for (const path of ['/', '/RPC2']) {
+        const answer = await request(url, { ...what, method, path });
+        t.is(answer.status, 405, `${method} ${path} ${JSON.stringify(what.headers)}`);
+        t.is(answer.headers.allow, 'GET, HEAD, POST');
+      }
+    }
+    for (const path of [
+      '/RPC',
+      '/rpc2',
+      '/RPC2/',
+      '/RPC2/x',
+      '/index.html',
+      '/../etc/passwd',
+      '/%2e%2e/',
+      '//',
+      '/constructor',
+      '/__proto__',
+    ]) {
+      for (const method of ['GET', 'POST', 'PUT']) {
+        const answer = await request(url, { ...what, method, path });
+        t.is(answer.status, 404, `${method} ${path} ${JSON.stringify(what.headers)}`);
+      }
+    }
+  }
+});
+
+test('GET is a page for people, JSON for programs, HEAD the same without a body', async (t) => {
+  const { url, hostId } = await startRelay(t);
+  for (const path of ['/', '/RPC2']) {
+    const page = await request(url, { method: 'GET', path });
+    t.is(page.status, 200);
+    t.is(page.headers['content-type'], 'text/plain; charset=utf-8');
+    for (const part of [hostId, 'test.recorder.emit', 'Sends a dict to the network.', 'boolean notify(struct)', `${url}/RPC2`])
+      t.true(page.body.includes(part), part);
+    const json = await request(url, { method: 'GET', path, headers: { accept: 'application/json' } });
+    t.regex(json.headers['content-type']!, /^application\/json/);
+    const content = JSON.parse(json.body.toString()) as { properties: object; methods: { name: string; help: string; usage: string }[] };
+    t.like(content.properties, { host_id: hostId });
+    t.like(
+      content.methods.find(({ name }) => name === 'test.recorder.emit'),
+      { help: 'Sends a dict to the network.', usage: 'string test.recorder.emit(struct)' },
+    );
+    const head = await exchange(url, requestBytes(url, { method: 'HEAD', path }));
+    t.is(head[0]?.status, 200);
+    t.is(head[0]?.body.length, 0);
+    for (const answer of [page, json, head[0]!]) t.is(answer.headers['access-control-allow-origin'], undefined);
+  }
+});
+
+test('a copyable curl line of the page works as it stands there', async (t) => {
+  const { url } = await startRelay(t);
+  const page = (await request(url, { method: 'GET', path: '/' })).body.toString();
+  const [, type = '', body = '', target = ''] = /curl -H 'Content-Type: ([^']+)' -d '([^']+)' (\S+)/.exec(page) ?? [];
+  t.is(target, `${url}/RPC2`);
+  t.is(parseCall(Buffer.from(body)).methodName, 'ping');
+  t.like(await call(url, 'x', [], { body, headers: { 'content-type': type } }), { kind: 'value', value: true });
+});
+
+test('HTTP/1.0, without a Host too, and kept-alive connections with several calls', async (t) => {
+  const { url } = await startRelay(t);
+  for (const headers of [{}, { host: undefined }]) t.true(isRpcAnswer(await request(url, { version: '1.0', headers })));
+  t.is((await request(url, { headers: { host: undefined } })).status, 400, 'HTTP/1.1 must name a host');
+  const keep = requestBytes(url, { headers: { connection: 'keep-alive' } });
+  const answers = await exchange(url, Buffer.concat([keep, keep, requestBytes(url)]));
+  t.is(answers.length, 3);
+  t.true(answers.every(isRpcAnswer));
+});
+
+test('Expect: 100-continue is answered before the body', async (t) => {
+  const { url } = await startRelay(t);
+  const whole = requestBytes(url, { headers: { expect: '100-continue' } });
+  const socket = open(url, whole.subarray(0, whole.length - PING.length));
+  socket.once('data', () => socket.write(PING));
+  const answers = answersIn(await everything(socket));
+  t.deepEqual(
+    answers.map(({ status }) => status),
+    [100, 200],
+  );
+});
+
+const SMUGGLED: readonly (readonly [what: string, lines: string])[] = [
+  ['two lengths', 'Content-Length: 5\r\nContent-Length: 6\r\n'],
+  ['a length and chunks', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n'],
+  ['an encoding that is none', 'Transfer-Encoding: xchunked\r\n'],
+  ['a length that is none', 'Content-Length: +5\r\n'],
+  ['a negative length', 'Content-Length: -5\r\n'],
+  ['a header without a colon', 'Nonsense\r\n'],
+  ['a blank before the colon', 'Content-Length : 5\r\n'],
+  ['a bare LF', 'X: y\nContent-Length: 5\r\n'],
+  ['NUL in a header', 'X: a\u0000b\r\n'],
+];
+
+for (const [what, lines] of SMUGGLED) {
+  test(`${what}: 400 and the end of the connection`, async (t) => {
+    const { url } = await startRelay(t);
+    const { host } = new URL(url);
+    const answers = await exchange(
+      url,
+      Buffer.from(`POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Type: text/xml\r\n${lines}\r\n0\r\n\r\n${requestBytes(url).toString()}`),
+    );
+    t.is(answers.length, 1);
+    t.is(answers[0]?.status, 400);
+  });
+}
+
+test('a slow sender is cut: nothing, no headers, half of the headers, half of the body', async (t) => {
+  const relay = await startRelay(t, { requestTimeoutMs: 200 });
+  const { url } = relay;
+  const whole = requestBytes(url);
+  for (const part of [whole.subarray(0, 0), whole.subarray(0, 1), whole.subarray(0, 40), whole.subarray(0, whole.length - 10)]) {
+    const answers = answersIn(await everything(open(url, part)));
+    t.true(answers.every(({ status }) => status === 408));
+  }
+  t.is(await relay.call('ping'), true);
+});
+
+test('a relay may be as patient as its options allow', async (t) => {
+  const { url } = await startRelay(t, { requestTimeoutMs: 86_400_000 });
+  t.is((await request(url)).status, 200);
+});
+
+test('a connection that closes in the middle of a call harms nobody', async (t) => {
+  const relay = await startRelay(t);
+  for (const cut of [1, 50, 150]) {
+    const socket = open(relay.url, requestBytes(relay.url).subarray(0, cut));
+    await new Promise((resolve) => {
+      socket.once('connect', () => {
+        socket.destroy();
+        resolve(undefined);
+      });
+    });
+  }
+  t.is(await relay.call('ping'), true);
+  t.deepEqual(
+    relay.log.lines.all.filter(({ level }) => level === 'error'),
+    [],
+  );
+});
+
+test('while the relay stops, what is under way is answered and what comes is not served', async (t) => {
+  const relay = await startRelay(t);
+  const body = serialiseCall('test', ['x']);
+  const head = requestBytes(relay.url, { body, headers: { connection: 'keep-alive' } });
+  const begun = open(relay.url, head.subarray(0, head.length - 10));
+  await relay.call('ping');
+  const answers = everything(begun);
+  const stopped = relay.stop();
+  begun.write(head.subarray(head.length - 10));
+  const all = answersIn(await answers);
+  await stopped;
+  t.true(all.length <= 1 && all.every(({ status }) => status === 200 || status === 503));
+  await t.throwsAsync(request(relay.url), { message: /no answer/ });
+});

@@ -1,0 +1,291 @@
+/** The rules of the doors as pure functions: media types, hosts and origins, addresses behind proxies, credentials. */
+import test from 'ava';
+import { clientAddress, trustedProxies } from '../../src/http/client-address.ts';
+import { credentialCheck } from '../../src/http/credentials.ts';
+import { makeGuard } from '../../src/http/guard.ts';
+import { readMediaType, refuseEncoding } from '../../src/http/media-type.ts';
+
+const IN: readonly (readonly [header: string, charset: string | undefined])[] = [
+  ['text/xml', undefined],
+  ['application/xml', undefined],
+  ['TEXT/XML', undefined],
+  ['Text/Xml', undefined],
+  ['Application/XML', undefined],
+  ['text/xml;', undefined],
+  ['text/xml ; charset=utf-8', 'utf-8'],
+  ['text/xml; charset=utf-8', 'utf-8'],
+  ['text/xml;charset=utf-8', 'utf-8'],
+  ['text/xml;charset="utf-8"', 'utf-8'],
+  ['text/xml; Charset=UTF-8', 'UTF-8'],
+  ['text/xml;\tcharset=iso-8859-1', 'iso-8859-1'],
+  ['application/xml; charset=us-ascii', 'us-ascii'],
+  ['text/xml; charset=""', ''],
+  ['text/xml; q=1; charset=utf-8', 'utf-8'],
+  ['text/xml; charset=utf-8; boundary=x', 'utf-8'],
+  ['text/xml; note="a;b=c, text/plain"', undefined],
+  ['text/xml; xcharset=latin1', undefined],
+];
+
+const OUT = [
+  undefined,
+  '',
+  ' ',
+  'text/plain',
+  'text/html',
+  'application/json',
+  'application/x-www-form-urlencoded',
+  'multipart/form-data; boundary=x',
+  'multipart/form-data; boundary=text/xml',
+  'text/plain; charset=text/xml',
+  'text/plain, text/xml',
+  'text/xml, text/plain',
+  'text/xml,text/xml',
+  'text/xml; charset=utf-8, text/plain',
+  'text/xml/',
+  'text/xmlx',
+  'text/xml+x',
+  'xtext/xml',
+  'text /xml',
+  'text/ xml',
+  'text\\xml',
+  'text/xml charset=utf-8',
+  'text/xml; charset',
+  'text/xml; charset=',
+  'text/xml; =utf-8',
+  'text/xml; charset=utf 8',
+  'text/xml; charset="utf-8',
+  'text/xml; charset=utf-8; charset=utf-7',
+  'text/xml; charset=utf-8; CHARSET="utf-8"',
+  'application/xhtml+xml',
+  'application/xml-dtd',
+  'application/soap+xml',
+  'application/atom+xml',
+  'image/svg+xml',
+  'text/xml-external-parsed-entity',
+  'application/octet-stream',
+  '*/*',
+  'text/*',
+  'xml',
+  'text/xml\u0000',
+  '"text/xml"',
+  'text/xml; a=' + 'b'.repeat(400),
+  'text/xml' + '; a=b'.repeat(200),
+];
+
+for (const [header, charset] of IN) {
+  test(`Content-Type ${JSON.stringify(header)} gets in`, (t) => {
+    t.deepEqual(readMediaType(header), { charset });
+  });
+}
+
+for (const header of OUT) {
+  test(`Content-Type ${JSON.stringify(header?.slice(0, 60))} is 415 with a text that says what to send`, (t) => {
+    const refusal = readMediaType(header);
+    t.like(refusal, { status: 415 });
+    t.regex((refusal as { text: string }).text, /Content-Type: text\/xml/);
+    t.regex((refusal as { text: string }).text, /^[\x20-\uffff]{1,300}$/);
+  });
+}
+
+test('no encoding but identity is read', (t) => {
+  for (const header of [undefined, 'identity', 'Identity']) t.is(refuseEncoding(header), undefined);
+  for (const header of ['gzip', 'x-gzip', 'deflate', 'br', 'zstd', 'gzip, identity', 'identity, gzip', '', 'utf-8'])
+    t.like(refuseEncoding(header), { status: 415 });
+});
+
+const guard = makeGuard(['Relay.Example', '2001:db8::5'], ['https://panel.example']);
+
+for (const host of [
+  '127.0.0.1',
+  '127.0.0.1:2004',
+  '192.168.1.7:80',
+  '[::1]',
+  '[::1]:2004',
+  '[2001:db8::5]:2004',
+  '[fe80::1]:1',
+  'localhost',
+  'LOCALHOST:2004',
+  'relay.example',
+  'RELAY.EXAMPLE:2004',
+  undefined,
+]) {
+  test(`Host ${host ?? 'missing'} is ours`, (t) => {
+    t.is(guard({ host }), undefined);
+  });
+}
+
+for (const host of [
+  'evil.example',
+  'relay.example.',
+  'localhost.',
+  '127.0.0.1.',
+  '127.0.0.1.nip.io',
+  'localhost.evil.example',
+  'evil-localhost',
+  'relay.example.evil.example',
+  'xrelay.example',
+  '0.0.0.0',
+  '0.0.0.0:2004',
+  '[::]',
+  '[::]:2004',
+  '[::ffff:0.0.0.0]',
+  '0',
+  '2130706433',
+  '0x7f.0.0.1',
+  '127.1',
+  '017700000001',
+  '::1',
+  '[::1',
+  '[::1]x',
+  '127.0.0.1:',
+  '127.0.0.1:999999',
+  '127.0.0.1:80:80',
+  '127.0.0.1, evil.example',
+  'evil.example@127.0.0.1',
+  'user@localhost',
+  'localhost/',
+  'localhost#',
+  ' ',
+  '',
+  'localhost\u0000',
+]) {
+  test(`Host ${JSON.stringify(host)} is 421`, (t) => {
+    t.like(guard({ host }), { status: 421 });
+  });
+}
+
+const HOST = '127.0.0.1:2004';
+
+for (const headers of [
+  {},
+  { origin: 'http://127.0.0.1:2004' },
+  { origin: 'https://127.0.0.1:2004' },
+  { origin: 'https://panel.example' },
+  { origin: 'https://panel.example', 'sec-fetch-site': 'cross-site' },
+  { 'sec-fetch-site': 'none' },
+  { 'sec-fetch-site': 'same-origin' },
+]) {
+  test(`a page may: ${JSON.stringify(headers)}`, (t) => {
+    t.is(guard({ host: HOST, ...headers }), undefined);
+  });
+}
+
+for (const headers of [
+  { origin: 'null' },
+  { origin: '' },
+  { origin: 'http://127.0.0.1' },
+  { origin: 'http://127.0.0.1:2005' },
+  { origin: 'http://localhost:2004' },
+  { origin: 'http://evil.example' },
+  { origin: 'http://panel.example' },
+  { origin: 'https://panel.example:8443' },
+  { origin: 'https://panel.example.evil.example' },
+  { origin: 'https://panel.example/' },
+  { origin: 'https://panel.example, https://evil.example' },
+  { origin: 'ws://127.0.0.1:2004' },
+  { origin: 'http://127.0.0.1:2004.evil.example' },
+  { origin: 'file://' },
+  { origin: '*' },
+  { 'sec-fetch-site': 'cross-site' },
+  { 'sec-fetch-site': 'same-site' },
+  { 'sec-fetch-site': '' },
+  { 'sec-fetch-site': 'none, cross-site' },
+]) {
+  test(`a page may not: ${JSON.stringify(headers)}`, (t) => {
+    t.like(guard({ host: HOST, ...headers }), { status: 403 });
+  });
+}
+
+const PROXIES = ['10.0.0.0/8', '2001:db8::/32', '127.0.0.1/32'];
+const isTrusted = trustedProxies(PROXIES);
+
+const BEHIND: readonly (readonly [socket: string, forwardedFor: string | undefined, client: string | undefined])[] = [
+  ['203.0.113.5', undefined, '203.0.113.5'],
+  ['203.0.113.5', '198.51.100.7', '203.0.113.5'],
+  ['203.0.113.5', '127.0.0.1', '203.0.113.5'],
+  ['203.0.113.5', 'garbage', '203.0.113.5'],
+  ['11.0.0.1', '198.51.100.7', '11.0.0.1'],
+  ['10.0.0.1', undefined, '10.0.0.1'],
+  ['10.0.0.1', '198.51.100.7', '198.51.100.7'],
+  ['::ffff:10.0.0.1', '198.51.100.7', '198.51.100.7'],
+  ['2001:db8::9', '198.51.100.7', '198.51.100.7'],
+  ['10.0.0.1', '::ffff:198.51.100.7', '198.51.100.7'],
+  ['10.0.0.1', '[2001:DB9::1]', '2001:db9::1'],
+  ['10.0.0.1', '1.1.1.1, 198.51.100.7', '198.51.100.7'],
+  ['10.0.0.1', '127.0.0.2,198.51.100.7', '198.51.100.7'],
+  ['10.0.0.1', '198.51.100.7, 10.2.3.4', '198.51.100.7'],
+  ['10.0.0.1', '198.51.100.7 ,\t10.2.3.4 , 10.9.9.9', '198.51.100.7'],
+  ['10.0.0.1', '10.2.3.4', '10.2.3.4'],
+  ['10.0.0.1', '198.51.100.7, garbage', undefined],
+  ['10.0.0.1', 'garbage, 198.51.100.7', '198.51.100.7'],
+  ['10.0.0.1', '', undefined],
+  ['10.0.0.1', '198.51.100.7,', undefined],
+  ['10.0.0.1', 'unknown', undefined],
+  ['10.0.0.1', '198.51.100.7:4711', undefined],
+  ['10.0.0.1', '0xc6.51.100.7', undefined],
+  ['', '198.51.100.7', undefined],
+];
+
+for (const [socket, forwardedFor, client] of BEHIND) {
+  test(`socket ${socket || 'gone'}, X-Forwarded-For ${forwardedFor ?? 'missing'}: ${client ?? 'nobody'}`, (t) => {
+    t.is(clientAddress(socket, forwardedFor, isTrusted), client);
+  });
+}
+
+test('no proxy is trusted unless one is listed', (t) => {
+  const nobody = trustedProxies([]);
+  for (const socket of ['127.0.0.1', '::1', '10.0.0.1']) t.is(clientAddress(socket, '198.51.100.7', nobody), socket);
+});
+
+const TOKEN = 'abc_DEF-123';
+const check = credentialCheck(TOKEN);
+const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
+
+test('a right credential in each form', (t) => {
+  for (const header of [
+    `Bearer ${TOKEN}`,
+    `bearer ${TOKEN}`,
+    `BEARER   ${TOKEN}`,
+    ` Bearer ${TOKEN} `,
+    basic(`:${TOKEN}`),
+    basic(`anybody:${TOKEN}`),
+    `basic ${basic(`x:${TOKEN}`).slice(6)}`,
+  ]) {
+    t.is(check(header), 'admin', header);
+  }
+});
+
+test('none is none', (t) => {
+  t.is(check(undefined), 'none');
+});
+
+for (const header of [
+  '',
+  ' ',
+  'Bearer',
+  TOKEN,
+  `Bearer ${TOKEN}x`,
+  `Bearer x${TOKEN}`,
+  `Bearer ${TOKEN.slice(0, -1)}`,
+  `Bearer ${TOKEN.toLowerCase()}`,
+  `Bearer ${TOKEN} ${TOKEN}`,
+  `Bearer ${TOKEN}, Bearer x`,
+  `Bearer "${TOKEN}"`,
+  `Bearer:${TOKEN}`,
+  `Token ${TOKEN}`,
+  `Digest ${TOKEN}`,
+  basic(TOKEN),
+  basic(`${TOKEN}:`),
+  basic(`${TOKEN}:x`),
+  basic(`user:${TOKEN}:`),
+  basic(`user: ${TOKEN}`),
+  'Basic ',
+  'Basic ====',
+  `Basic ${TOKEN}`,
+  `Bearer ${'x'.repeat(100_000)}`,
+  `Bearer ${' '.repeat(5000)}${TOKEN}`,
+]) {
+  test(`Authorization ${JSON.stringify(header.length > 60 ? `${header.slice(0, 9)}... ${header.length}` : header)} is wrong`, (t) => {
+    t.is(check(header), 'wrong');
+  });
+}

@@ -1,0 +1,135 @@
+/** CALL and plugins: a file is dropped in and its methods are called over HTTP; what is broken is left out and told. */
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { RemoteFault } from '../../src/xmlrpc/xmlrpc.ts';
+import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
+
+const SPAM = `import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';
+/** Spam. */
+@Satellite()
+export class Spam extends Plugin {
+  /** Adds two numbers. */
+  @Exposed({ params: ['int', 'int'], returns: 'int' })
+  add(a: number, b: number) { return a + b; }
+  @Exposed() fault() { throw new Fault(42, 'no spam today'); }
+  @Exposed() fail() { throw new Error('/secret/path is gone'); }
+  @Exposed() async hang() { return new Promise<void>(() => {}); }
+  hidden() { return 'nobody may call this'; }
+}
+`;
+const EGGS = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Eggs extends Plugin {
+  @Exposed({ params: ['int'] })
+  async twice(n: number) { return this.call('ham.spam.add', [n, n]); }
+}
+`;
+const BROKEN = {
+  'bad/compile.ts': `import { Plugin } from 'co2-relay';\nexport class A extends Plugin {}\nconst x = ;\n`,
+  'bad/throws.ts': `const list: string[] = [];\n\nlist[0]!.trim();\n`,
+  'bad/construct.ts': `import { Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Bad extends Plugin {
+  constructor() {
+    super();
+    throw new Error('no luck');
+  }
+}
+`,
+};
+
+async function faultOf(call: Promise<unknown>): Promise<RemoteFault> {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof RemoteFault) return error;
+  throw new Error(`no fault but ${String(error)}`);
+}
+
+test('a file copied into a plugins directory is called as ham.spam.add, with help and signature', async (t) => {
+  const source = pluginsDir(t, { 'somewhere/else.ts': SPAM });
+  const directory = temporaryDir(t);
+  mkdirSync(join(directory, 'ham'));
+  cpSync(join(source, 'somewhere/else.ts'), join(directory, 'ham/spam.ts'));
+  const relay = await startRelay(t, { pluginsDir: directory });
+  t.is(await relay.call('ham.spam.add', 2, 3), 5);
+  t.true(((await relay.call('co2.get_method_names')) as string[]).includes('ham.spam.add'));
+  t.is(await relay.call('co2.get_method_help', 'ham.spam.add'), 'Adds two numbers.');
+  t.deepEqual(await relay.call('system.methodSignature', 'ham.spam.add'), [['int', 'int', 'int']]);
+  t.like(await relay.call('system.get_properties'), { host_id: relay.hostId, plugins: ['ham.spam'] });
+});
+
+test('a call that does not fit, a name that is none, a fault and a failure each answer what they are', async (t) => {
+  const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': SPAM }), callTimeoutMs: 20 });
+  t.is((await faultOf(relay.call('ham.spam.add', 2, 'three'))).code, -32602);
+  t.is((await faultOf(relay.call('ham.spam.add', 2))).code, -32602);
+  for (const name of [
+    'ham.spam.hidden',
+    'ham.spam.constructor',
+    'ham.spam.send',
+    'ham.spam',
+    'toString',
+    '__proto__',
+    'ham.spam.add.call',
+  ]) {
+    t.is((await faultOf(relay.call(name))).code, -32601, name);
+  }
+  t.like(await faultOf(relay.call('ham.spam.fault')), { code: 42, message: 'no spam today' });
+  t.is((await faultOf(relay.call('ham.spam.hang'))).code, 504);
+  const failure = await faultOf(relay.call('ham.spam.fail'));
+  t.is(failure.code, -32500);
+  t.false(failure.message.includes('/secret/path'));
+  const id = /error ([0-9a-f]+)/.exec(failure.message)?.[1];
+  t.regex((await relay.log.line(new RegExp(`^error ${id!} in ham\\.spam\\.fail`))).text, /\/secret\/path is gone/);
+});
+
+test('a plugin calls another, and the calls of one request are each answered', async (t) => {
+  const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': SPAM, 'ham/eggs.ts': EGGS }) });
+  t.is(await relay.call('ham.eggs.twice', 21), 42);
+  t.is(await relay.call('method_call', { method_name: 'ping' }), true);
+  const answers = await relay.call('system.multicall', [
+    { methodName: 'ham.spam.add', params: [1, 2] },
+    { methodName: 'no.such', params: [] },
+    { methodName: 'ping', params: [] },
+  ]);
+  t.like(answers, [[3], { faultCode: -32601 }, [true]]);
+});
+
+test('broken plugins are left out with file and line, and the relay runs with the rest', async (t) => {
+  const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { ...BROKEN, 'ham/spam.ts': SPAM }) });
+  t.is(await relay.call('ham.spam.add', 1, 1), 2);
+  t.regex((await relay.log.line(/^bad\/compile\.ts/)).text, /^bad\/compile\.ts:3:\d+: left out: \S/);
+  t.regex((await relay.log.line(/^bad\/throws\.ts/)).text, /^bad\/throws\.ts:3:\d+: left out: .*trim/);
+  t.regex((await relay.log.line(/^bad\/construct\.ts/)).text, /^bad\/construct\.ts:6:\d+: left out: .*no luck/);
+  t.is(relay.log.lines.all.filter(({ level }) => level === 'error').length, 3);
+  t.is(relay.status().plugins.problems.length, 3);
+});
+
+test('a refused configuration stops the start, naming plugin and reason, and leaves nothing open', async (t) => {
+  const sources = {
+    'a/first.ts': `import { Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class First extends Plugin<{ note: (text: string) => void }> {
+  private note = (_: string): void => {};
+  setup(config: { note: (text: string) => void }) { this.note = config.note; this.note('setup'); }
+  exit() { this.note('exit'); }
+}
+`,
+    'ham/picky.ts': `import { Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Picky extends Plugin<{ colour?: string }> {
+  setup({ colour }: { colour?: string }) { if (colour !== 'blue') throw new Error('colour must be blue'); }
+}
+`,
+  };
+  const noted: string[] = [];
+  const note = (text: string): void => void noted.push(text);
+  const directory = pluginsDir(t, sources);
+  const start = (colour: string): ReturnType<typeof startRelay> =>
+    startRelay(t, { pluginsDir: directory, plugins: { 'a.first': { note }, 'ham.picky': { colour } } });
+  await t.throwsAsync(start('red'), { message: /ham\.picky\.Picky.*colour must be blue.*ham\/picky\.ts/ });
+  t.deepEqual(noted, ['setup', 'exit']);
+  t.true(await (await start('blue')).call('ping'));
+});

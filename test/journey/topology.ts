@@ -1,0 +1,52 @@
+/** Several relays, linked, each with the recorder, and the proof that nothing more is under way between them. */
+import type { ExecutionContext } from 'ava';
+import { freePorts, startRelay } from '../support/relays.ts';
+import type { TestRelay } from '../support/relays.ts';
+
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `count` relays' places on one address. */
+export async function onOneAddress(count: number): Promise<Place[]> {
+  return (await freePorts(count)).map((port) => ({ host: '127.0.0.1', port }));
+}
+
+/** A place on each of these addresses. */
+export async function onAddresses(...hosts: string[]): Promise<Place[]> {
+  return Promise.all(hosts.map(async (host) => ({ host, port: (await freePorts(1, host))[0]! })));
+}
+
+/** Starts a relay at each place; `neighbours` says which ones (by index) each is linked to, both ways. */
+export async function startLinked(
+  t: ExecutionContext,
+  places: readonly Place[],
+  neighbours: (index: number) => readonly number[],
+): Promise<TestRelay[]> {
+  const url = (index: number): string => `http://${places[index]!.host}:${places[index]!.port}`;
+  return Promise.all(
+    places.map((place, index) =>
+      startRelay(t, { ...place, peers: neighbours(index).map(url), drainMs: 2000, retry: { minMs: 5, maxMs: 20 } }),
+    ),
+  );
+}
+
+/** The `data` of all that a relay's recorder received. */
+export function heard(relay: TestRelay): unknown[] {
+  return relay.received.all.map(({ dict }) => dict.data);
+}
+
+/**
+ * Sends one last dict from each relay and waits until all others have it: a link carries its dicts in order, so whatever was under way before has
+ * arrived too. Then stops all relays, which empties what is left, and answers what each heard besides.
+ */
+export async function heardInTheEnd(relays: readonly TestRelay[]): Promise<unknown[][]> {
+  const isMarker = (data: unknown): boolean => String(data).startsWith('the end, says ');
+  await Promise.all(relays.map((relay, index) => relay.emit({ data: `the end, says ${index}` })));
+  for (const relay of relays) {
+    for (let count = 1; heard(relay).filter(isMarker).length < relays.length - 1; count++) await relay.received.first(count);
+  }
+  await Promise.all(relays.map((relay) => relay.stop()));
+  return relays.map((relay) => heard(relay).filter((data) => !isMarker(data)));
+}
