@@ -51,7 +51,6 @@ export class PeerLink {
   #state: LinkState = { kind: 'idle' };
   #head: Forward | undefined;
   #cancelTimer: (() => void) | undefined;
-  #flooded = 0;
   #count = { forwarded: 0, refused: 0, lost: 0 };
   #lastError: string | undefined;
   readonly #closed: Promise<void>;
@@ -60,7 +59,8 @@ export class PeerLink {
   constructor(parts: PeerLinkParts) {
     this.#parts = parts;
     this.address = parts.address;
-    this.#line = new WaitingLine(parts.options.outbox, (forward) => forward.bytes);
+    const { address, options, log } = parts;
+    this.#line = new WaitingLine({ name: `peer ${address.name}`, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
     this.#backoff = { ...parts.options.retry, random: parts.random };
     this.#closed = new Promise((resolve) => {
       this.#sayClosed = resolve;
@@ -70,8 +70,7 @@ export class PeerLink {
   /** Takes a dict into the line; the oldest goes if the line is full. */
   enqueue(forward: Forward): void {
     if (this.#state.kind === 'closed') return;
-    const dropped = this.#line.push(forward);
-    if (dropped > 0) this.#noteFlood(dropped);
+    this.#line.push(forward);
     this.#on({ type: 'queued' });
   }
 
@@ -118,7 +117,6 @@ export class PeerLink {
         break;
       case 'recovered':
         this.#parts.log.info(`peer ${this.address.name} answers again after ${effect.failures} tries; ${this.#line.length} dicts wait`);
-        this.#sayFlood();
         break;
       case 'close':
         this.#close();
@@ -175,18 +173,6 @@ export class PeerLink {
     else this.#parts.log.debug(text);
   }
 
-  #noteFlood(dropped: number): void {
-    if (this.#flooded === 0)
-      this.#parts.log.warn(`outbox of peer ${this.address.name} is full (${this.#line.length} dicts): the oldest are dropped`);
-    this.#flooded += dropped;
-  }
-
-  #sayFlood(): void {
-    if (this.#flooded > 0)
-      this.#parts.log.warn(`outbox of peer ${this.address.name}: ${this.#flooded} dicts were dropped while it was full`);
-    this.#flooded = 0;
-  }
-
   #close(): void {
     this.#cancelTimer?.();
     const inFlight = this.#head ? 1 : 0;
@@ -194,7 +180,6 @@ export class PeerLink {
     this.#count.lost += inFlight;
     this.#head = undefined;
     if (lost > 0) this.#parts.log.warn(`peer ${this.address.name}: ${lost} dicts were still waiting when the relay stopped, and are lost`);
-    this.#sayFlood();
     this.#sayClosed();
   }
 }

@@ -13,8 +13,9 @@ export { clean } from './text.ts';
 export type { Log, LogSource } from './log.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
+export { Fifo } from './fifo.ts';
 export { WaitingLine } from './waiting-line.ts';
-export type { LineLimits } from './waiting-line.ts';
+export type { LineLimits, LineParts } from './waiting-line.ts';
 
 /** Relays that a dict may cross, its origin not counted: twice the widest mesh we know, and the end of any loop. */
 export const HOP_LIMIT = 16;

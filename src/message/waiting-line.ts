@@ -1,69 +1,83 @@
-/** A bounded first-in first-out line that drops its oldest when it is full, and counts what it dropped. */
+/** The waiting line of one receiver: bounded, drops its oldest when it is full, counts what it dropped, and says so once per flood. */
+import { Fifo } from './fifo.ts';
+import type { Log } from './log.ts';
 
 export interface LineLimits {
   readonly maxMessages: number;
   readonly maxBytes: number;
 }
 
+export interface LineParts<T> {
+  /** Whose line it is, for the log. */
+  readonly name: string;
+  readonly limits: LineLimits;
+  readonly bytesOf: (item: T) => number;
+  readonly log: Pick<Log, 'warn'>;
+}
+
 export class WaitingLine<T> {
-  #items: T[] = [];
-  #head = 0;
+  readonly #parts: LineParts<T>;
+  readonly #items = new Fifo<T>();
   #bytes = 0;
   #dropped = 0;
+  // Dropped since the line was last empty.
+  #flood = 0;
 
-  constructor(
-    private readonly limits: LineLimits,
-    private readonly bytesOf: (item: T) => number,
-  ) {}
+  constructor(parts: LineParts<T>) {
+    this.#parts = parts;
+  }
 
   get length(): number {
-    return this.#items.length - this.#head;
+    return this.#items.length;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Items lost to the limits since the start. */
+  /** Items lost to the limits, or to `clear`, since the start. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Adds `item` at the end; returns how many of the oldest had to go for it. An item larger than the whole line stays alone in it. */
-  push(item: T): number {
+  /** Adds `item` at the end; the oldest go if there is no room. An item larger than the whole line stays alone in it. */
+  push(item: T): void {
+    const { limits, bytesOf } = this.#parts;
     this.#items.push(item);
-    this.#bytes += this.bytesOf(item);
-    let dropped = 0;
-    while (this.length > 1 && (this.length > this.limits.maxMessages || this.#bytes > this.limits.maxBytes)) {
-      this.shift();
-      dropped++;
-    }
-    this.#dropped += dropped;
-    return dropped;
+    this.#bytes += bytesOf(item);
+    while (this.length > 1 && (this.length > limits.maxMessages || this.#bytes > limits.maxBytes)) this.#dropOldest();
   }
 
   /** Takes the oldest. */
   shift(): T | undefined {
-    if (this.length === 0) return undefined;
-    const item = this.#items[this.#head] as T;
-    this.#items[this.#head] = undefined as T;
-    this.#head++;
-    this.#bytes -= this.bytesOf(item);
-    // Cut off what was taken once it is the greater part, so that taking stays cheap and the array small.
-    if (this.#head > 64 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
+    const item = this.#items.shift();
+    if (item !== undefined) this.#bytes -= this.#parts.bytesOf(item);
+    if (this.length === 0) this.#endFlood();
     return item;
   }
 
   /** Drops everything; returns how many that were, which are counted as dropped. */
   clear(): number {
-    const dropped = this.length;
-    this.#items = [];
-    this.#head = 0;
+    const { length } = this;
+    this.#items.clear();
     this.#bytes = 0;
-    this.#dropped += dropped;
-    return dropped;
+    this.#dropped += length;
+    this.#endFlood();
+    return length;
+  }
+
+  #dropOldest(): void {
+    const oldest = this.#items.shift() as T;
+    this.#bytes -= this.#parts.bytesOf(oldest);
+    this.#dropped++;
+    if (this.#flood++ > 0) return;
+    const { name, limits, log } = this.#parts;
+    log.warn(`the waiting line of ${name} is full (${limits.maxMessages} messages or ${limits.maxBytes} bytes): the oldest are dropped`);
+  }
+
+  #endFlood(): void {
+    if (this.#flood === 0) return;
+    this.#parts.log.warn(`the waiting line of ${this.#parts.name} is empty again; ${this.#flood} messages were dropped`);
+    this.#flood = 0;
   }
 }

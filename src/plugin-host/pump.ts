@@ -1,6 +1,6 @@
 /** Drives all receivers of the host with one `setImmediate` at a time, in turn, so that no satellite and no I/O starves. */
+import { Fifo } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
-import { Fifo } from './fifo.ts';
 import type { Receiver } from './receiver.ts';
 
 /** Calls of `receive` before I/O gets its turn: with synchronous receivers some milliseconds at most. */
@@ -46,7 +46,7 @@ export class Pump {
       if (receiver.isReady) this.wake(receiver);
       if (this.#clock.now() > end) break;
     }
-    if (this.#ready.size > 0) {
+    if (this.#ready.length > 0) {
       this.#scheduled ??= setImmediate(() => {
         this.#turn();
       });

@@ -1,10 +1,9 @@
 /** Delivery to one satellite: one message at a time, in order, the next when `receive` has settled or outlived its time limit. */
-import { RelayError, clean, shareDict } from '../message/message.ts';
+import { RelayError, WaitingLine, clean, shareDict } from '../message/message.ts';
 import type { Clock, Log, Message } from '../message/message.ts';
 import type { Plugin } from '../plugin/for-host.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import { DeliveryContext } from './delivery-context.ts';
-import { Inbox } from './inbox.ts';
 import type { InboxOptions } from './options.ts';
 
 /** A satellite that wants messages. */
@@ -29,7 +28,7 @@ interface Delivery {
 
 export class Receiver {
   readonly #parts: ReceiverParts;
-  readonly #inbox: Inbox;
+  readonly #inbox: WaitingLine<Message>;
   readonly #count = { delivered: 0, failed: 0 };
   /** The delivery whose promise is pending. */
   #running: Delivery | undefined;
@@ -42,7 +41,8 @@ export class Receiver {
 
   constructor(parts: ReceiverParts) {
     this.#parts = parts;
-    this.#inbox = new Inbox(parts.name, parts.inbox, parts.log);
+    const { name, inbox, log } = parts;
+    this.#inbox = new WaitingLine({ name, limits: inbox, bytesOf: ({ source }) => source.length, log });
   }
 
   get name(): string {
@@ -51,11 +51,11 @@ export class Receiver {
 
   /** True if `next` would call `receive`. */
   get isReady(): boolean {
-    return this.#phase === 'open' && this.#running === undefined && this.#inbox.size > 0;
+    return this.#phase === 'open' && this.#running === undefined && this.#inbox.length > 0;
   }
 
   get counters(): { waiting: number; delivered: number; failed: number; dropped: number } {
-    return { ...this.#count, waiting: this.#inbox.size, dropped: this.#inbox.dropped };
+    return { ...this.#count, waiting: this.#inbox.length, dropped: this.#inbox.dropped };
   }
 
   /** Puts a message into the line; false once closed. */

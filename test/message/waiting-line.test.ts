@@ -2,6 +2,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { WaitingLine } from '../../src/message/message.ts';
+import { LogRecord } from '../support/log-record.ts';
 
 interface Item {
   readonly id: number;
@@ -9,13 +10,20 @@ interface Item {
 }
 
 const bytesOf = ({ bytes }: Item): number => bytes;
-const lineOf = (maxMessages: number, maxBytes: number): WaitingLine<Item> => new WaitingLine({ maxMessages, maxBytes }, bytesOf);
+const lineOf = (maxMessages: number, maxBytes: number, log = new LogRecord()): WaitingLine<Item> =>
+  new WaitingLine({ name: 'ann', limits: { maxMessages, maxBytes }, bytesOf, log: log.source('test') });
+/** How many of the oldest go when `item` comes. */
+const pushed = (line: WaitingLine<Item>, one: Item): number => {
+  const before = line.dropped;
+  line.push(one);
+  return line.dropped - before;
+};
 const item = (id: number, bytes = 1): Item => ({ id, bytes });
 
 test('what came first goes first, and an empty line gives nothing', (t) => {
   const line = lineOf(10, 100);
   t.is(line.shift(), undefined);
-  for (const id of [1, 2, 3]) t.is(line.push(item(id)), 0);
+  for (const id of [1, 2, 3]) t.is(pushed(line, item(id)), 0);
   t.is(line.length, 3);
   t.deepEqual([line.shift()?.id, line.shift()?.id, line.shift()?.id, line.shift()], [1, 2, 3, undefined]);
   t.is(line.length, 0);
@@ -26,7 +34,7 @@ test('what came first goes first, and an empty line gives nothing', (t) => {
 test('over the number of items the oldest goes', (t) => {
   const line = lineOf(2, 100);
   t.deepEqual(
-    [1, 2, 3, 4].map((id) => line.push(item(id))),
+    [1, 2, 3, 4].map((id) => pushed(line, item(id))),
     [0, 0, 1, 1],
   );
   t.is(line.dropped, 2);
@@ -36,7 +44,7 @@ test('over the number of items the oldest goes', (t) => {
 test('over the bytes as many of the oldest go as need be', (t) => {
   const line = lineOf(100, 10);
   for (const id of [1, 2, 3]) line.push(item(id, 3));
-  t.is(line.push(item(4, 7)), 2);
+  t.is(pushed(line, item(4, 7)), 2);
   t.is(line.bytes, 10, 'the limit itself is allowed');
   t.deepEqual([line.shift()?.id, line.shift()?.id], [3, 4]);
 });
@@ -44,9 +52,9 @@ test('over the bytes as many of the oldest go as need be', (t) => {
 test('what is larger than the whole line stays alone in it, and goes when the next comes', (t) => {
   const line = lineOf(100, 10);
   line.push(item(1, 3));
-  t.is(line.push(item(2, 1000)), 1);
+  t.is(pushed(line, item(2, 1000)), 1);
   t.is(line.length, 1);
-  t.is(line.push(item(3, 1)), 1);
+  t.is(pushed(line, item(3, 1)), 1);
   t.is(line.shift()?.id, 3);
   t.is(line.dropped, 2);
 });
@@ -60,6 +68,17 @@ test('clear drops everything, counts it, and leaves a line that works', (t) => {
   t.deepEqual([line.length, line.bytes, line.dropped], [0, 0, 2]);
   line.push(item(4));
   t.is(line.shift()?.id, 4);
+});
+
+test('a flood is said twice, when it begins and when it is over, however many are dropped', (t) => {
+  const log = new LogRecord();
+  const line = lineOf(2, 100, log);
+  for (let id = 0; id < 50; id++) line.push(item(id));
+  t.is(log.matching(/waiting line of ann is full/).length, 1);
+  t.is(log.lines.all.length, 1);
+  line.shift();
+  line.shift();
+  t.is(log.matching(/waiting line of ann is empty again; 48 messages were dropped/).length, 1);
 });
 
 test('any order of pushes and shifts: a plain list would give the same', (t) => {

@@ -1,10 +1,10 @@
-/** A waiting line in memory: first in, first out, each step in constant time (`Array.shift` is not, from some 50,000 elements on). */
+/** First in, first out, each step in constant time (`Array.shift` is not, from some 50,000 elements on). Without a bound: see WaitingLine. */
 
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
 
-  get size(): number {
+  get length(): number {
     return this.#items.length - this.#head;
   }
 
@@ -12,8 +12,9 @@ export class Fifo<T> {
     this.#items.push(item);
   }
 
+  /** Takes the oldest. */
   shift(): T | undefined {
-    if (this.size === 0) return undefined;
+    if (this.length === 0) return undefined;
     const item = this.#items[this.#head];
     this.#items[this.#head++] = undefined;
     // Half of the array is behind us: moving the rest now costs each element one move.
