@@ -74,12 +74,13 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
     directoryRequired: isSet('pluginsDir'),
     container: globalContainer.createChildContainer(),
     logs,
+    clock,
     cacheDir: state.cacheDir,
   });
   const carrier = (peer: ConstructorParameters<typeof HttpCarrier>[0]): HttpCarrier =>
     new HttpCarrier(peer, () => bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
-  const relay = new Relay({ options, pluginHost, mesh, logs, version: VERSION, maxDictBytes: options.maxBodyBytes });
+  const relay = new Relay({ options, pluginHost, mesh, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });
 
   let hostId = '';

@@ -1,12 +1,11 @@
 /** The operator's configuration: composes each room's options and defaults, checks them, freezes them. */
 import { resolve } from 'node:path';
-import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { httpDefaults, httpShape } from '../http/http.ts';
 import type { HttpOptions } from '../http/http.ts';
 import { meshDefaults, meshShape } from '../mesh/mesh.ts';
 import type { MeshOptions } from '../mesh/mesh.ts';
-import { RelayError, clean } from '../message/message.ts';
+import { RelayError, clean, suggest } from '../message/message.ts';
 import { pluginHostDefaults, pluginHostShape } from '../plugin-host/plugin-host.ts';
 import type { PluginHostOptions } from '../plugin-host/plugin-host.ts';
 import { relayDefaults, relayShape } from '../relay/relay.ts';
@@ -82,8 +81,8 @@ function check(source: ConfigSource, values: Tree): void {
   if (!issue) return;
   const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') {
-    const key = String(issue.keys[0]);
-    throw new RelayError('CONFIG_INVALID', `${source.nameOf([...path, key].join('.'))}: there is no such option${nearestKey(path, key)}`);
+    const key = [...path, String(issue.keys[0])].join('.');
+    throw new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(path))}`);
   }
   throw new RelayError('CONFIG_INVALID', `${source.nameOf(path.join('.'))}: found ${shown(issue.input)}, expected ${expectation(issue)}`);
 }
@@ -103,13 +102,11 @@ function expectation(issue: z.core.$ZodIssue): string {
   }
 }
 
-function nearestKey(path: readonly string[], key: string): string {
+/** The options at `path`, by their full names. */
+function keysAt(path: readonly string[]): string[] {
   let level: unknown = SCHEMA.shape;
   for (const part of path) level = (level as Record<string, { shape?: unknown }>)[part]?.shape ?? {};
-  const near = Object.keys(level as object)
-    .map((known) => ({ known, far: distance(key.toLowerCase(), known.toLowerCase()) }))
-    .sort((one, other) => one.far - other.far)[0];
-  return near && near.far <= Math.max(2, key.length / 2) ? `; did you mean ${[...path, near.known].join('.')}?` : '';
+  return Object.keys(level as object).map((key) => [...path, key].join('.'));
 }
 
 function shown(value: unknown): string {

@@ -13,6 +13,8 @@ export { clean } from './text.ts';
 export type { Log, LogSource } from './log.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
+export { withinLimit } from './time-limit.ts';
+export { suggest } from './suggest.ts';
 export { Fifo } from './fifo.ts';
 export { WaitingLine } from './waiting-line.ts';
 export type { LineLimits, LineParts } from './waiting-line.ts';

@@ -1,10 +1,9 @@
 /** The methods that a satellite exposes: an exact map from a name to a function, with parameters and answer checked as declared. */
-import { RelayError } from '../message/message.ts';
+import { RelayError, suggest } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import { exposedMethodsOf } from '../plugin/for-host.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../plugin/for-host.ts';
 import { issueText } from './issues.ts';
-import { suggest } from './nearest.ts';
 import { declaration, signatureOf } from './signature.ts';
 import type { Signature } from './signature.ts';
 import { VALUE_TYPES, describeType } from './value-types.ts';

@@ -4,10 +4,9 @@ import { access, readFile, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
 import { glob } from 'glob';
-import { RelayError, clean, isDict, reasonOf } from '../message/message.ts';
+import { RelayError, clean, isDict, reasonOf, suggest } from '../message/message.ts';
 import { EXTENSIONS, TOP_PACKAGE, compare, isHelperFolder, nameModules } from './names.ts';
 import type { ModuleFile } from './names.ts';
-import { suggest } from './nearest.ts';
 import type { PluginProblem } from './problem.ts';
 import { isWritableByAll, whyUnsafe } from './safety.ts';
 

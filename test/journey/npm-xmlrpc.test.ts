@@ -11,9 +11,9 @@ function caller(url: string): (method: string, ...params: unknown[]) => Promise<
   const client = xmlrpc.createClient({ url: `${url}/RPC2` });
   return (method, ...params) =>
     new Promise((resolve, reject) => {
-      client.methodCall(method, params, (error: unknown, value: unknown) => {
-        if (error === null || error === undefined) resolve(value);
-        else reject(error);
+      client.methodCall(method, params, (error: Error | null, value: unknown) => {
+        if (error) reject(error);
+        else resolve(value);
       });
     });
 }

@@ -38,7 +38,7 @@ test('send stamps, overwrites host_id and co2, and reaches all but its sender, a
   t.deepEqual(Object.keys(here ?? {}), ['host_id', 'client_address', 'data', 'more']);
   for (const { notified } of peers) {
     const there = (await notified.first(1))[0]!;
-    t.is(there?.host_id, relay.hostId);
+    t.is(there.host_id, relay.hostId);
     t.is(there.data, 'mine');
     t.is(there.more, 1);
     t.false('client_address' in there);

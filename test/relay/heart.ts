@@ -1,6 +1,6 @@
 /** A relay without plugins, peers or a network: what would leave it is written down instead. */
 import type { Dict, Message, Sendable, Value } from '../../src/message/message.ts';
-import { dictOf } from '../../src/message/message.ts';
+import { dictOf, systemClock } from '../../src/message/message.ts';
 import type { HostedMethod, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
 import { Relay, relayDefaults } from '../../src/relay/relay.ts';
 import type { Caller, RelayOptions, Role } from '../../src/relay/relay.ts';
@@ -35,6 +35,7 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
       isPeerAddress: (address) => address === '192.0.2.9',
     },
     logs: log.source,
+    clock: systemClock,
     version: '1.2.3',
     maxDictBytes: 8 * 1024 * 1024,
   });

@@ -1,8 +1,8 @@
 /** Help for misspelt names. */
 import { closest, distance } from 'fastest-levenshtein';
-import { clean } from '../message/message.ts';
+import { clean } from './text.ts';
 
-/** `; did you mean "spam"?` if a known name is near, else the known names, else that there are none. */
+/** `; did you mean "spam"?` if a known name is near, else the first ten known names, else that there are none. */
 export function suggest(name: string, known: readonly string[]): string {
   if (known.length === 0) return '; there are none';
   // Longer names are not misspelt, and the distance takes quadratic time.
