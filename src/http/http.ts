@@ -63,9 +63,8 @@ export class Doors {
       bodyLimit: options.maxBodyBytes,
       requestTimeout: options.requestTimeoutMs,
       http: {
+        // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
         requestTimeout: options.requestTimeoutMs,
-        // Node forgets the limit of the whole request where that of the headers, 60 s unless told, is the longer one.
-        headersTimeout: options.requestTimeoutMs,
         // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
         connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
       },

@@ -101,6 +101,8 @@ export class Mesh {
     const far = this.#links.filter(({ address }) => address.addresses.length > 0 && !address.isLocal);
     if (!self || !isLoopback(self.address) || far.length === 0) return;
     const names = far.map(({ address }) => address.name).join(', ');
-    this.#log.warn(`${names} will refuse our dicts: this relay names itself ${self.address}; set host or publicAddress to its address on the network`);
+    this.#log.warn(
+      `${names} will refuse our dicts: this relay names itself ${self.address}; set host or publicAddress to its address on the network`,
+    );
   }
 }

@@ -43,7 +43,12 @@ export async function loadModules({ directory, modules }: Found, parts: LoadPart
     const { module, file } = found;
     try {
       const url = pathToFileURL(await realpath(join(directory, file))).href;
-      const namespace = await withinLimit(parts.clock, parts.timeoutMs, `loading it took longer than ${parts.timeoutMs} ms`, () => import(url) as Promise<object>);
+      const namespace = await withinLimit(
+        parts.clock,
+        parts.timeoutMs,
+        `loading it took longer than ${parts.timeoutMs} ms`,
+        () => import(url) as Promise<object>,
+      );
       imported.push({ found, url, exported: exportedClasses(namespace) });
     } catch (error) {
       parts.report({ module, ...problemOf(error, directory, file) });

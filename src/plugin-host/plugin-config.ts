@@ -40,7 +40,12 @@ export async function readConfig(found: ModuleFile, { directory, plugins, clock,
   if (unsafe !== undefined) throw refusal(module, `its configuration ${source} is not loaded: ${unsafe}`);
   try {
     const path = await realpath(join(directory, source));
-    const namespace = await withinLimit(clock, timeoutMs, `loading it took longer than ${timeoutMs} ms`, () => import(pathToFileURL(path).href) as Promise<object>);
+    const namespace = await withinLimit(
+      clock,
+      timeoutMs,
+      `loading it took longer than ${timeoutMs} ms`,
+      () => import(pathToFileURL(path).href) as Promise<object>,
+    );
     if (!('default' in namespace)) throw new Error('it has no default export');
     return { value: namespace.default ?? {}, source };
   } catch (error) {

@@ -25,7 +25,7 @@ export function Exposed(
 ): ((prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void) | undefined {
   if (first === undefined || method === undefined) {
     return (prototype, name) => {
-      expose(prototype, name, (first ?? {}));
+      expose(prototype, name, first ?? {});
     };
   }
   expose(first, method, {});
@@ -33,7 +33,8 @@ export function Exposed(
 }
 
 function expose(prototype: object, method: string | symbol, options: ExposedOptions): void {
-  if (typeof prototype === 'function') throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
+  if (typeof prototype === 'function')
+    throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
   if (typeof method === 'symbol') throw new TypeError(`@Exposed on ${String(method)}: a method without a name cannot be called`);
   markExposed(prototype, method, options);
 }

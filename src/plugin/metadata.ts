@@ -3,18 +3,7 @@ import type { StandardSchema } from './schema.ts';
 
 /** The names that `params` and `returns` of `@Exposed` may have; `any` is not checked. */
 export type XmlRpcType =
-  | 'int'
-  | 'i4'
-  | 'i8'
-  | 'boolean'
-  | 'string'
-  | 'double'
-  | 'dateTime.iso8601'
-  | 'base64'
-  | 'array'
-  | 'struct'
-  | 'nil'
-  | 'any';
+  'int' | 'i4' | 'i8' | 'boolean' | 'string' | 'double' | 'dateTime.iso8601' | 'base64' | 'array' | 'struct' | 'nil' | 'any';
 
 /** Options of `@Satellite`. */
 export interface SatelliteOptions {

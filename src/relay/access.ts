@@ -17,7 +17,10 @@ export class Access {
   /** Throws a RelayError FORBIDDEN that names the right that is missing and how to get it. */
   check(caller: Caller, method: string, needed: AccessClass): void {
     if (this.#classesOf(caller.role).has(needed)) return;
-    throw new RelayError('FORBIDDEN', `${method} needs the right '${needed}', which ${whom(caller.role)} not have; ${remedy(caller.role, needed)}`);
+    throw new RelayError(
+      'FORBIDDEN',
+      `${method} needs the right '${needed}', which ${whom(caller.role)} not have; ${remedy(caller.role, needed)}`,
+    );
   }
 
   #classesOf(role: Role): ReadonlySet<AccessClass> {

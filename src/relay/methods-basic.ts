@@ -13,7 +13,13 @@ export interface BasicMethods {
 /** Registers them. */
 export function addBasicMethods(registry: MethodRegistry, { properties, accept }: BasicMethods): void {
   registry.add(
-    { name: 'ping', access: 'read', help: 'Answers true: this server is alive.', signatures: [['boolean'], ['boolean', 'struct']], invoke: () => true },
+    {
+      name: 'ping',
+      access: 'read',
+      help: 'Answers true: this server is alive.',
+      signatures: [['boolean'], ['boolean', 'struct']],
+      invoke: () => true,
+    },
     ['web.ping'],
   );
   registry.add(

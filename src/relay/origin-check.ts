@@ -5,8 +5,7 @@ import type { Stamp } from './stamp.ts';
 
 /** Who handed the dict in: a client or satellite, or a configured peer with its stamp. */
 export type Ingress =
-  | { readonly kind: 'client'; readonly address: string }
-  | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp };
+  { readonly kind: 'client'; readonly address: string } | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp };
 
 export type OriginVerdict =
   | { readonly accepted: true; readonly hostId: string; readonly verdict: Verdict; readonly attestation?: Attestation | undefined }
@@ -18,7 +17,9 @@ export type OriginVerdict =
  */
 export function checkOrigin(claimed: unknown, ingress: Ingress, self: string, random: () => string): OriginVerdict {
   if (claimed !== undefined && typeof claimed !== 'string') return refused('host_id is not a string');
-  return ingress.kind === 'client' ? checkClient(claimed, ingress.address, self, random) : checkPeer(claimed, ingress.address, ingress.stamp);
+  return ingress.kind === 'client'
+    ? checkClient(claimed, ingress.address, self, random)
+    : checkPeer(claimed, ingress.address, ingress.stamp);
 }
 
 function checkClient(claimed: string | undefined, address: string, self: string, random: () => string): OriginVerdict {
@@ -29,6 +30,8 @@ function checkClient(claimed: string | undefined, address: string, self: string,
   }
   const host = parseHostId(claimed);
   if (!host) return refused(notHostId(claimed));
+  if (formatHostId(host) === self)
+    return refused(`host_id '${clean(claimed, 130)}' is this relay's own: leave host_id out, the relay sets it`);
   if (host.address !== address) return refused(`host_id '${clean(claimed, 130)}' does not belong to ${address}, where it came from`);
   return { accepted: true, hostId: formatHostId(host), verdict: 'checked', attestation: attestation() };
 }

@@ -129,7 +129,8 @@ export class Relay {
   /** IN. Takes responsibility for a dict that a caller hands in; returns its id. A dict that was here before is accepted and goes nowhere. */
   accept(dict: Dict, caller: Caller): string {
     const message = this.#checked(dict, caller);
-    if (!this.#seen.add(message.id)) {
+    // A dict of ours that comes back is no news either, though a restart forgot its id.
+    if (!this.#seen.add(message.id) || message.hostId === this.#self().hostId) {
       this.#count.duplicates++;
       this.#log.debug(`duplicate ${describeMessage(message)}`);
       return message.id;

@@ -49,7 +49,8 @@ export class XmlRpcClient {
       headersTimeout: timeout,
       bodyTimeout: timeout,
       maxResponseSize: options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
-      connect: { timeout, ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }) },
+      connect: { timeout },
+      ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
     };
     this.#origin = url.origin;
     this.#path = url.pathname === '/' ? `/RPC2${url.search}` : url.pathname + url.search;

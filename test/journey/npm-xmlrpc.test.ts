@@ -11,8 +11,8 @@ function caller(url: string): (method: string, ...params: unknown[]) => Promise<
   const client = xmlrpc.createClient({ url: `${url}/RPC2` });
   return (method, ...params) =>
     new Promise((resolve, reject) => {
-      client.methodCall(method, params, (error: Error | null, value: unknown) => {
-        if (error) reject(error);
+      client.methodCall(method, params, (error: unknown, value: unknown) => {
+        if (error instanceof Error) reject(error);
         else resolve(value);
       });
     });

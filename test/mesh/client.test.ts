@@ -167,6 +167,19 @@ test('after a failure the next call connects anew', async (t) => {
   t.is(await client.call('notify', [{ data: 2 }]), true);
 });
 
+test('a connection leaves from the address that it is told', async (t) => {
+  const from: (string | undefined)[] = [];
+  const { url } = await rawServer(t, (socket) => {
+    from.push(socket.remoteAddress);
+    socket.write(answer(TRUE));
+  });
+  await clientOf(t, url, { localAddress: '127.0.0.77' }).call('ping');
+  await clientOf(t, url).call('ping');
+  t.deepEqual(from, ['127.0.0.77', '127.0.0.1']);
+  const error = await t.throwsAsync(clientOf(t, url, { localAddress: '192.0.2.250' }).call('ping'));
+  t.true(RelayError.is(error) && error.code === 'TRANSPORT', 'an address that is not ours');
+});
+
 test('a redirect is not followed', async (t) => {
   const target = await scriptedPeer(t);
   for (const status of ['301 Moved', '302 Found', '307 Temporary Redirect', '308 Permanent Redirect']) {

@@ -13,6 +13,7 @@ import { pluginsDir } from './relays.ts';
 /** The root of the project. */
 export const PROJECT_DIR = fileURLToPath(new URL('../../', import.meta.url));
 const CO2 = join(PROJECT_DIR, 'bin', 'co2.mjs');
+const TIME_LIMIT_MS = 50_000;
 const READY = /^co2-relay (\S+) listening on (http:\/\/\S+) as (\S+)$/;
 
 /** The lines of one output, each awaitable before and after it came. */
@@ -91,6 +92,8 @@ export interface RunOptions {
 
 /** Starts a program; if it still runs when the test ends, it is killed. */
 export function run(t: ExecutionContext, command: string, args: readonly string[], { cwd, env, input = '' }: RunOptions = {}): Program {
+  // Before ava's own limit, after which no teardown would end the program.
+  t.timeout(TIME_LIMIT_MS);
   const child = spawn(command, args, { cwd, env: { ...process.env, NODE_OPTIONS: '', ...env }, stdio: 'pipe' });
   child.stdin.on('error', () => {});
   child.stdin.end(input);

@@ -48,7 +48,7 @@ export async function startRelay(t: ExecutionContext, overrides: Config = {}): P
     received,
     log,
     call: (method, ...params) => client.call(method, params),
-    emit: async (dict) => String(await client.call('test.recorder.emit', [dict])),
+    emit: async (dict) => (await client.call('test.recorder.emit', [dict])) as string,
   };
 }
 
