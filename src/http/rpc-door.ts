@@ -1,7 +1,7 @@
 /** `POST /RPC2` and `POST /`: a body comes in, a method is called, its answer or a fault goes out. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError } from '../message/message.ts';
-import type { FaultAnswer, Relay } from '../relay/relay.ts';
+import type { Relay } from '../relay/relay.ts';
 import { parseCall, serialiseFault, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { findCaller } from './find-caller.ts';
@@ -34,12 +34,8 @@ async function respond({ relay, rules, maxBodyBytes }: RpcDoorParts, request: Fa
   } catch (error) {
     const fault = relay.faultFor(error, call?.methodName ?? 'a request');
     request.rpcFault = fault.code;
-    return faultBody(fault);
+    return serialiseFault(fault.code, fault.text);
   }
-}
-
-function faultBody({ code, text }: FaultAnswer): Buffer {
-  return serialiseFault(code, text);
 }
 
 function bodyOf(request: FastifyRequest): Uint8Array {

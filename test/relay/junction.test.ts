@@ -89,6 +89,21 @@ for (const [what, caller] of STRANGERS) {
   });
 }
 
+test('our own dict that comes back under an id that a restart forgot is a duplicate, too', async (t) => {
+  const heart = makeHeart();
+  t.is(await heart.call('notify', [received({ ...FORWARDED, host_id: SELF })], PEER), true);
+  t.deepEqual([heart.delivered.length, heart.forwarded.length], [0, 0]);
+  t.like(heart.relay.status(), { accepted: 0, duplicates: 1 });
+});
+
+test('nobody but this relay may speak as this relay, not even from its own address', async (t) => {
+  const heart = makeHeart();
+  const error = await t.throwsAsync(heart.call('notify', [received({ data: 1, host_id: SELF })], callerOf('local', '192.0.2.1')));
+  t.like(error, { code: 'ORIGIN_REFUSED' });
+  t.regex(error.message, /is this relay's own: leave host_id out/);
+  t.deepEqual([heart.delivered.length, heart.forwarded.length], [0, 0]);
+});
+
 test('the co2 key of a satellite here is not believed either', async (t) => {
   const heart = makeHeart();
   await heart.relay.send('ham.spam.Spam', { data: 1, host_id: 'forged@10.0.0.1:1', client_address: ['10.0.0.1', 1], co2: STAMP });
