@@ -126,14 +126,29 @@ export class PeerLink {
 
   /** Never rejects: whatever happens becomes an event of the link. */
   async #post(forward: Forward): Promise<void> {
+    const body = this.#write(forward);
+    if (body === undefined) return;
     try {
-      this.#note(forward, await this.#parts.carrier.post(forward.body()));
+      this.#note(forward, await this.#parts.carrier.post(body));
     } catch (error) {
       if (RelayError.is(error) && error.code === 'LIMIT') {
         this.#settle(forward, `it is too large for the peer (${error.message})`);
         return;
       }
       await this.#fail(reasonOf(error));
+    }
+  }
+
+  /** A dict that cannot be written now never can; it must not hold up those behind it. */
+  #write(forward: Forward): Buffer | undefined {
+    try {
+      return forward.body();
+    } catch (error) {
+      // In a turn of its own, so that a line full of such dicts is no recursion.
+      queueMicrotask(() => {
+        this.#settle(forward, `it cannot be written (${reasonOf(error)})`);
+      });
+      return undefined;
     }
   }
 

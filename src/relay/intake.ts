@@ -49,11 +49,13 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   };
 }
 
-/** A dict that a satellite here sends, written as XML: its `host_id` and `co2` are ours to set. Throws a RelayError if nobody could read it. */
+/** A dict that a satellite here sends, written as XML: its `host_id` and `co2` are ours to set. Throws a RelayError if nobody could read it, or it has no `data`. */
 export function messageFromSatellite(source: string, self: Identity, mint: Minter): Message {
   const clientAddress = [self.address, self.port] as const;
   // Read at once: if it is more than anybody reads, the sender hears of it, not those who would get it.
-  const frozen = assemble(parseStruct(source, { maxBodyBytes: source.length }), self.hostId, clientAddress);
+  const dict = parseStruct(source, { maxBodyBytes: source.length });
+  requireData(dict);
+  const frozen = assemble(dict, self.hostId, clientAddress);
   return {
     id: mint.messageId(),
     hopsLeft: HOP_LIMIT,
@@ -68,8 +70,7 @@ export function messageFromSatellite(source: string, self: Identity, mint: Minte
   };
 }
 
-/** Throws a RelayError INVALID_PARAMS if `dict` has no member `data`. */
-export function requireData(dict: object): void {
+function requireData(dict: Dict): void {
   if (Object.hasOwn(dict, 'data')) return;
   throw new RelayError('INVALID_PARAMS', "the dict has no member 'data'; a dict of the network is {'data': anything, ...}");
 }

@@ -1,6 +1,6 @@
 /** The methods that every co2 server has: ping, test, properties, and the doors for dicts. */
-import { dictOf } from '../message/message.ts';
-import type { Dict, Sendable } from '../message/message.ts';
+import { RelayError, dictOf } from '../message/message.ts';
+import type { Dict, Sendable, Value } from '../message/message.ts';
 import type { Caller } from './caller.ts';
 import { oneStruct } from './intake.ts';
 import type { MethodRegistry } from './method-registry.ts';
@@ -28,7 +28,7 @@ export function addBasicMethods(registry: MethodRegistry, { properties, accept }
       access: 'read',
       help: 'Answers its parameter (an empty struct if there is none), to see what arrives here.',
       signatures: [['any', 'any']],
-      invoke: (params) => (params.length === 0 ? dictOf() : params.length === 1 ? params[0] : oneStruct('test', params)),
+      invoke: (params) => onlyOne(params),
     },
     ['web.test'],
   );
@@ -59,4 +59,10 @@ export function addBasicMethods(registry: MethodRegistry, { properties, accept }
       return true;
     },
   });
+}
+
+function onlyOne(params: readonly Value[]): Value {
+  const [value = dictOf()] = params;
+  if (params.length <= 1) return value;
+  throw new RelayError('INVALID_PARAMS', 'test takes one parameter');
 }

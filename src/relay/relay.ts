@@ -10,7 +10,7 @@ import { describeCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { faultFor } from './failure.ts';
 import type { FaultAnswer } from './failure.ts';
-import { describeMessage, messageFromCaller, messageFromSatellite, requireData } from './intake.ts';
+import { describeMessage, messageFromCaller, messageFromSatellite } from './intake.ts';
 import type { Identity, Minter } from './intake.ts';
 import { MethodRegistry } from './method-registry.ts';
 import type { Method } from './method-registry.ts';
@@ -145,7 +145,6 @@ export class Relay {
   send(satellite: string, dict: Sendable): Promise<string> {
     return Promise.resolve().then(() => {
       const source = serialiseStruct(dict, { nil: true, i8: true });
-      requireData(dict as object);
       this.#requireSize(source);
       const message = messageFromSatellite(source, this.#self(), this.#mint);
       this.#seen.add(message.id);

@@ -101,6 +101,16 @@ test('a peer that fails is tried again with the same dict, after pauses that gro
   t.is(log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes('is down')).length, 1, 'an operator is told once');
 });
 
+test('a dict that cannot be written is dropped, and holds up nobody behind it', async (t) => {
+  const { carrier, clock, link, log } = setUp();
+  for (let poisoned = 0; poisoned < 3; poisoned++) link.enqueue(new Forward(messageOf('bad', { source: '<struct><member>' }), SELF, clock));
+  link.enqueue(new Forward(messageOf('good'), SELF, clock));
+  t.deepEqual(await takeAll(carrier, 1), ['good']);
+  await link.drain(1000);
+  t.like(link.status(), { forwarded: 1, refused: 3, dropped: 0 });
+  t.is(log.matching(/refused m\.bad by peer .*cannot be written/).length, 3);
+});
+
 for (const code of [503, 504, -32300, -32400]) {
   test(`fault ${code} passes: the dict is sent again`, async (t) => {
     const { clock, carrier, link, send } = setUp();

@@ -37,6 +37,15 @@ test('send by a satellite: all others and all peers, as our own', async (t) => {
   t.like(heart.relay.status(), { accepted: 0, sent: 1 });
 });
 
+test('send takes a Map too, and a dict without data is refused to its sender', async (t) => {
+  const heart = makeHeart();
+  await heart.relay.port().send('ham.spam.Spam', new Map([['data', 'x']]), {});
+  t.is(heart.forwarded.length, 1);
+  const error = await t.throwsAsync(heart.relay.port().send('ham.spam.Spam', { date: 'x' }, {}));
+  t.like(error, { code: 'INVALID_PARAMS' });
+  t.regex(error.message, /no member 'data'/);
+});
+
 test('notify by a peer: its stamp is believed, so that the mesh knows who had it', async (t) => {
   const heart = makeHeart();
   t.is(await heart.call('notify', [received(FORWARDED)], PEER), true);

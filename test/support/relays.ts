@@ -1,7 +1,6 @@
 /** Starts relays for a test: in this process, on free ports, with their own state directories, stopped when the test ends. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,22 +70,30 @@ export function temporaryDir(t: ExecutionContext): string {
   return directory;
 }
 
-/** `count` ports that were free a moment ago on `host`; all are held until all are known, so that they differ. */
+// Below 32768 the system gives no port away by itself, and each test process has twenty of its own, so nobody takes a port between its choice and its use.
+const FIRST_PORT = 20_000 + (process.pid % 600) * 20;
+let given = 0;
+
+/** `count` ports of `host` that nobody listens on. */
 export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer();
-          server.once('error', reject);
-          server.listen(0, host, () => {
-            resolve(server);
-          });
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = FIRST_PORT + (given++ % 20);
+    if (await isFree(port, host)) ports.push(port);
+  }
   return ports;
+}
+
+function isFree(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => {
+      resolve(false);
+    });
+    server.listen(port, host, () => {
+      server.close(() => {
+        resolve(true);
+      });
+    });
+  });
 }
