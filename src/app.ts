@@ -7,7 +7,9 @@ import { completeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
 import { Doors } from './http/http.ts';
 import type { Bound } from './http/http.ts';
-import { HttpCarrier, Mesh, resolveBySystem } from './mesh/mesh.ts';
+import { HttpCarrier, resolveBySystem } from './links/links.ts';
+import type { ServerAddress } from './links/links.ts';
+import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
 import { canonicalAddress, formatHostId, hostPort, isUnspecified, systemClock } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
@@ -77,8 +79,7 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
     clock,
     cacheDir: state.cacheDir,
   });
-  const carrier = (peer: ConstructorParameters<typeof HttpCarrier>[0]): HttpCarrier =>
-    new HttpCarrier(peer, () => bound.address, options.peerTimeoutMs);
+  const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
   const relay = new Relay({ options, pluginHost, mesh, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });

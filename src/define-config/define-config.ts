@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { httpDefaults, httpShape } from '../http/http.ts';
 import type { HttpOptions } from '../http/http.ts';
+import { linkDefaults, linkShape } from '../links/links.ts';
+import type { LinkOptions } from '../links/links.ts';
 import { meshDefaults, meshShape } from '../mesh/mesh.ts';
 import type { MeshOptions } from '../mesh/mesh.ts';
 import { RelayError, clean, suggest } from '../message/message.ts';
@@ -18,7 +20,7 @@ import type { LogOptions } from './log-options.ts';
 export type { LogLevel, LogOptions } from './log-options.ts';
 
 /** All options, complete. */
-export type Options = HttpOptions & StoreOptions & PluginHostOptions & MeshOptions & RelayOptions & LogOptions;
+export type Options = HttpOptions & StoreOptions & PluginHostOptions & LinkOptions & MeshOptions & RelayOptions & LogOptions;
 
 /** What an operator writes: any part of {@link Options}; what is left out or undefined has its default. */
 export type Config = DeepPartial<Options>;
@@ -42,9 +44,17 @@ export interface ConfigSource {
   readonly nameOf: (key: string) => string;
 }
 
-const DEFAULTS: Options = { ...httpDefaults, ...storeDefaults, ...pluginHostDefaults, ...meshDefaults, ...relayDefaults, ...logDefaults };
+const DEFAULTS: Options = {
+  ...httpDefaults,
+  ...storeDefaults,
+  ...pluginHostDefaults,
+  ...linkDefaults,
+  ...meshDefaults,
+  ...relayDefaults,
+  ...logDefaults,
+};
 
-const SCHEMA = z.strictObject({ ...httpShape, ...storeShape, ...pluginHostShape, ...meshShape, ...relayShape, ...logShape });
+const SCHEMA = z.strictObject({ ...httpShape, ...storeShape, ...pluginHostShape, ...linkShape, ...meshShape, ...relayShape, ...logShape });
 
 // The paths among the options; made absolute, each from where it was written.
 const PATHS: readonly (readonly string[])[] = [['dataDir'], ['pluginsDir'], ['log', 'file'], ['log', 'accessFile']];

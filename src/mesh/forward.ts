@@ -1,8 +1,9 @@
 /** A message on its way to peers: written once, whatever the number of peers, each scalar as it came; only our stamp is new. */
 import type { Clock, Message, Sendable } from '../message/message.ts';
+import type { Outgoing } from '../links/links.ts';
 import { canonicalMembers, serialiseCallWith, serialiseMembers } from '../xmlrpc/xmlrpc.ts';
 
-export class Forward {
+export class Forward implements Outgoing {
   readonly id: string;
   /** Size in a waiting line. */
   readonly bytes: number;

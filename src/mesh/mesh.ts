@@ -1,28 +1,28 @@
 /** The links to the peer relays: forwards a message to each peer that has not had it, and knows which addresses are peers'. */
+import { Link, ServerAddress } from '../links/links.ts';
+import type { Carrier, LinkOptions, LinkStatus, Resolve } from '../links/links.ts';
 import { RelayError, hopsOf, isLoopback, parseHostId, reasonOf } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { Forward } from './forward.ts';
 import type { MeshOptions } from './options.ts';
-import { PeerAddress } from './peer-address.ts';
-import type { Resolve } from './peer-address.ts';
-import { PeerLink } from './peer-link.ts';
-import type { Carrier, PeerStatus } from './peer-link.ts';
 
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions } from './options.ts';
-export { HttpCarrier } from './http-carrier.ts';
-export { resolveBySystem } from './peer-address.ts';
-export type { PeerAddress, Resolve } from './peer-address.ts';
-export type { Carrier, PeerStatus } from './peer-link.ts';
 
 export interface MeshParts {
-  readonly options: MeshOptions;
+  readonly options: MeshOptions & LinkOptions;
   readonly logs: LogSource;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
-  readonly carrier: (peer: PeerAddress) => Carrier;
+  readonly carrier: (peer: ServerAddress) => Carrier;
+}
+
+/** Counters of the link to one peer. */
+export interface PeerStatus extends LinkStatus {
+  /** URL without credentials. */
+  readonly peer: string;
 }
 
 export interface MeshStatus {
@@ -31,62 +31,68 @@ export interface MeshStatus {
   readonly hopLimited: number;
 }
 
+interface Peer {
+  readonly address: ServerAddress;
+  readonly link: Link;
+}
+
 export class Mesh {
   readonly #parts: MeshParts;
   readonly #log: Log;
-  readonly #links: readonly PeerLink[];
+  readonly #peers: readonly Peer[];
   #hopLimited = 0;
   #hostId: string | undefined;
 
   constructor(parts: MeshParts) {
     this.#parts = parts;
     this.#log = parts.logs('mesh');
-    this.#links = [...new Set(parts.options.peers)].map((url) => {
-      const address = new PeerAddress(url, parts.resolve);
+    this.#peers = [...new Set(parts.options.peers)].map((url) => {
+      const address = new ServerAddress(url, parts.resolve);
       const { options, clock, random } = parts;
-      return new PeerLink({ address, carrier: parts.carrier(address), options, clock, random, log: this.#log });
+      const link = new Link({ name: `peer ${address.name}`, carrier: parts.carrier(address), options, clock, random, log: this.#log });
+      return { address, link };
     });
   }
 
   /** Resolves the peers' names; one that does not resolve yet is tried again whenever something is to be forwarded to it. */
   async start(hostId: string): Promise<void> {
     this.#hostId = hostId;
-    await Promise.all(this.#links.map(({ address }) => this.#resolve(address)));
+    await Promise.all(this.#peers.map(({ address }) => this.#resolve(address)));
     this.#warnOfLoopback(hostId);
-    if (this.#links.length > 0) this.#log.info(`peers: ${this.#links.map(({ address }) => address.name).join(', ')}`);
+    if (this.#peers.length > 0) this.#log.info(`peers: ${this.#peers.map(({ address }) => address.name).join(', ')}`);
   }
 
   /** Forwards to every peer but those that the message has passed; returns to how many. */
   forward(message: Message): number {
-    if (this.#links.length === 0 || this.#hostId === undefined) return 0;
+    if (this.#peers.length === 0 || this.#hostId === undefined) return 0;
     if (message.hopsLeft === 0) {
       this.#hopLimited++;
       this.#log.warn(`${message.id} of ${message.hostId} crossed ${hopsOf(message)} relays and goes no further`);
       return 0;
     }
     const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
-    const targets = this.#links.filter(({ address }) => !passed.some((host) => address.is(host.address, host.port)));
+    const targets = this.#peers.filter(({ address }) => !passed.some((host) => address.is(host.address, host.port)));
     if (targets.length === 0) return 0;
     const forward = new Forward(message, this.#hostId, this.#parts.clock);
-    for (const link of targets) link.enqueue(forward);
+    for (const { link } of targets) link.enqueue(forward);
     return targets.length;
   }
 
   /** True if `address` (canonical) is one of a configured peer. */
   isPeerAddress(address: string): boolean {
-    return this.#links.some((link) => link.address.addresses.includes(address));
+    return this.#peers.some(({ address: peer }) => peer.addresses.includes(address));
   }
 
   /** Sends what waits, within the budget of the options, and closes all connections. */
   async stop(): Promise<void> {
-    await Promise.all(this.#links.map((link) => link.drain(this.#parts.options.drainMs)));
+    await Promise.all(this.#peers.map(({ link }) => link.drain(this.#parts.options.drainMs)));
   }
 
   status(): MeshStatus {
-    return { peers: this.#links.map((link) => link.status()), hopLimited: this.#hopLimited };
+    return { peers: this.#peers.map(({ address, link }) => ({ peer: address.name, ...link.status() })), hopLimited: this.#hopLimited };
   }
 
-  async #resolve(address: PeerAddress): Promise<void> {
+  async #resolve(address: ServerAddress): Promise<void> {
     try {
       await address.refresh();
     } catch (error) {
@@ -98,7 +104,7 @@ export class Mesh {
   /** A loopback host_id means nothing on another machine: peers there refuse it. */
   #warnOfLoopback(hostId: string): void {
     const self = parseHostId(hostId);
-    const far = this.#links.filter(({ address }) => address.addresses.length > 0 && !address.isLocal);
+    const far = this.#peers.filter(({ address }) => address.addresses.length > 0 && !address.isLocal);
     if (!self || !isLoopback(self.address) || far.length === 0) return;
     const names = far.map(({ address }) => address.name).join(', ');
     this.#log.warn(

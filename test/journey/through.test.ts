@@ -172,5 +172,5 @@ test('one id can be followed through the logs of two relays', async (t) => {
     ['accepted', 'delivered'],
   );
   t.regex(story(b!)[1]!, /to test\.recorder\.Recorder$/);
-  t.true(story(a!).some((text) => text.endsWith(`to ${b!.url}`)));
+  t.true(story(a!).some((text) => text.endsWith(`to peer ${b!.url}`)));
 });

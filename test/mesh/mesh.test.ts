@@ -2,8 +2,9 @@
 import test from 'ava';
 import { RelayError } from '../../src/message/message.ts';
 import { Mesh, meshDefaults } from '../../src/mesh/mesh.ts';
-import type { Carrier, MeshOptions, Resolve } from '../../src/mesh/mesh.ts';
-import { PeerAddress } from '../../src/mesh/peer-address.ts';
+import type { MeshOptions } from '../../src/mesh/mesh.ts';
+import { ServerAddress, linkDefaults } from '../../src/links/links.ts';
+import type { Carrier, Resolve } from '../../src/links/links.ts';
 import type { Dict } from '../../src/message/message.ts';
 import { canonicalMembers } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
@@ -31,7 +32,7 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
   const sent = new Gate<Sent>();
   const log = new LogRecord();
   const clock = new VirtualClock();
-  const carrier = (peer: PeerAddress): Carrier => ({
+  const carrier = (peer: ServerAddress): Carrier => ({
     post: async (body) => {
       sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
       return { kind: 'value', value: true, extensions: { nil: false, i8: false } };
@@ -39,7 +40,14 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
     reset: async () => undefined,
     close: async () => undefined,
   });
-  const mesh = new Mesh({ options: { ...meshDefaults, ...options, peers }, logs: log.source, clock, random: () => 0.5, resolve, carrier });
+  const mesh = new Mesh({
+    options: { ...linkDefaults, ...meshDefaults, ...options, peers },
+    logs: log.source,
+    clock,
+    random: () => 0.5,
+    resolve,
+    carrier,
+  });
   return { mesh, sent, log, clock };
 }
 
@@ -180,7 +188,7 @@ test('a stop sends what waits', async (t) => {
 
 test('a peer address: port by scheme, canonical addresses, a name anew at each refresh', async (t) => {
   let answer = ['192.0.2.30', '::FFFF:192.0.2.31', 'nonsense'];
-  const peer = new PeerAddress('https://peer.example', async () => answer);
+  const peer = new ServerAddress('https://peer.example', async () => answer);
   t.is(peer.port, 443);
   t.deepEqual(peer.addresses, []);
   t.false(peer.is('192.0.2.30', 443));
@@ -192,13 +200,13 @@ test('a peer address: port by scheme, canonical addresses, a name anew at each r
   t.false(peer.isLocal);
   await peer.refresh();
   t.true(peer.isLocal);
-  t.is(new PeerAddress('http://192.0.2.1', resolve).port, 80);
-  t.deepEqual(new PeerAddress('http://[2001:DB8::0:1]:9', resolve).addresses, ['2001:db8::1']);
+  t.is(new ServerAddress('http://192.0.2.1', resolve).port, 80);
+  t.deepEqual(new ServerAddress('http://[2001:DB8::0:1]:9', resolve).addresses, ['2001:db8::1']);
 });
 
 test('a name that cannot be resolved is a transport error, and the addresses of before stay', async (t) => {
   let fail = false;
-  const peer = new PeerAddress('http://peer.example', async () => (fail ? Promise.reject(new Error('ENOTFOUND')) : ['192.0.2.30']));
+  const peer = new ServerAddress('http://peer.example', async () => (fail ? Promise.reject(new Error('ENOTFOUND')) : ['192.0.2.30']));
   await peer.refresh();
   fail = true;
   const error = await t.throwsAsync(peer.refresh());
@@ -207,7 +215,7 @@ test('a name that cannot be resolved is a transport error, and the addresses of 
 });
 
 test('an address that is written as such is never asked for', async (t) => {
-  const peer = new PeerAddress('http://127.0.0.1:1', async () => {
+  const peer = new ServerAddress('http://127.0.0.1:1', async () => {
     throw new Error('asked');
   });
   await t.notThrowsAsync(peer.refresh());

@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import ts from 'typescript';
 
-const GROUND = ['message', 'xmlrpc', 'store', 'loader'];
+const GROUND = ['message', 'xmlrpc', 'store', 'loader', 'links'];
 const PARTS = ['satellites', 'work', 'recording', 'services', 'mesh', 'plugin-host'];
 const BELOW_APP = [...GROUND, ...PARTS, 'plugin', 'streams', 'relay', 'http', 'define-config'];
 
@@ -12,14 +12,15 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   loader: [],
   xmlrpc: ['message'],
   store: ['message'],
+  links: ['xmlrpc', 'message'],
   plugin: ['message'],
   streams: ['message', 'store'],
   'plugin-host': ['plugin', 'loader', 'xmlrpc', 'store', 'streams', 'message'],
-  satellites: ['xmlrpc', 'store', 'message'],
+  satellites: ['links', 'xmlrpc', 'store', 'message'],
   work: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
   recording: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
   services: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
-  mesh: ['xmlrpc', 'store', 'streams', 'message'],
+  mesh: ['links', 'xmlrpc', 'store', 'streams', 'message'],
   relay: [...PARTS, 'xmlrpc', 'message'],
   http: ['relay', 'xmlrpc', 'message'],
   'define-config': BELOW_APP.filter((room) => room !== 'define-config'),

@@ -2,15 +2,15 @@
 import { canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
 import { XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
-import type { PeerAddress } from './peer-address.ts';
-import type { Carrier } from './peer-link.ts';
+import type { ServerAddress } from './server-address.ts';
+import type { Carrier } from './link.ts';
 
 export class HttpCarrier implements Carrier {
   #client: XmlRpcClient | undefined;
 
   /** `listenAddress` answers the canonical address that our own door is bound to; asked at each connection, since links are made before doors. */
   constructor(
-    private readonly peer: PeerAddress,
+    private readonly server: ServerAddress,
     private readonly listenAddress: () => string,
     private readonly timeoutMs: number,
   ) {}
@@ -32,14 +32,14 @@ export class HttpCarrier implements Carrier {
 
   async #connect(): Promise<XmlRpcClient> {
     // A name may have moved since the last connection.
-    await this.peer.refresh();
-    return new XmlRpcClient(this.peer.url, { localAddress: this.#localAddress(), timeoutMs: this.timeoutMs });
+    await this.server.refresh();
+    return new XmlRpcClient(this.server.url, { localAddress: this.#localAddress(), timeoutMs: this.timeoutMs });
   }
 
-  /** The peer compares the address that it sees with the one in our host_id, so we leave from where we listen, if one can get there from it. */
+  /** A peer compares the address that it sees with the one in our host_id, so we leave from where we listen, if one can get there from it. */
   #localAddress(): string | undefined {
     const listenAddress = this.listenAddress();
-    const [target] = this.peer.addresses;
+    const [target] = this.server.addresses;
     if (target === undefined || isUnspecified(listenAddress)) return undefined;
     if (isLoopback(listenAddress) !== isLoopback(target)) return undefined;
     const sameFamily = listenAddress.includes(':') === target.includes(':');

@@ -3,14 +3,13 @@ import test from 'ava';
 import { RelayError } from '../../src/message/message.ts';
 import type { Value } from '../../src/message/message.ts';
 import { Forward } from '../../src/mesh/forward.ts';
-import { PeerAddress } from '../../src/mesh/peer-address.ts';
-import { PeerLink } from '../../src/mesh/peer-link.ts';
-import type { Carrier } from '../../src/mesh/peer-link.ts';
+import { Link } from '../../src/links/links.ts';
+import type { Carrier } from '../../src/links/links.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
-import { SELF, dictIn, messageOf } from './messages.ts';
+import { SELF, dictIn, messageOf } from '../mesh/messages.ts';
 
 const OK: ParsedResponse = { kind: 'value', value: true, extensions: { nil: false, i8: false } };
 const fault = (code: number): ParsedResponse => ({ kind: 'fault', code, text: 'because' });
@@ -55,9 +54,8 @@ function setUp({ maxMessages = 1000, maxBytes = 1_000_000 } = {}) {
   const clock = new VirtualClock();
   const carrier = new HandCarrier();
   const log = new LogRecord();
-  const address = new PeerAddress('http://192.0.2.9:2004', async () => []);
   const options = { outbox: { maxMessages, maxBytes }, retry: { minMs: 100, maxMs: 1000 } };
-  const link = new PeerLink({ address, carrier, options, clock, random: () => 0.5, log: log.source('mesh') });
+  const link = new Link({ name: 'peer http://192.0.2.9:2004', carrier, options, clock, random: () => 0.5, log: log.source('mesh') });
   const send = (...data: readonly (string | number)[]): void => {
     for (const one of data) link.enqueue(new Forward(messageOf(one), SELF, clock));
   };

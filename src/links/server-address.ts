@@ -1,4 +1,4 @@
-/** Where a peer is: its URL, a name fit for logs, and the addresses that its host resolves to. */
+/** Where an XML-RPC server is: its URL, a name fit for logs, and the addresses that its host resolves to. */
 import { lookup } from 'node:dns/promises';
 import { RelayError, canonicalAddress, isLoopback, reasonOf } from '../message/message.ts';
 
@@ -8,7 +8,7 @@ export type Resolve = (hostname: string) => Promise<readonly string[]>;
 /** The system's resolver. */
 export const resolveBySystem: Resolve = async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => address);
 
-export class PeerAddress {
+export class ServerAddress {
   readonly url: URL;
   /** The URL without credentials. */
   readonly name: string;
@@ -42,12 +42,12 @@ export class PeerAddress {
     }
   }
 
-  /** True if a server that listens at `address`:`port` is this peer. */
+  /** True if a server that listens at `address`:`port` is this one. */
   is(address: string, port: number): boolean {
     return port === this.port && this.#addresses.includes(address);
   }
 
-  /** True if the peer is on this machine. */
+  /** True if it is on this machine. */
   get isLocal(): boolean {
     return this.#addresses.some(isLoopback);
   }

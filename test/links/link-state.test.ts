@@ -1,8 +1,8 @@
 /** The machine of a link: each state with each event, and what no order of events can bring about. */
 import test from 'ava';
 import fc from 'fast-check';
-import { step } from '../../src/mesh/link-state.ts';
-import type { LinkEffect, LinkEvent, LinkState } from '../../src/mesh/link-state.ts';
+import { step } from '../../src/links/link-state.ts';
+import type { LinkEffect, LinkEvent, LinkState } from '../../src/links/link-state.ts';
 
 const backoff = { minMs: 100, maxMs: 1000, random: () => 0.5 };
 const idle: LinkState = { kind: 'idle' };

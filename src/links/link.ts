@@ -1,14 +1,21 @@
-/** The link to one peer: its waiting line, one dict in flight, tried again until the peer takes or refuses it. */
+/** The link to one XML-RPC server: its waiting line, one dict in flight, tried again until the server takes or refuses it. */
 import { RelayError, WaitingLine, clean, reasonOf } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
-import type { Forward } from './forward.ts';
 import { step } from './link-state.ts';
 import type { Backoff, LinkEffect, LinkEvent, LinkState } from './link-state.ts';
-import type { MeshOptions } from './options.ts';
-import type { PeerAddress } from './peer-address.ts';
+import type { LinkOptions } from './options.ts';
 
-/** How bytes get to a peer: three methods, so that another carrier can take its place. */
+/** A written-out call on its way. */
+export interface Outgoing {
+  readonly id: string;
+  /** Size in the waiting line. */
+  readonly bytes: number;
+  /** The call `notify(dict)`, written now. */
+  body(): Buffer;
+}
+
+/** How bytes get to a server: three methods, so that another carrier can take its place. */
 export interface Carrier {
   /** Connects anew at the next post; called after each failure. */
   reset(): Promise<void>;
@@ -17,23 +24,22 @@ export interface Carrier {
   close(): Promise<void>;
 }
 
-export interface PeerLinkParts {
-  readonly address: PeerAddress;
+export interface LinkParts {
+  /** `peer http://192.168.1.7:2004`, for the log. */
+  readonly name: string;
   readonly carrier: Carrier;
-  readonly options: Pick<MeshOptions, 'outbox' | 'retry'>;
+  readonly options: LinkOptions;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
 }
 
 /** Counters of one link since the start, and where it stands. */
-export interface PeerStatus {
-  /** URL without credentials. */
-  readonly peer: string;
+export interface LinkStatus {
   readonly state: 'idle' | 'sending' | 'waiting' | 'closed';
   readonly waiting: number;
   readonly forwarded: number;
-  /** Refused by the peer for good. */
+  /** Refused by the server for good. */
   readonly refused: number;
   /** Lost to the limits of the line, or at a stop. */
   readonly dropped: number;
@@ -43,24 +49,22 @@ export interface PeerStatus {
 // Faults by which a server says "not now": starting or stopping, transport, system. Any other fault is about the dict and stays the same at every try.
 const PASSING_FAULTS: ReadonlySet<number> = new Set([503, 504, -32300, -32400]);
 
-export class PeerLink {
-  readonly address: PeerAddress;
-  readonly #parts: PeerLinkParts;
-  readonly #line: WaitingLine<Forward>;
+export class Link {
+  readonly #parts: LinkParts;
+  readonly #line: WaitingLine<Outgoing>;
   readonly #backoff: Backoff;
   #state: LinkState = { kind: 'idle' };
-  #head: Forward | undefined;
+  #head: Outgoing | undefined;
   #cancelTimer: (() => void) | undefined;
   #count = { forwarded: 0, refused: 0, lost: 0 };
   #lastError: string | undefined;
   readonly #closed: Promise<void>;
   #sayClosed!: () => void;
 
-  constructor(parts: PeerLinkParts) {
+  constructor(parts: LinkParts) {
     this.#parts = parts;
-    this.address = parts.address;
-    const { address, options, log } = parts;
-    this.#line = new WaitingLine({ name: `peer ${address.name}`, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
+    const { name, options, log } = parts;
+    this.#line = new WaitingLine({ name, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
     this.#backoff = { ...parts.options.retry, random: parts.random };
     this.#closed = new Promise((resolve) => {
       this.#sayClosed = resolve;
@@ -68,13 +72,13 @@ export class PeerLink {
   }
 
   /** Takes a dict into the line; the oldest goes if the line is full. */
-  enqueue(forward: Forward): void {
+  enqueue(outgoing: Outgoing): void {
     if (this.#state.kind === 'closed') return;
-    this.#line.push(forward);
+    this.#line.push(outgoing);
     this.#on({ type: 'queued' });
   }
 
-  /** Sends what waits and closes; at once if the peer is down, and at the latest after `budgetMs`. */
+  /** Sends what waits and closes; at once if the server is down, and at the latest after `budgetMs`. */
   async drain(budgetMs: number): Promise<void> {
     const cancel = this.#parts.clock.after(budgetMs, () => {
       this.#on({ type: 'close' });
@@ -85,9 +89,8 @@ export class PeerLink {
     await this.#parts.carrier.close();
   }
 
-  status(): PeerStatus {
+  status(): LinkStatus {
     return {
-      peer: this.address.name,
       state: this.#state.kind,
       waiting: this.#line.length + (this.#head ? 1 : 0),
       forwarded: this.#count.forwarded,
@@ -116,7 +119,7 @@ export class PeerLink {
         });
         break;
       case 'recovered':
-        this.#parts.log.info(`peer ${this.address.name} answers again after ${effect.failures} tries; ${this.#line.length} dicts wait`);
+        this.#parts.log.info(`${this.#parts.name} answers again after ${effect.failures} tries; ${this.#line.length} dicts wait`);
         break;
       case 'close':
         this.#close();
@@ -125,14 +128,14 @@ export class PeerLink {
   }
 
   /** Never rejects: whatever happens becomes an event of the link. */
-  async #post(forward: Forward): Promise<void> {
-    const body = this.#write(forward);
+  async #post(outgoing: Outgoing): Promise<void> {
+    const body = this.#write(outgoing);
     if (body === undefined) return;
     try {
-      this.#note(forward, await this.#parts.carrier.post(body));
+      this.#note(outgoing, await this.#parts.carrier.post(body));
     } catch (error) {
       if (RelayError.is(error) && error.code === 'LIMIT') {
-        this.#settle(forward, `it is too large for the peer (${error.message})`);
+        this.#settle(outgoing, `it is too large for it (${error.message})`);
         return;
       }
       await this.#fail(reasonOf(error));
@@ -140,36 +143,36 @@ export class PeerLink {
   }
 
   /** A dict that cannot be written now never can; it must not hold up those behind it. */
-  #write(forward: Forward): Buffer | undefined {
+  #write(outgoing: Outgoing): Buffer | undefined {
     try {
-      return forward.body();
+      return outgoing.body();
     } catch (error) {
       // In a turn of its own, so that a line full of such dicts is no recursion.
       queueMicrotask(() => {
-        this.#settle(forward, `it cannot be written (${reasonOf(error)})`);
+        this.#settle(outgoing, `it cannot be written (${reasonOf(error)})`);
       });
       return undefined;
     }
   }
 
-  #note(forward: Forward, answer: ParsedResponse): void {
+  #note(outgoing: Outgoing, answer: ParsedResponse): void {
     if (answer.kind === 'fault' && PASSING_FAULTS.has(answer.code))
       throw new RelayError('TRANSPORT', `fault ${answer.code}: ${answer.text}`);
-    this.#settle(forward, answer.kind === 'fault' ? `fault ${answer.code}: ${answer.text}` : undefined);
+    this.#settle(outgoing, answer.kind === 'fault' ? `fault ${answer.code}: ${answer.text}` : undefined);
   }
 
-  #settle(forward: Forward, refusal: string | undefined): void {
+  #settle(outgoing: Outgoing, refusal: string | undefined): void {
     // An answer that comes after the end: the dict is counted as lost already.
     if (this.#state.kind === 'closed') return;
     const { log } = this.#parts;
     this.#head = undefined;
     if (refusal === undefined) {
       this.#count.forwarded++;
-      if (log.isDebugEnabled()) log.debug(`forwarded ${forward.id} to ${this.address.name}`);
+      if (log.isDebugEnabled()) log.debug(`forwarded ${outgoing.id} to ${this.#parts.name}`);
     } else {
       this.#count.refused++;
       this.#lastError = refusal;
-      log.warn(`refused ${forward.id} by peer ${this.address.name}, dropped for it: ${clean(refusal, 300)}`);
+      log.warn(`refused ${outgoing.id} by ${this.#parts.name}, dropped for it: ${clean(refusal, 300)}`);
     }
     this.#on({ type: 'answered', left: this.#line.length });
   }
@@ -177,13 +180,13 @@ export class PeerLink {
   async #fail(reason: string): Promise<void> {
     this.#lastError = reason;
     await this.#parts.carrier.reset().catch((error: unknown) => {
-      this.#parts.log.debug(`peer ${this.address.name}: ${reasonOf(error)}`);
+      this.#parts.log.debug(`${this.#parts.name}: ${reasonOf(error)}`);
     });
     this.#on({ type: 'failed' });
   }
 
   #sayDown(ms: number, failures: number): void {
-    const text = `peer ${this.address.name} is down (${clean(this.#lastError ?? '', 300)}); ${this.#line.length + 1} dicts wait, next try in ${ms} ms`;
+    const text = `${this.#parts.name} is down (${clean(this.#lastError ?? '', 300)}); ${this.#line.length + 1} dicts wait, next try in ${ms} ms`;
     if (failures === 1) this.#parts.log.warn(text);
     else this.#parts.log.debug(text);
   }
@@ -194,7 +197,7 @@ export class PeerLink {
     const lost = this.#line.clear() + inFlight;
     this.#count.lost += inFlight;
     this.#head = undefined;
-    if (lost > 0) this.#parts.log.warn(`peer ${this.address.name}: ${lost} dicts were still waiting when the relay stopped, and are lost`);
+    if (lost > 0) this.#parts.log.warn(`${this.#parts.name}: ${lost} dicts were still waiting when the relay stopped, and are lost`);
     this.#sayClosed();
   }
 }

@@ -1,6 +1,6 @@
-/** The life of a link to one peer, as a pure machine: what happens next is decided here, and done elsewhere. */
+/** The life of a link to one server, as a pure machine: what happens next is decided here, and done elsewhere. */
 
-/** `sending` and `waiting` know how often in a row the peer failed; `draining` sends what waits and then closes. */
+/** `sending` and `waiting` know how often in a row the server failed; `draining` sends what waits and then closes. */
 export type LinkState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'sending'; readonly failures: number; readonly draining: boolean }
@@ -9,7 +9,7 @@ export type LinkState =
 
 export type LinkEvent =
   | { readonly type: 'queued' }
-  /** The peer took the dict, or refused it for good; `left` dicts wait behind it. */
+  /** The server took the dict, or refused it for good; `left` dicts wait behind it. */
   | { readonly type: 'answered'; readonly left: number }
   | { readonly type: 'failed' }
   | { readonly type: 'due' }
@@ -61,7 +61,7 @@ function whileSending(state: LinkState & { kind: 'sending' }, event: LinkEvent, 
       return draining ? [{ kind: 'closed' }, [...recovered, { type: 'close' }]] : [{ kind: 'idle' }, recovered];
     }
     case 'failed': {
-      // A stop does not wait for a peer that is down.
+      // A stop does not wait for a server that is down.
       if (draining) return [{ kind: 'closed' }, [{ type: 'close' }]];
       return [{ kind: 'waiting', failures: failures + 1 }, [{ type: 'wait', ms: pause(failures, backoff), failures: failures + 1 }]];
     }

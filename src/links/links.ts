@@ -1,0 +1,8 @@
+/** Links to other XML-RPC servers that get our dicts: ordered, retried, bounded. Peers and remote satellites are both reached so. */
+export { HttpCarrier } from './http-carrier.ts';
+export { Link } from './link.ts';
+export type { Carrier, LinkParts, LinkStatus, Outgoing } from './link.ts';
+export { linkDefaults, linkShape } from './options.ts';
+export type { LinkOptions } from './options.ts';
+export { ServerAddress, resolveBySystem } from './server-address.ts';
+export type { Resolve } from './server-address.ts';
