@@ -11,7 +11,7 @@ import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import { canonicalAddress, formatHostId, hostPort, isUnspecified, systemClock } from './message/message.ts';
+import { RelayError, canonicalAddress, formatHostId, hostPort, isUnspecified, systemClock } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
@@ -29,6 +29,8 @@ export interface Surroundings {
   readonly clock?: Clock | undefined;
   /** Uniform in [0, 1). Default Math.random. */
   readonly random?: (() => number) | undefined;
+  /** Gives a start up between two steps: what was started is stopped, and the start rejects. Default: never. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Everything countable about a running relay. */
@@ -65,8 +67,8 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
 }
 
 /** Starts a relay from options that are complete. */
-export async function startRelay({ options, isSet }: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
-  const { logs = () => SILENT, clock = systemClock, random = Math.random } = surroundings;
+export async function startRelay({ options, isSet, placeOf }: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
+  const { logs = () => SILENT, clock = systemClock, random = Math.random, signal } = surroundings;
   const log = logs('app');
   const state = await openStateDirectory(options.dataDir);
 
@@ -85,7 +87,7 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
   const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });
 
   let hostId = '';
-  const steps = new Steps(log);
+  const steps = new Steps(log, signal);
   try {
     await steps.start(
       'doors',
@@ -108,11 +110,10 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
       () => pluginHost.stop(),
       () => pluginHost.start(relay.port()),
     );
-    relay.expose(pluginHost.methods());
     doors.open();
   } catch (error) {
     await steps.stop();
-    throw error;
+    throw placed(error, placeOf);
   }
   return {
     url: `http://${hostPort(bound.address, bound.port)}`,
@@ -123,16 +124,27 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
   };
 }
 
+/** A room that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */
+function placed(error: unknown, placeOf: Completed['placeOf']): unknown {
+  const key = RelayError.is(error) && error.code === 'CONFIG_INVALID' ? /^\w+(?=: )/.exec(error.message)?.[0] : undefined;
+  if (!RelayError.is(error) || key === undefined) return error;
+  return new RelayError(error.code, placeOf(key) + error.message.slice(key.length), { cause: error });
+}
+
 /** Steps that were started, to be stopped in reverse; but the doors close before all, so that nothing comes in any more. */
 class Steps {
   readonly #started: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
   #stopped: Promise<void> | undefined;
 
-  constructor(private readonly log: Log) {}
+  constructor(
+    private readonly log: Log,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
 
   async start(name: string, stop: () => Promise<void>, run: () => Promise<void>): Promise<void> {
     this.#started.push({ name, stop });
     await run();
+    if (this.signal?.aborted) throw new RelayError('UNAVAILABLE', `the start was given up after ${name}`);
     this.log.debug(`${name} started`);
   }
 

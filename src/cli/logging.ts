@@ -1,10 +1,11 @@
 /** log4js, set up once for the process: console for people (stderr), an optional file, a separate access log. */
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { format } from 'node:util';
 import log4js from 'log4js';
-import type { Appender, Configuration } from 'log4js';
+import type { Appender, Configuration, LoggingEvent } from 'log4js';
 import type { LogOptions } from '../define-config/define-config.ts';
-import { RelayError, reasonOf } from '../message/message.ts';
+import { RelayError, clean, reasonOf } from '../message/message.ts';
 import type { LogSource } from '../message/message.ts';
 
 const FILE_BYTES = 10 * 1024 * 1024;
@@ -58,7 +59,24 @@ function requireWritable(option: string, filename: string): void {
   }
 }
 
-function layout(colours: boolean): { type: 'pattern'; pattern: string } {
-  const pattern = colours ? '%d{hh:mm:ss.SSS} %[%5.5p%] %c  %m' : '%d{yyyy-MM-ddThh:mm:ss.SSS} %p %c %m';
-  return { type: 'pattern', pattern };
+interface PatternLayout {
+  readonly type: 'pattern';
+  readonly pattern: string;
+  readonly tokens: { readonly text: (event: LoggingEvent) => string };
+}
+
+function layout(colours: boolean): PatternLayout {
+  const pattern = colours ? '%d{hh:mm:ss.SSS} %[%5.5p%] %c  %x{text}' : '%d{yyyy-MM-ddThh:mm:ss.SSS} %p %c %x{text}';
+  return { type: 'pattern', pattern, tokens: { text: textOf } };
+}
+
+// Longer texts are payloads; a stack has some 2,000 characters.
+const MAX_TEXT = 8_000;
+
+/** What was logged, made safe in this one place: no control characters, and every further line set in, so that none looks like a line of ours. */
+function textOf({ data }: LoggingEvent): string {
+  const lines = format(...(data as unknown[]))
+    .slice(0, MAX_TEXT)
+    .split(/\r?\n/);
+  return lines.map((line) => clean(line, MAX_TEXT)).join('\n    | ');
 }

@@ -10,6 +10,9 @@ import { start } from './start.ts';
 const FAILED = 1;
 const WRONG_USE = 2;
 
+// Whoever read our output may go away; a line that nobody reads is no reason to stop, and less so to log that in vain.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
 async function main(): Promise<number> {
   let code = 0;
   const program = new Command('co2')

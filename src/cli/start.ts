@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { VERSION, startRelay } from '../app.ts';
 import { completeOptions } from '../define-config/define-config.ts';
 import type { Completed } from '../define-config/define-config.ts';
-import type { Log } from '../message/message.ts';
+import type { Log, LogSource } from '../message/message.ts';
 import { loadConfigFile } from './config-file.ts';
 import { startLogging, stopLogging } from './logging.ts';
 import { configOf, flagName } from './options.ts';
@@ -14,19 +14,26 @@ export async function start(flags: StartFlags): Promise<number> {
   const completed = await readOptions(flags);
   const logs = startLogging(completed.options, process.stderr);
   const log = logs('app');
-  const stopRequest = awaitStopRequest(log);
-  let code = 0;
+  const told = new AbortController();
+  const stopRequest = awaitStopRequest(log, told);
   try {
-    const relay = await startRelay(completed, { logs });
-    process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
-    warnOfOldNode(log);
-    code = await stopRequest;
-    await relay.stop();
+    await run(completed, logs, told.signal, stopRequest);
     log.info('stopped');
+  } catch (error) {
+    // A start that was given up because it was told to is no failure.
+    if (!told.signal.aborted) throw error;
   } finally {
     await stopLogging();
   }
-  return code;
+  return stopRequest;
+}
+
+async function run(completed: Completed, logs: LogSource, signal: AbortSignal, stopRequest: Promise<unknown>): Promise<void> {
+  const relay = await startRelay(completed, { logs, signal });
+  process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
+  warnOfOldNode(logs('app'));
+  await stopRequest;
+  await relay.stop();
 }
 
 async function readOptions(flags: StartFlags): Promise<Completed> {
@@ -36,13 +43,17 @@ async function readOptions(flags: StartFlags): Promise<Completed> {
   return completeOptions(file ? [file, line] : [line], directory);
 }
 
-/** Resolves at the first signal to 0, at an error that nobody caught to 1; a second signal ends the process at once. */
-function awaitStopRequest(log: Log): Promise<number> {
+/** Resolves at the first signal to 0, at an error that nobody caught to 1, and aborts `told`; a second signal ends the process at once. */
+function awaitStopRequest(log: Log, told: AbortController): Promise<number> {
   return new Promise((resolveCode) => {
+    const stop = (code: number): void => {
+      resolveCode(code);
+      told.abort();
+    };
     const onSignal = (signal: NodeJS.Signals): void => {
       log.info(`${signal}: stopping`);
       for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, onSignal);
-      resolveCode(0);
+      stop(0);
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
@@ -53,7 +64,7 @@ function awaitStopRequest(log: Log): Promise<number> {
     // After an exception outside of every call nothing is known to be whole: stop in order, and let the supervisor start anew.
     process.on('uncaughtException', (error) => {
       log.error('an exception that nobody caught; the relay stops:', error);
-      resolveCode(1);
+      stop(1);
     });
   });
 }

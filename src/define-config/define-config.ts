@@ -64,6 +64,8 @@ export interface Completed {
   readonly options: Options;
   /** True if a source sets the option of this name; false if it has its default. */
   readonly isSet: (key: keyof Options) => boolean;
+  /** Where the option of this name was set last, in words: `config.ts: port`, `--port`; its bare name if nobody set it. */
+  readonly placeOf: (key: string) => string;
 }
 
 /**
@@ -80,7 +82,12 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
     merged = merge(merged, absolutePaths(values, source.baseDir));
   }
   const options = deepFreeze(SCHEMA.parse(merged)) as unknown as Options;
-  return { options, isSet: (key) => sources.some(({ values }) => (values as Tree)[key] !== undefined) };
+  const settersOf = (key: string): readonly ConfigSource[] => sources.filter(({ values }) => (values as Tree)[key] !== undefined);
+  return {
+    options,
+    isSet: (key) => settersOf(key).length > 0,
+    placeOf: (key) => settersOf(key).at(-1)?.nameOf(key) ?? key,
+  };
 }
 
 type Tree = Readonly<Record<string, unknown>>;
@@ -120,7 +127,8 @@ function keysAt(path: readonly string[]): string[] {
 }
 
 function shown(value: unknown): string {
-  if (typeof value === 'string') return `'${clean(value, 80)}'`;
+  // A URL may carry credentials, and what is wrong may go to a log.
+  if (typeof value === 'string') return `'${clean(value.replace(/\/\/[^/@\s]*@/g, '//…@'), 80)}'`;
   if (value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
   return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
 }

@@ -1,5 +1,5 @@
 /** The carrier of today: HTTP XML-RPC over one kept-alive connection. */
-import { canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
+import { RelayError, canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
 import { XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ServerAddress } from './server-address.ts';
@@ -7,6 +7,7 @@ import type { Carrier } from './link.ts';
 
 export class HttpCarrier implements Carrier {
   #client: XmlRpcClient | undefined;
+  #isClosed = false;
 
   /** `listenAddress` answers the canonical address that our own door is bound to; asked at each connection, since links are made before doors. */
   constructor(
@@ -27,12 +28,14 @@ export class HttpCarrier implements Carrier {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.reset();
   }
 
   async #connect(): Promise<XmlRpcClient> {
     // A name may have moved since the last connection.
     await this.server.refresh();
+    if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.server.name}: the link is closed`);
     return new XmlRpcClient(this.server.url, { localAddress: this.#localAddress(), timeoutMs: this.timeoutMs });
   }
 

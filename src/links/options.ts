@@ -25,5 +25,7 @@ export const linkDefaults: LinkOptions = {
 
 export const linkShape = {
   outbox: z.strictObject({ maxMessages: z.int().min(1).max(10_000_000), maxBytes: z.int().min(1024) }),
-  retry: z.strictObject({ minMs: z.int().min(1).max(3_600_000), maxMs: z.int().min(1).max(3_600_000) }),
+  retry: z
+    .strictObject({ minMs: z.int().min(1).max(3_600_000), maxMs: z.int().min(1).max(3_600_000) })
+    .refine(({ minMs, maxMs }) => minMs <= maxMs, { error: 'minMs at most maxMs' }),
 };

@@ -71,11 +71,22 @@ export class Mesh {
       return 0;
     }
     const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
-    const targets = this.#peers.filter(({ address }) => !passed.some((host) => address.is(host.address, host.port)));
+    const plain = this.#plainSource(message);
+    const targets = this.#peers.filter((peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)));
     if (targets.length === 0) return 0;
     const forward = new Forward(message, this.#hostId, this.#parts.clock);
     for (const { link } of targets) link.enqueue(forward);
     return targets.length;
+  }
+
+  /**
+   * The peer that handed in a dict without a stamp, as plain co2 programs do: the only one at that address. On loopback any program has the
+   * same address, so there nothing is left out.
+   */
+  #plainSource({ via, clientAddress: [client] }: Message): Peer | undefined {
+    if (via.length > 0 || isLoopback(client)) return undefined;
+    const [first, ...others] = this.#peers.filter(({ address }) => address.addresses.includes(client));
+    return others.length === 0 ? first : undefined;
   }
 
   /** True if `address` (canonical) is one of a configured peer. */

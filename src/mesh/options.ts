@@ -16,10 +16,22 @@ export const meshDefaults: MeshOptions = {
   drainMs: 5_000,
 };
 
-const peerUrl = z.url({ protocol: /^https?$/, error: 'a URL like http://192.168.1.7:2004' });
+const peerUrl = z
+  .url({ protocol: /^https?$/, error: 'a URL like http://192.168.1.7:2004' })
+  .refine(hasReadableCredentials, { error: 'a URL whose name and password are percent-encoded rightly' });
 
 export const meshShape = {
   peers: z.array(peerUrl),
   peerTimeoutMs: z.int().min(1).max(600_000),
   drainMs: z.int().min(0).max(600_000),
 };
+
+function hasReadableCredentials(text: string): boolean {
+  try {
+    const { username, password } = new URL(text);
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -150,7 +150,11 @@ export class PluginHost {
       const raw = await readConfig(module, { directory, plugins, clock: this.#clock, timeoutMs: setupTimeoutMs });
       configs.push(await checkConfig(declared, raw));
     }
-    for (const [index, { satellite }] of this.#assembled.entries()) await satellite.setup(configs[index], setupTimeoutMs);
+    for (const [index, { satellite }] of this.#assembled.entries()) {
+      await satellite.setup(configs[index], setupTimeoutMs);
+      // At once, so that the plugins after it may call it in their setup.
+      port.expose(satellite.methods);
+    }
   }
 
   async #stop(): Promise<void> {

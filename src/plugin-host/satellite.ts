@@ -12,6 +12,8 @@ import { refusal } from './plugin-config.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {
+  /** Makes methods of a satellite that runs now callable. */
+  expose(methods: readonly HostedMethod[]): void;
   send(satellite: string, dict: Sendable, options: SendOptions): Promise<string>;
   call(satellite: string, method: string, params: readonly Sendable[], options: CallOptions): Promise<Value>;
 }

@@ -111,3 +111,8 @@ function once<T>(make: () => T): () => T {
 export function describeMessage({ id, hostId, clientAddress: [address] }: Message): string {
   return `${clean(id, 130)} of ${hostId} from ${address}`;
 }
+
+/** The id that a refused dict claims to have, for the log alone; `a dict` if it has none. */
+export function claimedId({ co2 }: Dict): string {
+  return isDict(co2) && typeof co2.id === 'string' ? clean(co2.id, 130) : 'a dict';
+}

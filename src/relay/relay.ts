@@ -10,7 +10,7 @@ import { describeCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { faultFor } from './failure.ts';
 import type { FaultAnswer } from './failure.ts';
-import { describeMessage, messageFromCaller, messageFromSatellite } from './intake.ts';
+import { claimedId, describeMessage, messageFromCaller, messageFromSatellite } from './intake.ts';
 import type { Identity, Minter } from './intake.ts';
 import { MethodRegistry } from './method-registry.ts';
 import type { Method } from './method-registry.ts';
@@ -67,6 +67,7 @@ export class Relay {
   readonly #startedAt = new Date();
   readonly #count = { accepted: 0, sent: 0, duplicates: 0, originRefused: 0 };
   #identity: Identity | undefined;
+  #quietUntil = 0;
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
@@ -107,6 +108,9 @@ export class Relay {
   /** What a satellite's `send` and `call` reach. */
   port(): RelayPort {
     return {
+      expose: (methods) => {
+        this.expose(methods);
+      },
       // Whatever `durable` says: until the durable store is there everything is kept in memory.
       send: (satellite, dict) => this.send(satellite, dict),
       call: (satellite, method, params, options) => this.#callFromSatellite(satellite, method, params, options),
@@ -171,12 +175,21 @@ export class Relay {
     try {
       return messageFromCaller(dict, caller, this.#self(), this.#mint);
     } catch (error) {
-      if (RelayError.is(error)) {
-        if (error.code === 'ORIGIN_REFUSED') this.#count.originRefused++;
-        this.#log[error.code === 'ORIGIN_REFUSED' ? 'warn' : 'debug'](`refused a dict of ${describeCaller(caller)}: ${error.message}`);
-      }
+      if (RelayError.is(error)) this.#noteRefusal(dict, caller, error);
       throw error;
     }
+  }
+
+  /** Every refusal at debug, under the id that the dict claims; forged origins also as a warning, once a second at most. */
+  #noteRefusal(dict: Dict, caller: Caller, error: RelayError): void {
+    this.#log.debug(`refused ${claimedId(dict)} of ${describeCaller(caller)}: ${error.message}`);
+    if (error.code !== 'ORIGIN_REFUSED') return;
+    this.#count.originRefused++;
+    const now = this.#parts.clock.now();
+    if (now < this.#quietUntil) return;
+    this.#quietUntil = now + 1_000;
+    const { originRefused } = this.#count;
+    this.#log.warn(`refused a dict of ${describeCaller(caller)}: ${error.message} (${originRefused} such dicts since the start)`);
   }
 
   #hosted(hosted: HostedMethod): Method {

@@ -25,6 +25,7 @@ export interface StateDirectory {
 export async function openStateDirectory(path: string): Promise<StateDirectory> {
   try {
     await makeDirectory(path);
+    await refuseOpenDirectory(path);
     // 64 random bits: enough that two relays never meet with one name; not a secret.
     const hostIdRandom = await keep(join(path, 'host-id'), () => randomBytes(8).toString('hex'));
     const adminToken = await keep(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'));
@@ -102,6 +103,18 @@ async function create(file: string, text: string): Promise<string> {
     throw error;
   } finally {
     await rm(aside, { force: true });
+  }
+}
+
+/** Whoever may write there may put a token of his own in the place of ours. */
+async function refuseOpenDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const { mode } = await stat(path);
+  if ((mode & 0o022) !== 0) {
+    throw new RelayError(
+      'STATE_DIRECTORY',
+      `the state directory ${path} can be written by other users (mode ${(mode & 0o777).toString(8)}): run chmod 700 on it`,
+    );
   }
 }
 

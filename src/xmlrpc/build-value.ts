@@ -1,5 +1,6 @@
 /** The sink that builds plain JavaScript values, and remembers where each struct stands in the source. */
 import type { Dict, Value } from '../message/message.ts';
+import { detached } from './detach.ts';
 import type { Sink } from './grammar.ts';
 import type { XmlRpcLimits } from './limits.ts';
 import type { Fail } from './refuse.ts';
@@ -25,12 +26,17 @@ export class ValueBuilder implements Sink {
   readonly #outer: Frame[] = [];
   #inner: Frame = { list: this.roots };
 
-  constructor(limits: Readonly<XmlRpcLimits>) {
+  /** `length`: characters of the document. */
+  constructor(
+    limits: Readonly<XmlRpcLimits>,
+    private readonly length: number,
+  ) {
     this.#limits = limits;
   }
 
   scalar(type: ScalarType, text: string, fail: Fail): void {
-    this.#add(readScalar(type, text, this.#limits, fail));
+    const value = readScalar(type, text, this.#limits, fail);
+    this.#add(typeof value === 'string' ? detached(value, this.length) : value);
   }
 
   open(kind: 'array' | 'struct', at: number): void {

@@ -1,6 +1,6 @@
 /** An XML-RPC client for one server: one kept-alive connection, every wait and every answer bounded. */
 import type { Client, Dispatcher } from 'undici';
-import { RelayError, reasonOf } from '../message/message.ts';
+import { RelayError, clean, reasonOf } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import { parseResponse } from './parse.ts';
 import type { ParsedResponse } from './parse.ts';
@@ -68,7 +68,9 @@ export class XmlRpcClient {
   /** Posts a written call. Throws a RelayError: LIMIT if the server finds the call too large, else TRANSPORT. */
   async post(body: Uint8Array): Promise<ParsedResponse> {
     const { status, type, bytes } = await this.#exchange(body);
-    if (status !== 200) throw new RelayError(status === 413 ? 'LIMIT' : 'TRANSPORT', `${this.#name} answered HTTP ${status}`);
+    if (status !== 200) {
+      throw new RelayError(status === 413 ? 'LIMIT' : 'TRANSPORT', `${this.#name} answered HTTP ${status}${firstLine(type, bytes)}`);
+    }
     if (!/^(text|application)\/xml\s*(;|$)/i.test(type)) {
       throw new RelayError('TRANSPORT', `${this.#name} answered no XML; is it an XML-RPC server?`);
     }
@@ -129,6 +131,13 @@ const REASONS: Readonly<Record<string, string>> = {
 function connectReason(error: unknown): string {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   return REASONS[code ?? ''] ?? reasonOf(error);
+}
+
+/** `: why` from an answer below XML-RPC, if the server says it as text. */
+function firstLine(type: string, bytes: Uint8Array): string {
+  if (!type.startsWith('text/plain')) return '';
+  const [line = ''] = Buffer.from(bytes.subarray(0, 300)).toString('utf8').split('\n', 1);
+  return line === '' ? '' : `: ${clean(line)}`;
 }
 
 function authorization(url: URL): Record<string, string> {

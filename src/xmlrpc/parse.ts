@@ -4,6 +4,7 @@ import type { Dict, Value } from '../message/message.ts';
 import { ValueBuilder } from './build-value.ts';
 import { CanonicalWriter } from './canonical.ts';
 import { decodeBody } from './decode.ts';
+import { detached } from './detach.ts';
 import { Grammar } from './grammar.ts';
 import type { Sink } from './grammar.ts';
 import { CALL, RESPONSE, STRUCT } from './grammar-table.ts';
@@ -49,11 +50,11 @@ export type ParsedResponse =
 export function parseCall(body: Uint8Array, options: ParseOptions = {}): ParsedCall {
   const limits = completeLimits(options.limits);
   const source = textOf(body, options.charset, limits);
-  const builder = new ValueBuilder(limits);
+  const builder = new ValueBuilder(limits, source.length);
   const grammar = read(CALL, source, builder, limits);
   const sourceOf = (dict: Dict): string | undefined => {
     const span = grammar.isEntangled ? undefined : builder.spans.get(dict);
-    return span && source.slice(span.from, span.to);
+    return span && detached(source.slice(span.from, span.to), source.length);
   };
   return { methodName: grammar.methodName, params: builder.roots, extensions: extensionsOf(grammar), sourceOf };
 }
@@ -62,7 +63,7 @@ export function parseCall(body: Uint8Array, options: ParseOptions = {}): ParsedC
 export function parseResponse(body: Uint8Array, options: ParseOptions = {}): ParsedResponse {
   const limits = completeLimits(options.limits);
   const source = textOf(body, options.charset, limits);
-  const builder = new ValueBuilder(limits);
+  const builder = new ValueBuilder(limits, source.length);
   const grammar = read(RESPONSE, source, builder, limits);
   const [value = null] = builder.roots;
   if (!grammar.isFault) return { kind: 'value', value, extensions: extensionsOf(grammar) };
@@ -72,7 +73,7 @@ export function parseResponse(body: Uint8Array, options: ParseOptions = {}): Par
 /** Reads a text that is one `<struct>…</struct>`. */
 export function parseStruct(source: string, limits?: Partial<XmlRpcLimits>): Dict {
   const complete = completeLimits(limits);
-  const builder = new ValueBuilder(complete);
+  const builder = new ValueBuilder(complete, source.length);
   read(STRUCT, bounded(source, complete), builder, complete);
   return builder.roots[0] as Dict;
 }

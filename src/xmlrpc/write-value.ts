@@ -112,7 +112,7 @@ class Writer {
   }
 
   #nil(): void {
-    if (this.#options.nil !== true) this.#fail('null is an extension (nil) that this peer has not asked for; leave the member out');
+    if (this.#options.nil !== true) this.#fail('null cannot be written: nil is an extension, and the request did not use it');
     this.#out += '<value><nil/></value>';
   }
 
@@ -123,7 +123,8 @@ class Writer {
 
   #int64(value: unknown): void {
     if (typeof value !== 'bigint' || value < INT64_MIN || value > INT64_MAX) this.#fail('the integer does not fit 64 bits');
-    if (this.#options.i8 !== true) this.#fail('an integer of 64 bits is an extension (i8) that this peer has not asked for');
+    if (this.#options.i8 !== true)
+      this.#fail('an integer of 64 bits cannot be written: i8 is an extension, and the request did not use it');
     this.#scalar('i8', String(value));
   }
 

@@ -67,6 +67,23 @@ test.serial('a text from outside stays one line of the log', async (t) => {
   await t.throwsAsync(client.call('notify', [{ data: 1, host_id: 'a\n2026-01-01 ERROR app forged \u202e' }]));
   relay.kill('SIGTERM');
   const { stderr } = await relay.exit;
-  t.is(stderr.filter((line) => line.includes('forged')).length, 1);
+  t.is(stderr.filter((line) => line.includes('forged')).length, 2, 'at debug and as a warning');
   t.false(stderr.some((line) => line.startsWith('2026-01-01 ERROR') || line.includes('\u202e')));
+});
+
+test.serial('a line of the log cannot be forged, neither by what a plugin logs nor by what it throws', async (t) => {
+  const parrot = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Parrot extends Plugin {
+  @Exposed({ params: ['string'] })
+  say(text: string) { this.log('heard ' + text); throw new Error('cannot say ' + text); }
+}
+`;
+  const relay = await startCo2(t, { files: { 'plugins/a/parrot.ts': parrot } });
+  await t.throwsAsync(relay.call('a.parrot.say', 'x\n2026-01-01T00:00:00.000 INFO app forged\u0085\u202e!'));
+  relay.kill('SIGTERM');
+  const { stderr } = await relay.exit;
+  t.is(stderr.filter((line) => line.includes('forged')).length, 2, 'what was logged, and the error');
+  t.true(stderr.filter((line) => line.includes('forged')).every((line) => line.startsWith('    | ')));
+  t.false(stderr.some((line) => /[\u0085\u202e]/.test(line)));
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { temporaryDir } from '../support/relays.ts';
-import { startCo2 } from '../support/processes.ts';
+import { runCo2, startCo2 } from '../support/processes.ts';
 import { CLINGING, NAUGHTY, noting } from './plugins.ts';
 
 /** A file for the plugins' notes, and what they noted so far. */
@@ -40,6 +40,35 @@ test.serial('a plugin that keeps a timer and whose exit hangs holds nothing up: 
   t.is(code, 0);
   t.deepEqual(read(), ['setup one', 'exit one']);
   t.true(stderr.some((line) => /ERROR plugin\.b\.cling .*Clinging: exit failed: .*50 ms/.test(line)));
+});
+
+test.serial('told to stop while it starts, it never says that it is ready, and ends with code 0', async (t) => {
+  const slow = `import { Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Slow extends Plugin {
+  setup() {
+    console.error('slow: setup begins');
+    return new Promise<void>((resolve) => process.once('SIGTERM', () => resolve()));
+  }
+  exit() { console.error('slow: exit'); }
+}
+`;
+  const relay = runCo2(t, { args: ['--port', '0'], files: { 'plugins/a/slow.ts': slow } });
+  await relay.stderr.line(/slow: setup begins/);
+  relay.kill('SIGTERM');
+  const { code, stdout, stderr } = await relay.exit;
+  t.is(code, 0);
+  t.deepEqual(stdout, []);
+  t.true(stderr.some((line) => line.includes('slow: exit')));
+});
+
+test.serial('whoever reads its log may go away: it goes on, and stops as told', async (t) => {
+  const relay = await startCo2(t, { args: ['--log-level', 'debug'] });
+  relay.closeStderr();
+  for (let count = 0; count < 20; count++) await t.throwsAsync(relay.call('notify', { data: 1, host_id: 'x@10.0.0.1:1' }));
+  t.true(await relay.call('ping'));
+  relay.kill('SIGTERM');
+  t.is((await relay.exit).code, 0);
 });
 
 test.serial('a second signal ends it at once', async (t) => {

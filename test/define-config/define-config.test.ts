@@ -130,6 +130,9 @@ for (const [values, text] of KEYS) {
 }
 
 const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
+  [{ retry: { minMs: 9, maxMs: 5 } }, /^config\.ts: retry: .*expected minMs at most maxMs$/],
+  [{ peers: ['ftp://user:secret@host'] }, /^config\.ts: peers\.0: found 'ftp:\/\/…@host', expected /],
+  [{ peers: ['http://a:%zz@host'] }, /^config\.ts: peers\.0: found 'http:\/\/…@host', expected .*percent-encoded/],
   [{ port: '2004' }, /^config\.ts: port: found '2004', expected a value of type number$/],
   [{ port: 1.5 }, /^config\.ts: port: found 1\.5, expected a whole number$/],
   [{ port: -1 }, /^config\.ts: port: found -1, expected at least 0$/],

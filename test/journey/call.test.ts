@@ -133,3 +133,16 @@ export class Picky extends Plugin<{ colour?: string }> {
   t.deepEqual(noted, ['setup', 'exit']);
   t.true(await (await start('blue')).call('ping'));
 });
+
+test('a plugin may call in its setup what was set up before it', async (t) => {
+  const first = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite() export class First extends Plugin { @Exposed({ params: [], returns: 'int' }) answer() { return 42; } }`;
+  const second = `import { Exposed, Plugin, Satellite, type Value } from 'co2-relay';
+@Satellite() export class Second extends Plugin {
+  #heard: Value = 0;
+  async setup() { this.#heard = await this.call('a.first.answer'); }
+  @Exposed({ params: [], returns: 'int' }) heard() { return this.#heard; }
+}`;
+  const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { 'a/first.ts': first, 'b/second.ts': second }) });
+  t.is(await relay.call('b.second.heard'), 42);
+});

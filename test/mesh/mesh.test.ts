@@ -82,6 +82,23 @@ for (const [what, hostId, via, peers] of TARGETS) {
   });
 }
 
+test('a dict without a stamp from the only peer at an address does not go back to it', async (t) => {
+  const L = 'http://127.0.0.1:2005';
+  for (const [client, peers] of [
+    ['192.0.2.11', [B, C]],
+    ['192.0.2.13', [A, B]],
+    ['198.51.100.1', [A, B, C]],
+  ] as const) {
+    const { mesh, sent } = makeMesh([A, B, C]);
+    await mesh.start(SELF);
+    const count = mesh.forward(messageOf('x', { hostId: `x@${client}:0`, clientAddress: [client, 4711] }));
+    t.deepEqual((await sent.first(count)).map(({ to }) => to).sort(), peers);
+  }
+  const { mesh } = makeMesh([L]);
+  await mesh.start(SELF);
+  t.is(mesh.forward(messageOf('x', { hostId: 'x@127.0.0.1:0', clientAddress: ['127.0.0.1', 4711] })), 1, 'on loopback it may be anybody');
+});
+
 test('a peer that is listed twice gets a dict once', async (t) => {
   t.deepEqual(await reached([A, A], SELF), [A]);
 });

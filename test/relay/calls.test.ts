@@ -213,7 +213,10 @@ test('what goes out of the others', (t) => {
   t.deepEqual(relay.faultFor(new RelayError('FORBIDDEN', 'not you'), 'm'), { code: 403, text: 'not you' });
   const mark = { [Symbol.for('co2-relay.Fault')]: true, code: 7, message: 'of another copy' };
   t.deepEqual(relay.faultFor(mark, 'm'), { code: 7, text: 'of another copy' });
-  t.is(log.lines.all.length, 0);
+  t.deepEqual(
+    log.lines.all.map(({ level, text }) => `${level} ${text}`),
+    ['debug refused m: not you'],
+  );
   const internal = relay.faultFor(new RelayError('INTERNAL', 'a.b: the answer cannot be written', { cause: new Error('secret') }), 'm');
   t.is(internal.code, -32603);
   t.regex(internal.text, /^a\.b: the answer cannot be written \(error [0-9a-f]{8}\)$/);

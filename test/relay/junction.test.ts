@@ -151,7 +151,20 @@ test('a forged host_id: a fault 403, a counter, a log line, and nothing is deliv
   t.like(error, { code: 'ORIGIN_REFUSED', fault: 403 });
   t.is(heart.delivered.length + heart.forwarded.length, 0);
   t.is(heart.relay.status().originRefused, 1);
-  t.is((await heart.log.line(/refused a dict of local caller 127\.0\.0\.1: .*198\.51\.100\.1/)).level, 'warn');
+  const told = heart.log.lines.all.filter(({ text }) => /refused a dict of local caller 127\.0\.0\.1: .*198\.51\.100\.1/.test(text));
+  t.deepEqual(
+    told.map(({ level }) => level),
+    ['debug', 'warn'],
+  );
+});
+
+test('every refusal is told at debug under the id that the dict claims; forged origins warn once a second', async (t) => {
+  const heart = makeHeart();
+  const forged = { ...FORWARDED, co2: { ...STAMP, by: 'p@203.0.113.9:2004' } };
+  for (let time = 0; time < 5; time++) await t.throwsAsync(heart.call('notify', [received(forged)], PEER));
+  t.is(heart.log.matching(/^refused far\.1 of peer caller 192\.0\.2\.9: co2\.by/).length, 5);
+  t.is(heart.log.lines.all.filter(({ level }) => level === 'warn').length, 1);
+  t.is(heart.relay.status().originRefused, 5);
 });
 
 test('a refused dict does not use up its id', async (t) => {

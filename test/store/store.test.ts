@@ -129,6 +129,18 @@ test('a file stands where the directory, or one above it, should be', async (t) 
   }
 });
 
+test('a directory that others may write in is refused: they could put a token there', async (t) => {
+  const directory = temporaryDir(t);
+  for (const open of [0o777, 0o770, 0o702]) {
+    chmodSync(directory, open);
+    const error = await t.throwsAsync(openStateDirectory(directory));
+    t.like(error, { code: 'STATE_DIRECTORY' });
+    t.regex(error.message, /can be written by other users .*chmod 700/);
+  }
+  chmodSync(directory, 0o755);
+  await t.notThrowsAsync(openStateDirectory(directory));
+});
+
 test('a place where nothing can be written', async (t) => {
   const text = await refusal(t, '/proc/co2-state');
   t.regex(text, /\/proc\/co2-state.*choose another with --data/);

@@ -81,6 +81,8 @@ export interface Program {
   /** Resolves when it has ended and its outputs are read. */
   readonly exit: Promise<Exit>;
   kill(signal: NodeJS.Signals): void;
+  /** Reads its stderr no more: what it writes there fails from now on. */
+  closeStderr(): void;
 }
 
 export interface RunOptions {
@@ -108,7 +110,7 @@ export function run(t: ExecutionContext, command: string, args: readonly string[
     // A program that is not there never exits; the test that awaits it fails by that error.
     await exit.catch(() => undefined);
   });
-  return { stdout, stderr, exit, kill: (signal) => child.kill(signal) };
+  return { stdout, stderr, exit, kill: (signal) => child.kill(signal), closeStderr: () => child.stderr.destroy() };
 }
 
 export interface Co2Options {
