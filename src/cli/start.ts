@@ -40,7 +40,10 @@ async function readOptions(flags: StartFlags): Promise<Completed> {
   const directory = process.cwd();
   const file = await loadConfigFile(flags.config, directory, resolve(directory, flags.data ?? '.co2', 'cache'));
   const line = { values: configOf(flags), baseDir: directory, nameOf: flagName };
-  return completeOptions(file ? [file, line] : [line], directory);
+  if (!file) return completeOptions([line], directory);
+  // Plugins from npm are installed where the operator's files are, wherever the command is run.
+  const place = { values: { projectDir: '.' }, baseDir: file.baseDir, nameOf: file.nameOf };
+  return completeOptions([place, file, line], directory);
 }
 
 /** Resolves at the first signal to 0, at an error that nobody caught to 1, and aborts `told`; a second signal ends the process at once. */

@@ -57,7 +57,7 @@ const DEFAULTS: Options = {
 const SCHEMA = z.strictObject({ ...httpShape, ...storeShape, ...pluginHostShape, ...linkShape, ...meshShape, ...relayShape, ...logShape });
 
 // The paths among the options; made absolute, each from where it was written.
-const PATHS: readonly (readonly string[])[] = [['dataDir'], ['pluginsDir'], ['log', 'file'], ['log', 'accessFile']];
+const PATHS: readonly (readonly string[])[] = [['dataDir'], ['pluginsDir'], ['projectDir'], ['log', 'file'], ['log', 'accessFile']];
 
 /** Complete options, and which of them somebody set. */
 export interface Completed {

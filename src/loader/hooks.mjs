@@ -1,6 +1,7 @@
 // @ts-check
 /** The two module hooks, written once for both kinds: in the main thread (`registerHooks`) and in the hooks thread (`register`). */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openCache } from './cache.mjs';
 import { compileScript, compileTypeScript, compilerId } from './compile.mjs';
@@ -52,14 +53,37 @@ function compiled({ file, source, compile }) {
  * @param {string | null | undefined} format
  * @returns {Work | undefined} */
 function readScriptWithDocs(url, extension, format) {
-  if (format === 'commonjs' || url.includes('/node_modules/')) return undefined;
+  if (format === 'commonjs') return undefined;
   const file = fileURLToPath(url);
+  if (url.includes('/node_modules/') && !isOfPluginPackage(file)) return undefined;
   if (file.startsWith(`${packageRoot}/dist/`) || file.startsWith(`${packageRoot}/src/`)) return undefined;
   const source = readSource(file);
   if (!source.includes('/**') || !source.includes('Satellite') || !source.includes('co2-relay')) return undefined;
   // Without a "type" in package.json Node looks at the syntax; so do we: a statement that only an ES module can have.
   const isModule = format === 'module' || extension === '.mjs' || /^\s*(?:import\s*[\w{*'"]|export\s*[\w{*])/m.test(source);
   return isModule ? { file, source, compile: compileScript } : undefined;
+}
+
+/** Package directory -> whether its package.json has the keyword of plugins. @type {Map<string, boolean>} */
+const pluginPackages = new Map();
+
+/** What npm installs is left to Node, and read once more only if it says that it has plugins. @param {string} file */
+function isOfPluginPackage(file) {
+  const directory = /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(file)?.[0] ?? '';
+  const known = pluginPackages.get(directory) ?? hasPluginKeyword(directory);
+  pluginPackages.set(directory, known);
+  return known;
+}
+
+/** @param {string} directory */
+function hasPluginKeyword(directory) {
+  try {
+    const manifest = /** @type {unknown} */ (JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')));
+    const { keywords } = /** @type {{ keywords?: unknown }} */ (manifest);
+    return Array.isArray(keywords) && keywords.includes('co2-relay-plugin');
+  } catch {
+    return false;
+  }
 }
 
 /** @param {string} file */

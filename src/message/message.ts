@@ -1,7 +1,7 @@
 /** GROUND, the words of the house: a dict and its stamp, host_ids, errors. Everybody may import it; it imports nobody. */
 import type { Frozen } from './freeze.ts';
 
-export { Dict, Double, Int64, dictOf, hasMark, isDict } from './value.ts';
+export { Dict, Double, Int64, dictOf, hasMark, hasTypeMark, isDict, isDictType, markType } from './value.ts';
 export type { Sendable, Value } from './value.ts';
 export { ERRORS, Fault, RelayError, reasonOf } from './error.ts';
 export type { ErrorCode } from './error.ts';

@@ -1,11 +1,22 @@
 /** The values that an XML-RPC message can carry, as plain JavaScript. */
 
+const DICT = Symbol.for('co2-relay.Dict');
+
+/** True for the class {@link Dict} of this or of any other loaded copy of the package. */
+export function isDictType(type: unknown): boolean {
+  return hasTypeMark(type, DICT);
+}
+
 /**
  * A decoded XML-RPC `<struct>`: an object without a prototype, so that no member name means anything but itself.
  * A class, not an interface, because a decorated method's signature may name it and emitted metadata needs a value.
  */
 export abstract class Dict {
   readonly [member: string]: Value;
+
+  static {
+    markType(this, DICT);
+  }
 }
 
 /** What a parse yields: `<nil/>`, boolean, int and double, i8 beyond 2^53, string, dateTime, base64, array, struct. */
@@ -51,6 +62,16 @@ export class Int64 {
 /** True if `value` carries `mark`: how a class is known across two loaded copies of the package, where `instanceof` fails. */
 export function hasMark(value: unknown, mark: symbol): boolean {
   return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[mark] === true;
+}
+
+/** Puts `mark` on a class. */
+export function markType(type: object, mark: symbol): void {
+  Object.defineProperty(type, mark, { value: true });
+}
+
+/** True if `type` is a class that carries `mark` itself; its heirs do not. */
+export function hasTypeMark(type: unknown, mark: symbol): boolean {
+  return typeof type === 'function' && Object.hasOwn(type, mark);
 }
 
 /** A fresh dict with the members of `entries`; plain own data whatever the names are. */

@@ -10,14 +10,13 @@ import type { ExposedMethod } from './exposed.ts';
 import { Injector } from './inject.ts';
 import type { LoadedModule, SatelliteClass, SatelliteInstance } from './load.ts';
 import type { PluginHostOptions } from './options.ts';
-import { problemOf } from './problem.ts';
+import { problemAt } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 import { Receiver } from './receiver.ts';
 import { Satellite } from './satellite.ts';
 import type { SatelliteEvent } from './satellite.ts';
 
 export interface AssemblyParts {
-  readonly directory: string;
   readonly options: PluginHostOptions;
   readonly container: DependencyContainer;
   readonly logs: LogSource;
@@ -77,16 +76,16 @@ function declaredIn(module: LoadedModule, parts: AssemblyParts): Declared[] {
   });
 }
 
-function report({ module, file }: LoadedModule, { name }: SatelliteClass, error: unknown, parts: AssemblyParts): void {
-  const problem = problemOf(error, parts.directory, file);
-  parts.report({ ...problem, module, reason: `${clean(name)}: ${problem.reason}` });
+function report(loaded: LoadedModule, { name }: SatelliteClass, error: unknown, parts: AssemblyParts): void {
+  const problem = problemAt(error, loaded);
+  parts.report({ ...problem, module: loaded.module, reason: `${clean(name)}: ${problem.reason}` });
 }
 
 function make(module: LoadedModule, declared: Declared, instance: SatelliteInstance, parts: AssemblyParts): Assembled {
   const { name, target } = declared;
-  const { directory, clock, options, onEvent, onReady } = parts;
+  const { clock, options, onEvent, onReady } = parts;
   const log = parts.logs(`plugin.${module.module}`);
-  const common = { name, directory, clock, log };
+  const common = { name, directory: module.root, clock, log };
   const receiver = receives(instance, target)
     ? new Receiver({ ...common, target: instance, inbox: options.inbox, timeoutMs: options.receiveTimeoutMs, onReady })
     : undefined;

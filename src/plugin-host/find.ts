@@ -1,26 +1,32 @@
-/** Looks for plugins on the disk, and says of each file that looks like one whether it may be loaded. */
+/** Looks for plugins on the disk and among the npm packages, and says of each file that looks like one whether it may be loaded. */
 import { constants } from 'node:fs';
 import { access, readFile, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
 import { glob } from 'glob';
 import { RelayError, clean, isDict, reasonOf, suggest } from '../message/message.ts';
-import { EXTENSIONS, TOP_PACKAGE, compare, isHelperFolder, nameModules } from './names.ts';
+import { EXTENSIONS, TOP_PACKAGE, compare, isHelperFolder, nameModules, withoutClashes } from './names.ts';
 import type { ModuleFile } from './names.ts';
-import type { PluginProblem } from './problem.ts';
+import { findPackaged } from './packages.ts';
+import type { Place, PluginProblem } from './problem.ts';
 import { isWritableByAll, whyUnsafe } from './safety.ts';
 
-/** What a plugins directory holds. */
+/** A module and where it lies. */
+export type FoundModule = ModuleFile & Place;
+
+/** What a plugins directory and the npm packages hold. */
 export interface Found {
   /** The directory without symbolic links, as the URLs of its modules have it; undefined if there is none. */
   readonly directory: string | undefined;
   /** Modules to load, in order of their names. */
-  readonly modules: readonly ModuleFile[];
+  readonly modules: readonly FoundModule[];
   readonly problems: readonly PluginProblem[];
 }
 
 export interface FindOptions {
   readonly pluginsDir: string;
+  readonly pluginPackages: boolean;
+  readonly projectDir: string;
   readonly pluginList?: readonly string[] | undefined;
   /** Modules that have a configuration; one that is no file is a RelayError CONFIG_INVALID. */
   readonly configured: readonly string[];
@@ -30,20 +36,27 @@ export interface FindOptions {
 /** Finds the modules to load. Throws a RelayError CONFIG_INVALID if the options name a directory, package or module that is not there. */
 export async function findModules(options: FindOptions): Promise<Found> {
   const directory = await openDirectory(options);
-  const named = directory === undefined ? [] : nameModules(await listFiles(directory));
+  const files = directory === undefined ? [] : nameModules(await listFiles(directory));
+  const packaged = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
+  const inDirectory = files.map((file): FoundModule => ({ ...file, root: directory ?? '', rootName: '', path: file.file }));
+  const named = withoutClashes([...inDirectory, ...packaged.modules]);
   checkNames(options, named);
-  if (directory === undefined) return { directory, modules: [], problems: [] };
   const listed = options.pluginList ?? packagesOf(named);
   const chosen = named.filter(({ packageName }) => listed.includes(packageName));
-  const problems: PluginProblem[] = await unreadableFolders(directory);
-  const announced = await applyManifests(directory, chosen, problems);
+  const problems = [...packaged.problems];
+  if (directory !== undefined) problems.push(...(await unreadableFolders(directory)));
+  const announced = directory === undefined ? chosen : await applyManifests(directory, chosen, problems);
   const checked = await Promise.all(
-    announced.map(async (file) => ({ ...file, refused: file.refused ?? (await whyUnsafe(directory, file.file)) })),
+    announced.map(async (found) => ({ ...found, refused: found.refused ?? (await whyNotExecuted(found)) })),
   );
   for (const { module, file, refused } of checked) {
     if (refused !== undefined) problems.push({ module: clean(module), file: clean(file), reason: refused });
   }
   return { directory, modules: checked.filter(({ refused }) => refused === undefined), problems };
+}
+
+function whyNotExecuted({ root, rootName, path }: FoundModule): Promise<string | undefined> {
+  return rootName === '' ? whyUnsafe(root, path) : whyUnsafe(root, path, 'its package');
 }
 
 async function openDirectory({ pluginsDir, directoryRequired }: FindOptions): Promise<string | undefined> {
@@ -96,10 +109,11 @@ function checkNames({ pluginList = [], configured, pluginsDir }: FindOptions, na
 }
 
 /** Keeps the modules that their folder's package.json lists under `co2.modules`; a folder that lists nothing keeps all. */
-async function applyManifests(directory: string, modules: readonly ModuleFile[], problems: PluginProblem[]): Promise<ModuleFile[]> {
-  const kept: ModuleFile[] = [];
-  for (const folder of new Set(modules.map((module) => module.folder))) {
-    const inFolder = modules.filter((module) => module.folder === folder);
+async function applyManifests(directory: string, modules: readonly FoundModule[], problems: PluginProblem[]): Promise<FoundModule[]> {
+  const inDirectory = modules.filter(({ rootName }) => rootName === '');
+  const kept = modules.filter(({ rootName }) => rootName !== '');
+  for (const folder of new Set(inDirectory.map((module) => module.folder))) {
+    const inFolder = inDirectory.filter((module) => module.folder === folder);
     const file = clean(folder === '' ? 'package.json' : `${folder}/package.json`);
     const report = (reason: string): void => void problems.push({ file, reason });
     const listed = await listedModules(join(directory, folder, 'package.json'), report);

@@ -3,21 +3,21 @@ import 'reflect-metadata';
 import { Lifecycle, inject, injectable } from 'tsyringe';
 import type { DependencyContainer } from 'tsyringe';
 import type { Log } from '../message/message.ts';
-import { LOGGER, injectedTokensOf, isInjectable } from '../plugin/for-host.ts';
+import { LOGGER, injectedTokensOf, isInjectable, isLoggerType } from '../plugin/for-host.ts';
 import type { AnyClass, InjectionToken } from '../plugin/for-host.ts';
-import { Logger } from '../plugin/plugin.ts';
 
 type Constructor = new (...args: unknown[]) => object;
 
 /** What constructs the satellites of one plugin; helper classes are made once for all of them. */
 export class Injector {
   readonly #container: DependencyContainer;
+  readonly #log: Log;
   readonly #ready = new Set<AnyClass>();
 
   constructor(container: DependencyContainer, log: Log) {
     this.#container = container.createChildContainer();
     this.#container.register(LOGGER, { useValue: log });
-    this.#container.register(Logger as unknown as Constructor, { useValue: log });
+    this.#log = log;
   }
 
   /** Throws what a constructor throws, or an Error that names class and parameter if something cannot be injected. */
@@ -54,6 +54,11 @@ export class Injector {
       throw new Error(`${parameter} has the type ${nameOf(token)}, which cannot be injected; name what it gets: @Inject(...)`);
     }
     if (this.#container.isRegistered(token as Constructor, true)) return;
+    if (isLoggerType(token)) {
+      // Whichever copy of the package the plugin has it from.
+      this.#container.register(token as Constructor, { useValue: this.#log });
+      return;
+    }
     this.#prepare(token, path);
     this.#container.resolve(token as Constructor);
   }

@@ -6,9 +6,8 @@ import { clean, withinLimit } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
 import { ATTACH, satelliteOptionsOf } from '../plugin/for-host.ts';
 import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../plugin/for-host.ts';
-import type { Found } from './find.ts';
-import type { ModuleFile } from './names.ts';
-import { problemOf } from './problem.ts';
+import type { FoundModule } from './find.ts';
+import { problemAt } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 
 /** What we rely on in a satellite: nothing. One that does not extend Plugin may lack any of these. */
@@ -22,7 +21,7 @@ export interface SatelliteClass {
   readonly options: SatelliteOptions;
 }
 
-export interface LoadedModule extends ModuleFile {
+export interface LoadedModule extends FoundModule {
   /** As it was imported. */
   readonly url: string;
   readonly satellites: readonly SatelliteClass[];
@@ -36,13 +35,11 @@ export interface LoadParts {
 }
 
 /** Imports all modules, one after the other, in order; those that fail are reported and left out. */
-export async function loadModules({ directory, modules }: Found, parts: LoadParts): Promise<readonly LoadedModule[]> {
-  if (directory === undefined) return [];
-  const imported: { found: ModuleFile; url: string; exported: ReadonlySet<AnyClass> }[] = [];
+export async function loadModules(modules: readonly FoundModule[], parts: LoadParts): Promise<readonly LoadedModule[]> {
+  const imported: { found: FoundModule; url: string; exported: ReadonlySet<AnyClass> }[] = [];
   for (const found of modules) {
-    const { module, file } = found;
     try {
-      const url = pathToFileURL(await realpath(join(directory, file))).href;
+      const url = pathToFileURL(await realpath(join(found.root, found.path))).href;
       const namespace = await withinLimit(
         parts.clock,
         parts.timeoutMs,
@@ -51,7 +48,7 @@ export async function loadModules({ directory, modules }: Found, parts: LoadPart
       );
       imported.push({ found, url, exported: exportedClasses(namespace) });
     } catch (error) {
-      parts.report({ module, ...problemOf(error, directory, file) });
+      parts.report({ module: found.module, ...problemAt(error, found) });
     }
   }
   const owners = ownersOf(imported);
@@ -72,16 +69,16 @@ function exportedClasses(namespace: object): Set<AnyClass> {
 }
 
 /** A class that several modules export is one satellite, of the first of them; an index, which re-exports by habit, comes last. */
-function ownersOf(imported: readonly { found: ModuleFile; exported: ReadonlySet<AnyClass> }[]): Map<AnyClass, ModuleFile> {
-  const owners = new Map<AnyClass, ModuleFile>();
-  const isIndex = ({ found }: { found: ModuleFile }): boolean => found.moduleName === 'index';
+function ownersOf(imported: readonly { found: FoundModule; exported: ReadonlySet<AnyClass> }[]): Map<AnyClass, FoundModule> {
+  const owners = new Map<AnyClass, FoundModule>();
+  const isIndex = ({ found }: { found: FoundModule }): boolean => found.moduleName === 'index';
   for (const { found, exported } of [...imported.filter((one) => !isIndex(one)), ...imported.filter(isIndex)]) {
     for (const target of exported) if (!owners.has(target)) owners.set(target, found);
   }
   return owners;
 }
 
-function withoutNamesakes(found: ModuleFile, targets: readonly AnyClass[], report: LoadParts['report']): SatelliteClass[] {
+function withoutNamesakes(found: FoundModule, targets: readonly AnyClass[], report: LoadParts['report']): SatelliteClass[] {
   const { module, file } = found;
   const classes = targets.map((target) => ({ target, className: /^[\p{L}_$][\p{L}\d_$]*$/u.test(target.name) ? target.name : 'default' }));
   return classes.flatMap(({ target, className }) => {

@@ -1,11 +1,11 @@
-/** From file names to module names: package = the folder, module = the file. Pure; the disk is find.ts's. */
+/** From file names to module names: package = the folder, module = the file. Pure; the disk is find.ts's and packages.ts's. */
 import { clean } from '../message/message.ts';
 
 /** A file that looks like a module. */
 export interface ModuleFile {
-  /** Relative to the plugins directory, with `/`: `ham/spam.ts`. */
+  /** As people are told of it, with `/`: `ham/spam.ts` in the plugins directory, `node_modules/co2-ham/dist/spam.js` of an npm package. */
   readonly file: string;
-  /** Its folder, `''` for the plugins directory itself. */
+  /** Its folder in the plugins directory, `''` for that itself; where an npm package's modules are configured, too. */
   readonly folder: string;
   /** Its name without the extension, as it stands on the disk: `my-spam`. */
   readonly stem: string;
@@ -31,7 +31,15 @@ const FILE = new RegExp(`^(.+)\\.(?:${EXTENSIONS.join('|')})$`, 's');
 /** The modules among `files` (paths relative to the plugins directory, with `/`), in order of their names; helpers are not among them. */
 export function nameModules(files: readonly string[]): readonly ModuleFile[] {
   const modules = files.flatMap((file) => moduleOf(file) ?? []);
-  return withoutClashes(modules).sort((a, b) => compare(a.module, b.module) || compare(a.file, b.file));
+  return withoutClashes(modules);
+}
+
+/** The module that an npm package announces under these two names, with the reason if they cannot be used. */
+export function nameAnnounced(file: string, folder: string, stem: string): ModuleFile {
+  const packageName = folder.replaceAll('-', '_');
+  const moduleName = stem.replaceAll('-', '_');
+  const refused = refusal(packageName, moduleName, { package: 'co2.package', module: 'co2.modules' });
+  return { file, folder, stem, packageName, moduleName, module: `${packageName}.${moduleName}`, refused };
 }
 
 /** By code unit: the same order on every machine. */
@@ -47,7 +55,8 @@ function moduleOf(file: string): ModuleFile | undefined {
   if (stem === undefined || parts.length > 1 || isHelper(base) || isHelperFolder(folder)) return undefined;
   const packageName = folder === '' ? TOP_PACKAGE : folder.replaceAll('-', '_');
   const moduleName = stem.replaceAll('-', '_');
-  return { file, folder, stem, packageName, moduleName, module: `${packageName}.${moduleName}`, refused: refusal(packageName, moduleName) };
+  const refused = refusal(packageName, moduleName, { package: 'the folder name', module: 'the file name' });
+  return { file, folder, stem, packageName, moduleName, module: `${packageName}.${moduleName}`, refused };
 }
 
 function isHelper(base: string): boolean {
@@ -59,28 +68,33 @@ export function isHelperFolder(folder: string): boolean {
   return /^[_.]/.test(folder) || folder === 'node_modules';
 }
 
-function refusal(packageName: string, moduleName: string): string | undefined {
-  if (RESERVED.has(packageName)) return `package name "${packageName}" is reserved for the relay's own methods; rename the folder`;
-  for (const [kind, name] of [
-    ['folder', packageName],
-    ['file', moduleName],
+/** `places`: where the two names stand, in words. */
+function refusal(packageName: string, moduleName: string, places: { package: string; module: string }): string | undefined {
+  if (RESERVED.has(packageName)) {
+    const remedy = places.package.startsWith('the ') ? 'rename the folder' : `choose another ${places.package}`;
+    return `package name "${packageName}" is reserved for the relay's own methods; ${remedy}`;
+  }
+  for (const [place, name] of [
+    [places.package, packageName],
+    [places.module, moduleName],
   ] as const) {
     if (!NAME.test(name))
-      return `the ${kind} name "${clean(name, 60)}" cannot be part of a method name: letters, digits, "_" and "-", no digit first`;
+      return `${place} "${clean(name, 60)}" cannot be part of a method name: letters, digits, "_" and "-", no digit first`;
   }
   return undefined;
 }
 
-/** Two files for one module: neither is loaded, since which one was meant is a guess. */
-function withoutClashes(modules: readonly ModuleFile[]): ModuleFile[] {
-  const filesOf = new Map<string, string[]>();
-  for (const { module, file } of modules) filesOf.set(module, [...(filesOf.get(module) ?? []), file]);
-  return modules.map((candidate) => {
-    const others = (filesOf.get(candidate.module) ?? []).filter((file) => file !== candidate.file).map((file) => clean(file));
+/** In order of their names. Two files for one module: neither is loaded, since which one was meant is a guess. */
+export function withoutClashes<File extends ModuleFile>(modules: readonly File[]): File[] {
+  const claims = new Map<string, File[]>();
+  for (const one of modules) claims.set(one.module, [...(claims.get(one.module) ?? []), one]);
+  const checked = modules.map((candidate) => {
+    const others = (claims.get(candidate.module) ?? []).filter((one) => one !== candidate).map(({ file }) => clean(file));
     if (others.length === 0 || candidate.refused !== undefined) return candidate;
     return {
       ...candidate,
       refused: `${clean(candidate.file)} and ${others.join(' and ')} would both be module ${candidate.module}; rename one`,
     };
   });
+  return checked.sort((a, b) => compare(a.module, b.module) || compare(a.file, b.file));
 }

@@ -14,7 +14,14 @@ export interface InboxOptions {
 export interface PluginHostOptions {
   /** The directory of the plugins, absolute. Default `plugins`: beside config.ts, where a newcomer looks. */
   readonly pluginsDir: string;
-  /** Packages (folders) to load. Default: all, so that dropping a file in suffices. */
+  /**
+   * Load the modules of npm packages that are installed: those with the keyword `co2-relay-plugin` among the `dependencies` of the package.json in `projectDir`.
+   * Default true: `npm install` suffices; false for a relay that runs nothing but what lies in `pluginsDir`.
+   */
+  readonly pluginPackages: boolean;
+  /** The directory of the operator's package.json, absolute. Default: that of the configuration file, else the working directory. */
+  readonly projectDir: string;
+  /** Packages (folders, and what npm packages call theirs) to load. Default: all, so that dropping a file in suffices. */
   readonly pluginList?: readonly string[] | undefined;
   /** Configuration by module name, `'ham.spam'`; it wins over `plugins/ham/spam.config.ts`. Default: none. */
   readonly plugins: Readonly<Record<string, unknown>>;
@@ -29,6 +36,8 @@ export interface PluginHostOptions {
 
 export const pluginHostDefaults: PluginHostOptions = {
   pluginsDir: 'plugins',
+  pluginPackages: true,
+  projectDir: '.',
   plugins: {},
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
@@ -41,6 +50,8 @@ const timeLimit = z.int().min(1).max(86_400_000);
 
 export const pluginHostShape = {
   pluginsDir: z.string().min(1),
+  pluginPackages: z.boolean(),
+  projectDir: z.string().min(1),
   pluginList: z.array(z.string()).optional(),
   plugins: z.record(z.string(), z.unknown()),
   inbox: z.strictObject({

@@ -19,21 +19,25 @@ export interface RawConfig {
 }
 
 export interface ConfigParts {
-  readonly directory: string;
+  /** The plugins directory; undefined if there is none. */
+  readonly directory: string | undefined;
   readonly plugins: Readonly<Record<string, unknown>>;
   readonly clock: Clock;
   readonly timeoutMs: number;
 }
+
+const NONE: RawConfig = { value: {}, source: 'no configuration' };
 
 /** The configuration of a module, unchecked; `{}` if there is none. Throws a RelayError PLUGIN_REFUSED if its file does not load. */
 export async function readConfig(found: ModuleFile, { directory, plugins, clock, timeoutMs }: ConfigParts): Promise<RawConfig> {
   const { module, folder, stem } = found;
   if (Object.hasOwn(plugins, module) && plugins[module] !== undefined)
     return { value: plugins[module], source: `plugins['${module}'] in config.ts` };
+  if (directory === undefined) return NONE;
   const wanted = EXTENSIONS.map((extension) => `${stem}.config.${extension}`);
   const names = (await glob('*.config.*', { cwd: join(directory, folder), nodir: true })).filter((name) => wanted.includes(name)).sort();
   const [name] = names;
-  if (name === undefined) return { value: {}, source: 'no configuration' };
+  if (name === undefined) return NONE;
   const source = folder === '' ? name : `${folder}/${name}`;
   if (names.length > 1) throw refusal(module, `it has two configuration files, ${names.join(' and ')}; keep one`);
   const unsafe = await whyUnsafe(directory, source);

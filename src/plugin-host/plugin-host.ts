@@ -1,7 +1,7 @@
-/** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory, and delivers to them. */
+/** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
 import { registerLoader } from '../loader/loader.mjs';
-import { systemClock } from '../message/message.ts';
+import { clean, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { assemble } from './assemble.ts';
 import type { Assembled } from './assemble.ts';
@@ -102,24 +102,21 @@ export class PluginHost {
   async #start(port: RelayPort): Promise<void> {
     const { options, directoryRequired, cacheDir } = this.#parts;
     registerLoader({ cacheDir });
-    const { pluginsDir, pluginList, plugins } = options;
+    const { pluginsDir, plugins } = options;
     const configured = Object.keys(plugins).filter((module) => plugins[module] !== undefined);
-    const found = await findModules({ pluginsDir, pluginList, configured, directoryRequired });
-    if (found.directory === undefined) {
-      this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
-      return;
-    }
-    await this.#load({ ...found, directory: found.directory });
+    const found = await findModules({ ...options, configured, directoryRequired });
+    await this.#load(found);
     try {
       await this.#setUp(found.directory, port);
     } catch (error) {
       await this.#exitAll();
       throw error;
     }
-    this.#log.info(`satellites running: ${this.#assembled.length}, from ${found.directory}`);
+    if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
+    else this.#log.info(`satellites running: ${this.#assembled.length}, from ${placesOf(found).join(', ')}`);
   }
 
-  async #load(found: Found & { directory: string }): Promise<void> {
+  async #load(found: Found): Promise<void> {
     const { options, container, logs, onEvent } = this.#parts;
     const report = (problem: PluginProblem): void => {
       this.#problems.push(problem);
@@ -127,9 +124,9 @@ export class PluginHost {
     };
     found.problems.forEach(report);
     const timing = { clock: this.#clock, timeoutMs: options.setupTimeoutMs };
-    const modules = await loadModules(found, { ...timing, log: this.#log, report });
+    const modules = await loadModules(found.modules, { ...timing, log: this.#log, report });
     this.#assembled = assemble(modules, {
-      ...{ directory: found.directory, options, container, logs, report, clock: this.#clock },
+      ...{ options, container, logs, report, clock: this.#clock },
       onReady: (receiver) => {
         this.#pump.wake(receiver);
       },
@@ -142,7 +139,7 @@ export class PluginHost {
   }
 
   /** Every configuration is checked before the first `setup` runs. */
-  async #setUp(directory: string, port: RelayPort): Promise<void> {
+  async #setUp(directory: string | undefined, port: RelayPort): Promise<void> {
     const { plugins, setupTimeoutMs } = this.#parts.options;
     for (const { satellite } of this.#assembled) satellite.attach(port);
     const configs: unknown[] = [];
@@ -166,4 +163,9 @@ export class PluginHost {
   async #exitAll(): Promise<void> {
     for (const { satellite } of [...this.#assembled].reverse()) await satellite.exit(this.#parts.options.exitTimeoutMs);
   }
+}
+
+function placesOf({ directory, modules }: Found): string[] {
+  const packages = new Set(modules.map(({ rootName }) => clean(rootName.replace(/\/$/, ''))));
+  return [directory ?? '', ...packages].filter((place) => place !== '');
 }

@@ -6,7 +6,7 @@ import { clean, hasMark, reasonOf } from '../message/message.ts';
 export interface PluginProblem {
   /** `ham.spam`, where it got a name. */
   readonly module?: string | undefined;
-  /** Relative to the plugins directory, with `/`, if it is inside; else absolute. */
+  /** Relative to the plugins directory, with `/`, if it is inside; `node_modules/co2-ham/...` of an npm package; else absolute. */
   readonly file: string;
   readonly line?: number | undefined;
   readonly column?: number | undefined;
@@ -32,6 +32,22 @@ export function problemOf(thrown: unknown, directory: string, file: string): Plu
   return { file, ...firstPlace(stack, directory), reason: reasonText(thrown, directory) };
 }
 
+/** Where a module lies on the disk. */
+export interface Place {
+  /** The plugins directory, or the npm package's; without symbolic links. */
+  readonly root: string;
+  /** What people are told instead of `root`: `''`, or `node_modules/co2-ham/`. */
+  readonly rootName: string;
+  /** Relative to `root`, with `/`. */
+  readonly path: string;
+}
+
+/** The problem that `thrown` means for a module. */
+export function problemAt(thrown: unknown, { root, rootName, path }: Place): PluginProblem {
+  const problem = problemOf(thrown, root, path);
+  return isAbsolute(problem.file) ? problem : { ...problem, file: clean(rootName + problem.file) };
+}
+
 /** The first line of the message of anything thrown, cleaned, with paths relative to `directory`. */
 export function reasonText(thrown: unknown, directory: string): string {
   const [first = ''] = reasonOf(thrown).trim().split('\n', 1);
@@ -45,14 +61,14 @@ export function whereThrown(thrown: unknown, directory: string): string {
   return problem.file === '' ? '' : ` (${clean(placeOf(problem))})`;
 }
 
-interface Place {
+interface Spot {
   file: string;
   line: number;
   column?: number;
 }
 
 /** Stack frames look like `at f (file:///dir/ham/spam.ts?v=1:3:7)`; a syntax error's stack begins with `file:///dir/ham/spam.js:3`. */
-function firstPlace(stack: string, directory: string): Place | undefined {
+function firstPlace(stack: string, directory: string): Spot | undefined {
   for (const row of stack.split('\n')) {
     const [, spot, line = '', column] =
       /(file:\/\/[^\s()]+?|\/[^\s()]+?|[A-Za-z]:\\[^()]+?)(?:\?[^\s:()]*)?:(\d+)(?::(\d+))?\)?$/.exec(row) ?? [];

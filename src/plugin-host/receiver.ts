@@ -14,7 +14,7 @@ export interface ReceiverParts {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** The plugins directory, for the place of an error. */
+  /** The plugins directory or the npm package's, for the place of an error. */
   readonly directory: string;
   /** Called when {@link Receiver.isReady} became true other than by `take` or within `next`. */
   readonly onReady: (receiver: Receiver) => void;

@@ -1,15 +1,15 @@
-/** Whether a file of the plugins directory may be executed: nobody but its owner may put code into the relay. */
+/** Whether a file of the plugins directory or of a package may be executed: nobody but its owner may put code into the relay. */
 import { realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { reasonText } from './problem.ts';
 
-/** Why `file` (relative to `directory`, which has no symbolic links) must not be executed; undefined if it may. */
-export async function whyUnsafe(directory: string, file: string): Promise<string | undefined> {
+/** Why `file` (relative to `directory`, which has no symbolic links) must not be executed; undefined if it may. `what` is the directory in words. */
+export async function whyUnsafe(directory: string, file: string, what = 'the plugins directory'): Promise<string | undefined> {
   try {
     const path = await realpath(join(directory, file));
     const inside = relative(directory, path);
-    if (inside.startsWith('..') || isAbsolute(inside)) return 'it is a link to a file outside of the plugins directory';
+    if (inside.startsWith('..') || isAbsolute(inside)) return `it is a link to a file outside of ${what}`;
     const status = await stat(path);
     if (!status.isFile()) return 'it is no regular file';
     if (isWritableByAll(status)) return 'every user of this machine can write to it, and it would be executed; chmod o-w';

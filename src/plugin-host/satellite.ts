@@ -38,7 +38,7 @@ export interface SatelliteStatus {
   /** `<package>.<module>.<Class>` */
   readonly name: string;
   readonly module: string;
-  /** Relative to the plugins directory. */
+  /** As people are told of it: `ham/spam.ts`, `node_modules/co2-ham/dist/spam.js`. */
   readonly file: string;
   readonly state: SatelliteState;
   /** Messages in its line now. */

@@ -1,7 +1,7 @@
 /** What a method's parameters and answer are, as far as it is declared or the compiler wrote it down. */
 import 'reflect-metadata';
 import { z } from 'zod';
-import { Dict } from '../message/message.ts';
+import { isDictType } from '../message/message.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../plugin/for-host.ts';
 
 /** `[result, ...parameters]`, one for each way to call; undefined where a type is not known. */
@@ -16,7 +16,6 @@ const EMITTED = new Map<unknown, string>([
   [Buffer, 'base64'],
   [Uint8Array, 'base64'],
   [Array, 'array'],
-  [Dict, 'struct'],
 ]);
 
 /** The signature of a method of `target`: declared, or from its schema, or from the emitted types. */
@@ -40,9 +39,13 @@ function emitted(kind: 'design:paramtypes', target: AnyClass, method: string): r
 function emitted(kind: 'design:returntype', target: AnyClass, method: string): string | undefined;
 function emitted(kind: string, target: AnyClass, method: string): readonly string[] | string | undefined {
   const types: unknown = Reflect.getOwnMetadata(kind, target.prototype as object, method);
-  if (!Array.isArray(types)) return EMITTED.get(types);
-  const names = types.map((type: unknown) => EMITTED.get(type)).filter((name) => name !== undefined);
+  if (!Array.isArray(types)) return emittedName(types);
+  const names = types.map(emittedName).filter((name) => name !== undefined);
   return names.length === types.length ? names : undefined;
+}
+
+function emittedName(type: unknown): string | undefined {
+  return isDictType(type) ? 'struct' : EMITTED.get(type);
 }
 
 interface JsonSchema {

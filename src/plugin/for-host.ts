@@ -2,7 +2,7 @@
 export { ATTACH } from './base.ts';
 export type { CallOptions, Plugin, Sender, SendOptions } from './base.ts';
 export type { Context } from './context.ts';
-export { LOGGER } from './logger.ts';
+export { LOGGER, isLoggerType } from './logger.ts';
 export { exposedMethodsOf, injectedTokensOf, isInjectable, satelliteOptionsOf } from './metadata.ts';
 export type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions, XmlRpcType } from './metadata.ts';
 export type { StandardSchema } from './schema.ts';

@@ -1,5 +1,8 @@
 /** The logger that a plugin may have injected. */
 import { format } from 'node:util';
+import { hasTypeMark, markType } from '../message/message.ts';
+
+const LOGGER_TYPE = Symbol.for('co2-relay.Logger.type');
 
 /** Writes to the category `plugin.<package>.<module>`; texts may hold util.format's `%s`. A class, so that metadata can name it. */
 export abstract class Logger {
@@ -7,6 +10,15 @@ export abstract class Logger {
   abstract info(text: string, ...more: unknown[]): void;
   abstract warn(text: string, ...more: unknown[]): void;
   abstract error(text: string, ...more: unknown[]): void;
+
+  static {
+    markType(this, LOGGER_TYPE);
+  }
+}
+
+/** True for the class {@link Logger} of this or of any other loaded copy of the package. */
+export function isLoggerType(type: unknown): boolean {
+  return hasTypeMark(type, LOGGER_TYPE);
 }
 
 /** Injects the plugin's logger: `constructor(@Inject(LOGGER) private readonly logger: Logger)`. */

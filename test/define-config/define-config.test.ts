@@ -25,6 +25,8 @@ const DEFAULTS = {
   maxConnections: 2000,
   dataDir: '/base/.co2',
   pluginsDir: '/base/plugins',
+  pluginPackages: true,
+  projectDir: '/base',
   plugins: {},
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
@@ -176,6 +178,7 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   [{ maintainer: 5n }, /^config\.ts: maintainer: found a value of type bigint, expected a value of type string$/],
   [{ host: `a\n\u001b[31m${'x'.repeat(500)}`, port: 'x' }, /^[\x20-\uffff]{1,200}$/],
   [{ plugins: 5 }, /^config\.ts: plugins: found 5, expected a value of type (record|object)$/],
+  [{ pluginPackages: 'yes' }, /^config\.ts: pluginPackages: found 'yes', expected a value of type boolean$/],
 ];
 
 for (const [index, [values, pattern]] of VALUES.entries()) {

@@ -1,0 +1,274 @@
+/** The package as others meet it: what the tarball holds, the command in an empty directory, types, plugins outside, relays in somebody's program. */
+import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import anyTest from 'ava';
+import type { TestFn } from 'ava';
+import ts from 'typescript';
+import { PROJECT_DIR, run } from '../support/processes.ts';
+import { addCopy, installed, packProject, startInstalled } from './kit.ts';
+import type { Packed } from './kit.ts';
+
+const test = anyTest as TestFn<{ packed: Packed }>;
+
+test.before(async (t) => {
+  t.timeout(120_000);
+  t.context.packed = await packProject();
+});
+
+test.after.always((t) => {
+  (t.context as Partial<typeof t.context>).packed?.remove();
+});
+
+interface Manifest {
+  readonly bin: Readonly<Record<string, string>>;
+  readonly engines: Readonly<Record<string, string>>;
+  readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+}
+
+test('the tarball holds what runs, and neither sources, tests, plugins nor paths of the machine', (t) => {
+  const { directory, files, builtIn } = t.context.packed;
+  const paths = files.map(({ path }) => path);
+  const roots = new Set(paths.map((path) => path.split('/', 1)[0]));
+  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json']);
+  t.deepEqual(
+    paths.filter((path) => path.startsWith('bin/')),
+    ['bin/co2.mjs'],
+  );
+  t.deepEqual(
+    paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.js\.map|\.mjs|\.d\.mts|\.mjs\.map)$/.test(path)),
+    [],
+  );
+  // A build that had compiled the tests or the plugins too would have put them beside the sources.
+  t.deepEqual(
+    readdirSync(join(directory, 'dist')).filter(
+      (name) => !existsSync(join(PROJECT_DIR, 'src', name.replace(/\.(?:js|d\.ts|js\.map)$/, '.ts'))),
+    ),
+    [],
+  );
+  for (const path of paths) {
+    const text = readFileSync(join(directory, path), 'utf8');
+    for (const place of [PROJECT_DIR, builtIn]) t.false(text.includes(place), `${path} names ${place}`);
+  }
+});
+
+test('every door of the package leads to a file and to types, and the command can be run', (t) => {
+  const { directory, files } = t.context.packed;
+  const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
+  const has = (path: string): boolean => files.some((file) => `./${file.path}` === path);
+  for (const [door, target] of Object.entries(manifest.exports)) {
+    for (const [condition, path] of Object.entries(typeof target === 'string' ? { default: target } : target)) {
+      t.true(has(path), `${door} (${condition}): ${path}`);
+    }
+    // TypeScript takes the first condition that fits, so types must come first.
+    if (typeof target !== 'string') t.deepEqual(Object.keys(target), ['types', 'default'], door);
+  }
+  t.regex(manifest.engines.node ?? '', /^>=20\./);
+  t.deepEqual(manifest.bin, { co2: './bin/co2.mjs' });
+  const command = files.find(({ path }) => path === 'bin/co2.mjs');
+  t.is((command?.mode ?? 0) & 0o111, 0o111);
+  t.true(readFileSync(join(directory, 'bin/co2.mjs'), 'utf8').startsWith('#!/usr/bin/env node\n'));
+});
+
+test('co2 start runs in an empty directory, says that there are no plugins, answers and stops', async (t) => {
+  const directory = installed(t, t.context.packed);
+  const empty = join(directory, 'empty');
+  mkdirSync(empty);
+  const relay = await startInstalled(t, directory, [], empty);
+  t.true(await relay.call('ping'));
+  t.false(((await relay.call('co2.get_method_names')) as string[]).some((name) => name.startsWith('example.')));
+  relay.kill('SIGTERM');
+  const { code, stdout, stderr } = await relay.exit;
+  t.is(code, 0);
+  t.is(stdout.length, 1);
+  t.true(stderr.some((line) => line.includes(`no plugins: there is no directory ${join(empty, 'plugins')}`)));
+  t.deepEqual(
+    stderr.filter((line) => line.includes(' ERROR ')),
+    [],
+  );
+  t.deepEqual(readdirSync(empty), ['.co2']);
+});
+
+const CONSUMER = `
+import { Dict, Double, Exposed, Fault, Inject, LOGGER, Plugin, Satellite, type Context, type Logger } from 'co2-relay';
+import { defineConfig } from 'co2-relay/config';
+import { createRelay, type RunningRelay } from 'co2-relay/relay';
+
+@Satellite()
+export class Spam extends Plugin<{ colour: string }> {
+  constructor(@Inject(LOGGER) private readonly logger: Logger) { super(); }
+  override async receive(dict: Dict, context: Context) { this.logger.info(String(dict.data), context.hops + 1); }
+  override setup(config: { colour: string }) { this.log(config.colour.toUpperCase()); }
+  @Exposed({ params: ['int'], returns: 'double' }) half(a: number) { if (a < 0) throw new Fault(7, 'negative'); return new Double(a / 2); }
+}
+
+const config = defineConfig({ port: 0, pluginPackages: false, inbox: { maxMessages: 10 } });
+export const relay: RunningRelay = await createRelay(config);
+export const url: string = relay.url;
+`;
+const MISUSE = `
+import { Exposed } from 'co2-relay';
+import { defineConfig } from 'co2-relay/config';
+import { createRelay } from 'co2-relay/relay';
+export const config = defineConfig({ port: 'any' });
+export class Spam { @Exposed({ params: ['integer'] }) half(a: number) { return a; } }
+export const hops: number = (await createRelay()).url;
+import 'co2-relay/dist/app.js';
+`;
+
+test('a TypeScript program compiles against the packed types, strictly, and its mistakes are found', (t) => {
+  const directory = installed(t, t.context.packed, { 'package.json': '{"type":"module"}', 'good.ts': CONSUMER, 'bad.ts': MISUSE });
+  const program = ts.createProgram([join(directory, 'good.ts'), join(directory, 'bad.ts')], {
+    ...{ strict: true, noEmit: true, experimentalDecorators: true, emitDecoratorMetadata: true, target: ts.ScriptTarget.ES2022 },
+    ...{ module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ['lib.es2023.d.ts'] },
+    ...{ types: ['node'], typeRoots: [join(PROJECT_DIR, 'node_modules/@types')] },
+  });
+  const ours = ts
+    .getPreEmitDiagnostics(program)
+    .filter(({ file }) => file === undefined || realpathSync(file.fileName).startsWith(directory));
+  const told = ours.map(({ file, start = 0, messageText }) => {
+    const line = file === undefined ? 0 : file.getLineAndCharacterOfPosition(start).line;
+    return { file: file?.fileName.slice(directory.length + 1), line, text: ts.flattenDiagnosticMessageText(messageText, ' ') };
+  });
+  t.deepEqual(
+    told.filter(({ file }) => file !== 'bad.ts'),
+    [],
+  );
+  t.deepEqual(
+    told.map(({ line }) => line),
+    [4, 5, 6, 7],
+  );
+});
+
+/** Everything that might notice which copy of the package it came from. */
+const BOTH_WAYS = `
+import { Dict, Double, Exposed, Fault, Injectable, Inject, Int64, LOGGER, Logger, Plugin, Satellite, type Context } from 'co2-relay';
+import { where } from './_where.ts';
+
+class Scale { factor = 2; }
+@Injectable() class Scales { constructor(readonly scale: Scale, readonly logger: Logger) {} }
+
+@Satellite()
+export class Spam extends Plugin {
+  heard: unknown[] = [];
+  constructor(private readonly scales: Scales, readonly plain: Logger, @Inject(LOGGER) private readonly logger: Logger) { super(); }
+  receive(dict: Dict, context: Context) { this.heard.push([dict.data, context.hops]); }
+  /** Which copy of the package it has. */
+  @Exposed({ params: [], returns: 'string' }) where() { return where; }
+  /** Doubles a number. */
+  @Exposed({ params: ['int'], returns: 'int' }) twice(a: number) { return a * this.scales.scale.factor; }
+  @Exposed() double(): unknown { return [new Double(1), new Int64(5n)]; }
+  @Exposed() fail() { throw new Fault(42, 'as I said'); }
+  @Exposed({ params: ['string'] }) async say(text: string) { return this.send({ data: text, whole: new Double(3) }); }
+  @Exposed() all() { return this.heard; }
+  @Exposed() tell() { this.plain.warn('by its type'); this.logger.warn('by its token'); this.scales.logger.warn('in a helper'); this.log('by itself'); }
+  @Exposed() typed(_dict: Dict, _text: string): Dict { return _dict; }
+}
+`;
+const WHERE = `export const where: string = import.meta.resolve('co2-relay');`;
+
+for (const [kind, hasCopy] of [
+  ['imports the installed package by its name', false],
+  ['has a nested copy of the package', true],
+] as const) {
+  test(`a plugin outside the repository that ${kind}`, async (t) => {
+    const files = { 'plugins/ham/spam.ts': BOTH_WAYS, 'plugins/ham/_where.ts': WHERE, 'plugins/ham/eggs.ts': BOTH_WAYS };
+    const directory = installed(t, t.context.packed, files);
+    if (hasCopy) addCopy(t.context.packed.directory, join(directory, 'plugins/node_modules'));
+    const relay = await startInstalled(t, directory);
+    const copy = hasCopy ? 'plugins/node_modules' : 'node_modules';
+    t.is(await relay.call('ham.spam.where'), `file://${directory}/${copy}/co2-relay/dist/plugin/plugin.js`);
+    t.is(await relay.call('ham.spam.twice', 21), 42);
+    t.is(await relay.call('system.methodHelp', 'ham.spam.twice'), 'Doubles a number.');
+    t.deepEqual(await relay.call('system.methodSignature', 'ham.spam.typed'), [['struct', 'struct', 'string']]);
+    await t.throwsAsync(relay.call('ham.spam.twice', 'x'), { message: /expected int/ });
+    await t.throwsAsync(relay.call('ham.spam.fail'), { code: 42, message: /as I said/ });
+    t.regex(await raw(relay.url, 'ham.spam.double'), /<double>1(?:\.0)?<\/double>.*<i8>5<\/i8>/);
+    await relay.call('ham.spam.say', 'hello');
+    t.deepEqual(await relay.call('ham.eggs.all'), [['hello', 0]]);
+    await relay.call('ham.spam.tell');
+    relay.kill('SIGTERM');
+    const { code, stderr } = await relay.exit;
+    t.is(code, 0);
+    for (const text of ['by its type', 'by its token', 'in a helper', 'by itself']) {
+      t.true(
+        stderr.some((line) => line.includes(`plugin.ham.spam ${text}`) || line.endsWith(`plugin.ham.spam  ${text}`)),
+        text,
+      );
+    }
+  });
+}
+
+/** The answer as it stands on the wire. It asks with an i8, so that it may get one. */
+async function raw(url: string, method: string): Promise<string> {
+  const body = `<methodCall><methodName>${method}</methodName><params><param><value><i8>1</i8></value></param></params></methodCall>`;
+  const response = await fetch(`${url}/RPC2`, { method: 'POST', headers: { 'content-type': 'text/xml' }, body });
+  return response.text();
+}
+
+const PLUGIN_PACKAGE = {
+  'package.json': '{"dependencies":{"co2-relay":"*","co2-ham":"*"}}',
+  'node_modules/co2-ham/package.json':
+    '{"type":"module","keywords":["co2-relay-plugin"],"co2":{"package":"ham","modules":{"spam":"dist/spam.js"}}}',
+  'node_modules/co2-ham/dist/spam.js': `import { Exposed, Plugin, Satellite } from 'co2-relay';
+export class Spam extends Plugin { who() { return this.toString(); } }
+Exposed({ params: [], returns: 'string' })(Spam.prototype, 'who', {});
+Satellite()(Spam);`,
+};
+
+test('an npm package with the keyword loads from the working directory, and from where the configuration file is', async (t) => {
+  const directory = installed(t, t.context.packed, { ...PLUGIN_PACKAGE, 'config.mjs': 'export default {};', 'elsewhere/none': '' });
+  const here = await startInstalled(t, directory, ['--data', 'here']);
+  t.is(await here.call('ham.spam.who'), 'ham.spam.Spam');
+  const elsewhere = join(directory, 'elsewhere');
+  const there = await startInstalled(t, directory, ['--config', join(directory, 'config.mjs'), '--data', 'there'], elsewhere);
+  t.is(await there.call('ham.spam.who'), 'ham.spam.Spam');
+});
+
+const PROGRAM = `
+import { createRelay } from 'co2-relay/relay';
+
+const call = async (relay, method) => {
+  const body = '<methodCall><methodName>' + method + '</methodName></methodCall>';
+  const response = await fetch(relay.url + '/RPC2', { method: 'POST', headers: { 'content-type': 'text/xml', connection: 'close' }, body });
+  console.log(method, /<string>(.*)<\\/string>|<value>([^<]*)<\\/value>|<int>(.*)<\\/int>/.exec(await response.text())?.slice(1).find(Boolean));
+};
+const one = await createRelay({ port: 0, dataDir: 'state-1', pluginsDir: 'one' });
+const two = await createRelay({ port: 0, dataDir: 'state-2', pluginsDir: 'two', peers: [one.url] });
+await call(one, 'ham.spam.who');
+await call(two, 'ham.spam.who');
+await call(one, 'ham.eggs.who');
+await call(two, 'ham.eggs.who');
+// A dict on its way opens the link between the two.
+await call(two, 'ham.spam.say');
+console.log('satellites', one.status().plugins.satellites.length, two.status().plugins.satellites.length);
+await Promise.all([one.stop(), two.stop()]);
+process.on('exit', () => console.log('the loop is empty'));
+`;
+const who = (name: string): string => `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite() export class Who extends Plugin {
+  @Exposed({ params: [], returns: 'string' }) who() { return '${name}'; }
+  @Exposed({ params: [], returns: 'string' }) async say() { await this.send({ data: 'hello' }); return 'said'; }
+  exit() { console.log('exit ${name}'); }
+}`;
+
+test('a program embeds two relays, stops both, and ends by itself', async (t) => {
+  const directory = installed(t, t.context.packed, {
+    'package.json': '{"type":"module"}',
+    'program.js': PROGRAM,
+    'one/ham/spam.ts': who('one'),
+    'two/ham/spam.ts': who('two'),
+    'two/ham/eggs.ts': who('eggs'),
+  });
+  const { code, signal, stdout, stderr } = await run(t, process.execPath, ['program.js'], { cwd: directory }).exit;
+  t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: [] });
+  t.deepEqual(stdout.slice(0, 6), [
+    'ham.spam.who one',
+    'ham.spam.who two',
+    'ham.eggs.who -32601',
+    'ham.eggs.who eggs',
+    'ham.spam.say said',
+    'satellites 1 2',
+  ]);
+  t.deepEqual([...stdout.slice(6, -1)].sort(), ['exit eggs', 'exit one', 'exit two']);
+  t.is(stdout.at(-1), 'the loop is empty');
+});
