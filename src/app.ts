@@ -2,6 +2,7 @@
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { completeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
@@ -11,12 +12,14 @@ import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import { canonicalAddress, formatHostId, hostPort, isUnspecified, systemClock } from './message/message.ts';
+import { canonicalAddress, formatHostId, hostPort, isLoopback, isUnspecified, systemClock } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
 import { Relay } from './relay/relay.ts';
 import type { RelayStatus } from './relay/relay.ts';
+import { Satellites } from './satellites/satellites.ts';
+import type { SatellitesStatus } from './satellites/satellites.ts';
 import { openStateDirectory } from './store/store.ts';
 
 export type { Config } from './define-config/define-config.ts';
@@ -35,6 +38,8 @@ export interface Surroundings {
 export interface AppStatus {
   readonly relay: RelayStatus;
   readonly mesh: MeshStatus;
+  /** Those elsewhere. */
+  readonly satellites: SatellitesStatus;
   readonly plugins: PluginHostStatus;
 }
 
@@ -81,7 +86,10 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
   });
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
-  const relay = new Relay({ options, pluginHost, mesh, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
+  const taken = (address: string, port: number): string | undefined => whoIsAt(address, port, { options, bound, mesh });
+  const file = join(state.path, 'satellites.json');
+  const satellites = new Satellites({ options, logs, clock, random, carrier, file, taken });
+  const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });
 
   let hostId = '';
@@ -102,6 +110,12 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
       () => mesh.stop(),
       () => mesh.start(hostId),
     );
+    await steps.start(
+      'satellites',
+      // Both drain at once, so that a stop takes one drain budget and not two; the mesh's own step then finds nothing to do.
+      () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
+      () => satellites.start(hostId),
+    );
     // The ring closes here: plugins send through the relay, which delivers to plugins.
     await steps.start(
       'plugins',
@@ -118,7 +132,7 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
     url: `http://${hostPort(bound.address, bound.port)}`,
     hostId,
     adminToken: state.adminToken,
-    status: () => ({ relay: relay.status(), mesh: mesh.status(), plugins: pluginHost.status() }),
+    status: () => ({ relay: relay.status(), mesh: mesh.status(), satellites: satellites.status(), plugins: pluginHost.status() }),
     stop: () => steps.stop(),
   };
 }
@@ -163,6 +177,27 @@ function ownAddress(options: Options, bound: string): string {
     .flat()
     .find((net) => net !== undefined && !net.internal && net.family === 'IPv4');
   return outward?.address ?? '127.0.0.1';
+}
+
+interface Neighbourhood {
+  readonly options: Options;
+  readonly bound: Bound;
+  readonly mesh: Mesh;
+}
+
+/** Who listens there that cannot be a satellite: what is notified to it would come back to us. */
+function whoIsAt(address: string, port: number, { options, bound, mesh }: Neighbourhood): string | undefined {
+  if (isOwnDoor(options, bound, address, port)) return "this relay's own door";
+  return mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
+}
+
+/** True if a call to `address`:`port` would come to our own door. */
+function isOwnDoor(options: Options, bound: Bound, address: string, port: number): boolean {
+  if (port !== bound.port) return false;
+  if (address === bound.address || address === ownAddress(options, bound.address)) return true;
+  if (!isUnspecified(bound.address)) return false;
+  const ours = Object.values(networkInterfaces()).flatMap((nets) => (nets ?? []).map((net) => canonicalAddress(net.address)));
+  return isLoopback(address) || ours.includes(address);
 }
 
 function nothing(): void {
