@@ -2,7 +2,6 @@
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { completeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
@@ -72,7 +71,6 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
 /** Starts a relay from options that are complete. */
 export async function startRelay({ options, isSet }: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
   const { logs = () => SILENT, clock = systemClock, random = Math.random } = surroundings;
-  const log = logs('app');
   const state = await openStateDirectory(options.dataDir);
 
   let bound: Bound = { address: '127.0.0.1', port: 0 };
@@ -87,13 +85,12 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
   const taken = (address: string, port: number): string | undefined => whoIsAt(address, port, { options, bound, mesh });
-  const file = join(state.path, 'satellites.json');
-  const satellites = new Satellites({ options, logs, clock, random, carrier, file, taken });
+  const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken });
   const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });
 
   let hostId = '';
-  const steps = new Steps(log);
+  const steps = new Steps(logs('app'));
   try {
     await steps.start(
       'doors',

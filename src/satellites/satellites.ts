@@ -1,5 +1,6 @@
 /** Satellites elsewhere: who registered, how they are notified, when they count as gone; remembered over a restart. */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { Notification } from '../links/links.ts';
 import type { Carrier, LinkOptions, LinkStatus, ServerAddress } from '../links/links.ts';
 import { RelayError, clean, parseHostId, reasonOf } from '../message/message.ts';
@@ -22,8 +23,8 @@ export interface SatellitesParts {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly carrier: (server: ServerAddress) => Carrier;
-  /** Path of the file that remembers them. */
-  readonly file: string;
+  /** The state directory; `satellites.json` in it remembers them. */
+  readonly stateDir: string;
   /** Why nobody may register at this address and port, or undefined if somebody may: our own door, a peer's. */
   readonly taken: (address: string, port: number) => string | undefined;
 }
@@ -71,7 +72,7 @@ export class Satellites {
   constructor(parts: SatellitesParts) {
     this.#parts = parts;
     this.#log = parts.logs('satellites');
-    this.#file = new StateFile(parts.file, MAX_FILE_BYTES);
+    this.#file = new StateFile(join(parts.stateDir, 'satellites.json'), MAX_FILE_BYTES);
   }
 
   get max(): number {

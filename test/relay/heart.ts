@@ -38,7 +38,7 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
     },
     satellites: new Satellites({
       options: { ...satelliteDefaults, ...linkDefaults, drainMs: 0 },
-      ...{ logs: log.source, clock: systemClock, random: () => 0.5, file: '/nowhere/satellites.json' },
+      ...{ logs: log.source, clock: systemClock, random: () => 0.5, stateDir: '/nowhere' },
       carrier: () => {
         throw new Error('nobody registers here');
       },
