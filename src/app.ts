@@ -11,12 +11,14 @@ import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import { RelayError, canonicalAddress, formatHostId, hostPort, isUnspecified, systemClock } from './message/message.ts';
+import { RelayError, canonicalAddress, formatHostId, hostPort, isLoopback, isUnspecified, systemClock } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
 import { Relay } from './relay/relay.ts';
 import type { RelayStatus } from './relay/relay.ts';
+import { Satellites } from './satellites/satellites.ts';
+import type { SatellitesStatus } from './satellites/satellites.ts';
 import { openStateDirectory } from './store/store.ts';
 
 export type { Config } from './define-config/define-config.ts';
@@ -37,6 +39,8 @@ export interface Surroundings {
 export interface AppStatus {
   readonly relay: RelayStatus;
   readonly mesh: MeshStatus;
+  /** Those elsewhere. */
+  readonly satellites: SatellitesStatus;
   readonly plugins: PluginHostStatus;
 }
 
@@ -69,7 +73,6 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
 /** Starts a relay from options that are complete. */
 export async function startRelay({ options, isSet, placeOf }: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
   const { logs = () => SILENT, clock = systemClock, random = Math.random, signal } = surroundings;
-  const log = logs('app');
   const state = await openStateDirectory(options.dataDir);
 
   let bound: Bound = { address: '127.0.0.1', port: 0 };
@@ -83,11 +86,13 @@ export async function startRelay({ options, isSet, placeOf }: Completed, surroun
   });
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
-  const relay = new Relay({ options, pluginHost, mesh, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
+  const taken = (address: string, port: number): string | undefined => whoIsAt(address, port, { options, bound, mesh });
+  const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken });
+  const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });
 
   let hostId = '';
-  const steps = new Steps(log, signal);
+  const steps = new Steps(logs('app'), signal);
   try {
     await steps.start(
       'doors',
@@ -104,6 +109,12 @@ export async function startRelay({ options, isSet, placeOf }: Completed, surroun
       () => mesh.stop(),
       () => mesh.start(hostId),
     );
+    await steps.start(
+      'satellites',
+      // Both drain at once, so that a stop takes one drain budget and not two; the mesh's own step then finds nothing to do.
+      () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
+      () => satellites.start(hostId),
+    );
     // The ring closes here: plugins send through the relay, which delivers to plugins.
     await steps.start(
       'plugins',
@@ -119,7 +130,7 @@ export async function startRelay({ options, isSet, placeOf }: Completed, surroun
     url: `http://${hostPort(bound.address, bound.port)}`,
     hostId,
     adminToken: state.adminToken,
-    status: () => ({ relay: relay.status(), mesh: mesh.status(), plugins: pluginHost.status() }),
+    status: () => ({ relay: relay.status(), mesh: mesh.status(), satellites: satellites.status(), plugins: pluginHost.status() }),
     stop: () => steps.stop(),
   };
 }
@@ -175,6 +186,27 @@ function ownAddress(options: Options, bound: string): string {
     .flat()
     .find((net) => net !== undefined && !net.internal && net.family === 'IPv4');
   return outward?.address ?? '127.0.0.1';
+}
+
+interface Neighbourhood {
+  readonly options: Options;
+  readonly bound: Bound;
+  readonly mesh: Mesh;
+}
+
+/** Who listens there that cannot be a satellite: what is notified to it would come back to us. */
+function whoIsAt(address: string, port: number, { options, bound, mesh }: Neighbourhood): string | undefined {
+  if (isOwnDoor(options, bound, address, port)) return "this relay's own door";
+  return mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
+}
+
+/** True if a call to `address`:`port` would come to our own door. */
+function isOwnDoor(options: Options, bound: Bound, address: string, port: number): boolean {
+  if (port !== bound.port) return false;
+  if (address === bound.address || address === ownAddress(options, bound.address)) return true;
+  if (!isUnspecified(bound.address)) return false;
+  const ours = Object.values(networkInterfaces()).flatMap((nets) => (nets ?? []).map((net) => canonicalAddress(net.address)));
+  return isLoopback(address) || ours.includes(address);
 }
 
 function nothing(): void {

@@ -12,6 +12,8 @@ import { pluginHostDefaults, pluginHostShape } from '../plugin-host/plugin-host.
 import type { PluginHostOptions } from '../plugin-host/plugin-host.ts';
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import type { RelayOptions } from '../relay/relay.ts';
+import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
+import type { SatelliteOptions } from '../satellites/satellites.ts';
 import { storeDefaults, storeShape } from '../store/store.ts';
 import type { StoreOptions } from '../store/store.ts';
 import { logDefaults, logShape } from './log-options.ts';
@@ -20,7 +22,14 @@ import type { LogOptions } from './log-options.ts';
 export type { LogLevel, LogOptions } from './log-options.ts';
 
 /** All options, complete. */
-export type Options = HttpOptions & StoreOptions & PluginHostOptions & LinkOptions & MeshOptions & RelayOptions & LogOptions;
+export type Options = HttpOptions &
+  StoreOptions &
+  PluginHostOptions &
+  LinkOptions &
+  MeshOptions &
+  SatelliteOptions &
+  RelayOptions &
+  LogOptions;
 
 /** What an operator writes: any part of {@link Options}; what is left out or undefined has its default. */
 export type Config = DeepPartial<Options>;
@@ -50,11 +59,21 @@ const DEFAULTS: Options = {
   ...pluginHostDefaults,
   ...linkDefaults,
   ...meshDefaults,
+  ...satelliteDefaults,
   ...relayDefaults,
   ...logDefaults,
 };
 
-const SCHEMA = z.strictObject({ ...httpShape, ...storeShape, ...pluginHostShape, ...linkShape, ...meshShape, ...relayShape, ...logShape });
+const SCHEMA = z.strictObject({
+  ...httpShape,
+  ...storeShape,
+  ...pluginHostShape,
+  ...linkShape,
+  ...meshShape,
+  ...satelliteShape,
+  ...relayShape,
+  ...logShape,
+});
 
 // The paths among the options; made absolute, each from where it was written.
 const PATHS: readonly (readonly string[])[] = [['dataDir'], ['pluginsDir'], ['projectDir'], ['log', 'file'], ['log', 'accessFile']];

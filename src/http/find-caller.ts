@@ -10,6 +10,7 @@ export interface CallerRules {
   readonly isTrusted: IsTrusted;
   readonly presented: (authorization: string | undefined) => Presented;
   readonly isPeerAddress: (address: string) => boolean;
+  readonly isSatelliteAddress: (address: string) => boolean;
 }
 
 const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
@@ -19,21 +20,34 @@ export function findCaller(request: FastifyRequest, rules: CallerRules, reading:
   const { remoteAddress = '', remotePort = 0 } = request.socket;
   const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
   if (address === undefined) throw new RelayError('FORBIDDEN', 'the proxy in front names no address for this request');
-  // A proxy on this machine forwards for others: whoever comes through one is neither local nor a peer that runs here.
+  // A proxy on this machine forwards for others: whoever comes through one is neither local nor a peer or satellite that runs here.
   const isForwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
   const isHere = isLoopback(address);
-  const isPeer = rules.isPeerAddress(address) && !(isHere && isForwarded);
-  return { role: roleOf(request, rules, isPeer, isHere && !isForwarded), address, port: remotePort, isPeer, ...reading };
+  const isDirect = !(isHere && isForwarded);
+  const isPeer = isDirect && rules.isPeerAddress(address);
+  const role = presentedRole(request, rules) ?? roleByAddress(address, { rules, isPeer, isDirect });
+  return { role, address, port: remotePort, isPeer, ...reading };
 }
 
-function roleOf(request: FastifyRequest, rules: CallerRules, isPeer: boolean, isLocal: boolean): Role {
+function presentedRole(request: FastifyRequest, rules: CallerRules): Role | undefined {
   const presented = rules.presented(request.headers.authorization);
   if (presented === 'wrong') {
     throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token lies in admin.token in the state directory');
   }
-  if (presented === 'admin') return { kind: 'token', name: 'admin' };
+  return presented === 'admin' ? { kind: 'token', name: 'admin' } : undefined;
+}
+
+interface Standing {
+  readonly rules: CallerRules;
+  readonly isPeer: boolean;
+  /** False if a proxy on this machine handed the request on. */
+  readonly isDirect: boolean;
+}
+
+function roleByAddress(address: string, { rules, isPeer, isDirect }: Standing): Role {
   if (isPeer) return { kind: 'peer' };
-  return { kind: isLocal ? 'local' : 'anonymous' };
+  if (isDirect && rules.isSatelliteAddress(address)) return { kind: 'satellite' };
+  return { kind: isDirect && isLoopback(address) ? 'local' : 'anonymous' };
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

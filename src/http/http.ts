@@ -4,6 +4,7 @@ import Fastify from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError, canonicalAddress, clean, reasonOf } from '../message/message.ts';
 import type { LogSource } from '../message/message.ts';
+import { recordOnWire } from '../relay/relay.ts';
 import type { Relay } from '../relay/relay.ts';
 import { trustedProxies } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
@@ -29,7 +30,10 @@ declare module 'fastify' {
 
 export interface DoorsParts {
   readonly options: HttpOptions;
-  readonly relay: Pick<Relay, 'call' | 'faultFor' | 'properties' | 'describeMethods' | 'isPeerAddress'>;
+  readonly relay: Pick<
+    Relay,
+    'call' | 'faultFor' | 'properties' | 'describeMethods' | 'satellites' | 'isPeerAddress' | 'isSatelliteAddress'
+  >;
   readonly adminToken: string;
   readonly logs: LogSource;
 }
@@ -58,6 +62,7 @@ export class Doors {
       isTrusted: trustedProxies(options.trustedProxies),
       presented: credentialCheck(adminToken),
       isPeerAddress: (address) => relay.isPeerAddress(address),
+      isSatelliteAddress: (address) => relay.isSatelliteAddress(address),
     };
     this.#server = Fastify({
       bodyLimit: options.maxBodyBytes,
@@ -155,7 +160,7 @@ export class Doors {
       return refuse(reply.header('www-authenticate', 'Bearer'), { status: error.fault, text: error.message });
     }
     const { relay } = this.#parts;
-    const content = { properties: relay.properties(), methods: relay.describeMethods() };
+    const content = { properties: relay.properties(), methods: relay.describeMethods(), satellites: relay.satellites().map(recordOnWire) };
     if (wantsJson(request)) return reply.send(jsonPage(content));
     return reply.type('text/plain; charset=utf-8').send(textPage(content, `http://${request.headers.host ?? request.hostname}/`));
   }

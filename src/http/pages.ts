@@ -1,16 +1,24 @@
 /** What a GET answers: what this relay is and what can be called here, as text for people or as JSON for programs. Pure. */
-import type { MethodDescription, Relay } from '../relay/relay.ts';
+import { Double } from '../message/message.ts';
+import type { MethodDescription, Relay, recordOnWire } from '../relay/relay.ts';
 
 /** All that a page shows. */
 export interface PageContent {
   readonly properties: ReturnType<Relay['properties']>;
   readonly methods: readonly MethodDescription[];
+  /** Of the satellites elsewhere. */
+  readonly satellites: readonly ReturnType<typeof recordOnWire>[];
 }
 
-/** Properties and methods with help, and how to go on; `url` is where the reader found us. */
-export function textPage({ properties, methods }: PageContent, url: string): string {
+/** Properties, satellites and methods with help, and how to go on; `url` is where the reader found us. */
+export function textPage({ properties, methods, satellites }: PageContent, url: string): string {
   const lines = ['co2-relay', ''];
   for (const [name, value] of Object.entries(properties)) lines.push(`${name.padEnd(12)} ${show(value)}`);
+  lines.push('', `${satellites.length} satellites elsewhere`);
+  for (const { nick, addr, ...rest } of satellites) {
+    lines.push('', `${show(nick)} at ${show(addr)}`);
+    for (const [name, value] of Object.entries(rest)) lines.push(`    ${name.padEnd(12)} ${show(value)}`);
+  }
   lines.push('', `${methods.length} methods, called by POST ${url}RPC2 with Content-Type: text/xml`, '');
   for (const { usage, help } of methods) {
     lines.push(...usage.split('\n'));
@@ -22,12 +30,13 @@ export function textPage({ properties, methods }: PageContent, url: string): str
 }
 
 /** The same as data. */
-export function jsonPage({ properties, methods }: PageContent): object {
-  return { properties: toJson(properties), methods };
+export function jsonPage({ properties, methods, satellites }: PageContent): object {
+  return { properties: toJson(properties), methods, satellites: satellites.map(toJson) };
 }
 
 function show(value: unknown): string {
   if (value instanceof Date) return value.toISOString();
+  if (Double.is(value)) return String(value.value);
   if (Array.isArray(value)) return value.length === 0 ? '(none)' : value.join(', ');
   if (typeof value === 'object' && value !== null) {
     return Object.entries(value)
@@ -37,6 +46,11 @@ function show(value: unknown): string {
   return value === '' ? '-' : String(value);
 }
 
-function toJson(properties: PageContent['properties']): object {
-  return Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, value instanceof Date ? value.toISOString() : value]));
+function toJson(struct: PageContent['properties']): object {
+  return Object.fromEntries(Object.entries(struct).map(([name, value]) => [name, plain(value)]));
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Date) return value.toISOString();
+  return Double.is(value) ? value.value : value;
 }

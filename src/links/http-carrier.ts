@@ -6,7 +6,8 @@ import type { ServerAddress } from './server-address.ts';
 import type { Carrier } from './link.ts';
 
 export class HttpCarrier implements Carrier {
-  #client: XmlRpcClient | undefined;
+  // The promise, so that two posts at once share one connection.
+  #client: Promise<XmlRpcClient> | undefined;
   #isClosed = false;
 
   /** `listenAddress` answers the canonical address that our own door is bound to; asked at each connection, since links are made before doors. */
@@ -17,14 +18,15 @@ export class HttpCarrier implements Carrier {
   ) {}
 
   async post(body: Uint8Array): Promise<ParsedResponse> {
-    this.#client ??= await this.#connect();
-    return this.#client.post(body);
+    this.#client ??= this.#connect();
+    return (await this.#client).post(body);
   }
 
   async reset(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
-    await client?.close();
+    // One that was never made needs no end.
+    await (await client?.catch(() => undefined))?.close();
   }
 
   async close(): Promise<void> {

@@ -32,6 +32,8 @@ export interface LinkParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** Told of each post: true if the server answered it, whatever it answered. Default: nobody. */
+  readonly onOutcome?: ((answered: boolean) => void) | undefined;
 }
 
 /** Counters of one link since the start, and where it stands. */
@@ -58,6 +60,7 @@ export class Link {
   #cancelTimer: (() => void) | undefined;
   #count = { forwarded: 0, refused: 0, lost: 0 };
   #lastError: string | undefined;
+  #ending = 'when the relay stopped';
   readonly #closed: Promise<void>;
   #sayClosed!: () => void;
 
@@ -86,6 +89,20 @@ export class Link {
     this.#on({ type: 'drain', left: this.#line.length });
     await this.#closed;
     cancel();
+    await this.#parts.carrier.close();
+  }
+
+  /** Tries at once what waits for a server that failed: it has given a sign of life. */
+  retryNow(): void {
+    if (this.#state.kind !== 'waiting') return;
+    this.#cancelTimer?.();
+    this.#on({ type: 'due' });
+  }
+
+  /** Ends now, without sending what waits: the server has left, or counts as gone. */
+  async abandon(): Promise<void> {
+    this.#ending = 'when it left';
+    this.#on({ type: 'close' });
     await this.#parts.carrier.close();
   }
 
@@ -132,12 +149,16 @@ export class Link {
     const body = this.#write(outgoing);
     if (body === undefined) return;
     try {
-      this.#note(outgoing, await this.#parts.carrier.post(body));
+      const answer = await this.#parts.carrier.post(body);
+      this.#parts.onOutcome?.(true);
+      this.#note(outgoing, answer);
     } catch (error) {
       if (RelayError.is(error) && error.code === 'LIMIT') {
+        this.#parts.onOutcome?.(true);
         this.#settle(outgoing, `it is too large for it (${error.message})`);
         return;
       }
+      this.#parts.onOutcome?.(false);
       await this.#fail(reasonOf(error));
     }
   }
@@ -197,7 +218,7 @@ export class Link {
     const lost = this.#line.clear() + inFlight;
     this.#count.lost += inFlight;
     this.#head = undefined;
-    if (lost > 0) this.#parts.log.warn(`${this.#parts.name}: ${lost} dicts were still waiting when the relay stopped, and are lost`);
+    if (lost > 0) this.#parts.log.warn(`${this.#parts.name}: ${lost} dicts were still waiting ${this.#ending}, and are lost`);
     this.#sayClosed();
   }
 }

@@ -2,6 +2,8 @@
 export { HttpCarrier } from './http-carrier.ts';
 export { Link } from './link.ts';
 export type { Carrier, LinkParts, LinkStatus, Outgoing } from './link.ts';
+export { Notification } from './notification.ts';
+export type { NotificationParts } from './notification.ts';
 export { linkDefaults, linkShape } from './options.ts';
 export type { LinkOptions } from './options.ts';
 export { ServerAddress, resolveBySystem } from './server-address.ts';

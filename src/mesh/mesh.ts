@@ -94,6 +94,11 @@ export class Mesh {
     return this.#peers.some(({ address: peer }) => peer.addresses.includes(address));
   }
 
+  /** True if a configured peer listens at `address` (canonical) and `port`. */
+  isPeerAt(address: string, port: number): boolean {
+    return this.#peers.some(({ address: peer }) => peer.is(address, port));
+  }
+
   /** Sends what waits, within the budget of the options, and closes all connections. */
   async stop(): Promise<void> {
     await Promise.all(this.#peers.map(({ link }) => link.drain(this.#parts.options.drainMs)));

@@ -30,8 +30,9 @@ export class Access {
       case 'anonymous':
         return this.#anonymous;
       case 'peer':
-      case 'local':
       case 'satellite':
+      case 'local':
+      case 'plugin':
         return NEIGHBOURLY;
     }
   }

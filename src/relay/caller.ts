@@ -1,13 +1,17 @@
 /** Who calls: found once by a door, then handed along with the call. */
 import type { Dict, Sendable } from '../message/message.ts';
 
-/** `token` presented a right credential; `peer` has an address of `peers`; `local` is on this machine; `anonymous` is anybody else. */
+/**
+ * `token` presented a right credential; `peer` has an address of `peers`; `satellite` an address that one registered from; `local` is on this machine;
+ * `anonymous` is anybody else. `plugin` is code of a satellite here, which calls without a door.
+ */
 export type Role =
   | { readonly kind: 'token'; readonly name: string }
   | { readonly kind: 'peer' }
+  | { readonly kind: 'satellite' }
   | { readonly kind: 'local' }
   | { readonly kind: 'anonymous' }
-  | { readonly kind: 'satellite'; readonly name: string };
+  | { readonly kind: 'plugin'; readonly name: string };
 
 export interface Caller {
   readonly role: Role;
@@ -24,6 +28,6 @@ export interface Caller {
 
 /** The caller in words, for a log line or a fault. */
 export function describeCaller({ role, address }: Caller): string {
-  if (role.kind === 'satellite') return role.name;
+  if (role.kind === 'plugin') return role.name;
   return role.kind === 'token' ? `token ${role.name} at ${address}` : `${role.kind} caller ${address}`;
 }

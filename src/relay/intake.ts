@@ -31,11 +31,14 @@ export function oneStruct(method: string, params: readonly Value[]): Dict {
   throw new RelayError('INVALID_PARAMS', `${method} takes one struct`);
 }
 
-/** A dict that a caller handed in, after the origin check. Throws RelayErrors INVALID_PARAMS and ORIGIN_REFUSED. */
-export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mint: Minter): Message {
+/**
+ * A dict that a caller handed in, after the origin check; `sender` is the host_id of the satellite that it is known to be of.
+ * Throws RelayErrors INVALID_PARAMS and ORIGIN_REFUSED.
+ */
+export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mint: Minter, sender?: string): Message {
   requireData(dict);
-  const ingress = ingressOf(dict, caller);
-  const origin = checkOrigin(dict.host_id, ingress, self.hostId, mint.clientRandom);
+  const ingress = sender === undefined ? ingressOf(dict, caller) : { kind: 'client' as const, address: caller.address };
+  const origin = checkOrigin(dict.host_id ?? sender, ingress, self.hostId, mint.clientRandom);
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   const clientAddress = [caller.address, caller.port] as const;
   return {

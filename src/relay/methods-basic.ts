@@ -49,16 +49,6 @@ export function addBasicMethods(registry: MethodRegistry, { properties, accept }
       return true;
     },
   });
-  registry.add({
-    name: 'relay.relay',
-    access: 'message',
-    help: 'Hands in a dict as a satellite does: all other satellites and all peers get it. Answers true once the relay has accepted it.',
-    signatures: [['boolean', 'struct']],
-    invoke: (params, caller) => {
-      accept(oneStruct('relay.relay', params), caller);
-      return true;
-    },
-  });
 }
 
 function onlyOne(params: readonly Value[]): Value {

@@ -4,6 +4,7 @@ import { RelayError, clean, withinLimit } from '../message/message.ts';
 import type { Clock, Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
 import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
+import type { Satellites, SatelliteView, Sender as RemoteSender } from '../satellites/satellites.ts';
 import { parseResponse, serialiseResponse, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
 import { describeCaller } from './caller.ts';
@@ -17,6 +18,8 @@ import type { Method } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
 import { addIntrospection, describeCall } from './methods-introspection.ts';
 import { addNestedCalls } from './methods-nested.ts';
+import { addSatelliteMethods } from './methods-satellites.ts';
+import { checkOrigin } from './origin-check.ts';
 import type { RelayOptions } from './options.ts';
 import { SeenIds } from './seen-ids.ts';
 
@@ -25,6 +28,7 @@ export type { RelayOptions } from './options.ts';
 export type { Caller, Role } from './caller.ts';
 export type { FaultAnswer } from './failure.ts';
 export type { Identity } from './intake.ts';
+export { recordOnWire } from './methods-satellites.ts';
 
 /** What one method looks like to a person who reads about it. */
 export interface MethodDescription {
@@ -42,6 +46,14 @@ export interface RelayStatus {
   readonly duplicates: number;
   /** Dicts whose sender might not speak for their host_id. */
   readonly originRefused: number;
+  /** Dicts and farewells with a token that names no satellite. */
+  readonly wrongTokens: number;
+}
+
+/** Whom a dict does not go back to: a satellite here by its name, one elsewhere by its id. */
+interface Sender {
+  readonly local?: string | undefined;
+  readonly remote?: string | undefined;
 }
 
 /** What the relay is made of; it owns none of them. */
@@ -49,6 +61,10 @@ export interface RelayParts {
   readonly options: RelayOptions;
   readonly pluginHost: Pick<PluginHost, 'deliver' | 'methods' | 'status'>;
   readonly mesh: Pick<Mesh, 'forward' | 'isPeerAddress'>;
+  readonly satellites: Pick<
+    Satellites,
+    'deliver' | 'register' | 'unregister' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
+  >;
   readonly logs: LogSource;
   readonly clock: Clock;
   /** Version of the package. */
@@ -65,7 +81,7 @@ export class Relay {
   readonly #seen = new SeenIds();
   readonly #mint: Minter;
   readonly #startedAt = new Date();
-  readonly #count = { accepted: 0, sent: 0, duplicates: 0, originRefused: 0 };
+  readonly #count = { accepted: 0, sent: 0, duplicates: 0, originRefused: 0, wrongTokens: 0 };
   #identity: Identity | undefined;
   #quietUntil = 0;
 
@@ -85,6 +101,17 @@ export class Relay {
       properties: () => this.properties(),
       accept: (dict, caller) => {
         this.accept(dict, caller);
+      },
+    });
+    addSatelliteMethods(this.#registry, {
+      satellites: parts.satellites,
+      checkedHostId: (dict, caller) => this.#checkedHostId(dict, caller),
+      accept: (dict, caller, sender) => {
+        this.accept(dict, caller, sender);
+      },
+      onWrongToken: (caller) => {
+        this.#count.wrongTokens++;
+        this.#log.warn(`refused ${describeCaller(caller)}: its token names no satellite there`);
       },
     });
     addIntrospection(this.#registry);
@@ -130,9 +157,12 @@ export class Relay {
     return faultFor(error, method, this.#log);
   }
 
-  /** IN. Takes responsibility for a dict that a caller hands in; returns its id. A dict that was here before is accepted and goes nowhere. */
-  accept(dict: Dict, caller: Caller): string {
-    const message = this.#checked(dict, caller);
+  /**
+   * IN. Takes responsibility for a dict that a caller hands in, as one of the satellite `sender` if it is; returns its id. A dict that was here before is
+   * accepted and goes nowhere.
+   */
+  accept(dict: Dict, caller: Caller, sender?: RemoteSender): string {
+    const message = this.#checked(dict, caller, sender);
     // A dict of ours that comes back is no news either, though a restart forgot its id.
     if (!this.#seen.add(message.id) || message.hostId === this.#self().hostId) {
       this.#count.duplicates++;
@@ -141,7 +171,7 @@ export class Relay {
     }
     this.#count.accepted++;
     if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
-    this.#junction(message, undefined);
+    this.#junction(message, { remote: sender?.id });
     return message.id;
   }
 
@@ -154,15 +184,24 @@ export class Relay {
       this.#seen.add(message.id);
       this.#count.sent++;
       if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
-      this.#junction(message, satellite);
+      this.#junction(message, { local: satellite });
       return message.id;
     });
   }
 
-  /** For us: deliver. For others: forward. Every dict of today is for all: both. */
-  #junction(message: Message, sender: string | undefined): void {
-    this.#parts.pluginHost.deliver(message, sender);
-    this.#parts.mesh.forward(message);
+  /** What satellites elsewhere are told when this relay stops: `{data: {goodbye: <host_id>}}`. Undefined if it never listened. */
+  farewell(): Message | undefined {
+    if (!this.#identity) return undefined;
+    const source = serialiseStruct({ data: { goodbye: this.#identity.hostId } });
+    return messageFromSatellite(source, this.#identity, this.#mint);
+  }
+
+  /** For us: deliver, to satellites here and elsewhere. For others: forward. Every dict of today is for all: both. */
+  #junction(message: Message, sender: Sender): void {
+    const { pluginHost, satellites, mesh } = this.#parts;
+    pluginHost.deliver(message, sender.local);
+    satellites.deliver(message, sender.remote);
+    mesh.forward(message);
   }
 
   #requireSize(source: string): void {
@@ -171,18 +210,34 @@ export class Relay {
       throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
   }
 
-  #checked(dict: Dict, caller: Caller): Message {
+  #checked(dict: Dict, caller: Caller, sender?: RemoteSender): Message {
+    return this.#noting(caller, claimedId(dict), () => messageFromCaller(dict, caller, this.#self(), this.#mint, sender?.hostId));
+  }
+
+  /** The host_id by which a satellite registers or leaves. */
+  #checkedHostId({ host_id: claimed }: Dict, caller: Caller): string | undefined {
+    if (claimed === undefined) return undefined;
+    return this.#noting(caller, 'a registration', () => {
+      const ingress = { kind: 'client', address: caller.address } as const;
+      const origin = checkOrigin(claimed, ingress, this.#self().hostId, this.#mint.clientRandom);
+      if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
+      return origin.hostId;
+    });
+  }
+
+  /** Counts and logs what is refused. */
+  #noting<T>(caller: Caller, what: string, work: () => T): T {
     try {
-      return messageFromCaller(dict, caller, this.#self(), this.#mint);
+      return work();
     } catch (error) {
-      if (RelayError.is(error)) this.#noteRefusal(dict, caller, error);
+      if (RelayError.is(error)) this.#noteRefusal(what, caller, error);
       throw error;
     }
   }
 
   /** Every refusal at debug, under the id that the dict claims; forged origins also as a warning, once a second at most. */
-  #noteRefusal(dict: Dict, caller: Caller, error: RelayError): void {
-    this.#log.debug(`refused ${claimedId(dict)} of ${describeCaller(caller)}: ${error.message}`);
+  #noteRefusal(what: string, caller: Caller, error: RelayError): void {
+    this.#log.debug(`refused ${what} of ${describeCaller(caller)}: ${error.message}`);
     if (error.code !== 'ORIGIN_REFUSED') return;
     this.#count.originRefused++;
     const now = this.#parts.clock.now();
@@ -210,7 +265,7 @@ export class Relay {
       throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
     const { address, port } = this.#self();
     const caller: Caller = {
-      role: { kind: 'satellite', name: satellite },
+      role: { kind: 'plugin', name: satellite },
       address,
       port,
       isPeer: false,
@@ -241,6 +296,7 @@ export class Relay {
       server_time: now,
       uptime: Math.round((now.getTime() - this.#startedAt.getTime()) / 1000),
       maintainer: this.#parts.options.maintainer,
+      max_satellites: this.#parts.satellites.max,
       plugins: [...new Set(this.#parts.pluginHost.status().satellites.map(({ module }) => module))],
     };
   }
@@ -252,6 +308,16 @@ export class Relay {
   /** True if `address` (canonical) is one of a configured peer. */
   isPeerAddress(address: string): boolean {
     return this.#parts.mesh.isPeerAddress(address);
+  }
+
+  /** True if a satellite is registered at `address` (canonical). */
+  isSatelliteAddress(address: string): boolean {
+    return this.#parts.satellites.isSatelliteAddress(address);
+  }
+
+  /** The satellites elsewhere, in order of their registration. */
+  satellites(): readonly SatelliteView[] {
+    return this.#parts.satellites.list();
   }
 
   #self(): Identity {

@@ -11,6 +11,7 @@ const MAY: Readonly<Record<Role['kind'], readonly AccessClass[]>> = {
   token: ['read', 'message', 'call', 'admin'],
   peer: ['read', 'message', 'call'],
   satellite: ['read', 'message', 'call'],
+  plugin: ['read', 'message', 'call'],
   local: ['read', 'message', 'call'],
   anonymous: ['read'],
 };

@@ -2,6 +2,8 @@
 import type { Dict, Message, Sendable, Value } from '../../src/message/message.ts';
 import { dictOf, systemClock } from '../../src/message/message.ts';
 import type { HostedMethod, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
+import { linkDefaults } from '../../src/links/links.ts';
+import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
 import { Relay, relayDefaults } from '../../src/relay/relay.ts';
 import type { Caller, RelayOptions, Role } from '../../src/relay/relay.ts';
 import { parseCall, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
@@ -34,6 +36,14 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',
     },
+    satellites: new Satellites({
+      options: { ...satelliteDefaults, ...linkDefaults, drainMs: 0 },
+      ...{ logs: log.source, clock: systemClock, random: () => 0.5, stateDir: '/nowhere' },
+      carrier: () => {
+        throw new Error('nobody registers here');
+      },
+      taken: () => undefined,
+    }),
     logs: log.source,
     // Time stands still, timers run.
     clock: { now: () => 1_000, after: (ms, due) => systemClock.after(ms, due) },
@@ -46,7 +56,7 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
 }
 
 export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kind === 'peer'): Caller {
-  const role: Role = kind === 'token' || kind === 'satellite' ? { kind, name: 'ham.spam.Spam' } : { kind };
+  const role: Role = kind === 'token' || kind === 'plugin' ? { kind, name: 'ham.spam.Spam' } : { kind };
   return { role, address, port: 4711, isPeer, sourceOf: () => undefined, requireWritable: (answer) => serialiseResponse(answer) };
 }
 

@@ -1,4 +1,4 @@
-/** A peer that behaves as told, request by request: takes, refuses, breaks the connection, or stays silent. */
+/** A peer, or a satellite elsewhere, that behaves as told, request by request: takes, refuses, breaks the connection, or stays silent. */
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,6 +17,8 @@ export interface ScriptedPeer {
   readonly notified: Gate<Dict>;
   /** The same as bytes: the XML of every call. */
   readonly bodies: Gate<string>;
+  /** Every ping; it is answered true, or out of the script's turn. */
+  readonly pinged: Gate<true>;
   /** Connections that were opened to it. */
   readonly connections: () => number;
   /** What the next requests are answered, in order; then `ok`. */
@@ -27,12 +29,18 @@ export interface ScriptedPeer {
 export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', port = 0 } = {}): Promise<ScriptedPeer> {
   const notified = new Gate<Dict>();
   const bodies = new Gate<string>();
+  const pinged = new Gate<true>();
   const answers: Answer[] = [];
   let connections = 0;
   const server = createServer((request, response) => {
     void bodyOf(request).then((body) => {
       bodies.push(body.toString('utf8'));
       const call = parseCall(body);
+      if (call.methodName === 'ping') {
+        pinged.push(true);
+        respond(response, 'ok');
+        return;
+      }
       notified.push(call.params[0] as Dict);
       respond(response, answers.shift() ?? 'ok');
     });
@@ -53,6 +61,7 @@ export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', po
     port: bound,
     notified,
     bodies,
+    pinged,
     connections: () => connections,
     script: (...more) => answers.push(...more),
     close,

@@ -1,0 +1,23 @@
+/** How many satellites elsewhere a relay takes, and how it finds out that one is gone. */
+import { z } from 'zod';
+
+export interface SatelliteOptions {
+  /** Satellites elsewhere that may be registered at once. Default 100: each may hold a waiting line (`outbox`), so this protects the memory of the relay. Public, as `max_satellites`. */
+  readonly maxSatellites: number;
+  /** ms between two pings of a satellite. Default 30,000: one that died is noticed within some minutes, and a hundred of them cost three calls a second. */
+  readonly pingIntervalMs: number;
+  /** Failures in a row until a satellite is dropped. Default 3: a restart of its program is survived; it may register again at once. */
+  readonly maxPingFails: number;
+}
+
+export const satelliteDefaults: SatelliteOptions = {
+  maxSatellites: 100,
+  pingIntervalMs: 30_000,
+  maxPingFails: 3,
+};
+
+export const satelliteShape = {
+  maxSatellites: z.int().min(0).max(10_000),
+  pingIntervalMs: z.int().min(10).max(86_400_000),
+  maxPingFails: z.int().min(1).max(1000),
+};

@@ -1,0 +1,99 @@
+/** One satellite elsewhere: its record, the link that it is notified by, and the pings on the same connection. */
+import { randomUUID } from 'node:crypto';
+import { Link, ServerAddress } from '../links/links.ts';
+import type { Carrier, LinkOptions, LinkStatus, Outgoing } from '../links/links.ts';
+import { dictOf } from '../message/message.ts';
+import type { Clock, Log } from '../message/message.ts';
+import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
+import type { SatelliteOptions } from './options.ts';
+import { Pinger } from './pinger.ts';
+import type { Pings } from './pings.ts';
+import { placeKey, urlOf } from './record.ts';
+import type { SatelliteRecord } from './record.ts';
+
+export interface RemoteParts {
+  readonly options: SatelliteOptions & LinkOptions;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly carrier: (server: ServerAddress) => Carrier;
+  readonly onGone: (remote: Remote) => void;
+}
+
+// One empty struct, as every call of co2 has one.
+const PING = serialiseCall('ping', [dictOf()]);
+
+export class Remote {
+  /** Names it inside this process, whatever is registered at its place later. */
+  readonly id = randomUUID();
+  readonly #carrier: Carrier;
+  readonly #link: Link;
+  readonly #pinger: Pinger;
+
+  constructor(
+    public record: SatelliteRecord,
+    { options, clock, random, log, carrier, onGone }: RemoteParts,
+  ) {
+    this.#carrier = carrier(new ServerAddress(urlOf(record), async () => []));
+    this.#pinger = new Pinger({
+      clock,
+      intervalMs: options.pingIntervalMs,
+      maxFails: options.maxPingFails,
+      isBusy: () => this.#link.status().state === 'sending',
+      ping: () => this.#carrier.post(PING),
+      onAnswer: () => {
+        this.#link.retryNow();
+      },
+      onGone: () => {
+        onGone(this);
+      },
+    });
+    this.#link = new Link({
+      name: this.name,
+      ...{ carrier: this.#carrier, options, clock, random, log },
+      onOutcome: (answered) => {
+        this.#pinger.note(answered);
+      },
+    });
+  }
+
+  /** For the log. */
+  get name(): string {
+    return `satellite ${placeKey(this.record)}`;
+  }
+
+  get pings(): Pings {
+    return this.#pinger.pings;
+  }
+
+  get status(): LinkStatus {
+    return this.#link.status();
+  }
+
+  /** Starts the pings; the first is due after `firstMs`. */
+  start(firstMs?: number): void {
+    this.#pinger.start(firstMs);
+  }
+
+  notify(outgoing: Outgoing): void {
+    this.#link.enqueue(outgoing);
+  }
+
+  /** It registered anew, so it is there: what waits is tried at once. */
+  welcomeBack(): void {
+    this.#pinger.forgive();
+    this.#link.retryNow();
+  }
+
+  /** Sends what waits, and ends. */
+  async drain(budgetMs: number): Promise<void> {
+    this.#pinger.stop();
+    await this.#link.drain(budgetMs);
+  }
+
+  /** Ends at once. */
+  async abandon(): Promise<void> {
+    this.#pinger.stop();
+    await this.#link.abandon();
+  }
+}

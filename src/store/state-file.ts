@@ -1,0 +1,106 @@
+/** One value that survives a crash: a JSON file that is always whole, whatever happens while it is written. */
+import { open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { RelayError, reasonOf } from '../message/message.ts';
+import { isCode, systemReason } from './system-reason.ts';
+
+/** What a start finds: nothing, the value, or a damaged file, which now lies beside as `<name>.damaged`. */
+export type Found<T> =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'value'; readonly value: T }
+  | { readonly kind: 'damaged'; readonly reason: string; readonly movedTo: string };
+
+export class StateFile {
+  // The last write that was begun, and the one that waits for it; whoever saves meanwhile shares the waiting one.
+  #last: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
+
+  /** `path` is absolute and its directory is there. `maxBytes` bounds what is read and written: a file that grew without end must not fill the memory at a start. */
+  constructor(
+    readonly path: string,
+    private readonly maxBytes: number,
+  ) {}
+
+  /** Reads the value; `check` answers it in its shape or throws what is wrong with it. Throws a RelayError STATE_DIRECTORY if the file cannot be read at all. */
+  async load<T>(check: (value: unknown) => T): Promise<Found<T>> {
+    const text = await this.#read();
+    if (text === undefined) return { kind: 'nothing' };
+    try {
+      if (text.length > this.maxBytes) throw new Error(`it is larger than ${this.maxBytes} bytes`);
+      return { kind: 'value', value: check(JSON.parse(text)) };
+    } catch (error) {
+      const movedTo = `${this.path}.damaged`;
+      await this.#do('set aside', () => rename(this.path, movedTo));
+      return { kind: 'damaged', reason: reasonOf(error), movedTo };
+    }
+  }
+
+  /** Writes what `snapshot` answers when its turn comes; resolves once that is safe from a crash. Rejects with a RelayError STATE_DIRECTORY; the old value stays then. */
+  save(snapshot: () => unknown): Promise<void> {
+    if (this.#next) return this.#next;
+    const next = this.#last
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        return this.#do('written', () => this.#write(`${JSON.stringify(snapshot(), undefined, 1)}\n`));
+      });
+    this.#last = this.#next = next;
+    return next;
+  }
+
+  async #read(): Promise<string | undefined> {
+    try {
+      const { size } = await stat(this.path);
+      // Not read at all if it is too large: one character more than allowed says enough.
+      return size > this.maxBytes ? ' '.repeat(this.maxBytes + 1) : await readFile(this.path, 'utf8');
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return undefined;
+      throw this.#failed('read', error);
+    }
+  }
+
+  /** Aside, synced, renamed, and the name synced: at every moment the file holds the old value or the new one. */
+  async #write(text: string): Promise<void> {
+    if (text.length > this.maxBytes) throw new Error(`it would be larger than ${this.maxBytes} bytes`);
+    const aside = `${this.path}.new`;
+    try {
+      // One that a crash left may have another mode.
+      await rm(aside, { force: true });
+      const file = await open(aside, 'wx', 0o600);
+      try {
+        await file.writeFile(text);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(aside, this.path);
+    } catch (error) {
+      await rm(aside, { force: true }).catch(() => undefined);
+      throw error;
+    }
+    await syncDirectory(dirname(this.path));
+  }
+
+  async #do(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      throw this.#failed(what, error);
+    }
+  }
+
+  #failed(what: string, error: unknown): RelayError {
+    return new RelayError('STATE_DIRECTORY', `${this.path} cannot be ${what}: ${systemReason(error)}`, { cause: error });
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  // Windows knows no sync of a directory.
+  if (process.platform === 'win32') return;
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

@@ -1,0 +1,237 @@
+/** Satellites elsewhere against real relays: they register, are notified, hand in, leave; slow, dead, forged, forgotten and remembered ones. */
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { isDict, parseHostId } from '../../src/message/message.ts';
+import { XmlRpcClient, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { startCo2 } from '../support/processes.ts';
+import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
+import { scriptedPeer } from '../support/scripted-peer.ts';
+import type { ScriptedPeer } from '../support/scripted-peer.ts';
+
+interface Joined extends ScriptedPeer {
+  readonly record: Dict;
+  readonly token: string;
+  /** Calls the relay from the satellite's own address. */
+  call(method: string, ...params: Sendable[]): Promise<Value>;
+}
+
+/** A satellite at `host`, registered at the relay. */
+async function joinRelay(
+  t: ExecutionContext,
+  relay: { readonly url: string },
+  host = '127.0.0.1',
+  props: Readonly<Record<string, Sendable>> = {},
+): Promise<Joined> {
+  const server = await scriptedPeer(t, { host });
+  const client = new XmlRpcClient(new URL(relay.url), { localAddress: host });
+  t.teardown(() => client.close());
+  const call = (method: string, ...params: Sendable[]): Promise<Value> => client.call(method, params);
+  const record = (await call('relay.register', { port: server.port, ...props })) as Dict;
+  return { ...server, record, token: record.token as string, call };
+}
+
+const datas = (dicts: readonly Dict[]): unknown[] => dicts.map(({ data }) => data);
+
+test('register: the record and a token; the lists show the record without it, under all names, and on the pages', async (t) => {
+  const relay = await startRelay(t);
+  const { record, token, port } = await joinRelay(t, relay, '127.0.0.7', { nick: 'seven', path: '/x' });
+  const shown = { addr: ['127.0.0.7', port], nick: 'seven', path: '/x', ping_current: -1, ping_count: 0, ping_min: -1, ping_max: -1 };
+  t.like(record, { ...shown, ping_avg: -1, ping_fails: 0 });
+  t.true(record.ctime instanceof Date);
+  t.is(record.host_id, `${parseHostId(record.host_id as string)!.random}@127.0.0.7:${port}`);
+  for (const prefix of ['relay', 'co2', 'web']) {
+    const { token: _token, ...rest } = record;
+    t.deepEqual(await relay.call(`${prefix}.get_satellites`), [{ __proto__: null, ...rest }]);
+    t.is(await relay.call(`${prefix}.get_num_satellites`, {}), 1);
+  }
+  t.like(await relay.call('system.get_properties'), { max_satellites: 100 });
+  const text = await (await fetch(relay.url)).text();
+  t.regex(text, /1 satellites elsewhere\n\nseven at 127\.0\.0\.7, \d+\n/);
+  const json = await (await fetch(relay.url, { headers: { accept: 'application/json' } })).text();
+  t.like((JSON.parse(json) as { satellites: object[] }).satellites[0], { nick: 'seven', ping_current: -1 });
+  t.false((text + json + JSON.stringify(relay.status())).includes(token));
+});
+
+test('the junction: notify reaches all; relay.relay and send all but their sender; in order, over one connection', async (t) => {
+  const peer = await scriptedPeer(t, { host: '127.0.0.9' });
+  const relay = await startRelay(t, { peers: [peer.url] });
+  const [one, other] = [await joinRelay(t, relay, '127.0.0.7'), await joinRelay(t, relay, '127.0.0.8')];
+  await relay.call('notify', { data: 'all' });
+  await one.call('relay.relay', { data: 'by token', co2: { token: one.token, id: 'forged' }, more: 1.5 });
+  await one.call('relay.relay', { data: 'by host_id', host_id: one.record.host_id as string });
+  await one.call('relay.relay', { data: 'by nobody' });
+  await relay.emit({ data: 'from here' });
+  await relay.call('notify', { data: 'end' });
+  t.deepEqual(datas(await other.notified.first(6)), ['all', 'by token', 'by host_id', 'by nobody', 'from here', 'end']);
+  t.deepEqual(datas(await one.notified.first(4)), ['all', 'by nobody', 'from here', 'end']);
+  t.deepEqual(datas(await peer.notified.first(6)), ['all', 'by token', 'by host_id', 'by nobody', 'from here', 'end']);
+  const heard = datas((await relay.received.first(5)).map(({ dict }) => dict));
+  t.deepEqual(heard, ['all', 'by token', 'by host_id', 'by nobody', 'end']);
+  const dict = other.notified.all[1]!;
+  t.like(dict, { host_id: one.record.host_id, more: 1.5 });
+  t.is((dict.client_address as Value[])[0], '127.0.0.7');
+  t.true(isDict(dict.co2) && dict.co2.id !== 'forged' && dict.co2.by === relay.hostId);
+  t.false(other.bodies.all.join('').includes(one.token), 'a token goes to nobody');
+  t.is(other.connections(), 1);
+});
+
+test('what a peer notifies reaches all satellites here and elsewhere', async (t) => {
+  const [a, b] = await freePorts(2);
+  const url = (port: number | undefined): string => `http://127.0.0.1:${port!}`;
+  const [one, two] = await Promise.all([startRelay(t, { port: a!, peers: [url(b)] }), startRelay(t, { port: b!, peers: [url(a)] })]);
+  const satellite = await joinRelay(t, two);
+  const sender = await joinRelay(t, one);
+  await sender.call('relay.relay', { data: 'across', co2: { token: sender.token } });
+  t.like((await satellite.notified.first(1))[0], { data: 'across', host_id: sender.record.host_id });
+  await two.received.first(1);
+  await two.call('notify', { data: 'back' });
+  t.deepEqual(datas(await sender.notified.first(1)), ['back'], 'its own did not come back over the peer');
+});
+
+test('two on one address are two: neither hears itself, each hears the other', async (t) => {
+  const relay = await startRelay(t);
+  const [one, other] = [await joinRelay(t, relay), await joinRelay(t, relay)];
+  for (const satellite of [one, other]) await satellite.call('relay.relay', { data: satellite.port, co2: { token: satellite.token } });
+  for (const satellite of [one, other])
+    await satellite.call('relay.relay', { data: -satellite.port, host_id: satellite.record.host_id as string });
+  t.deepEqual(datas(await one.notified.first(2)), [other.port, -other.port]);
+  t.deepEqual(datas(await other.notified.first(2)), [one.port, -one.port]);
+});
+
+test('a wrong token is refused, from any address but its own too, and nothing is delivered', async (t) => {
+  const relay = await startRelay(t);
+  const [one, other] = [await joinRelay(t, relay, '127.0.0.7'), await joinRelay(t, relay, '127.0.0.8')];
+  for (const co2 of [{ token: 'wrong' }, { token: 7 }, { token: one.token }])
+    await t.throwsAsync(other.call('relay.relay', { data: 'forged', co2 }), { message: /token/ });
+  await t.throwsAsync(other.call('relay.unregister', { token: one.token }), { message: /token/ });
+  t.is(relay.status().relay.wrongTokens, 4);
+  await relay.call('notify', { data: 'end' });
+  t.deepEqual(datas(await one.notified.first(1)), ['end']);
+  t.is(await relay.call('relay.get_num_satellites'), 2);
+});
+
+test('a slow one and a dead one delay nobody', async (t) => {
+  const relay = await startRelay(t);
+  const [slow, dead, quick] = [await joinRelay(t, relay), await joinRelay(t, relay), await joinRelay(t, relay)];
+  slow.script('silent');
+  await dead.close();
+  for (let n = 0; n < 20; n++) t.true(await relay.call('notify', { data: n }));
+  t.deepEqual(
+    datas(await quick.notified.first(20)),
+    Array.from({ length: 20 }, (_, n) => n),
+  );
+  t.is((await slow.notified.first(1)).length, 1);
+  t.is(slow.notified.all.length, 1);
+});
+
+test('unregister by token, by port, by host_id; afterwards nothing comes', async (t) => {
+  const relay = await startRelay(t);
+  const satellites = await Promise.all(['127.0.0.6', '127.0.0.7', '127.0.0.8'].map((host) => joinRelay(t, relay, host)));
+  const [one, two, three] = satellites as [Joined, Joined, Joined];
+  await t.throwsAsync(one.call('relay.unregister', { port: 1 }), { message: /no such satellite/ });
+  await t.throwsAsync(one.call('relay.unregister'), { message: /needs token, port or host_id/ });
+  await t.throwsAsync(one.call('relay.unregister', { host_id: two.record.host_id as string }), { message: /does not belong/ });
+  t.true(await one.call('relay.unregister', { co2: { token: one.token } }));
+  t.true(await two.call('relay.unregister', { port: two.port }));
+  t.true(await three.call('relay.unregister', { host_id: three.record.host_id as string }));
+  t.is(await relay.call('relay.get_num_satellites'), 0);
+  await relay.call('notify', { data: 1 });
+  await relay.received.first(1);
+  await relay.stop();
+  t.deepEqual(
+    satellites.flatMap(({ notified }) => notified.all),
+    [],
+  );
+});
+
+test('forged host_ids, our own door, a peer, and too many are refused', async (t) => {
+  const peer = await scriptedPeer(t, { host: '127.0.0.9' });
+  const relay = await startRelay(t, { peers: [peer.url], maxSatellites: 1 });
+  const own = Number(new URL(relay.url).port);
+  await t.throwsAsync(relay.call('relay.register', { port: 5000, host_id: 'x@10.0.0.1:5000' }), {
+    message: /does not belong to 127\.0\.0\.1/,
+  });
+  await t.throwsAsync(relay.call('relay.register', { port: 5000, host_id: relay.hostId }), { message: /own/ });
+  await t.throwsAsync(relay.call('relay.register', { port: own }), { message: /this relay's own door/ });
+  const fromPeer = new XmlRpcClient(new URL(relay.url), { localAddress: '127.0.0.9' });
+  t.teardown(() => fromPeer.close());
+  await t.throwsAsync(fromPeer.call('relay.register', [{ port: peer.port }]), { message: /a peer of this relay/ });
+  await joinRelay(t, relay);
+  const error = await t.throwsAsync(relay.call('relay.register', { port: 5000 }));
+  t.like(error, { code: 413 });
+  t.is(await relay.call('relay.get_num_satellites'), 1);
+  t.is(relay.status().relay.originRefused, 2);
+});
+
+test('one that listens on all addresses cannot be registered at any of them', async (t) => {
+  const relay = await startRelay(t, { host: '0.0.0.0' });
+  const port = Number(new URL(relay.url).port);
+  for (const localAddress of ['127.0.0.1', '127.0.0.7']) {
+    const client = new XmlRpcClient(new URL(`http://127.0.0.1:${port}`), { localAddress });
+    t.teardown(() => client.close());
+    await t.throwsAsync(client.call('relay.register', [{ port }]), { message: /own door/ });
+  }
+});
+
+test('a caller from the LAN may not register or hand in, unless access.anonymous says message; then it counts as a satellite', async (t) => {
+  for (const anonymous of [['read'], ['read', 'message']] as const) {
+    const relay = await startRelay(t, { access: { anonymous }, trustedProxies: ['127.0.0.1/32'] });
+    const call = async (method: string, dict: Sendable) => {
+      const headers = { 'content-type': 'text/xml', 'x-forwarded-for': '192.0.2.55' };
+      const answer = await fetch(relay.url, { method: 'POST', headers, body: serialiseCall(method, [dict]) });
+      return parseResponse(new Uint8Array(await answer.arrayBuffer()));
+    };
+    const emit = (): Promise<unknown> => call('test.recorder.emit', { data: 1 });
+    t.like(await emit(), { kind: 'fault', code: 403 });
+    const registered = await call('relay.register', { port: 5000 });
+    if (anonymous.length === 1) {
+      t.like(registered, { kind: 'fault', code: 403 });
+      t.like(await call('relay.relay', { data: 1 }), { kind: 'fault', code: 403 });
+    } else {
+      t.like(registered, { kind: 'value', value: { addr: ['192.0.2.55', 5000] } });
+      t.like(await emit(), { kind: 'value' });
+    }
+  }
+});
+
+test('one that does not answer is dropped, and may register again at once', async (t) => {
+  const relay = await startRelay(t, { pingIntervalMs: 10, maxPingFails: 2 });
+  const satellite = await joinRelay(t, relay, '127.0.0.7', { nick: 'weak' });
+  await satellite.pinged.first(2);
+  t.like(((await relay.call('relay.get_satellites')) as Dict[])[0], { ping_fails: 0 });
+  await satellite.close();
+  await relay.log.line(/^dropped satellite 127\.0\.0\.7:\d+: it failed 2 times in a row/);
+  t.is(await relay.call('relay.get_num_satellites'), 0);
+  const back = await scriptedPeer(t, { host: '127.0.0.7', port: satellite.port });
+  await satellite.call('relay.register', { port: satellite.port });
+  await relay.call('notify', { data: 'again' });
+  t.deepEqual(datas(await back.notified.first(1)), ['again']);
+});
+
+test('a relay says goodbye, and one started on the same directory remembers', async (t) => {
+  const dataDir = join(temporaryDir(t), 'state');
+  const first = await startRelay(t, { dataDir, drainMs: 5000 });
+  const satellite = await joinRelay(t, first);
+  await first.stop();
+  const [goodbye] = await satellite.notified.first(1);
+  t.like(goodbye, { host_id: first.hostId });
+  t.like(goodbye!.data, { goodbye: first.hostId });
+  const second = await startRelay(t, { dataDir });
+  await second.call('relay.relay', { data: 'mine', co2: { token: satellite.token } });
+  await second.call('notify', { data: 'after' });
+  t.deepEqual(datas((await satellite.notified.first(2)).slice(1)), ['after']);
+});
+
+test('after kill -9 too', async (t) => {
+  const files = { 'config.ts': 'export default {};' };
+  const first = await startCo2(t, { files });
+  const satellite = await joinRelay(t, first);
+  first.kill('SIGKILL');
+  await first.exit;
+  const second = await startCo2(t, { cwd: first.cwd });
+  t.like(((await second.call('relay.get_satellites')) as Dict[])[0], { host_id: satellite.record.host_id });
+  await second.call('notify', { data: 'after' });
+  t.deepEqual(datas(await satellite.notified.first(1)), ['after']);
+});

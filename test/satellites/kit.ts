@@ -1,0 +1,63 @@
+/** Satellites elsewhere without a network: each answers as the test says, on a clock that the test moves. */
+import type { ExecutionContext } from 'ava';
+import { linkDefaults } from '../../src/links/links.ts';
+import type { Carrier } from '../../src/links/links.ts';
+import type { Dict, Sendable } from '../../src/message/message.ts';
+import { RelayError } from '../../src/message/message.ts';
+import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
+import type { SatelliteOptions } from '../../src/satellites/satellites.ts';
+import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { SELF } from '../mesh/messages.ts';
+import { Gate } from '../support/gate.ts';
+import { LogRecord } from '../support/log-record.ts';
+import { temporaryDir } from '../support/relays.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { received } from '../relay/heart.ts';
+
+export interface Posted {
+  /** URL without credentials. */
+  readonly to: string;
+  readonly method: string;
+  readonly dict: Dict;
+}
+
+/** `ok` answers, `down` refuses the connection, `hang` never answers. */
+export type Mood = 'ok' | 'down' | 'hang';
+
+const OK: ParsedResponse = { kind: 'value', value: true, extensions: { nil: false, i8: false } };
+
+export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> = {}, stateDir = temporaryDir(t)) {
+  const clock = new VirtualClock();
+  const log = new LogRecord();
+  const posts = new Gate<Posted>();
+  const moods = new Map<string, Mood>();
+  const closed: string[] = [];
+  const carrier = (server: { readonly name: string }): Carrier => ({
+    post: (body) => {
+      const { methodName, params } = parseCall(body);
+      posts.push({ to: server.name, method: methodName, dict: params[0] as Dict });
+      const mood = moods.get(server.name) ?? 'ok';
+      if (mood === 'hang') return new Promise(() => undefined);
+      return mood === 'down' ? Promise.reject(new RelayError('TRANSPORT', 'connection refused')) : Promise.resolve(OK);
+    },
+    reset: async () => undefined,
+    close: async () => {
+      closed.push(server.name);
+    },
+  });
+  const satellites = new Satellites({
+    options: { ...linkDefaults, ...satelliteDefaults, ...options, drainMs: 100 },
+    ...{ logs: log.source, clock, random: () => 0.5, carrier, stateDir },
+    taken: (_address, port) => (port === 2004 ? "this relay's own door" : undefined),
+  });
+  const register = (props: Readonly<Record<string, Sendable | undefined>>, address = '192.0.2.7', hostId?: string) =>
+    satellites.register(received(props), address, hostId);
+  const notified = (to: string) => posts.all.filter((post) => post.to === to && post.method === 'notify').map(({ dict }) => dict.data);
+  return { clock, log, posts, moods, closed, satellites, register, notified, stateDir, start: () => satellites.start(SELF) };
+}
+
+/** Lets everything that is decided already happen. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
