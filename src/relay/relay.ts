@@ -17,6 +17,7 @@ import type { Method } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
 import { addIntrospection, describeCall } from './methods-introspection.ts';
 import { addNestedCalls } from './methods-nested.ts';
+import { addStatus } from './methods-status.ts';
 import type { RelayOptions } from './options.ts';
 import { SeenIds } from './seen-ids.ts';
 
@@ -48,7 +49,7 @@ export interface RelayStatus {
 export interface RelayParts {
   readonly options: RelayOptions;
   readonly pluginHost: Pick<PluginHost, 'deliver' | 'methods' | 'status'>;
-  readonly mesh: Pick<Mesh, 'forward' | 'isPeerAddress'>;
+  readonly mesh: Pick<Mesh, 'forward' | 'isPeerAddress' | 'status'>;
   readonly logs: LogSource;
   readonly clock: Clock;
   /** Version of the package. */
@@ -87,6 +88,15 @@ export class Relay {
       },
     });
     addIntrospection(this.#registry);
+    addStatus(this.#registry, {
+      properties: () => this.properties(),
+      counters: () => {
+        const { accepted, sent, duplicates, originRefused } = this.#count;
+        return { accepted, sent, duplicates, origin_refused: originRefused };
+      },
+      mesh: () => parts.mesh.status(),
+      plugins: () => parts.pluginHost.status(),
+    });
     addNestedCalls(this.#registry, {
       call: (name, params, caller) => this.call(name, params, caller),
       faultFor: (error, name) => this.faultFor(error, name),

@@ -33,6 +33,7 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
     mesh: {
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',
+      status: () => ({ peers: [], hopLimited: 0 }),
     },
     logs: log.source,
     clock: systemClock,
