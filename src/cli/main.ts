@@ -4,6 +4,7 @@ import { RelayError, clean, reasonOf, suggest } from '../message/message.ts';
 import type { ErrorCode } from '../message/message.ts';
 import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
 import { addClientCommands } from './client-commands.ts';
+import { addConfigCommands } from './config-commands.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
 import { VERSION } from './version.ts';
@@ -34,6 +35,7 @@ async function main(): Promise<number> {
     code = await start(flags);
   });
   addClientCommands(program);
+  addConfigCommands(program);
   // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
   program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {

@@ -1,17 +1,13 @@
 /** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
-import { resolve } from 'node:path';
 import { VERSION, startRelay } from '../app.ts';
-import { completeOptions } from '../define-config/define-config.ts';
-import type { Completed } from '../define-config/define-config.ts';
 import type { Log } from '../message/message.ts';
-import { loadConfigFile } from './config-file.ts';
 import { startLogging, stopLogging } from './logging.ts';
-import { configOf, flagName } from './options.ts';
 import type { StartFlags } from './options.ts';
+import { readOptions } from './read-options.ts';
 
 /** Starts the relay, says so on stdout, and stays until a signal; answers the exit code. */
 export async function start(flags: StartFlags): Promise<number> {
-  const completed = await readOptions(flags);
+  const { completed } = await readOptions(flags);
   const logs = startLogging(completed.options, process.stderr);
   const log = logs('app');
   const stopRequest = awaitStopRequest(log);
@@ -27,13 +23,6 @@ export async function start(flags: StartFlags): Promise<number> {
     await stopLogging();
   }
   return code;
-}
-
-async function readOptions(flags: StartFlags): Promise<Completed> {
-  const directory = process.cwd();
-  const file = await loadConfigFile(flags.config, directory, resolve(directory, flags.data ?? '.co2', 'cache'));
-  const line = { values: configOf(flags), baseDir: directory, nameOf: flagName };
-  return completeOptions(file ? [file, line] : [line], directory);
 }
 
 /** Resolves at the first signal to 0, at an error that nobody caught to 1; a second signal ends the process at once. */

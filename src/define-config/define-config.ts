@@ -57,7 +57,7 @@ const DEFAULTS: Options = {
 const SCHEMA = z.strictObject({ ...httpShape, ...storeShape, ...pluginHostShape, ...linkShape, ...meshShape, ...relayShape, ...logShape });
 
 // The paths among the options; made absolute, each from where it was written.
-const PATHS: readonly (readonly string[])[] = [['dataDir'], ['pluginsDir'], ['log', 'file'], ['log', 'accessFile']];
+const PATHS: readonly (readonly string[])[] = [['dataDir'], ['pluginsDir'], ['unixSocket'], ['log', 'file'], ['log', 'accessFile']];
 
 /** Complete options, and which of them somebody set. */
 export interface Completed {
@@ -83,18 +83,68 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
   return { options, isSet: (key) => sources.some(({ values }) => (values as Tree)[key] !== undefined) };
 }
 
+/** How the text of an environment variable becomes the value of an option. */
+export type OptionKind = 'text' | 'number' | 'boolean' | 'list' | 'json';
+
+/** All options by their full names (`outbox.maxMessages`), and of what kind each is. */
+export function optionKinds(): ReadonlyMap<string, OptionKind> {
+  const kinds = new Map<string, OptionKind>();
+  for (const [key, schema] of Object.entries<z.core.$ZodType>(SCHEMA.shape)) {
+    const inner = bare(schema);
+    if (inner instanceof z.ZodObject) {
+      for (const [name, below] of Object.entries<z.core.$ZodType>(inner.shape)) kinds.set(`${key}.${name}`, kindOf(below));
+    } else kinds.set(key, kindOf(inner));
+  }
+  return kinds;
+}
+
+function kindOf(schema: z.core.$ZodType): OptionKind {
+  const inner = bare(schema);
+  // By the name of the type: a URL or an enum is a text too, but no ZodString.
+  switch (inner._zod.def.type) {
+    case 'string':
+    case 'enum':
+    case 'literal':
+      return 'text';
+    case 'number':
+    case 'boolean':
+      return inner._zod.def.type;
+    case 'array':
+      return inner instanceof z.ZodArray && kindOf(inner.element) === 'text' ? 'list' : 'json';
+    case 'union':
+      // One, or a list of them.
+      return inner instanceof z.ZodUnion && inner.options.some((option) => kindOf(option) === 'list') ? 'list' : 'json';
+    default:
+      return 'json';
+  }
+}
+
+function bare(schema: z.core.$ZodType): z.core.$ZodType {
+  return schema instanceof z.ZodOptional || schema instanceof z.ZodDefault ? bare(schema.unwrap()) : schema;
+}
+
 type Tree = Readonly<Record<string, unknown>>;
 
 function check(source: ConfigSource, values: Tree): void {
   const result = SCHEMA.safeParse(values, { reportInput: true });
   const [issue] = result.success ? [] : result.error.issues;
   if (!issue) return;
+  if (issue.code === 'invalid_union') throw wrongChoice(source, issue);
   const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') {
     const key = [...path, String(issue.keys[0])].join('.');
     throw new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(path))}`);
   }
   throw new RelayError('CONFIG_INVALID', `${source.nameOf(path.join('.'))}: found ${shown(issue.input)}, expected ${expectation(issue)}`);
+}
+
+/** None of several forms fits: the one that was meant is the first whose kind is right, else the first. */
+function wrongChoice(source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion): RelayError {
+  const firsts = issue.errors.map(([first]) => first).filter((first) => first !== undefined);
+  const meant = firsts.find(({ code, path }) => code !== 'invalid_type' || path.length > 0) ?? firsts[0] ?? issue;
+  const found = meant.path.reduce<unknown>((level, part) => (level as Record<PropertyKey, unknown>)[part], issue.input);
+  const key = [...issue.path, ...meant.path].map(String).join('.');
+  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: found ${shown(found)}, expected ${expectation(meant)}`);
 }
 
 function expectation(issue: z.core.$ZodIssue): string {

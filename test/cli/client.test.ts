@@ -55,15 +55,7 @@ test.serial('call: words become parameters, the answer is printed', async (t) =>
   }
   t.deepEqual((await ask(t, relay, 'call', 'ham.ear.typed', '1.0', '1')).stdout, ['double 1, int 1']);
   const answer = await ask(t, relay, 'call', 'ham.ear.several');
-  t.deepEqual(answer.stdout, [
-    'when   2026-01-02T03:04:05.000Z',
-    'bytes  Y28y',
-    'text   a',
-    'b',
-    'list',
-    '  1',
-    '  2',
-  ]);
+  t.deepEqual(answer.stdout, ['when   2026-01-02T03:04:05.000Z', 'bytes  Y28y', 'text   a', 'b', 'list', '  1', '  2']);
   const exact = (await ask(t, relay, 'call', 'ham.ear.several', '--json')).stdout.join('');
   t.regex(exact, /"bytes": \{ +"base64": "Y28y" +\}/);
 });
