@@ -120,7 +120,8 @@ function kindOf(schema: z.core.$ZodType): OptionKind {
 }
 
 function bare(schema: z.core.$ZodType): z.core.$ZodType {
-  return schema instanceof z.ZodOptional || schema instanceof z.ZodDefault ? bare(schema.unwrap()) : schema;
+  const isWrapped = schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodReadonly;
+  return isWrapped ? bare(schema.unwrap()) : schema;
 }
 
 type Tree = Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import Fastify from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, canonicalAddress, clean, reasonOf } from '../message/message.ts';
+import { RelayError, canonicalAddress, clean } from '../message/message.ts';
 import type { LogSource } from '../message/message.ts';
 import type { Relay } from '../relay/relay.ts';
 import { trustedProxies } from './client-address.ts';
@@ -11,7 +11,9 @@ import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Refusal } from './guard.ts';
+import { Listeners, listenError } from './listeners.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
+import { hostsOf } from './options.ts';
 import type { HttpOptions } from './options.ts';
 import { jsonPage, textPage } from './pages.ts';
 import { answerRpc } from './rpc-door.ts';
@@ -49,15 +51,18 @@ export class Doors {
   readonly #parts: DoorsParts;
   readonly #server: FastifyInstance;
   readonly #rules: CallerRules;
+  readonly #listeners: Listeners;
   #open = false;
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
     const { options, relay, adminToken } = parts;
+    this.#listeners = new Listeners(() => this.#server.server, options.maxConnections);
     this.#rules = {
       isTrusted: trustedProxies(options.trustedProxies),
       presented: credentialCheck(adminToken),
       isPeerAddress: (address) => relay.isPeerAddress(address),
+      isUnix: (socket) => this.#listeners.isUnix(socket),
     };
     this.#server = Fastify({
       bodyLimit: options.maxBodyBytes,
@@ -75,9 +80,20 @@ export class Doors {
     this.#build();
   }
 
-  /** Takes the port; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
+  /** Takes the port on every address; requests are answered 503 until {@link open}. Answers the first. Throws a RelayError LISTEN_FAILED. */
   async bind(): Promise<Bound> {
-    const { host, port } = this.#parts.options;
+    const { options, logs } = this.#parts;
+    const [first = '', ...others] = hostsOf(options);
+    const bound = await this.#bindFirst(first, options.port);
+    for (const host of others) logs('http').info(`listening on ${await this.#listeners.add(host, bound.port)} too`);
+    if (options.unixSocket !== undefined) {
+      await this.#listeners.addUnix(options.unixSocket);
+      logs('http').info(`listening on ${options.unixSocket} too`);
+    }
+    return bound;
+  }
+
+  async #bindFirst(host: string, port: number): Promise<Bound> {
     try {
       await this.#server.listen({ host, port });
     } catch (error) {
@@ -101,7 +117,7 @@ export class Doors {
     const cut = setTimeout(() => {
       this.#server.server.closeAllConnections();
     }, CLOSE_MS);
-    await this.#server.close();
+    await Promise.all([this.#listeners.stop(), this.#server.close()]);
     clearTimeout(cut);
   }
 
@@ -109,7 +125,7 @@ export class Doors {
     const server = this.#server;
     const { options } = this.#parts;
     const guard = makeGuard(
-      [hostname(), ...options.allowedHosts, ...(options.publicAddress === undefined ? [] : [options.publicAddress])],
+      [hostname(), ...hostsOf(options), ...options.allowedHosts, ...(options.publicAddress === undefined ? [] : [options.publicAddress])],
       options.allowedOrigins,
     );
     server.server.maxConnections = options.maxConnections;
@@ -223,20 +239,6 @@ function noRoute(request: FastifyRequest): Refusal {
 
 function wantsJson(request: FastifyRequest): boolean {
   return /\bapplication\/json\b/i.test((request.headers.accept ?? '').slice(0, 500));
-}
-
-function listenError(error: unknown, host: string, port: number): RelayError {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  const where = `${host}:${port}`;
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: `port ${port} on ${host} is in use; is another relay running? Choose another with --port`,
-    EACCES: `listening on ${where} is not permitted; ports below 1024 need rights, choose another with --port`,
-    EADDRNOTAVAIL: `${host} is no address of this machine; choose another with --host`,
-    ENOTFOUND: `the name ${host} cannot be resolved; choose another with --host`,
-    EAI_AGAIN: `the name ${host} cannot be resolved; choose another with --host`,
-  };
-  const text = reasons[code ?? ''] ?? `cannot listen on ${where}: ${reasonOf(error)}`;
-  return new RelayError('LISTEN_FAILED', text, { cause: error });
 }
 
 function noSchemas(): never {
