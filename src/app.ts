@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { container as globalContainer } from 'tsyringe';
-import { completeOptions } from './define-config/define-config.ts';
+import { changedOptions, completeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
 import { Doors } from './http/http.ts';
 import type { Bound } from './http/http.ts';
@@ -16,7 +16,7 @@ import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
 import { Relay } from './relay/relay.ts';
-import type { RelayStatus } from './relay/relay.ts';
+import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { openStateDirectory } from './store/store.ts';
 
 export type { Config } from './define-config/define-config.ts';
@@ -29,6 +29,8 @@ export interface Surroundings {
   readonly clock?: Clock | undefined;
   /** Uniform in [0, 1). Default Math.random. */
   readonly random?: (() => number) | undefined;
+  /** What `relay.reload` does. Default: there is no such method. */
+  readonly reload?: Reload | undefined;
 }
 
 /** Everything countable about a running relay. */
@@ -46,9 +48,16 @@ export interface RunningRelay {
   /** What may everything, as it stands in the state directory. */
   readonly adminToken: string;
   status(): AppStatus;
+  /** Takes what can change while it runs from `options`, and tells what needs a restart. Logging is whose logs they are. */
+  reconfigure(options: Options): ReloadReport;
   /** Refuses what comes, lets plugins exit, empties the outboxes, closes everything. Calling it again waits for the same end. */
   stop(): Promise<void>;
 }
+
+// What parts take while they run; `log` is taken by whoever gave us the logs.
+const LIVE: ReadonlySet<string> = new Set(
+  'allowedHosts allowedOrigins trustedProxies access.anonymous callTimeoutMs maxMulticall maintainer log.level log.levels'.split(' '),
+);
 
 /** Version of this package. */
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
@@ -66,7 +75,7 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
 
 /** Starts a relay from options that are complete. */
 export async function startRelay({ options, isSet }: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
-  const { logs = () => SILENT, clock = systemClock, random = Math.random } = surroundings;
+  const { logs = () => SILENT, clock = systemClock, random = Math.random, reload } = surroundings;
   const log = logs('app');
   const state = await openStateDirectory(options.dataDir);
 
@@ -109,6 +118,7 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
       () => pluginHost.start(relay.port()),
     );
     relay.expose(pluginHost.methods());
+    if (reload) relay.offerReload(reload);
     doors.open();
   } catch (error) {
     await steps.stop();
@@ -119,8 +129,28 @@ export async function startRelay({ options, isSet }: Completed, surroundings: Su
     hostId,
     adminToken: state.adminToken,
     status: () => ({ relay: relay.status(), mesh: mesh.status(), plugins: pluginHost.status() }),
+    reconfigure: reconfigurer(options, [relay, doors]),
     stop: () => steps.stop(),
   };
+}
+
+/** Remembers what is in effect, and gives `parts` what changed of it. */
+function reconfigurer(started: Options, parts: readonly { reconfigure(options: Options): void }[]): RunningRelay['reconfigure'] {
+  let inEffect = started;
+  return (wanted) => {
+    const changed = changedOptions(inEffect, wanted);
+    inEffect = withLive(inEffect, wanted);
+    for (const part of parts) part.reconfigure(inEffect);
+    return { tookEffect: changed.filter((key) => LIVE.has(key)), needsRestart: changed.filter((key) => !LIVE.has(key)) };
+  };
+}
+
+/** `inEffect` with what is {@link LIVE} from `wanted`. */
+function withLive(inEffect: Options, wanted: Options): Options {
+  const { allowedHosts, allowedOrigins, trustedProxies, access, callTimeoutMs, maxMulticall, maintainer } = wanted;
+  const log = Object.freeze({ ...inEffect.log, level: wanted.log.level, levels: wanted.log.levels });
+  const live = { allowedHosts, allowedOrigins, trustedProxies, access, callTimeoutMs, maxMulticall, maintainer, log };
+  return Object.freeze({ ...inEffect, ...live });
 }
 
 /** Steps that were started, to be stopped in reverse; but the doors close before all, so that nothing comes in any more. */

@@ -1,5 +1,6 @@
 /** The commands that ask a running relay: call, notify, methods, help, ping, satellites, peers, status. */
 import type { Command } from 'commander';
+import { isDict } from '../message/message.ts';
 import type { Value } from '../message/message.ts';
 import { toJson, toTable, toText } from './show.ts';
 import { addTargetOptions, withRelay } from './target.ts';
@@ -50,7 +51,18 @@ export function addClientCommands(program: Command): void {
       (value) => toTable(value, PEER_COLUMNS),
     ),
   );
+  client(program, 'reload', 'let the relay read its configuration anew').action((flags: TargetFlags) =>
+    ask(flags, (call) => call('relay.reload'), reloadText),
+  );
   client(program, 'status', 'show counters, links, plugins').action((flags: TargetFlags) => ask(flags, (call) => call('relay.get_status')));
+}
+
+function reloadText(value: Value): string {
+  const { took_effect: took, needs_restart: restart } = isDict(value) ? value : {};
+  const line = (what: string, keys: Value | undefined): string[] =>
+    Array.isArray(keys) && keys.length > 0 ? [`${what}: ${keys.join(', ')}`] : [];
+  const lines = [...line('took effect', took), ...line('needs a restart', restart)];
+  return lines.length === 0 ? 'nothing changed' : lines.join('\n');
 }
 
 /** A command with the flags, the help and the errors that all of them share. */

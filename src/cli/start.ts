@@ -1,9 +1,12 @@
 /** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
 import { VERSION, startRelay } from '../app.ts';
+import { RelayError } from '../message/message.ts';
 import type { Log } from '../message/message.ts';
 import { startLogging, stopLogging } from './logging.ts';
 import type { StartFlags } from './options.ts';
 import { readOptions } from './read-options.ts';
+import { reloadOf } from './reload.ts';
+import type { Reload } from './reload.ts';
 
 /** Starts the relay, says so on stdout, and stays until a signal; answers the exit code. */
 export async function start(flags: StartFlags): Promise<number> {
@@ -13,7 +16,11 @@ export async function start(flags: StartFlags): Promise<number> {
   const stopRequest = awaitStopRequest(log);
   let code = 0;
   try {
-    const relay = await startRelay(completed, { logs });
+    let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is starting; reload it in a moment'));
+    // What goes wrong stands in the log. Without this a SIGHUP would end the relay, also while it starts.
+    process.on('SIGHUP', () => void reload().catch(() => undefined));
+    const relay = await startRelay(completed, { logs, reload: () => reload() });
+    reload = reloadOf(flags, relay, completed.options, log);
     process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
     warnOfOldNode(log);
     code = await stopRequest;

@@ -1,5 +1,6 @@
 /** The operator's configuration: composes each room's options and defaults, checks them, freezes them. */
 import { resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { httpDefaults, httpShape } from '../http/http.ts';
 import type { HttpOptions } from '../http/http.ts';
@@ -96,6 +97,13 @@ export function optionKinds(): ReadonlyMap<string, OptionKind> {
     } else kinds.set(key, kindOf(inner));
   }
   return kinds;
+}
+
+/** The options, by their full names, that have other values in `after` than in `before`. */
+export function changedOptions(before: Options, after: Options): string[] {
+  const at = (options: Options, key: string): unknown =>
+    key.split('.').reduce<unknown>((level, part) => (level as Tree | undefined)?.[part], options);
+  return [...optionKinds().keys()].filter((key) => !isDeepStrictEqual(at(before, key), at(after, key)));
 }
 
 function kindOf(schema: z.core.$ZodType): OptionKind {

@@ -6,11 +6,12 @@ import { RelayError, canonicalAddress, clean } from '../message/message.ts';
 import type { LogSource } from '../message/message.ts';
 import type { Relay } from '../relay/relay.ts';
 import { trustedProxies } from './client-address.ts';
+import type { IsTrusted } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
-import type { Refusal } from './guard.ts';
+import type { Guard, Refusal } from './guard.ts';
 import { Listeners, listenError } from './listeners.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
 import { hostsOf } from './options.ts';
@@ -52,14 +53,18 @@ export class Doors {
   readonly #server: FastifyInstance;
   readonly #rules: CallerRules;
   readonly #listeners: Listeners;
+  #guard: Guard;
+  #isTrusted: IsTrusted;
   #open = false;
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
     const { options, relay, adminToken } = parts;
     this.#listeners = new Listeners(() => this.#server.server, options.maxConnections);
+    this.#guard = guardOf(options);
+    this.#isTrusted = trustedProxies(options.trustedProxies);
     this.#rules = {
-      isTrusted: trustedProxies(options.trustedProxies),
+      isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(adminToken),
       isPeerAddress: (address) => relay.isPeerAddress(address),
       isUnix: (socket) => this.#listeners.isUnix(socket),
@@ -106,6 +111,12 @@ export class Doors {
     return { address, port: bound.port };
   }
 
+  /** Takes other allowedHosts, allowedOrigins and trustedProxies from now on; the rest is as it was bound. */
+  reconfigure(options: HttpOptions): void {
+    this.#guard = guardOf(options);
+    this.#isTrusted = trustedProxies(options.trustedProxies);
+  }
+
   /** Lets requests in. */
   open(): void {
     this.#open = true;
@@ -124,10 +135,6 @@ export class Doors {
   #build(): void {
     const server = this.#server;
     const { options } = this.#parts;
-    const guard = makeGuard(
-      [hostname(), ...hostsOf(options), ...options.allowedHosts, ...(options.publicAddress === undefined ? [] : [options.publicAddress])],
-      options.allowedOrigins,
-    );
     server.server.maxConnections = options.maxConnections;
     server.decorateRequest('rpcMethod', undefined);
     server.decorateRequest('rpcFault', undefined);
@@ -137,7 +144,7 @@ export class Doors {
     });
     server.addHook('onRequest', (request, reply, done) => {
       const refusal =
-        guard(request.headers) ?? this.#refuseClosed() ?? refuseRoute(request) ?? refuseRepeated(request) ?? refuseBody(request);
+        this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseRoute(request) ?? refuseRepeated(request) ?? refuseBody(request);
       if (refusal) refuse(reply, refusal);
       else done();
     });
@@ -197,6 +204,11 @@ export class Doors {
       .logs('access')
       .info(`${remoteAddress} ${request.method} ${url}${method} ${reply.statusCode}${fault} ${reply.elapsedTime.toFixed(1)} ms`);
   }
+}
+
+function guardOf(options: HttpOptions): Guard {
+  const own = options.publicAddress === undefined ? [] : [options.publicAddress];
+  return makeGuard([hostname(), ...hostsOf(options), ...options.allowedHosts, ...own], options.allowedOrigins);
 }
 
 /** Before a body is read: its type, and its encoding. */
