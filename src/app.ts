@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { container as globalContainer } from 'tsyringe';
-import { completeOptions } from './define-config/define-config.ts';
+import { changedOptions, completeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
 import { Doors } from './http/http.ts';
 import type { Bound } from './http/http.ts';
@@ -16,7 +16,7 @@ import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
 import { Relay } from './relay/relay.ts';
-import type { RelayStatus } from './relay/relay.ts';
+import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { openStateDirectory } from './store/store.ts';
@@ -33,6 +33,8 @@ export interface Surroundings {
   readonly random?: (() => number) | undefined;
   /** Gives a start up between two steps: what was started is stopped, and the start rejects. Default: never. */
   readonly signal?: AbortSignal | undefined;
+  /** What `relay.reload` does. Default: there is no such method. */
+  readonly reload?: Reload | undefined;
 }
 
 /** Everything countable about a running relay. */
@@ -52,9 +54,16 @@ export interface RunningRelay {
   /** What may everything, as it stands in the state directory. */
   readonly adminToken: string;
   status(): AppStatus;
+  /** Takes what can change while it runs from `options`, and tells what needs a restart. Logging is whose logs they are. */
+  reconfigure(options: Options): ReloadReport;
   /** Refuses what comes, lets plugins exit, empties the outboxes, closes everything. Calling it again waits for the same end. */
   stop(): Promise<void>;
 }
+
+// What parts take while they run; `log` is taken by whoever gave us the logs.
+const LIVE: ReadonlySet<string> = new Set(
+  'allowedHosts allowedOrigins trustedProxies access.anonymous callTimeoutMs maxMulticall maintainer log.level log.levels'.split(' '),
+);
 
 /** Version of this package. */
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
@@ -72,7 +81,7 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
 
 /** Starts a relay from options that are complete. */
 export async function startRelay({ options, isSet, placeOf }: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
-  const { logs = () => SILENT, clock = systemClock, random = Math.random, signal } = surroundings;
+  const { logs = () => SILENT, clock = systemClock, random = Math.random, signal, reload } = surroundings;
   const state = await openStateDirectory(options.dataDir);
 
   let bound: Bound = { address: '127.0.0.1', port: 0 };
@@ -121,6 +130,7 @@ export async function startRelay({ options, isSet, placeOf }: Completed, surroun
       () => pluginHost.stop(),
       () => pluginHost.start(relay.port()),
     );
+    if (reload) relay.offerReload(reload);
     doors.open();
   } catch (error) {
     await steps.stop();
@@ -131,6 +141,7 @@ export async function startRelay({ options, isSet, placeOf }: Completed, surroun
     hostId,
     adminToken: state.adminToken,
     status: () => ({ relay: relay.status(), mesh: mesh.status(), satellites: satellites.status(), plugins: pluginHost.status() }),
+    reconfigure: reconfigurer(options, [relay, doors]),
     stop: () => steps.stop(),
   };
 }
@@ -140,6 +151,25 @@ function placed(error: unknown, placeOf: Completed['placeOf']): unknown {
   const key = RelayError.is(error) && error.code === 'CONFIG_INVALID' ? /^\w+(?=: )/.exec(error.message)?.[0] : undefined;
   if (!RelayError.is(error) || key === undefined) return error;
   return new RelayError(error.code, placeOf(key) + error.message.slice(key.length), { cause: error });
+}
+
+/** Remembers what is in effect, and gives `parts` what changed of it. */
+function reconfigurer(started: Options, parts: readonly { reconfigure(options: Options): void }[]): RunningRelay['reconfigure'] {
+  let inEffect = started;
+  return (wanted) => {
+    const changed = changedOptions(inEffect, wanted);
+    inEffect = withLive(inEffect, wanted);
+    for (const part of parts) part.reconfigure(inEffect);
+    return { tookEffect: changed.filter((key) => LIVE.has(key)), needsRestart: changed.filter((key) => !LIVE.has(key)) };
+  };
+}
+
+/** `inEffect` with what is {@link LIVE} from `wanted`. */
+function withLive(inEffect: Options, wanted: Options): Options {
+  const { allowedHosts, allowedOrigins, trustedProxies, access, callTimeoutMs, maxMulticall, maintainer } = wanted;
+  const log = Object.freeze({ ...inEffect.log, level: wanted.log.level, levels: wanted.log.levels });
+  const live = { allowedHosts, allowedOrigins, trustedProxies, access, callTimeoutMs, maxMulticall, maintainer, log };
+  return Object.freeze({ ...inEffect, ...live });
 }
 
 /** Steps that were started, to be stopped in reverse; but the doors close before all, so that nothing comes in any more. */
@@ -204,6 +234,7 @@ function whoIsAt(address: string, port: number, { options, bound, mesh }: Neighb
 function isOwnDoor(options: Options, bound: Bound, address: string, port: number): boolean {
   if (port !== bound.port) return false;
   if (address === bound.address || address === ownAddress(options, bound.address)) return true;
+  if ([options.host].flat().some((host) => canonicalAddress(host) === address)) return true;
   if (!isUnspecified(bound.address)) return false;
   const ours = Object.values(networkInterfaces()).flatMap((nets) => (nets ?? []).map((net) => canonicalAddress(net.address)));
   return isLoopback(address) || ours.includes(address);

@@ -6,6 +6,8 @@ import type { ConfigSource } from '../define-config/define-config.ts';
 import { registerLoader } from '../loader/loader.mjs';
 import { RelayError, reasonOf } from '../message/message.ts';
 
+let reads = 0;
+
 const NAMES = ['config.ts', 'config.mts', 'config.js', 'config.mjs'];
 
 /** The configuration file `named`, or config.ts in `directory` if there is one. Throws a RelayError CONFIG_INVALID if it cannot be loaded. */
@@ -22,7 +24,9 @@ export async function loadConfigFile(named: string | undefined, directory: strin
 async function importDefault(file: string, name: string): Promise<unknown> {
   let module: { default?: unknown };
   try {
-    module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+    // A module is loaded once for each URL; a reload wants what stands in the file now.
+    const again = reads++ === 0 ? '' : `?read=${reads}`;
+    module = (await import(pathToFileURL(file).href + again)) as { default?: unknown };
   } catch (error) {
     throw new RelayError('CONFIG_INVALID', `${name} does not load: ${whereAndWhy(error, file)}`, { cause: error });
   }

@@ -1,14 +1,19 @@
 /** The `co2` command. */
 import { Command, CommanderError } from 'commander';
-import { VERSION } from '../app.ts';
-import { RelayError, clean, reasonOf } from '../message/message.ts';
+import { RelayError, clean, reasonOf, suggest } from '../message/message.ts';
+import type { ErrorCode } from '../message/message.ts';
+import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
+import { addClientCommands } from './client-commands.ts';
+import { addConfigCommands } from './config-commands.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
-import { start } from './start.ts';
+import { VERSION } from './version.ts';
 
-// 1: the relay could not start or failed; 2: the command line or the configuration is wrong.
+// 1: the relay could not start, failed or answered a fault; 2: the command line or the configuration is wrong; 3: no relay answers.
 const FAILED = 1;
 const WRONG_USE = 2;
+const UNREACHABLE = 3;
+const EXIT_CODES: Partial<Record<ErrorCode, number>> = { CONFIG_INVALID: WRONG_USE, TRANSPORT: UNREACHABLE };
 
 // Whoever read our output may go away; a line that nobody reads is no reason to stop, and less so to log that in vain.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
@@ -19,6 +24,7 @@ async function main(): Promise<number> {
     .description('An XML-RPC relay: drop a TypeScript file into plugins/ and it is part of the network.')
     .version(VERSION, '--version', 'print the version')
     .helpOption('--help', 'show this help')
+    .helpCommand(false)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
   const command = program
@@ -28,35 +34,43 @@ async function main(): Promise<number> {
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
   addStartOptions(command).action(async (flags: StartFlags) => {
+    const { start } = await import('./start.ts');
     code = await start(flags);
   });
+  addClientCommands(program);
+  addConfigCommands(program);
   // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
   program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {
     await program.parseAsync();
   } catch (error) {
-    code = report(error, command.args);
+    code = report(error, program, command.args);
   }
   return code;
 }
 
 /** One line on stderr for whatever stopped us; answers the exit code. `words`: what stood on the command line besides flags. */
-function report(error: unknown, words: readonly string[]): number {
+function report(error: unknown, program: Command, words: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
-    if (error.code === 'commander.excessArguments') {
-      process.stderr.write(`co2: there is no command '${clean(words[0] ?? '', 60)}', only start; see co2 --help\n`);
-      return WRONG_USE;
-    }
-    process.stderr.write(`${error.message.replace(/\s*\n\s*/g, ' ').replace(/^error: /, 'co2: ')}; see co2 --help\n`);
-    return WRONG_USE;
+    const isNoCommand = error.code === 'commander.excessArguments' && error.message.includes("'start'");
+    return say(`${isNoCommand ? noCommand(words[0] ?? '', program) : error.message.replace(/^error: /, '')}; see co2 --help`, WRONG_USE);
   }
-  if (RelayError.is(error)) {
-    process.stderr.write(`co2: ${error.message.replace(/\s*\n\s*/g, ' ')}\n`);
-    return error.code === 'CONFIG_INVALID' ? WRONG_USE : FAILED;
-  }
+  if (error instanceof RemoteFault) return say(`fault ${error.code}: ${clean(error.message, 1000)}`, FAILED);
+  if (RelayError.is(error)) return say(error.message, EXIT_CODES[error.code] ?? FAILED);
   process.stderr.write(`co2: the relay failed: ${reasonOf(error)}\n${error instanceof Error ? (error.stack ?? '') : ''}\n`);
   return FAILED;
+}
+
+function say(text: string, code: number): number {
+  process.stderr.write(`co2: ${text.replace(/\s*\n\s*/g, ' ')}\n`);
+  return code;
+}
+
+/** Whoever gives no command starts a relay, so a misspelt one is a word too many for the start. */
+function noCommand(word: string, program: Command): string {
+  const known = program.commands.map((command) => command.name());
+  return `there is no command '${clean(word, 60)}'${suggest(word, known).replace(/\?$/, '')}`;
 }
 
 // Whatever a plugin left open must not keep a stopped relay alive.

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 /** Parsed flags; undefined where a flag was not given. */
 export interface StartFlags {
   readonly port?: number;
-  readonly host?: string;
+  readonly host?: string[];
   readonly plugins?: string;
   readonly data?: string;
   readonly config?: string;
@@ -26,15 +26,11 @@ const FLAG_OF: Readonly<Record<string, string>> = {
 export function addStartOptions(command: Command): Command {
   return command
     .option('--port <number>', 'port to listen on, 0 for any free one (default: 2004)', wholeNumber)
-    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--host <address>', 'address to listen on; may be repeated, the first stands in host_id (default: 127.0.0.1)', collect)
     .option('--plugins <dir>', 'directory of the plugins (default: plugins)')
     .option('--data <dir>', 'state directory (default: .co2)')
     .option('--config <file>', 'configuration file (default: config.ts, if it is there)')
-    .option(
-      '--peer <url>',
-      'peer relay; give it once for each, they replace those of the file',
-      (url: string, before: string[] | undefined) => [...(before ?? []), url],
-    )
+    .option('--peer <url>', 'peer relay; give it once for each, they replace those of the file', collect)
     .addOption(
       new Option('--log-level <level>', 'what is logged at least (default: info)').choices(['debug', 'info', 'warn', 'error', 'off']),
     );
@@ -44,7 +40,8 @@ export function addStartOptions(command: Command): Command {
 export function configOf(flags: StartFlags): object {
   return {
     port: flags.port,
-    host: flags.host,
+    // One stays one, so that a mistake in it is told in the words of one.
+    host: flags.host?.length === 1 ? flags.host[0] : flags.host,
     pluginsDir: flags.plugins,
     dataDir: flags.data,
     peers: flags.peer,
@@ -55,6 +52,10 @@ export function configOf(flags: StartFlags): object {
 /** How the option `key` is called on the command line. */
 export function flagName(key: string): string {
   return FLAG_OF[key.replace(/\.\d+$/, '')] ?? key;
+}
+
+function collect(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), text];
 }
 
 function wholeNumber(text: string): number {

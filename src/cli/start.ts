@@ -1,23 +1,23 @@
 /** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
-import { resolve } from 'node:path';
 import { VERSION, startRelay } from '../app.ts';
-import { completeOptions } from '../define-config/define-config.ts';
 import type { Completed } from '../define-config/define-config.ts';
+import { RelayError } from '../message/message.ts';
 import type { Log, LogSource } from '../message/message.ts';
-import { loadConfigFile } from './config-file.ts';
 import { startLogging, stopLogging } from './logging.ts';
-import { configOf, flagName } from './options.ts';
 import type { StartFlags } from './options.ts';
+import { readOptions } from './read-options.ts';
+import { reloadOf } from './reload.ts';
+import type { Reload } from './reload.ts';
 
 /** Starts the relay, says so on stdout, and stays until a signal; answers the exit code. */
 export async function start(flags: StartFlags): Promise<number> {
-  const completed = await readOptions(flags);
+  const { completed } = await readOptions(flags);
   const logs = startLogging(completed.options, process.stderr);
   const log = logs('app');
   const told = new AbortController();
   const stopRequest = awaitStopRequest(log, told);
   try {
-    await run(completed, logs, told.signal, stopRequest);
+    await run({ flags, completed, logs, signal: told.signal, stopRequest });
     log.info('stopped');
   } catch (error) {
     // A start that was given up because it was told to is no failure.
@@ -28,22 +28,24 @@ export async function start(flags: StartFlags): Promise<number> {
   return stopRequest;
 }
 
-async function run(completed: Completed, logs: LogSource, signal: AbortSignal, stopRequest: Promise<unknown>): Promise<void> {
-  const relay = await startRelay(completed, { logs, signal });
+interface Run {
+  readonly flags: StartFlags;
+  readonly completed: Completed;
+  readonly logs: LogSource;
+  readonly signal: AbortSignal;
+  readonly stopRequest: Promise<unknown>;
+}
+
+async function run({ flags, completed, logs, signal, stopRequest }: Run): Promise<void> {
+  let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is starting; reload it in a moment'));
+  // What goes wrong stands in the log. Without this a SIGHUP would end the relay, also while it starts.
+  process.on('SIGHUP', () => void reload().catch(() => undefined));
+  const relay = await startRelay(completed, { logs, signal, reload: () => reload() });
+  reload = reloadOf(flags, relay, completed.options, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
   warnOfOldNode(logs('app'));
   await stopRequest;
   await relay.stop();
-}
-
-async function readOptions(flags: StartFlags): Promise<Completed> {
-  const directory = process.cwd();
-  const file = await loadConfigFile(flags.config, directory, resolve(directory, flags.data ?? '.co2', 'cache'));
-  const line = { values: configOf(flags), baseDir: directory, nameOf: flagName };
-  if (!file) return completeOptions([line], directory);
-  // Plugins from npm are installed where the operator's files are, wherever the command is run.
-  const place = { values: { projectDir: '.' }, baseDir: file.baseDir, nameOf: file.nameOf };
-  return completeOptions([place, file, line], directory);
 }
 
 /** Resolves at the first signal to 0, at an error that nobody caught to 1, and aborts `told`; a second signal ends the process at once. */

@@ -1,5 +1,6 @@
 /** The operator's configuration: composes each room's options and defaults, checks them, freezes them. */
 import { resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { httpDefaults, httpShape } from '../http/http.ts';
 import type { HttpOptions } from '../http/http.ts';
@@ -76,7 +77,14 @@ const SCHEMA = z.strictObject({
 });
 
 // The paths among the options; made absolute, each from where it was written.
-const PATHS: readonly (readonly string[])[] = [['dataDir'], ['pluginsDir'], ['projectDir'], ['log', 'file'], ['log', 'accessFile']];
+const PATHS: readonly (readonly string[])[] = [
+  ['dataDir'],
+  ['pluginsDir'],
+  ['projectDir'],
+  ['unixSocket'],
+  ['log', 'file'],
+  ['log', 'accessFile'],
+];
 
 /** Complete options, and which of them somebody set. */
 export interface Completed {
@@ -109,18 +117,76 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
   };
 }
 
+/** How the text of an environment variable becomes the value of an option. */
+export type OptionKind = 'text' | 'number' | 'boolean' | 'list' | 'json';
+
+/** All options by their full names (`outbox.maxMessages`), and of what kind each is. */
+export function optionKinds(): ReadonlyMap<string, OptionKind> {
+  const kinds = new Map<string, OptionKind>();
+  for (const [key, schema] of Object.entries<z.core.$ZodType>(SCHEMA.shape)) {
+    const inner = bare(schema);
+    if (inner instanceof z.ZodObject) {
+      for (const [name, below] of Object.entries<z.core.$ZodType>(inner.shape)) kinds.set(`${key}.${name}`, kindOf(below));
+    } else kinds.set(key, kindOf(inner));
+  }
+  return kinds;
+}
+
+/** The options, by their full names, that have other values in `after` than in `before`. */
+export function changedOptions(before: Options, after: Options): string[] {
+  const at = (options: Options, key: string): unknown =>
+    key.split('.').reduce<unknown>((level, part) => (level as Tree | undefined)?.[part], options);
+  return [...optionKinds().keys()].filter((key) => !isDeepStrictEqual(at(before, key), at(after, key)));
+}
+
+function kindOf(schema: z.core.$ZodType): OptionKind {
+  const inner = bare(schema);
+  // By the name of the type: a URL or an enum is a text too, but no ZodString.
+  switch (inner._zod.def.type) {
+    case 'string':
+    case 'enum':
+    case 'literal':
+      return 'text';
+    case 'number':
+    case 'boolean':
+      return inner._zod.def.type;
+    case 'array':
+      return inner instanceof z.ZodArray && kindOf(inner.element) === 'text' ? 'list' : 'json';
+    case 'union':
+      // One, or a list of them.
+      return inner instanceof z.ZodUnion && inner.options.some((option) => kindOf(option) === 'list') ? 'list' : 'json';
+    default:
+      return 'json';
+  }
+}
+
+function bare(schema: z.core.$ZodType): z.core.$ZodType {
+  const isWrapped = schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodReadonly;
+  return isWrapped ? bare(schema.unwrap()) : schema;
+}
+
 type Tree = Readonly<Record<string, unknown>>;
 
 function check(source: ConfigSource, values: Tree): void {
   const result = SCHEMA.safeParse(values, { reportInput: true });
   const [issue] = result.success ? [] : result.error.issues;
   if (!issue) return;
+  if (issue.code === 'invalid_union') throw wrongChoice(source, issue);
   const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') {
     const key = [...path, String(issue.keys[0])].join('.');
     throw new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(path))}`);
   }
   throw new RelayError('CONFIG_INVALID', `${source.nameOf(path.join('.'))}: found ${shown(issue.input)}, expected ${expectation(issue)}`);
+}
+
+/** None of several forms fits: the one that was meant is the first whose kind is right, else the first. */
+function wrongChoice(source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion): RelayError {
+  const firsts = issue.errors.map(([first]) => first).filter((first) => first !== undefined);
+  const meant = firsts.find(({ code, path }) => code !== 'invalid_type' || path.length > 0) ?? firsts[0] ?? issue;
+  const found = meant.path.reduce<unknown>((level, part) => (level as Record<PropertyKey, unknown>)[part], issue.input);
+  const key = [...issue.path, ...meant.path].map(String).join('.');
+  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: found ${shown(found)}, expected ${expectation(meant)}`);
 }
 
 function expectation(issue: z.core.$ZodIssue): string {

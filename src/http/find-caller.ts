@@ -11,20 +11,23 @@ export interface CallerRules {
   readonly presented: (authorization: string | undefined) => Presented;
   readonly isPeerAddress: (address: string) => boolean;
   readonly isSatelliteAddress: (address: string) => boolean;
+  /** True for a connection over the unix socket. */
+  readonly isUnix: (socket: object) => boolean;
 }
 
 const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
 
 /** Throws a RelayError NOT_AUTHENTICATED for a wrong credential: it is never passed over in favour of a weaker role. */
 export function findCaller(request: FastifyRequest, rules: CallerRules, reading: Pick<Caller, 'sourceOf' | 'requireWritable'>): Caller {
-  const { remoteAddress = '', remotePort = 0 } = request.socket;
+  const isUnix = rules.isUnix(request.socket);
+  const { remoteAddress = isUnix ? '127.0.0.1' : '', remotePort = 0 } = request.socket;
   const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
   if (address === undefined) throw new RelayError('FORBIDDEN', 'the proxy in front names no address for this request');
   // A proxy on this machine forwards for others: whoever comes through one is neither local nor a peer or satellite that runs here.
   const isForwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
   const isHere = isLoopback(address);
   const isDirect = !(isHere && isForwarded);
-  const isPeer = isDirect && rules.isPeerAddress(address);
+  const isPeer = isDirect && !isUnix && rules.isPeerAddress(address);
   const role = presentedRole(request, rules) ?? roleByAddress(address, { rules, isPeer, isDirect });
   return { role, address, port: remotePort, isPeer, ...reading };
 }

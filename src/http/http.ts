@@ -2,17 +2,20 @@
 import { hostname } from 'node:os';
 import Fastify from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, canonicalAddress, clean, reasonOf } from '../message/message.ts';
+import { RelayError, canonicalAddress, clean } from '../message/message.ts';
 import type { LogSource } from '../message/message.ts';
 import { recordOnWire } from '../relay/relay.ts';
 import type { Relay } from '../relay/relay.ts';
 import { trustedProxies } from './client-address.ts';
+import type { IsTrusted } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
-import type { Refusal } from './guard.ts';
+import type { Guard, Refusal } from './guard.ts';
+import { Listeners, listenError } from './listeners.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
+import { hostsOf } from './options.ts';
 import type { HttpOptions } from './options.ts';
 import { jsonPage, textPage } from './pages.ts';
 import { answerRpc } from './rpc-door.ts';
@@ -53,16 +56,23 @@ export class Doors {
   readonly #parts: DoorsParts;
   readonly #server: FastifyInstance;
   readonly #rules: CallerRules;
+  readonly #listeners: Listeners;
+  #guard: Guard;
+  #isTrusted: IsTrusted;
   #open = false;
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
     const { options, relay, adminToken } = parts;
+    this.#listeners = new Listeners(() => this.#server.server, options.maxConnections);
+    this.#guard = guardOf(options);
+    this.#isTrusted = trustedProxies(options.trustedProxies);
     this.#rules = {
-      isTrusted: trustedProxies(options.trustedProxies),
+      isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(adminToken),
       isPeerAddress: (address) => relay.isPeerAddress(address),
       isSatelliteAddress: (address) => relay.isSatelliteAddress(address),
+      isUnix: (socket) => this.#listeners.isUnix(socket),
     };
     this.#server = Fastify({
       bodyLimit: options.maxBodyBytes,
@@ -80,9 +90,20 @@ export class Doors {
     this.#build();
   }
 
-  /** Takes the port; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
+  /** Takes the port on every address; requests are answered 503 until {@link open}. Answers the first. Throws a RelayError LISTEN_FAILED. */
   async bind(): Promise<Bound> {
-    const { host, port } = this.#parts.options;
+    const { options, logs } = this.#parts;
+    const [first = '', ...others] = hostsOf(options);
+    const bound = await this.#bindFirst(first, options.port);
+    for (const host of others) logs('http').info(`listening on ${await this.#listeners.add(host, bound.port)} too`);
+    if (options.unixSocket !== undefined) {
+      await this.#listeners.addUnix(options.unixSocket);
+      logs('http').info(`listening on ${options.unixSocket} too`);
+    }
+    return bound;
+  }
+
+  async #bindFirst(host: string, port: number): Promise<Bound> {
     try {
       await this.#server.listen({ host, port });
     } catch (error) {
@@ -93,6 +114,12 @@ export class Doors {
     if (typeof bound !== 'object' || bound === null || address === undefined)
       throw new RelayError('LISTEN_FAILED', `cannot tell where ${host} listens`);
     return { address, port: bound.port };
+  }
+
+  /** Takes other allowedHosts, allowedOrigins and trustedProxies from now on; the rest is as it was bound. */
+  reconfigure(options: HttpOptions): void {
+    this.#guard = guardOf(options);
+    this.#isTrusted = trustedProxies(options.trustedProxies);
   }
 
   /** Lets requests in. */
@@ -106,17 +133,13 @@ export class Doors {
     const cut = setTimeout(() => {
       this.#server.server.closeAllConnections();
     }, CLOSE_MS);
-    await this.#server.close();
+    await Promise.all([this.#listeners.stop(), this.#server.close()]);
     clearTimeout(cut);
   }
 
   #build(): void {
     const server = this.#server;
     const { options } = this.#parts;
-    const guard = makeGuard(
-      [hostname(), ...options.allowedHosts, ...(options.publicAddress === undefined ? [] : [options.publicAddress])],
-      options.allowedOrigins,
-    );
     server.server.maxConnections = options.maxConnections;
     server.decorateRequest('rpcMethod', undefined);
     server.decorateRequest('rpcFault', undefined);
@@ -126,7 +149,7 @@ export class Doors {
     });
     server.addHook('onRequest', (request, reply, done) => {
       const refusal =
-        guard(request.headers) ?? this.#refuseClosed() ?? refuseRoute(request) ?? refuseRepeated(request) ?? refuseBody(request);
+        this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseRoute(request) ?? refuseRepeated(request) ?? refuseBody(request);
       if (refusal) refuse(reply, refusal);
       else done();
     });
@@ -188,6 +211,11 @@ export class Doors {
   }
 }
 
+function guardOf(options: HttpOptions): Guard {
+  const own = options.publicAddress === undefined ? [] : [options.publicAddress];
+  return makeGuard([hostname(), ...hostsOf(options), ...options.allowedHosts, ...own], options.allowedOrigins);
+}
+
 /** Before a body is read: its type, and its encoding. */
 function refuseBody(request: FastifyRequest): Refusal | undefined {
   if (request.method !== 'POST' || !DOORS.includes(request.routeOptions.url ?? '')) return undefined;
@@ -228,20 +256,6 @@ function noRoute(request: FastifyRequest): Refusal {
 
 function wantsJson(request: FastifyRequest): boolean {
   return /\bapplication\/json\b/i.test((request.headers.accept ?? '').slice(0, 500));
-}
-
-function listenError(error: unknown, host: string, port: number): RelayError {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  const where = `${host}:${port}`;
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: `port ${port} on ${host} is in use; is another relay running? Choose another with --port`,
-    EACCES: `listening on ${where} is not permitted; ports below 1024 need rights, choose another with --port`,
-    EADDRNOTAVAIL: `${host} is no address of this machine; choose another with --host`,
-    ENOTFOUND: `the name ${host} cannot be resolved; choose another with --host`,
-    EAI_AGAIN: `the name ${host} cannot be resolved; choose another with --host`,
-  };
-  const text = reasons[code ?? ''] ?? `cannot listen on ${where}: ${reasonOf(error)}`;
-  return new RelayError('LISTEN_FAILED', text, { cause: error });
 }
 
 function noSchemas(): never {

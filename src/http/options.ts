@@ -1,11 +1,13 @@
 /** Where the doors listen, and what they let in before anything is read. */
 import { z } from 'zod';
 import ipaddr from 'ipaddr.js';
-import { canonicalAddress, formatHostId, parseHostId } from '../message/message.ts';
+import { canonicalAddress, formatHostId, isUnspecified, parseHostId } from '../message/message.ts';
 
 export interface HttpOptions {
-  /** Address or name to listen on. Default 127.0.0.1: only this machine; `0.0.0.0` for the whole network. */
-  readonly host: string;
+  /** Address or name to listen on, or several; the first stands in host_id. Default 127.0.0.1: only this machine; `0.0.0.0` for the whole network, `::` with IPv6. */
+  readonly host: string | readonly string[];
+  /** A unix socket (mode 0600) to listen on as well, for programs of this user. Default none. */
+  readonly unixSocket?: string | undefined;
   /** Default 2004, co2's own; 0 takes any free port. */
   readonly port: number;
   /** Address that other machines know this relay by; stands in host_id. Default: the address it listens on. */
@@ -27,6 +29,7 @@ export interface HttpOptions {
 export const httpDefaults: HttpOptions = {
   host: '127.0.0.1',
   port: 2004,
+  unixSocket: undefined,
   publicAddress: undefined,
   allowedHosts: [],
   allowedOrigins: [],
@@ -42,8 +45,19 @@ const origin = z
   .string()
   .refine((text) => URL.canParse(text) && new URL(text).origin === text, { error: 'an origin like https://panel.example' });
 
+const host = z.string().min(1).refine(isListenable, { error: 'an IP address or a name to listen on, without a port' });
+
 export const httpShape = {
-  host: z.string().min(1),
+  host: z.union([
+    host,
+    z
+      .array(host)
+      .min(1)
+      .refine(areApart, { error: 'addresses of which none is or contains another; 0.0.0.0 and :: contain all' })
+      .readonly(),
+  ]),
+  // The system's own limit for such a path is 107 bytes.
+  unixSocket: z.string().min(1).max(107).optional(),
   port: z.int().min(0).max(65535),
   publicAddress: address.optional(),
   allowedHosts: z.array(z.string().min(1)),
@@ -61,4 +75,22 @@ export const httpShape = {
 function isHostAddress(text: string): boolean {
   const canonical = canonicalAddress(text);
   return canonical !== undefined && parseHostId(formatHostId({ random: 'r', address: canonical, port: 0 })) !== undefined;
+}
+
+/** Where to listen, each in its canonical form. */
+export function hostsOf({ host: one }: Pick<HttpOptions, 'host'>): string[] {
+  return (typeof one === 'string' ? [one] : [...one]).map((text) => canonicalAddress(text) ?? text);
+}
+
+/** A name, or an address that this machine may have; multicast and the like are nobody's. */
+function isListenable(text: string): boolean {
+  const canonical = canonicalAddress(text);
+  if (canonical !== undefined) return isUnspecified(canonical) || isHostAddress(canonical);
+  return /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$/.test(text) && !/^[\d.]+$/.test(text);
+}
+
+function areApart(texts: readonly string[]): boolean {
+  const addresses = texts.map((text) => canonicalAddress(text) ?? text.toLowerCase());
+  const containsAll = addresses.some((address) => canonicalAddress(address) !== undefined && isUnspecified(address));
+  return new Set(addresses).size === addresses.length && (!containsAll || addresses.length === 1);
 }

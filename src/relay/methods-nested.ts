@@ -10,7 +10,8 @@ import { oneStruct } from './intake.ts';
 export interface NestedCalls {
   readonly call: (name: string, params: readonly Value[], caller: Caller) => Promise<Sendable>;
   readonly faultFor: (error: unknown, name: string) => FaultAnswer;
-  readonly maxMulticall: number;
+  /** Asked at each call. */
+  readonly maxMulticall: () => number;
 }
 
 /** Registers both. */
@@ -45,8 +46,9 @@ async function multicall(calls: NestedCalls, params: readonly Value[], caller: C
   const [list] = params;
   if (params.length !== 1 || !Array.isArray(list))
     throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
-  if (list.length > calls.maxMulticall) {
-    throw new RelayError('LIMIT', `system.multicall with ${list.length} calls: at most ${calls.maxMulticall} are allowed (maxMulticall)`);
+  const max = calls.maxMulticall();
+  if (list.length > max) {
+    throw new RelayError('LIMIT', `system.multicall with ${list.length} calls: at most ${max} are allowed (maxMulticall)`);
   }
   const results: Sendable[] = [];
   for (const element of list as readonly Value[]) results.push(await oneOf(calls, element, caller));

@@ -20,12 +20,16 @@ import { addIntrospection, describeCall } from './methods-introspection.ts';
 import { addNestedCalls } from './methods-nested.ts';
 import { addSatelliteMethods } from './methods-satellites.ts';
 import { checkOrigin } from './origin-check.ts';
+import { addReload } from './methods-reload.ts';
+import type { Reload } from './methods-reload.ts';
+import { addStatus } from './methods-status.ts';
 import type { RelayOptions } from './options.ts';
 import { SeenIds } from './seen-ids.ts';
 
 export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
 export type { Caller, Role } from './caller.ts';
+export type { Reload, ReloadReport } from './methods-reload.ts';
 export type { FaultAnswer } from './failure.ts';
 export type { Identity } from './intake.ts';
 export { recordOnWire } from './methods-satellites.ts';
@@ -60,7 +64,7 @@ interface Sender {
 export interface RelayParts {
   readonly options: RelayOptions;
   readonly pluginHost: Pick<PluginHost, 'deliver' | 'methods' | 'status'>;
-  readonly mesh: Pick<Mesh, 'forward' | 'isPeerAddress'>;
+  readonly mesh: Pick<Mesh, 'forward' | 'isPeerAddress' | 'status'>;
   readonly satellites: Pick<
     Satellites,
     'deliver' | 'register' | 'unregister' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
@@ -76,7 +80,8 @@ export interface RelayParts {
 export class Relay {
   readonly #parts: RelayParts;
   readonly #log: Log;
-  readonly #access: Access;
+  #access: Access;
+  #options: RelayOptions;
   readonly #registry = new MethodRegistry();
   readonly #seen = new SeenIds();
   readonly #mint: Minter;
@@ -88,6 +93,7 @@ export class Relay {
   constructor(parts: RelayParts) {
     this.#parts = parts;
     this.#log = parts.logs('relay');
+    this.#options = parts.options;
     this.#access = new Access(parts.options.access);
     // The instance part keeps ids of two starts of one state directory apart.
     const instance = randomBytes(5).toString('hex');
@@ -115,16 +121,36 @@ export class Relay {
       },
     });
     addIntrospection(this.#registry);
+    addStatus(this.#registry, {
+      properties: () => this.properties(),
+      counters: () => {
+        const { accepted, sent, duplicates, originRefused } = this.#count;
+        return { accepted, sent, duplicates, origin_refused: originRefused };
+      },
+      mesh: () => parts.mesh.status(),
+      plugins: () => parts.pluginHost.status(),
+    });
     addNestedCalls(this.#registry, {
       call: (name, params, caller) => this.call(name, params, caller),
       faultFor: (error, name) => this.faultFor(error, name),
-      maxMulticall: parts.options.maxMulticall,
+      maxMulticall: () => this.#options.maxMulticall,
     });
   }
 
   /** Tells the relay who it is, once it listens; before that nothing may be sent or accepted. */
   identify(identity: Identity): void {
     this.#identity = identity;
+  }
+
+  /** Takes other options from now on; calls that run keep what they began with. */
+  reconfigure(options: RelayOptions): void {
+    this.#options = options;
+    this.#access = new Access(options.access);
+  }
+
+  /** Makes `relay.reload` callable. */
+  offerReload(reload: Reload): void {
+    addReload(this.#registry, reload);
   }
 
   /** Makes the methods of the loaded plugins callable. */
@@ -248,15 +274,16 @@ export class Relay {
   }
 
   #hosted(hosted: HostedMethod): Method {
-    const { clock, options } = this.#parts;
-    const { callTimeoutMs } = options;
-    const late = `${hosted.name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;
     return {
       name: hosted.name,
       access: 'call',
       help: hosted.help,
       signatures: hosted.signature,
-      invoke: (params) => withinLimit(clock, callTimeoutMs, late, () => hosted.invoke(params)),
+      invoke: (params) => {
+        const { callTimeoutMs } = this.#options;
+        const late = `${hosted.name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;
+        return withinLimit(this.#parts.clock, callTimeoutMs, late, () => hosted.invoke(params));
+      },
     };
   }
 
@@ -295,7 +322,7 @@ export class Relay {
       start_time: this.#startedAt,
       server_time: now,
       uptime: Math.round((now.getTime() - this.#startedAt.getTime()) / 1000),
-      maintainer: this.#parts.options.maintainer,
+      maintainer: this.#options.maintainer,
       max_satellites: this.#parts.satellites.max,
       plugins: [...new Set(this.#parts.pluginHost.status().satellites.map(({ module }) => module))],
     };

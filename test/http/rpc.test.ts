@@ -1,4 +1,5 @@
 /** The RPC door of a running relay: what gets in, what is refused, and how every answer looks on the wire. */
+import { once } from 'node:events';
 import test from 'ava';
 import { parseCall, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { startRelay } from '../support/relays.ts';
@@ -275,6 +276,20 @@ test('a slow sender is cut: nothing, no headers, half of the headers, half of th
     t.true(answers.every(({ status }) => status === 408));
   }
   t.is(await relay.call('ping'), true);
+});
+
+test('two hundred slow senders hold up nobody', async (t) => {
+  const relay = await startRelay(t, { requestTimeoutMs: 86_400_000 });
+  const half = requestBytes(relay.url, { body: serialiseCall('test', ['x'.repeat(1000)]) });
+  const slow = Array.from({ length: 200 }, (_, index) => open(relay.url, half.subarray(0, index % 2 === 0 ? 30 : half.length - 500)));
+  t.teardown(() => {
+    for (const socket of slow) socket.destroy();
+  });
+  await Promise.all(slow.map((socket) => once(socket, 'connect')));
+  let ended = 0;
+  for (const socket of slow) socket.once('close', () => ended++);
+  for (let count = 0; count < 20; count++) t.is(await relay.call('ping'), true);
+  t.is(ended, 0, 'they were all still there meanwhile');
 });
 
 test('a relay may be as patient as its options allow', async (t) => {

@@ -35,6 +35,7 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
     mesh: {
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',
+      status: () => ({ peers: [], hopLimited: 0 }),
     },
     satellites: new Satellites({
       options: { ...satelliteDefaults, ...linkDefaults, drainMs: 0 },

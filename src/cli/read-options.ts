@@ -1,0 +1,44 @@
+/** The effective options of a start: flag > environment > file > default. */
+import { resolve } from 'node:path';
+import { completeOptions } from '../define-config/define-config.ts';
+import type { Completed, ConfigSource } from '../define-config/define-config.ts';
+import { loadConfigFile } from './config-file.ts';
+import { environmentSource } from './environment.ts';
+import { configOf, flagName } from './options.ts';
+import type { StartFlags } from './options.ts';
+
+/** One place where options stand, and what it is called in `co2 config show`. */
+export interface Place {
+  readonly kind: 'file' | 'environment' | 'flag';
+  readonly source: ConfigSource;
+}
+
+export interface Read {
+  readonly completed: Completed;
+  /** Those that there are; later ones win. */
+  readonly places: readonly Place[];
+}
+
+/** Reads the file anew at each call. Throws a RelayError CONFIG_INVALID. */
+export async function readOptions(flags: StartFlags): Promise<Read> {
+  const directory = process.cwd();
+  const environment = environmentSource(process.env, directory);
+  const dataDir = flags.data ?? given(process.env.CO2_DATA_DIR) ?? '.co2';
+  const file = await loadConfigFile(flags.config ?? given(process.env.CO2_CONFIG), directory, resolve(directory, dataDir, 'cache'));
+  // Plugins from npm are installed where the operator's files are, wherever the command is run; anything else that is said wins over that.
+  const project: ConfigSource[] = file ? [{ values: { projectDir: '.' }, baseDir: file.baseDir, nameOf: file.nameOf }] : [];
+  const line: ConfigSource = { values: configOf(flags), baseDir: directory, nameOf: flagName };
+  const places: Place[] = [
+    ...(file ? [{ kind: 'file', source: file } as const] : []),
+    { kind: 'environment', source: environment },
+    { kind: 'flag', source: line },
+  ];
+  return {
+    completed: completeOptions([...project, ...places.map(({ source }) => source)], directory),
+    places,
+  };
+}
+
+function given(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}

@@ -1,0 +1,44 @@
+/** Reads the configuration anew and gives it to the running relay: on SIGHUP, and for `co2 reload`. */
+import type { RunningRelay } from '../app.ts';
+import type { Options } from '../define-config/define-config.ts';
+import { reasonOf } from '../message/message.ts';
+import type { Log } from '../message/message.ts';
+import { startLogging } from './logging.ts';
+import type { StartFlags } from './options.ts';
+import { readOptions } from './read-options.ts';
+
+type Report = ReturnType<RunningRelay['reconfigure']>;
+export type Reload = () => Promise<Report>;
+
+/** Flags and environment are those of the start; a wrong file changes nothing, is logged, and rejects. One reload at a time. */
+export function reloadOf(flags: StartFlags, relay: RunningRelay, started: Options, log: Log): Reload {
+  let last: Promise<unknown> = Promise.resolve();
+  const reload = async (): Promise<Report> => {
+    try {
+      const { options } = (await readOptions(flags)).completed;
+      const report = relay.reconfigure(options);
+      // Where the log goes to stays; only levels change.
+      const { level, levels } = options.log;
+      if (report.tookEffect.some((key) => key.startsWith('log.'))) startLogging({ log: { ...started.log, level, levels } }, process.stderr);
+      log.info(`reload: ${describe(report)}`);
+      return report;
+    } catch (error) {
+      log.error(`reload refused, the old configuration stays: ${reasonOf(error).replace(/\s*\n\s*/g, ' ')}`);
+      throw error;
+    }
+  };
+  return () => {
+    const next = last.then(reload);
+    last = next.catch(() => undefined);
+    return next;
+  };
+}
+
+function describe({ tookEffect, needsRestart }: Report): string {
+  if (tookEffect.length + needsRestart.length === 0) return 'nothing changed';
+  const parts = [
+    tookEffect.length > 0 ? `took effect: ${tookEffect.join(', ')}` : '',
+    needsRestart.length > 0 ? `needs a restart: ${needsRestart.join(', ')}` : '',
+  ];
+  return parts.filter((part) => part !== '').join('; ');
+}

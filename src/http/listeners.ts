@@ -1,0 +1,121 @@
+/** Further addresses and a unix socket for one server: each hands its connections to it, so that every rule and limit is the server's. */
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import { RelayError, canonicalAddress, hostPort, reasonOf } from '../message/message.ts';
+
+export class Listeners {
+  readonly #servers: Server[] = [];
+  readonly #fromUnix = new WeakSet<object>();
+
+  /** `target`: the HTTP server that serves what comes. */
+  constructor(
+    private readonly target: () => { emit(event: 'connection', socket: Socket): boolean },
+    private readonly maxConnections: number,
+  ) {}
+
+  /** True for a connection that came over the unix socket: it is of this machine and has no address. */
+  isUnix(socket: object): boolean {
+    return this.#fromUnix.has(socket);
+  }
+
+  /** Listens on a further address; answers it, canonical, with the port. Throws a RelayError LISTEN_FAILED. */
+  async add(host: string, port: number): Promise<string> {
+    try {
+      const server = await this.#listen({ host, port }, (socket) => socket);
+      const bound = server.address();
+      const address = typeof bound === 'object' && bound !== null ? canonicalAddress(bound.address) : undefined;
+      return hostPort(address ?? host, port);
+    } catch (error) {
+      throw listenError(error, host, port);
+    }
+  }
+
+  /** Listens on a unix socket that nobody but this user may open. Throws a RelayError LISTEN_FAILED; a file of anything else, or of a living server, stays. */
+  async addUnix(path: string): Promise<void> {
+    await removeStale(path);
+    // Closed to others from its first moment on.
+    const before = process.umask(0o177);
+    try {
+      const listening = this.#listen({ path }, (socket) => this.#fromUnix.add(socket));
+      process.umask(before);
+      await listening;
+      chmodSync(path, 0o600);
+    } catch (error) {
+      throw unixError(error, path);
+    } finally {
+      process.umask(before);
+    }
+  }
+
+  /** Takes no new connection, and waits until those that are open have ended; a socket file goes. */
+  async stop(): Promise<void> {
+    const closing = this.#servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve)));
+    await Promise.all(closing);
+  }
+
+  #listen(where: { host: string; port: number } | { path: string }, mark: (socket: Socket) => void): Promise<Server> {
+    // As Node's own HTTP server makes them.
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      mark(socket);
+      this.target().emit('connection', socket);
+    });
+    server.maxConnections = this.maxConnections;
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(where, () => {
+        server.off('error', reject);
+        this.#servers.push(server);
+        resolve(server);
+      });
+    });
+  }
+}
+
+/** A relay that was killed leaves its socket's file behind, and nobody could listen there again. */
+async function removeStale(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (!found) return;
+  if (!found.isSocket()) throw new RelayError('LISTEN_FAILED', `${path} (unixSocket) is there and no socket; choose another path`);
+  if (await answers(path)) throw new RelayError('LISTEN_FAILED', `${path} (unixSocket) is in use; is another relay running?`);
+  rmSync(path, { force: true });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    const end = (answered: boolean): void => {
+      socket.destroy();
+      resolve(answered);
+    };
+    socket.once('connect', () => {
+      end(true);
+    });
+    // Only a refusal says that nobody is there; whatever else is wrong, it is not ours to remove.
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      end(error.code !== 'ECONNREFUSED');
+    });
+  });
+}
+
+function unixError(error: unknown, path: string): RelayError {
+  return new RelayError('LISTEN_FAILED', `cannot listen on ${path} (unixSocket): ${reasonOf(error)}; choose another path`, {
+    cause: error,
+  });
+}
+
+/** Why `host`:`port` cannot be listened on, and what to do. */
+export function listenError(error: unknown, host: string, port: number): RelayError {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  const where = `${host}:${port}`;
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: `port ${port} on ${host} is in use; is another relay running? Choose another with --port`,
+    EACCES: `listening on ${where} is not permitted; ports below 1024 need rights, choose another with --port`,
+    EADDRNOTAVAIL: `${host} is no address of this machine; choose another with --host`,
+    EAFNOSUPPORT: `this machine has no addresses like ${host}; choose another with --host`,
+    ENOTFOUND: `the name ${host} cannot be resolved; choose another with --host`,
+    EAI_AGAIN: `the name ${host} cannot be resolved; choose another with --host`,
+  };
+  const text = reasons[code ?? ''] ?? `cannot listen on ${where}: ${reasonOf(error)}`;
+  return new RelayError('LISTEN_FAILED', text, { cause: error });
+}

@@ -1,0 +1,48 @@
+/** What an operator asks a running relay: its counters, the links to its peers, its plugins. */
+import type { Sendable } from '../message/message.ts';
+import type { MeshStatus } from '../mesh/mesh.ts';
+import type { PluginHostStatus } from '../plugin-host/plugin-host.ts';
+import type { MethodRegistry } from './method-registry.ts';
+
+export interface StatusParts {
+  readonly properties: () => Readonly<Record<string, Sendable>>;
+  readonly counters: () => Readonly<Record<string, number>>;
+  readonly mesh: () => MeshStatus;
+  readonly plugins: () => PluginHostStatus;
+}
+
+/** Registers them. Of the class admin: addresses of the network and reasons of failures are nobody else's business; no path of the machine is told. */
+export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins }: StatusParts): void {
+  registry.add({
+    name: 'relay.get_peers',
+    access: 'admin',
+    help: 'Lists the peer relays: peer (URL), state of the link, dicts waiting, forwarded, refused, dropped, and last_error.',
+    signatures: [['array'], ['array', 'struct']],
+    invoke: () => peers(mesh()),
+  });
+  registry.add({
+    name: 'relay.get_status',
+    access: 'admin',
+    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, satellites here, plugins left out.',
+    signatures: [['struct'], ['struct', 'struct']],
+    invoke: () => {
+      const { host_id, versions, start_time, uptime } = properties();
+      const { satellites, problems } = plugins();
+      return {
+        ...{ host_id, versions, start_time, uptime },
+        dicts: { ...counters(), hop_limited: mesh().hopLimited },
+        peers: peers(mesh()),
+        satellites: satellites.map(({ name, state, waiting, delivered, failed, dropped }) => ({
+          ...{ name, state: state.type, waiting, delivered, failed, dropped },
+        })),
+        plugins_left_out: problems.length,
+      };
+    },
+  });
+}
+
+function peers({ peers: all }: MeshStatus): Sendable {
+  return all.map(({ peer, state, waiting, forwarded, refused, dropped, lastError = '' }) => ({
+    ...{ peer, state, waiting, forwarded, refused, dropped, last_error: lastError },
+  }));
+}

@@ -1,0 +1,158 @@
+/** The commands that ask a running relay, as a person types them: what they print, how they end, and who gets the token. */
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { runCo2, startCo2 } from '../support/processes.ts';
+import type { Exit, RelayProcess } from '../support/processes.ts';
+import { freePorts } from '../support/relays.ts';
+import { scriptedPeer } from '../support/scripted-peer.ts';
+
+const EAR = `import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Ear extends Plugin {
+  #heard: unknown[] = [];
+  receive(dict: { data: unknown }) { this.#heard.push(dict.data); }
+  /** All that was heard. */
+  @Exposed({ params: [], returns: 'array' })
+  heard() { return this.#heard; }
+  /** Names the types of what it gets. */
+  @Exposed({ params: ['double', 'int'], returns: 'string' })
+  typed(a: number, b: number) { return 'double ' + a + ', int ' + b; }
+  @Exposed({ params: [] })
+  several() { return { when: new Date(Date.UTC(2026, 0, 2, 3, 4, 5)), bytes: Buffer.from('co2'), text: 'a\\nb', list: [1, 2] }; }
+  @Exposed({ params: [] })
+  fail() { throw new Fault(42, 'no such room'); }
+}
+`;
+const files = { 'plugins/ham/ear.ts': EAR };
+
+const ask = (t: ExecutionContext, relay: RelayProcess, ...args: string[]): Promise<Exit> =>
+  runCo2(t, { args: [...args, '--url', relay.url], cwd: relay.cwd }).exit;
+
+test.serial('call: words become parameters, the answer is printed', async (t) => {
+  const relay = await startCo2(t, { files });
+  const cases: readonly (readonly [words: readonly string[], line: string])[] = [
+    [['test', '2'], '2'],
+    [['test', 'hello world'], 'hello world'],
+    [['test', '"2"'], '"2"'],
+    [['test', '[1,2.5,"x",true,{"a":{"b":[]}}]'], '[1,2.5,"x",true,{"a":{"b":[]}}]'],
+    [['test', 'a=1', 'b=x=y', 'c={"d":false}'], '{"a":1,"b":"x=y","c":{"d":false}}'],
+    [['test', '9223372036854775807'], '9223372036854775807'],
+    [['test', '--', '-5'], '-5'],
+    [['test', 'null'], 'null'],
+    [['test', '{"__proto__":1,"constructor":2}'], '{"__proto__":1,"constructor":2}'],
+  ];
+  for (const [[method = '', ...words], answer] of cases) {
+    const { code, stdout, stderr } = await runCo2(t, { args: ['call', '--json', '--url', relay.url, method, ...words], cwd: relay.cwd })
+      .exit;
+    t.deepEqual([code, stderr], [0, []], words.join(' '));
+    const text = stdout.join('\n');
+    // Long integers are exact in the text, not in JavaScript.
+    if (/^\d{16,}$/.test(answer)) t.is(text, answer);
+    else t.is(JSON.stringify(JSON.parse(text)), answer === 'hello world' ? '"hello world"' : answer);
+  }
+  t.deepEqual((await ask(t, relay, 'call', 'ham.ear.typed', '1.0', '1')).stdout, ['double 1, int 1']);
+  const answer = await ask(t, relay, 'call', 'ham.ear.several');
+  t.deepEqual(answer.stdout, ['when   2026-01-02T03:04:05.000Z', 'bytes  Y28y', 'text   a', 'b', 'list', '  1', '  2']);
+  const exact = (await ask(t, relay, 'call', 'ham.ear.several', '--json')).stdout.join('');
+  t.regex(exact, /"bytes": \{ +"base64": "Y28y" +\}/);
+});
+
+test.serial('notify hands in a dict; without data it does not even ask', async (t) => {
+  const relay = await startCo2(t, { files });
+  t.like(await ask(t, relay, 'notify', 'data=hello', 'topic=x'), { code: 0, stdout: ['accepted'] });
+  t.like(await ask(t, relay, 'notify', '{"data":{"n":1}}'), { code: 0 });
+  t.deepEqual(JSON.parse((await ask(t, relay, 'call', 'ham.ear.heard', '--json')).stdout.join('')), ['hello', { n: 1 }]);
+  for (const words of [[], ['topic=x'], ['hello'], ['{"data":1}', '2']]) {
+    const end = await ask(t, relay, 'notify', ...words);
+    t.like(end, { code: 2, stdout: [] });
+    t.regex(end.stderr.join('\n'), /^co2: .*(data=hello|one dict)/);
+  }
+});
+
+test.serial('methods, help, ping, status and peers of a relay', async (t) => {
+  const peer = await scriptedPeer(t);
+  const relay = await startCo2(t, { files, args: ['--peer', peer.url] });
+  const methods = await ask(t, relay, 'methods');
+  t.true(methods.stdout.includes('ham.ear.heard') && methods.stdout.includes('notify'));
+  t.deepEqual((await ask(t, relay, 'help', 'ham.ear.heard')).stdout, ['array ham.ear.heard()', '', 'All that was heard.']);
+  t.regex((await ask(t, relay, 'ping')).stdout.join(), /^127\.0\.0\.1:\d+ answered true in \d+ ms$/);
+  const status = JSON.parse((await ask(t, relay, 'status', '--json')).stdout.join('')) as object;
+  t.like(status, {
+    host_id: relay.hostId,
+    plugins_left_out: 0,
+    dicts: { accepted: 0 },
+    satellites: [{ name: 'ham.ear.Ear', state: 'running' }],
+  });
+  t.false(JSON.stringify(status).includes(relay.cwd), 'no path of the machine');
+  const [head, row] = (await ask(t, relay, 'peers')).stdout;
+  t.regex(head!, /^peer +state +waiting +forwarded/);
+  t.true(row!.startsWith(peer.url.replace(/\/$/, '')));
+});
+
+test.serial('help without a name is the help of the program', async (t) => {
+  const { code, stdout } = await runCo2(t, { args: ['help'] }).exit;
+  t.is(code, 0);
+  for (const word of ['start', 'call', 'notify', 'ping', 'status'])
+    t.true(
+      stdout.some((line) => line.trimStart().startsWith(word)),
+      word,
+    );
+});
+
+test.serial('exit codes: 1 a fault, 2 wrong use, 3 nobody there; each in one clear line', async (t) => {
+  const relay = await startCo2(t, { files });
+  const [port] = await freePorts(1);
+  const cases: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
+    [['call', 'ham.ear.fail'], 1, /^co2: fault 42: no such room$/],
+    [['call', 'no.such'], 1, /^co2: fault -32601: no method is named 'no\.such'/],
+    [['call'], 2, /missing required argument 'method'/],
+    [['call', 'test', 'a=1', 'a=2'], 2, /a is given twice/],
+    [['call', 'test', '9223372036854775808'], 2, /does not fit 64 bits/],
+    [['call', 'test', '1e999'], 2, /too large for a double/],
+    [['ping', '--url', 'relay.example'], 2, /--url: found 'relay\.example', expected a URL/],
+    [['ping', '--timeout', 'soon'], 2, /--timeout.*expected seconds/],
+    [['ping', 'me'], 2, /too many arguments/],
+    [['pong'], 2, /no command 'pong'; did you mean "ping"/],
+    [['ping', '--url', `http://127.0.0.1:${port}`], 3, /connection refused; is the server running\?$/],
+    [['ping', '--token', 'wrong'], 1, /^co2: fault 401: the presented token is wrong/],
+    [['status', '--data', 'nowhere'], 1, /^co2: fault 403: relay\.get_status needs the right 'admin'/],
+  ];
+  for (const [args, code, says] of cases) {
+    const target = args.includes('--url') || args[0] === 'pong' ? [] : ['--url', relay.url];
+    const end = await runCo2(t, { args: [...args, ...target], cwd: relay.cwd }).exit;
+    t.is(end.code, code, args.join(' '));
+    t.deepEqual(end.stdout, []);
+    t.is(end.stderr.length, 1, end.stderr.join('\n'));
+    t.regex(end.stderr[0]!, says);
+  }
+});
+
+test.serial('an answer cannot steer the terminal', async (t) => {
+  const relay = await startCo2(t);
+  const { stdout } = await ask(t, relay, 'call', 'test', '{"a\\u009b2J":"b\\u202ex"}');
+  t.deepEqual(stdout, ['a\ufffd2J  b\ufffdx']);
+});
+
+test.serial('the token of the state directory goes to this machine only, --token wherever one says', async (t) => {
+  const relay = await startCo2(t, { files });
+  const seen: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    seen.push(request.headers.authorization);
+    response.writeHead(500).end();
+  }).listen(0, '0.0.0.0');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const end = async (host: string, ...args: string[]): Promise<number | null> =>
+    (await runCo2(t, { args: ['ping', '--url', `http://${host}:${port}`, ...args], cwd: relay.cwd }).exit).code;
+  t.is(await end('127.0.0.1'), 3);
+  // 0.0.0.0 reaches this machine, but is no loopback address.
+  t.is(await end('0.0.0.0'), 3);
+  t.is(await end('0.0.0.0', '--token', 'mine'), 3);
+  t.regex(seen[0] ?? '', /^Basic /);
+  t.is(seen[1], undefined);
+  t.is(Buffer.from((seen[2] ?? '').slice(6), 'base64').toString(), 'token:mine');
+});

@@ -1,0 +1,115 @@
+/** Options from the environment: every option has one variable, flags win over it, it wins over the file, and mistakes name the variable. */
+import test from 'ava';
+import { environmentSource, variableOf } from '../../src/cli/environment.ts';
+import { completeOptions, optionKinds } from '../../src/define-config/define-config.ts';
+import { RelayError } from '../../src/message/message.ts';
+import { runCo2, startCo2 } from '../support/processes.ts';
+
+const optionsOf = (environment: Readonly<Record<string, string>>): unknown =>
+  completeOptions([environmentSource(environment, '/base')], '/base').options;
+
+test('every option has a variable of its own', (t) => {
+  const keys = [...optionKinds().keys()];
+  t.true(keys.length > 30);
+  t.is(new Set(keys.map(variableOf)).size, keys.length);
+  for (const key of keys) t.regex(variableOf(key), /^CO2_[A-Z][A-Z_]*$/);
+});
+
+test('texts become values of each kind', (t) => {
+  t.like(
+    optionsOf({
+      CO2_PORT: '1',
+      CO2_MAINTAINER: '5',
+      CO2_PEERS: 'http://a:1, http://b:2',
+      CO2_OUTBOX__MAX_MESSAGES: '7',
+      CO2_OUTBOX__MAX_BYTES: '2048',
+      CO2_LOG_LEVEL: 'warn',
+      CO2_LOG__LEVELS: '{"relay":"debug"}',
+      CO2_DATA_DIR: 'state',
+      CO2_PLUGINS: '{"ham.spam":{"x":1}}',
+      CO2_PLUGIN_LIST: 'ham,eggs',
+      CO2_HOST: '',
+    }),
+    {
+      ...{
+        port: 1,
+        maintainer: '5',
+        peers: ['http://a:1', 'http://b:2'],
+        outbox: { maxMessages: 7, maxBytes: 2048 },
+        dataDir: '/base/state',
+      },
+      ...{
+        log: { level: 'warn', levels: { relay: 'debug' } },
+        plugins: { 'ham.spam': { x: 1 } },
+        pluginList: ['ham', 'eggs'],
+        host: '127.0.0.1',
+      },
+    },
+  );
+});
+
+test('names that are no options: ours for other programs are passed over, others refused with the nearest', (t) => {
+  t.notThrows(() =>
+    optionsOf({ CO2_RELAY_URL: 'x', CO2_PLUGIN_DIR: 'x', CO2_PROTOCOL_VERSIONS: '1', CO2_TEST_X: '1', CO2: 'x', HOME: '/' }),
+  );
+  for (const [name, value, text] of [
+    ['CO2_PROT', '1', 'CO2_PROT: there is no such option; did you mean "CO2_PORT"?'],
+    ['CO2_OUTBOX_MAX_MESSAGES', '1', 'CO2_OUTBOX_MAX_MESSAGES: there is no such option; did you mean "CO2_OUTBOX__MAX_MESSAGES"?'],
+    ['CO2_PORT', 'http', "CO2_PORT: found 'http', expected a number"],
+    ['CO2_PORT', '65536', 'CO2_PORT: found 65536, expected at most 65535'],
+    ['CO2_PEERS', 'next-door', "CO2_PEERS: found 'next-door', expected a URL like http://192.168.1.7:2004"],
+    ['CO2_LOG_LEVEL', 'loud', 'CO2_LOG_LEVEL: found \'loud\', expected one of "debug", "info", "warn", "error", "off"'],
+    ['CO2_PLUGINS', '{', "CO2_PLUGINS: found '{', expected JSON"],
+  ] as const) {
+    const error = t.throws(() => optionsOf({ [name]: value }), undefined, name);
+    t.true(RelayError.is(error) && error.code === 'CONFIG_INVALID');
+    t.is(error.message, text);
+  }
+  t.throws(() => optionsOf({ CO2_LOG_LEVEL: 'info', CO2_LOG__LEVEL: 'warn' }), { message: /are the same option/ });
+});
+
+test.serial('flag over environment over file over default', async (t) => {
+  const files = { 'config.ts': `export default { host: '127.0.0.4', maintainer: 'file', callTimeoutMs: 5 };` };
+  const env = { CO2_HOST: '127.0.0.5', CO2_MAINTAINER: 'environment' };
+  const relay = await startCo2(t, { files, env, args: ['--host', '127.0.0.6'] });
+  t.like(await relay.call('system.get_properties'), { host: '127.0.0.6', maintainer: 'environment' });
+  const { stdout } = await runCo2(t, { args: ['config', 'show', '--json', '--host', '127.0.0.6'], env, files }).exit;
+  t.like(JSON.parse(stdout.join('')) as object, {
+    host: { value: '127.0.0.6', from: '--host' },
+    maintainer: { value: 'environment', from: 'CO2_MAINTAINER' },
+    callTimeoutMs: { value: 5, from: 'config.ts' },
+    port: { value: 2004, from: 'default' },
+  });
+});
+
+test.serial('config check says yes or what is wrong, and starts nothing', async (t) => {
+  const right = await runCo2(t, { args: ['config', 'check'], files: { 'config.ts': 'export default {};' } }).exit;
+  t.deepEqual({ ...right }, { code: 0, signal: null, stdout: ['the configuration is right (config.ts)'], stderr: [] });
+  for (const [env, says] of [
+    [{ CO2_PROT: '1' }, /^co2: CO2_PROT: .*"CO2_PORT"/],
+    [{ CO2_PORT: 'x' }, /^co2: CO2_PORT: found 'x'/],
+    [{ CO2_CONFIG: 'other.ts' }, /other\.ts: there is no such file/],
+  ] as const) {
+    const wrong = await runCo2(t, { args: ['config', 'check'], env }).exit;
+    t.like(wrong, { code: 2, stdout: [] });
+    t.is(wrong.stderr.length, 1);
+    t.regex(wrong.stderr[0]!, says);
+  }
+  t.is((await runCo2(t, { args: ['config', 'chekc'] }).exit).code, 2);
+});
+
+test.serial('config show hides what nobody should read over a shoulder', async (t) => {
+  const files = {
+    'config.ts': `export default {
+      peers: ['http://ann:wonder@192.0.2.1:2004', 'http://192.0.2.2:2004'],
+      plugins: { 'ham.spam': { colour: 'red', apiKey: 'wonder', deep: [{ password: 'wonder', url: 'https://wonder@x/y' }] } },
+    };`,
+  };
+  for (const more of [[], ['--json']]) {
+    const { code, stdout } = await runCo2(t, { args: ['config', 'show', ...more], files }).exit;
+    const text = stdout.join('\n');
+    t.is(code, 0);
+    t.false(text.includes('wonder'), text);
+    for (const shown of ['http://192.0.2.2:2004', '(hidden)@192.0.2.1:2004', 'red']) t.true(text.includes(shown), shown);
+  }
+});

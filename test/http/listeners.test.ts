@@ -1,0 +1,158 @@
+/** Several addresses, IPv6 and a unix socket: one relay, the same rules on each, and nothing left behind. */
+import { once } from 'node:events';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { Listeners } from '../../src/http/listeners.ts';
+import { XmlRpcClient, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { runCo2, startCo2 } from '../support/processes.ts';
+import { startRelay, temporaryDir } from '../support/relays.ts';
+import { PING, everything, open, request, requestBytes } from './raw.ts';
+
+const hasIpv6 = Object.values(networkInterfaces())
+  .flat()
+  .some((net) => net?.address === '::1');
+
+const ping = async (t: ExecutionContext, url: string): Promise<unknown> => {
+  const client = new XmlRpcClient(new URL(url));
+  t.teardown(() => client.close());
+  return client.call('ping');
+};
+
+/** A call over a unix socket. */
+async function callOver(path: string, method: string, headers: Readonly<Record<string, string>> = {}): Promise<ParsedResponse> {
+  const sent = httpRequest({ socketPath: path, path: '/RPC2', method: 'POST', headers: { 'content-type': 'text/xml', ...headers } });
+  sent.end(serialiseCall(method, method === 'notify' ? [{ data: 1 }] : []));
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+  return parseResponse(Buffer.concat((await answer.toArray()) as Buffer[]));
+}
+
+test('every listed address answers on one port, the first is in the host_id, and the rules hold on each', async (t) => {
+  const relay = await startRelay(t, { host: ['127.0.0.2', '::ffff:127.0.0.3', ...(hasIpv6 ? ['[::1]'] : [])], requestTimeoutMs: 300 });
+  const { port, hostname } = new URL(relay.url);
+  t.is(hostname, '127.0.0.2');
+  t.true(relay.hostId.endsWith(`@127.0.0.2:${port}`));
+  const others = [`http://127.0.0.3:${port}`, ...(hasIpv6 ? [`http://[::1]:${port}`] : [])];
+  for (const url of [relay.url, ...others]) {
+    t.is(await ping(t, url), true);
+    t.is((await request(url, { headers: { host: 'evil.example' } })).status, 421);
+    t.is((await request(url, { headers: { origin: 'https://evil.example' } })).status, 403);
+    t.is((await request(url, { headers: { 'content-type': 'text/plain' } })).status, 415);
+    // A slow sender is cut on each.
+    const answer = await everything(open(url, requestBytes(url).subarray(0, 40)));
+    t.regex(answer.toString(), /^(HTTP\/1\.1 408 .*)?$/s);
+  }
+  for (const url of others)
+    t.is(relay.log.matching(new RegExp(`listening on ${new URL(url).host.replace(/[[\]]/g, '\\$&')} too`)).length, 1);
+  await relay.stop();
+  for (const url of [relay.url, ...others]) await t.throwsAsync(ping(t, url), { message: /refused/ });
+});
+
+test('what is under way on a further address is answered before the relay is gone', async (t) => {
+  const relay = await startRelay(t, { host: ['127.0.0.2', '127.0.0.3'] });
+  const url = `http://127.0.0.3:${new URL(relay.url).port}`;
+  const bytes = requestBytes(url, { headers: { connection: 'keep-alive', expect: '100-continue' } });
+  const socket = open(url, bytes.subarray(0, bytes.length - PING.length));
+  await once(socket, 'data');
+  const answer = everything(socket);
+  let isStopped = false;
+  const stopped = relay.stop().then(() => (isStopped = true));
+  await t.throwsAsync(ping(t, relay.url));
+  t.false(isStopped);
+  socket.write(PING);
+  t.regex((await answer).toString(), /^HTTP\/1\.1 200 /);
+  await stopped;
+});
+
+test('a name that is listened on may stand in Host', async (t) => {
+  const relay = await startRelay(t, { host: ['127.0.0.2', 'localhost'] });
+  t.is((await request(relay.url, { headers: { host: 'localhost' } })).status, 200);
+});
+
+(hasIpv6 ? test : test.skip)(':: listens on both families, and a caller by IPv4 is known by its IPv4 address', async (t) => {
+  const relay = await startRelay(t, { host: '::' });
+  const { port } = new URL(relay.url);
+  const client = new XmlRpcClient(new URL(`http://127.0.0.1:${port}`));
+  t.teardown(() => client.close());
+  await client.call('notify', [{ data: 1, host_id: 'a@127.0.0.1:0' }]);
+  t.is(await ping(t, `http://[::1]:${port}`), true);
+});
+
+test('a unix socket: of this user alone, its callers are local unless a proxy says otherwise, gone after the stop', async (t) => {
+  const path = join(temporaryDir(t), 'co2.sock');
+  const relay = await startRelay(t, { unixSocket: path });
+  t.is(statSync(path).mode & 0o777, 0o600);
+  t.like(await callOver(path, 'ping'), { kind: 'value', value: true });
+  t.like(await callOver(path, 'notify'), { kind: 'value', value: true });
+  const [heard] = await relay.received.first(1);
+  t.deepEqual(heard?.dict.client_address, ['127.0.0.1', 0]);
+  t.like(await callOver(path, 'notify', { 'x-forwarded-for': '192.0.2.1' }), { kind: 'fault', code: 403 });
+  t.like(await callOver(path, 'ping', { authorization: 'Bearer wrong' }), { kind: 'fault', code: 401 });
+  await relay.stop();
+  t.false(existsSync(path));
+});
+
+test('the file of a killed relay is replaced, that of a living one and any other file are not', async (t) => {
+  const path = join(temporaryDir(t), 'co2.sock');
+  const killed = await startCo2(t, { env: { CO2_UNIX_SOCKET: path } });
+  killed.kill('SIGKILL');
+  await killed.exit;
+  t.true(existsSync(path));
+  const living = await startRelay(t, { unixSocket: path });
+  t.like(await callOver(path, 'ping'), { value: true });
+  await t.throwsAsync(startRelay(t, { unixSocket: path }), { message: /co2\.sock \(unixSocket\) is in use/ });
+  t.like(await callOver(path, 'ping'), { value: true });
+  await living.stop();
+  writeFileSync(path, 'mine');
+  await t.throwsAsync(startRelay(t, { unixSocket: path }), { message: /no socket/ });
+  t.is(statSync(path).size, 4);
+});
+
+test('a further address that is taken stops the start and leaves nothing open', async (t) => {
+  const holder = createServer().listen(0, '127.0.0.3');
+  t.teardown(() => holder.close());
+  await once(holder, 'listening');
+  const { port } = holder.address() as { port: number };
+  const error = await t.throwsAsync(startRelay(t, { host: ['127.0.0.2', '127.0.0.3'], port }));
+  t.regex(error.message, new RegExp(`^port ${port} on 127\\.0\\.0\\.3 is in use`));
+  await t.throwsAsync(ping(t, `http://127.0.0.2:${port}`), { message: /refused/ });
+});
+
+const NONSENSE: readonly (readonly [host: unknown, says: RegExp])[] = [
+  ['127.0.0.1:2004', /host: found '127\.0\.0\.1:2004', expected an IP address or a name to listen on, without a port/],
+  ['http://127.0.0.1', /expected an IP address or a name/],
+  ['224.0.0.1', /expected an IP address or a name/],
+  ['255.255.255.255', /expected an IP address or a name/],
+  ['999.1.1.1', /expected an IP address or a name/],
+  ['127.1', /expected an IP address or a name/],
+  ['', /expected a text that is not empty/],
+  [[], /expected at least 1/],
+  [['127.0.0.1', ''], /host\.1: found '', expected a text that is not empty/],
+  [['127.0.0.1', 7], /host\.1: found 7, expected a value of type string/],
+  [['127.0.0.1', '::ffff:127.0.0.1'], /expected addresses of which none is or contains another/],
+  [['0.0.0.0', '127.0.0.1'], /expected addresses of which none is or contains another/],
+];
+
+for (const [host, says] of NONSENSE) {
+  test(`host ${JSON.stringify(host)} makes no sense`, async (t) => {
+    t.regex((await t.throwsAsync(startRelay(t, { host: host as string }))).message, says);
+  });
+}
+
+test.serial('--host may be repeated, CO2_HOST is comma separated', async (t) => {
+  const byFlag = await startCo2(t, { args: ['--host', '127.0.0.2', '--host', '127.0.0.3'] });
+  t.is(await ping(t, `http://127.0.0.3:${byFlag.port}`), true);
+  const byVariable = await startCo2(t, { env: { CO2_HOST: '127.0.0.2,127.0.0.4' } });
+  t.is(await ping(t, `http://127.0.0.4:${byVariable.port}`), true);
+  t.like(await runCo2(t, { args: ['--host', '127.0.0.2', '--host', '127.0.0.2'] }).exit, { code: 2 });
+});
+
+test('a listener knows which connections came over its unix socket', (t) => {
+  t.false(new Listeners(() => ({ emit: () => true }), 1).isUnix({}));
+});
