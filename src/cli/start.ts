@@ -29,7 +29,8 @@ export async function start(flags: StartFlags): Promise<number> {
   return code;
 }
 
-async function readOptions(flags: StartFlags): Promise<Completed> {
+/** The options that a relay started with these flags here would have. */
+export async function readOptions(flags: StartFlags): Promise<Completed> {
   const directory = process.cwd();
   const file = await loadConfigFile(flags.config, directory, resolve(directory, flags.data ?? '.co2', 'cache'));
   const line = { values: configOf(flags), baseDir: directory, nameOf: flagName };

@@ -1,20 +1,25 @@
 /** Who sent a request: address, role, and whether its stamps are believed. */
 import type { FastifyRequest } from 'fastify';
-import { RelayError, isLoopback } from '../message/message.ts';
+import { RelayError, addressBlock, isLoopback } from '../message/message.ts';
 import type { Caller, Role } from '../relay/relay.ts';
 import { clientAddress } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import type { Presented } from './credentials.ts';
+import type { LockOut } from './lock-out.ts';
 
 export interface CallerRules {
   readonly isTrusted: IsTrusted;
   readonly presented: (authorization: string | undefined) => Presented;
   readonly isPeerAddress: (address: string) => boolean;
+  readonly lockOut: Pick<LockOut, 'lockedFor' | 'wrong'>;
 }
 
 const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
 
-/** Throws a RelayError NOT_AUTHENTICATED for a wrong credential: it is never passed over in favour of a weaker role. */
+/**
+ * Throws a RelayError NOT_AUTHENTICATED for a wrong credential, which is never passed over in favour of a weaker role, and RATE_LIMITED for any
+ * credential from where too many were wrong.
+ */
 export function findCaller(request: FastifyRequest, rules: CallerRules, reading: Pick<Caller, 'sourceOf' | 'requireWritable'>): Caller {
   const { remoteAddress = '', remotePort = 0 } = request.socket;
   const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
@@ -23,17 +28,40 @@ export function findCaller(request: FastifyRequest, rules: CallerRules, reading:
   const isForwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
   const isHere = isLoopback(address);
   const isPeer = rules.isPeerAddress(address) && !(isHere && isForwarded);
-  return { role: roleOf(request, rules, isPeer, isHere && !isForwarded), address, port: remotePort, isPeer, ...reading };
+  const isLocal = isHere && !isForwarded;
+  const place = isHere && isForwarded ? 'a proxy on this machine' : addressBlock(address);
+  const token = tokenRole(request.headers.authorization, rules, place, isLocal);
+  const role = token ?? (isPeer ? { kind: 'peer' } : { kind: isLocal ? 'local' : 'anonymous' });
+  return { role, address, port: remotePort, isPeer, ...reading };
 }
 
-function roleOf(request: FastifyRequest, rules: CallerRules, isPeer: boolean, isLocal: boolean): Role {
-  const presented = rules.presented(request.headers.authorization);
-  if (presented === 'wrong') {
-    throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token lies in admin.token in the state directory');
+/** The role of the presented token; undefined if there is none. */
+function tokenRole(authorization: string | undefined, rules: CallerRules, place: string, isLocal: boolean): Role | undefined {
+  if (authorization === undefined) return undefined;
+  const lockedMs = rules.lockOut.lockedFor(place);
+  // On this machine a right one passes all the same: any user here could lock the operator out for ever, by guessing once a second.
+  if (lockedMs > 0 && !isLocal) throw lockedOut(lockedMs);
+  const presented = rules.presented(authorization);
+  switch (presented.kind) {
+    case 'none':
+      return undefined;
+    case 'token':
+      return presented;
+    case 'expired':
+      throw new RelayError(
+        'NOT_AUTHENTICATED',
+        `the presented token '${presented.name}' has expired; have a new one made (co2 token create)`,
+      );
+    case 'wrong':
+      if (lockedMs > 0) throw lockedOut(lockedMs);
+      rules.lockOut.wrong(place);
+      throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token lies in admin.token in the state directory');
   }
-  if (presented === 'admin') return { kind: 'token', name: 'admin' };
-  if (isPeer) return { kind: 'peer' };
-  return { kind: isLocal ? 'local' : 'anonymous' };
+}
+
+function lockedOut(retryAfterMs: number): RelayError {
+  const text = `too many wrong credentials from this address: try again in ${Math.ceil(retryAfterMs / 1000)} s`;
+  return new RelayError('RATE_LIMITED', text, { retryAfterMs });
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

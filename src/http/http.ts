@@ -1,23 +1,29 @@
 /** The doors: takes requests in, refuses what must not come in, finds the caller, and hands the rest to the relay. */
+import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
 import Fastify from 'fastify';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { RelayError, canonicalAddress, clean, reasonOf } from '../message/message.ts';
-import type { LogSource } from '../message/message.ts';
+import type { Clock, LogSource } from '../message/message.ts';
 import type { Relay } from '../relay/relay.ts';
 import { trustedProxies } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
+import type { TokenSource } from './credentials.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Refusal } from './guard.ts';
+import { LockOut } from './lock-out.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
 import type { HttpOptions } from './options.ts';
 import { jsonPage, textPage } from './pages.ts';
 import { answerRpc } from './rpc-door.ts';
+import { TlsWatch, readTls } from './tls.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
+export { tokenHash } from './credentials.ts';
+export type { KnownToken, TokenSource } from './credentials.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -29,9 +35,20 @@ declare module 'fastify' {
 
 export interface DoorsParts {
   readonly options: HttpOptions;
-  readonly relay: Pick<Relay, 'call' | 'faultFor' | 'properties' | 'describeMethods' | 'isPeerAddress'>;
-  readonly adminToken: string;
+  readonly relay: Pick<Relay, 'call' | 'count' | 'faultFor' | 'properties' | 'describeMethods' | 'isPeerAddress' | 'requireAllowance'>;
+  /** Where the tokens come from that callers may present. */
+  readonly tokens: readonly TokenSource[];
   readonly logs: LogSource;
+  readonly clock: Clock;
+  /** ms since 1970. */
+  readonly date: () => number;
+}
+
+/** Counters since the start. */
+export interface DoorsStatus {
+  readonly wrongCredentials: number;
+  /** How often an address was locked out for presenting too many of them. */
+  readonly lockOuts: number;
 }
 
 /** Where the doors are bound. */
@@ -49,30 +66,30 @@ export class Doors {
   readonly #parts: DoorsParts;
   readonly #server: FastifyInstance;
   readonly #rules: CallerRules;
+  readonly #lockOut: LockOut;
+  #tlsWatch: TlsWatch | undefined;
   #open = false;
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
-    const { options, relay, adminToken } = parts;
+    const { options, relay, tokens, clock, date } = parts;
+    this.#lockOut = new LockOut(options.maxWrongCredentials, clock, parts.logs('http'));
     this.#rules = {
       isTrusted: trustedProxies(options.trustedProxies),
-      presented: credentialCheck(adminToken),
+      presented: credentialCheck(tokens, date),
       isPeerAddress: (address) => relay.isPeerAddress(address),
+      lockOut: this.#lockOut,
     };
-    this.#server = Fastify({
-      bodyLimit: options.maxBodyBytes,
-      requestTimeout: options.requestTimeoutMs,
-      http: {
-        // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
-        requestTimeout: options.requestTimeoutMs,
-        // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
-        connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
-      },
-      forceCloseConnections: 'idle',
-      // No door has a JSON schema; without this Fastify loads its schema compilers (some 5 MB) for nothing.
-      schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
-    });
+    this.#server = makeServer(options);
     this.#build();
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#parts.options.tls ? 'https' : 'http';
+  }
+
+  status(): DoorsStatus {
+    return this.#lockOut.counts;
   }
 
   /** Takes the port; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
@@ -83,6 +100,7 @@ export class Doors {
     } catch (error) {
       throw listenError(error, host, port);
     }
+    this.#watchTls();
     const bound = this.#server.server.address();
     const address = typeof bound === 'object' && bound !== null ? canonicalAddress(bound.address) : undefined;
     if (typeof bound !== 'object' || bound === null || address === undefined)
@@ -98,11 +116,26 @@ export class Doors {
   /** Lets no new request in, waits for those in flight, cuts the rest. */
   async stop(): Promise<void> {
     this.#open = false;
+    this.#tlsWatch?.stop();
     const cut = setTimeout(() => {
       this.#server.server.closeAllConnections();
     }, CLOSE_MS);
     await this.#server.close();
     clearTimeout(cut);
+  }
+
+  #watchTls(): void {
+    const { options, clock, logs } = this.#parts;
+    const server: unknown = this.#server.server;
+    if (!options.tls || !(server instanceof SecureServer)) return;
+    this.#tlsWatch = new TlsWatch(
+      options.tls,
+      (context) => {
+        server.setSecureContext(context);
+      },
+      clock,
+      logs('http'),
+    );
   }
 
   #build(): void {
@@ -148,16 +181,18 @@ export class Doors {
   }
 
   #page(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const { relay } = this.#parts;
     try {
-      findCaller(request, this.#rules, { sourceOf: () => undefined, requireWritable: () => undefined });
+      relay.count(findCaller(request, this.#rules, { sourceOf: () => undefined, requireWritable: () => undefined }));
     } catch (error) {
       if (!RelayError.is(error)) throw error;
-      return refuse(reply.header('www-authenticate', 'Bearer'), { status: error.fault, text: error.message });
+      if (error.code === 'NOT_AUTHENTICATED') reply.header('www-authenticate', 'Bearer');
+      if (error.retryAfterMs !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
+      return refuse(reply, { status: error.fault, text: error.message });
     }
-    const { relay } = this.#parts;
     const content = { properties: relay.properties(), methods: relay.describeMethods() };
     if (wantsJson(request)) return reply.send(jsonPage(content));
-    return reply.type('text/plain; charset=utf-8').send(textPage(content, `http://${request.headers.host ?? request.hostname}/`));
+    return reply.type('text/plain; charset=utf-8').send(textPage(content, `${this.scheme}://${request.headers.host ?? request.hostname}/`));
   }
 
   #refuseClosed(): Refusal | undefined {
@@ -181,6 +216,27 @@ export class Doors {
       .logs('access')
       .info(`${remoteAddress} ${request.method} ${url}${method} ${reply.statusCode}${fault} ${reply.elapsedTime.toFixed(1)} ms`);
   }
+}
+
+/** Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
+function makeServer(options: HttpOptions): FastifyInstance {
+  const node = {
+    // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
+    requestTimeout: options.requestTimeoutMs,
+    // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
+    connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
+  };
+  const { tls } = options;
+  const asked = tls?.caFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
+  const settings: FastifyServerOptions = {
+    bodyLimit: options.maxBodyBytes,
+    requestTimeout: options.requestTimeoutMs,
+    forceCloseConnections: 'idle',
+    // No door has a JSON schema; without this Fastify loads its schema compilers (some 5 MB) for nothing.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
+  };
+  if (!tls) return Fastify({ ...settings, http: node });
+  return Fastify({ ...settings, https: { ...node, ...readTls(tls), ...asked } } as FastifyServerOptions);
 }
 
 /** Before a body is read: its type, and its encoding. */

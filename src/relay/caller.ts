@@ -1,9 +1,9 @@
 /** Who calls: found once by a door, then handed along with the call. */
-import type { Dict, Sendable } from '../message/message.ts';
+import type { Dict, Permission, Sendable } from '../message/message.ts';
 
 /** `token` presented a right credential; `peer` has an address of `peers`; `local` is on this machine; `anonymous` is anybody else. */
 export type Role =
-  | { readonly kind: 'token'; readonly name: string }
+  | { readonly kind: 'token'; readonly name: string; readonly may: Permission }
   | { readonly kind: 'peer' }
   | { readonly kind: 'local' }
   | { readonly kind: 'anonymous' }
@@ -16,6 +16,8 @@ export interface Caller {
   readonly port: number;
   /** True if the address is one of a configured peer, whatever the role: such a caller's `co2` stamp is believed. */
   readonly isPeer: boolean;
+  /** True for a satellite inside this process: limits protect nobody from it. */
+  readonly isInside?: boolean;
   /** The XML of a struct among the parameters, as it came. */
   readonly sourceOf: (dict: Dict) => string | undefined;
   /** Throws a RelayError if `answer` cannot be written for this caller. */

@@ -17,6 +17,7 @@ import type { Method } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
 import { addIntrospection, describeCall } from './methods-introspection.ts';
 import { addNestedCalls } from './methods-nested.ts';
+import { RateLimits } from './rate-limits.ts';
 import type { RelayOptions } from './options.ts';
 import { SeenIds } from './seen-ids.ts';
 
@@ -42,6 +43,8 @@ export interface RelayStatus {
   readonly duplicates: number;
   /** Dicts whose sender might not speak for their host_id. */
   readonly originRefused: number;
+  /** Calls over the limit of their caller. */
+  readonly rateLimited: number;
 }
 
 /** What the relay is made of; it owns none of them. */
@@ -61,6 +64,7 @@ export class Relay {
   readonly #parts: RelayParts;
   readonly #log: Log;
   readonly #access: Access;
+  readonly #limits: RateLimits;
   readonly #registry = new MethodRegistry();
   readonly #seen = new SeenIds();
   readonly #mint: Minter;
@@ -72,6 +76,7 @@ export class Relay {
     this.#parts = parts;
     this.#log = parts.logs('relay');
     this.#access = new Access(parts.options.access);
+    this.#limits = new RateLimits(parts.options.limits, parts.clock, this.#log);
     // The instance part keeps ids of two starts of one state directory apart.
     const instance = randomBytes(5).toString('hex');
     let sequence = 0;
@@ -113,8 +118,19 @@ export class Relay {
     };
   }
 
-  /** CALL. Looks `name` up, decides access, runs it. Throws RelayErrors, Faults, and whatever a plugin throws: see {@link faultFor}. */
+  /** Throws a RelayError RATE_LIMITED if a call of this caller would be refused now; for a door, before it reads a body. Counts nothing. */
+  requireAllowance(caller: Caller): void {
+    this.#limits.require(caller);
+  }
+
+  /** Counts a request that is no call: a page, a body that cannot be read. Throws a RelayError RATE_LIMITED. */
+  count(caller: Caller): void {
+    this.#limits.take(caller);
+  }
+
+  /** CALL. Counts it, looks `name` up, decides access, runs it; an inner call takes the same way. Throws RelayErrors, Faults, and whatever a plugin throws: see {@link faultFor}. */
   async call(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
+    this.#limits.take(caller);
     const method = this.#registry.find(name);
     this.#access.check(caller, name, method.access);
     const result = await method.invoke(params, caller);
@@ -185,7 +201,7 @@ export class Relay {
     const late = `${hosted.name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;
     return {
       name: hosted.name,
-      access: 'call',
+      access: hosted.access,
       help: hosted.help,
       signatures: hosted.signature,
       invoke: (params) => withinLimit(clock, callTimeoutMs, late, () => hosted.invoke(params)),
@@ -201,6 +217,7 @@ export class Relay {
       address,
       port,
       isPeer: false,
+      isInside: true,
       sourceOf: () => undefined,
       requireWritable: (answer) => serialiseResponse(answer, { nil: true, i8: true }),
     };
@@ -233,7 +250,7 @@ export class Relay {
   }
 
   status(): RelayStatus {
-    return { ...this.#count };
+    return { ...this.#count, rateLimited: this.#limits.refused };
   }
 
   /** True if `address` (canonical) is one of a configured peer. */

@@ -1,11 +1,17 @@
-/** What is kept on disk between two starts: today the relay's name and the admin token; the durable store comes into this room. */
+/** What is kept on disk between two starts: today the relay's name, the admin token and the other tokens; the durable store comes into this room. */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RelayError } from '../message/message.ts';
+import { isCode, systemReason } from './system-error.ts';
 
 export { storeDefaults, storeShape } from './options.ts';
 export type { StoreOptions } from './options.ts';
+export { readSecret } from './secret.ts';
+export type { SecretPlace } from './secret.ts';
+export { TokenFile } from './token-file.ts';
+export type { StoredToken } from './token-format.ts';
+export { addToken, listTokens, removeToken } from './token-edit.ts';
 
 /** An opened state directory. */
 export interface StateDirectory {
@@ -111,17 +117,4 @@ async function refuseOpenSecret(file: string): Promise<void> {
   if ((mode & 0o077) !== 0) {
     throw new RelayError('STATE_DIRECTORY', `${file} can be read by other users (mode ${(mode & 0o777).toString(8)}): run chmod 600 on it`);
   }
-}
-
-function systemReason(error: unknown): string {
-  if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) return 'permission denied';
-  if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'a file stands where a directory is needed';
-  if (isCode(error, 'EISDIR')) return 'a directory stands where a file is needed';
-  if (isCode(error, 'ENOSPC')) return 'the disk is full';
-  if (isCode(error, 'EROFS')) return 'the file system is read-only';
-  return error instanceof Error ? error.message : String(error);
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
 }

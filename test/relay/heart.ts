@@ -1,11 +1,14 @@
 /** A relay without plugins, peers or a network: what would leave it is written down instead. */
-import type { Dict, Message, Sendable, Value } from '../../src/message/message.ts';
-import { dictOf, systemClock } from '../../src/message/message.ts';
+import type { Clock, Dict, Message, Sendable, Value } from '../../src/message/message.ts';
+import { ACCESS_CLASSES, dictOf, permissionOf, systemClock } from '../../src/message/message.ts';
 import type { HostedMethod, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
 import { Relay, relayDefaults } from '../../src/relay/relay.ts';
 import type { Caller, RelayOptions, Role } from '../../src/relay/relay.ts';
 import { parseCall, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { LogRecord } from '../support/log-record.ts';
+
+/** Some options, and some of the roles. */
+export type HeartOptions = Partial<Omit<RelayOptions, 'access'>> & { readonly access?: Partial<RelayOptions['access']> };
 
 /** host_id of every relay of {@link makeHeart}. */
 export const SELF = 'self@192.0.2.1:2004';
@@ -18,13 +21,18 @@ export interface Heart {
   readonly call: (name: string, params?: readonly Value[], caller?: Caller) => Promise<Sendable>;
 }
 
-export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly Partial<HostedMethod>[] = [], identified = true): Heart {
+export function makeHeart(
+  { access, ...options }: HeartOptions = {},
+  methods: readonly Partial<HostedMethod>[] = [],
+  identified = true,
+  clock: Clock = systemClock,
+): Heart {
   const log = new LogRecord();
   const delivered: Heart['delivered'][number][] = [];
   const forwarded: Message[] = [];
   const satellites = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
   const relay = new Relay({
-    options: { ...relayDefaults, ...options },
+    options: { ...relayDefaults, ...options, access: { ...relayDefaults.access, ...access } },
     pluginHost: {
       deliver: (message, except) => delivered.push({ message, except }),
       methods: () => [],
@@ -35,18 +43,32 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
       isPeerAddress: (address) => address === '192.0.2.9',
     },
     logs: log.source,
-    clock: systemClock,
+    clock,
     version: '1.2.3',
     maxDictBytes: 8 * 1024 * 1024,
   });
   if (identified) relay.identify({ hostId: SELF, address: '192.0.2.1', port: 2004 });
-  relay.expose(methods.map((method) => ({ name: 'ham.spam.run', help: '', signature: undefined, invoke: async () => true, ...method })));
+  relay.expose(
+    methods.map((method) => ({
+      name: 'ham.spam.run',
+      help: '',
+      signature: undefined,
+      access: 'call',
+      invoke: async () => true,
+      ...method,
+    })),
+  );
   return { relay, log, delivered, forwarded, call: (name, params = [], caller = local) => relay.call(name, params, caller) };
 }
 
 export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kind === 'peer'): Caller {
-  const role: Role = kind === 'token' || kind === 'satellite' ? { kind, name: 'ham.spam.Spam' } : { kind };
+  const role = roleOf(kind);
   return { role, address, port: 4711, isPeer, sourceOf: () => undefined, requireWritable: (answer) => serialiseResponse(answer) };
+}
+
+function roleOf(kind: Role['kind']): Role {
+  if (kind === 'token') return { kind, name: 'ham.spam.Spam', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) };
+  return kind === 'satellite' ? { kind, name: 'ham.spam.Spam' } : { kind };
 }
 
 export const local = callerOf('local', '127.0.0.1');

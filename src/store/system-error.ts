@@ -1,0 +1,15 @@
+/** Why the system refused, in words for an operator. */
+
+export function systemReason(error: unknown): string {
+  if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) return 'permission denied';
+  if (isCode(error, 'ENOENT')) return 'there is no such file';
+  if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'a file stands where a directory is needed';
+  if (isCode(error, 'EISDIR')) return 'a directory stands where a file is needed';
+  if (isCode(error, 'ENOSPC')) return 'the disk is full';
+  if (isCode(error, 'EROFS')) return 'the file system is read-only';
+  return error instanceof Error ? error.message : String(error);
+}
+
+export function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+}
