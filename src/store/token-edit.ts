@@ -36,15 +36,14 @@ export async function addToken(
 
 /** Takes the token away. Throws RelayErrors INVALID_PARAMS and STATE_DIRECTORY. */
 export async function removeToken(dataDir: string, name: string): Promise<void> {
-  await edit(dataDir, (tokens) => {
-    const left = tokens.filter((token) => token.name !== name);
-    if (left.length < tokens.length) return left;
-    const known = suggest(
-      name,
-      tokens.map((token) => token.name),
-    );
-    throw new RelayError('INVALID_PARAMS', `there is no token '${name}'${known}`);
-  });
+  // Before the lock: where there is no state directory, there is no place for one.
+  requireKnown(listTokens(dataDir), name);
+  await edit(dataDir, (tokens) => tokens.filter((token) => token.name !== name));
+}
+
+function requireKnown(tokens: readonly StoredToken[], name: string): void {
+  const names = tokens.map((token) => token.name);
+  if (!names.includes(name)) throw new RelayError('INVALID_PARAMS', `there is no token '${name}'${suggest(name, names)}`);
 }
 
 /** What is in the file, expired ones too. Throws a RelayError STATE_DIRECTORY. */

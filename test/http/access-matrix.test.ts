@@ -101,8 +101,8 @@ test('every registered method by every kind of credential', async (t) => {
   const all = await credentials(t, dataDir, first.adminToken);
   await first.stop();
   // A second start knows the tokens at once; that a running relay sees them is tested elsewhere.
-  const { url, call: callHere } = await startRelay(t, config);
-  const names = (await callHere('system.listMethods')) as readonly string[];
+  const relay = await startRelay(t, config);
+  const names = (await relay.call('system.listMethods')) as readonly string[];
   t.deepEqual(
     names.filter((name) => !CLASS_OF.has(name)),
     [],
@@ -115,7 +115,7 @@ test('every registered method by every kind of credential', async (t) => {
   );
   for (const name of names) {
     for (const { what, headers, expected } of all) {
-      t.is(await outcome(url, name, headers), expected(name, CLASS_OF.get(name)!), `${name} with the credential: ${what}`);
+      t.is(await outcome(relay.url, name, headers), expected(name, CLASS_OF.get(name)!), `${name} with the credential: ${what}`);
     }
   }
 });
