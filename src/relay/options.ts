@@ -106,11 +106,9 @@ const token = z
       .optional(),
   })
   .refine(({ file, env }) => (file === undefined) !== (env === undefined), { error: 'either file or env, which says where the secret is' });
-const tokenName = z
-  .string()
-  .refine((name) => /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) && name !== 'admin', {
-    error: "a name of letters, digits, '.', '_', '-'; not admin",
-  });
+const tokenName = z.string().refine((name) => /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) && name !== 'admin', {
+  error: "a name of letters, digits, '.', '_', '-'; not admin",
+});
 const rate = z.strictObject({ perSecond: z.number().min(0.001).max(1e9), burst: z.number().min(1).max(1e9) });
 
 export const relayShape = {
