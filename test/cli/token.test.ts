@@ -70,7 +70,7 @@ const REFUSALS: readonly (readonly [args: readonly string[], code: number, says:
 ];
 
 for (const [args, code, says] of REFUSALS) {
-  test(`co2 token ${args.join(' ')}: refused in one line`, async (t) => {
+  test.serial(`co2 token ${args.join(' ')}: refused in one line`, async (t) => {
     const exit = await runCo2(t, { args: ['token', ...args] }).exit;
     t.is(exit.code, code);
     t.deepEqual(exit.stdout, []);
