@@ -5,13 +5,22 @@ import { networkInterfaces } from 'node:os';
 import { container as globalContainer } from 'tsyringe';
 import { changedOptions, completeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
-import { Doors } from './http/http.ts';
-import type { Bound } from './http/http.ts';
+import { Doors, tokenHash } from './http/http.ts';
+import type { Bound, DoorsStatus, KnownToken } from './http/http.ts';
 import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import { RelayError, canonicalAddress, formatHostId, hostPort, isLoopback, isUnspecified, systemClock } from './message/message.ts';
+import {
+  ACCESS_CLASSES,
+  RelayError,
+  canonicalAddress,
+  formatHostId,
+  hostPort,
+  isLoopback,
+  isUnspecified,
+  systemClock,
+} from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
@@ -19,7 +28,7 @@ import { Relay } from './relay/relay.ts';
 import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
-import { openStateDirectory } from './store/store.ts';
+import { TokenFile, openStateDirectory, readSecret } from './store/store.ts';
 
 export type { Config } from './define-config/define-config.ts';
 
@@ -35,6 +44,10 @@ export interface Surroundings {
   readonly signal?: AbortSignal | undefined;
   /** What `relay.reload` does. Default: there is no such method. */
   readonly reload?: Reload | undefined;
+  /** ms since 1970, for what ends at a date. Default Date.now. */
+  readonly date?: (() => number) | undefined;
+  /** Environment variables, for secrets. Default those of the process. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /** Everything countable about a running relay. */
@@ -44,6 +57,7 @@ export interface AppStatus {
   /** Those elsewhere. */
   readonly satellites: SatellitesStatus;
   readonly plugins: PluginHostStatus;
+  readonly doors: DoorsStatus;
 }
 
 /** A relay that runs. */
@@ -82,7 +96,10 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
 /** Starts a relay from options that are complete. */
 export async function startRelay({ options, isSet, placeOf }: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
   const { logs = () => SILENT, clock = systemClock, random = Math.random, signal, reload } = surroundings;
+  const { date = Date.now, env = process.env } = surroundings;
   const state = await openStateDirectory(options.dataDir);
+  const ownTokens = knownTokens(options, state.adminToken, env);
+  const tokenFile = new TokenFile(state.path, clock, logs('app'));
 
   let bound: Bound = { address: '127.0.0.1', port: 0 };
   const pluginHost = new PluginHost({
@@ -98,7 +115,7 @@ export async function startRelay({ options, isSet, placeOf }: Completed, surroun
   const taken = (address: string, port: number): string | undefined => whoIsAt(address, port, { options, bound, mesh });
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken });
   const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
-  const doors = new Doors({ options, relay, adminToken: state.adminToken, logs });
+  const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
 
   let hostId = '';
   const steps = new Steps(logs('app'), signal);
@@ -137,10 +154,16 @@ export async function startRelay({ options, isSet, placeOf }: Completed, surroun
     throw placed(error, placeOf);
   }
   return {
-    url: `http://${hostPort(bound.address, bound.port)}`,
+    url: `${doors.scheme}://${hostPort(bound.address, bound.port)}`,
     hostId,
     adminToken: state.adminToken,
-    status: () => ({ relay: relay.status(), mesh: mesh.status(), satellites: satellites.status(), plugins: pluginHost.status() }),
+    status: () => ({
+      relay: relay.status(),
+      mesh: mesh.status(),
+      satellites: satellites.status(),
+      plugins: pluginHost.status(),
+      doors: doors.status(),
+    }),
     reconfigure: reconfigurer(options, [relay, doors]),
     stop: () => steps.stop(),
   };
@@ -170,6 +193,20 @@ function withLive(inEffect: Options, wanted: Options): Options {
   const log = Object.freeze({ ...inEffect.log, level: wanted.log.level, levels: wanted.log.levels });
   const live = { allowedHosts, allowedOrigins, trustedProxies, access, callTimeoutMs, maxMulticall, maintainer, log };
   return Object.freeze({ ...inEffect, ...live });
+}
+
+/** The admin token and those of the configuration. Throws a RelayError CONFIG_INVALID for a secret that is missing, empty, unreadable, or there twice. */
+function knownTokens(options: Options, adminToken: string, env: Readonly<Record<string, string | undefined>>): readonly KnownToken[] {
+  const tokens: KnownToken[] = [{ name: 'admin', sha256: tokenHash(adminToken), classes: ACCESS_CLASSES, methods: ['*'] }];
+  for (const [name, token] of Object.entries(options.access.tokens)) {
+    const option = `access.tokens.${name}`;
+    const sha256 = tokenHash(readSecret(option, token, env));
+    const same = tokens.find((other) => other.sha256 === sha256);
+    if (same) throw new RelayError('CONFIG_INVALID', `${option}: its secret is that of the token ${same.name}; give each its own`);
+    const { classes = ['read', 'message', 'call'], methods = ['*'], expires } = token;
+    tokens.push({ name, sha256, classes, methods, expires });
+  }
+  return tokens;
 }
 
 /** Steps that were started, to be stopped in reverse; but the doors close before all, so that nothing comes in any more. */

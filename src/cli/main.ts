@@ -7,6 +7,7 @@ import { addClientCommands } from './client-commands.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
+import { addTokenCommand } from './token.ts';
 import { VERSION } from './version.ts';
 
 // 1: the relay could not start, failed or answered a fault; 2: the command line or the configuration is wrong; 3: no relay answers.
@@ -27,18 +28,16 @@ async function main(): Promise<number> {
     .helpCommand(false)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
-  const command = program
-    .command('start', { isDefault: true })
-    .description('start a relay (this is what happens without a command, too)')
-    .helpOption('--help', 'show this help')
-    .exitOverride()
-    .configureOutput({ writeErr: () => undefined });
+  const command = prepare(program.command('start', { isDefault: true })).description(
+    'start a relay (this is what happens without a command, too)',
+  );
   addStartOptions(command).action(async (flags: StartFlags) => {
     const { start } = await import('./start.ts');
     code = await start(flags);
   });
   addClientCommands(program);
   addConfigCommands(program);
+  addTokenCommand(program, prepare);
   // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
   program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {
@@ -49,10 +48,19 @@ async function main(): Promise<number> {
   return code;
 }
 
+/** What every command has of the program: its way to show help, and that it throws instead of ending the process. */
+function prepare(command: Command): Command {
+  return command
+    .helpOption('--help', 'show this help')
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+}
+
 /** One line on stderr for whatever stopped us; answers the exit code. `words`: what stood on the command line besides flags. */
 function report(error: unknown, program: Command, words: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return say('token needs one of create, list and revoke; see co2 token --help', WRONG_USE);
     const isNoCommand = error.code === 'commander.excessArguments' && error.message.includes("'start'");
     return say(`${isNoCommand ? noCommand(words[0] ?? '', program) : error.message.replace(/^error: /, '')}; see co2 --help`, WRONG_USE);
   }

@@ -84,6 +84,10 @@ const PATHS: readonly (readonly string[])[] = [
   ['unixSocket'],
   ['log', 'file'],
   ['log', 'accessFile'],
+  ['tls', 'certFile'],
+  ['tls', 'keyFile'],
+  ['tls', 'caFile'],
+  ['access', 'tokens', '*', 'file'],
 ];
 
 /** Complete options, and which of them somebody set. */
@@ -206,9 +210,20 @@ function expectation(issue: z.core.$ZodIssue): string {
 
 /** The options at `path`, by their full names. */
 function keysAt(path: readonly string[]): string[] {
-  let level: unknown = SCHEMA.shape;
-  for (const part of path) level = (level as Record<string, { shape?: unknown }>)[part]?.shape ?? {};
-  return Object.keys(level as object).map((key) => [...path, key].join('.'));
+  let level: unknown = SCHEMA;
+  for (const part of path) level = below(level, part);
+  return Object.keys(membersOf(level)).map((key) => [...path, key].join('.'));
+}
+
+/** The schema of a member, of an optional group too, and of whatever has names that the operator chooses. */
+function below(schema: unknown, key: string): unknown {
+  const { valueType } = schema as { valueType?: unknown };
+  return valueType ?? membersOf(schema)[key];
+}
+
+function membersOf(schema: unknown): Readonly<Record<string, unknown>> {
+  const { shape, unwrap } = (schema ?? {}) as { shape?: Readonly<Record<string, unknown>>; unwrap?: () => unknown };
+  return shape ?? (unwrap ? membersOf(unwrap.call(schema)) : {});
 }
 
 function shown(value: unknown): string {
@@ -234,14 +249,16 @@ function defined(tree: Tree): Tree {
 }
 
 function absolutePaths(values: Tree, baseDir: string): Tree {
-  const result: Record<string, unknown> = { ...values };
-  for (const [key = '', inner] of PATHS) {
-    const value = result[key];
-    if (inner === undefined) {
-      if (typeof value === 'string' && value !== '') result[key] = resolve(baseDir, value);
-    } else if (isTree(value) && typeof value[inner] === 'string' && value[inner] !== '') {
-      result[key] = { ...value, [inner]: resolve(baseDir, value[inner]) };
-    }
+  return PATHS.reduce((tree, path) => absolutePath(tree, path, baseDir), values);
+}
+
+/** `tree` with what stands at `path` made absolute; `*` is every key. */
+function absolutePath(tree: Tree, [first = '', ...rest]: readonly string[], baseDir: string): Tree {
+  const result: Record<string, unknown> = { ...tree };
+  for (const key of first === '*' ? Object.keys(tree) : [first]) {
+    const value = tree[key];
+    if (rest.length > 0 && isTree(value)) result[key] = absolutePath(value, rest, baseDir);
+    else if (rest.length === 0 && typeof value === 'string' && value !== '') result[key] = resolve(baseDir, value);
   }
   return result;
 }

@@ -1,18 +1,68 @@
-/** The credential of a request: a token as bearer, or as the password of Basic. */
+/** The credential of a request: a token as bearer, or as the password of Basic; and which of the known tokens it is. */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { permissionOf } from '../message/message.ts';
+import type { Grant, Permission } from '../message/message.ts';
 
-/** What a request presented: nothing, the admin token, or something wrong. */
-export type Presented = 'none' | 'admin' | 'wrong';
+/** A token that the relay knows, by its hash. */
+export interface KnownToken extends Grant {
+  readonly name: string;
+  /** SHA-256 of the token, hex. */
+  readonly sha256: string;
+  /** ISO 8601; from then on it is refused. */
+  readonly expires?: string | undefined;
+}
 
-/** Judges Authorization headers against the admin token, in constant time. */
-export function credentialCheck(adminToken: string): (authorization: string | undefined) => Presented {
-  const expected = digest(adminToken);
+/** Answers the tokens of today; the same array as long as nothing changed. */
+export type TokenSource = () => readonly KnownToken[];
+
+/** What a request presented. An expired token was right once: who has it guesses nothing. */
+export type Presented =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'wrong' }
+  | { readonly kind: 'expired'; readonly name: string }
+  | { readonly kind: 'token'; readonly name: string; readonly may: Permission };
+
+interface Compiled {
+  readonly name: string;
+  readonly hash: Buffer;
+  readonly may: Permission;
+  readonly expiresAt: number;
+}
+
+/** Judges Authorization headers; `date` is ms since 1970. */
+export function credentialCheck(sources: readonly TokenSource[], date: () => number): (authorization: string | undefined) => Presented {
+  const compiled = sources.map(compiledOnChange);
   return (authorization) => {
-    if (authorization === undefined) return 'none';
-    const token = tokenOf(authorization);
-    // Digests have one length, so that the comparison tells nothing about the token's.
-    return token !== undefined && timingSafeEqual(digest(token), expected) ? 'admin' : 'wrong';
+    if (authorization === undefined) return { kind: 'none' };
+    const presented = digest(tokenOf(authorization) ?? '');
+    let found: Compiled | undefined;
+    // All of them, and each in constant time: how long it takes tells nothing about which one was nearly right.
+    for (const tokens of compiled) for (const token of tokens()) if (timingSafeEqual(presented, token.hash)) found = token;
+    if (!found) return { kind: 'wrong' };
+    const { name, may, expiresAt } = found;
+    return date() < expiresAt ? { kind: 'token', name, may } : { kind: 'expired', name };
   };
+}
+
+/** The hash under which a token is known. */
+export function tokenHash(token: string): string {
+  return digest(token).toString('hex');
+}
+
+function compiledOnChange(source: TokenSource): () => readonly Compiled[] {
+  let from: readonly KnownToken[] = [];
+  let compiled: readonly Compiled[] = [];
+  return () => {
+    const tokens = source();
+    if (tokens !== from) compiled = tokens.map(compile);
+    from = tokens;
+    return compiled;
+  };
+}
+
+function compile({ name, sha256, expires, ...grant }: KnownToken): Compiled {
+  const expiresAt = expires === undefined ? Infinity : Date.parse(expires);
+  return { name, hash: Buffer.from(sha256, 'hex'), may: permissionOf(grant), expiresAt };
 }
 
 function tokenOf(authorization: string): string | undefined {

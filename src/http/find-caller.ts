@@ -1,10 +1,11 @@
 /** Who sent a request: address, role, and whether its stamps are believed. */
 import type { FastifyRequest } from 'fastify';
-import { RelayError, isLoopback } from '../message/message.ts';
+import { RelayError, addressBlock, isLoopback } from '../message/message.ts';
 import type { Caller, Role } from '../relay/relay.ts';
 import { clientAddress } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import type { Presented } from './credentials.ts';
+import type { LockOut } from './lock-out.ts';
 
 export interface CallerRules {
   readonly isTrusted: IsTrusted;
@@ -13,11 +14,15 @@ export interface CallerRules {
   readonly isSatelliteAddress: (address: string) => boolean;
   /** True for a connection over the unix socket. */
   readonly isUnix: (socket: object) => boolean;
+  readonly lockOut: Pick<LockOut, 'lockedFor' | 'wrong'>;
 }
 
 const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
 
-/** Throws a RelayError NOT_AUTHENTICATED for a wrong credential: it is never passed over in favour of a weaker role. */
+/**
+ * Throws a RelayError NOT_AUTHENTICATED for a wrong credential, which is never passed over in favour of a weaker role, and RATE_LIMITED for any
+ * credential from where too many were wrong.
+ */
 export function findCaller(request: FastifyRequest, rules: CallerRules, reading: Pick<Caller, 'sourceOf' | 'requireWritable'>): Caller {
   const isUnix = rules.isUnix(request.socket);
   const { remoteAddress = isUnix ? '127.0.0.1' : '', remotePort = 0 } = request.socket;
@@ -28,16 +33,10 @@ export function findCaller(request: FastifyRequest, rules: CallerRules, reading:
   const isHere = isLoopback(address);
   const isDirect = !(isHere && isForwarded);
   const isPeer = isDirect && !isUnix && rules.isPeerAddress(address);
-  const role = presentedRole(request, rules) ?? roleByAddress(address, { rules, isPeer, isDirect });
+  const place = isDirect ? addressBlock(address) : 'a proxy on this machine';
+  const token = tokenRole(request.headers.authorization, rules, place, isHere && isDirect);
+  const role = token ?? roleByAddress(address, { rules, isPeer, isDirect });
   return { role, address, port: remotePort, isPeer, ...reading };
-}
-
-function presentedRole(request: FastifyRequest, rules: CallerRules): Role | undefined {
-  const presented = rules.presented(request.headers.authorization);
-  if (presented === 'wrong') {
-    throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token lies in admin.token in the state directory');
-  }
-  return presented === 'admin' ? { kind: 'token', name: 'admin' } : undefined;
 }
 
 interface Standing {
@@ -51,6 +50,35 @@ function roleByAddress(address: string, { rules, isPeer, isDirect }: Standing): 
   if (isPeer) return { kind: 'peer' };
   if (isDirect && rules.isSatelliteAddress(address)) return { kind: 'satellite' };
   return { kind: isDirect && isLoopback(address) ? 'local' : 'anonymous' };
+}
+
+/** The role of the presented token; undefined if there is none. */
+function tokenRole(authorization: string | undefined, rules: CallerRules, place: string, isLocal: boolean): Role | undefined {
+  if (authorization === undefined) return undefined;
+  const lockedMs = rules.lockOut.lockedFor(place);
+  // On this machine a right one passes all the same: any user here could lock the operator out for ever, by guessing once a second.
+  if (lockedMs > 0 && !isLocal) throw lockedOut(lockedMs);
+  const presented = rules.presented(authorization);
+  switch (presented.kind) {
+    case 'none':
+      return undefined;
+    case 'token':
+      return presented;
+    case 'expired':
+      throw new RelayError(
+        'NOT_AUTHENTICATED',
+        `the presented token '${presented.name}' has expired; have a new one made (co2 token create)`,
+      );
+    case 'wrong':
+      if (lockedMs > 0) throw lockedOut(lockedMs);
+      rules.lockOut.wrong(place);
+      throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token lies in admin.token in the state directory');
+  }
+}
+
+function lockedOut(retryAfterMs: number): RelayError {
+  const text = `too many wrong credentials from this address: try again in ${Math.ceil(retryAfterMs / 1000)} s`;
+  return new RelayError('RATE_LIMITED', text, { retryAfterMs });
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

@@ -1,27 +1,33 @@
 /** The doors: takes requests in, refuses what must not come in, finds the caller, and hands the rest to the relay. */
+import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
 import Fastify from 'fastify';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { RelayError, canonicalAddress, clean } from '../message/message.ts';
-import type { LogSource } from '../message/message.ts';
+import type { Clock, LogSource } from '../message/message.ts';
 import { recordOnWire } from '../relay/relay.ts';
 import type { Relay } from '../relay/relay.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
+import type { TokenSource } from './credentials.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
 import { Listeners, listenError } from './listeners.ts';
+import { LockOut } from './lock-out.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
 import { hostsOf } from './options.ts';
 import type { HttpOptions } from './options.ts';
 import { jsonPage, textPage } from './pages.ts';
 import { answerRpc } from './rpc-door.ts';
+import { TlsWatch, readTls } from './tls.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
+export { tokenHash } from './credentials.ts';
+export type { KnownToken, TokenSource } from './credentials.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -35,10 +41,29 @@ export interface DoorsParts {
   readonly options: HttpOptions;
   readonly relay: Pick<
     Relay,
-    'call' | 'faultFor' | 'properties' | 'describeMethods' | 'satellites' | 'isPeerAddress' | 'isSatelliteAddress'
+    | 'call'
+    | 'count'
+    | 'faultFor'
+    | 'properties'
+    | 'describeMethods'
+    | 'satellites'
+    | 'isPeerAddress'
+    | 'isSatelliteAddress'
+    | 'requireAllowance'
   >;
-  readonly adminToken: string;
+  /** Where the tokens come from that callers may present. */
+  readonly tokens: readonly TokenSource[];
   readonly logs: LogSource;
+  readonly clock: Clock;
+  /** ms since 1970. */
+  readonly date: () => number;
+}
+
+/** Counters since the start. */
+export interface DoorsStatus {
+  readonly wrongCredentials: number;
+  /** How often an address was locked out for presenting too many of them. */
+  readonly lockOuts: number;
 }
 
 /** Where the doors are bound. */
@@ -59,35 +84,35 @@ export class Doors {
   readonly #listeners: Listeners;
   #guard: Guard;
   #isTrusted: IsTrusted;
+  readonly #lockOut: LockOut;
+  #tlsWatch: TlsWatch | undefined;
   #open = false;
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
-    const { options, relay, adminToken } = parts;
+    const { options, relay, tokens, clock, date } = parts;
     this.#listeners = new Listeners(() => this.#server.server, options.maxConnections);
     this.#guard = guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
+    this.#lockOut = new LockOut(options.maxWrongCredentials, clock, parts.logs('http'));
     this.#rules = {
       isTrusted: (address) => this.#isTrusted(address),
-      presented: credentialCheck(adminToken),
+      presented: credentialCheck(tokens, date),
       isPeerAddress: (address) => relay.isPeerAddress(address),
       isSatelliteAddress: (address) => relay.isSatelliteAddress(address),
       isUnix: (socket) => this.#listeners.isUnix(socket),
+      lockOut: this.#lockOut,
     };
-    this.#server = Fastify({
-      bodyLimit: options.maxBodyBytes,
-      requestTimeout: options.requestTimeoutMs,
-      http: {
-        // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
-        requestTimeout: options.requestTimeoutMs,
-        // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
-        connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
-      },
-      forceCloseConnections: 'idle',
-      // No door has a JSON schema; without this Fastify loads its schema compilers (some 5 MB) for nothing.
-      schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
-    });
+    this.#server = makeServer(options);
     this.#build();
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#parts.options.tls ? 'https' : 'http';
+  }
+
+  status(): DoorsStatus {
+    return this.#lockOut.counts;
   }
 
   /** Takes the port on every address; requests are answered 503 until {@link open}. Answers the first. Throws a RelayError LISTEN_FAILED. */
@@ -109,6 +134,7 @@ export class Doors {
     } catch (error) {
       throw listenError(error, host, port);
     }
+    this.#watchTls();
     const bound = this.#server.server.address();
     const address = typeof bound === 'object' && bound !== null ? canonicalAddress(bound.address) : undefined;
     if (typeof bound !== 'object' || bound === null || address === undefined)
@@ -130,11 +156,26 @@ export class Doors {
   /** Lets no new request in, waits for those in flight, cuts the rest. */
   async stop(): Promise<void> {
     this.#open = false;
+    this.#tlsWatch?.stop();
     const cut = setTimeout(() => {
       this.#server.server.closeAllConnections();
     }, CLOSE_MS);
     await Promise.all([this.#listeners.stop(), this.#server.close()]);
     clearTimeout(cut);
+  }
+
+  #watchTls(): void {
+    const { options, clock, logs } = this.#parts;
+    const server: unknown = this.#server.server;
+    if (!options.tls || !(server instanceof SecureServer)) return;
+    this.#tlsWatch = new TlsWatch(
+      options.tls,
+      (context) => {
+        server.setSecureContext(context);
+      },
+      clock,
+      logs('http'),
+    );
   }
 
   #build(): void {
@@ -176,16 +217,18 @@ export class Doors {
   }
 
   #page(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const { relay } = this.#parts;
     try {
-      findCaller(request, this.#rules, { sourceOf: () => undefined, requireWritable: () => undefined });
+      relay.count(findCaller(request, this.#rules, { sourceOf: () => undefined, requireWritable: () => undefined }));
     } catch (error) {
       if (!RelayError.is(error)) throw error;
-      return refuse(reply.header('www-authenticate', 'Bearer'), { status: error.fault, text: error.message });
+      if (error.code === 'NOT_AUTHENTICATED') reply.header('www-authenticate', 'Bearer');
+      if (error.retryAfterMs !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
+      return refuse(reply, { status: error.fault, text: error.message });
     }
-    const { relay } = this.#parts;
     const content = { properties: relay.properties(), methods: relay.describeMethods(), satellites: relay.satellites().map(recordOnWire) };
     if (wantsJson(request)) return reply.send(jsonPage(content));
-    return reply.type('text/plain; charset=utf-8').send(textPage(content, `http://${request.headers.host ?? request.hostname}/`));
+    return reply.type('text/plain; charset=utf-8').send(textPage(content, `${this.scheme}://${request.headers.host ?? request.hostname}/`));
   }
 
   #refuseClosed(): Refusal | undefined {
@@ -214,6 +257,27 @@ export class Doors {
 function guardOf(options: HttpOptions): Guard {
   const own = options.publicAddress === undefined ? [] : [options.publicAddress];
   return makeGuard([hostname(), ...hostsOf(options), ...options.allowedHosts, ...own], options.allowedOrigins);
+}
+
+/** Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
+function makeServer(options: HttpOptions): FastifyInstance {
+  const node = {
+    // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
+    requestTimeout: options.requestTimeoutMs,
+    // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
+    connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
+  };
+  const { tls } = options;
+  const asked = tls?.caFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
+  const settings: FastifyServerOptions = {
+    bodyLimit: options.maxBodyBytes,
+    requestTimeout: options.requestTimeoutMs,
+    forceCloseConnections: 'idle',
+    // No door has a JSON schema; without this Fastify loads its schema compilers (some 5 MB) for nothing.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
+  };
+  if (!tls) return Fastify({ ...settings, http: node });
+  return Fastify({ ...settings, https: { ...node, ...readTls(tls), ...asked } } as FastifyServerOptions);
 }
 
 /** Before a body is read: its type, and its encoding. */

@@ -24,6 +24,19 @@ export interface HttpOptions {
   readonly requestTimeoutMs: number;
   /** Connections at once. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
   readonly maxConnections: number;
+  /** Wrong credentials per minute and address; after so many none is taken from there for a minute. Default 10: a person mistypes less, a guesser needs more. */
+  readonly maxWrongCredentials: number;
+  /** HTTPS instead of HTTP. The files (PEM) are read again when they change; relative paths start at the configuration file. Default none: HTTP. */
+  readonly tls?:
+    | {
+        /** The certificate, and after it those that lead to its root. No default. */
+        readonly certFile: string;
+        /** Its key, without password, closed to other users. No default. */
+        readonly keyFile: string;
+        /** Certificates of authorities: a client must then have a certificate from one of them. Default none: clients need none. */
+        readonly caFile?: string | undefined;
+      }
+    | undefined;
 }
 
 export const httpDefaults: HttpOptions = {
@@ -37,6 +50,8 @@ export const httpDefaults: HttpOptions = {
   maxBodyBytes: 8 * 1024 * 1024,
   requestTimeoutMs: 30_000,
   maxConnections: 2_000,
+  maxWrongCredentials: 10,
+  tls: undefined,
 };
 
 const address = z.string().refine(isHostAddress, { error: 'an IP address that a host can have' });
@@ -69,6 +84,8 @@ export const httpShape = {
     .max(1024 ** 3),
   requestTimeoutMs: z.int().min(1).max(86_400_000),
   maxConnections: z.int().min(1).max(1_000_000),
+  maxWrongCredentials: z.int().min(1).max(1_000_000),
+  tls: z.strictObject({ certFile: z.string().min(1), keyFile: z.string().min(1), caFile: z.string().min(1).optional() }).optional(),
 };
 
 /** One that a host_id can name; whatever else a library takes for an address, peers would refuse. */

@@ -9,7 +9,7 @@ import type { CallerRules } from './find-caller.ts';
 import type { XmlType } from './media-type.ts';
 
 export interface RpcDoorParts {
-  readonly relay: Pick<Relay, 'call' | 'faultFor'>;
+  readonly relay: Pick<Relay, 'call' | 'count' | 'faultFor' | 'requireAllowance'>;
   readonly rules: CallerRules;
   readonly maxBodyBytes: number;
 }
@@ -27,7 +27,14 @@ async function respond({ relay, rules, maxBodyBytes }: RpcDoorParts, request: Fa
       sourceOf: (dict) => call?.sourceOf(dict),
       requireWritable: (answer) => serialiseResponse(answer, call?.extensions),
     });
-    call = parseCall(bodyOf(request), { charset, limits: { maxBodyBytes } });
+    relay.requireAllowance(caller);
+    try {
+      call = parseCall(bodyOf(request), { charset, limits: { maxBodyBytes } });
+    } catch (error) {
+      // A call counts itself; what is none costs as much to read.
+      relay.count(caller);
+      throw error;
+    }
     request.rpcMethod = call.methodName;
     const result = await relay.call(call.methodName, call.params, caller);
     return serialiseResponse(result, call.extensions);

@@ -48,8 +48,8 @@ export interface LinkStatus {
   readonly lastError: string | undefined;
 }
 
-// Faults by which a server says "not now": starting or stopping, transport, system. Any other fault is about the dict and stays the same at every try.
-const PASSING_FAULTS: ReadonlySet<number> = new Set([503, 504, -32300, -32400]);
+// Faults by which a server says "not now": too many calls, starting or stopping, transport, system. Any other fault is about the dict and stays the same at every try.
+const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
 
 export class Link {
   readonly #parts: LinkParts;

@@ -19,6 +19,7 @@ export const ERRORS = {
   FORBIDDEN: { fault: 403, meaning: 'the caller may not call this method' },
   ORIGIN_REFUSED: { fault: 403, meaning: 'the sender may not speak for the host_id in the dict' },
   LIMIT: { fault: 413, meaning: 'the request is larger, deeper or longer than a limit of the relay allows' },
+  RATE_LIMITED: { fault: 429, meaning: 'more calls or wrong credentials than the limits allow; call again later' },
   UNAVAILABLE: { fault: 503, meaning: 'the relay is starting or stopping; call again later' },
   TIMEOUT: { fault: 504, meaning: 'a time limit ran out' },
   CONFIG_INVALID: { fault: 520, meaning: 'an option or a flag has a value that it cannot have; the relay does not start' },
@@ -37,13 +38,16 @@ const FAULT = Symbol.for('co2-relay.Fault');
 export class RelayError extends Error {
   readonly [RELAY_ERROR] = true;
   override readonly name = 'RelayError';
+  /** ms after which the same may succeed; undefined where nobody knows. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     readonly code: ErrorCode,
     text: string,
-    options?: { cause?: unknown },
+    options?: { cause?: unknown; retryAfterMs?: number },
   ) {
     super(text, options);
+    this.retryAfterMs = options?.retryAfterMs;
   }
 
   /** The number that stands as `faultCode` on the wire. */

@@ -1,6 +1,6 @@
 /** The methods that a satellite exposes: an exact map from a name to a function, with parameters and answer checked as declared. */
 import { RelayError, suggest } from '../message/message.ts';
-import type { Sendable, Value } from '../message/message.ts';
+import type { AccessClass, Sendable, Value } from '../message/message.ts';
 import { exposedMethodsOf } from '../plugin/for-host.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../plugin/for-host.ts';
 import { issueText } from './issues.ts';
@@ -16,6 +16,8 @@ export interface HostedMethod {
   readonly help: string;
   /** `[[result, ...params]]`; undefined where the types are not known. */
   readonly signature: Signature;
+  /** The right that a caller needs. */
+  readonly access: AccessClass;
   /** Runs it. Rejects with a RelayError INVALID_PARAMS or APPLICATION, or with whatever the method throws. */
   invoke(params: readonly Value[]): Promise<Sendable | undefined>;
 }
@@ -30,6 +32,8 @@ export interface ExposedMethod {
   readonly run: (this: object, ...params: readonly unknown[]) => unknown;
 }
 
+const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
+
 /** The methods that `target` itself exposes. Throws an Error that names the method whose declaration makes no sense. */
 export function exposedMethods(target: AnyClass, module: string): readonly ExposedMethod[] {
   return [...exposedMethodsOf(target)].map(([method, options]) => {
@@ -43,6 +47,9 @@ export function exposedMethods(target: AnyClass, module: string): readonly Expos
     for (const type of [...(options.params ?? []), options.returns ?? 'any']) {
       if (!Object.hasOwn(VALUE_TYPES, type)) refuse(`there is no type "${type}"${suggest(type, Object.keys(VALUE_TYPES))}`);
     }
+    const access: string = options.access ?? 'call';
+    if (access === 'read') refuse("access 'read' would open it to strangers, which only the operator decides (access.anonymous)");
+    if (!GRANTABLE.includes(access)) refuse(`there is no access "${access}"${suggest(access, GRANTABLE)}`);
     const name = `${module}.${method}`;
     return { method, name, options, signature: signatureOf(target, method, options), run: run as ExposedMethod['run'] };
   });

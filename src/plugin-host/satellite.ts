@@ -89,6 +89,7 @@ export class Satellite {
       name: method.name,
       help: method.help,
       signature: method.signature,
+      access: method.options.access ?? 'call',
       invoke: (params) => this.#invoke(method, params),
     }));
   }

@@ -1,4 +1,5 @@
 /** What the decorators leave on a class, and how the plugin host reads it, also from another loaded copy of this package. */
+import type { AccessClass } from '../message/message.ts';
 import type { StandardSchema } from './schema.ts';
 
 /** The names that `params` and `returns` of `@Exposed` may have; `any` is not checked. */
@@ -19,6 +20,11 @@ export interface ExposedOptions {
   readonly returns?: XmlRpcType | undefined;
   /** Schema of the list of parameters, instead of `params`: `z.tuple([z.int(), z.string()])`. */
   readonly schema?: StandardSchema | undefined;
+  /**
+   * The right that a caller needs: `call`; `message` for what belongs to the traffic of dicts; `admin` for what only the operator may, with a token.
+   * Not `read`, which would open the method to strangers: that is the operator's decision (`access.anonymous`). Default `call`.
+   */
+  readonly access?: Exclude<AccessClass, 'read'> | undefined;
 }
 
 /** Options by method name. */

@@ -1,48 +1,54 @@
 /** Who may call what: decided once per call, before the method is run. */
-import { RelayError } from '../message/message.ts';
+import { RelayError, permissionOf } from '../message/message.ts';
+import type { AccessClass, Permission } from '../message/message.ts';
 import type { Caller, Role } from './caller.ts';
-import type { AccessClass, RelayOptions } from './options.ts';
+import type { RelayOptions, RoleGrant } from './options.ts';
 
-const EVERYTHING: ReadonlySet<AccessClass> = new Set(['read', 'message', 'call', 'admin']);
-const NEIGHBOURLY: ReadonlySet<AccessClass> = new Set(['read', 'message', 'call']);
+type NamelessRole = Exclude<Role['kind'], 'token'>;
 
-/** The classes of each role, made once per start. */
+/** The rights of each role, compiled once per start; a token brings its own. */
 export class Access {
-  readonly #anonymous: ReadonlySet<AccessClass>;
+  readonly #roles: Readonly<Record<NamelessRole, Permission>>;
 
-  constructor(options: RelayOptions['access']) {
-    this.#anonymous = new Set<AccessClass>(['read', ...options.anonymous]);
+  constructor({ anonymous, local, peer, satellite }: Omit<RelayOptions['access'], 'tokens'>) {
+    this.#roles = {
+      // A list adds to what strangers may anyway; who writes `{classes, methods}` means exactly that.
+      anonymous: compile('classes' in anonymous ? anonymous : ['read', ...anonymous]),
+      local: compile(local),
+      peer: compile(peer),
+      satellite: compile(satellite),
+      // Code that runs in this process could do as it likes anyway; admin stays a thing of people.
+      plugin: compile(['read', 'message', 'call']),
+    };
   }
 
   /** Throws a RelayError FORBIDDEN that names the right that is missing and how to get it. */
-  check(caller: Caller, method: string, needed: AccessClass): void {
-    if (this.#classesOf(caller.role).has(needed)) return;
-    throw new RelayError(
-      'FORBIDDEN',
-      `${method} needs the right '${needed}', which ${whom(caller.role)} not have; ${remedy(caller.role, needed)}`,
-    );
-  }
-
-  #classesOf(role: Role): ReadonlySet<AccessClass> {
-    switch (role.kind) {
-      case 'token':
-        return EVERYTHING;
-      case 'anonymous':
-        return this.#anonymous;
-      case 'peer':
-      case 'satellite':
-      case 'local':
-      case 'plugin':
-        return NEIGHBOURLY;
+  check({ role }: Caller, method: string, needed: AccessClass): void {
+    const may = role.kind === 'token' ? role.may : this.#roles[role.kind];
+    if (!may.classes.has(needed)) {
+      const text = `${method} needs the right '${needed}', which ${whom(role)} ${role.kind === 'anonymous' ? 'do' : 'does'} not have; ${remedy(role, needed)}`;
+      throw new RelayError('FORBIDDEN', text);
+    }
+    if (!may.covers(method)) {
+      const few = may.methods.slice(0, 10).join(', ');
+      throw new RelayError('FORBIDDEN', `${method} is none of the methods that ${whom(role)} may call (${few}); ${remedy(role, needed)}`);
     }
   }
 }
 
+function compile(grant: RoleGrant): Permission {
+  return permissionOf(
+    'classes' in grant ? { classes: grant.classes, methods: grant.methods ?? ['*'] } : { classes: grant, methods: ['*'] },
+  );
+}
+
 function whom(role: Role): string {
-  return role.kind === 'anonymous' ? 'callers from other machines do' : `a ${role.kind} caller does`;
+  if (role.kind === 'token') return `the token '${role.name}'`;
+  return role.kind === 'anonymous' ? 'callers from other machines' : `a ${role.kind} caller`;
 }
 
 function remedy(role: Role, needed: AccessClass): string {
+  if (role.kind === 'token') return 'present another token, or have one made (co2 token create)';
   const grant = role.kind === 'anonymous' && needed !== 'admin' ? `, or the operator adds '${needed}' to access.anonymous` : '';
   return `present a token (Authorization: Bearer)${grant}`;
 }

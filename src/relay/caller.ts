@@ -1,12 +1,12 @@
 /** Who calls: found once by a door, then handed along with the call. */
-import type { Dict, Sendable } from '../message/message.ts';
+import type { Dict, Permission, Sendable } from '../message/message.ts';
 
 /**
  * `token` presented a right credential; `peer` has an address of `peers`; `satellite` an address that one registered from; `local` is on this machine;
  * `anonymous` is anybody else. `plugin` is code of a satellite here, which calls without a door.
  */
 export type Role =
-  | { readonly kind: 'token'; readonly name: string }
+  | { readonly kind: 'token'; readonly name: string; readonly may: Permission }
   | { readonly kind: 'peer' }
   | { readonly kind: 'satellite' }
   | { readonly kind: 'local' }

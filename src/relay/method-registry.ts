@@ -1,8 +1,7 @@
 /** The one table of callable methods: exact names, their help, signature, class and function. */
 import { RelayError, clean } from '../message/message.ts';
-import type { Sendable, Value } from '../message/message.ts';
+import type { AccessClass, Sendable, Value } from '../message/message.ts';
 import type { Caller } from './caller.ts';
-import type { AccessClass } from './options.ts';
 
 /** One signature: the result's type, then each parameter's. */
 export type Signature = readonly string[];

@@ -23,6 +23,7 @@ import { checkOrigin } from './origin-check.ts';
 import { addReload } from './methods-reload.ts';
 import type { Reload } from './methods-reload.ts';
 import { addStatus } from './methods-status.ts';
+import { RateLimits } from './rate-limits.ts';
 import type { RelayOptions } from './options.ts';
 import { SeenIds } from './seen-ids.ts';
 
@@ -50,6 +51,8 @@ export interface RelayStatus {
   readonly duplicates: number;
   /** Dicts whose sender might not speak for their host_id. */
   readonly originRefused: number;
+  /** Calls over the limit of their caller. */
+  readonly rateLimited: number;
   /** Dicts and farewells with a token that names no satellite. */
   readonly wrongTokens: number;
 }
@@ -82,6 +85,7 @@ export class Relay {
   readonly #log: Log;
   #access: Access;
   #options: RelayOptions;
+  readonly #limits: RateLimits;
   readonly #registry = new MethodRegistry();
   readonly #seen = new SeenIds();
   readonly #mint: Minter;
@@ -95,6 +99,7 @@ export class Relay {
     this.#log = parts.logs('relay');
     this.#options = parts.options;
     this.#access = new Access(parts.options.access);
+    this.#limits = new RateLimits(parts.options.limits, parts.clock, this.#log);
     // The instance part keeps ids of two starts of one state directory apart.
     const instance = randomBytes(5).toString('hex');
     let sequence = 0;
@@ -170,8 +175,19 @@ export class Relay {
     };
   }
 
-  /** CALL. Looks `name` up, decides access, runs it. Throws RelayErrors, Faults, and whatever a plugin throws: see {@link faultFor}. */
+  /** Throws a RelayError RATE_LIMITED if a call of this caller would be refused now; for a door, before it reads a body. Counts nothing. */
+  requireAllowance(caller: Caller): void {
+    this.#limits.require(caller);
+  }
+
+  /** Counts a request that is no call: a page, a body that cannot be read. Throws a RelayError RATE_LIMITED. */
+  count(caller: Caller): void {
+    this.#limits.take(caller);
+  }
+
+  /** CALL. Counts it, looks `name` up, decides access, runs it; an inner call takes the same way. Throws RelayErrors, Faults, and whatever a plugin throws: see {@link faultFor}. */
   async call(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
+    this.#limits.take(caller);
     const method = this.#registry.find(name);
     this.#access.check(caller, name, method.access);
     const result = await method.invoke(params, caller);
@@ -276,7 +292,7 @@ export class Relay {
   #hosted(hosted: HostedMethod): Method {
     return {
       name: hosted.name,
-      access: 'call',
+      access: hosted.access,
       help: hosted.help,
       signatures: hosted.signature,
       invoke: (params) => {
@@ -329,7 +345,7 @@ export class Relay {
   }
 
   status(): RelayStatus {
-    return { ...this.#count };
+    return { ...this.#count, rateLimited: this.#limits.refused };
   }
 
   /** True if `address` (canonical) is one of a configured peer. */

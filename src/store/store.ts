@@ -1,4 +1,4 @@
-/** What is kept on disk between two starts: today the relay's name and the admin token; the durable store comes into this room. */
+/** What is kept on disk between two starts: today the relay's name, the admin token and the other tokens; the durable store comes into this room. */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,12 @@ import { isCode, systemReason } from './system-reason.ts';
 
 export { storeDefaults, storeShape } from './options.ts';
 export type { StoreOptions } from './options.ts';
+export { readSecret } from './secret.ts';
+export type { SecretPlace } from './secret.ts';
 export { StateFile } from './state-file.ts';
+export { TokenFile } from './token-file.ts';
+export type { StoredToken } from './token-format.ts';
+export { addToken, listTokens, removeToken } from './token-edit.ts';
 
 /** An opened state directory. */
 export interface StateDirectory {

@@ -3,6 +3,7 @@
 /** The reason of a failed file operation. */
 export function systemReason(error: unknown): string {
   if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) return 'permission denied';
+  if (isCode(error, 'ENOENT')) return 'there is no such file';
   if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'a file stands where a directory is needed';
   if (isCode(error, 'EISDIR')) return 'a directory stands where a file is needed';
   if (isCode(error, 'ENOSPC')) return 'the disk is full';

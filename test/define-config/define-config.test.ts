@@ -23,6 +23,7 @@ const DEFAULTS = {
   maxBodyBytes: 8 * 1024 * 1024,
   requestTimeoutMs: 30_000,
   maxConnections: 2000,
+  maxWrongCredentials: 10,
   dataDir: '/base/.co2',
   pluginsDir: '/base/plugins',
   pluginPackages: true,
@@ -41,7 +42,20 @@ const DEFAULTS = {
   pingIntervalMs: 30_000,
   maxPingFails: 3,
   originCheck: 'strict',
-  access: { anonymous: ['read'] },
+  access: {
+    anonymous: ['read'],
+    local: ['read', 'message', 'call'],
+    peer: ['read', 'message', 'call'],
+    satellite: ['read', 'message', 'call'],
+    tokens: {},
+  },
+  limits: {
+    anonymous: { perSecond: 50, burst: 200 },
+    local: { perSecond: 5000, burst: 20_000 },
+    peer: { perSecond: 5000, burst: 20_000 },
+    satellite: { perSecond: 1000, burst: 5000 },
+    token: { perSecond: 1000, burst: 5000 },
+  },
   callTimeoutMs: 60_000,
   maxMulticall: 100,
   maintainer: '',
@@ -98,6 +112,11 @@ test('relative paths start where they are written, absolute ones stay', (t) => {
     },
   );
   t.is(optionsOf(file({ dataDir: '/var/co2' })).dataDir, '/var/co2');
+  const { tls, access } = optionsOf(
+    file({ tls: { certFile: 'c', keyFile: '/k' }, access: { tokens: { file: { file: 's/x' }, ci: { env: 'CI' } } } }, '/etc/co2'),
+  );
+  t.deepEqual({ ...tls }, { certFile: '/etc/co2/c', keyFile: '/k' });
+  t.like(access.tokens, { file: { file: '/etc/co2/s/x' }, ci: { env: 'CI' } });
 });
 
 test('the options are frozen to the bottom, and what the operator wrote is not', (t) => {
@@ -123,6 +142,13 @@ const KEYS: readonly (readonly [values: object, text: string])[] = [
   [{ peer: [] }, 'config.ts: peer: there is no such option; did you mean "peers"?'],
   [{ outbox: { maxMessage: 1 } }, 'config.ts: outbox.maxMessage: there is no such option; did you mean "outbox.maxMessages"?'],
   [{ log: { lvl: 'info' } }, 'config.ts: log.lvl: there is no such option; did you mean "log.level"?'],
+  [{ tls: { certFile: 'a', keyFile: 'b', cert: 'a' } }, 'config.ts: tls.cert: there is no such option; did you mean "tls.certFile"?'],
+  [
+    { access: { tokens: { ci: { env: 'A', method: [] } } } },
+    'config.ts: access.tokens.ci.method: there is no such option; did you mean "access.tokens.ci.methods"?',
+  ],
+  [{ access: { local: { classes: [], method: [] } } }, 'config.ts: access.local.method: there is no such option'],
+  [{ limits: { locals: 1 } }, 'config.ts: limits.locals: there is no such option; did you mean "limits.local"?'],
   [{ somethingElseEntirely: 1 }, 'config.ts: somethingElseEntirely: there is no such option'],
   [{ constructor: 1 }, 'config.ts: constructor: there is no such option'],
   [{ toString: 1 }, 'config.ts: toString: there is no such option'],
@@ -175,6 +201,23 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   [{ access: { anonymous: 'read' } }, /^config\.ts: access\.anonymous: found 'read', expected a value of type array$/],
   [{ log: { level: 'verbose' } }, /^config\.ts: log\.level: found 'verbose', expected one of "debug", "info", "warn", "error", "off"$/],
   [{ log: { levels: { relay: 'loud' } } }, /^config\.ts: log\.levels\.relay: found 'loud', expected one of/],
+  [{ access: { anonymous: { classes: ['write'] } } }, /^config\.ts: access\.anonymous\.classes\.0: found 'write', expected one of/],
+  [
+    { access: { local: { classes: ['read'], methods: ['a b'] } } },
+    /^config\.ts: access\.local\.methods\.0: found 'a b', expected a name of a/,
+  ],
+  [{ access: { local: { classes: ['read'], methods: ['a.**'] } } }, /methods\.0: found 'a\.\*\*', expected a name of a method/],
+  [{ access: { peer: { methods: [] } } }, /^config\.ts: access\.peer\.classes: found undefined, expected a value of type array$/],
+  [{ access: { tokens: { ci: {} } } }, /^config\.ts: access\.tokens\.ci: found a value of type object, expected either file or env/],
+  [{ access: { tokens: { ci: { env: 'A', file: 'b' } } } }, /expected either file or env/],
+  [{ access: { tokens: { ci: { env: 'A', expires: 'soon' } } } }, /tokens\.ci\.expires: found 'soon', expected a date like 2027-01-31$/],
+  [{ access: { tokens: { admin: { env: 'A' } } } }, /^config\.ts: access\.tokens\.admin: /],
+  [{ access: { tokens: { 'a b': { env: 'A' } } } }, /^config\.ts: access\.tokens\.a b: /],
+  [{ limits: { local: { perSecond: 5 } } }, /^config\.ts: limits\.local\.burst: found undefined, expected a value of type number$/],
+  [{ limits: { local: { perSecond: 0, burst: 1 } } }, /^config\.ts: limits\.local\.perSecond: found 0, expected at least 0\.001$/],
+  [{ maxWrongCredentials: 0 }, /^config\.ts: maxWrongCredentials: found 0, expected at least 1$/],
+  [{ tls: { certFile: 'a.pem' } }, /^config\.ts: tls\.keyFile: found undefined, expected a value of type string$/],
+  [{ tls: true }, /^config\.ts: tls: found true, expected a value of type object$/],
   [{ originCheck: 'off' }, /^config\.ts: originCheck: found 'off', expected /],
   [{ callTimeoutMs: 1e12 }, /^config\.ts: callTimeoutMs: found 1000000000000, expected at most 86400000$/],
   [{ maintainer: () => 1 }, /^config\.ts: maintainer: found a value of type function, expected a value of type string$/],

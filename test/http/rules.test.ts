@@ -1,7 +1,7 @@
 /** The rules of the doors as pure functions: media types, hosts and origins, addresses behind proxies, credentials. */
 import test from 'ava';
 import { clientAddress, trustedProxies } from '../../src/http/client-address.ts';
-import { credentialCheck } from '../../src/http/credentials.ts';
+import { credentialCheck, tokenHash } from '../../src/http/credentials.ts';
 import { makeGuard } from '../../src/http/guard.ts';
 import { readMediaType, refuseEncoding } from '../../src/http/media-type.ts';
 
@@ -238,7 +238,8 @@ test('no proxy is trusted unless one is listed', (t) => {
 });
 
 const TOKEN = 'abc_DEF-123';
-const check = credentialCheck(TOKEN);
+const KNOWN = [{ name: 'ci', sha256: tokenHash(TOKEN), classes: ['read'], methods: ['ham.*'] }] as const;
+const check = credentialCheck([() => [], () => KNOWN], () => 0);
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
 
 test('a right credential in each form', (t) => {
@@ -251,12 +252,12 @@ test('a right credential in each form', (t) => {
     basic(`anybody:${TOKEN}`),
     `basic ${basic(`x:${TOKEN}`).slice(6)}`,
   ]) {
-    t.is(check(header), 'admin', header);
+    t.like(check(header), { kind: 'token', name: 'ci' }, header);
   }
 });
 
 test('none is none', (t) => {
-  t.is(check(undefined), 'none');
+  t.deepEqual(check(undefined), { kind: 'none' });
 });
 
 for (const header of [
@@ -286,6 +287,6 @@ for (const header of [
   `Bearer ${' '.repeat(5000)}${TOKEN}`,
 ]) {
   test(`Authorization ${JSON.stringify(header.length > 60 ? `${header.slice(0, 9)}... ${header.length}` : header)} is wrong`, (t) => {
-    t.is(check(header), 'wrong');
+    t.deepEqual(check(header), { kind: 'wrong' });
   });
 }

@@ -150,3 +150,28 @@ test('two satellites of a module that expose the same name are both refused', as
   t.is(host.status().problems.length, 2);
   t.regex(host.status().problems[0]?.reason ?? '', /ham\.spam\.One and ham\.spam\.Two both expose ham\.spam\.go/);
 });
+
+test('the right that a method needs is declared: call, unless it is message or admin', async (t) => {
+  const source = satelliteSource(
+    'Spam',
+    `@Exposed() a() {} @Exposed({ access: 'message' }) b() {} @Exposed({ access: 'admin' }) c() {} @Exposed({ access: 'call' }) d() {}`,
+  );
+  const { method } = await started(t, { 'ham/spam.ts': source });
+  t.deepEqual(
+    ['a', 'b', 'c', 'd'].map((name) => method(`ham.spam.${name}`)?.access),
+    ['call', 'message', 'admin', 'call'],
+  );
+});
+
+for (const [access, says] of [
+  ['read', /access 'read' would open it to strangers/],
+  ['amdin', /there is no access "amdin"; did you mean "admin"/],
+] as const) {
+  test(`access '${access}' is refused when the plugin is loaded`, async (t) => {
+    const { problems, names } = await started(t, {
+      'ham/spam.ts': satelliteSource('Spam', `@Exposed({ access: '${access}' as never }) a() {}`),
+    });
+    t.deepEqual(names(), []);
+    t.regex(Object.values(problems()).join(), says);
+  });
+}

@@ -1,8 +1,9 @@
 /** Every role against every class, and the way out that a refusal names. */
 import test from 'ava';
 import { Access } from '../../src/relay/access.ts';
-import { ACCESS_CLASSES } from '../../src/relay/options.ts';
-import type { AccessClass } from '../../src/relay/options.ts';
+import { ACCESS_CLASSES } from '../../src/message/message.ts';
+import type { AccessClass } from '../../src/message/message.ts';
+import { relayDefaults } from '../../src/relay/relay.ts';
 import type { Role } from '../../src/relay/caller.ts';
 import { callerOf, makeHeart, received } from './heart.ts';
 
@@ -19,7 +20,7 @@ const MAY: Readonly<Record<Role['kind'], readonly AccessClass[]>> = {
 for (const [kind, allowed] of Object.entries(MAY) as [Role['kind'], readonly AccessClass[]][]) {
   for (const needed of ACCESS_CLASSES) {
     test(`${kind} ${allowed.includes(needed) ? 'may' : 'may not'} ${needed}`, (t) => {
-      const access = new Access({ anonymous: ['read'] });
+      const access = new Access(relayDefaults.access);
       const check = (): void => {
         access.check(callerOf(kind), 'some.method', needed);
       };
@@ -38,7 +39,7 @@ for (const [kind, allowed] of Object.entries(MAY) as [Role['kind'], readonly Acc
 
 for (const added of ACCESS_CLASSES) {
   test(`access.anonymous ['${added}'] opens that to strangers and nothing else but read`, (t) => {
-    const access = new Access({ anonymous: [added] });
+    const access = new Access({ ...relayDefaults.access, anonymous: [added] });
     for (const needed of ACCESS_CLASSES) {
       const check = (): void => {
         access.check(callerOf('anonymous'), 'm', needed);

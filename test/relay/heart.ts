@@ -1,6 +1,6 @@
 /** A relay without plugins, peers or a network: what would leave it is written down instead. */
-import type { Dict, Message, Sendable, Value } from '../../src/message/message.ts';
-import { dictOf, systemClock } from '../../src/message/message.ts';
+import type { Clock, Dict, Message, Sendable, Value } from '../../src/message/message.ts';
+import { ACCESS_CLASSES, dictOf, permissionOf, systemClock } from '../../src/message/message.ts';
 import type { HostedMethod, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
 import { linkDefaults } from '../../src/links/links.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
@@ -8,6 +8,9 @@ import { Relay, relayDefaults } from '../../src/relay/relay.ts';
 import type { Caller, RelayOptions, Role } from '../../src/relay/relay.ts';
 import { parseCall, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { LogRecord } from '../support/log-record.ts';
+
+/** Some options, and some of the roles. */
+export type HeartOptions = Partial<Omit<RelayOptions, 'access'>> & { readonly access?: Partial<RelayOptions['access']> };
 
 /** host_id of every relay of {@link makeHeart}. */
 export const SELF = 'self@192.0.2.1:2004';
@@ -20,13 +23,19 @@ export interface Heart {
   readonly call: (name: string, params?: readonly Value[], caller?: Caller) => Promise<Sendable>;
 }
 
-export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly Partial<HostedMethod>[] = [], identified = true): Heart {
+export function makeHeart(
+  { access, ...options }: HeartOptions = {},
+  methods: readonly Partial<HostedMethod>[] = [],
+  identified = true,
+  // Time stands still, timers run.
+  clock: Clock = { now: () => 1_000, after: (ms, due) => systemClock.after(ms, due) },
+): Heart {
   const log = new LogRecord();
   const delivered: Heart['delivered'][number][] = [];
   const forwarded: Message[] = [];
   const satellites = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
   const relay = new Relay({
-    options: { ...relayDefaults, ...options },
+    options: { ...relayDefaults, ...options, access: { ...relayDefaults.access, ...access } },
     pluginHost: {
       deliver: (message, except) => delivered.push({ message, except }),
       methods: () => [],
@@ -46,19 +55,32 @@ export function makeHeart(options: Partial<RelayOptions> = {}, methods: readonly
       taken: () => undefined,
     }),
     logs: log.source,
-    // Time stands still, timers run.
-    clock: { now: () => 1_000, after: (ms, due) => systemClock.after(ms, due) },
+    clock,
     version: '1.2.3',
     maxDictBytes: 8 * 1024 * 1024,
   });
   if (identified) relay.identify({ hostId: SELF, address: '192.0.2.1', port: 2004 });
-  relay.expose(methods.map((method) => ({ name: 'ham.spam.run', help: '', signature: undefined, invoke: async () => true, ...method })));
+  relay.expose(
+    methods.map((method) => ({
+      name: 'ham.spam.run',
+      help: '',
+      signature: undefined,
+      access: 'call',
+      invoke: async () => true,
+      ...method,
+    })),
+  );
   return { relay, log, delivered, forwarded, call: (name, params = [], caller = local) => relay.call(name, params, caller) };
 }
 
 export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kind === 'peer'): Caller {
-  const role: Role = kind === 'token' || kind === 'plugin' ? { kind, name: 'ham.spam.Spam' } : { kind };
+  const role = roleOf(kind);
   return { role, address, port: 4711, isPeer, sourceOf: () => undefined, requireWritable: (answer) => serialiseResponse(answer) };
+}
+
+function roleOf(kind: Role['kind']): Role {
+  if (kind === 'token') return { kind, name: 'ham.spam.Spam', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) };
+  return kind === 'plugin' ? { kind, name: 'ham.spam.Spam' } : { kind };
 }
 
 export const local = callerOf('local', '127.0.0.1');

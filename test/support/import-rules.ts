@@ -25,7 +25,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   http: ['relay', 'xmlrpc', 'message'],
   'define-config': BELOW_APP.filter((room) => room !== 'define-config'),
   app: BELOW_APP,
-  cli: ['app', 'define-config', 'loader', 'xmlrpc', 'message'],
+  // The tokens of a state directory are made and revoked whether a relay runs or not.
+  cli: ['app', 'define-config', 'loader', 'xmlrpc', 'store', 'message'],
 };
 
 /** Faces that are not `src/<room>/<room>.ts`. */

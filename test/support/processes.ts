@@ -14,7 +14,7 @@ import { pluginsDir } from './relays.ts';
 export const PROJECT_DIR = fileURLToPath(new URL('../../', import.meta.url));
 const CO2 = join(PROJECT_DIR, 'bin', 'co2.mjs');
 const TIME_LIMIT_MS = 50_000;
-const READY = /^co2-relay (\S+) listening on (http:\/\/\S+) as (\S+)$/;
+const READY = /^co2-relay (\S+) listening on (https?:\/\/\S+) as (\S+)$/;
 
 /** The lines of one output, each awaitable before and after it came. */
 export class Lines {

@@ -1,0 +1,122 @@
+/** `co2 token`: makes, lists and revokes the tokens of a state directory; a relay that runs on it sees the change within a second. */
+import { InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
+import { ACCESS_CLASSES, clean, isMethodGlob } from '../message/message.ts';
+import type { AccessClass } from '../message/message.ts';
+import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
+import type { StoredToken } from '../store/store.ts';
+import { readOptions } from './read-options.ts';
+
+interface PlaceFlags {
+  readonly data?: string;
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+interface CreateFlags extends PlaceFlags {
+  readonly methods?: readonly string[];
+  readonly classes?: readonly AccessClass[];
+  readonly expires?: Date;
+}
+
+/** Adds the command with its three subcommands; `prepare` does to each what the program does to all. */
+export function addTokenCommand(program: Command, prepare: (command: Command) => Command): Command {
+  const token = prepare(program.command('token')).description('make, list and revoke tokens (Authorization: Bearer, or a password)');
+  const placed = (name: string): Command =>
+    prepare(token.command(name))
+      .option('--data <dir>', 'state directory (default: .co2)')
+      .option('--config <file>', 'configuration file (default: config.ts, if it is there)')
+      .option('--json', 'answer as JSON');
+  placed('create <name>')
+    .description('make a token and print it, this once')
+    .option('--methods <globs>', "methods it may call, 'ham.*,ping'; * is one or more characters (default: all)", globs)
+    .option('--classes <list>', `classes it may call, of ${ACCESS_CLASSES.join(', ')} (default: read,message,call)`, classes)
+    .option('--expires <when>', 'after so many minutes, hours or days (90m, 12h, 30d), or at a date (default: never)', expiry)
+    .action(create);
+  placed('list').description('list the tokens, without their secrets').action(list);
+  placed('revoke <name>').description('refuse a token from now on').action(revoke);
+  return token;
+}
+
+async function create(name: string, flags: CreateFlags): Promise<void> {
+  const dataDir = await dataDirOf(flags);
+  await openStateDirectory(dataDir);
+  const grant = { name, classes: flags.classes ?? (['read', 'message', 'call'] as const), methods: flags.methods ?? ['*'] };
+  const token = await addToken(dataDir, grant, flags.expires, new Date());
+  if (flags.json === true) {
+    print(JSON.stringify({ ...grant, expires: flags.expires?.toISOString() ?? null, token }));
+    return;
+  }
+  print(token);
+  const until = flags.expires === undefined ? '' : ` until ${flags.expires.toISOString()}`;
+  process.stderr.write(`token '${name}' may ${grant.classes.join(', ')} with ${grant.methods.join(', ')}${until}; it is not shown again\n`);
+}
+
+async function list(flags: PlaceFlags): Promise<void> {
+  const now = new Date();
+  const tokens = listTokens(await dataDirOf(flags)).map((token) => shown(token, now));
+  if (flags.json === true) {
+    print(JSON.stringify(tokens));
+    return;
+  }
+  if (tokens.length === 0) process.stderr.write('there are no tokens; co2 token create NAME makes one\n');
+  for (const { name, classes: may, methods, expires, expired } of tokens) {
+    const end = expires === null ? 'never expires' : `${expired ? 'expired' : 'expires'} ${expires}`;
+    print(`${name}  ${may.join(',')}  ${methods.join(',')}  ${end}`);
+  }
+}
+
+async function revoke(name: string, flags: PlaceFlags): Promise<void> {
+  await removeToken(await dataDirOf(flags), clean(name, 100));
+  print(flags.json === true ? JSON.stringify({ revoked: name }) : `revoked ${name}`);
+}
+
+function shown(
+  { name, classes: may, methods, created, expires }: StoredToken,
+  now: Date,
+): Omit<StoredToken, 'sha256' | 'expires'> & { readonly expires: string | null; readonly expired: boolean } {
+  return {
+    name,
+    classes: may,
+    methods,
+    created,
+    expires: expires ?? null,
+    expired: expires !== undefined && Date.parse(expires) <= now.getTime(),
+  };
+}
+
+/** Where the relay that is started with the same flags keeps its state. */
+async function dataDirOf({ data, config }: PlaceFlags): Promise<string> {
+  const flags = { ...(data === undefined ? {} : { data }), ...(config === undefined ? {} : { config }) };
+  return (await readOptions(flags)).completed.options.dataDir;
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function globs(text: string): readonly string[] {
+  const parts = text.split(',');
+  const wrong = parts.find((glob) => !isMethodGlob(glob));
+  if (wrong === undefined) return parts;
+  throw new InvalidArgumentError(`'${clean(wrong, 50)}' names no methods; expected names with '*' for one or more characters.`);
+}
+
+function classes(text: string): readonly AccessClass[] {
+  return text.split(',').map((name) => {
+    const known = ACCESS_CLASSES.find((one) => one === name);
+    if (known !== undefined) return known;
+    throw new InvalidArgumentError(`expected some of ${ACCESS_CLASSES.join(', ')}.`);
+  });
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function expiry(text: string): Date {
+  const [, count = '', unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  const isDate = /^\d{4}-\d\d-\d\d/.test(text);
+  const at = count === '' ? Date.parse(isDate ? text : 'x') : Date.now() + Number(count) * (UNIT_MS[unit] ?? 0);
+  if (Number.isNaN(at)) throw new InvalidArgumentError('expected 90m, 12h, 30d or a date like 2027-01-31.');
+  if (at <= Date.now()) throw new InvalidArgumentError('that is in the past.');
+  return new Date(at);
+}

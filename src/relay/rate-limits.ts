@@ -1,0 +1,81 @@
+/** How often each caller may call: a bucket of calls per address or token, that fills again with time. */
+import { RelayError, addressBlock } from '../message/message.ts';
+import type { Clock, Log } from '../message/message.ts';
+import { describeCaller } from './caller.ts';
+import type { Caller } from './caller.ts';
+import type { Rate, RelayOptions } from './options.ts';
+
+interface Bucket {
+  calls: number;
+  filledAt: number;
+  /** Its emptiness was logged, and it was not full since. */
+  isTold: boolean;
+}
+
+// About 2 MB; whoever has more addresses than that gets new buckets anyway, and the memory of the relay counts more.
+const MAX_BUCKETS = 10_000;
+
+export class RateLimits {
+  // In order of use: the least recently used one goes first. A caller without a bucket has a full one.
+  readonly #buckets = new Map<string, Bucket>();
+  readonly #rates: RelayOptions['limits'];
+  #refused = 0;
+
+  constructor(
+    rates: RelayOptions['limits'],
+    private readonly clock: Clock,
+    private readonly log: Log,
+    private readonly maxBuckets = MAX_BUCKETS,
+  ) {
+    this.#rates = rates;
+  }
+
+  /** Calls that were refused. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Takes one call out of the caller's bucket. Throws a RelayError RATE_LIMITED that says when to come back. */
+  take(caller: Caller): void {
+    const bucket = this.#ready(caller);
+    if (bucket) bucket.calls--;
+  }
+
+  /** Throws what {@link take} would throw, and takes nothing. */
+  require(caller: Caller): void {
+    this.#ready(caller);
+  }
+
+  /** The caller's bucket, with a call in it; undefined for who is not counted. */
+  #ready(caller: Caller): Bucket | undefined {
+    if (caller.role.kind === 'plugin') return undefined;
+    const rate = this.#rates[caller.role.kind];
+    const bucket = this.#filled(keyOf(caller), rate);
+    if (bucket.calls >= 1) return bucket;
+    this.#refused++;
+    const who = describeCaller(caller);
+    if (!bucket.isTold)
+      this.log.warn(`${who} calls more than ${rate.perSecond} times a second (limits.${caller.role.kind}); the rest is refused`);
+    bucket.isTold = true;
+    const retryAfterMs = Math.ceil(((1 - bucket.calls) / rate.perSecond) * 1000);
+    const text = `too many calls: ${rate.perSecond} per second are allowed, ${rate.burst} at once; call again in ${retryAfterMs} ms`;
+    throw new RelayError('RATE_LIMITED', text, { retryAfterMs });
+  }
+
+  #filled(key: string, { perSecond, burst }: Rate): Bucket {
+    const now = this.clock.now();
+    const bucket = this.#buckets.get(key) ?? { calls: burst, filledAt: now, isTold: false };
+    bucket.calls = Math.min(burst, bucket.calls + ((now - bucket.filledAt) * perSecond) / 1000);
+    bucket.filledAt = now;
+    if (bucket.calls === burst) bucket.isTold = false;
+    this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > this.maxBuckets && oldest !== undefined) this.#buckets.delete(oldest);
+    return bucket;
+  }
+}
+
+function keyOf({ role, address }: Caller): string {
+  return role.kind === 'token' ? `token ${role.name}` : `${role.kind} ${addressBlock(address)}`;
+}

@@ -1,0 +1,115 @@
+/** Creates and revokes tokens in the state directory, while a relay may run on it. */
+import { createHash, randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { RelayError, suggest } from '../message/message.ts';
+import type { Grant } from '../message/message.ts';
+import { isCode, systemReason } from './system-reason.ts';
+import { TOKENS_FILE } from './token-file.ts';
+import { MAX_TOKENS, TOKEN_NAME, readTokens, writtenTokens } from './token-format.ts';
+import type { StoredToken } from './token-format.ts';
+
+const LOCK_TRIES = 40;
+const LOCK_PAUSE_MS = 50;
+
+/** Adds a token of 256 random bits and answers it: the file has but its hash. `dataDir` must be there. Throws RelayErrors INVALID_PARAMS and STATE_DIRECTORY. */
+export async function addToken(
+  dataDir: string,
+  { name, classes, methods }: Grant & { readonly name: string },
+  expires: Date | undefined,
+  now: Date,
+): Promise<string> {
+  if (!TOKEN_NAME.test(name) || name === 'admin')
+    throw new RelayError('INVALID_PARAMS', "a token's name has letters, digits, '.', '_' and '-', 64 at most, and is not admin");
+  const token = randomBytes(32).toString('base64url');
+  await edit(dataDir, (tokens) => {
+    if (tokens.some((other) => other.name === name))
+      throw new RelayError('INVALID_PARAMS', `there is a token '${name}' already; revoke it first, or take another name`);
+    if (tokens.length >= MAX_TOKENS)
+      throw new RelayError('LIMIT', `there are ${MAX_TOKENS} tokens already; revoke those that nobody needs`);
+    const sha256 = createHash('sha256').update(token).digest('hex');
+    return [...tokens, { name, sha256, classes, methods, created: now.toISOString(), expires: expires?.toISOString() }];
+  });
+  return token;
+}
+
+/** Takes the token away. Throws RelayErrors INVALID_PARAMS and STATE_DIRECTORY. */
+export async function removeToken(dataDir: string, name: string): Promise<void> {
+  // Before the lock: where there is no state directory, there is no place for one.
+  requireKnown(listTokens(dataDir), name);
+  await edit(dataDir, (tokens) => tokens.filter((token) => token.name !== name));
+}
+
+function requireKnown(tokens: readonly StoredToken[], name: string): void {
+  const names = tokens.map((token) => token.name);
+  if (!names.includes(name)) throw new RelayError('INVALID_PARAMS', `there is no token '${name}'${suggest(name, names)}`);
+}
+
+/** What is in the file, expired ones too. Throws a RelayError STATE_DIRECTORY. */
+export function listTokens(dataDir: string): readonly StoredToken[] {
+  return readTokens(join(dataDir, TOKENS_FILE));
+}
+
+async function edit(dataDir: string, change: (tokens: readonly StoredToken[]) => readonly StoredToken[]): Promise<void> {
+  const file = join(dataDir, TOKENS_FILE);
+  const lock = `${file}.lock`;
+  try {
+    await take(lock);
+    try {
+      await replace(dataDir, file, writtenTokens(change(readTokens(file))));
+    } finally {
+      await rm(lock, { force: true });
+    }
+  } catch (error) {
+    if (RelayError.is(error)) throw error;
+    throw new RelayError('STATE_DIRECTORY', `${file} cannot be written: ${systemReason(error)}`, { cause: error });
+  }
+}
+
+/** Two commands at once take turns, or the later one would undo the other. */
+async function take(lock: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await (await open(lock, 'wx', 0o600)).close();
+      return;
+    } catch (error) {
+      if (!isCode(error, 'EEXIST')) throw error;
+      if (tries === LOCK_TRIES)
+        throw new RelayError(
+          'STATE_DIRECTORY',
+          `${lock} is there: another co2 token is at work; if none is, one was killed: delete the file`,
+        );
+      await pause(LOCK_PAUSE_MS);
+    }
+  }
+}
+
+/** Written aside, synced and renamed: after a crash there is the old file or the new one, whole. */
+async function replace(dataDir: string, file: string, text: string): Promise<void> {
+  const aside = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  try {
+    const handle = await open(aside, 'wx', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(aside, file);
+  } finally {
+    await rm(aside, { force: true });
+  }
+  await syncDirectory(dataDir);
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  // Windows opens no directories.
+  if (process.platform === 'win32') return;
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,62 @@
+/** The tokens of the state directory as a running relay sees them: read again when the file changes. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { reasonOf } from '../message/message.ts';
+import type { Clock, Log } from '../message/message.ts';
+import { isCode } from './system-reason.ts';
+import { readTokens } from './token-format.ts';
+import type { StoredToken } from './token-format.ts';
+
+export const TOKENS_FILE = 'tokens.json';
+// A revoked token is good for no longer than this; and so often, at most, a request costs a look at the disk.
+const LOOK_MS = 1_000;
+
+export class TokenFile {
+  readonly #file: string;
+  #tokens: readonly StoredToken[];
+  #seen: string;
+  #lookedAt: number;
+
+  /** Reads the file in `dataDir`. Throws a RelayError STATE_DIRECTORY if it is damaged, unreadable or open to others. */
+  constructor(
+    dataDir: string,
+    private readonly clock: Clock,
+    private readonly log: Log,
+  ) {
+    this.#file = join(dataDir, TOKENS_FILE);
+    // The look before the reading: what changes in between is read once more, not missed.
+    this.#seen = signatureOf(this.#file);
+    this.#tokens = readTokens(this.#file);
+    this.#lookedAt = clock.now();
+  }
+
+  /** The tokens, at most a second old; the same array as long as nothing changed. A file that went bad keeps the ones before, and the log says so. */
+  all(): readonly StoredToken[] {
+    const now = this.clock.now();
+    if (now - this.#lookedAt < LOOK_MS) return this.#tokens;
+    this.#lookedAt = now;
+    const seen = signatureOf(this.#file);
+    if (seen !== this.#seen) this.#readAgain(seen);
+    return this.#tokens;
+  }
+
+  #readAgain(seen: string): void {
+    this.#seen = seen;
+    try {
+      this.#tokens = readTokens(this.#file);
+      this.log.info(`${this.#file} has changed: ${this.#tokens.length} tokens`);
+    } catch (error) {
+      this.log.error(`the tokens stay as they were before, also revoked ones: ${reasonOf(error)}`);
+    }
+  }
+}
+
+/** Changes whenever the file is replaced, written, or given other rights. */
+function signatureOf(file: string): string {
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    return [ino, size, mtimeNs, ctimeNs].join();
+  } catch (error) {
+    return isCode(error, 'ENOENT') ? 'none' : reasonOf(error);
+  }
+}

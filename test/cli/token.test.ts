@@ -1,0 +1,80 @@
+/** `co2 token`: what it prints, how it ends, and that a running relay knows at once. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { pluginsDir } from '../support/relays.ts';
+import { runCo2, startCo2 } from '../support/processes.ts';
+import { call } from '../http/raw.ts';
+
+test('made, used, listed and revoked beside a running relay', async (t) => {
+  const relay = await startCo2(t, { files: { 'config.ts': 'export default { maxWrongCredentials: 1_000_000 };' } });
+  const { cwd, url } = relay;
+  const made = await runCo2(t, {
+    cwd,
+    args: ['token', 'create', 'ci', '--classes', 'read,call', '--methods', 'ping,ham.*', '--expires', '30d'],
+  }).exit;
+  t.is(made.code, 0);
+  const [token = '', ...rest] = made.stdout;
+  t.regex(token, /^[\w-]{43}$/);
+  t.deepEqual(rest, []);
+  t.regex(made.stderr.join('\n'), /^token 'ci' may read, call with ping, ham\.\* until \d{4}-.*not shown again$/);
+  const headers = { authorization: `Bearer ${token}` };
+  t.timeout(30_000);
+  // The relay looks at the file once a second; the test's time limit ends this.
+  const until = async (kind: string): Promise<ParsedResponse> => {
+    for (;;) {
+      const answer = await call(url, 'ping', [], { headers });
+      if (answer.kind === kind) return answer;
+    }
+  };
+  t.like(await until('value'), { value: true });
+  t.like(await call(url, 'test', [], { headers }), { kind: 'fault', code: 403 });
+  const listed = await runCo2(t, { cwd, args: ['token', 'list', '--json'] }).exit;
+  t.like((JSON.parse(listed.stdout.join('')) as object[])[0], {
+    name: 'ci',
+    classes: ['read', 'call'],
+    methods: ['ping', 'ham.*'],
+    expired: false,
+  });
+  t.false(listed.stdout.join('').includes(token));
+  t.false(readFileSync(join(cwd, '.co2/tokens.json'), 'utf8').includes(token));
+  const revoked = await runCo2(t, { cwd, args: ['token', 'revoke', 'ci'] }).exit;
+  t.deepEqual(revoked, { code: 0, signal: null, stdout: ['revoked ci'], stderr: [] });
+  t.like(await until('fault'), { code: 401 });
+});
+
+test('the state directory is that of the configuration; --data goes before it; JSON has the token', async (t) => {
+  const cwd = pluginsDir(t, { 'config.ts': "export default { dataDir: 'state' };" });
+  const { code, stdout } = await runCo2(t, { cwd, args: ['token', 'create', 'a', '--json'] }).exit;
+  t.is(code, 0);
+  t.like(JSON.parse(stdout.join('')), { name: 'a', classes: ['read', 'message', 'call'], methods: ['*'], expires: null });
+  t.true(readFileSync(join(cwd, 'state/tokens.json'), 'utf8').includes('"a"'));
+  const other = await runCo2(t, { cwd, args: ['token', 'list', '--data', 'other'] }).exit;
+  t.deepEqual([other.code, other.stdout], [0, []]);
+  const listed = await runCo2(t, { cwd, args: ['token', 'list'] }).exit;
+  t.deepEqual(listed.stdout, ['a  read,message,call  *  never expires']);
+});
+
+const REFUSALS: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
+  [[], 2, /token needs one of create, list and revoke/],
+  [['frob'], 2, /unknown command 'frob'/],
+  [['create'], 2, /missing required argument 'name'/],
+  [['create', 'a b'], 1, /a token's name/],
+  [['create', 'admin'], 1, /a token's name/],
+  [['create', 'a', '--expires', 'soon'], 2, /--expires.*30d or a date/],
+  [['create', 'a', '--expires', '2020-01-01'], 2, /--expires.*in the past/],
+  [['create', 'a', '--classes', 'write'], 2, /--classes.*read, message, call, admin/],
+  [['create', 'a', '--methods', 'a b'], 2, /--methods.*'a b' names no methods/],
+  [['revoke', 'a'], 1, /no token 'a'; there are none/],
+];
+
+for (const [args, code, says] of REFUSALS) {
+  test.serial(`co2 token ${args.join(' ')}: refused in one line`, async (t) => {
+    const exit = await runCo2(t, { args: ['token', ...args] }).exit;
+    t.is(exit.code, code);
+    t.deepEqual(exit.stdout, []);
+    t.is(exit.stderr.length, 1, exit.stderr.join('\n'));
+    t.regex(exit.stderr[0]!, says);
+  });
+}

@@ -1,0 +1,29 @@
+/** HTTPS whose files cannot be used: the relay does not start, and says which option and which file. (That it works: test/interop/https.test.ts.) */
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { createRelay } from '../../src/app.ts';
+import { temporaryDir } from '../support/relays.ts';
+
+test('missing, empty, foreign and open files', async (t) => {
+  const dir = temporaryDir(t);
+  const files = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') };
+  const refused = async (says: RegExp): Promise<void> => {
+    const error = await t.throwsAsync(createRelay({ port: 0, dataDir: join(dir, 'state'), pluginsDir: dir, tls: files }), {
+      message: says,
+    });
+    t.like(error, { code: 'CONFIG_INVALID' });
+  };
+  await refused(/^tls\.certFile: .*cert\.pem cannot be read/);
+  writeFileSync(files.certFile, '');
+  await refused(/^tls\.certFile: .*cert\.pem is empty/);
+  writeFileSync(files.certFile, 'no certificate');
+  await refused(/^tls\.keyFile: .*key\.pem cannot be read/);
+  writeFileSync(files.keyFile, 'no key');
+  chmodSync(files.keyFile, 0o604);
+  await refused(/^tls\.keyFile: .*open to all users.*chmod/);
+  chmodSync(files.keyFile, 0o600);
+  await refused(/^tls: .*cert\.pem and .*key\.pem are no certificate with its key/);
+  files.certFile = dir;
+  await refused(/^tls\.certFile: .* is no file/);
+});

@@ -1,0 +1,152 @@
+/** Tokens against a running relay: made, ended and revoked while it runs, from the configuration, and guessed. */
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { createRelay } from '../../src/app.ts';
+import type { AppStatus, Config, RunningRelay } from '../../src/app.ts';
+import { addToken, removeToken } from '../../src/store/store.ts';
+import { LogRecord } from '../support/log-record.ts';
+import { RECORDER_DIR, temporaryDir } from '../support/relays.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { call, request } from './raw.ts';
+
+interface Timed extends Omit<RunningRelay, 'status'> {
+  readonly status: () => AppStatus;
+  readonly clock: VirtualClock;
+  readonly log: LogRecord;
+  readonly dataDir: string;
+  /** Lets time pass, and the date with it. */
+  readonly pass: (ms: number) => void;
+  /** The fault code of a call; 0 if there is none. */
+  readonly code: (authorization: string | undefined, method?: string, more?: Readonly<Record<string, string>>) => Promise<number>;
+}
+
+const START = Date.parse('2026-11-21T00:00:00Z');
+
+async function timed(t: ExecutionContext, config: Config = {}, env: Readonly<Record<string, string>> = {}): Promise<Timed> {
+  const clock = new VirtualClock();
+  const log = new LogRecord();
+  const dataDir = join(temporaryDir(t), 'state');
+  let date = START;
+  const relay = await createRelay(
+    { port: 0, dataDir, pluginsDir: RECORDER_DIR, trustedProxies: ['127.0.0.0/8'], ...config },
+    { clock, logs: log.source, date: () => date, env },
+  );
+  t.teardown(() => relay.stop());
+  return {
+    ...{ ...relay, clock, log, dataDir },
+    status: () => relay.status(),
+    pass: (ms) => {
+      date += ms;
+      clock.advance(ms);
+    },
+    code: async (authorization, method = 'ping', more = {}) => {
+      const answer = await call(relay.url, method, [], { headers: { ...more, authorization } });
+      return answer.kind === 'fault' ? answer.code : 0;
+    },
+  };
+}
+
+test('a token that is made while the relay runs works a second later, and one that is revoked is refused a second later', async (t) => {
+  const { dataDir, pass, code } = await timed(t);
+  const token = `Bearer ${await addToken(dataDir, { name: 'ci', classes: ['read'], methods: ['ping'] }, undefined, new Date(START))}`;
+  pass(1000);
+  t.is(await code(token), 0);
+  t.is(await code(token, 'notify'), 403);
+  await removeToken(dataDir, 'ci');
+  pass(1000);
+  t.is(await code(token), 401);
+});
+
+test('a token ends at its date, is told so, and does not count as a guess', async (t) => {
+  const { url, dataDir, pass, code, status } = await timed(t);
+  const grant = { name: 'ci', classes: ['read'], methods: ['*'] } as const;
+  const token = `Bearer ${await addToken(dataDir, grant, new Date(START + 60_000), new Date(START))}`;
+  pass(59_999);
+  t.is(await code(token), 0);
+  pass(1);
+  for (let index = 0; index < 20; index++) t.is(await code(token), 401);
+  const refused = await call(url, 'ping', [], { headers: { authorization: token } });
+  t.regex((refused as { text: string }).text, /'ci' has expired/);
+  t.deepEqual(status().doors, { wrongCredentials: 0, lockOuts: 0 });
+});
+
+test('tokens of the configuration: secret, classes, globs and end', async (t) => {
+  const SECRET = 'correct-horse-battery';
+  const { url, code, pass } = await timed(
+    t,
+    { access: { tokens: { ci: { env: 'CI', classes: ['read'], methods: ['p*'], expires: '2026-11-21T00:01:00Z' } } } },
+    { CI: SECRET },
+  );
+  t.is(await code(`Bearer ${SECRET}`), 0);
+  t.is(await code(`Bearer ${SECRET}`, 'test'), 403);
+  t.is(await code(`Basic ${Buffer.from(`anybody:${SECRET}`).toString('base64')}`), 0);
+  const refused = await call(url, 'test', [], { headers: { authorization: `Bearer ${SECRET}` } });
+  t.regex((refused as { text: string }).text, /test is none of the methods that the token 'ci' may call \(p\*\)/);
+  pass(60_000);
+  t.is(await code(`Bearer ${SECRET}`), 401);
+});
+
+test('a secret that is missing, or that two tokens share, stops the start', async (t) => {
+  await t.throwsAsync(timed(t, { access: { tokens: { ci: { env: 'CI' } } } }), { message: /^access\.tokens\.ci: .*CI is not set/ });
+  const two = { access: { tokens: { a: { env: 'A' }, b: { env: 'B' } } } };
+  const same = 'correct-horse-battery';
+  await t.throwsAsync(timed(t, two, { A: same, B: same }), { message: /^access\.tokens\.b: its secret is that of the token a/ });
+});
+
+test('ten wrong credentials lock an address for a minute, right ones too; others and calls without one go on', async (t) => {
+  const { url, adminToken, code, pass, log, status } = await timed(t);
+  const guesser = { 'x-forwarded-for': '198.51.100.7' };
+  for (let index = 0; index < 10; index++) t.is(await code(`Bearer guess-${index}`, 'ping', guesser), 401);
+  for (let index = 0; index < 5; index++) t.is(await code('Bearer more', 'ping', guesser), 429);
+  t.is(await code(`Bearer ${adminToken}`, 'ping', guesser), 429);
+  const page = await request(url, { method: 'GET', headers: { ...guesser, authorization: 'Bearer more' } });
+  t.like(page, { status: 429, headers: { 'retry-after': '60' } });
+  t.is(await code(undefined, 'ping', guesser), 0);
+  t.is(await code(`Bearer ${adminToken}`, 'ping', { 'x-forwarded-for': '198.51.100.8' }), 0);
+  t.deepEqual(status().doors, { wrongCredentials: 10, lockOuts: 1 });
+  t.is(log.matching(/wrong credentials from 198\.51\.100\.7/).length, 1);
+  pass(59_999);
+  t.is(await code(`Bearer ${adminToken}`, 'ping', guesser), 429);
+  pass(1);
+  t.is(await code(`Bearer ${adminToken}`, 'ping', guesser), 0);
+  t.is(await code('Bearer again', 'ping', guesser), 401);
+});
+
+test('wrong credentials further apart do not add up', async (t) => {
+  const { code, pass } = await timed(t, { maxWrongCredentials: 3 });
+  const guesser = { 'x-forwarded-for': '2001:db8::1' };
+  for (let round = 0; round < 3; round++) {
+    for (let index = 0; index < 2; index++) t.is(await code('Bearer wrong', 'ping', guesser), 401);
+    pass(60_000);
+  }
+  for (let index = 1; index <= 3; index++) t.is(await code('Bearer wrong', 'ping', { 'x-forwarded-for': `2001:db8::${index}` }), 401);
+  t.is(await code('Bearer wrong', 'ping', { 'x-forwarded-for': '2001:db8::99' }), 429, 'one subscriber, many addresses');
+});
+
+test('on this machine a guesser is stopped and the operator is not', async (t) => {
+  const { adminToken, code } = await timed(t, { trustedProxies: [] });
+  for (let index = 0; index < 10; index++) t.is(await code('Bearer wrong'), 401);
+  t.is(await code('Bearer wrong'), 429);
+  t.is(await code(`Bearer ${adminToken}`), 0);
+  // Whoever comes through a proxy here is somebody else.
+  const proxied = { via: '1.1 proxy' };
+  for (let index = 0; index < 10; index++) t.is(await code('Bearer wrong', 'ping', proxied), 401);
+  t.is(await code(`Bearer ${adminToken}`, 'ping', proxied), 429);
+});
+
+test('over its limit a caller gets fault 429 in HTTP 200, a page 429 with Retry-After; bodies that are no calls count', async (t) => {
+  const { url, code, pass } = await timed(t, { limits: { anonymous: { perSecond: 0.5, burst: 3 } } });
+  const headers = { 'x-forwarded-for': '198.51.100.7' };
+  t.is((await request(url, { method: 'GET', headers })).status, 200);
+  t.is(await code(undefined, 'ping', headers), 0);
+  t.is((await request(url, { body: 'garbage', headers })).status, 200);
+  t.is(await code(undefined, 'ping', headers), 429);
+  const garbage = await request(url, { body: 'garbage', headers });
+  t.true(garbage.body.includes('<int>429</int>'), 'refused before it is read');
+  const page = await request(url, { method: 'GET', headers });
+  t.like(page, { status: 429, headers: { 'retry-after': '2' } });
+  t.is(await code(undefined, 'ping', { 'x-forwarded-for': '198.51.100.8' }), 0);
+  pass(2000);
+  t.is(await code(undefined, 'ping', headers), 0);
+});

@@ -1,0 +1,85 @@
+/** HTTPS with certificates that openssl makes: curl and Python speak it, and a renewed certificate is served without a restart. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { createRelay } from '../../src/app.ts';
+import { LogRecord } from '../support/log-record.ts';
+import { run, startCo2 } from '../support/processes.ts';
+import { RECORDER_DIR, temporaryDir } from '../support/relays.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+/** Makes cert.pem and key.pem for 127.0.0.1 in `dir`. */
+async function certificate(t: ExecutionContext, dir: string, name: string): Promise<void> {
+  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject, '-keyout', 'key.pem', '-out', 'cert.pem'];
+  const { code, stderr } = await run(t, 'openssl', args, { cwd: dir }).exit;
+  t.is(code, 0, stderr.join('\n'));
+}
+
+/** The name in the certificate that is served. */
+function servedName(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port: Number(new URL(url).port), rejectUnauthorized: false }, () => {
+      resolve(String(socket.getPeerCertificate().subject.CN));
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+}
+
+test.serial('curl and Python call over HTTPS, and nothing answers in the clear', async (t) => {
+  const cwd = temporaryDir(t);
+  await certificate(t, cwd, 'first');
+  writeFileSync(join(cwd, 'config.ts'), "export default { tls: { certFile: 'cert.pem', keyFile: 'key.pem' } };");
+  const { url } = await startCo2(t, { cwd });
+  t.regex(url, /^https:\/\/127\.0\.0\.1:\d+$/);
+  const ping = ['-H', 'Content-Type: text/xml', '-d', '<methodCall><methodName>ping</methodName></methodCall>'];
+  const curl = await run(t, 'curl', ['-sS', '--max-time', '20', '--cacert', 'cert.pem', ...ping, `${url}/RPC2`], { cwd }).exit;
+  t.regex(curl.stdout.join(''), /<boolean>1<\/boolean>/, curl.stderr.join('\n'));
+  const page = await run(t, 'curl', ['-sS', '--max-time', '20', '--cacert', 'cert.pem', url], { cwd }).exit;
+  t.true(page.stdout.join('\n').includes(`POST ${url}/RPC2`));
+  const script = `import ssl, xmlrpc.client
+context = ssl.create_default_context(cafile='cert.pem')
+print(xmlrpc.client.ServerProxy('${url}', context=context).ping())`;
+  const python = await run(t, 'python3', ['-c', script], { cwd }).exit;
+  t.deepEqual(python.stdout, ['True'], python.stderr.join('\n'));
+  const clear = await run(t, 'curl', ['-sS', '--max-time', '20', url.replace('https', 'http')], { cwd }).exit;
+  t.not(clear.code, 0);
+});
+
+test.serial('a renewed certificate is served at the next look, a bad one is told and changes nothing', async (t) => {
+  const dir = temporaryDir(t);
+  await certificate(t, dir, 'first');
+  const clock = new VirtualClock();
+  const log = new LogRecord();
+  const tls = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') };
+  const config = { port: 0, dataDir: join(dir, 'state'), pluginsDir: RECORDER_DIR, tls };
+  const relay = await createRelay(config, { clock, logs: log.source });
+  t.teardown(() => relay.stop());
+  t.is(await servedName(relay.url), 'first');
+  await certificate(t, dir, 'second');
+  t.is(await servedName(relay.url), 'first');
+  clock.advance(5000);
+  t.is(await servedName(relay.url), 'second');
+  writeFileSync(tls.certFile, 'cut');
+  clock.advance(15_000);
+  t.is(await servedName(relay.url), 'second');
+  t.is(log.matching(/the certificate stays as it was/).length, 1);
+  await certificate(t, dir, 'third');
+  clock.advance(5000);
+  t.is(await servedName(relay.url), 'third');
+});
+
+test.serial('with caFile a client without a certificate of that authority is not let in', async (t) => {
+  const dir = temporaryDir(t);
+  await certificate(t, dir, 'first');
+  const [certFile, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+  const config = { port: 0, dataDir: join(dir, 'state'), pluginsDir: RECORDER_DIR, tls: { certFile, keyFile, caFile: certFile } };
+  const relay = await createRelay(config);
+  t.teardown(() => relay.stop());
+  const curl = ['-sS', '--max-time', '20', '--cacert', certFile, relay.url];
+  t.not((await run(t, 'curl', curl).exit).code, 0);
+  t.is((await run(t, 'curl', ['--cert', certFile, '--key', keyFile, ...curl]).exit).code, 0);
+});
