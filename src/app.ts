@@ -29,6 +29,7 @@ import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { TokenFile, openStateDirectory, readSecret } from './store/store.ts';
+import type { StateDirectory } from './store/store.ts';
 
 export type { Config } from './define-config/define-config.ts';
 
@@ -84,6 +85,8 @@ export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', impor
 
 const SILENT: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, isDebugEnabled: () => false };
 
+const silent: LogSource = () => SILENT;
+
 /**
  * Starts a relay inside this process; relative paths in `config` start from the working directory. Several may run at once.
  * Rejects with a RelayError whose text says what to do; nothing is left open then.
@@ -94,68 +97,23 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
 }
 
 /** Starts a relay from options that are complete. */
-export async function startRelay({ options, isSet, placeOf }: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
-  const { logs = () => SILENT, clock = systemClock, random = Math.random, signal, reload } = surroundings;
-  const { date = Date.now, env = process.env } = surroundings;
+export async function startRelay(completed: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
+  const { options } = completed;
   const state = await openStateDirectory(options.dataDir);
-  const ownTokens = knownTokens(options, state.adminToken, env);
-  const tokenFile = new TokenFile(state.path, clock, logs('app'));
-
-  let bound: Bound = { address: '127.0.0.1', port: 0 };
-  const pluginHost = new PluginHost({
-    options,
-    directoryRequired: isSet('pluginsDir'),
-    container: globalContainer.createChildContainer(),
-    logs,
-    clock,
-    cacheDir: state.cacheDir,
-  });
-  const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => bound.address, options.peerTimeoutMs);
-  const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
-  const taken = (address: string, port: number): string | undefined => whoIsAt(address, port, { options, bound, mesh });
-  const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken });
-  const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
-  const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
-
-  let hostId = '';
-  const steps = new Steps(logs('app'), signal);
+  const parts = makeParts(completed, state, surroundings);
+  const { where, relay, doors, mesh, satellites, pluginHost } = parts;
+  const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
-    await steps.start(
-      'doors',
-      () => doors.stop(),
-      async () => {
-        bound = await doors.bind();
-        const address = ownAddress(options, bound.address);
-        hostId = formatHostId({ random: state.hostIdRandom, address, port: bound.port });
-        relay.identify({ hostId, address, port: bound.port });
-      },
-    );
-    await steps.start(
-      'mesh',
-      () => mesh.stop(),
-      () => mesh.start(hostId),
-    );
-    await steps.start(
-      'satellites',
-      // Both drain at once, so that a stop takes one drain budget and not two; the mesh's own step then finds nothing to do.
-      () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
-      () => satellites.start(hostId),
-    );
-    // The ring closes here: plugins send through the relay, which delivers to plugins.
-    await steps.start(
-      'plugins',
-      () => pluginHost.stop(),
-      () => pluginHost.start(relay.port()),
-    );
-    if (reload) relay.offerReload(reload);
+    await startInOrder(steps, parts, { options, hostIdRandom: state.hostIdRandom });
+    if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
   } catch (error) {
     await steps.stop();
-    throw placed(error, placeOf);
+    throw placed(error, completed.placeOf);
   }
   return {
-    url: `${doors.scheme}://${hostPort(bound.address, bound.port)}`,
-    hostId,
+    url: `${doors.scheme}://${hostPort(where.bound.address, where.bound.port)}`,
+    hostId: where.hostId,
     adminToken: state.adminToken,
     status: () => ({
       relay: relay.status(),
@@ -167,6 +125,73 @@ export async function startRelay({ options, isSet, placeOf }: Completed, surroun
     reconfigure: reconfigurer(options, [relay, doors]),
     stop: () => steps.stop(),
   };
+}
+
+/** Where this relay is; filled in once the doors are bound. */
+interface Where {
+  bound: Bound;
+  hostId: string;
+}
+
+type Parts = ReturnType<typeof makeParts>;
+
+/** Makes the parts, each with what it owns; nothing runs yet. */
+function makeParts({ options, isSet }: Completed, state: StateDirectory, surroundings: Surroundings) {
+  const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env } = surroundings;
+  const where: Where = { bound: { address: '127.0.0.1', port: 0 }, hostId: '' };
+  const ownTokens = knownTokens(options, state.adminToken, env);
+  const tokenFile = new TokenFile(state.path, clock, logs('app'));
+  const pluginHost = new PluginHost({
+    options,
+    directoryRequired: isSet('pluginsDir'),
+    container: globalContainer.createChildContainer(),
+    logs,
+    clock,
+    cacheDir: state.cacheDir,
+  });
+  const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => where.bound.address, options.peerTimeoutMs);
+  const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
+  const taken = (address: string, port: number): string | undefined => whoIsAt(address, port, { options, bound: where.bound, mesh });
+  const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken });
+  const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
+  const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
+  return { where, pluginHost, mesh, satellites, relay, doors };
+}
+
+/** Starts the parts, each with what it calls back. */
+async function startInOrder(
+  steps: Steps,
+  { where, pluginHost, mesh, satellites, relay, doors }: Parts,
+  { options, hostIdRandom }: { options: Options; hostIdRandom: string },
+): Promise<void> {
+  await steps.start(
+    'doors',
+    () => doors.stop(),
+    async () => {
+      where.bound = await doors.bind();
+      const { port } = where.bound;
+      const address = ownAddress(options, where.bound.address);
+      where.hostId = formatHostId({ random: hostIdRandom, address, port });
+      relay.identify({ hostId: where.hostId, address, port });
+    },
+  );
+  await steps.start(
+    'mesh',
+    () => mesh.stop(),
+    () => mesh.start(where.hostId),
+  );
+  await steps.start(
+    'satellites',
+    // Both drain at once, so that a stop takes one drain budget and not two; the mesh's own step then finds nothing to do.
+    () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
+    () => satellites.start(where.hostId),
+  );
+  // The ring closes here: plugins send through the relay, which delivers to plugins.
+  await steps.start(
+    'plugins',
+    () => pluginHost.stop(),
+    () => pluginHost.start(relay.port()),
+  );
 }
 
 /** A room that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */
