@@ -77,7 +77,10 @@ export interface RunningRelay {
 
 // What parts take while they run; `log` is taken by whoever gave us the logs.
 const LIVE: ReadonlySet<string> = new Set(
-  'allowedHosts allowedOrigins trustedProxies access.anonymous callTimeoutMs maxMulticall maintainer log.level log.levels'.split(' '),
+  (
+    'allowedHosts allowedOrigins trustedProxies access.anonymous access.local access.peer access.satellite ' +
+    'callTimeoutMs maxMulticall maintainer log.level log.levels'
+  ).split(' '),
 );
 
 /** Version of this package. */
@@ -214,7 +217,8 @@ function reconfigurer(started: Options, parts: readonly { reconfigure(options: O
 
 /** `inEffect` with what is {@link LIVE} from `wanted`. */
 function withLive(inEffect: Options, wanted: Options): Options {
-  const { allowedHosts, allowedOrigins, trustedProxies, access, callTimeoutMs, maxMulticall, maintainer } = wanted;
+  const { allowedHosts, allowedOrigins, trustedProxies, callTimeoutMs, maxMulticall, maintainer } = wanted;
+  const access = Object.freeze({ ...wanted.access, tokens: inEffect.access.tokens });
   const log = Object.freeze({ ...inEffect.log, level: wanted.log.level, levels: wanted.log.levels });
   const live = { allowedHosts, allowedOrigins, trustedProxies, access, callTimeoutMs, maxMulticall, maintainer, log };
   return Object.freeze({ ...inEffect, ...live });
