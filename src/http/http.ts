@@ -22,6 +22,7 @@ import { hostsOf } from './options.ts';
 import type { HttpOptions } from './options.ts';
 import { jsonPage, textPage } from './pages.ts';
 import { answerRpc } from './rpc-door.ts';
+import { SlowReaders } from './slow-readers.ts';
 import { TlsWatch, readTls } from './tls.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
@@ -194,7 +195,13 @@ export class Doors {
       if (refusal) refuse(reply, refusal);
       else done();
     });
+    const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
+    server.addHook('onSend', (request, _reply, payload, done) => {
+      if (typeof payload === 'string' || Buffer.isBuffer(payload)) readers.sending(request.socket, payload.length);
+      done(null, payload);
+    });
     server.addHook('onResponse', (request, reply, done) => {
+      readers.done(request.socket);
       this.#logAccess(request, reply);
       done();
     });

@@ -20,7 +20,7 @@ export interface HttpOptions {
   readonly trustedProxies: readonly string[];
   /** Bytes of a request's body. Default 8 MiB: protects memory; a body takes several times its size while it is parsed. */
   readonly maxBodyBytes: number;
-  /** ms for a request to arrive whole. Default 30,000: slow senders hold a connection no longer. */
+  /** ms for a request to arrive whole, and for a large answer to be read. Default 30,000: slow senders hold a connection no longer. */
   readonly requestTimeoutMs: number;
   /** Connections at once. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
   readonly maxConnections: number;

@@ -292,6 +292,19 @@ test('two hundred slow senders hold up nobody', async (t) => {
   t.is(ended, 0, 'they were all still there meanwhile');
 });
 
+test('a slow reader of a large answer is cut, and holds up nobody meanwhile', async (t) => {
+  const relay = await startRelay(t, { requestTimeoutMs: 1000 });
+  const body = serialiseCall('test', ['x'.repeat(7_000_000)]);
+  const readers = Array.from({ length: 5 }, () => open(relay.url, requestBytes(relay.url, { body })).pause());
+  t.teardown(() => {
+    for (const socket of readers) socket.destroy();
+  });
+  t.is(await relay.call('ping'), true);
+  const cut = /did not read an answer of 7\d+ bytes in 1000 ms and is cut/;
+  while (relay.log.matching(cut).length < readers.length) await relay.log.lines.first(relay.log.lines.all.length + 1);
+  t.is(await relay.call('ping'), true);
+});
+
 test('a relay may be as patient as its options allow', async (t) => {
   const { url } = await startRelay(t, { requestTimeoutMs: 86_400_000 });
   t.is((await request(url)).status, 200);
