@@ -28,6 +28,10 @@ export class Lines {
       this.all.push(line);
       this.#tell();
     });
+    // An output that is closed from here ends without an end.
+    output.once('close', () => {
+      reader.close();
+    });
     reader.on('close', () => {
       this.#isEnded = true;
       this.#tell();
