@@ -59,11 +59,6 @@ export class RelayError extends Error {
   static is(value: unknown): value is RelayError {
     return hasMark(value, RELAY_ERROR);
   }
-
-  /** `value` itself if it is a RelayError, else an INTERNAL one that keeps it as cause. */
-  static from(value: unknown): RelayError {
-    return RelayError.is(value) ? value : new RelayError('INTERNAL', 'the relay failed', { cause: value });
-  }
 }
 
 /**

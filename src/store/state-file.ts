@@ -1,7 +1,7 @@
 /** One value that survives a crash: a JSON file that is always whole, whatever happens while it is written. */
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile, rename, stat } from 'node:fs/promises';
 import { RelayError, reasonOf } from '../message/message.ts';
+import { replaceFile } from './replace-file.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
 /** What a start finds: nothing, the value, or a damaged file, which now lies beside as `<name>.damaged`. */
@@ -59,26 +59,9 @@ export class StateFile {
     }
   }
 
-  /** Aside, synced, renamed, and the name synced: at every moment the file holds the old value or the new one. */
   async #write(text: string): Promise<void> {
     if (text.length > this.maxBytes) throw new Error(`it would be larger than ${this.maxBytes} bytes`);
-    const aside = `${this.path}.new`;
-    try {
-      // One that a crash left may have another mode.
-      await rm(aside, { force: true });
-      const file = await open(aside, 'wx', 0o600);
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(aside, this.path);
-    } catch (error) {
-      await rm(aside, { force: true }).catch(() => undefined);
-      throw error;
-    }
-    await syncDirectory(dirname(this.path));
+    await replaceFile(this.path, text);
   }
 
   async #do(what: string, work: () => Promise<void>): Promise<void> {
@@ -91,16 +74,5 @@ export class StateFile {
 
   #failed(what: string, error: unknown): RelayError {
     return new RelayError('STATE_DIRECTORY', `${this.path} cannot be ${what}: ${systemReason(error)}`, { cause: error });
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  // Windows knows no sync of a directory.
-  if (process.platform === 'win32') return;
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }

@@ -1,10 +1,11 @@
 /** Creates and revokes tokens in the state directory, while a relay may run on it. */
 import { createHash, randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RelayError, suggest } from '../message/message.ts';
 import type { Grant } from '../message/message.ts';
+import { replaceFile } from './replace-file.ts';
 import { isCode, systemReason } from './system-reason.ts';
 import { TOKENS_FILE } from './token-file.ts';
 import { MAX_TOKENS, TOKEN_NAME, readTokens, writtenTokens } from './token-format.ts';
@@ -57,7 +58,7 @@ async function edit(dataDir: string, change: (tokens: readonly StoredToken[]) =>
   try {
     await take(lock);
     try {
-      await replace(dataDir, file, writtenTokens(change(readTokens(file))));
+      await replaceFile(file, writtenTokens(change(readTokens(file))));
     } finally {
       await rm(lock, { force: true });
     }
@@ -82,34 +83,5 @@ async function take(lock: string): Promise<void> {
         );
       await pause(LOCK_PAUSE_MS);
     }
-  }
-}
-
-/** Written aside, synced and renamed: after a crash there is the old file or the new one, whole. */
-async function replace(dataDir: string, file: string, text: string): Promise<void> {
-  const aside = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  try {
-    const handle = await open(aside, 'wx', 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(aside, file);
-  } finally {
-    await rm(aside, { force: true });
-  }
-  await syncDirectory(dataDir);
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  // Windows opens no directories.
-  if (process.platform === 'win32') return;
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
