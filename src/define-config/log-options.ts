@@ -4,11 +4,14 @@ import { z } from 'zod';
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'off'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** What writes to the log, besides `plugin.<package>.<module>` per plugin. */
+export const LOG_CATEGORIES = ['app', 'http', 'mesh', 'plugin-host', 'relay', 'satellites'] as const;
+
 export interface LogOptions {
   readonly log: {
     /** What is written at least. Default `info`; `debug` shows every dict on its way. */
     readonly level: LogLevel;
-    /** Other levels for single categories: `relay`, `mesh`, `http`, `plugin-host`, `plugin.ham.spam`, or a prefix as `plugin`. Default none. */
+    /** Other levels for single categories: one of {@link LOG_CATEGORIES}, `plugin.ham.spam`, or a prefix as `plugin`. Default none. */
     readonly levels: Readonly<Record<string, LogLevel>>;
     /** A file that gets the same lines as the console, 10 MB at a time, five kept. Default none. */
     readonly file?: string | undefined;
@@ -20,12 +23,19 @@ export interface LogOptions {
 export const logDefaults: LogOptions = { log: { level: 'info', levels: {} } };
 
 const level = z.enum(LOG_LEVELS);
+const category = z.string().refine(isCategory, {
+  error: `a category of the log: ${LOG_CATEGORIES.join(', ')}, or plugin.<package>.<module> (requests are logged by log.accessFile)`,
+});
 
 export const logShape = {
   log: z.strictObject({
     level,
-    levels: z.record(z.string(), level),
+    levels: z.record(category, level),
     file: z.string().min(1).optional(),
     accessFile: z.string().min(1).optional(),
   }),
 };
+
+function isCategory(text: string): boolean {
+  return /^plugin(\.[^.]+){0,2}$/.test(text) || LOG_CATEGORIES.some((known) => known === text);
+}

@@ -92,7 +92,8 @@ export class Doors {
   constructor(parts: DoorsParts) {
     this.#parts = parts;
     const { options, relay, tokens, clock, date } = parts;
-    this.#listeners = new Listeners(() => this.#server.server, options.maxConnections);
+    this.#server = makeServer(options);
+    this.#listeners = new Listeners(this.#server.server, { maxConnections: options.maxConnections, isTls: options.tls !== undefined });
     this.#guard = guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
     this.#lockOut = new LockOut(options.maxWrongCredentials, clock, parts.logs('http'));
@@ -104,7 +105,6 @@ export class Doors {
       isUnix: (socket) => this.#listeners.isUnix(socket),
       lockOut: this.#lockOut,
     };
-    this.#server = makeServer(options);
     this.#build();
   }
 
@@ -182,7 +182,6 @@ export class Doors {
   #build(): void {
     const server = this.#server;
     const { options } = this.#parts;
-    server.server.maxConnections = options.maxConnections;
     server.decorateRequest('rpcMethod', undefined);
     server.decorateRequest('rpcFault', undefined);
     server.removeAllContentTypeParsers();

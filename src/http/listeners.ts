@@ -1,18 +1,33 @@
-/** Further addresses and a unix socket for one server: each hands its connections to it, so that every rule and limit is the server's. */
+/** Further addresses and a unix socket for one server: each hands its connections to it, so that every rule and limit is the server's, counted over all. */
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { RelayError, canonicalAddress, hostPort, reasonOf } from '../message/message.ts';
 
+/** The HTTP server that serves what comes; one with TLS takes what needs none as `secureConnection`. */
+export interface Target {
+  emit(event: 'connection' | 'secureConnection', socket: Socket): boolean;
+  prependListener(event: 'connection', listener: (socket: Socket) => void): unknown;
+}
+
+export interface ListenersOptions {
+  /** Connections at once, over all addresses and the unix socket; what is more is closed. */
+  readonly maxConnections: number;
+  readonly isTls: boolean;
+}
+
 export class Listeners {
   readonly #servers: Server[] = [];
   readonly #fromUnix = new WeakSet<object>();
+  #open = 0;
 
-  /** `target`: the HTTP server that serves what comes. */
   constructor(
-    private readonly target: () => { emit(event: 'connection', socket: Socket): boolean },
-    private readonly maxConnections: number,
-  ) {}
+    private readonly target: Target,
+    private readonly options: ListenersOptions,
+  ) {
+    // Its own connections, and what is handed to it.
+    target.prependListener('connection', (socket) => this.#admit(socket));
+  }
 
   /** True for a connection that came over the unix socket: it is of this machine and has no address. */
   isUnix(socket: object): boolean {
@@ -22,7 +37,7 @@ export class Listeners {
   /** Listens on a further address; answers it, canonical, with the port. Throws a RelayError LISTEN_FAILED. */
   async add(host: string, port: number): Promise<string> {
     try {
-      const server = await this.#listen({ host, port }, (socket) => socket);
+      const server = await this.#listen({ host, port }, (socket) => this.target.emit('connection', socket));
       const bound = server.address();
       const address = typeof bound === 'object' && bound !== null ? canonicalAddress(bound.address) : undefined;
       return hostPort(address ?? host, port);
@@ -31,13 +46,17 @@ export class Listeners {
     }
   }
 
-  /** Listens on a unix socket that nobody but this user may open. Throws a RelayError LISTEN_FAILED; a file of anything else, or of a living server, stays. */
+  /** Listens, without TLS, on a unix socket that nobody but this user may open. Throws a RelayError LISTEN_FAILED; a file of anything else, or of a living server, stays. */
   async addUnix(path: string): Promise<void> {
     await removeStale(path);
     // Closed to others from its first moment on.
     const before = process.umask(0o177);
     try {
-      const listening = this.#listen({ path }, (socket) => this.#fromUnix.add(socket));
+      const listening = this.#listen({ path }, (socket) => {
+        this.#fromUnix.add(socket);
+        if (!this.options.isTls) this.target.emit('connection', socket);
+        else if (this.#admit(socket)) this.target.emit('secureConnection', socket);
+      });
       process.umask(before);
       await listening;
       chmodSync(path, 0o600);
@@ -54,13 +73,19 @@ export class Listeners {
     await Promise.all(closing);
   }
 
-  #listen(where: { host: string; port: number } | { path: string }, mark: (socket: Socket) => void): Promise<Server> {
+  #admit(socket: Socket): boolean {
+    if (this.#open >= this.options.maxConnections) {
+      socket.destroy();
+      return false;
+    }
+    this.#open++;
+    socket.once('close', () => this.#open--);
+    return true;
+  }
+
+  #listen(where: { host: string; port: number } | { path: string }, take: (socket: Socket) => void): Promise<Server> {
     // As Node's own HTTP server makes them.
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      mark(socket);
-      this.target().emit('connection', socket);
-    });
-    server.maxConnections = this.maxConnections;
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, take);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(where, () => {

@@ -22,7 +22,7 @@ export interface HttpOptions {
   readonly maxBodyBytes: number;
   /** ms for a request to arrive whole, and for a large answer to be read. Default 30,000: slow senders hold a connection no longer. */
   readonly requestTimeoutMs: number;
-  /** Connections at once. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
+  /** Connections at once, on all addresses together; more are closed. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
   readonly maxConnections: number;
   /** Wrong credentials per minute and address; after so many none is taken from there for a minute. Default 10: a person mistypes less, a guesser needs more. */
   readonly maxWrongCredentials: number;

@@ -28,7 +28,7 @@ export interface PluginHostOptions {
   readonly inbox: InboxOptions;
   /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
   readonly setupTimeoutMs: number;
-  /** ms for one `exit`. Default 5,000: a file may be flushed; who stops the relay does not wait for a plugin that hangs. */
+  /** ms for one `exit`; where many hang, three times as long for all. Default 5,000: a file may be flushed; who stops the relay does not wait for a plugin that hangs. */
   readonly exitTimeoutMs: number;
   /** ms for one `receive`; then its signal is aborted and the next message is delivered. Default 60,000: protects a plugin from its own lost promise. */
   readonly receiveTimeoutMs: number;

@@ -24,6 +24,9 @@ export type { PluginProblem } from './problem.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
+// A stop takes at most one exitTimeoutMs more than so many, however many plugins hang.
+const EXITS_IN_TURN = 2;
+
 export interface PluginHostParts {
   readonly options: PluginHostOptions;
   /** False: a missing plugins directory means no plugins. True: it is a RelayError CONFIG_INVALID. */
@@ -160,8 +163,15 @@ export class PluginHost {
     await this.#exitAll();
   }
 
+  /** One after the other as long as they are quick; once they have used up the budget, the rest exits at once. */
   async #exitAll(): Promise<void> {
-    for (const { satellite } of [...this.#assembled].reverse()) await satellite.exit(this.#parts.options.exitTimeoutMs);
+    const { exitTimeoutMs } = this.#parts.options;
+    const waiting = this.#assembled.map(({ satellite }) => satellite).reverse();
+    const deadline = this.#clock.now() + EXITS_IN_TURN * exitTimeoutMs;
+    while (waiting.length > 0) {
+      const next = waiting.splice(0, this.#clock.now() < deadline ? 1 : waiting.length);
+      await Promise.all(next.map((satellite) => satellite.exit(exitTimeoutMs)));
+    }
   }
 }
 

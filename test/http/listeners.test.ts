@@ -4,16 +4,16 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { Listeners } from '../../src/http/listeners.ts';
 import { XmlRpcClient, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import { startRelay, temporaryDir } from '../support/relays.ts';
-import { PING, everything, open, request, requestBytes } from './raw.ts';
+import { PING, everything, exchange, open, request, requestBytes } from './raw.ts';
 
 const hasIpv6 = Object.values(networkInterfaces())
   .flat()
@@ -153,6 +153,25 @@ test.serial('--host may be repeated, CO2_HOST is comma separated', async (t) => 
   t.like(await runCo2(t, { args: ['--host', '127.0.0.2', '--host', '127.0.0.2'] }).exit, { code: 2 });
 });
 
-test('a listener knows which connections came over its unix socket', (t) => {
-  t.false(new Listeners(() => ({ emit: () => true }), 1).isUnix({}));
+test('maxConnections counts the connections of all addresses and of the unix socket', async (t) => {
+  const path = join(temporaryDir(t), 'co2.sock');
+  const relay = await startRelay(t, { host: ['127.0.0.2', '127.0.0.3'], unixSocket: path, maxConnections: 2 });
+  const other = `http://127.0.0.3:${new URL(relay.url).port}`;
+  const open = await Promise.all([relay.url, other].map((url) => connected(t, url)));
+  for (const url of [relay.url, other]) t.deepEqual(await exchange(url, requestBytes(url)), []);
+  await t.throwsAsync(callOver(path, 'ping'));
+  const [first] = open;
+  first?.destroy();
+  // The relay learns of it a moment later.
+  let answers = await exchange(other, requestBytes(other));
+  while (answers.length === 0) answers = await exchange(other, requestBytes(other));
+  t.is(answers[0]?.status, 200);
 });
+
+/** A connection that was answered once and stays open. */
+async function connected(t: ExecutionContext, url: string): Promise<Socket> {
+  const socket = open(url, requestBytes(url, { headers: { connection: 'keep-alive' } }));
+  t.teardown(() => socket.destroy());
+  await once(socket, 'data');
+  return socket;
+}

@@ -5,6 +5,7 @@ import { connect } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createRelay } from '../../src/app.ts';
+import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { run, startCo2 } from '../support/processes.ts';
 import { RECORDER_DIR, temporaryDir } from '../support/relays.ts';
@@ -47,6 +48,17 @@ print(xmlrpc.client.ServerProxy('${url}', context=context).ping())`;
   t.deepEqual(python.stdout, ['True'], python.stderr.join('\n'));
   const clear = await run(t, 'curl', ['-sS', '--max-time', '20', url.replace('https', 'http')], { cwd }).exit;
   t.not(clear.code, 0);
+});
+
+test.serial('the unix socket of an HTTPS relay speaks plain HTTP, and its callers are local', async (t) => {
+  const cwd = temporaryDir(t);
+  await certificate(t, cwd, 'first');
+  writeFileSync(join(cwd, 'config.ts'), "export default { tls: { certFile: 'cert.pem', keyFile: 'key.pem' }, unixSocket: 'co2.sock' };");
+  await startCo2(t, { cwd });
+  const notify = serialiseCall('notify', [{ data: 1 }]).toString();
+  const sent = ['--unix-socket', 'co2.sock', '-H', 'Content-Type: text/xml', '-d', notify, 'http://localhost/RPC2'];
+  const curl = await run(t, 'curl', ['-sS', '--max-time', '20', ...sent], { cwd }).exit;
+  t.regex(curl.stdout.join(''), /<boolean>1<\/boolean>/, curl.stderr.join('\n'));
 });
 
 test.serial('a renewed certificate is served at the next look, a bad one is told and changes nothing', async (t) => {

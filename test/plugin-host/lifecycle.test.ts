@@ -122,6 +122,21 @@ test('setup and exit have a time limit each', async (t) => {
   t.is(clock.pending, 0);
 });
 
+test('many plugins whose exit hangs take three time limits together, and those that do not hang still exit', async (t) => {
+  const hangs = satelliteSource('Hangs', '  exit() { return new Promise<void>(() => undefined); }');
+  const files = Object.fromEntries(['b', 'c', 'd', 'e', 'f'].map((folder) => [`${folder}/hangs.ts`, hangs]));
+  const { host, clock, sent } = await started(t, { ...files, 'a/a.ts': TELLS });
+  let isStopped = false;
+  const stopped = host.stop().then(() => (isStopped = true));
+  for (const _ of [1, 2, 3]) {
+    t.false(isStopped);
+    while (clock.pending === 0) await new Promise(setImmediate);
+    clock.advance(5_000);
+  }
+  await stopped;
+  t.is(sent.all.at(-1)?.satellite, 'a.a.Tells');
+});
+
 test('send works from setup on and in exit; what goes on afterwards is refused', async (t) => {
   const source = satelliteSource(
     'Late',
