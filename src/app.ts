@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os';
 import { container as globalContainer } from 'tsyringe';
 import { changedOptions, completeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
-import { Doors, tokenHash } from './http/http.ts';
+import { Doors, readTls, tokenHash } from './http/http.ts';
 import type { Bound, DoorsStatus, KnownToken } from './http/http.ts';
 import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
@@ -16,13 +16,14 @@ import {
   RelayError,
   canonicalAddress,
   formatHostId,
+  grantOf,
   hostPort,
   isLoopback,
   isUnspecified,
   systemClock,
 } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
-import { PluginHost } from './plugin-host/plugin-host.ts';
+import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
 import { Relay } from './relay/relay.ts';
 import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
@@ -130,6 +131,24 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
   };
 }
 
+/**
+ * Looks at what a start reads besides the options, and starts nothing: secrets, certificates, the plugins directory and the names in `plugins` and `pluginList`.
+ * Answers what would be left out, a line each. Rejects with the RelayError that a start would end with.
+ */
+export async function checkStart(
+  { options, isSet, placeOf }: Completed,
+  env: Surroundings['env'] = process.env,
+): Promise<readonly string[]> {
+  try {
+    knownTokens(options, '', env);
+    if (options.tls) readTls(options.tls);
+    const { problems } = await findModules({ ...options, directoryRequired: isSet('pluginsDir') });
+    return problems.map(({ file, reason }) => `${file} is left out: ${reason}`);
+  } catch (error) {
+    throw placed(error, placeOf);
+  }
+}
+
 /** Where this relay is; filled in once the doors are bound. */
 interface Where {
   bound: Bound;
@@ -232,8 +251,7 @@ function knownTokens(options: Options, adminToken: string, env: Readonly<Record<
     const sha256 = tokenHash(readSecret(option, token, env));
     const same = tokens.find((other) => other.sha256 === sha256);
     if (same) throw new RelayError('CONFIG_INVALID', `${option}: its secret is that of the token ${same.name}; give each its own`);
-    const { classes = ['read', 'message', 'call'], methods = ['*'], expires } = token;
-    tokens.push({ name, sha256, classes, methods, expires });
+    tokens.push({ name, sha256, ...grantOf(token), expires: token.expires });
   }
   return tokens;
 }

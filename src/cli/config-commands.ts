@@ -25,7 +25,7 @@ export function addConfigCommands(program: Command): void {
   };
   for (const command of [
     config.helpCommand(false),
-    sub('check', 'say whether a relay could start with these options').action(check),
+    sub('check', 'say whether the options, secrets, certificates and names of plugins are right; no plugin is run').action(check),
     sub('show', 'print the effective options and where each comes from; secrets are hidden').option('--json', 'print JSON').action(show),
   ]) {
     command.exitOverride().configureOutput({ writeErr: () => undefined });
@@ -33,7 +33,9 @@ export function addConfigCommands(program: Command): void {
 }
 
 async function check(flags: StartFlags): Promise<void> {
-  const { places } = await readOptions(flags);
+  const { completed, places } = await readOptions(flags);
+  const { checkStart } = await import('../app.ts');
+  for (const warning of await checkStart(completed)) process.stderr.write(`${warning}\n`);
   const file = places.find(({ kind }) => kind === 'file')?.source.nameOf('') ?? 'no file, defaults';
   process.stdout.write(`the configuration is right (${file})\n`);
 }

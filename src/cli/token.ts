@@ -1,10 +1,10 @@
 /** `co2 token`: makes, lists and revokes the tokens of a state directory; a relay that runs on it sees the change within a second. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { ACCESS_CLASSES, clean, isMethodGlob } from '../message/message.ts';
-import type { AccessClass } from '../message/message.ts';
+import type { Options } from '../define-config/define-config.ts';
+import { ACCESS_CLASSES, RelayError, clean, grantOf, isMethodGlob } from '../message/message.ts';
+import type { AccessClass, Grant } from '../message/message.ts';
 import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
-import type { StoredToken } from '../store/store.ts';
 import { readOptions } from './read-options.ts';
 
 interface PlaceFlags {
@@ -39,9 +39,9 @@ export function addTokenCommand(program: Command, prepare: (command: Command) =>
 }
 
 async function create(name: string, flags: CreateFlags): Promise<void> {
-  const dataDir = await dataDirOf(flags);
+  const { dataDir } = await optionsOf(flags);
   await openStateDirectory(dataDir);
-  const grant = { name, classes: flags.classes ?? (['read', 'message', 'call'] as const), methods: flags.methods ?? ['*'] };
+  const grant = { name, ...grantOf(flags) };
   const token = await addToken(dataDir, grant, flags.expires, new Date());
   if (flags.json === true) {
     print(JSON.stringify({ ...grant, expires: flags.expires?.toISOString() ?? null, token }));
@@ -53,42 +53,52 @@ async function create(name: string, flags: CreateFlags): Promise<void> {
 }
 
 async function list(flags: PlaceFlags): Promise<void> {
-  const now = new Date();
-  const tokens = listTokens(await dataDirOf(flags)).map((token) => shown(token, now));
+  const { dataDir, access } = await optionsOf(flags);
+  const configured = Object.entries(access.tokens).map(([name, token]) =>
+    listed({ name, ...grantOf(token), from: 'configuration' }, token),
+  );
+  const stored = listTokens(dataDir).map((token) => {
+    const { name, classes: may, methods, created } = token;
+    return listed({ name, classes: may, methods, created, from: 'state directory' }, token);
+  });
+  const tokens = [...configured, ...stored];
   if (flags.json === true) {
     print(JSON.stringify(tokens));
     return;
   }
   if (tokens.length === 0) process.stderr.write('there are no tokens; co2 token create NAME makes one\n');
-  for (const { name, classes: may, methods, expires, expired } of tokens) {
+  for (const { name, classes: may, methods, from, expires, expired } of tokens) {
     const end = expires === null ? 'never expires' : `${expired ? 'expired' : 'expires'} ${expires}`;
-    print(`${name}  ${may.join(',')}  ${methods.join(',')}  ${end}`);
+    print(`${name}  ${may.join(',')}  ${methods.join(',')}  ${end}${from === 'configuration' ? '  (configuration)' : ''}`);
   }
 }
 
 async function revoke(name: string, flags: PlaceFlags): Promise<void> {
-  await removeToken(await dataDirOf(flags), clean(name, 100));
+  const { dataDir, access } = await optionsOf(flags);
+  if (Object.hasOwn(access.tokens, name))
+    throw new RelayError(
+      'INVALID_PARAMS',
+      `the token '${clean(name, 100)}' stands in the configuration: take it out there and start the relay again`,
+    );
+  await removeToken(dataDir, clean(name, 100));
   print(flags.json === true ? JSON.stringify({ revoked: name }) : `revoked ${name}`);
 }
 
-function shown(
-  { name, classes: may, methods, created, expires }: StoredToken,
-  now: Date,
-): Omit<StoredToken, 'sha256' | 'expires'> & { readonly expires: string | null; readonly expired: boolean } {
-  return {
-    name,
-    classes: may,
-    methods,
-    created,
-    expires: expires ?? null,
-    expired: expires !== undefined && Date.parse(expires) <= now.getTime(),
-  };
+interface Listed extends Grant {
+  readonly name: string;
+  /** ISO 8601. */
+  readonly created?: string;
+  readonly from: 'configuration' | 'state directory';
 }
 
-/** Where the relay that is started with the same flags keeps its state. */
-async function dataDirOf({ data, config }: PlaceFlags): Promise<string> {
+function listed(token: Listed, { expires }: { readonly expires?: string | undefined }) {
+  return { ...token, expires: expires ?? null, expired: expires !== undefined && Date.parse(expires) <= Date.now() };
+}
+
+/** Those of a relay that is started with the same flags. */
+async function optionsOf({ data, config }: PlaceFlags): Promise<Options> {
   const flags = { ...(data === undefined ? {} : { data }), ...(config === undefined ? {} : { config }) };
-  return (await readOptions(flags)).completed.options.dataDir;
+  return (await readOptions(flags)).completed.options;
 }
 
 function print(text: string): void {

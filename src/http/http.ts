@@ -29,6 +29,7 @@ export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
 export { tokenHash } from './credentials.ts';
 export type { KnownToken, TokenSource } from './credentials.ts';
+export { readTls } from './tls.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -11,6 +11,17 @@ export interface Grant {
   readonly methods: readonly string[];
 }
 
+/** What a token may that says nothing of it: everything but admin. */
+export function grantOf({
+  classes,
+  methods,
+}: {
+  readonly classes?: Grant['classes'] | undefined;
+  readonly methods?: Grant['methods'] | undefined;
+}): Grant {
+  return { classes: classes ?? ['read', 'message', 'call'], methods: methods ?? ['*'] };
+}
+
 /** A grant made ready to be asked. */
 export interface Permission {
   readonly classes: ReadonlySet<AccessClass>;

@@ -28,8 +28,8 @@ export interface FindOptions {
   readonly pluginPackages: boolean;
   readonly projectDir: string;
   readonly pluginList?: readonly string[] | undefined;
-  /** Modules that have a configuration; one that is no file is a RelayError CONFIG_INVALID. */
-  readonly configured: readonly string[];
+  /** Configurations by module; a module that is no file is a RelayError CONFIG_INVALID. */
+  readonly plugins: Readonly<Record<string, unknown>>;
   readonly directoryRequired: boolean;
 }
 
@@ -95,7 +95,8 @@ function packagesOf(modules: readonly ModuleFile[]): string[] {
   return [...new Set(modules.map(({ packageName }) => packageName))];
 }
 
-function checkNames({ pluginList = [], configured, pluginsDir }: FindOptions, named: readonly ModuleFile[]): void {
+function checkNames({ pluginList = [], plugins, pluginsDir }: FindOptions, named: readonly ModuleFile[]): void {
+  const configured = Object.keys(plugins).filter((module) => plugins[module] !== undefined);
   const wanted = [
     { option: 'pluginList', what: 'package', names: pluginList, known: packagesOf(named) },
     { option: 'plugins', what: 'module', names: configured, known: named.map(({ module }) => module) },

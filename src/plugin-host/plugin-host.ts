@@ -17,6 +17,7 @@ import { Pump } from './pump.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
 
+export { findModules } from './find.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
@@ -105,9 +106,8 @@ export class PluginHost {
   async #start(port: RelayPort): Promise<void> {
     const { options, directoryRequired, cacheDir } = this.#parts;
     registerLoader({ cacheDir });
-    const { pluginsDir, plugins } = options;
-    const configured = Object.keys(plugins).filter((module) => plugins[module] !== undefined);
-    const found = await findModules({ ...options, configured, directoryRequired });
+    const { pluginsDir } = options;
+    const found = await findModules({ ...options, directoryRequired });
     await this.#load(found);
     try {
       await this.#setUp(found.directory, port);

@@ -1,9 +1,12 @@
 /** Options from the environment: every option has one variable, flags win over it, it wins over the file, and mistakes name the variable. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { environmentSource, variableOf } from '../../src/cli/environment.ts';
 import { completeOptions, optionKinds } from '../../src/define-config/define-config.ts';
 import { RelayError } from '../../src/message/message.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
+import { pluginsDir } from '../support/relays.ts';
 
 const optionsOf = (environment: Readonly<Record<string, string>>): unknown =>
   completeOptions([environmentSource(environment, '/base')], '/base').options;
@@ -96,6 +99,22 @@ test.serial('config check says yes or what is wrong, and starts nothing', async 
     t.regex(wrong.stderr[0]!, says);
   }
   t.is((await runCo2(t, { args: ['config', 'chekc'] }).exit).code, 2);
+});
+
+test.serial('config check looks at secrets, certificates and names of plugins, and starts nothing', async (t) => {
+  const wrong: readonly (readonly [config: string, says: RegExp])[] = [
+    ["{ access: { tokens: { ci: { file: 'ci.token' } } } }", /access\.tokens\.ci: .*ci\.token cannot be read/],
+    ["{ tls: { certFile: 'cert.pem', keyFile: 'key.pem' } }", /tls\.certFile: .*cert\.pem cannot be read/],
+    ["{ plugins: { 'ham.spma': {} } }", /"ham\.spma".*"ham\.spam"/],
+    ["{ pluginsDir: 'elsewhere' }", /elsewhere: there is no such directory/],
+  ];
+  for (const [config, says] of wrong) {
+    const cwd = pluginsDir(t, { 'config.ts': `export default ${config};`, 'plugins/ham/spam.ts': 'throw new Error("run");' });
+    const { code, stderr } = await runCo2(t, { cwd, args: ['config', 'check'] }).exit;
+    t.is(code, 2, config);
+    t.regex(stderr.join('\n'), says);
+    t.false(existsSync(join(cwd, '.co2', 'admin.token')));
+  }
 });
 
 test.serial('config show hides what nobody should read over a shoulder', async (t) => {

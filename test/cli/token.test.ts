@@ -56,6 +56,18 @@ test('the state directory is that of the configuration; --data goes before it; J
   t.deepEqual(listed.stdout, ['a  read,message,call  *  never expires']);
 });
 
+test('tokens of the configuration are listed too, and revoke says where they stand', async (t) => {
+  const config = "export default { access: { tokens: { ci: { env: 'CI_TOKEN', methods: ['ham.*'], expires: '2020-01-31' } } } };";
+  const cwd = pluginsDir(t, { 'config.ts': config });
+  const listed = await runCo2(t, { cwd, args: ['token', 'list'] }).exit;
+  t.deepEqual(listed.stdout, ['ci  read,message,call  ham.*  expired 2020-01-31  (configuration)']);
+  const json = await runCo2(t, { cwd, args: ['token', 'list', '--json'] }).exit;
+  t.like((JSON.parse(json.stdout.join('')) as object[])[0], { name: 'ci', methods: ['ham.*'], from: 'configuration', expired: true });
+  const revoked = await runCo2(t, { cwd, args: ['token', 'revoke', 'ci'] }).exit;
+  t.is(revoked.code, 1);
+  t.regex(revoked.stderr.join(), /token 'ci' stands in the configuration/);
+});
+
 const REFUSALS: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
   [[], 2, /token needs one of create, list and revoke/],
   [['frob'], 2, /unknown command 'frob'/],

@@ -1,11 +1,13 @@
 /** HTTPS with certificates that openssl makes: curl and Python speak it, and a renewed certificate is served without a restart. */
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createRelay } from '../../src/app.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Received } from '../fixtures/recorder/test/recorder.ts';
+import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { run, startCo2 } from '../support/processes.ts';
 import { RECORDER_DIR, temporaryDir } from '../support/relays.ts';
@@ -79,9 +81,36 @@ test.serial('a renewed certificate is served at the next look, a bad one is told
   clock.advance(15_000);
   t.is(await servedName(relay.url), 'second');
   t.is(log.matching(/the certificate stays as it was/).length, 1);
+  // A new certificate whose key has not been written yet.
+  const elsewhere = temporaryDir(t);
+  await certificate(t, elsewhere, 'half');
+  copyFileSync(join(elsewhere, 'cert.pem'), tls.certFile);
+  clock.advance(5000);
+  t.is(await servedName(relay.url), 'second');
+  t.is(log.matching(/the certificate stays as it was/).length, 2);
   await certificate(t, dir, 'third');
   clock.advance(5000);
   t.is(await servedName(relay.url), 'third');
+});
+
+test.serial('a relay forwards to a peer over HTTPS if it trusts its certificate, and says why if not', async (t) => {
+  const dir = temporaryDir(t);
+  await certificate(t, dir, 'peer');
+  const [certFile, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+  const received = new Gate<Received>();
+  const peer = await createRelay({
+    ...{ port: 0, dataDir: join(dir, 'state'), pluginsDir: RECORDER_DIR, tls: { certFile, keyFile } },
+    plugins: { 'test.recorder': { gate: received } },
+  });
+  t.teardown(() => peer.stop());
+  const args = ['--peer', peer.url];
+  const wary = await startCo2(t, { args });
+  await wary.call('notify', { data: 'wary' });
+  t.regex(await wary.stderr.line(/is down/), /certificate/);
+  const trusting = await startCo2(t, { args, env: { NODE_EXTRA_CA_CERTS: certFile } });
+  await trusting.call('notify', { data: 'trusting' });
+  const [first] = await received.first(1);
+  t.is(first?.dict.data, 'trusting');
 });
 
 test.serial('with caFile a client without a certificate of that authority is not let in', async (t) => {
