@@ -7,6 +7,7 @@ import { RelayError, canonicalAddress, clean } from '../message/message.ts';
 import type { Clock, LogSource } from '../message/message.ts';
 import { recordOnWire } from '../relay/relay.ts';
 import type { Relay } from '../relay/relay.ts';
+import { ByteBudget, holdWithin } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
@@ -195,13 +196,14 @@ export class Doors {
       if (refusal) refuse(reply, refusal);
       else done();
     });
+    holdWithin(new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes)), server, refuse);
     const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
     server.addHook('onSend', (request, _reply, payload, done) => {
-      if (typeof payload === 'string' || Buffer.isBuffer(payload)) readers.sending(request.socket, payload.length);
+      if (typeof payload === 'string' || Buffer.isBuffer(payload)) readers.sending(request, payload.length);
       done(null, payload);
     });
     server.addHook('onResponse', (request, reply, done) => {
-      readers.done(request.socket);
+      readers.done(request);
       this.#logAccess(request, reply);
       done();
     });
@@ -244,6 +246,7 @@ export class Doors {
 
   #failure(error: FastifyError): Refusal {
     const status = error.statusCode ?? 500;
+    if (status === 503) return { status, text: error.message };
     if (status === 413) return { status, text: `the body is larger than ${this.#parts.options.maxBodyBytes} bytes (maxBodyBytes)` };
     if (status >= 400 && status < 500) return { status, text: error.message };
     this.#parts.logs('http').error('a request failed:', error);

@@ -22,6 +22,11 @@ export interface HttpOptions {
   readonly maxBodyBytes: number;
   /** ms for a request to arrive whole, and for a large answer to be read. Default 30,000: slow senders hold a connection no longer. */
   readonly requestTimeoutMs: number;
+  /**
+   * Bytes of bodies and answers over 64 KiB that may be in memory at once, half of them for one address; beyond it large requests are answered 503. Default 256 MiB, and never less
+   * than two bodies: 2,000 connections with 8 MiB each would be 16 GB.
+   */
+  readonly maxBufferedBytes: number;
   /** Connections at once, on all addresses together; more are closed. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
   readonly maxConnections: number;
   /** Wrong credentials per minute and address; after so many none is taken from there for a minute. Default 10: a person mistypes less, a guesser needs more. */
@@ -49,6 +54,7 @@ export const httpDefaults: HttpOptions = {
   trustedProxies: [],
   maxBodyBytes: 8 * 1024 * 1024,
   requestTimeoutMs: 30_000,
+  maxBufferedBytes: 256 * 1024 * 1024,
   maxConnections: 2_000,
   maxWrongCredentials: 10,
   tls: undefined,
@@ -83,6 +89,7 @@ export const httpShape = {
     .min(1024)
     .max(1024 ** 3),
   requestTimeoutMs: z.int().min(1).max(86_400_000),
+  maxBufferedBytes: z.int().min(1024),
   maxConnections: z.int().min(1).max(1_000_000),
   maxWrongCredentials: z.int().min(1).max(1_000_000),
   tls: z.strictObject({ certFile: z.string().min(1), keyFile: z.string().min(1), caFile: z.string().min(1).optional() }).optional(),

@@ -1,8 +1,12 @@
 /** The RPC door of a running relay: what gets in, what is refused, and how every answer looks on the wire. */
 import { once } from 'node:events';
 import test from 'ava';
+import { createRelay } from '../../src/app.ts';
 import { parseCall, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
-import { startRelay } from '../support/relays.ts';
+import { Gate } from '../support/gate.ts';
+import { LogRecord } from '../support/log-record.ts';
+import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 import { PING, answersIn, call, everything, exchange, open, request, requestBytes } from './raw.ts';
 import type { RawAnswer, RawRequest } from './raw.ts';
 
@@ -278,7 +282,7 @@ test('a slow sender is cut: nothing, no headers, half of the headers, half of th
   t.is(await relay.call('ping'), true);
 });
 
-test('a thousand slow senders hold up nobody', async (t) => {
+test.serial('a thousand slow senders hold up nobody', async (t) => {
   const relay = await startRelay(t, { requestTimeoutMs: 86_400_000 });
   const half = requestBytes(relay.url, { body: serialiseCall('test', ['x'.repeat(1000)]) });
   const slow = Array.from({ length: 1000 }, (_, index) => open(relay.url, half.subarray(0, index % 2 === 0 ? 30 : half.length - 500)));
@@ -292,17 +296,77 @@ test('a thousand slow senders hold up nobody', async (t) => {
   t.is(ended, 0, 'they were all still there meanwhile');
 });
 
-test('a slow reader of a large answer is cut, and holds up nobody meanwhile', async (t) => {
-  const relay = await startRelay(t, { requestTimeoutMs: 1000 });
-  const body = serialiseCall('test', ['x'.repeat(7_000_000)]);
-  const readers = Array.from({ length: 5 }, () => open(relay.url, requestBytes(relay.url, { body })).pause());
+const LARGE_ANSWERS = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Large extends Plugin {
+  @Exposed({ params: [], returns: 'string' })
+  text() { return 'x'.repeat(4_000_000); }
+}
+`;
+
+test.serial('slow readers of large answers: some are held and cut in time, the rest is told so, and nobody else waits', async (t) => {
+  const clock = new VirtualClock();
+  const log = new LogRecord();
+  const config = {
+    port: 0,
+    dataDir: temporaryDir(t),
+    pluginsDir: pluginsDir(t, { 'ham/large.ts': LARGE_ANSWERS }),
+    requestTimeoutMs: 60_000,
+  };
+  const relay = await createRelay(config, { clock, logs: log.source });
+  t.teardown(() => relay.stop());
+  const before = clock.pending;
+  const wanted = requestBytes(relay.url, { body: serialiseCall('ham.large.text', []), headers: { connection: 'keep-alive' } });
+  const readers = Array.from({ length: 200 }, () => open(relay.url, wanted));
   t.teardown(() => {
     for (const socket of readers) socket.destroy();
   });
-  t.is(await relay.call('ping'), true);
-  const cut = /did not read an answer of 7\d+ bytes in 1000 ms and is cut/;
-  while (relay.log.matching(cut).length < readers.length) await relay.log.lines.first(relay.log.lines.all.length + 1);
-  t.is(await relay.call('ping'), true);
+  const answers = new Gate<string>();
+  for (const socket of readers) {
+    socket.once('data', (bytes: Buffer) => {
+      socket.pause();
+      answers.push(bytes.toString('latin1', 0, 20));
+    });
+  }
+  const statuses = (await answers.first(200)).map((answer) => answer.slice(9, 12));
+  // Half of 256 MiB is for one address.
+  t.deepEqual([statuses.filter((status) => status === '503').length, new Set(statuses).size], [200 - 33, 2]);
+  t.is((await request(relay.url)).status, 200);
+  t.is(clock.pending - before, 33);
+  clock.advance(60_000);
+  t.is(log.matching(/did not read an answer of 4\d{6} bytes in 60000 ms and is cut/).length, 33);
+});
+
+test.serial('a thousand announced bodies of 8 MiB: what would be too much together is told to come again, small calls pass', async (t) => {
+  const { url, call: ping } = await startRelay(t, { requestTimeoutMs: 86_400_000 });
+  const large = requestBytes(url, { headers: { 'content-length': String(8 * 1024 * 1024) }, body: 'x' });
+  const sockets = Array.from({ length: 1000 }, () => open(url, large));
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  // Half of 256 MiB for one address: 16 of them are read.
+  const answers = new Gate<string>();
+  for (const socket of sockets) socket.once('data', (bytes: Buffer) => answers.push(bytes.toString()));
+  const refused = await answers.first(1000 - 16);
+  t.true(refused.every((answer) => /^HTTP\/1\.1 503 .*Retry-After: 1\r\n.*maxBufferedBytes/is.test(answer)));
+  t.is(await ping('ping'), true);
+  // Those that were let in go, and there is room again.
+  for (const socket of sockets) socket.destroy();
+  const body = serialiseCall('test', ['x'.repeat(7_000_000)]);
+  let status = 503;
+  while (status === 503) ({ status } = await request(url, { body }));
+  t.is(status, 200);
+});
+
+test('chunked bodies count as they come', async (t) => {
+  const { url } = await startRelay(t, { maxBodyBytes: 1_000_000, maxBufferedBytes: 1024, requestTimeoutMs: 86_400_000 });
+  const chunk = (size: number): string => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;
+  const chunked = { headers: { 'transfer-encoding': 'chunked', 'content-length': undefined } };
+  const head = requestBytes(url, chunked).toString().split('\r\n\r\n')[0]!;
+  const body = Buffer.from(`${head}\r\n\r\n${chunk(900_000)}`);
+  const answers = [open(url, body), open(url, body)].map(everything);
+  // Both wait for their ends; whichever came second is more than there is room for.
+  t.regex((await Promise.race(answers)).toString(), /^HTTP\/1\.1 503 .*maxBufferedBytes/s);
 });
 
 test('a relay may be as patient as its options allow', async (t) => {

@@ -1,0 +1,32 @@
+/** The budget of bytes by itself: who may hold how much at once. */
+import test from 'ava';
+import { ByteBudget } from '../../src/http/byte-budget.ts';
+
+const KB = 1024;
+
+test('what is small is free, one place has half of all, and what is released is there again', (t) => {
+  const budget = new ByteBudget(1000 * KB);
+  for (let index = 0; index < 100; index++) t.true(budget.open('a').grow(64 * KB));
+  t.is(budget.held, 0);
+  const first = budget.open('a');
+  t.true(first.grow(400 * KB));
+  t.false(budget.open('a').grow(200 * KB));
+  const second = budget.open('b');
+  t.true(second.grow(400 * KB));
+  t.is(budget.held, 1000 * KB);
+  const third = budget.open('c');
+  t.false(third.grow(100 * KB));
+  for (const reservation of [first, second, third, first]) reservation.release();
+  t.is(budget.held, 200 * KB);
+});
+
+test('many small growths of one request count once they are large together', (t) => {
+  const budget = new ByteBudget(1000 * KB);
+  const reservation = budget.open('a');
+  for (let index = 0; index < 10; index++) t.true(reservation.grow(50 * KB));
+  t.is(budget.held, 500 * KB);
+  t.false(reservation.grow(1));
+  reservation.grow(-1);
+  reservation.release();
+  t.is(budget.held, 0);
+});
