@@ -57,7 +57,11 @@ const BUSY: Refusal = {
 };
 
 /** Counts what the requests of `server` hold, from their headers to the end of the connection or the answer; `refuse` answers one that is too much. */
-export function holdWithin(budget: ByteBudget, server: FastifyInstance, refuse: (reply: FastifyReply, refusal: Refusal) => void): void {
+export function holdWithin(
+  budget: ByteBudget,
+  server: FastifyInstance,
+  refuse: (reply: FastifyReply, refusal: Refusal) => FastifyReply,
+): void {
   const held = new WeakMap<FastifyRequest, Reservation>();
   server.addHook('onRequest', (request, reply, done) => {
     const reservation = budget.open(placeOf(request));

@@ -1,4 +1,4 @@
-/** The carrier of today: HTTP XML-RPC over one kept-alive connection. */
+/** Carries dicts by XML-RPC over HTTP, on one kept-alive connection. */
 import { RelayError, canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
 import { XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';

@@ -13,7 +13,7 @@ export type LinkEvent =
   | { readonly type: 'answered'; readonly left: number }
   | { readonly type: 'failed' }
   | { readonly type: 'due' }
-  | { readonly type: 'drain'; readonly left: number }
+  | { readonly type: 'drain' }
   | { readonly type: 'close' };
 
 export type LinkEffect =

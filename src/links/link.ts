@@ -1,6 +1,7 @@
 /** The link to one XML-RPC server: its waiting line, one dict in flight, tried again until the server takes or refuses it. */
 import { RelayError, WaitingLine, clean, reasonOf } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
+import { mayHaveArrived } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import { step } from './link-state.ts';
 import type { Backoff, LinkEffect, LinkEvent, LinkState } from './link-state.ts';
@@ -32,6 +33,11 @@ export interface LinkParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /**
+   * What a server that knows no ids gets once, not again and again: a dict that it took and did not answer in time, or at which it ended the connection for the fifth time, counts as
+   * refused. Default false: the server recognises a dict that it had before.
+   */
+  readonly isUnansweredFinal?: boolean | undefined;
   /** Told of each post: true if the server answered it, whatever it answered. Default: nobody. */
   readonly onOutcome?: ((answered: boolean) => void) | undefined;
 }
@@ -51,6 +57,9 @@ export interface LinkStatus {
 // Faults by which a server says "not now": too many calls, starting or stopping, transport, system. Any other fault is about the dict and stays the same at every try.
 const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
 
+// A program that dies at a dict and is started again would die for ever.
+const MAX_BREAKS = 5;
+
 export class Link {
   readonly #parts: LinkParts;
   readonly #line: WaitingLine<Outgoing>;
@@ -59,7 +68,10 @@ export class Link {
   #head: Outgoing | undefined;
   #cancelTimer: (() => void) | undefined;
   #count = { forwarded: 0, refused: 0, lost: 0 };
+  // Connections that ended at the dict in flight.
+  #breaks = 0;
   #lastError: string | undefined;
+  #lastRefusal: string | undefined;
   #ending = 'when the relay stopped';
   readonly #closed: Promise<void>;
   #sayClosed!: () => void;
@@ -86,7 +98,7 @@ export class Link {
     const cancel = this.#parts.clock.after(budgetMs, () => {
       this.#on({ type: 'close' });
     });
-    this.#on({ type: 'drain', left: this.#line.length });
+    this.#on({ type: 'drain' });
     await this.#closed;
     cancel();
     await this.#parts.carrier.close();
@@ -136,7 +148,9 @@ export class Link {
         });
         break;
       case 'recovered':
-        this.#parts.log.info(`${this.#parts.name} answers again after ${effect.failures} tries; ${this.#line.length} dicts wait`);
+        this.#parts.log.info(
+          `${this.#parts.name} answers again after ${effect.failures} tries; ${counted(this.#line.length, 'wait', 'waits')}`,
+        );
         break;
       case 'close':
         this.#close();
@@ -159,8 +173,16 @@ export class Link {
         return;
       }
       this.#parts.onOutcome?.(false);
-      await this.#fail(reasonOf(error));
+      await this.#fail(reasonOf(error), outgoing, this.#whyFinal(error));
     }
+  }
+
+  /** Why the dict in flight must not be sent again; undefined if it may be. */
+  #whyFinal(error: unknown): string | undefined {
+    if (this.#parts.isUnansweredFinal !== true || !mayHaveArrived(error)) return undefined;
+    if (RelayError.is(error) && error.code === 'TIMEOUT') return reasonOf(error);
+    this.#breaks++;
+    return this.#breaks >= MAX_BREAKS ? `the connection ended ${this.#breaks} times without an answer` : undefined;
   }
 
   /** A dict that cannot be written now never can; it must not hold up those behind it. */
@@ -187,27 +209,34 @@ export class Link {
     if (this.#state.kind === 'closed') return;
     const { log } = this.#parts;
     this.#head = undefined;
+    this.#breaks = 0;
     if (refusal === undefined) {
+      this.#lastRefusal = undefined;
       this.#count.forwarded++;
       if (log.isDebugEnabled()) log.debug(`forwarded ${outgoing.id} to ${this.#parts.name}`);
     } else {
       this.#count.refused++;
       this.#lastError = refusal;
-      log.warn(`refused ${outgoing.id} by ${this.#parts.name}, dropped for it: ${clean(refusal, 300)}`);
+      const text = `refused ${outgoing.id} by ${this.#parts.name}, dropped for it: ${clean(refusal, 300)}`;
+      // A server that refuses everything is told once, not once a dict; its counter has them all.
+      if (refusal === this.#lastRefusal) log.debug(text);
+      else log.warn(text);
+      this.#lastRefusal = refusal;
     }
     this.#on({ type: 'answered', left: this.#line.length });
   }
 
-  async #fail(reason: string): Promise<void> {
+  async #fail(reason: string, outgoing: Outgoing, whyFinal: string | undefined): Promise<void> {
     this.#lastError = reason;
     await this.#parts.carrier.reset().catch((error: unknown) => {
       this.#parts.log.debug(`${this.#parts.name}: ${reasonOf(error)}`);
     });
-    this.#on({ type: 'failed' });
+    if (whyFinal === undefined) this.#on({ type: 'failed' });
+    else this.#settle(outgoing, whyFinal);
   }
 
   #sayDown(ms: number, failures: number): void {
-    const text = `${this.#parts.name} is down (${clean(this.#lastError ?? '', 300)}); ${this.#line.length + 1} dicts wait, next try in ${ms} ms`;
+    const text = `${this.#parts.name} is down (${clean(this.#lastError ?? '', 300)}); ${counted(this.#line.length + 1, 'wait', 'waits')}, next try in ${ms} ms`;
     if (failures === 1) this.#parts.log.warn(text);
     else this.#parts.log.debug(text);
   }
@@ -218,7 +247,11 @@ export class Link {
     const lost = this.#line.clear() + inFlight;
     this.#count.lost += inFlight;
     this.#head = undefined;
-    if (lost > 0) this.#parts.log.warn(`${this.#parts.name}: ${lost} dicts were still waiting ${this.#ending}, and are lost`);
+    if (lost > 0) this.#parts.log.warn(`${this.#parts.name}: ${counted(lost, 'were', 'was')} still waiting ${this.#ending}, and lost`);
     this.#sayClosed();
   }
+}
+
+function counted(count: number, many: string, one: string): string {
+  return count === 1 ? `1 dict ${one}` : `${count} dicts ${many}`;
 }

@@ -1,4 +1,5 @@
 /** Pings one satellite at its interval and says when it counts as gone. */
+import { reasonOf } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
 import { NO_PINGS, afterAnswer, afterFailure, afterSign, whenDue } from './pings.ts';
 import type { Pings } from './pings.ts';
@@ -13,8 +14,10 @@ export interface PingerParts {
   readonly ping: () => Promise<unknown>;
   /** Told of each answered ping. */
   readonly onAnswer: () => void;
-  /** Told once, after `maxFails` failures in a row; then the pinger has stopped. */
-  readonly onGone: () => void;
+  /** What failed last on its link. */
+  readonly lastError: () => string;
+  /** Told once, after `maxFails` failures in a row, why the last one failed; then the pinger has stopped. */
+  readonly onGone: (reason: string) => void;
 }
 
 export class Pinger {
@@ -70,7 +73,7 @@ export class Pinger {
     const doing = whenDue({ isBusy: this.#parts.isBusy(), answered: this.#answered, failed: this.#failed });
     this.#answered = this.#failed = false;
     if (doing === 'ping') await this.#ping();
-    if (doing === 'failure') this.#fail();
+    if (doing === 'failure') this.#fail(this.#parts.lastError());
     this.#arm(this.#parts.intervalMs);
   }
 
@@ -79,9 +82,9 @@ export class Pinger {
     const start = clock.now();
     try {
       await ping();
-    } catch {
+    } catch (error) {
       // A dict that was answered meanwhile is the better witness.
-      if (!this.#answered) this.#fail();
+      if (!this.#answered) this.#fail(reasonOf(error));
       return;
     }
     if (this.#isStopped) return;
@@ -89,11 +92,11 @@ export class Pinger {
     onAnswer();
   }
 
-  #fail(): void {
+  #fail(reason: string): void {
     if (this.#isStopped) return;
     this.#pings = afterFailure(this.#pings);
     if (this.#pings.fails < this.#parts.maxFails) return;
     this.stop();
-    this.#parts.onGone();
+    this.#parts.onGone(reason);
   }
 }

@@ -17,7 +17,8 @@ export interface RemoteParts {
   readonly random: () => number;
   readonly log: Log;
   readonly carrier: (server: ServerAddress) => Carrier;
-  readonly onGone: (remote: Remote) => void;
+  /** `reason`: of the last failure. */
+  readonly onGone: (remote: Remote, reason: string) => void;
 }
 
 // One empty struct, as every call of co2 has one.
@@ -44,13 +45,15 @@ export class Remote {
       onAnswer: () => {
         this.#link.retryNow();
       },
-      onGone: () => {
-        onGone(this);
+      lastError: () => this.#link.status().lastError ?? 'no answer',
+      onGone: (reason) => {
+        onGone(this, reason);
       },
     });
     this.#link = new Link({
       name: this.name,
       ...{ carrier: this.#carrier, options, clock, random, log },
+      isUnansweredFinal: true,
       onOutcome: (answered) => {
         this.#pinger.note(answered);
       },

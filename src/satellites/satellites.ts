@@ -227,20 +227,18 @@ export class Satellites {
     const { options, clock, random, carrier } = this.#parts;
     const remote = new Remote(record, {
       ...{ options, clock, random, carrier, log: this.#log },
-      onGone: (gone) => {
-        this.#drop(gone);
+      onGone: (gone, reason) => {
+        this.#drop(gone, reason);
       },
     });
     this.#remotes.set(placeKey(record), remote);
     return remote;
   }
 
-  #drop(remote: Remote): void {
+  #drop(remote: Remote, reason: string): void {
     if (!this.#remove(remote)) return;
     this.#count.dropped++;
-    const { lastError } = remote.status;
-    const why = lastError === undefined ? '' : ` (${clean(lastError)})`;
-    this.#log.warn(`dropped ${remote.name}: it failed ${remote.pings.fails} times in a row${why}; it may register again`);
+    this.#log.warn(`dropped ${remote.name}: it failed ${remote.pings.fails} times in a row (${clean(reason)}); it may register again`);
     void Promise.all([remote.abandon(), this.#save()]).catch((error: unknown) => {
       this.#log.error(`${remote.name} is dropped, but not forgotten on disk: ${reasonOf(error)}`);
     });

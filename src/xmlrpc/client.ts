@@ -58,14 +58,14 @@ export class XmlRpcClient {
     this.#headers = { 'content-type': 'text/xml; charset=utf-8', accept: 'text/xml', 'user-agent': 'co2-relay', ...authorization(url) };
   }
 
-  /** Calls `method`. Throws a {@link RemoteFault}, or a RelayError TRANSPORT if no answer came. */
+  /** Calls `method`. Throws a {@link RemoteFault}, or a RelayError TIMEOUT or TRANSPORT if no answer came. */
   async call(method: string, params: readonly Sendable[] = []): Promise<Value> {
     const answer = await this.post(serialiseCall(method, params));
     if (answer.kind === 'fault') throw new RemoteFault(answer.code, answer.text);
     return answer.value;
   }
 
-  /** Posts a written call. Throws a RelayError: LIMIT if the server finds the call too large, else TRANSPORT. */
+  /** Posts a written call. Throws a RelayError: LIMIT if the server finds the call too large, TIMEOUT if it took the call and did not answer in time, else TRANSPORT. */
   async post(body: Uint8Array): Promise<ParsedResponse> {
     const { status, type, bytes } = await this.#exchange(body);
     if (status !== 200) {
@@ -96,7 +96,7 @@ export class XmlRpcClient {
   /** The whole body; the time between two bytes is bounded by the client already, but a server may drip. */
   async #whole(body: Dispatcher.ResponseData['body']): Promise<Uint8Array> {
     const cut = setTimeout(() => {
-      body.destroy(new Error('the answer did not end in time'));
+      body.destroy(Object.assign(new Error('the answer did not end in time'), { code: 'UND_ERR_BODY_TIMEOUT' }));
     }, this.#timeoutMs);
     try {
       return new Uint8Array(await body.arrayBuffer());
@@ -113,7 +113,9 @@ export class XmlRpcClient {
       const bytes = await this.#whole(answer.body);
       return { status: answer.statusCode, type: String(answer.headers['content-type'] ?? ''), bytes };
     } catch (error) {
-      throw new RelayError('TRANSPORT', `${this.#name}: ${connectReason(error)}`, { cause: error });
+      throw new RelayError(TIMEOUTS.has(codeOf(error) ?? '') ? 'TIMEOUT' : 'TRANSPORT', `${this.#name}: ${connectReason(error)}`, {
+        cause: error,
+      });
     }
   }
 }
@@ -128,9 +130,26 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_RES_EXCEEDED_MAX_SIZE: 'the answer is too large',
 };
 
+/** No answer in time, of a server that had the whole request. */
+const TIMEOUTS: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
+/** There was no connection, so no server has got anything. */
+const NOT_SENT: ReadonlySet<string> = new Set([
+  ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT'],
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** False if what {@link XmlRpcClient.post} rejected with says that the request never left. */
+export function mayHaveArrived(error: unknown): boolean {
+  const code = RelayError.is(error) ? codeOf(error.cause) : undefined;
+  return code !== undefined && !NOT_SENT.has(code);
+}
+
 function connectReason(error: unknown): string {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  return REASONS[code ?? ''] ?? reasonOf(error);
+  return REASONS[codeOf(error) ?? ''] ?? reasonOf(error);
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
 
 /** `: why` from an answer below XML-RPC, if the server says it as text. */

@@ -1,5 +1,5 @@
 /** XML-RPC: bytes to values and back as pure functions, a dict's canonical text, and the client. The one file of this room that others import. */
-export { RemoteFault, XmlRpcClient } from './client.ts';
+export { RemoteFault, XmlRpcClient, mayHaveArrived } from './client.ts';
 export type { XmlRpcClientOptions } from './client.ts';
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { XmlRpcLimits } from './limits.ts';

@@ -20,6 +20,7 @@ const DEFAULTS = {
   allowedHosts: [],
   allowedOrigins: [],
   trustedProxies: [],
+  maxBufferedBytes: 256 * 1024 * 1024,
   maxBodyBytes: 8 * 1024 * 1024,
   requestTimeoutMs: 30_000,
   maxConnections: 2000,

@@ -52,7 +52,7 @@ test('a stop does not wait for a peer that is down, and says what is lost', asyn
   await relay.emit({ data: 2 });
   await relay.log.line(/is down/);
   await relay.stop();
-  const lost = await relay.log.line(/2 dicts were still waiting when the relay stopped, and are lost/);
+  const lost = await relay.log.line(/2 dicts were still waiting when the relay stopped, and lost/);
   t.is(lost.level, 'warn');
 });
 

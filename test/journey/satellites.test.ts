@@ -235,3 +235,35 @@ test('after kill -9 too', async (t) => {
   await second.call('notify', { data: 'after' });
   t.deepEqual(datas(await satellite.notified.first(1)), ['after']);
 });
+
+test('a dict that a satellite takes and does not answer in time reaches it once, and those behind it follow', async (t) => {
+  const relay = await startRelay(t, { peerTimeoutMs: 300, retry: { minMs: 1, maxMs: 1 } });
+  const satellite = await joinRelay(t, relay);
+  satellite.script('silent');
+  await relay.call('notify', { data: 'slow' });
+  await relay.call('notify', { data: 'next' });
+  t.deepEqual(datas(await satellite.notified.first(2)), ['slow', 'next']);
+  t.regex((await relay.log.line(/^refused .* by satellite/)).text, /no answer in time/);
+  t.like(relay.status().satellites.satellites[0], { link: { refused: 1, dropped: 0 } });
+});
+
+test('a dict at which a satellite ends the connection is tried five times, no more', async (t) => {
+  const relay = await startRelay(t, { retry: { minMs: 1, maxMs: 1 } });
+  const satellite = await joinRelay(t, relay);
+  satellite.script('reset', 'reset', 'reset', 'reset', 'reset');
+  await relay.call('notify', { data: 'deadly' });
+  await relay.call('notify', { data: 'next' });
+  t.deepEqual(datas(await satellite.notified.first(6)), [...Array<string>(5).fill('deadly'), 'next']);
+  await relay.log.line(/^refused .* by satellite .*ended 5 times without an answer/);
+});
+
+test('a satellite whose notify answers a fault each time is told of once; others say why they were dropped', async (t) => {
+  const relay = await startRelay(t, { pingIntervalMs: 20, maxPingFails: 2 });
+  const satellite = await joinRelay(t, relay);
+  satellite.script(1, 1, 1);
+  for (const data of [1, 2, 3, 4]) await relay.call('notify', { data });
+  await satellite.notified.first(4);
+  t.is(relay.log.lines.all.filter(({ level, text }) => level === 'warn' && text.startsWith('refused')).length, 1);
+  await satellite.close();
+  t.regex((await relay.log.line(/^dropped satellite/)).text, /2 times in a row \(.*connection refused/);
+});
