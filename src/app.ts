@@ -1,27 +1,16 @@
 /** Composition root: makes the parts, starts them in order, stops them in reverse. The only place where the ring of parts closes. */
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import { container as globalContainer } from 'tsyringe';
-import { changedOptions, completeOptions } from './define-config/define-config.ts';
+import { changedOptions, completeOptions, takeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
-import { Doors, readTls, tokenHash } from './http/http.ts';
-import type { Bound, DoorsStatus, KnownToken } from './http/http.ts';
+import { Doors, readTls } from './http/http.ts';
+import type { DoorsStatus } from './http/http.ts';
 import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import {
-  ACCESS_CLASSES,
-  RelayError,
-  canonicalAddress,
-  formatHostId,
-  grantOf,
-  hostPort,
-  isLoopback,
-  isUnspecified,
-  systemClock,
-} from './message/message.ts';
+import { RelayError, formatHostId, hostPort, systemClock } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
@@ -29,7 +18,7 @@ import { Relay } from './relay/relay.ts';
 import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
-import { TokenFile, openStateDirectory, readSecret } from './store/store.ts';
+import { TokenFile, configuredTokens, lockDirectory, openStateDirectory } from './store/store.ts';
 import type { StateDirectory } from './store/store.ts';
 
 export type { Config } from './define-config/define-config.ts';
@@ -105,10 +94,10 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
   const { options } = completed;
   const state = await openStateDirectory(options.dataDir);
   const parts = makeParts(completed, state, surroundings);
-  const { where, relay, doors, mesh, satellites, pluginHost } = parts;
+  const { relay, doors, mesh, satellites, pluginHost } = parts;
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
-    await startInOrder(steps, parts, { options, hostIdRandom: state.hostIdRandom });
+    await startInOrder(steps, parts, state);
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
   } catch (error) {
@@ -116,8 +105,8 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
     throw placed(error, completed.placeOf);
   }
   return {
-    url: `${doors.scheme}://${hostPort(where.bound.address, where.bound.port)}`,
-    hostId: where.hostId,
+    url: `${doors.scheme}://${hostPort(doors.bound.address, doors.bound.port)}`,
+    hostId: relay.hostId,
     adminToken: state.adminToken,
     status: () => ({
       relay: relay.status(),
@@ -140,7 +129,7 @@ export async function checkStart(
   env: Surroundings['env'] = process.env,
 ): Promise<readonly string[]> {
   try {
-    knownTokens(options, '', env);
+    configuredTokens(options.access.tokens, undefined, env);
     if (options.tls) readTls(options.tls);
     const { problems } = await findModules({ ...options, directoryRequired: isSet('pluginsDir') });
     return problems.map(({ file, reason }) => `${file} is left out: ${reason}`);
@@ -149,19 +138,12 @@ export async function checkStart(
   }
 }
 
-/** Where this relay is; filled in once the doors are bound. */
-interface Where {
-  bound: Bound;
-  hostId: string;
-}
-
 type Parts = ReturnType<typeof makeParts>;
 
 /** Makes the parts, each with what it owns; nothing runs yet. */
 function makeParts({ options, isSet }: Completed, state: StateDirectory, surroundings: Surroundings) {
   const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env } = surroundings;
-  const where: Where = { bound: { address: '127.0.0.1', port: 0 }, hostId: '' };
-  const ownTokens = knownTokens(options, state.adminToken, env);
+  const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
   const pluginHost = new PluginHost({
     options,
@@ -171,42 +153,46 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     clock,
     cacheDir: state.cacheDir,
   });
-  const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => where.bound.address, options.peerTimeoutMs);
+  const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
-  const taken = (address: string, port: number): string | undefined => whoIsAt(address, port, { options, bound: where.bound, mesh });
+  // What is notified to them would come back to us.
+  const taken = (address: string, port: number): string | undefined =>
+    doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken });
   const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
-  return { where, pluginHost, mesh, satellites, relay, doors };
+  return { pluginHost, mesh, satellites, relay, doors };
 }
 
 /** Starts the parts, each with what it calls back. */
-async function startInOrder(
-  steps: Steps,
-  { where, pluginHost, mesh, satellites, relay, doors }: Parts,
-  { options, hostIdRandom }: { options: Options; hostIdRandom: string },
-): Promise<void> {
+async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay, doors }: Parts, state: StateDirectory): Promise<void> {
+  let unlock = (): Promise<void> => Promise.resolve();
+  await steps.start(
+    'state directory',
+    () => unlock(),
+    async () => {
+      unlock = await lockDirectory(state.path);
+    },
+  );
   await steps.start(
     'doors',
     () => doors.stop(),
     async () => {
-      where.bound = await doors.bind();
-      const { port } = where.bound;
-      const address = ownAddress(options, where.bound.address);
-      where.hostId = formatHostId({ random: hostIdRandom, address, port });
-      relay.identify({ hostId: where.hostId, address, port });
+      await doors.bind();
+      const { ownAddress: address, bound } = doors;
+      relay.identify({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
   );
   await steps.start(
     'mesh',
     () => mesh.stop(),
-    () => mesh.start(where.hostId),
+    () => mesh.start(relay.hostId),
   );
   await steps.start(
     'satellites',
     // Both drain at once, so that a stop takes one drain budget and not two; the mesh's own step then finds nothing to do.
     () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
-    () => satellites.start(where.hostId),
+    () => satellites.start(relay.hostId),
   );
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(
@@ -228,32 +214,10 @@ function reconfigurer(started: Options, parts: readonly { reconfigure(options: O
   let inEffect = started;
   return (wanted) => {
     const changed = changedOptions(inEffect, wanted);
-    inEffect = withLive(inEffect, wanted);
+    inEffect = takeOptions(inEffect, wanted, LIVE);
     for (const part of parts) part.reconfigure(inEffect);
     return { tookEffect: changed.filter((key) => LIVE.has(key)), needsRestart: changed.filter((key) => !LIVE.has(key)) };
   };
-}
-
-/** `inEffect` with what is {@link LIVE} from `wanted`. */
-function withLive(inEffect: Options, wanted: Options): Options {
-  const { allowedHosts, allowedOrigins, trustedProxies, callTimeoutMs, maxMulticall, maintainer } = wanted;
-  const access = Object.freeze({ ...wanted.access, tokens: inEffect.access.tokens });
-  const log = Object.freeze({ ...inEffect.log, level: wanted.log.level, levels: wanted.log.levels });
-  const live = { allowedHosts, allowedOrigins, trustedProxies, access, callTimeoutMs, maxMulticall, maintainer, log };
-  return Object.freeze({ ...inEffect, ...live });
-}
-
-/** The admin token and those of the configuration. Throws a RelayError CONFIG_INVALID for a secret that is missing, empty, unreadable, or there twice. */
-function knownTokens(options: Options, adminToken: string, env: Readonly<Record<string, string | undefined>>): readonly KnownToken[] {
-  const tokens: KnownToken[] = [{ name: 'admin', sha256: tokenHash(adminToken), classes: ACCESS_CLASSES, methods: ['*'] }];
-  for (const [name, token] of Object.entries(options.access.tokens)) {
-    const option = `access.tokens.${name}`;
-    const sha256 = tokenHash(readSecret(option, token, env));
-    const same = tokens.find((other) => other.sha256 === sha256);
-    if (same) throw new RelayError('CONFIG_INVALID', `${option}: its secret is that of the token ${same.name}; give each its own`);
-    tokens.push({ name, sha256, ...grantOf(token), expires: token.expires });
-  }
-  return tokens;
 }
 
 /** Steps that were started, to be stopped in reverse; but the doors close before all, so that nothing comes in any more. */
@@ -279,8 +243,8 @@ class Steps {
   }
 
   async #stopAll(): Promise<void> {
-    const [doors, ...rest] = this.#started;
-    for (const step of doors ? [doors, ...rest.reverse()] : []) {
+    const isDoors = ({ name }: { readonly name: string }): boolean => name === 'doors';
+    for (const step of [...this.#started.filter(isDoors), ...this.#started.filter((other) => !isDoors(other)).reverse()]) {
       try {
         await step.stop();
         this.log.debug(`${step.name} stopped`);
@@ -289,39 +253,6 @@ class Steps {
       }
     }
   }
-}
-
-/** The address in our host_id: the operator's, or the one we listen on, or, listening on all, the first that other machines can reach. */
-function ownAddress(options: Options, bound: string): string {
-  const told = options.publicAddress === undefined ? undefined : canonicalAddress(options.publicAddress);
-  if (told !== undefined) return told;
-  if (!isUnspecified(bound)) return bound;
-  const outward = Object.values(networkInterfaces())
-    .flat()
-    .find((net) => net !== undefined && !net.internal && net.family === 'IPv4');
-  return outward?.address ?? '127.0.0.1';
-}
-
-interface Neighbourhood {
-  readonly options: Options;
-  readonly bound: Bound;
-  readonly mesh: Mesh;
-}
-
-/** Who listens there that cannot be a satellite: what is notified to it would come back to us. */
-function whoIsAt(address: string, port: number, { options, bound, mesh }: Neighbourhood): string | undefined {
-  if (isOwnDoor(options, bound, address, port)) return "this relay's own door";
-  return mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
-}
-
-/** True if a call to `address`:`port` would come to our own door. */
-function isOwnDoor(options: Options, bound: Bound, address: string, port: number): boolean {
-  if (port !== bound.port) return false;
-  if (address === bound.address || address === ownAddress(options, bound.address)) return true;
-  if ([options.host].flat().some((host) => canonicalAddress(host) === address)) return true;
-  if (!isUnspecified(bound.address)) return false;
-  const ours = Object.values(networkInterfaces()).flatMap((nets) => (nets ?? []).map((net) => canonicalAddress(net.address)));
-  return isLoopback(address) || ours.includes(address);
 }
 
 function nothing(): void {

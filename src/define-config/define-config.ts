@@ -143,6 +143,17 @@ export function changedOptions(before: Options, after: Options): string[] {
   return [...optionKinds().keys()].filter((key) => !isDeepStrictEqual(at(before, key), at(after, key)));
 }
 
+/** `base` with the options of these full names from `wanted`. */
+export function takeOptions(base: Options, wanted: Options, keys: Iterable<string>): Options {
+  const result: Record<string, unknown> = { ...base };
+  for (const key of keys) {
+    const [group = '', member] = key.split('.');
+    const from = (wanted as unknown as Tree)[group];
+    result[group] = member === undefined ? from : Object.freeze({ ...(result[group] as Tree), [member]: (from as Tree)[member] });
+  }
+  return Object.freeze(result) as unknown as Options;
+}
+
 function kindOf(schema: z.core.$ZodType): OptionKind {
   const inner = bare(schema);
   // By the name of the type: a URL or an enum is a text too, but no ZodString.

@@ -44,11 +44,6 @@ export function credentialCheck(sources: readonly TokenSource[], date: () => num
   };
 }
 
-/** The hash under which a token is known. */
-export function tokenHash(token: string): string {
-  return digest(token).toString('hex');
-}
-
 function compiledOnChange(source: TokenSource): () => readonly Compiled[] {
   let from: readonly KnownToken[] = [];
   let compiled: readonly Compiled[] = [];

@@ -20,6 +20,8 @@ import { Listeners, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
 import { hostsOf } from './options.ts';
+import { isOwnDoor, ownAddress } from './own-address.ts';
+import type { Bound } from './own-address.ts';
 import type { HttpOptions } from './options.ts';
 import { jsonPage, textPage } from './pages.ts';
 import { answerRpc } from './rpc-door.ts';
@@ -28,8 +30,8 @@ import { TlsWatch, readTls } from './tls.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
-export { tokenHash } from './credentials.ts';
 export type { KnownToken, TokenSource } from './credentials.ts';
+export type { Bound } from './own-address.ts';
 export { readTls } from './tls.ts';
 
 declare module 'fastify' {
@@ -69,13 +71,6 @@ export interface DoorsStatus {
   readonly lockOuts: number;
 }
 
-/** Where the doors are bound. */
-export interface Bound {
-  /** Canonical. */
-  readonly address: string;
-  readonly port: number;
-}
-
 const DOORS = ['/', '/RPC2'];
 // How long a stop waits for requests in flight before their connections are cut.
 const CLOSE_MS = 5_000;
@@ -90,6 +85,7 @@ export class Doors {
   readonly #lockOut: LockOut;
   #tlsWatch: TlsWatch | undefined;
   #open = false;
+  #bound: Bound = { address: '127.0.0.1', port: 0 };
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
@@ -118,17 +114,31 @@ export class Doors {
     return this.#lockOut.counts;
   }
 
-  /** Takes the port on every address; requests are answered 503 until {@link open}. Answers the first. Throws a RelayError LISTEN_FAILED. */
-  async bind(): Promise<Bound> {
+  /** The address in our host_id. */
+  get ownAddress(): string {
+    return ownAddress(this.#parts.options, this.#bound);
+  }
+
+  /** Where they are bound first; 127.0.0.1:0 until then. */
+  get bound(): Bound {
+    return this.#bound;
+  }
+
+  /** True if a call to `address` (canonical) and `port` would come in here. */
+  isOwn(address: string, port: number): boolean {
+    return isOwnDoor(this.#parts.options, this.#bound, address, port);
+  }
+
+  /** Takes the port on every address; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
+  async bind(): Promise<void> {
     const { options, logs } = this.#parts;
     const [first = '', ...others] = hostsOf(options);
-    const bound = await this.#bindFirst(first, options.port);
-    for (const host of others) logs('http').info(`listening on ${await this.#listeners.add(host, bound.port)} too`);
+    this.#bound = await this.#bindFirst(first, options.port);
+    for (const host of others) logs('http').info(`listening on ${await this.#listeners.add(host, this.#bound.port)} too`);
     if (options.unixSocket !== undefined) {
       await this.#listeners.addUnix(options.unixSocket);
       logs('http').info(`listening on ${options.unixSocket} too`);
     }
-    return bound;
   }
 
   async #bindFirst(host: string, port: number): Promise<Bound> {

@@ -147,6 +147,11 @@ export class Relay {
     this.#identity = identity;
   }
 
+  /** As it names itself to others. Throws a RelayError UNAVAILABLE before {@link identify}. */
+  get hostId(): string {
+    return this.#self().hostId;
+  }
+
   /** Takes other options from now on; calls that run keep what they began with. */
   reconfigure(options: RelayOptions): void {
     this.#options = options;

@@ -7,8 +7,9 @@ import { isCode, systemReason } from './system-reason.ts';
 
 export { storeDefaults, storeShape } from './options.ts';
 export type { StoreOptions } from './options.ts';
-export { readSecret } from './secret.ts';
-export type { SecretPlace } from './secret.ts';
+export { lockDirectory } from './directory-lock.ts';
+export { configuredTokens } from './configured-tokens.ts';
+export type { HashedToken } from './configured-tokens.ts';
 export { StateFile } from './state-file.ts';
 export { TokenFile } from './token-file.ts';
 export type { StoredToken } from './token-format.ts';
@@ -51,7 +52,7 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
 }
 
 /** `path` and what it lacks above. Not by mkdir's `recursive`, which tries for ever where the system says "no such file" of a parent that is there (/proc). */
-async function makeDirectory(path: string): Promise<void> {
+export async function makeDirectory(path: string): Promise<void> {
   const missing: string[] = [];
   for (let above = path; !(await isThere(above)); above = dirname(above)) missing.unshift(above);
   for (const directory of missing) {

@@ -1,7 +1,8 @@
 /** The rules of the doors as pure functions: media types, hosts and origins, addresses behind proxies, credentials. */
+import { createHash } from 'node:crypto';
 import test from 'ava';
 import { clientAddress, trustedProxies } from '../../src/http/client-address.ts';
-import { credentialCheck, tokenHash } from '../../src/http/credentials.ts';
+import { credentialCheck } from '../../src/http/credentials.ts';
 import { makeGuard } from '../../src/http/guard.ts';
 import { readMediaType, refuseEncoding } from '../../src/http/media-type.ts';
 
@@ -238,7 +239,7 @@ test('no proxy is trusted unless one is listed', (t) => {
 });
 
 const TOKEN = 'abc_DEF-123';
-const KNOWN = [{ name: 'ci', sha256: tokenHash(TOKEN), classes: ['read'], methods: ['ham.*'] }] as const;
+const KNOWN = [{ name: 'ci', sha256: createHash('sha256').update(TOKEN).digest('hex'), classes: ['read'], methods: ['ham.*'] }] as const;
 const check = credentialCheck([() => [], () => KNOWN], () => 0);
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
 

@@ -4,7 +4,8 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSyn
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { TokenFile, addToken, listTokens, readSecret, removeToken } from '../../src/store/store.ts';
+import { readSecret } from '../../src/store/secret.ts';
+import { TokenFile, addToken, listTokens, removeToken } from '../../src/store/store.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { temporaryDir } from '../support/relays.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';

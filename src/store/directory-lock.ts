@@ -1,0 +1,101 @@
+/** One relay per state directory: a socket in it that answers as long as its relay lives, and falls silent with it, however that ends. */
+import { randomBytes } from 'node:crypto';
+import { rename, rm } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import type { Server } from 'node:net';
+import { join } from 'node:path';
+import { RelayError } from '../message/message.ts';
+import { isCode, systemReason } from './system-reason.ts';
+
+// The system's limit for the path of a socket is 104 bytes on some.
+const MAX_PATH_BYTES = 100;
+// Somebody else may take a stale lock away, or its place, between two of our steps.
+const TRIES = 3;
+// A relay could not keep anything there either.
+const UNUSABLE = ['EACCES', 'EROFS', 'ENOSPC'] as const;
+
+/**
+ * Takes the lock of `directory` and answers what lets it go. Throws a RelayError STATE_DIRECTORY if a living relay has it. Where there can be no sockets (a path too long,
+ * some network file systems) nothing is locked.
+ */
+export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
+  const path = join(directory, 'relay.lock');
+  if (process.platform === 'win32' || Buffer.byteLength(path) > MAX_PATH_BYTES) return () => Promise.resolve();
+  for (let tries = 1; ; tries++) {
+    try {
+      return await listen(path);
+    } catch (error) {
+      if (!isCode(error, 'EADDRINUSE') && !UNUSABLE.some((code) => isCode(error, code))) return () => Promise.resolve();
+      if (!isCode(error, 'EADDRINUSE') || tries === TRIES)
+        throw new RelayError('STATE_DIRECTORY', `${path} cannot be made: ${systemReason(error)}; choose another directory with --data`, {
+          cause: error,
+        });
+    }
+    await refuseIfHeld(path, directory);
+    await removeStale(path, directory);
+  }
+}
+
+async function listen(path: string): Promise<() => Promise<void>> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.end(`${process.pid}\n`);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  server.unref();
+  return () => close(server);
+}
+
+// Closing removes the file.
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
+}
+
+async function refuseIfHeld(path: string, directory: string): Promise<void> {
+  const holder = await askHolder(path);
+  if (holder === undefined) return;
+  throw new RelayError(
+    'STATE_DIRECTORY',
+    `the state directory ${directory} is in use by the relay of process ${holder}; choose another with --data`,
+  );
+}
+
+/** A lock that a killed relay left. Moved first: if another starter took its place meanwhile, what was moved answers, and goes back. */
+async function removeStale(path: string, directory: string): Promise<void> {
+  const aside = `${path}.${randomBytes(4).toString('hex')}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return;
+    throw error;
+  }
+  const isHeld = (await askHolder(aside)) !== undefined;
+  if (isHeld) {
+    await rename(aside, path);
+    await refuseIfHeld(path, directory);
+  } else await rm(aside, { force: true });
+}
+
+/** The process behind the socket, undefined if there is none. */
+function askHolder(path: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = connect({ path });
+    socket.setEncoding('latin1');
+    socket.on('data', (text: string) => (answer += text));
+    socket.once('end', () => {
+      resolve(/^\d{1,10}/.exec(answer)?.[0] ?? 'unknown');
+    });
+    // Only these say that nobody is there; whatever else is wrong, somebody may be.
+    socket.once('error', (error) => {
+      resolve(isCode(error, 'ECONNREFUSED') || isCode(error, 'ENOENT') ? undefined : 'unknown');
+    });
+  });
+}
