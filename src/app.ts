@@ -155,10 +155,12 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   });
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
+  const isValidToken = (name: string): boolean =>
+    [...ownTokens, ...tokenFile.all()].some((token) => token.name === name && !(Date.parse(token.expires ?? '') <= date()));
   // What is notified to them would come back to us.
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
-  const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken });
+  const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
   const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
   return { pluginHost, mesh, satellites, relay, doors };

@@ -36,7 +36,7 @@ export function findCaller(request: FastifyRequest, rules: CallerRules, reading:
   const place = isDirect ? addressBlock(address) : 'a proxy on this machine';
   const token = tokenRole(request.headers.authorization, rules, place, isHere && isDirect);
   const role = token ?? roleByAddress(address, { rules, isPeer, isDirect });
-  return { role, address, port: remotePort, isPeer, ...reading };
+  return { role, address, port: remotePort, isDirect, isPeer, ...reading };
 }
 
 interface Standing {

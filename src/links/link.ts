@@ -1,5 +1,5 @@
 /** The link to one XML-RPC server: its waiting line, one dict in flight, tried again until the server takes or refuses it. */
-import { RelayError, WaitingLine, clean, reasonOf } from '../message/message.ts';
+import { RelayError, Seldom, WaitingLine, clean, reasonOf } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
 import { mayHaveArrived } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
@@ -64,6 +64,7 @@ export class Link {
   readonly #parts: LinkParts;
   readonly #line: WaitingLine<Outgoing>;
   readonly #backoff: Backoff;
+  readonly #refusals: Seldom;
   #state: LinkState = { kind: 'idle' };
   #head: Outgoing | undefined;
   #cancelTimer: (() => void) | undefined;
@@ -80,6 +81,7 @@ export class Link {
     this.#parts = parts;
     const { name, options, log } = parts;
     this.#line = new WaitingLine({ name, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
+    this.#refusals = new Seldom(log, parts.clock);
     this.#backoff = { ...parts.options.retry, random: parts.random };
     this.#closed = new Promise((resolve) => {
       this.#sayClosed = resolve;
@@ -219,8 +221,7 @@ export class Link {
       this.#lastError = refusal;
       const text = `refused ${outgoing.id} by ${this.#parts.name}, dropped for it: ${clean(refusal, 300)}`;
       // A server that refuses everything is told once, not once a dict; its counter has them all.
-      if (refusal === this.#lastRefusal) log.debug(text);
-      else log.warn(text);
+      if (refusal === this.#lastRefusal || !this.#refusals.warn(text)) log.debug(text);
       this.#lastRefusal = refusal;
     }
     this.#on({ type: 'answered', left: this.#line.length });

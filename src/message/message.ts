@@ -17,6 +17,7 @@ export type { Log, LogSource } from './log.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { withinLimit } from './time-limit.ts';
+export { Seldom } from './seldom.ts';
 export { suggest } from './suggest.ts';
 export { Fifo } from './fifo.ts';
 export { WaitingLine } from './waiting-line.ts';

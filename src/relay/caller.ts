@@ -2,7 +2,7 @@
 import type { Dict, Permission, Sendable } from '../message/message.ts';
 
 /**
- * `token` presented a right credential; `peer` has an address of `peers`; `satellite` an address that one registered from; `local` is on this machine;
+ * `token` presented a right credential; `peer` has an address of `peers`; `satellite` an address that one registered from without a token; `local` is on this machine;
  * `anonymous` is anybody else. `plugin` is code of a satellite here, which calls without a door.
  */
 export type Role =
@@ -18,6 +18,8 @@ export interface Caller {
   /** Canonical address: the socket's, or what a trusted proxy says. */
   readonly address: string;
   readonly port: number;
+  /** False if a proxy on this machine, which is not trusted, handed the call on: `address` is the proxy's, and says nothing of who calls. */
+  readonly isDirect: boolean;
   /** True if the address is one of a configured peer, whatever the role: such a caller's `co2` stamp is believed. */
   readonly isPeer: boolean;
   /** The XML of a struct among the parameters, as it came. */

@@ -37,7 +37,7 @@ export function oneStruct(method: string, params: readonly Value[]): Dict {
  */
 export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mint: Minter, sender?: string): Message {
   requireData(dict);
-  const ingress = sender === undefined ? ingressOf(dict, caller) : { kind: 'client' as const, address: caller.address };
+  const ingress = sender === undefined ? ingressOf(dict, caller) : clientIngress(caller);
   const origin = checkOrigin(dict.host_id ?? sender, ingress, self.hostId, mint.clientRandom);
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   const clientAddress = [caller.address, caller.port] as const;
@@ -81,7 +81,12 @@ function requireData(dict: Dict): void {
 /** A stamp is believed from a configured peer alone; from anybody else it would let them suppress somebody's dict. */
 function ingressOf(dict: Dict, caller: Caller): Ingress {
   const stamp = caller.isPeer && dict.co2 !== undefined ? readStamp(dict.co2) : undefined;
-  return stamp ? { kind: 'peer', address: caller.address, stamp } : { kind: 'client', address: caller.address };
+  return stamp ? { kind: 'peer', address: caller.address, stamp } : clientIngress(caller);
+}
+
+/** A caller that speaks for itself alone. */
+export function clientIngress({ address, isDirect }: Caller): Ingress {
+  return { kind: 'client', address, isDirect };
 }
 
 function stampedBy(ingress: Ingress, mint: Minter): Pick<Message, 'id' | 'hopsLeft' | 'ageMs' | 'via'> {

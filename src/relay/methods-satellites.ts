@@ -26,7 +26,10 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
     signatures: [['struct', 'struct']],
     invoke: async (params, caller) => {
       const props = oneStruct('relay.register', params);
-      return registeredOnWire(await satellites.register(props, caller.address, checkedHostId(props, caller)));
+      requireDirect('relay.register', caller);
+      return registeredOnWire(
+        await satellites.register(props, { address: caller.address, hostId: checkedHostId(props, caller), token: tokenOf(caller) }),
+      );
     },
   });
   registry.add({
@@ -35,6 +38,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
     help: 'Ends the registration that the member token names, or port or host_id of the caller. Answers true.',
     signatures: [['boolean', 'struct']],
     invoke: async (params, caller) => {
+      requireDirect('relay.unregister', caller);
       await satellites.unregister(leaving(oneStruct('relay.unregister', params), caller, methods));
       return true;
     },
@@ -72,6 +76,16 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   );
 }
 
+/** Who comes through a proxy would speak for whatever else runs on this machine, and we would connect back to that. */
+function requireDirect(method: string, { isDirect }: Caller): void {
+  if (!isDirect)
+    throw new RelayError('FORBIDDEN', `${method} came through a proxy that is not in trustedProxies, so nobody knows from where`);
+}
+
+function tokenOf({ role }: Caller): string | undefined {
+  return role.kind === 'token' ? role.name : undefined;
+}
+
 /** A satellite's record as it goes out. */
 export function recordOnWire({ address, port, path, hostId, nick, ctime, pings }: SatelliteView): Readonly<Record<string, Sendable>> {
   return {
@@ -103,7 +117,7 @@ function senderOf(dict: Dict, caller: Caller, methods: SatelliteMethods): Sender
   if (namesToken(dict)) return byToken((dict.co2 as Dict).token, caller, methods);
   // What a peer hands on is not of a satellite, though one may share its address.
   if (caller.isPeer && dict.co2 !== undefined) return undefined;
-  return typeof dict.host_id === 'string' ? methods.satellites.byHostId(dict.host_id, caller.address) : undefined;
+  return typeof dict.host_id === 'string' && caller.isDirect ? methods.satellites.byHostId(dict.host_id, caller.address) : undefined;
 }
 
 function leaving(props: Dict, caller: Caller, methods: SatelliteMethods): Sender {

@@ -51,7 +51,7 @@ export interface RelayOptions {
     readonly local: Rate;
     /** Default 5,000 per second, 20,000 at once: a peer that comes back empties an outbox of 10,000. What is refused it sends again. */
     readonly peer: Rate;
-    /** Default 1,000 per second, 5,000 at once, for a satellite elsewhere; those in this process are not counted. */
+    /** Default 5,000 per second, 20,000 at once, as `local`: what runs beside a satellite on this machine counts as one. Those in this process are not counted. */
     readonly satellite: Rate;
     /** Default 1,000 per second, 5,000 at once: generous, and a token that leaked still cannot take the relay away from others. */
     readonly token: Rate;
@@ -77,7 +77,7 @@ export const relayDefaults: RelayOptions = {
     anonymous: { perSecond: 50, burst: 200 },
     local: { perSecond: 5_000, burst: 20_000 },
     peer: { perSecond: 5_000, burst: 20_000 },
-    satellite: { perSecond: 1_000, burst: 5_000 },
+    satellite: { perSecond: 5_000, burst: 20_000 },
     token: { perSecond: 1_000, burst: 5_000 },
   },
   callTimeoutMs: 60_000,

@@ -5,7 +5,8 @@ import type { Stamp } from './stamp.ts';
 
 /** Who handed the dict in: a client or satellite, or a configured peer with its stamp. */
 export type Ingress =
-  { readonly kind: 'client'; readonly address: string } | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp };
+  | { readonly kind: 'client'; readonly address: string; readonly isDirect: boolean }
+  | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp };
 
 export type OriginVerdict =
   | { readonly accepted: true; readonly hostId: string; readonly verdict: Verdict; readonly attestation?: Attestation | undefined }
@@ -17,23 +18,31 @@ export type OriginVerdict =
  */
 export function checkOrigin(claimed: unknown, ingress: Ingress, self: string, random: () => string): OriginVerdict {
   if (claimed !== undefined && typeof claimed !== 'string') return refused('host_id is not a string');
-  return ingress.kind === 'client'
-    ? checkClient(claimed, ingress.address, self, random)
-    : checkPeer(claimed, ingress.address, ingress.stamp);
+  return ingress.kind === 'client' ? checkClient(claimed, ingress, self, random) : checkPeer(claimed, ingress.address, ingress.stamp);
 }
 
-function checkClient(claimed: string | undefined, address: string, self: string, random: () => string): OriginVerdict {
-  const attestation = (): Attestation => ({ by: self, observedIp: address, verdict: 'checked' });
+function checkClient(
+  claimed: string | undefined,
+  { address, isDirect }: Ingress & { kind: 'client' },
+  self: string,
+  random: () => string,
+): OriginVerdict {
+  // Of whoever came through a proxy nobody has seen the address.
+  const attestation: Attestation | undefined = isDirect ? { by: self, observedIp: address, verdict: 'checked' } : undefined;
   if (claimed === undefined) {
     const hostId = formatHostId({ random: random(), address, port: 0 });
-    return { accepted: true, hostId, verdict: 'checked', attestation: attestation() };
+    return { accepted: true, hostId, verdict: 'checked', attestation };
   }
+  if (!isDirect)
+    return refused(
+      'a proxy that is not in trustedProxies handed the dict on, so it cannot name a host_id: leave it out, or trust the proxy',
+    );
   const host = parseHostId(claimed);
   if (!host) return refused(notHostId(claimed));
   if (formatHostId(host) === self)
     return refused(`host_id '${clean(claimed, 130)}' is this relay's own: leave host_id out, the relay sets it`);
   if (host.address !== address) return refused(`host_id '${clean(claimed, 130)}' does not belong to ${address}, where it came from`);
-  return { accepted: true, hostId: formatHostId(host), verdict: 'checked', attestation: attestation() };
+  return { accepted: true, hostId: formatHostId(host), verdict: 'checked', attestation };
 }
 
 function checkPeer(claimed: string | undefined, address: string, stamp: Stamp): OriginVerdict {

@@ -1,6 +1,6 @@
 /** THE HEART: takes dicts in, sends dicts out, calls methods. Read `#junction` first: everything that flows meets there. */
 import { randomBytes } from 'node:crypto';
-import { RelayError, clean, withinLimit } from '../message/message.ts';
+import { RelayError, Seldom, clean, withinLimit } from '../message/message.ts';
 import type { Clock, Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
 import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
@@ -11,7 +11,8 @@ import { describeCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { faultFor } from './failure.ts';
 import type { FaultAnswer } from './failure.ts';
-import { claimedId, describeMessage, messageFromCaller, messageFromSatellite } from './intake.ts';
+import { claimedId, clientIngress, describeMessage, messageFromCaller, messageFromSatellite } from './intake.ts';
+import { hasPassed } from './stamp.ts';
 import type { Identity, Minter } from './intake.ts';
 import { MethodRegistry } from './method-registry.ts';
 import type { Method } from './method-registry.ts';
@@ -83,6 +84,7 @@ export interface RelayParts {
 export class Relay {
   readonly #parts: RelayParts;
   readonly #log: Log;
+  readonly #warnings: Seldom;
   #access: Access;
   #options: RelayOptions;
   readonly #limits: RateLimits;
@@ -92,11 +94,11 @@ export class Relay {
   readonly #startedAt = new Date();
   readonly #count = { accepted: 0, sent: 0, duplicates: 0, originRefused: 0, wrongTokens: 0 };
   #identity: Identity | undefined;
-  #quietUntil = 0;
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
     this.#log = parts.logs('relay');
+    this.#warnings = new Seldom(this.#log, parts.clock);
     this.#options = parts.options;
     this.#access = new Access(parts.options.access);
     this.#limits = new RateLimits(parts.options.limits, parts.clock, this.#log);
@@ -122,7 +124,7 @@ export class Relay {
       },
       onWrongToken: (caller) => {
         this.#count.wrongTokens++;
-        this.#log.warn(`refused ${describeCaller(caller)}: its token names no satellite there`);
+        this.#warnings.warn(`refused ${describeCaller(caller)}: its token names no satellite there`);
       },
     });
     addIntrospection(this.#registry);
@@ -210,8 +212,9 @@ export class Relay {
    */
   accept(dict: Dict, caller: Caller, sender?: RemoteSender): string {
     const message = this.#checked(dict, caller, sender);
-    // A dict of ours that comes back is no news either, though a restart forgot its id.
-    if (!this.#seen.add(message.id) || message.hostId === this.#self().hostId) {
+    const { hostId } = this.#self();
+    // Ours that comes back is no news either, though a restart forgot its id; nor what a plain program, which knows no stamps, sent back to us.
+    if (hasPassed(dict.co2, hostId) || message.hostId === hostId || !this.#isNew(message)) {
       this.#count.duplicates++;
       this.#log.debug(`duplicate ${describeMessage(message)}`);
       return message.id;
@@ -228,12 +231,17 @@ export class Relay {
       const source = serialiseStruct(dict, { nil: true, i8: true });
       this.#requireSize(source);
       const message = messageFromSatellite(source, this.#self(), this.#mint);
-      this.#seen.add(message.id);
+      this.#isNew(message);
       this.#count.sent++;
       if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
       this.#junction(message, { local: satellite });
       return message.id;
     });
+  }
+
+  /** Notes the message; true if it was not here before. By its origin too: ids can be guessed, and nobody may take another's. */
+  #isNew({ hostId, id }: Message): boolean {
+    return this.#seen.add(`${hostId} ${id}`);
   }
 
   /** What satellites elsewhere are told when this relay stops: `{data: {goodbye: <host_id>}}`. Undefined if it never listened. */
@@ -265,8 +273,7 @@ export class Relay {
   #checkedHostId({ host_id: claimed }: Dict, caller: Caller): string | undefined {
     if (claimed === undefined) return undefined;
     return this.#noting(caller, 'a registration', () => {
-      const ingress = { kind: 'client', address: caller.address } as const;
-      const origin = checkOrigin(claimed, ingress, this.#self().hostId, this.#mint.clientRandom);
+      const origin = checkOrigin(claimed, clientIngress(caller), this.#self().hostId, this.#mint.clientRandom);
       if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
       return origin.hostId;
     });
@@ -287,11 +294,7 @@ export class Relay {
     this.#log.debug(`refused ${what} of ${describeCaller(caller)}: ${error.message}`);
     if (error.code !== 'ORIGIN_REFUSED') return;
     this.#count.originRefused++;
-    const now = this.#parts.clock.now();
-    if (now < this.#quietUntil) return;
-    this.#quietUntil = now + 1_000;
-    const { originRefused } = this.#count;
-    this.#log.warn(`refused a dict of ${describeCaller(caller)}: ${error.message} (${originRefused} such dicts since the start)`);
+    this.#warnings.warn(`refused a dict of ${describeCaller(caller)}: ${error.message}`);
   }
 
   #hosted(hosted: HostedMethod): Method {
@@ -316,6 +319,7 @@ export class Relay {
       role: { kind: 'plugin', name: satellite },
       address,
       port,
+      isDirect: true,
       isPeer: false,
       sourceOf: () => undefined,
       requireWritable: (answer) => serialiseResponse(answer, { nil: true, i8: true }),

@@ -32,6 +32,12 @@ export function readStamp(co2: Value): Stamp {
   return { id, hops, age, by, via: readVia(via), attestation: readAttestation(att) };
 }
 
+/** True if the stamp, whoever wrote it, says that the relay `hostId` had this dict already: somebody sends it in a circle. */
+export function hasPassed(co2: Value | undefined, hostId: string): boolean {
+  if (!isDict(co2)) return false;
+  return co2.by === hostId || (Array.isArray(co2.via) && co2.via.slice(0, HOP_LIMIT).includes(hostId));
+}
+
 function readVia(via: Value | undefined): readonly string[] {
   if (via === undefined) return [];
   if (Array.isArray(via) && via.length <= HOP_LIMIT && via.every((id: Value) => typeof id === 'string')) return via;

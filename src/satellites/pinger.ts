@@ -1,5 +1,5 @@
 /** Pings one satellite at its interval and says when it counts as gone. */
-import { reasonOf } from '../message/message.ts';
+import { clean, reasonOf } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
 import { NO_PINGS, afterAnswer, afterFailure, afterSign, whenDue } from './pings.ts';
 import type { Pings } from './pings.ts';
@@ -14,9 +14,11 @@ export interface PingerParts {
   readonly ping: () => Promise<unknown>;
   /** Told of each answered ping. */
   readonly onAnswer: () => void;
+  /** Why it may not be a satellite any longer; undefined as long as it may. Asked whenever a ping is due. */
+  readonly whyRefused: () => string | undefined;
   /** What failed last on its link. */
   readonly lastError: () => string;
-  /** Told once, after `maxFails` failures in a row, why the last one failed; then the pinger has stopped. */
+  /** Told once, after `maxFails` failures in a row or when it is refused, why; then the pinger has stopped. */
   readonly onGone: (reason: string) => void;
 }
 
@@ -70,6 +72,11 @@ export class Pinger {
 
   /** Never rejects. The next ping is due one interval after this one has ended, so that never two are on their way. */
   async #due(): Promise<void> {
+    const refused = this.#parts.whyRefused();
+    if (refused !== undefined) {
+      this.#end(refused);
+      return;
+    }
     const doing = whenDue({ isBusy: this.#parts.isBusy(), answered: this.#answered, failed: this.#failed });
     this.#answered = this.#failed = false;
     if (doing === 'ping') await this.#ping();
@@ -96,6 +103,10 @@ export class Pinger {
     if (this.#isStopped) return;
     this.#pings = afterFailure(this.#pings);
     if (this.#pings.fails < this.#parts.maxFails) return;
+    this.#end(`it failed ${this.#pings.fails} times in a row (${clean(reason)})`);
+  }
+
+  #end(reason: string): void {
     this.stop();
     this.#parts.onGone(reason);
   }

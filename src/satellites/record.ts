@@ -14,6 +14,8 @@ export interface SatelliteRecord {
   readonly nick: string;
   /** When it registered. */
   readonly ctime: Date;
+  /** Name of the token that it was registered with; when that is no longer valid, the registration ends. Undefined: of a caller without one. */
+  readonly registeredWith?: string | undefined;
   /** SHA-256 of its token, hexadecimal: whoever reads the disk cannot speak for it. */
   readonly tokenHash: string;
 }
@@ -78,14 +80,15 @@ const KEPT = z.strictObject({
   nick: z.string().max(200),
   ctime: z.iso.datetime(),
   token: z.string().regex(/^[0-9a-f]{64}$/),
+  registered_with: z.string().max(64).optional(),
 });
 const FILE = z.strictObject({ version: z.literal(1), satellites: z.array(KEPT) });
 
 /** The file's content. */
 export function toKept(records: Iterable<SatelliteRecord>): z.infer<typeof FILE> {
-  const satellites = [...records].map(({ hostId, nick, ctime, tokenHash, ...place }) => ({
+  const satellites = [...records].map(({ hostId, nick, ctime, tokenHash, registeredWith, ...place }) => ({
     ...place,
-    ...{ host_id: hostId, nick, ctime: ctime.toISOString(), token: tokenHash },
+    ...{ host_id: hostId, nick, ctime: ctime.toISOString(), token: tokenHash, registered_with: registeredWith },
   }));
   return { version: 1, satellites };
 }
@@ -97,8 +100,8 @@ export function fromKept(content: unknown): readonly SatelliteRecord[] {
     const [issue] = result.error.issues;
     throw new Error(`${clean(issue?.path.join('.') ?? '', 100)}: ${clean(issue?.message ?? '', 200)}`);
   }
-  return result.data.satellites.map(({ host_id: hostId, nick, ctime, token, address, port, path }) => {
-    const known = { address, port, path, hostId, tokenHash: token };
+  return result.data.satellites.map(({ host_id: hostId, nick, ctime, token, registered_with: registeredWith, address, port, path }) => {
+    const known = { address, port, path, hostId, tokenHash: token, registeredWith };
     return { ...known, nick: clean(nick, MAX_NICK), ctime: new Date(ctime) };
   });
 }

@@ -17,7 +17,8 @@ export interface RemoteParts {
   readonly random: () => number;
   readonly log: Log;
   readonly carrier: (server: ServerAddress) => Carrier;
-  /** `reason`: of the last failure. */
+  readonly isValidToken: (name: string) => boolean;
+  /** `reason`: what it did. */
   readonly onGone: (remote: Remote, reason: string) => void;
 }
 
@@ -33,7 +34,7 @@ export class Remote {
 
   constructor(
     public record: SatelliteRecord,
-    { options, clock, random, log, carrier, onGone }: RemoteParts,
+    { options, clock, random, log, carrier, isValidToken, onGone }: RemoteParts,
   ) {
     this.#carrier = carrier(new ServerAddress(urlOf(record), async () => []));
     this.#pinger = new Pinger({
@@ -44,6 +45,12 @@ export class Remote {
       ping: () => this.#carrier.post(PING),
       onAnswer: () => {
         this.#link.retryNow();
+      },
+      whyRefused: () => {
+        const { registeredWith } = this.record;
+        return registeredWith === undefined || isValidToken(registeredWith)
+          ? undefined
+          : `the token '${registeredWith}' that it registered with is no longer valid`;
       },
       lastError: () => this.#link.status().lastError ?? 'no answer',
       onGone: (reason) => {

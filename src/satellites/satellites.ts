@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Notification } from '../links/links.ts';
 import type { Carrier, LinkOptions, LinkStatus, ServerAddress } from '../links/links.ts';
-import { RelayError, clean, parseHostId, reasonOf } from '../message/message.ts';
+import { RelayError, addressBlock, clean, isLoopback, parseHostId, reasonOf } from '../message/message.ts';
 import type { Clock, Dict, Log, LogSource, Message } from '../message/message.ts';
 import { StateFile } from '../store/store.ts';
 import type { SatelliteOptions } from './options.ts';
@@ -27,10 +27,22 @@ export interface SatellitesParts {
   readonly stateDir: string;
   /** Why nobody may register at this address and port, or undefined if somebody may: our own door, a peer's. */
   readonly taken: (address: string, port: number) => string | undefined;
+  /** True as long as the token of this name is neither revoked nor expired. */
+  readonly isValidToken: (name: string) => boolean;
 }
 
-/** One satellite as others may see it: all but its token. */
-export interface SatelliteView extends Omit<SatelliteRecord, 'tokenHash'> {
+/** Who registers a satellite. */
+export interface Registrant {
+  /** Canonical. */
+  readonly address: string;
+  /** The host_id that it names, checked; undefined if it names none. */
+  readonly hostId: string | undefined;
+  /** Name of the token that it presented. */
+  readonly token: string | undefined;
+}
+
+/** One satellite as others may see it: all but what its tokens are. */
+export interface SatelliteView extends Omit<SatelliteRecord, 'tokenHash' | 'registeredWith'> {
   readonly pings: Pings;
 }
 
@@ -59,6 +71,9 @@ export interface Sender {
 
 // A record takes at most 600 bytes of JSON, and the option allows 10,000.
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
+
+// Of one machine; with the default of maxSatellites a quarter of them.
+const MIN_SHARE = 25;
 
 export class Satellites {
   readonly #parts: SatellitesParts;
@@ -93,16 +108,23 @@ export class Satellites {
   }
 
   /**
-   * Registers the satellite that `props` describe, at `address`; `hostId` is the one that it names, already checked. At a place that is registered the new
+   * Registers the satellite that `props` describe, at the registrant's address. At a place that is registered the new
    * record replaces the old one. Resolves once it is safe on disk. Throws RelayErrors INVALID_PARAMS, LIMIT and UNAVAILABLE.
    */
-  async register(props: Dict, address: string, hostId: string | undefined): Promise<Registered> {
+  async register(props: Dict, { address, hostId, token: registeredWith }: Registrant): Promise<Registered> {
     const place = readPlace(props, address);
     const taken = this.#parts.taken(address, place.port);
     if (taken !== undefined) throw new RelayError('INVALID_PARAMS', `${placeKey(place)} is ${taken}, and cannot be a satellite`);
     const named = hostId ?? hostIdFor(place, randomBytes(8).toString('hex'));
     const token = randomBytes(24).toString('base64url');
-    const record = { ...place, hostId: named, nick: readNick(props.nick, named), ctime: new Date(), tokenHash: hashToken(token) };
+    const record = {
+      ...place,
+      hostId: named,
+      nick: readNick(props.nick, named),
+      ctime: new Date(),
+      tokenHash: hashToken(token),
+      registeredWith,
+    };
     const remote = await this.#put(record);
     this.#count.registered++;
     this.#log.info(`registered ${remote.name}, ${clean(record.nick)}`);
@@ -139,9 +161,9 @@ export class Satellites {
     return this.#find(({ record }) => record.address === address && record.port === port);
   }
 
-  /** True if a satellite is registered at `address` (canonical). */
+  /** True if a satellite at `address` (canonical) registered without a token; who has one goes on presenting it, or its address would give more than the token. */
   isSatelliteAddress(address: string): boolean {
-    return this.#find(({ record }) => record.address === address) !== undefined;
+    return this.#find(({ record }) => record.address === address && record.registeredWith === undefined) !== undefined;
   }
 
   /** Puts the message into the line of every satellite but the one of this id; returns how many those are. Never throws, never waits. */
@@ -191,6 +213,7 @@ export class Satellites {
   /** Takes the record in and writes it; what cannot be written is taken back. */
   async #put(record: SatelliteRecord): Promise<Remote> {
     const before = this.#remotes.get(placeKey(record));
+    if (!before) this.#requireShare(record.address);
     if (!before && this.#remotes.size >= this.max)
       throw new RelayError('LIMIT', `${this.max} satellites are registered, as many as the relay takes (maxSatellites); call again later`);
     const recordBefore = before?.record;
@@ -214,6 +237,14 @@ export class Satellites {
     return remote;
   }
 
+  /** A place costs nothing but to ask for it, so no other machine may have them all. */
+  #requireShare(address: string): void {
+    const share = Math.max(MIN_SHARE, Math.ceil(this.max / 4));
+    const there = [...this.#remotes.values()].filter(({ record }) => addressBlock(record.address) === addressBlock(address)).length;
+    if (!isLoopback(address) && there >= share)
+      throw new RelayError('LIMIT', `${share} satellites are registered from your address, as many as one may; unregister one first`);
+  }
+
   /** Undoes a registration, unless another one has taken its place meanwhile. */
   #takeBack(remote: Remote, record: SatelliteRecord, before: Remote | undefined, recordBefore: SatelliteRecord | undefined): void {
     if (remote.record !== record || this.#remotes.get(placeKey(record)) !== remote) return;
@@ -227,6 +258,7 @@ export class Satellites {
     const { options, clock, random, carrier } = this.#parts;
     const remote = new Remote(record, {
       ...{ options, clock, random, carrier, log: this.#log },
+      isValidToken: this.#parts.isValidToken,
       onGone: (gone, reason) => {
         this.#drop(gone, reason);
       },
@@ -238,7 +270,7 @@ export class Satellites {
   #drop(remote: Remote, reason: string): void {
     if (!this.#remove(remote)) return;
     this.#count.dropped++;
-    this.#log.warn(`dropped ${remote.name}: it failed ${remote.pings.fails} times in a row (${clean(reason)}); it may register again`);
+    this.#log.warn(`dropped ${remote.name}: ${clean(reason)}; it may register again`);
     void Promise.all([remote.abandon(), this.#save()]).catch((error: unknown) => {
       this.#log.error(`${remote.name} is dropped, but not forgotten on disk: ${reasonOf(error)}`);
     });
@@ -266,6 +298,6 @@ export class Satellites {
 }
 
 function view({ record, pings }: Remote): SatelliteView {
-  const { tokenHash: _tokenHash, ...shown } = record;
+  const { tokenHash: _tokenHash, registeredWith: _registeredWith, ...shown } = record;
   return { ...shown, pings };
 }

@@ -54,7 +54,7 @@ const DEFAULTS = {
     anonymous: { perSecond: 50, burst: 200 },
     local: { perSecond: 5000, burst: 20_000 },
     peer: { perSecond: 5000, burst: 20_000 },
-    satellite: { perSecond: 1000, burst: 5000 },
+    satellite: { perSecond: 5000, burst: 20000 },
     token: { perSecond: 1000, burst: 5000 },
   },
   callTimeoutMs: 60_000,

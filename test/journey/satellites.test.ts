@@ -5,6 +5,7 @@ import type { ExecutionContext } from 'ava';
 import type { Dict, Sendable, Value } from '../../src/message/message.ts';
 import { isDict, parseHostId } from '../../src/message/message.ts';
 import { XmlRpcClient, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { call as callAt } from '../http/raw.ts';
 import { startCo2 } from '../support/processes.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
@@ -266,4 +267,33 @@ test('a satellite whose notify answers a fault each time is told of once; others
   t.is(relay.log.lines.all.filter(({ level, text }) => level === 'warn' && text.startsWith('refused')).length, 1);
   await satellite.close();
   t.regex((await relay.log.line(/^dropped satellite/)).text, /2 times in a row \(.*connection refused/);
+});
+
+test('a program that hands back to us what we notify it of makes no loop', async (t) => {
+  const relay = await startRelay(t);
+  // Registered, and every dict goes on to our own door, stamp and all, as a forwarder of connections would do it.
+  const mirror = await scriptedPeer(t);
+  const client = new XmlRpcClient(new URL(relay.url));
+  t.teardown(() => client.close());
+  await client.call('relay.register', [{ port: mirror.port }]);
+  await client.call('notify', [{ data: 'round' }]);
+  const [body] = await mirror.bodies.first(1);
+  t.like(await client.post(Buffer.from(body!)), { kind: 'value', value: true });
+  await client.call('notify', [{ data: 'end' }]);
+  t.deepEqual(datas(await mirror.notified.first(2)), ['round', 'end']);
+  t.like(relay.status().relay, { accepted: 2, duplicates: 1 });
+});
+
+test('whoever comes through a proxy on this machine registers nothing, removes nobody and names nobody', async (t) => {
+  const relay = await startRelay(t, { access: { anonymous: ['message'] } });
+  const { port } = await joinRelay(t, relay);
+  const headers = { 'x-forwarded-for': '203.0.113.9' };
+  const refused: readonly (readonly [method: string, dict: Sendable])[] = [
+    ['relay.register', { port: 9, path: '/admin' }],
+    ['relay.unregister', { port }],
+    ['notify', { data: 1, host_id: 'root@127.0.0.1:22' }],
+  ];
+  for (const [method, dict] of refused) t.like(await callAt(relay.url, method, [dict], { headers }), { kind: 'fault', code: 403 }, method);
+  t.like(await callAt(relay.url, 'notify', [{ data: 'anonymous' }], { headers }), { value: true });
+  t.is(relay.status().satellites.satellites.length, 1);
 });

@@ -53,6 +53,7 @@ export function makeHeart(
         throw new Error('nobody registers here');
       },
       taken: () => undefined,
+      isValidToken: () => true,
     }),
     logs: log.source,
     clock,
@@ -75,7 +76,15 @@ export function makeHeart(
 
 export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kind === 'peer'): Caller {
   const role = roleOf(kind);
-  return { role, address, port: 4711, isPeer, sourceOf: () => undefined, requireWritable: (answer) => serialiseResponse(answer) };
+  return {
+    role,
+    address,
+    port: 4711,
+    isDirect: true,
+    isPeer,
+    sourceOf: () => undefined,
+    requireWritable: (answer) => serialiseResponse(answer),
+  };
 }
 
 function roleOf(kind: Role['kind']): Role {

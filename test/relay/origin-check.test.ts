@@ -91,7 +91,7 @@ test('clients: every claim from every address, and no verdict differs from the p
   const seen = { accepted: 0, refused: 0 };
   for (const client of POSSIBLE) {
     for (const claim of CLAIMS) {
-      const verdict = checkOrigin(claim.text, { kind: 'client', address: client.canonical }, SELF, random);
+      const verdict = checkOrigin(claim.text, { kind: 'client', address: client.canonical, isDirect: true }, SELF, random);
       const what = `${claim.text ?? 'no host_id'} from ${client.canonical}`;
       t.is(verdict.accepted, clientPasses(claim, client), what);
       seen[verdict.accepted ? 'accepted' : 'refused']++;
@@ -130,12 +130,12 @@ test('peers: every claim, by and attestation, and no verdict differs from the pr
 
 for (const claimed of [null, 5, true, [], {}, new Date(0), Buffer.from('a@10.0.0.1:1')]) {
   test(`a host_id of type ${Object.prototype.toString.call(claimed)} is refused`, (t) => {
-    t.false(checkOrigin(claimed, { kind: 'client', address: '10.0.0.1' }, SELF, random).accepted);
+    t.false(checkOrigin(claimed, { kind: 'client', address: '10.0.0.1', isDirect: true }, SELF, random).accepted);
   });
 }
 
 test('any bytes as host_id: never accepted for an address that they do not name, never a throw', (t) => {
-  const ingress: Ingress = { kind: 'client', address: '10.0.0.1' };
+  const ingress: Ingress = { kind: 'client', address: '10.0.0.1', isDirect: true };
   fc.assert(
     fc.property(
       fc.oneof(
@@ -150,7 +150,7 @@ test('any bytes as host_id: never accepted for an address that they do not name,
 });
 
 test('a refusal says who and why in one clean line', (t) => {
-  const ingress: Ingress = { kind: 'client', address: '10.0.0.1' };
+  const ingress: Ingress = { kind: 'client', address: '10.0.0.1', isDirect: true };
   const reasonOf = (claimed: unknown): string => {
     const verdict = checkOrigin(claimed, ingress, SELF, random);
     return verdict.accepted ? '' : verdict.reason;
@@ -160,4 +160,12 @@ test('a refusal says who and why in one clean line', (t) => {
   const stamp = { id: 'i', hops: 1, age: 0, by: 'p@10.0.0.7:80', via: [] };
   const verdict = checkOrigin('r@10.0.0.2:80', { kind: 'peer', address: '10.0.0.8', stamp }, SELF, random);
   t.regex(verdict.accepted ? '' : verdict.reason, /10\.0\.0\.7.*10\.0\.0\.8.*publicAddress/);
+});
+
+test('who came through a proxy that is not trusted names nobody, and nobody attests the address', (t) => {
+  const ingress: Ingress = { kind: 'client', address: '127.0.0.1', isDirect: false };
+  t.like(checkOrigin('root@127.0.0.1:22', ingress, SELF, random), { accepted: false });
+  t.deepEqual(checkOrigin(undefined, ingress, SELF, random), {
+    ...{ accepted: true, hostId: 'minted@127.0.0.1:0', verdict: 'checked', attestation: undefined },
+  });
 });

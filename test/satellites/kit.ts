@@ -46,15 +46,17 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
       closed.push(server.name);
     },
   });
+  const validTokens = new Set(['ci']);
   const satellites = new Satellites({
     options: { ...linkDefaults, ...satelliteDefaults, ...options, drainMs: 100 },
     ...{ logs: log.source, clock, random: () => 0.5, carrier, stateDir },
+    isValidToken: (name) => validTokens.has(name),
     taken: (_address, port) => (port === 2004 ? "this relay's own door" : undefined),
   });
-  const register = (props: Readonly<Record<string, Sendable | undefined>>, address = '192.0.2.7', hostId?: string) =>
-    satellites.register(received(props), address, hostId);
+  const register = (props: Readonly<Record<string, Sendable | undefined>>, address = '192.0.2.7', hostId?: string, token?: string) =>
+    satellites.register(received(props), { address, hostId, token });
   const notified = (to: string) => posts.all.filter((post) => post.to === to && post.method === 'notify').map(({ dict }) => dict.data);
-  return { clock, log, posts, moods, closed, satellites, register, notified, stateDir, start: () => satellites.start(SELF) };
+  return { clock, log, posts, moods, validTokens, closed, satellites, register, notified, stateDir, start: () => satellites.start(SELF) };
 }
 
 /** Lets everything that is decided already happen. */

@@ -110,3 +110,27 @@ test('a ping that never ends holds up only its own satellite', async (t) => {
   t.is(posts.all.filter(({ to }) => to === URL).length, 1);
   t.is(posts.all.filter(({ to }) => to !== URL).length, 3);
 });
+
+test('a satellite that registered with a token stays as long as the token is valid, over restarts too', async (t) => {
+  const { clock, register, satellites, log, validTokens, stateDir } = makeKit(t, OPTIONS);
+  await register({ port: 5000 }, '192.0.2.7', undefined, 'ci');
+  await register({ port: 5001 }, '192.0.2.8');
+  t.false(satellites.isSatelliteAddress('192.0.2.7'), 'its address gives nothing that the token does not');
+  t.true(satellites.isSatelliteAddress('192.0.2.8'));
+  clock.advance(1000);
+  await settle();
+  t.is(satellites.list().length, 2);
+  const again = makeKit(t, OPTIONS, stateDir);
+  await again.start();
+  t.false(again.satellites.isSatelliteAddress('192.0.2.7'));
+  for (const kit of [{ clock, satellites, log, validTokens }, again]) {
+    kit.validTokens.delete('ci');
+    kit.clock.advance(1000);
+    await settle();
+    await kit.log.line(/^dropped satellite 192\.0\.2\.7:5000: the token 'ci' that it registered with is no longer valid/);
+    t.deepEqual(
+      kit.satellites.list().map(({ port }) => port),
+      [5001],
+    );
+  }
+});

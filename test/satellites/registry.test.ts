@@ -168,3 +168,15 @@ test('a stop sends what waits and the farewell, and closes all; whoever is down 
   t.is(closed.length, 2);
   t.is(clock.pending, 0, 'no ping and no retry stays');
 });
+
+test('no other machine gets all places; this one may', async (t) => {
+  const { register, satellites } = makeKit(t);
+  const ports = Array.from({ length: 40 }, (_, index) => 5000 + index);
+  const results = await Promise.allSettled(ports.map((port) => register({ port }, '192.0.2.7')));
+  const [refused] = results.filter((result) => result.status === 'rejected');
+  t.is(satellites.list().length, 25);
+  t.regex(String(refused?.reason), /25 satellites are registered from your address/);
+  await Promise.all(ports.map((port) => register({ port }, '127.0.0.1')));
+  await register({ port: 5000 }, '192.0.2.8');
+  t.is(satellites.list().length, 66);
+});
