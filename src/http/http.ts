@@ -7,7 +7,7 @@ import { RelayError, canonicalAddress, clean } from '../message/message.ts';
 import type { Clock, LogSource } from '../message/message.ts';
 import { recordOnWire } from '../relay/relay.ts';
 import type { Relay } from '../relay/relay.ts';
-import { ByteBudget, holdWithin } from './byte-budget.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
@@ -16,6 +16,7 @@ import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
+import { watchInFlight } from './in-flight.ts';
 import { Listeners, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
@@ -200,20 +201,15 @@ export class Doors {
     server.addContentTypeParser(/^(text|application)\/xml/i, { parseAs: 'buffer' }, (_request, body, done) => {
       done(null, body);
     });
+    const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes));
+    watchInFlight(server, budget, new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http')), refuse);
     server.addHook('onRequest', (request, reply, done) => {
       const refusal =
         this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseRoute(request) ?? refuseRepeated(request) ?? refuseBody(request);
       if (refusal) refuse(reply, refusal);
       else done();
     });
-    holdWithin(new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes)), server, refuse);
-    const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
-    server.addHook('onSend', (request, _reply, payload, done) => {
-      if (typeof payload === 'string' || Buffer.isBuffer(payload)) readers.sending(request, payload.length);
-      done(null, payload);
-    });
     server.addHook('onResponse', (request, reply, done) => {
-      readers.done(request);
       this.#logAccess(request, reply);
       done();
     });

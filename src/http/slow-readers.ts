@@ -1,40 +1,70 @@
-/** Readers that do not take their answer are cut, so that nobody makes the relay keep large answers for long. */
+/** Readers that do not take their answers are cut, so that nobody makes the relay keep them for long; nor may anybody ask for ever more before it reads. */
 import type { Clock, Log } from '../message/message.ts';
 
 // What is smaller lies in the system's buffers, not in ours.
 const LARGE_BYTES = 64 * 1024;
+// Requests under way on one connection. XML-RPC clients send the next one after the answer; a browser or a proxy may send some at once.
+const MAX_PIPELINED = 32;
 
-interface Answered {
-  readonly socket: { destroy(): void; readonly remoteAddress?: string | undefined };
+/** A connection, as the doors see it. */
+export interface Connection {
+  destroy(): void;
+  readonly remoteAddress?: string | undefined;
+}
+
+interface Unread {
+  requests: number;
+  bytes: number;
+  callOff: (() => void) | undefined;
 }
 
 export class SlowReaders {
-  // By request: a client may have sent the next one before it reads.
-  readonly #calledOff = new WeakMap<Answered, () => void>();
+  readonly #unread = new WeakMap<Connection, Unread>();
 
-  /** `limitMs`: how long a large answer may take to be read. */
+  /** `limitMs`: how long a reader with large answers may take for the next of them. */
   constructor(
     private readonly limitMs: number,
     private readonly clock: Clock,
-    private readonly log: Log,
+    private readonly log: Pick<Log, 'warn'>,
   ) {}
 
-  /** An answer of `bytes` bytes to `request` is about to be sent. */
-  sending(request: Answered, bytes: number): void {
-    if (bytes < LARGE_BYTES) return;
-    const { socket } = request;
-    const callOff = this.clock.after(this.limitMs, () => {
-      this.log.warn(
-        `${socket.remoteAddress ?? 'a local reader'} did not read an answer of ${bytes} bytes in ${this.limitMs} ms and is cut`,
-      );
-      socket.destroy();
-    });
-    this.#calledOff.set(request, callOff);
+  /** A request came in over `connection`; false, and the connection is cut, if too many wait there already. */
+  asking(connection: Connection): boolean {
+    const unread = this.#unread.get(connection) ?? { requests: 0, bytes: 0, callOff: undefined };
+    this.#unread.set(connection, unread);
+    if (++unread.requests <= MAX_PIPELINED) return true;
+    this.log.warn(`${nameOf(connection)} sent ${unread.requests} requests without reading an answer and is cut`);
+    connection.destroy();
+    return false;
   }
 
-  /** The answer to `request` was taken, or its connection is gone. */
-  done(request: Answered): void {
-    this.#calledOff.get(request)?.();
-    this.#calledOff.delete(request);
+  /** An answer of `bytes` bytes is about to be sent. */
+  sending(connection: Connection, bytes: number): void {
+    const unread = this.#unread.get(connection);
+    if (!unread) return;
+    unread.bytes += bytes;
+    if (unread.bytes >= LARGE_BYTES && !unread.callOff) this.#watch(connection, unread);
   }
+
+  /** An answer of `bytes` bytes was taken, or its connection is gone. */
+  done(connection: Connection, bytes: number): void {
+    const unread = this.#unread.get(connection);
+    if (!unread) return;
+    unread.requests--;
+    unread.bytes -= bytes;
+    unread.callOff?.();
+    unread.callOff = undefined;
+    if (unread.bytes >= LARGE_BYTES) this.#watch(connection, unread);
+  }
+
+  #watch(connection: Connection, unread: Unread): void {
+    unread.callOff = this.clock.after(this.limitMs, () => {
+      this.log.warn(`${nameOf(connection)} did not read answers of ${unread.bytes} bytes in ${this.limitMs} ms and is cut`);
+      connection.destroy();
+    });
+  }
+}
+
+function nameOf({ remoteAddress }: Connection): string {
+  return remoteAddress ?? 'a local reader';
 }

@@ -334,7 +334,7 @@ test.serial('slow readers of large answers: some are held and cut in time, the r
   t.is((await request(relay.url)).status, 200);
   t.is(clock.pending - before, 33);
   clock.advance(60_000);
-  t.is(log.matching(/did not read an answer of 4\d{6} bytes in 60000 ms and is cut/).length, 33);
+  t.is(log.matching(/did not read answers of 4\d{6} bytes in 60000 ms and is cut/).length, 33);
 });
 
 test.serial('a thousand announced bodies of 8 MiB: what would be too much together is told to come again, small calls pass', async (t) => {

@@ -1,0 +1,76 @@
+/** What requests hold from their headers to the end of their answers: memory out of one budget, and the patience of the relay with whoever does not read. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { addressBlock, canonicalAddress } from '../message/message.ts';
+import type { ByteBudget, Reservation } from './byte-budget.ts';
+import type { Refusal } from './guard.ts';
+import type { SlowReaders } from './slow-readers.ts';
+
+const BUSY: Refusal = {
+  status: 503,
+  text: 'the relay holds as many large bodies and answers as it may (maxBufferedBytes); call again in a moment',
+};
+
+interface InFlight {
+  readonly reservation: Reservation;
+  answerBytes: number;
+}
+
+/** Watches every request of `server`; its hooks come before those of the doors. `refuse` answers one that would hold too much. */
+export function watchInFlight(
+  server: FastifyInstance,
+  budget: ByteBudget,
+  readers: SlowReaders,
+  refuse: (reply: FastifyReply, refusal: Refusal) => FastifyReply,
+): void {
+  const inFlight = new WeakMap<FastifyRequest, InFlight>();
+  server.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request;
+    const held = { reservation: budget.open(placeOf(request)), answerBytes: 0 };
+    inFlight.set(request, held);
+    // Read to its end, or gone.
+    reply.raw.once('close', () => {
+      held.reservation.release();
+      readers.done(socket, held.answerBytes);
+    });
+    if (!readers.asking(socket)) return;
+    if (held.reservation.grow(Number(request.headers['content-length'] ?? 0))) done();
+    else refuse(reply, BUSY);
+  });
+  server.addHook('preParsing', (request, _reply, body, done) => {
+    // Only a chunked body says nothing of its length.
+    if (request.headers['content-length'] === undefined) {
+      const count = (chunk: Buffer): void => {
+        if (inFlight.get(request)?.reservation.grow(chunk.length) !== false) return;
+        body.off('data', count);
+        // Ends the reading of this body, but not the connection: the answer must get out.
+        body.emit('error', Object.assign(new Error(BUSY.text), { statusCode: BUSY.status }));
+      };
+      body.on('data', count);
+    }
+    done(null, body);
+  });
+  server.addHook('onSend', (request, reply, payload, done) => {
+    const held = inFlight.get(request);
+    let answer = payload;
+    let bytes = sizeOf(payload);
+    if (held?.reservation.grow(bytes) === false) {
+      // Let go here, so that nobody makes us keep answers by asking for many and reading none.
+      held.reservation.grow(-bytes);
+      answer = `the call was made, but its answer of ${bytes} bytes is one too many to hold (maxBufferedBytes)\n`;
+      bytes = sizeOf(answer);
+      reply.code(503).type('text/plain; charset=utf-8').header('content-length', bytes);
+    }
+    if (held) held.answerBytes = bytes;
+    readers.sending(request.socket, bytes);
+    done(null, answer);
+  });
+}
+
+function sizeOf(payload: unknown): number {
+  return typeof payload === 'string' || Buffer.isBuffer(payload) ? Buffer.byteLength(payload) : 0;
+}
+
+function placeOf({ socket: { remoteAddress = '' } }: FastifyRequest): string {
+  const address = canonicalAddress(remoteAddress);
+  return address === undefined ? 'this machine' : addressBlock(address);
+}

@@ -1,0 +1,47 @@
+/** Slow readers by themselves: who is watched, who is cut, who is not. */
+import test from 'ava';
+import { SlowReaders } from '../../src/http/slow-readers.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+const KB = 1024;
+
+function setUp() {
+  const clock = new VirtualClock();
+  const told: string[] = [];
+  const log = { warn: (text: string) => void told.push(text) };
+  const connection = { isCut: false, remoteAddress: '192.0.2.7', destroy: () => void (connection.isCut = true) };
+  return { clock, told, connection, readers: new SlowReaders(1000, clock, log) };
+}
+
+test('two large answers on one connection: read in time it goes on, each in its own time', (t) => {
+  const { clock, connection, readers } = setUp();
+  for (const _ of [1, 2]) readers.asking(connection);
+  for (const _ of [1, 2]) readers.sending(connection, 1000 * KB);
+  clock.advance(999);
+  readers.done(connection, 1000 * KB);
+  clock.advance(999);
+  readers.done(connection, 1000 * KB);
+  clock.advance(10_000);
+  t.false(connection.isCut);
+  t.is(clock.pending, 0);
+});
+
+test('many small answers that nobody reads are one large one', (t) => {
+  const { clock, connection, readers, told } = setUp();
+  for (let count = 0; count < 3; count++) {
+    readers.asking(connection);
+    readers.sending(connection, 30 * KB);
+  }
+  clock.advance(1000);
+  t.true(connection.isCut);
+  t.deepEqual(told, [`192.0.2.7 did not read answers of ${90 * KB} bytes in 1000 ms and is cut`]);
+});
+
+test('more requests on one connection than anybody sends before reading', (t) => {
+  const { connection, readers, told } = setUp();
+  for (let count = 0; count < 32; count++) t.true(readers.asking(connection));
+  t.false(connection.isCut);
+  t.false(readers.asking(connection));
+  t.true(connection.isCut);
+  t.is(told.length, 1);
+});
