@@ -6,7 +6,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, Fasti
 import { RelayError, canonicalAddress, clean } from '../message/message.ts';
 import type { Clock, LogSource } from '../message/message.ts';
 import { recordOnWire } from '../relay/relay.ts';
-import type { Relay } from '../relay/relay.ts';
+import type { Caller, Relay } from '../relay/relay.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
@@ -17,7 +17,7 @@ import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
 import { watchInFlight } from './in-flight.ts';
-import { Listeners, listenError } from './listeners.ts';
+import { Listeners, freePort, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
 import { hostsOf } from './options.ts';
@@ -25,6 +25,7 @@ import { isOwnDoor, ownAddress } from './own-address.ts';
 import type { Bound } from './own-address.ts';
 import type { HttpOptions } from './options.ts';
 import { jsonPage, textPage } from './pages.ts';
+import type { PageContent } from './pages.ts';
 import { answerRpc } from './rpc-door.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { TlsWatch, readTls } from './tls.ts';
@@ -48,6 +49,7 @@ export interface DoorsParts {
   readonly relay: Pick<
     Relay,
     | 'call'
+    | 'may'
     | 'count'
     | 'faultFor'
     | 'properties'
@@ -134,7 +136,8 @@ export class Doors {
   async bind(): Promise<void> {
     const { options, logs } = this.#parts;
     const [first = '', ...others] = hostsOf(options);
-    this.#bound = await this.#bindFirst(first, options.port);
+    const port = options.port === 0 && others.length > 0 ? await freePort([first, ...others]) : options.port;
+    this.#bound = await this.#bindFirst(first, port);
     for (const host of others) logs('http').info(`listening on ${await this.#listeners.add(host, this.#bound.port)} too`);
     if (options.unixSocket !== undefined) {
       await this.#listeners.addUnix(options.unixSocket);
@@ -233,15 +236,20 @@ export class Doors {
 
   #page(request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const { relay } = this.#parts;
+    let caller: Caller;
     try {
-      relay.count(findCaller(request, this.#rules, { sourceOf: () => undefined, requireWritable: () => undefined }));
+      caller = findCaller(request, this.#rules, { sourceOf: () => undefined, requireWritable: () => undefined });
+      relay.count(caller);
     } catch (error) {
       if (!RelayError.is(error)) throw error;
       if (error.code === 'NOT_AUTHENTICATED') reply.header('www-authenticate', 'Bearer');
       if (error.retryAfterMs !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
       return refuse(reply, { status: error.fault, text: error.message });
     }
-    const content = { properties: relay.properties(), methods: relay.describeMethods(), satellites: relay.satellites().map(recordOnWire) };
+    const content = visibleTo(caller, relay);
+    if (Object.keys(content).length === 0)
+      return refuse(reply, { status: 403, text: 'you may not read what this relay is; present a token' });
+    reply.header('x-content-type-options', 'nosniff');
     if (wantsJson(request)) return reply.send(jsonPage(content));
     return reply.type('text/plain; charset=utf-8').send(textPage(content, `${this.scheme}://${request.headers.host ?? request.hostname}/`));
   }
@@ -270,6 +278,15 @@ export class Doors {
   }
 }
 
+/** A page shows what the methods of the same content would answer its reader. */
+function visibleTo(caller: Caller, relay: DoorsParts['relay']): PageContent {
+  return {
+    ...(relay.may('system.get_properties', caller) && { properties: relay.properties() }),
+    ...(relay.may('relay.get_satellites', caller) && { satellites: relay.satellites().map(recordOnWire) }),
+    ...(relay.may('co2.get_method_names', caller) && { methods: relay.describeMethods() }),
+  };
+}
+
 function guardOf(options: HttpOptions): Guard {
   const own = options.publicAddress === undefined ? [] : [options.publicAddress];
   return makeGuard([hostname(), ...hostsOf(options), ...options.allowedHosts, ...own], options.allowedOrigins);
@@ -293,7 +310,10 @@ function makeServer(options: HttpOptions): FastifyInstance {
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
   };
   if (!tls) return Fastify({ ...settings, http: node });
-  return Fastify({ ...settings, https: { ...node, ...readTls(tls), ...asked } } as FastifyServerOptions);
+  return Fastify({
+    ...settings,
+    https: { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...asked },
+  } as FastifyServerOptions);
 }
 
 /** Before a body is read: its type, and its encoding. */

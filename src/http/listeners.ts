@@ -1,8 +1,8 @@
 /** Further addresses and a unix socket for one server: each hands its connections to it, so that every rule and limit is the server's, counted over all. */
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import type { Server, Socket } from 'node:net';
-import { RelayError, canonicalAddress, hostPort, reasonOf } from '../message/message.ts';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { RelayError, canonicalAddress, hostPort, isLoopback, reasonOf } from '../message/message.ts';
 
 /** The HTTP server that serves what comes; one with TLS takes what needs none as `secureConnection`. */
 export interface Target {
@@ -11,7 +11,7 @@ export interface Target {
 }
 
 export interface ListenersOptions {
-  /** Connections at once, over all addresses and the unix socket; what is more is closed. */
+  /** Connections at once, over all addresses and the unix socket, from another machine half of them; what is more is closed. */
   readonly maxConnections: number;
   readonly isTls: boolean;
 }
@@ -20,6 +20,7 @@ export class Listeners {
   readonly #servers: Server[] = [];
   readonly #fromUnix = new WeakSet<object>();
   #open = 0;
+  readonly #openFrom = new Map<string, number>();
 
   constructor(
     private readonly target: Target,
@@ -74,27 +75,71 @@ export class Listeners {
   }
 
   #admit(socket: Socket): boolean {
-    if (this.#open >= this.options.maxConnections) {
+    const { maxConnections } = this.options;
+    const place = canonicalAddress(socket.remoteAddress ?? '') ?? '';
+    const from = this.#openFrom.get(place) ?? 0;
+    // This machine may have them all: whoever runs programs here can stop the relay by simpler means.
+    const share = place === '' || isLoopback(place) ? maxConnections : Math.ceil(maxConnections / 2);
+    if (this.#open >= maxConnections || from >= share) {
       socket.destroy();
       return false;
     }
-    this.#open++;
-    socket.once('close', () => this.#open--);
+    this.#count(place, 1);
+    socket.once('close', () => {
+      this.#count(place, -1);
+    });
     return true;
   }
 
-  #listen(where: { host: string; port: number } | { path: string }, take: (socket: Socket) => void): Promise<Server> {
+  #count(place: string, change: 1 | -1): void {
+    this.#open += change;
+    const from = (this.#openFrom.get(place) ?? 0) + change;
+    if (from === 0) this.#openFrom.delete(place);
+    else this.#openFrom.set(place, from);
+  }
+
+  async #listen(where: { host: string; port: number } | { path: string }, take: (socket: Socket) => void): Promise<Server> {
     // As Node's own HTTP server makes them.
     const server = createServer({ allowHalfOpen: true, noDelay: true }, take);
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(where, () => {
-        server.off('error', reject);
-        this.#servers.push(server);
-        resolve(server);
-      });
-    });
+    await listening(server, where);
+    this.#servers.push(server);
+    return server;
   }
+}
+
+// A port that the system gives away on one address is in use on another one about once in a thousand times.
+const PORT_TRIES = 20;
+
+/** A port that is free on all `hosts`, as far as one can tell beforehand; 0 if there are none such, or the hosts cannot be listened on at all. */
+export async function freePort(hosts: readonly string[]): Promise<number> {
+  for (let tries = 0; tries < PORT_TRIES; tries++) {
+    const probes: Server[] = [];
+    let port = 0;
+    try {
+      for (const host of hosts) {
+        const probe = createServer();
+        probes.push(probe);
+        await listening(probe, { host, port });
+        port = (probe.address() as AddressInfo).port;
+      }
+      return port;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return 0;
+    } finally {
+      await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
+    }
+  }
+  return 0;
+}
+
+function listening(server: Server, where: { host: string; port: number } | { path: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }
 
 /** A relay that was killed leaves its socket's file behind, and nobody could listen there again. */

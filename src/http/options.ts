@@ -27,7 +27,7 @@ export interface HttpOptions {
    * than two bodies: 2,000 connections with 8 MiB each would be 16 GB.
    */
   readonly maxBufferedBytes: number;
-  /** Connections at once, on all addresses together; more are closed. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
+  /** Connections at once, on all addresses together, half of them from one other machine; more are closed. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
   readonly maxConnections: number;
   /** Wrong credentials per minute and address; after so many none is taken from there for a minute. Default 10: a person mistypes less, a guesser needs more. */
   readonly maxWrongCredentials: number;

@@ -201,6 +201,17 @@ export class Relay {
     return result === undefined ? true : result;
   }
 
+  /** True if the caller may call the method of this name; for a page, which shows what it would answer. */
+  may(name: string, caller: Caller): boolean {
+    try {
+      this.#access.check(caller, name, this.#registry.find(name).access);
+      return true;
+    } catch (error) {
+      if (RelayError.is(error)) return false;
+      throw error;
+    }
+  }
+
   /** The fault that a door answers for what `call` threw; unknown errors are logged under an id that the fault names. */
   faultFor(error: unknown, method: string): FaultAnswer {
     return faultFor(error, method, this.#log);

@@ -5,7 +5,7 @@ import type { ExecutionContext } from 'ava';
 import type { AccessClass } from '../../src/message/message.ts';
 import { addToken, removeToken } from '../../src/store/store.ts';
 import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
-import { call } from './raw.ts';
+import { call, request } from './raw.ts';
 
 // The class of each method, by what it does. A method that is not here fails the test: decide, and write it down.
 const READ = [
@@ -44,6 +44,13 @@ interface Credential {
   /** PROTOCOL.md section 5. */
   readonly expected: (method: string, needed: AccessClass) => Outcome;
 }
+
+/** What a page shows, and the method that answers the same. */
+const SHOWN = [
+  ['properties', 'system.get_properties'],
+  ['methods', 'co2.get_method_names'],
+  ['satellites', 'relay.get_satellites'],
+] as const;
 
 const NEVER = (): Outcome => 401;
 const may =
@@ -125,5 +132,12 @@ test('every registered method by every kind of credential', async (t) => {
     for (const { what, headers, expected } of all) {
       t.is(await outcome(relay.url, name, headers), expected(name, CLASS_OF.get(name)!), `${name} with the credential: ${what}`);
     }
+  }
+  for (const { what, headers, expected } of all) {
+    const page = await request(relay.url, { method: 'GET', path: '/', headers: { ...headers, accept: 'application/json' } });
+    const shown = SHOWN.filter(([, method]) => expected(method, 'read') === 'passes').map(([part]) => part);
+    const refused = expected('ping', 'read') === 401 ? 401 : 403;
+    t.is(page.status, shown.length > 0 ? 200 : refused, `the page with the credential: ${what}`);
+    if (page.status === 200) t.deepEqual(Object.keys(JSON.parse(page.body.toString()) as object), shown, what);
   }
 });

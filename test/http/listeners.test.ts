@@ -175,3 +175,17 @@ async function connected(t: ExecutionContext, url: string): Promise<Socket> {
   await once(socket, 'data');
   return socket;
 }
+
+test('port 0 on several addresses is a port that is free on all of them', async (t) => {
+  // Whatever the system would give away next on 127.0.0.2 is likely to be taken on 127.0.0.3.
+  const holders = Array.from({ length: 300 }, () => createServer().listen(0, '127.0.0.3'));
+  t.teardown(() => {
+    for (const holder of holders) holder.close();
+  });
+  await Promise.all(holders.map((holder) => once(holder, 'listening')));
+  for (let count = 0; count < 20; count++) {
+    const relay = await startRelay(t, { host: ['127.0.0.2', '127.0.0.3'] });
+    t.is(await ping(t, `http://127.0.0.3:${new URL(relay.url).port}`), true);
+    await relay.stop();
+  }
+});
