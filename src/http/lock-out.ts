@@ -13,8 +13,8 @@ const LOCK_MS = 60_000;
 const MAX_PLACES = 10_000;
 
 /**
- * Counts wrong credentials per place (an address, see {@link addressBlock}). While a place is locked nothing from there is judged, so the lock ends
- * after its minute whatever is tried, and a guesser does not learn that a guess was right.
+ * Counts wrong credentials per place (an address, see {@link addressBlock}). While another machine is locked out nothing from there is judged, so the lock ends
+ * after its minute whatever is tried, and a guesser does not learn that a guess was right. This machine is never locked out: right ones go on passing there.
  */
 export class LockOut {
   readonly #places = new Map<string, Attempts>();
@@ -47,7 +47,7 @@ export class LockOut {
     attempts.lockedUntil = now + LOCK_MS;
     this.#locks++;
     this.log.warn(
-      `${attempts.wrong} wrong credentials from ${place} in a minute: none is taken from there for a minute (maxWrongCredentials)`,
+      `${attempts.wrong} wrong credentials from ${place} in a minute: for a minute none is taken from there, but for right ones on this machine (maxWrongCredentials)`,
     );
   }
 
