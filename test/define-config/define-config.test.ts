@@ -20,6 +20,7 @@ const DEFAULTS = {
   allowedHosts: [],
   allowedOrigins: [],
   trustedProxies: [],
+  acceptGzip: false,
   maxBodyBytes: 8 * 1024 * 1024,
   requestTimeoutMs: 30_000,
   maxConnections: 2000,
