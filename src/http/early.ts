@@ -42,6 +42,7 @@ export function refuseEncoding(header: string | undefined, acceptGzip: boolean):
 }
 
 function refuseFraming({ headers, url, raw: { httpVersion } }: FastifyRequest): Refusal | undefined {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return { status: 505, text: 'this is neither HTTP/1.1 nor HTTP/1.0' };
   if (headers.host === undefined && httpVersion !== '1.0') return { status: 400, text: 'the request has no Host, which HTTP/1.1 needs' };
   const authority = /^[a-z]{1,10}:\/\/([^/?#]*)/i.exec(url)?.[1];
   if (authority !== undefined && authority.toLowerCase() !== headers.host?.toLowerCase())

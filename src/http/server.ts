@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { isGzip } from './early.ts';
 import { inflated } from './inflate.ts';
 import type { HttpOptions } from './options.ts';
+import { refuse } from './refusal.ts';
 import { readTls } from './tls.ts';
 
 /** Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
@@ -28,6 +29,9 @@ export function makeServer(options: HttpOptions): FastifyInstance {
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => {
       answerBroken(error, socket);
+    },
+    frameworkErrors: (_error, _request, reply) => {
+      refuse(reply, { status: 400, text: 'the path holds an escape that is none, or a name that is too long' }, undefined);
     },
     // The longest name of a method.
     routerOptions: { maxParamLength: 1024 },
@@ -62,6 +66,8 @@ export function takeBodies(server: FastifyInstance, maxBodyBytes: number): void 
 
 /** What Node could not read as HTTP, or not in time: answered and closed, so that nothing behind it is taken for a request. */
 function answerBroken(error: { readonly code?: string }, socket: Socket): void {
+  // More came after a request that was to be the last: that one is still answered, and then closed.
+  if (error.code === 'HPE_CLOSED_CONNECTION') return;
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
