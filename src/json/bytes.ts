@@ -70,8 +70,20 @@ function endOfString(body: Buffer, from: number, fail: FailAt): StringEnd {
 
 // `\n` takes two bytes, `\u00e4` six.
 function escapeLength(body: Buffer, at: number, fail: FailAt): number {
-  const letter = String.fromCharCode(body[at + 1] ?? 0);
-  if ('"\\/bfnrt'.includes(letter)) return 2;
-  if (letter === 'u' && /^[0-9A-Fa-f]{4}$/.test(body.toString('latin1', at + 2, at + 6))) return 6;
+  const letter = body[at + 1] ?? 0;
+  if (letter === 0x75) {
+    let end = at + 2;
+    while (end < at + 6 && isHexDigit(body[end] ?? 0)) end++;
+    if (end === at + 6) return 6;
+  } else if (SHORT_ESCAPES.has(letter)) {
+    return 2;
+  }
   return fail(at, 'an unknown escape; there are \\" \\\\ \\/ \\b \\f \\n \\r \\t and \\u with four hexadecimal digits');
+}
+
+const SHORT_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\/bfnrt'));
+
+function isHexDigit(byte: number): boolean {
+  const small = byte | 0x20;
+  return (byte >= 0x30 && byte <= 0x39) || (small >= 0x61 && small <= 0x66);
 }

@@ -9,16 +9,16 @@ export interface ReadNumber {
 }
 
 // `0`, `-12`, `1.5`, `1e400`; the text is as short as the limits say.
-const NUMBER = /^-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/;
+const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
+const POINT_OR_EXPONENT = /[.eE]/;
 const INT64_TEXT = /^-?(?:0|[1-9][0-9]{0,18})$/;
 
 /** The number that `text` spells. */
 export function numberOf(text: string, fail: Fail): ReadNumber {
-  const parts = NUMBER.exec(text);
-  if (!parts) return fail('a number is digits, with a minus, a point and an exponent if need be, and no leading zero');
+  if (!NUMBER.test(text)) return fail('a number is digits, with a minus, a point and an exponent if need be, and no leading zero');
   const near = Number(text);
   if (!Number.isFinite(near)) return fail('the number is too large for a double');
-  if (parts[1] === undefined && parts[2] === undefined && !Object.is(near, -0)) return integerOf(text, near, fail);
+  if (!Object.is(near, -0) && !POINT_OR_EXPONENT.test(text)) return integerOf(text, near, fail);
   return isInt32(near) ? { value: near, exact: new Double(near) } : { value: near };
 }
 

@@ -156,7 +156,7 @@ class Reader {
     else {
       const plain = Object.create(null) as Members;
       plain[name.slice(1)] = content ?? null;
-      this.#exact.move(dict, plain, name, name.slice(1));
+      this.#exact.move(dict, plain, name.slice(1));
       this.#add(plain);
     }
   }
@@ -168,7 +168,7 @@ class Reader {
   }
 
   #word<T extends boolean | null>(word: string, value: T): T {
-    if (this.body.toString('latin1', this.#at, this.#at + word.length) !== word) this.#unexpected('a value');
+    if (!this.#latin1.startsWith(word, this.#at)) this.#unexpected('a value');
     this.#at += word.length;
     return value;
   }
@@ -184,7 +184,7 @@ class Reader {
     }
     if (this.#at - from > this.limits.maxDigits) this.#limit(from, `a number of more than ${this.limits.maxDigits} characters`);
     const fail = this.#failAt(from);
-    this.#addNumber(numberOf(this.body.toString('latin1', from, this.#at), fail));
+    this.#addNumber(numberOf(this.#latin1.slice(from, this.#at), fail));
   }
 
   #addNumber({ value, exact }: ReadNumber): void {
