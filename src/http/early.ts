@@ -47,7 +47,11 @@ function refuseFraming({ headers, url, raw: { httpVersion } }: FastifyRequest): 
   const authority = /^[a-z]{1,10}:\/\/([^/?#]*)/i.exec(url)?.[1];
   if (authority !== undefined && authority.toLowerCase() !== headers.host?.toLowerCase())
     return { status: 400, text: 'the request names one host in its first line and another in Host' };
-  if (headers['transfer-encoding'] !== undefined && httpVersion === '1.0')
+  const coding = headers['transfer-encoding'];
+  // Whatever does not end in chunked Node refuses itself; what is coded in another way as well it would hand on as it is.
+  if (coding?.includes(',') === true)
+    return { status: 400, text: `Transfer-Encoding '${clean(coding, 50)}' is not read; there is chunked` };
+  if (coding !== undefined && httpVersion === '1.0')
     return { status: 400, text: 'HTTP/1.0 knows no Transfer-Encoding; send Content-Length' };
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
     return { status: 417, text: `Expect '${clean(headers.expect, 50)}' is not understood; there is 100-continue` };

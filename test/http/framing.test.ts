@@ -101,6 +101,7 @@ const SMUGGLED: readonly (readonly [what: string, head: (host: string) => string
   ['a list of lengths', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 5, 6\r\n\r\n`],
   ['chunks before a length', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n`],
   ['chunked twice', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n`],
+  ['something and then chunked', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
   ['chunked and then something', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked, identity\r\n\r\n`],
   ['a bare LF after the first line', (host) => `POST / HTTP/1.1\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`],
   ['a bare LF after a header', (host) => `POST / HTTP/1.1\r\nHost: ${host}\nContent-Length: 0\r\n\r\n`],
