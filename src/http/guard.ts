@@ -1,9 +1,10 @@
 /** What is refused on every door before a body is read: foreign hosts, pages of other origins. Pure; made once per start. */
 import { canonicalAddress, clean, isUnspecified } from '../message/message.ts';
 
-/** An answer below XML-RPC. */
+/** An answer below the calls. */
 export interface Refusal {
   readonly status: number;
+  /** What is wrong and what to do, one line. */
   readonly text: string;
 }
 

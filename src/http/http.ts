@@ -1,34 +1,34 @@
 /** The doors: takes requests in, refuses what must not come in, finds the caller, and hands the rest to the relay. */
 import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
-import Fastify from 'fastify';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError, canonicalAddress, clean } from '../message/message.ts';
 import type { Clock, LogSource } from '../message/message.ts';
-import { recordOnWire } from '../relay/relay.ts';
-import type { Caller, Relay } from '../relay/relay.ts';
+import type { Relay } from '../relay/relay.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
 import type { TokenSource } from './credentials.ts';
-import { findCaller } from './find-caller.ts';
+import { doorAt } from './door.ts';
+import type { Door } from './door.ts';
+import { makeDoors } from './doors.ts';
+import { noRoute, pathOf, refuseEarly } from './early.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
 import { watchInFlight } from './in-flight.ts';
 import { Listeners, freePort, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
-import { readMediaType, refuseEncoding } from './media-type.ts';
+import { readMediaType } from './media-type.ts';
 import { hostsOf } from './options.ts';
 import { isOwnDoor, ownAddress } from './own-address.ts';
 import type { Bound } from './own-address.ts';
 import type { HttpOptions } from './options.ts';
-import { jsonPage, textPage } from './pages.ts';
-import type { PageContent } from './pages.ts';
-import { answerRpc } from './rpc-door.ts';
+import { refuse } from './refusal.ts';
+import { makeServer, takeBodies } from './server.ts';
 import { SlowReaders } from './slow-readers.ts';
-import { TlsWatch, readTls } from './tls.ts';
+import { TlsWatch } from './tls.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
@@ -42,6 +42,10 @@ declare module 'fastify' {
     rpcMethod: string | undefined;
     rpcFault: number | undefined;
   }
+  interface FastifyContextConfig {
+    /** What serves the route. */
+    door?: Door;
+  }
 }
 
 export interface DoorsParts {
@@ -50,6 +54,7 @@ export interface DoorsParts {
     Relay,
     | 'call'
     | 'may'
+    | 'callAmong'
     | 'count'
     | 'faultFor'
     | 'properties'
@@ -58,6 +63,7 @@ export interface DoorsParts {
     | 'isPeerAddress'
     | 'isSatelliteAddress'
     | 'requireAllowance'
+    | 'requireBatch'
   >;
   /** Where the tokens come from that callers may present. */
   readonly tokens: readonly TokenSource[];
@@ -74,14 +80,13 @@ export interface DoorsStatus {
   readonly lockOuts: number;
 }
 
-const DOORS = ['/', '/RPC2'];
 // How long a stop waits for requests in flight before their connections are cut.
 const CLOSE_MS = 5_000;
 
 export class Doors {
   readonly #parts: DoorsParts;
   readonly #server: FastifyInstance;
-  readonly #rules: CallerRules;
+  readonly #doors: readonly Door[];
   readonly #listeners: Listeners;
   #guard: Guard;
   #isTrusted: IsTrusted;
@@ -98,7 +103,7 @@ export class Doors {
     this.#guard = guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
     this.#lockOut = new LockOut(options.maxWrongCredentials, clock, parts.logs('http'));
-    this.#rules = {
+    const rules: CallerRules = {
       isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(tokens, date),
       isPeerAddress: (address) => relay.isPeerAddress(address),
@@ -106,6 +111,7 @@ export class Doors {
       isUnix: (socket) => this.#listeners.isUnix(socket),
       lockOut: this.#lockOut,
     };
+    this.#doors = makeDoors({ relay, rules, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme });
     this.#build();
   }
 
@@ -200,16 +206,15 @@ export class Doors {
     const { options } = this.#parts;
     server.decorateRequest('rpcMethod', undefined);
     server.decorateRequest('rpcFault', undefined);
-    server.removeAllContentTypeParsers();
-    server.addContentTypeParser(/^(text|application)\/xml/i, { parseAs: 'buffer' }, (_request, body, done) => {
-      done(null, body);
-    });
     const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes));
-    watchInFlight(server, budget, new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http')), refuse);
+    const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
+    watchInFlight(server, { budget, readers, maxBodyBytes: options.maxBodyBytes }, (request, reply, refusal) =>
+      this.#refuse(request, reply, refusal),
+    );
+    takeBodies(server, options.maxBodyBytes);
     server.addHook('onRequest', (request, reply, done) => {
-      const refusal =
-        this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseRoute(request) ?? refuseRepeated(request) ?? refuseBody(request);
-      if (refusal) refuse(reply, refusal);
+      const refusal = this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseEarly(request, this.#doors, options.acceptGzip);
+      if (refusal) this.#refuse(request, reply, refusal);
       else done();
     });
     server.addHook('onResponse', (request, reply, done) => {
@@ -220,38 +225,22 @@ export class Doors {
   }
 
   #route(): void {
-    const { relay, options } = this.#parts;
-    const door = { relay, rules: this.#rules, maxBodyBytes: options.maxBodyBytes };
-    for (const url of DOORS) {
-      this.#server.get(url, (request, reply) => this.#page(request, reply));
-      this.#server.post(url, (request, reply) => {
-        const type = readMediaType(request.headers['content-type']);
-        return 'status' in type ? refuse(reply, type) : answerRpc(door, request, reply, type);
+    for (const door of this.#doors) {
+      const { path: url, get, post, reads } = door;
+      const config = { door };
+      if (get) this.#server.get(url, { config }, get);
+      this.#server.post(url, { config }, (request, reply) => {
+        const type = readMediaType(request.headers['content-type'], reads);
+        return 'status' in type ? this.#refuse(request, reply, type) : post(request, reply, type);
       });
     }
     // Refused by the hook already; this only lets the hook see such requests.
-    this.#server.setNotFoundHandler((request, reply) => refuse(reply, noRoute(request)));
-    this.#server.setErrorHandler((error: FastifyError, _request, reply) => refuse(reply, this.#failure(error)));
+    this.#server.setNotFoundHandler((request, reply) => this.#refuse(request, reply, noRoute(request, this.#doors)));
+    this.#server.setErrorHandler((error: FastifyError, request, reply) => this.#refuse(request, reply, this.#failure(error)));
   }
 
-  #page(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const { relay } = this.#parts;
-    let caller: Caller;
-    try {
-      caller = findCaller(request, this.#rules, { sourceOf: () => undefined, requireWritable: () => undefined });
-      relay.count(caller);
-    } catch (error) {
-      if (!RelayError.is(error)) throw error;
-      if (error.code === 'NOT_AUTHENTICATED') reply.header('www-authenticate', 'Bearer');
-      if (error.retryAfterMs !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
-      return refuse(reply, { status: error.fault, text: error.message });
-    }
-    const content = visibleTo(caller, relay);
-    if (Object.keys(content).length === 0)
-      return refuse(reply, { status: 403, text: 'you may not read what this relay is; present a token' });
-    reply.header('x-content-type-options', 'nosniff');
-    if (wantsJson(request)) return reply.send(jsonPage(content));
-    return reply.type('text/plain; charset=utf-8').send(textPage(content, `${this.scheme}://${request.headers.host ?? request.hostname}/`));
+  #refuse(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
+    return refuse(reply, refusal, doorAt(this.#doors, pathOf(request)));
   }
 
   #refuseClosed(): Refusal | undefined {
@@ -260,9 +249,9 @@ export class Doors {
 
   #failure(error: FastifyError): Refusal {
     const status = error.statusCode ?? 500;
-    if (status === 503) return { status, text: error.message };
-    if (status === 413) return { status, text: `the body is larger than ${this.#parts.options.maxBodyBytes} bytes (maxBodyBytes)` };
-    if (status >= 400 && status < 500) return { status, text: error.message };
+    if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+      return { status, text: `the body is larger than ${this.#parts.options.maxBodyBytes} bytes (maxBodyBytes)` };
+    if ((status >= 400 && status < 500) || status === 503) return { status, text: error.message };
     this.#parts.logs('http').error('a request failed:', error);
     return { status: 500, text: 'the relay failed; its log has the reason' };
   }
@@ -278,86 +267,7 @@ export class Doors {
   }
 }
 
-/** A page shows what the methods of the same content would answer its reader. */
-function visibleTo(caller: Caller, relay: DoorsParts['relay']): PageContent {
-  return {
-    ...(relay.may('system.get_properties', caller) && { properties: relay.properties() }),
-    ...(relay.may('relay.get_satellites', caller) && { satellites: relay.satellites().map(recordOnWire) }),
-    ...(relay.may('co2.get_method_names', caller) && { methods: relay.describeMethods() }),
-  };
-}
-
 function guardOf(options: HttpOptions): Guard {
   const own = options.publicAddress === undefined ? [] : [options.publicAddress];
   return makeGuard([hostname(), ...hostsOf(options), ...options.allowedHosts, ...own], options.allowedOrigins);
-}
-
-/** Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
-function makeServer(options: HttpOptions): FastifyInstance {
-  const node = {
-    // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
-    requestTimeout: options.requestTimeoutMs,
-    // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
-    connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
-  };
-  const { tls } = options;
-  const asked = tls?.caFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
-  const settings: FastifyServerOptions = {
-    bodyLimit: options.maxBodyBytes,
-    requestTimeout: options.requestTimeoutMs,
-    forceCloseConnections: 'idle',
-    // No door has a JSON schema; without this Fastify loads its schema compilers (some 5 MB) for nothing.
-    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
-  };
-  if (!tls) return Fastify({ ...settings, http: node });
-  return Fastify({
-    ...settings,
-    https: { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...asked },
-  } as FastifyServerOptions);
-}
-
-/** Before a body is read: its type, and its encoding. */
-function refuseBody(request: FastifyRequest): Refusal | undefined {
-  if (request.method !== 'POST' || !DOORS.includes(request.routeOptions.url ?? '')) return undefined;
-  const type = readMediaType(request.headers['content-type']);
-  return 'status' in type ? type : refuseEncoding(request.headers['content-encoding']);
-}
-
-function refuse(reply: FastifyReply, { status, text }: Refusal): FastifyReply {
-  if (status === 503) reply.header('retry-after', '1');
-  if (status === 405) reply.header('allow', 'GET, HEAD, POST');
-  return reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`);
-}
-
-/** Before a body is read that nobody wants. */
-function refuseRoute(request: FastifyRequest): Refusal | undefined {
-  return request.is404 ? noRoute(request) : undefined;
-}
-
-const SINGLE: ReadonlySet<string> = new Set(['host', 'content-type', 'authorization']);
-
-/** Node takes the first of two, a proxy in front perhaps the second; so there must be one. */
-function refuseRepeated({ raw: { rawHeaders } }: FastifyRequest): Refusal | undefined {
-  const seen = new Set<string>();
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = (rawHeaders[index] ?? '').toLowerCase();
-    if (!SINGLE.has(name)) continue;
-    if (seen.has(name)) return { status: 400, text: `the header ${name} stands twice; send it once` };
-    seen.add(name);
-  }
-  return undefined;
-}
-
-function noRoute(request: FastifyRequest): Refusal {
-  const path = clean(request.url.split('?', 1)[0] ?? '', 100);
-  if (DOORS.includes(path)) return { status: 405, text: `${request.method} is not understood here; POST a call, or GET a description` };
-  return { status: 404, text: `there is nothing at ${path}; the doors are POST /RPC2 (XML-RPC) and GET /` };
-}
-
-function wantsJson(request: FastifyRequest): boolean {
-  return /\bapplication\/json\b/i.test((request.headers.accept ?? '').slice(0, 500));
-}
-
-function noSchemas(): never {
-  throw new Error('the doors have no JSON schemas');
 }

@@ -10,6 +10,12 @@ const BUSY: Refusal = {
   text: 'the relay holds as many large bodies and answers as it may (maxBufferedBytes); call again in a moment',
 };
 
+export interface InFlightParts {
+  readonly budget: ByteBudget;
+  readonly readers: SlowReaders;
+  readonly maxBodyBytes: number;
+}
+
 interface InFlight {
   readonly reservation: Reservation;
   answerBytes: number;
@@ -18,9 +24,8 @@ interface InFlight {
 /** Watches every request of `server`; its hooks come before those of the doors. `refuse` answers one that would hold too much. */
 export function watchInFlight(
   server: FastifyInstance,
-  budget: ByteBudget,
-  readers: SlowReaders,
-  refuse: (reply: FastifyReply, refusal: Refusal) => FastifyReply,
+  { budget, readers, maxBodyBytes }: InFlightParts,
+  refuse: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => FastifyReply,
 ): void {
   const inFlight = new WeakMap<FastifyRequest, InFlight>();
   server.addHook('onRequest', (request, reply, done) => {
@@ -33,8 +38,10 @@ export function watchInFlight(
       readers.done(socket, held.answerBytes);
     });
     if (!readers.asking(socket)) return;
-    if (held.reservation.grow(Number(request.headers['content-length'] ?? 0))) done();
-    else refuse(reply, BUSY);
+    const length = Number(request.headers['content-length'] ?? 0);
+    // What is larger than a body may be is never read.
+    if (length > maxBodyBytes || held.reservation.grow(length)) done();
+    else refuse(request, reply, BUSY);
   });
   server.addHook('preParsing', (request, _reply, body, done) => {
     // Only a chunked body says nothing of its length.

@@ -1,34 +1,44 @@
-/** Which bodies are read at all: exactly the declared media types, never a form or text/plain that a page could send. Pure. */
+/** Which bodies are read at all: exactly the media types of a door, never a form or text/plain that a page could send. Pure. */
 import { clean } from '../message/message.ts';
 import type { Refusal } from './guard.ts';
 
-/** The charset parameter if it is there. */
+/** XML, in the charset that the type names, if it names one. */
 export interface XmlType {
+  readonly kind: 'xml';
   readonly charset: string | undefined;
 }
 
+/** What a body is. */
+export type BodyType = XmlType | { readonly kind: 'json' };
+
+/** The kinds of bodies that a door reads. */
+export type BodyKind = BodyType['kind'];
+
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}";
-const XML = new RegExp(`^(?:text|application)/xml((?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|"[^"\\\\\\r\\n]{0,64}"))*)[ \\t]*;?[ \\t]*$`, 'i');
+const TYPE = new RegExp(
+  `^(?:(text/xml|application/xml)|application/json)((?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|"[^"\\\\\\r\\n]{0,64}"))*)[ \\t]*;?[ \\t]*$`,
+  'i',
+);
 const CHARSET = new RegExp(`;[ \\t]*charset=(?:"([^"]*)"|(${TOKEN}))`, 'gi');
 // Longer than any real one; keeps the expression above short of work.
 const MAX_LENGTH = 300;
 
-/** Reads a Content-Type header of the RPC door; what is no XML gets a text that says what to send. */
-export function readMediaType(header: string | undefined): XmlType | Refusal {
-  if (header === undefined) return refused('the request has no Content-Type');
-  const parameters = header.length <= MAX_LENGTH ? XML.exec(header.trim())?.[1] : undefined;
-  if (parameters === undefined) return refused(`Content-Type is '${clean(header, 100)}'`);
+const HINTS: Readonly<Record<BodyKind, string>> = { xml: 'text/xml for XML-RPC', json: 'application/json for JSON' };
+
+/** Reads a Content-Type header of a door for `kinds`; anything else gets a text that says what to send. */
+export function readMediaType(header: string | undefined, kinds: readonly BodyKind[]): BodyType | Refusal {
+  if (header === undefined) return refused('the request has no Content-Type', kinds);
+  const [, xml, parameters] = (header.length <= MAX_LENGTH ? TYPE.exec(header.trim()) : undefined) ?? [];
+  const kind = xml === undefined ? 'json' : 'xml';
+  if (parameters === undefined || !kinds.includes(kind)) return refused(`Content-Type is '${clean(header, 100)}'`, kinds);
   const charsets = [...parameters.matchAll(CHARSET)].map((match) => match[1] ?? match[2]);
-  if (charsets.length > 1) return refused('Content-Type names two charsets');
-  return { charset: charsets[0] };
+  if (charsets.length > 1) return refused('Content-Type names two charsets', kinds);
+  const [charset] = charsets;
+  if (kind === 'xml') return { kind, charset };
+  if (charset !== undefined && charset.toLowerCase() !== 'utf-8') return refused('JSON comes in no charset but UTF-8', kinds);
+  return { kind };
 }
 
-/** Bodies are read as they are: no compression, which could grow without bound. */
-export function refuseEncoding(header: string | undefined): Refusal | undefined {
-  if (header === undefined || header.toLowerCase() === 'identity') return undefined;
-  return { status: 415, text: `Content-Encoding '${clean(header, 50)}' is not read; send the XML as it is` };
-}
-
-function refused(found: string): Refusal {
-  return { status: 415, text: `${found}; this door reads XML-RPC: send it with Content-Type: text/xml` };
+function refused(found: string, kinds: readonly BodyKind[]): Refusal {
+  return { status: 415, text: `${found}; send it with Content-Type: ${kinds.map((kind) => HINTS[kind]).join(', ')}` };
 }

@@ -20,6 +20,8 @@ export interface HttpOptions {
   readonly trustedProxies: readonly string[];
   /** Bytes of a request's body. Default 8 MiB: protects memory; a body takes several times its size while it is parsed. */
   readonly maxBodyBytes: number;
+  /** Lets in bodies with Content-Encoding: gzip, up to maxBodyBytes and a hundred times their size when inflated. Default false: inflating costs the relay far more than the sender. */
+  readonly acceptGzip: boolean;
   /** ms for a request to arrive whole, and for a large answer to be read. Default 30,000: slow senders hold a connection no longer. */
   readonly requestTimeoutMs: number;
   /**
@@ -53,6 +55,7 @@ export const httpDefaults: HttpOptions = {
   allowedOrigins: [],
   trustedProxies: [],
   maxBodyBytes: 8 * 1024 * 1024,
+  acceptGzip: false,
   requestTimeoutMs: 30_000,
   maxBufferedBytes: 256 * 1024 * 1024,
   maxConnections: 2_000,
@@ -88,6 +91,7 @@ export const httpShape = {
     .int()
     .min(1024)
     .max(1024 ** 3),
+  acceptGzip: z.boolean(),
   requestTimeoutMs: z.int().min(1).max(86_400_000),
   maxBufferedBytes: z.int().min(1024),
   maxConnections: z.int().min(1).max(1_000_000),

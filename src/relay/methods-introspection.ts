@@ -1,6 +1,6 @@
 /** What methods are there and how to call them: co2's names for it, and those of XML-RPC introspection. */
 import { RelayError } from '../message/message.ts';
-import type { Value } from '../message/message.ts';
+import type { Sendable, Value } from '../message/message.ts';
 import type { Method, MethodRegistry } from './method-registry.ts';
 
 const CAPABILITIES = {
@@ -51,6 +51,13 @@ export function addIntrospection(registry: MethodRegistry): void {
     invoke: (params) => named(registry, params).signatures ?? 'undef',
   });
   registry.add({
+    name: 'system.describeMethods',
+    access: 'read',
+    help: 'Describes all methods, or those of the list of names: name, help, access, signatures (each {returns, params: [{type}]}; none where the types are not known).',
+    signatures: [['array'], ['array', 'array']],
+    invoke: (params) => namesIn(registry, params).map((name) => describeMethod(registry.find(name))),
+  });
+  registry.add({
     name: 'system.getCapabilities',
     access: 'read',
     help: 'Answers the specifications that this server follows, each with specUrl and specVersion.',
@@ -63,6 +70,25 @@ export function addIntrospection(registry: MethodRegistry): void {
 export function describeCall({ name, signatures }: Pick<Method, 'name' | 'signatures'>): string {
   if (!signatures) return `${name}(...)`;
   return signatures.map(([result = 'any', ...params]) => `${result} ${name}(${params.join(', ')})`).join('\n');
+}
+
+/** What a generator of clients needs to know of a method. */
+function describeMethod({ name, help, access, signatures = [] }: Method): Sendable {
+  return {
+    ...{ name, help, access },
+    signatures: signatures.map(([returns = 'any', ...params]) => ({ returns, params: params.map((type) => ({ type })) })),
+  };
+}
+
+function namesIn(registry: MethodRegistry, params: readonly Value[]): readonly string[] {
+  const [list] = params;
+  if (params.length === 0) return registry.names();
+  if (params.length === 1 && Array.isArray(list)) {
+    const names = (list as readonly Value[]).filter((name) => typeof name === 'string');
+    // Each once, or a short request would have an answer without bound.
+    if (names.length === list.length) return [...new Set(names)];
+  }
+  throw new RelayError('INVALID_PARAMS', 'the one parameter is a list of the names of methods; without it all are described');
 }
 
 function named(registry: MethodRegistry, params: readonly Value[]): Method {

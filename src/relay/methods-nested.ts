@@ -46,10 +46,7 @@ async function multicall(calls: NestedCalls, params: readonly Value[], caller: C
   const [list] = params;
   if (params.length !== 1 || !Array.isArray(list))
     throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
-  const max = calls.maxMulticall();
-  if (list.length > max) {
-    throw new RelayError('LIMIT', `system.multicall with ${list.length} calls: at most ${max} are allowed (maxMulticall)`);
-  }
+  requireCount('system.multicall', list.length, calls.maxMulticall());
   const results: Sendable[] = [];
   for (const element of list as readonly Value[]) results.push(await oneOf(calls, element, caller));
   return results;
@@ -84,6 +81,12 @@ function innerCall(element: Value): { name: string; params: readonly Value[] } {
 
 const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call']);
 
-function refuseNesting(name: string): void {
+/** Throws a RelayError LIMIT if `what` holds more than `max` calls. */
+export function requireCount(what: string, count: number, max: number): void {
+  if (count > max) throw new RelayError('LIMIT', `${what} with ${count} calls: at most ${max} are allowed (maxMulticall)`);
+}
+
+/** Throws a RelayError INVALID_PARAMS for a method that makes calls itself: calls inside calls do not nest. */
+export function refuseNesting(name: string): void {
   if (NESTING.has(name)) throw new RelayError('INVALID_PARAMS', `${name} cannot be called inside another call`);
 }

@@ -43,7 +43,7 @@ export interface RelayOptions {
     /** Tokens by name, besides those that `co2 token create` makes. Default none. */
     readonly tokens: Readonly<Record<string, ConfiguredToken>>;
   };
-  /** For each caller's address (an IPv6 /64 is one), for tokens by name. Over it a call is answered fault 429, a page status 429. */
+  /** For each caller's address (an IPv6 /64 is one), for tokens by name. Over it a call is answered fault 429, a page and a call in JSON status 429. */
   readonly limits: {
     /** Default 50 per second, 200 at once: a person's tools never meet it, a script that hammers does. */
     readonly anonymous: Rate;
@@ -58,7 +58,7 @@ export interface RelayOptions {
   };
   /** ms for a plugin's method to answer. Default 60,000: longer than any call a person waits for; it frees what a hung method holds. */
   readonly callTimeoutMs: number;
-  /** Calls in one `system.multicall`. Default 100: protects other callers, since the calls of one request run in a row. */
+  /** Calls in one `system.multicall` or JSON-RPC batch. Default 100: protects other callers, since the calls of one request run in a row. */
   readonly maxMulticall: number;
   /** Shown by `system.get_properties`: whom to ask about this relay. Default none. */
   readonly maintainer: string;

@@ -18,7 +18,7 @@ import { MethodRegistry } from './method-registry.ts';
 import type { Method } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
 import { addIntrospection, describeCall } from './methods-introspection.ts';
-import { addNestedCalls } from './methods-nested.ts';
+import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
 import { addSatelliteMethods } from './methods-satellites.ts';
 import { checkOrigin } from './origin-check.ts';
 import { addReload } from './methods-reload.ts';
@@ -210,6 +210,17 @@ export class Relay {
       if (RelayError.is(error)) return false;
       throw error;
     }
+  }
+
+  /** CALL, one of several that stand in one request: each counts and is authorised like any other, and none may hold calls itself. */
+  async callAmong(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
+    refuseNesting(name);
+    return this.call(name, params, caller);
+  }
+
+  /** Throws a RelayError LIMIT if one request may not hold `count` calls. */
+  requireBatch(count: number): void {
+    requireCount('a batch', count, this.#options.maxMulticall);
   }
 
   /** The fault that a door answers for what `call` threw; unknown errors are logged under an id that the fault names. */

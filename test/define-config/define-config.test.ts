@@ -21,6 +21,7 @@ const DEFAULTS = {
   allowedOrigins: [],
   trustedProxies: [],
   maxBufferedBytes: 256 * 1024 * 1024,
+  acceptGzip: false,
   maxBodyBytes: 8 * 1024 * 1024,
   requestTimeoutMs: 30_000,
   maxConnections: 2000,

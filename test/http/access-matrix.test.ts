@@ -6,12 +6,13 @@ import type { AccessClass } from '../../src/message/message.ts';
 import { addToken, removeToken } from '../../src/store/store.ts';
 import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 import { call, request } from './raw.ts';
+import type { RawAnswer } from './raw.ts';
 
 // The class of each method, by what it does. A method that is not here fails the test: decide, and write it down.
 const READ = [
   ['ping', 'web.ping', 'test', 'web.test', 'system.get_properties', 'system.listMethods', 'co2.get_method_names', 'web.get_method_names'],
   ['co2.get_method_help', 'system.methodHelp', 'web.get_method_help', 'co2.get_method_signature', 'web.get_method_signature'],
-  ['system.methodSignature', 'system.getCapabilities', 'system.multicall', 'method_call', 'web.method_call'],
+  ['system.methodSignature', 'system.getCapabilities', 'system.describeMethods', 'system.multicall', 'method_call', 'web.method_call'],
 ].flat();
 const CLASS_OF = new Map<string, AccessClass>([
   ...READ.map((name) => [name, 'read'] as const),
@@ -29,6 +30,8 @@ const CLASS_OF = new Map<string, AccessClass>([
   ['ham.spam.traffic', 'message'],
   ['ham.spam.operate', 'admin'],
 ]);
+
+const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call']);
 
 const PLUGIN = `import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite() export class Spam extends Plugin {
@@ -96,13 +99,51 @@ async function credentials(t: ExecutionContext, dataDir: string, adminToken: str
   return list;
 }
 
-async function outcome(url: string, method: string, headers: Credential['headers']): Promise<Outcome> {
-  const answer = await call(url, method, [], { headers });
-  if (answer.kind === 'fault' && answer.code === 401) return 401;
-  return answer.kind === 'fault' && answer.code === 403 && /needs the right|none of the methods/.test(answer.text) ? 403 : 'passes';
+type Headers = Credential['headers'];
+// What a denial says; a method may answer 403 for reasons of its own.
+const DENIED = /needs the right|none of the methods/;
+
+/** The doors: each calls `method` without parameters and says what became of it. */
+const DOORS: Readonly<Record<string, (url: string, method: string, headers: Headers) => Promise<Outcome>>> = {
+  'XML-RPC': async (url, method, headers) => {
+    const answer = await call(url, method, [], { headers });
+    return answer.kind === 'fault' ? judged(answer.code, answer.text) : 'passes';
+  },
+  'JSON-RPC': async (url, method, headers) => {
+    const answer = await request(url, json({ jsonrpc: '2.0', method, id: 1 }, headers));
+    const { error } = JSON.parse(answer.body.toString()) as { error?: { code: number; message: string } };
+    return error ? requireStatus(answer, judged(error.code, error.message)) : 'passes';
+  },
+  'JSON-RPC batch': async (url, method, headers) => {
+    const answer = await request(url, json([{ jsonrpc: '2.0', method, id: 1 }], headers));
+    const body = JSON.parse(answer.body.toString()) as unknown;
+    const [{ error }] = (Array.isArray(body) ? body : [body]) as [{ error?: { code: number; message: string } }];
+    return error ? judged(error.code, error.message) : 'passes';
+  },
+  REST: async (url, method, headers) => {
+    const answer = await request(url, { ...json([], headers), path: `/api/${method}` });
+    if (answer.status === 200) return 'passes';
+    const { code, detail } = JSON.parse(answer.body.toString()) as { code: number; detail: string };
+    return requireStatus(answer, judged(code, detail));
+  },
+};
+
+function json(body: unknown, headers: Headers): object {
+  return { body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } };
 }
 
-test('every registered method by every kind of credential', async (t) => {
+function judged(code: number, text: string): Outcome {
+  if (code === 401) return 401;
+  return code === 403 && DENIED.test(text) ? 403 : 'passes';
+}
+
+/** The doors for JSON tell a denial by the status, too. */
+function requireStatus({ status }: RawAnswer, judgement: Outcome): Outcome {
+  if (judgement !== 'passes' && status !== judgement) throw new Error(`denied with ${judgement} in HTTP ${status}`);
+  return judgement;
+}
+
+test('every registered method by every kind of credential, at every door', async (t) => {
   const dataDir = join(temporaryDir(t), 'state');
   const config = {
     dataDir,
@@ -110,7 +151,7 @@ test('every registered method by every kind of credential', async (t) => {
     peers: ['http://198.51.100.9:1'],
     trustedProxies: ['127.0.0.0/8'],
     maxWrongCredentials: 10_000,
-    limits: { anonymous: { perSecond: 1e6, burst: 1e6 } },
+    limits: Object.fromEntries(['anonymous', 'token', 'local', 'peer'].map((role) => [role, { perSecond: 1e6, burst: 1e6 }])),
   };
   const first = await startRelay(t, config);
   const all = await credentials(t, dataDir, first.adminToken);
@@ -130,7 +171,11 @@ test('every registered method by every kind of credential', async (t) => {
   );
   for (const name of names) {
     for (const { what, headers, expected } of all) {
-      t.is(await outcome(relay.url, name, headers), expected(name, CLASS_OF.get(name)!), `${name} with the credential: ${what}`);
+      const wanted = expected(name, CLASS_OF.get(name)!);
+      // A call of calls is never one of a batch: refused before anybody asks who may.
+      const doors = Object.entries(DOORS).filter(([door]) => door !== 'JSON-RPC batch' || !NESTING.has(name) || wanted === 401);
+      for (const [door, outcome] of doors)
+        t.is(await outcome(relay.url, name, headers), wanted, `${door}: ${name} with the credential: ${what}`);
     }
   }
   for (const { what, headers, expected } of all) {

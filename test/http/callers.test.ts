@@ -16,6 +16,10 @@ const DOORS: readonly RawRequest[] = [
   { method: 'PUT', path: '/' },
   { method: 'GET', path: '/nowhere' },
   { method: 'POST', path: '/nowhere' },
+  { method: 'POST', path: '/api/ping', body: '[]' },
+  { method: 'GET', path: '/api/ping' },
+  { method: 'OPTIONS', path: '/api/notify' },
+  { method: 'POST', path: '/RPC2', body: '{"jsonrpc":"2.0","method":"ping","id":1}' },
 ];
 
 const PAGES: readonly (readonly [headers: Readonly<Record<string, string>>, status: number])[] = [

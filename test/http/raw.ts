@@ -100,7 +100,7 @@ export function answersIn(bytes: Buffer): RawAnswer[] {
       lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
     );
     const status = Number(first.split(' ')[1]);
-    const length = status < 200 ? 0 : Number(headers['content-length'] ?? rest.length);
+    const length = status < 200 || status === 204 ? 0 : Number(headers['content-length'] ?? rest.length);
     answers.push({ status, headers, body: rest.subarray(end + 4, end + 4 + length) });
     rest = rest.subarray(end + 4 + length);
   }

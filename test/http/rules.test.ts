@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import test from 'ava';
 import { clientAddress, trustedProxies } from '../../src/http/client-address.ts';
 import { credentialCheck } from '../../src/http/credentials.ts';
+import { refuseEncoding } from '../../src/http/early.ts';
 import { makeGuard } from '../../src/http/guard.ts';
-import { readMediaType, refuseEncoding } from '../../src/http/media-type.ts';
+import { readMediaType } from '../../src/http/media-type.ts';
 
 const IN: readonly (readonly [header: string, charset: string | undefined])[] = [
   ['text/xml', undefined],
@@ -33,7 +34,6 @@ const OUT = [
   ' ',
   'text/plain',
   'text/html',
-  'application/json',
   'application/x-www-form-urlencoded',
   'multipart/form-data; boundary=x',
   'multipart/form-data; boundary=text/xml',
@@ -75,23 +75,58 @@ const OUT = [
 
 for (const [header, charset] of IN) {
   test(`Content-Type ${JSON.stringify(header)} gets in`, (t) => {
-    t.deepEqual(readMediaType(header), { charset });
+    t.deepEqual(readMediaType(header, ['xml', 'json']), { kind: 'xml', charset });
+    t.like(readMediaType(header, ['json']), { status: 415 });
   });
 }
 
-for (const header of OUT) {
+for (const header of [
+  'application/json',
+  'Application/JSON',
+  'application/json;',
+  'application/json; charset=utf-8',
+  'application/json;charset="UTF-8"',
+  'application/json ; a=b',
+]) {
+  test(`Content-Type ${JSON.stringify(header)} gets in where JSON is read`, (t) => {
+    for (const kinds of [['json'], ['xml', 'json']] as const) t.deepEqual(readMediaType(header, kinds), { kind: 'json' });
+    t.like(readMediaType(header, ['xml']), { status: 415 });
+  });
+}
+
+const NO_JSON = [
+  'text/json',
+  'application/json-rpc',
+  'application/jsonrequest',
+  'application/problem+json',
+  'application/vnd.api+json',
+  'application/jsonx',
+  'application/x-json',
+  'application/json, text/plain',
+  'text/plain, application/json',
+  'application/json charset=utf-8',
+  'application/json; charset',
+  'application/json; charset=utf-16',
+  'application/json; charset=""',
+  'application/json; charset=utf-8; charset=utf-8',
+];
+
+for (const header of [...OUT, ...NO_JSON]) {
   test(`Content-Type ${JSON.stringify(header?.slice(0, 60))} is 415 with a text that says what to send`, (t) => {
-    const refusal = readMediaType(header);
+    const refusal = readMediaType(header, ['xml', 'json']);
     t.like(refusal, { status: 415 });
-    t.regex((refusal as { text: string }).text, /Content-Type: text\/xml/);
+    t.regex((refusal as { text: string }).text, /send it with Content-Type: text\/xml for XML-RPC, application\/json for JSON$|UTF-8/);
     t.regex((refusal as { text: string }).text, /^[\x20-\uffff]{1,300}$/);
   });
 }
 
-test('no encoding but identity is read', (t) => {
-  for (const header of [undefined, 'identity', 'Identity']) t.is(refuseEncoding(header), undefined);
-  for (const header of ['gzip', 'x-gzip', 'deflate', 'br', 'zstd', 'gzip, identity', 'identity, gzip', '', 'utf-8'])
-    t.like(refuseEncoding(header), { status: 415 });
+test('no encoding but identity is read, and gzip where it is let in; several never', (t) => {
+  for (const acceptGzip of [false, true]) {
+    for (const header of [undefined, 'identity', 'Identity']) t.is(refuseEncoding(header, acceptGzip), undefined);
+    for (const header of ['deflate', 'br', 'zstd', 'gzip, identity', 'identity, gzip', 'gzip, gzip', 'gzip,gzip', '', 'utf-8', 'gzip;q=1'])
+      t.like(refuseEncoding(header, acceptGzip), { status: 415 }, header);
+    for (const header of ['gzip', 'GZIP', 'x-gzip']) t.is(refuseEncoding(header, acceptGzip)?.status, acceptGzip ? undefined : 415, header);
+  }
 });
 
 const guard = makeGuard(['Relay.Example', '2001:db8::5'], ['https://panel.example']);

@@ -71,6 +71,48 @@ test('help is a string for every method, signature a list of lists of type names
   t.is(await call('co2.get_method_signature', ['a.b.untyped']), 'a.b.untyped(...)');
 });
 
+test('describeMethods says of every method, or of those that are named, what a generator needs', async (t) => {
+  const { call } = makeHeart({}, [
+    { name: 'a.b.typed', help: 'It\nhelps.', access: 'admin', signature: [['int', 'int', 'string'], ['double']] },
+    { name: 'a.b.untyped' },
+  ]);
+  const all = (await call('system.describeMethods')) as { name: string; help: string; access: string; signatures: object[] }[];
+  t.deepEqual(
+    all.map(({ name }) => name),
+    await call('system.listMethods'),
+  );
+  const [typed, untyped] = all;
+  t.deepEqual(typed, {
+    name: 'a.b.typed',
+    help: 'It\nhelps.',
+    access: 'admin',
+    signatures: [
+      { returns: 'int', params: [{ type: 'int' }, { type: 'string' }] },
+      { returns: 'double', params: [] },
+    ],
+  });
+  t.deepEqual(untyped, { name: 'a.b.untyped', help: '', access: 'call', signatures: [] });
+  t.like(
+    all.find(({ name }) => name === 'notify'),
+    { access: 'message', signatures: [{ returns: 'boolean', params: [{ type: 'struct' }] }] },
+  );
+  t.deepEqual(await call('system.describeMethods', [['a.b.untyped', 'a.b.typed', 'a.b.untyped']]), [untyped, typed]);
+  t.deepEqual(await call('system.describeMethods', [[]]), []);
+  t.like(await t.throwsAsync(call('system.describeMethods', [['ping', 'no.such']])), { code: 'NO_SUCH_METHOD' });
+  for (const params of [['ping'], [[1]], [null], [['ping'], []], [received({})]] as Value[][]) {
+    t.like(await t.throwsAsync(call('system.describeMethods', params)), { code: 'INVALID_PARAMS' });
+  }
+});
+
+test('getCapabilities names each specification that is followed, with its place and version', async (t) => {
+  const capabilities = (await makeHeart().call('system.getCapabilities')) as Record<string, { specUrl: string; specVersion: number }>;
+  t.deepEqual(Object.keys(capabilities).sort(), ['faults_interop', 'introspection', 'nil', 'system.multicall', 'xmlrpc']);
+  for (const { specUrl, specVersion } of Object.values(capabilities)) {
+    t.true(URL.canParse(specUrl));
+    t.true(Number.isInteger(specVersion));
+  }
+});
+
 test('to ask about a method takes one name', async (t) => {
   const { call } = makeHeart();
   for (const params of [[], [5], [null], ['ping', 'ping'], [['ping']], [received({ name: 'ping' })]] as Value[][]) {

@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import ts from 'typescript';
 
-const GROUND = ['message', 'xmlrpc', 'store', 'loader', 'links'];
+const GROUND = ['message', 'xmlrpc', 'json', 'store', 'loader', 'links'];
 const PARTS = ['satellites', 'work', 'recording', 'services', 'mesh', 'plugin-host'];
 const BELOW_APP = [...GROUND, ...PARTS, 'plugin', 'streams', 'relay', 'http', 'define-config'];
 
@@ -11,6 +11,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   message: [],
   loader: [],
   xmlrpc: ['message'],
+  json: ['message'],
   store: ['message'],
   links: ['xmlrpc', 'message'],
   plugin: ['message'],
@@ -22,7 +23,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   services: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
   mesh: ['links', 'xmlrpc', 'store', 'streams', 'message'],
   relay: [...PARTS, 'xmlrpc', 'message'],
-  http: ['relay', 'xmlrpc', 'message'],
+  http: ['relay', 'xmlrpc', 'json', 'message'],
   'define-config': BELOW_APP.filter((room) => room !== 'define-config'),
   app: BELOW_APP,
   // The tokens of a state directory are made and revoked whether a relay runs or not.

@@ -1,0 +1,31 @@
+/** What a door is. A new one is a file beside rpc-door.ts that answers its requests, and an entry in doors.ts. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { BodyKind, BodyType } from './media-type.ts';
+
+/** Guard, limits of size and time, media types and verbs are checked before a door is asked. */
+export interface Door {
+  /** Exact, or with `:name` as its last part: `/RPC2`, `/api/:method`. */
+  readonly path: string;
+  /** Answers GET and HEAD; a door without it has neither. */
+  readonly get?: (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>;
+  /** Answers POST, with a body of one of `reads`. */
+  readonly post: (request: FastifyRequest, reply: FastifyReply, type: BodyType) => Promise<FastifyReply>;
+  /** The media types of its bodies. */
+  readonly reads: readonly BodyKind[];
+  /** True if what is refused is told as a problem document (RFC 9457), not as text. */
+  readonly tellsProblems?: boolean;
+}
+
+/** The verbs of a door, as `Allow` lists them. */
+export function allowedAt({ get }: Door): string {
+  return get ? 'GET, HEAD, POST' : 'POST';
+}
+
+/** The door that has this path, whatever the verb; `path` is without a query. */
+export function doorAt(doors: readonly Door[], path: string): Door | undefined {
+  return doors.find((door) => {
+    const [exact = '', parameter] = door.path.split(':');
+    if (parameter === undefined) return path === exact;
+    return path.startsWith(exact) && path.length > exact.length && !path.includes('/', exact.length);
+  });
+}

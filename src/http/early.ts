@@ -1,0 +1,82 @@
+/** What is refused before a body is read: headers that have two meanings, wrong verbs, types and encodings. Pure. */
+import type { FastifyRequest } from 'fastify';
+import { clean } from '../message/message.ts';
+import { doorAt } from './door.ts';
+import type { Door } from './door.ts';
+import type { Refusal } from './guard.ts';
+import { readMediaType } from './media-type.ts';
+
+/** Why a request must not come in, or undefined. `door` is what serves it, undefined if nothing does. */
+export function refuseEarly(request: FastifyRequest, doors: readonly Door[], acceptGzip: boolean): Refusal | undefined {
+  const { door } = request.routeOptions.config;
+  return refuseFraming(request) ?? refuseRepeated(request) ?? (door ? refuseBody(request, door, acceptGzip) : noRoute(request, doors));
+}
+
+/** The path of a request, without its query. */
+export function pathOf({ url }: Pick<FastifyRequest, 'url'>): string {
+  return url.split('?', 1)[0] ?? '';
+}
+
+/** The answer where no door is, or one that knows no such verb. */
+export function noRoute(request: FastifyRequest, doors: readonly Door[]): Refusal {
+  const door = doorAt(doors, pathOf(request));
+  if (door?.get) return { status: 405, text: `${request.method} is not understood here; POST a call, or GET a description` };
+  if (door) return { status: 405, text: `${request.method} is not understood here; POST the parameters as JSON` };
+  const path = clean(pathOf(request), 100);
+  return {
+    status: 404,
+    text: `there is nothing at ${path}; the doors are POST /RPC2 (XML-RPC, JSON-RPC), POST /api/METHOD (JSON) and GET /`,
+  };
+}
+
+/** True for a body in gzip; `x-gzip` is its name of 1997. */
+export function isGzip(header: string | undefined): boolean {
+  return header !== undefined && /^(?:x-)?gzip$/i.test(header);
+}
+
+/** Bodies are read as they are unless gzip is let in; never in several codings, which could grow without bound. */
+export function refuseEncoding(header: string | undefined, acceptGzip: boolean): Refusal | undefined {
+  if (header === undefined || header.toLowerCase() === 'identity' || (acceptGzip && isGzip(header))) return undefined;
+  const what = acceptGzip ? 'in gzip, or as it is' : 'as it is (the operator can set acceptGzip)';
+  return { status: 415, text: `Content-Encoding '${clean(header, 50)}' is not read; send the body ${what}` };
+}
+
+function refuseFraming({ headers, url, raw: { httpVersion } }: FastifyRequest): Refusal | undefined {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return { status: 505, text: 'this is neither HTTP/1.1 nor HTTP/1.0' };
+  if (headers.host === undefined && httpVersion !== '1.0') return { status: 400, text: 'the request has no Host, which HTTP/1.1 needs' };
+  const authority = /^[a-z]{1,10}:\/\/([^/?#]*)/i.exec(url)?.[1];
+  if (authority !== undefined && authority.toLowerCase() !== headers.host?.toLowerCase())
+    return { status: 400, text: 'the request names one host in its first line and another in Host' };
+  const coding = headers['transfer-encoding'];
+  // Whatever does not end in chunked Node refuses itself; what is coded in another way as well it would hand on as it is.
+  if (coding?.includes(',') === true)
+    return { status: 400, text: `Transfer-Encoding '${clean(coding, 50)}' is not read; there is chunked` };
+  if (coding !== undefined && httpVersion === '1.0')
+    return { status: 400, text: 'HTTP/1.0 knows no Transfer-Encoding; send Content-Length' };
+  if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
+    return { status: 417, text: `Expect '${clean(headers.expect, 50)}' is not understood; there is 100-continue` };
+  return undefined;
+}
+
+const SINGLE: ReadonlySet<string> = new Set(['host', 'content-type', 'content-encoding', 'authorization']);
+
+/** Node takes the first of two, a proxy in front perhaps the second; so there must be one. */
+function refuseRepeated({ raw: { rawHeaders } }: FastifyRequest): Refusal | undefined {
+  const seen = new Set<string>();
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase();
+    if (!SINGLE.has(name)) continue;
+    if (seen.has(name)) return { status: 400, text: `the header ${name} stands twice; send it once` };
+    seen.add(name);
+  }
+  return undefined;
+}
+
+function refuseBody({ method, headers }: FastifyRequest, door: Door, acceptGzip: boolean): Refusal | undefined {
+  if (method !== 'POST') return undefined;
+  const type = readMediaType(headers['content-type'], door.reads);
+  if ('status' in type) return type;
+  if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined)
+    return { status: 411, text: 'the request says no length; send Content-Length, 0 if there is no body' };
+  return refuseEncoding(headers['content-encoding'], acceptGzip);
+}

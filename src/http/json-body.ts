@@ -1,0 +1,61 @@
+/** What the doors for JSON have in common: who calls, and what the body says. */
+import type { FastifyRequest } from 'fastify';
+import { RelayError, isDict } from '../message/message.ts';
+import type { Dict, Value } from '../message/message.ts';
+import { readJson, writeJson } from '../json/json.ts';
+import type { JsonDocument } from '../json/json.ts';
+import type { Caller, Relay } from '../relay/relay.ts';
+import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import { findCaller } from './find-caller.ts';
+import type { CallerRules } from './find-caller.ts';
+
+export interface JsonDoorParts {
+  readonly relay: Pick<Relay, 'call' | 'callAmong' | 'count' | 'faultFor' | 'requireAllowance' | 'requireBatch'>;
+  readonly rules: CallerRules;
+  readonly maxBodyBytes: number;
+}
+
+/** A request for JSON that may be answered. */
+export interface JsonRequest {
+  readonly caller: Caller;
+  /** What the body says; undefined if it is empty. */
+  readonly value: Value | undefined;
+}
+
+/** Throws RelayErrors: the caller first, since who presents a wrong credential learns nothing else; then the body. */
+export function openJson({ relay, rules, maxBodyBytes }: JsonDoorParts, request: FastifyRequest): JsonRequest {
+  let document: JsonDocument | undefined;
+  const caller = findCaller(request, rules, {
+    sourceOf: (dict) => xmlOf(dict, document),
+    requireWritable: (answer) => {
+      writeJson(answer, 'result');
+    },
+  });
+  relay.requireAllowance(caller);
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  if (body.length === 0) return { caller, value: undefined };
+  try {
+    document = readJson(body, { maxBodyBytes });
+  } catch (error) {
+    // A call counts itself; what is none costs as much to read.
+    relay.count(caller);
+    throw error;
+  }
+  return { caller, value: document.value };
+}
+
+/** A list is the parameters one by one, an object the one struct; undefined for anything else. */
+export function paramsOf(value: Value): readonly Value[] | undefined {
+  if (Array.isArray(value)) return value as readonly Value[];
+  return isDict(value) ? [value] : undefined;
+}
+
+/** The dict as it travels to other relays, with the types that its JSON gave to numbers. */
+function xmlOf(dict: Dict, document: JsonDocument | undefined): string {
+  try {
+    return serialiseStruct(document?.exactOf(dict) ?? dict, { nil: true, i8: true });
+  } catch (error) {
+    if (!RelayError.is(error)) throw error;
+    throw new RelayError('INVALID_PARAMS', `the dict cannot travel as XML-RPC: ${error.message}`, { cause: error });
+  }
+}

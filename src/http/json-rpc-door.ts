@@ -1,0 +1,137 @@
+/** JSON-RPC 2.0 on `POST /RPC2` and `POST /`: one call or a batch of them, on the same registry as XML-RPC. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { RelayError, isDict } from '../message/message.ts';
+import type { Value } from '../message/message.ts';
+import { writeJson } from '../json/json.ts';
+import type { Caller } from '../relay/relay.ts';
+import { openJson, paramsOf } from './json-body.ts';
+import type { JsonDoorParts } from './json-body.ts';
+import { setRemedies, statusOf } from './refusal.ts';
+
+// All answers of a batch together; as much as one answer may have.
+const MAX_CHARS = 64 * 1024 * 1024;
+// What is about the request and not about the method comes with its HTTP status as well; whatever else fails is an answer of JSON-RPC, and HTTP 200.
+const TOLD_BY_STATUS: ReadonlySet<number> = new Set([401, 403, 413, 429, 503]);
+
+/** A call as it stands in a request. */
+interface Call {
+  readonly method: string;
+  readonly params: readonly Value[];
+}
+
+/** What becomes of one element: its answer, none for a notification. */
+interface Outcome {
+  readonly text: string | undefined;
+  /** What it threw, if it failed. */
+  readonly error?: unknown;
+}
+
+/** Answers one request; 204 if it holds nothing but notifications. */
+export async function answerJsonRpc(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { text, error } = await respond(parts, request);
+  if (text === undefined) return reply.code(204).send();
+  const status = statusOf(error);
+  if (error !== undefined && TOLD_BY_STATUS.has(status)) {
+    reply.code(status);
+    setRemedies(reply, error);
+  }
+  return reply.type('application/json').send(Buffer.from(text));
+}
+
+async function respond(parts: JsonDoorParts, request: FastifyRequest): Promise<Outcome> {
+  try {
+    const { caller, value } = openJson(parts, request);
+    if (value === undefined) throw counted(parts, caller, new RelayError('NOT_WELL_FORMED', 'the request has no body'));
+    if (Array.isArray(value)) return await respondToBatch(parts, request, caller, value as readonly Value[]);
+    request.rpcMethod = isDict(value) && typeof value.method === 'string' ? value.method : undefined;
+    const call = (one: Call): Promise<unknown> => parts.relay.call(one.method, one.params, caller);
+    return await respondToOne(parts, request, { value, caller, call, maxChars: MAX_CHARS });
+  } catch (error) {
+    return failed(parts, request, error, 'a request', 'null');
+  }
+}
+
+async function respondToBatch(parts: JsonDoorParts, request: FastifyRequest, caller: Caller, list: readonly Value[]): Promise<Outcome> {
+  const { relay } = parts;
+  request.rpcMethod = `batch of ${list.length}`;
+  if (list.length === 0) relay.count(caller);
+  if (list.length === 0) throw new RelayError('INVALID_REQUEST', 'the batch is empty; it holds one call or more');
+  relay.requireBatch(list.length);
+  const call = (one: Call): Promise<unknown> => relay.callAmong(one.method, one.params, caller);
+  const answers: string[] = [];
+  let maxChars = MAX_CHARS;
+  for (const value of list) {
+    const { text } = await respondToOne(parts, request, { value, caller, call, maxChars });
+    if (text === undefined) continue;
+    answers.push(text);
+    maxChars -= text.length;
+  }
+  return { text: answers.length === 0 ? undefined : `[${answers.join(',')}]` };
+}
+
+interface Element {
+  readonly value: Value;
+  readonly caller: Caller;
+  readonly call: (one: Call) => Promise<unknown>;
+  readonly maxChars: number;
+}
+
+async function respondToOne(parts: JsonDoorParts, request: FastifyRequest, element: Element): Promise<Outcome> {
+  const { value, caller, call, maxChars } = element;
+  const id = idOf(value);
+  let one: Call | undefined;
+  try {
+    one = callOf(value);
+  } catch (error) {
+    // A call counts itself. What is none is answered though it has no id: nobody can tell whether it was to be a notification.
+    return failed(parts, request, counted(parts, caller, error), 'a request', id ?? 'null');
+  }
+  try {
+    const result = await call(one);
+    return { text: id === undefined ? undefined : `{"jsonrpc":"2.0","result":${writeJson(result, 'result', maxChars)},"id":${id}}` };
+  } catch (error) {
+    const outcome = failed(parts, request, error, one.method, id ?? 'null');
+    return id === undefined ? { text: undefined } : outcome;
+  }
+}
+
+/** `error`, or that the caller asks too often. */
+function counted({ relay }: JsonDoorParts, caller: Caller, error: unknown): unknown {
+  try {
+    relay.count(caller);
+    return error;
+  } catch (tooOften) {
+    return tooOften;
+  }
+}
+
+function failed({ relay }: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): Outcome {
+  const { code, text } = relay.faultFor(error, method);
+  request.rpcFault = code;
+  return { text: `{"jsonrpc":"2.0","error":${JSON.stringify({ code, message: text })},"id":${id}}`, error };
+}
+
+/** The JSON of an element's id; undefined if it has none, `null` if it has one that cannot be. */
+function idOf(value: Value): string | undefined {
+  if (!isDict(value) || !Object.hasOwn(value, 'id')) return undefined;
+  const { id } = value;
+  if (typeof id === 'bigint') return String(id);
+  return isId(id) ? JSON.stringify(id) : 'null';
+}
+
+function isId(id: Value | undefined): id is string | number | bigint | null {
+  return id === null || typeof id === 'string' || typeof id === 'number' || typeof id === 'bigint';
+}
+
+/** Throws a RelayError INVALID_REQUEST that says what is wrong. */
+function callOf(value: Value): Call {
+  const refuse = (reason: string): never => {
+    throw new RelayError('INVALID_REQUEST', `${reason}; a call is {"jsonrpc": "2.0", "method": name, "params": list or object, "id": any}`);
+  };
+  if (!isDict(value)) return refuse('the request is no object');
+  const { jsonrpc, method, params = [], id = null } = value;
+  if (jsonrpc !== '2.0') return refuse('"jsonrpc" is not "2.0"');
+  if (typeof method !== 'string') return refuse('"method" is no string');
+  if (!isId(id)) return refuse('"id" is no string, number or null');
+  return { method, params: paramsOf(params) ?? refuse('"params" is no list and no object') };
+}

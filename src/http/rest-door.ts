@@ -1,0 +1,30 @@
+/** `POST /api/<method>`: the parameters as JSON, a list or one struct, and the answer as JSON or a problem document. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { RelayError } from '../message/message.ts';
+import type { Value } from '../message/message.ts';
+import { writeJson } from '../json/json.ts';
+import { openJson, paramsOf } from './json-body.ts';
+import type { JsonDoorParts } from './json-body.ts';
+import { sendProblem, setRemedies, statusOf } from './refusal.ts';
+
+/** Answers one call of the method that the path names; an empty body is no parameters. */
+export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { method = '' } = request.params as { method?: string };
+  request.rpcMethod = method;
+  try {
+    const { caller, value = [] } = openJson(parts, request);
+    const result = await parts.relay.call(method, requireParams(value), caller);
+    return await reply.type('application/json').send(Buffer.from(writeJson(result, 'result')));
+  } catch (error) {
+    const fault = parts.relay.faultFor(error, method);
+    request.rpcFault = fault.code;
+    setRemedies(reply, error);
+    return sendProblem(reply, statusOf(error), fault);
+  }
+}
+
+function requireParams(value: Value): readonly Value[] {
+  const params = paramsOf(value);
+  if (params) return params;
+  throw new RelayError('INVALID_REQUEST', 'the body is no list of parameters and no object; a single parameter stands in a list');
+}

@@ -1,0 +1,95 @@
+/** The HTTP server below the doors: its limits, what it answers by itself, and how bodies are taken in. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import Fastify from 'fastify';
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import { isGzip } from './early.ts';
+import { inflated } from './inflate.ts';
+import type { HttpOptions } from './options.ts';
+import { refuse } from './refusal.ts';
+import { readTls } from './tls.ts';
+
+/** Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
+export function makeServer(options: HttpOptions): FastifyInstance {
+  const node = {
+    // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
+    requestTimeout: options.requestTimeoutMs,
+    // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
+    connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
+    // Looked for by the doors; Node's own answer has no length.
+    requireHostHeader: false,
+  };
+  const { tls } = options;
+  const asked = tls?.caFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
+  const settings: FastifyServerOptions = {
+    bodyLimit: options.maxBodyBytes,
+    requestTimeout: options.requestTimeoutMs,
+    forceCloseConnections: 'idle',
+    // The doors answer that themselves, in their own words.
+    return503OnClosing: false,
+    clientErrorHandler: (error, socket) => {
+      answerBroken(error, socket);
+    },
+    frameworkErrors: (_error, _request, reply) => {
+      refuse(reply, { status: 400, text: 'the path holds an escape that is none, or a name that is too long' }, undefined);
+    },
+    // The longest name of a method.
+    routerOptions: { maxParamLength: 1024 },
+    // No door has a JSON schema; without this Fastify loads its schema compilers (some 5 MB) for nothing.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
+  };
+  if (!tls) return Fastify({ ...settings, http: node });
+  return Fastify({
+    ...settings,
+    https: { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...asked },
+  } as FastifyServerOptions);
+}
+
+/** Lets bodies come in as bytes; gzip is undone, and who waits for a `100 Continue` gets it once the body is wanted. */
+export function takeBodies(server: FastifyInstance, maxBodyBytes: number): void {
+  server.removeAllContentTypeParsers();
+  // The types were held against the door's before.
+  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body);
+  });
+  const waiting = new WeakSet<IncomingMessage>();
+  server.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    waiting.add(request);
+    server.server.emit('request', request, response);
+  });
+  // Refused with all others, in the same words.
+  server.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    server.server.emit('request', request, response);
+  });
+  server.addHook('preParsing', (request, reply, payload, done) => {
+    if (waiting.has(request.raw)) reply.raw.writeContinue();
+    done(null, isGzip(request.headers['content-encoding']) ? inflated(payload, maxBodyBytes) : payload);
+  });
+}
+
+/** What Node could not read as HTTP, or not in time: answered and closed, so that nothing behind it is taken for a request. */
+function answerBroken(error: { readonly code?: string }, socket: Socket): void {
+  // More came after a request that was to be the last: that one is still answered, and then closed.
+  if (error.code === 'HPE_CLOSED_CONNECTION') return;
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', 'this is no HTTP request that has one meaning'];
+  const lines = [
+    `HTTP/1.1 ${status}`,
+    'Content-Type: text/plain; charset=utf-8',
+    `Content-Length: ${text.length + 1}`,
+    'Connection: close',
+  ];
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${text}\n`);
+}
+
+const BROKEN: Readonly<Record<string, readonly [status: string, text: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not arrive in time (requestTimeoutMs)'],
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers are too long'],
+};
+
+function noSchemas(): never {
+  throw new Error('the doors have no JSON schemas');
+}

@@ -1,0 +1,102 @@
+/** Bodies in gzip where the operator lets them in: bounded while they are inflated, on every door. */
+import { gzipSync } from 'node:zlib';
+import test from 'ava';
+import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { startRelay } from '../support/relays.ts';
+import { PING, answersIn, everything, open, request, requestBytes } from './raw.ts';
+import type { RawAnswer, RawRequest } from './raw.ts';
+
+const GZIP = { 'content-encoding': 'gzip' };
+
+test('they are refused unless the operator lets them in', async (t) => {
+  const { url } = await startRelay(t);
+  const answer = await request(url, { body: gzipSync(PING), headers: GZIP });
+  t.is(answer.status, 415);
+  t.regex(answer.body.toString(), /acceptGzip/);
+});
+
+test('let in, they are read on every door, whole and in pieces, beside those that are not encoded', async (t) => {
+  const { url } = await startRelay(t, { acceptGzip: true });
+  const long = serialiseCall('test', [Array.from({ length: 5000 }, (_, index) => `${index * 7919} sheep`)]);
+  for (const [body, headers] of [
+    [gzipSync(PING), GZIP],
+    [gzipSync(PING), { 'content-encoding': 'X-Gzip' }],
+    [gzipSync(long), GZIP],
+    [gzipSync(long, { level: 0 }), GZIP],
+    [PING, {}],
+    [PING, { 'content-encoding': 'identity' }],
+  ] as const) {
+    const answer = await request(url, { body, headers });
+    t.is(answer.status, 200);
+    t.is(parseResponse(answer.body).kind, 'value');
+  }
+  const json = gzipSync('["ä"]');
+  const rest = await request(url, { path: '/api/test', body: json, headers: { ...GZIP, 'content-type': 'application/json' } });
+  t.is(rest.body.toString(), '"ä"');
+  const bytes = requestBytes(url, { body: gzipSync(PING), headers: GZIP });
+  const socket = open(url, bytes.subarray(0, 10)).setNoDelay(true);
+  const answers = everything(socket);
+  for (let at = 10; at < bytes.length; at += 7) await new Promise((resolve) => socket.write(bytes.subarray(at, at + 7), resolve));
+  t.is(answersIn(await answers)[0]?.status, 200);
+});
+
+test('several codings, and others, are refused all the same', async (t) => {
+  const { url } = await startRelay(t, { acceptGzip: true });
+  for (const encoding of ['gzip, gzip', 'gzip,identity', 'deflate', 'br', 'zstd', 'compress'])
+    t.is((await request(url, { body: gzipSync(PING), headers: { 'content-encoding': encoding } })).status, 415, encoding);
+  const twice: RawRequest = { body: gzipSync(gzipSync(PING)), headers: GZIP, more: [['Content-Encoding', 'gzip']] };
+  t.is((await request(url, twice)).status, 400);
+});
+
+const CASES: readonly (readonly [what: string, body: Buffer, status: number, text: RegExp])[] = [
+  ['no gzip', PING, 400, /no gzip, or is cut short/],
+  ['cut short', gzipSync(PING).subarray(0, 60), 400, /no gzip, or is cut short/],
+  ['a wrong checksum', changed(gzipSync(PING)), 400, /no gzip/],
+  [
+    'too large when inflated',
+    gzipSync(noise(150_000).toString('hex')),
+    413,
+    /larger than 262144 bytes \(maxBodyBytes\) when it is inflated/,
+  ],
+  ['a bomb', gzipSync(Buffer.alloc(200_000, 0x20)), 413, /grows more than 100 times/],
+];
+
+for (const [what, body, status, text] of CASES) {
+  test(`${what}: ${status}, and the relay goes on`, async (t) => {
+    const relay = await startRelay(t, { acceptGzip: true, maxBodyBytes: 262_144 });
+    const answer: RawAnswer = await request(relay.url, { body, headers: GZIP });
+    t.is(answer.status, status, answer.body.toString());
+    t.regex(answer.body.toString(), text);
+    t.is(answer.headers['content-length'], String(answer.body.length));
+    t.is(await relay.call('ping'), true);
+    t.deepEqual(
+      relay.log.lines.all.filter(({ level }) => level === 'error'),
+      [],
+    );
+  });
+}
+
+test('a sender that goes away in the middle harms nobody', async (t) => {
+  const relay = await startRelay(t, { acceptGzip: true });
+  const bytes = requestBytes(relay.url, { body: gzipSync(noise(100_000)), headers: GZIP });
+  const socket = open(relay.url, bytes.subarray(0, 50_000));
+  await new Promise((resolve) => socket.write(bytes.subarray(50_000, 60_000), resolve));
+  socket.destroy();
+  t.is(await relay.call('ping'), true);
+  t.deepEqual(
+    relay.log.lines.all.filter(({ level }) => level === 'error'),
+    [],
+  );
+});
+
+function changed(gzip: Buffer): Buffer {
+  const at = gzip.length - 5;
+  gzip[at] = (gzip[at] ?? 0) ^ 0xff;
+  return gzip;
+}
+
+/** Bytes that hardly shrink, the same in every run. */
+function noise(length: number): Buffer {
+  let state = 1;
+  return Buffer.from(Uint8Array.from({ length }, () => (state = (state * 48271) % 2147483647) & 0xff));
+}
