@@ -5,5 +5,12 @@ export { DEFAULT_LIMITS } from './limits.ts';
 export type { XmlRpcLimits } from './limits.ts';
 export { canonicalMembers, parseCall, parseResponse, parseStruct } from './parse.ts';
 export type { Extensions, ParsedCall, ParsedResponse, ParseOptions } from './parse.ts';
-export { serialiseCall, serialiseCallWith, serialiseFault, serialiseMembers, serialiseResponse, serialiseStruct } from './serialise.ts';
-export type { WriteOptions } from './write-value.ts';
+export {
+  serialiseCall,
+  serialiseFault,
+  serialiseMembersCall,
+  serialiseResponse,
+  serialiseResponseInTurns,
+  serialiseStruct,
+} from './serialise.ts';
+export type { WriteOptions } from './write-options.ts';
