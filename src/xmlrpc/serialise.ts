@@ -29,10 +29,12 @@ const MEMBER_END = tagOf('</member>');
 const VALUE = '<value>'.length;
 // The longest of a 32-bit integer.
 const INT_ROOM = 11;
-// What is written in one turn of the loop: a few milliseconds' worth.
+// A turn of the loop ends after so many bytes or milliseconds; the clock is looked at every `STEP_BYTES`, for code that runs for the first time is slow.
 const TURN_BYTES = 512 * 1024;
-// What is copied in one turn.
-const TURN_COPY_BYTES = 4 * 1024 * 1024;
+const TURN_MS = 5;
+const STEP_BYTES = 32 * 1024;
+// What is copied at once, and in one turn.
+const MAX_COPY_BYTES = 1024 * 1024;
 
 /** The body of a call; an error names the place of what cannot be sent: `params[0].data[3]: …`. */
 export function serialiseCall(methodName: string, params: readonly Sendable[], options?: WriteOptions): Buffer {
@@ -96,9 +98,9 @@ export async function serialiseResponseInTurns(value: Sendable, options: WriteOp
   try {
     put(out, RESPONSE);
     const writer = new ValueWriter(out, value, 'result', options);
-    while (!writer.write(TURN_BYTES)) await nextTurn();
+    while (!writeForATurn(out, writer)) await nextTurn();
     put(out, RESPONSE_END);
-    return out.size <= TURN_COPY_BYTES ? out.copy() : await copyInTurns(out);
+    return out.size <= MAX_COPY_BYTES ? out.copy() : await copyInTurns(out);
   } finally {
     releaseBuffer(out);
   }
@@ -158,14 +160,21 @@ function beginMember(out: ByteBuffer, name: string, isFirst: boolean, options: W
   throw new RelayError('INTERNAL', `${memberPlace('struct', name)}: ${NAME_PROBLEM}`);
 }
 
+/** True if all is written. */
+function writeForATurn(out: ByteBuffer, writer: ValueWriter): boolean {
+  const maxSize = out.size + TURN_BYTES;
+  const until = performance.now() + TURN_MS;
+  do {
+    if (writer.write(STEP_BYTES)) return true;
+  } while (out.size < maxSize && performance.now() < until);
+  return false;
+}
+
 async function copyInTurns(out: ByteBuffer): Promise<Buffer> {
   const whole = Buffer.allocUnsafeSlow(out.size);
   let at = 0;
-  let copied = 0;
   for (const part of out.parts()) {
     at += part.copy(whole, at);
-    if (at - copied < TURN_COPY_BYTES) continue;
-    copied = at;
     await nextTurn();
   }
   return whole;
