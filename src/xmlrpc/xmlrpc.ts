@@ -1,6 +1,7 @@
 /** XML-RPC: bytes to values and back as pure functions, a dict's canonical text, and the client. The one file of this room that others import. */
-export { RemoteFault, XmlRpcClient } from './client.ts';
-export type { XmlRpcClientOptions } from './client.ts';
+export { RemoteFault } from './client/remote-fault.ts';
+export { XmlRpcClient } from './client/xmlrpc-client.ts';
+export type { ClientOptions } from './client/options.ts';
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { XmlRpcLimits } from './limits.ts';
 export { canonicalMembers, parseCall, parseResponse, parseStruct } from './parse.ts';
