@@ -211,7 +211,7 @@ test('at most so many connections, at most so many calls that wait', async (t) =
 test('a call that is aborted, before and while it runs, rejects with the reason and frees its connection', async (t) => {
   let isSilent = true;
   const { url, calls } = await answering(t, () => (isSilent ? undefined : true));
-  const client = clientOf(t, url);
+  const client = clientOf(t, url, { timeoutMs: 600_000 });
   const reason = new Error('changed my mind');
   t.is(await t.throwsAsync(client.call('m', [], { signal: AbortSignal.abort(reason) })), reason);
   t.is(calls.all.length, 0);

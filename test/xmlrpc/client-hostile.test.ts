@@ -148,6 +148,15 @@ for (const [what, behave, text] of BEHAVIOURS) {
   });
 }
 
+test('an answer that is refused by its head is not read on: its connection ends at once', async (t) => {
+  const server = await rawServer(t, (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>');
+  });
+  const client = clientOf(t, server.url, { ...BOUNDS, timeoutMs: 600_000 });
+  await t.throwsAsync(client.call('x'), { message: /answered no XML/ });
+  await server.closed.first(1);
+});
+
 test('informational answers without an end are ended by the time for the headers', async (t) => {
   const server = await rawServer(t, (socket) => {
     pour(socket, 'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n');
