@@ -14,7 +14,7 @@ import { VERSION } from './version.ts';
 const FAILED = 1;
 const WRONG_USE = 2;
 const UNREACHABLE = 3;
-const EXIT_CODES: Partial<Record<ErrorCode, number>> = { CONFIG_INVALID: WRONG_USE, TRANSPORT: UNREACHABLE };
+const EXIT_CODES: Partial<Record<ErrorCode, number>> = { CONFIG_INVALID: WRONG_USE, TRANSPORT: UNREACHABLE, TIMEOUT: UNREACHABLE };
 
 // Whoever read our output may go away; a line that nobody reads is no reason to stop, and less so to log that in vain.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
@@ -64,7 +64,7 @@ function report(error: unknown, program: Command, words: readonly string[]): num
     const isNoCommand = error.code === 'commander.excessArguments' && error.message.includes("'start'");
     return say(`${isNoCommand ? noCommand(words[0] ?? '', program) : error.message.replace(/^error: /, '')}; see co2 --help`, WRONG_USE);
   }
-  if (error instanceof RemoteFault) return say(`fault ${error.code}: ${clean(error.message, 1000)}`, FAILED);
+  if (RemoteFault.is(error)) return say(`fault ${error.code}: ${clean(error.message, 1000)}`, FAILED);
   if (RelayError.is(error)) return say(error.message, EXIT_CODES[error.code] ?? FAILED);
   process.stderr.write(`co2: the relay failed: ${reasonOf(error)}\n${error instanceof Error ? (error.stack ?? '') : ''}\n`);
   return FAILED;

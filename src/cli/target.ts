@@ -5,7 +5,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { RelayError, canonicalAddress, isLoopback } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
-import { RemoteFault, XmlRpcClient, serialiseCall } from '../xmlrpc/xmlrpc.ts';
+import { RemoteFault, XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
 
 /** The flags that every client command has. */
 export interface TargetFlags {
@@ -39,17 +39,23 @@ export async function withRelay<T>(flags: TargetFlags, work: (call: Call) => Pro
     url.username = 'token';
     url.password = encodeURIComponent(ownToken);
   }
-  const client = new XmlRpcClient(url, { timeoutMs: flags.timeout * 1000, maxResponseBytes: MAX_RESPONSE_BYTES });
+  const client = new XmlRpcClient(url, {
+    timeoutMs: Math.ceil(flags.timeout * 1000),
+    maxResponseBytes: MAX_RESPONSE_BYTES,
+    send: { nil: true, i8: true },
+  });
+  const isOnDisk = flags.token === undefined && ownToken !== undefined;
   try {
-    return await work(async (method, ...params) => {
-      const answer = await client.post(serialiseCall(method, params, { nil: true, i8: true }));
-      if (answer.kind !== 'fault') return answer.value;
-      const isStrangersToken = answer.code === 401 && flags.token === undefined && ownToken !== undefined;
-      throw new RemoteFault(answer.code, isStrangersToken ? `${answer.text}; is --data another relay's state directory?` : answer.text);
-    });
+    return await work((method, ...params) => client.call(method, params).catch((error: unknown) => explain(error, isOnDisk)));
   } finally {
     await client.close();
   }
+}
+
+/** Throws it on, with a hint where the token that we found by ourselves is wrong. */
+function explain(error: unknown, isTokenOnDisk: boolean): never {
+  if (!isTokenOnDisk || !RemoteFault.is(error) || error.code !== 401) throw error;
+  throw new RemoteFault(error.code, `${error.text}; is --data another relay's state directory?`);
 }
 
 function urlOf(text: string): URL {

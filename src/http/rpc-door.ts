@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError } from '../message/message.ts';
 import type { Relay } from '../relay/relay.ts';
-import { parseCall, serialiseFault, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
+import { parseCall, serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
@@ -37,7 +37,7 @@ async function respond({ relay, rules, maxBodyBytes }: RpcDoorParts, request: Fa
     }
     request.rpcMethod = call.methodName;
     const result = await relay.call(call.methodName, call.params, caller);
-    return serialiseResponse(result, call.extensions);
+    return await serialiseResponseInTurns(result, call.extensions);
   } catch (error) {
     const fault = relay.faultFor(error, call?.methodName ?? 'a request');
     request.rpcFault = fault.code;

@@ -5,6 +5,9 @@ import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ServerAddress } from './server-address.ts';
 import type { Carrier } from './link.ts';
 
+// An answer to `notify` is 120 bytes; what is larger is an attack or a mistake.
+const MAX_RESPONSE_BYTES = 1024 * 1024;
+
 export class HttpCarrier implements Carrier {
   // The promise, so that two posts at once share one connection.
   #client: Promise<XmlRpcClient> | undefined;
@@ -38,7 +41,11 @@ export class HttpCarrier implements Carrier {
     // A name may have moved since the last connection.
     await this.server.refresh();
     if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.server.name}: the link is closed`);
-    return new XmlRpcClient(this.server.url, { localAddress: this.#localAddress(), timeoutMs: this.timeoutMs });
+    return new XmlRpcClient(this.server.url, {
+      localAddress: this.#localAddress(),
+      timeoutMs: this.timeoutMs,
+      maxResponseBytes: MAX_RESPONSE_BYTES,
+    });
   }
 
   /** A peer compares the address that it sees with the one in our host_id, so we leave from where we listen, if one can get there from it. */

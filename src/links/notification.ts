@@ -1,6 +1,6 @@
 /** A message on its way to servers: `notify(dict)` with each scalar as it came; only host_id, our stamp and what the kind of server gets are new. */
 import type { Clock, Message, Sendable } from '../message/message.ts';
-import { canonicalMembers, serialiseCallWith, serialiseMembers } from '../xmlrpc/xmlrpc.ts';
+import { canonicalMembers, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
 import type { Outgoing } from './link.ts';
 
 export interface NotificationParts {
@@ -29,8 +29,7 @@ export class Notification implements Outgoing {
   /** The call `notify(dict)` as bytes, its age taken now. */
   body(): Buffer {
     const { hostId } = this.message;
-    const struct = serialiseMembers(keptMembers(this.message), { host_id: hostId, ...this.parts.own, co2: this.#stamp() });
-    return serialiseCallWith('notify', [struct]);
+    return serialiseMembersCall('notify', keptMembers(this.message), { host_id: hostId, ...this.parts.own, co2: this.#stamp() });
   }
 
   /** `co2: {id, hops, age, by, via, att?}`. */

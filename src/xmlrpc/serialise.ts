@@ -1,80 +1,181 @@
-/** Whole messages and structs as XML-RPC text: calls, responses, faults, and structs made of canonical and own members. */
+/** Whole messages and structs as XML-RPC: calls, responses, faults, and calls with a struct of canonical and own members. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RelayError } from '../message/message.ts';
 import type { Sendable } from '../message/message.ts';
+import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
+import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { isMethodName } from './grammar.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { escapeCleaned } from './write-text.ts';
-import { memberPlace, writeName, writeValue } from './write-value.ts';
-import type { WriteOptions } from './write-value.ts';
+import { NAME_PROBLEM, memberPlace, writeName } from './write-name.ts';
+import type { WriteOptions } from './write-options.ts';
+import { cleanUnsendable, pieceEnd, writeText } from './write-text.ts';
+import { ValueWriter, writeValue } from './write-value.ts';
 
 // Tcl's reader needs the declaration.
 const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>';
+const CALL = tagOf(`${DECLARATION}<methodCall><methodName>`);
+const PARAMS = tagOf('</methodName><params>');
+const PARAM = tagOf('<param>');
+const PARAM_END = tagOf('</param>');
+const CALL_END = tagOf('</params></methodCall>');
+const RESPONSE = tagOf(`${DECLARATION}<methodResponse><params><param>`);
+const RESPONSE_END = tagOf('</param></params></methodResponse>');
+const FAULT = tagOf(`${DECLARATION}<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>`);
+const FAULT_STRING = tagOf('</int></value></member><member><name>faultString</name><value><string>');
+const FAULT_END = tagOf('</string></value></member></struct></value></fault></methodResponse>');
+const STRUCT = tagOf('<value><struct>');
+const STRUCT_END = tagOf('</struct></value>');
+const MEMBER_END = tagOf('</member>');
 const VALUE = '<value>'.length;
+// The longest of a 32-bit integer.
+const INT_ROOM = 11;
+// A turn of the loop ends after so many bytes or milliseconds; the clock is looked at every `STEP_BYTES`, for code that runs for the first time is slow.
+const TURN_BYTES = 512 * 1024;
+const TURN_MS = 5;
+const STEP_BYTES = 32 * 1024;
+// What is copied at once, and in one turn.
+const MAX_COPY_BYTES = 1024 * 1024;
 
 /** The body of a call; an error names the place of what cannot be sent: `params[0].data[3]: …`. */
 export function serialiseCall(methodName: string, params: readonly Sendable[], options?: WriteOptions): Buffer {
-  return call(
-    methodName,
-    params.map((value, index) => writeValue(value, `params[${index}]`, options)),
-  );
+  return written((out) => {
+    beginCall(out, methodName);
+    for (const [index, value] of params.entries()) {
+      put(out, PARAM);
+      writeValue(out, value, `params[${index}]`, options);
+      put(out, PARAM_END);
+    }
+    put(out, CALL_END);
+    return out.copy();
+  });
 }
 
-/** The body of a call whose parameters are canonical XML already: each the inside of a `<value>`, as a struct's text is. */
-export function serialiseCallWith(methodName: string, paramXml: readonly string[]): Buffer {
-  return call(
-    methodName,
-    paramXml.map((xml) => `<value>${xml}</value>`),
-  );
+/**
+ * The body of a call with one struct: `kept` (name -> `<value>…</value>`, as canonicalMembers gives them) with the members of `own` set, each
+ * in the place of a kept one of that name, else at the end. Only `own` is checked, and its errors start with `struct`.
+ */
+export function serialiseMembersCall(
+  methodName: string,
+  kept: ReadonlyMap<string, string>,
+  own: Readonly<Record<string, Sendable>>,
+  options: WriteOptions = {},
+): Buffer {
+  return written((out) => {
+    beginCall(out, methodName);
+    put(out, PARAM);
+    put(out, STRUCT);
+    const names = [...kept.keys(), ...Object.keys(own).filter((name) => !kept.has(name))];
+    for (const [index, name] of names.entries()) {
+      beginMember(out, name, index === 0, options);
+      const xml = Object.hasOwn(own, name) ? undefined : kept.get(name);
+      if (xml === undefined) writeValue(out, own[name], memberPlace('struct', name), options);
+      else out.utf8(xml);
+    }
+    if (names.length > 0) put(out, MEMBER_END);
+    put(out, STRUCT_END);
+    put(out, PARAM_END);
+    put(out, CALL_END);
+    return out.copy();
+  });
 }
 
 /** The body of a response; places in errors start with `result`. */
 export function serialiseResponse(value: Sendable, options?: WriteOptions): Buffer {
-  return bytes(`<methodResponse><params><param>${writeValue(value, 'result', options)}</param></params></methodResponse>`);
+  return written((out) => {
+    put(out, RESPONSE);
+    writeValue(out, value, 'result', options);
+    put(out, RESPONSE_END);
+    return out.copy();
+  });
+}
+
+/**
+ * {@link serialiseResponse} in turns of a few milliseconds, so that a large answer holds up nobody else. What its owner changes in
+ * `value` before the promise is settled may be in the answer, or make an error of it.
+ */
+export async function serialiseResponseInTurns(value: Sendable, options: WriteOptions = {}): Promise<Buffer> {
+  const out = takeBuffer();
+  try {
+    put(out, RESPONSE);
+    const writer = new ValueWriter(out, value, 'result', options);
+    while (!writeForATurn(out, writer)) await nextTurn();
+    put(out, RESPONSE_END);
+    return out.size <= MAX_COPY_BYTES ? out.copy() : await copyInTurns(out);
+  } finally {
+    releaseBuffer(out);
+  }
 }
 
 /** The body of a fault; never throws: a code that is no 32-bit integer becomes -32603, a character that XML cannot carry U+FFFD. */
 export function serialiseFault(code: number, text: string): Buffer {
   const said: unknown = text;
-  const number = (code | 0) === code ? code : -32603;
-  const members =
-    `<member><name>faultCode</name><value><int>${String(number | 0)}</int></value></member>` +
-    `<member><name>faultString</name><value><string>${escapeCleaned(typeof said === 'string' ? said : 'the relay failed')}</string></value></member>`;
-  return bytes(`<methodResponse><fault><value><struct>${members}</struct></value></fault></methodResponse>`);
+  const legal = cleanUnsendable(typeof said === 'string' ? said : 'the relay failed');
+  return written((out) => {
+    put(out, FAULT);
+    out.reserve(INT_ROOM);
+    out.int32(((code | 0) === code ? code : -32603) | 0);
+    put(out, FAULT_STRING);
+    for (let from = 0; from < legal.length; from = pieceEnd(legal, from)) writeText(out, legal.slice(from, pieceEnd(legal, from)), {});
+    put(out, FAULT_END);
+    return out.copy();
+  });
 }
 
 /** `<struct>…</struct>` of a dict, object or Map; places in errors start with `struct`. */
 export function serialiseStruct(dict: Sendable, options?: WriteOptions): string {
-  const text = writeValue(dict, 'struct', options);
+  const text = written((out) => {
+    writeValue(out, dict, 'struct', options);
+    return out.text();
+  });
   if (!text.startsWith('<struct>', VALUE)) throw new RelayError('INTERNAL', 'struct: a struct is needed: a plain object or a Map');
   return text.slice(VALUE, -(VALUE + 1));
 }
 
-/**
- * `<struct>…</struct>` of `kept` (name -> `<value>…</value>`, as canonicalMembers gives them) with the members of `own` set:
- * in the place of a kept one of that name, else at the end. Only `own` is checked, and its errors start with `struct`.
- */
-export function serialiseMembers(
-  kept: ReadonlyMap<string, string>,
-  own: Readonly<Record<string, Sendable>>,
-  options?: WriteOptions,
-): string {
-  const members = new Map(kept);
-  for (const name of Object.keys(own)) {
-    members.set(name, writeValue(own[name], memberPlace('struct', name), options));
+function written<T>(work: (out: ByteBuffer) => T): T {
+  const out = takeBuffer();
+  try {
+    return work(out);
+  } finally {
+    releaseBuffer(out);
   }
-  let text = '<struct>';
-  for (const [name, value] of members) text += `<member>${writeName(name, 'struct')}${value}</member>`;
-  return `${text}</struct>`;
 }
 
-function call(methodName: string, values: readonly string[]): Buffer {
+function put(out: ByteBuffer, tag: Tag): void {
+  out.reserve(tag.length);
+  out.tag(tag);
+}
+
+function beginCall(out: ByteBuffer, methodName: string): void {
   if (methodName.length > DEFAULT_LIMITS.maxNameLength || !isMethodName(methodName)) {
     throw new RelayError('INTERNAL', 'methodName: a method name is made of A-Z, a-z, 0-9, "_", ".", ":" and "/"');
   }
-  const params = values.map((value) => `<param>${value}</param>`).join('');
-  return bytes(`<methodCall><methodName>${methodName}</methodName><params>${params}</params></methodCall>`);
+  put(out, CALL);
+  out.reserve(methodName.length);
+  out.ascii(methodName);
+  put(out, PARAMS);
 }
 
-function bytes(root: string): Buffer {
-  return Buffer.from(DECLARATION + root, 'utf8');
+function beginMember(out: ByteBuffer, name: string, isFirst: boolean, options: WriteOptions): void {
+  if (writeName(out, name, isFirst, options)) return;
+  throw new RelayError('INTERNAL', `${memberPlace('struct', name)}: ${NAME_PROBLEM}`);
+}
+
+/** True if all is written. */
+function writeForATurn(out: ByteBuffer, writer: ValueWriter): boolean {
+  const maxSize = out.size + TURN_BYTES;
+  const until = performance.now() + TURN_MS;
+  do {
+    if (writer.write(STEP_BYTES)) return true;
+  } while (out.size < maxSize && performance.now() < until);
+  return false;
+}
+
+async function copyInTurns(out: ByteBuffer): Promise<Buffer> {
+  const whole = Buffer.allocUnsafeSlow(out.size);
+  let at = 0;
+  for (const part of out.parts()) {
+    at += part.copy(whole, at);
+    await nextTurn();
+  }
+  return whole;
 }

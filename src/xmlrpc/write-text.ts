@@ -1,40 +1,186 @@
-/** Text, member names and doubles as XML-RPC writes them. */
+/** Text as XML writes it: encoded, escaped, and refused where XML has no way to write a character. */
+import type { ByteBuffer } from './byte-buffer.ts';
+import { isLegalCodePoint } from './chars.ts';
+import type { WriteOptions } from './write-options.ts';
 
-// Everything that must be escaped or may not be sent; a pair of surrogates is neither, so it takes the second look.
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
-const SUSPICIOUS = /[\u0000-\u0008\u000b-\u001f&<>\ud800-\udfff\ufffe\uffff]/;
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
-const UNSENDABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/u;
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
-const ALL_UNSENDABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/gu;
+/** Why a text cannot be written: XML has no way to, or the reader is said to know no characters beyond U+FFFF. */
+export type Unsendable = 'illegal' | 'astral';
+
+/** UTF-16 units that are written at a time; bounds the room that is reserved for the worst case. */
+export const TEXT_PIECE = 16 * 1024;
+
+// Shorter texts are written by a loop, since a native call costs as much as 50 turns of it.
+const SHORT = 48;
+// `&#1114111;`, for two units; `&#65535;` is the longest of one.
+const MAX_REFERENCE = 10;
+
+// What a byte of UTF-8 needs: a number of bytes more when it is escaped, or one of the following.
+const PLAIN = 0;
+const ILLEGAL = 16;
+// EF begins U+FFFE and U+FFFF, and U+FFFD as which lone surrogates are written.
+const BEGINS_EF = 17;
+const BEGINS_ASTRAL = 18;
+const NEEDS = needsTable();
+
+const ESCAPES: readonly (readonly [byte: number, text: string])[] = [
+  [0x26, '&amp;'],
+  [0x3c, '&lt;'],
+  [0x3e, '&gt;'],
+  [0x0d, '&#13;'],
+];
+const ESCAPE_OF: readonly (Uint8Array | undefined)[] = escapeTable();
 const MARKUP = /[&<>\r]/g;
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '\r': '&#13;' };
 
-/** `text` fit to stand in an element, or undefined if XML has no way to write one of its characters. */
-export function escapeText(text: string): string | undefined {
-  if (!SUSPICIOUS.test(text)) return text;
-  return UNSENDABLE.test(text) ? undefined : escapeLegal(text);
+/** Writes a text of at most {@link TEXT_PIECE} units that does not end between two surrogates; reserves the room itself. */
+export function writeText(out: ByteBuffer, text: string, options: WriteOptions): Unsendable | undefined {
+  if (options.charset === 'ascii') return writeAscii(out, text, options.astral !== false);
+  if (text.length <= SHORT && writeShort(out, text)) return undefined;
+  // Three bytes for a unit, or five where one is escaped.
+  out.reserve(text.length * 5);
+  const from = out.at;
+  const end = from + out.bytes.write(text, from, 'utf8');
+  const { more, problem } = escapesIn(out, from, end, text, options.astral !== false);
+  if (more > 0) insertEscapes(out.bytes, from, end, more);
+  out.at = end + more;
+  return problem;
+}
+
+/** The end of the piece of `text` that begins at `from`. */
+export function pieceEnd(text: string, from: number): number {
+  const end = from + TEXT_PIECE;
+  if (end >= text.length) return text.length;
+  const last = text.charCodeAt(end - 1);
+  return last >= 0xd800 && last <= 0xdbff ? end - 1 : end;
 }
 
 /** `text` fit to stand in an element; it holds only characters that XML allows. */
 export function escapeLegal(text: string): string {
-  return text.replace(MARKUP, (char) => ESCAPES[char] ?? char);
+  return text.replace(MARKUP, (char) => ESCAPES.find(([byte]) => byte === char.charCodeAt(0))?.[1] ?? char);
 }
 
-/** `text` fit to stand in an element, with U+FFFD for what XML cannot write. */
-export function escapeCleaned(text: string): string {
-  return escapeLegal(text.replace(ALL_UNSENDABLE, '\ufffd'));
+/** `text` with U+FFFD for what XML cannot write. */
+export function cleanUnsendable(text: string): string {
+  let cleaned = '';
+  for (const char of text) cleaned += isLegalCodePoint(char.codePointAt(0) ?? 0) ? char : '\ufffd';
+  return cleaned;
 }
 
-/** A finite number as the shortest decimal that reads back equal: always with a point, never with an exponent. */
-export function doubleText(value: number): string {
-  if (Object.is(value, -0)) return '-0.0';
-  const text = String(value);
-  const mark = text.indexOf('e');
-  if (mark === -1) return text.includes('.') ? text : `${text}.0`;
-  const sign = text.startsWith('-') ? '-' : '';
-  const digits = text.slice(sign.length, mark).replace('.', '');
-  const exponent = Number(text.slice(mark + 1));
-  // 1.5e+21 -> 1500…0.0, for JavaScript turns to exponents only where the digits are used up; 1.5e-7 -> 0.00000015
-  return exponent > 0 ? `${sign}${digits.padEnd(exponent + 1, '0')}.0` : `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`;
+/** False, with nothing written, if there is more in the text than plain ASCII. */
+function writeShort(out: ByteBuffer, text: string): boolean {
+  out.reserve(SHORT);
+  const { bytes, at } = out;
+  // No way out of the loop but its end: that is faster, since nearly all texts are plain.
+  let seen = 0;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    seen |= (unit & ~0x7f) | (NEEDS[unit & 0x7f] ?? 0);
+    bytes[at + index] = unit;
+  }
+  if (seen !== PLAIN) return false;
+  out.at = at + text.length;
+  return true;
+}
+
+/** How many bytes the escapes of what lies from `from` to `end`, which `text` was encoded to, take beyond what is there. */
+function escapesIn(
+  { bytes, view }: ByteBuffer,
+  from: number,
+  end: number,
+  text: string,
+  isAstralSent: boolean,
+): { more: number; problem: Unsendable | undefined } {
+  let more = 0;
+  let isEfSeen = false;
+  for (let word = from; word < end; word += 4) {
+    if (word + 4 <= end && isPlainWord(view.getInt32(word, true))) continue;
+    for (let at = word; at < word + 4 && at < end; at++) {
+      const need = NEEDS[bytes[at] ?? 0] ?? PLAIN;
+      if (need === PLAIN) continue;
+      if (need < ILLEGAL) more += need;
+      else if (need === ILLEGAL) return { more: 0, problem: 'illegal' };
+      else if (need === BEGINS_EF) isEfSeen ||= bytes[at + 1] === 0xbf && (bytes[at + 2] ?? 0) >= 0xbd;
+      else if (!isAstralSent) return { more: 0, problem: 'astral' };
+    }
+  }
+  // U+FFFD may have been in the text, or stand for half a pair.
+  const problem = isEfSeen && !isLegal(text) ? 'illegal' : undefined;
+  return { more, problem };
+}
+
+const HIGH_BITS = 0x80808080 | 0;
+const ONES = 0x01010101;
+
+/** True if none of four bytes is a control character, `&`, `<`, `>` or beyond ASCII: the subtraction borrows from the high bit of such a byte. */
+function isPlainWord(word: number): boolean {
+  const ampersand = word ^ 0x26262626;
+  // < is 3C and > is 3E
+  const angle = (word | 0x02020202) ^ 0x3e3e3e3e;
+  const marks = ((word - 0x20202020) & ~word) | ((ampersand - ONES) & ~ampersand) | ((angle - ONES) & ~angle) | word;
+  return (marks & HIGH_BITS) === 0;
+}
+
+/** Widens `bytes[from..end]` in place by `more`, from the end on, until there is nothing left to escape. */
+function insertEscapes(bytes: Uint8Array, from: number, end: number, more: number): void {
+  let to = end + more;
+  for (let at = end - 1; to > at + 1 && at >= from; at--) {
+    const byte = bytes[at] ?? 0;
+    const escape = ESCAPE_OF[byte];
+    if (escape === undefined) {
+      bytes[--to] = byte;
+    } else {
+      // Not `set`, which costs as much as 30 bytes.
+      for (let index = escape.length - 1; index >= 0; index--) bytes[--to] = escape[index] ?? 0;
+    }
+  }
+}
+
+function writeAscii(out: ByteBuffer, text: string, isAstralSent: boolean): Unsendable | undefined {
+  out.reserve(text.length * MAX_REFERENCE);
+  for (let index = 0; index < text.length; index++) {
+    const point = text.codePointAt(index) ?? 0;
+    if (!isLegalCodePoint(point)) return 'illegal';
+    if (point > 0xffff) {
+      if (!isAstralSent) return 'astral';
+      index++;
+    }
+    const escape = ESCAPE_OF[point];
+    if (escape) {
+      out.bytes.set(escape, out.at);
+      out.at += escape.length;
+    } else if (point < 0x80) {
+      out.bytes[out.at++] = point;
+    } else {
+      out.ascii(`&#${point};`);
+    }
+  }
+  return undefined;
+}
+
+function isLegal(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    const point = text.codePointAt(index) ?? 0;
+    if (!isLegalCodePoint(point)) return false;
+    if (point > 0xffff) index++;
+  }
+  return true;
+}
+
+function needsTable(): Uint8Array {
+  const table = new Uint8Array(256);
+  table.fill(ILLEGAL, 0, 0x20);
+  table.fill(BEGINS_ASTRAL, 0xf0);
+  table[0x09] = PLAIN;
+  table[0x0a] = PLAIN;
+  table[0xef] = BEGINS_EF;
+  table[0x26] = 4;
+  table[0x3c] = 3;
+  table[0x3e] = 3;
+  table[0x0d] = 4;
+  return table;
+}
+
+function escapeTable(): (Uint8Array | undefined)[] {
+  const table = new Array<Uint8Array | undefined>(128).fill(undefined);
+  for (const [byte, text] of ESCAPES) table[byte] = Buffer.from(text, 'latin1');
+  return table;
 }

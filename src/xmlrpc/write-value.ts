@@ -1,67 +1,97 @@
-/** Any JavaScript value to XML-RPC, or a typed error that names its place; total, and without recursion. */
+/** Any JavaScript value to XML-RPC, or a typed error that names its place; total, without recursion, and to be paused anywhere. */
 import { types } from 'node:util';
 
-import { Double, Int64, RelayError, clean, isDict } from '../message/message.ts';
-import { dateText } from './dates.ts';
-import { doubleText, escapeText } from './write-text.ts';
-
-/** Which extensions the reader knows; none unless told. */
-export interface WriteOptions {
-  /** `<nil/>` for null. Default false: it is an extension that many clients do not read. */
-  nil?: boolean;
-  /** `<i8>` for bigint beyond 32 bits and {@link Int64}. Default false: an extension as well. */
-  i8?: boolean;
-}
+import { Double, Int64, RelayError, isDict } from '../message/message.ts';
+import { tagOf } from './byte-buffer.ts';
+import type { ByteBuffer, Tag } from './byte-buffer.ts';
+import { NAME_PROBLEM, memberPlace, writeName } from './write-name.ts';
+import type { WriteOptions } from './write-options.ts';
+import { writeDate, writeDouble } from './write-scalars.ts';
+import { TEXT_PIECE, pieceEnd, writeText } from './write-text.ts';
+import type { Unsendable } from './write-text.ts';
 
 // As deep as a parse goes by default, so that what is written can be read.
 const MAX_DEPTH = 64;
-// 64 Mi characters: eight bodies of the default size. Ends values that share parts exponentially often, and endless iterators, before the heap ends.
-const MAX_CHARS = 64 * 1024 * 1024;
+// 64 MiB: eight bodies of the default size. Ends values that share parts exponentially often, and endless iterators, before the heap ends.
+const MAX_BYTES = 64 * 1024 * 1024;
+// All tags around a value, and any scalar but text and base64: the longest double has 330 characters.
+const ROOM = 512;
+// Bytes that are turned to base64 at a time: a whole number of threes, and so few that V8 keeps the text among the young.
+const BASE64_PIECE = 3 * 8 * 1024;
 const INT32_MIN = -(2n ** 31n);
 const INT32_MAX = 2n ** 31n - 1n;
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
-const IDENTIFIER = /^[A-Za-z_$][A-Za-z0-9_$]{0,63}$/;
+
+interface Pair {
+  readonly open: Tag;
+  readonly close: Tag;
+}
+
+const LAST_MEMBER_END = tagOf('</member></struct></value>');
+const STRUCT = pairOf('<struct>');
+const ARRAY = pairOf('<array><data>', '</data></array>');
+const TRUE = tagOf('<value><boolean>1</boolean></value>');
+const FALSE = tagOf('<value><boolean>0</boolean></value>');
+const NIL = tagOf('<value><nil/></value>');
+const INT = pairOf('<int>');
+const I8 = pairOf('<i8>');
+const DOUBLE = pairOf('<double>');
+const STRING = pairOf('<string>');
+const DATE = pairOf('<dateTime.iso8601>');
+const BASE64 = pairOf('<base64>');
+
+const UNSENDABLE: Readonly<Record<Unsendable, string>> = {
+  illegal: 'the text holds a control character or half a surrogate pair, which XML cannot carry; send it as a Buffer',
+  astral: 'the text holds a character beyond U+FFFF, which the reader is said not to know (option astral)',
+};
 
 // An array or struct that is being written; `next` counts the children begun.
 interface Frame {
   readonly container: object;
   readonly length: number;
+  /** Undefined for an array. */
+  readonly names: readonly string[] | undefined;
+  readonly isMap: boolean;
   next: number;
-  /** The name of a struct's child; undefined for an array. */
-  readonly nameAt?: (index: number) => string;
-  readonly valueAt: (index: number) => unknown;
 }
 
-/** `<value>…</value>` for `value`, whose place is called `label` in errors (`params[0]`). */
-export function writeValue(value: unknown, label: string, options: WriteOptions = {}): string {
-  return new Writer(label, options).write(value);
+// A text or bytes of which a part is written.
+interface Long {
+  readonly rest: string | Buffer;
+  readonly length: number;
+  at: number;
 }
 
-/** `<name>…</name>`; `label` is the struct's place. */
-export function writeName(name: string, label: string): string {
-  const text = escapeText(name);
-  if (text === undefined)
-    throw new RelayError('INTERNAL', `${memberPlace(label, name)}: the member name holds a character that XML cannot carry`);
-  return `<name>${text}</name>`;
+/** Writes `<value>…</value>` for `value`, whose place is called `label` in errors (`params[0]`). */
+export function writeValue(out: ByteBuffer, value: unknown, label: string, options: WriteOptions = {}): void {
+  const writer = new ValueWriter(out, value, label, options);
+  writer.write(MAX_BYTES);
 }
 
-class Writer {
+/** One value on its way out, in as many turns as its owner likes. */
+export class ValueWriter {
+  readonly #out: ByteBuffer;
   readonly #label: string;
   readonly #options: WriteOptions;
   readonly #frames: Frame[] = [];
-  #out = '';
+  // The last of them.
+  #top: Frame | undefined;
+  #long: Long | undefined;
+  #root: { readonly value: unknown } | undefined;
 
-  constructor(label: string, options: WriteOptions) {
+  constructor(out: ByteBuffer, value: unknown, label: string, options: WriteOptions) {
+    this.#out = out;
     this.#label = label;
     this.#options = options;
+    this.#root = { value };
   }
 
-  write(root: unknown): string {
+  /** Goes on until all is written, or `bytes` more are; true if all is. Throws a RelayError for what cannot be sent. */
+  write(bytes: number): boolean {
+    const until = Math.min(this.#out.size + bytes, MAX_BYTES);
     try {
-      this.#value(root);
-      for (let frame = this.#frames.at(-1); frame; frame = this.#frames.at(-1)) this.#child(frame);
-      return this.#out;
+      return this.#run(until);
     } catch (error) {
       // A getter, a proxy or an iterator of the value's own.
       if (!RelayError.is(error)) throw new RelayError('INTERNAL', `${this.#path()}: the value cannot be read`, { cause: error });
@@ -69,135 +99,213 @@ class Writer {
     }
   }
 
-  #child(frame: Frame): void {
-    if (frame.next > 0 && frame.nameAt) this.#out += '</member>';
-    if (frame.next === frame.length) {
-      this.#out += frame.nameAt ? '</struct></value>' : '</data></array></value>';
-      this.#frames.pop();
-      return;
+  #run(until: number): boolean {
+    const out = this.#out;
+    if (this.#root) {
+      const { value } = this.#root;
+      this.#root = undefined;
+      this.#value(value);
     }
-    const index = frame.next++;
-    if (frame.nameAt) this.#out += `<member>${writeName(frame.nameAt(index), this.#path(this.#frames.length - 1))}`;
-    this.#value(frame.valueAt(index));
-    if (this.#out.length > MAX_CHARS) this.#fail(`the value is longer than ${MAX_CHARS} characters of XML; send it in parts`);
+    for (;;) {
+      if (this.#long) this.#piece(this.#long);
+      else if (this.#top) this.#children(this.#top, until);
+      else return true;
+      if (out.size < until) continue;
+      if (until === MAX_BYTES) this.#fail(`the message is longer than ${MAX_BYTES} bytes; send it in parts`);
+      return false;
+    }
+  }
+
+  /** The next children of `frame`, as far as they are scalars, and one that takes more than one step. */
+  #children(frame: Frame, until: number): void {
+    const out = this.#out;
+    const { container, names, isMap } = frame;
+    while (frame.next < frame.length) {
+      out.reserve(ROOM);
+      const index = frame.next++;
+      if (names === undefined) {
+        this.#value((container as readonly unknown[])[index]);
+      } else {
+        const name = names[index] ?? '';
+        if (!writeName(out, name, index === 0, this.#options)) this.#fail(NAME_PROBLEM);
+        this.#value(isMap ? (container as ReadonlyMap<string, unknown>).get(name) : (container as Record<string, unknown>)[name]);
+      }
+      if (this.#top !== frame || this.#long !== undefined || out.size >= until) return;
+    }
+    out.reserve(ROOM);
+    if (names === undefined) out.tag(ARRAY.close);
+    else out.tag(frame.length > 0 ? LAST_MEMBER_END : STRUCT.close);
+    this.#frames.pop();
+    this.#top = this.#frames.at(-1);
   }
 
   #value(value: unknown): void {
+    this.#out.reserve(ROOM);
     if (typeof value === 'string') this.#text(value);
     else if (typeof value === 'number') this.#number(value);
-    else if (typeof value === 'boolean') this.#scalar('boolean', value ? '1' : '0');
+    else if (typeof value === 'boolean') this.#out.tag(value ? TRUE : FALSE);
     else if (typeof value === 'bigint') this.#bigint(value);
     else if (value === null) this.#nil();
     else if (typeof value === 'object') this.#object(value);
     else this.#fail(`${value === undefined ? 'undefined' : `a ${typeof value}`} cannot be sent; leave the member out`);
   }
 
-  #scalar(element: string, text: string): void {
-    this.#out += `<value><${element}>${text}</${element}></value>`;
+  #scalar({ open, close }: Pair, text: string): void {
+    const out = this.#out;
+    out.tag(open);
+    out.ascii(text);
+    out.tag(close);
   }
 
   #text(value: string): void {
-    if (value.length > MAX_CHARS) this.#fail(`the text is longer than ${MAX_CHARS} characters; send it in parts`);
-    const text = escapeText(value);
-    if (text === undefined)
-      this.#fail('the text holds a control character or half a surrogate pair, which XML cannot carry; send it as a Buffer');
-    this.#scalar('string', text);
+    const out = this.#out;
+    out.tag(STRING.open);
+    if (value.length > TEXT_PIECE) {
+      this.#long = { rest: value, length: value.length, at: 0 };
+      return;
+    }
+    const problem = writeText(out, value, this.#options);
+    if (problem !== undefined) this.#fail(UNSENDABLE[problem]);
+    out.reserve(ROOM);
+    out.tag(STRING.close);
+  }
+
+  /** The next piece of a long text or of long bytes. */
+  #piece(long: Long): void {
+    const out = this.#out;
+    const { rest, length, at } = long;
+    if (typeof rest === 'string') {
+      long.at = pieceEnd(rest, at);
+      const problem = writeText(out, rest.slice(at, long.at), this.#options);
+      if (problem !== undefined) this.#fail(UNSENDABLE[problem]);
+    } else {
+      // Between two turns its owner may have given the memory away.
+      if (rest.length !== length) this.#fail('the bytes were changed while they were written');
+      long.at = Math.min(length, at + BASE64_PIECE);
+      writeBase64(out, rest, at, long.at);
+    }
+    if (long.at < length) return;
+    this.#long = undefined;
+    out.reserve(ROOM);
+    out.tag(typeof rest === 'string' ? STRING.close : BASE64.close);
   }
 
   #number(value: number): void {
-    if (!Number.isFinite(value)) this.#fail(`${value} cannot be sent: XML-RPC has finite numbers only`);
-    const isInt = (value | 0) === value && !Object.is(value, -0);
-    if (isInt) this.#scalar('int', String(value));
-    else this.#scalar('double', doubleText(value));
+    if ((value | 0) === value && !Object.is(value, -0)) {
+      const out = this.#out;
+      out.tag(INT.open);
+      out.int32(value);
+      out.tag(INT.close);
+    } else {
+      this.#double(value, String);
+    }
+  }
+
+  /** `show` names the value in an error. */
+  #double(value: number, show: (value: number) => string): void {
+    const out = this.#out;
+    if (Number.isFinite(value)) {
+      out.tag(DOUBLE.open);
+      writeDouble(out, value, this.#options.doubles === 'exponent');
+      out.tag(DOUBLE.close);
+      return;
+    }
+    // Of a Double, whose value may be anything.
+    const isNumber = typeof value === 'number';
+    if (!isNumber || this.#options.nonFinite !== true) this.#fail(`${show(value)} cannot be sent: XML-RPC has finite numbers only`);
+    this.#scalar(DOUBLE, String(value));
   }
 
   #nil(): void {
-    if (this.#options.nil !== true) this.#fail('null cannot be written: nil is an extension, and the request did not use it');
-    this.#out += '<value><nil/></value>';
+    if (this.#options.nil !== true)
+      this.#fail('null cannot be written: nil is an extension, and the other side has not shown that it reads it');
+    this.#out.tag(NIL);
   }
 
   #bigint(value: bigint): void {
-    if (value >= INT32_MIN && value <= INT32_MAX) this.#scalar('int', String(value));
+    if (value >= INT32_MIN && value <= INT32_MAX) this.#number(Number(value));
     else this.#int64(value);
   }
 
   #int64(value: unknown): void {
     if (typeof value !== 'bigint' || value < INT64_MIN || value > INT64_MAX) this.#fail('the integer does not fit 64 bits');
     if (this.#options.i8 !== true)
-      this.#fail('an integer of 64 bits cannot be written: i8 is an extension, and the request did not use it');
-    this.#scalar('i8', String(value));
+      this.#fail('an integer of 64 bits cannot be written: i8 is an extension, and the other side has not shown that it reads it');
+    this.#scalar(I8, String(value));
   }
 
   #object(value: object): void {
     if (Array.isArray(value)) {
-      const list = value as readonly unknown[];
-      this.#open({ container: list, length: list.length, next: 0, valueAt: (index) => list[index] });
+      this.#open(ARRAY, { container: value, length: value.length, names: undefined, isMap: false, next: 0 });
     } else if (isDict(value)) {
-      this.#struct(value, Object.keys(value), (name) => value[name]);
+      const names = Object.keys(value);
+      this.#open(STRUCT, { container: value, length: names.length, names, isMap: false, next: 0 });
+    } else if (Object.getPrototypeOf(value) === Date.prototype || types.isDate(value)) {
+      // The first is much faster, and whoever only pretends to be a date fails when it is read.
+      this.#date(value as Date);
     } else if (types.isUint8Array(value)) {
-      this.#bytes(value);
-    } else if (types.isDate(value)) {
-      this.#scalar('dateTime.iso8601', dateText(value) ?? this.#fail('the date is invalid or outside the years 0 to 9999'));
+      const rest = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      this.#out.tag(BASE64.open);
+      this.#long = { rest, length: rest.length, at: 0 };
     } else if (types.isMap(value)) {
-      this.#map(value);
+      const names = this.#mapNames(value);
+      this.#open(STRUCT, { container: value, length: names.length, names, isMap: true, next: 0 });
     } else {
       this.#wrapped(value);
     }
   }
 
+  #date(value: Date): void {
+    const out = this.#out;
+    out.tag(DATE.open);
+    if (!writeDate(out, value)) this.#fail('the date is invalid or outside the years 0 to 9999');
+    out.tag(DATE.close);
+  }
+
   #wrapped(value: object): void {
-    if (Double.is(value)) {
-      if (!Number.isFinite(value.value)) this.#fail(`Double(${String(value.value)}) cannot be sent: XML-RPC has finite numbers only`);
-      this.#scalar('double', doubleText(value.value));
-    } else if (Int64.is(value)) {
-      this.#int64(value.value);
-    } else {
-      this.#fail('an instance of a class cannot be sent; send a plain object, an array, a Map, a Date or a Buffer');
-    }
+    if (Double.is(value)) this.#double(value.value, (wrapped) => `Double(${String(wrapped)})`);
+    else if (Int64.is(value)) this.#int64(value.value);
+    else this.#fail('an instance of a class cannot be sent; send a plain object, an array, a Map, a Date or a Buffer');
   }
 
-  #bytes(value: Uint8Array): void {
-    if (value.byteLength > (MAX_CHARS / 4) * 3)
-      this.#fail(`the bytes are longer than ${MAX_CHARS} characters of base64; send them in parts`);
-    this.#scalar('base64', Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64'));
-  }
-
-  #map(map: ReadonlyMap<unknown, unknown>): void {
+  #mapNames(map: ReadonlyMap<unknown, unknown>): readonly string[] {
     const names: string[] = [];
     for (const name of map.keys()) {
       if (typeof name !== 'string') this.#fail('a Map with a key that is no string cannot be sent as a struct');
-      if (names.push(name) * 20 > MAX_CHARS) this.#fail('the Map has too many members');
+      if (names.push(name) * 20 > MAX_BYTES) this.#fail('the Map has too many members');
     }
-    this.#struct(map, names, (name) => map.get(name));
+    return names;
   }
 
-  #struct(container: object, names: readonly string[], get: (name: string) => unknown): void {
-    const nameAt = (index: number): string => names[index] ?? '';
-    this.#open({ container, length: names.length, next: 0, nameAt, valueAt: (index) => get(nameAt(index)) });
-  }
-
-  #open(frame: Frame): void {
-    if (this.#frames.some((outer) => outer.container === frame.container)) this.#fail('the value contains itself');
-    if (this.#frames.length >= MAX_DEPTH) this.#fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
-    this.#out += frame.nameAt ? '<value><struct>' : '<value><array><data>';
-    this.#frames.push(frame);
+  #open({ open }: Pair, frame: Frame): void {
+    const frames = this.#frames;
+    for (const { container } of frames) if (container === frame.container) this.#fail('the value contains itself');
+    if (frames.length >= MAX_DEPTH) this.#fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
+    this.#out.tag(open);
+    frames.push(frame);
+    this.#top = frame;
   }
 
   #fail(reason: string): never {
     throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`);
   }
 
-  // `params[0].data[3]`: the child that is being written in each of the first `count` frames.
-  #path(count = this.#frames.length): string {
+  // `params[0].data[3]`: the child that is being written in each frame.
+  #path(): string {
     let path = this.#label;
-    for (const { nameAt, next } of this.#frames.slice(0, count)) {
-      if (next > 0) path = nameAt ? memberPlace(path, nameAt(next - 1)) : `${path}[${next - 1}]`;
+    for (const { names, next } of this.#frames) {
+      if (next > 0) path = names ? memberPlace(path, names[next - 1] ?? '') : `${path}[${next - 1}]`;
     }
     return path;
   }
 }
 
-/** The place of a member in error texts: `struct.data`, or `struct["odd name"]`. */
-export function memberPlace(place: string, name: string): string {
-  return IDENTIFIER.test(name) ? `${place}.${name}` : `${place}[${JSON.stringify(clean(name, 40))}]`;
+function pairOf(open: string, close = open.replace('<', '</')): Pair {
+  return { open: tagOf(`<value>${open}`), close: tagOf(`${close}</value>`) };
+}
+
+function writeBase64(out: ByteBuffer, bytes: Buffer, from: number, to: number): void {
+  const text = bytes.toString('base64', from, to);
+  out.reserve(text.length);
+  out.at += out.bytes.write(text, out.at, 'latin1');
 }

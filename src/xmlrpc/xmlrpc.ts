@@ -1,9 +1,18 @@
 /** XML-RPC: bytes to values and back as pure functions, a dict's canonical text, and the client. The one file of this room that others import. */
-export { RemoteFault, XmlRpcClient, mayHaveArrived } from './client.ts';
-export type { XmlRpcClientOptions } from './client.ts';
+export { mayHaveArrived } from './client/reasons.ts';
+export { RemoteFault } from './client/remote-fault.ts';
+export { XmlRpcClient } from './client/xmlrpc-client.ts';
+export type { ClientOptions } from './client/options.ts';
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { XmlRpcLimits } from './limits.ts';
 export { canonicalMembers, parseCall, parseResponse, parseStruct } from './parse.ts';
 export type { Extensions, ParsedCall, ParsedResponse, ParseOptions } from './parse.ts';
-export { serialiseCall, serialiseCallWith, serialiseFault, serialiseMembers, serialiseResponse, serialiseStruct } from './serialise.ts';
-export type { WriteOptions } from './write-value.ts';
+export {
+  serialiseCall,
+  serialiseFault,
+  serialiseMembersCall,
+  serialiseResponse,
+  serialiseResponseInTurns,
+  serialiseStruct,
+} from './serialise.ts';
+export type { WriteOptions } from './write-options.ts';

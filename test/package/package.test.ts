@@ -90,6 +90,7 @@ test('co2 start runs in an empty directory, says that there are no plugins, answ
 
 const CONSUMER = `
 import { Dict, Double, Exposed, Fault, Inject, LOGGER, Plugin, Satellite, type Context, type Logger } from 'co2-relay';
+import { createClient, RelayError, RemoteFault, type ClientOptions, type Value } from 'co2-relay/client';
 import { defineConfig } from 'co2-relay/config';
 import { createRelay, type RunningRelay } from 'co2-relay/relay';
 
@@ -104,6 +105,12 @@ export class Spam extends Plugin<{ colour: string }> {
 const config = defineConfig({ port: 0, pluginPackages: false, inbox: { maxMessages: 10 } });
 export const relay: RunningRelay = await createRelay(config);
 export const url: string = relay.url;
+const options: ClientOptions = { token: 'x', tls: { ca: ['pem'] }, send: { nil: true, doubles: 'exponent' }, limits: { maxDepth: 5 } };
+const client = createClient(url, options);
+export const sum: Value = await client.call('ham.spam.half', [3, new Double(1)], { signal: AbortSignal.timeout(1000) });
+export const same: Value = await client.methods.ham.spam.half(3);
+for (const { value, fault } of await client.multicall([{ method: 'ping' }])) console.log(value, fault?.code, fault?.text);
+client.listMethods().catch((error: unknown) => RemoteFault.is(error) ? error.code : RelayError.is(error) && error.code === 'TRANSPORT');
 `;
 const MISUSE = `
 import { Exposed } from 'co2-relay';
@@ -113,6 +120,9 @@ export const config = defineConfig({ port: 'any' });
 export class Spam { @Exposed({ params: ['integer'] }) half(a: number) { return a; } }
 export const hops: number = (await createRelay()).url;
 import 'co2-relay/dist/app.js';
+import { createClient } from 'co2-relay/client';
+export const client = createClient('http://x/', { timeout: 5 });
+client.call('m', 1);
 `;
 
 test('a TypeScript program compiles against the packed types, strictly, and its mistakes are found', (t) => {
@@ -135,7 +145,7 @@ test('a TypeScript program compiles against the packed types, strictly, and its 
   );
   t.deepEqual(
     told.map(({ line }) => line),
-    [4, 5, 6, 7],
+    [4, 5, 6, 7, 9, 10],
   );
 });
 
@@ -225,6 +235,7 @@ test('an npm package with the keyword loads from the working directory, and from
 });
 
 const PROGRAM = `
+import { createClient } from 'co2-relay/client';
 import { createRelay } from 'co2-relay/relay';
 
 const call = async (relay, method) => {
@@ -240,6 +251,9 @@ await call(one, 'ham.eggs.who');
 await call(two, 'ham.eggs.who');
 // A dict on its way opens the link between the two.
 await call(two, 'ham.spam.say');
+const client = createClient(one.url);
+console.log('client', await client.methods.ham.spam.who(), (await client.methodSignature('ham.spam.who')).join());
+await client.close();
 console.log('satellites', one.status().plugins.satellites.length, two.status().plugins.satellites.length);
 await Promise.all([one.stop(), two.stop()]);
 process.on('exit', () => console.log('the loop is empty'));
@@ -261,14 +275,15 @@ test('a program embeds two relays, stops both, and ends by itself', async (t) =>
   });
   const { code, signal, stdout, stderr } = await run(t, process.execPath, ['program.js'], { cwd: directory }).exit;
   t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: [] });
-  t.deepEqual(stdout.slice(0, 6), [
+  t.deepEqual(stdout.slice(0, 7), [
     'ham.spam.who one',
     'ham.spam.who two',
     'ham.eggs.who -32601',
     'ham.eggs.who eggs',
     'ham.spam.say said',
+    'client one string',
     'satellites 1 2',
   ]);
-  t.deepEqual([...stdout.slice(6, -1)].sort(), ['exit eggs', 'exit one', 'exit two']);
+  t.deepEqual([...stdout.slice(7, -1)].sort(), ['exit eggs', 'exit one', 'exit two']);
   t.is(stdout.at(-1), 'the loop is empty');
 });

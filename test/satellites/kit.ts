@@ -25,6 +25,7 @@ export interface Posted {
 /** `ok` answers, `down` refuses the connection, `hang` never answers. */
 export type Mood = 'ok' | 'down' | 'hang';
 
+const REFUSED = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
 const OK: ParsedResponse = { kind: 'value', value: true, extensions: { nil: false, i8: false } };
 
 export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> = {}, stateDir = temporaryDir(t)) {
@@ -39,7 +40,7 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
       posts.push({ to: server.name, method: methodName, dict: params[0] as Dict });
       const mood = moods.get(server.name) ?? 'ok';
       if (mood === 'hang') return new Promise(() => undefined);
-      return mood === 'down' ? Promise.reject(new RelayError('TRANSPORT', 'connection refused')) : Promise.resolve(OK);
+      return mood === 'down' ? Promise.reject(new RelayError('TRANSPORT', 'connection refused', { cause: REFUSED })) : Promise.resolve(OK);
     },
     reset: async () => undefined,
     close: async () => {

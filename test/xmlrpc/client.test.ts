@@ -1,57 +1,17 @@
 /** The XML-RPC client against servers that answer, refuse, break off, lie, or never end: an answer or an error in bounds. */
-import { createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { RelayError } from '../../src/message/message.ts';
 import { RemoteFault, XmlRpcClient, serialiseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
-import type { XmlRpcClientOptions } from '../../src/xmlrpc/xmlrpc.ts';
-import { Gate } from '../support/gate.ts';
+import type { ClientOptions } from '../../src/xmlrpc/xmlrpc.ts';
+import { answer, rawServer } from '../support/raw-server.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
 
-function clientOf(t: ExecutionContext, url: string, options: XmlRpcClientOptions = {}): XmlRpcClient {
+function clientOf(t: ExecutionContext, url: string, options: ClientOptions = {}): XmlRpcClient {
   const client = new XmlRpcClient(new URL(url), options);
   t.teardown(() => client.close());
   return client;
-}
-
-/** A server of raw bytes: `behave` gets the socket once a whole request is there, and the request's text. */
-async function rawServer(
-  t: ExecutionContext,
-  behave: (socket: Socket, request: string) => void,
-): Promise<{ url: string; closed: Gate<true>; requests: string[] }> {
-  const closed = new Gate<true>();
-  const requests: string[] = [];
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    let text = '';
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      closed.push(true);
-    });
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1');
-      if (!text.includes('</methodCall>')) return;
-      requests.push(text);
-      behave(socket, text);
-      text = '';
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, closed, requests };
-}
-
-/** An HTTP answer. */
-function answer(body: string | Buffer, { status = '200 OK', type = 'text/xml', headers = '' } = {}): Buffer {
-  const bytes = Buffer.from(body);
-  const contentType = type === '' ? '' : `Content-Type: ${type}\r\n`;
-  return Buffer.concat([Buffer.from(`HTTP/1.1 ${status}\r\n${contentType}${headers}Content-Length: ${bytes.length}\r\n\r\n`), bytes]);
 }
 
 const TRUE = serialiseResponse(true);
@@ -138,7 +98,12 @@ const FAILURES: readonly Failure[] = [
     /not XML-RPC/,
   ],
   ['a charset that nobody reads', answer(TRUE, { type: 'text/xml; charset=utf-7' }), 'TRANSPORT', /not XML-RPC/],
-  ['gzip, which was not asked for', answer(gzipSync(TRUE), { headers: 'Content-Encoding: gzip\r\n' }), 'TRANSPORT', /not XML-RPC/],
+  [
+    'gzip, which was not asked for',
+    answer(gzipSync(TRUE), { headers: 'Content-Encoding: gzip\r\n' }),
+    'TRANSPORT',
+    /Content-Encoding 'gzip'/,
+  ],
   ['no HTTP', Buffer.from('SSH-2.0-OpenSSH_9\r\n'), 'TRANSPORT', /127\.0\.0\.1/],
   [
     'two lengths',
@@ -236,7 +201,7 @@ for (const [what, head, more, everyMs] of ENDLESS) {
     });
     const client = clientOf(t, url, { timeoutMs: 150, maxResponseBytes: 100_000 });
     const error = await t.throwsAsync(client.call('ping'));
-    t.true(RelayError.is(error) && error.code === 'TRANSPORT', String(error));
+    t.true(RelayError.is(error) && /^(TIMEOUT|TRANSPORT)$/.test(error.code), String(error));
     await client.close();
     await closed.first(1);
   });

@@ -1,0 +1,152 @@
+/** HTTP below the calls: a bounded pool of kept-alive connections to one server, and one exchange with every wait and size bounded. */
+import type { Dispatcher, Pool } from 'undici';
+import { RelayError, clean } from '../../message/message.ts';
+import type { CompleteClientOptions } from './options.ts';
+import { connectionError } from './reasons.ts';
+import type { ServerUrl } from './server-url.ts';
+
+/** An answer with status 200, of a type that may be XML-RPC. */
+export interface HttpAnswer {
+  readonly bytes: Uint8Array;
+  readonly charset: string | undefined;
+}
+
+const XML = /^(?:text|application)\/xml[ \t]*(?:;|$)/i;
+const CHARSET = /;[ \t]*charset[ \t]*=[ \t]*"?([\w.:-]{1,40})"?/i;
+
+export class Connection {
+  readonly #server: ServerUrl;
+  readonly #options: CompleteClientOptions;
+  readonly #headers: Readonly<Record<string, string>>;
+  #pool: Promise<Pool> | undefined;
+  #pending = 0;
+  #isClosed = false;
+
+  constructor(server: ServerUrl, options: CompleteClientOptions) {
+    this.#server = server;
+    this.#options = options;
+    const authorization = options.token === undefined ? server.authorization : `Bearer ${options.token}`;
+    this.#headers = {
+      'content-type': 'text/xml; charset=utf-8',
+      accept: 'text/xml',
+      'user-agent': 'co2-relay',
+      ...(authorization === undefined ? {} : { authorization }),
+    };
+  }
+
+  /**
+   * Posts a body and answers what came back. Throws a RelayError: LIMIT if the server finds the body too large, RATE_LIMITED if too many calls wait
+   * here, TIMEOUT if the server was too slow, else TRANSPORT; and the signal's reason if that is aborted.
+   */
+  async post(body: Uint8Array, signal?: AbortSignal): Promise<HttpAnswer> {
+    const { maxPendingCalls } = this.#options;
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#server.name}: the client is closed`);
+    if (this.#pending >= maxPendingCalls) {
+      throw new RelayError('RATE_LIMITED', `${this.#server.name}: ${maxPendingCalls} calls run or wait already (maxPendingCalls)`);
+    }
+    this.#pending++;
+    try {
+      return await this.#bounded(body, signal);
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  /** Ends all connections now; calls in flight fail. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const pool = await this.#pool?.catch(() => undefined);
+    await pool?.destroy();
+  }
+
+  /** One exchange that ends with its time, or with the caller's signal. */
+  async #bounded(body: Uint8Array, signal: AbortSignal | undefined): Promise<HttpAnswer> {
+    const { totalTimeoutMs } = this.#options;
+    const end = new AbortController();
+    const onAbort = (): void => {
+      end.abort();
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const timer = setTimeout(() => {
+      end.abort(this.#late(`no whole answer in ${totalTimeoutMs} ms (totalTimeoutMs)`));
+    }, totalTimeoutMs);
+    try {
+      return await this.#exchange(body, end);
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      if (RelayError.is(end.signal.reason)) throw end.signal.reason;
+      if (RelayError.is(error)) throw error;
+      throw connectionError(this.#server.name, error);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #exchange(body: Uint8Array, end: AbortController): Promise<HttpAnswer> {
+    const { signal } = end;
+    const pool = await (this.#pool ??= this.#open());
+    const answer = await pool.request({ method: 'POST', path: this.#server.path, headers: this.#headers, body, signal });
+    // The time between two bytes is bounded by the pool already, but a server may drip.
+    const { bodyTimeoutMs } = this.#options;
+    const timer = setTimeout(() => {
+      end.abort(this.#late(`the answer did not end in ${bodyTimeoutMs} ms (bodyTimeoutMs)`));
+    }, bodyTimeoutMs);
+    try {
+      return await this.#checked(answer);
+    } catch (error) {
+      // What was not read is not waited for.
+      answer.body.on('error', () => undefined).destroy();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The answer's body, if its head allows that it is XML-RPC; else nothing of it is read but the first line of a text. */
+  async #checked({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<HttpAnswer> {
+    const type = String(headers['content-type'] ?? '');
+    const encoding = String(headers['content-encoding'] ?? 'identity');
+    const { name } = this.#server;
+    if (statusCode !== 200) {
+      const said = type.startsWith('text/plain') ? firstLine(new Uint8Array(await body.arrayBuffer())) : '';
+      throw new RelayError(statusCode === 413 ? 'LIMIT' : 'TRANSPORT', `${name} answered HTTP ${statusCode}${said}`);
+    }
+    if (!XML.test(type)) throw new RelayError('TRANSPORT', `${name} answered no XML; is it an XML-RPC server?`);
+    if (encoding.toLowerCase() !== 'identity') {
+      throw new RelayError('TRANSPORT', `${name} answered with Content-Encoding '${clean(encoding, 40)}', which was not asked for`);
+    }
+    return { bytes: new Uint8Array(await body.arrayBuffer()), charset: CHARSET.exec(type)?.[1] };
+  }
+
+  /** The library costs some 15 MB: a relay without peers never loads it. */
+  async #open(): Promise<Pool> {
+    const undici = await import('undici');
+    const { localAddress, tls, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs, ...options } = this.#options;
+    const socketPath = options.socketPath ?? this.#server.socketPath;
+    return new undici.Pool(this.#server.origin, {
+      pipelining: 1,
+      connections: options.maxConnections,
+      headersTimeout: headersTimeoutMs,
+      bodyTimeout: bodyTimeoutMs,
+      maxResponseSize: options.limits.maxBodyBytes,
+      maxHeaderSize: options.maxHeaderBytes,
+      keepAliveTimeout: options.keepAliveMs,
+      // What a server says about it is no reason to keep one for longer.
+      keepAliveMaxTimeout: options.keepAliveMs,
+      connect: { ...(tls as object), timeout: connectTimeoutMs, ...(socketPath === undefined ? {} : { socketPath }) },
+      ...(localAddress === undefined ? {} : { localAddress }),
+    });
+  }
+
+  #late(reason: string): RelayError {
+    return new RelayError('TIMEOUT', `${this.#server.name}: ${reason}`);
+  }
+}
+
+/** `: why` from an answer below XML-RPC, if the server says it as text. */
+function firstLine(bytes: Uint8Array): string {
+  const [line = ''] = Buffer.from(bytes.subarray(0, 300)).toString('utf8').split('\n', 1);
+  return line === '' ? '' : `: ${clean(line)}`;
+}

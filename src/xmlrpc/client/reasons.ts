@@ -1,0 +1,53 @@
+/** What a failure of the connection means, in words that say what to do. */
+import { RelayError, reasonOf } from '../../message/message.ts';
+
+const TRUST = 'name it in tls.ca, or in the variable NODE_EXTRA_CA_CERTS';
+
+// Of the system, of TLS, and of undici.
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused; is the server running?',
+  ECONNRESET: 'the connection broke off before the answer was whole',
+  ENOTFOUND: 'the name cannot be resolved',
+  EAI_AGAIN: 'the name cannot be resolved',
+  ENOENT: 'there is no such socket; is the server running?',
+  EACCES: 'this user may not open the socket',
+  DEPTH_ZERO_SELF_SIGNED_CERT: `its certificate is signed by itself; ${TRUST}`,
+  SELF_SIGNED_CERT_IN_CHAIN: `the authority of its certificate is not known; ${TRUST}`,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: `the authority of its certificate is not known; ${TRUST}`,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: `the authority of its certificate is not known; ${TRUST}`,
+  EPROTO: 'it does not speak TLS as we do; is it an http: server?',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS; is it an http: server?',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name; connect to that one, or set tls.servername',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
+  UND_ERR_BODY_TIMEOUT: 'the answer stopped coming',
+  UND_ERR_RES_EXCEEDED_MAX_SIZE: 'the answer is too large',
+  UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too large',
+  UND_ERR_SOCKET: 'the connection ended before the answer was whole',
+  UND_ERR_DESTROYED: 'the client is closed',
+  UND_ERR_CLOSED: 'the client is closed',
+};
+
+// There was no connection, so no server has got anything.
+const NOT_SENT: ReadonlySet<string> = new Set([
+  ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT', 'EACCES'],
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+// The server had the request and was too slow.
+const TOO_SLOW: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
+
+/** What connecting, sending or reading threw, as the error of a client: TIMEOUT if the server was too slow to answer, else TRANSPORT. */
+export function connectionError(server: string, error: unknown): RelayError {
+  const code = codeOf(error) ?? '';
+  return new RelayError(TOO_SLOW.has(code) ? 'TIMEOUT' : 'TRANSPORT', `${server}: ${REASONS[code] ?? reasonOf(error)}`, { cause: error });
+}
+
+/** False if an error of a client says that the request never left. */
+export function mayHaveArrived(error: unknown): boolean {
+  return !(RelayError.is(error) && NOT_SENT.has(codeOf(error.cause) ?? ''));
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}
