@@ -1,0 +1,94 @@
+/** dateTime.iso8601 out of the bytes of its text; a date without a zone is UTC here. */
+import type { Content } from './content.ts';
+import { FIRST_MS, LAST_MS } from './dates.ts';
+import { refuse } from './refuse.ts';
+
+const PLUS = 43;
+const HYPHEN = 45;
+const POINT = 46;
+const ZERO = 48;
+const COLON = 58;
+const BIG_T = 84;
+const BIG_Z = 90;
+const MAX_FRACTION = 9;
+// The widest offset in use, and the bound of XML Schema.
+const MAX_OFFSET_MINUTES = 14 * 60;
+const MINUTE_MS = 60_000;
+const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+// The calendar repeats after this many years and days; added and taken off again, for Date.UTC moves the years 0 to 99.
+const CYCLE_YEARS = 400;
+const CYCLE_MS = 146_097 * 86_400_000;
+
+/** The moment that a dateTime names (`19980717T14:08:55`, `1998-07-17T14:08:55.123+02:00`); fractions beyond milliseconds are cut off. */
+export function readDate(content: Content): Date {
+  const { bytes, from, at } = content;
+  const dash = bytes[from + 4] === HYPHEN ? 1 : 0;
+  const time = from + 8 + 2 * dash;
+  const hasShape =
+    content.length >= 17 + 2 * dash &&
+    (dash === 0 || bytes[from + 7] === HYPHEN) &&
+    bytes[time] === BIG_T &&
+    bytes[time + 3] === COLON &&
+    bytes[time + 6] === COLON;
+  if (!hasShape) return misshapen(at);
+  const local = localMs(content, dash, time);
+  const moment = local - zoneMs(content, time + 9);
+  return moment >= FIRST_MS && moment <= LAST_MS
+    ? new Date(moment)
+    : refuse('INVALID_REQUEST', at, 'the dateTime is outside the years 0 to 9999');
+}
+
+// Without its fraction and zone.
+function localMs({ bytes, from, at }: Content, dash: number, time: number): number {
+  const year = digits(bytes, from, 4, at);
+  const month = digits(bytes, from + 4 + dash, 2, at);
+  const day = digits(bytes, from + 6 + 2 * dash, 2, at);
+  const hour = digits(bytes, time + 1, 2, at);
+  const minute = digits(bytes, time + 4, 2, at);
+  const second = digits(bytes, time + 7, 2, at);
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  const days = month === 2 && isLeap ? 29 : (MONTH_DAYS[month - 1] ?? 0);
+  if (day === 0 || day > days || hour > 23 || minute > 59 || second > 59) {
+    refuse('INVALID_REQUEST', at, 'the dateTime does not exist in the calendar');
+  }
+  return Date.UTC(year + CYCLE_YEARS, month - 1, day, hour, minute, second) - CYCLE_MS;
+}
+
+// What a zone and a fraction take off, from the byte after the seconds: `.123`, `Z`, `+02:00`, `-0230`, or nothing.
+function zoneMs({ bytes, to, at }: Content, from: number): number {
+  let zone = from;
+  let fraction = 0;
+  if (bytes[zone] === POINT && zone < to) {
+    zone++;
+    const first = zone;
+    for (; zone < to && isDigit(bytes[zone]); zone++) {
+      if (zone - first < 3) fraction += ((bytes[zone] ?? 0) - ZERO) * (100 / 10 ** (zone - first));
+    }
+    if (zone === first || zone - first > MAX_FRACTION) misshapen(at);
+  }
+  if (zone === to || (bytes[zone] === BIG_Z && zone + 1 === to)) return -fraction;
+  const sign = bytes[zone];
+  const colon = bytes[zone + 3] === COLON ? 1 : 0;
+  if ((sign !== PLUS && sign !== HYPHEN) || to - zone !== 5 + colon) misshapen(at);
+  const minute = digits(bytes, zone + 3 + colon, 2, at);
+  const total = digits(bytes, zone + 1, 2, at) * 60 + minute;
+  if (minute > 59 || total > MAX_OFFSET_MINUTES) refuse('INVALID_REQUEST', at, 'the offset of the dateTime does not exist');
+  return (sign === PLUS ? total : -total) * MINUTE_MS - fraction;
+}
+
+function digits(bytes: Uint8Array, from: number, count: number, at: number): number {
+  let value = 0;
+  for (let i = from; i < from + count; i++) {
+    if (!isDigit(bytes[i])) misshapen(at);
+    value = value * 10 + (bytes[i] ?? 0) - ZERO;
+  }
+  return value;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= ZERO + 9;
+}
+
+function misshapen(at: number): never {
+  return refuse('INVALID_REQUEST', at, 'a dateTime is YYYYMMDDTHH:MM:SS, with hyphens, fraction, Z or offset if need be');
+}
