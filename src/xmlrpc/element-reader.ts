@@ -13,6 +13,7 @@ export type TextEnd = 'expected' | 'close' | 'open' | 'paused';
 export class ElementReader extends XmlReader {
   readonly content: Content;
   readonly view: DataView;
+  readonly length: number;
   /** The name of the start tag: `ex:…` if it is of the extensions, empty if of another namespace. */
   element = '';
   #namespaces: Namespaces | undefined;
@@ -20,6 +21,7 @@ export class ElementReader extends XmlReader {
   constructor(bytes: Buffer, limits: Readonly<XmlRpcLimits>) {
     super(bytes, limits);
     this.content = new Content(bytes);
+    this.length = bytes.length;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
@@ -35,12 +37,12 @@ export class ElementReader extends XmlReader {
 
   /** True if the slice ends here; the end of the document is no such end. */
   get isPaused(): boolean {
-    return this.at >= this.stop && this.stop < this.bytes.length;
+    return this.at >= this.stop && this.stop < this.length;
   }
 
   /** Moves over `tag` if it stands here. */
   takes(tag: TagBytes): boolean {
-    if (!tag.isAt(this.view, this.at) || this.#namespaces) return false;
+    if (!tag.isAt(this.view, this.at, this.length) || this.#namespaces) return false;
     this.at += tag.length;
     return true;
   }

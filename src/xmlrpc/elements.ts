@@ -55,6 +55,6 @@ export function typedNamed(name: string): Typed | undefined {
 /** The element whose plain start tag stands at `at`. */
 export function typedAt(bytes: Uint8Array, view: DataView, at: number): Typed | undefined {
   const candidates = BY_LETTER[bytes[at + 1] ?? 0] ?? NONE;
-  for (const candidate of candidates) if (candidate.start.isAt(view, at)) return candidate;
+  for (const candidate of candidates) if (candidate.start.isAt(view, at, bytes.length)) return candidate;
   return undefined;
 }

@@ -97,6 +97,8 @@ export const DOCUMENT_END = placeOf('documentEnd');
 export const ARRAY = placeOf('array');
 /** In a struct, where a member may start. */
 export const STRUCT = placeOf('struct');
+/** In a struct, after the value of a member. */
+export const MEMBER_END = placeOf('memberEnd');
 /** In an untyped value. */
 export const UNTYPED = placeOf('untyped');
 /** In a typed value that is no base64. */

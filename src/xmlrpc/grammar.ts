@@ -1,14 +1,16 @@
 /** The grammar machine: takes a document through the grammar's places, by expected bytes where it can and by tokens of the XML layer elsewhere. */
 import type { Value } from '../message/message.ts';
 import { Base64Reader, refuseEnd } from './base64.ts';
-import { LESS, isBlank, skipBlank } from './chars.ts';
+import { LESS, SPACE, isBlank, skipBlank } from './chars.ts';
 import type { Content } from './content.ts';
 import { ElementReader } from './element-reader.ts';
 import { typedAt, typedNamed } from './elements.ts';
 import type { Typed } from './elements.ts';
-import { ARRAY, BASE64, DOCUMENT_END, FAULT, SCALAR, STRUCT, UNTYPED, VALUE_END, expectedAt } from './grammar-table.ts';
+import { ARRAY, BASE64, DOCUMENT_END, FAULT, MEMBER_END, SCALAR, STRUCT, UNTYPED, VALUE_END, expectedAt } from './grammar-table.ts';
 import type { Place, Step } from './grammar-table.ts';
+import { FIRST_SLOT, learn, recall, slotAfter } from './member-memo.ts';
 import { cachedName, findName } from './name-cache.ts';
+import type { NameSpan } from './name-cache.ts';
 import { refuse, tag } from './refuse.ts';
 import { readScalar } from './scalars.ts';
 import type { ScalarRules, ScalarType } from './scalars.ts';
@@ -54,7 +56,13 @@ export class Grammar {
   #spelling = '';
   #base64: Base64Reader | undefined;
   #base64End = 0;
-  readonly #name = { to: 0, slot: 0 };
+  readonly #span: NameSpan = { to: 0, slot: 0, isKnown: false };
+  // What was recognised last, and the start of what may be kept; -1 if it may not.
+  #slot = FIRST_SLOT;
+  #hash = 0;
+  #memoAt = -1;
+  #memoPlace = DOCUMENT_END;
+  #name = '';
   #isDone = false;
 
   constructor(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules) {
@@ -100,8 +108,31 @@ export class Grammar {
 
   #elements(place: Place): void {
     const reader = this.#reader;
-    if (isBlank(reader.bytes[reader.at] ?? 0)) reader.at = skipBlank(reader.bytes, reader.at, reader.stop);
+    if ((reader.bytes[reader.at] ?? 0) <= SPACE) reader.at = skipBlank(reader.bytes, reader.at, reader.stop);
+    if (place.fused.length > 0 && this.#recalls(place)) return;
     if (!this.#takesExpected(place)) this.#token(place);
+  }
+
+  // Where a member may start: the way into its value, if it was seen before.
+  #recalls(place: Place): boolean {
+    const reader = this.#reader;
+    const slot = slotAfter(this.#slot);
+    const memo = recall(slot, place, reader.view, reader.at, reader.length);
+    this.#memoAt = reader.at;
+    this.#memoPlace = place;
+    if (!memo || reader.hasNamespaces) return false;
+    const { maxMembers, maxNameLength, maxValues } = this.#rules.limits;
+    const isWithin = this.#members < maxMembers && this.#values < maxValues && memo.name.length <= maxNameLength;
+    // Whatever is to be refused is read as usual, which finds its place.
+    if (!isWithin || !this.#sink.member(memo.name)) return false;
+    this.#members++;
+    this.#values++;
+    this.#slot = slot;
+    this.#hash = memo.hash;
+    this.#home = MEMBER_END;
+    reader.at += memo.length;
+    this.#enterTyped(memo.typed, memo.typed.name, reader.at - memo.typed.start.length);
+    return true;
   }
 
   #takesExpected({ fused, steps, end }: Place): boolean {
@@ -119,6 +150,7 @@ export class Grammar {
   #token(place: Place): void {
     const reader = this.#reader;
     const { element, end } = place;
+    this.#memoAt = -1;
     switch (reader.token(element)) {
       case 'open':
         this.#enter(this.#stepFor(place), reader.tagAt);
@@ -198,15 +230,17 @@ export class Grammar {
     const { bytes, at: from, content } = reader;
     const [whole] = place.fused;
     const isFresh = content.isStretch && content.length === 0 && !reader.isEmptyTag;
-    if (whole && isFresh && findName(bytes, from, this.#name)) {
-      reader.at = this.#name.to;
+    if (whole && isFresh && findName(bytes, from, this.#span)) {
+      reader.at = this.#span.to;
       if (reader.takes(whole.bytes)) {
-        this.#member(cachedName(bytes, from, this.#name), from);
+        this.#name = cachedName(bytes, from, this.#span);
+        this.#member(this.#name, from);
         this.#enter(whole, reader.at - VALUE_TAG_LENGTH);
         return;
       }
       reader.at = from;
     }
+    this.#memoAt = -1;
     const ended = reader.text(END_OF_NAME, place.element);
     if (ended === 'open') this.#misplaced(place, reader.name, reader.tagAt);
     if (ended === 'paused') return;
@@ -244,12 +278,21 @@ export class Grammar {
     const typed = bytes[at] === LESS && !reader.hasNamespaces ? typedAt(bytes, view, at) : undefined;
     if (typed) {
       reader.at = at + typed.start.length;
+      if (this.#home === MEMBER_END && this.#memoAt !== -1) this.#learn(typed);
       this.#enterTyped(typed, typed.name, at);
     } else {
       reader.content.start(reader.at);
       this.#place = UNTYPED;
       this.#inUntyped();
     }
+  }
+
+  #learn(typed: Typed): void {
+    const { at, view } = this.#reader;
+    const { slot: hash, isKnown } = this.#span;
+    const meaning = { place: this.#memoPlace, name: this.#name, hash, typed };
+    this.#slot = learn(view, [this.#memoAt, at], [this.#slot, this.#hash], meaning, isKnown);
+    this.#hash = hash;
   }
 
   #inUntyped(): void {

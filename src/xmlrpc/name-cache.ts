@@ -9,10 +9,11 @@ const SLOTS = 1024;
 const names = new Array<string>(SLOTS).fill('');
 const PLAIN = plainBytes();
 
-/** Where a name ends, and its slot. */
+/** Where a name ends, its slot, and whether it was read lately. */
 export interface NameSpan {
   to: number;
   slot: number;
+  isKnown: boolean;
 }
 
 /** Looks for the end of the name that starts at `from`; false if it is long, or anything but plain ASCII up to a tag. */
@@ -31,10 +32,12 @@ export function findName(bytes: Uint8Array, from: number, into: NameSpan): boole
 }
 
 /** The name at `from` that {@link findName} found. */
-export function cachedName(bytes: Buffer, from: number, { to, slot }: NameSpan): string {
+export function cachedName(bytes: Buffer, from: number, span: NameSpan): string {
+  const { to, slot } = span;
   const known = names[slot] ?? '';
   const length = to - from;
-  if (known.length === length && isSame(known, bytes, from)) return known;
+  span.isKnown = known.length === length && isSame(known, bytes, from);
+  if (span.isKnown) return known;
   const name = internalised(bytes.toString('latin1', from, to));
   names[slot] = name;
   return name;

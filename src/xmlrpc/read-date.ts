@@ -15,9 +15,8 @@ const MAX_FRACTION = 9;
 const MAX_OFFSET_MINUTES = 14 * 60;
 const MINUTE_MS = 60_000;
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-// The calendar repeats after this many years and days; added and taken off again, for Date.UTC moves the years 0 to 99.
-const CYCLE_YEARS = 400;
-const CYCLE_MS = 146_097 * 86_400_000;
+const DAYS_BEFORE_MONTH = MONTH_DAYS.map((_, month) => MONTH_DAYS.slice(0, month).reduce((sum, days) => sum + days, 0));
+const DAYS_BEFORE_1970 = 719_528;
 
 /** The moment that a dateTime names (`19980717T14:08:55`, `1998-07-17T14:08:55.123+02:00`); fractions beyond milliseconds are cut off. */
 export function readDate(content: Content): Date {
@@ -51,7 +50,14 @@ function localMs({ bytes, from, at }: Content, dash: number, time: number): numb
   if (day === 0 || day > days || hour > 23 || minute > 59 || second > 59) {
     refuse('INVALID_REQUEST', at, 'the dateTime does not exist in the calendar');
   }
-  return Date.UTC(year + CYCLE_YEARS, month - 1, day, hour, minute, second) - CYCLE_MS;
+  return (((daysBefore(year, month, isLeap) + day - 1) * 24 + hour) * 60 + minute) * MINUTE_MS + second * 1000;
+}
+
+// From 1 January 1970 to the first of the month; not by Date.UTC, which moves the years 0 to 99 and takes its time.
+function daysBefore(year: number, month: number, isLeap: boolean): number {
+  const last = year - 1;
+  const leaps = year === 0 ? 0 : 1 + Math.floor(last / 4) - Math.floor(last / 100) + Math.floor(last / 400);
+  return year * 365 + leaps + (DAYS_BEFORE_MONTH[month - 1] ?? 0) + (isLeap && month > 2 ? 1 : 0) - DAYS_BEFORE_1970;
 }
 
 // What a zone and a fraction take off, from the byte after the seconds: `.123`, `Z`, `+02:00`, `-0230`, or nothing.
