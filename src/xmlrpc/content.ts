@@ -1,5 +1,5 @@
 /** The text of one element as UTF-8 bytes: a stretch of the document as long as it can be, a copy once markup interrupts it. */
-import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, isIllegalAt } from './chars.ts';
+import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, isIllegalAt } from './chars.ts';
 
 // Texts no longer than this are cut out of a window; what they keep alive is the window, never the document.
 const SHORT_TEXT = 256;
@@ -56,7 +56,8 @@ export class Content {
     let to = at;
     for (; to < stop; to++) {
       const byte = source[to] ?? 0;
-      if (STOPS[byte] !== 0 && !isPlainAt(source, to)) break;
+      if (STOPS[byte] === 0) continue;
+      if (byte < 128 ? !isLoneBracket(source, to) : isIllegalAt(source, to)) break;
       bits |= byte;
     }
     this.bits = bits;
@@ -131,16 +132,13 @@ export class Content {
   }
 }
 
-// Lone brackets and most characters of the block that starts with EF.
-function isPlainAt(source: Uint8Array, at: number): boolean {
-  const byte = source[at];
-  if (byte === BRACKET) return source[at + 1] !== BRACKET || source[at + 2] !== GREATER;
-  return byte === NONCHARACTER && !isIllegalAt(source, at);
+function isLoneBracket(source: Uint8Array, at: number): boolean {
+  return source[at] === BRACKET && (source[at + 1] !== BRACKET || source[at + 2] !== GREATER);
 }
 
 function stops(): Uint8Array {
-  const table = new Uint8Array(256);
+  const table = new Uint8Array(256).fill(1, 128);
   for (let byte = 0; byte < 32; byte++) table[byte] = isIllegalAt(Uint8Array.of(byte), 0) ? 1 : 0;
-  for (const byte of [LESS, AMPERSAND, BRACKET, CR, NONCHARACTER]) table[byte] = 1;
+  for (const byte of [LESS, AMPERSAND, BRACKET, CR]) table[byte] = 1;
   return table;
 }

@@ -6,6 +6,8 @@ import { TagBytes } from './tag-bytes.ts';
 export interface Typed {
   readonly name: string;
   readonly type: ScalarType | 'array' | 'struct';
+  /** Mostly a few digits. */
+  readonly isNumeric: boolean;
   /** Its start tag as everybody writes it. */
   readonly start: TagBytes;
   /** Its end tag and that of the `<value>` around it. */
@@ -38,7 +40,7 @@ const TYPES: Readonly<Record<string, Typed['type']>> = {
 const ALL: ReadonlyMap<string, Typed> = new Map(
   Object.entries(TYPES).map(([name, type]) => [
     name,
-    { name, type, start: new TagBytes(`<${name}>`), end: new TagBytes(`</${name}></value>`) },
+    { name, type, isNumeric: ['int', 'double', 'boolean'].includes(type), start: new TagBytes(`<${name}>`), end: new TagBytes(`</${name}></value>`) },
   ]),
 );
 // Byte after the `<` -> what may start with it, the commonest first.

@@ -11,6 +11,8 @@ import type { Place, Step } from './grammar-table.ts';
 import { FIRST_SLOT, learn, recall, slotAfter } from './member-memo.ts';
 import { cachedName, findName } from './name-cache.ts';
 import type { NameSpan } from './name-cache.ts';
+import { readShortDecimal } from './read-number.ts';
+import type { ShortDecimal } from './read-number.ts';
 import { refuse, tag } from './refuse.ts';
 import { readScalar } from './scalars.ts';
 import type { ScalarRules, ScalarType } from './scalars.ts';
@@ -58,6 +60,7 @@ export class Grammar {
   #base64End = 0;
   readonly #span: NameSpan = { to: 0, slot: 0, isKnown: false };
   // What was recognised last, and the start of what may be kept; -1 if it may not.
+  readonly #short: ShortDecimal = { value: 0, isWhole: true, end: 0 };
   #slot = FIRST_SLOT;
   #hash = 0;
   #memoAt = -1;
@@ -132,6 +135,7 @@ export class Grammar {
     this.#home = MEMBER_END;
     reader.at += memo.length;
     this.#enterTyped(memo.typed, memo.typed.name, reader.at - memo.typed.start.length);
+    if (this.#place === SCALAR) this.#inScalar();
     return true;
   }
 
@@ -288,10 +292,10 @@ export class Grammar {
   }
 
   #learn(typed: Typed): void {
-    const { at, view } = this.#reader;
-    const { slot: hash, isKnown } = this.#span;
-    const meaning = { place: this.#memoPlace, name: this.#name, hash, typed };
-    this.#slot = learn(view, [this.#memoAt, at], [this.#slot, this.#hash], meaning, isKnown);
+    const { at: to, view } = this.#reader;
+    const { slot: hash, isKnown: isWorth } = this.#span;
+    const [place, name, from] = [this.#memoPlace, this.#name, this.#memoAt];
+    this.#slot = learn(view, { place, name, hash, typed, from, to, previous: this.#slot, previousHash: this.#hash, isWorth });
     this.#hash = hash;
   }
 
@@ -328,11 +332,36 @@ export class Grammar {
     const reader = this.#reader;
     const typed = this.#typed;
     if (!typed || typed.type === 'array' || typed.type === 'struct') return;
+    if (typed.isNumeric && this.#shortNumber(typed)) return;
     const ended = reader.text(typed.end, this.#spelling);
     if (ended === 'open') this.#misplaced(SCALAR, reader.name, reader.tagAt);
     if (ended === 'paused') return;
     this.#scalar(typed.type);
     this.#place = ended === 'expected' ? this.#home : VALUE_END;
+  }
+
+  // Most numbers are short, and read before it is known where they end.
+  #shortNumber({ type, end }: Typed): boolean {
+    const reader = this.#reader;
+    const { at: from, bytes, length } = reader;
+    const { content } = reader;
+    const short = this.#short;
+    if (content.to > content.at || reader.isEmptyTag || !readShortDecimal(bytes, from, length, short)) return false;
+    const { value, isWhole } = short;
+    if (short.end - from > this.#rules.limits.maxDigits) return false;
+    const isOfType = type === 'double' || (isWhole && (value | 0) === value && (type === 'int' || (short.end === from + 1 && value < 2)));
+    if (!isOfType) return false;
+    reader.at = short.end;
+    if (!reader.takes(end)) {
+      reader.at = from;
+      return false;
+    }
+    content.to = short.end;
+    this.#place = this.#home;
+    if (type === 'double') this.#sink.scalar('double', value, content);
+    else if (type === 'int') this.#sink.scalar('int', value | 0, content);
+    else this.#sink.scalar('boolean', value === 1, content);
+    return true;
   }
 
   #scalar(type: ScalarType): void {

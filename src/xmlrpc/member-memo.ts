@@ -39,25 +39,33 @@ export function recall(slot: number, place: Place, view: DataView, at: number, l
   return memo?.place === place && isAt(memo, view, at, length) ? memo : undefined;
 }
 
-/**
- * Keeps `from..to` of `view`, which came after a member whose name has the hash `before` and after what is in the slot `previous`; gives
- * its slot. Only what is `isWorth` it is copied.
- */
-export function learn(
-  view: DataView,
-  [from, to]: readonly [number, number],
-  [previous, before]: readonly [number, number],
-  meaning: Pick<Memo, 'place' | 'name' | 'hash' | 'typed'>,
-  isWorth: boolean,
-): number {
-  const slot = 1 + ((Math.imul(before, 31) + meaning.hash) % (SLOTS - 1));
+/** What {@link learn} may keep. */
+export interface Lesson {
+  readonly place: Place;
+  readonly name: string;
+  readonly hash: number;
+  readonly typed: Typed;
+  /** Where it stands. */
+  readonly from: number;
+  readonly to: number;
+  /** The slot of what came before, and the hash of its name. */
+  readonly previous: number;
+  readonly previousHash: number;
+  /** True if its name at least was read before: what comes once is not worth a copy. */
+  readonly isWorth: boolean;
+}
+
+/** Keeps what stands in `view`, and gives its slot. */
+export function learn(view: DataView, { place, name, hash, typed, from, to, previous, previousHash, isWorth }: Lesson): number {
+  const slot = 1 + ((Math.imul(previousHash, 31) + hash + place.fused.length + place.steps.length) % (SLOTS - 1));
   following[previous] = slot;
   const length = to - from;
   if (!isWorth || length > MAX_LENGTH) return slot;
   const old = memos[slot];
-  if (old?.place === meaning.place && old.length === length && isAt(old, view, from, to)) return slot;
-  const words = Array.from({ length: length >> 2 }, (_, i) => view.getInt32(from + WORD * i, true));
-  memos[slot] = { ...meaning, length, words, last: view.getInt32(to - WORD, true) };
+  if (old?.place === place && old.length === length && isAt(old, view, from, to)) return slot;
+  const words: number[] = [];
+  for (let at = from; at <= to - WORD; at += WORD) words.push(view.getInt32(at, true));
+  memos[slot] = { place, length, name, hash, typed, words, last: view.getInt32(to - WORD, true) };
   return slot;
 }
 

@@ -39,12 +39,13 @@ export function readDate(content: Content): Date {
 
 // Without its fraction and zone.
 function localMs({ bytes, from, at }: Content, dash: number, time: number): number {
-  const year = digits(bytes, from, 4, at);
-  const month = digits(bytes, from + 4 + dash, 2, at);
-  const day = digits(bytes, from + 6 + 2 * dash, 2, at);
-  const hour = digits(bytes, time + 1, 2, at);
-  const minute = digits(bytes, time + 4, 2, at);
-  const second = digits(bytes, time + 7, 2, at);
+  const year = pair(bytes, from) * 100 + pair(bytes, from + 2);
+  const month = pair(bytes, from + 4 + dash);
+  const day = pair(bytes, from + 6 + 2 * dash);
+  const hour = pair(bytes, time + 1);
+  const minute = pair(bytes, time + 4);
+  const second = pair(bytes, time + 7);
+  if (Math.min(year, month, day, hour, minute, second) < 0) misshapen(at);
   const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
   const days = month === 2 && isLeap ? 29 : (MONTH_DAYS[month - 1] ?? 0);
   if (day === 0 || day > days || hour > 23 || minute > 59 || second > 59) {
@@ -76,19 +77,18 @@ function zoneMs({ bytes, to, at }: Content, from: number): number {
   const sign = bytes[zone];
   const colon = bytes[zone + 3] === COLON ? 1 : 0;
   if ((sign !== PLUS && sign !== HYPHEN) || to - zone !== 5 + colon) misshapen(at);
-  const minute = digits(bytes, zone + 3 + colon, 2, at);
-  const total = digits(bytes, zone + 1, 2, at) * 60 + minute;
+  const minute = pair(bytes, zone + 3 + colon);
+  const total = pair(bytes, zone + 1) * 60 + minute;
+  if (minute < 0 || total < 0) misshapen(at);
   if (minute > 59 || total > MAX_OFFSET_MINUTES) refuse('INVALID_REQUEST', at, 'the offset of the dateTime does not exist');
   return (sign === PLUS ? total : -total) * MINUTE_MS - fraction;
 }
 
-function digits(bytes: Uint8Array, from: number, count: number, at: number): number {
-  let value = 0;
-  for (let i = from; i < from + count; i++) {
-    if (!isDigit(bytes[i])) misshapen(at);
-    value = value * 10 + (bytes[i] ?? 0) - ZERO;
-  }
-  return value;
+// The number of two digits; far below zero if they are none.
+function pair(bytes: Uint8Array, from: number): number {
+  const tens = (bytes[from] ?? 0) - ZERO;
+  const ones = (bytes[from + 1] ?? 0) - ZERO;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : -10_000;
 }
 
 function isDigit(byte: number | undefined): boolean {

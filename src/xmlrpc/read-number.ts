@@ -50,8 +50,6 @@ export function readInt64(content: Content): number | bigint {
 
 /** A double; NaN and infinities only if `allowNonFinite`. */
 export function readDouble(content: Content, allowNonFinite: boolean): number {
-  const short = shortDecimal(content);
-  if (short !== undefined) return short;
   const text = content.text();
   const named = NON_FINITE.get(text);
   if (named !== undefined) {
@@ -64,23 +62,33 @@ export function readDouble(content: Content, allowNonFinite: boolean): number {
   return Number.isFinite(value) ? value : refuse('INVALID_REQUEST', content.at, 'the double is too large');
 }
 
-// `-12.5` by arithmetic on its bytes; undefined for whatever has more digits, an exponent, or no digit at an end.
-function shortDecimal({ bytes, from, to }: Content): number | undefined {
+/** A short decimal: its value, whether it has no point, and the offset after it. */
+export interface ShortDecimal {
+  value: number;
+  isWhole: boolean;
+  end: number;
+}
+
+/** Reads `12`, `-12.5` or `12.` at `from` by arithmetic on its bytes; false for what has more digits, or no digit first. */
+export function readShortDecimal(bytes: Uint8Array, from: number, to: number, into: ShortDecimal): boolean {
   const isNegative = bytes[from] === MINUS;
   const first = isNegative ? from + 1 : from;
-  if (to - first > EXACT_DIGITS + 1) return undefined;
+  const limit = Math.min(to, first + EXACT_DIGITS + 1);
   let value = 0;
   let point = -1;
-  for (let i = first; i < to; i++) {
-    const digit = (bytes[i] ?? 0) - ZERO;
+  let at = first;
+  for (; at < limit; at++) {
+    const digit = (bytes[at] ?? 0) - ZERO;
     if (digit >= 0 && digit <= 9) value = value * 10 + digit;
-    else if (bytes[i] === POINT && point === -1 && i > first) point = i;
-    else return undefined;
+    else if (digit === POINT - ZERO && point === -1) point = at;
+    else break;
   }
-  const fraction = point === -1 ? 0 : to - point - 1;
-  if (first === to || to - first - (point === -1 ? 0 : 1) > EXACT_DIGITS) return undefined;
-  const exact = value / (POWERS[fraction] ?? 1);
-  return isNegative ? -exact : exact;
+  if (at === first || point === first || (at === limit && point === -1 && at - first > EXACT_DIGITS)) return false;
+  const exact = point === -1 ? value : value / (POWERS[at - point - 1] ?? 1);
+  into.value = isNegative ? -exact : exact;
+  into.isWhole = point === -1;
+  into.end = at;
+  return true;
 }
 
 function notAnInteger(at: number): never {
