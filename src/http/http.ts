@@ -15,6 +15,7 @@ import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
+import { LargeBodies } from './large-bodies.ts';
 import { Listeners, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
 import { readMediaType, refuseEncoding } from './media-type.ts';
@@ -210,7 +211,7 @@ export class Doors {
 
   #route(): void {
     const { relay, options } = this.#parts;
-    const door = { relay, rules: this.#rules, maxBodyBytes: options.maxBodyBytes };
+    const door = { relay, rules: this.#rules, maxBodyBytes: options.maxBodyBytes, bodies: new LargeBodies() };
     for (const url of DOORS) {
       this.#server.get(url, (request, reply) => this.#page(request, reply));
       this.#server.post(url, (request, reply) => {

@@ -4,9 +4,7 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { RelayError, clean } from '../message/message.ts';
 import { Refusal, placed } from './refuse.ts';
 import { codePage, transcodePage, transcodeUtf16 } from './transcode.ts';
-
-/** Pauses now and then in a large body, and ends in its UTF-8, which is the body itself if it can be. */
-export type Decoding = Generator<undefined, Buffer>;
+import type { Decoding } from './transcode.ts';
 
 // The part of a declaration that can hold the encoding's name; longer ones are read as UTF-8 and judged by the XML layer.
 const DECLARATION_BYTES = 256;

@@ -40,7 +40,13 @@ const TYPES: Readonly<Record<string, Typed['type']>> = {
 const ALL: ReadonlyMap<string, Typed> = new Map(
   Object.entries(TYPES).map(([name, type]) => [
     name,
-    { name, type, isNumeric: ['int', 'double', 'boolean'].includes(type), start: new TagBytes(`<${name}>`), end: new TagBytes(`</${name}></value>`) },
+    {
+      name,
+      type,
+      isNumeric: ['int', 'double', 'boolean'].includes(type),
+      start: new TagBytes(`<${name}>`),
+      end: new TagBytes(`</${name}></value>`),
+    },
   ]),
 );
 // Byte after the `<` -> what may start with it, the commonest first.

@@ -61,27 +61,32 @@ function daysBefore(year: number, month: number, isLeap: boolean): number {
   return year * 365 + leaps + (DAYS_BEFORE_MONTH[month - 1] ?? 0) + (isLeap && month > 2 ? 1 : 0) - DAYS_BEFORE_1970;
 }
 
-// What a zone and a fraction take off, from the byte after the seconds: `.123`, `Z`, `+02:00`, `-0230`, or nothing.
+// What zone and fraction take off, from the byte after the seconds: `.123`, `Z`, `+02:00`, `-0230`, or nothing.
 function zoneMs({ bytes, to, at }: Content, from: number): number {
   let zone = from;
   let fraction = 0;
   if (bytes[zone] === POINT && zone < to) {
     zone++;
-    const first = zone;
     for (; zone < to && isDigit(bytes[zone]); zone++) {
-      if (zone - first < 3) fraction += ((bytes[zone] ?? 0) - ZERO) * (100 / 10 ** (zone - first));
+      // tenths, hundredths, thousandths; the rest is cut off
+      if (zone - from <= 3) fraction += ((bytes[zone] ?? 0) - ZERO) * 10 ** (3 - (zone - from));
     }
-    if (zone === first || zone - first > MAX_FRACTION) misshapen(at);
+    const count = zone - from - 1;
+    if (count === 0 || count > MAX_FRACTION) misshapen(at);
   }
   if (zone === to || (bytes[zone] === BIG_Z && zone + 1 === to)) return -fraction;
-  const sign = bytes[zone];
-  const colon = bytes[zone + 3] === COLON ? 1 : 0;
-  if ((sign !== PLUS && sign !== HYPHEN) || to - zone !== 5 + colon) misshapen(at);
-  const minute = pair(bytes, zone + 3 + colon);
-  const total = pair(bytes, zone + 1) * 60 + minute;
+  return offsetMs(bytes, zone, to, at) - fraction;
+}
+
+function offsetMs(bytes: Uint8Array, from: number, to: number, at: number): number {
+  const sign = bytes[from];
+  const colon = bytes[from + 3] === COLON ? 1 : 0;
+  if ((sign !== PLUS && sign !== HYPHEN) || to - from !== 5 + colon) misshapen(at);
+  const minute = pair(bytes, from + 3 + colon);
+  const total = pair(bytes, from + 1) * 60 + minute;
   if (minute < 0 || total < 0) misshapen(at);
   if (minute > 59 || total > MAX_OFFSET_MINUTES) refuse('INVALID_REQUEST', at, 'the offset of the dateTime does not exist');
-  return (sign === PLUS ? total : -total) * MINUTE_MS - fraction;
+  return (sign === PLUS ? total : -total) * MINUTE_MS;
 }
 
 // The number of two digits; far below zero if they are none.

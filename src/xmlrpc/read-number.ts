@@ -35,7 +35,9 @@ export function readInteger({ bytes, from, to, at }: Content, bits: 8 | 16 | 32)
   if (sign === MINUS) value = -value;
   const whole = value | 0;
   // `-0` is 0: only doubles have two zeros
-  return whole === value && (whole << (32 - bits)) >> (32 - bits) === whole ? whole : refuse('INVALID_REQUEST', at, `the integer does not fit ${bits} bits`);
+  return whole === value && (whole << (32 - bits)) >> (32 - bits) === whole
+    ? whole
+    : refuse('INVALID_REQUEST', at, `the integer does not fit ${bits} bits`);
 }
 
 /** An integer of 64 bits: a number as long as it is exact, else a bigint; `-0` is 0. */
