@@ -1,9 +1,13 @@
 /** The text of one element as UTF-8 bytes: a stretch of the document as long as it can be, a copy once markup interrupts it. */
+import { isAscii } from 'node:buffer';
+
 import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, isIllegalAt } from './chars.ts';
 
 // Texts no longer than this are cut out of a window; what they keep alive is the window, never the document.
 const SHORT_TEXT = 256;
 const WINDOW = 4096;
+// Pieces from this length on are copied natively.
+const MANY = 256;
 // One byte per value: 1 where a stretch of plain text has to be looked at twice.
 const STOPS = stops();
 
@@ -68,6 +72,7 @@ export class Content {
   /** Adds the stretch `from..to` of the document, its line ends normalised: 2.11 of XML 1.0. */
   append(from: number, to: number): void {
     const copy = this.#room(to - from, from);
+    if (to - from >= MANY && this.#appendPlain(copy, from, to)) return;
     let end = this.to;
     for (let at = from; at < to; at++) {
       const byte = this.#source[at] ?? 0;
@@ -76,6 +81,16 @@ export class Content {
       this.bits |= byte;
     }
     this.to = end;
+  }
+
+  // Natively; false if there are line ends to look at.
+  #appendPlain(copy: Buffer, from: number, to: number): boolean {
+    const piece = this.#source.subarray(from, to);
+    if (this.#endsWithCr || piece.includes(CR)) return false;
+    piece.copy(copy, this.to);
+    this.to += piece.length;
+    if (!isAscii(piece)) this.bits |= 128;
+    return true;
   }
 
   /** Adds a character that stands as a reference at `at` of the document. */
@@ -119,7 +134,8 @@ export class Content {
     const needed = start + to - from + more;
     let copy = this.#copy;
     if (copy === undefined || copy.length < needed) {
-      copy = Buffer.allocUnsafe(Math.max(2 * needed, 256));
+      // No text is longer than the document that it stands in.
+      copy = Buffer.allocUnsafe(Math.max(needed, Math.min(2 * needed + 256, this.#source.length)));
       bytes.copy(copy, start, from, to);
       this.#copy = copy;
     } else if (isFirst) {

@@ -111,6 +111,7 @@ export class Grammar {
 
   #elements(place: Place): void {
     const reader = this.#reader;
+    if (reader.isInSection) return this.#token(place);
     if ((reader.bytes[reader.at] ?? 0) <= SPACE) reader.at = skipBlank(reader.bytes, reader.at, reader.stop);
     if (place.fused.length > 0 && this.#recalls(place)) return;
     if (!this.#takesExpected(place)) this.#token(place);

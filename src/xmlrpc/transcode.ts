@@ -45,9 +45,9 @@ export function* transcodePage(body: Buffer, { name, points }: CodePage): Decodi
   for (let from = 0; from < body.length; from += STEP) {
     if (from > 0) yield;
     const part = body.subarray(from, from + STEP);
-    const invalid = part.findIndex((byte) => points[byte] === NO_CHARACTER);
-    if (invalid !== -1) return yield* refuseByte([...parts, write(part.subarray(0, invalid), points)], name);
-    parts.push(write(part, points));
+    const invalid = invalidIn(part, points);
+    parts.push(write(part.subarray(0, invalid), points));
+    if (invalid < part.length) return yield* refuseByte(parts, name);
   }
   return Buffer.concat(parts);
 }
@@ -72,6 +72,13 @@ function utf16Boundary(body: Buffer, at: number, isLittle: boolean): number {
   if (at >= body.length) return body.length;
   const high = body[isLittle ? at - 1 : at - 2] ?? 0;
   return high >> 2 === 0xd8 >> 2 ? at + 2 : at;
+}
+
+// The offset of the first byte that is no character, or the length.
+function invalidIn(part: Buffer, points: Uint16Array): number {
+  let at = 0;
+  while (at < part.length && points[part[at] ?? 0] !== NO_CHARACTER) at++;
+  return at;
 }
 
 function write(part: Buffer, points: Uint16Array): Buffer {

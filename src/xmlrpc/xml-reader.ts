@@ -40,6 +40,13 @@ const NO_ATTRIBUTES: readonly string[] = [];
 // UTF-8 takes three bytes for a UTF-16 unit at most.
 const UNIT_BYTES = 3;
 
+// A comment, CDATA section or processing instruction that has begun.
+interface Section {
+  readonly at: number;
+  readonly terminator: '--' | ']]>' | '?>';
+  readonly what: string;
+}
+
 /** One document of valid UTF-8 from left to right. That end tags match start tags is checked against the name that its user says is open. */
 export class XmlReader {
   /** Where it stands. In an empty-element tag it waits at the slash. */
@@ -53,8 +60,9 @@ export class XmlReader {
   /** True between the two tokens of an empty-element tag. */
   isEmptyTag = false;
   readonly reference = { point: 0, end: 0 };
-  /** Runs of text are cut here, so that a long one can be read in slices. */
+  /** Texts and comments are cut here, so that a long one can be read in slices. */
   stop: number;
+  #section: Section | undefined;
 
   constructor(
     readonly bytes: Buffer,
@@ -64,9 +72,15 @@ export class XmlReader {
     this.stop = bytes.length;
   }
 
+  /** True in the middle of a comment, section or instruction, where a slice ended: what looks like a tag is none. */
+  get isInSection(): boolean {
+    return this.#section !== undefined;
+  }
+
   /** The next token inside the element `open`. */
   next(open: string): Token {
     if (this.isEmptyTag) return this.#emptyEnd();
+    if (this.#section) return this.#inSection(this.#section);
     const { bytes, at } = this;
     if (at >= bytes.length) return refuse('NOT_WELL_FORMED', at, `the document ends inside ${tag(open)}`);
     const byte = bytes[at];
@@ -78,6 +92,7 @@ export class XmlReader {
 
   /** The next token outside the root element: 'open', 'nothing' or 'end'. */
   nextOutside(isRootSeen: boolean): Token {
+    if (this.#section) return this.#inSection(this.#section);
     const { bytes } = this;
     const at = skipBlank(bytes, this.at, bytes.length);
     this.at = at;
@@ -174,19 +189,9 @@ export class XmlReader {
 
   // `<!--…-->`, `<![CDATA[…]]>`, and what is refused: `<!DOCTYPE …>`.
   #declared(): Token {
-    const { bytes, at } = this;
-    if (this.#isAt('<!--', at)) {
-      const end = this.#section(at + 4, '--', 'a comment');
-      if (bytes[end] !== GREATER) refuse('NOT_WELL_FORMED', end - 2, '"--" inside a comment');
-      this.at = end + 1;
-      return 'nothing';
-    }
-    if (this.#isAt('<![CDATA[', at)) {
-      this.at = this.#section(at + 9, ']]>', 'a CDATA section');
-      this.from = at + 9;
-      this.to = this.at - 3;
-      return this.to > this.from ? 'text' : 'nothing';
-    }
+    const { at } = this;
+    if (this.#isAt('<!--', at)) return this.#enterSection(at + 4, '--', 'a comment');
+    if (this.#isAt('<![CDATA[', at)) return this.#enterSection(at + 9, ']]>', 'a CDATA section');
     const isDoctype = this.#isAt('<!DOCTYPE', at);
     return refuse('NOT_WELL_FORMED', at, isDoctype ? 'a document type declaration is never read' : 'unknown markup');
   }
@@ -200,19 +205,39 @@ export class XmlReader {
     }
     const after = this.at;
     this.at = at;
-    const end = this.#section(after, '?>', 'a processing instruction');
-    if (end > after + 2 && !isBlank(bytes[after] ?? 0)) refuse('NOT_WELL_FORMED', after, 'a malformed processing instruction');
-    this.at = end;
-    return 'nothing';
+    const isSeparated = isBlank(bytes[after] ?? 0) || this.#isAt('?>', after) || after === bytes.length;
+    if (!isSeparated) refuse('NOT_WELL_FORMED', after, 'a malformed processing instruction');
+    return this.#enterSection(after, '?>', 'a processing instruction');
   }
 
-  // The offset after `terminator`, for markup that starts where the reader is; everything before it may stand in XML.
-  #section(from: number, terminator: string, what: string): number {
-    const end = this.bytes.indexOf(terminator, from, 'latin1');
-    if (end === -1) refuse('NOT_WELL_FORMED', this.at, `${what} is not closed`);
-    const illegal = illegalAt(this.bytes, from, end);
+  #enterSection(from: number, terminator: Section['terminator'], what: string): Token {
+    this.#section = { at: this.at, terminator, what };
+    this.at = from;
+    return this.#inSection(this.#section);
+  }
+
+  // As far as the section or the slice goes; of a CDATA section it is text.
+  #inSection({ at, terminator, what }: Section): Token {
+    const { bytes, at: from } = this;
+    const limit = Math.min(bytes.length, this.stop + terminator.length);
+    const found = limit > from ? bytes.subarray(from, limit).indexOf(terminator, 0, 'latin1') : -1;
+    const to = found === -1 ? Math.max(from, Math.min(bytes.length, this.stop)) : from + found;
+    const illegal = illegalAt(bytes, from, to);
     if (illegal !== -1) refuse('NOT_WELL_FORMED', illegal, 'a character that XML does not allow');
-    return end + terminator.length;
+    if (found === -1 && to === bytes.length) refuse('NOT_WELL_FORMED', at, `${what} is not closed`);
+    this.from = from;
+    this.to = to;
+    this.at = to;
+    if (found !== -1) this.#endSection(terminator);
+    return terminator === ']]>' && to > from ? 'text' : 'nothing';
+  }
+
+  #endSection(terminator: Section['terminator']): void {
+    this.#section = undefined;
+    this.at += terminator.length;
+    if (terminator !== '--') return;
+    if (this.bytes[this.at] !== GREATER) refuse('NOT_WELL_FORMED', this.at - 2, '"--" inside a comment');
+    this.at++;
   }
 
   #text(): Token {

@@ -40,6 +40,12 @@ export const READ: readonly (readonly [clause: string, body: Buffer])[] = [
     'attributes everywhere',
     callOf('<struct a="1"><member b=\'2\'><name c="3">a</name><value d=">"><int e="&lt;">1</int></value></member></struct>'),
   ],
+  [
+    'tags in comments and sections',
+    callOf(
+      `<struct><!--${member('b', '<int>1</int>')}</struct></value>--><?p ${member('c', 'x')}?>${member('a', `<![CDATA[</value></member>${member('d', '')}]]>`)}<!-- </struct> </value></param> --></struct><!-- </value> -->`,
+    ),
+  ],
   ['UTF-16', Buffer.concat([Buffer.from([0xff, 0xfe]), utf16])],
   [
     'comments around it all',
