@@ -11,6 +11,7 @@ import type { Place } from './grammar-table.ts';
 import { completeLimits } from './limits.ts';
 import type { XmlRpcLimits } from './limits.ts';
 import { Refusal, placed, refuse } from './refuse.ts';
+import type { ScalarRules } from './scalars.ts';
 
 /** Which extensions a message used, in either spelling. */
 export interface Extensions {
@@ -96,9 +97,10 @@ export function canonicalMembers(source: string, options: ReadOptions = {}): Map
 }
 
 function* callSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number): Steps<ParsedCall> {
-  const bytes = yield* utf8Of(body, options);
+  const rules = rulesOf(options);
+  const bytes = yield* utf8Of(body, options.charset, rules);
   const builder = new ValueBuilder();
-  const grammar = yield* read(CALL, bytes, builder, options, sliceBytes);
+  const grammar = yield* read(CALL, bytes, builder, rules, sliceBytes);
   const sourceOf = (dict: Dict): string | undefined => {
     const span = grammar.isEntangled ? undefined : builder.spanOf(dict);
     return span && bytes.toString('utf8', span.from, span.to);
@@ -107,9 +109,10 @@ function* callSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number)
 }
 
 function* responseSteps(body: Uint8Array, options: ParseOptions): Steps<ParsedResponse> {
-  const bytes = yield* utf8Of(body, options);
+  const rules = rulesOf(options);
+  const bytes = yield* utf8Of(body, options.charset, rules);
   const builder = new ValueBuilder();
-  const grammar = yield* read(RESPONSE, bytes, builder, options, Infinity);
+  const grammar = yield* read(RESPONSE, bytes, builder, rules, Infinity);
   const [value = null] = builder.roots;
   if (!grammar.isFault) return { kind: 'value', value, extensions: extensionsOf(grammar) };
   try {
@@ -120,18 +123,18 @@ function* responseSteps(body: Uint8Array, options: ParseOptions): Steps<ParsedRe
 }
 
 function* structSteps(source: string, sink: Sink, options: ReadOptions): Steps<Grammar> {
+  const rules = rulesOf(options);
+  bounded(source.length, 'characters', rules);
   const bytes = Buffer.from(source);
-  bounded(source.length, 'characters', options);
   // Half a surrogate pair has no UTF-8.
   const half = bytes.length === source.length ? -1 : source.search(/\p{Surrogate}/u);
-  if (half === -1) return yield* read(STRUCT_ALONE, bytes, sink, options, Infinity);
+  if (half === -1) return yield* read(STRUCT_ALONE, bytes, sink, rules, Infinity);
   const at = Buffer.byteLength(source.slice(0, half));
   throw yield* placed(bytes, new Refusal('NOT_WELL_FORMED', at, 'a character that XML does not allow'));
 }
 
-function* read(start: Place, bytes: Buffer, sink: Sink, options: ReadOptions, sliceBytes: number): Steps<Grammar> {
+function* read(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules, sliceBytes: number): Steps<Grammar> {
   try {
-    const rules = { limits: completeLimits(options.limits), allowNonFinite: options.allowNonFinite === true };
     const grammar = new Grammar(start, bytes, sink, rules);
     while (!grammar.read(sliceBytes)) yield;
     return grammar;
@@ -153,13 +156,16 @@ function faultOf(bytes: Buffer, value: Value, builder: ValueBuilder, options: Re
   return { kind: 'fault', code, text };
 }
 
-function* utf8Of(body: Uint8Array, options: ParseOptions): Steps<Buffer> {
-  bounded(body.byteLength, 'bytes', options);
-  return yield* decodeBody(body, options.charset);
+function rulesOf({ limits, allowNonFinite }: ReadOptions): ScalarRules {
+  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true };
 }
 
-function bounded(length: number, unit: string, options: ReadOptions): void {
-  const { maxBodyBytes } = completeLimits(options.limits);
+function utf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Steps<Buffer> {
+  bounded(body.byteLength, 'bytes', rules);
+  return decodeBody(body, charset);
+}
+
+function bounded(length: number, unit: string, { limits: { maxBodyBytes } }: ScalarRules): void {
   if (length > maxBodyBytes) throw new RelayError('LIMIT', `the body has ${length} ${unit}; the limit is ${maxBodyBytes}`);
 }
 
