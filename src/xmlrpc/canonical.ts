@@ -67,7 +67,7 @@ export class CanonicalWriter implements Sink {
 
 function scalarText(type: ScalarType, value: Value, content: Content): string {
   if (type === 'nil') return '<nil/>';
-  // base64 loses its white space, which is no part of its value
-  const own = Buffer.isBuffer(value) ? value.toString('base64') : escapeLegal(typeof value === 'string' ? value : content.text());
+  // base64 loses its white space, which is no part of its value; numbers and dates hold nothing to escape
+  const own = typeof value === 'string' ? escapeLegal(value) : Buffer.isBuffer(value) ? value.toString('base64') : content.text();
   return `<${TAGS[type]}>${own}</${TAGS[type]}>`;
 }
