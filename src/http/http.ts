@@ -18,6 +18,7 @@ import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
 import { watchInFlight } from './in-flight.ts';
+import { LargeBodies } from './large-bodies.ts';
 import { Listeners, freePort, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
 import { readMediaType } from './media-type.ts';
@@ -111,7 +112,7 @@ export class Doors {
       isUnix: (socket) => this.#listeners.isUnix(socket),
       lockOut: this.#lockOut,
     };
-    this.#doors = makeDoors({ relay, rules, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme });
+    this.#doors = makeDoors({ relay, rules, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() });
     this.#build();
   }
 

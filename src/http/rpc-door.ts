@@ -2,16 +2,18 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError } from '../message/message.ts';
 import type { Relay } from '../relay/relay.ts';
-import { parseCall, serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
+import { serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
+import type { LargeBodies } from './large-bodies.ts';
 import type { XmlType } from './media-type.ts';
 
 export interface RpcDoorParts {
   readonly relay: Pick<Relay, 'call' | 'count' | 'faultFor' | 'requireAllowance'>;
   readonly rules: CallerRules;
   readonly maxBodyBytes: number;
+  readonly bodies: LargeBodies;
 }
 
 /** Answers one call. A fault is HTTP 200 too: most clients lose a fault that comes with any other status. */
@@ -19,7 +21,8 @@ export async function answerRpc(parts: RpcDoorParts, request: FastifyRequest, re
   return reply.header('content-type', 'text/xml; charset=utf-8').send(await respond(parts, request, type));
 }
 
-async function respond({ relay, rules, maxBodyBytes }: RpcDoorParts, request: FastifyRequest, { charset }: XmlType): Promise<Buffer> {
+async function respond(parts: RpcDoorParts, request: FastifyRequest, { charset }: XmlType): Promise<Buffer> {
+  const { relay, rules, bodies, maxBodyBytes } = parts;
   let call: ParsedCall | undefined;
   try {
     // The caller first: who presents a wrong credential learns nothing else.
@@ -29,7 +32,7 @@ async function respond({ relay, rules, maxBodyBytes }: RpcDoorParts, request: Fa
     });
     relay.requireAllowance(caller);
     try {
-      call = parseCall(bodyOf(request), { charset, limits: { maxBodyBytes } });
+      call = await bodies.parse(bodyOf(request), { charset, limits: { maxBodyBytes } });
     } catch (error) {
       // A call counts itself; what is none costs as much to read.
       relay.count(caller);

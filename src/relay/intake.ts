@@ -56,7 +56,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
 export function messageFromSatellite(source: string, self: Identity, mint: Minter): Message {
   const clientAddress = [self.address, self.port] as const;
   // Read at once: if it is more than anybody reads, the sender hears of it, not those who would get it.
-  const dict = parseStruct(source, { maxBodyBytes: source.length });
+  const dict = parseStruct(source, { limits: { maxBodyBytes: source.length } });
   requireData(dict);
   const frozen = assemble(dict, self.hostId, clientAddress);
   return {

@@ -1,16 +1,17 @@
 /** The sink that builds plain JavaScript values, and remembers where each struct stands in the source. */
 import type { Dict, Value } from '../message/message.ts';
-import { detached } from './detach.ts';
 import type { Sink } from './grammar.ts';
-import type { XmlRpcLimits } from './limits.ts';
-import type { Fail } from './refuse.ts';
-import { readScalar } from './scalars.ts';
 import type { ScalarType } from './scalars.ts';
 
 type Members = Record<string, Value>;
 
-// An open array or struct; a struct has the name of the member that is being read.
-type Frame = { readonly list: Value[] } | { readonly dict: Members; readonly at: number; name: string };
+// What is open around the innermost array or struct.
+interface Frame {
+  readonly list: Value[] | undefined;
+  readonly dict: Members;
+  readonly name: string;
+  readonly at: number;
+}
 
 /** Where a struct stands: offsets of `<struct>` and after `</struct>`. */
 export interface Span {
@@ -21,51 +22,64 @@ export interface Span {
 /** Collects the values of one document; `roots` are those that stand in no other. */
 export class ValueBuilder implements Sink {
   readonly roots: Value[] = [];
-  readonly spans = new Map<Dict, Span>();
-  readonly #limits: Readonly<XmlRpcLimits>;
   readonly #outer: Frame[] = [];
-  #inner: Frame = { list: this.roots };
+  // The innermost array, or else struct, with the name that waits for its value, and the offset of its start tag.
+  #list: Value[] | undefined = this.roots;
+  #dict: Members = {};
+  #name = '';
+  #at = 0;
+  // Side by side: a map is made only if somebody asks.
+  readonly #dicts: Dict[] = [];
+  readonly #spans: number[] = [];
+  #places: Map<Dict, number> | undefined;
 
-  /** `length`: characters of the document. */
-  constructor(
-    limits: Readonly<XmlRpcLimits>,
-    private readonly length: number,
-  ) {
-    this.#limits = limits;
+  scalar(_type: ScalarType, value: Value): void {
+    this.#add(value);
   }
 
-  scalar(type: ScalarType, text: string, fail: Fail): void {
-    const value = readScalar(type, text, this.#limits, fail);
-    this.#add(typeof value === 'string' ? detached(value, this.length) : value);
+  #add(value: Value): void {
+    if (this.#list) this.#list.push(value);
+    else this.#dict[this.#name] = value;
   }
 
   open(kind: 'array' | 'struct', at: number): void {
-    this.#outer.push(this.#inner);
-    this.#inner = kind === 'array' ? { list: [] } : { dict: Object.create(null) as Members, at, name: '' };
+    this.#outer.push({ list: this.#list, dict: this.#dict, name: this.#name, at: this.#at });
+    this.#at = at;
+    if (kind === 'array') {
+      this.#list = [];
+    } else {
+      this.#list = undefined;
+      // Not Object.create(null), which makes a hash table: several times slower to fill and larger than an object with a shape.
+      this.#dict = Object.setPrototypeOf({}, null) as Members;
+    }
   }
 
   member(name: string): boolean {
-    const frame = this.#inner;
-    if ('list' in frame || name in frame.dict) return false;
-    frame.name = name;
+    if (this.#dict[name] !== undefined) return false;
+    this.#name = name;
     return true;
   }
 
   close(end: number): void {
-    const frame = this.#inner;
-    const outer = this.#outer.pop();
-    if (outer) this.#inner = outer;
-    if ('list' in frame) {
-      this.#add(frame.list);
-    } else {
-      this.spans.set(frame.dict, { from: frame.at, to: end });
-      this.#add(frame.dict);
+    const value = this.#list ?? this.#dict;
+    if (!this.#list) {
+      this.#dicts.push(this.#dict);
+      this.#spans.push(this.#at, end);
     }
+    const outer = this.#outer.pop();
+    if (!outer) return;
+    this.#list = outer.list;
+    this.#dict = outer.dict;
+    this.#name = outer.name;
+    this.#at = outer.at;
+    this.#add(value);
   }
 
-  #add(value: Value): void {
-    const frame = this.#inner;
-    if ('list' in frame) frame.list.push(value);
-    else frame.dict[frame.name] = value;
+  /** Where a struct of this document stands. */
+  spanOf(dict: Dict): Span | undefined {
+    this.#places ??= new Map(this.#dicts.map((each, index) => [each, 2 * index]));
+    const place = this.#places.get(dict);
+    if (place === undefined) return undefined;
+    return { from: this.#spans[place] ?? 0, to: this.#spans[place + 1] ?? 0 };
   }
 }

@@ -1,8 +1,7 @@
 /** The sink that writes values canonically: explicit types, nothing between elements, each scalar in its own text. */
+import type { Value } from '../message/message.ts';
+import type { Content } from './content.ts';
 import type { Sink } from './grammar.ts';
-import type { XmlRpcLimits } from './limits.ts';
-import type { Fail } from './refuse.ts';
-import { readScalar } from './scalars.ts';
 import type { ScalarType } from './scalars.ts';
 import { escapeLegal } from './write-text.ts';
 
@@ -25,19 +24,13 @@ const TAGS: Readonly<Record<ScalarType, string>> = {
 /** Collects the members of the outermost struct: name -> `<value>…</value>`, in member order. */
 export class CanonicalWriter implements Sink {
   readonly members = new Map<string, string>();
-  readonly #limits: Readonly<XmlRpcLimits>;
   // Per open array or struct: the names so far, undefined for an array. The outermost struct's are in `members`.
   readonly #open: (Set<string> | undefined)[] = [];
   #name = '';
   #out = '';
 
-  constructor(limits: Readonly<XmlRpcLimits>) {
-    this.#limits = limits;
-  }
-
-  scalar(type: ScalarType, text: string, fail: Fail): void {
-    readScalar(type, text, this.#limits, fail);
-    this.#out += `<value>${scalarText(type, text)}</value>`;
+  scalar(type: ScalarType, value: Value, content: Content): void {
+    this.#out += `<value>${scalarText(type, value, content)}</value>`;
     this.#finishValue();
   }
 
@@ -72,9 +65,9 @@ export class CanonicalWriter implements Sink {
   }
 }
 
-function scalarText(type: ScalarType, text: string): string {
+function scalarText(type: ScalarType, value: Value, content: Content): string {
   if (type === 'nil') return '<nil/>';
-  // base64's white space is no part of its value
-  const own = type === 'base64' ? text.replace(/[ \t\r\n]+/g, '') : escapeLegal(text);
+  // base64 loses its white space, which is no part of its value; numbers and dates hold nothing to escape
+  const own = typeof value === 'string' ? escapeLegal(value) : Buffer.isBuffer(value) ? value.toString('base64') : content.text();
   return `<${TAGS[type]}>${own}</${TAGS[type]}>`;
 }

@@ -1,4 +1,4 @@
-/** The character classes of XML 1.0: what may stand in a document, in a name, and what counts as white space. */
+/** The character classes of XML 1.0 over UTF-8 bytes: what may stand in a document, in a name, and what counts as white space. */
 
 export const TAB = 9;
 export const LF = 10;
@@ -17,6 +17,8 @@ export const GREATER = 62;
 export const QUESTION = 63;
 export const BRACKET = 93;
 export const SMALL_X = 120;
+/** The first of the three bytes of U+FFFE and U+FFFF, the only valid UTF-8 beyond ASCII that XML does not allow. */
+export const NONCHARACTER = 0xef;
 
 const NAME_START = 1;
 const NAME_PART = 2;
@@ -31,33 +33,29 @@ const NAME_STARTS = [
 const NAME_PARTS = [0xb7, 0xb7, 0x300, 0x36f, 0x203f, 0x2040];
 
 /** S, [3]. */
-export function isBlankUnit(unit: number): boolean {
-  return unit === SPACE || unit === LF || unit === CR || unit === TAB;
+export function isBlank(code: number): boolean {
+  return code === SPACE || code === LF || code === CR || code === TAB;
 }
 
 /** The first offset in `from..to` that is no white space, or `to`. */
-export function skipBlank(source: string, from: number, to: number): number {
+export function skipBlank(bytes: Uint8Array, from: number, to: number): number {
   let at = from;
-  while (at < to && isBlankUnit(source.charCodeAt(at))) at++;
+  while (at < to && isBlank(bytes[at] ?? 0)) at++;
   return at;
 }
 
-/** UTF-16 units of the character at `at`, or 0 if it may not stand in XML: Char, [2]. */
-export function charLength(source: string, at: number): 0 | 1 | 2 {
-  const unit = source.charCodeAt(at);
-  if (unit < SPACE) return unit === LF || unit === CR || unit === TAB ? 1 : 0;
-  if (unit < 0xd800 || (unit > 0xdfff && unit < 0xfffe)) return 1;
-  if (unit > 0xdbff) return 0;
-  const low = source.charCodeAt(at + 1);
-  return low >= 0xdc00 && low <= 0xdfff ? 2 : 0;
+/** True if the bytes at `at`, of valid UTF-8, are no character that may stand in XML: not Char, [2]. */
+export function isIllegalAt(bytes: Uint8Array, at: number): boolean {
+  const byte = bytes[at] ?? 0;
+  if (byte < SPACE) return byte !== LF && byte !== CR && byte !== TAB;
+  return byte === NONCHARACTER && bytes[at + 1] === 0xbf && (bytes[at + 2] ?? 0) >= 0xbe;
 }
 
 /** The first offset in `from..to` whose character may not stand in XML, or -1. */
-export function illegalAt(source: string, from: number, to: number): number {
-  for (let at = from; at < to;) {
-    const length = charLength(source, at);
-    if (length === 0) return at;
-    at += length;
+export function illegalAt(bytes: Uint8Array, from: number, to: number): number {
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at] ?? 0;
+    if ((byte < SPACE || byte === NONCHARACTER) && isIllegalAt(bytes, at)) return at;
   }
   return -1;
 }
@@ -69,22 +67,35 @@ export function isLegalCodePoint(point: number): boolean {
 }
 
 /** The offset after the name that starts at `from`, no further than `limit`; `from` itself if none does. */
-export function nameEnd(source: string, from: number, limit: number): number {
+export function nameEnd(bytes: Uint8Array, from: number, limit: number): number {
   let at = from;
   let wanted = NAME_START;
   while (at < limit) {
-    const unit = source.charCodeAt(at);
-    if (unit < 128) {
-      if (((ASCII_NAMES[unit] ?? 0) & wanted) === 0) break;
+    const byte = bytes[at] ?? 0;
+    if (byte < 128) {
+      if (((ASCII_NAMES[byte] ?? 0) & wanted) === 0) break;
       at++;
     } else {
-      const point = source.codePointAt(at) ?? 0;
-      if (!isWideNamePoint(point, wanted)) break;
-      at += point > 0xffff ? 2 : 1;
+      if (!isWideNamePoint(pointAt(bytes, at), wanted)) break;
+      at += sizeOf(byte);
     }
     wanted = NAME_PART;
   }
   return at;
+}
+
+// Bytes of the character that starts with `byte`, which is no ASCII.
+function sizeOf(byte: number): 2 | 3 | 4 {
+  if (byte < 0xe0) return 2;
+  return byte < 0xf0 ? 3 : 4;
+}
+
+function pointAt(bytes: Uint8Array, at: number): number {
+  const first = bytes[at] ?? 0;
+  const size = sizeOf(first);
+  let point = first & (0xff >> (size + 1));
+  for (let i = 1; i < size; i++) point = (point << 6) | ((bytes[at + i] ?? 0) & 0x3f);
+  return point;
 }
 
 function isWideNamePoint(point: number, wanted: number): boolean {
@@ -100,10 +111,10 @@ function isIn(ranges: readonly number[], point: number): boolean {
 
 function asciiNames(): Uint8Array {
   const table = new Uint8Array(128);
-  for (let unit = 0; unit < 128; unit++) {
-    const char = String.fromCharCode(unit);
-    if (/[A-Za-z_:]/.test(char)) table[unit] = NAME_START | NAME_PART;
-    else if (/[-.0-9]/.test(char)) table[unit] = NAME_PART;
+  for (let code = 0; code < 128; code++) {
+    const char = String.fromCharCode(code);
+    if (/[A-Za-z_:]/.test(char)) table[code] = NAME_START | NAME_PART;
+    else if (/[-.0-9]/.test(char)) table[code] = NAME_PART;
   }
   return table;
 }

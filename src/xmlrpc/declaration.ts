@@ -1,17 +1,19 @@
 /** The XML declaration `<?xml version="1.0" …?>`: [23] to [26], [32] and [80] of XML 1.0. */
 import { refuse } from './refuse.ts';
 
-// Every repetition is over one class and is followed by another one, within a slice of this many characters.
-const DECLARATION_CHARS = 512;
+// Every repetition is over one class and is followed by another one, within a slice of this many bytes.
+const DECLARATION_BYTES = 512;
+const START = Buffer.from('<?xml');
 const DECLARATION =
   /^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:"1\.0"|'1\.0')(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:"[A-Za-z][A-Za-z0-9._-]*"|'[A-Za-z][A-Za-z0-9._-]*'))?(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"(?:yes|no)"|'(?:yes|no)'))?[ \t\r\n]*\?>/;
 const OTHER_VERSION = /^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*["']1\.(?!0["'])[0-9]{1,9}["']/;
 
 /** The offset after the declaration, 0 if the document has none; a malformed one is refused. */
-export function declarationEnd(source: string): number {
-  if (!/^<\?xml[ \t\r\n?]/.test(source.slice(0, 6))) return 0;
-  const head = source.slice(0, DECLARATION_CHARS);
+export function declarationEnd(bytes: Buffer): number {
+  for (let i = 0; i < START.length; i++) if (bytes[i] !== START[i]) return 0;
+  const head = bytes.toString('latin1', 0, DECLARATION_BYTES);
+  if (!/^<\?xml[ \t\r\n?]/.test(head)) return 0;
   const match = DECLARATION.exec(head);
   if (match) return match[0].length;
-  return refuse('NOT_WELL_FORMED', source, 0, OTHER_VERSION.test(head) ? 'only XML 1.0 is read here' : 'the XML declaration is malformed');
+  return refuse('NOT_WELL_FORMED', 0, OTHER_VERSION.test(head) ? 'only XML 1.0 is read here' : 'the XML declaration is malformed');
 }

@@ -1,143 +1,147 @@
-/** The grammar of XML-RPC as data: which element may stand where, how often, and in which order. */
-import type { ScalarType } from './scalars.ts';
+/** The grammar of XML-RPC as data: at each place of a message, which tags may come, how they are usually spelt, and where they lead. */
+import { TagBytes } from './tag-bytes.ts';
 
-/** What reading an element does beyond moving through the table. */
-export type Action = 'nothing' | 'value' | 'scalar' | 'array' | 'struct' | 'name' | 'methodName' | 'fault';
+/** How a place is read: by its tags alone, outside the root element, or as text. */
+type Kind = 'elements' | 'outside' | 'methodName' | 'name' | 'value' | 'untyped' | 'scalar' | 'base64';
 
-/** One place in the grammar: what may come next there. */
-export interface Rule {
-  /** The element that is open, for error texts. */
+/** One place in the grammar. */
+export interface Place {
+  readonly kind: Kind;
+  /** The element that is open there. */
   readonly element: string;
-  readonly steps: ReadonlyMap<string, Step>;
-  /** The element may end here. */
-  readonly mayEnd: boolean;
-  /** Text may stand here; elsewhere only white space. */
-  readonly hasText: boolean;
-  readonly onOpen: Action;
-  readonly onClose: Action;
-  readonly scalar: ScalarType;
+  readonly steps: readonly Step[];
+  /** Tags in a row that are recognised at once, as the steps one by one would have it. */
+  readonly fused: readonly Step[];
+  /** Its end tag, if the element may end here. */
+  readonly end: Step | undefined;
 }
 
-/** An element that may come: the rule inside it, and the rule of the place after it. */
+/** A tag that may come. */
 export interface Step {
-  readonly inside: Rule;
-  readonly then: Rule;
+  readonly name: string;
+  readonly bytes: TagBytes;
+  /** The place after the tag; undefined after the end of an array or struct, which may stand anywhere. */
+  readonly to: Place | undefined;
+  /** The place after the end of the value that starts. */
+  readonly then: Place | undefined;
 }
 
-// element name -> rule inside it, rule after it
-type Steps = Readonly<Record<string, readonly [inside: string, then: string]>>;
+// name or bytes of the tag -> place after it, place after the value that it starts
+type Steps = Readonly<Record<string, readonly [to: string, then?: string]>>;
 interface Entry {
   readonly element: string;
+  readonly kind?: Kind;
   readonly steps?: Steps;
-  readonly mayEnd?: boolean;
-  readonly hasText?: boolean;
-  readonly onOpen?: Action;
-  readonly onClose?: Action;
-  readonly scalar?: ScalarType;
+  readonly fused?: Steps;
+  readonly end?: readonly [to: string];
 }
 
-const SCALARS: Readonly<Record<string, ScalarType>> = {
-  int: 'int',
-  i4: 'int',
-  i8: 'i8',
-  double: 'double',
-  boolean: 'boolean',
-  string: 'string',
-  'dateTime.iso8601': 'date',
-  base64: 'base64',
-  nil: 'nil',
-  'ex:nil': 'nil',
-  'ex:i1': 'i1',
-  'ex:i2': 'i2',
-  'ex:int': 'int',
-  'ex:i8': 'i8',
-  'ex:biginteger': 'biginteger',
-  'ex:float': 'double',
-  'ex:bigdecimal': 'bigdecimal',
-  'ex:dateTime': 'date',
-};
-
-const TYPED: Steps = {
-  ...Object.fromEntries(Object.keys(SCALARS).map((name) => [name, [name, 'valueEnd']] as const)),
-  array: ['array', 'valueEnd'],
-  struct: ['struct', 'valueEnd'],
-};
+const CLOSE = 'close';
 
 const ENTRIES: Readonly<Record<string, Entry>> = {
-  callDocument: { element: 'document', steps: { methodCall: ['call', 'documentEnd'] } },
-  responseDocument: { element: 'document', steps: { methodResponse: ['response', 'documentEnd'] } },
-  structDocument: { element: 'document', steps: { struct: ['struct', 'documentEnd'] } },
-  documentEnd: { element: 'document', mayEnd: true },
+  callDocument: { element: 'document', kind: 'outside', steps: { methodCall: ['call'] } },
+  responseDocument: { element: 'document', kind: 'outside', steps: { methodResponse: ['response'] } },
+  structDocument: { element: 'document', kind: 'outside', steps: { struct: ['struct', 'documentEnd'] } },
+  documentEnd: { element: 'document', kind: 'outside' },
 
   // <methodCall> <methodName/> <params/>? </methodCall>
-  call: { element: 'methodCall', steps: { methodName: ['methodName', 'callNamed'] } },
-  callNamed: { element: 'methodCall', steps: { params: ['params', 'callEnd'] }, mayEnd: true },
-  callEnd: { element: 'methodCall', mayEnd: true },
-  methodName: { element: 'methodName', hasText: true, mayEnd: true, onClose: 'methodName' },
-  params: { element: 'params', steps: { param: ['param', 'params'] }, mayEnd: true },
+  call: { element: 'methodCall', steps: { methodName: ['methodName'] } },
+  methodName: { element: 'methodName', kind: 'methodName', end: ['callNamed'] },
+  callNamed: { element: 'methodCall', steps: { params: ['params'] }, end: ['documentEnd'] },
+  params: { element: 'params', steps: { param: ['param'] }, end: ['callEnd'] },
+  param: { element: 'param', steps: { value: ['value', 'paramEnd'] } },
+  paramEnd: { element: 'param', end: ['params'] },
+  callEnd: { element: 'methodCall', end: ['documentEnd'] },
 
   // <methodResponse> ( <params> <param/> </params> | <fault> <value/> </fault> ) </methodResponse>
-  response: { element: 'methodResponse', steps: { params: ['result', 'responseEnd'], fault: ['fault', 'responseEnd'] } },
-  responseEnd: { element: 'methodResponse', mayEnd: true },
-  result: { element: 'params', steps: { param: ['param', 'resultEnd'] } },
-  resultEnd: { element: 'params', mayEnd: true },
-  fault: { element: 'fault', steps: { value: ['value', 'faultEnd'] }, onOpen: 'fault' },
-  faultEnd: { element: 'fault', mayEnd: true },
-
-  param: { element: 'param', steps: { value: ['value', 'paramEnd'] } },
-  paramEnd: { element: 'param', mayEnd: true },
+  response: { element: 'methodResponse', steps: { params: ['result'], fault: ['fault'] } },
+  result: { element: 'params', steps: { param: ['resultParam'] } },
+  resultParam: { element: 'param', steps: { value: ['value', 'resultParamEnd'] } },
+  resultParamEnd: { element: 'param', end: ['resultEnd'] },
+  resultEnd: { element: 'params', end: ['responseEnd'] },
+  fault: { element: 'fault', steps: { value: ['value', 'faultEnd'] } },
+  faultEnd: { element: 'fault', end: ['responseEnd'] },
+  responseEnd: { element: 'methodResponse', end: ['documentEnd'] },
 
   // <value>text</value>, or exactly one typed child
-  value: { element: 'value', steps: TYPED, hasText: true, mayEnd: true, onOpen: 'value', onClose: 'scalar' },
-  valueEnd: { element: 'value', mayEnd: true },
-  ...Object.fromEntries(
-    Object.entries(SCALARS).map(([element, scalar]) => [
-      element,
-      { element, scalar, hasText: true, mayEnd: true, onClose: 'scalar' } as const,
-    ]),
-  ),
+  value: { element: 'value', kind: 'value' },
+  untyped: { element: 'value', kind: 'untyped' },
+  scalar: { element: 'value', kind: 'scalar' },
+  base64: { element: 'value', kind: 'base64' },
+  valueEnd: { element: 'value', end: [CLOSE] },
 
   // <array> <data> <value/>* </data> </array>
-  array: { element: 'array', steps: { data: ['data', 'arrayEnd'] }, onOpen: 'array' },
-  data: { element: 'data', steps: { value: ['value', 'data'] }, mayEnd: true },
-  arrayEnd: { element: 'array', mayEnd: true, onClose: 'array' },
+  array: { element: 'array', steps: { data: ['data'] } },
+  data: { element: 'data', steps: { value: ['value', 'data'] }, end: ['arrayEnd'] },
+  arrayEnd: { element: 'array', end: [CLOSE] },
 
   // <struct> ( <member> <name/> <value/> </member> )* </struct>
-  struct: { element: 'struct', steps: { member: ['member', 'struct'] }, mayEnd: true, onOpen: 'struct', onClose: 'struct' },
-  member: { element: 'member', steps: { name: ['name', 'memberNamed'] } },
+  struct: { element: 'struct', steps: { member: ['member'] }, fused: { '<member><name>': ['name'] }, end: [CLOSE] },
+  member: { element: 'member', steps: { name: ['name'] } },
+  name: { element: 'name', kind: 'name', fused: { '</name><value>': ['value', 'memberEnd'] }, end: ['memberNamed'] },
   memberNamed: { element: 'member', steps: { value: ['value', 'memberEnd'] } },
-  memberEnd: { element: 'member', mayEnd: true },
-  name: { element: 'name', hasText: true, mayEnd: true, onClose: 'name' },
+  memberEnd: { element: 'member', fused: { '</member><member><name>': ['name'] }, end: ['struct'] },
 };
 
-const rules = link();
+const places = link();
 
 /** Where a `<methodCall>` document starts. */
-export const CALL = ruleOf('callDocument');
+export const CALL = placeOf('callDocument');
 /** Where a `<methodResponse>` document starts. */
-export const RESPONSE = ruleOf('responseDocument');
+export const RESPONSE = placeOf('responseDocument');
 /** Where a text that is one `<struct>` starts. */
-export const STRUCT = ruleOf('structDocument');
+export const STRUCT_ALONE = placeOf('structDocument');
+/** After the root element. */
+export const DOCUMENT_END = placeOf('documentEnd');
+/** In an array, before its `<data>`. */
+export const ARRAY = placeOf('array');
+/** In a struct, where a member may start. */
+export const STRUCT = placeOf('struct');
+/** In a struct, after the value of a member. */
+export const MEMBER_END = placeOf('memberEnd');
+/** In an untyped value. */
+export const UNTYPED = placeOf('untyped');
+/** In a typed value that is no base64. */
+export const SCALAR = placeOf('scalar');
+/** In a `<base64>`. */
+export const BASE64 = placeOf('base64');
+/** After the typed element of a value. */
+export const VALUE_END = placeOf('valueEnd');
+/** In a `<fault>`. */
+export const FAULT = placeOf('fault');
 
-function ruleOf(name: string): Rule {
-  const rule = rules.get(name);
-  if (!rule) throw new Error(`the grammar has no rule "${name}"`);
-  return rule;
+/** What may come at a place, for error texts. */
+export function expectedAt({ kind, steps }: Place): string {
+  if (kind === 'value' || kind === 'untyped') return 'one typed element or text';
+  if (steps.length === 0) return kind === 'elements' ? 'nothing more' : 'text only';
+  return steps.map(({ name }) => `<${name}>`).join(' or ');
 }
 
-// The rules refer to each other in circles, so they are made first and filled then.
-function link(): ReadonlyMap<string, Rule> {
-  const made = new Map<string, Rule & { steps: Map<string, Step> }>();
-  for (const [name, entry] of Object.entries(ENTRIES)) {
-    const defaults = { mayEnd: false, hasText: false, onOpen: 'nothing', onClose: 'nothing', scalar: 'string' } as const;
-    made.set(name, { ...defaults, ...entry, steps: new Map<string, Step>() });
+function placeOf(name: string): Place {
+  const place = places.get(name);
+  if (!place) throw new Error(`the grammar has no place "${name}"`);
+  return place;
+}
+
+// The places refer to each other in circles, so they are made first and filled then.
+function link(): ReadonlyMap<string, Place> {
+  const made = new Map<string, Place & { steps: Step[]; fused: Step[]; end: Step | undefined }>();
+  const find = (name: string | undefined): Place | undefined => {
+    const place = name === undefined || name === CLOSE ? undefined : made.get(name);
+    if (!place && name !== undefined && name !== CLOSE) throw new Error(`the grammar names a place "${name}" that does not exist`);
+    return place;
+  };
+  for (const [name, { element, kind = 'elements' }] of Object.entries(ENTRIES)) {
+    made.set(name, { kind, element, steps: [], fused: [], end: undefined });
   }
-  for (const [name, entry] of Object.entries(ENTRIES)) {
-    for (const [element, [inside, then]] of Object.entries(entry.steps ?? {})) {
-      const step = { inside: made.get(inside), then: made.get(then) };
-      if (!step.inside || !step.then) throw new Error(`the grammar's rule "${name}" names a rule that does not exist`);
-      made.get(name)?.steps.set(element, { inside: step.inside, then: step.then });
-    }
+  for (const [place, { element, steps = {}, fused = {}, end }] of Object.entries(ENTRIES)) {
+    const step = (name: string, text: string, [to, then]: readonly [string, string?]): Step => {
+      return { name, bytes: new TagBytes(text), to: find(to), then: find(then) };
+    };
+    const target = made.get(place);
+    target?.steps.push(...Object.entries(steps).map(([name, next]) => step(name, `<${name}>`, next)));
+    target?.fused.push(...Object.entries(fused).map(([text, next]) => step('', text, next)));
+    if (target && end) target.end = step(element, `</${element}>`, end);
   }
   return made;
 }

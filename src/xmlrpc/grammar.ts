@@ -1,17 +1,27 @@
-/** The grammar machine: holds what a scan sees against the grammar's table and tells a sink which values stand there. */
-import { skipBlank } from './chars.ts';
-import type { Action, Rule } from './grammar-table.ts';
-import type { XmlRpcLimits } from './limits.ts';
-import { Namespaces } from './namespaces.ts';
+/** The grammar machine: takes a document through the grammar's places, by expected bytes where it can and by tokens of the XML layer elsewhere. */
+import type { Value } from '../message/message.ts';
+import { Base64Reader, refuseEnd } from './base64.ts';
+import { LESS, SPACE, isBlank, skipBlank } from './chars.ts';
+import type { Content } from './content.ts';
+import { ElementReader } from './element-reader.ts';
+import { typedAt, typedNamed } from './elements.ts';
+import type { Typed } from './elements.ts';
+import { ARRAY, BASE64, DOCUMENT_END, FAULT, MEMBER_END, SCALAR, STRUCT, UNTYPED, VALUE_END, expectedAt } from './grammar-table.ts';
+import type { Place, Step } from './grammar-table.ts';
+import { FIRST_SLOT, learn, recall, slotAfter } from './member-memo.ts';
+import { cachedName, findName } from './name-cache.ts';
+import type { NameSpan } from './name-cache.ts';
+import { readShortDecimal } from './read-number.ts';
+import type { ShortDecimal } from './read-number.ts';
 import { refuse, tag } from './refuse.ts';
-import type { Fail } from './refuse.ts';
-import type { Handler } from './scan.ts';
-import type { ScalarType } from './scalars.ts';
+import { readScalar } from './scalars.ts';
+import type { ScalarRules, ScalarType } from './scalars.ts';
+import { TagBytes } from './tag-bytes.ts';
 
 /** What becomes of the values; one sink builds them, one writes them canonically. */
 export interface Sink {
-  /** A scalar; the sink reads its text and calls `fail` if it is none of its type. */
-  scalar(type: ScalarType, text: string, fail: Fail): void;
+  /** A scalar; `content` is its text until the next one comes. */
+  scalar(type: ScalarType, value: Value, content: Content): void;
   /** An array or struct starts; `at` is the offset of its start tag. */
   open(kind: 'array' | 'struct', at: number): void;
   /** The name of the member that comes; false if this struct has it already. */
@@ -21,174 +31,385 @@ export interface Sink {
 }
 
 const METHOD_NAME = /^[A-Za-z0-9_.:/]+$/;
+const VALUE_TAG_LENGTH = '<value>'.length;
+const END_OF_VALUE = new TagBytes('</value>');
+const END_OF_NAME = new TagBytes('</name>');
+const END_OF_METHOD_NAME = new TagBytes('</methodName>');
 
 /** One document's way through the grammar. */
-export class Grammar implements Handler {
+export class Grammar {
   methodName = '';
   isFault = false;
   usesNil = false;
   usesI8 = false;
-  readonly #source: string;
+  readonly #reader: ElementReader;
   readonly #sink: Sink;
-  readonly #limits: Readonly<XmlRpcLimits>;
-  #rule: Rule;
-  readonly #after: Rule[] = [];
-  #namespaces: Namespaces | undefined;
-  // The text of the open element so far, and where it starts.
-  #text = '';
-  #textAt = -1;
-  #depth = 0;
+  readonly #rules: ScalarRules;
+  #place: Place;
+  // The place after the value that is being read, and those of the arrays and structs around it.
+  #home = DOCUMENT_END;
+  readonly #homes: Place[] = [];
   #values = 0;
-  // Members so far, one number per open struct.
-  readonly #members: number[] = [];
-  readonly #failScalar: Fail;
+  // Members so far of the innermost struct, and of those around it.
+  #members = 0;
+  readonly #outerMembers: number[] = [];
+  // The typed element that is open, and how it is spelt here.
+  #typed: Typed | undefined;
+  #spelling = '';
+  #base64: Base64Reader | undefined;
+  #base64End = 0;
+  readonly #span: NameSpan = { to: 0, slot: 0, isKnown: false };
+  // What was recognised last, and the start of what may be kept; -1 if it may not.
+  readonly #short: ShortDecimal = { value: 0, isWhole: true, end: 0 };
+  #slot = FIRST_SLOT;
+  #hash = 0;
+  #memoAt = -1;
+  #memoPlace = DOCUMENT_END;
+  #name = '';
+  #isDone = false;
 
-  constructor(start: Rule, source: string, sink: Sink, limits: Readonly<XmlRpcLimits>) {
-    this.#rule = start;
-    this.#source = source;
+  constructor(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules) {
+    this.#place = start;
+    this.#reader = new ElementReader(bytes, rules.limits);
     this.#sink = sink;
-    this.#limits = limits;
-    this.#failScalar = (reason, code = 'INVALID_REQUEST') => refuse(code, source, this.#textAt, reason);
+    this.#rules = rules;
   }
 
   /** True if a struct's text may mean something else outside this document. */
   get isEntangled(): boolean {
-    return this.#namespaces?.hasForeignPrefix === true;
+    return this.#reader.isEntangled;
   }
 
-  open(name: string, attributes: readonly string[], at: number): void {
-    const rule = this.#rule;
-    const known = attributes.length > 0 || this.#namespaces ? this.#resolve(name, attributes) : name;
-    const step = rule.steps.get(known);
-    if (step === undefined) this.#misplaced(name, at);
-    if (rule.hasText && skipBlank(this.#text, 0, this.#text.length) < this.#text.length) {
-      this.#fail(this.#textAt, `text beside ${tag(name)}`);
+  /** Reads on for `budget` bytes and what belongs to the last of them; true if the document is read. */
+  read(budget = Infinity): boolean {
+    const reader = this.#reader;
+    reader.stop = Math.min(reader.bytes.length, reader.at + budget);
+    while (!this.#isDone && !reader.isPaused) this.#step(this.#place);
+    return this.#isDone;
+  }
+
+  #step(place: Place): void {
+    switch (place.kind) {
+      case 'elements':
+        return this.#elements(place);
+      case 'name':
+        return this.#inName(place);
+      case 'value':
+        return this.#inValue();
+      case 'scalar':
+        return this.#inScalar();
+      case 'untyped':
+        return this.#inUntyped();
+      case 'base64':
+        return this.#inBase64();
+      case 'methodName':
+        return this.#inMethodName(place);
+      case 'outside':
+        return this.#outside(place);
     }
-    this.#after.push(step.then);
-    this.#rule = step.inside;
-    this.#text = '';
-    this.#textAt = -1;
-    if (step.inside.onOpen !== 'nothing') this.#enter(step.inside.onOpen, at);
   }
 
-  run(from: number, to: number, hasCr: boolean): void {
-    if (!this.#rule.hasText) {
-      const at = skipBlank(this.#source, from, to);
-      if (at < to) this.#fail(at, `text in ${tag(this.#rule.element)}, which takes elements only`);
+  #elements(place: Place): void {
+    const reader = this.#reader;
+    if (reader.isInSection) return this.#token(place);
+    if ((reader.bytes[reader.at] ?? 0) <= SPACE) reader.at = skipBlank(reader.bytes, reader.at, reader.stop);
+    if (place.fused.length > 0 && this.#recalls(place)) return;
+    if (!this.#takesExpected(place)) this.#token(place);
+  }
+
+  // Where a member may start: the way into its value, if it was seen before.
+  #recalls(place: Place): boolean {
+    const reader = this.#reader;
+    const slot = slotAfter(this.#slot);
+    const memo = recall(slot, place, reader.view, reader.at, reader.length);
+    this.#memoAt = reader.at;
+    this.#memoPlace = place;
+    if (!memo || reader.hasNamespaces) return false;
+    const { maxMembers, maxNameLength, maxValues } = this.#rules.limits;
+    const isWithin = this.#members < maxMembers && this.#values < maxValues && memo.name.length <= maxNameLength;
+    // Whatever is to be refused is read as usual, which finds its place.
+    if (!isWithin || !this.#sink.member(memo.name)) return false;
+    this.#members++;
+    this.#values++;
+    this.#slot = slot;
+    this.#hash = memo.hash;
+    this.#home = MEMBER_END;
+    reader.at += memo.length;
+    this.#enterTyped(memo.typed, memo.typed.name, reader.at - memo.typed.start.length);
+    if (this.#place === SCALAR) this.#inScalar();
+    return true;
+  }
+
+  #takesExpected({ fused, steps, end }: Place): boolean {
+    const reader = this.#reader;
+    for (const step of fused) {
+      if (reader.takes(step.bytes)) return this.#enter(step, reader.at - VALUE_TAG_LENGTH);
+    }
+    for (const step of steps) {
+      if (reader.takes(step.bytes)) return this.#enter(step, reader.at - step.bytes.length);
+    }
+    return end !== undefined && reader.takes(end.bytes) && this.#leave(end);
+  }
+
+  // Where elements only may stand, taken apart by the XML layer.
+  #token(place: Place): void {
+    const reader = this.#reader;
+    const { element, end } = place;
+    this.#memoAt = -1;
+    switch (reader.token(element)) {
+      case 'open':
+        this.#enter(this.#stepFor(place), reader.tagAt);
+        break;
+      case 'close':
+        if (!end) this.#fail(reader.from, `${tag(element)} ends without ${expectedAt(place)}`);
+        this.#leave(end);
+        break;
+      case 'text': {
+        const at = skipBlank(reader.bytes, reader.from, reader.to);
+        if (at < reader.to) this.#fail(at, `text in ${tag(element)}, which takes elements only`);
+        break;
+      }
+      case 'reference':
+        if (!isBlank(reader.reference.point)) this.#fail(reader.from, `text in ${tag(element)}, which takes elements only`);
+        break;
+      default:
+    }
+  }
+
+  #outside(place: Place): void {
+    const reader = this.#reader;
+    const token = reader.tokenOutside(place === DOCUMENT_END);
+    if (token === 'open') this.#enter(this.#stepFor(place), reader.tagAt);
+    else if (token === 'end') this.#isDone = true;
+  }
+
+  #stepFor(place: Place): Step {
+    const { element, name, tagAt } = this.#reader;
+    for (const step of place.steps) if (step.name === element) return step;
+    return this.#misplaced(place, name, tagAt);
+  }
+
+  // After a start tag; `at` is its offset.
+  #enter({ to, then }: Step, at: number): true {
+    if (!to) return true;
+    this.#place = to;
+    if (then) this.#home = then;
+    if (to.kind === 'value') {
+      const { maxValues } = this.#rules.limits;
+      if (++this.#values > maxValues) this.#exceed(at, `more than ${maxValues} values`);
+    } else if (to.kind !== 'elements') {
+      this.#reader.content.start(this.#reader.at);
+    } else if (to === STRUCT) {
+      this.#open('struct', at);
+    } else if (to === FAULT) {
+      this.isFault = true;
+    }
+    return true;
+  }
+
+  // After an end tag.
+  #leave({ to }: Step): true {
+    if (to) this.#place = to;
+    else if (this.#place === VALUE_END) this.#place = this.#home;
+    else this.#close();
+    return true;
+  }
+
+  #open(kind: 'array' | 'struct', at: number): void {
+    const { maxDepth } = this.#rules.limits;
+    if (this.#homes.push(this.#home) > maxDepth) this.#exceed(at, `arrays and structs deeper than ${maxDepth}`);
+    this.#outerMembers.push(this.#members);
+    this.#members = 0;
+    this.#sink.open(kind, at);
+  }
+
+  #close(): void {
+    this.#members = this.#outerMembers.pop() ?? 0;
+    this.#home = this.#homes.pop() ?? DOCUMENT_END;
+    this.#place = this.#home === DOCUMENT_END ? DOCUMENT_END : VALUE_END;
+    this.#sink.close(this.#reader.at);
+  }
+
+  #inName(place: Place): void {
+    const reader = this.#reader;
+    const { bytes, at: from, content } = reader;
+    const [whole] = place.fused;
+    const isFresh = content.isStretch && content.length === 0 && !reader.isEmptyTag;
+    if (whole && isFresh && findName(bytes, from, this.#span)) {
+      reader.at = this.#span.to;
+      if (reader.takes(whole.bytes)) {
+        this.#name = cachedName(bytes, from, this.#span);
+        this.#member(this.#name, from);
+        this.#enter(whole, reader.at - VALUE_TAG_LENGTH);
+        return;
+      }
+      reader.at = from;
+    }
+    this.#memoAt = -1;
+    const ended = reader.text(END_OF_NAME, place.element);
+    if (ended === 'open') this.#misplaced(place, reader.name, reader.tagAt);
+    if (ended === 'paused') return;
+    this.#member(content.text(), content.at);
+    if (place.end) this.#leave(place.end);
+  }
+
+  #member(name: string, at: number): void {
+    const { maxMembers, maxNameLength } = this.#rules.limits;
+    if (++this.#members > maxMembers) this.#exceed(at, `more than ${maxMembers} members in one struct`);
+    if (name.length > maxNameLength) this.#exceed(at, `a member name is longer than ${maxNameLength} characters`);
+    if (!this.#sink.member(name)) this.#fail(at, 'this struct has a member of this name already');
+  }
+
+  #inMethodName(place: Place): void {
+    const reader = this.#reader;
+    const { content } = reader;
+    const ended = reader.text(END_OF_METHOD_NAME, place.element);
+    if (ended === 'open') this.#misplaced(place, reader.name, reader.tagAt);
+    if (ended === 'paused') return;
+    const limit = this.#rules.limits.maxNameLength;
+    const name = content.text();
+    if (name.length > limit) this.#exceed(content.at, `the method name is longer than ${limit} characters`);
+    if (!isMethodName(name)) this.#fail(content.at, 'a method name is made of A-Z, a-z, 0-9, "_", ".", ":" and "/"');
+    this.methodName = name;
+    if (place.end) this.#leave(place.end);
+  }
+
+  // Right after `<value>`: a typed child is recognised here as everybody writes it, perhaps with white space before it.
+  #inValue(): void {
+    const reader = this.#reader;
+    const { bytes, view } = reader;
+    let { at } = reader;
+    if (isBlank(bytes[at] ?? 0)) at = skipBlank(bytes, at, reader.stop);
+    const typed = bytes[at] === LESS && !reader.hasNamespaces ? typedAt(bytes, view, at) : undefined;
+    if (typed) {
+      reader.at = at + typed.start.length;
+      if (this.#home === MEMBER_END && this.#memoAt !== -1) this.#learn(typed);
+      this.#enterTyped(typed, typed.name, at);
+    } else {
+      reader.content.start(reader.at);
+      this.#place = UNTYPED;
+      this.#inUntyped();
+    }
+  }
+
+  #learn(typed: Typed): void {
+    const { at: to, view } = this.#reader;
+    const { slot: hash, isKnown: isWorth } = this.#span;
+    const [place, name, from] = [this.#memoPlace, this.#name, this.#memoAt];
+    this.#slot = learn(view, { place, name, hash, typed, from, to, previous: this.#slot, previousHash: this.#hash, isWorth });
+    this.#hash = hash;
+  }
+
+  #inUntyped(): void {
+    const reader = this.#reader;
+    const { content } = reader;
+    const ended = reader.text(END_OF_VALUE, 'value');
+    if (ended === 'paused') return;
+    if (ended !== 'open') {
+      this.#scalar('string');
+      this.#place = this.#home;
       return;
     }
-    const piece = this.#source.slice(from, to);
-    // 2.11 End-of-Line Handling; `&#13;` comes by text() and stays
-    this.text(hasCr ? piece.replace(/\r\n?/g, '\n') : piece, from);
+    const typed = typedNamed(reader.element) ?? this.#misplaced(UNTYPED, reader.name, reader.tagAt);
+    if (skipBlank(content.bytes, content.from, content.to) < content.to) this.#fail(content.at, `text beside ${tag(reader.name)}`);
+    this.#enterTyped(typed, reader.name, reader.tagAt);
   }
 
-  text(piece: string, at: number): void {
-    if (this.#rule.hasText) {
-      if (this.#textAt === -1) this.#textAt = at;
-      this.#text = this.#text === '' ? piece : this.#text + piece;
-    } else if (skipBlank(piece, 0, piece.length) < piece.length) {
-      this.#fail(at, `text in ${tag(this.#rule.element)}, which takes elements only`);
+  #enterTyped(typed: Typed, spelling: string, at: number): void {
+    const { type } = typed;
+    const reader = this.#reader;
+    this.#typed = typed;
+    this.#spelling = spelling;
+    if (type === 'array' || type === 'struct') {
+      this.#place = type === 'array' ? ARRAY : STRUCT;
+      this.#open(type, at);
+      return;
     }
+    reader.content.start(reader.at);
+    this.#place = type === 'base64' && !reader.isEmptyTag ? BASE64 : SCALAR;
   }
 
-  close(from: number, to: number): void {
-    const rule = this.#rule;
-    if (!rule.mayEnd) this.#fail(from, `${tag(rule.element)} ends without ${expected(rule)}`);
-    if (rule.onClose !== 'nothing') {
-      if (this.#textAt === -1) this.#textAt = from;
-      this.#leave(rule, from, to);
+  #inScalar(): void {
+    const reader = this.#reader;
+    const typed = this.#typed;
+    if (!typed || typed.type === 'array' || typed.type === 'struct') return;
+    if (typed.isNumeric && this.#shortNumber(typed)) return;
+    const ended = reader.text(typed.end, this.#spelling);
+    if (ended === 'open') this.#misplaced(SCALAR, reader.name, reader.tagAt);
+    if (ended === 'paused') return;
+    this.#scalar(typed.type);
+    this.#place = ended === 'expected' ? this.#home : VALUE_END;
+  }
+
+  // Most numbers are short, and read before it is known where they end.
+  #shortNumber({ type, end }: Typed): boolean {
+    const reader = this.#reader;
+    const { at: from, bytes, length } = reader;
+    const { content } = reader;
+    const short = this.#short;
+    if (content.to > content.at || reader.isEmptyTag || !readShortDecimal(bytes, from, length, short)) return false;
+    const { value, isWhole } = short;
+    if (short.end - from > this.#rules.limits.maxDigits) return false;
+    const isOfType = type === 'double' || (isWhole && (value | 0) === value && (type === 'int' || (short.end === from + 1 && value < 2)));
+    if (!isOfType) return false;
+    reader.at = short.end;
+    if (!reader.takes(end)) {
+      reader.at = from;
+      return false;
     }
-    this.#namespaces?.leave();
-    this.#text = '';
-    this.#textAt = -1;
-    const after = this.#after.pop();
-    if (after) this.#rule = after;
+    content.to = short.end;
+    this.#place = this.#home;
+    if (type === 'double') this.#sink.scalar('double', value, content);
+    else if (type === 'int') this.#sink.scalar('int', value | 0, content);
+    else this.#sink.scalar('boolean', value === 1, content);
+    return true;
   }
 
-  #enter(action: Action, at: number): void {
-    if (action === 'value') {
-      if (++this.#values > this.#limits.maxValues) this.#exceed(at, `more than ${this.#limits.maxValues} values`);
-    } else if (action === 'fault') {
-      this.isFault = true;
-    } else if (action === 'array' || action === 'struct') {
-      if (++this.#depth > this.#limits.maxDepth) this.#exceed(at, `arrays and structs deeper than ${this.#limits.maxDepth}`);
-      if (action === 'struct') this.#members.push(0);
-      this.#sink.open(action, at);
-    }
-  }
-
-  #leave(rule: Rule, from: number, to: number): void {
-    const action = rule.onClose;
-    if (action === 'scalar') this.#scalar(rule);
-    else if (action === 'name') this.#member(from);
-    else if (action === 'methodName') this.#method();
-    else if (action === 'array' || action === 'struct') {
-      this.#depth--;
-      if (action === 'struct') this.#members.pop();
-      this.#sink.close(to);
-    }
-  }
-
-  #scalar(rule: Rule): void {
-    const type = rule.scalar;
+  #scalar(type: ScalarType): void {
+    const { content } = this.#reader;
     if (type === 'nil') this.usesNil = true;
     else if (type === 'i8' || type === 'biginteger') this.usesI8 = true;
-    this.#sink.scalar(type, this.#text, this.#failScalar);
+    this.#sink.scalar(type, readScalar(type, content, this.#rules), content);
   }
 
-  #member(from: number): void {
-    const name = this.#text;
-    const { maxMembers, maxNameLength } = this.#limits;
-    const count = (this.#members.pop() ?? 0) + 1;
-    this.#members.push(count);
-    if (count > maxMembers) this.#exceed(from, `more than ${maxMembers} members in one struct`);
-    if (name.length > maxNameLength) this.#exceed(this.#textAt, `a member name is longer than ${maxNameLength} characters`);
-    if (!this.#sink.member(name)) this.#fail(this.#textAt, 'this struct has a member of this name already');
-  }
-
-  #method(): void {
-    const limit = this.#limits.maxNameLength;
-    if (this.#text.length > limit) this.#exceed(this.#textAt, `the method name is longer than ${limit} characters`);
-    if (!isMethodName(this.#text)) this.#fail(this.#textAt, 'a method name is made of A-Z, a-z, 0-9, "_", ".", ":" and "/"');
-    this.methodName = this.#text;
-  }
-
-  #resolve(name: string, attributes: readonly string[]): string {
-    if (!this.#namespaces) {
-      this.#namespaces = new Namespaces();
-      // The elements that are open already declared nothing.
-      for (const _ of this.#after) this.#namespaces.enter([]);
+  // Decoded as it is read, for it may be most of the document; markup within it makes a text of it first.
+  #inBase64(): void {
+    const reader = this.#reader;
+    const { bytes, content } = reader;
+    if (!this.#base64) {
+      const end = bytes.indexOf(LESS, reader.at);
+      this.#base64End = end === -1 ? bytes.length : end;
+      this.#base64 = new Base64Reader(this.#base64End - reader.at);
     }
-    this.#namespaces.enter(attributes);
-    return this.#namespaces.resolve(name);
+    reader.at = this.#base64.feed(bytes, reader.at, Math.min(reader.stop, this.#base64End));
+    if (reader.isPaused) return;
+    if (this.#typed && reader.takes(this.#typed.end)) {
+      this.#sink.scalar('base64', this.#base64.finish() ?? refuseEnd(content.at), content);
+      this.#place = this.#home;
+    } else {
+      reader.at = content.from;
+      this.#place = SCALAR;
+    }
+    this.#base64 = undefined;
   }
 
-  #misplaced(name: string, at: number): never {
-    const { element } = this.#rule;
+  #misplaced(place: Place, name: string, at: number): never {
     if (/^ex:(serializable|dom)$/.test(name)) this.#fail(at, `${tag(name)} is never read: it carries code or markup, not data`);
-    this.#fail(
-      at,
-      `${tag(name)} has no place here: ${element === 'document' ? 'the document' : tag(element)} takes ${expected(this.#rule)}`,
-    );
+    const { kind, element } = place;
+    const where = kind === 'outside' ? 'the document' : tag(kind === 'scalar' ? this.#spelling : element);
+    return this.#fail(at, `${tag(name)} has no place here: ${where} takes ${expectedAt(place)}`);
   }
 
   #fail(at: number, reason: string): never {
-    return refuse('INVALID_REQUEST', this.#source, at, reason);
+    return refuse('INVALID_REQUEST', at, reason);
   }
 
   #exceed(at: number, reason: string): never {
-    return refuse('LIMIT', this.#source, at, reason);
+    return refuse('LIMIT', at, reason);
   }
 }
 
 /** True for a name that may stand in `<methodName>`. */
 export function isMethodName(name: string): boolean {
   return METHOD_NAME.test(name);
-}
-
-function expected(rule: Rule): string {
-  const names = [...rule.steps.keys()];
-  if (rule.onOpen === 'value') return 'one typed element or text';
-  if (names.length === 0) return rule.hasText ? 'text only' : 'nothing more';
-  return names.map(tag).join(' or ');
 }

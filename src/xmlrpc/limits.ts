@@ -32,7 +32,13 @@ export const DEFAULT_LIMITS: Readonly<XmlRpcLimits> = Object.freeze({
 /** `partial` with the defaults where it is silent; an explicit `undefined` means the default too. */
 export function completeLimits(partial?: Partial<XmlRpcLimits>): Readonly<XmlRpcLimits> {
   if (partial === undefined) return DEFAULT_LIMITS;
-  const complete: XmlRpcLimits = { ...DEFAULT_LIMITS };
-  for (const name of Object.keys(DEFAULT_LIMITS) as (keyof XmlRpcLimits)[]) complete[name] = partial[name] ?? complete[name];
-  return complete;
+  return {
+    maxBodyBytes: partial.maxBodyBytes ?? DEFAULT_LIMITS.maxBodyBytes,
+    maxDepth: partial.maxDepth ?? DEFAULT_LIMITS.maxDepth,
+    maxValues: partial.maxValues ?? DEFAULT_LIMITS.maxValues,
+    maxMembers: partial.maxMembers ?? DEFAULT_LIMITS.maxMembers,
+    maxNameLength: partial.maxNameLength ?? DEFAULT_LIMITS.maxNameLength,
+    maxDigits: partial.maxDigits ?? DEFAULT_LIMITS.maxDigits,
+    maxAttributes: partial.maxAttributes ?? DEFAULT_LIMITS.maxAttributes,
+  };
 }

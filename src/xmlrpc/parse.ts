@@ -1,18 +1,17 @@
-/** Whole messages and structs from bytes or text to values: limits, decoding, scan, grammar and sink put together. */
+/** Whole messages and structs from bytes or text to values: limits, decoding, grammar and sink put together. */
 import { RelayError } from '../message/message.ts';
 import type { Dict, Value } from '../message/message.ts';
 import { ValueBuilder } from './build-value.ts';
 import { CanonicalWriter } from './canonical.ts';
 import { decodeBody } from './decode.ts';
-import { detached } from './detach.ts';
 import { Grammar } from './grammar.ts';
 import type { Sink } from './grammar.ts';
-import { CALL, RESPONSE, STRUCT } from './grammar-table.ts';
-import type { Rule } from './grammar-table.ts';
+import { CALL, RESPONSE, STRUCT_ALONE } from './grammar-table.ts';
+import type { Place } from './grammar-table.ts';
 import { completeLimits } from './limits.ts';
 import type { XmlRpcLimits } from './limits.ts';
-import { refuse } from './refuse.ts';
-import { scan } from './scan.ts';
+import { Refusal, placed, refuse } from './refuse.ts';
+import type { ScalarRules } from './scalars.ts';
 
 /** Which extensions a message used, in either spelling. */
 export interface Extensions {
@@ -22,11 +21,23 @@ export interface Extensions {
   readonly i8: boolean;
 }
 
+/** What a struct is read with. */
+export interface ReadOptions {
+  limits?: Partial<XmlRpcLimits> | undefined;
+  /** `NaN`, `INF`, `-INF`, `inf`, `Infinity` … in doubles. Default false: XML-RPC has finite numbers only, and few could be told. */
+  allowNonFinite?: boolean | undefined;
+}
+
 /** What a body is read with. */
-export interface ParseOptions {
+export interface ParseOptions extends ReadOptions {
   /** The charset parameter of the Content-Type. */
   charset?: string | undefined;
-  limits?: Partial<XmlRpcLimits> | undefined;
+}
+
+/** What a body is read with, in slices. */
+export interface SliceOptions extends ParseOptions {
+  /** Bytes between two pauses. Default 256 KiB: a millisecond for usual bodies, ten for the worst. */
+  sliceBytes?: number | undefined;
 }
 
 /** A call as it came. */
@@ -46,77 +57,127 @@ export type ParsedResponse =
   | { readonly kind: 'value'; readonly value: Value; readonly extensions: Extensions }
   | { readonly kind: 'fault'; readonly code: number; readonly text: string };
 
+/** A parse that pauses now and then. */
+type Steps<T> = Generator<undefined, T>;
+
+const SLICE_BYTES = 256 * 1024;
+
 /** Reads the body of a call. */
 export function parseCall(body: Uint8Array, options: ParseOptions = {}): ParsedCall {
-  const limits = completeLimits(options.limits);
-  const source = textOf(body, options.charset, limits);
-  const builder = new ValueBuilder(limits, source.length);
-  const grammar = read(CALL, source, builder, limits);
-  const sourceOf = (dict: Dict): string | undefined => {
-    const span = grammar.isEntangled ? undefined : builder.spans.get(dict);
-    return span && detached(source.slice(span.from, span.to), source.length);
-  };
-  return { methodName: grammar.methodName, params: builder.roots, extensions: extensionsOf(grammar), sourceOf };
+  return finish(callSteps(body, options, Infinity));
+}
+
+/** Reads the body of a call as {@link parseCall} does, and lets other work run after each slice of it. */
+export async function parseCallInSlices(body: Uint8Array, options: SliceOptions = {}): Promise<ParsedCall> {
+  const steps = callSteps(body, options, options.sliceBytes ?? SLICE_BYTES);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await new Promise(setImmediate);
+  }
 }
 
 /** Reads the body of a response: exactly one parameter, or a fault of exactly an int faultCode and a string faultString. */
 export function parseResponse(body: Uint8Array, options: ParseOptions = {}): ParsedResponse {
-  const limits = completeLimits(options.limits);
-  const source = textOf(body, options.charset, limits);
-  const builder = new ValueBuilder(limits, source.length);
-  const grammar = read(RESPONSE, source, builder, limits);
-  const [value = null] = builder.roots;
-  if (!grammar.isFault) return { kind: 'value', value, extensions: extensionsOf(grammar) };
-  return faultOf(source, value, builder, limits);
+  return finish(responseSteps(body, options));
 }
 
 /** Reads a text that is one `<struct>…</struct>`. */
-export function parseStruct(source: string, limits?: Partial<XmlRpcLimits>): Dict {
-  const complete = completeLimits(limits);
-  const builder = new ValueBuilder(complete, source.length);
-  read(STRUCT, bounded(source, complete), builder, complete);
+export function parseStruct(source: string, options: ReadOptions = {}): Dict {
+  const builder = new ValueBuilder();
+  finish(structSteps(source, builder, options));
   return builder.roots[0] as Dict;
 }
 
 /** The members of a text that is one `<struct>…</struct>`: name -> canonical `<value>…</value>`, in member order. */
-export function canonicalMembers(source: string, limits?: Partial<XmlRpcLimits>): Map<string, string> {
-  const complete = completeLimits(limits);
-  const writer = new CanonicalWriter(complete);
-  read(STRUCT, bounded(source, complete), writer, complete);
+export function canonicalMembers(source: string, options: ReadOptions = {}): Map<string, string> {
+  const writer = new CanonicalWriter();
+  finish(structSteps(source, writer, options));
   return writer.members;
 }
 
-function read(start: Rule, source: string, sink: Sink, limits: Readonly<XmlRpcLimits>): Grammar {
-  const grammar = new Grammar(start, source, sink, limits);
-  scan(source, grammar, limits);
-  return grammar;
+function* callSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number): Steps<ParsedCall> {
+  const rules = rulesOf(options);
+  const bytes = yield* utf8Of(body, options.charset, rules);
+  const builder = new ValueBuilder();
+  const grammar = yield* read(CALL, bytes, builder, rules, sliceBytes);
+  const sourceOf = (dict: Dict): string | undefined => {
+    const span = grammar.isEntangled ? undefined : builder.spanOf(dict);
+    return span && bytes.toString('utf8', span.from, span.to);
+  };
+  return { methodName: grammar.methodName, params: builder.roots, extensions: extensionsOf(grammar), sourceOf };
+}
+
+function* responseSteps(body: Uint8Array, options: ParseOptions): Steps<ParsedResponse> {
+  const rules = rulesOf(options);
+  const bytes = yield* utf8Of(body, options.charset, rules);
+  const builder = new ValueBuilder();
+  const grammar = yield* read(RESPONSE, bytes, builder, rules, Infinity);
+  const [value = null] = builder.roots;
+  if (!grammar.isFault) return { kind: 'value', value, extensions: extensionsOf(grammar) };
+  try {
+    return faultOf(bytes, value, builder, options);
+  } catch (error) {
+    throw yield* explained(bytes, error);
+  }
+}
+
+function* structSteps(source: string, sink: Sink, options: ReadOptions): Steps<Grammar> {
+  const rules = rulesOf(options);
+  bounded(source.length, 'characters', rules);
+  const bytes = Buffer.from(source);
+  // Half a surrogate pair has no UTF-8.
+  const half = bytes.length === source.length ? -1 : source.search(/\p{Surrogate}/u);
+  if (half === -1) return yield* read(STRUCT_ALONE, bytes, sink, rules, Infinity);
+  const at = Buffer.byteLength(source.slice(0, half));
+  throw yield* placed(bytes, new Refusal('NOT_WELL_FORMED', at, 'a character that XML does not allow'));
+}
+
+function* read(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules, sliceBytes: number): Steps<Grammar> {
+  try {
+    const grammar = new Grammar(start, bytes, sink, rules);
+    while (!grammar.read(sliceBytes)) yield;
+    return grammar;
+  } catch (error) {
+    throw yield* explained(bytes, error);
+  }
 }
 
 // The values do not tell 6 from 6.0 or from an i8, the canonical text does.
-function faultOf(source: string, value: Value, builder: ValueBuilder, limits: Readonly<XmlRpcLimits>): ParsedResponse {
-  const span = builder.spans.get(value as Dict);
-  if (!span) return refuse('INVALID_REQUEST', source, source.indexOf('<fault'), 'a fault is a struct');
+function faultOf(bytes: Buffer, value: Value, builder: ValueBuilder, options: ReadOptions): ParsedResponse {
+  const span = builder.spanOf(value as Dict);
+  if (!span) return refuse('INVALID_REQUEST', bytes.indexOf('<fault'), 'a fault is a struct');
   const { faultCode: code, faultString: text } = value as Dict;
-  const members = canonicalMembers(source.slice(span.from, span.to), limits);
+  const members = canonicalMembers(bytes.toString('utf8', span.from, span.to), options);
   const isInt = members.get('faultCode')?.startsWith('<value><int>') === true;
   if (members.size !== 2 || !isInt || typeof code !== 'number' || typeof text !== 'string') {
-    return refuse('INVALID_REQUEST', source, span.from, 'a fault has exactly the members faultCode, an int, and faultString, a string');
+    return refuse('INVALID_REQUEST', span.from, 'a fault has exactly the members faultCode, an int, and faultString, a string');
   }
   return { kind: 'fault', code, text };
 }
 
-function textOf(body: Uint8Array, charset: string | undefined, limits: Readonly<XmlRpcLimits>): string {
-  if (body.byteLength > limits.maxBodyBytes) tooLong(`${body.byteLength} bytes`, limits);
+function rulesOf({ limits, allowNonFinite }: ReadOptions): ScalarRules {
+  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true };
+}
+
+function utf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Steps<Buffer> {
+  bounded(body.byteLength, 'bytes', rules);
   return decodeBody(body, charset);
 }
 
-function bounded(source: string, limits: Readonly<XmlRpcLimits>): string {
-  if (source.length > limits.maxBodyBytes) tooLong(`${source.length} characters`, limits);
-  return source;
+function bounded(length: number, unit: string, { limits: { maxBodyBytes } }: ScalarRules): void {
+  if (length > maxBodyBytes) throw new RelayError('LIMIT', `the body has ${length} ${unit}; the limit is ${maxBodyBytes}`);
 }
 
-function tooLong(length: string, limits: Readonly<XmlRpcLimits>): never {
-  throw new RelayError('LIMIT', `the body has ${length}; the limit is ${limits.maxBodyBytes}`);
+function* explained(bytes: Buffer, error: unknown): Steps<unknown> {
+  return error instanceof Refusal ? yield* placed(bytes, error) : error;
+}
+
+function finish<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
 }
 
 function extensionsOf({ usesNil, usesI8 }: Grammar): Extensions {

@@ -2,50 +2,56 @@
 import { HASH, SEMICOLON, SMALL_X, isLegalCodePoint } from './chars.ts';
 import { refuse } from './refuse.ts';
 
-const ENTITIES: ReadonlyMap<string, string> = new Map([
-  ['lt', '<'],
-  ['gt', '>'],
-  ['amp', '&'],
-  ['quot', '"'],
-  ['apos', "'"],
-]);
-const LONGEST_ENTITY = 4;
+// Bytes after the `&` -> code point.
+const ENTITIES = Object.entries({ 'lt;': 60, 'gt;': 62, 'amp;': 38, 'quot;': 34, 'apos;': 39 }).map(([name, point]) => ({
+  name: Buffer.from(name),
+  point,
+}));
 
-/** A reference: the character that it stands for, and the offset after its semicolon. */
+/** A reference: the code point that it stands for, and the offset after its semicolon. */
 export interface Reference {
-  readonly text: string;
-  readonly end: number;
+  point: number;
+  end: number;
 }
 
-/** Reads the reference whose `&` is at `at`. */
-export function readReference(source: string, at: number): Reference {
-  if (source.charCodeAt(at + 1) === HASH) return readCharacter(source, at);
-  const end = source.slice(at + 1, at + 2 + LONGEST_ENTITY).indexOf(';') + at + 1;
-  const text = end > at ? ENTITIES.get(source.slice(at + 1, end)) : undefined;
-  if (text === undefined) refuse('NOT_WELL_FORMED', source, at, 'a bare "&" or an unknown entity; write "&amp;" for the character');
-  return { text, end: end + 1 };
+/** Reads the reference whose `&` is at `at` into `into`. */
+export function readReference(bytes: Uint8Array, at: number, into: Reference): void {
+  if (bytes[at + 1] === HASH) readCharacter(bytes, at, into);
+  else readEntity(bytes, at, into);
+}
+
+function readEntity(bytes: Uint8Array, at: number, into: Reference): void {
+  for (const { name, point } of ENTITIES) {
+    let same = 0;
+    while (same < name.length && bytes[at + 1 + same] === name[same]) same++;
+    if (same === name.length) {
+      into.point = point;
+      into.end = at + 1 + same;
+      return;
+    }
+  }
+  refuse('NOT_WELL_FORMED', at, 'a bare "&" or an unknown entity; write "&amp;" for the character');
 }
 
 // `&#65;` or `&#x41;`; any number of leading zeros is legal, so the number is bounded, not its digits.
-function readCharacter(source: string, at: number): Reference {
-  const isHex = source.charCodeAt(at + 2) === SMALL_X;
+function readCharacter(bytes: Uint8Array, at: number, into: Reference): void {
+  const isHex = bytes[at + 2] === SMALL_X;
   const first = isHex ? at + 3 : at + 2;
   let point = 0;
   let end = first;
   for (; point < 0x110000; end++) {
-    const digit = digitOf(source.charCodeAt(end), isHex);
+    const digit = digitOf(bytes[end] ?? 0, isHex);
     if (digit === -1) break;
     point = point * (isHex ? 16 : 10) + digit;
   }
-  if (point < 0x110000 && (end === first || source.charCodeAt(end) !== SEMICOLON)) {
-    refuse('NOT_WELL_FORMED', source, at, 'a malformed character reference');
-  }
-  if (!isLegalCodePoint(point)) refuse('NOT_WELL_FORMED', source, at, 'a reference to a character that XML does not allow');
-  return { text: String.fromCodePoint(point), end: end + 1 };
+  if (point < 0x110000 && (end === first || bytes[end] !== SEMICOLON)) refuse('NOT_WELL_FORMED', at, 'a malformed character reference');
+  if (!isLegalCodePoint(point)) refuse('NOT_WELL_FORMED', at, 'a reference to a character that XML does not allow');
+  into.point = point;
+  into.end = end + 1;
 }
 
-function digitOf(unit: number, isHex: boolean): number {
-  if (unit >= 48 && unit <= 57) return unit - 48;
-  const small = unit | 32;
+function digitOf(byte: number, isHex: boolean): number {
+  if (byte >= 48 && byte <= 57) return byte - 48;
+  const small = byte | 32;
   return isHex && small >= 97 && small <= 102 ? small - 87 : -1;
 }

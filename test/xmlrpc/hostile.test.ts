@@ -80,6 +80,44 @@ for (const [clause, body, outcome] of DOCUMENTS) {
   });
 }
 
+// Processor time, the least of three; a quadratic way would take 64 times as long for eight times the text.
+const costOf = (body: Buffer): number =>
+  Math.min(
+    ...[1, 2, 3].map(() => {
+      const before = process.cpuUsage();
+      refusalOf(() => parseCall(body));
+      const { user, system } = process.cpuUsage(before);
+      return user + system;
+    }),
+  );
+const GROWING: readonly (readonly [clause: string, write: (length: number) => string])[] = [
+  ['references', (length) => CALL_HEAD + '&#65;'.repeat(length / 5) + CALL_TAIL],
+  ['CDATA sections', (length) => CALL_HEAD + '<![CDATA[a]]>'.repeat(length / 13) + CALL_TAIL],
+  ['comments', (length) => CALL_HEAD + '<!---->'.repeat(length / 7) + CALL_TAIL],
+  ['carriage returns', (length) => CALL_HEAD + '\r'.repeat(length) + CALL_TAIL],
+  ['square brackets', (length) => CALL_HEAD + ']'.repeat(length) + CALL_TAIL],
+  [
+    'base64 values',
+    (length) => `${CALL_HEAD}<array><data>${'<value><base64>QQ==</base64></value>'.repeat(length / 36)}</data></array>${CALL_TAIL}`,
+  ],
+  ['base64 with references', (length) => `${CALL_HEAD}<base64>${'QUJD&#10;'.repeat(length / 9)}</base64>${CALL_TAIL}`],
+  ['attributes', (length) => `${CALL_HEAD}<array><data>${'<value a="1" b="2"/>'.repeat(length / 20)}</data></array>${CALL_TAIL}`],
+  [
+    'names of one slot',
+    (length) => `${CALL_HEAD}<struct>${numbered((i) => `<member><name>n${i}</name><value/></member>`, length / 44)}</struct>`,
+  ],
+  ['latin1', (length) => `<?xml version="1.0" encoding="latin1"?>${CALL_HEAD}${'ä'.repeat(length / 2)}${CALL_TAIL}`],
+];
+
+for (const [clause, write] of GROWING) {
+  test(`eight times the text costs about eight times the work: ${clause}`, (t) => {
+    const [small, large] = [128, 1024].map((kib) => Buffer.from(write(kib * 1024)));
+    costOf(small!);
+    const [least, most] = [costOf(small!), costOf(large!)];
+    t.true(most < 32 * Math.max(least, 1000), `${least} µs, then ${most} µs`);
+  });
+}
+
 test('1 MiB of random bytes, of each single byte, and of cut and repeated markup', (t) => {
   let seed = 42;
   const random = Buffer.alloc(MIB, 0).map(() => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) >> 16);

@@ -53,11 +53,11 @@ test('the limit of bytes, and of characters for a text', (t) => {
     'LIMIT',
   );
   t.is(
-    refusalOf(() => parseStruct('<struct/>', { maxBodyBytes: 8 })),
+    refusalOf(() => parseStruct('<struct/>', { limits: { maxBodyBytes: 8 } })),
     'LIMIT',
   );
   t.is(
-    refusalOf(() => canonicalMembers('<struct/>', { maxBodyBytes: 8 })),
+    refusalOf(() => canonicalMembers('<struct/>', { limits: { maxBodyBytes: 8 } })),
     'LIMIT',
   );
   t.is(

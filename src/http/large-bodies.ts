@@ -1,0 +1,36 @@
+/** Reading the bodies of calls: small ones at once; large ones in slices, and few at a time. */
+import { Fifo } from '../message/message.ts';
+import { parseCall, parseCallInSlices } from '../xmlrpc/xmlrpc.ts';
+import type { ParsedCall, ParseOptions } from '../xmlrpc/xmlrpc.ts';
+
+// 256 KiB are read in a millisecond, or in some ten if they were made to hurt.
+const LARGE_BYTES = 256 * 1024;
+// Each takes one slice in a turn of the loop: protects the other callers' time, and the heap, where values take a multiple of their body.
+const MAX_AT_ONCE = 2;
+
+/** The large bodies of one door. Those that wait are there already, and no more than the door has connections. */
+export class LargeBodies {
+  readonly #waiting = new Fifo<() => void>();
+  #reading = 0;
+
+  /** Reads a call. Throws the RelayErrors of `parseCall`. */
+  async parse(body: Uint8Array, options: ParseOptions): Promise<ParsedCall> {
+    if (body.byteLength <= LARGE_BYTES) return parseCall(body, options);
+    if (this.#reading < MAX_AT_ONCE) this.#reading++;
+    else await this.#turn();
+    try {
+      return await parseCallInSlices(body, options);
+    } finally {
+      const next = this.#waiting.shift();
+      // Who waited longest takes the place over.
+      if (next) next();
+      else this.#reading--;
+    }
+  }
+
+  async #turn(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+}

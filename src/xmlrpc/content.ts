@@ -1,0 +1,160 @@
+/** The text of one element as UTF-8 bytes: a stretch of the document as long as it can be, a copy once markup interrupts it. */
+import { isAscii } from 'node:buffer';
+
+import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, isIllegalAt } from './chars.ts';
+
+// Texts no longer than this are cut out of a window; what they keep alive is the window, never the document.
+const SHORT_TEXT = 256;
+const WINDOW = 4096;
+// Pieces from this length on are copied natively.
+const MANY = 256;
+// One byte per value: 1 where a stretch of plain text has to be looked at twice.
+const STOPS = stops();
+
+/** Filled by one element after the other. */
+export class Content {
+  /** Where the text stands: in the document, or in the copy. */
+  bytes: Buffer;
+  from = 0;
+  to = 0;
+  /** Where in the document the text starts; of an empty one, its end tag. */
+  at = 0;
+  /** True as long as nothing has interrupted it; then alone it may be scanned on. */
+  isStretch = true;
+  /** Some value over 127 if a byte is. */
+  bits = 0;
+  readonly #source: Buffer;
+  #copy: Buffer | undefined;
+  #endsWithCr = false;
+  #window = '';
+  #windowAt = 0;
+
+  constructor(source: Buffer) {
+    this.#source = source;
+    this.bytes = source;
+  }
+
+  get length(): number {
+    return this.to - this.from;
+  }
+
+  get isAscii(): boolean {
+    return this.bits < 128;
+  }
+
+  /** A new text starts at `at` of the document. */
+  start(at: number): void {
+    this.bytes = this.#source;
+    this.from = at;
+    this.to = at;
+    this.at = at;
+    this.bits = 0;
+    this.#endsWithCr = false;
+    this.isStretch = true;
+  }
+
+  /** Adds what is plain text from `at` on, and gives the offset after it, `stop` at most; not after the first {@link append}. */
+  scan(at: number, stop: number): number {
+    const source = this.#source;
+    let bits = this.bits;
+    let to = at;
+    for (; to < stop; to++) {
+      const byte = source[to] ?? 0;
+      if (STOPS[byte] === 0) continue;
+      if (byte < 128 ? !isLoneBracket(source, to) : isIllegalAt(source, to)) break;
+      bits |= byte;
+    }
+    this.bits = bits;
+    this.to = to;
+    return to;
+  }
+
+  /** Adds the stretch `from..to` of the document, its line ends normalised: 2.11 of XML 1.0. */
+  append(from: number, to: number): void {
+    const copy = this.#room(to - from, from);
+    if (to - from >= MANY && this.#appendPlain(copy, from, to)) return;
+    let end = this.to;
+    for (let at = from; at < to; at++) {
+      const byte = this.#source[at] ?? 0;
+      if (byte !== LF || !this.#endsWithCr) copy[end++] = byte === CR ? LF : byte;
+      this.#endsWithCr = byte === CR;
+      this.bits |= byte;
+    }
+    this.to = end;
+  }
+
+  // Natively; false if there are line ends to look at.
+  #appendPlain(copy: Buffer, from: number, to: number): boolean {
+    const piece = this.#source.subarray(from, to);
+    if (this.#endsWithCr || piece.includes(CR)) return false;
+    piece.copy(copy, this.to);
+    this.to += piece.length;
+    if (!isAscii(piece)) this.bits |= 128;
+    return true;
+  }
+
+  /** Adds a character that stands as a reference at `at` of the document. */
+  appendPoint(point: number, at: number): void {
+    const copy = this.#room(4, at);
+    this.#endsWithCr = false;
+    this.bits |= point > 127 ? 128 : 0;
+    if (point < 128) copy[this.to++] = point;
+    else this.to += copy.write(String.fromCodePoint(point), this.to);
+  }
+
+  /** The rest of the text comes in pieces. */
+  interrupt(): void {
+    this.isStretch = false;
+  }
+
+  /** The text ends at the tag at `at` of the document. */
+  finish(at: number): void {
+    if (this.from === this.to) this.at = at;
+  }
+
+  /** As a string, which keeps no more alive than a few thousand characters beside itself. */
+  text(): string {
+    const { bytes, from, to } = this;
+    if (from === to) return '';
+    if (!this.isAscii) return bytes.toString('utf8', from, to);
+    if (bytes !== this.#source || to - from > SHORT_TEXT) return bytes.toString('latin1', from, to);
+    if (from < this.#windowAt || to > this.#windowAt + this.#window.length) {
+      this.#windowAt = from;
+      this.#window = bytes.toString('latin1', from, from + WINDOW);
+    }
+    return this.#window.substring(from - this.#windowAt, to - this.#windowAt);
+  }
+
+  // The copy, with `more` bytes free after `to`.
+  #room(more: number, at: number): Buffer {
+    const { bytes, from, to } = this;
+    if (from === to) this.at = at;
+    const isFirst = bytes === this.#source;
+    const start = isFirst ? 0 : from;
+    const needed = start + to - from + more;
+    let copy = this.#copy;
+    if (copy === undefined || copy.length < needed) {
+      // No text is longer than the document that it stands in.
+      copy = Buffer.allocUnsafe(Math.max(needed, Math.min(2 * needed + 256, this.#source.length)));
+      bytes.copy(copy, start, from, to);
+      this.#copy = copy;
+    } else if (isFirst) {
+      bytes.copy(copy, 0, from, to);
+    }
+    this.bytes = copy;
+    this.from = start;
+    this.to = start + to - from;
+    return copy;
+  }
+}
+
+function isLoneBracket(source: Uint8Array, at: number): boolean {
+  return source[at] === BRACKET && (source[at + 1] !== BRACKET || source[at + 2] !== GREATER);
+}
+
+function stops(): Uint8Array {
+  const table = new Uint8Array(256).fill(1, 128);
+  for (let byte = 0; byte < 32; byte++) table[byte] = isIllegalAt(Uint8Array.of(byte), 0) ? 1 : 0;
+  for (const byte of [LESS, AMPERSAND, BRACKET, CR]) table[byte] = 1;
+  return table;
+}

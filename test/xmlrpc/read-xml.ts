@@ -1,0 +1,38 @@
+/** The XML layer alone: reads a document of any elements, as a conformance suite needs it. */
+import { RelayError } from '../../src/message/message.ts';
+import { decodeBody } from '../../src/xmlrpc/decode.ts';
+import { DEFAULT_LIMITS } from '../../src/xmlrpc/xmlrpc.ts';
+import { Refusal } from '../../src/xmlrpc/refuse.ts';
+import { XmlReader } from '../../src/xmlrpc/xml-reader.ts';
+
+/** Reads a whole document and gives its character data, or why it is not well-formed. */
+export function readXml(body: Uint8Array): { text: string } | { refused: string } {
+  try {
+    return { text: textOf(body) };
+  } catch (error) {
+    if (error instanceof Refusal) return { refused: `${error.code} at byte ${error.at}: ${error.reason}` };
+    if (RelayError.is(error)) return { refused: `${error.code}: ${error.message}` };
+    throw error;
+  }
+}
+
+function textOf(body: Uint8Array): string {
+  const decoding = decodeBody(body);
+  let step = decoding.next();
+  while (step.done !== true) step = decoding.next();
+  const reader = new XmlReader(step.value, DEFAULT_LIMITS);
+  const open: string[] = [];
+  let text = '';
+  for (let isRootSeen = false; ;) {
+    const inside = open.at(-1);
+    const token = inside === undefined ? reader.nextOutside(isRootSeen) : reader.next(inside);
+    if (token === 'end') return text;
+    if (token === 'close') open.pop();
+    else if (token === 'text') text += reader.bytes.toString('utf8', reader.from, reader.to);
+    else if (token === 'reference') text += String.fromCodePoint(reader.reference.point);
+    else if (token === 'open') {
+      isRootSeen = true;
+      open.push(reader.name);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/** A body read in slices is read as it is at once, wherever the slices end; and other work runs between them. */
+import test from 'ava';
+
+import { dictOf } from '../../src/message/message.ts';
+import type { Dict } from '../../src/message/message.ts';
+import { parseCall, parseCallInSlices } from '../../src/xmlrpc/xmlrpc.ts';
+import { READ, REFUSED } from './corpus.ts';
+import { callOf, errorOf } from './wire.ts';
+
+const SIZES = [1, 2, 3, 5, 16, 61, 1000];
+
+for (const [clause, body] of READ) {
+  test(`read alike: ${clause}`, async (t) => {
+    const { methodName, params, extensions } = parseCall(body);
+    for (const sliceBytes of SIZES) {
+      const call = await parseCallInSlices(body, { sliceBytes });
+      t.deepEqual({ methodName: call.methodName, params: call.params, extensions: call.extensions }, { methodName, params, extensions });
+    }
+  });
+
+  test(`refused alike, cut after any byte: ${clause}`, async (t) => {
+    // Long ones only near their ends: slices have shown above that the middle of a text is like its ends.
+    const cuts = Array.from({ length: body.length }, (_, cut) => cut).filter((cut) => cut < 700 || cut > body.length - 100);
+    for (const cut of cuts) {
+      const part = body.subarray(0, cut);
+      const { code, text } = errorOf(() => parseCall(part));
+      t.notRegex(code, /NONE|FOREIGN/, `cut after ${cut} bytes: ${text}`);
+      if (cut % 7 === 0) await t.throwsAsync(parseCallInSlices(part, { sliceBytes: 13 }), { message: text });
+    }
+  });
+}
+
+for (const [clause, body] of REFUSED) {
+  test(`refused alike: ${clause}`, async (t) => {
+    const { code, text } = errorOf(() => parseCall(body));
+    t.notRegex(code, /NONE|FOREIGN/);
+    for (const sliceBytes of SIZES) await t.throwsAsync(parseCallInSlices(body, { sliceBytes }), { message: text });
+  });
+}
+
+test('other work runs after every slice, in tags, text, base64, white space and comments alike', async (t) => {
+  const KIB = 1024;
+  const bodies = {
+    structs: `<array><data>${'<value><struct><member><name>a</name><value><int>1</int></value></member></struct></value>'.repeat(3000)}</data></array>`,
+    text: 'a'.repeat(256 * KIB),
+    references: '&#65;'.repeat(52_000),
+    base64: `<base64>${'QUJD'.repeat(64 * KIB)}</base64>`,
+    lines: `<base64>${'QUJDQUJD\n'.repeat(28 * KIB)}</base64>`,
+    blanks: `<array>${' '.repeat(256 * KIB)}<data/></array>`,
+    comments: `<array>${'<!---->'.repeat(37 * KIB)}<data/></array>`,
+  };
+  for (const [what, inner] of Object.entries(bodies)) {
+    let turns = 0;
+    const count = (): void => {
+      turns++;
+      turning = setImmediate(count);
+    };
+    let turning = setImmediate(count);
+    await parseCallInSlices(callOf(inner), { sliceBytes: 16 * KIB });
+    clearImmediate(turning);
+    t.true(turns >= 14, `${what}: ${turns} turns`);
+  }
+});
+
+test('a struct of a sliced call knows its source, also of other letters than ASCII', async (t) => {
+  const struct = '<struct>\n<member><name>ä</name><value>漢😀</value></member> </struct>';
+  const call = await parseCallInSlices(callOf(`<array><data><value>ü</value><value>${struct}</value></data></array>`), { sliceBytes: 5 });
+  const [, dict] = call.params[0] as [string, Dict];
+  t.is(call.sourceOf(dict), struct);
+  t.is(call.sourceOf(dictOf([['ä', '漢😀']])), undefined);
+});
+
+test('the default slice is smaller than a large body', async (t) => {
+  let turns = 0;
+  const turning = setInterval(() => turns++, 0);
+  setImmediate(() => turns++);
+  await parseCallInSlices(callOf('a'.repeat(1024 * 1024)));
+  clearInterval(turning);
+  t.true(turns > 0);
+});
