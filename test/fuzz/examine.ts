@@ -60,6 +60,9 @@ function examineCall(body: Buffer, call: ParsedCall): void {
   if (isUtf8(body) && !text.startsWith('\ufeff') && !text.slice(0, 300).includes('encoding')) {
     const wide = parseCall(Buffer.from(`\ufeff${text}`, 'utf16le'));
     isSame('a call in UTF-16', wide.params, call.params);
+    // XML 2.11: whatever the line ends are, it is as if they had been LF.
+    const lines = parseCall(Buffer.from(text.replace(/\r\n?/g, '\n')));
+    isSame('a call with other line ends', lines.params, call.params);
   }
 }
 
