@@ -3,7 +3,7 @@ import test from 'ava';
 
 import { DEFAULT_LIMITS, canonicalMembers, parseCall, parseStruct } from '../../src/xmlrpc/xmlrpc.ts';
 import type { XmlRpcLimits } from '../../src/xmlrpc/xmlrpc.ts';
-import { callOf, refusalOf } from './wire.ts';
+import { callOf, canonicalUnder, refusalOf } from './wire.ts';
 
 const arrays = (depth: number): string => '<array><data><value>'.repeat(depth) + '</value></data></array>'.repeat(depth);
 
@@ -25,7 +25,7 @@ test('a text and its canonical form have the same limits', (t) => {
     /^LIMIT/,
   );
   t.is(
-    refusalOf(() => canonicalMembers('<struct/>', { maxBodyBytes: 8 })),
+    refusalOf(() => canonicalUnder('<struct/>', { maxBodyBytes: 8 })),
     'LIMIT',
   );
 });

@@ -3,7 +3,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Sendable } from '../../src/message/message.ts';
 import { dictOf } from '../../src/message/message.ts';
-import { canonicalMembers, parseCall, parseResponse, parseStruct, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseCall, parseResponse, parseStruct, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParseOptions } from '../../src/xmlrpc/xmlrpc.ts';
 import { arrays } from './table/arrays.ts';
 import { base64 } from './table/base64.ts';
@@ -19,7 +19,19 @@ import { ALL, member } from './table/rows.ts';
 import { strings } from './table/strings.ts';
 import { structs } from './table/structs.ts';
 import { wellFormed } from './table/well-formed.ts';
-import { CALL_HEAD, CALL_TAIL, RESPONSE_HEAD, RESPONSE_TAIL, callOf, canonical, errorOf, read, refusalOf } from './wire.ts';
+import {
+  CALL_HEAD,
+  CALL_TAIL,
+  RESPONSE_HEAD,
+  RESPONSE_TAIL,
+  callOf,
+  canonical,
+  canonicalUnder,
+  errorOf,
+  read,
+  readStruct,
+  refusalOf,
+} from './wire.ts';
 
 const TABLE: Readonly<Record<string, readonly Row[]>> = {
   ...{ integers, doubles, strings, dates, base64, arrays, structs, extensions, encodings, grammar, limits },
@@ -89,7 +101,7 @@ function isUnwritable(t: ExecutionContext, { value, place, reason, options }: Ro
 function isRefused(t: ExecutionContext, { xml, code, column, reason, limits: own }: Row & { kind: 'refused' }): void {
   isRefusal(t, () => parseCall(callOf(xml), { limits: own }), `${code} 1:${CALL_HEAD.length + column}`, reason);
   // What has no value has no canonical text either.
-  const refusal = refusalOf(() => canonicalMembers(STRUCT_HEAD + xml + CALL_TAIL, own));
+  const refusal = refusalOf(() => canonicalUnder(STRUCT_HEAD + xml + CALL_TAIL, own));
   t.is(refusal.split(' ')[0], own.maxDepth !== undefined || own.maxValues !== undefined ? 'LIMIT' : code, refusal);
 }
 
@@ -101,7 +113,7 @@ function isRefusal(t: ExecutionContext, attempt: () => unknown, refusal: string,
 function reader(as: Reader): (body: string | Buffer, options: ParseOptions) => object {
   if (as === 'call') return (body, options) => parseCall(Buffer.from(body), options);
   if (as === 'response') return (body, options) => parseResponse(Buffer.from(body), options);
-  return (body, { limits: own }) => parseStruct(body.toString(), own);
+  return (body, { limits: own }) => readStruct(body.toString(), own);
 }
 
 const INNER = ALL_ROWS.flatMap((row) => ('xml' in row && row.xml.length < 2000 ? [row.xml] : []));
