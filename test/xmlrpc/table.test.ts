@@ -15,7 +15,7 @@ import { grammar } from './table/grammar.ts';
 import { integers } from './table/integers.ts';
 import { limits } from './table/limits.ts';
 import type { Reader, Row } from './table/rows.ts';
-import { ALL, member } from './table/rows.ts';
+import { ALL, ANYWHERE, member } from './table/rows.ts';
 import { strings } from './table/strings.ts';
 import { structs } from './table/structs.ts';
 import { wellFormed } from './table/well-formed.ts';
@@ -99,7 +99,9 @@ function isUnwritable(t: ExecutionContext, { value, place, reason, options }: Ro
 }
 
 function isRefused(t: ExecutionContext, { xml, code, column, reason, limits: own }: Row & { kind: 'refused' }): void {
-  isRefusal(t, () => parseCall(callOf(xml), { limits: own }), `${code} 1:${CALL_HEAD.length + column}`, reason);
+  const attempt = (): unknown => parseCall(callOf(xml), { limits: own });
+  const place = column === ANYWHERE ? refusalOf(attempt).split(' ')[1] : `1:${CALL_HEAD.length + column}`;
+  isRefusal(t, attempt, `${code} ${place}`, reason);
   // What has no value has no canonical text either.
   const refusal = refusalOf(() => canonicalUnder(STRUCT_HEAD + xml + CALL_TAIL, own));
   t.is(refusal.split(' ')[0], own.maxDepth !== undefined || own.maxValues !== undefined ? 'LIMIT' : code, refusal);

@@ -42,7 +42,7 @@ interface Unwritable {
   readonly options: WriteOptions;
 }
 
-/** Refused at the character `column` of `xml`; `reason` stands in the text. */
+/** Refused at the character `column` of `xml`, or {@link ANYWHERE}; `reason` stands in the text. */
 interface Refused {
   readonly kind: 'refused';
   readonly from: string;
@@ -52,6 +52,9 @@ interface Refused {
   readonly reason: RegExp;
   readonly limits: Partial<XmlRpcLimits>;
 }
+
+/** For a column: more than one place would be right. */
+export const ANYWHERE = 0;
 
 /** The face function that reads a document. */
 export type Reader = 'call' | 'response' | 'struct';
