@@ -1,4 +1,4 @@
-/** Tests that speak with programs in other languages (python3, curl, perl, ruby, openssl); `npm run test:interop`. */
+/** Tests that speak with programs in other languages (.ci/run installs what they need); `npm run test:interop`. */
 export default {
   files: ['test/interop/**/*.test.ts'],
   extensions: { ts: 'module' },

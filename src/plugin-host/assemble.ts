@@ -90,7 +90,7 @@ function make(module: LoadedModule, declared: Declared, instance: SatelliteInsta
     ? new Receiver({ ...common, target: instance, inbox: options.inbox, timeoutMs: options.receiveTimeoutMs, onReady })
     : undefined;
   const docs = docCommentsOf(module.url)[target.name] ?? {};
-  const methods = declared.methods.map((method) => ({ ...method, help: docs[method.method] ?? '' }));
+  const methods = declared.methods.map((method) => ({ ...method, help: shown(docs[method.method] ?? '') }));
   const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, receiver, methods, onEvent });
   return { module, declared, satellite, receiver };
 }
@@ -104,4 +104,10 @@ function receives(
   let holder: unknown = instance;
   while (typeof holder === 'object' && holder !== null && !Object.hasOwn(holder, 'receive')) holder = Object.getPrototypeOf(holder);
   return holder === target.prototype || !Object.hasOwn(holder as object, ATTACH);
+}
+
+/** Help as a page or a terminal may show it: lines of text alone. */
+function shown(help: string): string {
+  const lines = help.split('\n').map((line) => clean(line.replaceAll('\t', ' '), Infinity));
+  return lines.join('\n');
 }

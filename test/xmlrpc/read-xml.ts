@@ -16,11 +16,16 @@ export function readXml(body: Uint8Array): { text: string } | { refused: string 
   }
 }
 
-function textOf(body: Uint8Array): string {
+/** The document as UTF-8, whatever its encoding. */
+export function decoded(body: Uint8Array): Buffer {
   const decoding = decodeBody(body);
   let step = decoding.next();
   while (step.done !== true) step = decoding.next();
-  const reader = new XmlReader(step.value, DEFAULT_LIMITS);
+  return step.value;
+}
+
+function textOf(body: Uint8Array): string {
+  const reader = new XmlReader(decoded(body), DEFAULT_LIMITS);
   const open: string[] = [];
   let text = '';
   for (let isRootSeen = false; ;) {

@@ -1,7 +1,8 @@
 /** Short ways to write documents and to look at refusals, for the tests of the codec. */
 import { RelayError } from '../../src/message/message.ts';
-import type { ErrorCode, Value } from '../../src/message/message.ts';
-import { canonicalMembers, parseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Dict, ErrorCode, Value } from '../../src/message/message.ts';
+import { canonicalMembers, parseCall, parseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+import type { XmlRpcLimits } from '../../src/xmlrpc/xmlrpc.ts';
 
 export const CALL_HEAD = '<methodCall><methodName>m</methodName><params><param><value>';
 export const CALL_TAIL = '</value></param></params></methodCall>';
@@ -44,4 +45,21 @@ export function errorOf(attempt: () => unknown): { code: ErrorCode | 'NONE' | 'F
     return RelayError.is(error) ? { code: error.code, text: error.message } : { code: 'FOREIGN', text: String(error) };
   }
   return { code: 'NONE', text: '' };
+}
+
+/** `<struct>…</struct>` of members in canonical form, as `canonicalMembers` gives them. */
+export function structText(members: ReadonlyMap<string, string>): string {
+  const escaped = (name: string): string =>
+    name.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('\r', '&#13;');
+  return `<struct>${[...members].map(([name, value]) => `<member><name>${escaped(name)}</name>${value}</member>`).join('')}</struct>`;
+}
+
+/** Reads a struct under limits. */
+export function readStruct(text: string, limits: Partial<XmlRpcLimits> | undefined): Dict {
+  return parseStruct(text, { limits });
+}
+
+/** The canonical members of a struct under limits. */
+export function canonicalUnder(text: string, limits: Partial<XmlRpcLimits> | undefined): Map<string, string> {
+  return canonicalMembers(text, { limits });
 }

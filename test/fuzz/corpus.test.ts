@@ -1,0 +1,28 @@
+/** The fuzzer's kept documents, and a short run of it with a seed that stays, so that every change of the codec meets them. */
+import test from 'ava';
+import { examine } from './examine.ts';
+import { Finding, corpus, runOnce } from './fuzz.ts';
+import { Random } from './random.ts';
+
+for (const [name, body] of corpus()) {
+  test(`kept: ${name}`, (t) => {
+    t.notThrows(() => {
+      examine(body);
+    });
+  });
+}
+
+test('a thousand random documents and mutations', (t) => {
+  const random = new Random(1);
+  const kept = corpus().map(([, body]) => body);
+  for (let run = 0; run < 1000; run++) {
+    try {
+      runOnce(random, kept);
+    } catch (error) {
+      if (!(error instanceof Finding)) throw error;
+      t.fail(`run ${run}: ${error.message}: ${JSON.stringify(error.body.toString('latin1'))}`);
+      return;
+    }
+  }
+  t.pass();
+});

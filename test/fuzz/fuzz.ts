@@ -1,0 +1,73 @@
+/**
+ * `npm run fuzz -- SECONDS [SEED]`: random documents and their mutations against the codec, for 30 s unless told. Prints runs per second and the
+ * seed; what fails is kept in test/fuzz/corpus, which a test replays.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { examine } from './examine.ts';
+import { document } from './generate.ts';
+import { mutateOften } from './mutate.ts';
+import { Random } from './random.ts';
+
+const CORPUS = new URL('corpus/', import.meta.url);
+const MAX_FINDINGS = 20;
+
+/** The kept documents: file name and bytes. */
+export function corpus(): [name: string, body: Buffer][] {
+  return readdirSync(CORPUS)
+    .sort()
+    .map((name) => [name, readFileSync(new URL(name, CORPUS))]);
+}
+
+/** One run: a document as the grammar has it, or a mutation of one or of a kept one. */
+export function runOnce(random: Random, kept: readonly Buffer[]): void {
+  const body = kept.length > 0 && random.once(8) ? random.pick(kept) : Buffer.from(document(random));
+  const changed = random.once(3) ? body : mutateOften(body, random);
+  try {
+    examine(changed);
+  } catch (error) {
+    throw new Finding(changed, error);
+  }
+}
+
+/** Bytes of which {@link examine} says that something is wrong. */
+export class Finding extends Error {
+  constructor(
+    readonly body: Buffer,
+    cause: unknown,
+  ) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+function main([seconds = '30', seed = String(Date.now() % 2 ** 32)]: readonly string[]): void {
+  const random = new Random(Number(seed));
+  const kept = corpus().map(([, body]) => body);
+  const say = (line: string): boolean => process.stdout.write(`${line}\n`);
+  const found = new Set<string>();
+  const start = performance.now();
+  const end = start + Number(seconds) * 1000;
+  let runs = 0;
+  for (; performance.now() < end && found.size < MAX_FINDINGS; runs++) {
+    try {
+      runOnce(random, kept);
+    } catch (error) {
+      if (!(error instanceof Finding)) throw error;
+      // One document for each kind of finding.
+      const kind = error.message.replace(/[\d"].*/s, '');
+      if (found.has(kind)) continue;
+      found.add(kind);
+      say(`found: ${error.message}\n  ${keep(error.body)}: ${JSON.stringify(error.body.toString('latin1')).slice(0, 500)}`);
+    }
+  }
+  say(`${runs} runs in ${seconds} s, ${Math.round(runs / ((performance.now() - start) / 1000))}/s, seed ${seed}, ${found.size} findings`);
+  if (found.size > 0) process.exitCode = 1;
+}
+
+function keep(body: Buffer): string {
+  const name = `${createHash('sha256').update(body).digest('hex').slice(0, 12)}.xml`;
+  writeFileSync(new URL(name, CORPUS), body);
+  return name;
+}
+
+if (process.argv[1] === import.meta.filename) main(process.argv.slice(2));
