@@ -21,6 +21,7 @@ export function readSmallFile(file: string, { maxBytes, links, check }: Reading)
   const handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | (links === 'refuse' ? constants.O_NOFOLLOW : 0));
   try {
     const stats = fstatSync(handle);
+    if (stats.isDirectory()) throw new Error('a directory stands where a file is needed');
     if (!stats.isFile()) throw new Error('it is no file');
     check?.(stats);
     return readAtMost(handle, maxBytes);

@@ -178,7 +178,7 @@ test('a file that others may read, and a directory in its place, stop the start'
   t.throws(one.open, { message: /open to other users \(mode 640\): run chmod 600/ });
   const two = watched(t);
   mkdirSync(two.file);
-  t.throws(two.open, { message: /tokens\.json cannot be read: it is no file; make it a file/ });
+  t.throws(two.open, { message: /tokens\.json cannot be read: a directory stands where a file is needed; make it a file/ });
 });
 
 test('a lock that somebody left is named', async (t) => {
@@ -211,7 +211,7 @@ test('a secret of the operator: from a file or the environment, and every way in
   refused(() => from('short'), /16 to 512/);
   refused(() => from('two words that are long'), /without blanks/);
   refused(() => from(SECRET, 0o604), /open to all users.*chmod/);
-  refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /cannot be read: it is no file/);
+  refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /cannot be read: a directory stands where/);
   refused(() => from('x'.repeat(5000)), /larger than 4096 bytes/);
   execFileSync('mkfifo', ['-m', '600', join(dir, 'fifo')]);
   refused(() => readSecret('access.tokens.ci', { file: join(dir, 'fifo') }, {}), /it is no file/);
