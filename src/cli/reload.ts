@@ -1,5 +1,5 @@
 /** Reads the configuration anew and gives it to the running relay: on SIGHUP, and for `co2 reload`. */
-import type { RunningRelay } from '../app.ts';
+import type { StartedRelay } from '../app.ts';
 import type { Options } from '../define-config/define-config.ts';
 import { reasonOf } from '../message/message.ts';
 import type { Log } from '../message/message.ts';
@@ -7,11 +7,11 @@ import { startLogging } from './logging.ts';
 import type { StartFlags } from './options.ts';
 import { readOptions } from './read-options.ts';
 
-type Report = ReturnType<RunningRelay['reconfigure']>;
+type Report = ReturnType<StartedRelay['reconfigure']>;
 export type Reload = () => Promise<Report>;
 
 /** Flags and environment are those of the start; a wrong file changes nothing, is logged, and rejects. One reload at a time. */
-export function reloadOf(flags: StartFlags, relay: RunningRelay, started: Options, log: Log): Reload {
+export function reloadOf(flags: StartFlags, relay: Pick<StartedRelay, 'reconfigure'>, started: Options, log: Log): Reload {
   let last: Promise<unknown> = Promise.resolve();
   const reload = async (): Promise<Report> => {
     try {
@@ -19,7 +19,8 @@ export function reloadOf(flags: StartFlags, relay: RunningRelay, started: Option
       const report = relay.reconfigure(options);
       // Where the log goes to stays; only levels change.
       const { level, levels } = options.log;
-      if (report.tookEffect.some((key) => key.startsWith('log.'))) startLogging({ log: { ...started.log, level, levels } }, process.stderr);
+      if (report.tookEffect.some((key) => key.startsWith('log.')))
+        await startLogging({ log: { ...started.log, level, levels } }, process.stderr);
       log.info(`reload: ${describe(report)}`);
       return report;
     } catch (error) {

@@ -104,6 +104,7 @@ export class Spam extends Plugin<{ colour: string }> {
 const config = defineConfig({ port: 0, pluginPackages: false, inbox: { maxMessages: 10 } });
 export const relay: RunningRelay = await createRelay(config);
 export const url: string = relay.url;
+export const changed: readonly string[] = relay.reconfigure({ maintainer: 'Ada', log: { level: 'warn' } }).tookEffect;
 `;
 const MISUSE = `
 import { Exposed } from 'co2-relay';
@@ -241,6 +242,7 @@ await call(two, 'ham.eggs.who');
 // A dict on its way opens the link between the two.
 await call(two, 'ham.spam.say');
 console.log('satellites', one.status().plugins.satellites.length, two.status().plugins.satellites.length);
+console.log(one.reconfigure({ maintainer: 'ann', port: 0, dataDir: 'state-1', pluginsDir: 'one' }));
 await Promise.all([one.stop(), two.stop()]);
 process.on('exit', () => console.log('the loop is empty'));
 `;
@@ -261,14 +263,15 @@ test('a program embeds two relays, stops both, and ends by itself', async (t) =>
   });
   const { code, signal, stdout, stderr } = await run(t, process.execPath, ['program.js'], { cwd: directory }).exit;
   t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: [] });
-  t.deepEqual(stdout.slice(0, 6), [
+  t.deepEqual(stdout.slice(0, 7), [
     'ham.spam.who one',
     'ham.spam.who two',
     'ham.eggs.who -32601',
     'ham.eggs.who eggs',
     'ham.spam.say said',
     'satellites 1 2',
+    "{ tookEffect: [ 'maintainer' ], needsRestart: [] }",
   ]);
-  t.deepEqual([...stdout.slice(6, -1)].sort(), ['exit eggs', 'exit one', 'exit two']);
+  t.deepEqual([...stdout.slice(7, -1)].sort(), ['exit eggs', 'exit one', 'exit two']);
   t.is(stdout.at(-1), 'the loop is empty');
 });
