@@ -12,7 +12,7 @@ import type { Reload } from './reload.ts';
 /** Starts the relay, says so on stdout, and stays until a signal; answers the exit code. */
 export async function start(flags: StartFlags): Promise<number> {
   const { completed } = await readOptions(flags);
-  const logs = startLogging(completed.options, process.stderr);
+  const logs = await startLogging(completed.options, process.stderr);
   const log = logs('app');
   const told = new AbortController();
   const stopRequest = awaitStopRequest(log, told);
