@@ -6,6 +6,7 @@ import { ACCESS_CLASSES, RelayError, clean, grantOf, isMethodGlob } from '../mes
 import type { AccessClass, Grant } from '../message/message.ts';
 import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
 import { readOptions } from './read-options.ts';
+import { prepare } from './wrong-use.ts';
 
 interface PlaceFlags {
   readonly data?: string;
@@ -19,8 +20,8 @@ interface CreateFlags extends PlaceFlags {
   readonly expires?: Date;
 }
 
-/** Adds the command with its three subcommands; `prepare` does to each what the program does to all. */
-export function addTokenCommand(program: Command, prepare: (command: Command) => Command): Command {
+/** Adds the command with its three subcommands. */
+export function addTokenCommand(program: Command): void {
   const token = prepare(program.command('token')).description('make, list and revoke tokens (Authorization: Bearer, or a password)');
   const placed = (name: string): Command =>
     prepare(token.command(name))
@@ -35,7 +36,6 @@ export function addTokenCommand(program: Command, prepare: (command: Command) =>
     .action(create);
   placed('list').description('list the tokens, without their secrets').action(list);
   placed('revoke <name>').description('refuse a token from now on').action(revoke);
-  return token;
 }
 
 async function create(name: string, flags: CreateFlags): Promise<void> {

@@ -98,7 +98,15 @@ test.serial('config check says yes or what is wrong, and starts nothing', async 
     t.is(wrong.stderr.length, 1);
     t.regex(wrong.stderr[0]!, says);
   }
-  t.is((await runCo2(t, { args: ['config', 'chekc'] }).exit).code, 2);
+  for (const [args, says] of [
+    [['config', 'chekc'], /^co2: unknown command 'chekc'.*; see co2 config --help$/],
+    [['config'], /^co2: config needs one of check and show; see co2 config --help$/],
+    [['config', 'show', '--prot'], /^co2: unknown option '--prot'.*; see co2 config show --help$/],
+  ] as const) {
+    const { code, stderr } = await runCo2(t, { args }).exit;
+    t.is(code, 2);
+    t.regex(stderr.join('\n'), says);
+  }
 });
 
 test.serial('config check looks at secrets, certificates and names of plugins, and starts nothing', async (t) => {
@@ -115,6 +123,33 @@ test.serial('config check looks at secrets, certificates and names of plugins, a
     t.regex(stderr.join('\n'), says);
     t.false(existsSync(join(cwd, '.co2', 'admin.token')));
   }
+});
+
+test.serial('config show lists every option with its value, null where there is none', async (t) => {
+  const files = {
+    'config.ts': `export default {
+      maxWrongCredentials: 7,
+      limits: { token: { perSecond: 3, burst: 4 } },
+      access: { tokens: { ci: { env: 'CI_TOKEN' } } },
+      log: { file: 'relay.log' },
+    };`,
+  };
+  const { stdout } = await runCo2(t, { args: ['config', 'show', '--json'], files }).exit;
+  const all = JSON.parse(stdout.join('')) as Record<string, { value: unknown; from: string }>;
+  t.deepEqual(Object.keys(all).sort(), [...optionKinds().keys()].sort());
+  t.false(JSON.stringify(all).includes('(hidden)'));
+  t.like(all, {
+    maxWrongCredentials: { value: 7, from: 'config.ts' },
+    'limits.token': { value: { perSecond: 3, burst: 4 }, from: 'config.ts' },
+    'access.tokens': { value: { ci: { env: 'CI_TOKEN' } }, from: 'config.ts' },
+    'log.accessFile': { value: null, from: 'default' },
+    'tls.certFile': { value: null, from: 'default' },
+    unixSocket: { value: null, from: 'default' },
+    maxBodyBytes: { value: 8 * 1024 * 1024, from: 'default' },
+  });
+  const lines = (await runCo2(t, { args: ['config', 'show'], files }).exit).stdout;
+  t.deepEqual(lines.map((line) => line.split(' ', 1)[0]).sort(), Object.keys(all).sort());
+  t.true(lines.some((line) => /^log\.accessFile +- +default$/.test(line)));
 });
 
 test.serial('config show hides what nobody should read over a shoulder', async (t) => {
