@@ -98,8 +98,8 @@ async function help(method: string, flags: TargetFlags): Promise<void> {
 
 async function ping(flags: TargetFlags): Promise<void> {
   const begin = performance.now();
-  const value = await withRelay(flags, (call) => call('ping'));
-  print(flags, value, `${new URL(flags.url).host} answered ${toText(value)} in ${(performance.now() - begin).toFixed(0)} ms`);
+  const { value, url } = await withRelay(flags, async (call, at) => ({ value: await call('ping'), url: at }));
+  print(flags, value, `${url.host} answered ${toText(value)} in ${(performance.now() - begin).toFixed(0)} ms`);
 }
 
 function print(flags: TargetFlags, value: unknown, text: string): void {

@@ -1,12 +1,10 @@
 /** `co2 config check` and `co2 config show`: what a start would take, and where each option comes from. */
 import type { Command } from 'commander';
-import { optionKinds } from '../define-config/define-config.ts';
 import type { Options } from '../define-config/define-config.ts';
 import { clean } from '../message/message.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
-import { readOptions } from './read-options.ts';
-import type { Place } from './read-options.ts';
+import type { Place, Read } from './read-options.ts';
 import { prepare } from './wrong-use.ts';
 
 interface Shown {
@@ -27,6 +25,9 @@ export function addConfigCommands(program: Command): void {
   sub('show', 'print the effective options and where each comes from; secrets are hidden').option('--json', 'print JSON').action(show);
 }
 
+// Loaded late: the other commands do without the rooms of the relay, and are quicker.
+const readOptions = async (flags: StartFlags): Promise<Read> => (await import('./read-options.ts')).readOptions(flags);
+
 async function check(flags: StartFlags): Promise<void> {
   const { completed, places } = await readOptions(flags);
   const { checkStart } = await import('../app.ts');
@@ -37,7 +38,8 @@ async function check(flags: StartFlags): Promise<void> {
 
 async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }): Promise<void> {
   const { completed, places } = await readOptions(flags);
-  const all = shownOptions(completed.options, places);
+  const { optionKinds } = await import('../define-config/define-config.ts');
+  const all = shownOptions([...optionKinds().keys()], completed.options, places);
   if (json === true) {
     process.stdout.write(`${JSON.stringify(Object.fromEntries(all), null, 2)}\n`);
     return;
@@ -48,9 +50,9 @@ async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }
 }
 
 /** Every option there is, by its full name; null if it is not set and has no default. */
-function shownOptions(options: Options, places: readonly Place[]): Map<string, Shown> {
+function shownOptions(keys: readonly string[], options: Options, places: readonly Place[]): Map<string, Shown> {
   const shown = new Map<string, Shown>();
-  for (const key of optionKinds().keys()) {
+  for (const key of keys) {
     const path = key.split('.');
     shown.set(key, { value: withoutSecrets(at(options, path) ?? null, key === 'plugins'), from: originOf(path, places) });
   }
