@@ -1,5 +1,4 @@
 /** The state directory: made once, kept, private, and refused with a remedy where it is damaged. */
-import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -8,6 +7,7 @@ import { RelayError } from '../../src/message/message.ts';
 import { requireOwn } from '../../src/store/owner.ts';
 import { readSmallFile } from '../../src/store/read-file.ts';
 import { StateFile, openStateDirectory } from '../../src/store/store.ts';
+import { run } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 
 const mode = (path: string): string => (statSync(path).mode & 0o777).toString(8);
@@ -175,7 +175,7 @@ test('a FIFO, a link or a file without end holds nobody', async (t) => {
   const directory = join(temporaryDir(t), 'state');
   mkdirSync(directory, { mode: 0o700 });
   for (const name of ['host-id', 'admin.token']) {
-    execFileSync('mkfifo', ['-m', '600', join(directory, name)]);
+    await run(t, 'mkfifo', ['-m', '600', join(directory, name)]).exit;
     t.regex(await refusal(t, directory), new RegExp(`${name} cannot be read: it is no file; restore it, or delete it`));
     rmSync(join(directory, name));
   }
@@ -188,7 +188,7 @@ test('a FIFO, a link or a file without end holds nobody', async (t) => {
   t.is(readSmallFile(join(directory, 'admin.token'), { maxBytes: 16, links: 'follow' }), 'abcdefgh12345678');
   t.throws(() => readSmallFile(elsewhere, { maxBytes: 15, links: 'follow' }), { message: 'it is larger than 15 bytes' });
   const file = new StateFile(join(directory, 'satellites.json'), 1000);
-  execFileSync('mkfifo', [file.path]);
+  await run(t, 'mkfifo', [file.path]).exit;
   const error = await t.throwsAsync(
     file.load((value) => value),
     { message: /satellites\.json cannot be read: it is no file$/ },

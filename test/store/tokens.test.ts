@@ -1,5 +1,4 @@
 /** The file of tokens: made, revoked, read again when it changes, and refused when it cannot be trusted. */
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import type { ExecutionContext } from 'ava';
 import { readSecret } from '../../src/store/secret.ts';
 import { TokenFile, addToken, listTokens, removeToken } from '../../src/store/store.ts';
 import { LogRecord } from '../support/log-record.ts';
+import { run } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
@@ -187,7 +187,7 @@ test('a lock that somebody left is named', async (t) => {
   await t.throwsAsync(add(dir, 'x'), { message: /tokens\.json\.lock is there.*delete the file/ });
 });
 
-test('a secret of the operator: from a file or the environment, and every way in which it is none', (t) => {
+test('a secret of the operator: from a file or the environment, and every way in which it is none', async (t) => {
   const dir = temporaryDir(t);
   const file = join(dir, 'secret');
   const SECRET = 'correct-horse-battery';
@@ -213,7 +213,7 @@ test('a secret of the operator: from a file or the environment, and every way in
   refused(() => from(SECRET, 0o604), /open to all users.*chmod/);
   refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /cannot be read: a directory stands where/);
   refused(() => from('x'.repeat(5000)), /larger than 4096 bytes/);
-  execFileSync('mkfifo', ['-m', '600', join(dir, 'fifo')]);
+  await run(t, 'mkfifo', ['-m', '600', join(dir, 'fifo')]).exit;
   refused(() => readSecret('access.tokens.ci', { file: join(dir, 'fifo') }, {}), /it is no file/);
   refused(() => readSecret('access.tokens.ci', { env: 'CI' }, {}), /variable CI is not set/);
   refused(() => readSecret('access.tokens.ci', { env: 'CI' }, { CI: '' }), /variable CI is empty/);
