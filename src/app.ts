@@ -59,10 +59,18 @@ export interface RunningRelay {
   /** What may everything, as it stands in the state directory. */
   readonly adminToken: string;
   status(): AppStatus;
-  /** Takes what can change while it runs from `options`, and tells what needs a restart. Logging is whose logs they are. */
-  reconfigure(options: Options): ReloadReport;
+  /**
+   * Takes what can change while it runs from `config`, in which an option that is left out has its default, and tells what needs a restart. Logging is whose logs they are.
+   * Throws a RelayError CONFIG_INVALID; nothing has changed then.
+   */
+  reconfigure(config: Config): ReloadReport;
   /** Refuses what comes, lets plugins exit, empties the outboxes, closes everything. Calling it again waits for the same end. */
   stop(): Promise<void>;
+}
+
+/** A relay that was started from complete options, and takes such. */
+export interface StartedRelay extends Omit<RunningRelay, 'reconfigure'> {
+  reconfigure(options: Options): ReloadReport;
 }
 
 // What parts take while they run; `log` is taken by whoever gave us the logs.
@@ -85,12 +93,15 @@ const silent: LogSource = () => SILENT;
  * Rejects with a RelayError whose text says what to do; nothing is left open then.
  */
 export async function createRelay(config: Config = {}, surroundings: Surroundings = {}): Promise<RunningRelay> {
-  const source = { values: config, baseDir: process.cwd(), nameOf: (key: string) => `createRelay: ${key}` };
-  return startRelay(completeOptions([source], process.cwd()), surroundings);
+  const baseDir = process.cwd();
+  const complete = (caller: string, values: Config): Completed =>
+    completeOptions([{ values, baseDir, nameOf: (key) => `${caller}: ${key}` }], baseDir);
+  const relay = await startRelay(complete('createRelay', config), surroundings);
+  return { ...relay, reconfigure: (wanted) => relay.reconfigure(complete('reconfigure', wanted).options) };
 }
 
 /** Starts a relay from options that are complete. */
-export async function startRelay(completed: Completed, surroundings: Surroundings = {}): Promise<RunningRelay> {
+export async function startRelay(completed: Completed, surroundings: Surroundings = {}): Promise<StartedRelay> {
   const { options } = completed;
   const state = await openStateDirectory(options.dataDir);
   const parts = makeParts(completed, state, surroundings);
@@ -212,7 +223,7 @@ function placed(error: unknown, placeOf: Completed['placeOf']): unknown {
 }
 
 /** Remembers what is in effect, and gives `parts` what changed of it. */
-function reconfigurer(started: Options, parts: readonly { reconfigure(options: Options): void }[]): RunningRelay['reconfigure'] {
+function reconfigurer(started: Options, parts: readonly { reconfigure(options: Options): void }[]): StartedRelay['reconfigure'] {
   let inEffect = started;
   return (wanted) => {
     const changed = changedOptions(inEffect, wanted);

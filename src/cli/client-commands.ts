@@ -5,13 +5,14 @@ import type { Value } from '../message/message.ts';
 import { toJson, toTable, toText } from './show.ts';
 import { addTargetOptions, withRelay } from './target.ts';
 import type { Call, TargetFlags } from './target.ts';
+import { prepare } from './wrong-use.ts';
 import { dictOfWords, paramsOf } from './words.ts';
 
 const ARGUMENTS = `
 ARGS are JSON (2, 1.0, "x", true, [1,2], {"a":1}), anything else is text; key=value pairs together are one struct.
 1.0 goes out as a double; a whole number beyond 32 bits as <i8>; null as <nil/>. After -- nothing is a flag.`;
 const EXIT_CODES = `
-Exit codes: 0 answered, 1 a fault or another failure, 2 wrong use, 3 the relay cannot be reached.`;
+Exit codes: 0 answered, 1 a fault or another failure, 2 wrong use, 3 no relay answers there.`;
 
 const SATELLITE_COLUMNS = ['nick', 'addr', 'host_id', 'ping_current', 'ping_avg', 'ping_count', 'ping_fails', 'ctime'];
 const PEER_COLUMNS = ['peer', 'state', 'waiting', 'forwarded', 'refused', 'dropped', 'last_error'];
@@ -67,9 +68,7 @@ function reloadText(value: Value): string {
 
 /** A command with the flags, the help and the errors that all of them share. */
 export function client(program: Command, usage: string, description: string, more = ''): Command {
-  const command = program.command(usage).description(description).helpOption('--help', 'show this help').exitOverride();
-  command.configureOutput({ writeErr: () => undefined });
-  return addTargetOptions(command).addHelpText('after', `${more}${EXIT_CODES}`);
+  return addTargetOptions(prepare(program.command(usage)).description(description)).addHelpText('after', `${more}${EXIT_CODES}`);
 }
 
 /** Prints what `work` answers. */
@@ -99,8 +98,8 @@ async function help(method: string, flags: TargetFlags): Promise<void> {
 
 async function ping(flags: TargetFlags): Promise<void> {
   const begin = performance.now();
-  const value = await withRelay(flags, (call) => call('ping'));
-  print(flags, value, `${new URL(flags.url).host} answered ${toText(value)} in ${(performance.now() - begin).toFixed(0)} ms`);
+  const { value, url } = await withRelay(flags, async (call, at) => ({ value: await call('ping'), url: at }));
+  print(flags, value, `${url.host} answered ${toText(value)} in ${(performance.now() - begin).toFixed(0)} ms`);
 }
 
 function print(flags: TargetFlags, value: unknown, text: string): void {

@@ -4,8 +4,8 @@ import type { Options } from '../define-config/define-config.ts';
 import { clean } from '../message/message.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
-import { readOptions } from './read-options.ts';
-import type { Place } from './read-options.ts';
+import type { Place, Read } from './read-options.ts';
+import { prepare } from './wrong-use.ts';
 
 interface Shown {
   readonly value: unknown;
@@ -13,24 +13,20 @@ interface Shown {
   readonly from: string;
 }
 
+// Below `plugins` a secret may stand anywhere; in an option of ours none can, but in a URL.
 const SECRET = /pass|secret|token|credential|private|(api|access|auth|signing|encryption)_?key/i;
 const HIDDEN = '(hidden)';
 
 /** Adds them to the program. */
 export function addConfigCommands(program: Command): void {
-  const config = program.command('config').description('check or show the configuration').helpOption('--help', 'show this help');
-  const sub = (name: string, description: string): Command => {
-    const command = config.command(name).description(description).helpOption('--help', 'show this help');
-    return addStartOptions(command);
-  };
-  for (const command of [
-    config.helpCommand(false),
-    sub('check', 'say whether the options, secrets, certificates and names of plugins are right; no plugin is run').action(check),
-    sub('show', 'print the effective options and where each comes from; secrets are hidden').option('--json', 'print JSON').action(show),
-  ]) {
-    command.exitOverride().configureOutput({ writeErr: () => undefined });
-  }
+  const config = prepare(program.command('config')).description('check or show the configuration').helpCommand(false);
+  const sub = (name: string, description: string): Command => addStartOptions(prepare(config.command(name)).description(description));
+  sub('check', 'say whether the options, secrets, certificates and names of plugins are right; no plugin is run').action(check);
+  sub('show', 'print the effective options and where each comes from; secrets are hidden').option('--json', 'print JSON').action(show);
 }
+
+// Loaded late: the other commands do without the rooms of the relay, and are quicker.
+const readOptions = async (flags: StartFlags): Promise<Read> => (await import('./read-options.ts')).readOptions(flags);
 
 async function check(flags: StartFlags): Promise<void> {
   const { completed, places } = await readOptions(flags);
@@ -42,7 +38,8 @@ async function check(flags: StartFlags): Promise<void> {
 
 async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }): Promise<void> {
   const { completed, places } = await readOptions(flags);
-  const all = shownOptions(completed.options, places);
+  const { optionKinds } = await import('../define-config/define-config.ts');
+  const all = shownOptions([...optionKinds().keys()], completed.options, places);
   if (json === true) {
     process.stdout.write(`${JSON.stringify(Object.fromEntries(all), null, 2)}\n`);
     return;
@@ -52,16 +49,12 @@ async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }
   for (const [key, value, from] of rows) process.stdout.write(`${key.padEnd(keys ?? 0)}  ${value.padEnd(values ?? 0)}  ${from}\n`);
 }
 
-/** Every option by its full name; those of a group one by one. */
-function shownOptions(options: Options, places: readonly Place[]): Map<string, Shown> {
+/** Every option there is, by its full name; null if it is not set and has no default. */
+function shownOptions(keys: readonly string[], options: Options, places: readonly Place[]): Map<string, Shown> {
   const shown = new Map<string, Shown>();
-  for (const [key, value] of Object.entries(options)) {
-    const isGroup = key !== 'plugins' && isTree(value);
-    const paths = isGroup ? Object.keys(value).map((name) => [key, name]) : [[key]];
-    for (const path of paths) {
-      const name = path.join('.');
-      shown.set(name, { value: withoutSecrets(at(options, path), name), from: originOf(path, places) });
-    }
+  for (const key of keys) {
+    const path = key.split('.');
+    shown.set(key, { value: withoutSecrets(at(options, path) ?? null, key === 'plugins'), from: originOf(path, places) });
   }
   return shown;
 }
@@ -77,14 +70,14 @@ function at(values: unknown, path: readonly string[]): unknown {
 }
 
 /** A copy fit to be read over a shoulder; what is deeper than a configuration ever is is not shown. */
-function withoutSecrets(value: unknown, key: string, depth = 0): unknown {
-  if (SECRET.test(key) && value !== undefined) return HIDDEN;
+function withoutSecrets(value: unknown, isPlugins: boolean, key = '', depth = 0): unknown {
+  if (isPlugins && SECRET.test(key)) return HIDDEN;
   if (typeof value === 'string') return hideCredentials(value);
   if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : value;
   if (depth > 20) return '…';
-  if (Array.isArray(value)) return value.map((part) => withoutSecrets(part, '', depth + 1));
+  if (Array.isArray(value)) return value.map((part) => withoutSecrets(part, isPlugins, '', depth + 1));
   if (!isTree(value)) return '(an object)';
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withoutSecrets(part, name, depth + 1)]));
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withoutSecrets(part, isPlugins, name, depth + 1)]));
 }
 
 function hideCredentials(text: string): string {
@@ -92,7 +85,7 @@ function hideCredentials(text: string): string {
 }
 
 function valueText(value: unknown): string {
-  if (value === undefined || value === '') return '-';
+  if (value === null || value === '') return '-';
   return typeof value === 'string' ? clean(value, 500) : clean(JSON.stringify(value), 500);
 }
 

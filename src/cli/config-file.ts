@@ -4,29 +4,53 @@ import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ConfigSource } from '../define-config/define-config.ts';
 import { registerLoader } from '../loader/loader.mjs';
-import { RelayError, reasonOf } from '../message/message.ts';
+import { RelayError, reasonOf, withinLimit } from '../message/message.ts';
+import type { Clock } from '../message/message.ts';
+
+export interface ConfigFile {
+  /** As the operator calls it. */
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+}
+
+// A file that asks a server for something may take a while; one that waits for ever would hold every reload after it.
+const LOAD_LIMIT_MS = 30_000;
+const NAMES = ['config.ts', 'config.mts', 'config.js', 'config.mjs'];
 
 let reads = 0;
 
-const NAMES = ['config.ts', 'config.mts', 'config.js', 'config.mjs'];
-
-/** The configuration file `named`, or config.ts in `directory` if there is one. Throws a RelayError CONFIG_INVALID if it cannot be loaded. */
-export async function loadConfigFile(named: string | undefined, directory: string, cacheDir: string): Promise<ConfigSource | undefined> {
-  const found = named ?? NAMES.find((name) => existsSync(resolve(directory, name)));
-  if (found === undefined) return undefined;
-  const file = resolve(directory, found);
-  if (!existsSync(file)) throw new RelayError('CONFIG_INVALID', `${found}: there is no such file (--config)`);
-  registerLoader({ cacheDir });
-  const values = await importDefault(file, found);
-  return { values, baseDir: dirname(file), nameOf: (key) => (key === '' ? found : `${found}: ${key}`) };
+/** The configuration file `named`, or config.ts in `directory` if there is one. Throws a RelayError CONFIG_INVALID if the named one is not there. */
+export function findConfigFile(named: string | undefined, directory: string): ConfigFile | undefined {
+  const name = named ?? NAMES.find((known) => existsSync(resolve(directory, known)));
+  if (name === undefined) return undefined;
+  const path = resolve(directory, name);
+  if (!existsSync(path)) throw new RelayError('CONFIG_INVALID', `${name}: there is no such file (--config)`);
+  return { name, path };
 }
 
-async function importDefault(file: string, name: string): Promise<unknown> {
+/** What stands in it now. Throws a RelayError CONFIG_INVALID if it is gone, cannot be loaded, or is not loaded in time. */
+export async function loadConfigFile({ name, path }: ConfigFile, cacheDir: string, clock: Clock): Promise<ConfigSource> {
+  // What was found once may be gone at a reload; the defaults are not what the operator wants then.
+  if (!existsSync(path))
+    throw new RelayError('CONFIG_INVALID', `${name} is gone: ${path} was read at the start; put it back, or start anew`);
+  registerLoader({ cacheDir });
+  const values = await importDefault(path, name, clock);
+  return { values, baseDir: dirname(path), nameOf: (key) => (key === '' ? name : `${name}: ${key}`) };
+}
+
+async function importDefault(file: string, name: string, clock: Clock): Promise<unknown> {
   let module: { default?: unknown };
   try {
     // A module is loaded once for each URL; a reload wants what stands in the file now.
     const again = reads++ === 0 ? '' : `?read=${reads}`;
-    module = (await import(pathToFileURL(file).href + again)) as { default?: unknown };
+    const late = `it took longer than ${LOAD_LIMIT_MS / 1000} s; is there an await in it that never ends?`;
+    module = await withinLimit(
+      clock,
+      LOAD_LIMIT_MS,
+      late,
+      () => import(pathToFileURL(file).href + again) as Promise<{ default?: unknown }>,
+    );
   } catch (error) {
     throw new RelayError('CONFIG_INVALID', `${name} does not load: ${whereAndWhy(error, file)}`, { cause: error });
   }
@@ -37,7 +61,7 @@ async function importDefault(file: string, name: string): Promise<unknown> {
 function whereAndWhy(error: unknown, file: string): string {
   const { line, column, reason } = error as { line?: number; column?: number; reason?: string };
   if (line !== undefined) return `line ${line}, column ${column ?? 0}: ${reason ?? reasonOf(error)}`;
-  const thrownIn = lineIn(file, error);
+  const thrownIn = RelayError.is(error) ? undefined : lineIn(file, error);
   return thrownIn === undefined ? reasonOf(error) : `line ${thrownIn}: ${reasonOf(error)}`;
 }
 

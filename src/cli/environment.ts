@@ -28,15 +28,28 @@ export function environmentSource(environment: Environment, baseDir: string): Co
     if (!name.startsWith('CO2_')) continue;
     const key = keys.get(name);
     if (key === undefined && OTHER.test(name)) continue;
-    if (key === undefined)
-      throw new RelayError('CONFIG_INVALID', `${clean(name, 80)}: there is no such option${suggest(name, [...keys.keys()])}`);
+    if (key === undefined) throw unknown(name, [...keys.keys()]);
     if (text === '') continue;
     const twice = names.get(key);
     if (twice !== undefined) throw new RelayError('CONFIG_INVALID', `${twice} and ${name} are the same option; set one`);
     names.set(key, name);
     set(values, key.split('.'), read(name, text, kinds.get(key) ?? 'text'));
   }
-  return { values, baseDir, nameOf: (key) => names.get(key) ?? names.get(key.replace(/\.[^.]*$/, '')) ?? variableOf(key) };
+  return { values, baseDir, nameOf: (key) => placeIn(names, key) ?? variableOf(key) };
+}
+
+function unknown(name: string, known: readonly string[]): RelayError {
+  const members = known.filter((other) => other.startsWith(`${name}__`));
+  const remedy = members.length > 0 ? `; set its members: ${members.join(', ')}` : suggest(name, known);
+  return new RelayError('CONFIG_INVALID', `${clean(name, 80)}: there is no such option${remedy}`);
+}
+
+/** The variable that holds the option, or the JSON that it is a part of: `CO2_ACCESS__TOKENS: ci.expires`. An element of a list is told by its value. */
+function placeIn(names: ReadonlyMap<string, string>, key: string): string | undefined {
+  const [option, name] = [...names].find(([known]) => key === known || key.startsWith(`${known}.`)) ?? [];
+  if (option === undefined || name === undefined) return undefined;
+  const inside = key.slice(option.length + 1);
+  return inside === '' || /^\d+$/.test(inside) ? name : `${name}: ${inside}`;
 }
 
 function set(values: Record<string, unknown>, [first = '', second]: readonly string[], value: unknown): void {

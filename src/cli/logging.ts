@@ -1,5 +1,5 @@
 /** log4js, set up once for the process: console for people (stderr), an optional file, a separate access log. */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { format } from 'node:util';
 import log4js from 'log4js';
@@ -7,22 +7,25 @@ import type { Appender, Configuration, LoggingEvent } from 'log4js';
 import type { LogOptions } from '../define-config/define-config.ts';
 import { RelayError, clean, reasonOf } from '../message/message.ts';
 import type { LogSource } from '../message/message.ts';
+import { makeDirectory } from '../store/store.ts';
 
 const FILE_BYTES = 10 * 1024 * 1024;
 const FILES_KEPT = 5;
+// Dicts, addresses and names of callers are in it.
+const MODE = 0o600;
 
 /** Configures log4js and answers the loggers. Throws a RelayError CONFIG_INVALID if a file cannot be written. */
-export function startLogging({ log }: LogOptions, console: { readonly isTTY?: boolean }): LogSource {
+export async function startLogging({ log }: LogOptions, console: { readonly isTTY?: boolean }): Promise<LogSource> {
   const appenders: Record<string, Appender> = { console: { type: 'stderr', layout: layout(console.isTTY === true) } };
   const outputs = ['console'];
   if (log.file !== undefined) {
-    appenders.file = file('log.file', log.file, layout(false));
+    appenders.file = await file('log.file', log.file, layout(false));
     outputs.push('file');
   }
   const categories: Configuration['categories'] = { default: { appenders: outputs, level: log.level } };
   for (const [category, level] of Object.entries(log.levels)) categories[category] = { appenders: outputs, level };
   if (log.accessFile !== undefined)
-    appenders.access = file('log.accessFile', log.accessFile, { type: 'pattern', pattern: '%d{yyyy-MM-ddThh:mm:ss.SSS} %m' });
+    appenders.access = await file('log.accessFile', log.accessFile, { type: 'pattern', pattern: '%d{yyyy-MM-ddThh:mm:ss.SSS} %m' });
   const toFile = log.accessFile !== undefined;
   categories.access = toFile ? { appenders: ['access'], level: 'info' } : { appenders: outputs, level: 'off' };
   log4js.configure({ appenders, categories });
@@ -38,20 +41,20 @@ export function stopLogging(): Promise<void> {
   });
 }
 
-function file(
+async function file(
   option: string,
   filename: string,
   withLayout: Appender extends infer A ? (A extends { layout?: infer L } ? L : never) : never,
-): Appender {
-  requireWritable(option, filename);
-  return { type: 'file', filename, maxLogSize: FILE_BYTES, backups: FILES_KEPT, layout: withLayout };
+): Promise<Appender> {
+  await requireWritable(option, filename);
+  return { type: 'file', filename, maxLogSize: FILE_BYTES, backups: FILES_KEPT, mode: MODE, layout: withLayout };
 }
 
 /** log4js would fail with a stack, or later, in the middle of things. */
-function requireWritable(option: string, filename: string): void {
+async function requireWritable(option: string, filename: string): Promise<void> {
   try {
-    mkdirSync(dirname(filename), { recursive: true });
-    closeSync(openSync(filename, 'a'));
+    await makeDirectory(dirname(filename));
+    await (await open(filename, 'a', MODE)).close();
   } catch (error) {
     throw new RelayError('CONFIG_INVALID', `${option}: ${filename} cannot be written (${reasonOf(error)}); choose another file`, {
       cause: error,

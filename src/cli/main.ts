@@ -1,6 +1,6 @@
 /** The `co2` command. */
-import { Command, CommanderError } from 'commander';
-import { RelayError, clean, reasonOf, suggest } from '../message/message.ts';
+import { Command } from 'commander';
+import { RelayError, clean, reasonOf } from '../message/message.ts';
 import type { ErrorCode } from '../message/message.ts';
 import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
 import { addClientCommands } from './client-commands.ts';
@@ -9,8 +9,9 @@ import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
 import { addTokenCommand } from './token.ts';
 import { VERSION } from './version.ts';
+import { WrongUse, prepare, wrongUseText } from './wrong-use.ts';
 
-// 1: the relay could not start, failed or answered a fault; 2: the command line or the configuration is wrong; 3: no relay answers.
+// 1: the relay could not start, failed or answered a fault; 2: the command line or the configuration is wrong; 3: no relay answers there.
 const FAILED = 1;
 const WRONG_USE = 2;
 const UNREACHABLE = 3;
@@ -21,13 +22,10 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 async function main(): Promise<number> {
   let code = 0;
-  const program = new Command('co2')
+  const program = prepare(new Command('co2'))
     .description('An XML-RPC relay: drop a TypeScript file into plugins/ and it is part of the network.')
     .version(VERSION, '--version', 'print the version')
-    .helpOption('--help', 'show this help')
-    .helpCommand(false)
-    .exitOverride()
-    .configureOutput({ writeErr: () => undefined });
+    .helpCommand(false);
   const command = prepare(program.command('start', { isDefault: true })).description(
     'start a relay (this is what happens without a command, too)',
   );
@@ -37,33 +35,20 @@ async function main(): Promise<number> {
   });
   addClientCommands(program);
   addConfigCommands(program);
-  addTokenCommand(program, prepare);
+  addTokenCommand(program);
   // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
   program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {
     await program.parseAsync();
   } catch (error) {
-    code = report(error, program, command.args);
+    code = report(error);
   }
   return code;
 }
 
-/** What every command has of the program: its way to show help, and that it throws instead of ending the process. */
-function prepare(command: Command): Command {
-  return command
-    .helpOption('--help', 'show this help')
-    .exitOverride()
-    .configureOutput({ writeErr: () => undefined });
-}
-
-/** One line on stderr for whatever stopped us; answers the exit code. `words`: what stood on the command line besides flags. */
-function report(error: unknown, program: Command, words: readonly string[]): number {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0;
-    if (error.code === 'commander.help') return say('token needs one of create, list and revoke; see co2 token --help', WRONG_USE);
-    const isNoCommand = error.code === 'commander.excessArguments' && error.message.includes("'start'");
-    return say(`${isNoCommand ? noCommand(words[0] ?? '', program) : error.message.replace(/^error: /, '')}; see co2 --help`, WRONG_USE);
-  }
+/** One line on stderr for whatever stopped us; answers the exit code. */
+function report(error: unknown): number {
+  if (error instanceof WrongUse) return error.error.exitCode === 0 ? 0 : say(wrongUseText(error), WRONG_USE);
   if (RemoteFault.is(error)) return say(`fault ${error.code}: ${clean(error.message, 1000)}`, FAILED);
   if (RelayError.is(error)) return say(error.message, EXIT_CODES[error.code] ?? FAILED);
   process.stderr.write(`co2: the relay failed: ${reasonOf(error)}\n${error instanceof Error ? (error.stack ?? '') : ''}\n`);
@@ -73,12 +58,6 @@ function report(error: unknown, program: Command, words: readonly string[]): num
 function say(text: string, code: number): number {
   process.stderr.write(`co2: ${text.replace(/\s*\n\s*/g, ' ')}\n`);
   return code;
-}
-
-/** Whoever gives no command starts a relay, so a misspelt one is a word too many for the start. */
-function noCommand(word: string, program: Command): string {
-  const known = program.commands.map((command) => command.name());
-  return `there is no command '${clean(word, 60)}'${suggest(word, known).replace(/\?$/, '')}`;
 }
 
 // Whatever a plugin left open must not keep a stopped relay alive.

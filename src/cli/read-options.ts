@@ -2,7 +2,10 @@
 import { resolve } from 'node:path';
 import { completeOptions } from '../define-config/define-config.ts';
 import type { Completed, ConfigSource } from '../define-config/define-config.ts';
-import { loadConfigFile } from './config-file.ts';
+import { systemClock } from '../message/message.ts';
+import type { Clock } from '../message/message.ts';
+import { findConfigFile, loadConfigFile } from './config-file.ts';
+import type { ConfigFile } from './config-file.ts';
 import { environmentSource } from './environment.ts';
 import { configOf, flagName } from './options.ts';
 import type { StartFlags } from './options.ts';
@@ -17,14 +20,24 @@ export interface Read {
   readonly completed: Completed;
   /** Those that there are; later ones win. */
   readonly places: readonly Place[];
+  /** The file among them. */
+  readonly file: ConfigFile | undefined;
+}
+
+export interface ReadParts {
+  /** The file to read, instead of the one that is looked for. */
+  readonly file?: ConfigFile | undefined;
+  /** Measures how long the file takes to load. */
+  readonly clock?: Clock | undefined;
 }
 
 /** Reads the file anew at each call. Throws a RelayError CONFIG_INVALID. */
-export async function readOptions(flags: StartFlags): Promise<Read> {
+export async function readOptions(flags: StartFlags, { file: known, clock = systemClock }: ReadParts = {}): Promise<Read> {
   const directory = process.cwd();
   const environment = environmentSource(process.env, directory);
   const dataDir = flags.data ?? given(process.env.CO2_DATA_DIR) ?? '.co2';
-  const file = await loadConfigFile(flags.config ?? given(process.env.CO2_CONFIG), directory, resolve(directory, dataDir, 'cache'));
+  const found = known ?? findConfigFile(flags.config ?? given(process.env.CO2_CONFIG), directory);
+  const file = found && (await loadConfigFile(found, resolve(directory, dataDir, 'cache'), clock));
   // Plugins from npm are installed where the operator's files are, wherever the command is run; anything else that is said wins over that.
   const project: ConfigSource[] = file ? [{ values: { projectDir: '.' }, baseDir: file.baseDir, nameOf: file.nameOf }] : [];
   const line: ConfigSource = { values: configOf(flags), baseDir: directory, nameOf: flagName };
@@ -36,6 +49,7 @@ export async function readOptions(flags: StartFlags): Promise<Read> {
   return {
     completed: completeOptions([...project, ...places.map(({ source }) => source)], directory),
     places,
+    file: found,
   };
 }
 

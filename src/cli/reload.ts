@@ -1,25 +1,32 @@
 /** Reads the configuration anew and gives it to the running relay: on SIGHUP, and for `co2 reload`. */
-import type { RunningRelay } from '../app.ts';
-import type { Options } from '../define-config/define-config.ts';
+import type { StartedRelay } from '../app.ts';
 import { reasonOf } from '../message/message.ts';
-import type { Log } from '../message/message.ts';
+import type { Clock, Log } from '../message/message.ts';
 import { startLogging } from './logging.ts';
 import type { StartFlags } from './options.ts';
 import { readOptions } from './read-options.ts';
+import type { Read } from './read-options.ts';
 
-type Report = ReturnType<RunningRelay['reconfigure']>;
+type Report = ReturnType<StartedRelay['reconfigure']>;
 export type Reload = () => Promise<Report>;
 
-/** Flags and environment are those of the start; a wrong file changes nothing, is logged, and rejects. One reload at a time. */
-export function reloadOf(flags: StartFlags, relay: RunningRelay, started: Options, log: Log): Reload {
+/** Flags, environment and the file are those of the start; a wrong file, or one that is gone, changes nothing, is logged, and rejects. One reload at a time. */
+export function reloadOf(
+  flags: StartFlags,
+  relay: Pick<StartedRelay, 'reconfigure'>,
+  started: Pick<Read, 'completed' | 'file'>,
+  log: Log,
+  clock?: Clock,
+): Reload {
   let last: Promise<unknown> = Promise.resolve();
   const reload = async (): Promise<Report> => {
     try {
-      const { options } = (await readOptions(flags)).completed;
+      const { options } = (await readOptions(flags, { file: started.file, clock })).completed;
       const report = relay.reconfigure(options);
       // Where the log goes to stays; only levels change.
       const { level, levels } = options.log;
-      if (report.tookEffect.some((key) => key.startsWith('log.'))) startLogging({ log: { ...started.log, level, levels } }, process.stderr);
+      if (report.tookEffect.some((key) => key.startsWith('log.')))
+        await startLogging({ log: { ...started.completed.options.log, level, levels } }, process.stderr);
       log.info(`reload: ${describe(report)}`);
       return report;
     } catch (error) {

@@ -70,6 +70,8 @@ function scalarText(value: Value): string {
 }
 
 function cell(value: Value | undefined): string {
+  // A mean of times has sixteen digits, and nobody reads more than three of them behind the point.
+  if (typeof value === 'number') return String(Number(value.toFixed(3)));
   if (value === undefined || value === '') return '-';
   return oneLine(Array.isArray(value) ? value.map(scalarText).join(':') : toText(value));
 }

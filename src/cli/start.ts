@@ -1,23 +1,23 @@
 /** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
 import { VERSION, startRelay } from '../app.ts';
-import type { Completed } from '../define-config/define-config.ts';
 import { RelayError } from '../message/message.ts';
 import type { Log, LogSource } from '../message/message.ts';
 import { startLogging, stopLogging } from './logging.ts';
 import type { StartFlags } from './options.ts';
 import { readOptions } from './read-options.ts';
+import type { Read } from './read-options.ts';
 import { reloadOf } from './reload.ts';
 import type { Reload } from './reload.ts';
 
 /** Starts the relay, says so on stdout, and stays until a signal; answers the exit code. */
 export async function start(flags: StartFlags): Promise<number> {
-  const { completed } = await readOptions(flags);
-  const logs = startLogging(completed.options, process.stderr);
+  const read = await readOptions(flags);
+  const logs = await startLogging(read.completed.options, process.stderr);
   const log = logs('app');
   const told = new AbortController();
   const stopRequest = awaitStopRequest(log, told);
   try {
-    await run({ flags, completed, logs, signal: told.signal, stopRequest });
+    await run({ flags, read, logs, signal: told.signal, stopRequest });
     log.info('stopped');
   } catch (error) {
     // A start that was given up because it was told to is no failure.
@@ -30,18 +30,18 @@ export async function start(flags: StartFlags): Promise<number> {
 
 interface Run {
   readonly flags: StartFlags;
-  readonly completed: Completed;
+  readonly read: Read;
   readonly logs: LogSource;
   readonly signal: AbortSignal;
   readonly stopRequest: Promise<unknown>;
 }
 
-async function run({ flags, completed, logs, signal, stopRequest }: Run): Promise<void> {
+async function run({ flags, read, logs, signal, stopRequest }: Run): Promise<void> {
   let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is starting; reload it in a moment'));
   // What goes wrong stands in the log. Without this a SIGHUP would end the relay, also while it starts.
   process.on('SIGHUP', () => void reload().catch(() => undefined));
-  const relay = await startRelay(completed, { logs, signal, reload: () => reload() });
-  reload = reloadOf(flags, relay, completed.options, logs('app'));
+  const relay = await startRelay(read.completed, { logs, signal, reload: () => reload() });
+  reload = reloadOf(flags, relay, read, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
   warnOfOldNode(logs('app'));
   await stopRequest;

@@ -1,17 +1,16 @@
-/** The relay that a client command talks to: its URL, the credential for it, and one call. */
+/** What every client command has: the flags that name its relay, the credential for it, and one call. */
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { RelayError, canonicalAddress, isLoopback } from '../message/message.ts';
+import { RelayError } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import { RemoteFault, XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
+import { findRelay, isHere } from './find-relay.ts';
+import type { FoundRelay, PlaceFlags } from './find-relay.ts';
 
 /** The flags that every client command has. */
-export interface TargetFlags {
-  readonly url: string;
-  readonly token?: string;
-  readonly data?: string;
+export interface TargetFlags extends PlaceFlags {
   readonly json?: boolean;
   /** Seconds. */
   readonly timeout: number;
@@ -24,57 +23,74 @@ const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 
 export function addTargetOptions(command: Command): Command {
   return command
-    .option('--url <url>', 'the relay', 'http://127.0.0.1:2004')
+    .option('--url <url>', 'the relay (default: where that of the configuration listens, http://127.0.0.1:2004)')
     .option('--token <token>', "credential (default: that of --data's admin.token, sent to this machine only)")
-    .option('--data <dir>', 'state directory of the relay, where admin.token lies (default: $CO2_DATA_DIR, else .co2)')
+    .option('--data <dir>', 'state directory of the relay, where admin.token lies (default: that of the configuration, .co2)')
+    .option('--config <file>', 'configuration file of the relay (default: config.ts, if it is there)')
     .option('--timeout <seconds>', 'how long to wait for the relay', seconds, 60)
     .option('--json', 'print exact JSON: dates in ISO 8601, bytes as {"base64": "..."}');
 }
 
-/** Lets `work` call the relay that the flags name. Rejects with a RemoteFault, a RelayError TRANSPORT, or CONFIG_INVALID for a wrong flag. */
-export async function withRelay<T>(flags: TargetFlags, work: (call: Call) => Promise<T>): Promise<T> {
-  const url = urlOf(flags.url);
-  const ownToken = flags.token ?? (url.username === '' && url.password === '' ? tokenOnDisk(url, flags.data) : undefined);
-  if (ownToken !== undefined) {
+/** Lets `work` call the relay that the flags name. Rejects with a RemoteFault, a RelayError TRANSPORT, or CONFIG_INVALID for a wrong flag or configuration. */
+export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: URL) => Promise<T>): Promise<T> {
+  const relay = await findRelay(flags);
+  const { credential, remedy } = credentialFor(relay, flags.token);
+  const url = new URL(relay.url);
+  if (credential !== undefined) {
     url.username = 'token';
-    url.password = encodeURIComponent(ownToken);
+    url.password = encodeURIComponent(credential);
   }
   const client = new XmlRpcClient(url, {
     timeoutMs: Math.ceil(flags.timeout * 1000),
     maxResponseBytes: MAX_RESPONSE_BYTES,
     send: { nil: true, i8: true },
   });
-  const isOnDisk = flags.token === undefined && ownToken !== undefined;
   try {
-    return await work((method, ...params) => client.call(method, params).catch((error: unknown) => explain(error, isOnDisk)));
+    return await work((method, ...params) => client.call(method, params).catch((error: unknown) => explain(error, remedy)), relay.url);
+  } catch (error) {
+    throw refused(relay.url, error);
   } finally {
     await client.close();
   }
 }
 
-/** Throws it on, with a hint where the token that we found by ourselves is wrong. */
-function explain(error: unknown, isTokenOnDisk: boolean): never {
-  if (!isTokenOnDisk || !RemoteFault.is(error) || error.code !== 401) throw error;
-  throw new RemoteFault(error.code, `${error.text}; is --data another relay's state directory?`);
+/** Throws it on; a fault with what can be done about it. */
+function explain(error: unknown, remedy: Credential['remedy']): never {
+  if (!RemoteFault.is(error)) throw error;
+  throw new RemoteFault(error.code, error.text + (remedy[error.code] ?? ''));
 }
 
-function urlOf(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && /^https?:$/.test(url.protocol)) return url;
-  throw new RelayError('CONFIG_INVALID', `--url: found '${text}', expected a URL like http://127.0.0.1:2004`);
+interface Credential {
+  readonly credential?: string;
+  /** What a fault of this code is explained with. */
+  readonly remedy: Readonly<Record<number, string>>;
 }
 
 /** The admin token of a state directory may everything, so it never leaves this machine by itself. */
-function tokenOnDisk(url: URL, dataDir = process.env.CO2_DATA_DIR): string | undefined {
-  const address = url.hostname === 'localhost' ? '127.0.0.1' : canonicalAddress(url.hostname);
-  if (address === undefined || !isLoopback(address)) return undefined;
-  const file = join(resolve(dataDir ?? '.co2'), 'admin.token');
+function credentialFor({ url, dataDir }: FoundRelay, token: string | undefined): Credential {
+  if (token !== undefined) return { credential: token, remedy: {} };
+  if (url.username !== '' || url.password !== '' || !isHere(url)) return { remedy: {} };
+  const credential = tokenIn(dataDir);
+  if (credential !== undefined) return { credential, remedy: { 401: "; is --data another relay's state directory?" } };
+  const remedy = `; no admin.token in ${dataDir}; name the relay's state directory with --data`;
+  return { remedy: { 401: remedy, 403: remedy } };
+}
+
+function tokenIn(dataDir: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8').trim() || undefined;
+    return readFileSync(join(dataDir, 'admin.token'), 'utf8').trim() || undefined;
   } catch {
     // Without it whoever may call does so; who may not is told by the relay.
     return undefined;
   }
+}
+
+/** Nobody listens there: a person forgets to start the relay more often than anything else. */
+function refused(url: URL, error: unknown): unknown {
+  const cause = RelayError.is(error) ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  if (cause?.code !== 'ECONNREFUSED') return error;
+  const start = isHere(url) ? ' (co2 start)' : '';
+  return new RelayError('TRANSPORT', `${url.origin}: connection refused; is the relay running?${start}`, { cause: error });
 }
 
 function seconds(text: string): number {

@@ -1,11 +1,11 @@
 /** `co2 token`: makes, lists and revokes the tokens of a state directory; a relay that runs on it sees the change within a second. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import type { Options } from '../define-config/define-config.ts';
 import { ACCESS_CLASSES, RelayError, clean, grantOf, isMethodGlob } from '../message/message.ts';
 import type { AccessClass, Grant } from '../message/message.ts';
 import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
-import { readOptions } from './read-options.ts';
+import { optionsOf } from './find-relay.ts';
+import { prepare } from './wrong-use.ts';
 
 interface PlaceFlags {
   readonly data?: string;
@@ -19,8 +19,8 @@ interface CreateFlags extends PlaceFlags {
   readonly expires?: Date;
 }
 
-/** Adds the command with its three subcommands; `prepare` does to each what the program does to all. */
-export function addTokenCommand(program: Command, prepare: (command: Command) => Command): Command {
+/** Adds the command with its three subcommands. */
+export function addTokenCommand(program: Command): void {
   const token = prepare(program.command('token')).description('make, list and revoke tokens (Authorization: Bearer, or a password)');
   const placed = (name: string): Command =>
     prepare(token.command(name))
@@ -35,7 +35,6 @@ export function addTokenCommand(program: Command, prepare: (command: Command) =>
     .action(create);
   placed('list').description('list the tokens, without their secrets').action(list);
   placed('revoke <name>').description('refuse a token from now on').action(revoke);
-  return token;
 }
 
 async function create(name: string, flags: CreateFlags): Promise<void> {
@@ -93,12 +92,6 @@ interface Listed extends Grant {
 
 function listed(token: Listed, { expires }: { readonly expires?: string | undefined }) {
   return { ...token, expires: expires ?? null, expired: expires !== undefined && Date.parse(expires) <= Date.now() };
-}
-
-/** Those of a relay that is started with the same flags. */
-async function optionsOf({ data, config }: PlaceFlags): Promise<Options> {
-  const flags = { ...(data === undefined ? {} : { data }), ...(config === undefined ? {} : { config }) };
-  return (await readOptions(flags)).completed.options;
 }
 
 function print(text: string): void {

@@ -192,7 +192,7 @@ function check(source: ConfigSource, values: Tree): void {
     const key = [...path, String(issue.keys[0])].join('.');
     throw new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(path))}`);
   }
-  throw new RelayError('CONFIG_INVALID', `${source.nameOf(path.join('.'))}: found ${shown(issue.input)}, expected ${expectation(issue)}`);
+  throw wrongValue(source, path.join('.'), issue.input, issue);
 }
 
 /** None of several forms fits: the one that was meant is the first whose kind is right, else the first. */
@@ -201,7 +201,12 @@ function wrongChoice(source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion):
   const meant = firsts.find(({ code, path }) => code !== 'invalid_type' || path.length > 0) ?? firsts[0] ?? issue;
   const found = meant.path.reduce<unknown>((level, part) => (level as Record<PropertyKey, unknown>)[part], issue.input);
   const key = [...issue.path, ...meant.path].map(String).join('.');
-  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: found ${shown(found)}, expected ${expectation(meant)}`);
+  return wrongValue(source, key, found, meant);
+}
+
+function wrongValue(source: ConfigSource, key: string, found: unknown, issue: z.core.$ZodIssue): RelayError {
+  const finding = found === undefined ? 'is missing' : `found ${shown(found)}`;
+  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: ${finding}, expected ${expectation(issue)}`);
 }
 
 function expectation(issue: z.core.$ZodIssue): string {
@@ -213,7 +218,7 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'too_small':
       return issue.origin === 'string' ? 'a text that is not empty' : `at least ${issue.minimum}`;
     case 'too_big':
-      return `at most ${issue.maximum}`;
+      return `at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`;
     case 'invalid_key':
       return issue.issues[0]?.message ?? issue.message;
     default:

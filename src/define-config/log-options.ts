@@ -13,9 +13,9 @@ export interface LogOptions {
     readonly level: LogLevel;
     /** Other levels for single categories: one of {@link LOG_CATEGORIES}, `plugin.ham.spam`, or a prefix as `plugin`. Default none. */
     readonly levels: Readonly<Record<string, LogLevel>>;
-    /** A file that gets the same lines as the console, 10 MB at a time, five kept. Default none. */
+    /** A file that gets the same lines as the console, 10 MB at a time, five kept; made with mode 0600. Default none. */
     readonly file?: string | undefined;
-    /** A file with a line per request: who, what, answer, ms. Default none: requests are not logged. */
+    /** A file with a line per request: who, what, answer, ms; made with mode 0600. Default none: requests are not logged. */
     readonly accessFile?: string | undefined;
   };
 }

@@ -33,7 +33,9 @@ export function readTls(files: TlsFiles): SecureContextOptions {
 
 /** Looks at the files every few seconds and hands changed contents to `apply`; a bad pair is logged, and the one before stays. */
 export class TlsWatch {
-  #seen: string;
+  #applied: string;
+  /** The contents that were told to be bad, and are looked at again: they may have been half written, or unreadable for a moment. */
+  #refused: string | undefined;
   #cancel: (() => void) | undefined;
 
   constructor(
@@ -42,7 +44,7 @@ export class TlsWatch {
     private readonly clock: Clock,
     private readonly log: Log,
   ) {
-    this.#seen = this.#signature();
+    this.#applied = this.#signature();
     this.#wait();
   }
 
@@ -59,13 +61,14 @@ export class TlsWatch {
 
   #look(): void {
     const seen = this.#signature();
-    if (seen === this.#seen) return;
-    this.#seen = seen;
+    if (seen === this.#applied) return;
     try {
       this.apply(readTls(this.files));
+      this.#applied = seen;
       this.log.info(`${this.files.certFile} has changed: new connections get the new certificate`);
     } catch (error) {
-      this.log.error(`the certificate stays as it was: ${reasonOf(error)}`);
+      if (seen !== this.#refused) this.log.error(`the certificate stays as it was: ${reasonOf(error)}`);
+      this.#refused = seen;
     }
   }
 

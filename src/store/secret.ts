@@ -1,6 +1,7 @@
 /** Reads a secret from where the operator keeps it: a file or the environment. */
-import { readFileSync, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { RelayError } from '../message/message.ts';
+import { readSmallFile } from './read-file.ts';
 import { systemReason } from './system-reason.ts';
 
 /** Exactly one of both. */
@@ -13,6 +14,8 @@ export interface SecretPlace {
 
 // What an Authorization header can carry; below 16 characters a guesser has a chance.
 const SECRET = /^[\x21-\x7e]{16,512}$/;
+// Blanks and line ends around it included.
+const MAX_BYTES = 4096;
 
 /** The secret at `place`. Throws a RelayError CONFIG_INVALID that begins with `option` and never shows the secret. */
 export function readSecret(option: string, { file, env }: SecretPlace, environment: Readonly<Record<string, string | undefined>>): string {
@@ -29,13 +32,11 @@ export function readSecret(option: string, { file, env }: SecretPlace, environme
 }
 
 function readPrivate(file: string, refuse: (reason: string, cause?: unknown) => never): string {
+  const check = ({ mode }: Stats): void => {
+    if (process.platform !== 'win32' && (mode & 0o007) !== 0) refuse('is open to all users of this machine: run chmod o-rwx on it');
+  };
   try {
-    const stat = statSync(file);
-    // A device or a FIFO could keep the start waiting for ever.
-    if (!stat.isFile()) return refuse('is no file');
-    if (process.platform !== 'win32' && (stat.mode & 0o007) !== 0)
-      return refuse('is open to all users of this machine: run chmod o-rwx on it');
-    return readFileSync(file, 'utf8');
+    return readSmallFile(file, { maxBytes: MAX_BYTES, links: 'follow', check });
   } catch (error) {
     if (RelayError.is(error)) throw error;
     return refuse(`cannot be read: ${systemReason(error)}`, error);

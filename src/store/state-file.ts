@@ -1,6 +1,8 @@
 /** One value that survives a crash: a JSON file that is always whole, whatever happens while it is written. */
-import { readFile, rename, stat } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { RelayError, reasonOf } from '../message/message.ts';
+import { requireOwn } from './owner.ts';
+import { FileTooLarge, readSmallFile } from './read-file.ts';
 import { replaceFile } from './replace-file.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
@@ -23,12 +25,11 @@ export class StateFile {
 
   /** Reads the value; `check` answers it in its shape or throws what is wrong with it. Throws a RelayError STATE_DIRECTORY if the file cannot be read at all. */
   async load<T>(check: (value: unknown) => T): Promise<Found<T>> {
-    const text = await this.#read();
-    if (text === undefined) return { kind: 'nothing' };
     try {
-      if (text.length > this.maxBytes) throw new Error(`it is larger than ${this.maxBytes} bytes`);
-      return { kind: 'value', value: check(JSON.parse(text)) };
+      const text = this.#read();
+      return text === undefined ? { kind: 'nothing' } : { kind: 'value', value: check(JSON.parse(text)) };
     } catch (error) {
+      if (RelayError.is(error)) throw error;
       const movedTo = `${this.path}.damaged`;
       await this.#do('set aside', () => rename(this.path, movedTo));
       return { kind: 'damaged', reason: reasonOf(error), movedTo };
@@ -48,13 +49,19 @@ export class StateFile {
     return next;
   }
 
-  async #read(): Promise<string | undefined> {
+  #read(): string | undefined {
     try {
-      const { size } = await stat(this.path);
-      // Not read at all if it is too large: one character more than allowed says enough.
-      return size > this.maxBytes ? ' '.repeat(this.maxBytes + 1) : await readFile(this.path, 'utf8');
+      return readSmallFile(this.path, {
+        maxBytes: this.maxBytes,
+        links: 'refuse',
+        check: (stats) => {
+          requireOwn(this.path, stats);
+        },
+      });
     } catch (error) {
       if (isCode(error, 'ENOENT')) return undefined;
+      // One that grew too large is a damaged one; whatever else is wrong, nobody knows what is in it.
+      if (error instanceof FileTooLarge || RelayError.is(error)) throw error;
       throw this.#failed('read', error);
     }
   }

@@ -1,8 +1,11 @@
 /** What is kept on disk between two starts: today the relay's name, the admin token and the other tokens; the durable store comes into this room. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { link, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RelayError } from '../message/message.ts';
+import { requireOwn } from './owner.ts';
+import { readSmallFile } from './read-file.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
 export { storeDefaults, storeShape } from './options.ts';
@@ -14,6 +17,9 @@ export { StateFile } from './state-file.ts';
 export { TokenFile } from './token-file.ts';
 export type { StoredToken } from './token-format.ts';
 export { addToken, listTokens, removeToken } from './token-edit.ts';
+
+// A name or a token and its line end; what is longer is no such file.
+const MAX_LINE_BYTES = 4096;
 
 /** An opened state directory. */
 export interface StateDirectory {
@@ -33,11 +39,10 @@ export interface StateDirectory {
 export async function openStateDirectory(path: string): Promise<StateDirectory> {
   try {
     await makeDirectory(path);
-    await refuseOpenDirectory(path);
+    refuseOpenDirectory(path, await stat(path));
     // 64 random bits: enough that two relays never meet with one name; not a secret.
-    const hostIdRandom = await keep(join(path, 'host-id'), () => randomBytes(8).toString('hex'));
-    const adminToken = await keep(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'));
-    await refuseOpenSecret(join(path, 'admin.token'));
+    const hostIdRandom = await keep(join(path, 'host-id'), () => randomBytes(8).toString('hex'), requireOwn);
+    const adminToken = await keep(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'), refuseOpenSecret);
     return { path, hostIdRandom, adminToken, cacheDir: join(path, 'cache') };
   } catch (error) {
     if (RelayError.is(error)) throw error;
@@ -51,7 +56,10 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
   }
 }
 
-/** `path` and what it lacks above. Not by mkdir's `recursive`, which tries for ever where the system says "no such file" of a parent that is there (/proc). */
+/**
+ * Makes `path` and what it lacks above, mode 0700; throws the system's error, or one in its words. Not by mkdir's `recursive`, which tries for ever where the system says
+ * "no such file" of a parent that is there (/proc).
+ */
 export async function makeDirectory(path: string): Promise<void> {
   const missing: string[] = [];
   for (let above = path; !(await isThere(above)); above = dirname(above)) missing.unshift(above);
@@ -61,11 +69,7 @@ export async function makeDirectory(path: string): Promise<void> {
       if (!isCode(error, 'EEXIST')) throw error;
     });
   }
-  if (!(await stat(path)).isDirectory())
-    throw new RelayError(
-      'STATE_DIRECTORY',
-      `the state directory ${path} cannot be used: a file stands where a directory is needed; choose another with --data`,
-    );
+  if (!(await stat(path)).isDirectory()) throw new Error('a file stands where a directory is needed');
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -78,10 +82,11 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
+type Check = (file: string, stats: Stats) => void;
+
 /** The one line that `file` holds, written by `make` if the file is not there; two starters at once agree on one. */
-async function keep(file: string, make: () => string): Promise<string> {
-  const kept = await readIfThere(file);
-  const text = kept ?? (await create(file, make()));
+async function keep(file: string, make: () => string, check: Check): Promise<string> {
+  const text = readIfThere(file, check) ?? (await create(file, make())) ?? readIfThere(file, check) ?? '';
   const line = text.trim();
   if (!/^[A-Za-z0-9_-]{8,128}$/.test(line)) {
     throw new RelayError('STATE_DIRECTORY', `${file} is empty or damaged: restore it, or delete it to have a new one made`);
@@ -89,17 +94,25 @@ async function keep(file: string, make: () => string): Promise<string> {
   return line;
 }
 
-async function readIfThere(file: string): Promise<string | undefined> {
+function readIfThere(file: string, check: Check): string | undefined {
   try {
-    return await readFile(file, 'utf8');
+    return readSmallFile(file, {
+      maxBytes: MAX_LINE_BYTES,
+      links: 'refuse',
+      check: (stats) => {
+        check(file, stats);
+      },
+    });
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined;
-    const text = `${file} cannot be read: ${systemReason(error)}; make it readable, or delete it to have a new one made`;
+    if (RelayError.is(error)) throw error;
+    const text = `${file} cannot be read: ${systemReason(error)}; restore it, or delete it to have a new one made`;
     throw new RelayError('STATE_DIRECTORY', text, { cause: error });
   }
 }
 
-async function create(file: string, text: string): Promise<string> {
+/** Undefined if somebody else was faster. */
+async function create(file: string, text: string): Promise<string | undefined> {
   // Written aside and linked, so that a crash never leaves an empty file and the slower of two starters reads the faster one's.
   const aside = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
   await writeFile(aside, `${text}\n`, { mode: 0o600, flag: 'wx' });
@@ -107,7 +120,7 @@ async function create(file: string, text: string): Promise<string> {
     await link(aside, file);
     return text;
   } catch (error) {
-    if (isCode(error, 'EEXIST')) return await readFile(file, 'utf8');
+    if (isCode(error, 'EEXIST')) return undefined;
     throw error;
   } finally {
     await rm(aside, { force: true });
@@ -115,9 +128,10 @@ async function create(file: string, text: string): Promise<string> {
 }
 
 /** Whoever may write there may put a token of his own in the place of ours. */
-async function refuseOpenDirectory(path: string): Promise<void> {
+function refuseOpenDirectory(path: string, stats: Stats): void {
+  requireOwn(path, stats);
   if (process.platform === 'win32') return;
-  const { mode } = await stat(path);
+  const { mode } = stats;
   if ((mode & 0o022) !== 0) {
     throw new RelayError(
       'STATE_DIRECTORY',
@@ -126,9 +140,10 @@ async function refuseOpenDirectory(path: string): Promise<void> {
   }
 }
 
-async function refuseOpenSecret(file: string): Promise<void> {
+function refuseOpenSecret(file: string, stats: Stats): void {
+  requireOwn(file, stats);
   if (process.platform === 'win32') return;
-  const { mode } = await stat(file);
+  const { mode } = stats;
   if ((mode & 0o077) !== 0) {
     throw new RelayError('STATE_DIRECTORY', `${file} can be read by other users (mode ${(mode & 0o777).toString(8)}): run chmod 600 on it`);
   }

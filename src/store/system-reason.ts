@@ -6,6 +6,8 @@ export function systemReason(error: unknown): string {
   if (isCode(error, 'ENOENT')) return 'there is no such file';
   if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'a file stands where a directory is needed';
   if (isCode(error, 'EISDIR')) return 'a directory stands where a file is needed';
+  if (isCode(error, 'ELOOP')) return 'a symbolic link stands where a file is needed';
+  if (isCode(error, 'ENXIO')) return 'it is no file';
   if (isCode(error, 'ENOSPC')) return 'the disk is full';
   if (isCode(error, 'EROFS')) return 'the file system is read-only';
   return error instanceof Error ? error.message : String(error);

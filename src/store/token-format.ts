@@ -1,8 +1,10 @@
 /** `tokens.json`: what stands in it, and how it is read. */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { z } from 'zod';
 import { ACCESS_CLASSES, RelayError, isMethodGlob } from '../message/message.ts';
 import type { Grant } from '../message/message.ts';
+import { requireOwn } from './owner.ts';
+import { readSmallFile } from './read-file.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
 /** A token as it is kept: who has the file cannot present it. */
@@ -58,22 +60,18 @@ export function writtenTokens(tokens: readonly StoredToken[]): string {
 }
 
 function readPrivate(file: string): string | undefined {
-  let handle: number | undefined;
+  const check = (stats: Stats): void => {
+    requireOwn(file, stats);
+    if (process.platform !== 'win32' && (stats.mode & 0o077) !== 0)
+      throw refusal(file, `is open to other users (mode ${(stats.mode & 0o777).toString(8)}): run chmod 600 on it`);
+  };
   try {
-    // Not blocking, so that a FIFO of this name does not hold the relay.
-    handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    const { mode, size } = fstatSync(handle);
-    if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw refusal(file, 'is no file; move it away');
-    if (process.platform !== 'win32' && (mode & 0o077) !== 0)
-      throw refusal(file, `is open to other users (mode ${(mode & 0o777).toString(8)}): run chmod 600 on it`);
-    if (size > MAX_BYTES) throw refusal(file, `has ${size} bytes, at most ${MAX_BYTES} are read; revoke tokens that nobody needs`);
-    return readFileSync(handle, 'utf8');
+    return readSmallFile(file, { maxBytes: MAX_BYTES, links: 'refuse', check });
   } catch (error) {
     if (RelayError.is(error)) throw error;
     if (isCode(error, 'ENOENT')) return undefined;
-    throw refusal(file, `cannot be read: ${systemReason(error)}; make it readable for the user that runs the relay`, error);
-  } finally {
-    if (handle !== undefined) closeSync(handle);
+    const remedy = 'make it a file that the user of the relay can read, or delete it, which revokes all tokens in it';
+    throw refusal(file, `cannot be read: ${systemReason(error)}; ${remedy}`, error);
   }
 }
 

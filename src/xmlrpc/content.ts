@@ -26,6 +26,8 @@ export class Content {
   readonly #source: Buffer;
   #copy: Buffer | undefined;
   #endsWithCr = false;
+  // Where in the document the last stretch ended.
+  #appendedTo = -1;
   #window = '';
   #windowAt = 0;
 
@@ -50,6 +52,7 @@ export class Content {
     this.at = at;
     this.bits = 0;
     this.#endsWithCr = false;
+    this.#appendedTo = -1;
     this.isStretch = true;
   }
 
@@ -72,6 +75,9 @@ export class Content {
   /** Adds the stretch `from..to` of the document, its line ends normalised: 2.11 of XML 1.0. */
   append(from: number, to: number): void {
     const copy = this.#room(to - from, from);
+    // CR and LF with markup between them are two line ends.
+    if (from !== this.#appendedTo) this.#endsWithCr = false;
+    this.#appendedTo = to;
     if (to - from >= MANY && this.#appendPlain(copy, from, to)) return;
     let end = this.to;
     for (let at = from; at < to; at++) {

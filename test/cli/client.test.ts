@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { urlOfOptions } from '../../src/cli/find-relay.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import type { Exit, RelayProcess } from '../support/processes.ts';
-import { freePorts } from '../support/relays.ts';
+import { freePorts, pluginsDir } from '../support/relays.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
 
 const EAR = `import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';
@@ -108,17 +109,21 @@ test.serial('exit codes: 1 a fault, 2 wrong use, 3 nobody there; each in one cle
   const cases: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
     [['call', 'ham.ear.fail'], 1, /^co2: fault 42: no such room$/],
     [['call', 'no.such'], 1, /^co2: fault -32601: no method is named 'no\.such'/],
-    [['call'], 2, /missing required argument 'method'/],
+    [['call'], 2, /missing required argument 'method'; see co2 call --help$/],
     [['call', 'test', 'a=1', 'a=2'], 2, /a is given twice/],
     [['call', 'test', '9223372036854775808'], 2, /does not fit 64 bits/],
     [['call', 'test', '1e999'], 2, /too large for a double/],
     [['ping', '--url', 'relay.example'], 2, /--url: found 'relay\.example', expected a URL/],
-    [['ping', '--timeout', 'soon'], 2, /--timeout.*expected seconds/],
+    [['ping', '--timeout', 'soon'], 2, /--timeout.*expected seconds.*86400; see co2 ping --help$/],
     [['ping', 'me'], 2, /too many arguments/],
-    [['pong'], 2, /no command 'pong'; did you mean "ping"/],
-    [['ping', '--url', `http://127.0.0.1:${port}`], 3, /connection refused; is the server running\?$/],
+    [['pong'], 2, /no command 'pong'; did you mean "ping"; see co2 --help$/],
+    [['ping', '--url', `http://127.0.0.1:${port}`], 3, /connection refused; is the relay running\? \(co2 start\)$/],
     [['ping', '--token', 'wrong'], 1, /^co2: fault 401: the presented token is wrong/],
-    [['status', '--data', 'nowhere'], 1, /^co2: fault 403: relay\.get_status needs the right 'admin'/],
+    [
+      ['status', '--data', 'nowhere'],
+      1,
+      /^co2: fault 403: relay\.get_status needs the right 'admin'.*; no admin\.token in \/.*\/nowhere; name the relay's state directory with --data$/,
+    ],
   ];
   for (const [args, code, says] of cases) {
     const target = args.includes('--url') || args[0] === 'pong' ? [] : ['--url', relay.url];
@@ -128,6 +133,44 @@ test.serial('exit codes: 1 a fault, 2 wrong use, 3 nobody there; each in one cle
     t.is(end.stderr.length, 1, end.stderr.join('\n'));
     t.regex(end.stderr[0]!, says);
   }
+});
+
+test.serial('without --url the relay is the one that the configuration starts, with its token', async (t) => {
+  const [port, nobody] = await freePorts(2);
+  const config = (port: number): string => `export default { port: ${port}, dataDir: 'state' };`;
+  const cwd = pluginsDir(t, { 'config.ts': config(port!), 'other.ts': config(nobody!), 'broken.ts': 'export default {' });
+  await startCo2(t, { cwd, args: ['--port', String(port)] });
+  const cases: readonly (readonly [args: readonly string[], env: Readonly<Record<string, string>>, code: number, says: RegExp])[] = [
+    [['status'], {}, 0, /host_id/],
+    [['status', '--config', 'other.ts'], {}, 3, new RegExp(`127\\.0\\.0\\.1:${nobody}: connection refused`)],
+    [['ping'], { CO2_PORT: String(nobody) }, 3, new RegExp(`127\\.0\\.0\\.1:${nobody}: connection refused`)],
+    [['status'], { CO2_DATA_DIR: 'elsewhere' }, 1, /fault 403.*no admin\.token in \/.*\/elsewhere;/],
+    [['ping'], { CO2_PROT: '1' }, 2, /CO2_PROT: there is no such option; did you mean "CO2_PORT"/],
+    [['ping'], { CO2_PORT: '0' }, 2, /port is 0, any free one: say with --url/],
+    [['ping'], { CO2_CONFIG: 'broken.ts' }, 2, /broken\.ts does not load/],
+    // Whoever says where the relay is may ask, whatever lies in his directory.
+    [['ping', '--url', `http://127.0.0.1:${port}`], { CO2_CONFIG: 'broken.ts' }, 0, /answered true/],
+    [['ping', '--url', `http://127.0.0.1:${port}`, '--config', 'broken.ts'], {}, 2, /broken\.ts does not load/],
+    [['status', '--url', `http://127.0.0.1:${port}`], { CO2_CONFIG: 'broken.ts', CO2_DATA_DIR: 'state' }, 0, /host_id/],
+  ];
+  for (const [args, env, code, says] of cases) {
+    const end = await runCo2(t, { args, env, cwd }).exit;
+    t.is(end.code, code, [...args, ...end.stderr].join(' '));
+    t.regex([...end.stdout, ...end.stderr].join('\n'), says);
+  }
+});
+
+test('where a relay is reached from its own machine', (t) => {
+  const tls = { certFile: 'c', keyFile: 'k' };
+  const cases: readonly (readonly [options: Parameters<typeof urlOfOptions>[0], url: string])[] = [
+    [{ host: '127.0.0.1', port: 2004 }, 'http://127.0.0.1:2004/'],
+    [{ host: '0.0.0.0', port: 5 }, 'http://127.0.0.1:5/'],
+    [{ host: '::', port: 5 }, 'http://[::1]:5/'],
+    [{ host: ['192.0.2.5', '127.0.0.1'], port: 5, tls }, 'https://192.0.2.5:5/'],
+    [{ host: 'relay.example', port: 5 }, 'http://relay.example:5/'],
+  ];
+  for (const [options, url] of cases) t.is(urlOfOptions(options).href, url);
+  t.throws(() => urlOfOptions({ host: '127.0.0.1', port: 0 }), { message: /--url/ });
 });
 
 test.serial('an answer cannot steer the terminal', async (t) => {

@@ -63,10 +63,16 @@ test('names that are no options: ours for other programs are passed over, others
     ['CO2_PEERS', 'next-door', "CO2_PEERS: found 'next-door', expected a URL like http://192.168.1.7:2004"],
     ['CO2_LOG_LEVEL', 'loud', 'CO2_LOG_LEVEL: found \'loud\', expected one of "debug", "info", "warn", "error", "off"'],
     ['CO2_PLUGINS', '{', "CO2_PLUGINS: found '{', expected JSON"],
+    ['CO2_ACCESS__TOKENS', '{"ci":{"secret":"abc"}}', /^CO2_ACCESS__TOKENS: ci\.secret: there is no such option/],
+    ['CO2_ACCESS__TOKENS', '{"ci":{"env":5}}', 'CO2_ACCESS__TOKENS: ci.env: found 5, expected a value of type string'],
+    ['CO2_LIMITS__TOKEN', '{"burst":5}', 'CO2_LIMITS__TOKEN: perSecond: is missing, expected a value of type number'],
+    ['CO2_TLS', '{}', 'CO2_TLS: there is no such option; set its members: CO2_TLS__CERT_FILE, CO2_TLS__KEY_FILE, CO2_TLS__CA_FILE'],
+    ['CO2_TLS__CERT_FILE', 'a.pem', 'CO2_TLS__KEY_FILE: is missing, expected a value of type string'],
   ] as const) {
     const error = t.throws(() => optionsOf({ [name]: value }), undefined, name);
     t.true(RelayError.is(error) && error.code === 'CONFIG_INVALID');
-    t.is(error.message, text);
+    if (typeof text === 'string') t.is(error.message, text);
+    else t.regex(error.message, text);
   }
   t.throws(() => optionsOf({ CO2_LOG_LEVEL: 'info', CO2_LOG__LEVEL: 'warn' }), { message: /are the same option/ });
 });
@@ -98,7 +104,15 @@ test.serial('config check says yes or what is wrong, and starts nothing', async 
     t.is(wrong.stderr.length, 1);
     t.regex(wrong.stderr[0]!, says);
   }
-  t.is((await runCo2(t, { args: ['config', 'chekc'] }).exit).code, 2);
+  for (const [args, says] of [
+    [['config', 'chekc'], /^co2: unknown command 'chekc'.*; see co2 config --help$/],
+    [['config'], /^co2: config needs one of check and show; see co2 config --help$/],
+    [['config', 'show', '--prot'], /^co2: unknown option '--prot'.*; see co2 config show --help$/],
+  ] as const) {
+    const { code, stderr } = await runCo2(t, { args }).exit;
+    t.is(code, 2);
+    t.regex(stderr.join('\n'), says);
+  }
 });
 
 test.serial('config check looks at secrets, certificates and names of plugins, and starts nothing', async (t) => {
@@ -115,6 +129,33 @@ test.serial('config check looks at secrets, certificates and names of plugins, a
     t.regex(stderr.join('\n'), says);
     t.false(existsSync(join(cwd, '.co2', 'admin.token')));
   }
+});
+
+test.serial('config show lists every option with its value, null where there is none', async (t) => {
+  const files = {
+    'config.ts': `export default {
+      maxWrongCredentials: 7,
+      limits: { token: { perSecond: 3, burst: 4 } },
+      access: { tokens: { ci: { env: 'CI_TOKEN' } } },
+      log: { file: 'relay.log' },
+    };`,
+  };
+  const { stdout } = await runCo2(t, { args: ['config', 'show', '--json'], files }).exit;
+  const all = JSON.parse(stdout.join('')) as Record<string, { value: unknown; from: string }>;
+  t.deepEqual(Object.keys(all).sort(), [...optionKinds().keys()].sort());
+  t.false(JSON.stringify(all).includes('(hidden)'));
+  t.like(all, {
+    maxWrongCredentials: { value: 7, from: 'config.ts' },
+    'limits.token': { value: { perSecond: 3, burst: 4 }, from: 'config.ts' },
+    'access.tokens': { value: { ci: { env: 'CI_TOKEN' } }, from: 'config.ts' },
+    'log.accessFile': { value: null, from: 'default' },
+    'tls.certFile': { value: null, from: 'default' },
+    unixSocket: { value: null, from: 'default' },
+    maxBodyBytes: { value: 8 * 1024 * 1024, from: 'default' },
+  });
+  const lines = (await runCo2(t, { args: ['config', 'show'], files }).exit).stdout;
+  t.deepEqual(lines.map((line) => line.split(' ', 1)[0]).sort(), Object.keys(all).sort());
+  t.true(lines.some((line) => /^log\.accessFile +- +default$/.test(line)));
 });
 
 test.serial('config show hides what nobody should read over a shoulder', async (t) => {

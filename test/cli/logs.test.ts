@@ -1,5 +1,5 @@
 /** What the `co2` command logs, and where to. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
@@ -29,6 +29,7 @@ test.serial('log.file gets the lines of the console, log.accessFile a line per r
       .trim()
       .split('\n');
   t.deepEqual(read('relay.log'), [...stderr]);
+  for (const name of ['relay.log', 'access.log']) t.is(statSync(join(relay.cwd, 'logs', name)).mode & 0o777, 0o600, name);
   const access = read('access.log');
   t.is(access.length, 3);
   t.regex(access[0]!, /^\d{4}-\S+ 127\.0\.0\.1 POST \/RPC2 ping 200 [\d.]+ ms$/);

@@ -151,4 +151,12 @@ for (const key of ['file', 'accessFile']) {
     t.is(end.stderr.length, 1, end.stderr.join('\n'));
     t.regex(end.stderr[0]!, new RegExp(`^co2: .*log\\.${key}.*a/b\\.log`));
   });
+
+  test.serial(`a log.${key} where nobody may make a directory`, async (t) => {
+    const files = { 'config.ts': `export default { log: { ${key}: '/proc/nope/x.log' } };` };
+    const end = await runCo2(t, { args: ['--port', '0'], files }).exit;
+    t.like(end, { code: USAGE, stdout: [] });
+    t.is(end.stderr.length, 1, end.stderr.join('\n'));
+    t.regex(end.stderr[0]!, new RegExp(`^co2: log\\.${key}: /proc/nope/x\\.log cannot be written .*choose another file$`));
+  });
 }

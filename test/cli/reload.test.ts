@@ -1,8 +1,14 @@
 /** A configuration that changes while the relay runs: what takes effect, what waits for a restart, and a wrong one that changes nothing. */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { readOptions } from '../../src/cli/read-options.ts';
+import { reloadOf } from '../../src/cli/reload.ts';
+import { Gate } from '../support/gate.ts';
+import { LogRecord } from '../support/log-record.ts';
+import { pluginsDir } from '../support/relays.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import type { Exit, RelayProcess } from '../support/processes.ts';
 import { request } from '../http/raw.ts';
@@ -55,6 +61,44 @@ test.serial('a wrong configuration is refused with its reason, and the old one s
     t.like(await relay.call('system.get_properties'), { maintainer: 'ann' });
   }
   t.is((await relay.stderr.lines(/ ERROR app reload refused, the old configuration stays: config\.ts/, 2)).length, 2);
+});
+
+test.serial('a file that is gone, or another beside it, does not bring the defaults back', async (t) => {
+  const relay = await startCo2(t, { files: { 'config.mjs': `export default { maintainer: 'ann' };` } });
+  write(relay, `{ maintainer: 'bob' }`);
+  t.like(await reload(t, relay), { code: 0, stdout: ['nothing changed'] });
+  rmSync(join(relay.cwd, 'config.ts'));
+  rmSync(join(relay.cwd, 'config.mjs'));
+  const end = await reload(t, relay);
+  t.is(end.code, 1);
+  t.regex(end.stderr.join(), /^co2: fault 520: config\.mjs is gone: .* was read at the start; put it back, or start anew$/);
+  await relay.stderr.line(/ERROR app reload refused, the old configuration stays: config\.mjs is gone/);
+  t.like(await relay.call('system.get_properties'), { maintainer: 'ann' });
+});
+
+test.serial('a file that never ends loading is given up, and the next reload works', async (t) => {
+  const config = join(pluginsDir(t, { 'config.mjs': `export default { maintainer: 'ann' };` }), 'config.mjs');
+  const read = await readOptions({ config });
+  const [clock, log, reconfigured] = [new VirtualClock(), new LogRecord(), [] as string[]];
+  const relay = {
+    reconfigure: ({ maintainer }: { readonly maintainer: string }) => {
+      reconfigured.push(maintainer);
+      return { tookEffect: [], needsRestart: [] };
+    },
+  };
+  const reloadNow = reloadOf({ config }, relay, read, log.source('app'), clock);
+  const loading = new Gate<true>();
+  Object.assign(globalThis, { configLoads: () => loading.push(true) });
+  writeFileSync(config, 'configLoads();\nawait new Promise(() => {});\nexport default {};\n');
+  const hanging = t.throwsAsync(reloadNow(), { message: /config\.mjs does not load: it took longer than 30 s; is there an await/ });
+  const next = reloadNow();
+  await loading.first(1);
+  writeFileSync(config, `export default { maintainer: 'bob' };\n`);
+  clock.advance(30_000);
+  t.like(await hanging, { code: 'CONFIG_INVALID' });
+  await next;
+  t.deepEqual(reconfigured, ['bob']);
+  t.is(log.matching(/reload refused, the old configuration stays/).length, 1);
 });
 
 test.serial('SIGHUP reloads and says so; nobody without the admin token may', async (t) => {

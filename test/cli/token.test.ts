@@ -69,13 +69,13 @@ test('tokens of the configuration are listed too, and revoke says where they sta
 });
 
 const REFUSALS: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
-  [[], 2, /token needs one of create, list and revoke/],
-  [['frob'], 2, /unknown command 'frob'/],
-  [['create'], 2, /missing required argument 'name'/],
+  [[], 2, /^co2: token needs one of create, list and revoke; see co2 token --help$/],
+  [['frob'], 2, /unknown command 'frob'.*; see co2 token --help$/],
+  [['create'], 2, /missing required argument 'name'; see co2 token create --help$/],
   [['create', 'a b'], 1, /a token's name/],
   [['create', 'admin'], 1, /a token's name/],
   [['create', 'a', '--expires', 'soon'], 2, /--expires.*30d or a date/],
-  [['create', 'a', '--expires', '2020-01-01'], 2, /--expires.*in the past/],
+  [['create', 'a', '--expires', '2020-01-01'], 2, /--expires.*in the past; see co2 token create --help$/],
   [['create', 'a', '--classes', 'write'], 2, /--classes.*read, message, call, admin/],
   [['create', 'a', '--methods', 'a b'], 2, /--methods.*'a b' names no methods/],
   [['revoke', 'a'], 1, /no token 'a'; there are none/],

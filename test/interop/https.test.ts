@@ -5,6 +5,7 @@ import { connect } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createRelay } from '../../src/app.ts';
+import { TlsWatch } from '../../src/http/tls.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { Received } from '../fixtures/recorder/test/recorder.ts';
 import { Gate } from '../support/gate.ts';
@@ -92,6 +93,29 @@ test.serial('a renewed certificate is served at the next look, a bad one is told
   clock.advance(5000);
   t.is(await servedName(relay.url), 'third');
 });
+
+test.serial(
+  'a certificate that could not be taken is tried again at each look, though the files stay the same; it is told once',
+  async (t) => {
+    const dir = temporaryDir(t);
+    await certificate(t, dir, 'first');
+    const clock = new VirtualClock();
+    const log = new LogRecord();
+    let tries = 0;
+    const apply = (): void => {
+      if (++tries < 3) throw new Error('too many open files');
+    };
+    const watch = new TlsWatch({ certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') }, apply, clock, log.source('http'));
+    await certificate(t, dir, 'second');
+    for (let look = 1; look <= 4; look++) {
+      clock.advance(5000);
+      t.is(tries, Math.min(look, 3));
+    }
+    t.is(log.matching(/stays as it was: too many open files/).length, 1);
+    t.is(log.matching(/cert\.pem has changed/).length, 1);
+    watch.stop();
+  },
+);
 
 test.serial('a relay forwards to a peer over HTTPS if it trusts its certificate, and says why if not', async (t) => {
   const dir = temporaryDir(t);

@@ -111,6 +111,7 @@ export const sum: Value = await client.call('ham.spam.half', [3, new Double(1)],
 export const same: Value = await client.methods.ham.spam.half(3);
 for (const { value, fault } of await client.multicall([{ method: 'ping' }])) console.log(value, fault?.code, fault?.text);
 client.listMethods().catch((error: unknown) => RemoteFault.is(error) ? error.code : RelayError.is(error) && error.code === 'TRANSPORT');
+export const changed: readonly string[] = relay.reconfigure({ maintainer: 'Ada', log: { level: 'warn' } }).tookEffect;
 `;
 const MISUSE = `
 import { Exposed } from 'co2-relay';
@@ -255,6 +256,7 @@ const client = createClient(one.url);
 console.log('client', await client.methods.ham.spam.who(), (await client.methodSignature('ham.spam.who')).join());
 await client.close();
 console.log('satellites', one.status().plugins.satellites.length, two.status().plugins.satellites.length);
+console.log(one.reconfigure({ maintainer: 'ann', port: 0, dataDir: 'state-1', pluginsDir: 'one' }));
 await Promise.all([one.stop(), two.stop()]);
 process.on('exit', () => console.log('the loop is empty'));
 `;
@@ -283,6 +285,7 @@ test('a program embeds two relays, stops both, and ends by itself', async (t) =>
     'ham.spam.say said',
     'client one string',
     'satellites 1 2',
+    "{ tookEffect: [ 'maintainer' ], needsRestart: [] }",
   ]);
   t.deepEqual([...stdout.slice(7, -1)].sort(), ['exit eggs', 'exit one', 'exit two']);
   t.is(stdout.at(-1), 'the loop is empty');

@@ -1,10 +1,13 @@
 /** The state directory: made once, kept, private, and refused with a remedy where it is damaged. */
-import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { RelayError } from '../../src/message/message.ts';
-import { openStateDirectory } from '../../src/store/store.ts';
+import { requireOwn } from '../../src/store/owner.ts';
+import { readSmallFile } from '../../src/store/read-file.ts';
+import { StateFile, openStateDirectory } from '../../src/store/store.ts';
+import { run } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 
 const mode = (path: string): string => (statSync(path).mode & 0o777).toString(8);
@@ -139,6 +142,58 @@ test('a directory that others may write in is refused: they could put a token th
   }
   chmodSync(directory, 0o755);
   await t.notThrowsAsync(openStateDirectory(directory));
+});
+
+test('what belongs to another user is refused: whose it is, and what to do', async (t) => {
+  const error = t.throws(() => {
+    requireOwn('/state', { uid: 1001 }, 1000);
+  });
+  t.like(error, { code: 'STATE_DIRECTORY' });
+  t.regex(error.message, /^\/state belongs to user 1001, but this process runs as user 1000: .*chown.*--data$/);
+  t.notThrows(() => {
+    requireOwn('/state', { uid: 1000 }, 1000);
+  });
+  // Only root may give files away.
+  if (process.geteuid?.() !== 0) return;
+  const directory = join(temporaryDir(t), 'state');
+  await openStateDirectory(directory);
+  for (const path of [directory, join(directory, 'admin.token'), join(directory, 'host-id')]) {
+    chownSync(path, 1234, 0);
+    t.true((await refusal(t, directory)).startsWith(`${path} belongs to user 1234, but`));
+    chownSync(path, 0, 0);
+  }
+  const file = new StateFile(join(directory, 'satellites.json'), 1000);
+  await file.save(() => []);
+  chownSync(file.path, 1234, 0);
+  await t.throwsAsync(
+    file.load((value) => value),
+    { message: /satellites\.json belongs to user 1234, but/ },
+  );
+});
+
+test('a FIFO, a link or a file without end holds nobody', async (t) => {
+  const directory = join(temporaryDir(t), 'state');
+  mkdirSync(directory, { mode: 0o700 });
+  for (const name of ['host-id', 'admin.token']) {
+    await run(t, 'mkfifo', ['-m', '600', join(directory, name)]).exit;
+    t.regex(await refusal(t, directory), new RegExp(`${name} cannot be read: it is no file; restore it, or delete it`));
+    rmSync(join(directory, name));
+  }
+  await openStateDirectory(directory);
+  const elsewhere = join(directory, '..', 'elsewhere');
+  writeFileSync(elsewhere, 'abcdefgh12345678', { mode: 0o600 });
+  rmSync(join(directory, 'admin.token'));
+  symlinkSync(elsewhere, join(directory, 'admin.token'));
+  t.regex(await refusal(t, directory), /admin\.token cannot be read: a symbolic link stands where a file is needed/);
+  t.is(readSmallFile(join(directory, 'admin.token'), { maxBytes: 16, links: 'follow' }), 'abcdefgh12345678');
+  t.throws(() => readSmallFile(elsewhere, { maxBytes: 15, links: 'follow' }), { message: 'it is larger than 15 bytes' });
+  const file = new StateFile(join(directory, 'satellites.json'), 1000);
+  await run(t, 'mkfifo', [file.path]).exit;
+  const error = await t.throwsAsync(
+    file.load((value) => value),
+    { message: /satellites\.json cannot be read: it is no file$/ },
+  );
+  t.like(error, { code: 'STATE_DIRECTORY' });
 });
 
 test('a place where nothing can be written', async (t) => {

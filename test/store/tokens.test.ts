@@ -1,12 +1,13 @@
 /** The file of tokens: made, revoked, read again when it changes, and refused when it cannot be trusted. */
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { readSecret } from '../../src/store/secret.ts';
 import { TokenFile, addToken, listTokens, removeToken } from '../../src/store/store.ts';
 import { LogRecord } from '../support/log-record.ts';
+import { run } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
@@ -83,13 +84,64 @@ test('a file that goes bad keeps the tokens before, is told once, and is taken a
       clock.advance(1000);
       t.deepEqual(names(tokens.all()), ['ci']);
     }
-    t.is(log.matching(/stay as they were/).length, before + 1);
+    t.is(log.matching(/stay as they were/).length, before + 1, 'told once');
     writeFileSync(file, whole);
     chmodSync(file, 0o600);
     clock.advance(1000);
     t.deepEqual(names(tokens.all()), ['ci']);
   }
   t.true(log.lines.all.some(({ level }) => level === 'error'));
+});
+
+test('a change that cannot be read at the first look is read at the next: what was revoked stays so', async (t) => {
+  const { dir, clock, log } = watched(t);
+  const [whole, broken, current] = ['whole', 'broken', 'current'].map((name) => join(dir, name)) as [string, string, string];
+  const lead = (to: string): void => {
+    rmSync(current, { force: true });
+    symlinkSync(to, current);
+  };
+  // The same file at both looks, to its last nanosecond; but a link to it is not read.
+  for (const path of [whole, broken]) mkdirSync(path);
+  symlinkSync(join(whole, 'tokens.json'), join(broken, 'tokens.json'));
+  lead(whole);
+  await add(current, 'ci');
+  const tokens = new TokenFile(current, clock, log.source('app'));
+  await removeToken(current, 'ci');
+  lead(broken);
+  clock.advance(1000);
+  t.deepEqual(names(tokens.all()), ['ci']);
+  lead(whole);
+  clock.advance(1000);
+  t.deepEqual(tokens.all(), []);
+  t.is(log.matching(/has changed: 0 tokens/).length, 1);
+});
+
+test('after five looks in vain, or as long, no token of the file is valid until it can be read', async (t) => {
+  const { dir, file, clock, log, open } = watched(t);
+  await add(dir, 'ci');
+  const tokens = open();
+  const whole = readFileSync(file);
+  const spoil = (): void => {
+    writeFileSync(file, 'x');
+  };
+  spoil();
+  for (let look = 1; look <= 4; look++) {
+    clock.advance(1000);
+    t.deepEqual(names(tokens.all()), ['ci'], `look ${look}`);
+  }
+  for (let look = 5; look <= 8; look++) {
+    clock.advance(1000);
+    t.deepEqual(tokens.all(), [], `look ${look}`);
+  }
+  t.is(log.matching(/no token in it is valid until it can be read/).length, 1);
+  writeFileSync(file, whole);
+  clock.advance(1000);
+  t.deepEqual(names(tokens.all()), ['ci']);
+  spoil();
+  clock.advance(1000);
+  tokens.all();
+  clock.advance(60_000);
+  t.deepEqual(tokens.all(), [], 'nobody looked for a minute');
 });
 
 const BAD: readonly (readonly [what: string, content: string, says: RegExp])[] = [
@@ -100,7 +152,7 @@ const BAD: readonly (readonly [what: string, content: string, says: RegExp])[] =
   ['with a hash that is none', tokenWith('"classes":[],"sha256":"00"'), /is damaged \(at tokens\.0\.sha256\)/],
   ['with a glob that is none', tokenWith('"classes":[],"methods":["a b"]'), /is damaged \(at tokens\.0\.methods\.0\)/],
   ['with an end that is no date', tokenWith('"classes":[],"expires":"soon"'), /is damaged \(at tokens\.0\.expires\)/],
-  ['too large', ' '.repeat(1_100_000), /1100000 bytes, at most 1048576/],
+  ['too large', ' '.repeat(1_100_000), /larger than 1048576 bytes/],
 ];
 
 function tokenWith(members: string): string {
@@ -126,7 +178,7 @@ test('a file that others may read, and a directory in its place, stop the start'
   t.throws(one.open, { message: /open to other users \(mode 640\): run chmod 600/ });
   const two = watched(t);
   mkdirSync(two.file);
-  t.throws(two.open, { message: /tokens\.json is no file/ });
+  t.throws(two.open, { message: /tokens\.json cannot be read: a directory stands where a file is needed; make it a file/ });
 });
 
 test('a lock that somebody left is named', async (t) => {
@@ -135,7 +187,7 @@ test('a lock that somebody left is named', async (t) => {
   await t.throwsAsync(add(dir, 'x'), { message: /tokens\.json\.lock is there.*delete the file/ });
 });
 
-test('a secret of the operator: from a file or the environment, and every way in which it is none', (t) => {
+test('a secret of the operator: from a file or the environment, and every way in which it is none', async (t) => {
   const dir = temporaryDir(t);
   const file = join(dir, 'secret');
   const SECRET = 'correct-horse-battery';
@@ -159,7 +211,10 @@ test('a secret of the operator: from a file or the environment, and every way in
   refused(() => from('short'), /16 to 512/);
   refused(() => from('two words that are long'), /without blanks/);
   refused(() => from(SECRET, 0o604), /open to all users.*chmod/);
-  refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /is no file/);
+  refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /cannot be read: a directory stands where/);
+  refused(() => from('x'.repeat(5000)), /larger than 4096 bytes/);
+  await run(t, 'mkfifo', ['-m', '600', join(dir, 'fifo')]).exit;
+  refused(() => readSecret('access.tokens.ci', { file: join(dir, 'fifo') }, {}), /it is no file/);
   refused(() => readSecret('access.tokens.ci', { env: 'CI' }, {}), /variable CI is not set/);
   refused(() => readSecret('access.tokens.ci', { env: 'CI' }, { CI: '' }), /variable CI is empty/);
 });
