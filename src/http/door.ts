@@ -10,6 +10,8 @@ export interface Door {
   readonly get?: (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>;
   /** Answers POST, with a body of one of `reads`. */
   readonly post: (request: FastifyRequest, reply: FastifyReply, type: BodyType) => Promise<FastifyReply>;
+  /** Answers a caller that was refused before its body was read: by its credential, or since it calls too often. */
+  readonly fail: (request: FastifyRequest, reply: FastifyReply, error: unknown) => FastifyReply;
   /** The media types of its bodies. */
   readonly reads: readonly BodyKind[];
   /** True if what is refused is told as a problem document (RFC 9457), not as text. */

@@ -1,11 +1,13 @@
 /** All doors: where what is answered. */
-import { answerJsonRpc } from './json-rpc-door.ts';
+import type { FastifyRequest } from 'fastify';
+import { answerJsonRpc, failJsonRpc } from './json-rpc-door.ts';
 import type { JsonDoorParts } from './json-body.ts';
 import type { Door } from './door.ts';
-import { answerPage } from './page-door.ts';
+import { readMediaType } from './media-type.ts';
+import { answerPage, failPage } from './page-door.ts';
 import type { PageDoorParts } from './page-door.ts';
-import { answerRest } from './rest-door.ts';
-import { answerRpc } from './rpc-door.ts';
+import { answerRest, failRest } from './rest-door.ts';
+import { answerRpc, failRpc } from './rpc-door.ts';
 import type { RpcDoorParts } from './rpc-door.ts';
 
 /** Made once per start. */
@@ -14,10 +16,23 @@ export function makeDoors(parts: RpcDoorParts & JsonDoorParts & PageDoorParts): 
     reads: ['xml', 'json'],
     get: (request, reply) => answerPage(parts, request, reply),
     post: (request, reply, type) => (type.kind === 'xml' ? answerRpc(parts, request, reply, type) : answerJsonRpc(parts, request, reply)),
+    fail: (request, reply, error) => {
+      if (request.method !== 'POST') return failPage(reply, error);
+      return isJson(request) ? failJsonRpc(parts, request, reply, error) : failRpc(parts, request, reply, error);
+    },
   };
   return [
     { path: '/', ...rpc },
     { path: '/RPC2', ...rpc },
-    { path: '/api/:method', reads: ['json'], tellsProblems: true, post: (request, reply) => answerRest(parts, request, reply) },
+    {
+      ...{ path: '/api/:method', reads: ['json'], tellsProblems: true },
+      post: (request, reply) => answerRest(parts, request, reply),
+      fail: (request, reply, error) => failRest(parts, request, reply, error),
+    },
   ];
+}
+
+function isJson({ headers }: FastifyRequest): boolean {
+  const type = readMediaType(headers['content-type'], ['xml', 'json']);
+  return 'kind' in type && type.kind === 'json';
 }

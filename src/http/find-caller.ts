@@ -1,7 +1,7 @@
 /** Who sent a request: address, role, and whether its stamps are believed. */
 import type { FastifyRequest } from 'fastify';
 import { RelayError, addressBlock, isLoopback } from '../message/message.ts';
-import type { Caller, Role } from '../relay/relay.ts';
+import type { Role, Standing } from '../relay/relay.ts';
 import { clientAddress } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import type { Presented } from './credentials.ts';
@@ -23,7 +23,7 @@ const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwa
  * Throws a RelayError NOT_AUTHENTICATED for a wrong credential, which is never passed over in favour of a weaker role, and RATE_LIMITED for any
  * credential from where too many were wrong.
  */
-export function findCaller(request: FastifyRequest, rules: CallerRules, reading: Pick<Caller, 'sourceOf' | 'requireWritable'>): Caller {
+export function findCaller(request: FastifyRequest, rules: CallerRules): Standing {
   const isUnix = rules.isUnix(request.socket);
   const { remoteAddress = isUnix ? '127.0.0.1' : '', remotePort = 0 } = request.socket;
   const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
@@ -36,17 +36,17 @@ export function findCaller(request: FastifyRequest, rules: CallerRules, reading:
   const place = isDirect ? addressBlock(address) : 'a proxy on this machine';
   const token = tokenRole(request.headers.authorization, rules, place, isHere && isDirect);
   const role = token ?? roleByAddress(address, { rules, isPeer, isDirect });
-  return { role, address, port: remotePort, isDirect, isPeer, ...reading };
+  return { role, address, port: remotePort, isDirect, isPeer };
 }
 
-interface Standing {
+interface Seen {
   readonly rules: CallerRules;
   readonly isPeer: boolean;
   /** False if a proxy on this machine handed the request on. */
   readonly isDirect: boolean;
 }
 
-function roleByAddress(address: string, { rules, isPeer, isDirect }: Standing): Role {
+function roleByAddress(address: string, { rules, isPeer, isDirect }: Seen): Role {
   if (isPeer) return { kind: 'peer' };
   if (isDirect && rules.isSatelliteAddress(address)) return { kind: 'satellite' };
   return { kind: isDirect && isLoopback(address) ? 'local' : 'anonymous' };

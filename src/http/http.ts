@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError, canonicalAddress, clean } from '../message/message.ts';
 import type { Clock, LogSource } from '../message/message.ts';
-import type { Relay } from '../relay/relay.ts';
+import type { Relay, Standing } from '../relay/relay.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
@@ -14,6 +14,7 @@ import { doorAt } from './door.ts';
 import type { Door } from './door.ts';
 import { makeDoors } from './doors.ts';
 import { noRoute, pathOf, refuseEarly } from './early.ts';
+import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
@@ -42,6 +43,8 @@ declare module 'fastify' {
     /** For the access log. */
     rpcMethod: string | undefined;
     rpcFault: number | undefined;
+    /** Who calls; there once the request may come in. */
+    standing: Standing;
   }
   interface FastifyContextConfig {
     /** What serves the route. */
@@ -89,6 +92,7 @@ export class Doors {
   readonly #server: FastifyInstance;
   readonly #doors: readonly Door[];
   readonly #listeners: Listeners;
+  readonly #rules: CallerRules;
   #guard: Guard;
   #isTrusted: IsTrusted;
   readonly #lockOut: LockOut;
@@ -104,7 +108,7 @@ export class Doors {
     this.#guard = guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
     this.#lockOut = new LockOut(options.maxWrongCredentials, clock, parts.logs('http'));
-    const rules: CallerRules = {
+    this.#rules = {
       isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(tokens, date),
       isPeerAddress: (address) => relay.isPeerAddress(address),
@@ -112,7 +116,7 @@ export class Doors {
       isUnix: (socket) => this.#listeners.isUnix(socket),
       lockOut: this.#lockOut,
     };
-    this.#doors = makeDoors({ relay, rules, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() });
+    this.#doors = makeDoors({ relay, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() });
     this.#build();
   }
 
@@ -207,6 +211,7 @@ export class Doors {
     const { options } = this.#parts;
     server.decorateRequest('rpcMethod', undefined);
     server.decorateRequest('rpcFault', undefined);
+    server.decorateRequest('standing');
     const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes));
     const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
     watchInFlight(server, { budget, readers, maxBodyBytes: options.maxBodyBytes }, (request, reply, refusal) =>
@@ -216,7 +221,7 @@ export class Doors {
     server.addHook('onRequest', (request, reply, done) => {
       const refusal = this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseEarly(request, this.#doors, options.acceptGzip);
       if (refusal) this.#refuse(request, reply, refusal);
-      else done();
+      else this.#admit(request, reply, done);
     });
     server.addHook('onResponse', (request, reply, done) => {
       this.#logAccess(request, reply);
@@ -238,6 +243,18 @@ export class Doors {
     // Refused by the hook already; this only lets the hook see such requests.
     this.#server.setNotFoundHandler((request, reply) => this.#refuse(request, reply, noRoute(request, this.#doors)));
     this.#server.setErrorHandler((error: FastifyError, request, reply) => this.#refuse(request, reply, this.#failure(error)));
+  }
+
+  /** The caller before the body: who presents a wrong credential, or calls too often, has nothing read. */
+  #admit(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+    try {
+      request.standing = findCaller(request, this.#rules);
+      this.#parts.relay.requireAllowance(request.standing);
+    } catch (error) {
+      request.routeOptions.config.door?.fail(request, reply, error);
+      return;
+    }
+    done();
   }
 
   #refuse(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {

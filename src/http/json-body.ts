@@ -6,12 +6,9 @@ import { readJson, writeJson } from '../json/json.ts';
 import type { JsonDocument } from '../json/json.ts';
 import type { Caller, Relay } from '../relay/relay.ts';
 import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
-import { findCaller } from './find-caller.ts';
-import type { CallerRules } from './find-caller.ts';
 
 export interface JsonDoorParts {
-  readonly relay: Pick<Relay, 'call' | 'callAmong' | 'count' | 'faultFor' | 'requireAllowance' | 'requireBatch'>;
-  readonly rules: CallerRules;
+  readonly relay: Pick<Relay, 'call' | 'callAmong' | 'count' | 'faultFor' | 'requireBatch'>;
   readonly maxBodyBytes: number;
 }
 
@@ -22,16 +19,16 @@ export interface JsonRequest {
   readonly value: Value | undefined;
 }
 
-/** Throws RelayErrors: the caller first, since who presents a wrong credential learns nothing else; then the body. */
-export function openJson({ relay, rules, maxBodyBytes }: JsonDoorParts, request: FastifyRequest): JsonRequest {
+/** Reads the body. Throws RelayErrors. */
+export function openJson({ relay, maxBodyBytes }: JsonDoorParts, request: FastifyRequest): JsonRequest {
   let document: JsonDocument | undefined;
-  const caller = findCaller(request, rules, {
+  const caller: Caller = {
+    ...request.standing,
     sourceOf: (dict) => xmlOf(dict, document),
     requireWritable: (answer) => {
       writeJson(answer, 'result');
     },
-  });
-  relay.requireAllowance(caller);
+  };
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   if (body.length === 0) return { caller, value: undefined };
   try {

@@ -28,7 +28,15 @@ interface Outcome {
 
 /** Answers one request; 204 if it holds nothing but notifications. */
 export async function answerJsonRpc(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const { text, error } = await respond(parts, request);
+  return send(reply, await respond(parts, request));
+}
+
+/** Answers `error`, of a call whose id nobody has read. */
+export function failJsonRpc(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+  return send(reply, failed(parts, request, error, 'a request', 'null'));
+}
+
+function send(reply: FastifyReply, { text, error }: Outcome): FastifyReply {
   if (text === undefined) return reply.code(204).send();
   const status = statusOf(error);
   if (error !== undefined && TOLD_BY_STATUS.has(status)) {

@@ -16,11 +16,18 @@ export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, 
     const result = await parts.relay.call(method, requireParams(value), caller);
     return await reply.type('application/json').send(Buffer.from(writeJson(result, 'result')));
   } catch (error) {
-    const fault = parts.relay.faultFor(error, method);
-    request.rpcFault = fault.code;
-    setRemedies(reply, error);
-    return sendProblem(reply, statusOf(error), fault);
+    return failRest(parts, request, reply, error);
   }
+}
+
+/** Answers `error` as a problem document. */
+export function failRest({ relay }: JsonDoorParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+  const { method = '' } = request.params as { method?: string };
+  request.rpcMethod = method;
+  const fault = relay.faultFor(error, method);
+  request.rpcFault = fault.code;
+  setRemedies(reply, error);
+  return sendProblem(reply, statusOf(error), fault);
 }
 
 function requireParams(value: Value): readonly Value[] {

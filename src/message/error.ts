@@ -6,10 +6,10 @@ import { hasMark } from './value.ts';
  * Negative numbers are the interoperability set of XML-RPC; positive ones are ours and never change.
  */
 export const ERRORS = {
-  NOT_WELL_FORMED: { fault: -32700, meaning: 'the request is not well-formed XML' },
+  NOT_WELL_FORMED: { fault: -32700, meaning: 'the request is not well-formed XML or JSON' },
   UNSUPPORTED_ENCODING: { fault: -32701, meaning: 'the declared encoding is not one that the relay reads' },
   INVALID_CHARACTER: { fault: -32702, meaning: 'the bytes are not valid in the declared encoding' },
-  INVALID_REQUEST: { fault: -32600, meaning: 'well-formed XML, but not XML-RPC' },
+  INVALID_REQUEST: { fault: -32600, meaning: 'well-formed, but not a call' },
   NO_SUCH_METHOD: { fault: -32601, meaning: 'no method has this name' },
   INVALID_PARAMS: { fault: -32602, meaning: 'the parameters do not fit the method' },
   INTERNAL: { fault: -32603, meaning: 'the relay failed, or the answer cannot be written as XML-RPC' },

@@ -1,7 +1,7 @@
 /** Who may call what: decided once per call, before the method is run. */
 import { RelayError, permissionOf } from '../message/message.ts';
 import type { AccessClass, Permission } from '../message/message.ts';
-import type { Caller, Role } from './caller.ts';
+import type { Role, Standing } from './caller.ts';
 import type { RelayOptions, RoleGrant } from './options.ts';
 
 type NamelessRole = Exclude<Role['kind'], 'token'>;
@@ -23,7 +23,7 @@ export class Access {
   }
 
   /** Throws a RelayError FORBIDDEN that names the right that is missing and how to get it. */
-  check({ role }: Caller, method: string, needed: AccessClass): void {
+  check({ role }: Standing, method: string, needed: AccessClass): void {
     const may = role.kind === 'token' ? role.may : this.#roles[role.kind];
     if (!may.classes.has(needed)) {
       const text = `${method} needs the right '${needed}', which ${whom(role)} ${role.kind === 'anonymous' ? 'do' : 'does'} not have; ${remedy(role, needed)}`;

@@ -13,7 +13,8 @@ export type Role =
   | { readonly kind: 'anonymous' }
   | { readonly kind: 'plugin'; readonly name: string };
 
-export interface Caller {
+/** What a door knows of a caller before it reads what that says. */
+export interface Standing {
   readonly role: Role;
   /** Canonical address: the socket's, or what a trusted proxy says. */
   readonly address: string;
@@ -22,6 +23,10 @@ export interface Caller {
   readonly isDirect: boolean;
   /** True if the address is one of a configured peer, whatever the role: such a caller's `co2` stamp is believed. */
   readonly isPeer: boolean;
+}
+
+/** A caller with its call. */
+export interface Caller extends Standing {
   /** The XML of a struct among the parameters, as it came. */
   readonly sourceOf: (dict: Dict) => string | undefined;
   /** Throws a RelayError if `answer` cannot be written for this caller. */
@@ -29,7 +34,7 @@ export interface Caller {
 }
 
 /** The caller in words, for a log line or a fault. */
-export function describeCaller({ role, address }: Caller): string {
+export function describeCaller({ role, address }: Standing): string {
   if (role.kind === 'plugin') return role.name;
   return role.kind === 'token' ? `token ${role.name} at ${address}` : `${role.kind} caller ${address}`;
 }

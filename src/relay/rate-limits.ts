@@ -2,7 +2,7 @@
 import { RelayError, addressBlock } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
 import { describeCaller } from './caller.ts';
-import type { Caller } from './caller.ts';
+import type { Standing } from './caller.ts';
 import type { Rate, RelayOptions } from './options.ts';
 
 interface Bucket {
@@ -36,18 +36,18 @@ export class RateLimits {
   }
 
   /** Takes one call out of the caller's bucket. Throws a RelayError RATE_LIMITED that says when to come back. */
-  take(caller: Caller): void {
+  take(caller: Standing): void {
     const bucket = this.#ready(caller);
     if (bucket) bucket.calls--;
   }
 
   /** Throws what {@link take} would throw, and takes nothing. */
-  require(caller: Caller): void {
+  require(caller: Standing): void {
     this.#ready(caller);
   }
 
   /** The caller's bucket, with a call in it; undefined for who is not counted. */
-  #ready(caller: Caller): Bucket | undefined {
+  #ready(caller: Standing): Bucket | undefined {
     if (caller.role.kind === 'plugin') return undefined;
     const rate = this.#rates[caller.role.kind];
     const bucket = this.#filled(keyOf(caller), rate);
@@ -76,6 +76,6 @@ export class RateLimits {
   }
 }
 
-function keyOf({ role, address }: Caller): string {
+function keyOf({ role, address }: Standing): string {
   return role.kind === 'token' ? `token ${role.name}` : `${role.kind} ${addressBlock(address)}`;
 }

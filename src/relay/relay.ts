@@ -8,7 +8,7 @@ import type { Satellites, SatelliteView, Sender as RemoteSender } from '../satel
 import { parseResponse, serialiseResponse, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
 import { describeCaller } from './caller.ts';
-import type { Caller } from './caller.ts';
+import type { Caller, Standing } from './caller.ts';
 import { faultFor } from './failure.ts';
 import type { FaultAnswer } from './failure.ts';
 import { claimedId, clientIngress, describeMessage, messageFromCaller, messageFromSatellite } from './intake.ts';
@@ -30,7 +30,7 @@ import { SeenIds } from './seen-ids.ts';
 
 export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
-export type { Caller, Role } from './caller.ts';
+export type { Caller, Role, Standing } from './caller.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
 export type { FaultAnswer } from './failure.ts';
 export type { Identity } from './intake.ts';
@@ -183,12 +183,12 @@ export class Relay {
   }
 
   /** Throws a RelayError RATE_LIMITED if a call of this caller would be refused now; for a door, before it reads a body. Counts nothing. */
-  requireAllowance(caller: Caller): void {
+  requireAllowance(caller: Standing): void {
     this.#limits.require(caller);
   }
 
   /** Counts a request that is no call: a page, a body that cannot be read. Throws a RelayError RATE_LIMITED. */
-  count(caller: Caller): void {
+  count(caller: Standing): void {
     this.#limits.take(caller);
   }
 
@@ -202,7 +202,7 @@ export class Relay {
   }
 
   /** True if the caller may call the method of this name; for a page, which shows what it would answer. */
-  may(name: string, caller: Caller): boolean {
+  may(name: string, caller: Standing): boolean {
     try {
       this.#access.check(caller, name, this.#registry.find(name).access);
       return true;

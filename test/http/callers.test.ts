@@ -1,4 +1,5 @@
 /** Who a request comes from and what it may: pages, hosts, credentials, proxies, on every door of a running relay. */
+import { once } from 'node:events';
 import test from 'ava';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { Dict } from '../../src/message/message.ts';
@@ -56,6 +57,29 @@ test('they are refused before their body is read', async (t) => {
         await everything(open(url, requestBytes(url, { path, body: '', headers: { ...headers, 'content-length': '1000' } }))),
       );
       t.true([403, 421, 415, 404].includes(answer?.status ?? 0), JSON.stringify(headers));
+    }
+  }
+});
+
+test('a wrong credential and a caller that calls too often are told before their body is read, on every door in its own words', async (t) => {
+  const { url } = await startRelay(t, { limits: { anonymous: { perSecond: 0.001, burst: 1 } } });
+  const stranger = { 'x-forwarded-for': '198.51.100.7' };
+  t.is((await request(url, { headers: stranger })).status, 200);
+  const doors = [
+    { path: '/RPC2', type: 'text/xml', says: (fault: number) => new RegExp(`<int>${fault}</int>`) },
+    { path: '/', type: 'application/json', says: (fault: number) => new RegExp(`"code":${fault}`) },
+    { path: '/api/ping', type: 'application/json', says: (fault: number) => new RegExp(`"status":${fault}`) },
+  ];
+  for (const { path, type, says } of doors) {
+    for (const [fault, who] of [
+      [401, { authorization: 'Bearer wrong' }],
+      [429, stranger],
+    ] as const) {
+      const headers = { ...who, 'content-type': type, 'content-length': '1000000' };
+      const socket = open(url, requestBytes(url, { path, headers, body: '' }));
+      t.teardown(() => socket.destroy());
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      t.regex(answer.toString(), says(fault), `${path} ${type}`);
     }
   }
 });
