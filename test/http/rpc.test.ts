@@ -317,38 +317,41 @@ export class Large extends Plugin {
 }
 `;
 
-test.serial('a thousand slow readers of large answers: some are held and cut in time, the rest is told so, and nobody else waits', async (t) => {
-  const clock = new VirtualClock();
-  const log = new LogRecord();
-  const config = {
-    port: 0,
-    dataDir: temporaryDir(t),
-    pluginsDir: pluginsDir(t, { 'ham/large.ts': LARGE_ANSWERS }),
-    requestTimeoutMs: 60_000,
-  };
-  const relay = await createRelay(config, { clock, logs: log.source });
-  t.teardown(() => relay.stop());
-  const before = clock.pending;
-  const wanted = requestBytes(relay.url, { body: serialiseCall('ham.large.text', []), headers: { connection: 'keep-alive' } });
-  const readers = Array.from({ length: 1000 }, () => open(relay.url, wanted));
-  t.teardown(() => {
-    for (const socket of readers) socket.destroy();
-  });
-  const answers = new Gate<string>();
-  for (const socket of readers) {
-    socket.once('data', (bytes: Buffer) => {
-      socket.pause();
-      answers.push(bytes.toString('latin1', 0, 20));
+test.serial(
+  'a thousand slow readers of large answers: some are held and cut in time, the rest is told so, and nobody else waits',
+  async (t) => {
+    const clock = new VirtualClock();
+    const log = new LogRecord();
+    const config = {
+      port: 0,
+      dataDir: temporaryDir(t),
+      pluginsDir: pluginsDir(t, { 'ham/large.ts': LARGE_ANSWERS }),
+      requestTimeoutMs: 60_000,
+    };
+    const relay = await createRelay(config, { clock, logs: log.source });
+    t.teardown(() => relay.stop());
+    const before = clock.pending;
+    const wanted = requestBytes(relay.url, { body: serialiseCall('ham.large.text', []), headers: { connection: 'keep-alive' } });
+    const readers = Array.from({ length: 1000 }, () => open(relay.url, wanted));
+    t.teardown(() => {
+      for (const socket of readers) socket.destroy();
     });
-  }
-  const statuses = (await answers.first(1000)).map((answer) => answer.slice(9, 12));
-  // Half of 256 MiB is for one address.
-  t.deepEqual([statuses.filter((status) => status === '503').length, new Set(statuses).size], [1000 - 33, 2]);
-  t.is((await request(relay.url)).status, 200);
-  t.is(clock.pending - before, 33);
-  clock.advance(60_000);
-  t.is(log.matching(/did not read answers of 4\d{6} bytes in 60000 ms and is cut/).length, 33);
-});
+    const answers = new Gate<string>();
+    for (const socket of readers) {
+      socket.once('data', (bytes: Buffer) => {
+        socket.pause();
+        answers.push(bytes.toString('latin1', 0, 20));
+      });
+    }
+    const statuses = (await answers.first(1000)).map((answer) => answer.slice(9, 12));
+    // Half of 256 MiB is for one address.
+    t.deepEqual([statuses.filter((status) => status === '503').length, new Set(statuses).size], [1000 - 33, 2]);
+    t.is((await request(relay.url)).status, 200);
+    t.is(clock.pending - before, 33);
+    clock.advance(60_000);
+    t.is(log.matching(/did not read answers of 4\d{6} bytes in 60000 ms and is cut/).length, 33);
+  },
+);
 
 test.serial('a thousand announced bodies of 8 MiB: what would be too much together is told to come again, small calls pass', async (t) => {
   const relay = await startRelay(t, { requestTimeoutMs: 86_400_000 });
