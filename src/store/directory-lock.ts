@@ -1,10 +1,10 @@
 /** One relay per state directory: a socket in it that answers as long as its relay lives, and falls silent with it, however that ends. */
-import { randomBytes } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { RelayError } from '../message/message.ts';
+import { inTurn } from './in-turn.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
 // The system's limit for the path of a socket is 104 bytes on some.
@@ -32,7 +32,11 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
         });
     }
     await refuseIfHeld(path, directory);
-    await removeStale(path, directory);
+    // Whoever takes a stale one away asks again while no other does the same, or he might take away what the other has just made.
+    await inTurn(`${path}.stale`, 'relay that starts', async () => {
+      await refuseIfHeld(path, directory);
+      await rm(path, { force: true });
+    });
   }
 }
 
@@ -65,22 +69,6 @@ async function refuseIfHeld(path: string, directory: string): Promise<void> {
     'STATE_DIRECTORY',
     `the state directory ${directory} is in use by the relay of process ${holder}; choose another with --data`,
   );
-}
-
-/** A lock that a killed relay left. Moved first: if another starter took its place meanwhile, what was moved answers, and goes back. */
-async function removeStale(path: string, directory: string): Promise<void> {
-  const aside = `${path}.${randomBytes(4).toString('hex')}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return;
-    throw error;
-  }
-  const isHeld = (await askHolder(aside)) !== undefined;
-  if (isHeld) {
-    await rename(aside, path);
-    await refuseIfHeld(path, directory);
-  } else await rm(aside, { force: true });
 }
 
 /** The process behind the socket, undefined if there is none. */

@@ -1,18 +1,14 @@
 /** Creates and revokes tokens in the state directory, while a relay may run on it. */
 import { createHash, randomBytes } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { RelayError, suggest } from '../message/message.ts';
 import type { Grant } from '../message/message.ts';
+import { inTurn } from './in-turn.ts';
 import { replaceFile } from './replace-file.ts';
-import { isCode, systemReason } from './system-reason.ts';
+import { systemReason } from './system-reason.ts';
 import { TOKENS_FILE } from './token-file.ts';
 import { MAX_TOKENS, TOKEN_NAME, readTokens, writtenTokens } from './token-format.ts';
 import type { StoredToken } from './token-format.ts';
-
-const LOCK_TRIES = 40;
-const LOCK_PAUSE_MS = 50;
 
 /** Adds a token of 256 random bits and answers it: the file has but its hash. `dataDir` must be there. Throws RelayErrors INVALID_PARAMS and STATE_DIRECTORY. */
 export async function addToken(
@@ -54,34 +50,11 @@ export function listTokens(dataDir: string): readonly StoredToken[] {
 
 async function edit(dataDir: string, change: (tokens: readonly StoredToken[]) => readonly StoredToken[]): Promise<void> {
   const file = join(dataDir, TOKENS_FILE);
-  const lock = `${file}.lock`;
   try {
-    await take(lock);
-    try {
-      await replaceFile(file, writtenTokens(change(readTokens(file))));
-    } finally {
-      await rm(lock, { force: true });
-    }
+    // Two commands at once take turns, or the later one would undo the other.
+    await inTurn(`${file}.lock`, 'co2 token', () => replaceFile(file, writtenTokens(change(readTokens(file)))));
   } catch (error) {
     if (RelayError.is(error)) throw error;
     throw new RelayError('STATE_DIRECTORY', `${file} cannot be written: ${systemReason(error)}`, { cause: error });
-  }
-}
-
-/** Two commands at once take turns, or the later one would undo the other. */
-async function take(lock: string): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    try {
-      await (await open(lock, 'wx', 0o600)).close();
-      return;
-    } catch (error) {
-      if (!isCode(error, 'EEXIST')) throw error;
-      if (tries === LOCK_TRIES)
-        throw new RelayError(
-          'STATE_DIRECTORY',
-          `${lock} is there: another co2 token is at work; if none is, one was killed: delete the file`,
-        );
-      await pause(LOCK_PAUSE_MS);
-    }
   }
 }

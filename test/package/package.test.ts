@@ -277,7 +277,7 @@ test('a program embeds two relays, stops both, and ends by itself', async (t) =>
   });
   const { code, signal, stdout, stderr } = await run(t, process.execPath, ['program.js'], { cwd: directory }).exit;
   t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: [] });
-  t.deepEqual(stdout.slice(0, 7), [
+  t.deepEqual(stdout.slice(0, 8), [
     'ham.spam.who one',
     'ham.spam.who two',
     'ham.eggs.who -32601',
@@ -287,6 +287,6 @@ test('a program embeds two relays, stops both, and ends by itself', async (t) =>
     'satellites 1 2',
     "{ tookEffect: [ 'maintainer' ], needsRestart: [] }",
   ]);
-  t.deepEqual([...stdout.slice(7, -1)].sort(), ['exit eggs', 'exit one', 'exit two']);
+  t.deepEqual([...stdout.slice(8, -1)].sort(), ['exit eggs', 'exit one', 'exit two']);
   t.is(stdout.at(-1), 'the loop is empty');
 });
