@@ -5,11 +5,20 @@ import { doorAt } from './door.ts';
 import type { Door } from './door.ts';
 import type { Refusal } from './guard.ts';
 import { readMediaType } from './media-type.ts';
+import type { HttpOptions } from './options.ts';
+
+/** What the operator says about bodies. */
+export type BodyRules = Pick<HttpOptions, 'acceptGzip' | 'maxBodyBytes'>;
 
 /** Why a request must not come in, or undefined. `door` is what serves it, undefined if nothing does. */
-export function refuseEarly(request: FastifyRequest, doors: readonly Door[], acceptGzip: boolean): Refusal | undefined {
+export function refuseEarly(request: FastifyRequest, doors: readonly Door[], options: BodyRules): Refusal | undefined {
   const { door } = request.routeOptions.config;
-  return refuseFraming(request) ?? refuseRepeated(request) ?? (door ? refuseBody(request, door, acceptGzip) : noRoute(request, doors));
+  return refuseFraming(request) ?? refuseRepeated(request) ?? (door ? refuseBody(request, door, options) : noRoute(request, doors));
+}
+
+/** The answer to a body over the limit. */
+export function tooLarge(maxBodyBytes: number): Refusal {
+  return { status: 413, text: `the body is larger than ${maxBodyBytes} bytes (maxBodyBytes)` };
 }
 
 /** The path of a request, without its query. */
@@ -72,11 +81,13 @@ function refuseRepeated({ raw: { rawHeaders } }: FastifyRequest): Refusal | unde
   return undefined;
 }
 
-function refuseBody({ method, headers }: FastifyRequest, door: Door, acceptGzip: boolean): Refusal | undefined {
+function refuseBody({ method, headers }: FastifyRequest, door: Door, { acceptGzip, maxBodyBytes }: BodyRules): Refusal | undefined {
   if (method !== 'POST') return undefined;
   const type = readMediaType(headers['content-type'], door.reads);
   if ('status' in type) return type;
   if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined)
     return { status: 411, text: 'the request says no length; send Content-Length, 0 if there is no body' };
+  // Before a client that waits for 100 Continue is told to go on.
+  if (Number(headers['content-length'] ?? 0) > maxBodyBytes) return tooLarge(maxBodyBytes);
   return refuseEncoding(headers['content-encoding'], acceptGzip);
 }

@@ -13,7 +13,7 @@ import type { TokenSource } from './credentials.ts';
 import { doorAt } from './door.ts';
 import type { Door } from './door.ts';
 import { makeDoors } from './doors.ts';
-import { noRoute, pathOf, refuseEarly } from './early.ts';
+import { noRoute, pathOf, refuseEarly, tooLarge } from './early.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
@@ -214,12 +214,13 @@ export class Doors {
     server.decorateRequest('standing');
     const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes));
     const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
+    // First, so that what is counted below is what a body grows to.
+    takeBodies(server, options.maxBodyBytes);
     watchInFlight(server, { budget, readers, maxBodyBytes: options.maxBodyBytes }, (request, reply, refusal) =>
       this.#refuse(request, reply, refusal),
     );
-    takeBodies(server, options.maxBodyBytes);
     server.addHook('onRequest', (request, reply, done) => {
-      const refusal = this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseEarly(request, this.#doors, options.acceptGzip);
+      const refusal = this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseEarly(request, this.#doors, options);
       if (refusal) this.#refuse(request, reply, refusal);
       else this.#admit(request, reply, done);
     });
@@ -267,8 +268,7 @@ export class Doors {
 
   #failure(error: FastifyError): Refusal {
     const status = error.statusCode ?? 500;
-    if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-      return { status, text: `the body is larger than ${this.#parts.options.maxBodyBytes} bytes (maxBodyBytes)` };
+    if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(this.#parts.options.maxBodyBytes);
     if ((status >= 400 && status < 500) || status === 503) return { status, text: error.message };
     this.#parts.logs('http').error('a request failed:', error);
     return { status: 500, text: 'the relay failed; its log has the reason' };

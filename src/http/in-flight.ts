@@ -1,4 +1,5 @@
 /** What requests hold from their headers to the end of their answers: memory out of one budget, and the patience of the relay with whoever does not read. */
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { addressBlock, canonicalAddress } from '../message/message.ts';
 import type { ByteBudget, Reservation } from './byte-budget.ts';
@@ -39,18 +40,23 @@ export function watchInFlight(
     });
     if (!readers.asking(socket)) return;
     const length = Number(request.headers['content-length'] ?? 0);
-    // What is larger than a body may be is never read.
+    // What is larger than a body may be is refused, and never read.
     if (length > maxBodyBytes || held.reservation.grow(length)) done();
     else refuse(request, reply, BUSY);
   });
   server.addHook('preParsing', (request, _reply, body, done) => {
-    // Only a chunked body says nothing of its length.
-    if (request.headers['content-length'] === undefined) {
+    // A chunked body says nothing of its length, one in gzip not enough.
+    const isInflated = body !== request.raw;
+    // What was sent is let go as it is inflated.
+    if (isInflated) inFlight.get(request)?.reservation.grow(-Number(request.headers['content-length'] ?? 0));
+    if (isInflated || request.headers['content-length'] === undefined) {
       const count = (chunk: Buffer): void => {
         if (inFlight.get(request)?.reservation.grow(chunk.length) !== false) return;
         body.off('data', count);
+        const error = Object.assign(new Error(BUSY.text), { statusCode: BUSY.status });
         // Ends the reading of this body, but not the connection: the answer must get out.
-        body.emit('error', Object.assign(new Error(BUSY.text), { statusCode: BUSY.status }));
+        if (isInflated) (body as Readable).destroy(error);
+        else body.emit('error', error);
       };
       body.on('data', count);
     }
