@@ -53,6 +53,7 @@ export interface DoorsParts {
   readonly options: HttpOptions;
   readonly relay: Pick<
     Relay,
+    | 'acceptsNonFinite'
     | 'call'
     | 'may'
     | 'callAmong'
@@ -60,6 +61,7 @@ export interface DoorsParts {
     | 'faultFor'
     | 'properties'
     | 'describeMethods'
+    | 'exposedMethods'
     | 'satellites'
     | 'isPeerAddress'
     | 'isSatelliteAddress'
