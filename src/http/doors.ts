@@ -5,11 +5,12 @@ import type { Door } from './door.ts';
 import { answerPage } from './page-door.ts';
 import type { PageDoorParts } from './page-door.ts';
 import { answerRest } from './rest-door.ts';
+import { answerRobot } from './robot-door.ts';
+import type { RobotDoorParts } from './robot-door.ts';
 import { answerRpc } from './rpc-door.ts';
-import type { RpcDoorParts } from './rpc-door.ts';
 
 /** Made once per start. */
-export function makeDoors(parts: RpcDoorParts & JsonDoorParts & PageDoorParts): readonly Door[] {
+export function makeDoors(parts: RobotDoorParts & JsonDoorParts & PageDoorParts): readonly Door[] {
   const rpc: Omit<Door, 'path'> = {
     reads: ['xml', 'json'],
     get: (request, reply) => answerPage(parts, request, reply),
@@ -19,5 +20,6 @@ export function makeDoors(parts: RpcDoorParts & JsonDoorParts & PageDoorParts): 
     { path: '/', ...rpc },
     { path: '/RPC2', ...rpc },
     { path: '/api/:method', reads: ['json'], tellsProblems: true, post: (request, reply) => answerRest(parts, request, reply) },
+    { path: '/robot', reads: ['xml'], post: (request, reply, type) => answerRobot(parts, request, reply, type) },
   ];
 }
