@@ -2,17 +2,19 @@
 import type { FastifyRequest } from 'fastify';
 import { RelayError, isDict } from '../message/message.ts';
 import type { Dict, Value } from '../message/message.ts';
-import { readJson, writeJson } from '../json/json.ts';
+import { writeJson } from '../json/json.ts';
 import type { JsonDocument } from '../json/json.ts';
 import type { Caller, Relay } from '../relay/relay.ts';
 import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
+import type { LargeBodies } from './large-bodies.ts';
 
 export interface JsonDoorParts {
   readonly relay: Pick<Relay, 'call' | 'callAmong' | 'count' | 'faultFor' | 'requireAllowance' | 'requireBatch'>;
   readonly rules: CallerRules;
   readonly maxBodyBytes: number;
+  readonly bodies: LargeBodies;
 }
 
 /** A request for JSON that may be answered. */
@@ -23,7 +25,7 @@ export interface JsonRequest {
 }
 
 /** Throws RelayErrors: the caller first, since who presents a wrong credential learns nothing else; then the body. */
-export function openJson({ relay, rules, maxBodyBytes }: JsonDoorParts, request: FastifyRequest): JsonRequest {
+export async function openJson({ relay, rules, maxBodyBytes, bodies }: JsonDoorParts, request: FastifyRequest): Promise<JsonRequest> {
   let document: JsonDocument | undefined;
   const caller = findCaller(request, rules, {
     sourceOf: (dict) => xmlOf(dict, document),
@@ -35,7 +37,7 @@ export function openJson({ relay, rules, maxBodyBytes }: JsonDoorParts, request:
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   if (body.length === 0) return { caller, value: undefined };
   try {
-    document = readJson(body, { maxBodyBytes });
+    document = await bodies.readJson(body, { maxBodyBytes });
   } catch (error) {
     // A call counts itself; what is none costs as much to read.
     relay.count(caller);
