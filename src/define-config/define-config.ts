@@ -166,13 +166,18 @@ function kindOf(schema: z.core.$ZodType): OptionKind {
     case 'boolean':
       return inner._zod.def.type;
     case 'array':
-      return inner instanceof z.ZodArray && kindOf(inner.element) === 'text' ? 'list' : 'json';
+      return inner instanceof z.ZodArray && isTextual(inner.element) ? 'list' : 'json';
     case 'union':
       // One, or a list of them.
       return inner instanceof z.ZodUnion && inner.options.some((option) => kindOf(option) === 'list') ? 'list' : 'json';
     default:
       return 'json';
   }
+}
+
+/** True if a text can be of this type, whatever else can. */
+function isTextual(schema: z.core.$ZodType): boolean {
+  return schema instanceof z.ZodUnion ? schema.options.some((option) => kindOf(option) === 'text') : kindOf(schema) === 'text';
 }
 
 function bare(schema: z.core.$ZodType): z.core.$ZodType {
@@ -188,17 +193,20 @@ function check(source: ConfigSource, values: Tree): void {
   if (!issue) return;
   if (issue.code === 'invalid_union') throw wrongChoice(source, issue);
   const path = issue.path.map(String);
-  if (issue.code === 'unrecognized_keys') {
-    const key = [...path, String(issue.keys[0])].join('.');
-    throw new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(path))}`);
-  }
+  if (issue.code === 'unrecognized_keys') throw unknownOption(source, path, issue.keys);
   throw wrongValue(source, path.join('.'), issue.input, issue);
+}
+
+function unknownOption(source: ConfigSource, path: readonly string[], [name = '']: readonly string[]): RelayError {
+  const key = [...path, name].join('.');
+  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(path))}`);
 }
 
 /** None of several forms fits: the one that was meant is the first whose kind is right, else the first. */
 function wrongChoice(source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion): RelayError {
   const firsts = issue.errors.map(([first]) => first).filter((first) => first !== undefined);
   const meant = firsts.find(({ code, path }) => code !== 'invalid_type' || path.length > 0) ?? firsts[0] ?? issue;
+  if (meant.code === 'unrecognized_keys') return unknownOption(source, [...issue.path, ...meant.path].map(String), meant.keys);
   const found = meant.path.reduce<unknown>((level, part) => (level as Record<PropertyKey, unknown>)[part], issue.input);
   const key = [...issue.path, ...meant.path].map(String).join('.');
   return wrongValue(source, key, found, meant);
@@ -233,14 +241,16 @@ function keysAt(path: readonly string[]): string[] {
   return Object.keys(membersOf(level)).map((key) => [...path, key].join('.'));
 }
 
-/** The schema of a member, of an optional group too, and of whatever has names that the operator chooses. */
+/** The schema of a member, of an optional group too, of an element of a list, and of whatever has names that the operator chooses. */
 function below(schema: unknown, key: string): unknown {
-  const { valueType } = schema as { valueType?: unknown };
-  return valueType ?? membersOf(schema)[key];
+  const { valueType, element } = (schema ?? {}) as { valueType?: unknown; element?: unknown };
+  return valueType ?? element ?? membersOf(schema)[key];
 }
 
+/** Of several forms those of all. */
 function membersOf(schema: unknown): Readonly<Record<string, unknown>> {
-  const { shape, unwrap } = (schema ?? {}) as { shape?: Readonly<Record<string, unknown>>; unwrap?: () => unknown };
+  const { shape, options, unwrap } = (schema ?? {}) as { shape?: Record<string, unknown>; options?: unknown; unwrap?: () => unknown };
+  if (Array.isArray(options)) return Object.assign({}, ...options.map(membersOf)) as Record<string, unknown>;
   return shape ?? (unwrap ? membersOf(unwrap.call(schema)) : {});
 }
 

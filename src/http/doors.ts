@@ -7,11 +7,12 @@ import { readMediaType } from './media-type.ts';
 import { answerPage, failPage } from './page-door.ts';
 import type { PageDoorParts } from './page-door.ts';
 import { answerRest, failRest } from './rest-door.ts';
+import { answerRobot } from './robot-door.ts';
+import type { RobotDoorParts } from './robot-door.ts';
 import { answerRpc, failRpc } from './rpc-door.ts';
-import type { RpcDoorParts } from './rpc-door.ts';
 
 /** Made once per start. */
-export function makeDoors(parts: RpcDoorParts & JsonDoorParts & PageDoorParts): readonly Door[] {
+export function makeDoors(parts: RobotDoorParts & JsonDoorParts & PageDoorParts): readonly Door[] {
   const rpc: Omit<Door, 'path'> = {
     reads: ['xml', 'json'],
     get: (request, reply) => answerPage(parts, request, reply),
@@ -28,6 +29,11 @@ export function makeDoors(parts: RpcDoorParts & JsonDoorParts & PageDoorParts): 
       ...{ path: '/api/:method', reads: ['json'], tellsProblems: true },
       post: (request, reply) => answerRest(parts, request, reply),
       fail: (request, reply, error) => failRest(parts, request, reply, error),
+    },
+    {
+      ...{ path: '/robot', reads: ['xml'] },
+      post: (request, reply, type) => answerRobot(parts, request, reply, type),
+      fail: (request, reply, error) => failRpc(parts, request, reply, error),
     },
   ];
 }

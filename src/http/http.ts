@@ -56,6 +56,7 @@ export interface DoorsParts {
   readonly options: HttpOptions;
   readonly relay: Pick<
     Relay,
+    | 'acceptsNonFinite'
     | 'call'
     | 'may'
     | 'callAmong'
@@ -63,6 +64,7 @@ export interface DoorsParts {
     | 'faultFor'
     | 'properties'
     | 'describeMethods'
+    | 'exposedMethods'
     | 'satellites'
     | 'isPeerAddress'
     | 'isSatelliteAddress'

@@ -2,14 +2,16 @@
 import type { FastifyRequest } from 'fastify';
 import { RelayError, isDict } from '../message/message.ts';
 import type { Dict, Value } from '../message/message.ts';
-import { readJson, writeJson } from '../json/json.ts';
+import { writeJson } from '../json/json.ts';
 import type { JsonDocument } from '../json/json.ts';
 import type { Caller, Relay } from '../relay/relay.ts';
 import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import type { LargeBodies } from './large-bodies.ts';
 
 export interface JsonDoorParts {
   readonly relay: Pick<Relay, 'call' | 'callAmong' | 'count' | 'faultFor' | 'requireBatch'>;
   readonly maxBodyBytes: number;
+  readonly bodies: LargeBodies;
 }
 
 /** A request for JSON that may be answered. */
@@ -20,7 +22,7 @@ export interface JsonRequest {
 }
 
 /** Reads the body. Throws RelayErrors. */
-export function openJson({ relay, maxBodyBytes }: JsonDoorParts, request: FastifyRequest): JsonRequest {
+export async function openJson({ relay, maxBodyBytes, bodies }: JsonDoorParts, request: FastifyRequest): Promise<JsonRequest> {
   let document: JsonDocument | undefined;
   const caller: Caller = {
     ...request.standing,
@@ -32,7 +34,7 @@ export function openJson({ relay, maxBodyBytes }: JsonDoorParts, request: Fastif
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   if (body.length === 0) return { caller, value: undefined };
   try {
-    document = readJson(body, { maxBodyBytes });
+    document = await bodies.readJson(body, { maxBodyBytes });
   } catch (error) {
     // A call counts itself; what is none costs as much to read.
     relay.count(caller);

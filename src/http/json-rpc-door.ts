@@ -48,7 +48,7 @@ function send(reply: FastifyReply, { text, error }: Outcome): FastifyReply {
 
 async function respond(parts: JsonDoorParts, request: FastifyRequest): Promise<Outcome> {
   try {
-    const { caller, value } = openJson(parts, request);
+    const { caller, value } = await openJson(parts, request);
     if (value === undefined) throw counted(parts, caller, new RelayError('NOT_WELL_FORMED', 'the request has no body'));
     if (Array.isArray(value)) return await respondToBatch(parts, request, caller, value as readonly Value[]);
     request.rpcMethod = isDict(value) && typeof value.method === 'string' ? value.method : undefined;

@@ -1,5 +1,7 @@
 /** Reading the bodies of calls: small ones at once; large ones in slices, and few at a time. */
 import { Fifo } from '../message/message.ts';
+import { readJson, readJsonInSlices } from '../json/json.ts';
+import type { JsonDocument, JsonLimits } from '../json/json.ts';
 import { parseCall, parseCallInSlices } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall, ParseOptions } from '../xmlrpc/xmlrpc.ts';
 
@@ -16,10 +18,20 @@ export class LargeBodies {
   /** Reads a call. Throws the RelayErrors of `parseCall`. */
   async parse(body: Uint8Array, options: ParseOptions): Promise<ParsedCall> {
     if (body.byteLength <= LARGE_BYTES) return parseCall(body, options);
+    return this.#inTurn(() => parseCallInSlices(body, options));
+  }
+
+  /** Reads JSON. Throws the RelayErrors of `readJson`. */
+  async readJson(body: Uint8Array, limits: Partial<JsonLimits>): Promise<JsonDocument> {
+    if (body.byteLength <= LARGE_BYTES) return readJson(body, limits);
+    return this.#inTurn(() => readJsonInSlices(body, limits));
+  }
+
+  async #inTurn<T>(read: () => Promise<T>): Promise<T> {
     if (this.#reading < MAX_AT_ONCE) this.#reading++;
     else await this.#turn();
     try {
-      return await parseCallInSlices(body, options);
+      return await read();
     } finally {
       const next = this.#waiting.shift();
       // Who waited longest takes the place over.

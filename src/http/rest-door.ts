@@ -12,7 +12,7 @@ export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, 
   const { method = '' } = request.params as { method?: string };
   request.rpcMethod = method;
   try {
-    const { caller, value = [] } = openJson(parts, request);
+    const { caller, value = [] } = await openJson(parts, request);
     const result = await parts.relay.call(method, requireParams(value), caller);
     return await reply.type('application/json').send(Buffer.from(writeJson(result, 'result')));
   } catch (error) {

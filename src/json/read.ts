@@ -22,6 +22,8 @@ export interface JsonDocument {
 
 type Members = Record<string, Value>;
 
+const SLICE_BYTES = 256 * 1024;
+
 /** An array or object that is open. */
 interface Frame {
   readonly at: number;
@@ -38,11 +40,28 @@ interface Frame {
  * differ on which counts.
  */
 export function readJson(body: Uint8Array, limits: Partial<JsonLimits> = {}): JsonDocument {
+  const reader = readerOf(body, limits);
+  reader.read(Infinity);
+  return reader.document();
+}
+
+/** Reads as {@link readJson} does, and lets other work run after each `sliceBytes` (256 KiB unless told); a string is read at once. */
+export async function readJsonInSlices(
+  body: Uint8Array,
+  limits: Partial<JsonLimits> = {},
+  sliceBytes = SLICE_BYTES,
+): Promise<JsonDocument> {
+  const reader = readerOf(body, limits);
+  while (!reader.read(sliceBytes)) await new Promise(setImmediate);
+  return reader.document();
+}
+
+function readerOf(body: Uint8Array, limits: Partial<JsonLimits>): Reader {
   const complete = { ...DEFAULT_LIMITS, ...limits };
   if (body.byteLength > complete.maxBodyBytes)
     throw new RelayError('LIMIT', `the body has ${body.byteLength} bytes; the limit is ${complete.maxBodyBytes}`);
   if (!isUtf8(body)) throw new RelayError('NOT_WELL_FORMED', 'the body is not UTF-8, which JSON has to be');
-  return new Reader(Buffer.from(body.buffer, body.byteOffset, body.byteLength), complete).read();
+  return new Reader(Buffer.from(body.buffer, body.byteOffset, body.byteLength), complete);
 }
 
 class Reader {
@@ -61,13 +80,21 @@ class Reader {
     this.#latin1 = body.toString('latin1');
   }
 
-  read(): JsonDocument {
-    if (this.body[0] === 0xef && this.body[1] === 0xbb && this.body[2] === 0xbf) this.#at = 3;
+  /** Reads on for `maxBytes` or a little more; true at the end of the text. */
+  read(maxBytes: number): boolean {
+    if (this.#at === 0 && this.body[0] === 0xef && this.body[1] === 0xbb && this.body[2] === 0xbf) this.#at = 3;
+    const until = this.#at + maxBytes;
     do {
+      if (this.#at >= until) return false;
       this.#value();
       this.#afterValue();
     } while (this.#inner !== this.#root || this.#root.list?.length === 0);
     if (this.#at < this.body.length) this.#fail(this.#at, 'text after the value; a body is one JSON value');
+    return true;
+  }
+
+  /** What was read, once all is. */
+  document(): JsonDocument {
     const [value = null] = this.#root.list ?? [];
     return { value, exactOf: (part) => this.#exact.of(part) };
   }

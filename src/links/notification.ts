@@ -1,6 +1,7 @@
-/** A message on its way to servers: `notify(dict)` with each scalar as it came; only host_id, our stamp and what the kind of server gets are new. */
+/** A message on its way to servers: `notify(dict)` with each scalar as it came, or as its server reads it; only host_id, our stamp and what the kind of server gets are new. */
 import type { Clock, Message, Sendable } from '../message/message.ts';
-import { canonicalMembers, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
+import { canonicalMembers, sendableMembers, serialiseCall, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
+import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 import type { Outgoing } from './link.ts';
 
 export interface NotificationParts {
@@ -10,7 +11,9 @@ export interface NotificationParts {
   /** What the stamp says as `hops`: forwards still allowed for whoever gets it. */
   readonly hops: number;
   /** Members besides `host_id` and `co2`. */
-  readonly own?: Readonly<Record<string, Sendable>>;
+  readonly own?: Readonly<Record<string, Sendable>> | undefined;
+  /** What its server reads: the dict is written from its values. Default: each scalar in its own text. */
+  readonly writing?: WriteOptions | undefined;
 }
 
 export class Notification implements Outgoing {
@@ -26,10 +29,12 @@ export class Notification implements Outgoing {
     this.bytes = message.source.length;
   }
 
-  /** The call `notify(dict)` as bytes, its age taken now. */
+  /** The call `notify(dict)` as bytes, its age taken now. Throws a RelayError if its server cannot be sent what is in it. */
   body(): Buffer {
-    const { hostId } = this.message;
-    return serialiseMembersCall('notify', keptMembers(this.message), { host_id: hostId, ...this.parts.own, co2: this.#stamp() });
+    const { message, parts } = this;
+    const own = { host_id: message.hostId, ...parts.own, co2: this.#stamp() };
+    if (parts.writing === undefined) return serialiseMembersCall('notify', keptMembers(message), own);
+    return serialiseCall('notify', [new Map([...valuesOf(message, parts.writing), ...Object.entries(own)])], parts.writing);
   }
 
   /** `co2: {id, hops, age, by, via, att?}`. */
@@ -42,6 +47,9 @@ export class Notification implements Outgoing {
   }
 }
 
+// What relays set.
+const SET_BY_RELAYS = ['host_id', 'client_address', 'co2'];
+
 // Written once for all peers and satellites, and forgotten with the message.
 const KEPT = new WeakMap<Message, ReadonlyMap<string, string>>();
 
@@ -49,9 +57,21 @@ const KEPT = new WeakMap<Message, ReadonlyMap<string, string>>();
 function keptMembers(message: Message): ReadonlyMap<string, string> {
   const kept = KEPT.get(message);
   if (kept) return kept;
-  // It was read within the limits of the door, or written here: no smaller limit may stop it now.
-  const members = canonicalMembers(message.source, { limits: { maxBodyBytes: message.source.length }, allowNonFinite: true });
-  for (const name of ['host_id', 'client_address', 'co2']) members.delete(name);
+  // What is not finite goes only to who is known to read it.
+  const members = canonicalMembers(message.source, { limits: limitsOf(message) });
+  for (const name of SET_BY_RELAYS) members.delete(name);
   KEPT.set(message, members);
   return members;
+}
+
+/** The same as values, for one server. */
+function valuesOf(message: Message, { i8 = false }: WriteOptions): ReadonlyMap<string, Sendable> {
+  const members = sendableMembers(message.source, i8, { limits: limitsOf(message), allowNonFinite: true });
+  for (const name of SET_BY_RELAYS) members.delete(name);
+  return members;
+}
+
+/** It was read within the limits of the door, or written here: no smaller limit may stop it now. */
+function limitsOf({ source }: Message): { readonly maxBodyBytes: number } {
+  return { maxBodyBytes: source.length };
 }

@@ -4,7 +4,7 @@ import type { Carrier, LinkOptions, LinkStatus, Resolve } from '../links/links.t
 import { RelayError, hopsOf, isLoopback, parseHostId, reasonOf } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { Forward } from './forward.ts';
-import type { MeshOptions } from './options.ts';
+import type { MeshOptions, PeerOptions } from './options.ts';
 
 export { meshDefaults, meshShape } from './options.ts';
 export type { MeshOptions } from './options.ts';
@@ -34,6 +34,7 @@ export interface MeshStatus {
 interface Peer {
   readonly address: ServerAddress;
   readonly link: Link;
+  readonly options: PeerOptions;
 }
 
 export class Mesh {
@@ -46,11 +47,11 @@ export class Mesh {
   constructor(parts: MeshParts) {
     this.#parts = parts;
     this.#log = parts.logs('mesh');
-    this.#peers = [...new Set(parts.options.peers)].map((url) => {
-      const address = new ServerAddress(url, parts.resolve);
+    this.#peers = distinct(parts.options.peers).map((peer) => {
+      const address = new ServerAddress(peer.url, parts.resolve);
       const { options, clock, random } = parts;
       const link = new Link({ name: `peer ${address.name}`, carrier: parts.carrier(address), options, clock, random, log: this.#log });
-      return { address, link };
+      return { address, link, options: peer };
     });
   }
 
@@ -74,8 +75,10 @@ export class Mesh {
     const plain = this.#plainSource(message);
     const targets = this.#peers.filter((peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)));
     if (targets.length === 0) return 0;
-    const forward = new Forward(message, this.#hostId, this.#parts.clock);
-    for (const { link } of targets) link.enqueue(forward);
+    const { clock } = this.#parts;
+    const forward = new Forward(message, this.#hostId, clock);
+    for (const { link, options } of targets)
+      link.enqueue(options.send === undefined ? forward : new Forward(message, this.#hostId, clock, options.send));
     return targets.length;
   }
 
@@ -92,6 +95,11 @@ export class Mesh {
   /** True if `address` (canonical) is one of a configured peer. */
   isPeerAddress(address: string): boolean {
     return this.#peers.some(({ address: peer }) => peer.addresses.includes(address));
+  }
+
+  /** True if a configured peer at `address` (canonical) may send doubles that are not finite. */
+  acceptsNonFinite(address: string): boolean {
+    return this.#peers.some(({ address: peer, options }) => options.accept?.nonFinite === true && peer.addresses.includes(address));
   }
 
   /** True if a configured peer listens at `address` (canonical) and `port`. */
@@ -127,4 +135,14 @@ export class Mesh {
       `${names} will refuse our dicts: this relay names itself ${self.address}; set host or publicAddress to its address on the network`,
     );
   }
+}
+
+/** Each with its options, once: of two with one URL the first. */
+function distinct(peers: MeshOptions['peers']): PeerOptions[] {
+  const byUrl = new Map<string, PeerOptions>();
+  for (const peer of peers) {
+    const options = typeof peer === 'string' ? { url: peer } : peer;
+    if (!byUrl.has(options.url)) byUrl.set(options.url, options);
+  }
+  return [...byUrl.values()];
 }

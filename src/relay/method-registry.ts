@@ -13,6 +13,8 @@ export interface Method {
   readonly help: string;
   /** Undefined where it is not known; introspection then answers `undef`. */
   readonly signatures: readonly Signature[] | undefined;
+  /** True for a method of a plugin. */
+  readonly isExposed?: boolean;
   /** Runs it; `undefined` is answered as `true`. Access was checked before. */
   readonly invoke: (params: readonly Value[], caller: Caller) => Sendable | undefined | Promise<Sendable | undefined>;
 }

@@ -45,6 +45,9 @@ export interface MethodDescription {
   readonly access: string;
 }
 
+/** A method of a plugin, as it can be shown. */
+export type ExposedMethod = Pick<Method, 'name' | 'help' | 'access' | 'signatures'>;
+
 /** Counters since the start. */
 export interface RelayStatus {
   readonly accepted: number;
@@ -68,7 +71,7 @@ interface Sender {
 export interface RelayParts {
   readonly options: RelayOptions;
   readonly pluginHost: Pick<PluginHost, 'deliver' | 'methods' | 'status'>;
-  readonly mesh: Pick<Mesh, 'forward' | 'isPeerAddress' | 'status'>;
+  readonly mesh: Pick<Mesh, 'acceptsNonFinite' | 'forward' | 'isPeerAddress' | 'status'>;
   readonly satellites: Pick<
     Satellites,
     'deliver' | 'register' | 'unregister' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
@@ -322,6 +325,7 @@ export class Relay {
   #hosted(hosted: HostedMethod): Method {
     return {
       name: hosted.name,
+      isExposed: true,
       access: hosted.access,
       help: hosted.help,
       signatures: hosted.signature,
@@ -357,6 +361,14 @@ export class Relay {
     });
   }
 
+  /** The methods that plugins expose, sorted by name. */
+  exposedMethods(): ExposedMethod[] {
+    return this.#registry
+      .names()
+      .map((name) => this.#registry.find(name))
+      .filter(({ isExposed }) => isExposed);
+  }
+
   /** What `system.get_properties` answers. */
   properties(): Readonly<Record<string, Sendable>> {
     const { hostId, address, port } = this.#self();
@@ -382,6 +394,11 @@ export class Relay {
   /** True if `address` (canonical) is one of a configured peer. */
   isPeerAddress(address: string): boolean {
     return this.#parts.mesh.isPeerAddress(address);
+  }
+
+  /** True if a peer at `address` (canonical) may send doubles that are not finite. */
+  acceptsNonFinite(address: string): boolean {
+    return this.#parts.mesh.acceptsNonFinite(address);
   }
 
   /** True if a satellite is registered at `address` (canonical). */

@@ -1,6 +1,7 @@
 /** Whole messages and structs from bytes or text to values: limits, decoding, grammar and sink put together. */
 import { RelayError } from '../message/message.ts';
-import type { Dict, Value } from '../message/message.ts';
+import type { Dict, Sendable, Value } from '../message/message.ts';
+import { SendableBuilder } from './build-sendable.ts';
 import { ValueBuilder } from './build-value.ts';
 import { CanonicalWriter } from './canonical.ts';
 import { decodeBody } from './decode.ts';
@@ -69,17 +70,17 @@ export function parseCall(body: Uint8Array, options: ParseOptions = {}): ParsedC
 
 /** Reads the body of a call as {@link parseCall} does, and lets other work run after each slice of it. */
 export async function parseCallInSlices(body: Uint8Array, options: SliceOptions = {}): Promise<ParsedCall> {
-  const steps = callSteps(body, options, options.sliceBytes ?? SLICE_BYTES);
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-    await new Promise(setImmediate);
-  }
+  return finishInTurns(callSteps(body, options, options.sliceBytes ?? SLICE_BYTES));
 }
 
 /** Reads the body of a response: exactly one parameter, or a fault of exactly an int faultCode and a string faultString. */
 export function parseResponse(body: Uint8Array, options: ParseOptions = {}): ParsedResponse {
-  return finish(responseSteps(body, options));
+  return finish(responseSteps(body, options, Infinity));
+}
+
+/** Reads the body of a response as {@link parseResponse} does, and lets other work run after each slice of it. */
+export async function parseResponseInSlices(body: Uint8Array, options: SliceOptions = {}): Promise<ParsedResponse> {
+  return finishInTurns(responseSteps(body, options, options.sliceBytes ?? SLICE_BYTES));
 }
 
 /** Reads a text that is one `<struct>…</struct>`. */
@@ -96,6 +97,13 @@ export function canonicalMembers(source: string, options: ReadOptions = {}): Map
   return writer.members;
 }
 
+/** The members of a text that is one `<struct>…</struct>` as values to be written anew, in member order; with `i8`, small integers of 64 bits stay such. */
+export function sendableMembers(source: string, i8: boolean, options: ReadOptions = {}): Map<string, Sendable> {
+  const builder = new SendableBuilder(i8);
+  finish(structSteps(source, builder, options));
+  return builder.members;
+}
+
 function* callSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number): Steps<ParsedCall> {
   const rules = rulesOf(options);
   const bytes = yield* utf8Of(body, options.charset, rules);
@@ -108,11 +116,11 @@ function* callSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number)
   return { methodName: grammar.methodName, params: builder.roots, extensions: extensionsOf(grammar), sourceOf };
 }
 
-function* responseSteps(body: Uint8Array, options: ParseOptions): Steps<ParsedResponse> {
+function* responseSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number): Steps<ParsedResponse> {
   const rules = rulesOf(options);
   const bytes = yield* utf8Of(body, options.charset, rules);
   const builder = new ValueBuilder();
-  const grammar = yield* read(RESPONSE, bytes, builder, rules, Infinity);
+  const grammar = yield* read(RESPONSE, bytes, builder, rules, sliceBytes);
   const [value = null] = builder.roots;
   if (!grammar.isFault) return { kind: 'value', value, extensions: extensionsOf(grammar) };
   try {
@@ -177,6 +185,14 @@ function finish<T>(steps: Steps<T>): T {
   for (;;) {
     const step = steps.next();
     if (step.done === true) return step.value;
+  }
+}
+
+async function finishInTurns<T>(steps: Steps<T>): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await new Promise(setImmediate);
   }
 }
 

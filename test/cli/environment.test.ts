@@ -161,7 +161,7 @@ test.serial('config show lists every option with its value, null where there is 
 test.serial('config show hides what nobody should read over a shoulder', async (t) => {
   const files = {
     'config.ts': `export default {
-      peers: ['http://ann:wonder@192.0.2.1:2004', 'http://192.0.2.2:2004'],
+      peers: ['http://ann:wonder@192.0.2.1:2004', 'http://192.0.2.2:2004', { url: 'http://bob:wonder@192.0.2.3:2004', send: { nil: true } }],
       plugins: { 'ham.spam': { colour: 'red', apiKey: 'wonder', deep: [{ password: 'wonder', url: 'https://wonder@x/y' }] } },
     };`,
   };
@@ -170,6 +170,7 @@ test.serial('config show hides what nobody should read over a shoulder', async (
     const text = stdout.join('\n');
     t.is(code, 0);
     t.false(text.includes('wonder'), text);
-    for (const shown of ['http://192.0.2.2:2004', '(hidden)@192.0.2.1:2004', 'red']) t.true(text.includes(shown), shown);
+    for (const shown of ['http://192.0.2.2:2004', '(hidden)@192.0.2.1:2004', '(hidden)@192.0.2.3:2004', 'red'])
+      t.true(text.includes(shown), shown);
   }
 });

@@ -192,6 +192,16 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
     /^config\.ts: peers\.0: found '192\.168\.1\.7:2004', expected a URL like http:\/\/192\.168\.1\.7:2004$/,
   ],
   [{ peers: ['http://a:1', 'ftp://b'] }, /^config\.ts: peers\.1: .*expected a URL like/],
+  [{ peers: [{ url: 'ftp://b' }] }, /^config\.ts: peers\.0\.url: found 'ftp:\/\/b', expected a URL like/],
+  [{ peers: ['http://a:1', { send: {} }] }, /^config\.ts: peers\.1\.url: is missing, expected/],
+  [
+    { peers: [{ url: 'http://a:1', send: { nill: true } }] },
+    /^config\.ts: peers\.0\.send\.nill: there is no such option; did you mean "peers\.0\.send\.nil"\?$/,
+  ],
+  [
+    { peers: [{ url: 'http://a:1', send: { doubles: 'short' } }] },
+    /^config\.ts: peers\.0\.send\.doubles: found 'short', expected one of "decimal"/,
+  ],
   [{ peers: [5] }, /^config\.ts: peers\.0: found 5, expected a value of type string$/],
   [{ outbox: { maxMessages: 0 } }, /^config\.ts: outbox\.maxMessages: found 0, expected at least 1$/],
   [{ outbox: 5 }, /^config\.ts: outbox: found 5, expected a value of type object$/],

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { RelayError } from '../../src/message/message.ts';
 import type { Dict, Value } from '../../src/message/message.ts';
 import { canonicalMembers, parseCall, parseResponse, parseStruct, serialiseCall, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+import { readJson, writeJson } from '../../src/json/json.ts';
 import type { ParsedCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { structText } from '../xmlrpc/wire.ts';
 
@@ -25,6 +26,22 @@ export function examine(body: Buffer): void {
     PROTOTYPES.map((prototype) => Reflect.ownKeys(prototype).length),
     OWN,
   );
+}
+
+/** Throws an Error that says what is wrong with what the reader and writer of JSON made of `body`. */
+export function examineJson(body: Buffer): void {
+  let value: Value;
+  try {
+    ({ value } = readJson(body));
+  } catch (error) {
+    if (!RelayError.is(error) || !['NOT_WELL_FORMED', 'LIMIT'].includes(error.code))
+      throw new Error('an error of another kind', { cause: error });
+    return;
+  }
+  const written = writeJson(value, 'value');
+  const again = readJson(Buffer.from(written)).value;
+  isSame('JSON that is written and read', again, value);
+  isSame('JSON that is written twice', writeJson(again, 'value'), written);
 }
 
 /** What `attempt` returns, or the text of its RelayError; any other error is a finding. */

@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { examine } from './examine.ts';
+import { examine, examineJson } from './examine.ts';
 import { document } from './generate.ts';
+import { jsonDocument } from './json.ts';
 import { mutateOften } from './mutate.ts';
 import { Random } from './random.ts';
 
@@ -19,6 +20,17 @@ export function corpus(): [name: string, body: Buffer][] {
     .map((name) => [name, readFileSync(new URL(name, CORPUS))]);
 }
 
+/** One run with JSON: a text as its grammar has it, or a mutation of one. */
+export function runJsonOnce(random: Random): void {
+  const body = Buffer.from(jsonDocument(random));
+  const changed = random.once(3) ? body : mutateOften(body, random);
+  try {
+    examineJson(changed);
+  } catch (error) {
+    throw new Finding(changed, 'json', error);
+  }
+}
+
 /** One run: a document as the grammar has it, or a mutation of one or of a kept one. */
 export function runOnce(random: Random, kept: readonly Buffer[]): void {
   const body = kept.length > 0 && random.once(8) ? random.pick(kept) : Buffer.from(document(random));
@@ -26,14 +38,15 @@ export function runOnce(random: Random, kept: readonly Buffer[]): void {
   try {
     examine(changed);
   } catch (error) {
-    throw new Finding(changed, error);
+    throw new Finding(changed, 'xml', error);
   }
 }
 
-/** Bytes of which {@link examine} says that something is wrong. */
+/** Bytes of which {@link examine} or {@link examineJson} says that something is wrong. */
 export class Finding extends Error {
   constructor(
     readonly body: Buffer,
+    readonly kind: 'xml' | 'json',
     cause: unknown,
   ) {
     super(cause instanceof Error ? cause.message : String(cause), { cause });
@@ -42,7 +55,9 @@ export class Finding extends Error {
 
 function main([seconds = '30', seed = String(Date.now() % 2 ** 32)]: readonly string[]): void {
   const random = new Random(Number(seed));
-  const kept = corpus().map(([, body]) => body);
+  const kept = corpus()
+    .filter(([name]) => name.endsWith('.xml'))
+    .map(([, body]) => body);
   const say = (line: string): boolean => process.stdout.write(`${line}\n`);
   const found = new Set<string>();
   const start = performance.now();
@@ -50,22 +65,23 @@ function main([seconds = '30', seed = String(Date.now() % 2 ** 32)]: readonly st
   let runs = 0;
   for (; performance.now() < end && found.size < MAX_FINDINGS; runs++) {
     try {
-      runOnce(random, kept);
+      if (random.once(4)) runJsonOnce(random);
+      else runOnce(random, kept);
     } catch (error) {
       if (!(error instanceof Finding)) throw error;
       // One document for each kind of finding.
       const kind = error.message.replace(/[\d"].*/s, '');
       if (found.has(kind)) continue;
       found.add(kind);
-      say(`found: ${error.message}\n  ${keep(error.body)}: ${JSON.stringify(error.body.toString('latin1')).slice(0, 500)}`);
+      say(`found: ${error.message}\n  ${keep(error)}: ${JSON.stringify(error.body.toString('latin1')).slice(0, 500)}`);
     }
   }
   say(`${runs} runs in ${seconds} s, ${Math.round(runs / ((performance.now() - start) / 1000))}/s, seed ${seed}, ${found.size} findings`);
   if (found.size > 0) process.exitCode = 1;
 }
 
-function keep(body: Buffer): string {
-  const name = `${createHash('sha256').update(body).digest('hex').slice(0, 12)}.xml`;
+function keep({ body, kind }: Finding): string {
+  const name = `${createHash('sha256').update(body).digest('hex').slice(0, 12)}.${kind}`;
   writeFileSync(new URL(name, CORPUS), body);
   return name;
 }

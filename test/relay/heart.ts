@@ -44,6 +44,7 @@ export function makeHeart(
     mesh: {
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',
+      acceptsNonFinite: () => false,
       status: () => ({ peers: [], hopLimited: 0 }),
     },
     satellites: new Satellites({

@@ -229,3 +229,15 @@ test('an error never shows the credentials of the URL', async (t) => {
   const error = await t.throwsAsync(clientOf(t, url.replace('http://', 'http://user:hunter2@')).call('ping'));
   t.notRegex(error.message, /hunter2/);
 });
+
+test('a large answer is read, and refused, as a small one is', async (t) => {
+  const large = 'ä'.repeat(400_000);
+  const whole = serialiseResponse([large]);
+  const { url } = await rawServer(t, (socket, request) => {
+    socket.write(answer(request.includes('broken') ? Buffer.concat([whole, Buffer.from('<')]) : whole));
+  });
+  const client = clientOf(t, url);
+  t.deepEqual(await client.call('test', []), [large]);
+  const error = await t.throwsAsync(client.call('broken', []));
+  t.true(RelayError.is(error) && error.code === 'TRANSPORT' && error.message.includes('not XML-RPC'));
+});

@@ -3,7 +3,8 @@ import test from 'ava';
 
 import { dictOf } from '../../src/message/message.ts';
 import type { Dict } from '../../src/message/message.ts';
-import { parseCall, parseCallInSlices } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseResponseInSlices } from '../../src/xmlrpc/parse.ts';
+import { parseCall, parseCallInSlices, parseResponse, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { READ, REFUSED } from './corpus.ts';
 import { callOf, errorOf } from './wire.ts';
 
@@ -77,4 +78,14 @@ test('the default slice is smaller than a large body', async (t) => {
   await parseCallInSlices(callOf('a'.repeat(1024 * 1024)));
   clearInterval(turning);
   t.true(turns > 0);
+});
+
+test('a response read in slices is read, and refused, as it is at once', async (t) => {
+  const bodies = [serialiseResponse([1, 'ä😀', { a: [true, 2.5] }]), serialiseFault(7, 'no such room'), serialiseResponse('x'.repeat(500))];
+  for (const body of bodies) {
+    for (const sliceBytes of SIZES) t.deepEqual(await parseResponseInSlices(body, { sliceBytes }), parseResponse(body));
+    const part = body.subarray(0, body.length - 9);
+    await t.throwsAsync(parseResponseInSlices(part, { sliceBytes: 3 }), { message: errorOf(() => parseResponse(part)).text });
+    await t.throwsAsync(parseResponseInSlices(body, { sliceBytes: 3, limits: { maxBodyBytes: 10 } }), { message: /the limit is 10/ });
+  }
 });

@@ -1,7 +1,7 @@
 /** An XML-RPC client for one server: calls, several in one, introspection; every wait and every answer bounded. */
 import { RelayError, clean, isDict, reasonOf } from '../../message/message.ts';
 import type { Sendable, Value } from '../../message/message.ts';
-import { parseResponse } from '../parse.ts';
+import { parseResponse, parseResponseInSlices } from '../parse.ts';
 import type { ParsedResponse } from '../parse.ts';
 import { serialiseCall } from '../serialise.ts';
 import { Connection } from './connection.ts';
@@ -33,6 +33,9 @@ export interface Capability {
   readonly specUrl: string;
   readonly specVersion: number;
 }
+
+// As at the door: 256 KiB are read in a millisecond, or in some ten if they were made to hurt.
+const LARGE_BYTES = 256 * 1024;
 
 /** A client of one server. Connections are made at the first call and kept; redirects are not followed, compressed answers are refused. */
 export class XmlRpcClient {
@@ -113,7 +116,9 @@ export class XmlRpcClient {
   async post(body: Uint8Array, { signal }: ClientCallOptions = {}): Promise<ParsedResponse> {
     const { bytes, charset } = await this.#connection.post(body, signal);
     try {
-      return parseResponse(bytes, { charset, limits: this.#options.limits });
+      const options = { charset, limits: this.#options.limits };
+      // A small one at once; a large one beside whatever else the caller does.
+      return bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
     } catch (error) {
       throw new RelayError('TRANSPORT', `${this.#name} answered something that is not XML-RPC: ${reasonOf(error)}`, { cause: error });
     }

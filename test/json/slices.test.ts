@@ -1,0 +1,44 @@
+/** JSON read in slices is read, and refused, as it is at once, wherever the slices end; and other work runs between them. */
+import test from 'ava';
+import { readJson, readJsonInSlices } from '../../src/json/json.ts';
+
+const TEXTS = [
+  '{"a":[1,2.5,{"b":"\u00e4"},[],{}],"c":null,"d":{"$base64":"AAE="},"e":true}',
+  '\ufeff[1]',
+  ' 7 ',
+  '"x"',
+  '',
+  '[1,2',
+  '[1]]',
+  '{"a":1,"a":2}',
+  '[1,,2]',
+];
+
+for (const text of TEXTS) {
+  test(`alike: ${JSON.stringify(text)}`, async (t) => {
+    const body = Buffer.from(text);
+    let message: string | undefined;
+    let value: unknown;
+    try {
+      value = readJson(body).value;
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    for (const sliceBytes of [1, 2, 3, 5, 16]) {
+      if (message === undefined) t.deepEqual((await readJsonInSlices(body, {}, sliceBytes)).value, value);
+      else await t.throwsAsync(readJsonInSlices(body, {}, sliceBytes), { message });
+    }
+  });
+}
+
+test('other work runs after every slice', async (t) => {
+  let turns = 0;
+  const count = (): void => {
+    turns++;
+    turning = setImmediate(count);
+  };
+  let turning = setImmediate(count);
+  await readJsonInSlices(Buffer.from(`[${'{"a":1},'.repeat(30_000)}0]`), {}, 16 * 1024);
+  clearImmediate(turning);
+  t.true(turns >= 14, `${turns} turns`);
+});
