@@ -5,6 +5,7 @@ import type { ErrorCode } from '../message/message.ts';
 import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addConfigCommands } from './config-commands.ts';
+import { addGenCommand } from './gen/gen-command.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
 import { addTokenCommand } from './token.ts';
@@ -36,6 +37,7 @@ async function main(): Promise<number> {
   addClientCommands(program);
   addConfigCommands(program);
   addTokenCommand(program);
+  addGenCommand(program);
   // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
   program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {

@@ -1,10 +1,13 @@
 /** `GET /` and `GET /RPC2`: what this relay is and what can be called here. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError } from '../message/message.ts';
+import { RelayError, clean, suggest } from '../message/message.ts';
 import { recordOnWire } from '../relay/relay.ts';
-import type { Relay, Standing } from '../relay/relay.ts';
-import { jsonPage, textPage } from './pages.ts';
-import type { PageContent } from './pages.ts';
+import type { MethodDescription, Relay, Standing } from '../relay/relay.ts';
+import { wantedForm } from './accept.ts';
+import type { Refusal } from './guard.ts';
+import { HTML_HEADERS, htmlMethod, htmlPage } from './html-page.ts';
+import { jsonPage, textMethod, textPage } from './pages.ts';
+import type { PageContent, PagePlace } from './pages.ts';
 import { refuse, setRemedies, statusOf } from './refusal.ts';
 
 export interface PageDoorParts {
@@ -12,15 +15,20 @@ export interface PageDoorParts {
   readonly scheme: 'http' | 'https';
 }
 
-/** Answers text, or JSON to whom wants that. A page counts like a call. */
+/** Answers text, HTML or JSON, whichever is wanted; of all methods, or of the one that `?method=` names. A page counts like a call. */
 export function answerPage({ relay, scheme }: PageDoorParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   relay.count(request.standing);
   const content = visibleTo(request.standing, relay);
   if (Object.keys(content).length === 0)
     return refuse(reply, { status: 403, text: 'you may not read what this relay is; present a token' }, undefined);
-  reply.header('x-content-type-options', 'nosniff');
-  if (wantsJson(request)) return reply.send(jsonPage(content));
-  return reply.type('text/plain; charset=utf-8').send(textPage(content, `${scheme}://${request.headers.host ?? request.hostname}/`));
+  const [path = '', query = ''] = request.url.split('?', 2);
+  const place = { origin: originOf(scheme, request), showsCalls: path !== '/' };
+  // It depends on who asks, and is out of date at once.
+  reply.headers({ 'x-content-type-options': 'nosniff', vary: 'Accept', 'cache-control': 'no-store' });
+  const names = new URLSearchParams(query).getAll('method');
+  if (names.length === 0) return sendPage(request, reply, content, place);
+  const method = findMethod(names, content.methods);
+  return 'status' in method ? refuse(reply, method, undefined) : sendMethod(request, reply, method, place);
 }
 
 /** Answers `error` as a line of text. */
@@ -39,6 +47,42 @@ function visibleTo(caller: Standing, relay: PageDoorParts['relay']): PageContent
   };
 }
 
-function wantsJson(request: FastifyRequest): boolean {
-  return /\bapplication\/json\b/i.test((request.headers.accept ?? '').slice(0, 500));
+function findMethod(names: readonly string[], methods: PageContent['methods']): MethodDescription | Refusal {
+  const [name = ''] = names;
+  if (!methods) return { status: 403, text: 'you may not read which methods there are; present a token' };
+  if (names.length > 1) return { status: 400, text: 'method stands twice in the query; name one' };
+  const method = methods.find((one) => one.name === name);
+  if (method) return method;
+  const known = methods.map((one) => one.name);
+  return { status: 404, text: `no method is named '${clean(name, 100)}'${suggest(name, known)}` };
+}
+
+function sendPage(request: FastifyRequest, reply: FastifyReply, content: PageContent, place: PagePlace): FastifyReply {
+  const form = wantedForm(request.headers.accept);
+  if (form === 'html') return sendHtml(reply, htmlPage(content, place));
+  return form === 'json' ? sendJson(reply, jsonPage(content, place)) : sendText(reply, textPage(content, place));
+}
+
+function sendMethod(request: FastifyRequest, reply: FastifyReply, method: MethodDescription, place: PagePlace): FastifyReply {
+  const form = wantedForm(request.headers.accept);
+  if (form === 'html') return sendHtml(reply, htmlMethod(method, place));
+  return form === 'json' ? sendJson(reply, jsonPage({ methods: [method] }, place)) : sendText(reply, textMethod(method, place));
+}
+
+function sendHtml(reply: FastifyReply, page: string): FastifyReply {
+  return reply.headers(HTML_HEADERS).type('text/html; charset=utf-8').send(page);
+}
+
+function sendJson(reply: FastifyReply, page: string): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send(page);
+}
+
+function sendText(reply: FastifyReply, page: string): FastifyReply {
+  return reply.type('text/plain; charset=utf-8').send(page);
+}
+
+/** Where the reader found us, as a URL that has one reading; HTTP/1.0 does not say. */
+function originOf(scheme: 'http' | 'https', { headers, hostname }: FastifyRequest): string {
+  const url = `${scheme}://${headers.host ?? hostname}`;
+  return URL.canParse(url) ? new URL(url).origin : `${scheme}://localhost`;
 }

@@ -12,7 +12,7 @@ export type { AccessClass, Grant, Permission } from './access.ts';
 export { addressBlock } from './address-block.ts';
 export { freezeDict, shareDict } from './freeze.ts';
 export type { Frozen } from './freeze.ts';
-export { clean } from './text.ts';
+export { clean, quoted } from './text.ts';
 export type { Log, LogSource } from './log.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';

@@ -15,7 +15,7 @@ import { claimedId, clientIngress, describeMessage, messageFromCaller, messageFr
 import { hasPassed } from './stamp.ts';
 import type { Identity, Minter } from './intake.ts';
 import { MethodRegistry } from './method-registry.ts';
-import type { Method } from './method-registry.ts';
+import type { Method, Signature } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
 import { addIntrospection, describeCall } from './methods-introspection.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
@@ -43,6 +43,8 @@ export interface MethodDescription {
   /** How it is called, in one line for each way. */
   readonly usage: string;
   readonly access: string;
+  /** Undefined where the types are not known. */
+  readonly signatures: readonly Signature[] | undefined;
 }
 
 /** A method of a plugin, as it can be shown. */
@@ -357,7 +359,7 @@ export class Relay {
   describeMethods(): MethodDescription[] {
     return this.#registry.names().map((name) => {
       const method = this.#registry.find(name);
-      return { name, help: method.help, usage: describeCall(method), access: method.access };
+      return { name, help: method.help, usage: describeCall(method), access: method.access, signatures: method.signatures };
     });
   }
 

@@ -318,7 +318,7 @@ export class Large extends Plugin {
 `;
 
 test.serial(
-  'a thousand slow readers of large answers: some are held and cut in time, the rest is told so, and nobody else waits',
+  'hundreds of slow readers of large answers: some are held and cut in time, the rest is told so, and nobody else waits',
   async (t) => {
     const clock = new VirtualClock();
     const log = new LogRecord();
@@ -332,7 +332,7 @@ test.serial(
     t.teardown(() => relay.stop());
     const before = clock.pending;
     const wanted = requestBytes(relay.url, { body: serialiseCall('ham.large.text', []), headers: { connection: 'keep-alive' } });
-    const readers = Array.from({ length: 1000 }, () => open(relay.url, wanted));
+    const readers = Array.from({ length: 300 }, () => open(relay.url, wanted));
     t.teardown(() => {
       for (const socket of readers) socket.destroy();
     });
@@ -343,9 +343,9 @@ test.serial(
         answers.push(bytes.toString('latin1', 0, 20));
       });
     }
-    const statuses = (await answers.first(1000)).map((answer) => answer.slice(9, 12));
+    const statuses = (await answers.first(300)).map((answer) => answer.slice(9, 12));
     // Half of 256 MiB is for one address.
-    t.deepEqual([statuses.filter((status) => status === '503').length, new Set(statuses).size], [1000 - 33, 2]);
+    t.deepEqual([statuses.filter((status) => status === '503').length, new Set(statuses).size], [300 - 33, 2]);
     t.is((await request(relay.url)).status, 200);
     t.is(clock.pending - before, 33);
     clock.advance(60_000);

@@ -1,0 +1,84 @@
+/** Lines to copy that call a method: for a shell, Python and TypeScript, with sample values by type. Pure. */
+import { quoted } from '../message/message.ts';
+import type { Sendable } from '../message/message.ts';
+import type { MethodDescription } from '../relay/relay.ts';
+import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
+
+/** One line for each. */
+export interface CallLines {
+  readonly curl: string;
+  readonly python: string;
+  readonly typescript: string;
+}
+
+interface Sample {
+  readonly value: Sendable;
+  readonly python: string;
+  readonly typescript: string;
+}
+
+const WHOLE: Sample = { value: 2, python: '2', typescript: '2' };
+const TEXT: Sample = { value: 'hello', python: "'hello'", typescript: "'hello'" };
+const SAMPLES: ReadonlyMap<string, Sample> = new Map([
+  ['int', WHOLE],
+  ['i4', WHOLE],
+  ['i8', WHOLE],
+  ['boolean', { value: true, python: 'True', typescript: 'true' }],
+  ['double', { value: 1.5, python: '1.5', typescript: '1.5' }],
+  ['array', { value: [1, 2], python: '[1, 2]', typescript: '[1, 2]' }],
+  ['nil', { value: null, python: 'None', typescript: 'null' }],
+  // A dict of co2 needs the member data.
+  ['struct', { value: { data: 'hello' }, python: "{'data': 'hello'}", typescript: "{ data: 'hello' }" }],
+  ['base64', { value: Buffer.from('hello'), python: "xmlrpc.client.Binary(b'hello')", typescript: "Buffer.from('hello')" }],
+  ['dateTime.iso8601', { value: new Date(0), python: "xmlrpc.client.DateTime('19700101T00:00:00')", typescript: 'new Date(0)' }],
+]);
+// What can stand as a method's name on the wire.
+const WIRE_NAME = /^[A-Za-z0-9_.:/]{1,255}$/;
+const PYTHON_NAME = /^[A-Za-z][A-Za-z0-9_]*$/;
+const PYTHON_KEYWORDS: ReadonlySet<string> = new Set(
+  (
+    'False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda ' +
+    'nonlocal not or pass raise return try while with yield'
+  ).split(' '),
+);
+const PLAIN_WORD = /^[A-Za-z0-9_@%+=:,./-]+$/;
+
+/** How `method` is called in its first way at `url`, the RPC door; undefined for a name that cannot be called from elsewhere. */
+export function callLines({ name, signatures }: Pick<MethodDescription, 'name' | 'signatures'>, url: string): CallLines | undefined {
+  if (!WIRE_NAME.test(name)) return undefined;
+  const samples = (signatures?.[0] ?? []).slice(1).map((type) => SAMPLES.get(type) ?? TEXT);
+  const nil = samples.some(({ value }) => value === null);
+  const call = serialiseCall(
+    name,
+    samples.map(({ value }) => value),
+    { nil },
+  );
+  const python = samples.map((sample) => sample.python).join(', ');
+  const typescript = samples.map((sample) => sample.typescript).join(', ');
+  const server = `xmlrpc.client.ServerProxy(${quoted(url)}${nil ? ', allow_none=True' : ''})`;
+  const client = `createClient(${quoted(url)}${nil ? ', { send: { nil: true } }' : ''})`;
+  return {
+    curl: curlLine(Buffer.from(call).toString(), url),
+    python: `import xmlrpc.client; print(${pythonMethod(server, name)}(${python}))`,
+    typescript: `import { createClient } from 'co2-relay/client'; console.log(await ${client}.call(${quoted(name)}, [${typescript}]));`,
+  };
+}
+
+function pythonMethod(server: string, name: string): string {
+  const isSpelt = name.split('.').every((part) => PYTHON_NAME.test(part) && !PYTHON_KEYWORDS.has(part));
+  return isSpelt ? `${server}.${name}` : `getattr(${server}, ${quoted(name)})`;
+}
+
+/** Posts `body`, XML. */
+export function curlLine(body: string, url: string): string {
+  return `curl -H 'Content-Type: text/xml' -d ${shellQuoted(body)} ${shellWord(url)}`;
+}
+
+/** A word of a POSIX shell, quoted where it must be. */
+function shellWord(text: string): string {
+  return PLAIN_WORD.test(text) ? text : shellQuoted(text);
+}
+
+function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
