@@ -253,3 +253,22 @@ for (const [url, options, text] of WRONG) {
     t.notRegex(error.message, /hunter/);
   });
 }
+
+test('calls that wait for a connection end with their signal, and make room for others', async (t) => {
+  const { url, calls } = await answering(t, () => undefined);
+  const client = clientOf(t, url, { timeoutMs: 600_000, maxPendingCalls: 30 });
+  const stuck = t.throwsAsync(client.call('m'));
+  await calls.first(1);
+  const abort = new AbortController();
+  const reason = new Error('changed my mind');
+  const waiting = Array.from({ length: 29 }, () => t.throwsAsync(client.call('m', [], { signal: abort.signal })));
+  await t.throwsAsync(client.call('m'), { message: /maxPendingCalls/ });
+  abort.abort(reason);
+  for (const error of await Promise.all(waiting)) t.is(error, reason);
+  const late = new AbortController();
+  const again = t.throwsAsync(client.call('m', [], { signal: late.signal }));
+  late.abort(reason);
+  t.is(await again, reason);
+  await client.close();
+  await stuck;
+});

@@ -212,3 +212,20 @@ async function allClosed(t: ExecutionContext, client: XmlRpcClient, server: RawS
   await server.closed.first(server.connections());
   t.is(server.open(), 0);
 }
+
+test('a server that quotes our request does not get our password into an error', async (t) => {
+  const { url } = await rawServer(t, (socket, request) => {
+    const line = request.replaceAll('\r\n', ' ');
+    socket.write(`HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\nContent-Length: ${line.length}\r\n\r\n${line}`);
+  });
+  for (const [at, options] of [
+    [url.replace('://', '://ann:hunter2-and-more@'), {}],
+    [url, { token: 'hunter2-and-more' }],
+  ] as const) {
+    const client = createClient(at, options);
+    t.teardown(() => client.close());
+    const { message } = await t.throwsAsync(client.call('x'));
+    t.regex(message, /answered HTTP 500: POST \/RPC2/);
+    t.notRegex(message, /hunter2|YW5uOmh1/);
+  }
+});

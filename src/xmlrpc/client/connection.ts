@@ -1,4 +1,5 @@
 /** HTTP below the calls: a bounded pool of kept-alive connections to one server, and one exchange with every wait and size bounded. */
+import { setMaxListeners } from 'node:events';
 import type { Dispatcher, Pool } from 'undici';
 import { RelayError, clean } from '../../message/message.ts';
 import type { CompleteClientOptions } from './options.ts';
@@ -12,12 +13,14 @@ export interface HttpAnswer {
 }
 
 const XML = /^(?:text|application)\/xml[ \t]*(?:;|$)/i;
-const CHARSET = /;[ \t]*charset[ \t]*=[ \t]*"?([\w.:-]{1,40})"?/i;
+// One parameter of a media type, its value in quotes or not.
+const PARAMETER = /[ \t]*;[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})=(?:"([^"\\]{0,300})"|([!#$%&'*+.^_`|~0-9A-Za-z:-]{0,64}))/y;
 
 export class Connection {
   readonly #server: ServerUrl;
   readonly #options: CompleteClientOptions;
   readonly #headers: Readonly<Record<string, string>>;
+  readonly #secrets: readonly string[];
   #pool: Promise<Pool> | undefined;
   #pending = 0;
   #isClosed = false;
@@ -26,6 +29,7 @@ export class Connection {
     this.#server = server;
     this.#options = options;
     const authorization = options.token === undefined ? server.authorization : `Bearer ${options.token}`;
+    this.#secrets = secretsIn(authorization);
     this.#headers = {
       'content-type': 'text/xml; charset=utf-8',
       accept: 'text/xml',
@@ -53,6 +57,11 @@ export class Connection {
     }
   }
 
+  /** A text that quotes the server, which may quote our credentials. */
+  withoutSecrets(text: string): string {
+    return this.#secrets.reduce((left, secret) => left.replaceAll(secret, '…'), text);
+  }
+
   /** Ends all connections now; calls in flight fail. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -60,19 +69,26 @@ export class Connection {
     await pool?.destroy();
   }
 
-  /** One exchange that ends with its time, or with the caller's signal. */
+  /** One exchange that ends with its time, or with the caller's signal, wherever it is by then: undici looks at a signal only once there is a connection. */
   async #bounded(body: Uint8Array, signal: AbortSignal | undefined): Promise<HttpAnswer> {
     const { totalTimeoutMs } = this.#options;
     const end = new AbortController();
     const onAbort = (): void => {
       end.abort();
     };
+    // As many calls as there are may share one.
+    if (signal) setMaxListeners(0, signal);
     signal?.addEventListener('abort', onAbort, { once: true });
+    const ended = new Promise<never>((_resolve, reject) => {
+      end.signal.addEventListener('abort', () => {
+        reject(new Error('the call was ended'));
+      });
+    });
     const timer = setTimeout(() => {
       end.abort(this.#late(`no whole answer in ${totalTimeoutMs} ms (totalTimeoutMs)`));
     }, totalTimeoutMs);
     try {
-      return await this.#exchange(body, end);
+      return await Promise.race([this.#exchange(body, end), ended]);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       if (RelayError.is(end.signal.reason)) throw end.signal.reason;
@@ -111,13 +127,13 @@ export class Connection {
     const { name } = this.#server;
     if (statusCode !== 200) {
       const said = type.startsWith('text/plain') ? firstLine(new Uint8Array(await body.arrayBuffer())) : '';
-      throw new RelayError(statusCode === 413 ? 'LIMIT' : 'TRANSPORT', `${name} answered HTTP ${statusCode}${said}`);
+      throw new RelayError(statusCode === 413 ? 'LIMIT' : 'TRANSPORT', `${name} answered HTTP ${statusCode}${this.withoutSecrets(said)}`);
     }
     if (!XML.test(type)) throw new RelayError('TRANSPORT', `${name} answered no XML; is it an XML-RPC server?`);
     if (encoding.toLowerCase() !== 'identity') {
       throw new RelayError('TRANSPORT', `${name} answered with Content-Encoding '${clean(encoding, 40)}', which was not asked for`);
     }
-    return { bytes: new Uint8Array(await body.arrayBuffer()), charset: CHARSET.exec(type)?.[1] };
+    return { bytes: new Uint8Array(await body.arrayBuffer()), charset: charsetOf(type) };
   }
 
   /** The library costs some 15 MB: a relay without peers never loads it. */
@@ -143,6 +159,22 @@ export class Connection {
   #late(reason: string): RelayError {
     return new RelayError('TIMEOUT', `${this.#server.name}: ${reason}`);
   }
+}
+
+/** What must not stand in a log: the credential as it is sent, and the password in it. */
+function secretsIn(authorization: string | undefined): string[] {
+  const [scheme, value = ''] = authorization?.split(' ', 2) ?? [];
+  const pair = scheme === 'Basic' ? Buffer.from(value, 'base64').toString('utf8') : '';
+  const password = pair.slice(pair.indexOf(':') + 1);
+  return [value, pair, password].filter((secret) => secret !== '');
+}
+
+function charsetOf(type: string): string | undefined {
+  PARAMETER.lastIndex = type.search(/;|$/);
+  for (let found = PARAMETER.exec(type); found; found = PARAMETER.exec(type)) {
+    if (found[1]?.toLowerCase() === 'charset') return found[2] ?? found[3];
+  }
+  return undefined;
 }
 
 /** `: why` from an answer below XML-RPC, if the server says it as text. */

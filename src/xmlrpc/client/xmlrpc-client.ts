@@ -120,7 +120,11 @@ export class XmlRpcClient {
       // A small one at once; a large one beside whatever else the caller does.
       return bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
     } catch (error) {
-      throw new RelayError('TRANSPORT', `${this.#name} answered something that is not XML-RPC: ${reasonOf(error)}`, { cause: error });
+      throw new RelayError(
+        'TRANSPORT',
+        `${this.#name} answered something that is not XML-RPC: ${this.#connection.withoutSecrets(reasonOf(error))}`,
+        { cause: error },
+      );
     }
   }
 
