@@ -16,6 +16,13 @@ export interface InFlightParts {
   readonly maxBodyBytes: number;
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the request holds, from its headers on. */
+    inFlight: InFlight | undefined;
+  }
+}
+
 interface InFlight {
   readonly reservation: Reservation;
   answerBytes: number;
@@ -27,11 +34,11 @@ export function watchInFlight(
   { budget, readers, maxBodyBytes }: InFlightParts,
   refuse: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => FastifyReply,
 ): void {
-  const inFlight = new WeakMap<FastifyRequest, InFlight>();
+  server.decorateRequest('inFlight', undefined);
   server.addHook('onRequest', (request, reply, done) => {
     const { socket } = request;
     const held = { reservation: budget.open(placeOf(request)), answerBytes: 0 };
-    inFlight.set(request, held);
+    request.inFlight = held;
     // Read to its end, or gone.
     reply.raw.once('close', () => {
       held.reservation.release();
@@ -47,7 +54,7 @@ export function watchInFlight(
     // Only a chunked body says nothing of its length.
     if (request.headers['content-length'] === undefined) {
       const count = (chunk: Buffer): void => {
-        if (inFlight.get(request)?.reservation.grow(chunk.length) !== false) return;
+        if (request.inFlight?.reservation.grow(chunk.length) !== false) return;
         body.off('data', count);
         // Ends the reading of this body, but not the connection: the answer must get out.
         body.emit('error', Object.assign(new Error(BUSY.text), { statusCode: BUSY.status }));
@@ -57,7 +64,7 @@ export function watchInFlight(
     done(null, body);
   });
   server.addHook('onSend', (request, reply, payload, done) => {
-    const held = inFlight.get(request);
+    const held = request.inFlight;
     let answer = payload;
     let bytes = sizeOf(payload);
     if (held?.reservation.grow(bytes) === false) {
