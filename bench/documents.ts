@@ -48,7 +48,7 @@ function rowsOf(count: number): Sendable[] {
   return Array.from({ length: count }, (_, i) => ({
     id: i,
     name: `row number ${i}`,
-    ratio: i / 8,
+    ratio: (i + 0.5) / 8,
     isOpen: i % 3 === 0,
     note: 'a few words about this row, as people write them',
   }));
@@ -58,7 +58,7 @@ function noticeOf(rows: number): Sendable {
   return {
     data: 'temperature',
     station: { name: 'greenhouse', height: 4.5, isOutside: false },
-    readings: Array.from({ length: rows }, (_, i) => ({ sensor: i, celsius: 20 + i / 4 })),
+    readings: Array.from({ length: rows }, (_, i) => ({ sensor: i, celsius: 20.125 + i / 4 })),
   };
 }
 
