@@ -4,7 +4,7 @@
 const MAX_KEPT = 500;
 const MAX_LENGTH = 100;
 
-/** `work`, which is asked once for each of the texts that come often; they are forgotten all together when they are too many. */
+/** `work`, which is asked once for each of the texts that come often; they are forgotten all together when they are too many. An answer of undefined is not kept. */
 export function remembering<T>(work: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {
