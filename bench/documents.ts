@@ -10,6 +10,9 @@ export interface Document {
   readonly bytes: Buffer;
 }
 
+/** What stands in a row. */
+export const NOTE = 'a few words about this row, as people write them';
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -32,11 +35,14 @@ export const PROSE = documentOf('1 MiB of umlauts and markup', 'put', [
   ),
 ]);
 
-/** `bytes` or a little more of structs with five members in an array. */
-export function arrayOfStructs(bytes: number): Document {
-  const [one, two] = [rowsOf(100), rowsOf(200)].map((rows) => serialiseCall('bench.box.count', [rows]).length) as [number, number];
+/** `bytes` or a little more of structs with five members in an array; `note` is the longest of them. */
+export function arrayOfStructs(bytes: number, note = NOTE): Document {
+  const [one, two] = [rowsOf(100, note), rowsOf(200, note)].map((rows) => serialiseCall('bench.box.count', [rows]).length) as [
+    number,
+    number,
+  ];
   const count = Math.ceil((bytes / (two - one)) * 100);
-  return documentOf(`${Math.round(bytes / MIB)} MiB array of structs`, 'bench.box.count', [rowsOf(count)]);
+  return documentOf(`${Math.round(bytes / MIB)} MiB array of structs`, 'bench.box.count', [rowsOf(count, note)]);
 }
 
 /** Base64 of `bytes` bytes of text. */
@@ -44,13 +50,13 @@ export function base64Of(bytes: number): Document {
   return documentOf('base64', 'bench.box.count', [Buffer.alloc(Math.floor((bytes * 3) / 4), 7)]);
 }
 
-function rowsOf(count: number): Sendable[] {
+function rowsOf(count: number, note: string): Sendable[] {
   return Array.from({ length: count }, (_, i) => ({
     id: i,
     name: `row number ${i}`,
     ratio: (i + 0.5) / 8,
     isOpen: i % 3 === 0,
-    note: 'a few words about this row, as people write them',
+    note,
   }));
 }
 
