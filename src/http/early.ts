@@ -53,7 +53,7 @@ export function refuseEncoding(header: string | undefined, acceptGzip: boolean):
 function refuseFraming({ headers, url, raw: { httpVersion } }: FastifyRequest): Refusal | undefined {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return { status: 505, text: 'this is neither HTTP/1.1 nor HTTP/1.0' };
   if (headers.host === undefined && httpVersion !== '1.0') return { status: 400, text: 'the request has no Host, which HTTP/1.1 needs' };
-  const authority = /^[a-z]{1,10}:\/\/([^/?#]*)/i.exec(url)?.[1];
+  const authority = url.startsWith('/') ? undefined : /^[a-z]{1,10}:\/\/([^/?#]*)/i.exec(url)?.[1];
   if (authority !== undefined && authority.toLowerCase() !== headers.host?.toLowerCase())
     return { status: 400, text: 'the request names one host in its first line and another in Host' };
   const coding = headers['transfer-encoding'];
@@ -67,16 +67,22 @@ function refuseFraming({ headers, url, raw: { httpVersion } }: FastifyRequest): 
   return undefined;
 }
 
-const SINGLE: ReadonlySet<string> = new Set(['host', 'content-type', 'content-encoding', 'authorization']);
+// By their lengths, which tell them from nearly all other headers without a look at case.
+const SINGLE: ReadonlyMap<number, string> = new Map(
+  ['host', 'content-type', 'content-encoding', 'authorization'].map((name) => [name.length, name]),
+);
 
 /** Node takes the first of two, a proxy in front perhaps the second; so there must be one. */
 function refuseRepeated({ raw: { rawHeaders } }: FastifyRequest): Refusal | undefined {
-  const seen = new Set<string>();
+  // A bit for the length of each that was there.
+  let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = (rawHeaders[index] ?? '').toLowerCase();
-    if (!SINGLE.has(name)) continue;
-    if (seen.has(name)) return { status: 400, text: `the header ${name} stands twice; send it once` };
-    seen.add(name);
+    const raw = rawHeaders[index] ?? '';
+    const name = SINGLE.get(raw.length);
+    if (name === undefined || raw.toLowerCase() !== name) continue;
+    const bit = 1 << raw.length;
+    if ((seen & bit) !== 0) return { status: 400, text: `the header ${name} stands twice; send it once` };
+    seen |= bit;
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 /** What is refused on every door before a body is read: foreign hosts, pages of other origins. Pure; made once per start. */
-import { canonicalAddress, clean, isUnspecified } from '../message/message.ts';
+import { canonicalAddress, clean, isUnspecified, remembering } from '../message/message.ts';
 
 /** An answer below the calls. */
 export interface Refusal {
@@ -21,20 +21,21 @@ export type Guard = (headers: GuardedHeaders) => Refusal | undefined;
 export function makeGuard(names: readonly string[], allowedOrigins: readonly string[]): Guard {
   const hosts = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
   const origins = new Set(allowedOrigins);
-  return (headers) => refuseHost(headers.host, hosts) ?? refuseOrigin(headers, origins);
+  const isOurs = remembering((host) => isOneOf(host, hosts));
+  return (headers) => refuseHost(headers.host, isOurs) ?? refuseOrigin(headers, origins);
 }
 
 /** A page can make any name point here (DNS rebinding), so only names that are ours are answered. */
-function refuseHost(host: string | undefined, hosts: ReadonlySet<string>): Refusal | undefined {
+function refuseHost(host: string | undefined, isOurs: (host: string) => boolean): Refusal | undefined {
   // HTTP/1.0 clients send none; no browser does that.
-  if (host === undefined || isOurs(host, hosts)) return undefined;
+  if (host === undefined || isOurs(host)) return undefined;
   return {
     status: 421,
     text: `this relay is not known as '${clean(host, 100)}': call it by its IP address, or list the name in allowedHosts`,
   };
 }
 
-function isOurs(host: string, hosts: ReadonlySet<string>): boolean {
+function isOneOf(host: string, hosts: ReadonlySet<string>): boolean {
   const name = /^(\[[^\]]{2,64}\]|[^:[\]]{1,255})(?::\d{1,5})?$/.exec(host)?.[1]?.toLowerCase();
   if (name === undefined) return false;
   if (hosts.has(name)) return true;

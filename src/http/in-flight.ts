@@ -17,6 +17,13 @@ export interface InFlightParts {
   readonly maxBodyBytes: number;
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the request holds, from its headers on. */
+    inFlight: InFlight | undefined;
+  }
+}
+
 interface InFlight {
   readonly reservation: Reservation;
   answerBytes: number;
@@ -28,11 +35,11 @@ export function watchInFlight(
   { budget, readers, maxBodyBytes }: InFlightParts,
   refuse: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => FastifyReply,
 ): void {
-  const inFlight = new WeakMap<FastifyRequest, InFlight>();
+  server.decorateRequest('inFlight', undefined);
   server.addHook('onRequest', (request, reply, done) => {
     const { socket } = request;
     const held = { reservation: budget.open(placeOf(request)), answerBytes: 0 };
-    inFlight.set(request, held);
+    request.inFlight = held;
     // Read to its end, or gone.
     reply.raw.once('close', () => {
       held.reservation.release();
@@ -51,7 +58,7 @@ export function watchInFlight(
     if (isInflated) inFlight.get(request)?.reservation.grow(-Number(request.headers['content-length'] ?? 0));
     if (isInflated || request.headers['content-length'] === undefined) {
       const count = (chunk: Buffer): void => {
-        if (inFlight.get(request)?.reservation.grow(chunk.length) !== false) return;
+        if (request.inFlight?.reservation.grow(chunk.length) !== false) return;
         body.off('data', count);
         const error = Object.assign(new Error(BUSY.text), { statusCode: BUSY.status });
         // Ends the reading of this body, but not the connection: the answer must get out.
@@ -63,7 +70,7 @@ export function watchInFlight(
     done(null, body);
   });
   server.addHook('onSend', (request, reply, payload, done) => {
-    const held = inFlight.get(request);
+    const held = request.inFlight;
     let answer = payload;
     let bytes = sizeOf(payload);
     if (held?.reservation.grow(bytes) === false) {

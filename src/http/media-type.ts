@@ -25,9 +25,23 @@ const MAX_LENGTH = 300;
 
 const HINTS: Readonly<Record<BodyKind, string>> = { xml: 'text/xml for XML-RPC', json: 'application/json for JSON' };
 
+// The header that was read last, and for which door: it stands in nearly every request, and is asked for twice.
+const last: { header: string | undefined; kinds: readonly BodyKind[]; type: BodyType | Refusal | undefined } = {
+  header: undefined,
+  kinds: [],
+  type: undefined,
+};
+
 /** Reads a Content-Type header of a door for `kinds`; anything else gets a text that says what to send. */
 export function readMediaType(header: string | undefined, kinds: readonly BodyKind[]): BodyType | Refusal {
   if (header === undefined) return refused('the request has no Content-Type', kinds);
+  if (last.type && last.header === header && last.kinds === kinds) return last.type;
+  const type = judged(header, kinds);
+  if (header.length <= MAX_LENGTH) Object.assign(last, { header, kinds, type });
+  return type;
+}
+
+function judged(header: string, kinds: readonly BodyKind[]): BodyType | Refusal {
   const [, xml, parameters] = (header.length <= MAX_LENGTH ? TYPE.exec(header.trim()) : undefined) ?? [];
   const kind = xml === undefined ? 'json' : 'xml';
   if (parameters === undefined || !kinds.includes(kind)) return refused(`Content-Type is '${clean(header, 100)}'`, kinds);

@@ -16,6 +16,7 @@ export { clean, quoted } from './text.ts';
 export type { Log, LogSource } from './log.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
+export { remembering } from './remember.ts';
 export { withinLimit } from './time-limit.ts';
 export { Seldom } from './seldom.ts';
 export { suggest } from './suggest.ts';

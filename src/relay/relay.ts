@@ -24,6 +24,7 @@ import { checkOrigin } from './origin-check.ts';
 import { addReload } from './methods-reload.ts';
 import type { Reload } from './methods-reload.ts';
 import { addStatus } from './methods-status.ts';
+import { randomHex } from './random-hex.ts';
 import { RateLimits } from './rate-limits.ts';
 import type { RelayOptions } from './options.ts';
 import { SeenIds } from './seen-ids.ts';
@@ -112,7 +113,7 @@ export class Relay {
     let sequence = 0;
     this.#mint = {
       messageId: () => `${instance}.${(++sequence).toString(36)}`,
-      clientRandom: () => randomBytes(8).toString('hex'),
+      clientRandom: randomHex(8),
       now: () => parts.clock.now(),
     };
     addBasicMethods(this.#registry, {

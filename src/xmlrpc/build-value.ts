@@ -77,9 +77,16 @@ export class ValueBuilder implements Sink {
 
   /** Where a struct of this document stands. */
   spanOf(dict: Dict): Span | undefined {
-    this.#places ??= new Map(this.#dicts.map((each, index) => [each, 2 * index]));
-    const place = this.#places.get(dict);
+    const place = this.#placeOf(dict);
     if (place === undefined) return undefined;
     return { from: this.#spans[place] ?? 0, to: this.#spans[place + 1] ?? 0 };
+  }
+
+  #placeOf(dict: Dict): number | undefined {
+    // The dict of a message is mostly all there is, and so ends last.
+    const last = this.#dicts.length - 1;
+    if (this.#dicts[last] === dict) return 2 * last;
+    this.#places ??= new Map(this.#dicts.map((each, index) => [each, 2 * index]));
+    return this.#places.get(dict);
   }
 }

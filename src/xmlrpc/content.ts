@@ -1,7 +1,7 @@
 /** The text of one element as UTF-8 bytes: a stretch of the document as long as it can be, a copy once markup interrupts it. */
 import { isAscii } from 'node:buffer';
 
-import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, isIllegalAt } from './chars.ts';
+import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, isIllegalAt } from './chars.ts';
 
 // Texts no longer than this are cut out of a window; what they keep alive is the window, never the document.
 const SHORT_TEXT = 256;
@@ -63,9 +63,9 @@ export class Content {
     let to = at;
     for (; to < stop; to++) {
       const byte = source[to] ?? 0;
+      bits |= byte;
       if (STOPS[byte] === 0) continue;
       if (byte < 128 ? !isLoneBracket(source, to) : isIllegalAt(source, to)) break;
-      bits |= byte;
     }
     this.bits = bits;
     this.to = to;
@@ -79,13 +79,17 @@ export class Content {
     if (from !== this.#appendedTo) this.#endsWithCr = false;
     this.#appendedTo = to;
     if (to - from >= MANY && this.#appendPlain(copy, from, to)) return;
-    let end = this.to;
+    const source = this.#source;
+    let { to: end, bits } = this;
+    let endsWithCr = this.#endsWithCr;
     for (let at = from; at < to; at++) {
-      const byte = this.#source[at] ?? 0;
-      if (byte !== LF || !this.#endsWithCr) copy[end++] = byte === CR ? LF : byte;
-      this.#endsWithCr = byte === CR;
-      this.bits |= byte;
+      const byte = source[at] ?? 0;
+      if (byte !== LF || !endsWithCr) copy[end++] = byte === CR ? LF : byte;
+      endsWithCr = byte === CR;
+      bits |= byte;
     }
+    this.#endsWithCr = endsWithCr;
+    this.bits = bits;
     this.to = end;
   }
 
@@ -145,7 +149,9 @@ export class Content {
       bytes.copy(copy, start, from, to);
       this.#copy = copy;
     } else if (isFirst) {
-      bytes.copy(copy, 0, from, to);
+      // Natively only what is long.
+      if (to - from >= MANY) bytes.copy(copy, 0, from, to);
+      else for (let at = from; at < to; at++) copy[at - from] = bytes[at] ?? 0;
     }
     this.bytes = copy;
     this.from = start;
@@ -159,8 +165,8 @@ function isLoneBracket(source: Uint8Array, at: number): boolean {
 }
 
 function stops(): Uint8Array {
-  const table = new Uint8Array(256).fill(1, 128);
+  const table = new Uint8Array(256);
   for (let byte = 0; byte < 32; byte++) table[byte] = isIllegalAt(Uint8Array.of(byte), 0) ? 1 : 0;
-  for (const byte of [LESS, AMPERSAND, BRACKET, CR]) table[byte] = 1;
+  for (const byte of [LESS, AMPERSAND, BRACKET, CR, NONCHARACTER]) table[byte] = 1;
   return table;
 }

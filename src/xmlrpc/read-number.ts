@@ -53,15 +53,15 @@ export function readInt64(content: Content): number | bigint {
 /** A double; NaN and infinities only if `allowNonFinite`. */
 export function readDouble(content: Content, allowNonFinite: boolean): number {
   const text = content.text();
-  const named = NON_FINITE.get(text);
-  if (named !== undefined) {
-    return allowNonFinite ? named : refuse('INVALID_REQUEST', content.at, 'XML-RPC has finite numbers only; a NaN or infinity is not read');
-  }
-  if (!DOUBLE.test(text)) {
-    return refuse('INVALID_REQUEST', content.at, 'a double is a decimal number, with a point and an exponent if need be');
-  }
+  if (!DOUBLE.test(text)) return nonFinite(text, content.at, allowNonFinite);
   const value = Number(text);
   return Number.isFinite(value) ? value : refuse('INVALID_REQUEST', content.at, 'the double is too large');
+}
+
+function nonFinite(text: string, at: number, isAllowed: boolean): number {
+  const named = NON_FINITE.get(text);
+  if (named === undefined) return refuse('INVALID_REQUEST', at, 'a double is a decimal number, with a point and an exponent if need be');
+  return isAllowed ? named : refuse('INVALID_REQUEST', at, 'XML-RPC has finite numbers only; a NaN or infinity is not read');
 }
 
 /** A short decimal: its value, whether it has no point, and the offset after it. */

@@ -11,6 +11,8 @@ export const TEXT_PIECE = 16 * 1024;
 
 // Shorter texts are written by a loop, since a native call costs as much as 50 turns of it.
 const SHORT = 48;
+// Up to here a loop that also escapes is faster than writing natively and escaping then.
+const MEDIUM = 256;
 // `&#1114111;`, for two units; `&#65535;` is the longest of one.
 const MAX_REFERENCE = 10;
 
@@ -35,6 +37,7 @@ const MARKUP = /[&<>\r]/g;
 export function writeText(out: ByteBuffer, text: string, options: WriteOptions): Unsendable | undefined {
   if (options.charset === 'ascii') return writeAscii(out, text, options.astral !== false);
   if (text.length <= SHORT && writeShort(out, text)) return undefined;
+  if (text.length <= MEDIUM && writeUnits(out, text)) return undefined;
   // Three bytes for a unit, or five where one is escaped.
   out.reserve(text.length * 5);
   const from = out.at;
@@ -78,6 +81,32 @@ function writeShort(out: ByteBuffer, text: string): boolean {
   }
   if (seen !== PLAIN) return false;
   out.at = at + text.length;
+  return true;
+}
+
+/** Encodes and escapes unit by unit; false, with nothing written, for surrogates and for what XML cannot carry, which are rare. */
+function writeUnits(out: ByteBuffer, text: string): boolean {
+  out.reserve(text.length * 5);
+  const { bytes } = out;
+  let { at } = out;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit < 0x80) {
+      const escape = ESCAPE_OF[unit];
+      if (escape) for (const byte of escape) bytes[at++] = byte;
+      else if (NEEDS[unit] === PLAIN) bytes[at++] = unit;
+      else return false;
+    } else if (unit < 0x800) {
+      bytes[at++] = 0xc0 | (unit >> 6);
+      bytes[at++] = 0x80 | (unit & 0x3f);
+    } else {
+      if (unit >= 0xd800 && (unit <= 0xdfff || unit >= 0xfffe)) return false;
+      bytes[at++] = 0xe0 | (unit >> 12);
+      bytes[at++] = 0x80 | ((unit >> 6) & 0x3f);
+      bytes[at++] = 0x80 | (unit & 0x3f);
+    }
+  }
+  out.at = at;
   return true;
 }
 

@@ -7,9 +7,11 @@ import {
   EQUALS,
   GREATER,
   LESS,
+  NONCHARACTER,
   QUESTION,
   QUOTE,
   SLASH,
+  SPACE,
   illegalAt,
   isBlank,
   isIllegalAt,
@@ -39,6 +41,10 @@ export type Token =
 const NO_ATTRIBUTES: readonly string[] = [];
 // UTF-8 takes three bytes for a UTF-16 unit at most.
 const UNIT_BYTES = 3;
+
+// One byte per value: 1 where a text goes on without a further look.
+const PLAIN = new Uint8Array(256).fill(1, SPACE);
+for (const byte of [LESS, AMPERSAND, BRACKET, NONCHARACTER]) PLAIN[byte] = 0;
 
 // A comment, CDATA section or processing instruction that has begun.
 interface Section {
@@ -245,7 +251,8 @@ export class XmlReader {
     this.from = this.at;
     let at = this.at;
     for (; at < stop; at++) {
-      const byte = bytes[at];
+      const byte = bytes[at] ?? 0;
+      if (PLAIN[byte] === 1) continue;
       if (byte === LESS || byte === AMPERSAND) break;
       if (byte === BRACKET && this.#isAt(']]>', at)) refuse('NOT_WELL_FORMED', at, '"]]>" in text');
       if (isIllegalAt(bytes, at)) refuse('NOT_WELL_FORMED', at, 'a character that XML does not allow');

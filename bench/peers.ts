@@ -1,0 +1,125 @@
+/** The servers under load, each in a process of its own that ends with the benchmark; what this machine does not have is left out with a word. */
+import { execFileSync, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export interface Server {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+}
+
+/** Whose figures stand beside ours. */
+export const BARE = 'bare fastify';
+export const NPM = 'npm xmlrpc';
+export const PYTHON = "Python's xmlrpc";
+export const ABYSS = "xmlrpc-c's Abyss";
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const FROM_SOURCE = ['--import', './src/loader/from-source.mjs'];
+
+/** Starts servers, and ends them all. */
+export class Peers {
+  /** What is not there, and why. */
+  readonly skipped: string[] = [];
+  readonly directory = mkdtempSync(join(tmpdir(), 'co2-bench-'));
+  readonly #children: ChildProcess[] = [];
+
+  /** Our relay: the command with one plugin, logs of warnings only, and limits that no load reaches. */
+  async relay(): Promise<Server> {
+    // The first start of a checkout compiles, and the compiler stays in memory.
+    const first = await this.#relay();
+    await this.#end(first.child);
+    return (await this.#relay()).server;
+  }
+
+  async #relay(): Promise<{ server: Server; child: ChildProcess }> {
+    const args = ['--port', '0', '--plugins', join(HERE, 'plugins'), '--data', join(this.directory, 'state'), '--log-level', 'warn'];
+    return this.#start('co2-relay', process.execPath, ['bin/co2.mjs', 'start', ...args, '--config', join(HERE, 'relay.config.ts')]);
+  }
+
+  async bareFastify(): Promise<Server> {
+    return (await this.#start(BARE, process.execPath, [...FROM_SOURCE, join(HERE, 'peers/fastify.ts')])).server;
+  }
+
+  /** All that are here. */
+  async others(): Promise<Server[]> {
+    const found: Server[] = [];
+    const starts: [string, () => readonly [string, ...string[]]][] = [
+      [NPM, () => [process.execPath, ...FROM_SOURCE, join(HERE, 'peers/xmlrpc.ts')]],
+      [PYTHON, () => ['python3', join(HERE, 'peers/server.py')]],
+      [ABYSS, () => [this.#compiledAbyss()]],
+    ];
+    for (const [name, commandOf] of starts) {
+      try {
+        const [command, ...args] = commandOf();
+        found.push((await this.#start(name, command, args)).server);
+      } catch (error) {
+        this.skipped.push(`${name}: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`);
+      }
+    }
+    return found;
+  }
+
+  /** Ends them all, and deletes what they left. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#children.map((child) => this.#end(child)));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #compiledAbyss(): string {
+    const program = join(this.directory, 'abyss');
+    const libraries = ['-lxmlrpc_server_abyss', '-lxmlrpc_server', '-lxmlrpc_abyss', '-lxmlrpc_util', '-lxmlrpc', '-lpthread'];
+    try {
+      execFileSync('cc', ['-O2', '-o', program, join(HERE, 'peers/abyss.c'), ...libraries], { stdio: 'pipe' });
+    } catch (error) {
+      throw new Error('it cannot be compiled (cc and libxmlrpc-core-c3-dev are needed)', { cause: error });
+    }
+    return program;
+  }
+
+  /** Starts a program, and waits for the port in its first line. */
+  async #start(name: string, command: string, args: readonly string[]): Promise<{ server: Server; child: ChildProcess }> {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
+    this.#children.push(child);
+    const failed = once(child, 'exit').then(() => Promise.reject(new Error('it ended before it listened')));
+    const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), failed])) as [string];
+    failed.catch(() => undefined);
+    const port = Number(/(?:^|:)(\d+)(?: as .*)?$/.exec(line)?.[1]);
+    return { server: { name, port, pid: child.pid ?? 0 }, child };
+  }
+
+  async #end(child: ChildProcess): Promise<void> {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill();
+    await ended;
+  }
+}
+
+/** MiB of memory that a process holds now; undefined where there is no /proc. */
+export function residentMiB({ pid }: Server): number | undefined {
+  const kib = /^VmRSS:\s*(\d+)/m.exec(procFile(pid, 'status'))?.[1];
+  return kib === undefined ? undefined : Number(kib) / 1024;
+}
+
+/** Seconds of processor time that a process has taken; undefined where there is no /proc. */
+export function cpuSeconds({ pid }: Server): number | undefined {
+  // The name of the program, in parentheses, may hold blanks. Times are in hundredths of a second.
+  const fields = procFile(pid, 'stat').split(') ')[1]?.split(' ');
+  return fields && (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function procFile(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}

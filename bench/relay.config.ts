@@ -1,0 +1,10 @@
+/** The relay under load: nobody is refused for calling often, and 32 MiB come in. */
+import { defineConfig } from 'co2-relay/config';
+
+const unlimited = { perSecond: 1e9, burst: 1e9 };
+
+export default defineConfig({
+  host: '127.0.0.1',
+  maxBodyBytes: 40 * 1024 * 1024,
+  limits: { anonymous: unlimited, local: unlimited, peer: unlimited, satellite: unlimited, token: unlimited },
+});
