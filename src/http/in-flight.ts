@@ -55,7 +55,7 @@ export function watchInFlight(
     // A chunked body says nothing of its length, one in gzip not enough.
     const isInflated = body !== request.raw;
     // What was sent is let go as it is inflated.
-    if (isInflated) inFlight.get(request)?.reservation.grow(-Number(request.headers['content-length'] ?? 0));
+    if (isInflated) request.inFlight?.reservation.grow(-Number(request.headers['content-length'] ?? 0));
     if (isInflated || request.headers['content-length'] === undefined) {
       const count = (chunk: Buffer): void => {
         if (request.inFlight?.reservation.grow(chunk.length) !== false) return;

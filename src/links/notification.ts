@@ -16,10 +16,15 @@ export interface NotificationParts {
   readonly writing?: WriteOptions | undefined;
 }
 
+// An age is compared with limits of seconds and more.
+const SAME_AGE_MS = 50;
+
 export class Notification implements Outgoing {
   readonly id: string;
   /** Size in a waiting line. */
   readonly bytes: number;
+  // A hundred satellites get the same bytes at once; whoever gets them later has them written anew.
+  #written: { readonly age: number; readonly body: WeakRef<Buffer> } | undefined;
 
   constructor(
     private readonly message: Message,
@@ -31,17 +36,31 @@ export class Notification implements Outgoing {
 
   /** The call `notify(dict)` as bytes, its age taken now. Throws a RelayError if its server cannot be sent what is in it. */
   body(): Buffer {
+    const age = this.#age();
+    const written = this.#written?.body.deref();
+    if (written && this.#written && age - this.#written.age < SAME_AGE_MS) return written;
+    const body = this.#write(age);
+    this.#written = { age, body: new WeakRef(body) };
+    return body;
+  }
+
+  #age(): number {
+    const { ageMs, arrivedAt } = this.message;
+    return Math.round(ageMs + this.parts.clock.now() - arrivedAt);
+  }
+
+  #write(age: number): Buffer {
     const { message, parts } = this;
-    const own = { host_id: message.hostId, ...parts.own, co2: this.#stamp() };
+    const own = { host_id: message.hostId, ...parts.own, co2: this.#stamp(age) };
     if (parts.writing === undefined) return serialiseMembersCall('notify', keptMembers(message), own);
     return serialiseCall('notify', [new Map([...valuesOf(message, parts.writing), ...Object.entries(own)])], parts.writing);
   }
 
   /** `co2: {id, hops, age, by, via, att?}`. */
-  #stamp(): Sendable {
-    const { id, ageMs, arrivedAt, via, attestation } = this.message;
-    const { by, clock, hops } = this.parts;
-    const stamp = { id, hops, age: Math.round(ageMs + clock.now() - arrivedAt), by, via };
+  #stamp(age: number): Sendable {
+    const { id, via, attestation } = this.message;
+    const { by, hops } = this.parts;
+    const stamp = { id, hops, age, by, via };
     if (!attestation) return stamp;
     return { ...stamp, att: { by: attestation.by, observed_ip: attestation.observedIp, verdict: attestation.verdict } };
   }
