@@ -9,7 +9,14 @@ import { readMediaType } from './media-type.ts';
 /** Why a request must not come in, or undefined. `door` is what serves it, undefined if nothing does. */
 export function refuseEarly(request: FastifyRequest, doors: readonly Door[], acceptGzip: boolean): Refusal | undefined {
   const { door } = request.routeOptions.config;
-  return refuseFraming(request) ?? refuseRepeated(request) ?? (door ? refuseBody(request, door, acceptGzip) : noRoute(request, doors));
+  const refusal = refuseFraming(request) ?? refuseRepeated(request);
+  if (refusal || asksForAll(request)) return refusal;
+  return door ? refuseBody(request, door, acceptGzip) : noRoute(request, doors);
+}
+
+/** True for `OPTIONS *`: what the server knows as a whole. */
+export function asksForAll({ method, url }: Pick<FastifyRequest, 'method' | 'url'>): boolean {
+  return method === 'OPTIONS' && url === '*';
 }
 
 /** The path of a request, without its query. */
