@@ -18,6 +18,14 @@ export interface JsonDocument {
   readonly value: Value;
   /** `part`, an array or dict of `value`, with the types that the text gave its numbers; undefined where `part` says them itself. */
   exactOf(part: readonly Value[] | Dict): Sendable | undefined;
+  /** The member {@link ReadOptions.keepTextOf} of `dict` as it stands in the text, letter for letter; undefined if it has none. */
+  textOf(dict: Dict): string | undefined;
+}
+
+/** How a text is read. */
+export interface ReadOptions extends Partial<JsonLimits> {
+  /** The name of a member whose text is kept, in the outermost object or the objects of the outermost array; none unless told. */
+  readonly keepTextOf?: string;
 }
 
 type Members = Record<string, Value>;
@@ -30,6 +38,8 @@ interface Frame {
   readonly dict: Members | undefined;
   /** Of the member that is being read. */
   name: string;
+  /** Where the value of that member begins. */
+  valueAt: number;
   members: number;
 }
 
@@ -37,8 +47,8 @@ interface Frame {
  * Reads one JSON text in UTF-8. Throws a RelayError NOT_WELL_FORMED that says where, or LIMIT. Names that stand twice in an object are refused: readers
  * differ on which counts.
  */
-export function readJson(body: Uint8Array, limits: Partial<JsonLimits> = {}): JsonDocument {
-  const complete = { ...DEFAULT_LIMITS, ...limits };
+export function readJson(body: Uint8Array, options: ReadOptions = {}): JsonDocument {
+  const complete = { ...DEFAULT_LIMITS, ...options };
   if (body.byteLength > complete.maxBodyBytes)
     throw new RelayError('LIMIT', `the body has ${body.byteLength} bytes; the limit is ${complete.maxBodyBytes}`);
   if (!isUtf8(body)) throw new RelayError('NOT_WELL_FORMED', 'the body is not UTF-8, which JSON has to be');
@@ -48,15 +58,16 @@ export function readJson(body: Uint8Array, limits: Partial<JsonLimits> = {}): Js
 class Reader {
   #at = 0;
   #values = 0;
-  readonly #root: Frame = { at: 0, list: [], dict: undefined, name: '', members: 0 };
+  readonly #root: Frame = { at: 0, list: [], dict: undefined, name: '', valueAt: 0, members: 0 };
   #inner = this.#root;
   readonly #outer: Frame[] = [];
   readonly #exact = new ExactForms();
   readonly #latin1: string;
+  readonly #texts = new Map<Dict, readonly [from: number, end: number]>();
 
   constructor(
     private readonly body: Buffer,
-    private readonly limits: JsonLimits,
+    private readonly limits: JsonLimits & ReadOptions,
   ) {
     this.#latin1 = body.toString('latin1');
   }
@@ -69,7 +80,7 @@ class Reader {
     } while (this.#inner !== this.#root || this.#root.list?.length === 0);
     if (this.#at < this.body.length) this.#fail(this.#at, 'text after the value; a body is one JSON value');
     const [value = null] = this.#root.list ?? [];
-    return { value, exactOf: (part) => this.#exact.of(part) };
+    return { value, exactOf: (part) => this.#exact.of(part), textOf: (dict) => this.#textOf(dict) };
   }
 
   /** Reads a scalar, or opens an array or object. */
@@ -81,10 +92,10 @@ class Reader {
         this.#add(this.#string());
         break;
       case OPEN_LIST:
-        this.#open({ at: this.#at, list: [], dict: undefined, name: '', members: 0 });
+        this.#open({ at: this.#at, list: [], dict: undefined, name: '', valueAt: 0, members: 0 });
         break;
       case OPEN_STRUCT:
-        this.#open({ at: this.#at, list: undefined, dict: Object.create(null) as Members, name: '', members: 0 });
+        this.#open({ at: this.#at, list: undefined, dict: Object.create(null) as Members, name: '', valueAt: 0, members: 0 });
         break;
       case 0x74:
         this.#add(this.#word('true', true));
@@ -145,6 +156,8 @@ class Reader {
     frame.name = name;
     this.#next();
     this.#expect(COLON, 'a colon');
+    this.#next();
+    frame.valueAt = this.#at;
   }
 
   #unmark({ at, name }: Frame, dict: Members): void {
@@ -194,9 +207,17 @@ class Reader {
   }
 
   #add(value: Value): void {
-    const { list, dict, name } = this.#inner;
+    const { list, dict, name, valueAt } = this.#inner;
     if (list) list.push(value);
-    else if (dict) dict[name] = value;
+    else if (dict) {
+      dict[name] = value;
+      if (name === this.limits.keepTextOf && this.#outer.length <= 2) this.#texts.set(dict, [valueAt, this.#at]);
+    }
+  }
+
+  #textOf(dict: Dict): string | undefined {
+    const span = this.#texts.get(dict);
+    return span && this.body.toString('utf8', ...span);
   }
 
   /** The byte after blanks; undefined at the end. */
