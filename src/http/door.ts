@@ -18,9 +18,12 @@ export interface Door {
   readonly tellsProblems?: boolean;
 }
 
+/** The verbs that some door has, as `Allow` lists them. */
+export const ANY_VERB = 'GET, HEAD, POST';
+
 /** The verbs of a door, as `Allow` lists them. */
 export function allowedAt({ get }: Door): string {
-  return get ? 'GET, HEAD, POST' : 'POST';
+  return get ? ANY_VERB : 'POST';
 }
 
 /** The door that has this path, whatever the verb; `path` is without a query. */

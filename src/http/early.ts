@@ -13,7 +13,14 @@ export type BodyRules = Pick<HttpOptions, 'acceptGzip' | 'maxBodyBytes'>;
 /** Why a request must not come in, or undefined. `door` is what serves it, undefined if nothing does. */
 export function refuseEarly(request: FastifyRequest, doors: readonly Door[], options: BodyRules): Refusal | undefined {
   const { door } = request.routeOptions.config;
-  return refuseFraming(request) ?? refuseRepeated(request) ?? (door ? refuseBody(request, door, options) : noRoute(request, doors));
+  const refusal = refuseFraming(request) ?? refuseRepeated(request);
+  if (refusal || asksForAll(request)) return refusal;
+  return door ? refuseBody(request, door, options) : noRoute(request, doors);
+}
+
+/** True for `OPTIONS *`: what the server knows as a whole. */
+export function asksForAll({ method, url }: Pick<FastifyRequest, 'method' | 'url'>): boolean {
+  return method === 'OPTIONS' && url === '*';
 }
 
 /** The answer to a body over the limit. */

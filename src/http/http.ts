@@ -10,10 +10,10 @@ import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
 import type { TokenSource } from './credentials.ts';
-import { doorAt } from './door.ts';
+import { ANY_VERB, doorAt } from './door.ts';
 import type { Door } from './door.ts';
 import { makeDoors } from './doors.ts';
-import { noRoute, pathOf, refuseEarly, tooLarge } from './early.ts';
+import { asksForAll, noRoute, pathOf, refuseEarly, tooLarge } from './early.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
@@ -105,7 +105,7 @@ export class Doors {
   constructor(parts: DoorsParts) {
     this.#parts = parts;
     const { options, relay, tokens, clock, date } = parts;
-    this.#server = makeServer(options);
+    this.#server = makeServer(options, (request, reply, refusal) => this.#refuse(request, reply, refusal));
     this.#listeners = new Listeners(this.#server.server, { maxConnections: options.maxConnections, isTls: options.tls !== undefined });
     this.#guard = guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
@@ -224,6 +224,7 @@ export class Doors {
     server.addHook('onRequest', (request, reply, done) => {
       const refusal = this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseEarly(request, this.#doors, options);
       if (refusal) this.#refuse(request, reply, refusal);
+      else if (asksForAll(request)) reply.code(204).header('allow', ANY_VERB).send();
       else this.#admit(request, reply, done);
     });
     server.addHook('onResponse', (request, reply, done) => {

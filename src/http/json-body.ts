@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { RelayError, isDict } from '../message/message.ts';
 import type { Dict, Value } from '../message/message.ts';
 import { writeJson } from '../json/json.ts';
-import type { JsonDocument } from '../json/json.ts';
+import type { JsonDocument, ReadOptions } from '../json/json.ts';
 import type { Caller, Relay } from '../relay/relay.ts';
 import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import type { LargeBodies } from './large-bodies.ts';
@@ -19,10 +19,16 @@ export interface JsonRequest {
   readonly caller: Caller;
   /** What the body says; undefined if it is empty. */
   readonly value: Value | undefined;
+  /** The member `keepTextOf` of an outermost object as it stands in the body; undefined if it has none. */
+  readonly textOf: (dict: Dict) => string | undefined;
 }
 
 /** Reads the body. Throws RelayErrors. */
-export async function openJson({ relay, maxBodyBytes, bodies }: JsonDoorParts, request: FastifyRequest): Promise<JsonRequest> {
+export async function openJson(
+  { relay, maxBodyBytes, bodies }: JsonDoorParts,
+  request: FastifyRequest,
+  options: ReadOptions = {},
+): Promise<JsonRequest> {
   let document: JsonDocument | undefined;
   const caller: Caller = {
     ...request.standing,
@@ -32,15 +38,15 @@ export async function openJson({ relay, maxBodyBytes, bodies }: JsonDoorParts, r
     },
   };
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  if (body.length === 0) return { caller, value: undefined };
+  if (body.length === 0) return { caller, value: undefined, textOf: () => undefined };
   try {
-    document = await bodies.readJson(body, { maxBodyBytes });
+    document = await bodies.readJson(body, { ...options, maxBodyBytes });
   } catch (error) {
     // A call counts itself; what is none costs as much to read.
     relay.count(caller);
     throw error;
   }
-  return { caller, value: document.value };
+  return { caller, ...document };
 }
 
 /** A list is the parameters one by one, an object the one struct; undefined for anything else. */

@@ -5,7 +5,7 @@ import type { Value } from '../message/message.ts';
 import { writeJson } from '../json/json.ts';
 import type { Caller } from '../relay/relay.ts';
 import { openJson, paramsOf } from './json-body.ts';
-import type { JsonDoorParts } from './json-body.ts';
+import type { JsonDoorParts, JsonRequest } from './json-body.ts';
 import { setRemedies, statusOf } from './refusal.ts';
 
 // All answers of a batch together; as much as one answer may have.
@@ -48,19 +48,26 @@ function send(reply: FastifyReply, { text, error }: Outcome): FastifyReply {
 
 async function respond(parts: JsonDoorParts, request: FastifyRequest): Promise<Outcome> {
   try {
-    const { caller, value } = await openJson(parts, request);
+    const opened = await openJson(parts, request, { keepTextOf: 'id' });
+    const { caller, value, textOf } = opened;
     if (value === undefined) throw counted(parts, caller, new RelayError('NOT_WELL_FORMED', 'the request has no body'));
-    if (Array.isArray(value)) return await respondToBatch(parts, request, caller, value as readonly Value[]);
+    if (Array.isArray(value)) return await respondToBatch(parts, request, opened, value as readonly Value[]);
     request.rpcMethod = isDict(value) && typeof value.method === 'string' ? value.method : undefined;
     const call = (one: Call): Promise<unknown> => parts.relay.call(one.method, one.params, caller);
-    return await respondToOne(parts, request, { value, caller, call, maxChars: MAX_CHARS });
+    return await respondToOne(parts, request, { value, idText: idTextOf(value, textOf), caller, call, maxChars: MAX_CHARS });
   } catch (error) {
     return failed(parts, request, error, 'a request', 'null');
   }
 }
 
-async function respondToBatch(parts: JsonDoorParts, request: FastifyRequest, caller: Caller, list: readonly Value[]): Promise<Outcome> {
+async function respondToBatch(
+  parts: JsonDoorParts,
+  request: FastifyRequest,
+  opened: JsonRequest,
+  list: readonly Value[],
+): Promise<Outcome> {
   const { relay } = parts;
+  const { caller, textOf } = opened;
   request.rpcMethod = `batch of ${list.length}`;
   if (list.length === 0) relay.count(caller);
   if (list.length === 0) throw new RelayError('INVALID_REQUEST', 'the batch is empty; it holds one call or more');
@@ -69,7 +76,7 @@ async function respondToBatch(parts: JsonDoorParts, request: FastifyRequest, cal
   const answers: string[] = [];
   let maxChars = MAX_CHARS;
   for (const value of list) {
-    const { text } = await respondToOne(parts, request, { value, caller, call, maxChars });
+    const { text } = await respondToOne(parts, request, { value, idText: idTextOf(value, textOf), caller, call, maxChars });
     if (text === undefined) continue;
     answers.push(text);
     maxChars -= text.length;
@@ -79,17 +86,19 @@ async function respondToBatch(parts: JsonDoorParts, request: FastifyRequest, cal
 
 interface Element {
   readonly value: Value;
+  /** The JSON of its id, as it stands in the request; undefined if it has none. */
+  readonly idText: string | undefined;
   readonly caller: Caller;
   readonly call: (one: Call) => Promise<unknown>;
   readonly maxChars: number;
 }
 
 async function respondToOne(parts: JsonDoorParts, request: FastifyRequest, element: Element): Promise<Outcome> {
-  const { value, caller, call, maxChars } = element;
-  const id = idOf(value);
+  const { value, idText, caller, call, maxChars } = element;
+  const id = idText === undefined || isId(idText) ? idText : 'null';
   let one: Call | undefined;
   try {
-    one = callOf(value);
+    one = callOf(value, idText);
   } catch (error) {
     // A call counts itself. What is none is answered though it has no id: nobody can tell whether it was to be a notification.
     return failed(parts, request, counted(parts, caller, error), 'a request', id ?? 'null');
@@ -119,27 +128,24 @@ function failed({ relay }: JsonDoorParts, request: FastifyRequest, error: unknow
   return { text: `{"jsonrpc":"2.0","error":${JSON.stringify({ code, message: text })},"id":${id}}`, error };
 }
 
-/** The JSON of an element's id; undefined if it has none, `null` if it has one that cannot be. */
-function idOf(value: Value): string | undefined {
-  if (!isDict(value) || !Object.hasOwn(value, 'id')) return undefined;
-  const { id } = value;
-  if (typeof id === 'bigint') return String(id);
-  return isId(id) ? JSON.stringify(id) : 'null';
+function idTextOf(value: Value, textOf: JsonRequest['textOf']): string | undefined {
+  return isDict(value) ? textOf(value) : undefined;
 }
 
-function isId(id: Value | undefined): id is string | number | bigint | null {
-  return id === null || typeof id === 'string' || typeof id === 'number' || typeof id === 'bigint';
+/** True for the JSON of a string, a number or null; an object with a marker, like {"$i8": "7"}, is an object here. */
+function isId(json: string): boolean {
+  return /^["0-9n-]/.test(json);
 }
 
 /** Throws a RelayError INVALID_REQUEST that says what is wrong. */
-function callOf(value: Value): Call {
+function callOf(value: Value, idText = 'null'): Call {
   const refuse = (reason: string): never => {
     throw new RelayError('INVALID_REQUEST', `${reason}; a call is {"jsonrpc": "2.0", "method": name, "params": list or object, "id": any}`);
   };
   if (!isDict(value)) return refuse('the request is no object');
-  const { jsonrpc, method, params = [], id = null } = value;
+  const { jsonrpc, method, params = [] } = value;
   if (jsonrpc !== '2.0') return refuse('"jsonrpc" is not "2.0"');
   if (typeof method !== 'string') return refuse('"method" is no string');
-  if (!isId(id)) return refuse('"id" is no string, number or null');
+  if (!isId(idText)) return refuse('"id" is no string, number or null');
   return { method, params: paramsOf(params) ?? refuse('"params" is no list and no object') };
 }

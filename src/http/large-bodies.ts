@@ -1,7 +1,7 @@
 /** Reading the bodies of calls: small ones at once; large ones in slices, and few at a time. */
 import { Fifo } from '../message/message.ts';
 import { readJson, readJsonInSlices } from '../json/json.ts';
-import type { JsonDocument, JsonLimits } from '../json/json.ts';
+import type { JsonDocument, ReadOptions } from '../json/json.ts';
 import { parseCall, parseCallInSlices } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall, ParseOptions } from '../xmlrpc/xmlrpc.ts';
 
@@ -22,9 +22,9 @@ export class LargeBodies {
   }
 
   /** Reads JSON. Throws the RelayErrors of `readJson`. */
-  async readJson(body: Uint8Array, limits: Partial<JsonLimits>): Promise<JsonDocument> {
-    if (body.byteLength <= LARGE_BYTES) return readJson(body, limits);
-    return this.#inTurn(() => readJsonInSlices(body, limits));
+  async readJson(body: Uint8Array, options: ReadOptions): Promise<JsonDocument> {
+    if (body.byteLength <= LARGE_BYTES) return readJson(body, options);
+    return this.#inTurn(() => readJsonInSlices(body, options));
   }
 
   async #inTurn<T>(read: () => Promise<T>): Promise<T> {

@@ -15,11 +15,9 @@ export type BodyType = XmlType | { readonly kind: 'json' };
 export type BodyKind = BodyType['kind'];
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}";
-const TYPE = new RegExp(
-  `^(?:(text/xml|application/xml)|application/json)((?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|"[^"\\\\\\r\\n]{0,64}"))*)[ \\t]*;?[ \\t]*$`,
-  'i',
-);
-const CHARSET = new RegExp(`;[ \\t]*charset=(?:"([^"]*)"|(${TOKEN}))`, 'gi');
+const PARAMETER = `[ \\t]*;[ \\t]*(${TOKEN})=(?:"([^"\\\\\\r\\n]{0,64})"|(${TOKEN}))`;
+const TYPE = new RegExp(`^(?:(text/xml|application/xml)|application/json)((?:${PARAMETER})*)[ \\t]*;?[ \\t]*$`, 'i');
+const EACH_PARAMETER = new RegExp(PARAMETER, 'g');
 // Longer than any real one; keeps the expression above short of work.
 const MAX_LENGTH = 300;
 
@@ -45,12 +43,21 @@ function judged(header: string, kinds: readonly BodyKind[]): BodyType | Refusal 
   const [, xml, parameters] = (header.length <= MAX_LENGTH ? TYPE.exec(header.trim()) : undefined) ?? [];
   const kind = xml === undefined ? 'json' : 'xml';
   if (parameters === undefined || !kinds.includes(kind)) return refused(`Content-Type is '${clean(header, 100)}'`, kinds);
-  const charsets = [...parameters.matchAll(CHARSET)].map((match) => match[1] ?? match[2]);
+  const charsets = charsetsIn(parameters);
   if (charsets.length > 1) return refused('Content-Type names two charsets', kinds);
   const [charset] = charsets;
   if (kind === 'xml') return { kind, charset };
   if (charset !== undefined && charset.toLowerCase() !== 'utf-8') return refused('JSON comes in no charset but UTF-8', kinds);
   return { kind };
+}
+
+// One parameter after the other, so that what stands in the quotes of one is not taken for another.
+function charsetsIn(parameters: string): readonly (string | undefined)[] {
+  const found: (string | undefined)[] = [];
+  for (const [, name = '', quoted, plain] of parameters.matchAll(EACH_PARAMETER)) {
+    if (name.toLowerCase() === 'charset') found.push(quoted ?? plain);
+  }
+  return found;
 }
 
 function refused(found: string, kinds: readonly BodyKind[]): Refusal {

@@ -2,15 +2,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify from 'fastify';
-import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { isGzip } from './early.ts';
+import type { Refusal } from './guard.ts';
 import { inflated } from './inflate.ts';
 import type { HttpOptions } from './options.ts';
-import { refuse } from './refusal.ts';
 import { readTls } from './tls.ts';
 
+/** Answers a request that does not come in, in the words of the door that it came to. */
+type Refuse = (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
+
 /** Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
-export function makeServer(options: HttpOptions): FastifyInstance {
+export function makeServer(options: HttpOptions, refuse: Refuse): FastifyInstance {
   const node = {
     // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
     requestTimeout: options.requestTimeoutMs,
@@ -30,8 +33,8 @@ export function makeServer(options: HttpOptions): FastifyInstance {
     clientErrorHandler: (error, socket) => {
       answerBroken(error, socket);
     },
-    frameworkErrors: (_error, _request, reply) => {
-      refuse(reply, { status: 400, text: 'the path holds an escape that is none, or a name that is too long' }, undefined);
+    frameworkErrors: (_error, request, reply) => {
+      refuse(request, reply, { status: 400, text: 'the path holds an escape that is none, or a name that is too long' });
     },
     // The longest name of a method.
     routerOptions: { maxParamLength: 1024 },

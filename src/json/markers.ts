@@ -7,6 +7,7 @@ import type { Fail } from './refuse.ts';
 const LOOKS = /^\$+(?:base64|date|i8)$/;
 // 2026-11-21T09:30:00Z, 2026-11-21T09:30:00.123+02:00
 const DATE = /^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))$/;
+const BASE64_DIGIT = /^[A-Za-z0-9+/]$/;
 const MINUTE_MS = 60_000;
 const MAX_OFFSET_MINUTES = 14 * 60;
 const FIRST_MS = new Date('0000-01-01T00:00:00Z').getTime();
@@ -17,14 +18,26 @@ export function looksMarked(name: string): boolean {
   return name.charCodeAt(0) === 36 && LOOKS.test(name);
 }
 
-/** The bytes of a `$base64`: in the standard alphabet, padded, without blanks. */
+/** The bytes of a `$base64`: in the standard alphabet, padded, without blanks; bits of the last digit that mean nothing may be set, as in XML-RPC. */
 export function bytesOf(text: unknown, fail: Fail): Buffer {
   if (typeof text === 'string') {
     const bytes = Buffer.from(text, 'base64');
     // The decoder passes over what is no base64, so what comes out is held against what went in.
-    if (bytes.toString('base64') === text) return bytes;
+    const written = bytes.toString('base64');
+    if (written === text || isSameButLastDigit(written, text)) return bytes;
   }
   return fail('"$base64" is a string of base64 with its padding; a struct with this member is written {"$$base64": ...}');
+}
+
+function isSameButLastDigit(written: string, text: string): boolean {
+  const last = text.indexOf('=') - 1;
+  return (
+    last >= 0 &&
+    BASE64_DIGIT.test(text.charAt(last)) &&
+    written.length === text.length &&
+    written.slice(0, last) === text.slice(0, last) &&
+    written.slice(last + 1) === text.slice(last + 1)
+  );
 }
 
 /** The moment of a `$date`; fractions beyond milliseconds are cut off. */

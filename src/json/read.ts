@@ -18,6 +18,14 @@ export interface JsonDocument {
   readonly value: Value;
   /** `part`, an array or dict of `value`, with the types that the text gave its numbers; undefined where `part` says them itself. */
   exactOf(part: readonly Value[] | Dict): Sendable | undefined;
+  /** The member {@link ReadOptions.keepTextOf} of `dict` as it stands in the text, letter for letter; undefined if it has none. */
+  textOf(dict: Dict): string | undefined;
+}
+
+/** How a text is read. */
+export interface ReadOptions extends Partial<JsonLimits> {
+  /** The name of a member whose text is kept, in the outermost object or the objects of the outermost array; none unless told. */
+  readonly keepTextOf?: string;
 }
 
 type Members = Record<string, Value>;
@@ -32,6 +40,8 @@ interface Frame {
   readonly dict: Members | undefined;
   /** Of the member that is being read. */
   name: string;
+  /** Where the value of that member begins. */
+  valueAt: number;
   members: number;
 }
 
@@ -39,25 +49,21 @@ interface Frame {
  * Reads one JSON text in UTF-8. Throws a RelayError NOT_WELL_FORMED that says where, or LIMIT. Names that stand twice in an object are refused: readers
  * differ on which counts.
  */
-export function readJson(body: Uint8Array, limits: Partial<JsonLimits> = {}): JsonDocument {
-  const reader = readerOf(body, limits);
+export function readJson(body: Uint8Array, options: ReadOptions = {}): JsonDocument {
+  const reader = readerOf(body, options);
   reader.read(Infinity);
   return reader.document();
 }
 
 /** Reads as {@link readJson} does, and lets other work run after each `sliceBytes` (256 KiB unless told); a string is read at once. */
-export async function readJsonInSlices(
-  body: Uint8Array,
-  limits: Partial<JsonLimits> = {},
-  sliceBytes = SLICE_BYTES,
-): Promise<JsonDocument> {
-  const reader = readerOf(body, limits);
+export async function readJsonInSlices(body: Uint8Array, options: ReadOptions = {}, sliceBytes = SLICE_BYTES): Promise<JsonDocument> {
+  const reader = readerOf(body, options);
   while (!reader.read(sliceBytes)) await new Promise(setImmediate);
   return reader.document();
 }
 
-function readerOf(body: Uint8Array, limits: Partial<JsonLimits>): Reader {
-  const complete = { ...DEFAULT_LIMITS, ...limits };
+function readerOf(body: Uint8Array, options: ReadOptions): Reader {
+  const complete = { ...DEFAULT_LIMITS, ...options };
   if (body.byteLength > complete.maxBodyBytes)
     throw new RelayError('LIMIT', `the body has ${body.byteLength} bytes; the limit is ${complete.maxBodyBytes}`);
   if (!isUtf8(body)) throw new RelayError('NOT_WELL_FORMED', 'the body is not UTF-8, which JSON has to be');
@@ -67,15 +73,16 @@ function readerOf(body: Uint8Array, limits: Partial<JsonLimits>): Reader {
 class Reader {
   #at = 0;
   #values = 0;
-  readonly #root: Frame = { at: 0, list: [], dict: undefined, name: '', members: 0 };
+  readonly #root: Frame = { at: 0, list: [], dict: undefined, name: '', valueAt: 0, members: 0 };
   #inner = this.#root;
   readonly #outer: Frame[] = [];
   readonly #exact = new ExactForms();
   readonly #latin1: string;
+  readonly #texts = new Map<Dict, readonly [from: number, end: number]>();
 
   constructor(
     private readonly body: Buffer,
-    private readonly limits: JsonLimits,
+    private readonly limits: JsonLimits & ReadOptions,
   ) {
     this.#latin1 = body.toString('latin1');
   }
@@ -96,7 +103,7 @@ class Reader {
   /** What was read, once all is. */
   document(): JsonDocument {
     const [value = null] = this.#root.list ?? [];
-    return { value, exactOf: (part) => this.#exact.of(part) };
+    return { value, exactOf: (part) => this.#exact.of(part), textOf: (dict) => this.#textOf(dict) };
   }
 
   /** Reads a scalar, or opens an array or object. */
@@ -108,10 +115,10 @@ class Reader {
         this.#add(this.#string());
         break;
       case OPEN_LIST:
-        this.#open({ at: this.#at, list: [], dict: undefined, name: '', members: 0 });
+        this.#open({ at: this.#at, list: [], dict: undefined, name: '', valueAt: 0, members: 0 });
         break;
       case OPEN_STRUCT:
-        this.#open({ at: this.#at, list: undefined, dict: Object.create(null) as Members, name: '', members: 0 });
+        this.#open({ at: this.#at, list: undefined, dict: Object.create(null) as Members, name: '', valueAt: 0, members: 0 });
         break;
       case 0x74:
         this.#add(this.#word('true', true));
@@ -172,6 +179,8 @@ class Reader {
     frame.name = name;
     this.#next();
     this.#expect(COLON, 'a colon');
+    this.#next();
+    frame.valueAt = this.#at;
   }
 
   #unmark({ at, name }: Frame, dict: Members): void {
@@ -221,9 +230,17 @@ class Reader {
   }
 
   #add(value: Value): void {
-    const { list, dict, name } = this.#inner;
+    const { list, dict, name, valueAt } = this.#inner;
     if (list) list.push(value);
-    else if (dict) dict[name] = value;
+    else if (dict) {
+      dict[name] = value;
+      if (name === this.limits.keepTextOf && this.#outer.length <= 2) this.#texts.set(dict, [valueAt, this.#at]);
+    }
+  }
+
+  #textOf(dict: Dict): string | undefined {
+    const span = this.#texts.get(dict);
+    return span && this.body.toString('utf8', ...span);
   }
 
   /** The byte after blanks; undefined at the end. */

@@ -1,14 +1,17 @@
 /** Any JavaScript value to JSON, or a typed error that names its place; total, and without recursion. */
 import { types } from 'node:util';
-import { Double, Int64, RelayError, clean, isDict } from '../message/message.ts';
+import { Double, Int64, RelayError, isDict, memberPlace } from '../message/message.ts';
 import { hasLoneSurrogate } from './bytes.ts';
 import { dateText, looksMarked } from './markers.ts';
 import { doubleText, int64Text, isInt32, numberText } from './numbers.ts';
 
 // As deep as a text is read by default, so that what is written can be read.
 const MAX_DEPTH = 64;
-// 64 Mi characters: eight bodies of the default size. Ends values that share parts exponentially often before the heap ends.
+// 64 Mi characters: eight bodies of the default size. Protects the heap.
 const MAX_CHARS = 64 * 1024 * 1024;
+// Five times what is read from one text by default. Protects everybody else, who waits meanwhile: values that share parts exponentially often are endless,
+// and empty ones have so few characters that their limit comes late.
+const MAX_VALUES = 1_000_000;
 
 // What stands between quotes as it is: printable ASCII without quotes and backslashes.
 const PLAIN = /^[ !#-[\]-~]*$/;
@@ -20,12 +23,12 @@ interface Frame {
   next: number;
   /** Undefined for an array. */
   readonly names: readonly string[] | undefined;
-  readonly valueAt: (index: number) => unknown;
+  readonly isMap: boolean;
 }
 
 /**
- * The JSON of `value`, whose place is called `label` in errors: `result.data[3]: …`. Throws a RelayError INTERNAL for what cannot be written, and for
- * more than `maxChars` characters (64 Mi unless told).
+ * The JSON of `value`, whose place is called `label` in errors: `result.data[3]: …`. Throws a RelayError INTERNAL for what cannot be written, for
+ * more than `maxChars` characters (64 Mi unless told) and for more than 1,000,000 values.
  */
 export function writeJson(value: unknown, label: string, maxChars = MAX_CHARS): string {
   return new Writer(label, maxChars).write(value);
@@ -33,6 +36,9 @@ export function writeJson(value: unknown, label: string, maxChars = MAX_CHARS): 
 
 class Writer {
   readonly #frames: Frame[] = [];
+  // The last of them.
+  #top: Frame | undefined;
+  #values = 1;
   #out = '';
 
   constructor(
@@ -43,7 +49,7 @@ class Writer {
   write(root: unknown): string {
     try {
       this.#value(root);
-      for (let frame = this.#frames.at(-1); frame; frame = this.#frames.at(-1)) this.#child(frame);
+      while (this.#top) this.#children(this.#top);
       return this.#out;
     } catch (error) {
       // A getter, a proxy or an iterator of the value's own.
@@ -52,19 +58,25 @@ class Writer {
     }
   }
 
-  #child(frame: Frame): void {
-    const { names, length } = frame;
-    if (frame.next === length) {
-      this.#out += names ? '}' : ']';
-      this.#frames.pop();
-      return;
+  /** The next children of `frame`, up to one that has children itself. */
+  #children(frame: Frame): void {
+    const { container, names, isMap } = frame;
+    while (frame.next < frame.length) {
+      const index = frame.next++;
+      if (index > 0) this.#out += ',';
+      if (names === undefined) {
+        this.#value((container as readonly unknown[])[index]);
+      } else {
+        const name = names[index] ?? '';
+        this.#out += `${this.#quoted(frame.length === 1 && looksMarked(name) ? `$${name}` : name)}:`;
+        this.#value(isMap ? (container as ReadonlyMap<string, unknown>).get(name) : (container as Record<string, unknown>)[name]);
+      }
+      if (this.#out.length > this.maxChars) this.#tooLong();
+      if (this.#top !== frame) return;
     }
-    const index = frame.next++;
-    if (index > 0) this.#out += ',';
-    const name = names?.[index];
-    if (name !== undefined) this.#out += `${this.#quoted(length === 1 && looksMarked(name) ? `$${name}` : name)}:`;
-    this.#value(frame.valueAt(index));
-    if (this.#out.length > this.maxChars) this.#tooLong();
+    this.#out += names ? '}' : ']';
+    this.#frames.pop();
+    this.#top = this.#frames.at(-1);
   }
 
   #value(value: unknown): void {
@@ -78,17 +90,18 @@ class Writer {
 
   #object(value: object): void {
     if (Array.isArray(value)) {
-      const list = value as readonly unknown[];
-      this.#open({ container: list, length: list.length, next: 0, names: undefined, valueAt: (index) => list[index] });
+      this.#open({ container: value, length: value.length, next: 0, names: undefined, isMap: false });
     } else if (isDict(value)) {
-      this.#struct(value, Object.keys(value), (name) => value[name]);
+      const names = Object.keys(value);
+      this.#open({ container: value, length: names.length, next: 0, names, isMap: false });
     } else if (types.isUint8Array(value)) {
       if (value.byteLength * 1.4 > this.maxChars) this.#tooLong();
       this.#out += `{"$base64":"${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')}"}`;
     } else if (types.isDate(value)) {
       this.#out += `{"$date":"${dateText(value) ?? this.#fail('the date is invalid or outside the years 0 to 9999')}"}`;
     } else if (types.isMap(value)) {
-      this.#map(value);
+      const names = this.#mapNames(value);
+      this.#open({ container: value, length: names.length, next: 0, names, isMap: true });
     } else if (Double.is(value)) {
       this.#out += doubleText(this.#finite(value.value));
     } else if (Int64.is(value)) {
@@ -116,24 +129,28 @@ class Writer {
     return text ?? this.#fail('the integer does not fit 64 bits');
   }
 
-  #map(map: ReadonlyMap<unknown, unknown>): void {
+  #mapNames(map: ReadonlyMap<unknown, unknown>): readonly string[] {
     const names: string[] = [];
     for (const name of map.keys()) {
       if (typeof name !== 'string') this.#fail('a Map with a key that is no string cannot be sent as a struct');
-      if (names.push(name) * 4 > this.maxChars) this.#tooLong();
+      if (names.push(name) > MAX_VALUES) this.#tooMany();
     }
-    this.#struct(map, names, (name) => map.get(name));
-  }
-
-  #struct(container: object, names: readonly string[], get: (name: string) => unknown): void {
-    this.#open({ container, length: names.length, next: 0, names, valueAt: (index) => get(names[index] ?? '') });
+    return names;
   }
 
   #open(frame: Frame): void {
-    if (this.#frames.some((outer) => outer.container === frame.container)) this.#fail('the value contains itself');
-    if (this.#frames.length >= MAX_DEPTH) this.#fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
+    const frames = this.#frames;
+    for (const { container } of frames) if (container === frame.container) this.#fail('the value contains itself');
+    if (frames.length >= MAX_DEPTH) this.#fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
+    this.#values += frame.length;
+    if (this.#values > MAX_VALUES) this.#tooMany();
     this.#out += frame.names ? '{' : '[';
-    this.#frames.push(frame);
+    frames.push(frame);
+    this.#top = frame;
+  }
+
+  #tooMany(): never {
+    return this.#fail(`there are more than ${MAX_VALUES} values up to here; send them in parts`);
   }
 
   #tooLong(): never {
@@ -144,12 +161,11 @@ class Writer {
     throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`);
   }
 
-  /** `result["data"][3]`: the child that is being written in each open frame. */
+  /** `result.data[3]`: the child that is being written in each open frame. */
   #path(): string {
     let path = this.label;
     for (const { names, next } of this.#frames) {
-      if (next === 0) continue;
-      path += names ? `[${JSON.stringify(clean(names[next - 1] ?? '', 40))}]` : `[${next - 1}]`;
+      if (next > 0) path = names ? memberPlace(path, names[next - 1] ?? '') : `${path}[${next - 1}]`;
     }
     return path;
   }

@@ -13,6 +13,7 @@ export { addressBlock } from './address-block.ts';
 export { freezeDict, shareDict } from './freeze.ts';
 export type { Frozen } from './freeze.ts';
 export { clean, quoted } from './text.ts';
+export { memberPlace } from './place.ts';
 export type { Log, LogSource } from './log.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';

@@ -1,12 +1,12 @@
 /** Whole messages and structs as XML-RPC: calls, responses, faults, and calls with a struct of canonical and own members. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { RelayError } from '../message/message.ts';
+import { RelayError, memberPlace } from '../message/message.ts';
 import type { Sendable } from '../message/message.ts';
 import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { isMethodName } from './grammar.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { NAME_PROBLEM, memberPlace, writeName } from './write-name.ts';
+import { NAME_PROBLEM, writeName } from './write-name.ts';
 import type { WriteOptions } from './write-options.ts';
 import { cleanUnsendable, pieceEnd, writeText } from './write-text.ts';
 import { ValueWriter, writeValue } from './write-value.ts';

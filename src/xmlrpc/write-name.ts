@@ -1,5 +1,4 @@
-/** The names of struct members: on the wire, and as parts of the places that errors name. */
-import { clean } from '../message/message.ts';
+/** The names of struct members on the wire. */
 import { tagOf } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
@@ -44,9 +43,4 @@ function learn(name: string): { readonly first: Tag; readonly next: Tag } | unde
   const known = { first: tagOf(`<member><name>${name}</name>`), next: tagOf(`</member><member><name>${name}</name>`) };
   KNOWN.set(name, known);
   return known;
-}
-
-/** The place of a member in error texts: `struct.data`, or `struct["odd name"]`. */
-export function memberPlace(place: string, name: string): string {
-  return IDENTIFIER.test(name) ? `${place}.${name}` : `${place}[${JSON.stringify(clean(name, 40))}]`;
 }

@@ -1,10 +1,10 @@
 /** Any JavaScript value to XML-RPC, or a typed error that names its place; total, without recursion, and to be paused anywhere. */
 import { types } from 'node:util';
 
-import { Double, Int64, RelayError, isDict } from '../message/message.ts';
+import { Double, Int64, RelayError, isDict, memberPlace } from '../message/message.ts';
 import { tagOf } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
-import { NAME_PROBLEM, memberPlace, writeName } from './write-name.ts';
+import { NAME_PROBLEM, writeName } from './write-name.ts';
 import type { WriteOptions } from './write-options.ts';
 import { writeDate, writeDouble } from './write-scalars.ts';
 import { TEXT_PIECE, pieceEnd, writeText } from './write-text.ts';

@@ -20,7 +20,6 @@ const ANSWERS: readonly (readonly [what: RawRequest, status: number])[] = [
   [{ method: 'HEAD', path: '/nowhere' }, 404],
   [{ method: 'HEAD', path: '/api/ping' }, 405],
   [{ method: 'OPTIONS' }, 405],
-  [{ method: 'OPTIONS', path: '*' }, 404],
   [{ method: 'PUT', body: 'x' }, 405],
   [{ method: 'PATCH', path: '/' }, 405],
   [{ method: 'DELETE', path: '/api/ping' }, 405],
@@ -75,6 +74,23 @@ test('every answer has an exact Content-Length and is never chunked, whatever it
       t.is(answer?.headers['access-control-allow-origin'], undefined, label);
     }
   }
+});
+
+test('OPTIONS * is answered 204 with the verbs that there are, to whom may come in', async (t) => {
+  const { url } = await startRelay(t);
+  const all: RawRequest = { method: 'OPTIONS', path: '*' };
+  const { status, headers, body } = await request(url, all);
+  t.is(status, 204);
+  t.is(headers.allow, 'GET, HEAD, POST');
+  t.is(headers['content-length'], undefined);
+  t.is(headers['access-control-allow-origin'], undefined);
+  t.is(body.length, 0);
+  t.is((await request(url, { ...all, headers: { host: 'evil.example' } })).status, 421);
+  const twice = Buffer.concat([requestBytes(url, { ...all, headers: { connection: 'keep-alive' } }), requestBytes(url)]);
+  t.deepEqual(
+    (await exchange(url, twice)).map((answer) => answer.status),
+    [204, 200],
+  );
 });
 
 test('a relay that is not open yet, or stops, answers 503 with a length and Retry-After', async (t) => {

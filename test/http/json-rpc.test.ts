@@ -101,7 +101,7 @@ test('every example of the specification, at / and at /RPC2', async (t) => {
   }
 });
 
-test('an id comes back as it was: strings, whole and broken numbers, large ones, null', async (t) => {
+test('an id comes back letter for letter: strings, whole and broken numbers, large ones, null', async (t) => {
   const { url } = await startRelay(t);
   for (const id of [
     '1',
@@ -115,11 +115,19 @@ test('an id comes back as it was: strings, whole and broken numbers, large ones,
     '"ä\\u0000\\"</script>"',
     'null',
     '1e300',
+    '1E+2',
+    '1.0',
+    '-0',
+    '10000000000000000000000',
+    '4294967296',
+    '"\\u0041\\/"',
   ]) {
-    const { body } = await post(url, `{"jsonrpc":"2.0","method":"ping","id":${id}}`);
-    const text = /"id":(.*)\}$/.exec(body.toString())?.[1] ?? '';
-    if (/^-?\d+$/.test(id)) t.is(text, id);
-    else t.deepEqual(JSON.parse(text), JSON.parse(id));
+    const call = `{"id": ${id}\n,"jsonrpc":"2.0","method":"test","params":{"id":{"id":5}}}`;
+    const answer = `{"jsonrpc":"2.0","result":{"id":{"id":5}},"id":${id}}`;
+    t.is((await post(url, call)).body.toString(), answer);
+    t.is((await post(url, `[ ${call},\t${call} ]`)).body.toString(), `[${answer},${answer}]`);
+    const failed = await post(url, `{"jsonrpc":"2.0","method":"no.such","params":[{"id":5}],"id":\n${id} }`);
+    t.true(failed.body.toString().endsWith(`},"id":${id}}`), failed.body.toString());
   }
 });
 
@@ -130,6 +138,10 @@ test('an id that cannot be, and what else is no call: -32600, with the id where 
     [{ ...call, id: true }, null],
     [{ ...call, id: [1] }, null],
     [{ ...call, id: {} }, null],
+    [{ ...call, id: { $i8: '7' } }, null],
+    [{ ...call, id: { $$i8: '7' } }, null],
+    [{ ...call, id: { $date: '2026-11-21T09:30:00Z' } }, null],
+    [{ ...call, params: { $i8: '7' } }, 7],
     [{ ...call, jsonrpc: '1.0' }, 7],
     [{ ...call, jsonrpc: 2 }, 7],
     [{ method: 'ping', id: 7 }, 7],

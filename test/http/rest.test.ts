@@ -123,6 +123,16 @@ test('what is refused before a call is one is a problem document, too', async (t
     t.is(answer.headers['access-control-allow-origin'], undefined);
     t.is(answer.headers['www-authenticate'], status === 401 ? 'Bearer' : undefined);
   }
+  const unreadable = [
+    ['GET', '%zz'],
+    ['POST', '%zz'],
+    ['POST', 'x'.repeat(1025)],
+  ] as const;
+  for (const [method, name] of unreadable) {
+    const answer = await post(url, name, '[]', { method });
+    t.like(problemOf(answer), { status: 400, title: 'Bad Request', code: 400 });
+    t.regex(problemOf(answer).detail, /an escape that is none, or a name that is too long/);
+  }
   const headers = { 'x-forwarded-for': '198.51.100.7' };
   t.is((await post(url, 'ping', '[]', { headers })).status, 200);
   const often = await post(url, 'ping', 'garbage', { headers });

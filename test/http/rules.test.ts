@@ -26,6 +26,9 @@ const IN: readonly (readonly [header: string, charset: string | undefined])[] = 
   ['text/xml; charset=utf-8; boundary=x', 'utf-8'],
   ['text/xml; note="a;b=c, text/plain"', undefined],
   ['text/xml; xcharset=latin1', undefined],
+  ['text/xml; x="; charset=latin1"', undefined],
+  ['text/xml; x="; charset=latin1"; charset="utf-8"', 'utf-8'],
+  ['text/xml; x=";charset=latin1;"; y="; charset="', undefined],
 ];
 
 const OUT = [
@@ -87,6 +90,7 @@ for (const header of [
   'application/json; charset=utf-8',
   'application/json;charset="UTF-8"',
   'application/json ; a=b',
+  'application/json; x="; charset=latin1"',
 ]) {
   test(`Content-Type ${JSON.stringify(header)} gets in where JSON is read`, (t) => {
     for (const kinds of [['json'], ['xml', 'json']] as const) t.deepEqual(readMediaType(header, kinds), { kind: 'json' });

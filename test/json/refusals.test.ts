@@ -99,7 +99,16 @@ const MALFORMED: readonly (readonly [text: string, place: string])[] = [
   ['{"$base64":"AQI"}', '1:1'],
   ['{"$base64":"AQ I="}', '1:1'],
   ['{"$base64":"A-_="}', '1:1'],
-  ['{"$base64":"AR=="}', '1:1'],
+  ['{"$base64":"A-=="}', '1:1'],
+  ['{"$base64":"A_A="}', '1:1'],
+  ['{"$base64":"AA_="}', '1:1'],
+  ['{"$base64":"A!=="}', '1:1'],
+  ['{"$base64":"QR="}', '1:1'],
+  ['{"$base64":"QR==="}', '1:1'],
+  ['{"$base64":"QR=R"}', '1:1'],
+  ['{"$base64":"Q==="}', '1:1'],
+  ['{"$base64":"===="}', '1:1'],
+  ['{"$base64":"QR==QR=="}', '1:1'],
   ['{"$i8":5}', '1:1'],
   ['{"$i8":"5.0"}', '1:1'],
   ['{"$i8":"05"}', '1:1'],
@@ -183,7 +192,7 @@ const hostile = {
 };
 const UNWRITABLE: readonly (readonly [value: unknown, text: RegExp])[] = [
   [undefined, /^x: undefined cannot be sent/],
-  [{ a: [1, undefined] }, /^x\["a"\]\[1\]: undefined/],
+  [{ a: [1, undefined] }, /^x\.a\[1\]: undefined/],
   [NaN, /^x: NaN cannot be sent/],
   [[Infinity], /^x\[0\]: Infinity/],
   [new Double(NaN), /^x: NaN/],
@@ -195,11 +204,12 @@ const UNWRITABLE: readonly (readonly [value: unknown, text: RegExp])[] = [
   [new Int64(2n ** 64n), /^x: the integer does not fit/],
   ['a\ud800', /^x: the text holds half a surrogate pair/],
   [{ ['\udc00']: 1 }, /half a surrogate pair/],
+  [{ 'odd name': [{ ok: undefined }] }, /^x\["odd name"\]\[0\]\.ok: undefined/],
   [circle, /^x\[0\]\[0\]: the value contains itself/],
   [JSON.parse(nested(65)), /deeper than 64/],
   [new Map([[1, 2]]), /^x: a Map with a key that is no string/],
   [new URL('http://127.0.0.1/'), /^x: an instance of a class/],
-  [hostile, /^x\["bad"\]: the value cannot be read$/],
+  [hostile, /^x\.bad: the value cannot be read$/],
   [['y'.repeat(200)], /^x\[0\]: the value is longer than 100 characters/],
   [Buffer.alloc(100), /longer than 100 characters/],
   [Array.from({ length: 60 }, () => 1), /longer than 100 characters/],
@@ -216,4 +226,26 @@ test('a value that shares its parts exponentially often ends at the limit', (t) 
   let value: unknown[] = ['x'];
   for (let level = 0; level < 40; level++) value = [value, value];
   t.throws(() => writeJson(value, 'x', 100_000), { message: /longer than 100000 characters/ });
+});
+
+test('many values end at their own limit, however few characters they have', (t) => {
+  let lists: unknown = [];
+  let structs: unknown = {};
+  for (let level = 0; level < 60; level++)
+    [lists, structs] = [
+      [lists, lists],
+      new Map([
+        ['a', structs],
+        ['b', structs],
+      ]),
+    ];
+  for (const shared of [lists, structs, Array.from({ length: 1_000_000 }, () => 1), new Array(2 ** 32 - 1)])
+    t.throws(() => writeJson(shared, 'x'), { message: /^x.*: there are more than 1000000 values up to here; send them in parts$/ });
+  t.is(
+    writeJson(
+      Array.from({ length: 999_999 }, () => 1),
+      'x',
+    ).length,
+    2 * 999_999 + 1,
+  );
 });

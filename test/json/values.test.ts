@@ -84,6 +84,8 @@ const READ: readonly (readonly [text: string, value: Value])[] = [
   ['-9223372036854775808', -9223372036854775808n],
   ['100000000000000000000', 1e20],
   ['{"$i8":"-0"}', 0],
+  ['{"$base64":"QR=="}', Buffer.from('A')],
+  ['{"$base64":"AAH/QUJ="}', Buffer.from([0, 1, 255, 65, 66])],
   ['"\\u00e4\\uD83D\\uDC4B\\/"', 'ä👋/'],
   ['{"$date":"2026-11-21T09:30:00Z"}', new Date('2026-11-21T09:30:00Z')],
   ['{"$date":"2026-11-21T09:30:00+02:00"}', new Date('2026-11-21T07:30:00Z')],
@@ -122,6 +124,39 @@ test('a part of a document keeps its types, and one without any needs no copy', 
   t.is(first!.a, 1);
   const without = readJson(Buffer.from('{"a":[1,1.5,"x"]}'));
   t.is(without.exactOf(without.value as Dict), undefined);
+});
+
+test('the text of a named member is kept in the outermost object or those of the outermost list, and nowhere else', (t) => {
+  const at = (text: string, find: (value: Value) => Value): string | undefined => {
+    const document = readJson(Buffer.from(text), { keepTextOf: 'ä' });
+    return document.textOf(find(document.value) as Dict);
+  };
+  t.is(
+    at('{ "ä" : 1e22 , "b":2}', (value) => value),
+    '1e22',
+  );
+  t.is(
+    at('\ufeff{"\\u00e4":"ö\\u00e4"}', (value) => value),
+    '"ö\\u00e4"',
+  );
+  t.is(
+    at('[{"ä":{"$i8": "7"}},{"ä":[1, {"ä":2}]}]', (value) => (value as readonly Value[])[0]!),
+    '{"$i8": "7"}',
+  );
+  t.is(
+    at('[{"ä":{"$i8": "7"}},{"ä":[1, {"ä":2}]}]', (value) => (value as readonly Value[])[1]!),
+    '[1, {"ä":2}]',
+  );
+  t.is(
+    at('[[{"ä":1}]]', (value) => (value as readonly (readonly Value[])[])[0]![0]!),
+    undefined,
+  );
+  t.is(
+    at('{"b":1}', (value) => value),
+    undefined,
+  );
+  const unnamed = readJson(Buffer.from('{"ä":1}'));
+  t.is(unnamed.textOf(unnamed.value as Dict), undefined);
 });
 
 /** Values in the form in which they are read; equal ones are deepEqual. */
