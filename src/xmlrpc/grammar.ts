@@ -1,6 +1,6 @@
 /** The grammar machine: takes a document through the grammar's places, by expected bytes where it can and by tokens of the XML layer elsewhere. */
 import type { Value } from '../message/message.ts';
-import { Base64Reader, refuseEnd } from './base64.ts';
+import { Base64Reader } from './base64.ts';
 import { LESS, SPACE, isBlank, skipBlank } from './chars.ts';
 import type { Content } from './content.ts';
 import { ElementReader } from './element-reader.ts';
@@ -326,13 +326,13 @@ export class Grammar {
       return;
     }
     reader.content.start(reader.at);
-    this.#place = type === 'base64' && !reader.isEmptyTag ? BASE64 : SCALAR;
+    this.#place = type === 'base64' ? BASE64 : SCALAR;
   }
 
   #inScalar(): void {
     const reader = this.#reader;
     const typed = this.#typed;
-    if (!typed || typed.type === 'array' || typed.type === 'struct') return;
+    if (!typed || typed.type === 'array' || typed.type === 'struct' || typed.type === 'base64') return;
     if (typed.isNumeric && this.#shortNumber(typed)) return;
     const ended = reader.text(typed.end, this.#spelling);
     if (ended === 'open') this.#misplaced(SCALAR, reader.name, reader.tagAt);
@@ -365,32 +365,51 @@ export class Grammar {
     return true;
   }
 
-  #scalar(type: ScalarType): void {
+  #scalar(type: Exclude<ScalarType, 'base64'>): void {
     const { content } = this.#reader;
     if (type === 'nil') this.usesNil = true;
     else if (type === 'i8' || type === 'biginteger') this.usesI8 = true;
     this.#sink.scalar(type, readScalar(type, content, this.#rules), content);
   }
 
-  // Decoded as it is read, for it may be most of the document; markup within it makes a text of it first.
+  // Decoded as it is read, for it may be most of the document.
   #inBase64(): void {
     const reader = this.#reader;
-    const { bytes, content } = reader;
-    if (!this.#base64) {
-      const end = bytes.indexOf(LESS, reader.at);
-      this.#base64End = end === -1 ? bytes.length : end;
-      this.#base64 = new Base64Reader(this.#base64End - reader.at);
+    const { bytes, at } = reader;
+    const base64 = (this.#base64 ??= this.#startBase64());
+    if (!reader.isEmptyTag && !reader.isInSection) {
+      if (at < this.#base64End) reader.at = base64.feed(bytes, at, Math.min(reader.stop, this.#base64End));
+      if (reader.isPaused) return;
+      if (this.#typed && reader.takes(this.#typed.end)) return this.#endBase64(base64, this.#home);
     }
-    reader.at = this.#base64.feed(bytes, reader.at, Math.min(reader.stop, this.#base64End));
-    if (reader.isPaused) return;
-    if (this.#typed && reader.takes(this.#typed.end)) {
-      this.#sink.scalar('base64', this.#base64.finish() ?? refuseEnd(content.at), content);
-      this.#place = this.#home;
-    } else {
-      reader.at = content.from;
-      this.#place = SCALAR;
+    switch (reader.token(this.#spelling)) {
+      case 'open':
+        return this.#misplaced(SCALAR, reader.name, reader.tagAt);
+      case 'close':
+        return this.#endBase64(base64, VALUE_END);
+      case 'text':
+        if (base64.isEmpty) reader.content.at = reader.from;
+        return base64.text(bytes, reader.from, reader.to);
+      case 'reference':
+        if (base64.isEmpty) reader.content.at = reader.from;
+        return base64.point(reader.reference.point);
+      default:
     }
+  }
+
+  // Up to the first markup it needs no tokens.
+  #startBase64(): Base64Reader {
+    const { bytes, at } = this.#reader;
+    const end = bytes.indexOf(LESS, at);
+    this.#base64End = end === -1 ? bytes.length : end;
+    return new Base64Reader(bytes, at, this.#base64End);
+  }
+
+  #endBase64(base64: Base64Reader, to: Place): void {
+    const { content } = this.#reader;
     this.#base64 = undefined;
+    this.#sink.scalar('base64', base64.finish(content.at), content);
+    this.#place = to;
   }
 
   #misplaced(place: Place, name: string, at: number): never {
