@@ -68,6 +68,11 @@ test('other work runs after every slice, in tags, text, base64, white space and 
   }
 });
 
+test('other work runs in blanks before and after the root element', async (t) => {
+  const blanks = Buffer.alloc(128 * 1024, ' ');
+  t.true((await turnsOf(Buffer.concat([blanks, callOf(''), blanks]), 16 * 1024)) >= 14);
+});
+
 test('base64 is decoded as it is read, also around markup and under a namespace: nothing is read twice', async (t) => {
   const KIB = 1024;
   const lines = 'QUJDQUJD\n'.repeat(28 * KIB);
