@@ -30,6 +30,8 @@ export interface Sink {
   close(end: number): void;
 }
 
+// Of one slice: the shortest values take the longest per byte.
+const MAX_STEPS = 16 * 1024;
 const METHOD_NAME = /^[A-Za-z0-9_.:/]+$/;
 const VALUE_TAG_LENGTH = '<value>'.length;
 const END_OF_VALUE = new TagBytes('</value>');
@@ -80,11 +82,11 @@ export class Grammar {
     return this.#reader.isEntangled;
   }
 
-  /** Reads on for `budget` bytes and what belongs to the last of them; true if the document is read. */
+  /** Reads on for `budget` bytes and what belongs to the last of them, or fewer if much happens in them; true if the document is read. */
   read(budget = Infinity): boolean {
     const reader = this.#reader;
     reader.stop = Math.min(reader.bytes.length, reader.at + budget);
-    while (!this.#isDone && !reader.isPaused) this.#step(this.#place);
+    for (let steps = 0; steps < MAX_STEPS && !this.#isDone && !reader.isPaused; steps++) this.#step(this.#place);
     return this.#isDone;
   }
 
@@ -249,7 +251,7 @@ export class Grammar {
     const ended = reader.text(END_OF_NAME, place.element);
     if (ended === 'open') this.#misplaced(place, reader.name, reader.tagAt);
     if (ended === 'paused') return;
-    this.#member(content.text(), content.at);
+    this.#member(content.boundedText(this.#rules.limits.maxNameLength), content.at);
     if (place.end) this.#leave(place.end);
   }
 
@@ -267,7 +269,7 @@ export class Grammar {
     if (ended === 'open') this.#misplaced(place, reader.name, reader.tagAt);
     if (ended === 'paused') return;
     const limit = this.#rules.limits.maxNameLength;
-    const name = content.text();
+    const name = content.boundedText(limit);
     if (name.length > limit) this.#exceed(content.at, `the method name is longer than ${limit} characters`);
     if (!isMethodName(name)) this.#fail(content.at, 'a method name is made of A-Z, a-z, 0-9, "_", ".", ":" and "/"');
     this.methodName = name;
@@ -304,14 +306,14 @@ export class Grammar {
     const reader = this.#reader;
     const { content } = reader;
     const ended = reader.text(END_OF_VALUE, 'value');
-    if (ended === 'paused') return;
+    if (ended === 'paused') return content.decodePiece();
     if (ended !== 'open') {
       this.#scalar('string');
       this.#place = this.#home;
       return;
     }
     const typed = typedNamed(reader.element) ?? this.#misplaced(UNTYPED, reader.name, reader.tagAt);
-    if (skipBlank(content.bytes, content.from, content.to) < content.to) this.#fail(content.at, `text beside ${tag(reader.name)}`);
+    if (!content.isBlank) this.#fail(content.at, `text beside ${tag(reader.name)}`);
     this.#enterTyped(typed, reader.name, reader.tagAt);
   }
 
@@ -336,7 +338,10 @@ export class Grammar {
     if (typed.isNumeric && this.#shortNumber(typed)) return;
     const ended = reader.text(typed.end, this.#spelling);
     if (ended === 'open') this.#misplaced(SCALAR, reader.name, reader.tagAt);
-    if (ended === 'paused') return;
+    if (ended === 'paused') {
+      if (typed.type === 'string') reader.content.decodePiece();
+      return;
+    }
     this.#scalar(typed.type);
     this.#place = ended === 'expected' ? this.#home : VALUE_END;
   }

@@ -68,6 +68,11 @@ test('other work runs after every slice, in tags, text, base64, white space and 
   }
 });
 
+test('a slice has a bounded number of values, however short they are', async (t) => {
+  const turns = await turnsOf(callOf(`<array><data>${'<value/>'.repeat(60_000)}</data></array>`), Infinity);
+  t.true(turns >= 4, `${turns} turns`);
+});
+
 test('other work runs in blanks before and after the root element', async (t) => {
   const blanks = Buffer.alloc(128 * 1024, ' ');
   t.true((await turnsOf(Buffer.concat([blanks, callOf(''), blanks]), 16 * 1024)) >= 14);
