@@ -5,7 +5,7 @@ import type { JsonDocument, ReadOptions } from '../json/json.ts';
 import { parseCall, parseCallInSlices } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall, ParseOptions } from '../xmlrpc/xmlrpc.ts';
 
-// 256 KiB are read in a millisecond, or in some ten if they were made to hurt.
+// As large as a slice of a body that is read in slices, whose docs say how long one takes.
 const LARGE_BYTES = 256 * 1024;
 // Each takes one slice in a turn of the loop: protects the other callers' time, and the heap, where values take a multiple of their body.
 const MAX_AT_ONCE = 2;

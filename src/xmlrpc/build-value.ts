@@ -90,3 +90,20 @@ export class ValueBuilder implements Sink {
     return this.#places.get(dict);
   }
 }
+
+/** Builds a response, and remembers the type of its faultCode: the value alone does not tell 6 from 6.0 or from an i8. */
+export class ResponseBuilder extends ValueBuilder {
+  /** What the last scalar member `faultCode` was read as. */
+  codeType: ScalarType | undefined;
+  #isCode = false;
+
+  override scalar(type: ScalarType, value: Value): void {
+    if (this.#isCode) this.codeType = type;
+    super.scalar(type, value);
+  }
+
+  override member(name: string): boolean {
+    this.#isCode = name === 'faultCode';
+    return super.member(name);
+  }
+}

@@ -1,11 +1,15 @@
 /** The text of one element as UTF-8 bytes: a stretch of the document as long as it can be, a copy once markup interrupts it. */
 import { isAscii } from 'node:buffer';
 
-import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, isIllegalAt } from './chars.ts';
+import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, isIllegalAt, skipBlank } from './chars.ts';
 
 // Texts no longer than this are cut out of a window; what they keep alive is the window, never the document.
 const SHORT_TEXT = 256;
 const WINDOW = 4096;
+// UTF-8 takes three bytes for a UTF-16 unit at most.
+const UNIT_BYTES = 3;
+// What is decoded before the text has ended, at least: shorter pieces cost more than they save.
+const PIECE = 16 * 1024;
 // Pieces from this length on are copied natively.
 const MANY = 256;
 // One byte per value: 1 where a stretch of plain text has to be looked at twice.
@@ -26,6 +30,10 @@ export class Content {
   readonly #source: Buffer;
   #copy: Buffer | undefined;
   #endsWithCr = false;
+  // What came before `from`, and how many bytes that were.
+  #decoded = '';
+  #decodedBytes = 0;
+  #isDecodedBlank = true;
   // Where in the document the last stretch ended.
   #appendedTo = -1;
   #window = '';
@@ -37,11 +45,16 @@ export class Content {
   }
 
   get length(): number {
-    return this.to - this.from;
+    return this.to - this.from + this.#decodedBytes;
   }
 
   get isAscii(): boolean {
     return this.bits < 128;
+  }
+
+  /** True if it is white space only, or nothing. */
+  get isBlank(): boolean {
+    return this.#isDecodedBlank && skipBlank(this.bytes, this.from, this.to) === this.to;
   }
 
   /** A new text starts at `at` of the document. */
@@ -52,6 +65,9 @@ export class Content {
     this.at = at;
     this.bits = 0;
     this.#endsWithCr = false;
+    this.#decoded = '';
+    this.#decodedBytes = 0;
+    this.#isDecodedBlank = true;
     this.#appendedTo = -1;
     this.isStretch = true;
   }
@@ -119,11 +135,34 @@ export class Content {
 
   /** The text ends at the tag at `at` of the document. */
   finish(at: number): void {
-    if (this.from === this.to) this.at = at;
+    if (this.length === 0) this.at = at;
+  }
+
+  /** A slice ends within the text of a string: what came so far is decoded now, so that a long one is not decoded in one go. */
+  decodePiece(): void {
+    const { bytes, from } = this;
+    if (this.to - from < PIECE) return;
+    // Before its last character, which may be cut.
+    let end = this.to - 1;
+    while (end > from && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+    this.#decoded += bytes.toString(this.isAscii ? 'latin1' : 'utf8', from, end);
+    this.#decodedBytes += end - from;
+    this.#isDecodedBlank &&= skipBlank(bytes, from, end) === end;
+    this.from = end;
   }
 
   /** As a string, which keeps no more alive than a few thousand characters beside itself. */
   text(): string {
+    return this.#decodedBytes === 0 ? this.#rest() : this.#decoded + this.#rest();
+  }
+
+  /** The same for a text that may have `units` UTF-16 units; of a longer one only so much that it shows. */
+  boundedText(units: number): string {
+    this.to = Math.min(this.to, this.from + UNIT_BYTES * (units + 1));
+    return this.text();
+  }
+
+  #rest(): string {
     const { bytes, from, to } = this;
     if (from === to) return '';
     if (!this.isAscii) return bytes.toString('utf8', from, to);
@@ -138,7 +177,7 @@ export class Content {
   // The copy, with `more` bytes free after `to`.
   #room(more: number, at: number): Buffer {
     const { bytes, from, to } = this;
-    if (from === to) this.at = at;
+    if (this.length === 0) this.at = at;
     const isFirst = bytes === this.#source;
     const start = isFirst ? 0 : from;
     const needed = start + to - from + more;

@@ -1,12 +1,21 @@
 /** The XML declaration `<?xml version="1.0" …?>`: [23] to [26], [32] and [80] of XML 1.0. */
+import { QUESTION } from './chars.ts';
 import { refuse } from './refuse.ts';
 
-// Every repetition is over one class and is followed by another one, within a slice of this many bytes.
+// Every repetition is over one class and is followed by another one, within this many bytes; a longer declaration is refused.
 const DECLARATION_BYTES = 512;
 const START = Buffer.from('<?xml');
 const DECLARATION =
-  /^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:"1\.0"|'1\.0')(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:"[A-Za-z][A-Za-z0-9._-]*"|'[A-Za-z][A-Za-z0-9._-]*'))?(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"(?:yes|no)"|'(?:yes|no)'))?[ \t\r\n]*\?>/;
+  /^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:"1\.0"|'1\.0')(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:"([A-Za-z][A-Za-z0-9._-]*)"|'([A-Za-z][A-Za-z0-9._-]*)'))?(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"(?:yes|no)"|'(?:yes|no)'))?[ \t\r\n]*\?>/;
 const OTHER_VERSION = /^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*["']1\.(?!0["'])[0-9]{1,9}["']/;
+
+/** The encoding that the document's declaration names; undefined if it has none, or is refused later. */
+export function declaredEncoding(bytes: Buffer): string | undefined {
+  // Most documents have no declaration, and need no string made of their start.
+  if (bytes[1] !== QUESTION) return undefined;
+  const match = DECLARATION.exec(bytes.toString('latin1', 0, DECLARATION_BYTES));
+  return match?.[1] ?? match?.[2];
+}
 
 /** The offset after the declaration, 0 if the document has none; a malformed one is refused. */
 export function declarationEnd(bytes: Buffer): number {

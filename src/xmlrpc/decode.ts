@@ -2,14 +2,11 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 
 import { RelayError, clean } from '../message/message.ts';
+import { declaredEncoding } from './declaration.ts';
 import { Refusal, placed } from './refuse.ts';
 import { codePage, transcodePage, transcodeUtf16 } from './transcode.ts';
 import type { Decoding } from './transcode.ts';
 
-// The part of a declaration that can hold the encoding's name; longer ones are read as UTF-8 and judged by the XML layer.
-const DECLARATION_BYTES = 256;
-const DECLARED = /^<\?xml[ \t\r\n][^>]{0,200}?[ \t\r\n]encoding[ \t\r\n]*=[ \t\r\n]*(["'])([^"'<>]{0,64})\1/;
-const QUESTION = 63;
 const REPLACEMENT = '\ufffd';
 const CHUNK = 64 * 1024;
 
@@ -20,9 +17,8 @@ export function* decodeBody(bytes: Uint8Array, charset?: string): Decoding {
   if (marked) return yield* marked;
   const parameter = charset?.trim().replace(/^"(.{0,64})"$/, '$1') ?? '';
   if (parameter !== '') return yield* decoding(body, parameter, 'the Content-Type');
-  // Most bodies have no declaration, and need no string made of their start.
-  const declared = body[1] === QUESTION ? DECLARED.exec(body.toString('latin1', 0, DECLARATION_BYTES)) : null;
-  return yield* declared ? decoding(body, declared[2] ?? '', 'the XML declaration') : utf8(body);
+  const declared = declaredEncoding(body);
+  return yield* declared === undefined ? utf8(body) : decoding(body, declared, 'the XML declaration');
 }
 
 function decoderOfMark(body: Buffer): Decoding | undefined {

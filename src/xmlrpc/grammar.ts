@@ -1,6 +1,6 @@
 /** The grammar machine: takes a document through the grammar's places, by expected bytes where it can and by tokens of the XML layer elsewhere. */
 import type { Value } from '../message/message.ts';
-import { Base64Reader, refuseEnd } from './base64.ts';
+import { Base64Reader } from './base64.ts';
 import { LESS, SPACE, isBlank, skipBlank } from './chars.ts';
 import type { Content } from './content.ts';
 import { ElementReader } from './element-reader.ts';
@@ -30,6 +30,8 @@ export interface Sink {
   close(end: number): void;
 }
 
+// Of one slice: the shortest values take the longest per byte.
+const MAX_STEPS = 16 * 1024;
 const METHOD_NAME = /^[A-Za-z0-9_.:/]+$/;
 const VALUE_TAG_LENGTH = '<value>'.length;
 const END_OF_VALUE = new TagBytes('</value>');
@@ -80,11 +82,11 @@ export class Grammar {
     return this.#reader.isEntangled;
   }
 
-  /** Reads on for `budget` bytes and what belongs to the last of them; true if the document is read. */
+  /** Reads on for `budget` bytes and what belongs to the last of them, or fewer if much happens in them; true if the document is read. */
   read(budget = Infinity): boolean {
     const reader = this.#reader;
     reader.stop = Math.min(reader.bytes.length, reader.at + budget);
-    while (!this.#isDone && !reader.isPaused) this.#step(this.#place);
+    for (let steps = 0; steps < MAX_STEPS && !this.#isDone && !reader.isPaused; steps++) this.#step(this.#place);
     return this.#isDone;
   }
 
@@ -249,7 +251,7 @@ export class Grammar {
     const ended = reader.text(END_OF_NAME, place.element);
     if (ended === 'open') this.#misplaced(place, reader.name, reader.tagAt);
     if (ended === 'paused') return;
-    this.#member(content.text(), content.at);
+    this.#member(content.boundedText(this.#rules.limits.maxNameLength), content.at);
     if (place.end) this.#leave(place.end);
   }
 
@@ -267,7 +269,7 @@ export class Grammar {
     if (ended === 'open') this.#misplaced(place, reader.name, reader.tagAt);
     if (ended === 'paused') return;
     const limit = this.#rules.limits.maxNameLength;
-    const name = content.text();
+    const name = content.boundedText(limit);
     if (name.length > limit) this.#exceed(content.at, `the method name is longer than ${limit} characters`);
     if (!isMethodName(name)) this.#fail(content.at, 'a method name is made of A-Z, a-z, 0-9, "_", ".", ":" and "/"');
     this.methodName = name;
@@ -304,14 +306,14 @@ export class Grammar {
     const reader = this.#reader;
     const { content } = reader;
     const ended = reader.text(END_OF_VALUE, 'value');
-    if (ended === 'paused') return;
+    if (ended === 'paused') return content.decodePiece();
     if (ended !== 'open') {
       this.#scalar('string');
       this.#place = this.#home;
       return;
     }
     const typed = typedNamed(reader.element) ?? this.#misplaced(UNTYPED, reader.name, reader.tagAt);
-    if (skipBlank(content.bytes, content.from, content.to) < content.to) this.#fail(content.at, `text beside ${tag(reader.name)}`);
+    if (!content.isBlank) this.#fail(content.at, `text beside ${tag(reader.name)}`);
     this.#enterTyped(typed, reader.name, reader.tagAt);
   }
 
@@ -326,17 +328,20 @@ export class Grammar {
       return;
     }
     reader.content.start(reader.at);
-    this.#place = type === 'base64' && !reader.isEmptyTag ? BASE64 : SCALAR;
+    this.#place = type === 'base64' ? BASE64 : SCALAR;
   }
 
   #inScalar(): void {
     const reader = this.#reader;
     const typed = this.#typed;
-    if (!typed || typed.type === 'array' || typed.type === 'struct') return;
+    if (!typed || typed.type === 'array' || typed.type === 'struct' || typed.type === 'base64') return;
     if (typed.isNumeric && this.#shortNumber(typed)) return;
     const ended = reader.text(typed.end, this.#spelling);
     if (ended === 'open') this.#misplaced(SCALAR, reader.name, reader.tagAt);
-    if (ended === 'paused') return;
+    if (ended === 'paused') {
+      if (typed.type === 'string') reader.content.decodePiece();
+      return;
+    }
     this.#scalar(typed.type);
     this.#place = ended === 'expected' ? this.#home : VALUE_END;
   }
@@ -365,32 +370,51 @@ export class Grammar {
     return true;
   }
 
-  #scalar(type: ScalarType): void {
+  #scalar(type: Exclude<ScalarType, 'base64'>): void {
     const { content } = this.#reader;
     if (type === 'nil') this.usesNil = true;
     else if (type === 'i8' || type === 'biginteger') this.usesI8 = true;
     this.#sink.scalar(type, readScalar(type, content, this.#rules), content);
   }
 
-  // Decoded as it is read, for it may be most of the document; markup within it makes a text of it first.
+  // Decoded as it is read, for it may be most of the document.
   #inBase64(): void {
     const reader = this.#reader;
-    const { bytes, content } = reader;
-    if (!this.#base64) {
-      const end = bytes.indexOf(LESS, reader.at);
-      this.#base64End = end === -1 ? bytes.length : end;
-      this.#base64 = new Base64Reader(this.#base64End - reader.at);
+    const { bytes, at } = reader;
+    const base64 = (this.#base64 ??= this.#startBase64());
+    if (!reader.isEmptyTag && !reader.isInSection) {
+      if (at < this.#base64End) reader.at = base64.feed(bytes, at, Math.min(reader.stop, this.#base64End));
+      if (reader.isPaused) return;
+      if (this.#typed && reader.takes(this.#typed.end)) return this.#endBase64(base64, this.#home);
     }
-    reader.at = this.#base64.feed(bytes, reader.at, Math.min(reader.stop, this.#base64End));
-    if (reader.isPaused) return;
-    if (this.#typed && reader.takes(this.#typed.end)) {
-      this.#sink.scalar('base64', this.#base64.finish() ?? refuseEnd(content.at), content);
-      this.#place = this.#home;
-    } else {
-      reader.at = content.from;
-      this.#place = SCALAR;
+    switch (reader.token(this.#spelling)) {
+      case 'open':
+        return this.#misplaced(SCALAR, reader.name, reader.tagAt);
+      case 'close':
+        return this.#endBase64(base64, VALUE_END);
+      case 'text':
+        if (base64.isEmpty) reader.content.at = reader.from;
+        return base64.text(bytes, reader.from, reader.to);
+      case 'reference':
+        if (base64.isEmpty) reader.content.at = reader.from;
+        return base64.point(reader.reference.point);
+      default:
     }
+  }
+
+  // Up to the first markup it needs no tokens.
+  #startBase64(): Base64Reader {
+    const { bytes, at } = this.#reader;
+    const end = bytes.indexOf(LESS, at);
+    this.#base64End = end === -1 ? bytes.length : end;
+    return new Base64Reader(bytes, at, this.#base64End);
+  }
+
+  #endBase64(base64: Base64Reader, to: Place): void {
+    const { content } = this.#reader;
     this.#base64 = undefined;
+    this.#sink.scalar('base64', base64.finish(content.at), content);
+    this.#place = to;
   }
 
   #misplaced(place: Place, name: string, at: number): never {

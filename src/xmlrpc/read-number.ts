@@ -8,7 +8,7 @@ const POINT = 46;
 const ZERO = 48;
 const INTEGER = /^[+-]?[0-9]+$/;
 // `1`, `1.`, `1.5`, `.5`, `-1.5e+10`
-const DOUBLE = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?$/;
+const DOUBLE = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 // As they are written in the field, by XML Schema, JavaScript and C.

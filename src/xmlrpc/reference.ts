@@ -8,6 +8,8 @@ const ENTITIES = Object.entries({ 'lt;': 60, 'gt;': 62, 'amp;': 38, 'quot;': 34,
   point,
 }));
 
+const MAX_DIGITS = 64;
+
 /** A reference: the code point that it stands for, and the offset after its semicolon. */
 export interface Reference {
   point: number;
@@ -33,7 +35,7 @@ function readEntity(bytes: Uint8Array, at: number, into: Reference): void {
   refuse('NOT_WELL_FORMED', at, 'a bare "&" or an unknown entity; write "&amp;" for the character');
 }
 
-// `&#65;` or `&#x41;`; any number of leading zeros is legal, so the number is bounded, not its digits.
+// `&#65;` or `&#x41;`. A character needs seven digits at most; XML allows any number of zeros before them, we some.
 function readCharacter(bytes: Uint8Array, at: number, into: Reference): void {
   const isHex = bytes[at + 2] === SMALL_X;
   const first = isHex ? at + 3 : at + 2;
@@ -42,6 +44,7 @@ function readCharacter(bytes: Uint8Array, at: number, into: Reference): void {
   for (; point < 0x110000; end++) {
     const digit = digitOf(bytes[end] ?? 0, isHex);
     if (digit === -1) break;
+    if (end - first >= MAX_DIGITS) refuse('LIMIT', at, `a character reference of more than ${MAX_DIGITS} digits`);
     point = point * (isHex ? 16 : 10) + digit;
   }
   if (point < 0x110000 && (end === first || bytes[end] !== SEMICOLON)) refuse('NOT_WELL_FORMED', at, 'a malformed character reference');

@@ -1,6 +1,5 @@
 /** The scalar types: from the text of an element to its value, by anchored grammars. */
 import type { Value } from '../message/message.ts';
-import { readBase64 } from './base64.ts';
 import type { Content } from './content.ts';
 import type { XmlRpcLimits } from './limits.ts';
 import { readDate } from './read-date.ts';
@@ -20,10 +19,9 @@ export interface ScalarRules {
 
 const ZERO = 48;
 
-/** The value of a scalar; refuses a text that is none of its type. */
-export function readScalar(type: ScalarType, content: Content, rules: ScalarRules): Value {
+/** The value of a scalar other than base64, which is read piece by piece; refuses a text that is none of its type. */
+export function readScalar(type: Exclude<ScalarType, 'base64'>, content: Content, rules: ScalarRules): Value {
   if (type === 'string') return content.text();
-  if (type === 'base64') return readBase64(content);
   const { maxDigits } = rules.limits;
   if (content.length > maxDigits) return refuse('LIMIT', content.at, `a ${type} of more than ${maxDigits} characters`);
   switch (type) {

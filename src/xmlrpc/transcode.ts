@@ -49,7 +49,7 @@ export function* transcodePage(body: Buffer, { name, points }: CodePage): Decodi
     parts.push(write(part.subarray(0, invalid), points));
     if (invalid < part.length) return yield* refuseByte(parts, name);
   }
-  return Buffer.concat(parts);
+  return yield* joined(parts);
 }
 
 /** A body of UTF-16, without its mark, as UTF-8. */
@@ -64,7 +64,18 @@ export function* transcodeUtf16(body: Buffer, isLittle: boolean): Decoding {
     if (half !== -1) return yield* refuseByte([...parts, Buffer.from(text.slice(0, half))], 'UTF-16');
     parts.push(Buffer.from(text));
   }
-  return body.length % 2 === 0 ? Buffer.concat(parts) : yield* refuseByte(parts, 'UTF-16');
+  return body.length % 2 === 0 ? yield* joined(parts) : yield* refuseByte(parts, 'UTF-16');
+}
+
+// As Buffer.concat, but in steps: it is the whole body once more.
+function* joined(parts: readonly Buffer[]): Decoding {
+  const whole = Buffer.allocUnsafeSlow(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    if (at > 0) yield;
+    at += part.copy(whole, at);
+  }
+  return whole;
 }
 
 // Moved behind the second half of a surrogate pair.
@@ -103,7 +114,7 @@ function write(part: Buffer, points: Uint16Array): Buffer {
 
 // The byte after `parts` is the bad one.
 function* refuseByte(parts: readonly Buffer[], encoding: string): Generator<undefined, never> {
-  const read = Buffer.concat(parts);
+  const read = yield* joined(parts);
   throw yield* placed(read, new Refusal('INVALID_CHARACTER', read.length, `a byte here is not valid ${encoding}`));
 }
 

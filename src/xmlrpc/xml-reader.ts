@@ -41,6 +41,8 @@ export type Token =
 const NO_ATTRIBUTES: readonly string[] = [];
 // UTF-8 takes three bytes for a UTF-16 unit at most.
 const UNIT_BYTES = 3;
+// A tag is read in one go, so it is bounded, blanks and attributes included: hundreds of times what namespaces need.
+const MAX_TAG_BYTES = 64 * 1024;
 
 // One byte per value: 1 where a text goes on without a further look.
 const PLAIN = new Uint8Array(256).fill(1, SPACE);
@@ -100,8 +102,9 @@ export class XmlReader {
   nextOutside(isRootSeen: boolean): Token {
     if (this.#section) return this.#inSection(this.#section);
     const { bytes } = this;
-    const at = skipBlank(bytes, this.at, bytes.length);
+    const at = skipBlank(bytes, this.at, this.stop);
     this.at = at;
+    if (at === this.stop && at < bytes.length) return 'nothing';
     if (at === bytes.length) {
       return isRootSeen ? 'end' : refuse('NOT_WELL_FORMED', at, 'the document has no element');
     }
@@ -141,7 +144,7 @@ export class XmlReader {
     const { bytes, limits } = this;
     const found: string[] = [];
     for (;;) {
-      const from = skipBlank(bytes, this.at, bytes.length);
+      const from = this.#skipInTag(this.tagAt, this.at);
       const byte = bytes[from];
       const isEnd = byte === GREATER || (byte === SLASH && bytes[from + 1] === GREATER);
       if (!isEnd && from === this.at) refuse('NOT_WELL_FORMED', from, `the tag ${tag(element)} is malformed`);
@@ -159,14 +162,15 @@ export class XmlReader {
   // ` = "…"`; the value comes back raw, for only a namespace's name is ever looked at.
   #attributeValue(): string {
     const { bytes } = this;
-    const equals = skipBlank(bytes, this.at, bytes.length);
-    const from = skipBlank(bytes, equals + 1, bytes.length);
+    const equals = this.#skipInTag(this.tagAt, this.at);
+    const from = this.#skipInTag(this.tagAt, equals + 1);
     const quote = bytes[from] ?? 0;
     if (bytes[equals] !== EQUALS || (quote !== QUOTE && quote !== APOSTROPHE)) {
       refuse('NOT_WELL_FORMED', equals, 'an attribute needs a quoted value');
     }
     const end = bytes.indexOf(quote, from + 1);
     if (end === -1) refuse('NOT_WELL_FORMED', from, 'an attribute value is not closed');
+    this.#boundTag(this.tagAt, end);
     for (let at = from + 1; at < end; at++) {
       const byte = bytes[at];
       if (byte === LESS || isIllegalAt(bytes, at)) {
@@ -185,12 +189,25 @@ export class XmlReader {
     const { bytes, at } = this;
     this.from = at;
     const end = nameEnd(bytes, at + 2, Math.min(bytes.length, at + 2 + this.limits.maxNameLength * UNIT_BYTES));
-    const after = skipBlank(bytes, end, bytes.length);
+    const after = this.#skipInTag(at, end);
     if (bytes[after] !== GREATER || bytes.toString('utf8', at + 2, end) !== open) {
       refuse('NOT_WELL_FORMED', at, `${tag(`/${open}`)} is missing here`);
     }
     this.at = after + 1;
     return 'close';
+  }
+
+  // The offset after the blanks at `from` in the tag at `tagAt`.
+  #skipInTag(tagAt: number, from: number): number {
+    const { bytes } = this;
+    if (!isBlank(bytes[from] ?? 0)) return from;
+    const after = skipBlank(bytes, from, Math.min(bytes.length, tagAt + MAX_TAG_BYTES));
+    this.#boundTag(tagAt, after);
+    return after;
+  }
+
+  #boundTag(tagAt: number, at: number): void {
+    if (at - tagAt >= MAX_TAG_BYTES) refuse('LIMIT', tagAt, `a tag is longer than ${MAX_TAG_BYTES} bytes`);
   }
 
   // `<!--…-->`, `<![CDATA[…]]>`, and what is refused: `<!DOCTYPE …>`.

@@ -8,6 +8,19 @@ import { parseCall, parseCallInSlices, parseResponse, serialiseFault, serialiseR
 import { READ, REFUSED } from './corpus.ts';
 import { callOf, errorOf } from './wire.ts';
 
+// Turns of the event loop while a body is read.
+async function turnsOf(body: Buffer, sliceBytes: number): Promise<number> {
+  let turns = 0;
+  const count = (): void => {
+    turns++;
+    turning = setImmediate(count);
+  };
+  let turning = setImmediate(count);
+  await parseCallInSlices(body, { sliceBytes });
+  clearImmediate(turning);
+  return turns;
+}
+
 const SIZES = [1, 2, 3, 5, 16, 61, 1000];
 
 for (const [clause, body] of READ) {
@@ -51,15 +64,38 @@ test('other work runs after every slice, in tags, text, base64, white space and 
     comments: `<array>${'<!---->'.repeat(37 * KIB)}<data/></array>`,
   };
   for (const [what, inner] of Object.entries(bodies)) {
-    let turns = 0;
-    const count = (): void => {
-      turns++;
-      turning = setImmediate(count);
-    };
-    let turning = setImmediate(count);
-    await parseCallInSlices(callOf(inner), { sliceBytes: 16 * KIB });
-    clearImmediate(turning);
+    const turns = await turnsOf(callOf(inner), 16 * KIB);
     t.true(turns >= 14, `${what}: ${turns} turns`);
+  }
+});
+
+test('a slice has a bounded number of values, however short they are', async (t) => {
+  const turns = await turnsOf(callOf(`<array><data>${'<value/>'.repeat(60_000)}</data></array>`), Infinity);
+  t.true(turns >= 4, `${turns} turns`);
+});
+
+test('other work runs in blanks before and after the root element', async (t) => {
+  const blanks = Buffer.alloc(128 * 1024, ' ');
+  t.true((await turnsOf(Buffer.concat([blanks, callOf(''), blanks]), 16 * 1024)) >= 14);
+});
+
+test('base64 is decoded as it is read, also around markup and under a namespace: nothing is read twice', async (t) => {
+  const KIB = 1024;
+  const lines = 'QUJDQUJD\n'.repeat(28 * KIB);
+  const bodies = {
+    comment: callOf(`<base64>${lines}<!-- --></base64>`),
+    comments: callOf(`<base64>${`${lines.slice(0, 9 * KIB)}<!-- -->`.repeat(28)}</base64>`),
+    section: callOf(`<base64><![CDATA[${lines}]]></base64>`),
+    references: callOf(`<base64>${'&#81;UJD&#xD;'.repeat(20 * KIB)}</base64>`),
+    namespace: Buffer.from(callOf(`<base64>${lines}</base64>`).toString().replace('<methodCall', '<methodCall xmlns:x="urn:x"')),
+  };
+  for (const [what, body] of Object.entries(bodies)) {
+    const slices = Math.ceil(body.length / (16 * KIB));
+    const turns = await turnsOf(body, 16 * KIB);
+    t.true(turns >= slices - 2 && turns < slices + 3, `${what}: ${turns} turns for ${slices} slices`);
+    const bytes = await parseCallInSlices(body, { sliceBytes: 1000 });
+    t.deepEqual(bytes.params, parseCall(body).params);
+    t.is((bytes.params[0] as Buffer).toString('latin1').replaceAll('ABC', ''), '');
   }
 });
 

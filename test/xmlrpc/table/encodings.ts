@@ -7,6 +7,8 @@ const declared = (encoding: string): string => `<?xml version="1.0" encoding="${
 const document = (text: string, encoding?: string): string =>
   (encoding === undefined ? '' : declared(encoding)) + CALL_HEAD + text + CALL_TAIL;
 const utf8 = (text: string, encoding?: string): Buffer => Buffer.from(document(text, encoding));
+const utf8Behind = (blanks: number, encoding: string): Buffer =>
+  Buffer.from(`<?xml version="1.0"${' '.repeat(blanks)}encoding="${encoding}"?>${document('a')}`);
 const little = (text: string): Buffer => Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(text, 'utf16le')]);
 const big = (text: string): Buffer => little(text).swap16();
 const inside = (head: string, ...inner: readonly number[]): Buffer =>
@@ -54,6 +56,7 @@ export const encodings: readonly Row[] = [
   is('ISO-8859-1', inside(declared('ISO-8859-1'), 0xe4, 0xff), 'äÿ'),
   is('WHATWG: ISO-8859-1 is windows-1252; to XML it is not', inside(declared('iso-8859-1'), 0x80, 0x85, 0x9f), '\u0080\u0085\u009f'),
   is('single quotes, blanks around =', inside(`<?xml version='1.0' encoding = 'latin1'?>`, 0xe4), 'ä'),
+  is('ISO-8859-1 behind many blanks', inside(`<?xml version="1.0"${' '.repeat(400)}encoding="iso-8859-1"?>`, 0xc3, 0xa4), 'Ã¤'),
   is('bytes that would be UTF-8', inside(declared('iso-8859-1'), 0xc3, 0xa4), 'Ã¤'),
   is('windows-1252, 0x80 to 0x9f', inside(declared('windows-1252'), 0x80, 0x93, 0x99, 0xe4, 0x9f), '€“™äŸ'),
   ...PAGES.map(([page, byte, char]) => is(`${page} by charset`, inside('', byte), char, page)),
@@ -67,7 +70,10 @@ export const encodings: readonly Row[] = [
   unknown('UTF-16 by charset without a mark', Buffer.from(document('a'), 'utf16le'), /byte order mark/, 'utf-16le'),
   unknown('UTF-32, low byte first', Buffer.from([0xff, 0xfe, 0, 0, 60, 0, 0, 0]), /UTF-32/),
   unknown('UTF-32, high byte first', Buffer.from([0, 0, 0xfe, 0xff, 0, 0, 0, 60]), /UTF-32/),
-  unknown('a declaration whose encoding is no name', utf8('a', '-'), /-/),
+  refuses('a declaration whose encoding is no name', 'call', utf8('a', '-'), 'NOT_WELL_FORMED 1:1', /declaration/),
+  unknown('an encoding behind many blanks', utf8Behind(400, 'nonsense'), /nonsense/),
+  unknown('UTF-16 behind many blanks', utf8Behind(400, 'UTF-16'), /byte order mark/),
+  refuses('a declaration longer than anybody needs', 'call', utf8Behind(480, 'nonsense'), 'NOT_WELL_FORMED 1:1', /declaration/),
   unknown('Shift_JIS: its backslash', utf8('a', 'Shift_JIS'), /Shift_JIS/),
   unknown('ISO-2022-JP: escape sequences', utf8('a'), /ISO-2022-JP/, 'ISO-2022-JP'),
   refuses('UTF-16 that nobody announces', 'call', Buffer.from(document('a'), 'utf16le'), 'NOT_WELL_FORMED 1:2', /name/),

@@ -10,6 +10,10 @@ const fault = (inner: string): string => response(`<fault><value>${inner}</value
 const faultStruct = (...members: readonly string[]): string => fault(`<struct>${members.join('')}</struct>`);
 const CODE = member('faultCode', '<int>4</int>');
 const TEXT = member('faultString', '<string>s</string>');
+const FAULT = { kind: 'fault', code: 4, text: 's' };
+const SPACED = '<methodResponse xmlns:z="http://ws.apache.org/xmlrpc/namespaces/extensions">';
+const SPACED_AT = SPACED.length + '<fault><value>'.length + 1;
+const spaced = (code: string): string => faultStruct(code, TEXT).replace('<methodResponse>', SPACED);
 const EXACTLY = /exactly the members faultCode/;
 const NO = 'INVALID_REQUEST';
 
@@ -136,6 +140,9 @@ const responses: readonly Row[] = [
   accepts('the other order, i4, an untyped text', 'response', faultStruct(member('faultString', 's'), member('faultCode', '<i4>-7</i4>')), {
     ...{ kind: 'fault', code: -7, text: 's' },
   }),
+  accepts('a small int of the extensions, under a prefix of its own', 'response', spaced(member('faultCode', '<z:i2>4</z:i2>')), FAULT),
+  accepts('an int of the extensions', 'response', faultStruct(member('faultCode', '<ex:i1>4</ex:i1>'), TEXT), FAULT),
+  refuses('an i8 of the extensions', 'response', spaced(member('faultCode', '<z:i8>4</z:i8>')), `${NO} 1:${SPACED_AT}`, EXACTLY),
   accepts('white space in a fault', 'response', response(` <fault> <value> <struct> ${CODE} ${TEXT} </struct> </value> </fault> `), {
     kind: 'fault',
     code: 4,

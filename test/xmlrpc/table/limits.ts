@@ -12,6 +12,8 @@ const members = (count: number): string => `<struct>${numbered((i) => `<member><
 const attributes = (count: number): string => `<nil${numbered((i) => ` a${i}=""`, count)}/>`;
 const within = (from: string, inner: string, limits: Partial<XmlRpcLimits> = {}): Row =>
   accepts(`${from}: within`, 'call', callOf(inner), { methodName: 'm' }, { limits });
+const TAG_BYTES = 64 * 1024;
+const TAG_LIMIT = /longer than 65536 bytes/;
 const methodOf = (length: number): string => `<methodCall><methodName>${'m'.repeat(length)}</methodName></methodCall>`;
 
 export const limits: readonly Row[] = [
@@ -42,6 +44,18 @@ export const limits: readonly Row[] = [
   beyond('an attribute name', `<nil ${'a'.repeat(1025)}=""/>`, 6, /longer than 1024/),
   within('attributes', attributes(32)),
   beyond('attributes', attributes(33), 6 + 10 * 6 + 22 * 7, /32 attributes/),
+  within('blanks in a tag', `<nil${' '.repeat(TAG_BYTES - '<nil/>'.length)}/>`),
+  beyond('blanks in a tag', `<nil${' '.repeat(TAG_BYTES)}/>`, 1, TAG_LIMIT),
+  within('blanks in an end tag', `<int>1</int${' '.repeat(TAG_BYTES - '</int>'.length)}>`),
+  beyond('blanks in an end tag', `<int>1</int${' '.repeat(TAG_BYTES)}>`, 7, TAG_LIMIT),
+  beyond('blanks before a =', `<nil a${' '.repeat(TAG_BYTES)}=""/>`, 1, TAG_LIMIT),
+  beyond('blanks after a =', `<nil a=${' '.repeat(TAG_BYTES)}""/>`, 1, TAG_LIMIT),
+  within('an attribute value', `<nil a="${'x'.repeat(TAG_BYTES - '<nil a=""/>'.length)}"/>`),
+  beyond('an attribute value', `<nil a="${'x'.repeat(TAG_BYTES)}"/>`, 1, TAG_LIMIT),
+  beyond('attribute values together', `<nil a="${'x'.repeat(TAG_BYTES / 2)}" b="${'x'.repeat(TAG_BYTES / 2)}"/>`, 1, TAG_LIMIT),
+  within('digits of a reference', `&#${'0'.repeat(62)}65;`),
+  beyond('digits of a reference', `ab&#${'0'.repeat(63)}65;`, 3, /64 digits/),
+  beyond('digits of a reference in an attribute', `<nil a="&#x${'0'.repeat(63)}41;"/>`, 9, /64 digits/),
   within('digits of an int', `<int>${'0'.repeat(1199)}1</int>`),
   beyond('CVE-2020-10735: digits are not linear; an int', `<int>${'0'.repeat(1200)}1</int>`, 6, /1200/),
   within('digits of an i8', `<i8>${'0'.repeat(1199)}1</i8>`),
