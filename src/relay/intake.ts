@@ -1,10 +1,12 @@
 /** From a dict to a message: what comes in, checked and stamped. */
+import { randomBytes } from 'node:crypto';
 import { HOP_LIMIT, RelayError, clean, dictOf, freezeDict, isDict } from '../message/message.ts';
-import type { Dict, Frozen, Message, Value } from '../message/message.ts';
+import type { Clock, Dict, Frozen, Message, Value } from '../message/message.ts';
 import { parseStruct, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { Ingress, OriginVerdict } from './origin-check.ts';
+import { randomHex } from './random-hex.ts';
 import { readStamp } from './stamp.ts';
 import type { Stamp } from './stamp.ts';
 
@@ -21,6 +23,18 @@ export interface Minter {
   readonly clientRandom: () => string;
   /** The clock of `Message.arrivedAt`. */
   readonly now: () => number;
+}
+
+/** Makes them for one start. */
+export function makeMinter(clock: Pick<Clock, 'now'>): Minter {
+  // The instance part keeps ids of two starts of one state directory apart.
+  const instance = randomBytes(5).toString('hex');
+  let sequence = 0;
+  return {
+    messageId: () => `${instance}.${(++sequence).toString(36)}`,
+    clientRandom: randomHex(8),
+    now: () => clock.now(),
+  };
 }
 
 /** The parameters of a method with one struct: none is an empty struct. Throws a RelayError INVALID_PARAMS. */

@@ -1,7 +1,7 @@
 /** What methods are there and how to call them: co2's names for it, and those of XML-RPC introspection. */
 import { RelayError } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
-import type { Method, MethodRegistry } from './method-registry.ts';
+import type { Method, MethodRegistry, Signature } from './method-registry.ts';
 
 const CAPABILITIES = {
   xmlrpc: { specUrl: 'http://xmlrpc.com/spec.md', specVersion: 1 },
@@ -95,4 +95,23 @@ function named(registry: MethodRegistry, params: readonly Value[]): Method {
   const [name] = params;
   if (params.length === 1 && typeof name === 'string') return registry.find(name);
   throw new RelayError('INVALID_PARAMS', 'the one parameter is the name of a method, a string');
+}
+
+/** What one method looks like to a person who reads about it. */
+export interface MethodDescription {
+  readonly name: string;
+  readonly help: string;
+  /** How it is called, in one line for each way. */
+  readonly usage: string;
+  readonly access: string;
+  /** Undefined where the types are not known. */
+  readonly signatures: readonly Signature[] | undefined;
+}
+
+/** All of them, sorted by name. */
+export function describeMethods(registry: MethodRegistry): MethodDescription[] {
+  return registry.names().map((name) => {
+    const method = registry.find(name);
+    return { name, help: method.help, usage: describeCall(method), access: method.access, signatures: method.signatures };
+  });
 }

@@ -1,30 +1,30 @@
 /** THE HEART: takes dicts in, sends dicts out, calls methods. Read `#junction` first: everything that flows meets there. */
-import { randomBytes } from 'node:crypto';
 import { RelayError, Seldom, clean, withinLimit } from '../message/message.ts';
 import type { Clock, Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
 import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Satellites, SatelliteView, Sender as RemoteSender } from '../satellites/satellites.ts';
-import { parseResponse, serialiseResponse, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
 import { describeCaller } from './caller.ts';
 import type { Caller, Standing } from './caller.ts';
 import { faultFor } from './failure.ts';
 import type { FaultAnswer } from './failure.ts';
-import { claimedId, clientIngress, describeMessage, messageFromCaller, messageFromSatellite } from './intake.ts';
+import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite } from './intake.ts';
 import { hasPassed } from './stamp.ts';
 import type { Identity, Minter } from './intake.ts';
 import { MethodRegistry } from './method-registry.ts';
-import type { Method, Signature } from './method-registry.ts';
+import type { Method } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
-import { addIntrospection, describeCall } from './methods-introspection.ts';
+import { addIntrospection, describeMethods } from './methods-introspection.ts';
+import type { MethodDescription } from './methods-introspection.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
 import { addSatelliteMethods } from './methods-satellites.ts';
 import { checkOrigin } from './origin-check.ts';
 import { addReload } from './methods-reload.ts';
 import type { Reload } from './methods-reload.ts';
 import { addStatus } from './methods-status.ts';
-import { randomHex } from './random-hex.ts';
+import { asReceived, pluginCaller } from './plugin-calls.ts';
 import { RateLimits } from './rate-limits.ts';
 import type { RelayOptions } from './options.ts';
 import { SeenIds } from './seen-ids.ts';
@@ -32,21 +32,11 @@ import { SeenIds } from './seen-ids.ts';
 export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
 export type { Caller, Role, Standing } from './caller.ts';
+export type { MethodDescription } from './methods-introspection.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
 export type { FaultAnswer } from './failure.ts';
 export type { Identity } from './intake.ts';
 export { recordOnWire } from './methods-satellites.ts';
-
-/** What one method looks like to a person who reads about it. */
-export interface MethodDescription {
-  readonly name: string;
-  readonly help: string;
-  /** How it is called, in one line for each way. */
-  readonly usage: string;
-  readonly access: string;
-  /** Undefined where the types are not known. */
-  readonly signatures: readonly Signature[] | undefined;
-}
 
 /** A method of a plugin, as it can be shown. */
 export type ExposedMethod = Pick<Method, 'name' | 'help' | 'access' | 'signatures'>;
@@ -108,14 +98,7 @@ export class Relay {
     this.#options = parts.options;
     this.#access = new Access(parts.options.access);
     this.#limits = new RateLimits(parts.options.limits, parts.clock, this.#log);
-    // The instance part keeps ids of two starts of one state directory apart.
-    const instance = randomBytes(5).toString('hex');
-    let sequence = 0;
-    this.#mint = {
-      messageId: () => `${instance}.${(++sequence).toString(36)}`,
-      clientRandom: randomHex(8),
-      now: () => parts.clock.now(),
-    };
+    this.#mint = makeMinter(parts.clock);
     addBasicMethods(this.#registry, {
       properties: () => this.properties(),
       accept: (dict, caller) => {
@@ -343,25 +326,13 @@ export class Relay {
   async #callFromSatellite(satellite: string, name: string, params: readonly Sendable[], { node }: CallOptions): Promise<Value> {
     if (node !== undefined)
       throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
-    const { address, port } = this.#self();
-    const caller: Caller = {
-      role: { kind: 'plugin', name: satellite },
-      address,
-      port,
-      isDirect: true,
-      isPeer: false,
-      sourceOf: () => undefined,
-      requireWritable: (answer) => serialiseResponse(answer, { nil: true, i8: true }),
-    };
+    const caller = pluginCaller(satellite, this.#self());
     return asReceived(await this.call(name, asReceived(params) as readonly Value[], caller));
   }
 
   /** All callable methods, sorted by name. */
   describeMethods(): MethodDescription[] {
-    return this.#registry.names().map((name) => {
-      const method = this.#registry.find(name);
-      return { name, help: method.help, usage: describeCall(method), access: method.access, signatures: method.signatures };
-    });
+    return describeMethods(this.#registry);
   }
 
   /** The methods that plugins expose, sorted by name. */
@@ -418,11 +389,4 @@ export class Relay {
     if (this.#identity) return this.#identity;
     throw new RelayError('UNAVAILABLE', 'the relay does not listen yet');
   }
-}
-
-/** What would arrive of `value` on the other side of a connection: the same for a plugin next door, and nobody shares an object with anybody. */
-function asReceived(value: Sendable): Value {
-  const answer = parseResponse(serialiseResponse(value, { nil: true, i8: true }));
-  if (answer.kind === 'fault') throw new RelayError('INTERNAL', answer.text);
-  return answer.value;
 }
