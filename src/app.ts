@@ -84,7 +84,14 @@ const LIVE: ReadonlySet<string> = new Set(
 /** Version of this package. */
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
-const SILENT: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, isDebugEnabled: () => false };
+const SILENT: Log = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  isDebugEnabled: () => false,
+  isInfoEnabled: () => false,
+};
 
 const silent: LogSource = () => SILENT;
 

@@ -1,12 +1,5 @@
 /** The memory of large bodies and answers over all connections: whoever would take more than its share is asked to come again. */
 
-/** What one request holds of the budget, until `release`. */
-export interface Reservation {
-  /** Counts `bytes` more, in any case; false if that is more than there is for it now. */
-  grow(bytes: number): boolean;
-  release(): void;
-}
-
 // What is smaller is bounded by the number of connections.
 const SMALL_BYTES = 64 * 1024;
 
@@ -24,27 +17,38 @@ export class ByteBudget {
 
   /** For a request from `place` that holds nothing yet. */
   open(place: string): Reservation {
-    let own = 0;
-    return {
-      grow: (bytes) => {
-        const before = countedOf(own);
-        own += bytes;
-        return this.#count(place, countedOf(own) - before);
-      },
-      release: () => {
-        this.#count(place, -countedOf(own));
-        own = 0;
-      },
-    };
+    return new Reservation(place, this.#count);
   }
 
-  #count(place: string, bytes: number): boolean {
-    if (bytes === 0) return true;
+  // Bound once, and not for each request.
+  readonly #count = (place: string, bytes: number): boolean => {
     const mine = (this.#byPlace.get(place) ?? 0) + bytes;
     this.#held += bytes;
     if (mine === 0) this.#byPlace.delete(place);
     else this.#byPlace.set(place, mine);
     return this.#held <= this.maxBytes && mine <= this.maxBytes / 2;
+  };
+}
+
+/** What one request holds of the budget, until `release`. */
+export class Reservation {
+  #own = 0;
+
+  constructor(
+    private readonly place: string,
+    private readonly count: (place: string, bytes: number) => boolean,
+  ) {}
+
+  /** Counts `bytes` more, in any case; false if that is more than there is for it now. */
+  grow(bytes: number): boolean {
+    const before = countedOf(this.#own);
+    this.#own += bytes;
+    const change = countedOf(this.#own) - before;
+    return change === 0 || this.count(this.place, change);
+  }
+
+  release(): void {
+    this.grow(-this.#own);
   }
 }
 

@@ -1,25 +1,28 @@
 /** All doors: where what is answered. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerJsonRpc, failJsonRpc } from './json-rpc-door.ts';
 import type { JsonDoorParts } from './json-body.ts';
-import type { Door } from './door.ts';
+import type { Door, XmlCalls } from './door.ts';
 import { readMediaType } from './media-type.ts';
+import type { XmlType } from './media-type.ts';
 import { answerPage, failPage } from './page-door.ts';
 import type { PageDoorParts } from './page-door.ts';
 import { answerRest, failRest } from './rest-door.ts';
-import { answerRobot } from './robot-door.ts';
+import { robotCalls } from './robot-door.ts';
 import type { RobotDoorParts } from './robot-door.ts';
-import { answerRpc, failRpc } from './rpc-door.ts';
+import { rpcCalls, sendXml } from './rpc-door.ts';
 
 /** Made once per start. */
 export function makeDoors(parts: RobotDoorParts & JsonDoorParts & PageDoorParts): readonly Door[] {
+  const [calls, keywords] = [rpcCalls(parts), robotCalls(parts)];
   const rpc: Omit<Door, 'path'> = {
     reads: ['xml', 'json'],
+    xml: calls,
     get: (request, reply) => answerPage(parts, request, reply),
-    post: (request, reply, type) => (type.kind === 'xml' ? answerRpc(parts, request, reply, type) : answerJsonRpc(parts, request, reply)),
+    post: (request, reply, type) => (type.kind === 'xml' ? answerXml(calls, request, reply, type) : answerJsonRpc(parts, request, reply)),
     fail: (request, reply, error) => {
       if (request.method !== 'POST') return failPage(reply, error);
-      return isJson(request) ? failJsonRpc(parts, request, reply, error) : failRpc(parts, request, reply, error);
+      return isJson(request) ? failJsonRpc(parts, request, reply, error) : sendXml(reply, calls.fail(request.told, error));
     },
   };
   return [
@@ -31,11 +34,15 @@ export function makeDoors(parts: RobotDoorParts & JsonDoorParts & PageDoorParts)
       fail: (request, reply, error) => failRest(parts, request, reply, error),
     },
     {
-      ...{ path: '/robot', reads: ['xml'] },
-      post: (request, reply, type) => answerRobot(parts, request, reply, type),
-      fail: (request, reply, error) => failRpc(parts, request, reply, error),
+      ...{ path: '/robot', reads: ['xml'], xml: keywords },
+      post: (request, reply, type) => answerXml(keywords, request, reply, type as XmlType),
+      fail: (request, reply, error) => sendXml(reply, keywords.fail(request.told, error)),
     },
   ];
+}
+
+async function answerXml(calls: XmlCalls, request: FastifyRequest, reply: FastifyReply, type: XmlType): Promise<FastifyReply> {
+  return sendXml(reply, await calls.answer(request, type));
 }
 
 function isJson({ headers }: FastifyRequest): boolean {

@@ -1,5 +1,5 @@
 /** What is refused before a body is read: headers that have two meanings, wrong verbs, types and encodings. Pure. */
-import type { FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
 import { clean } from '../message/message.ts';
 import { doorAt } from './door.ts';
 import type { Door } from './door.ts';
@@ -10,16 +10,18 @@ import type { HttpOptions } from './options.ts';
 /** What the operator says about bodies. */
 export type BodyRules = Pick<HttpOptions, 'acceptGzip' | 'maxBodyBytes'>;
 
-/** Why a request must not come in, or undefined. `door` is what serves it, undefined if nothing does. */
-export function refuseEarly(request: FastifyRequest, doors: readonly Door[], options: BodyRules): Refusal | undefined {
-  const { door } = request.routeOptions.config;
+/** What of a request is looked at; its body is not. */
+export type Head = Pick<IncomingMessage, 'headers' | 'httpVersion' | 'method' | 'rawHeaders' | 'url'>;
+
+/** Why a request must not come in, or undefined. `door` is what serves it, undefined if nothing of `doors` does. */
+export function refuseEarly(request: Head, door: Door | undefined, doors: readonly Door[], options: BodyRules): Refusal | undefined {
   const refusal = refuseFraming(request) ?? refuseRepeated(request);
   if (refusal || asksForAll(request)) return refusal;
   return door ? refuseBody(request, door, options) : noRoute(request, doors);
 }
 
 /** True for `OPTIONS *`: what the server knows as a whole. */
-export function asksForAll({ method, url }: Pick<FastifyRequest, 'method' | 'url'>): boolean {
+export function asksForAll({ method, url }: Pick<Head, 'method' | 'url'>): boolean {
   return method === 'OPTIONS' && url === '*';
 }
 
@@ -29,15 +31,16 @@ export function tooLarge(maxBodyBytes: number): Refusal {
 }
 
 /** The path of a request, without its query. */
-export function pathOf({ url }: Pick<FastifyRequest, 'url'>): string {
+export function pathOf({ url = '' }: Pick<Head, 'url'>): string {
   return url.split('?', 1)[0] ?? '';
 }
 
 /** The answer where no door is, or one that knows no such verb. */
-export function noRoute(request: FastifyRequest, doors: readonly Door[]): Refusal {
+export function noRoute(request: Pick<Head, 'method' | 'url'>, doors: readonly Door[]): Refusal {
+  const { method: verb = '' } = request;
   const door = doorAt(doors, pathOf(request));
-  if (door?.get) return { status: 405, text: `${request.method} is not understood here; POST a call, or GET a description` };
-  if (door) return { status: 405, text: `${request.method} is not understood here; POST the parameters as JSON` };
+  if (door?.get) return { status: 405, text: `${verb} is not understood here; POST a call, or GET a description` };
+  if (door) return { status: 405, text: `${verb} is not understood here; POST the parameters as JSON` };
   const path = clean(pathOf(request), 100);
   return {
     status: 404,
@@ -57,7 +60,7 @@ export function refuseEncoding(header: string | undefined, acceptGzip: boolean):
   return { status: 415, text: `Content-Encoding '${clean(header, 50)}' is not read; send the body ${what}` };
 }
 
-function refuseFraming({ headers, url, raw: { httpVersion } }: FastifyRequest): Refusal | undefined {
+function refuseFraming({ headers, url = '', httpVersion }: Head): Refusal | undefined {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return { status: 505, text: 'this is neither HTTP/1.1 nor HTTP/1.0' };
   if (headers.host === undefined && httpVersion !== '1.0') return { status: 400, text: 'the request has no Host, which HTTP/1.1 needs' };
   const authority = url.startsWith('/') ? undefined : /^[a-z]{1,10}:\/\/([^/?#]*)/i.exec(url)?.[1];
@@ -80,7 +83,7 @@ const SINGLE: ReadonlyMap<number, string> = new Map(
 );
 
 /** Node takes the first of two, a proxy in front perhaps the second; so there must be one. */
-function refuseRepeated({ raw: { rawHeaders } }: FastifyRequest): Refusal | undefined {
+function refuseRepeated({ rawHeaders }: Head): Refusal | undefined {
   // A bit for the length of each that was there.
   let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -94,7 +97,7 @@ function refuseRepeated({ raw: { rawHeaders } }: FastifyRequest): Refusal | unde
   return undefined;
 }
 
-function refuseBody({ method, headers }: FastifyRequest, door: Door, { acceptGzip, maxBodyBytes }: BodyRules): Refusal | undefined {
+function refuseBody({ method, headers }: Head, door: Door, { acceptGzip, maxBodyBytes }: BodyRules): Refusal | undefined {
   if (method !== 'POST') return undefined;
   const type = readMediaType(headers['content-type'], door.reads);
   if ('status' in type) return type;

@@ -1,5 +1,5 @@
 /** Who sent a request: address, role, and whether its stamps are believed. */
-import type { FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders } from 'node:http';
 import { RelayError, addressBlock, isLoopback } from '../message/message.ts';
 import type { Role, Standing } from '../relay/relay.ts';
 import { clientAddress } from './client-address.ts';
@@ -17,13 +17,19 @@ export interface CallerRules {
   readonly lockOut: Pick<LockOut, 'lockedFor' | 'wrong'>;
 }
 
+/** What of a request says who sent it. */
+export interface Asked {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined };
+}
+
 const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
 
 /**
  * Throws a RelayError NOT_AUTHENTICATED for a wrong credential, which is never passed over in favour of a weaker role, and RATE_LIMITED for any
  * credential from where too many were wrong.
  */
-export function findCaller(request: FastifyRequest, rules: CallerRules): Standing {
+export function findCaller(request: Asked, rules: CallerRules): Standing {
   const isUnix = rules.isUnix(request.socket);
   const { remoteAddress = isUnix ? '127.0.0.1' : '', remotePort = 0 } = request.socket;
   const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
@@ -81,7 +87,7 @@ function lockedOut(retryAfterMs: number): RelayError {
   return new RelayError('RATE_LIMITED', text, { retryAfterMs });
 }
 
-function headerOf(request: FastifyRequest, name: string): string | undefined {
+function headerOf(request: Asked, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(',') : value;
 }

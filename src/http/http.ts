@@ -3,7 +3,7 @@ import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError, canonicalAddress, clean } from '../message/message.ts';
-import type { Clock, LogSource } from '../message/message.ts';
+import type { Clock, Log, LogSource } from '../message/message.ts';
 import type { Relay, Standing } from '../relay/relay.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
@@ -11,14 +11,15 @@ import type { IsTrusted } from './client-address.ts';
 import { credentialCheck } from './credentials.ts';
 import type { TokenSource } from './credentials.ts';
 import { ANY_VERB, doorAt } from './door.ts';
-import type { Door } from './door.ts';
+import type { Door, Told } from './door.ts';
 import { makeDoors } from './doors.ts';
 import { asksForAll, noRoute, pathOf, refuseEarly, tooLarge } from './early.ts';
+import type { Head } from './early.ts';
 import { findCaller } from './find-caller.ts';
-import type { CallerRules } from './find-caller.ts';
+import type { Asked, CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
-import { watchInFlight } from './in-flight.ts';
+import { InFlight, watchInFlight } from './in-flight.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { Listeners, freePort, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
@@ -28,7 +29,9 @@ import { isOwnDoor, ownAddress } from './own-address.ts';
 import type { Bound } from './own-address.ts';
 import type { HttpOptions } from './options.ts';
 import { refuse } from './refusal.ts';
-import { makeServer, takeBodies } from './server.ts';
+import { answerBefore, makeServer, takeBodies } from './server.ts';
+import { shortWay } from './short-way.ts';
+import type { Access } from './short-way.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { TlsWatch } from './tls.ts';
 
@@ -40,9 +43,7 @@ export { readTls } from './tls.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** For the access log. */
-    rpcMethod: string | undefined;
-    rpcFault: number | undefined;
+    told: Told;
     /** Who calls; there once the request may come in. */
     standing: Standing;
   }
@@ -91,6 +92,7 @@ const CLOSE_MS = 5_000;
 
 export class Doors {
   readonly #parts: DoorsParts;
+  readonly #accessLog: Log;
   readonly #server: FastifyInstance;
   readonly #doors: readonly Door[];
   readonly #listeners: Listeners;
@@ -105,6 +107,7 @@ export class Doors {
   constructor(parts: DoorsParts) {
     this.#parts = parts;
     const { options, relay, tokens, clock, date } = parts;
+    this.#accessLog = parts.logs('access');
     this.#server = makeServer(options, (request, reply, refusal) => this.#refuse(request, reply, refusal));
     this.#listeners = new Listeners(this.#server.server, { maxConnections: options.maxConnections, isTls: options.tls !== undefined });
     this.#guard = guardOf(options);
@@ -211,26 +214,44 @@ export class Doors {
   #build(): void {
     const server = this.#server;
     const { options } = this.#parts;
-    server.decorateRequest('rpcMethod', undefined);
-    server.decorateRequest('rpcFault', undefined);
+    server.decorateRequest('told');
     server.decorateRequest('standing');
+    server.addHook('onRequest', (request, _reply, done) => {
+      request.told = { rpcMethod: undefined, rpcFault: undefined };
+      done();
+    });
     const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes));
     const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
     // First, so that what is counted below is what a body grows to.
     takeBodies(server, options.maxBodyBytes);
-    watchInFlight(server, { budget, readers, maxBodyBytes: options.maxBodyBytes }, (request, reply, refusal) =>
+    const inFlight = new InFlight(budget, readers);
+    watchInFlight(server, { inFlight, maxBodyBytes: options.maxBodyBytes }, (request, reply, refusal) =>
       this.#refuse(request, reply, refusal),
     );
     server.addHook('onRequest', (request, reply, done) => {
-      const refusal = this.#guard(request.headers) ?? this.#refuseClosed() ?? refuseEarly(request, this.#doors, options);
+      const refusal = this.#refusal(request.raw, request.routeOptions.config.door);
       if (refusal) this.#refuse(request, reply, refusal);
       else if (asksForAll(request)) reply.code(204).header('allow', ANY_VERB).send();
-      else this.#admit(request, reply, done);
+      else this.#letIn(request, reply, done);
     });
     server.addHook('onResponse', (request, reply, done) => {
-      this.#logAccess(request, reply);
+      const { method, url, socket, told } = request;
+      this.#logAccess({ method, url, socket, told, status: reply.statusCode, ms: reply.elapsedTime });
       done();
     });
+    answerBefore(
+      server,
+      shortWay({
+        doors: this.#doors,
+        inFlight,
+        refusal: (head, door) => this.#refusal(head, door),
+        admit: (request) => this.#admit(request),
+        logAccess: (access) => {
+          this.#logAccess(access);
+        },
+        failure: (error) => this.#failure(error),
+      }),
+    );
     this.#route();
   }
 
@@ -246,14 +267,24 @@ export class Doors {
     }
     // Refused by the hook already; this only lets the hook see such requests.
     this.#server.setNotFoundHandler((request, reply) => this.#refuse(request, reply, noRoute(request, this.#doors)));
-    this.#server.setErrorHandler((error: FastifyError, request, reply) => this.#refuse(request, reply, this.#failure(error)));
+    this.#server.setErrorHandler((error, request, reply) => this.#refuse(request, reply, this.#failure(error)));
   }
 
-  /** The caller before the body: who presents a wrong credential, or calls too often, has nothing read. */
-  #admit(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  /** Why a request must not come in, as far as its head tells; `door` is what would serve it. */
+  #refusal(head: Head, door: Door | undefined): Refusal | undefined {
+    return this.#guard(head.headers) ?? this.#refuseClosed() ?? refuseEarly(head, door, this.#doors, this.#parts.options);
+  }
+
+  /** The caller before the body: who presents a wrong credential, or calls too often, has nothing read. Throws RelayErrors. */
+  #admit(request: Asked): Standing {
+    const standing = findCaller(request, this.#rules);
+    this.#parts.relay.requireAllowance(standing);
+    return standing;
+  }
+
+  #letIn(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     try {
-      request.standing = findCaller(request, this.#rules);
-      this.#parts.relay.requireAllowance(request.standing);
+      request.standing = this.#admit(request);
     } catch (error) {
       request.routeOptions.config.door?.fail(request, reply, error);
       return;
@@ -269,22 +300,20 @@ export class Doors {
     return this.#open ? undefined : { status: 503, text: 'the relay is starting or stopping; call again in a moment' };
   }
 
-  #failure(error: FastifyError): Refusal {
-    const status = error.statusCode ?? 500;
-    if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(this.#parts.options.maxBodyBytes);
-    if ((status >= 400 && status < 500) || status === 503) return { status, text: error.message };
+  #failure(error: unknown): Refusal {
+    const { statusCode: status = 500, code, message = '' } = error as Partial<FastifyError>;
+    if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(this.#parts.options.maxBodyBytes);
+    if ((status >= 400 && status < 500) || status === 503) return { status, text: message };
     this.#parts.logs('http').error('a request failed:', error);
     return { status: 500, text: 'the relay failed; its log has the reason' };
   }
 
-  #logAccess(request: FastifyRequest, reply: FastifyReply): void {
-    const method = request.rpcMethod === undefined ? '' : ` ${clean(request.rpcMethod, 100)}`;
-    const fault = request.rpcFault === undefined ? '' : ` fault ${request.rpcFault}`;
-    const url = clean(request.url, 200);
-    const { remoteAddress = '-' } = request.socket;
-    this.#parts
-      .logs('access')
-      .info(`${remoteAddress} ${request.method} ${url}${method} ${reply.statusCode}${fault} ${reply.elapsedTime.toFixed(1)} ms`);
+  #logAccess({ method, url, socket, told: { rpcMethod, rpcFault }, status, ms }: Access): void {
+    if (!this.#accessLog.isInfoEnabled()) return;
+    const called = rpcMethod === undefined ? '' : ` ${clean(rpcMethod, 100)}`;
+    const fault = rpcFault === undefined ? '' : ` fault ${rpcFault}`;
+    const { remoteAddress = '-' } = socket;
+    this.#accessLog.info(`${remoteAddress} ${method} ${clean(url, 200)}${called} ${status}${fault} ${ms.toFixed(1)} ms`);
   }
 }
 

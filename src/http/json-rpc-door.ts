@@ -52,7 +52,7 @@ async function respond(parts: JsonDoorParts, request: FastifyRequest): Promise<O
     const { caller, value, textOf } = opened;
     if (value === undefined) throw counted(parts, caller, new RelayError('NOT_WELL_FORMED', 'the request has no body'));
     if (Array.isArray(value)) return await respondToBatch(parts, request, opened, value as readonly Value[]);
-    request.rpcMethod = isDict(value) && typeof value.method === 'string' ? value.method : undefined;
+    request.told.rpcMethod = isDict(value) && typeof value.method === 'string' ? value.method : undefined;
     const call = (one: Call): Promise<unknown> => parts.relay.call(one.method, one.params, caller);
     return await respondToOne(parts, request, { value, idText: idTextOf(value, textOf), caller, call, maxChars: MAX_CHARS });
   } catch (error) {
@@ -68,7 +68,7 @@ async function respondToBatch(
 ): Promise<Outcome> {
   const { relay } = parts;
   const { caller, textOf } = opened;
-  request.rpcMethod = `batch of ${list.length}`;
+  request.told.rpcMethod = `batch of ${list.length}`;
   if (list.length === 0) relay.count(caller);
   if (list.length === 0) throw new RelayError('INVALID_REQUEST', 'the batch is empty; it holds one call or more');
   relay.requireBatch(list.length);
@@ -124,7 +124,7 @@ function counted({ relay }: JsonDoorParts, caller: Caller, error: unknown): unkn
 
 function failed({ relay }: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): Outcome {
   const { code, text } = relay.faultFor(error, method);
-  request.rpcFault = code;
+  request.told.rpcFault = code;
   return { text: `{"jsonrpc":"2.0","error":${JSON.stringify({ code, message: text })},"id":${id}}`, error };
 }
 

@@ -15,14 +15,14 @@ export class LargeBodies {
   readonly #waiting = new Fifo<() => void>();
   #reading = 0;
 
-  /** Reads a call. Throws the RelayErrors of `parseCall`. */
-  async parse(body: Uint8Array, options: ParseOptions): Promise<ParsedCall> {
+  /** Reads a call, a small one at once. Throws the RelayErrors of `parseCall`. */
+  parse(body: Uint8Array, options: ParseOptions): ParsedCall | Promise<ParsedCall> {
     if (body.byteLength <= LARGE_BYTES) return parseCall(body, options);
     return this.#inTurn(() => parseCallInSlices(body, options));
   }
 
-  /** Reads JSON. Throws the RelayErrors of `readJson`. */
-  async readJson(body: Uint8Array, options: ReadOptions): Promise<JsonDocument> {
+  /** Reads JSON, if it is little at once. Throws the RelayErrors of `readJson`. */
+  readJson(body: Uint8Array, options: ReadOptions): JsonDocument | Promise<JsonDocument> {
     if (body.byteLength <= LARGE_BYTES) return readJson(body, options);
     return this.#inTurn(() => readJsonInSlices(body, options));
   }

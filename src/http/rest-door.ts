@@ -10,7 +10,7 @@ import { sendProblem, setRemedies, statusOf } from './refusal.ts';
 /** Answers one call of the method that the path names; an empty body is no parameters. */
 export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { method = '' } = request.params as { method?: string };
-  request.rpcMethod = method;
+  request.told.rpcMethod = method;
   try {
     const { caller, value = [] } = await openJson(parts, request);
     const result = await parts.relay.call(method, requireParams(value), caller);
@@ -23,9 +23,9 @@ export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, 
 /** Answers `error` as a problem document. */
 export function failRest({ relay }: JsonDoorParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
   const { method = '' } = request.params as { method?: string };
-  request.rpcMethod = method;
+  request.told.rpcMethod = method;
   const fault = relay.faultFor(error, method);
-  request.rpcFault = fault.code;
+  request.told.rpcFault = fault.code;
   setRemedies(reply, error);
   return sendProblem(reply, statusOf(error), fault);
 }

@@ -1,5 +1,4 @@
 /** `POST /robot`: the exposed methods as keywords, as the Remote library of Robot Framework asks for them. */
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError, clean, isDict } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import type { Caller, ExposedMethod, Relay } from '../relay/relay.ts';
@@ -7,8 +6,8 @@ import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { describeKeyword, failed, findKeyword, keywordsOf, parametersOf, passed } from './keywords.ts';
 import type { KeywordDescription } from './keywords.ts';
-import type { BodyType } from './media-type.ts';
-import { answerXml } from './rpc-door.ts';
+import type { Told, XmlCalls } from './door.ts';
+import { xmlCalls } from './rpc-door.ts';
 import type { RpcDoorParts } from './rpc-door.ts';
 
 export interface RobotDoorParts extends RpcDoorParts {
@@ -27,28 +26,23 @@ const ABOUT_ONE: ReadonlyMap<string, keyof KeywordDescription> = new Map([
   ['get_keyword_tags', 'tags'],
 ]);
 
-/** Answers one request of Robot. What a keyword does wrong is no fault but a result with status FAIL. */
-export async function answerRobot(
-  parts: RobotDoorParts,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  type: BodyType,
-): Promise<FastifyReply> {
-  return answerXml(parts, request, reply, type, {
+/** The requests of Robot. What a keyword does wrong is no fault but a result with status FAIL. */
+export function robotCalls(parts: RobotDoorParts): XmlCalls {
+  return xmlCalls(parts, {
     writing: WRITING,
-    call: (call, caller) => (call.methodName === 'run_keyword' ? run(parts, request, call, caller) : tell(parts, call, caller)),
+    call: (call, caller, { told }) => (call.methodName === 'run_keyword' ? run(parts, told, call, caller) : tell(parts, call, caller)),
     answerFor: ({ methodName }, { text }) => (methodName === 'run_keyword' ? failed(cleanUnsendable(text)) : undefined),
   });
 }
 
 /** A call like any other: it counts once, and needs the rights of its method. */
-async function run({ relay }: RobotDoorParts, request: FastifyRequest, { params }: ParsedCall, caller: Caller): Promise<Sendable> {
+async function run({ relay }: RobotDoorParts, told: Told, { params }: ParsedCall, caller: Caller): Promise<Sendable> {
   const [name, args, named] = params;
   if (typeof name !== 'string' || !isList(args) || (named !== undefined && !isDict(named)) || params.length > 3) {
     relay.count(caller);
     throw new RelayError('INVALID_PARAMS', 'run_keyword takes the name of a keyword, a list of arguments, and a struct of named arguments');
   }
-  request.rpcMethod = name;
+  told.rpcMethod = name;
   const keyword = findKeyword(relay.exposedMethods(), name);
   if (!keyword) {
     relay.count(caller);

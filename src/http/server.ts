@@ -70,6 +70,15 @@ export function takeBodies(server: FastifyInstance, maxBodyBytes: number): void 
   });
 }
 
+/** Lets `answers` look at each request before the router does; what it leaves alone (false) goes on to that. */
+export function answerBefore({ server }: FastifyInstance, answers: (request: IncomingMessage, response: ServerResponse) => boolean): void {
+  const route = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[];
+  server.removeAllListeners('request');
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (!answers(request, response)) for (const listener of route) listener.call(server, request, response);
+  });
+}
+
 /** What Node could not read as HTTP, or not in time: answered and closed, so that nothing behind it is taken for a request. */
 function answerBroken(error: { readonly code?: string }, socket: Socket): void {
   // More came after a request that was to be the last: that one is still answered, and then closed.

@@ -7,6 +7,8 @@ export interface Log {
   error(text: string, ...more: unknown[]): void;
   /** True if debug lines are written; asked before a line is built on a hot path. */
   isDebugEnabled(): boolean;
+  /** As above, for info lines. */
+  isInfoEnabled(): boolean;
 }
 
 /** Gives the logger of a category: one per room (`relay`, `mesh`) and one per plugin (`plugin.ham.spam`). */

@@ -18,6 +18,8 @@ export type { Log, LogSource } from './log.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { remembering } from './remember.ts';
+export { isPromise } from './maybe-promise.ts';
+export type { MaybePromise } from './maybe-promise.ts';
 export { withinLimit } from './time-limit.ts';
 export { Seldom } from './seldom.ts';
 export { suggest } from './suggest.ts';

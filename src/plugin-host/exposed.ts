@@ -1,6 +1,6 @@
 /** The methods that a satellite exposes: an exact map from a name to a function, with parameters and answer checked as declared. */
-import { RelayError, suggest } from '../message/message.ts';
-import type { AccessClass, Sendable, Value } from '../message/message.ts';
+import { RelayError, isPromise, suggest } from '../message/message.ts';
+import type { AccessClass, MaybePromise, Sendable, Value } from '../message/message.ts';
 import { exposedMethodsOf } from '../plugin/for-host.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../plugin/for-host.ts';
 import { issueText } from './issues.ts';
@@ -18,8 +18,8 @@ export interface HostedMethod {
   readonly signature: Signature;
   /** The right that a caller needs. */
   readonly access: AccessClass;
-  /** Runs it. Rejects with a RelayError INVALID_PARAMS or APPLICATION, or with whatever the method throws. */
-  invoke(params: readonly Value[]): Promise<Sendable | undefined>;
+  /** Runs it; what is there at once is answered at once. Throws, or rejects with, a RelayError INVALID_PARAMS or APPLICATION, or whatever the method throws. */
+  invoke(params: readonly Value[]): MaybePromise<Sendable | undefined>;
 }
 
 /** A method that a class declares, before there is an instance. */
@@ -56,13 +56,21 @@ export function exposedMethods(target: AnyClass, module: string): readonly Expos
 }
 
 /** Calls `method` on `instance`: parameters checked before, the answer after. */
-export async function invokeExposed(method: ExposedMethod, instance: object, params: readonly Value[]): Promise<Sendable | undefined> {
-  const { name, options, run } = method;
-  let given: readonly unknown[] = params;
+export function invokeExposed(method: ExposedMethod, instance: object, params: readonly Value[]): MaybePromise<Sendable | undefined> {
+  const { name, options } = method;
   if (options.params) checkParams(name, options, params);
-  else if (options.schema) given = await parseParams(method, options.schema, params);
-  const answer = await Reflect.apply(run, instance, given);
-  return checkAnswer(name, options, answer);
+  else if (options.schema) return parseParams(method, options.schema, params).then((parsed) => run(method, instance, parsed));
+  return run(method, instance, params);
+}
+
+function run(
+  { name, options, run: method }: ExposedMethod,
+  instance: object,
+  params: readonly unknown[],
+): MaybePromise<Sendable | undefined> {
+  const answer: unknown = Reflect.apply(method, instance, params);
+  if (!isPromise(answer)) return checkAnswer(name, options, answer);
+  return Promise.resolve(answer).then((value) => checkAnswer(name, options, value));
 }
 
 function checkParams(name: string, options: ExposedOptions, params: readonly Value[]): void {

@@ -1,6 +1,6 @@
 /** One satellite of the host: its instance, its state, its voice, its line. */
 import { RelayError, withinLimit } from '../message/message.ts';
-import type { Clock, Log, Sendable, Value } from '../message/message.ts';
+import type { Clock, Log, MaybePromise, Sendable, Value } from '../message/message.ts';
 import { ATTACH } from '../plugin/for-host.ts';
 import type { CallOptions, Sender, SendOptions } from '../plugin/for-host.ts';
 import { invokeExposed } from './exposed.ts';
@@ -145,7 +145,7 @@ export class Satellite {
     receiver?.abort();
   }
 
-  async #invoke(method: ExposedMethod, params: readonly Value[]): Promise<Sendable | undefined> {
+  #invoke(method: ExposedMethod, params: readonly Value[]): MaybePromise<Sendable | undefined> {
     if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${method.name}: its satellite has been stopped`);
     return invokeExposed(method, this.#parts.instance, params);
   }

@@ -1,6 +1,6 @@
 /** The one table of callable methods: exact names, their help, signature, class and function. */
 import { RelayError, clean } from '../message/message.ts';
-import type { AccessClass, Sendable, Value } from '../message/message.ts';
+import type { AccessClass, MaybePromise, Sendable, Value } from '../message/message.ts';
 import type { Caller } from './caller.ts';
 
 /** One signature: the result's type, then each parameter's. */
@@ -16,7 +16,7 @@ export interface Method {
   /** True for a method of a plugin. */
   readonly isExposed?: boolean;
   /** Runs it; `undefined` is answered as `true`. Access was checked before. */
-  readonly invoke: (params: readonly Value[], caller: Caller) => Sendable | undefined | Promise<Sendable | undefined>;
+  readonly invoke: (params: readonly Value[], caller: Caller) => MaybePromise<Sendable | undefined>;
 }
 
 export class MethodRegistry {

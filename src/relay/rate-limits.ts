@@ -2,10 +2,15 @@
 import { RelayError, addressBlock } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
 import { describeCaller } from './caller.ts';
-import type { Standing } from './caller.ts';
+import type { Role, Standing } from './caller.ts';
 import type { Rate, RelayOptions } from './options.ts';
 
+type Kind = Exclude<Role['kind'], 'plugin'>;
+
 interface Bucket {
+  readonly kind: Kind;
+  /** Of the token, or where the caller is. */
+  readonly name: string;
   calls: number;
   filledAt: number;
   /** Its emptiness was logged, and it was not full since. */
@@ -49,23 +54,23 @@ export class RateLimits {
 
   /** The caller's bucket, with a call in it; undefined for who is not counted. */
   #ready(caller: Standing): Bucket | undefined {
-    if (caller.role.kind === 'plugin') return undefined;
-    const rate = this.#rates[caller.role.kind];
-    const bucket = this.#filled(keyOf(caller), rate);
+    const { role } = caller;
+    if (role.kind === 'plugin') return undefined;
+    const rate = this.#rates[role.kind];
+    const bucket = this.#filled(role.kind, role.kind === 'token' ? role.name : addressBlock(caller.address), rate);
     if (bucket.calls >= 1) return bucket;
     this.#refused++;
     const who = describeCaller(caller);
-    if (!bucket.isTold)
-      this.log.warn(`${who} calls more than ${rate.perSecond} times a second (limits.${caller.role.kind}); the rest is refused`);
+    if (!bucket.isTold) this.log.warn(`${who} calls more than ${rate.perSecond} times a second (limits.${role.kind}); the rest is refused`);
     bucket.isTold = true;
     const retryAfterMs = Math.ceil(((1 - bucket.calls) / rate.perSecond) * 1000);
     const text = `too many calls: ${rate.perSecond} per second are allowed, ${rate.burst} at once; call again in ${retryAfterMs} ms`;
     throw new RelayError('RATE_LIMITED', text, { retryAfterMs });
   }
 
-  #filled(key: string, { perSecond, burst }: Rate): Bucket {
+  #filled(kind: Kind, name: string, { perSecond, burst }: Rate): Bucket {
     const now = this.clock.now();
-    const bucket = this.#used(key) ?? this.#add(key, { calls: burst, filledAt: now, isTold: false });
+    const bucket = this.#used(kind, name) ?? this.#add({ kind, name, calls: burst, filledAt: now, isTold: false });
     bucket.calls = Math.min(burst, bucket.calls + ((now - bucket.filledAt) * perSecond) / 1000);
     bucket.filledAt = now;
     if (bucket.calls === burst) bucket.isTold = false;
@@ -73,24 +78,21 @@ export class RateLimits {
   }
 
   /** The bucket of this caller, if there is one, as the one that was used last. */
-  #used(key: string): Bucket | undefined {
-    const bucket = this.#buckets.get(key);
-    // Most calls come from who called last; moving a bucket to the end costs more than all else here.
-    if (bucket === undefined || bucket === this.#latest) return bucket;
-    this.#buckets.delete(key);
-    return this.#add(key, bucket);
+  #used(kind: Kind, name: string): Bucket | undefined {
+    // Most calls come from who called last; to find a bucket, and move it to the end, costs more than all else here.
+    if (this.#latest?.name === name && this.#latest.kind === kind) return this.#latest;
+    const bucket = this.#buckets.get(`${kind} ${name}`);
+    if (bucket === undefined) return undefined;
+    this.#buckets.delete(`${kind} ${name}`);
+    return this.#add(bucket);
   }
 
-  #add(key: string, bucket: Bucket): Bucket {
-    this.#buckets.set(key, bucket);
+  #add(bucket: Bucket): Bucket {
+    this.#buckets.set(`${bucket.kind} ${bucket.name}`, bucket);
     this.#latest = bucket;
     if (this.#buckets.size <= this.maxBuckets) return bucket;
     const [oldest] = this.#buckets.keys();
     if (oldest !== undefined) this.#buckets.delete(oldest);
     return bucket;
   }
-}
-
-function keyOf({ role, address }: Standing): string {
-  return role.kind === 'token' ? `token ${role.name}` : `${role.kind} ${addressBlock(address)}`;
 }

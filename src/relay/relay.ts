@@ -1,5 +1,5 @@
 /** THE HEART: takes dicts in, sends dicts out, calls methods. Read `#junction` first: everything that flows meets there. */
-import { RelayError, Seldom, clean, withinLimit } from '../message/message.ts';
+import { RelayError, Seldom, clean, isPromise, withinLimit } from '../message/message.ts';
 import type { Clock, Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
 import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
@@ -186,7 +186,8 @@ export class Relay {
     this.#limits.take(caller);
     const method = this.#registry.find(name);
     this.#access.check(caller, name, method.access);
-    const result = await method.invoke(params, caller);
+    const answer = method.invoke(params, caller);
+    const result = isPromise(answer) ? await answer : answer;
     return result === undefined ? true : result;
   }
 
@@ -316,9 +317,11 @@ export class Relay {
       help: hosted.help,
       signatures: hosted.signature,
       invoke: (params) => {
+        const answer = hosted.invoke(params);
+        if (!isPromise(answer)) return answer;
         const { callTimeoutMs } = this.#options;
         const late = `${hosted.name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;
-        return withinLimit(this.#parts.clock, callTimeoutMs, late, () => hosted.invoke(params));
+        return withinLimit(this.#parts.clock, callTimeoutMs, late, () => answer);
       },
     };
   }

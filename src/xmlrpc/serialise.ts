@@ -1,7 +1,7 @@
 /** Whole messages and structs as XML-RPC: calls, responses, faults, and calls with a struct of canonical and own members. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RelayError, memberPlace } from '../message/message.ts';
-import type { Sendable } from '../message/message.ts';
+import type { MaybePromise, Sendable } from '../message/message.ts';
 import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { isMethodName } from './grammar.ts';
@@ -90,14 +90,26 @@ export function serialiseResponse(value: Sendable, options?: WriteOptions): Buff
 }
 
 /**
- * {@link serialiseResponse} in turns of a few milliseconds, so that a large answer holds up nobody else. What its owner changes in
+ * {@link serialiseResponse}, a small one at once, a large one in turns of a few milliseconds, so that it holds up nobody else. What its owner changes in
  * `value` before the promise is settled may be in the answer, or make an error of it.
  */
-export async function serialiseResponseInTurns(value: Sendable, options: WriteOptions = {}): Promise<Buffer> {
+export function serialiseResponseInTurns(value: Sendable, options: WriteOptions = {}): MaybePromise<Buffer> {
   const out = takeBuffer();
+  let isOver = true;
   try {
     put(out, RESPONSE);
     const writer = new ValueWriter(out, value, 'result', options);
+    isOver = writer.write(STEP_BYTES);
+    if (!isOver) return restInTurns(out, writer);
+    put(out, RESPONSE_END);
+    return out.copy();
+  } finally {
+    if (isOver) releaseBuffer(out);
+  }
+}
+
+async function restInTurns(out: ByteBuffer, writer: ValueWriter): Promise<Buffer> {
+  try {
     while (!writeForATurn(out, writer)) await nextTurn();
     put(out, RESPONSE_END);
     return out.size <= MAX_COPY_BYTES ? out.copy() : await copyInTurns(out);

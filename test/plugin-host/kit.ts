@@ -56,7 +56,14 @@ export function memoryLog(): { logs: LogSource; lines: Events<string> } {
     const write = (level: string) => (text: string) => {
       lines.add(`${level} ${category}: ${text}`);
     };
-    return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error'), isDebugEnabled: () => true };
+    return {
+      debug: write('debug'),
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+      isDebugEnabled: () => true,
+      isInfoEnabled: () => true,
+    };
   };
   return { logs, lines };
 }

@@ -42,6 +42,13 @@ export class LogRecord {
         this.lines.push(line);
         for (const watcher of [...this.#watchers]) watcher(line);
       };
-    return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error'), isDebugEnabled: () => true };
+    return {
+      debug: write('debug'),
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+      isDebugEnabled: () => true,
+      isInfoEnabled: () => true,
+    };
   }
 }

@@ -218,16 +218,16 @@ for (const [what, value] of LARGE) {
 
 test('what cannot be sent is an error in turns too, wherever it stands', async (t) => {
   const value = [...Array.from({ length: 100_000 }, () => 'x'), undefined];
-  await t.throwsAsync(serialiseResponseInTurns(value as unknown as Sendable), { message: /^result\[100000\]: undefined/ });
+  await t.throwsAsync(async () => serialiseResponseInTurns(value as unknown as Sendable), { message: /^result\[100000\]: undefined/ });
 });
 
 test('what its owner does to a value between two turns is in the answer, or an error', async (t) => {
   const list: unknown[] = Array.from({ length: 100_000 }, () => 'x');
   const shrinking = serialiseResponseInTurns(list as Sendable);
   list.length = 90_000;
-  await t.throwsAsync(shrinking, { message: /^result\[90000\]: undefined/ });
+  await t.throwsAsync(async () => shrinking, { message: /^result\[90000\]: undefined/ });
   const bytes = new Uint8Array(4 * MiB);
   const moving = serialiseResponseInTurns(bytes);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-  await t.throwsAsync(moving, { message: /^result: the bytes were changed/ });
+  await t.throwsAsync(async () => moving, { message: /^result: the bytes were changed/ });
 });
