@@ -47,11 +47,7 @@ async function respond(parts: RpcDoorParts, request: FastifyRequest, type: BodyT
   const { relay, bodies, maxBodyBytes } = parts;
   let call: ParsedCall | undefined;
   try {
-    const caller: Caller = {
-      ...request.standing,
-      sourceOf: (dict) => call?.sourceOf(dict),
-      requireWritable: (answer) => serialiseResponse(answer, service.writing ?? call?.extensions),
-    };
+    const caller: Caller = { ...request.standing, sourceOf: (dict) => call?.sourceOf(dict) };
     try {
       call = await bodies.parse(bodyOf(request), {
         charset: type.kind === 'xml' ? type.charset : undefined,

@@ -1,5 +1,5 @@
 /** Who calls: found once by a door, then handed along with the call. */
-import type { Dict, Permission, Sendable } from '../message/message.ts';
+import type { Dict, Permission } from '../message/message.ts';
 
 /**
  * `token` presented a right credential; `peer` has an address of `peers`; `satellite` an address that one registered from without a token; `local` is on this machine;
@@ -29,8 +29,6 @@ export interface Standing {
 export interface Caller extends Standing {
   /** The XML of a struct among the parameters, as it came. */
   readonly sourceOf: (dict: Dict) => string | undefined;
-  /** Throws a RelayError if `answer` cannot be written for this caller. */
-  readonly requireWritable: (answer: Sendable) => void;
 }
 
 /** The caller in words, for a log line or a fault. */
