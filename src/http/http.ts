@@ -19,7 +19,7 @@ import { findCaller } from './find-caller.ts';
 import type { Asked, CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
-import { InFlight, watchInFlight } from './in-flight.ts';
+import { InFlight, placeOf, watchInFlight } from './in-flight.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { Listeners, freePort, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
@@ -220,7 +220,7 @@ export class Doors {
       request.told = { rpcMethod: undefined, rpcFault: undefined };
       done();
     });
-    const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes));
+    const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes), placeOf);
     const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
     // First, so that what is counted below is what a body grows to.
     takeBodies(server, options.maxBodyBytes);

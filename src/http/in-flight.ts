@@ -22,13 +22,13 @@ declare module 'fastify' {
 /** All requests that are under way. */
 export class InFlight {
   constructor(
-    private readonly budget: ByteBudget,
+    private readonly budget: ByteBudget<Connection>,
     private readonly readers: SlowReaders,
   ) {}
 
   /** A request came in over `connection`, to be answered by `response`. Undefined if it is one too many that waits there: the connection is cut. */
   begin(connection: Connection, response: ServerResponse): Held | undefined {
-    const held = new Held(this.budget.open(placeOf(connection)), this.readers, connection);
+    const held = new Held(this.budget.open(connection), this.readers, connection);
     // Read to its end, or gone.
     response.on('close', () => {
       held.end();
@@ -113,7 +113,8 @@ function sizeOf(payload: unknown): number {
   return typeof payload === 'string' || Buffer.isBuffer(payload) ? Buffer.byteLength(payload) : 0;
 }
 
-function placeOf({ remoteAddress = '' }: Connection): string {
+/** Where a connection comes from, for the budget. */
+export function placeOf({ remoteAddress = '' }: Connection): string {
   const address = canonicalAddress(remoteAddress);
   return address === undefined ? 'this machine' : addressBlock(address);
 }

@@ -2,8 +2,8 @@
 import type { FastifyRequest } from 'fastify';
 import { RelayError, isDict } from '../message/message.ts';
 import type { Dict, Value } from '../message/message.ts';
-import { writeJson } from '../json/json.ts';
 import type { JsonDocument, ReadOptions } from '../json/json.ts';
+import { callerOf } from '../relay/relay.ts';
 import type { Caller, Relay } from '../relay/relay.ts';
 import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import type { LargeBodies } from './large-bodies.ts';
@@ -30,13 +30,7 @@ export async function openJson(
   options: ReadOptions = {},
 ): Promise<JsonRequest> {
   let document: JsonDocument | undefined;
-  const caller: Caller = {
-    ...request.standing,
-    sourceOf: (dict) => xmlOf(dict, document),
-    requireWritable: (answer) => {
-      writeJson(answer, 'result');
-    },
-  };
+  const caller = callerOf(request.standing, (dict) => xmlOf(dict, document));
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   if (body.length === 0) return { caller, value: undefined, textOf: () => undefined };
   try {

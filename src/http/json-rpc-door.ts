@@ -1,8 +1,8 @@
 /** JSON-RPC 2.0 on `POST /RPC2` and `POST /`: one call or a batch of them, on the same registry as XML-RPC. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, isDict } from '../message/message.ts';
+import { RelayError, isDict, joinInTurns } from '../message/message.ts';
 import type { Value } from '../message/message.ts';
-import { writeJson } from '../json/json.ts';
+import { writeJsonInTurns } from '../json/json.ts';
 import type { Caller } from '../relay/relay.ts';
 import { openJson, paramsOf } from './json-body.ts';
 import type { JsonDoorParts, JsonRequest } from './json-body.ts';
@@ -13,6 +13,11 @@ const MAX_CHARS = 64 * 1024 * 1024;
 // What is about the request and not about the method comes with its HTTP status as well; whatever else fails is an answer of JSON-RPC, and HTTP 200.
 const TOLD_BY_STATUS: ReadonlySet<number> = new Set([401, 403, 413, 429, 503]);
 
+const RESULT = Buffer.from('{"jsonrpc":"2.0","result":');
+const LIST = Buffer.from('[');
+const COMMA = Buffer.from(',');
+const LIST_END = Buffer.from(']');
+
 /** A call as it stands in a request. */
 interface Call {
   readonly method: string;
@@ -21,29 +26,30 @@ interface Call {
 
 /** What becomes of one element: its answer, none for a notification. */
 interface Outcome {
-  readonly text: string | undefined;
+  readonly text: readonly Buffer[] | undefined;
   /** What it threw, if it failed. */
   readonly error?: unknown;
 }
 
 /** Answers one request; 204 if it holds nothing but notifications. */
 export async function answerJsonRpc(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  return send(reply, await respond(parts, request));
+  const { text, error } = await respond(parts, request);
+  return send(reply, text && (await joinInTurns(text)), error);
 }
 
 /** Answers `error`, of a call whose id nobody has read. */
 export function failJsonRpc(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
-  return send(reply, failed(parts, request, error, 'a request', 'null'));
+  return send(reply, Buffer.from(errorText(parts, request, error, 'a request', 'null')), error);
 }
 
-function send(reply: FastifyReply, { text, error }: Outcome): FastifyReply {
+function send(reply: FastifyReply, text: Buffer | undefined, error: unknown): FastifyReply {
   if (text === undefined) return reply.code(204).send();
   const status = statusOf(error);
   if (error !== undefined && TOLD_BY_STATUS.has(status)) {
     reply.code(status);
     setRemedies(reply, error);
   }
-  return reply.type('application/json').send(Buffer.from(text));
+  return reply.type('application/json').send(text);
 }
 
 async function respond(parts: JsonDoorParts, request: FastifyRequest): Promise<Outcome> {
@@ -73,15 +79,16 @@ async function respondToBatch(
   if (list.length === 0) throw new RelayError('INVALID_REQUEST', 'the batch is empty; it holds one call or more');
   relay.requireBatch(list.length);
   const call = (one: Call): Promise<unknown> => relay.callAmong(one.method, one.params, caller);
-  const answers: string[] = [];
+  const answers: Buffer[] = [];
   let maxChars = MAX_CHARS;
   for (const value of list) {
     const { text } = await respondToOne(parts, request, { value, idText: idTextOf(value, textOf), caller, call, maxChars });
     if (text === undefined) continue;
-    answers.push(text);
-    maxChars -= text.length;
+    answers.push(answers.length === 0 ? LIST : COMMA, ...text);
+    // In bytes, of which there are no fewer than characters.
+    maxChars -= text.reduce((sum, { length }) => sum + length, 0);
   }
-  return { text: answers.length === 0 ? undefined : `[${answers.join(',')}]` };
+  return { text: answers.length === 0 ? undefined : [...answers, LIST_END] };
 }
 
 interface Element {
@@ -105,7 +112,8 @@ async function respondToOne(parts: JsonDoorParts, request: FastifyRequest, eleme
   }
   try {
     const result = await call(one);
-    return { text: id === undefined ? undefined : `{"jsonrpc":"2.0","result":${writeJson(result, 'result', maxChars)},"id":${id}}` };
+    if (id === undefined) return { text: undefined };
+    return { text: [RESULT, ...(await writeJsonInTurns(result, 'result', maxChars)), Buffer.from(`,"id":${id}}`)] };
   } catch (error) {
     const outcome = failed(parts, request, error, one.method, id ?? 'null');
     return id === undefined ? { text: undefined } : outcome;
@@ -122,10 +130,14 @@ function counted({ relay }: JsonDoorParts, caller: Caller, error: unknown): unkn
   }
 }
 
-function failed({ relay }: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): Outcome {
+function failed(parts: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): Outcome {
+  return { text: [Buffer.from(errorText(parts, request, error, method, id))], error };
+}
+
+function errorText({ relay }: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): string {
   const { code, text } = relay.faultFor(error, method);
   request.told.rpcFault = code;
-  return { text: `{"jsonrpc":"2.0","error":${JSON.stringify({ code, message: text })},"id":${id}}`, error };
+  return `{"jsonrpc":"2.0","error":${JSON.stringify({ code, message: text })},"id":${id}}`;
 }
 
 function idTextOf(value: Value, textOf: JsonRequest['textOf']): string | undefined {

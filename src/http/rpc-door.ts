@@ -2,6 +2,7 @@
 import type { FastifyReply } from 'fastify';
 import { RelayError } from '../message/message.ts';
 import type { Sendable } from '../message/message.ts';
+import { callerOf } from '../relay/relay.ts';
 import type { Caller, FaultAnswer, Relay } from '../relay/relay.ts';
 import { serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall, WriteOptions } from '../xmlrpc/xmlrpc.ts';
@@ -53,11 +54,7 @@ async function respond(parts: RpcDoorParts, exchange: Exchange, { charset }: Xml
   const { relay, bodies, maxBodyBytes } = parts;
   let call: ParsedCall | undefined;
   try {
-    const caller: Caller = {
-      ...exchange.standing,
-      sourceOf: (dict) => call?.sourceOf(dict),
-      requireWritable: (answer) => serialiseResponse(answer, service.writing ?? call?.extensions),
-    };
+    const caller = callerOf(exchange.standing, (dict) => call?.sourceOf(dict));
     try {
       const allowNonFinite = caller.isPeer && relay.acceptsNonFinite(caller.address);
       const parsed = bodies.parse(bodyOf(exchange), { charset, limits: { maxBodyBytes }, allowNonFinite });

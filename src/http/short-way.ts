@@ -37,6 +37,7 @@ export interface ShortWayParts {
 
 // What is smaller than this takes nothing from the budget of bodies.
 const MAX_BYTES = 64 * 1024;
+const NO_BYTES = Buffer.alloc(0);
 const TEXT = 'text/plain; charset=utf-8';
 
 /** Answers true if it answers the request. */
@@ -77,10 +78,10 @@ class PlainCall {
       this.#send(calls.fail(this.#told, error));
       return;
     }
-    let body: Buffer | undefined;
+    let body: Buffer = NO_BYTES;
     // One piece nearly always.
     this.request.on('data', (chunk: Buffer) => {
-      body = body ? Buffer.concat([body, chunk]) : chunk;
+      body = body === NO_BYTES ? chunk : Buffer.concat([body, chunk]);
     });
     this.request.on('end', () => {
       void this.#answer(calls, { standing, body, told: this.#told }, type);

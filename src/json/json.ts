@@ -2,4 +2,4 @@
 export { readJson, readJsonInSlices } from './read.ts';
 export type { JsonDocument, ReadOptions } from './read.ts';
 export type { JsonLimits } from './limits.ts';
-export { writeJson } from './write.ts';
+export { writeJson, writeJsonInTurns } from './write.ts';

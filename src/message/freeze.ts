@@ -11,13 +11,17 @@ export interface Frozen {
 export function freezeDict(dict: Dict): Frozen {
   let holdsMutable = false;
   const open: object[] = [dict];
+  const visit = (value: Value | undefined): void => {
+    if (typeof value !== 'object' || value === null) return;
+    if (isUnfreezable(value)) holdsMutable = true;
+    else open.push(value);
+  };
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (Array.isArray(next)) for (const value of next as readonly Value[]) visit(value);
+    // No list of names or values is made: each message comes through here. A dict has no prototype that could add to it.
+    else for (const name in next) visit((next as Dict)[name]);
+    // Last, since what is frozen is read more slowly.
     Object.freeze(next);
-    for (const value of members(next)) {
-      if (typeof value !== 'object' || value === null) continue;
-      if (isUnfreezable(value)) holdsMutable = true;
-      else open.push(value);
-    }
   }
   return { dict, holdsMutable };
 }
@@ -49,10 +53,6 @@ function copyDict(dict: Dict): Dict {
   }
   for (const object of made) Object.freeze(object);
   return root;
-}
-
-function members(object: object): readonly Value[] {
-  return Array.isArray(object) ? (object as readonly Value[]) : Object.values(object as Dict);
 }
 
 function isUnfreezable(value: object): boolean {

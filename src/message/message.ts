@@ -1,7 +1,7 @@
 /** GROUND, the words of the house: a dict and its stamp, host_ids, errors. Everybody may import it; it imports nobody. */
 import type { Frozen } from './freeze.ts';
 
-export { Dict, Double, Int64, dictOf, hasMark, hasTypeMark, isDict, isDictType, markType } from './value.ts';
+export { Attempt, Dict, Double, Int64, dictOf, hasMark, hasTypeMark, isDict, isDictType, markType } from './value.ts';
 export type { Sendable, Value } from './value.ts';
 export { ERRORS, Fault, RelayError, reasonOf } from './error.ts';
 export type { ErrorCode } from './error.ts';
@@ -23,6 +23,7 @@ export type { MaybePromise } from './maybe-promise.ts';
 export { withinLimit } from './time-limit.ts';
 export { Seldom } from './seldom.ts';
 export { suggest } from './suggest.ts';
+export { inTurns, joinInTurns } from './in-turns.ts';
 export { Fifo } from './fifo.ts';
 export { WaitingLine } from './waiting-line.ts';
 export type { LineLimits, LineParts } from './waiting-line.ts';

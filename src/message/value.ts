@@ -27,6 +27,7 @@ export type Sendable =
   | Value
   | Double
   | Int64
+  | Attempt
   | Uint8Array
   | ReadonlyMap<string, Sendable>
   | readonly Sendable[]
@@ -34,6 +35,7 @@ export type Sendable =
 
 const DOUBLE = Symbol.for('co2-relay.Double');
 const INT64 = Symbol.for('co2-relay.Int64');
+const ATTEMPT = Symbol.for('co2-relay.Attempt');
 
 /** A number that goes out as `<double>` even when it is whole: `new Double(1)` is `1.0`. */
 export class Double {
@@ -56,6 +58,25 @@ export class Int64 {
   /** True for an Int64 of this or of any other loaded copy of the package. */
   static is(value: unknown): value is Int64 {
     return hasMark(value, INT64);
+  }
+}
+
+/**
+ * A value to be written, and what is written in its place if it cannot be: so a part fails alone, and nobody has to write it twice to find out.
+ * Not to be put inside another one.
+ */
+export class Attempt {
+  readonly [ATTEMPT] = true;
+
+  /** `otherwise` gets the RelayError by which the writing of `value` ended. */
+  constructor(
+    readonly value: Sendable,
+    readonly otherwise: (error: unknown) => Sendable,
+  ) {}
+
+  /** True for an Attempt of this or of any other loaded copy of the package. */
+  static is(value: unknown): value is Attempt {
+    return hasMark(value, ATTEMPT);
   }
 }
 

@@ -5,7 +5,7 @@ import type { Clock, Dict, Frozen, Message, Value } from '../message/message.ts'
 import { parseStruct, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import { checkOrigin } from './origin-check.ts';
-import type { Ingress, OriginVerdict } from './origin-check.ts';
+import type { Ingress } from './origin-check.ts';
 import { randomHex } from './random-hex.ts';
 import { readStamp } from './stamp.ts';
 import type { Stamp } from './stamp.ts';
@@ -55,14 +55,19 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   const origin = checkOrigin(dict.host_id ?? sender, ingress, self.hostId, mint.clientRandom);
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   const clientAddress = [caller.address, caller.port] as const;
+  const { id, hopsLeft, ageMs, via } = stampedBy(ingress, mint);
   return {
-    ...stampedBy(ingress, mint),
+    id,
+    hopsLeft,
+    ageMs,
+    via,
     hostId: origin.hostId,
     clientAddress,
     source: caller.sourceOf(dict) ?? serialiseStruct(dict, { nil: true, i8: true }),
     frozen: once(() => assemble(dict, origin.hostId, clientAddress)),
     arrivedAt: mint.now(),
-    ...judged(origin),
+    verdict: origin.verdict,
+    attestation: origin.attestation,
   };
 }
 
@@ -107,10 +112,6 @@ function stampedBy(ingress: Ingress, mint: Minter): Pick<Message, 'id' | 'hopsLe
   if (ingress.kind === 'client') return { id: mint.messageId(), hopsLeft: HOP_LIMIT, ageMs: 0, via: [] };
   const { id, hops, age, by, via }: Stamp = ingress.stamp;
   return { id, hopsLeft: hops, ageMs: age, via: [...via, by] };
-}
-
-function judged({ verdict, attestation }: OriginVerdict & { accepted: true }): Pick<Message, 'verdict' | 'attestation'> {
-  return { verdict, attestation };
 }
 
 function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, number]): Frozen {

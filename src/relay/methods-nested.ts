@@ -1,6 +1,7 @@
 /** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is looked up, authorised and contained by itself. */
-import { RelayError, dictOf, isDict } from '../message/message.ts';
+import { Attempt, RelayError, dictOf, isDict } from '../message/message.ts';
 import type { Dict, Sendable, Value } from '../message/message.ts';
+import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import type { FaultAnswer } from './failure.ts';
 import type { MethodRegistry } from './method-registry.ts';
@@ -59,16 +60,19 @@ async function oneOf(calls: NestedCalls, element: Value, caller: Caller): Promis
     name = inner.name;
     refuseNesting(name);
     const result = await calls.call(name, inner.params, caller);
-    // Asked here, where it is the fault of one element; at the door it would be the fault of all.
-    caller.requireWritable(result);
-    return [result];
+    // What cannot be written is the fault of one element, and not of all.
+    return new Attempt([result], (error) => faultStruct(calls, error, name));
   } catch (error) {
-    const { code, text } = calls.faultFor(error, name);
-    return dictOf([
-      ['faultCode', code],
-      ['faultString', text],
-    ]);
+    return faultStruct(calls, error, name);
   }
+}
+
+function faultStruct(calls: NestedCalls, error: unknown, name: string): Dict {
+  const { code, text } = calls.faultFor(error, name);
+  return dictOf([
+    ['faultCode', code],
+    ['faultString', cleanUnsendable(text)],
+  ]);
 }
 
 function innerCall(element: Value): { name: string; params: readonly Value[] } {

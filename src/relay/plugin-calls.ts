@@ -14,7 +14,6 @@ export function pluginCaller(name: string, { address, port }: Identity): Caller 
     isDirect: true,
     isPeer: false,
     sourceOf: () => undefined,
-    requireWritable: (answer) => serialiseResponse(answer, { nil: true, i8: true }),
   };
 }
 

@@ -31,6 +31,7 @@ import { SeenIds } from './seen-ids.ts';
 
 export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
+export { callerOf } from './caller.ts';
 export type { Caller, Role, Standing } from './caller.ts';
 export type { MethodDescription } from './methods-introspection.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';

@@ -10,12 +10,14 @@ export class SeenIds {
 
   /** Notes `id`; true if it was not there before. */
   add(id: string): boolean {
-    if (this.#young.has(id) || this.#old.has(id)) return false;
+    if (this.#old.has(id)) return false;
+    const { size } = this.#young;
+    this.#young.add(id);
+    if (this.#young.size === size) return false;
     if (this.#young.size >= this.generation) {
       this.#old = this.#young;
       this.#young = new Set();
     }
-    this.#young.add(id);
     return true;
   }
 }

@@ -25,7 +25,8 @@ const OVERHANG = WORD;
 /** Bytes that are being written. Whoever writes reserves first; `bytes` and `at` change when a chunk is full. */
 export class ByteBuffer {
   readonly #first: Buffer = Buffer.allocUnsafeSlow(CHUNK);
-  readonly #full: Buffer[] = [];
+  // Of each chunk before `bytes` what was written of it.
+  readonly #full: { readonly chunk: Buffer; readonly written: Buffer }[] = [];
   #fullBytes = 0;
   /** The chunk that is written to. */
   bytes = this.#first;
@@ -88,17 +89,28 @@ export class ByteBuffer {
 
   /** What was written, as bytes of its own. */
   copy(): Buffer {
-    return this.#full.length === 0 ? Buffer.from(this.#last()) : Buffer.concat([...this.#full, this.#last()], this.size);
+    return this.#full.length === 0 ? Buffer.from(this.#last()) : Buffer.concat(this.parts(), this.size);
   }
 
   /** What was written, in parts that are this buffer's own: they change when it is cleared. */
   parts(): readonly Buffer[] {
-    return [...this.#full, this.#last()];
+    return [...this.#full.map(({ written }) => written), this.#last()];
   }
 
   /** What was written, as text. */
   text(): string {
     return this.#full.length === 0 ? this.bytes.toString('utf8', 0, this.at) : this.copy().toString('utf8');
+  }
+
+  /** Forgets what was written behind the first `size` bytes. */
+  truncate(size: number): void {
+    while (this.#fullBytes > size) {
+      const last = this.#full.pop();
+      if (!last) break;
+      this.#fullBytes -= last.written.length;
+      this.#use(last.chunk);
+    }
+    this.at = size - this.#fullBytes;
   }
 
   /** Forgets what was written, and all memory but that of the first chunk. */
@@ -114,7 +126,7 @@ export class ByteBuffer {
   }
 
   #nextChunk(count: number): void {
-    this.#full.push(this.#last());
+    this.#full.push({ chunk: this.bytes, written: this.#last() });
     this.#fullBytes += this.at;
     this.#use(Buffer.allocUnsafeSlow(Math.max(CHUNK, count)));
     this.at = 0;

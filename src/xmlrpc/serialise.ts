@@ -1,6 +1,6 @@
 /** Whole messages and structs as XML-RPC: calls, responses, faults, and calls with a struct of canonical and own members. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { RelayError, memberPlace } from '../message/message.ts';
+import { RelayError, joinInTurns, memberPlace } from '../message/message.ts';
 import type { MaybePromise, Sendable } from '../message/message.ts';
 import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
@@ -33,7 +33,7 @@ const INT_ROOM = 11;
 const TURN_BYTES = 512 * 1024;
 const TURN_MS = 5;
 const STEP_BYTES = 32 * 1024;
-// What is copied at once, and in one turn.
+// What is copied at once.
 const MAX_COPY_BYTES = 1024 * 1024;
 
 /** The body of a call; an error names the place of what cannot be sent: `params[0].data[3]: …`. */
@@ -112,7 +112,7 @@ async function restInTurns(out: ByteBuffer, writer: ValueWriter): Promise<Buffer
   try {
     while (!writeForATurn(out, writer)) await nextTurn();
     put(out, RESPONSE_END);
-    return out.size <= MAX_COPY_BYTES ? out.copy() : await copyInTurns(out);
+    return out.size <= MAX_COPY_BYTES ? out.copy() : await joinInTurns(out.parts());
   } finally {
     releaseBuffer(out);
   }
@@ -180,14 +180,4 @@ function writeForATurn(out: ByteBuffer, writer: ValueWriter): boolean {
     if (writer.write(STEP_BYTES)) return true;
   } while (out.size < maxSize && performance.now() < until);
   return false;
-}
-
-async function copyInTurns(out: ByteBuffer): Promise<Buffer> {
-  const whole = Buffer.allocUnsafeSlow(out.size);
-  let at = 0;
-  for (const part of out.parts()) {
-    at += part.copy(whole, at);
-    await nextTurn();
-  }
-  return whole;
 }

@@ -1,7 +1,7 @@
 /** Any JavaScript value to XML-RPC, or a typed error that names its place; total, without recursion, and to be paused anywhere. */
 import { types } from 'node:util';
 
-import { Double, Int64, RelayError, isDict, memberPlace } from '../message/message.ts';
+import { Attempt, Double, Int64, RelayError, isDict, memberPlace } from '../message/message.ts';
 import { tagOf } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { NAME_PROBLEM, writeName } from './write-name.ts';
@@ -63,10 +63,19 @@ interface Long {
   at: number;
 }
 
+// The attempt that was begun last: where it stands in the bytes, and which child of which frame it is.
+interface Begun {
+  readonly attempt: Attempt;
+  readonly size: number;
+  readonly depth: number;
+  readonly frame: Frame | undefined;
+  readonly child: number | undefined;
+}
+
 /** Writes `<value>…</value>` for `value`, whose place is called `label` in errors (`params[0]`). */
 export function writeValue(out: ByteBuffer, value: unknown, label: string, options: WriteOptions = {}): void {
   const writer = new ValueWriter(out, value, label, options);
-  writer.write(MAX_BYTES);
+  while (!writer.write(MAX_BYTES)) continue;
 }
 
 /** One value on its way out, in as many turns as its owner likes. */
@@ -78,13 +87,15 @@ export class ValueWriter {
   // The last of them.
   #top: Frame | undefined;
   #long: Long | undefined;
-  #root: { readonly value: unknown } | undefined;
+  // What comes before the next child: the whole value, or what stands in for one that failed.
+  #next: { readonly value: unknown } | undefined;
+  #begun: Begun | undefined;
 
   constructor(out: ByteBuffer, value: unknown, label: string, options: WriteOptions) {
     this.#out = out;
     this.#label = label;
     this.#options = options;
-    this.#root = { value };
+    this.#next = { value };
   }
 
   /** Goes on until all is written, or `bytes` more are; true if all is. Throws a RelayError for what cannot be sent. */
@@ -94,16 +105,19 @@ export class ValueWriter {
       return this.#run(until);
     } catch (error) {
       // A getter, a proxy or an iterator of the value's own.
-      if (!RelayError.is(error)) throw new RelayError('INTERNAL', `${this.#path()}: the value cannot be read`, { cause: error });
-      throw error;
+      const known = RelayError.is(error)
+        ? error
+        : new RelayError('INTERNAL', `${this.#path()}: the value cannot be read`, { cause: error });
+      this.#giveUp(known);
+      return false;
     }
   }
 
   #run(until: number): boolean {
     const out = this.#out;
-    if (this.#root) {
-      const { value } = this.#root;
-      this.#root = undefined;
+    if (this.#next) {
+      const { value } = this.#next;
+      this.#next = undefined;
       this.#value(value);
     }
     for (;;) {
@@ -265,7 +279,26 @@ export class ValueWriter {
   #wrapped(value: object): void {
     if (Double.is(value)) this.#double(value.value, (wrapped) => `Double(${String(wrapped)})`);
     else if (Int64.is(value)) this.#int64(value.value);
+    else if (Attempt.is(value)) this.#try(value);
     else this.#fail('an instance of a class cannot be sent; send a plain object, an array, a Map, a Date or a Buffer');
+  }
+
+  #try(attempt: Attempt): void {
+    const frame = this.#top;
+    this.#begun = { attempt, size: this.#out.size, depth: this.#frames.length, frame, child: frame?.next };
+    this.#value(attempt.value);
+  }
+
+  /** Takes back what is written of the attempt that is being made, and lets its stand-in come next; throws `error` if there is none. */
+  #giveUp(error: RelayError): void {
+    const begun = this.#begun;
+    if (!begun || this.#frames[begun.depth - 1] !== begun.frame || begun.frame?.next !== begun.child) throw error;
+    this.#begun = undefined;
+    this.#out.truncate(begun.size);
+    this.#frames.length = begun.depth;
+    this.#top = begun.frame;
+    this.#long = undefined;
+    this.#next = { value: begun.attempt.otherwise(error) };
   }
 
   #mapNames(map: ReadonlyMap<unknown, unknown>): readonly string[] {

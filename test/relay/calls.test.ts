@@ -2,6 +2,7 @@
 import test from 'ava';
 import { Fault, RelayError } from '../../src/message/message.ts';
 import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { asReceived } from '../../src/relay/plugin-calls.ts';
 import { callerOf, makeHeart, received } from './heart.ts';
 
 const list = (...elements: readonly Sendable[]): readonly Value[] => received({ list: elements }).list as readonly Value[];
@@ -137,26 +138,28 @@ test('multicall answers in order, one result in a list each, whatever becomes of
     { name: 'a.b.breaks', invoke: async () => Promise.reject(new Error('/etc/secret')) },
   ]);
   const one = (methodName: Sendable, params: Sendable = []): Sendable => ({ methodName, params });
-  const results = (await call('system.multicall', [
-    list(
-      one('ping'),
-      one('test', ['x']),
-      one('test', [[1]]),
-      one('nobody.has.this'),
-      one('a.b.nothing'),
-      one('a.b.faults'),
-      one('a.b.breaks'),
-      'no struct',
-      { params: [] },
-      one(5),
-      { methodName: 'ping' },
-      one('ping', 'x'),
-      one('system.multicall', [[]]),
-      one('method_call', [{ method_name: 'ping' }]),
-      one('web.method_call', [{ method_name: 'ping' }]),
-      one('test', ['last']),
-    ),
-  ])) as unknown[];
+  const results = asReceived(
+    await call('system.multicall', [
+      list(
+        one('ping'),
+        one('test', ['x']),
+        one('test', [[1]]),
+        one('nobody.has.this'),
+        one('a.b.nothing'),
+        one('a.b.faults'),
+        one('a.b.breaks'),
+        'no struct',
+        { params: [] },
+        one(5),
+        { methodName: 'ping' },
+        one('ping', 'x'),
+        one('system.multicall', [[]]),
+        one('method_call', [{ method_name: 'ping' }]),
+        one('web.method_call', [{ method_name: 'ping' }]),
+        one('test', ['last']),
+      ),
+    ]),
+  ) as unknown[];
   const codes = results.map((result) => (Array.isArray(result) ? 'ok' : (result as Dict).faultCode));
   const invalid = -32602;
   t.deepEqual(codes, [
@@ -207,9 +210,9 @@ test('multicall: the calls run one after the other, and the limit is of their nu
 test('multicall: a result that cannot be written is the fault of its element alone', async (t) => {
   const unwritable = (() => 1) as unknown as Sendable;
   const { call } = makeHeart({}, [{ name: 'a.b.c', invoke: async () => unwritable }]);
-  const results = (await call('system.multicall', [
-    list({ methodName: 'a.b.c', params: [] }, { methodName: 'ping', params: [] }),
-  ])) as unknown[];
+  const results = asReceived(
+    await call('system.multicall', [list({ methodName: 'a.b.c', params: [] }, { methodName: 'ping', params: [] })]),
+  ) as unknown[];
   t.like(results[0], { faultCode: -32603 });
   t.deepEqual(results[1], [true]);
 });

@@ -6,7 +6,7 @@ import { linkDefaults } from '../../src/links/links.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
 import { Relay, relayDefaults } from '../../src/relay/relay.ts';
 import type { Caller, RelayOptions, Role } from '../../src/relay/relay.ts';
-import { parseCall, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { LogRecord } from '../support/log-record.ts';
 
 /** Some options, and some of the roles. */
@@ -84,7 +84,6 @@ export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kin
     isDirect: true,
     isPeer,
     sourceOf: () => undefined,
-    requireWritable: (answer) => serialiseResponse(answer),
   };
 }
 

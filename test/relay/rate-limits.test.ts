@@ -1,6 +1,7 @@
 /** How often a caller may call: bursts, the long run, calls inside calls, and who is counted as one. */
 import test from 'ava';
 import { relayDefaults } from '../../src/relay/relay.ts';
+import { asReceived } from '../../src/relay/plugin-calls.ts';
 import { RateLimits } from '../../src/relay/rate-limits.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -45,7 +46,9 @@ test('unknown and forbidden methods count too', async (t) => {
 test('each call of a multicall counts, and those over the limit are refused one by one', async (t) => {
   const { call } = tight();
   const calls = Array.from({ length: 7 }, () => received({ methodName: 'ping', params: [] }));
-  const results = (await call('system.multicall', [calls], STRANGER)) as readonly (readonly boolean[] | { faultCode: number })[];
+  const results = asReceived(await call('system.multicall', [calls], STRANGER)) as unknown as readonly (
+    readonly boolean[] | { faultCode: number }
+  )[];
   t.deepEqual(
     results.map((result) => ('faultCode' in result ? result.faultCode : result[0])),
     [true, true, true, true, 429, 429, 429],

@@ -1,0 +1,67 @@
+/** JSON in turns is the JSON that is written at once, other work runs meanwhile, and a part that cannot be written is taken back. */
+import test from 'ava';
+import fc from 'fast-check';
+import { Attempt, joinInTurns } from '../../src/message/message.ts';
+import type { Sendable } from '../../src/message/message.ts';
+import { writeJson, writeJsonInTurns } from '../../src/json/json.ts';
+import { turnsDuring } from '../support/turns.ts';
+import { anySent } from '../xmlrpc/arbitraries.ts';
+
+const MiB = 1024 * 1024;
+const unsendable = (() => 1) as unknown as Sendable;
+const attempt = (value: Sendable): Attempt => new Attempt(value, (error) => ({ failed: (error as Error).message.slice(0, 60) }));
+const inTurns = async (value: unknown): Promise<string> => (await joinInTurns(await writeJsonInTurns(value, 'x'))).toString();
+
+test('any value, and texts and bytes of any length around the size of a piece', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(anySent, async ({ sent }) => (await inTurns(sent)) === writeJson(sent, 'x')),
+    { numRuns: 200 },
+  );
+  const KIB = 1024;
+  for (const length of [16 * KIB - 1, 16 * KIB, 16 * KIB + 1, 24 * KIB - 1, 24 * KIB + 1, 48 * KIB, 100_001]) {
+    const text = 'a"\n\u00e4\u{1f40d}'.repeat(length).slice(0, length);
+    const whole = text.charCodeAt(length - 1) >> 10 === 0x36 ? `${text}\udc0d` : text;
+    // Wherever a pair of surrogates stands.
+    for (const value of [whole, `b${whole}`]) t.is(await inTurns([value]), JSON.stringify([value]));
+    const bytes = Buffer.alloc(length, 'abc');
+    t.is(await inTurns(bytes), `{"$base64":"${bytes.toString('base64')}"}`);
+    await t.throwsAsync(inTurns([`${'\u{1f40d}'.repeat(length)}\ud83d`]), { message: /^x\[0\]: the text holds half a surrogate/ });
+  }
+});
+
+const LARGE: readonly (readonly [what: string, value: Sendable, turns: number])[] = [
+  ['structs', Array.from({ length: 300_000 }, (_, id) => ({ id, text: 'plain' })), 15],
+  ['one text', 'ä"'.repeat(8 * MiB), 30],
+  ['bytes', Buffer.alloc(24 * MiB), 50],
+  ['ints', Array.from({ length: 999_000 }, () => 7), 10],
+];
+
+for (const [what, value, atLeast] of LARGE) {
+  test.serial(`many ${what} are written in many turns, between which others have theirs`, async (t) => {
+    const { turns } = await turnsDuring(() => inTurns(value));
+    t.true(turns > atLeast, String(turns));
+  });
+}
+
+test('a part that cannot be written is taken back, whatever the size of what was written of it', async (t) => {
+  const many = Array.from({ length: 999_000 }, () => 7);
+  for (const part of [unsendable, ['x'.repeat(MiB), { a: [unsendable] }], [Buffer.alloc(MiB), '\ud800'], [many, many]] as Sendable[]) {
+    const [first, stand, last] = JSON.parse(await inTurns(['first', attempt(part), { a: attempt(many) }])) as [
+      string,
+      object,
+      { a: number[] },
+    ];
+    t.is(first, 'first');
+    t.deepEqual(Object.keys(stand), ['failed']);
+    t.is(last.a.length, many.length);
+  }
+  t.is(writeJson(attempt(unsendable), 'x'), '{"failed":"x: a function cannot be sent; leave the member out"}');
+  await t.throwsAsync(inTurns([attempt(1), unsendable]), { message: /^x\[1\]: a function/ });
+});
+
+test('bytes that are given away between two turns are an error', async (t) => {
+  const bytes = new Uint8Array(4 * MiB);
+  const writing = inTurns(bytes);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  await t.throwsAsync(writing, { message: /^x: the bytes were changed/ });
+});

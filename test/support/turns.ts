@@ -1,0 +1,18 @@
+/** Counts turns of the event loop. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/** What `work` answers, and how many turns others had meanwhile. */
+export async function turnsDuring<T>(work: () => Promise<T>): Promise<{ turns: number; result: T }> {
+  let turns = 0;
+  const done = new AbortController();
+  const counting = (async () => {
+    for (; !done.signal.aborted; turns++) await nextTurn();
+  })();
+  try {
+    const result = await work();
+    return { result, turns };
+  } finally {
+    done.abort();
+    await counting;
+  }
+}

@@ -1,0 +1,67 @@
+/** A part that cannot be written is taken back, and its stand-in written instead; what stands around it stays as it is. */
+import test from 'ava';
+import { Attempt } from '../../src/message/message.ts';
+import type { Sendable } from '../../src/message/message.ts';
+import { parseResponse, serialiseResponse, serialiseResponseInTurns } from '../../src/xmlrpc/xmlrpc.ts';
+
+const MiB = 1024 * 1024;
+const LIMITS = { maxBodyBytes: 128 * MiB };
+const unsendable = (() => 1) as unknown as Sendable;
+const attempt = (value: Sendable): Attempt => new Attempt(value, (error) => ({ failed: (error as Error).message.slice(0, 60) }));
+
+/** What is read of `value`, written at once and in turns. */
+async function both(value: Sendable): Promise<unknown> {
+  const atOnce = serialiseResponse(value);
+  const inTurns = await serialiseResponseInTurns(value);
+  if (!inTurns.equals(atOnce)) throw new Error('in turns it is another answer');
+  const answer = parseResponse(atOnce, { limits: LIMITS });
+  return answer.kind === 'value' ? answer.value : answer;
+}
+
+const throwing = {
+  get bad(): never {
+    throw new Error('a secret');
+  },
+};
+
+const PARTS: readonly (readonly [what: string, value: Sendable, read: string | undefined])[] = [
+  ['what can be sent', ['x', { a: 1 }], undefined],
+  ['a function', unsendable, 'result[1]: a function cannot be sent'],
+  ['a function behind others', ['x', { a: [1, unsendable] }], 'result[1][1].a[1]: a function'],
+  ['a control character', 'a\u0001', 'result[1]: the text holds a control'],
+  ['a control character behind a megabyte', 'a'.repeat(MiB) + '\u0001', 'result[1]: the text holds'],
+  ['a function behind several chunks', [Buffer.alloc(3 * MiB), 'y'.repeat(MiB), unsendable], 'result[1][2]: a function'],
+  ['a getter that throws', [throwing], 'result[1][0].bad: the value cannot be read'],
+  ['what is longer than any message', Array.from({ length: 70 }, () => 'x'.repeat(MiB)), 'result[1][63]: the message is longer than'],
+];
+
+for (const [what, value, read] of PARTS) {
+  test.serial(`between two others: ${what}`, async (t) => {
+    const [first, part, last] = (await both(['first', attempt(value), 'last'])) as [unknown, unknown, unknown];
+    t.deepEqual([first, last], ['first', 'last']);
+    if (read === undefined) t.is(JSON.stringify(part), JSON.stringify(value));
+    else t.true(JSON.stringify(part).startsWith(`{"failed":"${read}`), JSON.stringify(part));
+  });
+}
+
+test('a member of a struct, the whole value, and one after the other', async (t) => {
+  const failed = attempt(unsendable);
+  t.is(JSON.stringify(await both({ a: failed, b: attempt(1), c: failed })).match(/failed/g)?.length, 2);
+  t.regex(JSON.stringify(await both(failed)), /^\{"failed":"result: a function/);
+  t.is(((await both(Array.from({ length: 200 }, () => failed))) as unknown[]).length, 200);
+});
+
+test('what fails behind an attempt, or in the stand-in itself, is the failure of all', (t) => {
+  t.throws(() => serialiseResponse([attempt(1), unsendable]), { message: /^result\[1\]: a function/ });
+  t.throws(() => serialiseResponse([attempt({}), [unsendable]]), { message: /^result\[1\]\[0\]: a function/ });
+  t.throws(() => serialiseResponse([new Attempt(unsendable, () => unsendable)]), { message: /^result\[0\]: a function/ });
+});
+
+test('what is taken back takes no memory: many parts that fail late leave no chunk each', async (t) => {
+  const before = process.memoryUsage().arrayBuffers;
+  const late = [Buffer.alloc(2 * MiB), unsendable];
+  const writing = serialiseResponseInTurns(Array.from({ length: 60 }, () => attempt(late)));
+  const answer = await writing;
+  t.true(answer.length < 20_000);
+  t.true(process.memoryUsage().arrayBuffers - before < 40 * MiB);
+});
