@@ -24,7 +24,7 @@ test('small bodies overtake large ones; a third large one waits for a place', as
 test('a body that is refused leaves its place to the next, whoever waits', async (t) => {
   const bodies = new LargeBodies();
   const outcomes = await Promise.allSettled(
-    [BROKEN, BROKEN, BROKEN, bodyOf('m', 300), BROKEN, bodyOf('n', 300)].map((body) => bodies.parse(body, {})),
+    [BROKEN, BROKEN, BROKEN, bodyOf('m', 300), BROKEN, bodyOf('n', 300)].map(async (body) => bodies.parse(body, {})),
   );
   t.deepEqual(
     outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value.methodName : (outcome.reason as RelayError).code)),
