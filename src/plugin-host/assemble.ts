@@ -38,19 +38,17 @@ interface Declared extends SatelliteClass {
   readonly methods: readonly ExposedMethod[];
 }
 
-/** Constructs the satellites of all modules, in order. */
-export function assemble(modules: readonly LoadedModule[], parts: AssemblyParts): readonly Assembled[] {
-  return modules.flatMap((module) => {
-    const injector = new Injector(parts.container, parts.logs(`plugin.${module.module}`));
-    return declaredIn(module, parts).flatMap((declared) => {
-      try {
-        const instance = injector.construct(declared.target);
-        return make(module, declared, instance, parts);
-      } catch (error) {
-        report(module, declared, error, parts);
-        return [];
-      }
-    });
+/** Constructs the satellites of a module, in order. */
+export function assemble(module: LoadedModule, parts: AssemblyParts): readonly Assembled[] {
+  const injector = new Injector(parts.container, parts.logs(`plugin.${module.module}`));
+  return declaredIn(module, parts).flatMap((declared) => {
+    try {
+      const instance = injector.construct(declared.target);
+      return make(module, declared, instance, parts);
+    } catch (error) {
+      report(module, declared, error, parts);
+      return [];
+    }
   });
 }
 

@@ -4,13 +4,13 @@ import { registerLoader } from '../loader/loader.mjs';
 import { clean, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { assemble } from './assemble.ts';
-import type { Assembled } from './assemble.ts';
 import type { HostedMethod } from './exposed.ts';
 import { findModules } from './find.ts';
 import type { Found } from './find.ts';
+import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
+import { InlinePlugin } from './inline-plugin.ts';
 import { loadModules } from './load.ts';
 import type { PluginHostOptions } from './options.ts';
-import { checkConfig, readConfig } from './plugin-config.ts';
 import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 import { Pump } from './pump.ts';
@@ -21,6 +21,7 @@ export { findModules } from './find.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
+export type { PluginEvent, PluginKind, PluginState, PluginStatus } from './hosted.ts';
 export type { PluginProblem } from './problem.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
@@ -39,12 +40,17 @@ export interface PluginHostParts {
   readonly cacheDir: string | undefined;
   /** Default: the machine's. */
   readonly clock?: Clock | undefined;
-  /** Told of each change of a satellite's state. Default: nobody. */
-  readonly onEvent?: ((event: SatelliteEvent) => void) | undefined;
+  /** Told of each change of a plugin's or satellite's state. Default: nobody. */
+  readonly onEvent?: ((event: HostEvent) => void) | undefined;
 }
+
+/** Something happened to a plugin, or to one of its satellites. */
+export type HostEvent = PluginEvent | SatelliteEvent;
 
 export interface PluginHostStatus {
   /** In order of their names. */
+  readonly plugins: readonly PluginStatus[];
+  /** Those of all plugins. */
   readonly satellites: readonly SatelliteStatus[];
   /** What was left out, and why. */
   readonly problems: readonly PluginProblem[];
@@ -56,7 +62,7 @@ export class PluginHost {
   readonly #clock: Clock;
   readonly #pump: Pump;
   readonly #problems: PluginProblem[] = [];
-  #assembled: readonly Assembled[] = [];
+  readonly #plugins = new Map<string, HostedPlugin>();
   #receivers: readonly Receiver[] = [];
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -94,13 +100,14 @@ export class PluginHost {
     return takers;
   }
 
-  /** The exposed methods of all running satellites. */
+  /** The exposed methods of all running plugins. */
   methods(): readonly HostedMethod[] {
-    return this.#assembled.flatMap(({ satellite }) => satellite.methods);
+    return this.#all().flatMap(({ methods }) => methods);
   }
 
   status(): PluginHostStatus {
-    return { satellites: this.#assembled.map(({ satellite }) => satellite.status), problems: [...this.#problems] };
+    const plugins = this.#all().map(({ status }) => status);
+    return { plugins, satellites: plugins.flatMap(({ satellites }) => satellites), problems: [...this.#problems] };
   }
 
   async #start(port: RelayPort): Promise<void> {
@@ -108,19 +115,26 @@ export class PluginHost {
     registerLoader({ cacheDir });
     const { pluginsDir } = options;
     const found = await findModules({ ...options, directoryRequired });
-    await this.#load(found);
+    const inline = await this.#load(found);
+    for (const plugin of inline) this.#plugins.set(plugin.name, plugin);
+    this.#takeLines();
     try {
-      await this.#setUp(found.directory, port);
+      // All may be called before one runs, and every configuration is checked before the first `setup`.
+      for (const plugin of inline) plugin.attach(port);
+      for (const plugin of inline) await plugin.configure();
+      for (const plugin of this.#all()) await plugin.start(port);
     } catch (error) {
-      await this.#exitAll();
+      await this.#stopAll();
       throw error;
     }
+    const running = this.status().satellites.length;
     if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
-    else this.#log.info(`satellites running: ${this.#assembled.length}, from ${placesOf(found).join(', ')}`);
+    else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
   }
 
-  async #load(found: Found): Promise<void> {
-    const { options, container, logs, onEvent } = this.#parts;
+  /** The modules that load and construct; what does not is a problem. */
+  async #load(found: Found): Promise<readonly InlinePlugin[]> {
+    const { options, container, logs } = this.#parts;
     const report = (problem: PluginProblem): void => {
       this.#problems.push(problem);
       this.#log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
@@ -128,49 +142,48 @@ export class PluginHost {
     found.problems.forEach(report);
     const timing = { clock: this.#clock, timeoutMs: options.setupTimeoutMs };
     const modules = await loadModules(found.modules, { ...timing, log: this.#log, report });
-    this.#assembled = assemble(modules, {
-      ...{ options, container, logs, report, clock: this.#clock },
-      onReady: (receiver) => {
+    const onEvent = (event: HostEvent): void => {
+      this.#tell(event);
+    };
+    const parts = {
+      ...{ options, container, logs, report, onEvent, clock: this.#clock },
+      onReady: (receiver: Receiver) => {
         this.#pump.wake(receiver);
       },
-      onEvent: (event) => {
-        if (this.#log.isDebugEnabled()) this.#log.debug(`${event.satellite} is ${event.state.type}`);
-        onEvent?.(event);
-      },
-    });
-    this.#receivers = this.#assembled.flatMap(({ receiver }) => receiver ?? []);
+    };
+    return modules.map((module) => new InlinePlugin(module, assemble(module, parts), { ...parts, directory: found.directory }));
   }
 
-  /** Every configuration is checked before the first `setup` runs. */
-  async #setUp(directory: string | undefined, port: RelayPort): Promise<void> {
-    const { plugins, setupTimeoutMs } = this.#parts.options;
-    for (const { satellite } of this.#assembled) satellite.attach(port);
-    const configs: unknown[] = [];
-    for (const { module, declared } of this.#assembled) {
-      const raw = await readConfig(module, { directory, plugins, clock: this.#clock, timeoutMs: setupTimeoutMs });
-      configs.push(await checkConfig(declared, raw));
-    }
-    for (const [index, { satellite }] of this.#assembled.entries()) {
-      await satellite.setup(configs[index], setupTimeoutMs);
-      // At once, so that the plugins after it may call it in their setup.
-      port.expose(satellite.methods);
-    }
+  #tell(event: HostEvent): void {
+    const what = event.type === 'plugin-state' ? event.plugin : event.satellite;
+    if (this.#log.isDebugEnabled()) this.#log.debug(`${what} is ${event.state.type}`);
+    this.#parts.onEvent?.(event);
+  }
+
+  /** In order of their names. */
+  #all(): readonly HostedPlugin[] {
+    return [...this.#plugins.values()];
+  }
+
+  /** To be called after plugins came, went or got other satellites. */
+  #takeLines(): void {
+    this.#receivers = this.#all().flatMap(({ receivers }) => receivers);
   }
 
   async #stop(): Promise<void> {
     await this.#starting?.catch(() => undefined);
     await this.#pump.settle();
-    await this.#exitAll();
+    await this.#stopAll();
   }
 
-  /** One after the other as long as they are quick; once they have used up the budget, the rest exits at once. */
-  async #exitAll(): Promise<void> {
+  /** One after the other as long as they are quick; once they have used up the budget, the rest at once. */
+  async #stopAll(): Promise<void> {
     const { exitTimeoutMs } = this.#parts.options;
-    const waiting = this.#assembled.map(({ satellite }) => satellite).reverse();
+    const waiting = [...this.#all()].reverse();
     const deadline = this.#clock.now() + EXITS_IN_TURN * exitTimeoutMs;
     while (waiting.length > 0) {
       const next = waiting.splice(0, this.#clock.now() < deadline ? 1 : waiting.length);
-      await Promise.all(next.map((satellite) => satellite.exit(exitTimeoutMs)));
+      await Promise.all(next.map((plugin) => plugin.stop()));
     }
   }
 }

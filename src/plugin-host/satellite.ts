@@ -12,8 +12,8 @@ import { refusal } from './plugin-config.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {
-  /** Makes methods of a satellite that runs now callable. */
-  expose(methods: readonly HostedMethod[]): void;
+  /** Makes these, and no others, the callable methods of the plugin of this name. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
+  expose(plugin: string, methods: readonly HostedMethod[]): void;
   send(satellite: string, dict: Sendable, options: SendOptions): Promise<string>;
   call(satellite: string, method: string, params: readonly Sendable[], options: CallOptions): Promise<Value>;
 }

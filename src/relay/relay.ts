@@ -155,16 +155,19 @@ export class Relay {
     addReload(this.#registry, reload);
   }
 
-  /** Makes the methods of the loaded plugins callable. */
-  expose(methods: readonly HostedMethod[]): void {
-    for (const method of methods) this.#registry.add(this.#hosted(method));
+  /** Makes these, and no others, the callable methods of a plugin. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
+  expose(plugin: string, methods: readonly HostedMethod[]): void {
+    this.#registry.replace(
+      plugin,
+      methods.map((method) => this.#hosted(plugin, method)),
+    );
   }
 
   /** What a satellite's `send` and `call` reach. */
   port(): RelayPort {
     return {
-      expose: (methods) => {
-        this.expose(methods);
+      expose: (plugin, methods) => {
+        this.expose(plugin, methods);
       },
       // Whatever `durable` says: until the durable store is there everything is kept in memory.
       send: (satellite, dict) => this.send(satellite, dict),
@@ -310,10 +313,10 @@ export class Relay {
     this.#warnings.warn(`refused a dict of ${describeCaller(caller)}: ${error.message}`);
   }
 
-  #hosted(hosted: HostedMethod): Method {
+  #hosted(plugin: string, hosted: HostedMethod): Method {
     return {
       name: hosted.name,
-      isExposed: true,
+      plugin,
       access: hosted.access,
       help: hosted.help,
       signatures: hosted.signature,
@@ -344,7 +347,7 @@ export class Relay {
     return this.#registry
       .names()
       .map((name) => this.#registry.find(name))
-      .filter(({ isExposed }) => isExposed);
+      .filter(({ plugin }) => plugin !== undefined);
   }
 
   /** What `system.get_properties` answers. */
@@ -361,7 +364,10 @@ export class Relay {
       uptime: Math.round((now.getTime() - this.#startedAt.getTime()) / 1000),
       maintainer: this.#options.maintainer,
       max_satellites: this.#parts.satellites.max,
-      plugins: [...new Set(this.#parts.pluginHost.status().satellites.map(({ module }) => module))],
+      plugins: this.#parts.pluginHost
+        .status()
+        .plugins.filter(({ satellites }) => satellites.length > 0)
+        .map(({ name }) => name),
     };
   }
 
