@@ -100,7 +100,7 @@ export async function serialiseResponseInTurns(value: Sendable, options: WriteOp
     const writer = new ValueWriter(out, value, 'result', options);
     while (!writeForATurn(out, writer)) await nextTurn();
     put(out, RESPONSE_END);
-    return out.size <= MAX_COPY_BYTES ? out.copy() : await copyInTurns(out);
+    return out.own() ?? (out.size <= MAX_COPY_BYTES ? out.copy() : await copyInTurns(out));
   } finally {
     releaseBuffer(out);
   }
