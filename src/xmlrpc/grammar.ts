@@ -34,6 +34,7 @@ export interface Sink {
 const MAX_STEPS = 16 * 1024;
 const METHOD_NAME = /^[A-Za-z0-9_.:/]+$/;
 const VALUE_TAG_LENGTH = '<value>'.length;
+const VALUE_END_LENGTH = '</value>'.length;
 const END_OF_VALUE = new TagBytes('</value>');
 const END_OF_NAME = new TagBytes('</name>');
 const END_OF_METHOD_NAME = new TagBytes('</methodName>');
@@ -142,8 +143,12 @@ export class Grammar {
     return true;
   }
 
-  #takesExpected({ fused, steps, end }: Place): boolean {
+  #takesExpected(place: Place): boolean {
     const reader = this.#reader;
+    const { fused, steps, end, opening, closing } = place;
+    // A struct that is a document of its own has no value around it.
+    if (closing && this.#homes.at(-1) !== DOCUMENT_END && reader.takes(closing)) return this.#endStruct();
+    if (opening && reader.takes(opening)) return this.#startStruct(place, reader.at - opening.length);
     for (const step of fused) {
       if (reader.takes(step.bytes)) return this.#enter(step, reader.at - VALUE_TAG_LENGTH);
     }
@@ -197,8 +202,7 @@ export class Grammar {
     this.#place = to;
     if (then) this.#home = then;
     if (to.kind === 'value') {
-      const { maxValues } = this.#rules.limits;
-      if (++this.#values > maxValues) this.#exceed(at, `more than ${maxValues} values`);
+      this.#countValue(at);
     } else if (to.kind !== 'elements') {
       this.#reader.content.start(this.#reader.at);
     } else if (to === STRUCT) {
@@ -213,8 +217,29 @@ export class Grammar {
   #leave({ to }: Step): true {
     if (to) this.#place = to;
     else if (this.#place === VALUE_END) this.#place = this.#home;
-    else this.#close();
+    else this.#close(this.#reader.at);
     return true;
+  }
+
+  // The value that starts at `at`, and the struct in it.
+  #startStruct(home: Place, at: number): true {
+    this.#countValue(at);
+    this.#home = home;
+    this.#place = STRUCT;
+    this.#open('struct', at + VALUE_TAG_LENGTH);
+    return true;
+  }
+
+  // The struct, and the value that it is.
+  #endStruct(): true {
+    this.#close(this.#reader.at - VALUE_END_LENGTH);
+    this.#place = this.#home;
+    return true;
+  }
+
+  #countValue(at: number): void {
+    const { maxValues } = this.#rules.limits;
+    if (++this.#values > maxValues) this.#exceed(at, `more than ${maxValues} values`);
   }
 
   #open(kind: 'array' | 'struct', at: number): void {
@@ -225,11 +250,11 @@ export class Grammar {
     this.#sink.open(kind, at);
   }
 
-  #close(): void {
+  #close(end: number): void {
     this.#members = this.#outerMembers.pop() ?? 0;
     this.#home = this.#homes.pop() ?? DOCUMENT_END;
     this.#place = this.#home === DOCUMENT_END ? DOCUMENT_END : VALUE_END;
-    this.#sink.close(this.#reader.at);
+    this.#sink.close(end);
   }
 
   #inName(place: Place): void {
