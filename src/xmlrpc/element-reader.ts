@@ -76,6 +76,11 @@ export class ElementReader extends XmlReader {
     }
     for (;;) {
       if (this.isPaused) return 'paused';
+      if (!this.isEmptyTag && !this.isInSection) {
+        this.at = content.copy(this.at, this.stop);
+        if (content.length > 0 && this.takes(end)) return 'expected';
+        if (this.isPaused) return 'paused';
+      }
       const token = this.token(open);
       if (token === 'text') content.append(this.from, this.to);
       else if (token === 'reference') content.appendPoint(this.reference.point, this.from);
