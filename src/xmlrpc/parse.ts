@@ -6,7 +6,7 @@ import { ResponseBuilder, ValueBuilder } from './build-value.ts';
 import { CanonicalWriter } from './canonical.ts';
 import { decodeBody, plainBody } from './decode.ts';
 import { Grammar } from './grammar.ts';
-import type { Sink } from './grammar.ts';
+import type { Sink } from './sink.ts';
 import { CALL, RESPONSE, STRUCT_ALONE } from './grammar-table.ts';
 import type { Place } from './grammar-table.ts';
 import { completeLimits } from './limits.ts';

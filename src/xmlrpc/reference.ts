@@ -25,11 +25,10 @@ export function readReference(bytes: Uint8Array, at: number, into: Reference): R
 
 function readEntity(bytes: Uint8Array, at: number, into: Reference): void {
   const letter = bytes[at + 1] ?? 0;
-  for (let index = 0; index < ENTITIES.length; index++) {
-    const entity = ENTITIES[index];
-    if (entity?.name[0] !== letter || !isAt(entity.name, bytes, at + 1)) continue;
-    into.point = entity.point;
-    into.end = at + 1 + entity.name.length;
+  for (const { name, point } of ENTITIES) {
+    if (name[0] !== letter || !isAt(name, bytes, at + 1)) continue;
+    into.point = point;
+    into.end = at + 1 + name.length;
     return;
   }
   refuse('NOT_WELL_FORMED', at, 'a bare "&" or an unknown entity; write "&amp;" for the character');
