@@ -1,6 +1,6 @@
 /** The sink that builds plain JavaScript values, and remembers where each struct stands in the source. */
 import type { Dict, Value } from '../message/message.ts';
-import type { Sink } from './grammar.ts';
+import type { Sink } from './sink.ts';
 import type { ScalarType } from './scalars.ts';
 
 type Members = Record<string, Value>;

@@ -4,9 +4,9 @@ import type { Dict, Sendable, Value } from '../message/message.ts';
 import { SendableBuilder } from './build-sendable.ts';
 import { ResponseBuilder, ValueBuilder } from './build-value.ts';
 import { CanonicalWriter } from './canonical.ts';
-import { decodeBody } from './decode.ts';
+import { decodeBody, plainBody } from './decode.ts';
 import { Grammar } from './grammar.ts';
-import type { Sink } from './grammar.ts';
+import type { Sink } from './sink.ts';
 import { CALL, RESPONSE, STRUCT_ALONE } from './grammar-table.ts';
 import type { Place } from './grammar-table.ts';
 import { completeLimits } from './limits.ts';
@@ -70,7 +70,10 @@ const SLICE_BYTES = 256 * 1024;
 
 /** Reads the body of a call. */
 export function parseCall(body: Uint8Array, options: ParseOptions = {}): ParsedCall {
-  return finish(callSteps(body, options, Infinity));
+  const rules = rulesOf(options);
+  const bytes = wholeUtf8Of(body, options.charset, rules);
+  const builder = new ValueBuilder();
+  return callOf(readWhole(CALL, bytes, builder, rules), bytes, builder);
 }
 
 /** Reads the body of a call as {@link parseCall} does, and lets other work run after each slice of it. */
@@ -113,7 +116,10 @@ function* callSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number)
   const rules = rulesOf(options);
   const bytes = yield* utf8Of(body, options.charset, rules);
   const builder = new ValueBuilder();
-  const grammar = yield* read(CALL, bytes, builder, rules, sliceBytes);
+  return callOf(yield* read(CALL, bytes, builder, rules, sliceBytes), bytes, builder);
+}
+
+function callOf(grammar: Grammar, bytes: Buffer, builder: ValueBuilder): ParsedCall {
   const sourceOf = (dict: Dict): string | undefined => {
     const span = grammar.isEntangled ? undefined : builder.spanOf(dict);
     return span && bytes.toString('utf8', span.from, span.to);
@@ -156,6 +162,17 @@ function* read(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules, slic
   }
 }
 
+// The same without pauses.
+function readWhole(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules): Grammar {
+  try {
+    const grammar = new Grammar(start, bytes, sink, rules);
+    while (!grammar.read());
+    return grammar;
+  } catch (error) {
+    throw finish(explained(bytes, error));
+  }
+}
+
 function faultOf(bytes: Buffer, value: Value, builder: ResponseBuilder): ParsedResponse {
   const span = builder.spanOf(value as Dict);
   if (!span) return refuse('INVALID_REQUEST', bytes.indexOf('<fault'), 'a fault is a struct');
@@ -175,6 +192,11 @@ function rulesOf({ limits, allowNonFinite }: ReadOptions): ScalarRules {
 function utf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Steps<Buffer> {
   bounded(body.byteLength, 'bytes', rules);
   return decodeBody(body, charset);
+}
+
+function wholeUtf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Buffer {
+  bounded(body.byteLength, 'bytes', rules);
+  return plainBody(body, charset) ?? finish(decodeBody(body, charset));
 }
 
 function bounded(length: number, unit: string, { limits: { maxBodyBytes } }: ScalarRules): void {

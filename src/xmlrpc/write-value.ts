@@ -260,6 +260,8 @@ export class ValueWriter {
     } else if (types.isUint8Array(value)) {
       const rest = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
       this.#out.tag(BASE64.open);
+      // In one chunk, which then need not be copied; what is too long fails later, at its place.
+      this.#out.reserve(Math.min(Math.ceil(rest.length / 3) * 4, MAX_BYTES) + ROOM);
       this.#long = { rest, length: rest.length, at: 0 };
     } else if (types.isMap(value)) {
       const names = this.#mapNames(value);
