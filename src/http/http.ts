@@ -30,7 +30,7 @@ import type { HttpOptions } from './options.ts';
 import { refuse } from './refusal.ts';
 import { makeServer, takeBodies } from './server.ts';
 import { SlowReaders } from './slow-readers.ts';
-import { TlsWatch } from './tls.ts';
+import { TlsWatch, tlsSignature } from './tls.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
@@ -98,6 +98,7 @@ export class Doors {
   #guard: Guard;
   #isTrusted: IsTrusted;
   readonly #lockOut: LockOut;
+  readonly #tlsSeen: string;
   #tlsWatch: TlsWatch | undefined;
   #open = false;
   #bound: Bound = { address: '127.0.0.1', port: 0 };
@@ -105,6 +106,7 @@ export class Doors {
   constructor(parts: DoorsParts) {
     this.#parts = parts;
     const { options, relay, tokens, clock, date } = parts;
+    this.#tlsSeen = options.tls ? tlsSignature(options.tls) : '';
     this.#server = makeServer(options, (request, reply, refusal) => this.#refuse(request, reply, refusal));
     this.#listeners = new Listeners(this.#server.server, { maxConnections: options.maxConnections, isTls: options.tls !== undefined });
     this.#guard = guardOf(options);
@@ -200,6 +202,7 @@ export class Doors {
     if (!options.tls || !(server instanceof SecureServer)) return;
     this.#tlsWatch = new TlsWatch(
       options.tls,
+      this.#tlsSeen,
       (context) => {
         server.setSecureContext(context);
       },
