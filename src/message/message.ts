@@ -7,7 +7,7 @@ export { ERRORS, Fault, RelayError, reasonOf } from './error.ts';
 export type { ErrorCode } from './error.ts';
 export { canonicalAddress, formatHostId, hostPort, isLoopback, isUnspecified, parseHostId } from './host-id.ts';
 export type { HostId } from './host-id.ts';
-export { ACCESS_CLASSES, grantOf, isMethodGlob, permissionOf } from './access.ts';
+export { ACCESS_CLASSES, grantOf, isMethodGlob, permissionOf, tokenId } from './access.ts';
 export type { AccessClass, Grant, Permission } from './access.ts';
 export { addressBlock } from './address-block.ts';
 export { freezeDict, shareDict } from './freeze.ts';

@@ -99,7 +99,7 @@ export class ElementReader extends XmlReader {
 
   #enter(): void {
     if (this.attributes.length > 0 && !this.#namespaces && Namespaces.areDeclaredBy(this.attributes)) this.#namespaces = new Namespaces();
-    this.#namespaces?.enter(this.attributes);
+    this.#namespaces?.enter(this.attributes, this.tagAt);
     this.element = this.#namespaces?.resolve(this.name) ?? this.name;
   }
 }
