@@ -102,13 +102,14 @@ test.serial('a certificate that is renewed while the relay starts is served at t
   const clock = new VirtualClock();
   const log = new LogRecord();
   const tls = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') };
+  const names = ['cert.pem', 'key.pem'];
   const relay = await createRelay(
     { port: 0, dataDir: join(dir, 'state'), pluginsDir: RECORDER_DIR, tls },
     {
       clock,
       logs: (category) => {
-        // The doors ask for their logger once they have read the files.
-        if (category === 'http') for (const name of ['cert.pem', 'key.pem']) copyFileSync(join(later, name), join(dir, name));
+        // The doors ask for their logger first when they have just read the files.
+        if (category === 'http') for (const name of names.splice(0)) copyFileSync(join(later, name), join(dir, name));
         return log.source(category);
       },
     },
