@@ -67,9 +67,12 @@ export function moduleUrl(file) {
   return urlOf(file, graph().versionOf(file));
 }
 
-/** Looks at all tracked modules that were imported: what changed since, and whatever imports that, gets a new version. */
-export function renewChanged() {
-  return graph().renewChanged();
+/**
+ * Looks at all tracked modules below a directory that were imported: what changed since, and whatever imports that, gets a new version.
+ * @param {string} root Without symbolic links.
+ */
+export function renewChanged(root) {
+  return graph().renewChanged(root);
 }
 
 /**

@@ -81,10 +81,11 @@ export class ModuleGraph {
     entry.importsOf = note.version;
   }
 
-  /** Gives a new version to each file that is not as it was read, and to all that import it. */
-  async renewChanged() {
+  /** Gives a new version to each file below `root` that is not as it was read, and to all that import it. @param {string} root */
+  async renewChanged(root) {
     this.#pull();
-    const changed = await Promise.all([...this.#files].map(async ([file, entry]) => ((await this.#isChanged(file, entry)) ? [file] : [])));
+    const below = [...this.#files].filter(([file]) => file.startsWith(root + sep));
+    const changed = await Promise.all(below.map(async ([file, entry]) => ((await this.#isChanged(file, entry)) ? [file] : [])));
     await this.#renew(this.#withImporters(changed.flat()));
   }
 
