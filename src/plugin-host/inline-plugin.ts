@@ -5,7 +5,8 @@ import type { HostedMethod } from './exposed.ts';
 import type { HostedPlugin, PluginEvent, PluginState, PluginStatus } from './hosted.ts';
 import type { LoadedModule } from './load.ts';
 import type { PluginHostOptions } from './options.ts';
-import { checkConfig, readConfig } from './plugin-config.ts';
+import { checkConfig } from './check-config.ts';
+import { readConfig } from './plugin-config.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort } from './satellite.ts';
 

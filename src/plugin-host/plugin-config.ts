@@ -1,22 +1,16 @@
-/** A plugin's configuration: from config.ts, else from the file beside the module, checked by the class's schema. */
+/** A plugin's configuration: from config.ts, else from the file beside the module. */
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { glob } from 'glob';
-import { RelayError, clean, withinLimit } from '../message/message.ts';
+import { withinLimit } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
-import { issueText, pathOf, showValue, valueAt } from './issues.ts';
-import type { SatelliteClass } from './load.ts';
+import { refusal } from './check-config.ts';
+import type { RawConfig } from './check-config.ts';
 import { EXTENSIONS } from './names.ts';
 import type { ModuleFile } from './names.ts';
 import { placeOf, problemOf } from './problem.ts';
 import { whyUnsafe } from './safety.ts';
-
-/** A configuration and where it stands, in words for the operator. */
-export interface RawConfig {
-  readonly value: unknown;
-  readonly source: string;
-}
 
 export interface ConfigParts {
   /** The plugins directory; undefined if there is none. */
@@ -56,22 +50,4 @@ export async function readConfig(found: ModuleFile, { directory, plugins, clock,
     const problem = problemOf(error, directory, source);
     throw refusal(module, `its configuration does not load: ${placeOf(problem)}: ${problem.reason}`, error);
   }
-}
-
-/** The configuration as `setup` gets it. Throws a RelayError PLUGIN_REFUSED that names plugin, key, what was found and what was expected. */
-export async function checkConfig({ name, options }: SatelliteClass, { value, source }: RawConfig): Promise<unknown> {
-  if (!options.config) return value;
-  const result = await options.config['~standard'].validate(value);
-  if (!result.issues) return result.value;
-  const reasons = result.issues.slice(0, 5).map((issue) => {
-    const path = pathOf(issue);
-    const where = path.length === 0 ? 'the configuration' : `key "${path.join('.')}"`;
-    return `${issueText(issue, () => where)}, found ${showValue(valueAt(value, path), path)}`;
-  });
-  throw refusal(name, `${reasons.join('; ')} (${source})`);
-}
-
-/** The error that stops a start. */
-export function refusal(name: string, reason: string, cause?: unknown): RelayError {
-  return new RelayError('PLUGIN_REFUSED', `plugin ${clean(name)}: ${reason}`, { cause });
 }

@@ -3,7 +3,7 @@ import { Attempt, RelayError, dictOf, isDict } from '../message/message.ts';
 import type { Dict, Sendable, Value } from '../message/message.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
-import type { FaultAnswer } from './failure.ts';
+import type { FaultAnswer } from '../message/message.ts';
 import type { MethodRegistry } from './method-registry.ts';
 import { oneStruct } from './intake.ts';
 

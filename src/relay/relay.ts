@@ -1,6 +1,6 @@
 /** THE HEART: takes dicts in, sends dicts out, calls methods. Read `#junction` first: everything that flows meets there. */
-import { RelayError, Seldom, clean, isPromise, withinLimit } from '../message/message.ts';
-import type { Clock, Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
+import { RelayError, Seldom, clean, faultFor, isPromise, withinLimit } from '../message/message.ts';
+import type { Clock, Dict, FaultAnswer, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
 import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Satellites, SatelliteView, Sender as RemoteSender } from '../satellites/satellites.ts';
@@ -8,8 +8,6 @@ import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
 import { describeCaller } from './caller.ts';
 import type { Caller, Standing } from './caller.ts';
-import { faultFor } from './failure.ts';
-import type { FaultAnswer } from './failure.ts';
 import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './intake.ts';
 import { hasPassed } from './stamp.ts';
 import type { Identity, Minter } from './intake.ts';
@@ -37,7 +35,7 @@ export { callerOf } from './caller.ts';
 export type { Caller, Role, Standing } from './caller.ts';
 export type { MethodDescription } from './methods-introspection.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
-export type { FaultAnswer } from './failure.ts';
+export type { FaultAnswer } from '../message/message.ts';
 export type { Identity } from './intake.ts';
 export type { ProgramCall, ProgramDesk } from './methods-programs.ts';
 export { recordOnWire } from './methods-satellites.ts';
