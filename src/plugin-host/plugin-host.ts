@@ -1,7 +1,7 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
 import { registerLoader } from '../loader/loader.mjs';
-import { clean, systemClock } from '../message/message.ts';
+import { RelayError, clean, reasonOf, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { assemble } from './assemble.ts';
 import type { HostedMethod } from './exposed.ts';
@@ -13,6 +13,9 @@ import { loadModules } from './load.ts';
 import type { PluginHostOptions } from './options.ts';
 import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
+import type { SatelliteLine } from './line.ts';
+import { Programs } from './program/programs.ts';
+import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 import { Pump } from './pump.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
@@ -23,9 +26,11 @@ export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
 export type { PluginEvent, PluginKind, PluginState, PluginStatus } from './hosted.ts';
 export type { PluginProblem } from './problem.ts';
+export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
+const NO_TOKENS: readonly PluginToken[] = [];
 // A stop takes at most one exitTimeoutMs more than so many, however many plugins hang.
 const EXITS_IN_TURN = 2;
 
@@ -38,6 +43,8 @@ export interface PluginHostParts {
   readonly logs: LogSource;
   /** Where compiled plugins are kept; undefined: nowhere. */
   readonly cacheDir: string | undefined;
+  /** What programs are given of the relay. Default: there are no programs, whatever the options say. */
+  readonly programs?: ProgramSurroundings | undefined;
   /** Default: the machine's. */
   readonly clock?: Clock | undefined;
   /** Told of each change of a plugin's or satellite's state. Default: nobody. */
@@ -48,7 +55,7 @@ export interface PluginHostParts {
 export type HostEvent = PluginEvent | SatelliteEvent;
 
 export interface PluginHostStatus {
-  /** In order of their names. */
+  /** Modules in order of their names, then programs. */
   readonly plugins: readonly PluginStatus[];
   /** Those of all plugins. */
   readonly satellites: readonly SatelliteStatus[];
@@ -63,8 +70,10 @@ export class PluginHost {
   readonly #pump: Pump;
   readonly #problems: PluginProblem[] = [];
   readonly #plugins = new Map<string, HostedPlugin>();
-  #receivers: readonly Receiver[] = [];
+  readonly #programs: Programs | undefined;
+  #receivers: readonly SatelliteLine[] = [];
   #starting: Promise<void> | undefined;
+  #programsStarted: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
   constructor(parts: PluginHostParts) {
@@ -72,6 +81,11 @@ export class PluginHost {
     this.#log = parts.logs('plugin-host');
     this.#clock = parts.clock ?? systemClock;
     this.#pump = new Pump(this.#clock);
+    const onEvent = (event: HostEvent): void => {
+      this.#tell(event);
+    };
+    const { options, logs, programs: surroundings } = parts;
+    if (surroundings) this.#programs = new Programs({ options, surroundings, logs, onEvent, clock: this.#clock });
   }
 
   /**
@@ -81,6 +95,44 @@ export class PluginHost {
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
     return this.#starting;
+  }
+
+  /**
+   * Resolves when each program has got ready, or has ended and is tried again. They start when the host does, but are not waited for there: what they ask the relay
+   * meanwhile is answered once that lets somebody in. Rejects with a RelayError PLUGIN_REFUSED if one can never work as it is.
+   */
+  programsStarted(): Promise<void> {
+    return this.#programsStarted;
+  }
+
+  /** Ends the programs that fetch their calls, while the relay lets nobody in any more. Never rejects. */
+  async stopAtDoor(): Promise<void> {
+    await this.#programs?.stopAtDoor();
+  }
+
+  /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
+  async nextCall(plugin: string, waitMs: number): Promise<ProgramCall | undefined> {
+    return this.#requirePrograms().nextCall(plugin, waitMs);
+  }
+
+  /** What a program answers to a call that it fetched. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
+  answerCall(plugin: string, id: string, answer: ProgramAnswer): void {
+    this.#requirePrograms().answerCall(plugin, id, answer);
+  }
+
+  /** By which programs prove who they are; the same array as long as nothing changed. */
+  programTokens(): readonly PluginToken[] {
+    return this.#programs?.tokens() ?? NO_TOKENS;
+  }
+
+  /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS. */
+  programLog(plugin: string, level: string, text: string): void {
+    this.#requirePrograms().log(plugin, level, text);
+  }
+
+  /** Messages that killed their receiver again and again. */
+  get deadLetters(): DeadLetters {
+    return this.#requirePrograms().deadLetters;
   }
 
   /** Exits the satellites in reverse order, each within its time limit; afterwards nothing is delivered. Never rejects. */
@@ -117,19 +169,52 @@ export class PluginHost {
     const found = await findModules({ ...options, directoryRequired });
     const inline = await this.#load(found);
     for (const plugin of inline) this.#plugins.set(plugin.name, plugin);
+    const programs = this.#makePrograms();
     this.#takeLines();
     try {
       // All may be called before one runs, and every configuration is checked before the first `setup`.
       for (const plugin of inline) plugin.attach(port);
       for (const plugin of inline) await plugin.configure();
-      for (const plugin of this.#all()) await plugin.start(port);
+      for (const plugin of inline) await plugin.start(port);
     } catch (error) {
       await this.#stopAll();
       throw error;
     }
+    this.#programsStarted = Promise.all(programs.map((plugin) => this.#startProgram(plugin, port))).then(() => undefined);
+    // Told to whoever waits for them.
+    this.#programsStarted.catch(() => undefined);
     const running = this.status().satellites.length;
     if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
     else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
+  }
+
+  #makePrograms(): readonly HostedPlugin[] {
+    const { programs } = this.#parts.options;
+    return programs.map((record, index) => {
+      if (this.#plugins.has(record.name))
+        throw new RelayError(
+          'CONFIG_INVALID',
+          `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`,
+        );
+      const plugin = this.#requirePrograms().add(record);
+      this.#plugins.set(plugin.name, plugin);
+      return plugin;
+    });
+  }
+
+  /** Rejects only if another try makes no sense. */
+  async #startProgram(plugin: HostedPlugin, port: RelayPort): Promise<void> {
+    try {
+      await plugin.start(port);
+    } catch (error) {
+      if (plugin.status.state.type === 'failed') throw error;
+      this.#log.warn(`${reasonOf(error)}; the relay runs without it for now`);
+    }
+  }
+
+  #requirePrograms(): Programs {
+    if (this.#programs) return this.#programs;
+    throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
   }
 
   /** The modules that load and construct; what does not is a problem. */
@@ -160,7 +245,7 @@ export class PluginHost {
     this.#parts.onEvent?.(event);
   }
 
-  /** In order of their names. */
+  /** Modules in order of their names, then programs. */
   #all(): readonly HostedPlugin[] {
     return [...this.#plugins.values()];
   }
@@ -179,12 +264,18 @@ export class PluginHost {
   /** One after the other as long as they are quick; once they have used up the budget, the rest at once. */
   async #stopAll(): Promise<void> {
     const { exitTimeoutMs } = this.#parts.options;
-    const waiting = [...this.#all()].reverse();
+    const isInline = ({ status }: HostedPlugin): boolean => status.kind === 'inline';
+    const programs = this.#all().filter((plugin) => !isInline(plugin));
+    // Each has time limits of its own.
+    const ending = Promise.all(programs.map((plugin) => plugin.stop()));
+    const waiting = this.#all().filter(isInline).reverse();
     const deadline = this.#clock.now() + EXITS_IN_TURN * exitTimeoutMs;
     while (waiting.length > 0) {
       const next = waiting.splice(0, this.#clock.now() < deadline ? 1 : waiting.length);
       await Promise.all(next.map((plugin) => plugin.stop()));
     }
+    await ending;
+    await this.#programs?.stop();
   }
 }
 
