@@ -4,9 +4,11 @@ import { registerLoader } from '../loader/loader.mjs';
 import { RelayError, clean, reasonOf, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { assemble } from './assemble.ts';
+import { childRecord } from './child/child-record.ts';
+import { byIsolation } from './child/isolation.ts';
 import type { HostedMethod } from './exposed.ts';
 import { findModules } from './find.ts';
-import type { Found } from './find.ts';
+import type { Found, FoundModule } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
 import { InlinePlugin } from './inline-plugin.ts';
 import { loadModules } from './load.ts';
@@ -15,7 +17,7 @@ import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 import type { SatelliteLine } from './line.ts';
 import { Programs } from './program/programs.ts';
-import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
+import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramPlugin, ProgramSurroundings } from './program/programs.ts';
 import { Pump } from './pump.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
@@ -111,8 +113,8 @@ export class PluginHost {
   }
 
   /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
-  async nextCall(plugin: string, waitMs: number): Promise<ProgramCall | undefined> {
-    return this.#requirePrograms().nextCall(plugin, waitMs);
+  async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
+    return this.#requirePrograms().nextCall(plugin, waitMs, gone);
   }
 
   /** What a program answers to a call that it fetched. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
@@ -167,8 +169,10 @@ export class PluginHost {
     registerLoader({ cacheDir });
     const { pluginsDir } = options;
     const found = await findModules({ ...options, directoryRequired });
-    const inline = await this.#load(found);
+    const { inline: here, child } = await byIsolation(found.modules, options.isolation);
+    const inline = await this.#load({ ...found, modules: here });
     for (const plugin of inline) this.#plugins.set(plugin.name, plugin);
+    const children = await this.#makeChildren(child, found.directory);
     const programs = this.#makePrograms();
     this.#takeLines();
     try {
@@ -176,6 +180,7 @@ export class PluginHost {
       for (const plugin of inline) plugin.attach(port);
       for (const plugin of inline) await plugin.configure();
       for (const plugin of inline) await plugin.start(port);
+      await Promise.all(children.map((plugin) => this.#startChild(plugin, port)));
     } catch (error) {
       await this.#stopAll();
       throw error;
@@ -186,6 +191,38 @@ export class PluginHost {
     const running = this.status().satellites.length;
     if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
     else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
+  }
+
+  async #makeChildren(modules: readonly FoundModule[], directory: string | undefined): Promise<readonly ProgramPlugin[]> {
+    const { options, cacheDir, logs } = this.#parts;
+    const children: ProgramPlugin[] = [];
+    for (const found of modules) {
+      const debug = logs(`plugin.${found.module}`).isDebugEnabled();
+      const record = await childRecord(found, { options, directory, clock: this.#clock, cacheDir, debug });
+      const plugin = this.#requirePrograms().add(record, { kind: 'child', file: found.file });
+      this.#plugins.set(plugin.name, plugin);
+      children.push(plugin);
+    }
+    return children;
+  }
+
+  /** As for a module in this process: one that does not load is left out, one that refuses its configuration ends the start. */
+  async #startChild(plugin: ProgramPlugin, port: RelayPort): Promise<void> {
+    try {
+      await plugin.start(port);
+    } catch (error) {
+      const { state, file, lastError = '' } = plugin.status;
+      // What its process says when nothing of the module can be loaded.
+      const [, unloaded] = /^plugin\.describe failed: (.*)$/s.exec(lastError) ?? [];
+      if (state.type !== 'failed') this.#log.warn(`${reasonOf(error)}; the relay runs without it for now`);
+      else if (unloaded === undefined) throw error;
+      else this.#problem({ module: plugin.name, file, reason: unloaded });
+    }
+  }
+
+  #problem(problem: PluginProblem): void {
+    this.#problems.push(problem);
+    this.#log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
   }
 
   #makePrograms(): readonly HostedPlugin[] {
@@ -221,8 +258,7 @@ export class PluginHost {
   async #load(found: Found): Promise<readonly InlinePlugin[]> {
     const { options, container, logs } = this.#parts;
     const report = (problem: PluginProblem): void => {
-      this.#problems.push(problem);
-      this.#log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
+      this.#problem(problem);
     };
     found.problems.forEach(report);
     const timing = { clock: this.#clock, timeoutMs: options.setupTimeoutMs };
