@@ -9,7 +9,6 @@ import { ACCESS_CLASSES, Double, Int64, RelayError, dictOf } from '../../src/mes
 import type { Sendable } from '../../src/message/message.ts';
 import type { ProgramCall, ProgramDesk } from '../../src/relay/relay.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
-import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { SELF, makeHeart } from '../relay/heart.ts';
 import type { Heart } from '../relay/heart.ts';
