@@ -71,7 +71,10 @@ export class ChildModule {
         ...(methods.length > 0 ? ['exposed'] : []),
         ...(has('handover') || has('restore') ? ['handover'] : []),
       ],
-      methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({ name, help, signature, access })),
+      methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({
+        ...{ name, help, access },
+        ...(signature === undefined ? {} : { signature }),
+      })),
     };
   }
 
@@ -128,10 +131,10 @@ export class ChildModule {
     const { client, log } = this.#parts;
     return {
       expose: () => undefined,
-      send: async (satellite, dict, options) => {
+      send: async (satellite, dict, { durable }) => {
         // Written here, so that the author reads the same of what cannot be sent.
         const source = serialiseStruct(dict, { nil: true, i8: true });
-        const id = (await client.call('relay.relay', [dict, { ...options }])) as string;
+        const id = (await client.call('relay.relay', [dict, durable === undefined ? {} : { durable }])) as string;
         // The relay does not hand it back to this process, where others of the module may be.
         if (this.#takers().some(({ name }) => name !== satellite))
           this.#tellOthers(satellite, id, source).catch((error: unknown) => {
