@@ -10,7 +10,7 @@ import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import { RelayError, formatHostId, hostPort, systemClock } from './message/message.ts';
+import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
@@ -180,8 +180,10 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   });
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
-  const isValidToken = (name: string): boolean =>
-    [...ownTokens, ...tokenFile.all()].some((token) => token.name === name && !(Date.parse(token.expires ?? '') <= date()));
+  const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
+    [...ownTokens, ...tokenFile.all()].some(
+      (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
+    );
   // What is notified to them would come back to us.
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;

@@ -288,7 +288,8 @@ function absolutePath(tree: Tree, [first = '', ...rest]: readonly string[], base
   for (const key of first === '*' ? Object.keys(tree) : [first]) {
     const value = tree[key];
     if (rest.length > 0 && isTree(value)) result[key] = absolutePath(value, rest, baseDir);
-    else if (rest.length > 0 && Array.isArray(value)) result[key] = Object.values(absolutePath(Object.fromEntries(Object.entries(value)), rest, baseDir));
+    else if (rest.length > 0 && Array.isArray(value))
+      result[key] = Object.values(absolutePath(Object.fromEntries(Object.entries(value)), rest, baseDir));
     else if (rest.length === 0 && typeof value === 'string' && isPath(key, value)) result[key] = resolve(baseDir, value);
   }
   return result;

@@ -37,6 +37,12 @@ export interface PluginHostOptions {
   readonly maxMemoryMb: number;
   /** Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` says what they speak. Default: none. */
   readonly programs: readonly ProgramRecord[];
+  /**
+   * Watch `pluginsDir` while the relay runs: what is saved is reloaded, what is new is loaded, what is deleted is unloaded; packages of npm are not watched. Default
+   * true: a version that does not start never replaces one that runs. `poll` looks once a second, for file systems that tell nobody of changes (most
+   * network file systems, some shared folders of virtual machines). false: for those who deploy by a restart.
+   */
+  readonly watch: boolean | 'poll';
   readonly inbox: InboxOptions;
   /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
   readonly setupTimeoutMs: number;
@@ -54,6 +60,7 @@ export const pluginHostDefaults: PluginHostOptions = {
   isolation: {},
   maxMemoryMb: 256,
   programs: [],
+  watch: true,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5_000,
@@ -72,6 +79,7 @@ export const pluginHostShape = {
   isolation: z.record(z.string(), z.enum(['inline', 'child'])),
   maxMemoryMb: z.int().min(32).max(1_048_576),
   programs: z.array(programShape).max(1_000),
+  watch: z.union([z.boolean(), z.literal('poll')]),
   inbox: z.strictObject({
     maxMessages: z.int().min(1).max(10_000_000),
     maxBytes: z.int().min(1),

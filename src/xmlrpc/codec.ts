@@ -1,7 +1,16 @@
 /** Bytes to values and back, without the client: the face for who starts in a process of its own, and has no use for what a client needs. */
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { XmlRpcLimits } from './limits.ts';
-export { canonicalMembers, parseCall, parseCallInSlices, parseResponse, parseStruct, sendableMembers } from './parse.ts';
+export {
+  canonicalMembers,
+  parseCall,
+  parseCallInSlices,
+  parseResponse,
+  parseResponseInSlices,
+  parseStruct,
+  sendableMembers,
+  sendableResponse,
+} from './parse.ts';
 export type { Extensions, ParsedCall, ParsedResponse, ParseOptions, ReadOptions, SliceOptions } from './parse.ts';
 export {
   serialiseCall,

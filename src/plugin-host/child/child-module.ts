@@ -3,13 +3,14 @@ import 'reflect-metadata';
 import { container } from 'tsyringe';
 import { registerLoader } from '../../loader/loader.mjs';
 import { RelayError, clean, freezeDict, dictOf, isDict, systemClock } from '../../message/message.ts';
-import type { Clock, Frozen, Log, Sendable, Value } from '../../message/message.ts';
+import type { Clock, Dict, Frozen, Log, Sendable, Value } from '../../message/message.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/codec.ts';
 import { assemble } from '../assemble.ts';
 import type { Assembled } from '../assemble.ts';
-import { checkConfig } from '../check-config.ts';
-import { loadModules } from '../load.ts';
-import { placeOf } from '../problem.ts';
+import { checkConfig } from '../plugin-config.ts';
+import { importModule, pickSatellites } from '../load.ts';
+import type { LoadedModule } from '../load.ts';
+import { placeOf, problemAt } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
 import type { RelayPort } from '../satellite.ts';
 import { Delivery } from './delivery.ts';
@@ -32,6 +33,7 @@ export class ChildModule {
   readonly #delivery: Delivery;
   #assembled: readonly Assembled[] = [];
   #methods = new Map<string, ChildMethod>();
+  #states: Dict = dictOf();
   #self: Promise<Value> | undefined;
 
   constructor(parts: ChildModuleParts) {
@@ -48,8 +50,7 @@ export class ChildModule {
       problems.push(problem);
     };
     registerLoader({ cacheDir: job.cacheDir });
-    const timing = { clock: this.#clock, timeoutMs: job.setupTimeoutMs };
-    const [module] = await loadModules([job.found], { ...timing, log, report });
+    const module = await this.#import(report);
     const options = { inbox: NO_INBOX, receiveTimeoutMs: job.receiveTimeoutMs };
     const silent = (): void => undefined;
     const parts = { options, container, logs: () => log, clock: this.#clock, report, onReady: silent, onEvent: silent };
@@ -60,16 +61,25 @@ export class ChildModule {
     for (const { satellite } of this.#assembled) satellite.attach(this.#port());
   }
 
+  async #import(report: (problem: PluginProblem) => void): Promise<LoadedModule | undefined> {
+    const { job, log } = this.#parts;
+    try {
+      const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs });
+      return pickSatellites(imported, { others: [], log, report });
+    } catch (error) {
+      report({ module: job.found.module, ...problemAt(error, job.found) });
+      return undefined;
+    }
+  }
+
   /** What `plugin.describe` answers. */
   describe(): Sendable {
     const methods = this.#assembled.flatMap((one) => one.methods);
-    const has = (method: 'handover' | 'restore'): boolean =>
-      this.#assembled.some(({ instance }) => typeof handing(instance)[method] === 'function');
     return {
       capabilities: [
         ...(this.#assembled.some(({ receiver }) => receiver) ? ['receive'] : []),
         ...(methods.length > 0 ? ['exposed'] : []),
-        ...(has('handover') || has('restore') ? ['handover'] : []),
+        'handover',
       ],
       methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({
         ...{ name, help, access },
@@ -84,7 +94,7 @@ export class ChildModule {
     const configs: unknown[] = [];
     for (const { declared } of this.#assembled) configs.push(await checkConfig(declared, { value: config, source }));
     for (const [index, { satellite }] of this.#assembled.entries()) {
-      await satellite.setup(configs[index], setupTimeoutMs);
+      await satellite.setup(configs[index], setupTimeoutMs, { state: this.#states[satellite.name] });
       for (const { name, invoke } of satellite.methods) this.#methods.set(name, invoke);
     }
   }
@@ -98,22 +108,20 @@ export class ChildModule {
     return this.#delivery.notify(params);
   }
 
-  /** What the next version of the module gets by {@link restore}: by class name, what each `handover` answers. */
+  /** What the next version of the module gets by {@link restore}: by the names of satellites, what each `handover` answers. */
   async handover(): Promise<Sendable> {
+    const { exitTimeoutMs } = this.#parts.job;
     const states: Record<string, Sendable> = {};
-    for (const { instance, declared } of this.#assembled) {
-      const state = await handing(instance).handover?.();
-      if (state !== undefined) states[declared.name] = state as Sendable;
+    for (const { satellite } of this.#assembled) {
+      const state = await satellite.handover(exitTimeoutMs);
+      if (state !== undefined) states[satellite.name] = state as Sendable;
     }
     return states;
   }
 
-  async restore(states: Value | undefined): Promise<void> {
-    if (!isDict(states)) return;
-    for (const { instance, declared } of this.#assembled) {
-      const state = states[declared.name];
-      if (state !== undefined) await handing(instance).restore?.(state);
-    }
+  /** Keeps what the version before handed over, for {@link setup}. */
+  restore(states: Value | undefined): void {
+    if (isDict(states)) this.#states = states;
   }
 
   /** Exits the satellites in reverse order. Never rejects. */
@@ -160,9 +168,4 @@ export class ChildModule {
     const members = Object.entries(sent).filter(([name]) => name !== 'co2' && name !== 'host_id' && name !== 'client_address');
     return freezeDict(dictOf([['host_id', hostId], ['client_address', [host, port]], ...members]));
   }
-}
-
-/** What a satellite may have for a reload. */
-function handing(instance: object): { handover?: () => unknown; restore?: (state: Value) => unknown } {
-  return instance;
 }

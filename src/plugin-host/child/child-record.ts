@@ -1,16 +1,17 @@
 /** A module that runs in a process of its own, as the record of a program. */
 import { clean, isDict } from '../../message/message.ts';
-import type { Sendable } from '../../message/message.ts';
+import type { Clock, Sendable } from '../../message/message.ts';
 import { serialiseResponse } from '../../xmlrpc/codec.ts';
-import { refusal } from '../check-config.ts';
+import { refusal } from '../plugin-config.ts';
 import type { FoundModule } from '../find.ts';
 import type { PluginHostOptions } from '../options.ts';
 import { readConfig } from '../plugin-config.ts';
-import type { ConfigParts } from '../plugin-config.ts';
+import type { ConfigPlace } from '../plugin-config.ts';
 import type { ProgramRecord } from '../program/options.ts';
 import { argumentsOf } from './job.ts';
 
-export interface ChildRecordParts extends Omit<ConfigParts, 'plugins' | 'timeoutMs'> {
+export interface ChildRecordParts extends Pick<ConfigPlace, 'directory'> {
+  readonly clock: Clock;
   readonly options: Pick<PluginHostOptions, 'plugins' | 'setupTimeoutMs' | 'exitTimeoutMs' | 'receiveTimeoutMs' | 'maxMemoryMb'>;
   readonly cacheDir: string | undefined;
   /** Its lines of level debug are wanted. */
@@ -21,7 +22,7 @@ export interface ChildRecordParts extends Omit<ConfigParts, 'plugins' | 'timeout
 export async function childRecord(found: FoundModule, parts: ChildRecordParts): Promise<ProgramRecord> {
   const { options, directory, clock, cacheDir, debug } = parts;
   const { plugins, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb } = options;
-  const { value, source: configSource } = await readConfig(found, { directory, plugins, clock, timeoutMs: setupTimeoutMs });
+  const { value, source: configSource } = await readConfig(found, { directory, plugins }, { clock, timeoutMs: setupTimeoutMs });
   const limits = { setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb };
   return {
     name: found.module,

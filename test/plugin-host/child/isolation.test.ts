@@ -49,12 +49,16 @@ async function started(t: ExecutionContext, isolation: 'inline' | 'child', sourc
     if (answer.kind === 'value') return answer.value;
     throw new Error(`fault ${answer.code}: ${answer.text}`);
   };
-  return { ...relay, call: ask, heard: async () => ((await ask('test.recorder.next')) as { data: Value }).data };
+  return { ...relay, call: ask, heard: async () => ((await ask('test.recorder.next', null, new Int64(1n))) as { data: Value }).data };
 }
 
 for (const isolation of ISOLATIONS) {
   test.serial(`${isolation}: receive gets the dict frozen, without the stamp, and the context of its message`, async (t) => {
-    const { call: ask, heard, hostId } = await started(
+    const {
+      call: ask,
+      heard,
+      hostId,
+    } = await started(
       t,
       isolation,
       spam(`async receive(dict: Dict, context: Context) {
@@ -212,10 +216,16 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: receive that fails is logged with the reason and place, and the next message comes`, async (t) => {
-    const { call: ask, heard, log } = await started(
+    const {
+      call: ask,
+      heard,
+      log,
+    } = await started(
       t,
       isolation,
-      spam(`async receive(dict: Dict) { if (dict.data === 'bad') throw new Error('cannot take it'); await this.send({ data: ['took', dict.data] }); }`),
+      spam(
+        `async receive(dict: Dict) { if (dict.data === 'bad') throw new Error('cannot take it'); await this.send({ data: ['took', dict.data] }); }`,
+      ),
     );
     await ask('notify', { data: 'bad' });
     await ask('notify', { data: 'good' });
