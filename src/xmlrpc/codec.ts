@@ -9,6 +9,7 @@ export {
   parseResponseInSlices,
   parseStruct,
   sendableMembers,
+  sendableResponse,
 } from './parse.ts';
 export type { Extensions, ParsedCall, ParsedResponse, ParseOptions, ReadOptions, SliceOptions } from './parse.ts';
 export {

@@ -96,6 +96,18 @@ export async function parseResponseInSlices(body: Uint8Array, options: SliceOpti
   return finishInTurns(responseSteps(body, options, options.sliceBytes ?? SLICE_BYTES));
 }
 
+/** Reads the body of a response that is no fault: its value, to be written anew as it was, a double that is whole as a double. */
+export function sendableResponse(body: Uint8Array, options: ParseOptions = {}): Sendable {
+  const builder = new SendableBuilder(true);
+  finish(sendableSteps(body, builder, options));
+  return builder.root;
+}
+
+function* sendableSteps(body: Uint8Array, builder: SendableBuilder, options: ParseOptions): Steps<Grammar> {
+  const rules = rulesOf(options);
+  return yield* read(RESPONSE, yield* utf8Of(body, options.charset, rules), builder, rules, Infinity);
+}
+
 /** Reads a text that is one `<struct>…</struct>`. */
 export function parseStruct(source: string, options: ReadOptions = {}): Dict {
   const builder = new ValueBuilder();

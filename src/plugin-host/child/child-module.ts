@@ -3,11 +3,11 @@ import 'reflect-metadata';
 import { container } from 'tsyringe';
 import { registerLoader } from '../../loader/loader.mjs';
 import { RelayError, clean, freezeDict, dictOf, isDict, systemClock } from '../../message/message.ts';
-import type { Clock, Frozen, Log, Sendable, Value } from '../../message/message.ts';
+import type { Clock, Dict, Frozen, Log, Sendable, Value } from '../../message/message.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/codec.ts';
 import { assemble } from '../assemble.ts';
 import type { Assembled } from '../assemble.ts';
-import { checkConfig } from '../check-config.ts';
+import { checkConfig } from '../plugin-config.ts';
 import { importModule, pickSatellites } from '../load.ts';
 import type { LoadedModule } from '../load.ts';
 import { placeOf, problemAt } from '../problem.ts';
@@ -33,6 +33,7 @@ export class ChildModule {
   readonly #delivery: Delivery;
   #assembled: readonly Assembled[] = [];
   #methods = new Map<string, ChildMethod>();
+  #states: Dict = dictOf();
   #self: Promise<Value> | undefined;
 
   constructor(parts: ChildModuleParts) {
@@ -61,12 +62,12 @@ export class ChildModule {
   }
 
   async #import(report: (problem: PluginProblem) => void): Promise<LoadedModule | undefined> {
-    const { log, job } = this.#parts;
-    const { found, setupTimeoutMs: timeoutMs } = job;
+    const { job, log } = this.#parts;
     try {
-      return pickSatellites(await importModule(found, { clock: this.#clock, timeoutMs }), { others: [], log, report });
+      const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs });
+      return pickSatellites(imported, { others: [], log, report });
     } catch (error) {
-      report({ module: found.module, ...problemAt(error, found) });
+      report({ module: job.found.module, ...problemAt(error, job.found) });
       return undefined;
     }
   }
@@ -74,15 +75,16 @@ export class ChildModule {
   /** What `plugin.describe` answers. */
   describe(): Sendable {
     const methods = this.#assembled.flatMap((one) => one.methods);
-    const has = (method: 'handover' | 'restore'): boolean =>
-      this.#assembled.some(({ instance }) => typeof handing(instance)[method] === 'function');
     return {
       capabilities: [
         ...(this.#assembled.some(({ receiver }) => receiver) ? ['receive'] : []),
         ...(methods.length > 0 ? ['exposed'] : []),
-        ...(has('handover') || has('restore') ? ['handover'] : []),
+        'handover',
       ],
-      methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({ name, help, signature, access })),
+      methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({
+        ...{ name, help, access },
+        ...(signature === undefined ? {} : { signature }),
+      })),
     };
   }
 
@@ -92,8 +94,8 @@ export class ChildModule {
     const configs: unknown[] = [];
     for (const { declared } of this.#assembled) configs.push(await checkConfig(declared, { value: config, source }));
     for (const [index, { satellite }] of this.#assembled.entries()) {
-      await satellite.setup(configs[index], setupTimeoutMs);
-      for (const method of satellite.methods) this.#methods.set(method.name, (params) => method.invoke(params));
+      await satellite.setup(configs[index], setupTimeoutMs, { state: this.#states[satellite.name] });
+      for (const { name, invoke } of satellite.methods) this.#methods.set(name, invoke);
     }
   }
 
@@ -106,22 +108,20 @@ export class ChildModule {
     return this.#delivery.notify(params);
   }
 
-  /** What the next version of the module gets by {@link restore}: by class name, what each `handover` answers. */
+  /** What the next version of the module gets by {@link restore}: by the names of satellites, what each `handover` answers. */
   async handover(): Promise<Sendable> {
+    const { exitTimeoutMs } = this.#parts.job;
     const states: Record<string, Sendable> = {};
-    for (const { instance, declared } of this.#assembled) {
-      const state = await handing(instance).handover?.();
-      if (state !== undefined) states[declared.name] = state as Sendable;
+    for (const { satellite } of this.#assembled) {
+      const state = await satellite.handover(exitTimeoutMs);
+      if (state !== undefined) states[satellite.name] = state as Sendable;
     }
     return states;
   }
 
-  async restore(states: Value | undefined): Promise<void> {
-    if (!isDict(states)) return;
-    for (const { instance, declared } of this.#assembled) {
-      const state = states[declared.name];
-      if (state !== undefined) await handing(instance).restore?.(state);
-    }
+  /** Keeps what the version before handed over, for {@link setup}. */
+  restore(states: Value | undefined): void {
+    if (isDict(states)) this.#states = states;
   }
 
   /** Exits the satellites in reverse order. Never rejects. */
@@ -139,10 +139,10 @@ export class ChildModule {
     const { client, log } = this.#parts;
     return {
       expose: () => undefined,
-      send: async (satellite, dict, options) => {
+      send: async (satellite, dict, { durable }) => {
         // Written here, so that the author reads the same of what cannot be sent.
         const source = serialiseStruct(dict, { nil: true, i8: true });
-        const id = (await client.call('relay.relay', [dict, { ...options }])) as string;
+        const id = (await client.call('relay.relay', [dict, durable === undefined ? {} : { durable }])) as string;
         // The relay does not hand it back to this process, where others of the module may be.
         if (this.#takers().some(({ name }) => name !== satellite))
           this.#tellOthers(satellite, id, source).catch((error: unknown) => {
@@ -168,9 +168,4 @@ export class ChildModule {
     const members = Object.entries(sent).filter(([name]) => name !== 'co2' && name !== 'host_id' && name !== 'client_address');
     return freezeDict(dictOf([['host_id', hostId], ['client_address', [host, port]], ...members]));
   }
-}
-
-/** What a satellite may have for a reload. */
-function handing(instance: object): { handover?: () => unknown; restore?: (state: Value) => unknown } {
-  return instance;
 }

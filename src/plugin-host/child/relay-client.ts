@@ -1,9 +1,10 @@
 /** The child's way to the relay: calls over kept connections, by node:http alone, since a larger client takes longer to load than all else here. */
 import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { ERRORS, Fault, RelayError } from '../../message/message.ts';
-import type { ErrorCode, Sendable, Value } from '../../message/message.ts';
+import { RelayError } from '../../message/message.ts';
+import type { Sendable, Value } from '../../message/message.ts';
 import { parseResponse, serialiseCall } from '../../xmlrpc/codec.ts';
+import { errorOf } from './error-of.ts';
 
 // As many as the relay serves without noticing; what is called beyond waits here.
 const MAX_SOCKETS = 32;
@@ -64,20 +65,4 @@ export function collect(message: IncomingMessage): Promise<Buffer> {
     });
     message.once('error', reject);
   });
-}
-
-// Two codes share the number 403: the one that a method answers more often comes first in the table.
-const CODES = new Map<number, ErrorCode>(
-  (Object.entries(ERRORS) as [ErrorCode, { fault: number }][]).reverse().map(([code, { fault }]) => [fault, code]),
-);
-
-/** What a fault between a child and its relay was before it was written: an error of the relay by its number, else the Fault of a plugin. */
-export function errorOf(code: number, text: string): RelayError | Fault {
-  const known = CODES.get(code);
-  if (known !== undefined) return new RelayError(known, text);
-  try {
-    return new Fault(code, text);
-  } catch {
-    return new RelayError('APPLICATION', text);
-  }
 }

@@ -46,7 +46,13 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
     ['notify', (params) => module.notify(params)],
     ['ping', () => true],
     ['plugin.handover', () => module.handover()],
-    ['plugin.restore', async ([state]) => module.restore(state).then(() => true)],
+    [
+      'plugin.restore',
+      ([states]) => {
+        module.restore(states);
+        return true;
+      },
+    ],
     ['plugin.stop', async () => stop().then(() => true)],
   ]);
 }

@@ -1,7 +1,7 @@
 /** Calls a program that is an XML-RPC server on this machine, over a few connections that are kept. */
 import { Fifo, RelayError, clean, reasonOf } from '../../message/message.ts';
-import type { Clock, Value } from '../../message/message.ts';
-import { parseResponse, parseResponseInSlices } from '../../xmlrpc/xmlrpc.ts';
+import type { Clock, Sendable, Value } from '../../message/message.ts';
+import { parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
 import { HttpConnection } from './http-connection.ts';
 import type { HttpResponse } from './http-response.ts';
@@ -24,6 +24,7 @@ interface Call {
 
 export class HttpTransport implements Transport {
   readonly #plugin: string;
+  readonly #faultOf: typeof faultOf;
   readonly #clock: Clock;
   readonly #port: number;
   readonly #head: string;
@@ -34,20 +35,23 @@ export class HttpTransport implements Transport {
   readonly #calls = new Set<Call>();
   #isClosed = false;
 
-  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. */
-  constructor(plugin: string, clock: Clock, { port, path }: { readonly port: number; readonly path: string }) {
+  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. `meaning`: of its faults. */
+  constructor(plugin: string, clock: Clock, { port, path }: { readonly port: number; readonly path: string }, meaning = faultOf) {
     this.#plugin = plugin;
+    this.#faultOf = meaning;
     this.#clock = clock;
     this.#port = port;
     this.#head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUser-Agent: co2-relay\r\nAccept: text/xml\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: `;
   }
 
-  async send({ method, body }: ProgramRequest, { timeoutMs, signal }: TransportCallOptions): Promise<Value> {
-    signal?.throwIfAborted();
-    const { body: bytes, charset } = await this.#exchange(body(), method, timeoutMs, signal);
-    const answer = await this.#read(bytes, charset);
-    if (answer.kind === 'fault') throw faultOf(this.#plugin, answer.code, answer.text);
-    return answer.value;
+  async send(request: ProgramRequest, options: TransportCallOptions): Promise<Value> {
+    return (await this.#answer(request, options)).value;
+  }
+
+  async sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Sendable> {
+    const { value, extensions, bytes, charset } = await this.#answer(request, options);
+    // Read again only if it may hold what plain values do not tell.
+    return extensions.i8 || bytes.includes('double') ? sendableResponse(bytes, { charset }) : value;
   }
 
   async ping(timeoutMs: number): Promise<void> {
@@ -63,6 +67,14 @@ export class HttpTransport implements Transport {
     for (const call of [...this.#calls]) this.#giveUp(call, gone);
     for (const connection of [...this.#open]) connection.end(gone);
     return Promise.resolve();
+  }
+
+  async #answer({ method, body }: ProgramRequest, { timeoutMs, signal }: TransportCallOptions) {
+    signal?.throwIfAborted();
+    const { body: bytes, charset } = await this.#exchange(body(), method, timeoutMs, signal);
+    const answer = await this.#read(bytes, charset);
+    if (answer.kind === 'fault') throw this.#faultOf(this.#plugin, answer.code, answer.text);
+    return { ...answer, bytes, charset };
   }
 
   async #read(bytes: Buffer, charset: string | undefined): Promise<ParsedResponse> {

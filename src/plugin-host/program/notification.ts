@@ -12,11 +12,11 @@ const KEPT = new WeakMap<Message, ReadonlyMap<string, string>>();
 
 /** The call by which a program gets `message` at `now` (the relay's clock). */
 export function notificationOf(message: Message, now: number, redelivered: boolean): ProgramRequest {
-  const { id, ageMs, arrivedAt, hostId, clientAddress } = message;
+  const { id, ageMs, arrivedAt, hostId, clientAddress, verdict } = message;
   const own: Readonly<Record<string, Sendable>> = {
     host_id: hostId,
     client_address: clientAddress,
-    co2: { id, hops: hopsOf(message), age_ms: Math.round(ageMs + now - arrivedAt), redelivered },
+    co2: { id, hops: hopsOf(message), age_ms: Math.round(ageMs + now - arrivedAt), redelivered, verdict },
   };
   return {
     method: 'notify',

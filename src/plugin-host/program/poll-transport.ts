@@ -69,6 +69,11 @@ export class PollTransport implements Transport {
     });
   }
 
+  /** The door that its answers come in by reads plain values. */
+  sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Value> {
+    return this.send(request, options);
+  }
+
   /** It is well if it fetches; there is nothing to ask it. */
   ping(timeoutMs: number): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closed);

@@ -16,7 +16,6 @@ import { RUNG_MS } from './supervision.ts';
 import type { Supervised, SupervisionEffect } from './supervision.ts';
 import { Supervisor } from './supervisor.ts';
 import { requestOf } from './transport.ts';
-import type { ProgramRequest } from './transport.ts';
 
 // A stop has three rungs; after the last one nobody is waited for.
 const STOP_MS = 3 * RUNG_MS + 1_000;
@@ -42,7 +41,7 @@ export class ProgramPlugin implements HostedPlugin {
     const { record, inbox, receiveTimeoutMs, clock, random, log, deadLetters } = parts;
     this.#line = new ProgramLine({
       ...{ name: record.name, inbox, timeoutMs: receiveTimeoutMs, clock, log, deadLetters },
-      send: (request, timeoutMs) => this.#send(request, timeoutMs),
+      send: (request, timeoutMs) => this.#send((run) => run.send(request, timeoutMs)),
     });
     this.receivers = [this.#line];
     this.#limit = new LineLimit(clock, (line) => {
@@ -251,16 +250,16 @@ export class ProgramPlugin implements HostedPlugin {
 
   #invoke(method: string, params: readonly Value[], timeoutMs: number): MaybePromise<Sendable> {
     if (this.#supervisor.state.kind !== 'up') throw new RelayError('UNAVAILABLE', `${method}: ${this.name} ${this.#inWords()}`);
-    return this.#send(requestOf(method, params), timeoutMs);
+    return this.#send((run) => run.sendExact(requestOf(method, params), timeoutMs));
   }
 
   /** Its answer is a sign of life; that there was none in time counts as a missed ping. */
-  async #send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+  async #send<T>(call: (run: ProgramRun) => Promise<T>): Promise<T> {
     const run = this.#run;
     if (!run) throw new RelayError('UNAVAILABLE', `${this.name} ${this.#inWords()}`);
     this.#calls++;
     try {
-      const answer = await run.send(request, timeoutMs);
+      const answer = await call(run);
       this.#calls--;
       this.#sign(run);
       return answer;

@@ -1,6 +1,7 @@
 /** One process of a program, from its start to its end: its first line, what is said before its work, and the way to call it. */
 import { RelayError, reasonOf } from '../../message/message.ts';
-import type { Value } from '../../message/message.ts';
+import type { Fault, Sendable, Value } from '../../message/message.ts';
+import { errorOf } from '../child/error-of.ts';
 import { readHandshake } from './handshake.ts';
 import { HttpTransport } from './http-transport.ts';
 import type { ProgramParts } from './program-parts.ts';
@@ -23,6 +24,9 @@ export interface RunEvents {
 }
 
 const STOP: ProgramRequest = requestOf('plugin.stop', []);
+
+/** It is our own code on both sides: its faults are what was thrown there. */
+const childError = (_plugin: string, code: number, text: string): Fault | RelayError => errorOf(code, text);
 
 export class ProgramRun {
   readonly #parts: ProgramParts;
@@ -76,6 +80,11 @@ export class ProgramRun {
     return this.#ready().send(request, { timeoutMs });
   }
 
+  /** Calls one of its methods, whose result is to be handed on. Rejects as {@link Transport.send} does. */
+  sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
+    return this.#ready().sendExact(request, { timeoutMs });
+  }
+
   /** Rejects if there is no sign of life in time. */
   async ping(): Promise<void> {
     await this.#ready().ping(this.#parts.record.timeoutMs);
@@ -102,10 +111,13 @@ export class ProgramRun {
 
   #greet(line: string): void {
     if (this.#hasEnded) return;
-    const { record, clock } = this.#parts;
+    const { record, clock, kind } = this.#parts;
     try {
       const handshake = readHandshake(line);
-      this.#transport = handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, clock, handshake);
+      this.#transport =
+        handshake.form === 'poll'
+          ? this.#poll
+          : new HttpTransport(record.name, clock, handshake, kind === 'child' ? childError : undefined);
     } catch (error) {
       this.#events.onProblem(reasonOf(error), true);
       return;

@@ -24,6 +24,8 @@ export interface Transport {
    * TRANSPORT if it cannot be reached, RATE_LIMITED if too many calls are under way.
    */
   send(request: ProgramRequest, options: TransportCallOptions): Promise<Value>;
+  /** The same, with a result that is to be handed on: a double that is whole stays one, and so does a small integer of 64 bits. */
+  sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Sendable>;
   /** Resolves if there is a sign of life within the time; rejects as `send` does. */
   ping(timeoutMs: number): Promise<void>;
   /** Calls that are under way reject, and so do later ones. */
