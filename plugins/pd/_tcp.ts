@@ -105,7 +105,7 @@ export class TcpTarget implements Target {
 class Connection implements Outlet {
   readonly #socket: Socket;
   readonly #hub: Hub;
-  /** It does not read as fast as we write; the operator knows. */
+  /** It does not read as fast as we write, and the operator knows; until it has caught up. */
   #isLagging = false;
 
   constructor(socket: Socket, hub: Hub) {
@@ -137,8 +137,10 @@ class Connection implements Outlet {
   write(message: Buffer): boolean {
     const { writable, writableLength } = this.#socket;
     const isTaken = writable && writableLength + message.length <= this.#hub.maxPendingBytes;
+    if (writableLength === 0) this.#isLagging = false;
     if (isTaken) this.#socket.write(message);
     else if (writable && !this.#isLagging) {
+      this.#isLagging = true;
       const { remoteAddress, remotePort } = this.#socket;
       this.#hub.logger.warn(
         'Pure Data at %s:%d does not read: what is beyond %d bytes is dropped',
@@ -147,7 +149,6 @@ class Connection implements Outlet {
         writableLength,
       );
     }
-    this.#isLagging = writable && !isTaken;
     return isTaken;
   }
 

@@ -13,6 +13,9 @@ import { UdpTarget, listenUdp } from './_udp.ts';
 /** Messages that are handed on before others get their turn: a millisecond or two. */
 const MESSAGES_PER_TURN = 50;
 
+/** Names of this machine. */
+const LOCAL = /^(?:localhost$|127\.|0\.0\.0\.0$|::1?$)/;
+
 const endpoint = z.strictObject({
   /** Default 127.0.0.1. Who may connect is not asked for more, so another address lets everybody in who reaches it. */
   host: z.string().min(1).max(255).default('127.0.0.1'),
@@ -39,7 +42,7 @@ const configSchema = z
     /** ms between two attempts to connect to a netreceive that is not there. Default 2,000. */
     retryMs: z.int().min(10).max(3_600_000).default(2000),
   })
-  .refine(({ listen, sendTo }) => !sendTo.some((to) => listen.some((at) => nameOf(at) === nameOf(to))), {
+  .refine(({ listen, sendTo }) => !sendTo.some((to) => listen.some((at) => isSame(at, to))), {
     path: ['sendTo'],
     message: 'it must not name what the bridge itself listens on, or each dict would come back',
   });
@@ -167,6 +170,11 @@ export class Bridge extends Plugin<Config> {
 /** The members of a struct; none if it is something else. */
 function membersOf(value: Value | undefined): Readonly<Record<string, Value | undefined>> {
   return typeof value === 'object' && value !== null ? (value as Dict) : {};
+}
+
+function isSame(one: Endpoint, other: Endpoint): boolean {
+  if (one.port !== other.port || one.protocol !== other.protocol) return false;
+  return one.host === other.host || (LOCAL.test(one.host) && LOCAL.test(other.host));
 }
 
 function reasonOf(error: unknown): string {

@@ -1,6 +1,7 @@
 /** The bundled plugin pd.bridge in a real relay: both ways over TCP and UDP, its bounds, hostile input, and that it does nothing unless it is told to. */
-import { connect } from 'node:net';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import test from 'ava';
 import { freePorts } from '../support/relays.ts';
 import { atomsOf, datagrams, netreceive, netsend, startBridge } from './pd-kit.ts';
@@ -16,7 +17,8 @@ test('without a configuration it opens no socket, says so once, and is there', a
 });
 
 test('TCP: what netsend says is a dict of the network, in order; floats are numbers, symbols are strings', async (t) => {
-  const { ports, heard, relay, status } = await startBridge(t, TCP);
+  const { ports, hear, relay, status } = await startBridge(t, TCP);
+  const heard = await hear();
   const { socket } = await netsend(t, ports[0]!);
   socket.write('freq 440;\nvol 0.5 -3 1e10;\none\\ atom \\440;');
   socket.write('a; b, split in t');
@@ -27,7 +29,8 @@ test('TCP: what netsend says is a dict of the network, in order; floats are numb
 });
 
 test('TCP: a dict of somebody else goes to each patch that is connected, and what a patch said to none', async (t) => {
-  const { relay, ports, heard, until } = await startBridge(t, TCP);
+  const { relay, ports, hear, until } = await startBridge(t, TCP);
+  const heard = await hear();
   const one = await netsend(t, ports[0]!);
   const two = await netsend(t, ports[0]!);
   await until(({ connections }) => connections === 2);
@@ -49,7 +52,8 @@ test('TCP: a dict of somebody else goes to each patch that is connected, and wha
 
 test('a target that is started later is found, gets dicts, answers over the same connection, and is found again after its end', async (t) => {
   const [port = 0] = await freePorts(1);
-  const { relay, heard, until, status } = await startBridge(t, { sendTo: [{ port }], retryMs: 10 });
+  const { relay, hear, until, status } = await startBridge(t, { sendTo: [{ port }], retryMs: 10 });
+  const heard = await hear();
   await relay.log.line(/^Pure Data is not at 127\.0\.0\.1:\d+ \(tcp\) yet/);
   await relay.call('notify', { data: { pd: ['lost'] } });
   await until(({ dropped }) => dropped === 1);
@@ -72,7 +76,8 @@ test('a target that is started later is found, gets dicts, answers over the same
 
 test('UDP: both ways; a datagram may hold several messages and never half of one', async (t) => {
   const patch = await datagrams(t);
-  const { relay, ports, heard, until } = await startBridge(t, { ...UDP, sendTo: [{ port: patch.port, protocol: 'udp' }] });
+  const { relay, ports, hear, until } = await startBridge(t, { ...UDP, sendTo: [{ port: patch.port, protocol: 'udp' }] });
+  const heard = await hear();
   patch.send('freq 440; vol 1;\n', ports[0]!);
   patch.send('half of', ports[0]!);
   patch.send(' one; whole 2;', ports[0]!);
@@ -98,7 +103,8 @@ test('send_message answers how many took it, and refuses what is no message', as
 });
 
 test('what is too long, not UTF-8, not for XML or unfinished is counted and left out; the connection goes on', async (t) => {
-  const { relay, ports, heard, until } = await startBridge(t, { ...TCP, maxMessageBytes: 64 });
+  const { relay, ports, hear, until } = await startBridge(t, { ...TCP, maxMessageBytes: 64 });
+  const heard = await hear();
   const { socket } = await netsend(t, ports[0]!);
   for (const bytes of [Buffer.alloc(1_000_000, 'x'), ';a 1;', Buffer.of(0xff, 0x3b), Buffer.of(0x07, 0x3b), 'b 2;', 'unfinished'])
     socket.write(bytes);
@@ -116,7 +122,8 @@ test('what is too long, not UTF-8, not for XML or unfinished is counted and left
 });
 
 test('connections beyond the bound are closed, the others go on', async (t) => {
-  const { ports, heard, until } = await startBridge(t, { ...TCP, maxConnections: 2 });
+  const { ports, hear, until } = await startBridge(t, { ...TCP, maxConnections: 2 });
+  const heard = await hear();
   const patches = [await netsend(t, ports[0]!), await netsend(t, ports[0]!)];
   await until(({ connections }) => connections === 2);
   const third = connect(ports[0]!, '127.0.0.1');
@@ -152,7 +159,8 @@ test('a patch that does not read loses messages, the others get all of them', as
 });
 
 test('a web page cannot speak through a browser of this machine', async (t) => {
-  const { ports, heard, until } = await startBridge(t, TCP);
+  const { ports, hear, until } = await startBridge(t, TCP);
+  const heard = await hear();
   for (const method of ['POST', 'GET', 'OPTIONS']) {
     const { socket, closed } = await netsend(t, ports[0]!);
     socket.write(`${method} /;freq 1; HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n;freq 2;`);
@@ -182,6 +190,38 @@ test('a flood is handed on in turns: others are answered meanwhile, and nothing 
   t.is(relay.log.matching(/^refused/).length, 0);
 });
 
+test('a flood of datagrams is dropped and counted, and what comes after it is taken', async (t) => {
+  const patch = await datagrams(t);
+  const { relay, ports, status, until } = await startBridge(t, UDP);
+  while ((await status()).refused === 0) for (let n = 0; n < 200; n++) patch.send('a;'.repeat(60), ports[0]!);
+  t.regex(relay.log.matching(/^refused/)[0]!, /^refused: a datagram of a flood/);
+  let last = -1;
+  await until(({ received }) => received === last || ((last = received), false));
+  while ((await status()).received === last) patch.send('end;', ports[0]!);
+  t.pass();
+});
+
+test('IPv6 is spoken, too', async (t) => {
+  const host = '::1';
+  const { ports, hear, status } = await startBridge(t, {
+    listen: [
+      { host, port: 0 },
+      { host, port: 0, protocol: 'udp' },
+    ],
+  });
+  const heard = await hear();
+  const { socket } = await netsend(t, ports[0]!, host);
+  socket.write('tcp 6;');
+  t.deepEqual(await atomsOf(heard, 1), [['tcp', 6]]);
+  const sender = createSocket('udp6');
+  t.teardown(() => {
+    sender.close();
+  });
+  sender.send('udp 6;', ports[1], host);
+  t.deepEqual((await atomsOf(heard, 2))[1], ['udp', 6]);
+  t.is((await status()).listening[1]!.host, host);
+});
+
 test('a port that is taken, and a configuration that makes no sense, stop the start and say why', async (t) => {
   const taken = await netreceive(t);
   const twice = { listen: [{ port: 0 }, { port: taken.port }] };
@@ -195,6 +235,10 @@ test('a port that is taken, and a configuration that makes no sense, stop the st
     ],
     [{ listen: [{ port: udp.port, protocol: 'udp' }] }, new RegExp(`cannot listen on 127\\.0\\.0\\.1:${udp.port} \\(udp\\): .*EADDRINUSE`)],
     [{ listen: [{ port: 3000 }], sendTo: [{ port: 3000 }] }, /key "sendTo": it must not name what the bridge itself listens on/],
+    [
+      { listen: [{ host: '0.0.0.0', port: 3000, protocol: 'udp' }], sendTo: [{ host: 'localhost', port: 3000, protocol: 'udp' }] },
+      /key "sendTo": it must not name what the bridge itself listens on/,
+    ],
     [{ listen: [{ prot: 3000 }] }, /key "listen\.0\.port"/],
     [{ listen: [{ port: 3000, protocol: 'osc' }] }, /key "listen\.0\.protocol"/],
     [{ sendTo: [{ port: 0 }] }, /key "sendTo\.0\.port"/],

@@ -33,19 +33,22 @@ export interface BridgeRelay {
   readonly relay: TestRelay;
   /** The port of each entry of `listen`. */
   readonly ports: readonly number[];
-  /** The dicts that a satellite elsewhere hears. */
-  readonly heard: Gate<Dict>;
+  /** Registers a satellite elsewhere; returns the dicts that it hears. */
+  readonly hear: () => Promise<Gate<Dict>>;
   readonly status: () => Promise<Status>;
   /** The first status that fits; the test's own time limit ends a wait for what never comes. */
   readonly until: (fits: (status: Status) => boolean) => Promise<Status>;
 }
 
-/** A relay with the bundled bridge, and a satellite elsewhere that hears what it sends. */
+/** A relay with the bundled bridge. */
 export async function startBridge(t: ExecutionContext, config?: Readonly<Record<string, unknown>>): Promise<BridgeRelay> {
   const plugins = config ? { 'pd.bridge': config } : {};
   const relay = await startRelay(t, { pluginsDir: join(PROJECT_DIR, 'plugins'), pluginList: ['pd'], plugins });
-  const other = await scriptedPeer(t);
-  await relay.call('relay.register', { port: other.port });
+  const hear = async (): Promise<Gate<Dict>> => {
+    const other = await scriptedPeer(t);
+    await relay.call('relay.register', { port: other.port });
+    return other.notified;
+  };
   const status = async (): Promise<Status> => (await relay.call('pd.bridge.status')) as unknown as Status;
   const until = async (fits: (status: Status) => boolean): Promise<Status> => {
     for (;;) {
@@ -54,7 +57,7 @@ export async function startBridge(t: ExecutionContext, config?: Readonly<Record<
     }
   };
   const { listening } = await status();
-  return { relay, ports: listening.map(({ port }) => port), heard: other.notified, status, until };
+  return { relay, ports: listening.map(({ port }) => port), hear, status, until };
 }
 
 /** The atoms of the first `count` dicts. */
