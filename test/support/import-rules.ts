@@ -26,6 +26,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   http: ['relay', 'xmlrpc', 'json', 'message'],
   'define-config': BELOW_APP.filter((room) => room !== 'define-config'),
   app: BELOW_APP,
+  // Starts a relay as somebody's program would, and stands in for its network.
+  testing: ['app', 'define-config', 'relay', 'links', 'xmlrpc', 'message'],
   // The tokens of a state directory are made and revoked whether a relay runs or not.
   cli: ['app', 'define-config', 'loader', 'xmlrpc', 'store', 'message'],
 };
