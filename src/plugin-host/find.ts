@@ -36,7 +36,7 @@ export interface FindOptions {
 /** Finds the modules to load. Throws a RelayError CONFIG_INVALID if the options name a directory, package or module that is not there. */
 export async function findModules(options: FindOptions): Promise<Found> {
   const directory = await openDirectory(options);
-  const files = directory === undefined ? [] : nameModules(await listFiles(directory));
+  const files = directory === undefined ? [] : nameModules(await findFiles(directory));
   const packaged = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
   const inDirectory = files.map((file): FoundModule => ({ ...file, root: directory ?? '', rootName: '', path: file.file }));
   const named = withoutClashes([...inDirectory, ...packaged.modules]);
@@ -71,7 +71,8 @@ async function openDirectory({ pluginsDir, directoryRequired }: FindOptions): Pr
   return realpath(pluginsDir);
 }
 
-async function listFiles(directory: string): Promise<string[]> {
+/** The files of a plugins directory that may be modules, as paths in it, with `/`. */
+export async function findFiles(directory: string): Promise<string[]> {
   return glob(`{,*/}*.{${EXTENSIONS.join(',')}}`, { cwd: directory, posix: true });
 }
 

@@ -28,8 +28,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   app: BELOW_APP,
   // Starts a relay as somebody's program would, and stands in for its network.
   testing: ['app', 'define-config', 'relay', 'links', 'xmlrpc', 'message'],
-  // The tokens of a state directory are made and revoked whether a relay runs or not.
-  cli: ['app', 'define-config', 'loader', 'xmlrpc', 'store', 'message'],
+  // The tokens of a state directory are made and revoked, and plugins are written under names that can be loaded, whether a relay runs or not.
+  cli: ['app', 'define-config', 'plugin-host', 'loader', 'xmlrpc', 'store', 'message'],
 };
 
 /** Faces that are not `src/<room>/<room>.ts`. */
