@@ -60,7 +60,9 @@ export async function loadModules(modules: readonly FoundModule[], parts: LoadPa
 }
 
 function whyNone(exported: number): string {
-  return exported === 0 ? 'exports no class decorated with @Satellite, so nothing of it runs' : 'exports only satellites of other modules';
+  return exported === 0
+    ? 'exports no class decorated with @Satellite, so nothing of it runs; is the decorator missing, or the word export?'
+    : 'exports only satellites of other modules';
 }
 
 function exportedClasses(namespace: object): Set<AnyClass> {

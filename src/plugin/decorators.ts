@@ -1,5 +1,6 @@
 /** The decorators of a plugin's author. Each works bare and called: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
+import { checkExposedOptions, checkSatelliteOptions } from './check-options.ts';
 import { markExposed, markInjectable, markInjected, markSatellite } from './metadata.ts';
 import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
 
@@ -9,6 +10,7 @@ export function Satellite(options?: SatelliteOptions): (target: AnyClass) => voi
 export function Satellite(first?: AnyClass | SatelliteOptions): ((target: AnyClass) => void) | undefined {
   if (typeof first !== 'function') {
     return (target) => {
+      checkSatelliteOptions(target.name, first ?? {});
       markSatellite(target, first ?? {});
     };
   }
@@ -36,11 +38,17 @@ function expose(prototype: object, method: string | symbol, options: ExposedOpti
   if (typeof prototype === 'function')
     throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
   if (typeof method === 'symbol') throw new TypeError(`@Exposed on ${String(method)}: a method without a name cannot be called`);
+  checkExposedOptions(`${prototype.constructor.name}.${method}`, options);
   markExposed(prototype, method, options);
 }
 
 /** Names what a constructor parameter gets when its type alone does not say it: `@Inject(LOGGER) logger: Logger`. */
 export function Inject(token: InjectionToken): (target: object, name: string | symbol | undefined, index: number) => void {
+  // What TypeScript would not let through stands here when a type was imported as a type alone, or two files import each other.
+  if ((token as InjectionToken | undefined) === undefined)
+    throw new TypeError(
+      '@Inject(undefined): what is to be injected is not there yet; import the class itself, not as a type, and not in a circle',
+    );
   return (target, _name, index) => {
     markInjected(target, index, token);
   };
