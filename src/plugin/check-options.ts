@@ -1,4 +1,4 @@
-/** Refuses what the options of a decorator cannot mean, when the class is made: plugins run without a look at their types, so nothing else would say it. */
+/** Finds what the options of a decorator cannot mean: plugins run without a look at their types, so nothing else would say it. */
 import { suggest } from '../message/message.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 
@@ -6,37 +6,48 @@ import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = { config: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
 
-/** Throws a TypeError that names class and option. */
-export function checkSatelliteOptions(className: string, options: unknown): void {
-  const where = `@Satellite on ${className}`;
-  requireKnown(where, options, Object.keys(SATELLITE));
-  requireSchema(where, 'config', (options as SatelliteOptions).config);
+/** Throws an error for the decorator on this class or method; undefined where all is right. */
+export type Refusal = ((where: string) => never) | undefined;
+
+/** To be called where the options are written: the place in the error is that of the call. */
+export function refusalOfSatellite(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(SATELLITE)) ?? whyNoSchema('config', (options as SatelliteOptions).config));
 }
 
-/** Throws a TypeError that names class, method and option. */
-export function checkExposedOptions(method: string, options: unknown): void {
-  const where = `@Exposed on ${method}`;
-  requireKnown(where, options, Object.keys(EXPOSED));
-  const { params, returns, schema } = options as Record<keyof ExposedOptions, unknown>;
+/** As {@link refusalOfSatellite}. */
+export function refusalOfExposed(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(EXPOSED)) ?? whyWrong(options as Record<keyof ExposedOptions, unknown>));
+}
+
+function refusal(reason: string | undefined): Refusal {
+  if (reason === undefined) return undefined;
+  const error = new TypeError(reason);
+  return (where) => {
+    error.message = `${where}: ${reason}`;
+    throw error;
+  };
+}
+
+function whyWrong({ params, returns, schema }: Record<keyof ExposedOptions, unknown>): string | undefined {
   if (params !== undefined && !Array.isArray(params))
-    throw new TypeError(`${where}: params: found ${kindOf(params)}, expected a list of types, one for each parameter: ['int', 'string']`);
+    return `params: found ${kindOf(params)}, expected a list of types, one for each parameter: ['int', 'string']`;
   if (returns !== undefined && typeof returns !== 'string')
-    throw new TypeError(`${where}: returns: found ${kindOf(returns)}, expected the name of one type: 'int'`);
-  requireSchema(where, 'schema', schema);
+    return `returns: found ${kindOf(returns)}, expected the name of one type: 'int'`;
+  return whyNoSchema('schema', schema);
 }
 
-function requireKnown(where: string, options: unknown, known: readonly string[]): void {
+function whyUnknown(options: unknown, known: readonly string[]): string | undefined {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw new TypeError(`${where}: found ${kindOf(options)}, expected an object of options (${known.join(', ')})`);
+    return `found ${kindOf(options)}, expected an object of options (${known.join(', ')})`;
   const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new TypeError(`${where}: there is no option "${unknown}"${suggest(unknown, known)}`);
+  return unknown === undefined ? undefined : `there is no option "${unknown}"${suggest(unknown, known)}`;
 }
 
-function requireSchema(where: string, option: string, schema: unknown): void {
-  if (schema === undefined) return;
+function whyNoSchema(option: string, schema: unknown): string | undefined {
+  if (schema === undefined) return undefined;
   const isObject = (typeof schema === 'object' && schema !== null) || typeof schema === 'function';
-  if (!isObject || !('~standard' in schema))
-    throw new TypeError(`${where}: ${option}: found ${kindOf(schema)}, expected a schema, such as zod's: z.object({ ... })`);
+  if (isObject && '~standard' in schema) return undefined;
+  return `${option}: found ${kindOf(schema)}, expected a schema, such as zod's: z.object({ ... })`;
 }
 
 function kindOf(value: unknown): string {

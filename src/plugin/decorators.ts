@@ -1,6 +1,6 @@
 /** The decorators of a plugin's author. Each works bare and called: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
-import { checkExposedOptions, checkSatelliteOptions } from './check-options.ts';
+import { refusalOfExposed, refusalOfSatellite } from './check-options.ts';
 import { markExposed, markInjectable, markInjected, markSatellite } from './metadata.ts';
 import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
 
@@ -9,8 +9,9 @@ export function Satellite(target: AnyClass): void;
 export function Satellite(options?: SatelliteOptions): (target: AnyClass) => void;
 export function Satellite(first?: AnyClass | SatelliteOptions): ((target: AnyClass) => void) | undefined {
   if (typeof first !== 'function') {
+    const refuse = refusalOfSatellite(first ?? {});
     return (target) => {
-      checkSatelliteOptions(target.name, first ?? {});
+      refuse?.(`@Satellite on ${target.name}`);
       markSatellite(target, first ?? {});
     };
   }
@@ -26,7 +27,9 @@ export function Exposed(
   method?: string | symbol,
 ): ((prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void) | undefined {
   if (first === undefined || method === undefined) {
+    const refuse = refusalOfExposed(first ?? {});
     return (prototype, name) => {
+      refuse?.(`@Exposed on ${prototype.constructor.name}.${String(name)}`);
       expose(prototype, name, first ?? {});
     };
   }
@@ -38,7 +41,6 @@ function expose(prototype: object, method: string | symbol, options: ExposedOpti
   if (typeof prototype === 'function')
     throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
   if (typeof method === 'symbol') throw new TypeError(`@Exposed on ${String(method)}: a method without a name cannot be called`);
-  checkExposedOptions(`${prototype.constructor.name}.${method}`, options);
   markExposed(prototype, method, options);
 }
 
