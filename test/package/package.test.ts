@@ -272,6 +272,19 @@ const who = (name: string): string => `import { Exposed, Plugin, Satellite } fro
   exit() { console.log('exit ${name}'); }
 }`;
 
+test('co2 new plugin writes a plugin whose test passes at once where the package is installed', async (t) => {
+  const directory = installed(t, t.context.packed);
+  const co2 = join(directory, 'node_modules/.bin/co2');
+  const made = await run(t, co2, ['new', 'plugin', 'ham/spam'], { cwd: directory }).exit;
+  t.deepEqual(made.stdout.slice(0, 2), [
+    'wrote plugins/ham/spam.ts and plugins/ham/spam.test.ts',
+    'test it:  npx co2 test plugins/ham/spam.test.ts',
+  ]);
+  const tested = await run(t, co2, ['test'], { cwd: directory }).exit;
+  t.is(tested.code, 0, [...tested.stdout, ...tested.stderr].join('\n'));
+  t.true(tested.stdout.includes('# pass 3'));
+});
+
 test('a program embeds two relays, stops both, and ends by itself', async (t) => {
   const directory = installed(t, t.context.packed, {
     'package.json': '{"type":"module"}',

@@ -20,7 +20,7 @@ async function relayOf(t: ExecutionContext, options: TestRelayOptions = {}): Pro
   return relay;
 }
 
-const heard = (relay: TestRelay): unknown[] => relay.sent.map(({ data }) => (data as readonly unknown[]).slice(0, 3));
+const heard = (relay: TestRelay): (readonly unknown[])[] => relay.sent.map(({ data }) => (data as readonly unknown[]).slice(0, 3));
 
 test('peers are joined in one line, and a dict is dealt with on both sides', async (t) => {
   const a = await relayOf(t);
@@ -45,6 +45,13 @@ test('a chain, a triangle and a ring: everybody hears once', async (t) => {
   await a.deliver({ data: 'x' });
   for (const [index, relay] of relays.entries()) t.is(heard(relay).length, 1, `relay ${index}`);
   t.deepEqual(heard(d), [['x', 3, 'attested']]);
+});
+
+test('peers of one relay are linked to it, not to each other', async (t) => {
+  const [a, b] = [await relayOf(t), await relayOf(t)];
+  const c = await relayOf(t, { peers: [a, b] });
+  await a.deliver({ data: 'x' });
+  t.deepEqual([heard(c)[0]?.[1], heard(b)[0]?.[1]], [1, 2]);
 });
 
 test('a dict of a satellite names the relay that it came from', async (t) => {

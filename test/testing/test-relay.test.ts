@@ -1,4 +1,5 @@
-/** The test kit as the author of a plugin uses it, by the name of the package: one relay, and several. */
+/** The test kit as the author of a plugin uses it, by the name of the package. */
+import assert from 'node:assert/strict';
 import test from 'ava';
 import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';
 import type { Context, Dict } from 'co2-relay';
@@ -64,7 +65,11 @@ test('a delivered dict is dealt with, and what satellites sent is there', async 
   t.deepEqual(relay.sent, [
     { host_id: relay.hostId, client_address: [relay.hostId.replace(/.*@|:.*/g, ''), 2004], data: { pong: 'ann@192.0.2.7:99', hops: 0 } },
   ]);
-  t.deepEqual((await relay.nextSent()).data, { pong: 'ann@192.0.2.7:99', hops: 0 });
+  const next = await relay.nextSent();
+  // Stricter than ava, it takes an object without a prototype for another.
+  t.notThrows(() => {
+    assert.deepEqual(next.data, { pong: 'ann@192.0.2.7:99', hops: 0 });
+  });
   t.deepEqual(relay.errors, []);
 });
 
