@@ -1,21 +1,20 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
-import { registerLoader } from '../loader/loader.mjs';
-import { clean, systemClock } from '../message/message.ts';
+import { RelayError, clean, reasonOf, suggest, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
-import { assemble } from './assemble.ts';
 import type { HostedMethod } from './exposed.ts';
-import { findModules } from './find.ts';
 import type { Found } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
-import { InlinePlugin } from './inline-plugin.ts';
-import { loadModules } from './load.ts';
+import { InlinePlugins } from './inline-plugins.ts';
+import { compare } from './names.ts';
 import type { PluginHostOptions } from './options.ts';
-import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
+import type { SatelliteLine } from './line.ts';
+import { Programs } from './program/programs.ts';
+import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 import { Pump } from './pump.ts';
-import type { Receiver } from './receiver.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
+import { Watcher } from './watcher.ts';
 
 export { findFiles, findModules } from './find.ts';
 export { nameModules } from './names.ts';
@@ -24,9 +23,11 @@ export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
 export type { PluginEvent, PluginKind, PluginState, PluginStatus } from './hosted.ts';
 export type { PluginProblem } from './problem.ts';
+export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
+const NO_TOKENS: readonly PluginToken[] = [];
 // A stop takes at most one exitTimeoutMs more than so many, however many plugins hang.
 const EXITS_IN_TURN = 2;
 
@@ -39,6 +40,8 @@ export interface PluginHostParts {
   readonly logs: LogSource;
   /** Where compiled plugins are kept; undefined: nowhere. */
   readonly cacheDir: string | undefined;
+  /** What programs are given of the relay. Default: there are no programs, whatever the options say. */
+  readonly programs?: ProgramSurroundings | undefined;
   /** Default: the machine's. */
   readonly clock?: Clock | undefined;
   /** Told of each change of a plugin's or satellite's state. Default: nobody. */
@@ -49,7 +52,7 @@ export interface PluginHostParts {
 export type HostEvent = PluginEvent | SatelliteEvent;
 
 export interface PluginHostStatus {
-  /** In order of their names. */
+  /** Modules in order of their names, then programs. */
   readonly plugins: readonly PluginStatus[];
   /** Those of all plugins. */
   readonly satellites: readonly SatelliteStatus[];
@@ -62,10 +65,14 @@ export class PluginHost {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #pump: Pump;
-  readonly #problems: PluginProblem[] = [];
+  readonly #inline: InlinePlugins;
   readonly #plugins = new Map<string, HostedPlugin>();
-  #receivers: readonly Receiver[] = [];
+  readonly #programs: Programs | undefined;
+  #receivers: readonly SatelliteLine[] = [];
+  #port: RelayPort | undefined;
+  #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
+  #programsStarted: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
   constructor(parts: PluginHostParts) {
@@ -73,15 +80,60 @@ export class PluginHost {
     this.#log = parts.logs('plugin-host');
     this.#clock = parts.clock ?? systemClock;
     this.#pump = new Pump(this.#clock);
+    const { options, logs, programs: surroundings } = parts;
+    const onEvent = (event: HostEvent): void => {
+      this.#tell(event);
+    };
+    this.#inline = this.#makeInline();
+    if (surroundings) this.#programs = new Programs({ options, surroundings, logs, onEvent, clock: this.#clock });
   }
 
   /**
    * Finds, loads and constructs all plugins, then sets them up in order of their names. Rejects with a RelayError CONFIG_INVALID or
    * PLUGIN_REFUSED; what was set up by then has been exited. A plugin that does not load or construct is only a problem in the status.
+   * From then on the plugins directory is watched, as the options say.
    */
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
     return this.#starting;
+  }
+
+  /**
+   * Resolves when each program has got ready, or has ended and is tried again. They start when the host does, but are not waited for there: what they ask the relay
+   * meanwhile is answered once that lets somebody in. Rejects with a RelayError PLUGIN_REFUSED if one can never work as it is.
+   */
+  programsStarted(): Promise<void> {
+    return this.#programsStarted;
+  }
+
+  /** Ends the programs that fetch their calls, while the relay lets nobody in any more. Never rejects. */
+  async stopAtDoor(): Promise<void> {
+    await this.#programs?.stopAtDoor();
+  }
+
+  /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
+  async nextCall(plugin: string, waitMs: number): Promise<ProgramCall | undefined> {
+    return this.#requirePrograms().nextCall(plugin, waitMs);
+  }
+
+  /** What a program answers to a call that it fetched. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
+  answerCall(plugin: string, id: string, answer: ProgramAnswer): void {
+    this.#requirePrograms().answerCall(plugin, id, answer);
+  }
+
+  /** By which programs prove who they are; the same array as long as nothing changed. */
+  programTokens(): readonly PluginToken[] {
+    return this.#programs?.tokens() ?? NO_TOKENS;
+  }
+
+  /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS. */
+  programLog(plugin: string, level: string, text: string): void {
+    this.#requirePrograms().log(plugin, level, text);
+  }
+
+  /** Messages that killed their receiver again and again. */
+  get deadLetters(): DeadLetters {
+    return this.#requirePrograms().deadLetters;
   }
 
   /** Exits the satellites in reverse order, each within its time limit; afterwards nothing is delivered. Never rejects. */
@@ -107,52 +159,135 @@ export class PluginHost {
   }
 
   status(): PluginHostStatus {
-    const plugins = this.#all().map(({ status }) => status);
-    return { plugins, satellites: plugins.flatMap(({ satellites }) => satellites), problems: [...this.#problems] };
+    const plugins = this.#all()
+      .map(({ status }) => status)
+      .sort((a, b) => compare(a.name, b.name));
+    return { plugins, satellites: plugins.flatMap(({ satellites }) => satellites), problems: this.#inline.problems };
+  }
+
+  /** Loads what is new in the plugins directory, reloads what changed, unloads what is gone, as the watch does by itself. Resolves when it has looked. */
+  rescan(): Promise<void> {
+    return this.#inline.rescan();
+  }
+
+  /**
+   * Starts a plugin that was stopped, or left out; one that runs goes on. Rejects with a RelayError INVALID_PARAMS if there is none of this name,
+   * PLUGIN_REFUSED if it does not start.
+   */
+  async startPlugin(name: string): Promise<void> {
+    const { plugin, port } = this.#lookUp(name);
+    await plugin.start(port);
+  }
+
+  /** Exits a plugin; it stays stopped until somebody starts it, whatever is saved. Rejects with a RelayError INVALID_PARAMS. */
+  async stopPlugin(name: string): Promise<void> {
+    await this.#lookUp(name).plugin.stop();
+  }
+
+  /** Exits a plugin and starts it as it is by now. Rejects as {@link startPlugin}; a plugin in this process goes on if its new version does not load. */
+  async restartPlugin(name: string): Promise<void> {
+    const { plugin, port } = this.#lookUp(name);
+    if (plugin.restart) {
+      await plugin.restart();
+      return;
+    }
+    await plugin.stop();
+    await plugin.start(port);
+  }
+
+  /** Puts the current version of a plugin, changed or not, in the place of the one that runs, which goes on if that fails. Rejects as {@link startPlugin}. */
+  async reloadPlugin(name: string): Promise<void> {
+    const { plugin } = this.#lookUp(name);
+    await (plugin.reload ? plugin.reload() : this.restartPlugin(name));
   }
 
   async #start(port: RelayPort): Promise<void> {
-    const { options, directoryRequired, cacheDir } = this.#parts;
-    registerLoader({ cacheDir });
-    const { pluginsDir } = options;
-    const found = await findModules({ ...options, directoryRequired });
-    const inline = await this.#load(found);
-    for (const plugin of inline) this.#plugins.set(plugin.name, plugin);
-    this.#takeLines();
+    this.#port = port;
     try {
-      // All may be called before one runs, and every configuration is checked before the first `setup`.
-      for (const plugin of inline) plugin.attach(port);
-      for (const plugin of inline) await plugin.configure();
-      for (const plugin of this.#all()) await plugin.start(port);
+      const found = await this.#inline.prepare(port);
+      const programs = this.#makePrograms();
+      this.#takeLines();
+      for (const plugin of this.#all().filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
+      this.#programsStarted = Promise.all(programs.map((plugin) => this.#startProgram(plugin, port))).then(() => undefined);
+      // Told to whoever waits for them.
+      this.#programsStarted.catch(() => undefined);
+      this.#tellStarted(found);
     } catch (error) {
       await this.#stopAll();
       throw error;
     }
+    this.#watch();
+  }
+
+  #tellStarted(found: Found): void {
     const running = this.status().satellites.length;
+    const { pluginsDir } = this.#parts.options;
     if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
     else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
   }
 
-  /** The modules that load and construct; what does not is a problem. */
-  async #load(found: Found): Promise<readonly InlinePlugin[]> {
-    const { options, container, logs } = this.#parts;
-    const report = (problem: PluginProblem): void => {
-      this.#problems.push(problem);
-      this.#log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
-    };
-    found.problems.forEach(report);
-    const timing = { clock: this.#clock, timeoutMs: options.setupTimeoutMs };
-    const modules = await loadModules(found.modules, { ...timing, log: this.#log, report });
-    const onEvent = (event: HostEvent): void => {
-      this.#tell(event);
-    };
-    const parts = {
-      ...{ options, container, logs, report, onEvent, clock: this.#clock },
-      onReady: (receiver: Receiver) => {
+  #makePrograms(): readonly HostedPlugin[] {
+    const { programs } = this.#parts.options;
+    return programs.map((record, index) => {
+      if (this.#plugins.has(record.name))
+        throw new RelayError(
+          'CONFIG_INVALID',
+          `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`,
+        );
+      const plugin = this.#requirePrograms().add(record);
+      this.#plugins.set(plugin.name, plugin);
+      return plugin;
+    });
+  }
+
+  /** Rejects only if another try makes no sense. */
+  async #startProgram(plugin: HostedPlugin, port: RelayPort): Promise<void> {
+    try {
+      await plugin.start(port);
+    } catch (error) {
+      if (plugin.status.state.type === 'failed') throw error;
+      this.#log.warn(`${reasonOf(error)}; the relay runs without it for now`);
+    }
+  }
+
+  #requirePrograms(): Programs {
+    if (this.#programs) return this.#programs;
+    throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
+  }
+
+  /** The start does not wait for it. */
+  #watch(): void {
+    const { watch: mode, pluginsDir: directory } = this.#parts.options;
+    if (mode === false || this.#stopping) return;
+    const look = (): Promise<void> => this.#inline.rescan();
+    this.#watcher = new Watcher({ mode, directory, look, clock: this.#clock, log: this.#log });
+    void this.#watcher.start();
+  }
+
+  #makeInline(): InlinePlugins {
+    return new InlinePlugins({
+      ...this.#parts,
+      clock: this.#clock,
+      log: this.#log,
+      onEvent: (event) => {
+        this.#tell(event);
+      },
+      onReady: (receiver) => {
         this.#pump.wake(receiver);
       },
-    };
-    return modules.map((module) => new InlinePlugin(module, assemble(module, parts), { ...parts, directory: found.directory }));
+      onLines: () => {
+        this.#takeLines();
+      },
+      add: (plugin) => {
+        if (this.#plugins.has(plugin.name)) return false;
+        this.#plugins.set(plugin.name, plugin);
+        return true;
+      },
+      remove: (name) => {
+        this.#plugins.delete(name);
+        this.#takeLines();
+      },
+    });
   }
 
   #tell(event: HostEvent): void {
@@ -161,7 +296,16 @@ export class PluginHost {
     this.#parts.onEvent?.(event);
   }
 
-  /** In order of their names. */
+  /** Throws a RelayError INVALID_PARAMS, or UNAVAILABLE while the host starts or stops. */
+  #lookUp(name: string): { readonly plugin: HostedPlugin; readonly port: RelayPort } {
+    if (!this.#port || this.#stopping) throw new RelayError('UNAVAILABLE', 'the plugin host does not run');
+    const plugin = this.#plugins.get(name);
+    if (plugin) return { plugin, port: this.#port };
+    const known = [...this.#plugins.keys()].sort(compare);
+    throw new RelayError('INVALID_PARAMS', `there is no plugin "${clean(name, 60)}"${suggest(name, known)}`);
+  }
+
+  /** In the order in which they came. */
   #all(): readonly HostedPlugin[] {
     return [...this.#plugins.values()];
   }
@@ -173,6 +317,8 @@ export class PluginHost {
 
   async #stop(): Promise<void> {
     await this.#starting?.catch(() => undefined);
+    await this.#watcher?.end();
+    await this.#inline.end();
     await this.#pump.settle();
     await this.#stopAll();
   }
@@ -180,13 +326,22 @@ export class PluginHost {
   /** One after the other as long as they are quick; once they have used up the budget, the rest at once. */
   async #stopAll(): Promise<void> {
     const { exitTimeoutMs } = this.#parts.options;
-    const waiting = [...this.#all()].reverse();
+    const programs = this.#all().filter((plugin) => !isInline(plugin));
+    // Each has time limits of its own.
+    const ending = Promise.all(programs.map((plugin) => plugin.stop()));
+    const waiting = this.#all().filter(isInline).reverse();
     const deadline = this.#clock.now() + EXITS_IN_TURN * exitTimeoutMs;
     while (waiting.length > 0) {
       const next = waiting.splice(0, this.#clock.now() < deadline ? 1 : waiting.length);
       await Promise.all(next.map((plugin) => plugin.stop()));
     }
+    await ending;
+    await this.#programs?.stop();
   }
+}
+
+function isInline({ status }: HostedPlugin): boolean {
+  return status.kind === 'inline';
 }
 
 function placesOf({ directory, modules }: Found): string[] {

@@ -2,11 +2,11 @@
 import type { Dict, Permission } from '../message/message.ts';
 
 /**
- * `token` presented a right credential; `peer` has an address of `peers`; `satellite` an address that one registered from without a token; `local` is on this machine;
+ * `token` presented a right credential, whose `id` tells it from others that had its name; `peer` has an address of `peers`; `satellite` an address that one registered from without a token; `local` is on this machine;
  * `anonymous` is anybody else. `plugin` is code of a satellite here, which calls without a door.
  */
 export type Role =
-  | { readonly kind: 'token'; readonly name: string; readonly may: Permission }
+  | { readonly kind: 'token'; readonly name: string; readonly id: string; readonly may: Permission }
   | { readonly kind: 'peer' }
   | { readonly kind: 'satellite' }
   | { readonly kind: 'local' }

@@ -77,7 +77,7 @@ export interface RelayParts {
   readonly mesh: Pick<Mesh, 'acceptsNonFinite' | 'forward' | 'isPeerAddress' | 'status'>;
   readonly satellites: Pick<
     Satellites,
-    'deliver' | 'register' | 'unregister' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
+    'deliver' | 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
   >;
   readonly logs: LogSource;
   readonly clock: Clock;

@@ -46,7 +46,8 @@ export function joinTestRelays(...relays: readonly TestRelay[]): void {
 
 function completed({ pluginsDir, config = {} }: TestRelayOptions, place: Place): Completed {
   const directory = pluginsDir instanceof URL ? fileURLToPath(pluginsDir) : (pluginsDir ?? place.pluginsDir);
-  const own: Config = { pluginsDir: directory, projectDir: place.path, pluginPackages: false };
+  // Nothing is saved while a test runs, and a watch takes longer than the rest of the start.
+  const own: Config = { pluginsDir: directory, projectDir: place.path, pluginPackages: false, watch: false };
   const sources = [own, config].map((values) => ({
     values,
     baseDir: process.cwd(),
@@ -220,7 +221,7 @@ class MemoryRelay implements TestRelay {
 function standingOf(caller: TestCaller, address = caller === 'anonymous' ? '192.0.2.1' : '127.0.0.1'): Standing {
   const role: Standing['role'] =
     caller === 'admin'
-      ? { kind: 'token', name: 'admin', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) }
+      ? { kind: 'token', name: 'admin', id: 'admin', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) }
       : { kind: caller };
   return { role, address, port: 0, isDirect: true, isPeer: false };
 }

@@ -10,7 +10,7 @@ export interface TestRelayOptions {
   readonly plugins?: TestPlugins | undefined;
   /** A directory of plugins, instead of classes; a relative one starts from the working directory. */
   readonly pluginsDir?: string | URL | undefined;
-  /** Options as in config.ts; plugins are configured in its `plugins`. Default: the defaults, but that plugins of npm packages are not loaded. */
+  /** Options as in config.ts; plugins are configured in its `plugins`. Default: the defaults, but that plugins of npm packages are not loaded, and nothing is watched. */
   readonly config?: Omit<Config, 'pluginsDir' | 'peers' | 'dataDir'> | undefined;
   /** Test relays to link it to. Default none. */
   readonly peers?: readonly TestRelay[] | undefined;
