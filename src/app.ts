@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { container as globalContainer } from 'tsyringe';
 import { changedOptions, completeOptions, takeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
-import { Doors, readTls } from './http/http.ts';
+import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
 import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { Carrier, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import { RelayError, formatHostId, hostPort, isUnspecified, systemClock, tokenId } from './message/message.ts';
+import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
@@ -199,7 +199,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     logs,
     clock,
     cacheDir: state.cacheDir,
-    programs: { relayUrl: (): string => ownUrl(doors), stateDir: state.path, version: VERSION, random, env },
+    programs: { relayUrl: (): string => programDoor.url ?? '', stateDir: state.path, version: VERSION, random, env },
   });
   const byHttp = (server: ServerAddress): Carrier => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
   const carrier = standIn?.carrier ?? byHttp;
@@ -216,7 +216,9 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, ...limits, onMessage: standIn?.onMessage });
   const tokens = [() => ownTokens, () => tokenFile.all()];
   const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
-  return { pluginHost, mesh, satellites, relay, doors };
+  const programDoor = new ProgramDoor({ relay, tokens: () => pluginHost.programTokens(), maxBodyBytes: options.maxBodyBytes });
+  relay.offerPrograms(pluginHost);
+  return { pluginHost, mesh, satellites, relay, doors, programDoor };
 }
 
 /** Keeps other relays out of the state directory. */
@@ -232,7 +234,8 @@ async function lock(steps: Steps, state: StateDirectory): Promise<void> {
 }
 
 /** Starts the parts, each with what it calls back. */
-async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay, doors }: Parts, state: StateDirectory): Promise<void> {
+async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): Promise<void> {
+  const { pluginHost, mesh, satellites, relay, doors, programDoor } = parts;
   await steps.start(
     'doors',
     () => doors.stop(),
@@ -253,17 +256,18 @@ async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay,
     () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
     () => satellites.start(relay.hostId),
   );
+  // Before the plugins, and closed after them: a program may send from its start to its end.
+  await steps.start(
+    'door of programs',
+    () => programDoor.stop(),
+    () => programDoor.start(),
+  );
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(
     'plugins',
     () => pluginHost.stop(),
     () => pluginHost.start(relay.port()),
   );
-}
-
-/** Where programs on this machine reach us. */
-function ownUrl({ scheme, bound: { address, port } }: Pick<Doors, 'scheme' | 'bound'>): string {
-  return `${scheme}://${hostPort(isUnspecified(address) ? '127.0.0.1' : address, port)}`;
 }
 
 /** Waits no longer once `signal` is aborted. */

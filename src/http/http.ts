@@ -38,6 +38,8 @@ import { TlsWatch, tlsSignature } from './tls.ts';
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
 export type { KnownToken, TokenSource } from './credentials.ts';
+export { ProgramDoor } from './program-door.ts';
+export type { ProgramToken } from './program-door.ts';
 export type { Bound } from './own-address.ts';
 export { readTls } from './tls.ts';
 

@@ -5,6 +5,8 @@ export { Attempt, Dict, Double, Int64, dictOf, hasMark, hasTypeMark, isDict, isD
 export type { Sendable, Value } from './value.ts';
 export { ERRORS, Fault, RelayError, reasonOf } from './error.ts';
 export type { ErrorCode } from './error.ts';
+export { faultFor } from './failure.ts';
+export type { FaultAnswer } from './failure.ts';
 export { canonicalAddress, formatHostId, hostPort, isLoopback, isUnspecified, parseHostId } from './host-id.ts';
 export type { HostId } from './host-id.ts';
 export { ACCESS_CLASSES, grantOf, isMethodGlob, permissionOf, tokenId } from './access.ts';

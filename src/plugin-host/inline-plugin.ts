@@ -8,7 +8,7 @@ import type { FoundModule } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginState, PluginStatus } from './hosted.ts';
 import { inputsOf, renewInputs } from './inputs.ts';
 import type { ImportedModule } from './load.ts';
-import { refusal } from './plugin-config.ts';
+import { refusal } from './check-config.ts';
 import type { ConfigPlace } from './plugin-config.ts';
 import { construct, importFound } from './prepare.ts';
 import type { PrepareParts } from './prepare.ts';

@@ -1,6 +1,7 @@
 /** The plugins that run in this process: those of the plugins directory and of npm packages, as they are found, come and go. */
 import { registerLoader, renewChanged, trackModules } from '../loader/loader.mjs';
 import { clean, reasonOf } from '../message/message.ts';
+import { byIsolation, requireModules } from './child/isolation.ts';
 import { findAgain, findModules } from './find.ts';
 import type { FindOptions, Found, FoundModule } from './find.ts';
 import { InlinePlugin } from './inline-plugin.ts';
@@ -17,12 +18,15 @@ export interface InlinePluginsParts extends Omit<InlinePluginParts, 'directory' 
   readonly add: (plugin: InlinePlugin) => boolean;
   /** Called when a plugin of this name has ended for good. */
   readonly remove: (name: string) => void;
+  /** Told of the modules that run in processes of their own, at each look at the directory but the first. */
+  readonly onChildren: (modules: readonly FoundModule[], directory: string | undefined) => Promise<void>;
 }
 
 export class InlinePlugins {
   readonly #parts: InlinePluginsParts;
   readonly #all = new Map<string, InlinePlugin>();
   #found: Found | undefined;
+  #children: readonly FoundModule[] = [];
   #port: RelayPort | undefined;
   #isEnded = false;
   /** Why the directory could not be looked at, so that it is told once. */
@@ -37,6 +41,11 @@ export class InlinePlugins {
     return this.#found?.directory;
   }
 
+  /** The modules of the directory that run in processes of their own. */
+  get children(): readonly FoundModule[] {
+    return this.#children;
+  }
+
   /** What was left out, and why. */
   get problems(): readonly PluginProblem[] {
     const found = this.#found?.problems.filter((problem) => !this.#isOfPlugin(problem)) ?? [];
@@ -47,7 +56,9 @@ export class InlinePlugins {
   async prepare(port: RelayPort): Promise<Found> {
     this.#port = port;
     registerLoader({ cacheDir: this.#parts.cacheDir });
-    const found = await findModules(this.#findOptions);
+    const all = await findModules(this.#findOptions);
+    requireModules(all.modules, this.#parts.options.isolation);
+    const found = await this.#sort(all);
     this.#found = found;
     for (const problem of found.problems) this.#tell(problem);
     this.#track(found);
@@ -68,7 +79,7 @@ export class InlinePlugins {
     const before = this.#found;
     if (!before || this.#isEnded) return;
     try {
-      const found = await findAgain(this.#findOptions, before);
+      const found = await this.#sort(await findAgain(this.#findOptions, before));
       // A directory that is not there is more likely about to be back than meant to stop everything.
       if (found.directory === undefined) throw new Error(before.directory === undefined ? '' : 'it is gone');
       this.#unreadable = '';
@@ -76,6 +87,7 @@ export class InlinePlugins {
       this.#track(found);
       await renewChanged(found.directory);
       await this.#apply(found, before);
+      if (!this.#hasEnded()) await this.#parts.onChildren(this.#children, found.directory);
     } catch (error) {
       this.#reportUnreadable(reasonOf(error));
     }
@@ -85,6 +97,18 @@ export class InlinePlugins {
   async end(): Promise<void> {
     this.#isEnded = true;
     await Promise.all([...this.#all.values()].map((plugin) => plugin.giveUp()));
+  }
+
+  /** Without the modules that run elsewhere. */
+  async #sort(found: Found): Promise<Found> {
+    const { inline, child } = await byIsolation(found.modules, this.#parts.options.isolation);
+    this.#children = child;
+    return { ...found, modules: inline };
+  }
+
+  /** It may have changed while something was waited for. */
+  #hasEnded(): boolean {
+    return this.#isEnded;
   }
 
   async #apply(found: Found, before: Found): Promise<void> {

@@ -1,5 +1,6 @@
 /** What the operator decides about plugins: which are loaded, with what configuration, and how long they may take. */
 import { z } from 'zod';
+import type { Isolation } from './child/isolation.ts';
 import { programShape } from './program/options.ts';
 import type { ProgramRecord } from './program/options.ts';
 
@@ -27,6 +28,13 @@ export interface PluginHostOptions {
   readonly pluginList?: readonly string[] | undefined;
   /** Configuration by module name, `'ham.spam'`; it wins over `plugins/ham/spam.config.ts`. Default: none. */
   readonly plugins: Readonly<Record<string, unknown>>;
+  /**
+   * Where modules run, by name, `'ham.spam'`: `inline`, in the relay's process, or `child`, in one of their own; it wins over `@Satellite({ isolation })`.
+   * Default: what the decorator says, else inline, which is fastest.
+   */
+  readonly isolation: Readonly<Record<string, Isolation>>;
+  /** MB that one child may hold: so many on the heap of JavaScript, twice as many with bytes outside of it. Default 256: a plugin that leaks is ended, and the relay is not. */
+  readonly maxMemoryMb: number;
   /** Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` says what they speak. Default: none. */
   readonly programs: readonly ProgramRecord[];
   /**
@@ -49,6 +57,8 @@ export const pluginHostDefaults: PluginHostOptions = {
   pluginPackages: true,
   projectDir: '.',
   plugins: {},
+  isolation: {},
+  maxMemoryMb: 256,
   programs: [],
   watch: true,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
@@ -66,6 +76,8 @@ export const pluginHostShape = {
   projectDir: z.string().min(1),
   pluginList: z.array(z.string()).optional(),
   plugins: z.record(z.string(), z.unknown()),
+  isolation: z.record(z.string(), z.enum(['inline', 'child'])),
+  maxMemoryMb: z.int().min(32).max(1_048_576),
   programs: z.array(programShape).max(1_000),
   watch: z.union([z.boolean(), z.literal('poll')]),
   inbox: z.strictObject({

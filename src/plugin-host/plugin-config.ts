@@ -1,22 +1,15 @@
-/** A plugin's configuration: from config.ts, else from the file beside the module, checked by the class's schema. */
+/** A plugin's configuration: from config.ts, else from the file beside the module. */
 import { readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { moduleUrl } from '../loader/loader.mjs';
-import { RelayError, clean } from '../message/message.ts';
-import { issueText, pathOf, showValue, valueAt } from './issues.ts';
-import type { SatelliteClass } from './load.ts';
+import { refusal } from './check-config.ts';
+import type { RawConfig } from './check-config.ts';
 import { EXTENSIONS } from './names.ts';
 import type { ModuleFile } from './names.ts';
 import { placeOf, problemOf } from './problem.ts';
 import { whyUnsafe } from './safety.ts';
 import { inStep } from './step.ts';
 import type { StepParts } from './step.ts';
-
-/** A configuration and where it stands, in words for the operator. */
-export interface RawConfig {
-  readonly value: unknown;
-  readonly source: string;
-}
 
 export interface ConfigPlace {
   /** The plugins directory; undefined if there is none. */
@@ -63,22 +56,4 @@ export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: S
     const problem = problemOf(error, directory, source);
     throw refusal(module, `its configuration does not load: ${placeOf(problem)}: ${problem.reason}`, error);
   }
-}
-
-/** The configuration as `setup` gets it. Throws a RelayError PLUGIN_REFUSED that names plugin, key, what was found and what was expected. */
-export async function checkConfig({ name, options }: SatelliteClass, { value, source }: RawConfig): Promise<unknown> {
-  if (!options.config) return value;
-  const result = await options.config['~standard'].validate(value);
-  if (!result.issues) return result.value;
-  const reasons = result.issues.slice(0, 5).map((issue) => {
-    const path = pathOf(issue);
-    const where = path.length === 0 ? 'the configuration' : `key "${path.join('.')}"`;
-    return `${issueText(issue, () => where)}, found ${showValue(valueAt(value, path), path)}`;
-  });
-  throw refusal(name, `${reasons.join('; ')} (${source})`);
-}
-
-/** The error that stops a start. */
-export function refusal(name: string, reason: string, cause?: unknown): RelayError {
-  return new RelayError('PLUGIN_REFUSED', `plugin ${clean(name)}: ${reason}`, { cause });
 }

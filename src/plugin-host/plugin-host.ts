@@ -2,6 +2,7 @@
 import type { DependencyContainer } from 'tsyringe';
 import { RelayError, clean, reasonOf, suggest, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
+import { Children } from './child/children.ts';
 import type { HostedMethod } from './exposed.ts';
 import type { Found } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
@@ -66,6 +67,7 @@ export class PluginHost {
   readonly #clock: Clock;
   readonly #pump: Pump;
   readonly #inline: InlinePlugins;
+  readonly #children: Children;
   readonly #plugins = new Map<string, HostedPlugin>();
   readonly #programs: Programs | undefined;
   #receivers: readonly SatelliteLine[] = [];
@@ -85,6 +87,7 @@ export class PluginHost {
       this.#tell(event);
     };
     this.#inline = this.#makeInline();
+    this.#children = this.#makeChildren();
     if (surroundings) this.#programs = new Programs({ options, surroundings, logs, onEvent, clock: this.#clock });
   }
 
@@ -112,8 +115,8 @@ export class PluginHost {
   }
 
   /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
-  async nextCall(plugin: string, waitMs: number): Promise<ProgramCall | undefined> {
-    return this.#requirePrograms().nextCall(plugin, waitMs);
+  async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
+    return this.#requirePrograms().nextCall(plugin, waitMs, gone);
   }
 
   /** What a program answers to a call that it fetched. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
@@ -162,7 +165,11 @@ export class PluginHost {
     const plugins = this.#all()
       .map(({ status }) => status)
       .sort((a, b) => compare(a.name, b.name));
-    return { plugins, satellites: plugins.flatMap(({ satellites }) => satellites), problems: this.#inline.problems };
+    return {
+      plugins,
+      satellites: plugins.flatMap(({ satellites }) => satellites),
+      problems: [...this.#inline.problems, ...this.#children.problems],
+    };
   }
 
   /** Loads what is new in the plugins directory, reloads what changed, unloads what is gone, as the watch does by itself. Resolves when it has looked. */
@@ -205,9 +212,11 @@ export class PluginHost {
     this.#port = port;
     try {
       const found = await this.#inline.prepare(port);
+      await this.#children.prepare(this.#inline.children, found.directory);
       const programs = this.#makePrograms();
       this.#takeLines();
       for (const plugin of this.#all().filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
+      await this.#children.start(port);
       this.#programsStarted = Promise.all(programs.map((plugin) => this.#startProgram(plugin, port))).then(() => undefined);
       // Told to whoever waits for them.
       this.#programsStarted.catch(() => undefined);
@@ -278,17 +287,36 @@ export class PluginHost {
       onLines: () => {
         this.#takeLines();
       },
-      add: (plugin) => {
-        if (this.#plugins.has(plugin.name)) return false;
-        this.#plugins.set(plugin.name, plugin);
-        return true;
-      },
-      remove: (name) => {
-        this.#plugins.delete(name);
-        this.#takeLines();
+      ...this.#shelf,
+      onChildren: async (modules, directory) => {
+        if (this.#port) await this.#children.update(modules, directory, this.#port);
       },
     });
   }
+
+  #makeChildren(): Children {
+    return new Children({
+      ...this.#parts,
+      clock: this.#clock,
+      log: this.#log,
+      programs: () => this.#requirePrograms(),
+      ...this.#shelf,
+    });
+  }
+
+  /** Where plugins that come and go stand. */
+  readonly #shelf = {
+    add: (plugin: HostedPlugin): boolean => {
+      if (this.#plugins.has(plugin.name)) return false;
+      this.#plugins.set(plugin.name, plugin);
+      this.#takeLines();
+      return true;
+    },
+    remove: (name: string): void => {
+      this.#plugins.delete(name);
+      this.#takeLines();
+    },
+  };
 
   #tell(event: HostEvent): void {
     const what = event.type === 'plugin-state' ? event.plugin : event.satellite;

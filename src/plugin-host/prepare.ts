@@ -7,7 +7,7 @@ import type { ImportedModule, PickParts } from './load.ts';
 import { Version } from './version.ts';
 import type { VersionParts } from './version.ts';
 
-export interface PrepareParts extends AssemblyParts, VersionParts, PickParts {}
+export interface PrepareParts extends Omit<AssemblyParts, 'options'>, VersionParts, PickParts {}
 
 /** Imports the current version of it. Rejects with whatever it throws. */
 export function importFound(

@@ -3,7 +3,8 @@ import { RelayError, WaitingLine, clean, shareDict } from '../message/message.ts
 import type { Clock, Log, Message } from '../message/message.ts';
 import type { Plugin } from '../plugin/for-host.ts';
 import { reasonText, whereThrown } from './problem.ts';
-import { DeliveryContext } from './delivery-context.ts';
+import { contextOf } from './delivery-context.ts';
+import type { DeliveryContext } from './delivery-context.ts';
 import type { InboxOptions } from './options.ts';
 
 /** A satellite that wants messages. */
@@ -114,7 +115,7 @@ export class Receiver {
     const message = this.#inbox.shift();
     if (!message) return;
     const { clock, target } = this.#parts;
-    const context = new DeliveryContext(message, clock.now());
+    const context = contextOf(message, clock.now());
     try {
       const result: unknown = this.#receive?.call(target as Plugin, shareDict(message.frozen()), context);
       if (isThenable(result)) this.#wait({ message, context, callOff: () => undefined }, result);

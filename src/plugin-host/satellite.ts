@@ -8,7 +8,7 @@ import type { ExposedMethod, HostedMethod } from './exposed.ts';
 import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import type { Receiver } from './receiver.ts';
-import { refusal } from './plugin-config.ts';
+import { refusal } from './check-config.ts';
 import { inStep } from './step.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */

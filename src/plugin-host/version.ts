@@ -4,7 +4,8 @@ import type { Assembled } from './assemble.ts';
 import type { HostedMethod } from './exposed.ts';
 import type { ModuleFile } from './names.ts';
 import type { PluginHostOptions } from './options.ts';
-import { checkConfig, readConfig } from './plugin-config.ts';
+import { checkConfig } from './check-config.ts';
+import { readConfig } from './plugin-config.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort } from './satellite.ts';
 

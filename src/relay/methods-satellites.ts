@@ -12,6 +12,8 @@ export interface SatelliteMethods {
   readonly checkedHostId: (dict: Dict, caller: Caller) => string | undefined;
   /** Takes the dict in as one of `sender`'s; undefined: of a client that is no satellite. */
   readonly accept: (dict: Dict, caller: Caller, sender: Sender | undefined) => void;
+  /** Takes the dict in as one of the satellite here that has this name; resolves to the message's id. */
+  readonly send: (satellite: string, dict: Dict, caller: Caller) => Promise<string>;
   /** Told of a token that names nobody. */
   readonly onWrongToken: (caller: Caller) => void;
 }
@@ -46,14 +48,22 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.relay',
     access: 'message',
-    help: 'Hands in a dict as a satellite does: all other satellites and all peers get it. The sender is named by co2: {token}, or by host_id. Answers true once the relay has accepted it.',
-    signatures: [['boolean', 'struct']],
+    help: 'Hands in a dict as a satellite does: all other satellites and all peers get it. The sender is named by co2: {token}, or by host_id. Answers true once the relay has accepted it; a plugin that adds a struct of options gets the id of the message.',
+    signatures: [
+      ['boolean', 'struct'],
+      ['string', 'struct', 'struct'],
+    ],
     invoke: (params, caller) => {
+      if (caller.role.kind === 'plugin') return sendAs(caller.role.name, params, caller, methods);
       const dict = oneStruct('relay.relay', params);
       accept(dict, caller, senderOf(dict, caller, methods));
       return true;
     },
   });
+  addLists(registry, satellites);
+}
+
+function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>): void {
   registry.add(
     {
       name: 'relay.get_satellites',
@@ -74,6 +84,15 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
     },
     ['co2.get_num_satellites', 'web.get_num_satellites'],
   );
+}
+
+/** A plugin's dict is sent as its `send` does it: under our host_id, and not back to it. */
+async function sendAs(plugin: string, params: readonly Value[], caller: Caller, { send }: SatelliteMethods): Promise<Sendable> {
+  const [dict, options] = params;
+  if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
+    throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and of a plugin a struct of options');
+  const id = await send(plugin, dict, caller);
+  return options === undefined || id;
 }
 
 /** Who comes through a proxy would speak for whatever else runs on this machine, and we would connect back to that. */
