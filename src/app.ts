@@ -7,7 +7,7 @@ import type { Completed, Config, Options } from './define-config/define-config.t
 import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
 import { HttpCarrier, resolveBySystem } from './links/links.ts';
-import type { ServerAddress } from './links/links.ts';
+import type { Carrier, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
 import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
@@ -15,7 +15,7 @@ import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
 import { Relay } from './relay/relay.ts';
-import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
+import type { Passed, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { TokenFile, configuredTokens, lockDirectory, openStateDirectory } from './store/store.ts';
@@ -39,7 +39,24 @@ export interface Surroundings {
   readonly date?: (() => number) | undefined;
   /** Environment variables, for secrets. Default those of the process. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Default: HTTP, and the state directory that the options name. */
+  readonly standIn?: StandIn | undefined;
 }
+
+/** What stands in for the machine's network and disk, as the test kit's does. */
+export interface StandIn {
+  /** Open; whose it is sees to it that no other relay has it. */
+  readonly state: StateDirectory;
+  /** Where callers of this relay come in. */
+  readonly doors: (relay: Relay) => DoorsPort;
+  /** How a server is reached. */
+  readonly carrier: (server: ServerAddress) => Carrier;
+  /** Told of each message that passed the junction. */
+  readonly onMessage: (passed: Passed) => void;
+}
+
+/** What a relay needs of its doors. */
+export type DoorsPort = Pick<Doors, 'scheme' | 'bound' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'>;
 
 /** Everything countable about a running relay. */
 export interface AppStatus {
@@ -71,6 +88,8 @@ export interface RunningRelay {
 /** A relay that was started from complete options, and takes such. */
 export interface StartedRelay extends Omit<RunningRelay, 'reconfigure'> {
   reconfigure(options: Options): ReloadReport;
+  /** Links it to the peer at this URL from now on; the peer has to do the same. */
+  readonly addPeer: (url: string) => void;
 }
 
 // What parts take while they run; `log` is taken by whoever gave us the logs.
@@ -103,18 +122,19 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
   const baseDir = process.cwd();
   const complete = (caller: string, values: Config): Completed =>
     completeOptions([{ values, baseDir, nameOf: (key) => `${caller}: ${key}` }], baseDir);
-  const relay = await startRelay(complete('createRelay', config), surroundings);
+  const { addPeer: _addPeer, ...relay } = await startRelay(complete('createRelay', config), surroundings);
   return { ...relay, reconfigure: (wanted) => relay.reconfigure(complete('reconfigure', wanted).options) };
 }
 
 /** Starts a relay from options that are complete. */
 export async function startRelay(completed: Completed, surroundings: Surroundings = {}): Promise<StartedRelay> {
   const { options } = completed;
-  const state = await openStateDirectory(options.dataDir);
+  const state = surroundings.standIn?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, surroundings);
   const { relay, doors, mesh, satellites, pluginHost } = parts;
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
+    if (!surroundings.standIn) await lock(steps, state);
     await startInOrder(steps, parts, state);
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
@@ -140,6 +160,9 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
       doors: doors.status(),
     }),
     reconfigure: reconfigurer(options, [relay, doors]),
+    addPeer: (url) => {
+      mesh.add(url);
+    },
     stop: () => steps.stop(),
   };
 }
@@ -166,7 +189,7 @@ type Parts = ReturnType<typeof makeParts>;
 
 /** Makes the parts, each with what it owns; nothing runs yet. */
 function makeParts({ options, isSet }: Completed, state: StateDirectory, surroundings: Surroundings) {
-  const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env } = surroundings;
+  const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env, standIn } = surroundings;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
   const pluginHost = new PluginHost({
@@ -178,7 +201,8 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     cacheDir: state.cacheDir,
     programs: { relayUrl: (): string => programDoor.url ?? '', stateDir: state.path, version: VERSION, random, env },
   });
-  const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
+  const byHttp = (server: ServerAddress): Carrier => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
+  const carrier = standIn?.carrier ?? byHttp;
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
   const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
     [...ownTokens, ...tokenFile.all()].some(
@@ -188,16 +212,17 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
-  const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
-  const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
+  const limits = { version: VERSION, maxDictBytes: options.maxBodyBytes };
+  const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, ...limits, onMessage: standIn?.onMessage });
+  const tokens = [() => ownTokens, () => tokenFile.all()];
+  const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
   const programDoor = new ProgramDoor({ relay, tokens: () => pluginHost.programTokens(), maxBodyBytes: options.maxBodyBytes });
   relay.offerPrograms(pluginHost);
   return { pluginHost, mesh, satellites, relay, doors, programDoor };
 }
 
-/** Starts the parts, each with what it calls back. */
-async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): Promise<void> {
-  const { pluginHost, mesh, satellites, relay, doors, programDoor } = parts;
+/** Keeps other relays out of the state directory. */
+async function lock(steps: Steps, state: StateDirectory): Promise<void> {
   let unlock = (): Promise<void> => Promise.resolve();
   await steps.start(
     'state directory',
@@ -206,6 +231,11 @@ async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): 
       unlock = await lockDirectory(state.path);
     },
   );
+}
+
+/** Starts the parts, each with what it calls back. */
+async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): Promise<void> {
+  const { pluginHost, mesh, satellites, relay, doors, programDoor } = parts;
   await steps.start(
     'doors',
     () => doors.stop(),

@@ -53,7 +53,7 @@ export async function findAgain(options: FindOptions, { packaged }: Found): Prom
 }
 
 async function nameAll(directory: string | undefined, packaged: Packaged): Promise<readonly FoundModule[]> {
-  const files = directory === undefined ? [] : nameModules(await listFiles(directory));
+  const files = directory === undefined ? [] : nameModules(await findFiles(directory));
   const inDirectory = files.map((file): FoundModule => ({ ...file, root: directory ?? '', rootName: '', path: file.file }));
   return withoutClashes([...inDirectory, ...packaged.modules]);
 }
@@ -96,7 +96,8 @@ async function openDirectory({ pluginsDir, directoryRequired }: FindOptions): Pr
   return realpath(pluginsDir);
 }
 
-async function listFiles(directory: string): Promise<string[]> {
+/** The files of a plugins directory that may be modules, as paths in it, with `/`. */
+export async function findFiles(directory: string): Promise<string[]> {
   return glob(`{,*/}*.{${EXTENSIONS.join(',')}}`, { cwd: directory, posix: true });
 }
 

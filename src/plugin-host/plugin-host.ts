@@ -17,7 +17,8 @@ import { Pump } from './pump.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
 import { Watcher } from './watcher.ts';
 
-export { findModules } from './find.ts';
+export { findFiles, findModules } from './find.ts';
+export { nameModules } from './names.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';

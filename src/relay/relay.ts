@@ -62,6 +62,15 @@ interface Sender {
   readonly remote?: string | undefined;
 }
 
+/** A message that passed the junction. */
+export interface Passed {
+  readonly message: Message;
+  /** The satellite here that sent it; undefined for one that came in. */
+  readonly sender: string | undefined;
+  /** In the lines of how many satellites here it is now. */
+  readonly takers: number;
+}
+
 /** What the relay is made of; it owns none of them. */
 export interface RelayParts {
   readonly options: RelayOptions;
@@ -77,6 +86,8 @@ export interface RelayParts {
   readonly version: string;
   /** Largest dict that a satellite may send: what our own door would take from a peer. */
   readonly maxDictBytes: number;
+  /** Told of each message that passed the junction. Default: nobody. */
+  readonly onMessage?: ((passed: Passed) => void) | undefined;
 }
 
 export class Relay {
@@ -280,10 +291,11 @@ export class Relay {
 
   /** For us: deliver, to satellites here and elsewhere. For others: forward. Every dict of today is for all: both. */
   #junction(message: Message, sender: Sender): void {
-    const { pluginHost, satellites, mesh } = this.#parts;
-    pluginHost.deliver(message, sender.local);
+    const { pluginHost, satellites, mesh, onMessage } = this.#parts;
+    const takers = pluginHost.deliver(message, sender.local);
     satellites.deliver(message, sender.remote);
     mesh.forward(message);
+    onMessage?.({ message, sender: sender.local, takers });
   }
 
   #requireSize(source: string): void {
