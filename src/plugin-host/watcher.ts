@@ -33,6 +33,7 @@ export class Watcher {
   readonly #watchers = new Set<Closable>();
   /** Where the directory's path leads. */
   #target: string | undefined;
+  #announced: string | undefined;
   #isPolling = false;
   #isEnded = false;
   #isLooking = false;
@@ -61,7 +62,7 @@ export class Watcher {
   /** Watches where the path of the directory leads now. */
   async #follow(): Promise<void> {
     if (this.#isPolling) return;
-    const { directory, log } = this.#parts;
+    const { directory } = this.#parts;
     const target = await realpath(directory).catch(() => undefined);
     if (target === this.#target && this.#watchers.size > 0) return;
     await this.#unsubscribe();
@@ -69,7 +70,6 @@ export class Watcher {
     try {
       await this.#watchLinks();
       await this.#subscribe(target ?? directory);
-      log.debug(`watching ${clean(target ?? directory)}`);
     } catch (error) {
       await this.#fallBack(error);
     }
@@ -139,6 +139,15 @@ export class Watcher {
     if (!this.#isPolling) this.#schedule(QUIET_MS);
   }
 
+  /** Once for each place: what changed before has been looked at, and what changes from here on will be. */
+  #announce(): void {
+    const { directory, log } = this.#parts;
+    const place = this.#target ?? directory;
+    if (place === this.#announced) return;
+    this.#announced = place;
+    log.debug(`watching ${clean(place)}`);
+  }
+
   #hasChanged(): boolean {
     return this.#since !== undefined;
   }
@@ -160,6 +169,7 @@ export class Watcher {
     await this.#follow();
     await this.#parts.look();
     this.#isLooking = false;
+    this.#announce();
     if (this.#isPolling) this.#schedule(POLL_MS);
     else if (this.#hasChanged()) this.#schedule(QUIET_MS);
   }
