@@ -61,7 +61,7 @@ export const pluginHostShape = {
   projectDir: z.string().min(1),
   pluginList: z.array(z.string()).optional(),
   plugins: z.record(z.string(), z.unknown()),
-  watch: z.union([z.boolean(), z.literal('poll')]),
+  watch: z.literal([true, false, 'poll']),
   inbox: z.strictObject({
     maxMessages: z.int().min(1).max(10_000_000),
     maxBytes: z.int().min(1),
