@@ -1,5 +1,6 @@
 /** Notices that something in the plugins directory has changed, and has it looked at once for a burst of changes. */
 import { watch as watchLink } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { isImported } from '../loader/loader.mjs';
@@ -80,7 +81,8 @@ export class Watcher {
     // It takes some ms to load, and the start has other things to do.
     const { watch } = await import('chokidar');
     if (this.#isEnded) return;
-    const isIgnored = (path: string): boolean => /[\\/](?:node_modules|\.git)(?:[\\/]|$)/.test(path.slice(directory.length));
+    const isIgnored = (path: string, stats?: Stats): boolean =>
+      /[\\/](?:node_modules|\.git)(?:[\\/]|$)/.test(path.slice(directory.length)) || (stats?.isFile() === true && !isRelevant(path));
     const watcher = watch(directory, { ignoreInitial: true, atomic: false, ignored: isIgnored });
     this.#watchers.add(watcher);
     const notice = (path: string): void => {
