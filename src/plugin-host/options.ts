@@ -79,7 +79,7 @@ export const pluginHostShape = {
   isolation: z.record(z.string(), z.enum(['inline', 'child'])),
   maxMemoryMb: z.int().min(32).max(1_048_576),
   programs: z.array(programShape).max(1_000),
-  watch: z.union([z.boolean(), z.literal('poll')]),
+  watch: z.literal([true, false, 'poll']),
   inbox: z.strictObject({
     maxMessages: z.int().min(1).max(10_000_000),
     maxBytes: z.int().min(1),

@@ -79,6 +79,7 @@ export class Receiver {
   /** From now on messages collect; resolves when the call that is under way has ended or outlived its time limit. */
   hold(): Promise<void> {
     this.#phase = 'held';
+    this.#parts.log.debug(`messages wait for the next version of ${this.name}`);
     return new Promise((resolve) => {
       if (this.#running) this.#onIdle = resolve;
       else resolve();
