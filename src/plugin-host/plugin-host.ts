@@ -2,7 +2,7 @@
 import type { DependencyContainer } from 'tsyringe';
 import { RelayError, clean, reasonOf, suggest, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
-import { childRecord } from './child/child-record.ts';
+import { childRecord, endInWords } from './child/child-record.ts';
 import type { HostedMethod } from './exposed.ts';
 import type { Found } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
@@ -237,7 +237,11 @@ export class PluginHost {
     for (const found of this.#inline.children) {
       const debug = logs(`plugin.${found.module}`).isDebugEnabled();
       const record = await childRecord(found, { options, directory, clock: this.#clock, cacheDir, debug });
-      const plugin = this.#requirePrograms().add(record, { kind: 'child', file: found.file });
+      const plugin = this.#requirePrograms().add(record, {
+        kind: 'child',
+        file: found.file,
+        endInWords: (reason) => endInWords(reason, options.maxMemoryMb),
+      });
       this.#plugins.set(plugin.name, plugin);
       children.push(plugin);
     }
