@@ -61,7 +61,7 @@ export class ProgramRun {
         log.info(line);
       },
       onExit: (reason) => {
-        this.#end(reason);
+        this.#end(parts.endInWords?.(reason) ?? reason);
       },
     });
   }
