@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { container as globalContainer } from 'tsyringe';
 import { changedOptions, completeOptions, takeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
-import { Doors, readTls } from './http/http.ts';
+import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
 import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import { RelayError, formatHostId, hostPort, isUnspecified, systemClock } from './message/message.ts';
+import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
@@ -176,23 +176,28 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     logs,
     clock,
     cacheDir: state.cacheDir,
-    programs: { relayUrl: (): string => ownUrl(doors), stateDir: state.path, version: VERSION, random, env },
+    programs: { relayUrl: (): string => programDoor.url ?? '', stateDir: state.path, version: VERSION, random, env },
   });
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
-  const isValidToken = (name: string): boolean =>
-    [...ownTokens, ...tokenFile.all()].some((token) => token.name === name && !(Date.parse(token.expires ?? '') <= date()));
+  const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
+    [...ownTokens, ...tokenFile.all()].some(
+      (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
+    );
   // What is notified to them would come back to us.
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
   const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
-  return { pluginHost, mesh, satellites, relay, doors };
+  const programDoor = new ProgramDoor({ relay, tokens: () => pluginHost.programTokens(), maxBodyBytes: options.maxBodyBytes });
+  relay.offerPrograms(pluginHost);
+  return { pluginHost, mesh, satellites, relay, doors, programDoor };
 }
 
 /** Starts the parts, each with what it calls back. */
-async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay, doors }: Parts, state: StateDirectory): Promise<void> {
+async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): Promise<void> {
+  const { pluginHost, mesh, satellites, relay, doors, programDoor } = parts;
   let unlock = (): Promise<void> => Promise.resolve();
   await steps.start(
     'state directory',
@@ -221,17 +226,18 @@ async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay,
     () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
     () => satellites.start(relay.hostId),
   );
+  // Before the plugins, and closed after them: a program may send from its start to its end.
+  await steps.start(
+    'door of programs',
+    () => programDoor.stop(),
+    () => programDoor.start(),
+  );
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(
     'plugins',
     () => pluginHost.stop(),
     () => pluginHost.start(relay.port()),
   );
-}
-
-/** Where programs on this machine reach us. */
-function ownUrl({ scheme, bound: { address, port } }: Pick<Doors, 'scheme' | 'bound'>): string {
-  return `${scheme}://${hostPort(isUnspecified(address) ? '127.0.0.1' : address, port)}`;
 }
 
 /** Waits no longer once `signal` is aborted. */

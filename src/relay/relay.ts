@@ -1,6 +1,6 @@
 /** THE HEART: takes dicts in, sends dicts out, calls methods. Read `#junction` first: everything that flows meets there. */
-import { RelayError, Seldom, clean, isPromise, withinLimit } from '../message/message.ts';
-import type { Clock, Dict, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
+import { RelayError, Seldom, clean, faultFor, isPromise, withinLimit } from '../message/message.ts';
+import type { Clock, Dict, FaultAnswer, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
 import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Satellites, SatelliteView, Sender as RemoteSender } from '../satellites/satellites.ts';
@@ -8,9 +8,7 @@ import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
 import { describeCaller } from './caller.ts';
 import type { Caller, Standing } from './caller.ts';
-import { faultFor } from './failure.ts';
-import type { FaultAnswer } from './failure.ts';
-import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite } from './intake.ts';
+import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './intake.ts';
 import { hasPassed } from './stamp.ts';
 import type { Identity, Minter } from './intake.ts';
 import { MethodRegistry } from './method-registry.ts';
@@ -21,6 +19,8 @@ import type { MethodDescription } from './methods-introspection.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
 import { addSatelliteMethods } from './methods-satellites.ts';
 import { checkOrigin } from './origin-check.ts';
+import { addProgramMethods } from './methods-programs.ts';
+import type { ProgramDesk } from './methods-programs.ts';
 import { addReload } from './methods-reload.ts';
 import type { Reload } from './methods-reload.ts';
 import { addStatus } from './methods-status.ts';
@@ -35,8 +35,9 @@ export { callerOf } from './caller.ts';
 export type { Caller, Role, Standing } from './caller.ts';
 export type { MethodDescription } from './methods-introspection.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
-export type { FaultAnswer } from './failure.ts';
+export type { FaultAnswer } from '../message/message.ts';
 export type { Identity } from './intake.ts';
+export type { ProgramCall, ProgramDesk } from './methods-programs.ts';
 export { recordOnWire } from './methods-satellites.ts';
 
 /** A method of a plugin, as it can be shown. */
@@ -68,7 +69,7 @@ export interface RelayParts {
   readonly mesh: Pick<Mesh, 'acceptsNonFinite' | 'forward' | 'isPeerAddress' | 'status'>;
   readonly satellites: Pick<
     Satellites,
-    'deliver' | 'register' | 'unregister' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
+    'deliver' | 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
   >;
   readonly logs: LogSource;
   readonly clock: Clock;
@@ -112,6 +113,7 @@ export class Relay {
       accept: (dict, caller, sender) => {
         this.accept(dict, caller, sender);
       },
+      send: (satellite, dict, caller) => this.#sendSource(satellite, () => sourceOf(dict, caller)),
       onWrongToken: (caller) => {
         this.#count.wrongTokens++;
         this.#warnings.warn(`refused ${describeCaller(caller)}: its token names no satellite there`);
@@ -153,6 +155,11 @@ export class Relay {
   /** Makes `relay.reload` callable. */
   offerReload(reload: Reload): void {
     addReload(this.#registry, reload);
+  }
+
+  /** Makes callable what programs that the relay started call. */
+  offerPrograms(desk: ProgramDesk): void {
+    addProgramMethods(this.#registry, desk, (satellite, name, params, options) => this.#callAs(satellite, name, params, options));
   }
 
   /** Makes these, and no others, the callable methods of a plugin. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
@@ -243,8 +250,12 @@ export class Relay {
 
   /** OUT. Stamps a dict of the satellite of this name; returns its id. It goes to all others. */
   send(satellite: string, dict: Sendable): Promise<string> {
+    return this.#sendSource(satellite, () => serialiseStruct(dict, { nil: true, i8: true }));
+  }
+
+  #sendSource(satellite: string, write: () => string): Promise<string> {
     return Promise.resolve().then(() => {
-      const source = serialiseStruct(dict, { nil: true, i8: true });
+      const source = write();
       this.#requireSize(source);
       const message = messageFromSatellite(source, this.#self(), this.#mint);
       this.#isNew(message);
@@ -330,11 +341,14 @@ export class Relay {
     };
   }
 
-  async #callFromSatellite(satellite: string, name: string, params: readonly Sendable[], { node }: CallOptions): Promise<Value> {
+  async #callFromSatellite(satellite: string, name: string, params: readonly Sendable[], options: CallOptions): Promise<Value> {
+    return asReceived(await this.#callAs(satellite, name, asReceived(params) as readonly Value[], options));
+  }
+
+  async #callAs(satellite: string, name: string, params: readonly Value[], { node }: CallOptions): Promise<Sendable> {
     if (node !== undefined)
       throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
-    const caller = pluginCaller(satellite, this.#self());
-    return asReceived(await this.call(name, asReceived(params) as readonly Value[], caller));
+    return this.call(name, params, pluginCaller(satellite, this.#self()));
   }
 
   /** All callable methods, sorted by name. */

@@ -214,6 +214,8 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   [{ access: { anonymous: 'read' } }, /^config\.ts: access\.anonymous: found 'read', expected a value of type array$/],
   [{ log: { level: 'verbose' } }, /^config\.ts: log\.level: found 'verbose', expected one of "debug", "info", "warn", "error", "off"$/],
   [{ log: { levels: { realy: 'debug' } } }, /^config\.ts: log\.levels\.realy: .*a category of the log: app, http,/],
+  [{ log: { levels: { 'plugin.my-ham': 'debug' } } }, /^config\.ts: log\.levels\.plugin\.my-ham: .*a category of the log: app, http,/],
+  [{ log: { levels: { 'relay.x': 'debug' } } }, /a category of the log: app, http,/],
   [{ log: { levels: { access: 'off' } } }, /requests are logged by log\.accessFile/],
   [{ log: { levels: { relay: 'loud' } } }, /^config\.ts: log\.levels\.relay: found 'loud', expected one of/],
   [{ access: { anonymous: { classes: ['write'] } } }, /^config\.ts: access\.anonymous\.classes\.0: found 'write', expected one of/],

@@ -89,7 +89,7 @@ export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kin
 }
 
 function roleOf(kind: Role['kind']): Role {
-  if (kind === 'token') return { kind, name: 'ham.spam.Spam', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) };
+  if (kind === 'token') return { kind, name: 'ham.spam.Spam', id: 'a1', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) };
   return kind === 'plugin' ? { kind, name: 'ham.spam.Spam' } : { kind };
 }
 

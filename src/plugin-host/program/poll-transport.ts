@@ -87,17 +87,17 @@ export class PollTransport implements Transport {
     });
   }
 
-  /** The next call, or undefined if none came within `waitMs`. Rejects with a RelayError RATE_LIMITED if too many wait. */
-  async next(waitMs: number): Promise<ProgramCall | undefined> {
+  /** The next call, or undefined if none came within `waitMs`, or before `gone` was aborted: who has hung up takes none. Rejects with a RelayError RATE_LIMITED if too many wait. */
+  async next(waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
     this.#seen();
     const due = this.clock.now() + waitMs;
     for (;;) {
-      const call = this.#fetch();
+      const call = gone?.aborted === true ? undefined : this.#fetch();
       const left = due - this.clock.now();
       if (call || left <= 0 || this.#closed) return call;
       if (this.#waiters.size >= MAX_WAITERS)
         throw new RelayError('RATE_LIMITED', `${this.plugin} fetches ${MAX_WAITERS} times at once already`);
-      if (await this.#isReleased(left)) return undefined;
+      if (await this.#isReleased(left, gone)) return undefined;
     }
   }
 
@@ -145,13 +145,18 @@ export class PollTransport implements Transport {
     return pending;
   }
 
-  #isReleased(ms: number): Promise<boolean> {
+  #isReleased(ms: number, gone: AbortSignal | undefined): Promise<boolean> {
     return new Promise((resolve) => {
       const wake = (isReleased: boolean): void => {
         callOff();
+        gone?.removeEventListener('abort', onGone);
         this.#waiters.delete(wake);
         resolve(isReleased);
       };
+      const onGone = (): void => {
+        wake(true);
+      };
+      gone?.addEventListener('abort', onGone, { once: true });
       const callOff = this.clock.after(ms, () => {
         wake(false);
       });

@@ -11,6 +11,7 @@ import type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 import { ProgramPlugin } from './program-plugin.ts';
 import type { ProgramParts } from './program-parts.ts';
 
+export type { ProgramPlugin } from './program-plugin.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 
@@ -90,8 +91,8 @@ export class Programs {
   }
 
   /** The next call for one that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
-  async nextCall(plugin: string, waitMs: number): Promise<ProgramCall | undefined> {
-    return this.#pollOf(plugin).next(waitMs);
+  async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
+    return this.#pollOf(plugin).next(waitMs, gone);
   }
 
   /** Its answer. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
