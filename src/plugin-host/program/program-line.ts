@@ -3,6 +3,7 @@ import { RelayError, WaitingLine, clean, reasonOf } from '../../message/message.
 import type { Clock, LineLimits, Log, Message, Value } from '../../message/message.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { notificationOf } from './notification.ts';
+import { DEATH_MS } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
 export interface ProgramLineParts {
@@ -27,8 +28,6 @@ interface Head {
 }
 
 const MAX_DEATHS = 5;
-// A connection ends a moment before the end of its process is seen.
-const DEATH_MS = 1_000;
 
 export class ProgramLine {
   readonly #parts: ProgramLineParts;
