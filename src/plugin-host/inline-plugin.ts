@@ -8,12 +8,14 @@ import type { PluginHostOptions } from './options.ts';
 import { checkConfig, readConfig } from './plugin-config.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort } from './satellite.ts';
+import type { Watchdog } from './watchdog.ts';
 
 export interface InlinePluginParts {
   readonly options: PluginHostOptions;
   /** The plugins directory that is in use. */
   readonly directory: string | undefined;
   readonly clock: Clock;
+  readonly watchdog: Watchdog;
   readonly onEvent: (event: PluginEvent) => void;
 }
 
@@ -50,6 +52,7 @@ export class InlinePlugin implements HostedPlugin {
       state: this.#state,
       file,
       restarts: 0,
+      held: this.#parts.watchdog.of(name).held,
       satellites: this.#satellites.map(({ satellite }) => satellite.status),
     };
   }

@@ -1,7 +1,7 @@
 /** What the operator decides about plugins: which are loaded, with what configuration, and how long they may take. */
 import { z } from 'zod';
 
-/** The bound of one satellite's waiting line. */
+/** The bound of one satellite's waiting line; its class may ask for less, and for `merge` (`@Satellite({ inbox })`). */
 export interface InboxOptions {
   /** Messages that wait for one satellite. Default 1,000: some seconds of a busy network; protects the relay's memory from a slow `receive`. */
   readonly maxMessages: number;
@@ -32,6 +32,11 @@ export interface PluginHostOptions {
   readonly exitTimeoutMs: number;
   /** ms for one `receive`; then its signal is aborted and the next message is delivered. Default 60,000: protects a plugin from its own lost promise. */
   readonly receiveTimeoutMs: number;
+  /**
+   * ms that a plugin in this process may keep the event loop to itself before a warning names it. Default 250: a client that waits so long notices; protects
+   * everybody from the plugin that computes instead of awaiting.
+   */
+  readonly loopWarningMs: number;
 }
 
 export const pluginHostDefaults: PluginHostOptions = {
@@ -43,6 +48,7 @@ export const pluginHostDefaults: PluginHostOptions = {
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5_000,
   receiveTimeoutMs: 60_000,
+  loopWarningMs: 250,
 };
 
 /** Longer than a day is no limit, and beyond 2^31 ms a timer of Node fires at once. */
@@ -62,4 +68,5 @@ export const pluginHostShape = {
   setupTimeoutMs: timeLimit,
   exitTimeoutMs: timeLimit,
   receiveTimeoutMs: timeLimit,
+  loopWarningMs: timeLimit,
 };

@@ -16,6 +16,7 @@ import type { PluginProblem } from './problem.ts';
 import { Pump } from './pump.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
+import { Watchdog } from './watchdog.ts';
 
 export { findModules } from './find.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
@@ -61,6 +62,7 @@ export class PluginHost {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #pump: Pump;
+  readonly #watchdog: Watchdog;
   readonly #problems: PluginProblem[] = [];
   readonly #plugins = new Map<string, HostedPlugin>();
   #receivers: readonly Receiver[] = [];
@@ -72,6 +74,7 @@ export class PluginHost {
     this.#log = parts.logs('plugin-host');
     this.#clock = parts.clock ?? systemClock;
     this.#pump = new Pump(this.#clock);
+    this.#watchdog = new Watchdog({ limitMs: parts.options.loopWarningMs, clock: this.#clock, logs: parts.logs });
   }
 
   /**
@@ -146,7 +149,7 @@ export class PluginHost {
       this.#tell(event);
     };
     const parts = {
-      ...{ options, container, logs, report, onEvent, clock: this.#clock },
+      ...{ options, container, logs, report, onEvent, clock: this.#clock, watchdog: this.#watchdog },
       onReady: (receiver: Receiver) => {
         this.#pump.wake(receiver);
       },
@@ -174,6 +177,7 @@ export class PluginHost {
     await this.#starting?.catch(() => undefined);
     await this.#pump.settle();
     await this.#stopAll();
+    this.#watchdog.stop();
   }
 
   /** One after the other as long as they are quick; once they have used up the budget, the rest at once. */

@@ -1,23 +1,35 @@
 /** Delivery to one satellite: one message at a time, in order, the next when `receive` has settled or outlived its time limit. */
-import { RelayError, WaitingLine, clean, shareDict } from '../message/message.ts';
-import type { Clock, Log, Message } from '../message/message.ts';
+import { RelayError, clean, shareDict } from '../message/message.ts';
+import type { Clock, LineStatus, Log, Message, WaitingLine } from '../message/message.ts';
 import type { Plugin } from '../plugin/for-host.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import { DeliveryContext } from './delivery-context.ts';
-import type { InboxOptions } from './options.ts';
+import type { Watchdog, Watched } from './watchdog.ts';
 
 /** A satellite that wants messages. */
 export interface ReceiverParts {
   readonly name: string;
   readonly target: Pick<Plugin, 'receive'>;
-  readonly inbox: InboxOptions;
+  readonly inbox: WaitingLine<Message>;
   readonly timeoutMs: number;
+  readonly watchdog: Watchdog;
+  readonly watched: Watched;
   readonly clock: Clock;
   readonly log: Log;
   /** The plugins directory or the npm package's, for the place of an error. */
   readonly directory: string;
   /** Called when {@link Receiver.isReady} became true other than by `take` or within `next`. */
   readonly onReady: (receiver: Receiver) => void;
+}
+
+/** How a satellite's line stands, and what became of what was in it. */
+export interface LineCounters extends LineStatus {
+  /** Messages that its `receive` took. */
+  readonly delivered: number;
+  /** Messages that it threw at or outlived. */
+  readonly failed: number;
+  /** Messages that came while it took none. */
+  readonly refused: number;
 }
 
 interface Delivery {
@@ -29,7 +41,7 @@ interface Delivery {
 export class Receiver {
   readonly #parts: ReceiverParts;
   readonly #inbox: WaitingLine<Message>;
-  readonly #count = { delivered: 0, failed: 0 };
+  readonly #count = { delivered: 0, failed: 0, refused: 0 };
   /** The delivery whose promise is pending. */
   #running: Delivery | undefined;
   /** `waiting`: setup has not ended, messages collect; `closed`: exit has begun. */
@@ -41,8 +53,7 @@ export class Receiver {
 
   constructor(parts: ReceiverParts) {
     this.#parts = parts;
-    const { name, inbox, log } = parts;
-    this.#inbox = new WaitingLine({ name, limits: inbox, bytesOf: ({ source }) => source.length, log });
+    this.#inbox = parts.inbox;
   }
 
   get name(): string {
@@ -54,13 +65,16 @@ export class Receiver {
     return this.#phase === 'open' && this.#running === undefined && this.#inbox.length > 0;
   }
 
-  get counters(): { waiting: number; delivered: number; failed: number; dropped: number } {
-    return { ...this.#count, waiting: this.#inbox.length, dropped: this.#inbox.dropped };
+  get counters(): LineCounters {
+    return { ...this.#inbox.status(this.#parts.clock.now()), ...this.#count };
   }
 
   /** Puts a message into the line; false once closed. */
   take(message: Message): boolean {
-    if (this.#phase === 'closed') return false;
+    if (this.#phase === 'closed') {
+      this.#count.refused++;
+      return false;
+    }
     this.#inbox.push(message);
     return true;
   }
@@ -91,10 +105,11 @@ export class Receiver {
     if (!this.isReady) return;
     const message = this.#inbox.shift();
     if (!message) return;
-    const { clock, target } = this.#parts;
+    const { clock, target, watchdog, watched } = this.#parts;
     const context = new DeliveryContext(message, clock.now());
     try {
-      const result: unknown = this.#receive?.call(target as Plugin, shareDict(message.frozen()), context);
+      const dict = shareDict(message.frozen());
+      const result: unknown = watchdog.run(watched, 'receive', () => this.#receive?.call(target as Plugin, dict, context));
       if (isThenable(result)) this.#wait({ message, context, callOff: () => undefined }, result);
       else this.#succeeded(message);
     } catch (error) {
@@ -103,8 +118,9 @@ export class Receiver {
   }
 
   #wait(delivery: Delivery, result: PromiseLike<unknown>): void {
-    const { clock, timeoutMs } = this.#parts;
+    const { clock, timeoutMs, watchdog, watched } = this.#parts;
     this.#running = delivery;
+    watchdog.begin(watched);
     delivery.callOff = clock.after(timeoutMs, () => {
       this.#outlived(delivery);
     });
@@ -133,6 +149,7 @@ export class Receiver {
     if (this.#running !== delivery) return false;
     delivery.callOff();
     this.#running = undefined;
+    this.#parts.watchdog.end(this.#parts.watched);
     if (this.isReady) this.#parts.onReady(this);
     return true;
   }

@@ -1,5 +1,5 @@
 /** One satellite of the host: its instance, its state, its voice, its line. */
-import { RelayError, withinLimit } from '../message/message.ts';
+import { RelayError, isPromise, withinLimit } from '../message/message.ts';
 import type { Clock, Log, MaybePromise, Sendable, Value } from '../message/message.ts';
 import { ATTACH } from '../plugin/for-host.ts';
 import type { CallOptions, Sender, SendOptions } from '../plugin/for-host.ts';
@@ -7,8 +7,9 @@ import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod, HostedMethod } from './exposed.ts';
 import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
-import type { Receiver } from './receiver.ts';
+import type { LineCounters, Receiver } from './receiver.ts';
 import { refusal } from './plugin-config.ts';
+import type { Watchdog, Watched } from './watchdog.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {
@@ -34,19 +35,13 @@ export interface SatelliteEvent {
   readonly state: SatelliteState;
 }
 
-export interface SatelliteStatus {
+export interface SatelliteStatus extends LineCounters {
   /** `<package>.<module>.<Class>` */
   readonly name: string;
   readonly module: string;
   /** As people are told of it: `ham/spam.ts`, `node_modules/co2-ham/dist/spam.js`. */
   readonly file: string;
   readonly state: SatelliteState;
-  /** Messages in its line now. */
-  readonly waiting: number;
-  /** Messages that its `receive` took, threw at or outlived, and that were dropped because the line was full. */
-  readonly delivered: number;
-  readonly failed: number;
-  readonly dropped: number;
 }
 
 export interface SatelliteParts {
@@ -58,11 +53,16 @@ export interface SatelliteParts {
   /** Undefined for one that has no `receive` of its own. */
   readonly receiver: Receiver | undefined;
   readonly methods: readonly (ExposedMethod & { readonly help: string })[];
+  readonly watchdog: Watchdog;
+  readonly watched: Watched;
   readonly clock: Clock;
   /** Of the plugin's category. */
   readonly log: Log;
   readonly onEvent: (event: SatelliteEvent) => void;
 }
+
+// Of one that has no line.
+const NOTHING: LineCounters = { waiting: 0, bytes: 0, oldestMs: 0, delivered: 0, failed: 0, dropped: 0, merged: 0, refused: 0 };
 
 export class Satellite {
   readonly #parts: SatelliteParts;
@@ -78,7 +78,7 @@ export class Satellite {
 
   get status(): SatelliteStatus {
     const { name, module, file, receiver } = this.#parts;
-    const counters = receiver?.counters ?? { waiting: 0, delivered: 0, failed: 0, dropped: 0 };
+    const counters = receiver?.counters ?? NOTHING;
     return { name, module, file, state: this.#state, ...counters };
   }
 
@@ -114,10 +114,12 @@ export class Satellite {
 
   /** Runs its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
   async setup(config: unknown, timeoutMs: number): Promise<void> {
-    const { name, instance, clock, directory, receiver } = this.#parts;
+    const { name, instance, clock, directory, receiver, watchdog, watched } = this.#parts;
     this.#setState({ type: 'setting-up' });
     try {
-      await withinLimit(clock, timeoutMs, `setup() took longer than ${timeoutMs} ms`, () => instance.setup?.(config));
+      await withinLimit(clock, timeoutMs, `setup() took longer than ${timeoutMs} ms`, () =>
+        watchdog.run(watched, 'setup', () => instance.setup?.(config)),
+      );
     } catch (error) {
       const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
       this.#setState({ type: 'refused', reason });
@@ -129,12 +131,14 @@ export class Satellite {
 
   /** Ends deliveries, runs its `exit` if it was set up, then aborts the `receive` that still runs. Never throws. */
   async exit(timeoutMs: number): Promise<void> {
-    const { name, instance, clock, directory, receiver, log } = this.#parts;
+    const { name, instance, clock, directory, receiver, log, watchdog, watched } = this.#parts;
     receiver?.close();
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
-        await withinLimit(clock, timeoutMs, `exit() took longer than ${timeoutMs} ms`, () => instance.exit?.());
+        await withinLimit(clock, timeoutMs, `exit() took longer than ${timeoutMs} ms`, () =>
+          watchdog.run(watched, 'exit', () => instance.exit?.()),
+        );
         this.#setState({ type: 'exited' });
       } catch (error) {
         const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
@@ -147,7 +151,16 @@ export class Satellite {
 
   #invoke(method: ExposedMethod, params: readonly Value[]): MaybePromise<Sendable | undefined> {
     if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${method.name}: its satellite has been stopped`);
-    return invokeExposed(method, this.#parts.instance, params);
+    const { instance, watchdog, watched } = this.#parts;
+    const answer = watchdog.run(watched, method.name, () => invokeExposed(method, instance, params));
+    if (isPromise(answer)) {
+      const end = (): void => {
+        watchdog.end(watched);
+      };
+      watchdog.begin(watched);
+      answer.then(end, end);
+    }
+    return answer;
   }
 
   /** What a stopped satellite left running must not speak for it. */
