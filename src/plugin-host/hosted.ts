@@ -61,4 +61,8 @@ export interface HostedPlugin {
   start(port: RelayPort): Promise<void>;
   /** Ends it within its time limits, and withdraws its methods. Never rejects. */
   stop(): Promise<void>;
+  /** Ends it and starts it as it is by now, or throws why not. Default: `stop`, then `start`. */
+  restart?(): Promise<void>;
+  /** Puts what it is by now in the place of what runs, without losing a message, or throws why not. Default: as `restart`. */
+  reload?(): Promise<void>;
 }

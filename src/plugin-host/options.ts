@@ -25,6 +25,12 @@ export interface PluginHostOptions {
   readonly pluginList?: readonly string[] | undefined;
   /** Configuration by module name, `'ham.spam'`; it wins over `plugins/ham/spam.config.ts`. Default: none. */
   readonly plugins: Readonly<Record<string, unknown>>;
+  /**
+   * Watch `pluginsDir` while the relay runs: what is saved is reloaded, what is new is loaded, what is deleted is unloaded; packages of npm are not watched. Default
+   * true: a version that does not start never replaces one that runs. `poll` looks once a second, for file systems that tell nobody of changes (most
+   * network file systems, some shared folders of virtual machines). false: for those who deploy by a restart.
+   */
+  readonly watch: boolean | 'poll';
   readonly inbox: InboxOptions;
   /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
   readonly setupTimeoutMs: number;
@@ -44,6 +50,7 @@ export const pluginHostDefaults: PluginHostOptions = {
   pluginPackages: true,
   projectDir: '.',
   plugins: {},
+  watch: true,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5_000,
@@ -60,6 +67,7 @@ export const pluginHostShape = {
   projectDir: z.string().min(1),
   pluginList: z.array(z.string()).optional(),
   plugins: z.record(z.string(), z.unknown()),
+  watch: z.union([z.boolean(), z.literal('poll')]),
   inbox: z.strictObject({
     maxMessages: z.int().min(1).max(10_000_000),
     maxBytes: z.int().min(1),

@@ -1,22 +1,19 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
-import { registerLoader } from '../loader/loader.mjs';
-import { clean, systemClock } from '../message/message.ts';
+import { RelayError, clean, suggest, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
-import { assemble } from './assemble.ts';
 import type { HostedMethod } from './exposed.ts';
-import { findModules } from './find.ts';
 import type { Found } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
-import { InlinePlugin } from './inline-plugin.ts';
-import { loadModules } from './load.ts';
+import { InlinePlugins } from './inline-plugins.ts';
+import { compare } from './names.ts';
 import type { PluginHostOptions } from './options.ts';
-import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 import { Pump } from './pump.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
 import { Watchdog } from './watchdog.ts';
+import { Watcher } from './watcher.ts';
 
 export { findModules } from './find.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
@@ -63,9 +60,11 @@ export class PluginHost {
   readonly #clock: Clock;
   readonly #pump: Pump;
   readonly #watchdog: Watchdog;
-  readonly #problems: PluginProblem[] = [];
+  readonly #inline: InlinePlugins;
   readonly #plugins = new Map<string, HostedPlugin>();
   #receivers: readonly Receiver[] = [];
+  #port: RelayPort | undefined;
+  #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -75,11 +74,13 @@ export class PluginHost {
     this.#clock = parts.clock ?? systemClock;
     this.#pump = new Pump(this.#clock);
     this.#watchdog = new Watchdog({ limitMs: parts.options.loopWarningMs, clock: this.#clock, logs: parts.logs });
+    this.#inline = this.#makeInline();
   }
 
   /**
    * Finds, loads and constructs all plugins, then sets them up in order of their names. Rejects with a RelayError CONFIG_INVALID or
    * PLUGIN_REFUSED; what was set up by then has been exited. A plugin that does not load or construct is only a problem in the status.
+   * From then on the plugins directory is watched, as the options say.
    */
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
@@ -109,52 +110,103 @@ export class PluginHost {
   }
 
   status(): PluginHostStatus {
-    const plugins = this.#all().map(({ status }) => status);
-    return { plugins, satellites: plugins.flatMap(({ satellites }) => satellites), problems: [...this.#problems] };
+    const plugins = this.#all()
+      .map(({ status }) => status)
+      .sort((a, b) => compare(a.name, b.name));
+    return { plugins, satellites: plugins.flatMap(({ satellites }) => satellites), problems: this.#inline.problems };
+  }
+
+  /** Loads what is new in the plugins directory, reloads what changed, unloads what is gone, as the watch does by itself. Resolves when it has looked. */
+  rescan(): Promise<void> {
+    return this.#inline.rescan();
+  }
+
+  /**
+   * Starts a plugin that was stopped, or left out; one that runs goes on. Rejects with a RelayError INVALID_PARAMS if there is none of this name,
+   * PLUGIN_REFUSED if it does not start.
+   */
+  async startPlugin(name: string): Promise<void> {
+    const { plugin, port } = this.#lookUp(name);
+    await plugin.start(port);
+  }
+
+  /** Exits a plugin; it stays stopped until somebody starts it, whatever is saved. Rejects with a RelayError INVALID_PARAMS. */
+  async stopPlugin(name: string): Promise<void> {
+    await this.#lookUp(name).plugin.stop();
+  }
+
+  /** Exits a plugin and starts it as it is by now. Rejects as {@link startPlugin}; a plugin in this process goes on if its new version does not load. */
+  async restartPlugin(name: string): Promise<void> {
+    const { plugin, port } = this.#lookUp(name);
+    if (plugin.restart) {
+      await plugin.restart();
+      return;
+    }
+    await plugin.stop();
+    await plugin.start(port);
+  }
+
+  /** Puts the current version of a plugin, changed or not, in the place of the one that runs, which goes on if that fails. Rejects as {@link startPlugin}. */
+  async reloadPlugin(name: string): Promise<void> {
+    const { plugin } = this.#lookUp(name);
+    await (plugin.reload ? plugin.reload() : this.restartPlugin(name));
   }
 
   async #start(port: RelayPort): Promise<void> {
-    const { options, directoryRequired, cacheDir } = this.#parts;
-    registerLoader({ cacheDir });
-    const { pluginsDir } = options;
-    const found = await findModules({ ...options, directoryRequired });
-    const inline = await this.#load(found);
-    for (const plugin of inline) this.#plugins.set(plugin.name, plugin);
-    this.#takeLines();
+    this.#port = port;
     try {
-      // All may be called before one runs, and every configuration is checked before the first `setup`.
-      for (const plugin of inline) plugin.attach(port);
-      for (const plugin of inline) await plugin.configure();
-      for (const plugin of this.#all()) await plugin.start(port);
+      const found = await this.#inline.prepare(port);
+      this.#takeLines();
+      for (const plugin of this.#all()) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
+      this.#tellStarted(found);
     } catch (error) {
       await this.#stopAll();
       throw error;
     }
+    this.#watch();
+  }
+
+  #tellStarted(found: Found): void {
     const running = this.status().satellites.length;
+    const { pluginsDir } = this.#parts.options;
     if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
     else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
   }
 
-  /** The modules that load and construct; what does not is a problem. */
-  async #load(found: Found): Promise<readonly InlinePlugin[]> {
-    const { options, container, logs } = this.#parts;
-    const report = (problem: PluginProblem): void => {
-      this.#problems.push(problem);
-      this.#log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
-    };
-    found.problems.forEach(report);
-    const timing = { clock: this.#clock, timeoutMs: options.setupTimeoutMs };
-    const modules = await loadModules(found.modules, { ...timing, log: this.#log, report });
-    const onEvent = (event: HostEvent): void => {
-      this.#tell(event);
-    };
-    const parts = {
-      ...{ options, container, logs, report, onEvent, clock: this.#clock, watchdog: this.#watchdog },
-      onReady: (receiver: Receiver) => {
+  /** The start does not wait for it. */
+  #watch(): void {
+    const { watch: mode, pluginsDir: directory } = this.#parts.options;
+    if (mode === false || this.#stopping) return;
+    const look = (): Promise<void> => this.#inline.rescan();
+    this.#watcher = new Watcher({ mode, directory, look, clock: this.#clock, log: this.#log });
+    void this.#watcher.start();
+  }
+
+  #makeInline(): InlinePlugins {
+    return new InlinePlugins({
+      ...this.#parts,
+      clock: this.#clock,
+      watchdog: this.#watchdog,
+      log: this.#log,
+      onEvent: (event) => {
+        this.#tell(event);
+      },
+      onReady: (receiver) => {
         this.#pump.wake(receiver);
       },
-    };
-    return modules.map((module) => new InlinePlugin(module, assemble(module, parts), { ...parts, directory: found.directory }));
+      onLines: () => {
+        this.#takeLines();
+      },
+      add: (plugin) => {
+        if (this.#plugins.has(plugin.name)) return false;
+        this.#plugins.set(plugin.name, plugin);
+        return true;
+      },
+      remove: (name) => {
+        this.#plugins.delete(name);
+        this.#takeLines();
+      },
+    });
   }
 
   #tell(event: HostEvent): void {
@@ -163,7 +215,16 @@ export class PluginHost {
     this.#parts.onEvent?.(event);
   }
 
-  /** In order of their names. */
+  /** Throws a RelayError INVALID_PARAMS, or UNAVAILABLE while the host starts or stops. */
+  #lookUp(name: string): { readonly plugin: HostedPlugin; readonly port: RelayPort } {
+    if (!this.#port || this.#stopping) throw new RelayError('UNAVAILABLE', 'the plugin host does not run');
+    const plugin = this.#plugins.get(name);
+    if (plugin) return { plugin, port: this.#port };
+    const known = [...this.#plugins.keys()].sort(compare);
+    throw new RelayError('INVALID_PARAMS', `there is no plugin "${clean(name, 60)}"${suggest(name, known)}`);
+  }
+
+  /** In the order in which they came. */
   #all(): readonly HostedPlugin[] {
     return [...this.#plugins.values()];
   }
@@ -175,6 +236,8 @@ export class PluginHost {
 
   async #stop(): Promise<void> {
     await this.#starting?.catch(() => undefined);
+    await this.#watcher?.end();
+    await this.#inline.end();
     await this.#pump.settle();
     await this.#stopAll();
     this.#watchdog.stop();

@@ -41,11 +41,14 @@ interface Delivery {
 export class Receiver {
   readonly #parts: ReceiverParts;
   readonly #inbox: WaitingLine<Message>;
-  readonly #count = { delivered: 0, failed: 0, refused: 0 };
+  // The last two: of the versions before; the line counts its own.
+  readonly #count = { delivered: 0, failed: 0, refused: 0, dropped: 0, merged: 0 };
   /** The delivery whose promise is pending. */
   #running: Delivery | undefined;
-  /** `waiting`: setup has not ended, messages collect; `closed`: exit has begun. */
-  #phase: 'waiting' | 'open' | 'closed' = 'waiting';
+  /** `waiting`: setup has not ended, messages collect; `held`: they collect since another version is to take them; `closed`: exit has begun. */
+  #phase: 'waiting' | 'open' | 'held' | 'closed' = 'waiting';
+  /** Waits for the call that is under way to end. */
+  #onIdle: (() => void) | undefined;
   /** The satellite's `receive`, looked up once: among a thousand classes each look-up costs more than the call. */
   #receive: ReceiverParts['target']['receive'] | undefined;
   /** The pump's mark: it has this receiver in its line. */
@@ -66,7 +69,9 @@ export class Receiver {
   }
 
   get counters(): LineCounters {
-    return { ...this.#inbox.status(this.#parts.clock.now()), ...this.#count };
+    const { dropped, merged, ...line } = this.#inbox.status(this.#parts.clock.now());
+    const { dropped: droppedBefore, merged: mergedBefore, ...count } = this.#count;
+    return { ...line, ...count, dropped: dropped + droppedBefore, merged: merged + mergedBefore };
   }
 
   /** Puts a message into the line; false once closed. */
@@ -83,6 +88,27 @@ export class Receiver {
   open(): void {
     this.#phase = 'open';
     this.#receive = this.#parts.target.receive;
+    if (this.isReady) this.#parts.onReady(this);
+  }
+
+  /** From now on messages collect; resolves when the call that is under way has ended or outlived its time limit. */
+  hold(): Promise<void> {
+    this.#phase = 'held';
+    return new Promise((resolve) => {
+      if (this.#running) this.#onIdle = resolve;
+      else resolve();
+    });
+  }
+
+  /** Takes over from `other`, which is held: what waits there, before what comes, and its counters. */
+  succeed(other: Receiver): void {
+    for (let message = other.#inbox.shift(); message; message = other.#inbox.shift()) this.#inbox.push(message);
+    const { delivered, failed, refused, dropped, merged } = other.counters;
+    this.#count.delivered += delivered;
+    this.#count.failed += failed;
+    this.#count.refused += refused;
+    this.#count.dropped += dropped;
+    this.#count.merged += merged;
     if (this.isReady) this.#parts.onReady(this);
   }
 
@@ -150,6 +176,7 @@ export class Receiver {
     delivery.callOff();
     this.#running = undefined;
     this.#parts.watchdog.end(this.#parts.watched);
+    this.#onIdle?.();
     if (this.isReady) this.#parts.onReady(this);
     return true;
   }

@@ -9,6 +9,7 @@ import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import type { LineCounters, Receiver } from './receiver.ts';
 import { refusal } from './plugin-config.ts';
+import { inStep } from './step.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
@@ -67,6 +68,9 @@ const NOTHING: LineCounters = { waiting: 0, bytes: 0, oldestMs: 0, delivered: 0,
 export class Satellite {
   readonly #parts: SatelliteParts;
   #state: SatelliteState = { type: 'constructed' };
+  /** Calls that are under way. */
+  #calls = 0;
+  #onLastCall: (() => void) | undefined;
 
   constructor(parts: SatelliteParts) {
     this.#parts = parts;
@@ -112,14 +116,31 @@ export class Satellite {
     if (typeof instance[ATTACH] === 'function') instance[ATTACH](sender);
   }
 
-  /** Runs its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
-  async setup(config: unknown, timeoutMs: number): Promise<void> {
+  /** What its `handover` answers; undefined if it has none. Throws a RelayError PLUGIN_REFUSED. */
+  async handover(timeoutMs: number, signal: AbortSignal): Promise<unknown> {
+    const { name, instance, clock, directory, watchdog, watched } = this.#parts;
+    if (typeof instance.handover !== 'function') return undefined;
+    try {
+      return await inStep({ clock, timeoutMs, signal }, `handover() took longer than ${timeoutMs} ms`, () =>
+        watchdog.run(watched, 'handover', () => instance.handover?.()),
+      );
+    } catch (error) {
+      const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
+      throw refusal(name, `the running version does not hand over: ${reason}; a restart of the plugin drops its state`, error);
+    }
+  }
+
+  /** Runs its `restore` with the state of the version before, if it has one, and its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
+  async setup(config: unknown, timeoutMs: number, { signal, state }: { signal?: AbortSignal; state?: unknown } = {}): Promise<void> {
     const { name, instance, clock, directory, receiver, watchdog, watched } = this.#parts;
+    const parts = { clock, timeoutMs, signal };
     this.#setState({ type: 'setting-up' });
     try {
-      await withinLimit(clock, timeoutMs, `setup() took longer than ${timeoutMs} ms`, () =>
-        watchdog.run(watched, 'setup', () => instance.setup?.(config)),
-      );
+      if (state !== undefined && typeof instance.restore === 'function')
+        await inStep(parts, `restore() took longer than ${timeoutMs} ms`, () =>
+          watchdog.run(watched, 'restore', () => instance.restore?.(state)),
+        );
+      await inStep(parts, `setup() took longer than ${timeoutMs} ms`, () => watchdog.run(watched, 'setup', () => instance.setup?.(config)));
     } catch (error) {
       const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
       this.#setState({ type: 'refused', reason });
@@ -149,19 +170,29 @@ export class Satellite {
     receiver?.abort();
   }
 
+  /** Waits for the calls that are under way, but not longer than `timeoutMs`: they end by themselves. */
+  async finishCalls(timeoutMs: number): Promise<void> {
+    if (this.#calls === 0) return;
+    await withinLimit(this.#parts.clock, timeoutMs, '', () => new Promise<void>((resolve) => (this.#onLastCall = resolve))).catch(
+      () => undefined,
+    );
+  }
+
   #invoke(method: ExposedMethod, params: readonly Value[]): MaybePromise<Sendable | undefined> {
     if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${method.name}: its satellite has been stopped`);
     const { instance, watchdog, watched } = this.#parts;
     const answer = watchdog.run(watched, method.name, () => invokeExposed(method, instance, params));
-    if (isPromise(answer)) {
-      const end = (): void => {
-        watchdog.end(watched);
-      };
-      watchdog.begin(watched);
-      answer.then(end, end);
-    }
+    if (!isPromise(answer)) return answer;
+    this.#calls++;
+    watchdog.begin(watched);
+    void answer.then(this.#callEnded, this.#callEnded);
     return answer;
   }
+
+  readonly #callEnded = (): void => {
+    this.#parts.watchdog.end(this.#parts.watched);
+    if (--this.#calls === 0) this.#onLastCall?.();
+  };
 
   /** What a stopped satellite left running must not speak for it. */
   #requireLife(): void {
