@@ -10,7 +10,7 @@ import { HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
-import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
+import { RelayError, formatHostId, hostPort, isUnspecified, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
@@ -118,6 +118,12 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
     await startInOrder(steps, parts, state);
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
+    // They may need the door for their start.
+    await steps.start(
+      'programs',
+      () => pluginHost.stopAtDoor(),
+      () => orAborted(pluginHost.programsStarted(), surroundings.signal),
+    );
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -170,6 +176,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     logs,
     clock,
     cacheDir: state.cacheDir,
+    programs: { relayUrl: (): string => ownUrl(doors), stateDir: state.path, version: VERSION, random, env },
   });
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
@@ -224,6 +231,25 @@ async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay,
   );
 }
 
+/** Where programs on this machine reach us. */
+function ownUrl({ scheme, bound: { address, port } }: Pick<Doors, 'scheme' | 'bound'>): string {
+  return `${scheme}://${hostPort(isUnspecified(address) ? '127.0.0.1' : address, port)}`;
+}
+
+/** Waits no longer once `signal` is aborted. */
+async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work;
+  let onAbort = nothing;
+  const aborted = new Promise<void>((resolve) => {
+    onAbort = resolve;
+  });
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  await Promise.race([work, aborted]).finally(() => {
+    signal.removeEventListener('abort', onAbort);
+  });
+}
+
 /** A room that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */
 function placed(error: unknown, placeOf: Completed['placeOf']): unknown {
   const key = RelayError.is(error) && error.code === 'CONFIG_INVALID' ? /^\w+(?=: )/.exec(error.message)?.[0] : undefined;
@@ -242,7 +268,7 @@ function reconfigurer(started: Options, parts: readonly { reconfigure(options: O
   };
 }
 
-/** Steps that were started, to be stopped in reverse; but the doors close before all, so that nothing comes in any more. */
+/** Steps that were started, to be stopped in reverse; but the doors, and the programs that fetch their calls there, before all, so that nothing comes in any more. */
 class Steps {
   readonly #started: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
   #stopped: Promise<void> | undefined;
@@ -265,14 +291,17 @@ class Steps {
   }
 
   async #stopAll(): Promise<void> {
-    const isDoors = ({ name }: { readonly name: string }): boolean => name === 'doors';
-    for (const step of [...this.#started.filter(isDoors), ...this.#started.filter((other) => !isDoors(other)).reverse()]) {
-      try {
-        await step.stop();
-        this.log.debug(`${step.name} stopped`);
-      } catch (error) {
-        this.log.error(`${step.name} did not stop cleanly:`, error);
-      }
+    const isDoor = ({ name }: { readonly name: string }): boolean => name === 'doors' || name === 'programs';
+    await Promise.all(this.#started.filter(isDoor).map((step) => this.#stopOne(step)));
+    for (const step of this.#started.filter((other) => !isDoor(other)).reverse()) await this.#stopOne(step);
+  }
+
+  async #stopOne({ name, stop }: { readonly name: string; readonly stop: () => Promise<void> }): Promise<void> {
+    try {
+      await stop();
+      this.log.debug(`${name} stopped`);
+    } catch (error) {
+      this.log.error(`${name} did not stop cleanly:`, error);
     }
   }
 }

@@ -1,6 +1,6 @@
 /** What the host runs: plugins, each with a name, a life and lines; and what a plugin is told of by its state. */
 import type { HostedMethod } from './exposed.ts';
-import type { Receiver } from './receiver.ts';
+import type { SatelliteLine } from './line.ts';
 import type { RelayPort, SatelliteStatus } from './satellite.ts';
 
 /** Where a plugin runs: a module in this process, a module in a process of its own, a program in any language. */
@@ -54,7 +54,7 @@ export interface HostedPlugin {
   readonly name: string;
   readonly status: PluginStatus;
   /** The lines of its satellites. The same array as long as they are the same. */
-  readonly receivers: readonly Receiver[];
+  readonly receivers: readonly SatelliteLine[];
   /** What is callable now. */
   readonly methods: readonly HostedMethod[];
   /** Makes it ready, or throws why it is not (PLUGIN_REFUSED, CONFIG_INVALID). `port` is where it sends and calls; its methods are exposed there by itself. */

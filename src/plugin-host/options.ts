@@ -1,5 +1,7 @@
 /** What the operator decides about plugins: which are loaded, with what configuration, and how long they may take. */
 import { z } from 'zod';
+import { programShape } from './program/options.ts';
+import type { ProgramRecord } from './program/options.ts';
 
 /** The bound of one satellite's waiting line; its class may ask for less, and for `merge` (`@Satellite({ inbox })`). */
 export interface InboxOptions {
@@ -31,6 +33,8 @@ export interface PluginHostOptions {
    * network file systems, some shared folders of virtual machines). false: for those who deploy by a restart.
    */
   readonly watch: boolean | 'poll';
+  /** Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` says what they speak. Default: none. */
+  readonly programs: readonly ProgramRecord[];
   readonly inbox: InboxOptions;
   /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
   readonly setupTimeoutMs: number;
@@ -51,6 +55,7 @@ export const pluginHostDefaults: PluginHostOptions = {
   projectDir: '.',
   plugins: {},
   watch: true,
+  programs: [],
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5_000,
@@ -68,6 +73,7 @@ export const pluginHostShape = {
   pluginList: z.array(z.string()).optional(),
   plugins: z.record(z.string(), z.unknown()),
   watch: z.union([z.boolean(), z.literal('poll')]),
+  programs: z.array(programShape).max(1_000),
   inbox: z.strictObject({
     maxMessages: z.int().min(1).max(10_000_000),
     maxBytes: z.int().min(1),

@@ -1,6 +1,6 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
-import { RelayError, clean, suggest, systemClock } from '../message/message.ts';
+import { RelayError, clean, reasonOf, suggest, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import type { HostedMethod } from './exposed.ts';
 import type { Found } from './find.ts';
@@ -9,8 +9,10 @@ import { InlinePlugins } from './inline-plugins.ts';
 import { compare } from './names.ts';
 import type { PluginHostOptions } from './options.ts';
 import type { PluginProblem } from './problem.ts';
+import type { SatelliteLine } from './line.ts';
+import { Programs } from './program/programs.ts';
+import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 import { Pump } from './pump.ts';
-import type { Receiver } from './receiver.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
 import { Watchdog } from './watchdog.ts';
 import { Watcher } from './watcher.ts';
@@ -21,9 +23,11 @@ export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
 export type { PluginEvent, PluginKind, PluginState, PluginStatus } from './hosted.ts';
 export type { PluginProblem } from './problem.ts';
+export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
+const NO_TOKENS: readonly PluginToken[] = [];
 // A stop takes at most one exitTimeoutMs more than so many, however many plugins hang.
 const EXITS_IN_TURN = 2;
 
@@ -36,6 +40,8 @@ export interface PluginHostParts {
   readonly logs: LogSource;
   /** Where compiled plugins are kept; undefined: nowhere. */
   readonly cacheDir: string | undefined;
+  /** What programs are given of the relay. Default: there are no programs, whatever the options say. */
+  readonly programs?: ProgramSurroundings | undefined;
   /** Default: the machine's. */
   readonly clock?: Clock | undefined;
   /** Told of each change of a plugin's or satellite's state. Default: nobody. */
@@ -46,7 +52,7 @@ export interface PluginHostParts {
 export type HostEvent = PluginEvent | SatelliteEvent;
 
 export interface PluginHostStatus {
-  /** In order of their names. */
+  /** Modules in order of their names, then programs. */
   readonly plugins: readonly PluginStatus[];
   /** Those of all plugins. */
   readonly satellites: readonly SatelliteStatus[];
@@ -62,10 +68,12 @@ export class PluginHost {
   readonly #watchdog: Watchdog;
   readonly #inline: InlinePlugins;
   readonly #plugins = new Map<string, HostedPlugin>();
-  #receivers: readonly Receiver[] = [];
+  readonly #programs: Programs | undefined;
+  #receivers: readonly SatelliteLine[] = [];
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
+  #programsStarted: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
   constructor(parts: PluginHostParts) {
@@ -75,6 +83,11 @@ export class PluginHost {
     this.#pump = new Pump(this.#clock);
     this.#watchdog = new Watchdog({ limitMs: parts.options.loopWarningMs, clock: this.#clock, logs: parts.logs });
     this.#inline = this.#makeInline();
+    const onEvent = (event: HostEvent): void => {
+      this.#tell(event);
+    };
+    const { options, logs, programs: surroundings } = parts;
+    if (surroundings) this.#programs = new Programs({ options, surroundings, logs, onEvent, clock: this.#clock });
   }
 
   /**
@@ -85,6 +98,44 @@ export class PluginHost {
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
     return this.#starting;
+  }
+
+  /**
+   * Resolves when each program has got ready, or has ended and is tried again. They start when the host does, but are not waited for there: what they ask the relay
+   * meanwhile is answered once that lets somebody in. Rejects with a RelayError PLUGIN_REFUSED if one can never work as it is.
+   */
+  programsStarted(): Promise<void> {
+    return this.#programsStarted;
+  }
+
+  /** Ends the programs that fetch their calls, while the relay lets nobody in any more. Never rejects. */
+  async stopAtDoor(): Promise<void> {
+    await this.#programs?.stopAtDoor();
+  }
+
+  /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
+  async nextCall(plugin: string, waitMs: number): Promise<ProgramCall | undefined> {
+    return this.#requirePrograms().nextCall(plugin, waitMs);
+  }
+
+  /** What a program answers to a call that it fetched. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
+  answerCall(plugin: string, id: string, answer: ProgramAnswer): void {
+    this.#requirePrograms().answerCall(plugin, id, answer);
+  }
+
+  /** By which programs prove who they are; the same array as long as nothing changed. */
+  programTokens(): readonly PluginToken[] {
+    return this.#programs?.tokens() ?? NO_TOKENS;
+  }
+
+  /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS. */
+  programLog(plugin: string, level: string, text: string): void {
+    this.#requirePrograms().log(plugin, level, text);
+  }
+
+  /** Messages that killed their receiver again and again. */
+  get deadLetters(): DeadLetters {
+    return this.#requirePrograms().deadLetters;
   }
 
   /** Exits the satellites in reverse order, each within its time limit; afterwards nothing is delivered. Never rejects. */
@@ -156,14 +207,23 @@ export class PluginHost {
     this.#port = port;
     try {
       const found = await this.#inline.prepare(port);
+      const inline = this.#all();
+      const programs = this.#makePrograms();
       this.#takeLines();
-      for (const plugin of this.#all()) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
+      for (const plugin of inline) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
+      this.#startPrograms(programs, port);
       this.#tellStarted(found);
     } catch (error) {
       await this.#stopAll();
       throw error;
     }
     this.#watch();
+  }
+
+  #startPrograms(programs: readonly HostedPlugin[], port: RelayPort): void {
+    this.#programsStarted = Promise.all(programs.map((plugin) => this.#startProgram(plugin, port))).then(() => undefined);
+    // Told to whoever waits for them.
+    this.#programsStarted.catch(() => undefined);
   }
 
   #tellStarted(found: Found): void {
@@ -180,6 +240,35 @@ export class PluginHost {
     const look = (): Promise<void> => this.#inline.rescan();
     this.#watcher = new Watcher({ mode, directory, look, clock: this.#clock, log: this.#log });
     void this.#watcher.start();
+  }
+
+  #makePrograms(): readonly HostedPlugin[] {
+    const { programs } = this.#parts.options;
+    return programs.map((record, index) => {
+      if (this.#plugins.has(record.name))
+        throw new RelayError(
+          'CONFIG_INVALID',
+          `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`,
+        );
+      const plugin = this.#requirePrograms().add(record);
+      this.#plugins.set(plugin.name, plugin);
+      return plugin;
+    });
+  }
+
+  /** Rejects only if another try makes no sense. */
+  async #startProgram(plugin: HostedPlugin, port: RelayPort): Promise<void> {
+    try {
+      await plugin.start(port);
+    } catch (error) {
+      if (plugin.status.state.type === 'failed') throw error;
+      this.#log.warn(`${reasonOf(error)}; the relay runs without it for now`);
+    }
+  }
+
+  #requirePrograms(): Programs {
+    if (this.#programs) return this.#programs;
+    throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
   }
 
   #makeInline(): InlinePlugins {
@@ -224,7 +313,7 @@ export class PluginHost {
     throw new RelayError('INVALID_PARAMS', `there is no plugin "${clean(name, 60)}"${suggest(name, known)}`);
   }
 
-  /** In the order in which they came. */
+  /** In the order in which they came: modules in order of their names, then programs. */
   #all(): readonly HostedPlugin[] {
     return [...this.#plugins.values()];
   }
@@ -246,12 +335,18 @@ export class PluginHost {
   /** One after the other as long as they are quick; once they have used up the budget, the rest at once. */
   async #stopAll(): Promise<void> {
     const { exitTimeoutMs } = this.#parts.options;
-    const waiting = [...this.#all()].reverse();
+    const isInline = ({ status }: HostedPlugin): boolean => status.kind === 'inline';
+    const programs = this.#all().filter((plugin) => !isInline(plugin));
+    // Each has time limits of its own.
+    const ending = Promise.all(programs.map((plugin) => plugin.stop()));
+    const waiting = this.#all().filter(isInline).reverse();
     const deadline = this.#clock.now() + EXITS_IN_TURN * exitTimeoutMs;
     while (waiting.length > 0) {
       const next = waiting.splice(0, this.#clock.now() < deadline ? 1 : waiting.length);
       await Promise.all(next.map((plugin) => plugin.stop()));
     }
+    await ending;
+    await this.#programs?.stop();
   }
 }
 

@@ -1,8 +1,9 @@
 /** Delivery to one satellite: one message at a time, in order, the next when `receive` has settled or outlived its time limit. */
 import { RelayError, clean, shareDict } from '../message/message.ts';
-import type { Clock, LineStatus, Log, Message, WaitingLine } from '../message/message.ts';
+import type { Clock, Log, Message, WaitingLine } from '../message/message.ts';
 import type { Plugin } from '../plugin/for-host.ts';
 import { reasonText, whereThrown } from './problem.ts';
+import type { LineCounters } from './line.ts';
 import { DeliveryContext } from './delivery-context.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 
@@ -20,16 +21,6 @@ export interface ReceiverParts {
   readonly directory: string;
   /** Called when {@link Receiver.isReady} became true other than by `take` or within `next`. */
   readonly onReady: (receiver: Receiver) => void;
-}
-
-/** How a satellite's line stands, and what became of what was in it. */
-export interface LineCounters extends LineStatus {
-  /** Messages that its `receive` took. */
-  readonly delivered: number;
-  /** Messages that it threw at or outlived. */
-  readonly failed: number;
-  /** Messages that came while it took none. */
-  readonly refused: number;
 }
 
 interface Delivery {

@@ -5,7 +5,7 @@ export { XmlRpcClient } from './client/xmlrpc-client.ts';
 export type { ClientOptions } from './client/options.ts';
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { XmlRpcLimits } from './limits.ts';
-export { canonicalMembers, parseCall, parseCallInSlices, parseResponse, parseStruct, sendableMembers } from './parse.ts';
+export { canonicalMembers, parseCall, parseCallInSlices, parseResponse, parseResponseInSlices, parseStruct, sendableMembers } from './parse.ts';
 export type { Extensions, ParsedCall, ParsedResponse, ParseOptions, ReadOptions, SliceOptions } from './parse.ts';
 export {
   serialiseCall,

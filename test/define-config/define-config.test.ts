@@ -31,6 +31,7 @@ const DEFAULTS = {
   pluginPackages: true,
   projectDir: '/base',
   plugins: {},
+  programs: [],
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5000,
