@@ -12,7 +12,7 @@ import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
 import { RelayError, formatHostId, hostPort, isUnspecified, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
-import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
+import { PluginEvents, PluginHost, PluginLogs, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
 import { Relay } from './relay/relay.ts';
 import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
@@ -169,11 +169,16 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env } = surroundings;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
+  const pluginEvents = new PluginEvents(clock, date);
+  const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   const pluginHost = new PluginHost({
     options,
     directoryRequired: isSet('pluginsDir'),
     container: globalContainer.createChildContainer(),
-    logs,
+    logs: pluginLogs.source,
+    onEvent: (event) => {
+      if (event.type === 'plugin-state') pluginEvents.add(event);
+    },
     clock,
     cacheDir: state.cacheDir,
     programs: { relayUrl: (): string => ownUrl(doors), stateDir: state.path, version: VERSION, random, env },
@@ -190,11 +195,16 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
   const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
-  return { pluginHost, mesh, satellites, relay, doors };
+  relay.offerPlugins({ host: pluginHost, events: pluginEvents, logs: pluginLogs });
+  return { pluginHost, pluginEvents, mesh, satellites, relay, doors };
 }
 
 /** Starts the parts, each with what it calls back. */
-async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay, doors }: Parts, state: StateDirectory): Promise<void> {
+async function startInOrder(
+  steps: Steps,
+  { pluginHost, pluginEvents, mesh, satellites, relay, doors }: Parts,
+  state: StateDirectory,
+): Promise<void> {
   let unlock = (): Promise<void> => Promise.resolve();
   await steps.start(
     'state directory',
@@ -205,7 +215,11 @@ async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay,
   );
   await steps.start(
     'doors',
-    () => doors.stop(),
+    () => {
+      // Who waits for an event would hold the door open.
+      pluginEvents.stop();
+      return doors.stop();
+    },
     async () => {
       await doors.bind();
       const { ownAddress: address, bound } = doors;

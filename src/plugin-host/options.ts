@@ -35,6 +35,11 @@ export interface PluginHostOptions {
   readonly watch: boolean | 'poll';
   /** Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` says what they speak. Default: none. */
   readonly programs: readonly ProgramRecord[];
+  /**
+   * Let `plugin.add` add programs while the relay runs. Default false: whoever holds a token of the class admin could run anything on this machine as the relay's
+   * user. Programs that were added are remembered, and run only as long as this is true.
+   */
+  readonly allowAddPrograms: boolean;
   readonly inbox: InboxOptions;
   /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
   readonly setupTimeoutMs: number;
@@ -56,6 +61,7 @@ export const pluginHostDefaults: PluginHostOptions = {
   plugins: {},
   watch: true,
   programs: [],
+  allowAddPrograms: false,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5_000,
@@ -74,6 +80,7 @@ export const pluginHostShape = {
   plugins: z.record(z.string(), z.unknown()),
   watch: z.union([z.boolean(), z.literal('poll')]),
   programs: z.array(programShape).max(1_000),
+  allowAddPrograms: z.boolean(),
   inbox: z.strictObject({
     maxMessages: z.int().min(1).max(10_000_000),
     maxBytes: z.int().min(1),

@@ -1,6 +1,6 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
-import { RelayError, clean, reasonOf, suggest, systemClock } from '../message/message.ts';
+import { RelayError, clean, suggest, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import type { HostedMethod } from './exposed.ts';
 import type { Found } from './find.ts';
@@ -10,8 +10,8 @@ import { compare } from './names.ts';
 import type { PluginHostOptions } from './options.ts';
 import type { PluginProblem } from './problem.ts';
 import type { SatelliteLine } from './line.ts';
-import { Programs } from './program/programs.ts';
-import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
+import { HostPrograms } from './program/host-programs.ts';
+import type { DeadLetters, PluginToken, Programs, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 import { Pump } from './pump.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
 import { Watchdog } from './watchdog.ts';
@@ -22,6 +22,10 @@ export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
 export type { PluginEvent, PluginKind, PluginState, PluginStatus } from './hosted.ts';
+export { PluginEvents } from './plugin-events.ts';
+export type { NumberedEvent } from './plugin-events.ts';
+export { PluginLogs } from './plugin-logs.ts';
+export type { PluginLine } from './plugin-logs.ts';
 export type { PluginProblem } from './problem.ts';
 export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
@@ -68,7 +72,7 @@ export class PluginHost {
   readonly #watchdog: Watchdog;
   readonly #inline: InlinePlugins;
   readonly #plugins = new Map<string, HostedPlugin>();
-  readonly #programs: Programs | undefined;
+  readonly #programs: HostPrograms | undefined;
   #receivers: readonly SatelliteLine[] = [];
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
@@ -83,11 +87,7 @@ export class PluginHost {
     this.#pump = new Pump(this.#clock);
     this.#watchdog = new Watchdog({ limitMs: parts.options.loopWarningMs, clock: this.#clock, logs: parts.logs });
     this.#inline = this.#makeInline();
-    const onEvent = (event: HostEvent): void => {
-      this.#tell(event);
-    };
-    const { options, logs, programs: surroundings } = parts;
-    if (surroundings) this.#programs = new Programs({ options, surroundings, logs, onEvent, clock: this.#clock });
+    if (parts.programs) this.#programs = this.#makePrograms(parts.programs);
   }
 
   /**
@@ -110,7 +110,7 @@ export class PluginHost {
 
   /** Ends the programs that fetch their calls, while the relay lets nobody in any more. Never rejects. */
   async stopAtDoor(): Promise<void> {
-    await this.#programs?.stopAtDoor();
+    await this.#programs?.all.stopAtDoor();
   }
 
   /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
@@ -125,7 +125,7 @@ export class PluginHost {
 
   /** By which programs prove who they are; the same array as long as nothing changed. */
   programTokens(): readonly PluginToken[] {
-    return this.#programs?.tokens() ?? NO_TOKENS;
+    return this.#programs?.all.tokens() ?? NO_TOKENS;
   }
 
   /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS. */
@@ -203,15 +203,35 @@ export class PluginHost {
     await (plugin.reload ? plugin.reload() : this.restartPlugin(name));
   }
 
+  /**
+   * Runs one more program, and remembers it over restarts. Resolves when it is ready, or has ended and is tried again. Rejects with RelayErrors FORBIDDEN (the operator
+   * does not allow it), INVALID_PARAMS, STATE_DIRECTORY and PLUGIN_REFUSED, if it can never work as it is; then it is forgotten.
+   */
+  async addProgram(record: unknown): Promise<string> {
+    const { programs, port } = this.#requireRunning();
+    return programs.add(record, port);
+  }
+
+  /** Stops a program that was added, and forgets it. Rejects with a RelayError INVALID_PARAMS if it was not, or is none. */
+  async removeProgram(name: string): Promise<void> {
+    const { plugin } = this.#lookUp(name);
+    await this.#requireRunning().programs.remove(plugin);
+  }
+
+  #requireRunning(): { readonly port: RelayPort; readonly programs: HostPrograms } {
+    if (this.#port && this.#programs && !this.#stopping) return { port: this.#port, programs: this.#programs };
+    throw new RelayError('UNAVAILABLE', 'the plugin host runs no programs');
+  }
+
   async #start(port: RelayPort): Promise<void> {
     this.#port = port;
     try {
       const found = await this.#inline.prepare(port);
       const inline = this.#all();
-      const programs = this.#makePrograms();
+      await this.#programs?.prepare();
       this.#takeLines();
       for (const plugin of inline) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
-      this.#startPrograms(programs, port);
+      this.#startPrograms(port);
       this.#tellStarted(found);
     } catch (error) {
       await this.#stopAll();
@@ -220,8 +240,8 @@ export class PluginHost {
     this.#watch();
   }
 
-  #startPrograms(programs: readonly HostedPlugin[], port: RelayPort): void {
-    this.#programsStarted = Promise.all(programs.map((plugin) => this.#startProgram(plugin, port))).then(() => undefined);
+  #startPrograms(port: RelayPort): void {
+    this.#programsStarted = this.#programs?.start(port) ?? Promise.resolve();
     // Told to whoever waits for them.
     this.#programsStarted.catch(() => undefined);
   }
@@ -242,32 +262,26 @@ export class PluginHost {
     void this.#watcher.start();
   }
 
-  #makePrograms(): readonly HostedPlugin[] {
-    const { programs } = this.#parts.options;
-    return programs.map((record, index) => {
-      if (this.#plugins.has(record.name))
-        throw new RelayError(
-          'CONFIG_INVALID',
-          `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`,
-        );
-      const plugin = this.#requirePrograms().add(record);
-      this.#plugins.set(plugin.name, plugin);
-      return plugin;
+  #makePrograms(surroundings: ProgramSurroundings): HostPrograms {
+    return new HostPrograms({
+      ...{ ...this.#parts, surroundings, clock: this.#clock, log: this.#log },
+      onEvent: (event) => {
+        this.#tell(event);
+      },
+      isTaken: (name) => this.#plugins.has(name),
+      add: (plugin) => {
+        this.#plugins.set(plugin.name, plugin);
+        this.#takeLines();
+      },
+      remove: ({ name }) => {
+        this.#plugins.delete(name);
+        this.#takeLines();
+      },
     });
   }
 
-  /** Rejects only if another try makes no sense. */
-  async #startProgram(plugin: HostedPlugin, port: RelayPort): Promise<void> {
-    try {
-      await plugin.start(port);
-    } catch (error) {
-      if (plugin.status.state.type === 'failed') throw error;
-      this.#log.warn(`${reasonOf(error)}; the relay runs without it for now`);
-    }
-  }
-
   #requirePrograms(): Programs {
-    if (this.#programs) return this.#programs;
+    if (this.#programs) return this.#programs.all;
     throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
   }
 
@@ -346,7 +360,7 @@ export class PluginHost {
       await Promise.all(next.map((plugin) => plugin.stop()));
     }
     await ending;
-    await this.#programs?.stop();
+    await this.#programs?.all.stop();
   }
 }
 

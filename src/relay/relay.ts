@@ -18,6 +18,8 @@ import type { Method } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
 import { addIntrospection, describeMethods } from './methods-introspection.ts';
 import type { MethodDescription } from './methods-introspection.ts';
+import { addPluginMethods } from './methods-plugins.ts';
+import type { PluginControl } from './methods-plugins.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
 import { addSatelliteMethods } from './methods-satellites.ts';
 import { checkOrigin } from './origin-check.ts';
@@ -34,6 +36,8 @@ export type { RelayOptions } from './options.ts';
 export { callerOf } from './caller.ts';
 export type { Caller, Role, Standing } from './caller.ts';
 export type { MethodDescription } from './methods-introspection.ts';
+export type { PluginControl } from './methods-plugins.ts';
+export { pluginOnWire } from './plugin-on-wire.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
 export type { FaultAnswer } from './failure.ts';
 export type { Identity } from './intake.ts';
@@ -153,6 +157,13 @@ export class Relay {
   /** Makes `relay.reload` callable. */
   offerReload(reload: Reload): void {
     addReload(this.#registry, reload);
+  }
+
+  /** Makes `plugin.list` and its like callable. */
+  offerPlugins(control: PluginControl): void {
+    const methodsOf = (plugin: string): readonly string[] =>
+      this.#registry.names().filter((name) => this.#registry.find(name).plugin === plugin);
+    addPluginMethods(this.#registry, { ...control, clock: this.#parts.clock, methodsOf });
   }
 
   /** Makes these, and no others, the callable methods of a plugin. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
