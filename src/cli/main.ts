@@ -8,6 +8,7 @@ import { addConfigCommands } from './config-commands.ts';
 import { addGenCommand } from './gen/gen-command.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
+import { addPluginCommands } from './plugin-commands.ts';
 import { addTokenCommand } from './token.ts';
 import { VERSION } from './version.ts';
 import { WrongUse, prepare, wrongUseText } from './wrong-use.ts';
@@ -36,6 +37,7 @@ async function main(): Promise<number> {
   });
   addClientCommands(program);
   addConfigCommands(program);
+  addPluginCommands(program);
   addTokenCommand(program);
   addGenCommand(program);
   // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
