@@ -12,7 +12,7 @@ import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus } from './mesh/mesh.ts';
 import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
-import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
+import { PluginEvents, PluginHost, PluginLogs, findModules } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
 import { Relay } from './relay/relay.ts';
 import type { Passed, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
@@ -192,11 +192,16 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env, standIn } = surroundings;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
+  const pluginEvents = new PluginEvents(clock, date);
+  const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   const pluginHost = new PluginHost({
     options,
     directoryRequired: isSet('pluginsDir'),
     container: globalContainer.createChildContainer(),
-    logs,
+    logs: pluginLogs.source,
+    onEvent: (event) => {
+      if (event.type === 'plugin-state') pluginEvents.add(event);
+    },
     clock,
     cacheDir: state.cacheDir,
     programs: { relayUrl: (): string => programDoor.url ?? '', stateDir: state.path, version: VERSION, random, env },
@@ -218,7 +223,8 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
   const programDoor = new ProgramDoor({ relay, tokens: () => pluginHost.programTokens(), maxBodyBytes: options.maxBodyBytes });
   relay.offerPrograms(pluginHost);
-  return { pluginHost, mesh, satellites, relay, doors, programDoor };
+  relay.offerPlugins({ host: pluginHost, events: pluginEvents, logs: pluginLogs });
+  return { pluginHost, pluginEvents, mesh, satellites, relay, doors, programDoor };
 }
 
 /** Keeps other relays out of the state directory. */
@@ -235,10 +241,14 @@ async function lock(steps: Steps, state: StateDirectory): Promise<void> {
 
 /** Starts the parts, each with what it calls back. */
 async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): Promise<void> {
-  const { pluginHost, mesh, satellites, relay, doors, programDoor } = parts;
+  const { pluginHost, pluginEvents, mesh, satellites, relay, doors, programDoor } = parts;
   await steps.start(
     'doors',
-    () => doors.stop(),
+    () => {
+      // Who waits for an event would hold the door open.
+      pluginEvents.stop();
+      return doors.stop();
+    },
     async () => {
       await doors.bind();
       const { ownAddress: address, bound } = doors;

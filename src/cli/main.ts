@@ -9,6 +9,7 @@ import { addGenCommand } from './gen/gen-command.ts';
 import { addNewCommand } from './new/new-command.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
+import { addPluginCommands } from './plugin-commands.ts';
 import { addTestCommand } from './test-command.ts';
 import { addTokenCommand } from './token.ts';
 import { VERSION } from './version.ts';
@@ -38,6 +39,7 @@ async function main(): Promise<number> {
   });
   addClientCommands(program);
   addConfigCommands(program);
+  addPluginCommands(program);
   addTokenCommand(program);
   addGenCommand(program);
   addNewCommand(program);

@@ -3,7 +3,7 @@ import { suggest } from '../message/message.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 
 // Objects, so that an option that is added to the type has to be added here.
-const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = { config: true, isolation: true };
+const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = { config: true, isolation: true, inbox: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
 
 /** Throws an error for the decorator on this class or method; undefined where all is right. */

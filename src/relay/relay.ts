@@ -16,6 +16,8 @@ import type { Method } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
 import { addIntrospection, describeMethods } from './methods-introspection.ts';
 import type { MethodDescription } from './methods-introspection.ts';
+import { addPluginMethods } from './methods-plugins.ts';
+import type { PluginControl } from './methods-plugins.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
 import { addSatelliteMethods } from './methods-satellites.ts';
 import { checkOrigin } from './origin-check.ts';
@@ -34,6 +36,8 @@ export type { RelayOptions } from './options.ts';
 export { callerOf } from './caller.ts';
 export type { Caller, Role, Standing } from './caller.ts';
 export type { MethodDescription } from './methods-introspection.ts';
+export type { PluginControl } from './methods-plugins.ts';
+export { pluginOnWire } from './plugin-on-wire.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
 export type { FaultAnswer } from '../message/message.ts';
 export type { Identity } from './intake.ts';
@@ -171,6 +175,13 @@ export class Relay {
   /** Makes callable what programs that the relay started call. */
   offerPrograms(desk: ProgramDesk): void {
     addProgramMethods(this.#registry, desk, (satellite, name, params, options) => this.#callAs(satellite, name, params, options));
+  }
+
+  /** Makes `plugin.list` and its like callable. */
+  offerPlugins(control: PluginControl): void {
+    const methodsOf = (plugin: string): readonly string[] =>
+      this.#registry.names().filter((name) => this.#registry.find(name).plugin === plugin);
+    addPluginMethods(this.#registry, { ...control, clock: this.#parts.clock, methodsOf });
   }
 
   /** Makes these, and no others, the callable methods of a plugin. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
