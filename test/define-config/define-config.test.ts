@@ -32,6 +32,7 @@ const DEFAULTS = {
   projectDir: '/base',
   plugins: {},
   programs: [],
+  watch: true,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5000,
