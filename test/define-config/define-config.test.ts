@@ -33,6 +33,8 @@ const DEFAULTS = {
   plugins: {},
   programs: [],
   watch: true,
+  isolation: {},
+  maxMemoryMb: 256,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5000,
