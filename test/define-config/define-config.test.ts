@@ -29,6 +29,7 @@ const DEFAULTS = {
   dataDir: '/base/.co2',
   pluginsDir: '/base/plugins',
   pluginPackages: true,
+  watch: true,
   projectDir: '/base',
   plugins: {},
   programs: [],

@@ -149,8 +149,8 @@ test('what is no source, or somebody else’s, is not executed', async (t) => {
   t.regex(reasons['ham/same_name.mts'] ?? '', /would both be module ham\.same_name; rename one/);
   t.regex(Object.entries(reasons).find(([file]) => file.startsWith('ham/half.ts'))?.[1] ?? '', /Expected|Unexpected/);
   t.is(Object.keys(reasons).length, isRoot ? 7 : 5);
-  const foreign = 'it belongs to user 65533, who is neither the owner of the directory';
-  for (const file of isRoot ? ['ham/foreign.ts', 'ham/helped.ts'] : []) t.true(reasons[file]?.includes(foreign), file);
+  for (const file of isRoot ? ['ham/foreign.ts', 'ham/helped.ts'] : [])
+    t.regex(reasons[file] ?? '', /it belongs to user 65533, who is neither the owner of the directory/);
 });
 
 test('a directory of another user’s is loaded: who deploys need not be who runs the relay', async (t) => {

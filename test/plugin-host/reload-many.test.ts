@@ -33,6 +33,7 @@ test('300 reloads and 20 saves by rename leave no handle and no doubled method, 
   // chokidar's, of the files as they are now; the last one may still be about to be closed.
   while (handles().FSEventWrap !== before.FSEventWrap) await new Promise(setImmediate);
   await kit.host.stop();
-  t.is(handles().FSEventWrap, undefined);
+  // A handle is closed in the next turn of the loop.
+  while (handles().FSEventWrap !== undefined) await new Promise(setImmediate);
   t.is(handles().Timeout ?? 0, before.Timeout ?? 0);
 });
