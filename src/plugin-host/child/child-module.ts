@@ -99,7 +99,7 @@ export class ChildModule {
     for (const { declared } of this.#assembled) configs.push(await checkConfig(declared, { value: config, source }));
     for (const [index, { satellite }] of this.#assembled.entries()) {
       await satellite.setup(configs[index], setupTimeoutMs, { state: this.#states[satellite.name] });
-      for (const { name, invoke } of satellite.methods) this.#methods.set(name, invoke);
+      for (const method of satellite.methods) this.#methods.set(method.name, (params) => method.invoke(params));
     }
   }
 

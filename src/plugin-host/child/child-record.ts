@@ -1,11 +1,10 @@
 /** A module that runs in a process of its own, as the record of a program. */
 import { clean, isDict } from '../../message/message.ts';
-import type { Clock, Sendable } from '../../message/message.ts';
+import type { Clock } from '../../message/message.ts';
 import { serialiseResponse } from '../../xmlrpc/codec.ts';
-import { refusal } from '../plugin-config.ts';
 import type { FoundModule } from '../find.ts';
 import type { PluginHostOptions } from '../options.ts';
-import { readConfig } from '../plugin-config.ts';
+import { readConfig, refusal } from '../plugin-config.ts';
 import type { ConfigPlace } from '../plugin-config.ts';
 import type { ProgramRecord } from '../program/options.ts';
 import { argumentsOf } from './job.ts';
@@ -42,7 +41,7 @@ export function endInWords(reason: string, maxMemoryMb: number): string {
 function portable(module: string, config: unknown, source: string): Readonly<Record<string, unknown>> {
   if (!isDict(config)) throw refusal(module, `the configuration of a plugin in a child is an object (${source})`);
   try {
-    serialiseResponse(config as Sendable, { nil: true, i8: true });
+    serialiseResponse(config, { nil: true, i8: true });
   } catch (error) {
     const reason = error instanceof Error ? clean(error.message) : 'it cannot be written';
     throw refusal(module, `its configuration cannot cross to a child (isolation): ${reason} (${source})`, error);
