@@ -67,6 +67,7 @@ export interface DoorsParts {
     | 'describeMethods'
     | 'exposedMethods'
     | 'satellites'
+    | 'plugins'
     | 'isPeerAddress'
     | 'isSatelliteAddress'
     | 'requireAllowance'

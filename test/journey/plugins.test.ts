@@ -50,10 +50,7 @@ test('a plugin that is stopped has no methods and takes no messages; started aga
   await admin('notify', { data: 'three' });
   t.deepEqual(await heard(), ['three']);
   const { events, missed } = (await admin('plugin.subscribe_state', since)) as Dict;
-  t.deepEqual(
-    [...new Set((events as Dict[]).map(({ state }) => state))],
-    ['stopping', 'stopped', 'starting', 'ready'],
-  );
+  t.deepEqual([...new Set((events as Dict[]).map(({ state }) => state))], ['stopping', 'stopped', 'starting', 'ready']);
   t.false(missed);
   t.like(await admin('plugin.reload', 'ham.ear'), { state: 'ready', restarts: 1 });
   t.like(await admin('plugin.restart', 'ham.ear'), { state: 'ready' });
@@ -66,6 +63,9 @@ test('a plugin that is stopped has no methods and takes no messages; started aga
   t.like(status.satellites[0], { name: 'ham.ear.Ear', waiting: 0, bytes: 0, oldest_ms: 0, merged: 0 });
   const page = (await (await fetch(url, { headers: { accept: 'application/json' } })).json()) as object;
   t.false('plugins' in page, 'a stranger is told nothing');
+  const headers = { accept: 'application/json', authorization: `Bearer ${relay.adminToken}` };
+  const all = (await (await fetch(url, { headers })).json()) as { plugins: object[] };
+  t.like(all.plugins[0], { name: 'ham.ear', state: 'ready' });
 });
 
 test('who waits for news does not hold up the stop of the relay', async (t) => {
