@@ -29,6 +29,8 @@ import { addStatus } from './methods-status.ts';
 import { asReceived, pluginCaller } from './plugin-calls.ts';
 import { RateLimits } from './rate-limits.ts';
 import type { RelayOptions } from './options.ts';
+import { pluginOnWire } from './plugin-on-wire.ts';
+import type { Struct } from './plugin-on-wire.ts';
 import { SeenIds } from './seen-ids.ts';
 
 export { relayDefaults, relayShape } from './options.ts';
@@ -37,7 +39,6 @@ export { callerOf } from './caller.ts';
 export type { Caller, Role, Standing } from './caller.ts';
 export type { MethodDescription } from './methods-introspection.ts';
 export type { PluginControl } from './methods-plugins.ts';
-export { pluginOnWire } from './plugin-on-wire.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
 export type { FaultAnswer } from '../message/message.ts';
 export type { Identity } from './intake.ts';
@@ -377,6 +378,11 @@ export class Relay {
   /** All callable methods, sorted by name. */
   describeMethods(): MethodDescription[] {
     return describeMethods(this.#registry);
+  }
+
+  /** The plugins here and how they are, as `plugin.list` answers them. */
+  plugins(): readonly Struct[] {
+    return this.#parts.pluginHost.status().plugins.map(pluginOnWire);
   }
 
   /** The methods that plugins expose, sorted by name. */

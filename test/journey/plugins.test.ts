@@ -63,6 +63,9 @@ test('a plugin that is stopped has no methods and takes no messages; started aga
   t.like(status.satellites[0], { name: 'ham.ear.Ear', waiting: 0, bytes: 0, oldest_ms: 0, merged: 0 });
   const page = (await (await fetch(url, { headers: { accept: 'application/json' } })).json()) as object;
   t.false('plugins' in page, 'a stranger is told nothing');
+  const headers = { accept: 'application/json', authorization: `Bearer ${relay.adminToken}` };
+  const all = (await (await fetch(url, { headers })).json()) as { plugins: object[] };
+  t.like(all.plugins[0], { name: 'ham.ear', state: 'ready' });
 });
 
 test('who waits for news does not hold up the stop of the relay', async (t) => {
