@@ -204,7 +204,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     },
     clock,
     cacheDir: state.cacheDir,
-    programs: { relayUrl: (): string => programDoor.url ?? '', stateDir: state.path, version: VERSION, random, env },
+    programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env },
   });
   const byHttp = (server: ServerAddress): Carrier => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
   const carrier = standIn?.carrier ?? byHttp;
@@ -221,7 +221,9 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, ...limits, onMessage: standIn?.onMessage });
   const tokens = [() => ownTokens, () => tokenFile.all()];
   const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
-  const programDoor = new ProgramDoor({ relay, tokens: () => pluginHost.programTokens(), maxBodyBytes: options.maxBodyBytes });
+  // A stand-in's relay opens no port, and so runs no programs.
+  const programTokens = () => pluginHost.programTokens();
+  const programDoor = standIn ? undefined : new ProgramDoor({ relay, tokens: programTokens, maxBodyBytes: options.maxBodyBytes });
   relay.offerPrograms(pluginHost);
   relay.offerPlugins({ host: pluginHost, events: pluginEvents, logs: pluginLogs });
   return { pluginHost, pluginEvents, mesh, satellites, relay, doors, programDoor };
@@ -269,8 +271,8 @@ async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): 
   // Before the plugins, and closed after them: a program may send from its start to its end.
   await steps.start(
     'door of programs',
-    () => programDoor.stop(),
-    () => programDoor.start(),
+    async () => programDoor?.stop(),
+    async () => programDoor?.start(),
   );
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(

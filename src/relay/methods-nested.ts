@@ -1,9 +1,8 @@
 /** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is looked up, authorised and contained by itself. */
 import { Attempt, RelayError, dictOf, isDict } from '../message/message.ts';
-import type { Dict, Sendable, Value } from '../message/message.ts';
+import type { Dict, FaultAnswer, Sendable, Value } from '../message/message.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
-import type { FaultAnswer } from '../message/message.ts';
 import type { MethodRegistry } from './method-registry.ts';
 import { oneStruct } from './intake.ts';
 
