@@ -7,7 +7,8 @@
 #include <xmlrpc-c/client.h>
 
 static xmlrpc_env env;
-static const char *url, *name;
+static xmlrpc_server_info *relay;
+static const char *name;
 
 static void check(void)
 {
@@ -18,7 +19,7 @@ static void check(void)
 
 static xmlrpc_value *ask(const char *method, const char *format, const char *id, xmlrpc_value *value)
 {
-    xmlrpc_value *answer = xmlrpc_client_call(&env, url, method, format, id, value);
+    xmlrpc_value *answer = xmlrpc_client_call_server(&env, relay, method, format, id, value);
     check();
     return answer;
 }
@@ -38,7 +39,7 @@ static xmlrpc_value *notify(xmlrpc_value *params)
     xmlrpc_decompose_value(&env, params, "(V)", &dict);
     xmlrpc_struct_find_value(&env, dict, "data", &data);
     if (data && xmlrpc_value_type(data) == XMLRPC_TYPE_STRING) xmlrpc_read_string(&env, data, &text);
-    if (strcmp(text, "ping") == 0) xmlrpc_client_call(&env, url, "relay.relay", "({s:{s:s}})", "data", "pong", name);
+    if (strcmp(text, "ping") == 0) xmlrpc_client_call_server(&env, relay, "relay.relay", "({s:{s:s}})", "data", "pong", name);
     return xmlrpc_bool_new(&env, 1);
 }
 
@@ -51,20 +52,22 @@ static xmlrpc_value *add(xmlrpc_value *params)
 
 int main(void)
 {
-    const char *id, *method = "";
-    url = getenv("CO2_RELAY_URL");
+    const char *id, *method = "", *url = getenv("CO2_RELAY_URL"), *token = getenv("CO2_PLUGIN_TOKEN");
     name = getenv("CO2_PLUGIN_NAME");
-    if (!getenv("CO2_PLUGIN_TOKEN") || !url || !name) {
+    if (!token || !url || !name) {
         fputs("A satellite of co2-relay, which runs it: programs: [{ name: 'c.adder', exec: './program' }] in config.ts\n", stderr);
         return 1;
     }
     xmlrpc_env_init(&env);
     xmlrpc_client_init2(&env, XMLRPC_CLIENT_NO_FLAGS, name, "1", NULL, 0);
+    relay = xmlrpc_server_info_new(&env, url);
+    xmlrpc_server_info_set_user(&env, relay, "plugin", token);
+    xmlrpc_server_info_allow_auth_basic(&env, relay);
     check();
     puts("co2|1|poll");
     fflush(stdout);
     while (strcmp(method, "plugin.stop") != 0) {
-        xmlrpc_value *params, *answer = NULL, *call = xmlrpc_client_call(&env, url, "plugin.next", "()");
+        xmlrpc_value *params, *answer = NULL, *call = xmlrpc_client_call_server(&env, relay, "plugin.next", "()");
         check();
         if (xmlrpc_struct_size(&env, call) == 0) continue;
         xmlrpc_decompose_value(&env, call, "{s:s,s:s,s:A,*}", "id", &id, "method", &method, "params", &params);
@@ -76,7 +79,7 @@ int main(void)
         else if (strncmp(method, name, strlen(name)) == 0 && strcmp(own, "add") == 0) answer = add(params);
         check();
         if (answer) ask("plugin.answer", "(sV)", id, answer);
-        else xmlrpc_client_call(&env, url, "plugin.answer_fault", "(sis)", id, -32601, "no such method");
+        else xmlrpc_client_call_server(&env, relay, "plugin.answer_fault", "(sis)", id, -32601, "no such method");
         check();
     }
     return 0;
