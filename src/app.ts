@@ -6,15 +6,15 @@ import { changedOptions, completeOptions, takeOptions } from './define-config/de
 import type { Completed, Config, Options } from './define-config/define-config.ts';
 import { Doors, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
-import { HttpCarrier, resolveBySystem } from './links/links.ts';
-import type { ServerAddress } from './links/links.ts';
+import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
+import type { ServerAddress, Transport } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
-import type { MeshStatus } from './mesh/mesh.ts';
+import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { RelayError, formatHostId, hostPort, systemClock } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
-import { PluginHost, findModules } from './plugin-host/plugin-host.ts';
-import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
-import { Relay } from './relay/relay.ts';
+import { PluginHost, RelayPlugins, findModules, findRelayPlugins } from './plugin-host/plugin-host.ts';
+import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
+import { CarrierDoor, Relay } from './relay/relay.ts';
 import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
@@ -48,6 +48,8 @@ export interface AppStatus {
   /** Those elsewhere. */
   readonly satellites: SatellitesStatus;
   readonly plugins: PluginHostStatus;
+  /** In order. */
+  readonly relayPlugins: readonly RelayPluginStatus[];
   readonly doors: DoorsStatus;
 }
 
@@ -112,12 +114,13 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
   const { options } = completed;
   const state = await openStateDirectory(options.dataDir);
   const parts = makeParts(completed, state, surroundings);
-  const { relay, doors, mesh, satellites, pluginHost } = parts;
+  const { relay, doors, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
-    await startInOrder(steps, parts, state);
+    await startInOrder(steps, parts, options, state);
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
+    carrierDoor.open();
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -131,6 +134,7 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
       mesh: mesh.status(),
       satellites: satellites.status(),
       plugins: pluginHost.status(),
+      relayPlugins: relayPlugins.status(),
       doors: doors.status(),
     }),
     reconfigure: reconfigurer(options, [relay, doors]),
@@ -139,7 +143,7 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
 }
 
 /**
- * Looks at what a start reads besides the options, and starts nothing: secrets, certificates, the plugins directory and the names in `plugins` and `pluginList`.
+ * Looks at what a start reads besides the options, and starts nothing: secrets, certificates, the plugins directory and the names in `plugins`, `pluginList` and `relayPlugins`.
  * Answers what would be left out, a line each. Rejects with the RelayError that a start would end with.
  */
 export async function checkStart(
@@ -149,7 +153,9 @@ export async function checkStart(
   try {
     configuredTokens(options.access.tokens, undefined, env);
     if (options.tls) readTls(options.tls);
-    const { problems } = await findModules({ ...options, directoryRequired: isSet('pluginsDir') });
+    const directoryRequired = isSet('pluginsDir');
+    const { problems } = await findModules({ ...options, directoryRequired });
+    await findRelayPlugins({ ...options, directoryRequired });
     return problems.map(({ file, reason }) => `${file} is left out: ${reason}`);
   } catch (error) {
     throw placed(error, placeOf);
@@ -163,29 +169,39 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env } = surroundings;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
-  const pluginHost = new PluginHost({
-    options,
-    directoryRequired: isSet('pluginsDir'),
-    container: globalContainer.createChildContainer(),
-    logs,
-    clock,
-    cacheDir: state.cacheDir,
-  });
+  const hosting = { options, directoryRequired: isSet('pluginsDir'), logs, clock, cacheDir: state.cacheDir };
+  const container = globalContainer.createChildContainer();
+  const pluginHost = new PluginHost({ ...hosting, container, relayPlugins: options.relayPlugins });
+  const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: options.maxBodyBytes });
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
-  const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
+  const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes: options.maxBodyBytes });
+  const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport => {
+    if (peer.isHttp) return carrier(peer);
+    const { name, url, port } = peer;
+    const [address = ''] = peer.addresses;
+    return new ForeignCarrier({
+      ...{ name: `peer ${name}`, url, retry: options.retry, timeoutMs: options.peerTimeoutMs, random, clock, log: logs('mesh') },
+      self: () => relay.hostId,
+      make: () => relayPlugins.carrier(url),
+      receive: carrierDoor.receiver({ address, port, nonFinite: accept?.nonFinite ?? false }),
+    });
+  };
+  const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier: peerCarrier });
   const isValidToken = (name: string): boolean =>
     [...ownTokens, ...tokenFile.all()].some((token) => token.name === name && !(Date.parse(token.expires ?? '') <= date()));
   // What is notified to them would come back to us.
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
-  const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, version: VERSION, maxDictBytes: options.maxBodyBytes });
+  const made = { options, pluginHost, relayPlugins, mesh, satellites, logs, clock };
+  const relay = new Relay({ ...made, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
-  return { pluginHost, mesh, satellites, relay, doors };
+  return { pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor };
 }
 
 /** Starts the parts, each with what it calls back. */
-async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay, doors }: Parts, state: StateDirectory): Promise<void> {
+async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
+  const { pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor } = parts;
   let unlock = (): Promise<void> => Promise.resolve();
   await steps.start(
     'state directory',
@@ -196,11 +212,22 @@ async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay,
   );
   await steps.start(
     'doors',
-    () => doors.stop(),
+    () => Promise.all([doors.stop(), carrierDoor.stop()]).then(nothing),
     async () => {
       await doors.bind();
       const { ownAddress: address, bound } = doors;
       relay.identify({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
+    },
+  );
+  await steps.start(
+    'relay plugins',
+    () => relayPlugins.stop(),
+    async () => {
+      await relayPlugins.start();
+      for (const peer of options.peers) {
+        if (typeof peer !== 'string' && peer.address !== undefined) relayPlugins.requireCarrier(new URL(peer.url));
+      }
+      relay.useHooks(relayPlugins.hooks, options.hookLine);
     },
   );
   await steps.start(
@@ -217,7 +244,8 @@ async function startInOrder(steps: Steps, { pluginHost, mesh, satellites, relay,
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(
     'plugins',
-    () => pluginHost.stop(),
+    // What they sent may still be at a hook.
+    () => pluginHost.stop().then(() => relay.settle(options.drainMs)),
     () => pluginHost.start(relay.port()),
   );
 }

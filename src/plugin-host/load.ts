@@ -9,6 +9,8 @@ import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../plugin/for-h
 import type { FoundModule } from './find.ts';
 import { problemAt } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
+import { hintAtRelayPlugins } from './relay-plugin-hint.ts';
+import type { RelayPluginOptions } from './relay-plugin-options.ts';
 
 /** What we rely on in a satellite: nothing. One that does not extend Plugin may lack any of these. */
 export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit'>> & { [ATTACH]?: (sender: Sender) => void };
@@ -31,12 +33,14 @@ export interface LoadParts {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly log: Log;
+  /** What config.ts names as relay plugins, which are loaded elsewhere. */
+  readonly relayPlugins: RelayPluginOptions['relayPlugins'];
   readonly report: (problem: PluginProblem) => void;
 }
 
 /** Imports all modules, one after the other, in order; those that fail are reported and left out. */
 export async function loadModules(modules: readonly FoundModule[], parts: LoadParts): Promise<readonly LoadedModule[]> {
-  const imported: { found: FoundModule; url: string; exported: ReadonlySet<AnyClass> }[] = [];
+  const imported: { found: FoundModule; url: string; exported: ReadonlySet<AnyClass>; isRelayPlugin: boolean }[] = [];
   for (const found of modules) {
     try {
       const url = pathToFileURL(await realpath(join(found.root, found.path))).href;
@@ -46,15 +50,16 @@ export async function loadModules(modules: readonly FoundModule[], parts: LoadPa
         `loading it took longer than ${parts.timeoutMs} ms`,
         () => import(url) as Promise<object>,
       );
-      imported.push({ found, url, exported: exportedClasses(namespace) });
+      const isRelayPlugin = await hintAtRelayPlugins(found, namespace, parts.relayPlugins, parts.log);
+      imported.push({ found, url, exported: exportedClasses(namespace), isRelayPlugin });
     } catch (error) {
       parts.report({ module: found.module, ...problemAt(error, found) });
     }
   }
   const owners = ownersOf(imported);
-  return imported.map(({ found, url, exported }) => {
+  return imported.map(({ found, url, exported, isRelayPlugin }) => {
     const own = [...exported].filter((target) => owners.get(target) === found);
-    if (own.length === 0) parts.log.info(`${clean(found.file)}: ${whyNone(exported.size)}`);
+    if (own.length === 0 && !isRelayPlugin) parts.log.info(`${clean(found.file)}: ${whyNone(exported.size)}`);
     return { ...found, url, satellites: withoutNamesakes(found, own, parts.report) };
   });
 }

@@ -15,6 +15,7 @@ import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 import { Pump } from './pump.ts';
 import type { Receiver } from './receiver.ts';
+import type { RelayPluginOptions } from './relay-plugin-options.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
 
 export { findModules } from './find.ts';
@@ -22,6 +23,12 @@ export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
 export type { PluginProblem } from './problem.ts';
+export { findRelayPlugins } from './find-relay-plugins.ts';
+export type { Hook, HookAbout, Replacement } from './hook.ts';
+export { entryOf, isFileName, relayPluginDefaults, relayPluginShape } from './relay-plugin-options.ts';
+export type { RelayPluginEntry, RelayPluginOptions } from './relay-plugin-options.ts';
+export { RelayPlugins } from './relay-plugins.ts';
+export type { Hooks, RelayPluginStatus } from './relay-plugins.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
@@ -35,6 +42,8 @@ export interface PluginHostParts {
   /** The app's container; each plugin gets a child of it. */
   readonly container: DependencyContainer;
   readonly logs: LogSource;
+  /** What config.ts names as relay plugins, which are loaded elsewhere. Default none. */
+  readonly relayPlugins?: RelayPluginOptions['relayPlugins'] | undefined;
   /** Where compiled plugins are kept; undefined: nowhere. */
   readonly cacheDir: string | undefined;
   /** Default: the machine's. */
@@ -120,14 +129,14 @@ export class PluginHost {
   }
 
   async #load(found: Found): Promise<void> {
-    const { options, container, logs, onEvent } = this.#parts;
+    const { options, container, logs, relayPlugins = [], onEvent } = this.#parts;
     const report = (problem: PluginProblem): void => {
       this.#problems.push(problem);
       this.#log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
     };
     found.problems.forEach(report);
     const timing = { clock: this.#clock, timeoutMs: options.setupTimeoutMs };
-    const modules = await loadModules(found.modules, { ...timing, log: this.#log, report });
+    const modules = await loadModules(found.modules, { ...timing, log: this.#log, relayPlugins, report });
     this.#assembled = assemble(modules, {
       ...{ options, container, logs, report, clock: this.#clock },
       onReady: (receiver) => {

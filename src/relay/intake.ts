@@ -92,6 +92,12 @@ export function messageFromSatellite(source: string, self: Identity, mint: Minte
   };
 }
 
+/** The message with other contents; its `host_id`, `client_address` and stamp stay. */
+export function withContents(message: Message, { source, dict }: { readonly source: string; readonly dict: Dict }): Message {
+  const frozen = assemble(dict, message.hostId, message.clientAddress);
+  return { ...message, source, frozen: () => frozen };
+}
+
 function requireData(dict: Dict): void {
   if (Object.hasOwn(dict, 'data')) return;
   throw new RelayError('INVALID_PARAMS', "the dict has no member 'data'; a dict of the network is {'data': anything, ...}");

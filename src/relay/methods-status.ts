@@ -1,7 +1,7 @@
 /** What an operator asks a running relay: its counters, the links to its peers, its plugins. */
 import type { Sendable } from '../message/message.ts';
 import type { MeshStatus } from '../mesh/mesh.ts';
-import type { PluginHostStatus } from '../plugin-host/plugin-host.ts';
+import type { PluginHostStatus, RelayPluginStatus } from '../plugin-host/plugin-host.ts';
 import type { MethodRegistry } from './method-registry.ts';
 
 export interface StatusParts {
@@ -9,10 +9,11 @@ export interface StatusParts {
   readonly counters: () => Readonly<Record<string, number>>;
   readonly mesh: () => MeshStatus;
   readonly plugins: () => PluginHostStatus;
+  readonly relayPlugins: () => readonly RelayPluginStatus[];
 }
 
 /** Registers them. Of the class admin: addresses of the network and reasons of failures are nobody else's business; no path of the machine is told. */
-export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins }: StatusParts): void {
+export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins }: StatusParts): void {
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
@@ -23,7 +24,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, satellites here, plugins left out.',
+    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, satellites here, relay plugins, plugins left out.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { host_id, versions, start_time, uptime } = properties();
@@ -35,6 +36,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
         satellites: satellites.map(({ name, state, waiting, delivered, failed, dropped }) => ({
           ...{ name, state: state.type, waiting, delivered, failed, dropped },
         })),
+        relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
         plugins_left_out: problems.length,
       };
     },

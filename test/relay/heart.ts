@@ -41,7 +41,9 @@ export function makeHeart(
       methods: () => [],
       status: () => ({ satellites, problems: [] }),
     },
+    relayPlugins: { status: () => [] },
     mesh: {
+      targets: () => [],
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',
       acceptsNonFinite: () => false,
