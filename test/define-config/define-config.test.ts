@@ -288,9 +288,10 @@ function refusalOf(...sources: ConfigSource[]): string {
 }
 
 const root = fileURLToPath(new URL('../../src/', import.meta.url));
-const OPTION_FILES = globSync(['*/options.ts', 'define-config/log-options.ts'], { cwd: root, posix: true }).filter(
-  (path) => !path.startsWith('cli/'),
-);
+const OPTION_FILES = globSync(['*/options.ts', 'plugin-host/relay-plugin-options.ts', 'define-config/log-options.ts'], {
+  cwd: root,
+  posix: true,
+}).filter((path) => !path.startsWith('cli/'));
 
 test('the files of all options are found', (t) => {
   t.true(OPTION_FILES.length >= 6, OPTION_FILES.join());

@@ -43,7 +43,7 @@ export function makeHeart(
     },
     relayPlugins: { status: () => [] },
     mesh: {
-      targets: () => [],
+      targets: () => ['http://192.0.2.9:2004'],
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',
       acceptsNonFinite: () => false,
