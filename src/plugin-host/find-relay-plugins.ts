@@ -54,11 +54,9 @@ function moduleOf(use: string, { modules, problems }: Found): Omit<NamedRelayPlu
   if (module) return module;
   const problem = problems.find((one) => one.module === use);
   if (problem) throw refused(`${problem.file} is not loaded: ${problem.reason}`);
-  const remedy = suggest(
-    use,
-    modules.map((one) => one.module),
-  );
-  throw refused(`there is no module "${clean(use, 60)}"${remedy || '; a file is named by its path: ./filters/key.ts'}`);
+  const known = modules.map((one) => one.module);
+  const remedy = /[/\\]|\.\w?[jt]s$/.test(use) ? '; a file is named by its path: ./filters/key.ts' : suggest(use, known);
+  throw refused(`there is no module "${clean(use, 60)}"${remedy}`);
 }
 
 function refused(text: string): RelayError {
