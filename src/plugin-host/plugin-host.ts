@@ -25,7 +25,7 @@ export type { HostedMethod } from './exposed.ts';
 export type { PluginProblem } from './problem.ts';
 export { findRelayPlugins } from './find-relay-plugins.ts';
 export type { Hook, HookAbout, Replacement } from './hook.ts';
-export { entryOf, isFileName, relayPluginDefaults, relayPluginShape } from './relay-plugin-options.ts';
+export { isFileName, relayPluginDefaults, relayPluginShape } from './relay-plugin-options.ts';
 export type { RelayPluginEntry, RelayPluginOptions } from './relay-plugin-options.ts';
 export { RelayPlugins } from './relay-plugins.ts';
 export type { Hooks, RelayPluginStatus } from './relay-plugins.ts';
