@@ -118,6 +118,13 @@ test('rights and limits are those of a peer', async (t) => {
     [0, -32700, 429, 429],
   );
   t.is(limited.heart.relay.status().rateLimited, 2);
+  let looks = 0;
+  const look = (): object => {
+    looks++;
+    return Uint8Array.prototype;
+  };
+  t.like(await limited.hand(new Proxy(Buffer.alloc(1), { getPrototypeOf: look })), { kind: 'fault', code: 429 });
+  t.is(looks, 0, 'who is over the limit has nothing read');
 });
 
 test('before it opens and after it stopped it asks to come later; a stop waits for what is under way', async (t) => {
