@@ -54,7 +54,10 @@ function shownOptions(keys: readonly string[], options: Options, places: readonl
   const shown = new Map<string, Shown>();
   for (const key of keys) {
     const path = key.split('.');
-    shown.set(key, { value: withoutSecrets(at(options, path) ?? null, key === 'plugins' || key === 'relayPlugins'), from: originOf(path, places) });
+    shown.set(key, {
+      value: withoutSecrets(at(options, path) ?? null, key === 'plugins' || key === 'relayPlugins'),
+      from: originOf(path, places),
+    });
   }
   return shown;
 }
