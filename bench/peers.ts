@@ -20,6 +20,7 @@ export const NPM = 'npm xmlrpc';
 export const PYTHON = "Python's xmlrpc";
 export const ABYSS = "xmlrpc-c's Abyss";
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const FROM_SOURCE = ['--import', './src/loader/from-source.mjs'];
@@ -30,6 +31,7 @@ export class Peers {
   readonly skipped: string[] = [];
   readonly directory = mkdtempSync(join(tmpdir(), 'co2-bench-'));
   readonly #children: ChildProcess[] = [];
+  #isEnded = false;
 
   /** Our relay: the command with one plugin, logs of warnings only, and limits that no load reaches. */
   async relay(): Promise<Server> {
@@ -67,11 +69,18 @@ export class Peers {
     return found;
   }
 
-  /** Ends them all, and deletes what they left. */
+  /** Ends them all, and deletes what they left. None can be started then. */
   async stop(): Promise<void> {
+    this.#isEnded = true;
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
     await Promise.all(this.#children.map((child) => this.#end(child)));
     rmSync(this.directory, { recursive: true, force: true });
   }
+
+  // A benchmark that is interrupted leaves no servers behind; then the signal does what it always does.
+  readonly #onSignal = (signal: NodeJS.Signals): void => {
+    void this.stop().finally(() => process.kill(process.pid, signal));
+  };
 
   #compiledAbyss(): string {
     const program = join(this.directory, 'abyss');
@@ -86,6 +95,9 @@ export class Peers {
 
   /** Starts a program, and waits for the port in its first line. */
   async #start(name: string, command: string, args: readonly string[]): Promise<{ server: Server; child: ChildProcess }> {
+    if (this.#isEnded) throw new Error('the benchmark has ended');
+    // Not before there is a server: what is measured until then leaves no turn of the loop to a handler.
+    if (this.#children.length === 0) for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
     this.#children.push(child);
     const failed = once(child, 'exit').then(() => Promise.reject(new Error('it ended before it listened')));

@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { container as globalContainer } from 'tsyringe';
 import { changedOptions, completeOptions, takeOptions } from './define-config/define-config.ts';
 import type { Completed, Config, Options } from './define-config/define-config.ts';
-import { Doors, readTls } from './http/http.ts';
+import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
 import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress, Transport } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
-import { RelayError, formatHostId, hostPort, systemClock } from './message/message.ts';
+import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginHost, RelayPlugins, findModules, findRelayPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
@@ -121,6 +121,12 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
     carrierDoor.open();
+    // They may need a door for their start.
+    await steps.start(
+      'programs',
+      () => pluginHost.stopAtDoor(),
+      () => orAborted(pluginHost.programsStarted(), surroundings.signal),
+    );
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -171,7 +177,8 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
   const hosting = { options, directoryRequired: isSet('pluginsDir'), logs, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
-  const pluginHost = new PluginHost({ ...hosting, container, relayPlugins: options.relayPlugins });
+  const programs = { relayUrl: (): string => programDoor.url ?? '', stateDir: state.path, version: VERSION, random, env };
+  const pluginHost = new PluginHost({ ...hosting, container, relayPlugins: options.relayPlugins, programs });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: options.maxBodyBytes });
   const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
   const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes: options.maxBodyBytes });
@@ -187,8 +194,10 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     });
   };
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier: peerCarrier });
-  const isValidToken = (name: string): boolean =>
-    [...ownTokens, ...tokenFile.all()].some((token) => token.name === name && !(Date.parse(token.expires ?? '') <= date()));
+  const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
+    [...ownTokens, ...tokenFile.all()].some(
+      (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
+    );
   // What is notified to them would come back to us.
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
@@ -196,12 +205,14 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const made = { options, pluginHost, relayPlugins, mesh, satellites, logs, clock };
   const relay = new Relay({ ...made, version: VERSION, maxDictBytes: options.maxBodyBytes });
   const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
-  return { pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor };
+  const programDoor = new ProgramDoor({ relay, tokens: () => pluginHost.programTokens(), maxBodyBytes: options.maxBodyBytes });
+  relay.offerPrograms(pluginHost);
+  return { pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };
 }
 
 /** Starts the parts, each with what it calls back. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
-  const { pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor } = parts;
+  const { pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
   let unlock = (): Promise<void> => Promise.resolve();
   await steps.start(
     'state directory',
@@ -241,6 +252,12 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
     () => satellites.start(relay.hostId),
   );
+  // Before the plugins, and closed after them: a program may send from its start to its end.
+  await steps.start(
+    'door of programs',
+    () => programDoor.stop(),
+    () => programDoor.start(),
+  );
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(
     'plugins',
@@ -248,6 +265,20 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     () => pluginHost.stop().then(() => relay.settle(options.drainMs)),
     () => pluginHost.start(relay.port()),
   );
+}
+
+/** Waits no longer once `signal` is aborted. */
+async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work;
+  let onAbort = nothing;
+  const aborted = new Promise<void>((resolve) => {
+    onAbort = resolve;
+  });
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  await Promise.race([work, aborted]).finally(() => {
+    signal.removeEventListener('abort', onAbort);
+  });
 }
 
 /** A room that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */
@@ -268,7 +299,7 @@ function reconfigurer(started: Options, parts: readonly { reconfigure(options: O
   };
 }
 
-/** Steps that were started, to be stopped in reverse; but the doors close before all, so that nothing comes in any more. */
+/** Steps that were started, to be stopped in reverse; but the doors, and the programs that fetch their calls there, before all, so that nothing comes in any more. */
 class Steps {
   readonly #started: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
   #stopped: Promise<void> | undefined;
@@ -291,14 +322,17 @@ class Steps {
   }
 
   async #stopAll(): Promise<void> {
-    const isDoors = ({ name }: { readonly name: string }): boolean => name === 'doors';
-    for (const step of [...this.#started.filter(isDoors), ...this.#started.filter((other) => !isDoors(other)).reverse()]) {
-      try {
-        await step.stop();
-        this.log.debug(`${step.name} stopped`);
-      } catch (error) {
-        this.log.error(`${step.name} did not stop cleanly:`, error);
-      }
+    const isDoor = ({ name }: { readonly name: string }): boolean => name === 'doors' || name === 'programs';
+    await Promise.all(this.#started.filter(isDoor).map((step) => this.#stopOne(step)));
+    for (const step of this.#started.filter((other) => !isDoor(other)).reverse()) await this.#stopOne(step);
+  }
+
+  async #stopOne({ name, stop }: { readonly name: string; readonly stop: () => Promise<void> }): Promise<void> {
+    try {
+      await stop();
+      this.log.debug(`${name} stopped`);
+    } catch (error) {
+      this.log.error(`${name} did not stop cleanly:`, error);
     }
   }
 }

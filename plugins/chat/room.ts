@@ -15,10 +15,11 @@ export class Room extends Plugin {
   /** Says a line to everybody in the network; answers the id of the message. */
   @Exposed({ params: ['string', 'string'], returns: 'string' })
   async say(nick: string, text: string): Promise<string> {
-    if (nick.trim() === '' || nick.length > MAX_NICK) throw new Fault(1, `a nick has 1 to ${MAX_NICK} characters`);
-    if (text.trim() === '' || text.length > MAX_TEXT) throw new Fault(2, `a line has 1 to ${MAX_TEXT} characters`);
-    const id = await this.send({ data: { chat: { nick, text } } });
-    this.#remember(nick, text);
+    const chat = { nick: oneLine(nick), text: oneLine(text) };
+    if (chat.nick === '' || chat.nick.length > MAX_NICK) throw new Fault(1, `a nick has 1 to ${MAX_NICK} characters`);
+    if (chat.text === '' || chat.text.length > MAX_TEXT) throw new Fault(2, `a line has 1 to ${MAX_TEXT} characters`);
+    const id = await this.send({ data: { chat } });
+    this.#remember(chat.nick, chat.text);
     return id;
   }
 
@@ -32,13 +33,24 @@ export class Room extends Plugin {
   override receive(dict: Dict): void {
     const { nick, text } = members(members(dict.data).chat);
     if (typeof nick !== 'string' || typeof text !== 'string') return;
-    this.#remember(nick.slice(0, MAX_NICK), text.slice(0, MAX_TEXT));
+    this.#remember(oneLine(cut(nick, MAX_NICK)), oneLine(cut(text, MAX_TEXT)));
   }
 
   #remember(nick: string, text: string): void {
+    if (nick === '' || text === '') return;
     this.#lines.push(`${nick}: ${text}`);
     if (this.#lines.length > MAX_LINES) this.#lines.shift();
   }
+}
+
+/** At most `max` characters, and not half of one at the end, which could not be written in any answer. */
+function cut(text: string, max: number): string {
+  return text.slice(0, max).replace(/[\ud800-\udbff]$/, '');
+}
+
+/** The text without line breaks and other controls: nobody says a second line in the name of somebody else. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, ' ').trim();
 }
 
 /** The members of a struct; none if it is something else. */

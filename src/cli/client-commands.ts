@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { isDict } from '../message/message.ts';
 import type { Value } from '../message/message.ts';
+import { socketOf } from './find-relay.ts';
 import { toJson, toTable, toText } from './show.ts';
 import { addTargetOptions, withRelay } from './target.ts';
 import type { Call, TargetFlags } from './target.ts';
@@ -99,7 +100,7 @@ async function help(method: string, flags: TargetFlags): Promise<void> {
 async function ping(flags: TargetFlags): Promise<void> {
   const begin = performance.now();
   const { value, url } = await withRelay(flags, async (call, at) => ({ value: await call('ping'), url: at }));
-  print(flags, value, `${url.host} answered ${toText(value)} in ${(performance.now() - begin).toFixed(0)} ms`);
+  print(flags, value, `${socketOf(url) ?? url.host} answered ${toText(value)} in ${(performance.now() - begin).toFixed(0)} ms`);
 }
 
 function print(flags: TargetFlags, value: unknown, text: string): void {

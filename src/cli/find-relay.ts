@@ -12,6 +12,8 @@ export interface PlaceFlags {
   readonly token?: string;
 }
 
+const UNIX = 'http+unix:';
+
 export interface FoundRelay {
   readonly url: URL;
   /** Its state directory, if it is a relay of this machine; absolute. */
@@ -39,8 +41,14 @@ export function urlOfOptions({ host, port, tls }: Pick<Options, 'host' | 'port' 
   return new URL(`${tls ? 'https' : 'http'}://${hostPort(reached, port)}`);
 }
 
-/** True if `url` names an address of this machine: what is sent there does not leave it. */
+/** The path of the unix socket that `url` names, if it does. */
+export function socketOf(url: URL): string | undefined {
+  return url.protocol === UNIX ? decodeURIComponent(url.host === '' ? url.pathname : url.host) : undefined;
+}
+
+/** True if `url` names a socket or an address of this machine: what is sent there does not leave it. */
 export function isHere(url: URL): boolean {
+  if (url.protocol === UNIX) return true;
   const address = url.hostname === 'localhost' ? '127.0.0.1' : canonicalAddress(url.hostname);
   if (address === undefined) return false;
   const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
@@ -50,7 +58,16 @@ export function isHere(url: URL): boolean {
 function urlOfFlag(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && /^https?:$/.test(url.protocol)) return url;
-  throw new RelayError('CONFIG_INVALID', `--url: found '${text}', expected a URL like http://127.0.0.1:2004`);
+  if (url?.protocol === UNIX && isSocketPath(url)) return url;
+  throw new RelayError('CONFIG_INVALID', `--url: found '${text}', expected a URL like http://127.0.0.1:2004 or http+unix:/run/co2.sock`);
+}
+
+function isSocketPath(url: URL): boolean {
+  try {
+    return socketOf(url)?.startsWith('/') === true;
+  } catch {
+    return false;
+  }
 }
 
 /** Asked only where the token lies: whoever gives a URL may ask while the configuration in his directory is broken. */

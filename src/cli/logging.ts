@@ -1,5 +1,5 @@
 /** log4js, set up once for the process: console for people (stderr), an optional file, a separate access log. */
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { format } from 'node:util';
 import log4js from 'log4js';
@@ -54,6 +54,9 @@ async function file(
 async function requireWritable(option: string, filename: string): Promise<void> {
   try {
     await makeDirectory(dirname(filename));
+    // Before it is opened: a FIFO without a reader would hold the start for ever.
+    const found = await stat(filename).catch(() => undefined);
+    if (found && !found.isFile()) throw new Error('it is no regular file');
     await (await open(filename, 'a', MODE)).close();
   } catch (error) {
     throw new RelayError('CONFIG_INVALID', `${option}: ${filename} cannot be written (${reasonOf(error)}); choose another file`, {

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { RelayError } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import { RemoteFault, XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
-import { findRelay, isHere } from './find-relay.ts';
+import { findRelay, isHere, socketOf } from './find-relay.ts';
 import type { FoundRelay, PlaceFlags } from './find-relay.ts';
 
 /** The flags that every client command has. */
@@ -23,7 +23,10 @@ const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 
 export function addTargetOptions(command: Command): Command {
   return command
-    .option('--url <url>', 'the relay (default: where that of the configuration listens, http://127.0.0.1:2004)')
+    .option(
+      '--url <url>',
+      'the relay; http+unix:/path/of.socket for its unix socket (default: where that of the configuration listens, http://127.0.0.1:2004)',
+    )
     .option('--token <token>', "credential (default: that of --data's admin.token, sent to this machine only)")
     .option('--data <dir>', 'state directory of the relay, where admin.token lies (default: that of the configuration, .co2)')
     .option('--config <file>', 'configuration file of the relay (default: config.ts, if it is there)')
@@ -36,11 +39,14 @@ export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: U
   const relay = await findRelay(flags);
   const { credential, remedy } = credentialFor(relay, flags.token);
   const url = new URL(relay.url);
-  if (credential !== undefined) {
+  // The URL of a socket has no place for it.
+  const isSocket = socketOf(url) !== undefined;
+  if (credential !== undefined && !isSocket) {
     url.username = 'token';
     url.password = encodeURIComponent(credential);
   }
   const client = new XmlRpcClient(url, {
+    token: isSocket ? credential : undefined,
     timeoutMs: Math.ceil(flags.timeout * 1000),
     maxResponseBytes: MAX_RESPONSE_BYTES,
     send: { nil: true, i8: true },
@@ -90,7 +96,7 @@ function refused(url: URL, error: unknown): unknown {
   const cause = RelayError.is(error) ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
   if (cause?.code !== 'ECONNREFUSED') return error;
   const start = isHere(url) ? ' (co2 start)' : '';
-  return new RelayError('TRANSPORT', `${url.origin}: connection refused; is the relay running?${start}`, { cause: error });
+  return new RelayError('TRANSPORT', `${socketOf(url) ?? url.origin}: connection refused; is the relay running?${start}`, { cause: error });
 }
 
 function seconds(text: string): number {

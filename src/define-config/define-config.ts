@@ -92,6 +92,8 @@ const PATHS: readonly (readonly string[])[] = [
   ['tls', 'keyFile'],
   ['tls', 'caFile'],
   ['access', 'tokens', '*', 'file'],
+  ['programs', '*', 'cwd'],
+  ['programs', '*', 'exec'],
 ];
 
 /** Complete options, and which of them somebody set. */
@@ -285,15 +287,22 @@ function absolutePaths(values: Tree, baseDir: string): Tree {
   return 'relayPlugins' in absolute ? { ...absolute, relayPlugins: absoluteUses(absolute.relayPlugins, baseDir) } : absolute;
 }
 
-/** `tree` with what stands at `path` made absolute; `*` is every key. */
+/** `tree` with what stands at `path` made absolute; `*` is every key, or every element of a list. */
 function absolutePath(tree: Tree, [first = '', ...rest]: readonly string[], baseDir: string): Tree {
   const result: Record<string, unknown> = { ...tree };
   for (const key of first === '*' ? Object.keys(tree) : [first]) {
     const value = tree[key];
     if (rest.length > 0 && isTree(value)) result[key] = absolutePath(value, rest, baseDir);
-    else if (rest.length === 0 && typeof value === 'string' && value !== '') result[key] = resolve(baseDir, value);
+    else if (rest.length > 0 && Array.isArray(value))
+      result[key] = Object.values(absolutePath(Object.fromEntries(Object.entries(value)), rest, baseDir));
+    else if (rest.length === 0 && typeof value === 'string' && isPath(key, value)) result[key] = resolve(baseDir, value);
   }
   return result;
+}
+
+/** The bare name of a program is looked for on the PATH. */
+function isPath(key: string, value: string): boolean {
+  return value !== '' && (key !== 'exec' || value.includes('/'));
 }
 
 function isTree(value: unknown): value is Tree {

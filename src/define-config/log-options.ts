@@ -37,5 +37,5 @@ export const logShape = {
 };
 
 function isCategory(text: string): boolean {
-  return /^plugin(\.[^.]+){0,2}$/.test(text) || LOG_CATEGORIES.some((known) => known === text);
+  return /^plugin(\.[A-Za-z_][A-Za-z0-9_]*){0,2}$/.test(text) || LOG_CATEGORIES.some((known) => known === text);
 }

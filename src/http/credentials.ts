@@ -1,6 +1,6 @@
 /** The credential of a request: a token as bearer, or as the password of Basic; and which of the known tokens it is. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { permissionOf } from '../message/message.ts';
+import { permissionOf, tokenId } from '../message/message.ts';
 import type { Grant, Permission } from '../message/message.ts';
 
 /** A token that the relay knows, by its hash. */
@@ -20,10 +20,11 @@ export type Presented =
   | { readonly kind: 'none' }
   | { readonly kind: 'wrong' }
   | { readonly kind: 'expired'; readonly name: string }
-  | { readonly kind: 'token'; readonly name: string; readonly may: Permission };
+  | { readonly kind: 'token'; readonly name: string; readonly id: string; readonly may: Permission };
 
 interface Compiled {
   readonly name: string;
+  readonly id: string;
   readonly hash: Buffer;
   readonly may: Permission;
   readonly expiresAt: number;
@@ -39,8 +40,8 @@ export function credentialCheck(sources: readonly TokenSource[], date: () => num
     // All of them, and each in constant time: how long it takes tells nothing about which one was nearly right.
     for (const tokens of compiled) for (const token of tokens()) if (timingSafeEqual(presented, token.hash)) found = token;
     if (!found) return { kind: 'wrong' };
-    const { name, may, expiresAt } = found;
-    return date() < expiresAt ? { kind: 'token', name, may } : { kind: 'expired', name };
+    const { name, id, may, expiresAt } = found;
+    return date() < expiresAt ? { kind: 'token', name, id, may } : { kind: 'expired', name };
   };
 }
 
@@ -57,7 +58,7 @@ function compiledOnChange(source: TokenSource): () => readonly Compiled[] {
 
 function compile({ name, sha256, expires, ...grant }: KnownToken): Compiled {
   const expiresAt = expires === undefined ? Infinity : Date.parse(expires);
-  return { name, hash: Buffer.from(sha256, 'hex'), may: permissionOf(grant), expiresAt };
+  return { name, id: tokenId(sha256), hash: Buffer.from(sha256, 'hex'), may: permissionOf(grant), expiresAt };
 }
 
 function tokenOf(authorization: string): string | undefined {

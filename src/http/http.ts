@@ -33,11 +33,13 @@ import { answerBefore, makeServer, takeBodies } from './server.ts';
 import { shortWay } from './short-way.ts';
 import type { Access } from './short-way.ts';
 import { SlowReaders } from './slow-readers.ts';
-import { TlsWatch } from './tls.ts';
+import { TlsWatch, tlsSignature } from './tls.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
 export type { KnownToken, TokenSource } from './credentials.ts';
+export { ProgramDoor } from './program-door.ts';
+export type { ProgramToken } from './program-door.ts';
 export type { Bound } from './own-address.ts';
 export { readTls } from './tls.ts';
 
@@ -100,6 +102,7 @@ export class Doors {
   #guard: Guard;
   #isTrusted: IsTrusted;
   readonly #lockOut: LockOut;
+  readonly #tlsSeen: string;
   #tlsWatch: TlsWatch | undefined;
   #open = false;
   #bound: Bound = { address: '127.0.0.1', port: 0 };
@@ -108,6 +111,7 @@ export class Doors {
     this.#parts = parts;
     const { options, relay, tokens, clock, date } = parts;
     this.#accessLog = parts.logs('access');
+    this.#tlsSeen = options.tls ? tlsSignature(options.tls) : '';
     this.#server = makeServer(options, (request, reply, refusal) => this.#refuse(request, reply, refusal));
     this.#listeners = new Listeners(this.#server.server, { maxConnections: options.maxConnections, isTls: options.tls !== undefined });
     this.#guard = guardOf(options);
@@ -203,6 +207,7 @@ export class Doors {
     if (!options.tls || !(server instanceof SecureServer)) return;
     this.#tlsWatch = new TlsWatch(
       options.tls,
+      this.#tlsSeen,
       (context) => {
         server.setSecureContext(context);
       },

@@ -2,7 +2,7 @@
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { RelayError, canonicalAddress, hostPort, isLoopback, reasonOf } from '../message/message.ts';
+import { RelayError, addressBlock, canonicalAddress, hostPort, isLoopback, reasonOf } from '../message/message.ts';
 
 /** The HTTP server that serves what comes; one with TLS takes what needs none as `secureConnection`. */
 export interface Target {
@@ -76,10 +76,12 @@ export class Listeners {
 
   #admit(socket: Socket): boolean {
     const { maxConnections } = this.options;
-    const place = canonicalAddress(socket.remoteAddress ?? '') ?? '';
+    const address = canonicalAddress(socket.remoteAddress ?? '');
+    const isHere = address === undefined || isLoopback(address);
+    const place = isHere ? 'this machine' : addressBlock(address);
     const from = this.#openFrom.get(place) ?? 0;
     // This machine may have them all: whoever runs programs here can stop the relay by simpler means.
-    const share = place === '' || isLoopback(place) ? maxConnections : Math.ceil(maxConnections / 2);
+    const share = isHere ? maxConnections : Math.ceil(maxConnections / 2);
     if (this.#open >= maxConnections || from >= share) {
       socket.destroy();
       return false;

@@ -31,6 +31,11 @@ export function readTls(files: TlsFiles): SecureContextOptions {
   return context;
 }
 
+/** What {@link TlsWatch} compares; taken before the files are read, so that what changes in between is noticed. */
+export function tlsSignature({ certFile, keyFile, caFile }: TlsFiles): string {
+  return [certFile, keyFile, caFile].map((file) => (file === undefined ? '' : stamp(file))).join();
+}
+
 /** Looks at the files every few seconds and hands changed contents to `apply`; a bad pair is logged, and the one before stays. */
 export class TlsWatch {
   #applied: string;
@@ -38,13 +43,15 @@ export class TlsWatch {
   #refused: string | undefined;
   #cancel: (() => void) | undefined;
 
+  /** `applied`: the signature of what is in use. */
   constructor(
     private readonly files: TlsFiles,
+    applied: string,
     private readonly apply: (context: SecureContextOptions) => void,
     private readonly clock: Clock,
     private readonly log: Log,
   ) {
-    this.#applied = this.#signature();
+    this.#applied = applied;
     this.#wait();
   }
 
@@ -60,7 +67,7 @@ export class TlsWatch {
   }
 
   #look(): void {
-    const seen = this.#signature();
+    const seen = tlsSignature(this.files);
     if (seen === this.#applied) return;
     try {
       this.apply(readTls(this.files));
@@ -70,11 +77,6 @@ export class TlsWatch {
       if (seen !== this.#refused) this.log.error(`the certificate stays as it was: ${reasonOf(error)}`);
       this.#refused = seen;
     }
-  }
-
-  #signature(): string {
-    const { certFile, keyFile, caFile } = this.files;
-    return [certFile, keyFile, caFile].map((file) => (file === undefined ? '' : stamp(file))).join();
   }
 }
 

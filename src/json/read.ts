@@ -1,11 +1,9 @@
 /** JSON text to values: strict, bounded, one pass over the bytes, without recursion. */
 import { isUtf8 } from 'node:buffer';
-import { RelayError, clean } from '../message/message.ts';
-import type { Dict, Sendable, Value } from '../message/message.ts';
+import { BODY_LIMITS, RelayError, clean } from '../message/message.ts';
+import type { BodyLimits, Dict, Sendable, Value } from '../message/message.ts';
 import { CLOSE_LIST, CLOSE_STRUCT, COLON, COMMA, OPEN_LIST, OPEN_STRUCT, QUOTE, isBlank, isNumeric, readString } from './bytes.ts';
 import { ExactForms } from './exact.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
-import type { JsonLimits } from './limits.ts';
 import { bytesOf, dateOf, looksMarked } from './markers.ts';
 import { int64Of, numberOf, smallInteger } from './numbers.ts';
 import type { ReadNumber } from './numbers.ts';
@@ -23,7 +21,7 @@ export interface JsonDocument {
 }
 
 /** How a text is read. */
-export interface ReadOptions extends Partial<JsonLimits> {
+export interface ReadOptions extends Partial<Readonly<BodyLimits>> {
   /** The name of a member whose text is kept, in the outermost object or the objects of the outermost array; none unless told. */
   readonly keepTextOf?: string;
 }
@@ -63,7 +61,7 @@ export async function readJsonInSlices(body: Uint8Array, options: ReadOptions = 
 }
 
 function readerOf(body: Uint8Array, options: ReadOptions): Reader {
-  const complete = { ...DEFAULT_LIMITS, ...options };
+  const complete = { ...BODY_LIMITS, ...options };
   if (body.byteLength > complete.maxBodyBytes)
     throw new RelayError('LIMIT', `the body has ${body.byteLength} bytes; the limit is ${complete.maxBodyBytes}`);
   if (!isUtf8(body)) throw new RelayError('NOT_WELL_FORMED', 'the body is not UTF-8, which JSON has to be');
@@ -82,7 +80,7 @@ class Reader {
 
   constructor(
     private readonly body: Buffer,
-    private readonly limits: JsonLimits & ReadOptions,
+    private readonly limits: Readonly<BodyLimits> & ReadOptions,
   ) {
     this.#latin1 = body.toString('latin1');
   }

@@ -1,17 +1,17 @@
 /** Any JavaScript value to JSON, or a typed error that names its place; total, without recursion, and to be paused after any step. */
 import { types } from 'node:util';
-import { Attempt, Double, Int64, RelayError, isDict, memberPlace } from '../message/message.ts';
+import { Attempt, Double, Int64, Walk, isDict } from '../message/message.ts';
+import type { Frame } from '../message/message.ts';
 import { hasLoneSurrogate } from './bytes.ts';
 import { dateText, looksMarked } from './markers.ts';
 import { doubleText, int64Text, isInt32, numberText } from './numbers.ts';
 import { Output } from './output.ts';
 import type { Mark } from './output.ts';
 
-// As deep as a text is read by default, so that what is written can be read.
-const MAX_DEPTH = 64;
 // Five times what is read from one text by default. Protects everybody else, who waits meanwhile: values that share parts exponentially often are endless,
 // and empty ones have so few characters that their limit comes late.
 const MAX_VALUES = 1_000_000;
+const TOO_MANY = `there are more than ${MAX_VALUES} values up to here; send them in parts`;
 
 // A step ends after so many of either, about a millisecond.
 const STEP_CHARS = 32 * 1024;
@@ -23,16 +23,6 @@ const BASE64_PIECE = 3 * 8 * 1024;
 // What stands between quotes as it is: printable ASCII without quotes and backslashes.
 const PLAIN = /^[ !#-[\]-~]*$/;
 
-/** An array or struct that is being written; `next` counts the children begun. */
-interface Frame {
-  readonly container: object;
-  readonly length: number;
-  next: number;
-  /** Undefined for an array. */
-  readonly names: readonly string[] | undefined;
-  readonly isMap: boolean;
-}
-
 /** A text or bytes of which a part is written. */
 interface Long {
   readonly rest: string | Buffer;
@@ -40,33 +30,27 @@ interface Long {
   at: number;
 }
 
-/** The attempt that was begun last: what was written before it, and which child of which frame it is. */
-interface Begun {
-  readonly attempt: Attempt;
+/** How much was written. */
+interface Written {
   readonly mark: Mark;
   readonly values: number;
-  readonly depth: number;
-  readonly frame: Frame | undefined;
-  readonly child: number | undefined;
 }
 
 /** One value on its way out, in as many turns as its owner likes; `label` is its place in errors. */
 export class JsonWriter {
   readonly #out = new Output();
-  readonly #frames: Frame[] = [];
-  // The last of them.
-  #top: Frame | undefined;
+  readonly #walk: Walk<Written>;
   #long: Long | undefined;
   // What comes before the next child: the whole value, or what stands in for one that failed.
   #next: { readonly value: unknown } | undefined;
-  #begun: Begun | undefined;
   #values = 1;
 
   constructor(
     root: unknown,
-    private readonly label: string,
+    label: string,
     private readonly maxChars: number,
   ) {
+    this.#walk = new Walk(label);
     this.#next = { value: root };
   }
 
@@ -75,11 +59,11 @@ export class JsonWriter {
     try {
       return this.#step();
     } catch (error) {
-      // A getter, a proxy or an iterator of the value's own.
-      const known = RelayError.is(error)
-        ? error
-        : new RelayError('INTERNAL', `${this.#path()}: the value cannot be read`, { cause: error });
-      this.#giveUp(known);
+      const { mark, instead } = this.#walk.giveUp(error);
+      this.#out.truncate(mark.mark);
+      this.#values = mark.values;
+      this.#long = undefined;
+      this.#next = { value: instead };
       return false;
     }
   }
@@ -97,7 +81,7 @@ export class JsonWriter {
         this.#next = undefined;
         this.#value(value);
       } else if (this.#long) this.#piece(this.#long);
-      else if (this.#top) this.#child(this.#top);
+      else if (this.#walk.top) this.#child(this.#walk.top);
       else return true;
       if (this.#out.chars > this.maxChars) this.#tooLong();
     }
@@ -109,8 +93,7 @@ export class JsonWriter {
     const { container, names, isMap } = frame;
     if (frame.next === frame.length) {
       this.#put(names ? '}' : ']');
-      this.#frames.pop();
-      this.#top = this.#frames.at(-1);
+      this.#walk.close();
       return;
     }
     const index = frame.next++;
@@ -135,17 +118,15 @@ export class JsonWriter {
 
   #object(value: object): void {
     if (Array.isArray(value)) {
-      this.#open({ container: value, length: value.length, next: 0, names: undefined, isMap: false });
+      this.#open(value);
     } else if (isDict(value)) {
-      const names = Object.keys(value);
-      this.#open({ container: value, length: names.length, next: 0, names, isMap: false });
+      this.#open(value, Object.keys(value));
     } else if (types.isUint8Array(value)) {
       this.#begin('{"$base64":"', Buffer.from(value.buffer, value.byteOffset, value.byteLength));
     } else if (types.isDate(value)) {
       this.#put(`{"$date":"${dateText(value) ?? this.#fail('the date is invalid or outside the years 0 to 9999')}"}`);
     } else if (types.isMap(value)) {
-      const names = this.#mapNames(value);
-      this.#open({ container: value, length: names.length, next: 0, names, isMap: true });
+      this.#open(value, this.#walk.namesOf(value, MAX_VALUES, TOO_MANY), true);
     } else if (Double.is(value)) {
       this.#put(doubleText(this.#finite(value.value)));
     } else if (Int64.is(value)) {
@@ -187,23 +168,8 @@ export class JsonWriter {
   }
 
   #try(attempt: Attempt): void {
-    const frame = this.#top;
-    const mark = this.#out.mark();
-    this.#begun = { attempt, mark, values: this.#values, depth: this.#frames.length, frame, child: frame?.next };
+    this.#walk.begin(attempt, { mark: this.#out.mark(), values: this.#values });
     this.#value(attempt.value);
-  }
-
-  /** Takes back what is written of the attempt that is being made, and lets its stand-in come next; throws `error` if there is none. */
-  #giveUp(error: RelayError): void {
-    const begun = this.#begun;
-    if (!begun || this.#frames[begun.depth - 1] !== begun.frame || begun.frame?.next !== begun.child) throw error;
-    this.#begun = undefined;
-    this.#out.truncate(begun.mark);
-    this.#values = begun.values;
-    this.#frames.length = begun.depth;
-    this.#top = begun.frame;
-    this.#long = undefined;
-    this.#next = { value: begun.attempt.otherwise(error) };
   }
 
   #put(text: string): void {
@@ -227,28 +193,11 @@ export class JsonWriter {
     return text ?? this.#fail('the integer does not fit 64 bits');
   }
 
-  #mapNames(map: ReadonlyMap<unknown, unknown>): readonly string[] {
-    const names: string[] = [];
-    for (const name of map.keys()) {
-      if (typeof name !== 'string') this.#fail('a Map with a key that is no string cannot be sent as a struct');
-      if (names.push(name) > MAX_VALUES) this.#tooMany();
-    }
-    return names;
-  }
-
-  #open(frame: Frame): void {
-    const frames = this.#frames;
-    for (const { container } of frames) if (container === frame.container) this.#fail('the value contains itself');
-    if (frames.length >= MAX_DEPTH) this.#fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
-    this.#values += frame.length;
-    if (this.#values > MAX_VALUES) this.#tooMany();
-    this.#put(frame.names ? '{' : '[');
-    frames.push(frame);
-    this.#top = frame;
-  }
-
-  #tooMany(): never {
-    return this.#fail(`there are more than ${MAX_VALUES} values up to here; send them in parts`);
+  #open(container: object, names?: readonly string[], isMap?: boolean): void {
+    const { length } = this.#walk.open(container, names, isMap);
+    this.#values += length;
+    if (this.#values > MAX_VALUES) this.#fail(TOO_MANY);
+    this.#put(names ? '{' : '[');
   }
 
   #tooLong(): never {
@@ -256,16 +205,7 @@ export class JsonWriter {
   }
 
   #fail(reason: string): never {
-    throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`);
-  }
-
-  /** `result.data[3]`: the child that is being written in each open frame. */
-  #path(): string {
-    let path = this.label;
-    for (const { names, next } of this.#frames) {
-      if (next > 0) path = names ? memberPlace(path, names[next - 1] ?? '') : `${path}[${next - 1}]`;
-    }
-    return path;
+    return this.#walk.fail(reason);
   }
 }
 

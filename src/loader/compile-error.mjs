@@ -67,8 +67,13 @@ function columnAt(line, cells) {
   return column;
 }
 
-/** @param {string[]} lines @param {number} line @param {number} column */
-function frameOf(lines, line, column) {
+/**
+ * The lines around a place, which is marked; `line` and `column` count from 1.
+ * @param {readonly string[]} lines
+ * @param {number} line
+ * @param {number} column
+ */
+export function frameOf(lines, line, column) {
   const last = Math.min(lines.length, line + FRAME_LINES);
   const width = String(last).length;
   const from = Math.max(0, column - FRAME_WIDTH / 2);

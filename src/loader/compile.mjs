@@ -29,6 +29,8 @@ const options = {
     parser: typeScript,
     externalHelpers: false,
     keepClassNames: true,
+    // Without it nobody can import JSON.
+    experimental: { keepImportAttributes: true },
     transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
   },
   module: { type: /** @type {const} */ ('es6') },

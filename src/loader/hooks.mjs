@@ -1,31 +1,67 @@
 // @ts-check
 /** The two module hooks, written once for both kinds: in the main thread (`registerHooks`) and in the hooks thread (`register`). */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openCache } from './cache.mjs';
 import { compileScript, compileTypeScript, compilerId } from './compile.mjs';
+import { fingerprintSync } from './fingerprint.mjs';
+import { ledgerOver } from './ledger.mjs';
 import { findPublicModule, findTypeScriptTwin, packageRoot } from './resolve.mjs';
+import { whyNotExecutable } from './safety.mjs';
+import { askedPath, trackedFile, versionIn, withVersion } from './versions.mjs';
 
 /** @typedef {{ file: string, source: string, compile: (source: string, file: string) => string }} Work */
+/** @typedef {import('node:module').ResolveFnOutput} Resolved */
 
 let cache = openCache(undefined);
+/** @type {import('./module-graph.mjs').Ledger} */
+let ledger = { ownerOf: () => undefined, versionOf: () => 0, note: () => undefined };
 
-/** Takes the options of the loader; Node calls it in the hooks thread, `registerLoader` calls it in the main thread.
- * @param {{ cacheDir: string | undefined }} options */
+/** Takes the options of the loader; Node calls it in the hooks thread, where `ledger` is the port to it, `registerLoader` calls it in the main thread.
+ * @param {{ cacheDir: string | undefined, ledger: import('./module-graph.mjs').Ledger | import('node:worker_threads').MessagePort }} options */
 export function initialize(options) {
   cache = openCache(options.cacheDir);
+  ledger = 'postMessage' in options.ledger ? ledgerOver(options.ledger) : options.ledger;
 }
 
-/** @type {import('node:module').ResolveHook} */
+/** Live reload stands here: whatever a tracked file imports of the tracked ones is the current version of it, and is noted. @type {import('node:module').ResolveHook} */
 export function resolve(specifier, context, nextResolve) {
-  // Live reload will stand here: a query `?v=N` of context.parentURL is to be handed on to the modules of the same plugin.
-  const target = findPublicModule(specifier, context.parentURL) ?? findTypeScriptTwin(specifier, context.parentURL);
-  return nextResolve(target ?? specifier, context);
+  const target = findPublicModule(specifier, context.parentURL) ?? findTypeScriptTwin(specifier, context.parentURL) ?? specifier;
+  const from = trackedFile(ledger, context.parentURL);
+  // `require` knows no queries: what is CommonJS stays as it is until the relay starts again.
+  if (from === undefined || !context.conditions.includes('import')) return nextResolve(target, context);
+  const note = (/** @type {string} */ asked, /** @type {string | undefined} */ found) => {
+    ledger.note({ type: 'import', from, asked, found });
+  };
+  const found = (/** @type {Resolved} */ resolved) => {
+    const file = trackedFile(ledger, resolved.url);
+    if (file === undefined) return resolved;
+    note(askedPath(target, context.parentURL) ?? file, file);
+    return resolved.format === 'commonjs' ? resolved : { ...resolved, url: withVersion(resolved.url, ledger.versionOf(file)) };
+  };
+  const missing = (/** @type {unknown} */ error) => {
+    const asked = askedPath(target, context.parentURL);
+    if (asked !== undefined) note(asked, undefined);
+    throw error;
+  };
+  try {
+    // In the hooks thread it is a promise, in the main thread it is not.
+    const resolved = nextResolve(target, context);
+    return resolved instanceof Promise ? resolved.then(found, missing) : found(resolved);
+  } catch (error) {
+    return missing(error);
+  }
 }
 
 /** @type {import('node:module').LoadHook} */
 export function load(url, context, nextLoad) {
+  const tracked = trackedFile(ledger, url);
+  if (tracked !== undefined) {
+    // Before it is read: what changes while it is read is one change more.
+    ledger.note({ type: 'read', file: tracked, version: versionIn(url), print: fingerprintSync(tracked) });
+    requireSafe(tracked);
+  }
   const extension = /^file:[^?#]*(\.m?[tj]s)(?:[?#]|$)/.exec(url)?.[1];
   if (extension === '.ts' || extension === '.mts') {
     const file = fileURLToPath(url);
@@ -35,6 +71,13 @@ export function load(url, context, nextLoad) {
   const script = extension === undefined ? undefined : readScriptWithDocs(url, extension, context.format);
   if (script === undefined) return nextLoad(url, context);
   return { format: 'module', shortCircuit: true, source: compiled(script) };
+}
+
+/** Helpers too are executed. Throws an Error that says why this one is not. @param {string} file */
+function requireSafe(file) {
+  const status = statSync(file, { throwIfNoEntry: false });
+  const reason = status && whyNotExecutable(status, ledger.ownerOf(file) ?? status.uid);
+  if (reason !== undefined) throw new Error(`${file} is not executed: ${reason}`);
 }
 
 /** @param {Work} work */

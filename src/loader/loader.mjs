@@ -1,9 +1,17 @@
 // @ts-check
 /** The loader's face: every `.ts` module that this process imports is compiled on the fly, and its doc comments are kept. */
+import { statSync } from 'node:fs';
 import * as nodeModule from 'node:module';
+import { MessageChannel } from 'node:worker_threads';
 import { COMPILE_ERROR } from './compile-error.mjs';
 import { DOC_COMMENTS, emptyTable } from './doc-comments.mjs';
 import { initialize, load, resolve } from './hooks.mjs';
+import { lineOver } from './ledger.mjs';
+import { ModuleGraph } from './module-graph.mjs';
+import { urlOf } from './versions.mjs';
+
+export { frameOf } from './compile-error.mjs';
+export { isWritableByAll, whyNotExecutable } from './safety.mjs';
 
 /**
  * @typedef {object} LoaderOptions
@@ -27,17 +35,72 @@ const shared = /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (g
  */
 export function registerLoader(options = {}) {
   if (shared[REGISTERED] !== undefined) return;
-  shared[REGISTERED] = true;
   process.setSourceMapsEnabled(true);
-  const data = { cacheDir: options.cacheDir };
+  const { cacheDir } = options;
   const api = /** @type {{ registerHooks?: (hooks: object) => void, register: typeof nodeModule.register }} */ (nodeModule);
   if (api.registerHooks) {
-    initialize(data);
+    const graph = new ModuleGraph(undefined, forgetDocComments);
+    shared[REGISTERED] = graph;
+    initialize({ cacheDir, ledger: graph });
     api.registerHooks({ resolve, load });
   } else {
     // Before Node 22.15 the hooks live in a thread of their own, which Node starts with hooks.mjs and `initialize(data)`.
-    api.register('./hooks.mjs', { parentURL: import.meta.url, data });
+    const { port1, port2 } = new MessageChannel();
+    shared[REGISTERED] = new ModuleGraph(lineOver(port1), forgetDocComments);
+    api.register('./hooks.mjs', { parentURL: import.meta.url, data: { cacheDir, ledger: port2 }, transferList: [port2] });
   }
+}
+
+/**
+ * From now on the modules below a directory (but for those in a node_modules there) have versions, and must be safe to execute.
+ * @param {string} root Without symbolic links.
+ */
+export function trackModules(root) {
+  graph().track(root, statSync(root).uid);
+}
+
+/**
+ * The URL under which the current version of a tracked module is imported.
+ * @param {string} file Without symbolic links.
+ */
+export function moduleUrl(file) {
+  return urlOf(file, graph().versionOf(file));
+}
+
+/**
+ * Looks at all tracked modules below a directory that were imported: what changed since, and whatever imports that, gets a new version.
+ * @param {string} root Without symbolic links.
+ */
+export function renewChanged(root) {
+  return graph().renewChanged(root);
+}
+
+/**
+ * Gives a new version to a tracked module and to all tracked ones that it imports, changed or not.
+ * @param {string} file Without symbolic links.
+ */
+export function renewBehind(file) {
+  return graph().renewBehind(file);
+}
+
+/**
+ * True for a file that a tracked module imported, or tried to.
+ * @param {string} file
+ */
+export function isImported(file) {
+  return graph().isKnown(file);
+}
+
+/** That of whichever copy of the package registered the hooks. */
+function graph() {
+  registerLoader();
+  return /** @type {ModuleGraph} */ (shared[REGISTERED]);
+}
+
+/** @param {string} file @param {number} version */
+function forgetDocComments(file, version) {
+  const recorded = shared[DOC_COMMENTS];
+  if (recorded instanceof Map) recorded.delete(urlOf(file, version));
 }
 
 /**

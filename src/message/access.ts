@@ -4,6 +4,9 @@
 export const ACCESS_CLASSES = ['read', 'message', 'call', 'admin'] as const;
 export type AccessClass = (typeof ACCESS_CLASSES)[number];
 
+// 64 bits: nobody makes a second token by chance, and from so few of them nobody finds the first.
+const TOKEN_ID_DIGITS = 16;
+
 /** Who has it may call the methods of these classes whose names one of the globs covers. */
 export interface Grant {
   readonly classes: readonly AccessClass[];
@@ -59,4 +62,9 @@ function compileGlob(glob: string): (name: string) => boolean {
     }
     return name.endsWith(tail) && name.length - tail.length > from;
   };
+}
+
+/** Which token it is among all that ever have its name: some digits of its SHA-256 (hex). */
+export function tokenId(sha256: string): string {
+  return sha256.slice(0, TOKEN_ID_DIGITS);
 }

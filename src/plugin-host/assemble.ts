@@ -17,7 +17,7 @@ import { Satellite } from './satellite.ts';
 import type { SatelliteEvent } from './satellite.ts';
 
 export interface AssemblyParts {
-  readonly options: PluginHostOptions;
+  readonly options: Pick<PluginHostOptions, 'inbox' | 'receiveTimeoutMs'>;
   readonly container: DependencyContainer;
   readonly logs: LogSource;
   readonly clock: Clock;
@@ -26,11 +26,18 @@ export interface AssemblyParts {
   readonly onEvent: (event: SatelliteEvent) => void;
 }
 
-/** A satellite, its class and its line. */
+/** A method with its doc comment. */
+export type DocumentedMethod = ExposedMethod & { readonly help: string };
+
+/** A satellite, its class, its instance and its line. */
 export interface Assembled {
   readonly module: LoadedModule;
   readonly declared: SatelliteClass;
+  readonly instance: SatelliteInstance;
+  /** Callable once it runs. */
+  readonly methods: readonly DocumentedMethod[];
   readonly satellite: Satellite;
+  /** Undefined for one that has no `receive` of its own. */
   readonly receiver: Receiver | undefined;
 }
 
@@ -38,19 +45,17 @@ interface Declared extends SatelliteClass {
   readonly methods: readonly ExposedMethod[];
 }
 
-/** Constructs the satellites of all modules, in order. */
-export function assemble(modules: readonly LoadedModule[], parts: AssemblyParts): readonly Assembled[] {
-  return modules.flatMap((module) => {
-    const injector = new Injector(parts.container, parts.logs(`plugin.${module.module}`));
-    return declaredIn(module, parts).flatMap((declared) => {
-      try {
-        const instance = injector.construct(declared.target);
-        return make(module, declared, instance, parts);
-      } catch (error) {
-        report(module, declared, error, parts);
-        return [];
-      }
-    });
+/** Constructs the satellites of a module, in order. */
+export function assemble(module: LoadedModule, parts: AssemblyParts): readonly Assembled[] {
+  const injector = new Injector(parts.container, parts.logs(`plugin.${module.module}`));
+  return declaredIn(module, parts).flatMap((declared) => {
+    try {
+      const instance = injector.construct(declared.target);
+      return make(module, declared, instance, parts);
+    } catch (error) {
+      report(module, declared, error, parts);
+      return [];
+    }
   });
 }
 
@@ -92,7 +97,7 @@ function make(module: LoadedModule, declared: Declared, instance: SatelliteInsta
   const docs = docCommentsOf(module.url)[target.name] ?? {};
   const methods = declared.methods.map((method) => ({ ...method, help: shown(docs[method.method] ?? '') }));
   const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, receiver, methods, onEvent });
-  return { module, declared, satellite, receiver };
+  return { module, declared, instance, methods, satellite, receiver };
 }
 
 /** True if it has a `receive` of its own. The base class's, known by the mark beside it, does nothing, so nothing is queued for it. */

@@ -8,6 +8,7 @@ import { RelayError, clean, isDict, reasonOf, suggest } from '../message/message
 import { EXTENSIONS, TOP_PACKAGE, compare, isHelperFolder, nameModules, withoutClashes } from './names.ts';
 import type { ModuleFile } from './names.ts';
 import { findPackaged } from './packages.ts';
+import type { Packaged } from './packages.ts';
 import type { Place, PluginProblem } from './problem.ts';
 import { isWritableByAll, whyUnsafe } from './safety.ts';
 
@@ -20,7 +21,10 @@ export interface Found {
   readonly directory: string | undefined;
   /** Modules to load, in order of their names. */
   readonly modules: readonly FoundModule[];
+  /** Those that must not be; the reason of each is among `problems`, too. */
+  readonly refused: readonly FoundModule[];
   readonly problems: readonly PluginProblem[];
+  readonly packaged: Packaged;
 }
 
 export interface FindOptions {
@@ -36,11 +40,31 @@ export interface FindOptions {
 /** Finds the modules to load. Throws a RelayError CONFIG_INVALID if the options name a directory, package or module that is not there. */
 export async function findModules(options: FindOptions): Promise<Found> {
   const directory = await openDirectory(options);
-  const files = directory === undefined ? [] : nameModules(await listFiles(directory));
   const packaged = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
-  const inDirectory = files.map((file): FoundModule => ({ ...file, root: directory ?? '', rootName: '', path: file.file }));
-  const named = withoutClashes([...inDirectory, ...packaged.modules]);
+  const named = await nameAll(directory, packaged);
   checkNames(options, named);
+  return choose(options, directory, named, packaged);
+}
+
+/** What the plugins directory holds by now; of npm packages what they held `before`. Throws as {@link findModules}, but what `plugins` and `pluginList` name may have gone. */
+export async function findAgain(options: FindOptions, { packaged }: Found): Promise<Found> {
+  const directory = await openDirectory(options);
+  return choose(options, directory, await nameAll(directory, packaged), packaged);
+}
+
+async function nameAll(directory: string | undefined, packaged: Packaged): Promise<readonly FoundModule[]> {
+  const files = directory === undefined ? [] : nameModules(await listFiles(directory));
+  const inDirectory = files.map((file): FoundModule => ({ ...file, root: directory ?? '', rootName: '', path: file.file }));
+  return withoutClashes([...inDirectory, ...packaged.modules]);
+}
+
+/** Those of `named` that are wanted, and may be executed or not. */
+async function choose(
+  options: FindOptions,
+  directory: string | undefined,
+  named: readonly FoundModule[],
+  packaged: Packaged,
+): Promise<Found> {
   const listed = options.pluginList ?? packagesOf(named);
   const chosen = named.filter(({ packageName }) => listed.includes(packageName));
   const problems = [...packaged.problems];
@@ -52,7 +76,8 @@ export async function findModules(options: FindOptions): Promise<Found> {
   for (const { module, file, refused } of checked) {
     if (refused !== undefined) problems.push({ module: clean(module), file: clean(file), reason: refused });
   }
-  return { directory, modules: checked.filter(({ refused }) => refused === undefined), problems };
+  const isRefused = ({ refused }: FoundModule): boolean => refused !== undefined;
+  return { directory, modules: checked.filter((one) => !isRefused(one)), refused: checked.filter(isRefused), problems, packaged };
 }
 
 function whyNotExecuted({ root, rootName, path }: FoundModule): Promise<string | undefined> {

@@ -1,19 +1,24 @@
-/** Imports the modules and picks the satellites among what they export. */
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+/** Imports a module and picks the satellites among what it exports. */
 import { realpath } from 'node:fs/promises';
-import { clean, withinLimit } from '../message/message.ts';
-import type { Clock, Log } from '../message/message.ts';
+import { join } from 'node:path';
+import { moduleUrl } from '../loader/loader.mjs';
+import { clean } from '../message/message.ts';
+import type { Log } from '../message/message.ts';
 import { ATTACH, satelliteOptionsOf } from '../plugin/for-host.ts';
 import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../plugin/for-host.ts';
 import type { FoundModule } from './find.ts';
-import { problemAt } from './problem.ts';
+import { compare } from './names.ts';
 import type { PluginProblem } from './problem.ts';
-import { hintAtRelayPlugins } from './relay-plugin-hint.ts';
+import { relayPluginsIn } from './relay-plugin-hint.ts';
+import type { ExportedRelayPlugins } from './relay-plugin-hint.ts';
 import type { RelayPluginOptions } from './relay-plugin-options.ts';
+import { inStep } from './step.ts';
+import type { StepParts } from './step.ts';
 
 /** What we rely on in a satellite: nothing. One that does not extend Plugin may lack any of these. */
-export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit'>> & { [ATTACH]?: (sender: Sender) => void };
+export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit' | 'handover' | 'restore'>> & {
+  [ATTACH]?: (sender: Sender) => void;
+};
 
 /** A class to make a satellite of. */
 export interface SatelliteClass {
@@ -23,45 +28,53 @@ export interface SatelliteClass {
   readonly options: SatelliteOptions;
 }
 
-export interface LoadedModule extends FoundModule {
+export interface ImportedModule extends FoundModule {
   /** As it was imported. */
   readonly url: string;
+  /** Classes that are decorated with `@Satellite`, its own and those of others. */
+  readonly exported: ReadonlySet<AnyClass>;
+  readonly relayPlugins: ExportedRelayPlugins;
+}
+
+export interface LoadedModule extends ImportedModule {
   readonly satellites: readonly SatelliteClass[];
 }
 
-export interface LoadParts {
-  readonly clock: Clock;
-  readonly timeoutMs: number;
-  readonly log: Log;
+export interface ImportParts extends StepParts {
   /** What config.ts names as relay plugins, which are loaded elsewhere. */
   readonly relayPlugins: RelayPluginOptions['relayPlugins'];
+}
+
+/** Imports the current version of a module. Rejects with whatever it throws, or a RelayError TIMEOUT. */
+export async function importModule(found: FoundModule, parts: ImportParts): Promise<ImportedModule> {
+  const url = moduleUrl(await realpath(join(found.root, found.path)));
+  const { timeoutMs } = parts;
+  const namespace = await inStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>);
+  const relayPlugins = await relayPluginsIn(found, namespace, parts.relayPlugins);
+  return { ...found, url, exported: exportedClasses(namespace), relayPlugins };
+}
+
+export interface PickParts {
+  /** The other modules that are loaded. */
+  readonly others: readonly ImportedModule[];
+  readonly log: Log;
   readonly report: (problem: PluginProblem) => void;
 }
 
-/** Imports all modules, one after the other, in order; those that fail are reported and left out. */
-export async function loadModules(modules: readonly FoundModule[], parts: LoadParts): Promise<readonly LoadedModule[]> {
-  const imported: { found: FoundModule; url: string; exported: ReadonlySet<AnyClass>; isRelayPlugin: boolean }[] = [];
-  for (const found of modules) {
-    try {
-      const url = pathToFileURL(await realpath(join(found.root, found.path))).href;
-      const namespace = await withinLimit(
-        parts.clock,
-        parts.timeoutMs,
-        `loading it took longer than ${parts.timeoutMs} ms`,
-        () => import(url) as Promise<object>,
-      );
-      const isRelayPlugin = await hintAtRelayPlugins(found, namespace, parts.relayPlugins, parts.log);
-      imported.push({ found, url, exported: exportedClasses(namespace), isRelayPlugin });
-    } catch (error) {
-      parts.report({ module: found.module, ...problemAt(error, found) });
-    }
-  }
-  const owners = ownersOf(imported);
-  return imported.map(({ found, url, exported, isRelayPlugin }) => {
-    const own = [...exported].filter((target) => owners.get(target) === found);
-    if (own.length === 0 && !isRelayPlugin) parts.log.info(`${clean(found.file)}: ${whyNone(exported.size)}`);
-    return { ...found, url, satellites: withoutNamesakes(found, own, parts.report) };
-  });
+/** The satellites of a module. A class that several modules export is one satellite, of the first of them; an index, which re-exports by habit, comes last. */
+export function pickSatellites(imported: ImportedModule, { others, log, report }: PickParts): LoadedModule {
+  const before = others.filter((other) => rank(other, imported) < 0);
+  const own = [...imported.exported].filter((target) => !before.some(({ exported }) => exported.has(target)));
+  const { count, hint } = imported.relayPlugins;
+  if (hint !== undefined) log.warn(`${clean(imported.file)}: ${hint}`);
+  if (own.length === 0 && count === 0) log.info(`${clean(imported.file)}: ${whyNone(imported.exported.size)}`);
+  return { ...imported, satellites: withoutNamesakes(imported, own, report) };
+}
+
+/** Negative if what both export belongs to `a`. */
+function rank(a: FoundModule, b: FoundModule): number {
+  const isIndex = ({ moduleName }: FoundModule): number => Number(moduleName === 'index');
+  return isIndex(a) - isIndex(b) || compare(a.module, b.module);
 }
 
 function whyNone(exported: number): string {
@@ -73,17 +86,7 @@ function exportedClasses(namespace: object): Set<AnyClass> {
   return new Set(values.filter((value): value is AnyClass => satelliteOptionsOf(value) !== undefined));
 }
 
-/** A class that several modules export is one satellite, of the first of them; an index, which re-exports by habit, comes last. */
-function ownersOf(imported: readonly { found: FoundModule; exported: ReadonlySet<AnyClass> }[]): Map<AnyClass, FoundModule> {
-  const owners = new Map<AnyClass, FoundModule>();
-  const isIndex = ({ found }: { found: FoundModule }): boolean => found.moduleName === 'index';
-  for (const { found, exported } of [...imported.filter((one) => !isIndex(one)), ...imported.filter(isIndex)]) {
-    for (const target of exported) if (!owners.has(target)) owners.set(target, found);
-  }
-  return owners;
-}
-
-function withoutNamesakes(found: FoundModule, targets: readonly AnyClass[], report: LoadParts['report']): SatelliteClass[] {
+function withoutNamesakes(found: FoundModule, targets: readonly AnyClass[], report: PickParts['report']): SatelliteClass[] {
   const { module, file } = found;
   const classes = targets.map((target) => ({ target, className: /^[\p{L}_$][\p{L}\d_$]*$/u.test(target.name) ? target.name : 'default' }));
   return classes.flatMap(({ target, className }) => {

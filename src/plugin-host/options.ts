@@ -1,5 +1,8 @@
 /** What the operator decides about plugins: which are loaded, with what configuration, and how long they may take. */
 import { z } from 'zod';
+import type { Isolation } from './child/isolation.ts';
+import { programShape } from './program/options.ts';
+import type { ProgramRecord } from './program/options.ts';
 
 /** The bound of one satellite's waiting line. */
 export interface InboxOptions {
@@ -25,6 +28,21 @@ export interface PluginHostOptions {
   readonly pluginList?: readonly string[] | undefined;
   /** Configuration by module name, `'ham.spam'`; it wins over `plugins/ham/spam.config.ts`. Default: none. */
   readonly plugins: Readonly<Record<string, unknown>>;
+  /**
+   * Where modules run, by name, `'ham.spam'`: `inline`, in the relay's process, or `child`, in one of their own; it wins over `@Satellite({ isolation })`.
+   * Default: what the decorator says, else inline, which is fastest.
+   */
+  readonly isolation: Readonly<Record<string, Isolation>>;
+  /** MB that one child may hold: so many on the heap of JavaScript, twice as many with bytes outside of it. Default 256: a plugin that leaks is ended, and the relay is not. */
+  readonly maxMemoryMb: number;
+  /** Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` says what they speak. Default: none. */
+  readonly programs: readonly ProgramRecord[];
+  /**
+   * Watch `pluginsDir` while the relay runs: what is saved is reloaded, what is new is loaded, what is deleted is unloaded; packages of npm are not watched. Default
+   * true: a version that does not start never replaces one that runs. `poll` looks once a second, for file systems that tell nobody of changes (most
+   * network file systems, some shared folders of virtual machines). false: for those who deploy by a restart.
+   */
+  readonly watch: boolean | 'poll';
   readonly inbox: InboxOptions;
   /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
   readonly setupTimeoutMs: number;
@@ -39,6 +57,10 @@ export const pluginHostDefaults: PluginHostOptions = {
   pluginPackages: true,
   projectDir: '.',
   plugins: {},
+  isolation: {},
+  maxMemoryMb: 256,
+  programs: [],
+  watch: true,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5_000,
@@ -54,6 +76,10 @@ export const pluginHostShape = {
   projectDir: z.string().min(1),
   pluginList: z.array(z.string()).optional(),
   plugins: z.record(z.string(), z.unknown()),
+  isolation: z.record(z.string(), z.enum(['inline', 'child'])),
+  maxMemoryMb: z.int().min(32).max(1_048_576),
+  programs: z.array(programShape).max(1_000),
+  watch: z.union([z.boolean(), z.literal('poll')]),
   inbox: z.strictObject({
     maxMessages: z.int().min(1).max(10_000_000),
     maxBytes: z.int().min(1),

@@ -1,16 +1,16 @@
 /** A plugin's configuration: from config.ts, else from the file beside the module, checked by the class's schema. */
-import { realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { glob } from 'glob';
-import { RelayError, clean, withinLimit } from '../message/message.ts';
-import type { Clock } from '../message/message.ts';
+import { moduleUrl } from '../loader/loader.mjs';
+import { RelayError, clean } from '../message/message.ts';
 import { issueText, pathOf, showValue, valueAt } from './issues.ts';
 import type { SatelliteClass } from './load.ts';
 import { EXTENSIONS } from './names.ts';
 import type { ModuleFile } from './names.ts';
 import { placeOf, problemOf } from './problem.ts';
 import { whyUnsafe } from './safety.ts';
+import { inStep } from './step.ts';
+import type { StepParts } from './step.ts';
 
 /** A configuration and where it stands, in words for the operator. */
 export interface RawConfig {
@@ -18,38 +18,45 @@ export interface RawConfig {
   readonly source: string;
 }
 
-export interface ConfigParts {
+export interface ConfigPlace {
   /** The plugins directory; undefined if there is none. */
   readonly directory: string | undefined;
   readonly plugins: Readonly<Record<string, unknown>>;
-  readonly clock: Clock;
-  readonly timeoutMs: number;
 }
 
 const NONE: RawConfig = { value: {}, source: 'no configuration' };
 
-/** The configuration of a module, unchecked; `{}` if there is none. Throws a RelayError PLUGIN_REFUSED if its file does not load. */
-export async function readConfig(found: ModuleFile, { directory, plugins, clock, timeoutMs }: ConfigParts): Promise<RawConfig> {
-  const { module, folder, stem } = found;
-  if (Object.hasOwn(plugins, module) && plugins[module] !== undefined)
-    return { value: plugins[module], source: `plugins['${module}'] in config.ts` };
-  if (directory === undefined) return NONE;
+/** The files that may hold the configuration of a module, relative to the plugins directory; none where config.ts holds it. */
+export async function configFilesOf({ module, folder, stem }: ModuleFile, { directory, plugins }: ConfigPlace): Promise<readonly string[]> {
+  if (directory === undefined || isConfigured(module, plugins)) return [];
   const wanted = EXTENSIONS.map((extension) => `${stem}.config.${extension}`);
-  const names = (await glob('*.config.*', { cwd: join(directory, folder), nodir: true })).filter((name) => wanted.includes(name)).sort();
-  const [name] = names;
-  if (name === undefined) return NONE;
-  const source = folder === '' ? name : `${folder}/${name}`;
-  if (names.length > 1) throw refusal(module, `it has two configuration files, ${names.join(' and ')}; keep one`);
+  // Its folder may be gone, and is none of this directory for an npm package.
+  const names = await readdir(join(directory, folder)).catch((): string[] => []);
+  return names
+    .filter((name) => wanted.includes(name))
+    .sort()
+    .map((name) => (folder === '' ? name : `${folder}/${name}`));
+}
+
+function isConfigured(module: string, plugins: ConfigPlace['plugins']): boolean {
+  return Object.hasOwn(plugins, module) && plugins[module] !== undefined;
+}
+
+/** The configuration of a module, unchecked; `{}` if there is none. Throws a RelayError PLUGIN_REFUSED if its file does not load. */
+export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: StepParts): Promise<RawConfig> {
+  const { module } = found;
+  const { directory = '', plugins } = place;
+  if (isConfigured(module, plugins)) return { value: plugins[module], source: `plugins['${module}'] in config.ts` };
+  const sources = await configFilesOf(found, place);
+  const [source] = sources;
+  if (source === undefined) return NONE;
+  if (sources.length > 1) throw refusal(module, `it has two configuration files, ${sources.join(' and ')}; keep one`);
   const unsafe = await whyUnsafe(directory, source);
   if (unsafe !== undefined) throw refusal(module, `its configuration ${source} is not loaded: ${unsafe}`);
+  const { timeoutMs } = parts;
   try {
-    const path = await realpath(join(directory, source));
-    const namespace = await withinLimit(
-      clock,
-      timeoutMs,
-      `loading it took longer than ${timeoutMs} ms`,
-      () => import(pathToFileURL(path).href) as Promise<object>,
-    );
+    const url = moduleUrl(await realpath(join(directory, source)));
+    const namespace = await inStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>);
     if (!('default' in namespace)) throw new Error('it has no default export');
     return { value: namespace.default ?? {}, source };
   } catch (error) {

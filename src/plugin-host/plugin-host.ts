@@ -1,28 +1,30 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
-import { registerLoader } from '../loader/loader.mjs';
-import { clean, systemClock } from '../message/message.ts';
+import { RelayError, clean, reasonOf, suggest, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
-import { assemble } from './assemble.ts';
-import type { Assembled } from './assemble.ts';
+import { Children } from './child/children.ts';
 import type { HostedMethod } from './exposed.ts';
-import { findModules } from './find.ts';
 import type { Found } from './find.ts';
-import { loadModules } from './load.ts';
+import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
+import { InlinePlugins } from './inline-plugins.ts';
+import { compare } from './names.ts';
 import type { PluginHostOptions } from './options.ts';
-import { checkConfig, readConfig } from './plugin-config.ts';
-import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
+import type { SatelliteLine } from './line.ts';
+import { Programs } from './program/programs.ts';
+import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 import { Pump } from './pump.ts';
-import type { Receiver } from './receiver.ts';
 import type { RelayPluginOptions } from './relay-plugin-options.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
+import { Watcher } from './watcher.ts';
 
 export { findModules } from './find.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
+export type { PluginEvent, PluginKind, PluginState, PluginStatus } from './hosted.ts';
 export type { PluginProblem } from './problem.ts';
+export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 export { findRelayPlugins } from './find-relay-plugins.ts';
 export type { Hook, HookAbout, Replacement } from './hook.ts';
 export { isFileName, relayPluginDefaults, relayPluginShape } from './relay-plugin-options.ts';
@@ -32,6 +34,7 @@ export type { Hooks, RelayPluginStatus } from './relay-plugins.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
+const NO_TOKENS: readonly PluginToken[] = [];
 // A stop takes at most one exitTimeoutMs more than so many, however many plugins hang.
 const EXITS_IN_TURN = 2;
 
@@ -46,14 +49,21 @@ export interface PluginHostParts {
   readonly relayPlugins?: RelayPluginOptions['relayPlugins'] | undefined;
   /** Where compiled plugins are kept; undefined: nowhere. */
   readonly cacheDir: string | undefined;
+  /** What programs are given of the relay. Default: there are no programs, whatever the options say. */
+  readonly programs?: ProgramSurroundings | undefined;
   /** Default: the machine's. */
   readonly clock?: Clock | undefined;
-  /** Told of each change of a satellite's state. Default: nobody. */
-  readonly onEvent?: ((event: SatelliteEvent) => void) | undefined;
+  /** Told of each change of a plugin's or satellite's state. Default: nobody. */
+  readonly onEvent?: ((event: HostEvent) => void) | undefined;
 }
 
+/** Something happened to a plugin, or to one of its satellites. */
+export type HostEvent = PluginEvent | SatelliteEvent;
+
 export interface PluginHostStatus {
-  /** In order of their names. */
+  /** Modules in order of their names, then programs. */
+  readonly plugins: readonly PluginStatus[];
+  /** Those of all plugins. */
   readonly satellites: readonly SatelliteStatus[];
   /** What was left out, and why. */
   readonly problems: readonly PluginProblem[];
@@ -64,10 +74,15 @@ export class PluginHost {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #pump: Pump;
-  readonly #problems: PluginProblem[] = [];
-  #assembled: readonly Assembled[] = [];
-  #receivers: readonly Receiver[] = [];
+  readonly #inline: InlinePlugins;
+  readonly #children: Children;
+  readonly #plugins = new Map<string, HostedPlugin>();
+  readonly #programs: Programs | undefined;
+  #receivers: readonly SatelliteLine[] = [];
+  #port: RelayPort | undefined;
+  #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
+  #programsStarted: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
   constructor(parts: PluginHostParts) {
@@ -75,15 +90,61 @@ export class PluginHost {
     this.#log = parts.logs('plugin-host');
     this.#clock = parts.clock ?? systemClock;
     this.#pump = new Pump(this.#clock);
+    const { options, logs, programs: surroundings } = parts;
+    const onEvent = (event: HostEvent): void => {
+      this.#tell(event);
+    };
+    this.#inline = this.#makeInline();
+    this.#children = this.#makeChildren();
+    if (surroundings) this.#programs = new Programs({ options, surroundings, logs, onEvent, clock: this.#clock });
   }
 
   /**
    * Finds, loads and constructs all plugins, then sets them up in order of their names. Rejects with a RelayError CONFIG_INVALID or
    * PLUGIN_REFUSED; what was set up by then has been exited. A plugin that does not load or construct is only a problem in the status.
+   * From then on the plugins directory is watched, as the options say.
    */
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
     return this.#starting;
+  }
+
+  /**
+   * Resolves when each program has got ready, or has ended and is tried again. They start when the host does, but are not waited for there: what they ask the relay
+   * meanwhile is answered once that lets somebody in. Rejects with a RelayError PLUGIN_REFUSED if one can never work as it is.
+   */
+  programsStarted(): Promise<void> {
+    return this.#programsStarted;
+  }
+
+  /** Ends the programs that fetch their calls, while the relay lets nobody in any more. Never rejects. */
+  async stopAtDoor(): Promise<void> {
+    await this.#programs?.stopAtDoor();
+  }
+
+  /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
+  async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
+    return this.#requirePrograms().nextCall(plugin, waitMs, gone);
+  }
+
+  /** What a program answers to a call that it fetched. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
+  answerCall(plugin: string, id: string, answer: ProgramAnswer): void {
+    this.#requirePrograms().answerCall(plugin, id, answer);
+  }
+
+  /** By which programs prove who they are; the same array as long as nothing changed. */
+  programTokens(): readonly PluginToken[] {
+    return this.#programs?.tokens() ?? NO_TOKENS;
+  }
+
+  /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS. */
+  programLog(plugin: string, level: string, text: string): void {
+    this.#requirePrograms().log(plugin, level, text);
+  }
+
+  /** Messages that killed their receiver again and again. */
+  get deadLetters(): DeadLetters {
+    return this.#requirePrograms().deadLetters;
   }
 
   /** Exits the satellites in reverse order, each within its time limit; afterwards nothing is delivered. Never rejects. */
@@ -103,85 +164,221 @@ export class PluginHost {
     return takers;
   }
 
-  /** The exposed methods of all running satellites. */
+  /** The exposed methods of all running plugins. */
   methods(): readonly HostedMethod[] {
-    return this.#assembled.flatMap(({ satellite }) => satellite.methods);
+    return this.#all().flatMap(({ methods }) => methods);
   }
 
   status(): PluginHostStatus {
-    return { satellites: this.#assembled.map(({ satellite }) => satellite.status), problems: [...this.#problems] };
+    const plugins = this.#all()
+      .map(({ status }) => status)
+      .sort((a, b) => compare(a.name, b.name));
+    return {
+      plugins,
+      satellites: plugins.flatMap(({ satellites }) => satellites),
+      problems: [...this.#inline.problems, ...this.#children.problems],
+    };
+  }
+
+  /** Loads what is new in the plugins directory, reloads what changed, unloads what is gone, as the watch does by itself. Resolves when it has looked. */
+  rescan(): Promise<void> {
+    return this.#inline.rescan();
+  }
+
+  /**
+   * Starts a plugin that was stopped, or left out; one that runs goes on. Rejects with a RelayError INVALID_PARAMS if there is none of this name,
+   * PLUGIN_REFUSED if it does not start.
+   */
+  async startPlugin(name: string): Promise<void> {
+    const { plugin, port } = this.#lookUp(name);
+    await plugin.start(port);
+  }
+
+  /** Exits a plugin; it stays stopped until somebody starts it, whatever is saved. Rejects with a RelayError INVALID_PARAMS. */
+  async stopPlugin(name: string): Promise<void> {
+    await this.#lookUp(name).plugin.stop();
+  }
+
+  /** Exits a plugin and starts it as it is by now. Rejects as {@link startPlugin}; a plugin in this process goes on if its new version does not load. */
+  async restartPlugin(name: string): Promise<void> {
+    const { plugin, port } = this.#lookUp(name);
+    if (plugin.restart) {
+      await plugin.restart();
+      return;
+    }
+    await plugin.stop();
+    await plugin.start(port);
+  }
+
+  /** Puts the current version of a plugin, changed or not, in the place of the one that runs, which goes on if that fails. Rejects as {@link startPlugin}. */
+  async reloadPlugin(name: string): Promise<void> {
+    const { plugin } = this.#lookUp(name);
+    await (plugin.reload ? plugin.reload() : this.restartPlugin(name));
   }
 
   async #start(port: RelayPort): Promise<void> {
-    const { options, directoryRequired, cacheDir } = this.#parts;
-    registerLoader({ cacheDir });
-    const { pluginsDir } = options;
-    const found = await findModules({ ...options, directoryRequired });
-    await this.#load(found);
+    this.#port = port;
     try {
-      await this.#setUp(found.directory, port);
+      const found = await this.#inline.prepare(port);
+      await this.#children.prepare(this.#inline.children, found.directory);
+      const programs = this.#makePrograms();
+      this.#takeLines();
+      for (const plugin of this.#all().filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
+      await this.#children.start(port);
+      this.#programsStarted = Promise.all(programs.map((plugin) => this.#startProgram(plugin, port))).then(() => undefined);
+      // Told to whoever waits for them.
+      this.#programsStarted.catch(() => undefined);
+      this.#tellStarted(found);
     } catch (error) {
-      await this.#exitAll();
+      await this.#stopAll();
       throw error;
     }
-    if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
-    else this.#log.info(`satellites running: ${this.#assembled.length}, from ${placesOf(found).join(', ')}`);
+    this.#watch();
   }
 
-  async #load(found: Found): Promise<void> {
-    const { options, container, logs, relayPlugins = [], onEvent } = this.#parts;
-    const report = (problem: PluginProblem): void => {
-      this.#problems.push(problem);
-      this.#log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
-    };
-    found.problems.forEach(report);
-    const timing = { clock: this.#clock, timeoutMs: options.setupTimeoutMs };
-    const modules = await loadModules(found.modules, { ...timing, log: this.#log, relayPlugins, report });
-    this.#assembled = assemble(modules, {
-      ...{ options, container, logs, report, clock: this.#clock },
+  #tellStarted(found: Found): void {
+    const running = this.status().satellites.length;
+    const { pluginsDir } = this.#parts.options;
+    if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
+    else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
+  }
+
+  #makePrograms(): readonly HostedPlugin[] {
+    const { programs } = this.#parts.options;
+    return programs.map((record, index) => {
+      if (this.#plugins.has(record.name))
+        throw new RelayError(
+          'CONFIG_INVALID',
+          `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`,
+        );
+      const plugin = this.#requirePrograms().add(record);
+      this.#plugins.set(plugin.name, plugin);
+      return plugin;
+    });
+  }
+
+  /** Rejects only if another try makes no sense. */
+  async #startProgram(plugin: HostedPlugin, port: RelayPort): Promise<void> {
+    try {
+      await plugin.start(port);
+    } catch (error) {
+      if (plugin.status.state.type === 'failed') throw error;
+      this.#log.warn(`${reasonOf(error)}; the relay runs without it for now`);
+    }
+  }
+
+  #requirePrograms(): Programs {
+    if (this.#programs) return this.#programs;
+    throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
+  }
+
+  /** The start does not wait for it. */
+  #watch(): void {
+    const { watch: mode, pluginsDir: directory } = this.#parts.options;
+    if (mode === false || this.#stopping) return;
+    const look = (): Promise<void> => this.#inline.rescan();
+    this.#watcher = new Watcher({ mode, directory, look, clock: this.#clock, log: this.#log });
+    void this.#watcher.start();
+  }
+
+  #makeInline(): InlinePlugins {
+    return new InlinePlugins({
+      ...this.#parts,
+      relayPlugins: this.#parts.relayPlugins ?? [],
+      clock: this.#clock,
+      log: this.#log,
+      onEvent: (event) => {
+        this.#tell(event);
+      },
       onReady: (receiver) => {
         this.#pump.wake(receiver);
       },
-      onEvent: (event) => {
-        if (this.#log.isDebugEnabled()) this.#log.debug(`${event.satellite} is ${event.state.type}`);
-        onEvent?.(event);
+      onLines: () => {
+        this.#takeLines();
+      },
+      ...this.#shelf,
+      onChildren: async (modules, directory) => {
+        if (this.#port) await this.#children.update(modules, directory, this.#port);
       },
     });
-    this.#receivers = this.#assembled.flatMap(({ receiver }) => receiver ?? []);
   }
 
-  /** Every configuration is checked before the first `setup` runs. */
-  async #setUp(directory: string | undefined, port: RelayPort): Promise<void> {
-    const { plugins, setupTimeoutMs } = this.#parts.options;
-    for (const { satellite } of this.#assembled) satellite.attach(port);
-    const configs: unknown[] = [];
-    for (const { module, declared } of this.#assembled) {
-      const raw = await readConfig(module, { directory, plugins, clock: this.#clock, timeoutMs: setupTimeoutMs });
-      configs.push(await checkConfig(declared, raw));
-    }
-    for (const [index, { satellite }] of this.#assembled.entries()) {
-      await satellite.setup(configs[index], setupTimeoutMs);
-      // At once, so that the plugins after it may call it in their setup.
-      port.expose(satellite.methods);
-    }
+  #makeChildren(): Children {
+    return new Children({
+      ...this.#parts,
+      clock: this.#clock,
+      log: this.#log,
+      programs: () => this.#requirePrograms(),
+      ...this.#shelf,
+    });
+  }
+
+  /** Where plugins that come and go stand. */
+  readonly #shelf = {
+    add: (plugin: HostedPlugin): boolean => {
+      if (this.#plugins.has(plugin.name)) return false;
+      this.#plugins.set(plugin.name, plugin);
+      this.#takeLines();
+      return true;
+    },
+    remove: (name: string): void => {
+      this.#plugins.delete(name);
+      this.#takeLines();
+    },
+  };
+
+  #tell(event: HostEvent): void {
+    const what = event.type === 'plugin-state' ? event.plugin : event.satellite;
+    if (this.#log.isDebugEnabled()) this.#log.debug(`${what} is ${event.state.type}`);
+    this.#parts.onEvent?.(event);
+  }
+
+  /** Throws a RelayError INVALID_PARAMS, or UNAVAILABLE while the host starts or stops. */
+  #lookUp(name: string): { readonly plugin: HostedPlugin; readonly port: RelayPort } {
+    if (!this.#port || this.#stopping) throw new RelayError('UNAVAILABLE', 'the plugin host does not run');
+    const plugin = this.#plugins.get(name);
+    if (plugin) return { plugin, port: this.#port };
+    const known = [...this.#plugins.keys()].sort(compare);
+    throw new RelayError('INVALID_PARAMS', `there is no plugin "${clean(name, 60)}"${suggest(name, known)}`);
+  }
+
+  /** In the order in which they came. */
+  #all(): readonly HostedPlugin[] {
+    return [...this.#plugins.values()];
+  }
+
+  /** To be called after plugins came, went or got other satellites. */
+  #takeLines(): void {
+    this.#receivers = this.#all().flatMap(({ receivers }) => receivers);
   }
 
   async #stop(): Promise<void> {
     await this.#starting?.catch(() => undefined);
+    await this.#watcher?.end();
+    await this.#inline.end();
     await this.#pump.settle();
-    await this.#exitAll();
+    await this.#stopAll();
   }
 
-  /** One after the other as long as they are quick; once they have used up the budget, the rest exits at once. */
-  async #exitAll(): Promise<void> {
+  /** One after the other as long as they are quick; once they have used up the budget, the rest at once. */
+  async #stopAll(): Promise<void> {
     const { exitTimeoutMs } = this.#parts.options;
-    const waiting = this.#assembled.map(({ satellite }) => satellite).reverse();
+    const programs = this.#all().filter((plugin) => !isInline(plugin));
+    // Each has time limits of its own.
+    const ending = Promise.all(programs.map((plugin) => plugin.stop()));
+    const waiting = this.#all().filter(isInline).reverse();
     const deadline = this.#clock.now() + EXITS_IN_TURN * exitTimeoutMs;
     while (waiting.length > 0) {
       const next = waiting.splice(0, this.#clock.now() < deadline ? 1 : waiting.length);
-      await Promise.all(next.map((satellite) => satellite.exit(exitTimeoutMs)));
+      await Promise.all(next.map((plugin) => plugin.stop()));
     }
+    await ending;
+    await this.#programs?.stop();
   }
+}
+
+function isInline({ status }: HostedPlugin): boolean {
+  return status.kind === 'inline';
 }
 
 function placesOf({ directory, modules }: Found): string[] {

@@ -12,6 +12,8 @@ export interface PluginProblem {
   readonly column?: number | undefined;
   /** One cleaned sentence. */
   readonly reason: string;
+  /** The lines around the place, as the compiler shows them. */
+  readonly frame?: string | undefined;
 }
 
 const COMPILE_ERROR = Symbol.for('co2-relay.CompileError');
@@ -25,8 +27,8 @@ export function placeOf({ file, line, column }: PluginProblem): string {
 /** The problem that `thrown` means for `file` (relative to `directory`): the compiler's place, or the first stack frame inside the directory. */
 export function problemOf(thrown: unknown, directory: string, file: string): PluginProblem {
   if (hasMark(thrown, COMPILE_ERROR)) {
-    const error = thrown as { file: string; line: number; column: number; reason: string };
-    return { file: shown(directory, error.file), line: error.line, column: error.column, reason: clean(error.reason, MAX_REASON) };
+    const { file: path, line, column, reason, frame } = thrown as Required<PluginProblem>;
+    return { file: shown(directory, path), line, column, reason: clean(reason, MAX_REASON), frame };
   }
   const stack = thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : '';
   return { file, ...firstPlace(stack, directory), reason: reasonText(thrown, directory) };

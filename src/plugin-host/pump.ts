@@ -1,7 +1,7 @@
 /** Drives all receivers of the host with one `setImmediate` at a time, in turn, so that no satellite and no I/O starves. */
 import { Fifo } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
-import type { Receiver } from './receiver.ts';
+import type { SatelliteLine } from './line.ts';
 
 /** Calls of `receive` before I/O gets its turn: with synchronous receivers some milliseconds at most. */
 const CALLS_PER_TURN = 1000;
@@ -12,7 +12,7 @@ const TURN_MS = 10;
 
 export class Pump {
   readonly #clock: Clock;
-  readonly #ready = new Fifo<Receiver>();
+  readonly #ready = new Fifo<SatelliteLine>();
   #scheduled: NodeJS.Immediate | undefined;
 
   constructor(clock: Clock) {
@@ -20,7 +20,7 @@ export class Pump {
   }
 
   /** Has the receiver called in a later turn of the event loop, never now: who delivers answers its own caller first. */
-  wake(receiver: Receiver): void {
+  wake(receiver: SatelliteLine): void {
     if (!receiver.isQueued) {
       receiver.isQueued = true;
       this.#ready.push(receiver);

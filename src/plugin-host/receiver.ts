@@ -3,7 +3,8 @@ import { RelayError, WaitingLine, clean, shareDict } from '../message/message.ts
 import type { Clock, Log, Message } from '../message/message.ts';
 import type { Plugin } from '../plugin/for-host.ts';
 import { reasonText, whereThrown } from './problem.ts';
-import { DeliveryContext } from './delivery-context.ts';
+import { contextOf } from './delivery-context.ts';
+import type { DeliveryContext } from './delivery-context.ts';
 import type { InboxOptions } from './options.ts';
 
 /** A satellite that wants messages. */
@@ -29,11 +30,13 @@ interface Delivery {
 export class Receiver {
   readonly #parts: ReceiverParts;
   readonly #inbox: WaitingLine<Message>;
-  readonly #count = { delivered: 0, failed: 0 };
+  readonly #count = { delivered: 0, failed: 0, dropped: 0 };
   /** The delivery whose promise is pending. */
   #running: Delivery | undefined;
-  /** `waiting`: setup has not ended, messages collect; `closed`: exit has begun. */
-  #phase: 'waiting' | 'open' | 'closed' = 'waiting';
+  /** `waiting`: setup has not ended, messages collect; `held`: they collect since another version is to take them; `closed`: exit has begun. */
+  #phase: 'waiting' | 'open' | 'held' | 'closed' = 'waiting';
+  /** Waits for the call that is under way to end. */
+  #onIdle: (() => void) | undefined;
   /** The satellite's `receive`, looked up once: among a thousand classes each look-up costs more than the call. */
   #receive: ReceiverParts['target']['receive'] | undefined;
   /** The pump's mark: it has this receiver in its line. */
@@ -55,7 +58,8 @@ export class Receiver {
   }
 
   get counters(): { waiting: number; delivered: number; failed: number; dropped: number } {
-    return { ...this.#count, waiting: this.#inbox.length, dropped: this.#inbox.dropped };
+    const { delivered, failed, dropped } = this.#count;
+    return { delivered, failed, waiting: this.#inbox.length, dropped: dropped + this.#inbox.dropped };
   }
 
   /** Puts a message into the line; false once closed. */
@@ -69,6 +73,25 @@ export class Receiver {
   open(): void {
     this.#phase = 'open';
     this.#receive = this.#parts.target.receive;
+    if (this.isReady) this.#parts.onReady(this);
+  }
+
+  /** From now on messages collect; resolves when the call that is under way has ended or outlived its time limit. */
+  hold(): Promise<void> {
+    this.#phase = 'held';
+    return new Promise((resolve) => {
+      if (this.#running) this.#onIdle = resolve;
+      else resolve();
+    });
+  }
+
+  /** Takes over from `other`, which is held: what waits there, before what comes, and its counters. */
+  succeed(other: Receiver): void {
+    for (let message = other.#inbox.shift(); message; message = other.#inbox.shift()) this.#inbox.push(message);
+    const { delivered, failed, dropped } = other.counters;
+    this.#count.delivered += delivered;
+    this.#count.failed += failed;
+    this.#count.dropped += dropped;
     if (this.isReady) this.#parts.onReady(this);
   }
 
@@ -92,7 +115,7 @@ export class Receiver {
     const message = this.#inbox.shift();
     if (!message) return;
     const { clock, target } = this.#parts;
-    const context = new DeliveryContext(message, clock.now());
+    const context = contextOf(message, clock.now());
     try {
       const result: unknown = this.#receive?.call(target as Plugin, shareDict(message.frozen()), context);
       if (isThenable(result)) this.#wait({ message, context, callOff: () => undefined }, result);
@@ -133,6 +156,7 @@ export class Receiver {
     if (this.#running !== delivery) return false;
     delivery.callOff();
     this.#running = undefined;
+    this.#onIdle?.();
     if (this.isReady) this.#parts.onReady(this);
     return true;
   }

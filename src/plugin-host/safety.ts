@@ -1,8 +1,10 @@
 /** Whether a file of the plugins directory or of a package may be executed: nobody but its owner may put code into the relay. */
 import { realpath, stat } from 'node:fs/promises';
-import type { Stats } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
+import { isWritableByAll, whyNotExecutable } from '../loader/loader.mjs';
 import { reasonText } from './problem.ts';
+
+export { isWritableByAll } from '../loader/loader.mjs';
 
 /** Why `file` (relative to `directory`, which has no symbolic links) must not be executed; undefined if it may. `what` is the directory in words. */
 export async function whyUnsafe(directory: string, file: string, what = 'the plugins directory'): Promise<string | undefined> {
@@ -10,9 +12,8 @@ export async function whyUnsafe(directory: string, file: string, what = 'the plu
     const path = await realpath(join(directory, file));
     const inside = relative(directory, path);
     if (inside.startsWith('..') || isAbsolute(inside)) return `it is a link to a file outside of ${what}`;
-    const status = await stat(path);
-    if (!status.isFile()) return 'it is no regular file';
-    if (isWritableByAll(status)) return 'every user of this machine can write to it, and it would be executed; chmod o-w';
+    const unsafe = whyNotExecutable(await stat(path), (await stat(directory)).uid);
+    if (unsafe !== undefined) return unsafe;
     for (const holder of new Set([dirname(join(directory, file)), dirname(path)])) {
       if (isWritableByAll(await stat(holder))) return 'every user of this machine can write to its folder; chmod o-w';
     }
@@ -20,9 +21,4 @@ export async function whyUnsafe(directory: string, file: string, what = 'the plu
   } catch (error) {
     return `it cannot be read: ${reasonText(error, directory)}`;
   }
-}
-
-/** True if any user may write; Windows has no such bit. */
-export function isWritableByAll(status: Stats): boolean {
-  return process.platform !== 'win32' && (status.mode & 0o002) !== 0;
 }

@@ -1,5 +1,5 @@
 /** One satellite of the host: its instance, its state, its voice, its line. */
-import { RelayError, withinLimit } from '../message/message.ts';
+import { RelayError, isPromise, withinLimit } from '../message/message.ts';
 import type { Clock, Log, MaybePromise, Sendable, Value } from '../message/message.ts';
 import { ATTACH } from '../plugin/for-host.ts';
 import type { CallOptions, Sender, SendOptions } from '../plugin/for-host.ts';
@@ -9,11 +9,12 @@ import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import type { Receiver } from './receiver.ts';
 import { refusal } from './plugin-config.ts';
+import { inStep } from './step.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {
-  /** Makes methods of a satellite that runs now callable. */
-  expose(methods: readonly HostedMethod[]): void;
+  /** Makes these, and no others, the callable methods of the plugin of this name. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
+  expose(plugin: string, methods: readonly HostedMethod[]): void;
   send(satellite: string, dict: Sendable, options: SendOptions): Promise<string>;
   call(satellite: string, method: string, params: readonly Sendable[], options: CallOptions): Promise<Value>;
 }
@@ -67,6 +68,9 @@ export interface SatelliteParts {
 export class Satellite {
   readonly #parts: SatelliteParts;
   #state: SatelliteState = { type: 'constructed' };
+  /** Calls that are under way. */
+  #calls = 0;
+  #onLastCall: (() => void) | undefined;
 
   constructor(parts: SatelliteParts) {
     this.#parts = parts;
@@ -112,12 +116,27 @@ export class Satellite {
     if (typeof instance[ATTACH] === 'function') instance[ATTACH](sender);
   }
 
-  /** Runs its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
-  async setup(config: unknown, timeoutMs: number): Promise<void> {
+  /** What its `handover` answers; undefined if it has none. Throws a RelayError PLUGIN_REFUSED. */
+  async handover(timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
+    const { name, instance, clock, directory } = this.#parts;
+    if (typeof instance.handover !== 'function') return undefined;
+    try {
+      return await inStep({ clock, timeoutMs, signal }, `handover() took longer than ${timeoutMs} ms`, () => instance.handover?.());
+    } catch (error) {
+      const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
+      throw refusal(name, `the running version does not hand over: ${reason}; a restart of the plugin drops its state`, error);
+    }
+  }
+
+  /** Runs its `restore` with the state of the version before, if it has one, and its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
+  async setup(config: unknown, timeoutMs: number, { signal, state }: { signal?: AbortSignal; state?: unknown } = {}): Promise<void> {
     const { name, instance, clock, directory, receiver } = this.#parts;
+    const parts = { clock, timeoutMs, signal };
     this.#setState({ type: 'setting-up' });
     try {
-      await withinLimit(clock, timeoutMs, `setup() took longer than ${timeoutMs} ms`, () => instance.setup?.(config));
+      if (state !== undefined && typeof instance.restore === 'function')
+        await inStep(parts, `restore() took longer than ${timeoutMs} ms`, () => instance.restore?.(state));
+      await inStep(parts, `setup() took longer than ${timeoutMs} ms`, () => instance.setup?.(config));
     } catch (error) {
       const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
       this.#setState({ type: 'refused', reason });
@@ -145,10 +164,26 @@ export class Satellite {
     receiver?.abort();
   }
 
+  /** Waits for the calls that are under way, but not longer than `timeoutMs`: they end by themselves. */
+  async finishCalls(timeoutMs: number): Promise<void> {
+    if (this.#calls === 0) return;
+    await withinLimit(this.#parts.clock, timeoutMs, '', () => new Promise<void>((resolve) => (this.#onLastCall = resolve))).catch(
+      () => undefined,
+    );
+  }
+
   #invoke(method: ExposedMethod, params: readonly Value[]): MaybePromise<Sendable | undefined> {
     if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${method.name}: its satellite has been stopped`);
-    return invokeExposed(method, this.#parts.instance, params);
+    const answer = invokeExposed(method, this.#parts.instance, params);
+    if (!isPromise(answer)) return answer;
+    this.#calls++;
+    void answer.then(this.#callEnded, this.#callEnded);
+    return answer;
   }
+
+  readonly #callEnded = (): void => {
+    if (--this.#calls === 0) this.#onLastCall?.();
+  };
 
   /** What a stopped satellite left running must not speak for it. */
   #requireLife(): void {

@@ -1,6 +1,5 @@
 /** What a method's parameters and answer are, as far as it is declared or the compiler wrote it down. */
 import 'reflect-metadata';
-import { z } from 'zod';
 import { isDictType } from '../message/message.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../plugin/for-host.ts';
 
@@ -67,13 +66,22 @@ function waysOf(schema: StandardSchema): readonly (readonly string[])[] | undefi
   return Array.from({ length: names.length - fewest + 1 }, (_, more) => names.slice(0, fewest + more));
 }
 
-/** The plugin's zod may be another copy or version than ours; what ours cannot read is not known. */
+/** Written by the plugin's own copy of zod, which knows how (from 4.2 on); what it cannot say is not known. */
 function jsonSchemaOf(schema: StandardSchema): JsonSchema | undefined {
+  const { jsonSchema } = schema['~standard'] as Partial<StandardJsonSchema>;
   try {
-    return z.toJSONSchema(schema as unknown as z.ZodType, { io: 'input', unrepresentable: 'any', override: markDate }) as JsonSchema;
+    return jsonSchema?.input({ target: 'draft-2020-12', libraryOptions: { unrepresentable: 'any', override: markDate } }) as
+      JsonSchema | undefined;
   } catch {
     return undefined;
   }
+}
+
+/** The part of https://standardschema.dev/json-schema that we call. */
+interface StandardJsonSchema {
+  readonly jsonSchema: {
+    readonly input: (options: { readonly target: string; readonly libraryOptions: Readonly<Record<string, unknown>> }) => unknown;
+  };
 }
 
 function markDate({

@@ -31,6 +31,16 @@ export const ATTACH: unique symbol = Symbol.for('co2-relay.attach') as never;
 export abstract class Plugin<Config = unknown> {
   #sender: Sender | undefined;
 
+  /**
+   * What the next version of this class is to know when the plugin is reloaded: plain data, since classes of this version are not those of the next.
+   * Called while nothing is received, before the next version's `setup`. If the next version then does not start, this one goes on, so nothing may be
+   * given away for good. Should end within `exitTimeoutMs`. If it throws, the plugin is not reloaded.
+   */
+  handover?(): unknown;
+
+  /** Called at a reload, before `setup`, with what `handover` of the version before answered (a class of the same name); not called if it had none. */
+  restore?(state: unknown): void | Promise<void>;
+
   [ATTACH](sender: Sender): void {
     this.#sender = sender;
   }
@@ -45,13 +55,13 @@ export abstract class Plugin<Config = unknown> {
 
   /**
    * Called once before the first `receive`, with the configuration of this plugin (`{}` if there is none).
-   * If it throws, the relay does not start, so throw what the operator should read.
+   * If it throws, the relay does not start, or the version before goes on, so throw what the operator should read.
    */
   setup(_config: Config): void | Promise<void> {
     return undefined;
   }
 
-  /** Called once when the relay stops, in reverse order of start; `send` still works. */
+  /** Called once when the relay stops, in reverse order of start, and when the plugin is stopped or replaced; `send` still works. */
   exit(): void | Promise<void> {
     return undefined;
   }

@@ -11,6 +11,11 @@ export type XmlRpcType =
 export interface SatelliteOptions {
   /** Schema of the plugin's configuration (zod 4, or any Standard Schema); `setup` gets what it returns. Default: unchecked. */
   readonly config?: StandardSchema | undefined;
+  /**
+   * Where the module runs: `inline`, in the relay's process, or `child`, in one of its own, where it can block, leak and crash and hurts nobody else. To be written
+   * as a literal, since it is read without running the module. The operator's `isolation` wins. Default `inline`.
+   */
+  readonly isolation?: 'inline' | 'child' | undefined;
 }
 
 /** Options of `@Exposed`. */

@@ -2,11 +2,11 @@
 import type { Dict, Permission } from '../message/message.ts';
 
 /**
- * `token` presented a right credential; `peer` has an address of `peers`; `satellite` an address that one registered from without a token; `local` is on this machine;
- * `anonymous` is anybody else. `plugin` is code of a satellite here, which calls without a door.
+ * `token` presented a right credential, whose `id` tells it from others that had its name; `peer` has an address of `peers`; `satellite` an address that one registered from without a token; `local` is on this machine;
+ * `anonymous` is anybody else. `plugin` is code of a satellite here: in this process, without a door, or a program that the relay started.
  */
 export type Role =
-  | { readonly kind: 'token'; readonly name: string; readonly may: Permission }
+  | { readonly kind: 'token'; readonly name: string; readonly id: string; readonly may: Permission }
   | { readonly kind: 'peer' }
   | { readonly kind: 'satellite' }
   | { readonly kind: 'local' }
@@ -23,6 +23,8 @@ export interface Standing {
   readonly isDirect: boolean;
   /** True if the address is one of a configured peer, whatever the role: such a caller's `co2` stamp is believed. */
   readonly isPeer: boolean;
+  /** Aborted when the connection closes before its answer is out; for what waits long. Undefined where nobody looks. */
+  readonly gone?: AbortSignal | undefined;
 }
 
 /** A caller with its call. */
@@ -32,8 +34,8 @@ export interface Caller extends Standing {
 }
 
 /** The caller of a call that a door has read. Named one by one: a spread takes Node 20 as long as a small call takes to be read. */
-export function callerOf({ role, address, port, isDirect, isPeer }: Standing, sourceOf: Caller['sourceOf']): Caller {
-  return { role, address, port, isDirect, isPeer, sourceOf };
+export function callerOf({ role, address, port, isDirect, isPeer, gone }: Standing, sourceOf: Caller['sourceOf']): Caller {
+  return { role, address, port, isDirect, isPeer, gone, sourceOf };
 }
 
 /** The caller in words, for a log line or a fault. */

@@ -1,10 +1,9 @@
 /** The door for what carriers of relay plugins bring: documents of a peer, treated as its `notify` over HTTP would be. */
 import { Fifo, RelayError, clean } from '../message/message.ts';
-import type { Receive, Sendable, Value } from '../message/message.ts';
+import type { FaultAnswer, Receive, Sendable, Value } from '../message/message.ts';
 import { parseCallInSlices, serialiseFault, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import { callerOf } from './caller.ts';
 import type { Caller, Standing } from './caller.ts';
-import type { FaultAnswer } from './failure.ts';
 
 export interface CarrierDoorParts {
   /** Asked for with each document: the relay is made after the links, and those need a receiver. */

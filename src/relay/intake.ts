@@ -63,7 +63,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
     via,
     hostId: origin.hostId,
     clientAddress,
-    source: caller.sourceOf(dict) ?? serialiseStruct(dict, { nil: true, i8: true }),
+    source: sourceOf(dict, caller),
     frozen: once(() => assemble(dict, origin.hostId, clientAddress)),
     arrivedAt: mint.now(),
     verdict: origin.verdict,
@@ -96,6 +96,11 @@ export function messageFromSatellite(source: string, self: Identity, mint: Minte
 export function withContents(message: Message, { source, dict }: { readonly source: string; readonly dict: Dict }): Message {
   const frozen = assemble(dict, message.hostId, message.clientAddress);
   return { ...message, source, frozen: () => frozen };
+}
+
+/** The dict as its caller wrote it; written anew where that is not known. */
+export function sourceOf(dict: Dict, caller: Caller): string {
+  return caller.sourceOf(dict) ?? serialiseStruct(dict, { nil: true, i8: true });
 }
 
 function requireData(dict: Dict): void {

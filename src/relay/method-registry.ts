@@ -13,8 +13,8 @@ export interface Method {
   readonly help: string;
   /** Undefined where it is not known; introspection then answers `undef`. */
   readonly signatures: readonly Signature[] | undefined;
-  /** True for a method of a plugin. */
-  readonly isExposed?: boolean;
+  /** The plugin whose method it is; undefined for one of the relay's own. */
+  readonly plugin?: string;
   /** Runs it; `undefined` is answered as `true`. Access was checked before. */
   readonly invoke: (params: readonly Value[], caller: Caller) => MaybePromise<Sendable | undefined>;
 }
@@ -29,6 +29,22 @@ export class MethodRegistry {
       if (this.#methods.has(name)) throw new Error(`method ${name} is registered twice`);
       this.#methods.set(name, name === method.name ? method : { ...method, name });
     }
+  }
+
+  /** Makes `methods` the ones of `plugin`, in place of those that it had. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if a name is taken by another. */
+  replace(plugin: string, methods: readonly Method[]): void {
+    for (const [index, { name }] of methods.entries()) {
+      if (methods.findIndex((other) => other.name === name) !== index)
+        throw new RelayError('PLUGIN_REFUSED', `${plugin} exposes ${name} twice; rename one`);
+      const taken = this.#methods.get(name);
+      if (taken && taken.plugin !== plugin)
+        throw new RelayError(
+          'PLUGIN_REFUSED',
+          `${plugin} exposes ${name}, which is a method of ${taken.plugin ?? 'the relay'} already; rename one`,
+        );
+    }
+    for (const [name, method] of this.#methods) if (method.plugin === plugin) this.#methods.delete(name);
+    for (const method of methods) this.#methods.set(method.name, method);
   }
 
   /** The method of exactly this name. Throws a RelayError NO_SUCH_METHOD. */

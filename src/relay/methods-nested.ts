@@ -1,9 +1,8 @@
 /** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is looked up, authorised and contained by itself. */
 import { Attempt, RelayError, dictOf, isDict } from '../message/message.ts';
-import type { Dict, Sendable, Value } from '../message/message.ts';
+import type { Dict, FaultAnswer, Sendable, Value } from '../message/message.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
-import type { FaultAnswer } from './failure.ts';
 import type { MethodRegistry } from './method-registry.ts';
 import { oneStruct } from './intake.ts';
 
@@ -83,7 +82,7 @@ function innerCall(element: Value): { name: string; params: readonly Value[] } {
   return { name: methodName, params: params as readonly Value[] };
 }
 
-const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call']);
+const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call', 'relay.call', 'plugin.next']);
 
 /** Throws a RelayError LIMIT if `what` holds more than `max` calls. */
 export function requireCount(what: string, count: number, max: number): void {

@@ -1,17 +1,19 @@
 /** The methods by which satellites elsewhere join, hand in dicts, leave, and are listed. */
 import { Double, RelayError, andThen, isDict } from '../message/message.ts';
 import type { Dict, MaybePromise, Sendable, Value } from '../message/message.ts';
-import type { Registered, Satellites, SatelliteView, Sender } from '../satellites/satellites.ts';
+import type { Credential, Registered, Satellites, SatelliteView, Sender } from '../satellites/satellites.ts';
 import type { Caller } from './caller.ts';
 import { oneStruct } from './intake.ts';
 import type { MethodRegistry } from './method-registry.ts';
 
 export interface SatelliteMethods {
-  readonly satellites: Pick<Satellites, 'register' | 'unregister' | 'byToken' | 'byHostId' | 'byPlace' | 'list'>;
+  readonly satellites: Pick<Satellites, 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byPlace' | 'list'>;
   /** The checked host_id of `dict`, undefined if it has none. Throws a RelayError ORIGIN_REFUSED. */
   readonly checkedHostId: (dict: Dict, caller: Caller) => string | undefined;
   /** Takes the dict in as one of `sender`'s; undefined: of a client that is no satellite. */
   readonly accept: (dict: Dict, caller: Caller, sender: Sender | undefined) => MaybePromise<unknown>;
+  /** Takes the dict in as one of the satellite here that has this name; resolves to the message's id. */
+  readonly send: (satellite: string, dict: Dict, caller: Caller) => Promise<string>;
   /** Told of a token that names nobody. */
   readonly onWrongToken: (caller: Caller) => void;
 }
@@ -28,14 +30,14 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
       const props = oneStruct('relay.register', params);
       requireDirect('relay.register', caller);
       return registeredOnWire(
-        await satellites.register(props, { address: caller.address, hostId: checkedHostId(props, caller), token: tokenOf(caller) }),
+        await satellites.register(props, { address: caller.address, hostId: checkedHostId(props, caller), token: credentialOf(caller) }),
       );
     },
   });
   registry.add({
     name: 'relay.unregister',
     access: 'message',
-    help: 'Ends the registration that the member token names, or port or host_id of the caller. Answers true.',
+    help: 'Ends the registration that the member token names, or port or host_id of the caller; one that was made with an access token by that or by the member token alone. Answers true.',
     signatures: [['boolean', 'struct']],
     invoke: async (params, caller) => {
       requireDirect('relay.unregister', caller);
@@ -46,13 +48,21 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.relay',
     access: 'message',
-    help: 'Hands in a dict as a satellite does: all other satellites and all peers get it. The sender is named by co2: {token}, or by host_id. Answers true once the relay has accepted it.',
-    signatures: [['boolean', 'struct']],
+    help: 'Hands in a dict as a satellite does: all other satellites and all peers get it. The sender is named by co2: {token}, or by host_id. Answers true once the relay has accepted it; a plugin that adds a struct of options gets the id of the message.',
+    signatures: [
+      ['boolean', 'struct'],
+      ['string', 'struct', 'struct'],
+    ],
     invoke: (params, caller) => {
+      if (caller.role.kind === 'plugin') return sendAs(caller.role.name, params, caller, methods);
       const dict = oneStruct('relay.relay', params);
       return andThen(accept(dict, caller, senderOf(dict, caller, methods)), () => true);
     },
   });
+  addLists(registry, satellites);
+}
+
+function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>): void {
   registry.add(
     {
       name: 'relay.get_satellites',
@@ -75,14 +85,23 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   );
 }
 
+/** A plugin's dict is sent as its `send` does it: under our host_id, and not back to it. */
+async function sendAs(plugin: string, params: readonly Value[], caller: Caller, { send }: SatelliteMethods): Promise<Sendable> {
+  const [dict, options] = params;
+  if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
+    throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and of a plugin a struct of options');
+  const id = await send(plugin, dict, caller);
+  return options === undefined || id;
+}
+
 /** Who comes through a proxy would speak for whatever else runs on this machine, and we would connect back to that. */
 function requireDirect(method: string, { isDirect }: Caller): void {
   if (!isDirect)
     throw new RelayError('FORBIDDEN', `${method} came through a proxy that is not in trustedProxies, so nobody knows from where`);
 }
 
-function tokenOf({ role }: Caller): string | undefined {
-  return role.kind === 'token' ? role.name : undefined;
+function credentialOf({ role }: Caller): Credential | undefined {
+  return role.kind === 'token' ? { name: role.name, id: role.id } : undefined;
 }
 
 /** A satellite's record as it goes out. */
@@ -128,7 +147,10 @@ function leaving(props: Dict, caller: Caller, methods: SatelliteMethods): Sender
     typeof port === 'number'
       ? satellites.byPlace(caller.address, port)
       : satellites.byHostId(methods.checkedHostId(props, caller) ?? '', caller.address);
-  if (found) return found;
+  if (found) {
+    satellites.requireOwner(found, credentialOf(caller));
+    return found;
+  }
   if (hostId === undefined && port === undefined)
     throw new RelayError('INVALID_PARAMS', 'relay.unregister needs token, port or host_id, to know who leaves');
   throw new RelayError('INVALID_PARAMS', `no such satellite is registered at ${caller.address}; relay.get_satellites lists them`);

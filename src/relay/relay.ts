@@ -1,6 +1,6 @@
 /** THE HEART: takes dicts in, sends dicts out, calls methods. Read `#junction` first: everything that flows meets there. */
-import { RelayError, Seldom, clean, isPromise, withinLimit } from '../message/message.ts';
-import type { Clock, Dict, LineLimits, Log, LogSource, MaybePromise, Message, Sendable, Value } from '../message/message.ts';
+import { RelayError, Seldom, clean, faultFor, isPromise, withinLimit } from '../message/message.ts';
+import type { Clock, Dict, FaultAnswer, LineLimits, Log, LogSource, MaybePromise, Message, Sendable, Value } from '../message/message.ts';
 import type { CallOptions, HostedMethod, Hooks, PluginHost, RelayPlugins, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Satellites, SatelliteView, Sender as RemoteSender } from '../satellites/satellites.ts';
@@ -8,11 +8,9 @@ import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
 import { describeCaller } from './caller.ts';
 import type { Caller, Standing } from './caller.ts';
-import { faultFor } from './failure.ts';
-import type { FaultAnswer } from './failure.ts';
 import { Hooked, handedInBy } from './hooked.ts';
 import type { HandedInBy, Ways } from './hooked.ts';
-import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite } from './intake.ts';
+import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './intake.ts';
 import { hasPassed } from './stamp.ts';
 import type { Identity, Minter } from './intake.ts';
 import { MethodRegistry } from './method-registry.ts';
@@ -23,6 +21,8 @@ import type { MethodDescription } from './methods-introspection.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
 import { addSatelliteMethods } from './methods-satellites.ts';
 import { checkOrigin } from './origin-check.ts';
+import { addProgramMethods } from './methods-programs.ts';
+import type { ProgramDesk } from './methods-programs.ts';
 import { addReload } from './methods-reload.ts';
 import type { Reload } from './methods-reload.ts';
 import { addStatus } from './methods-status.ts';
@@ -38,8 +38,9 @@ export type { Caller, Role, Standing } from './caller.ts';
 export { CarrierDoor } from './carrier-door.ts';
 export type { MethodDescription } from './methods-introspection.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
-export type { FaultAnswer } from './failure.ts';
+export type { FaultAnswer } from '../message/message.ts';
 export type { Identity } from './intake.ts';
+export type { ProgramCall, ProgramDesk } from './methods-programs.ts';
 export { recordOnWire } from './methods-satellites.ts';
 
 /** A method of a plugin, as it can be shown. */
@@ -77,7 +78,7 @@ export interface RelayParts {
   readonly mesh: Pick<Mesh, 'acceptsNonFinite' | 'forward' | 'isPeerAddress' | 'status' | 'targets'>;
   readonly satellites: Pick<
     Satellites,
-    'deliver' | 'register' | 'unregister' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
+    'deliver' | 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
   >;
   readonly logs: LogSource;
   readonly clock: Clock;
@@ -119,6 +120,7 @@ export class Relay {
       satellites: parts.satellites,
       checkedHostId: (dict, caller) => this.#checkedHostId(dict, caller),
       accept: (dict, caller, sender) => this.accept(dict, caller, sender),
+      send: (satellite, dict, caller) => this.#sendSource(satellite, () => sourceOf(dict, caller)),
       onWrongToken: (caller) => {
         this.#count.wrongTokens++;
         this.#warnings.warn(`refused ${describeCaller(caller)}: its token names no satellite there`);
@@ -174,16 +176,24 @@ export class Relay {
     addReload(this.#registry, reload);
   }
 
-  /** Makes the methods of the loaded plugins callable. */
-  expose(methods: readonly HostedMethod[]): void {
-    for (const method of methods) this.#registry.add(this.#hosted(method));
+  /** Makes callable what programs that the relay started call. */
+  offerPrograms(desk: ProgramDesk): void {
+    addProgramMethods(this.#registry, desk, (satellite, name, params, options) => this.#callAs(satellite, name, params, options));
+  }
+
+  /** Makes these, and no others, the callable methods of a plugin. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
+  expose(plugin: string, methods: readonly HostedMethod[]): void {
+    this.#registry.replace(
+      plugin,
+      methods.map((method) => this.#hosted(plugin, method)),
+    );
   }
 
   /** What a satellite's `send` and `call` reach. */
   port(): RelayPort {
     return {
-      expose: (methods) => {
-        this.expose(methods);
+      expose: (plugin, methods) => {
+        this.expose(plugin, methods);
       },
       // Whatever `durable` says: until the durable store is there everything is kept in memory.
       send: (satellite, dict) => this.send(satellite, dict),
@@ -262,8 +272,12 @@ export class Relay {
 
   /** OUT. Stamps a dict of the satellite of this name; returns its id. It goes to all others. */
   send(satellite: string, dict: Sendable): Promise<string> {
+    return this.#sendSource(satellite, () => serialiseStruct(dict, { nil: true, i8: true }));
+  }
+
+  #sendSource(satellite: string, write: () => string): Promise<string> {
     return Promise.resolve().then(() => {
-      const source = serialiseStruct(dict, { nil: true, i8: true });
+      const source = write();
       this.#requireSize(source);
       const message = messageFromSatellite(source, this.#self(), this.#mint);
       this.#isNew(message);
@@ -351,10 +365,10 @@ export class Relay {
     this.#warnings.warn(`refused a dict of ${describeCaller(caller)}: ${error.message}`);
   }
 
-  #hosted(hosted: HostedMethod): Method {
+  #hosted(plugin: string, hosted: HostedMethod): Method {
     return {
       name: hosted.name,
-      isExposed: true,
+      plugin,
       access: hosted.access,
       help: hosted.help,
       signatures: hosted.signature,
@@ -368,11 +382,14 @@ export class Relay {
     };
   }
 
-  async #callFromSatellite(satellite: string, name: string, params: readonly Sendable[], { node }: CallOptions): Promise<Value> {
+  async #callFromSatellite(satellite: string, name: string, params: readonly Sendable[], options: CallOptions): Promise<Value> {
+    return asReceived(await this.#callAs(satellite, name, asReceived(params) as readonly Value[], options));
+  }
+
+  async #callAs(satellite: string, name: string, params: readonly Value[], { node }: CallOptions): Promise<Sendable> {
     if (node !== undefined)
       throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
-    const caller = pluginCaller(satellite, this.#self());
-    return asReceived(await this.call(name, asReceived(params) as readonly Value[], caller));
+    return this.call(name, params, pluginCaller(satellite, this.#self()));
   }
 
   /** All callable methods, sorted by name. */
@@ -385,7 +402,7 @@ export class Relay {
     return this.#registry
       .names()
       .map((name) => this.#registry.find(name))
-      .filter(({ isExposed }) => isExposed);
+      .filter(({ plugin }) => plugin !== undefined);
   }
 
   /** What `system.get_properties` answers. */
@@ -402,7 +419,10 @@ export class Relay {
       uptime: Math.round((now.getTime() - this.#startedAt.getTime()) / 1000),
       maintainer: this.#options.maintainer,
       max_satellites: this.#parts.satellites.max,
-      plugins: [...new Set(this.#parts.pluginHost.status().satellites.map(({ module }) => module))],
+      plugins: this.#parts.pluginHost
+        .status()
+        .plugins.filter(({ satellites }) => satellites.length > 0)
+        .map(({ name }) => name),
     };
   }
 

@@ -4,6 +4,13 @@ import { z } from 'zod';
 import { RelayError, canonicalAddress, clean, formatHostId, hostPort, parseHostId } from '../message/message.ts';
 import type { Dict } from '../message/message.ts';
 
+/** A token that a caller presented. */
+export interface Credential {
+  readonly name: string;
+  /** Another token of the same name has another one. */
+  readonly id: string;
+}
+
 /** A registration. */
 export interface SatelliteRecord {
   /** Canonical. */
@@ -14,8 +21,8 @@ export interface SatelliteRecord {
   readonly nick: string;
   /** When it registered. */
   readonly ctime: Date;
-  /** Name of the token that it was registered with; when that is no longer valid, the registration ends. Undefined: of a caller without one. */
-  readonly registeredWith?: string | undefined;
+  /** The token that it was registered with; when that is no longer valid, the registration ends. Undefined: of a caller without one. */
+  readonly registeredWith?: Credential | undefined;
   /** SHA-256 of its token, hexadecimal: whoever reads the disk cannot speak for it. */
   readonly tokenHash: string;
 }
@@ -81,6 +88,8 @@ const KEPT = z.strictObject({
   ctime: z.iso.datetime(),
   token: z.string().regex(/^[0-9a-f]{64}$/),
   registered_with: z.string().max(64).optional(),
+  // Without it, as files were once, the token counts as one that was made anew.
+  registered_with_id: z.string().max(64).optional(),
 });
 const FILE = z.strictObject({ version: z.literal(1), satellites: z.array(KEPT) });
 
@@ -88,7 +97,8 @@ const FILE = z.strictObject({ version: z.literal(1), satellites: z.array(KEPT) }
 export function toKept(records: Iterable<SatelliteRecord>): z.infer<typeof FILE> {
   const satellites = [...records].map(({ hostId, nick, ctime, tokenHash, registeredWith, ...place }) => ({
     ...place,
-    ...{ host_id: hostId, nick, ctime: ctime.toISOString(), token: tokenHash, registered_with: registeredWith },
+    ...{ host_id: hostId, nick, ctime: ctime.toISOString(), token: tokenHash },
+    ...{ registered_with: registeredWith?.name, registered_with_id: registeredWith?.id },
   }));
   return { version: 1, satellites };
 }
@@ -100,10 +110,12 @@ export function fromKept(content: unknown): readonly SatelliteRecord[] {
     const [issue] = result.error.issues;
     throw new Error(`${clean(issue?.path.join('.') ?? '', 100)}: ${clean(issue?.message ?? '', 200)}`);
   }
-  return result.data.satellites.map(({ host_id: hostId, nick, ctime, token, registered_with: registeredWith, address, port, path }) => {
-    const known = { address, port, path, hostId, tokenHash: token, registeredWith };
-    return { ...known, nick: clean(nick, MAX_NICK), ctime: new Date(ctime) };
-  });
+  return result.data.satellites.map(
+    ({ host_id: hostId, nick, ctime, token, registered_with: name, registered_with_id: id = '', ...place }) => {
+      const registeredWith = name === undefined ? undefined : { name, id };
+      return { ...place, hostId, tokenHash: token, registeredWith, nick: clean(nick, MAX_NICK), ctime: new Date(ctime) };
+    },
+  );
 }
 
 function isPort(value: unknown): value is number {

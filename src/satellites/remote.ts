@@ -9,7 +9,7 @@ import type { SatelliteOptions } from './options.ts';
 import { Pinger } from './pinger.ts';
 import type { Pings } from './pings.ts';
 import { placeKey, urlOf } from './record.ts';
-import type { SatelliteRecord } from './record.ts';
+import type { Credential, SatelliteRecord } from './record.ts';
 
 export interface RemoteParts {
   readonly options: SatelliteOptions & LinkOptions;
@@ -17,7 +17,7 @@ export interface RemoteParts {
   readonly random: () => number;
   readonly log: Log;
   readonly carrier: (server: ServerAddress) => Transport;
-  readonly isValidToken: (name: string) => boolean;
+  readonly isValidToken: (credential: Credential) => boolean;
   /** `reason`: what it did. */
   readonly onGone: (remote: Remote, reason: string) => void;
 }
@@ -50,7 +50,7 @@ export class Remote {
         const { registeredWith } = this.record;
         return registeredWith === undefined || isValidToken(registeredWith)
           ? undefined
-          : `the token '${registeredWith}' that it registered with is no longer valid`;
+          : `the token '${registeredWith.name}' that it registered with is no longer valid`;
       },
       lastError: () => this.#link.status().lastError ?? 'no answer',
       onGone: (reason) => {

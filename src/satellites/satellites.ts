@@ -9,12 +9,13 @@ import { StateFile } from '../store/store.ts';
 import type { SatelliteOptions } from './options.ts';
 import type { Pings } from './pings.ts';
 import { fromKept, hashToken, hostIdFor, placeKey, readNick, readPlace, toKept } from './record.ts';
-import type { SatelliteRecord } from './record.ts';
+import type { Credential, SatelliteRecord } from './record.ts';
 import { Remote } from './remote.ts';
 
 export { satelliteDefaults, satelliteShape } from './options.ts';
 export type { SatelliteOptions } from './options.ts';
 export type { Pings } from './pings.ts';
+export type { Credential } from './record.ts';
 
 export interface SatellitesParts {
   readonly options: SatelliteOptions & LinkOptions & { readonly drainMs: number };
@@ -27,8 +28,8 @@ export interface SatellitesParts {
   readonly stateDir: string;
   /** Why nobody may register at this address and port, or undefined if somebody may: our own door, a peer's. */
   readonly taken: (address: string, port: number) => string | undefined;
-  /** True as long as the token of this name is neither revoked nor expired. */
-  readonly isValidToken: (name: string) => boolean;
+  /** True as long as the token is neither revoked nor expired; one that was made anew under its name is another. */
+  readonly isValidToken: (credential: Credential) => boolean;
 }
 
 /** Who registers a satellite. */
@@ -37,8 +38,8 @@ export interface Registrant {
   readonly address: string;
   /** The host_id that it names, checked; undefined if it names none. */
   readonly hostId: string | undefined;
-  /** Name of the token that it presented. */
-  readonly token: string | undefined;
+  /** The token that it presented. */
+  readonly token: Credential | undefined;
 }
 
 /** One satellite as others may see it: all but what its tokens are. */
@@ -109,12 +110,13 @@ export class Satellites {
 
   /**
    * Registers the satellite that `props` describe, at the registrant's address. At a place that is registered the new
-   * record replaces the old one. Resolves once it is safe on disk. Throws RelayErrors INVALID_PARAMS, LIMIT and UNAVAILABLE.
+   * record replaces the old one. Resolves once it is safe on disk. Throws RelayErrors INVALID_PARAMS, FORBIDDEN, LIMIT and UNAVAILABLE.
    */
   async register(props: Dict, { address, hostId, token: registeredWith }: Registrant): Promise<Registered> {
     const place = readPlace(props, address);
     const taken = this.#parts.taken(address, place.port);
     if (taken !== undefined) throw new RelayError('INVALID_PARAMS', `${placeKey(place)} is ${taken}, and cannot be a satellite`);
+    this.#requireOwner(this.#remotes.get(placeKey(place)), registeredWith);
     const named = hostId ?? hostIdFor(place, randomBytes(8).toString('hex'));
     const token = randomBytes(24).toString('base64url');
     const record = {
@@ -138,6 +140,11 @@ export class Satellites {
     this.#count.unregistered++;
     this.#log.info(`unregistered ${remote.name}`);
     await Promise.all([remote.abandon(), this.#save()]);
+  }
+
+  /** Throws a RelayError FORBIDDEN if the satellite was registered with a token, as long as that is valid, and `credential` is another one or none. */
+  requireOwner({ id }: Sender, credential: Credential | undefined): void {
+    this.#requireOwner(this.#byId(id), credential);
   }
 
   /** The satellite of this token, if it is at `address`. */
@@ -235,6 +242,15 @@ export class Satellites {
       await before?.abandon();
     }
     return remote;
+  }
+
+  #requireOwner(remote: Remote | undefined, credential: Credential | undefined): void {
+    const owner = remote?.record.registeredWith;
+    if (!remote || !owner || owner.id === credential?.id || !this.#parts.isValidToken(owner)) return;
+    throw new RelayError(
+      'FORBIDDEN',
+      `${remote.name} was registered with a token: present the same one, or unregister it by the token that relay.register answered`,
+    );
   }
 
   /** A place costs nothing but to ask for it, so no other machine may have them all. */

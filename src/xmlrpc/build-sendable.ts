@@ -1,7 +1,7 @@
 /** The sink that builds values to be written anew: what a plain value does not tell, a double that is whole or a 64-bit integer that is small, is kept. */
 import { Double, Int64 } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
-import type { Sink } from './grammar.ts';
+import type { Sink } from './sink.ts';
 import type { ScalarType } from './scalars.ts';
 
 /** An array or struct that is open; one of the two. */
@@ -14,6 +14,8 @@ interface Frame {
 /** Collects the members of the outermost struct, in member order. */
 export class SendableBuilder implements Sink {
   readonly members = new Map<string, Sendable>();
+  /** The outermost value. */
+  root: Sendable = null;
   readonly #open: Frame[] = [];
 
   /** Without `i8`, integers that fit 32 bits are plain ones, whatever they came as. */
@@ -50,7 +52,8 @@ export class SendableBuilder implements Sink {
 
   #add(value: Sendable): void {
     const frame = this.#open.at(-1);
-    if (frame?.list) frame.list.push(value);
-    else frame?.members.set(frame.name, value);
+    if (!frame) this.root = value;
+    else if (frame.list) frame.list.push(value);
+    else frame.members.set(frame.name, value);
   }
 }

@@ -1,6 +1,6 @@
 /** The sink that builds plain JavaScript values, and remembers where each struct stands in the source. */
 import type { Dict, Value } from '../message/message.ts';
-import type { Sink } from './grammar.ts';
+import type { Sink } from './sink.ts';
 import type { ScalarType } from './scalars.ts';
 
 type Members = Record<string, Value>;
@@ -75,6 +75,11 @@ export class ValueBuilder implements Sink {
     this.#add(value);
   }
 
+  /** The struct that ended last. */
+  protected get lastDict(): Dict | undefined {
+    return this.#dicts.at(-1);
+  }
+
   /** Where a struct of this document stands. */
   spanOf(dict: Dict): Span | undefined {
     const place = this.#placeOf(dict);
@@ -91,19 +96,48 @@ export class ValueBuilder implements Sink {
   }
 }
 
-/** Builds a response, and remembers the type of its faultCode: the value alone does not tell 6 from 6.0 or from an i8. */
+/** What a fault says. */
+export interface FaultParts {
+  readonly code: number;
+  readonly text: string;
+}
+
+// Those that fit a faultCode, also under the prefix that the document gives the extensions.
+const INTS: readonly ScalarType[] = ['int', 'i1', 'i2'];
+
+/** Builds a response, and remembers which structs have a faultCode that is an int: the value alone does not tell 6 from 6.0 or from an i8. */
 export class ResponseBuilder extends ValueBuilder {
-  /** What the last scalar member `faultCode` was read as. */
-  codeType: ScalarType | undefined;
+  readonly #coded = new WeakSet<Dict>();
+  // Whether the next scalar is a faultCode, and whether that of the innermost struct was an int.
   #isCode = false;
+  #isInt = false;
+
+  /** The fault that a struct of this document is: with exactly the members faultCode, an int, and faultString, a string. */
+  faultIn(part: Value): FaultParts | undefined {
+    if (!this.#coded.has(part as Dict)) return undefined;
+    const { faultCode: code, faultString: text, ...more } = part as Dict;
+    return typeof code === 'number' && typeof text === 'string' && Object.keys(more).length === 0 ? { code, text } : undefined;
+  }
 
   override scalar(type: ScalarType, value: Value): void {
-    if (this.#isCode) this.codeType = type;
+    if (this.#isCode) this.#isInt = INTS.includes(type);
     super.scalar(type, value);
   }
 
   override member(name: string): boolean {
     this.#isCode = name === 'faultCode';
     return super.member(name);
+  }
+
+  // A fault has scalars alone, so whatever opens inside makes it none.
+  override open(kind: 'array' | 'struct', at: number): void {
+    this.#isCode = this.#isInt = false;
+    super.open(kind, at);
+  }
+
+  override close(end: number): void {
+    super.close(end);
+    if (this.#isInt && this.lastDict) this.#coded.add(this.lastDict);
+    this.#isCode = this.#isInt = false;
   }
 }

@@ -19,6 +19,8 @@ export function tagOf(text: string): Tag {
 
 // The first one is kept between messages, so all but the rare large one is written to warm memory; of one that nobody wrote to the system has no page.
 const CHUNK = 1024 * 1024;
+const MAX_MOVED = 64 * 1024;
+const WELL_FILLED = 0.9;
 // A tag is written in whole words, so bytes beyond its end are touched.
 const OVERHANG = WORD;
 
@@ -87,9 +89,20 @@ export class ByteBuffer {
     }
   }
 
-  /** What was written, as bytes of its own. */
+  /** What was written, as bytes of its own; nothing more is written then. */
   copy(): Buffer {
-    return this.#full.length === 0 ? Buffer.from(this.#last()) : Buffer.concat(this.parts(), this.size);
+    const own = this.own();
+    if (own) return own;
+    if (this.#full.length > 0) return Buffer.concat(this.parts(), this.size);
+    const copy = Buffer.allocUnsafe(this.at);
+    this.bytes.copy(copy, 0, 0, this.at);
+    return copy;
+  }
+
+  /** What was written, without a copy, if it fills a chunk that is not kept; undefined if not. Nothing more is written then. */
+  own(): Buffer | undefined {
+    const isAlone = this.#full.length === 0 && this.bytes !== this.#first;
+    return isAlone && this.at >= this.bytes.length * WELL_FILLED ? this.#last() : undefined;
   }
 
   /** What was written, in parts that are this buffer's own: they change when it is cleared. */
@@ -126,10 +139,18 @@ export class ByteBuffer {
   }
 
   #nextChunk(count: number): void {
-    this.#full.push({ chunk: this.bytes, written: this.#last() });
-    this.#fullBytes += this.at;
-    this.#use(Buffer.allocUnsafeSlow(Math.max(CHUNK, count)));
-    this.at = 0;
+    const [chunk, written] = [this.bytes, this.#last()];
+    // So that what is long comes to stand in one chunk with the little before it.
+    const isMoved = this.#full.length === 0 && this.at <= MAX_MOVED && count > CHUNK;
+    const moved = isMoved ? this.at : 0;
+    this.#use(Buffer.allocUnsafeSlow(Math.max(CHUNK, moved + count)));
+    this.at = moved;
+    if (isMoved) {
+      written.copy(this.bytes);
+    } else {
+      this.#full.push({ chunk, written });
+      this.#fullBytes += written.length;
+    }
   }
 
   #use(chunk: Buffer): void {

@@ -1,7 +1,7 @@
 /** The sink that writes values canonically: explicit types, nothing between elements, each scalar in its own text. */
 import type { Value } from '../message/message.ts';
 import type { Content } from './content.ts';
-import type { Sink } from './grammar.ts';
+import type { Sink } from './sink.ts';
 import type { ScalarType } from './scalars.ts';
 import { escapeLegal } from './write-text.ts';
 

@@ -2,6 +2,8 @@
 import { isAscii } from 'node:buffer';
 
 import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, isIllegalAt, skipBlank } from './chars.ts';
+import { readReference } from './reference.ts';
+import type { Reference } from './reference.ts';
 
 // Texts no longer than this are cut out of a window; what they keep alive is the window, never the document.
 const SHORT_TEXT = 256;
@@ -10,6 +12,13 @@ const WINDOW = 4096;
 const UNIT_BYTES = 3;
 // What is decoded before the text has ended, at least: shorter pieces cost more than they save.
 const PIECE = 16 * 1024;
+// Bytes that are copied without a look at the room for them.
+const COPIED = 512;
+// Of one character.
+const UTF8_BYTES = 4;
+// Where characters up to U+00FF are put together; C3 is the last byte that begins one.
+const LATIN = Buffer.alloc(512);
+const LAST_LATIN = 0xc3;
 // Pieces from this length on are copied natively.
 const MANY = 256;
 // One byte per value: 1 where a stretch of plain text has to be looked at twice.
@@ -28,6 +37,7 @@ export class Content {
   /** Some value over 127 if a byte is. */
   bits = 0;
   readonly #source: Buffer;
+  readonly #reference: Reference = { point: 0, end: 0 };
   #copy: Buffer | undefined;
   #endsWithCr = false;
   // What came before `from`, and how many bytes that were.
@@ -88,6 +98,37 @@ export class Content {
     return to;
   }
 
+  /**
+   * Adds what is plain text or a reference from `at` on, and gives the offset after it, `stop` at most: for a text that comes in pieces. A
+   * wrong reference is refused; whatever else is to be looked at twice is left to the tokens.
+   */
+  copy(at: number, stop: number): number {
+    // A line end that began before a slice ended.
+    if (this.#endsWithCr) return at;
+    const source = this.#source;
+    let from = at;
+    while (from < stop) {
+      const limit = Math.min(stop, from + COPIED);
+      const copy = this.#room(limit - from + UTF8_BYTES, from);
+      let { to, bits } = this;
+      for (; from < limit; from++) {
+        const byte = source[from] ?? 0;
+        if (STOPS[byte] === 1) break;
+        copy[to++] = byte;
+        bits |= byte;
+      }
+      this.to = to;
+      this.bits = bits;
+      if (from === limit) continue;
+      if (source[from] !== AMPERSAND) break;
+      const { point, end } = readReference(source, from, this.#reference);
+      if (point < 128) copy[this.to++] = point;
+      else this.appendPoint(point, from);
+      from = end;
+    }
+    return from;
+  }
+
   /** Adds the stretch `from..to` of the document, its line ends normalised: 2.11 of XML 1.0. */
   append(from: number, to: number): void {
     const copy = this.#room(to - from, from);
@@ -121,7 +162,7 @@ export class Content {
 
   /** Adds a character that stands as a reference at `at` of the document. */
   appendPoint(point: number, at: number): void {
-    const copy = this.#room(4, at);
+    const copy = this.#room(UTF8_BYTES, at);
     this.#endsWithCr = false;
     this.bits |= point > 127 ? 128 : 0;
     if (point < 128) copy[this.to++] = point;
@@ -165,7 +206,7 @@ export class Content {
   #rest(): string {
     const { bytes, from, to } = this;
     if (from === to) return '';
-    if (!this.isAscii) return bytes.toString('utf8', from, to);
+    if (!this.isAscii) return (to - from <= LATIN.length ? latinText(bytes, from, to) : undefined) ?? bytes.toString('utf8', from, to);
     if (bytes !== this.#source || to - from > SHORT_TEXT) return bytes.toString('latin1', from, to);
     if (from < this.#windowAt || to > this.#windowAt + this.#window.length) {
       this.#windowAt = from;
@@ -197,6 +238,20 @@ export class Content {
     this.to = start + to - from;
     return copy;
   }
+}
+
+/** Text of characters up to U+00FF, of which much is made by hand in half the time; undefined if there are others. */
+function latinText(bytes: Buffer, from: number, to: number): string | undefined {
+  let length = 0;
+  for (let at = from; at < to; at++) {
+    let byte = bytes[at] ?? 0;
+    if (byte >= 0x80) {
+      if (byte > LAST_LATIN) return undefined;
+      byte = ((byte & 0x03) << 6) | ((bytes[++at] ?? 0) & 0x3f);
+    }
+    LATIN[length++] = byte;
+  }
+  return LATIN.toString('latin1', 0, length);
 }
 
 function isLoneBracket(source: Uint8Array, at: number): boolean {

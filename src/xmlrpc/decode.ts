@@ -2,6 +2,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 
 import { RelayError, clean } from '../message/message.ts';
+import { LESS } from './chars.ts';
 import { declaredEncoding } from './declaration.ts';
 import { Refusal, placed } from './refuse.ts';
 import { codePage, transcodePage, transcodeUtf16 } from './transcode.ts';
@@ -19,6 +20,13 @@ export function* decodeBody(bytes: Uint8Array, charset?: string): Decoding {
   if (parameter !== '') return yield* decoding(body, parameter, 'the Content-Type');
   const declared = declaredEncoding(body);
   return yield* declared === undefined ? utf8(body) : decoding(body, declared, 'the XML declaration');
+}
+
+/** The body as {@link decodeBody} would give it, if that is plain to see: UTF-8 without a byte order mark, as nearly all are. Undefined else. */
+export function plainBody(bytes: Uint8Array, charset?: string): Buffer | undefined {
+  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const isNamed = charset === undefined ? (declaredEncoding(body) ?? 'utf-8') === 'utf-8' : charset === 'utf-8' || charset === 'UTF-8';
+  return body[0] === LESS && isNamed && isUtf8(body) ? body : undefined;
 }
 
 function decoderOfMark(body: Buffer): Decoding | undefined {

@@ -76,6 +76,8 @@ export class ElementReader extends XmlReader {
     }
     for (;;) {
       if (this.isPaused) return 'paused';
+      const ended = this.#plain(end);
+      if (ended) return ended;
       const token = this.token(open);
       if (token === 'text') content.append(this.from, this.to);
       else if (token === 'reference') content.appendPoint(this.reference.point, this.from);
@@ -86,9 +88,18 @@ export class ElementReader extends XmlReader {
     }
   }
 
+  // Text and references, as far as they need no tokens.
+  #plain(end: TagBytes): TextEnd | undefined {
+    if (this.isEmptyTag || this.isInSection) return undefined;
+    const { content } = this;
+    this.at = content.copy(this.at, this.stop);
+    if (content.length > 0 && this.takes(end)) return 'expected';
+    return this.isPaused ? 'paused' : undefined;
+  }
+
   #enter(): void {
     if (this.attributes.length > 0 && !this.#namespaces && Namespaces.areDeclaredBy(this.attributes)) this.#namespaces = new Namespaces();
-    this.#namespaces?.enter(this.attributes);
+    this.#namespaces?.enter(this.attributes, this.tagAt);
     this.element = this.#namespaces?.resolve(this.name) ?? this.name;
   }
 }

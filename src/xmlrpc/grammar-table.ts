@@ -14,6 +14,10 @@ export interface Place {
   readonly fused: readonly Step[];
   /** Its end tag, if the element may end here. */
   readonly end: Step | undefined;
+  /** Tags in a row that start a struct as one of many. */
+  readonly opening: TagBytes | undefined;
+  /** Tags in a row that end a struct and the value that it is. */
+  readonly closing: TagBytes | undefined;
 }
 
 /** A tag that may come. */
@@ -34,6 +38,8 @@ interface Entry {
   readonly steps?: Steps;
   readonly fused?: Steps;
   readonly end?: readonly [to: string];
+  readonly opening?: string;
+  readonly closing?: string;
 }
 
 const CLOSE = 'close';
@@ -72,7 +78,7 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
 
   // <array> <data> <value/>* </data> </array>
   array: { element: 'array', steps: { data: ['data'] } },
-  data: { element: 'data', steps: { value: ['value', 'data'] }, end: ['arrayEnd'] },
+  data: { element: 'data', steps: { value: ['value', 'data'] }, end: ['arrayEnd'], opening: '<value><struct>' },
   arrayEnd: { element: 'array', end: [CLOSE] },
 
   // <struct> ( <member> <name/> <value/> </member> )* </struct>
@@ -80,7 +86,7 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
   member: { element: 'member', steps: { name: ['name'] } },
   name: { element: 'name', kind: 'name', fused: { '</name><value>': ['value', 'memberEnd'] }, end: ['memberNamed'] },
   memberNamed: { element: 'member', steps: { value: ['value', 'memberEnd'] } },
-  memberEnd: { element: 'member', fused: { '</member><member><name>': ['name'] }, end: ['struct'] },
+  memberEnd: { element: 'member', fused: { '</member><member><name>': ['name'] }, end: ['struct'], closing: '</member></struct></value>' },
 };
 
 const places = link();
@@ -131,8 +137,9 @@ function link(): ReadonlyMap<string, Place> {
     if (!place && name !== undefined && name !== CLOSE) throw new Error(`the grammar names a place "${name}" that does not exist`);
     return place;
   };
-  for (const [name, { element, kind = 'elements' }] of Object.entries(ENTRIES)) {
-    made.set(name, { kind, element, steps: [], fused: [], end: undefined });
+  const bytesOf = (text: string | undefined): TagBytes | undefined => (text === undefined ? undefined : new TagBytes(text));
+  for (const [name, { element, kind = 'elements', opening, closing }] of Object.entries(ENTRIES)) {
+    made.set(name, { kind, element, steps: [], fused: [], end: undefined, opening: bytesOf(opening), closing: bytesOf(closing) });
   }
   for (const [place, { element, steps = {}, fused = {}, end }] of Object.entries(ENTRIES)) {
     const step = (name: string, text: string, [to, then]: readonly [string, string?]): Step => {

@@ -1,8 +1,6 @@
 /** The grammar machine: takes a document through the grammar's places, by expected bytes where it can and by tokens of the XML layer elsewhere. */
-import type { Value } from '../message/message.ts';
-import { Base64Reader } from './base64.ts';
+import { Base64Element } from './base64-element.ts';
 import { LESS, SPACE, isBlank, skipBlank } from './chars.ts';
-import type { Content } from './content.ts';
 import { ElementReader } from './element-reader.ts';
 import { typedAt, typedNamed } from './elements.ts';
 import type { Typed } from './elements.ts';
@@ -11,29 +9,20 @@ import type { Place, Step } from './grammar-table.ts';
 import { FIRST_SLOT, learn, recall, slotAfter } from './member-memo.ts';
 import { cachedName, findName } from './name-cache.ts';
 import type { NameSpan } from './name-cache.ts';
+import { Nesting } from './nesting.ts';
 import { readShortDecimal } from './read-number.ts';
 import type { ShortDecimal } from './read-number.ts';
 import { refuse, tag } from './refuse.ts';
 import { readScalar } from './scalars.ts';
 import type { ScalarRules, ScalarType } from './scalars.ts';
+import type { Sink } from './sink.ts';
 import { TagBytes } from './tag-bytes.ts';
-
-/** What becomes of the values; one sink builds them, one writes them canonically. */
-export interface Sink {
-  /** A scalar; `content` is its text until the next one comes. */
-  scalar(type: ScalarType, value: Value, content: Content): void;
-  /** An array or struct starts; `at` is the offset of its start tag. */
-  open(kind: 'array' | 'struct', at: number): void;
-  /** The name of the member that comes; false if this struct has it already. */
-  member(name: string): boolean;
-  /** The innermost array or struct ends; `end` is the offset after its end tag. */
-  close(end: number): void;
-}
 
 // Of one slice: the shortest values take the longest per byte.
 const MAX_STEPS = 16 * 1024;
 const METHOD_NAME = /^[A-Za-z0-9_.:/]+$/;
 const VALUE_TAG_LENGTH = '<value>'.length;
+const VALUE_END_LENGTH = '</value>'.length;
 const END_OF_VALUE = new TagBytes('</value>');
 const END_OF_NAME = new TagBytes('</name>');
 const END_OF_METHOD_NAME = new TagBytes('</methodName>');
@@ -48,18 +37,11 @@ export class Grammar {
   readonly #sink: Sink;
   readonly #rules: ScalarRules;
   #place: Place;
-  // The place after the value that is being read, and those of the arrays and structs around it.
-  #home = DOCUMENT_END;
-  readonly #homes: Place[] = [];
-  #values = 0;
-  // Members so far of the innermost struct, and of those around it.
-  #members = 0;
-  readonly #outerMembers: number[] = [];
+  readonly #nesting: Nesting;
   // The typed element that is open, and how it is spelt here.
   #typed: Typed | undefined;
   #spelling = '';
-  #base64: Base64Reader | undefined;
-  #base64End = 0;
+  #base64: Base64Element | undefined;
   readonly #span: NameSpan = { to: 0, slot: 0, isKnown: false };
   // What was recognised last, and the start of what may be kept; -1 if it may not.
   readonly #short: ShortDecimal = { value: 0, isWhole: true, end: 0 };
@@ -75,6 +57,7 @@ export class Grammar {
     this.#reader = new ElementReader(bytes, rules.limits);
     this.#sink = sink;
     this.#rules = rules;
+    this.#nesting = new Nesting(rules.limits);
   }
 
   /** True if a struct's text may mean something else outside this document. */
@@ -127,23 +110,23 @@ export class Grammar {
     this.#memoAt = reader.at;
     this.#memoPlace = place;
     if (!memo || reader.hasNamespaces) return false;
-    const { maxMembers, maxNameLength, maxValues } = this.#rules.limits;
-    const isWithin = this.#members < maxMembers && this.#values < maxValues && memo.name.length <= maxNameLength;
     // Whatever is to be refused is read as usual, which finds its place.
-    if (!isWithin || !this.#sink.member(memo.name)) return false;
-    this.#members++;
-    this.#values++;
+    if (!this.#nesting.hasRoomFor(memo.name) || !this.#sink.member(memo.name)) return false;
+    this.#nesting.add(MEMBER_END);
     this.#slot = slot;
     this.#hash = memo.hash;
-    this.#home = MEMBER_END;
     reader.at += memo.length;
     this.#enterTyped(memo.typed, memo.typed.name, reader.at - memo.typed.start.length);
     if (this.#place === SCALAR) this.#inScalar();
     return true;
   }
 
-  #takesExpected({ fused, steps, end }: Place): boolean {
+  #takesExpected(place: Place): boolean {
     const reader = this.#reader;
+    const { fused, steps, end, opening, closing } = place;
+    // A struct that is a document of its own has no value around it.
+    if (closing && !this.#nesting.isOutermost && reader.takes(closing)) return this.#endStruct();
+    if (opening && reader.takes(opening)) return this.#startStruct(place, reader.at - opening.length);
     for (const step of fused) {
       if (reader.takes(step.bytes)) return this.#enter(step, reader.at - VALUE_TAG_LENGTH);
     }
@@ -195,10 +178,9 @@ export class Grammar {
   #enter({ to, then }: Step, at: number): true {
     if (!to) return true;
     this.#place = to;
-    if (then) this.#home = then;
+    if (then) this.#nesting.home = then;
     if (to.kind === 'value') {
-      const { maxValues } = this.#rules.limits;
-      if (++this.#values > maxValues) this.#exceed(at, `more than ${maxValues} values`);
+      this.#nesting.value(at);
     } else if (to.kind !== 'elements') {
       this.#reader.content.start(this.#reader.at);
     } else if (to === STRUCT) {
@@ -212,24 +194,35 @@ export class Grammar {
   // After an end tag.
   #leave({ to }: Step): true {
     if (to) this.#place = to;
-    else if (this.#place === VALUE_END) this.#place = this.#home;
-    else this.#close();
+    else if (this.#place === VALUE_END) this.#place = this.#nesting.home;
+    else this.#close(this.#reader.at);
+    return true;
+  }
+
+  // The value that starts at `at`, and the struct in it.
+  #startStruct(home: Place, at: number): true {
+    this.#nesting.value(at);
+    this.#nesting.home = home;
+    this.#place = STRUCT;
+    this.#open('struct', at + VALUE_TAG_LENGTH);
+    return true;
+  }
+
+  // The struct, and the value that it is.
+  #endStruct(): true {
+    this.#close(this.#reader.at - VALUE_END_LENGTH);
+    this.#place = this.#nesting.home;
     return true;
   }
 
   #open(kind: 'array' | 'struct', at: number): void {
-    const { maxDepth } = this.#rules.limits;
-    if (this.#homes.push(this.#home) > maxDepth) this.#exceed(at, `arrays and structs deeper than ${maxDepth}`);
-    this.#outerMembers.push(this.#members);
-    this.#members = 0;
+    this.#nesting.open(at);
     this.#sink.open(kind, at);
   }
 
-  #close(): void {
-    this.#members = this.#outerMembers.pop() ?? 0;
-    this.#home = this.#homes.pop() ?? DOCUMENT_END;
-    this.#place = this.#home === DOCUMENT_END ? DOCUMENT_END : VALUE_END;
-    this.#sink.close(this.#reader.at);
+  #close(end: number): void {
+    this.#place = this.#nesting.close() === DOCUMENT_END ? DOCUMENT_END : VALUE_END;
+    this.#sink.close(end);
   }
 
   #inName(place: Place): void {
@@ -256,9 +249,7 @@ export class Grammar {
   }
 
   #member(name: string, at: number): void {
-    const { maxMembers, maxNameLength } = this.#rules.limits;
-    if (++this.#members > maxMembers) this.#exceed(at, `more than ${maxMembers} members in one struct`);
-    if (name.length > maxNameLength) this.#exceed(at, `a member name is longer than ${maxNameLength} characters`);
+    this.#nesting.member(name, at);
     if (!this.#sink.member(name)) this.#fail(at, 'this struct has a member of this name already');
   }
 
@@ -270,7 +261,7 @@ export class Grammar {
     if (ended === 'paused') return;
     const limit = this.#rules.limits.maxNameLength;
     const name = content.boundedText(limit);
-    if (name.length > limit) this.#exceed(content.at, `the method name is longer than ${limit} characters`);
+    if (name.length > limit) refuse('LIMIT', content.at, `the method name is longer than ${limit} characters`);
     if (!isMethodName(name)) this.#fail(content.at, 'a method name is made of A-Z, a-z, 0-9, "_", ".", ":" and "/"');
     this.methodName = name;
     if (place.end) this.#leave(place.end);
@@ -285,7 +276,7 @@ export class Grammar {
     const typed = bytes[at] === LESS && !reader.hasNamespaces ? typedAt(bytes, view, at) : undefined;
     if (typed) {
       reader.at = at + typed.start.length;
-      if (this.#home === MEMBER_END && this.#memoAt !== -1) this.#learn(typed);
+      if (this.#nesting.home === MEMBER_END && this.#memoAt !== -1) this.#learn(typed);
       this.#enterTyped(typed, typed.name, at);
     } else {
       reader.content.start(reader.at);
@@ -309,7 +300,7 @@ export class Grammar {
     if (ended === 'paused') return content.decodePiece();
     if (ended !== 'open') {
       this.#scalar('string');
-      this.#place = this.#home;
+      this.#place = this.#nesting.home;
       return;
     }
     const typed = typedNamed(reader.element) ?? this.#misplaced(UNTYPED, reader.name, reader.tagAt);
@@ -343,7 +334,7 @@ export class Grammar {
       return;
     }
     this.#scalar(typed.type);
-    this.#place = ended === 'expected' ? this.#home : VALUE_END;
+    this.#place = ended === 'expected' ? this.#nesting.home : VALUE_END;
   }
 
   // Most numbers are short, and read before it is known where they end.
@@ -363,7 +354,7 @@ export class Grammar {
       return false;
     }
     content.to = short.end;
-    this.#place = this.#home;
+    this.#place = this.#nesting.home;
     if (type === 'double') this.#sink.scalar('double', value, content);
     else if (type === 'int') this.#sink.scalar('int', value | 0, content);
     else this.#sink.scalar('boolean', value === 1, content);
@@ -377,44 +368,17 @@ export class Grammar {
     this.#sink.scalar(type, readScalar(type, content, this.#rules), content);
   }
 
-  // Decoded as it is read, for it may be most of the document.
   #inBase64(): void {
     const reader = this.#reader;
-    const { bytes, at } = reader;
-    const base64 = (this.#base64 ??= this.#startBase64());
-    if (!reader.isEmptyTag && !reader.isInSection) {
-      if (at < this.#base64End) reader.at = base64.feed(bytes, at, Math.min(reader.stop, this.#base64End));
-      if (reader.isPaused) return;
-      if (this.#typed && reader.takes(this.#typed.end)) return this.#endBase64(base64, this.#home);
-    }
-    switch (reader.token(this.#spelling)) {
-      case 'open':
-        return this.#misplaced(SCALAR, reader.name, reader.tagAt);
-      case 'close':
-        return this.#endBase64(base64, VALUE_END);
-      case 'text':
-        if (base64.isEmpty) reader.content.at = reader.from;
-        return base64.text(bytes, reader.from, reader.to);
-      case 'reference':
-        if (base64.isEmpty) reader.content.at = reader.from;
-        return base64.point(reader.reference.point);
-      default:
-    }
-  }
-
-  // Up to the first markup it needs no tokens.
-  #startBase64(): Base64Reader {
-    const { bytes, at } = this.#reader;
-    const end = bytes.indexOf(LESS, at);
-    this.#base64End = end === -1 ? bytes.length : end;
-    return new Base64Reader(bytes, at, this.#base64End);
-  }
-
-  #endBase64(base64: Base64Reader, to: Place): void {
-    const { content } = this.#reader;
+    const typed = this.#typed;
+    if (!typed) return;
+    const base64 = (this.#base64 ??= new Base64Element(reader));
+    const ended = base64.read(typed.end, this.#spelling);
+    if (ended === 'open') this.#misplaced(SCALAR, reader.name, reader.tagAt);
+    if (ended === 'paused') return;
     this.#base64 = undefined;
-    this.#sink.scalar('base64', base64.finish(content.at), content);
-    this.#place = to;
+    this.#sink.scalar('base64', base64.finish(), reader.content);
+    this.#place = ended === 'expected' ? this.#nesting.home : VALUE_END;
   }
 
   #misplaced(place: Place, name: string, at: number): never {
@@ -426,10 +390,6 @@ export class Grammar {
 
   #fail(at: number, reason: string): never {
     return refuse('INVALID_REQUEST', at, reason);
-  }
-
-  #exceed(at: number, reason: string): never {
-    return refuse('LIMIT', at, reason);
   }
 }
 

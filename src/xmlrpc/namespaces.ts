@@ -1,8 +1,13 @@
-/** Which prefix means the extensions of Apache's XML-RPC: `ex`, unless the document says otherwise. */
+/** Which prefix means the extensions of Apache's XML-RPC: `ex`, unless the document says otherwise as "Namespaces in XML 1.0" allows it. */
+import { readReference } from './reference.ts';
+import { refuse } from './refuse.ts';
 
 const EXTENSIONS = 'http://ws.apache.org/xmlrpc/namespaces/extensions';
 const DECLARES = 'xmlns:';
 const USUAL = 'ex';
+// Section 3: `xml` means the first and nothing else does, `xmlns` means the second and cannot be declared.
+const XML = 'http://www.w3.org/XML/1998/namespace';
+const XMLNS = 'http://www.w3.org/2000/xmlns/';
 
 /** The prefixes declared at each place of a document, from the first element that declares one. */
 export class Namespaces {
@@ -22,12 +27,17 @@ export class Namespaces {
     return false;
   }
 
-  /** An element starts; its attributes are names and values by turns. */
-  enter(attributes: readonly string[]): void {
+  /** The element whose tag is at `at` starts; its attributes are names and raw values by turns. Throws the refusal of a declaration that cannot be. */
+  enter(attributes: readonly string[], at: number): void {
     let prefixes: string[] | undefined;
     for (let i = 0; i < attributes.length; i += 2) {
       const name = attributes[i] ?? '';
-      if (name.startsWith(DECLARES)) (prefixes ??= []).push(this.#bind(name.slice(DECLARES.length), attributes[i + 1] === EXTENSIONS));
+      if (!name.startsWith(DECLARES)) continue;
+      const prefix = name.slice(DECLARES.length);
+      const uri = withoutReferences(attributes[i + 1] ?? '');
+      const problem = problemOf(prefix, uri);
+      if (problem !== undefined) refuse('NOT_WELL_FORMED', at, problem);
+      (prefixes ??= []).push(this.#bind(prefix, uri === EXTENSIONS));
     }
     this.#declared.push(prefixes);
   }
@@ -52,5 +62,28 @@ export class Namespaces {
     else this.#meanings.set(prefix, [isExtension]);
     if (isExtension && prefix !== USUAL) this.hasForeignPrefix = true;
     return prefix;
+  }
+}
+
+/** Why a prefix cannot be declared so; undefined if it can. */
+function problemOf(prefix: string, uri: string): string | undefined {
+  if (prefix === '' || prefix.includes(':')) return 'a declaration of a namespace whose prefix is no name';
+  if (uri === '') return 'a prefix that is declared to mean nothing';
+  if (prefix === 'xmlns' || uri === XMLNS || (prefix === 'xml') !== (uri === XML)) return 'a declaration of what is reserved to XML';
+  return undefined;
+}
+
+/** An attribute's value with its references, which are known to be good, replaced. */
+function withoutReferences(raw: string): string {
+  if (!raw.includes('&')) return raw;
+  const bytes = Buffer.from(raw);
+  const reference = { point: 0, end: 0 };
+  let text = '';
+  for (let from = 0; ; from = reference.end) {
+    const at = bytes.indexOf('&', from);
+    text += bytes.toString('utf8', from, at === -1 ? bytes.length : at);
+    if (at === -1) return text;
+    readReference(bytes, at, reference);
+    text += String.fromCodePoint(reference.point);
   }
 }

@@ -3,16 +3,17 @@ import { RelayError } from '../message/message.ts';
 import type { Dict, Sendable, Value } from '../message/message.ts';
 import { SendableBuilder } from './build-sendable.ts';
 import { ResponseBuilder, ValueBuilder } from './build-value.ts';
+import type { FaultParts } from './build-value.ts';
 import { CanonicalWriter } from './canonical.ts';
-import { decodeBody } from './decode.ts';
+import { decodeBody, plainBody } from './decode.ts';
 import { Grammar } from './grammar.ts';
-import type { Sink } from './grammar.ts';
+import type { Sink } from './sink.ts';
 import { CALL, RESPONSE, STRUCT_ALONE } from './grammar-table.ts';
 import type { Place } from './grammar-table.ts';
 import { completeLimits } from './limits.ts';
 import type { XmlRpcLimits } from './limits.ts';
 import { Refusal, placed, refuse } from './refuse.ts';
-import type { ScalarRules, ScalarType } from './scalars.ts';
+import type { ScalarRules } from './scalars.ts';
 
 /** Which extensions a message used, in either spelling. */
 export interface Extensions {
@@ -58,19 +59,26 @@ export interface ParsedCall {
 
 /** A response as it came: a value, or a fault with its code and text. */
 export type ParsedResponse =
-  | { readonly kind: 'value'; readonly value: Value; readonly extensions: Extensions }
-  | { readonly kind: 'fault'; readonly code: number; readonly text: string };
+  | {
+      readonly kind: 'value';
+      readonly value: Value;
+      readonly extensions: Extensions;
+      /** The fault that `part` of the value is, if it is a struct like one: what system.multicall answers for a call that failed. */
+      faultIn(part: Value): FaultParts | undefined;
+    }
+  | ({ readonly kind: 'fault' } & FaultParts);
 
 /** A parse that pauses now and then. */
 type Steps<T> = Generator<undefined, T>;
 
-// Those that fit a faultCode, also under the prefix that the document gives the extensions.
-const INTS: readonly ScalarType[] = ['int', 'i1', 'i2'];
 const SLICE_BYTES = 256 * 1024;
 
 /** Reads the body of a call. */
 export function parseCall(body: Uint8Array, options: ParseOptions = {}): ParsedCall {
-  return finish(callSteps(body, options, Infinity));
+  const rules = rulesOf(options);
+  const bytes = wholeUtf8Of(body, options.charset, rules);
+  const builder = new ValueBuilder();
+  return callOf(readWhole(CALL, bytes, builder, rules), bytes, builder);
 }
 
 /** Reads the body of a call as {@link parseCall} does, and lets other work run after each slice of it. */
@@ -86,6 +94,18 @@ export function parseResponse(body: Uint8Array, options: ParseOptions = {}): Par
 /** Reads the body of a response as {@link parseResponse} does, and lets other work run after each slice of it. */
 export async function parseResponseInSlices(body: Uint8Array, options: SliceOptions = {}): Promise<ParsedResponse> {
   return finishInTurns(responseSteps(body, options, options.sliceBytes ?? SLICE_BYTES));
+}
+
+/** Reads the body of a response that is no fault: its value, to be written anew as it was, a double that is whole as a double. */
+export function sendableResponse(body: Uint8Array, options: ParseOptions = {}): Sendable {
+  const builder = new SendableBuilder(true);
+  finish(sendableSteps(body, builder, options));
+  return builder.root;
+}
+
+function* sendableSteps(body: Uint8Array, builder: SendableBuilder, options: ParseOptions): Steps<Grammar> {
+  const rules = rulesOf(options);
+  return yield* read(RESPONSE, yield* utf8Of(body, options.charset, rules), builder, rules, Infinity);
 }
 
 /** Reads a text that is one `<struct>…</struct>`. */
@@ -113,7 +133,10 @@ function* callSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number)
   const rules = rulesOf(options);
   const bytes = yield* utf8Of(body, options.charset, rules);
   const builder = new ValueBuilder();
-  const grammar = yield* read(CALL, bytes, builder, rules, sliceBytes);
+  return callOf(yield* read(CALL, bytes, builder, rules, sliceBytes), bytes, builder);
+}
+
+function callOf(grammar: Grammar, bytes: Buffer, builder: ValueBuilder): ParsedCall {
   const sourceOf = (dict: Dict): string | undefined => {
     const span = grammar.isEntangled ? undefined : builder.spanOf(dict);
     return span && bytes.toString('utf8', span.from, span.to);
@@ -127,7 +150,7 @@ function* responseSteps(body: Uint8Array, options: ParseOptions, sliceBytes: num
   const builder = new ResponseBuilder();
   const grammar = yield* read(RESPONSE, bytes, builder, rules, sliceBytes);
   const [value = null] = builder.roots;
-  if (!grammar.isFault) return { kind: 'value', value, extensions: extensionsOf(grammar) };
+  if (!grammar.isFault) return { kind: 'value', value, extensions: extensionsOf(grammar), faultIn: (part) => builder.faultIn(part) };
   try {
     return faultOf(bytes, value, builder);
   } catch (error) {
@@ -156,16 +179,23 @@ function* read(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules, slic
   }
 }
 
+// The same without pauses.
+function readWhole(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules): Grammar {
+  try {
+    const grammar = new Grammar(start, bytes, sink, rules);
+    while (!grammar.read());
+    return grammar;
+  } catch (error) {
+    throw finish(explained(bytes, error));
+  }
+}
+
 function faultOf(bytes: Buffer, value: Value, builder: ResponseBuilder): ParsedResponse {
   const span = builder.spanOf(value as Dict);
   if (!span) return refuse('INVALID_REQUEST', bytes.indexOf('<fault'), 'a fault is a struct');
-  const { faultCode: code, faultString: text } = value as Dict;
-  // A struct of these two scalars has no other faultCode inside, so the type is that of its own.
-  const isInt = builder.codeType !== undefined && INTS.includes(builder.codeType);
-  if (Object.keys(value as Dict).length !== 2 || !isInt || typeof code !== 'number' || typeof text !== 'string') {
-    return refuse('INVALID_REQUEST', span.from, 'a fault has exactly the members faultCode, an int, and faultString, a string');
-  }
-  return { kind: 'fault', code, text };
+  const fault = builder.faultIn(value);
+  if (!fault) return refuse('INVALID_REQUEST', span.from, 'a fault has exactly the members faultCode, an int, and faultString, a string');
+  return { kind: 'fault', ...fault };
 }
 
 function rulesOf({ limits, allowNonFinite }: ReadOptions): ScalarRules {
@@ -175,6 +205,11 @@ function rulesOf({ limits, allowNonFinite }: ReadOptions): ScalarRules {
 function utf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Steps<Buffer> {
   bounded(body.byteLength, 'bytes', rules);
   return decodeBody(body, charset);
+}
+
+function wholeUtf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Buffer {
+  bounded(body.byteLength, 'bytes', rules);
+  return plainBody(body, charset) ?? finish(decodeBody(body, charset));
 }
 
 function bounded(length: number, unit: string, { limits: { maxBodyBytes } }: ScalarRules): void {

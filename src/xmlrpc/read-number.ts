@@ -1,5 +1,6 @@
 /** Integers and doubles out of the bytes of their text. */
 import type { Content } from './content.ts';
+import { LongDecimal, MAX_DIGITS } from './long-decimal.ts';
 import { refuse } from './refuse.ts';
 
 const PLUS = 43;
@@ -19,6 +20,7 @@ const NON_FINITE: ReadonlyMap<string, number> = new Map([
 ]);
 // Up to this many digits a decimal is one exact integer divided by one exact power of ten, and so rounded once.
 const EXACT_DIGITS = 15;
+const long = new LongDecimal();
 const POWERS = Array.from({ length: EXACT_DIGITS + 1 }, (_, i) => 10 ** i);
 
 /** An integer of 8, 16 or 32 bits. */
@@ -71,7 +73,7 @@ export interface ShortDecimal {
   end: number;
 }
 
-/** Reads `12`, `-12.5` or `12.` at `from` by arithmetic on its bytes; false for what has more digits, or no digit first. */
+/** Reads `12`, `-12.5` or `12.` at `from` by arithmetic on its bytes; false for what has more digits than that can be sure of, or no digit first. */
 export function readShortDecimal(bytes: Uint8Array, from: number, to: number, into: ShortDecimal): boolean {
   const isNegative = bytes[from] === MINUS;
   const first = isNegative ? from + 1 : from;
@@ -85,12 +87,32 @@ export function readShortDecimal(bytes: Uint8Array, from: number, to: number, in
     else if (digit === POINT - ZERO && point === -1) point = at;
     else break;
   }
-  if (at === first || point === first || (at === limit && point === -1 && at - first > EXACT_DIGITS)) return false;
+  if (at === first || point === first) return false;
+  if (at === limit) return readLongDecimal(bytes, first, to, isNegative, into);
   const exact = point === -1 ? value : value / (POWERS[at - point - 1] ?? 1);
   into.value = isNegative ? -exact : exact;
   into.isWhole = point === -1;
   into.end = at;
   return true;
+}
+
+function readLongDecimal(bytes: Uint8Array, first: number, to: number, isNegative: boolean, into: ShortDecimal): boolean {
+  const limit = Math.min(to, first + MAX_DIGITS + 1);
+  let point = -1;
+  let at = first;
+  long.start();
+  for (; at < limit; at++) {
+    const digit = (bytes[at] ?? 0) - ZERO;
+    if (digit >= 0 && digit <= 9) long.add(digit);
+    else if (digit === POINT - ZERO && point === -1) point = at;
+    else break;
+  }
+  if (point === -1 && at - first > MAX_DIGITS) return false;
+  const value = long.value(point === -1 ? 0 : at - point - 1);
+  into.value = isNegative ? -value : value;
+  into.isWhole = point === -1;
+  into.end = at;
+  return !Number.isNaN(value);
 }
 
 function notAnInteger(at: number): never {

@@ -16,23 +16,27 @@ export interface Reference {
   end: number;
 }
 
-/** Reads the reference whose `&` is at `at` into `into`. */
-export function readReference(bytes: Uint8Array, at: number, into: Reference): void {
+/** Reads the reference whose `&` is at `at` into `into`, and gives that. */
+export function readReference(bytes: Uint8Array, at: number, into: Reference): Reference {
   if (bytes[at + 1] === HASH) readCharacter(bytes, at, into);
   else readEntity(bytes, at, into);
+  return into;
 }
 
 function readEntity(bytes: Uint8Array, at: number, into: Reference): void {
+  const letter = bytes[at + 1] ?? 0;
   for (const { name, point } of ENTITIES) {
-    let same = 0;
-    while (same < name.length && bytes[at + 1 + same] === name[same]) same++;
-    if (same === name.length) {
-      into.point = point;
-      into.end = at + 1 + same;
-      return;
-    }
+    if (name[0] !== letter || !isAt(name, bytes, at + 1)) continue;
+    into.point = point;
+    into.end = at + 1 + name.length;
+    return;
   }
   refuse('NOT_WELL_FORMED', at, 'a bare "&" or an unknown entity; write "&amp;" for the character');
+}
+
+function isAt(name: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  for (let index = 1; index < name.length; index++) if (bytes[at + index] !== name[index]) return false;
+  return true;
 }
 
 // `&#65;` or `&#x41;`. A character needs seven digits at most; XML allows any number of zeros before them, we some.

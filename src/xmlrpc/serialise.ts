@@ -112,7 +112,7 @@ async function restInTurns(out: ByteBuffer, writer: ValueWriter): Promise<Buffer
   try {
     while (!writeForATurn(out, writer)) await nextTurn();
     put(out, RESPONSE_END);
-    return out.size <= MAX_COPY_BYTES ? out.copy() : await joinInTurns(out.parts());
+    return out.own() ?? (out.size <= MAX_COPY_BYTES ? out.copy() : await joinInTurns(out.parts()));
   } finally {
     releaseBuffer(out);
   }

@@ -2,11 +2,45 @@
 import type { ByteBuffer } from './byte-buffer.ts';
 import { dateText } from './dates.ts';
 
+const MINUS = 0x2d;
 const POINT = 0x2e;
 const E = 0x65;
 
+// What is measured and counted mostly has few decimals, and is below a thousand million.
+const FEW = 6;
+const SCALE = 10 ** FEW;
+const MAX_WHOLE = 1e9;
+
 /** Writes a finite number as the shortest decimal that reads back equal, always with a point; with an exponent only where that `mayHaveExponent`. Room for it is reserved. */
 export function writeDouble(out: ByteBuffer, value: number, mayHaveExponent: boolean): void {
+  const scaled = value * SCALE;
+  // Then the decimal has 15 digits at most. No other one as short reads back equal, so this is the shortest.
+  const isShort = value > -MAX_WHOLE && value < MAX_WHOLE && scaled === Math.floor(scaled) && scaled / SCALE === value && value !== 0;
+  if (isShort) writeShort(out, value, scaled);
+  else writeAny(out, value, mayHaveExponent);
+}
+
+function writeShort(out: ByteBuffer, value: number, scaled: number): void {
+  if (value < 0) out.bytes[out.at++] = MINUS;
+  const whole = Math.abs(value) | 0;
+  out.int32(whole);
+  const { bytes, at } = out;
+  let decimals = (Math.abs(scaled) - whole * SCALE) | 0;
+  let last = at + FEW;
+  for (let tenth = (decimals / 10) | 0; last > at + 1 && tenth * 10 === decimals; tenth = (decimals / 10) | 0) {
+    decimals = tenth;
+    last--;
+  }
+  bytes[at] = POINT;
+  for (let place = last; place > at; place--) {
+    const tenth = (decimals / 10) | 0;
+    bytes[place] = 0x30 + decimals - tenth * 10;
+    decimals = tenth;
+  }
+  out.at = last + 1;
+}
+
+function writeAny(out: ByteBuffer, value: number, mayHaveExponent: boolean): void {
   const text = Object.is(value, -0) ? '-0' : String(value);
   const { bytes, at } = out;
   let hasPoint = false;

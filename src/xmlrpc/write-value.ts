@@ -1,7 +1,8 @@
 /** Any JavaScript value to XML-RPC, or a typed error that names its place; total, without recursion, and to be paused anywhere. */
 import { types } from 'node:util';
 
-import { Attempt, Double, Int64, RelayError, isDict, memberPlace } from '../message/message.ts';
+import { Attempt, Double, Int64, Walk, isDict } from '../message/message.ts';
+import type { Frame } from '../message/message.ts';
 import { tagOf } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { NAME_PROBLEM, writeName } from './write-name.ts';
@@ -10,10 +11,10 @@ import { writeDate, writeDouble } from './write-scalars.ts';
 import { TEXT_PIECE, pieceEnd, writeText } from './write-text.ts';
 import type { Unsendable } from './write-text.ts';
 
-// As deep as a parse goes by default, so that what is written can be read.
-const MAX_DEPTH = 64;
 // 64 MiB: eight bodies of the default size. Ends values that share parts exponentially often, and endless iterators, before the heap ends.
 const MAX_BYTES = 64 * 1024 * 1024;
+// No member takes less than 20 bytes.
+const MAX_NAMES = Math.floor(MAX_BYTES / 20);
 // All tags around a value, and any scalar but text and base64: the longest double has 330 characters.
 const ROOM = 512;
 // Bytes that are turned to base64 at a time: a whole number of threes, and so few that V8 keeps the text among the young.
@@ -46,30 +47,11 @@ const UNSENDABLE: Readonly<Record<Unsendable, string>> = {
   astral: 'the text holds a character beyond U+FFFF, which the reader is said not to know (option astral)',
 };
 
-// An array or struct that is being written; `next` counts the children begun.
-interface Frame {
-  readonly container: object;
-  readonly length: number;
-  /** Undefined for an array. */
-  readonly names: readonly string[] | undefined;
-  readonly isMap: boolean;
-  next: number;
-}
-
 // A text or bytes of which a part is written.
 interface Long {
   readonly rest: string | Buffer;
   readonly length: number;
   at: number;
-}
-
-// The attempt that was begun last: where it stands in the bytes, and which child of which frame it is.
-interface Begun {
-  readonly attempt: Attempt;
-  readonly size: number;
-  readonly depth: number;
-  readonly frame: Frame | undefined;
-  readonly child: number | undefined;
 }
 
 /** Writes `<value>…</value>` for `value`, whose place is called `label` in errors (`params[0]`). */
@@ -81,19 +63,16 @@ export function writeValue(out: ByteBuffer, value: unknown, label: string, optio
 /** One value on its way out, in as many turns as its owner likes. */
 export class ValueWriter {
   readonly #out: ByteBuffer;
-  readonly #label: string;
   readonly #options: WriteOptions;
-  readonly #frames: Frame[] = [];
-  // The last of them.
-  #top: Frame | undefined;
+  // Marks are bytes.
+  readonly #walk: Walk<number>;
   #long: Long | undefined;
   // What comes before the next child: the whole value, or what stands in for one that failed.
   #next: { readonly value: unknown } | undefined;
-  #begun: Begun | undefined;
 
   constructor(out: ByteBuffer, value: unknown, label: string, options: WriteOptions) {
     this.#out = out;
-    this.#label = label;
+    this.#walk = new Walk(label);
     this.#options = options;
     this.#next = { value };
   }
@@ -104,17 +83,17 @@ export class ValueWriter {
     try {
       return this.#run(until);
     } catch (error) {
-      // A getter, a proxy or an iterator of the value's own.
-      const known = RelayError.is(error)
-        ? error
-        : new RelayError('INTERNAL', `${this.#path()}: the value cannot be read`, { cause: error });
-      this.#giveUp(known);
+      const { mark, instead } = this.#walk.giveUp(error);
+      this.#out.truncate(mark);
+      this.#long = undefined;
+      this.#next = { value: instead };
       return false;
     }
   }
 
   #run(until: number): boolean {
     const out = this.#out;
+    const walk = this.#walk;
     if (this.#next) {
       const { value } = this.#next;
       this.#next = undefined;
@@ -122,7 +101,7 @@ export class ValueWriter {
     }
     for (;;) {
       if (this.#long) this.#piece(this.#long);
-      else if (this.#top) this.#children(this.#top, until);
+      else if (walk.top) this.#children(walk.top, until);
       else return true;
       if (out.size < until) continue;
       if (until === MAX_BYTES) this.#fail(`the message is longer than ${MAX_BYTES} bytes; send it in parts`);
@@ -144,13 +123,12 @@ export class ValueWriter {
         if (!writeName(out, name, index === 0, this.#options)) this.#fail(NAME_PROBLEM);
         this.#value(isMap ? (container as ReadonlyMap<string, unknown>).get(name) : (container as Record<string, unknown>)[name]);
       }
-      if (this.#top !== frame || this.#long !== undefined || out.size >= until) return;
+      if (this.#walk.top !== frame || this.#long !== undefined || out.size >= until) return;
     }
     out.reserve(ROOM);
     if (names === undefined) out.tag(ARRAY.close);
     else out.tag(frame.length > 0 ? LAST_MEMBER_END : STRUCT.close);
-    this.#frames.pop();
-    this.#top = this.#frames.at(-1);
+    this.#walk.close();
   }
 
   #value(value: unknown): void {
@@ -250,20 +228,20 @@ export class ValueWriter {
 
   #object(value: object): void {
     if (Array.isArray(value)) {
-      this.#open(ARRAY, { container: value, length: value.length, names: undefined, isMap: false, next: 0 });
+      this.#open(ARRAY, value);
     } else if (isDict(value)) {
-      const names = Object.keys(value);
-      this.#open(STRUCT, { container: value, length: names.length, names, isMap: false, next: 0 });
+      this.#open(STRUCT, value, Object.keys(value));
     } else if (Object.getPrototypeOf(value) === Date.prototype || types.isDate(value)) {
       // The first is much faster, and whoever only pretends to be a date fails when it is read.
       this.#date(value as Date);
     } else if (types.isUint8Array(value)) {
       const rest = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
       this.#out.tag(BASE64.open);
+      // In one chunk, which then need not be copied; what is too long fails later, at its place.
+      this.#out.reserve(Math.min(Math.ceil(rest.length / 3) * 4, MAX_BYTES) + ROOM);
       this.#long = { rest, length: rest.length, at: 0 };
     } else if (types.isMap(value)) {
-      const names = this.#mapNames(value);
-      this.#open(STRUCT, { container: value, length: names.length, names, isMap: true, next: 0 });
+      this.#open(STRUCT, value, this.#walk.namesOf(value, MAX_NAMES, 'the Map has too many members'), true);
     } else {
       this.#wrapped(value);
     }
@@ -284,52 +262,17 @@ export class ValueWriter {
   }
 
   #try(attempt: Attempt): void {
-    const frame = this.#top;
-    this.#begun = { attempt, size: this.#out.size, depth: this.#frames.length, frame, child: frame?.next };
+    this.#walk.begin(attempt, this.#out.size);
     this.#value(attempt.value);
   }
 
-  /** Takes back what is written of the attempt that is being made, and lets its stand-in come next; throws `error` if there is none. */
-  #giveUp(error: RelayError): void {
-    const begun = this.#begun;
-    if (!begun || this.#frames[begun.depth - 1] !== begun.frame || begun.frame?.next !== begun.child) throw error;
-    this.#begun = undefined;
-    this.#out.truncate(begun.size);
-    this.#frames.length = begun.depth;
-    this.#top = begun.frame;
-    this.#long = undefined;
-    this.#next = { value: begun.attempt.otherwise(error) };
-  }
-
-  #mapNames(map: ReadonlyMap<unknown, unknown>): readonly string[] {
-    const names: string[] = [];
-    for (const name of map.keys()) {
-      if (typeof name !== 'string') this.#fail('a Map with a key that is no string cannot be sent as a struct');
-      if (names.push(name) * 20 > MAX_BYTES) this.#fail('the Map has too many members');
-    }
-    return names;
-  }
-
-  #open({ open }: Pair, frame: Frame): void {
-    const frames = this.#frames;
-    for (const { container } of frames) if (container === frame.container) this.#fail('the value contains itself');
-    if (frames.length >= MAX_DEPTH) this.#fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
+  #open({ open }: Pair, container: object, names?: readonly string[], isMap?: boolean): void {
+    this.#walk.open(container, names, isMap);
     this.#out.tag(open);
-    frames.push(frame);
-    this.#top = frame;
   }
 
   #fail(reason: string): never {
-    throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`);
-  }
-
-  // `params[0].data[3]`: the child that is being written in each frame.
-  #path(): string {
-    let path = this.#label;
-    for (const { names, next } of this.#frames) {
-      if (next > 0) path = names ? memberPlace(path, names[next - 1] ?? '') : `${path}[${next - 1}]`;
-    }
-    return path;
+    return this.#walk.fail(reason);
   }
 }
 

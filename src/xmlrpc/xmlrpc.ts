@@ -3,17 +3,4 @@ export { mayHaveArrived } from './client/reasons.ts';
 export { RemoteFault } from './client/remote-fault.ts';
 export { XmlRpcClient } from './client/xmlrpc-client.ts';
 export type { ClientOptions } from './client/options.ts';
-export { DEFAULT_LIMITS } from './limits.ts';
-export type { XmlRpcLimits } from './limits.ts';
-export { canonicalMembers, parseCall, parseCallInSlices, parseResponse, parseStruct, sendableMembers } from './parse.ts';
-export type { Extensions, ParsedCall, ParsedResponse, ParseOptions, ReadOptions, SliceOptions } from './parse.ts';
-export {
-  serialiseCall,
-  serialiseFault,
-  serialiseMembersCall,
-  serialiseResponse,
-  serialiseResponseInTurns,
-  serialiseStruct,
-} from './serialise.ts';
-export type { WriteOptions } from './write-options.ts';
-export { cleanUnsendable } from './write-text.ts';
+export * from './codec.ts';

@@ -1,6 +1,7 @@
 /** The commands that ask a running relay, as a person types them: what they print, how they end, and who gets the token. */
 import { createServer } from 'node:http';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -155,6 +156,29 @@ test.serial('without --url the relay is the one that the configuration starts, w
   ];
   for (const [args, env, code, says] of cases) {
     const end = await runCo2(t, { args, env, cwd }).exit;
+    t.is(end.code, code, [...args, ...end.stderr].join(' '));
+    t.regex([...end.stdout, ...end.stderr].join('\n'), says);
+  }
+});
+
+test.serial('--url may name the unix socket of a relay of this machine, which gets the token, too', async (t) => {
+  const cwd = pluginsDir(t, { 'config.ts': "export default { unixSocket: 'co2.sock' };" });
+  await startCo2(t, { cwd });
+  const socket = join(cwd, 'co2.sock');
+  const elsewhere = pluginsDir(t, {});
+  const cases: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
+    [['ping', '--url', `http+unix:${socket}`], 0, new RegExp(`^${socket} answered true in \\d+ ms$`)],
+    [['ping', '--url', `http+unix://${encodeURIComponent(socket)}/RPC2`], 0, /answered true/],
+    [['status', '--url', `http+unix:${socket}`, '--data', join(cwd, '.co2')], 0, /host_id/],
+    [['status', '--url', `http+unix:${socket}`], 1, /fault 403.*no admin\.token in/],
+    [['gen', 'client', '--out', '-', '--url', `http+unix:${socket}`], 0, new RegExp(`http\\+unix:${socket}`)],
+    [['ping', '--url', `http+unix:${socket}2`], 3, /co2\.sock2: there is no such socket; is the server running/],
+    [['ping', '--url', 'http+unix:co2.sock'], 2, /--url: found 'http\+unix:co2\.sock', expected a URL like .* or http\+unix:\/run/],
+    [['ping', '--url', 'http+unix:/%zz'], 2, /--url: found/],
+    [['ping', '--help'], 0, /http\+unix:\/path\/of\.socket/],
+  ];
+  for (const [args, code, says] of cases) {
+    const end = await runCo2(t, { args, cwd: elsewhere }).exit;
     t.is(end.code, code, [...args, ...end.stderr].join(' '));
     t.regex([...end.stdout, ...end.stderr].join('\n'), says);
   }

@@ -1,9 +1,10 @@
 /** What the `co2` command logs, and where to. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
-import { startCo2 } from '../support/processes.ts';
+import { run, runCo2, startCo2 } from '../support/processes.ts';
+import { pluginsDir } from '../support/relays.ts';
 
 const EAR = `import { Plugin, Satellite } from 'co2-relay';
 @Satellite()
@@ -59,6 +60,19 @@ test.serial('log.levels sets single categories, and a prefix sets all below it',
   t.true(stderr.some((line) => line.includes(' DEBUG relay accepted ')));
   t.false(stderr.some((line) => line.includes('plugin.ham.quiet heard')));
   t.false(stderr.some((line) => / (INFO|DEBUG) (app|plugin-host|mesh) /.test(line)));
+});
+
+test.serial('a log file that is a FIFO, a directory or a device ends the start, and says so', async (t) => {
+  const cwd = pluginsDir(t, {});
+  t.is((await run(t, 'mkfifo', [join(cwd, 'fifo')]).exit).code, 0);
+  for (const option of ['file', 'accessFile']) {
+    for (const name of ['fifo', '.', '/dev/null']) {
+      writeFileSync(join(cwd, 'config.ts'), `export default { log: { ${option}: '${name}' } };`);
+      const { code, stdout, stderr } = await runCo2(t, { args: ['start', '--port', '0'], cwd }).exit;
+      t.deepEqual([code, stdout], [2, []]);
+      t.regex(stderr.join('\n'), new RegExp(`log\\.${option}: .* cannot be written \\(it is no regular file\\); choose another file`));
+    }
+  }
 });
 
 test.serial('a text from outside stays one line of the log', async (t) => {

@@ -1,5 +1,5 @@
 /** Several addresses, IPv6 and a unix socket: one relay, the same rules on each, and nothing left behind. */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
@@ -9,6 +9,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { Listeners } from '../../src/http/listeners.ts';
 import { XmlRpcClient, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
@@ -166,6 +167,34 @@ test('maxConnections counts the connections of all addresses and of the unix soc
   let answers = await exchange(other, requestBytes(other));
   while (answers.length === 0) answers = await exchange(other, requestBytes(other));
   t.is(answers[0]?.status, 200);
+});
+
+test('another machine has half of the connections, whichever addresses of its block it takes; this one may have all', (t) => {
+  const target = new EventEmitter();
+  new Listeners(target, { maxConnections: 6, isTls: false });
+  const connectFrom = (remoteAddress: string | undefined): EventEmitter & { isCut: boolean } => {
+    const socket = Object.assign(new EventEmitter(), { remoteAddress, isCut: false, destroy: () => void (socket.isCut = true) });
+    target.emit('connection', socket);
+    return socket;
+  };
+  const cutOf = (...addresses: (string | undefined)[]): boolean[] => {
+    const sockets = addresses.map(connectFrom);
+    const cut = sockets.map(({ isCut }) => isCut);
+    for (const socket of sockets) if (!socket.isCut) socket.emit('close');
+    return cut;
+  };
+  t.deepEqual(cutOf('2001:db8::1', '2001:db8::2', '2001:db8::ffff:1', '2001:db8::3', '2001:db8:0:1::1'), [
+    false,
+    false,
+    false,
+    true,
+    false,
+  ]);
+  t.deepEqual(cutOf('192.0.2.7', '::ffff:192.0.2.7', '192.0.2.7', '192.0.2.7', '192.0.2.8'), [false, false, false, true, false]);
+  t.deepEqual(cutOf('127.0.0.1', '::1', '127.0.0.2', undefined, '127.0.0.1', '::ffff:127.0.0.1', '::1'), [
+    ...Array<boolean>(6).fill(false),
+    true,
+  ]);
 });
 
 /** A connection that was answered once and stays open. */

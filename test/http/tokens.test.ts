@@ -4,9 +4,12 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createRelay } from '../../src/app.ts';
 import type { AppStatus, Config, RunningRelay } from '../../src/app.ts';
+import { dictOf } from '../../src/message/message.ts';
+import type { Dict } from '../../src/message/message.ts';
 import { addToken, removeToken } from '../../src/store/store.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { RECORDER_DIR, temporaryDir } from '../support/relays.ts';
+import { scriptedPeer } from '../support/scripted-peer.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { call, request } from './raw.ts';
 
@@ -56,6 +59,38 @@ test('a token that is made while the relay runs works a second later, and one th
   await removeToken(dataDir, 'ci');
   pass(1000);
   t.is(await code(token), 401);
+});
+
+test('a registration belongs to the token that made it, and ends when another token takes its name', async (t) => {
+  const { url, dataDir, pass, log } = await timed(t);
+  const { port } = await scriptedPeer(t);
+  const make = async (name: string): Promise<string> =>
+    `Bearer ${await addToken(dataDir, { name, classes: ['message'], methods: ['*'] }, undefined, new Date(START))}`;
+  const ask = async (authorization: string | undefined, method: string, props: Dict = dictOf([['port', port]])): Promise<unknown> => {
+    const answer = await call(url, method, [props], { headers: { authorization } });
+    return answer.kind === 'fault' ? answer.code : answer.value;
+  };
+  const first = await make('ci');
+  const other = await make('other');
+  pass(1000);
+  const { token, host_id: hostId } = (await ask(first, 'relay.register')) as Dict;
+  for (const stranger of [undefined, other]) {
+    t.is(await ask(stranger, 'relay.register'), 403);
+    t.is(await ask(stranger, 'relay.unregister'), 403);
+    t.is(await ask(stranger, 'relay.unregister', dictOf([['host_id', hostId!]])), 403);
+  }
+  t.true(await ask(undefined, 'relay.unregister', dictOf([['token', token!]])), 'its own token is enough');
+  t.like(await ask(undefined, 'relay.register'), { addr: ['127.0.0.1', port] });
+  t.true(await ask(undefined, 'relay.unregister'), 'without a token the address is');
+  t.like(await ask(first, 'relay.register'), { addr: ['127.0.0.1', port] });
+  t.like(await ask(first, 'relay.register'), { addr: ['127.0.0.1', port] });
+  await removeToken(dataDir, 'ci');
+  const second = await make('ci');
+  pass(1000);
+  t.is(await ask(first, 'relay.register'), 401);
+  pass(30_000);
+  await log.line(/^dropped satellite 127\.0\.0\.1:\d+: the token 'ci' that it registered with is no longer valid/);
+  t.like(await ask(second, 'relay.register'), { addr: ['127.0.0.1', port] });
 });
 
 test('a token ends at its date, is told so, and does not count as a guess', async (t) => {

@@ -5,7 +5,7 @@ import { connect } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createRelay } from '../../src/app.ts';
-import { TlsWatch } from '../../src/http/tls.ts';
+import { TlsWatch, tlsSignature } from '../../src/http/tls.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { Received } from '../fixtures/recorder/test/recorder.ts';
 import { Gate } from '../support/gate.ts';
@@ -94,6 +94,32 @@ test.serial('a renewed certificate is served at the next look, a bad one is told
   t.is(await servedName(relay.url), 'third');
 });
 
+test.serial('a certificate that is renewed while the relay starts is served at the first look', async (t) => {
+  const dir = temporaryDir(t);
+  const later = temporaryDir(t);
+  await certificate(t, dir, 'first');
+  await certificate(t, later, 'second');
+  const clock = new VirtualClock();
+  const log = new LogRecord();
+  const tls = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') };
+  const names = ['cert.pem', 'key.pem'];
+  const relay = await createRelay(
+    { port: 0, dataDir: join(dir, 'state'), pluginsDir: RECORDER_DIR, tls },
+    {
+      clock,
+      logs: (category) => {
+        // The doors ask for their logger first when they have just read the files.
+        if (category === 'http') for (const name of names.splice(0)) copyFileSync(join(later, name), join(dir, name));
+        return log.source(category);
+      },
+    },
+  );
+  t.teardown(() => relay.stop());
+  t.is(await servedName(relay.url), 'first');
+  clock.advance(5000);
+  t.is(await servedName(relay.url), 'second');
+});
+
 test.serial(
   'a certificate that could not be taken is tried again at each look, though the files stay the same; it is told once',
   async (t) => {
@@ -105,7 +131,8 @@ test.serial(
     const apply = (): void => {
       if (++tries < 3) throw new Error('too many open files');
     };
-    const watch = new TlsWatch({ certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') }, apply, clock, log.source('http'));
+    const files = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') };
+    const watch = new TlsWatch(files, tlsSignature(files), apply, clock, log.source('http'));
     await certificate(t, dir, 'second');
     for (let look = 1; look <= 4; look++) {
       clock.advance(5000);

@@ -3,9 +3,9 @@ import test from 'ava';
 import fc from 'fast-check';
 import { Double, Int64, RelayError } from '../../src/message/message.ts';
 import { readJson, writeJson } from '../../src/json/json.ts';
-import type { JsonLimits } from '../../src/json/json.ts';
+import type { BodyLimits } from '../../src/message/message.ts';
 
-function refusal(text: string | Uint8Array, limits?: Partial<JsonLimits>): string {
+function refusal(text: string | Uint8Array, limits?: Partial<BodyLimits>): string {
   try {
     readJson(Buffer.from(text), limits);
   } catch (error) {
@@ -130,7 +130,7 @@ test('what is not UTF-8 is refused', (t) => {
 
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 const objects = (depth: number): string => '{"a":'.repeat(depth) + '1' + '}'.repeat(depth);
-const LIMITS: readonly (readonly [what: string, limits: Partial<JsonLimits>, fits: string, exceeds: string])[] = [
+const LIMITS: readonly (readonly [what: string, limits: Partial<BodyLimits>, fits: string, exceeds: string])[] = [
   ['bytes', { maxBodyBytes: 4 }, '"ab"', '"abc"'],
   ['depth of arrays', {}, nested(64), nested(65)],
   ['depth of objects', { maxDepth: 3 }, objects(3), objects(4)],

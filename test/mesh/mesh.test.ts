@@ -35,7 +35,7 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
   const carrier = (peer: ServerAddress): Transport => ({
     post: async (body) => {
       sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
-      return { kind: 'value', value: true, extensions: { nil: false, i8: false } };
+      return { kind: 'value', value: true, extensions: { nil: false, i8: false }, faultIn: () => undefined };
     },
     reset: async () => undefined,
     close: async () => undefined,

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { Double, dictOf } from '../../src/message/message.ts';
+import type { Value } from '../../src/message/message.ts';
 import { messageOf, started } from './kit.ts';
 
 const bundled = fileURLToPath(new URL('../../plugins', import.meta.url));
@@ -12,9 +13,38 @@ test('all methods of the bundled plugins have help and a signature', async (t) =
   t.deepEqual(problems(), {});
   t.deepEqual(
     host.methods().map(({ name, signature }) => [name, ...(signature ?? [])].join(' ')),
-    ['chat.room.say string,string,string', 'chat.room.history array,int', 'example.echo.say string,string', 'example.echo.add int,int,int'],
+    [
+      'chat.room.say string,string,string',
+      'chat.room.history array,int',
+      'example.echo.say string,string',
+      'example.echo.add int,int,int',
+      'pd.bridge.send_message int,array',
+      'pd.bridge.status struct',
+      'validate.interopEchoTests.echoString string,string',
+      'validate.interopEchoTests.echoInteger int,int',
+      'validate.interopEchoTests.echoFloat double,double',
+      'validate.interopEchoTests.echoBoolean boolean,boolean',
+      'validate.interopEchoTests.echoStruct struct,struct',
+      'validate.interopEchoTests.echoDate dateTime.iso8601,dateTime.iso8601',
+      'validate.interopEchoTests.echoBase64 base64,base64',
+      'validate.interopEchoTests.echoValue any,any',
+      'validate.interopEchoTests.echoStringArray array,array',
+      'validate.interopEchoTests.echoIntegerArray array,array',
+      'validate.interopEchoTests.echoFloatArray array,array',
+      'validate.interopEchoTests.echoStructArray array,array',
+      'validate.interopEchoTests.noInParams int',
+      'validate.interopEchoTests.whichToolkit struct',
+      'validate.validator1.arrayOfStructsTest int,array',
+      'validate.validator1.countTheEntities struct,string',
+      'validate.validator1.easyStructTest int,struct',
+      'validate.validator1.echoStructTest struct,struct',
+      'validate.validator1.manyTypesTest array,int,boolean,string,double,dateTime.iso8601,base64',
+      'validate.validator1.moderateSizeArrayCheck string,array',
+      'validate.validator1.nestedStructTest int,struct',
+      'validate.validator1.simpleStructReturnTest struct,int',
+    ],
   );
-  for (const { name, help } of host.methods()) t.regex(help, /^[A-Z].*\.$/, name);
+  for (const { name, help } of host.methods()) t.regex(help, /^[A-Z].*\.$/s, name);
 });
 
 test('echo answers a ping once, and its own answer never', async (t) => {
@@ -59,6 +89,32 @@ test('the room remembers what is said and heard, bounded, and ignores everything
   t.is(all.length, 200);
   t.is(all.at(-1), 'ann: line 299');
   await t.throwsAsync(call('chat.room.say', ' ', 'x'), { name: 'Fault', code: 1 });
+});
+
+test('what is heard in the room stays one readable line, whatever somebody sends', async (t) => {
+  const { host, call, lines } = await started(t, bundled);
+  const said = (nick: string, text: string): Value =>
+    dictOf([
+      [
+        'chat',
+        dictOf([
+          ['nick', nick],
+          ['text', text],
+        ]),
+      ],
+    ]);
+  const heard = [
+    said('bob', 'hi\r\nann: I am a fool'),
+    said('x'.repeat(39) + '🐍', 'y'.repeat(999) + '🐍'),
+    said(' ', 'nobody'),
+    said('bob', '\u0085\u2028\n'),
+  ];
+  for (const data of heard) host.deliver(messageOf(data));
+  await lines.until((line) => line.endsWith('to chat.room.Room'), heard.length);
+  t.deepEqual(await call('chat.room.history', 10), ['bob: hi  ann: I am a fool', `${'x'.repeat(39)}: ${'y'.repeat(999)}`]);
+  await t.throwsAsync(call('chat.room.say', 'bob', '\n'), { name: 'Fault', code: 2 });
+  await call('chat.room.say', 'bob', 'hi\nann: me too');
+  t.is(((await call('chat.room.history', 1)) as string[])[0], 'bob: hi ann: me too');
 });
 
 test('the example has a checked configuration, an injected helper and its logger', async (t) => {

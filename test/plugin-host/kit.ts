@@ -133,7 +133,8 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
   const clock = new VirtualClock();
   const sent = new Events<Sent>();
   const { directoryRequired = true, relayPlugins, ...changed } = overrides;
-  const options = { ...pluginHostDefaults, pluginsDir: directory, ...changed };
+  // What is watched has tests of its own.
+  const options = { ...pluginHostDefaults, pluginsDir: directory, watch: false, ...changed };
   const host = new PluginHost({
     options,
     directoryRequired,

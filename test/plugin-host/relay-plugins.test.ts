@@ -1,5 +1,6 @@
 /** Which relay plugins are loaded, in which order, and what stops the start. */
 import { chmodSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -115,13 +116,26 @@ test('one that lies in the plugins directory unnamed does not run, and the log s
   t.deepEqual(kit.problems(), {});
 });
 
+test('one that is dropped in while the relay runs is told of once', async (t) => {
+  const directory = await writePlugins(t, { 'ham/first.ts': source('First') });
+  const kit = await hostOf(t, directory);
+  await kit.start();
+  await writeFile(join(directory, 'ham/late.ts'), source('Late'));
+  await kit.host.rescan();
+  await kit.host.startPlugin('ham.late');
+  t.deepEqual(
+    kit.lines.all.filter((line) => line.includes('is a relay plugin')).map((line) => line.split(' ')[2]),
+    ['ham/first.ts:', 'ham/late.ts:'],
+  );
+});
+
 for (const use of ['ham.filter', './ham/filter.ts']) {
   test(`one that is named as ${use} is nothing to remark on for the plugin host`, async (t) => {
     const directory = await writePlugins(t, { 'ham/filter.ts': source('Filter') });
     const kit = await hostOf(t, directory, { relayPlugins: [use.startsWith('.') ? join(directory, use) : use] });
     await kit.start();
     t.deepEqual(
-      kit.lines.all.filter((line) => line.includes('filter')),
+      kit.lines.all.filter((line) => line.includes('filter') && !line.startsWith('debug ')),
       [],
     );
   });

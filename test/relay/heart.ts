@@ -1,7 +1,7 @@
 /** A relay without plugins, peers or a network: what would leave it is written down instead. */
 import type { Clock, Dict, Message, Sendable, Value } from '../../src/message/message.ts';
 import { ACCESS_CLASSES, dictOf, permissionOf, systemClock } from '../../src/message/message.ts';
-import type { HostedMethod, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
+import type { HostedMethod, PluginStatus, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
 import { linkDefaults } from '../../src/links/links.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
 import { Relay, relayDefaults } from '../../src/relay/relay.ts';
@@ -39,7 +39,7 @@ export function makeHeart(
     pluginHost: {
       deliver: (message, except) => delivered.push({ message, except }),
       methods: () => [],
-      status: () => ({ satellites, problems: [] }),
+      status: () => ({ plugins: [{ name: 'ham.spam', satellites } as unknown as PluginStatus], satellites, problems: [] }),
     },
     relayPlugins: { status: () => [] },
     mesh: {
@@ -65,6 +65,7 @@ export function makeHeart(
   });
   if (identified) relay.identify({ hostId: SELF, address: '192.0.2.1', port: 2004 });
   relay.expose(
+    'ham.spam',
     methods.map((method) => ({
       name: 'ham.spam.run',
       help: '',
@@ -90,7 +91,7 @@ export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kin
 }
 
 function roleOf(kind: Role['kind']): Role {
-  if (kind === 'token') return { kind, name: 'ham.spam.Spam', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) };
+  if (kind === 'token') return { kind, name: 'ham.spam.Spam', id: 'a1', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) };
   return kind === 'plugin' ? { kind, name: 'ham.spam.Spam' } : { kind };
 }
 

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { Relay } from '../../src/relay/relay.ts';
 import { MethodRegistry } from '../../src/relay/method-registry.ts';
+import type { Method } from '../../src/relay/method-registry.ts';
 import { SeenIds } from '../../src/relay/seen-ids.ts';
 import { dictOf } from '../../src/message/message.ts';
 import { callerOf, makeHeart } from './heart.ts';
@@ -66,8 +67,28 @@ test('a name that is registered is found under itself and its synonyms, each kno
 });
 
 test('a name that is taken is not taken over', (t) => {
-  t.throws(() => makeHeart({}, [{}, {}]), { message: 'method ham.spam.run is registered twice' });
-  t.throws(() => makeHeart({}, [{ name: 'ping' }]), { message: 'method ping is registered twice' });
+  t.throws(() => makeHeart({}, [{}, {}]), { message: 'ham.spam exposes ham.spam.run twice; rename one' });
+  t.throws(() => makeHeart({}, [{ name: 'ping' }]), { message: /^ham\.spam exposes ping, which is a method of the relay already/ });
+});
+
+test('the methods of a plugin replace those that it had, all or none', (t) => {
+  const registry = new MethodRegistry();
+  const method = (plugin: string, name: string): Method => ({
+    name,
+    plugin,
+    access: 'call',
+    help: '',
+    signatures: undefined,
+    invoke: () => name,
+  });
+  registry.replace('a', [method('a', 'a.one'), method('a', 'a.two')]);
+  registry.replace('b', [method('b', 'b.one')]);
+  registry.replace('a', [method('a', 'a.two'), method('a', 'a.three')]);
+  t.deepEqual(registry.names(), ['a.three', 'a.two', 'b.one']);
+  t.throws(() => registry.replace('a', [method('a', 'a.four'), method('a', 'b.one')]), { code: 'PLUGIN_REFUSED', message: /of b already/ });
+  t.deepEqual(registry.names(), ['a.three', 'a.two', 'b.one']);
+  registry.replace('a', []);
+  t.deepEqual(registry.names(), ['b.one']);
 });
 
 test('ids are seen once, and the oldest are forgotten first', (t) => {

@@ -5,7 +5,7 @@ import type { Transport } from '../../src/links/links.ts';
 import type { Dict, Sendable } from '../../src/message/message.ts';
 import { RelayError } from '../../src/message/message.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
-import type { SatelliteOptions } from '../../src/satellites/satellites.ts';
+import type { Credential, SatelliteOptions } from '../../src/satellites/satellites.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { SELF } from '../mesh/messages.ts';
@@ -26,7 +26,7 @@ export interface Posted {
 export type Mood = 'ok' | 'down' | 'hang';
 
 const REFUSED = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
-const OK: ParsedResponse = { kind: 'value', value: true, extensions: { nil: false, i8: false } };
+const OK: ParsedResponse = { kind: 'value', value: true, extensions: { nil: false, i8: false }, faultIn: () => undefined };
 
 export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> = {}, stateDir = temporaryDir(t)) {
   const clock = new VirtualClock();
@@ -47,14 +47,15 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
       closed.push(server.name);
     },
   });
-  const validTokens = new Set(['ci']);
+  // Name -> which one it is.
+  const validTokens = new Map([['ci', 'first']]);
   const satellites = new Satellites({
     options: { ...linkDefaults, ...satelliteDefaults, ...options, drainMs: 100 },
     ...{ logs: log.source, clock, random: () => 0.5, carrier, stateDir },
-    isValidToken: (name) => validTokens.has(name),
+    isValidToken: ({ name, id }) => validTokens.get(name) === id,
     taken: (_address, port) => (port === 2004 ? "this relay's own door" : undefined),
   });
-  const register = (props: Readonly<Record<string, Sendable | undefined>>, address = '192.0.2.7', hostId?: string, token?: string) =>
+  const register = (props: Readonly<Record<string, Sendable | undefined>>, address = '192.0.2.7', hostId?: string, token?: Credential) =>
     satellites.register(received(props), { address, hostId, token });
   const notified = (to: string) => posts.all.filter((post) => post.to === to && post.method === 'notify').map(({ dict }) => dict.data);
   return { clock, log, posts, moods, validTokens, closed, satellites, register, notified, stateDir, start: () => satellites.start(SELF) };

@@ -111,26 +111,30 @@ test('a ping that never ends holds up only its own satellite', async (t) => {
   t.is(posts.all.filter(({ to }) => to !== URL).length, 3);
 });
 
-test('a satellite that registered with a token stays as long as the token is valid, over restarts too', async (t) => {
-  const { clock, register, satellites, log, validTokens, stateDir } = makeKit(t, OPTIONS);
-  await register({ port: 5000 }, '192.0.2.7', undefined, 'ci');
-  await register({ port: 5001 }, '192.0.2.8');
-  t.false(satellites.isSatelliteAddress('192.0.2.7'), 'its address gives nothing that the token does not');
-  t.true(satellites.isSatelliteAddress('192.0.2.8'));
-  clock.advance(1000);
-  await settle();
-  t.is(satellites.list().length, 2);
-  const again = makeKit(t, OPTIONS, stateDir);
-  await again.start();
-  t.false(again.satellites.isSatelliteAddress('192.0.2.7'));
-  for (const kit of [{ clock, satellites, log, validTokens }, again]) {
-    kit.validTokens.delete('ci');
-    kit.clock.advance(1000);
+for (const [what, end] of [
+  ['revoked', (tokens: Map<string, string>) => tokens.delete('ci')],
+  ['replaced by another of its name', (tokens: Map<string, string>) => tokens.set('ci', 'second')],
+] as const)
+  test(`a satellite that registered with a token stays until that is ${what}, over restarts too`, async (t) => {
+    const { clock, register, satellites, log, validTokens, stateDir } = makeKit(t, OPTIONS);
+    await register({ port: 5000 }, '192.0.2.7', undefined, { name: 'ci', id: 'first' });
+    await register({ port: 5001 }, '192.0.2.8');
+    t.false(satellites.isSatelliteAddress('192.0.2.7'), 'its address gives nothing that the token does not');
+    t.true(satellites.isSatelliteAddress('192.0.2.8'));
+    clock.advance(1000);
     await settle();
-    await kit.log.line(/^dropped satellite 192\.0\.2\.7:5000: the token 'ci' that it registered with is no longer valid/);
-    t.deepEqual(
-      kit.satellites.list().map(({ port }) => port),
-      [5001],
-    );
-  }
-});
+    t.is(satellites.list().length, 2);
+    const again = makeKit(t, OPTIONS, stateDir);
+    await again.start();
+    t.false(again.satellites.isSatelliteAddress('192.0.2.7'));
+    for (const kit of [{ clock, satellites, log, validTokens }, again]) {
+      end(kit.validTokens);
+      kit.clock.advance(1000);
+      await settle();
+      await kit.log.line(/^dropped satellite 192\.0\.2\.7:5000: the token 'ci' that it registered with is no longer valid/);
+      t.deepEqual(
+        kit.satellites.list().map(({ port }) => port),
+        [5001],
+      );
+    }
+  });

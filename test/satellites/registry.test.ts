@@ -55,6 +55,39 @@ test('a nick is cleaned and cut', async (t) => {
   t.is((await register({ port: 5001, nick: '  ', host_id: 'a@192.0.2.7:5001' }, '192.0.2.7', 'a@192.0.2.7:5001')).nick, 'a@192.0.2.7:5001');
 });
 
+test('what was registered with a token belongs to it as long as it is valid; what was registered without one to its address', async (t) => {
+  const { satellites, register, validTokens, stateDir } = makeKit(t);
+  const ci = { name: 'ci', id: 'first' };
+  const { token } = await register({ port: 5000 }, '192.0.2.7', undefined, ci);
+  const again = makeKit(t, {}, stateDir);
+  await again.start();
+  for (const kit of [{ satellites, register }, again]) {
+    for (const other of [undefined, { name: 'ci', id: 'second' }, { name: 'other', id: 'x' }]) {
+      const sender = kit.satellites.byPlace('192.0.2.7', 5000)!;
+      const refused = { code: 'FORBIDDEN', message: /192\.0\.2\.7:5000 was registered with a token: present the same one/ };
+      t.like(
+        t.throws(() => kit.satellites.requireOwner(sender, other), { message: refused.message }),
+        { code: refused.code },
+      );
+      t.like(
+        await t.throwsAsync(kit.register({ port: 5000, path: '/mine' }, '192.0.2.7', undefined, other), { message: refused.message }),
+        {
+          code: refused.code,
+        },
+      );
+      t.truthy(kit.satellites.byToken(token, '192.0.2.7'), 'the registration is as it was');
+      t.is(kit.satellites.list()[0]?.path, '/RPC2');
+      t.notThrows(() => kit.satellites.requireOwner(sender, ci));
+    }
+  }
+  await register({ port: 5000, path: '/anew' }, '192.0.2.7', undefined, ci);
+  validTokens.set('ci', 'second');
+  await register({ port: 5000 }, '192.0.2.7');
+  t.true(satellites.isSatelliteAddress('192.0.2.7'), 'of a token that is no more anybody may take it over');
+  await register({ port: 5000 }, '192.0.2.7', undefined, { name: 'ci', id: 'second' });
+  t.false(satellites.isSatelliteAddress('192.0.2.7'), 'and a token may take over what has none');
+});
+
 test('over the limit is refused; the same place again is not more; a place that became free is free', async (t) => {
   const { satellites, register } = makeKit(t, { maxSatellites: 2 });
   await register({ port: 5000 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { RelayError, RemoteFault, createClient } from '../../src/xmlrpc/client/client.ts';
+import { Double, Int64, RelayError, RemoteFault, createClient } from '../../src/xmlrpc/client/client.ts';
 import type { ClientOptions, Sendable, XmlRpcClient } from '../../src/xmlrpc/client/client.ts';
 import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../../src/xmlrpc/xmlrpc.ts';
@@ -110,8 +110,25 @@ test('methods as functions look like nothing else: no promise, no JSON, nothing 
   t.is(await (methods as unknown), methods);
   t.is(await (ham as unknown), ham);
   t.is(JSON.stringify({ ham, methods }), '{"methods":{}}');
-  t.is(''.concat(ham as unknown as string), '[method ham]');
-  t.notThrows(() => inspect([ham, methods]));
+  for (const [what, text] of [
+    [ham, '[method ham]'],
+    [ham.spam, '[method ham.spam]'],
+    [methods, '[methods]'],
+  ] as unknown as readonly (readonly [string, string])[]) {
+    t.is(''.concat(what), text);
+    t.is(`is ${what}`, `is ${text}`);
+    t.is(new Error(what).message, text);
+    t.is(inspect([what], { showHidden: true }), `[ ${text}, [length]: 1 ]`);
+    t.is(what.toLocaleString(), text);
+    t.true(Number.isNaN(Number(what)));
+    const looks: readonly ((what: object) => unknown)[] = [
+      ...[Object.freeze, Object.seal, Object.isFrozen, Object.entries, Object.getOwnPropertyDescriptors],
+      (from) => Object.assign({}, from),
+    ];
+    for (const [index, look] of looks.entries()) t.notThrows(() => look(what as unknown as object), `${text} ${index}`);
+    t.throws(() => Object.defineProperty(what, 'x', { value: 1 }), { instanceOf: TypeError });
+  }
+  t.is(calls.all.length, 0, 'nothing was called');
   t.throws(() => Object.assign(ham, { x: 1 }), { instanceOf: TypeError });
   t.throws(() => Object.assign(methods, { x: 1 }), { instanceOf: TypeError });
   t.deepEqual(Object.keys(ham), []);
@@ -141,9 +158,21 @@ test('answers of introspection and multicall that are something else are errors 
     [[1], [1, 2]],
     [[1], { faultCode: 1 }],
     [[1], { faultCode: '1', faultString: 'x' }],
+    [[1], { faultCode: new Double(4), faultString: 'x' }],
+    [[1], { faultString: 'x', faultCode: new Double(4) }],
+    [[1], { faultCode: new Int64(4n), faultString: 'x' }],
+    [[1], { faultCode: 4.5, faultString: 'x' }],
+    [[1], { faultCode: 4, faultString: 5 }],
+    // Another int is none of its faultCode, wherever it stands.
+    [[{ faultCode: 4, faultString: 'x' }], { faultCode: new Double(4), faultString: 'x' }],
+    [[1], { faultCode: [4], faultString: 'x' }],
+    [[1], { faultCode: { faultCode: 4 }, faultString: 'x' }],
   ])
     await wrong(value, () => client.multicall(two), /system\.multicall/);
   await wrong([[1], { faultCode: 1, faultString: 'x', more: 1 }], () => client.multicall(two), /system\.multicall/);
+  said = [{ faultString: 'x', faultCode: 4 }, [{ faultCode: new Double(4), faultString: 'a value, no fault' }]];
+  t.like((await client.multicall(two))[0]?.fault, { code: 4, text: 'x' });
+  t.like((await client.multicall(two))[1]?.value, { faultCode: 4 });
   await wrong(['a', 1], () => client.listMethods(), /an array of names/);
   await wrong(1, () => client.methodHelp('x'), /a text/);
   await wrong([['int'], [1]], () => client.methodSignature('x'), /type names/);

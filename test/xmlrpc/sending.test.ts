@@ -28,11 +28,8 @@ test('places name the parameter, the result, the struct', (t) => {
 });
 
 test('64 levels are written and read; a value that shares its parts exponentially is refused', (t) => {
-  t.deepEqual(parseResponse(serialiseResponse(deep(64) as Sendable)), {
-    kind: 'value',
-    value: deep(64) as Value,
-    extensions: { nil: false, i8: false },
-  });
+  const back = parseResponse(serialiseResponse(deep(64) as Sendable));
+  t.deepEqual(back.kind === 'value' && back.value, deep(64) as Value);
   let shared: unknown[] = ['x'.repeat(10_000)];
   for (let i = 0; i < 60; i++) shared = [shared, shared];
   t.regex(errorOf(() => serialiseResponse(shared as Sendable)).text, /^result(\[\d\])+: .*longer/);

@@ -5,6 +5,7 @@ import { dictOf } from '../../src/message/message.ts';
 import type { Dict } from '../../src/message/message.ts';
 import { parseResponseInSlices } from '../../src/xmlrpc/parse.ts';
 import { parseCall, parseCallInSlices, parseResponse, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { READ, REFUSED } from './corpus.ts';
 import { callOf, errorOf } from './wire.ts';
 
@@ -116,10 +117,13 @@ test('the default slice is smaller than a large body', async (t) => {
   t.true(turns > 0);
 });
 
+// Without its function, of which each response has its own.
+const bare = (response: ParsedResponse): unknown => ({ ...response, faultIn: undefined });
+
 test('a response read in slices is read, and refused, as it is at once', async (t) => {
   const bodies = [serialiseResponse([1, 'ä😀', { a: [true, 2.5] }]), serialiseFault(7, 'no such room'), serialiseResponse('x'.repeat(500))];
   for (const body of bodies) {
-    for (const sliceBytes of SIZES) t.deepEqual(await parseResponseInSlices(body, { sliceBytes }), parseResponse(body));
+    for (const sliceBytes of SIZES) t.deepEqual(bare(await parseResponseInSlices(body, { sliceBytes })), bare(parseResponse(body)));
     const part = body.subarray(0, body.length - 9);
     await t.throwsAsync(parseResponseInSlices(part, { sliceBytes: 3 }), { message: errorOf(() => parseResponse(part)).text });
     await t.throwsAsync(parseResponseInSlices(body, { sliceBytes: 3, limits: { maxBodyBytes: 10 } }), { message: /the limit is 10/ });

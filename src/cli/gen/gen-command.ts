@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { RelayError, clean } from '../../message/message.ts';
 import { client } from '../client-commands.ts';
+import { socketOf } from '../find-relay.ts';
 import { toJson } from '../show.ts';
 import { withRelay } from '../target.ts';
 import type { TargetFlags } from '../target.ts';
@@ -46,6 +47,8 @@ async function generate({ out, force = false, ...flags }: GenFlags): Promise<voi
 
 /** Without credentials; a query may hold one, too. */
 function publicUrl(url: URL): string {
+  const socket = socketOf(url);
+  if (socket !== undefined) return `http+unix:${socket}`;
   return `${url.origin}${url.pathname === '/' ? '/RPC2' : url.pathname}`;
 }
 

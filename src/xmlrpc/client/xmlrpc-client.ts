@@ -61,19 +61,17 @@ export class XmlRpcClient {
    * too large, INTERNAL if a parameter cannot be sent.
    */
   async call(method: string, params: readonly Sendable[] = [], options: ClientCallOptions = {}): Promise<Value> {
-    const answer = await this.post(serialiseCall(method, params, this.#options.send), options);
-    if (answer.kind === 'fault') throw new RemoteFault(answer.code, answer.text);
-    return answer.value;
+    return (await this.#answer(method, params, options)).value;
   }
 
   /** Makes several calls in one by `system.multicall`; answers their results in order, a fault where one failed. Throws as {@link call} does. */
   async multicall(calls: readonly MulticallEntry[], options: ClientCallOptions = {}): Promise<readonly MulticallResult[]> {
     if (calls.length === 0) return [];
     const list = calls.map(({ method, params = [] }) => ({ methodName: method, params }));
-    const answer = await this.call('system.multicall', [list], options);
-    if (!Array.isArray(answer) || answer.length !== calls.length)
+    const answer = await this.#answer('system.multicall', [list], options);
+    if (!Array.isArray(answer.value) || answer.value.length !== calls.length)
       throw this.#wrong('system.multicall', `an array of ${calls.length} results`);
-    return answer.map((one: Value) => this.#result(one));
+    return answer.value.map((one: Value) => this.#result(one, answer));
   }
 
   /** The names of all methods. */
@@ -133,15 +131,18 @@ export class XmlRpcClient {
     await this.#connection.close();
   }
 
+  async #answer(method: string, params: readonly Sendable[], options: ClientCallOptions): Promise<ParsedResponse & { kind: 'value' }> {
+    const answer = await this.post(serialiseCall(method, params, this.#options.send), options);
+    if (answer.kind === 'fault') throw new RemoteFault(answer.code, answer.text);
+    return answer;
+  }
+
   /** A value is wrapped in an array, for a fault is a struct. */
-  #result(one: Value): MulticallResult {
+  #result(one: Value, answer: ParsedResponse & { kind: 'value' }): MulticallResult {
     if (isSingle(one)) return { value: one[0] };
-    if (isDict(one) && Object.keys(one).length === 2) {
-      const { faultCode, faultString } = one;
-      if (typeof faultCode === 'number' && Number.isInteger(faultCode) && typeof faultString === 'string')
-        return { fault: new RemoteFault(faultCode, faultString) };
-    }
-    throw this.#wrong('system.multicall', 'for each call an array of one value or a fault');
+    const fault = answer.faultIn(one);
+    if (fault) return { fault: new RemoteFault(fault.code, fault.text) };
+    throw this.#wrong('system.multicall', 'for each call an array of one value, or a fault of an int faultCode and a string faultString');
   }
 
   #wrong(method: string, expected: string): RelayError {

@@ -1,6 +1,6 @@
 /** nil and the types of Apache's `ex:` namespace: read always, whatever prefix they have; ex:serializable and ex:dom never. */
 import type { Row } from './rows.ts';
-import { array, both, date, dict, double, i8, int, reads, struct, utc, wrong } from './rows.ts';
+import { array, both, date, dict, double, i8, int, malformed, reads, struct, utc, wrong } from './rows.ts';
 
 const NAMESPACE = 'http://ws.apache.org/xmlrpc/namespaces/extensions';
 
@@ -48,6 +48,18 @@ export const extensions: readonly Row[] = [
     [null],
     array('<nil/>'),
   ),
+  reads(
+    'NS 2.3: references in a URI are its characters',
+    `<n:nil xmlns:n="${NAMESPACE.replace(':', '&#x3a;').replace('w', '&#119;')}"/>`,
+    null,
+    '<nil/>',
+  ),
+  reads('the same for ex itself', `<ex:nil xmlns:ex="${NAMESPACE.replace('s', '&#115;')}"/>`, null, '<nil/>'),
+  reads('a URI with other references', '<int xmlns:n="urn:x?a=1&amp;b=&#228;">1</int>', 1, int(1)),
+  reads('NS 3: xml may be declared as what it is', '<int xmlns:xml="http://www.w3.org/XML/1998/namespace">1</int>', 1, int(1)),
+  reads('a default namespace says nothing', '<int xmlns="urn:x">1</int>', 1, int(1)),
+  reads('not even that of the extensions', `<int xmlns="${NAMESPACE}">1</int>`, 1, int(1)),
+  wrong('nor does it make a type of them', `<i1 xmlns="${NAMESPACE}">1</i1>`, 1, /<i1>/),
   reads('a declaration that nobody uses', '<int xmlns:x="urn:x">1</int>', 1, int(1)),
   wrong('nil with content', '<nil>0</nil>', 6, /nil/),
   wrong('nil with a blank', '<nil> </nil>', 6, /nil/),
@@ -68,7 +80,19 @@ export const extensions: readonly Row[] = [
   wrong('bare float', '<float>1</float>', 1, /<float>/),
   wrong('bare dateTime', '<dateTime>19980717T14:08:55</dateTime>', 1, /<dateTime>/),
   wrong('ex bound to something else', '<ex:nil xmlns:ex="urn:x"/>', 1, /<ex:nil>/),
-  wrong('ex bound to the empty name', '<ex:nil xmlns:ex=""/>', 1, /<ex:nil>/),
+  wrong('NS 2.3: a URI is compared letter for letter', `<n:nil xmlns:n="${NAMESPACE.replace('http', 'HTTP')}"/>`, 1, /<n:nil>/),
+  wrong('no escape of a URI is a letter', `<n:nil xmlns:n="${NAMESPACE.replace('a', '%61')}"/>`, 1, /<n:nil>/),
+  wrong('a blank in a URI is part of it', `<n:nil xmlns:n=" ${NAMESPACE}"/>`, 1, /<n:nil>/),
+  malformed('NS 5: no prefix is bound to nothing', '<int xmlns:ex="">1</int>', 1, /mean nothing/),
+  malformed('NS 2.1: an empty prefix', '<int xmlns:="">1</int>', 1, /prefix is no name/),
+  malformed('an empty prefix for the extensions', `<:nil xmlns:="${NAMESPACE}"/>`, 1, /prefix is no name/),
+  malformed('NS 2.1: a prefix with a colon', '<int xmlns:a:b="urn:x">1</int>', 1, /prefix is no name/),
+  malformed('NS 3: xmlns cannot be declared', `<xmlns:nil xmlns:xmlns="${NAMESPACE}"/>`, 1, /reserved/),
+  malformed('not even as what it is', '<int xmlns:xmlns="http://www.w3.org/2000/xmlns/">1</int>', 1, /reserved/),
+  malformed('NS 3: xml means one thing', `<xml:nil xmlns:xml="${NAMESPACE}"/>`, 1, /reserved/),
+  malformed('NS 3: and nothing else means that', '<int xmlns:n="http://www.w3.org/XML/1998/namespace">1</int>', 1, /reserved/),
+  malformed('nor what xmlns means', '<int xmlns:n="http&#58;//www.w3.org/2000/xmlns/">1</int>', 1, /reserved/),
+  wrong('an element behind a reserved prefix', '<xml:nil/>', 1, /<xml:nil>/),
   wrong('a prefix bound to nothing', '<n:nil/>', 1, /<n:nil>/),
   wrong('EX is not ex', '<EX:nil/>', 1, /<EX:nil>/),
   wrong('two colons', '<ex:ex:nil/>', 1, /ex:ex:nil/),

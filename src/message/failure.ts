@@ -1,7 +1,8 @@
 /** From anything thrown to the code and text of a fault; what must not leave the machine stays in the log. */
 import { randomBytes } from 'node:crypto';
-import { ERRORS, Fault, RelayError, clean } from '../message/message.ts';
-import type { Log } from '../message/message.ts';
+import { ERRORS, Fault, RelayError } from './error.ts';
+import type { Log } from './log.ts';
+import { clean } from './text.ts';
 
 export interface FaultAnswer {
   readonly code: number;

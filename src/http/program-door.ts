@@ -1,0 +1,161 @@
+/**
+ * The door of the programs that the relay starts, on this machine alone: it is open from before they start until after they have stopped, whatever the
+ * doors for everybody do, and speaks plain HTTP also where those speak HTTPS. Only who presents the token of a program is let in.
+ */
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { RelayError, grantOf } from '../message/message.ts';
+import type { Standing } from '../relay/relay.ts';
+import { credentialCheck } from './credentials.ts';
+import type { KnownToken, TokenSource } from './credentials.ts';
+import type { Told, XmlCalls } from './door.ts';
+import type { Refusal } from './guard.ts';
+import { LargeBodies } from './large-bodies.ts';
+import { listenError } from './listeners.ts';
+import { readMediaType } from './media-type.ts';
+import type { BodyKind, XmlType } from './media-type.ts';
+import { XML, xmlCalls } from './rpc-door.ts';
+import type { RpcDoorParts } from './rpc-door.ts';
+
+/** The token of a program, by its hash. */
+export interface ProgramToken {
+  readonly name: string;
+  /** SHA-256 of the token, hex. */
+  readonly sha256: string;
+}
+
+export interface ProgramDoorParts {
+  readonly relay: RpcDoorParts['relay'];
+  /** Those of today; the same array as long as nothing changed. */
+  readonly tokens: () => readonly ProgramToken[];
+  readonly maxBodyBytes: number;
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+const HOST = '127.0.0.1';
+const PATH = '/RPC2';
+const READS: readonly BodyKind[] = ['xml'];
+// Far more than programs have threads; protects the relay's file descriptors from one that forgets to close.
+const MAX_CONNECTIONS = 2_000;
+// From the first byte of a request to its last; all programs run on this machine.
+const REQUEST_MS = 30_000;
+
+export class ProgramDoor {
+  readonly #server: Server;
+  readonly #calls: XmlCalls;
+  readonly #check: ReturnType<typeof credentialCheck>;
+
+  constructor(private readonly parts: ProgramDoorParts) {
+    const { relay, maxBodyBytes, tokens } = parts;
+    this.#calls = xmlCalls(
+      { relay, maxBodyBytes, bodies: new LargeBodies() },
+      // Who hosts others' calls gets what they hold: a nil in the answer of a method that it calls, in the parameters of a call that it fetches.
+      { call: ({ methodName, params }, caller) => relay.call(methodName, params, caller), writing: { nil: true, i8: true } },
+    );
+    this.#check = credentialCheck([knownTokens(tokens)], Date.now);
+    this.#server = createServer({ requestTimeout: REQUEST_MS, noDelay: true }, (request, response) => {
+      void this.#serve(request, response);
+    });
+    this.#server.maxConnections = MAX_CONNECTIONS;
+  }
+
+  /** Where programs call, without a credential; undefined unless it is open. */
+  get url(): string | undefined {
+    const bound = this.#server.address() as AddressInfo | null;
+    return bound === null ? undefined : `http://${HOST}:${bound.port}${PATH}`;
+  }
+
+  /** Rejects with a RelayError LISTEN_FAILED. */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error) => {
+        reject(listenError(error, HOST, 0));
+      });
+      this.#server.listen(0, HOST, resolve);
+    });
+  }
+
+  /** Cuts what is still connected. */
+  async stop(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const type = typeOf(request, this.parts.maxBodyBytes);
+    if ('status' in type) {
+      // What is refused by its head has a body that nobody reads.
+      send(response, type.status, TEXT, Buffer.from(`${type.text}\n`), true);
+      return;
+    }
+    const told: Told = { rpcMethod: undefined, rpcFault: undefined };
+    const gone = new AbortController();
+    response.once('close', () => {
+      gone.abort();
+    });
+    let standing: Standing;
+    try {
+      standing = this.#standingOf(request, gone.signal);
+    } catch (error) {
+      send(response, 200, XML, this.#calls.fail(told, error), true);
+      return;
+    }
+    const body = await bodyOf(request, this.parts.maxBodyBytes);
+    if (body === undefined) return;
+    send(response, 200, XML, await this.#calls.answer({ standing, body, told }, type));
+  }
+
+  /** Throws a RelayError NOT_AUTHENTICATED. */
+  #standingOf({ headers, socket }: IncomingMessage, gone: AbortSignal): Standing {
+    const presented = this.#check(headers.authorization);
+    if (presented.kind !== 'token')
+      throw new RelayError('NOT_AUTHENTICATED', 'only programs that the relay started call here, each with its token (CO2_PLUGIN_TOKEN)');
+    const role = { kind: 'plugin', name: presented.name } as const;
+    return { role, address: HOST, port: socket.remotePort ?? 0, isDirect: true, isPeer: false, gone };
+  }
+}
+
+function send(response: ServerResponse, status: number, type: string, body: Buffer, isLast = false): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': body.length, ...(isLast ? { connection: 'close' } : {}) }).end(body);
+}
+
+/** What a program's token may is decided by its role, later. */
+function knownTokens(tokens: ProgramDoorParts['tokens']): TokenSource {
+  let from: readonly ProgramToken[] = [];
+  let known: readonly KnownToken[] = [];
+  return () => {
+    const now = tokens();
+    if (now !== from) known = now.map((token) => ({ ...token, ...grantOf({}) }));
+    from = now;
+    return known;
+  };
+}
+
+/** How the body is to be read, or why it is not. */
+function typeOf({ method, url, headers }: IncomingMessage, maxBodyBytes: number): XmlType | Refusal {
+  if (url !== PATH) return { status: 404, text: `programs call ${PATH} here` };
+  if (method !== 'POST') return { status: 405, text: 'a call of XML-RPC is a POST' };
+  if (headers['content-encoding'] !== undefined) return { status: 415, text: 'bodies come as they are here, without a Content-Encoding' };
+  if (Number(headers['content-length'] ?? 0) > maxBodyBytes) return { status: 413, text: `at most ${maxBodyBytes} bytes (maxBodyBytes)` };
+  const type = readMediaType(headers['content-type'], READS);
+  if ('status' in type || type.kind === 'xml') return type;
+  return { status: 415, text: 'send it with Content-Type: text/xml' };
+}
+
+/** The body; undefined if it broke off, or was longer than it may be: the connection is cut then. */
+async function bodyOf(request: IncomingMessage, maxBodyBytes: number): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxBodyBytes) request.destroy();
+      else chunks.push(chunk);
+    }
+  } catch {
+    return undefined;
+  }
+  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
+}

@@ -1,0 +1,62 @@
+// @ts-check
+/** Tells whether a file is still as it was when it was read. */
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+
+/**
+ * `hash`, of the content, only where the file was so young when it was read that a second write may have the same time.
+ * @typedef {{ stamp: string, hash?: string | undefined }} Fingerprint
+ */
+
+/** The print of what is not there, or cannot be read. @type {Fingerprint} */
+export const ABSENT = { stamp: '' };
+
+/** The clocks of file systems stand still for some ms. */
+const YOUNG_MS = 50;
+const BIG = /** @type {const} */ ({ bigint: true });
+
+/** @param {string} file @returns {Fingerprint} */
+export function fingerprintSync(file) {
+  try {
+    const status = statSync(file, BIG);
+    return { stamp: stampOf(status), hash: isYoung(status) ? hashOf(readFileSync(file)) : undefined };
+  } catch {
+    return ABSENT;
+  }
+}
+
+/** @param {string} file @returns {Promise<Fingerprint>} */
+export async function fingerprint(file) {
+  try {
+    const status = await stat(file, BIG);
+    return { stamp: stampOf(status), hash: isYoung(status) ? hashOf(await readFile(file)) : undefined };
+  } catch {
+    return ABSENT;
+  }
+}
+
+/** True if the file is as it was when `known` was taken. @param {string} file @param {Fingerprint} known */
+export async function isUnchanged(file, known) {
+  try {
+    if (stampOf(await stat(file, BIG)) !== known.stamp) return false;
+    return known.hash === undefined || hashOf(await readFile(file)) === known.hash;
+  } catch {
+    return known.stamp === ABSENT.stamp;
+  }
+}
+
+/** By the time of the last change of anything, so that other rights count too. @param {import('node:fs').BigIntStats} status */
+function stampOf({ dev, ino, size, ctimeNs }) {
+  return `${dev}:${ino}:${size}:${ctimeNs}`;
+}
+
+/** A FIFO would never be read to its end. @param {import('node:fs').BigIntStats} status */
+function isYoung(status) {
+  return status.isFile() && Date.now() - Number(status.ctimeMs) < YOUNG_MS;
+}
+
+/** @param {Buffer} content */
+function hashOf(content) {
+  return createHash('sha256').update(content).digest('base64');
+}

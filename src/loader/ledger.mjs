@@ -1,0 +1,54 @@
+// @ts-check
+/** The module graph as the hooks see it from a thread of their own: they hear of versions, and tell what they read, over a port. */
+import { receiveMessageOnPort } from 'node:worker_threads';
+import { ownerAmong } from './module-graph.mjs';
+
+/** @typedef {import('./module-graph.mjs').Ledger} Ledger */
+/** @typedef {import('./module-graph.mjs').Line} Line */
+
+/**
+ * In the hooks thread. A message is read when something is asked, so that whatever was told before an import began is known when it is resolved.
+ * @param {import('node:worker_threads').MessagePort} port
+ * @returns {Ledger}
+ */
+export function ledgerOver(port) {
+  /** @type {Map<string, number>} */
+  const roots = new Map();
+  /** @type {Map<string, number>} */
+  const known = new Map();
+  const pull = () => {
+    for (let update = next(port); update; update = next(port)) {
+      for (const [root, owner] of update.roots ?? []) roots.set(root, owner);
+      for (const [file, version] of update.versions ?? []) known.set(file, version);
+    }
+  };
+  return {
+    ownerOf(file) {
+      pull();
+      return ownerAmong(roots, file);
+    },
+    versionOf: (file) => known.get(file) ?? 0,
+    note(note) {
+      port.postMessage(note);
+    },
+  };
+}
+
+/** @param {import('node:worker_threads').MessagePort} port */
+function next(port) {
+  return /** @type {{ message: import('./module-graph.mjs').Update } | undefined} */ (receiveMessageOnPort(port))?.message;
+}
+
+/**
+ * The other end, in the main thread. What the hooks noted before an import ended is there when it has ended.
+ * @param {import('node:worker_threads').MessagePort} port
+ * @returns {Line}
+ */
+export function lineOver(port) {
+  return {
+    send(update) {
+      port.postMessage(update);
+    },
+    receive: () => /** @type {{ message: import('./module-graph.mjs').Note } | undefined} */ (receiveMessageOnPort(port))?.message,
+  };
+}

@@ -1,0 +1,34 @@
+// @ts-check
+/** Which files may be executed: none that somebody else could have put there, none that is no source. */
+
+/** A source above this size is none that a person wrote, and compiling it would hold up the relay: 4 MiB. */
+export const MAX_SOURCE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * What is looked at: of fs.Stats, or of fs.BigIntStats.
+ * @typedef {{ isFile(): boolean, mode: number | bigint, uid: number | bigint, size: number | bigint }} FileStatus
+ */
+
+/**
+ * Why a file must not be executed; undefined if it may.
+ * @param {FileStatus} status
+ * @param {number} directoryOwner User id of the owner of the directory that is trusted: whoever deploys need not be who runs the relay.
+ * @returns {string | undefined}
+ */
+export function whyNotExecutable(status, directoryOwner) {
+  if (!status.isFile()) return 'it is no regular file';
+  if (isWritableByAll(status)) return 'every user of this machine can write to it, and it would be executed; chmod o-w';
+  const uid = Number(status.uid);
+  // Windows has no such owners; all are 0 there.
+  const trusted = [0, directoryOwner, process.getuid?.() ?? 0];
+  if (!trusted.includes(uid))
+    return `it belongs to user ${uid}, who is neither the owner of the directory (${directoryOwner}), nor the user of this relay, nor root; chown it if it is meant to run`;
+  if (Number(status.size) > MAX_SOURCE_BYTES)
+    return `it has ${String(status.size)} bytes, and a source has at most ${MAX_SOURCE_BYTES}; load what is large as data`;
+  return undefined;
+}
+
+/** True if any user may write; Windows has no such bit. @param {{ mode: number | bigint }} status */
+export function isWritableByAll(status) {
+  return process.platform !== 'win32' && (Number(status.mode) & 0o002) !== 0;
+}

@@ -1,0 +1,35 @@
+// @ts-check
+/** The versions of tracked files in URLs: `file:///plugins/ham/spam.ts?v=2` is the third that was imported. Pure. */
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** The file that the URL of a module means, if it is tracked. @param {Pick<import('./module-graph.mjs').Ledger, 'ownerOf'>} ledger @param {string | undefined} url */
+export function trackedFile(ledger, url) {
+  if (!url?.startsWith('file:')) return undefined;
+  const file = fileURLToPath(url);
+  return ledger.ownerOf(file) === undefined ? undefined : file;
+}
+
+/** @param {string | undefined} url */
+export function versionIn(url) {
+  return Number(/\?v=(\d+)$/.exec(url ?? '')?.[1] ?? 0);
+}
+
+/** The first version has no query, and one that an author wrote is the author's. @param {string} url @param {number} version */
+export function withVersion(url, version) {
+  return version === 0 || /[?#]/.test(url) ? url : `${url}?v=${version}`;
+}
+
+/** The URL of a version of a file. @param {string} file @param {number} version */
+export function urlOf(file, version) {
+  return withVersion(pathToFileURL(file).href, version);
+}
+
+/** The path that an import of a file names; undefined for a package. @param {string} specifier @param {string | undefined} parentURL */
+export function askedPath(specifier, parentURL) {
+  if (!/^(?:\.{0,2}\/|file:)/.test(specifier)) return undefined;
+  try {
+    return fileURLToPath(new URL(specifier, parentURL));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,43 @@
+/** A module that runs in a process of its own, as the record of a program. */
+import { clean, isDict } from '../../message/message.ts';
+import type { Clock } from '../../message/message.ts';
+import { serialiseResponse } from '../../xmlrpc/codec.ts';
+import type { FoundModule } from '../find.ts';
+import type { PluginHostOptions } from '../options.ts';
+import { readConfig, refusal } from '../plugin-config.ts';
+import type { ConfigPlace } from '../plugin-config.ts';
+import type { ProgramRecord } from '../program/options.ts';
+import { argumentsOf } from './job.ts';
+
+export interface ChildRecordParts extends Pick<ConfigPlace, 'directory'> {
+  readonly clock: Clock;
+  readonly options: Pick<PluginHostOptions, 'plugins' | 'setupTimeoutMs' | 'exitTimeoutMs' | 'receiveTimeoutMs' | 'maxMemoryMb'>;
+  readonly cacheDir: string | undefined;
+  /** Its lines of level debug are wanted. */
+  readonly debug: boolean;
+}
+
+/** Rejects with a RelayError PLUGIN_REFUSED if the configuration cannot be read, or cannot cross to another process. */
+export async function childRecord(found: FoundModule, parts: ChildRecordParts): Promise<ProgramRecord> {
+  const { options, directory, clock, cacheDir, debug } = parts;
+  const { plugins, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb } = options;
+  const { value, source: configSource } = await readConfig(found, { directory, plugins }, { clock, timeoutMs: setupTimeoutMs });
+  const limits = { setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb };
+  return {
+    name: found.module,
+    exec: process.execPath,
+    args: argumentsOf({ found, cacheDir, configSource, debug, ...limits }),
+    config: portable(found.module, value, configSource),
+  };
+}
+
+function portable(module: string, config: unknown, source: string): Readonly<Record<string, unknown>> {
+  if (!isDict(config)) throw refusal(module, `the configuration of a plugin in a child is an object (${source})`);
+  try {
+    serialiseResponse(config, { nil: true, i8: true });
+  } catch (error) {
+    const reason = error instanceof Error ? clean(error.message) : 'it cannot be written';
+    throw refusal(module, `its configuration cannot cross to a child (isolation): ${reason} (${source})`, error);
+  }
+  return config;
+}

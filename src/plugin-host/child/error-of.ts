@@ -1,0 +1,19 @@
+/** What a fault between the relay and a child means. */
+import { ERRORS, Fault, RelayError } from '../../message/message.ts';
+import type { ErrorCode } from '../../message/message.ts';
+
+// Two codes share the number 403: the one that a method answers more often comes first in the table.
+const CODES = new Map<number, ErrorCode>(
+  (Object.entries(ERRORS) as [ErrorCode, { fault: number }][]).reverse().map(([code, { fault }]) => [fault, code]),
+);
+
+/** What a fault between a child and its relay was before it was written: an error of the relay by its number, else the Fault of a plugin. */
+export function errorOf(code: number, text: string): RelayError | Fault {
+  const known = CODES.get(code);
+  if (known !== undefined) return new RelayError(known, text);
+  try {
+    return new Fault(code, text);
+  } catch {
+    return new RelayError('APPLICATION', text);
+  }
+}

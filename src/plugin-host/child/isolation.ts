@@ -1,0 +1,39 @@
+/** Which modules run in a process of their own: what config.ts says, else what stands in the source, which is read and not run. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RelayError, clean, suggest } from '../../message/message.ts';
+import type { FoundModule } from '../find.ts';
+
+/** `inline`: in the relay's own process. `child`: in a process of its own. */
+export type Isolation = 'inline' | 'child';
+
+// A literal among the options of the decorator, in TypeScript and in what compilers make of it.
+const DECLARED = /\bSatellite\)?\(\{[^}]{0,500}?\bisolation\s*:\s*(['"`])child\1/;
+const COMMENTS = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
+
+/** Throws a RelayError CONFIG_INVALID if `isolation` names a module that is not there. */
+export function requireModules(modules: readonly FoundModule[], isolation: Readonly<Record<string, Isolation>>): void {
+  const names = modules.map(({ module }) => module);
+  for (const name of Object.keys(isolation)) {
+    if (!names.includes(name))
+      throw new RelayError('CONFIG_INVALID', `isolation: there is no module '${clean(name)}' in use${suggest(name, names)}`);
+  }
+}
+
+/** The modules by where they run. */
+export async function byIsolation(
+  modules: readonly FoundModule[],
+  isolation: Readonly<Record<string, Isolation>>,
+): Promise<Readonly<Record<Isolation, readonly FoundModule[]>>> {
+  const sorted: Record<Isolation, FoundModule[]> = { inline: [], child: [] };
+  for (const found of modules) sorted[isolation[found.module] ?? (await declaredIsolation(found))].push(found);
+  return sorted;
+}
+
+/** What the decorator says; a file that cannot be read says nothing, and its loading tells why. */
+async function declaredIsolation({ root, path }: FoundModule): Promise<Isolation> {
+  const source = await readFile(join(root, path), 'utf8').catch(() => '');
+  // Most files say nothing of it: a search is all that they cost.
+  if (!source.includes('isolation')) return 'inline';
+  return DECLARED.test(source.replace(COMMENTS, '')) ? 'child' : 'inline';
+}

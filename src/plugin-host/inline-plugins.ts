@@ -1,0 +1,181 @@
+/** The plugins that run in this process: those of the plugins directory and of npm packages, as they are found, come and go. */
+import { registerLoader, renewChanged, trackModules } from '../loader/loader.mjs';
+import { clean, reasonOf } from '../message/message.ts';
+import { byIsolation, requireModules } from './child/isolation.ts';
+import { findAgain, findModules } from './find.ts';
+import type { FindOptions, Found, FoundModule } from './find.ts';
+import { InlinePlugin } from './inline-plugin.ts';
+import type { InlinePluginParts } from './inline-plugin.ts';
+import { placeOf } from './problem.ts';
+import type { PluginProblem } from './problem.ts';
+import type { RelayPort } from './satellite.ts';
+
+export interface InlinePluginsParts extends Omit<InlinePluginParts, 'directory' | 'others'> {
+  readonly directoryRequired: boolean;
+  /** Where compiled plugins are kept; undefined: nowhere. */
+  readonly cacheDir: string | undefined;
+  /** Takes a new plugin; false if there is another of its name. */
+  readonly add: (plugin: InlinePlugin) => boolean;
+  /** Called when a plugin of this name has ended for good. */
+  readonly remove: (name: string) => void;
+  /** Told of the modules that run in processes of their own, at each look at the directory but the first. */
+  readonly onChildren: (modules: readonly FoundModule[], directory: string | undefined) => Promise<void>;
+}
+
+export class InlinePlugins {
+  readonly #parts: InlinePluginsParts;
+  readonly #all = new Map<string, InlinePlugin>();
+  #found: Found | undefined;
+  #children: readonly FoundModule[] = [];
+  #port: RelayPort | undefined;
+  #isEnded = false;
+  /** Why the directory could not be looked at, so that it is told once. */
+  #unreadable = '';
+
+  constructor(parts: InlinePluginsParts) {
+    this.#parts = parts;
+  }
+
+  /** The plugins directory without symbolic links; undefined if there is none. */
+  get directory(): string | undefined {
+    return this.#found?.directory;
+  }
+
+  /** The modules of the directory that run in processes of their own. */
+  get children(): readonly FoundModule[] {
+    return this.#children;
+  }
+
+  /** What was left out, and why. */
+  get problems(): readonly PluginProblem[] {
+    const found = this.#found?.problems.filter((problem) => !this.#isOfPlugin(problem)) ?? [];
+    return [...found, ...[...this.#all.values()].flatMap(({ problems }) => problems)];
+  }
+
+  /** Finds, imports, constructs and configures all; what cannot be is left out. Throws a RelayError CONFIG_INVALID or PLUGIN_REFUSED. */
+  async prepare(port: RelayPort): Promise<Found> {
+    this.#port = port;
+    registerLoader({ cacheDir: this.#parts.cacheDir });
+    const all = await findModules(this.#findOptions);
+    requireModules(all.modules, this.#parts.options.isolation);
+    const found = await this.#sort(all);
+    this.#found = found;
+    for (const problem of found.problems) this.#tell(problem);
+    this.#track(found);
+    for (const module of found.modules) this.#add(module);
+    const plugins = [...this.#all.values()];
+    for (const plugin of plugins) await plugin.import();
+    // All may be called before one runs, and every configuration is checked before the first `setup`.
+    for (const plugin of plugins) plugin.construct(port);
+    for (const plugin of plugins) await plugin.configure();
+    return found;
+  }
+
+  /**
+   * Looks at the plugins directory again: what is new is loaded, what changed is reloaded, what is gone is unloaded. Resolves when all that is known; plugins may
+   * still be busy with it. Never rejects.
+   */
+  async rescan(): Promise<void> {
+    const before = this.#found;
+    if (!before || this.#isEnded) return;
+    try {
+      const found = await this.#sort(await findAgain(this.#findOptions, before));
+      // A directory that is not there is more likely about to be back than meant to stop everything.
+      if (found.directory === undefined) throw new Error(before.directory === undefined ? '' : 'it is gone');
+      this.#unreadable = '';
+      this.#found = found;
+      this.#track(found);
+      await renewChanged(found.directory);
+      await this.#apply(found, before);
+      if (!this.#hasEnded()) await this.#parts.onChildren(this.#children, found.directory);
+    } catch (error) {
+      this.#reportUnreadable(reasonOf(error));
+    }
+  }
+
+  /** Gives up what is under way; nothing is loaded from now on. */
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    await Promise.all([...this.#all.values()].map((plugin) => plugin.giveUp()));
+  }
+
+  /** Without the modules that run elsewhere. */
+  async #sort(found: Found): Promise<Found> {
+    const { inline, child } = await byIsolation(found.modules, this.#parts.options.isolation);
+    this.#children = child;
+    return { ...found, modules: inline };
+  }
+
+  /** It may have changed while something was waited for. */
+  #hasEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  async #apply(found: Found, before: Found): Promise<void> {
+    const told = new Set(before.problems.map(textOf));
+    const present = [...found.modules, ...found.refused];
+    const known = new Set(present.map(({ module }) => module));
+    const gone = [...this.#all.values()].filter(({ name }) => !known.has(name));
+    await Promise.all(gone.map((plugin) => this.#remove(plugin)));
+    for (const problem of found.problems) if (!told.has(textOf(problem)) && !this.#isOfPlugin(problem)) this.#tell(problem);
+    const outdated: InlinePlugin[] = [];
+    for (const module of present) {
+      const plugin = this.#all.get(module.module);
+      if (plugin && (await plugin.isOutdated(module))) outdated.push(plugin);
+    }
+    const added = found.modules.filter(({ module }) => !this.#all.has(module)).flatMap((module) => this.#add(module) ?? []);
+    for (const plugin of [...added, ...outdated]) await plugin.preload();
+    for (const plugin of outdated) void plugin.update();
+    const port = this.#port;
+    // Why one does not run stands in the log.
+    if (port && !this.#isEnded) for (const plugin of added) plugin.start(port).catch(() => undefined);
+  }
+
+  #add(module: FoundModule): InlinePlugin | undefined {
+    if (this.#isEnded) return undefined;
+    const parts = { ...this.#parts, directory: () => this.directory };
+    const others = () => [...this.#all.values()].filter((other) => other !== plugin).flatMap(({ imported }) => imported ?? []);
+    const plugin: InlinePlugin = new InlinePlugin(module, { ...parts, others });
+    if (!this.#parts.add(plugin)) {
+      this.#tell({ module: module.module, file: clean(module.file), reason: `there is another plugin named ${module.module}; rename one` });
+      return undefined;
+    }
+    this.#all.set(module.module, plugin);
+    return plugin;
+  }
+
+  async #remove(plugin: InlinePlugin): Promise<void> {
+    const { file } = plugin.status;
+    await plugin.unload();
+    this.#all.delete(plugin.name);
+    this.#parts.remove(plugin.name);
+    this.#parts.log.info(`${plugin.name} unloaded: ${clean(file)} is gone, or not to be loaded any more`);
+  }
+
+  #track({ directory, modules }: Found): void {
+    for (const root of new Set([directory ?? '', ...modules.map((module) => module.root)])) if (root !== '') trackModules(root);
+  }
+
+  #tell(problem: PluginProblem): void {
+    this.#parts.log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
+  }
+
+  #reportUnreadable(reason: string): void {
+    if (reason !== '' && reason !== this.#unreadable)
+      this.#parts.log.warn(`the plugins directory cannot be looked at, so all plugins go on as they are: ${clean(reason)}`);
+    this.#unreadable = reason;
+  }
+
+  #isOfPlugin({ module }: PluginProblem): boolean {
+    return module !== undefined && this.#all.has(module);
+  }
+
+  get #findOptions(): FindOptions {
+    const { options, directoryRequired } = this.#parts;
+    return { ...options, directoryRequired };
+  }
+}
+
+function textOf({ file, reason }: PluginProblem): string {
+  return `${file}: ${reason}`;
+}

@@ -1,0 +1,15 @@
+/** What the host delivers into: the line of one satellite, wherever that runs. */
+import type { Message } from '../message/message.ts';
+
+export interface SatelliteLine {
+  /** The satellite's. */
+  readonly name: string;
+  /** True if `next` would deliver. */
+  readonly isReady: boolean;
+  /** The pump's mark: it has this line among those to be called. */
+  isQueued: boolean;
+  /** Puts a message into the line; false if the satellite takes none. */
+  take(message: Message): boolean;
+  /** Delivers the next message. Never throws. */
+  next(): void;
+}

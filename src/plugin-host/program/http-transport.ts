@@ -1,0 +1,183 @@
+/** Calls a program that is an XML-RPC server on this machine, over a few connections that are kept. */
+import { Fifo, RelayError, clean, reasonOf } from '../../message/message.ts';
+import type { Clock, Sendable, Value } from '../../message/message.ts';
+import { parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
+import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
+import { HttpConnection } from './http-connection.ts';
+import type { HttpResponse } from './http-response.ts';
+import { MAX_CALLS, faultOf, requestOf } from './transport.ts';
+import type { ProgramRequest, Transport, TransportCallOptions } from './transport.ts';
+
+// Several, for servers with threads; one that has a single thread is called over one as long as its calls come one by one.
+const CONNECTIONS = 8;
+// What is read in a millisecond; a larger answer is read beside whatever else the relay does.
+const LARGE_BYTES = 256 * 1024;
+const PING = requestOf('ping', []);
+
+interface Call {
+  readonly body: Buffer;
+  readonly resolve: (response: HttpResponse) => void;
+  readonly reject: (error: unknown) => void;
+  /** Undefined as long as it waits for one. */
+  connection: HttpConnection | undefined;
+}
+
+export class HttpTransport implements Transport {
+  readonly #plugin: string;
+  readonly #faultOf: typeof faultOf;
+  readonly #clock: Clock;
+  readonly #port: number;
+  readonly #head: string;
+  readonly #idle: HttpConnection[] = [];
+  readonly #open = new Set<HttpConnection>();
+  /** Those that wait for a connection. */
+  readonly #waiting = new Fifo<Call>();
+  readonly #calls = new Set<Call>();
+  #isClosed = false;
+
+  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. `meaning`: of its faults. */
+  constructor(plugin: string, clock: Clock, { port, path }: { readonly port: number; readonly path: string }, meaning = faultOf) {
+    this.#plugin = plugin;
+    this.#faultOf = meaning;
+    this.#clock = clock;
+    this.#port = port;
+    this.#head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUser-Agent: co2-relay\r\nAccept: text/xml\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: `;
+  }
+
+  async send(request: ProgramRequest, options: TransportCallOptions): Promise<Value> {
+    return (await this.#answer(request, options)).value;
+  }
+
+  async sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Sendable> {
+    const { value, extensions, bytes, charset } = await this.#answer(request, options);
+    // Read again only if it may hold what plain values do not tell.
+    return extensions.i8 || bytes.includes('double') ? sendableResponse(bytes, { charset }) : value;
+  }
+
+  async ping(timeoutMs: number): Promise<void> {
+    await this.send(PING, { timeoutMs }).catch((error: unknown) => {
+      // A fault is a sign of life, too.
+      if (RelayError.is(error) && (error.code === 'TIMEOUT' || error.code === 'TRANSPORT' || error.code === 'RATE_LIMITED')) throw error;
+    });
+  }
+
+  close(): Promise<void> {
+    this.#isClosed = true;
+    const gone = new RelayError('TRANSPORT', `${this.#plugin} is not there any more`);
+    for (const call of [...this.#calls]) this.#giveUp(call, gone);
+    for (const connection of [...this.#open]) connection.end(gone);
+    return Promise.resolve();
+  }
+
+  async #answer({ method, body }: ProgramRequest, { timeoutMs, signal }: TransportCallOptions) {
+    signal?.throwIfAborted();
+    const { body: bytes, charset } = await this.#exchange(body(), method, timeoutMs, signal);
+    const answer = await this.#read(bytes, charset);
+    if (answer.kind === 'fault') throw this.#faultOf(this.#plugin, answer.code, answer.text);
+    return { ...answer, bytes, charset };
+  }
+
+  async #read(bytes: Buffer, charset: string | undefined): Promise<ParsedResponse> {
+    try {
+      return bytes.length <= LARGE_BYTES ? parseResponse(bytes, { charset }) : await parseResponseInSlices(bytes, { charset });
+    } catch (error) {
+      throw new RelayError('TRANSPORT', `${this.#plugin} answered something that is not XML-RPC: ${clean(reasonOf(error))}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #exchange(body: Buffer, method: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<HttpResponse> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#plugin} is not there any more`);
+      if (this.#calls.size >= MAX_CALLS) throw new RelayError('RATE_LIMITED', `${this.#plugin}: ${MAX_CALLS} calls run or wait already`);
+      const over = (): void => {
+        callOff();
+        signal?.removeEventListener('abort', onAbort);
+        this.#calls.delete(call);
+      };
+      const call: Call = {
+        body,
+        connection: undefined,
+        resolve: (response) => {
+          over();
+          resolve(response);
+        },
+        reject: (error) => {
+          over();
+          reject(this.#named(error));
+        },
+      };
+      const callOff = this.#clock.after(timeoutMs, () => {
+        this.#giveUp(call, new RelayError('TIMEOUT', `${method} was not answered in ${timeoutMs} ms`));
+      });
+      const onAbort = (): void => {
+        this.#giveUp(call, signal?.reason);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#calls.add(call);
+      this.#begin(call);
+    });
+  }
+
+  #begin(call: Call): void {
+    const connection = this.#idleOne() ?? (this.#open.size < CONNECTIONS ? this.#connect() : undefined);
+    if (connection) this.#run(call, connection);
+    else this.#waiting.push(call);
+  }
+
+  #idleOne(): HttpConnection | undefined {
+    let connection = this.#idle.pop();
+    while (connection?.isOpen === false) connection = this.#idle.pop();
+    return connection;
+  }
+
+  #connect(): HttpConnection {
+    const connection = new HttpConnection(this.#port, () => {
+      this.#open.delete(connection);
+      const at = this.#idle.indexOf(connection);
+      if (at >= 0) this.#idle.splice(at, 1);
+      const next = this.#next();
+      if (next) this.#begin(next);
+    });
+    this.#open.add(connection);
+    return connection;
+  }
+
+  #run(call: Call, connection: HttpConnection): void {
+    call.connection = connection;
+    connection.exchange(this.#head, call.body).then(
+      (response) => {
+        if (connection.isOpen) this.#release(connection);
+        call.resolve(response);
+      },
+      (error: unknown) => {
+        call.reject(error);
+      },
+    );
+  }
+
+  #release(connection: HttpConnection): void {
+    const next = this.#next();
+    if (next) this.#run(next, connection);
+    else this.#idle.push(connection);
+  }
+
+  /** The oldest that waits and was not given up. */
+  #next(): Call | undefined {
+    for (let call = this.#waiting.shift(); call; call = this.#waiting.shift()) if (this.#calls.has(call)) return call;
+    return undefined;
+  }
+
+  /** What comes of it is not waited for: its connection is of no further use. */
+  #giveUp(call: Call, error: unknown): void {
+    call.reject(error);
+    call.connection?.end(new RelayError('TRANSPORT', 'the call was given up'));
+  }
+
+  #named(error: unknown): Error {
+    if (!(error instanceof Error)) return new RelayError('UNAVAILABLE', 'the call was given up', { cause: error });
+    if (!RelayError.is(error) || error.code !== 'TRANSPORT' || error.message.startsWith(this.#plugin)) return error;
+    return new RelayError('TRANSPORT', `${this.#plugin}: ${error.message}`, { cause: error });
+  }
+}

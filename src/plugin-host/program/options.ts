@@ -1,0 +1,80 @@
+/** What the operator says of a program: how it is started, and how long it may take. */
+import { z } from 'zod';
+
+/** A program that the relay starts, as it stands in `config.ts`. */
+export interface ProgramRecord {
+  /** What it is called, and what the names of its methods begin with: `ham`, or `ham.spam`. No two have the same, nor a module's. */
+  readonly name: string;
+  /** What is run, without a shell: absolute, relative to `config.ts` if it has a `/`, else looked for on the PATH. */
+  readonly exec: string;
+  /** Default: none. */
+  readonly args?: readonly string[] | undefined;
+  /** Variables of its environment, besides those that the relay sets. Default: none. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Its working directory. Default: one of its own in the state directory, so that no two write over each other's files. */
+  readonly cwd?: string | undefined;
+  /** What its `plugin.setup` gets. Default: nothing. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** ms from its start to its first line. Default 10,000: an interpreter loads in a second; a start that hangs is noticed. */
+  readonly startTimeoutMs?: number | undefined;
+  /** ms between two pings. Default 5,000. A call, its answer and whatever it fetches are signs of life as well. */
+  readonly pingIntervalMs?: number | undefined;
+  /** ms for the answer to a ping. Default 5,000. */
+  readonly timeoutMs?: number | undefined;
+  /** Pings or calls not answered in time, in a row, after which it is ended and not started again. Default 3. */
+  readonly maxTimeouts?: number | undefined;
+  /** ms for one call of its methods; as long as it works on one it is not pinged. Default 60,000. */
+  readonly callTimeoutMs?: number | undefined;
+}
+
+/** A record with everything said. */
+export interface ProgramOptions {
+  readonly name: string;
+  readonly exec: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string | undefined;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly startTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly timeoutMs: number;
+  readonly maxTimeouts: number;
+  readonly callTimeoutMs: number;
+}
+
+/** The record with its defaults. */
+export function completeRecord(record: ProgramRecord): ProgramOptions {
+  return {
+    name: record.name,
+    exec: record.exec,
+    args: record.args ?? [],
+    env: record.env ?? {},
+    cwd: record.cwd,
+    config: record.config ?? {},
+    startTimeoutMs: record.startTimeoutMs ?? 10_000,
+    pingIntervalMs: record.pingIntervalMs ?? 5_000,
+    timeoutMs: record.timeoutMs ?? 5_000,
+    maxTimeouts: record.maxTimeouts ?? 3,
+    callTimeoutMs: record.callTimeoutMs ?? 60_000,
+  };
+}
+
+/** Longer than a day is no limit. */
+const ms = z.int().min(1).max(86_400_000).optional();
+// A NUL ends an argument of a program early.
+const text = z.string().regex(/^[^\0]*$/, 'a text without NUL characters');
+const NAME = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,3}$/;
+
+export const programShape = z.strictObject({
+  name: z.string().max(100).regex(NAME, 'a name of letters, digits and "_", with dots between its parts: ham, ham.spam'),
+  exec: text.min(1),
+  args: z.array(text).max(1_000).optional(),
+  env: z.record(z.string().regex(/^[^\0=]+$/, 'the name of an environment variable'), text).optional(),
+  cwd: text.min(1).optional(),
+  config: z.record(z.string(), z.unknown()).optional(),
+  startTimeoutMs: ms,
+  pingIntervalMs: ms,
+  timeoutMs: ms,
+  maxTimeouts: z.int().min(1).max(1_000).optional(),
+  callTimeoutMs: ms,
+});

@@ -1,0 +1,64 @@
+/** What is said between a program's first line and its first work: versions, what it can do, its configuration. */
+import { Fault, RelayError, clean, reasonOf } from '../../message/message.ts';
+import type { Sendable, Value } from '../../message/message.ts';
+import { UNDESCRIBED, readDescription, readVersion, whyUnfit } from './description.ts';
+import type { Description } from './description.ts';
+import { requestOf } from './transport.ts';
+import type { Transport } from './transport.ts';
+
+export interface PreparationParts {
+  readonly plugin: string;
+  readonly transport: Transport;
+  /** What `plugin.setup` gets. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly relayVersion: string;
+  /** ms for each answer. */
+  readonly timeoutMs: number;
+}
+
+/** What a program said of itself. */
+export interface Prepared extends Description {
+  readonly version: string | undefined;
+}
+
+/** Rejects with a RelayError PLUGIN_REFUSED if the program cannot work as it is, with another error if a new start may help. */
+export async function prepare(parts: PreparationParts): Promise<Prepared> {
+  const { plugin, relayVersion, config } = parts;
+  await ask(parts, 'plugin.push_version', [relayVersion]);
+  const version = await ask(parts, 'plugin.get_version', []);
+  const own = version === undefined ? undefined : believed(() => readVersion(version));
+  const unfit = own === undefined ? undefined : whyUnfit(own, relayVersion);
+  if (unfit !== undefined) throw new RelayError('PLUGIN_REFUSED', unfit);
+  const answer = await ask(parts, 'plugin.describe', []);
+  const description = answer === undefined ? UNDESCRIBED : believed(() => readDescription(plugin, answer));
+  if ((await ask(parts, 'plugin.setup', [config as Sendable])) === false)
+    throw new RelayError('PLUGIN_REFUSED', 'plugin.setup answered false: it refuses its configuration');
+  return { ...description, version: own?.version };
+}
+
+const PASSING: readonly string[] = ['TIMEOUT', 'TRANSPORT', 'UNAVAILABLE', 'RATE_LIMITED'];
+
+/** The answer; undefined if the program has no such method. */
+async function ask(
+  { plugin, transport, timeoutMs }: PreparationParts,
+  method: string,
+  params: readonly Sendable[],
+): Promise<Value | undefined> {
+  try {
+    return await transport.send(requestOf(method, params), { timeoutMs });
+  } catch (error) {
+    if (RelayError.is(error) && error.code === 'NO_SUCH_METHOD') return undefined;
+    if (RelayError.is(error) && PASSING.includes(error.code))
+      throw new Error(`${method} failed: ${clean(reasonOf(error))}`, { cause: error });
+    const said = Fault.is(error) ? `fault ${error.code}: ${clean(error.message)}` : clean(reasonOf(error));
+    throw new RelayError('PLUGIN_REFUSED', `${method} failed: ${said.replace(`${plugin}: `, '')}`, { cause: error });
+  }
+}
+
+function believed<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new RelayError('PLUGIN_REFUSED', reasonOf(error), { cause: error });
+  }
+}

@@ -1,0 +1,139 @@
+/** One process of a program: made without a shell in a group of its own, listened to, and ended with all that it started. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { clean, reasonOf } from '../../message/message.ts';
+import type { Clock } from '../../message/message.ts';
+import { MAX_HANDSHAKE_BYTES } from './handshake.ts';
+import type { OrphanWatch } from './orphan-watch.ts';
+import { LineCutter, LineLimit } from './output.ts';
+
+export interface ProcessParts {
+  /** Absolute. */
+  readonly exec: string;
+  readonly args: readonly string[];
+  /** Absolute; it is there. */
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
+  /** Told of the first line on stdout, without its end; of what is longer than a handshake its beginning. */
+  readonly onFirstLine: (line: string) => void;
+  /** Told of every other line on stdout and of all on stderr, fit for a log. */
+  readonly onLine: (line: string) => void;
+  /** Told once, in words, when it has ended, or could not be started. */
+  readonly onExit: (reason: string) => void;
+}
+
+// How long the outputs of a process that has ended are read: what left its group may hold them open for ever.
+const LAST_WORDS_MS = 1_000;
+const NEWLINE = 10;
+
+export class ProgramProcess {
+  readonly #parts: ProcessParts;
+  readonly #child: ChildProcess;
+  readonly #limit: LineLimit;
+  #hasEnded = false;
+
+  /** Starts it. */
+  constructor(parts: ProcessParts) {
+    this.#parts = parts;
+    this.#limit = new LineLimit(parts.clock, parts.onLine);
+    this.#child = spawnPrivately(parts);
+    this.#child.once('error', (error) => {
+      if (this.pid === undefined) this.#end(`it cannot be started: ${clean(reasonOf(error))}`);
+    });
+    this.#child.once('exit', (code, signal) => {
+      this.#end(signal === null ? `it ended with code ${code ?? 0}` : `it was ended by ${signal}`);
+    });
+    if (this.pid !== undefined) parts.orphans.add(this.pid);
+    this.#listen();
+  }
+
+  /** Undefined if it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** To the process and to all that it started and that stayed in its group; nothing once its end was seen, for its number may be another's then. */
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    if (!this.#hasEnded) this.#signalGroup(signal);
+  }
+
+  #end(reason: string): void {
+    if (this.#hasEnded) return;
+    // What it left behind: in this very turn its number is nobody else's yet.
+    this.#signalGroup('SIGKILL');
+    this.#hasEnded = true;
+    if (this.pid !== undefined) this.#parts.orphans.drop(this.pid);
+    const outputs = [this.#child.stdout, this.#child.stderr];
+    const callOff = this.#parts.clock.after(LAST_WORDS_MS, () => {
+      for (const output of outputs) output?.destroy();
+    });
+    this.#child.once('close', callOff);
+    this.#parts.onExit(reason);
+  }
+
+  #signalGroup(signal: 'SIGTERM' | 'SIGKILL'): void {
+    if (this.pid === undefined) return;
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // Nobody of the group is left.
+    }
+  }
+
+  #listen(): void {
+    const { stdout, stderr } = this.#child;
+    const tell = (line: string): void => {
+      this.#limit.tell(line);
+    };
+    const [said, complained] = [new LineCutter(tell), new LineCutter(tell)];
+    const first = new FirstLine(this.#parts.onFirstLine);
+    stdout?.on('data', (chunk: Buffer) => {
+      said.push(first.take(chunk));
+    });
+    stderr?.on('data', (chunk: Buffer) => {
+      complained.push(chunk);
+    });
+    for (const output of [stdout, stderr]) output?.on('error', () => undefined);
+    this.#child.once('close', () => {
+      first.end();
+      said.end();
+      complained.end();
+      this.#limit.flush();
+    });
+  }
+}
+
+/** The beginning of an output. */
+class FirstLine {
+  #head: Buffer | undefined = Buffer.alloc(0);
+
+  constructor(private readonly onLine: (line: string) => void) {}
+
+  /** Answers what comes after the line. */
+  take(chunk: Buffer): Buffer {
+    if (this.#head === undefined) return chunk;
+    const end = chunk.indexOf(NEWLINE);
+    this.#head = Buffer.concat([this.#head, chunk.subarray(0, end < 0 ? MAX_HANDSHAKE_BYTES + 1 : end)]);
+    if (end >= 0 || this.#head.length > MAX_HANDSHAKE_BYTES) this.end();
+    return end < 0 ? Buffer.alloc(0) : chunk.subarray(end + 1);
+  }
+
+  /** The output has ended. */
+  end(): void {
+    const head = this.#head;
+    this.#head = undefined;
+    if (head !== undefined && head.length > 0) this.onLine(head.toString('utf8', 0, MAX_HANDSHAKE_BYTES + 1));
+  }
+}
+
+/** Its files are nobody else's; it reads nothing from our terminal; a signal to our group is none to it. */
+function spawnPrivately({ exec, args, cwd, env }: ProcessParts): ChildProcess {
+  const before = process.umask(0o077);
+  try {
+    return spawn(exec, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'], shell: false, windowsHide: true });
+  } finally {
+    process.umask(before);
+  }
+}

@@ -1,0 +1,36 @@
+/** What a program as a plugin is made of. */
+import type { Clock, LineLimits, Log } from '../../message/message.ts';
+import type { PluginEvent, PluginKind } from '../hosted.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import type { ProgramOptions } from './options.ts';
+import type { OrphanWatch } from './orphan-watch.ts';
+
+export interface ProgramParts {
+  readonly record: ProgramOptions;
+  readonly kind: Exclude<PluginKind, 'inline'>;
+  /** As people are told of it: the command of a program. */
+  readonly file: string;
+  readonly inbox: LineLimits;
+  /** ms for each answer before it is ready. */
+  readonly setupTimeoutMs: number;
+  /** ms for one `notify`. */
+  readonly receiveTimeoutMs: number;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Of the category `plugin.<name>`. */
+  readonly log: Log;
+  readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
+  readonly deadLetters: Pick<DeadLetters, 'add'>;
+  /** Where programs call the relay, without credentials; known once it listens. */
+  readonly relayUrl: () => string;
+  /** Where the directories of programs are made. */
+  readonly stateDir: string;
+  /** Version of the relay. */
+  readonly version: string;
+  /** The relay's own environment. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly onEvent: (event: PluginEvent) => void;
+  /** Told when the token of its process changed. */
+  readonly onToken: () => void;
+}

@@ -1,0 +1,145 @@
+/** One process of a program, from its start to its end: its first line, what is said before its work, and the way to call it. */
+import { RelayError, reasonOf } from '../../message/message.ts';
+import type { Fault, Sendable, Value } from '../../message/message.ts';
+import { errorOf } from '../child/error-of.ts';
+import { readHandshake } from './handshake.ts';
+import { HttpTransport } from './http-transport.ts';
+import type { ProgramParts } from './program-parts.ts';
+import { PollTransport } from './poll-transport.ts';
+import { prepare } from './preparation.ts';
+import type { Prepared } from './preparation.ts';
+import { ProgramProcess } from './process.ts';
+import { RUNG_MS } from './supervision.ts';
+import { environmentOf, findExecutable, makeToken, prepareDirectory } from './surroundings.ts';
+import { requestOf } from './transport.ts';
+import type { ProgramRequest, Transport } from './transport.ts';
+
+/** What a run tells. Nothing is told of it after its end. */
+export interface RunEvents {
+  readonly onGreeted: () => void;
+  readonly onPrepared: (prepared: Prepared) => void;
+  /** `isFinal`: a new start would end the same way. */
+  readonly onProblem: (reason: string, isFinal: boolean) => void;
+  readonly onExit: (reason: string) => void;
+}
+
+const STOP: ProgramRequest = requestOf('plugin.stop', []);
+
+/** It is our own code on both sides: its faults are what was thrown there. */
+const childError = (_plugin: string, code: number, text: string): Fault | RelayError => errorOf(code, text);
+
+export class ProgramRun {
+  readonly #parts: ProgramParts;
+  readonly #events: RunEvents;
+  readonly #process: ProgramProcess;
+  /** There before its first line was read, since the program may be faster than we read. */
+  readonly #poll: PollTransport;
+  #transport: Transport | undefined;
+  #hasEnded = false;
+  /** Of the token of this process, hex. */
+  readonly tokenHash: string;
+
+  /** Starts the process. Throws an Error if there is nothing that can be started. */
+  constructor(parts: ProgramParts, events: RunEvents) {
+    this.#parts = parts;
+    this.#events = events;
+    const { record, clock, log, orphans, relayUrl, stateDir, env } = parts;
+    const { token, sha256 } = makeToken();
+    this.tokenHash = sha256;
+    this.#poll = new PollTransport(record.name, clock);
+    this.#process = new ProgramProcess({
+      exec: findExecutable(record.exec, env.PATH),
+      args: record.args,
+      cwd: prepareDirectory(record, stateDir),
+      env: environmentOf(record, token, relayUrl(), env),
+      clock,
+      orphans,
+      onFirstLine: (line) => {
+        this.#greet(line);
+      },
+      onLine: (line) => {
+        log.info(line);
+      },
+      onExit: (reason) => {
+        this.#end(reason);
+      },
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  /** The way of one that fetches its calls, or may yet; undefined for one that has a server. */
+  get poll(): PollTransport | undefined {
+    return this.#transport === undefined || this.#transport === this.#poll ? this.#poll : undefined;
+  }
+
+  /** Calls it. Rejects as {@link Transport.send} does. */
+  send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+    return this.#ready().send(request, { timeoutMs });
+  }
+
+  /** Calls one of its methods, whose result is to be handed on. Rejects as {@link Transport.send} does. */
+  sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
+    return this.#ready().sendExact(request, { timeoutMs });
+  }
+
+  /** Rejects if there is no sign of life in time. */
+  async ping(): Promise<void> {
+    await this.#ready().ping(this.#parts.record.timeoutMs);
+  }
+
+  /** Asks it to end; rejects if it cannot be asked. */
+  async ask(): Promise<void> {
+    try {
+      await this.send(STOP, RUNG_MS);
+    } catch (error) {
+      // Who ends at once may not get round to an answer.
+      if (!(RelayError.is(error) && (error.code === 'TRANSPORT' || error.code === 'TIMEOUT'))) throw error;
+    }
+  }
+
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    this.#process.signal(signal);
+  }
+
+  #ready(): Transport {
+    if (this.#transport) return this.#transport;
+    throw new RelayError('UNAVAILABLE', `${this.#parts.record.name} has not said yet how it is called`);
+  }
+
+  #greet(line: string): void {
+    if (this.#hasEnded) return;
+    const { record, clock, kind } = this.#parts;
+    try {
+      const handshake = readHandshake(line);
+      this.#transport =
+        handshake.form === 'poll'
+          ? this.#poll
+          : new HttpTransport(record.name, clock, handshake, kind === 'child' ? childError : undefined);
+    } catch (error) {
+      this.#events.onProblem(reasonOf(error), true);
+      return;
+    }
+    this.#events.onGreeted();
+    void this.#prepare(this.#transport);
+  }
+
+  async #prepare(transport: Transport): Promise<void> {
+    const { record, version: relayVersion, setupTimeoutMs: timeoutMs } = this.#parts;
+    try {
+      const prepared = await prepare({ plugin: record.name, config: record.config, transport, relayVersion, timeoutMs });
+      if (!this.#hasEnded) this.#events.onPrepared(prepared);
+    } catch (error) {
+      if (!this.#hasEnded) this.#events.onProblem(reasonOf(error), RelayError.is(error) && error.code === 'PLUGIN_REFUSED');
+    }
+  }
+
+  #end(reason: string): void {
+    this.#hasEnded = true;
+    void this.#poll.close();
+    void this.#transport?.close();
+    this.#events.onExit(reason);
+  }
+}

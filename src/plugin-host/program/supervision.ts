@@ -1,0 +1,250 @@
+/** The life of a program's process, as a pure machine: what happens next is decided here, and done elsewhere. */
+
+/** What is remembered of earlier deaths. */
+interface History {
+  /** Deaths since it was last well: how long the next pause may be. */
+  readonly deaths: number;
+  /** When it was started again by itself, as far as that still counts. */
+  readonly restarts: readonly number[];
+}
+
+/** Where a stop leads. */
+type Goal = { readonly to: 'stopped' } | { readonly to: 'starting' } | { readonly to: 'failed' | 'backoff'; readonly reason: string };
+
+/**
+ * `starting`, `up` and `stopping` have a process, and nothing else has. `greeted`: its handshake was read. `isBusy`: it worked when it should have been pinged.
+ * `rung`: how hard it was told to end.
+ */
+export type Supervised =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'starting'; readonly greeted: boolean; readonly history: History }
+  | { readonly kind: 'up'; readonly missed: number; readonly isBusy: boolean; readonly since: number; readonly history: History }
+  | { readonly kind: 'stopping'; readonly rung: 'ask' | 'term' | 'kill'; readonly goal: Goal; readonly history: History }
+  | { readonly kind: 'backoff'; readonly until: number; readonly reason: string; readonly history: History }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+export type SupervisionEvent =
+  | { readonly type: 'start' }
+  | { readonly type: 'stop' }
+  /** Its handshake was read. */
+  | { readonly type: 'greeted' }
+  /** Its start sequence is over: it may be called. */
+  | { readonly type: 'prepared' }
+  /** It cannot work as it is: the same would happen at every start. */
+  | { readonly type: 'refused'; readonly reason: string }
+  /** Its start went wrong; another one may go well. */
+  | { readonly type: 'broken'; readonly reason: string }
+  /** There is no process: what is to be run cannot be. */
+  | { readonly type: 'unstartable'; readonly reason: string }
+  /** Its process ended. `isSpared`: a message is to blame for it. */
+  | { readonly type: 'exited'; readonly reason: string; readonly isSpared: boolean }
+  /** It answered a ping, or a call after it was late or busy. */
+  | { readonly type: 'answered' }
+  /** A ping or a call that it did not answer in time. */
+  | { readonly type: 'missed' }
+  /** It cannot be asked to stop. */
+  | { readonly type: 'deaf' }
+  /** The time of the last `wait` is over. */
+  | { readonly type: 'due' };
+
+/** `wait` takes the place of an earlier one; without `ms` there is none any more. */
+export type SupervisionEffect =
+  | { readonly type: 'spawn' }
+  | { readonly type: 'ask' }
+  | { readonly type: 'term' }
+  | { readonly type: 'kill' }
+  | { readonly type: 'ping' }
+  | { readonly type: 'wait'; readonly ms?: number }
+  | { readonly type: 'alarm'; readonly reason: string };
+
+export interface SupervisionRules {
+  /** ms, monotonic. */
+  readonly now: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** True if it works on a call. */
+  readonly isWorking: boolean;
+  /** When it gave the last sign of life. */
+  readonly lastSign: number;
+  /** ms to the handshake. */
+  readonly startTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  /** Pings missed in a row after which it is given up. */
+  readonly maxTimeouts: number;
+}
+
+/** ms between two rungs of a stop: it is asked, gets SIGTERM, gets SIGKILL. */
+export const RUNG_MS = 5_000;
+// Who was up for so long is well: what was before is forgotten.
+const WELL_MS = 60_000;
+const MAX_RESTARTS = 5;
+const MIN_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 60_000;
+
+const FRESH: History = { deaths: 0, restarts: [] };
+
+type Step = readonly [Supervised, readonly SupervisionEffect[]];
+
+/** The next state and what to do, in order. Events that mean nothing in a state change nothing. */
+export function step(state: Supervised, event: SupervisionEvent, rules: SupervisionRules): Step {
+  switch (state.kind) {
+    case 'stopped':
+    case 'failed':
+      return whileDown(state, event, rules);
+    case 'backoff':
+      return whileBackingOff(state, event, rules);
+    case 'starting':
+      return whileStarting(state, event, rules);
+    case 'up':
+      return whileUp(state, event, rules);
+    case 'stopping':
+      return whileStopping(state, event, rules);
+  }
+}
+
+/** True if the state has a process. */
+export function isLive({ kind }: Supervised): boolean {
+  return kind === 'starting' || kind === 'up' || kind === 'stopping';
+}
+
+function whileDown(state: Supervised, event: SupervisionEvent, rules: SupervisionRules): Step {
+  if (event.type === 'start') return begin(FRESH, rules);
+  return event.type === 'stop' ? [{ kind: 'stopped' }, []] : [state, []];
+}
+
+function whileBackingOff(state: Supervised & { kind: 'backoff' }, event: SupervisionEvent, rules: SupervisionRules): Step {
+  switch (event.type) {
+    case 'due':
+      return begin(state.history, rules);
+    case 'start':
+      return begin(FRESH, rules);
+    case 'stop':
+      return [{ kind: 'stopped' }, [{ type: 'wait' }]];
+    default:
+      return [state, []];
+  }
+}
+
+function whileStarting(state: Supervised & { kind: 'starting' }, event: SupervisionEvent, rules: SupervisionRules): Step {
+  const { history, greeted } = state;
+  // Who has not said where it is cannot be asked.
+  const rung = greeted ? 'ask' : 'term';
+  switch (event.type) {
+    case 'greeted':
+      return greeted ? [state, []] : [{ ...state, greeted: true }, [{ type: 'wait' }]];
+    case 'prepared':
+      return greeted ? up(history, rules) : [state, []];
+    case 'due':
+      return descend(
+        rung,
+        { to: 'backoff', reason: `its first line did not come in ${rules.startTimeoutMs} ms (startTimeoutMs)` },
+        history,
+      );
+    case 'unstartable':
+      return greeted ? [state, []] : fail(event.reason);
+    case 'refused':
+      return descend(rung, { to: 'failed', reason: event.reason }, history);
+    case 'broken':
+      return descend(rung, { to: 'backoff', reason: event.reason }, history);
+    case 'stop':
+      return descend(rung, { to: 'stopped' }, history);
+    case 'exited':
+      return died(history, event, rules);
+    default:
+      return [state, []];
+  }
+}
+
+function whileUp(state: Supervised & { kind: 'up' }, event: SupervisionEvent, rules: SupervisionRules): Step {
+  const { history, since, missed } = state;
+  const { now, pingIntervalMs: ms } = rules;
+  switch (event.type) {
+    case 'due':
+      return pingIfQuiet(state, rules);
+    case 'answered':
+      return [{ ...state, missed: 0, isBusy: false }, [{ type: 'wait', ms }]];
+    case 'missed': {
+      if (missed + 1 < rules.maxTimeouts) return [{ ...state, missed: missed + 1, isBusy: false }, [{ type: 'wait', ms }]];
+      return descend('term', { to: 'failed', reason: `it did not answer ${missed + 1} times in a row (maxTimeouts)` }, history);
+    }
+    case 'stop':
+      return descend('ask', { to: 'stopped' }, history);
+    case 'exited':
+      return died(now - since >= WELL_MS ? FRESH : history, event, rules);
+    default:
+      return [state, []];
+  }
+}
+
+function pingIfQuiet(state: Supervised & { kind: 'up' }, { now, isWorking, lastSign, pingIntervalMs }: SupervisionRules): Step {
+  // Many a server has one thread: as long as it works it cannot answer a ping.
+  if (isWorking) return [{ ...state, isBusy: state.missed === 0 }, [{ type: 'wait', ms: pingIntervalMs }]];
+  const quietMs = now - lastSign;
+  if (quietMs < pingIntervalMs && state.missed === 0)
+    return [{ ...state, isBusy: false }, [{ type: 'wait', ms: pingIntervalMs - quietMs }]];
+  return [state, [{ type: 'ping' }]];
+}
+
+function whileStopping(state: Supervised & { kind: 'stopping' }, event: SupervisionEvent, rules: SupervisionRules): Step {
+  const { rung, goal, history } = state;
+  switch (event.type) {
+    case 'due':
+      return descend(rung === 'ask' ? 'term' : 'kill', goal, history);
+    case 'deaf':
+      return rung === 'ask' ? descend('term', goal, history) : [state, []];
+    case 'start':
+      return [{ ...state, goal: { to: 'starting' } }, []];
+    case 'stop':
+      return [{ ...state, goal: { to: 'stopped' } }, []];
+    case 'exited':
+      return arrive(goal, history, rules);
+    default:
+      return [state, []];
+  }
+}
+
+/** What a stop was for. */
+function arrive(goal: Goal, history: History, rules: SupervisionRules): Step {
+  switch (goal.to) {
+    case 'stopped':
+      return [{ kind: 'stopped' }, [{ type: 'wait' }]];
+    case 'starting':
+      return begin(FRESH, rules);
+    case 'failed':
+      return fail(goal.reason);
+    case 'backoff':
+      return died(history, { reason: goal.reason, isSpared: false }, rules);
+  }
+}
+
+function begin(history: History, { startTimeoutMs }: SupervisionRules): Step {
+  return [{ kind: 'starting', greeted: false, history }, [{ type: 'spawn' }, { type: 'wait', ms: startTimeoutMs }]];
+}
+
+function up(history: History, { now, pingIntervalMs }: SupervisionRules): Step {
+  return [{ kind: 'up', missed: 0, isBusy: false, since: now, history }, [{ type: 'wait', ms: pingIntervalMs }]];
+}
+
+function descend(rung: 'ask' | 'term' | 'kill', goal: Goal, history: History): Step {
+  return [{ kind: 'stopping', rung, goal, history }, [{ type: rung }, { type: 'wait', ms: RUNG_MS }]];
+}
+
+function died(history: History, { reason, isSpared }: { reason: string; isSpared: boolean }, rules: SupervisionRules): Step {
+  const { now } = rules;
+  const recent = history.restarts.filter((at) => now - at < WELL_MS);
+  if (!isSpared && recent.length >= MAX_RESTARTS)
+    return fail(`it was started ${MAX_RESTARTS} times in ${WELL_MS / 1000} s and ended each time; the last time: ${reason}`);
+  const ms = pause(history.deaths, rules.random);
+  const until = now + ms;
+  const known = { deaths: history.deaths + 1, restarts: isSpared ? recent : [...recent, now] };
+  return [{ kind: 'backoff', until, reason, history: known }, [{ type: 'wait', ms }]];
+}
+
+function fail(reason: string): Step {
+  return [{ kind: 'failed', reason }, [{ type: 'wait' }, { type: 'alarm', reason }]];
+}
+
+/** Full jitter: anything from 0 to the limit, so that programs that died of one cause do not come back in one beat. */
+function pause(deaths: number, random: () => number): number {
+  return Math.round(random() * Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** Math.min(deaths, 30)));
+}

@@ -1,0 +1,95 @@
+/** What a program finds when it starts: its executable, its working directory, its environment, and nothing of ours besides. Looked up at once: a start has no step without a process. */
+import { randomBytes, createHash } from 'node:crypto';
+import { accessSync, constants, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import { clean, reasonOf } from '../../message/message.ts';
+import { isWritableByAll } from '../safety.ts';
+import { PROTOCOL_VERSIONS } from './handshake.ts';
+import type { ProgramOptions } from './options.ts';
+
+/** What proves that a caller is the program; a new one for each process. */
+export interface ProgramToken {
+  readonly token: string;
+  /** Hex. */
+  readonly sha256: string;
+}
+
+/** Makes a token. */
+export function makeToken(): ProgramToken {
+  const token = randomBytes(24).toString('base64url');
+  return { token, sha256: createHash('sha256').update(token).digest('hex') };
+}
+
+/** Of the relay's own variables: where things are found, and in which language and time people live. */
+const INHERITED = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR'] as const;
+
+/** The whole environment; `relayUrl` is where the program calls the relay, without credentials. What the record says wins, but for what the protocol says. */
+export function environmentOf(
+  { name, env }: Pick<ProgramOptions, 'name' | 'env'>,
+  token: string,
+  relayUrl: string,
+  ours: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const url = new URL('/RPC2', relayUrl);
+  url.username = 'plugin';
+  url.password = token;
+  const inherited = INHERITED.flatMap((key) => (ours[key] === undefined ? [] : [[key, ours[key]] as const]));
+  return {
+    ...Object.fromEntries(inherited),
+    ...env,
+    CO2_RELAY_URL: url.href,
+    CO2_PLUGIN_NAME: name,
+    CO2_PLUGIN_TOKEN: token,
+    CO2_PROTOCOL_VERSIONS: PROTOCOL_VERSIONS.join(','),
+  };
+}
+
+/** Where `exec` lies, its links followed. Throws an Error that says why it is not run. */
+export function findExecutable(exec: string, path: string | undefined): string {
+  const found = isAbsolute(exec) || exec.includes('/') ? resolve(exec) : onPath(exec, path ?? '');
+  const shown = clean(found);
+  try {
+    accessSync(found, constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new Error(`there is no ${shown}`, { cause: error });
+    throw new Error(code === 'EACCES' ? `${shown} may not be executed by this user; chmod +x` : `${shown}: ${clean(reasonOf(error))}`, {
+      cause: error,
+    });
+  }
+  const target = realpathSync(found);
+  const status = statSync(target);
+  if (!status.isFile()) throw new Error(`${shown} is no regular file`);
+  if (isWritableByAll(status)) throw new Error(`every user of this machine can write to ${shown}, and it would be executed; chmod o-w`);
+  for (const holder of new Set([dirname(found), dirname(target)])) {
+    if (isWritableByAll(statSync(holder))) throw new Error(`every user of this machine can write to the folder of ${shown}; chmod o-w`);
+  }
+  // By the name that was asked for: many a program does what it is called.
+  return found;
+}
+
+function onPath(name: string, path: string): string {
+  // An empty part would mean the working directory, which nobody meant.
+  for (const directory of path.split(delimiter).filter(isAbsolute)) {
+    const candidate = join(directory, name);
+    try {
+      accessSync(candidate, constants.X_OK);
+      return candidate;
+    } catch {
+      // It lies in one of the next.
+    }
+  }
+  throw new Error(`there is no program '${clean(name)}' on the PATH; write where it lies, with a /`);
+}
+
+/** The program's own directory below `stateDir`, made if it is not there; or `cwd`, which has to be there. Throws an Error. */
+export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'cwd'>, stateDir: string): string {
+  if (cwd !== undefined) {
+    if (!statSync(cwd, { throwIfNoEntry: false })?.isDirectory())
+      throw new Error(`its working directory ${clean(cwd)} (cwd) is no directory`);
+    return cwd;
+  }
+  const own = join(stateDir, 'programs', name);
+  mkdirSync(own, { recursive: true, mode: 0o700 });
+  return own;
+}

@@ -1,0 +1,55 @@
+/** How a program is called, whichever way it chose. */
+import { Fault, RelayError, clean } from '../../message/message.ts';
+import type { Sendable, Value } from '../../message/message.ts';
+import { serialiseCall } from '../../xmlrpc/xmlrpc.ts';
+
+/** A call on its way to a program, as bytes for who has a server, as values for who fetches its calls. */
+export interface ProgramRequest {
+  readonly method: string;
+  readonly params: () => readonly Sendable[];
+  /** The whole call as XML-RPC. */
+  readonly body: () => Buffer;
+}
+
+export interface TransportCallOptions {
+  /** ms for the answer. */
+  readonly timeoutMs: number;
+  /** Gives the call up; it rejects with the signal's reason. Default: never. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Transport {
+  /**
+   * Calls, and answers the result. Rejects with a Fault or a RelayError if the program answers a fault ({@link faultOf}); with a RelayError TIMEOUT if it does not answer in time,
+   * TRANSPORT if it cannot be reached, RATE_LIMITED if too many calls are under way.
+   */
+  send(request: ProgramRequest, options: TransportCallOptions): Promise<Value>;
+  /** The same, with a result that is to be handed on: a double that is whole stays one, and so does a small integer of 64 bits. */
+  sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Sendable>;
+  /** Resolves if there is a sign of life within the time; rejects as `send` does. */
+  ping(timeoutMs: number): Promise<void>;
+  /** Calls that are under way reject, and so do later ones. */
+  close(): Promise<void>;
+}
+
+/** Calls that run or wait at once, for one program; protects the relay's memory from one that is slow. */
+export const MAX_CALLS = 1_000;
+
+/** A call with parameters that are values. */
+export function requestOf(method: string, params: readonly Sendable[]): ProgramRequest {
+  return { method, params: () => params, body: () => serialiseCall(method, params, { nil: true, i8: true }) };
+}
+
+const NO_SUCH_METHOD = -32601;
+const INVALID_PARAMS = -32602;
+
+/** What a fault of a program means for who called: its own as it stands, one that XML-RPC reserves as an error of ours. */
+export function faultOf(plugin: string, code: number, text: string): Fault | RelayError {
+  if (code === NO_SUCH_METHOD) return new RelayError('NO_SUCH_METHOD', `${plugin} does not know this method: ${clean(text)}`);
+  if (code === INVALID_PARAMS) return new RelayError('INVALID_PARAMS', `${plugin}: ${clean(text)}`);
+  try {
+    return new Fault(code, text);
+  } catch {
+    return new RelayError('APPLICATION', `${plugin} answered fault ${code}: ${clean(text)}`);
+  }
+}

@@ -1,0 +1,174 @@
+/** Notices that something in the plugins directory has changed, and has it looked at once for a burst of changes. */
+import { watch as watchLink } from 'node:fs';
+import { lstat, realpath } from 'node:fs/promises';
+import { basename, dirname, extname, isAbsolute, join } from 'node:path';
+import { isImported } from '../loader/loader.mjs';
+import { clean, reasonOf } from '../message/message.ts';
+import type { Clock, Log } from '../message/message.ts';
+import { EXTENSIONS } from './names.ts';
+
+/** ms of silence after a change: an editor writes, renames and sets rights in one go. */
+const QUIET_MS = 50;
+/** ms after which it is looked though changes go on: somebody copies a large tree, or writes for ever. */
+const MAX_WAIT_MS = 1000;
+/** ms between two looks where nobody tells of changes. Once a second: what a person waits for, at a few system calls per file. */
+const POLL_MS = 1000;
+
+export interface WatcherParts {
+  /** Need not be there yet, and may be a link that leads elsewhere one day. */
+  readonly directory: string;
+  readonly mode: true | 'poll';
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Looks what has changed; not called again before it has resolved. Never rejects. */
+  readonly look: () => Promise<void>;
+}
+
+interface Closable {
+  close(): unknown;
+}
+
+export class Watcher {
+  readonly #parts: WatcherParts;
+  readonly #watchers = new Set<Closable>();
+  /** Where the directory's path leads. */
+  #target: string | undefined;
+  #isPolling = false;
+  #isEnded = false;
+  #isLooking = false;
+  #callOff: (() => void) | undefined;
+  /** When the first of the changes was that nobody has looked at yet. */
+  #since: number | undefined;
+
+  constructor(parts: WatcherParts) {
+    this.#parts = parts;
+    this.#isPolling = parts.mode === 'poll';
+  }
+
+  /** Looks once, since something may have changed before, and then whenever something changes. Never rejects. */
+  async start(): Promise<void> {
+    await this.#follow();
+    await this.#look();
+  }
+
+  /** From now on nothing is looked at; a look that is under way goes on. */
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    this.#callOff?.();
+    await this.#unsubscribe();
+  }
+
+  /** Watches where the path of the directory leads now. */
+  async #follow(): Promise<void> {
+    if (this.#isPolling) return;
+    const { directory, log } = this.#parts;
+    const target = await realpath(directory).catch(() => undefined);
+    if (target === this.#target && this.#watchers.size > 0) return;
+    await this.#unsubscribe();
+    this.#target = target;
+    try {
+      await this.#watchLinks();
+      await this.#subscribe(target ?? directory);
+      log.debug(`watching ${clean(target ?? directory)}`);
+    } catch (error) {
+      await this.#fallBack(error);
+    }
+  }
+
+  /** Resolves when changes are noticed. */
+  async #subscribe(directory: string): Promise<void> {
+    // It takes some ms to load, and the start has other things to do.
+    const { watch } = await import('chokidar');
+    if (this.#isEnded) return;
+    const isIgnored = (path: string): boolean => /[\\/](?:node_modules|\.git)(?:[\\/]|$)/.test(path.slice(directory.length));
+    const watcher = watch(directory, { ignoreInitial: true, atomic: false, ignored: isIgnored });
+    this.#watchers.add(watcher);
+    const notice = (path: string): void => {
+      if (isRelevant(path)) this.#changed();
+    };
+    watcher.on('all', (event, path) => {
+      if (event.endsWith('Dir')) this.#changed();
+      else notice(path);
+    });
+    // What chokidar keeps to itself: a link that leads elsewhere, other rights, a second change at once.
+    watcher.on('raw', (_event: unknown, name: unknown, details: unknown) => {
+      const { watchedPath } = (details ?? {}) as { watchedPath?: unknown };
+      if (typeof name !== 'string') return;
+      notice(isAbsolute(name) || typeof watchedPath !== 'string' ? name : join(watchedPath, name));
+    });
+    watcher.on('error', (error) => void this.#fallBack(error));
+    await new Promise<void>((resolve, reject) => {
+      watcher.on('ready', resolve);
+      watcher.on('error', reject);
+    });
+  }
+
+  /** Each link in the path of the directory, such as `current -> releases/42`, is watched from the folder that it lies in. */
+  async #watchLinks(): Promise<void> {
+    for (let path = this.#parts.directory; path !== dirname(path); path = dirname(path)) {
+      const isLink = await lstat(path).then(
+        (status) => status.isSymbolicLink(),
+        () => false,
+      );
+      if (!isLink || this.#isEnded) continue;
+      const watcher = watchLink(dirname(path), (_event, name) => {
+        if (name === basename(path)) this.#changed();
+      });
+      watcher.on('error', (error) => void this.#fallBack(error));
+      this.#watchers.add(watcher);
+    }
+  }
+
+  async #unsubscribe(): Promise<void> {
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    await Promise.all(watchers.map((watcher) => watcher.close()));
+  }
+
+  /** The system has no more watches to give, or the file system has none. */
+  async #fallBack(error: unknown): Promise<void> {
+    if (this.#isPolling || this.#isEnded) return;
+    this.#isPolling = true;
+    this.#parts.log.warn(`changes of the plugins directory are not told (${clean(reasonOf(error))}), so it is looked at once a second`);
+    await this.#unsubscribe();
+    this.#schedule(POLL_MS);
+  }
+
+  #changed(): void {
+    this.#since ??= this.#parts.clock.now();
+    if (!this.#isPolling) this.#schedule(QUIET_MS);
+  }
+
+  #hasChanged(): boolean {
+    return this.#since !== undefined;
+  }
+
+  #schedule(ms: number): void {
+    if (this.#isEnded || this.#isLooking) return;
+    const { clock } = this.#parts;
+    const latest = this.#since === undefined ? Infinity : this.#since + MAX_WAIT_MS - clock.now();
+    this.#callOff?.();
+    this.#callOff = clock.after(Math.max(0, Math.min(ms, latest)), () => {
+      void this.#look();
+    });
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isEnded || this.#isLooking) return;
+    this.#isLooking = true;
+    this.#since = undefined;
+    await this.#follow();
+    await this.#parts.look();
+    this.#isLooking = false;
+    if (this.#isPolling) this.#schedule(POLL_MS);
+    else if (this.#hasChanged()) this.#schedule(QUIET_MS);
+  }
+}
+
+/** True for what may be code, or lead to code: whatever else lies in the directory may change as it likes. */
+function isRelevant(path: string): boolean {
+  const name = basename(path);
+  const extension = extname(name).slice(1);
+  const isCode = extension === '' || EXTENSIONS.some((known) => known === extension);
+  return isCode || name === 'package.json' || name.startsWith('..') || isImported(path);
+}

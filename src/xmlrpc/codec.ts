@@ -1,0 +1,24 @@
+/** Bytes to values and back, without the client: the face for who starts in a process of its own, and has no use for what a client needs. */
+export { DEFAULT_LIMITS } from './limits.ts';
+export type { XmlRpcLimits } from './limits.ts';
+export {
+  canonicalMembers,
+  parseCall,
+  parseCallInSlices,
+  parseResponse,
+  parseResponseInSlices,
+  parseStruct,
+  sendableMembers,
+  sendableResponse,
+} from './parse.ts';
+export type { Extensions, ParsedCall, ParsedResponse, ParseOptions, ReadOptions, SliceOptions } from './parse.ts';
+export {
+  serialiseCall,
+  serialiseFault,
+  serialiseMembersCall,
+  serialiseResponse,
+  serialiseResponseInTurns,
+  serialiseStruct,
+} from './serialise.ts';
+export type { WriteOptions } from './write-options.ts';
+export { cleanUnsendable } from './write-text.ts';

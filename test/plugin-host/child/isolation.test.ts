@@ -1,0 +1,284 @@
+/** The same author's code in both isolations: through a real relay, over its doors, each story told twice and to the same end. */
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { Int64 } from '../../../src/message/message.ts';
+import type { Sendable, Value } from '../../../src/message/message.ts';
+import { parseResponse, serialiseCall } from '../../../src/xmlrpc/xmlrpc.ts';
+import { call, request } from '../../http/raw.ts';
+import { pluginsDir, startRelay } from '../../support/relays.ts';
+import type { TestRelay } from '../../support/relays.ts';
+
+const ISOLATIONS = ['inline', 'child'] as const;
+
+const HEAD = `import { Dict, Double, Exposed, Fault, Inject, Injectable, Int64, LOGGER, Logger, Plugin, Satellite, type Context } from 'co2-relay';
+import { z } from 'zod';
+`;
+
+/** A module `ham.spam` with one satellite. */
+function spam(body: string, options = '', head = ''): string {
+  return `${HEAD.replace("import { z } from 'zod';\n", '')}${head}\n@Satellite(${options})\nexport class Spam extends Plugin {\n${body}\n}\n`;
+}
+
+const RECORDER = `import { Dict, Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Recorder extends Plugin {
+  private readonly taken: Dict[] = [];
+  private wanted: (() => void) | undefined;
+  receive(dict: Dict) { this.taken.push(dict); this.wanted?.(); }
+  @Exposed({ access: 'message' }) async next() {
+    while (this.taken.length === 0) await new Promise<void>((resolve) => { this.wanted = resolve; });
+    return this.taken.shift();
+  }
+}`;
+
+interface Started extends TestRelay {
+  /** The data of the next dict that a satellite sent. */
+  readonly heard: () => Promise<Value>;
+}
+
+async function started(t: ExecutionContext, isolation: 'inline' | 'child', source: string, config: object = {}): Promise<Started> {
+  t.timeout(50_000);
+  const directory = pluginsDir(t, { 'ham/spam.ts': source, 'test/recorder.ts': RECORDER });
+  const relay = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.spam': isolation }, ...config });
+  const plugin = relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam');
+  t.is(plugin?.kind, isolation);
+  t.is(plugin?.file, 'ham/spam.ts');
+  t.is(plugin?.state.type, 'ready', plugin?.lastError);
+  const ask = async (method: string, ...params: Sendable[]): Promise<Value> => {
+    const answer = await call(relay.url, 'ping', [], { body: serialiseCall(method, params, { nil: true, i8: true }) });
+    if (answer.kind === 'value') return answer.value;
+    throw new Error(`fault ${answer.code}: ${answer.text}`);
+  };
+  return { ...relay, call: ask, heard: async () => ((await ask('test.recorder.next', null, new Int64(1n))) as { data: Value }).data };
+}
+
+for (const isolation of ISOLATIONS) {
+  test.serial(`${isolation}: receive gets the dict frozen, without the stamp, and the context of its message`, async (t) => {
+    const {
+      call: ask,
+      heard,
+      hostId,
+    } = await started(
+      t,
+      isolation,
+      spam(`async receive(dict: Dict, context: Context) {
+        const { id, hops, ageMs, redelivered, verdict, signal } = context;
+        const inner = dict.data as { list: unknown[]; when: Date; bytes: Buffer };
+        await this.send({ data: [
+          Object.keys(dict), Object.isFrozen(dict) && Object.isFrozen(inner) && Object.isFrozen(inner.list), inner,
+          inner.when instanceof Date && Buffer.isBuffer(inner.bytes), Object.getPrototypeOf(inner) === null,
+          id.length > 5, hops, ageMs >= 0 && ageMs < 60000, redelivered, verdict, signal.aborted,
+          this.toString(), (dict.client_address as unknown[])[0],
+        ] });
+      }`),
+    );
+    const data = { list: [1, 1.5, 'é\n', null], when: new Date('2026-01-02T03:04:05Z'), bytes: Buffer.from([0, 255]), big: 2n ** 60n };
+    t.true(await ask('notify', { data, extra: true }));
+    const [keys, isFrozen, inner, hasTypes, isBare, hasId, ...rest] = (await heard()) as Value[];
+    t.deepEqual(keys, ['host_id', 'client_address', 'data', 'extra']);
+    t.true(isFrozen);
+    t.deepEqual({ ...(inner as object) }, data as never);
+    t.true(hasTypes);
+    t.true(isBare);
+    t.true(hasId);
+    t.deepEqual(rest, [0, true, false, 'checked', false, 'ham.spam.Spam', '127.0.0.1']);
+    t.regex(hostId, /@/);
+  });
+
+  test.serial(`${isolation}: send answers the id, under our host_id; what cannot be sent is refused in the same words`, async (t) => {
+    const { call: ask, hostId } = await started(
+      t,
+      isolation,
+      spam(`
+      @Exposed() async say(data: unknown) { return this.send({ data: data as never, host_id: 'forged@1.2.3.4:5' }); }
+      @Exposed() async nothing() { try { await this.send({}); return ''; } catch (error) { return String(error); } }
+      @Exposed() async wrong() { try { await this.send({ data: (() => 1) as never }); return ''; } catch (error) { return String(error); } }`),
+    );
+    t.regex((await ask('ham.spam.say', 'hello')) as string, /^[\da-f]{10}\.\w+$/);
+    const dict = (await ask('test.recorder.next')) as { data: Value; host_id: Value };
+    t.deepEqual([dict.data, dict.host_id], ['hello', hostId]);
+    t.regex((await ask('ham.spam.nothing')) as string, /^RelayError: the dict has no member 'data'/);
+    t.regex((await ask('ham.spam.wrong')) as string, /^RelayError: struct\.data: a function/);
+  });
+
+  test.serial(`${isolation}: values come and go as they are`, async (t) => {
+    const { url, call: ask } = await started(
+      t,
+      isolation,
+      spam(`
+      @Exposed() echo(...values: unknown[]) { return values; }
+      @Exposed({ returns: 'double' }) half(n: number) { return n / 2; }
+      @Exposed({ returns: 'i8' }) long() { return 7; }
+      @Exposed() kept() { return { a: new Double(2), b: [new Int64(3n), null], c: new Date(0), d: Buffer.from('x'), e: new Map([['k', 1]]) }; }
+      @Exposed() nothing() { this.debug('nothing'); }`),
+    );
+    const values = [1, 2.5, true, 'x', new Date(0), Buffer.from('y'), [1, [2]], 2n ** 40n];
+    t.deepEqual(await ask('ham.spam.echo', ...values), [...values.slice(0, 7), 2 ** 40]);
+    const written = async (method: string): Promise<string> => {
+      const body = serialiseCall(method, [4, null, new Int64(1n)], { nil: true, i8: true });
+      return (await request(url, { body })).body.toString();
+    };
+    t.regex(await written('ham.spam.half'), /<double>2\.0<\/double>/);
+    t.regex(await written('ham.spam.long'), /<i8>7<\/i8>/);
+    const kept = await written('ham.spam.kept');
+    for (const part of ['<double>2.0</double>', '<i8>3</i8>', '<nil/>', '<dateTime.iso8601>19700101T00:00:00', '<name>k</name>'])
+      t.true(kept.includes(part), `${part} in ${kept}`);
+    t.true(await ask('ham.spam.nothing'));
+    t.is(parseResponse(Buffer.from(await written('ham.spam.echo'))).kind, 'value');
+  });
+
+  test.serial(`${isolation}: faults, errors and refused parameters are told alike`, async (t) => {
+    const { url, log } = await started(
+      t,
+      isolation,
+      spam(`
+      @Exposed() fault() { throw new Fault(42, 'no such room'); }
+      @Exposed() async later() { await Promise.resolve(); throw new Fault(-7, 'later'); }
+      @Exposed() broken() { throw new Error('secret /path'); }
+      @Exposed({ params: ['int', 'int'], returns: 'int' }) add(a: number, b: number) { return a + b; }
+      @Exposed({ returns: 'int' }) liar() { return 'x'; }`),
+    );
+    const fault = async (method: string, params: Value[] = []): Promise<readonly [number, string]> => {
+      const answer = await call(url, method, params);
+      return answer.kind === 'fault' ? [answer.code, answer.text] : [0, ''];
+    };
+    t.deepEqual(await fault('ham.spam.fault'), [42, 'no such room']);
+    t.deepEqual(await fault('ham.spam.later'), [-7, 'later']);
+    const [code, text] = await fault('ham.spam.broken');
+    t.is(code, -32500);
+    const id = /^ham\.spam\.broken failed \(error ([\da-f]{8})\); the relay's log has the reason under this id$/.exec(text)?.[1];
+    t.truthy(id, text);
+    t.regex((await log.line(new RegExp(`error ${id!}`))).text, /secret \/path/);
+    t.deepEqual(await fault('ham.spam.add', [1]), [
+      -32602,
+      'ham.spam.add: 1 parameter given, expected 2 (signature: int ham.spam.add(int, int))',
+    ]);
+    t.deepEqual(await fault('ham.spam.liar'), [-32500, 'ham.spam.liar: it answered a string, and declares int']);
+    t.is((await fault('ham.spam.nobody'))[0], -32601);
+  });
+
+  test.serial(`${isolation}: call reaches other methods, and tells why it cannot`, async (t) => {
+    const { call: ask } = await started(
+      t,
+      isolation,
+      spam(`
+      @Exposed() async ask(name: string, params: never[]) {
+        try { return [await this.call(name, params)]; }
+        catch (error) { return [(error as Error).name, String((error as { code: unknown }).code), (error as Error).message]; }
+      }
+      @Exposed() own() { throw new Fault(9, 'mine'); }`),
+    );
+    t.deepEqual(await ask('ham.spam.ask', 'test', [[1, 'x']]), [[1, 'x']]);
+    t.deepEqual(((await ask('ham.spam.ask', 'no.such', [])) as string[]).slice(0, 2), ['RelayError', 'NO_SUCH_METHOD']);
+    t.deepEqual(((await ask('ham.spam.ask', 'relay.get_status', [])) as string[]).slice(0, 2), ['RelayError', 'FORBIDDEN']);
+    t.deepEqual(await ask('ham.spam.ask', 'ham.spam.own', []), ['Fault', '9', 'mine']);
+  });
+
+  test.serial(`${isolation}: injection, configuration, help, signatures, the log, and the end`, async (t) => {
+    const relay = await started(
+      t,
+      isolation,
+      spam(
+        `constructor(private readonly helper: Helper, @Inject(LOGGER) private readonly logger: Logger) { super(); }
+        private limit = 0;
+        async setup(config: { limit: number }) { this.limit = config.limit; this.log('limit is', config.limit); await this.send({ data: 'from setup' }); }
+        async exit() { this.logger.warn('%s exits', this); await this.send({ data: 'from exit' }); }
+        /** Answers the limit,\n * doubled. */
+        @Exposed({ access: 'message' }) twice(): number { return this.helper.double(this.limit); }`,
+        '{ config: z.object({ limit: z.number().default(5) }) }',
+        `import { z } from '${import.meta.resolve('zod')}';
+        @Injectable() class Helper { double(n: number) { return 2 * n; } }`,
+      ),
+    );
+    t.is(await relay.heard(), 'from setup');
+    t.is(await relay.call('ham.spam.twice'), 10);
+    t.is(await relay.call('system.methodHelp', 'ham.spam.twice'), 'Answers the limit,\ndoubled.');
+    t.deepEqual(await relay.call('system.methodSignature', 'ham.spam.twice'), [['double']]);
+    t.like(await relay.log.line(/limit is 5/), { level: 'info', category: 'plugin.ham.spam' });
+    await relay.stop();
+    t.like(await relay.log.line(/ham\.spam\.Spam exits/), { level: 'warn', category: 'plugin.ham.spam' });
+    t.is(relay.status().relay.sent, 2);
+  });
+
+  test.serial(`${isolation}: a refused configuration ends the start, with the key; a module that does not load is left out`, async (t) => {
+    const schema = spam('', '{ config: z.object({ limit: z.number() }) }', `import { z } from '${import.meta.resolve('zod')}';`);
+    await t.throwsAsync(started(t, isolation, schema, { plugins: { 'ham.spam': { limit: 'many' } } }), {
+      message: /ham\.spam.*key "limit": .*found "many" \(plugins\['ham\.spam'\] in config\.ts\)/,
+    });
+    await t.throwsAsync(started(t, isolation, spam(`setup() { throw new Error('no sensor'); }`)), {
+      message: /ham\.spam.*refuses to start: no sensor/,
+    });
+    const directory = pluginsDir(t, { 'ham/spam.ts': 'export class {', 'ham/eggs.ts': RECORDER });
+    const relay = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.spam': isolation } });
+    const [problem] = relay.status().plugins.problems;
+    t.is(problem?.module, 'ham.spam');
+    t.regex(`${problem?.file ?? ''} ${problem?.reason ?? ''}`, /ham\/spam\.ts/);
+  });
+
+  test.serial(`${isolation}: receive that fails is logged with the reason and place, and the next message comes`, async (t) => {
+    const {
+      call: ask,
+      heard,
+      log,
+    } = await started(
+      t,
+      isolation,
+      spam(
+        `async receive(dict: Dict) { if (dict.data === 'bad') throw new Error('cannot take it'); await this.send({ data: ['took', dict.data] }); }`,
+      ),
+    );
+    await ask('notify', { data: 'bad' });
+    await ask('notify', { data: 'good' });
+    // The recorder hears what was notified, too.
+    t.deepEqual([await heard(), await heard(), await heard()], ['bad', 'good', ['took', 'good']]);
+    const line = await log.line(/cannot take it/);
+    t.is(line.level, 'error');
+    t.regex(line.text, /failed: .*cannot take it \(ham\/spam\.ts:\d+:\d+\)/);
+  });
+
+  test.serial(`${isolation}: two satellites of one module hear each other, and not themselves`, async (t) => {
+    const { call: ask, heard } = await started(
+      t,
+      isolation,
+      `${HEAD.replace("import { z } from 'zod';\n", '')}
+      @Satellite() export class Spam extends Plugin {
+        @Exposed() async say(data: string) { return this.send({ data }); }
+        async receive(dict: Dict) { if (dict.data === 'hello') await this.send({ data: 'Spam heard itself' }); }
+      }
+      @Satellite() export class Other extends Plugin {
+        async receive(dict: Dict, { verdict, hops }: Context) {
+          if (dict.data === 'hello') await this.send({ data: ['Other heard', dict.data, typeof dict.host_id, verdict, hops] });
+        }
+      }`,
+    );
+    await ask('ham.spam.say', 'hello');
+    t.is(await heard(), 'hello');
+    t.deepEqual(await heard(), ['Other heard', 'hello', 'string', 'local', 0]);
+    await ask('ham.spam.say', 'last');
+    t.is(await heard(), 'last');
+  });
+}
+
+test.serial('the decorator says where a module runs, without its being run; config.ts wins', async (t) => {
+  const source = spam('@Exposed() pid() { return process.pid; }', "{ isolation: 'child' }");
+  const directory = pluginsDir(t, {
+    'ham/spam.ts': source,
+    'ham/eggs.ts': source,
+    'ham/bacon.ts': spam('@Exposed() pid() { return process.pid; }', "/* isolation: 'child' */"),
+  });
+  t.timeout(50_000);
+  const relay = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.eggs': 'inline' } });
+  t.not(await relay.call('ham.spam.pid'), process.pid);
+  t.is(await relay.call('ham.eggs.pid'), process.pid);
+  t.is(await relay.call('ham.bacon.pid'), process.pid);
+  await t.throwsAsync(startRelay(t, { pluginsDir: directory, isolation: { 'ham.spma': 'child' } }), {
+    message: /isolation: there is no module 'ham\.spma' in use.*ham\.spam/,
+  });
+});
+
+test.serial('what cannot cross to a child is refused with its place', async (t) => {
+  t.timeout(50_000);
+  await t.throwsAsync(started(t, 'child', spam(''), { plugins: { 'ham.spam': { onEvent: () => 1 } } }), {
+    message: /its configuration cannot cross to a child \(isolation\): .*onEvent/,
+  });
+});
