@@ -1,5 +1,6 @@
-/** `npm run bench -- rpc [--quick] [--json]`: measures, prints a table, and fails only where something breaks: figures are no tests. */
+/** `npm run bench -- rpc|reload [--quick] [--json]`: measures, prints a table, and fails only where something breaks: figures are no tests. */
 import { parseArgs } from 'node:util';
+import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
 import { printTable } from './table.ts';
 
@@ -7,10 +8,14 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
 });
-if (positionals.length !== 1 || positionals[0] !== 'rpc')
-  throw new Error('there is one benchmark: npm run bench -- rpc [--quick] [--json]');
+const benchmarks = new Map([
+  ['rpc', rpc],
+  ['reload', reload],
+]);
+const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;
+if (!measure) throw new Error(`which benchmark? npm run bench -- ${[...benchmarks.keys()].join('|')} [--quick] [--json]`);
 
-const report = await rpc({
+const report = await measure({
   isQuick: values.quick,
   say: (text) => {
     console.error(text);

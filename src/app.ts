@@ -12,10 +12,10 @@ import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
-import { PluginHost, RelayPlugins, findModules, findRelayPlugins } from './plugin-host/plugin-host.ts';
+import { PluginEvents, PluginHost, PluginLogs, RelayPlugins, findModules, findRelayPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
 import { CarrierDoor, Relay } from './relay/relay.ts';
-import type { Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
+import type { Passed, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { TokenFile, configuredTokens, lockDirectory, openStateDirectory } from './store/store.ts';
@@ -39,7 +39,24 @@ export interface Surroundings {
   readonly date?: (() => number) | undefined;
   /** Environment variables, for secrets. Default those of the process. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Default: HTTP, and the state directory that the options name. */
+  readonly standIn?: StandIn | undefined;
 }
+
+/** What stands in for the machine's network and disk, as the test kit's does. */
+export interface StandIn {
+  /** Open; whose it is sees to it that no other relay has it. */
+  readonly state: StateDirectory;
+  /** Where callers of this relay come in. */
+  readonly doors: (relay: Relay) => DoorsPort;
+  /** How a server is reached. */
+  readonly carrier: (server: ServerAddress) => Transport;
+  /** Told of each message that passed the junction. */
+  readonly onMessage: (passed: Passed) => void;
+}
+
+/** What a relay needs of its doors. */
+export type DoorsPort = Pick<Doors, 'scheme' | 'bound' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'>;
 
 /** Everything countable about a running relay. */
 export interface AppStatus {
@@ -73,6 +90,8 @@ export interface RunningRelay {
 /** A relay that was started from complete options, and takes such. */
 export interface StartedRelay extends Omit<RunningRelay, 'reconfigure'> {
   reconfigure(options: Options): ReloadReport;
+  /** Links it to the peer at this URL from now on; the peer has to do the same. */
+  readonly addPeer: (url: string) => void;
 }
 
 // What parts take while they run; `log` is taken by whoever gave us the logs.
@@ -105,18 +124,19 @@ export async function createRelay(config: Config = {}, surroundings: Surrounding
   const baseDir = process.cwd();
   const complete = (caller: string, values: Config): Completed =>
     completeOptions([{ values, baseDir, nameOf: (key) => `${caller}: ${key}` }], baseDir);
-  const relay = await startRelay(complete('createRelay', config), surroundings);
+  const { addPeer: _addPeer, ...relay } = await startRelay(complete('createRelay', config), surroundings);
   return { ...relay, reconfigure: (wanted) => relay.reconfigure(complete('reconfigure', wanted).options) };
 }
 
 /** Starts a relay from options that are complete. */
 export async function startRelay(completed: Completed, surroundings: Surroundings = {}): Promise<StartedRelay> {
   const { options } = completed;
-  const state = await openStateDirectory(options.dataDir);
+  const state = surroundings.standIn?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, surroundings);
   const { relay, doors, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
+    if (!surroundings.standIn) await lock(steps, state);
     await startInOrder(steps, parts, options, state);
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
@@ -144,6 +164,9 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
       doors: doors.status(),
     }),
     reconfigure: reconfigurer(options, [relay, doors]),
+    addPeer: (url) => {
+      mesh.add(url);
+    },
     stop: () => steps.stop(),
   };
 }
@@ -172,27 +195,27 @@ type Parts = ReturnType<typeof makeParts>;
 
 /** Makes the parts, each with what it owns; nothing runs yet. */
 function makeParts({ options, isSet }: Completed, state: StateDirectory, surroundings: Surroundings) {
-  const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env } = surroundings;
+  const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env, standIn } = surroundings;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
-  const hosting = { options, directoryRequired: isSet('pluginsDir'), logs, clock, cacheDir: state.cacheDir };
+  const pluginEvents = new PluginEvents(clock, date);
+  const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
+  const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
-  const programs = { relayUrl: (): string => programDoor.url ?? '', stateDir: state.path, version: VERSION, random, env };
-  const pluginHost = new PluginHost({ ...hosting, container, relayPlugins: options.relayPlugins, programs });
+  const pluginHost = new PluginHost({
+    ...{ ...hosting, container, relayPlugins: options.relayPlugins },
+    onEvent: (event) => {
+      if (event.type === 'plugin-state') pluginEvents.add(event);
+    },
+    programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env },
+  });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: options.maxBodyBytes });
-  const carrier = (peer: ServerAddress): HttpCarrier => new HttpCarrier(peer, () => doors.bound.address, options.peerTimeoutMs);
+  const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
+  const carrier = standIn?.carrier ?? byHttp;
   const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes: options.maxBodyBytes });
-  const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport => {
-    if (peer.isHttp) return carrier(peer);
-    const { name, url, port } = peer;
-    const [address = ''] = peer.addresses;
-    return new ForeignCarrier({
-      ...{ name: `peer ${name}`, url, retry: options.retry, timeoutMs: options.peerTimeoutMs, random, clock, log: logs('mesh') },
-      self: () => relay.hostId,
-      make: () => relayPlugins.carrier(url),
-      receive: carrierDoor.receiver({ address, port, nonFinite: accept?.nonFinite ?? false }),
-    });
-  };
+  const carrying = { options, clock, random, log: logs('mesh'), relayPlugins, carrierDoor, self: () => relay.hostId };
+  const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport =>
+    peer.isHttp ? carrier(peer) : foreignCarrier(peer, accept?.nonFinite ?? false, carrying);
   const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier: peerCarrier });
   const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
     [...ownTokens, ...tokenFile.all()].some(
@@ -203,16 +226,42 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
   const made = { options, pluginHost, relayPlugins, mesh, satellites, logs, clock };
-  const relay = new Relay({ ...made, version: VERSION, maxDictBytes: options.maxBodyBytes });
-  const doors = new Doors({ options, relay, tokens: [() => ownTokens, () => tokenFile.all()], logs, clock, date });
-  const programDoor = new ProgramDoor({ relay, tokens: () => pluginHost.programTokens(), maxBodyBytes: options.maxBodyBytes });
+  const limits = { version: VERSION, maxDictBytes: options.maxBodyBytes };
+  const relay = new Relay({ ...made, ...limits, onMessage: standIn?.onMessage });
+  const tokens = [() => ownTokens, () => tokenFile.all()];
+  const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
+  // A stand-in's relay opens no port, and so runs no programs.
+  const programTokens = () => pluginHost.programTokens();
+  const programDoor = standIn ? undefined : new ProgramDoor({ relay, tokens: programTokens, maxBodyBytes: options.maxBodyBytes });
   relay.offerPrograms(pluginHost);
-  return { pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };
+  relay.offerPlugins({ host: pluginHost, events: pluginEvents, logs: pluginLogs });
+  return { pluginHost, pluginEvents, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };
 }
 
-/** Starts the parts, each with what it calls back. */
-async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
-  const { pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
+interface Carrying {
+  readonly options: Options;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly relayPlugins: RelayPlugins;
+  readonly carrierDoor: CarrierDoor;
+  /** Our host_id. */
+  readonly self: () => string;
+}
+
+/** How a peer is reached that a relay plugin carries to. */
+function foreignCarrier({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, carrying: Carrying): Transport {
+  const { options, relayPlugins, carrierDoor, ...common } = carrying;
+  const [address = ''] = addresses;
+  return new ForeignCarrier({
+    ...{ ...common, name: `peer ${name}`, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
+    make: () => relayPlugins.carrier(url),
+    receive: carrierDoor.receiver({ address, port, nonFinite }),
+  });
+}
+
+/** Keeps other relays out of the state directory. */
+async function lock(steps: Steps, state: StateDirectory): Promise<void> {
   let unlock = (): Promise<void> => Promise.resolve();
   await steps.start(
     'state directory',
@@ -221,9 +270,18 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
       unlock = await lockDirectory(state.path);
     },
   );
+}
+
+/** Starts the parts, each with what it calls back. */
+async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
+  const { pluginHost, pluginEvents, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
   await steps.start(
     'doors',
-    () => Promise.all([doors.stop(), carrierDoor.stop()]).then(nothing),
+    () => {
+      // Who waits for an event would hold the door open.
+      pluginEvents.stop();
+      return Promise.all([doors.stop(), carrierDoor.stop()]).then(nothing);
+    },
     async () => {
       await doors.bind();
       const { ownAddress: address, bound } = doors;
@@ -255,8 +313,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   // Before the plugins, and closed after them: a program may send from its start to its end.
   await steps.start(
     'door of programs',
-    () => programDoor.stop(),
-    () => programDoor.start(),
+    async () => programDoor?.stop(),
+    async () => programDoor?.start(),
   );
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(

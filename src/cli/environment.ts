@@ -71,6 +71,8 @@ function read(name: string, text: string, kind: OptionKind): unknown {
     case 'boolean':
       if (text === 'true' || text === 'false') return text === 'true';
       throw wrong(name, text, 'true or false');
+    case 'switch':
+      return text === 'true' || text === 'false' ? text === 'true' : text;
     case 'json':
       try {
         return JSON.parse(text) as unknown;

@@ -6,8 +6,11 @@ import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addGenCommand } from './gen/gen-command.ts';
+import { addNewCommand } from './new/new-command.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
+import { addPluginCommands } from './plugin-commands.ts';
+import { addTestCommand } from './test-command.ts';
 import { addTokenCommand } from './token.ts';
 import { VERSION } from './version.ts';
 import { WrongUse, prepare, wrongUseText } from './wrong-use.ts';
@@ -36,8 +39,13 @@ async function main(): Promise<number> {
   });
   addClientCommands(program);
   addConfigCommands(program);
+  addPluginCommands(program);
   addTokenCommand(program);
   addGenCommand(program);
+  addNewCommand(program);
+  addTestCommand(program, (exit) => {
+    code = exit;
+  });
   // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
   program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {

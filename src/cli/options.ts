@@ -10,6 +10,8 @@ export interface StartFlags {
   readonly data?: string;
   readonly config?: string;
   readonly peer?: string[];
+  readonly watch?: boolean;
+  readonly poll?: boolean;
   readonly logLevel?: string;
 }
 
@@ -20,20 +22,26 @@ const FLAG_OF: Readonly<Record<string, string>> = {
   pluginsDir: '--plugins',
   dataDir: '--data',
   peers: '--peer',
+  watch: '--no-watch or --poll',
   'log.level': '--log-level',
 };
 
 export function addStartOptions(command: Command): Command {
-  return command
-    .option('--port <number>', 'port to listen on, 0 for any free one (default: 2004)', wholeNumber)
-    .option('--host <address>', 'address to listen on; may be repeated, the first stands in host_id (default: 127.0.0.1)', collect)
-    .option('--plugins <dir>', 'directory of the plugins (default: plugins)')
-    .option('--data <dir>', 'state directory (default: .co2)')
-    .option('--config <file>', 'configuration file (default: config.ts, if it is there)')
-    .option('--peer <url>', 'peer relay; give it once for each, they replace those of the file', collect)
-    .addOption(
-      new Option('--log-level <level>', 'what is logged at least (default: info)').choices(['debug', 'info', 'warn', 'error', 'off']),
-    );
+  return (
+    command
+      .option('--port <number>', 'port to listen on, 0 for any free one (default: 2004)', wholeNumber)
+      .option('--host <address>', 'address to listen on; may be repeated, the first stands in host_id (default: 127.0.0.1)', collect)
+      .option('--plugins <dir>', 'directory of the plugins (default: plugins)')
+      .option('--data <dir>', 'state directory (default: .co2)')
+      .option('--config <file>', 'configuration file (default: config.ts, if it is there)')
+      // Not given, it says nothing: commander would take it for a yes.
+      .addOption(new Option('--no-watch', 'do not reload plugins when they are saved').default(undefined))
+      .option('--poll', 'look for changed plugins once a second, where the file system tells nobody')
+      .option('--peer <url>', 'peer relay; give it once for each, they replace those of the file', collect)
+      .addOption(
+        new Option('--log-level <level>', 'what is logged at least (default: info)').choices(['debug', 'info', 'warn', 'error', 'off']),
+      )
+  );
 }
 
 /** The flags as a part of a configuration. */
@@ -45,6 +53,7 @@ export function configOf(flags: StartFlags): object {
     pluginsDir: flags.plugins,
     dataDir: flags.data,
     peers: flags.peer,
+    watch: flags.watch === false ? false : flags.poll === true ? 'poll' : undefined,
     log: flags.logLevel === undefined ? undefined : { level: flags.logLevel },
   };
 }

@@ -36,7 +36,7 @@ export function dictOfWords(words: readonly string[]): Sendable {
 }
 
 /** JSON if the word is that, else the word itself as text. */
-function valueOf(word: string): Sendable {
+export function valueOf(word: string): Sendable {
   try {
     JSON.parse(word);
   } catch {

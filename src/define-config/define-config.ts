@@ -128,7 +128,7 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
 }
 
 /** How the text of an environment variable becomes the value of an option. */
-export type OptionKind = 'text' | 'number' | 'boolean' | 'list' | 'json';
+export type OptionKind = 'text' | 'number' | 'boolean' | 'switch' | 'list' | 'json';
 
 /** All options by their full names (`outbox.maxMessages`), and of what kind each is. */
 export function optionKinds(): ReadonlyMap<string, OptionKind> {
@@ -166,8 +166,10 @@ function kindOf(schema: z.core.$ZodType): OptionKind {
   switch (inner._zod.def.type) {
     case 'string':
     case 'enum':
-    case 'literal':
       return 'text';
+    case 'literal':
+      // Yes, no, or a word for how.
+      return inner instanceof z.ZodLiteral && inner.values.has(true) ? 'switch' : 'text';
     case 'number':
     case 'boolean':
       return inner._zod.def.type;

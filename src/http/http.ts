@@ -69,6 +69,7 @@ export interface DoorsParts {
     | 'describeMethods'
     | 'exposedMethods'
     | 'satellites'
+    | 'plugins'
     | 'isPeerAddress'
     | 'isSatelliteAddress'
     | 'requireAllowance'

@@ -11,7 +11,7 @@ import type { PageContent, PagePlace } from './pages.ts';
 import { refuse, setRemedies, statusOf } from './refusal.ts';
 
 export interface PageDoorParts {
-  readonly relay: Pick<Relay, 'may' | 'count' | 'properties' | 'describeMethods' | 'satellites'>;
+  readonly relay: Pick<Relay, 'may' | 'count' | 'properties' | 'describeMethods' | 'satellites' | 'plugins'>;
   readonly scheme: 'http' | 'https';
 }
 
@@ -43,6 +43,7 @@ function visibleTo(caller: Standing, relay: PageDoorParts['relay']): PageContent
   return {
     ...(relay.may('system.get_properties', caller) && { properties: relay.properties() }),
     ...(relay.may('relay.get_satellites', caller) && { satellites: relay.satellites().map(recordOnWire) }),
+    ...(relay.may('plugin.list', caller) && { plugins: relay.plugins() }),
     ...(relay.may('co2.get_method_names', caller) && { methods: relay.describeMethods() }),
   };
 }

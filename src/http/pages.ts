@@ -9,6 +9,8 @@ export interface PageContent {
   readonly methods?: readonly MethodDescription[];
   /** Of the satellites elsewhere. */
   readonly satellites?: readonly ReturnType<typeof recordOnWire>[];
+  /** Those here, with their states. */
+  readonly plugins?: ReturnType<Relay['plugins']>;
 }
 
 /** Where the reader found us. */
@@ -42,11 +44,12 @@ export function textMethod(method: MethodDescription, { origin }: PagePlace): st
 }
 
 /** The same as data, as the text of a JSON document. */
-export function jsonPage({ properties, methods, satellites }: PageContent, { origin }: PagePlace): string {
+export function jsonPage({ properties, methods, satellites, plugins }: PageContent, { origin }: PagePlace): string {
   const page = {
     properties: properties && toJson(properties),
     methods: methods?.map((method) => ({ ...method, calls: callLines(method, `${origin}/RPC2`) })),
     satellites: satellites?.map(toJson),
+    plugins: plugins?.map(toJson),
   };
   // Whoever looks at it on a terminal sees what it says.
   return JSON.stringify(page).replace(JSON_UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);

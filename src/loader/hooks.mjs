@@ -1,8 +1,8 @@
 // @ts-check
 /** The two module hooks, written once for both kinds: in the main thread (`registerHooks`) and in the hooks thread (`register`). */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { openCache } from './cache.mjs';
 import { compileScript, compileTypeScript, compilerId } from './compile.mjs';
 import { fingerprintSync } from './fingerprint.mjs';
@@ -35,10 +35,18 @@ export function resolve(specifier, context, nextResolve) {
     ledger.note({ type: 'import', from, asked, found });
   };
   const found = (/** @type {Resolved} */ resolved) => {
-    const file = trackedFile(ledger, resolved.url);
-    if (file === undefined) return resolved;
-    note(askedPath(target, context.parentURL) ?? file, file);
-    return resolved.format === 'commonjs' ? resolved : { ...resolved, url: withVersion(resolved.url, ledger.versionOf(file)) };
+    const asked = askedPath(target, context.parentURL);
+    // Node remembers for ever where a link led.
+    const url =
+      asked === undefined || trackedFile(ledger, resolved.url) === undefined ? resolved.url : pathToFileURL(realpathSync(asked)).href;
+    const file = trackedFile(ledger, url);
+    if (file === undefined) {
+      if (asked !== undefined && ledger.ownerOf(asked) !== undefined)
+        throw new Error(`${asked} is a link out of the directory, so it is not executed`);
+      return resolved;
+    }
+    note(asked ?? file, file);
+    return resolved.format === 'commonjs' ? resolved : { ...resolved, url: withVersion(url, ledger.versionOf(file)) };
   };
   const missing = (/** @type {unknown} */ error) => {
     const asked = askedPath(target, context.parentURL);

@@ -42,20 +42,27 @@ interface Peer {
 export class Mesh {
   readonly #parts: MeshParts;
   readonly #log: Log;
-  readonly #peers: readonly Peer[];
+  readonly #peers: Peer[];
   #hopLimited = 0;
   #hostId: string | undefined;
 
   constructor(parts: MeshParts) {
     this.#parts = parts;
     this.#log = parts.logs('mesh');
-    this.#peers = distinct(parts.options.peers).map((peer) => {
-      const address = new ServerAddress(peer.url, parts.resolve, peer.address === undefined ? undefined : placeOf(peer.address));
-      const { options, clock, random } = parts;
-      const carrier = parts.carrier(address, peer);
-      const link = new Link({ name: `peer ${address.name}`, carrier, options, clock, random, log: this.#log });
-      return { address, link, carrier, options: peer };
-    });
+    this.#peers = distinct(parts.options.peers).map((peer) => this.#peer(peer));
+  }
+
+  #peer(peer: PeerOptions): Peer {
+    const { options, clock, random, resolve } = this.#parts;
+    const address = new ServerAddress(peer.url, resolve, peer.address === undefined ? undefined : placeOf(peer.address));
+    const carrier = this.#parts.carrier(address, peer);
+    const link = new Link({ name: `peer ${address.name}`, carrier, options, clock, random, log: this.#log });
+    return { address, link, carrier, options: peer };
+  }
+
+  /** Links us to one more peer from now on; one that is linked already stays as it is. Its name is resolved when there is something to forward. */
+  add(url: string): void {
+    if (this.#peers.every(({ options }) => options.url !== url)) this.#peers.push(this.#peer({ url }));
   }
 
   /** Resolves the peers' names; one that does not resolve yet is tried again whenever something is to be forwarded to it. */

@@ -33,7 +33,7 @@ export { inTurns, joinInTurns } from './in-turns.ts';
 export type { Carrier, CarrierPeer, Receive } from './carrier.ts';
 export { Fifo } from './fifo.ts';
 export { WaitingLine } from './waiting-line.ts';
-export type { LineLimits, LineParts } from './waiting-line.ts';
+export type { LineLimits, LineParts, LineStatus } from './waiting-line.ts';
 
 /** Relays that a dict may cross, its origin not counted: twice the widest mesh we know, and the end of any loop. */
 export const HOP_LIMIT = 16;

@@ -1,6 +1,10 @@
-/** The waiting line of one receiver: bounded, drops its oldest when it is full, counts what it dropped, and says so once per flood. */
+/**
+ * The waiting line of one receiver: bounded; drops its oldest when it is full, says so once per flood, and counts. Items that are states of one thing (a key)
+ * may be merged: the newer one takes the older one's place.
+ */
 import { Fifo } from './fifo.ts';
 import type { Log } from './log.ts';
+import { MergePlaces } from './merge-places.ts';
 
 export interface LineLimits {
   readonly maxMessages: number;
@@ -12,19 +16,39 @@ export interface LineParts<T> {
   readonly name: string;
   readonly limits: LineLimits;
   readonly bytesOf: (item: T) => number;
+  /** Since when an item waits, by the clock that {@link WaitingLine.status} is asked with. Default: nobody asks. */
+  readonly sinceOf?: ((item: T) => number) | undefined;
+  /** Of which thing the item is a state; undefined: it is none. Never throws. Default: none is, nothing is merged. */
+  readonly keyOf?: ((item: T) => string | undefined) | undefined;
   readonly log: Pick<Log, 'warn'>;
+}
+
+/** How a line stands. */
+export interface LineStatus {
+  readonly waiting: number;
+  /** Of what waits. */
+  readonly bytes: number;
+  /** ms that the oldest waits; 0 if none does. */
+  readonly oldestMs: number;
+  /** Since the start: lost to the limits, or when the line was given up. */
+  readonly dropped: number;
+  /** Since the start: replaced by a newer state of the same thing. */
+  readonly merged: number;
 }
 
 export class WaitingLine<T> {
   readonly #parts: LineParts<T>;
   readonly #items = new Fifo<T>();
+  readonly #places: MergePlaces | undefined;
   #bytes = 0;
   #dropped = 0;
+  #merged = 0;
   // Dropped since the line was last empty.
   #flood = 0;
 
   constructor(parts: LineParts<T>) {
     this.#parts = parts;
+    if (parts.keyOf) this.#places = new MergePlaces();
   }
 
   get length(): number {
@@ -40,18 +64,27 @@ export class WaitingLine<T> {
     return this.#dropped;
   }
 
-  /** Adds `item` at the end; the oldest go if there is no room. An item larger than the whole line stays alone in it. */
+  /** `now`: by the clock of `sinceOf`. */
+  status(now: number): LineStatus {
+    const oldest = this.#items.at(this.#items.first);
+    const since = this.#places?.since(this.#items.first) ?? (oldest === undefined ? now : (this.#parts.sinceOf?.(oldest) ?? now));
+    const oldestMs = Math.max(0, Math.round(now - since));
+    return { waiting: this.length, bytes: this.#bytes, oldestMs, dropped: this.#dropped, merged: this.#merged };
+  }
+
+  /** Adds `item` at the end, or in the place of an older state of the same thing; the oldest go if there is no room. An item larger than the whole line stays alone in it. */
   push(item: T): void {
     const { limits, bytesOf } = this.#parts;
-    this.#items.push(item);
-    this.#bytes += bytesOf(item);
+    if (!this.#places || !this.#merge(item, this.#places)) {
+      this.#items.push(item);
+      this.#bytes += bytesOf(item);
+    }
     while (this.length > 1 && (this.length > limits.maxMessages || this.#bytes > limits.maxBytes)) this.#dropOldest();
   }
 
   /** Takes the oldest. */
   shift(): T | undefined {
-    const item = this.#items.shift();
-    if (item !== undefined) this.#bytes -= this.#parts.bytesOf(item);
+    const item = this.#take();
     if (this.length === 0) this.#endFlood();
     return item;
   }
@@ -60,15 +93,40 @@ export class WaitingLine<T> {
   clear(): number {
     const { length } = this;
     this.#items.clear();
+    this.#places?.clear();
     this.#bytes = 0;
     this.#dropped += length;
     this.#endFlood();
     return length;
   }
 
+  /** True if the item took the place of an older one; else its place is noted, in which it is pushed next. */
+  #merge(item: T, places: MergePlaces): boolean {
+    const { bytesOf, keyOf, sinceOf } = this.#parts;
+    const key = keyOf?.(item);
+    if (key === undefined) return false;
+    const place = places.find(key);
+    const older = place === undefined ? undefined : this.#items.at(place);
+    if (place === undefined || older === undefined) {
+      places.add(key, this.#items.first + this.length, sinceOf?.(item) ?? 0);
+      this.#bytes += key.length;
+      return false;
+    }
+    this.#items.replace(place, item);
+    this.#bytes += bytesOf(item) - bytesOf(older);
+    this.#merged++;
+    return true;
+  }
+
+  #take(): T | undefined {
+    const place = this.#items.first;
+    const item = this.#items.shift();
+    if (item !== undefined) this.#bytes -= this.#parts.bytesOf(item) + (this.#places?.forget(place) ?? 0);
+    return item;
+  }
+
   #dropOldest(): void {
-    const oldest = this.#items.shift() as T;
-    this.#bytes -= this.#parts.bytesOf(oldest);
+    this.#take();
     this.#dropped++;
     if (this.#flood++ > 0) return;
     const { name, limits, log } = this.#parts;

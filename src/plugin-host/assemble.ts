@@ -7,6 +7,7 @@ import { ATTACH } from '../plugin/for-host.ts';
 import type { AnyClass } from '../plugin/for-host.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
+import { makeInbox } from './inbox.ts';
 import { Injector } from './inject.ts';
 import type { LoadedModule, SatelliteClass, SatelliteInstance } from './load.ts';
 import type { PluginHostOptions } from './options.ts';
@@ -15,12 +16,14 @@ import type { PluginProblem } from './problem.ts';
 import { Receiver } from './receiver.ts';
 import { Satellite } from './satellite.ts';
 import type { SatelliteEvent } from './satellite.ts';
+import type { Watchdog } from './watchdog.ts';
 
 export interface AssemblyParts {
   readonly options: Pick<PluginHostOptions, 'inbox' | 'receiveTimeoutMs'>;
   readonly container: DependencyContainer;
   readonly logs: LogSource;
   readonly clock: Clock;
+  readonly watchdog: Watchdog;
   readonly report: (problem: PluginProblem) => void;
   readonly onReady: (receiver: Receiver) => void;
   readonly onEvent: (event: SatelliteEvent) => void;
@@ -88,11 +91,14 @@ function report(loaded: LoadedModule, { name }: SatelliteClass, error: unknown, 
 
 function make(module: LoadedModule, declared: Declared, instance: SatelliteInstance, parts: AssemblyParts): Assembled {
   const { name, target } = declared;
-  const { clock, options, onEvent, onReady } = parts;
+  const { clock, options, watchdog, onEvent, onReady } = parts;
   const log = parts.logs(`plugin.${module.module}`);
-  const common = { name, directory: module.root, clock, log };
+  const common = { name, directory: module.root, clock, log, watchdog, watched: watchdog.of(module.module) };
   const receiver = receives(instance, target)
-    ? new Receiver({ ...common, target: instance, inbox: options.inbox, timeoutMs: options.receiveTimeoutMs, onReady })
+    ? new Receiver({
+        ...{ ...common, target: instance, onReady, timeoutMs: options.receiveTimeoutMs },
+        inbox: makeInbox({ ...common, asked: declared.options.inbox, allowed: options.inbox }),
+      })
     : undefined;
   const docs = docCommentsOf(module.url)[target.name] ?? {};
   const methods = declared.methods.map((method) => ({ ...method, help: shown(docs[method.method] ?? '') }));

@@ -1,6 +1,6 @@
 /** Looks for plugins on the disk and among the npm packages, and says of each file that looks like one whether it may be loaded. */
 import { constants } from 'node:fs';
-import { access, readFile, realpath, stat } from 'node:fs/promises';
+import { access, lstat, readFile, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
 import { glob } from 'glob';
@@ -53,7 +53,7 @@ export async function findAgain(options: FindOptions, { packaged }: Found): Prom
 }
 
 async function nameAll(directory: string | undefined, packaged: Packaged): Promise<readonly FoundModule[]> {
-  const files = directory === undefined ? [] : nameModules(await listFiles(directory));
+  const files = directory === undefined ? [] : nameModules(await findFiles(directory));
   const inDirectory = files.map((file): FoundModule => ({ ...file, root: directory ?? '', rootName: '', path: file.file }));
   return withoutClashes([...inDirectory, ...packaged.modules]);
 }
@@ -70,9 +70,7 @@ async function choose(
   const problems = [...packaged.problems];
   if (directory !== undefined) problems.push(...(await unreadableFolders(directory)));
   const announced = directory === undefined ? chosen : await applyManifests(directory, chosen, problems);
-  const checked = await Promise.all(
-    announced.map(async (found) => ({ ...found, refused: found.refused ?? (await whyNotExecuted(found)) })),
-  );
+  const checked = (await Promise.all(announced.map(check))).flat();
   for (const { module, file, refused } of checked) {
     if (refused !== undefined) problems.push({ module: clean(module), file: clean(file), reason: refused });
   }
@@ -80,8 +78,16 @@ async function choose(
   return { directory, modules: checked.filter((one) => !isRefused(one)), refused: checked.filter(isRefused), problems, packaged };
 }
 
-function whyNotExecuted({ root, rootName, path }: FoundModule): Promise<string | undefined> {
-  return rootName === '' ? whyUnsafe(root, path) : whyUnsafe(root, path, 'its package');
+/** With the reason if it must not be executed; nothing if it has gone since the directory was listed. */
+async function check(found: FoundModule): Promise<FoundModule[]> {
+  const { root, rootName, path } = found;
+  const refused = found.refused ?? (await (rootName === '' ? whyUnsafe(root, path) : whyUnsafe(root, path, 'its package')));
+  if (refused === undefined) return [found];
+  const isThere = await lstat(join(root, path)).then(
+    () => true,
+    () => rootName !== '',
+  );
+  return isThere ? [{ ...found, refused }] : [];
 }
 
 async function openDirectory({ pluginsDir, directoryRequired }: FindOptions): Promise<string | undefined> {
@@ -96,7 +102,8 @@ async function openDirectory({ pluginsDir, directoryRequired }: FindOptions): Pr
   return realpath(pluginsDir);
 }
 
-async function listFiles(directory: string): Promise<string[]> {
+/** The files of a plugins directory that may be modules, as paths in it, with `/`. */
+export async function findFiles(directory: string): Promise<string[]> {
   return glob(`{,*/}*.{${EXTENSIONS.join(',')}}`, { cwd: directory, posix: true });
 }
 

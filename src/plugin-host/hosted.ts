@@ -42,6 +42,8 @@ export interface PluginStatus {
   readonly restarts: number;
   /** Why it last failed to start, to reload or to live; kept when it is well again. */
   readonly lastError?: string | undefined;
+  /** Times that it held the event loop longer than `loopWarningMs`; undefined for a process, which has one of its own. */
+  readonly held?: number | undefined;
   /** Of a process. */
   readonly pid?: number | undefined;
   readonly satellites: readonly SatelliteStatus[];

@@ -88,7 +88,7 @@ export class InlinePlugin implements HostedPlugin {
   get status(): PluginStatus {
     return {
       ...{ name: this.name, kind: 'inline', state: this.#state, file: this.#found.file },
-      ...{ restarts: this.#restarts, lastError: this.#lastError },
+      ...{ restarts: this.#restarts, lastError: this.#lastError, held: this.#parts.watchdog.of(this.name).held },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };
   }
@@ -231,7 +231,6 @@ export class InlinePlugin implements HostedPlugin {
       const [problem] = this.#problems;
       if (problem && version.satellites.length === 0) throw new PluginFailure(problem);
       await version.configure(imported, signal);
-      version.attach(port);
       await this.#run(version, port, signal);
     });
     log.info(`${this.name} loaded (${clean(this.#found.file)})`);
@@ -270,6 +269,7 @@ export class InlinePlugin implements HostedPlugin {
   }
 
   async #run(version: Version, port: RelayPort, signal: AbortSignal): Promise<void> {
+    version.attach(port);
     this.#take(version);
     this.#setState({ type: 'starting' });
     // At once, so that those after it may call it in their setup.

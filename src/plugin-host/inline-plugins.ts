@@ -29,6 +29,8 @@ export class InlinePlugins {
   #children: readonly FoundModule[] = [];
   #port: RelayPort | undefined;
   #isEnded = false;
+  #scan: Promise<void> | undefined;
+  #nextScan: Promise<void> | undefined;
   /** Why the directory could not be looked at, so that it is told once. */
   #unreadable = '';
 
@@ -75,7 +77,19 @@ export class InlinePlugins {
    * Looks at the plugins directory again: what is new is loaded, what changed is reloaded, what is gone is unloaded. Resolves when all that is known; plugins may
    * still be busy with it. Never rejects.
    */
-  async rescan(): Promise<void> {
+  rescan(): Promise<void> {
+    // Whoever asks while it is looked gets one look more, together with all others who do.
+    if (this.#scan) return (this.#nextScan ??= this.#scan.then(() => this.#startScan()));
+    return this.#startScan();
+  }
+
+  #startScan(): Promise<void> {
+    this.#nextScan = undefined;
+    this.#scan = this.#lookAgain().finally(() => (this.#scan = undefined));
+    return this.#scan;
+  }
+
+  async #lookAgain(): Promise<void> {
     const before = this.#found;
     if (!before || this.#isEnded) return;
     try {

@@ -1,5 +1,5 @@
 /** What the host delivers into: the line of one satellite, wherever that runs. */
-import type { Message } from '../message/message.ts';
+import type { LineStatus, Message } from '../message/message.ts';
 
 export interface SatelliteLine {
   /** The satellite's. */
@@ -12,4 +12,14 @@ export interface SatelliteLine {
   take(message: Message): boolean;
   /** Delivers the next message. Never throws. */
   next(): void;
+}
+
+/** How a satellite's line stands, and what became of what was in it. */
+export interface LineCounters extends LineStatus {
+  /** Messages that its `receive` took. */
+  readonly delivered: number;
+  /** Messages that it threw at or outlived. */
+  readonly failed: number;
+  /** Messages that came while it took none. */
+  readonly refused: number;
 }

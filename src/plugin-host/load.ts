@@ -78,7 +78,9 @@ function rank(a: FoundModule, b: FoundModule): number {
 }
 
 function whyNone(exported: number): string {
-  return exported === 0 ? 'exports no class decorated with @Satellite, so nothing of it runs' : 'exports only satellites of other modules';
+  return exported === 0
+    ? 'exports no class decorated with @Satellite, so nothing of it runs; is the decorator missing, or the word export?'
+    : 'exports only satellites of other modules';
 }
 
 function exportedClasses(namespace: object): Set<AnyClass> {

@@ -25,6 +25,11 @@ export const EXTENSIONS = ['ts', 'mts', 'js', 'mjs'] as const;
 
 /** Prefixes of the relay's own methods. */
 const RESERVED = new Set(['sys', 'system', 'co2', 'relay', 'web', 'work', 'plugin', 'recording', 'service']);
+/** True if methods whose names begin with this word are the relay's own. */
+export function isReserved(word: string): boolean {
+  return RESERVED.has(word);
+}
+
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const FILE = new RegExp(`^(.+)\\.(?:${EXTENSIONS.join('|')})$`, 's');
 
@@ -70,7 +75,7 @@ export function isHelperFolder(folder: string): boolean {
 
 /** `places`: where the two names stand, in words. */
 function refusal(packageName: string, moduleName: string, places: { package: string; module: string }): string | undefined {
-  if (RESERVED.has(packageName)) {
+  if (isReserved(packageName)) {
     const remedy = places.package.startsWith('the ') ? 'rename the folder' : `choose another ${places.package}`;
     return `package name "${packageName}" is reserved for the relay's own methods; ${remedy}`;
   }

@@ -4,7 +4,7 @@ import type { Isolation } from './child/isolation.ts';
 import { programShape } from './program/options.ts';
 import type { ProgramRecord } from './program/options.ts';
 
-/** The bound of one satellite's waiting line. */
+/** The bound of one satellite's waiting line; its class may ask for less, and for `merge` (`@Satellite({ inbox })`). */
 export interface InboxOptions {
   /** Messages that wait for one satellite. Default 1,000: some seconds of a busy network; protects the relay's memory from a slow `receive`. */
   readonly maxMessages: number;
@@ -43,6 +43,11 @@ export interface PluginHostOptions {
    * network file systems, some shared folders of virtual machines). false: for those who deploy by a restart.
    */
   readonly watch: boolean | 'poll';
+  /**
+   * Let `plugin.add` add programs while the relay runs. Default false: whoever holds a token of the class admin could run anything on this machine as the relay's
+   * user. Programs that were added are remembered, and run only as long as this is true.
+   */
+  readonly allowAddPrograms: boolean;
   readonly inbox: InboxOptions;
   /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
   readonly setupTimeoutMs: number;
@@ -50,6 +55,11 @@ export interface PluginHostOptions {
   readonly exitTimeoutMs: number;
   /** ms for one `receive`; then its signal is aborted and the next message is delivered. Default 60,000: protects a plugin from its own lost promise. */
   readonly receiveTimeoutMs: number;
+  /**
+   * ms that a plugin in this process may keep the event loop to itself before a warning names it. Default 250: a client that waits so long notices; protects
+   * everybody from the plugin that computes instead of awaiting.
+   */
+  readonly loopWarningMs: number;
 }
 
 export const pluginHostDefaults: PluginHostOptions = {
@@ -60,11 +70,13 @@ export const pluginHostDefaults: PluginHostOptions = {
   isolation: {},
   maxMemoryMb: 256,
   programs: [],
+  allowAddPrograms: false,
   watch: true,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5_000,
   receiveTimeoutMs: 60_000,
+  loopWarningMs: 250,
 };
 
 /** Longer than a day is no limit, and beyond 2^31 ms a timer of Node fires at once. */
@@ -79,7 +91,8 @@ export const pluginHostShape = {
   isolation: z.record(z.string(), z.enum(['inline', 'child'])),
   maxMemoryMb: z.int().min(32).max(1_048_576),
   programs: z.array(programShape).max(1_000),
-  watch: z.union([z.boolean(), z.literal('poll')]),
+  allowAddPrograms: z.boolean(),
+  watch: z.literal([true, false, 'poll']),
   inbox: z.strictObject({
     maxMessages: z.int().min(1).max(10_000_000),
     maxBytes: z.int().min(1),
@@ -88,4 +101,5 @@ export const pluginHostShape = {
   setupTimeoutMs: timeLimit,
   exitTimeoutMs: timeLimit,
   receiveTimeoutMs: timeLimit,
+  loopWarningMs: timeLimit,
 };

@@ -1,6 +1,6 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
-import { RelayError, clean, reasonOf, suggest, systemClock } from '../message/message.ts';
+import { RelayError, clean, suggest, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { Children } from './child/children.ts';
 import type { HostedMethod } from './exposed.ts';
@@ -11,18 +11,24 @@ import { compare } from './names.ts';
 import type { PluginHostOptions } from './options.ts';
 import type { PluginProblem } from './problem.ts';
 import type { SatelliteLine } from './line.ts';
-import { Programs } from './program/programs.ts';
-import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
+import { HostPrograms } from './program/host-programs.ts';
+import type { DeadLetters, PluginToken, Programs, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 import { Pump } from './pump.ts';
 import type { RelayPluginOptions } from './relay-plugin-options.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
+import { Watchdog } from './watchdog.ts';
 import { Watcher } from './watcher.ts';
 
-export { findModules } from './find.ts';
+export { findFiles, findModules } from './find.ts';
+export { nameModules } from './names.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
 export type { PluginEvent, PluginKind, PluginState, PluginStatus } from './hosted.ts';
+export { PluginEvents } from './plugin-events.ts';
+export type { NumberedEvent } from './plugin-events.ts';
+export { PluginLogs } from './plugin-logs.ts';
+export type { PluginLine } from './plugin-logs.ts';
 export type { PluginProblem } from './problem.ts';
 export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 export { findRelayPlugins } from './find-relay-plugins.ts';
@@ -74,10 +80,11 @@ export class PluginHost {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #pump: Pump;
+  readonly #watchdog: Watchdog;
   readonly #inline: InlinePlugins;
   readonly #children: Children;
   readonly #plugins = new Map<string, HostedPlugin>();
-  readonly #programs: Programs | undefined;
+  readonly #programs: HostPrograms | undefined;
   #receivers: readonly SatelliteLine[] = [];
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
@@ -90,13 +97,10 @@ export class PluginHost {
     this.#log = parts.logs('plugin-host');
     this.#clock = parts.clock ?? systemClock;
     this.#pump = new Pump(this.#clock);
-    const { options, logs, programs: surroundings } = parts;
-    const onEvent = (event: HostEvent): void => {
-      this.#tell(event);
-    };
+    this.#watchdog = new Watchdog({ limitMs: parts.options.loopWarningMs, clock: this.#clock, logs: parts.logs });
     this.#inline = this.#makeInline();
     this.#children = this.#makeChildren();
-    if (surroundings) this.#programs = new Programs({ options, surroundings, logs, onEvent, clock: this.#clock });
+    if (parts.programs) this.#programs = this.#makePrograms(parts.programs);
   }
 
   /**
@@ -119,7 +123,7 @@ export class PluginHost {
 
   /** Ends the programs that fetch their calls, while the relay lets nobody in any more. Never rejects. */
   async stopAtDoor(): Promise<void> {
-    await this.#programs?.stopAtDoor();
+    await this.#programs?.all.stopAtDoor();
   }
 
   /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
@@ -134,7 +138,7 @@ export class PluginHost {
 
   /** By which programs prove who they are; the same array as long as nothing changed. */
   programTokens(): readonly PluginToken[] {
-    return this.#programs?.tokens() ?? NO_TOKENS;
+    return this.#programs?.all.tokens() ?? NO_TOKENS;
   }
 
   /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS. */
@@ -216,18 +220,36 @@ export class PluginHost {
     await (plugin.reload ? plugin.reload() : this.restartPlugin(name));
   }
 
+  /**
+   * Runs one more program, and remembers it over restarts. Resolves when it is ready, or has ended and is tried again. Rejects with RelayErrors FORBIDDEN (the operator
+   * does not allow it), INVALID_PARAMS, STATE_DIRECTORY and PLUGIN_REFUSED, if it can never work as it is; then it is forgotten.
+   */
+  async addProgram(record: unknown): Promise<string> {
+    const { programs, port } = this.#requireRunning();
+    return programs.add(record, port);
+  }
+
+  /** Stops a program that was added, and forgets it. Rejects with a RelayError INVALID_PARAMS if it was not, or is none. */
+  async removeProgram(name: string): Promise<void> {
+    const { plugin } = this.#lookUp(name);
+    await this.#requireRunning().programs.remove(plugin);
+  }
+
+  #requireRunning(): { readonly port: RelayPort; readonly programs: HostPrograms } {
+    if (this.#port && this.#programs && !this.#stopping) return { port: this.#port, programs: this.#programs };
+    throw new RelayError('UNAVAILABLE', 'the plugin host runs no programs');
+  }
+
   async #start(port: RelayPort): Promise<void> {
     this.#port = port;
     try {
       const found = await this.#inline.prepare(port);
       await this.#children.prepare(this.#inline.children, found.directory);
-      const programs = this.#makePrograms();
+      await this.#programs?.prepare();
       this.#takeLines();
       for (const plugin of this.#all().filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
       await this.#children.start(port);
-      this.#programsStarted = Promise.all(programs.map((plugin) => this.#startProgram(plugin, port))).then(() => undefined);
-      // Told to whoever waits for them.
-      this.#programsStarted.catch(() => undefined);
+      this.#startPrograms(port);
       this.#tellStarted(found);
     } catch (error) {
       await this.#stopAll();
@@ -236,40 +258,17 @@ export class PluginHost {
     this.#watch();
   }
 
+  #startPrograms(port: RelayPort): void {
+    this.#programsStarted = this.#programs?.start(port) ?? Promise.resolve();
+    // Told to whoever waits for them.
+    this.#programsStarted.catch(() => undefined);
+  }
+
   #tellStarted(found: Found): void {
     const running = this.status().satellites.length;
     const { pluginsDir } = this.#parts.options;
     if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
     else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
-  }
-
-  #makePrograms(): readonly HostedPlugin[] {
-    const { programs } = this.#parts.options;
-    return programs.map((record, index) => {
-      if (this.#plugins.has(record.name))
-        throw new RelayError(
-          'CONFIG_INVALID',
-          `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`,
-        );
-      const plugin = this.#requirePrograms().add(record);
-      this.#plugins.set(plugin.name, plugin);
-      return plugin;
-    });
-  }
-
-  /** Rejects only if another try makes no sense. */
-  async #startProgram(plugin: HostedPlugin, port: RelayPort): Promise<void> {
-    try {
-      await plugin.start(port);
-    } catch (error) {
-      if (plugin.status.state.type === 'failed') throw error;
-      this.#log.warn(`${reasonOf(error)}; the relay runs without it for now`);
-    }
-  }
-
-  #requirePrograms(): Programs {
-    if (this.#programs) return this.#programs;
-    throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
   }
 
   /** The start does not wait for it. */
@@ -281,11 +280,35 @@ export class PluginHost {
     void this.#watcher.start();
   }
 
+  #makePrograms(surroundings: ProgramSurroundings): HostPrograms {
+    return new HostPrograms({
+      ...{ ...this.#parts, surroundings, clock: this.#clock, log: this.#log },
+      onEvent: (event) => {
+        this.#tell(event);
+      },
+      isTaken: (name) => this.#plugins.has(name),
+      add: (plugin) => {
+        this.#plugins.set(plugin.name, plugin);
+        this.#takeLines();
+      },
+      remove: ({ name }) => {
+        this.#plugins.delete(name);
+        this.#takeLines();
+      },
+    });
+  }
+
+  #requirePrograms(): Programs {
+    if (this.#programs) return this.#programs.all;
+    throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
+  }
+
   #makeInline(): InlinePlugins {
     return new InlinePlugins({
       ...this.#parts,
       relayPlugins: this.#parts.relayPlugins ?? [],
       clock: this.#clock,
+      watchdog: this.#watchdog,
       log: this.#log,
       onEvent: (event) => {
         this.#tell(event);
@@ -342,7 +365,7 @@ export class PluginHost {
     throw new RelayError('INVALID_PARAMS', `there is no plugin "${clean(name, 60)}"${suggest(name, known)}`);
   }
 
-  /** In the order in which they came. */
+  /** In the order in which they came: modules in order of their names, then programs. */
   #all(): readonly HostedPlugin[] {
     return [...this.#plugins.values()];
   }
@@ -358,6 +381,7 @@ export class PluginHost {
     await this.#inline.end();
     await this.#pump.settle();
     await this.#stopAll();
+    this.#watchdog.stop();
   }
 
   /** One after the other as long as they are quick; once they have used up the budget, the rest at once. */
@@ -373,7 +397,7 @@ export class PluginHost {
       await Promise.all(next.map((plugin) => plugin.stop()));
     }
     await ending;
-    await this.#programs?.stop();
+    await this.#programs?.all.stop();
   }
 }
 

@@ -1,18 +1,21 @@
 /** Delivery to one satellite: one message at a time, in order, the next when `receive` has settled or outlived its time limit. */
-import { RelayError, WaitingLine, clean, shareDict } from '../message/message.ts';
-import type { Clock, Log, Message } from '../message/message.ts';
+import { RelayError, clean, shareDict } from '../message/message.ts';
+import type { Clock, Log, Message, WaitingLine } from '../message/message.ts';
 import type { Plugin } from '../plugin/for-host.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import { contextOf } from './delivery-context.ts';
 import type { DeliveryContext } from './delivery-context.ts';
-import type { InboxOptions } from './options.ts';
+import type { LineCounters } from './line.ts';
+import type { Watchdog, Watched } from './watchdog.ts';
 
 /** A satellite that wants messages. */
 export interface ReceiverParts {
   readonly name: string;
   readonly target: Pick<Plugin, 'receive'>;
-  readonly inbox: InboxOptions;
+  readonly inbox: WaitingLine<Message>;
   readonly timeoutMs: number;
+  readonly watchdog: Watchdog;
+  readonly watched: Watched;
   readonly clock: Clock;
   readonly log: Log;
   /** The plugins directory or the npm package's, for the place of an error. */
@@ -30,7 +33,8 @@ interface Delivery {
 export class Receiver {
   readonly #parts: ReceiverParts;
   readonly #inbox: WaitingLine<Message>;
-  readonly #count = { delivered: 0, failed: 0, dropped: 0 };
+  // The last two: of the versions before; the line counts its own.
+  readonly #count = { delivered: 0, failed: 0, refused: 0, dropped: 0, merged: 0 };
   /** The delivery whose promise is pending. */
   #running: Delivery | undefined;
   /** `waiting`: setup has not ended, messages collect; `held`: they collect since another version is to take them; `closed`: exit has begun. */
@@ -44,8 +48,7 @@ export class Receiver {
 
   constructor(parts: ReceiverParts) {
     this.#parts = parts;
-    const { name, inbox, log } = parts;
-    this.#inbox = new WaitingLine({ name, limits: inbox, bytesOf: ({ source }) => source.length, log });
+    this.#inbox = parts.inbox;
   }
 
   get name(): string {
@@ -57,14 +60,18 @@ export class Receiver {
     return this.#phase === 'open' && this.#running === undefined && this.#inbox.length > 0;
   }
 
-  get counters(): { waiting: number; delivered: number; failed: number; dropped: number } {
-    const { delivered, failed, dropped } = this.#count;
-    return { delivered, failed, waiting: this.#inbox.length, dropped: dropped + this.#inbox.dropped };
+  get counters(): LineCounters {
+    const { dropped, merged, ...line } = this.#inbox.status(this.#parts.clock.now());
+    const { dropped: droppedBefore, merged: mergedBefore, ...count } = this.#count;
+    return { ...line, ...count, dropped: dropped + droppedBefore, merged: merged + mergedBefore };
   }
 
   /** Puts a message into the line; false once closed. */
   take(message: Message): boolean {
-    if (this.#phase === 'closed') return false;
+    if (this.#phase === 'closed') {
+      this.#count.refused++;
+      return false;
+    }
     this.#inbox.push(message);
     return true;
   }
@@ -79,6 +86,7 @@ export class Receiver {
   /** From now on messages collect; resolves when the call that is under way has ended or outlived its time limit. */
   hold(): Promise<void> {
     this.#phase = 'held';
+    this.#parts.log.debug(`messages wait for the next version of ${this.name}`);
     return new Promise((resolve) => {
       if (this.#running) this.#onIdle = resolve;
       else resolve();
@@ -88,10 +96,12 @@ export class Receiver {
   /** Takes over from `other`, which is held: what waits there, before what comes, and its counters. */
   succeed(other: Receiver): void {
     for (let message = other.#inbox.shift(); message; message = other.#inbox.shift()) this.#inbox.push(message);
-    const { delivered, failed, dropped } = other.counters;
+    const { delivered, failed, refused, dropped, merged } = other.counters;
     this.#count.delivered += delivered;
     this.#count.failed += failed;
+    this.#count.refused += refused;
     this.#count.dropped += dropped;
+    this.#count.merged += merged;
     if (this.isReady) this.#parts.onReady(this);
   }
 
@@ -114,10 +124,11 @@ export class Receiver {
     if (!this.isReady) return;
     const message = this.#inbox.shift();
     if (!message) return;
-    const { clock, target } = this.#parts;
+    const { clock, target, watchdog, watched } = this.#parts;
     const context = contextOf(message, clock.now());
     try {
-      const result: unknown = this.#receive?.call(target as Plugin, shareDict(message.frozen()), context);
+      const dict = shareDict(message.frozen());
+      const result: unknown = watchdog.run(watched, 'receive', () => this.#receive?.call(target as Plugin, dict, context));
       if (isThenable(result)) this.#wait({ message, context, callOff: () => undefined }, result);
       else this.#succeeded(message);
     } catch (error) {
@@ -126,8 +137,9 @@ export class Receiver {
   }
 
   #wait(delivery: Delivery, result: PromiseLike<unknown>): void {
-    const { clock, timeoutMs } = this.#parts;
+    const { clock, timeoutMs, watchdog, watched } = this.#parts;
     this.#running = delivery;
+    watchdog.begin(watched);
     delivery.callOff = clock.after(timeoutMs, () => {
       this.#outlived(delivery);
     });
@@ -156,6 +168,7 @@ export class Receiver {
     if (this.#running !== delivery) return false;
     delivery.callOff();
     this.#running = undefined;
+    this.#parts.watchdog.end(this.#parts.watched);
     this.#onIdle?.();
     if (this.isReady) this.#parts.onReady(this);
     return true;

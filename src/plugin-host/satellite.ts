@@ -7,9 +7,11 @@ import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod, HostedMethod } from './exposed.ts';
 import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
+import type { LineCounters } from './line.ts';
 import type { Receiver } from './receiver.ts';
 import { refusal } from './plugin-config.ts';
 import { inStep } from './step.ts';
+import type { Watchdog, Watched } from './watchdog.ts';
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {
@@ -35,19 +37,13 @@ export interface SatelliteEvent {
   readonly state: SatelliteState;
 }
 
-export interface SatelliteStatus {
+export interface SatelliteStatus extends LineCounters {
   /** `<package>.<module>.<Class>` */
   readonly name: string;
   readonly module: string;
   /** As people are told of it: `ham/spam.ts`, `node_modules/co2-ham/dist/spam.js`. */
   readonly file: string;
   readonly state: SatelliteState;
-  /** Messages in its line now. */
-  readonly waiting: number;
-  /** Messages that its `receive` took, threw at or outlived, and that were dropped because the line was full. */
-  readonly delivered: number;
-  readonly failed: number;
-  readonly dropped: number;
 }
 
 export interface SatelliteParts {
@@ -59,11 +55,16 @@ export interface SatelliteParts {
   /** Undefined for one that has no `receive` of its own. */
   readonly receiver: Receiver | undefined;
   readonly methods: readonly (ExposedMethod & { readonly help: string })[];
+  readonly watchdog: Watchdog;
+  readonly watched: Watched;
   readonly clock: Clock;
   /** Of the plugin's category. */
   readonly log: Log;
   readonly onEvent: (event: SatelliteEvent) => void;
 }
+
+// Of one that has no line.
+const NOTHING: LineCounters = { waiting: 0, bytes: 0, oldestMs: 0, delivered: 0, failed: 0, dropped: 0, merged: 0, refused: 0 };
 
 export class Satellite {
   readonly #parts: SatelliteParts;
@@ -82,7 +83,7 @@ export class Satellite {
 
   get status(): SatelliteStatus {
     const { name, module, file, receiver } = this.#parts;
-    const counters = receiver?.counters ?? { waiting: 0, delivered: 0, failed: 0, dropped: 0 };
+    const counters = receiver?.counters ?? NOTHING;
     return { name, module, file, state: this.#state, ...counters };
   }
 
@@ -118,10 +119,12 @@ export class Satellite {
 
   /** What its `handover` answers; undefined if it has none. Throws a RelayError PLUGIN_REFUSED. */
   async handover(timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
-    const { name, instance, clock, directory } = this.#parts;
+    const { name, instance, clock, directory, watchdog, watched } = this.#parts;
     if (typeof instance.handover !== 'function') return undefined;
     try {
-      return await inStep({ clock, timeoutMs, signal }, `handover() took longer than ${timeoutMs} ms`, () => instance.handover?.());
+      return await inStep({ clock, timeoutMs, signal }, `handover() took longer than ${timeoutMs} ms`, () =>
+        watchdog.run(watched, 'handover', () => instance.handover?.()),
+      );
     } catch (error) {
       const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
       throw refusal(name, `the running version does not hand over: ${reason}; a restart of the plugin drops its state`, error);
@@ -130,13 +133,15 @@ export class Satellite {
 
   /** Runs its `restore` with the state of the version before, if it has one, and its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
   async setup(config: unknown, timeoutMs: number, { signal, state }: { signal?: AbortSignal; state?: unknown } = {}): Promise<void> {
-    const { name, instance, clock, directory, receiver } = this.#parts;
+    const { name, instance, clock, directory, receiver, watchdog, watched } = this.#parts;
     const parts = { clock, timeoutMs, signal };
     this.#setState({ type: 'setting-up' });
     try {
       if (state !== undefined && typeof instance.restore === 'function')
-        await inStep(parts, `restore() took longer than ${timeoutMs} ms`, () => instance.restore?.(state));
-      await inStep(parts, `setup() took longer than ${timeoutMs} ms`, () => instance.setup?.(config));
+        await inStep(parts, `restore() took longer than ${timeoutMs} ms`, () =>
+          watchdog.run(watched, 'restore', () => instance.restore?.(state)),
+        );
+      await inStep(parts, `setup() took longer than ${timeoutMs} ms`, () => watchdog.run(watched, 'setup', () => instance.setup?.(config)));
     } catch (error) {
       const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
       this.#setState({ type: 'refused', reason });
@@ -148,12 +153,14 @@ export class Satellite {
 
   /** Ends deliveries, runs its `exit` if it was set up, then aborts the `receive` that still runs. Never throws. */
   async exit(timeoutMs: number): Promise<void> {
-    const { name, instance, clock, directory, receiver, log } = this.#parts;
+    const { name, instance, clock, directory, receiver, log, watchdog, watched } = this.#parts;
     receiver?.close();
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
-        await withinLimit(clock, timeoutMs, `exit() took longer than ${timeoutMs} ms`, () => instance.exit?.());
+        await withinLimit(clock, timeoutMs, `exit() took longer than ${timeoutMs} ms`, () =>
+          watchdog.run(watched, 'exit', () => instance.exit?.()),
+        );
         this.#setState({ type: 'exited' });
       } catch (error) {
         const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
@@ -174,14 +181,17 @@ export class Satellite {
 
   #invoke(method: ExposedMethod, params: readonly Value[]): MaybePromise<Sendable | undefined> {
     if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${method.name}: its satellite has been stopped`);
-    const answer = invokeExposed(method, this.#parts.instance, params);
+    const { instance, watchdog, watched } = this.#parts;
+    const answer = watchdog.run(watched, method.name, () => invokeExposed(method, instance, params));
     if (!isPromise(answer)) return answer;
     this.#calls++;
+    watchdog.begin(watched);
     void answer.then(this.#callEnded, this.#callEnded);
     return answer;
   }
 
   readonly #callEnded = (): void => {
+    this.#parts.watchdog.end(this.#parts.watched);
     if (--this.#calls === 0) this.#onLastCall?.();
   };
 

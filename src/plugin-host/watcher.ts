@@ -1,5 +1,6 @@
 /** Notices that something in the plugins directory has changed, and has it looked at once for a burst of changes. */
 import { watch as watchLink } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { isImported } from '../loader/loader.mjs';
@@ -33,6 +34,7 @@ export class Watcher {
   readonly #watchers = new Set<Closable>();
   /** Where the directory's path leads. */
   #target: string | undefined;
+  #announced: string | undefined;
   #isPolling = false;
   #isEnded = false;
   #isLooking = false;
@@ -61,7 +63,7 @@ export class Watcher {
   /** Watches where the path of the directory leads now. */
   async #follow(): Promise<void> {
     if (this.#isPolling) return;
-    const { directory, log } = this.#parts;
+    const { directory } = this.#parts;
     const target = await realpath(directory).catch(() => undefined);
     if (target === this.#target && this.#watchers.size > 0) return;
     await this.#unsubscribe();
@@ -69,7 +71,6 @@ export class Watcher {
     try {
       await this.#watchLinks();
       await this.#subscribe(target ?? directory);
-      log.debug(`watching ${clean(target ?? directory)}`);
     } catch (error) {
       await this.#fallBack(error);
     }
@@ -80,7 +81,8 @@ export class Watcher {
     // It takes some ms to load, and the start has other things to do.
     const { watch } = await import('chokidar');
     if (this.#isEnded) return;
-    const isIgnored = (path: string): boolean => /[\\/](?:node_modules|\.git)(?:[\\/]|$)/.test(path.slice(directory.length));
+    const isIgnored = (path: string, stats?: Stats): boolean =>
+      /[\\/](?:node_modules|\.git)(?:[\\/]|$)/.test(path.slice(directory.length)) || (stats?.isFile() === true && !isRelevant(path));
     const watcher = watch(directory, { ignoreInitial: true, atomic: false, ignored: isIgnored });
     this.#watchers.add(watcher);
     const notice = (path: string): void => {
@@ -139,6 +141,15 @@ export class Watcher {
     if (!this.#isPolling) this.#schedule(QUIET_MS);
   }
 
+  /** Once for each place: what changed before has been looked at, and what changes from here on will be. */
+  #announce(): void {
+    const { directory, log } = this.#parts;
+    const place = this.#target ?? directory;
+    if (place === this.#announced) return;
+    this.#announced = place;
+    log.debug(`watching ${clean(place)}`);
+  }
+
   #hasChanged(): boolean {
     return this.#since !== undefined;
   }
@@ -160,6 +171,7 @@ export class Watcher {
     await this.#follow();
     await this.#parts.look();
     this.#isLooking = false;
+    this.#announce();
     if (this.#isPolling) this.#schedule(POLL_MS);
     else if (this.#hasChanged()) this.#schedule(QUIET_MS);
   }

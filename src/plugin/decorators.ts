@@ -1,5 +1,6 @@
 /** The decorators of a plugin's author. Each works bare and called: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
+import { refusalOfExposed, refusalOfSatellite } from './check-options.ts';
 import { markExposed, markInjectable, markInjected, markRelayPlugin, markSatellite } from './metadata.ts';
 import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
@@ -9,7 +10,9 @@ export function Satellite(target: AnyClass): void;
 export function Satellite(options?: SatelliteOptions): (target: AnyClass) => void;
 export function Satellite(first?: AnyClass | SatelliteOptions): ((target: AnyClass) => void) | undefined {
   if (typeof first !== 'function') {
+    const refuse = refusalOfSatellite(first ?? {});
     return (target) => {
+      refuse?.(`@Satellite on ${target.name}`);
       markSatellite(target, first ?? {});
     };
   }
@@ -38,7 +41,9 @@ export function Exposed(
   method?: string | symbol,
 ): ((prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void) | undefined {
   if (first === undefined || method === undefined) {
+    const refuse = refusalOfExposed(first ?? {});
     return (prototype, name) => {
+      refuse?.(`@Exposed on ${prototype.constructor.name}.${String(name)}`);
       expose(prototype, name, first ?? {});
     };
   }
@@ -55,6 +60,11 @@ function expose(prototype: object, method: string | symbol, options: ExposedOpti
 
 /** Names what a constructor parameter gets when its type alone does not say it: `@Inject(LOGGER) logger: Logger`. */
 export function Inject(token: InjectionToken): (target: object, name: string | symbol | undefined, index: number) => void {
+  // What TypeScript would not let through stands here when a type was imported as a type alone, or two files import each other.
+  if ((token as InjectionToken | undefined) === undefined)
+    throw new TypeError(
+      '@Inject(undefined): what is to be injected is not there yet; import the class itself, not as a type, and not in a circle',
+    );
   return (target, _name, index) => {
     markInjected(target, index, token);
   };

@@ -1,5 +1,5 @@
 /** What the decorators leave on a class, and how the plugin host reads it, also from another loaded copy of this package. */
-import type { AccessClass } from '../message/message.ts';
+import type { AccessClass, Dict } from '../message/message.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
 
@@ -16,6 +16,23 @@ export interface SatelliteOptions {
    * as a literal, since it is read without running the module. The operator's `isolation` wins. Default `inline`.
    */
   readonly isolation?: 'inline' | 'child' | undefined;
+  /** The line in which messages wait for a `receive` that is slower than they come. Default: as the operator says (`inbox`), the oldest are dropped. */
+  readonly inbox?: SatelliteInbox | undefined;
+}
+
+/** What a class asks of its waiting line. */
+export interface SatelliteInbox {
+  /**
+   * What happens to what waits. `drop-oldest`, the default: at the bound the oldest go. `merge`: of what has the same `key` only the newest waits, in the place
+   * of the oldest: for states, of which the last counts (a temperature, a position). At the bound the oldest go there, too.
+   */
+  readonly overflow?: 'drop-oldest' | 'merge' | undefined;
+  /** For `merge`: of which thing the dict is a state; undefined: it is none and is never merged. Called for each message as it comes, so it must be quick and only look. */
+  readonly key?: ((dict: Dict) => string | undefined) | undefined;
+  /** Messages that may wait; the operator's `inbox.maxMessages` is the most there is. Default: that. */
+  readonly maxMessages?: number | undefined;
+  /** Characters of XML that may wait; the operator's `inbox.maxBytes` is the most there is. Default: that. */
+  readonly maxBytes?: number | undefined;
 }
 
 /** Options of `@Exposed`. */

@@ -3,6 +3,7 @@ import type { Sendable } from '../message/message.ts';
 import type { MeshStatus } from '../mesh/mesh.ts';
 import type { PluginHostStatus, RelayPluginStatus } from '../plugin-host/plugin-host.ts';
 import type { MethodRegistry } from './method-registry.ts';
+import { pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
 
 export interface StatusParts {
   readonly properties: () => Readonly<Record<string, Sendable>>;
@@ -24,18 +25,17 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, satellites here, relay plugins, plugins left out.',
+    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, satellites here with their lines, relay plugins, plugins left out.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { host_id, versions, start_time, uptime } = properties();
-      const { satellites, problems } = plugins();
+      const { plugins: hosted, satellites, problems } = plugins();
       return {
         ...{ host_id, versions, start_time, uptime },
         dicts: { ...counters(), hop_limited: mesh().hopLimited },
         peers: peers(mesh()),
-        satellites: satellites.map(({ name, state, waiting, delivered, failed, dropped }) => ({
-          ...{ name, state: state.type, waiting, delivered, failed, dropped },
-        })),
+        plugins: hosted.map(pluginOnWire),
+        satellites: satellites.map(satelliteOnWire),
         relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
         plugins_left_out: problems.length,
       };

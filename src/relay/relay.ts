@@ -18,6 +18,8 @@ import type { Method } from './method-registry.ts';
 import { addBasicMethods } from './methods-basic.ts';
 import { addIntrospection, describeMethods } from './methods-introspection.ts';
 import type { MethodDescription } from './methods-introspection.ts';
+import { addPluginMethods } from './methods-plugins.ts';
+import type { PluginControl } from './methods-plugins.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
 import { addSatelliteMethods } from './methods-satellites.ts';
 import { checkOrigin } from './origin-check.ts';
@@ -29,6 +31,8 @@ import { addStatus } from './methods-status.ts';
 import { asReceived, pluginCaller } from './plugin-calls.ts';
 import { RateLimits } from './rate-limits.ts';
 import type { RelayOptions } from './options.ts';
+import { pluginOnWire } from './plugin-on-wire.ts';
+import type { Struct } from './plugin-on-wire.ts';
 import { SeenIds } from './seen-ids.ts';
 
 export { relayDefaults, relayShape } from './options.ts';
@@ -37,6 +41,7 @@ export { callerOf } from './caller.ts';
 export type { Caller, Role, Standing } from './caller.ts';
 export { CarrierDoor } from './carrier-door.ts';
 export type { MethodDescription } from './methods-introspection.ts';
+export type { PluginControl } from './methods-plugins.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
 export type { FaultAnswer } from '../message/message.ts';
 export type { Identity } from './intake.ts';
@@ -70,6 +75,15 @@ interface Sender {
   readonly remote?: string | undefined;
 }
 
+/** A message that passed the junction. */
+export interface Passed {
+  readonly message: Message;
+  /** The satellite here that sent it; undefined for one that came in. */
+  readonly sender: string | undefined;
+  /** In the lines of how many satellites here it is now. */
+  readonly takers: number;
+}
+
 /** What the relay is made of; it owns none of them. */
 export interface RelayParts {
   readonly options: RelayOptions;
@@ -86,6 +100,8 @@ export interface RelayParts {
   readonly version: string;
   /** Largest dict that a satellite may send: what our own door would take from a peer. */
   readonly maxDictBytes: number;
+  /** Told of each message that passed the junction. Default: nobody. */
+  readonly onMessage?: ((passed: Passed) => void) | undefined;
 }
 
 export class Relay {
@@ -179,6 +195,13 @@ export class Relay {
   /** Makes callable what programs that the relay started call. */
   offerPrograms(desk: ProgramDesk): void {
     addProgramMethods(this.#registry, desk, (satellite, name, params, options) => this.#callAs(satellite, name, params, options));
+  }
+
+  /** Makes `plugin.list` and its like callable. */
+  offerPlugins(control: PluginControl): void {
+    const methodsOf = (plugin: string): readonly string[] =>
+      this.#registry.names().filter((name) => this.#registry.find(name).plugin === plugin);
+    addPluginMethods(this.#registry, { ...control, clock: this.#parts.clock, methodsOf });
   }
 
   /** Makes these, and no others, the callable methods of a plugin. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
@@ -320,10 +343,11 @@ export class Relay {
 
   /** For us: deliver, to satellites here and elsewhere. For others: forward. Every dict of today is for all: both. Returns its id. */
   #junction({ here, onward }: Ways, sender: Sender): string {
-    const { pluginHost, satellites, mesh } = this.#parts;
-    pluginHost.deliver(here, sender.local);
+    const { pluginHost, satellites, mesh, onMessage } = this.#parts;
+    const takers = pluginHost.deliver(here, sender.local);
     satellites.deliver(here, sender.remote);
     if (onward) mesh.forward(onward);
+    onMessage?.({ message: here, sender: sender.local, takers });
     return here.id;
   }
 
@@ -395,6 +419,11 @@ export class Relay {
   /** All callable methods, sorted by name. */
   describeMethods(): MethodDescription[] {
     return describeMethods(this.#registry);
+  }
+
+  /** The plugins here and how they are, as `plugin.list` answers them. */
+  plugins(): readonly Struct[] {
+    return this.#parts.pluginHost.status().plugins.map(pluginOnWire);
   }
 
   /** The methods that plugins expose, sorted by name. */

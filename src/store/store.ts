@@ -28,8 +28,8 @@ export interface StateDirectory {
   readonly hostIdRandom: string;
   /** The credential that may everything. */
   readonly adminToken: string;
-  /** Where compiled plugins are kept; only ever a cache. */
-  readonly cacheDir: string;
+  /** Where compiled plugins are kept; only ever a cache. Undefined: nowhere. */
+  readonly cacheDir: string | undefined;
 }
 
 /**

@@ -31,6 +31,7 @@ test('texts become values of each kind', (t) => {
       CO2_DATA_DIR: 'state',
       CO2_PLUGINS: '{"ham.spam":{"x":1}}',
       CO2_PLUGIN_LIST: 'ham,eggs',
+      CO2_WATCH: 'poll',
       CO2_HOST: '',
     }),
     {
@@ -46,6 +47,7 @@ test('texts become values of each kind', (t) => {
         plugins: { 'ham.spam': { x: 1 } },
         pluginList: ['ham', 'eggs'],
         host: '127.0.0.1',
+        watch: 'poll',
       },
     },
   );
@@ -59,6 +61,7 @@ test('names that are no options: ours for other programs are passed over, others
     ['CO2_PROT', '1', 'CO2_PROT: there is no such option; did you mean "CO2_PORT"?'],
     ['CO2_OUTBOX_MAX_MESSAGES', '1', 'CO2_OUTBOX_MAX_MESSAGES: there is no such option; did you mean "CO2_OUTBOX__MAX_MESSAGES"?'],
     ['CO2_PORT', 'http', "CO2_PORT: found 'http', expected a number"],
+    ['CO2_WATCH', 'pol', 'CO2_WATCH: found \'pol\', expected one of true, false, "poll"'],
     ['CO2_PORT', '65536', 'CO2_PORT: found 65536, expected at most 65535'],
     ['CO2_PEERS', 'next-door', "CO2_PEERS: found 'next-door', expected a URL like http://192.168.1.7:2004"],
     ['CO2_LOG_LEVEL', 'loud', 'CO2_LOG_LEVEL: found \'loud\', expected one of "debug", "info", "warn", "error", "off"'],

@@ -15,13 +15,19 @@ const OPTIONS: ts.CompilerOptions = {
   noUnusedLocals: true,
   noUnusedParameters: true,
   noImplicitReturns: true,
+  noImplicitOverride: true,
   verbatimModuleSyntax: true,
   isolatedModules: true,
   allowImportingTsExtensions: true,
   experimentalDecorators: true,
   skipLibCheck: true,
   noEmit: true,
-  paths: { 'co2-relay/client': [join(PROJECT_DIR, 'src/xmlrpc/client/client.ts')] },
+  paths: {
+    'co2-relay': [join(PROJECT_DIR, 'src/plugin/plugin.ts')],
+    'co2-relay/client': [join(PROJECT_DIR, 'src/xmlrpc/client/client.ts')],
+    'co2-relay/config': [join(PROJECT_DIR, 'src/define-config/define-config.ts')],
+    'co2-relay/testing': [join(PROJECT_DIR, 'src/testing/testing.ts')],
+  },
 };
 
 /** What the compiler has to say of these files under its strict rules. */

@@ -29,6 +29,10 @@ const CLASS_OF = new Map<string, AccessClass>([
   ),
   ['relay.get_peers', 'admin'],
   ['relay.get_status', 'admin'],
+  ...['list', 'info', 'start', 'stop', 'unload', 'restart', 'reload', 'load', 'add', 'remove', 'subscribe_state', 'log'].map(
+    (word) => [`plugin.${word}`, 'admin'] as const,
+  ),
+  ...['dead_letters', 'replay', 'drop_letter'].map((word) => [`plugin.${word}`, 'admin'] as const),
   ['ham.spam.plain', 'call'],
   ['ham.spam.traffic', 'message'],
   ['ham.spam.operate', 'admin'],
@@ -65,6 +69,7 @@ const SHOWN = [
   ['properties', 'system.get_properties'],
   ['methods', 'co2.get_method_names'],
   ['satellites', 'relay.get_satellites'],
+  ['plugins', 'plugin.list'],
 ] as const;
 
 const NEVER = (): Outcome => 401;
@@ -193,7 +198,7 @@ test('every registered method by every kind of credential, at every door', async
   }
   for (const { what, headers, expected } of all) {
     const page = await request(relay.url, { method: 'GET', path: '/', headers: { ...headers, accept: 'application/json' } });
-    const shown = SHOWN.filter(([, method]) => expected(method, 'read') === 'passes').map(([part]) => part);
+    const shown = SHOWN.filter(([, method]) => expected(method, CLASS_OF.get(method)!) === 'passes').map(([part]) => part);
     const refused = expected('ping', 'read') === 401 ? 401 : 403;
     t.is(page.status, shown.length > 0 ? 200 : refused, `the page with the credential: ${what}`);
     if (page.status === 200) t.deepEqual(Object.keys(JSON.parse(page.body.toString()) as object), shown, what);

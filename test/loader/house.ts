@@ -72,7 +72,7 @@ export async function run({ house, kind = KINDS[0] ?? 'thread', cacheDir, layout
   const script = `
     import module from 'node:module';
     if (${String(kind === 'thread')}) { module.registerHooks = undefined; module.syncBuiltinESMExports(); }
-    const { registerLoader, docCommentsOf, isCompileError } = await import(${JSON.stringify(join(house, layout, 'loader/loader.mjs'))});
+    const { registerLoader, docCommentsOf, isCompileError, trackModules, moduleUrl, renewChanged, renewBehind } = await import(${JSON.stringify(join(house, layout, 'loader/loader.mjs'))});
     registerLoader({ cacheDir: ${JSON.stringify(cacheDir)} });
     await import('reflect-metadata');
     const swcIsLoaded = () => process.report.getReport().sharedObjects.some((file) => file.includes('swc'));

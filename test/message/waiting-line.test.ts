@@ -123,3 +123,88 @@ test('a long life does not grow the line: 300,000 items pass through it in order
   }
   t.true(line.length <= 1000 && line.dropped > 0 && next > 290_000);
 });
+
+interface State {
+  readonly of?: string;
+  readonly value: number;
+  readonly at: number;
+}
+
+const statesOf = (maxMessages = 100, maxBytes = 1_000): WaitingLine<State> =>
+  new WaitingLine({
+    ...{ name: 'ann', limits: { maxMessages, maxBytes }, log: new LogRecord().source('test') },
+    bytesOf: () => 10,
+    sinceOf: ({ at }) => at,
+    keyOf: ({ of }) => of,
+  });
+const rest = (line: WaitingLine<State>): (number | undefined)[] => {
+  const values = [];
+  for (let one = line.shift(); one; one = line.shift()) values.push(one.value);
+  return values;
+};
+
+test('of one key the newest waits, in the place of the oldest; what has no key is never merged', (t) => {
+  const line = statesOf();
+  for (const [value, of] of [
+    [1, 'a'],
+    [2, undefined],
+    [3, 'b'],
+    [4, 'a'],
+    [5, undefined],
+    [6, 'a'],
+  ] as const)
+    line.push({ value, of: of!, at: value });
+  t.like(line.status(11), { waiting: 4, bytes: 42, oldestMs: 10, merged: 2, dropped: 0 }, 'the place is as old as its first state');
+  t.is(line.shift()?.value, 6);
+  line.push({ value: 7, of: 'a', at: 7 });
+  t.deepEqual(rest(line), [2, 3, 5, 7], 'what was taken is merged no more');
+  t.like(line.status(20), { waiting: 0, bytes: 0, oldestMs: 0, merged: 2 });
+});
+
+test('a merging line is bounded, too: the oldest go, and their keys with them', (t) => {
+  const line = statesOf(2);
+  for (const [value, of] of [
+    [1, 'a'],
+    [2, 'b'],
+    [3, 'c'],
+    [4, 'a'],
+    [5, 'c'],
+  ] as const)
+    line.push({ value, of, at: value });
+  t.like(line.status(5), { waiting: 2, bytes: 22, dropped: 2, merged: 1, oldestMs: 2 });
+  t.deepEqual(rest(line), [5, 4]);
+  line.push({ value: 6, of: 'a', at: 6 });
+  t.is(line.clear(), 1);
+  line.push({ value: 7, of: 'a', at: 7 });
+  t.deepEqual(rest(line), [7]);
+  t.is(line.bytes, 0);
+});
+
+test('a merging line does what a list of states does, whatever comes in whatever order', (t) => {
+  const step = fc.oneof(fc.constant('shift' as const), fc.constant(undefined), fc.constantFrom('a', 'b', 'c'));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 300 }), fc.integer({ min: 1, max: 4 }), (steps, count) => {
+      const line = statesOf(count, 1_000_000);
+      const model: { of: string | undefined; value: number }[] = [];
+      for (const [value, what] of steps.entries()) {
+        if (what === 'shift') {
+          t.is(line.shift()?.value, model.shift()?.value);
+          continue;
+        }
+        const older = what === undefined ? undefined : model.find(({ of }) => of === what);
+        if (older) older.value = value;
+        else model.push({ of: what, value });
+        if (model.length > count) model.shift();
+        line.push(what === undefined ? { value, at: 0 } : { of: what, value, at: 0 });
+      }
+      t.is(
+        line.bytes,
+        model.reduce((sum, { of }) => sum + 10 + (of?.length ?? 0), 0),
+      );
+      t.deepEqual(
+        rest(line),
+        model.map(({ value }) => value),
+      );
+    }),
+  );
+});

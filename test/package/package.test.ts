@@ -93,6 +93,7 @@ import { Dict, Double, Exposed, Fault, Inject, LOGGER, Plugin, Satellite, type C
 import { createClient, RelayError, RemoteFault, type ClientOptions, type Value } from 'co2-relay/client';
 import { defineConfig } from 'co2-relay/config';
 import { createRelay, type RunningRelay } from 'co2-relay/relay';
+import { createTestRelay, joinTestRelays, type TestRelay } from 'co2-relay/testing';
 
 @Satellite()
 export class Spam extends Plugin<{ colour: string }> {
@@ -111,6 +112,10 @@ export const sum: Value = await client.call('ham.spam.half', [3, new Double(1)],
 export const same: Value = await client.methods.ham.spam.half(3);
 for (const { value, fault } of await client.multicall([{ method: 'ping' }])) console.log(value, fault?.code, fault?.text);
 client.listMethods().catch((error: unknown) => RemoteFault.is(error) ? error.code : RelayError.is(error) && error.code === 'TRANSPORT');
+const one: TestRelay = await createTestRelay({ plugins: { 'ham.spam': Spam }, config: { callTimeoutMs: 5 } });
+joinTestRelays(one, await createTestRelay({ plugins: [Spam], peers: [one] }));
+await one.deliver({ data: 1 }).then(() => one.clock.advance(1));
+export const heard: unknown = [(await one.nextSent()).data, one.sent[0]?.host_id, one.logs[0]?.level, await one.call('ham.spam.half', [1], { as: 'admin' })];
 export const changed: readonly string[] = relay.reconfigure({ maintainer: 'Ada', log: { level: 'warn' } }).tookEffect;
 `;
 const MISUSE = `
@@ -266,6 +271,19 @@ const who = (name: string): string => `import { Exposed, Plugin, Satellite } fro
   @Exposed({ params: [], returns: 'string' }) async say() { await this.send({ data: 'hello' }); return 'said'; }
   exit() { console.log('exit ${name}'); }
 }`;
+
+test('co2 new plugin writes a plugin whose test passes at once where the package is installed', async (t) => {
+  const directory = installed(t, t.context.packed);
+  const co2 = join(directory, 'node_modules/.bin/co2');
+  const made = await run(t, co2, ['new', 'plugin', 'ham/spam'], { cwd: directory }).exit;
+  t.deepEqual(made.stdout.slice(0, 2), [
+    'wrote plugins/ham/spam.ts and plugins/ham/spam.test.ts',
+    'test it:  npx co2 test plugins/ham/spam.test.ts',
+  ]);
+  const tested = await run(t, co2, ['test'], { cwd: directory }).exit;
+  t.is(tested.code, 0, [...tested.stdout, ...tested.stderr].join('\n'));
+  t.true(tested.stdout.includes('# pass 3'));
+});
 
 test('a program embeds two relays, stops both, and ends by itself', async (t) => {
   const directory = installed(t, t.context.packed, {

@@ -129,7 +129,7 @@ test('a declaration that makes no sense leaves the class out, and says why', asy
   const bad = (declaration: string): string => satelliteSource('Bad', `  ${declaration} go() {}`);
   const { problems, names } = await started(t, {
     'bad/type.ts': bad(`@Exposed({ params: ['strin' as 'string'] })`),
-    'bad/both.ts': bad(`@Exposed({ params: [], schema: {} as never })`),
+    'bad/both.ts': bad(`@Exposed({ params: [], schema: { '~standard': {} } as never })`),
     'bad/accessor.ts': bad('@Exposed() get').replace('go() {}', 'go() { return 1; }'),
     'bad/dotted.ts': satelliteSource('Bad', `  @Exposed() 'a.b'() {}`),
     'bad/static.ts': bad('@Exposed() static'),

@@ -1,6 +1,6 @@
 /** Which files are modules, and what they are called. */
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, symlink } from 'node:fs/promises';
+import { chmod, chown, mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { nameModules } from '../../src/plugin-host/names.ts';
@@ -122,6 +122,41 @@ test('what somebody else could have put there is not executed', async (t) => {
   t.regex(reasons['ham/fifo.ts'] ?? '', /no regular file/);
   t.regex(reasons['ham/open.ts'] ?? '', /every user/);
   t.regex(reasons['folder/open.ts'] ?? '', /folder; chmod/);
+});
+
+test('what is no source, or somebody else’s, is not executed', async (t) => {
+  const directory = await writePlugins(t, {
+    'ham/fine.ts': WHO,
+    'ham/large.ts': `${WHO}//${'x'.repeat(4 * 1024 * 1024)}`,
+    'ham/new\nline.ts': WHO,
+    'ham/same-name.ts': WHO,
+    'ham/same_name.mts': WHO,
+    'ham/foreign.ts': WHO,
+    'ham/half.ts': WHO.slice(0, -20),
+    'ham/helped.ts': `import './_foreign.ts';\n${WHO}`,
+    'ham/_foreign.ts': '',
+  });
+  const isRoot = process.getuid?.() === 0;
+  // Only root can give files away.
+  if (isRoot) for (const file of ['ham/foreign.ts', 'ham/_foreign.ts']) await chown(join(directory, file), 65_533, 65_533);
+  else for (const file of ['ham/foreign.ts', 'ham/helped.ts']) await rm(join(directory, file));
+  const { names, problems } = await started(t, directory);
+  t.deepEqual(names(), ['ham.fine.who']);
+  const reasons = problems();
+  t.regex(reasons['ham/large.ts'] ?? '', /^it has \d+ bytes, and a source has at most 4194304/);
+  t.regex(reasons['ham/new\ufffdline.ts'] ?? '', /the file name "new\ufffdline" cannot be part of a method name/);
+  t.regex(reasons['ham/same-name.ts'] ?? '', /would both be module ham\.same_name; rename one/);
+  t.regex(reasons['ham/same_name.mts'] ?? '', /would both be module ham\.same_name; rename one/);
+  t.regex(Object.entries(reasons).find(([file]) => file.startsWith('ham/half.ts'))?.[1] ?? '', /Expected|Unexpected/);
+  t.is(Object.keys(reasons).length, isRoot ? 7 : 5);
+  for (const file of isRoot ? ['ham/foreign.ts', 'ham/helped.ts'] : [])
+    t.regex(reasons[file] ?? '', /it belongs to user 65533, who is neither the owner of the directory/);
+});
+
+test('a directory of another user’s is loaded: who deploys need not be who runs the relay', async (t) => {
+  const directory = await writePlugins(t, { 'ham/fine.ts': WHO });
+  if (process.getuid?.() === 0) for (const path of ['', 'ham', 'ham/fine.ts']) await chown(join(directory, path), 65_533, 65_533);
+  t.deepEqual((await started(t, directory)).names(), ['ham.fine.who']);
 });
 
 test('a directory that is missing means no plugins, or stops the start where it was asked for', async (t) => {

@@ -126,8 +126,8 @@ export interface Kit {
 
 export type HostOverrides = Partial<PluginHostOptions & Pick<RelayPluginOptions, 'relayPlugins'>> & { directoryRequired?: boolean };
 
-/** A host over these plugins, not started; stopped when the test is over. */
-export async function hostOf(t: ExecutionContext, files: Files | string, overrides: HostOverrides = {}): Promise<Kit> {
+/** A host over these plugins, not started; stopped when the test is over. `hostClock`: default the kit's own, which stands still. */
+export async function hostOf(t: ExecutionContext, files: Files | string, overrides: HostOverrides = {}, hostClock?: Clock): Promise<Kit> {
   const directory = typeof files === 'string' ? files : await writePlugins(t, files);
   const { logs, lines } = memoryLog();
   const clock = new VirtualClock();
@@ -142,7 +142,7 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
     container: container.createChildContainer(),
     logs,
     cacheDir: undefined,
-    clock,
+    clock: hostClock ?? clock,
   });
   const port: RelayPort = {
     expose: () => undefined,
@@ -168,8 +168,8 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
 }
 
 /** A started host. */
-export async function started(t: ExecutionContext, files: Files | string, overrides: HostOverrides = {}): Promise<Kit> {
-  const kit = await hostOf(t, files, overrides);
+export async function started(t: ExecutionContext, files: Files | string, overrides: HostOverrides = {}, hostClock?: Clock): Promise<Kit> {
+  const kit = await hostOf(t, files, overrides, hostClock);
   await kit.start();
   return kit;
 }

@@ -26,8 +26,10 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   http: ['relay', 'xmlrpc', 'json', 'message'],
   'define-config': BELOW_APP.filter((room) => room !== 'define-config'),
   app: BELOW_APP,
-  // The tokens of a state directory are made and revoked whether a relay runs or not.
-  cli: ['app', 'define-config', 'loader', 'xmlrpc', 'store', 'message'],
+  // Starts a relay as somebody's program would, and stands in for its network.
+  testing: ['app', 'define-config', 'relay', 'links', 'xmlrpc', 'message'],
+  // The tokens of a state directory are made and revoked, and plugins are written under names that can be loaded, whether a relay runs or not.
+  cli: ['app', 'define-config', 'plugin-host', 'loader', 'xmlrpc', 'store', 'message'],
 };
 
 /** Faces that are not `src/<room>/<room>.ts`. */

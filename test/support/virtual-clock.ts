@@ -43,6 +43,11 @@ export class VirtualClock implements Clock {
     this.time = end;
   }
 
+  /** Lets `ms` pass in which the event loop does not turn: what is due then is called at the next `advance`. */
+  advanceHeld(ms: number): void {
+    this.time += ms;
+  }
+
   #next(end: number): Timer | undefined {
     return this.#timers.filter(({ at }) => at <= end).sort((one, other) => one.at - other.at)[0];
   }

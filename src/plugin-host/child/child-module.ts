@@ -13,6 +13,7 @@ import type { LoadedModule } from '../load.ts';
 import { placeOf, problemAt } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
 import type { RelayPort } from '../satellite.ts';
+import { Watchdog } from '../watchdog.ts';
 import { Delivery } from './delivery.ts';
 import type { ChildJob } from './job.ts';
 import type { RelayClient } from './relay-client.ts';
@@ -53,7 +54,10 @@ export class ChildModule {
     const module = await this.#import(report);
     const options = { inbox: NO_INBOX, receiveTimeoutMs: job.receiveTimeoutMs };
     const silent = (): void => undefined;
-    const parts = { options, container, logs: () => log, clock: this.#clock, report, onReady: silent, onEvent: silent };
+    const logs = (): Log => log;
+    // Whose loop this is everybody knows, and nobody else waits for it.
+    const watchdog = new Watchdog({ limitMs: Infinity, clock: this.#clock, logs });
+    const parts = { options, container, logs, clock: this.#clock, watchdog, report, onReady: silent, onEvent: silent };
     this.#assembled = module ? assemble(module, parts) : [];
     const reasons = problems.map((problem) => `${placeOf(problem)}: ${problem.reason}`);
     if (this.#assembled.length === 0 && reasons.length > 0) throw new RelayError('PLUGIN_REFUSED', reasons.join('; '));
@@ -95,7 +99,7 @@ export class ChildModule {
     for (const { declared } of this.#assembled) configs.push(await checkConfig(declared, { value: config, source }));
     for (const [index, { satellite }] of this.#assembled.entries()) {
       await satellite.setup(configs[index], setupTimeoutMs, { state: this.#states[satellite.name] });
-      for (const { name, invoke } of satellite.methods) this.#methods.set(name, invoke);
+      for (const method of satellite.methods) this.#methods.set(method.name, (params) => method.invoke(params));
     }
   }
 

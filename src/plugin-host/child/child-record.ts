@@ -8,6 +8,7 @@ import { readConfig, refusal } from '../plugin-config.ts';
 import type { ConfigPlace } from '../plugin-config.ts';
 import type { ProgramRecord } from '../program/options.ts';
 import { argumentsOf } from './job.ts';
+import { OUT_OF_MEMORY } from './watch.ts';
 
 export interface ChildRecordParts extends Pick<ConfigPlace, 'directory'> {
   readonly clock: Clock;
@@ -29,6 +30,12 @@ export async function childRecord(found: FoundModule, parts: ChildRecordParts): 
     args: argumentsOf({ found, cacheDir, configSource, debug, ...limits }),
     config: portable(found.module, value, configSource),
   };
+}
+
+/** The end of a child as people are told of it: Node aborts where the heap is full, our own watch ends it where bytes outside of that are too many. */
+export function endInWords(reason: string, maxMemoryMb: number): string {
+  const isMemory = reason === `it ended with code ${OUT_OF_MEMORY}` || reason === 'it was ended by SIGABRT';
+  return isMemory ? `${reason}: out of memory (maxMemoryMb: ${maxMemoryMb})` : reason;
 }
 
 function portable(module: string, config: unknown, source: string): Readonly<Record<string, unknown>> {

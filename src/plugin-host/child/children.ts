@@ -10,7 +10,7 @@ import { placeOf } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
 import type { ProgramPlugin, Programs } from '../program/programs.ts';
 import type { RelayPort } from '../satellite.ts';
-import { childRecord } from './child-record.ts';
+import { childRecord, endInWords } from './child-record.ts';
 
 export interface ChildrenParts {
   readonly options: PluginHostOptions;
@@ -83,7 +83,11 @@ export class Children {
     const inputs = await inputsOf(found);
     const debug = logs(`plugin.${found.module}`).isDebugEnabled();
     const record = await childRecord(found, { options, directory, clock, cacheDir, debug });
-    const plugin = programs().add(record, { kind: 'child', file: found.file });
+    const plugin = programs().add(record, {
+      kind: 'child',
+      file: found.file,
+      endInWords: (reason) => endInWords(reason, options.maxMemoryMb),
+    });
     if (!add(plugin)) {
       log.error(`${clean(found.file)}: left out: there is another plugin named ${found.module}; rename one`);
       return undefined;

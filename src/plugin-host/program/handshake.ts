@@ -1,5 +1,5 @@
 /** The one line by which a program says how it is called: `co2|1|http|127.0.0.1:<port>|/<token>` or `co2|1|poll`. Pure. */
-import { clean, isLoopback } from '../../message/message.ts';
+import { clean } from '../../message/message.ts';
 
 /** The versions of the protocol that this relay speaks. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
@@ -34,7 +34,7 @@ export function readHandshake(line: string): Handshake {
 
 function readPlace([place = '', path = '', ...more]: readonly string[]): { port: number; path: string } {
   const [host = '', port = '', ...others] = place.split(':');
-  if (!isLoopback(host) || host.includes('::') || others.length > 0 || !PORT.test(port) || Number(port) < 1 || Number(port) > 65535)
+  if (host !== '127.0.0.1' || others.length > 0 || !PORT.test(port) || Number(port) < 1 || Number(port) > 65535)
     throw new Error(`its handshake says that it listens at '${clean(place, 60)}'; expected 127.0.0.1:<port>`);
   if (!PATH.test(path) || more.length > 0)
     throw new Error('the path in its handshake cannot be; expected / and a token of letters, digits, "-" and "_"');

@@ -1,5 +1,6 @@
 /** What the operator says of a program: how it is started, and how long it may take. */
 import { z } from 'zod';
+import { isReserved } from '../names.ts';
 
 /** A program that the relay starts, as it stands in `config.ts`. */
 export interface ProgramRecord {
@@ -65,8 +66,17 @@ const ms = z.int().min(1).max(86_400_000).optional();
 const text = z.string().regex(/^[^\0]*$/, 'a text without NUL characters');
 const NAME = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,3}$/;
 
+const name = z
+  .string()
+  .max(100)
+  .regex(NAME, 'a name of letters, digits and "_", with dots between its parts: ham, ham.spam')
+  .refine(
+    (text) => !isReserved(text.split('.', 1)[0] ?? ''),
+    "a name that begins with none of the relay's own words, such as relay or system",
+  );
+
 export const programShape = z.strictObject({
-  name: z.string().max(100).regex(NAME, 'a name of letters, digits and "_", with dots between its parts: ham, ham.spam'),
+  name,
   exec: text.min(1),
   args: z.array(text).max(1_000).optional(),
   env: z.record(z.string().regex(/^[^\0=]+$/, 'the name of an environment variable'), text).optional(),

@@ -15,10 +15,11 @@ while read -r verb id; do
     drop) groups="\${groups%% "$id" *} \${groups#* "$id" }" ;;
   esac
 done
-[ -n "\${groups%% }" ] || exit 0
-for id in $groups; do kill -TERM -- "-$id"; done
+set -- $groups
+[ $# -gt 0 ] || exit 0
+for id; do kill -TERM "-$id"; done
 sleep 1
-for id in $groups; do kill -KILL -- "-$id"; done
+for id; do kill -KILL "-$id"; done
 `;
 
 export class OrphanWatch {

@@ -47,12 +47,20 @@ async function ask(
   try {
     return await transport.send(requestOf(method, params), { timeoutMs });
   } catch (error) {
-    if (RelayError.is(error) && error.code === 'NO_SUCH_METHOD') return undefined;
+    if (saysMissing(error, method)) return undefined;
     if (RelayError.is(error) && PASSING.includes(error.code))
       throw new Error(`${method} failed: ${clean(reasonOf(error))}`, { cause: error });
     const said = Fault.is(error) ? `fault ${error.code}: ${clean(error.message)}` : clean(reasonOf(error));
     throw new RelayError('PLUGIN_REFUSED', `${method} failed: ${said.replace(`${plugin}: `, '')}`, { cause: error });
   }
+}
+
+// How servers of other languages say that they have no such method, each under a fault number of its own: Python's and Ruby's standard ones, RPC::XML, xmlrpc-c.
+const MISSING = /is not supported$|missing or wrong number of parameters|^Unknown method|not defined$/;
+
+function saysMissing(error: unknown, method: string): boolean {
+  if (RelayError.is(error)) return error.code === 'NO_SUCH_METHOD';
+  return Fault.is(error) && error.message.includes(method) && MISSING.test(error.message);
 }
 
 function believed<T>(read: () => T): T {

@@ -1,8 +1,10 @@
 /** Delivery to a program: one message at a time, in order; while it has no process they wait; what kills it again and again is set aside. */
 import { RelayError, WaitingLine, clean, reasonOf } from '../../message/message.ts';
 import type { Clock, LineLimits, Log, Message, Value } from '../../message/message.ts';
+import type { LineCounters } from '../line.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { notificationOf } from './notification.ts';
+import { DEATH_MS } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
 export interface ProgramLineParts {
@@ -27,13 +29,11 @@ interface Head {
 }
 
 const MAX_DEATHS = 5;
-// A connection ends a moment before the end of its process is seen.
-const DEATH_MS = 1_000;
 
 export class ProgramLine {
   readonly #parts: ProgramLineParts;
   readonly #line: WaitingLine<Message>;
-  readonly #count = { delivered: 0, failed: 0 };
+  readonly #count = { delivered: 0, failed: 0, refused: 0 };
   /** `deaf`: it takes no messages; `waiting`: it has no process that can take one; `closed`: it was stopped. */
   #phase: 'waiting' | 'open' | 'deaf' | 'closed' = 'waiting';
   #head: Head | undefined;
@@ -46,19 +46,27 @@ export class ProgramLine {
   constructor(parts: ProgramLineParts) {
     this.#parts = parts;
     const { name, inbox, log } = parts;
-    this.#line = new WaitingLine({ name, limits: inbox, bytesOf: ({ source }) => source.length, log });
+    this.#line = new WaitingLine({
+      name,
+      limits: inbox,
+      bytesOf: ({ source }) => source.length,
+      sinceOf: ({ arrivedAt }) => arrivedAt,
+      log,
+    });
   }
 
   get name(): string {
     return this.#parts.name;
   }
 
-  get counters(): { waiting: number; delivered: number; failed: number; dropped: number } {
-    return { ...this.#count, waiting: this.#line.length + (this.#head ? 1 : 0), dropped: this.#line.dropped };
+  get counters(): LineCounters {
+    const line = this.#line.status(this.#parts.clock.now());
+    return { ...line, ...this.#count, waiting: line.waiting + (this.#head ? 1 : 0) };
   }
 
   /** Puts a message into the line; false if it takes none. */
   take(message: Message): boolean {
+    if (this.#phase === 'closed') this.#count.refused++;
     if (this.#phase === 'deaf' || this.#phase === 'closed') return false;
     this.#line.push(message);
     this.#deliver();

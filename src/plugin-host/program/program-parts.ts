@@ -10,6 +10,8 @@ export interface ProgramParts {
   readonly kind: Exclude<PluginKind, 'inline'>;
   /** As people are told of it: the command of a program. */
   readonly file: string;
+  /** Says more of an end than the system does. Default: nothing more. */
+  readonly endInWords?: ((reason: string) => string) | undefined;
   readonly inbox: LineLimits;
   /** ms for each answer before it is ready. */
   readonly setupTimeoutMs: number;

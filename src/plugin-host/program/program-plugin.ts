@@ -98,9 +98,10 @@ export class ProgramPlugin implements HostedPlugin {
     this.#port = port;
     this.#line.await();
     this.#supervisor.on({ type: 'start' });
-    for (let { state } = this.#supervisor; state.kind !== 'up'; state = await this.#supervisor.change()) {
+    for (let { state } = this.#supervisor; state.kind !== 'up'; { state } = this.#supervisor) {
       if (state.kind === 'backoff' || state.kind === 'failed') throw this.#refusal(state.reason);
       if (state.kind === 'stopped') throw this.#refusal('it was stopped while it started');
+      await this.#supervisor.change();
     }
   }
 
@@ -129,16 +130,15 @@ export class ProgramPlugin implements HostedPlugin {
 
   async #ended(): Promise<void> {
     const { clock, log } = this.#parts;
-    let callOff = (): void => undefined;
-    const late = new Promise<undefined>((resolve) => {
-      callOff = clock.after(STOP_MS, () => {
-        resolve(undefined);
-      });
+    const late = { isDue: false };
+    const callOff = clock.after(STOP_MS, () => {
+      late.isDue = true;
+      this.#supervisor.wake();
     });
-    let state: Supervised | undefined = this.#supervisor.state;
-    while (state && state.kind !== 'stopped') state = await Promise.race([this.#supervisor.change(), late]);
+    const hasEnded = (): boolean => this.#supervisor.state.kind === 'stopped';
+    while (!hasEnded() && !late.isDue) await this.#supervisor.change();
     callOff();
-    if (!state) log.error(`it did not end; its process ${this.#run?.pid ?? ''} may still be there`);
+    if (!hasEnded()) log.error(`it did not end; its process ${this.#run?.pid ?? ''} may still be there`);
   }
 
   #perform(effect: Exclude<SupervisionEffect, { readonly type: 'wait' }>): void {

@@ -11,7 +11,7 @@ import type { Prepared } from './preparation.ts';
 import { ProgramProcess } from './process.ts';
 import { RUNG_MS } from './supervision.ts';
 import { environmentOf, findExecutable, makeToken, prepareDirectory } from './surroundings.ts';
-import { requestOf } from './transport.ts';
+import { DEATH_MS, requestOf } from './transport.ts';
 import type { ProgramRequest, Transport } from './transport.ts';
 
 /** What a run tells. Nothing is told of it after its end. */
@@ -61,7 +61,7 @@ export class ProgramRun {
         log.info(line);
       },
       onExit: (reason) => {
-        this.#end(reason);
+        this.#end(parts.endInWords?.(reason) ?? reason);
       },
     });
   }
@@ -132,7 +132,11 @@ export class ProgramRun {
       const prepared = await prepare({ plugin: record.name, config: record.config, transport, relayVersion, timeoutMs });
       if (!this.#hasEnded) this.#events.onPrepared(prepared);
     } catch (error) {
-      if (!this.#hasEnded) this.#events.onProblem(reasonOf(error), RelayError.is(error) && error.code === 'PLUGIN_REFUSED');
+      const isFinal = RelayError.is(error) && error.code === 'PLUGIN_REFUSED';
+      // That it ended says more than that its connection did.
+      this.#parts.clock.after(isFinal ? 0 : DEATH_MS, () => {
+        if (!this.#hasEnded) this.#events.onProblem(reasonOf(error), isFinal);
+      });
     }
   }
 

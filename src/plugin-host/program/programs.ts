@@ -58,7 +58,7 @@ export class Programs {
   }
 
   /** Makes the plugin of a record; nothing runs yet. `over`: what is not as for a program of the operator. */
-  add(record: ProgramRecord, over: Partial<Pick<ProgramParts, 'kind' | 'file'>> = {}): ProgramPlugin {
+  add(record: ProgramRecord, over: Partial<Pick<ProgramParts, 'kind' | 'file' | 'endInWords'>> = {}): ProgramPlugin {
     const { options, surroundings, clock, logs, onEvent } = this.#parts;
     const { inbox, setupTimeoutMs, receiveTimeoutMs } = options;
     const plugin = new ProgramPlugin({

@@ -38,13 +38,16 @@ export class Supervisor {
     this.#isHandling = false;
   }
 
-  /** Resolves with the next state. */
-  change(): Promise<Supervised> {
-    return new Promise((resolve) => {
-      this.#watchers.add(() => {
-        resolve(this.#state);
-      });
-    });
+  /** Resolves when the state has changed; by then it may have changed again. */
+  change(): Promise<void> {
+    return new Promise((resolve) => this.#watchers.add(resolve));
+  }
+
+  /** Lets whoever waits for a change look at the state. */
+  wake(): void {
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const watcher of watchers) watcher();
   }
 
   #handle(event: SupervisionEvent): void {
@@ -57,9 +60,7 @@ export class Supervisor {
     }
     if (after === before) return;
     this.#parts.onChange(after, before);
-    const watchers = [...this.#watchers];
-    this.#watchers.clear();
-    for (const watcher of watchers) watcher();
+    this.wake();
   }
 
   #wait(ms: number | undefined): void {

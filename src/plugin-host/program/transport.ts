@@ -32,6 +32,9 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** ms that the end of a process may be seen after that of its connections. */
+export const DEATH_MS = 1_000;
+
 /** Calls that run or wait at once, for one program; protects the relay's memory from one that is slow. */
 export const MAX_CALLS = 1_000;
 

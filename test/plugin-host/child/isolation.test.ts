@@ -32,6 +32,8 @@ export class Recorder extends Plugin {
 }`;
 
 interface Started extends TestRelay {
+  /** Calls a method, and reads and writes the extensions. */
+  readonly ask: (method: string, ...params: Sendable[]) => Promise<Value>;
   /** The data of the next dict that a satellite sent. */
   readonly heard: () => Promise<Value>;
 }
@@ -49,16 +51,12 @@ async function started(t: ExecutionContext, isolation: 'inline' | 'child', sourc
     if (answer.kind === 'value') return answer.value;
     throw new Error(`fault ${answer.code}: ${answer.text}`);
   };
-  return { ...relay, call: ask, heard: async () => ((await ask('test.recorder.next', null, new Int64(1n))) as { data: Value }).data };
+  return { ...relay, ask, heard: async () => ((await ask('test.recorder.next', null, new Int64(1n))) as { data: Value }).data };
 }
 
 for (const isolation of ISOLATIONS) {
   test.serial(`${isolation}: receive gets the dict frozen, without the stamp, and the context of its message`, async (t) => {
-    const {
-      call: ask,
-      heard,
-      hostId,
-    } = await started(
+    const { ask, heard, hostId } = await started(
       t,
       isolation,
       spam(`async receive(dict: Dict, context: Context) {
@@ -74,6 +72,8 @@ for (const isolation of ISOLATIONS) {
     );
     const data = { list: [1, 1.5, 'é\n', null], when: new Date('2026-01-02T03:04:05Z'), bytes: Buffer.from([0, 255]), big: 2n ** 60n };
     t.true(await ask('notify', { data, extra: true }));
+    // The recorder hears what was notified, too.
+    await heard();
     const [keys, isFrozen, inner, hasTypes, isBare, hasId, ...rest] = (await heard()) as Value[];
     t.deepEqual(keys, ['host_id', 'client_address', 'data', 'extra']);
     t.true(isFrozen);
@@ -86,7 +86,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: send answers the id, under our host_id; what cannot be sent is refused in the same words`, async (t) => {
-    const { call: ask, hostId } = await started(
+    const { ask, hostId } = await started(
       t,
       isolation,
       spam(`
@@ -102,7 +102,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: values come and go as they are`, async (t) => {
-    const { url, call: ask } = await started(
+    const { url, ask } = await started(
       t,
       isolation,
       spam(`
@@ -158,7 +158,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: call reaches other methods, and tells why it cannot`, async (t) => {
-    const { call: ask } = await started(
+    const { ask } = await started(
       t,
       isolation,
       spam(`
@@ -216,11 +216,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: receive that fails is logged with the reason and place, and the next message comes`, async (t) => {
-    const {
-      call: ask,
-      heard,
-      log,
-    } = await started(
+    const { ask, heard, log } = await started(
       t,
       isolation,
       spam(
@@ -229,7 +225,6 @@ for (const isolation of ISOLATIONS) {
     );
     await ask('notify', { data: 'bad' });
     await ask('notify', { data: 'good' });
-    // The recorder hears what was notified, too.
     t.deepEqual([await heard(), await heard(), await heard()], ['bad', 'good', ['took', 'good']]);
     const line = await log.line(/cannot take it/);
     t.is(line.level, 'error');
@@ -237,7 +232,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: two satellites of one module hear each other, and not themselves`, async (t) => {
-    const { call: ask, heard } = await started(
+    const { ask, heard } = await started(
       t,
       isolation,
       `${HEAD.replace("import { z } from 'zod';\n", '')}

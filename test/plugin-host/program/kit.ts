@@ -1,6 +1,7 @@
 /** What the tests of programs share: a program of the fixtures as a plugin, with everything around it that a relay gives. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../src/message/message.ts';
@@ -72,6 +73,8 @@ export function programOf(
   };
   t.timeout(50_000);
   t.teardown(async () => {
+    // Nobody would fetch the question.
+    await plugin.stopAtDoor();
     await plugin.stop();
     await programs.stop();
   });
@@ -88,12 +91,27 @@ export function programOf(
   };
 }
 
-/** True if a process of this number is there. */
+/** True if a process of this number runs; one that has ended and that nobody has asked about does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch {
     return false;
   }
+  if (process.platform !== 'linux') return true;
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** Resolves when no process of this number runs any more. */
+export async function gone(pid: number): Promise<void> {
+  while (isAlive(pid)) await nextTurn();
+}
+
+/** The number that a program of the fixtures wrote to a file. */
+export function pidIn(file: string): number {
+  return Number(readFileSync(file, 'utf8'));
 }

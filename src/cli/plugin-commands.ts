@@ -1,0 +1,166 @@
+/** `co2 plugin`: looks after the plugins of a running relay. */
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
+import { isDict } from '../message/message.ts';
+import type { Dict, Sendable, Value } from '../message/message.ts';
+import { ask, client } from './client-commands.ts';
+import { toJson, toTable, toText } from './show.ts';
+import { withRelay } from './target.ts';
+import type { TargetFlags } from './target.ts';
+import { valueOf } from './words.ts';
+import { prepare } from './wrong-use.ts';
+
+interface LogFlags extends TargetFlags {
+  readonly follow?: boolean;
+  readonly lines: number;
+}
+
+interface AddFlags extends TargetFlags {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly setup?: Sendable;
+}
+
+const COLUMNS = ['name', 'kind', 'state', 'version', 'pid', 'restarts', 'held', 'waiting', 'last_error'];
+const SATELLITE_COLUMNS = ['name', 'state', 'waiting', 'oldest_ms', 'delivered', 'failed', 'dropped', 'merged', 'refused'];
+const LETTER_COLUMNS = ['id', 'plugin', 'host_id', 'deaths', 'age_ms', 'bytes', 'reason'];
+const FOLLOW_MS = 500;
+// As many as a relay keeps.
+const MAX_LINES = 500;
+
+const ADD_HELP = `
+Examples:
+  co2 plugin add weather -- python3 /srv/satellites/weather.py
+  co2 plugin add ham.fryer ./fryer --env LOG=1 --setup '{"pan": 2}' -- --quiet
+The relay remembers it over restarts. Only where config.ts says allowAddPrograms: true.`;
+const LOG_HELP = `
+Example:
+  co2 plugin log ham.spam -f`;
+const LETTER_HELP = `
+A message at which a program ended five times is set aside, in memory; its id stands in co2 plugin dead-letters.`;
+
+/** Adds it to the program. */
+export function addPluginCommands(program: Command): void {
+  const plugin = prepare(program.command('plugin')).description('look after the plugins of a running relay').helpCommand(false);
+  client(plugin, 'list', 'list the plugins and their states').action((flags: TargetFlags) =>
+    ask(flags, (call) => call('plugin.list'), listText),
+  );
+  one(plugin, 'info', 'show a plugin, its methods and its satellites', 'plugin.info');
+  one(plugin, 'start', 'start a plugin that was stopped, failed or left out', 'plugin.start');
+  one(plugin, 'stop', 'stop a plugin until it is started, or the relay is', 'plugin.stop');
+  one(plugin, 'restart', 'stop a plugin and start it as it is by now', 'plugin.restart');
+  one(plugin, 'reload', 'replace a plugin by its current version; if that does not start, the old one goes on', 'plugin.reload');
+  client(plugin, 'load', 'look at the plugins directory now').action((flags: TargetFlags) =>
+    ask(flags, (call) => call('plugin.load'), listText),
+  );
+  addProgramCommands(plugin);
+  client(plugin, 'log <name>', "show the last lines of a plugin's log", LOG_HELP)
+    .option('-f, --follow', 'go on showing lines as they come, until it is interrupted')
+    .option('-n, --lines <number>', `how many, at most ${MAX_LINES}`, lines, 50)
+    .action(showLog);
+  addLetterCommands(plugin);
+}
+
+function one(plugin: Command, name: string, description: string, method: string): void {
+  client(plugin, `${name} <name>`, description).action((of: string, flags: TargetFlags) =>
+    ask(flags, (call) => call(method, of), infoText),
+  );
+}
+
+function addProgramCommands(plugin: Command): void {
+  client(plugin, 'add <name> <exec> [args...]', 'run one more program, and remember it', ADD_HELP)
+    .option('--env <name=value>', 'a variable of its environment; may be repeated', variable)
+    .option('--cwd <dir>', 'its working directory (default: one of its own in the state directory)')
+    .option('--setup <json>', 'what its plugin.setup gets', valueOf)
+    .action((name: string, exec: string, args: readonly string[], { env, cwd, setup, ...flags }: AddFlags) =>
+      ask(
+        flags,
+        (call) => {
+          const paths = { exec: exec.includes('/') ? resolve(exec) : exec, ...(cwd !== undefined && { cwd: resolve(cwd) }) };
+          return call('plugin.add', { name, ...paths, args, ...(env && { env }), ...(setup !== undefined && { config: setup }) });
+        },
+        infoText,
+      ),
+    );
+  client(plugin, 'remove <name>', 'stop a program that was added, and forget it').action((name: string, flags: TargetFlags) =>
+    ask(
+      flags,
+      (call) => call('plugin.remove', name),
+      () => `removed ${name}`,
+    ),
+  );
+}
+
+function addLetterCommands(plugin: Command): void {
+  client(plugin, 'dead-letters [name]', 'list the messages that were set aside', LETTER_HELP).action(
+    (name: string | undefined, flags: TargetFlags) =>
+      ask(
+        flags,
+        (call) => call('plugin.dead_letters', ...given(name)),
+        (value) => toTable(value, LETTER_COLUMNS),
+      ),
+  );
+  const letter = (word: string, description: string, method: string, done: string): void => {
+    client(plugin, `${word} <id> [name]`, description, LETTER_HELP).action((id: string, name: string | undefined, flags: TargetFlags) =>
+      ask(
+        flags,
+        (call) => call(method, id, ...given(name)),
+        () => `${done} ${id}`,
+      ),
+    );
+  };
+  letter('replay', 'deliver a message that was set aside once more', 'plugin.replay', 'replayed');
+  letter('drop', 'forget a message that was set aside', 'plugin.drop_letter', 'dropped');
+}
+
+async function showLog(name: string, { follow, lines: count, ...flags }: LogFlags): Promise<void> {
+  await withRelay(flags, async (call) => {
+    let since = 0;
+    for (let wanted = count; ; wanted = MAX_LINES) {
+      const found = await call('plugin.log', name, wanted, since);
+      const records = Array.isArray(found) ? found.filter((line: Value): line is Dict => isDict(line)) : [];
+      const [last] = records.slice(-1);
+      if (typeof last?.number === 'number') since = last.number;
+      if (follow !== true) {
+        process.stdout.write(`${flags.json === true ? toJson(found) : records.map(lineText).join('\n') || '(none)'}\n`);
+        return;
+      }
+      for (const line of records) process.stdout.write(`${flags.json === true ? toJson(line).replace(/\n\s*/g, ' ') : lineText(line)}\n`);
+      await sleep(FOLLOW_MS);
+    }
+  });
+}
+
+function lineText({ at, level, text }: Dict): string {
+  return `${toText(at ?? '')} ${toText(level ?? '').padEnd(5)} ${toText(text ?? '')}`;
+}
+
+function listText(value: Value): string {
+  return Array.isArray(value) && value.length === 0 ? 'there are no plugins' : toTable(value, COLUMNS);
+}
+
+function infoText(value: Value): string {
+  if (!isDict(value)) return toText(value);
+  const { satellites = [], ...rest } = value;
+  const members = Object.entries(rest).filter(([, member]) => member !== '' && !(Array.isArray(member) && member.length === 0));
+  const table = Array.isArray(satellites) && satellites.length > 0 ? `\n\n${toTable(satellites, SATELLITE_COLUMNS)}` : '';
+  return toText(Object.fromEntries(members)) + table;
+}
+
+function given(name: string | undefined): readonly string[] {
+  return name === undefined ? [] : [name];
+}
+
+function lines(text: string): number {
+  const value = Number(text);
+  if (/^\d{1,3}$/.test(text) && value >= 1 && value <= MAX_LINES) return value;
+  throw new InvalidArgumentError(`expected a whole number from 1 to ${MAX_LINES}.`);
+}
+
+function variable(text: string, before: AddFlags['env']): AddFlags['env'] {
+  const [, name, value = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError('expected NAME=VALUE.');
+  return { ...before, [name]: value };
+}

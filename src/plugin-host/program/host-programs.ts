@@ -1,0 +1,109 @@
+/** How programs come to the host and go: those of config.ts, and those that are added while the relay runs. */
+import { RelayError, reasonOf } from '../../message/message.ts';
+import type { Log } from '../../message/message.ts';
+import type { HostedPlugin } from '../hosted.ts';
+import type { PluginHostOptions } from '../options.ts';
+import type { RelayPort } from '../satellite.ts';
+import { AddedPrograms } from './added-programs.ts';
+import type { ProgramRecord } from './options.ts';
+import { Programs } from './programs.ts';
+import type { ProgramsParts } from './programs.ts';
+
+export interface HostProgramsParts extends ProgramsParts {
+  readonly options: Pick<PluginHostOptions, 'inbox' | 'setupTimeoutMs' | 'receiveTimeoutMs' | 'programs' | 'allowAddPrograms'>;
+  /** Of the plugin host. */
+  readonly log: Log;
+  /** True if the host has a plugin of this name. */
+  readonly isTaken: (name: string) => boolean;
+  readonly add: (plugin: HostedPlugin) => void;
+  readonly remove: (plugin: HostedPlugin) => void;
+}
+
+export class HostPrograms {
+  readonly #parts: HostProgramsParts;
+  readonly all: Programs;
+  readonly #added: AddedPrograms;
+  #toStart: readonly HostedPlugin[] = [];
+  #addedBefore: readonly HostedPlugin[] = [];
+
+  constructor(parts: HostProgramsParts) {
+    this.#parts = parts;
+    this.all = new Programs(parts);
+    this.#added = new AddedPrograms(parts.surroundings.stateDir, parts.options.allowAddPrograms, parts.log);
+  }
+
+  /** Makes those of config.ts and those that were added before; nothing runs yet. Rejects with a RelayError CONFIG_INVALID if two have one name, or STATE_DIRECTORY. */
+  async prepare(): Promise<void> {
+    const { options, isTaken, log } = this.#parts;
+    this.#toStart = options.programs.map((record, index) => {
+      if (!isTaken(record.name)) return this.#make(record);
+      const reason = `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`;
+      throw new RelayError('CONFIG_INVALID', reason);
+    });
+    const added = await this.#added.load();
+    for (const { name } of added.filter((record) => isTaken(record.name)))
+      log.error(`the program ${name} that was added is not started: there is another plugin of this name`);
+    this.#addedBefore = added.filter(({ name }) => !isTaken(name)).map((record) => this.#make(record));
+  }
+
+  /** Resolves when each has got ready, or has ended and is tried again. Rejects with a RelayError PLUGIN_REFUSED if one of config.ts can never work as it is. */
+  async start(port: RelayPort): Promise<void> {
+    const { log } = this.#parts;
+    const others = this.#addedBefore.map((plugin) =>
+      this.#start(plugin, port).catch((error: unknown) => {
+        log.error(`${reasonOf(error)}; the relay runs without it`);
+      }),
+    );
+    await Promise.all([...this.#toStart.map((plugin) => this.#start(plugin, port)), ...others]);
+  }
+
+  /** As the host's `addProgram`. */
+  async add(value: unknown, port: RelayPort): Promise<string> {
+    const record = this.#added.check(value);
+    const { name } = record;
+    if (this.#parts.isTaken(name)) throw new RelayError('INVALID_PARAMS', `there is a plugin ${name} already; take another name`);
+    const plugin = this.#make(record);
+    try {
+      await this.#added.keep(record);
+      await this.#start(plugin, port);
+    } catch (error) {
+      await this.#remove(plugin);
+      throw error;
+    }
+    return name;
+  }
+
+  /** As the host's `removeProgram`. */
+  async remove(plugin: HostedPlugin): Promise<void> {
+    const { name } = plugin;
+    if (!this.#added.has(name)) {
+      const reason = `${name} was not added while the relay ran: it is there as long as its file or config.ts says so (plugin.stop stops it)`;
+      throw new RelayError('INVALID_PARAMS', reason);
+    }
+    await this.#remove(plugin);
+    this.#parts.log.info(`${name} removed`);
+  }
+
+  #make(record: ProgramRecord): HostedPlugin {
+    const plugin = this.all.add(record);
+    this.#parts.add(plugin);
+    return plugin;
+  }
+
+  /** Rejects only if another try makes no sense. */
+  async #start(plugin: HostedPlugin, port: RelayPort): Promise<void> {
+    try {
+      await plugin.start(port);
+    } catch (error) {
+      if (plugin.status.state.type === 'failed') throw error;
+      this.#parts.log.warn(`${reasonOf(error)}; the relay runs without it for now`);
+    }
+  }
+
+  async #remove(plugin: HostedPlugin): Promise<void> {
+    await plugin.stop();
+    this.#parts.remove(plugin);
+    this.all.remove(plugin.name);
+    await this.#added.forget(plugin.name);
+  }
+}

@@ -1,0 +1,56 @@
+/** Finds what the options of a decorator cannot mean: plugins run without a look at their types, so nothing else would say it. */
+import { suggest } from '../message/message.ts';
+import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
+
+// Objects, so that an option that is added to the type has to be added here.
+const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = { config: true, isolation: true, inbox: true };
+const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
+
+/** Throws an error for the decorator on this class or method; undefined where all is right. */
+export type Refusal = ((where: string) => never) | undefined;
+
+/** To be called where the options are written: the place in the error is that of the call. */
+export function refusalOfSatellite(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(SATELLITE)) ?? whyNoSchema('config', (options as SatelliteOptions).config));
+}
+
+/** As {@link refusalOfSatellite}. */
+export function refusalOfExposed(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(EXPOSED)) ?? whyWrong(options as Record<keyof ExposedOptions, unknown>));
+}
+
+function refusal(reason: string | undefined): Refusal {
+  if (reason === undefined) return undefined;
+  const error = new TypeError(reason);
+  return (where) => {
+    error.message = `${where}: ${reason}`;
+    throw error;
+  };
+}
+
+function whyWrong({ params, returns, schema }: Record<keyof ExposedOptions, unknown>): string | undefined {
+  if (params !== undefined && !Array.isArray(params))
+    return `params: found ${kindOf(params)}, expected a list of types, one for each parameter: ['int', 'string']`;
+  if (returns !== undefined && typeof returns !== 'string')
+    return `returns: found ${kindOf(returns)}, expected the name of one type: 'int'`;
+  return whyNoSchema('schema', schema);
+}
+
+function whyUnknown(options: unknown, known: readonly string[]): string | undefined {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    return `found ${kindOf(options)}, expected an object of options (${known.join(', ')})`;
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  return unknown === undefined ? undefined : `there is no option "${unknown}"${suggest(unknown, known)}`;
+}
+
+function whyNoSchema(option: string, schema: unknown): string | undefined {
+  if (schema === undefined) return undefined;
+  const isObject = (typeof schema === 'object' && schema !== null) || typeof schema === 'function';
+  if (isObject && '~standard' in schema) return undefined;
+  return `${option}: found ${kindOf(schema)}, expected a schema, such as zod's: z.object({ ... })`;
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
+}

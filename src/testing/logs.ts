@@ -1,0 +1,31 @@
+/** Keeps what a relay logs, so that a test reads what an operator would. */
+import { format } from 'node:util';
+import type { Log, LogSource } from '../message/message.ts';
+
+/** One line of the log. */
+export interface LogLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  /** `relay`, `plugin.ham.spam`. */
+  readonly category: string;
+  readonly text: string;
+}
+
+/** Puts every line at the end of `lines`, then calls `onLine`. */
+export function recordingLogs(lines: LogLine[], onLine: () => void): LogSource {
+  return (category): Log => {
+    const write =
+      (level: LogLine['level']) =>
+      (...parts: readonly unknown[]): void => {
+        lines.push({ level, category, text: format(...parts) });
+        onLine();
+      };
+    return {
+      debug: write('debug'),
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+      isDebugEnabled: () => true,
+      isInfoEnabled: () => true,
+    };
+  };
+}

@@ -1,0 +1,105 @@
+/** The network of test relays: each has an address that only they know, and calls go from one to the other as bytes in memory. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { DoorsPort } from '../app.ts';
+import type { Transport, ServerAddress } from '../links/links.ts';
+import { RelayError } from '../message/message.ts';
+import { callerOf } from '../relay/relay.ts';
+import type { Relay, Standing } from '../relay/relay.ts';
+import { parseCall, parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
+import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
+
+/** What came of a call; `error` is what the relay or the plugin threw, which no client sees. */
+export interface Answered {
+  readonly response: ParsedResponse;
+  readonly error?: unknown;
+}
+
+/** An address with its port. */
+type Endpoint = Pick<Standing, 'address' | 'port'>;
+
+const PORT = 2004;
+const open = new Map<string, MemoryDoors>();
+let relays = 0;
+
+/** Doors of one relay that no port is bound for. */
+export class MemoryDoors implements DoorsPort {
+  readonly scheme = 'http';
+  readonly bound: Endpoint;
+  #relay: Relay | undefined;
+
+  constructor() {
+    relays++;
+    // Addresses of private networks: host_ids may hold them, and nobody is called there.
+    this.bound = { address: `10.${(relays >> 16) & 255}.${(relays >> 8) & 255}.${relays & 255}`, port: PORT };
+  }
+
+  /** Says whose doors they are. */
+  of(relay: Relay): this {
+    this.#relay = relay;
+    return this;
+  }
+
+  get ownAddress(): string {
+    return this.bound.address;
+  }
+
+  isOwn(address: string, port: number): boolean {
+    return address === this.bound.address && port === this.bound.port;
+  }
+
+  async bind(): Promise<void> {
+    // There is nothing to bind.
+  }
+
+  open(): void {
+    open.set(this.bound.address, this);
+  }
+
+  async stop(): Promise<void> {
+    open.delete(this.bound.address);
+  }
+
+  status(): ReturnType<DoorsPort['status']> {
+    return { wrongCredentials: 0, lockOuts: 0 };
+  }
+
+  reconfigure(): void {
+    // Nothing of them depends on an option.
+  }
+
+  /** Answers the written call of a caller as the HTTP doors do. */
+  async answer(body: Uint8Array, standing: Standing): Promise<Answered> {
+    const relay = this.#relay;
+    if (relay === undefined || !open.has(this.bound.address)) throw new RelayError('UNAVAILABLE', 'this test relay has been stopped');
+    let method = 'a request';
+    try {
+      const call = parseCall(body, { allowNonFinite: standing.isPeer && relay.acceptsNonFinite(standing.address) });
+      method = call.methodName;
+      const caller = callerOf(standing, (dict) => call.sourceOf(dict));
+      const result = await relay.call(method, call.params, caller);
+      return { response: parseResponse(serialiseResponse(result, { nil: true, i8: true })) };
+    } catch (error) {
+      return { response: { kind: 'fault', ...relay.faultFor(error, method) }, error };
+    }
+  }
+
+  /** Carries dicts from here to another test relay. */
+  carrierTo(server: ServerAddress): Transport {
+    return {
+      post: async (body) => {
+        // As on a network, nothing arrives in the turn in which it was sent.
+        await nextTurn();
+        const target = server.port === PORT ? open.get(server.addresses[0] ?? '') : undefined;
+        if (target === undefined) throw new RelayError('TRANSPORT', `no test relay runs at ${server.name}`);
+        return (await target.answer(body, target.#standingOf(this.bound))).response;
+      },
+      reset: async () => undefined,
+      close: async () => undefined,
+    };
+  }
+
+  #standingOf({ address, port }: Endpoint): Standing {
+    const isPeer = this.#relay?.isPeerAddress(address) === true;
+    return { role: { kind: isPeer ? 'peer' : 'anonymous' }, address, port, isDirect: true, isPeer };
+  }
+}

@@ -1,0 +1,13 @@
+/** Received values as a test compares them. */
+import { isDict } from '../message/message.ts';
+import type { Value } from '../message/message.ts';
+
+/**
+ * `value` with its structs as plain objects, which assert.deepEqual finds equal to literals; a received struct has no prototype.
+ * Recursion is bounded, since the parser lets nothing deeper than 64 in.
+ */
+export function plain(value: Value): Value {
+  if (Array.isArray(value)) return (value as readonly Value[]).map(plain);
+  if (!isDict(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
+}

@@ -1,0 +1,227 @@
+/** The test relay: the real relay, plugin host and links, on memory in place of network and disk. */
+import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { startRelay } from '../app.ts';
+import type { AppStatus, Config, StandIn, StartedRelay } from '../app.ts';
+import { completeOptions } from '../define-config/define-config.ts';
+import type { Completed } from '../define-config/define-config.ts';
+import { ACCESS_CLASSES, isDict, parseHostId, permissionOf, shareDict } from '../message/message.ts';
+import type { Dict, Sendable, Value } from '../message/message.ts';
+import { callerOf } from '../relay/relay.ts';
+import type { Relay, Standing } from '../relay/relay.ts';
+import { RemoteFault, parseCall, serialiseCall } from '../xmlrpc/xmlrpc.ts';
+import { recordingLogs } from './logs.ts';
+import type { LogLine } from './logs.ts';
+import { MemoryDoors } from './memory-doors.ts';
+import { plain } from './plain.ts';
+import { makePlace } from './plugin-files.ts';
+import type { Place } from './plugin-files.ts';
+import { settled, stir, until } from './quiet.ts';
+import { TestClock } from './test-clock.ts';
+import type { TestCaller, TestRelay, TestRelayOptions } from './types.ts';
+
+const PATIENCE_MS = 2_000;
+
+/** Starts a relay in memory. Rejects with what stops a start, and also if a plugin of it would be left out; nothing is left open then. */
+export async function createTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
+  if (options.plugins !== undefined && options.pluginsDir !== undefined)
+    throw new TypeError('createTestRelay: give plugins or pluginsDir, not both');
+  const place = await makePlace(options.plugins ?? []);
+  const relay = new MemoryRelay(options, place);
+  try {
+    await relay.start(completed(options, place));
+    for (const peer of options.peers ?? []) joinTestRelays(relay, peer);
+    return relay;
+  } catch (error) {
+    await relay.stop();
+    throw error;
+  }
+}
+
+/** Links test relays to each other, each with all others. */
+export function joinTestRelays(...relays: readonly TestRelay[]): void {
+  const joined = [...new Set(relays)].map((relay) => MemoryRelay.from(relay));
+  for (const one of joined) for (const other of joined) if (one !== other) one.addPeer(other);
+}
+
+function completed({ pluginsDir, config = {} }: TestRelayOptions, place: Place): Completed {
+  const directory = pluginsDir instanceof URL ? fileURLToPath(pluginsDir) : (pluginsDir ?? place.pluginsDir);
+  // Nothing is saved while a test runs, and a watch takes longer than the rest of the start.
+  const own: Config = { pluginsDir: directory, projectDir: place.path, pluginPackages: false, watch: false };
+  const sources = [own, config].map((values) => ({
+    values,
+    baseDir: process.cwd(),
+    nameOf: (key: string) => `createTestRelay: config.${key}`,
+  }));
+  return completeOptions(sources, process.cwd());
+}
+
+class MemoryRelay implements TestRelay {
+  readonly clock: TestClock;
+  readonly sent: Dict[] = [];
+  readonly logs: LogLine[] = [];
+  taken = 0;
+  readonly #patienceMs: number;
+  readonly #place: Place;
+  readonly #doors = new MemoryDoors();
+  readonly #peers = new Set<MemoryRelay>();
+  #handedOut = 0;
+  #relay: Relay | undefined;
+  #started: StartedRelay | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor({ clock, peers = [], patienceMs = PATIENCE_MS }: TestRelayOptions, place: Place) {
+    this.clock = clock ?? peers[0]?.clock ?? new TestClock();
+    this.#patienceMs = patienceMs;
+    this.#place = place;
+  }
+
+  static from(relay: TestRelay): MemoryRelay {
+    if (#peers in relay) return relay;
+    throw new TypeError('joinTestRelays: found something else than relays of createTestRelay');
+  }
+
+  get hostId(): string {
+    return this.#everStarted().hostId;
+  }
+
+  get errors(): readonly string[] {
+    return this.logs.filter(({ level }) => level === 'error').map(({ text }) => text);
+  }
+
+  async start(options: Completed): Promise<void> {
+    const surroundings = { logs: recordingLogs(this.logs, stir), clock: this.clock, random: () => 0.5, standIn: this.#standIn() };
+    this.#started = await this.#patiently(startRelay(options, surroundings));
+    this.#requireAll();
+  }
+
+  addPeer(other: MemoryRelay): void {
+    const { address, port } = other.#doors.bound;
+    this.#running().addPeer(`http://${address}:${port}`);
+    this.#peers.add(other);
+  }
+
+  async deliver(dict: Sendable): Promise<string> {
+    this.#running();
+    const call = parseCall(serialiseCall('notify', [dict], { nil: true, i8: true }));
+    const [received] = call.params;
+    if (!isDict(received)) throw new TypeError('deliver: a dict is an object with a member data');
+    const claimed = typeof received.host_id === 'string' ? parseHostId(received.host_id) : undefined;
+    const caller = callerOf(standingOf('local', claimed?.address), (one) => call.sourceOf(one));
+    const id = this.#relay?.accept(received, caller) ?? '';
+    await this.settled();
+    return id;
+  }
+
+  nextSent(): Promise<Dict> {
+    // Taken as soon as it is seen, so that of two who wait each gets one of its own.
+    const take = (): Dict | undefined => (this.#handedOut < this.sent.length ? this.sent[this.#handedOut++] : undefined);
+    return until(take, this.#patienceMs, () => {
+      const before = this.#handedOut === 0 ? 'none' : `${this.#handedOut}, which nextSent() has answered`;
+      return `no satellite sent a dict in ${this.#patienceMs} ms; before that: ${before}`;
+    });
+  }
+
+  async call(
+    method: string,
+    params: readonly Sendable[] = [],
+    { as = 'local' }: { readonly as?: TestCaller | undefined } = {},
+  ): Promise<Value> {
+    const body = serialiseCall(method, params, { nil: true, i8: true });
+    const { response, error } = await this.#doors.answer(body, standingOf(as));
+    if (response.kind === 'value') return plain(response.value);
+    throw Object.assign(new RemoteFault(response.code, response.text), { cause: error });
+  }
+
+  settled(): Promise<void> {
+    return settled(() => this.#network(), this.#patienceMs);
+  }
+
+  status(): AppStatus {
+    return this.#everStarted().status();
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    await this.#patiently(this.#started?.stop() ?? Promise.resolve());
+    await this.#place.remove();
+  }
+
+  #standIn(): StandIn {
+    const name = randomBytes(8).toString('hex');
+    return {
+      state: { path: this.#place.path, hostIdRandom: name, adminToken: randomBytes(32).toString('base64url'), cacheDir: undefined },
+      doors: (relay) => {
+        this.#relay = relay;
+        return this.#doors.of(relay);
+      },
+      carrier: (server) => this.#doors.carrierTo(server),
+      onMessage: ({ message, sender, takers }) => {
+        this.taken += takers;
+        if (sender !== undefined) this.sent.push(plain(shareDict(message.frozen())) as Dict);
+        stir();
+      },
+    };
+  }
+
+  /** Whatever a plugin of a test is left out for is a mistake, in the test or in the plugin. */
+  #requireAll(): void {
+    const { problems, satellites } = this.status().plugins;
+    if (problems.length > 0) {
+      const texts = problems.map(
+        ({ file, line, module, reason }) =>
+          `${this.#place.satellites.length > 0 ? (module ?? file) : [file, line].filter(Boolean).join(':')}: ${reason}`,
+      );
+      throw new Error(`createTestRelay: ${texts.join('; ')}`);
+    }
+    const names = new Set(satellites.map(({ name }) => name));
+    const missing = this.#place.satellites.find(({ module, className }) => !names.has(`${module}.${className}`));
+    if (missing) throw new TypeError(`createTestRelay: ${missing.className} is not decorated with @Satellite(), so nothing of it runs`);
+  }
+
+  /** What `work` yields. The relay's time stands still, so if it takes long, its time limits run out. */
+  async #patiently<T>(work: Promise<T>): Promise<T> {
+    const late = setInterval(() => {
+      this.clock.runOut();
+    }, this.#patienceMs);
+    try {
+      return await work;
+    } finally {
+      clearInterval(late);
+    }
+  }
+
+  /** Those that run of itself and of whoever it is joined to over any number of others. */
+  #network(): readonly MemoryRelay[] {
+    const found = new Set<MemoryRelay>([this]);
+    // A set that grows while it is gone through is gone through to its end.
+    for (const relay of found) for (const peer of relay.#peers) found.add(peer);
+    return [...found].filter((relay) => relay.#stopped === undefined);
+  }
+
+  #everStarted(): StartedRelay {
+    if (this.#started) return this.#started;
+    throw new Error('this test relay has not started');
+  }
+
+  #running(): StartedRelay {
+    if (this.#stopped) throw new Error('this test relay does not run any more');
+    return this.#everStarted();
+  }
+}
+
+function standingOf(caller: TestCaller, address = caller === 'anonymous' ? '192.0.2.1' : '127.0.0.1'): Standing {
+  const role: Standing['role'] =
+    caller === 'admin'
+      ? { kind: 'token', name: 'admin', id: 'admin', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) }
+      : { kind: caller };
+  return { role, address, port: 0, isDirect: true, isPeer: false };
+}

@@ -1,0 +1,10 @@
+/** PUBLIC: the test kit, 'co2-relay/testing'. A whole relay in memory: no port, no state directory, time that the test lets pass. Fits every test runner. */
+export type { Config } from '../app.ts';
+export { RelayError } from '../message/message.ts';
+export type { Dict, Sendable, Value } from '../message/message.ts';
+export { RemoteFault } from '../xmlrpc/xmlrpc.ts';
+export type { LogLine } from './logs.ts';
+export type { SatelliteClass, TestPlugins } from './plugin-files.ts';
+export type { TestClock } from './test-clock.ts';
+export { createTestRelay, joinTestRelays } from './test-relay.ts';
+export type { TestCaller, TestRelay, TestRelayOptions } from './types.ts';

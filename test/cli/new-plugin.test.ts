@@ -1,0 +1,126 @@
+/** `co2 new plugin` and `co2 test`: what is written compiles, passes its test at once, runs in a relay, and nothing is written over. */
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { run, runCo2, startCo2 } from '../support/processes.ts';
+import { planPlugin } from '../../src/cli/new/new-plugin.ts';
+import { nameModules } from '../../src/plugin-host/plugin-host.ts';
+import type { Exit } from '../support/processes.ts';
+import { pluginsDir } from '../support/relays.ts';
+import { compilerErrors } from './typescript.ts';
+
+const make = (t: ExecutionContext, cwd: string, ...args: string[]): Promise<Exit> =>
+  runCo2(t, { args: ['new', 'plugin', ...args], cwd }).exit;
+const files = (cwd: string): string[] =>
+  readdirSync(cwd, { recursive: true, encoding: 'utf8' }).filter((path) => /\.\w+$/.test(path) && !path.startsWith('.co2'));
+
+/** The command of a line that a person copies, run as that person would. */
+function copied(t: ExecutionContext, cwd: string, line = ''): Promise<Exit> {
+  const [command = '', ...args] = line.replace(/^[^:]+: +/, '').split(' ');
+  return run(t, command, args, { cwd }).exit;
+}
+
+test.serial('a plugin in TypeScript compiles strictly, passes its test at once, and is called in a relay', async (t) => {
+  const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
+  const made = await make(t, cwd, 'ham/my-spam');
+  t.like(made, { code: 0, stderr: [] });
+  const [wrote, testLine, , callLine] = made.stdout;
+  t.is(wrote, 'wrote plugins/ham/my-spam.ts and plugins/ham/my-spam.test.ts');
+  t.deepEqual(files(cwd).sort(), ['package.json', 'plugins/ham/my-spam.test.ts', 'plugins/ham/my-spam.ts']);
+  t.deepEqual(compilerErrors([join(cwd, 'plugins/ham/my-spam.ts'), join(cwd, 'plugins/ham/my-spam.test.ts')]), []);
+
+  const passed = await copied(t, cwd, testLine);
+  t.is(passed.code, 0, passed.stdout.join('\n'));
+  t.true(passed.stdout.includes('# pass 3'));
+
+  const relay = await startCo2(t, { cwd });
+  t.is(await relay.call('ham.my_spam.pings'), 0);
+  const [, command = ''] = /co2\.mjs (call .*)$/.exec(callLine ?? '') ?? [];
+  const called = await runCo2(t, { args: [...command.split(' '), '--url', relay.url], cwd }).exit;
+  t.deepEqual(called.stdout, ['5']);
+});
+
+test.serial('co2 test finds the tests itself, and fails when one does', async (t) => {
+  const cwd = pluginsDir(t, {});
+  await make(t, cwd, 'ham/spam');
+  const source = readFileSync(join(cwd, 'plugins/ham/spam.ts'), 'utf8');
+  writeFileSync(join(cwd, 'plugins/ham/spam.ts'), source.replace('return a + b', 'return a - b'));
+  const failed = await runCo2(t, { args: ['test'], cwd }).exit;
+  t.is(failed.code, 1);
+  t.true(failed.stdout.includes('# pass 2'), failed.stdout.join('\n'));
+  t.true(failed.stdout.includes('# fail 1'));
+});
+
+test.serial('a satellite in Python passes its test at once, and says by hand what to do', async (t) => {
+  const cwd = pluginsDir(t, {});
+  const made = await make(t, cwd, 'ham/my-spam', '--lang', 'python');
+  t.like(made, { code: 0, stderr: [] });
+  t.is(made.stdout[0], 'wrote programs/ham/my-spam.py and programs/ham/my_spam_test.py');
+  t.is(made.stdout[2], "name it in config.ts:  programs: [{ name: 'ham.my_spam', exec: './programs/ham/my-spam.py' }]");
+  t.is(statSync(join(cwd, 'programs/ham/my-spam.py')).mode & 0o111, 0o111);
+  const passed = await copied(t, cwd, made.stdout[1]);
+  t.is(passed.code, 0, passed.stderr.join('\n'));
+  t.true(passed.stderr.includes('OK'));
+  const byHand = await run(t, join(cwd, 'programs/ham/my-spam.py'), []).exit;
+  t.like(byHand, { code: 1, stdout: [] });
+  t.regex(byHand.stderr.join(), /^ham\.my_spam is a satellite of co2-relay, which starts it: name it under 'programs'/);
+});
+
+test.serial('it writes where the configuration has the plugins, or where --dir says, and tells it as JSON', async (t) => {
+  const cwd = pluginsDir(t, { 'config.ts': "export default { pluginsDir: 'mine' };" });
+  const made = await make(t, cwd, 'ham/spam', '--json');
+  t.deepEqual(JSON.parse(made.stdout.join('')), {
+    module: 'ham.spam',
+    files: ['mine/ham/spam.ts', 'mine/ham/spam.test.ts'],
+    test: (JSON.parse(made.stdout.join('')) as { test: string }).test,
+  });
+  const elsewhere = await make(t, cwd, 'ham/eggs', '--dir', join(cwd, 'other'));
+  t.is(elsewhere.stdout[0], 'wrote other/ham/eggs.ts and other/ham/eggs.test.ts');
+  t.regex(elsewhere.stdout[2] ?? '', /^run it: .* start --plugins \S*other$/);
+});
+
+test.serial('what is there is written over with --force alone', async (t) => {
+  const cwd = pluginsDir(t, { 'plugins/ham/spam.test.ts': '// mine' });
+  const refused = await make(t, cwd, 'ham/spam');
+  t.like(refused, { code: 2, stdout: [] });
+  t.deepEqual(refused.stderr, ['co2: plugins/ham/spam.test.ts is there; choose another name, or write over it with --force']);
+  t.deepEqual(files(cwd), ['plugins/ham/spam.test.ts']);
+  t.is(readFileSync(join(cwd, 'plugins/ham/spam.test.ts'), 'utf8'), '// mine');
+  t.is((await make(t, cwd, 'ham/spam', '--force')).code, 0);
+  t.not(readFileSync(join(cwd, 'plugins/ham/spam.test.ts'), 'utf8'), '// mine');
+});
+
+const WRONG: readonly [name: string, says: RegExp][] = [
+  ['spam', /^'spam' cannot be a plugin: give it as package\/module, such as ham\/spam$/],
+  ['ham.spam', /such as ham\/spam$/],
+  ['a/b/c', /give it as package\/module/],
+  ['../spam', /is a helper/],
+  ['ham/..', /is a helper/],
+  ['ham/_spam', /what begins with "_"/],
+  ['ham/spam.test', /ends with "\.test"/],
+  ['node_modules/spam', /node_modules/],
+  ['ham/9', /the file name "9" cannot be part of a method name/],
+  ['ham/sp am', /the file name "sp am" cannot be part/],
+  ['relay/spam', /package name "relay" is reserved for the relay's own methods; rename the folder/],
+  ['ham/eggs-and', /ham\/eggs-and\.ts and ham\/eggs_and\.js would both be module ham\.eggs_and; rename one/],
+];
+
+for (const [name, says] of WRONG) {
+  test(`a plugin cannot be called ${name}`, (t) => {
+    const error = t.throws(() => planPlugin(name, ['ham/eggs_and.js'], nameModules));
+    t.regex(error.message, says);
+  });
+}
+
+test.serial('a language that there is not, a place that cannot be written, and no tests are told in a line', async (t) => {
+  const cwd = pluginsDir(t, { a: '' });
+  t.regex((await make(t, cwd, 'ham/spam', '--lang', 'cobol')).stderr.join(), /--lang.*'cobol'.*typescript, python.*co2 new plugin --help/);
+  t.deepEqual((await make(t, cwd, 'ham/spam', '--dir', 'a')).stderr, [
+    `co2: ${join(cwd, 'a/ham/spam.ts')} cannot be written: a file stands where a directory is needed`,
+  ]);
+  const none = await runCo2(t, { args: ['test'], cwd }).exit;
+  t.like(none, { code: 2, stdout: [] });
+  t.deepEqual(none.stderr, [`co2: there are no tests, *.test.ts, below ${join(cwd, 'plugins')}; co2 new plugin writes one`]);
+  t.regex((await runCo2(t, { args: ['new'], cwd }).exit).stderr.join(), /new needs one of .*plugin/);
+});

@@ -1,0 +1,60 @@
+/** `co2 plugin` as a person types it: tables, answers, the log as it grows, and what is refused. */
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { FIXTURE } from '../plugin-host/program/kit.ts';
+import { runCo2, startCo2 } from '../support/processes.ts';
+import type { Exit, RelayProcess } from '../support/processes.ts';
+
+const EAR = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Ear extends Plugin {
+  @Exposed() say(text: string) { this.log('said ' + text); }
+}
+`;
+const files = { 'plugins/ham/ear.ts': EAR, 'config.ts': 'export default { allowAddPrograms: true, watch: false, port: 0 };' };
+
+const ask = (t: ExecutionContext, { url, cwd }: RelayProcess, ...args: string[]): Promise<Exit> =>
+  runCo2(t, { args: ['plugin', ...args.slice(0, 1), '--url', url, ...args.slice(1)], cwd }).exit;
+
+test.serial('plugins are listed, stopped, started, shown', async (t) => {
+  const relay = await startCo2(t, { files });
+  const listed = await ask(t, relay, 'list');
+  t.deepEqual([listed.code, listed.stderr], [0, []]);
+  t.regex(listed.stdout[0]!, /^name +kind +state +version +pid +restarts +held +waiting +last_error$/);
+  t.regex(listed.stdout[1]!, /^ham\.ear +inline +ready /);
+  t.regex((await ask(t, relay, 'stop', 'ham.ear')).stdout.join('\n'), /^state +stopped$/m);
+  t.regex((await ask(t, relay, 'start', 'ham.ear')).stdout.join('\n'), /^state +ready$/m);
+  const info = (await ask(t, relay, 'info', 'ham.ear')).stdout.join('\n');
+  t.regex(info, /ham\.ear\.say/);
+  const json = JSON.parse((await ask(t, relay, 'info', 'ham.ear', '--json')).stdout.join('\n')) as object;
+  t.like(json, { name: 'ham.ear', file: 'ham/ear.ts', methods: ['ham.ear.say'] });
+  const wrong = await ask(t, relay, 'stop', 'ham.eer');
+  t.deepEqual([wrong.code, wrong.stdout], [1, []]);
+  t.regex(wrong.stderr.join('\n'), /^co2: fault -32602: there is no plugin "ham.eer"; did you mean "ham.ear"\?$/);
+  t.is((await ask(t, relay, 'dead-letters')).stdout.join(), '(none)');
+  t.regex((await ask(t, relay, 'replay', 'no-such-id')).stderr.join(), /no message 'no-such-id' was set aside/);
+});
+
+test.serial('the log is shown, and followed as it grows', async (t) => {
+  const relay = await startCo2(t, { files });
+  const say = (text: string): Promise<Exit> => runCo2(t, { args: ['call', '--url', relay.url, 'ham.ear.say', text], cwd: relay.cwd }).exit;
+  await say('one');
+  t.regex((await ask(t, relay, 'log', 'ham.ear', '-n', '1')).stdout.join('\n'), /^\d{4}-\S+Z info {2}said one$/);
+  const follower = runCo2(t, { args: ['plugin', 'log', 'ham.ear', '-f', '--url', relay.url], cwd: relay.cwd });
+  await follower.stdout.line(/said one/);
+  await say('two');
+  t.regex(await follower.stdout.line(/said two/), /info {2}said two$/);
+  const few = await ask(t, relay, 'log', 'ham.ear', '-n', '0');
+  t.is(few.code, 2);
+});
+
+test.serial('a program is added with its arguments and variables, and removed', async (t) => {
+  const relay = await startCo2(t, { files });
+  const added = await ask(t, relay, 'add', 'frier', '--env', 'PAN=hot', '--setup', '{"pan":2}', process.execPath, '--', FIXTURE, 'good');
+  t.deepEqual([added.code, added.stderr], [0, []]);
+  t.regex(added.stdout.join('\n'), /^kind +program$/m);
+  const { stdout } = await runCo2(t, { args: ['call', '--url', relay.url, 'frier.environment'], cwd: relay.cwd }).exit;
+  t.regex(stdout.join('\n'), /PAN/);
+  t.deepEqual((await ask(t, relay, 'remove', 'frier')).stdout, ['removed frier']);
+  t.is((await ask(t, relay, 'add', 'frier', '--env', 'PAN', 'x')).code, 2);
+});

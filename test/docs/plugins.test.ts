@@ -1,0 +1,208 @@
+/** Every piece of code in docs/plugins.md is run as its reader would run it, and does what the text says. */
+import { readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import ts from 'typescript';
+import { createTestRelay } from 'co2-relay/testing';
+import type { TestRelay, TestRelayOptions } from 'co2-relay/testing';
+import { loadConfigFile } from '../../src/cli/config-file.ts';
+import { systemClock } from '../../src/message/message.ts';
+import { compilerErrors } from '../cli/typescript.ts';
+import { PROJECT_DIR, runCo2 } from '../support/processes.ts';
+import { pluginsDir } from '../support/relays.ts';
+import { snippetsOf } from './snippets.ts';
+
+type Run = (t: ExecutionContext, source: string) => Promise<void>;
+
+/** A directory with these files, and the packages that this project has installed. */
+function project(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
+  const directory = pluginsDir(t, { 'package.json': '{"type":"module"}', ...files });
+  symlinkSync(join(PROJECT_DIR, 'node_modules'), join(directory, 'node_modules'));
+  return directory;
+}
+
+/** A relay with the snippet as `plugins/ham/spam.ts`, which also compiles strictly. */
+async function load(t: ExecutionContext, source: string, config: TestRelayOptions['config'] = {}): Promise<TestRelay> {
+  const directory = project(t, { 'plugins/ham/spam.ts': source });
+  t.deepEqual(compilerErrors([join(directory, 'plugins/ham/spam.ts')]), []);
+  const relay = await createTestRelay({ pluginsDir: join(directory, 'plugins'), config });
+  t.teardown(() => relay.stop());
+  return relay;
+}
+
+const RUNS: Readonly<Record<string, Run>> = {
+  'five-lines': async (t, source) => {
+    t.is(source.trim().split('\n').length, 5);
+    const relay = await load(t, source);
+    await relay.deliver({ data: 'hello' });
+    t.true(relay.logs.some(({ category, text }) => category === 'plugin.ham.spam' && text === 'heard hello'));
+  },
+
+  scaffold: async (t, source) => {
+    const cwd = pluginsDir(t, {});
+    for (const line of source.trim().split('\n')) {
+      t.true(line.startsWith('co2 '));
+      const end = await runCo2(t, { args: line.split(' ').slice(1), cwd }).exit;
+      t.is(end.code, 0, [...end.stdout, ...end.stderr].join('\n'));
+    }
+  },
+
+  'receive-and-send': async (t, source) => {
+    const relay = await load(t, source);
+    await relay.deliver({ data: 'ping', host_id: 'ann@192.0.2.7:1' });
+    t.deepEqual(relay.sent[0]?.data, { pong: 'ann@192.0.2.7:1', hops: 0 } as never);
+  },
+
+  exposed: async (t, source) => {
+    const relay = await load(t, source);
+    t.is(await relay.call('ham.spam.add', [250]), 250);
+    t.is(await relay.call('ham.spam.kilograms'), 0.25);
+    t.like(await relay.call('ham.spam.state'), { grams: 250, kilograms: 0.25 });
+    t.is(await relay.call('system.methodHelp', ['ham.spam.add']), 'Adds a weight in grams; answers the sum.');
+    await t.throwsAsync(relay.call('ham.spam.add', [-1]), { message: 'a weight is not negative' });
+    await t.throwsAsync(relay.call('ham.spam.add', ['1']), { message: /is a string, expected int/ });
+    await t.throwsAsync(relay.call('ham.spam.reset'), { message: /needs the right 'admin'/ });
+    t.true(await relay.call('ham.spam.reset', [], { as: 'admin' }));
+  },
+
+  schema: async (t, source) => {
+    const relay = await load(t, source);
+    t.is(await relay.call('ham.spam.set', ['red', 50]), 'red at 50 %');
+    await t.throwsAsync(relay.call('ham.spam.set', ['red', 101]), { message: /parameter 2/ });
+  },
+
+  call: async (t, source) => {
+    const relay = await load(t, source);
+    const names = await relay.call('system.listMethods');
+    t.is(await relay.call('ham.spam.count'), (names as readonly string[]).length);
+  },
+
+  configuration: async (t, source) => {
+    const relay = await load(t, source, { plugins: { 'ham.spam': { room: 'north wing' } } });
+    t.is(await relay.call('ham.spam.about'), 'north wing: warns from 30 on');
+    await t.throwsAsync(load(t, source), { message: /key "room".*found nothing/ });
+  },
+
+  'config-file': async (t, source) => {
+    const directory = project(t, { 'config.ts': source });
+    t.deepEqual(compilerErrors([join(directory, 'config.ts')]), []);
+    const { values } = await loadConfigFile(
+      { name: 'config.ts', path: join(directory, 'config.ts') },
+      join(directory, 'cache'),
+      systemClock,
+    );
+    const relay = await load(t, sourceOf('configuration'), values as object);
+    t.is(await relay.call('ham.spam.about'), 'north wing: warns from 30 on');
+  },
+
+  injection: async (t, source) => {
+    const relay = await load(t, source);
+    await relay.call('ham.spam.feed', [20]);
+    t.is(await relay.call('ham.spam.feed', [22]), 21);
+    t.true(relay.logs.some(({ category, text }) => category === 'plugin.ham.spam' && text === 'fed with 22'));
+  },
+
+  lifecycle: async (t, source) => {
+    const relay = await load(t, source);
+    t.is(await relay.call('ham.spam.ticks'), 0);
+    await relay.stop();
+    t.deepEqual(
+      relay.sent.map(({ data }) => data),
+      [{ ticks: 0 }] as never,
+    );
+  },
+
+  testing: async (t, source) => {
+    const directory = project(t, { 'plugins/ham/pong.test.ts': source });
+    t.deepEqual(compilerErrors([join(directory, 'plugins/ham/pong.test.ts')]), []);
+    const { code, stdout } = await runCo2(t, { args: ['test'], cwd: directory }).exit;
+    t.is(code, 0, stdout.join('\n'));
+    t.true(stdout.includes('# pass 2'));
+  },
+
+  tsconfig: async (t, source) => {
+    const directory = project(t, {
+      'tsconfig.json': source,
+      'plugins/ham/spam.ts': sourceOf('injection'),
+      'plugins/ham/bad.ts': 'export const a: string = 1;',
+    });
+    const host = {
+      ...ts.sys,
+      onUnRecoverableConfigFileDiagnostic: (found: ts.Diagnostic) => t.fail(ts.flattenDiagnosticMessageText(found.messageText, ' ')),
+    };
+    const parsed = ts.getParsedCommandLineOfConfigFile(join(directory, 'tsconfig.json'), {}, host);
+    // In place of the installed package, which this project cannot install in itself.
+    const paths = { 'co2-relay': [join(PROJECT_DIR, 'src/plugin/plugin.ts')] };
+    const typeRoots = [join(PROJECT_DIR, 'node_modules/@types')];
+    const program = ts.createProgram(parsed?.fileNames ?? [], { ...parsed?.options, paths, typeRoots, skipLibCheck: true });
+    const errors = ts.getPreEmitDiagnostics(program).filter(({ file }) => file?.fileName.includes('/plugins/'));
+    t.deepEqual(
+      errors.map(({ file }) => file?.fileName.endsWith('/bad.ts')),
+      [true],
+    );
+  },
+
+  'npm-package': async (t, source) => {
+    const spam = `import { Exposed, Satellite } from 'co2-relay';
+class Spam { add(a, b) { return a + b; } }
+Exposed({ params: ['int', 'int'] })(Spam.prototype, 'add', {});
+Satellite()(Spam);
+export { Spam };`;
+    const directory = pluginsDir(t, {
+      'package.json': '{"dependencies":{"co2-ham":"*"}}',
+      'node_modules/co2-ham/package.json': source,
+      'node_modules/co2-ham/dist/spam.js': spam,
+    });
+    const relay = await createTestRelay({ config: { pluginPackages: true, projectDir: directory } });
+    t.teardown(() => relay.stop());
+    t.is(await relay.call('ham.spam.add', [2, 3]), 5);
+  },
+
+  errors: async (t, source) => {
+    const spam = (exposed: string, head = ''): string =>
+      `import { Exposed, Plugin, Satellite } from 'co2-relay';\n@Satellite()\nexport class Spam extends Plugin {\n${head}\n  ${exposed}\n  add(a: number) { return a; }\n}\n`;
+    const cwd = pluginsDir(t, {
+      'plugins/ham/broken.ts': `const a = 1;\nconst b = ;\n`,
+      'plugins/ham/option.ts': spam(`@Exposed({ parms: ['int'] })`),
+      'plugins/ham/type.ts': spam(`@Exposed({ params: ['strin'] })`),
+      'plugins/ham/needs.ts': spam('', 'constructor(readonly url: URL) { super(); }'),
+      'plugins/ham/hidden.ts': spam('').replace('export class', 'class'),
+      'plugins/system/spam.ts': spam(''),
+    });
+    const relay = runCo2(t, { args: ['start', '--port', '0'], cwd });
+    await relay.stdout.line(/listening/);
+    const told = relay.stderr.all.filter((line) => line.includes(' plugin-host ')).map((line) => line.replace(/^.* plugin-host /, ''));
+    for (const line of source.trim().split('\n')) t.true(told.includes(line), `${line}\nis none of\n${told.join('\n')}`);
+  },
+};
+
+const snippets = snippetsOf(readFileSync(join(PROJECT_DIR, 'docs/plugins.md'), 'utf8'));
+
+function sourceOf(wanted: string): string {
+  return snippets.find(({ name }) => name === wanted)?.source ?? '';
+}
+
+for (const { name, source } of snippets) {
+  test.serial(`${name} is run`, async (t) => {
+    const runIt = RUNS[name];
+    if (!runIt) return t.fail(`test/docs/plugins.test.ts does not say how ${name} is run`);
+    await runIt(t, source);
+  });
+}
+
+test('nothing is tested that is not there', (t) => {
+  t.deepEqual(
+    Object.keys(RUNS).filter((name) => sourceOf(name) === ''),
+    [],
+  );
+});
+
+test('code that nobody runs, a name without code, and a name that is there twice are found', (t) => {
+  t.is(snippetsOf('# a\n\n<!-- test: x -->\n\n```ts\nconst a = 1;\n```\n').length, 1);
+  t.throws(() => snippetsOf('```ts\na\n```\n'), { message: /^line 1: code without/ });
+  t.throws(() => snippetsOf('<!-- test: x -->\ntext\n'), { message: 'line 2: x has no code' });
+  t.throws(() => snippetsOf('<!-- test: x -->\n'), { message: 'x has no code' });
+  t.throws(() => snippetsOf('<!-- test: x -->\n```ts\n```\n<!-- test: x -->\n```ts\n```\n'), { message: /^line 4: x .* twice$/ });
+  t.throws(() => snippetsOf('<!-- test: x -->\n```ts\na'), { message: 'line 2: the code has no end' });
+});

@@ -1,0 +1,129 @@
+/** Plugins of a running relay, looked after over RPC: stopped and started, watched, added and remembered. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import type { Config } from '../../src/app.ts';
+import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { FIXTURE } from '../plugin-host/program/kit.ts';
+import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
+import type { TestRelay } from '../support/relays.ts';
+
+const EAR = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Ear extends Plugin {
+  #heard: unknown[] = [];
+  receive(dict: { data: unknown }) { this.#heard.push(dict.data); this.log('heard ' + String(dict.data)); }
+  @Exposed() heard() { return this.#heard; }
+}
+`;
+
+interface Admin extends TestRelay {
+  /** Calls with the admin token. */
+  readonly admin: (method: string, ...params: Sendable[]) => Promise<Value>;
+}
+
+async function start(t: ExecutionContext, config: Config = {}): Promise<Admin> {
+  const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/ear.ts': EAR }), watch: false, ...config });
+  const client = new XmlRpcClient(new URL(relay.url), { token: relay.adminToken, maxConnections: 2 });
+  t.teardown(() => client.close());
+  return { ...relay, admin: (method, ...params) => client.call(method, params) };
+}
+
+const names = (value: Value): unknown[] => (value as Dict[]).map(({ name }) => name);
+
+test('a plugin that is stopped has no methods and takes no messages; started again it is as new', async (t) => {
+  const relay = await start(t);
+  const { admin, url } = relay;
+  const heard = (): Promise<Value> => relay.call('ham.ear.heard');
+  await admin('notify', { data: 'one' });
+  t.deepEqual(await heard(), ['one']);
+  const since = ((await admin('plugin.subscribe_state')) as Dict).next as number;
+  const news = admin('plugin.subscribe_state', since, 30_000);
+  t.like(await admin('plugin.stop', 'ham.ear'), { name: 'ham.ear', state: 'stopped', methods: [] as never });
+  const first = (await news) as Dict;
+  t.is((first.events as Dict[])[0]?.plugin, 'ham.ear');
+  await t.throwsAsync(heard(), { message: /no method is named 'ham.ear.heard'/ });
+  await admin('notify', { data: 'two' });
+  t.like(await admin('plugin.start', 'ham.ear'), { state: 'ready', methods: ['ham.ear.heard'] as never });
+  await admin('notify', { data: 'three' });
+  t.deepEqual(await heard(), ['three']);
+  const { events, missed } = (await admin('plugin.subscribe_state', since)) as Dict;
+  t.deepEqual([...new Set((events as Dict[]).map(({ state }) => state))], ['stopping', 'stopped', 'starting', 'ready']);
+  t.false(missed);
+  t.like(await admin('plugin.reload', 'ham.ear'), { state: 'ready', restarts: 1 });
+  t.like(await admin('plugin.restart', 'ham.ear'), { state: 'ready' });
+  await t.throwsAsync(admin('plugin.stop', 'ham.eer'), { message: /there is no plugin "ham.eer"; did you mean "ham.ear"\?/ });
+
+  const texts = ((await admin('plugin.log', 'ham.ear')) as Dict[]).map(({ text }) => text as string);
+  t.true(texts.includes('heard one') && texts.includes('heard three'), texts.join('; '));
+  const status = (await admin('relay.get_status')) as unknown as { plugins: Dict[]; satellites: Dict[] };
+  t.like(status.plugins[0], { name: 'ham.ear', kind: 'inline', state: 'ready', held: 0, last_error: '' });
+  t.like(status.satellites[0], { name: 'ham.ear.Ear', waiting: 0, bytes: 0, oldest_ms: 0, merged: 0 });
+  const page = (await (await fetch(url, { headers: { accept: 'application/json' } })).json()) as object;
+  t.false('plugins' in page, 'a stranger is told nothing');
+  const headers = { accept: 'application/json', authorization: `Bearer ${relay.adminToken}` };
+  const all = (await (await fetch(url, { headers })).json()) as { plugins: object[] };
+  t.like(all.plugins[0], { name: 'ham.ear', state: 'ready' });
+});
+
+test('who waits for news does not hold up the stop of the relay', async (t) => {
+  const relay = await start(t);
+  const { admin } = relay;
+  const { next } = (await admin('plugin.subscribe_state')) as Dict;
+  const waits = admin('plugin.subscribe_state', next!, 60_000);
+  await admin('ping');
+  const stopped = relay.stop();
+  await t.notThrowsAsync(Promise.race([waits.catch(() => undefined), stopped]));
+  await stopped;
+});
+
+const program = { name: 'frier', exec: process.execPath, args: [FIXTURE, 'good'] };
+
+test('a program that is added runs, is remembered over a restart, and is gone for good once it is removed', async (t) => {
+  t.timeout(60_000);
+  const dataDir = join(temporaryDir(t), 'state');
+  const config = { dataDir, allowAddPrograms: true };
+  const first = await start(t, config);
+  t.like(await first.admin('plugin.add', program), { name: 'frier', kind: 'program', state: 'ready', version: '1.2.3' });
+  t.is(await first.call('frier.echo', 'hello'), 'hello');
+  await t.throwsAsync(first.admin('plugin.add', program), { message: /there is a plugin frier already/ });
+  await t.throwsAsync(first.admin('plugin.add', { ...program, name: 'x', exec: 'bin/x' }), {
+    message: /exec: found 'bin\/x', expected an absolute path/,
+  });
+  await t.throwsAsync(first.admin('plugin.add', { ...program, name: 'x', arg: [] }), { message: /plugin.add: .*arg/ });
+  await t.throwsAsync(first.admin('plugin.remove', 'ham.ear'), { message: /was not added while the relay ran/ });
+  await first.stop();
+
+  const second = await start(t, config);
+  await second.log.line(/frier is ready/);
+  t.is(await second.call('frier.echo', 'again'), 'again');
+  t.true(await second.admin('plugin.remove', 'frier'));
+  t.deepEqual(names(await second.admin('plugin.list')), ['ham.ear']);
+  await second.stop();
+  t.deepEqual(JSON.parse(readFileSync(join(dataDir, 'plugins.json'), 'utf8')), { version: 1, programs: [] });
+});
+
+test('without allowAddPrograms nothing is added, and what was added before does not run', async (t) => {
+  const dataDir = join(temporaryDir(t), 'state');
+  const first = await start(t, { dataDir });
+  await t.throwsAsync(first.admin('plugin.add', program), { message: /allowAddPrograms: true/ });
+  await first.stop();
+  writeFileSync(join(dataDir, 'plugins.json'), JSON.stringify({ version: 1, programs: [program] }));
+  const second = await start(t, { dataDir });
+  t.deepEqual(names(await second.admin('plugin.list')), ['ham.ear']);
+  t.is(second.log.matching(/^not started, since allowAddPrograms is false: frier/).length, 1);
+});
+
+test('a damaged memory is told and set aside, and the relay starts', async (t) => {
+  const dataDir = join(temporaryDir(t), 'state');
+  await (await start(t, { dataDir })).stop();
+  for (const text of ['{"version":1,"programs":[{"name":"x"', '{"version":1,"programs":[{"name":"x","exec":"y","colour":1}]}']) {
+    writeFileSync(join(dataDir, 'plugins.json'), text);
+    const relay = await start(t, { dataDir, allowAddPrograms: true });
+    t.is(relay.log.matching(/plugins\.json is damaged \(.*plugins\.json\.damaged: add its programs again/).length, 1);
+    t.is(readFileSync(join(dataDir, 'plugins.json.damaged'), 'utf8'), text);
+    await relay.stop();
+  }
+});

@@ -1,0 +1,66 @@
+/** Programs of a whole relay: named in its configuration, called and notified through its doors, and what they mean for its start. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { FIXTURE } from '../plugin-host/program/kit.ts';
+import { startRelay, temporaryDir } from '../support/relays.ts';
+
+const program = (mode: string, more: object = {}) => ({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode], ...more });
+
+test('a program is called, described and notified like a satellite here', async (t) => {
+  const relay = await startRelay(t, { programs: [program('good')] });
+  t.is(await relay.call('ham.echo', 'hello'), 'hello');
+  t.is(await relay.call('system.methodHelp', 'ham.echo'), 'Does echo.');
+  t.deepEqual(await relay.call('system.methodSignature', 'ham.echo'), [['string', 'string']]);
+  await relay.call('notify', { data: 'news' });
+  await relay.log.line(/^delivered .* to ham$/);
+  t.deepEqual(await relay.call('ham.heard'), ['news']);
+  const plugin = relay.status().plugins.plugins.find(({ name }) => name === 'ham');
+  t.like(plugin, { name: 'ham', kind: 'program', version: '1.2.3', restarts: 0, state: { type: 'ready' } });
+  const { names } = (await relay.call('ham.environment')) as { names: string[] };
+  t.true(names.includes('CO2_RELAY_URL'));
+});
+
+test('the relay does not start with a program that can never work as it is', async (t) => {
+  await t.throwsAsync(startRelay(t, { programs: [program('refuses')] }), {
+    message: 'plugin ham: plugin.setup failed: fault 7: a colour is needed',
+    code: 'PLUGIN_REFUSED',
+  } as never);
+});
+
+test('it starts without one that ends, which is tried again', async (t) => {
+  const relay = await startRelay(t, { programs: [program('crashes')] }).catch((error: unknown) => error as Error);
+  if (relay instanceof Error) return t.fail(relay.message);
+  t.regex((await relay.log.line(/the relay runs without it for now/)).text, /plugin ham: it ended with code 5/);
+});
+
+test('two plugins of one name', async (t) => {
+  await t.throwsAsync(startRelay(t, { programs: [program('good'), program('good')] }), {
+    message: "createRelay: programs: found two plugins 'ham', the second as programs[1]; give each a name of its own",
+  });
+  await t.throwsAsync(startRelay(t, { programs: [program('good', { name: 'test.recorder' })] }), {
+    message: /found two plugins 'test\.recorder'/,
+  });
+});
+
+const WRONG: readonly (readonly [object, RegExp])[] = [
+  [{ name: 'my ham' }, /programs\.0\.name: found 'my ham', expected a name of letters/],
+  [{ name: 'relay.ham' }, /programs\.0\.name: found 'relay\.ham', expected a name that begins with none of the relay's own/],
+  [{ exec: '' }, /programs\.0\.exec: found '', expected a text that is not empty/],
+  [{ timeoutMs: 0 }, /programs\.0\.timeoutMs: found 0, expected at least 1/],
+  [{ colour: 'red' }, /programs\.0\.colour: there is no such option/],
+  [{ env: { 'A=B': 'x' } }, /programs\.0\.env/],
+];
+
+for (const [more, reason] of WRONG) {
+  test(`refused in the configuration: ${JSON.stringify(more)}`, async (t) => {
+    await t.throwsAsync(startRelay(t, { programs: [program('good', more)] }), { message: reason });
+  });
+}
+
+test('its working directory is where the configuration says', async (t) => {
+  const cwd = join(temporaryDir(t), 'work');
+  mkdirSync(cwd);
+  const relay = await startRelay(t, { programs: [program('good', { cwd })] });
+  t.like(await relay.call('ham.environment'), { cwd });
+});

@@ -1,0 +1,136 @@
+/** What a program is notified of: each message once and in order, over its restarts; what kills it is set aside. */
+import test from 'ava';
+import type { Message } from '../../../src/message/message.ts';
+import { messageOf } from '../kit.ts';
+import { VirtualClock } from '../../support/virtual-clock.ts';
+import { programOf } from './kit.ts';
+import type { ProgramKit } from './kit.ts';
+
+function textMessage(text: string, more: Partial<Message> = {}): Message {
+  const source = `<struct><member><name>data</name><value><string>${text}</string></value></member></struct>`;
+  return messageOf(text, { source, ...more });
+}
+
+/** Resolves when so many messages were delivered. */
+async function delivered(kit: ProgramKit, count: number): Promise<void> {
+  while (kit.log.matching(/^delivered /).length < count) await kit.log.lines.first(kit.log.lines.all.length + 1);
+}
+
+test('messages that come while it starts wait for it', async (t) => {
+  const kit = programOf(t, 'good');
+  const starting = kit.start();
+  for (const word of ['one', 'two', 'three']) t.true(kit.deliver(textMessage(word)));
+  t.is(kit.plugin.status.satellites[0]?.waiting, 3);
+  await starting;
+  await delivered(kit, 3);
+  t.deepEqual(await kit.call('heard'), ['one', 'two', 'three']);
+  t.like(kit.plugin.status.satellites[0], { name: 'ham', state: { type: 'running' }, waiting: 0, delivered: 3, failed: 0 });
+});
+
+test('one that declares no receive gets none, and none waits for it', async (t) => {
+  const kit = programOf(t, 'no-receive');
+  const starting = kit.start();
+  kit.deliver(textMessage('early'));
+  await starting;
+  t.false(kit.deliver(textMessage('late')));
+  t.is(kit.plugin.status.satellites[0]?.waiting, 0);
+  t.deepEqual(await kit.call('heard'), []);
+});
+
+test('it sees who sent a message, from where, and what a satellite here has as its context', async (t) => {
+  const kit = programOf(t, 'repeats');
+  await kit.start();
+  kit.deliver(textMessage('one', { id: 'id.1', hostId: 'a@10.0.0.1:2004', clientAddress: ['10.0.0.1', 4711], hopsLeft: 14, ageMs: 250 }));
+  await delivered(kit, 1);
+  const [xml = ''] = (await kit.call('heard')) as string[];
+  t.regex(xml, /<name>data<\/name><value><string>one<\/string>/);
+  t.regex(xml, /<name>host_id<\/name><value><string>a@10\.0\.0\.1:2004<\/string>/);
+  t.regex(xml, /<name>client_address<\/name><value><array><data><value><string>10\.0\.0\.1<\/string><\/value><value><int>4711<\/int>/);
+  t.regex(
+    xml,
+    /<name>id<\/name><value><string>id\.1<\/string>.*<name>hops<\/name><value><int>2<\/int>.*<name>age_ms<\/name>.*<name>redelivered<\/name><value><boolean>0</,
+  );
+});
+
+test('a message that kills it five times is set aside; the plugin is not blamed, and the others arrive', async (t) => {
+  const kit = programOf(t, 'poison');
+  await kit.start();
+  for (const word of ['before', 'poison', 'after']) kit.deliver(textMessage(word));
+  await delivered(kit, 2);
+  t.deepEqual(await kit.call('heard'), ['after']);
+  t.like(kit.plugin.status, { restarts: 0, state: { type: 'ready' } });
+  t.like(kit.plugin.status.satellites[0], { delivered: 2, failed: 1, waiting: 0 });
+  t.deepEqual(
+    kit.events.all.filter(({ state }) => state.type === 'failed'),
+    [],
+  );
+  const [letter, ...others] = kit.programs.deadLetters.list();
+  t.like(letter, { satellite: 'ham', deaths: 5, reason: 'it ended with code 9' });
+  t.is(others.length, 0);
+});
+
+test('what was set aside can be delivered again, or forgotten', async (t) => {
+  const kit = programOf(t, 'good');
+  const { deadLetters } = kit.programs;
+  const message = textMessage('again');
+  deadLetters.add({ satellite: 'ham', message, deaths: 5, reason: 'it ended' });
+  await kit.start();
+  deadLetters.replay('ham', message.id);
+  await delivered(kit, 1);
+  t.deepEqual(await kit.call('heard'), ['again']);
+  t.deepEqual(deadLetters.list(), []);
+  deadLetters.add({ satellite: 'ham', message, deaths: 5, reason: 'it ended' });
+  deadLetters.drop('ham', message.id);
+  t.deepEqual(deadLetters.list(), []);
+  t.throws(
+    () => {
+      deadLetters.drop('ham', message.id);
+    },
+    { message: `no message '${message.id}' of ham was set aside` },
+  );
+  deadLetters.add({ satellite: 'ham', message, deaths: 5, reason: 'it ended' });
+  await kit.plugin.stop();
+  t.throws(
+    () => {
+      deadLetters.replay('ham', message.id);
+    },
+    { message: /ham takes no messages now/ },
+  );
+  t.is(deadLetters.list().length, 1);
+});
+
+test('only the newest are kept: a thousand, or 16 MiB', (t) => {
+  const { deadLetters } = programOf(t, 'good').programs;
+  const add = (message: Message): void => {
+    deadLetters.add({ satellite: 'ham', message, deaths: 5, reason: 'it ended' });
+  };
+  for (let count = 0; count < 1_001; count++) add(messageOf(null, { id: `id.${count}` }));
+  t.is(deadLetters.list().length, 1_000);
+  t.is(deadLetters.list()[0]?.id, 'id.1');
+  for (const id of ['large.1', 'large.2', 'large.3']) add(messageOf(null, { id, source: 'x'.repeat(8 * 1024 * 1024) }));
+  t.deepEqual(
+    deadLetters.list().map(({ id }) => id),
+    ['large.2', 'large.3'],
+  );
+});
+
+test('a message at which it hangs ends in its time, and the next one is delivered', async (t) => {
+  const clock = new VirtualClock();
+  const kit = programOf(t, 'hangs-at-poison', { clock, receiveTimeoutMs: 60_000 });
+  await kit.start();
+  for (const word of ['poison', 'after']) kit.deliver(textMessage(word));
+  clock.advance(60_000);
+  await kit.log.line(/notify of test\.\d+ failed: notify was not answered in 60000 ms/);
+  await delivered(kit, 1);
+  t.deepEqual(await kit.call('heard'), ['after']);
+  t.like(kit.plugin.status.satellites[0], { delivered: 1, failed: 1 });
+});
+
+test('a fault at a message is a failure of that one alone', async (t) => {
+  const kit = programOf(t, 'faults-at-poison');
+  await kit.start();
+  for (const word of ['poison', 'after']) kit.deliver(textMessage(word));
+  await delivered(kit, 1);
+  t.deepEqual(await kit.call('heard'), ['after']);
+  t.is(kit.log.matching(/notify of test\.\d+ failed: not that one/).length, 1);
+});

@@ -1,0 +1,38 @@
+/** The first line of a program: what it may be, and what is said of what it may not be. */
+import test from 'ava';
+import { readHandshake } from '../../../src/plugin-host/program/handshake.ts';
+
+test('the two forms', (t) => {
+  t.deepEqual(readHandshake('co2|1|poll'), { form: 'poll', version: 1 });
+  t.deepEqual(readHandshake('co2|1|http|127.0.0.1:8123|/aB-_9'), { form: 'http', version: 1, port: 8123, path: '/aB-_9' });
+  t.deepEqual(readHandshake('co2|1|poll\r'), { form: 'poll', version: 1 });
+});
+
+const WRONG: Readonly<Record<string, RegExp>> = {
+  '': /its first line is no handshake: ''/,
+  'CO2|1|poll': /no handshake/,
+  'co2|2|poll': /it speaks version '2' of the protocol, and this relay speaks 1/,
+  'co2|1.0|poll': /version '1\.0'/,
+  'co2|-1|poll': /version '-1'/,
+  'co2|1': /asks for ''/,
+  'co2|1|poll|more': /asks for 'poll'/,
+  'co2|1|pipe|x': /asks for 'pipe'; expected http/,
+  'co2|1|http|127.0.0.1|/t': /listens at '127\.0\.0\.1'; expected 127\.0\.0\.1:<port>/,
+  'co2|1|http|localhost:80|/t': /listens at 'localhost:80'/,
+  'co2|1|http|10.0.0.1:80|/t': /listens at '10\.0\.0\.1:80'/,
+  'co2|1|http|127.0.0.1:0|/t': /127\.0\.0\.1:0/,
+  'co2|1|http|127.0.0.1:65536|/t': /65536/,
+  'co2|1|http|user@127.0.0.1:80|/t': /user@/,
+  'co2|1|http|127.0.0.1:80|t': /the path in its handshake/,
+  'co2|1|http|127.0.0.1:80|/a b': /the path in its handshake/,
+  'co2|1|http|127.0.0.1:80|/a\tHTTP': /the path in its handshake/,
+  'co2|1|http|127.0.0.1:80|/t|more': /the path in its handshake/,
+  'co2|1|http|127.0.0.1:80|/': /the path in its handshake/,
+  'Traceback \u001b[1m (most recent call last):': /'Traceback \ufffd\[1m/,
+};
+
+for (const [line, reason] of Object.entries(WRONG)) {
+  test(`no handshake: ${JSON.stringify(line)}`, (t) => {
+    t.throws(() => readHandshake(line), { message: reason });
+  });
+}

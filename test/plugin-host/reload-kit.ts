@@ -1,0 +1,95 @@
+/** A host over real files with the machine's clock, whose methods stand in a real registry: for tests that save files while it runs. */
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { container } from 'tsyringe';
+import { systemClock } from '../../src/message/message.ts';
+import type { Clock, Sendable, Value } from '../../src/message/message.ts';
+import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
+import type { PluginHostOptions, PluginStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
+import type { Caller } from '../../src/relay/caller.ts';
+import { MethodRegistry } from '../../src/relay/method-registry.ts';
+import { Events, memoryLog, messageOf, satelliteSource, writePlugins } from './kit.ts';
+import type { Files, Sent } from './kit.ts';
+
+export interface LiveKit {
+  readonly host: PluginHost;
+  readonly directory: string;
+  readonly lines: Events<string>;
+  readonly sent: Events<Sent>;
+  readonly registry: MethodRegistry;
+  readonly save: (path: string, source: string) => Promise<void>;
+  /** As vim does it. */
+  readonly saveByRename: (path: string, source: string) => Promise<void>;
+  readonly remove: (path: string) => Promise<void>;
+  readonly call: (name: string, ...params: Value[]) => Promise<Sendable | undefined>;
+  readonly status: (name: string) => PluginStatus;
+  /** The first log line, past or to come, that contains this. */
+  readonly line: (text: string, count?: number) => Promise<string>;
+  readonly deliver: (data: Value) => void;
+}
+
+export type LiveOverrides = Partial<PluginHostOptions> & { clock?: Clock };
+
+/** A host that runs and watches; stopped when the test is over. */
+export async function live(t: ExecutionContext, files: Files | string, overrides: LiveOverrides = {}): Promise<LiveKit> {
+  const directory = typeof files === 'string' ? files : await writePlugins(t, files);
+  const { logs, lines } = memoryLog();
+  const sent = new Events<Sent>();
+  const registry = new MethodRegistry();
+  const { clock = systemClock, ...changed } = overrides;
+  const host = new PluginHost({
+    options: { ...pluginHostDefaults, pluginsDir: directory, ...changed },
+    directoryRequired: false,
+    container: container.createChildContainer(),
+    logs,
+    cacheDir: undefined,
+    clock,
+  });
+  const port: RelayPort = {
+    expose: (plugin, methods) => {
+      registry.replace(
+        plugin,
+        methods.map((method) => ({ ...method, signatures: method.signature, plugin, invoke: (params) => method.invoke(params) })),
+      );
+    },
+    send: (satellite, dict) => {
+      sent.add({ satellite, data: (dict as { data: Value }).data });
+      return Promise.resolve(`sent.${sent.all.length}`);
+    },
+    call: (_satellite, method, params) => Promise.resolve([method, ...params] as Value),
+  };
+  t.teardown(() => host.stop());
+  await host.start(port);
+  const line = async (text: string, count = 1): Promise<string> => (await lines.until((one) => one.includes(text), count)).at(-1) ?? '';
+  // The first look is over too, so that whatever a test saves is a change.
+  if (changed.watch === undefined) await line('watching ');
+  return {
+    ...{ host, directory, lines, sent, registry, line },
+    save: (path, source) => writeFile(join(directory, path), source),
+    saveByRename: async (path, source) => {
+      await writeFile(join(directory, `${path}~`), source);
+      await rename(join(directory, `${path}~`), join(directory, path));
+    },
+    remove: (path) => rm(join(directory, path)),
+    call: async (name, ...params) => registry.find(name).invoke(params, {} as Caller),
+    status: (name) => {
+      const found = host.status().plugins.find((plugin) => plugin.name === name);
+      if (!found) throw new Error(`no plugin ${name}; ${lines.all.join('; ')}`);
+      return found;
+    },
+    deliver: (data) => {
+      host.deliver(messageOf(data));
+    },
+  };
+}
+
+/** A satellite whose method `version` answers this. */
+export function versioned(version: string, body = '', head = ''): string {
+  return satelliteSource('Spam', `  @Exposed() version() { return ${JSON.stringify(version)}; }\n${body}`, head);
+}
+
+/** Sends `[version, what it received]`. */
+export function receives(version: string, body = ''): string {
+  return versioned(version, `  async receive(dict: Dict) { await this.send({ data: [${JSON.stringify(version)}, dict.data] }); }\n${body}`);
+}

@@ -1,0 +1,291 @@
+/** A reload while there is traffic: nothing is lost, nothing comes twice, and a version that fails changes nothing. */
+import test from 'ava';
+import { VirtualClock, satelliteSource } from './kit.ts';
+import { live, receives, versioned } from './reload-kit.ts';
+import type { LiveKit } from './reload-kit.ts';
+
+/** What satellites of this class sent, as texts. */
+function told({ sent }: LiveKit): string[] {
+  return sent.all.map(({ data }) => (data as string[]).join(' '));
+}
+
+/** Plugins of one process meet here, whatever their version: what one waits for, another lets go. */
+const GATE = `const gates = ((globalThis as any)[Symbol.for('test.gates')] ??= new Map<string, () => void>());
+const gate = (name: string) => new Promise<void>((resolve) => gates.set(name, resolve));`;
+
+function open(name: string): void {
+  const gates = (globalThis as Record<symbol, unknown>)[Symbol.for('test.gates')] as Map<string, () => void>;
+  gates.get(name)?.();
+}
+
+test('messages that come while the new version sets up slowly arrive exactly once, in order', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': receives('one') });
+  kit.deliver(0);
+  await kit.sent.until(() => true);
+  await kit.save('ham/spam.ts', `${GATE}\n${receives('two', `  async setup() { this.log('sets up'); await gate('slow'); }`)}`);
+  await kit.line('sets up');
+  for (const n of [1, 2, 3]) kit.deliver(n);
+  t.is(await kit.call('ham.spam.version'), 'one', 'calls go to the version before, until the new one runs');
+  open('slow');
+  await kit.line('ham.spam reloaded');
+  kit.deliver(4);
+  await kit.line(' to ham.spam.Spam', 5);
+  t.deepEqual(told(kit), ['one 0', 'two 1', 'two 2', 'two 3', 'two 4']);
+  t.like(kit.status('ham.spam').satellites[0], { delivered: 5, failed: 0, dropped: 0, waiting: 0 });
+});
+
+test('a message that is being received is finished by the version that has it, before anything is handed over', async (t) => {
+  const old = satelliteSource(
+    'Spam',
+    `  seen: unknown[] = [];
+  async receive(dict: Dict) { this.log('receives'); await gate('receive'); this.seen.push(dict.data); }
+  handover() { return this.seen; }
+  async exit() { await this.send({ data: ['exit', ...this.seen] }); }`,
+    GATE,
+  );
+  const kit = await live(t, { 'ham/spam.ts': old });
+  kit.deliver('a');
+  await kit.line('receives');
+  kit.deliver('b');
+  await kit.save(
+    'ham/spam.ts',
+    receives(
+      'two',
+      `  state: unknown; restore(state: unknown) { this.state = state; } async setup() { await this.send({ data: ['setup', this.state] }); }`,
+    ),
+  );
+  await kit.line('messages wait for the next version');
+  open('receive');
+  await kit.line('ham.spam reloaded');
+  await kit.sent.until(() => true, 3);
+  t.deepEqual(told(kit).sort(), ['exit a', 'setup a', 'two b']);
+  t.is(told(kit)[0], 'setup a');
+});
+
+test('state goes from a class to the one of its name, restore before setup, and exit is last', async (t) => {
+  const source = (version: string): string =>
+    ['First', 'Second']
+      .map((name) =>
+        satelliteSource(
+          name,
+          `  state: string[] = [];
+  handover() { this.log('${version} hands over'); return [...this.state, '${version}']; }
+  restore(state: string[]) { this.state = state; this.log('${version} restores'); }
+  setup() { this.log('${version} sets up'); }
+  exit() { this.log('${version} exits'); }
+  @Exposed() ${name}() { return this.state; }`,
+        ),
+      )
+      .join('\n')
+      .replaceAll(/^import.*$/gm, (line, at: number) => (at === 0 ? line : ''))
+      .replace(/^/, `import { Dict } from 'co2-relay';\n`)
+      .replace(/(import \{ Dict \} from 'co2-relay';\n)/, '$1');
+  const kit = await live(t, { 'ham/spam.ts': source('one') });
+  await kit.save('ham/spam.ts', source('two'));
+  await kit.line('ham.spam reloaded');
+  await kit.save('ham/spam.ts', source('three'));
+  await kit.line('two exits', 2);
+  t.deepEqual([await kit.call('ham.spam.First'), await kit.call('ham.spam.Second')], [['one', 'two'] as never, ['one', 'two'] as never]);
+  const steps = kit.lines.all
+    .filter((line) => line.startsWith('info plugin.ham.spam: '))
+    .map((line) => line.slice('info plugin.ham.spam: '.length));
+  t.deepEqual(steps.slice(2, 10), [
+    ...['one hands over', 'one hands over', 'two restores', 'two sets up', 'two restores', 'two sets up', 'one exits', 'one exits'],
+  ]);
+});
+
+test('a version that fails at any step leaves the one before as it is, told with file, line and frame', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': receives('one', `  handover() { return 'state'; }`) });
+  const failures: readonly (readonly [string, string, RegExp])[] = [
+    ['does not compile', `const a = 1;\nconst b = ;\n`, /^ham\/spam\.ts:2:11: Expression expected/],
+    ['throws when it is loaded', `\nthrow new Error('not here');`, /^ham\/spam\.ts:2:\d+: not here$/],
+    [
+      'constructor',
+      receives('x', `  constructor() { super(); throw new Error('no thermometer'); }`),
+      /^ham\/spam\.ts:\d+:\d+: .*no thermometer/,
+    ],
+    ['setup', receives('x', `  setup() { throw new Error('no database'); }`), /^ham\/spam\.ts:\d+:\d+: .*no database/],
+    ['restore', receives('x', `  restore() { throw new Error('no such state'); }`), /^ham\/spam\.ts:\d+:\d+: .*no such state/],
+    ['declaration', receives('x', `  @Exposed({ params: ['nothing' as never] }) odd() {}`), /there is no type "nothing"/],
+    [
+      'name of another',
+      receives('x', `  @Exposed() taken() {}`),
+      /ham\.spam exposes ham\.spam\.taken, which is a method of the relay already/,
+    ],
+  ];
+  kit.registry.add({ name: 'ham.spam.taken', access: 'call', help: '', signatures: undefined, invoke: () => 'mine' });
+  let count = 0;
+  for (const [what, source, expected] of failures) {
+    await kit.save('ham/spam.ts', source);
+    await kit.line('not reloaded, the version before goes on', ++count);
+    t.regex(kit.status('ham.spam').lastError ?? '', expected, what);
+    t.deepEqual(kit.status('ham.spam').state, { type: 'ready' }, what);
+    t.is(await kit.call('ham.spam.version'), 'one', what);
+    kit.deliver(count);
+    await kit.sent.until(() => true, count);
+  }
+  t.deepEqual(
+    told(kit),
+    failures.map((_, index) => `one ${index + 1}`),
+  );
+  t.deepEqual(kit.registry.names(), ['ham.spam.taken', 'ham.spam.version']);
+  t.deepEqual(kit.host.status().problems, []);
+  // The lines around the place, of the compiler's and of the plugin's own errors.
+  await kit.line('error plugin-host: > 2 | const b = ;');
+  await kit.line(`error plugin-host: > 2 | throw new Error('not here');`);
+  t.is(kit.status('ham.spam').restarts, 0);
+  await kit.save('ham/spam.ts', receives('two'));
+  await kit.line('ham.spam reloaded');
+  t.is(await kit.call('ham.spam.version'), 'two');
+});
+
+test('of two classes the one that runs is exited again when the other one refuses', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': versioned('one') });
+  const second = satelliteSource('Zwei', `  setup() { throw new Error('not me'); }`).replaceAll(/^import.*$/gm, '');
+  await kit.save('ham/spam.ts', `${versioned('two', `  exit() { this.log('exits again'); }`)}\n${second}`);
+  await kit.line('not reloaded');
+  await kit.line('exits again');
+  t.is(await kit.call('ham.spam.version'), 'one');
+});
+
+test('a handover that throws keeps the old version; a restart gets over it', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': versioned('one', `  handover() { throw new Error('torn'); }`) });
+  await kit.save('ham/spam.ts', versioned('two'));
+  await kit.line('the running version does not hand over: torn');
+  t.is(await kit.call('ham.spam.version'), 'one');
+  await kit.host.restartPlugin('ham.spam');
+  t.is(await kit.call('ham.spam.version'), 'two');
+});
+
+test('a setup that hangs ends at its time limit, and the version before goes on', async (t) => {
+  const clock = new VirtualClock();
+  const kit = await live(t, { 'ham/spam.ts': receives('one') }, { clock, watch: false });
+  await kit.save('ham/spam.ts', receives('two', `  setup() { this.log('sets up'); return new Promise<void>(() => undefined); }`));
+  const reloaded = t.throwsAsync(kit.host.reloadPlugin('ham.spam'), {
+    code: 'PLUGIN_REFUSED',
+    message: /setup\(\) took longer than 10000 ms/,
+  });
+  await kit.line('sets up');
+  clock.advance(10_000);
+  await reloaded;
+  kit.deliver(1);
+  await kit.sent.until(() => true);
+  t.deepEqual(told(kit), ['one 1']);
+});
+
+test('a call that is under way is answered by the version that has it, which exits afterwards', async (t) => {
+  const slow = (version: string): string =>
+    versioned(
+      version,
+      `  @Exposed() async slow() { this.log('called'); await gate('call'); return '${version}'; }\n  exit() { this.log('${version} exits'); }`,
+      GATE,
+    );
+  const kit = await live(t, { 'ham/spam.ts': slow('one') });
+  const answer = kit.call('ham.spam.slow');
+  await kit.save('ham/spam.ts', slow('two'));
+  await kit.line('ham.spam reloaded');
+  t.is(await kit.call('ham.spam.version'), 'two');
+  t.false(kit.lines.all.some((line) => line.includes('one exits')));
+  open('call');
+  t.is(await answer, 'one');
+  await kit.line('one exits');
+});
+
+test('a class that is gone ends, and what waited for it is counted', async (t) => {
+  const gone = satelliteSource('Gone', `  async receive() { this.log('has one'); await gate('gone'); }`, GATE);
+  const kit = await live(t, { 'ham/spam.ts': gone });
+  for (const n of [1, 2, 3]) kit.deliver(n);
+  await kit.line('has one');
+  await kit.save('ham/spam.ts', versioned('two'));
+  await kit.line('messages wait for the next version');
+  open('gone');
+  await kit.line('2 messages still waited for ham.spam.Gone when it was stopped; they are lost');
+  t.deepEqual(kit.registry.names(), ['ham.spam.version']);
+});
+
+test('a burst of saves is one reload, and saves during a reload are one more', async (t) => {
+  const clock = new VirtualClock();
+  const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { clock });
+  const pass = async (): Promise<void> => {
+    while (clock.pending === 0) await new Promise(setImmediate);
+    clock.advance(49);
+    t.is(clock.pending, 1, 'not before it is quiet');
+    clock.advance(1);
+  };
+  for (let n = 0; n < 20; n++) await kit.save('ham/spam.ts', versioned(`burst ${n}`));
+  await kit.save('ham/spam.ts', `${GATE}\n${versioned('two', `  async setup() { this.log('slow setup'); await gate('burst'); }`)}`);
+  await pass();
+  await kit.line('slow setup');
+  for (let n = 0; n < 20; n++) {
+    await kit.save('ham/spam.ts', versioned(`three ${n}`));
+    await kit.host.rescan();
+  }
+  open('burst');
+  await kit.line('ham.spam reloaded', 2);
+  t.is(await kit.call('ham.spam.version'), 'three 19');
+  await kit.host.stop();
+  t.is(kit.lines.all.filter((line) => line.includes('ham.spam reloaded')).length, 2);
+});
+
+test('reloads, starts and stops of one plugin come one after the other', async (t) => {
+  const source = versioned(
+    'one',
+    `  async setup() { this.log('in'); await null; await null; } async exit() { await null; this.log('out'); }`,
+  );
+  const kit = await live(t, { 'ham/spam.ts': source }, { watch: false });
+  const { host } = kit;
+  await Promise.all([
+    host.reloadPlugin('ham.spam'),
+    host.reloadPlugin('ham.spam'),
+    host.restartPlugin('ham.spam'),
+    host.startPlugin('ham.spam'),
+  ]);
+  const steps = kit.lines.all.filter((line) => line.startsWith('info plugin.ham.spam')).map((line) => line.split(': ')[1]);
+  t.deepEqual(steps, ['in', 'in', 'out', 'in', 'out', 'out', 'in']);
+  t.is(kit.status('ham.spam').restarts, 3);
+  await t.throwsAsync(host.reloadPlugin('ham.spma'), {
+    code: 'INVALID_PARAMS',
+    message: /no plugin "ham\.spma"; did you mean "ham\.spam"\?/,
+  });
+});
+
+test('a plugin that was stopped stays so whatever is saved, and starts as it is by then', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': versioned('one'), 'ham/eggs.ts': versioned('one') });
+  await kit.host.stopPlugin('ham.spam');
+  t.deepEqual(kit.registry.names(), ['ham.eggs.version']);
+  await kit.save('ham/spam.ts', versioned('two'));
+  await kit.save('ham/eggs.ts', versioned('two'));
+  await kit.line('ham.eggs reloaded');
+  t.deepEqual(kit.status('ham.spam').state, { type: 'stopped' });
+  await t.throwsAsync(kit.host.reloadPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /it is stopped; start it/ });
+  await kit.host.startPlugin('ham.spam');
+  t.is(await kit.call('ham.spam.version'), 'two');
+  await kit.host.stopPlugin('ham.spam');
+  await kit.save('ham/spam.ts', 'const a = ;');
+  await t.throwsAsync(kit.host.startPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /ham\/spam\.ts:1:11: / });
+  t.is(kit.status('ham.spam').state.type, 'left-out');
+  await kit.remove('ham/spam.ts');
+  await kit.line('ham.spam unloaded');
+});
+
+test('what the host does on behalf of a plugin can be told to fail, and is told why', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
+  await kit.save('ham/spam.ts', 'const a = ;');
+  const expected = { code: 'PLUGIN_REFUSED', message: /^plugin ham\.spam: ham\/spam\.ts:1:11: Expression expected/ };
+  await t.throwsAsync(kit.host.reloadPlugin('ham.spam'), expected);
+  await t.throwsAsync(kit.host.restartPlugin('ham.spam'), expected);
+  t.is(await kit.call('ham.spam.version'), 'one');
+});
+
+test('a stop during a reload gives it up, delivers what waited, and ends both versions', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': receives('one', `  async exit() { await this.send({ data: ['one exits'] }); }`) });
+  await kit.save('ham/spam.ts', receives('two', `  setup() { this.log('sets up'); return new Promise<void>(() => undefined); }`));
+  await kit.line('sets up');
+  kit.deliver(1);
+  await kit.host.stop();
+  t.deepEqual(told(kit), ['one 1', 'one exits']);
+  t.deepEqual(kit.status('ham.spam').state, { type: 'stopped' });
+  t.deepEqual(kit.registry.names(), []);
+  t.false(kit.lines.all.some((line) => line.startsWith('error')));
+  await t.throwsAsync(kit.host.startPlugin('ham.spam'), { code: 'UNAVAILABLE' });
+});

@@ -1,0 +1,106 @@
+/** What the author of a plugin reads when something is written wrongly: file, line, what, and how it is right. Types are not checked when a plugin runs. */
+import test from 'ava';
+import { createTestRelay } from 'co2-relay/testing';
+import { pluginsDir } from '../support/relays.ts';
+
+const spam = (exposed: string, satellite = '@Satellite()', head = '', constructor = ''): string => `
+import { Exposed, Inject, Plugin, Satellite } from 'co2-relay';
+${head}
+${satellite}
+export class Spam extends Plugin {
+  ${constructor}
+  ${exposed}
+  add(a: number, b: number) { return a + b; }
+}
+`;
+
+const MISTAKES: readonly [what: string, source: string, says: string][] = [
+  [
+    'a misspelt option of @Exposed',
+    spam(`@Exposed({ parms: ['int', 'int'] })`),
+    '@Exposed on Spam.add: there is no option "parms"; did you mean "params"?',
+  ],
+  [
+    'an option that there is not',
+    spam(`@Exposed({ name: 'plus' })`),
+    '@Exposed on Spam.add: there is no option "name"; known: params, returns, schema, access',
+  ],
+  [
+    'a type instead of a list of them',
+    spam(`@Exposed({ params: 'int' })`),
+    "@Exposed on Spam.add: params: found a value of type string, expected a list of types, one for each parameter: ['int', 'string']",
+  ],
+  [
+    'a list instead of a type',
+    spam(`@Exposed({ returns: ['int'] })`),
+    "@Exposed on Spam.add: returns: found a list, expected the name of one type: 'int'",
+  ],
+  [
+    'a misspelt type',
+    spam(`@Exposed({ params: ['strin', 'int'] })`),
+    'ham.spam.Spam: @Exposed on Spam.add: there is no type "strin"; did you mean "string"?',
+  ],
+  [
+    'a schema that is none',
+    spam(`@Exposed({ schema: { a: 'int' } })`),
+    "@Exposed on Spam.add: schema: found a value of type object, expected a schema, such as zod's: z.object({ ... })",
+  ],
+  [
+    'a name instead of options',
+    spam(`@Exposed('plus')`),
+    '@Exposed on Spam.add: found a value of type string, expected an object of options (params, returns, schema, access)',
+  ],
+  [
+    'a misspelt option of @Satellite',
+    spam('', '@Satellite({ confg: {} })'),
+    '@Satellite on Spam: there is no option "confg"; did you mean "config"?',
+  ],
+  [
+    'a configuration instead of its schema',
+    spam('', `@Satellite({ config: { colour: 'red' } })`),
+    "@Satellite on Spam: config: found a value of type object, expected a schema, such as zod's: z.object({ ... })",
+  ],
+  [
+    'a class that is injected before it is there',
+    spam('', '@Satellite()', 'let Scale: undefined;', 'constructor(@Inject(Scale) readonly scale: object) { super(); }'),
+    '@Inject(undefined): what is to be injected is not there yet; import the class itself, not as a type, and not in a circle',
+  ],
+  [
+    'a decorator that there is not',
+    spam('@Expose()').replace('Exposed,', 'Expose,'),
+    "The requested module 'co2-relay' does not provide an export named 'Expose'",
+  ],
+];
+
+for (const [what, source, says] of MISTAKES) {
+  test(`${what} is told with its place`, async (t) => {
+    const error = await t.throwsAsync(createTestRelay({ pluginsDir: pluginsDir(t, { 'ham/spam.ts': source }) }));
+    t.regex(error.message, /^createTestRelay: ham\/spam\.ts(:\d+)?: /);
+    t.is(error.message.replace(/^\S+ \S+ /, ''), says);
+  });
+}
+
+test('a forgotten export is an information that asks for it', async (t) => {
+  const relay = await createTestRelay({
+    pluginsDir: pluginsDir(t, { 'ham/spam.ts': spam('@Exposed()').replace('export class', 'class') }),
+  });
+  t.teardown(() => relay.stop());
+  t.true(
+    relay.logs.some(
+      ({ level, text }) =>
+        level === 'info' &&
+        text ===
+          'ham/spam.ts: exports no class decorated with @Satellite, so nothing of it runs; is the decorator missing, or the word export?',
+    ),
+  );
+});
+
+test('what is right stays right: bare, called, empty and undefined options', async (t) => {
+  const source = spam('@Exposed({ params: undefined, returns: undefined, access: undefined })', '@Satellite({ config: undefined })');
+  const relay = await createTestRelay({
+    pluginsDir: pluginsDir(t, { 'ham/spam.ts': source, 'ham/bare.ts': spam('@Exposed', '@Satellite') }),
+  });
+  t.teardown(() => relay.stop());
+  t.is(await relay.call('ham.spam.add', [1, 2]), 3);
+  t.is(await relay.call('ham.bare.add', [1, 2]), 3);
+});

@@ -1,0 +1,149 @@
+/** What an author is told when a test relay does not start, how it ends, and that it leaves nothing behind. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { Exposed, Injectable, Plugin, Satellite } from 'co2-relay';
+import { RemoteFault, createTestRelay } from 'co2-relay/testing';
+import { pluginsDir } from '../support/relays.ts';
+
+// Of this process alone, so that what is left in it is ours.
+const own = mkdtempSync(join(tmpdir(), 'co2-test-'));
+process.env.TMPDIR = own;
+test.after.always(() => {
+  rmSync(own, { recursive: true });
+});
+
+const left = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('co2-test-relay-'));
+
+class Plain {
+  readonly isPlain = true;
+}
+
+@Satellite()
+class Needy {
+  constructor(readonly url: URL) {}
+}
+
+@Satellite()
+class Misspelt {
+  @Exposed({ params: ['integer' as 'int'] })
+  add(a: number): number {
+    return a;
+  }
+}
+
+@Satellite()
+class Refusing extends Plugin {
+  override setup(): void {
+    throw new Error('there is no sensor');
+  }
+}
+
+@Satellite()
+class Hanging extends Plugin {
+  override async exit(): Promise<void> {
+    await new Promise(() => undefined);
+  }
+}
+
+@Satellite()
+class Sleepy extends Plugin {
+  override async setup(): Promise<void> {
+    await new Promise(() => undefined);
+  }
+}
+
+const REFUSED: readonly [what: string, options: Parameters<typeof createTestRelay>[0], says: RegExp][] = [
+  ['a class without a decorator', { plugins: [Plain] }, /^createTestRelay: Plain is not decorated with @Satellite\(\)/],
+  ['something that is no class', { plugins: ['spam' as never] }, /^plugins: found a value of type string, expected a class$/],
+  ['a module without a package', { plugins: { spam: Refusing } }, /^plugins: 'spam' is no name of a module; package\.module/],
+  ['a module that leads out of the directory', { plugins: { '../x.y': Refusing } }, /is no name of a module/],
+  ['a package of the relay', { plugins: { 'system.spam': Refusing } }, /^createTestRelay: system\.spam: package name "system" is reserved/],
+  [
+    'two classes of one name',
+    { plugins: [Plain, class Plain extends Plugin {}] },
+    /^plugins: two classes are test\.plain; name their modules/,
+  ],
+  ['what cannot be injected', { plugins: [Needy] }, /^createTestRelay: test\.needy: test\.needy\.Needy: parameter 1 .* has the type URL/],
+  ['a type that there is not', { plugins: [Misspelt] }, /test\.misspelt\.Misspelt: @Exposed on Misspelt\.add: there is no type "integer"/],
+  ['a setup that throws', { plugins: [Refusing] }, /^plugin test\.refusing\.Refusing: it refuses to start: there is no sensor/],
+  ['a setup that hangs', { plugins: [Sleepy], patienceMs: 500 }, /setup\(\) took longer than 10000 ms/],
+  ['a directory that is not there', { pluginsDir: '/nowhere/at/all' }, /\/nowhere\/at\/all: there is no such directory/],
+  ['both kinds of plugins', { plugins: [Plain], pluginsDir: '.' }, /give plugins or pluginsDir, not both/],
+  [
+    'a configuration of a module that there is not',
+    { plugins: { 'ham.spam': Refusing }, config: { plugins: { 'ham.spma': {} } } },
+    /no module "ham\.spma"; did you mean "ham\.spam"\?/,
+  ],
+];
+
+for (const [what, options, says] of REFUSED) {
+  test.serial(`${what} is refused, in words, and nothing is left`, async (t) => {
+    const before = left();
+    const error = await t.throwsAsync(createTestRelay(options));
+    t.regex(error.message, says);
+    t.deepEqual(left(), before);
+  });
+}
+
+test.serial('a directory of plugins is loaded as a start loads it; one that does not load is refused with file and line', async (t) => {
+  const good = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite() export class Spam extends Plugin {
+  /** Adds two numbers. */
+  @Exposed({ params: ['int', 'int'], returns: 'int' }) add(a: number, b: number) { return a + b; }
+}`;
+  const relay = await createTestRelay({ pluginsDir: pluginsDir(t, { 'ham/spam.ts': good }) });
+  t.is(await relay.call('ham.spam.add', [2, 3]), 5);
+  t.is(await relay.call('system.methodHelp', ['ham.spam.add']), 'Adds two numbers.');
+  await relay.stop();
+  const error = await t.throwsAsync(
+    createTestRelay({ pluginsDir: pluginsDir(t, { 'ham/spam.ts': good, 'ham/eggs.ts': '\nconst a = ;' }) }),
+  );
+  t.regex(error.message, /^createTestRelay: ham\/eggs\.ts:2: /);
+});
+
+test.serial('classes are injected, and each relay has instances of its own', async (t) => {
+  class Scale {
+    factor = 2;
+  }
+  @Injectable()
+  class Scales {
+    constructor(readonly scale: Scale) {}
+  }
+  @Satellite()
+  class Weigh extends Plugin {
+    constructor(private readonly scales: Scales) {
+      super();
+    }
+    @Exposed({ params: ['int'], returns: 'int' })
+    grow(by: number): number {
+      return (this.scales.scale.factor += by);
+    }
+  }
+  await using one = await createTestRelay({ plugins: [Weigh] });
+  await using other = await createTestRelay({ plugins: [Weigh] });
+  t.is(await one.call('test.weigh.grow', [5]), 7);
+  t.is(await other.call('test.weigh.grow', [1]), 3);
+});
+
+test.serial('a stop lets plugins exit and send, gives up one that hangs, and leaves nothing', async (t) => {
+  const before = left();
+  @Satellite()
+  class Leaving extends Plugin {
+    override async exit(): Promise<void> {
+      await this.send({ data: 'goodbye' });
+    }
+  }
+  const relay = await createTestRelay({ plugins: [Leaving, Hanging], patienceMs: 500 });
+  await Promise.all([relay.stop(), relay.stop()]);
+  t.deepEqual(
+    relay.sent.map(({ data }) => data),
+    ['goodbye'],
+  );
+  t.regex(relay.errors.join(), /test\.hanging\.Hanging: exit failed: exit\(\) took longer than 5000 ms/);
+  await t.throwsAsync(relay.deliver({ data: 1 }), { message: /does not run any more/ });
+  await t.throwsAsync(relay.call('ping'), { message: /has been stopped/ });
+  t.deepEqual(left(), before);
+  t.false(RemoteFault.is(await t.throwsAsync(relay.call('ping'))));
+});

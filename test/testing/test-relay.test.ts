@@ -1,0 +1,169 @@
+/** The test kit as the author of a plugin uses it, by the name of the package. */
+import assert from 'node:assert/strict';
+import test from 'ava';
+import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';
+import type { Context, Dict } from 'co2-relay';
+import { RelayError, RemoteFault, createTestRelay } from 'co2-relay/testing';
+import type { TestRelay, TestRelayOptions } from 'co2-relay/testing';
+import type { ExecutionContext } from 'ava';
+
+@Satellite()
+class Pong extends Plugin<{ readonly word?: string }> {
+  #word = 'pong';
+
+  override setup({ word }: { readonly word?: string }): void {
+    this.#word = word ?? this.#word;
+  }
+
+  override async receive(dict: Dict, context: Context): Promise<void> {
+    if (dict.data === 'ping') await this.send({ data: { [this.#word]: dict.host_id, hops: context.hops } });
+    if (dict.data === 'fail') throw new Error('not today');
+  }
+
+  @Exposed({ params: ['int', 'int'], returns: 'int' })
+  add(a: number, b: number): number {
+    return a + b;
+  }
+
+  @Exposed()
+  make(): object {
+    return { list: [{ a: 1 }], bytes: Buffer.from('x'), when: new Date(0) };
+  }
+
+  @Exposed({ params: ['string'] })
+  fail(kind: string): never {
+    throw kind === 'fault' ? new Fault(42, 'as I said') : new TypeError('a secret of the plugin');
+  }
+
+  @Exposed({ params: [], access: 'admin' })
+  reset(): boolean {
+    return true;
+  }
+}
+
+/** Ends a receive when it is told to. */
+@Satellite()
+class Slow extends Plugin {
+  override async receive(dict: Dict, { signal }: Context): Promise<void> {
+    await new Promise((resolve) => {
+      signal.addEventListener('abort', resolve);
+    });
+    this.log('ended', dict.data);
+  }
+}
+
+async function relayOf(t: ExecutionContext, options: TestRelayOptions): Promise<TestRelay> {
+  const relay = await createTestRelay(options);
+  t.teardown(() => relay.stop());
+  return relay;
+}
+
+test('a delivered dict is dealt with, and what satellites sent is there', async (t) => {
+  const relay = await relayOf(t, { plugins: [Pong] });
+  const id = await relay.deliver({ data: 'ping', host_id: 'ann@192.0.2.7:99' });
+  t.regex(id, /^[0-9a-f]+\.1$/);
+  t.deepEqual(relay.sent, [
+    { host_id: relay.hostId, client_address: [relay.hostId.replace(/.*@|:.*/g, ''), 2004], data: { pong: 'ann@192.0.2.7:99', hops: 0 } },
+  ]);
+  const next = await relay.nextSent();
+  // Stricter than ava, it takes an object without a prototype for another.
+  t.notThrows(() => {
+    assert.deepEqual(next.data, { pong: 'ann@192.0.2.7:99', hops: 0 });
+  });
+  t.deepEqual(relay.errors, []);
+});
+
+test('a satellite may answer a satellite, and what is waited for may come later', async (t) => {
+  @Satellite()
+  class Chain extends Plugin {
+    override async receive(dict: Dict): Promise<void> {
+      if (typeof dict.data === 'number' && dict.data > 0) await this.send({ data: dict.data - 1 });
+    }
+  }
+  const relay = await relayOf(t, { plugins: { 'one.chain': Chain, 'other.chain': class extends Chain {} } }).catch(
+    (error: unknown) => error,
+  );
+  t.regex(String(relay), /TypeError: plugins: a class has no name/);
+  @Satellite()
+  class Link extends Chain {}
+  const both = await relayOf(t, { plugins: { 'one.chain': Chain, 'other.chain': [Link] } });
+  const [first, second] = [both.nextSent(), both.nextSent()];
+  await both.deliver({ data: 3 });
+  t.deepEqual([(await first).data, (await second).data], [2, 2]);
+  // Both send 2; each hears the other's: two of 1, two of 0.
+  t.deepEqual(both.sent.map(({ data }) => data).sort(), [0, 0, 1, 1, 2, 2]);
+});
+
+test('plugins are configured as in config.ts, and a wrong option is named', async (t) => {
+  const relay = await relayOf(t, { plugins: { 'ham.spam': Pong }, config: { plugins: { 'ham.spam': { word: 'bong' } } } });
+  await relay.deliver({ data: 'ping' });
+  t.like(relay.sent[0]?.data, { hops: 0 });
+  t.true(Object.hasOwn(relay.sent[0]?.data as object, 'bong'));
+  const error = await t.throwsAsync(createTestRelay({ config: { retry: { minMS: 1 } } as object }));
+  t.regex(error.message, /createTestRelay: config\.retry\.minMS: there is no such option; did you mean "retry\.minMs"\?/);
+});
+
+test('a call takes the way of a client: parameters checked, structs plain, faults with their cause', async (t) => {
+  const relay = await relayOf(t, { plugins: { 'ham.spam': Pong } });
+  t.is(await relay.call('ham.spam.add', [2, 3]), 5);
+  t.deepEqual(await relay.call('ham.spam.make'), { list: [{ a: 1 }], bytes: Buffer.from('x'), when: new Date(0) } as never);
+  const wrong = await t.throwsAsync<RemoteFault>(relay.call('ham.spam.add', ['2', 3]));
+  t.is(wrong.code, -32602);
+  t.regex(wrong.message, /parameter 1 is a string, expected int/);
+  const own = await t.throwsAsync<RemoteFault>(relay.call('ham.spam.fail', ['fault']));
+  t.true(RemoteFault.is(own));
+  t.like(own, { code: 42, message: 'as I said' });
+  const other = await t.throwsAsync<RemoteFault>(relay.call('ham.spam.fail', ['else']));
+  t.is(other.code, -32500);
+  t.false(other.message.includes('secret'));
+  t.like(other.cause, { name: 'TypeError', message: 'a secret of the plugin' });
+  t.is((await t.throwsAsync<RemoteFault>(relay.call('ham.spam.nothing'))).code, -32601);
+});
+
+test('whoever calls has the rights of such a caller', async (t) => {
+  const relay = await relayOf(t, { plugins: { 'ham.spam': Pong } });
+  t.is((await t.throwsAsync<RemoteFault>(relay.call('ham.spam.reset'))).code, 403);
+  t.true(await relay.call('ham.spam.reset', [], { as: 'admin' }));
+  t.is((await t.throwsAsync<RemoteFault>(relay.call('ham.spam.add', [1, 2], { as: 'anonymous' }))).code, 403);
+  t.true(await relay.call('ping', [], { as: 'anonymous' }));
+});
+
+test('time passes when the test says so', async (t) => {
+  const relay = await relayOf(t, { plugins: [Slow], config: { receiveTimeoutMs: 60_000 } });
+  const delivered = relay.deliver({ data: 'x' });
+  const ended = (): boolean => relay.logs.some(({ text }) => text === 'ended x');
+  await relay.clock.advance(59_999);
+  t.false(ended());
+  await relay.clock.advance(1);
+  await delivered;
+  t.true(ended());
+  t.regex(relay.errors.join(), /test\.slow\.Slow: receive of \S+ failed: it did not end in 60000 ms/);
+  await t.throwsAsync(relay.clock.advance(-1), { name: 'RangeError' });
+});
+
+test('a dict that is never dealt with, or never sent, is told in words', async (t) => {
+  const relay = await relayOf(t, { plugins: [Slow, Pong], patienceMs: 500 });
+  const late = await t.throwsAsync(relay.deliver({ data: 'x' }));
+  t.is(
+    late.message,
+    'not settled after 500 ms: receive() has not ended for 1 message (satellites: test.pong.Pong, test.slow.Slow); one that waits for time needs clock.advance()',
+  );
+  const none = await t.throwsAsync(relay.nextSent());
+  t.is(none.message, 'no satellite sent a dict in 500 ms; before that: none');
+});
+
+test('what a receive throws is read in errors, and disturbs nobody', async (t) => {
+  const relay = await relayOf(t, { plugins: { 'ham.spam': Pong } });
+  const id = await relay.deliver({ data: 'fail' });
+  t.deepEqual(relay.errors, [`ham.spam.Pong: receive of ${id} failed: not today`]);
+  t.true(relay.logs.some(({ level, category }) => level === 'error' && category === 'plugin.ham.spam'));
+  t.is(await relay.call('ham.spam.add', [1, 1]), 2);
+});
+
+test('a dict that the relay refuses is refused', async (t) => {
+  const relay = await relayOf(t, {});
+  const error = await t.throwsAsync<RelayError>(relay.deliver({ topic: 'x' }));
+  t.true(RelayError.is(error));
+  t.regex(error.message, /no member 'data'/);
+  await t.throwsAsync(relay.deliver('hello'), { instanceOf: TypeError, message: /a dict is an object/ });
+});
