@@ -6,15 +6,15 @@ import { changedOptions, completeOptions, takeOptions } from './define-config/de
 import type { Completed, Config, Options } from './define-config/define-config.ts';
 import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
-import { HttpCarrier, resolveBySystem } from './links/links.ts';
-import type { Carrier, ServerAddress } from './links/links.ts';
+import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
+import type { ServerAddress, Transport } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
-import type { MeshStatus } from './mesh/mesh.ts';
+import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
-import { PluginEvents, PluginHost, PluginLogs, findModules } from './plugin-host/plugin-host.ts';
-import type { PluginHostStatus } from './plugin-host/plugin-host.ts';
-import { Relay } from './relay/relay.ts';
+import { PluginEvents, PluginHost, PluginLogs, RelayPlugins, findModules, findRelayPlugins } from './plugin-host/plugin-host.ts';
+import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
+import { CarrierDoor, Relay } from './relay/relay.ts';
 import type { Passed, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
@@ -50,7 +50,7 @@ export interface StandIn {
   /** Where callers of this relay come in. */
   readonly doors: (relay: Relay) => DoorsPort;
   /** How a server is reached. */
-  readonly carrier: (server: ServerAddress) => Carrier;
+  readonly carrier: (server: ServerAddress) => Transport;
   /** Told of each message that passed the junction. */
   readonly onMessage: (passed: Passed) => void;
 }
@@ -65,6 +65,8 @@ export interface AppStatus {
   /** Those elsewhere. */
   readonly satellites: SatellitesStatus;
   readonly plugins: PluginHostStatus;
+  /** In order. */
+  readonly relayPlugins: readonly RelayPluginStatus[];
   readonly doors: DoorsStatus;
 }
 
@@ -131,14 +133,15 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
   const { options } = completed;
   const state = surroundings.standIn?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, surroundings);
-  const { relay, doors, mesh, satellites, pluginHost } = parts;
+  const { relay, doors, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
     if (!surroundings.standIn) await lock(steps, state);
-    await startInOrder(steps, parts, state);
+    await startInOrder(steps, parts, options, state);
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
-    // They may need the door for their start.
+    carrierDoor.open();
+    // They may need a door for their start.
     await steps.start(
       'programs',
       () => pluginHost.stopAtDoor(),
@@ -157,6 +160,7 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
       mesh: mesh.status(),
       satellites: satellites.status(),
       plugins: pluginHost.status(),
+      relayPlugins: relayPlugins.status(),
       doors: doors.status(),
     }),
     reconfigure: reconfigurer(options, [relay, doors]),
@@ -168,7 +172,7 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
 }
 
 /**
- * Looks at what a start reads besides the options, and starts nothing: secrets, certificates, the plugins directory and the names in `plugins` and `pluginList`.
+ * Looks at what a start reads besides the options, and starts nothing: secrets, certificates, the plugins directory and the names in `plugins`, `pluginList` and `relayPlugins`.
  * Answers what would be left out, a line each. Rejects with the RelayError that a start would end with.
  */
 export async function checkStart(
@@ -178,7 +182,9 @@ export async function checkStart(
   try {
     configuredTokens(options.access.tokens, undefined, env);
     if (options.tls) readTls(options.tls);
-    const { problems } = await findModules({ ...options, directoryRequired: isSet('pluginsDir') });
+    const directoryRequired = isSet('pluginsDir');
+    const { problems } = await findModules({ ...options, directoryRequired });
+    await findRelayPlugins({ ...options, directoryRequired });
     return problems.map(({ file, reason }) => `${file} is left out: ${reason}`);
   } catch (error) {
     throw placed(error, placeOf);
@@ -194,21 +200,23 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
   const pluginEvents = new PluginEvents(clock, date);
   const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
+  const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
+  const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
-    options,
-    directoryRequired: isSet('pluginsDir'),
-    container: globalContainer.createChildContainer(),
-    logs: pluginLogs.source,
+    ...{ ...hosting, container, relayPlugins: options.relayPlugins },
     onEvent: (event) => {
       if (event.type === 'plugin-state') pluginEvents.add(event);
     },
-    clock,
-    cacheDir: state.cacheDir,
     programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env },
   });
-  const byHttp = (server: ServerAddress): Carrier => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
+  const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: options.maxBodyBytes });
+  const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
   const carrier = standIn?.carrier ?? byHttp;
-  const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier });
+  const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes: options.maxBodyBytes });
+  const carrying = { options, clock, random, log: logs('mesh'), relayPlugins, carrierDoor, self: () => relay.hostId };
+  const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport =>
+    peer.isHttp ? carrier(peer) : foreignCarrier(peer, accept?.nonFinite ?? false, carrying);
+  const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier: peerCarrier });
   const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
     [...ownTokens, ...tokenFile.all()].some(
       (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
@@ -217,8 +225,9 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
+  const made = { options, pluginHost, relayPlugins, mesh, satellites, logs, clock };
   const limits = { version: VERSION, maxDictBytes: options.maxBodyBytes };
-  const relay = new Relay({ options, pluginHost, mesh, satellites, logs, clock, ...limits, onMessage: standIn?.onMessage });
+  const relay = new Relay({ ...made, ...limits, onMessage: standIn?.onMessage });
   const tokens = [() => ownTokens, () => tokenFile.all()];
   const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
   // A stand-in's relay opens no port, and so runs no programs.
@@ -226,7 +235,29 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const programDoor = standIn ? undefined : new ProgramDoor({ relay, tokens: programTokens, maxBodyBytes: options.maxBodyBytes });
   relay.offerPrograms(pluginHost);
   relay.offerPlugins({ host: pluginHost, events: pluginEvents, logs: pluginLogs });
-  return { pluginHost, pluginEvents, mesh, satellites, relay, doors, programDoor };
+  return { pluginHost, pluginEvents, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };
+}
+
+interface Carrying {
+  readonly options: Options;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly relayPlugins: RelayPlugins;
+  readonly carrierDoor: CarrierDoor;
+  /** Our host_id. */
+  readonly self: () => string;
+}
+
+/** How a peer is reached that a relay plugin carries to. */
+function foreignCarrier({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, carrying: Carrying): Transport {
+  const { options, relayPlugins, carrierDoor, ...common } = carrying;
+  const [address = ''] = addresses;
+  return new ForeignCarrier({
+    ...{ ...common, name: `peer ${name}`, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
+    make: () => relayPlugins.carrier(url),
+    receive: carrierDoor.receiver({ address, port, nonFinite }),
+  });
 }
 
 /** Keeps other relays out of the state directory. */
@@ -242,19 +273,30 @@ async function lock(steps: Steps, state: StateDirectory): Promise<void> {
 }
 
 /** Starts the parts, each with what it calls back. */
-async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): Promise<void> {
-  const { pluginHost, pluginEvents, mesh, satellites, relay, doors, programDoor } = parts;
+async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
+  const { pluginHost, pluginEvents, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
   await steps.start(
     'doors',
     () => {
       // Who waits for an event would hold the door open.
       pluginEvents.stop();
-      return doors.stop();
+      return Promise.all([doors.stop(), carrierDoor.stop()]).then(nothing);
     },
     async () => {
       await doors.bind();
       const { ownAddress: address, bound } = doors;
       relay.identify({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
+    },
+  );
+  await steps.start(
+    'relay plugins',
+    () => relayPlugins.stop(),
+    async () => {
+      await relayPlugins.start();
+      for (const peer of options.peers) {
+        if (typeof peer !== 'string' && peer.address !== undefined) relayPlugins.requireCarrier(new URL(peer.url));
+      }
+      relay.useHooks(relayPlugins.hooks, options.hookLine);
     },
   );
   await steps.start(
@@ -277,7 +319,8 @@ async function startInOrder(steps: Steps, parts: Parts, state: StateDirectory): 
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(
     'plugins',
-    () => pluginHost.stop(),
+    // What they sent may still be at a hook.
+    () => pluginHost.stop().then(() => relay.settle(options.drainMs)),
     () => pluginHost.start(relay.port()),
   );
 }

@@ -13,7 +13,7 @@ interface Shown {
   readonly from: string;
 }
 
-// Below `plugins` a secret may stand anywhere; in an option of ours none can, but in a URL.
+// Below `plugins`, and in the configuration of a relay plugin, a secret may stand anywhere; in an option of ours none can, but in a URL.
 const SECRET = /pass|secret|token|credential|private|(api|access|auth|signing|encryption)_?key/i;
 const HIDDEN = '(hidden)';
 
@@ -54,7 +54,10 @@ function shownOptions(keys: readonly string[], options: Options, places: readonl
   const shown = new Map<string, Shown>();
   for (const key of keys) {
     const path = key.split('.');
-    shown.set(key, { value: withoutSecrets(at(options, path) ?? null, key === 'plugins'), from: originOf(path, places) });
+    shown.set(key, {
+      value: withoutSecrets(at(options, path) ?? null, key === 'plugins' || key === 'relayPlugins'),
+      from: originOf(path, places),
+    });
   }
   return shown;
 }

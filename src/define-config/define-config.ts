@@ -9,8 +9,8 @@ import type { LinkOptions } from '../links/links.ts';
 import { meshDefaults, meshShape } from '../mesh/mesh.ts';
 import type { MeshOptions } from '../mesh/mesh.ts';
 import { RelayError, clean, suggest } from '../message/message.ts';
-import { pluginHostDefaults, pluginHostShape } from '../plugin-host/plugin-host.ts';
-import type { PluginHostOptions } from '../plugin-host/plugin-host.ts';
+import { pluginHostDefaults, pluginHostShape, relayPluginDefaults, relayPluginShape } from '../plugin-host/plugin-host.ts';
+import type { PluginHostOptions, RelayPluginOptions } from '../plugin-host/plugin-host.ts';
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import type { RelayOptions } from '../relay/relay.ts';
 import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
@@ -19,6 +19,7 @@ import { storeDefaults, storeShape } from '../store/store.ts';
 import type { StoreOptions } from '../store/store.ts';
 import { logDefaults, logShape } from './log-options.ts';
 import type { LogOptions } from './log-options.ts';
+import { absoluteUses } from './relay-plugin-files.ts';
 
 export type { LogLevel, LogOptions } from './log-options.ts';
 
@@ -26,6 +27,7 @@ export type { LogLevel, LogOptions } from './log-options.ts';
 export type Options = HttpOptions &
   StoreOptions &
   PluginHostOptions &
+  RelayPluginOptions &
   LinkOptions &
   MeshOptions &
   SatelliteOptions &
@@ -58,6 +60,7 @@ const DEFAULTS: Options = {
   ...httpDefaults,
   ...storeDefaults,
   ...pluginHostDefaults,
+  ...relayPluginDefaults,
   ...linkDefaults,
   ...meshDefaults,
   ...satelliteDefaults,
@@ -69,6 +72,7 @@ const SCHEMA = z.strictObject({
   ...httpShape,
   ...storeShape,
   ...pluginHostShape,
+  ...relayPluginShape,
   ...linkShape,
   ...meshShape,
   ...satelliteShape,
@@ -281,7 +285,8 @@ function defined(tree: Tree): Tree {
 }
 
 function absolutePaths(values: Tree, baseDir: string): Tree {
-  return PATHS.reduce((tree, path) => absolutePath(tree, path, baseDir), values);
+  const absolute = PATHS.reduce((tree, path) => absolutePath(tree, path, baseDir), values);
+  return 'relayPlugins' in absolute ? { ...absolute, relayPlugins: absoluteUses(absolute.relayPlugins, baseDir) } : absolute;
 }
 
 /** `tree` with what stands at `path` made absolute; `*` is every key, or every element of a list. */
@@ -306,11 +311,11 @@ function isTree(value: unknown): value is Tree {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Freezes our own tree of options; a plugin's configuration below `plugins` is the plugin's and stays as it is. */
+/** Freezes our own tree of options; a plugin's configuration, below `plugins` or as `config` of a relay plugin, is the plugin's and stays as it is. */
 function deepFreeze(options: Tree): Tree {
   for (const [key, value] of Object.entries(options)) {
     // A list is a tree of its elements.
-    if (key !== 'plugins' && typeof value === 'object' && value !== null) deepFreeze(value as Tree);
+    if (key !== 'plugins' && key !== 'config' && typeof value === 'object' && value !== null) deepFreeze(value as Tree);
   }
   return Object.freeze(options);
 }

@@ -5,7 +5,7 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'off'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** What writes to the log, besides `plugin.<package>.<module>` per plugin. */
-export const LOG_CATEGORIES = ['app', 'http', 'mesh', 'plugin-host', 'relay', 'satellites'] as const;
+export const LOG_CATEGORIES = ['app', 'http', 'mesh', 'plugin-host', 'relay', 'relay-plugins', 'satellites'] as const;
 
 export interface LogOptions {
   readonly log: {

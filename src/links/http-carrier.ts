@@ -3,12 +3,12 @@ import { RelayError, canonicalAddress, isLoopback, isUnspecified } from '../mess
 import { XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ServerAddress } from './server-address.ts';
-import type { Carrier } from './link.ts';
+import type { Transport } from './link.ts';
 
 // An answer to `notify` is 120 bytes; what is larger is an attack or a mistake.
 const MAX_RESPONSE_BYTES = 1024 * 1024;
 
-export class HttpCarrier implements Carrier {
+export class HttpCarrier implements Transport {
   // The promise, so that two posts at once share one connection.
   #client: Promise<XmlRpcClient> | undefined;
   #isClosed = false;

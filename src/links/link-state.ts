@@ -63,7 +63,7 @@ function whileSending(state: LinkState & { kind: 'sending' }, event: LinkEvent, 
     case 'failed': {
       // A stop does not wait for a server that is down.
       if (draining) return [{ kind: 'closed' }, [{ type: 'close' }]];
-      return [{ kind: 'waiting', failures: failures + 1 }, [{ type: 'wait', ms: pause(failures, backoff), failures: failures + 1 }]];
+      return [{ kind: 'waiting', failures: failures + 1 }, [{ type: 'wait', ms: pauseMs(failures, backoff), failures: failures + 1 }]];
     }
     case 'drain':
       return [{ ...state, draining: true }, []];
@@ -79,6 +79,6 @@ function whileWaiting(state: LinkState & { kind: 'waiting' }, event: LinkEvent):
 }
 
 /** Full jitter: anything from 0 to the limit, so that a hundred relays do not come back in one beat. */
-function pause(failures: number, { minMs, maxMs, random }: Backoff): number {
+export function pauseMs(failures: number, { minMs, maxMs, random }: Backoff): number {
   return Math.round(random() * Math.min(maxMs, minMs * 2 ** Math.min(failures, 30)));
 }

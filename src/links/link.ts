@@ -16,10 +16,12 @@ export interface Outgoing {
   body(): Buffer;
 }
 
-/** How bytes get to a server: three methods, so that another carrier can take its place. */
-export interface Carrier {
+/** How bytes get to a server: over HTTP, or by the carrier of a relay plugin. */
+export interface Transport {
   /** Connects anew at the next post; called after each failure. */
   reset(): Promise<void>;
+  /** Connects already now, where the server speaks by the same connection. Default: the first post connects. */
+  open?(): void;
   /** Posts a written `notify`; rejects with a RelayError if no answer came. */
   post(body: Uint8Array): Promise<ParsedResponse>;
   close(): Promise<void>;
@@ -28,7 +30,7 @@ export interface Carrier {
 export interface LinkParts {
   /** `peer http://192.168.1.7:2004`, for the log. */
   readonly name: string;
-  readonly carrier: Carrier;
+  readonly carrier: Transport;
   readonly options: LinkOptions;
   readonly clock: Clock;
   readonly random: () => number;

@@ -1,7 +1,8 @@
 /** Links to other XML-RPC servers that get our dicts: ordered, retried, bounded. Peers and remote satellites are both reached so. */
+export { ForeignCarrier } from './foreign-carrier.ts';
 export { HttpCarrier } from './http-carrier.ts';
 export { Link } from './link.ts';
-export type { Carrier, LinkParts, LinkStatus, Outgoing } from './link.ts';
+export type { Transport, LinkParts, LinkStatus, Outgoing } from './link.ts';
 export { Notification } from './notification.ts';
 export type { NotificationParts } from './notification.ts';
 export { linkDefaults, linkShape } from './options.ts';

@@ -13,16 +13,21 @@ export class ServerAddress {
   /** The URL without credentials. */
   readonly name: string;
   readonly port: number;
+  /** False for one that is reached by the carrier of a relay plugin, not over HTTP. */
+  readonly isHttp: boolean;
   #addresses: readonly string[];
 
+  /** `place`: address and port of one that is not reached over HTTP, as its host_id has them. */
   constructor(
     url: string,
     private readonly resolve: Resolve,
+    place?: { readonly address: string; readonly port: number },
   ) {
     this.url = new URL(url);
     this.name = `${this.url.protocol}//${this.url.host}${this.url.pathname === '/' ? '' : this.url.pathname}`;
-    this.port = Number(this.url.port || (this.url.protocol === 'https:' ? 443 : 80));
-    const literal = canonicalAddress(this.url.hostname);
+    this.isHttp = place === undefined;
+    this.port = place?.port ?? Number(this.url.port || (this.url.protocol === 'https:' ? 443 : 80));
+    const literal = place?.address ?? canonicalAddress(this.url.hostname);
     this.#addresses = literal === undefined ? [] : [literal];
   }
 
@@ -33,7 +38,7 @@ export class ServerAddress {
 
   /** Asks for the addresses of a name anew; an address that is written as such stays. Throws a RelayError TRANSPORT. */
   async refresh(): Promise<void> {
-    if (canonicalAddress(this.url.hostname) !== undefined) return;
+    if (!this.isHttp || canonicalAddress(this.url.hostname) !== undefined) return;
     try {
       const found = await this.resolve(this.url.hostname);
       this.#addresses = found.map(canonicalAddress).filter((address) => address !== undefined);

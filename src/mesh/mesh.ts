@@ -1,13 +1,14 @@
 /** The links to the peer relays: forwards a message to each peer that has not had it, and knows which addresses are peers'. */
 import { Link, ServerAddress } from '../links/links.ts';
-import type { Carrier, LinkOptions, LinkStatus, Resolve } from '../links/links.ts';
+import type { Transport, LinkOptions, LinkStatus, Resolve } from '../links/links.ts';
 import { RelayError, hopsOf, isLoopback, parseHostId, reasonOf } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { Forward } from './forward.ts';
+import { placeOf } from './options.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
 
 export { meshDefaults, meshShape } from './options.ts';
-export type { MeshOptions } from './options.ts';
+export type { MeshOptions, PeerOptions } from './options.ts';
 
 export interface MeshParts {
   readonly options: MeshOptions & LinkOptions;
@@ -16,7 +17,7 @@ export interface MeshParts {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
-  readonly carrier: (peer: ServerAddress) => Carrier;
+  readonly carrier: (peer: ServerAddress, options: PeerOptions) => Transport;
 }
 
 /** Counters of the link to one peer. */
@@ -34,6 +35,7 @@ export interface MeshStatus {
 interface Peer {
   readonly address: ServerAddress;
   readonly link: Link;
+  readonly carrier: Transport;
   readonly options: PeerOptions;
 }
 
@@ -51,10 +53,11 @@ export class Mesh {
   }
 
   #peer(peer: PeerOptions): Peer {
-    const { options, clock, random, carrier, resolve } = this.#parts;
-    const address = new ServerAddress(peer.url, resolve);
-    const link = new Link({ name: `peer ${address.name}`, carrier: carrier(address), options, clock, random, log: this.#log });
-    return { address, link, options: peer };
+    const { options, clock, random, resolve } = this.#parts;
+    const address = new ServerAddress(peer.url, resolve, peer.address === undefined ? undefined : placeOf(peer.address));
+    const carrier = this.#parts.carrier(address, peer);
+    const link = new Link({ name: `peer ${address.name}`, carrier, options, clock, random, log: this.#log });
+    return { address, link, carrier, options: peer };
   }
 
   /** Links us to one more peer from now on; one that is linked already stays as it is. Its name is resolved when there is something to forward. */
@@ -67,6 +70,7 @@ export class Mesh {
     this.#hostId = hostId;
     await Promise.all(this.#peers.map(({ address }) => this.#resolve(address)));
     this.#warnOfLoopback(hostId);
+    for (const { carrier } of this.#peers) carrier.open?.();
     if (this.#peers.length > 0) this.#log.info(`peers: ${this.#peers.map(({ address }) => address.name).join(', ')}`);
   }
 
@@ -78,15 +82,24 @@ export class Mesh {
       this.#log.warn(`${message.id} of ${message.hostId} crossed ${hopsOf(message)} relays and goes no further`);
       return 0;
     }
-    const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
-    const plain = this.#plainSource(message);
-    const targets = this.#peers.filter((peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)));
+    const targets = this.#unpassed(message);
     if (targets.length === 0) return 0;
     const { clock } = this.#parts;
     const forward = new Forward(message, this.#hostId, clock);
     for (const { link, options } of targets)
       link.enqueue(options.send === undefined ? forward : new Forward(message, this.#hostId, clock, options.send));
     return targets.length;
+  }
+
+  /** Names of the peers that {@link forward} would forward to. */
+  targets(message: Message): readonly string[] {
+    return message.hopsLeft === 0 ? [] : this.#unpassed(message).map(({ address }) => address.name);
+  }
+
+  #unpassed(message: Message): readonly Peer[] {
+    const passed = [message.hostId, ...message.via].map(parseHostId).filter((host) => host !== undefined);
+    const plain = this.#plainSource(message);
+    return this.#peers.filter((peer) => peer !== plain && !passed.some((host) => peer.address.is(host.address, host.port)));
   }
 
   /**
@@ -99,14 +112,16 @@ export class Mesh {
     return others.length === 0 ? first : undefined;
   }
 
-  /** True if `address` (canonical) is one of a configured peer. */
+  /** True if `address` (canonical) is one of a configured peer over HTTP; who is reached by another carrier has no business there. */
   isPeerAddress(address: string): boolean {
-    return this.#peers.some(({ address: peer }) => peer.addresses.includes(address));
+    return this.#peers.some(({ address: peer }) => peer.isHttp && peer.addresses.includes(address));
   }
 
-  /** True if a configured peer at `address` (canonical) may send doubles that are not finite. */
+  /** True if a configured peer over HTTP at `address` (canonical) may send doubles that are not finite. */
   acceptsNonFinite(address: string): boolean {
-    return this.#peers.some(({ address: peer, options }) => options.accept?.nonFinite === true && peer.addresses.includes(address));
+    return this.#peers.some(
+      ({ address: peer, options }) => options.accept?.nonFinite === true && peer.isHttp && peer.addresses.includes(address),
+    );
   }
 
   /** True if a configured peer listens at `address` (canonical) and `port`. */

@@ -1,11 +1,17 @@
 /** Which relays we are linked to, and how long we wait for them. */
 import { z } from 'zod';
+import { parseHostId } from '../message/message.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
 /** A peer that reads or sends something else than relays do. */
 export interface PeerOptions {
-  /** As it stands in a list of URLs. No default. */
+  /** As it stands in a list of URLs; or, with `address`, one that a relay plugin carries: `memory://b`. No default. */
   readonly url: string;
+  /**
+   * Address and port in the host_id of a peer that a relay plugin carries, `192.168.1.7:2004`: what comes by the carrier must be this relay's, as what comes over HTTP must come from its
+   * address. No default; a peer over HTTP has none.
+   */
+  readonly address?: string | undefined;
   /**
    * How dicts are written for it: each from its values, with these switches. What it cannot be sent so is refused for it alone, counted and logged.
    * Default none: each scalar goes in its own text, as it came.
@@ -43,6 +49,12 @@ const peerUrl = z
   .url({ protocol: /^https?$/, error: 'a URL like http://192.168.1.7:2004' })
   .refine(hasReadableCredentials, { error: 'a URL whose name and password are percent-encoded rightly' });
 
+// Every part of it is the carrier's business.
+const carriedUrl = z.url({
+  protocol: /^(?!https?$)/,
+  error: 'a URL like memory://b, which a relay plugin carries, since there is an address',
+});
+
 const writeOptions = z.strictObject({
   nil: z.boolean().optional(),
   i8: z.boolean().optional(),
@@ -52,17 +64,32 @@ const writeOptions = z.strictObject({
   astral: z.boolean().optional(),
 });
 
-const peer = z.strictObject({
-  url: peerUrl,
-  send: writeOptions.optional(),
-  accept: z.strictObject({ nonFinite: z.boolean().optional() }).optional(),
-});
+const peer = z
+  .strictObject({
+    url: z.string(),
+    address: z
+      .string()
+      .refine((text) => placeOf(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })
+      .optional(),
+    send: writeOptions.optional(),
+    accept: z.strictObject({ nonFinite: z.boolean().optional() }).optional(),
+  })
+  .superRefine(({ url, address }, context) => {
+    const { error } = (address === undefined ? peerUrl : carriedUrl).safeParse(url);
+    for (const { message } of error?.issues ?? []) context.addIssue({ code: 'custom', message, path: ['url'], input: url });
+  });
 
 export const meshShape = {
   peers: z.array(z.union([peerUrl, peer])),
   peerTimeoutMs: z.int().min(1).max(600_000),
   drainMs: z.int().min(0).max(600_000),
 };
+
+/** The parts of a peer's `address`; undefined if it is none. */
+export function placeOf(address: string): { readonly address: string; readonly port: number } | undefined {
+  const host = parseHostId(`x@${address}`);
+  return host && host.port > 0 ? host : undefined;
+}
 
 function hasReadableCredentials(text: string): boolean {
   try {

@@ -33,6 +33,7 @@ export type ErrorCode = keyof typeof ERRORS;
 
 const RELAY_ERROR = Symbol.for('co2-relay.RelayError');
 const FAULT = Symbol.for('co2-relay.Fault');
+const REFUSAL = Symbol.for('co2-relay.Refusal');
 
 /** A failure of the relay. `message` says what failed, which thing, and what to do; `cause` is for the log alone. */
 export class RelayError extends Error {
@@ -82,6 +83,17 @@ export class Fault extends Error {
   /** True for a Fault of this or of any other loaded copy of the package. */
   static is(value: unknown): value is Fault {
     return hasMark(value, FAULT) && isApplicationFaultCode((value as Fault).code);
+  }
+}
+
+/** What a relay plugin throws to refuse a dict: `throw new Refusal('it has no key')`. Whoever handed the dict in reads the text. */
+export class Refusal extends Error {
+  readonly [REFUSAL] = true;
+  override readonly name = 'Refusal';
+
+  /** True for a Refusal of this or of any other loaded copy of the package. */
+  static is(value: unknown): value is Refusal {
+    return hasMark(value, REFUSAL);
   }
 }
 

@@ -19,7 +19,7 @@ export interface HostedMethod {
   /** The right that a caller needs. */
   readonly access: AccessClass;
   /** Runs it; what is there at once is answered at once. Throws, or rejects with, a RelayError INVALID_PARAMS or APPLICATION, or whatever the method throws. */
-  invoke(params: readonly Value[]): MaybePromise<Sendable | undefined>;
+  readonly invoke: (params: readonly Value[]) => MaybePromise<Sendable | undefined>;
 }
 
 /** A method that a class declares, before there is an instance. */

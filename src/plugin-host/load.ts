@@ -9,6 +9,9 @@ import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../plugin/for-h
 import type { FoundModule } from './find.ts';
 import { compare } from './names.ts';
 import type { PluginProblem } from './problem.ts';
+import { relayPluginsIn } from './relay-plugin-hint.ts';
+import type { ExportedRelayPlugins } from './relay-plugin-hint.ts';
+import type { RelayPluginOptions } from './relay-plugin-options.ts';
 import { inStep } from './step.ts';
 import type { StepParts } from './step.ts';
 
@@ -30,18 +33,25 @@ export interface ImportedModule extends FoundModule {
   readonly url: string;
   /** Classes that are decorated with `@Satellite`, its own and those of others. */
   readonly exported: ReadonlySet<AnyClass>;
+  readonly relayPlugins: ExportedRelayPlugins;
 }
 
 export interface LoadedModule extends ImportedModule {
   readonly satellites: readonly SatelliteClass[];
 }
 
+export interface ImportParts extends StepParts {
+  /** What config.ts names as relay plugins, which are loaded elsewhere. */
+  readonly relayPlugins: RelayPluginOptions['relayPlugins'];
+}
+
 /** Imports the current version of a module. Rejects with whatever it throws, or a RelayError TIMEOUT. */
-export async function importModule(found: FoundModule, parts: StepParts): Promise<ImportedModule> {
+export async function importModule(found: FoundModule, parts: ImportParts): Promise<ImportedModule> {
   const url = moduleUrl(await realpath(join(found.root, found.path)));
   const { timeoutMs } = parts;
   const namespace = await inStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>);
-  return { ...found, url, exported: exportedClasses(namespace) };
+  const relayPlugins = await relayPluginsIn(found, namespace, parts.relayPlugins);
+  return { ...found, url, exported: exportedClasses(namespace), relayPlugins };
 }
 
 export interface PickParts {
@@ -55,7 +65,9 @@ export interface PickParts {
 export function pickSatellites(imported: ImportedModule, { others, log, report }: PickParts): LoadedModule {
   const before = others.filter((other) => rank(other, imported) < 0);
   const own = [...imported.exported].filter((target) => !before.some(({ exported }) => exported.has(target)));
-  if (own.length === 0) log.info(`${clean(imported.file)}: ${whyNone(imported.exported.size)}`);
+  const { count, hint } = imported.relayPlugins;
+  if (hint !== undefined) log.warn(`${clean(imported.file)}: ${hint}`);
+  if (own.length === 0 && count === 0) log.info(`${clean(imported.file)}: ${whyNone(imported.exported.size)}`);
   return { ...imported, satellites: withoutNamesakes(imported, own, report) };
 }
 

@@ -14,6 +14,7 @@ import type { SatelliteLine } from './line.ts';
 import { HostPrograms } from './program/host-programs.ts';
 import type { DeadLetters, PluginToken, Programs, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 import { Pump } from './pump.ts';
+import type { RelayPluginOptions } from './relay-plugin-options.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
 import { Watchdog } from './watchdog.ts';
 import { Watcher } from './watcher.ts';
@@ -30,6 +31,12 @@ export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';
 export type { PluginProblem } from './problem.ts';
 export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
+export { findRelayPlugins } from './find-relay-plugins.ts';
+export type { Hook, HookAbout, Replacement } from './hook.ts';
+export { isFileName, relayPluginDefaults, relayPluginShape } from './relay-plugin-options.ts';
+export type { RelayPluginEntry, RelayPluginOptions } from './relay-plugin-options.ts';
+export { RelayPlugins } from './relay-plugins.ts';
+export type { Hooks, RelayPluginStatus } from './relay-plugins.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
@@ -44,6 +51,8 @@ export interface PluginHostParts {
   /** The app's container; each plugin gets a child of it. */
   readonly container: DependencyContainer;
   readonly logs: LogSource;
+  /** What config.ts names as relay plugins, which are loaded elsewhere. Default none. */
+  readonly relayPlugins?: RelayPluginOptions['relayPlugins'] | undefined;
   /** Where compiled plugins are kept; undefined: nowhere. */
   readonly cacheDir: string | undefined;
   /** What programs are given of the relay. Default: there are no programs, whatever the options say. */
@@ -297,6 +306,7 @@ export class PluginHost {
   #makeInline(): InlinePlugins {
     return new InlinePlugins({
       ...this.#parts,
+      relayPlugins: this.#parts.relayPlugins ?? [],
       clock: this.#clock,
       watchdog: this.#watchdog,
       log: this.#log,

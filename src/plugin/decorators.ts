@@ -1,8 +1,9 @@
 /** The decorators of a plugin's author. Each works bare and called: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
 import { refusalOfExposed, refusalOfSatellite } from './check-options.ts';
-import { markExposed, markInjectable, markInjected, markSatellite } from './metadata.ts';
+import { markExposed, markInjectable, markInjected, markRelayPlugin, markSatellite } from './metadata.ts';
 import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
+import type { RelayPluginOptions } from './relay-plugin.ts';
 
 /** Makes an exported class a satellite: the relay constructs one, calls its `receive`, and lets it `send`. */
 export function Satellite(target: AnyClass): void;
@@ -16,6 +17,19 @@ export function Satellite(first?: AnyClass | SatelliteOptions): ((target: AnyCla
     };
   }
   markSatellite(first, {});
+  return undefined;
+}
+
+/** Makes an exported class a relay plugin (see `RelayHooks`): it sees every dict, so it is loaded only if `relayPlugins` in config.ts names its file. */
+export function RelayPlugin(target: AnyClass): void;
+export function RelayPlugin(options?: RelayPluginOptions): (target: AnyClass) => void;
+export function RelayPlugin(first?: AnyClass | RelayPluginOptions): ((target: AnyClass) => void) | undefined {
+  if (typeof first !== 'function') {
+    return (target) => {
+      markRelayPlugin(target, first ?? {});
+    };
+  }
+  markRelayPlugin(first, {});
   return undefined;
 }
 

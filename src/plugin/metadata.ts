@@ -1,5 +1,6 @@
 /** What the decorators leave on a class, and how the plugin host reads it, also from another loaded copy of this package. */
 import type { AccessClass, Dict } from '../message/message.ts';
+import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
 
 /** The names that `params` and `returns` of `@Exposed` may have; `any` is not checked. */
@@ -53,6 +54,7 @@ export interface ExposedOptions {
 export type ExposedMethods = ReadonlyMap<string, ExposedOptions>;
 
 const SATELLITE = Symbol.for('co2-relay.satellite');
+const RELAY_PLUGIN = Symbol.for('co2-relay.relay-plugin');
 const EXPOSED = Symbol.for('co2-relay.exposed');
 const INJECTED = Symbol.for('co2-relay.inject');
 const INJECTABLE = Symbol.for('co2-relay.injectable');
@@ -67,6 +69,15 @@ export function markSatellite(target: AnyClass, options: SatelliteOptions): void
 /** Options of a class decorated with `@Satellite` itself (not of one that inherits from such a class), else undefined. */
 export function satelliteOptionsOf(value: unknown): SatelliteOptions | undefined {
   return typeof value === 'function' ? own<SatelliteOptions>(value, SATELLITE) : undefined;
+}
+
+export function markRelayPlugin(target: AnyClass, options: RelayPluginOptions): void {
+  Object.defineProperty(target, RELAY_PLUGIN, { value: options, configurable: true });
+}
+
+/** Options of a class decorated with `@RelayPlugin` itself, else undefined. */
+export function relayPluginOptionsOf(value: unknown): RelayPluginOptions | undefined {
+  return typeof value === 'function' ? own<RelayPluginOptions>(value, RELAY_PLUGIN) : undefined;
 }
 
 export function markExposed(prototype: object, method: string, options: ExposedOptions): void {

@@ -92,6 +92,12 @@ export function messageFromSatellite(source: string, self: Identity, mint: Minte
   };
 }
 
+/** The message with other contents; its `host_id`, `client_address` and stamp stay. */
+export function withContents(message: Message, { source, dict }: { readonly source: string; readonly dict: Dict }): Message {
+  const frozen = assemble(dict, message.hostId, message.clientAddress);
+  return { ...message, source, frozen: () => frozen };
+}
+
 /** The dict as its caller wrote it; written anew where that is not known. */
 export function sourceOf(dict: Dict, caller: Caller): string {
   return caller.sourceOf(dict) ?? serialiseStruct(dict, { nil: true, i8: true });

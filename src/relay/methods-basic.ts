@@ -1,13 +1,13 @@
 /** The methods that every co2 server has: ping, test, properties, and the doors for dicts. */
-import { RelayError, dictOf } from '../message/message.ts';
-import type { Dict, Sendable, Value } from '../message/message.ts';
+import { RelayError, andThen, dictOf } from '../message/message.ts';
+import type { Dict, MaybePromise, Sendable, Value } from '../message/message.ts';
 import type { Caller } from './caller.ts';
 import { oneStruct } from './intake.ts';
 import type { MethodRegistry } from './method-registry.ts';
 
 export interface BasicMethods {
   readonly properties: () => Sendable;
-  readonly accept: (dict: Dict, caller: Caller) => void;
+  readonly accept: (dict: Dict, caller: Caller) => MaybePromise<unknown>;
 }
 
 /** Registers them. */
@@ -44,10 +44,7 @@ export function addBasicMethods(registry: MethodRegistry, { properties, accept }
     access: 'message',
     help: 'Hands in a dict {"data": anything, ...}: all satellites and all peers get it. Answers true once the relay has accepted it.',
     signatures: [['boolean', 'struct']],
-    invoke: (params, caller) => {
-      accept(oneStruct('notify', params), caller);
-      return true;
-    },
+    invoke: (params, caller) => andThen(accept(oneStruct('notify', params), caller), () => true),
   });
 }
 

@@ -1,6 +1,6 @@
 /** The methods by which satellites elsewhere join, hand in dicts, leave, and are listed. */
-import { Double, RelayError, isDict } from '../message/message.ts';
-import type { Dict, Sendable, Value } from '../message/message.ts';
+import { Double, RelayError, andThen, isDict } from '../message/message.ts';
+import type { Dict, MaybePromise, Sendable, Value } from '../message/message.ts';
 import type { Credential, Registered, Satellites, SatelliteView, Sender } from '../satellites/satellites.ts';
 import type { Caller } from './caller.ts';
 import { oneStruct } from './intake.ts';
@@ -11,7 +11,7 @@ export interface SatelliteMethods {
   /** The checked host_id of `dict`, undefined if it has none. Throws a RelayError ORIGIN_REFUSED. */
   readonly checkedHostId: (dict: Dict, caller: Caller) => string | undefined;
   /** Takes the dict in as one of `sender`'s; undefined: of a client that is no satellite. */
-  readonly accept: (dict: Dict, caller: Caller, sender: Sender | undefined) => void;
+  readonly accept: (dict: Dict, caller: Caller, sender: Sender | undefined) => MaybePromise<unknown>;
   /** Takes the dict in as one of the satellite here that has this name; resolves to the message's id. */
   readonly send: (satellite: string, dict: Dict, caller: Caller) => Promise<string>;
   /** Told of a token that names nobody. */
@@ -56,8 +56,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
     invoke: (params, caller) => {
       if (caller.role.kind === 'plugin') return sendAs(caller.role.name, params, caller, methods);
       const dict = oneStruct('relay.relay', params);
-      accept(dict, caller, senderOf(dict, caller, methods));
-      return true;
+      return andThen(accept(dict, caller, senderOf(dict, caller, methods)), () => true);
     },
   });
   addLists(registry, satellites);

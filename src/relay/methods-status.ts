@@ -1,7 +1,7 @@
 /** What an operator asks a running relay: its counters, the links to its peers, its plugins. */
 import type { Sendable } from '../message/message.ts';
 import type { MeshStatus } from '../mesh/mesh.ts';
-import type { PluginHostStatus } from '../plugin-host/plugin-host.ts';
+import type { PluginHostStatus, RelayPluginStatus } from '../plugin-host/plugin-host.ts';
 import type { MethodRegistry } from './method-registry.ts';
 import { pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
 
@@ -10,10 +10,11 @@ export interface StatusParts {
   readonly counters: () => Readonly<Record<string, number>>;
   readonly mesh: () => MeshStatus;
   readonly plugins: () => PluginHostStatus;
+  readonly relayPlugins: () => readonly RelayPluginStatus[];
 }
 
 /** Registers them. Of the class admin: addresses of the network and reasons of failures are nobody else's business; no path of the machine is told. */
-export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins }: StatusParts): void {
+export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins }: StatusParts): void {
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
@@ -24,7 +25,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, satellites here with their lines, plugins left out.',
+    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, satellites here with their lines, relay plugins, plugins left out.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { host_id, versions, start_time, uptime } = properties();
@@ -35,6 +36,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
         peers: peers(mesh()),
         plugins: hosted.map(pluginOnWire),
         satellites: satellites.map(satelliteOnWire),
+        relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
         plugins_left_out: problems.length,
       };
     },

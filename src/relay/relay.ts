@@ -1,13 +1,15 @@
 /** THE HEART: takes dicts in, sends dicts out, calls methods. Read `#junction` first: everything that flows meets there. */
 import { RelayError, Seldom, clean, faultFor, isPromise, withinLimit } from '../message/message.ts';
-import type { Clock, Dict, FaultAnswer, Log, LogSource, Message, Sendable, Value } from '../message/message.ts';
-import type { CallOptions, HostedMethod, PluginHost, RelayPort } from '../plugin-host/plugin-host.ts';
+import type { Clock, Dict, FaultAnswer, LineLimits, Log, LogSource, MaybePromise, Message, Sendable, Value } from '../message/message.ts';
+import type { CallOptions, HostedMethod, Hooks, PluginHost, RelayPlugins, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Satellites, SatelliteView, Sender as RemoteSender } from '../satellites/satellites.ts';
 import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
 import { Access } from './access.ts';
 import { describeCaller } from './caller.ts';
 import type { Caller, Standing } from './caller.ts';
+import { Hooked, handedInBy } from './hooked.ts';
+import type { HandedInBy, Ways } from './hooked.ts';
 import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './intake.ts';
 import { hasPassed } from './stamp.ts';
 import type { Identity, Minter } from './intake.ts';
@@ -37,6 +39,7 @@ export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
 export { callerOf } from './caller.ts';
 export type { Caller, Role, Standing } from './caller.ts';
+export { CarrierDoor } from './carrier-door.ts';
 export type { MethodDescription } from './methods-introspection.ts';
 export type { PluginControl } from './methods-plugins.ts';
 export type { Reload, ReloadReport } from './methods-reload.ts';
@@ -59,6 +62,11 @@ export interface RelayStatus {
   readonly rateLimited: number;
   /** Dicts and farewells with a token that names no satellite. */
   readonly wrongTokens: number;
+  /** Dicts that hooks of relay plugins refused, that they let be delivered and go no further, that wait for them now, and that were refused since too many did. */
+  readonly refusedByHooks: number;
+  readonly heldBack: number;
+  readonly hooksWaiting: number;
+  readonly hooksOverflowed: number;
 }
 
 /** Whom a dict does not go back to: a satellite here by its name, one elsewhere by its id. */
@@ -80,7 +88,8 @@ export interface Passed {
 export interface RelayParts {
   readonly options: RelayOptions;
   readonly pluginHost: Pick<PluginHost, 'deliver' | 'methods' | 'status'>;
-  readonly mesh: Pick<Mesh, 'acceptsNonFinite' | 'forward' | 'isPeerAddress' | 'status'>;
+  readonly relayPlugins: Pick<RelayPlugins, 'status'>;
+  readonly mesh: Pick<Mesh, 'acceptsNonFinite' | 'forward' | 'isPeerAddress' | 'status' | 'targets'>;
   readonly satellites: Pick<
     Satellites,
     'deliver' | 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'
@@ -106,8 +115,10 @@ export class Relay {
   readonly #seen = new SeenIds();
   readonly #mint: Minter;
   readonly #startedAt = new Date();
-  readonly #count = { accepted: 0, sent: 0, duplicates: 0, originRefused: 0, wrongTokens: 0 };
+  readonly #count = { accepted: 0, sent: 0, duplicates: 0, originRefused: 0, wrongTokens: 0, refusedByHooks: 0 };
   #identity: Identity | undefined;
+  // Undefined where no relay plugin looks at dicts.
+  #hooked: Hooked | undefined;
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
@@ -119,16 +130,12 @@ export class Relay {
     this.#mint = makeMinter(parts.clock);
     addBasicMethods(this.#registry, {
       properties: () => this.properties(),
-      accept: (dict, caller) => {
-        this.accept(dict, caller);
-      },
+      accept: (dict, caller) => this.accept(dict, caller),
     });
     addSatelliteMethods(this.#registry, {
       satellites: parts.satellites,
       checkedHostId: (dict, caller) => this.#checkedHostId(dict, caller),
-      accept: (dict, caller, sender) => {
-        this.accept(dict, caller, sender);
-      },
+      accept: (dict, caller, sender) => this.accept(dict, caller, sender),
       send: (satellite, dict, caller) => this.#sendSource(satellite, () => sourceOf(dict, caller)),
       onWrongToken: (caller) => {
         this.#count.wrongTokens++;
@@ -144,6 +151,7 @@ export class Relay {
       },
       mesh: () => parts.mesh.status(),
       plugins: () => parts.pluginHost.status(),
+      relayPlugins: () => parts.relayPlugins.status(),
     });
     addNestedCalls(this.#registry, {
       call: (name, params, caller) => this.call(name, params, caller),
@@ -166,6 +174,17 @@ export class Relay {
   reconfigure(options: RelayOptions): void {
     this.#options = options;
     this.#access = new Access(options.access);
+  }
+
+  /** From now on every dict passes these hooks; at most `limits` of them wait. */
+  useHooks(hooks: Hooks | undefined, limits: LineLimits): void {
+    const { mesh, clock } = this.#parts;
+    if (hooks) this.#hooked = new Hooked({ hooks, limits, clock, log: this.#log, targets: (message) => mesh.targets(message) });
+  }
+
+  /** Resolves when no dict is at a hook any more; what still waits after `ms` is refused. */
+  async settle(ms: number): Promise<void> {
+    await this.#hooked?.settle(ms);
   }
 
   /** Makes `relay.reload` callable. */
@@ -253,10 +272,10 @@ export class Relay {
   }
 
   /**
-   * IN. Takes responsibility for a dict that a caller hands in, as one of the satellite `sender` if it is; returns its id. A dict that was here before is
-   * accepted and goes nowhere.
+   * IN. Takes responsibility for a dict that a caller hands in, as one of the satellite `sender` if it is; returns its id, at once unless a hook of a relay plugin
+   * has to be waited for. A dict that was here before is accepted and goes nowhere.
    */
-  accept(dict: Dict, caller: Caller, sender?: RemoteSender): string {
+  accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
     const message = this.#checked(dict, caller, sender);
     const { hostId } = this.#self();
     // Ours that comes back is no news either, though a restart forgot its id; nor what a plain program, which knows no stamps, sent back to us.
@@ -265,10 +284,13 @@ export class Relay {
       this.#log.debug(`duplicate ${describeMessage(message)}`);
       return message.id;
     }
-    this.#count.accepted++;
-    if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
-    this.#junction(message, { remote: sender?.id });
-    return message.id;
+    const accepted = (ways: Ways): string => {
+      this.#count.accepted++;
+      if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
+      return this.#junction(ways, { remote: sender?.id });
+    };
+    if (this.#hooked === undefined) return accepted({ here: message, onward: message });
+    return this.#throughHooks(this.#hooked, message, handedInBy(message, sender), accepted);
   }
 
   /** OUT. Stamps a dict of the satellite of this name; returns its id. It goes to all others. */
@@ -282,16 +304,34 @@ export class Relay {
       this.#requireSize(source);
       const message = messageFromSatellite(source, this.#self(), this.#mint);
       this.#isNew(message);
-      this.#count.sent++;
-      if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
-      this.#junction(message, { local: satellite });
-      return message.id;
+      const sent = (ways: Ways): string => {
+        this.#count.sent++;
+        if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
+        return this.#junction(ways, { local: satellite });
+      };
+      if (this.#hooked === undefined) return sent({ here: message, onward: message });
+      return this.#throughHooks(this.#hooked, message, { kind: 'satellite', name: satellite }, sent);
     });
   }
 
-  /** Notes the message; true if it was not here before. By its origin too: ids can be guessed, and nobody may take another's. */
-  #isNew({ hostId, id }: Message): boolean {
-    return this.#seen.add(`${hostId} ${id}`);
+  /** What the hooks refuse was never here: who handed it in may come with it again. */
+  #throughHooks(hooked: Hooked, message: Message, from: HandedInBy, go: (ways: Ways) => string): MaybePromise<string> {
+    const refuse = (error: unknown): never => {
+      this.#count.refusedByHooks++;
+      this.#seen.remove(keyOf(message));
+      throw error;
+    };
+    try {
+      const id = hooked.take(message, from, go);
+      return isPromise(id) ? id.catch(refuse) : id;
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  /** Notes the message; true if it was not here before. */
+  #isNew(message: Message): boolean {
+    return this.#seen.add(keyOf(message));
   }
 
   /** What satellites elsewhere are told when this relay stops: `{data: {goodbye: <host_id>}}`. Undefined if it never listened. */
@@ -301,13 +341,14 @@ export class Relay {
     return messageFromSatellite(source, this.#identity, this.#mint);
   }
 
-  /** For us: deliver, to satellites here and elsewhere. For others: forward. Every dict of today is for all: both. */
-  #junction(message: Message, sender: Sender): void {
+  /** For us: deliver, to satellites here and elsewhere. For others: forward. Every dict of today is for all: both. Returns its id. */
+  #junction({ here, onward }: Ways, sender: Sender): string {
     const { pluginHost, satellites, mesh, onMessage } = this.#parts;
-    const takers = pluginHost.deliver(message, sender.local);
-    satellites.deliver(message, sender.remote);
-    mesh.forward(message);
-    onMessage?.({ message, sender: sender.local, takers });
+    const takers = pluginHost.deliver(here, sender.local);
+    satellites.deliver(here, sender.remote);
+    if (onward) mesh.forward(onward);
+    onMessage?.({ message: here, sender: sender.local, takers });
+    return here.id;
   }
 
   #requireSize(source: string): void {
@@ -415,7 +456,8 @@ export class Relay {
   }
 
   status(): RelayStatus {
-    return { ...this.#count, rateLimited: this.#limits.refused };
+    const hooks = this.#hooked?.counters ?? { heldBack: 0, hooksWaiting: 0, hooksOverflowed: 0 };
+    return { ...this.#count, ...hooks, rateLimited: this.#limits.refused };
   }
 
   /** True if `address` (canonical) is one of a configured peer. */
@@ -442,4 +484,9 @@ export class Relay {
     if (this.#identity) return this.#identity;
     throw new RelayError('UNAVAILABLE', 'the relay does not listen yet');
   }
+}
+
+/** By its origin too: ids can be guessed, and nobody may take another's. */
+function keyOf({ hostId, id }: Message): string {
+  return `${hostId} ${id}`;
 }

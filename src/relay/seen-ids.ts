@@ -20,4 +20,10 @@ export class SeenIds {
     }
     return true;
   }
+
+  /** Forgets `id`: it was refused after all, and may come again. */
+  remove(id: string): void {
+    this.#young.delete(id);
+    this.#old.delete(id);
+  }
 }

@@ -1,7 +1,7 @@
 /** One satellite elsewhere: its record, the link that it is notified by, and the pings on the same connection. */
 import { randomUUID } from 'node:crypto';
 import { Link, ServerAddress } from '../links/links.ts';
-import type { Carrier, LinkOptions, LinkStatus, Outgoing } from '../links/links.ts';
+import type { Transport, LinkOptions, LinkStatus, Outgoing } from '../links/links.ts';
 import { dictOf } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
@@ -16,7 +16,7 @@ export interface RemoteParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-  readonly carrier: (server: ServerAddress) => Carrier;
+  readonly carrier: (server: ServerAddress) => Transport;
   readonly isValidToken: (credential: Credential) => boolean;
   /** `reason`: what it did. */
   readonly onGone: (remote: Remote, reason: string) => void;
@@ -28,7 +28,7 @@ const PING = serialiseCall('ping', [dictOf()]);
 export class Remote {
   /** Names it inside this process, whatever is registered at its place later. */
   readonly id = randomUUID();
-  readonly #carrier: Carrier;
+  readonly #carrier: Transport;
   readonly #link: Link;
   readonly #pinger: Pinger;
 

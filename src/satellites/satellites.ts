@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Notification } from '../links/links.ts';
-import type { Carrier, LinkOptions, LinkStatus, ServerAddress } from '../links/links.ts';
+import type { Transport, LinkOptions, LinkStatus, ServerAddress } from '../links/links.ts';
 import { RelayError, addressBlock, clean, isLoopback, parseHostId, reasonOf } from '../message/message.ts';
 import type { Clock, Dict, Log, LogSource, Message } from '../message/message.ts';
 import { StateFile } from '../store/store.ts';
@@ -23,7 +23,7 @@ export interface SatellitesParts {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  readonly carrier: (server: ServerAddress) => Carrier;
+  readonly carrier: (server: ServerAddress) => Transport;
   /** The state directory; `satellites.json` in it remembers them. */
   readonly stateDir: string;
   /** Why nobody may register at this address and port, or undefined if somebody may: our own door, a peer's. */

@@ -1,7 +1,7 @@
 /** The network of test relays: each has an address that only they know, and calls go from one to the other as bytes in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DoorsPort } from '../app.ts';
-import type { Carrier, ServerAddress } from '../links/links.ts';
+import type { Transport, ServerAddress } from '../links/links.ts';
 import { RelayError } from '../message/message.ts';
 import { callerOf } from '../relay/relay.ts';
 import type { Relay, Standing } from '../relay/relay.ts';
@@ -84,7 +84,7 @@ export class MemoryDoors implements DoorsPort {
   }
 
   /** Carries dicts from here to another test relay. */
-  carrierTo(server: ServerAddress): Carrier {
+  carrierTo(server: ServerAddress): Transport {
     return {
       post: async (body) => {
         // As on a network, nothing arrives in the turn in which it was sent.

@@ -31,6 +31,9 @@ const DEFAULTS = {
   pluginPackages: true,
   projectDir: '/base',
   plugins: {},
+  relayPlugins: [],
+  hookTimeoutMs: 1000,
+  hookLine: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024 },
   programs: [],
   isolation: {},
   maxMemoryMb: 256,
@@ -127,6 +130,20 @@ test('relative paths start where they are written, absolute ones stay', (t) => {
   t.like(access.tokens, { file: { file: '/etc/co2/s/x' }, ci: { env: 'CI' } });
 });
 
+test('the files among relayPlugins start where they are written, names of modules stay, and a configuration stays the plugin’s own object', (t) => {
+  const config = { deep: [1] };
+  const { relayPlugins } = optionsOf(
+    file({ relayPlugins: ['./a.ts', '../b.ts', '/c.ts', 'ham.filter', { use: './d.ts', config }, { use: 'ham.spam' }] }, '/etc/co2'),
+  );
+  t.deepEqual(
+    relayPlugins.map((entry) => (typeof entry === 'string' ? entry : entry.use)),
+    ['/etc/co2/a.ts', '/etc/b.ts', '/c.ts', 'ham.filter', '/etc/co2/d.ts', 'ham.spam'],
+  );
+  const entry = relayPlugins[4];
+  t.is(typeof entry === 'object' ? entry.config : undefined, config);
+  t.false(Object.isFrozen(config) || Object.isFrozen(config.deep));
+});
+
 test('the options are frozen to the bottom, and what the operator wrote is not', (t) => {
   const written = { peers: ['http://a:1'], access: { anonymous: ['message'] }, log: { levels: { relay: 'debug' } } };
   const { plugins, ...options } = optionsOf(file(written));
@@ -209,6 +226,23 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
     /^config\.ts: peers\.0\.send\.doubles: found 'short', expected one of "decimal"/,
   ],
   [{ peers: [5] }, /^config\.ts: peers\.0: found 5, expected a value of type string$/],
+  [{ peers: ['memory://b'] }, /^config\.ts: peers\.0: found 'memory:\/\/b', expected a URL like http:/],
+  [{ peers: [{ url: 'memory://b' }] }, /^config\.ts: peers\.0\.url: found 'memory:\/\/b', expected a URL like http:/],
+  [{ peers: [{ url: 'memory://b', address: '192.168.1.7' }] }, /^config\.ts: peers\.0\.address: .*expected an address and a port like 192/],
+  [{ peers: [{ url: 'memory://b', address: 'host:2004' }] }, /^config\.ts: peers\.0\.address: .*expected an address and a port/],
+  [{ peers: [{ url: 'memory://b', address: '192.168.1.7:0' }] }, /^config\.ts: peers\.0\.address: .*expected an address and a port/],
+  [
+    { peers: [{ url: 'http://b', address: '192.168.1.7:2004' }] },
+    /^config\.ts: peers\.0\.url: found 'http:\/\/b', expected a URL like memory:\/\/b, which a relay plugin carries, since there is an address$/,
+  ],
+  [{ relayPlugins: './a.ts' }, /^config\.ts: relayPlugins: found '\.\/a\.ts', expected a value of type array$/],
+  [{ relayPlugins: [''] }, /^config\.ts: relayPlugins\.0: found '', expected a text that is not empty$/],
+  [{ relayPlugins: [{ config: {} }] }, /^config\.ts: relayPlugins\.0\.use: is missing, expected a value of type string$/],
+  [
+    { relayPlugins: [{ use: './a.ts', confg: {} }] },
+    /^config\.ts: relayPlugins\.0\.confg: there is no such option; did you mean "relayPlugins\.0\.config"\?$/,
+  ],
+  [{ hookTimeoutMs: 0 }, /^config\.ts: hookTimeoutMs: found 0, expected at least 1$/],
   [{ outbox: { maxMessages: 0 } }, /^config\.ts: outbox\.maxMessages: found 0, expected at least 1$/],
   [{ outbox: 5 }, /^config\.ts: outbox: found 5, expected a value of type object$/],
   [{ outbox: [] }, /^config\.ts: outbox: found a list, expected a value of type object$/],
@@ -293,9 +327,10 @@ function refusalOf(...sources: ConfigSource[]): string {
 }
 
 const root = fileURLToPath(new URL('../../src/', import.meta.url));
-const OPTION_FILES = globSync(['*/options.ts', 'define-config/log-options.ts'], { cwd: root, posix: true }).filter(
-  (path) => !path.startsWith('cli/'),
-);
+const OPTION_FILES = globSync(['*/options.ts', 'plugin-host/relay-plugin-options.ts', 'define-config/log-options.ts'], {
+  cwd: root,
+  posix: true,
+}).filter((path) => !path.startsWith('cli/'));
 
 test('the files of all options are found', (t) => {
   t.true(OPTION_FILES.length >= 6, OPTION_FILES.join());

@@ -4,7 +4,7 @@ import { RelayError } from '../../src/message/message.ts';
 import type { Value } from '../../src/message/message.ts';
 import { Forward } from '../../src/mesh/forward.ts';
 import { Link } from '../../src/links/links.ts';
-import type { Carrier } from '../../src/links/links.ts';
+import type { Transport } from '../../src/links/links.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
@@ -21,7 +21,7 @@ interface Post {
 }
 
 /** A carrier whose every answer the test gives by hand. */
-class HandCarrier implements Carrier {
+class HandCarrier implements Transport {
   readonly posts = new Gate<Post>();
   readonly resets = new Gate<true>();
   closed = 0;

@@ -4,7 +4,7 @@ import { RelayError } from '../../src/message/message.ts';
 import { Mesh, meshDefaults } from '../../src/mesh/mesh.ts';
 import type { MeshOptions } from '../../src/mesh/mesh.ts';
 import { ServerAddress, linkDefaults } from '../../src/links/links.ts';
-import type { Carrier, Resolve } from '../../src/links/links.ts';
+import type { Transport, Resolve } from '../../src/links/links.ts';
 import type { Dict } from '../../src/message/message.ts';
 import { canonicalMembers } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
@@ -32,7 +32,7 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
   const sent = new Gate<Sent>();
   const log = new LogRecord();
   const clock = new VirtualClock();
-  const carrier = (peer: ServerAddress): Carrier => ({
+  const carrier = (peer: ServerAddress): Transport => ({
     post: async (body) => {
       sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
       return { kind: 'value', value: true, extensions: { nil: false, i8: false }, faultIn: () => undefined };

@@ -7,7 +7,13 @@ import { container } from 'tsyringe';
 import { dictOf, freezeDict } from '../../src/message/message.ts';
 import type { Clock, Log, LogSource, Message, Sendable, Value } from '../../src/message/message.ts';
 import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
-import type { HostedMethod, PluginHostOptions, PluginHostStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
+import type {
+  HostedMethod,
+  PluginHostOptions,
+  PluginHostStatus,
+  RelayPluginOptions,
+  RelayPort,
+} from '../../src/plugin-host/plugin-host.ts';
 
 /** Path below the plugins directory -> source. */
 export type Files = Readonly<Record<string, string>>;
@@ -118,7 +124,7 @@ export interface Kit {
   readonly problems: () => Record<string, string>;
 }
 
-export type HostOverrides = Partial<PluginHostOptions> & { directoryRequired?: boolean };
+export type HostOverrides = Partial<PluginHostOptions & Pick<RelayPluginOptions, 'relayPlugins'>> & { directoryRequired?: boolean };
 
 /** A host over these plugins, not started; stopped when the test is over. `hostClock`: default the kit's own, which stands still. */
 export async function hostOf(t: ExecutionContext, files: Files | string, overrides: HostOverrides = {}, hostClock?: Clock): Promise<Kit> {
@@ -126,12 +132,13 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
   const { logs, lines } = memoryLog();
   const clock = new VirtualClock();
   const sent = new Events<Sent>();
-  const { directoryRequired = true, ...changed } = overrides;
+  const { directoryRequired = true, relayPlugins, ...changed } = overrides;
   // What is watched has tests of its own.
   const options = { ...pluginHostDefaults, pluginsDir: directory, watch: false, ...changed };
   const host = new PluginHost({
     options,
     directoryRequired,
+    relayPlugins,
     container: container.createChildContainer(),
     logs,
     cacheDir: undefined,

@@ -41,7 +41,9 @@ export function makeHeart(
       methods: () => [],
       status: () => ({ plugins: [{ name: 'ham.spam', satellites } as unknown as PluginStatus], satellites, problems: [] }),
     },
+    relayPlugins: { status: () => [] },
     mesh: {
+      targets: () => ['http://192.0.2.9:2004'],
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',
       acceptsNonFinite: () => false,

@@ -1,7 +1,7 @@
 /** Satellites elsewhere without a network: each answers as the test says, on a clock that the test moves. */
 import type { ExecutionContext } from 'ava';
 import { linkDefaults } from '../../src/links/links.ts';
-import type { Carrier } from '../../src/links/links.ts';
+import type { Transport } from '../../src/links/links.ts';
 import type { Dict, Sendable } from '../../src/message/message.ts';
 import { RelayError } from '../../src/message/message.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
@@ -34,7 +34,7 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
   const posts = new Gate<Posted>();
   const moods = new Map<string, Mood>();
   const closed: string[] = [];
-  const carrier = (server: { readonly name: string }): Carrier => ({
+  const carrier = (server: { readonly name: string }): Transport => ({
     post: (body) => {
       const { methodName, params } = parseCall(body);
       posts.push({ to: server.name, method: methodName, dict: params[0] as Dict });

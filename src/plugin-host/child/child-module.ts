@@ -68,7 +68,7 @@ export class ChildModule {
   async #import(report: (problem: PluginProblem) => void): Promise<LoadedModule | undefined> {
     const { job, log } = this.#parts;
     try {
-      const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs });
+      const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: [] });
       return pickSatellites(imported, { others: [], log, report });
     } catch (error) {
       report({ module: job.found.module, ...problemAt(error, job.found) });

@@ -1,0 +1,34 @@
+/** Lets only those dicts in that hold the network's key: it is added where a dict starts and taken out where it is delivered, so satellites never see it. */
+import { timingSafeEqual } from 'node:crypto';
+import { Refusal, RelayPlugin } from 'co2-relay';
+import type { Dict, HookContext, RelayHooks } from 'co2-relay';
+
+interface Config {
+  readonly key?: string;
+}
+
+@RelayPlugin()
+export class KeyFilter implements RelayHooks<Config> {
+  #key = Buffer.alloc(0);
+
+  setup({ key = '' }: Config): void {
+    if (key.length < 8) throw new Error('key is missing, or shorter than 8 characters');
+    this.#key = Buffer.from(key);
+  }
+
+  /** What our own satellites send gets the key; a client has to know it. */
+  onForward(dict: Dict, { where, from }: HookContext): object | undefined {
+    if (where !== 'origin' || from.kind !== 'satellite') return undefined;
+    return Object.assign({}, dict, { key: this.#key.toString() });
+  }
+
+  onAccept({ key, ...rest }: Dict): object {
+    if (!this.#isRight(key)) throw new Refusal('it does not hold the key of this network');
+    return rest;
+  }
+
+  #isRight(key: unknown): boolean {
+    const bytes = typeof key === 'string' ? Buffer.from(key) : this.#key.subarray(1);
+    return bytes.length === this.#key.length && timingSafeEqual(bytes, this.#key);
+  }
+}

@@ -1,0 +1,34 @@
+/** A relay plugin that lies in the plugins directory does nothing by that; what would make it run. */
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { clean } from '../message/message.ts';
+import type { FoundModule } from './find.ts';
+import { relayPluginClasses } from './relay-plugin-classes.ts';
+import { entryOf, isFileName } from './relay-plugin-options.ts';
+import type { RelayPluginEntry } from './relay-plugin-options.ts';
+
+/** The relay plugins among what a module exports. */
+export interface ExportedRelayPlugins {
+  readonly count: number;
+  /** How they are made to run; undefined if `relayPlugins` names their module, or there are none. */
+  readonly hint: string | undefined;
+}
+
+/** Those in `namespace`, which was imported from `found`. */
+export async function relayPluginsIn(
+  found: FoundModule,
+  namespace: object,
+  relayPlugins: readonly (string | RelayPluginEntry)[],
+): Promise<ExportedRelayPlugins> {
+  const classes = relayPluginClasses(namespace);
+  const count = classes.length;
+  if (count === 0) return { count, hint: undefined };
+  const path = join(found.root, found.path);
+  for (const { use } of relayPlugins.map(entryOf)) {
+    const isMeant = isFileName(use) ? (await realpath(use).catch(() => use)) === path : use === found.module;
+    if (isMeant) return { count, hint: undefined };
+  }
+  const names = classes.map(({ name }) => clean(name, 60)).join(', ');
+  const hint = `${names} is a relay plugin and does not run, since it would see every dict; to load it write relayPlugins: ['${found.module}'] in config.ts`;
+  return { count, hint };
+}

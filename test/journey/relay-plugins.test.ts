@@ -1,0 +1,213 @@
+/** Relay plugins on the way of real dicts: over three relays, over another carrier, and at a stop. */
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { RelayError } from '../../src/message/message.ts';
+import type { RelayPluginEntry } from '../../src/plugin-host/plugin-host.ts';
+import { PROJECT_DIR, runCo2 } from '../support/processes.ts';
+import { freePorts, pluginsDir, startRelay } from '../support/relays.ts';
+import type { TestRelay } from '../support/relays.ts';
+import { scriptedPeer } from '../support/scripted-peer.ts';
+import { heard, heardInTheEnd, onOneAddress } from './topology.ts';
+
+const QUICK = { drainMs: 2000, retry: { minMs: 5, maxMs: 20 } } as const;
+
+/** Notes where it sees a dict; does to some what its configuration says. */
+const TRACER = `
+import { Refusal, RelayPlugin } from 'co2-relay';
+
+@RelayPlugin()
+export class Tracer {
+  setup({ name, changes = [], refuses = [] }) { Object.assign(this, { name, changes, refuses }); }
+  onAccept(dict, context) { return this.meet(dict, context); }
+  onForward(dict, context) { return this.meet(dict, context); }
+  async meet(dict, { where, to }) {
+    await new Promise(setImmediate);
+    if (String(dict.data).startsWith('the end')) return undefined;
+    if (this.refuses.includes(where)) throw new Refusal('not here');
+    return this.changes.includes(where) ? { data: dict.data + ' ' + this.name + '/' + where, n: dict.n, host_id: 'forged@1.2.3.4:5' } : undefined;
+  }
+}
+`;
+
+interface Traced {
+  readonly changes?: readonly string[];
+  readonly refuses?: readonly string[];
+}
+
+/** A chain A - B - C with the tracer on each. */
+async function chain(t: ExecutionContext, ...traced: readonly Traced[]): Promise<TestRelay[]> {
+  const use = join(pluginsDir(t, { 'tracer.ts': TRACER }), 'tracer.ts');
+  const places = await onOneAddress(traced.length);
+  const url = (index: number): string[] => (places[index] ? [`http://127.0.0.1:${places[index].port}`] : []);
+  return Promise.all(
+    traced.map((config, index) =>
+      startRelay(t, {
+        ...{ ...places[index], ...QUICK, peers: [...url(index - 1), ...url(index + 1)] },
+        relayPlugins: [{ use, config: { ...config, name: 'ABC'[index] } }],
+      }),
+    ),
+  );
+}
+
+test('over three relays: changed where it starts and where it is delivered, as it was between', async (t) => {
+  const relays = await chain(t, { changes: ['origin', 'delivery'] }, { changes: ['delivery'] }, {});
+  const [a, b, c] = relays as [TestRelay, TestRelay, TestRelay];
+  for (let n = 0; n < 20; n++) await a.call('notify', { data: `x${n}`, n });
+  const sent = Array.from({ length: 20 }, (_, n) => `x${n} A/origin`);
+  t.deepEqual(await heardInTheEnd(relays), [sent.map((data) => `${data} A/delivery`), sent.map((data) => `${data} B/delivery`), sent]);
+  for (const relay of [a, b, c]) {
+    for (const { dict } of relay.received.all.slice(0, 20))
+      t.regex(dict.host_id as string, /^[0-9a-f]{16}@127\.0\.0\.1:0$/, 'nobody forged it');
+  }
+  t.like(a.status().relayPlugins[0], { name: 'tracer.Tracer', transformed: 40, refused: 0, late: 0, failed: 0 });
+  t.like(b.status().relayPlugins[0], { transformed: 20, failed: 0 });
+});
+
+test('a relay in the middle may look and hold back what goes through, and not change it', async (t) => {
+  const relays = await chain(t, {}, { changes: ['through'] }, {});
+  const [a, b] = relays as [TestRelay, TestRelay];
+  await a.call('notify', { data: 'x' });
+  t.deepEqual(await heardInTheEnd(relays), [['x'], ['x'], []]);
+  t.like(b.status().relay, { heldBack: 1, refusedByHooks: 0 });
+  t.like(b.status().relayPlugins[0], { failed: 1, transformed: 0 });
+  t.regex(
+    (await b.log.line(/tracer\.Tracer failed/)).text,
+    /\(through\), since tracer\.Tracer failed: it returned a dict for one that goes through/,
+  );
+
+  const holding = await chain(t, {}, { refuses: ['through'] }, {});
+  await holding[0]?.call('notify', { data: 'y' });
+  t.deepEqual(await heardInTheEnd(holding), [['y'], ['y'], []]);
+  t.like(holding[1]?.status().relayPlugins[0], { refused: 1, failed: 0 });
+});
+
+test('what a relay refuses to accept goes no further by it, and the one before counts it as refused', async (t) => {
+  const relays = await chain(t, {}, { refuses: ['delivery'] }, {});
+  const [a, b] = relays as [TestRelay, TestRelay];
+  await a.call('notify', { data: 'x' });
+  t.deepEqual(await heardInTheEnd(relays), [['x'], [], []]);
+  const [link] = a.status().mesh.peers;
+  t.is(link?.refused, 1);
+  t.regex((await a.log.line(/refused .* by peer/)).text, /fault 403: relay plugin tracer\.Tracer refused the dict: not here/);
+  t.like(b.status().relay, { refusedByHooks: 1 });
+  const error = await t.throwsAsync((await chain(t, { refuses: ['origin'] }))[0]!.emit({ data: 'own' }));
+  t.regex(error.message, /relay plugin tracer\.Tracer refused the dict: not here/, 'a satellite hears of it, too');
+});
+
+test('a hook that only looks rewrites no scalar', async (t) => {
+  const peer = await scriptedPeer(t);
+  const use = join(pluginsDir(t, { 'tracer.ts': TRACER }), 'tracer.ts');
+  const relay = await startRelay(t, { ...QUICK, peers: [peer.url], relayPlugins: [{ use, config: { name: 'A' } }] });
+  const body = `<methodCall><methodName>notify</methodName><params><param><value><struct><member><name>data</name><value><double>1.50</double></value></member></struct></value></param></params></methodCall>`;
+  await fetch(`${relay.url}/RPC2`, { method: 'POST', headers: { 'content-type': 'text/xml' }, body });
+  t.regex((await peer.bodies.first(1))[0]!, /<double>1\.50<\/double>/);
+});
+
+test('what a satellite sends at its exit passes the hooks and is forwarded before the relay ends', async (t) => {
+  const peer = await scriptedPeer(t);
+  const directory = pluginsDir(t, {
+    'tracer.ts': TRACER,
+    'plugins/test/last.ts': `import { Plugin, Satellite } from 'co2-relay'; @Satellite() export class Last extends Plugin { exit() { void this.send({ data: 'bye', n: 1 }); } }`,
+  });
+  const relayPlugins = [{ use: join(directory, 'tracer.ts'), config: { name: 'A', changes: ['origin'] } }];
+  const relay = await startRelay(t, { ...QUICK, peers: [peer.url], pluginsDir: join(directory, 'plugins'), relayPlugins });
+  await relay.stop();
+  t.deepEqual(
+    peer.notified.all.map(({ data }) => data),
+    ['bye A/origin'],
+  );
+});
+
+const MEMORY = join(PROJECT_DIR, 'examples/relay-plugins/memory.ts');
+
+/** The options of a relay `name` that is linked with `other`, which listens on `port`, by the carrier in memory. */
+function carried(
+  name: string,
+  other: string,
+  port: number,
+): { relayPlugins: RelayPluginEntry[]; peers: { url: string; address: string }[] } {
+  return { relayPlugins: [{ use: MEMORY, config: { name } }], peers: [{ url: `memory://${other}`, address: `127.0.0.1:${port}` }] };
+}
+
+test.serial('by a carrier in memory: both ways, in order, and over a restart of one of them', async (t) => {
+  const [portA, portB] = (await freePorts(2)) as [number, number];
+  const start = (name: string, other: string, port: number, otherPort: number): Promise<TestRelay> =>
+    startRelay(t, { port, ...QUICK, ...carried(name, other, otherPort) });
+  const a = await start('a', 'b', portA, portB);
+  for (let n = 0; n < 50; n++) await a.emit({ data: `before ${n}` });
+  t.is(a.status().mesh.peers[0]?.waiting, 50, 'they wait for a peer that is not there yet');
+  const b = await start('b', 'a', portB, portA);
+  await b.received.first(50);
+  for (let n = 0; n < 50; n++) await b.emit({ data: `back ${n}` });
+  await a.received.first(50);
+  t.deepEqual(
+    heard(b),
+    Array.from({ length: 50 }, (_, n) => `before ${n}`),
+  );
+  t.deepEqual(
+    heard(a),
+    Array.from({ length: 50 }, (_, n) => `back ${n}`),
+  );
+  t.like(b.received.all[0]?.dict, { host_id: a.hostId });
+  await b.stop();
+  await a.emit({ data: 'while b is away' });
+  const again = await start('b', 'a', portB, portA);
+  t.is((await again.received.first(1))[0]?.dict.data, 'while b is away');
+  t.deepEqual(
+    a.status().mesh.peers.map(({ peer, refused, dropped }) => ({ peer, refused, dropped })),
+    [{ peer: 'memory://b', refused: 0, dropped: 0 }],
+  );
+});
+
+test.serial('a peer by another carrier makes nobody a peer over HTTP, though they share the address', async (t) => {
+  const [portA, portB] = (await freePorts(2)) as [number, number];
+  const a = await startRelay(t, { port: portA, ...QUICK, ...carried('a2', 'b2', portB) });
+  const co2 = { id: 'far.1', hops: 3, age: 0, by: `b@127.0.0.1:${portB}`, via: [] };
+  await t.throwsAsync(a.call('notify', { data: 1, host_id: 'o@198.51.100.1:1', co2 }), { message: /does not belong to 127\.0\.0\.1/ });
+  await a.call('notify', { data: 2, co2 });
+  const [first] = await a.received.first(1);
+  t.is(first?.dict.data, 2);
+  t.not(first?.context.id, 'far.1', 'its stamp is not believed');
+});
+
+test.serial('a peer whose host_id is another than its address says is refused', async (t) => {
+  const [portA, portB] = (await freePorts(2)) as [number, number];
+  const a = await startRelay(t, {
+    port: portA,
+    ...QUICK,
+    ...carried('a3', 'b3', portB),
+    peers: [{ url: 'memory://b3', address: `127.0.0.9:${portB}` }],
+  });
+  const b = await startRelay(t, { port: portB, ...QUICK, ...carried('b3', 'a3', portA) });
+  await b.emit({ data: 'forged' });
+  await b.log.line(/refused .* by peer memory:\/\/a3.*co2\.by .* does not belong to 127\.0\.0\.9/);
+  t.deepEqual(heard(a), []);
+  t.is(a.status().relay.originRefused, 1);
+});
+
+test.serial('a peer that nothing carries stops the start, and says what would help', async (t) => {
+  const error = await t.throwsAsync(startRelay(t, { peers: [{ url: 'nats://b', address: '127.0.0.1:2005' }] }));
+  t.true(RelayError.is(error));
+  t.regex(error.message, /^createRelay: peers: nothing carries nats: URLs; name a relay plugin in relayPlugins that carries 'nats'$/);
+});
+
+test.serial('co2 config: what is wrong with relayPlugins is told, and their secrets are not shown', async (t) => {
+  const files = {
+    'filters/key.ts': TRACER,
+    'config.ts': `export default { relayPlugins: [{ use: './filters/key.ts', config: { password: 'hunter2', level: 3 } }], pluginsDir: 'filters' };`,
+    'wrong.ts': `export default { relayPlugins: ['./filters/kye.ts'] };`,
+  };
+  const cwd = pluginsDir(t, files);
+  const shown = await runCo2(t, { args: ['config', 'show', '--json'], cwd }).exit;
+  const { relayPlugins, hookTimeoutMs } = JSON.parse(shown.stdout.join('\n')) as Record<string, { value: unknown; from: string }>;
+  t.deepEqual(relayPlugins, {
+    value: [{ use: join(cwd, 'filters/key.ts'), config: { password: '(hidden)', level: 3 } }],
+    from: 'config.ts',
+  });
+  t.deepEqual(hookTimeoutMs, { value: 1000, from: 'default' });
+  t.is((await runCo2(t, { args: ['config', 'check'], cwd }).exit).code, 0);
+  const wrong = await runCo2(t, { args: ['config', 'check', '--config', 'wrong.ts'], cwd }).exit;
+  t.is(wrong.code, 2);
+  t.regex(wrong.stderr.join('\n'), /wrong\.ts: relayPlugins: there is no file .*kye\.ts/);
+});
