@@ -8,7 +8,9 @@ ask() { # method, then values as XML
   curl -sSf -H 'Content-Type: text/xml' "$CO2_RELAY_URL" --data-binary \
     "<methodCall><methodName>$asked</methodName><params>$params</params></methodCall>"
 }
-member() { echo "$call" | tr -d '\n' | sed -n "s:.*<name>$1</name> *<value><string>\([^<]*\)</string>.*:\1:p"; }
+member() { # of the call; its own come before those of a dict in it
+  case $call in *"<name>$1</name>"*) rest=${call#*"<name>$1</name>"} rest=${rest#*<string>} && printf %s "${rest%%</string>*}" ;; esac
+}
 text() { echo "<string>$1</string>"; }
 list() { echo "<array><data>$1</data></array>"; }
 one() { echo "<member><name>$1</name><value>$2</value></member>"; }
@@ -17,12 +19,13 @@ int="<value><string>int</string></value>"
 add="<struct>$(one name "$(text "$CO2_PLUGIN_NAME.add")")$(one help "$(text 'Adds two integers.')")$(one signature "$(list "<value>$(list "$int$int$int")</value>")")</struct>"
 about="<struct>$(one capabilities "$(list '<value><string>receive</string></value><value><string>exposed</string></value>')")$(one methods "$(list "<value>$add</value>")")</struct>"
 echo 'co2|1|poll'
-while method=; call=$(ask plugin.next) || exit; do
+while call=$(ask plugin.next) || exit; do
+  call=$(printf %s "$call" | tr -d '\n')
   id=$(text "$(member id)") method=$(member method)
   case $method in
   '') ;;
   plugin.describe) ask plugin.answer "$id" "$about" ;;
-  "$CO2_PLUGIN_NAME.add") ask plugin.answer "$id" "<int>$(($(echo "$call" | grep -o '<int>[^<]*' | sed 's/<int>//' | tr '\n' + | sed 's/+$//')))</int>" ;;
+  "$CO2_PLUGIN_NAME.add") ask plugin.answer "$id" "<int>$(($(printf "%s\n" "$call" | grep -o '<int>[^<]*' | sed 's/<int>//' | tr '\n' + | sed 's/+$//')))</int>" ;;
   notify)
     case $call in *'<name>data</name><value><string>ping</string>'*) ask relay.relay "<struct>$(one data "<struct>$(one pong "$(text "$CO2_PLUGIN_NAME")")</struct>")</struct>" ;; esac
     ask plugin.answer "$id" '<boolean>1</boolean>' ;;
