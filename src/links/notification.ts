@@ -1,6 +1,6 @@
 /** A message on its way to servers: `notify(dict)` with each scalar as it came, or as its server reads it; only host_id, our stamp and what the kind of server gets are new. */
 import type { Clock, Message, Sendable } from '../message/message.ts';
-import { canonicalMembers, sendableMembers, serialiseCall, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
+import { keptMembers, keptValues, serialiseCall, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 import type { Outgoing } from './link.ts';
 
@@ -53,7 +53,11 @@ export class Notification implements Outgoing {
     const { message, parts } = this;
     const own = { host_id: message.hostId, ...parts.own, co2: this.#stamp(age) };
     if (parts.writing === undefined) return serialiseMembersCall('notify', keptMembers(message), own);
-    return serialiseCall('notify', [new Map([...valuesOf(message, parts.writing), ...Object.entries(own)])], parts.writing);
+    return serialiseCall(
+      'notify',
+      [new Map([...keptValues(message, { i8: parts.writing.i8 ?? false, nonFinite: true }), ...Object.entries(own)])],
+      parts.writing,
+    );
   }
 
   /** `co2: {id, hops, age, by, via, att?}`. */
@@ -64,33 +68,4 @@ export class Notification implements Outgoing {
     if (!attestation) return stamp;
     return { ...stamp, att: { by: attestation.by, observed_ip: attestation.observedIp, verdict: attestation.verdict } };
   }
-}
-
-// What relays set.
-const SET_BY_RELAYS = ['host_id', 'client_address', 'co2'];
-
-// Written once for all peers and satellites, and forgotten with the message.
-const KEPT = new WeakMap<Message, ReadonlyMap<string, string>>();
-
-/** All members but those that relays set. */
-function keptMembers(message: Message): ReadonlyMap<string, string> {
-  const kept = KEPT.get(message);
-  if (kept) return kept;
-  // What is not finite goes only to who is known to read it.
-  const members = canonicalMembers(message.source, { limits: limitsOf(message) });
-  for (const name of SET_BY_RELAYS) members.delete(name);
-  KEPT.set(message, members);
-  return members;
-}
-
-/** The same as values, for one server. */
-function valuesOf(message: Message, { i8 = false }: WriteOptions): ReadonlyMap<string, Sendable> {
-  const members = sendableMembers(message.source, i8, { limits: limitsOf(message), allowNonFinite: true });
-  for (const name of SET_BY_RELAYS) members.delete(name);
-  return members;
-}
-
-/** It was read within the limits of the door, or written here: no smaller limit may stop it now. */
-function limitsOf({ source }: Message): { readonly maxBodyBytes: number } {
-  return { maxBodyBytes: source.length };
 }

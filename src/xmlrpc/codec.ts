@@ -8,7 +8,6 @@ export {
   parseResponse,
   parseResponseInSlices,
   parseStruct,
-  sendableMembers,
   sendableResponse,
 } from './parse.ts';
 export type { Extensions, ParsedCall, ParsedResponse, ParseOptions, ReadOptions, SliceOptions } from './parse.ts';
@@ -20,5 +19,6 @@ export {
   serialiseResponseInTurns,
   serialiseStruct,
 } from './serialise.ts';
+export { keptMembers, keptValues } from './message-members.ts';
 export type { WriteOptions } from './write-options.ts';
 export { cleanUnsendable } from './write-text.ts';
