@@ -45,7 +45,7 @@ async function ask(
   params: readonly Sendable[],
 ): Promise<Value | undefined> {
   try {
-    return await transport.send(requestOf(method, params), { timeoutMs });
+    return await transport.send(requestOf(method, params), timeoutMs);
   } catch (error) {
     if (saysMissing(error, method)) return undefined;
     if (RelayError.is(error) && PASSING.includes(error.code))
