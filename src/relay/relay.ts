@@ -46,6 +46,9 @@ export type { Reload, ReloadReport } from './methods-reload.ts';
 export type { FaultAnswer } from '../message/message.ts';
 export type { Identity } from './intake.ts';
 export type { ProgramCall, ProgramDesk } from './methods-programs.ts';
+export { MethodRegistry } from './method-registry.ts';
+export { addIntrospection } from './methods-introspection.ts';
+export { addProgramMethods } from './methods-programs.ts';
 export { recordOnWire } from './methods-satellites.ts';
 
 /** A method of a plugin, as it can be shown. */
