@@ -38,7 +38,7 @@ test('a module that does not load or construct is left out, with file, line and 
 test('a module that never ends loading is given up', async (t) => {
   const kit = await hostOf(t, { 'bad/hangs.ts': `await new Promise(() => undefined);`, 'good/fine.ts': FINE });
   const start = kit.start();
-  while (kit.clock.pending === 0) await new Promise(setImmediate);
+  await kit.clock.whenPending();
   kit.clock.advance(10_000);
   await start;
   t.deepEqual(kit.names(), ['good.fine.fine']);
