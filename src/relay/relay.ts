@@ -38,6 +38,9 @@ export type { FaultAnswer } from '../message/message.ts';
 export type { Identity } from './intake.ts';
 export type { ProgramCall, ProgramDesk } from './methods-programs.ts';
 export type { RelayParts, RelayStatus } from './parts.ts';
+export { MethodRegistry } from './method-registry.ts';
+export { addIntrospection } from './methods-introspection.ts';
+export { addProgramMethods } from './methods-programs.ts';
 export { recordOnWire } from './methods-satellites.ts';
 export type { Passed } from './traffic.ts';
 
