@@ -1,6 +1,6 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
-import { RelayError, clean, suggest, systemClock } from '../message/message.ts';
+import { RelayError, clean, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { Children } from './child/children.ts';
 import type { HostedMethod } from './exposed.ts';
@@ -8,6 +8,7 @@ import type { Found } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
 import { InlinePlugins } from './inline-plugins.ts';
 import { compare } from './names.ts';
+import { noSuchPlugin } from './no-such-plugin.ts';
 import type { PluginHostOptions } from './options.ts';
 import type { PluginProblem } from './problem.ts';
 import type { SatelliteLine } from './line.ts';
@@ -19,8 +20,10 @@ import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts'
 import { Watchdog } from './watchdog.ts';
 import { Watcher } from './watcher.ts';
 
-export { findFiles, findModules } from './find.ts';
+export { checkPlugins } from './check-plugins.ts';
+export { findFiles } from './find.ts';
 export { nameModules } from './names.ts';
+export { noSuchPlugin } from './no-such-plugin.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { InboxOptions, PluginHostOptions } from './options.ts';
 export type { HostedMethod } from './exposed.ts';
@@ -31,7 +34,6 @@ export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';
 export type { PluginProblem } from './problem.ts';
 export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
-export { findRelayPlugins } from './find-relay-plugins.ts';
 export type { Hook, HookAbout, Replacement } from './hook.ts';
 export { isFileName, relayPluginDefaults, relayPluginShape } from './relay-plugin-options.ts';
 export type { RelayPluginEntry, RelayPluginOptions } from './relay-plugin-options.ts';
@@ -362,7 +364,7 @@ export class PluginHost {
     const plugin = this.#plugins.get(name);
     if (plugin) return { plugin, port: this.#port };
     const known = [...this.#plugins.keys()].sort(compare);
-    throw new RelayError('INVALID_PARAMS', `there is no plugin "${clean(name, 60)}"${suggest(name, known)}`);
+    throw noSuchPlugin(name, known);
   }
 
   /** In the order in which they came: modules in order of their names, then programs. */

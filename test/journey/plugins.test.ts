@@ -54,7 +54,7 @@ test('a plugin that is stopped has no methods and takes no messages; started aga
   t.false(missed);
   t.like(await admin('plugin.reload', 'ham.ear'), { state: 'ready', restarts: 1 });
   t.like(await admin('plugin.restart', 'ham.ear'), { state: 'ready' });
-  await t.throwsAsync(admin('plugin.stop', 'ham.eer'), { message: /there is no plugin "ham.eer"; did you mean "ham.ear"\?/ });
+  await t.throwsAsync(admin('plugin.stop', 'ham.eer'), { message: /there is no plugin 'ham.eer'; did you mean "ham.ear"\?/ });
 
   const texts = ((await admin('plugin.log', 'ham.ear')) as Dict[]).map(({ text }) => text as string);
   t.true(texts.includes('heard one') && texts.includes('heard three'), texts.join('; '));

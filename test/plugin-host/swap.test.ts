@@ -245,7 +245,7 @@ test('reloads, starts and stops of one plugin come one after the other', async (
   t.is(kit.status('ham.spam').restarts, 3);
   await t.throwsAsync(host.reloadPlugin('ham.spma'), {
     code: 'INVALID_PARAMS',
-    message: /no plugin "ham\.spma"; did you mean "ham\.spam"\?/,
+    message: /no plugin 'ham\.spma'; did you mean "ham\.spam"\?/,
   });
 });
 

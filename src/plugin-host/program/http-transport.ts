@@ -4,6 +4,7 @@ import type { Clock, MaybePromise, Sendable, Value } from '../../message/message
 import { parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
 import { HttpConnection } from './http-connection.ts';
+import type { Tap } from './http-connection.ts';
 import type { HttpResponse } from './http-response.ts';
 import { MAX_CALLS, faultOf, requestOf } from './transport.ts';
 import type { ProgramRequest, Transport } from './transport.ts';
@@ -27,6 +28,7 @@ interface Call {
 export class HttpTransport implements Transport {
   readonly #plugin: string;
   readonly #faultOf: typeof faultOf;
+  readonly #tap: Tap | undefined;
   readonly #clock: Clock;
   readonly #port: number;
   readonly #head: string;
@@ -37,8 +39,15 @@ export class HttpTransport implements Transport {
   readonly #calls = new Set<Call>();
   #isClosed = false;
 
-  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. `meaning`: of its faults. */
-  constructor(plugin: string, clock: Clock, { port, path }: { readonly port: number; readonly path: string }, meaning = faultOf) {
+  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. `meaning`: of its faults; `tap`: who sees what is said. */
+  constructor(
+    plugin: string,
+    clock: Clock,
+    { port, path }: { readonly port: number; readonly path: string },
+    meaning = faultOf,
+    tap?: Tap,
+  ) {
+    this.#tap = tap;
     this.#plugin = plugin;
     this.#faultOf = meaning;
     this.#clock = clock;
@@ -137,13 +146,14 @@ export class HttpTransport implements Transport {
   }
 
   #connect(): HttpConnection {
-    const connection = new HttpConnection(this.#port, () => {
+    const onEnd = (): void => {
       this.#open.delete(connection);
       const at = this.#idle.indexOf(connection);
       if (at >= 0) this.#idle.splice(at, 1);
       const next = this.#next();
       if (next) this.#begin(next);
-    });
+    };
+    const connection = new HttpConnection(this.#port, onEnd, this.#tap);
     this.#open.add(connection);
     return connection;
   }
