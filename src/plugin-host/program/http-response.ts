@@ -1,4 +1,5 @@
 /** Reads one HTTP response as its bytes come, in bounded memory. Pure: it knows no socket. */
+import { CollectedBytes } from './collected.ts';
 import { readHead } from './http-head.ts';
 
 /** A response with status 200 that may be XML-RPC. */
@@ -14,6 +15,8 @@ export interface HttpResponse {
 const MAX_HEAD_BYTES = 16 * 1024;
 // A chunk's size and what may follow it.
 const MAX_LINE_BYTES = 1024;
+// Heads and the lines of chunks may be as long as the body, and so much longer; protects the relay's processor from one that says nothing at length.
+const MAX_SURPLUS_BYTES = 1024 * 1024;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const END_OF_LINE = Buffer.from('\r\n');
 const NOTHING = Buffer.alloc(0);
@@ -24,8 +27,9 @@ export class ResponseReader {
   #step: Step = 'head';
   /** What came and is not understood yet. */
   #rest: Buffer = NOTHING;
-  readonly #parts: Buffer[] = [];
-  #size = 0;
+  readonly #body = new CollectedBytes();
+  /** Bytes of heads and of the lines of chunks. */
+  #framing = 0;
   /** Bytes of the body or of the chunk that are to come. */
   #left = 0;
   #charset: string | undefined;
@@ -61,7 +65,8 @@ export class ResponseReader {
       case 'chunk':
         return this.#readBody();
       case 'to-the-end':
-        this.#keep(this.#rest);
+        this.#requireRoom(this.#rest.length);
+        this.#body.add(this.#rest);
         this.#rest = NOTHING;
         return false;
       case 'chunk-size':
@@ -86,7 +91,7 @@ export class ResponseReader {
     if (end > MAX_HEAD_BYTES || (end < 0 && this.#rest.length > MAX_HEAD_BYTES)) throw new Error('the headers of the answer are too large');
     if (end < 0) return false;
     const head = readHead(this.#rest.toString('latin1', 0, end));
-    this.#rest = this.#rest.subarray(end + END_OF_HEAD.length);
+    this.#passFraming(end + END_OF_HEAD.length);
     if (head === 'continue') return true;
     this.#charset = head.charset;
     this.#isReusable = head.isReusable;
@@ -103,9 +108,9 @@ export class ResponseReader {
 
   #readBody(): boolean {
     const part = this.#rest.subarray(0, this.#left);
-    this.#keep(part);
     this.#rest = this.#rest.subarray(part.length);
     this.#left -= part.length;
+    this.#body.add(part, this.#step === 'length' ? this.#left : 0);
     if (this.#left > 0) return false;
     this.#step = this.#step === 'length' ? 'done' : 'chunk-end';
     return true;
@@ -124,7 +129,7 @@ export class ResponseReader {
       throw new Error('a line between two chunks of its answer is too long');
     if (end < 0) return false;
     const line = this.#rest.toString('latin1', 0, end);
-    this.#rest = this.#rest.subarray(end + END_OF_LINE.length);
+    this.#passFraming(end + END_OF_LINE.length);
     take(line);
     return true;
   }
@@ -134,19 +139,18 @@ export class ResponseReader {
     this.#requireRoom(bytes);
   }
 
-  #keep(part: Buffer): void {
-    this.#requireRoom(part.length);
-    if (part.length > 0) this.#parts.push(part);
-    this.#size += part.length;
+  #passFraming(bytes: number): void {
+    this.#rest = this.#rest.subarray(bytes);
+    this.#framing += bytes;
+    if (this.#framing > this.#body.size + MAX_SURPLUS_BYTES)
+      throw new Error('its answer has more headers and lines between chunks than content');
   }
 
   #requireRoom(bytes: number): void {
-    if (this.#size + bytes > this.maxBodyBytes) throw new Error(`the answer is larger than ${this.maxBodyBytes} bytes`);
+    if (this.#body.size + bytes > this.maxBodyBytes) throw new Error(`the answer is larger than ${this.maxBodyBytes} bytes`);
   }
 
   #whole(): HttpResponse {
-    const [first = NOTHING] = this.#parts;
-    const body = this.#parts.length > 1 ? Buffer.concat(this.#parts, this.#size) : first;
-    return { body, charset: this.#charset, isReusable: this.#isReusable };
+    return { body: this.#body.whole, charset: this.#charset, isReusable: this.#isReusable };
   }
 }

@@ -73,9 +73,11 @@ export function programOf(
   };
   t.timeout(50_000);
   t.teardown(async () => {
-    // Nobody would fetch the question.
-    await plugin.stopAtDoor();
-    await plugin.stop();
+    const stopping = plugin.stop();
+    // One whose calls the test fetches does not hear of it.
+    const { pid } = plugin.status;
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    await stopping;
     await programs.stop();
   });
   return {
