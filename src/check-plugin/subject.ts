@@ -135,7 +135,7 @@ export class Subject {
 
   /** The same for a call that is made already. */
   async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
-    return this.#explained(() => this.#ready().send(request, { timeoutMs }));
+    return this.#explained(() => this.#ready().send(request, timeoutMs));
   }
 
   /** Makes the calls that come before its work. Rejects with an Error that says what is wrong. */

@@ -3,10 +3,10 @@ import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { format } from 'node:util';
 import log4js from 'log4js';
-import type { Appender, Configuration, LoggingEvent } from 'log4js';
+import type { Appender, Configuration, Logger, LoggingEvent } from 'log4js';
 import type { LogOptions } from '../define-config/define-config.ts';
 import { RelayError, clean, reasonOf } from '../message/message.ts';
-import type { LogSource } from '../message/message.ts';
+import type { Log, LogSource } from '../message/message.ts';
 import { makeDirectory } from '../store/store.ts';
 
 const FILE_BYTES = 10 * 1024 * 1024;
@@ -29,7 +29,24 @@ export async function startLogging({ log }: LogOptions, console: { readonly isTT
   const toFile = log.accessFile !== undefined;
   categories.access = toFile ? { appenders: ['access'], level: 'info' } : { appenders: outputs, level: 'off' };
   log4js.configure({ appenders, categories });
-  return (category) => log4js.getLogger(category);
+  return (category) => withFixedLevel(log4js.getLogger(category));
+}
+
+/** Levels stay as they were configured, and log4js takes as long to look one up as a small call takes to be read. */
+function withFixedLevel(logger: Logger): Log {
+  const [isDebugEnabled, isInfoEnabled] = [logger.isDebugEnabled(), logger.isInfoEnabled()];
+  return {
+    debug: isDebugEnabled ? logger.debug.bind(logger) : ignore,
+    info: isInfoEnabled ? logger.info.bind(logger) : ignore,
+    warn: logger.warn.bind(logger),
+    error: logger.error.bind(logger),
+    isDebugEnabled: () => isDebugEnabled,
+    isInfoEnabled: () => isInfoEnabled,
+  };
+}
+
+function ignore(): void {
+  // Below the level.
 }
 
 /** Writes what is buffered. */

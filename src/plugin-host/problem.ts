@@ -1,7 +1,9 @@
 /** Why a file, a class or a step was left out: where and what, fit for one line of a log. */
-import { isAbsolute, join, relative, sep } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { clean, hasMark, reasonOf } from '../message/message.ts';
+import { EXTENSIONS } from './names.ts';
 
 export interface PluginProblem {
   /** `ham.spam`, where it got a name. */
@@ -22,6 +24,15 @@ const MAX_REASON = 500;
 /** `ham/spam.ts:3:7`. */
 export function placeOf({ file, line, column }: PluginProblem): string {
   return [file, line, column].filter((part) => part !== undefined).join(':');
+}
+
+// As `placeOf` and `whereThrown` write it.
+const PLACE = /(?:^|[\s(])([\w@.~/-]{1,300}\.[mc]?[jt]s):(\d{1,7})(?::(\d{1,7}))?(?=[):\s]|$)/;
+
+/** The first place that a text names, `ham/spam.ts:3:7`; empty if there is none. */
+export function placeIn(text: string): Partial<Pick<PluginProblem, 'file' | 'line' | 'column'>> {
+  const [, file, line, column] = PLACE.exec(text) ?? [];
+  return file === undefined ? {} : { file, line: Number(line), ...(column === undefined ? {} : { column: Number(column) }) };
 }
 
 /** The problem that `thrown` means for `file` (relative to `directory`): the compiler's place, or the first stack frame inside the directory. */
@@ -54,7 +65,16 @@ export function problemAt(thrown: unknown, { root, rootName, path }: Place): Plu
 export function reasonText(thrown: unknown, directory: string): string {
   const [first = ''] = reasonOf(thrown).trim().split('\n', 1);
   const text = first.replaceAll(pathToFileURL(join(directory, sep)).href, '').replaceAll(join(directory, sep), '');
-  return clean(text === '' ? 'an error without a text' : text, MAX_REASON);
+  return clean(text === '' ? 'an error without a text' : text + forgottenExtension(thrown), MAX_REASON);
+}
+
+/** What bundlers add by themselves and Node does not: `; write its extension: _helper.ts`. */
+function forgottenExtension(thrown: unknown): string {
+  const { code, url } = thrown instanceof Error ? (thrown as NodeJS.ErrnoException & { readonly url?: unknown }) : {};
+  if (code !== 'ERR_MODULE_NOT_FOUND' || typeof url !== 'string') return '';
+  const path = pathOf(url);
+  const extension = path === '' ? undefined : EXTENSIONS.find((known) => existsSync(`${path}.${known}`));
+  return extension === undefined ? '' : `; write its extension: ${basename(path)}.${extension}`;
 }
 
 /** ` (ham/spam.ts:12:5)` or nothing: where the plugins directory's code threw. */

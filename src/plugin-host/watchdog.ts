@@ -13,7 +13,7 @@ export interface Watched {
 }
 
 export interface WatchdogParts {
-  /** ms that a plugin may hold the loop. */
+  /** ms that a plugin may hold the loop; Infinity: as long as it likes, and nothing is watched. */
   readonly limitMs: number;
   readonly clock: Clock;
   readonly logs: LogSource;
@@ -92,7 +92,7 @@ export class Watchdog {
     if (!plugin) return;
     plugin.pending++;
     this.#pending++;
-    if (!this.#beat) this.#arm();
+    if (!this.#beat && this.#parts.limitMs < Infinity) this.#arm();
   }
 
   end({ name }: Watched): void {

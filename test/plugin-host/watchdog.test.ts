@@ -108,3 +108,14 @@ test('a satellite that computes is named in the log and counted in the status, t
     ],
   );
 });
+
+test('one without a limit sets no timer, whatever is under way', (t) => {
+  const timers: number[] = [];
+  const after = (ms: number): (() => void) => {
+    timers.push(ms);
+    return () => undefined;
+  };
+  const dog = new Watchdog({ limitMs: Infinity, clock: { now: () => 0, after }, logs: new LogRecord().source });
+  dog.begin(dog.of('ham.spam'));
+  t.deepEqual(timers, []);
+});

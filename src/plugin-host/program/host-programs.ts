@@ -5,12 +5,16 @@ import type { HostedPlugin } from '../hosted.ts';
 import type { PluginHostOptions } from '../options.ts';
 import type { RelayPort } from '../satellite.ts';
 import { AddedPrograms } from './added-programs.ts';
+import { requireFreeName } from './check-programs.ts';
 import type { ProgramRecord } from './options.ts';
 import { Programs } from './programs.ts';
 import type { ProgramsParts } from './programs.ts';
 
 export interface HostProgramsParts extends ProgramsParts {
-  readonly options: Pick<PluginHostOptions, 'inbox' | 'setupTimeoutMs' | 'receiveTimeoutMs' | 'programs' | 'allowAddPrograms'>;
+  readonly options: Pick<
+    PluginHostOptions,
+    'inbox' | 'setupTimeoutMs' | 'exitTimeoutMs' | 'receiveTimeoutMs' | 'programs' | 'allowAddPrograms'
+  >;
   /** Of the plugin host. */
   readonly log: Log;
   /** True if the host has a plugin of this name. */
@@ -36,9 +40,8 @@ export class HostPrograms {
   async prepare(): Promise<void> {
     const { options, isTaken, log } = this.#parts;
     this.#toStart = options.programs.map((record, index) => {
-      if (!isTaken(record.name)) return this.#make(record);
-      const reason = `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`;
-      throw new RelayError('CONFIG_INVALID', reason);
+      requireFreeName(record.name, index, isTaken);
+      return this.#make(record);
     });
     const added = await this.#added.load();
     for (const { name } of added.filter((record) => isTaken(record.name)))

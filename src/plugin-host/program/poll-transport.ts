@@ -2,7 +2,7 @@
 import { Fifo, RelayError, clean } from '../../message/message.ts';
 import type { Clock, Sendable, Value } from '../../message/message.ts';
 import { MAX_CALLS, faultOf } from './transport.ts';
-import type { ProgramRequest, Transport, TransportCallOptions } from './transport.ts';
+import type { ProgramRequest, Transport } from './transport.ts';
 
 /** A call as the program fetches it. */
 export interface ProgramCall {
@@ -36,7 +36,6 @@ export class PollTransport implements Transport {
   readonly #waiters = new Set<(isReleased: boolean) => void>();
   readonly #pings = new Set<() => void>();
   #count = 0;
-  #isDoorClosed = false;
   #closed: RelayError | undefined;
 
   constructor(
@@ -44,24 +43,14 @@ export class PollTransport implements Transport {
     private readonly clock: Clock,
   ) {}
 
-  send(request: ProgramRequest, { timeoutMs, signal }: TransportCallOptions): Promise<Value> {
+  send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
       if (this.#closed) throw this.#closed;
       if (this.#pending.size >= MAX_CALLS) throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls run or wait already`);
-      if (this.#isDoorClosed && this.#waiters.size === 0) throw new RelayError('UNAVAILABLE', 'the relay stops');
       const id = String(++this.#count);
-      const callOffTimer = this.clock.after(timeoutMs, () => {
+      const callOff = this.clock.after(timeoutMs, () => {
         this.#take(id)?.reject(new RelayError('TIMEOUT', `${request.method} was not answered in ${timeoutMs} ms`));
       });
-      const onAbort = (): void => {
-        this.#take(id)?.reject(signal?.reason);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      const callOff = (): void => {
-        callOffTimer();
-        signal?.removeEventListener('abort', onAbort);
-      };
       const pending = { id, request, resolve, reject, callOff };
       this.#pending.set(id, pending);
       this.#queue.push(pending);
@@ -70,8 +59,8 @@ export class PollTransport implements Transport {
   }
 
   /** The door that its answers come in by reads plain values. */
-  sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Value> {
-    return this.send(request, options);
+  sendExact(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+    return this.send(request, timeoutMs);
   }
 
   /** It is well if it fetches; there is nothing to ask it. */
@@ -113,12 +102,6 @@ export class PollTransport implements Transport {
     if (!pending) throw new RelayError('INVALID_PARAMS', `no call '${clean(id, 40)}' is under way: it was answered, or its time was over`);
     if (answer.fault) pending.reject(faultOf(this.plugin, answer.fault.code, answer.fault.text));
     else pending.resolve(answer.value);
-  }
-
-  /** The relay lets nobody in any more: only who waits for a call now still gets one; whoever else waits is let go. */
-  closeDoor(): void {
-    this.#isDoorClosed = true;
-    for (const wake of [...this.#waiters].slice(1)) wake(true);
   }
 
   close(): Promise<void> {

@@ -5,7 +5,7 @@ import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock } from '../../message/message.ts';
 import { MAX_HANDSHAKE_BYTES } from './handshake.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
-import { LineCutter, LineLimit } from './output.ts';
+import { LineCutter, LineLimit, OutputPace } from './output.ts';
 
 export interface ProcessParts {
   /** Absolute. */
@@ -93,22 +93,31 @@ export class ProgramProcess {
 
   #listen(): void {
     const { stdout, stderr } = this.#child;
-    const tell = (line: string): void => {
-      this.#limit.tell(line);
-    };
-    const [said, complained] = [new LineCutter(tell), new LineCutter(tell)];
+    const outputs = [stdout, stderr];
+    const [said, complained] = [new LineCutter(this.#limit), new LineCutter(this.#limit)];
     const first = new FirstLine(this.#parts.onFirstLine);
+    const pace = new OutputPace(this.#parts.clock, {
+      pause: () => {
+        for (const output of outputs) output?.pause();
+      },
+      resume: () => {
+        for (const output of outputs) output?.resume();
+      },
+    });
     stdout?.on('data', (chunk: Buffer) => {
+      pace.took(chunk.length);
       said.push(first.take(chunk));
     });
     stderr?.on('data', (chunk: Buffer) => {
+      pace.took(chunk.length);
       complained.push(chunk);
     });
-    for (const output of [stdout, stderr]) output?.on('error', () => undefined);
+    for (const output of outputs) output?.on('error', () => undefined);
     this.#child.once('close', () => {
       first.end();
       said.end();
       complained.end();
+      pace.end();
       this.#limit.flush();
     });
   }

@@ -85,11 +85,16 @@ function onPath(name: string, path: string): string {
 /** The program's own directory below `stateDir`, made if it is not there; or `cwd`, which has to be there. Throws an Error. */
 export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'cwd'>, stateDir: string): string {
   if (cwd !== undefined) {
-    if (!statSync(cwd, { throwIfNoEntry: false })?.isDirectory())
-      throw new Error(`its working directory ${clean(cwd)} (cwd) is no directory`);
+    requireDirectory(cwd);
     return cwd;
   }
   const own = join(stateDir, 'programs', name);
   mkdirSync(own, { recursive: true, mode: 0o700 });
   return own;
+}
+
+/** Throws an Error if there is no directory `cwd`. */
+export function requireDirectory(cwd: string): void {
+  if (statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) return;
+  throw new Error(`its working directory ${clean(cwd)} (cwd) is no directory`);
 }
