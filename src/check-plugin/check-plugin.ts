@@ -60,8 +60,9 @@ const CHECKS: readonly Check[] = [
   ...WORKING,
   ...BESIDE,
   ...ENDING,
-  ...SAID,
   ...AT_LAST,
+  // All that the main process had to say is read by then.
+  ...SAID,
 ];
 
 /**

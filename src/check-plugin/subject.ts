@@ -39,8 +39,12 @@ export interface End extends ProcessEnd {
 }
 
 const MAX_LINES = 100;
+// As output.ts of the host says it.
+const LEFT_OUT = /^… and \d+ more lines/;
 // As the host waits until it knows whether a lost connection was the end of the program.
 const DEATH_MS = 1_000;
+// What it answered before it ended may be read after that.
+const LAST_ANSWER_MS = 200;
 
 export class Subject {
   readonly #parts: SubjectParts;
@@ -54,6 +58,8 @@ export class Subject {
   /** The first of those that it wrote besides. */
   readonly lines: string[] = [];
   lineCount = 0;
+  /** The line by which the log would say that it left some out. */
+  flood: string | undefined;
   handshake: Handshake | undefined;
 
   /** Starts it. Throws an Error if there is nothing that can be started. */
@@ -83,10 +89,12 @@ export class Subject {
       },
       onExit: (reason, how) => {
         this.#end = { reason, ...how };
-        standIn.remove(id);
-        void this.#poll.close();
-        void this.#transport?.close();
         end(this.#end);
+        clock.after(LAST_ANSWER_MS, () => {
+          standIn.remove(id);
+          void this.#poll.close();
+          void this.#transport?.close();
+        });
         // Its last line may be read after its end was seen.
         clock.after(DEATH_MS, () => {
           greet(undefined);
@@ -163,6 +171,7 @@ export class Subject {
 
   #keep(line: string): void {
     this.lineCount++;
+    if (LEFT_OUT.test(line)) this.flood ??= line;
     if (this.lines.length < MAX_LINES) this.lines.push(line);
     this.#parts.onWire(`wrote: ${line}`);
   }

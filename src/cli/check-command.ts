@@ -23,10 +23,10 @@ const MORE = `
 Examples:
   co2 check-plugin ./thermo.py
   co2 check-plugin --name ham.thermo --config '{"room": 7}' ./thermo -- --quiet
-  co2 check-plugin python3 -- ./thermo.py
-It is started several times, as a relay starts it, and gets messages about nothing (data: "ping", texts, numbers, 300,000 letters). What each check
-means stands in docs/protocol-for-programs.md. Exit code: 0 if all holds, 1 if something does not, 2 for wrong use. With --json: {program, name, ok,
-counts, left_out, findings: [{check, verdict, ...}]}.`;
+  co2 check-plugin python3 -- /srv/satellites/thermo.py
+It is started several times, as a relay starts it (in a directory of its own, so other paths are to be written in full), and gets messages about
+nothing (data: "ping", texts, numbers, 300,000 letters). What each check means stands in docs/protocol-for-programs.md. Exit code: 0 if all holds,
+1 if something does not, 2 for wrong use. With --json: {program, name, ok, counts, left_out, findings: [{check, verdict, ...}]}.`;
 
 // As a shell has it.
 const INTERRUPTED = 130;

@@ -7,10 +7,10 @@ import { exchange, sendAndLeave } from '../raw-http.ts';
 import type { RawAnswer } from '../raw-http.ts';
 
 const PING = serialiseCall('ping', []).toString();
-// What one program may be asked at once by the host.
-const AT_ONCE = 4;
-// A connection that is kept blocks a server with one thread for as long as the host keeps it.
-const BLOCKED_MS = 900;
+// Fewer than the host's connections, so that a server that serves them one after the other answers in time.
+const AT_ONCE = 3;
+// A connection that is kept keeps out the next one for as long as the host keeps it, a second.
+const BLOCKED_MS = (AT_ONCE - 1) * 900;
 
 const OTHER_PATH: Check = {
   name: 'another path than its own is refused',

@@ -63,17 +63,19 @@ async function lineOf(subject: Subject, { parts: { clock, limits } }: Exam): Pro
   return failed(`${subject.end?.reason ?? 'its output ended'}${said === undefined ? '' : `; its last line was '${said}'`}`);
 }
 
-/** Starts one more, up to the point where it works; `before`: what it is asked first. Rejects with an Error that says why it does not get there. */
-export async function startAnother(
-  exam: Exam,
-  over?: Readonly<Record<string, string>>,
-  before: (another: Subject) => Promise<unknown> = async () => undefined,
-): Promise<Subject> {
+/** Starts one more, up to its first line. Rejects with an Error that says why it does not get there. */
+export async function greetAnother(exam: Exam, over?: Readonly<Record<string, string>>): Promise<Subject> {
   const another = exam.parts.start(over);
   const outcome = await lineOf(another, exam);
   if (outcome.verdict !== 'ok') throw new Error(outcome.came);
   another.greet((await another.firstLine) ?? '');
-  await before(another);
+  return another;
+}
+
+/** Starts one more, up to the point where it works; `before`: what it is asked first. Rejects with an Error that says why it does not get there. */
+export async function startAnother(exam: Exam, before?: (another: Subject) => Promise<unknown>): Promise<Subject> {
+  const another = await greetAnother(exam);
+  await before?.(another);
   await another.prepare(exam.parts.version, exam.parts.limits.setupMs);
   return another;
 }

@@ -2,7 +2,7 @@
 import type { Check } from '../exam.ts';
 import { failed, note, ok } from '../outcome.ts';
 import { openToOthers } from '../listening.ts';
-import { startAnother } from './starting.ts';
+import { greetAnother, startAnother } from './starting.ts';
 
 export const LISTENS: Check = {
   name: 'it listens on this machine alone',
@@ -39,7 +39,7 @@ const HANDOVER: Check = {
   look: async (exam) => {
     const { stopMs, setupMs } = exam.parts.limits;
     const state = await exam.main.call('plugin.handover', [], stopMs);
-    const heir = await startAnother(exam, {}, (another) => another.call('plugin.restore', [state], setupMs));
+    const heir = await startAnother(exam, (another) => another.call('plugin.restore', [state], setupMs));
     await heir.kill();
     return ok();
   },
@@ -66,10 +66,9 @@ const VERSIONS: Check = {
   section: 'The first line',
   expected: 'co2|1|..., where CO2_PROTOCOL_VERSIONS is 2,1',
   advice: 'split CO2_PROTOCOL_VERSIONS at its commas and take the one that the program is written for, 1',
-  needsMain: false,
   when: ({ isHttp, isPoll }) => isHttp || isPoll,
   look: async (exam) => {
-    exam.third = await startAnother(exam, { CO2_PROTOCOL_VERSIONS: '2,1' });
+    exam.third = await greetAnother(exam, { CO2_PROTOCOL_VERSIONS: '2,1' });
     return ok();
   },
 };

@@ -52,5 +52,6 @@ test('one that writes without end is not read without end, and is called meanwhi
   clock.advance(1_000);
   const { text } = await kit.log.line(/more lines/);
   const lines = Number(/\d+/.exec(text)?.[0]);
-  t.true(lines <= (8 * 1024 * 1024 + 64 * 1024) / 2, `${lines} lines were read`);
+  // What was read last goes over the bound, and a stream that is paused reads one piece ahead.
+  t.true(lines <= (8 * 1024 * 1024 + 2 * 64 * 1024) / 2, `${lines} lines were read`);
 });
