@@ -92,7 +92,8 @@ export class Watchdog {
     if (!plugin) return;
     plugin.pending++;
     this.#pending++;
-    if (!this.#beat) this.#arm();
+    // Without a limit there is nothing to look for, and no timer is that long: it would be due at once, again and again.
+    if (!this.#beat && this.#parts.limitMs < Infinity) this.#arm();
   }
 
   end({ name }: Watched): void {

@@ -22,6 +22,17 @@ function kit() {
   return { clock, log, dog, compute, late, ham: dog.of('ham.spam'), eggs: dog.of('eggs.bacon') };
 }
 
+test('without a limit no timer runs, whatever is awaited', (t) => {
+  const clock = new VirtualClock();
+  const dog = new Watchdog({ limitMs: Infinity, clock, logs: new LogRecord().source });
+  const ham = dog.of('ham.spam');
+  dog.begin(ham);
+  t.is(clock.pending, 0);
+  dog.end(ham);
+  dog.begin(dog.of('eggs'));
+  t.is(clock.pending, 0);
+});
+
 test('a call that holds the loop is named with its plugin and time, once a second, and counted each time', (t) => {
   const { clock, dog, log, compute, ham, eggs } = kit();
   dog.run(ham, 'receive', () => {
