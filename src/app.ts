@@ -137,16 +137,10 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
     if (!surroundings.standIn) await lock(steps, state);
-    await startInOrder(steps, parts, options, state);
+    await startInOrder(steps, parts, options, { state, signal: surroundings.signal });
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
     carrierDoor.open();
-    // They may need a door for their start.
-    await steps.start(
-      'programs',
-      () => pluginHost.stopAtDoor(),
-      () => orAborted(pluginHost.programsStarted(), surroundings.signal),
-    );
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
@@ -271,7 +265,12 @@ async function lock(steps: Steps, state: StateDirectory): Promise<void> {
 }
 
 /** Starts the parts, each with what it calls back. */
-async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
+async function startInOrder(
+  steps: Steps,
+  parts: Parts,
+  options: Options,
+  { state, signal }: { readonly state: StateDirectory; readonly signal: AbortSignal | undefined },
+): Promise<void> {
   const { pluginHost, pluginEvents, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
   await steps.start(
     'doors',
@@ -319,7 +318,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     'plugins',
     // What they sent may still be at a hook.
     () => pluginHost.stop().then(() => relay.settle(options.drainMs)),
-    () => pluginHost.start(relay.port()),
+    // A program may take long to start, or hang.
+    () => orAborted(pluginHost.start(relay.port()), signal),
   );
 }
 
@@ -355,7 +355,7 @@ function reconfigurer(started: Options, parts: readonly { reconfigure(options: O
   };
 }
 
-/** Steps that were started, to be stopped in reverse; but the doors, and the programs that fetch their calls there, before all, so that nothing comes in any more. */
+/** Steps that were started, to be stopped in reverse; but the doors before all, so that nothing comes in any more. */
 class Steps {
   readonly #started: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
   #stopped: Promise<void> | undefined;
@@ -378,7 +378,7 @@ class Steps {
   }
 
   async #stopAll(): Promise<void> {
-    const isDoor = ({ name }: { readonly name: string }): boolean => name === 'doors' || name === 'programs';
+    const isDoor = ({ name }: { readonly name: string }): boolean => name === 'doors';
     await Promise.all(this.#started.filter(isDoor).map((step) => this.#stopOne(step)));
     for (const step of this.#started.filter((other) => !isDoor(other)).reverse()) await this.#stopOne(step);
   }

@@ -8,7 +8,7 @@ import type { FoundModule } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginState, PluginStatus } from './hosted.ts';
 import { inputsOf, renewInputs } from './inputs.ts';
 import type { ImportedModule } from './load.ts';
-import { refusal } from './plugin-config.ts';
+import { refusal } from './refusal.ts';
 import type { ConfigPlace } from './plugin-config.ts';
 import { construct, importFound } from './prepare.ts';
 import type { PrepareParts } from './prepare.ts';
@@ -17,7 +17,7 @@ import type { PluginProblem } from './problem.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort, SatelliteEvent } from './satellite.ts';
 import { unlessAborted } from './step.ts';
-import { swap } from './swap.ts';
+import { NOT_RELOADED, swap } from './swap.ts';
 import { Turns } from './turns.ts';
 import type { Version } from './version.ts';
 
@@ -243,13 +243,15 @@ export class InlinePlugin implements HostedPlugin {
     this.#setState({ type: 'reloading' });
     try {
       const next = await this.#successor(signal);
+      next.attach(port);
       const take = (): void => {
+        next.succeed(old);
         this.#take(next);
       };
       await swap(old, next, { name: this.name, port, signal, take });
     } catch (error) {
       this.#setState({ type: 'ready' });
-      throw await this.#failed(error, 'not reloaded, the version before goes on', signal);
+      throw await this.#failed(error, NOT_RELOADED, signal);
     }
     this.#problems = [];
     this.#setState({ type: 'ready' });

@@ -100,8 +100,10 @@ export class InlinePlugins {
       this.#found = found;
       this.#track(found);
       await renewChanged(found.directory);
-      await this.#apply(found, before);
+      await this.#removeGone(found);
+      // One that ran there until now makes room for one that is to run here.
       if (!this.#hasEnded()) await this.#parts.onChildren(this.#children, found.directory);
+      await this.#apply(found, before);
     } catch (error) {
       this.#reportUnreadable(reasonOf(error));
     }
@@ -115,7 +117,8 @@ export class InlinePlugins {
 
   /** Without the modules that run elsewhere. */
   async #sort(found: Found): Promise<Found> {
-    const { inline, child } = await byIsolation(found.modules, this.#parts.options.isolation);
+    const before = { inline: this.#found?.modules ?? [], child: this.#children };
+    const { inline, child } = await byIsolation(found.modules, this.#parts.options.isolation, before);
     this.#children = child;
     return { ...found, modules: inline };
   }
@@ -125,15 +128,17 @@ export class InlinePlugins {
     return this.#isEnded;
   }
 
+  async #removeGone({ modules, refused }: Found): Promise<void> {
+    const present = new Set([...modules, ...refused].map(({ module }) => module));
+    const gone = [...this.#all.values()].filter(({ name }) => !present.has(name));
+    await Promise.all(gone.map((plugin) => this.#remove(plugin)));
+  }
+
   async #apply(found: Found, before: Found): Promise<void> {
     const told = new Set(before.problems.map(textOf));
-    const present = [...found.modules, ...found.refused];
-    const known = new Set(present.map(({ module }) => module));
-    const gone = [...this.#all.values()].filter(({ name }) => !known.has(name));
-    await Promise.all(gone.map((plugin) => this.#remove(plugin)));
     for (const problem of found.problems) if (!told.has(textOf(problem)) && !this.#isOfPlugin(problem)) this.#tell(problem);
     const outdated: InlinePlugin[] = [];
-    for (const module of present) {
+    for (const module of [...found.modules, ...found.refused]) {
       const plugin = this.#all.get(module.module);
       if (plugin && (await plugin.isOutdated(module))) outdated.push(plugin);
     }

@@ -2,12 +2,12 @@
 import { readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { moduleUrl } from '../loader/loader.mjs';
-import { RelayError, clean } from '../message/message.ts';
 import { issueText, pathOf, showValue, valueAt } from './issues.ts';
 import type { SatelliteClass } from './load.ts';
 import { EXTENSIONS } from './names.ts';
 import type { ModuleFile } from './names.ts';
 import { placeOf, problemOf } from './problem.ts';
+import { refusal } from './refusal.ts';
 import { whyUnsafe } from './safety.ts';
 import { inStep } from './step.ts';
 import type { StepParts } from './step.ts';
@@ -76,9 +76,4 @@ export async function checkConfig({ name, options }: SatelliteClass, { value, so
     return `${issueText(issue, () => where)}, found ${showValue(valueAt(value, path), path)}`;
   });
   throw refusal(name, `${reasons.join('; ')} (${source})`);
-}
-
-/** The error that stops a start. */
-export function refusal(name: string, reason: string, cause?: unknown): RelayError {
-  return new RelayError('PLUGIN_REFUSED', `plugin ${clean(name)}: ${reason}`, { cause });
 }

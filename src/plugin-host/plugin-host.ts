@@ -91,7 +91,7 @@ export class PluginHost {
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
-  #programsStarted: Promise<void> = Promise.resolve();
+  #isStarted = false;
   #stopping: Promise<void> | undefined;
 
   constructor(parts: PluginHostParts) {
@@ -106,26 +106,13 @@ export class PluginHost {
   }
 
   /**
-   * Finds, loads and constructs all plugins, then sets them up in order of their names. Rejects with a RelayError CONFIG_INVALID or
-   * PLUGIN_REFUSED; what was set up by then has been exited. A plugin that does not load or construct is only a problem in the status.
-   * From then on the plugins directory is watched, as the options say.
+   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has got ready then, or has ended and
+   * is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has been exited. A plugin that does not load or construct is
+   * only a problem in the status. From then on the plugins directory is watched, as the options say.
    */
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
     return this.#starting;
-  }
-
-  /**
-   * Resolves when each program has got ready, or has ended and is tried again. They start when the host does, but are not waited for there: what they ask the relay
-   * meanwhile is answered once that lets somebody in. Rejects with a RelayError PLUGIN_REFUSED if one can never work as it is.
-   */
-  programsStarted(): Promise<void> {
-    return this.#programsStarted;
-  }
-
-  /** Ends the programs that fetch their calls, while the relay lets nobody in any more. Never rejects. */
-  async stopAtDoor(): Promise<void> {
-    await this.#programs?.all.stopAtDoor();
   }
 
   /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
@@ -250,20 +237,15 @@ export class PluginHost {
       await this.#programs?.prepare();
       this.#takeLines();
       for (const plugin of this.#all().filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
-      await this.#children.start(port);
-      this.#startPrograms(port);
+      if (!this.#stopping) await this.#children.start(port);
+      if (!this.#stopping) await this.#programs?.start(port);
       this.#tellStarted(found);
     } catch (error) {
       await this.#stopAll();
       throw error;
     }
+    this.#isStarted = true;
     this.#watch();
-  }
-
-  #startPrograms(port: RelayPort): void {
-    this.#programsStarted = this.#programs?.start(port) ?? Promise.resolve();
-    // Told to whoever waits for them.
-    this.#programsStarted.catch(() => undefined);
   }
 
   #tellStarted(found: Found): void {
@@ -334,6 +316,7 @@ export class PluginHost {
       clock: this.#clock,
       log: this.#log,
       programs: () => this.#requirePrograms(),
+      isTaken: (name) => this.#plugins.has(name),
       ...this.#shelf,
     });
   }
@@ -378,6 +361,8 @@ export class PluginHost {
   }
 
   async #stop(): Promise<void> {
+    // What hangs at its start is not waited for.
+    if (!this.#isStarted) for (const plugin of this.#all()) if (!isInline(plugin)) void plugin.stop();
     await this.#starting?.catch(() => undefined);
     await this.#watcher?.end();
     await this.#inline.end();

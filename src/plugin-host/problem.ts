@@ -26,6 +26,15 @@ export function placeOf({ file, line, column }: PluginProblem): string {
   return [file, line, column].filter((part) => part !== undefined).join(':');
 }
 
+// As `placeOf` and `whereThrown` write it.
+const PLACE = /(?:^|[\s(])([\w@.~/-]{1,300}\.[mc]?[jt]s):(\d{1,7})(?::(\d{1,7}))?(?=[):\s]|$)/;
+
+/** The first place that a text names, `ham/spam.ts:3:7`; empty if there is none. */
+export function placeIn(text: string): Partial<Pick<PluginProblem, 'file' | 'line' | 'column'>> {
+  const [, file, line, column] = PLACE.exec(text) ?? [];
+  return file === undefined ? {} : { file, line: Number(line), ...(column === undefined ? {} : { column: Number(column) }) };
+}
+
 /** The problem that `thrown` means for `file` (relative to `directory`): the compiler's place, or the first stack frame inside the directory. */
 export function problemOf(thrown: unknown, directory: string, file: string): PluginProblem {
   if (hasMark(thrown, COMPILE_ERROR)) {

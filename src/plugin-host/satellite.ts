@@ -9,7 +9,7 @@ import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
 import type { LineCounters } from './line.ts';
 import type { Receiver } from './receiver.ts';
-import { refusal } from './plugin-config.ts';
+import { notHandedOver, refusal } from './refusal.ts';
 import { inStep } from './step.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 
@@ -127,7 +127,7 @@ export class Satellite {
       );
     } catch (error) {
       const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
-      throw refusal(name, `the running version does not hand over: ${reason}; a restart of the plugin drops its state`, error);
+      throw notHandedOver(name, reason, error);
     }
   }
 

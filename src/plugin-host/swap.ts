@@ -1,7 +1,30 @@
-/** Puts a new version of a plugin in the place of the one that runs: nothing is lost or comes twice, and if the new one fails the old one goes on. */
+/** Puts a new version of a plugin in the place of the one that runs, wherever it runs: nothing is lost or comes twice, and if the new one fails the old one goes on. */
+import type { HostedMethod } from './exposed.ts';
 import type { RelayPort } from './satellite.ts';
 import { unlessAborted } from './step.ts';
-import type { Version } from './version.ts';
+
+/** What is told of a version that was to be put in the place of another, and was not. */
+export const NOT_RELOADED = 'not reloaded, the version before goes on';
+
+/** The version that runs. `State` is what it hands over. */
+export interface Outgoing<State> {
+  /** From now on messages collect; resolves when none is under way. */
+  hold(): Promise<void>;
+  /** Throws a RelayError PLUGIN_REFUSED. */
+  handOver(signal: AbortSignal): Promise<State>;
+  /** It goes on: messages are delivered again. */
+  resume(): void;
+}
+
+/** The version that is to run: constructed and configured, or its process has told what it is. */
+export interface Incoming<State> {
+  /** Restores the state and sets it up. Throws a RelayError PLUGIN_REFUSED. */
+  setUp(parts: { readonly signal: AbortSignal; readonly states: State }): Promise<void>;
+  /** Callable once it is set up. */
+  readonly methods: readonly HostedMethod[];
+  /** It is not to run after all. Never rejects. */
+  exit(): Promise<void>;
+}
 
 export interface SwapParts {
   /** The plugin's name. */
@@ -9,18 +32,17 @@ export interface SwapParts {
   readonly port: RelayPort;
   /** Gives the swap up; the old version goes on. */
   readonly signal: AbortSignal;
-  /** Called in the moment in which messages and calls are to go to the new version. */
+  /** Called in the moment in which messages and calls are to go to the new version: it takes over what waits. */
   readonly take: () => void;
 }
 
 /**
- * `next` is constructed and configured. Resolves when it runs and `old` may be exited; rejects with why it does not run.
+ * Resolves when `next` runs and `old` may be exited; rejects with why it does not run.
  *
  *     old   receives | held: what comes waits ............................ | finishes its calls, exits
  *     new                      handover -> restore -> setup -> methods ->    receives what waited
  */
-export async function swap(old: Version, next: Version, { name, port, signal, take }: SwapParts): Promise<void> {
-  next.attach(port);
+export async function swap<State>(old: Outgoing<State>, next: Incoming<State>, { name, port, signal, take }: SwapParts): Promise<void> {
   try {
     await unlessAborted(signal, () => old.hold());
     const states = await old.handOver(signal);
@@ -31,7 +53,6 @@ export async function swap(old: Version, next: Version, { name, port, signal, ta
     await next.exit();
     throw error;
   }
-  // No await between these: whatever comes goes to one version.
-  next.succeed(old);
+  // No await before it: whatever comes goes to one version.
   take();
 }

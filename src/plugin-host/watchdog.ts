@@ -13,7 +13,7 @@ export interface Watched {
 }
 
 export interface WatchdogParts {
-  /** ms that a plugin may hold the loop. */
+  /** ms that a plugin may hold the loop; Infinity: as long as it likes, and nothing is watched. */
   readonly limitMs: number;
   readonly clock: Clock;
   readonly logs: LogSource;
@@ -92,7 +92,6 @@ export class Watchdog {
     if (!plugin) return;
     plugin.pending++;
     this.#pending++;
-    // Without a limit there is nothing to look for, and no timer is that long: it would be due at once, again and again.
     if (!this.#beat && this.#parts.limitMs < Infinity) this.#arm();
   }
 

@@ -86,6 +86,7 @@ for (const [language, expected, [packages = '', testLine = '', exec = '']] of WR
         `name it in config.ts:  programs: [{ name: 'ham.my_spam', exec: '${exec}' }]`,
       ],
     );
+    t.true(steps.some((step) => /^check it: .* check-plugin --name ham\.my_spam /.test(step) && step.endsWith(` ${exec}`)));
     t.is(steps.includes('build it: make -C programs/ham/my-spam'), language === 'c');
     const sources = paths.map((path) => readFileSync(join(cwd, path), 'utf8'));
     t.deepEqual(

@@ -46,6 +46,9 @@ for (const [language, passes, [right, wrong]] of LANGUAGES) {
     );
 
     await shell(t, cwd, step(made.stdout, 'build it:'));
+    const checked = await shell(t, cwd, step(made.stdout, 'check it:'));
+    t.is(checked.code, 0, checked.stdout.join('\n'));
+    t.regex(checked.stdout.at(-1) ?? '', /^\d+ hold/);
     await runs(t, cwd, step(made.stdout, 'name it in config.ts:'));
 
     const source = join(cwd, /wrote ([^ ,]+)/.exec(made.stdout[0] ?? '')?.[1] ?? '');

@@ -26,31 +26,31 @@ const RUNS: Readonly<Record<(typeof IN_OTHER_LANGUAGES)[number], Run>> = {
     const cwd = await linesOf(t, sourceOf('program-commands'));
     writeFileSync(join(cwd, 'config.ts'), source);
     const relay = await startCo2(t, { cwd });
-    t.is(await relay.call('ham.spam.add', 2, 3), 5);
+    t.is(await relay.call('ham.eggs.add', 2, 3), 5);
   },
 
   'program-in-c': async (t, source) => {
-    const cwd = project(t, { 'programs/ham/spam/spam.c': source, 'config.ts': sourceOf('program-config') });
+    const cwd = project(t, { 'programs/ham/eggs/eggs.c': source, 'config.ts': sourceOf('program-config') });
     const command = sourceOf('compile-c').replace('cc ', 'cc -Wall -Werror ');
-    const { code, stderr } = await run(t, 'sh', ['-c', command], { cwd: join(cwd, 'programs/ham/spam') }).exit;
+    const { code, stderr } = await run(t, 'sh', ['-c', command], { cwd: join(cwd, 'programs/ham/eggs') }).exit;
     t.is(code, 0, stderr.join('\n'));
     const relay = await startCo2(t, { cwd });
-    t.is(await relay.call('ham.spam.fahrenheit', 36.6), 97.88);
-    t.is(await relay.call('system.methodHelp', 'ham.spam.fahrenheit'), 'Takes degrees Celsius.');
-    await t.throwsAsync(relay.call('ham.spam.fahrenheit', 'warm'), { message: 'one double is needed' });
-    t.is(await relay.call('ham.spam.fahrenheit', -40.5), -40.9);
+    t.is(await relay.call('ham.eggs.fahrenheit', 36.6), 97.88);
+    t.is(await relay.call('system.methodHelp', 'ham.eggs.fahrenheit'), 'Takes degrees Celsius.');
+    await t.throwsAsync(relay.call('ham.eggs.fahrenheit', 'warm'), { message: 'one double is needed' });
+    t.is(await relay.call('ham.eggs.fahrenheit', -40.5), -40.9);
     relay.kill('SIGTERM');
     t.is((await relay.exit).code, 0);
     t.deepEqual(
       relay.stderr.all.filter((line) => /SIGTERM to|SIGKILL|it ended with/.test(line)),
       [],
     );
-    const byHand = await run(t, join(cwd, 'programs/ham/spam/spam'), []).exit;
+    const byHand = await run(t, join(cwd, 'programs/ham/eggs/eggs'), []).exit;
     t.like(byHand, { code: 1, stdout: ["a satellite of co2-relay: name it under 'programs' in config.ts"] });
   },
 
   'compile-c': async (t, source) => {
-    const cwd = project(t, { 'spam.c': sourceOf('program-in-c') });
+    const cwd = project(t, { 'eggs.c': sourceOf('program-in-c') });
     const { code, stderr } = await run(t, 'sh', ['-c', source], { cwd }).exit;
     t.is(code, 0, stderr.join('\n'));
   },

@@ -2,8 +2,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { FIXTURE } from '../plugin-host/program/kit.ts';
-import { startRelay, temporaryDir } from '../support/relays.ts';
+import { createRelay } from '../../src/app.ts';
+import { FIXTURE, isAlive, pidIn } from '../plugin-host/program/kit.ts';
+import { LogRecord } from '../support/log-record.ts';
+import { RECORDER_DIR, startRelay, temporaryDir } from '../support/relays.ts';
 
 const program = (mode: string, more: object = {}) => ({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode], ...more });
 
@@ -63,4 +65,23 @@ test('its working directory is where the configuration says', async (t) => {
   mkdirSync(cwd);
   const relay = await startRelay(t, { programs: [program('good', { cwd })] });
   t.like(await relay.call('ham.environment'), { cwd });
+});
+
+test('a start that waits for a program is given up at once, and leaves no process', async (t) => {
+  const giveUp = new AbortController();
+  const log = new LogRecord();
+  const file = join(temporaryDir(t), 'pid');
+  const starting = createRelay(
+    {
+      port: 0,
+      dataDir: join(temporaryDir(t), 'state'),
+      pluginsDir: RECORDER_DIR,
+      programs: [program('never-ready', { args: [FIXTURE, 'never-ready', file], startTimeoutMs: 86_400_000 })],
+    },
+    { logs: log.source, signal: giveUp.signal },
+  );
+  await log.line(/^waits$/);
+  giveUp.abort();
+  await t.throwsAsync(starting, { message: 'the start was given up after plugins' });
+  t.false(isAlive(pidIn(file)));
 });

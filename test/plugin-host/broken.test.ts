@@ -44,7 +44,7 @@ test('an import without its extension is told what is missing', async (t) => {
 test('a module that never ends loading is given up', async (t) => {
   const kit = await hostOf(t, { 'bad/hangs.ts': `await new Promise(() => undefined);`, 'good/fine.ts': FINE });
   const start = kit.start();
-  while (kit.clock.pending === 0) await new Promise(setImmediate);
+  await kit.clock.whenPending();
   kit.clock.advance(10_000);
   await start;
   t.deepEqual(kit.names(), ['good.fine.fine']);

@@ -1,6 +1,7 @@
 /** A reload while there is traffic: nothing is lost, nothing comes twice, and a version that fails changes nothing. */
 import test from 'ava';
-import { VirtualClock, satelliteSource } from './kit.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { satelliteSource } from './kit.ts';
 import { live, receives, versioned } from './reload-kit.ts';
 import type { LiveKit } from './reload-kit.ts';
 
@@ -207,7 +208,7 @@ test('a burst of saves is one reload, and saves during a reload are one more', a
   const clock = new VirtualClock();
   const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { clock });
   const pass = async (): Promise<void> => {
-    while (clock.pending === 0) await new Promise(setImmediate);
+    await clock.whenPending();
     clock.advance(49);
     t.is(clock.pending, 1, 'not before it is quiet');
     clock.advance(1);

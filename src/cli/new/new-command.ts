@@ -98,18 +98,26 @@ function tell(plugin: NewPlugin, language: Language, files: readonly string[], {
     process.stdout.write(`${toJson({ module, files, packages: language.packages, test: testCommand })}\n`);
     return;
   }
-  const steps = [`test it:  ${testCommand}`];
-  if (language.place === 'programs') steps.unshift(`it needs: apt-get install ${language.packages.join(' ')}`);
-  if (language.place === 'programs') steps.push(...stepsOfProgram(module, language.build?.(file), file));
   const start = language.place === 'plugins' && dir !== undefined ? `${co2} start --plugins ${dir}` : `${co2} start`;
-  steps.push(`run it:   ${start}`, `call it:  ${co2} call ${module}.add 2 3`);
+  const isProgram = language.place === 'programs';
+  const steps = [
+    ...(isProgram ? [`it needs: apt-get install ${language.packages.join(' ')}`] : []),
+    `test it:  ${testCommand}`,
+    ...(isProgram ? stepsOfProgram(module, language, file) : []),
+    `run it:   ${start}`,
+    `call it:  ${co2} call ${module}.add 2 3`,
+  ];
   process.stdout.write(`wrote ${listed(files)}\n${steps.join('\n')}\n`);
 }
 
 /** What comes between the test of a program and its relay. */
-function stepsOfProgram(module: string, build: ReturnType<NonNullable<Language['build']>> | undefined, file: string): readonly string[] {
-  const named = `name it in config.ts:  programs: [{ name: '${module}', exec: './${build?.exec ?? file}' }]`;
-  return build ? [`build it: ${build.command}`, named] : [named];
+function stepsOfProgram(module: string, { build }: Language, file: string): readonly string[] {
+  const { command, exec } = build?.(file) ?? { exec: file };
+  return [
+    ...(command === undefined ? [] : [`build it: ${command}`]),
+    `check it: ${commandName()} check-plugin --name ${module} ./${exec}`,
+    `name it in config.ts:  programs: [{ name: '${module}', exec: './${exec}' }]`,
+  ];
 }
 
 function listed(files: readonly string[]): string {

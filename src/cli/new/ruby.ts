@@ -13,6 +13,10 @@ const PROGRAM = String.raw`#!/usr/bin/env ruby
 # ham.spam: say here what it is for. A satellite that the relay starts (config.ts: programs); it fetches its calls.
 require 'xmlrpc/client'
 
+# Others' messages may hold nil, which the gem reads only if it is told to.
+XMLRPC::Config.send(:remove_const, :ENABLE_NIL_PARSER)
+XMLRPC::Config::ENABLE_NIL_PARSER = true
+
 NAME = ENV.fetch('CO2_PLUGIN_NAME', '')
 abort "ham.spam is a satellite of co2-relay, which starts it: name it under 'programs' in config.ts" unless ENV['CO2_PLUGIN_TOKEN']
 RELAY = XMLRPC::Client.new2(ENV['CO2_RELAY_URL'], nil, 60)

@@ -1,16 +1,18 @@
 /** The modules that run in processes of their own: as they are found, come, change and go. Each is a program whose command is our runner. */
-import { readdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock, Log, LogSource } from '../../message/message.ts';
+import { frameRows } from '../failure.ts';
 import type { FoundModule } from '../find.ts';
 import type { HostedPlugin } from '../hosted.ts';
+import { renewInputs } from '../inputs.ts';
 import type { PluginHostOptions } from '../options.ts';
-import { placeOf } from '../problem.ts';
+import type { ConfigPlace } from '../plugin-config.ts';
+import { placeIn, placeOf } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
-import type { ProgramPlugin, Programs } from '../program/programs.ts';
+import type { Explained, ProgramPlugin, ProgramRecord, Programs } from '../program/programs.ts';
 import type { RelayPort } from '../satellite.ts';
 import { childRecord, endInWords } from './child-record.ts';
+import { inputsOf } from './inputs.ts';
 
 export interface ChildrenParts {
   readonly options: PluginHostOptions;
@@ -19,26 +21,32 @@ export interface ChildrenParts {
   readonly clock: Clock;
   readonly cacheDir: string | undefined;
   readonly programs: () => Programs;
-  /** Takes a new plugin; false if there is another of its name. */
-  readonly add: (plugin: HostedPlugin) => boolean;
+  /** True if the host has a plugin of this name. */
+  readonly isTaken: (name: string) => boolean;
+  readonly add: (plugin: HostedPlugin) => void;
   /** Called when a plugin of this name has ended for good. */
   readonly remove: (name: string) => void;
 }
 
 interface Child {
-  readonly found: FoundModule;
   readonly plugin: ProgramPlugin;
-  /** What it was made of. */
-  readonly inputs: string;
+  found: FoundModule;
+  /** What it was made of when it was last tried. */
+  attempted: string;
+  /** Somebody saved something, and nobody has looked yet. */
+  isDue: boolean;
+  isLooking: boolean;
+  /** The last error with which nothing of it ran. */
+  leftOut: string | undefined;
 }
 
-// A plugin's folder has few files; whoever puts a tree of data there restarts the plugin by hand.
-const MAX_FILES = 1_000;
+// How the step is named at which a process failed before it was ready.
+const FAILED = /^plugin\.\w+ failed: /;
 
 export class Children {
   readonly #parts: ChildrenParts;
   readonly #all = new Map<string, Child>();
-  readonly #problems = new Map<string, PluginProblem>();
+  #directory: string | undefined;
 
   constructor(parts: ChildrenParts) {
     this.#parts = parts;
@@ -46,93 +54,134 @@ export class Children {
 
   /** What was left out, and why. */
   get problems(): readonly PluginProblem[] {
-    return [...this.#problems.values()];
+    return [...this.#all.values()].flatMap(({ found, leftOut, plugin: { status } }) =>
+      leftOut !== undefined && leftOut === status.lastError && status.state.type === 'failed' ? [problemOf(found, leftOut)] : [],
+    );
   }
 
   /** Makes those that are new; nothing runs yet. Rejects with a RelayError PLUGIN_REFUSED if a configuration cannot be read. */
   async prepare(modules: readonly FoundModule[], directory: string | undefined): Promise<void> {
-    for (const found of modules) await this.#make(found, directory);
+    this.#directory = directory;
+    for (const found of modules) await this.#make(found);
   }
 
   /** Starts all. As for a module in this process: one that does not load is left out, one that refuses its configuration ends the start. */
   async start(port: RelayPort): Promise<void> {
-    await Promise.all([...this.#all.values()].map(({ plugin }) => this.#start(plugin, port)));
+    await Promise.all([...this.#all.values()].map((child) => this.#start(child, port)));
   }
 
-  /** After another look at the directory: what is gone is unloaded, what changed is started anew, what is new is loaded. Never rejects. */
+  /** After another look at the directory: what is gone is unloaded, what changed is reloaded, what is new is loaded; that may go on when this has resolved. Never rejects. */
   async update(modules: readonly FoundModule[], directory: string | undefined, port: RelayPort): Promise<void> {
-    const names = new Set(modules.map(({ module }) => module));
-    for (const { plugin } of [...this.#all.values()]) if (!names.has(plugin.name)) await this.#remove(plugin);
+    this.#directory = directory;
+    const files = new Set(modules.map(({ file }) => file));
+    const gone = [...this.#all.values()].filter(({ found }) => !files.has(found.file));
+    await Promise.all(gone.map(({ plugin }) => this.#remove(plugin)));
     for (const found of modules) {
-      try {
-        const known = this.#all.get(found.module);
-        if (known?.inputs === (await inputsOf(found))) continue;
-        const isStopped = known?.plugin.status.state.type === 'stopped';
-        if (known) await this.#remove(known.plugin);
-        const plugin = await this.#make(found, directory);
-        // Somebody stopped it by hand: a save does not start it.
-        if (plugin && !isStopped) await this.#start(plugin, port);
-      } catch (error) {
-        this.#parts.log.error(`${clean(found.module)}: ${reasonOf(error)}`);
-      }
+      const child = this.#all.get(found.module);
+      if (child) {
+        child.found = found;
+        child.isDue = true;
+        void this.#look(child);
+      } else await this.#load(found, port);
     }
   }
 
-  async #make(found: FoundModule, directory: string | undefined): Promise<ProgramPlugin | undefined> {
-    const { options, logs, clock, cacheDir, programs, add, log } = this.#parts;
-    const inputs = await inputsOf(found);
-    const debug = logs(`plugin.${found.module}`).isDebugEnabled();
-    const record = await childRecord(found, { options, directory, clock, cacheDir, debug });
-    const plugin = programs().add(record, {
-      kind: 'child',
-      file: found.file,
-      endInWords: (reason) => endInWords(reason, options.maxMemoryMb),
-    });
-    if (!add(plugin)) {
+  async #load(found: FoundModule, port: RelayPort): Promise<void> {
+    try {
+      const child = await this.#make(found);
+      if (child) void this.#start(child, port).catch(() => undefined);
+    } catch (error) {
+      this.#parts.log.error(`${clean(found.module)}: ${reasonOf(error)}`);
+    }
+  }
+
+  /** Reloads it if it changed since it was last tried, once for however many saves there were meanwhile. Never rejects. */
+  async #look(child: Child): Promise<void> {
+    if (child.isLooking) return;
+    child.isLooking = true;
+    while (child.isDue) {
+      child.isDue = false;
+      const inputs = await inputsOf(child.found, this.#place);
+      // Somebody stopped it by hand: a save does not start it.
+      if (inputs === child.attempted || child.plugin.status.state.type === 'stopped') continue;
+      child.attempted = inputs;
+      await child.plugin.reload().catch(() => {
+        this.#noteFailure(child);
+      });
+    }
+    child.isLooking = false;
+  }
+
+  async #make(found: FoundModule): Promise<Child | undefined> {
+    const { options, programs, isTaken, add, log } = this.#parts;
+    if (isTaken(found.module)) {
       log.error(`${clean(found.file)}: left out: there is another plugin named ${found.module}; rename one`);
       return undefined;
     }
-    this.#all.set(found.module, { found, plugin, inputs });
-    return plugin;
+    const attempted = await inputsOf(found, this.#place);
+    const plugin = programs().add(await this.#record(found), {
+      kind: 'child',
+      file: found.file,
+      endInWords: (reason) => endInWords(reason, options.maxMemoryMb),
+      renew: async () => {
+        await renewInputs(child.found, this.#place);
+        return this.#record(child.found);
+      },
+      explain: (reason) => explain(reason, child.found),
+    });
+    const child: Child = { plugin, found, attempted, isDue: false, isLooking: false, leftOut: undefined };
+    add(plugin);
+    this.#all.set(found.module, child);
+    return child;
   }
 
-  async #start(plugin: ProgramPlugin, port: RelayPort): Promise<void> {
-    this.#problems.delete(plugin.name);
+  #record(found: FoundModule): Promise<ProgramRecord> {
+    const { options, logs, clock, cacheDir } = this.#parts;
+    const debug = logs(`plugin.${found.module}`).isDebugEnabled();
+    return childRecord(found, { options, directory: this.#directory, clock, cacheDir, debug });
+  }
+
+  async #start(child: Child, port: RelayPort): Promise<void> {
+    const { plugin } = child;
     try {
       await plugin.start(port);
     } catch (error) {
-      const { state, file, lastError = '' } = plugin.status;
-      // What its process says when nothing of the module can be loaded.
-      const [, unloaded] = /^plugin\.describe failed: (.*)$/s.exec(lastError) ?? [];
-      if (state.type !== 'failed') this.#parts.log.warn(`${reasonOf(error)}; the relay runs without it for now`);
-      else if (unloaded === undefined) throw error;
-      else this.#leaveOut({ module: plugin.name, file, reason: unloaded });
+      if (plugin.status.state.type !== 'failed') this.#parts.log.warn(`${reasonOf(error)}; the relay runs without it for now`);
+      else if (!this.#noteFailure(child)) throw error;
     }
   }
 
-  #leaveOut(problem: PluginProblem): void {
-    this.#problems.set(problem.module ?? problem.file, problem);
+  /** False if it does run, or may, or refuses its configuration: nothing is left out then. */
+  #noteFailure(child: Child): boolean {
+    const { state, lastError = '' } = child.plugin.status;
+    if (state.type !== 'failed' || lastError.startsWith('plugin.setup ')) return false;
+    child.leftOut = lastError;
+    const problem = problemOf(child.found, lastError);
     this.#parts.log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
+    return true;
   }
 
   async #remove(plugin: ProgramPlugin): Promise<void> {
     await plugin.stop();
     this.#all.delete(plugin.name);
-    this.#problems.delete(plugin.name);
     this.#parts.programs().remove(plugin.name);
     this.#parts.remove(plugin.name);
   }
+
+  get #place(): ConfigPlace {
+    return { directory: this.#directory, plugins: this.#parts.options.plugins };
+  }
 }
 
-/** A text that is another one as soon as a file of the module's folder is: what it imports is known to its own process alone. */
-async function inputsOf({ root, path }: FoundModule): Promise<string> {
-  const folder = dirname(join(root, path));
-  // Directly in the plugins directory are the folders of others.
-  const names = await readdir(folder, { recursive: folder !== root }).catch((): string[] => []);
-  const files = names
-    .filter((name) => !name.includes('node_modules'))
-    .slice(0, MAX_FILES)
-    .sort();
-  const stats = await Promise.all(files.map((name) => stat(join(folder, name)).catch(() => undefined)));
-  return files.map((name, index) => (stats[index]?.isFile() ? `${name} ${stats[index].mtimeMs} ${stats[index].size}` : '')).join('\n');
+function problemOf({ module, file }: FoundModule, told: string): PluginProblem {
+  return { module, file, reason: told.replace(FAILED, '') };
+}
+
+/** What its process told, as it would be told of a module in this process. */
+async function explain(told: string, found: FoundModule): Promise<Explained> {
+  const text = told.replace(FAILED, '');
+  const problem = { file: found.file, ...placeIn(text), reason: text };
+  const place = placeOf(problem);
+  const reason = text.replace(`${place}: `, '').replace(` (${place})`, '');
+  return { place, reason, rows: await frameRows(problem, found) };
 }

@@ -20,19 +20,27 @@ export function requireModules(modules: readonly FoundModule[], isolation: Reado
   }
 }
 
-/** The modules by where they run. */
+/** Modules, by where they run. */
+export type ByIsolation = Readonly<Record<Isolation, readonly FoundModule[]>>;
+
+/** The modules by where they run; one whose source does not say runs where it ran `before`. */
 export async function byIsolation(
   modules: readonly FoundModule[],
   isolation: Readonly<Record<string, Isolation>>,
-): Promise<Readonly<Record<Isolation, readonly FoundModule[]>>> {
+  before: ByIsolation = { inline: [], child: [] },
+): Promise<ByIsolation> {
   const sorted: Record<Isolation, FoundModule[]> = { inline: [], child: [] };
-  for (const found of modules) sorted[isolation[found.module] ?? (await declaredIsolation(found))].push(found);
+  for (const found of modules) {
+    const was = before.child.some(({ module }) => module === found.module) ? 'child' : 'inline';
+    sorted[isolation[found.module] ?? (await declaredIsolation(found)) ?? was].push(found);
+  }
   return sorted;
 }
 
-/** What the decorator says; a file that cannot be read says nothing, and its loading tells why. */
-async function declaredIsolation({ root, path }: FoundModule): Promise<Isolation> {
+/** What the decorator says; undefined if there is none: a file that is empty, broken or cannot be read says nothing, and its loading tells why. */
+async function declaredIsolation({ root, path }: FoundModule): Promise<Isolation | undefined> {
   const source = await readFile(join(root, path), 'utf8').catch(() => '');
+  if (!source.includes('Satellite')) return undefined;
   // Most files say nothing of it: a search is all that they cost.
   if (!source.includes('isolation')) return 'inline';
   return DECLARED.test(source.replace(COMMENTS, '')) ? 'child' : 'inline';

@@ -11,7 +11,10 @@ import { Programs } from './programs.ts';
 import type { ProgramsParts } from './programs.ts';
 
 export interface HostProgramsParts extends ProgramsParts {
-  readonly options: Pick<PluginHostOptions, 'inbox' | 'setupTimeoutMs' | 'receiveTimeoutMs' | 'programs' | 'allowAddPrograms'>;
+  readonly options: Pick<
+    PluginHostOptions,
+    'inbox' | 'setupTimeoutMs' | 'exitTimeoutMs' | 'receiveTimeoutMs' | 'programs' | 'allowAddPrograms'
+  >;
   /** Of the plugin host. */
   readonly log: Log;
   /** True if the host has a plugin of this name. */

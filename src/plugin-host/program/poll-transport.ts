@@ -36,7 +36,6 @@ export class PollTransport implements Transport {
   readonly #waiters = new Set<(isReleased: boolean) => void>();
   readonly #pings = new Set<() => void>();
   #count = 0;
-  #isDoorClosed = false;
   #closed: RelayError | undefined;
 
   constructor(
@@ -48,7 +47,6 @@ export class PollTransport implements Transport {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw this.#closed;
       if (this.#pending.size >= MAX_CALLS) throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls run or wait already`);
-      if (this.#isDoorClosed && this.#waiters.size === 0) throw new RelayError('UNAVAILABLE', 'the relay stops');
       const id = String(++this.#count);
       const callOff = this.clock.after(timeoutMs, () => {
         this.#take(id)?.reject(new RelayError('TIMEOUT', `${request.method} was not answered in ${timeoutMs} ms`));
@@ -104,12 +102,6 @@ export class PollTransport implements Transport {
     if (!pending) throw new RelayError('INVALID_PARAMS', `no call '${clean(id, 40)}' is under way: it was answered, or its time was over`);
     if (answer.fault) pending.reject(faultOf(this.plugin, answer.fault.code, answer.fault.text));
     else pending.resolve(answer.value);
-  }
-
-  /** The relay lets nobody in any more: only who waits for a call now still gets one; whoever else waits is let go. */
-  closeDoor(): void {
-    this.#isDoorClosed = true;
-    for (const wake of [...this.#waiters].slice(1)) wake(true);
   }
 
   close(): Promise<void> {

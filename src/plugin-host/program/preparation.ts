@@ -1,4 +1,4 @@
-/** What is said between a program's first line and its first work: versions, what it can do, its configuration. */
+/** What is said between a program's first line and its first work: versions, what it can do, what the process before it knew, its configuration. */
 import { Fault, RelayError, clean, reasonOf } from '../../message/message.ts';
 import type { Sendable, Value } from '../../message/message.ts';
 import { UNDESCRIBED, readDescription, readVersion, whyUnfit } from './description.ts';
@@ -14,6 +14,8 @@ export interface PreparationParts {
   readonly relayVersion: string;
   /** ms for each answer. */
   readonly timeoutMs: number;
+  /** Called when it has said what it is, and waited for; resolves to the state that it is to restore before its setup, undefined for none. Default: none. */
+  readonly inherit?: ((description: Prepared) => Promise<Sendable | undefined>) | undefined;
 }
 
 /** What a program said of itself. */
@@ -23,7 +25,7 @@ export interface Prepared extends Description {
 
 /** Rejects with a RelayError PLUGIN_REFUSED if the program cannot work as it is, with another error if a new start may help. */
 export async function prepare(parts: PreparationParts): Promise<Prepared> {
-  const { plugin, relayVersion, config } = parts;
+  const { plugin, relayVersion, config, inherit } = parts;
   await ask(parts, 'plugin.push_version', [relayVersion]);
   const version = await ask(parts, 'plugin.get_version', []);
   const own = version === undefined ? undefined : believed(() => readVersion(version));
@@ -31,9 +33,12 @@ export async function prepare(parts: PreparationParts): Promise<Prepared> {
   if (unfit !== undefined) throw new RelayError('PLUGIN_REFUSED', unfit);
   const answer = await ask(parts, 'plugin.describe', []);
   const description = answer === undefined ? UNDESCRIBED : believed(() => readDescription(plugin, answer));
+  const prepared = { ...description, version: own?.version };
+  const state = await inherit?.(prepared);
+  if (state !== undefined && description.capabilities.has('handover')) await ask(parts, 'plugin.restore', [state]);
   if ((await ask(parts, 'plugin.setup', [config as Sendable])) === false)
     throw new RelayError('PLUGIN_REFUSED', 'plugin.setup answered false: it refuses its configuration');
-  return { ...description, version: own?.version };
+  return prepared;
 }
 
 const PASSING: readonly string[] = ['TIMEOUT', 'TRANSPORT', 'UNAVAILABLE', 'RATE_LIMITED'];

@@ -36,6 +36,10 @@ export class ProgramLine {
   readonly #count = { delivered: 0, failed: 0, refused: 0 };
   /** `deaf`: it takes no messages; `waiting`: it has no process that can take one; `closed`: it was stopped. */
   #phase: 'waiting' | 'open' | 'deaf' | 'closed' = 'waiting';
+  /** They wait for another process that is to take the place of the one that is there. */
+  #isHeld = false;
+  /** Waits for the delivery that is under way to end. */
+  #onIdle: (() => void) | undefined;
   #head: Head | undefined;
   /** The delivery that is under way; none once it was given up. */
   #delivery: object | undefined;
@@ -84,8 +88,27 @@ export class ProgramLine {
 
   /** The program is there, and takes messages if `receives`. */
   open(receives: boolean): void {
+    const was = this.#phase;
     this.#phase = receives ? 'open' : 'deaf';
-    if (!receives) this.#forget();
+    const lost = receives ? 0 : this.#forget();
+    if (lost > 0 && was === 'open')
+      this.#parts.log.warn(`${lost} messages still waited for ${this.name}, which takes none any more; they are lost`);
+    this.#deliver();
+  }
+
+  /** From now on messages collect; resolves when the delivery that is under way has ended or outlived its time limit. */
+  hold(): Promise<void> {
+    this.#isHeld = true;
+    this.#parts.log.debug(`messages wait for the next version of ${this.name}`);
+    return new Promise((resolve) => {
+      if (this.#delivery) this.#onIdle = resolve;
+      else resolve();
+    });
+  }
+
+  /** Delivers again after {@link hold}. */
+  release(): void {
+    this.#isHeld = false;
     this.#deliver();
   }
 
@@ -94,7 +117,7 @@ export class ProgramLine {
     if (this.#phase === 'open') this.#phase = 'waiting';
     const head = this.#head;
     if (!head || !this.#delivery) return false;
-    this.#delivery = undefined;
+    this.#endDelivery();
     head.redelivered = true;
     if (!isItsFault) return false;
     if (++head.deaths >= MAX_DEATHS) this.#setAside(head, reason);
@@ -111,12 +134,18 @@ export class ProgramLine {
   #forget(): number {
     const inHand = this.#head && !this.#delivery ? 1 : 0;
     this.#head = undefined;
-    this.#delivery = undefined;
+    this.#endDelivery();
     return this.#line.clear() + inHand;
   }
 
+  #endDelivery(): void {
+    this.#delivery = undefined;
+    this.#onIdle?.();
+    this.#onIdle = undefined;
+  }
+
   #deliver(): void {
-    if (this.#phase !== 'open' || this.#delivery) return;
+    if (this.#phase !== 'open' || this.#isHeld || this.#delivery) return;
     const message = this.#head ? undefined : this.#line.shift();
     if (message) this.#head = { message, deaths: 0, redelivered: false };
     if (this.#head) void this.#send(this.#head);
@@ -149,7 +178,7 @@ export class ProgramLine {
       if (log.isDebugEnabled()) log.debug(`delivered ${clean(id)} to ${this.name}`);
     }
     this.#head = undefined;
-    this.#delivery = undefined;
+    this.#endDelivery();
     this.#deliver();
   }
 

@@ -2,11 +2,24 @@
 import type { Clock, LineLimits, Log } from '../../message/message.ts';
 import type { PluginEvent, PluginKind } from '../hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import type { ProgramOptions } from './options.ts';
+import type { ProgramOptions, ProgramRecord } from './options.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
+
+/** Why something of a plugin failed, for its log. */
+export interface Explained {
+  /** Where, in words. */
+  readonly place: string;
+  readonly reason: string;
+  /** The lines around it. */
+  readonly rows: readonly string[];
+}
 
 export interface ProgramParts {
   readonly record: ProgramOptions;
+  /** As it is by now, for a start or a reload by hand. Rejects with a RelayError PLUGIN_REFUSED. Default: it is always the same. */
+  readonly renew?: (() => Promise<ProgramRecord>) | undefined;
+  /** Says more of why another process does not take its place. Default: the name of the plugin, and the reason as it is. */
+  readonly explain?: ((reason: string) => Promise<Explained>) | undefined;
   readonly kind: Exclude<PluginKind, 'inline'>;
   /** As people are told of it: the command of a program. */
   readonly file: string;
@@ -15,6 +28,8 @@ export interface ProgramParts {
   readonly inbox: LineLimits;
   /** ms for each answer before it is ready. */
   readonly setupTimeoutMs: number;
+  /** ms for a `plugin.handover`, and for calls that are under way when another process takes the place of theirs. */
+  readonly exitTimeoutMs: number;
   /** ms for one `notify`. */
   readonly receiveTimeoutMs: number;
   readonly clock: Clock;

@@ -1,62 +1,56 @@
-/** A program as a plugin of the host: does what its supervision decides, delivers to it, and lets its methods be called. */
-import { RelayError, clean } from '../../message/message.ts';
-import type { MaybePromise, Sendable, Value } from '../../message/message.ts';
+/** A program as a plugin of the host: delivers to the process that runs, lets its methods be called, and puts another one in its place. */
+import { clean, reasonOf } from '../../message/message.ts';
 import type { HostedMethod } from '../exposed.ts';
 import type { HostedPlugin, PluginState, PluginStatus } from '../hosted.ts';
+import { refusal } from '../refusal.ts';
 import type { RelayPort } from '../satellite.ts';
-import type { DescribedMethod } from './description.ts';
+import { unlessAborted } from '../step.ts';
+import { NOT_RELOADED, swap } from '../swap.ts';
+import { Turns } from '../turns.ts';
+import { handOver } from './handover.ts';
+import { completeRecord } from './options.ts';
+import type { ProgramOptions } from './options.ts';
 import { LineLimit } from './output.ts';
 import type { PollTransport } from './poll-transport.ts';
-import type { Prepared } from './preparation.ts';
+import { ProgramLife } from './program-life.ts';
+import type { LifeEvents } from './program-life.ts';
 import { ProgramLine } from './program-line.ts';
 import type { ProgramParts } from './program-parts.ts';
-import { ProgramRun } from './program-run.ts';
-import { inWords, pluginState, satelliteState } from './program-state.ts';
-import { RUNG_MS } from './supervision.ts';
-import type { Supervised, SupervisionEffect } from './supervision.ts';
-import { Supervisor } from './supervisor.ts';
-import { requestOf } from './transport.ts';
-
-// A stop has three rungs; after the last one nobody is waited for.
-const STOP_MS = 3 * RUNG_MS + 1_000;
+import { pluginState, satelliteState } from './program-state.ts';
+import { Successor } from './successor.ts';
+import type { Supervised } from './supervision.ts';
 
 export class ProgramPlugin implements HostedPlugin {
   readonly #parts: ProgramParts;
   readonly #line: ProgramLine;
-  readonly #supervisor: Supervisor;
+  readonly #turns: Turns;
   readonly receivers: readonly ProgramLine[];
   readonly #limit: LineLimit;
-  #run: ProgramRun | undefined;
-  #prepared: Prepared | undefined;
+  /** The one that answers. */
+  #life: ProgramLife;
+  /** All that may have a process: also one that is to take its place, or whose place it took. */
+  readonly #lives = new Set<ProgramLife>();
   #methods: readonly HostedMethod[] = [];
   #port: RelayPort | undefined;
-  /** Under way. */
-  #calls = 0;
-  #lastSign = 0;
+  #isReloading = false;
+  /** False once somebody stopped it. */
+  #isWanted = false;
   #restarts = 0;
   #lastError: string | undefined;
 
   constructor(parts: ProgramParts) {
     this.#parts = parts;
-    const { record, inbox, receiveTimeoutMs, clock, random, log, deadLetters } = parts;
+    const { record, inbox, receiveTimeoutMs, clock, log, deadLetters } = parts;
+    this.#turns = new Turns(record.name);
     this.#line = new ProgramLine({
       ...{ name: record.name, inbox, timeoutMs: receiveTimeoutMs, clock, log, deadLetters },
-      send: (request, timeoutMs) => this.#send((run) => run.send(request, timeoutMs)),
+      send: (request, timeoutMs) => this.#life.send(request, timeoutMs),
     });
     this.receivers = [this.#line];
     this.#limit = new LineLimit(clock, (line) => {
       log.info(line);
     });
-    this.#supervisor = new Supervisor({
-      clock,
-      rules: () => ({ ...record, now: clock.now(), random, isWorking: this.#calls > 0, lastSign: this.#lastSign }),
-      perform: (effect) => {
-        this.#perform(effect);
-      },
-      onChange: (after, before) => {
-        this.#changed(after, before);
-      },
-    });
+    this.#life = this.#makeLife(record);
   }
 
   get name(): string {
@@ -67,26 +61,25 @@ export class ProgramPlugin implements HostedPlugin {
     return this.#methods;
   }
 
-  /** Of the token of its process, SHA-256 in hex; undefined if it has none. */
-  get tokenHash(): string | undefined {
-    return this.#run?.tokenHash;
+  /** Of the tokens of its processes, SHA-256 in hex. */
+  get tokenHashes(): readonly string[] {
+    return [...this.#lives].flatMap(({ tokenHash }) => tokenHash ?? []);
   }
 
-  /** How a process that fetches its calls gets them; undefined for one that has a server. Throws a RelayError UNAVAILABLE if there is no process. */
+  /** As {@link ProgramLife.poll}. */
   get poll(): PollTransport | undefined {
-    if (this.#run) return this.#run.poll;
-    throw new RelayError('UNAVAILABLE', `${this.name} ${this.#inWords()}`);
+    return this.#life.poll;
   }
 
   get status(): PluginStatus {
     const { name } = this;
     const { kind, file } = this.#parts;
-    const { state } = this.#supervisor;
+    const { state, pid, prepared } = this.#life;
     return {
-      ...{ name, kind, state: pluginState(state), file, restarts: this.#restarts },
-      version: this.#prepared?.version,
+      ...{ name, kind, state: this.#stateOf(state), file, restarts: this.#restarts },
+      version: prepared?.version,
       lastError: this.#lastError,
-      pid: this.#run?.pid,
+      pid,
       satellites: [{ name, module: name, file, state: satelliteState(state), ...this.#line.counters }],
     };
   }
@@ -96,21 +89,35 @@ export class ProgramPlugin implements HostedPlugin {
    */
   async start(port: RelayPort): Promise<void> {
     this.#port = port;
+    this.#isWanted = true;
     this.#line.await();
-    this.#supervisor.on({ type: 'start' });
-    for (let { state } = this.#supervisor; state.kind !== 'up'; { state } = this.#supervisor) {
-      if (state.kind === 'backoff' || state.kind === 'failed') throw this.#refusal(state.reason);
-      if (state.kind === 'stopped') throw this.#refusal('it was stopped while it started');
-      await this.#supervisor.change();
-    }
+    const { kind } = this.#life.state;
+    if (this.#parts.renew && (kind === 'stopped' || kind === 'failed')) await this.#turns.next((signal) => this.#renew(signal));
+    await this.#life.start();
   }
 
   async stop(): Promise<void> {
+    this.#isWanted = false;
+    this.#turns.giveUp();
     this.#line.close();
-    this.#supervisor.on({ type: 'stop' });
-    await this.#ended();
+    await Promise.all([...this.#lives].map((life) => life.stop()));
+    await this.#turns.idle();
     this.#methods = [];
     this.#port?.expose(this.name, []);
+  }
+
+  /**
+   * Starts a new process beside the one that runs, and puts it in its place once it is set up; what comes meanwhile waits. Rejects with a RelayError PLUGIN_REFUSED if that cannot be; then the old
+   * one goes on. One that has none that runs, or that fetches its calls, is ended first.
+   */
+  reload(): Promise<void> {
+    return this.#turns.next(async (signal) => {
+      if (!this.#isWanted || !this.#port) throw refusal(this.name, 'it is stopped; start it instead');
+      // How its start ends decides how it is reloaded.
+      if (this.#life.state.kind === 'starting') await unlessAborted(signal, () => this.#life.start().catch(() => undefined));
+      const isBeside = this.#life.state.kind === 'up' && this.#life.poll === undefined;
+      await (isBeside ? this.#replace(this.#life, this.#port, signal) : this.#startAnew(signal));
+    });
   }
 
   /** Writes a line of it to its log, one of some hundred a second. */
@@ -120,171 +127,152 @@ export class ProgramPlugin implements HostedPlugin {
     });
   }
 
-  /** Stops one that fetches its calls, while the relay lets nobody in any more; one that has a server runs on. */
-  async stopAtDoor(): Promise<void> {
-    const poll = this.#run?.poll;
-    if (!poll) return;
-    poll.closeDoor();
-    await this.stop();
+  async #replace(old: ProgramLife, port: RelayPort, signal: AbortSignal): Promise<void> {
+    const { log, clock, exitTimeoutMs, file } = this.#parts;
+    const { name } = this;
+    const began = clock.now();
+    this.#setReloading(true);
+    let next: Successor | undefined;
+    try {
+      const record = await unlessAborted(signal, () => this.#currentRecord());
+      const successor = new Successor((onDescribed) => this.#makeLife(record, onDescribed));
+      next = successor;
+      await successor.introduce(signal);
+      const outgoing = {
+        hold: () => this.#line.hold(),
+        resume: () => {
+          this.#line.release();
+        },
+        handOver: () => handOver(name, old, exitTimeoutMs, signal),
+      };
+      const take = (): void => {
+        this.#take(successor);
+      };
+      await swap(outgoing, successor, { name, port, signal, take });
+    } catch (error) {
+      if (next) await this.#end(next.life);
+      this.#setReloading(false);
+      throw await this.#notReloaded(error, signal);
+    }
+    this.#setReloading(false);
+    log.info(`${name} reloaded in ${Math.round(clock.now() - began)} ms (${clean(file)})`);
+    await old.finishCalls(exitTimeoutMs);
+    await this.#end(old);
   }
 
-  async #ended(): Promise<void> {
-    const { clock, log } = this.#parts;
-    const late = { isDue: false };
-    const callOff = clock.after(STOP_MS, () => {
-      late.isDue = true;
-      this.#supervisor.wake();
+  #take({ life, methods }: Successor): void {
+    this.#life = life;
+    this.#methods = methods;
+    this.#restarts++;
+    this.#open();
+    this.#line.release();
+  }
+
+  /** What comes while it is down waits. */
+  async #startAnew(signal: AbortSignal): Promise<void> {
+    await unlessAborted(signal, () => this.#line.hold()).finally(() => {
+      this.#line.release();
     });
-    const hasEnded = (): boolean => this.#supervisor.state.kind === 'stopped';
-    while (!hasEnded() && !late.isDue) await this.#supervisor.change();
-    callOff();
-    if (!hasEnded()) log.error(`it did not end; its process ${this.#run?.pid ?? ''} may still be there`);
+    await this.#life.stop();
+    signal.throwIfAborted();
+    await this.#renew(signal);
+    this.#line.await();
+    await this.#life.start();
   }
 
-  #perform(effect: Exclude<SupervisionEffect, { readonly type: 'wait' }>): void {
-    const run = this.#run;
-    switch (effect.type) {
-      case 'spawn':
-        this.#spawn();
-        break;
-      case 'ask':
-        run?.ask().catch(() => {
-          this.#tell(run, { type: 'deaf' });
-        });
-        break;
-      case 'term':
-        run?.signal('SIGTERM');
-        break;
-      case 'kill':
-        run?.signal('SIGKILL');
-        break;
-      case 'ping':
-        run?.ping().then(
-          () => {
-            this.#lastSign = this.#parts.clock.now();
-            this.#tell(run, { type: 'answered' });
-          },
-          () => {
-            this.#tell(run, { type: 'missed' });
-          },
-        );
-        break;
-      case 'alarm':
-        this.#parts.log.error(
-          `${this.name} has failed and is not started again by itself: ${clean(effect.reason, 500)}; start it by hand (plugin.start)`,
-        );
-        break;
-    }
+  /** Of one that has no process: what is started next is what it is by now. */
+  async #renew(signal: AbortSignal): Promise<void> {
+    const record = await unlessAborted(signal, () => this.#currentRecord());
+    this.#lives.delete(this.#life);
+    this.#life = this.#makeLife(record);
   }
 
-  /** What an earlier process did or did not do says nothing of this one. */
-  #tell(run: ProgramRun, event: Parameters<Supervisor['on']>[0]): void {
-    if (run === this.#run) this.#supervisor.on(event);
+  async #currentRecord(): Promise<ProgramOptions> {
+    const { renew, record } = this.#parts;
+    return renew ? completeRecord(await renew()) : record;
   }
 
-  #spawn(): void {
-    try {
-      this.#run = new ProgramRun(this.#parts, {
-        onGreeted: () => {
-          this.#supervisor.on({ type: 'greeted' });
+  async #end(life: ProgramLife): Promise<void> {
+    await life.stop();
+    this.#lives.delete(life);
+  }
+
+  #makeLife(record: ProgramOptions, onDescribed?: LifeEvents['onDescribed']): ProgramLife {
+    const isCurrent = (): boolean => life === this.#life;
+    const life: ProgramLife = new ProgramLife(
+      { ...this.#parts, record },
+      {
+        onDescribed,
+        onPrepared: () => {
+          if (isCurrent()) this.#expose(life.methods);
         },
-        onPrepared: (prepared) => {
-          this.#prepare(prepared);
+        onChange: (after, before) => {
+          if (isCurrent()) this.#changed(after, before);
         },
-        onProblem: (reason, isFinal) => {
-          this.#supervisor.on({ type: isFinal ? 'refused' : 'broken', reason });
+        onAlarm: (reason) => {
+          if (isCurrent()) this.#alarm(reason);
         },
-        onExit: (reason) => {
-          this.#exited(reason);
-        },
-      });
-    } catch (error) {
-      this.#supervisor.on({ type: 'unstartable', reason: error instanceof Error ? error.message : 'it cannot be started' });
-    }
-    this.#parts.onToken();
+        onExit: (reason, isItsFault) => isCurrent() && this.#line.ended(reason, isItsFault),
+      },
+    );
+    this.#lives.add(life);
+    return life;
   }
 
-  /** It has said what it can. */
-  #prepare(prepared: Prepared): void {
-    this.#prepared = prepared;
-    this.#methods = prepared.methods.map((method) => this.#hosted(method));
-    try {
-      this.#port?.expose(this.name, this.#methods);
-    } catch (error) {
-      this.#supervisor.on({ type: 'refused', reason: error instanceof Error ? error.message : 'its methods cannot be exposed' });
-      return;
-    }
-    this.#lastSign = this.#parts.clock.now();
-    this.#supervisor.on({ type: 'prepared' });
+  #expose(methods: readonly HostedMethod[]): void {
+    this.#methods = methods;
+    this.#port?.expose(this.name, methods);
   }
 
-  #exited(reason: string): void {
-    const isItsFault = this.#supervisor.state.kind === 'up';
-    const isSpared = this.#line.ended(reason, isItsFault);
-    this.#run = undefined;
-    this.#supervisor.on({ type: 'exited', reason, isSpared });
-    this.#parts.onToken();
+  #open(): void {
+    this.#line.open(this.#life.prepared?.capabilities.has('receive') ?? true);
+  }
+
+  #alarm(reason: string): void {
+    const text = `${this.name} has failed and is not started again by itself: ${clean(reason, 500)}; start it by hand (plugin.start)`;
+    this.#parts.log.error(text);
   }
 
   #changed(after: Supervised, before: Supervised): void {
-    const { log, clock, onEvent } = this.#parts;
+    const { log, clock } = this.#parts;
+    const { pid, prepared } = this.#life;
     if (after.kind === 'backoff') {
       if (after.history.restarts.length > 0) this.#restarts++;
       log.warn(`${clean(after.reason, 500)}; it is started again in ${Math.round(after.until - clock.now())} ms`);
     }
     if (after.kind === 'backoff' || after.kind === 'failed') this.#lastError = after.reason;
     if (after.kind === 'up' && before.kind !== 'up') {
-      log.info(
-        `${this.name} is ready (process ${this.#run?.pid ?? ''}${this.#prepared?.version === undefined ? '' : `, version ${this.#prepared.version}`})`,
-      );
-      this.#line.open(this.#prepared?.capabilities.has('receive') ?? true);
+      log.info(`${this.name} is ready (process ${pid ?? ''}${prepared?.version === undefined ? '' : `, version ${prepared.version}`})`);
+      this.#open();
     }
-    const state = pluginState(after);
-    if (after.kind !== before.kind || !isSame(state, pluginState(before))) onEvent({ type: 'plugin-state', plugin: this.name, state });
+    const state = this.#stateOf(after);
+    if (after.kind !== before.kind || !isSame(state, this.#stateOf(before))) this.#tell(state);
   }
 
-  #hosted({ name, help, signature, access }: DescribedMethod): HostedMethod {
-    const { callTimeoutMs } = this.#parts.record;
-    return { name, help, signature, access, invoke: (params) => this.#invoke(name, params, callTimeoutMs) };
+  /** Tells of a failure in the log, and keeps it; what to throw then. */
+  async #notReloaded(error: unknown, signal: AbortSignal): Promise<unknown> {
+    // Who stops it need not be told that nothing came of what was under way.
+    if (signal.aborted) return error;
+    const told = clean(reasonOf(error).replace(`plugin ${this.name}: `, ''), 500);
+    const { place, reason, rows } = (await this.#parts.explain?.(told)) ?? { place: this.name, reason: told, rows: [] };
+    this.#lastError = place === this.name ? reason : `${place}: ${reason}`;
+    for (const text of [`${place}: ${NOT_RELOADED}: ${reason}`, ...rows]) this.#parts.log.error(text);
+    return refusal(this.name, this.#lastError, error);
   }
 
-  #invoke(method: string, params: readonly Value[], timeoutMs: number): MaybePromise<Sendable> {
-    if (this.#supervisor.state.kind !== 'up') throw new RelayError('UNAVAILABLE', `${method}: ${this.name} ${this.#inWords()}`);
-    return this.#send((run) => run.sendExact(requestOf(method, params), timeoutMs));
+  /** As others see it: that another version is under way is told only while this one is well. */
+  #stateOf(state: Supervised): PluginState {
+    const own = pluginState(state);
+    return this.#isReloading && (own.type === 'ready' || own.type === 'busy') ? { type: 'reloading' } : own;
   }
 
-  /** Its answer is a sign of life; that there was none in time counts as a missed ping. */
-  async #send<T>(call: (run: ProgramRun) => Promise<T>): Promise<T> {
-    const run = this.#run;
-    if (!run) throw new RelayError('UNAVAILABLE', `${this.name} ${this.#inWords()}`);
-    this.#calls++;
-    try {
-      const answer = await call(run);
-      this.#calls--;
-      this.#sign(run);
-      return answer;
-    } catch (error) {
-      this.#calls--;
-      const isLate = RelayError.is(error) && error.code === 'TIMEOUT';
-      if (isLate) this.#tell(run, { type: 'missed' });
-      else if (!RelayError.is(error) || error.code !== 'TRANSPORT') this.#sign(run);
-      throw error;
-    }
+  #setReloading(isReloading: boolean): void {
+    this.#isReloading = isReloading;
+    this.#tell(this.#stateOf(this.#life.state));
   }
 
-  #sign(run: ProgramRun): void {
-    this.#lastSign = this.#parts.clock.now();
-    const { state } = this.#supervisor;
-    // Thousands of answers a second change nothing.
-    if (state.kind === 'up' && (state.missed > 0 || (state.isBusy && this.#calls === 0))) this.#tell(run, { type: 'answered' });
-  }
-
-  #inWords(): string {
-    return inWords(this.#supervisor.state, this.#parts.clock.now());
-  }
-
-  #refusal(reason: string): RelayError {
-    return new RelayError('PLUGIN_REFUSED', `plugin ${this.name}: ${clean(reason, 500)}`);
+  #tell(state: PluginState): void {
+    this.#parts.onEvent({ type: 'plugin-state', plugin: this.name, state });
   }
 }
 

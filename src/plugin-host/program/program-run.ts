@@ -17,6 +17,8 @@ import type { ProgramRequest, Transport } from './transport.ts';
 /** What a run tells. Nothing is told of it after its end. */
 export interface RunEvents {
   readonly onGreeted: () => void;
+  /** For one beside another process of the program, whose place it takes: as {@link PreparationParts.inherit}. */
+  readonly onDescribed?: ((description: Prepared) => Promise<Sendable | undefined>) | undefined;
   readonly onPrepared: (prepared: Prepared) => void;
   /** `isFinal`: a new start would end the same way. */
   readonly onProblem: (reason: string, isFinal: boolean) => void;
@@ -114,6 +116,8 @@ export class ProgramRun {
     const { record, clock, kind } = this.#parts;
     try {
       const handshake = readHandshake(line);
+      if (handshake.form === 'poll' && this.#events.onDescribed)
+        throw new Error('it fetches its calls now, and two that do cannot be told apart; restart it instead');
       this.#transport =
         handshake.form === 'poll'
           ? this.#poll
@@ -129,7 +133,9 @@ export class ProgramRun {
   async #prepare(transport: Transport): Promise<void> {
     const { record, version: relayVersion, setupTimeoutMs: timeoutMs } = this.#parts;
     try {
-      const prepared = await prepare({ plugin: record.name, config: record.config, transport, relayVersion, timeoutMs });
+      const { name: plugin, config } = record;
+      const inherit = this.#events.onDescribed;
+      const prepared = await prepare({ plugin, config, transport, relayVersion, timeoutMs, inherit });
       if (!this.#hasEnded) this.#events.onPrepared(prepared);
     } catch (error) {
       const isFinal = RelayError.is(error) && error.code === 'PLUGIN_REFUSED';

@@ -11,6 +11,8 @@ import type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 import { ProgramPlugin } from './program-plugin.ts';
 import type { ProgramParts } from './program-parts.ts';
 
+export type { ProgramRecord } from './options.ts';
+export type { Explained } from './program-parts.ts';
 export type { ProgramPlugin } from './program-plugin.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
@@ -30,7 +32,7 @@ export interface ProgramSurroundings {
 }
 
 export interface ProgramsParts {
-  readonly options: Pick<PluginHostOptions, 'inbox' | 'setupTimeoutMs' | 'receiveTimeoutMs'>;
+  readonly options: Pick<PluginHostOptions, 'inbox' | 'setupTimeoutMs' | 'exitTimeoutMs' | 'receiveTimeoutMs'>;
   readonly surroundings: ProgramSurroundings;
   readonly clock: Clock;
   readonly logs: LogSource;
@@ -58,11 +60,11 @@ export class Programs {
   }
 
   /** Makes the plugin of a record; nothing runs yet. `over`: what is not as for a program of the operator. */
-  add(record: ProgramRecord, over: Partial<Pick<ProgramParts, 'kind' | 'file' | 'endInWords'>> = {}): ProgramPlugin {
+  add(record: ProgramRecord, over: Partial<Pick<ProgramParts, 'kind' | 'file' | 'endInWords' | 'renew' | 'explain'>> = {}): ProgramPlugin {
     const { options, surroundings, clock, logs, onEvent } = this.#parts;
-    const { inbox, setupTimeoutMs, receiveTimeoutMs } = options;
+    const { inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs } = options;
     const plugin = new ProgramPlugin({
-      ...{ record: completeRecord(record), inbox, setupTimeoutMs, receiveTimeoutMs, clock, onEvent },
+      ...{ record: completeRecord(record), inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, clock, onEvent },
       ...surroundings,
       kind: 'program',
       file: clean([record.exec, ...(record.args ?? [])].join(' ')),
@@ -86,7 +88,7 @@ export class Programs {
 
   /** The same array as long as nothing changed. */
   tokens(): readonly PluginToken[] {
-    this.#tokens ??= [...this.#plugins.values()].flatMap(({ name, tokenHash: sha256 }) => (sha256 === undefined ? [] : [{ name, sha256 }]));
+    this.#tokens ??= [...this.#plugins.values()].flatMap(({ name, tokenHashes }) => tokenHashes.map((sha256) => ({ name, sha256 })));
     return this.#tokens;
   }
 
@@ -106,11 +108,6 @@ export class Programs {
     const known = levels.find((one) => one === level);
     if (!known) throw new RelayError('INVALID_PARAMS', `there is no level '${clean(level, 20)}'${suggest(level, levels)}`);
     this.#find(plugin).say(known, text);
-  }
-
-  /** Stops those that fetch their calls, while the relay lets nobody in any more. */
-  async stopAtDoor(): Promise<void> {
-    await Promise.all([...this.#plugins.values()].map((plugin) => plugin.stopAtDoor()));
   }
 
   /** Ends the watch over their processes, all of which have ended. */

@@ -85,16 +85,15 @@ test('more than a thousand calls under way are refused', async (t) => {
   t.is(((await calls[0]) as RelayError).code, 'TRANSPORT');
 });
 
-test('a stop is a call; when the door is closed only who waits for one hears of it', async (t) => {
-  const asked = await polling({ t });
-  const waiting = asked.fetch();
-  const stopping = asked.plugin.stopAtDoor();
-  t.is((await waiting).method, 'plugin.stop');
-  process.kill(asked.plugin.status.pid ?? 0, 'SIGTERM');
+test('a stop is a call like any other', async (t) => {
+  const kit = await polling({ t });
+  const stopping = kit.plugin.stop();
+  const { id, method } = await kit.fetch();
+  t.is(method, 'plugin.stop');
+  kit.programs.answerCall('ham', id, { value: true });
+  process.kill(kit.plugin.status.pid ?? 0, 'SIGTERM');
   await stopping;
-  const unasked = await polling({ t });
-  await unasked.plugin.stopAtDoor();
-  t.is(unasked.plugin.status.state.type, 'stopped');
+  t.is(kit.plugin.status.state.type, 'stopped');
 });
 
 test('one that has a server fetches nothing; one that is not there neither', async (t) => {
