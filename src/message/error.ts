@@ -112,9 +112,9 @@ function isApplicationFaultCode(code: number): boolean {
 
 /** The text of anything thrown, for a log line: its message, or the thing itself as a string. */
 export function reasonOf(thrown: unknown): string {
-  if (thrown instanceof Error) return thrown.message;
   try {
-    return String(thrown);
+    // Plugins throw what they like: a message need be no text, and to look at it may throw as well.
+    return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
     return 'something that cannot be shown as text';
   }
