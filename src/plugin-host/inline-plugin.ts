@@ -88,6 +88,7 @@ export class InlinePlugin implements HostedPlugin {
   get status(): PluginStatus {
     return {
       ...{ name: this.name, kind: 'inline', state: this.#state, file: this.#found.file },
+      version: this.#version?.stated.version,
       ...{ restarts: this.#restarts, lastError: this.#lastError, held: this.#parts.watchdog.of(this.name).held },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };

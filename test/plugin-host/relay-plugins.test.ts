@@ -290,3 +290,15 @@ test('a scheme that nobody carries is refused with what would help', async (t) =
     message: `peers: nothing carries nats: URLs; name a relay plugin in relayPlugins that carries 'nats'`,
   });
 });
+
+test('an option of @RelayPlugin that there is not, or is none, is told', async (t) => {
+  for (const [options, says] of [
+    ['{ oder: 1 }', '@RelayPlugin on Filter: there is no option "oder"; did you mean "order"?'],
+    ["{ config: 'x' }", '@RelayPlugin on Filter: config: found a value of type string, expected a schema'],
+    ["'memory'", '@RelayPlugin on Filter: found a value of type string, expected an object of options (order, carries, config)'],
+  ] as const) {
+    const kit = await relayPluginsOf(t, { 'ham/filter.ts': source('Filter', undefined, `@RelayPlugin(${options})`) }, ['ham.filter']);
+    const error = await t.throwsAsync<RelayError>(kit.start());
+    t.true(error.message.includes(says), error.message);
+  }
+});

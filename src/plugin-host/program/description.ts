@@ -1,7 +1,7 @@
 /** What a program says of itself by `plugin.get_version` and `plugin.describe`, checked before anything of it is believed. Pure. */
-import semver from 'semver';
 import { clean, isDict } from '../../message/message.ts';
 import type { AccessClass, Value } from '../../message/message.ts';
+import type { StatedVersion } from '../stated-version.ts';
 
 /** A method that a program has. */
 export interface DescribedMethod {
@@ -16,12 +16,6 @@ export interface DescribedMethod {
 export interface Description {
   readonly capabilities: ReadonlySet<string>;
   readonly methods: readonly DescribedMethod[];
-}
-
-export interface ProgramVersion {
-  readonly version: string | undefined;
-  /** Range of the relay's versions. */
-  readonly requires: string | undefined;
 }
 
 /** Of a program that does not describe itself. */
@@ -68,7 +62,7 @@ function readMethod(plugin: string, method: Value, index: number): DescribedMeth
 }
 
 /** Throws an Error that says what is wrong. */
-export function readVersion(answer: Value): ProgramVersion {
+export function readVersion(answer: Value): StatedVersion {
   if (!isDict(answer)) throw new Error('plugin.get_version: it answered no struct');
   const { version, requires } = answer;
   if (version !== undefined && (typeof version !== 'string' || version.length > 100))
@@ -76,16 +70,6 @@ export function readVersion(answer: Value): ProgramVersion {
   if (requires !== undefined && (typeof requires !== 'string' || requires.length > 200))
     throw new Error('plugin.get_version: requires is no short text');
   return { version: version === undefined ? undefined : clean(version, 100), requires };
-}
-
-/** Why a program of this version does not work with this relay; undefined if it does. */
-export function whyUnfit({ version, requires }: ProgramVersion, relayVersion: string): string | undefined {
-  if (requires === undefined || requires === '') return undefined;
-  const own = version === undefined ? 'it' : `its version ${version}`;
-  if (semver.validRange(requires) === null)
-    return `${own} requires the relay '${clean(requires)}', which is no range of versions such as ^1.2.0`;
-  if (semver.satisfies(relayVersion, requires, { includePrerelease: true })) return undefined;
-  return `${own} requires a relay ${clean(requires)}, and this one is ${relayVersion}`;
 }
 
 function isTexts(value: Value): value is readonly string[] {

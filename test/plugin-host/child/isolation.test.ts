@@ -215,6 +215,18 @@ for (const isolation of ISOLATIONS) {
     t.regex(`${problem?.file ?? ''} ${problem?.reason ?? ''}`, /ham\/spam\.ts/);
   });
 
+  test.serial(`${isolation}: its version is told; one that requires another relay is left out, with both numbers`, async (t) => {
+    const versioned = (requires: string): string =>
+      spam('@Exposed() answer() { return 1; }', `{ version: '1.2.3', requires: '${requires}' }`);
+    const relay = await started(t, isolation, versioned('>=0.1.0'));
+    t.is(relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam')?.version, '1.2.3');
+    const directory = pluginsDir(t, { 'ham/spam.ts': versioned('>=99'), 'ham/eggs.ts': RECORDER });
+    const other = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.spam': isolation } });
+    const [problem] = other.status().plugins.problems;
+    t.is(problem?.module, 'ham.spam');
+    t.regex(problem?.reason ?? '', /ham\.spam\.Spam: its version 1\.2\.3 requires a relay >=99, and this one is \d+\.\d+\.\d+$/);
+  });
+
   test.serial(`${isolation}: receive that fails is logged with the reason and place, and the next message comes`, async (t) => {
     const { ask, heard, log } = await started(
       t,
