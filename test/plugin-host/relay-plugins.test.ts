@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
-import { RelayError, dictOf, isPromise } from '../../src/message/message.ts';
+import { RelayError, dictOf, isPromise, systemClock } from '../../src/message/message.ts';
 import { RelayPlugins, pluginHostDefaults, relayPluginDefaults } from '../../src/plugin-host/plugin-host.ts';
 import type { RelayPluginEntry } from '../../src/plugin-host/plugin-host.ts';
 import { VirtualClock, hostOf, memoryLog, satelliteSource, writePlugins } from './kit.ts';
@@ -301,4 +301,19 @@ test('an option of @RelayPlugin that there is not, or is none, is told', async (
     const error = await t.throwsAsync<RelayError>(kit.start());
     t.true(error.message.includes(says), error.message);
   }
+});
+
+test('a relay plugin in use that is saved is not said to be reloaded: it goes on as it was', async (t) => {
+  const kit = await hostOf(t, { 'ham/filter.ts': source('Filter') }, { relayPlugins: ['ham.filter'] }, systemClock);
+  await kit.start();
+  await writeFile(join(kit.directory, 'ham/filter.ts'), source('Filter', 'onForward() { return undefined; }'));
+  await kit.host.rescan();
+  await kit.lines.until((line) =>
+    line.endsWith('ham/filter.ts: its relay plugins go on as they were when the relay started; restart the relay'),
+  );
+  await kit.host.stop();
+  t.deepEqual(
+    kit.lines.all.filter((line) => line.includes('reloaded')),
+    [],
+  );
 });

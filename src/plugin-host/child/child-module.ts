@@ -68,7 +68,7 @@ export class ChildModule {
   async #import(report: (problem: PluginProblem) => void): Promise<LoadedModule | undefined> {
     const { job, log } = this.#parts;
     try {
-      const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: [] });
+      const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: job.relayPlugins });
       return pickSatellites(imported, { others: [], log, report });
     } catch (error) {
       report({ module: job.found.module, ...problemAt(error, job.found) });
@@ -89,8 +89,9 @@ export class ChildModule {
       capabilities: [
         ...(this.#assembled.some(({ receiver }) => receiver) ? ['receive'] : []),
         ...(methods.length > 0 ? ['exposed'] : []),
-        'handover',
+        ...(this.#assembled.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
+      satellites: this.#assembled.map(({ declared: { name }, receiver }) => ({ name, receives: receiver !== undefined })),
       methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({
         ...{ name, help, access },
         ...(signature === undefined ? {} : { signature }),

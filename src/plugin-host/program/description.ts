@@ -13,16 +13,27 @@ export interface DescribedMethod {
   readonly access: AccessClass;
 }
 
+/** A satellite, where a process has several. */
+export interface DescribedSatellite {
+  /** `ham.spam.Spam` */
+  readonly name: string;
+  /** It takes messages. */
+  readonly receives: boolean;
+}
+
 export interface Description {
   readonly capabilities: ReadonlySet<string>;
   readonly methods: readonly DescribedMethod[];
+  /** None: the program is one. */
+  readonly satellites: readonly DescribedSatellite[];
 }
 
 /** Of a program that does not describe itself. */
-export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [] };
+export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [], satellites: [] };
 
 // What a person can survey; a program needs not be believed to have more.
 const MAX_METHODS = 1_000;
+const MAX_SATELLITES = 1_000;
 const MAX_CAPABILITIES = 100;
 const MAX_HELP = 10_000;
 const MAX_WAYS = 20;
@@ -34,16 +45,26 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 /** Throws an Error that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new Error('plugin.describe: it answered no struct');
-  const { capabilities = [], methods = [] } = answer;
+  const { capabilities = [], methods = [], satellites = [] } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
     throw new Error(`plugin.describe: capabilities is no array of at most ${MAX_CAPABILITIES} texts`);
   if (!Array.isArray(methods) || methods.length > MAX_METHODS)
     throw new Error(`plugin.describe: methods is no array of at most ${MAX_METHODS}`);
+  if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
+    throw new Error(`plugin.describe: satellites is no array of at most ${MAX_SATELLITES}`);
   const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
   const names = read.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new Error(`plugin.describe: it has two methods ${repeated}`);
-  return { capabilities: new Set(capabilities), methods: read };
+  const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
+  return { capabilities: new Set(capabilities), methods: read, satellites: described };
+}
+
+function readSatellite(plugin: string, satellite: Value, index: number): DescribedSatellite {
+  const { name, receives = true } = isDict(satellite) ? satellite : {};
+  if (typeof name !== 'string' || !name.startsWith(`${plugin}.`) || !METHOD.test(name) || typeof receives !== 'boolean')
+    throw new Error(`plugin.describe: satellites[${index}] is no struct with a name that begins with '${plugin}.'`);
+  return { name, receives };
 }
 
 function readMethod(plugin: string, method: Value, index: number): DescribedMethod {
