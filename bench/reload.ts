@@ -63,6 +63,7 @@ class Reloads {
     this.#host = new PluginHost({
       options: { ...pluginHostDefaults, pluginsDir: directory, pluginPackages: false },
       directoryRequired: true,
+      relayVersion: '0.9.0',
       container: container.createChildContainer(),
       logs: () => log,
       cacheDir: undefined,

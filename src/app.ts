@@ -195,7 +195,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
-    ...{ ...hosting, container, relayPlugins: options.relayPlugins },
+    ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins },
     onEvent: (event) => {
       if (event.type === 'plugin-state') pluginEvents.add(event);
     },

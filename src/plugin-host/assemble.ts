@@ -8,6 +8,7 @@ import type { AnyClass } from '../plugin/for-host.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import { makeInbox } from './inbox.ts';
+import type { FoundModule } from './find.ts';
 import { Injector } from './inject.ts';
 import type { LoadedModule, SatelliteClass, SatelliteInstance } from './load.ts';
 import type { PluginHostOptions } from './options.ts';
@@ -16,10 +17,14 @@ import type { PluginProblem } from './problem.ts';
 import { Receiver } from './receiver.ts';
 import { Satellite } from './satellite.ts';
 import type { SatelliteEvent } from './satellite.ts';
+import { whyUnfit } from './stated-version.ts';
+import type { StatedVersion } from './stated-version.ts';
 import type { Watchdog } from './watchdog.ts';
 
 export interface AssemblyParts {
   readonly options: Pick<PluginHostOptions, 'inbox' | 'receiveTimeoutMs'>;
+  /** Version of the relay. */
+  readonly relayVersion: string;
   readonly container: DependencyContainer;
   readonly logs: LogSource;
   readonly clock: Clock;
@@ -62,10 +67,12 @@ export function assemble(module: LoadedModule, parts: AssemblyParts): readonly A
   });
 }
 
-/** The classes of a module whose `@Exposed` methods make sense and have names of their own. */
+/** The classes of a module that fit this relay, and whose `@Exposed` methods make sense and have names of their own. */
 function declaredIn(module: LoadedModule, parts: AssemblyParts): Declared[] {
   const sensible = module.satellites.flatMap((satellite): Declared[] => {
     try {
+      const unfit = whyUnfit(statedBy(satellite, module), parts.relayVersion);
+      if (unfit !== undefined) throw new Error(unfit);
       return [{ ...satellite, methods: exposedMethods(satellite.target, module.module) }];
     } catch (error) {
       report(module, satellite, error, parts);
@@ -82,6 +89,20 @@ function declaredIn(module: LoadedModule, parts: AssemblyParts): Declared[] {
     report(module, satellite, new Error(reason), parts);
     return false;
   });
+}
+
+/** What the satellites of a module say of its version: the first one that says so. */
+export function statedOf(satellites: readonly Assembled[]): StatedVersion {
+  const all = satellites.map(({ declared, module }) => statedBy(declared, module));
+  return {
+    version: all.find(({ version }) => version !== undefined)?.version,
+    requires: all.find(({ requires }) => requires !== undefined)?.requires,
+  };
+}
+
+/** What a class of a module says of its version; where it says nothing, its package does. */
+function statedBy({ options: { version, requires } }: SatelliteClass, { stated = {} }: FoundModule): StatedVersion {
+  return { version: version ?? stated.version, requires: requires ?? stated.requires };
 }
 
 function report(loaded: LoadedModule, { name }: SatelliteClass, error: unknown, parts: AssemblyParts): void {

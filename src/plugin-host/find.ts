@@ -11,9 +11,12 @@ import { findPackaged } from './packages.ts';
 import type { Packaged } from './packages.ts';
 import type { Place, PluginProblem } from './problem.ts';
 import { isWritableByAll, whyUnsafe } from './safety.ts';
+import { statedIn } from './stated-version.ts';
+import type { StatedVersion } from './stated-version.ts';
 
 /** A module and where it lies. */
-export type FoundModule = ModuleFile & Place;
+export type FoundModule = ModuleFile &
+  Place & { /** By the package.json of its folder or its npm package. */ readonly stated?: StatedVersion };
 
 /** What a plugins directory and the npm packages hold. */
 export interface Found {
@@ -141,7 +144,7 @@ function checkNames({ pluginList = [], plugins, pluginsDir }: FindOptions, named
   }
 }
 
-/** Keeps the modules that their folder's package.json lists under `co2.modules`; a folder that lists nothing keeps all. */
+/** Keeps the modules that their folder's package.json lists under `co2.modules`; a folder that lists nothing keeps all. Each with what is stated there. */
 async function applyManifests(directory: string, modules: readonly FoundModule[], problems: PluginProblem[]): Promise<FoundModule[]> {
   const inDirectory = modules.filter(({ rootName }) => rootName === '');
   const kept = modules.filter(({ rootName }) => rootName !== '');
@@ -149,29 +152,40 @@ async function applyManifests(directory: string, modules: readonly FoundModule[]
     const inFolder = inDirectory.filter((module) => module.folder === folder);
     const file = clean(folder === '' ? 'package.json' : `${folder}/package.json`);
     const report = (reason: string): void => void problems.push({ file, reason });
-    const listed = await listedModules(join(directory, folder, 'package.json'), report);
+    const { listed, stated } = await readManifest(join(directory, folder, 'package.json'), report);
     const known = inFolder.map(({ moduleName }) => moduleName);
     for (const name of listed ?? []) {
       if (!known.includes(name))
         report(`co2.modules names "${clean(name, 60)}", and ${folder || TOP_PACKAGE} has no such module${suggest(name, known)}`);
     }
-    kept.push(...inFolder.filter(({ moduleName }) => listed?.includes(moduleName) ?? true));
+    const wanted = inFolder.filter(({ moduleName }) => listed?.includes(moduleName) ?? true);
+    kept.push(...wanted.map((module) => ({ ...module, stated })));
   }
   return kept.sort((a, b) => compare(a.module, b.module));
 }
 
-/** The names in `co2.modules`; undefined if the file does not say; none if what it says cannot be understood. */
-async function listedModules(manifest: string, report: (reason: string) => void): Promise<readonly string[] | undefined> {
+interface Manifest {
+  /** The names in `co2.modules`; undefined if it does not say; none if what it says cannot be understood. */
+  readonly listed: readonly string[] | undefined;
+  readonly stated: StatedVersion;
+}
+
+/** What a folder's package.json says, if there is one. */
+async function readManifest(manifest: string, report: (reason: string) => void): Promise<Manifest> {
   let content: unknown;
   try {
     const status = await statIfThere(manifest);
-    if (!status) return undefined;
+    if (!status) return { listed: undefined, stated: {} };
     if (!status.isFile()) throw new Error('it is no regular file');
     content = JSON.parse(await readFile(manifest, 'utf8'));
   } catch (error) {
     report(`cannot be read, so nothing of its folder is loaded: ${clean(reasonOf(error))}`);
-    return [];
+    return { listed: [], stated: {} };
   }
+  return { listed: listedIn(content, report), stated: statedIn(content, report) };
+}
+
+function listedIn(content: unknown, report: (reason: string) => void): readonly string[] | undefined {
   const co2 = isDict(content) ? content.co2 : undefined;
   const listed = isDict(co2) ? co2.modules : undefined;
   if (listed === undefined) return undefined;

@@ -88,6 +88,7 @@ export class InlinePlugin implements HostedPlugin {
   get status(): PluginStatus {
     return {
       ...{ name: this.name, kind: 'inline', state: this.#state, file: this.#found.file },
+      version: this.#version?.stated.version,
       ...{ restarts: this.#restarts, lastError: this.#lastError, held: this.#parts.watchdog.of(this.name).held },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };
@@ -255,7 +256,10 @@ export class InlinePlugin implements HostedPlugin {
     }
     this.#problems = [];
     this.#setState({ type: 'ready' });
-    log.info(`${this.name} reloaded in ${Math.round(clock.now() - began)} ms (${clean(this.#found.file)})`);
+    const { isInUse } = this.#imported?.relayPlugins ?? { isInUse: false };
+    if (isInUse) log.warn(`${clean(this.#found.file)}: its relay plugins go on as they were when the relay started; restart the relay`);
+    if (!isInUse || this.receivers.length + this.methods.length > 0)
+      log.info(`${this.name} reloaded in ${Math.round(clock.now() - began)} ms (${clean(this.#found.file)})`);
     await old.finishCalls();
     await old.exit();
   }
@@ -273,7 +277,8 @@ export class InlinePlugin implements HostedPlugin {
   async #run(version: Version, port: RelayPort, signal: AbortSignal): Promise<void> {
     version.attach(port);
     this.#take(version);
-    this.#setState({ type: 'starting' });
+    // Loading it was the beginning of its start.
+    if (this.#state.type !== 'starting') this.#setState({ type: 'starting' });
     // At once, so that those after it may call it in their setup.
     const onRunning = (): void => {
       port.expose(this.name, version.methods);

@@ -23,3 +23,6 @@ export interface LineCounters extends LineStatus {
   /** Messages that came while it took none. */
   readonly refused: number;
 }
+
+/** Those of a satellite that has no line. */
+export const NO_LINE: LineCounters = { waiting: 0, bytes: 0, oldestMs: 0, delivered: 0, failed: 0, dropped: 0, merged: 0, refused: 0 };

@@ -6,20 +6,24 @@ import { EXTENSIONS, compare, nameAnnounced } from './names.ts';
 import type { ModuleFile } from './names.ts';
 import type { Place, PluginProblem } from './problem.ts';
 import { isWritableByAll } from './safety.ts';
+import { statedIn } from './stated-version.ts';
+import type { StatedVersion } from './stated-version.ts';
 
 const KEYWORD = 'co2-relay-plugin';
 /** What npm takes as a name; anything else, such as `../x`, would lead out of node_modules. */
 const NPM_NAME = /^(?:@[\w~-][\w.~-]*\/)?[\w~-][\w.~-]*$/;
 
+type PackagedModule = ModuleFile & Place & { readonly stated: StatedVersion };
+
 /** What the installed packages announce. */
 export interface Packaged {
-  readonly modules: readonly (ModuleFile & Place)[];
+  readonly modules: readonly PackagedModule[];
   readonly problems: readonly PluginProblem[];
 }
 
 /** Finds the modules of the packages that the package.json in `projectDir` lists under `dependencies`; none if there is no such file. */
 export async function findPackaged(projectDir: string): Promise<Packaged> {
-  const modules: (ModuleFile & Place)[] = [];
+  const modules: PackagedModule[] = [];
   const problems: PluginProblem[] = [];
   const manifest = await readManifest(projectDir).catch((error: unknown) => {
     problems.push({ file: 'package.json', reason: `no plugins of npm packages are loaded: ${clean(reasonOf(error))}` });
@@ -27,7 +31,8 @@ export async function findPackaged(projectDir: string): Promise<Packaged> {
   });
   for (const name of dependenciesOf(manifest)) {
     try {
-      modules.push(...(await modulesOf(projectDir, name)));
+      const report = (reason: string): void => void problems.push({ file: clean(`node_modules/${name}/package.json`), reason });
+      modules.push(...(await modulesOf(projectDir, name, report)));
     } catch (error) {
       problems.push({ file: clean(`node_modules/${name}`), reason: clean(reasonOf(error), 500) });
     }
@@ -41,7 +46,7 @@ function dependenciesOf(manifest: unknown): string[] {
 }
 
 /** The modules of one dependency; none if it is no package with plugins. Throws an Error that says what is wrong with it. */
-async function modulesOf(projectDir: string, name: string): Promise<(ModuleFile & Place)[]> {
+async function modulesOf(projectDir: string, name: string, report: (reason: string) => void): Promise<PackagedModule[]> {
   if (!NPM_NAME.test(name)) throw new Error('package.json depends on it, and that is no name of a package');
   const link = await findInstalled(projectDir, name);
   if (link === undefined) throw new Error('package.json depends on it, and it is not installed; npm install');
@@ -53,9 +58,10 @@ async function modulesOf(projectDir: string, name: string): Promise<(ModuleFile 
     if (isWritableByAll(await stat(path))) throw new Error(`every user of this machine can write to ${path}; chmod o-w`);
   }
   const rootName = `node_modules/${name}/`;
+  const stated = statedIn(manifest, report);
   return announcedIn(manifest).map(({ packageName, module, path }) => ({
     ...nameAnnounced(rootName + path, packageName, module),
-    ...{ root, rootName, path },
+    ...{ root, rootName, path, stated },
   }));
 }
 

@@ -52,6 +52,8 @@ export interface PluginHostParts {
   readonly directoryRequired: boolean;
   /** The app's container; each plugin gets a child of it. */
   readonly container: DependencyContainer;
+  /** Version of the relay. */
+  readonly relayVersion: string;
   readonly logs: LogSource;
   /** What config.ts names as relay plugins, which are loaded elsewhere. Default none. */
   readonly relayPlugins?: RelayPluginOptions['relayPlugins'] | undefined;

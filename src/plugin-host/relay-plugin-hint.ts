@@ -10,7 +10,9 @@ import type { RelayPluginEntry } from './relay-plugin-options.ts';
 /** The relay plugins among what a module exports. */
 export interface ExportedRelayPlugins {
   readonly count: number;
-  /** How they are made to run; undefined if `relayPlugins` names their module, or there are none. */
+  /** `relayPlugins` names their module: they run since the relay started. */
+  readonly isInUse: boolean;
+  /** How they are made to run; undefined if they do, or there are none. */
   readonly hint: string | undefined;
 }
 
@@ -22,13 +24,13 @@ export async function relayPluginsIn(
 ): Promise<ExportedRelayPlugins> {
   const classes = relayPluginClasses(namespace);
   const count = classes.length;
-  if (count === 0) return { count, hint: undefined };
+  if (count === 0) return { count, isInUse: false, hint: undefined };
   const path = join(found.root, found.path);
   for (const { use } of relayPlugins.map(entryOf)) {
     const isMeant = isFileName(use) ? (await realpath(use).catch(() => use)) === path : use === found.module;
-    if (isMeant) return { count, hint: undefined };
+    if (isMeant) return { count, isInUse: true, hint: undefined };
   }
   const names = classes.map(({ name }) => clean(name, 60)).join(', ');
   const hint = `${names} is a relay plugin and does not run, since it would see every dict; to load it write relayPlugins: ['${found.module}'] in config.ts`;
-  return { count, hint };
+  return { count, isInUse: false, hint };
 }

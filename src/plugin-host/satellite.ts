@@ -7,6 +7,7 @@ import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod, HostedMethod } from './exposed.ts';
 import type { SatelliteInstance } from './load.ts';
 import { reasonText, whereThrown } from './problem.ts';
+import { NO_LINE } from './line.ts';
 import type { LineCounters } from './line.ts';
 import type { Receiver } from './receiver.ts';
 import { notHandedOver, refusal } from './refusal.ts';
@@ -63,9 +64,6 @@ export interface SatelliteParts {
   readonly onEvent: (event: SatelliteEvent) => void;
 }
 
-// Of one that has no line.
-const NOTHING: LineCounters = { waiting: 0, bytes: 0, oldestMs: 0, delivered: 0, failed: 0, dropped: 0, merged: 0, refused: 0 };
-
 export class Satellite {
   readonly #parts: SatelliteParts;
   #state: SatelliteState = { type: 'constructed' };
@@ -83,7 +81,7 @@ export class Satellite {
 
   get status(): SatelliteStatus {
     const { name, module, file, receiver } = this.#parts;
-    const counters = receiver?.counters ?? NOTHING;
+    const counters = receiver?.counters ?? NO_LINE;
     return { name, module, file, state: this.#state, ...counters };
   }
 

@@ -1,5 +1,6 @@
 /** One version of a plugin's module: its satellites, constructed, then configured, set up and ended together. */
 import type { Clock } from '../message/message.ts';
+import { statedOf } from './assemble.ts';
 import type { Assembled } from './assemble.ts';
 import type { HostedMethod } from './exposed.ts';
 import type { ModuleFile } from './names.ts';
@@ -7,6 +8,7 @@ import type { PluginHostOptions } from './options.ts';
 import { checkConfig, readConfig } from './plugin-config.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayPort } from './satellite.ts';
+import type { StatedVersion } from './stated-version.ts';
 
 export interface VersionParts {
   readonly options: PluginHostOptions;
@@ -33,6 +35,11 @@ export class Version {
     this.satellites = satellites;
     this.#parts = parts;
     this.receivers = satellites.flatMap(({ receiver }) => receiver ?? []);
+  }
+
+  /** What its first satellite that says so says of the version. */
+  get stated(): StatedVersion {
+    return statedOf(this.satellites);
   }
 
   get methods(): readonly HostedMethod[] {

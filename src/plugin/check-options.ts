@@ -1,9 +1,20 @@
 /** Finds what the options of a decorator cannot mean: plugins run without a look at their types, so nothing else would say it. */
-import { suggest } from '../message/message.ts';
+// Not the whole package: every plugin loads this.
+import valid from 'semver/functions/valid.js';
+import validRange from 'semver/ranges/valid.js';
+import { clean, suggest } from '../message/message.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
+import type { RelayPluginOptions } from './relay-plugin.ts';
 
 // Objects, so that an option that is added to the type has to be added here.
-const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = { config: true, isolation: true, inbox: true };
+const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
+  config: true,
+  isolation: true,
+  version: true,
+  requires: true,
+  inbox: true,
+};
+const RELAY_PLUGIN: Readonly<Record<keyof RelayPluginOptions, true>> = { order: true, carries: true, config: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
 
 /** Throws an error for the decorator on this class or method; undefined where all is right. */
@@ -11,7 +22,12 @@ export type Refusal = ((where: string) => never) | undefined;
 
 /** To be called where the options are written: the place in the error is that of the call. */
 export function refusalOfSatellite(options: unknown): Refusal {
-  return refusal(whyUnknown(options, Object.keys(SATELLITE)) ?? whyNoSchema('config', (options as SatelliteOptions).config));
+  return refusal(whyUnknown(options, Object.keys(SATELLITE)) ?? whyWrongSatellite(options as SatelliteOptions));
+}
+
+/** As {@link refusalOfSatellite}. */
+export function refusalOfRelayPlugin(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(RELAY_PLUGIN)) ?? whyNoSchema('config', (options as RelayPluginOptions).config));
 }
 
 /** As {@link refusalOfSatellite}. */
@@ -26,6 +42,14 @@ function refusal(reason: string | undefined): Refusal {
     error.message = `${where}: ${reason}`;
     throw error;
   };
+}
+
+function whyWrongSatellite({ config, version, requires }: Partial<Record<keyof SatelliteOptions, unknown>>): string | undefined {
+  if (version !== undefined && (typeof version !== 'string' || valid(version) === null))
+    return `version: found ${shown(version)}, expected a version such as '1.2.0'`;
+  if (requires !== undefined && (typeof requires !== 'string' || validRange(requires) === null))
+    return `requires: found ${shown(requires)}, expected a range of versions of the relay such as '^0.1.0'`;
+  return whyNoSchema('config', config);
 }
 
 function whyWrong({ params, returns, schema }: Record<keyof ExposedOptions, unknown>): string | undefined {
@@ -48,6 +72,10 @@ function whyNoSchema(option: string, schema: unknown): string | undefined {
   const isObject = (typeof schema === 'object' && schema !== null) || typeof schema === 'function';
   if (isObject && '~standard' in schema) return undefined;
   return `${option}: found ${kindOf(schema)}, expected a schema, such as zod's: z.object({ ... })`;
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? `'${clean(value, 60)}'` : kindOf(value);
 }
 
 function kindOf(value: unknown): string {

@@ -1,6 +1,6 @@
 /** The decorators of a plugin's author. Each works bare and called: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
-import { refusalOfExposed, refusalOfSatellite } from './check-options.ts';
+import { refusalOfExposed, refusalOfRelayPlugin, refusalOfSatellite } from './check-options.ts';
 import { markExposed, markInjectable, markInjected, markRelayPlugin, markSatellite } from './metadata.ts';
 import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
@@ -25,7 +25,9 @@ export function RelayPlugin(target: AnyClass): void;
 export function RelayPlugin(options?: RelayPluginOptions): (target: AnyClass) => void;
 export function RelayPlugin(first?: AnyClass | RelayPluginOptions): ((target: AnyClass) => void) | undefined {
   if (typeof first !== 'function') {
+    const refuse = refusalOfRelayPlugin(first ?? {});
     return (target) => {
+      refuse?.(`@RelayPlugin on ${target.name}`);
       markRelayPlugin(target, first ?? {});
     };
   }

@@ -16,6 +16,10 @@ export interface SatelliteOptions {
    * as a literal, since it is read without running the module. The operator's `isolation` wins. Default `inline`.
    */
   readonly isolation?: 'inline' | 'child' | undefined;
+  /** Version of the plugin, as npm writes them: `1.2.0`. Default: that of the package.json in its folder or npm package, or none. */
+  readonly version?: string | undefined;
+  /** Versions of the relay that it works with, as npm writes ranges: `^0.1.0`; another relay leaves it out. Default: `co2.requires` of that package.json, or any. */
+  readonly requires?: string | undefined;
   /** The line in which messages wait for a `receive` that is slower than they come. Default: as the operator says (`inbox`), the oldest are dropped. */
   readonly inbox?: SatelliteInbox | undefined;
 }

@@ -81,6 +81,7 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
     options,
     directoryRequired,
     relayPlugins,
+    relayVersion: '0.9.0',
     container: container.createChildContainer(),
     logs,
     cacheDir: undefined,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
-import { RelayError, dictOf, isPromise } from '../../src/message/message.ts';
+import { RelayError, dictOf, isPromise, systemClock } from '../../src/message/message.ts';
 import { RelayPlugins, pluginHostDefaults, relayPluginDefaults } from '../../src/plugin-host/plugin-host.ts';
 import type { RelayPluginEntry } from '../../src/plugin-host/plugin-host.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -291,4 +291,31 @@ test('a scheme that nobody carries is refused with what would help', async (t) =
     code: 'CONFIG_INVALID',
     message: `peers: nothing carries nats: URLs; name a relay plugin in relayPlugins that carries 'nats'`,
   });
+});
+
+test('an option of @RelayPlugin that there is not, or is none, is told', async (t) => {
+  for (const [options, says] of [
+    ['{ oder: 1 }', '@RelayPlugin on Filter: there is no option "oder"; did you mean "order"?'],
+    ["{ config: 'x' }", '@RelayPlugin on Filter: config: found a value of type string, expected a schema'],
+    ["'memory'", '@RelayPlugin on Filter: found a value of type string, expected an object of options (order, carries, config)'],
+  ] as const) {
+    const kit = await relayPluginsOf(t, { 'ham/filter.ts': source('Filter', undefined, `@RelayPlugin(${options})`) }, ['ham.filter']);
+    const error = await t.throwsAsync<RelayError>(kit.start());
+    t.true(error.message.includes(says), error.message);
+  }
+});
+
+test('a relay plugin in use that is saved is not said to be reloaded: it goes on as it was', async (t) => {
+  const kit = await hostOf(t, { 'ham/filter.ts': source('Filter') }, { relayPlugins: ['ham.filter'] }, systemClock);
+  await kit.start();
+  await writeFile(join(kit.directory, 'ham/filter.ts'), source('Filter', 'onForward() { return undefined; }'));
+  await kit.host.rescan();
+  await kit.lines.until((line) =>
+    line.endsWith('ham/filter.ts: its relay plugins go on as they were when the relay started; restart the relay'),
+  );
+  await kit.host.stop();
+  t.deepEqual(
+    kit.lines.all.filter((line) => line.includes('reloaded')),
+    [],
+  );
 });

@@ -42,6 +42,7 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
   const host = new PluginHost({
     options: { ...pluginHostDefaults, pluginsDir: directory, ...changed },
     directoryRequired: false,
+    relayVersion: '0.9.0',
     container: container.createChildContainer(),
     logs,
     cacheDir: undefined,

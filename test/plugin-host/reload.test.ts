@@ -232,3 +232,11 @@ test('with watch: false nothing is looked at unless somebody asks', async (t) =>
   await host.rescan();
   await line('ham.new loaded');
 });
+
+test('a start by hand tells each state once', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
+  await kit.host.stopPlugin('ham.spam');
+  await kit.host.startPlugin('ham.spam');
+  const states = kit.lines.all.flatMap((line) => /^debug plugin-host: ham\.spam is (\w+)$/.exec(line)?.[1] ?? []);
+  t.deepEqual(states, ['starting', 'ready', 'stopping', 'stopped', 'starting', 'ready']);
+});

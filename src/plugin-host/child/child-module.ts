@@ -5,7 +5,7 @@ import { registerLoader } from '../../loader/loader.mjs';
 import { RelayError, clean, freezeDict, dictOf, isDict, systemClock } from '../../message/message.ts';
 import type { Clock, Dict, Frozen, Log, Sendable, Value } from '../../message/message.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/codec.ts';
-import { assemble } from '../assemble.ts';
+import { assemble, statedOf } from '../assemble.ts';
 import type { Assembled } from '../assemble.ts';
 import { checkConfig } from '../plugin-config.ts';
 import { importModule, pickSatellites } from '../load.ts';
@@ -43,8 +43,8 @@ export class ChildModule {
     this.#delivery = new Delivery({ takers: () => this.#takers(), clock: this.#clock, timeoutMs, directory: found.root });
   }
 
-  /** Rejects with a RelayError PLUGIN_REFUSED if nothing of the module can run. */
-  async load(): Promise<void> {
+  /** For a relay of this version. Rejects with a RelayError PLUGIN_REFUSED if nothing of the module can run. */
+  async load(relayVersion: string): Promise<void> {
     const { job, log } = this.#parts;
     const problems: PluginProblem[] = [];
     const report = (problem: PluginProblem): void => {
@@ -57,7 +57,7 @@ export class ChildModule {
     const logs = (): Log => log;
     // Whose loop this is everybody knows, and nobody else waits for it.
     const watchdog = new Watchdog({ limitMs: Infinity, clock: this.#clock, logs });
-    const parts = { options, container, logs, clock: this.#clock, watchdog, report, onReady: silent, onEvent: silent };
+    const parts = { options, relayVersion, container, logs, clock: this.#clock, watchdog, report, onReady: silent, onEvent: silent };
     this.#assembled = module ? assemble(module, parts) : [];
     const reasons = problems.map((problem) => `${placeOf(problem)}: ${problem.reason}`);
     if (this.#assembled.length === 0 && reasons.length > 0) throw new RelayError('PLUGIN_REFUSED', reasons.join('; '));
@@ -68,12 +68,18 @@ export class ChildModule {
   async #import(report: (problem: PluginProblem) => void): Promise<LoadedModule | undefined> {
     const { job, log } = this.#parts;
     try {
-      const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: [] });
+      const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: job.relayPlugins });
       return pickSatellites(imported, { others: [], log, report });
     } catch (error) {
       report({ module: job.found.module, ...problemAt(error, job.found) });
       return undefined;
     }
+  }
+
+  /** What `plugin.get_version` answers. */
+  version(): Sendable {
+    const { version, requires } = statedOf(this.#assembled);
+    return { ...(version === undefined ? {} : { version }), ...(requires === undefined ? {} : { requires }) };
   }
 
   /** What `plugin.describe` answers. */
@@ -83,8 +89,9 @@ export class ChildModule {
       capabilities: [
         ...(this.#assembled.some(({ receiver }) => receiver) ? ['receive'] : []),
         ...(methods.length > 0 ? ['exposed'] : []),
-        'handover',
+        ...(this.#assembled.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
+      satellites: this.#assembled.map(({ declared: { name }, receiver }) => ({ name, receives: receiver !== undefined })),
       methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({
         ...{ name, help, access },
         ...(signature === undefined ? {} : { signature }),

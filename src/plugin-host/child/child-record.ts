@@ -8,6 +8,8 @@ import { readConfig } from '../plugin-config.ts';
 import { refusal } from '../refusal.ts';
 import type { ConfigPlace } from '../plugin-config.ts';
 import type { ProgramRecord } from '../program/options.ts';
+import { entryOf } from '../relay-plugin-options.ts';
+import type { RelayPluginOptions } from '../relay-plugin-options.ts';
 import { argumentsOf } from './job.ts';
 import { OUT_OF_MEMORY } from './watch.ts';
 
@@ -15,6 +17,8 @@ export interface ChildRecordParts extends Pick<ConfigPlace, 'directory'> {
   readonly clock: Clock;
   readonly options: Pick<PluginHostOptions, 'plugins' | 'setupTimeoutMs' | 'exitTimeoutMs' | 'receiveTimeoutMs' | 'maxMemoryMb'>;
   readonly cacheDir: string | undefined;
+  /** What config.ts names as relay plugins. */
+  readonly relayPlugins: RelayPluginOptions['relayPlugins'];
   /** Its lines of level debug are wanted. */
   readonly debug: boolean;
 }
@@ -22,13 +26,15 @@ export interface ChildRecordParts extends Pick<ConfigPlace, 'directory'> {
 /** Rejects with a RelayError PLUGIN_REFUSED if the configuration cannot be read, or cannot cross to another process. */
 export async function childRecord(found: FoundModule, parts: ChildRecordParts): Promise<ProgramRecord> {
   const { options, directory, clock, cacheDir, debug } = parts;
+  // Their configurations may hold secrets, and a command line is no place for one.
+  const relayPlugins = parts.relayPlugins.map((entry) => entryOf(entry).use);
   const { plugins, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb } = options;
   const { value, source: configSource } = await readConfig(found, { directory, plugins }, { clock, timeoutMs: setupTimeoutMs });
   const limits = { setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb };
   return {
     name: found.module,
     exec: process.execPath,
-    args: argumentsOf({ found, cacheDir, configSource, debug, ...limits }),
+    args: argumentsOf({ found, cacheDir, relayPlugins, configSource, debug, ...limits }),
     config: portable(found.module, value, configSource),
   };
 }

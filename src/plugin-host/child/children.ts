@@ -10,6 +10,7 @@ import type { ConfigPlace } from '../plugin-config.ts';
 import { placeIn, placeOf } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
 import type { Explained, ProgramPlugin, ProgramRecord, Programs } from '../program/programs.ts';
+import type { RelayPluginOptions } from '../relay-plugin-options.ts';
 import type { RelayPort } from '../satellite.ts';
 import { childRecord, endInWords } from './child-record.ts';
 import { inputsOf } from './inputs.ts';
@@ -20,6 +21,8 @@ export interface ChildrenParts {
   readonly log: Log;
   readonly clock: Clock;
   readonly cacheDir: string | undefined;
+  /** What config.ts names as relay plugins. Default none. */
+  readonly relayPlugins?: RelayPluginOptions['relayPlugins'] | undefined;
   readonly programs: () => Programs;
   /** True if the host has a plugin of this name. */
   readonly isTaken: (name: string) => boolean;
@@ -136,9 +139,9 @@ export class Children {
   }
 
   #record(found: FoundModule): Promise<ProgramRecord> {
-    const { options, logs, clock, cacheDir } = this.#parts;
+    const { options, logs, clock, cacheDir, relayPlugins = [] } = this.#parts;
     const debug = logs(`plugin.${found.module}`).isDebugEnabled();
-    return childRecord(found, { options, directory: this.#directory, clock, cacheDir, debug });
+    return childRecord(found, { options, directory: this.#directory, clock, cacheDir, relayPlugins, debug });
   }
 
   async #start(child: Child, port: RelayPort): Promise<void> {

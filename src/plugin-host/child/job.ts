@@ -5,6 +5,8 @@ import type { FoundModule } from '../find.ts';
 /** The work of one child. */
 export interface ChildJob {
   readonly found: FoundModule;
+  /** What config.ts names as relay plugins, which the relay itself loads. */
+  readonly relayPlugins: readonly string[];
   /** Where compiled modules are kept; undefined: nowhere. */
   readonly cacheDir?: string | undefined;
   /** Where its configuration stands, in words for the operator. */

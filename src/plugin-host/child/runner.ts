@@ -32,16 +32,19 @@ async function main(url: string, token: string): Promise<void> {
 
 /** The methods of every program. */
 function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap<string, ChildMethod> {
+  let relayVersion = '';
   let loaded: Promise<void> | undefined;
+  const load = (): Promise<void> => (loaded ??= module.load(relayVersion));
   return new Map<string, ChildMethod>([
     [
-      'plugin.describe',
-      async () => {
-        loaded ??= module.load();
-        await loaded;
-        return module.describe();
+      'plugin.push_version',
+      ([version]) => {
+        if (typeof version === 'string') relayVersion = version;
+        return true;
       },
     ],
+    ['plugin.get_version', () => load().then(() => module.version())],
+    ['plugin.describe', () => load().then(() => module.describe())],
     ['plugin.setup', async ([config = {}]) => module.setup(config).then(() => true)],
     ['notify', (params) => module.notify(params)],
     ['ping', () => true],

@@ -1,7 +1,7 @@
 /** What a program says of itself by `plugin.get_version` and `plugin.describe`, checked before anything of it is believed. Pure. */
-import semver from 'semver';
 import { clean, isDict } from '../../message/message.ts';
 import type { AccessClass, Value } from '../../message/message.ts';
+import type { StatedVersion } from '../stated-version.ts';
 
 /** A method that a program has. */
 export interface DescribedMethod {
@@ -13,22 +13,27 @@ export interface DescribedMethod {
   readonly access: AccessClass;
 }
 
+/** A satellite, where a process has several. */
+export interface DescribedSatellite {
+  /** `ham.spam.Spam` */
+  readonly name: string;
+  /** It takes messages. */
+  readonly receives: boolean;
+}
+
 export interface Description {
   readonly capabilities: ReadonlySet<string>;
   readonly methods: readonly DescribedMethod[];
-}
-
-export interface ProgramVersion {
-  readonly version: string | undefined;
-  /** Range of the relay's versions. */
-  readonly requires: string | undefined;
+  /** None: the program is one. */
+  readonly satellites: readonly DescribedSatellite[];
 }
 
 /** Of a program that does not describe itself. */
-export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [] };
+export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [], satellites: [] };
 
 // What a person can survey; a program needs not be believed to have more.
 const MAX_METHODS = 1_000;
+const MAX_SATELLITES = 1_000;
 const MAX_CAPABILITIES = 100;
 const MAX_HELP = 10_000;
 const MAX_WAYS = 20;
@@ -40,16 +45,26 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 /** Throws an Error that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new Error('plugin.describe: it answered no struct');
-  const { capabilities = [], methods = [] } = answer;
+  const { capabilities = [], methods = [], satellites = [] } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
     throw new Error(`plugin.describe: capabilities is no array of at most ${MAX_CAPABILITIES} texts`);
   if (!Array.isArray(methods) || methods.length > MAX_METHODS)
     throw new Error(`plugin.describe: methods is no array of at most ${MAX_METHODS}`);
+  if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
+    throw new Error(`plugin.describe: satellites is no array of at most ${MAX_SATELLITES}`);
   const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
   const names = read.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new Error(`plugin.describe: it has two methods ${repeated}`);
-  return { capabilities: new Set(capabilities), methods: read };
+  const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
+  return { capabilities: new Set(capabilities), methods: read, satellites: described };
+}
+
+function readSatellite(plugin: string, satellite: Value, index: number): DescribedSatellite {
+  const { name, receives = true } = isDict(satellite) ? satellite : {};
+  if (typeof name !== 'string' || !name.startsWith(`${plugin}.`) || !METHOD.test(name) || typeof receives !== 'boolean')
+    throw new Error(`plugin.describe: satellites[${index}] is no struct with a name that begins with '${plugin}.'`);
+  return { name, receives };
 }
 
 function readMethod(plugin: string, method: Value, index: number): DescribedMethod {
@@ -68,7 +83,7 @@ function readMethod(plugin: string, method: Value, index: number): DescribedMeth
 }
 
 /** Throws an Error that says what is wrong. */
-export function readVersion(answer: Value): ProgramVersion {
+export function readVersion(answer: Value): StatedVersion {
   if (!isDict(answer)) throw new Error('plugin.get_version: it answered no struct');
   const { version, requires } = answer;
   if (version !== undefined && (typeof version !== 'string' || version.length > 100))
@@ -76,16 +91,6 @@ export function readVersion(answer: Value): ProgramVersion {
   if (requires !== undefined && (typeof requires !== 'string' || requires.length > 200))
     throw new Error('plugin.get_version: requires is no short text');
   return { version: version === undefined ? undefined : clean(version, 100), requires };
-}
-
-/** Why a program of this version does not work with this relay; undefined if it does. */
-export function whyUnfit({ version, requires }: ProgramVersion, relayVersion: string): string | undefined {
-  if (requires === undefined || requires === '') return undefined;
-  const own = version === undefined ? 'it' : `its version ${version}`;
-  if (semver.validRange(requires) === null)
-    return `${own} requires the relay '${clean(requires)}', which is no range of versions such as ^1.2.0`;
-  if (semver.satisfies(relayVersion, requires, { includePrerelease: true })) return undefined;
-  return `${own} requires a relay ${clean(requires)}, and this one is ${relayVersion}`;
 }
 
 function isTexts(value: Value): value is readonly string[] {

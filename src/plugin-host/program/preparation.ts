@@ -1,7 +1,8 @@
 /** What is said between a program's first line and its first work: versions, what it can do, what the process before it knew, its configuration. */
 import { Fault, RelayError, clean, reasonOf } from '../../message/message.ts';
 import type { Sendable, Value } from '../../message/message.ts';
-import { UNDESCRIBED, readDescription, readVersion, whyUnfit } from './description.ts';
+import { whyUnfit } from '../stated-version.ts';
+import { UNDESCRIBED, readDescription, readVersion } from './description.ts';
 import type { Description } from './description.ts';
 import { requestOf } from './transport.ts';
 import type { Transport } from './transport.ts';

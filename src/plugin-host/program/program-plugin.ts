@@ -3,7 +3,8 @@ import { clean, reasonOf } from '../../message/message.ts';
 import type { HostedMethod } from '../exposed.ts';
 import type { HostedPlugin, PluginState, PluginStatus } from '../hosted.ts';
 import { refusal } from '../refusal.ts';
-import type { RelayPort } from '../satellite.ts';
+import { NO_LINE } from '../line.ts';
+import type { RelayPort, SatelliteStatus } from '../satellite.ts';
 import { unlessAborted } from '../step.ts';
 import { NOT_RELOADED, swap } from '../swap.ts';
 import { Turns } from '../turns.ts';
@@ -80,8 +81,19 @@ export class ProgramPlugin implements HostedPlugin {
       version: prepared?.version,
       lastError: this.#lastError,
       pid,
-      satellites: [{ name, module: name, file, state: satelliteState(state), ...this.#line.counters }],
+      satellites: this.#satellites(),
     };
+  }
+
+  /** They share one line: what waits there waits for each of them that takes messages. */
+  #satellites(): readonly SatelliteStatus[] {
+    const { name } = this;
+    const { state, prepared } = this.#life;
+    const common = { module: name, file: this.#parts.file, state: satelliteState(state) };
+    const { counters } = this.#line;
+    const described = prepared?.satellites ?? [];
+    if (described.length === 0) return [{ name, ...common, ...counters }];
+    return described.map((one) => ({ name: one.name, ...common, ...(one.receives ? counters : NO_LINE) }));
   }
 
   /**

@@ -215,6 +215,18 @@ for (const isolation of ISOLATIONS) {
     t.regex(`${problem?.file ?? ''} ${problem?.reason ?? ''}`, /ham\/spam\.ts/);
   });
 
+  test.serial(`${isolation}: its version is told; one that requires another relay is left out, with both numbers`, async (t) => {
+    const versioned = (requires: string): string =>
+      spam('@Exposed() answer() { return 1; }', `{ version: '1.2.3', requires: '${requires}' }`);
+    const relay = await started(t, isolation, versioned('>=0.1.0'));
+    t.is(relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam')?.version, '1.2.3');
+    const directory = pluginsDir(t, { 'ham/spam.ts': versioned('>=99'), 'ham/eggs.ts': RECORDER });
+    const other = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.spam': isolation } });
+    const [problem] = other.status().plugins.problems;
+    t.is(problem?.module, 'ham.spam');
+    t.regex(problem?.reason ?? '', /ham\.spam\.Spam: its version 1\.2\.3 requires a relay >=99, and this one is \d+\.\d+\.\d+$/);
+  });
+
   test.serial(`${isolation}: receive that fails is logged with the reason and place, and the next message comes`, async (t) => {
     const { ask, heard, log } = await started(
       t,
@@ -232,7 +244,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: two satellites of one module hear each other, and not themselves`, async (t) => {
-    const { ask, heard } = await started(
+    const relay = await started(
       t,
       isolation,
       `${HEAD.replace("import { z } from 'zod';\n", '')}
@@ -244,13 +256,19 @@ for (const isolation of ISOLATIONS) {
         async receive(dict: Dict, { verdict, hops }: Context) {
           if (dict.data === 'hello') await this.send({ data: ['Other heard', dict.data, typeof dict.host_id, verdict, hops] });
         }
-      }`,
+      }
+      @Satellite() export class Mute extends Plugin {}`,
     );
+    const { ask, heard } = relay;
     await ask('ham.spam.say', 'hello');
     t.is(await heard(), 'hello');
     t.deepEqual(await heard(), ['Other heard', 'hello', 'string', 'local', 0]);
     await ask('ham.spam.say', 'last');
     t.is(await heard(), 'last');
+    const satellites = relay.status().plugins.satellites.filter(({ module }) => module === 'ham.spam');
+    const told = satellites.map(({ name, state }) => `${name} ${state.type}`);
+    t.deepEqual(told, ['ham.spam.Mute running', 'ham.spam.Other running', 'ham.spam.Spam running']);
+    t.is(satellites[0]?.delivered, 0);
   });
 }
 
@@ -276,4 +294,18 @@ test.serial('what cannot cross to a child is refused with its place', async (t) 
   await t.throwsAsync(started(t, 'child', spam(''), { plugins: { 'ham.spam': { onEvent: () => 1 } } }), {
     message: /its configuration cannot cross to a child \(isolation\): .*onEvent/,
   });
+});
+
+test.serial('a relay plugin in the module of a child is told to be idle only where config.ts does not name it', async (t) => {
+  t.timeout(50_000);
+  const source = spam('', "{ isolation: 'child' }", '@RelayPlugin() export class Look { onAccept() { return undefined; } }').replace(
+    'Satellite,',
+    'RelayPlugin, Satellite,',
+  );
+  const directory = pluginsDir(t, { 'ham/spam.ts': source });
+  const idle = await startRelay(t, { pluginsDir: directory });
+  await idle.log.line(/Look is a relay plugin and does not run/);
+  const used = await startRelay(t, { pluginsDir: directory, relayPlugins: ['ham.spam'] });
+  t.is(used.status().relayPlugins[0]?.name, 'ham.spam.Look');
+  t.deepEqual(used.log.matching(/is a relay plugin and does not run/), []);
 });

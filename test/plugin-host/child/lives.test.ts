@@ -67,7 +67,15 @@ test.serial('a child ends with its relay, and passes no token on', async (t) => 
 });
 
 test.serial('run by hand it says what to run instead', async (t) => {
-  const job = { configSource: '', setupTimeoutMs: 1, exitTimeoutMs: 1, receiveTimeoutMs: 1, maxMemoryMb: 64, debug: false };
+  const job = {
+    relayPlugins: [],
+    configSource: '',
+    setupTimeoutMs: 1,
+    exitTimeoutMs: 1,
+    receiveTimeoutMs: 1,
+    maxMemoryMb: 64,
+    debug: false,
+  };
   const found = {
     file: 'a.ts',
     folder: '',

@@ -1,7 +1,8 @@
 /** What a program says of itself is believed only as far as it makes sense. */
 import test from 'ava';
 import type { Value } from '../../../src/message/message.ts';
-import { readDescription, readVersion, whyUnfit } from '../../../src/plugin-host/program/description.ts';
+import { readDescription, readVersion } from '../../../src/plugin-host/program/description.ts';
+import { whyUnfit } from '../../../src/plugin-host/stated-version.ts';
 
 const method = (more: Readonly<Record<string, Value>>): Value => ({ capabilities: [], methods: [{ name: 'ham.add', ...more }] });
 
