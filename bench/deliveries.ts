@@ -40,6 +40,7 @@ async function to(count: number, place: string, rounds: number): Promise<Figure[
     container: container.createChildContainer(),
     logs: () => SILENT,
     cacheDir: undefined,
+    relayVersion: '0.9.0',
   });
   await host.start({ expose: () => undefined, send: () => Promise.resolve(''), call: () => Promise.resolve(null) });
   const [taken, had]: [number[], number[]] = [[], []];

@@ -1,6 +1,7 @@
 /** What `check-plugin` needs of this folder: it runs a program by the very pieces by which the host does, one at a time, and looks at each. */
+export { whyUnfit } from '../stated-version.ts';
 export { VALUE_TYPES, describeType } from '../value-types.ts';
-export { readDescription, readVersion, whyUnfit } from './description.ts';
+export { readDescription, readVersion } from './description.ts';
 export type { Description } from './description.ts';
 export { readHandshake } from './handshake.ts';
 export type { Handshake } from './handshake.ts';
