@@ -24,9 +24,10 @@ const MAX_LINES = 500;
 const MAX_CHARACTERS = 64 * 1024;
 const MAX_TEXT = 2_000;
 const HIDDEN = '(hidden)';
-// The password of a URL, what is sent as a credential, and what stands beside a word that means one. Texts are cut before.
+// The password of a URL, what is sent as a credential, and what stands beside a word that means one. Texts are cut before, and
+// a match is tried at few places of a text, whatever a program writes.
 const SECRETS = [
-  /(?<=\/\/[^/@\s]{0,100}:)[^/@\s]+(?=@)/g,
+  /(?<=\/\/[^/@:\s]{0,100}:)[^/@\s]+(?=@)/g,
   /(?<=\b(?:bearer|basic)\s)[\w.~+/=-]{8,}/gi,
   /(?<=(?:token|passw(?:or)?d|secret|api_?key|credential)["']?\s?[=:]\s?["']?)[^\s"',;]{4,}/gi,
 ];

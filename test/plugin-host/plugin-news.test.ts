@@ -111,6 +111,7 @@ test('what looks like a secret is hidden where lines are asked for', (t) => {
   const said = [
     'the token is hunter2hunter2.',
     'connect http://plugin:s3cr3t-of-mine@127.0.0.1:2004/RPC2',
+    'http://ann:with:colons@host/',
     'Authorization: Bearer abcdefgh12345678',
     'CO2_PLUGIN_TOKEN=abcdef123456 PATH=/bin',
     '{"password": "swordfish", "user": "ann"}',
@@ -122,6 +123,7 @@ test('what looks like a secret is hidden where lines are asked for', (t) => {
     [
       'the token is (hidden).',
       'connect http://plugin:(hidden)@127.0.0.1:2004/RPC2',
+      'http://ann:(hidden)@host/',
       'Authorization: Bearer (hidden)',
       'CO2_PLUGIN_TOKEN=(hidden) PATH=/bin',
       '{"password": "(hidden)", "user": "ann"}',
