@@ -1,5 +1,6 @@
-/** `npm run bench -- rpc|reload [--quick] [--json]`: measures, prints a table, and fails only where something breaks: figures are no tests. */
+/** `npm run bench -- rpc|reload|host [--quick] [--json]`: measures, prints a table, and fails only where something breaks: figures are no tests. */
 import { parseArgs } from 'node:util';
+import { host } from './host.ts';
 import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
 import { printTable } from './table.ts';
@@ -11,6 +12,7 @@ const { values, positionals } = parseArgs({
 const benchmarks = new Map([
   ['rpc', rpc],
   ['reload', reload],
+  ['host', host],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;
 if (!measure) throw new Error(`which benchmark? npm run bench -- ${[...benchmarks.keys()].join('|')} [--quick] [--json]`);

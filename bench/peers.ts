@@ -14,6 +14,13 @@ export interface Server {
   readonly pid: number;
 }
 
+/** A relay of ours that can be ended before the others. */
+export interface RunningRelay extends Server {
+  /** Of the admin. */
+  readonly token: string;
+  readonly end: () => Promise<void>;
+}
+
 /** Whose figures stand beside ours. */
 export const BARE = 'bare fastify';
 export const NPM = 'npm xmlrpc';
@@ -36,14 +43,17 @@ export class Peers {
   /** Our relay: the command with one plugin, logs of warnings only, and limits that no load reaches. */
   async relay(): Promise<Server> {
     // The first start of a checkout compiles, and the compiler stays in memory.
-    const first = await this.#relay();
-    await this.#end(first.child);
-    return (await this.#relay()).server;
+    const plugins = join(HERE, 'plugins');
+    await (await this.relayOf(plugins)).end();
+    return this.relayOf(plugins);
   }
 
-  async #relay(): Promise<{ server: Server; child: ChildProcess }> {
-    const args = ['--port', '0', '--plugins', join(HERE, 'plugins'), '--data', join(this.directory, 'state'), '--log-level', 'warn'];
-    return this.#start('co2-relay', process.execPath, ['bin/co2.mjs', 'start', ...args, '--config', join(HERE, 'relay.config.ts')]);
+  /** Our relay with the plugins of a directory. */
+  async relayOf(plugins: string): Promise<RunningRelay> {
+    const state = join(this.directory, 'state');
+    const args = ['--port', '0', '--plugins', plugins, '--data', state, '--log-level', 'warn', '--config', join(HERE, 'relay.config.ts')];
+    const { server, child } = await this.#start('co2-relay', process.execPath, ['bin/co2.mjs', 'start', ...args]);
+    return { ...server, token: readFileSync(join(state, 'admin.token'), 'utf8').trim(), end: () => this.#end(child) };
   }
 
   async bareFastify(): Promise<Server> {

@@ -1,6 +1,6 @@
 /** Live reload: how long one takes with its helper, until it serves, and what many of them leave behind. */
 import 'reflect-metadata';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm';
 import { container } from 'tsyringe';
 import type { Log } from '../src/message/message.ts';
 import { PluginHost, pluginHostDefaults } from '../src/plugin-host/plugin-host.ts';
+import { save } from './plugin-files.ts';
 import { median, quantile } from './statistics.ts';
 import type { Figure, Report } from './table.ts';
 
@@ -161,11 +162,6 @@ function leftBehind({ times, bytes, handles }: Measured): Figure[] {
     { group: GROUP, what: 'heap that one leaves behind', value: bytes / KIB, unit: 'KiB' },
     { group: GROUP, what: `handles after ${times.length}`, value: handles, unit: 'more', aim: { most: 0 } },
   ];
-}
-
-async function save(directory: string, path: string, source: string): Promise<void> {
-  await mkdir(join(directory, path, '..'), { recursive: true });
-  await writeFile(join(directory, path), source);
 }
 
 function plugin(head = ''): string {

@@ -12,7 +12,7 @@ import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
-import { PluginEvents, PluginHost, PluginLogs, RelayPlugins, findModules, findRelayPlugins } from './plugin-host/plugin-host.ts';
+import { PluginEvents, PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
 import { CarrierDoor, Relay } from './relay/relay.ts';
 import type { Passed, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
@@ -166,7 +166,7 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
 }
 
 /**
- * Looks at what a start reads besides the options, and starts nothing: secrets, certificates, the plugins directory and the names in `plugins`, `pluginList` and `relayPlugins`.
+ * Looks at what a start reads besides the options, and starts nothing: secrets, certificates, plugins and programs.
  * Answers what would be left out, a line each. Rejects with the RelayError that a start would end with.
  */
 export async function checkStart(
@@ -176,9 +176,7 @@ export async function checkStart(
   try {
     configuredTokens(options.access.tokens, undefined, env);
     if (options.tls) readTls(options.tls);
-    const directoryRequired = isSet('pluginsDir');
-    const { problems } = await findModules({ ...options, directoryRequired });
-    await findRelayPlugins({ ...options, directoryRequired });
+    const problems = await checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH);
     return problems.map(({ file, reason }) => `${file} is left out: ${reason}`);
   } catch (error) {
     throw placed(error, placeOf);

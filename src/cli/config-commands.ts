@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Options } from '../define-config/define-config.ts';
 import { clean } from '../message/message.ts';
+import { isTree, withoutSecrets } from './hide-secrets.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
 import type { Place, Read } from './read-options.ts';
@@ -13,15 +14,14 @@ interface Shown {
   readonly from: string;
 }
 
-// Below `plugins`, and in the configuration of a relay plugin, a secret may stand anywhere; in an option of ours none can, but in a URL.
-const SECRET = /pass|secret|token|credential|private|(api|access|auth|signing|encryption)_?key/i;
-const HIDDEN = '(hidden)';
-
 /** Adds them to the program. */
 export function addConfigCommands(program: Command): void {
   const config = prepare(program.command('config')).description('check or show the configuration').helpCommand(false);
   const sub = (name: string, description: string): Command => addStartOptions(prepare(config.command(name)).description(description));
-  sub('check', 'say whether the options, secrets, certificates and names of plugins are right; no plugin is run').action(check);
+  sub(
+    'check',
+    'say whether the options, secrets, certificates, names of plugins and executables of programs are right; no plugin is run',
+  ).action(check);
   sub('show', 'print the effective options and where each comes from; secrets are hidden').option('--json', 'print JSON').action(show);
 }
 
@@ -54,10 +54,7 @@ function shownOptions(keys: readonly string[], options: Options, places: readonl
   const shown = new Map<string, Shown>();
   for (const key of keys) {
     const path = key.split('.');
-    shown.set(key, {
-      value: withoutSecrets(at(options, path) ?? null, key === 'plugins' || key === 'relayPlugins'),
-      from: originOf(path, places),
-    });
+    shown.set(key, { value: withoutSecrets(key, at(options, path) ?? null), from: originOf(path, places) });
   }
   return shown;
 }
@@ -72,28 +69,7 @@ function at(values: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>((level, part) => (isTree(level) && Object.hasOwn(level, part) ? level[part] : undefined), values);
 }
 
-/** A copy fit to be read over a shoulder; what is deeper than a configuration ever is is not shown. */
-function withoutSecrets(value: unknown, isPlugins: boolean, key = '', depth = 0): unknown {
-  if (isPlugins && SECRET.test(key)) return HIDDEN;
-  if (typeof value === 'string') return hideCredentials(value);
-  if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : value;
-  if (depth > 20) return '…';
-  if (Array.isArray(value)) return value.map((part) => withoutSecrets(part, isPlugins, '', depth + 1));
-  if (!isTree(value)) return '(an object)';
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withoutSecrets(part, isPlugins, name, depth + 1)]));
-}
-
-function hideCredentials(text: string): string {
-  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, `$1${HIDDEN}@`);
-}
-
 function valueText(value: unknown): string {
   if (value === null || value === '') return '-';
   return typeof value === 'string' ? clean(value, 500) : clean(JSON.stringify(value), 500);
-}
-
-function isTree(value: unknown): value is Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype;
 }

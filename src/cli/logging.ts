@@ -3,11 +3,14 @@ import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { format } from 'node:util';
 import log4js from 'log4js';
-import type { Appender, Configuration, LoggingEvent } from 'log4js';
+import type { Appender, Configuration, Logger, LoggingEvent } from 'log4js';
 import type { LogOptions } from '../define-config/define-config.ts';
 import { RelayError, clean, reasonOf } from '../message/message.ts';
-import type { LogSource } from '../message/message.ts';
+import type { Log, LogSource } from '../message/message.ts';
 import { makeDirectory } from '../store/store.ts';
+
+// How often levels were configured.
+let configured = 0;
 
 const FILE_BYTES = 10 * 1024 * 1024;
 const FILES_KEPT = 5;
@@ -29,7 +32,39 @@ export async function startLogging({ log }: LogOptions, console: { readonly isTT
   const toFile = log.accessFile !== undefined;
   categories.access = toFile ? { appenders: ['access'], level: 'info' } : { appenders: outputs, level: 'off' };
   log4js.configure({ appenders, categories });
-  return (category) => log4js.getLogger(category);
+  configured++;
+  return (category) => withKnownLevel(log4js.getLogger(category));
+}
+
+/** Levels stay until they are configured anew (`co2 reload`), and log4js takes as long to look one up as a small call takes to be read. */
+function withKnownLevel(logger: Logger): Log {
+  let known = 0;
+  let [isDebug, isInfo] = [false, false];
+  const look = (): void => {
+    if (known === configured) return;
+    known = configured;
+    [isDebug, isInfo] = [logger.isDebugEnabled(), logger.isInfoEnabled()];
+  };
+  const isDebugEnabled = (): boolean => {
+    look();
+    return isDebug;
+  };
+  const isInfoEnabled = (): boolean => {
+    look();
+    return isInfo;
+  };
+  return {
+    debug: (text, ...more) => {
+      if (isDebugEnabled()) logger.debug(text, ...more);
+    },
+    info: (text, ...more) => {
+      if (isInfoEnabled()) logger.info(text, ...more);
+    },
+    warn: logger.warn.bind(logger),
+    error: logger.error.bind(logger),
+    isDebugEnabled,
+    isInfoEnabled,
+  };
 }
 
 /** Writes what is buffered. */

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { RelayError, clean, reasonOf } from '../message/message.ts';
 import type { ErrorCode } from '../message/message.ts';
 import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
+import { addCheckCommand } from './check-command.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addGenCommand } from './gen/gen-command.ts';
@@ -43,9 +44,11 @@ async function main(): Promise<number> {
   addTokenCommand(program);
   addGenCommand(program);
   addNewCommand(program);
-  addTestCommand(program, (exit) => {
+  const onExit = (exit: number): void => {
     code = exit;
-  });
+  };
+  addTestCommand(program, onExit);
+  addCheckCommand(program, onExit);
   // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
   program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {

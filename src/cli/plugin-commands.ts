@@ -138,15 +138,25 @@ function lineText({ at, level, text }: Dict): string {
 }
 
 function listText(value: Value): string {
-  return Array.isArray(value) && value.length === 0 ? 'there are no plugins' : toTable(value, COLUMNS);
+  if (!Array.isArray(value) || value.length === 0) return 'there are no plugins';
+  return toTable(
+    value.map((plugin: Value) => (isDict(plugin) ? withoutNoPid(plugin) : plugin)),
+    COLUMNS,
+  );
 }
 
 function infoText(value: Value): string {
   if (!isDict(value)) return toText(value);
-  const { satellites = [], ...rest } = value;
+  const { satellites = [], ...rest } = withoutNoPid(value);
   const members = Object.entries(rest).filter(([, member]) => member !== '' && !(Array.isArray(member) && member.length === 0));
   const table = Array.isArray(satellites) && satellites.length > 0 ? `\n\n${toTable(satellites, SATELLITE_COLUMNS)}` : '';
   return toText(Object.fromEntries(members)) + table;
+}
+
+/** What has no process of its own has 0 there, which no process has. */
+function withoutNoPid(plugin: Dict): Dict {
+  const { pid, ...rest } = plugin;
+  return pid === 0 ? { ...rest, pid: '' } : plugin;
 }
 
 function given(name: string | undefined): readonly string[] {

@@ -30,8 +30,7 @@ export class SlowReaders {
 
   /** A request came in over `connection`; false, and the connection is cut, if too many wait there already. */
   asking(connection: Connection): boolean {
-    const unread = this.#unread.get(connection) ?? { requests: 0, bytes: 0, callOff: undefined };
-    this.#unread.set(connection, unread);
+    const unread = this.#unread.get(connection) ?? this.#add(connection);
     if (++unread.requests <= MAX_PIPELINED) return true;
     this.log.warn(`${nameOf(connection)} sent ${unread.requests} requests without reading an answer and is cut`);
     connection.destroy();
@@ -55,6 +54,12 @@ export class SlowReaders {
     unread.callOff?.();
     unread.callOff = undefined;
     if (unread.bytes >= LARGE_BYTES) this.#watch(connection, unread);
+  }
+
+  #add(connection: Connection): Unread {
+    const unread: Unread = { requests: 0, bytes: 0, callOff: undefined };
+    this.#unread.set(connection, unread);
+    return unread;
   }
 
   #watch(connection: Connection, unread: Unread): void {

@@ -16,16 +16,25 @@ export const ERRORS = {
   APPLICATION: { fault: -32500, meaning: 'the method of a plugin failed; the log has the reason under the id in the text' },
   TRANSPORT: { fault: -32300, meaning: 'another server could not be reached or did not answer in time' },
   NOT_AUTHENTICATED: { fault: 401, meaning: 'the presented credential is wrong' },
-  FORBIDDEN: { fault: 403, meaning: 'the caller may not call this method' },
+  FORBIDDEN: { fault: 403, meaning: 'the caller lacks a right, or a relay plugin refused its dict; the text says which' },
   ORIGIN_REFUSED: { fault: 403, meaning: 'the sender may not speak for the host_id in the dict' },
   LIMIT: { fault: 413, meaning: 'the request is larger, deeper or longer than a limit of the relay allows' },
   RATE_LIMITED: { fault: 429, meaning: 'more calls or wrong credentials than the limits allow; call again later' },
-  UNAVAILABLE: { fault: 503, meaning: 'the relay is starting or stopping; call again later' },
+  UNAVAILABLE: { fault: 503, meaning: 'the relay or a plugin starts, stops or is down, or a line is full; call again later' },
   TIMEOUT: { fault: 504, meaning: 'a time limit ran out' },
-  CONFIG_INVALID: { fault: 520, meaning: 'an option or a flag has a value that it cannot have; the relay does not start' },
+  CONFIG_INVALID: {
+    fault: 520,
+    meaning: 'an option or a flag has a value that it cannot have; the relay does not start, or a reload changes nothing',
+  },
   LISTEN_FAILED: { fault: 521, meaning: 'the address or port cannot be listened on; the relay does not start' },
-  STATE_DIRECTORY: { fault: 522, meaning: 'the state directory cannot be used; the relay does not start' },
-  PLUGIN_REFUSED: { fault: 523, meaning: 'a plugin refused its configuration; the relay does not start' },
+  STATE_DIRECTORY: {
+    fault: 522,
+    meaning: 'the state directory cannot be used; the relay does not start, or does not take what it would have to keep',
+  },
+  PLUGIN_REFUSED: {
+    fault: 523,
+    meaning: 'a plugin cannot run as it is; the relay does not start, or a reload leaves the version before running',
+  },
 } as const satisfies Record<string, { fault: number; meaning: string }>;
 
 /** A key of {@link ERRORS}. */
@@ -103,9 +112,9 @@ function isApplicationFaultCode(code: number): boolean {
 
 /** The text of anything thrown, for a log line: its message, or the thing itself as a string. */
 export function reasonOf(thrown: unknown): string {
-  if (thrown instanceof Error) return thrown.message;
   try {
-    return String(thrown);
+    // Plugins throw what they like: a message need be no text, and to look at it may throw as well.
+    return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
     return 'something that cannot be shown as text';
   }

@@ -1,6 +1,6 @@
 /** From anything thrown to the code and text of a fault; what must not leave the machine stays in the log. */
 import { randomBytes } from 'node:crypto';
-import { ERRORS, Fault, RelayError } from './error.ts';
+import { ERRORS, Fault, RelayError, reasonOf } from './error.ts';
 import type { Log } from './log.ts';
 import { clean } from './text.ts';
 
@@ -18,8 +18,17 @@ export function faultFor(error: unknown, method: string, log: Log): FaultAnswer 
   if (RelayError.is(error) && error.code === 'FORBIDDEN') log.debug(`refused ${clean(method, 100)}: ${error.message}`);
   if (RelayError.is(error) && error.code !== 'INTERNAL') return { code: error.fault, text: error.message };
   const id = randomBytes(4).toString('hex');
-  log.error(`error ${id} in ${clean(method, 100)}:`, error);
+  tell(log, `error ${id} in ${clean(method, 100)}:`, error);
   if (RelayError.is(error)) return { code: error.fault, text: `${error.message} (error ${id})` };
   const text = `${clean(method, 100)} failed (error ${id}); the relay's log has the reason under this id`;
   return { code: ERRORS.APPLICATION.fault, text };
+}
+
+/** With all that can be shown of the error: what a plugin threw may throw when somebody looks at it. */
+function tell(log: Log, text: string, error: unknown): void {
+  try {
+    log.error(text, error);
+  } catch {
+    log.error(`${text} ${clean(reasonOf(error))}`);
+  }
 }

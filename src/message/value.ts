@@ -82,7 +82,13 @@ export class Attempt {
 
 /** True if `value` carries `mark`: how a class is known across two loaded copies of the package, where `instanceof` fails. */
 export function hasMark(value: unknown, mark: symbol): boolean {
-  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[mark] === true;
+  if (typeof value !== 'object' || value === null) return false;
+  try {
+    return (value as Record<symbol, unknown>)[mark] === true;
+  } catch {
+    // A proxy of somebody's own: it carries no mark of ours.
+    return false;
+  }
 }
 
 /** Puts `mark` on a class. */

@@ -1,8 +1,8 @@
 /** The plugins of a host by their names, and the lines that messages are put into. */
-import { RelayError, clean, suggest } from '../message/message.ts';
 import type { HostedPlugin } from './hosted.ts';
 import type { SatelliteLine } from './line.ts';
 import { compare } from './names.ts';
+import { noSuchPlugin } from './no-such-plugin.ts';
 
 export class PluginRegistry {
   readonly #plugins = new Map<string, HostedPlugin>();
@@ -27,7 +27,7 @@ export class PluginRegistry {
     const plugin = this.#plugins.get(name);
     if (plugin) return plugin;
     const known = [...this.#plugins.keys()].sort(compare);
-    throw new RelayError('INVALID_PARAMS', `there is no plugin "${clean(name, 60)}"${suggest(name, known)}`);
+    throw noSuchPlugin(name, known);
   }
 
   /** Takes a new plugin; false if there is another of its name. */

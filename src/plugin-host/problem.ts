@@ -1,7 +1,9 @@
 /** Why a file, a class or a step was left out: where and what, fit for one line of a log. */
-import { isAbsolute, join, relative, sep } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { clean, hasMark, reasonOf } from '../message/message.ts';
+import { EXTENSIONS } from './names.ts';
 
 export interface PluginProblem {
   /** `ham.spam`, where it got a name. */
@@ -63,7 +65,16 @@ export function problemAt(thrown: unknown, { root, rootName, path }: Place): Plu
 export function reasonText(thrown: unknown, directory: string): string {
   const [first = ''] = reasonOf(thrown).trim().split('\n', 1);
   const text = first.replaceAll(pathToFileURL(join(directory, sep)).href, '').replaceAll(join(directory, sep), '');
-  return clean(text === '' ? 'an error without a text' : text, MAX_REASON);
+  return clean(text === '' ? 'an error without a text' : text + forgottenExtension(thrown), MAX_REASON);
+}
+
+/** What bundlers add by themselves and Node does not: `; write its extension: _helper.ts`. */
+function forgottenExtension(thrown: unknown): string {
+  const { code, url } = thrown instanceof Error ? (thrown as NodeJS.ErrnoException & { readonly url?: unknown }) : {};
+  if (code !== 'ERR_MODULE_NOT_FOUND' || typeof url !== 'string') return '';
+  const path = pathOf(url);
+  const extension = path === '' ? undefined : EXTENSIONS.find((known) => existsSync(`${path}.${known}`));
+  return extension === undefined ? '' : `; write its extension: ${basename(path)}.${extension}`;
 }
 
 /** ` (ham/spam.ts:12:5)` or nothing: where the plugins directory's code threw. */

@@ -1,6 +1,7 @@
 /** The methods by which an operator looks after plugins. All are of the class admin. */
-import { RelayError, clean, isDict, suggest } from '../message/message.ts';
+import { RelayError, clean, isDict } from '../message/message.ts';
 import type { Clock, Dict, Value } from '../message/message.ts';
+import { noSuchPlugin } from '../plugin-host/plugin-host.ts';
 import type { DeadLetter, PluginEvents, PluginHost, PluginLogs, PluginStatus } from '../plugin-host/plugin-host.ts';
 import { oneStruct } from './intake.ts';
 import type { Method, MethodRegistry } from './method-registry.ts';
@@ -186,8 +187,10 @@ function find(name: string, host: Pick<PluginHost, 'status'>): PluginStatus {
   const { plugins } = host.status();
   const found = plugins.find((plugin) => plugin.name === name);
   if (found) return found;
-  const known = plugins.map((plugin) => plugin.name);
-  throw new RelayError('INVALID_PARAMS', `there is no plugin '${clean(name, 60)}'${suggest(name, known)}`);
+  throw noSuchPlugin(
+    name,
+    plugins.map((plugin) => plugin.name),
+  );
 }
 
 function letterIn(method: string, params: readonly Value[], letters: readonly DeadLetter[]): DeadLetter {

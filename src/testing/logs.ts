@@ -10,14 +10,13 @@ export interface LogLine {
   readonly text: string;
 }
 
-/** Puts every line at the end of `lines`, then calls `onLine`. */
-export function recordingLogs(lines: LogLine[], onLine: () => void): LogSource {
+/** Hands every line that is logged to `onLine`. */
+export function recordingLogs(onLine: (line: LogLine) => void): LogSource {
   return (category): Log => {
     const write =
       (level: LogLine['level']) =>
       (...parts: readonly unknown[]): void => {
-        lines.push({ level, category, text: format(...parts) });
-        onLine();
+        onLine({ level, category, text: format(...parts) });
       };
     return {
       debug: write('debug'),

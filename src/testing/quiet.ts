@@ -59,7 +59,7 @@ function underWay(relay: Busy): number {
 
 function deliveries(relay: Busy): number {
   const { satellites } = relay.status().plugins;
-  return satellites.reduce((left, { delivered, failed, dropped }) => left - delivered - failed - dropped, relay.taken);
+  return satellites.reduce((left, { delivered, failed, dropped, merged }) => left - delivered - failed - dropped - merged, relay.taken);
 }
 
 function described(relay: Busy): string[] {

@@ -90,7 +90,11 @@ class MemoryRelay implements TestRelay {
   }
 
   async start(options: Completed): Promise<void> {
-    const surroundings = { logs: recordingLogs(this.logs, stir), clock: this.clock, random: () => 0.5, standIn: this.#standIn() };
+    const logs = recordingLogs((line) => {
+      this.logs.push(line);
+      stir();
+    });
+    const surroundings = { logs, clock: this.clock, random: () => 0.5, standIn: this.#standIn() };
     this.#started = await this.#patiently(startRelay(options, surroundings));
     this.#requireAll();
   }

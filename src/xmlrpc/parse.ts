@@ -88,7 +88,15 @@ export async function parseCallInSlices(body: Uint8Array, options: SliceOptions 
 
 /** Reads the body of a response: exactly one parameter, or a fault of exactly an int faultCode and a string faultString. */
 export function parseResponse(body: Uint8Array, options: ParseOptions = {}): ParsedResponse {
-  return finish(responseSteps(body, options, Infinity));
+  const rules = rulesOf(options);
+  const bytes = wholeUtf8Of(body, options.charset, rules);
+  const builder = new ResponseBuilder();
+  const grammar = readWhole(RESPONSE, bytes, builder, rules);
+  try {
+    return responseOf(grammar, bytes, builder);
+  } catch (error) {
+    throw finish(explained(bytes, error));
+  }
 }
 
 /** Reads the body of a response as {@link parseResponse} does, and lets other work run after each slice of it. */
@@ -149,13 +157,17 @@ function* responseSteps(body: Uint8Array, options: ParseOptions, sliceBytes: num
   const bytes = yield* utf8Of(body, options.charset, rules);
   const builder = new ResponseBuilder();
   const grammar = yield* read(RESPONSE, bytes, builder, rules, sliceBytes);
-  const [value = null] = builder.roots;
-  if (!grammar.isFault) return { kind: 'value', value, extensions: extensionsOf(grammar), faultIn: (part) => builder.faultIn(part) };
   try {
-    return faultOf(bytes, value, builder);
+    return responseOf(grammar, bytes, builder);
   } catch (error) {
     throw yield* explained(bytes, error);
   }
+}
+
+function responseOf(grammar: Grammar, bytes: Buffer, builder: ResponseBuilder): ParsedResponse {
+  const [value = null] = builder.roots;
+  if (grammar.isFault) return faultOf(bytes, value, builder);
+  return { kind: 'value', value, extensions: extensionsOf(grammar), faultIn: (part) => builder.faultIn(part) };
 }
 
 function* structSteps(source: string, sink: Sink, options: ReadOptions): Steps<Grammar> {

@@ -118,12 +118,20 @@ test.serial('config check says yes or what is wrong, and starts nothing', async 
   }
 });
 
-test.serial('config check looks at secrets, certificates and names of plugins, and starts nothing', async (t) => {
+const program = (record: string): string => `{ programs: [{ name: 'first', exec: 'sh' }, { name: 'weather', ${record} }] }`;
+
+test.serial('config check looks at secrets, certificates, names of plugins and executables of programs, and starts nothing', async (t) => {
   const wrong: readonly (readonly [config: string, says: RegExp])[] = [
     ["{ access: { tokens: { ci: { file: 'ci.token' } } } }", /access\.tokens\.ci: .*ci\.token cannot be read/],
     ["{ tls: { certFile: 'cert.pem', keyFile: 'key.pem' } }", /tls\.certFile: .*cert\.pem cannot be read/],
     ["{ plugins: { 'ham.spma': {} } }", /"ham\.spma".*"ham\.spam"/],
     ["{ pluginsDir: 'elsewhere' }", /elsewhere: there is no such directory/],
+    [program("exec: 'bin/weather'"), /^co2: config\.ts: programs: weather cannot be started: there is no \/.*\/bin\/weather$/],
+    [program("exec: 'no-such-weather'"), /programs: weather .*: there is no program 'no-such-weather' on the PATH/],
+    [program("exec: './config.ts'"), /programs: weather .*: \/.*\/config\.ts may not be executed by this user; chmod \+x/],
+    [program("exec: './plugins'"), /programs: weather .*: \/.*\/plugins is no regular file/],
+    [program("exec: 'sh', cwd: 'nowhere'"), /programs: weather .*: its working directory \/.*\/nowhere \(cwd\) is no directory/],
+    ["{ programs: [{ name: 'ham.spam', exec: 'sh' }] }", /programs: found two plugins 'ham\.spam'/],
   ];
   for (const [config, says] of wrong) {
     const cwd = pluginsDir(t, { 'config.ts': `export default ${config};`, 'plugins/ham/spam.ts': 'throw new Error("run");' });
@@ -165,6 +173,8 @@ test.serial('config show hides what nobody should read over a shoulder', async (
   const files = {
     'config.ts': `export default {
       peers: ['http://ann:wonder@192.0.2.1:2004', 'http://192.0.2.2:2004', { url: 'http://bob:wonder@192.0.2.3:2004', send: { nil: true } }],
+      programs: [{ name: 'weather', exec: 'sh', args: ['--key-file', 'k', '--api-key', 'wonder', '--token=wonder', 'http://me:wonder@x', 'windy'],
+        env: { CITY: 'wonder', TOKEN: 'wonder' }, config: { secret: 'wonder', colour: 'blue' } }],
       plugins: { 'ham.spam': { colour: 'red', apiKey: 'wonder', deep: [{ password: 'wonder', url: 'https://wonder@x/y' }] } },
     };`,
   };
@@ -173,7 +183,17 @@ test.serial('config show hides what nobody should read over a shoulder', async (
     const text = stdout.join('\n');
     t.is(code, 0);
     t.false(text.includes('wonder'), text);
-    for (const shown of ['http://192.0.2.2:2004', '(hidden)@192.0.2.1:2004', '(hidden)@192.0.2.3:2004', 'red'])
+    for (const shown of [
+      'http://192.0.2.2:2004',
+      '(hidden)@192.0.2.1:2004',
+      '(hidden)@192.0.2.3:2004',
+      'red',
+      'CITY',
+      'windy',
+      'blue',
+      '--key-file',
+      '--api-key',
+    ])
       t.true(text.includes(shown), shown);
   }
 });

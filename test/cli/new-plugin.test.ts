@@ -52,20 +52,52 @@ test.serial('co2 test finds the tests itself, and fails when one does', async (t
   t.true(failed.stdout.includes('# fail 1'));
 });
 
-test.serial('a satellite in Python passes its test at once, and says by hand what to do', async (t) => {
-  const cwd = pluginsDir(t, {});
-  const made = await make(t, cwd, 'ham/my-spam', '--lang', 'python');
-  t.like(made, { code: 0, stderr: [] });
-  t.is(made.stdout[0], 'wrote programs/ham/my-spam.py and programs/ham/my_spam_test.py');
-  t.is(made.stdout[2], "name it in config.ts:  programs: [{ name: 'ham.my_spam', exec: './programs/ham/my-spam.py' }]");
-  t.is(statSync(join(cwd, 'programs/ham/my-spam.py')).mode & 0o111, 0o111);
-  const passed = await copied(t, cwd, made.stdout[1]);
-  t.is(passed.code, 0, passed.stderr.join('\n'));
-  t.true(passed.stderr.includes('OK'));
-  const byHand = await run(t, join(cwd, 'programs/ham/my-spam.py'), []).exit;
-  t.like(byHand, { code: 1, stdout: [] });
-  t.regex(byHand.stderr.join(), /^ham\.my_spam is a satellite of co2-relay, which starts it: name it under 'programs'/);
-});
+const WRITTEN: readonly (readonly [language: string, files: readonly string[], steps: readonly string[]])[] = [
+  ['python', ['ham/my-spam.py *', 'ham/my_spam_test.py'], ['python3', 'python3 programs/ham/my_spam_test.py', './programs/ham/my-spam.py']],
+  ['perl', ['ham/my-spam.pl *', 'ham/my-spam.t'], ['perl librpc-xml-perl', 'prove programs/ham/my-spam.t', './programs/ham/my-spam.pl']],
+  [
+    'ruby',
+    ['ham/my-spam.rb *', 'ham/my-spam_test.rb'],
+    ['ruby ruby-xmlrpc ruby-minitest', 'ruby programs/ham/my-spam_test.rb', './programs/ham/my-spam.rb'],
+  ],
+  [
+    'c',
+    ['ham/my-spam/my-spam.c', 'ham/my-spam/my-spam_test.c', 'ham/my-spam/Makefile'],
+    ['gcc libc6-dev make libxmlrpc-core-c3-dev', 'make -C programs/ham/my-spam test', './programs/ham/my-spam/my-spam'],
+  ],
+  ['sh', ['ham/my-spam.sh *', 'ham/my-spam_test.sh *'], ['curl', 'sh programs/ham/my-spam_test.sh', './programs/ham/my-spam.sh']],
+];
+
+// That they run, and pass their tests, is seen in test/interop.
+for (const [language, expected, [packages = '', testLine = '', exec = '']] of WRITTEN) {
+  test.serial(`a program in ${language}: its files, and what to do with them`, async (t) => {
+    const cwd = pluginsDir(t, {});
+    const made = await make(t, cwd, 'ham/my-spam', '--lang', language);
+    t.like(made, { code: 0, stderr: [] });
+    const [wrote = '', ...steps] = made.stdout;
+    const paths = wrote.replace('wrote ', '').split(/, | and /);
+    const shown = paths.map((path) => path.replace('programs/', '') + (statSync(join(cwd, path)).mode & 0o111 ? ' *' : ''));
+    t.deepEqual(shown, expected);
+    t.deepEqual(
+      steps.filter((step) => !/^(build|check|run|call) it: /.test(step)),
+      [
+        `it needs: apt-get install ${packages}`,
+        `test it:  ${testLine}`,
+        `name it in config.ts:  programs: [{ name: 'ham.my_spam', exec: '${exec}' }]`,
+      ],
+    );
+    t.true(steps.some((step) => /^check it: .* check-plugin --name ham\.my_spam /.test(step) && step.endsWith(` ${exec}`)));
+    t.is(steps.includes('build it: make -C programs/ham/my-spam'), language === 'c');
+    const sources = paths.map((path) => readFileSync(join(cwd, path), 'utf8'));
+    t.deepEqual(
+      sources.filter((source) => /ham\.spam|(?<!my[-_])spam/.test(source)),
+      [],
+      'all names are its own',
+    );
+    t.true(sources[0]?.includes(`ham.my_spam is a satellite of co2-relay, which starts it: name it under 'programs' in config.ts`));
+    if (shown[0]?.endsWith('*') === true) t.regex(sources[0] ?? '', /^#!\/(usr\/bin\/env \w+|bin\/sh)\n/);
+  });
+}
 
 test.serial('it writes where the configuration has the plugins, or where --dir says, and tells it as JSON', async (t) => {
   const cwd = pluginsDir(t, { 'config.ts': "export default { pluginsDir: 'mine' };" });
@@ -73,6 +105,7 @@ test.serial('it writes where the configuration has the plugins, or where --dir s
   t.deepEqual(JSON.parse(made.stdout.join('')), {
     module: 'ham.spam',
     files: ['mine/ham/spam.ts', 'mine/ham/spam.test.ts'],
+    packages: [],
     test: (JSON.parse(made.stdout.join('')) as { test: string }).test,
   });
   const elsewhere = await make(t, cwd, 'ham/eggs', '--dir', join(cwd, 'other'));
@@ -91,6 +124,15 @@ test.serial('what is there is written over with --force alone', async (t) => {
   t.not(readFileSync(join(cwd, 'plugins/ham/spam.test.ts'), 'utf8'), '// mine');
 });
 
+test.serial('no file of a program is written over', async (t) => {
+  const cwd = pluginsDir(t, { 'programs/ham/spam/Makefile': '# mine' });
+  const refused = await make(t, cwd, 'ham/spam', '--lang', 'c');
+  t.like(refused, { code: 2, stdout: [] });
+  t.regex(refused.stderr.join(), /programs\/ham\/spam\/Makefile is there; choose another name/);
+  t.is(readFileSync(join(cwd, 'programs/ham/spam/Makefile'), 'utf8'), '# mine');
+  t.deepEqual(readdirSync(join(cwd, 'programs/ham/spam')), ['Makefile']);
+});
+
 const WRONG: readonly [name: string, says: RegExp][] = [
   ['spam', /^'spam' cannot be a plugin: give it as package\/module, such as ham\/spam$/],
   ['ham.spam', /such as ham\/spam$/],
@@ -100,6 +142,10 @@ const WRONG: readonly [name: string, says: RegExp][] = [
   ['ham/_spam', /what begins with "_"/],
   ['ham/spam.test', /ends with "\.test"/],
   ['node_modules/spam', /node_modules/],
+  ['ham/.c', /give it as package\/module/],
+  ['ham/$(id)', /cannot be part of a method name/],
+  ["ham/a'b", /cannot be part of a method name/],
+  ['ham/a\nb', /cannot be part of a method name/],
   ['ham/9', /the file name "9" cannot be part of a method name/],
   ['ham/sp am', /the file name "sp am" cannot be part/],
   ['relay/spam', /package name "relay" is reserved for the relay's own methods; rename the folder/],
@@ -115,7 +161,10 @@ for (const [name, says] of WRONG) {
 
 test.serial('a language that there is not, a place that cannot be written, and no tests are told in a line', async (t) => {
   const cwd = pluginsDir(t, { a: '' });
-  t.regex((await make(t, cwd, 'ham/spam', '--lang', 'cobol')).stderr.join(), /--lang.*'cobol'.*typescript, python.*co2 new plugin --help/);
+  t.regex(
+    (await make(t, cwd, 'ham/spam', '--lang', 'cobol')).stderr.join(),
+    /--lang.*'cobol'.*typescript, python, perl, ruby, c, sh.*co2 new plugin --help/,
+  );
   t.deepEqual((await make(t, cwd, 'ham/spam', '--dir', 'a')).stderr, [
     `co2: ${join(cwd, 'a/ham/spam.ts')} cannot be written: a file stands where a directory is needed`,
   ]);

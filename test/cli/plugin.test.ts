@@ -21,16 +21,17 @@ test.serial('plugins are listed, stopped, started, shown', async (t) => {
   const listed = await ask(t, relay, 'list');
   t.deepEqual([listed.code, listed.stderr], [0, []]);
   t.regex(listed.stdout[0]!, /^name +kind +state +version +pid +restarts +held +waiting +last_error$/);
-  t.regex(listed.stdout[1]!, /^ham\.ear +inline +ready /);
+  t.regex(listed.stdout[1]!, /^ham\.ear +inline +ready +- +- +0 +0 +0 +-$/);
   t.regex((await ask(t, relay, 'stop', 'ham.ear')).stdout.join('\n'), /^state +stopped$/m);
   t.regex((await ask(t, relay, 'start', 'ham.ear')).stdout.join('\n'), /^state +ready$/m);
   const info = (await ask(t, relay, 'info', 'ham.ear')).stdout.join('\n');
   t.regex(info, /ham\.ear\.say/);
+  t.notRegex(info, /^pid/m);
   const json = JSON.parse((await ask(t, relay, 'info', 'ham.ear', '--json')).stdout.join('\n')) as object;
   t.like(json, { name: 'ham.ear', file: 'ham/ear.ts', methods: ['ham.ear.say'] });
   const wrong = await ask(t, relay, 'stop', 'ham.eer');
   t.deepEqual([wrong.code, wrong.stdout], [1, []]);
-  t.regex(wrong.stderr.join('\n'), /^co2: fault -32602: there is no plugin "ham.eer"; did you mean "ham.ear"\?$/);
+  t.regex(wrong.stderr.join('\n'), /^co2: fault -32602: there is no plugin 'ham.eer'; did you mean "ham.ear"\?$/);
   t.is((await ask(t, relay, 'dead-letters')).stdout.join(), '(none)');
   t.regex((await ask(t, relay, 'replay', 'no-such-id')).stderr.join(), /no message 'no-such-id' was set aside/);
 });
@@ -53,6 +54,7 @@ test.serial('a program is added with its arguments and variables, and removed', 
   const added = await ask(t, relay, 'add', 'frier', '--env', 'PAN=hot', '--setup', '{"pan":2}', process.execPath, '--', FIXTURE, 'good');
   t.deepEqual([added.code, added.stderr], [0, []]);
   t.regex(added.stdout.join('\n'), /^kind +program$/m);
+  t.regex(added.stdout.join('\n'), /^pid +[1-9]\d*$/m);
   const { stdout } = await runCo2(t, { args: ['call', '--url', relay.url, 'frier.environment'], cwd: relay.cwd }).exit;
   t.regex(stdout.join('\n'), /PAN/);
   t.deepEqual((await ask(t, relay, 'remove', 'frier')).stdout, ['removed frier']);

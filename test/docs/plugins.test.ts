@@ -1,5 +1,5 @@
 /** Every piece of code in docs/plugins.md is run as its reader would run it, and does what the text says. */
-import { readFileSync, symlinkSync } from 'node:fs';
+import { chmodSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -11,16 +11,10 @@ import { systemClock } from '../../src/message/message.ts';
 import { compilerErrors } from '../cli/typescript.ts';
 import { PROJECT_DIR, runCo2 } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
+import { IN_OTHER_LANGUAGES, project, snippets, sourceOf } from './page.ts';
+import type { Run } from './page.ts';
+import { RELAY_RUNS } from './relay-runs.ts';
 import { snippetsOf } from './snippets.ts';
-
-type Run = (t: ExecutionContext, source: string) => Promise<void>;
-
-/** A directory with these files, and the packages that this project has installed. */
-function project(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
-  const directory = pluginsDir(t, { 'package.json': '{"type":"module"}', ...files });
-  symlinkSync(join(PROJECT_DIR, 'node_modules'), join(directory, 'node_modules'));
-  return directory;
-}
 
 /** A relay with the snippet as `plugins/ham/spam.ts`, which also compiles strictly. */
 async function load(t: ExecutionContext, source: string, config: TestRelayOptions['config'] = {}): Promise<TestRelay> {
@@ -32,6 +26,8 @@ async function load(t: ExecutionContext, source: string, config: TestRelayOption
 }
 
 const RUNS: Readonly<Record<string, Run>> = {
+  ...RELAY_RUNS,
+
   'five-lines': async (t, source) => {
     t.is(source.trim().split('\n').length, 5);
     const relay = await load(t, source);
@@ -103,6 +99,21 @@ const RUNS: Readonly<Record<string, Run>> = {
     t.true(relay.logs.some(({ category, text }) => category === 'plugin.ham.spam' && text === 'fed with 22'));
   },
 
+  merge: async (t, source) => {
+    const relay = await load(t, source);
+    const deliveries = [1, 2, 3, 4].flatMap((value) => [
+      relay.deliver({ data: { room: 'hall', value } }),
+      relay.deliver({ data: { room: 'attic', value } }),
+    ]);
+    await Promise.all(deliveries);
+    const shown = relay.logs.filter(({ category }) => category === 'plugin.ham.spam').map(({ text }) => text);
+    const showing = (room: string, value: number): string => `shows ${JSON.stringify({ room, value })}`;
+    t.deepEqual(
+      shown.filter((text) => text.startsWith('shows')),
+      [showing('hall', 4), showing('attic', 4)],
+    );
+  },
+
   lifecycle: async (t, source) => {
     const relay = await load(t, source);
     t.is(await relay.call('ham.spam.ticks'), 0);
@@ -169,7 +180,11 @@ export { Spam };`;
       'plugins/ham/needs.ts': spam('', 'constructor(readonly url: URL) { super(); }'),
       'plugins/ham/hidden.ts': spam('').replace('export class', 'class'),
       'plugins/system/spam.ts': spam(''),
+      'plugins/ham/open.ts': spam(''),
+      'away.ts': spam(''),
     });
+    chmodSync(join(cwd, 'plugins/ham/open.ts'), 0o666);
+    symlinkSync('../../away.ts', join(cwd, 'plugins/ham/away.ts'));
     const relay = runCo2(t, { args: ['start', '--port', '0'], cwd });
     await relay.stdout.line(/listening/);
     const told = relay.stderr.all.filter((line) => line.includes(' plugin-host ')).map((line) => line.replace(/^.* plugin-host /, ''));
@@ -177,13 +192,9 @@ export { Spam };`;
   },
 };
 
-const snippets = snippetsOf(readFileSync(join(PROJECT_DIR, 'docs/plugins.md'), 'utf8'));
-
-function sourceOf(wanted: string): string {
-  return snippets.find(({ name }) => name === wanted)?.source ?? '';
-}
-
 for (const { name, source } of snippets) {
+  // Those are run in test/interop/plugins-page.test.ts.
+  if (IN_OTHER_LANGUAGES.some((other) => other === name)) continue;
   test.serial(`${name} is run`, async (t) => {
     const runIt = RUNS[name];
     if (!runIt) return t.fail(`test/docs/plugins.test.ts does not say how ${name} is run`);
@@ -193,7 +204,7 @@ for (const { name, source } of snippets) {
 
 test('nothing is tested that is not there', (t) => {
   t.deepEqual(
-    Object.keys(RUNS).filter((name) => sourceOf(name) === ''),
+    [...Object.keys(RUNS), ...IN_OTHER_LANGUAGES].filter((name) => sourceOf(name) === ''),
     [],
   );
 });

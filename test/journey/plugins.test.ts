@@ -54,7 +54,7 @@ test('a plugin that is stopped has no methods and takes no messages; started aga
   t.false(missed);
   t.like(await admin('plugin.reload', 'ham.ear'), { state: 'ready', restarts: 1 });
   t.like(await admin('plugin.restart', 'ham.ear'), { state: 'ready' });
-  await t.throwsAsync(admin('plugin.stop', 'ham.eer'), { message: /there is no plugin "ham.eer"; did you mean "ham.ear"\?/ });
+  await t.throwsAsync(admin('plugin.stop', 'ham.eer'), { message: /there is no plugin 'ham.eer'; did you mean "ham.ear"\?/ });
 
   const texts = ((await admin('plugin.log', 'ham.ear')) as Dict[]).map(({ text }) => text as string);
   t.true(texts.includes('heard one') && texts.includes('heard three'), texts.join('; '));
@@ -119,10 +119,18 @@ test('without allowAddPrograms nothing is added, and what was added before does 
 test('a damaged memory is told and set aside, and the relay starts', async (t) => {
   const dataDir = join(temporaryDir(t), 'state');
   await (await start(t, { dataDir })).stop();
-  for (const text of ['{"version":1,"programs":[{"name":"x"', '{"version":1,"programs":[{"name":"x","exec":"y","colour":1}]}']) {
+  const texts = {
+    '{"version":1,"programs":[{"name":"x"': '',
+    '{"version":1,"programs":[{"name":"x","exec":"y","colour":1}]}': 'programs.0: Unrecognized key: "colour"',
+    '{"version":1,"programs":[{"name":"x","exec":"y/z"}]}': "programs.0: exec: found 'y/z', expected an absolute path",
+    '{"version":1,"programs":[{"name":"x","exec":"y","cwd":"z"}]}': "programs.0: cwd: found 'z', expected an absolute path",
+    [JSON.stringify({ version: 1, programs: [program, program] })]: 'programs: two programs have one name',
+  };
+  for (const [text, reason] of Object.entries(texts)) {
     writeFileSync(join(dataDir, 'plugins.json'), text);
     const relay = await start(t, { dataDir, allowAddPrograms: true });
-    t.is(relay.log.matching(/plugins\.json is damaged \(.*plugins\.json\.damaged: add its programs again/).length, 1);
+    const [told] = relay.log.matching(/plugins\.json is damaged \(.*plugins\.json\.damaged: add its programs again/);
+    t.true(told?.includes(`plugins.json is damaged (${reason}`), told);
     t.is(readFileSync(join(dataDir, 'plugins.json.damaged'), 'utf8'), text);
     await relay.stop();
   }

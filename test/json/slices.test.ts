@@ -1,6 +1,7 @@
 /** JSON read in slices is read, and refused, as it is at once, wherever the slices end; and other work runs between them. */
 import test from 'ava';
 import { readJson, readJsonInSlices } from '../../src/json/json.ts';
+import { turnsDuring } from '../support/turns.ts';
 
 const TEXTS = [
   '{"a":[1,2.5,{"b":"\u00e4"},[],{}],"c":null,"d":{"$base64":"AAE="},"e":true}',
@@ -32,13 +33,6 @@ for (const text of TEXTS) {
 }
 
 test('other work runs after every slice', async (t) => {
-  let turns = 0;
-  const count = (): void => {
-    turns++;
-    turning = setImmediate(count);
-  };
-  let turning = setImmediate(count);
-  await readJsonInSlices(Buffer.from(`[${'{"a":1},'.repeat(30_000)}0]`), {}, 16 * 1024);
-  clearImmediate(turning);
+  const { turns } = await turnsDuring(() => readJsonInSlices(Buffer.from(`[${'{"a":1},'.repeat(30_000)}0]`), {}, 16 * 1024));
   t.true(turns >= 14, `${turns} turns`);
 });

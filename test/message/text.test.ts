@@ -54,4 +54,28 @@ test('the reason of anything thrown is a text', (t) => {
   t.is(typeof reasonOf(hostile), 'string');
   t.is(typeof reasonOf(Object.create(null)), 'string');
   t.is(typeof reasonOf(Symbol('s')), 'string');
+  t.is(reasonOf(Object.assign(new Error('x'), { message: 42 })), '42');
+  t.is(
+    typeof reasonOf(
+      Object.defineProperty(new Error('x'), 'message', {
+        get: () => {
+          throw new Error('nobody looks');
+        },
+      }),
+    ),
+    'string',
+  );
+  t.is(
+    typeof reasonOf(
+      new Proxy(
+        {},
+        {
+          getPrototypeOf: () => {
+            throw new Error('nobody looks');
+          },
+        },
+      ),
+    ),
+    'string',
+  );
 });

@@ -27,4 +27,13 @@ test('Double and Int64 are known by their marks', (t) => {
   for (const no of [new Int64(1n), { value: 1 }, 1, null, undefined]) t.false(Double.is(no));
   for (const no of [new Double(1), { value: 1n }, 1n, null, undefined]) t.false(Int64.is(no));
   t.false(hasMark({ [Symbol.for('x')]: 'true' }, Symbol.for('x')), 'a mark is exactly true');
+  const closed = new Proxy(
+    {},
+    {
+      get: () => {
+        throw new Error('nobody looks');
+      },
+    },
+  );
+  t.false(hasMark(closed, Symbol.for('x')));
 });

@@ -89,7 +89,8 @@ test('co2 start runs in an empty directory, says that there are no plugins, answ
 });
 
 const CONSUMER = `
-import { Dict, Double, Exposed, Fault, Inject, LOGGER, Plugin, Satellite, type Context, type Logger } from 'co2-relay';
+import { Dict, Double, Exposed, Fault, Inject, LOGGER, Plugin, Refusal, RelayPlugin, Satellite } from 'co2-relay';
+import type { Carrier, CarrierPeer, Context, HookContext, HookResult, Logger, Receive, RelayHooks } from 'co2-relay';
 import { createClient, RelayError, RemoteFault, type ClientOptions, type Value } from 'co2-relay/client';
 import { defineConfig } from 'co2-relay/config';
 import { createRelay, type RunningRelay } from 'co2-relay/relay';
@@ -103,7 +104,19 @@ export class Spam extends Plugin<{ colour: string }> {
   @Exposed({ params: ['int'], returns: 'double' }) half(a: number) { if (a < 0) throw new Fault(7, 'negative'); return new Double(a / 2); }
 }
 
-const config = defineConfig({ port: 0, pluginPackages: false, inbox: { maxMessages: 10 } });
+class Post implements Carrier {
+  connect(peer: CarrierPeer, receive: Receive): Promise<void> { return receive(Buffer.from(peer.url.href)).then(() => peer.lost('so soon')); }
+  async send(document: Uint8Array): Promise<Uint8Array> { if (document.length > 9) throw new Refusal('too large'); return document; }
+  async close() {}
+}
+@RelayPlugin({ order: 1, carries: 'post' })
+export class Filter implements RelayHooks<{ key: string }> {
+  setup({ key }: { key: string }) { if (key === '') throw new Refusal('a key is needed'); }
+  onForward(dict: Dict, { where, from, to }: HookContext): HookResult { return where === 'origin' && from.kind === 'satellite' ? { ...dict, to: to.join() } : undefined; }
+  createCarrier() { return new Post(); }
+}
+
+const config = defineConfig({ port: 0, pluginPackages: false, inbox: { maxMessages: 10 }, relayPlugins: [{ use: './filter.ts', config: { key: 'x' } }] });
 export const relay: RunningRelay = await createRelay(config);
 export const url: string = relay.url;
 const options: ClientOptions = { token: 'x', tls: { ca: ['pem'] }, send: { nil: true, doubles: 'exponent' }, limits: { maxDepth: 5 } };
@@ -129,6 +142,9 @@ import 'co2-relay/dist/app.js';
 import { createClient } from 'co2-relay/client';
 export const client = createClient('http://x/', { timeout: 5 });
 client.call('m', 1);
+import { RelayPlugin, type RelayHooks } from 'co2-relay';
+@RelayPlugin({ carry: 'post' })
+export class Filter implements RelayHooks { createCarrier() { return { connect() {} }; } }
 `;
 
 test('a TypeScript program compiles against the packed types, strictly, and its mistakes are found', (t) => {
@@ -151,7 +167,7 @@ test('a TypeScript program compiles against the packed types, strictly, and its 
   );
   t.deepEqual(
     told.map(({ line }) => line),
-    [4, 5, 6, 7, 9, 10],
+    [4, 5, 6, 7, 9, 10, 12, 13],
   );
 });
 

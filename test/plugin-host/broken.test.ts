@@ -35,10 +35,16 @@ test('a module that does not load or construct is left out, with file, line and 
   t.false(JSON.stringify(host.status()).includes('/tmp/'));
 });
 
+test('an import without its extension is told what is missing', async (t) => {
+  const { problems } = await started(t, { 'bad/short.ts': `import './_near';`, 'bad/_near.ts': '', 'bad/far.ts': `import './_far';` });
+  t.is(problems()['bad/short.ts'], "Cannot find module 'bad/_near' imported from bad/short.ts; write its extension: _near.ts");
+  t.is(problems()['bad/far.ts'], "Cannot find module 'bad/_far' imported from bad/far.ts");
+});
+
 test('a module that never ends loading is given up', async (t) => {
   const kit = await hostOf(t, { 'bad/hangs.ts': `await new Promise(() => undefined);`, 'good/fine.ts': FINE });
   const start = kit.start();
-  while (kit.clock.pending === 0) await new Promise(setImmediate);
+  await kit.clock.whenPending();
   kit.clock.advance(10_000);
   await start;
   t.deepEqual(kit.names(), ['good.fine.fine']);

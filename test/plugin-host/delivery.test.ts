@@ -99,7 +99,7 @@ test('bytes and dates are each satellite’s own copies, the rest is shared and 
   );
   host.deliver(messageOf(null, { frozen: () => frozen }));
   const [a, b] = await sent.until(() => true, 2);
-  t.deepEqual(a?.data, ['ham', 5, true]);
+  t.deepEqual(a.data, ['ham', 5, true]);
   t.deepEqual(b?.data, ['ham', 5, true]);
 });
 
@@ -115,7 +115,7 @@ test('the context tells id, hops, age and verdict, and its signal is there when 
   clock.advance(100);
   host.deliver(messageOf(1, { id: 'x', hopsLeft: 13, ageMs: 7, arrivedAt: 60, verdict: 'attested' }));
   const [told] = await sent.until(() => true);
-  t.deepEqual(told?.data, ['x', 3, 47, false, 'attested', false, true]);
+  t.deepEqual(told.data, ['x', 3, 47, false, 'attested', false, true]);
 });
 
 test('a receive that outlives its limit is aborted and counted, and the next message comes', async (t) => {
@@ -189,9 +189,9 @@ test('what arrives during the start waits for the satellite’s own setup', asyn
     'async receive',
     `setup() { return new Promise<void>((resolve) => { (globalThis as Record<string, unknown>).co2TestGo = resolve; }); }\n  async receive`,
   );
-  const { host, start, sent } = await hostOf(t, { 'a/echo.ts': ECHO, 'b/slow.ts': source });
+  const { host, start, sent, settingUp } = await hostOf(t, { 'a/echo.ts': ECHO, 'b/slow.ts': source });
   const starting = start();
-  while (host.status().satellites[1]?.state.type !== 'setting-up') await new Promise(setImmediate);
+  await settingUp('b.slow.Echo');
   t.is(host.deliver(messageOf('early')), 2);
   await sent.until(({ satellite }) => satellite === 'a.echo.Echo');
   t.is(sent.all.length, 1);

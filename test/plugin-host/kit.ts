@@ -5,15 +5,19 @@ import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
 import { dictOf, freezeDict } from '../../src/message/message.ts';
-import type { Clock, Log, LogSource, Message, Sendable, Value } from '../../src/message/message.ts';
+import type { Clock, LogSource, Message, Sendable, Value } from '../../src/message/message.ts';
 import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
 import type {
+  HostEvent,
   HostedMethod,
   PluginHostOptions,
   PluginHostStatus,
   RelayPluginOptions,
   RelayPort,
 } from '../../src/plugin-host/plugin-host.ts';
+import { recordingLogs } from '../../src/testing/logs.ts';
+import { Gate } from '../support/gate.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
 /** Path below the plugins directory -> source. */
 export type Files = Readonly<Record<string, string>>;
@@ -29,78 +33,13 @@ export async function writePlugins(t: ExecutionContext, files: Files): Promise<s
   return directory;
 }
 
-/** Things that happen, and promises for those that have not happened yet. */
-export class Events<T> {
-  readonly all: T[] = [];
-  readonly #watchers = new Set<() => void>();
-
-  add(event: T): void {
-    this.all.push(event);
-    for (const watcher of [...this.#watchers]) watcher();
-  }
-
-  /** Resolves as soon as `count` events satisfy `is`. */
-  async until(is: (event: T) => boolean, count = 1): Promise<T[]> {
-    for (;;) {
-      const found = this.all.filter(is);
-      if (found.length >= count) return found;
-      await new Promise<void>((resolve) => {
-        const watcher = (): void => {
-          this.#watchers.delete(watcher);
-          resolve();
-        };
-        this.#watchers.add(watcher);
-      });
-    }
-  }
-}
-
 /** One line of the log: `error plugin-host: text`. */
-export function memoryLog(): { logs: LogSource; lines: Events<string> } {
-  const lines = new Events<string>();
-  const logs = (category: string): Log => {
-    const write = (level: string) => (text: string) => {
-      lines.add(`${level} ${category}: ${text}`);
-    };
-    return {
-      debug: write('debug'),
-      info: write('info'),
-      warn: write('warn'),
-      error: write('error'),
-      isDebugEnabled: () => true,
-      isInfoEnabled: () => true,
-    };
-  };
+export function memoryLog(): { logs: LogSource; lines: Gate<string> } {
+  const lines = new Gate<string>();
+  const logs = recordingLogs(({ level, category, text }) => {
+    lines.push(`${level} ${category}: ${text}`);
+  });
   return { logs, lines };
-}
-
-/** A clock that stands still until it is told to go on. */
-export class VirtualClock implements Clock {
-  #now = 0;
-  readonly #timers = new Set<{ at: number; action: () => void }>();
-
-  now(): number {
-    return this.#now;
-  }
-
-  after(ms: number, action: () => void): () => void {
-    const timer = { at: this.#now + ms, action };
-    this.#timers.add(timer);
-    return () => this.#timers.delete(timer);
-  }
-
-  get pending(): number {
-    return this.#timers.size;
-  }
-
-  advance(ms: number): void {
-    this.#now += ms;
-    for (const timer of [...this.#timers]) {
-      if (timer.at > this.#now) continue;
-      this.#timers.delete(timer);
-      timer.action();
-    }
-  }
 }
 
 export interface Sent {
@@ -111,10 +50,12 @@ export interface Sent {
 export interface Kit {
   readonly host: PluginHost;
   readonly directory: string;
-  readonly lines: Events<string>;
+  readonly lines: Gate<string>;
   /** What satellites sent: how the plugins of these tests tell what they saw. */
-  readonly sent: Events<Sent>;
+  readonly sent: Gate<Sent>;
   readonly clock: VirtualClock;
+  /** Resolves when the satellite of this name is being set up, or was. */
+  readonly settingUp: (satellite: string) => Promise<unknown>;
   readonly start: () => Promise<void>;
   /** Calls an exposed method by its full name. */
   readonly call: (name: string, ...params: Value[]) => Promise<Sendable | undefined>;
@@ -130,8 +71,9 @@ export type HostOverrides = Partial<PluginHostOptions & Pick<RelayPluginOptions,
 export async function hostOf(t: ExecutionContext, files: Files | string, overrides: HostOverrides = {}, hostClock?: Clock): Promise<Kit> {
   const directory = typeof files === 'string' ? files : await writePlugins(t, files);
   const { logs, lines } = memoryLog();
-  const clock = new VirtualClock();
-  const sent = new Events<Sent>();
+  const clock = new VirtualClock(0);
+  const sent = new Gate<Sent>();
+  const events = new Gate<HostEvent>();
   const { directoryRequired = true, relayPlugins, ...changed } = overrides;
   // What is watched has tests of its own.
   const options = { ...pluginHostDefaults, pluginsDir: directory, watch: false, ...changed };
@@ -144,11 +86,14 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
     logs,
     cacheDir: undefined,
     clock: hostClock ?? clock,
+    onEvent: (event) => {
+      events.push(event);
+    },
   });
   const port: RelayPort = {
     expose: () => undefined,
     send: (satellite, dict) => {
-      sent.add({ satellite, data: (dict as { data: Value }).data });
+      sent.push({ satellite, data: (dict as { data: Value }).data });
       return Promise.resolve(`sent.${sent.all.length}`);
     },
     call: (_satellite, method, params) => Promise.resolve([method, ...params] as Value),
@@ -157,6 +102,8 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
   const method = (name: string): HostedMethod | undefined => host.methods().find((one) => one.name === name);
   return {
     ...{ host, directory, lines, sent, clock, method },
+    settingUp: (satellite) =>
+      events.until((event) => event.type === 'satellite-state' && event.satellite === satellite && event.state.type === 'setting-up'),
     start: () => host.start(port),
     call: async (name, ...params) => {
       const found = method(name);

@@ -105,16 +105,16 @@ test('setup and exit have a time limit each', async (t) => {
   const hangs = (method: string): string => satelliteSource('Hangs', `  ${method}() { return new Promise<void>(() => undefined); }`);
   const slow = await hostOf(t, { 'a/hangs.ts': hangs('setup') });
   const start = slow.start();
-  while (slow.clock.pending === 0) await new Promise(setImmediate);
+  await slow.clock.whenPending();
   // The first timer is the import's; time passes until the one of setup() has rung.
   const rejected = t.throwsAsync(start, { code: 'PLUGIN_REFUSED', message: /setup\(\) took longer than 10000 ms/ });
-  while (slow.host.status().satellites[0]?.state.type !== 'setting-up') await new Promise(setImmediate);
+  await slow.settingUp('a.hangs.Hangs');
   slow.clock.advance(10_000);
   await rejected;
 
   const { host, clock, lines, sent } = await started(t, { 'a/a.ts': TELLS, 'b/hangs.ts': hangs('exit') });
   const stopped = host.stop();
-  while (clock.pending === 0) await new Promise(setImmediate);
+  await clock.whenPending();
   clock.advance(5_000);
   await stopped;
   t.true(lines.all.some((line) => line.startsWith('error plugin.b.hangs: b.hangs.Hangs: exit failed: exit() took longer than 5000 ms')));
@@ -130,7 +130,7 @@ test('many plugins whose exit hangs take three time limits together, and those t
   const stopped = host.stop().then(() => (isStopped = true));
   for (const _ of [1, 2, 3]) {
     t.false(isStopped);
-    while (clock.pending === 0) await new Promise(setImmediate);
+    await clock.whenPending();
     clock.advance(5_000);
   }
   await stopped;

@@ -4,9 +4,12 @@ import { PluginEvents, PluginLogs } from '../../src/plugin-host/plugin-host.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
+// The date; numbers begin after it.
+const BASE = 86_400_000;
+
 const eventsOf = () => {
   const clock = new VirtualClock();
-  const events = new PluginEvents(clock, () => 86_400_000);
+  const events = new PluginEvents(clock, () => BASE);
   const happen = (plugin: string, type: 'ready' | 'stopped' = 'ready'): void => {
     events.add({ type: 'plugin-state', plugin, state: { type } });
   };
@@ -20,32 +23,45 @@ test('who asks gets what came since; who is up to date waits for the next, or fo
   const all = await events.after(0, 1_000);
   t.deepEqual(all, {
     events: [
-      { number: 1, at: new Date(86_400_000), plugin: 'ham', state: { type: 'ready' } },
-      { number: 2, at: new Date(86_400_000), plugin: 'eggs', state: { type: 'stopped' } },
+      { number: BASE + 1, at: new Date(BASE), plugin: 'ham', state: { type: 'ready' } },
+      { number: BASE + 2, at: new Date(BASE), plugin: 'eggs', state: { type: 'stopped' } },
     ],
-    next: 2,
+    next: BASE + 2,
     missed: false,
   });
-  const waits = events.after(2, 1_000);
+  const waits = events.after(BASE + 2, 1_000);
   happen('ham', 'stopped');
   t.deepEqual(
     (await waits).events.map(({ number, plugin }) => [number, plugin]),
-    [[3, 'ham']],
+    [[BASE + 3, 'ham']],
   );
-  const inVain = events.after(3, 1_000);
+  const inVain = events.after(BASE + 3, 1_000);
   clock.advance(1_000);
-  t.deepEqual(await inVain, { events: [], next: 3, missed: false });
-  t.deepEqual(await events.after(3, 0), { events: [], next: 3, missed: false });
+  t.deepEqual(await inVain, { events: [], next: BASE + 3, missed: false });
+  t.deepEqual(await events.after(BASE + 3, 0), { events: [], next: BASE + 3, missed: false });
   t.is(clock.pending, 0);
 });
 
 test('what is lost is told: too many events, or a number of a relay that ran before', async (t) => {
   const { events, happen } = eventsOf();
-  t.deepEqual(await events.after(7, 1_000), { events: [], next: 0, missed: true });
+  t.deepEqual(await events.after(7, 1_000), { events: [], next: BASE, missed: true });
   for (let n = 0; n < 1_010; n++) happen(`p${n}`);
-  const batch = await events.after(5, 0);
-  t.deepEqual([batch.events.length, batch.events[0]?.number, batch.next, batch.missed], [1_000, 11, 1_010, true]);
-  t.false((await events.after(10, 0)).missed);
+  const batch = await events.after(BASE + 5, 0);
+  t.deepEqual([batch.events.length, batch.events[0]?.number, batch.next, batch.missed], [1_000, BASE + 11, BASE + 1_010, true]);
+  t.false((await events.after(BASE + 10, 0)).missed);
+});
+
+test('a relay that started anew is noticed however many events it has counted since', async (t) => {
+  const before = new PluginEvents(new VirtualClock(), () => 1_792_000_000_000);
+  const after = new PluginEvents(new VirtualClock(), () => 1_792_000_002_500);
+  const event = { type: 'plugin-state', plugin: 'ham', state: { type: 'ready' } } as const;
+  for (let count = 0; count < 50; count++) before.add(event);
+  const { next, missed } = await before.after(0, 0);
+  t.false(missed);
+  for (let count = 0; count < 100; count++) after.add(event);
+  const batch = await after.after(next, 60_000);
+  t.deepEqual([batch.events.length, batch.missed], [100, true]);
+  t.false((await after.after(batch.next, 0)).missed);
 });
 
 test('a hundred may wait, not more; a stop answers them all', async (t) => {
@@ -78,6 +94,7 @@ test('the last lines of each plugin are kept, and no more than that', (t) => {
     [2],
   );
   t.deepEqual(logs.lines('ham.spam', 10, 2), []);
+  t.is(logs.lines('ham.spam', 10, 900).length, 2, 'a number of a relay that ran before');
   t.deepEqual(logs.lines('relay', 10), []);
   t.deepEqual(logs.lines('ham.spam', 0), []);
   t.is(record.lines.all.length, 4, 'the log itself has them all');

@@ -8,12 +8,14 @@ import { container } from 'tsyringe';
 import { RelayError, dictOf, isPromise, systemClock } from '../../src/message/message.ts';
 import { RelayPlugins, pluginHostDefaults, relayPluginDefaults } from '../../src/plugin-host/plugin-host.ts';
 import type { RelayPluginEntry } from '../../src/plugin-host/plugin-host.ts';
-import { VirtualClock, hostOf, memoryLog, satelliteSource, writePlugins } from './kit.ts';
-import type { Events, Files } from './kit.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { hostOf, memoryLog, satelliteSource, writePlugins } from './kit.ts';
+import type { Gate } from '../support/gate.ts';
+import type { Files } from './kit.ts';
 
 interface Started {
   readonly plugins: RelayPlugins;
-  readonly lines: Events<string>;
+  readonly lines: Gate<string>;
   readonly clock: VirtualClock;
   readonly start: () => Promise<void>;
 }
@@ -22,7 +24,7 @@ interface Started {
 async function relayPluginsOf(t: ExecutionContext, files: Files, entries: readonly (string | RelayPluginEntry)[]): Promise<Started> {
   const directory = await writePlugins(t, files);
   const { logs, lines } = memoryLog();
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(0);
   const absolute = (use: string): string => (use.startsWith('./') ? join(directory, use) : use);
   const relayPlugins = entries.map((entry) => (typeof entry === 'string' ? absolute(entry) : { ...entry, use: absolute(entry.use) }));
   const plugins = new RelayPlugins({

@@ -9,14 +9,15 @@ import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-hos
 import type { PluginHostOptions, PluginStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
 import type { Caller } from '../../src/relay/caller.ts';
 import { MethodRegistry } from '../../src/relay/method-registry.ts';
-import { Events, memoryLog, messageOf, satelliteSource, writePlugins } from './kit.ts';
+import { Gate } from '../support/gate.ts';
+import { memoryLog, messageOf, satelliteSource, writePlugins } from './kit.ts';
 import type { Files, Sent } from './kit.ts';
 
 export interface LiveKit {
   readonly host: PluginHost;
   readonly directory: string;
-  readonly lines: Events<string>;
-  readonly sent: Events<Sent>;
+  readonly lines: Gate<string>;
+  readonly sent: Gate<Sent>;
   readonly registry: MethodRegistry;
   readonly save: (path: string, source: string) => Promise<void>;
   /** As vim does it. */
@@ -35,7 +36,7 @@ export type LiveOverrides = Partial<PluginHostOptions> & { clock?: Clock };
 export async function live(t: ExecutionContext, files: Files | string, overrides: LiveOverrides = {}): Promise<LiveKit> {
   const directory = typeof files === 'string' ? files : await writePlugins(t, files);
   const { logs, lines } = memoryLog();
-  const sent = new Events<Sent>();
+  const sent = new Gate<Sent>();
   const registry = new MethodRegistry();
   const { clock = systemClock, ...changed } = overrides;
   const host = new PluginHost({
@@ -55,7 +56,7 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
       );
     },
     send: (satellite, dict) => {
-      sent.add({ satellite, data: (dict as { data: Value }).data });
+      sent.push({ satellite, data: (dict as { data: Value }).data });
       return Promise.resolve(`sent.${sent.all.length}`);
     },
     call: (_satellite, method, params) => Promise.resolve([method, ...params] as Value),

@@ -1,6 +1,7 @@
 /** A reload while there is traffic: nothing is lost, nothing comes twice, and a version that fails changes nothing. */
 import test from 'ava';
-import { VirtualClock, satelliteSource } from './kit.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { satelliteSource } from './kit.ts';
 import { live, receives, versioned } from './reload-kit.ts';
 import type { LiveKit } from './reload-kit.ts';
 
@@ -207,7 +208,7 @@ test('a burst of saves is one reload, and saves during a reload are one more', a
   const clock = new VirtualClock();
   const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { clock });
   const pass = async (): Promise<void> => {
-    while (clock.pending === 0) await new Promise(setImmediate);
+    await clock.whenPending();
     clock.advance(49);
     t.is(clock.pending, 1, 'not before it is quiet');
     clock.advance(1);
@@ -245,7 +246,7 @@ test('reloads, starts and stops of one plugin come one after the other', async (
   t.is(kit.status('ham.spam').restarts, 3);
   await t.throwsAsync(host.reloadPlugin('ham.spma'), {
     code: 'INVALID_PARAMS',
-    message: /no plugin "ham\.spma"; did you mean "ham\.spam"\?/,
+    message: /no plugin 'ham\.spma'; did you mean "ham\.spam"\?/,
   });
 });
 

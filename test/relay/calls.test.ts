@@ -252,6 +252,18 @@ test('of an unknown error only an id goes out, and the log has the whole under i
   t.is(log.matching(/cannot open \/etc\/secret/).length, 1);
 });
 
+test('an error that throws when somebody looks at it is one as well', (t) => {
+  const { relay, log } = makeHeart();
+  const never = (): never => {
+    throw new Error('nobody looks');
+  };
+  const closed = new Proxy({}, { get: never, getPrototypeOf: never });
+  const unspeakable = Object.defineProperty(new Error('x'), 'message', { get: never });
+  for (const error of [closed, unspeakable, { [Symbol.for('nodejs.util.inspect.custom')]: never }])
+    t.is(relay.faultFor(error, 'a.b.c').code, -32500);
+  t.is(log.matching(/^error [0-9a-f]{8} in a\.b\.c/).length, 3);
+});
+
 test('what goes out of the others', (t) => {
   const { relay, log } = makeHeart();
   t.deepEqual(relay.faultFor(new Fault(42, 'no <such> room'), 'm'), { code: 42, text: 'no <such> room' });

@@ -1,24 +1,34 @@
-/** Awaits events instead of sleeping: what is pushed on one side is awaited on the other. */
+/** Awaits events instead of sleeping: what is pushed on one side is awaited on the other. The test's own time limit ends a wait for what never comes. */
 
 export class Gate<T> {
   readonly all: T[] = [];
-  readonly #waiting: { count: number; resolve: (items: readonly T[]) => void }[] = [];
+  readonly #waiting = new Set<(item: T) => void>();
 
   /** Notes an event. */
   push(item: T): void {
     this.all.push(item);
-    for (const waiter of [...this.#waiting]) {
-      if (this.all.length < waiter.count) continue;
-      this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
-      waiter.resolve(this.all.slice(0, waiter.count));
-    }
+    for (const look of [...this.#waiting]) look(item);
   }
 
-  /** The first `count` events, once there are that many; the test's own time limit ends a wait for what never comes. */
-  first(count: number): Promise<readonly T[]> {
-    if (this.all.length >= count) return Promise.resolve(this.all.slice(0, count));
+  /** The first `count` events, once there are that many. */
+  async first(count: number): Promise<readonly T[]> {
+    return (await this.until(() => true, count)).slice(0, count);
+  }
+
+  /** The events that `is` likes, past or to come, once there are `count` of them. */
+  until(is: (event: T) => boolean, count = 1): Promise<[T, ...T[]]> {
+    const found = this.all.filter(is);
     return new Promise((resolve) => {
-      this.#waiting.push({ count, resolve });
+      const end = (): void => {
+        resolve(found as [T, ...T[]]);
+      };
+      const look = (item: T): void => {
+        if (!is(item) || found.push(item) < count) return;
+        this.#waiting.delete(look);
+        end();
+      };
+      if (found.length >= count) end();
+      else this.#waiting.add(look);
     });
   }
 }

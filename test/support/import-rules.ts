@@ -26,16 +26,22 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   http: ['relay', 'xmlrpc', 'json', 'message'],
   'define-config': BELOW_APP.filter((room) => room !== 'define-config'),
   app: BELOW_APP,
+  // A relay's side of the protocol for programs, with the pieces of a relay.
+  'check-plugin': ['plugin-host', 'http', 'relay', 'xmlrpc', 'message'],
   // Starts a relay as somebody's program would, and stands in for its network.
   testing: ['app', 'define-config', 'relay', 'links', 'xmlrpc', 'message'],
   // The tokens of a state directory are made and revoked, and plugins are written under names that can be loaded, whether a relay runs or not.
-  cli: ['app', 'define-config', 'plugin-host', 'loader', 'xmlrpc', 'store', 'message'],
+  cli: ['app', 'define-config', 'check-plugin', 'plugin-host', 'loader', 'xmlrpc', 'store', 'message'],
 };
 
 /** Faces that are not `src/<room>/<room>.ts`. */
 const FACES: Readonly<Record<string, string>> = { loader: 'src/loader/loader.mjs', app: 'src/app.ts' };
 /** Second faces, each for one room alone: what the plugin host may know of a plugin is no business of an author. */
-const SECOND_FACES: Readonly<Record<string, string>> = { 'src/plugin/for-host.ts': 'plugin-host', 'src/xmlrpc/codec.ts': 'plugin-host' };
+const SECOND_FACES: Readonly<Record<string, string>> = {
+  'src/plugin/for-host.ts': 'plugin-host',
+  'src/xmlrpc/codec.ts': 'plugin-host',
+  'src/plugin-host/program/for-check.ts': 'check-plugin',
+};
 
 /** One import that breaks a rule. */
 export interface Violation {

@@ -1,8 +1,9 @@
 /** Counts turns of the event loop. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { MaybePromise } from '../../src/message/message.ts';
 
 /** What `work` answers, and how many turns others had meanwhile. */
-export async function turnsDuring<T>(work: () => Promise<T>): Promise<{ turns: number; result: T }> {
+export async function turnsDuring<T>(work: () => MaybePromise<T>): Promise<{ turns: number; result: T }> {
   let turns = 0;
   const done = new AbortController();
   const counting = (async () => {

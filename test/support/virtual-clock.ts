@@ -32,6 +32,11 @@ export class VirtualClock implements Clock {
     return this.#timers.length;
   }
 
+  /** Resolves as soon as there is one that is. */
+  async whenPending(): Promise<void> {
+    while (this.pending === 0) await this.set.first(this.set.all.length + 1);
+  }
+
   /** Lets `ms` pass; what is due is called in order of its time, at its time. */
   advance(ms: number): void {
     const end = this.time + ms;

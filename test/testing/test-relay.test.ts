@@ -167,3 +167,19 @@ test('a dict that the relay refuses is refused', async (t) => {
   t.regex(error.message, /no member 'data'/);
   await t.throwsAsync(relay.deliver('hello'), { instanceOf: TypeError, message: /a dict is an object/ });
 });
+
+@Satellite({ inbox: { overflow: 'merge', key: () => 'the one state' } })
+class Merging extends Plugin {
+  override async receive(dict: Dict): Promise<void> {
+    await this.send({ data: dict.data });
+  }
+}
+
+test('what is merged into a later dict needs no receive of its own', async (t) => {
+  const relay = await relayOf(t, { plugins: [Merging] });
+  await Promise.all([1, 2, 3].map((data) => relay.deliver({ data })));
+  t.deepEqual(
+    relay.sent.map(({ data }) => data),
+    [3],
+  );
+});

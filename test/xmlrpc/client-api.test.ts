@@ -222,6 +222,35 @@ test('a unix socket, named in the URL or beside it', async (t) => {
   await t.throwsAsync(clientOf(t, 'http+unix:/no/such.sock').call('m'), { message: /^\/no\/such\.sock: there is no such socket/ });
 });
 
+test('calls made together arrive one after the other, in order; one that waits holds up those behind it, and nobody on a second connection', async (t) => {
+  const { url, calls } = await answering(t, ({ methodName }) => (methodName === 'wait' ? undefined : methodName));
+  const one = clientOf(t, url);
+  const names = ['a', 'b', 'c', 'd', 'e'];
+  t.deepEqual(await Promise.all(names.map((name) => one.call(name))), names);
+  const stopped = [one.call('wait'), one.call('behind')].map((call) => t.throwsAsync(call));
+  const two = clientOf(t, url, { maxConnections: 2 });
+  const alsoStopped = t.throwsAsync(two.call('wait'));
+  await calls.until(({ methodName }) => methodName === 'wait', 2);
+  t.is(await two.call('beside'), 'beside');
+  t.deepEqual(
+    calls.all.map(({ methodName }) => methodName),
+    [...names, 'wait', 'wait', 'beside'],
+  );
+  await Promise.all([one.close(), two.close()]);
+  await Promise.all([...stopped, alsoStopped]);
+});
+
+test('a long poll of a relay and calls beside it', async (t) => {
+  const relay = await startRelay(t);
+  const client = clientOf(t, relay.url, { token: relay.adminToken, maxConnections: 2 });
+  const { next } = (await client.call('plugin.subscribe_state', [0, 1])) as { next: number };
+  const abort = new AbortController();
+  const news = t.throwsAsync(client.call('plugin.subscribe_state', [next, 60_000], { signal: abort.signal }));
+  t.true(await client.call('ping'));
+  abort.abort(new Error('heard enough'));
+  t.regex((await news).message, /heard enough/);
+});
+
 test('at most so many connections, at most so many calls that wait', async (t) => {
   const { url, calls, server } = await answering(t, () => undefined);
   let connections = 0;

@@ -6,20 +6,13 @@ import type { Dict } from '../../src/message/message.ts';
 import { parseResponseInSlices } from '../../src/xmlrpc/parse.ts';
 import { parseCall, parseCallInSlices, parseResponse, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { turnsDuring } from '../support/turns.ts';
 import { READ, REFUSED } from './corpus.ts';
 import { callOf, errorOf } from './wire.ts';
 
 // Turns of the event loop while a body is read.
 async function turnsOf(body: Buffer, sliceBytes: number): Promise<number> {
-  let turns = 0;
-  const count = (): void => {
-    turns++;
-    turning = setImmediate(count);
-  };
-  let turning = setImmediate(count);
-  await parseCallInSlices(body, { sliceBytes });
-  clearImmediate(turning);
-  return turns;
+  return (await turnsDuring(() => parseCallInSlices(body, { sliceBytes }))).turns;
 }
 
 const SIZES = [1, 2, 3, 5, 16, 61, 1000];
@@ -109,11 +102,7 @@ test('a struct of a sliced call knows its source, also of other letters than ASC
 });
 
 test('the default slice is smaller than a large body', async (t) => {
-  let turns = 0;
-  const turning = setInterval(() => turns++, 0);
-  setImmediate(() => turns++);
-  await parseCallInSlices(callOf('a'.repeat(1024 * 1024)));
-  clearInterval(turning);
+  const { turns } = await turnsDuring(() => parseCallInSlices(callOf('a'.repeat(1024 * 1024))));
   t.true(turns > 0);
 });
 

@@ -1,5 +1,4 @@
 /** How values become bytes: the switches of the output, values larger than the pieces they are written in, and answers in turns. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import fc from 'fast-check';
 
@@ -15,6 +14,7 @@ import {
   serialiseStruct,
 } from '../../src/xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../../src/xmlrpc/xmlrpc.ts';
+import { turnsDuring } from '../support/turns.ts';
 import { errorOf } from './wire.ts';
 
 const MiB = 1024 * 1024;
@@ -201,15 +201,10 @@ const LARGE: readonly (readonly [what: string, value: Sendable])[] = [
 
 for (const [what, value] of LARGE) {
   test.serial(`32 MiB of ${what} are written in many turns, between which others have theirs`, async (t) => {
-    let turns = 0;
-    const others = new AbortController();
-    const count = async (): Promise<void> => {
-      for (; !others.signal.aborted; turns++) await nextTurn();
-    };
-    const counting = count();
-    const { length } = await serialiseResponseInTurns(value);
-    others.abort();
-    await counting;
+    const {
+      turns,
+      result: { length },
+    } = await turnsDuring(() => serialiseResponseInTurns(value));
     t.true(length > 30 * MiB, String(length));
     // 512 KiB in a turn, and the copy besides.
     t.true(turns > 60, String(turns));

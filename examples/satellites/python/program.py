@@ -17,17 +17,23 @@ def notify(message):
     return True
 
 
+def stop():
+    server.is_stopping = True
+    return True
+
+
 class Handler(SimpleXMLRPCRequestHandler):
-    protocol_version = 'HTTP/1.1'
     rpc_paths = (f'/{token}',)
 
 
 server = SimpleXMLRPCServer(('127.0.0.1', 0), Handler, logRequests=False)
+server.is_stopping = False
 add = {'name': f'{name}.add', 'help': 'Adds two integers.', 'signature': [['int', 'int', 'int']]}
 server.register_function(lambda: {'capabilities': ['receive', 'exposed'], 'methods': [add]}, 'plugin.describe')
 server.register_function(lambda a, b: a + b, f'{name}.add')
 server.register_function(notify)
 server.register_function(lambda: True, 'ping')
-server.register_function(lambda: True, 'plugin.stop')
+server.register_function(stop, 'plugin.stop')
 print(f'co2|1|http|127.0.0.1:{server.server_address[1]}|/{token}', flush=True)
-server.serve_forever()
+while not server.is_stopping:
+    server.handle_request()

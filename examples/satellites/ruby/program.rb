@@ -2,6 +2,10 @@
 # A satellite in Ruby (gem xmlrpc) that a relay runs; it fetches its calls: answers pings, and adds two numbers.
 require 'xmlrpc/client'
 
+# Others' messages may hold nil, which the gem reads only if it is told to.
+XMLRPC::Config.send(:remove_const, :ENABLE_NIL_PARSER)
+XMLRPC::Config::ENABLE_NIL_PARSER = true
+
 name = ENV['CO2_PLUGIN_NAME']
 abort "A satellite of co2-relay, which runs it: programs: [{ name: 'rb.adder', exec: './program.rb' }] in config.ts" unless ENV['CO2_PLUGIN_TOKEN']
 relay = XMLRPC::Client.new2(ENV['CO2_RELAY_URL'], nil, 60)

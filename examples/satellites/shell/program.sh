@@ -5,8 +5,11 @@
 ask() { # method, then values as XML
   asked=$1 params=; shift
   for value; do params="$params<param><value>$value</value></param>"; done
-  curl -sSf -H 'Content-Type: text/xml' "$CO2_RELAY_URL" --data-binary \
-    "<methodCall><methodName>$asked</methodName><params>$params</params></methodCall>"
+  # The URL holds a credential, so it is no argument, which others could see.
+  echo "<methodCall><methodName>$asked</methodName><params>$params</params></methodCall>" |
+    curl -sSf -H 'Content-Type: text/xml' --data-binary @- -K /dev/fd/3 3<<END
+url = "$CO2_RELAY_URL"
+END
 }
 member() { # of the call; its own come before those of a dict in it
   case $call in *"<name>$1</name>"*) rest=${call#*"<name>$1</name>"} rest=${rest#*<string>} && printf %s "${rest%%</string>*}" ;; esac

@@ -23,7 +23,7 @@ interface NewFlags {
 
 const MORE = `
 co2 new plugin ham/spam writes plugins/ham/spam.ts, whose methods are called ham.spam.*, and its test. Another language makes a program
-that the relay starts (programs in config.ts). With --json what was written is told as {module, files, test}.`;
+that the relay starts (programs in config.ts). With --json what was written is told as {module, files, packages, test}.`;
 
 /** Adds the command. */
 export function addNewCommand(program: Command): void {
@@ -89,15 +89,37 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the disk is read-only',
 };
 
-function tell({ module }: NewPlugin, { place }: Language, [file = '', test = '']: readonly string[], { json, dir }: NewFlags): void {
+function tell(plugin: NewPlugin, language: Language, files: readonly string[], { json, dir }: NewFlags): void {
   const co2 = commandName();
-  const testCommand = place === 'plugins' ? `${co2} test ${test}` : `python3 ${test}`;
+  const { module } = plugin;
+  const [file = '', test = ''] = files;
+  const testCommand = language.test(test, co2);
   if (json === true) {
-    process.stdout.write(`${toJson({ module, files: [file, test], test: testCommand })}\n`);
+    process.stdout.write(`${toJson({ module, files, packages: language.packages, test: testCommand })}\n`);
     return;
   }
-  const start = place === 'plugins' && dir !== undefined ? `${co2} start --plugins ${dir}` : `${co2} start`;
-  const named = place === 'plugins' ? [] : [`name it in config.ts:  programs: [{ name: '${module}', exec: './${file}' }]`];
-  const steps = [`test it:  ${testCommand}`, ...named, `run it:   ${start}`, `call it:  ${co2} call ${module}.add 2 3`];
-  process.stdout.write(`wrote ${file} and ${test}\n${steps.join('\n')}\n`);
+  const start = language.place === 'plugins' && dir !== undefined ? `${co2} start --plugins ${dir}` : `${co2} start`;
+  const isProgram = language.place === 'programs';
+  const steps = [
+    ...(isProgram ? [`it needs: apt-get install ${language.packages.join(' ')}`] : []),
+    `test it:  ${testCommand}`,
+    ...(isProgram ? stepsOfProgram(module, language, file) : []),
+    `run it:   ${start}`,
+    `call it:  ${co2} call ${module}.add 2 3`,
+  ];
+  process.stdout.write(`wrote ${listed(files)}\n${steps.join('\n')}\n`);
+}
+
+/** What comes between the test of a program and its relay. */
+function stepsOfProgram(module: string, { build }: Language, file: string): readonly string[] {
+  const { command, exec } = build?.(file) ?? { exec: file };
+  return [
+    ...(command === undefined ? [] : [`build it: ${command}`]),
+    `check it: ${commandName()} check-plugin --name ${module} ./${exec}`,
+    `name it in config.ts:  programs: [{ name: '${module}', exec: './${exec}' }]`,
+  ];
+}
+
+function listed(files: readonly string[]): string {
+  return `${files.slice(0, -1).join(', ')} and ${files.at(-1) ?? ''}`;
 }

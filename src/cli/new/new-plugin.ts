@@ -31,7 +31,7 @@ export type NameFiles = (files: readonly string[]) => readonly {
  * Throws a RelayError CONFIG_INVALID that says why the name cannot be one.
  */
 export function planPlugin(name: string, there: readonly string[], nameFiles: NameFiles): NewPlugin {
-  const path = name.replace(/\.(?:m?[tj]s|py)$/, '');
+  const path = name.replace(/\.(?:m?[tj]s|py|pl|rb|c|sh)$/, '');
   const refuse = (reason: string): never => {
     throw new RelayError('CONFIG_INVALID', `'${clean(name, 80)}' cannot be a plugin: ${reason}`);
   };
@@ -47,9 +47,19 @@ export function planPlugin(name: string, there: readonly string[], nameFiles: Na
   return { path, module: named.module, className: classNameOf(path) };
 }
 
+/** `ham/spam` -> `spam`. */
+export function fileOf(path: string): string {
+  return path.slice(path.indexOf('/') + 1);
+}
+
+/** A text that was written for ham/spam, for this plugin: the module's name, and that of its files, in their places. */
+export function named(text: string, { path, module }: NewPlugin): string {
+  return text.replace(/\bham\.spam\b|\bspam(?=\b|_test)/g, (found) => (found === 'spam' ? fileOf(path) : module));
+}
+
 /** `ham/my-spam` -> `MySpam`. */
 function classNameOf(path: string): string {
-  const words = path.slice(path.indexOf('/') + 1).split(/[-_]+/);
+  const words = fileOf(path).split(/[-_]+/);
   const name = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
   return /^[A-Za-z]/.test(name) ? name : `Plugin${name}`;
 }

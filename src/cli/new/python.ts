@@ -1,12 +1,13 @@
 /** A satellite in Python, of its standard library alone, and its test. */
+import { fileOf } from './new-plugin.ts';
 import type { NewFile, NewPlugin } from './new-plugin.ts';
 
-export function pythonFiles({ path, module }: NewPlugin): readonly [NewFile, NewFile] {
+export function pythonFiles({ path, module }: NewPlugin): readonly NewFile[] {
   // unittest imports its files by name, and a name in Python has no "-".
   const test = `${path.replace(/[^/]+$/, (file) => file.replaceAll('-', '_'))}_test.py`;
   return [
     { path: `${path}.py`, source: program(module), isExecutable: true },
-    { path: test, source: testOf(module, path.slice(path.indexOf('/') + 1)) },
+    { path: test, source: testOf(module, fileOf(path)) },
   ];
 }
 
@@ -42,7 +43,7 @@ METHODS = {f'{NAME}.add': (add, [['int', 'int', 'int']])}
 
 def describe():
     methods = [{'name': name, 'help': method.__doc__, 'signature': signature} for name, (method, signature) in METHODS.items()]
-    return {'capabilities': ['receive'], 'methods': methods}
+    return {'capabilities': ['receive', 'exposed'], 'methods': methods}
 
 
 def stop():

@@ -1,7 +1,8 @@
 /** A plugin in TypeScript, and its test. */
+import { fileOf } from './new-plugin.ts';
 import type { NewFile, NewPlugin } from './new-plugin.ts';
 
-export function typescriptFiles(plugin: NewPlugin): readonly [NewFile, NewFile] {
+export function typescriptFiles(plugin: NewPlugin): readonly NewFile[] {
   return [
     { path: `${plugin.path}.ts`, source: satellite(plugin) },
     { path: `${plugin.path}.test.ts`, source: test(plugin) },
@@ -40,7 +41,7 @@ export class ${className} extends Plugin {
 }
 
 function test({ path, module, className }: NewPlugin): string {
-  const file = path.slice(path.indexOf('/') + 1);
+  const file = fileOf(path);
   return `/** Tests of ${module}: a relay in memory runs it. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';

@@ -7,7 +7,18 @@ import { StateFile } from '../../store/store.ts';
 import { programShape } from './options.ts';
 import type { ProgramRecord } from './options.ts';
 
-const FILE = z.strictObject({ version: z.literal(1), programs: z.array(programShape).max(1_000) });
+// What is wrong with a path is what is wrong with the file: nobody called plugin.add.
+const recordInFile = programShape.superRefine((record, context) => {
+  const problem = pathProblem(record);
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+});
+const FILE = z.strictObject({
+  version: z.literal(1),
+  programs: z
+    .array(recordInFile)
+    .max(1_000)
+    .refine((programs) => new Set(programs.map(({ name }) => name)).size === programs.length, 'two programs have one name'),
+});
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 export class AddedPrograms {
@@ -24,7 +35,7 @@ export class AddedPrograms {
 
   /** Those of the last run; none where the operator does not allow it (any more). A damaged file is reported and set aside. Rejects with a RelayError STATE_DIRECTORY. */
   async load(): Promise<readonly ProgramRecord[]> {
-    const found = await this.#file.load((value) => FILE.parse(value).programs.map(checkedPaths));
+    const found = await this.#file.load(recordsIn);
     if (found.kind === 'damaged')
       this.log.error(`${this.#file.path} is damaged (${clean(found.reason)}) and now lies in ${found.movedTo}: add its programs again`);
     if (found.kind !== 'value') return [];
@@ -46,12 +57,10 @@ export class AddedPrograms {
         'plugin.add runs programs of whoever may call it: the operator allows it by allowAddPrograms: true in config.ts',
       );
     const result = programShape.safeParse(value);
-    if (result.success) return checkedPaths(result.data);
-    const [issue] = result.error.issues;
-    throw new RelayError(
-      'INVALID_PARAMS',
-      `plugin.add: ${clean(issue?.path.join('.') ?? '', 100) || 'the record'}: ${clean(issue?.message ?? '', 200)}`,
-    );
+    const problem = result.success ? pathProblem(result.data) : undefined;
+    if (problem !== undefined) throw new RelayError('INVALID_PARAMS', `plugin.add: ${problem}`);
+    if (result.success) return result.data;
+    throw new RelayError('INVALID_PARAMS', `plugin.add: ${firstOf(result.error, 'the record')}`);
   }
 
   /** Resolves once it is safe on disk. Rejects with a RelayError STATE_DIRECTORY; it is not remembered then. */
@@ -73,15 +82,22 @@ export class AddedPrograms {
   }
 }
 
+/** Those of the file. Throws an Error that says what is wrong with it. */
+function recordsIn(value: unknown): readonly ProgramRecord[] {
+  const result = FILE.safeParse(value);
+  if (result.success) return result.data.programs;
+  throw new Error(firstOf(result.error, 'the file'));
+}
+
+/** Where the first thing is wrong, `whole` if it is so everywhere, and what. */
+function firstOf({ issues: [issue] }: z.ZodError, whole: string): string {
+  return `${clean(issue?.path.join('.') ?? '', 100) || whole}: ${clean(issue?.message ?? '', 200)}`;
+}
+
 /** In config.ts a path starts from the file; what comes from afar has no such place. */
-function checkedPaths(record: ProgramRecord): ProgramRecord {
-  const { exec, cwd } = record;
+function pathProblem({ exec, cwd }: ProgramRecord): string | undefined {
   if (exec.includes('/') && !isAbsolute(exec))
-    throw new RelayError(
-      'INVALID_PARAMS',
-      `plugin.add: exec: found '${clean(exec, 100)}', expected an absolute path or a name to look for on the PATH`,
-    );
-  if (cwd !== undefined && !isAbsolute(cwd))
-    throw new RelayError('INVALID_PARAMS', `plugin.add: cwd: found '${clean(cwd, 100)}', expected an absolute path`);
-  return record;
+    return `exec: found '${clean(exec, 100)}', expected an absolute path or a name to look for on the PATH`;
+  if (cwd !== undefined && !isAbsolute(cwd)) return `cwd: found '${clean(cwd, 100)}', expected an absolute path`;
+  return undefined;
 }

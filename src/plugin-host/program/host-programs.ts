@@ -6,6 +6,7 @@ import type { PluginHostOptions } from '../options.ts';
 import type { PluginRegistry } from '../plugin-registry.ts';
 import type { RelayPort } from '../satellite.ts';
 import { AddedPrograms } from './added-programs.ts';
+import { requireFreeName } from './check-programs.ts';
 import type { ProgramRecord } from './options.ts';
 import { Programs } from './programs.ts';
 import type { ProgramsParts } from './programs.ts';
@@ -38,9 +39,8 @@ export class HostPrograms {
   async prepare(): Promise<void> {
     const { options, registry, log } = this.#parts;
     this.#toStart = options.programs.map((record, index) => {
-      if (!registry.has(record.name)) return this.#make(record);
-      const reason = `programs: found two plugins '${record.name}', the second as programs[${index}]; give each a name of its own`;
-      throw new RelayError('CONFIG_INVALID', reason);
+      requireFreeName(record.name, index, (name) => registry.has(name));
+      return this.#make(record);
     });
     const added = await this.#added.load();
     for (const { name } of added.filter((record) => registry.has(record.name)))

@@ -12,16 +12,21 @@ interface Exchange {
   readonly reject: (error: RelayError) => void;
 }
 
+/** Told of what goes to a program and what comes from it, as it goes; of a request its body alone. */
+export type Tap = (direction: 'to' | 'from', bytes: Buffer) => void;
+
 // Short: a server with one thread may serve nobody else as long as a connection is open.
 const KEEP_ALIVE_MS = 1_000;
 
 export class HttpConnection {
   readonly #socket: Socket;
+  readonly #tap: Tap | undefined;
   #exchange: Exchange | undefined;
   #isOpen = true;
 
   /** Connects, on this machine. `onEnd`: no further exchange can be made. */
-  constructor(port: number, onEnd: (connection: HttpConnection) => void) {
+  constructor(port: number, onEnd: (connection: HttpConnection) => void, tap?: Tap) {
+    this.#tap = tap;
     this.#socket = connect({ host: '127.0.0.1', port, noDelay: true, timeout: KEEP_ALIVE_MS });
     this.#socket.on('data', (chunk: Buffer) => {
       this.#take(chunk);
@@ -54,6 +59,7 @@ export class HttpConnection {
         return;
       }
       this.#exchange = { reader: new ResponseReader(DEFAULT_LIMITS.maxBodyBytes), resolve, reject };
+      this.#tap?.('to', body);
       this.#socket.cork();
       this.#socket.write(`${head}${body.length}\r\n\r\n`, 'latin1');
       this.#socket.write(body);
@@ -71,6 +77,7 @@ export class HttpConnection {
   }
 
   #take(chunk: Buffer): void {
+    this.#tap?.('from', chunk);
     // Nobody asked.
     if (!this.#exchange) this.end(new RelayError('TRANSPORT', 'it sent something that nobody had asked for'));
     else this.#settle(this.#exchange, ({ reader }) => reader.push(chunk));

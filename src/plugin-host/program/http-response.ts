@@ -1,5 +1,6 @@
 /** Reads one HTTP response as its bytes come, in bounded memory. Pure: it knows no socket. */
-import { clean } from '../../message/message.ts';
+import { CollectedBytes } from './collected.ts';
+import { readHead } from './http-head.ts';
 
 /** A response with status 200 that may be XML-RPC. */
 export interface HttpResponse {
@@ -14,10 +15,10 @@ export interface HttpResponse {
 const MAX_HEAD_BYTES = 16 * 1024;
 // A chunk's size and what may follow it.
 const MAX_LINE_BYTES = 1024;
+// Heads and the lines of chunks may be as long as the body, and so much longer; protects the relay's processor from one that says nothing at length.
+const MAX_SURPLUS_BYTES = 1024 * 1024;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const END_OF_LINE = Buffer.from('\r\n');
-const XML = /^(?:text|application)\/xml[ \t]*(?:;|$)/i;
-const CHARSET = /;[ \t]*charset="?([!#-+.0-9:A-Z_a-z-]{1,64})/i;
 const NOTHING = Buffer.alloc(0);
 
 type Step = 'head' | 'length' | 'to-the-end' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailer' | 'done';
@@ -26,8 +27,9 @@ export class ResponseReader {
   #step: Step = 'head';
   /** What came and is not understood yet. */
   #rest: Buffer = NOTHING;
-  readonly #parts: Buffer[] = [];
-  #size = 0;
+  readonly #body = new CollectedBytes();
+  /** Bytes of heads and of the lines of chunks. */
+  #framing = 0;
   /** Bytes of the body or of the chunk that are to come. */
   #left = 0;
   #charset: string | undefined;
@@ -63,7 +65,8 @@ export class ResponseReader {
       case 'chunk':
         return this.#readBody();
       case 'to-the-end':
-        this.#keep(this.#rest);
+        this.#requireRoom(this.#rest.length);
+        this.#body.add(this.#rest);
         this.#rest = NOTHING;
         return false;
       case 'chunk-size':
@@ -87,45 +90,27 @@ export class ResponseReader {
     const end = this.#rest.indexOf(END_OF_HEAD);
     if (end > MAX_HEAD_BYTES || (end < 0 && this.#rest.length > MAX_HEAD_BYTES)) throw new Error('the headers of the answer are too large');
     if (end < 0) return false;
-    const lines = this.#rest.toString('latin1', 0, end).split('\r\n');
-    this.#rest = this.#rest.subarray(end + END_OF_HEAD.length);
-    const [statusLine = '', ...fields] = lines;
-    const [, minor, status = ''] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(statusLine) ?? [];
-    if (minor === undefined) throw new Error(`it answered something that is not HTTP: '${clean(statusLine, 60)}'`);
-    // "100 Continue": the answer proper comes after it.
-    if (status.startsWith('1')) return true;
-    this.#frame(headersOf(fields), minor === '1', status);
+    const head = readHead(this.#rest.toString('latin1', 0, end));
+    this.#passFraming(end + END_OF_HEAD.length);
+    if (head === 'continue') return true;
+    this.#charset = head.charset;
+    this.#isReusable = head.isReusable;
+    if (head.body === 'chunked') this.#step = 'chunk-size';
+    else if (head.body === 'to-the-end') this.#step = 'to-the-end';
+    else this.#expectLength(head.body);
     return true;
   }
 
-  #frame(headers: ReadonlyMap<string, string>, isModern: boolean, status: string): void {
-    if (status !== '200') throw new Error(`it answered HTTP ${status}`);
-    const type = headers.get('content-type') ?? '';
-    if (!XML.test(type)) throw new Error('it answered no XML');
-    if ((headers.get('content-encoding') ?? 'identity').toLowerCase() !== 'identity')
-      throw new Error('it answered with a Content-Encoding that was not asked for');
-    this.#charset = CHARSET.exec(type)?.[1];
-    const connection = (headers.get('connection') ?? '').toLowerCase();
-    this.#isReusable = isModern ? !connection.includes('close') : connection.includes('keep-alive');
-    const [coding, length] = [headers.get('transfer-encoding'), headers.get('content-length')];
-    if (coding !== undefined) {
-      if (coding.toLowerCase() !== 'chunked' || length !== undefined) throw new Error('the length of its answer has two meanings');
-      this.#step = 'chunk-size';
-    } else if (length !== undefined) {
-      if (!/^\d{1,15}$/.test(length)) throw new Error('the Content-Length of its answer is no number');
-      this.#expect(Number(length));
-      this.#step = this.#left === 0 ? 'done' : 'length';
-    } else {
-      this.#isReusable = false;
-      this.#step = 'to-the-end';
-    }
+  #expectLength(bytes: number): void {
+    this.#expect(bytes);
+    this.#step = bytes === 0 ? 'done' : 'length';
   }
 
   #readBody(): boolean {
     const part = this.#rest.subarray(0, this.#left);
-    this.#keep(part);
     this.#rest = this.#rest.subarray(part.length);
     this.#left -= part.length;
+    this.#body.add(part, this.#step === 'length' ? this.#left : 0);
     if (this.#left > 0) return false;
     this.#step = this.#step === 'length' ? 'done' : 'chunk-end';
     return true;
@@ -144,7 +129,7 @@ export class ResponseReader {
       throw new Error('a line between two chunks of its answer is too long');
     if (end < 0) return false;
     const line = this.#rest.toString('latin1', 0, end);
-    this.#rest = this.#rest.subarray(end + END_OF_LINE.length);
+    this.#passFraming(end + END_OF_LINE.length);
     take(line);
     return true;
   }
@@ -154,33 +139,18 @@ export class ResponseReader {
     this.#requireRoom(bytes);
   }
 
-  #keep(part: Buffer): void {
-    this.#requireRoom(part.length);
-    if (part.length > 0) this.#parts.push(part);
-    this.#size += part.length;
+  #passFraming(bytes: number): void {
+    this.#rest = this.#rest.subarray(bytes);
+    this.#framing += bytes;
+    if (this.#framing > this.#body.size + MAX_SURPLUS_BYTES)
+      throw new Error('its answer has more headers and lines between chunks than content');
   }
 
   #requireRoom(bytes: number): void {
-    if (this.#size + bytes > this.maxBodyBytes) throw new Error(`the answer is larger than ${this.maxBodyBytes} bytes`);
+    if (this.#body.size + bytes > this.maxBodyBytes) throw new Error(`the answer is larger than ${this.maxBodyBytes} bytes`);
   }
 
   #whole(): HttpResponse {
-    const [first = NOTHING] = this.#parts;
-    const body = this.#parts.length > 1 ? Buffer.concat(this.#parts, this.#size) : first;
-    return { body, charset: this.#charset, isReusable: this.#isReusable };
+    return { body: this.#body.whole, charset: this.#charset, isReusable: this.#isReusable };
   }
-}
-
-/** By their names in small letters. Throws an Error for what could be read in two ways. */
-function headersOf(fields: readonly string[]): ReadonlyMap<string, string> {
-  const headers = new Map<string, string>();
-  for (const field of fields) {
-    const colon = field.indexOf(':');
-    const name = field.slice(0, Math.max(colon, 0)).toLowerCase();
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) throw new Error('the headers of its answer are not HTTP');
-    const isRepeated = headers.has(name) && (name === 'content-length' || name === 'transfer-encoding' || name === 'content-type');
-    if (isRepeated) throw new Error(`it answered two headers ${name}`);
-    headers.set(name, field.slice(colon + 1).trim());
-  }
-  return headers;
 }

@@ -1,18 +1,21 @@
 /** Calls a program that is an XML-RPC server on this machine, over a few connections that are kept. */
 import { Fifo, RelayError, clean, reasonOf } from '../../message/message.ts';
-import type { Clock, Sendable, Value } from '../../message/message.ts';
+import type { Clock, MaybePromise, Sendable, Value } from '../../message/message.ts';
 import { parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
 import { HttpConnection } from './http-connection.ts';
+import type { Tap } from './http-connection.ts';
 import type { HttpResponse } from './http-response.ts';
 import { MAX_CALLS, faultOf, requestOf } from './transport.ts';
-import type { ProgramRequest, Transport, TransportCallOptions } from './transport.ts';
+import type { ProgramRequest, Transport } from './transport.ts';
 
 // Several, for servers with threads; one that has a single thread is called over one as long as its calls come one by one.
 const CONNECTIONS = 8;
 // What is read in a millisecond; a larger answer is read beside whatever else the relay does.
 const LARGE_BYTES = 256 * 1024;
 const PING = requestOf('ping', []);
+
+type ResponseValue = Extract<ParsedResponse, { readonly kind: 'value' }>;
 
 interface Call {
   readonly body: Buffer;
@@ -25,6 +28,7 @@ interface Call {
 export class HttpTransport implements Transport {
   readonly #plugin: string;
   readonly #faultOf: typeof faultOf;
+  readonly #tap: Tap | undefined;
   readonly #clock: Clock;
   readonly #port: number;
   readonly #head: string;
@@ -35,8 +39,15 @@ export class HttpTransport implements Transport {
   readonly #calls = new Set<Call>();
   #isClosed = false;
 
-  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. `meaning`: of its faults. */
-  constructor(plugin: string, clock: Clock, { port, path }: { readonly port: number; readonly path: string }, meaning = faultOf) {
+  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. `meaning`: of its faults; `tap`: who sees what is said. */
+  constructor(
+    plugin: string,
+    clock: Clock,
+    { port, path }: { readonly port: number; readonly path: string },
+    meaning = faultOf,
+    tap?: Tap,
+  ) {
+    this.#tap = tap;
     this.#plugin = plugin;
     this.#faultOf = meaning;
     this.#clock = clock;
@@ -44,18 +55,20 @@ export class HttpTransport implements Transport {
     this.#head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUser-Agent: co2-relay\r\nAccept: text/xml\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: `;
   }
 
-  async send(request: ProgramRequest, options: TransportCallOptions): Promise<Value> {
-    return (await this.#answer(request, options)).value;
+  async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+    return (await this.#read(await this.#exchange(request, timeoutMs))).value;
   }
 
-  async sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Sendable> {
-    const { value, extensions, bytes, charset } = await this.#answer(request, options);
+  async sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
+    const response = await this.#exchange(request, timeoutMs);
+    const { value, extensions } = await this.#read(response);
+    const { body, charset } = response;
     // Read again only if it may hold what plain values do not tell.
-    return extensions.i8 || bytes.includes('double') ? sendableResponse(bytes, { charset }) : value;
+    return extensions.i8 || body.includes('double') ? sendableResponse(body, { charset }) : value;
   }
 
   async ping(timeoutMs: number): Promise<void> {
-    await this.send(PING, { timeoutMs }).catch((error: unknown) => {
+    await this.send(PING, timeoutMs).catch((error: unknown) => {
       // A fault is a sign of life, too.
       if (RelayError.is(error) && (error.code === 'TIMEOUT' || error.code === 'TRANSPORT' || error.code === 'RATE_LIMITED')) throw error;
     });
@@ -69,35 +82,39 @@ export class HttpTransport implements Transport {
     return Promise.resolve();
   }
 
-  async #answer({ method, body }: ProgramRequest, { timeoutMs, signal }: TransportCallOptions) {
-    signal?.throwIfAborted();
-    const { body: bytes, charset } = await this.#exchange(body(), method, timeoutMs, signal);
-    const answer = await this.#read(bytes, charset);
+  /** The value of an answer. Rejects with what a fault means, or with a RelayError TRANSPORT. */
+  async #read({ body, charset }: HttpResponse): Promise<ResponseValue> {
+    const answer = await this.#parse(body, charset);
     if (answer.kind === 'fault') throw this.#faultOf(this.#plugin, answer.code, answer.text);
-    return { ...answer, bytes, charset };
+    return answer;
   }
 
-  async #read(bytes: Buffer, charset: string | undefined): Promise<ParsedResponse> {
+  #parse(body: Buffer, charset: string | undefined): MaybePromise<ParsedResponse> {
     try {
-      return bytes.length <= LARGE_BYTES ? parseResponse(bytes, { charset }) : await parseResponseInSlices(bytes, { charset });
+      return body.length <= LARGE_BYTES
+        ? parseResponse(body, { charset })
+        : parseResponseInSlices(body, { charset }).catch(this.#notXmlRpc);
     } catch (error) {
-      throw new RelayError('TRANSPORT', `${this.#plugin} answered something that is not XML-RPC: ${clean(reasonOf(error))}`, {
-        cause: error,
-      });
+      return this.#notXmlRpc(error);
     }
   }
 
-  #exchange(body: Buffer, method: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<HttpResponse> {
+  readonly #notXmlRpc = (error: unknown): never => {
+    throw new RelayError('TRANSPORT', `${this.#plugin} answered something that is not XML-RPC: ${clean(reasonOf(error))}`, {
+      cause: error,
+    });
+  };
+
+  #exchange({ method, body }: ProgramRequest, timeoutMs: number): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#plugin} is not there any more`);
       if (this.#calls.size >= MAX_CALLS) throw new RelayError('RATE_LIMITED', `${this.#plugin}: ${MAX_CALLS} calls run or wait already`);
       const over = (): void => {
         callOff();
-        signal?.removeEventListener('abort', onAbort);
         this.#calls.delete(call);
       };
       const call: Call = {
-        body,
+        body: body(),
         connection: undefined,
         resolve: (response) => {
           over();
@@ -111,10 +128,6 @@ export class HttpTransport implements Transport {
       const callOff = this.#clock.after(timeoutMs, () => {
         this.#giveUp(call, new RelayError('TIMEOUT', `${method} was not answered in ${timeoutMs} ms`));
       });
-      const onAbort = (): void => {
-        this.#giveUp(call, signal?.reason);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
       this.#calls.add(call);
       this.#begin(call);
     });
@@ -133,13 +146,14 @@ export class HttpTransport implements Transport {
   }
 
   #connect(): HttpConnection {
-    const connection = new HttpConnection(this.#port, () => {
+    const onEnd = (): void => {
       this.#open.delete(connection);
       const at = this.#idle.indexOf(connection);
       if (at >= 0) this.#idle.splice(at, 1);
       const next = this.#next();
       if (next) this.#begin(next);
-    });
+    };
+    const connection = new HttpConnection(this.#port, onEnd, this.#tap);
     this.#open.add(connection);
     return connection;
   }
@@ -175,9 +189,8 @@ export class HttpTransport implements Transport {
     call.connection?.end(new RelayError('TRANSPORT', 'the call was given up'));
   }
 
-  #named(error: unknown): Error {
-    if (!(error instanceof Error)) return new RelayError('UNAVAILABLE', 'the call was given up', { cause: error });
-    if (!RelayError.is(error) || error.code !== 'TRANSPORT' || error.message.startsWith(this.#plugin)) return error;
-    return new RelayError('TRANSPORT', `${this.#plugin}: ${error.message}`, { cause: error });
+  #named(error: unknown): RelayError {
+    if (RelayError.is(error) && (error.code !== 'TRANSPORT' || error.message.startsWith(this.#plugin))) return error;
+    return new RelayError('TRANSPORT', `${this.#plugin}: ${reasonOf(error)}`, { cause: error });
   }
 }

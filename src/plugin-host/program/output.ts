@@ -7,6 +7,8 @@ const MAX_LINE = 2_000;
 // As many bytes as that many characters can have.
 const MAX_LINE_BYTES = 4 * MAX_LINE;
 const LINES_PER_SECOND = 100;
+// What is read of a program costs the relay a hundredth of its time; far more than a log takes, so that a long dump holds no program up.
+const BYTES_PER_SECOND = 8 * 1024 * 1024;
 const NEWLINE = 10;
 
 /** Cuts bytes into lines, empty ones left out; of a long one only the beginning is kept. */
@@ -14,21 +16,22 @@ export class LineCutter {
   #parts: Buffer[] = [];
   #size = 0;
 
-  /** `onLine` gets each line without its end. */
-  constructor(
-    private readonly onLine: (line: string) => void,
-    private readonly maxBytes = MAX_LINE_BYTES,
-  ) {}
+  /** `lines` gets each line without its end. */
+  constructor(private readonly lines: Pick<LineLimit, 'tell' | 'isFull' | 'leaveOut'>) {}
 
   push(chunk: Buffer): void {
     let from = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
+      if (this.lines.isFull()) {
+        from = this.#leaveOut(chunk, from);
+        break;
+      }
       this.#keep(chunk.subarray(from, end));
       this.end();
       from = end + 1;
     }
     // A copy: a slice would hold the whole chunk.
-    this.#keep(Buffer.from(chunk.subarray(from, from + this.maxBytes)));
+    this.#keep(Buffer.from(chunk.subarray(from, from + MAX_LINE_BYTES)));
   }
 
   /** The output has ended: what is left is a line as well. */
@@ -37,11 +40,27 @@ export class LineCutter {
     const line = Buffer.concat(this.#parts).toString('utf8');
     this.#parts = [];
     this.#size = 0;
-    this.onLine(line);
+    this.lines.tell(line);
+  }
+
+  /** Counts the lines that end in the rest of a chunk, of which nobody will read one; answers where the last of them ends. */
+  #leaveOut(chunk: Buffer, from: number): number {
+    let count = 0;
+    let next = from;
+    // A plain loop: a program that floods sends lines of a byte or two, and a search for each takes fifty times as long.
+    for (let at = from; at < chunk.length; at++) {
+      if (chunk[at] !== NEWLINE) continue;
+      count++;
+      next = at + 1;
+    }
+    this.#parts = [];
+    this.#size = 0;
+    this.lines.leaveOut(count);
+    return next;
   }
 
   #keep(part: Buffer): void {
-    const kept = part.subarray(0, this.maxBytes - this.#size);
+    const kept = part.subarray(0, MAX_LINE_BYTES - this.#size);
     if (kept.length === 0) return;
     this.#parts.push(kept);
     this.#size += kept.length;
@@ -71,9 +90,53 @@ export class LineLimit {
     else this.#leftOut++;
   }
 
+  /** True if no more lines are written this second. */
+  isFull(): boolean {
+    return this.#told >= LINES_PER_SECOND && this.clock.now() < this.#until;
+  }
+
+  /** So many lines that nobody made were left out. */
+  leaveOut(count: number): void {
+    this.#leftOut += count;
+  }
+
   /** Says how many lines were left out, if some were. */
   flush(): void {
     if (this.#leftOut > 0) this.write(`… and ${this.#leftOut} more lines (of ${LINES_PER_SECOND} a second the log takes)`);
     this.#leftOut = 0;
+  }
+}
+
+/** What a program's outputs are read by: who writes without end waits for the next second, and the relay has time for others. */
+export class OutputPace {
+  #until = -Infinity;
+  #read = 0;
+  #callOff: (() => void) | undefined;
+
+  /** `pause` and `resume` the reading of all its outputs. */
+  constructor(
+    private readonly clock: Clock,
+    private readonly outputs: { readonly pause: () => void; readonly resume: () => void },
+  ) {}
+
+  /** So many bytes were read. */
+  took(bytes: number): void {
+    const now = this.clock.now();
+    if (now >= this.#until) {
+      this.#until = now + 1_000;
+      this.#read = 0;
+    }
+    this.#read += bytes;
+    if (this.#read < BYTES_PER_SECOND || this.#callOff) return;
+    this.outputs.pause();
+    this.#callOff = this.clock.after(this.#until - now, () => {
+      this.#callOff = undefined;
+      this.outputs.resume();
+    });
+  }
+
+  /** Nothing more is read. */
+  end(): void {
+    this.#callOff?.();
   }
 }

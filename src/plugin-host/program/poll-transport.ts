@@ -2,7 +2,7 @@
 import { Fifo, RelayError, clean } from '../../message/message.ts';
 import type { Clock, Sendable, Value } from '../../message/message.ts';
 import { MAX_CALLS, faultOf } from './transport.ts';
-import type { ProgramRequest, Transport, TransportCallOptions } from './transport.ts';
+import type { ProgramRequest, Transport } from './transport.ts';
 
 /** A call as the program fetches it. */
 export interface ProgramCall {
@@ -43,23 +43,14 @@ export class PollTransport implements Transport {
     private readonly clock: Clock,
   ) {}
 
-  send(request: ProgramRequest, { timeoutMs, signal }: TransportCallOptions): Promise<Value> {
+  send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
       if (this.#closed) throw this.#closed;
       if (this.#pending.size >= MAX_CALLS) throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls run or wait already`);
       const id = String(++this.#count);
-      const callOffTimer = this.clock.after(timeoutMs, () => {
+      const callOff = this.clock.after(timeoutMs, () => {
         this.#take(id)?.reject(new RelayError('TIMEOUT', `${request.method} was not answered in ${timeoutMs} ms`));
       });
-      const onAbort = (): void => {
-        this.#take(id)?.reject(signal?.reason);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      const callOff = (): void => {
-        callOffTimer();
-        signal?.removeEventListener('abort', onAbort);
-      };
       const pending = { id, request, resolve, reject, callOff };
       this.#pending.set(id, pending);
       this.#queue.push(pending);
@@ -68,8 +59,8 @@ export class PollTransport implements Transport {
   }
 
   /** The door that its answers come in by reads plain values. */
-  sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Value> {
-    return this.send(request, options);
+  sendExact(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+    return this.send(request, timeoutMs);
   }
 
   /** It is well if it fetches; there is nothing to ask it. */

@@ -51,7 +51,7 @@ async function ask(
   params: readonly Sendable[],
 ): Promise<Value | undefined> {
   try {
-    return await transport.send(requestOf(method, params), { timeoutMs });
+    return await transport.send(requestOf(method, params), timeoutMs);
   } catch (error) {
     if (saysMissing(error, method)) return undefined;
     if (RelayError.is(error) && PASSING.includes(error.code))
@@ -64,7 +64,8 @@ async function ask(
 // How servers of other languages say that they have no such method, each under a fault number of its own: Python's and Ruby's standard ones, RPC::XML, xmlrpc-c.
 const MISSING = /is not supported$|missing or wrong number of parameters|^Unknown method|not defined$/;
 
-function saysMissing(error: unknown, method: string): boolean {
+/** True if `error`, the answer to a call of `method`, says that the program has none of this name. */
+export function saysMissing(error: unknown, method: string): boolean {
   if (RelayError.is(error)) return error.code === 'NO_SUCH_METHOD';
   return Fault.is(error) && error.message.includes(method) && MISSING.test(error.message);
 }

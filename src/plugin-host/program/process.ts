@@ -5,7 +5,7 @@ import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock } from '../../message/message.ts';
 import { MAX_HANDSHAKE_BYTES } from './handshake.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
-import { LineCutter, LineLimit } from './output.ts';
+import { LineCutter, LineLimit, OutputPace } from './output.ts';
 
 export interface ProcessParts {
   /** Absolute. */
@@ -21,7 +21,15 @@ export interface ProcessParts {
   /** Told of every other line on stdout and of all on stderr, fit for a log. */
   readonly onLine: (line: string) => void;
   /** Told once, in words, when it has ended, or could not be started. */
-  readonly onExit: (reason: string) => void;
+  readonly onExit: (reason: string, end: ProcessEnd) => void;
+}
+
+/** How a process ended. */
+export interface ProcessEnd {
+  /** Undefined if a signal ended it, or it could not be started. */
+  readonly code: number | undefined;
+  /** True if something of its group was still there, and was ended now. */
+  readonly leftBehind: boolean;
 }
 
 // How long the outputs of a process that has ended are read: what left its group may hold them open for ever.
@@ -43,7 +51,7 @@ export class ProgramProcess {
       if (this.pid === undefined) this.#end(`it cannot be started: ${clean(reasonOf(error))}`);
     });
     this.#child.once('exit', (code, signal) => {
-      this.#end(signal === null ? `it ended with code ${code ?? 0}` : `it was ended by ${signal}`);
+      this.#end(signal === null ? `it ended with code ${code ?? 0}` : `it was ended by ${signal}`, code ?? undefined);
     });
     if (this.pid !== undefined) parts.orphans.add(this.pid);
     this.#listen();
@@ -59,10 +67,10 @@ export class ProgramProcess {
     if (!this.#hasEnded) this.#signalGroup(signal);
   }
 
-  #end(reason: string): void {
+  #end(reason: string, code?: number): void {
     if (this.#hasEnded) return;
     // What it left behind: in this very turn its number is nobody else's yet.
-    this.#signalGroup('SIGKILL');
+    const leftBehind = this.#signalGroup('SIGKILL');
     this.#hasEnded = true;
     if (this.pid !== undefined) this.#parts.orphans.drop(this.pid);
     const outputs = [this.#child.stdout, this.#child.stderr];
@@ -70,36 +78,46 @@ export class ProgramProcess {
       for (const output of outputs) output?.destroy();
     });
     this.#child.once('close', callOff);
-    this.#parts.onExit(reason);
+    this.#parts.onExit(reason, { code, leftBehind });
   }
 
-  #signalGroup(signal: 'SIGTERM' | 'SIGKILL'): void {
-    if (this.pid === undefined) return;
+  /** False if nobody of the group is left. */
+  #signalGroup(signal: 'SIGTERM' | 'SIGKILL'): boolean {
+    if (this.pid === undefined) return false;
     try {
-      process.kill(-this.pid, signal);
+      return process.kill(-this.pid, signal);
     } catch {
-      // Nobody of the group is left.
+      return false;
     }
   }
 
   #listen(): void {
     const { stdout, stderr } = this.#child;
-    const tell = (line: string): void => {
-      this.#limit.tell(line);
-    };
-    const [said, complained] = [new LineCutter(tell), new LineCutter(tell)];
+    const outputs = [stdout, stderr];
+    const [said, complained] = [new LineCutter(this.#limit), new LineCutter(this.#limit)];
     const first = new FirstLine(this.#parts.onFirstLine);
+    const pace = new OutputPace(this.#parts.clock, {
+      pause: () => {
+        for (const output of outputs) output?.pause();
+      },
+      resume: () => {
+        for (const output of outputs) output?.resume();
+      },
+    });
     stdout?.on('data', (chunk: Buffer) => {
+      pace.took(chunk.length);
       said.push(first.take(chunk));
     });
     stderr?.on('data', (chunk: Buffer) => {
+      pace.took(chunk.length);
       complained.push(chunk);
     });
-    for (const output of [stdout, stderr]) output?.on('error', () => undefined);
+    for (const output of outputs) output?.on('error', () => undefined);
     this.#child.once('close', () => {
       first.end();
       said.end();
       complained.end();
+      pace.end();
       this.#limit.flush();
     });
   }

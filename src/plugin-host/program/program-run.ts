@@ -79,12 +79,12 @@ export class ProgramRun {
 
   /** Calls it. Rejects as {@link Transport.send} does. */
   send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
-    return this.#ready().send(request, { timeoutMs });
+    return this.#ready().send(request, timeoutMs);
   }
 
   /** Calls one of its methods, whose result is to be handed on. Rejects as {@link Transport.send} does. */
   sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
-    return this.#ready().sendExact(request, { timeoutMs });
+    return this.#ready().sendExact(request, timeoutMs);
   }
 
   /** Rejects if there is no sign of life in time. */

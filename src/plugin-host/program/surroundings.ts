@@ -52,7 +52,7 @@ export function findExecutable(exec: string, path: string | undefined): string {
     accessSync(found, constants.X_OK);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new Error(`there is no ${shown}`, { cause: error });
+    if (code === 'ENOENT') throw new Error(`there is no ${shown}${/\s/.test(exec) ? `; ${WHOLE_COMMAND}` : ''}`, { cause: error });
     throw new Error(code === 'EACCES' ? `${shown} may not be executed by this user; chmod +x` : `${shown}: ${clean(reasonOf(error))}`, {
       cause: error,
     });
@@ -68,6 +68,9 @@ export function findExecutable(exec: string, path: string | undefined): string {
   return found;
 }
 
+// What a shell would take apart.
+const WHOLE_COMMAND = 'exec is the program alone, its arguments stand in args';
+
 function onPath(name: string, path: string): string {
   // An empty part would mean the working directory, which nobody meant.
   for (const directory of path.split(delimiter).filter(isAbsolute)) {
@@ -79,17 +82,22 @@ function onPath(name: string, path: string): string {
       // It lies in one of the next.
     }
   }
-  throw new Error(`there is no program '${clean(name)}' on the PATH; write where it lies, with a /`);
+  throw new Error(`there is no program '${clean(name)}' on the PATH; ${/\s/.test(name) ? WHOLE_COMMAND : 'write where it lies, with a /'}`);
 }
 
 /** The program's own directory below `stateDir`, made if it is not there; or `cwd`, which has to be there. Throws an Error. */
 export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'cwd'>, stateDir: string): string {
   if (cwd !== undefined) {
-    if (!statSync(cwd, { throwIfNoEntry: false })?.isDirectory())
-      throw new Error(`its working directory ${clean(cwd)} (cwd) is no directory`);
+    requireDirectory(cwd);
     return cwd;
   }
   const own = join(stateDir, 'programs', name);
   mkdirSync(own, { recursive: true, mode: 0o700 });
   return own;
+}
+
+/** Throws an Error if there is no directory `cwd`. */
+export function requireDirectory(cwd: string): void {
+  if (statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) return;
+  throw new Error(`its working directory ${clean(cwd)} (cwd) is no directory`);
 }

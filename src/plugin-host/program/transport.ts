@@ -11,21 +11,14 @@ export interface ProgramRequest {
   readonly body: () => Buffer;
 }
 
-export interface TransportCallOptions {
-  /** ms for the answer. */
-  readonly timeoutMs: number;
-  /** Gives the call up; it rejects with the signal's reason. Default: never. */
-  readonly signal?: AbortSignal | undefined;
-}
-
 export interface Transport {
   /**
-   * Calls, and answers the result. Rejects with a Fault or a RelayError if the program answers a fault ({@link faultOf}); with a RelayError TIMEOUT if it does not answer in time,
+   * Calls, and answers the result; `timeoutMs` is for the answer. Rejects with a Fault or a RelayError if the program answers a fault ({@link faultOf}); with a RelayError TIMEOUT if it does not answer in time,
    * TRANSPORT if it cannot be reached, RATE_LIMITED if too many calls are under way.
    */
-  send(request: ProgramRequest, options: TransportCallOptions): Promise<Value>;
+  send(request: ProgramRequest, timeoutMs: number): Promise<Value>;
   /** The same, with a result that is to be handed on: a double that is whole stays one, and so does a small integer of 64 bits. */
-  sendExact(request: ProgramRequest, options: TransportCallOptions): Promise<Sendable>;
+  sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable>;
   /** Resolves if there is a sign of life within the time; rejects as `send` does. */
   ping(timeoutMs: number): Promise<void>;
   /** Calls that are under way reject, and so do later ones. */

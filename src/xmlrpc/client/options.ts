@@ -36,7 +36,10 @@ export interface ClientOptions {
   readonly bodyTimeoutMs?: number | undefined;
   /** ms for a whole call, the wait for a connection included. Default: the three together. */
   readonly totalTimeoutMs?: number | undefined;
-  /** Connections at once, kept alive between calls; further calls wait for one. Default 1: calls arrive in the order in which they are made. */
+  /**
+   * Connections at once, kept alive between calls; further calls wait for one. Default 1: calls arrive in the order in which they are made, and a long poll holds
+   * up those behind it. With more there is no order.
+   */
   readonly maxConnections?: number | undefined;
   /** Calls that run or wait at once; more are refused with RATE_LIMITED. Default 1,000: protects this program's memory from a server that is slow. */
   readonly maxPendingCalls?: number | undefined;

@@ -37,7 +37,13 @@ export interface Capability {
 // As at the door: 256 KiB are read in a millisecond, or in some ten if they were made to hurt.
 const LARGE_BYTES = 256 * 1024;
 
-/** A client of one server. Connections are made at the first call and kept; redirects are not followed, compressed answers are refused. */
+/**
+ * A client of one server. Connections are made at the first call and kept; redirects are not followed, compressed answers are refused.
+ *
+ * Calls that are made together (`Promise.all`) run one after the other, in the order in which they are made, since by default there is one connection: what one does is
+ * done when the next arrives. So one that waits at the server, a long poll such as `plugin.subscribe_state`, holds up those behind it, also until their time is over. Give it
+ * a client of its own, or `maxConnections: 2` and more (then as many calls run at once, and which of them arrives first nobody knows), and a `timeoutMs` longer than it waits.
+ */
 export class XmlRpcClient {
   /** The server's methods as functions: `client.methods.ham.spam.add(1, 2)`. */
   readonly methods: RemoteMethods = remoteMethods((method, params) => this.call(method, params));

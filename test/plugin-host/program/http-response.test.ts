@@ -1,4 +1,6 @@
 /** Answers of a program's server, cut anywhere, framed in every way, or hostile. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import { ResponseReader } from '../../../src/plugin-host/program/http-response.ts';
 import type { HttpResponse } from '../../../src/plugin-host/program/http-response.ts';
@@ -14,6 +16,13 @@ function read(text: string, size = Infinity, maxBytes = 1_000): HttpResponse {
     if (response) return response;
   }
   return reader.end();
+}
+
+/** Bytes of what can still be reached. */
+function heapInUse(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
 }
 
 const WHOLE: Readonly<Record<string, { text: string; isReusable: boolean }>> = {
@@ -74,5 +83,25 @@ for (const [text, reason] of Object.entries(WRONG)) {
   test(`an error: ${JSON.stringify(text.slice(0, 90))}`, (t) => {
     t.throws(() => read(text), { message: reason });
     t.throws(() => read(text, 7), { message: reason });
+  });
+}
+
+test('a body in chunks of a few bytes takes its own memory, not that of the pieces', (t) => {
+  const count = 400_000;
+  const bytes = Buffer.from(`${HEAD}Transfer-Encoding: chunked\r\n\r\n${'8\r\n<a></a>\n\r\n'.repeat(count)}`);
+  const reader = new ResponseReader(8 * count);
+  const before = heapInUse();
+  for (let from = 0; from < bytes.length; from += 65_536) t.is(reader.push(Buffer.from(bytes.subarray(from, from + 65_536))), undefined);
+  const grown = heapInUse() - before;
+  t.true(grown < 8_000_000, `the heap grew by ${grown} bytes`);
+  t.is(reader.push(Buffer.from('0\r\n\r\n'))?.body.toString(), '<a></a>\n'.repeat(count));
+});
+
+for (const [name, text] of [
+  ['words in advance without end', 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(50_000)],
+  ['chunks of one byte', `${HEAD}Transfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(300_000)}`],
+] as const) {
+  test(`${name} are given up`, (t) => {
+    t.throws(() => read(text, 65_536, 1_000_000), { message: /more headers and lines between chunks than content/ });
   });
 }

@@ -13,7 +13,7 @@ import type { ProgramPlugin } from '../../../src/plugin-host/program/program-plu
 import { Programs } from '../../../src/plugin-host/program/programs.ts';
 import { LogRecord } from '../../support/log-record.ts';
 import { temporaryDir } from '../../support/relays.ts';
-import { Events } from '../kit.ts';
+import { Gate } from '../../support/gate.ts';
 
 /** The program whose behaviour the first of its arguments names. */
 export const FIXTURE = fileURLToPath(new URL('../../fixtures/programs/program.mjs', import.meta.url));
@@ -22,7 +22,7 @@ export interface ProgramKit {
   readonly plugin: ProgramPlugin;
   readonly programs: Programs;
   readonly log: LogRecord;
-  readonly events: Events<PluginEvent>;
+  readonly events: Gate<PluginEvent>;
   readonly stateDir: string;
   /** Starts it; it is stopped when the test ends. */
   start(): Promise<void>;
@@ -51,14 +51,14 @@ export function programOf(
   const stateDir = join(temporaryDir(t), 'state');
   mkdirSync(stateDir);
   const log = new LogRecord();
-  const events = new Events<PluginEvent>();
+  const events = new Gate<PluginEvent>();
   const programs = new Programs({
     options: { ...pluginHostDefaults, ...(receiveTimeoutMs === undefined ? {} : { receiveTimeoutMs }) },
     surroundings: { relayUrl: () => 'http://127.0.0.1:1', stateDir, version: '0.9.0', random, env: process.env },
     clock,
     logs: log.source,
     onEvent: (event) => {
-      events.add(event);
+      events.push(event);
     },
   });
   const plugin = programs.add({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode, ...args], ...record });

@@ -31,7 +31,13 @@ for (const [mode, reason] of Object.entries(REFUSED)) {
 
 const UNSTARTABLE: Readonly<Record<string, (directory: string) => Partial<ProgramRecord>>> = {
   'there is no /.*/nothing': (directory) => ({ exec: join(directory, 'nothing') }),
-  "there is no program 'no-such-program-here' on the PATH": () => ({ exec: 'no-such-program-here' }),
+  "there is no program 'no-such-program-here' on the PATH; write where it lies": () => ({ exec: 'no-such-program-here' }),
+  "there is no program 'no-such here.py' on the PATH; exec is the program alone, its arguments stand in args": () => ({
+    exec: 'no-such here.py',
+  }),
+  'there is no /.*/run --fast; exec is the program alone, its arguments stand in args': (directory) => ({
+    exec: join(directory, 'run --fast'),
+  }),
   'may not be executed by this user': (directory) => ({ exec: script(directory, 0o644) }),
   'every user of this machine can write to /.*/script.sh, and it would be executed': (directory) => ({ exec: script(directory, 0o757) }),
   'its working directory /.*/nowhere \\(cwd\\) is no directory': (directory) => ({ cwd: join(directory, 'nowhere') }),

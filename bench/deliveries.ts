@@ -1,0 +1,109 @@
+/** What it takes to hand a message to many satellites of this process. */
+import 'reflect-metadata';
+import { join } from 'node:path';
+import { container } from 'tsyringe';
+import { dictOf, freezeDict } from '../src/message/message.ts';
+import type { Log, Message } from '../src/message/message.ts';
+import { PluginHost, pluginHostDefaults } from '../src/plugin-host/plugin-host.ts';
+import { save } from './plugin-files.ts';
+import { median } from './statistics.ts';
+import type { Figure } from './table.ts';
+
+const COUNTS = [1, 10, 100, 1000];
+// Under way at once.
+const BURST = 100;
+// Handed over in one round, over all satellites.
+const HANDED = 1_000_000;
+
+declare global {
+  /** How often a satellite of the benchmark was called. */
+  var co2BenchSeen: { count: number };
+}
+
+/** For each number of satellites: µs until `deliver` returns, and until all of them have it. `directory`: where their sources may lie. */
+export async function deliveries(directory: string, isQuick: boolean): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const count of COUNTS) {
+    const place = join(directory, `deliveries${count}`);
+    await save(place, 'ham/spam.ts', satellites(count));
+    figures.push(...(await to(count, place, isQuick ? 3 : 9)));
+  }
+  return figures;
+}
+
+async function to(count: number, place: string, rounds: number): Promise<Figure[]> {
+  globalThis.co2BenchSeen = { count: 0 };
+  const options = { ...pluginHostDefaults, pluginsDir: place, watch: false as const, pluginPackages: false };
+  const host = new PluginHost({
+    options,
+    directoryRequired: true,
+    relayVersion: '0.9.0',
+    container: container.createChildContainer(),
+    logs: () => SILENT,
+    cacheDir: undefined,
+  });
+  await host.start({ expose: () => undefined, send: () => Promise.resolve(''), call: () => Promise.resolve(null) });
+  const [taken, had]: [number[], number[]] = [[], []];
+  for (let round = -1; round < rounds; round++) {
+    const { deliverUs, totalUs } = await oneRound(host, count);
+    // The first is V8's, to compile what is called.
+    if (round < 0) continue;
+    taken.push(deliverUs);
+    had.push(totalUs);
+  }
+  await host.stop();
+  const group = 'Delivery of a message to inline satellites';
+  const what = count.toLocaleString('en');
+  return [
+    { group, what: `${what}, until it is in their lines`, value: median(taken), unit: 'µs' },
+    { group, what: `${what}, until all have it`, value: median(had), unit: `µs (${Math.round((count * 1e6) / median(had))} a second)` },
+  ];
+}
+
+async function oneRound(host: PluginHost, satellites: number): Promise<{ deliverUs: number; totalUs: number }> {
+  const { co2BenchSeen: seen } = globalThis;
+  const bursts = Math.max(5, Math.ceil(Math.min(20_000, HANDED / satellites) / BURST));
+  seen.count = 0;
+  let inDeliver = 0;
+  const began = performance.now();
+  for (let burst = 1; burst <= bursts; burst++) {
+    const from = performance.now();
+    for (let n = 0; n < BURST; n++) host.deliver(MESSAGE);
+    inDeliver += performance.now() - from;
+    while (seen.count < burst * BURST * satellites) await new Promise(setImmediate);
+  }
+  const messages = bursts * BURST;
+  return { deliverUs: (inDeliver * 1000) / messages, totalUs: ((performance.now() - began) * 1000) / messages };
+}
+
+function satellites(count: number): string {
+  const classes = Array.from(
+    { length: count },
+    (_, n) => `@Satellite() export class S${n} extends Plugin { receive() { globalThis.co2BenchSeen.count++; } }`,
+  );
+  return `import { Plugin, Satellite } from 'co2-relay';\n${classes.join('\n')}\n`;
+}
+
+const SILENT: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  isDebugEnabled: () => false,
+  isInfoEnabled: () => false,
+};
+
+const FROZEN = freezeDict(dictOf([['data', 'x']]));
+
+const MESSAGE: Message = {
+  id: 'a',
+  hostId: 'a@192.0.2.1:2004',
+  clientAddress: ['192.0.2.1', 2004],
+  source: '<struct/>',
+  frozen: () => FROZEN,
+  hopsLeft: 16,
+  ageMs: 0,
+  arrivedAt: 0,
+  via: [],
+  verdict: 'checked',
+};

@@ -1,0 +1,98 @@
+/** Messages as they come from the network, to a program that receives them. */
+import { Fault, Int64, RelayError, dictOf, freezeDict, HOP_LIMIT } from '../../message/message.ts';
+import type { Message, Sendable } from '../../message/message.ts';
+import { notificationOf } from '../../plugin-host/program/for-check.ts';
+import { serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
+import type { Check, Exam } from '../exam.ts';
+import { inWords, note, ok } from '../outcome.ts';
+import type { Outcome, Section } from '../outcome.ts';
+import type { Subject } from '../subject.ts';
+import { startAnother } from './starting.ts';
+
+const HOST_ID = 'check@192.0.2.1:2004';
+const LARGE = 300_000;
+// Of each kind of letter one: accents, what HTML would take for markup, three bytes.
+const TEXT = 'Grüße <&> "日本" \u00a0end';
+const BEYOND = 'satellite 🛰';
+
+const ANYTHING: Sendable = {
+  list: [1, -2_147_483_648, 2.5, true, false, ''],
+  date: new Date(Date.UTC(2026, 0, 2, 3, 4, 5)),
+  bytes: Buffer.from([0, 1, 254, 255]),
+  'a name with spaces': { deep: { deeper: [[], {}] } },
+};
+
+function messageCheck(name: string, data: Sendable, section: Section = 'What the relay calls'): Check {
+  return {
+    name,
+    section,
+    expected: 'an answer to notify, whatever the message is about',
+    advice: 'look at a message with care, leave alone what is not for you, and answer true',
+    needsMain: true,
+    when: receives,
+    look: (exam) => deliver(exam.main, exam, data),
+  };
+}
+
+/** In a process of its own: some libraries cannot read it, whatever the program does. */
+const BEYOND_16_BITS: Check = {
+  name: 'it takes letters beyond 16 bits, such as emoji',
+  section: 'Values',
+  expected: 'an answer to notify',
+  advice: 'take a library that reads all of UTF-8; a relay sets such a message aside after the fifth process that ended at it',
+  when: receives,
+  needsMain: true,
+  look: async (exam) => {
+    const another = await startAnother(exam);
+    const outcome = await deliver(another, exam, BEYOND).catch((error: unknown) => note(inWords(error)));
+    await another.kill();
+    return outcome;
+  },
+};
+
+export const MESSAGES: readonly Check[] = [
+  messageCheck('it takes a message', 'ping'),
+  messageCheck('it takes letters of every language', { text: TEXT, [TEXT]: 1 }, 'Values'),
+  BEYOND_16_BITS,
+  messageCheck('it takes nil', { nothing: null }, 'Values'),
+  messageCheck('it takes integers of 64 bits', { long: new Int64(9_007_199_254_740_993n), short: new Int64(7n) }, 'Values'),
+  messageCheck('it takes a message that it knows nothing of, with values of every type', ANYTHING, 'Values'),
+  messageCheck('it takes a message of 300,000 characters', { large: 'x'.repeat(LARGE) }),
+];
+
+function receives({ description }: Exam): boolean {
+  return description?.capabilities.has('receive') ?? true;
+}
+
+async function deliver(subject: Subject, { parts: { clock, limits } }: Exam, data: Sendable): Promise<Outcome> {
+  try {
+    const now = clock.now();
+    await subject.send(notificationOf(messageOf(data, now), now, false), limits.callMs);
+    return ok();
+  } catch (error) {
+    // The relay goes on with the next one.
+    const isFault =
+      Fault.is(error) || (RelayError.is(error) && !['TRANSPORT', 'TIMEOUT', 'RATE_LIMITED', 'UNAVAILABLE'].includes(error.code));
+    if (!isFault) throw error;
+    return note(
+      inWords(error),
+      'each message that it answers with a fault stands in the log as an error; answer true to what is not for you',
+    );
+  }
+}
+
+/** As the relay has it of a client here. */
+function messageOf(data: Sendable, arrivedAt: number): Message {
+  return {
+    id: 'check.1',
+    hostId: HOST_ID,
+    clientAddress: ['192.0.2.9', 51_234],
+    source: serialiseStruct({ data }, { nil: true, i8: true }),
+    frozen: () => freezeDict(dictOf()),
+    hopsLeft: HOP_LIMIT,
+    ageMs: 12,
+    arrivedAt,
+    via: [],
+    verdict: 'checked',
+  };
+}

@@ -1,0 +1,183 @@
+/** Stands in for the relay: its real door for programs and its real methods for them, and behind these nobody but who writes down what comes. */
+import { ProgramDoor } from '../http/http.ts';
+import { RelayError, clean, faultFor, isDict } from '../message/message.ts';
+import type { Log, Sendable, Value } from '../message/message.ts';
+import type { PollTransport } from '../plugin-host/program/for-check.ts';
+import { MethodRegistry, addIntrospection, addProgramMethods, callerOf } from '../relay/relay.ts';
+import type { Caller, ProgramDesk } from '../relay/relay.ts';
+
+/** A process of the program, as the door knows it. */
+export interface Known {
+  /** Tells the processes of one program apart. */
+  readonly id: string;
+  /** Of its token, hex. */
+  readonly sha256: string;
+  /** Undefined for one that has a server. */
+  readonly poll: () => PollTransport | undefined;
+}
+
+/** A call that a program made, and what became of it. */
+export interface SeenCall {
+  readonly method: string;
+  /** The call in short, `relay.relay({"data":"pong"})`, fit for a terminal. */
+  readonly text: string;
+  readonly fault?: { readonly code: number; readonly text: string } | undefined;
+}
+
+/** What one process did at the door. */
+export interface Seen {
+  /** The first of them, but for those of `plugin.next` and `plugin.answer` that went well. */
+  readonly calls: SeenCall[];
+  /** All, however many are kept. */
+  count: number;
+  /** Times that it asked for a call, and that it was told that there is none. */
+  fetches: number;
+  empties: number;
+}
+
+const MAX_KEPT = 50;
+const MAX_BODY_BYTES = 32 * 1024 * 1024;
+/** A relay says after `waitMs` that there is no call; here it does not take that long until each program has seen it. */
+export const MAX_WAIT_MS = 1_000;
+const POLLING: ReadonlySet<string> = new Set(['plugin.next', 'plugin.answer', 'plugin.answer_fault']);
+
+const nothing = (): void => undefined;
+/** Whatever it has to tell is told to the program. */
+export const SILENT: Log = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  isDebugEnabled: () => false,
+  isInfoEnabled: () => false,
+};
+
+export class StandIn {
+  readonly #known = new Map<string, Known>();
+  readonly #seen = new Map<string, Seen>();
+  #tokens: readonly { readonly name: string; readonly sha256: string }[] = [];
+  readonly #registry = new MethodRegistry();
+  readonly #door: ProgramDoor;
+  readonly #onCall: (call: SeenCall) => void;
+
+  /** `onCall`: told of every call. */
+  constructor(onCall: (call: SeenCall) => void) {
+    this.#onCall = onCall;
+    this.#register();
+    this.#door = new ProgramDoor({
+      relay: {
+        acceptsNonFinite: () => false,
+        count: nothing,
+        faultFor: (error, method) => faultFor(error, method, SILENT),
+        call: (name, params, caller) => this.#call(name, params, caller),
+      },
+      tokens: () => this.#tokens,
+      maxBodyBytes: MAX_BODY_BYTES,
+    });
+  }
+
+  /** Where programs call, without a credential. */
+  get url(): string {
+    return this.#door.url ?? '';
+  }
+
+  start(): Promise<void> {
+    return this.#door.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#door.stop();
+  }
+
+  /** From now on this process is let in. */
+  add(known: Known): void {
+    this.#known.set(known.id, known);
+    this.#seen.set(known.id, { calls: [], count: 0, fetches: 0, empties: 0 });
+    this.#takeTokens();
+  }
+
+  /** Its process has ended; what it did is still known. */
+  remove(id: string): void {
+    this.#known.delete(id);
+    this.#takeTokens();
+  }
+
+  /** What this process did. */
+  seen(id: string): Seen {
+    const seen = this.#seen.get(id);
+    if (seen) return seen;
+    throw new Error(`no process ${id} was ever let in`);
+  }
+
+  #takeTokens(): void {
+    this.#tokens = [...this.#known.values()].map(({ id: name, sha256 }) => ({ name, sha256 }));
+  }
+
+  #register(): void {
+    addIntrospection(this.#registry);
+    addProgramMethods(this.#registry, this.#desk, (id, name, params) => this.#call(name, params, callerAt(id)));
+    this.#registry.add({
+      name: 'relay.relay',
+      access: 'message',
+      help: 'Takes a dict with the member data.',
+      signatures: [
+        ['boolean', 'struct'],
+        ['string', 'struct', 'struct'],
+      ],
+      invoke: ([dict, options, ...more]) => {
+        if (!isDict(dict) || dict.data === undefined || (options !== undefined && !isDict(options)) || more.length > 0)
+          throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict with the member data, and a struct of options');
+        return options === undefined ? true : 'check.1';
+      },
+    });
+  }
+
+  readonly #desk: ProgramDesk = {
+    nextCall: async (id, waitMs, gone) => {
+      const seen = this.seen(id);
+      seen.fetches++;
+      const call = await this.#pollOf(id).next(Math.min(waitMs, MAX_WAIT_MS), gone);
+      if (!call) seen.empties++;
+      return call;
+    },
+    answerCall: (id, call, answer) => {
+      // The door hands in what it has read, and that is values.
+      this.#pollOf(id).answer(call, 'fault' in answer ? answer : { value: answer.value as Value });
+    },
+    programLog: nothing,
+  };
+
+  #pollOf(id: string): PollTransport {
+    const poll = this.#known.get(id)?.poll();
+    if (poll) return poll;
+    throw new RelayError('INVALID_PARAMS', 'it said in its first line that it has a server: it is called there');
+  }
+
+  async #call(method: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
+    try {
+      const answer = await this.#registry.find(method).invoke(params, caller);
+      this.#write(caller, { method, text: textOf(method, params) });
+      return answer ?? true;
+    } catch (error) {
+      this.#write(caller, { method, text: textOf(method, params), fault: faultFor(error, method, SILENT) });
+      throw error;
+    }
+  }
+
+  #write({ role }: Caller, call: SeenCall): void {
+    this.#onCall(call);
+    const seen = role.kind === 'plugin' ? this.#seen.get(role.name) : undefined;
+    if (!seen || (POLLING.has(call.method) && !call.fault)) return;
+    seen.count++;
+    if (seen.calls.length < MAX_KEPT) seen.calls.push(call);
+  }
+}
+
+function callerAt(id: string): Caller {
+  return callerOf({ role: { kind: 'plugin', name: id }, address: '127.0.0.1', port: 0, isDirect: true, isPeer: false }, () => undefined);
+}
+
+function textOf(method: string, params: readonly Value[]): string {
+  const text = JSON.stringify(params, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+  return clean(`${method}(${text.slice(1, -1)})`, 120);
+}

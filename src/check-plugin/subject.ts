@@ -1,0 +1,189 @@
+/** One process of the program that is looked at: started as the relay starts it, its first line read and its calls made as the relay does. */
+import { RelayError, withinLimit } from '../message/message.ts';
+import type { Clock, Sendable, Value } from '../message/message.ts';
+import {
+  HttpTransport,
+  PollTransport,
+  ProgramProcess,
+  environmentOf,
+  findExecutable,
+  makeToken,
+  prepare,
+  prepareDirectory,
+  readHandshake,
+  requestOf,
+} from '../plugin-host/program/for-check.ts';
+import type { Handshake, OrphanWatch, ProcessEnd, ProgramOptions, ProgramRequest, Transport } from '../plugin-host/program/for-check.ts';
+import type { StandIn } from './stand-in.ts';
+
+export interface SubjectParts {
+  /** Tells it from other processes of the same program. */
+  readonly id: string;
+  readonly record: ProgramOptions;
+  readonly clock: Clock;
+  readonly orphans: OrphanWatch;
+  readonly standIn: StandIn;
+  /** Its working directory is made here. */
+  readonly stateDir: string;
+  /** Ours. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What its environment has in place of what the relay says; undefined: it has none. */
+  readonly over: Readonly<Record<string, string | undefined>>;
+  /** Told of what is said, both ways. */
+  readonly onWire: (text: string) => void;
+}
+
+/** How its process ended. */
+export interface End extends ProcessEnd {
+  readonly reason: string;
+}
+
+const MAX_LINES = 100;
+// As output.ts of the host says it.
+const LEFT_OUT = /^… and \d+ more lines/;
+// As the host waits until it knows whether a lost connection was the end of the program.
+const DEATH_MS = 1_000;
+// What it answered before it ended may be read after that.
+const LAST_ANSWER_MS = 200;
+
+export class Subject {
+  readonly #parts: SubjectParts;
+  readonly #process: ProgramProcess;
+  readonly #poll: PollTransport;
+  #transport: Transport | undefined;
+  #end: End | undefined;
+  /** Without its end; undefined if there was none. */
+  readonly firstLine: Promise<string | undefined>;
+  readonly ended: Promise<End>;
+  /** The first of those that it wrote besides. */
+  readonly lines: string[] = [];
+  lineCount = 0;
+  /** The line by which the log would say that it left some out. */
+  flood: string | undefined;
+  handshake: Handshake | undefined;
+
+  /** Starts it. Throws an Error if there is nothing that can be started. */
+  constructor(parts: SubjectParts) {
+    this.#parts = parts;
+    const { id, record, clock, orphans, standIn, stateDir, env, over } = parts;
+    const { token, sha256 } = makeToken();
+    this.#poll = new PollTransport(record.name, clock);
+    standIn.add({ id, sha256, poll: () => (this.#transport === undefined || this.#transport === this.#poll ? this.#poll : undefined) });
+    const all = { ...environmentOf(record, token, standIn.url, env), ...over };
+    let [greet, end]: [(line: string | undefined) => void, (end: End) => void] = [() => undefined, () => undefined];
+    this.firstLine = new Promise((resolve) => (greet = resolve));
+    this.ended = new Promise((resolve) => (end = resolve));
+    this.#process = new ProgramProcess({
+      exec: findExecutable(record.exec, env.PATH),
+      args: record.args,
+      cwd: prepareDirectory(record, stateDir),
+      env: Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)),
+      clock,
+      orphans,
+      onFirstLine: (line) => {
+        parts.onWire(`first line: ${line}`);
+        greet(line);
+      },
+      onLine: (line) => {
+        this.#keep(line);
+      },
+      onExit: (reason, how) => {
+        this.#end = { reason, ...how };
+        end(this.#end);
+        clock.after(LAST_ANSWER_MS, () => {
+          standIn.remove(id);
+          void this.#poll.close();
+          void this.#transport?.close();
+        });
+        // Its last line may be read after its end was seen.
+        clock.after(DEATH_MS, () => {
+          greet(undefined);
+        });
+      },
+    });
+  }
+
+  get id(): string {
+    return this.#parts.id;
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  /** Undefined as long as it runs. */
+  get end(): End | undefined {
+    return this.#end;
+  }
+
+  /** Takes its first line for what it is. Throws an Error that says what is wrong with it. */
+  greet(line: string): Handshake {
+    const { record, clock, onWire } = this.#parts;
+    const handshake = readHandshake(line);
+    const tap = (direction: 'to' | 'from', bytes: Buffer): void => {
+      onWire(`${direction === 'to' ? '>' : '<'} ${bytes.toString('utf8')}`);
+    };
+    this.#transport = handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, clock, handshake, undefined, tap);
+    this.handshake = handshake;
+    return handshake;
+  }
+
+  /** Calls a method. Rejects with what it answers as a fault, or with an Error that says why there is no answer. */
+  call(method: string, params: readonly Sendable[], timeoutMs: number): Promise<Value> {
+    return this.send(requestOf(method, params), timeoutMs);
+  }
+
+  /** The same for a call that is made already. */
+  async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+    return this.#explained(() => this.#ready().send(request, timeoutMs));
+  }
+
+  /** Makes the calls that come before its work. Rejects with an Error that says what is wrong. */
+  async prepare(relayVersion: string, timeoutMs: number): Promise<void> {
+    const { name: plugin, config } = this.#parts.record;
+    await this.#explained(() => prepare({ plugin, config, transport: this.#ready(), relayVersion, timeoutMs }));
+  }
+
+  /** Resolves at a sign of life. */
+  async ping(timeoutMs: number): Promise<void> {
+    await this.#explained(() => this.#ready().ping(timeoutMs));
+  }
+
+  /** Its end, or undefined if it is still there after `ms`. */
+  async endWithin(ms: number): Promise<End | undefined> {
+    return withinLimit(this.#parts.clock, ms, '', () => this.ended).catch(() => undefined);
+  }
+
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    this.#process.signal(signal);
+  }
+
+  /** Leaves nothing of it. */
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    if (this.pid !== undefined) await this.ended;
+  }
+
+  #ready(): Transport {
+    if (this.#transport) return this.#transport;
+    throw new Error('it has not said how it is called');
+  }
+
+  #keep(line: string): void {
+    this.lineCount++;
+    if (LEFT_OUT.test(line)) this.flood ??= line;
+    if (this.lines.length < MAX_LINES) this.lines.push(line);
+    this.#parts.onWire(`wrote: ${line}`);
+  }
+
+  /** That it ended says more than that its connection did. */
+  async #explained<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      if (!RelayError.is(error) || error.code !== 'TRANSPORT') throw error;
+      const end = await this.endWithin(DEATH_MS);
+      throw end ? new RelayError('TRANSPORT', `${end.reason} while it was called`, { cause: error }) : error;
+    }
+  }
+}

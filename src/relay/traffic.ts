@@ -1,0 +1,190 @@
+/** Where a dict goes: in by `accept`, out by `send`, both to `#junction`, where everything that flows meets. */
+import { RelayError, isPromise } from '../message/message.ts';
+import type { Clock, Dict, LineLimits, Log, MaybePromise, Message, Sendable } from '../message/message.ts';
+import type { Mesh } from '../mesh/mesh.ts';
+import type { Hooks, PluginHost } from '../plugin-host/plugin-host.ts';
+import type { Satellites, Sender as RemoteSender } from '../satellites/satellites.ts';
+import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import type { Caller } from './caller.ts';
+import { Hooked, handedInBy } from './hooked.ts';
+import type { HandedInBy, Ways } from './hooked.ts';
+import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './intake.ts';
+import type { Identity, Minter } from './intake.ts';
+import { checkOrigin } from './origin-check.ts';
+import type { Refusals } from './refusals.ts';
+import { SeenIds } from './seen-ids.ts';
+import { hasPassed } from './stamp.ts';
+
+/** Whom a dict does not go back to: a satellite here by its name, one elsewhere by its id. */
+interface Sender {
+  readonly local?: string | undefined;
+  readonly remote?: string | undefined;
+}
+
+/** A message that passed the junction. */
+export interface Passed {
+  readonly message: Message;
+  /** The satellite here that sent it; undefined for one that came in. */
+  readonly sender: string | undefined;
+  /** In the lines of how many satellites here it is now. */
+  readonly takers: number;
+}
+
+export interface TrafficParts {
+  readonly pluginHost: Pick<PluginHost, 'deliver'>;
+  readonly satellites: Pick<Satellites, 'deliver'>;
+  readonly mesh: Pick<Mesh, 'forward' | 'targets'>;
+  readonly refusals: Refusals;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Who this relay is. Throws a RelayError UNAVAILABLE before it listens. */
+  readonly self: () => Identity;
+  /** Largest dict that a satellite may send. */
+  readonly maxDictBytes: number;
+  /** Told of each message that passed the junction. Default: nobody. */
+  readonly onMessage?: ((passed: Passed) => void) | undefined;
+}
+
+export class Traffic {
+  readonly #parts: TrafficParts;
+  readonly #log: Log;
+  readonly #seen = new SeenIds();
+  readonly #mint: Minter;
+  readonly #count = { accepted: 0, sent: 0, duplicates: 0, refusedByHooks: 0 };
+  // Undefined where no relay plugin looks at dicts.
+  #hooked: Hooked | undefined;
+
+  constructor(parts: TrafficParts) {
+    this.#parts = parts;
+    this.#log = parts.log;
+    this.#mint = makeMinter(parts.clock);
+  }
+
+  get counters(): Readonly<
+    Record<'accepted' | 'sent' | 'duplicates' | 'refusedByHooks' | 'heldBack' | 'hooksWaiting' | 'hooksOverflowed', number>
+  > {
+    const hooks = this.#hooked?.counters ?? { heldBack: 0, hooksWaiting: 0, hooksOverflowed: 0 };
+    return { ...this.#count, ...hooks };
+  }
+
+  /** From now on every dict passes these hooks; at most `limits` of them wait. */
+  useHooks(hooks: Hooks | undefined, limits: LineLimits): void {
+    const { mesh, clock } = this.#parts;
+    if (hooks) this.#hooked = new Hooked({ hooks, limits, clock, log: this.#log, targets: (message) => mesh.targets(message) });
+  }
+
+  /** Resolves when no dict is at a hook any more; what still waits after `ms` is refused. */
+  async settle(ms: number): Promise<void> {
+    await this.#hooked?.settle(ms);
+  }
+
+  /**
+   * IN. Takes responsibility for a dict that a caller hands in, as one of the satellite `sender` if it is; returns its id, at once unless a hook of a relay plugin
+   * has to be waited for. A dict that was here before is accepted and goes nowhere.
+   */
+  accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
+    const message = this.#checked(dict, caller, sender);
+    const { hostId } = this.#parts.self();
+    // Ours that comes back is no news either, though a restart forgot its id; nor what a plain program, which knows no stamps, sent back to us.
+    if (hasPassed(dict.co2, hostId) || message.hostId === hostId || !this.#isNew(message)) {
+      this.#count.duplicates++;
+      this.#log.debug(`duplicate ${describeMessage(message)}`);
+      return message.id;
+    }
+    const accepted = (ways: Ways): string => {
+      this.#count.accepted++;
+      if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
+      return this.#junction(ways, { remote: sender?.id });
+    };
+    if (this.#hooked === undefined) return accepted({ here: message, onward: message });
+    return this.#throughHooks(this.#hooked, message, handedInBy(message, sender), accepted);
+  }
+
+  /** OUT. Stamps a dict of the satellite of this name; returns its id. It goes to all others. */
+  send(satellite: string, dict: Sendable): Promise<string> {
+    return this.#sendSource(satellite, () => serialiseStruct(dict, { nil: true, i8: true }));
+  }
+
+  /** OUT, for a dict that a program of this name handed in as it wrote it. */
+  sendAsWritten(satellite: string, dict: Dict, caller: Caller): Promise<string> {
+    return this.#sendSource(satellite, () => sourceOf(dict, caller));
+  }
+
+  /** What satellites elsewhere are told when this relay stops: `{data: {goodbye: <host_id>}}`. */
+  farewell(): Message {
+    const self = this.#parts.self();
+    return messageFromSatellite(serialiseStruct({ data: { goodbye: self.hostId } }), self, this.#mint);
+  }
+
+  /** The host_id by which a satellite registers or leaves; undefined if it claims none. Throws a RelayError ORIGIN_REFUSED. */
+  checkedHostId({ host_id: claimed }: Dict, caller: Caller): string | undefined {
+    if (claimed === undefined) return undefined;
+    return this.#parts.refusals.noting(caller, 'a registration', () => {
+      const origin = checkOrigin(claimed, clientIngress(caller), this.#parts.self().hostId, this.#mint.clientRandom);
+      if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
+      return origin.hostId;
+    });
+  }
+
+  /** For us: deliver, to satellites here and elsewhere. For others: forward. Every dict of today is for all: both. Returns its id. */
+  #junction({ here, onward }: Ways, sender: Sender): string {
+    const { pluginHost, satellites, mesh, onMessage } = this.#parts;
+    const takers = pluginHost.deliver(here, sender.local);
+    satellites.deliver(here, sender.remote);
+    if (onward) mesh.forward(onward);
+    onMessage?.({ message: here, sender: sender.local, takers });
+    return here.id;
+  }
+
+  #checked(dict: Dict, caller: Caller, sender?: RemoteSender): Message {
+    const { refusals, self } = this.#parts;
+    return refusals.noting(caller, claimedId(dict), () => messageFromCaller(dict, caller, self(), this.#mint, sender?.hostId));
+  }
+
+  #sendSource(satellite: string, write: () => string): Promise<string> {
+    return Promise.resolve().then(() => {
+      const source = write();
+      this.#requireSize(source);
+      const message = messageFromSatellite(source, this.#parts.self(), this.#mint);
+      this.#isNew(message);
+      const sent = (ways: Ways): string => {
+        this.#count.sent++;
+        if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
+        return this.#junction(ways, { local: satellite });
+      };
+      if (this.#hooked === undefined) return sent({ here: message, onward: message });
+      return this.#throughHooks(this.#hooked, message, { kind: 'satellite', name: satellite }, sent);
+    });
+  }
+
+  /** What the hooks refuse was never here: who handed it in may come with it again. */
+  #throughHooks(hooked: Hooked, message: Message, from: HandedInBy, go: (ways: Ways) => string): MaybePromise<string> {
+    const refuse = (error: unknown): never => {
+      this.#count.refusedByHooks++;
+      this.#seen.remove(keyOf(message));
+      throw error;
+    };
+    try {
+      const id = hooked.take(message, from, go);
+      return isPromise(id) ? id.catch(refuse) : id;
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  /** Notes the message; true if it was not here before. */
+  #isNew(message: Message): boolean {
+    return this.#seen.add(keyOf(message));
+  }
+
+  #requireSize(source: string): void {
+    const { maxDictBytes } = this.#parts;
+    if (source.length > maxDictBytes)
+      throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
+  }
+}
+
+/** By its origin too: ids can be guessed, and nobody may take another's. */
+function keyOf({ hostId, id }: Message): string {
+  return `${hostId} ${id}`;
+}

@@ -1,0 +1,95 @@
+/** What `co2 new plugin` writes in other languages: it passes its test at once, runs in a relay as the command says, and its test notices what is broken. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { run, runCo2, startCo2 } from '../support/processes.ts';
+import type { Exit } from '../support/processes.ts';
+import { pluginsDir } from '../support/relays.ts';
+import { scriptedPeer } from '../support/scripted-peer.ts';
+
+/** The line that begins so, without its beginning. */
+function step(lines: readonly string[], beginning: string): string {
+  const line = lines.find((one) => one.startsWith(beginning)) ?? '';
+  return line.slice(beginning.length).trim();
+}
+
+/** Runs a line as a person would, in a directory. */
+function shell(t: ExecutionContext, cwd: string, line: string): Promise<Exit> {
+  return run(t, 'sh', ['-c', line], { cwd }).exit;
+}
+
+const LANGUAGES: readonly (readonly [language: string, passes: RegExp, broken: readonly [string, string]])[] = [
+  ['python', /^OK$/, ['return a + b', 'return a - b']],
+  ['perl', /^Result: PASS$/, ['$x + $y', '$x - $y']],
+  ['ruby', /4 runs, 12 assertions, 0 failures, 0 errors/, ['one + other', 'one - other']],
+  ['c', /^ok - it ends when it is told$/, ['__builtin_add_overflow', '__builtin_sub_overflow']],
+  ['sh', /^ok - it ends when it is told$/, ['$(($1 + $2))', '$(($1 - $2))']],
+];
+
+for (const [language, passes, [right, wrong]] of LANGUAGES) {
+  test.serial(`${language}: what is written passes its test, runs in a relay, and is tested in earnest`, async (t) => {
+    const cwd = pluginsDir(t, {});
+    const made = await runCo2(t, { args: ['new', 'plugin', 'ham/my-spam', '--lang', language], cwd }).exit;
+    t.is(made.code, 0, made.stderr.join('\n'));
+    const testLine = step(made.stdout, 'test it:');
+    const passed = await shell(t, cwd, testLine);
+    const said = [...passed.stdout, ...passed.stderr];
+    t.is(passed.code, 0, said.join('\n'));
+    t.true(
+      said.some((line) => passes.test(line)),
+      said.join('\n'),
+    );
+    t.false(
+      said.some((one) => one.includes('warning')),
+      said.join('\n'),
+    );
+
+    await shell(t, cwd, step(made.stdout, 'build it:'));
+    const checked = await shell(t, cwd, step(made.stdout, 'check it:'));
+    t.is(checked.code, 0, checked.stdout.join('\n'));
+    t.regex(checked.stdout.at(-1) ?? '', /^\d+ hold/);
+    await runs(t, cwd, step(made.stdout, 'name it in config.ts:'));
+
+    const source = join(cwd, /wrote ([^ ,]+)/.exec(made.stdout[0] ?? '')?.[1] ?? '');
+    const before = readFileSync(source, 'utf8');
+    t.true(before.includes(right));
+    writeFileSync(source, before.replace(right, wrong));
+    t.not((await shell(t, cwd, testLine)).code, 0);
+  });
+}
+
+/** A relay with the line in its configuration: the program is described, called, told of dicts, sends, and ends with the relay; by hand it says what it is. */
+async function runs(t: ExecutionContext, cwd: string, line: string): Promise<void> {
+  writeFileSync(join(cwd, 'config.ts'), `export default { ${line} };\n`);
+  const relay = await startCo2(t, { cwd });
+  t.is(await relay.call('ham.my_spam.add', 2, 3), 5);
+  t.is(await relay.call('ham.my_spam.add', -7, 3), -4);
+  t.is(await relay.call('system.methodHelp', 'ham.my_spam.add'), 'Adds two numbers.');
+  t.deepEqual(await relay.call('system.methodSignature', 'ham.my_spam.add'), [['int', 'int', 'int']]);
+  await t.throwsAsync(relay.call('ham.my_spam.add', 2, 'x'), { message: /./ }, 'what it cannot do is a fault');
+  // Whatever comes of it: the call is answered, and the next one too.
+  await relay.call('ham.my_spam.add', 2_147_483_647, 2_147_483_647).catch((error: unknown) => t.regex(String(error), /fault/i));
+  t.is(await relay.call('ham.my_spam.add', 2, 3), 5);
+  const other = await scriptedPeer(t);
+  await relay.call('relay.register', { port: other.port, nick: 'other' });
+  await relay.call('notify', { data: { no: 'ping' } });
+  await relay.call('notify', { data: 'ping' });
+  const heard = await other.notified.first(3);
+  const { host_id: sender } = heard[1] as { host_id: string };
+  t.deepEqual(heard.map(({ data }) => data).at(-1), { pong: sender });
+  const [, pid = ''] = /process (\d+)/.exec(await relay.stderr.line(/ham\.my_spam is ready/)) ?? [];
+  const info = await runCo2(t, { args: ['plugin', 'info', 'ham.my_spam', '--url', relay.url, '--json'], cwd }).exit;
+  t.like(JSON.parse(info.stdout.join('')), { state: 'ready', version: '0.1.0', restarts: 0, last_error: '' });
+  relay.kill('SIGTERM');
+  t.is((await relay.exit).code, 0);
+  t.throws(() => process.kill(Number(pid), 0), { code: 'ESRCH' });
+  t.deepEqual(
+    relay.stderr.all.filter((one) => /SIGTERM to|SIGKILL|it ended with/.test(one)),
+    [],
+  );
+  const exec = /exec: '([^']+)'/.exec(line)?.[1] ?? '';
+  const byHand = await run(t, join(cwd, exec), []).exit;
+  t.not(byHand.code, 0);
+  t.deepEqual(byHand.stderr, ["ham.my_spam is a satellite of co2-relay, which starts it: name it under 'programs' in config.ts"]);
+}
