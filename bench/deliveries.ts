@@ -37,10 +37,10 @@ async function to(count: number, place: string, rounds: number): Promise<Figure[
   const host = new PluginHost({
     options,
     directoryRequired: true,
+    relayVersion: '0.9.0',
     container: container.createChildContainer(),
     logs: () => SILENT,
     cacheDir: undefined,
-    relayVersion: '0.9.0',
   });
   await host.start({ expose: () => undefined, send: () => Promise.resolve(''), call: () => Promise.resolve(null) });
   const [taken, had]: [number[], number[]] = [[], []];

@@ -1,49 +1,38 @@
 /** A module of plugins/ that runs in this process: its life, and the versions of it that replace each other. */
-import { renewChanged } from '../loader/loader.mjs';
-import { RelayError, clean } from '../message/message.ts';
+import { clean } from '../message/message.ts';
 import type { Log } from '../message/message.ts';
 import type { HostedMethod } from './exposed.ts';
-import { PluginFailure, failureOf, frameRows } from './failure.ts';
+import { PluginFailure, failureOf } from './failure.ts';
 import type { FoundModule } from './find.ts';
-import type { HostedPlugin, PluginEvent, PluginState, PluginStatus } from './hosted.ts';
-import { inputsOf, renewInputs } from './inputs.ts';
+import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
+import { InlineModule } from './inline-module.ts';
+import type { InlineModuleParts } from './inline-module.ts';
+import { InlineState } from './inline-state.ts';
 import type { ImportedModule } from './load.ts';
-import { refusal } from './refusal.ts';
-import type { ConfigPlace } from './plugin-config.ts';
-import { construct, importFound } from './prepare.ts';
-import type { PrepareParts } from './prepare.ts';
-import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 import type { Receiver } from './receiver.ts';
+import { refusal } from './refusal.ts';
 import type { RelayPort, SatelliteEvent } from './satellite.ts';
 import { unlessAborted } from './step.ts';
 import { NOT_RELOADED, swap } from './swap.ts';
 import { Turns } from './turns.ts';
 import type { Version } from './version.ts';
 
-export interface InlinePluginParts extends Omit<PrepareParts, 'report' | 'others' | 'onEvent' | 'directory'> {
-  /** The plugins directory that is in use. */
-  readonly directory: () => string | undefined;
+export interface InlinePluginParts extends Omit<InlineModuleParts, 'onEvent'> {
   /** Of the plugin host. */
   readonly log: Log;
-  /** What is imported of other plugins. */
-  readonly others: () => readonly ImportedModule[];
   readonly onEvent: (event: PluginEvent | SatelliteEvent) => void;
   /** Called when `receivers` are others than before. */
   readonly onLines: () => void;
 }
 
 type Work = (port: RelayPort, signal: AbortSignal) => Promise<void>;
-type Report = (problem: PluginProblem) => void;
 
 export class InlinePlugin implements HostedPlugin {
   readonly #parts: InlinePluginParts;
   readonly #turns: Turns;
-  #found: FoundModule;
-  /** What was imported last, whether it runs or not. */
-  #imported: ImportedModule | undefined;
-  /** The inputs of the last attempt to load it. */
-  #attempted = '';
+  readonly #module: InlineModule;
+  readonly #state: InlineState;
   /** Constructed at the host's start, not set up yet. */
   #prepared: Version | undefined;
   /** What runs, or ran last. */
@@ -51,16 +40,18 @@ export class InlinePlugin implements HostedPlugin {
   #isRunning = false;
   /** A look at its inputs waits for its turn. */
   #isLookDue = false;
-  #problems: readonly PluginProblem[] = [];
   #port: RelayPort | undefined;
-  #state: PluginState = { type: 'stopped' };
   #restarts = 0;
-  #lastError: string | undefined;
 
   constructor(found: FoundModule, parts: InlinePluginParts) {
-    this.#found = found;
     this.#parts = parts;
     this.#turns = new Turns(found.module);
+    this.#module = new InlineModule(found, parts);
+    this.#state = new InlineState({ ...parts, found: () => this.#found });
+  }
+
+  get #found(): FoundModule {
+    return this.#module.found;
   }
 
   get name(): string {
@@ -69,12 +60,12 @@ export class InlinePlugin implements HostedPlugin {
 
   /** What others must know of it: whose class is whose. */
   get imported(): ImportedModule | undefined {
-    return this.#imported;
+    return this.#module.imported;
   }
 
   /** What was left out of what runs, or why nothing does. */
   get problems(): readonly PluginProblem[] {
-    return this.#problems;
+    return this.#state.problems;
   }
 
   get receivers(): readonly Receiver[] {
@@ -87,39 +78,37 @@ export class InlinePlugin implements HostedPlugin {
 
   get status(): PluginStatus {
     return {
-      ...{ name: this.name, kind: 'inline', state: this.#state, file: this.#found.file },
+      ...{ name: this.name, kind: 'inline', state: this.#state.current, file: this.#found.file },
       version: this.#version?.stated.version,
-      ...{ restarts: this.#restarts, lastError: this.#lastError, held: this.#parts.watchdog.of(this.name).held },
+      ...{ restarts: this.#restarts, lastError: this.#state.lastError, held: this.#parts.watchdog.of(this.name).held },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };
   }
 
   /** At the host's start: imports it. Never rejects; it is left out if that fails. */
   async import(): Promise<void> {
-    this.#attempted = await this.#inputs();
-    await this.#import().catch((error: unknown) => {
+    await this.#module.import().catch((error: unknown) => {
       const problem = failureOf(error, this.#found);
-      this.#leaveOut(problem);
-      this.#becomeLeftOut(problem);
+      this.#state.leaveOut(problem);
+      this.#state.becomeLeftOut(problem);
     });
   }
 
   /** At the host's start, when all are imported: constructs it. What fails is left out. */
   construct(port: RelayPort): void {
     this.#port = port;
-    if (!this.#imported) return;
-    const version = this.#construct(this.#imported, (problem) => {
-      this.#leaveOut(problem);
-    });
-    const [problem] = this.#problems;
-    if (problem && version.satellites.length === 0) this.#becomeLeftOut(problem);
+    const { imported } = this;
+    if (!imported) return;
+    const version = this.#constructWhatCan(imported);
+    const [problem] = this.problems;
+    if (problem && version.satellites.length === 0) this.#state.becomeLeftOut(problem);
     else this.#prepared = this.#version = version;
     version.attach(port);
   }
 
   /** At the host's start, when all are constructed: reads and checks its configuration. Throws a RelayError PLUGIN_REFUSED. */
   async configure(): Promise<void> {
-    if (this.#imported) await this.#prepared?.configure(this.#imported);
+    if (this.imported) await this.#prepared?.configure(this.imported);
   }
 
   start(port: RelayPort): Promise<void> {
@@ -135,19 +124,19 @@ export class InlinePlugin implements HostedPlugin {
   stop(): Promise<void> {
     this.#turns.giveUp();
     return this.#turns.next(async () => {
-      this.#setState({ type: 'stopping' });
+      this.#state.set({ type: 'stopping' });
       await this.#version?.exit();
       this.#port?.expose(this.name, []);
       this.#isRunning = false;
       this.#prepared = undefined;
-      this.#setState({ type: 'stopped' });
+      this.#state.set({ type: 'stopped' });
     });
   }
 
   /** Ends it for good: its file is gone. */
   async unload(): Promise<void> {
     await this.stop();
-    this.#imported = undefined;
+    this.#module.forget();
   }
 
   /** Gives up a reload that is under way, so that the version before goes on. */
@@ -158,13 +147,13 @@ export class InlinePlugin implements HostedPlugin {
 
   /** Takes note of how its file was found; true if it is to be loaded anew, which it is not as long as somebody has it stopped. */
   async isOutdated(found: FoundModule): Promise<boolean> {
-    this.#found = found;
-    return this.#state.type !== 'stopped' && (await this.#inputs()) !== this.#attempted;
+    this.#module.found = found;
+    return this.#state.current.type !== 'stopped' && (await this.#module.isChanged());
   }
 
   /** Imports its current version, so that others know whose class is whose before any of them is reloaded. Never rejects: the reload does. */
-  async preload(): Promise<void> {
-    if (this.#found.refused === undefined) await this.#import().catch(() => undefined);
+  preload(): Promise<void> {
+    return this.#module.preload();
   }
 
   /** Loads it anew, once for however many asked by then. Never rejects: why it does not run stands in the log and in its status. */
@@ -182,8 +171,8 @@ export class InlinePlugin implements HostedPlugin {
   /** Loads it and all that it imports anew, changed or not. Rejects with a RelayError PLUGIN_REFUSED; then the version before goes on. */
   reload(): Promise<void> {
     return this.#inTurn(async (port, signal) => {
-      if (this.#state.type === 'stopped') throw refusal(this.name, 'it is stopped; start it instead');
-      await renewInputs(this.#found, this.#place);
+      if (this.#state.current.type === 'stopped') throw refusal(this.name, 'it is stopped; start it instead');
+      await this.#module.renew();
       await this.#renew(port, signal);
     });
   }
@@ -199,8 +188,8 @@ export class InlinePlugin implements HostedPlugin {
         await this.#load(port, signal);
         return;
       }
-      const next = await this.#successor(signal).catch(async (error: unknown) => {
-        throw await this.#failed(error, 'not restarted, what runs goes on', signal);
+      const next = await this.#module.successor(signal).catch(async (error: unknown) => {
+        throw await this.#state.failed(error, 'not restarted, what runs goes on', signal);
       });
       await unlessAborted(signal, () => old.hold()).catch((error: unknown) => {
         old.resume();
@@ -208,10 +197,11 @@ export class InlinePlugin implements HostedPlugin {
       });
       next.succeed(old);
       this.#take(next);
+      this.#state.forgetProblems();
       port.expose(this.name, []);
       await old.exit();
       this.#isRunning = false;
-      await this.#orLeaveOut(signal, () => this.#run(next, port, signal));
+      await this.#state.orLeaveOut(signal, () => this.#run(next, port, signal));
     });
   }
 
@@ -222,14 +212,13 @@ export class InlinePlugin implements HostedPlugin {
   /** Loads what does not run. */
   async #load(port: RelayPort, signal: AbortSignal): Promise<void> {
     const { log } = this.#parts;
-    await this.#orLeaveOut(signal, async () => {
-      this.#setState({ type: 'starting' });
-      if (this.#found.rootName === '') await renewChanged(this.#found.root);
-      const imported = await this.#importAnew(signal);
-      const version = this.#construct(imported, (problem) => {
-        this.#leaveOut(problem);
-      });
-      const [problem] = this.#problems;
+    await this.#state.orLeaveOut(signal, async () => {
+      this.#state.set({ type: 'starting' });
+      await this.#module.lookForChanges();
+      this.#state.forgetProblems();
+      const imported = await this.#module.import(signal);
+      const version = this.#constructWhatCan(imported);
+      const [problem] = this.problems;
       if (problem && version.satellites.length === 0) throw new PluginFailure(problem);
       await version.configure(imported, signal);
       await this.#run(version, port, signal);
@@ -241,9 +230,9 @@ export class InlinePlugin implements HostedPlugin {
   async #replace(old: Version, port: RelayPort, signal: AbortSignal): Promise<void> {
     const { log, clock } = this.#parts;
     const began = clock.now();
-    this.#setState({ type: 'reloading' });
+    this.#state.set({ type: 'reloading' });
     try {
-      const next = await this.#successor(signal);
+      const next = await this.#module.successor(signal);
       next.attach(port);
       const take = (): void => {
         next.succeed(old);
@@ -251,12 +240,12 @@ export class InlinePlugin implements HostedPlugin {
       };
       await swap(old, next, { name: this.name, port, signal, take });
     } catch (error) {
-      this.#setState({ type: 'ready' });
-      throw await this.#failed(error, NOT_RELOADED, signal);
+      this.#state.set({ type: 'ready' });
+      throw await this.#state.failed(error, NOT_RELOADED, signal);
     }
-    this.#problems = [];
-    this.#setState({ type: 'ready' });
-    const { isInUse } = this.#imported?.relayPlugins ?? { isInUse: false };
+    this.#state.forgetProblems();
+    this.#state.set({ type: 'ready' });
+    const { isInUse } = this.imported?.relayPlugins ?? { isInUse: false };
     if (isInUse) log.warn(`${clean(this.#found.file)}: its relay plugins go on as they were when the relay started; restart the relay`);
     if (!isInUse || this.receivers.length + this.methods.length > 0)
       log.info(`${this.name} reloaded in ${Math.round(clock.now() - began)} ms (${clean(this.#found.file)})`);
@@ -264,21 +253,18 @@ export class InlinePlugin implements HostedPlugin {
     await old.exit();
   }
 
-  /** A version that is fit to take the place of one that runs: nothing of it may be left out. */
-  async #successor(signal: AbortSignal): Promise<Version> {
-    const imported = await this.#importAnew(signal);
-    const problems: PluginProblem[] = [];
-    const version = this.#construct(imported, (problem) => problems.push(problem));
-    if (problems[0]) throw new PluginFailure(problems[0]);
-    await version.configure(imported, signal);
-    return version;
+  /** What cannot be constructed is left out. */
+  #constructWhatCan(imported: ImportedModule): Version {
+    return this.#module.construct(imported, (problem) => {
+      this.#state.leaveOut(problem);
+    });
   }
 
   async #run(version: Version, port: RelayPort, signal: AbortSignal): Promise<void> {
     version.attach(port);
     this.#take(version);
     // Loading it was the beginning of its start.
-    if (this.#state.type !== 'starting') this.#setState({ type: 'starting' });
+    if (this.#state.current.type !== 'starting') this.#state.set({ type: 'starting' });
     // At once, so that those after it may call it in their setup.
     const onRunning = (): void => {
       port.expose(this.name, version.methods);
@@ -291,7 +277,7 @@ export class InlinePlugin implements HostedPlugin {
       throw error;
     }
     this.#isRunning = true;
-    this.#setState({ type: 'ready' });
+    this.#state.set({ type: 'ready' });
   }
 
   #take(version: Version): void {
@@ -300,73 +286,9 @@ export class InlinePlugin implements HostedPlugin {
     this.#parts.onLines();
   }
 
-  async #importAnew(signal: AbortSignal): Promise<ImportedModule> {
-    this.#attempted = await this.#inputs();
-    this.#problems = [];
-    const { module, file, refused } = this.#found;
-    if (refused !== undefined) throw new PluginFailure({ module, file: clean(file), reason: refused });
-    return this.#import(signal);
-  }
-
-  async #import(signal?: AbortSignal): Promise<ImportedModule> {
-    return (this.#imported = await importFound(this.#found, this.#parts, signal));
-  }
-
-  #construct(imported: ImportedModule, report: Report): Version {
-    const { others, directory } = this.#parts;
-    return construct(imported, { ...this.#parts, others: others(), directory: directory(), report });
-  }
-
-  get #place(): ConfigPlace {
-    return { directory: this.#parts.directory(), plugins: this.#parts.options.plugins };
-  }
-
-  #inputs(): Promise<string> {
-    return inputsOf(this.#found, this.#place);
-  }
-
   #inTurn(work: Work): Promise<void> {
     return this.#turns.next(async (signal) => {
       if (this.#port) await work(this.#port, signal);
     });
-  }
-
-  /** Something of it does not run. */
-  #leaveOut(problem: PluginProblem): void {
-    this.#problems = [...this.#problems, problem];
-    this.#parts.log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
-  }
-
-  /** Nothing of it runs. */
-  #becomeLeftOut(problem: PluginProblem): void {
-    this.#lastError = `${placeOf(problem)}: ${problem.reason}`;
-    this.#setState({ type: 'left-out', reason: problem.reason });
-  }
-
-  async #orLeaveOut(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      const problem = failureOf(error, this.#found);
-      this.#problems = [problem];
-      this.#becomeLeftOut(problem);
-      throw await this.#failed(error, 'left out', signal);
-    }
-  }
-
-  /** Tells of a failure in the log, and keeps it; what to throw then. */
-  async #failed(error: unknown, what: string, signal: AbortSignal): Promise<unknown> {
-    // Who stops it need not be told that nothing came of what was under way.
-    if (signal.aborted) return error;
-    const problem = failureOf(error, this.#found);
-    this.#lastError = `${placeOf(problem)}: ${problem.reason}`;
-    const rows = await frameRows(problem, this.#found);
-    for (const text of [`${placeOf(problem)}: ${what}: ${problem.reason}`, ...rows]) this.#parts.log.error(text);
-    return RelayError.is(error) && error.code === 'PLUGIN_REFUSED' ? error : refusal(this.name, this.#lastError, error);
-  }
-
-  #setState(state: PluginState): void {
-    this.#state = state;
-    this.#parts.onEvent({ type: 'plugin-state', plugin: this.name, state });
   }
 }

@@ -6,18 +6,17 @@ import { findAgain, findModules } from './find.ts';
 import type { FindOptions, Found, FoundModule } from './find.ts';
 import { InlinePlugin } from './inline-plugin.ts';
 import type { InlinePluginParts } from './inline-plugin.ts';
+import type { PluginRegistry } from './plugin-registry.ts';
 import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 import type { RelayPort } from './satellite.ts';
 
-export interface InlinePluginsParts extends Omit<InlinePluginParts, 'directory' | 'others'> {
+export interface InlinePluginsParts extends Omit<InlinePluginParts, 'directory' | 'others' | 'onLines'> {
   readonly directoryRequired: boolean;
   /** Where compiled plugins are kept; undefined: nowhere. */
   readonly cacheDir: string | undefined;
-  /** Takes a new plugin; false if there is another of its name. */
-  readonly add: (plugin: InlinePlugin) => boolean;
-  /** Called when a plugin of this name has ended for good. */
-  readonly remove: (name: string) => void;
+  /** Where they stand while they are there. */
+  readonly registry: PluginRegistry;
   /** Told of the modules that run in processes of their own, at each look at the directory but the first. */
   readonly onChildren: (modules: readonly FoundModule[], directory: string | undefined) => Promise<void>;
 }
@@ -152,10 +151,14 @@ export class InlinePlugins {
 
   #add(module: FoundModule): InlinePlugin | undefined {
     if (this.#isEnded) return undefined;
-    const parts = { ...this.#parts, directory: () => this.directory };
+    const { registry } = this.#parts;
+    const onLines = (): void => {
+      registry.takeLines();
+    };
+    const parts = { ...this.#parts, directory: () => this.directory, onLines };
     const others = () => [...this.#all.values()].filter((other) => other !== plugin).flatMap(({ imported }) => imported ?? []);
     const plugin: InlinePlugin = new InlinePlugin(module, { ...parts, others });
-    if (!this.#parts.add(plugin)) {
+    if (!registry.add(plugin)) {
       this.#tell({ module: module.module, file: clean(module.file), reason: `there is another plugin named ${module.module}; rename one` });
       return undefined;
     }
@@ -167,7 +170,7 @@ export class InlinePlugins {
     const { file } = plugin.status;
     await plugin.unload();
     this.#all.delete(plugin.name);
-    this.#parts.remove(plugin.name);
+    this.#parts.registry.remove(plugin.name);
     this.#parts.log.info(`${plugin.name} unloaded: ${clean(file)} is gone, or not to be loaded any more`);
   }
 

@@ -8,15 +8,15 @@ import type { Found } from './find.ts';
 import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
 import { InlinePlugins } from './inline-plugins.ts';
 import { compare } from './names.ts';
-import { noSuchPlugin } from './no-such-plugin.ts';
 import type { PluginHostOptions } from './options.ts';
 import type { PluginProblem } from './problem.ts';
-import type { SatelliteLine } from './line.ts';
 import { HostPrograms } from './program/host-programs.ts';
 import type { DeadLetters, PluginToken, Programs, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
+import { PluginRegistry } from './plugin-registry.ts';
 import { Pump } from './pump.ts';
 import type { RelayPluginOptions } from './relay-plugin-options.ts';
 import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
+import { isInline, stopInTurn } from './stop-in-turn.ts';
 import { Watchdog } from './watchdog.ts';
 import { Watcher } from './watcher.ts';
 
@@ -43,8 +43,6 @@ export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from 
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
 const NO_TOKENS: readonly PluginToken[] = [];
-// A stop takes at most one exitTimeoutMs more than so many, however many plugins hang.
-const EXITS_IN_TURN = 2;
 
 export interface PluginHostParts {
   readonly options: PluginHostOptions;
@@ -87,9 +85,8 @@ export class PluginHost {
   readonly #watchdog: Watchdog;
   readonly #inline: InlinePlugins;
   readonly #children: Children;
-  readonly #plugins = new Map<string, HostedPlugin>();
+  readonly #registry = new PluginRegistry();
   readonly #programs: HostPrograms | undefined;
-  #receivers: readonly SatelliteLine[] = [];
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
@@ -151,7 +148,7 @@ export class PluginHost {
   /** Puts the message into the line of every satellite but the one named; returns how many those are. Never throws, never waits. */
   deliver(message: Message, except?: string): number {
     let takers = 0;
-    for (const receiver of this.#receivers) {
+    for (const receiver of this.#registry.lines) {
       if (receiver.name === except || !receiver.take(message)) continue;
       takers++;
       if (!receiver.isQueued && receiver.isReady) this.#pump.wake(receiver);
@@ -161,13 +158,11 @@ export class PluginHost {
 
   /** The exposed methods of all running plugins. */
   methods(): readonly HostedMethod[] {
-    return this.#all().flatMap(({ methods }) => methods);
+    return this.#registry.all.flatMap(({ methods }) => methods);
   }
 
   status(): PluginHostStatus {
-    const plugins = this.#all()
-      .map(({ status }) => status)
-      .sort((a, b) => compare(a.name, b.name));
+    const plugins = this.#registry.all.map(({ status }) => status).sort((a, b) => compare(a.name, b.name));
     return {
       plugins,
       satellites: plugins.flatMap(({ satellites }) => satellites),
@@ -237,8 +232,7 @@ export class PluginHost {
       const found = await this.#inline.prepare(port);
       await this.#children.prepare(this.#inline.children, found.directory);
       await this.#programs?.prepare();
-      this.#takeLines();
-      for (const plugin of this.#all().filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
+      for (const plugin of this.#registry.all.filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
       if (!this.#stopping) await this.#children.start(port);
       if (!this.#stopping) await this.#programs?.start(port);
       this.#tellStarted(found);
@@ -272,15 +266,7 @@ export class PluginHost {
       onEvent: (event) => {
         this.#tell(event);
       },
-      isTaken: (name) => this.#plugins.has(name),
-      add: (plugin) => {
-        this.#plugins.set(plugin.name, plugin);
-        this.#takeLines();
-      },
-      remove: ({ name }) => {
-        this.#plugins.delete(name);
-        this.#takeLines();
-      },
+      registry: this.#registry,
     });
   }
 
@@ -302,10 +288,7 @@ export class PluginHost {
       onReady: (receiver) => {
         this.#pump.wake(receiver);
       },
-      onLines: () => {
-        this.#takeLines();
-      },
-      ...this.#shelf,
+      registry: this.#registry,
       onChildren: async (modules, directory) => {
         if (this.#port) await this.#children.update(modules, directory, this.#port);
       },
@@ -318,24 +301,9 @@ export class PluginHost {
       clock: this.#clock,
       log: this.#log,
       programs: () => this.#requirePrograms(),
-      isTaken: (name) => this.#plugins.has(name),
-      ...this.#shelf,
+      registry: this.#registry,
     });
   }
-
-  /** Where plugins that come and go stand. */
-  readonly #shelf = {
-    add: (plugin: HostedPlugin): boolean => {
-      if (this.#plugins.has(plugin.name)) return false;
-      this.#plugins.set(plugin.name, plugin);
-      this.#takeLines();
-      return true;
-    },
-    remove: (name: string): void => {
-      this.#plugins.delete(name);
-      this.#takeLines();
-    },
-  };
 
   #tell(event: HostEvent): void {
     const what = event.type === 'plugin-state' ? event.plugin : event.satellite;
@@ -346,25 +314,12 @@ export class PluginHost {
   /** Throws a RelayError INVALID_PARAMS, or UNAVAILABLE while the host starts or stops. */
   #lookUp(name: string): { readonly plugin: HostedPlugin; readonly port: RelayPort } {
     if (!this.#port || this.#stopping) throw new RelayError('UNAVAILABLE', 'the plugin host does not run');
-    const plugin = this.#plugins.get(name);
-    if (plugin) return { plugin, port: this.#port };
-    const known = [...this.#plugins.keys()].sort(compare);
-    throw noSuchPlugin(name, known);
-  }
-
-  /** In the order in which they came: modules in order of their names, then programs. */
-  #all(): readonly HostedPlugin[] {
-    return [...this.#plugins.values()];
-  }
-
-  /** To be called after plugins came, went or got other satellites. */
-  #takeLines(): void {
-    this.#receivers = this.#all().flatMap(({ receivers }) => receivers);
+    return { plugin: this.#registry.find(name), port: this.#port };
   }
 
   async #stop(): Promise<void> {
     // What hangs at its start is not waited for.
-    if (!this.#isStarted) for (const plugin of this.#all()) if (!isInline(plugin)) void plugin.stop();
+    if (!this.#isStarted) for (const plugin of this.#registry.all) if (!isInline(plugin)) void plugin.stop();
     await this.#starting?.catch(() => undefined);
     await this.#watcher?.end();
     await this.#inline.end();
@@ -373,25 +328,10 @@ export class PluginHost {
     this.#watchdog.stop();
   }
 
-  /** One after the other as long as they are quick; once they have used up the budget, the rest at once. */
   async #stopAll(): Promise<void> {
-    const { exitTimeoutMs } = this.#parts.options;
-    const programs = this.#all().filter((plugin) => !isInline(plugin));
-    // Each has time limits of its own.
-    const ending = Promise.all(programs.map((plugin) => plugin.stop()));
-    const waiting = this.#all().filter(isInline).reverse();
-    const deadline = this.#clock.now() + EXITS_IN_TURN * exitTimeoutMs;
-    while (waiting.length > 0) {
-      const next = waiting.splice(0, this.#clock.now() < deadline ? 1 : waiting.length);
-      await Promise.all(next.map((plugin) => plugin.stop()));
-    }
-    await ending;
+    await stopInTurn(this.#registry.all, this.#clock, this.#parts.options.exitTimeoutMs);
     await this.#programs?.all.stop();
   }
-}
-
-function isInline({ status }: HostedPlugin): boolean {
-  return status.kind === 'inline';
 }
 
 function placesOf({ directory, modules }: Found): string[] {

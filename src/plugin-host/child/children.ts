@@ -3,10 +3,10 @@ import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock, Log, LogSource } from '../../message/message.ts';
 import { frameRows } from '../failure.ts';
 import type { FoundModule } from '../find.ts';
-import type { HostedPlugin } from '../hosted.ts';
 import { renewInputs } from '../inputs.ts';
 import type { PluginHostOptions } from '../options.ts';
 import type { ConfigPlace } from '../plugin-config.ts';
+import type { PluginRegistry } from '../plugin-registry.ts';
 import { placeIn, placeOf } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
 import type { Explained, ProgramPlugin, ProgramRecord, Programs } from '../program/programs.ts';
@@ -24,11 +24,8 @@ export interface ChildrenParts {
   /** What config.ts names as relay plugins. Default none. */
   readonly relayPlugins?: RelayPluginOptions['relayPlugins'] | undefined;
   readonly programs: () => Programs;
-  /** True if the host has a plugin of this name. */
-  readonly isTaken: (name: string) => boolean;
-  readonly add: (plugin: HostedPlugin) => void;
-  /** Called when a plugin of this name has ended for good. */
-  readonly remove: (name: string) => void;
+  /** Where they stand while they are there. */
+  readonly registry: PluginRegistry;
 }
 
 interface Child {
@@ -116,8 +113,8 @@ export class Children {
   }
 
   async #make(found: FoundModule): Promise<Child | undefined> {
-    const { options, programs, isTaken, add, log } = this.#parts;
-    if (isTaken(found.module)) {
+    const { options, programs, registry, log } = this.#parts;
+    if (registry.has(found.module)) {
       log.error(`${clean(found.file)}: left out: there is another plugin named ${found.module}; rename one`);
       return undefined;
     }
@@ -133,7 +130,7 @@ export class Children {
       explain: (reason) => explain(reason, child.found),
     });
     const child: Child = { plugin, found, attempted, isDue: false, isLooking: false, leftOut: undefined };
-    add(plugin);
+    registry.add(plugin);
     this.#all.set(found.module, child);
     return child;
   }
@@ -168,7 +165,7 @@ export class Children {
     await plugin.stop();
     this.#all.delete(plugin.name);
     this.#parts.programs().remove(plugin.name);
-    this.#parts.remove(plugin.name);
+    this.#parts.registry.remove(plugin.name);
   }
 
   get #place(): ConfigPlace {

@@ -2,6 +2,7 @@
 import { RelayError, clean, reasonOf } from '../../message/message.ts';
 import { unlessAborted } from '../step.ts';
 import { notHandedOver } from '../refusal.ts';
+import { saysMissing } from './preparation.ts';
 import type { ProgramLife } from './program-life.ts';
 import type { State } from './successor.ts';
 import { requestOf } from './transport.ts';
@@ -15,7 +16,7 @@ export async function handOver(name: string, old: ProgramLife, timeoutMs: number
     return await unlessAborted(signal, ask);
   } catch (error) {
     const { code } = RelayError.is(error) ? error : { code: '' };
-    if (code === 'NO_SUCH_METHOD' || code === 'TRANSPORT') return undefined;
+    if (code === 'TRANSPORT' || saysMissing(error, 'plugin.handover')) return undefined;
     // A module in a child says it in these words itself.
     throw code === 'PLUGIN_REFUSED' || signal.aborted ? error : notHandedOver(name, clean(reasonOf(error), 500), error);
   }

@@ -3,6 +3,7 @@ import { RelayError, reasonOf } from '../../message/message.ts';
 import type { Log } from '../../message/message.ts';
 import type { HostedPlugin } from '../hosted.ts';
 import type { PluginHostOptions } from '../options.ts';
+import type { PluginRegistry } from '../plugin-registry.ts';
 import type { RelayPort } from '../satellite.ts';
 import { AddedPrograms } from './added-programs.ts';
 import { requireFreeName } from './check-programs.ts';
@@ -17,10 +18,8 @@ export interface HostProgramsParts extends ProgramsParts {
   >;
   /** Of the plugin host. */
   readonly log: Log;
-  /** True if the host has a plugin of this name. */
-  readonly isTaken: (name: string) => boolean;
-  readonly add: (plugin: HostedPlugin) => void;
-  readonly remove: (plugin: HostedPlugin) => void;
+  /** Where they stand while they are there. */
+  readonly registry: PluginRegistry;
 }
 
 export class HostPrograms {
@@ -38,15 +37,15 @@ export class HostPrograms {
 
   /** Makes those of config.ts and those that were added before; nothing runs yet. Rejects with a RelayError CONFIG_INVALID if two have one name, or STATE_DIRECTORY. */
   async prepare(): Promise<void> {
-    const { options, isTaken, log } = this.#parts;
+    const { options, registry, log } = this.#parts;
     this.#toStart = options.programs.map((record, index) => {
-      requireFreeName(record.name, index, isTaken);
+      requireFreeName(record.name, index, (name) => registry.has(name));
       return this.#make(record);
     });
     const added = await this.#added.load();
-    for (const { name } of added.filter((record) => isTaken(record.name)))
+    for (const { name } of added.filter((record) => registry.has(record.name)))
       log.error(`the program ${name} that was added is not started: there is another plugin of this name`);
-    this.#addedBefore = added.filter(({ name }) => !isTaken(name)).map((record) => this.#make(record));
+    this.#addedBefore = added.filter(({ name }) => !registry.has(name)).map((record) => this.#make(record));
   }
 
   /** Resolves when each has got ready, or has ended and is tried again. Rejects with a RelayError PLUGIN_REFUSED if one of config.ts can never work as it is. */
@@ -64,7 +63,7 @@ export class HostPrograms {
   async add(value: unknown, port: RelayPort): Promise<string> {
     const record = this.#added.check(value);
     const { name } = record;
-    if (this.#parts.isTaken(name)) throw new RelayError('INVALID_PARAMS', `there is a plugin ${name} already; take another name`);
+    if (this.#parts.registry.has(name)) throw new RelayError('INVALID_PARAMS', `there is a plugin ${name} already; take another name`);
     const plugin = this.#make(record);
     try {
       await this.#added.keep(record);
@@ -89,7 +88,7 @@ export class HostPrograms {
 
   #make(record: ProgramRecord): HostedPlugin {
     const plugin = this.all.add(record);
-    this.#parts.add(plugin);
+    this.#parts.registry.add(plugin);
     return plugin;
   }
 
@@ -105,7 +104,7 @@ export class HostPrograms {
 
   async #remove(plugin: HostedPlugin): Promise<void> {
     await plugin.stop();
-    this.#parts.remove(plugin);
+    this.#parts.registry.remove(plugin.name);
     this.all.remove(plugin.name);
     await this.#added.forget(plugin.name);
   }

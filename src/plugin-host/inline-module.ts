@@ -1,0 +1,99 @@
+/** The module of a plugin that runs in this process, as it lies on the disk by now: what it is made of, and how a version of it is made. */
+import { renewChanged } from '../loader/loader.mjs';
+import { clean } from '../message/message.ts';
+import { PluginFailure } from './failure.ts';
+import type { FoundModule } from './find.ts';
+import { inputsOf, renewInputs } from './inputs.ts';
+import type { ImportedModule } from './load.ts';
+import type { ConfigPlace } from './plugin-config.ts';
+import { construct, importFound } from './prepare.ts';
+import type { PrepareParts } from './prepare.ts';
+import type { PluginProblem } from './problem.ts';
+import type { Version } from './version.ts';
+
+export interface InlineModuleParts extends Omit<PrepareParts, 'report' | 'others' | 'directory'> {
+  /** The plugins directory that is in use. */
+  readonly directory: () => string | undefined;
+  /** What is imported of other plugins. */
+  readonly others: () => readonly ImportedModule[];
+}
+
+export class InlineModule {
+  readonly #parts: InlineModuleParts;
+  /** The inputs of the last attempt to import it. */
+  #attempted = '';
+  /** What was imported last, whether it runs or not. */
+  #imported: ImportedModule | undefined;
+  /** How its file was found last. */
+  found: FoundModule;
+
+  constructor(found: FoundModule, parts: InlineModuleParts) {
+    this.found = found;
+    this.#parts = parts;
+  }
+
+  get imported(): ImportedModule | undefined {
+    return this.#imported;
+  }
+
+  /** True if it is another one than when its import was last tried. */
+  async isChanged(): Promise<boolean> {
+    return (await this.#inputs()) !== this.#attempted;
+  }
+
+  /** Imports its current version. Rejects with whatever it throws, or with why it must not be executed. */
+  async import(signal?: AbortSignal): Promise<ImportedModule> {
+    this.#attempted = await this.#inputs();
+    const { module, file, refused } = this.found;
+    if (refused !== undefined) throw new PluginFailure({ module, file: clean(file), reason: refused });
+    return this.#import(signal);
+  }
+
+  /** Imports its current version, so that others know whose class is whose before any of them is reloaded. Never rejects: the reload does. */
+  async preload(): Promise<void> {
+    if (this.found.refused === undefined) await this.#import().catch(() => undefined);
+  }
+
+  /** Takes note of what changed on the disk. */
+  async lookForChanges(): Promise<void> {
+    if (this.found.rootName === '') await renewChanged(this.found.root);
+  }
+
+  /** Makes it and all that it imports new, changed or not. */
+  async renew(): Promise<void> {
+    await renewInputs(this.found, this.#place);
+  }
+
+  /** Picks and constructs the satellites; what cannot be constructed is reported and left out. */
+  construct(imported: ImportedModule, report: (problem: PluginProblem) => void): Version {
+    const { others, directory } = this.#parts;
+    return construct(imported, { ...this.#parts, others: others(), directory: directory(), report });
+  }
+
+  /** A version that is fit to take the place of one that runs: nothing of it may be left out. */
+  async successor(signal: AbortSignal): Promise<Version> {
+    const imported = await this.import(signal);
+    const problems: PluginProblem[] = [];
+    const version = this.construct(imported, (problem) => problems.push(problem));
+    if (problems[0]) throw new PluginFailure(problems[0]);
+    await version.configure(imported, signal);
+    return version;
+  }
+
+  /** It is gone. */
+  forget(): void {
+    this.#imported = undefined;
+  }
+
+  async #import(signal?: AbortSignal): Promise<ImportedModule> {
+    return (this.#imported = await importFound(this.found, this.#parts, signal));
+  }
+
+  get #place(): ConfigPlace {
+    return { directory: this.#parts.directory(), plugins: this.#parts.options.plugins };
+  }
+
+  #inputs(): Promise<string> {
+    return inputsOf(this.found, this.#place);
+  }
+}
