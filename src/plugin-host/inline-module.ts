@@ -9,6 +9,7 @@ import type { ConfigPlace } from './plugin-config.ts';
 import { construct, importFound } from './prepare.ts';
 import type { PrepareParts } from './prepare.ts';
 import type { PluginProblem } from './problem.ts';
+import { unlessAborted } from './step.ts';
 import type { Version } from './version.ts';
 
 export interface InlineModuleParts extends Omit<PrepareParts, 'report' | 'others' | 'directory'> {
@@ -24,6 +25,8 @@ export class InlineModule {
   #attempted = '';
   /** What was imported last, whether it runs or not. */
   #imported: ImportedModule | undefined;
+  /** An import that nobody has used yet, and the inputs that it is of. */
+  #preloaded: { readonly inputs: string; readonly imported: Promise<ImportedModule> } | undefined;
   /** How its file was found last. */
   found: FoundModule;
 
@@ -46,12 +49,20 @@ export class InlineModule {
     this.#attempted = await this.#inputs();
     const { module, file, refused } = this.found;
     if (refused !== undefined) throw new PluginFailure({ module, file: clean(file), reason: refused });
-    return this.#import(signal);
+    const preloaded = this.#preloaded;
+    this.#preloaded = undefined;
+    // A module that hangs would be waited for twice.
+    if (preloaded?.inputs !== this.#attempted) return this.#import(signal);
+    return signal ? unlessAborted(signal, () => preloaded.imported) : preloaded.imported;
   }
 
   /** Imports its current version, so that others know whose class is whose before any of them is reloaded. Never rejects: the reload does. */
   async preload(): Promise<void> {
-    if (this.found.refused === undefined) await this.#import().catch(() => undefined);
+    if (this.found.refused !== undefined) return;
+    const inputs = await this.#inputs();
+    const imported = this.#import();
+    this.#preloaded = { inputs, imported };
+    await imported.catch(() => undefined);
   }
 
   /** Takes note of what changed on the disk. */

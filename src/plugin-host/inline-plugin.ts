@@ -99,7 +99,9 @@ export class InlinePlugin implements HostedPlugin {
     this.#port = port;
     const { imported } = this;
     if (!imported) return;
-    const version = this.#constructWhatCan(imported);
+    const version = this.#module.construct(imported, (one) => {
+      this.#state.leaveOut(one);
+    });
     const [problem] = this.problems;
     if (problem && version.satellites.length === 0) this.#state.becomeLeftOut(problem);
     else this.#prepared = this.#version = version;
@@ -217,9 +219,12 @@ export class InlinePlugin implements HostedPlugin {
       await this.#module.lookForChanges();
       this.#state.forgetProblems();
       const imported = await this.#module.import(signal);
-      const version = this.#constructWhatCan(imported);
-      const [problem] = this.problems;
-      if (problem && version.satellites.length === 0) throw new PluginFailure(problem);
+      const problems: PluginProblem[] = [];
+      const version = this.#module.construct(imported, (problem) => problems.push(problem));
+      // Where nothing is left the first one is why, and is told as such.
+      const fatal = version.satellites.length === 0 ? problems.shift() : undefined;
+      for (const problem of problems) this.#state.leaveOut(problem);
+      if (fatal) throw new PluginFailure(fatal);
       await version.configure(imported, signal);
       await this.#run(version, port, signal);
     });
@@ -251,13 +256,6 @@ export class InlinePlugin implements HostedPlugin {
       log.info(`${this.name} reloaded in ${Math.round(clock.now() - began)} ms (${clean(this.#found.file)})`);
     await old.finishCalls();
     await old.exit();
-  }
-
-  /** What cannot be constructed is left out. */
-  #constructWhatCan(imported: ImportedModule): Version {
-    return this.#module.construct(imported, (problem) => {
-      this.#state.leaveOut(problem);
-    });
   }
 
   async #run(version: Version, port: RelayPort, signal: AbortSignal): Promise<void> {

@@ -66,7 +66,7 @@ export class InlineState {
       await work();
     } catch (error) {
       const problem = failureOf(error, this.#parts.found());
-      this.#problems = [problem];
+      this.#problems = [problem, ...this.#problems];
       this.becomeLeftOut(problem);
       throw await this.failed(error, 'left out', signal);
     }

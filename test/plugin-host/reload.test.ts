@@ -2,7 +2,7 @@
 import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { satelliteSource, writePlugins } from './kit.ts';
+import { hostOf, satelliteSource, writePlugins } from './kit.ts';
 import { live, versioned } from './reload-kit.ts';
 
 test('a saved module is reloaded, however it is saved, and its methods are there once', async (t) => {
@@ -120,6 +120,31 @@ test('a new file that does not load is left out, and told with line and frame', 
   await line('left out: plugin ham.bad.Bad: it refuses to start: no thermometer');
   t.regex(status('ham.bad').lastError ?? '', /^ham\/bad\.ts:6:\d+: /);
   t.is(lines.all.filter((one) => one.includes('left out: ')).length, 2);
+});
+
+test('a new version that never ends loading is given up after its time limit, once', async (t) => {
+  const { host, start, clock, directory, lines, call } = await hostOf(t, { 'ham/spam.ts': versioned('one') });
+  await start();
+  await writeFile(join(directory, 'ham/spam.ts'), `await new Promise(() => undefined);`);
+  const look = host.rescan();
+  await clock.whenPending();
+  clock.advance(10_000);
+  await look;
+  await lines.until((line) => line.includes('not reloaded'));
+  t.is(clock.pending, 0);
+  t.is(await call('ham.spam.version'), 'one');
+});
+
+test('of a new file whose classes cannot be constructed each is told once', async (t) => {
+  const bad = (name: string): string => `@Satellite()\nexport class ${name} { constructor() { throw new Error('no ${name}'); } }\n`;
+  const { save, line, lines, host } = await live(t, { 'ham/spam.ts': versioned('one') });
+  await save('ham/two.ts', `import { Satellite } from 'co2-relay';\n${bad('One')}${bad('Two')}`);
+  await line('left out: ham.two.One: no One');
+  await line('left out: ham.two.Two: no Two');
+  await save('ham/eggs.ts', versioned('one'));
+  await line('ham.eggs loaded');
+  t.is(lines.all.filter((one) => one.includes('left out: ')).length, 2);
+  t.is(host.status().problems.length, 2);
 });
 
 test('what the start missed is noticed: a directory that comes later, and one that a link led elsewhere', async (t) => {
