@@ -4,6 +4,7 @@ import { RelayError } from '../message/message.ts';
 import type { Log, LogSource } from '../message/message.ts';
 import { startLogging, stopLogging } from './logging.ts';
 import type { StartFlags } from './options.ts';
+import { ProcessLife } from './process-life.ts';
 import { readOptions } from './read-options.ts';
 import type { Read } from './read-options.ts';
 import { reloadOf } from './reload.ts';
@@ -14,64 +15,37 @@ export async function start(flags: StartFlags): Promise<number> {
   const read = await readOptions(flags);
   const logs = await startLogging(read.completed.options, process.stderr);
   const log = logs('app');
-  const told = new AbortController();
-  const stopRequest = awaitStopRequest(log, told);
+  const life = new ProcessLife(log, read.completed.options.pluginsDir);
   try {
-    await run({ flags, read, logs, signal: told.signal, stopRequest });
+    await run({ flags, read, logs, life });
     log.info('stopped');
   } catch (error) {
     // A start that was given up because it was told to is no failure.
-    if (!told.signal.aborted) throw error;
+    if (!life.signal.aborted) throw error;
   } finally {
+    life.over();
     await stopLogging();
   }
-  return stopRequest;
+  return life.stopRequest;
 }
 
 interface Run {
   readonly flags: StartFlags;
   readonly read: Read;
   readonly logs: LogSource;
-  readonly signal: AbortSignal;
-  readonly stopRequest: Promise<unknown>;
+  readonly life: ProcessLife;
 }
 
-async function run({ flags, read, logs, signal, stopRequest }: Run): Promise<void> {
+async function run({ flags, read, logs, life }: Run): Promise<void> {
   let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is starting; reload it in a moment'));
   // What goes wrong stands in the log. Without this a SIGHUP would end the relay, also while it starts.
   process.on('SIGHUP', () => void reload().catch(() => undefined));
-  const relay = await startRelay(read.completed, { logs, signal, reload: () => reload() });
+  const relay = await startRelay(read.completed, { logs, signal: life.signal, reload: () => reload() });
   reload = reloadOf(flags, relay, read, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
   warnOfOldNode(logs('app'));
-  await stopRequest;
+  await life.stopRequest;
   await relay.stop();
-}
-
-/** Resolves at the first signal to 0, at an error that nobody caught to 1, and aborts `told`; a second signal ends the process at once. */
-function awaitStopRequest(log: Log, told: AbortController): Promise<number> {
-  return new Promise((resolveCode) => {
-    const stop = (code: number): void => {
-      resolveCode(code);
-      told.abort();
-    };
-    const onSignal = (signal: NodeJS.Signals): void => {
-      log.info(`${signal}: stopping`);
-      for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, onSignal);
-      stop(0);
-    };
-    process.on('SIGINT', onSignal);
-    process.on('SIGTERM', onSignal);
-    // A promise that a plugin forgot must not take the network down with it.
-    process.on('unhandledRejection', (reason) => {
-      log.error('a promise was rejected and nobody caught it:', reason);
-    });
-    // After an exception outside of every call nothing is known to be whole: stop in order, and let the supervisor start anew.
-    process.on('uncaughtException', (error) => {
-      log.error('an exception that nobody caught; the relay stops:', error);
-      stop(1);
-    });
-  });
 }
 
 function warnOfOldNode(log: Log): void {

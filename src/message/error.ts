@@ -50,14 +50,17 @@ export class RelayError extends Error {
   override readonly name = 'RelayError';
   /** ms after which the same may succeed; undefined where nobody knows. */
   readonly retryAfterMs: number | undefined;
+  /** True if the log has it already, under the id in the text. */
+  readonly isLogged: boolean;
 
   constructor(
     readonly code: ErrorCode,
     text: string,
-    options?: { cause?: unknown; retryAfterMs?: number },
+    options?: { cause?: unknown; retryAfterMs?: number; isLogged?: boolean },
   ) {
     super(text, options);
     this.retryAfterMs = options?.retryAfterMs;
+    this.isLogged = options?.isLogged ?? false;
   }
 
   /** The number that stands as `faultCode` on the wire. */

@@ -32,6 +32,7 @@ export { PluginEvents } from './plugin-events.ts';
 export type { NumberedEvent } from './plugin-events.ts';
 export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';
+export { whereThrown } from './problem.ts';
 export type { PluginProblem } from './problem.ts';
 export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
 export type { Hook, HookAbout, Replacement } from './hook.ts';

@@ -26,6 +26,8 @@ export class Naughty extends Plugin {
   forget() { void Promise.reject(new Error('a forgotten promise')); }
   @Exposed({ params: [] })
   explode() { setTimeout(() => { throw new Error('a bang in a timer'); }, 0); }
+  @Exposed({ params: ['int'] })
+  end(code: number) { process.exit(code); }
 }
 `;
 

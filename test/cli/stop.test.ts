@@ -83,7 +83,7 @@ test.serial('a second signal ends it at once', async (t) => {
 test.serial('a promise that a plugin forgot is logged, and the relay runs on', async (t) => {
   const relay = await startCo2(t, { files: { 'plugins/ham/naughty.ts': NAUGHTY } });
   await relay.call('ham.naughty.forget');
-  t.regex(await relay.stderr.line(/a forgotten promise/), / ERROR app /);
+  t.regex(await relay.stderr.line(/a forgotten promise/), / ERROR app .*caught it \(ham\/naughty\.ts:\d+:\d+\): /);
   t.true(await relay.call('ping'));
 });
 
@@ -94,8 +94,25 @@ test.serial('an exception in a timer of a plugin ends the relay in order, code 1
   const { code, signal, stderr } = await relay.exit;
   t.deepEqual({ code, signal }, { code: 1, signal: null });
   t.deepEqual(read(), ['exit naughty']);
-  t.true(stderr.some((line) => / ERROR app .*a bang in a timer/.test(line)));
+  t.true(stderr.some((line) => / ERROR app .*caught \(ham\/naughty\.ts:\d+:\d+\); the relay stops: .*a bang in a timer/.test(line)));
 });
+
+for (const [asked, code] of [
+  [7, 7],
+  [0, 1],
+] as const) {
+  test.serial(
+    `a plugin that ends the process with code ${asked} is named, and code ${code} tells a supervisor that nobody wanted that`,
+    async (t) => {
+      const relay = await startCo2(t, { files: { 'plugins/ham/naughty.ts': NAUGHTY } });
+      await t.throwsAsync(relay.call('ham.naughty.end', asked));
+      const end = await relay.exit;
+      t.deepEqual({ code: end.code, signal: end.signal }, { code, signal: null });
+      const told = end.stderr.find((line) => line.includes(`the process was ended with code ${asked}`)) ?? '';
+      t.regex(told, / ERROR app .*nobody had told the relay to stop \(ham\/naughty\.ts:\d+:\d+\); plugins were not exited/);
+    },
+  );
+}
 
 test.serial('what must survive a restart does: the name and the admin token, readable by its owner alone', async (t) => {
   const cwd = temporaryDir(t);

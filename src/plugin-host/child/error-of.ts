@@ -10,7 +10,8 @@ const CODES = new Map<number, ErrorCode>(
 /** What a fault between a child and its relay was before it was written: an error of the relay by its number, else the Fault of a plugin. */
 export function errorOf(code: number, text: string): RelayError | Fault {
   const known = CODES.get(code);
-  if (known !== undefined) return new RelayError(known, text);
+  // Whoever wrote it has logged it.
+  if (known !== undefined) return new RelayError(known, text, { isLogged: true });
   try {
     return new Fault(code, text);
   } catch {
