@@ -274,16 +274,12 @@ for (const isolation of ISOLATIONS) {
 
 for (const isolation of ISOLATIONS) {
   test.serial(`${isolation}: an answer that cannot be written is logged under the one id that the fault bears`, async (t) => {
-    const { call, log } = await started(
-      t,
-      isolation,
-      spam('@Exposed() circle() { const a: unknown[] = []; a.push(a); return a as never; }'),
-    );
-    const { message } = await t.throwsAsync(call('ham.spam.circle'));
+    const relay = await started(t, isolation, spam('@Exposed() circle() { const a: unknown[] = []; a.push(a); return a as never; }'));
+    const { message } = await t.throwsAsync(relay.call('ham.spam.circle'));
     const [id = '', ...more] = [...message.matchAll(/\(error ([0-9a-f]{8})\)/g)].map((match) => match[1]);
     t.deepEqual(more, []);
-    await log.line(new RegExp(`error ${id} in ham\\.spam\\.circle`));
-    t.is(log.matching(/error [0-9a-f]{8} in/).length, 1);
+    await relay.log.line(new RegExp(`error ${id} in ham\\.spam\\.circle`));
+    t.is(relay.log.matching(/error [0-9a-f]{8} in/).length, 1);
   });
 }
 
