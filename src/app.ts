@@ -199,7 +199,10 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     onEvent: (event) => {
       if (event.type === 'plugin-state') pluginEvents.add(event);
     },
-    programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env },
+    programs: {
+      ...{ stateDir: state.path, maxBodyBytes: options.maxBodyBytes, version: VERSION, random, env },
+      relayUrl: (): string => programDoor?.url ?? '',
+    },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: options.maxBodyBytes });
   const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
@@ -224,7 +227,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
   // A stand-in's relay opens no port, and so runs no programs.
   const programTokens = () => pluginHost.programTokens();
-  const programDoor = standIn ? undefined : new ProgramDoor({ relay, tokens: programTokens, maxBodyBytes: options.maxBodyBytes });
+  const programDoor = standIn ? undefined : new ProgramDoor({ relay, tokens: programTokens, ...options });
   relay.offerPrograms(pluginHost);
   relay.offerPlugins({ host: pluginHost, events: pluginEvents, logs: pluginLogs });
   return { pluginHost, pluginEvents, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };

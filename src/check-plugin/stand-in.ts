@@ -37,6 +37,8 @@ export interface Seen {
 
 const MAX_KEPT = 50;
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
+// As a relay has it by default.
+const REQUEST_TIMEOUT_MS = 30_000;
 /** A relay says after `waitMs` that there is no call; here it does not take that long until each program has seen it. */
 export const MAX_WAIT_MS = 1_000;
 const POLLING: ReadonlySet<string> = new Set(['plugin.next', 'plugin.answer', 'plugin.answer_fault']);
@@ -73,6 +75,7 @@ export class StandIn {
       },
       tokens: () => this.#tokens,
       maxBodyBytes: MAX_BODY_BYTES,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
     });
   }
 

@@ -123,7 +123,7 @@ export class Subject {
     const tap = (direction: 'to' | 'from', bytes: Buffer): void => {
       onWire(`${direction === 'to' ? '>' : '<'} ${bytes.toString('utf8')}`);
     };
-    this.#transport = handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, clock, handshake, undefined, tap);
+    this.#transport = handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, handshake, { clock, tap });
     this.handshake = handshake;
     return handshake;
   }

@@ -17,6 +17,7 @@ import { readMediaType } from './media-type.ts';
 import type { BodyKind, XmlType } from './media-type.ts';
 import { XML, xmlCalls } from './rpc-door.ts';
 import type { RpcDoorParts } from './rpc-door.ts';
+import { checkingInterval } from './server.ts';
 
 /** The token of a program, by its hash. */
 export interface ProgramToken {
@@ -30,6 +31,8 @@ export interface ProgramDoorParts {
   /** Those of today; the same array as long as nothing changed. */
   readonly tokens: () => readonly ProgramToken[];
   readonly maxBodyBytes: number;
+  /** ms from the first byte of a request to its last, and from a connection to its first request. */
+  readonly requestTimeoutMs: number;
 }
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -38,8 +41,6 @@ const PATH = '/RPC2';
 const READS: readonly BodyKind[] = ['xml'];
 // Far more than programs have threads; protects the relay's file descriptors from one that forgets to close.
 const MAX_CONNECTIONS = 2_000;
-// From the first byte of a request to its last; all programs run on this machine.
-const REQUEST_MS = 30_000;
 
 export class ProgramDoor {
   readonly #server: Server;
@@ -47,14 +48,15 @@ export class ProgramDoor {
   readonly #check: ReturnType<typeof credentialCheck>;
 
   constructor(private readonly parts: ProgramDoorParts) {
-    const { relay, maxBodyBytes, tokens } = parts;
+    const { relay, maxBodyBytes, requestTimeoutMs, tokens } = parts;
     this.#calls = xmlCalls(
       { relay, maxBodyBytes, bodies: new LargeBodies() },
       // Who hosts others' calls gets what they hold: a nil in the answer of a method that it calls, in the parameters of a call that it fetches.
       { call: ({ methodName, params }, caller) => relay.call(methodName, params, caller), writing: { nil: true, i8: true } },
     );
     this.#check = credentialCheck([knownTokens(tokens)], Date.now);
-    this.#server = createServer({ requestTimeout: REQUEST_MS, noDelay: true }, (request, response) => {
+    const limits = { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: checkingInterval(requestTimeoutMs) };
+    this.#server = createServer({ ...limits, noDelay: true }, (request, response) => {
       void this.#serve(request, response);
     });
     this.#server.maxConnections = MAX_CONNECTIONS;

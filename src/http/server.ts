@@ -17,8 +17,7 @@ export function makeServer(options: HttpOptions, refuse: Refuse): FastifyInstanc
   const node = {
     // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
     requestTimeout: options.requestTimeoutMs,
-    // How often Node looks for slow senders; its own 30 s would let a request take twice as long as is said.
-    connectionsCheckingInterval: Math.min(options.requestTimeoutMs, 5_000),
+    connectionsCheckingInterval: checkingInterval(options.requestTimeoutMs),
     // Looked for by the doors; Node's own answer has no length.
     requireHostHeader: false,
   };
@@ -46,6 +45,11 @@ export function makeServer(options: HttpOptions, refuse: Refuse): FastifyInstanc
     ...settings,
     https: { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...asked },
   } as FastifyServerOptions);
+}
+
+/** ms between two of Node's looks for slow senders; its own 30 s would let a request take twice as long as is said. */
+export function checkingInterval(requestTimeoutMs: number): number {
+  return Math.min(requestTimeoutMs, 5_000);
 }
 
 /** Lets bodies come in as bytes; gzip is undone, and who waits for a `100 Continue` gets it once the body is wanted. */

@@ -12,7 +12,7 @@ import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { SELF, makeHeart } from '../relay/heart.ts';
 import type { Heart } from '../relay/heart.ts';
-import { call, open, request, requestBytes } from './raw.ts';
+import { call, everything, open, request, requestBytes } from './raw.ts';
 import type { RawRequest } from './raw.ts';
 
 const TOKEN = 'thermo-secret';
@@ -49,12 +49,12 @@ interface Kit {
   readonly ask: (method: string, params?: readonly Sendable[], secret?: string) => ReturnType<typeof call>;
 }
 
-async function doorOf(t: ExecutionContext, methods: Parameters<typeof makeHeart>[1] = []): Promise<Kit> {
+async function doorOf(t: ExecutionContext, methods: Parameters<typeof makeHeart>[1] = [], requestTimeoutMs = 30_000): Promise<Kit> {
   const heart = makeHeart({ limits: { ...NO_CALLS } }, methods);
   const desk = new Desk();
   heart.relay.offerPrograms(desk);
   const kit = { tokens: [tokenOf('thermo', TOKEN), tokenOf('other', 'other-secret')] };
-  const door = new ProgramDoor({ relay: heart.relay, tokens: () => kit.tokens, maxBodyBytes: 100_000 });
+  const door = new ProgramDoor({ relay: heart.relay, tokens: () => kit.tokens, maxBodyBytes: 100_000, requestTimeoutMs });
   t.is(door.url, undefined);
   await door.start();
   t.teardown(() => door.stop());
@@ -186,5 +186,14 @@ test('every method, by a program: it may what is not admin, and is not counted',
     const answer = await ask(name);
     const isDenied = answer.kind === 'fault' && answer.code === 403;
     t.is(isDenied, access === 'admin', `${name} (${access})`);
+  }
+});
+
+test('who connects and says nothing, or not all, is cut when its time is over', async (t) => {
+  const { url } = await doorOf(t, [], 100);
+  for (const said of ['', 'POST /RPC2 HTTP/1.1\r\nHost: x\r\n']) {
+    const socket = open(url, Buffer.from(said));
+    await everything(socket);
+    t.true(socket.readableEnded || socket.destroyed);
   }
 });

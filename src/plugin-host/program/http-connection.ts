@@ -2,7 +2,6 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { RelayError, reasonOf } from '../../message/message.ts';
-import { DEFAULT_LIMITS } from '../../xmlrpc/xmlrpc.ts';
 import { ResponseReader } from './http-response.ts';
 import type { HttpResponse } from './http-response.ts';
 
@@ -20,12 +19,14 @@ const KEEP_ALIVE_MS = 1_000;
 
 export class HttpConnection {
   readonly #socket: Socket;
+  readonly #maxBodyBytes: number;
   readonly #tap: Tap | undefined;
   #exchange: Exchange | undefined;
   #isOpen = true;
 
-  /** Connects, on this machine. `onEnd`: no further exchange can be made. */
-  constructor(port: number, onEnd: (connection: HttpConnection) => void, tap?: Tap) {
+  /** Connects, on this machine. `onEnd`: no further exchange can be made. `maxBodyBytes`: of a response. */
+  constructor(port: number, onEnd: (connection: HttpConnection) => void, maxBodyBytes: number, tap?: Tap) {
+    this.#maxBodyBytes = maxBodyBytes;
     this.#tap = tap;
     this.#socket = connect({ host: '127.0.0.1', port, noDelay: true, timeout: KEEP_ALIVE_MS });
     this.#socket.on('data', (chunk: Buffer) => {
@@ -58,7 +59,7 @@ export class HttpConnection {
         reject(new RelayError('TRANSPORT', 'the connection has ended'));
         return;
       }
-      this.#exchange = { reader: new ResponseReader(DEFAULT_LIMITS.maxBodyBytes), resolve, reject };
+      this.#exchange = { reader: new ResponseReader(this.#maxBodyBytes), resolve, reject };
       this.#tap?.('to', body);
       this.#socket.cork();
       this.#socket.write(`${head}${body.length}\r\n\r\n`, 'latin1');

@@ -1,7 +1,7 @@
 /** Calls a program that is an XML-RPC server on this machine, over a few connections that are kept. */
 import { Fifo, RelayError, clean, reasonOf } from '../../message/message.ts';
 import type { Clock, MaybePromise, Sendable, Value } from '../../message/message.ts';
-import { parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
+import { DEFAULT_LIMITS, parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
 import { HttpConnection } from './http-connection.ts';
 import type { Tap } from './http-connection.ts';
@@ -14,6 +14,16 @@ const CONNECTIONS = 8;
 // What is read in a millisecond; a larger answer is read beside whatever else the relay does.
 const LARGE_BYTES = 256 * 1024;
 const PING = requestOf('ping', []);
+
+export interface HttpTransportOptions {
+  readonly clock: Clock;
+  /** Bytes of an answer. Default: those of a document of XML-RPC. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Of its faults. Default: those of a program. */
+  readonly meaning?: typeof faultOf | undefined;
+  /** Who sees what is said. Default: nobody. */
+  readonly tap?: Tap | undefined;
+}
 
 type ResponseValue = Extract<ParsedResponse, { readonly kind: 'value' }>;
 
@@ -28,6 +38,7 @@ interface Call {
 export class HttpTransport implements Transport {
   readonly #plugin: string;
   readonly #faultOf: typeof faultOf;
+  readonly #limits: { readonly maxBodyBytes: number };
   readonly #tap: Tap | undefined;
   readonly #clock: Clock;
   readonly #port: number;
@@ -39,14 +50,13 @@ export class HttpTransport implements Transport {
   readonly #calls = new Set<Call>();
   #isClosed = false;
 
-  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. `meaning`: of its faults; `tap`: who sees what is said. */
+  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. */
   constructor(
     plugin: string,
-    clock: Clock,
     { port, path }: { readonly port: number; readonly path: string },
-    meaning = faultOf,
-    tap?: Tap,
+    { clock, maxBodyBytes = DEFAULT_LIMITS.maxBodyBytes, meaning = faultOf, tap }: HttpTransportOptions,
   ) {
+    this.#limits = { maxBodyBytes };
     this.#tap = tap;
     this.#plugin = plugin;
     this.#faultOf = meaning;
@@ -64,7 +74,7 @@ export class HttpTransport implements Transport {
     const { value, extensions } = await this.#read(response);
     const { body, charset } = response;
     // Read again only if it may hold what plain values do not tell.
-    return extensions.i8 || body.includes('double') ? sendableResponse(body, { charset }) : value;
+    return extensions.i8 || body.includes('double') ? sendableResponse(body, { charset, limits: this.#limits }) : value;
   }
 
   async ping(timeoutMs: number): Promise<void> {
@@ -92,8 +102,8 @@ export class HttpTransport implements Transport {
   #parse(body: Buffer, charset: string | undefined): MaybePromise<ParsedResponse> {
     try {
       return body.length <= LARGE_BYTES
-        ? parseResponse(body, { charset })
-        : parseResponseInSlices(body, { charset }).catch(this.#notXmlRpc);
+        ? parseResponse(body, { charset, limits: this.#limits })
+        : parseResponseInSlices(body, { charset, limits: this.#limits }).catch(this.#notXmlRpc);
     } catch (error) {
       return this.#notXmlRpc(error);
     }
@@ -153,7 +163,7 @@ export class HttpTransport implements Transport {
       const next = this.#next();
       if (next) this.#begin(next);
     };
-    const connection = new HttpConnection(this.#port, onEnd, this.#tap);
+    const connection = new HttpConnection(this.#port, onEnd, this.#limits.maxBodyBytes, this.#tap);
     this.#open.add(connection);
     return connection;
   }

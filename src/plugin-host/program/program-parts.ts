@@ -43,6 +43,8 @@ export interface ProgramParts {
   readonly relayUrl: () => string;
   /** Where the directories of programs are made. */
   readonly stateDir: string;
+  /** Bytes of an answer. */
+  readonly maxBodyBytes: number;
   /** Version of the relay. */
   readonly version: string;
   /** The relay's own environment. */

@@ -113,7 +113,7 @@ export class ProgramRun {
 
   #greet(line: string): void {
     if (this.#hasEnded) return;
-    const { record, clock, kind } = this.#parts;
+    const { record, clock, kind, maxBodyBytes } = this.#parts;
     try {
       const handshake = readHandshake(line);
       if (handshake.form === 'poll' && this.#events.onDescribed)
@@ -121,7 +121,7 @@ export class ProgramRun {
       this.#transport =
         handshake.form === 'poll'
           ? this.#poll
-          : new HttpTransport(record.name, clock, handshake, kind === 'child' ? childError : undefined);
+          : new HttpTransport(record.name, handshake, { clock, maxBodyBytes, meaning: kind === 'child' ? childError : undefined });
     } catch (error) {
       this.#events.onProblem(reasonOf(error), true);
       return;

@@ -23,6 +23,8 @@ export interface ProgramSurroundings {
   readonly relayUrl: () => string;
   /** Where their working directories are made. */
   readonly stateDir: string;
+  /** Bytes of an answer. */
+  readonly maxBodyBytes: number;
   /** Version of the relay. */
   readonly version: string;
   /** Uniform in [0, 1). */

@@ -40,13 +40,14 @@ export interface KitOptions {
   readonly clock?: Clock;
   readonly receiveTimeoutMs?: number;
   readonly random?: () => number;
+  readonly maxBodyBytes?: number;
 }
 
 /** A program of this mode, not started. */
 export function programOf(
   t: ExecutionContext,
   mode: string,
-  { args = [], record, clock = systemClock, receiveTimeoutMs, random = () => 0 }: KitOptions = {},
+  { args = [], record, clock = systemClock, receiveTimeoutMs, random = () => 0, maxBodyBytes = 8 * 1024 * 1024 }: KitOptions = {},
 ): ProgramKit {
   const stateDir = join(temporaryDir(t), 'state');
   mkdirSync(stateDir);
@@ -54,7 +55,7 @@ export function programOf(
   const events = new Gate<PluginEvent>();
   const programs = new Programs({
     options: { ...pluginHostDefaults, ...(receiveTimeoutMs === undefined ? {} : { receiveTimeoutMs }) },
-    surroundings: { relayUrl: () => 'http://127.0.0.1:1', stateDir, version: '0.9.0', random, env: process.env },
+    surroundings: { relayUrl: () => 'http://127.0.0.1:1', stateDir, maxBodyBytes, version: '0.9.0', random, env: process.env },
     clock,
     logs: log.source,
     onEvent: (event) => {

@@ -46,6 +46,16 @@ test('a fault of a method reaches the caller as it is', async (t) => {
   await t.throwsAsync(kit.call('fail'), { message: 'on purpose', code: 42 } as never);
 });
 
+test('an answer may be as large as the operator lets bodies be, and no larger', async (t) => {
+  const text = 'x'.repeat(9 * 1024 * 1024);
+  const wide = programOf(t, 'good', { maxBodyBytes: 10 * 1024 * 1024 });
+  await wide.start();
+  t.is(await wide.call('echo', text), text);
+  const narrow = programOf(t, 'good', { maxBodyBytes: 10_000 });
+  await narrow.start();
+  await t.throwsAsync(narrow.call('echo', text), { message: /the answer is larger than 10000 bytes/ });
+});
+
 test('a crash is noticed, the callers are told the state, and it is started again', async (t) => {
   const kit = programOf(t, 'good');
   await kit.start();
