@@ -188,6 +188,7 @@ type Parts = ReturnType<typeof makeParts>;
 /** Makes the parts, each with what it owns; nothing runs yet. */
 function makeParts({ options, isSet }: Completed, state: StateDirectory, surroundings: Surroundings) {
   const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env, standIn } = surroundings;
+  const { maxBodyBytes } = options;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
   const pluginEvents = new PluginEvents(clock, date);
@@ -199,15 +200,12 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     onEvent: (event) => {
       if (event.type === 'plugin-state') pluginEvents.add(event);
     },
-    programs: {
-      ...{ stateDir: state.path, maxBodyBytes: options.maxBodyBytes, version: VERSION, random, env },
-      relayUrl: (): string => programDoor?.url ?? '',
-    },
+    programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });
-  const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: options.maxBodyBytes });
+  const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
   const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
   const carrier = standIn?.carrier ?? byHttp;
-  const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes: options.maxBodyBytes });
+  const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes });
   const carrying = { options, clock, random, log: logs('mesh'), relayPlugins, carrierDoor, self: () => relay.hostId };
   const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport =>
     peer.isHttp ? carrier(peer) : foreignCarrier(peer, accept?.nonFinite ?? false, carrying);
@@ -221,7 +219,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
   const made = { options, pluginHost, relayPlugins, mesh, satellites, logs, clock };
-  const limits = { version: VERSION, maxDictBytes: options.maxBodyBytes };
+  const limits = { version: VERSION, maxDictBytes: maxBodyBytes };
   const relay = new Relay({ ...made, ...limits, onMessage: standIn?.onMessage });
   const tokens = [() => ownTokens, () => tokenFile.all()];
   const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });

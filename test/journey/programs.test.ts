@@ -30,6 +30,33 @@ test('the relay does not start with a program that can never work as it is', asy
   } as never);
 });
 
+test('what is logged of a program that fails is true: it ends the start, or waits for somebody to start it', async (t) => {
+  const log = new LogRecord();
+  const config = { port: 0, pluginsDir: RECORDER_DIR, dataDir: join(temporaryDir(t), 'state') };
+  await t.throwsAsync(createRelay({ ...config, programs: [program('refuses')] }, { logs: log.source }), {
+    code: 'PLUGIN_REFUSED',
+  } as never);
+  t.deepEqual(log.matching(/ham has failed/), [
+    'ham has failed: plugin.setup failed: fault 7: a colour is needed; the relay does not start with it',
+  ]);
+  const relay = await startRelay(t, { programs: [program('misses-pings', { pingIntervalMs: 20, timeoutMs: 20, maxTimeouts: 1 })] });
+  t.regex((await relay.log.line(/ham has failed/)).text, /; it is not started again by itself; start it by hand \(plugin\.start\)$/);
+});
+
+test('names that every object of JavaScript knows are names like others', async (t) => {
+  const names = ['__proto__', 'constructor', 'toString'];
+  const relay = await startRelay(t, { programs: names.map((name) => program('good', { name })) });
+  for (const name of names) {
+    t.is(await relay.call(`${name}.echo`, name), name);
+    t.is(await relay.call('system.methodHelp', `${name}.echo`), 'Does echo.');
+  }
+  const { plugins } = relay.status().plugins;
+  t.deepEqual(
+    names.map((name) => plugins.find((plugin) => plugin.name === name)?.state.type),
+    ['ready', 'ready', 'ready'],
+  );
+});
+
 test('it starts without one that ends, which is tried again', async (t) => {
   const relay = await startRelay(t, { programs: [program('crashes')] }).catch((error: unknown) => error as Error);
   if (relay instanceof Error) return t.fail(relay.message);

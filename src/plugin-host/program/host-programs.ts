@@ -28,6 +28,7 @@ export class HostPrograms {
   readonly #added: AddedPrograms;
   #toStart: readonly HostedPlugin[] = [];
   #addedBefore: readonly HostedPlugin[] = [];
+  #isStarting = true;
 
   constructor(parts: HostProgramsParts) {
     this.#parts = parts;
@@ -40,7 +41,7 @@ export class HostPrograms {
     const { options, registry, log } = this.#parts;
     this.#toStart = options.programs.map((record, index) => {
       requireFreeName(record.name, index, (name) => registry.has(name));
-      return this.#make(record);
+      return this.#make(record, () => this.#isStarting);
     });
     const added = await this.#added.load();
     for (const { name } of added.filter((record) => registry.has(record.name)))
@@ -57,6 +58,7 @@ export class HostPrograms {
       }),
     );
     await Promise.all([...this.#toStart.map((plugin) => this.#start(plugin, port)), ...others]);
+    this.#isStarting = false;
   }
 
   /** As the host's `addProgram`. */
@@ -86,8 +88,8 @@ export class HostPrograms {
     this.#parts.log.info(`${name} removed`);
   }
 
-  #make(record: ProgramRecord): HostedPlugin {
-    const plugin = this.all.add(record);
+  #make(record: ProgramRecord, isVital?: () => boolean): HostedPlugin {
+    const plugin = this.all.add(record, { isVital });
     this.#parts.registry.add(plugin);
     return plugin;
   }

@@ -49,6 +49,8 @@ export interface ProgramParts {
   readonly version: string;
   /** The relay's own environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** True as long as the start of the relay fails with it. */
+  readonly isVital?: (() => boolean) | undefined;
   readonly onEvent: (event: PluginEvent) => void;
   /** Told when the token of its process changed. */
   readonly onToken: () => void;

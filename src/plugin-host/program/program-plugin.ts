@@ -241,8 +241,10 @@ export class ProgramPlugin implements HostedPlugin {
   }
 
   #alarm(reason: string): void {
-    const text = `${this.name} has failed and is not started again by itself: ${clean(reason, 500)}; start it by hand (plugin.start)`;
-    this.#parts.log.error(text);
+    const meaning = this.#parts.isVital?.()
+      ? 'the relay does not start with it'
+      : 'it is not started again by itself; start it by hand (plugin.start)';
+    this.#parts.log.error(`${this.name} has failed: ${clean(reason, 500)}; ${meaning}`);
   }
 
   #changed(after: Supervised, before: Supervised): void {
