@@ -98,10 +98,14 @@ export class Watcher {
       if (typeof name !== 'string') return;
       notice(isAbsolute(name) || typeof watchedPath !== 'string' ? name : join(watchedPath, name));
     });
-    watcher.on('error', (error) => void this.#fallBack(error));
     await new Promise<void>((resolve, reject) => {
       watcher.on('ready', resolve);
-      watcher.on('error', reject);
+      watcher.on('error', (error) => {
+        // A link that leads to itself leads to no code, and all else is watched.
+        if ((error as NodeJS.ErrnoException).code === 'ELOOP') return;
+        reject(error instanceof Error ? error : new Error(reasonOf(error)));
+        void this.#fallBack(error);
+      });
     });
   }
 

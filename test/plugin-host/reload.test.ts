@@ -174,6 +174,22 @@ test('what the start missed is noticed: a directory that comes later, and one th
   t.is(await later.call('ham.spam.version'), 'here');
 });
 
+test('a link that leads to itself keeps nobody from noticing changes', async (t) => {
+  const directory = await writePlugins(t, { 'ham/spam.ts': versioned('one') });
+  await symlink('loop.ts', join(directory, 'ham/loop.ts'));
+  const { save, line, lines, call } = await live(t, directory);
+  await symlink('late.ts', join(directory, 'ham/late.ts'));
+  await save('ham/spam.ts', versioned('two'));
+  await line('ham.spam reloaded');
+  t.is(await call('ham.spam.version'), 'two');
+  await save('ham/new.ts', versioned('three'));
+  await line('ham.new loaded');
+  t.deepEqual(
+    lines.all.filter((one) => one.includes('once a second')),
+    [],
+  );
+});
+
 test('links within the directory are followed when they are swapped, of modules and of helpers', async (t) => {
   const uses = versioned('', `  @Exposed() helper() { return text; }`, `import { text } from './_text.ts';`);
   const { call, line } = await live(t, {
