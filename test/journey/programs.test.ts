@@ -6,6 +6,7 @@ import { createRelay } from '../../src/app.ts';
 import { FIXTURE, isAlive, pidIn } from '../plugin-host/program/kit.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { RECORDER_DIR, startRelay, temporaryDir } from '../support/relays.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
 const program = (mode: string, more: object = {}) => ({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode], ...more });
 
@@ -92,6 +93,25 @@ test('its working directory is where the configuration says', async (t) => {
   mkdirSync(cwd);
   const relay = await startRelay(t, { programs: [program('good', { cwd })] });
   t.like(await relay.call('ham.environment'), { cwd });
+});
+
+test('a start that takes long says what it waits for', async (t) => {
+  const giveUp = new AbortController();
+  const log = new LogRecord();
+  const clock = new VirtualClock();
+  const args = [FIXTURE, 'never-ready', join(temporaryDir(t), 'pid')];
+  const config = { port: 0, dataDir: join(temporaryDir(t), 'state'), pluginsDir: RECORDER_DIR };
+  const programs = [program('never-ready', { args, startTimeoutMs: 86_400_000 }), program('good', { name: 'eggs' })];
+  const starting = createRelay({ ...config, programs }, { logs: log.source, clock, signal: giveUp.signal });
+  await log.line(/^waits$/);
+  await log.line(/^eggs is ready/);
+  clock.advance(10_000);
+  t.deepEqual(log.matching(/the start has waited/), [
+    'the start has waited for programs for 5 s: ham (starting)',
+    'the start has waited for programs for 10 s: ham (starting)',
+  ]);
+  giveUp.abort();
+  await t.throwsAsync(starting, { message: 'the start was given up after plugins' });
 });
 
 test('a start that waits for a program is given up at once, and leaves no process', async (t) => {

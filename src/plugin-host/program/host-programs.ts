@@ -10,6 +10,7 @@ import { requireFreeName } from './check-programs.ts';
 import type { ProgramRecord } from './options.ts';
 import { Programs } from './programs.ts';
 import type { ProgramsParts } from './programs.ts';
+import { tellProgress } from './start-progress.ts';
 
 export interface HostProgramsParts extends ProgramsParts {
   readonly options: Pick<
@@ -57,7 +58,8 @@ export class HostPrograms {
         log.error(`${reasonOf(error)}; the relay runs without it`);
       }),
     );
-    await Promise.all([...this.#toStart.map((plugin) => this.#start(plugin, port)), ...others]);
+    const callOff = tellProgress([...this.#toStart, ...this.#addedBefore], this.#parts);
+    await Promise.all([...this.#toStart.map((plugin) => this.#start(plugin, port)), ...others]).finally(callOff);
     this.#isStarting = false;
   }
 
