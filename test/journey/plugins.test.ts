@@ -1,5 +1,5 @@
 /** Plugins of a running relay, looked after over RPC: stopped and started, watched, added and remembered. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -103,6 +103,35 @@ test('a program that is added runs, is remembered over a restart, and is gone fo
   t.deepEqual(names(await second.admin('plugin.list')), ['ham.ear']);
   await second.stop();
   t.deepEqual(JSON.parse(readFileSync(join(dataDir, 'plugins.json'), 'utf8')), { version: 1, programs: [] });
+});
+
+test('the directory of a program goes with it, unless something stands in it that it wrote', async (t) => {
+  const dataDir = join(temporaryDir(t), 'state');
+  const { admin, log } = await start(t, { dataDir, allowAddPrograms: true });
+  const record = (name: string, mode = 'good') => ({ name, exec: process.execPath, args: [FIXTURE, mode] });
+  await t.throwsAsync(admin('plugin.add', record('refused', 'refuses')));
+  t.false(existsSync(join(dataDir, 'programs/refused')));
+  await admin('plugin.add', record('empty'));
+  t.true(existsSync(join(dataDir, 'programs/empty')));
+  await admin('plugin.remove', 'empty');
+  t.false(existsSync(join(dataDir, 'programs/empty')));
+  await admin('plugin.add', record('full'));
+  writeFileSync(join(dataDir, 'programs/full/notes'), 'mine');
+  await admin('plugin.remove', 'full');
+  t.deepEqual(log.matching(/^full removed/), [`full removed; what it wrote stays in ${join(dataDir, 'programs/full')}`]);
+  await t.throwsAsync(admin('plugin.add', record('full', 'refuses')));
+  t.is(readFileSync(join(dataDir, 'programs/full/notes'), 'utf8'), 'mine');
+});
+
+test("a link in the place of a program's directory is not followed", async (t) => {
+  const dataDir = join(temporaryDir(t), 'state');
+  const { admin } = await start(t, { dataDir, allowAddPrograms: true });
+  const elsewhere = temporaryDir(t);
+  mkdirSync(join(elsewhere, 'ham'));
+  symlinkSync(elsewhere, join(dataDir, 'programs'));
+  await admin('plugin.add', { name: 'ham', exec: process.execPath, args: [FIXTURE, 'good'] });
+  await admin('plugin.remove', 'ham');
+  t.true(existsSync(join(elsewhere, 'ham')));
 });
 
 test('without allowAddPrograms nothing is added, and what was added before does not run', async (t) => {

@@ -1,5 +1,5 @@
 /** How programs come to the host and go: those of config.ts, and those that are added while the relay runs. */
-import { RelayError, reasonOf } from '../../message/message.ts';
+import { RelayError, clean, reasonOf } from '../../message/message.ts';
 import type { Log } from '../../message/message.ts';
 import type { HostedPlugin } from '../hosted.ts';
 import type { PluginHostOptions } from '../options.ts';
@@ -8,6 +8,7 @@ import type { RelayPort } from '../satellite.ts';
 import { AddedPrograms } from './added-programs.ts';
 import { requireFreeName } from './check-programs.ts';
 import type { ProgramRecord } from './options.ts';
+import { isThere, ownDirectory, removeEmpty, removeWhole } from './own-directory.ts';
 import { Programs } from './programs.ts';
 import type { ProgramsParts } from './programs.ts';
 import { tellProgress } from './start-progress.ts';
@@ -68,12 +69,16 @@ export class HostPrograms {
     const record = this.#added.check(value);
     const { name } = record;
     if (this.#parts.registry.has(name)) throw new RelayError('INVALID_PARAMS', `there is a plugin ${name} already; take another name`);
+    const directory = this.#directoryOf(name);
+    // What another program of this name left there is not ours to remove.
+    const isItsOwn = !(await isThere(directory));
     const plugin = this.#make(record);
     try {
       await this.#added.keep(record);
       await this.#start(plugin, port);
     } catch (error) {
       await this.#remove(plugin);
+      if (isItsOwn) await removeWhole(directory);
       throw error;
     }
     return name;
@@ -87,7 +92,13 @@ export class HostPrograms {
       throw new RelayError('INVALID_PARAMS', reason);
     }
     await this.#remove(plugin);
-    this.#parts.log.info(`${name} removed`);
+    const directory = this.#directoryOf(name);
+    const isGone = await removeEmpty(directory);
+    this.#parts.log.info(`${name} removed${isGone ? '' : `; what it wrote stays in ${clean(directory)}`}`);
+  }
+
+  #directoryOf(name: string): string {
+    return ownDirectory(name, this.#parts.surroundings.stateDir);
   }
 
   #make(record: ProgramRecord, isVital?: () => boolean): HostedPlugin {

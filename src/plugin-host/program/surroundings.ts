@@ -6,6 +6,7 @@ import { clean, reasonOf } from '../../message/message.ts';
 import { isWritableByAll } from '../safety.ts';
 import { PROTOCOL_VERSIONS } from './handshake.ts';
 import type { ProgramOptions } from './options.ts';
+import { ownDirectory } from './own-directory.ts';
 
 /** What proves that a caller is the program; a new one for each process. */
 export interface ProgramToken {
@@ -91,7 +92,7 @@ export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'c
     requireDirectory(cwd);
     return cwd;
   }
-  const own = join(stateDir, 'programs', name);
+  const own = ownDirectory(name, stateDir);
   mkdirSync(own, { recursive: true, mode: 0o700 });
   return own;
 }
