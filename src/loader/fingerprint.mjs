@@ -12,6 +12,9 @@ import { readFile, stat } from 'node:fs/promises';
 /** The print of what is not there, or cannot be read. @type {Fingerprint} */
 export const ABSENT = { stamp: '' };
 
+/** The print of what changed since: no file has it. @type {Fingerprint} */
+export const CHANGED = { stamp: 'changed' };
+
 /** The clocks of file systems stand still for some ms. */
 const YOUNG_MS = 50;
 const BIG = /** @type {const} */ ({ bigint: true });
@@ -44,6 +47,12 @@ export async function isUnchanged(file, known) {
   } catch {
     return known.stamp === ABSENT.stamp;
   }
+}
+
+/** True if both were taken of the same content. @param {Fingerprint} one @param {Fingerprint} other */
+export function isSame(one, other) {
+  // One may have been taken when the file was young, the other later.
+  return one.stamp === other.stamp && (one.hash ?? other.hash) === (other.hash ?? one.hash);
 }
 
 /** By the time of the last change of anything, so that other rights count too. @param {import('node:fs').BigIntStats} status */

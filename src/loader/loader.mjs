@@ -24,6 +24,8 @@ export { isWritableByAll, whyNotExecutable } from './safety.mjs';
  *   `file` is an absolute path, `line` and `column` count from 1, `reason` is one sentence, `frame` the lines around the place.
  */
 
+/** @typedef {import('./module-graph.mjs').Account} Account */
+
 /** Class name -> method name -> the text of its doc comment. @typedef {Record<string, Record<string, string>>} DocComments */
 
 const REGISTERED = Symbol.for('co2-relay.loader');
@@ -81,6 +83,23 @@ export function renewChanged(root) {
  */
 export function renewBehind(file) {
   return graph().renewBehind(file);
+}
+
+/**
+ * What this process knows of a tracked module and of the tracked ones that it imports, for {@link learnModules} in another process.
+ * @param {string} file Without symbolic links.
+ * @returns {Account}
+ */
+export function accountOf(file) {
+  return graph().accountOf(file);
+}
+
+/**
+ * From now on a change of what another process imported is noticed here.
+ * @param {Account} account
+ */
+export function learnModules(account) {
+  graph().learn(account);
 }
 
 /**

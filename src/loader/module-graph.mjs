@@ -2,7 +2,7 @@
 /** Which version of each plugin's file is the current one, and which file imports which. */
 import { stat, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { ABSENT, fingerprint, isUnchanged } from './fingerprint.mjs';
+import { ABSENT, CHANGED, fingerprint, isSame, isUnchanged } from './fingerprint.mjs';
 
 /** @typedef {import('./fingerprint.mjs').Fingerprint} Fingerprint */
 
@@ -22,6 +22,11 @@ import { ABSENT, fingerprint, isUnchanged } from './fingerprint.mjs';
 /** The way to hooks in a thread of their own. @typedef {{ send(update: Update): void, receive(): Note | undefined }} Line */
 
 /** @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined> }} Entry */
+
+/**
+ * What a process knows of a module that it imported: each file as it was when it was read, and where its imports led.
+ * @typedef {{ file: string, print: Fingerprint, imports: [asked: string, found: string | undefined][] }[]} Account
+ */
 
 /** @implements {Ledger} */
 export class ModuleGraph {
@@ -91,14 +96,42 @@ export class ModuleGraph {
 
   /** Gives a new version to a file and to all that it imports. @param {string} file */
   async renewBehind(file) {
-    this.#pull();
     this.#entry(file);
+    await this.#renew(this.#behind(file));
+  }
+
+  /** What is known of a file and of all that it imports. @param {string} file @returns {Account} */
+  accountOf(file) {
+    return [...this.#behind(file)].flatMap((one) => {
+      const entry = this.#files.get(one);
+      return entry ? [{ file: one, print: entry.print, imports: [...entry.imports] }] : [];
+    });
+  }
+
+  /**
+   * Learns what another process that imported a module knows of it; of tracked files alone, and of those that are not as they are known here it only keeps that they changed.
+   * @param {Account} account
+   */
+  learn(account) {
+    this.#pull();
+    for (const { file, print, imports } of account) {
+      if (this.ownerOf(file) === undefined) continue;
+      const known = this.#files.get(file);
+      const entry = this.#entry(file);
+      entry.print = known === undefined || isSame(known.print, print) ? print : CHANGED;
+      entry.imports = new Map(imports);
+    }
+  }
+
+  /** A file and all that it imports. @param {string} file */
+  #behind(file) {
+    this.#pull();
     const files = new Set([file]);
     for (const from of files) {
       for (const found of this.#files.get(from)?.imports.values() ?? [])
         if (found !== undefined && this.#files.has(found)) files.add(found);
     }
-    await this.#renew(files);
+    return files;
   }
 
   /** @param {string} file @param {Entry} entry */

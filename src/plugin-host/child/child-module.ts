@@ -1,7 +1,9 @@
 /** The one module of a child: loaded, constructed, set up and exited by the same code as in the relay's own process. */
 import 'reflect-metadata';
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
 import { container } from 'tsyringe';
-import { registerLoader } from '../../loader/loader.mjs';
+import { accountOf, registerLoader, trackModules } from '../../loader/loader.mjs';
 import { RelayError, clean, freezeDict, dictOf, isDict, systemClock } from '../../message/message.ts';
 import type { Clock, Dict, Frozen, Log, Sendable, Value } from '../../message/message.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/codec.ts';
@@ -14,6 +16,7 @@ import { placeOf, problemAt } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
 import type { RelayPort } from '../satellite.ts';
 import { Watchdog } from '../watchdog.ts';
+import { accountOnWire } from './account.ts';
 import { Delivery } from './delivery.ts';
 import type { ChildJob } from './job.ts';
 import type { RelayClient } from './relay-client.ts';
@@ -51,6 +54,7 @@ export class ChildModule {
       problems.push(problem);
     };
     registerLoader({ cacheDir: job.cacheDir });
+    trackModules(job.found.root);
     const module = await this.#import(report);
     const options = { inbox: NO_INBOX, receiveTimeoutMs: job.receiveTimeoutMs };
     const silent = (): void => undefined;
@@ -74,6 +78,12 @@ export class ChildModule {
       report({ module: job.found.module, ...problemAt(error, job.found) });
       return undefined;
     }
+  }
+
+  /** What it imported, whether it loaded or not; the relay watches that. */
+  async account(): Promise<Sendable> {
+    const { root, path } = this.#parts.job.found;
+    return accountOnWire(accountOf(await realpath(join(root, path))));
   }
 
   /** What `plugin.get_version` answers. */

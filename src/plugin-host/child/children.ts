@@ -1,9 +1,10 @@
 /** The modules that run in processes of their own: as they are found, come, change and go. Each is a program whose command is our runner. */
+import { learnModules } from '../../loader/loader.mjs';
 import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock, Log, LogSource } from '../../message/message.ts';
 import { frameRows } from '../failure.ts';
 import type { FoundModule } from '../find.ts';
-import { renewInputs } from '../inputs.ts';
+import { inputsOf, renewInputs } from '../inputs.ts';
 import type { PluginHostOptions } from '../options.ts';
 import type { ConfigPlace } from '../plugin-config.ts';
 import type { PluginRegistry } from '../plugin-registry.ts';
@@ -12,8 +13,8 @@ import type { PluginProblem } from '../problem.ts';
 import type { Explained, ProgramPlugin, ProgramRecord, Programs } from '../program/programs.ts';
 import type { RelayPluginOptions } from '../relay-plugin-options.ts';
 import type { RelayPort } from '../satellite.ts';
+import { readAccount } from './account.ts';
 import { childRecord, endInWords } from './child-record.ts';
-import { inputsOf } from './inputs.ts';
 
 export interface ChildrenParts {
   readonly options: PluginHostOptions;
@@ -125,7 +126,11 @@ export class Children {
       endInWords: (reason) => endInWords(reason, options.maxMemoryMb),
       renew: async () => {
         await renewInputs(child.found, this.#place);
+        child.attempted = await inputsOf(child.found, this.#place);
         return this.#record(child.found);
+      },
+      onFirstAnswer: (answer) => {
+        learnModules(readAccount(answer));
       },
       explain: (reason) => explain(reason, child.found),
     });

@@ -38,9 +38,11 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
   return new Map<string, ChildMethod>([
     [
       'plugin.push_version',
-      ([version]) => {
+      async ([version]) => {
         if (typeof version === 'string') relayVersion = version;
-        return true;
+        // Why it does not load is what the next call answers.
+        await load().catch(() => undefined);
+        return module.account();
       },
     ],
     ['plugin.get_version', () => load().then(() => module.version())],

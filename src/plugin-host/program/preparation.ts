@@ -15,6 +15,8 @@ export interface PreparationParts {
   readonly relayVersion: string;
   /** ms for each answer. */
   readonly timeoutMs: number;
+  /** Told what it answers first, to `plugin.push_version`, which may be anything; undefined if it has no such method. Default: nobody. */
+  readonly onFirstAnswer?: ((answer: Value | undefined) => void) | undefined;
   /** Called when it has said what it is, and waited for; resolves to the state that it is to restore before its setup, undefined for none. Default: none. */
   readonly inherit?: ((description: Prepared) => Promise<Sendable | undefined>) | undefined;
 }
@@ -27,7 +29,8 @@ export interface Prepared extends Description {
 /** Rejects with a RelayError PLUGIN_REFUSED if the program cannot work as it is, with another error if a new start may help. */
 export async function prepare(parts: PreparationParts): Promise<Prepared> {
   const { plugin, relayVersion, config, inherit } = parts;
-  await ask(parts, 'plugin.push_version', [relayVersion]);
+  const first = await ask(parts, 'plugin.push_version', [relayVersion]);
+  parts.onFirstAnswer?.(first);
   const version = await ask(parts, 'plugin.get_version', []);
   const own = version === undefined ? undefined : believed(() => readVersion(version));
   const unfit = own === undefined ? undefined : whyUnfit(own, relayVersion);

@@ -4,6 +4,7 @@ import type { PluginEvent, PluginKind } from '../hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { ProgramOptions, ProgramRecord } from './options.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
+import type { PreparationParts } from './preparation.ts';
 
 /** Why something of a plugin failed, for its log. */
 export interface Explained {
@@ -25,6 +26,8 @@ export interface ProgramParts {
   readonly file: string;
   /** Says more of an end than the system does. Default: nothing more. */
   readonly endInWords?: ((reason: string) => string) | undefined;
+  /** As {@link PreparationParts.onFirstAnswer}. */
+  readonly onFirstAnswer?: PreparationParts['onFirstAnswer'];
   readonly inbox: LineLimits;
   /** ms for each answer before it is ready. */
   readonly setupTimeoutMs: number;

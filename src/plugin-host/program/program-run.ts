@@ -131,11 +131,11 @@ export class ProgramRun {
   }
 
   async #prepare(transport: Transport): Promise<void> {
-    const { record, version: relayVersion, setupTimeoutMs: timeoutMs } = this.#parts;
+    const { record, version: relayVersion, setupTimeoutMs: timeoutMs, onFirstAnswer } = this.#parts;
     try {
       const { name: plugin, config } = record;
       const inherit = this.#events.onDescribed;
-      const prepared = await prepare({ plugin, config, transport, relayVersion, timeoutMs, inherit });
+      const prepared = await prepare({ plugin, config, transport, relayVersion, timeoutMs, onFirstAnswer, inherit });
       if (!this.#hasEnded) this.#events.onPrepared(prepared);
     } catch (error) {
       const isFinal = RelayError.is(error) && error.code === 'PLUGIN_REFUSED';

@@ -1,5 +1,5 @@
 /** A module in a child is saved while its process runs: another process takes its place, and nobody notices but the author. Real processes, real files. */
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -244,4 +244,39 @@ test.serial('a save moves a module to another process and back; one that says no
   relay.save('');
   await relay.log.line(/exports no class decorated with @Satellite/);
   t.is(relay.plugin().kind, 'child');
+});
+
+test.serial('it is made of what it imports, wherever that lies, and of nothing else in its folder', async (t) => {
+  const head = "import { word } from '../_lib/word.ts';";
+  const relay = await started(t, spam('one', '@Exposed() word() { return word; }', head), {
+    '_lib/word.ts': "export const word = 'a';",
+    'ham/eggs.ts': spam('one').replace('class Spam', 'class Eggs'),
+  });
+  t.is(await relay.call('ham.spam.word'), 'a');
+  // Another module of the folder, and a file that nobody imports.
+  relay.save('export {};', 'ham/_other.ts');
+  relay.save(spam('two').replace('class Spam', 'class Eggs'), 'ham/eggs.ts');
+  await relay.log.line(/^ham\.eggs reloaded/);
+  relay.save('export const word = ;', '_lib/word.ts');
+  await relay.log.line(/^_lib\/word\.ts:1:\d+: not reloaded, the version before goes on/);
+  t.is(await relay.call('ham.spam.word'), 'a');
+  relay.save("export { word } from './more.ts';", '_lib/word.ts');
+  await logged(relay, /not reloaded, the version before goes on/, 2);
+  relay.save("export const word = 'b';", '_lib/more.ts');
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.word'), 'b');
+  t.is(relay.log.matching(/^ham\.spam reloaded/).length, 1);
+  t.is(relay.plugin().restarts, 1);
+});
+
+test.serial('a helper that every user may write is not executed in a child either', async (t) => {
+  const directory = pluginsDir(t, {
+    'ham/spam.ts': spam('one', '', "import './_open.ts';"),
+    'ham/_open.ts': "process.stdout.write('executed');",
+  });
+  chmodSync(join(directory, 'ham/_open.ts'), 0o666);
+  const relay = await startRelay(t, { pluginsDir: directory });
+  const [problem] = relay.status().plugins.problems;
+  t.regex(problem?.reason ?? '', /every user of this machine can write to it/);
+  t.deepEqual(relay.log.matching(/executed/), relay.log.matching(/would be executed/));
 });
