@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { explainSyntaxError, failingModule } from './compile-error.mjs';
 import { docFooter, mayHaveDocComments, readDocComments } from './doc-comments.mjs';
+import { explainPrivateDecorator, mayDecoratePrivate } from './private-decorator.mjs';
 
 /** @typedef {typeof import('@swc/core')} Compiler */
 
@@ -52,7 +53,7 @@ export function compilerId() {
   if (id !== undefined) return id;
   const hash = createHash('sha256');
   hash.update(readFileSync(require.resolve('@swc/core/package.json')));
-  for (const file of ['./compile.mjs', './compile-error.mjs', './doc-comments.mjs'])
+  for (const file of ['./compile.mjs', './compile-error.mjs', './doc-comments.mjs', './private-decorator.mjs'])
     hash.update(readFileSync(new URL(file, import.meta.url)));
   id = hash.digest('hex');
   return id;
@@ -67,6 +68,8 @@ export function compilerId() {
 export function compileTypeScript(source, file) {
   try {
     const output = compiler().transformSync(source, { ...options, filename: file, sourceFileName: pathToFileURL(file).href });
+    const dropped = mayDecoratePrivate(source) ? explainPrivateDecorator(source, file, (text) => parsed(text, typeScript)) : undefined;
+    if (dropped) return failingModule(dropped, source);
     const footer = mayHaveDocComments(source) ? docComments(source, typeScript) : '';
     return `${output.code}\n${footer}//# sourceMappingURL=data:application/json;base64,${Buffer.from(output.map ?? '').toString('base64')}\n`;
   } catch (error) {
@@ -82,8 +85,13 @@ export function compileScript(source) {
 /** Help texts are worth no failure. @param {string} source @param {typeof typeScript | typeof script} syntax */
 function docComments(source, syntax) {
   try {
-    return docFooter(readDocComments(source, (text) => compiler().parseSync(text, { ...syntax, target: 'es2022' })));
+    return docFooter(readDocComments(source, (text) => parsed(text, syntax)));
   } catch {
     return '';
   }
+}
+
+/** The syntax tree. @param {string} text @param {typeof typeScript | typeof script} syntax */
+function parsed(text, syntax) {
+  return compiler().parseSync(text, { ...syntax, target: 'es2022' });
 }

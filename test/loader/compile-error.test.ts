@@ -35,6 +35,17 @@ for (const [source, line, column, reason] of PLACES) {
   });
 }
 
+test('a decorator of a private member, which the compiler would drop, is refused at its place', async (t) => {
+  const source = `import { Exposed } from 'x';\nconst é = '😀';\nexport class A {\n  @Exposed() open() { return this.#a; }\n  #a = 1; /* ü */ @Exposed() #hidden() {}\n}\n`;
+  const error = await thrownBy(source);
+  t.like(error, { name: 'CompileError', line: 5, column: 19 });
+  t.is(error.reason, 'a decorator has no effect on the private member #hidden; make it public, or leave the decorator out');
+  t.regex(String(error.frame), /> 5 \| .*#hidden/);
+  t.like(await thrownBy('export class A { @Exposed #a = 1; }'), { line: 1, column: 18 });
+  const fine = compileTypeScript('const D = () => () => 0;\nexport class A { @D() open() { return this.#a; } #a = 1; }', '/dir/a.ts');
+  t.false(fine.includes('CompileError'));
+});
+
 test('the frame shows the place, and of a very long line only what is near', (t) => {
   const report = '  x No\n   ,-[/dir/a.ts:1:1]\n 2 | x\n   : ^\n   `----\n';
   t.is(explainSyntaxError(new Error(report), 'a\nx\nb\nc\nd', '/dir/a.ts').frame, '  1 | a\n> 2 | x\n    | ^\n  3 | b\n  4 | c');

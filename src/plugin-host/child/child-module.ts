@@ -132,10 +132,11 @@ export class ChildModule {
   /** What the next version of the module gets by {@link restore}: by the names of satellites, what each `handover` answers. */
   async handover(): Promise<Sendable> {
     const { exitTimeoutMs } = this.#parts.job;
-    const states: Record<string, Sendable> = {};
+    // A class may have any name.
+    const states = new Map<string, Sendable>();
     for (const { satellite } of this.#assembled) {
       const state = await satellite.handover(exitTimeoutMs);
-      if (state !== undefined) states[satellite.name] = state as Sendable;
+      if (state !== undefined) states.set(satellite.name, state as Sendable);
     }
     return states;
   }
