@@ -16,6 +16,7 @@ export type Tap = (direction: 'to' | 'from', bytes: Buffer) => void;
 
 // Short: a server with one thread may serve nobody else as long as a connection is open.
 const KEEP_ALIVE_MS = 1_000;
+const SMALL_BYTES = 16 * 1024;
 
 export class HttpConnection {
   readonly #socket: Socket;
@@ -61,10 +62,18 @@ export class HttpConnection {
       }
       this.#exchange = { reader: new ResponseReader(this.#maxBodyBytes), resolve, reject };
       this.#tap?.('to', body);
-      this.#socket.cork();
-      this.#socket.write(`${head}${body.length}\r\n\r\n`, 'latin1');
-      this.#socket.write(body);
-      this.#socket.uncork();
+      const start = `${head}${body.length}\r\n\r\n`;
+      if (body.length > SMALL_BYTES) {
+        this.#socket.cork();
+        this.#socket.write(start, 'latin1');
+        this.#socket.write(body);
+        this.#socket.uncork();
+      } else {
+        // To copy so little costs less than a second write.
+        const request = Buffer.allocUnsafe(start.length + body.length);
+        body.copy(request, request.write(start, 'latin1'));
+        this.#socket.write(request);
+      }
     });
   }
 
