@@ -18,6 +18,7 @@ export interface HostOptions {
 }
 
 const CONNECTIONS = 8;
+const CALLS_BETWEEN = 8_000;
 const PLUGINS = 200;
 
 /** Two minutes, or half of one with `isQuick`. */
@@ -31,6 +32,7 @@ export async function host({ isQuick, say }: HostOptions): Promise<Report> {
     const relay = await peers.relayOf(directory);
     say('calls ...');
     const called = await calls(relay, isQuick ? { rounds: 3, ms: 500 } : { rounds: 7, ms: 1500 });
+    const calledHere = await callsBetween(relay, isQuick ? 3 : 7);
     say('starts of a child ...');
     const started = await starts(relay, isQuick ? 3 : 15);
     say('beside a blocked child ...');
@@ -40,7 +42,7 @@ export async function host({ isQuick, say }: HostOptions): Promise<Report> {
     const delivered = await deliveries(peers.directory, isQuick);
     say(`${PLUGINS} plugins ...`);
     const many = await manyPlugins(peers, isQuick ? 1 : 5);
-    return { figures: [...called, ...started, ...beside, ...delivered, ...many], skipped: peers.skipped };
+    return { figures: [...called, ...calledHere, ...started, ...beside, ...delivered, ...many], skipped: peers.skipped };
   } finally {
     await peers.stop();
   }
@@ -65,6 +67,26 @@ async function calls({ port }: RunningRelay, { rounds, ms }: { rounds: number; m
     unit: 'per second',
     aim,
   }));
+}
+
+/** The same without the way in: what the process of the relay and that of the child can do together. */
+async function callsBetween({ port, token }: RunningRelay, rounds: number): Promise<Figure[]> {
+  const client = clientOf(port, token);
+  const figures: Figure[] = [];
+  for (const [what, method, aim] of [
+    ['inline', 'ham.near.add', undefined],
+    ['in a child', 'ham.far.add', { least: 8000 }],
+  ] as const) {
+    const rates: number[] = [];
+    for (let round = -2; round < rounds; round++) {
+      const ms = (await client.call('ham.meter.calls', [method, CALLS_BETWEEN])) as number;
+      if (round >= 0) rates.push((CALLS_BETWEEN * 1000) / ms);
+    }
+    const group = `Calls of a plugin by another, ${CONNECTIONS} at once`;
+    figures.push({ group, what, value: median(rates), unit: 'per second', aim });
+  }
+  await client.close();
+  return figures;
 }
 
 async function starts({ port, token }: RunningRelay, count: number): Promise<Figure[]> {
@@ -159,5 +181,13 @@ export class Meter extends Plugin {
   receive({ data, at }: Dict) { if (data === 'time') this.times.push(Number(process.hrtime.bigint() - BigInt(at as string)) / 1e6); }
   /** ms of each dict since it was last asked. */
   @Exposed({ params: [], returns: 'array' }) take() { const { times } = this; this.times = []; return times; }
+  /** ms of so many calls of a method. */
+  @Exposed({ params: ['string', 'int'], returns: 'double' }) async calls(method: string, count: number) {
+    const began = performance.now();
+    let left = count;
+    const line = async () => { while (left-- > 0) await this.call(method, [1, 2]); };
+    await Promise.all(Array.from({ length: ${CONNECTIONS} }, line));
+    return performance.now() - began;
+  }
 }
 `;
