@@ -2,8 +2,8 @@
 import 'reflect-metadata';
 import { join } from 'node:path';
 import { container } from 'tsyringe';
-import { dictOf, freezeDict } from '../src/message/message.ts';
-import type { Log, Message } from '../src/message/message.ts';
+import { SILENT, dictOf, freezeDict } from '../src/message/message.ts';
+import type { Message } from '../src/message/message.ts';
 import { PluginHost, pluginHostDefaults } from '../src/plugin-host/plugin-host.ts';
 import { save } from './plugin-files.ts';
 import { median } from './statistics.ts';
@@ -83,15 +83,6 @@ function satellites(count: number): string {
   );
   return `import { Plugin, Satellite } from 'co2-relay';\n${classes.join('\n')}\n`;
 }
-
-const SILENT: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  isDebugEnabled: () => false,
-  isInfoEnabled: () => false,
-};
 
 const FROZEN = freezeDict(dictOf([['data', 'x']]));
 

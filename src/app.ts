@@ -10,7 +10,7 @@ import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { ServerAddress, Transport } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
-import { RelayError, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
+import { RelayError, SILENT, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
 import type { Clock, Log, LogSource } from './message/message.ts';
 import { PluginEvents, PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
@@ -104,15 +104,6 @@ const LIVE: ReadonlySet<string> = new Set(
 
 /** Version of this package. */
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
-
-const SILENT: Log = {
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
-  isDebugEnabled: () => false,
-  isInfoEnabled: () => false,
-};
 
 const silent: LogSource = () => SILENT;
 

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RelayError, clean, reasonOf, systemClock } from '../message/message.ts';
+import { RelayError, SILENT, clean, reasonOf, systemClock } from '../message/message.ts';
 import { OrphanWatch, completeRecord, findExecutable, programShape } from '../plugin-host/program/for-check.ts';
 import type { ProgramOptions, ProgramRecord } from '../plugin-host/program/for-check.ts';
 import { BY_HAND } from './checks/by-hand.ts';
@@ -17,7 +17,7 @@ import { AT_LAST, BESIDE, LISTENS } from './checks/surroundings.ts';
 import { Exam } from './exam.ts';
 import type { Check, Limits } from './exam.ts';
 import type { Finding, Verdict } from './outcome.ts';
-import { SILENT, StandIn } from './stand-in.ts';
+import { StandIn } from './stand-in.ts';
 import { Subject } from './subject.ts';
 
 export { findingText } from './outcome.ts';

@@ -1,7 +1,7 @@
 /** Stands in for the relay: its real door for programs and its real methods for them, and behind these nobody but who writes down what comes. */
 import { ProgramDoor } from '../http/http.ts';
-import { RelayError, clean, faultFor, isDict } from '../message/message.ts';
-import type { Log, Sendable, Value } from '../message/message.ts';
+import { RelayError, SILENT, clean, faultFor, isDict } from '../message/message.ts';
+import type { Sendable, Value } from '../message/message.ts';
 import type { PollTransport } from '../plugin-host/program/for-check.ts';
 import { MethodRegistry, addIntrospection, addProgramMethods, callerOf } from '../relay/relay.ts';
 import type { Caller, ProgramDesk } from '../relay/relay.ts';
@@ -43,17 +43,6 @@ const REQUEST_TIMEOUT_MS = 30_000;
 export const MAX_WAIT_MS = 1_000;
 const POLLING: ReadonlySet<string> = new Set(['plugin.next', 'plugin.answer', 'plugin.answer_fault']);
 
-const nothing = (): void => undefined;
-/** Whatever it has to tell is told to the program. */
-export const SILENT: Log = {
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
-  isDebugEnabled: () => false,
-  isInfoEnabled: () => false,
-};
-
 export class StandIn {
   readonly #known = new Map<string, Known>();
   readonly #seen = new Map<string, Seen>();
@@ -69,7 +58,7 @@ export class StandIn {
     this.#door = new ProgramDoor({
       relay: {
         acceptsNonFinite: () => false,
-        count: nothing,
+        count: () => undefined,
         faultFor: (error, method) => faultFor(error, method, SILENT),
         call: (name, params, caller) => this.#call(name, params, caller),
       },
@@ -147,7 +136,7 @@ export class StandIn {
       // The door hands in what it has read, and that is values.
       this.#pollOf(id).answer(call, 'fault' in answer ? answer : { value: answer.value as Value });
     },
-    programLog: nothing,
+    programLog: () => undefined,
   };
 
   #pollOf(id: string): PollTransport {

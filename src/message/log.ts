@@ -13,3 +13,17 @@ export interface Log {
 
 /** Gives the logger of a category: one per room (`relay`, `mesh`) and one per plugin (`plugin.ham.spam`). */
 export type LogSource = (category: string) => Log;
+
+function nothing(): void {
+  // Nobody listens.
+}
+
+/** Writes nothing. */
+export const SILENT: Log = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  isDebugEnabled: () => false,
+  isInfoEnabled: () => false,
+};

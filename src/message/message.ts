@@ -20,6 +20,7 @@ export { BODY_LIMITS } from './limits.ts';
 export type { BodyLimits } from './limits.ts';
 export { Walk } from './walk.ts';
 export type { Frame } from './walk.ts';
+export { SILENT } from './log.ts';
 export type { Log, LogSource } from './log.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
