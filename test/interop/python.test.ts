@@ -44,9 +44,11 @@ test.serial('a SimpleXMLRPCServer with nothing but notify, as a peer, gets every
 test.serial('such a peer that was killed gets what waited, in order, when it is started again', async (t) => {
   const first = await startPeer(t);
   const files = { 'config.ts': `export default { retry: { minMs: 5, maxMs: 20 } };` };
-  const relay = await startCo2(t, { files, args: [...BUNDLED, '--peer', first.url] });
+  const relay = await startCo2(t, { files, args: [...BUNDLED, '--log-level', 'debug', '--peer', first.url] });
   await relay.call('notify', { data: 'before' });
   await dictsOf(first, 1);
+  // Its answer has come: what it did not answer, it would get again.
+  await relay.stderr.line(/ DEBUG mesh forwarded /);
   first.kill('SIGKILL');
   await first.exit;
   for (let n = 0; n < 5; n++) await relay.call('notify', { data: n });
