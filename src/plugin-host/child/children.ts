@@ -41,6 +41,8 @@ interface Child {
   leftOut: string | undefined;
 }
 
+// For an answer that is on its way.
+const GRACE_MS = 1_000;
 // How the step is named at which a process failed before it was ready.
 const FAILED = /^plugin\.\w+ failed: /;
 
@@ -122,6 +124,8 @@ export class Children {
     const attempted = await inputsOf(found, this.#place);
     const plugin = programs().add(await this.#record(found), {
       kind: 'child',
+      // It keeps the limit itself, and says what it was that took so long.
+      setupTimeoutMs: options.setupTimeoutMs + GRACE_MS,
       file: found.file,
       endInWords: (reason) => endInWords(reason, options.maxMemoryMb),
       renew: async () => {

@@ -64,7 +64,9 @@ export class Programs {
   /** Makes the plugin of a record; nothing runs yet. `over`: what is not as for a program of the operator. */
   add(
     record: ProgramRecord,
-    over: Partial<Pick<ProgramParts, 'kind' | 'file' | 'endInWords' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>> = {},
+    over: Partial<
+      Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'endInWords' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
+    > = {},
   ): ProgramPlugin {
     const { options, surroundings, clock, logs, onEvent } = this.#parts;
     const { inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs } = options;

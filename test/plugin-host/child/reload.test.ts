@@ -280,3 +280,9 @@ test.serial('a helper that every user may write is not executed in a child eithe
   t.regex(problem?.reason ?? '', /every user of this machine can write to it/);
   t.deepEqual(relay.log.matching(/executed/), relay.log.matching(/would be executed/));
 });
+
+test.serial('one whose import never ends is left out, and it is said what took so long', async (t) => {
+  const directory = pluginsDir(t, { 'ham/spam.ts': spam('one', '', 'await new Promise(() => undefined);') });
+  const relay = await startRelay(t, { pluginsDir: directory, setupTimeoutMs: 500 });
+  t.like(relay.status().plugins.problems, [{ file: 'ham/spam.ts', reason: 'ham/spam.ts: loading it took longer than 500 ms' }]);
+});
