@@ -37,12 +37,16 @@ export function heard(relay: TestRelay): unknown[] {
   return relay.received.all.map(({ dict }) => dict.data);
 }
 
+/** True for the `data` of a dict that {@link heardInTheEnd} sends: it may arrive before the last dicts of a test that came another way. */
+export function isMarker(data: unknown): boolean {
+  return String(data).startsWith('the end, says ');
+}
+
 /**
  * Sends one last dict from each relay and waits until all others have it: a link carries its dicts in order, so whatever was under way before has
  * arrived too. Then stops all relays, which empties what is left, and answers what each heard besides.
  */
 export async function heardInTheEnd(relays: readonly TestRelay[]): Promise<unknown[][]> {
-  const isMarker = (data: unknown): boolean => String(data).startsWith('the end, says ');
   await Promise.all(relays.map((relay, index) => relay.emit({ data: `the end, says ${index}` })));
   for (const relay of relays) {
     for (let count = 1; heard(relay).filter(isMarker).length < relays.length - 1; count++) await relay.received.first(count);
