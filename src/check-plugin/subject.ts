@@ -95,10 +95,10 @@ export class Subject {
           void this.#poll.close();
           void this.#transport?.close();
         });
-        // Its last line may be read after its end was seen.
-        clock.after(DEATH_MS, () => {
-          greet(undefined);
-        });
+      },
+      // Its last line may be read after its end was seen.
+      onOutputEnd: () => {
+        greet(undefined);
       },
     });
   }

@@ -11,7 +11,7 @@ const PAGE = readFileSync(join(PROJECT_DIR, 'docs/protocol-for-programs.md'), 'u
 const detail = (findings: readonly Finding[], check: RegExp): string | undefined => findings.find((one) => check.test(one.check))?.detail;
 
 test('of a program with a server all holds, and what it sends is shown', async (t) => {
-  const { wrong, counts, leftOut, findings, wire } = await look('good', { callsMethods: true });
+  const { wrong, counts, leftOut, findings, wire } = await look(t, 'good', { callsMethods: true });
   t.deepEqual(wrong, []);
   t.deepEqual({ ...counts, leftOut }, { ok: findings.length, note: 0, failed: 0, leftOut: 0 });
   t.regex(detail(findings, /^its first line says/) ?? '', /^it has a server, at port \d+$/);
@@ -25,7 +25,7 @@ test('of a program with a server all holds, and what it sends is shown', async (
 });
 
 test('of a program without a server all holds, too', async (t) => {
-  const { wrong, findings } = await look('poll-good');
+  const { wrong, findings } = await look(t, 'poll-good');
   t.deepEqual(wrong, []);
   t.is(detail(findings, /^its first line says/), 'it fetches its calls');
   t.is(detail(findings, /^without the relay/), 'it ended by itself');
@@ -33,25 +33,25 @@ test('of a program without a server all holds, too', async (t) => {
 });
 
 test('its methods are called only if somebody says so', async (t) => {
-  const { findings, wire } = await look('good');
+  const { findings, wire } = await look(t, 'good');
   t.false(findings.some(({ check }) => check.startsWith('its methods answer')));
   t.false(wire.some((text) => text.includes('<methodName>ham.add</methodName>')));
 });
 
 test('a configuration and variables reach it', async (t) => {
   const record = { name: 'ham', exec: process.execPath, args: [FIXTURE, 'wants-config'], config: { colour: 'red' } };
-  t.deepEqual((await look('wants-config', { record })).wrong, []);
+  t.deepEqual((await look(t, 'wants-config', { record })).wrong, []);
 });
 
 test('a state that is handed over is taken by another process', async (t) => {
-  const { wrong, wire } = await look('handover');
+  const { wrong, wire } = await look(t, 'handover');
   t.deepEqual(wrong, []);
   const restored = wire.findIndex((text) => text.includes('<methodName>plugin.restore</methodName>'));
   t.true(wire[restored]?.includes('<string>state</string>'));
 });
 
 test('what comes after a failure that ends it is counted, not guessed', async (t) => {
-  const { leftOut, wrong } = await look('dies-at-nil');
+  const { leftOut, wrong } = await look(t, 'dies-at-nil');
   t.true(leftOut > 0);
   t.deepEqual(
     wrong.map(({ check }) => check),
@@ -67,21 +67,19 @@ const HOSTILE: readonly (readonly [mode: string, check: RegExp, came: RegExp])[]
 
 for (const [mode, check, came] of HOSTILE) {
   test(`hostile: ${mode} is bounded and told`, async (t) => {
-    t.timeout(50_000);
-    const { wrong } = await look(mode);
+    const { wrong } = await look(t, mode);
     t.regex(wrong.find((one) => check.test(one.check))?.came ?? '', came);
   });
 }
 
 test('hostile: a line without an end holds up nothing', async (t) => {
-  t.timeout(50_000);
-  t.deepEqual((await look('endless-line')).wrong, []);
+  t.deepEqual((await look(t, 'endless-line')).wrong, []);
 });
 
 test('given up, it leaves no process', async (t) => {
   const told = new AbortController();
   let port = 0;
-  const looked = look('good', {
+  const looked = look(t, 'good', {
     signal: told.signal,
     onFinding: ({ check, detail: seen }) => {
       if (check.startsWith('its first line says')) port = Number(/\d+/.exec(seen ?? '')?.[0]);
@@ -104,7 +102,7 @@ test('every failure names a section that the page has', async (t) => {
 test('what cannot be a program is told before anything is started', async (t) => {
   const code = 'CONFIG_INVALID';
   const record = { name: 'ham', exec: './nothing-there' };
-  await t.throwsAsync(look('', { record }), { code, message: /^there is no .*nothing-there$/ });
-  await t.throwsAsync(look('', { record: { ...record, name: 'relay.ham' } }), { code, message: /^--name: 'relay\.ham'/ });
-  await t.throwsAsync(look('', { record: { ...record, exec: FIXTURE } }), { code, message: /chmod \+x/ });
+  await t.throwsAsync(look(t, '', { record }), { code, message: /^there is no .*nothing-there$/ });
+  await t.throwsAsync(look(t, '', { record: { ...record, name: 'relay.ham' } }), { code, message: /^--name: 'relay\.ham'/ });
+  await t.throwsAsync(look(t, '', { record: { ...record, exec: FIXTURE } }), { code, message: /chmod \+x/ });
 });

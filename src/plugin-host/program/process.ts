@@ -22,6 +22,8 @@ export interface ProcessParts {
   readonly onLine: (line: string) => void;
   /** Told once, in words, when it has ended, or could not be started. */
   readonly onExit: (reason: string, end: ProcessEnd) => void;
+  /** Called once, when both outputs have ended and `onLine` got all of them. Default: nothing is called. */
+  readonly onOutputEnd?: (() => void) | undefined;
 }
 
 /** How a process ended. */
@@ -119,6 +121,7 @@ export class ProgramProcess {
       complained.end();
       pace.end();
       this.#limit.flush();
+      this.#parts.onOutputEnd?.();
     });
   }
 }
