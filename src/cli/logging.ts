@@ -1,13 +1,17 @@
 /** log4js, set up once for the process: console for people (stderr), an optional file, a separate access log. */
 import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Writable } from 'node:stream';
 import { format } from 'node:util';
 import log4js from 'log4js';
-import type { Appender, Configuration, Logger, LoggingEvent } from 'log4js';
+import type { AppenderModule, Configuration, CustomAppender, Logger, LoggingEvent, PatternToken } from 'log4js';
 import type { LogOptions } from '../define-config/define-config.ts';
 import { RelayError, clean, reasonOf } from '../message/message.ts';
 import type { Log, LogSource } from '../message/message.ts';
 import { makeDirectory } from '../store/store.ts';
+import { LogOutput } from './log-output.ts';
+import type { LogSink } from './log-output.ts';
+import { FileSink, StreamSink } from './log-sinks.ts';
 
 // How often levels were configured.
 let configured = 0;
@@ -17,20 +21,27 @@ const FILES_KEPT = 5;
 // Dicts, addresses and names of callers are in it.
 const MODE = 0o600;
 
+// ISO 8601 with its offset, so that logs of several machines can be put side by side.
+const TIME = '%d{yyyy-MM-ddThh:mm:ss.SSSO}';
+
+// By the name of the file, or `console`: when levels change, what waits in an output stays there.
+const outputs = new Map<string, LogOutput>();
+
 /** Configures log4js and answers the loggers. Throws a RelayError CONFIG_INVALID if a file cannot be written. */
-export async function startLogging({ log }: LogOptions, console: { readonly isTTY?: boolean }): Promise<LogSource> {
-  const appenders: Record<string, Appender> = { console: { type: 'stderr', layout: layout(console.isTTY === true) } };
-  const outputs = ['console'];
+export async function startLogging({ log }: LogOptions, console: Writable & { readonly isTTY?: boolean }): Promise<LogSource> {
+  const toConsole = appender('console', () => new StreamSink(console), layout(console.isTTY === true));
+  const appenders: Record<string, CustomAppender> = { console: toConsole };
+  const used = ['console'];
   if (log.file !== undefined) {
     appenders.file = await file('log.file', log.file, layout(false));
-    outputs.push('file');
+    used.push('file');
   }
-  const categories: Configuration['categories'] = { default: { appenders: outputs, level: log.level } };
-  for (const [category, level] of Object.entries(log.levels)) categories[category] = { appenders: outputs, level };
+  const categories: Configuration['categories'] = { default: { appenders: used, level: log.level } };
+  for (const [category, level] of Object.entries(log.levels)) categories[category] = { appenders: used, level };
   if (log.accessFile !== undefined)
-    appenders.access = await file('log.accessFile', log.accessFile, { type: 'pattern', pattern: '%d{yyyy-MM-ddThh:mm:ss.SSS} %m' });
+    appenders.access = await file('log.accessFile', log.accessFile, { type: 'pattern', pattern: `${TIME} %m` });
   const toFile = log.accessFile !== undefined;
-  categories.access = toFile ? { appenders: ['access'], level: 'info' } : { appenders: outputs, level: 'off' };
+  categories.access = toFile ? { appenders: ['access'], level: 'info' } : { appenders: used, level: 'off' };
   log4js.configure({ appenders, categories });
   configured++;
   return (category) => withKnownLevel(log4js.getLogger(category));
@@ -67,22 +78,67 @@ function withKnownLevel(logger: Logger): Log {
   };
 }
 
-/** Writes what is buffered. */
-export function stopLogging(): Promise<void> {
-  return new Promise((resolve) => {
+/** Writes what waits, if that can be written soon. */
+export async function stopLogging(): Promise<void> {
+  await new Promise<void>((resolve) => {
     log4js.shutdown(() => {
       resolve();
     });
   });
+  const closing = [...outputs.values()].map((output) => output.close());
+  outputs.clear();
+  await Promise.all(closing);
 }
 
-async function file(
-  option: string,
-  filename: string,
-  withLayout: Appender extends infer A ? (A extends { layout?: infer L } ? L : never) : never,
-): Promise<Appender> {
+type Layout = PatternLayout | { readonly type: 'pattern'; readonly pattern: string };
+
+/** log4js's own appenders hold lines without a limit, and its file appender never writes again after an error. */
+function appender(name: string, sink: () => LogSink, withLayout: Layout): CustomAppender {
+  const type: AppenderModule = {
+    configure: (_config, layouts) => {
+      // Its types say that a token gets no event.
+      const lineOf = layouts?.layout(withLayout.type, withLayout as unknown as PatternToken) ?? String;
+      const output = outputs.get(name) ?? new LogOutput(sink(), (missing) => lineOf(missingLines(missing)));
+      outputs.set(name, output);
+      return (event) => {
+        output.write(() => lineOf(event));
+      };
+    },
+  };
+  return { type };
+}
+
+function missingLines(missing: number): LoggingEvent {
+  const lines = missing === 1 ? '1 log line is' : `${missing} log lines are`;
+  const data = [`${lines} missing here: dropped because the log was not read, or could not be written, for a while`];
+  return {
+    categoryName: 'app',
+    level: log4js.levels.WARN,
+    data,
+    startTime: new Date(),
+    context: {},
+    pid: process.pid,
+    serialise: () => '',
+  };
+}
+
+async function file(option: string, filename: string, withLayout: Layout): Promise<CustomAppender> {
   await requireWritable(option, filename);
-  return { type: 'file', filename, maxLogSize: FILE_BYTES, backups: FILES_KEPT, mode: MODE, layout: withLayout };
+  const sink = (): FileSink =>
+    new FileSink({
+      ...{ path: filename, maxBytes: FILE_BYTES, kept: FILES_KEPT, mode: MODE },
+      onFailure: (reason) => {
+        log4js
+          .getLogger('app')
+          .error(
+            `${option}: ${filename} cannot be written (${clean(reason)}); 1 MiB of lines waits for it, make room or change its rights`,
+          );
+      },
+      onRecovery: () => {
+        log4js.getLogger('app').info(`${option}: ${filename} is written again`);
+      },
+    });
+  return appender(filename, sink, withLayout);
 }
 
 /** log4js would fail with a stack, or later, in the middle of things. */
@@ -107,7 +163,7 @@ interface PatternLayout {
 }
 
 function layout(colours: boolean): PatternLayout {
-  const pattern = colours ? '%d{hh:mm:ss.SSS} %[%5.5p%] %c  %x{text}' : '%d{yyyy-MM-ddThh:mm:ss.SSS} %p %c %x{text}';
+  const pattern = colours ? '%d{hh:mm:ss.SSS} %[%5.5p%] %c  %x{text}' : `${TIME} %p %c %x{text}`;
   return { type: 'pattern', pattern, tokens: { text: textOf } };
 }
 

@@ -14,6 +14,7 @@ export { lockDirectory } from './directory-lock.ts';
 export { configuredTokens } from './configured-tokens.ts';
 export type { HashedToken } from './configured-tokens.ts';
 export { StateFile } from './state-file.ts';
+export { isCode, systemReason } from './system-reason.ts';
 export { TokenFile } from './token-file.ts';
 export type { StoredToken } from './token-format.ts';
 export { addToken, listTokens, removeToken } from './token-edit.ts';

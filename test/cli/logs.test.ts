@@ -38,6 +38,24 @@ test.serial('log.file gets the lines of the console, log.accessFile a line per r
   t.false(stderr.some((line) => line.includes('POST /RPC2')));
 });
 
+for (const [zone, offset] of [
+  ['UTC', 'Z'],
+  ['Asia/Kolkata', '\\+05:30'],
+  ['America/St_Johns', '-0[23]:30'],
+] as const) {
+  test.serial(`the times of all logs say how far they are from UTC: ${zone}`, async (t) => {
+    const files = { 'config.ts': `export default { log: { file: 'relay.log', accessFile: 'access.log' } };` };
+    const relay = await startCo2(t, { files, env: { TZ: zone } });
+    await relay.call('ping');
+    relay.kill('SIGTERM');
+    const { stderr } = await relay.exit;
+    const read = (name: string): string[] => readFileSync(join(relay.cwd, name), 'utf8').trim().split('\n');
+    const lines = [...stderr, ...read('relay.log'), ...read('access.log')].filter((line) => !line.startsWith('    | '));
+    const time = new RegExp(`^(\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}${offset}) `);
+    for (const line of lines) t.true(Math.abs(Date.now() - Date.parse(time.exec(line)?.[1] ?? '')) < 3_600_000, line);
+  });
+}
+
 test.serial('without log.accessFile requests are not logged', async (t) => {
   const relay = await startCo2(t, { args: ['--log-level', 'debug'] });
   await relay.call('ping');

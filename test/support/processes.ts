@@ -87,6 +87,9 @@ export interface Program {
   kill(signal: NodeJS.Signals): void;
   /** Reads its stderr no more: what it writes there fails from now on. */
   closeStderr(): void;
+  /** Stops reading its stderr, and goes on when the answer is called. */
+  stallStderr(): () => void;
+  readonly pid: number;
 }
 
 export interface RunOptions {
@@ -114,7 +117,15 @@ export function run(t: ExecutionContext, command: string, args: readonly string[
     // A program that is not there never exits; the test that awaits it fails by that error.
     await exit.catch(() => undefined);
   });
-  return { stdout, stderr, exit, kill: (signal) => child.kill(signal), closeStderr: () => child.stderr.destroy() };
+  return {
+    ...{ stdout, stderr, exit, pid: child.pid ?? 0 },
+    kill: (signal) => child.kill(signal),
+    closeStderr: () => child.stderr.destroy(),
+    stallStderr: () => {
+      child.stderr.pause();
+      return () => child.stderr.resume();
+    },
+  };
 }
 
 export interface Co2Options {
