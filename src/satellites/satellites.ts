@@ -82,6 +82,8 @@ export class Satellites {
   readonly #file: StateFile;
   // By place, in order of their first registration.
   readonly #remotes = new Map<string, Remote>();
+  // Still registered here, but not in the file that is being written.
+  readonly #leaving = new Set<Remote>();
   readonly #count = { registered: 0, unregistered: 0, dropped: 0 };
   #hostId = '';
 
@@ -133,13 +135,25 @@ export class Satellites {
     return { ...view(remote), token };
   }
 
-  /** Forgets a satellite; resolves once the disk has forgotten it too. */
+  /** Forgets a satellite; resolves once the disk has forgotten it too. Rejects with a RelayError UNAVAILABLE if it cannot: the satellite is still registered then. */
   async unregister({ id }: Sender): Promise<void> {
     const remote = this.#byId(id);
-    if (!remote || !this.#remove(remote)) return;
+    if (!remote) return;
+    this.#leaving.add(remote);
+    try {
+      await this.#save();
+    } catch (error) {
+      this.#leaving.delete(remote);
+      this.#log.error(`${remote.name} is not unregistered: ${reasonOf(error)}`);
+      throw new RelayError('UNAVAILABLE', 'still registered: that it left cannot be kept on disk, the log says why; call again later', {
+        cause: error,
+      });
+    }
+    // False if it registered again meanwhile, or if somebody else unregistered it too.
+    if (!this.#leaving.delete(remote) || !this.#remove(remote)) return;
     this.#count.unregistered++;
     this.#log.info(`unregistered ${remote.name}`);
-    await Promise.all([remote.abandon(), this.#save()]);
+    await remote.abandon();
   }
 
   /** Throws a RelayError FORBIDDEN if the satellite was registered with a token, as long as that is valid, and `credential` is another one or none. */
@@ -227,6 +241,7 @@ export class Satellites {
     const isSamePath = recordBefore?.path === record.path;
     const remote = before && isSamePath ? before : this.#add(record);
     remote.record = record;
+    this.#leaving.delete(remote);
     // Before the write, so that no ping of before drops it meanwhile.
     if (remote === before) remote.welcomeBack();
     try {
@@ -298,7 +313,11 @@ export class Satellites {
   }
 
   #save(): Promise<void> {
-    return this.#file.save(() => toKept([...this.#remotes.values()].map(({ record }) => record)));
+    return this.#file.save(() => toKept(this.#staying().map(({ record }) => record)));
+  }
+
+  #staying(): Remote[] {
+    return [...this.#remotes.values()].filter((remote) => !this.#leaving.has(remote));
   }
 
   #byId(id: string): Remote | undefined {

@@ -1,17 +1,57 @@
 /** A disk that is full: told in one line, at the start and while the relay runs, and nothing is lost. */
-import test from 'ava';
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
 import { PROJECT_DIR, run } from '../support/processes.ts';
-import { temporaryDir } from '../support/relays.ts';
+import type { Program } from '../support/processes.ts';
+import { pluginsDir, temporaryDir } from '../support/relays.ts';
 import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
 
 const CO2 = join(PROJECT_DIR, 'bin', 'co2.mjs');
 
+interface OnDisk extends Program {
+  /** The disk as this process sees it. */
+  readonly disk: string;
+}
+
+interface DiskOptions {
+  /** A command of the shell between the mount and the start; `$1` is the disk. */
+  readonly before?: string;
+  /** Files of its working directory. */
+  readonly files?: Readonly<Record<string, string>>;
+  readonly data?: string;
+}
+
 /** The command with its state directory on a disk of `size`, in a mount namespace of its own. */
-function startOnDisk(t: Parameters<typeof run>[0], size: string, before = ':') {
+function startOnDisk(t: ExecutionContext, size: string, { before = ':', files = {}, data = '$1/state' }: DiskOptions = {}): OnDisk {
   const disk = temporaryDir(t);
-  const script = `mount -t tmpfs -o size=${size} tmpfs "$1" && ${before} && exec "$2" "$3" --port 0 --data "$1/state"`;
-  return run(t, 'unshare', ['-r', '-m', 'sh', '-c', script, 'sh', disk, process.execPath, CO2], { cwd: temporaryDir(t) });
+  const script = `mount -t tmpfs -o size=${size} tmpfs "$1" && ${before} && exec "$2" "$3" --port 0 --data "${data}"`;
+  const args = ['-r', '-m', 'sh', '-c', script, 'sh', disk, process.execPath, CO2];
+  const program = run(t, 'unshare', args, { cwd: pluginsDir(t, files), env: { DISK: disk } });
+  return { ...program, disk: `/proc/${program.pid}/root${disk}` };
+}
+
+async function clientOf(t: ExecutionContext, relay: Program): Promise<XmlRpcClient> {
+  const ready = await relay.stdout.line(/listening on/);
+  const client = new XmlRpcClient(new URL(/listening on (\S+)/.exec(ready)?.[1] ?? ''));
+  t.teardown(() => client.close());
+  return client;
+}
+
+/** Fills a disk to the last byte; the answer makes room again. */
+function fill(disk: string): () => void {
+  const filler = join(disk, 'filler');
+  const file = openSync(filler, 'w');
+  try {
+    for (;;) writeSync(file, Buffer.alloc(512));
+  } catch {
+    // It is full.
+  }
+  closeSync(file);
+  return () => {
+    rmSync(filler);
+  };
 }
 
 test('a state directory on a full disk: one line that says so, exit code 1, nothing on stdout', async (t) => {
@@ -25,9 +65,7 @@ test('a state directory on a full disk: one line that says so, exit code 1, noth
 test('a disk that is full while the relay runs: a registration is refused before it is acknowledged, and everything else goes on', async (t) => {
   // Room for the name and the token, a page each, and none for the satellites.
   const relay = startOnDisk(t, '8k');
-  const ready = await relay.stdout.line(/listening on/);
-  const client = new XmlRpcClient(new URL(/listening on (\S+)/.exec(ready)?.[1] ?? ''));
-  t.teardown(() => client.close());
+  const client = await clientOf(t, relay);
   const error = await t.throwsAsync(client.call('relay.register', [{ port: 9, nick: 'ann' }]));
   t.like(error, { code: 503 });
   t.regex(error.message, /cannot be kept on disk, the log says why/);
@@ -36,4 +74,59 @@ test('a disk that is full while the relay runs: a registration is refused before
   t.is(await client.call('notify', [{ data: 1 }]), true);
   relay.kill('SIGTERM');
   t.is((await relay.exit).code, 0);
+});
+
+test('a satellite that unregisters while the disk is full stays registered, is told so, and leaves when there is room', async (t) => {
+  const relay = startOnDisk(t, '1m');
+  const client = await clientOf(t, relay);
+  const registered = (await client.call('relay.register', [{ port: 9, nick: 'ann' }])) as { token: string };
+  const makeRoom = fill(relay.disk);
+  const error = await t.throwsAsync(client.call('relay.unregister', [{ token: registered.token }]));
+  t.like(error, { code: 503 });
+  t.regex(error.message, /still registered/);
+  t.is(await client.call('relay.get_num_satellites'), 1);
+  makeRoom();
+  await client.call('relay.unregister', [{ token: registered.token }]);
+  t.is(await client.call('relay.get_num_satellites'), 0);
+  relay.kill('SIGTERM');
+  t.is((await relay.exit).code, 0);
+});
+
+const TALKER = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Talker extends Plugin {
+  @Exposed({ params: ['int', 'int'] })
+  talk(from: number, to: number) { for (let n = from; n < to; n++) this.log('line ' + n + ' ' + 'x'.repeat(90)); }
+}
+`;
+
+test('a log file on a full disk: the relay says so on its console, and the file gets every line once there is room', async (t) => {
+  const files = {
+    'plugins/ham/talker.ts': TALKER,
+    'config.ts': `export default { log: { file: process.env.DISK + '/relay.log', accessFile: process.env.DISK + '/access.log' } };`,
+  };
+  const relay = startOnDisk(t, '1m', { files, data: '.co2' });
+  const client = await clientOf(t, relay);
+  const makeRoom = fill(relay.disk);
+  await client.call('ham.talker.talk', [0, 500]);
+  await relay.stderr.lines(/ERROR app log\.(file|accessFile): \S+ cannot be written \(the disk is full\)/, 1);
+  await client.call('ham.talker.talk', [500, 1000]);
+  makeRoom();
+  await relay.stderr.line(/INFO app log\.file: \S+relay\.log is written again/);
+  await client.call('ham.talker.talk', [1000, 1010]);
+  // The disk goes with the process, but not what is open.
+  const [log, access] = [openSync(join(relay.disk, 'relay.log'), 'r'), openSync(join(relay.disk, 'access.log'), 'r')];
+  relay.kill('SIGTERM');
+  const { code, stderr } = await relay.exit;
+  t.is(code, 0);
+  const read = readFileSync(log, 'utf8').trim().split('\n');
+  const numbers = read.flatMap((line) => /^\S+ INFO plugin\.ham\.talker line (\d+) x{90}$/.exec(line)?.[1] ?? []).map(Number);
+  t.deepEqual(
+    numbers,
+    Array.from({ length: 1010 }, (_, n) => n),
+  );
+  t.deepEqual(read, [...stderr]);
+  t.is(readFileSync(access, 'utf8').trim().split('\n').length, 3);
+  closeSync(log);
+  closeSync(access);
 });
