@@ -1,8 +1,9 @@
 /** `co2 token`: makes, lists and revokes the tokens of a state directory; a relay that runs on it sees the change within a second. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { ACCESS_CLASSES, RelayError, clean, grantOf, isMethodGlob } from '../message/message.ts';
-import type { AccessClass, Grant } from '../message/message.ts';
+import { ACCESS_CLASSES, EXTENSIONS, RelayError, clean, grantOf, isMethodGlob } from '../message/message.ts';
+import type { AccessClass, Extension, Grant } from '../message/message.ts';
+import type { StoredToken } from '../store/store.ts';
 import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
 import { optionsOf } from './find-relay.ts';
 import { prepare } from './wrong-use.ts';
@@ -14,6 +15,7 @@ interface PlaceFlags {
 }
 
 interface CreateFlags extends PlaceFlags {
+  readonly reads?: readonly Extension[];
   readonly methods?: readonly string[];
   readonly classes?: readonly AccessClass[];
   readonly expires?: Date;
@@ -31,6 +33,11 @@ export function addTokenCommand(program: Command): void {
     .description('make a token and print it, this once')
     .option('--methods <globs>', "methods it may call, 'ham.*,ping'; * is one or more characters (default: all)", globs)
     .option('--classes <list>', `classes it may call, of ${ACCESS_CLASSES.join(', ')} (default: read,message,call)`, classes)
+    .option(
+      '--reads <list>',
+      `extensions of XML-RPC that its holder reads, of ${EXTENSIONS.join(', ')} (default: those that a call uses)`,
+      extensions,
+    )
     .option('--expires <when>', 'after so many minutes, hours or days (90m, 12h, 30d), or at a date (default: never)', expiry)
     .action(create);
   placed('list').description('list the tokens, without their secrets').action(list);
@@ -40,7 +47,7 @@ export function addTokenCommand(program: Command): void {
 async function create(name: string, flags: CreateFlags): Promise<void> {
   const { dataDir } = await optionsOf(flags);
   await openStateDirectory(dataDir);
-  const grant = { name, ...grantOf(flags) };
+  const grant = { name, ...grantOf(flags), ...(flags.reads === undefined ? {} : { reads: flags.reads }) };
   const token = await addToken(dataDir, grant, flags.expires, new Date());
   if (flags.json === true) {
     print(JSON.stringify({ ...grant, expires: flags.expires?.toISOString() ?? null, token }));
@@ -66,9 +73,10 @@ async function list(flags: PlaceFlags): Promise<void> {
     return;
   }
   if (tokens.length === 0) process.stderr.write('there are no tokens; co2 token create NAME makes one\n');
-  for (const { name, classes: may, methods, from, expires, expired } of tokens) {
+  for (const { name, classes: may, methods, reads = [], from, expires, expired } of tokens) {
     const end = expires === null ? 'never expires' : `${expired ? 'expired' : 'expires'} ${expires}`;
-    print(`${name}  ${may.join(',')}  ${methods.join(',')}  ${end}${from === 'configuration' ? '  (configuration)' : ''}`);
+    const extra = reads.length === 0 ? '' : `  reads ${reads.join(',')}`;
+    print(`${name}  ${may.join(',')}  ${methods.join(',')}  ${end}${extra}${from === 'configuration' ? '  (configuration)' : ''}`);
   }
 }
 
@@ -90,8 +98,13 @@ interface Listed extends Grant {
   readonly from: 'configuration' | 'state directory';
 }
 
-function listed(token: Listed, { expires }: { readonly expires?: string | undefined }) {
-  return { ...token, expires: expires ?? null, expired: expires !== undefined && Date.parse(expires) <= Date.now() };
+function listed(token: Listed, { reads = [], expires }: Pick<StoredToken, 'reads' | 'expires'>) {
+  return {
+    ...token,
+    ...(reads.length === 0 ? {} : { reads }),
+    expires: expires ?? null,
+    expired: expires !== undefined && Date.parse(expires) <= Date.now(),
+  };
 }
 
 function print(text: string): void {
@@ -110,6 +123,14 @@ function classes(text: string): readonly AccessClass[] {
     const known = ACCESS_CLASSES.find((one) => one === name);
     if (known !== undefined) return known;
     throw new InvalidArgumentError(`expected some of ${ACCESS_CLASSES.join(', ')}.`);
+  });
+}
+
+function extensions(text: string): readonly Extension[] {
+  return text.split(',').map((name) => {
+    const known = EXTENSIONS.find((one) => one === name);
+    if (known !== undefined) return known;
+    throw new InvalidArgumentError(`expected some of ${EXTENSIONS.join(', ')}.`);
   });
 }
 

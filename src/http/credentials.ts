@@ -1,7 +1,8 @@
 /** The credential of a request: a token as bearer, or as the password of Basic; and which of the known tokens it is. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { permissionOf, tokenId } from '../message/message.ts';
-import type { Grant, Permission } from '../message/message.ts';
+import type { Extension, Grant, Permission } from '../message/message.ts';
+import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 
 /** A token that the relay knows, by its hash. */
 export interface KnownToken extends Grant {
@@ -10,6 +11,8 @@ export interface KnownToken extends Grant {
   readonly sha256: string;
   /** ISO 8601; from then on it is refused. */
   readonly expires?: string | undefined;
+  /** The extensions of XML-RPC that its holder reads. */
+  readonly reads?: readonly Extension[] | undefined;
 }
 
 /** Answers the tokens of today; the same array as long as nothing changed. */
@@ -20,13 +23,21 @@ export type Presented =
   | { readonly kind: 'none' }
   | { readonly kind: 'wrong' }
   | { readonly kind: 'expired'; readonly name: string }
-  | { readonly kind: 'token'; readonly name: string; readonly id: string; readonly may: Permission };
+  | {
+      readonly kind: 'token';
+      readonly name: string;
+      readonly id: string;
+      readonly may: Permission;
+      /** Undefined if nothing is said about it. */
+      readonly reads: Extensions | undefined;
+    };
 
 interface Compiled {
   readonly name: string;
   readonly id: string;
   readonly hash: Buffer;
   readonly may: Permission;
+  readonly reads: Extensions | undefined;
   readonly expiresAt: number;
 }
 
@@ -40,8 +51,8 @@ export function credentialCheck(sources: readonly TokenSource[], date: () => num
     // All of them, and each in constant time: how long it takes tells nothing about which one was nearly right.
     for (const tokens of compiled) for (const token of tokens()) if (timingSafeEqual(presented, token.hash)) found = token;
     if (!found) return { kind: 'wrong' };
-    const { name, id, may, expiresAt } = found;
-    return date() < expiresAt ? { kind: 'token', name, id, may } : { kind: 'expired', name };
+    const { name, id, may, reads, expiresAt } = found;
+    return date() < expiresAt ? { kind: 'token', name, id, may, reads } : { kind: 'expired', name };
   };
 }
 
@@ -56,9 +67,10 @@ function compiledOnChange(source: TokenSource): () => readonly Compiled[] {
   };
 }
 
-function compile({ name, sha256, expires, ...grant }: KnownToken): Compiled {
+function compile({ name, sha256, expires, reads = [], ...grant }: KnownToken): Compiled {
   const expiresAt = expires === undefined ? Infinity : Date.parse(expires);
-  return { name, id: tokenId(sha256), hash: Buffer.from(sha256, 'hex'), may: permissionOf(grant), expiresAt };
+  const known = reads.length === 0 ? undefined : { nil: reads.includes('nil'), i8: reads.includes('i8') };
+  return { name, id: tokenId(sha256), hash: Buffer.from(sha256, 'hex'), may: permissionOf(grant), reads: known, expiresAt };
 }
 
 function tokenOf(authorization: string): string | undefined {

@@ -6,11 +6,15 @@ import { clientAddress } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import type { Presented } from './credentials.ts';
 import type { LockOut } from './lock-out.ts';
+import { both, readsOf } from './reads.ts';
+import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 
 export interface CallerRules {
   readonly isTrusted: IsTrusted;
   readonly presented: (authorization: string | undefined) => Presented;
   readonly isPeerAddress: (address: string) => boolean;
+  /** What the peer at this address is configured to read. */
+  readonly readByPeer: (address: string) => Extensions | undefined;
   readonly isSatelliteAddress: (address: string) => boolean;
   /** True for a connection over the unix socket. */
   readonly isUnix: (socket: object) => boolean;
@@ -19,6 +23,7 @@ export interface CallerRules {
 
 /** What of a request says who sent it. */
 export interface Asked {
+  readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined };
 }
@@ -42,7 +47,10 @@ export function findCaller(request: Asked, rules: CallerRules): Standing {
   const place = isDirect ? addressBlock(address) : 'a proxy on this machine';
   const token = tokenRole(request.headers.authorization, rules, place, isHere && isDirect);
   const role = token ?? roleByAddress(address, { rules, isPeer, isDirect });
-  return { role, address, port: remotePort, isDirect, isPeer };
+  let reads = readsOf(request);
+  if (token) reads = both(reads, token.reads);
+  if (isPeer) reads = both(reads, rules.readByPeer(address));
+  return { role, address, port: remotePort, isDirect, isPeer, reads };
 }
 
 interface Seen {
@@ -58,8 +66,10 @@ function roleByAddress(address: string, { rules, isPeer, isDirect }: Seen): Role
   return { kind: isDirect && isLoopback(address) ? 'local' : 'anonymous' };
 }
 
+type TokenRole = Extract<Presented, { readonly kind: 'token' }>;
+
 /** The role of the presented token; undefined if there is none. */
-function tokenRole(authorization: string | undefined, rules: CallerRules, place: string, isLocal: boolean): Role | undefined {
+function tokenRole(authorization: string | undefined, rules: CallerRules, place: string, isLocal: boolean): TokenRole | undefined {
   if (authorization === undefined) return undefined;
   const lockedMs = rules.lockOut.lockedFor(place);
   // On this machine a right one passes all the same: any user here could lock the operator out for ever, by guessing once a second.

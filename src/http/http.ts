@@ -60,6 +60,7 @@ export interface DoorsParts {
   readonly relay: Pick<
     Relay,
     | 'acceptsNonFinite'
+    | 'readBy'
     | 'call'
     | 'may'
     | 'callAmong'
@@ -122,6 +123,7 @@ export class Doors {
       isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(tokens, date),
       isPeerAddress: (address) => relay.isPeerAddress(address),
+      readByPeer: (address) => relay.readBy(address),
       isSatelliteAddress: (address) => relay.isSatelliteAddress(address),
       isUnix: (socket) => this.#listeners.isUnix(socket),
       lockOut: this.#lockOut,

@@ -10,6 +10,7 @@ import type { Standing } from '../relay/relay.ts';
 import { credentialCheck } from './credentials.ts';
 import type { KnownToken, TokenSource } from './credentials.ts';
 import type { Told, XmlCalls } from './door.ts';
+import { pathOf } from './early.ts';
 import type { Refusal } from './guard.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { listenError } from './listeners.ts';
@@ -52,7 +53,7 @@ export class ProgramDoor {
     this.#calls = xmlCalls(
       { relay, maxBodyBytes, bodies: new LargeBodies() },
       // Who hosts others' calls gets what they hold: a nil in the answer of a method that it calls, in the parameters of a call that it fetches.
-      { call: ({ methodName, params }, caller) => relay.call(methodName, params, caller), writing: { nil: true, i8: true } },
+      { call: ({ methodName, params }, caller) => relay.call(methodName, params, caller), reads: { nil: true, i8: true } },
     );
     this.#check = credentialCheck([knownTokens(tokens)], Date.now);
     const limits = { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: checkingInterval(requestTimeoutMs) };
@@ -137,7 +138,7 @@ function knownTokens(tokens: ProgramDoorParts['tokens']): TokenSource {
 
 /** How the body is to be read, or why it is not. */
 function typeOf({ method, url, headers }: IncomingMessage, maxBodyBytes: number): XmlType | Refusal {
-  if (url !== PATH) return { status: 404, text: `programs call ${PATH} here` };
+  if (pathOf({ url }) !== PATH) return { status: 404, text: `programs call ${PATH} here` };
   if (method !== 'POST') return { status: 405, text: 'a call of XML-RPC is a POST' };
   if (headers['content-encoding'] !== undefined) return { status: 415, text: 'bodies come as they are here, without a Content-Encoding' };
   if (Number(headers['content-length'] ?? 0) > maxBodyBytes) return { status: 413, text: `at most ${maxBodyBytes} bytes (maxBodyBytes)` };

@@ -15,7 +15,7 @@ export interface RobotDoorParts extends RpcDoorParts {
 }
 
 // Robot's client is Python's: it reads both extensions.
-const WRITING = { nil: true, i8: true };
+const READS = { nil: true, i8: true };
 const INTRO =
   "Calls methods of a co2-relay. A keyword is a method of a plugin; its tags are the plugin's module and the right that a caller needs.";
 
@@ -29,7 +29,7 @@ const ABOUT_ONE: ReadonlyMap<string, keyof KeywordDescription> = new Map([
 /** The requests of Robot. What a keyword does wrong is no fault but a result with status FAIL. */
 export function robotCalls(parts: RobotDoorParts): XmlCalls {
   return xmlCalls(parts, {
-    writing: WRITING,
+    reads: READS,
     call: (call, caller, { told }) => (call.methodName === 'run_keyword' ? run(parts, told, call, caller) : tell(parts, call, caller)),
     answerFor: ({ methodName }, { text }) => (methodName === 'run_keyword' ? failed(cleanUnsendable(text)) : undefined),
   });

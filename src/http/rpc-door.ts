@@ -5,10 +5,11 @@ import type { Sendable } from '../message/message.ts';
 import { callerOf } from '../relay/relay.ts';
 import type { Caller, FaultAnswer, Relay } from '../relay/relay.ts';
 import { serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
-import type { ParsedCall, WriteOptions } from '../xmlrpc/xmlrpc.ts';
+import type { Extensions, ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import type { Exchange, Told, XmlCalls } from './door.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { XmlType } from './media-type.ts';
+import { writingFor } from './reads.ts';
 
 export interface RpcDoorParts {
   readonly relay: Pick<Relay, 'acceptsNonFinite' | 'call' | 'count' | 'faultFor'>;
@@ -23,8 +24,8 @@ export const XML = 'text/xml; charset=utf-8';
 export interface XmlService {
   /** Answers it; it has to count it, too. Throws what {@link Relay.call} throws. */
   readonly call: (call: ParsedCall, caller: Caller, exchange: Exchange) => Promise<Sendable>;
-  /** How answers are written. Default: with the extensions that the call itself used. */
-  readonly writing?: WriteOptions;
+  /** The extensions that every caller reads. Default: those that its call used, and those that it says it reads. */
+  readonly reads?: Extensions;
   /** The answer that stands for a failure of this call; undefined, and without it, a fault is answered. */
   readonly answerFor?: (call: ParsedCall, fault: FaultAnswer) => Sendable | undefined;
 }
@@ -52,27 +53,30 @@ export function sendXml(reply: FastifyReply, answer: Buffer): FastifyReply {
 
 async function respond(parts: RpcDoorParts, exchange: Exchange, { charset }: XmlType, service: XmlService): Promise<Buffer> {
   const { relay, bodies, maxBodyBytes } = parts;
+  const { standing } = exchange;
   let call: ParsedCall | undefined;
   try {
-    const caller = callerOf(exchange.standing, (dict) => call?.sourceOf(dict));
+    let read: ParsedCall;
     try {
-      const allowNonFinite = caller.isPeer && relay.acceptsNonFinite(caller.address);
+      const allowNonFinite = standing.isPeer && relay.acceptsNonFinite(standing.address);
       const parsed = bodies.parse(bodyOf(exchange), { charset, limits: { maxBodyBytes }, allowNonFinite });
       // Small ones are read at once; waiting for what is there would cost as much as the reading.
-      call = parsed instanceof Promise ? await parsed : parsed;
+      read = parsed instanceof Promise ? await parsed : parsed;
     } catch (error) {
       // A call counts itself; what is none costs as much to read.
-      relay.count(caller);
+      relay.count(standing);
       throw error;
     }
-    exchange.told.rpcMethod = call.methodName;
-    const result = await service.call(call, caller, exchange);
-    const answer = serialiseResponseInTurns(result, service.writing ?? call.extensions);
+    call = read;
+    exchange.told.rpcMethod = read.methodName;
+    const caller = callerOf(standing, (dict) => read.sourceOf(dict), read.extensions.i8);
+    const result = await service.call(read, caller, exchange);
+    const answer = serialiseResponseInTurns(result, writingFor(read.extensions, standing.reads, service.reads));
     return answer instanceof Promise ? await answer : answer;
   } catch (error) {
     const fault = faultFor(parts, exchange.told, error);
     const answer = call && service.answerFor?.(call, fault);
-    return answer === undefined ? serialiseFault(fault.code, fault.text) : serialiseResponse(answer, service.writing);
+    return answer === undefined ? serialiseFault(fault.code, fault.text) : serialiseResponse(answer, service.reads);
   }
 }
 

@@ -11,6 +11,7 @@ import type { Refusal } from './guard.ts';
 import type { Held, InFlight } from './in-flight.ts';
 import { readMediaType } from './media-type.ts';
 import type { XmlType } from './media-type.ts';
+import { READS_QUERIES } from './reads.ts';
 import { XML } from './rpc-door.ts';
 
 /** What the access log tells of a request. */
@@ -42,7 +43,7 @@ const TEXT = 'text/plain; charset=utf-8';
 
 /** Answers true if it answers the request. */
 export function shortWay(parts: ShortWayParts): (request: IncomingMessage, response: ServerResponse) => boolean {
-  const doors = new Map(parts.doors.map((door) => [door.path, door]));
+  const doors = new Map(parts.doors.flatMap((door) => ['', ...READS_QUERIES].map((query) => [door.path + query, door])));
   return (request, response) => {
     const door = request.method === 'POST' ? doors.get(request.url ?? '') : undefined;
     if (!door?.xml || !isPlain(request.headers)) return false;

@@ -49,7 +49,7 @@ export class ForeignCarrier implements Transport {
     if (!connection) throw new RelayError('TRANSPORT', `${this.#parts.name}: the link is closed`);
     const answer = await connection.send(body);
     try {
-      return parseResponse(answer, { limits: { maxBodyBytes: MAX_RESPONSE_BYTES } });
+      return parseResponse(answer, { limits: { maxBodyBytes: MAX_RESPONSE_BYTES }, lenientForms: true });
     } catch (error) {
       throw new RelayError('TRANSPORT', `it answered no response of XML-RPC: ${reasonOf(error)}`, { cause: error });
     }

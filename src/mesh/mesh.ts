@@ -5,6 +5,7 @@ import { RelayError, hopsOf, isLoopback, parseHostId, reasonOf } from '../messag
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { Forward } from './forward.ts';
 import { placeOf } from './options.ts';
+import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
 
 export { meshDefaults, meshShape } from './options.ts';
@@ -122,6 +123,15 @@ export class Mesh {
     return this.#peers.some(
       ({ address: peer, options }) => options.accept?.nonFinite === true && peer.isHttp && peer.addresses.includes(address),
     );
+  }
+
+  /** The extensions that a configured peer over HTTP at `address` (canonical) reads, by its `send`; undefined if none is said to read any. */
+  readBy(address: string): Extensions | undefined {
+    const found = this.#peers.find(
+      ({ address: peer, options: { send } }) =>
+        (send?.nil === true || send?.i8 === true) && peer.isHttp && peer.addresses.includes(address),
+    );
+    return found && { nil: found.options.send?.nil === true, i8: found.options.send?.i8 === true };
   }
 
   /** True if a configured peer listens at `address` (canonical) and `port`. */

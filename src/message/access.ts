@@ -7,6 +7,10 @@ export type AccessClass = (typeof ACCESS_CLASSES)[number];
 // 64 bits: nobody makes a second token by chance, and from so few of them nobody finds the first.
 const TOKEN_ID_DIGITS = 16;
 
+/** Extensions of XML-RPC that a caller may be known to read. */
+export const EXTENSIONS = ['nil', 'i8'] as const;
+export type Extension = (typeof EXTENSIONS)[number];
+
 /** Who has it may call the methods of these classes whose names one of the globs covers. */
 export interface Grant {
   readonly classes: readonly AccessClass[];

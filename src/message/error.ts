@@ -52,15 +52,18 @@ export class RelayError extends Error {
   readonly retryAfterMs: number | undefined;
   /** True if the log has it already, under the id in the text. */
   readonly isLogged: boolean;
+  /** True if the text says what the caller can do about it, and nobody else can: the log needs no stack. */
+  readonly isForCaller: boolean;
 
   constructor(
     readonly code: ErrorCode,
     text: string,
-    options?: { cause?: unknown; retryAfterMs?: number; isLogged?: boolean },
+    options?: { cause?: unknown; retryAfterMs?: number; isLogged?: boolean; isForCaller?: boolean },
   ) {
     super(text, options);
     this.retryAfterMs = options?.retryAfterMs;
     this.isLogged = options?.isLogged ?? false;
+    this.isForCaller = options?.isForCaller ?? false;
   }
 
   /** The number that stands as `faultCode` on the wire. */

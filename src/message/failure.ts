@@ -15,8 +15,10 @@ export interface FaultAnswer {
  */
 export function faultFor(error: unknown, method: string, log: Log): FaultAnswer {
   if (Fault.is(error)) return { code: error.code, text: error.message };
-  if (RelayError.is(error) && error.code === 'FORBIDDEN') log.debug(`refused ${clean(method, 100)}: ${error.message}`);
-  if (RelayError.is(error) && (error.code !== 'INTERNAL' || error.isLogged)) return { code: error.fault, text: error.message };
+  if (RelayError.is(error) && (error.code === 'FORBIDDEN' || error.isForCaller))
+    log.debug(`refused ${clean(method, 100)}: ${error.message}`);
+  if (RelayError.is(error) && (error.code !== 'INTERNAL' || error.isLogged || error.isForCaller))
+    return { code: error.fault, text: error.message };
   const id = randomBytes(4).toString('hex');
   tell(log, `error ${id} in ${clean(method, 100)}:`, error);
   if (RelayError.is(error)) return { code: error.fault, text: `${error.message} (error ${id})` };

@@ -63,9 +63,9 @@ export class Walk<Mark> {
     return names;
   }
 
-  /** Throws a RelayError INTERNAL that names the child which is being written. */
-  fail(reason: string): never {
-    throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`);
+  /** Throws a RelayError INTERNAL that names the child which is being written; `isForCaller`: the reason says what the caller can do. */
+  fail(reason: string, isForCaller = false): never {
+    throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`, { isForCaller });
   }
 
   /** The value of `attempt` comes next; `mark` is what was written before it. */

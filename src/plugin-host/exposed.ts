@@ -18,8 +18,8 @@ export interface HostedMethod {
   readonly signature: Signature;
   /** The right that a caller needs. */
   readonly access: AccessClass;
-  /** Runs it; what is there at once is answered at once. Throws, or rejects with, a RelayError INVALID_PARAMS or APPLICATION, or whatever the method throws. */
-  readonly invoke: (params: readonly Value[]) => MaybePromise<Sendable | undefined>;
+  /** Runs it; what is there at once is answered at once. `usesI8`: the call held integers of 64 bits, so whole numbers beyond 32 bits may be such. Throws, or rejects with, a RelayError INVALID_PARAMS or APPLICATION, or whatever the method throws. */
+  readonly invoke: (params: readonly Value[], usesI8?: boolean) => MaybePromise<Sendable | undefined>;
 }
 
 /** A method that a class declares, before there is an instance. */

@@ -1,5 +1,6 @@
 /** Who calls: found once by a door, then handed along with the call. */
 import type { Dict, Permission } from '../message/message.ts';
+import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 
 /**
  * `token` presented a right credential, whose `id` tells it from others that had its name; `peer` has an address of `peers`; `satellite` an address that one registered from without a token; `local` is on this machine;
@@ -23,6 +24,8 @@ export interface Standing {
   readonly isDirect: boolean;
   /** True if the address is one of a configured peer, whatever the role: such a caller's `co2` stamp is believed. */
   readonly isPeer: boolean;
+  /** The extensions that the caller says it reads, whatever its call uses. Undefined: it says nothing. */
+  readonly reads?: Extensions | undefined;
   /** Aborted when the connection closes before its answer is out; for what waits long. Undefined where nobody looks. */
   readonly gone?: AbortSignal | undefined;
 }
@@ -31,11 +34,17 @@ export interface Standing {
 export interface Caller extends Standing {
   /** The XML of a struct among the parameters, as it came. */
   readonly sourceOf: (dict: Dict) => string | undefined;
+  /** True if the call held an integer of 64 bits: whole numbers beyond 32 bits are passed on as such. */
+  readonly usesI8?: boolean | undefined;
 }
 
 /** The caller of a call that a door has read. Named one by one: a spread takes Node 20 as long as a small call takes to be read. */
-export function callerOf({ role, address, port, isDirect, isPeer, gone }: Standing, sourceOf: Caller['sourceOf']): Caller {
-  return { role, address, port, isDirect, isPeer, gone, sourceOf };
+export function callerOf(
+  { role, address, port, isDirect, isPeer, reads, gone }: Standing,
+  sourceOf: Caller['sourceOf'],
+  usesI8 = false,
+): Caller {
+  return { role, address, port, isDirect, isPeer, reads, gone, sourceOf, usesI8 };
 }
 
 /** The caller in words, for a log line or a fault. */

@@ -10,7 +10,7 @@ import type { Method } from './method-registry.ts';
 import { addIntrospection } from './methods-introspection.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
 import type { RelayOptions } from './options.ts';
-import { asReceived, pluginCaller } from './plugin-calls.ts';
+import { asReceived, pluginCaller, received } from './plugin-calls.ts';
 import { RateLimits } from './rate-limits.ts';
 
 export interface CallsParts {
@@ -85,16 +85,17 @@ export class Calls {
     requireCount('a batch', count, this.#options.maxMulticall);
   }
 
-  /** A call by the satellite of this name. */
-  async callAs(satellite: string, name: string, params: readonly Value[], { node }: CallOptions): Promise<Sendable> {
+  /** A call by the satellite of this name; `usesI8` as of a {@link Caller}. */
+  async callAs(satellite: string, name: string, params: readonly Value[], { node }: CallOptions, usesI8: boolean): Promise<Sendable> {
     if (node !== undefined)
       throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
-    return this.call(name, params, pluginCaller(satellite, this.#parts.self()));
+    return this.call(name, params, pluginCaller(satellite, this.#parts.self(), usesI8));
   }
 
   /** A call by a class in this process: what it gives and gets are copies, as if they had crossed the wire. */
   async callFromSatellite(satellite: string, name: string, params: readonly Sendable[], options: CallOptions): Promise<Value> {
-    return asReceived(await this.callAs(satellite, name, asReceived(params) as readonly Value[], options));
+    const { value, usesI8 } = received(params);
+    return asReceived(await this.callAs(satellite, name, value as readonly Value[], options, usesI8));
   }
 
   /** True if the caller may call the method of this name. */
@@ -136,8 +137,8 @@ export class Calls {
       access: hosted.access,
       help: hosted.help,
       signatures: hosted.signature,
-      invoke: (params) => {
-        const answer = hosted.invoke(params);
+      invoke: (params, { usesI8 }) => {
+        const answer = hosted.invoke(params, usesI8);
         if (!isPromise(answer)) return answer;
         const { callTimeoutMs } = this.#options;
         const late = `${hosted.name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;

@@ -25,7 +25,7 @@ export interface ProgramDesk {
 }
 
 /** Calls a method as the plugin of this name. */
-type CallAs = (plugin: string, name: string, params: readonly Value[], options: CallOptions) => Promise<Sendable>;
+type CallAs = (plugin: string, name: string, params: readonly Value[], options: CallOptions, usesI8: boolean) => Promise<Sendable>;
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 type LogLevel = (typeof LEVELS)[number];
@@ -63,7 +63,7 @@ function speaking(desk: ProgramDesk, callAs: CallAs): readonly Method[] {
         if (typeof name !== 'string' || !Array.isArray(params) || !isDict(options) || more.length > 0)
           throw wrong('relay.call takes the name of a method, an array of its parameters, and a struct of options');
         if (name === 'relay.call') refuseNesting(name);
-        return callAs(nameOf(caller), name, params as readonly Value[], callOptions(options));
+        return callAs(nameOf(caller), name, params as readonly Value[], callOptions(options), caller.usesI8 === true);
       },
     },
     {

@@ -1,7 +1,7 @@
 /** What the operator decides about trust and about calls. */
 import { z } from 'zod';
-import { ACCESS_CLASSES, isMethodGlob } from '../message/message.ts';
-import type { AccessClass, Grant } from '../message/message.ts';
+import { ACCESS_CLASSES, EXTENSIONS, isMethodGlob } from '../message/message.ts';
+import type { AccessClass, Extension, Grant } from '../message/message.ts';
 
 /** Classes of methods, or classes and globs of names: `{ classes: ['read', 'call'], methods: ['ping', 'ham.*'] }`. */
 export type RoleGrant = readonly AccessClass[] | (Pick<Grant, 'classes'> & Partial<Pick<Grant, 'methods'>>);
@@ -16,6 +16,8 @@ export interface ConfiguredToken {
   readonly classes?: readonly AccessClass[] | undefined;
   /** Globs of method names. Default `['*']`: every method of its classes. */
   readonly methods?: readonly string[] | undefined;
+  /** The extensions that its holder reads, `['nil', 'i8']`: answers may hold them whatever the call itself used. Default none. */
+  readonly reads?: readonly Extension[] | undefined;
   /** Date from which on it is refused, `2027-01-31` or `2027-01-31T12:00:00Z`. Default never. */
   readonly expires?: string | undefined;
 }
@@ -100,6 +102,7 @@ const token = z
     env: z.string().min(1).optional(),
     classes: classes.optional(),
     methods: methods.optional(),
+    reads: z.array(z.enum(EXTENSIONS)).optional(),
     expires: z
       .string()
       .refine((text) => /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(Date.parse(text)), { error: 'a date like 2027-01-31' })

@@ -25,6 +25,7 @@ import type { Struct } from './plugin-on-wire.ts';
 import { propertiesFrom } from './properties.ts';
 import { Refusals } from './refusals.ts';
 import { Traffic } from './traffic.ts';
+import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 
 export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
@@ -130,8 +131,8 @@ export class Relay {
 
   /** Makes callable what programs that the relay started call. */
   offerPrograms(desk: ProgramDesk): void {
-    addProgramMethods(this.#calls.registry, desk, (satellite, name, params, options) =>
-      this.#calls.callAs(satellite, name, params, options),
+    addProgramMethods(this.#calls.registry, desk, (satellite, name, params, options, usesI8) =>
+      this.#calls.callAs(satellite, name, params, options, usesI8),
     );
   }
 
@@ -239,6 +240,11 @@ export class Relay {
   /** True if `address` (canonical) is one of a configured peer. */
   isPeerAddress(address: string): boolean {
     return this.#parts.mesh.isPeerAddress(address);
+  }
+
+  /** The extensions that a peer at `address` (canonical) is configured to read. */
+  readBy(address: string): Extensions | undefined {
+    return this.#parts.mesh.readBy(address);
   }
 
   /** True if a peer at `address` (canonical) may send doubles that are not finite. */

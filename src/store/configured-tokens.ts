@@ -1,7 +1,7 @@
 /** The tokens that a start knows: the admin's, and those of the configuration, whose secrets lie in files and variables. */
 import { createHash } from 'node:crypto';
 import { ACCESS_CLASSES, RelayError, grantOf } from '../message/message.ts';
-import type { Grant } from '../message/message.ts';
+import type { Extension, Grant } from '../message/message.ts';
 import { readSecret } from './secret.ts';
 import type { SecretPlace } from './secret.ts';
 
@@ -9,6 +9,7 @@ import type { SecretPlace } from './secret.ts';
 export interface TokenOptions extends SecretPlace {
   readonly classes?: Grant['classes'] | undefined;
   readonly methods?: Grant['methods'] | undefined;
+  readonly reads?: readonly Extension[] | undefined;
   readonly expires?: string | undefined;
 }
 
@@ -17,6 +18,8 @@ export interface HashedToken extends Grant {
   readonly name: string;
   /** SHA-256, hex. */
   readonly sha256: string;
+  /** The extensions of XML-RPC that its holder reads. */
+  readonly reads?: readonly Extension[] | undefined;
   /** ISO 8601; from then on it is refused. */
   readonly expires?: string | undefined;
 }
@@ -36,7 +39,7 @@ export function configuredTokens(
     const hash = sha256(readSecret(option, token, environment));
     const same = known.find((other) => other.sha256 === hash);
     if (same) throw new RelayError('CONFIG_INVALID', `${option}: its secret is that of the token ${same.name}; give each its own`);
-    known.push({ name, sha256: hash, ...grantOf(token), expires: token.expires });
+    known.push({ name, sha256: hash, ...grantOf(token), reads: token.reads, expires: token.expires });
   }
   return known;
 }

@@ -13,7 +13,7 @@ import type { StoredToken } from './token-format.ts';
 /** Adds a token of 256 random bits and answers it: the file has but its hash. `dataDir` must be there. Throws RelayErrors INVALID_PARAMS and STATE_DIRECTORY. */
 export async function addToken(
   dataDir: string,
-  { name, classes, methods }: Grant & { readonly name: string },
+  { name, classes, methods, reads }: Grant & Pick<StoredToken, 'name' | 'reads'>,
   expires: Date | undefined,
   now: Date,
 ): Promise<string> {
@@ -26,7 +26,7 @@ export async function addToken(
     if (tokens.length >= MAX_TOKENS)
       throw new RelayError('LIMIT', `there are ${MAX_TOKENS} tokens already; revoke those that nobody needs`);
     const sha256 = createHash('sha256').update(token).digest('hex');
-    return [...tokens, { name, sha256, classes, methods, created: now.toISOString(), expires: expires?.toISOString() }];
+    return [...tokens, { name, sha256, classes, methods, reads, created: now.toISOString(), expires: expires?.toISOString() }];
   });
   return token;
 }

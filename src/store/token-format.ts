@@ -1,8 +1,8 @@
 /** `tokens.json`: what stands in it, and how it is read. */
 import type { Stats } from 'node:fs';
 import { z } from 'zod';
-import { ACCESS_CLASSES, RelayError, isMethodGlob } from '../message/message.ts';
-import type { Grant } from '../message/message.ts';
+import { ACCESS_CLASSES, EXTENSIONS, RelayError, isMethodGlob } from '../message/message.ts';
+import type { Extension, Grant } from '../message/message.ts';
 import { requireOwn } from './owner.ts';
 import { readSmallFile } from './read-file.ts';
 import { isCode, systemReason } from './system-reason.ts';
@@ -15,6 +15,8 @@ export interface StoredToken extends Grant {
    * and it is compared at every request.
    */
   readonly sha256: string;
+  /** The extensions of XML-RPC that its holder reads. */
+  readonly reads?: readonly Extension[] | undefined;
   /** ISO 8601. */
   readonly created: string;
   /** ISO 8601; from then on it is refused. */
@@ -37,6 +39,7 @@ const TOKENS = z.strictObject({
         sha256: z.string().regex(/^[0-9a-f]{64}$/),
         classes: z.array(z.enum(ACCESS_CLASSES)),
         methods: z.array(z.string().refine(isMethodGlob)),
+        reads: z.array(z.enum(EXTENSIONS)).optional(),
         created: date,
         expires: date.optional(),
       }),

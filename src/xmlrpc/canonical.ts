@@ -21,6 +21,9 @@ const TAGS: Readonly<Record<ScalarType, string>> = {
   nil: 'nil',
 };
 
+// The time of a date that was read, up to the mark before its fraction.
+const TIME = /[T ](\d\d):?(\d\d):?(\d\d)([.,]?)/;
+
 /** Collects the members of the outermost struct: name -> `<value>…</value>`, in member order. */
 export class CanonicalWriter implements Sink {
   readonly members = new Map<string, string>();
@@ -68,6 +71,15 @@ export class CanonicalWriter implements Sink {
 function scalarText(type: ScalarType, value: Value, content: Content): string {
   if (type === 'nil') return '<nil/>';
   // base64 loses its white space, which is no part of its value; numbers and dates hold nothing to escape
-  const own = typeof value === 'string' ? escapeLegal(value) : Buffer.isBuffer(value) ? value.toString('base64') : content.text();
+  const own = typeof value === 'string' ? escapeLegal(value) : Buffer.isBuffer(value) ? value.toString('base64') : ownText(value, content);
   return `<${TAGS[type]}>${own}</${TAGS[type]}>`;
+}
+
+/** The text as it came, spelt as every reader knows it: `1` for `true`, `19980717T14:08:55.5` for `19980717 140855,5`. */
+function ownText(value: Value, content: Content): string {
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  if (!(value instanceof Date)) return content.text();
+  return content.text().replace(TIME, (_all, hours: string, minutes: string, seconds: string, mark: string) => {
+    return `T${hours}:${minutes}:${seconds}${mark === '' ? '' : '.'}`;
+  });
 }

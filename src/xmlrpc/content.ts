@@ -1,7 +1,7 @@
 /** The text of one element as UTF-8 bytes: a stretch of the document as long as it can be, a copy once markup interrupts it. */
 import { isAscii } from 'node:buffer';
 
-import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, isIllegalAt, skipBlank } from './chars.ts';
+import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, isBlank, isIllegalAt, skipBlank } from './chars.ts';
 import { readReference } from './reference.ts';
 import type { Reference } from './reference.ts';
 
@@ -190,6 +190,13 @@ export class Content {
     this.#decodedBytes += end - from;
     this.#isDecodedBlank &&= skipBlank(bytes, from, end) === end;
     this.from = end;
+  }
+
+  /** Takes the white space of XML off both ends of a short text; of one that is nothing else, all of it. */
+  trim(): void {
+    const { bytes } = this;
+    this.from = skipBlank(bytes, this.from, this.to);
+    while (this.to > this.from && isBlank(bytes[this.to - 1] ?? 0)) this.to--;
   }
 
   /** As a string, which keeps no more alive than a few thousand characters beside itself. */

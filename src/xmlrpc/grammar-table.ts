@@ -78,6 +78,8 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
 
   // <array> <data> <value/>* </data> </array>
   array: { element: 'array', steps: { data: ['data'] } },
+  // <array/>, which some write for an empty one
+  arrayOrNothing: { element: 'array', steps: { data: ['data'] }, end: [CLOSE] },
   data: { element: 'data', steps: { value: ['value', 'data'] }, end: ['arrayEnd'], opening: '<value><struct>' },
   arrayEnd: { element: 'array', end: [CLOSE] },
 
@@ -101,6 +103,8 @@ export const STRUCT_ALONE = placeOf('structDocument');
 export const DOCUMENT_END = placeOf('documentEnd');
 /** In an array, before its `<data>`. */
 export const ARRAY = placeOf('array');
+/** The same where an empty array need not have it. */
+export const ARRAY_OR_NOTHING = placeOf('arrayOrNothing');
 /** In a struct, where a member may start. */
 export const STRUCT = placeOf('struct');
 /** In a struct, after the value of a member. */

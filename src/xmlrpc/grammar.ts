@@ -4,7 +4,19 @@ import { LESS, SPACE, isBlank, skipBlank } from './chars.ts';
 import { ElementReader } from './element-reader.ts';
 import { typedAt, typedNamed } from './elements.ts';
 import type { Typed } from './elements.ts';
-import { ARRAY, BASE64, DOCUMENT_END, FAULT, MEMBER_END, SCALAR, STRUCT, UNTYPED, VALUE_END, expectedAt } from './grammar-table.ts';
+import {
+  ARRAY,
+  ARRAY_OR_NOTHING,
+  BASE64,
+  DOCUMENT_END,
+  FAULT,
+  MEMBER_END,
+  SCALAR,
+  STRUCT,
+  UNTYPED,
+  VALUE_END,
+  expectedAt,
+} from './grammar-table.ts';
 import type { Place, Step } from './grammar-table.ts';
 import { FIRST_SLOT, learn, recall, slotAfter } from './member-memo.ts';
 import { cachedName, findName } from './name-cache.ts';
@@ -314,7 +326,7 @@ export class Grammar {
     this.#typed = typed;
     this.#spelling = spelling;
     if (type === 'array' || type === 'struct') {
-      this.#place = type === 'array' ? ARRAY : STRUCT;
+      this.#place = type === 'struct' ? STRUCT : this.#rules.lenientForms ? ARRAY_OR_NOTHING : ARRAY;
       this.#open(type, at);
       return;
     }

@@ -28,6 +28,12 @@ export interface ReadOptions {
   limits?: Partial<XmlRpcLimits> | undefined;
   /** `NaN`, `INF`, `-INF`, `inf`, `Infinity` … in doubles. Default false: XML-RPC has finite numbers only, and few could be told. */
   allowNonFinite?: boolean | undefined;
+  /**
+   * Reads what programs write although the specification does not have it, where it has one meaning: white space around numbers, booleans and
+   * dates, `true` and `false`, dates without colons, with a space for the `T` or a comma before the fraction, `<array/>` without `<data>`.
+   * Default true for calls and structs, false for responses.
+   */
+  lenientForms?: boolean | undefined;
 }
 
 /** What a body is read with. */
@@ -88,7 +94,7 @@ export async function parseCallInSlices(body: Uint8Array, options: SliceOptions 
 
 /** Reads the body of a response: exactly one parameter, or a fault of exactly an int faultCode and a string faultString. */
 export function parseResponse(body: Uint8Array, options: ParseOptions = {}): ParsedResponse {
-  const rules = rulesOf(options);
+  const rules = responseRulesOf(options);
   const bytes = wholeUtf8Of(body, options.charset, rules);
   const builder = new ResponseBuilder();
   const grammar = readWhole(RESPONSE, bytes, builder, rules);
@@ -112,7 +118,7 @@ export function sendableResponse(body: Uint8Array, options: ParseOptions = {}): 
 }
 
 function* sendableSteps(body: Uint8Array, builder: SendableBuilder, options: ParseOptions): Steps<Grammar> {
-  const rules = rulesOf(options);
+  const rules = responseRulesOf(options);
   return yield* read(RESPONSE, yield* utf8Of(body, options.charset, rules), builder, rules, Infinity);
 }
 
@@ -153,7 +159,7 @@ function callOf(grammar: Grammar, bytes: Buffer, builder: ValueBuilder): ParsedC
 }
 
 function* responseSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number): Steps<ParsedResponse> {
-  const rules = rulesOf(options);
+  const rules = responseRulesOf(options);
   const bytes = yield* utf8Of(body, options.charset, rules);
   const builder = new ResponseBuilder();
   const grammar = yield* read(RESPONSE, bytes, builder, rules, sliceBytes);
@@ -210,8 +216,12 @@ function faultOf(bytes: Buffer, value: Value, builder: ResponseBuilder): ParsedR
   return { kind: 'fault', ...fault };
 }
 
-function rulesOf({ limits, allowNonFinite }: ReadOptions): ScalarRules {
-  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true };
+function rulesOf({ limits, allowNonFinite, lenientForms }: ReadOptions): ScalarRules {
+  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true, lenientForms: lenientForms !== false };
+}
+
+function responseRulesOf({ limits, allowNonFinite, lenientForms }: ReadOptions): ScalarRules {
+  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true, lenientForms: lenientForms === true };
 }
 
 function utf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Steps<Buffer> {

@@ -3,7 +3,9 @@ import type { Content } from './content.ts';
 import { FIRST_MS, LAST_MS } from './dates.ts';
 import { refuse } from './refuse.ts';
 
+const SPACE = 32;
 const PLUS = 43;
+const COMMA = 44;
 const HYPHEN = 45;
 const POINT = 46;
 const ZERO = 48;
@@ -18,33 +20,36 @@ const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const DAYS_BEFORE_MONTH = MONTH_DAYS.map((_, month) => MONTH_DAYS.slice(0, month).reduce((sum, days) => sum + days, 0));
 const DAYS_BEFORE_1970 = 719_528;
 
-/** The moment that a dateTime names (`19980717T14:08:55`, `1998-07-17T14:08:55.123+02:00`); fractions beyond milliseconds are cut off. */
-export function readDate(content: Content): Date {
+/**
+ * The moment that a dateTime names (`19980717T14:08:55`, `1998-07-17T14:08:55.123+02:00`; with `lenientForms` also `19980717T140855` and
+ * `1998-07-17 14:08:55,123`); fractions beyond milliseconds are cut off.
+ */
+export function readDate(content: Content, lenientForms: boolean): Date {
   const { bytes, from, at } = content;
   const dash = bytes[from + 4] === HYPHEN ? 1 : 0;
   const time = from + 8 + 2 * dash;
+  const colon = bytes[time + 3] === COLON ? 1 : 0;
   const hasShape =
-    content.length >= 17 + 2 * dash &&
+    content.length >= 15 + 2 * dash + 2 * colon &&
     (dash === 0 || bytes[from + 7] === HYPHEN) &&
-    bytes[time] === BIG_T &&
-    bytes[time + 3] === COLON &&
-    bytes[time + 6] === COLON;
+    (bytes[time] === BIG_T || (lenientForms && bytes[time] === SPACE)) &&
+    (colon === 1 ? bytes[time + 6] === COLON : lenientForms);
   if (!hasShape) return misshapen(at);
-  const local = localMs(content, dash, time);
-  const moment = local - zoneMs(content, time + 9);
+  const local = localMs(content, dash, time, colon);
+  const moment = local - zoneMs(content, time + 7 + 2 * colon, lenientForms);
   return moment >= FIRST_MS && moment <= LAST_MS
     ? new Date(moment)
     : refuse('INVALID_REQUEST', at, 'the dateTime is outside the years 0 to 9999');
 }
 
 // Without its fraction and zone.
-function localMs({ bytes, from, at }: Content, dash: number, time: number): number {
+function localMs({ bytes, from, at }: Content, dash: number, time: number, colon: number): number {
   const year = pair(bytes, from) * 100 + pair(bytes, from + 2);
   const month = pair(bytes, from + 4 + dash);
   const day = pair(bytes, from + 6 + 2 * dash);
   const hour = pair(bytes, time + 1);
-  const minute = pair(bytes, time + 4);
-  const second = pair(bytes, time + 7);
+  const minute = pair(bytes, time + 3 + colon);
+  const second = pair(bytes, time + 5 + 2 * colon);
   if (Math.min(year, month, day, hour, minute, second) < 0) misshapen(at);
   const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
   const days = month === 2 && isLeap ? 29 : (MONTH_DAYS[month - 1] ?? 0);
@@ -62,10 +67,10 @@ function daysBefore(year: number, month: number, isLeap: boolean): number {
 }
 
 // What zone and fraction take off, from the byte after the seconds: `.123`, `Z`, `+02:00`, `-0230`, or nothing.
-function zoneMs({ bytes, to, at }: Content, from: number): number {
+function zoneMs({ bytes, to, at }: Content, from: number, allowComma: boolean): number {
   let zone = from;
   let fraction = 0;
-  if (bytes[zone] === POINT && zone < to) {
+  if (zone < to && (bytes[zone] === POINT || (allowComma && bytes[zone] === COMMA))) {
     zone++;
     for (; zone < to && isDigit(bytes[zone]); zone++) {
       // tenths, hundredths, thousandths; the rest is cut off

@@ -15,15 +15,19 @@ export interface ScalarRules {
   readonly limits: Readonly<XmlRpcLimits>;
   /** NaN and infinities in doubles. */
   readonly allowNonFinite: boolean;
+  /** See `lenientForms` of ReadOptions. */
+  readonly lenientForms: boolean;
 }
 
 const ZERO = 48;
+const LONGEST_WORD = 'false'.length;
 
 /** The value of a scalar other than base64, which is read piece by piece; refuses a text that is none of its type. */
 export function readScalar(type: Exclude<ScalarType, 'base64'>, content: Content, rules: ScalarRules): Value {
   if (type === 'string') return content.text();
   const { maxDigits } = rules.limits;
   if (content.length > maxDigits) return refuse('LIMIT', content.at, `a ${type} of more than ${maxDigits} characters`);
+  if (rules.lenientForms && type !== 'nil') content.trim();
   switch (type) {
     case 'int':
       return readInteger(content, 32);
@@ -31,9 +35,9 @@ export function readScalar(type: Exclude<ScalarType, 'base64'>, content: Content
     case 'bigdecimal':
       return readDouble(content, rules.allowNonFinite);
     case 'boolean':
-      return booleanOf(content);
+      return booleanOf(content, rules.lenientForms);
     case 'date':
-      return readDate(content);
+      return readDate(content, rules.lenientForms);
     case 'i8':
     case 'biginteger':
       return readInt64(content);
@@ -46,8 +50,11 @@ export function readScalar(type: Exclude<ScalarType, 'base64'>, content: Content
   }
 }
 
-function booleanOf({ bytes, from, length, at }: Content): boolean {
+function booleanOf(content: Content, allowWords: boolean): boolean {
+  const { bytes, from, length, at } = content;
   const digit = (bytes[from] ?? 0) - ZERO;
   if (length === 1 && (digit === 0 || digit === 1)) return digit === 1;
+  const word = allowWords && length <= LONGEST_WORD ? content.text() : '';
+  if (word === 'true' || word === 'false') return word === 'true';
   return refuse('INVALID_REQUEST', at, 'a boolean is 0 or 1');
 }

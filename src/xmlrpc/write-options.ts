@@ -6,6 +6,10 @@ export interface WriteOptions {
   readonly nil?: boolean | undefined;
   /** `<i8>` for bigint beyond 32 bits and Int64. Default false: an extension as well. */
   readonly i8?: boolean | undefined;
+  /** Whole numbers beyond 32 bits as `<i8>`, for readers that used i8 themselves; needs `i8`. Default false: they are doubles. */
+  readonly wideInts?: boolean | undefined;
+  /** What the reader can do about an extension that it may not be sent; an error that quotes it needs no entry in the log. Default: none. */
+  readonly remedies?: Readonly<Record<'nil' | 'i8', string>> | undefined;
   /** `exponent` writes 1e+300 as such, as programs since about 2005 read it. Default `decimal`: 1 and 300 zeros, as the specification has it. */
   readonly doubles?: 'decimal' | 'exponent' | undefined;
   /** `NaN`, `Infinity` and `-Infinity` as `<double>`, for readers that are known to take them. Default false: they are refused. */

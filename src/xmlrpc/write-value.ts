@@ -188,6 +188,8 @@ export class ValueWriter {
       out.tag(INT.open);
       out.int32(value);
       out.tag(INT.close);
+    } else if (this.#options.wideInts === true && Number.isSafeInteger(value) && value !== 0) {
+      this.#scalar(I8, String(value));
     } else {
       this.#double(value, String);
     }
@@ -209,8 +211,7 @@ export class ValueWriter {
   }
 
   #nil(): void {
-    if (this.#options.nil !== true)
-      this.#fail('null cannot be written: nil is an extension, and the other side has not shown that it reads it');
+    if (this.#options.nil !== true) this.#unread('null', 'nil');
     this.#out.tag(NIL);
   }
 
@@ -221,8 +222,7 @@ export class ValueWriter {
 
   #int64(value: unknown): void {
     if (typeof value !== 'bigint' || value < INT64_MIN || value > INT64_MAX) this.#fail('the integer does not fit 64 bits');
-    if (this.#options.i8 !== true)
-      this.#fail('an integer of 64 bits cannot be written: i8 is an extension, and the other side has not shown that it reads it');
+    if (this.#options.i8 !== true) this.#unread('an integer of 64 bits', 'i8');
     this.#scalar(I8, String(value));
   }
 
@@ -269,6 +269,13 @@ export class ValueWriter {
   #open({ open }: Pair, container: object, names?: readonly string[], isMap?: boolean): void {
     this.#walk.open(container, names, isMap);
     this.#out.tag(open);
+  }
+
+  /** `what` takes an extension that the reader may not know. */
+  #unread(what: string, extension: 'nil' | 'i8'): never {
+    const remedy = this.#options.remedies?.[extension];
+    const reason = `${what} cannot be written: ${extension} is an extension, and the other side has not shown that it reads it`;
+    return this.#walk.fail(remedy === undefined ? reason : `${reason}; ${remedy}`, remedy !== undefined);
   }
 
   #fail(reason: string): never {

@@ -68,6 +68,29 @@ test('tokens of the configuration are listed too, and revoke says where they sta
   t.regex(revoked.stderr.join(), /token 'ci' stands in the configuration/);
 });
 
+test('--reads is kept with the token, listed, and counts at the relay; the configuration says it by reads', async (t) => {
+  const files = {
+    'config.ts': "export default { access: { tokens: { ci: { env: 'CI_TOKEN', reads: ['i8'] } } } };",
+    'plugins/ham/gap.ts': `import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite() export class Gap extends Plugin { @Exposed() since() { return [null]; } }`,
+  };
+  const cwd = pluginsDir(t, files);
+  const env = { CI_TOKEN: 'a-secret-of-the-ci-1234' };
+  const made = await runCo2(t, { cwd, env, args: ['token', 'create', 'py', '--reads', 'nil,i8'] }).exit;
+  t.is(made.code, 0, made.stderr.join());
+  const listed = await runCo2(t, { cwd, env, args: ['token', 'list'] }).exit;
+  t.deepEqual(listed.stdout, [
+    'ci  read,message,call  *  never expires  reads i8  (configuration)',
+    'py  read,message,call  *  never expires  reads nil,i8',
+  ]);
+  const json = await runCo2(t, { cwd, env, args: ['token', 'list', '--json'] }).exit;
+  t.like((JSON.parse(json.stdout.join('')) as object[])[1], { name: 'py', reads: ['nil', 'i8'] });
+  const { url } = await startCo2(t, { cwd, env });
+  const by = (token = ''): Promise<ParsedResponse> => call(url, 'ham.gap.since', [], { headers: { authorization: `Bearer ${token}` } });
+  t.like(await by(made.stdout[0]), { kind: 'value', value: [null] });
+  t.like(await by(env.CI_TOKEN), { kind: 'fault', code: -32603 });
+});
+
 const REFUSALS: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
   [[], 2, /^co2: token needs one of create, list and revoke; see co2 token --help$/],
   [['frob'], 2, /unknown command 'frob'.*; see co2 token --help$/],
@@ -77,6 +100,7 @@ const REFUSALS: readonly (readonly [args: readonly string[], code: number, says:
   [['create', 'a', '--expires', 'soon'], 2, /--expires.*30d or a date/],
   [['create', 'a', '--expires', '2020-01-01'], 2, /--expires.*in the past; see co2 token create --help$/],
   [['create', 'a', '--classes', 'write'], 2, /--classes.*read, message, call, admin/],
+  [['create', 'a', '--reads', 'nil,dom'], 2, /--reads.*expected some of nil, i8\.?; see co2 token create --help$/],
   [['create', 'a', '--methods', 'a b'], 2, /--methods.*'a b' names no methods/],
   [['revoke', 'a'], 1, /no token 'a'; there are none/],
 ];

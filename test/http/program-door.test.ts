@@ -110,6 +110,17 @@ test('relay.call calls as the plugin, and answers what the method answers, nil a
     t.like(await ask('relay.call', params), { kind: 'fault', code: -32602 }, JSON.stringify(params));
 });
 
+test('a query on the URL changes nothing, and an i8 goes through to the method and back', async (t) => {
+  const { url } = await doorOf(t, [{ invoke: (params, usesI8) => [null, usesI8 === true, ...params] }]);
+  const asked = async (path: string, params: readonly Sendable[]): Promise<string> => {
+    const body = serialiseCall('relay.call', ['ham.spam.run', params], { nil: true, i8: true });
+    return (await request(url, { path, body, headers: { authorization: basic(TOKEN) } })).body.toString();
+  };
+  const [NIL, TRUE, FALSE] = ['<value><nil/></value>', '<value><boolean>1</boolean></value>', '<value><boolean>0</boolean></value>'];
+  t.true((await asked('/RPC2?nil=1', [2n ** 40n])).includes(`${NIL}${TRUE}<value><i8>1099511627776</i8></value>`));
+  t.true((await asked('/RPC2', [2 ** 40])).includes(`${NIL}${FALSE}<value><double>1099511627776.0</double></value>`));
+});
+
 test('relay.log reaches the log under the program, relay.push_items has no stream yet', async (t) => {
   const { ask, desk } = await doorOf(t);
   t.like(await ask('relay.log', ['warn', 'it is hot']), { value: true });

@@ -43,6 +43,41 @@ for (const [language, command] of CLIENTS) {
   });
 }
 
+test.serial("Python's allow_none client: nil where the URL or a header says so, else a fault that says how", async (t) => {
+  const relay = await startCo2(t, { args: ['--plugins', PLUGINS] });
+  const { code, stdout, stderr } = await run(t, 'python3', [source('none.py'), relay.url]).exit;
+  t.is(code, 0, stderr.join('\n'));
+  t.deepEqual(stdout, ['fault ok', 'nil ok']);
+  t.deepEqual(
+    relay.stderr.all.filter((line) => / ERROR |^\s+at /.test(line)),
+    [],
+  );
+});
+
+test.serial('the C++ client of xmlrpc-c: integers of 64 bits come back as such', async (t) => {
+  const program = join(temporaryDir(t), 'long');
+  const libraries = ['-lxmlrpc_client++', '-lxmlrpc++', '-lxmlrpc_client', '-lxmlrpc', '-lxmlrpc_util'];
+  const compiler = await run(t, 'c++', ['-std=c++11', '-Wall', '-o', program, source('long.cpp'), ...libraries]).exit;
+  t.is(compiler.code, 0, compiler.stderr.join('\n'));
+  const relay = await startCo2(t, { args: ['--plugins', PLUGINS] });
+  const { code, stdout, stderr } = await run(t, program, [relay.url]).exit;
+  t.is(code, 0, stderr.join('\n'));
+  t.deepEqual(stdout, ['integers of 64 bits ok']);
+});
+
+test.serial("Go's mattn/go-xmlrpc: booleans in words", async (t) => {
+  const directory = temporaryDir(t);
+  const program = join(directory, 'words');
+  // Debian's packages of libraries, and nothing from the network.
+  const env = { GOPATH: '/usr/share/gocode', GO111MODULE: 'off', GOFLAGS: '', GOCACHE: join(directory, 'cache') };
+  const compiler = await run(t, 'go', ['build', '-o', program, source('words.go')], { env }).exit;
+  t.is(compiler.code, 0, compiler.stderr.join('\n'));
+  const relay = await startCo2(t, { args: ['--plugins', PLUGINS] });
+  const { code, stdout, stderr } = await run(t, program, [relay.url]).exit;
+  t.is(code, 0, stderr.join('\n'));
+  t.deepEqual(stdout, ['booleans in words ok']);
+});
+
 const XML = '<?xml version="1.0" encoding="UTF-8"?>';
 const answerOf = (inner: string): string =>
   `${XML}<methodResponse><params><param><value>${inner}</value></param></params></methodResponse>`;
@@ -67,6 +102,23 @@ const BY_HAND: readonly (readonly [what: string, call: string, answer: string])[
     'nil to whom used it',
     callOf('interop.echo.any', '<array><data><value><nil/></value></data></array>'),
     answerOf('<array><data><value><nil/></value></data></array>'),
+  ],
+  ['i8 within 2^53 to whom used it', callOf('interop.echo.any', '<i8>1099511627776</i8>'), answerOf('<i8>1099511627776</i8>')],
+  [
+    "a date of Java's aXMLRPC",
+    callOf('interop.echo.any', '<dateTime.iso8601>19980717T140855</dateTime.iso8601>'),
+    answerOf('<dateTime.iso8601>19980717T14:08:55</dateTime.iso8601>'),
+  ],
+  [
+    'what a pretty-printer makes of a call',
+    `<methodCall>\n  <methodName>interop.echo.any</methodName>\n  <params>\n    <param>\n      <value>\n        <array>\n          <data>\n` +
+      ['<int>\n 5\n</int>', '<double>\n 1.5\n</double>', '<boolean>\n true\n</boolean>', '<array/>']
+        .map((xml) => `<value>\n${xml}\n</value>\n`)
+        .join('') +
+      '</data>\n</array>\n</value>\n</param>\n</params>\n</methodCall>\n',
+    answerOf(
+      '<array><data><value><int>5</int></value><value><double>1.5</double></value><value><boolean>1</boolean></value><value><array><data></data></array></value></data></array>',
+    ),
   ],
   ['i8 to whom used it', callOf('interop.echo.any', '<i8>9007199254740993</i8>'), answerOf('<i8>9007199254740993</i8>')],
   [

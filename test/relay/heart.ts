@@ -47,6 +47,7 @@ export function makeHeart(
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',
       acceptsNonFinite: () => false,
+      readBy: () => undefined,
       status: () => ({ peers: [], hopLimited: 0 }),
     },
     satellites: new Satellites({

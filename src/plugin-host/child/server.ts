@@ -10,7 +10,6 @@ import { parseCall, serialiseFault, serialiseResponse } from '../../xmlrpc/codec
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;
 
 const HOST = '127.0.0.1';
-const EXTENSIONS = { nil: true, i8: true };
 const NO_BYTES = Buffer.alloc(0);
 // The relay keeps its connections, and closes them first.
 const KEEP_ALIVE_MS = 3_600_000;
@@ -64,16 +63,18 @@ export class ChildServer {
 
   #answer(body: Buffer, response: ServerResponse): void {
     let name = 'a request';
+    let wideInts = false;
     const fail = (error: unknown): void => {
       const { code, text } = faultFor(error, name, this.#log);
       this.#send(response, serialiseFault(code, text));
     };
     const succeed = (value: Sendable | undefined): void => {
-      this.#send(response, serialiseResponse(value === undefined ? true : value, EXTENSIONS));
+      this.#send(response, serialiseResponse(value === undefined ? true : value, { nil: true, i8: true, wideInts }));
     };
     try {
-      const { methodName, params } = parseCall(body, { limits: { maxBodyBytes: body.length } });
+      const { methodName, params, extensions } = parseCall(body, { limits: { maxBodyBytes: body.length } });
       name = methodName;
+      wideInts = extensions.i8;
       const method = this.#find(name);
       if (!method) throw new RelayError('NO_SUCH_METHOD', `no method is named '${name}' here`);
       const answer = method(params);

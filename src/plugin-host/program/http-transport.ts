@@ -38,7 +38,7 @@ interface Call {
 export class HttpTransport implements Transport {
   readonly #plugin: string;
   readonly #faultOf: typeof faultOf;
-  readonly #limits: { readonly maxBodyBytes: number };
+  readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly lenientForms: true };
   readonly #tap: Tap | undefined;
   readonly #clock: Clock;
   readonly #port: number;
@@ -56,7 +56,7 @@ export class HttpTransport implements Transport {
     { port, path }: { readonly port: number; readonly path: string },
     { clock, maxBodyBytes = DEFAULT_LIMITS.maxBodyBytes, meaning = faultOf, tap }: HttpTransportOptions,
   ) {
-    this.#limits = { maxBodyBytes };
+    this.#reading = { limits: { maxBodyBytes }, lenientForms: true };
     this.#tap = tap;
     this.#plugin = plugin;
     this.#faultOf = meaning;
@@ -74,7 +74,7 @@ export class HttpTransport implements Transport {
     const { value, extensions } = await this.#read(response);
     const { body, charset } = response;
     // Read again only if it may hold what plain values do not tell.
-    return extensions.i8 || body.includes('double') ? sendableResponse(body, { charset, limits: this.#limits }) : value;
+    return extensions.i8 || body.includes('double') ? sendableResponse(body, { charset, ...this.#reading }) : value;
   }
 
   async ping(timeoutMs: number): Promise<void> {
@@ -102,8 +102,8 @@ export class HttpTransport implements Transport {
   #parse(body: Buffer, charset: string | undefined): MaybePromise<ParsedResponse> {
     try {
       return body.length <= LARGE_BYTES
-        ? parseResponse(body, { charset, limits: this.#limits })
-        : parseResponseInSlices(body, { charset, limits: this.#limits }).catch(this.#notXmlRpc);
+        ? parseResponse(body, { charset, ...this.#reading })
+        : parseResponseInSlices(body, { charset, ...this.#reading }).catch(this.#notXmlRpc);
     } catch (error) {
       return this.#notXmlRpc(error);
     }
@@ -163,7 +163,7 @@ export class HttpTransport implements Transport {
       const next = this.#next();
       if (next) this.#begin(next);
     };
-    const connection = new HttpConnection(this.#port, onEnd, this.#limits.maxBodyBytes, this.#tap);
+    const connection = new HttpConnection(this.#port, onEnd, this.#reading.limits.maxBodyBytes, this.#tap);
     this.#open.add(connection);
     return connection;
   }

@@ -221,12 +221,12 @@ export class ProgramLife {
 
   #hosted({ name, help, signature, access }: DescribedMethod): HostedMethod {
     const { callTimeoutMs } = this.#parts.record;
-    return { name, help, signature, access, invoke: (params) => this.#invoke(name, params, callTimeoutMs) };
+    return { name, help, signature, access, invoke: (params, usesI8) => this.#invoke(requestOf(name, params, usesI8), callTimeoutMs) };
   }
 
-  #invoke(method: string, params: readonly Value[], timeoutMs: number): MaybePromise<Sendable> {
-    if (this.state.kind !== 'up') throw new RelayError('UNAVAILABLE', `${method}: ${this.#name} ${this.#inWords()}`);
-    return this.sendExact(requestOf(method, params), timeoutMs);
+  #invoke(request: ProgramRequest, timeoutMs: number): MaybePromise<Sendable> {
+    if (this.state.kind !== 'up') throw new RelayError('UNAVAILABLE', `${request.method}: ${this.#name} ${this.#inWords()}`);
+    return this.sendExact(request, timeoutMs);
   }
 
   /** Its answer is a sign of life; that there was none in time counts as a missed ping. */

@@ -120,7 +120,7 @@ export class XmlRpcClient {
   async post(body: Uint8Array, { signal }: ClientCallOptions = {}): Promise<ParsedResponse> {
     const { bytes, charset } = await this.#connection.post(body, signal);
     try {
-      const options = { charset, limits: this.#options.limits };
+      const options = { charset, limits: this.#options.limits, lenientForms: true };
       // A small one at once; a large one beside whatever else the caller does.
       return bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
     } catch (error) {

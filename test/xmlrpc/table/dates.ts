@@ -15,6 +15,11 @@ const WRITTEN = [
   ['beyond 32 bits of seconds', '20380119T03:14:08'],
   ['an hour that Berlin never had', '20240331T02:30:00'],
 ] as const;
+// Hyphens where there are none, a zone if there is none, milliseconds at most.
+const isoFor = (text: string): string => {
+  const [, days = '', time = '', zone = ''] = /^([\d-]+)T([\d:]+(?:\.\d{1,3})?)\d*(.*)$/.exec(text) ?? [];
+  return `${days.replace(/^(\d{4})(\d\d)(\d\d)$/, '$1-$2-$3')}T${time}${zone.replace(/^([+-]\d\d)(\d\d)$/, '$1:$2') || 'Z'}`;
+};
 const isoOf = (text: string): string => `${text.replace(/^(....)(..)(..)T/, '$1-$2-$3T')}Z`;
 
 const READ: readonly (readonly [from: string, text: string, iso: string])[] = [
@@ -38,6 +43,23 @@ const READ: readonly (readonly [from: string, text: string, iso: string])[] = [
   ['.999999999 is not the next second', '19991231T23:59:59.999999999', '1999-12-31T23:59:59.999Z'],
   ['all of it', '1998-07-17T14:08:55.25+02:00', '1998-07-17T12:08:55.250Z'],
   ['a fraction and Z', '1998-07-17T14:08:55.25Z', '1998-07-17T14:08:55.250Z'],
+];
+
+// What is read in these forms goes on in the usual one.
+const SPELT_DIFFERENTLY: readonly (readonly [from: string, text: string, own: string])[] = [
+  ["Java's aXMLRPC: no colons", '19980717T140855', '19980717T14:08:55'],
+  ['no colons, midnight', '20000101T000000', '20000101T00:00:00'],
+  ['hyphens but no colons', '1998-07-17T140855', '1998-07-17T14:08:55'],
+  ['no colons, and Z', '19980717T140855Z', '19980717T14:08:55Z'],
+  ['no colons, and an offset', '19980717T140855+0530', '19980717T14:08:55+0530'],
+  ['no colons, a fraction and an offset', '19980717T140855.123-03:30', '19980717T14:08:55.123-03:30'],
+  ['SQL: a blank for the T', '1998-07-17 14:08:55', '1998-07-17T14:08:55'],
+  ['a blank for the T, and nothing else between', '19980717 140855', '19980717T14:08:55'],
+  ['ISO 8601 allows a comma', '19980717T14:08:55,5', '19980717T14:08:55.5'],
+  ['a comma and an offset', '1998-07-17 140855,123456789+02:00', '1998-07-17T14:08:55.123456789+02:00'],
+  ['a blank before', ' 19980717T14:08:55', '19980717T14:08:55'],
+  ['a blank after', '19980717T14:08:55 ', '19980717T14:08:55'],
+  ['LF around', '\n\t19980717T140855\n', '19980717T14:08:55'],
 ];
 
 const REFUSED: readonly (readonly [from: string, text: string])[] = [
@@ -65,22 +87,30 @@ const REFUSED: readonly (readonly [from: string, text: string])[] = [
   ['a time alone', 'T14:08:55'],
   ['one hyphen of two', '1998-0717T14:08:55'],
   ['the other one', '199807-17T14:08:55'],
-  ['SQL: a blank for the T', '19980717 14:08:55'],
+  ['two blanks for the T', '19980717  14:08:55'],
+  ['a tab for the T', '19980717\t14:08:55'],
+  ['nothing for the T', '19980717140855'],
   ['a small t', '19980717t14:08:55'],
   ['a small z', '19980717T14:08:55z'],
-  ['no colons', '19980717T140855'],
   ['one colon', '19980717T14:0855'],
+  ['the other one', '19980717T1408:55'],
+  ['no colons and no seconds', '19980717T1408'],
+  ['no colons, and a digit missing', '19980717T14085'],
+  ['no colons, and a digit too many', '19980717T1408555'],
+  ['no colons, hour 24', '19980717T240000'],
+  ['no colons, second 60', '19980717T140860'],
+  ['no colons, an offset over 14 hours', '19980717T140855+15:00'],
+  ['a blank before the offset', '19980717T14:08:55 +02:00'],
   ['a year of two digits', '980717T14:08:55'],
   ['a year of five digits', '119980717T14:08:55'],
   ['a signed year', '+19980717T14:08:55'],
   ['a day of one digit', '1998-7-7T14:08:55'],
   ['other digits', '199807\u0661\u0667T14:08:55'],
   ['nothing', ''],
-  ['a blank before', ' 19980717T14:08:55'],
-  ['a blank after', '19980717T14:08:55 '],
-  ['LF after: $ matches before it', '19980717T14:08:55\n'],
+  ['a no-break space after', '19980717T14:08:55\u00a0'],
   ['a point without a fraction', '19980717T14:08:55.'],
-  ['ISO 8601 allows a comma', '19980717T14:08:55,5'],
+  ['a comma without a fraction', '19980717T14:08:55,'],
+  ['a point and a comma', '19980717T14:08:55.5,5'],
   ['a fraction of ten digits', '19980717T14:08:55.1234567890'],
   ['before the year 0 by its offset', '00000101T00:00:00+01:00'],
   ['after the year 9999 by its offset', '99991231T23:59:59-01:00'],
@@ -93,6 +123,7 @@ const REFUSED: readonly (readonly [from: string, text: string])[] = [
 export const dates: readonly Row[] = [
   ...WRITTEN.map(([from, text]) => both(from, date(text), utc(isoOf(text)))),
   ...READ.map(([from, text, iso]) => reads(from, date(text), utc(iso), date(text))),
+  ...SPELT_DIFFERENTLY.map(([from, text, own]) => reads(from, date(text), new Date(isoFor(own)), date(own))),
   ...REFUSED.map(([from, text]) => wrong(from, `<dateTime.iso8601>${text}</dateTime.iso8601>`, 19, /dateTime/)),
   writes('milliseconds are cut', utc('1998-07-17T14:08:55.999Z'), date('19980717T14:08:55')),
   writes('before 1970 they are cut downwards', utc('1969-12-31T23:59:59.999Z'), date('19691231T23:59:59')),

@@ -17,6 +17,8 @@ export const extensions: readonly Row[] = [
   reads('ex:i1', '<ex:i1>127</ex:i1>', 127, int(127)),
   reads('ex:i2', '<ex:i2>32767</ex:i2>', 32767, int(32767)),
   reads('ex:int', '<ex:int>5</ex:int>', 5, int(5)),
+  reads('ex:i1 with white space around', '<ex:i1>\n127 </ex:i1>', 127, int(127)),
+  reads('ex:bigdecimal with white space around', '<ex:bigdecimal> 1.10 </ex:bigdecimal>', 1.1, double('1.10')),
   reads('ex:float', '<ex:float>1.5</ex:float>', 1.5, double('1.5')),
   reads('Apache writes 1.0E10', '<ex:float>1.0E10</ex:float>', 1e10, double('1.0E10')),
   reads('ex:bigdecimal: the nearest double, its own text stays', '<ex:bigdecimal>1.10</ex:bigdecimal>', 1.1, double('1.10')),

@@ -1,0 +1,62 @@
+/** What a caller says that it reads of the extensions: by the query of the URL, by a header, by the options of its token or of the peer that it is. Pure. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { remembering } from '../message/message.ts';
+import type { Extensions, WriteOptions } from '../xmlrpc/xmlrpc.ts';
+
+/** Lists extensions: `Accept-XMLRPC-Extensions: nil, i8`. */
+const HEADER = 'accept-xmlrpc-extensions';
+/** The queries that say nothing else, which do not keep a call from being plain. */
+export const READS_QUERIES: readonly string[] = ['?nil=1', '?i8=1', '?nil=1&i8=1', '?i8=1&nil=1'];
+
+const NONE: Extensions = { nil: false, i8: false };
+const REMEDIES = Object.freeze({ nil: remedyFor('nil'), i8: remedyFor('i8') });
+
+/** What the query and the header of a request say; undefined if they say nothing. */
+export function readsOf({
+  url = '',
+  headers,
+}: {
+  readonly url?: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+}): Extensions | undefined {
+  const at = url.indexOf('?');
+  const query = at === -1 ? undefined : inQuery(url.slice(at));
+  const header = headers[HEADER];
+  return header === undefined ? query : both(query, inHeader(String(header)));
+}
+
+/** What either says. */
+export function both(one: Extensions | undefined, other: Extensions | undefined): Extensions | undefined {
+  if (!one || !other) return one ?? other;
+  return { nil: one.nil || other.nil, i8: one.i8 || other.i8 };
+}
+
+const inQuery = remembering((query): Extensions => {
+  const params = new URLSearchParams(query);
+  const isOn = (name: string): boolean => /^(?:1|true)$/i.test(params.get(name) ?? '');
+  return { nil: isOn('nil'), i8: isOn('i8') };
+});
+
+const inHeader = remembering((header): Extensions => {
+  const names = header.split(',').map((name) => name.trim().toLowerCase());
+  return { nil: names.includes('nil'), i8: names.includes('i8') };
+});
+
+// One for each case, since every call is answered with one of them.
+const WRITING: readonly WriteOptions[] = Array.from({ length: 8 }, (_, bits) =>
+  Object.freeze({ nil: (bits & 1) !== 0, i8: (bits & 2) !== 0, wideInts: (bits & 4) !== 0, remedies: REMEDIES }),
+);
+
+/**
+ * How the answer to a call that used `used` is written, for a caller that says it reads `reads`; `always` is what every caller of the endpoint reads.
+ * Whole numbers beyond 32 bits are `<i8>` only to who used or named i8.
+ */
+export function writingFor(used: Extensions, reads: Extensions = NONE, always: Extensions = NONE): WriteOptions {
+  const wide = used.i8 || reads.i8;
+  const bits = (used.nil || reads.nil || always.nil ? 1 : 0) | (wide || always.i8 ? 2 : 0) | (wide ? 4 : 0);
+  return WRITING[bits] ?? NONE;
+}
+
+function remedyFor(name: 'nil' | 'i8'): string {
+  return `if it does, add ?${name}=1 to its URL, or send the header Accept-XMLRPC-Extensions: ${name}`;
+}
