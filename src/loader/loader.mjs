@@ -78,11 +78,27 @@ export function renewChanged(root) {
 }
 
 /**
+ * True if a tracked module below a directory that was imported is shorter than it was then, or gone: somebody may be writing it.
+ * @param {string} root Without symbolic links.
+ */
+export function isShorter(root) {
+  return graph().isShorter(root);
+}
+
+/**
  * Gives a new version to a tracked module and to all tracked ones that it imports, changed or not.
  * @param {string} file Without symbolic links.
  */
 export function renewBehind(file) {
   return graph().renewBehind(file);
+}
+
+/**
+ * Among a tracked module and all that it imports the files that had content and are empty by now: each is a save that was cut short.
+ * @param {string} file Without symbolic links.
+ */
+export function emptiedBehind(file) {
+  return graph().emptiedBehind(file);
 }
 
 /**
@@ -108,6 +124,17 @@ export function learnModules(account) {
  */
 export function isImported(file) {
   return graph().isKnown(file);
+}
+
+/**
+ * False for the source of a module that has a syntax error.
+ * @param {string} source
+ * @param {string} file Its name says which language it is in.
+ */
+export async function isSyntaxSound(source, file) {
+  // Loads the compiler, which few need in this thread.
+  const { parses } = await import('./compile.mjs');
+  return parses(source, /\.m?ts$/.test(file));
 }
 
 /** That of whichever copy of the package registered the hooks. */

@@ -2,7 +2,7 @@
 /** Which version of each plugin's file is the current one, and which file imports which. */
 import { stat, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { ABSENT, CHANGED, fingerprint, isSame, isUnchanged } from './fingerprint.mjs';
+import { ABSENT, CHANGED, fingerprint, isSame, isUnchanged, sizeNow, sizeOf } from './fingerprint.mjs';
 
 /** @typedef {import('./fingerprint.mjs').Fingerprint} Fingerprint */
 
@@ -21,7 +21,7 @@ import { ABSENT, CHANGED, fingerprint, isSame, isUnchanged } from './fingerprint
 
 /** The way to hooks in a thread of their own. @typedef {{ send(update: Update): void, receive(): Note | undefined }} Line */
 
-/** @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined> }} Entry */
+/** @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined>, hadContent: boolean }} Entry */
 
 /**
  * What a process knows of a module that it imported: each file as it was when it was read, and where its imports led.
@@ -79,7 +79,7 @@ export class ModuleGraph {
       return;
     }
     const entry = this.#entry(note.file);
-    entry.print = note.print;
+    setPrint(entry, note.print);
     if (note.version <= entry.importsOf) return;
     // A version is read before its imports are resolved.
     entry.imports = new Map();
@@ -89,9 +89,23 @@ export class ModuleGraph {
   /** Gives a new version to each file below `root` that is not as it was read, and to all that import it. @param {string} root */
   async renewChanged(root) {
     this.#pull();
-    const below = [...this.#files].filter(([file]) => file.startsWith(root + sep));
-    const changed = await Promise.all(below.map(async ([file, entry]) => ((await this.#isChanged(file, entry)) ? [file] : [])));
+    const changed = await Promise.all(this.#below(root).map(async ([file, entry]) => ((await this.#isChanged(file, entry)) ? [file] : [])));
     await this.#renew(this.#withImporters(changed.flat()));
+  }
+
+  /** True if a file below `root` is shorter than when it was read, or gone. @param {string} root */
+  async isShorter(root) {
+    this.#pull();
+    const sizes = await Promise.all(this.#below(root).map(async ([file, { print }]) => (await sizeNow(file)) < sizeOf(print)));
+    return sizes.includes(true);
+  }
+
+  /** Among a file and all that it imports those that had content and are empty by now. @param {string} file */
+  emptiedBehind(file) {
+    return [...this.#behind(file)].filter((one) => {
+      const { hadContent = false, print = ABSENT } = this.#files.get(one) ?? {};
+      return hadContent && print.stamp !== ABSENT.stamp && sizeOf(print) === 0;
+    });
   }
 
   /** Gives a new version to a file and to all that it imports. @param {string} file */
@@ -118,9 +132,14 @@ export class ModuleGraph {
       if (this.ownerOf(file) === undefined) continue;
       const known = this.#files.get(file);
       const entry = this.#entry(file);
-      entry.print = known === undefined || isSame(known.print, print) ? print : CHANGED;
+      setPrint(entry, known === undefined || isSame(known.print, print) ? print : CHANGED);
       entry.imports = new Map(imports);
     }
+  }
+
+  /** @param {string} root */
+  #below(root) {
+    return [...this.#files].filter(([file]) => file.startsWith(root + sep));
   }
 
   /** A file and all that it imports. @param {string} file */
@@ -165,7 +184,7 @@ export class ModuleGraph {
     for (const file of files) {
       const entry = this.#entry(file);
       // The change is told once, and the next one is one from here on, whether the new version is ever read or not.
-      entry.print = await fingerprint(file);
+      setPrint(entry, await fingerprint(file));
       this.#onOutdated(file, entry.version);
       entry.version += 1;
       versions.push([file, entry.version]);
@@ -178,7 +197,7 @@ export class ModuleGraph {
     const known = this.#files.get(file);
     if (known) return known;
     /** @type {Entry} */
-    const entry = { version: 0, print: ABSENT, importsOf: 0, imports: new Map() };
+    const entry = { version: 0, print: ABSENT, importsOf: 0, imports: new Map(), hadContent: false };
     this.#files.set(file, entry);
     return entry;
   }
@@ -186,6 +205,12 @@ export class ModuleGraph {
   #pull() {
     for (let note = this.#line?.receive(); note; note = this.#line?.receive()) this.note(note);
   }
+}
+
+/** @param {Entry} entry @param {Fingerprint} print */
+function setPrint(entry, print) {
+  entry.print = print;
+  entry.hadContent ||= sizeOf(print) > 0;
 }
 
 /** The owner of the root that the file lies below, if it does, and in no node_modules there. @param {ReadonlyMap<string, number>} roots @param {string} file */

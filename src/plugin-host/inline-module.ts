@@ -1,9 +1,10 @@
 /** The module of a plugin that runs in this process, as it lies on the disk by now: what it is made of, and how a version of it is made. */
 import { renewChanged } from '../loader/loader.mjs';
 import { clean } from '../message/message.ts';
+import { emptyHelper, withoutSatellites } from './cut-short.ts';
 import { PluginFailure } from './failure.ts';
 import type { FoundModule } from './find.ts';
-import { inputsOf, renewInputs } from './inputs.ts';
+import { emptiedInput, inputsOf, renewInputs } from './inputs.ts';
 import type { ImportedModule } from './load.ts';
 import type { ConfigPlace } from './plugin-config.ts';
 import { construct, importFound } from './prepare.ts';
@@ -81,9 +82,10 @@ export class InlineModule {
     return construct(imported, { ...this.#parts, others: others(), directory: directory(), report });
   }
 
-  /** A version that is fit to take the place of one that runs: nothing of it may be left out. */
-  async successor(signal: AbortSignal): Promise<Version> {
-    const imported = await this.import(signal);
+  /** A version that is fit to take the place of `old`, which runs: nothing of it may be left out, and a file without satellites is a save that was cut short. */
+  async successor(old: Version, signal: AbortSignal): Promise<Version> {
+    const imported = await this.#importComplete(signal);
+    if (old.satellites.length > 0 && imported.exported.size === 0) throw new PluginFailure(await withoutSatellites(this.found));
     const problems: PluginProblem[] = [];
     const version = this.construct(imported, (problem) => problems.push(problem));
     if (problems[0]) throw new PluginFailure(problems[0]);
@@ -94,6 +96,18 @@ export class InlineModule {
   /** It is gone. */
   forget(): void {
     this.#imported = undefined;
+  }
+
+  /** As {@link import}, but for a helper that is empty by now. */
+  async #importComplete(signal: AbortSignal): Promise<ImportedModule> {
+    const empty = await emptiedInput(this.found, this.#place);
+    const failure = empty === undefined ? undefined : new PluginFailure(emptyHelper(this.found, empty));
+    // It is imported in any case, since this version then counts as tried.
+    const imported = await this.import(signal).catch((error: unknown) => {
+      throw failure ?? error;
+    });
+    if (failure) throw failure;
+    return imported;
   }
 
   async #import(signal?: AbortSignal): Promise<ImportedModule> {

@@ -1,7 +1,7 @@
 /** What a plugin's module is made of: its file and its configuration, each in its current version. */
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { moduleUrl, renewBehind } from '../loader/loader.mjs';
+import { emptiedBehind, moduleUrl, renewBehind } from '../loader/loader.mjs';
 import type { FoundModule } from './find.ts';
 import { configFilesOf } from './plugin-config.ts';
 import type { ConfigPlace } from './plugin-config.ts';
@@ -15,6 +15,12 @@ export async function inputsOf(found: FoundModule, place: ConfigPlace): Promise<
 /** Gives a new version to all of them, changed or not. */
 export async function renewInputs(found: FoundModule, place: ConfigPlace): Promise<void> {
   for (const file of await filesOf(found, place)) await renewBehind(file);
+}
+
+/** The first of them, but for the module itself, that had content and is empty by now. */
+export async function emptiedInput(found: FoundModule, place: ConfigPlace): Promise<string | undefined> {
+  const files = await filesOf(found, place);
+  return files.flatMap(emptiedBehind).find((file) => file !== files[0]);
 }
 
 async function filesOf(found: FoundModule, place: ConfigPlace): Promise<string[]> {

@@ -2,9 +2,10 @@
 import { learnModules } from '../../loader/loader.mjs';
 import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock, Log, LogSource } from '../../message/message.ts';
+import { emptyHelper } from '../cut-short.ts';
 import { frameRows } from '../failure.ts';
 import type { FoundModule } from '../find.ts';
-import { inputsOf, renewInputs } from '../inputs.ts';
+import { emptiedInput, inputsOf, renewInputs } from '../inputs.ts';
 import type { PluginHostOptions } from '../options.ts';
 import type { ConfigPlace } from '../plugin-config.ts';
 import type { PluginRegistry } from '../plugin-registry.ts';
@@ -12,6 +13,7 @@ import { placeIn, placeOf } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
 import type { Explained, ProgramPlugin, ProgramRecord, Programs } from '../program/programs.ts';
 import type { RelayPluginOptions } from '../relay-plugin-options.ts';
+import { refusal } from '../refusal.ts';
 import type { RelayPort } from '../satellite.ts';
 import { readAccount } from './account.ts';
 import { childRecord, endInWords } from './child-record.ts';
@@ -131,6 +133,8 @@ export class Children {
       renew: async () => {
         await renewInputs(child.found, this.#place);
         child.attempted = await inputsOf(child.found, this.#place);
+        const empty = await emptiedInput(child.found, this.#place);
+        if (empty !== undefined) throw refusal(child.found.module, textOf(emptyHelper(child.found, empty)));
         return this.#record(child.found);
       },
       onFirstAnswer: (answer) => {
@@ -184,6 +188,10 @@ export class Children {
 
 function problemOf({ module, file }: FoundModule, told: string): PluginProblem {
   return { module, file, reason: told.replace(FAILED, '') };
+}
+
+function textOf(problem: PluginProblem): string {
+  return `${placeOf(problem)}: ${problem.reason}`;
 }
 
 /** What its process told, as it would be told of a module in this process. */
