@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean } from '../message/message.ts';
 import type { FoundModule } from './find.ts';
+import type { CutShort } from './inputs.ts';
 import { fileAt } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 
@@ -16,8 +17,12 @@ export async function withoutSatellites({ module, file, root, path }: FoundModul
   return { module, file: clean(file), reason: `${what}; save it again, or delete it to unload ${module}` };
 }
 
-/** The problem of a module that imports `path`, which had content and is empty by now. */
-export function emptyHelper(found: FoundModule, path: string): PluginProblem {
-  const reason = 'the file is empty; save it again, or write a comment into it if it is to be empty';
-  return { module: found.module, file: fileAt(found, path), reason };
+const REASONS = {
+  empty: 'the file is empty; save it again, or write a comment into it if it is to be empty',
+  torn: 'the file changed while it was loaded; it is loaded again once the save is complete, or reload it',
+} as const;
+
+/** The problem of a module that is made of a file which is not whole. */
+export function cutShortProblem(found: FoundModule, { path, kind }: CutShort): PluginProblem {
+  return { module: found.module, file: fileAt(found, path), reason: REASONS[kind] };
 }

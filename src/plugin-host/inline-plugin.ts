@@ -248,6 +248,7 @@ export class InlinePlugin implements HostedPlugin {
       this.#state.set({ type: 'ready' });
       throw await this.#state.failed(error, NOT_RELOADED, signal);
     }
+    await this.#module.accept();
     this.#state.forgetProblems();
     this.#state.set({ type: 'ready' });
     const { isInUse } = this.imported?.relayPlugins ?? { isInUse: false };
@@ -275,6 +276,7 @@ export class InlinePlugin implements HostedPlugin {
       throw error;
     }
     this.#isRunning = true;
+    await this.#module.accept();
     this.#state.set({ type: 'ready' });
   }
 

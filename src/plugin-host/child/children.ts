@@ -2,10 +2,10 @@
 import { learnModules } from '../../loader/loader.mjs';
 import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock, Log, LogSource } from '../../message/message.ts';
-import { emptyHelper } from '../cut-short.ts';
+import { cutShortProblem } from '../cut-short.ts';
 import { frameRows } from '../failure.ts';
 import type { FoundModule } from '../find.ts';
-import { emptiedInput, inputsOf, renewInputs } from '../inputs.ts';
+import { acceptInputs, cutShortAmong, filesOf, inputsOf, renewInputs } from '../inputs.ts';
 import type { PluginHostOptions } from '../options.ts';
 import type { ConfigPlace } from '../plugin-config.ts';
 import type { PluginRegistry } from '../plugin-registry.ts';
@@ -36,6 +36,8 @@ interface Child {
   found: FoundModule;
   /** What it was made of when it was last tried. */
   attempted: string;
+  /** The files that the next process is made of; none if it is to be what the one before was. */
+  renewed: readonly string[];
   /** Somebody saved something, and nobody has looked yet. */
   isDue: boolean;
   isLooking: boolean;
@@ -110,9 +112,14 @@ export class Children {
       // Somebody stopped it by hand: a save does not start it.
       if (inputs === child.attempted || child.plugin.status.state.type === 'stopped') continue;
       child.attempted = inputs;
-      await child.plugin.reload().catch(() => {
-        this.#noteFailure(child);
-      });
+      await child.plugin.reload().then(
+        async () => {
+          acceptInputs(await filesOf(child.found, this.#place));
+        },
+        () => {
+          this.#noteFailure(child);
+        },
+      );
     }
     child.isLooking = false;
   }
@@ -133,16 +140,18 @@ export class Children {
       renew: async () => {
         await renewInputs(child.found, this.#place);
         child.attempted = await inputsOf(child.found, this.#place);
-        const empty = await emptiedInput(child.found, this.#place);
-        if (empty !== undefined) throw refusal(child.found.module, textOf(emptyHelper(child.found, empty)));
+        child.renewed = await filesOf(child.found, this.#place);
+        requireWhole(child);
         return this.#record(child.found);
       },
       onFirstAnswer: (answer) => {
         learnModules(readAccount(answer));
+        requireWhole(child);
+        child.renewed = [];
       },
       explain: (reason) => explain(reason, child.found),
     });
-    const child: Child = { plugin, found, attempted, isDue: false, isLooking: false, leftOut: undefined };
+    const child: Child = { plugin, found, attempted, renewed: [], isDue: false, isLooking: false, leftOut: undefined };
     registry.add(plugin);
     this.#all.set(found.module, child);
     return child;
@@ -190,8 +199,12 @@ function problemOf({ module, file }: FoundModule, told: string): PluginProblem {
   return { module, file, reason: told.replace(FAILED, '') };
 }
 
-function textOf(problem: PluginProblem): string {
-  return `${placeOf(problem)}: ${problem.reason}`;
+/** Throws a RelayError PLUGIN_REFUSED if a file that the next process is made of was not whole when it was looked at, or read. */
+function requireWhole({ renewed, found }: Child): void {
+  const cutShort = cutShortAmong(renewed);
+  if (!cutShort) return;
+  const problem = cutShortProblem(found, cutShort);
+  throw refusal(found.module, `${placeOf(problem)}: ${problem.reason}`);
 }
 
 /** What its process told, as it would be told of a module in this process. */
