@@ -91,6 +91,16 @@ function docComments(source, syntax) {
   }
 }
 
+/** @param {string} source @param {boolean} isTypeScript */
+export function parses(source, isTypeScript) {
+  try {
+    parsed(source, isTypeScript ? typeScript : script);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The syntax tree. @param {string} text @param {typeof typeScript | typeof script} syntax */
 function parsed(text, syntax) {
   return compiler().parseSync(text, { ...syntax, target: 'es2022' });

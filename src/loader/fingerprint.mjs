@@ -55,6 +55,19 @@ export function isSame(one, other) {
   return one.stamp === other.stamp && (one.hash ?? other.hash) === (other.hash ?? one.hash);
 }
 
+/** Bytes of the file when the print was taken; 0 if it was not there. @param {Fingerprint} print */
+export function sizeOf({ stamp }) {
+  return Number(stamp.split(':')[2] ?? 0);
+}
+
+/** 0 for a file that is not there. @param {string} file */
+export async function sizeNow(file) {
+  return stat(file).then(
+    (status) => status.size,
+    () => 0,
+  );
+}
+
 /** By the time of the last change of anything, so that other rights count too. @param {import('node:fs').BigIntStats} status */
 function stampOf({ dev, ino, size, ctimeNs }) {
   return `${dev}:${ino}:${size}:${ctimeNs}`;

@@ -7,16 +7,22 @@ import { openCache } from './cache.mjs';
 import { compileScript, compileTypeScript, compilerId } from './compile.mjs';
 import { fingerprintSync } from './fingerprint.mjs';
 import { ledgerOver } from './ledger.mjs';
-import { findPublicModule, findTypeScriptTwin, packageRoot } from './resolve.mjs';
+import { findPublicModule, findTypeScriptTwin, isReloadable, packageRoot } from './resolve.mjs';
 import { whyNotExecutable } from './safety.mjs';
-import { askedPath, trackedFile, versionIn, withVersion } from './versions.mjs';
+import { askedPath, fileIn, trackedFile, versionIn, withVersion } from './versions.mjs';
 
 /** @typedef {{ file: string, source: string, compile: (source: string, file: string) => string }} Work */
 /** @typedef {import('node:module').ResolveFnOutput} Resolved */
 
 let cache = openCache(undefined);
 /** @type {import('./module-graph.mjs').Ledger} */
-let ledger = { ownerOf: () => undefined, versionOf: () => 0, note: () => undefined };
+let ledger = {
+  ownerOf: () => undefined,
+  ownerOfHelper: () => undefined,
+  adopt: () => undefined,
+  versionOf: () => 0,
+  note: () => undefined,
+};
 
 /** Takes the options of the loader; Node calls it in the hooks thread, where `ledger` is the port to it, `registerLoader` calls it in the main thread.
  * @param {{ cacheDir: string | undefined, ledger: import('./module-graph.mjs').Ledger | import('node:worker_threads').MessagePort }} options */
@@ -36,14 +42,20 @@ export function resolve(specifier, context, nextResolve) {
   };
   const found = (/** @type {Resolved} */ resolved) => {
     const asked = askedPath(target, context.parentURL);
+    const usual = fileIn(resolved.url);
+    if (usual === undefined) return resolved;
     // Node remembers for ever where a link led.
-    const url =
-      asked === undefined || trackedFile(ledger, resolved.url) === undefined ? resolved.url : pathToFileURL(realpathSync(asked)).href;
-    const file = trackedFile(ledger, url);
-    if (file === undefined) {
+    const isLast = asked === undefined || (ledger.ownerOf(usual) === undefined && !isReloadable(usual));
+    const url = isLast ? resolved.url : pathToFileURL(realpathSync(asked)).href;
+    const file = fileIn(url) ?? usual;
+    if (ledger.ownerOf(file) === undefined) {
       if (asked !== undefined && ledger.ownerOf(asked) !== undefined)
         throw new Error(`${asked} is a link out of the directory, so it is not executed`);
-      return resolved;
+      if (!isReloadable(file)) {
+        notePackage(from, file);
+        return resolved;
+      }
+      ledger.adopt(file, ledger.ownerOf(from) ?? ledger.ownerOfHelper(from) ?? 0);
     }
     note(asked ?? file, file);
     return resolved.format === 'commonjs' ? resolved : { ...resolved, url: withVersion(url, ledger.versionOf(file)) };
@@ -70,6 +82,18 @@ export function load(url, context, nextLoad) {
     ledger.note({ type: 'read', file: tracked, version: versionIn(url), print: fingerprintSync(tracked) });
     requireSafe(tracked);
   }
+  const loaded = loadSource(url, context, nextLoad);
+  if (tracked === undefined) return loaded;
+  /** @param {import('node:module').LoadFnOutput} result */
+  const noteFormat = (result) => {
+    if (result.format === 'commonjs') ledger.note({ type: 'commonjs', file: tracked });
+    return result;
+  };
+  return loaded instanceof Promise ? loaded.then(noteFormat) : noteFormat(loaded);
+}
+
+/** @param {Parameters<import('node:module').LoadHook>} args */
+function loadSource(...[url, context, nextLoad]) {
   const extension = /^file:[^?#]*(\.m?[tj]s)(?:[?#]|$)/.exec(url)?.[1];
   if (extension === '.ts' || extension === '.mts') {
     const file = fileURLToPath(url);
@@ -84,7 +108,7 @@ export function load(url, context, nextLoad) {
 /** Helpers too are executed. Throws an Error that says why this one is not. @param {string} file */
 function requireSafe(file) {
   const status = statSync(file, { throwIfNoEntry: false });
-  const reason = status && whyNotExecutable(status, ledger.ownerOf(file) ?? status.uid);
+  const reason = status && whyNotExecutable(status, ledger.ownerOf(file) ?? ledger.ownerOfHelper(file) ?? status.uid);
   if (reason !== undefined) throw new Error(`${file} is not executed: ${reason}`);
 }
 
@@ -118,9 +142,29 @@ function readScriptWithDocs(url, extension, format) {
 /** Package directory -> whether its package.json has the keyword of plugins. @type {Map<string, boolean>} */
 const pluginPackages = new Map();
 
+/** File of a package -> as it was when it was first imported, which is what runs until the process ends. @type {Map<string, import('./fingerprint.mjs').Fingerprint>} */
+const packageFiles = new Map();
+
+/** Takes note of the package that a tracked file imports. @param {string} from @param {string} file */
+function notePackage(from, file) {
+  const directory = packageOf(file);
+  if (directory === '') return;
+  const prints = [file, join(directory, 'package.json')].map((path) => {
+    const print = packageFiles.get(path) ?? fingerprintSync(path);
+    packageFiles.set(path, print);
+    return /** @type {[string, typeof print]} */ ([path, print]);
+  });
+  ledger.note({ type: 'package', from, directory, prints });
+}
+
+/** The directory of the package in a node_modules that the file belongs to; empty for any other file. @param {string} file */
+function packageOf(file) {
+  return /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(file)?.[0] ?? '';
+}
+
 /** What npm installs is left to Node, and read once more only if it says that it has plugins. @param {string} file */
 function isOfPluginPackage(file) {
-  const directory = /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(file)?.[0] ?? '';
+  const directory = packageOf(file);
   const known = pluginPackages.get(directory) ?? hasPluginKeyword(directory);
   pluginPackages.set(directory, known);
   return known;

@@ -1,6 +1,7 @@
 // @ts-check
 /** The module graph as the hooks see it from a thread of their own: they hear of versions, and tell what they read, over a port. */
 import { receiveMessageOnPort } from 'node:worker_threads';
+import { fingerprintSync } from './fingerprint.mjs';
 import { ownerAmong } from './module-graph.mjs';
 
 /** @typedef {import('./module-graph.mjs').Ledger} Ledger */
@@ -16,6 +17,8 @@ export function ledgerOver(port) {
   const roots = new Map();
   /** @type {Map<string, number>} */
   const known = new Map();
+  /** @type {Map<string, number>} */
+  const helpers = new Map();
   const pull = () => {
     for (let update = next(port); update; update = next(port)) {
       for (const [root, owner] of update.roots ?? []) roots.set(root, owner);
@@ -26,6 +29,12 @@ export function ledgerOver(port) {
     ownerOf(file) {
       pull();
       return ownerAmong(roots, file);
+    },
+    ownerOfHelper: (file) => helpers.get(file),
+    adopt(file, owner) {
+      if (helpers.has(file)) return;
+      helpers.set(file, owner);
+      port.postMessage({ type: 'adopt', file, owner, print: fingerprintSync(file) });
     },
     versionOf: (file) => known.get(file) ?? 0,
     note(note) {

@@ -25,6 +25,7 @@ export { isWritableByAll, whyNotExecutable } from './safety.mjs';
  */
 
 /** @typedef {import('./module-graph.mjs').Account} Account */
+/** @typedef {import('./module-graph.mjs').Kept} Kept */
 
 /** Class name -> method name -> the text of its doc comment. @typedef {Record<string, Record<string, string>>} DocComments */
 
@@ -54,7 +55,7 @@ export function registerLoader(options = {}) {
 }
 
 /**
- * From now on the modules below a directory (but for those in a node_modules there) have versions, and must be safe to execute.
+ * From now on the modules below a directory, and what they import that lies outside of it, have versions and must be safe to execute; not those in a node_modules.
  * @param {string} root Without symbolic links.
  */
 export function trackModules(root) {
@@ -78,11 +79,44 @@ export function renewChanged(root) {
 }
 
 /**
+ * True if a tracked module below a directory has changed and is shorter than it was when it last ran, or gone: somebody may be writing it.
+ * @param {string} root Without symbolic links.
+ */
+export function isShorter(root) {
+  return graph().isShorter(root);
+}
+
+/**
  * Gives a new version to a tracked module and to all tracked ones that it imports, changed or not.
  * @param {string} file Without symbolic links.
  */
 export function renewBehind(file) {
   return graph().renewBehind(file);
+}
+
+/**
+ * The version of a tracked module that was imported last runs: it, and all that it imports, was whole.
+ * @param {string} file Without symbolic links.
+ */
+export function acceptModule(file) {
+  graph().accept(file);
+}
+
+/**
+ * Among a tracked module and all that it imports the files that were written while they were imported last, so that what was read may be half of them.
+ * They count as changed until {@link renewChanged} looks at them.
+ * @param {string} file Without symbolic links.
+ */
+export function tornBehind(file) {
+  return graph().tornBehind(file);
+}
+
+/**
+ * Among a tracked module and all that it imports the files that had content and are empty by now: each is a save that was cut short.
+ * @param {string} file Without symbolic links.
+ */
+export function emptiedBehind(file) {
+  return graph().emptiedBehind(file);
 }
 
 /**
@@ -103,11 +137,46 @@ export function learnModules(account) {
 }
 
 /**
+ * Outside of the tracked directories: the files that tracked modules import, and the paths by which they do.
+ * @returns {ReadonlySet<string>}
+ */
+export function helperPaths() {
+  return graph().helperPaths();
+}
+
+/**
+ * What this process keeps of older versions of tracked modules and of all that they import; of all that it imported if none are named.
+ * @param {readonly string[]} [files] Without symbolic links.
+ */
+export function keptBehind(files) {
+  return graph().keptBehind(files);
+}
+
+/**
+ * Among a tracked module and all that it imports what has changed since this process imported it, and runs as it was then: CommonJS, and packages.
+ * @param {string} file Without symbolic links.
+ */
+export function staleBehind(file) {
+  return graph().staleBehind(file);
+}
+
+/**
  * True for a file that a tracked module imported, or tried to.
  * @param {string} file
  */
 export function isImported(file) {
   return graph().isKnown(file);
+}
+
+/**
+ * False for the source of a module that has a syntax error.
+ * @param {string} source
+ * @param {string} file Its name says which language it is in.
+ */
+export async function isSyntaxSound(source, file) {
+  // Loads the compiler, which few need in this thread.
+  const { parses } = await import('./compile.mjs');
+  return parses(source, /\.m?ts$/.test(file));
 }
 
 /** That of whichever copy of the package registered the hooks. */

@@ -1,8 +1,9 @@
 // @ts-check
 /** Which version of each plugin's file is the current one, and which file imports which. */
 import { stat, realpath } from 'node:fs/promises';
-import { sep } from 'node:path';
-import { ABSENT, CHANGED, fingerprint, isSame, isUnchanged } from './fingerprint.mjs';
+import { isAbsolute, sep } from 'node:path';
+import { ABSENT, CHANGED, fingerprint, fingerprintSync, isSame, isUnchanged, sizeNow, sizeOf } from './fingerprint.mjs';
+import { isReloadable } from './resolve.mjs';
 
 /** @typedef {import('./fingerprint.mjs').Fingerprint} Fingerprint */
 
@@ -10,23 +11,39 @@ import { ABSENT, CHANGED, fingerprint, isSame, isUnchanged } from './fingerprint
  * What the hooks saw: a file is read, or an import leads somewhere. `asked` is the path as it was written, `found` the file without symbolic links,
  * undefined if there is none.
  * @typedef {{ type: 'read', file: string, version: number, print: Fingerprint }
- *   | { type: 'import', from: string, asked: string, found: string | undefined }} Note
+ *   | { type: 'import', from: string, asked: string, found: string | undefined }
+ *   | { type: 'adopt', file: string, owner: number, print: Fingerprint }
+ *   | { type: 'commonjs', file: string }
+ *   | { type: 'package', from: string, directory: string, prints: [string, Fingerprint][] }} Note
+ */
+
+/** Versions of modules that a process keeps though newer ones took their place, and the bytes of their sources.
+ * @typedef {{ versions: number, bytes: number }} Kept
+ */
+
+/** A file that runs as it was when it was first imported: CommonJS, or the directory of a package. @typedef {{ path: string, kind: 'commonjs' | 'package' }} Stale
  */
 
 /** What the hooks must know: directories with their owners' user ids, files with their versions. @typedef {{ roots?: [string, number][], versions?: [string, number][] }} Update */
 
 /** What the hooks see of it, in whichever thread they run. `ownerOf` is that of the directory, undefined for a file that is not tracked.
- * @typedef {{ ownerOf(file: string): number | undefined, versionOf(file: string): number, note(note: Note): void }} Ledger
+ * `adopt` begins to track a file outside of the roots, which a tracked one imports; `ownerOfHelper` is the user id that such a file may belong to.
+ * @typedef {{ ownerOf(file: string): number | undefined, ownerOfHelper(file: string): number | undefined, adopt(file: string, owner: number): void,
+ *   versionOf(file: string): number, note(note: Note): void }} Ledger
  */
 
 /** The way to hooks in a thread of their own. @typedef {{ send(update: Update): void, receive(): Note | undefined }} Line */
 
-/** @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined> }} Entry */
+/** @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined>, packages: Set<string>, hadContent: boolean,
+ *   isCommonJs: boolean, isStale: boolean, reads: number, readBytes: number, looked: Fingerprint | undefined, wholeSize: number }} Entry */
 
 /**
  * What a process knows of a module that it imported: each file as it was when it was read, and where its imports led.
  * @typedef {{ file: string, print: Fingerprint, imports: [asked: string, found: string | undefined][] }[]} Account
  */
+
+/** Files outside of the roots that are learned of from other processes, at most: they are looked at at each save. */
+const MAX_LEARNED = 5_000;
 
 /** @implements {Ledger} */
 export class ModuleGraph {
@@ -34,6 +51,10 @@ export class ModuleGraph {
   #roots = new Map();
   /** @type {Map<string, Entry>} */
   #files = new Map();
+  /** Tracked files outside of the roots. @type {Map<string, number>} */
+  #helpers = new Map();
+  /** Directory of a package -> its files that were imported, as they were then. @type {Map<string, Map<string, Fingerprint>>} */
+  #packages = new Map();
   /** @type {Line | undefined} */
   #line;
   /** @type {(file: string, version: number) => void} */
@@ -60,6 +81,25 @@ export class ModuleGraph {
     return ownerAmong(this.#roots, file);
   }
 
+  /** @param {string} file */
+  ownerOfHelper(file) {
+    return this.#helpers.get(file);
+  }
+
+  /** @param {string} file @param {number} owner */
+  adopt(file, owner) {
+    if (!this.#helpers.has(file)) this.note({ type: 'adopt', file, owner, print: fingerprintSync(file) });
+  }
+
+  /** Outside of the roots the tracked files, and the paths by which they are imported. */
+  helperPaths() {
+    this.#pull();
+    const paths = new Set(this.#helpers.keys());
+    for (const { imports } of this.#files.values())
+      for (const asked of imports.keys()) if (this.ownerOf(asked) === undefined && isReloadable(asked)) paths.add(asked);
+    return paths;
+  }
+
   /** True for a file that was read, or looked for, on behalf of a tracked one. @param {string} file */
   isKnown(file) {
     this.#pull();
@@ -74,24 +114,107 @@ export class ModuleGraph {
 
   /** @param {Note} note */
   note(note) {
-    if (note.type === 'import') {
-      this.#entry(note.from).imports.set(note.asked, note.found);
-      return;
+    switch (note.type) {
+      case 'import':
+        this.#entry(note.from).imports.set(note.asked, note.found);
+        break;
+      case 'adopt':
+        this.#helpers.set(note.file, note.owner);
+        // Somebody else may have imported it, so that it is not read again.
+        if (!this.#files.has(note.file)) {
+          setPrint(this.#entry(note.file), note.print);
+          this.#entry(note.file).wholeSize = sizeOf(note.print);
+        }
+        break;
+      case 'commonjs':
+        this.#entry(note.file).isCommonJs = true;
+        break;
+      case 'package':
+        this.#entry(note.from).packages.add(note.directory);
+        this.#packages.set(note.directory, new Map([...note.prints, ...(this.#packages.get(note.directory) ?? [])]));
+        break;
+      case 'read':
+        this.#noteRead(note);
     }
-    const entry = this.#entry(note.file);
-    entry.print = note.print;
-    if (note.version <= entry.importsOf) return;
-    // A version is read before its imports are resolved.
-    entry.imports = new Map();
-    entry.importsOf = note.version;
   }
 
-  /** Gives a new version to each file below `root` that is not as it was read, and to all that import it. @param {string} root */
+  /** @param {Note & { type: 'read' }} note */
+  #noteRead({ file, print, version }) {
+    const entry = this.#entry(file);
+    // It was written between the look at it and its import: what was read may be half of it.
+    setPrint(entry, entry.looked === undefined || isSame(entry.looked, print) ? print : CHANGED);
+    if (entry.reads === 0) entry.wholeSize = sizeOf(print);
+    entry.reads += 1;
+    entry.readBytes += sizeOf(print);
+    if (version <= entry.importsOf) return;
+    // A version is read before its imports are resolved.
+    entry.imports = new Map();
+    entry.packages = new Set();
+    entry.importsOf = version;
+  }
+
+  /** What this process keeps of older versions of files and of all that they import; of all files if none are named. @param {readonly string[]} [files] @returns {Kept} */
+  keptBehind(files) {
+    this.#pull();
+    const entries = files ? new Set(files.flatMap((file) => [...this.#behind(file)])) : this.#files.keys();
+    const kept = { versions: 0, bytes: 0 };
+    for (const file of entries) {
+      const { reads = 0, readBytes = 0, print = ABSENT } = this.#files.get(file) ?? {};
+      if (reads < 2) continue;
+      kept.versions += reads - 1;
+      kept.bytes += Math.max(0, readBytes - sizeOf(print));
+    }
+    return kept;
+  }
+
+  /** Among a file and all that it imports what has changed since this process imported it, and stays as it was. @param {string} file @returns {Promise<Stale[]>} */
+  async staleBehind(file) {
+    const behind = [...this.#behind(file)].map((path) => /** @type {const} */ ([path, this.#entry(path)]));
+    const files = behind.filter(([, { isStale }]) => isStale).map(([path]) => /** @type {Stale} */ ({ path, kind: 'commonjs' }));
+    const packages = new Set(behind.flatMap(([, entry]) => [...entry.packages]));
+    for (const directory of packages) {
+      const prints = [...(this.#packages.get(directory) ?? [])];
+      const areSame = await Promise.all(prints.map(([path, print]) => isUnchanged(path, print)));
+      if (areSame.includes(false)) files.push({ path: directory, kind: 'package' });
+    }
+    return files;
+  }
+
+  /** Gives a new version to each file below `root`, or outside of all roots, that is not as it was read, and to all that import it. @param {string} root */
   async renewChanged(root) {
     this.#pull();
-    const below = [...this.#files].filter(([file]) => file.startsWith(root + sep));
-    const changed = await Promise.all(below.map(async ([file, entry]) => ((await this.#isChanged(file, entry)) ? [file] : [])));
+    const changed = await Promise.all(this.#below(root).map(async ([file, entry]) => ((await this.#isChanged(file, entry)) ? [file] : [])));
     await this.#renew(this.#withImporters(changed.flat()));
+  }
+
+  /** True if a file below `root`, or outside of all roots, has changed and is shorter than it was when it last ran, or gone. @param {string} root */
+  async isShorter(root) {
+    this.#pull();
+    const isShorter = this.#below(root).map(
+      async ([file, { wholeSize, print }]) => (await sizeNow(file)) < wholeSize && !(await isUnchanged(file, print)),
+    );
+    return (await Promise.all(isShorter)).includes(true);
+  }
+
+  /** What was read last of a file and of all that it imports runs: each file was whole. @param {string} file */
+  accept(file) {
+    for (const one of this.#behind(file)) {
+      const entry = this.#files.get(one);
+      if (entry && entry.print !== CHANGED) entry.wholeSize = sizeOf(entry.print);
+    }
+  }
+
+  /** Among a file and all that it imports those that were written while they were imported. @param {string} file */
+  tornBehind(file) {
+    return [...this.#behind(file)].filter((one) => this.#files.get(one)?.print === CHANGED);
+  }
+
+  /** Among a file and all that it imports those that had content and are empty by now. @param {string} file */
+  emptiedBehind(file) {
+    return [...this.#behind(file)].filter((one) => {
+      const { hadContent = false, print = ABSENT } = this.#files.get(one) ?? {};
+      return hadContent && print.stamp !== ABSENT.stamp && sizeOf(print) === 0;
+    });
   }
 
   /** Gives a new version to a file and to all that it imports. @param {string} file */
@@ -114,13 +237,28 @@ export class ModuleGraph {
    */
   learn(account) {
     this.#pull();
+    const owner = this.ownerOf(account[0]?.file ?? '');
     for (const { file, print, imports } of account) {
-      if (this.ownerOf(file) === undefined) continue;
+      if (this.ownerOf(file) === undefined && !this.#isLearnable(file, owner)) continue;
       const known = this.#files.get(file);
       const entry = this.#entry(file);
-      entry.print = known === undefined || isSame(known.print, print) ? print : CHANGED;
+      setPrint(entry, known === undefined || isSame(known.print, print) ? print : CHANGED);
+      if (known === undefined) entry.wholeSize = sizeOf(print);
       entry.imports = new Map(imports);
     }
+  }
+
+  /** @param {string} root */
+  #below(root) {
+    return [...this.#files].filter(([file]) => file.startsWith(root + sep) || this.#helpers.has(file));
+  }
+
+  /** @param {string} file @param {number | undefined} owner */
+  #isLearnable(file, owner) {
+    if (owner === undefined || !isAbsolute(file) || !isReloadable(file)) return false;
+    if (!this.#helpers.has(file) && this.#helpers.size >= MAX_LEARNED) return false;
+    this.#helpers.set(file, owner);
+    return true;
   }
 
   /** A file and all that it imports. @param {string} file */
@@ -165,7 +303,10 @@ export class ModuleGraph {
     for (const file of files) {
       const entry = this.#entry(file);
       // The change is told once, and the next one is one from here on, whether the new version is ever read or not.
-      entry.print = await fingerprint(file);
+      const print = await fingerprint(file);
+      if (entry.isCommonJs && !isSame(entry.print, print)) entry.isStale = true;
+      entry.looked = print;
+      setPrint(entry, print);
       this.#onOutdated(file, entry.version);
       entry.version += 1;
       versions.push([file, entry.version]);
@@ -178,7 +319,7 @@ export class ModuleGraph {
     const known = this.#files.get(file);
     if (known) return known;
     /** @type {Entry} */
-    const entry = { version: 0, print: ABSENT, importsOf: 0, imports: new Map() };
+    const entry = { version: 0, print: ABSENT, importsOf: 0, imports: new Map(), packages: new Set(), hadContent: false, ...UNREAD };
     this.#files.set(file, entry);
     return entry;
   }
@@ -186,6 +327,14 @@ export class ModuleGraph {
   #pull() {
     for (let note = this.#line?.receive(); note; note = this.#line?.receive()) this.note(note);
   }
+}
+
+const UNREAD = { isCommonJs: false, isStale: false, reads: 0, readBytes: 0, looked: undefined, wholeSize: 0 };
+
+/** @param {Entry} entry @param {Fingerprint} print */
+function setPrint(entry, print) {
+  entry.print = print;
+  entry.hadContent ||= sizeOf(print) > 0;
 }
 
 /** The owner of the root that the file lies below, if it does, and in no node_modules there. @param {ReadonlyMap<string, number>} roots @param {string} file */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Where an import leads: the package by its own name, and `./x.js` where only `x.ts` exists. */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const PACKAGE = 'co2-relay';
@@ -48,6 +48,15 @@ export function findTypeScriptTwin(specifier, parentURL) {
   if (isFile(url)) return undefined;
   url.pathname = url.pathname.replace(/js$/, 'ts');
   return isFile(url) ? url.href : undefined;
+}
+
+/**
+ * True for a file that may be reloaded where a plugin imports it, wherever it lies: not one of a package, and none of the running relay, whose objects all plugins share.
+ * @param {string} file
+ */
+export function isReloadable(file) {
+  if (file.split(sep).includes('node_modules')) return false;
+  return !file.startsWith(join(packageRoot, 'src', sep)) && !file.startsWith(join(packageRoot, 'dist', sep));
 }
 
 /** Looks for `node_modules/co2-relay` from a directory upwards, as far as our own package. @param {string} from */

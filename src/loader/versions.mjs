@@ -2,21 +2,27 @@
 /** The versions of tracked files in URLs: `file:///plugins/ham/spam.ts?v=2` is the third that was imported. Pure. */
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-/** The file that the URL of a module means, if it is tracked. @param {Pick<import('./module-graph.mjs').Ledger, 'ownerOf'>} ledger @param {string | undefined} url */
+/** The file that the URL of a module means, if it is tracked: it lies below a root, or such a file imports it. @param {Pick<import('./module-graph.mjs').Ledger, 'ownerOf' | 'ownerOfHelper'>} ledger @param {string | undefined} url */
 export function trackedFile(ledger, url) {
-  if (!url?.startsWith('file:')) return undefined;
-  const file = fileURLToPath(url);
-  return ledger.ownerOf(file) === undefined ? undefined : file;
+  const file = fileIn(url);
+  return file === undefined || (ledger.ownerOf(file) ?? ledger.ownerOfHelper(file)) === undefined ? undefined : file;
+}
+
+/** @param {string | undefined} url */
+export function fileIn(url) {
+  return url?.startsWith('file:') ? fileURLToPath(url) : undefined;
 }
 
 /** @param {string | undefined} url */
 export function versionIn(url) {
-  return Number(/\?v=(\d+)$/.exec(url ?? '')?.[1] ?? 0);
+  return Number(/[?&]v=(\d+)(?:#.*)?$/.exec(url ?? '')?.[1] ?? 0);
 }
 
-/** The first version has no query, and one that an author wrote is the author's. @param {string} url @param {number} version */
+/** The first version has no query but the one that an author wrote. @param {string} url @param {number} version */
 export function withVersion(url, version) {
-  return version === 0 || /[?#]/.test(url) ? url : `${url}?v=${version}`;
+  if (version === 0) return url;
+  const [, base = url, fragment = ''] = /^([^#]*)(#.*)?$/s.exec(url) ?? [];
+  return `${base}${base.includes('?') ? '&' : '?'}v=${version}${fragment}`;
 }
 
 /** The URL of a version of a file. @param {string} file @param {number} version */

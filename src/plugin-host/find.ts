@@ -28,6 +28,8 @@ export interface Found {
   readonly refused: readonly FoundModule[];
   readonly problems: readonly PluginProblem[];
   readonly packaged: Packaged;
+  /** What the package.json of each folder said when it could last be read. */
+  readonly manifests: ReadonlyMap<string, Manifest>;
 }
 
 export interface FindOptions {
@@ -46,13 +48,23 @@ export async function findModules(options: FindOptions): Promise<Found> {
   const packaged = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
   const named = await nameAll(directory, packaged);
   checkNames(options, named);
-  return choose(options, directory, named, packaged);
+  return choose(options, { directory, named, packaged, before: new Map() });
 }
 
-/** What the plugins directory holds by now; of npm packages what they held `before`. Throws as {@link findModules}, but what `plugins` and `pluginList` name may have gone. */
-export async function findAgain(options: FindOptions, { packaged }: Found): Promise<Found> {
+/**
+ * What the plugins directory holds by now; of npm packages what they held `before`. A package.json that cannot be read any more, since it is being written, counts as it was.
+ * Throws as {@link findModules}, but what `plugins` and `pluginList` name may have gone.
+ */
+export async function findAgain(options: FindOptions, { packaged, manifests }: Found): Promise<Found> {
   const directory = await openDirectory(options);
-  return choose(options, directory, await nameAll(directory, packaged), packaged);
+  return choose(options, { directory, named: await nameAll(directory, packaged), packaged, before: manifests });
+}
+
+/** True if something that was there `before` is not there any more: it was deleted, or somebody is about to write it again. */
+export function isSomethingGone(found: Found, before: Found): boolean {
+  const present = new Set([...found.modules, ...found.refused].map(({ module }) => module));
+  if ([...before.modules, ...before.refused].some(({ module }) => !present.has(module))) return true;
+  return [...found.manifests].some(([folder, { isThere }]) => !isThere && before.manifests.get(folder)?.isThere === true);
 }
 
 async function nameAll(directory: string | undefined, packaged: Packaged): Promise<readonly FoundModule[]> {
@@ -61,24 +73,28 @@ async function nameAll(directory: string | undefined, packaged: Packaged): Promi
   return withoutClashes([...inDirectory, ...packaged.modules]);
 }
 
+interface Named {
+  readonly directory: string | undefined;
+  readonly named: readonly FoundModule[];
+  readonly packaged: Packaged;
+  readonly before: Found['manifests'];
+}
+
 /** Those of `named` that are wanted, and may be executed or not. */
-async function choose(
-  options: FindOptions,
-  directory: string | undefined,
-  named: readonly FoundModule[],
-  packaged: Packaged,
-): Promise<Found> {
+async function choose(options: FindOptions, { directory, named, packaged, before }: Named): Promise<Found> {
   const listed = options.pluginList ?? packagesOf(named);
   const chosen = named.filter(({ packageName }) => listed.includes(packageName));
   const problems = [...packaged.problems];
   if (directory !== undefined) problems.push(...(await unreadableFolders(directory)));
-  const announced = directory === undefined ? chosen : await applyManifests(directory, chosen, problems);
+  const manifests = directory === undefined ? new Map<string, Manifest>() : await readManifests(directory, chosen, { before, problems });
+  const announced = applyManifests(chosen, manifests, problems);
   const checked = (await Promise.all(announced.map(check))).flat();
   for (const { module, file, refused } of checked) {
     if (refused !== undefined) problems.push({ module: clean(module), file: clean(file), reason: refused });
   }
   const isRefused = ({ refused }: FoundModule): boolean => refused !== undefined;
-  return { directory, modules: checked.filter((one) => !isRefused(one)), refused: checked.filter(isRefused), problems, packaged };
+  const modules = checked.filter((one) => !isRefused(one));
+  return { directory, modules, refused: checked.filter(isRefused), problems, packaged, manifests: withoutUnread(manifests) };
 }
 
 /** With the reason if it must not be executed; nothing if it has gone since the directory was listed. */
@@ -144,19 +160,55 @@ function checkNames({ pluginList = [], plugins, pluginsDir }: FindOptions, named
   }
 }
 
+/** What a folder's package.json says. */
+interface Manifest {
+  readonly isThere: boolean;
+  /** False if it cannot be read; then nothing of its folder is listed. */
+  readonly isRead: boolean;
+  /** The names in `co2.modules`; undefined if it does not say; none if what it says cannot be understood. */
+  readonly listed: readonly string[] | undefined;
+  readonly stated: StatedVersion;
+}
+
+interface ManifestsParts {
+  readonly before: Found['manifests'];
+  readonly problems: PluginProblem[];
+}
+
+/** The package.json of each folder of the plugins directory that has modules; one that cannot be read is as it was `before`. */
+async function readManifests(
+  directory: string,
+  modules: readonly FoundModule[],
+  { before, problems }: ManifestsParts,
+): Promise<ReadonlyMap<string, Manifest>> {
+  const manifests = new Map<string, Manifest>();
+  const folders = modules.filter(({ rootName }) => rootName === '').map(({ folder }) => folder);
+  for (const folder of new Set(folders)) {
+    const known = before.get(folder);
+    const report = (reason: string): void => void problems.push({ file: manifestOf(folder), reason });
+    const meanwhile = known ? 'the modules of its folder stay as they are' : 'nothing of its folder is loaded';
+    const manifest = await readManifest(join(directory, folder, 'package.json'), meanwhile, report);
+    manifests.set(folder, known && !manifest.isRead ? known : manifest);
+  }
+  return manifests;
+}
+
+/** Those that could be read. */
+function withoutUnread(manifests: ReadonlyMap<string, Manifest>): Found['manifests'] {
+  return new Map([...manifests].filter(([, { isRead }]) => isRead));
+}
+
 /** Keeps the modules that their folder's package.json lists under `co2.modules`; a folder that lists nothing keeps all. Each with what is stated there. */
-async function applyManifests(directory: string, modules: readonly FoundModule[], problems: PluginProblem[]): Promise<FoundModule[]> {
+function applyManifests(modules: readonly FoundModule[], manifests: Found['manifests'], problems: PluginProblem[]): FoundModule[] {
   const inDirectory = modules.filter(({ rootName }) => rootName === '');
   const kept = modules.filter(({ rootName }) => rootName !== '');
-  for (const folder of new Set(inDirectory.map((module) => module.folder))) {
+  for (const [folder, { listed, stated }] of manifests) {
     const inFolder = inDirectory.filter((module) => module.folder === folder);
-    const file = clean(folder === '' ? 'package.json' : `${folder}/package.json`);
-    const report = (reason: string): void => void problems.push({ file, reason });
-    const { listed, stated } = await readManifest(join(directory, folder, 'package.json'), report);
     const known = inFolder.map(({ moduleName }) => moduleName);
     for (const name of listed ?? []) {
-      if (!known.includes(name))
-        report(`co2.modules names "${clean(name, 60)}", and ${folder || TOP_PACKAGE} has no such module${suggest(name, known)}`);
+      if (known.includes(name)) continue;
+      const reason = `co2.modules names "${clean(name, 60)}", and ${folder || TOP_PACKAGE} has no such module${suggest(name, known)}`;
+      problems.push({ file: manifestOf(folder), reason });
     }
     const wanted = inFolder.filter(({ moduleName }) => listed?.includes(moduleName) ?? true);
     kept.push(...wanted.map((module) => ({ ...module, stated })));
@@ -164,25 +216,23 @@ async function applyManifests(directory: string, modules: readonly FoundModule[]
   return kept.sort((a, b) => compare(a.module, b.module));
 }
 
-interface Manifest {
-  /** The names in `co2.modules`; undefined if it does not say; none if what it says cannot be understood. */
-  readonly listed: readonly string[] | undefined;
-  readonly stated: StatedVersion;
+function manifestOf(folder: string): string {
+  return clean(folder === '' ? 'package.json' : `${folder}/package.json`);
 }
 
-/** What a folder's package.json says, if there is one. */
-async function readManifest(manifest: string, report: (reason: string) => void): Promise<Manifest> {
+/** `meanwhile`: what it means that it cannot be read. */
+async function readManifest(path: string, meanwhile: string, report: (reason: string) => void): Promise<Manifest> {
   let content: unknown;
   try {
-    const status = await statIfThere(manifest);
-    if (!status) return { listed: undefined, stated: {} };
+    const status = await statIfThere(path);
+    if (!status) return { isThere: false, isRead: true, listed: undefined, stated: {} };
     if (!status.isFile()) throw new Error('it is no regular file');
-    content = JSON.parse(await readFile(manifest, 'utf8'));
+    content = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
-    report(`cannot be read, so nothing of its folder is loaded: ${clean(reasonOf(error))}`);
-    return { listed: [], stated: {} };
+    report(`cannot be read, so ${meanwhile}: ${clean(reasonOf(error))}`);
+    return { isThere: true, isRead: false, listed: [], stated: {} };
   }
-  return { listed: listedIn(content, report), stated: statedIn(content, report) };
+  return { isThere: true, isRead: true, listed: listedIn(content, report), stated: statedIn(content, report) };
 }
 
 function listedIn(content: unknown, report: (reason: string) => void): readonly string[] | undefined {

@@ -1,9 +1,10 @@
 /** The module of a plugin that runs in this process, as it lies on the disk by now: what it is made of, and how a version of it is made. */
 import { renewChanged } from '../loader/loader.mjs';
 import { clean } from '../message/message.ts';
+import { cutShortProblem, withoutSatellites } from './cut-short.ts';
 import { PluginFailure } from './failure.ts';
 import type { FoundModule } from './find.ts';
-import { inputsOf, renewInputs } from './inputs.ts';
+import { acceptInputs, cutShortAmong, filesOf, inputsOf, renewInputs } from './inputs.ts';
 import type { ImportedModule } from './load.ts';
 import type { ConfigPlace } from './plugin-config.ts';
 import { construct, importFound } from './prepare.ts';
@@ -81,9 +82,10 @@ export class InlineModule {
     return construct(imported, { ...this.#parts, others: others(), directory: directory(), report });
   }
 
-  /** A version that is fit to take the place of one that runs: nothing of it may be left out. */
-  async successor(signal: AbortSignal): Promise<Version> {
-    const imported = await this.import(signal);
+  /** A version that is fit to take the place of `old`, which runs: nothing of it may be left out, and a file without satellites is a save that was cut short. */
+  async successor(old: Version, signal: AbortSignal): Promise<Version> {
+    const imported = await this.#importWhole(signal);
+    if (old.satellites.length > 0 && imported.exported.size === 0) throw new PluginFailure(await withoutSatellites(this.found));
     const problems: PluginProblem[] = [];
     const version = this.construct(imported, (problem) => problems.push(problem));
     if (problems[0]) throw new PluginFailure(problems[0]);
@@ -91,9 +93,26 @@ export class InlineModule {
     return version;
   }
 
+  /** What was imported last runs. */
+  async accept(): Promise<void> {
+    acceptInputs(await filesOf(this.found, this.#place));
+  }
+
   /** It is gone. */
   forget(): void {
     this.#imported = undefined;
+  }
+
+  /** As {@link import}, but rejects if a file was not whole. */
+  async #importWhole(signal: AbortSignal): Promise<ImportedModule> {
+    const importing = await this.import(signal).then(
+      (imported) => ({ imported }),
+      (error: unknown) => ({ error }),
+    );
+    const cutShort = cutShortAmong(await filesOf(this.found, this.#place));
+    if (cutShort) throw new PluginFailure(cutShortProblem(this.found, cutShort));
+    if ('error' in importing) throw importing.error;
+    return importing.imported;
   }
 
   async #import(signal?: AbortSignal): Promise<ImportedModule> {

@@ -190,7 +190,7 @@ export class InlinePlugin implements HostedPlugin {
         await this.#load(port, signal);
         return;
       }
-      const next = await this.#module.successor(signal).catch(async (error: unknown) => {
+      const next = await this.#module.successor(old, signal).catch(async (error: unknown) => {
         throw await this.#state.failed(error, 'not restarted, what runs goes on', signal);
       });
       await unlessAborted(signal, () => old.hold()).catch((error: unknown) => {
@@ -237,7 +237,7 @@ export class InlinePlugin implements HostedPlugin {
     const began = clock.now();
     this.#state.set({ type: 'reloading' });
     try {
-      const next = await this.#module.successor(signal);
+      const next = await this.#module.successor(old, signal);
       next.attach(port);
       const take = (): void => {
         next.succeed(old);
@@ -248,6 +248,7 @@ export class InlinePlugin implements HostedPlugin {
       this.#state.set({ type: 'ready' });
       throw await this.#state.failed(error, NOT_RELOADED, signal);
     }
+    await this.#module.accept();
     this.#state.forgetProblems();
     this.#state.set({ type: 'ready' });
     const { isInUse } = this.imported?.relayPlugins ?? { isInUse: false };
@@ -275,6 +276,7 @@ export class InlinePlugin implements HostedPlugin {
       throw error;
     }
     this.#isRunning = true;
+    await this.#module.accept();
     this.#state.set({ type: 'ready' });
   }
 

@@ -1,8 +1,8 @@
 /** The plugins that run in this process: those of the plugins directory and of npm packages, as they are found, come and go. */
-import { registerLoader, renewChanged, trackModules } from '../loader/loader.mjs';
+import { isShorter, registerLoader, renewChanged, trackModules } from '../loader/loader.mjs';
 import { clean, reasonOf } from '../message/message.ts';
 import { byIsolation, requireModules } from './child/isolation.ts';
-import { findAgain, findModules } from './find.ts';
+import { findAgain, findModules, isSomethingGone } from './find.ts';
 import type { FindOptions, Found, FoundModule } from './find.ts';
 import { InlinePlugin } from './inline-plugin.ts';
 import type { InlinePluginParts } from './inline-plugin.ts';
@@ -28,8 +28,10 @@ export class InlinePlugins {
   #children: readonly FoundModule[] = [];
   #port: RelayPort | undefined;
   #isEnded = false;
-  #scan: Promise<void> | undefined;
-  #nextScan: Promise<void> | undefined;
+  #scan: Promise<boolean> | undefined;
+  #nextScan: Promise<boolean> | undefined;
+  /** Somebody asked for the next look, which therefore takes the directory as it is. */
+  #isAsked = false;
   /** Why the directory could not be looked at, so that it is told once. */
   #unreadable = '';
 
@@ -74,31 +76,36 @@ export class InlinePlugins {
 
   /**
    * Looks at the plugins directory again: what is new is loaded, what changed is reloaded, what is gone is unloaded. Resolves when all that is known; plugins may
-   * still be busy with it. Never rejects.
+   * still be busy with it. Never rejects. `isPatient`: if the directory looks as if somebody were writing to it, it does nothing and resolves to true.
    */
-  rescan(): Promise<void> {
+  rescan({ isPatient = false }: { readonly isPatient?: boolean } = {}): Promise<boolean> {
+    this.#isAsked ||= !isPatient;
     // Whoever asks while it is looked gets one look more, together with all others who do.
     if (this.#scan) return (this.#nextScan ??= this.#scan.then(() => this.#startScan()));
     return this.#startScan();
   }
 
-  #startScan(): Promise<void> {
+  #startScan(): Promise<boolean> {
     this.#nextScan = undefined;
-    this.#scan = this.#lookAgain().finally(() => (this.#scan = undefined));
+    const isPatient = !this.#isAsked;
+    this.#isAsked = false;
+    this.#scan = this.#lookAgain(isPatient).finally(() => (this.#scan = undefined));
     return this.#scan;
   }
 
-  async #lookAgain(): Promise<void> {
+  async #lookAgain(isPatient: boolean): Promise<boolean> {
     const before = this.#found;
-    if (!before || this.#isEnded) return;
+    if (!before || this.#isEnded) return false;
     try {
-      const found = await this.#sort(await findAgain(this.#findOptions, before));
+      const all = await findAgain(this.#findOptions, before);
       // A directory that is not there is more likely about to be back than meant to stop everything.
-      if (found.directory === undefined) throw new Error(before.directory === undefined ? '' : 'it is gone');
+      if (all.directory === undefined) throw new Error(before.directory === undefined ? '' : 'it is gone');
+      if (isPatient && (await this.#isBeingWritten(all, before))) return true;
+      const found = await this.#sort(all);
       this.#unreadable = '';
       this.#found = found;
       this.#track(found);
-      await renewChanged(found.directory);
+      await renewChanged(all.directory);
       await this.#removeGone(found);
       // One that ran there until now makes room for one that is to run here.
       if (!this.#hasEnded()) await this.#parts.onChildren(this.#children, found.directory);
@@ -106,6 +113,13 @@ export class InlinePlugins {
     } catch (error) {
       this.#reportUnreadable(reasonOf(error));
     }
+    return false;
+  }
+
+  /** True if something is gone or shorter than it was, which it also is between the steps in which editors, `cp` and `git checkout` write a file. */
+  async #isBeingWritten(found: Found, before: Found): Promise<boolean> {
+    if (isSomethingGone(found, { ...before, modules: [...before.modules, ...this.#children] })) return true;
+    return found.directory !== undefined && isShorter(found.directory);
   }
 
   /** Gives up what is under way; nothing is loaded from now on. */

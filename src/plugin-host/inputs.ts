@@ -1,7 +1,7 @@
 /** What a plugin's module is made of: its file and its configuration, each in its current version. */
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { moduleUrl, renewBehind } from '../loader/loader.mjs';
+import { acceptModule, emptiedBehind, moduleUrl, renewBehind, tornBehind } from '../loader/loader.mjs';
 import type { FoundModule } from './find.ts';
 import { configFilesOf } from './plugin-config.ts';
 import type { ConfigPlace } from './plugin-config.ts';
@@ -17,7 +17,27 @@ export async function renewInputs(found: FoundModule, place: ConfigPlace): Promi
   for (const file of await filesOf(found, place)) await renewBehind(file);
 }
 
-async function filesOf(found: FoundModule, place: ConfigPlace): Promise<string[]> {
+/** A file that keeps a version of a module from running, and why. */
+export interface CutShort {
+  readonly path: string;
+  readonly kind: 'empty' | 'torn';
+}
+
+/** The first of them, as they were imported last, that is empty by now and was not, but for the module itself, or that was written while it was imported. */
+export function cutShortAmong(files: readonly string[]): CutShort | undefined {
+  const empty = files.flatMap(emptiedBehind).find((file) => file !== files[0]);
+  if (empty !== undefined) return { path: empty, kind: 'empty' };
+  const [torn] = files.flatMap(tornBehind);
+  return torn === undefined ? undefined : { path: torn, kind: 'torn' };
+}
+
+/** They run as they were imported last. */
+export function acceptInputs(files: readonly string[]): void {
+  for (const file of files) acceptModule(file);
+}
+
+/** The module's file and its configuration's. */
+export async function filesOf(found: FoundModule, place: ConfigPlace): Promise<string[]> {
   const configs = await configFilesOf(found, place);
   const paths = [join(found.root, found.path), ...configs.map((file) => join(place.directory ?? '', file))];
   // One that has gone meanwhile is told when it is loaded.

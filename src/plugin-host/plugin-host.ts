@@ -172,8 +172,8 @@ export class PluginHost {
   }
 
   /** Loads what is new in the plugins directory, reloads what changed, unloads what is gone, as the watch does by itself. Resolves when it has looked. */
-  rescan(): Promise<void> {
-    return this.#inline.rescan();
+  async rescan(): Promise<void> {
+    await this.#inline.rescan();
   }
 
   /**
@@ -256,7 +256,7 @@ export class PluginHost {
   #watch(): void {
     const { watch: mode, pluginsDir: directory } = this.#parts.options;
     if (mode === false || this.#stopping) return;
-    const look = (): Promise<void> => this.#inline.rescan();
+    const look = (isPatient: boolean): Promise<boolean> => this.#inline.rescan({ isPatient });
     this.#watcher = new Watcher({ mode, directory, look, clock: this.#clock, log: this.#log });
     void this.#watcher.start();
   }

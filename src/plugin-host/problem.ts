@@ -61,6 +61,12 @@ export function problemAt(thrown: unknown, { root, rootName, path }: Place): Plu
   return isAbsolute(problem.file) ? problem : { ...problem, file: clean(rootName + problem.file) };
 }
 
+/** A file, by its absolute path, as people are told of it. */
+export function fileAt({ root, rootName }: Place, path: string): string {
+  const file = shown(root, path);
+  return clean(isAbsolute(file) ? file : rootName + file);
+}
+
 /** The first line of the message of anything thrown, cleaned, with paths relative to `directory`. */
 export function reasonText(thrown: unknown, directory: string): string {
   const [first = ''] = reasonOf(thrown).trim().split('\n', 1);

@@ -12,6 +12,10 @@ import { EXTENSIONS } from './names.ts';
 const QUIET_MS = 50;
 /** ms after which it is looked though changes go on: somebody copies a large tree, or writes for ever. */
 const MAX_WAIT_MS = 1000;
+/** ms of silence after which a directory that looks as if somebody were writing to it is taken as it is: longer than a pause between two writes to a file over a network. */
+const SETTLE_MS = 400;
+/** ms after which it is taken as it is though changes go on. */
+const MAX_SETTLE_MS = 3000;
 /** ms between two looks where nobody tells of changes. Once a second: what a person waits for, at a few system calls per file. */
 const POLL_MS = 1000;
 
@@ -21,8 +25,8 @@ export interface WatcherParts {
   readonly mode: true | 'poll';
   readonly clock: Clock;
   readonly log: Log;
-  /** Looks what has changed; not called again before it has resolved. Never rejects. */
-  readonly look: () => Promise<void>;
+  /** Looks what has changed; not called again before it has resolved. `isPatient`: it may do nothing and resolve to true, if it looks as if a save were under way. Never rejects. */
+  readonly look: (isPatient: boolean) => Promise<boolean>;
 }
 
 interface Closable {
@@ -41,6 +45,9 @@ export class Watcher {
   #callOff: (() => void) | undefined;
   /** When the first of the changes was that nobody has looked at yet. */
   #since: number | undefined;
+  #lastChange = -Infinity;
+  /** When a look first found a save under way, and nothing has been done since. */
+  #unsettledSince: number | undefined;
 
   constructor(parts: WatcherParts) {
     this.#parts = parts;
@@ -141,7 +148,8 @@ export class Watcher {
   }
 
   #changed(): void {
-    this.#since ??= this.#parts.clock.now();
+    this.#lastChange = this.#parts.clock.now();
+    this.#since ??= this.#lastChange;
     if (!this.#isPolling) this.#schedule(QUIET_MS);
   }
 
@@ -173,11 +181,27 @@ export class Watcher {
     this.#isLooking = true;
     this.#since = undefined;
     await this.#follow();
-    await this.#parts.look();
+    const isUnsettled = await this.#parts.look(this.#isPatient());
+    this.#note(isUnsettled);
     this.#isLooking = false;
     this.#announce();
-    if (this.#isPolling) this.#schedule(POLL_MS);
-    else if (this.#hasChanged()) this.#schedule(QUIET_MS);
+    if (this.#hasChanged() && !this.#isPolling) this.#schedule(QUIET_MS);
+    else if (isUnsettled) this.#schedule(SETTLE_MS);
+    else if (this.#isPolling) this.#schedule(POLL_MS);
+  }
+
+  #note(isUnsettled: boolean): void {
+    const { clock, log } = this.#parts;
+    if (isUnsettled && this.#unsettledSince === undefined)
+      log.debug('files are gone or shorter than before: waiting for the rest of a save');
+    this.#unsettledSince = isUnsettled ? (this.#unsettledSince ?? clock.now()) : undefined;
+  }
+
+  /** True if a save that seems to be under way may still be waited for. */
+  #isPatient(): boolean {
+    if (this.#unsettledSince === undefined) return true;
+    const now = this.#parts.clock.now();
+    return now - this.#lastChange < SETTLE_MS && now - this.#unsettledSince < MAX_SETTLE_MS;
   }
 }
 

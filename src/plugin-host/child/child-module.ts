@@ -9,6 +9,7 @@ import type { Clock, Dict, Frozen, Log, Sendable, Value } from '../../message/me
 import { parseStruct, serialiseStruct } from '../../xmlrpc/codec.ts';
 import { assemble, statedOf } from '../assemble.ts';
 import type { Assembled } from '../assemble.ts';
+import { withoutSatellites } from '../cut-short.ts';
 import { checkConfig } from '../plugin-config.ts';
 import { importModule, pickSatellites } from '../load.ts';
 import type { LoadedModule } from '../load.ts';
@@ -73,6 +74,11 @@ export class ChildModule {
     const { job, log } = this.#parts;
     try {
       const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: job.relayPlugins });
+      // A process that serves nothing would replace one that serves, where the file was truncated to be written.
+      if (imported.exported.size === 0 && imported.relayPlugins.count === 0) {
+        report(await withoutSatellites(job.found));
+        return undefined;
+      }
       return pickSatellites(imported, { others: [], log, report });
     } catch (error) {
       report({ module: job.found.module, ...problemAt(error, job.found) });

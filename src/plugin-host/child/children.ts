@@ -2,9 +2,10 @@
 import { learnModules } from '../../loader/loader.mjs';
 import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock, Log, LogSource } from '../../message/message.ts';
+import { cutShortProblem } from '../cut-short.ts';
 import { frameRows } from '../failure.ts';
 import type { FoundModule } from '../find.ts';
-import { inputsOf, renewInputs } from '../inputs.ts';
+import { acceptInputs, cutShortAmong, filesOf, inputsOf, renewInputs } from '../inputs.ts';
 import type { PluginHostOptions } from '../options.ts';
 import type { ConfigPlace } from '../plugin-config.ts';
 import type { PluginRegistry } from '../plugin-registry.ts';
@@ -12,6 +13,7 @@ import { placeIn, placeOf } from '../problem.ts';
 import type { PluginProblem } from '../problem.ts';
 import type { Explained, ProgramPlugin, ProgramRecord, Programs } from '../program/programs.ts';
 import type { RelayPluginOptions } from '../relay-plugin-options.ts';
+import { refusal } from '../refusal.ts';
 import type { RelayPort } from '../satellite.ts';
 import { readAccount } from './account.ts';
 import { childRecord, endInWords } from './child-record.ts';
@@ -34,6 +36,8 @@ interface Child {
   found: FoundModule;
   /** What it was made of when it was last tried. */
   attempted: string;
+  /** The files that the next process is made of; none if it is to be what the one before was. */
+  renewed: readonly string[];
   /** Somebody saved something, and nobody has looked yet. */
   isDue: boolean;
   isLooking: boolean;
@@ -108,9 +112,14 @@ export class Children {
       // Somebody stopped it by hand: a save does not start it.
       if (inputs === child.attempted || child.plugin.status.state.type === 'stopped') continue;
       child.attempted = inputs;
-      await child.plugin.reload().catch(() => {
-        this.#noteFailure(child);
-      });
+      await child.plugin.reload().then(
+        async () => {
+          acceptInputs(await filesOf(child.found, this.#place));
+        },
+        () => {
+          this.#noteFailure(child);
+        },
+      );
     }
     child.isLooking = false;
   }
@@ -131,14 +140,18 @@ export class Children {
       renew: async () => {
         await renewInputs(child.found, this.#place);
         child.attempted = await inputsOf(child.found, this.#place);
+        child.renewed = await filesOf(child.found, this.#place);
+        requireWhole(child);
         return this.#record(child.found);
       },
       onFirstAnswer: (answer) => {
         learnModules(readAccount(answer));
+        requireWhole(child);
+        child.renewed = [];
       },
       explain: (reason) => explain(reason, child.found),
     });
-    const child: Child = { plugin, found, attempted, isDue: false, isLooking: false, leftOut: undefined };
+    const child: Child = { plugin, found, attempted, renewed: [], isDue: false, isLooking: false, leftOut: undefined };
     registry.add(plugin);
     this.#all.set(found.module, child);
     return child;
@@ -184,6 +197,14 @@ export class Children {
 
 function problemOf({ module, file }: FoundModule, told: string): PluginProblem {
   return { module, file, reason: told.replace(FAILED, '') };
+}
+
+/** Throws a RelayError PLUGIN_REFUSED if a file that the next process is made of was not whole when it was looked at, or read. */
+function requireWhole({ renewed, found }: Child): void {
+  const cutShort = cutShortAmong(renewed);
+  if (!cutShort) return;
+  const problem = cutShortProblem(found, cutShort);
+  throw refusal(found.module, `${placeOf(problem)}: ${problem.reason}`);
 }
 
 /** What its process told, as it would be told of a module in this process. */

@@ -241,9 +241,45 @@ test.serial('a save moves a module to another process and back; one that says no
   await logged(relay, /^ham\.spam is ready \(process/, 2);
   const pid = await relay.pid();
   t.not(pid, process.pid);
-  relay.save('');
-  await relay.log.line(/exports no class decorated with @Satellite/);
-  t.is(relay.plugin().kind, 'child');
+  const cutShort = [
+    ['', /^ham\/spam\.ts: not reloaded, the version before goes on: the file is empty; save it again, or delete it to unload ham\.spam$/],
+    [
+      "import { Plugin, Satellite } from 'co2-relay';\n",
+      /not reloaded, the version before goes on: it no longer exports a class decorated with @Satellite/,
+    ],
+    [
+      "import { Satellite } from 'co2-relay';\n@Satellite()\nexport class Spam {",
+      /^ham\/spam\.ts:3:\d+: not reloaded, the version before goes on: /,
+    ],
+  ] as const;
+  for (const [source, says] of cutShort) {
+    relay.save(source);
+    await relay.log.line(says);
+    t.like(relay.plugin(), { kind: 'child', state: { type: 'ready' }, pid });
+    t.is(await relay.call('ham.spam.version'), 'three');
+  }
+  relay.save(spam('four'));
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.version'), 'four');
+});
+
+test.serial('a helper of a child that is truncated replaces nothing, nor does a truncated configuration', async (t) => {
+  const head = "import * as values from './_values.ts';";
+  const relay = await started(t, spam('one', '@Exposed() value() { return (values as { value?: number }).value ?? 0; }', head), {
+    'ham/_values.ts': 'export const value = 1;',
+    'ham/spam.config.ts': 'export default { a: 1 };',
+  });
+  const pid = await relay.pid();
+  relay.save('', 'ham/_values.ts');
+  await relay.log.line(/not reloaded, the version before goes on: ham\/_values\.ts: the file is empty; save it again/);
+  t.is(await relay.pid(), pid);
+  relay.save('export const value = 2;', 'ham/_values.ts');
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.value'), 2);
+  const next = await relay.pid();
+  relay.save('', 'ham/spam.config.ts');
+  await relay.log.line(/not reloaded, the version before goes on: ham\/spam\.config\.ts: the file is empty; save it again/);
+  t.is(await relay.pid(), next);
 });
 
 test.serial('it is made of what it imports, wherever that lies, and of nothing else in its folder', async (t) => {

@@ -1,0 +1,186 @@
+/** Saves that are cut short: what a reader sees between the steps in which a program writes a file replaces nothing that runs. */
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { satelliteSource } from './kit.ts';
+import { live, versioned } from './reload-kit.ts';
+import type { LiveKit } from './reload-kit.ts';
+
+/** Counts what it receives, and hands the count over. */
+const COUNTS = `  received = 0;
+  receive() { this.received++; }
+  @Exposed() count() { return this.received; }
+  handover() { return this.received; }
+  restore(state: number) { this.received = state; }`;
+
+const KEPT = 'not reloaded, the version before goes on: ';
+
+/** Lets the watch see a change, and waits until it has looked at the directory and waits again. */
+async function look({ clock, lines }: LiveKit & { readonly clock: VirtualClock }, text: string, count = 1): Promise<void> {
+  await clock.whenPending();
+  clock.advance(50);
+  await lines.until((line) => line.includes(text), count);
+}
+
+test('an empty file, or one without satellites, replaces nothing and says what to do; deleting it unloads', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': versioned('one', COUNTS) });
+  kit.deliver(1);
+  const cutShort = [
+    ['', 'the file is empty; save it again, or delete it to unload ham.spam'],
+    [
+      `import { Plugin, Satellite } from 'co2-relay';\n`,
+      'it no longer exports a class decorated with @Satellite; save it again, or delete it',
+    ],
+    [`export class Spam {}\n`, 'it no longer exports a class decorated with @Satellite'],
+    [`// only a comment\n`, 'it no longer exports a class decorated with @Satellite'],
+  ] as const;
+  for (const [index, [source, reason]] of cutShort.entries()) {
+    await kit.save('ham/spam.ts', source);
+    await kit.line(`ham/spam.ts: ${KEPT}`, index + 1);
+    t.true(
+      kit.lines.all
+        .filter((line) => line.includes(KEPT))
+        .at(-1)
+        ?.includes(reason),
+      kit.lines.all.at(-1),
+    );
+    t.is(await kit.call('ham.spam.version'), 'one');
+    t.true(kit.status('ham.spam').lastError?.startsWith(`ham/spam.ts: ${reason}`));
+  }
+  await t.throwsAsync(kit.host.reloadPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /no longer exports/ });
+  await t.throwsAsync(kit.host.restartPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /no longer exports/ });
+  kit.deliver(2);
+  await kit.save('ham/spam.ts', versioned('two', COUNTS));
+  await kit.line('ham.spam reloaded');
+  kit.deliver(3);
+  await kit.line(' to ham.spam.Spam', 3);
+  t.deepEqual([await kit.call('ham.spam.version'), await kit.call('ham.spam.count')], ['two', 3]);
+  await kit.save('ham/spam.ts', '');
+  await kit.line(`ham/spam.ts: ${KEPT}`, 6);
+  await kit.remove('ham/spam.ts');
+  await kit.line('ham.spam unloaded');
+  t.deepEqual(kit.registry.names(), []);
+});
+
+test('a helper that is truncated reloads nothing until it has content again; one that began empty may stay so', async (t) => {
+  const head = `import * as values from './_values.ts';\nimport './_empty.ts';`;
+  const kit = await live(t, {
+    'ham/spam.ts': versioned('one', `  @Exposed() value() { return (values as { value?: number }).value ?? 0; }`, head),
+    'ham/_values.ts': `export const value = 1;`,
+    'ham/_empty.ts': '',
+  });
+  await kit.save('ham/_values.ts', '');
+  await kit.line(`ham/_values.ts: ${KEPT}the file is empty; save it again, or write a comment into it if it is to be empty`);
+  t.is(await kit.call('ham.spam.value'), 1);
+  await kit.save('ham/_empty.ts', '');
+  await kit.save('ham/_values.ts', `export const value = 2;`);
+  await kit.line('ham.spam reloaded');
+  t.is(await kit.call('ham.spam.value'), 2);
+  await kit.save('ham/_values.ts', `// nothing`);
+  await kit.line('ham.spam reloaded', 2);
+  t.is(await kit.call('ham.spam.value'), 0);
+});
+
+test('a configuration that is truncated replaces nothing', async (t) => {
+  const kit = await live(t, {
+    'ham/spam.ts': satelliteSource('Spam', `  async setup(config: unknown) { await this.send({ data: JSON.stringify(config) }); }`),
+    'ham/spam.config.ts': `export default { high: 1 };`,
+  });
+  await kit.save('ham/spam.config.ts', '');
+  await kit.line(KEPT);
+  await kit.save('ham/spam.config.ts', `export default { high: 2 };`);
+  await kit.line('ham.spam reloaded');
+  t.deepEqual(
+    kit.sent.all.map(({ data }) => data),
+    ['{"high":1}', '{"high":2}'],
+  );
+});
+
+test('a package.json that cannot be read leaves the modules of its folder as they are', async (t) => {
+  const manifest = JSON.stringify({ co2: { modules: ['spam'] } });
+  const kit = await live(t, { 'ham/spam.ts': versioned('one'), 'ham/other.ts': versioned('no'), 'ham/package.json': manifest });
+  t.deepEqual(kit.registry.names(), ['ham.spam.version']);
+  for (const [index, text] of ['', manifest.slice(0, 20)].entries()) {
+    await kit.save('ham/package.json', text);
+    await kit.line('ham/package.json: left out: cannot be read, so the modules of its folder stay as they are', index + 1);
+    t.deepEqual(kit.registry.names(), ['ham.spam.version']);
+  }
+  await kit.save('ham/package.json', JSON.stringify({ co2: { modules: ['spam', 'other'] } }));
+  await kit.line('ham.other loaded');
+  t.false(kit.lines.all.some((line) => line.includes('ham.spam unloaded')));
+});
+
+test('what is gone is waited for: a file that is written again is reloaded with its state, one that stays away is unloaded', async (t) => {
+  const clock = new VirtualClock();
+  const files = { 'ham/spam.ts': versioned('one', COUNTS), 'ham/spam.config.ts': 'export default {};', 'eggs/a.ts': versioned('a') };
+  const kit = { ...(await live(t, files, { clock })), clock };
+  kit.deliver(1);
+  await rename(join(kit.directory, 'ham/spam.ts'), join(kit.directory, 'ham/spam.ts~'));
+  await look(kit, 'waiting for the rest of a save');
+  t.is(await kit.call('ham.spam.version'), 'one');
+  await kit.save('ham/spam.ts', versioned('two', COUNTS));
+  await look(kit, 'ham.spam reloaded');
+  t.deepEqual([await kit.call('ham.spam.version'), await kit.call('ham.spam.count')], ['two', 1]);
+  // A whole folder, as a deployment replaces it.
+  await cp(join(kit.directory, 'ham'), join(kit.directory, '.ham'), { recursive: true });
+  await rm(join(kit.directory, 'ham'), { recursive: true });
+  await look(kit, 'waiting for the rest of a save', 2);
+  await writeFile(join(kit.directory, '.ham/spam.ts'), versioned('three', COUNTS));
+  await rename(join(kit.directory, '.ham'), join(kit.directory, 'ham'));
+  await look(kit, 'ham.spam reloaded', 2);
+  t.deepEqual([await kit.call('ham.spam.version'), await kit.call('ham.spam.count')], ['three', 1]);
+  t.false(kit.lines.all.some((line) => line.includes('unloaded')));
+  // A folder that gets another name: no two copies of it run at any time.
+  await rename(join(kit.directory, 'eggs'), join(kit.directory, 'other'));
+  await look(kit, 'waiting for the rest of a save', 3);
+  t.deepEqual(
+    kit.host.status().plugins.map(({ name }) => name),
+    ['eggs.a', 'ham.spam'],
+  );
+  await clock.whenPending();
+  clock.advance(400);
+  await kit.line('other.a loaded');
+  t.deepEqual(
+    kit.host.status().plugins.map(({ name }) => name),
+    ['ham.spam', 'other.a'],
+  );
+  const order = kit.lines.all.filter((line) => /eggs\.a unloaded|other\.a is starting/.test(line));
+  t.regex(order[0] ?? '', /eggs\.a unloaded/);
+});
+
+test('a half that compiles is not taken for the whole, unless it stays', async (t) => {
+  const clock = new VirtualClock();
+  const whole = (version: string): string =>
+    `${versioned('', `  @Exposed() helped() { return help(); }`)}\nfunction help() { return '${version}'; }\n`;
+  const half = (source: string): string => source.slice(0, source.indexOf('\nfunction help'));
+  const kit = { ...(await live(t, { 'ham/spam.ts': whole('one') }, { clock })), clock };
+  await kit.save('ham/spam.ts', half(whole('two')));
+  await look(kit, 'waiting for the rest of a save');
+  await kit.save('ham/spam.ts', whole('two'));
+  await look(kit, 'ham.spam reloaded');
+  t.is(await kit.call('ham.spam.helped'), 'two');
+  await kit.save('ham/spam.ts', half(whole('three')));
+  await look(kit, 'waiting for the rest of a save', 2);
+  await clock.whenPending();
+  clock.advance(400);
+  await kit.line('ham.spam reloaded', 2);
+  await t.throwsAsync(kit.call('ham.spam.helped'), { message: /help is not defined/ });
+});
+
+test('a directory that goes on changing is taken as it is after a while', async (t) => {
+  const clock = new VirtualClock();
+  const kit = { ...(await live(t, { 'ham/spam.ts': versioned('one'), 'ham/eggs.ts': versioned('one') }, { clock })), clock };
+  await kit.remove('ham/eggs.ts');
+  await look(kit, 'waiting for the rest of a save');
+  await mkdir(join(kit.directory, 'busy'));
+  for (let n = 0; !kit.lines.all.some((line) => line.includes('ham.eggs unloaded')); n++) {
+    await kit.save(`busy/note${n}.ts`, versioned(String(n)));
+    await clock.whenPending();
+    clock.advance(300);
+    await new Promise(setImmediate);
+    if (n > 1000) break;
+  }
+  await kit.line('ham.eggs unloaded');
+  t.is(await kit.call('ham.spam.version'), 'one');
+});
