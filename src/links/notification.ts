@@ -60,11 +60,11 @@ export class Notification implements Outgoing {
     );
   }
 
-  /** `co2: {id, hops, age, by, via, att?}`. */
+  /** `co2: {id, hops, age, by, via, claim?, att?}`. */
   #stamp(age: number): Sendable {
-    const { id, via, attestation } = this.message;
+    const { id, via, attestation, claim } = this.message;
     const { by, hops } = this.parts;
-    const stamp = { id, hops, age, by, via };
+    const stamp = claim === undefined ? { id, hops, age, by, via } : { id, hops, age, by, via, claim };
     if (!attestation) return stamp;
     return { ...stamp, att: { by: attestation.by, observed_ip: attestation.observedIp, verdict: attestation.verdict } };
   }

@@ -77,6 +77,8 @@ export interface Message {
   readonly via: readonly string[];
   readonly verdict: Verdict;
   readonly attestation?: Attestation | undefined;
+  /** The id in a stamp that is not believed, since no peer sent it: by it copies of one dict are recognised. Travels as `co2.claim`. */
+  readonly claim?: string | undefined;
 }
 
 /** Forwards made so far: 0 for a dict that was sent here. */

@@ -7,7 +7,7 @@ import type { Caller } from './caller.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { Ingress } from './origin-check.ts';
 import { randomHex } from './random-hex.ts';
-import { readStamp } from './stamp.ts';
+import { claimIn, readStamp } from './stamp.ts';
 import type { Stamp } from './stamp.ts';
 
 /** This relay, as it names itself; known once it listens. */
@@ -55,7 +55,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   const origin = checkOrigin(dict.host_id ?? sender, ingress, self.hostId, mint.clientRandom);
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   const clientAddress = [caller.address, caller.port] as const;
-  const { id, hopsLeft, ageMs, via } = stampedBy(ingress, mint);
+  const { id, hopsLeft, ageMs, via, claim } = stampedBy(ingress, dict, mint);
   return {
     id,
     hopsLeft,
@@ -68,6 +68,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
     arrivedAt: mint.now(),
     verdict: origin.verdict,
     attestation: origin.attestation,
+    claim,
   };
 }
 
@@ -108,7 +109,7 @@ function requireData(dict: Dict): void {
   throw new RelayError('INVALID_PARAMS', "the dict has no member 'data'; a dict of the network is {'data': anything, ...}");
 }
 
-/** A stamp is believed from a configured peer alone; from anybody else it would let them suppress somebody's dict. */
+/** A stamp is believed from a configured peer alone; from anybody else it would let them suppress somebody's dict. What its id is good for then: see Duplicates. */
 function ingressOf(dict: Dict, caller: Caller): Ingress {
   const stamp = caller.isPeer && dict.co2 !== undefined ? readStamp(dict.co2) : undefined;
   return stamp ? { kind: 'peer', address: caller.address, stamp } : clientIngress(caller);
@@ -119,10 +120,10 @@ export function clientIngress({ address, isDirect }: Caller): Ingress {
   return { kind: 'client', address, isDirect };
 }
 
-function stampedBy(ingress: Ingress, mint: Minter): Pick<Message, 'id' | 'hopsLeft' | 'ageMs' | 'via'> {
-  if (ingress.kind === 'client') return { id: mint.messageId(), hopsLeft: HOP_LIMIT, ageMs: 0, via: [] };
-  const { id, hops, age, by, via }: Stamp = ingress.stamp;
-  return { id, hopsLeft: hops, ageMs: age, via: [...via, by] };
+function stampedBy(ingress: Ingress, { co2 }: Dict, mint: Minter): Pick<Message, 'id' | 'hopsLeft' | 'ageMs' | 'via' | 'claim'> {
+  if (ingress.kind === 'client') return { id: mint.messageId(), hopsLeft: HOP_LIMIT, ageMs: 0, via: [], claim: claimIn(co2) };
+  const { id, hops, age, by, via, claim }: Stamp = ingress.stamp;
+  return { id, hopsLeft: hops, ageMs: age, via: [...via, by], claim };
 }
 
 function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, number]): Frozen {

@@ -21,6 +21,11 @@ export class SeenIds {
     return true;
   }
 
+  /** True if `id` was noted and is not forgotten yet. */
+  has(id: string): boolean {
+    return this.#young.has(id) || this.#old.has(id);
+  }
+
   /** Forgets `id`: it was refused after all, and may come again. */
   remove(id: string): void {
     this.#young.delete(id);

@@ -2,7 +2,7 @@
 import { HOP_LIMIT, RelayError, isDict } from '../message/message.ts';
 import type { Attestation, Value } from '../message/message.ts';
 
-/** `{id, hops, age, by, via, att?}` as a peer sent it. */
+/** `{id, hops, age, by, via, att?, claim?}` as a peer sent it. */
 export interface Stamp {
   readonly id: string;
   /** Forwards still allowed. */
@@ -14,6 +14,8 @@ export interface Stamp {
   /** host_ids of the relays before that one, oldest first. */
   readonly via: readonly string[];
   readonly attestation?: Attestation | undefined;
+  /** The id under which a relay that is not trusted by the first proven one handed it in. */
+  readonly claim?: string | undefined;
 }
 
 // An id of ours has 30 characters; the rest is room for other programs.
@@ -24,18 +26,32 @@ const MAX_AGE_MS = 7 * 86_400_000;
 /** The stamp in a dict's member `co2`. Throws a RelayError INVALID_PARAMS that names the member that is wrong. */
 export function readStamp(co2: Value): Stamp {
   if (!isDict(co2)) throw wrong('co2', 'a struct');
-  const { id, hops, age, by, via, att } = co2;
-  if (typeof id !== 'string' || !ID.test(id)) throw wrong('co2.id', 'a string of 1 to 128 visible ASCII characters');
+  const { id, hops, age, by, via, att, claim } = co2;
+  if (!isId(id)) throw wrong('co2.id', 'a string of 1 to 128 visible ASCII characters');
   if (!isCount(hops, HOP_LIMIT)) throw wrong('co2.hops', `an integer from 0 to ${HOP_LIMIT}`);
   if (!isCount(age, MAX_AGE_MS)) throw wrong('co2.age', 'ms, at most a week');
   if (typeof by !== 'string') throw wrong('co2.by', 'a host_id');
-  return { id, hops, age, by, via: readVia(via), attestation: readAttestation(att) };
+  return { id, hops, age, by, via: readVia(via), attestation: readAttestation(att), claim: isId(claim) ? claim : undefined };
+}
+
+/**
+ * The id that a stamp claims which nobody has to believe: the first one that the dict had, handed on by each relay. Undefined if there is none. Never throws. Nothing else of such a
+ * stamp is used: a claimed path or hop limit would let its author keep the dict from some relays, and with it the copies that are the same.
+ */
+export function claimIn(co2: Value | undefined): string | undefined {
+  if (!isDict(co2)) return undefined;
+  if (isId(co2.claim)) return co2.claim;
+  return isId(co2.id) ? co2.id : undefined;
 }
 
 /** True if the stamp, whoever wrote it, says that the relay `hostId` had this dict already: somebody sends it in a circle. */
 export function hasPassed(co2: Value | undefined, hostId: string): boolean {
   if (!isDict(co2)) return false;
   return co2.by === hostId || (Array.isArray(co2.via) && co2.via.slice(0, HOP_LIMIT).includes(hostId));
+}
+
+function isId(value: Value | undefined): value is string {
+  return typeof value === 'string' && ID.test(value);
 }
 
 function readVia(via: Value | undefined): readonly string[] {

@@ -11,8 +11,9 @@ import type { HandedInBy, Ways } from './hooked.ts';
 import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './intake.ts';
 import type { Identity, Minter } from './intake.ts';
 import { checkOrigin } from './origin-check.ts';
+import { Duplicates } from './duplicates.ts';
+import type { Noted } from './duplicates.ts';
 import type { Refusals } from './refusals.ts';
-import { SeenIds } from './seen-ids.ts';
 import { hasPassed } from './stamp.ts';
 
 /** Whom a dict does not go back to: a satellite here by its name, one elsewhere by its id. */
@@ -28,6 +29,13 @@ export interface Passed {
   readonly sender: string | undefined;
   /** In the lines of how many satellites here it is now. */
   readonly takers: number;
+}
+
+/** A message on its way to the hooks, and what is forgotten of it if they refuse it. */
+interface Hookable {
+  readonly message: Message;
+  readonly noted: Noted;
+  readonly from: HandedInBy;
 }
 
 export interface TrafficParts {
@@ -48,7 +56,7 @@ export interface TrafficParts {
 export class Traffic {
   readonly #parts: TrafficParts;
   readonly #log: Log;
-  readonly #seen = new SeenIds();
+  readonly #duplicates = new Duplicates();
   readonly #mint: Minter;
   readonly #count = { accepted: 0, sent: 0, duplicates: 0, refusedByHooks: 0 };
   // Undefined where no relay plugin looks at dicts.
@@ -83,21 +91,21 @@ export class Traffic {
    * has to be waited for. A dict that was here before is accepted and goes nowhere.
    */
   accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
-    const message = this.#checked(dict, caller, sender);
     const { hostId } = this.#parts.self();
-    // Ours that comes back is no news either, though a restart forgot its id; nor what a plain program, which knows no stamps, sent back to us.
-    if (hasPassed(dict.co2, hostId) || message.hostId === hostId || !this.#isNew(message)) {
-      this.#count.duplicates++;
-      this.#log.debug(`duplicate ${describeMessage(message)}`);
-      return message.id;
-    }
+    const isEcho = hasPassed(dict.co2, hostId) || this.#duplicates.isEcho(dict);
+    // A dict of ours that a satellite sends back is not forged, so it is not refused as one that claims our host_id.
+    if (isEcho && dict.host_id === hostId) return this.#duplicate(claimedId(dict), claimedId(dict));
+    const message = this.#checked(dict, caller, sender);
+    // A dict of ours that comes back is a duplicate too, though its id may be forgotten since a restart.
+    const noted = isEcho || message.hostId === hostId ? undefined : this.#duplicates.note(message, dict);
+    if (!noted) return this.#duplicate(message.id, describeMessage(message));
     const accepted = (ways: Ways): string => {
       this.#count.accepted++;
       if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
       return this.#junction(ways, { remote: sender?.id });
     };
     if (this.#hooked === undefined) return accepted({ here: message, onward: message });
-    return this.#throughHooks(this.#hooked, message, handedInBy(message, sender), accepted);
+    return this.#throughHooks(this.#hooked, { message, noted, from: handedInBy(message, sender) }, accepted);
   }
 
   /** OUT. Stamps a dict of the satellite of this name; returns its id. It goes to all others. */
@@ -130,7 +138,7 @@ export class Traffic {
   #junction({ here, onward }: Ways, sender: Sender): string {
     const { pluginHost, satellites, mesh, onMessage } = this.#parts;
     const takers = pluginHost.deliver(here, sender.local);
-    satellites.deliver(here, sender.remote);
+    if (satellites.deliver(here, sender.remote) > 0) this.#duplicates.notified(here);
     if (onward) mesh.forward(onward);
     onMessage?.({ message: here, sender: sender.local, takers });
     return here.id;
@@ -146,22 +154,22 @@ export class Traffic {
       const source = write();
       this.#requireSize(source);
       const message = messageFromSatellite(source, this.#parts.self(), this.#mint);
-      this.#isNew(message);
+      const noted = this.#duplicates.noteSent(message);
       const sent = (ways: Ways): string => {
         this.#count.sent++;
         if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
         return this.#junction(ways, { local: satellite });
       };
       if (this.#hooked === undefined) return sent({ here: message, onward: message });
-      return this.#throughHooks(this.#hooked, message, { kind: 'satellite', name: satellite }, sent);
+      return this.#throughHooks(this.#hooked, { message, noted, from: { kind: 'satellite', name: satellite } }, sent);
     });
   }
 
   /** What the hooks refuse was never here: who handed it in may come with it again. */
-  #throughHooks(hooked: Hooked, message: Message, from: HandedInBy, go: (ways: Ways) => string): MaybePromise<string> {
+  #throughHooks(hooked: Hooked, { message, noted, from }: Hookable, go: (ways: Ways) => string): MaybePromise<string> {
     const refuse = (error: unknown): never => {
       this.#count.refusedByHooks++;
-      this.#seen.remove(keyOf(message));
+      this.#duplicates.forget(noted);
       throw error;
     };
     try {
@@ -172,9 +180,10 @@ export class Traffic {
     }
   }
 
-  /** Notes the message; true if it was not here before. */
-  #isNew(message: Message): boolean {
-    return this.#seen.add(keyOf(message));
+  #duplicate(id: string, description: string): string {
+    this.#count.duplicates++;
+    this.#log.debug(`duplicate ${description}`);
+    return id;
   }
 
   #requireSize(source: string): void {
@@ -182,9 +191,4 @@ export class Traffic {
     if (source.length > maxDictBytes)
       throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
   }
-}
-
-/** By its origin too: ids can be guessed, and nobody may take another's. */
-function keyOf({ hostId, id }: Message): string {
-  return `${hostId} ${id}`;
 }
