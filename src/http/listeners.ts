@@ -7,7 +7,9 @@ import { RelayError, addressBlock, canonicalAddress, hostPort, isLoopback, reaso
 /** The HTTP server that serves what comes; one with TLS takes what needs none as `secureConnection`. */
 export interface Target {
   emit(event: 'connection' | 'secureConnection', socket: Socket): boolean;
-  prependListener(event: 'connection', listener: (socket: Socket) => void): unknown;
+  listeners(event: 'connection'): unknown[];
+  removeAllListeners(event: 'connection'): unknown;
+  on(event: 'connection', listener: (socket: Socket) => void): unknown;
 }
 
 export interface ListenersOptions {
@@ -19,15 +21,20 @@ export interface ListenersOptions {
 export class Listeners {
   readonly #servers: Server[] = [];
   readonly #fromUnix = new WeakSet<object>();
-  #open = 0;
+  /** Every connection that was let in and is not closed, whatever it is at: a handshake, a request, nothing. */
+  readonly #open = new Set<Socket>();
   readonly #openFrom = new Map<string, number>();
 
   constructor(
     private readonly target: Target,
     private readonly options: ListenersOptions,
   ) {
-    // Its own connections, and what is handed to it.
-    target.prependListener('connection', (socket) => this.#admit(socket));
+    // Its own connections, and what is handed to it. One that is refused never gets as far as the server.
+    const serve = target.listeners('connection') as ((socket: Socket) => void)[];
+    target.removeAllListeners('connection');
+    target.on('connection', (socket) => {
+      if (this.#admit(socket)) for (const listener of serve) listener.call(target, socket);
+    });
   }
 
   /** True for a connection that came over the unix socket: it is of this machine and has no address. */
@@ -74,6 +81,11 @@ export class Listeners {
     await Promise.all(closing);
   }
 
+  /** Ends every connection that is still open: the last step of a stop, for clients that never close. */
+  cut(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+
   #admit(socket: Socket): boolean {
     const { maxConnections } = this.options;
     const address = canonicalAddress(socket.remoteAddress ?? '');
@@ -82,19 +94,20 @@ export class Listeners {
     const from = this.#openFrom.get(place) ?? 0;
     // This machine may have them all: whoever runs programs here can stop the relay by simpler means.
     const share = isHere ? maxConnections : Math.ceil(maxConnections / 2);
-    if (this.#open >= maxConnections || from >= share) {
+    if (this.#open.size >= maxConnections || from >= share) {
       socket.destroy();
       return false;
     }
+    this.#open.add(socket);
     this.#count(place, 1);
     socket.once('close', () => {
+      this.#open.delete(socket);
       this.#count(place, -1);
     });
     return true;
   }
 
   #count(place: string, change: 1 | -1): void {
-    this.#open += change;
     const from = (this.#openFrom.get(place) ?? 0) + change;
     if (from === 0) this.#openFrom.delete(place);
     else this.#openFrom.set(place, from);
