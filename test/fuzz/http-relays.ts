@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { connect as connectSecurely } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { XmlRpcClient, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { writeCertificate } from '../support/certificate.ts';
+import { listeningPort } from '../support/sockets.ts';
 import type { Place } from './http-case.ts';
 
 const CO2 = fileURLToPath(new URL('../../bin/co2.mjs', import.meta.url));
@@ -40,6 +41,8 @@ export interface Target extends Place {
   readonly connect: () => Socket;
   /** True if a client can reset its connections. */
   readonly isTcp: boolean;
+  /** A plain call that ends its connection; `lines` are further headers. */
+  readonly ping: (lines?: string) => Buffer;
   /** Answers whether a plain call is answered. */
   readonly answers: () => Promise<boolean>;
   /** How often it is chosen, beside the others. */
@@ -155,22 +158,23 @@ export class HttpRelays {
     });
   }
 
-  #add(target: Omit<Target, 'answers' | 'isTcp'>, pingBy = target.connect): void {
+  #add(target: Omit<Target, 'ping' | 'answers' | 'isTcp'>, pingBy = target.connect): void {
     const { host, path, authorization, name } = target;
     const body = serialiseCall(name === 'child' ? 'plugin.get_version' : 'ping', []);
     const headers = {
       ...{ Host: host, 'Content-Type': 'text/xml', 'Content-Length': String(body.length), Connection: 'close' },
       ...(authorization === undefined ? {} : { Authorization: authorization }),
     };
-    const lines = Object.entries(headers).map(([key, value]) => `${key}: ${value}\r\n`);
-    const bytes = Buffer.concat([Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n`), body]);
-    const answers = async (): Promise<boolean> => (await answerTo(pingBy(), bytes)).startsWith('HTTP/1.1 200 ');
-    this.targets.push({ ...target, answers, isTcp: !/ (?:tls|unix)$/.test(name) });
+    const own = Object.entries(headers).map(([key, value]) => `${key}: ${value}\r\n`);
+    const head = `POST ${path} HTTP/1.1\r\n${own.join('')}`;
+    const ping = (lines = ''): Buffer => Buffer.concat([Buffer.from(`${head}${lines}\r\n`), body]);
+    const answers = async (): Promise<boolean> => (await answerTo(pingBy(), ping())).startsWith('HTTP/1.1 200 ');
+    this.targets.push({ ...target, ping, answers, isTcp: !/ (?:tls|unix)$/.test(name) });
   }
 }
 
 /** All that comes back; empty if nothing did. */
-function answerTo(socket: Socket, bytes: Buffer): Promise<string> {
+export function answerTo(socket: Socket, bytes: Buffer): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
     socket.setEncoding('latin1').on('data', (part: string) => (text += part));
@@ -180,28 +184,5 @@ function answerTo(socket: Socket, bytes: Buffer): Promise<string> {
       resolve(text);
     });
     socket.write(bytes);
-  });
-}
-
-/** The port that a process listens on. */
-function listeningPort(pid: number): number {
-  const inodes = new Set(socketsOf(pid));
-  for (const line of readFileSync(`/proc/${pid}/net/tcp`, 'utf8').split('\n').slice(1)) {
-    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/ +/);
-    if (state === '0A' && inodes.has(inode)) return Number.parseInt(local.split(':')[1] ?? '', 16);
-  }
-  throw new Error(`process ${pid} listens nowhere`);
-}
-
-/** The inodes of the sockets that a process holds. */
-export function socketsOf(pid: number): string[] {
-  const directory = `/proc/${pid}/fd`;
-  return readdirSync(directory).flatMap((name) => {
-    try {
-      return /^socket:\[(\d+)\]$/.exec(readlinkSync(join(directory, name)))?.[1] ?? [];
-    } catch {
-      // Closed since the directory was read.
-      return [];
-    }
   });
 }

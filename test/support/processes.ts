@@ -80,6 +80,7 @@ export interface Exit {
 }
 
 export interface Program {
+  readonly pid: number;
   readonly stdout: Lines;
   readonly stderr: Lines;
   /** Resolves when it has ended and its outputs are read. */
@@ -114,7 +115,7 @@ export function run(t: ExecutionContext, command: string, args: readonly string[
     // A program that is not there never exits; the test that awaits it fails by that error.
     await exit.catch(() => undefined);
   });
-  return { stdout, stderr, exit, kill: (signal) => child.kill(signal), closeStderr: () => child.stderr.destroy() };
+  return { pid: child.pid ?? 0, stdout, stderr, exit, kill: (signal) => child.kill(signal), closeStderr: () => child.stderr.destroy() };
 }
 
 export interface Co2Options {
