@@ -21,7 +21,7 @@ import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
 import { InFlight, shareOf, watchInFlight } from './in-flight.ts';
 import { LargeBodies } from './large-bodies.ts';
-import { Listeners, freePort, listenError } from './listeners.ts';
+import { Listeners, addressesOf, freePort, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
 import { readMediaType } from './media-type.ts';
 import { hostsOf } from './options.ts';
@@ -156,7 +156,7 @@ export class Doors {
   /** Takes the port on every address; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
   async bind(): Promise<void> {
     const { options, logs } = this.#parts;
-    const [first = '', ...others] = hostsOf(options);
+    const [first = '', ...others] = await addressesOf(hostsOf(options));
     const port = options.port === 0 && others.length > 0 ? await freePort([first, ...others]) : options.port;
     this.#bound = await this.#bindFirst(first, port);
     for (const host of others) logs('http').info(`listening on ${await this.#listeners.add(host, this.#bound.port)} too`);

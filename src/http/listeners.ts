@@ -1,4 +1,5 @@
 /** Further addresses and a unix socket for one server: each hands its connections to it, so that every rule and limit is the server's, counted over all. */
+import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -119,6 +120,35 @@ export class Listeners {
     await listening(server, where);
     this.#servers.push(server);
     return server;
+  }
+}
+
+/**
+ * `hosts`, with `localhost` replaced by the addresses that it has here. The HTTP framework would listen on the second of them with a server of its own, to
+ * which none of our rules applies.
+ */
+export async function addressesOf(hosts: readonly string[]): Promise<readonly string[]> {
+  const resolved = hosts.map(async (host) => (host.toLowerCase() === 'localhost' ? loopbackAddresses(host) : [host]));
+  return [...new Set((await Promise.all(resolved)).flat())];
+}
+
+async function loopbackAddresses(name: string): Promise<readonly string[]> {
+  const found = await lookup(name, { all: true }).catch(() => []);
+  const addresses: string[] = [];
+  for (const { address } of found) if (await isListenable(address)) addresses.push(address);
+  // With none of them, listening says why.
+  return addresses.length > 0 ? addresses : ['127.0.0.1'];
+}
+
+/** False for an address that the hosts file names and this machine lacks, as `::1` often is. */
+async function isListenable(host: string): Promise<boolean> {
+  const probe = createServer();
+  try {
+    await listening(probe, { host, port: 0 });
+    await new Promise((resolve) => probe.close(resolve));
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -16,7 +16,7 @@ import type { Place } from './http-case.ts';
 
 const CO2 = fileURLToPath(new URL('../../bin/co2.mjs', import.meta.url));
 // Short, so that a client which waits for the end of a connection does not wait for long.
-const REQUEST_TIMEOUT_MS = 1000;
+const REQUEST_TIMEOUT_MS = 3000;
 // Far longer than a relay takes, on a machine that has other things to do.
 const PING_MS = 20_000;
 

@@ -13,7 +13,7 @@ test('on every listener, plain and TLS, too many headers are 431, and as many as
   t.timeout(50_000);
   const relays = new HttpRelays();
   await relays.start();
-  t.teardown(async () => void (await relays.stop()));
+  t.teardown(() => relays.stop());
   const status = async (target: Target, headers: HeaderList): Promise<string> => {
     const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
     return (await answerTo(target.connect(), target.ping(lines))).slice(0, 12);
