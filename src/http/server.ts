@@ -118,6 +118,9 @@ function answerBroken(error: { readonly code?: string }, socket: Socket): void {
     socket.destroy();
     return;
   }
+  // Told of every further packet, too.
+  if (broken.has(socket)) return;
+  broken.add(socket);
   const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', 'this is no HTTP request that has one meaning'];
   const lines = [
     `HTTP/1.1 ${status}`,
@@ -125,8 +128,31 @@ function answerBroken(error: { readonly code?: string }, socket: Socket): void {
     `Content-Length: ${text.length + 1}`,
     'Connection: close',
   ];
-  socket.write(`${lines.join('\r\n')}\r\n\r\n${text}\n`);
-  destroyWritten(socket);
+  afterAnswers(socket, (isAnswered) => {
+    if (!isAnswered) socket.write(`${lines.join('\r\n')}\r\n\r\n${text}\n`);
+    destroyWritten(socket);
+  });
+}
+
+// Connections that are to end, since what came over them could not be read.
+const broken = new WeakSet<Socket>();
+
+/** As Node's own server knows it: the response that is sent next over a connection. */
+interface WithResponse extends Socket {
+  readonly _httpMessage?: ServerResponse | null;
+}
+
+/**
+ * Calls `then` once the calls before the broken request are answered: whatever is sent before would be taken for their answer, while they are made.
+ * `isAnswered` if the broken request itself has its answer already.
+ */
+function afterAnswers(socket: WithResponse, then: (isAnswered: boolean) => void): void {
+  const response = socket._httpMessage;
+  if (response?.req.complete === true && !socket.destroyed)
+    response.once('close', () => {
+      afterAnswers(socket, then);
+    });
+  else then(response?.headersSent === true);
 }
 
 /** Destroys a socket once what was written to it has left: after a mere end() it would stay open for as long as the client likes. */
