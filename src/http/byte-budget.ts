@@ -1,19 +1,29 @@
 /** The memory of large bodies and answers over all connections: whoever would take more than its share is asked to come again. */
 
 // What is smaller is bounded by the number of connections.
-const SMALL_BYTES = 64 * 1024;
+export const SMALL_BYTES = 64 * 1024;
+
+/** Whose share of the budget a request takes from. */
+export interface Share {
+  /** Where it comes from: requests from one place have one share. */
+  readonly place: string;
+  /** True for a caller of whom nothing is known. */
+  readonly isStranger: boolean;
+}
 
 export class ByteBudget<Who> {
   readonly #byPlace = new Map<string, number>();
   #held = 0;
+  #heldByStrangers = 0;
 
   /**
-   * `maxBytes`: for all requests at once. One place may have half of it, so that no caller alone shuts out the others. `placeOf` names the
-   * place of a request that is not small.
+   * `maxBytes`: for all requests at once. One place may have half of it, so that no caller alone shuts out the others. Strangers have half of it
+   * together, and half of that from one place: however many they are, callers that are known still get theirs. `shareOf` is asked once a request
+   * is not small.
    */
   constructor(
     private readonly maxBytes: number,
-    private readonly placeOf: (who: Who) => string,
+    private readonly shareOf: (who: Who) => Share,
   ) {}
 
   /** Bytes held by requests that are not small. */
@@ -23,15 +33,19 @@ export class ByteBudget<Who> {
 
   /** For a request of `who` that holds nothing yet. */
   open(who: Who): Reservation {
-    return new Reservation((bytes) => this.#count(this.placeOf(who), bytes));
+    let share: Share | undefined;
+    return new Reservation((bytes) => this.#count((share ??= this.shareOf(who)), bytes));
   }
 
-  #count(place: string, bytes: number): boolean {
+  #count({ place, isStranger }: Share, bytes: number): boolean {
     const mine = (this.#byPlace.get(place) ?? 0) + bytes;
     this.#held += bytes;
     if (mine === 0) this.#byPlace.delete(place);
     else this.#byPlace.set(place, mine);
-    return this.#held <= this.maxBytes && mine <= this.maxBytes / 2;
+    if (isStranger) this.#heldByStrangers += bytes;
+    const { maxBytes } = this;
+    if (this.#held > maxBytes || mine > maxBytes / 2) return false;
+    return !isStranger || (this.#heldByStrangers <= maxBytes / 2 && mine <= maxBytes / 4);
   }
 }
 

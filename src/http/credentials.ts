@@ -73,8 +73,12 @@ function compile({ name, sha256, expires, reads = [], ...grant }: KnownToken): C
   return { name, id: tokenId(sha256), hash: Buffer.from(sha256, 'hex'), may: permissionOf(grant), reads: known, expiresAt };
 }
 
+// Far more than any token has; what is longer is wrong as a whole.
+const MAX_LENGTH = 2048;
+
 function tokenOf(authorization: string): string | undefined {
-  const [scheme = '', value = '', ...rest] = authorization.slice(0, 2048).trim().split(/ +/);
+  if (authorization.length > MAX_LENGTH) return undefined;
+  const [scheme = '', value = '', ...rest] = authorization.trim().split(/ +/);
   if (rest.length > 0 || value === '') return undefined;
   if (scheme.toLowerCase() === 'bearer') return value;
   if (scheme.toLowerCase() !== 'basic') return undefined;

@@ -15,7 +15,7 @@ export type Head = Pick<IncomingMessage, 'headers' | 'httpVersion' | 'method' | 
 
 /** Why a request must not come in, or undefined. `door` is what serves it, undefined if nothing of `doors` does. */
 export function refuseEarly(request: Head, door: Door | undefined, doors: readonly Door[], options: BodyRules): Refusal | undefined {
-  const refusal = refuseFraming(request) ?? refuseRepeated(request);
+  const refusal = refuseFraming(request) ?? refuseHeaders(request);
   if (refusal || asksForAll(request)) return refusal;
   return door ? refuseBody(request, door, options) : noRoute(request, doors);
 }
@@ -82,8 +82,18 @@ const SINGLE: ReadonlyMap<number, string> = new Map(
   ['host', 'content-type', 'content-encoding', 'authorization'].map((name) => [name.length, name]),
 );
 
+/** As many as Apache takes; clients and proxies send a tenth of it. */
+const MAX_HEADERS = 100;
+
+/** Refuses what does not say one thing for certain, before anybody looks who sent it: too many headers, or one twice that must be there once. */
+export function refuseHeaders(head: Pick<Head, 'rawHeaders'>): Refusal | undefined {
+  // Names and values, one after the other.
+  if (head.rawHeaders.length > 2 * MAX_HEADERS) return { status: 431, text: `the request has more than ${MAX_HEADERS} headers` };
+  return refuseRepeated(head);
+}
+
 /** Node takes the first of two, a proxy in front perhaps the second; so there must be one. */
-function refuseRepeated({ rawHeaders }: Head): Refusal | undefined {
+function refuseRepeated({ rawHeaders }: Pick<Head, 'rawHeaders'>): Refusal | undefined {
   // A bit for the length of each that was there.
   let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {

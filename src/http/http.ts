@@ -19,9 +19,9 @@ import { findCaller } from './find-caller.ts';
 import type { Asked, CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
-import { InFlight, placeOf, watchInFlight } from './in-flight.ts';
+import { InFlight, shareOf, watchInFlight } from './in-flight.ts';
 import { LargeBodies } from './large-bodies.ts';
-import { Listeners, freePort, listenError } from './listeners.ts';
+import { Listeners, addressesOf, freePort, listenError } from './listeners.ts';
 import { LockOut } from './lock-out.ts';
 import { readMediaType } from './media-type.ts';
 import { hostsOf } from './options.ts';
@@ -158,7 +158,7 @@ export class Doors {
   /** Takes the port on every address; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
   async bind(): Promise<void> {
     const { options, logs } = this.#parts;
-    const [first = '', ...others] = hostsOf(options);
+    const [first = '', ...others] = await addressesOf(hostsOf(options));
     const port = options.port === 0 && others.length > 0 ? await freePort([first, ...others]) : options.port;
     this.#bound = await this.#bindFirst(first, port);
     for (const host of others) logs('http').info(`listening on ${await this.#listeners.add(host, this.#bound.port)} too`);
@@ -198,7 +198,7 @@ export class Doors {
     this.#open = false;
     this.#tlsWatch?.stop();
     const cut = setTimeout(() => {
-      this.#server.server.closeAllConnections();
+      this.#listeners.cut();
     }, CLOSE_MS);
     await Promise.all([this.#listeners.stop(), this.#server.close()]);
     clearTimeout(cut);
@@ -228,14 +228,13 @@ export class Doors {
       request.told = { rpcMethod: undefined, rpcFault: undefined };
       done();
     });
-    const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 2 * options.maxBodyBytes), placeOf);
+    // A quarter of it, which is what one stranger may have, has room for one body.
+    const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 4 * options.maxBodyBytes), shareOf);
     const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
     // First, so that what is counted below is what a body grows to.
     takeBodies(server, options.maxBodyBytes);
     const inFlight = new InFlight(budget, readers);
-    watchInFlight(server, { inFlight, maxBodyBytes: options.maxBodyBytes }, (request, reply, refusal) =>
-      this.#refuse(request, reply, refusal),
-    );
+    watchInFlight(server, inFlight);
     server.addHook('onRequest', (request, reply, done) => {
       const refusal = this.#refusal(request.raw, request.routeOptions.config.door);
       if (refusal) this.#refuse(request, reply, refusal);
@@ -259,6 +258,7 @@ export class Doors {
         },
         failure: (error) => this.#failure(error),
       }),
+      (error) => this.#failure(error),
     );
     this.#route();
   }
@@ -293,6 +293,7 @@ export class Doors {
   #letIn(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     try {
       request.standing = this.#admit(request);
+      if (request.inFlight) request.inFlight.standing = request.standing;
     } catch (error) {
       request.routeOptions.config.door?.fail(request, reply, error);
       return;

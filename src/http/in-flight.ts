@@ -2,9 +2,13 @@
 import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { addressBlock, canonicalAddress } from '../message/message.ts';
-import type { ByteBudget, Reservation } from './byte-budget.ts';
+import { addressBlock } from '../message/message.ts';
+import type { Standing } from '../relay/relay.ts';
+import { SMALL_BYTES } from './byte-budget.ts';
+import type { ByteBudget, Reservation, Share } from './byte-budget.ts';
+import type { Told } from './door.ts';
 import type { Refusal } from './guard.ts';
+import { isBodyRead } from './server.ts';
 import type { Connection, SlowReaders } from './slow-readers.ts';
 
 const BUSY: Refusal = {
@@ -22,13 +26,13 @@ declare module 'fastify' {
 /** All requests that are under way. */
 export class InFlight {
   constructor(
-    private readonly budget: ByteBudget<Connection>,
+    private readonly budget: ByteBudget<Caller>,
     private readonly readers: SlowReaders,
   ) {}
 
   /** A request came in over `connection`, to be answered by `response`. Undefined if it is one too many that waits there: the connection is cut. */
   begin(connection: Connection, response: ServerResponse): Held | undefined {
-    const held = new Held(this.budget.open(connection), this.readers, connection);
+    const held = new Held(this.budget, this.readers, connection);
     // Read to its end, or gone.
     response.on('close', () => {
       held.end();
@@ -37,84 +41,107 @@ export class InFlight {
   }
 }
 
+/** Who sent a request, as far as that is known; undefined before the caller is determined. */
+interface Caller {
+  standing: Standing | undefined;
+}
+
 /** What one request holds. */
-export class Held {
+export class Held implements Caller {
+  /** Who sent it: set before anything large is counted. */
+  standing: Standing | undefined;
+  readonly #reservation: Reservation;
   #answerBytes = 0;
 
   constructor(
-    private readonly reservation: Reservation,
+    budget: ByteBudget<Caller>,
     private readonly readers: SlowReaders,
     private readonly connection: Connection,
-  ) {}
+  ) {
+    this.#reservation = budget.open(this);
+  }
 
-  /** Counts `bytes` more of its body, or less; false if that is more than there is for it now. */
+  /** Counts `bytes` of its body that have arrived; false if that is more than there is for it now. */
   grow(bytes: number): boolean {
-    return this.reservation.grow(bytes);
+    return this.#reservation.grow(bytes);
+  }
+
+  /** Its body is not kept: the request is refused. */
+  drop(): void {
+    this.#reservation.release();
   }
 
   /** What is sent instead of an answer of `bytes` bytes, since nobody may make us keep answers by asking for many and reading none; undefined if that goes out. */
-  answering(bytes: number): string | undefined {
-    const isKept = this.reservation.grow(bytes);
-    if (!isKept) this.reservation.grow(-bytes);
-    const instead = isKept ? undefined : `the call was made, but its answer of ${bytes} bytes is one too many to hold (maxBufferedBytes)\n`;
+  answering(bytes: number, { rpcMethod }: Told): string | undefined {
+    // Refusals are small, and so are most answers.
+    const isKept = bytes <= SMALL_BYTES || this.#reservation.grow(bytes);
+    if (!isKept) this.#reservation.grow(-bytes);
+    const what = rpcMethod === undefined ? 'the answer' : 'the call was made, but its answer';
+    const instead = isKept ? undefined : `${what} of ${bytes} bytes is one too many to hold (maxBufferedBytes)\n`;
     this.#answerBytes = instead?.length ?? bytes;
     this.readers.sending(this.connection, this.#answerBytes);
     return instead;
   }
 
   end(): void {
-    this.reservation.release();
+    this.#reservation.release();
     this.readers.done(this.connection, this.#answerBytes);
   }
 }
 
-/** Watches every request that the router of `server` gets; its hooks come before those of the doors. `refuse` answers one that would hold too much. */
-export function watchInFlight(
-  server: FastifyInstance,
-  { inFlight, maxBodyBytes }: { readonly inFlight: InFlight; readonly maxBodyBytes: number },
-  refuse: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => FastifyReply,
-): void {
+/** Watches every request that the router of `server` gets; its hooks come before those of the doors. */
+export function watchInFlight(server: FastifyInstance, inFlight: InFlight): void {
   server.decorateRequest('inFlight', undefined);
   server.addHook('onRequest', (request, reply, done) => {
     const held = inFlight.begin(request.socket, reply.raw);
     request.inFlight = held;
-    if (!held) return;
-    const length = Number(request.headers['content-length'] ?? 0);
-    // What is larger than a body may be is refused, and never read.
-    if (length > maxBodyBytes || held.grow(length)) done();
-    else refuse(request, reply, BUSY);
+    // A connection that was cut gets no answer.
+    if (held) done();
   });
-  server.addHook('preParsing', (request, _reply, body, done) => {
-    // A chunked body says nothing of its length, one in gzip not enough.
-    const isInflated = body !== request.raw;
-    // What was sent is let go as it is inflated.
-    if (isInflated) request.inFlight?.grow(-Number(request.headers['content-length'] ?? 0));
-    if (isInflated || request.headers['content-length'] === undefined) {
-      const count = (chunk: Buffer): void => {
-        if (request.inFlight?.grow(chunk.length) !== false) return;
-        body.off('data', count);
-        const error = Object.assign(new Error(BUSY.text), { statusCode: BUSY.status });
-        // Ends the reading of this body, but not the connection: the answer must get out.
-        if (isInflated) (body as Readable).destroy(error);
-        else body.emit('error', error);
-      };
-      body.on('data', count);
-    }
+  server.addHook('preParsing', (request, reply, body, done) => {
+    if (isBodyRead(request)) countArriving(request, reply, body);
     done(null, body);
   });
   server.addHook('onSend', (request, reply, payload, done) => {
-    const instead = request.inFlight?.answering(sizeOf(payload));
+    const instead = request.inFlight?.answering(sizeOf(payload), request.told);
     if (instead !== undefined) reply.code(503).type('text/plain; charset=utf-8').header('content-length', instead.length);
     done(null, instead ?? payload);
   });
+}
+
+/** Counts a body as it arrives, whatever length was announced, and makes the router give it up once that is more than there is for it. */
+function countArriving({ inFlight, raw }: FastifyRequest, reply: FastifyReply, body: Readable): void {
+  if (!inFlight) return;
+  // The router stops listening once it gives a body up; an error event without a listener would end the process.
+  body.on('error', ignore);
+  const count = (chunk: Buffer): void => {
+    // Given up already: what still comes is discarded.
+    const isDiscarded = reply.sent;
+    if (!isDiscarded && inFlight.grow(chunk.length)) return;
+    body.off('data', count);
+    inFlight.drop();
+    if (isDiscarded) return;
+    const error = Object.assign(new Error(BUSY.text), { statusCode: BUSY.status });
+    // Ends the reading of this body, but not the connection: the answer must get out.
+    if (body === raw) body.emit('error', error);
+    else body.destroy(error);
+  };
+  body.on('data', count);
+}
+
+function ignore(): void {
+  // The router has a listener of its own.
 }
 
 function sizeOf(payload: unknown): number {
   return typeof payload === 'string' || Buffer.isBuffer(payload) ? Buffer.byteLength(payload) : 0;
 }
 
-/** Where a connection comes from, for the budget. */
-export function placeOf({ remoteAddress = '' }: Connection): string {
-  const address = canonicalAddress(remoteAddress);
-  return address === undefined ? 'this machine' : addressBlock(address);
+/** Whose share of the budget a request takes. */
+export function shareOf({ standing }: Caller): Share {
+  if (!standing) return { place: 'unknown', isStranger: true };
+  const { address, isDirect, role } = standing;
+  // Anybody can register a satellite.
+  const isStranger = role.kind === 'anonymous' || role.kind === 'satellite';
+  return { place: isDirect ? addressBlock(address) : 'a proxy on this machine', isStranger };
 }

@@ -38,6 +38,8 @@ export function inflated(body: Readable, maxBytes: number): Readable {
       else done(null, chunk);
     },
   });
+  // Nobody may be reading any more, or never was; an error event without a listener ends the process.
+  bounded.on('error', ignore);
   const fail = (error: Error): void => {
     bounded.destroy(error);
   };
@@ -51,7 +53,13 @@ export function inflated(body: Readable, maxBytes: number): Readable {
   bounded.once('close', () => {
     body.unpipe(counted);
     gunzip.destroy();
+    // What still comes is discarded, so that the connection can go on with its next request.
+    body.resume();
   });
   body.pipe(counted).pipe(gunzip).pipe(bounded);
   return Object.defineProperty(bounded, 'receivedEncodedLength', { get: () => sent });
+}
+
+function ignore(): void {
+  // The reader of the body, if there is one, has its own listener.
 }

@@ -1,4 +1,5 @@
 /** Further addresses and a unix socket for one server: each hands its connections to it, so that every rule and limit is the server's, counted over all. */
+import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -7,7 +8,9 @@ import { RelayError, addressBlock, canonicalAddress, hostPort, isLoopback, reaso
 /** The HTTP server that serves what comes; one with TLS takes what needs none as `secureConnection`. */
 export interface Target {
   emit(event: 'connection' | 'secureConnection', socket: Socket): boolean;
-  prependListener(event: 'connection', listener: (socket: Socket) => void): unknown;
+  listeners(event: 'connection'): unknown[];
+  removeAllListeners(event: 'connection'): unknown;
+  on(event: 'connection', listener: (socket: Socket) => void): unknown;
 }
 
 export interface ListenersOptions {
@@ -19,15 +22,20 @@ export interface ListenersOptions {
 export class Listeners {
   readonly #servers: Server[] = [];
   readonly #fromUnix = new WeakSet<object>();
-  #open = 0;
+  /** Every connection that was let in and is not closed, whatever it is at: a handshake, a request, nothing. */
+  readonly #open = new Set<Socket>();
   readonly #openFrom = new Map<string, number>();
 
   constructor(
     private readonly target: Target,
     private readonly options: ListenersOptions,
   ) {
-    // Its own connections, and what is handed to it.
-    target.prependListener('connection', (socket) => this.#admit(socket));
+    // Its own connections, and what is handed to it. One that is refused never gets as far as the server.
+    const serve = target.listeners('connection') as ((socket: Socket) => void)[];
+    target.removeAllListeners('connection');
+    target.on('connection', (socket) => {
+      if (this.#admit(socket)) for (const listener of serve) listener.call(target, socket);
+    });
   }
 
   /** True for a connection that came over the unix socket: it is of this machine and has no address. */
@@ -74,6 +82,11 @@ export class Listeners {
     await Promise.all(closing);
   }
 
+  /** Ends every connection that is still open: the last step of a stop, for clients that never close. */
+  cut(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+
   #admit(socket: Socket): boolean {
     const { maxConnections } = this.options;
     const address = canonicalAddress(socket.remoteAddress ?? '');
@@ -82,19 +95,20 @@ export class Listeners {
     const from = this.#openFrom.get(place) ?? 0;
     // This machine may have them all: whoever runs programs here can stop the relay by simpler means.
     const share = isHere ? maxConnections : Math.ceil(maxConnections / 2);
-    if (this.#open >= maxConnections || from >= share) {
+    if (this.#open.size >= maxConnections || from >= share) {
       socket.destroy();
       return false;
     }
+    this.#open.add(socket);
     this.#count(place, 1);
     socket.once('close', () => {
+      this.#open.delete(socket);
       this.#count(place, -1);
     });
     return true;
   }
 
   #count(place: string, change: 1 | -1): void {
-    this.#open += change;
     const from = (this.#openFrom.get(place) ?? 0) + change;
     if (from === 0) this.#openFrom.delete(place);
     else this.#openFrom.set(place, from);
@@ -106,6 +120,35 @@ export class Listeners {
     await listening(server, where);
     this.#servers.push(server);
     return server;
+  }
+}
+
+/**
+ * `hosts`, with `localhost` replaced by the addresses that it has here. The HTTP framework would listen on the second of them with a server of its own, to
+ * which none of our rules applies.
+ */
+export async function addressesOf(hosts: readonly string[]): Promise<readonly string[]> {
+  const resolved = hosts.map(async (host) => (host.toLowerCase() === 'localhost' ? loopbackAddresses(host) : [host]));
+  return [...new Set((await Promise.all(resolved)).flat())];
+}
+
+async function loopbackAddresses(name: string): Promise<readonly string[]> {
+  const found = await lookup(name, { all: true }).catch(() => []);
+  const addresses: string[] = [];
+  for (const { address } of found) if (await isListenable(address)) addresses.push(address);
+  // With none of them, listening says why.
+  return addresses.length > 0 ? addresses : ['127.0.0.1'];
+}
+
+/** False for an address that the hosts file names and this machine lacks, as `::1` often is. */
+async function isListenable(host: string): Promise<boolean> {
+  const probe = createServer();
+  try {
+    await listening(probe, { host, port: 0 });
+    await new Promise((resolve) => probe.close(resolve));
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -25,8 +25,8 @@ export interface HttpOptions {
   /** ms for a request to arrive whole, and for a large answer to be read. Default 30,000: slow senders hold a connection no longer. */
   readonly requestTimeoutMs: number;
   /**
-   * Bytes of bodies and answers over 64 KiB that may be in memory at once, half of them for one address; beyond it large requests are answered 503. Default 256 MiB, and never less
-   * than two bodies: 2,000 connections with 8 MiB each would be 16 GB.
+   * Bytes of bodies and answers over 64 KiB that may be in memory at once, half of them for one address, and half for all anonymous callers together (a quarter for one address); beyond
+   * it large requests are answered 503. Bodies count as they arrive. Default 256 MiB, and never less than four bodies: 2,000 connections with 8 MiB each would be 16 GB.
    */
   readonly maxBufferedBytes: number;
   /** Connections at once, on all addresses together, half of them from one other machine; more are closed. Default 2,000: a connection costs about 20 kB, and file handles are finite. */

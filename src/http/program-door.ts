@@ -4,13 +4,17 @@
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { RelayError, grantOf } from '../message/message.ts';
 import type { Standing } from '../relay/relay.ts';
 import { credentialCheck } from './credentials.ts';
 import type { KnownToken, TokenSource } from './credentials.ts';
 import type { Told, XmlCalls } from './door.ts';
+<<<<<<< HEAD
 import { pathOf } from './early.ts';
+=======
+import { refuseHeaders } from './early.ts';
+>>>>>>> fix-http
 import type { Refusal } from './guard.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { listenError } from './listeners.ts';
@@ -45,6 +49,7 @@ const MAX_CONNECTIONS = 2_000;
 
 export class ProgramDoor {
   readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
   readonly #calls: XmlCalls;
   readonly #check: ReturnType<typeof credentialCheck>;
 
@@ -58,9 +63,18 @@ export class ProgramDoor {
     this.#check = credentialCheck([knownTokens(tokens)], Date.now);
     const limits = { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: checkingInterval(requestTimeoutMs) };
     this.#server = createServer({ ...limits, noDelay: true }, (request, response) => {
-      void this.#serve(request, response);
+      this.#serve(request, response).catch(() => {
+        // Its answer cannot be sent, or is sent in part.
+        request.destroy();
+      });
     });
     this.#server.maxConnections = MAX_CONNECTIONS;
+    // No header is dropped unseen: what has too many is refused.
+    this.#server.maxHeadersCount = 0;
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
   }
 
   /** Where programs call, without a credential; undefined unless it is open. */
@@ -82,7 +96,7 @@ export class ProgramDoor {
   /** Cuts what is still connected. */
   async stop(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
-    this.#server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 
@@ -137,8 +151,16 @@ function knownTokens(tokens: ProgramDoorParts['tokens']): TokenSource {
 }
 
 /** How the body is to be read, or why it is not. */
+<<<<<<< HEAD
 function typeOf({ method, url, headers }: IncomingMessage, maxBodyBytes: number): XmlType | Refusal {
   if (pathOf({ url }) !== PATH) return { status: 404, text: `programs call ${PATH} here` };
+=======
+function typeOf(request: IncomingMessage, maxBodyBytes: number): XmlType | Refusal {
+  const { method, url, headers } = request;
+  const refusal = refuseHeaders(request);
+  if (refusal) return refusal;
+  if (url !== PATH) return { status: 404, text: `programs call ${PATH} here` };
+>>>>>>> fix-http
   if (method !== 'POST') return { status: 405, text: 'a call of XML-RPC is a POST' };
   if (headers['content-encoding'] !== undefined) return { status: 415, text: 'bodies come as they are here, without a Content-Encoding' };
   if (Number(headers['content-length'] ?? 0) > maxBodyBytes) return { status: 413, text: `at most ${maxBodyBytes} bytes (maxBodyBytes)` };

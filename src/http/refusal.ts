@@ -35,7 +35,7 @@ export function refuse(reply: FastifyReply, { status, text }: Refusal, door: Doo
   if (status === 405 && door) reply.header('allow', allowedAt(door));
   if (status === 503) reply.header('retry-after', '1');
   // Whoever reads the request otherwise than we do, as a proxy in front may, finds no second one behind it.
-  if (status === 400 || status === 413) reply.header('connection', 'close');
+  if (status === 400 || status === 413 || status === 431) reply.header('connection', 'close');
   if (door?.tellsProblems === true) return sendProblem(reply, status, { code: status, text });
   return reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`);
 }

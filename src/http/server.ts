@@ -40,11 +40,19 @@ export function makeServer(options: HttpOptions, refuse: Refuse): FastifyInstanc
     // No door has a JSON schema; without this Fastify loads its schema compilers (some 5 MB) for nothing.
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
   };
-  if (!tls) return Fastify({ ...settings, http: node });
-  return Fastify({
-    ...settings,
-    https: { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...asked },
-  } as FastifyServerOptions);
+  if (!tls) return withAllHeaders(Fastify({ ...settings, http: node }));
+  const https = { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...asked };
+  const server = withAllHeaders(Fastify({ ...settings, https } as FastifyServerOptions));
+  // Nothing can be written before the handshake is over, and what waits to be written would keep the socket for ever.
+  server.server.prependListener('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
+  return server;
+}
+
+/** Lets Node hand on every header of a request, rather than drop those beyond the thousandth: {@link refuseEarly} refuses what has too many. */
+function withAllHeaders(server: FastifyInstance): FastifyInstance {
+  // 0 is no limit; their bytes stay bounded (16 KiB).
+  server.server.maxHeadersCount = 0;
+  return server;
 }
 
 /** ms between two of Node's looks for slow senders; its own 30 s would let a request take twice as long as is said. */
@@ -70,18 +78,37 @@ export function takeBodies(server: FastifyInstance, maxBodyBytes: number): void 
   });
   server.addHook('preParsing', (request, reply, payload, done) => {
     if (waiting.has(request.raw)) reply.raw.writeContinue();
-    done(null, isGzip(request.headers['content-encoding']) ? inflated(payload, maxBodyBytes) : payload);
+    const isInflated = isBodyRead(request) && isGzip(request.headers['content-encoding']);
+    done(null, isInflated ? inflated(payload, maxBodyBytes) : payload);
   });
 }
 
+/** True for a request that has its body read; one that comes with any other verb is discarded by Node. */
+export function isBodyRead({ method }: { readonly method: string }): boolean {
+  return method === 'POST';
+}
+
 /** Lets `answers` look at each request before the router does; what it leaves alone (false) goes on to that. */
-export function answerBefore({ server }: FastifyInstance, answers: (request: IncomingMessage, response: ServerResponse) => boolean): void {
+export function answerBefore(
+  { server }: FastifyInstance,
+  answers: (request: IncomingMessage, response: ServerResponse) => boolean,
+  failed: (error: unknown) => void,
+): void {
   const route = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[];
   server.removeAllListeners('request');
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (!answers(request, response)) for (const listener of route) listener.call(server, request, response);
+    try {
+      if (!answers(request, response)) for (const listener of route) listener.call(server, request, response);
+    } catch (error) {
+      // Thrown on, it would be an uncaught exception, and end the process for everybody.
+      failed(error);
+      request.socket.destroy();
+    }
   });
 }
+
+// How long the answer to a broken request may wait for a client that reads nothing.
+const LEAVING_MS = 2_000;
 
 /** What Node could not read as HTTP, or not in time: answered and closed, so that nothing behind it is taken for a request. */
 function answerBroken(error: { readonly code?: string }, socket: Socket): void {
@@ -91,6 +118,9 @@ function answerBroken(error: { readonly code?: string }, socket: Socket): void {
     socket.destroy();
     return;
   }
+  // Told of every further packet, too.
+  if (broken.has(socket)) return;
+  broken.add(socket);
   const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', 'this is no HTTP request that has one meaning'];
   const lines = [
     `HTTP/1.1 ${status}`,
@@ -98,7 +128,40 @@ function answerBroken(error: { readonly code?: string }, socket: Socket): void {
     `Content-Length: ${text.length + 1}`,
     'Connection: close',
   ];
-  socket.end(`${lines.join('\r\n')}\r\n\r\n${text}\n`);
+  afterAnswers(socket, (isAnswered) => {
+    if (!isAnswered) socket.write(`${lines.join('\r\n')}\r\n\r\n${text}\n`);
+    destroyWritten(socket);
+  });
+}
+
+// Connections that are to end, since what came over them could not be read.
+const broken = new WeakSet<Socket>();
+
+/** As Node's own server knows it: the response that is sent next over a connection. */
+interface WithResponse extends Socket {
+  readonly _httpMessage?: ServerResponse | null;
+}
+
+/**
+ * Calls `then` once the calls before the broken request are answered: whatever is sent before would be taken for their answer, while they are made.
+ * `isAnswered` if the broken request itself has its answer already.
+ */
+function afterAnswers(socket: WithResponse, then: (isAnswered: boolean) => void): void {
+  const response = socket._httpMessage;
+  if (response?.req.complete === true && !socket.destroyed)
+    response.once('close', () => {
+      afterAnswers(socket, then);
+    });
+  else then(response?.headersSent === true);
+}
+
+/** Destroys a socket once what was written to it has left: after a mere end() it would stay open for as long as the client likes. */
+function destroyWritten(socket: Socket): void {
+  const timer = setTimeout(() => socket.destroy(), LEAVING_MS).unref();
+  socket.once('close', () => {
+    clearTimeout(timer);
+  });
+  socket.destroySoon();
 }
 
 const BROKEN: Readonly<Record<string, readonly [status: string, text: string]>> = {

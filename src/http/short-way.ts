@@ -81,6 +81,7 @@ class PlainCall {
     }
     let body: Buffer = NO_BYTES;
     // One piece nearly always.
+    this.held.standing = standing;
     this.request.on('data', (chunk: Buffer) => {
       body = body === NO_BYTES ? chunk : Buffer.concat([body, chunk]);
     });
@@ -99,7 +100,7 @@ class PlainCall {
   }
 
   #send(answer: Buffer): void {
-    const instead = this.held.answering(answer.length);
+    const instead = this.held.answering(answer.length, this.#told);
     if (instead === undefined) this.#write(200, XML, answer);
     else this.#write(503, TEXT, instead);
   }

@@ -1,11 +1,15 @@
 /**
  * `npm run fuzz -- SECONDS [SEED]`: random documents and their mutations against the codec, for 30 s unless told. Prints runs per second and the
  * seed; what fails is kept in test/fuzz/corpus, which a test replays.
+ *
+ * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: random HTTP requests, 100,000 by default, to every listener of two relays (Linux only). Prints requests
+ * per second and the seed, and of a failure the numbers of the connections, which FIRST repeats.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { examine, examineJson } from './examine.ts';
 import { document } from './generate.ts';
+import { fuzzHttp } from './http.ts';
 import { jsonDocument } from './json.ts';
 import { mutateOften } from './mutate.ts';
 import { Random } from './random.ts';
@@ -53,6 +57,18 @@ export class Finding extends Error {
   }
 }
 
+async function mainHttp([requests = '100000', seed = String(Date.now() % 2 ** 32), first = '0']: readonly string[]): Promise<void> {
+  const start = performance.now();
+  const outcome = await fuzzHttp({ requests: Number(requests), seed: Number(seed), first: Number(first) });
+  const seconds = (performance.now() - start) / 1000;
+  const rate = Math.round(outcome.requests / seconds);
+  process.stdout.write(
+    `${outcome.requests} requests over ${outcome.connections} connections in ${Math.round(seconds)} s, ${rate}/s, seed ${seed}, ` +
+      `exit codes after SIGTERM: ${outcome.exitCodes.join()}\n${outcome.finding === undefined ? 'no finding' : `found: ${outcome.finding}`}\n`,
+  );
+  if (outcome.finding !== undefined || outcome.exitCodes.some((code) => code !== 0)) process.exitCode = 1;
+}
+
 function main([seconds = '30', seed = String(Date.now() % 2 ** 32)]: readonly string[]): void {
   const random = new Random(Number(seed));
   const kept = corpus()
@@ -86,4 +102,8 @@ function keep({ body, kind }: Finding): string {
   return name;
 }
 
-if (process.argv[1] === import.meta.filename) main(process.argv.slice(2));
+if (process.argv[1] === import.meta.filename) {
+  const [kind, ...others] = process.argv.slice(2);
+  if (kind === 'http') await mainHttp(others);
+  else main(process.argv.slice(2));
+}

@@ -5,7 +5,7 @@ import { ByteBudget } from '../../src/http/byte-budget.ts';
 const KB = 1024;
 
 test('what is small is free, one place has half of all, and what is released is there again', (t) => {
-  const budget = new ByteBudget(1000 * KB, (place: string) => place);
+  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isStranger: place.startsWith('stranger') }));
   for (let index = 0; index < 100; index++) t.true(budget.open('a').grow(64 * KB));
   t.is(budget.held, 0);
   const first = budget.open('a');
@@ -21,7 +21,7 @@ test('what is small is free, one place has half of all, and what is released is 
 });
 
 test('many small growths of one request count once they are large together', (t) => {
-  const budget = new ByteBudget(1000 * KB, (place: string) => place);
+  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isStranger: place.startsWith('stranger') }));
   const reservation = budget.open('a');
   for (let index = 0; index < 10; index++) t.true(reservation.grow(50 * KB));
   t.is(budget.held, 500 * KB);
@@ -29,4 +29,18 @@ test('many small growths of one request count once they are large together', (t)
   reservation.grow(-1);
   reservation.release();
   t.is(budget.held, 0);
+});
+
+test('strangers have half of all together and a quarter from one place, so that those who are known always get their share', (t) => {
+  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isStranger: place.startsWith('stranger') }));
+  const one = budget.open('stranger 1');
+  t.true(one.grow(250 * KB));
+  t.false(budget.open('stranger 1').grow(100 * KB));
+  t.true(budget.open('stranger 2').grow(150 * KB));
+  const late = budget.open('stranger 3');
+  t.false(late.grow(100 * KB));
+  late.release();
+  t.true(budget.open('b').grow(400 * KB));
+  one.release();
+  t.true(budget.open('stranger 3').grow(200 * KB));
 });

@@ -1,7 +1,7 @@
 /** How requests and answers are framed on the wire: every answer has a length, and what has two readings is refused and closed. */
 import test from 'ava';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
-import { startRelay } from '../support/relays.ts';
+import { pluginsDir, startRelay } from '../support/relays.ts';
 import { PING, answersIn, everything, exchange, open, request, requestBytes } from './raw.ts';
 import type { RawRequest } from './raw.ts';
 
@@ -236,4 +236,31 @@ test('a path in another spelling is the same door, with the same rules', async (
     t.is((await request(url, { path, headers: { 'content-type': 'text/plain' } })).status, 415, path);
     t.is((await request(url, { path, headers: { origin: 'null' } })).status, 403, path);
   }
+});
+
+test('a call is answered before the broken request behind it', async (t) => {
+  const source = `
+import { Exposed, Plugin, Satellite } from 'co2-relay';
+@Satellite()
+export class Slow extends Plugin<{ readonly begun: () => Promise<void> }> {
+  begun = async () => {};
+  setup(config) { this.begun = config.begun; }
+  /** Waits for the test. */
+  @Exposed()
+  async wait() { await this.begun(); return 'late'; }
+}`;
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const plugins = { 'ham.slow': { begun: () => released } };
+  const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/slow.ts': source }), plugins });
+  const call = requestBytes(relay.url, { body: serialiseCall('ham.slow.wait', []), headers: { connection: 'keep-alive' } });
+  const answers = everything(open(relay.url, Buffer.concat([call, call, Buffer.from('garbage\r\n\r\n')])));
+  await relay.call('ping');
+  release();
+  const all = answersIn(await answers);
+  t.deepEqual(
+    all.map(({ status }) => status),
+    [200, 200, 400],
+  );
+  t.regex(all[0]?.body.toString() ?? '', /late/);
 });

@@ -1,5 +1,6 @@
 /** Several addresses, IPv6 and a unix socket: one relay, the same rules on each, and nothing left behind. */
 import { EventEmitter, once } from 'node:events';
+import { lookup } from 'node:dns/promises';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
@@ -217,4 +218,15 @@ test('port 0 on several addresses is a port that is free on all of them', async 
     t.is(await ping(t, `http://127.0.0.3:${new URL(relay.url).port}`), true);
     await relay.stop();
   }
+});
+
+test('localhost is every address that it has here, with the same rules on each', async (t) => {
+  const relay = await startRelay(t, { host: 'localhost', maxConnections: 3, requestTimeoutMs: 86_400_000 });
+  const { port } = new URL(relay.url);
+  const addresses = (await lookup('localhost', { all: true })).filter(({ family }) => family === 4 || hasIpv6);
+  const urls = addresses.map(({ address, family }) => `http://${family === 6 ? `[${address}]` : address}:${port}`);
+  const many = Array.from({ length: 200 }, () => ['d', ''] as const);
+  for (const url of urls) t.is((await request(url, { more: many })).status, 431, url);
+  for (let count = 0; count < 3; count++) await connected(t, urls[count % urls.length]!);
+  for (const url of urls) t.deepEqual(await exchange(url, requestBytes(url)), [], url);
 });

@@ -80,6 +80,7 @@ export interface Exit {
 }
 
 export interface Program {
+  readonly pid: number;
   readonly stdout: Lines;
   readonly stderr: Lines;
   /** Resolves when it has ended and its outputs are read. */
@@ -89,7 +90,6 @@ export interface Program {
   closeStderr(): void;
   /** Stops reading its stderr, and goes on when the answer is called. */
   stallStderr(): () => void;
-  readonly pid: number;
 }
 
 export interface RunOptions {

@@ -13,6 +13,8 @@ const HOST = '127.0.0.1';
 const NO_BYTES = Buffer.alloc(0);
 // The relay keeps its connections, and closes them first.
 const KEEP_ALIVE_MS = 3_600_000;
+// The relay sends a handful.
+const MAX_HEADERS = 100;
 
 export class ChildServer {
   readonly #server: Server;
@@ -29,6 +31,8 @@ export class ChildServer {
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true }, (request, response) => {
       this.#take(request, response);
     });
+    // No header is dropped unseen: what has too many is refused.
+    this.#server.maxHeadersCount = 0;
   }
 
   /** Resolves to where it listens, as the handshake says it. */
@@ -47,8 +51,9 @@ export class ChildServer {
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
-    if (request.url !== this.#path || request.method !== 'POST') {
-      response.writeHead(404, { connection: 'close' }).end();
+    const isPlain = request.rawHeaders.length <= 2 * MAX_HEADERS;
+    if (!isPlain || request.url !== this.#path || request.method !== 'POST') {
+      response.writeHead(isPlain ? 404 : 431, { connection: 'close' }).end();
       return;
     }
     let body: Buffer = NO_BYTES;
