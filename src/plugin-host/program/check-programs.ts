@@ -9,11 +9,11 @@ import { findExecutable, requireDirectory } from './surroundings.ts';
  */
 export function checkPrograms(programs: readonly ProgramRecord[], taken: Iterable<string>, path: string | undefined): void {
   const names = new Set(taken);
-  for (const [index, { name, exec, cwd }] of programs.entries()) {
+  for (const [index, { name, exec, cwd, env }] of programs.entries()) {
     requireFreeName(name, index, (known) => names.has(known));
     names.add(name);
     try {
-      findExecutable(exec, path);
+      findExecutable(exec, path, env?.PATH);
       if (cwd !== undefined) requireDirectory(cwd);
     } catch (error) {
       throw new RelayError('CONFIG_INVALID', `programs: ${name} cannot be started: ${reasonOf(error)}`, { cause: error });

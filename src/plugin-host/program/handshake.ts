@@ -17,25 +17,57 @@ const PORT = /^\d{1,5}$/;
 // What can stand in a request line as it is.
 const PATH = /^\/[\w.~!$&'()*+,;=:@%/-]{1,512}$/;
 
-/** Reads the line, without its end. Throws an Error that says what is wrong, with both sides' versions if it is that. */
-export function readHandshake(line: string): Handshake {
-  const [mark, version = '', form = '', ...rest] = line.replace(/\r$/, '').split('|', 6);
+/**
+ * Reads the line, without its end. Throws an Error that says what is wrong, with both sides' versions if it is that; the text quotes the line without
+ * what is or may be a secret, and without `secrets`.
+ */
+export function readHandshake(line: string, secrets: readonly string[] = []): Handshake {
+  const [mark, version = '', form = '', ...rest] = partsOf(line);
+  // What the texts quote is another reading of the line, so that no part of it can show more than the whole.
+  const shown = withoutSecrets(line, secrets);
+  const [, shownVersion = '', shownForm = '', shownPlace = ''] = partsOf(shown);
   if (mark !== 'co2')
-    throw new Error(`its first line is no handshake: '${clean(line, 80)}'; expected co2|1|http|127.0.0.1:<port>|/<token> or co2|1|poll`);
+    throw new Error(`its first line is no handshake: '${clean(shown, 80)}'; expected co2|1|http|127.0.0.1:<port>|/<token> or co2|1|poll`);
   if (!VERSION.test(version) || !PROTOCOL_VERSIONS.includes(Number(version)))
     throw new Error(
-      `it speaks version '${clean(version, 20)}' of the protocol, and this relay speaks ${PROTOCOL_VERSIONS.join(', ')} (CO2_PROTOCOL_VERSIONS)`,
+      `it speaks version '${clean(shownVersion, 20)}' of the protocol, and this relay speaks ${PROTOCOL_VERSIONS.join(', ')} (CO2_PROTOCOL_VERSIONS)`,
     );
   const agreed = { version: Number(version) };
   if (form === 'poll' && rest.length === 0) return { form, ...agreed };
-  if (form === 'http') return { form, ...agreed, ...readPlace(rest) };
-  throw new Error(`its handshake asks for '${clean(form, 40)}'; expected http|127.0.0.1:<port>|/<token> or poll`);
+  if (form === 'http') return { form, ...agreed, ...readPlace(rest, shownPlace) };
+  throw new Error(`its handshake asks for '${clean(shownForm, 40)}'; expected http|127.0.0.1:<port>|/<token> or poll`);
 }
 
-function readPlace([place = '', path = '', ...more]: readonly string[]): { port: number; path: string } {
+function partsOf(line: string): readonly string[] {
+  return line.replace(/\r$/, '').split('|', 6);
+}
+
+const HIDDEN = '(hidden)';
+const LIKE_HANDSHAKE = /^\W*co2\b/i;
+
+/** A line of a program fit for a log: without `secrets`, and without what looks like one, in an address, behind a label, or as a long random word. Pure. */
+export function withoutSecrets(line: string, secrets: readonly string[] = []): string {
+  const known = withoutKnown(line, secrets)
+    // Credentials in a URL, with or without its scheme.
+    .replace(/(:\/\/)[^\s/|@]+@/g, `$1${HIDDEN}@`)
+    .replace(/[^\s/|@:]+:[^\s/|@]+@/g, `${HIDDEN}@`)
+    // The path behind an address: who knows it may call the program.
+    .replace(/(:\/\/[^\s/|'"]+|:\d{1,5})([|\s,;]*)\/[^\s|'"]+/g, `$1$2/${HIDDEN}`)
+    .replace(/(token|secret|passw(?:or)?d|api_?key|bearer|basic)(["']?[\s=:]\s*["']?)(?!\(hidden\))[^\s"'|&,;]+/gi, `$1$2${HIDDEN}`)
+    .replace(/[\w-]{20,}/g, (word) => (/\d/.test(word) && /[A-Za-z]/.test(word) ? HIDDEN : word));
+  if (!LIKE_HANDSHAKE.test(known)) return known;
+  return known.replace(/([|\s])\/[^\s|]+/g, `$1/${HIDDEN}`).replace(/(:\d{1,5}[|\s,;]+)(?!\/?\(hidden\))[^\s|]+/g, `$1${HIDDEN}`);
+}
+
+/** `text` without `secrets`, however often they stand in it. */
+export function withoutKnown(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((rest, secret) => (secret === '' ? rest : rest.replaceAll(secret, HIDDEN)), text);
+}
+
+function readPlace([place = '', path = '', ...more]: readonly string[], shown: string): { port: number; path: string } {
   const [host = '', port = '', ...others] = place.split(':');
   if (host !== '127.0.0.1' || others.length > 0 || !PORT.test(port) || Number(port) < 1 || Number(port) > 65535)
-    throw new Error(`its handshake says that it listens at '${clean(place, 60)}'; expected 127.0.0.1:<port>`);
+    throw new Error(`its handshake says that it listens at '${clean(shown, 60)}'; expected 127.0.0.1:<port>`);
   if (!PATH.test(path) || more.length > 0)
     throw new Error('the path in its handshake cannot be; expected / and a token of letters, digits, "-" and "_"');
   return { port: Number(port), path };

@@ -10,14 +10,66 @@ const LINES_PER_SECOND = 100;
 // What is read of a program costs the relay a hundredth of its time; far more than a log takes, so that a long dump holds no program up.
 const BYTES_PER_SECOND = 8 * 1024 * 1024;
 const NEWLINE = 10;
+// A prompt or a row of dots has no line end: it is shown after so long a silence, or after so long in all if it keeps growing.
+const SILENCE_MS = 2_000;
+const MAX_HELD_MS = 10_000;
+
+/** Calls `onSilence` when text that has no line end yet was followed by nothing for 2 s, or has kept growing for 10 s. */
+export class Silence {
+  readonly #clock: Clock;
+  readonly #onSilence: () => void;
+  #since = 0;
+  #lastAt = 0;
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock, onSilence: () => void) {
+    this.#clock = clock;
+    this.#onSilence = onSilence;
+  }
+
+  /** More of the text came. */
+  broken(): void {
+    this.#lastAt = this.#clock.now();
+    if (this.#cancel) return;
+    this.#since = this.#lastAt;
+    this.#wait(SILENCE_MS);
+  }
+
+  /** The text is complete. */
+  end(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #wait(ms: number): void {
+    this.#cancel = this.#clock.after(ms, () => {
+      const now = this.#clock.now();
+      const left = Math.min(this.#lastAt + SILENCE_MS, this.#since + MAX_HELD_MS) - now;
+      if (left > 0) {
+        this.#wait(left);
+        return;
+      }
+      this.#cancel = undefined;
+      this.#onSilence();
+    });
+  }
+}
 
 /** Cuts bytes into lines, empty ones left out; of a long one only the beginning is kept. */
 export class LineCutter {
+  readonly #silence: Silence;
   #parts: Buffer[] = [];
   #size = 0;
 
-  /** `lines` gets each line without its end. */
-  constructor(private readonly lines: Pick<LineLimit, 'tell' | 'isFull' | 'leaveOut'>) {}
+  /** `lines` gets each line without its end, and what has none after 2 s of silence. */
+  constructor(
+    private readonly lines: Pick<LineLimit, 'tell' | 'isFull' | 'leaveOut'>,
+    clock: Clock,
+  ) {
+    this.#silence = new Silence(clock, () => {
+      this.end();
+    });
+  }
 
   push(chunk: Buffer): void {
     let from = 0;
@@ -32,11 +84,13 @@ export class LineCutter {
     }
     // A copy: a slice would hold the whole chunk.
     this.#keep(Buffer.from(chunk.subarray(from, from + MAX_LINE_BYTES)));
+    if (this.#parts.length > 0) this.#silence.broken();
   }
 
   /** The output has ended: what is left is a line as well. */
   end(): void {
     if (this.#parts.length === 0) return;
+    this.#silence.end();
     const line = Buffer.concat(this.#parts).toString('utf8');
     this.#parts = [];
     this.#size = 0;
@@ -55,6 +109,7 @@ export class LineCutter {
     }
     this.#parts = [];
     this.#size = 0;
+    this.#silence.end();
     this.lines.leaveOut(count);
     return next;
   }

@@ -5,7 +5,7 @@ import { clean, reasonOf } from '../../message/message.ts';
 import type { Clock } from '../../message/message.ts';
 import { MAX_HANDSHAKE_BYTES } from './handshake.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
-import { LineCutter, LineLimit, OutputPace } from './output.ts';
+import { LineCutter, LineLimit, OutputPace, Silence } from './output.ts';
 
 export interface ProcessParts {
   /** Absolute. */
@@ -18,12 +18,16 @@ export interface ProcessParts {
   readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
   /** Told of the first line on stdout, without its end; of what is longer than a handshake its beginning. */
   readonly onFirstLine: (line: string) => void;
+  /** Told of the beginning of the first line when nothing more of it has come for 2 s. Default: nobody. */
+  readonly onUnfinishedFirstLine?: ((text: string) => void) | undefined;
   /** Told of every other line on stdout and of all on stderr, fit for a log. */
   readonly onLine: (line: string) => void;
   /** Told once, in words, when it has ended, or could not be started. */
   readonly onExit: (reason: string, end: ProcessEnd) => void;
   /** Called once, when both outputs have ended and `onLine` got all of them. Default: nothing is called. */
   readonly onOutputEnd?: (() => void) | undefined;
+  /** Told 1 s after the end if some other process, outside of its group, still holds its output. Default: nobody. */
+  readonly onOutputHeld?: (() => void) | undefined;
 }
 
 /** How a process ended. */
@@ -50,7 +54,7 @@ export class ProgramProcess {
     this.#limit = new LineLimit(parts.clock, parts.onLine);
     this.#child = spawnPrivately(parts);
     this.#child.once('error', (error) => {
-      if (this.pid === undefined) this.#end(`it cannot be started: ${clean(reasonOf(error))}`);
+      if (this.pid === undefined) this.#end(`it cannot be started: ${whyNotStarted(error)}`);
     });
     this.#child.once('exit', (code, signal) => {
       this.#end(signal === null ? `it ended with code ${code ?? 0}` : `it was ended by ${signal}`, code ?? undefined);
@@ -77,6 +81,7 @@ export class ProgramProcess {
     if (this.pid !== undefined) this.#parts.orphans.drop(this.pid);
     const outputs = [this.#child.stdout, this.#child.stderr];
     const callOff = this.#parts.clock.after(LAST_WORDS_MS, () => {
+      if (outputs.some((output) => output?.destroyed === false)) this.#parts.onOutputHeld?.();
       for (const output of outputs) output?.destroy();
     });
     this.#child.once('close', callOff);
@@ -96,9 +101,10 @@ export class ProgramProcess {
   #listen(): void {
     const { stdout, stderr } = this.#child;
     const outputs = [stdout, stderr];
-    const [said, complained] = [new LineCutter(this.#limit), new LineCutter(this.#limit)];
-    const first = new FirstLine(this.#parts.onFirstLine);
-    const pace = new OutputPace(this.#parts.clock, {
+    const { clock, onFirstLine, onUnfinishedFirstLine } = this.#parts;
+    const [said, complained] = [new LineCutter(this.#limit, clock), new LineCutter(this.#limit, clock)];
+    const first = new FirstLine(clock, onFirstLine, onUnfinishedFirstLine);
+    const pace = new OutputPace(clock, {
       pause: () => {
         for (const output of outputs) output?.pause();
       },
@@ -128,9 +134,16 @@ export class ProgramProcess {
 
 /** The beginning of an output. */
 class FirstLine {
+  readonly #onLine: (line: string) => void;
+  readonly #silence: Silence;
   #head: Buffer | undefined = Buffer.alloc(0);
 
-  constructor(private readonly onLine: (line: string) => void) {}
+  constructor(clock: Clock, onLine: (line: string) => void, onUnfinished: (text: string) => void = () => undefined) {
+    this.#onLine = onLine;
+    this.#silence = new Silence(clock, () => {
+      onUnfinished(textOf(this.#head));
+    });
+  }
 
   /** Answers what comes after the line. */
   take(chunk: Buffer): Buffer {
@@ -138,6 +151,7 @@ class FirstLine {
     const end = chunk.indexOf(NEWLINE);
     this.#head = Buffer.concat([this.#head, chunk.subarray(0, end < 0 ? MAX_HANDSHAKE_BYTES + 1 : end)]);
     if (end >= 0 || this.#head.length > MAX_HANDSHAKE_BYTES) this.end();
+    else this.#silence.broken();
     return end < 0 ? Buffer.alloc(0) : chunk.subarray(end + 1);
   }
 
@@ -145,8 +159,20 @@ class FirstLine {
   end(): void {
     const head = this.#head;
     this.#head = undefined;
-    if (head !== undefined && head.length > 0) this.onLine(head.toString('utf8', 0, MAX_HANDSHAKE_BYTES + 1));
+    this.#silence.end();
+    if (head !== undefined && head.length > 0) this.#onLine(textOf(head));
   }
+}
+
+function textOf(head: Buffer | undefined): string {
+  return head?.toString('utf8', 0, MAX_HANDSHAKE_BYTES + 1) ?? '';
+}
+
+/** The file and its folder were looked at before, so what the system does not find is what should run the file. */
+function whyNotStarted(error: Error): string {
+  const { code } = error as NodeJS.ErrnoException;
+  const hint = code === 'ENOENT' ? '; the file is there, but not its interpreter or loader: was it made for another system?' : '';
+  return clean(reasonOf(error)) + hint;
 }
 
 /** Its files are nobody else's; it reads nothing from our terminal; a signal to our group is none to it. */

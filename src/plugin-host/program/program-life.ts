@@ -44,9 +44,9 @@ export class ProgramLife {
   constructor(parts: ProgramParts, events: LifeEvents) {
     this.#parts = parts;
     this.#events = events;
-    const { record, clock, random } = parts;
+    const { record, clock, random, pauses } = parts;
     this.#supervisor = new Supervisor({
-      clock,
+      ...{ clock, pauses },
       rules: () => ({ ...record, now: clock.now(), random, isWorking: this.#calls > 0, lastSign: this.#lastSign }),
       perform: (effect) => {
         this.#perform(effect);
@@ -123,12 +123,12 @@ export class ProgramLife {
 
   /** Calls it. Rejects as {@link Transport.send} does, or with a RelayError UNAVAILABLE if it has no process. */
   send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
-    return this.#send((run) => run.send(request, timeoutMs));
+    return this.#send((run) => run.send(request, timeoutMs), timeoutMs);
   }
 
   /** The same, with a result that is handed on as it is. */
   sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
-    return this.#send((run) => run.sendExact(request, timeoutMs));
+    return this.#send((run) => run.sendExact(request, timeoutMs), timeoutMs);
   }
 
   get #name(): string {
@@ -165,11 +165,17 @@ export class ProgramLife {
     try {
       await run.ping();
     } catch {
-      this.#tell(run, { type: 'missed' });
+      this.#missed(run, this.#parts.record.timeoutMs);
       return;
     }
     this.#lastSign = this.#parts.clock.now();
     this.#tell(run, { type: 'answered' });
+  }
+
+  /** It did not answer within `timeoutMs`, which are over now. */
+  #missed(run: ProgramRun, timeoutMs: number): void {
+    const { clock, pauses } = this.#parts;
+    this.#tell(run, { type: 'missed', relayPaused: pauses.wasPausedSince(clock.now() - timeoutMs) });
   }
 
   /** What an earlier process did or did not do says nothing of this one. */
@@ -194,6 +200,7 @@ export class ProgramLife {
           this.#exited(reason);
         },
       });
+      this.#parts.pauses.begin();
     } catch (error) {
       this.#supervisor.on({ type: 'unstartable', reason: error instanceof Error ? error.message : 'it cannot be started' });
     }
@@ -213,8 +220,12 @@ export class ProgramLife {
   }
 
   #exited(reason: string): void {
-    const isSpared = this.#events.onExit(reason, this.state.kind === 'up');
+    const { state } = this;
+    // One that is ended because it hangs may hang at the message that it has, as another crashes at it.
+    const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
+    const isSpared = this.#events.onExit(reason, isItsFault);
     this.#run = undefined;
+    this.#parts.pauses.end();
     this.#supervisor.on({ type: 'exited', reason, isSpared });
     this.#parts.onToken();
   }
@@ -230,7 +241,7 @@ export class ProgramLife {
   }
 
   /** Its answer is a sign of life; that there was none in time counts as a missed ping. */
-  async #send<T>(call: (run: ProgramRun) => Promise<T>): Promise<T> {
+  async #send<T>(call: (run: ProgramRun) => Promise<T>, timeoutMs: number): Promise<T> {
     const run = this.#run;
     if (!run) throw new RelayError('UNAVAILABLE', `${this.#name} ${this.#inWords()}`);
     this.#calls++;
@@ -242,7 +253,7 @@ export class ProgramLife {
     } catch (error) {
       this.#callEnded();
       const isLate = RelayError.is(error) && error.code === 'TIMEOUT';
-      if (isLate) this.#tell(run, { type: 'missed' });
+      if (isLate) this.#missed(run, timeoutMs);
       else if (!RelayError.is(error) || error.code !== 'TRANSPORT') this.#sign(run);
       throw error;
     }

@@ -4,6 +4,7 @@ import type { PluginEvent, PluginKind } from '../hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { ProgramOptions, ProgramRecord } from './options.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
+import type { PauseWatch } from './pause-watch.ts';
 import type { PreparationParts } from './preparation.ts';
 
 /** Why something of a plugin failed, for its log. */
@@ -41,6 +42,7 @@ export interface ProgramParts {
   /** Of the category `plugin.<name>`. */
   readonly log: Log;
   readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
+  readonly pauses: PauseWatch;
   readonly deadLetters: Pick<DeadLetters, 'add'>;
   /** Where programs call the relay, without credentials; known once it listens. */
   readonly relayUrl: () => string;

@@ -1,18 +1,22 @@
 /** One process of a program, from its start to its end: its first line, what is said before its work, and the way to call it. */
-import { RelayError, reasonOf } from '../../message/message.ts';
+import { RelayError, clean, reasonOf } from '../../message/message.ts';
 import type { Fault, Sendable, Value } from '../../message/message.ts';
 import { errorOf } from '../child/error-of.ts';
-import { readHandshake } from './handshake.ts';
+import { readHandshake, withoutKnown, withoutSecrets } from './handshake.ts';
 import { HttpTransport } from './http-transport.ts';
 import type { ProgramParts } from './program-parts.ts';
 import { PollTransport } from './poll-transport.ts';
 import { prepare } from './preparation.ts';
 import type { Prepared } from './preparation.ts';
 import { ProgramProcess } from './process.ts';
+import type { ProcessEnd } from './process.ts';
 import { RUNG_MS } from './supervision.ts';
 import { environmentOf, findExecutable, makeToken, prepareDirectory } from './surroundings.ts';
 import { DEATH_MS, requestOf } from './transport.ts';
 import type { ProgramRequest, Transport } from './transport.ts';
+
+// What those options are called by the programs that have them.
+const FOREGROUND = 'run it in the foreground (many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off")';
 
 /** What a run tells. Nothing is told of it after its end. */
 export interface RunEvents {
@@ -37,6 +41,7 @@ export class ProgramRun {
   /** There before its first line was read, since the program may be faster than we read. */
   readonly #poll: PollTransport;
   #transport: Transport | undefined;
+  readonly #token: string;
   #hasEnded = false;
   /** Of the token of this process, hex. */
   readonly tokenHash: string;
@@ -47,10 +52,11 @@ export class ProgramRun {
     this.#events = events;
     const { record, clock, log, orphans, relayUrl, stateDir, env } = parts;
     const { token, sha256 } = makeToken();
+    this.#token = token;
     this.tokenHash = sha256;
     this.#poll = new PollTransport(record.name, clock);
     this.#process = new ProgramProcess({
-      exec: findExecutable(record.exec, env.PATH),
+      exec: findExecutable(record.exec, env.PATH, record.env.PATH),
       args: record.args,
       cwd: prepareDirectory(record, stateDir),
       env: environmentOf(record, token, relayUrl(), env),
@@ -59,11 +65,17 @@ export class ProgramRun {
       onFirstLine: (line) => {
         this.#greet(line);
       },
-      onLine: (line) => {
-        log.info(line);
+      onUnfinishedFirstLine: (text) => {
+        log.warn(`its first line has no line end yet: '${clean(withoutSecrets(text, [token]))}'`);
       },
-      onExit: (reason) => {
-        this.#end(parts.endInWords?.(reason) ?? reason);
+      onLine: (line) => {
+        log.info(withoutKnown(line, [token]));
+      },
+      onExit: (reason, end) => {
+        this.#end(parts.endInWords?.(reason) ?? this.#inTheBackground(reason, end));
+      },
+      onOutputHeld: () => {
+        log.warn(`a process that it started in a group of its own still holds its output; if that is the program itself, ${FOREGROUND}`);
       },
     });
   }
@@ -111,11 +123,22 @@ export class ProgramRun {
     throw new RelayError('UNAVAILABLE', `${this.#parts.record.name} has not said yet how it is called`);
   }
 
+  /** Says more of an end that looks as if the program had gone to the background, where it cannot be supervised. */
+  #inTheBackground(reason: string, { code, leftBehind }: ProcessEnd): string {
+    if (code !== 0) return reason;
+    if (leftBehind) return `${reason} and left processes behind, which were ended; ${FOREGROUND}`;
+    return this.#transport ? reason : `${reason} before its first line; if it puts itself into the background, ${FOREGROUND}`;
+  }
+
   #greet(line: string): void {
-    if (this.#hasEnded) return;
-    const { record, clock, kind, maxBodyBytes } = this.#parts;
+    const { record, clock, kind, maxBodyBytes, log } = this.#parts;
+    if (this.#hasEnded) {
+      // Its end was seen before its last words were read.
+      log.info(clean(withoutSecrets(line, [this.#token])));
+      return;
+    }
     try {
-      const handshake = readHandshake(line);
+      const handshake = readHandshake(line, [this.#token]);
       if (handshake.form === 'poll' && this.#events.onDescribed)
         throw new Error('it fetches its calls now, and two that do cannot be told apart; restart it instead');
       this.#transport =

@@ -8,6 +8,7 @@ import { completeRecord } from './options.ts';
 import type { ProgramRecord } from './options.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
+import { PauseWatch } from './pause-watch.ts';
 import { ProgramPlugin } from './program-plugin.ts';
 import type { ProgramParts } from './program-parts.ts';
 
@@ -52,12 +53,14 @@ export class Programs {
   readonly #parts: ProgramsParts;
   readonly #plugins = new Map<string, ProgramPlugin>();
   readonly #orphans: OrphanWatch;
+  readonly #pauses: PauseWatch;
   readonly deadLetters: DeadLetters;
   #tokens: readonly PluginToken[] | undefined;
 
   constructor(parts: ProgramsParts) {
     this.#parts = parts;
     this.#orphans = new OrphanWatch(parts.logs('plugin-host'));
+    this.#pauses = new PauseWatch(parts.clock, parts.logs('plugin-host'));
     this.deadLetters = new DeadLetters(parts.clock, (satellite, message) => this.#deliver(satellite, message));
   }
 
@@ -78,6 +81,7 @@ export class Programs {
       ...over,
       log: logs(`plugin.${record.name}`),
       orphans: this.#orphans,
+      pauses: this.#pauses,
       deadLetters: this.deadLetters,
       onToken: () => {
         this.#tokens = undefined;

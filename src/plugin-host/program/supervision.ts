@@ -11,14 +11,24 @@ interface History {
 /** Where a stop leads. */
 type Goal = { readonly to: 'stopped' } | { readonly to: 'starting' } | { readonly to: 'failed' | 'backoff'; readonly reason: string };
 
+interface Up {
+  readonly kind: 'up';
+  readonly missed: number;
+  readonly isBusy: boolean;
+  readonly since: number;
+  /** When the first missed ping since its last answer was excused because the relay itself had been paused; undefined if none was. */
+  readonly excusedSince?: number | undefined;
+  readonly history: History;
+}
+
 /**
- * `starting`, `up` and `stopping` have a process, and nothing else has. `greeted`: its handshake was read. `isBusy`: it worked when it should have been pinged.
+ * `starting`, `up` and `stopping` have a process, and nothing else has. `greeted`: its handshake was read. `isExtended`: it got its start time twice, because the relay was paused. `isBusy`: it worked when it should have been pinged.
  * `rung`: how hard it was told to end.
  */
 export type Supervised =
   | { readonly kind: 'stopped' }
-  | { readonly kind: 'starting'; readonly greeted: boolean; readonly history: History }
-  | { readonly kind: 'up'; readonly missed: number; readonly isBusy: boolean; readonly since: number; readonly history: History }
+  | { readonly kind: 'starting'; readonly greeted: boolean; readonly isExtended?: boolean; readonly history: History }
+  | Up
   | { readonly kind: 'stopping'; readonly rung: 'ask' | 'term' | 'kill'; readonly goal: Goal; readonly history: History }
   | { readonly kind: 'backoff'; readonly until: number; readonly reason: string; readonly history: History }
   | { readonly kind: 'failed'; readonly reason: string };
@@ -40,12 +50,12 @@ export type SupervisionEvent =
   | { readonly type: 'exited'; readonly reason: string; readonly isSpared: boolean }
   /** It answered a ping, or a call after it was late or busy. */
   | { readonly type: 'answered' }
-  /** A ping or a call that it did not answer in time. */
-  | { readonly type: 'missed' }
+  /** A ping or a call that it did not answer in time. `relayPaused`: the relay itself did not run for part of that time. */
+  | { readonly type: 'missed'; readonly relayPaused: boolean }
   /** It cannot be asked to stop. */
   | { readonly type: 'deaf' }
-  /** The time of the last `wait` is over. */
-  | { readonly type: 'due' };
+  /** The time of the last `wait` is over. `relayPaused`: as for `missed`. */
+  | { readonly type: 'due'; readonly relayPaused: boolean };
 
 /** `wait` takes the place of an earlier one; without `ms` there is none any more. */
 export type SupervisionEffect =
@@ -69,7 +79,7 @@ export interface SupervisionRules {
   /** ms to the handshake. */
   readonly startTimeoutMs: number;
   readonly pingIntervalMs: number;
-  /** Pings missed in a row after which it is given up. */
+  /** Pings missed in a row after which it is ended and started again. */
   readonly maxTimeouts: number;
 }
 
@@ -77,6 +87,8 @@ export interface SupervisionRules {
 export const RUNG_MS = 5_000;
 // Who was up for so long is well: what was before is forgotten.
 const WELL_MS = 60_000;
+// How long missed pings are excused by pauses of the relay: a relay that is held up all the time still finds a program that hangs.
+const MAX_EXCUSED_MS = 60_000;
 const MAX_RESTARTS = 5;
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 60_000;
@@ -126,7 +138,7 @@ function whileBackingOff(state: Supervised & { kind: 'backoff' }, event: Supervi
 }
 
 function whileStarting(state: Supervised & { kind: 'starting' }, event: SupervisionEvent, rules: SupervisionRules): Step {
-  const { history, greeted } = state;
+  const { history, greeted, isExtended = false } = state;
   // Who has not said where it is cannot be asked.
   const rung = greeted ? 'ask' : 'term';
   switch (event.type) {
@@ -135,6 +147,8 @@ function whileStarting(state: Supervised & { kind: 'starting' }, event: Supervis
     case 'prepared':
       return greeted ? up(history, rules) : [state, []];
     case 'due':
+      // It did not have its time: whatever stopped the relay may have stopped the program as well.
+      if (event.relayPaused && !isExtended) return [{ ...state, isExtended: true }, [{ type: 'wait', ms: rules.startTimeoutMs }]];
       return descend(
         rung,
         { to: 'backoff', reason: `its first line did not come in ${rules.startTimeoutMs} ms (startTimeoutMs)` },
@@ -155,18 +169,16 @@ function whileStarting(state: Supervised & { kind: 'starting' }, event: Supervis
   }
 }
 
-function whileUp(state: Supervised & { kind: 'up' }, event: SupervisionEvent, rules: SupervisionRules): Step {
-  const { history, since, missed } = state;
+function whileUp(state: Up, event: SupervisionEvent, rules: SupervisionRules): Step {
+  const { history, since } = state;
   const { now, pingIntervalMs: ms } = rules;
   switch (event.type) {
     case 'due':
       return pingIfQuiet(state, rules);
     case 'answered':
-      return [{ ...state, missed: 0, isBusy: false }, [{ type: 'wait', ms }]];
-    case 'missed': {
-      if (missed + 1 < rules.maxTimeouts) return [{ ...state, missed: missed + 1, isBusy: false }, [{ type: 'wait', ms }]];
-      return descend('term', { to: 'failed', reason: `it did not answer ${missed + 1} times in a row (maxTimeouts)` }, history);
-    }
+      return [{ ...state, missed: 0, isBusy: false, excusedSince: undefined }, [{ type: 'wait', ms }]];
+    case 'missed':
+      return miss(state, event.relayPaused, rules);
     case 'stop':
       return descend('ask', { to: 'stopped' }, history);
     case 'exited':
@@ -176,7 +188,17 @@ function whileUp(state: Supervised & { kind: 'up' }, event: SupervisionEvent, ru
   }
 }
 
-function pingIfQuiet(state: Supervised & { kind: 'up' }, { now, isWorking, lastSign, pingIntervalMs }: SupervisionRules): Step {
+/** One that hangs is ended and started again after the same pause as one that crashes: a machine that was paused must not leave it down. */
+function miss(state: Up, relayPaused: boolean, { now, lastSign, maxTimeouts, pingIntervalMs: ms }: SupervisionRules): Step {
+  const { since, history, excusedSince = now } = state;
+  if (relayPaused && now - excusedSince < MAX_EXCUSED_MS) return [{ ...state, excusedSince }, [{ type: 'wait', ms }]];
+  const missed = state.missed + 1;
+  if (missed < maxTimeouts) return [{ ...state, missed, isBusy: false }, [{ type: 'wait', ms }]];
+  const wasWell = lastSign - since >= WELL_MS;
+  return descend('term', { to: 'backoff', reason: `it did not answer ${missed} times in a row (maxTimeouts)` }, wasWell ? FRESH : history);
+}
+
+function pingIfQuiet(state: Up, { now, isWorking, lastSign, pingIntervalMs }: SupervisionRules): Step {
   // Many a server has one thread: as long as it works it cannot answer a ping.
   if (isWorking) return [{ ...state, isBusy: state.missed === 0 }, [{ type: 'wait', ms: pingIntervalMs }]];
   const quietMs = now - lastSign;
@@ -197,14 +219,14 @@ function whileStopping(state: Supervised & { kind: 'stopping' }, event: Supervis
     case 'stop':
       return [{ ...state, goal: { to: 'stopped' } }, []];
     case 'exited':
-      return arrive(goal, history, rules);
+      return arrive(goal, history, event.isSpared, rules);
     default:
       return [state, []];
   }
 }
 
 /** What a stop was for. */
-function arrive(goal: Goal, history: History, rules: SupervisionRules): Step {
+function arrive(goal: Goal, history: History, isSpared: boolean, rules: SupervisionRules): Step {
   switch (goal.to) {
     case 'stopped':
       return [{ kind: 'stopped' }, [{ type: 'wait' }]];
@@ -213,7 +235,7 @@ function arrive(goal: Goal, history: History, rules: SupervisionRules): Step {
     case 'failed':
       return fail(goal.reason);
     case 'backoff':
-      return died(history, { reason: goal.reason, isSpared: false }, rules);
+      return died(history, { reason: goal.reason, isSpared }, rules);
   }
 }
 

@@ -1,10 +1,13 @@
 /** Drives a supervision: feeds it events in order, keeps its one timer, tells what it decides and what it became. */
 import type { Clock } from '../../message/message.ts';
+import type { PauseWatch } from './pause-watch.ts';
 import { step } from './supervision.ts';
 import type { Supervised, SupervisionEffect, SupervisionEvent, SupervisionRules } from './supervision.ts';
 
 export interface SupervisorParts {
   readonly clock: Clock;
+  /** Knows when the relay itself did not run. */
+  readonly pauses: Pick<PauseWatch, 'wasPausedSince'>;
   /** As they are when a decision is made. */
   readonly rules: () => SupervisionRules;
   /** What is to be done with the process; what it causes may be told to {@link Supervisor.on} at once. */
@@ -65,11 +68,13 @@ export class Supervisor {
 
   #wait(ms: number | undefined): void {
     this.#cancelTimer?.();
+    const { clock, pauses } = this.#parts;
+    const since = clock.now();
     this.#cancelTimer =
       ms === undefined
         ? undefined
-        : this.#parts.clock.after(ms, () => {
-            this.on({ type: 'due' });
+        : clock.after(ms, () => {
+            this.on({ type: 'due', relayPaused: pauses.wasPausedSince(since) });
           });
   }
 }

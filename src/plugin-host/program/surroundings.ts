@@ -6,6 +6,7 @@ import { clean, reasonOf } from '../../message/message.ts';
 import { isWritableByAll } from '../safety.ts';
 import { PROTOCOL_VERSIONS } from './handshake.ts';
 import type { ProgramOptions } from './options.ts';
+import { pathInWords, requireInterpreter } from './interpreter.ts';
 import { ownDirectory } from './own-directory.ts';
 
 /** What proves that a caller is the program; a new one for each process. */
@@ -45,8 +46,11 @@ export function environmentOf(
   };
 }
 
-/** Where `exec` lies, its links followed. Throws an Error that says why it is not run. */
-export function findExecutable(exec: string, path: string | undefined): string {
+/**
+ * Where `exec` lies; `path` is the relay's PATH, `ownPath` the one that the program is given, by default the same. Throws an Error that says why it cannot be
+ * run, be it that the interpreter of a script is missing.
+ */
+export function findExecutable(exec: string, path: string | undefined, ownPath = path): string {
   const found = isAbsolute(exec) || exec.includes('/') ? resolve(exec) : onPath(exec, path ?? '');
   const shown = clean(found);
   try {
@@ -65,6 +69,7 @@ export function findExecutable(exec: string, path: string | undefined): string {
   for (const holder of new Set([dirname(found), dirname(target)])) {
     if (isWritableByAll(statSync(holder))) throw new Error(`every user of this machine can write to the folder of ${shown}; chmod o-w`);
   }
+  requireInterpreter(target, shown, ownPath);
   // By the name that was asked for: many a program does what it is called.
   return found;
 }
@@ -78,12 +83,13 @@ function onPath(name: string, path: string): string {
     const candidate = join(directory, name);
     try {
       accessSync(candidate, constants.X_OK);
-      return candidate;
+      if (statSync(candidate).isFile()) return candidate;
     } catch {
       // It lies in one of the next.
     }
   }
-  throw new Error(`there is no program '${clean(name)}' on the PATH; ${/\s/.test(name) ? WHOLE_COMMAND : 'write where it lies, with a /'}`);
+  const remedy = /\s/.test(name) ? WHOLE_COMMAND : 'write where it lies, with a /';
+  throw new Error(`there is no program '${clean(name)}' on the PATH of the relay; ${remedy}; its PATH ${pathInWords(path)}`);
 }
 
 /** The program's own directory below `stateDir`, made if it is not there; or `cwd`, which has to be there. Throws an Error. */

@@ -126,6 +126,20 @@ test('a message at which it hangs ends in its time, and the next one is delivere
   t.like(kit.plugin.status.satellites[0], { delivered: 1, failed: 1 });
 });
 
+test('a message at which it hangs until it is ended is delivered again, and set aside after five times', async (t) => {
+  const record = { timeoutMs: 100, callTimeoutMs: 100, maxTimeouts: 1 };
+  const kit = programOf(t, 'hangs-at-poison', { record });
+  await kit.start();
+  kit.deliver(textMessage('poison'));
+  for (let times = 1; times <= 5; times++) {
+    // It is not pinged while it works on the message: what it does not answer is a call beside that.
+    await t.throwsAsync(kit.call('hang'));
+    await kit.until('ready', times + 1);
+  }
+  t.is(kit.programs.deadLetters.list().length, 1);
+  t.is(kit.log.matching(/ended 5 times at the message .*: it is set aside/).length, 1);
+});
+
 test('a fault at a message is a failure of that one alone', async (t) => {
   const kit = programOf(t, 'faults-at-poison');
   await kit.start();

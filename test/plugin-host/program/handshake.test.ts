@@ -1,6 +1,6 @@
 /** The first line of a program: what it may be, and what is said of what it may not be. */
 import test from 'ava';
-import { readHandshake } from '../../../src/plugin-host/program/handshake.ts';
+import { readHandshake, withoutSecrets } from '../../../src/plugin-host/program/handshake.ts';
 
 test('the two forms', (t) => {
   t.deepEqual(readHandshake('co2|1|poll'), { form: 'poll', version: 1 });
@@ -36,3 +36,41 @@ for (const [line, reason] of Object.entries(WRONG)) {
     t.throws(() => readHandshake(line), { message: reason });
   });
 }
+
+const TOKEN = 'k4jX_0q-9ZbW2mYt7LpRs8Vn';
+
+/** First lines that are refused, each with a secret in it: the token that the relay gave, or one that the program made. */
+const LEAKING: readonly string[] = [
+  ...['CO2|1|http|127.0.0.1:80|/S', 'co2|9|http|127.0.0.1:80|/S', 'co2|S|poll', 'co2|1|S', 'co2|1|https|127.0.0.1:80|/S'],
+  ...['co2|1|http|localhost:80|/S', 'co2|1|http|127.0.0.1:80/S', 'co2|1|http|127.0.0.1:80/S|/x', 'co2|1|http|http://127.0.0.1:80/S'],
+  ...['co2|1|http://127.0.0.1:80/S', 'co2|1|http|S|127.0.0.1:80', 'co2|1|http|plugin:S@127.0.0.1:80|/x', 'co2|1|http|127.0.0.1:80|/a b/S'],
+  ...['http://127.0.0.1:4711/S', 'https://localhost/S', 'http://plugin:S@127.0.0.1:2004/RPC2', '127.0.0.1:4711/S', '127.0.0.1:4711 /S'],
+  ...['co2 1 http 127.0.0.1:4711 /S', 'co2,1,http,127.0.0.1:4711,S', ' co2|1|http|127.0.0.1:4711|/S', '\ufeffco2|1|http|127.0.0.1:4711|/S'],
+  ...['token=S', 'CO2_PLUGIN_TOKEN=S', 'Authorization: Bearer S', 'password: "S"', 'listening, secret S', 'http://127.0.0.1:1/?token=S'],
+];
+
+for (const [index, line] of LEAKING.entries()) {
+  test(`refused without its secret, ${index}: ${JSON.stringify(line)}`, (t) => {
+    for (const [secret, known] of [
+      [TOKEN, []],
+      [TOKEN, [TOKEN]],
+      ['hunter2', []],
+      ['correcthorse', ['correcthorse']],
+    ] as const) {
+      // A short word where no secret is expected cannot be known for one.
+      if (secret === 'hunter2' && /\|S(?:\||$)/.test(line)) continue;
+      const { message } = t.throws(() => readHandshake(line.replaceAll('S', secret), known));
+      t.false(message.includes(secret), message);
+    }
+  });
+}
+
+test('what holds no secret is quoted as it is', (t) => {
+  for (const line of [
+    'Hello, I am a program',
+    '/usr/bin/ham: line 3: spam: command not found',
+    'Traceback (most recent call last):',
+    'listening on port 8123',
+  ])
+    t.is(withoutSecrets(line), line);
+});

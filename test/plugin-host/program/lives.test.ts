@@ -59,7 +59,7 @@ test('what it started goes with it', async (t) => {
   t.pass();
 });
 
-test('one that misses its pings is unresponsive, then ended and not started again', async (t) => {
+test('one that misses its pings is unresponsive, then ended and started again', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'misses-pings', { clock });
   await kit.start();
@@ -77,7 +77,11 @@ test('one that misses its pings is unresponsive, then ended and not started agai
   }
   clock.advance(5_000);
   clock.advance(5_000);
-  t.deepEqual(await kit.until('failed'), { type: 'failed', reason: 'it did not answer 3 times in a row (maxTimeouts)' });
+  await kit.until('backoff');
+  t.is(kit.plugin.status.lastError, 'it did not answer 3 times in a row (maxTimeouts)');
+  clock.advance(0);
+  await kit.until('ready', 2);
+  t.is(kit.plugin.status.restarts, 1);
 });
 
 test('a call that it never answers ends in its time, and counts as a missed ping; the others go on', async (t) => {
@@ -109,4 +113,80 @@ test('while it is not ready a caller is told why', async (t) => {
   await t.throwsAsync(kit.call('echo', 'x'), { message: 'ham.echo: ham is starting' });
   await kit.until('ready', 2);
   t.is(await kit.call('echo', 'x'), 'x');
+});
+
+/** A program of these few lines for node. */
+function inline(source: string): { exec: string; args: readonly string[] } {
+  return { exec: process.execPath, args: ['-e', source] };
+}
+
+test('a prompt is in the log while it waits, on either output', async (t) => {
+  const kit = programOf(t, 'prompts');
+  await kit.start();
+  await kit.log.line(/^How many\?$/);
+  await kit.log.line(/^\.\.\.$/);
+  t.is(await kit.call('echo', 'alive'), 'alive');
+});
+
+test('a first line without an end is told, without its token', async (t) => {
+  const record = inline('process.stdout.write(`co2|1|http|127.0.0.1:80|/${process.env.CO2_PLUGIN_TOKEN}`); setInterval(() => {}, 1000)');
+  const kit = programOf(t, '', { record: { ...record, startTimeoutMs: 4_000 } });
+  await t.throwsAsync(kit.start(), { message: /its first line did not come in 4000 ms/ });
+  t.is(kit.log.matching(/its first line has no line end yet: 'co2\|1\|http\|127\.0\.0\.1:80\|\/\(hidden\)'/).length, 1);
+});
+
+test('the token of a program is not in the log, in whichever line it writes it', async (t) => {
+  const kit = programOf(t, 'tells-token');
+  await kit.start();
+  await kit.log.line(/^my token is \(hidden\)$/);
+  await kit.log.line(/^http:\/\/plugin:\(hidden\)@127\.0\.0\.1:1\/RPC2$/);
+  const wrong = programOf(t, '', {
+    record: inline('console.log(`co2|1|http|127.0.0.1:80/${process.env.CO2_PLUGIN_TOKEN}`); setInterval(() => {}, 1000)'),
+  });
+  await t.throwsAsync(wrong.start(), { message: /its handshake says that it listens at '127\.0\.0\.1:80\/\(hidden\)'; expected/ });
+});
+
+const FOREGROUND = /run it in the foreground \(many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off"\)/;
+
+test('one that forks and exits is told to stay in the foreground, whether its child is left in the group or has gone without a trace', async (t) => {
+  for (const [source, reason] of [
+    [
+      "require('child_process').spawn('sleep', ['1000'], { stdio: 'inherit' }).once('spawn', () => process.exit(0))",
+      /it ended with code 0 and left processes behind, which were ended; /,
+    ],
+    ['process.exit(0)', /it ended with code 0 before its first line; if it puts itself into the background, /],
+  ] as const) {
+    const kit = programOf(t, '', { record: inline(source), clock: new VirtualClock(), random: () => 0.5 });
+    const { message } = (await t.throwsAsync(kit.start()));
+    t.regex(message, reason);
+    t.regex(message, FOREGROUND);
+    t.is(kit.plugin.status.state.type, 'backoff');
+    await kit.log.line(FOREGROUND);
+  }
+});
+
+test('a daemon in a group of its own that holds the output, with the handshake or without, is told of', async (t) => {
+  const file = join(temporaryDir(t), 'pid');
+  for (const first of ['', "console.log('co2|1|poll');"]) {
+    const source = `${first} const child = require('child_process').spawn('sleep', ['1000'], { stdio: 'inherit', detached: true });
+      child.once('spawn', () => { require('fs').writeFileSync(process.argv[1], String(child.pid)); process.exit(0); })`;
+    const { exec, args } = inline(source);
+    const kit = programOf(t, '', { record: { exec, args: [...args, file] }, random: () => 0.999 });
+    await t.throwsAsync(kit.start());
+    t.regex((await kit.log.line(/still holds its output/)).text, FOREGROUND);
+    await kit.plugin.stop();
+    process.kill(pidIn(file), 'SIGKILL');
+  }
+});
+
+test('what one says before it ends at once is in the log, though its first line is no handshake', async (t) => {
+  for (let times = 0; times < 3; times++) {
+    const kit = programOf(t, '', {
+      record: inline("process.stdout.write('no database'); process.exitCode = 3"),
+      clock: new VirtualClock(),
+    });
+    await t.throwsAsync(kit.start());
+    await kit.log.line(/no database/);
+  }
+  t.pass();
 });

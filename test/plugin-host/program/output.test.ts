@@ -10,7 +10,7 @@ test('what is beyond a hundred lines a second is counted wherever the pieces are
     const clock = new VirtualClock();
     const told: string[] = [];
     const limit = new LineLimit(clock, (line) => told.push(line));
-    const cutter = new LineCutter(limit);
+    const cutter = new LineCutter(limit, clock);
     for (let from = 0; from < text.length; from += size) cutter.push(text.subarray(from, from + size));
     t.is(told.length, 100, `pieces of ${size}`);
     t.is(told[99], 'line 99');
@@ -19,6 +19,47 @@ test('what is beyond a hundred lines a second is counted wherever the pieces are
     cutter.push(Buffer.from('line\n'));
     t.deepEqual(told.slice(100), ['… and 300 more lines (of 100 a second the log takes)', 'half a line']);
   }
+});
+
+test('what has no line end is shown after 2 s of silence, and what follows is a line of its own', (t) => {
+  const clock = new VirtualClock();
+  const told: string[] = [];
+  const cutter = new LineCutter(new LineLimit(clock, (line) => told.push(line)), clock);
+  cutter.push(Buffer.from('Password: '));
+  clock.advance(1_999);
+  t.deepEqual(told, []);
+  clock.advance(1);
+  t.deepEqual(told.splice(0), ['Password: ']);
+  cutter.push(Buffer.from('wrong\nagain: '));
+  t.deepEqual(told.splice(0), ['wrong']);
+  clock.advance(1_500);
+  cutter.push(Buffer.from('still '));
+  clock.advance(1_999);
+  t.deepEqual(told, [], 'each piece begins the silence again');
+  clock.advance(1);
+  t.deepEqual(told.splice(0), ['again: still ']);
+  cutter.push(Buffer.from('\n'));
+  clock.advance(60_000);
+  t.deepEqual(told, [], 'the end of a line that was shown is no line');
+  t.is(clock.pending, 0);
+});
+
+test('dots that come too often for a silence are shown every 10 s, and a whole line waits for nothing', (t) => {
+  const clock = new VirtualClock();
+  const told: string[] = [];
+  const cutter = new LineCutter(new LineLimit(clock, (line) => told.push(line)), clock);
+  for (let second = 0; second < 25; second++) {
+    cutter.push(Buffer.from('.'));
+    clock.advance(1_000);
+  }
+  t.deepEqual(told, ['.'.repeat(10), '.'.repeat(10)]);
+  cutter.push(Buffer.from('\n'));
+  t.is(told.at(-1), '.'.repeat(5));
+  t.is(clock.pending, 0);
+  cutter.push(Buffer.from('half'));
+  cutter.end();
+  t.is(told.at(-1), 'half');
+  t.is(clock.pending, 0);
 });
 
 test('outputs are read up to 8 MiB a second, and on in the next', (t) => {

@@ -1,8 +1,10 @@
 /** Programs that start badly, each by one word: what the operator reads, and whether another start is tried. */
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { checkPrograms } from '../../../src/plugin-host/program/check-programs.ts';
 import type { ProgramRecord } from '../../../src/plugin-host/program/options.ts';
+import { findExecutable } from '../../../src/plugin-host/program/surroundings.ts';
 import { temporaryDir } from '../../support/relays.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 import { gone, pidIn, programOf } from './kit.ts';
@@ -31,8 +33,10 @@ for (const [mode, reason] of Object.entries(REFUSED)) {
 
 const UNSTARTABLE: Readonly<Record<string, (directory: string) => Partial<ProgramRecord>>> = {
   'there is no /.*/nothing': (directory) => ({ exec: join(directory, 'nothing') }),
-  "there is no program 'no-such-program-here' on the PATH; write where it lies": () => ({ exec: 'no-such-program-here' }),
-  "there is no program 'no-such here.py' on the PATH; exec is the program alone, its arguments stand in args": () => ({
+  "there is no program 'no-such-program-here' on the PATH of the relay; write where it lies, with a /; its PATH is /.*bin": () => ({
+    exec: 'no-such-program-here',
+  }),
+  "there is no program 'no-such here.py' on the PATH of the relay; exec is the program alone, its arguments stand in args": () => ({
     exec: 'no-such here.py',
   }),
   'there is no /.*/run --fast; exec is the program alone, its arguments stand in args': (directory) => ({
@@ -43,9 +47,9 @@ const UNSTARTABLE: Readonly<Record<string, (directory: string) => Partial<Progra
   'its working directory /.*/nowhere \\(cwd\\) is no directory': (directory) => ({ cwd: join(directory, 'nowhere') }),
 };
 
-function script(directory: string, mode: number): string {
+function script(directory: string, mode: number, source = '#!/bin/sh\n'): string {
   const file = join(directory, 'script.sh');
-  writeFileSync(file, '#!/bin/sh\n');
+  writeFileSync(file, source);
   chmodSync(file, mode);
   return file;
 }
@@ -57,6 +61,69 @@ for (const [reason, record] of Object.entries(UNSTARTABLE)) {
     t.is(kit.plugin.status.state.type, 'failed');
   });
 }
+
+/** First lines of scripts that nothing can run -> the reason. */
+const NO_INTERPRETER: Readonly<Record<string, RegExp>> = {
+  '#!/usr/bin/env nonesuch\n':
+    /its first line names 'nonesuch', which is not on the PATH of the program; install it, .*; its PATH is \/own:\/bin$/,
+  '#!/usr/bin/env nonesuch -u\n': /names 'nonesuch -u', which is not on the PATH of the program \(with arguments: #!\/usr\/bin\/env -S\)/,
+  '#!/usr/bin/env -S nonesuch -u\n': /names 'nonesuch', which is not on the PATH/,
+  '#!/usr/bin/env /opt/none/python\n': /names '\/opt\/none\/python', which is not there/,
+  '#!/opt/none/python\n':
+    /the interpreter of \/.*\/script\.sh is missing: its first line names '\/opt\/none\/python', which is not there; install it, or name another interpreter as exec and the script in args/,
+  '#! /opt/none/python -u\n': /names '\/opt\/none\/python', which is not there/,
+  '#!/opt/none/python': /names '\/opt\/none\/python'/,
+  '#!/etc/passwd\n': /names '\/etc\/passwd', which may not be executed by this user/,
+  '#!python3\n': /names 'python3', which is no path .*#!\/usr\/bin\/env/,
+  '#!/bin/sh\r\n': /ends with CR LF, so the system looks for '\/bin\/sh\ufffd'; save it with LF alone/,
+  '#!/usr/bin/env node\r\n': /ends with CR LF/,
+};
+
+for (const [line, reason] of Object.entries(NO_INTERPRETER)) {
+  test(`a script without its interpreter names it: ${JSON.stringify(line)}`, async (t) => {
+    const record = { exec: script(temporaryDir(t), 0o755, line), env: { PATH: '/own:/bin' } };
+    const { message } = (await t.throwsAsync(programOf(t, '', { record }).start()));
+    t.regex(message, reason);
+    t.throws(
+      () => {
+        checkPrograms([{ name: 'ham', ...record }], [], process.env.PATH);
+      },
+      { message: reason },
+    );
+  });
+}
+
+/** First lines of scripts that may run. */
+const INTERPRETERS = [
+  '#!/bin/sh -e\n',
+  '#!/usr/bin/env sh\n',
+  '#!/usr/bin/env -S sh -e\n',
+  '#!/usr/bin/env -S A=b sh\n',
+  '#! /bin/sh \n',
+  '',
+  '\x7fELF',
+];
+
+test('a script whose interpreter is there is started', (t) => {
+  for (const line of INTERPRETERS) {
+    const exec = script(temporaryDir(t), 0o755, line);
+    t.is(findExecutable(exec, process.env.PATH), exec);
+  }
+});
+
+test('a program whose loader is missing is not mistaken for one that is not there', async (t) => {
+  // The header of a program for Linux whose loader is /none.
+  const exec = join(temporaryDir(t), 'foreign');
+  copyFileSync('/bin/true', exec);
+  const bytes = readFileSync(exec);
+  const at = bytes.indexOf('/lib64/ld-linux');
+  t.true(at > 0, 'the loader of this machine has another name');
+  bytes.write('/none/', at);
+  writeFileSync(exec, bytes);
+  await t.throwsAsync(programOf(t, '', { record: { exec } }).start(), {
+    message: /it cannot be started: .*ENOENT; the file is there, but not its interpreter or loader/,
+  });
+});
 
 test('a folder that every user can write to is none to start a program from', async (t) => {
   const directory = temporaryDir(t);

@@ -46,8 +46,11 @@ const START = { type: 'start' } as const;
 const STOP = { type: 'stop' } as const;
 const GREETED = { type: 'greeted' } as const;
 const PREPARED = { type: 'prepared' } as const;
-const DUE = { type: 'due' } as const;
-const MISSED = { type: 'missed' } as const;
+const DUE = { type: 'due', relayPaused: false } as const;
+const MISSED = { type: 'missed', relayPaused: false } as const;
+// As they are seen when the relay itself did not run for a while.
+const DUE_AFTER_PAUSE = { type: 'due', relayPaused: true } as const;
+const MISSED_IN_PAUSE = { type: 'missed', relayPaused: true } as const;
 const ANSWERED = { type: 'answered' } as const;
 const EXITED = { type: 'exited', reason: 'it ended with code 1', isSpared: false } as const;
 const SPARED = { ...EXITED, isSpared: true } as const;
@@ -93,7 +96,7 @@ test('as long as it works it is not pinged, and is busy', (t) => {
   t.like(life.state, { kind: 'up', isBusy: false });
 });
 
-test('a ping that is missed makes it unresponsive, an answer well again, too many in a row end it for good', (t) => {
+test('a ping that is missed makes it unresponsive, an answer well again, too many in a row restart it', (t) => {
   const life = up();
   life.on(MISSED, MISSED);
   t.like(life.state, { kind: 'up', missed: 2 });
@@ -102,8 +105,70 @@ test('a ping that is missed makes it unresponsive, an answer well again, too man
   life.take();
   life.on(MISSED, MISSED, MISSED);
   t.is(life.take(), `wait 5000, wait 5000, term, wait ${RUNG_MS}`);
-  t.is(life.on(EXITED), 'failed');
-  t.is(life.take(), 'wait no more, alarm: it did not answer 3 times in a row (maxTimeouts)');
+  t.is(life.on(EXITED), 'backoff');
+  t.like(life.state, { reason: 'it did not answer 3 times in a row (maxTimeouts)', until: life.now + 250 });
+  t.is(life.on(DUE), 'starting');
+});
+
+/** Hangs once, and is ended and started again. */
+function hang(life: Life): string {
+  life.on(MISSED, MISSED, MISSED);
+  return life.on(EXITED, DUE, GREETED, PREPARED);
+}
+
+test('one that hangs again and again waits longer each time; after the fifth restart in a minute it has failed', (t) => {
+  const life = up();
+  life.random = 1 - 1e-9;
+  const pauses: number[] = [];
+  for (let times = 0; times < 5; times++) {
+    life.on(MISSED, MISSED, MISSED, EXITED);
+    pauses.push((life.state as { until: number }).until - life.now);
+    t.is(life.on(DUE, GREETED, PREPARED), 'up');
+  }
+  t.deepEqual(pauses, [500, 1000, 2000, 4000, 8000]);
+  life.take();
+  t.is(hang(life), 'failed');
+  t.regex(life.take(), /alarm: it was started 5 times in 60 s .*; the last time: it did not answer 3 times in a row/);
+});
+
+test('one that was well for a minute before it hung has a clean record; the time in which it hung is not among it', (t) => {
+  for (const [wellMs, deaths] of [
+    [59_999, 3],
+    [60_000, 1],
+  ] as const) {
+    const life = up();
+    hang(life);
+    hang(life);
+    life.lastSign = life.now + wellMs;
+    life.now += 3_600_000;
+    life.on(MISSED, MISSED, MISSED, EXITED);
+    t.like(life.state, { kind: 'backoff', history: { deaths } });
+  }
+});
+
+test('a message at which it hangs is to blame, as one at which it crashes is', (t) => {
+  const life = up();
+  for (let times = 0; times < 50; times++) t.is(life.on(MISSED, MISSED, MISSED, SPARED, DUE, GREETED, PREPARED), 'up');
+});
+
+test('what is missed while the relay itself was paused does not count, but not for longer than a minute without an answer', (t) => {
+  const life = up();
+  for (let calls = 0; calls < 100; calls++) life.on(MISSED_IN_PAUSE);
+  t.like(life.state, { kind: 'up', missed: 0 });
+  life.on(ANSWERED);
+  life.now += 3_600_000;
+  life.on(MISSED_IN_PAUSE);
+  t.like(life.state, { kind: 'up', missed: 0 }, 'an answer begins the minute again');
+  life.now += 60_000;
+  t.is(life.on(MISSED_IN_PAUSE, MISSED_IN_PAUSE, MISSED_IN_PAUSE), 'stopping');
+});
+
+test('a start in which the relay was paused gets its time once more', (t) => {
+  const life = new Life();
+  life.on(START);
+  t.is(life.on(DUE_AFTER_PAUSE), 'starting');
+  t.is(life.take(), 'spawn, wait 10000, wait 10000');
+  t.is(life.on(DUE_AFTER_PAUSE), 'stopping');
 });
 
 test('a first line that does not come: ended, and tried again', (t) => {
@@ -214,7 +279,7 @@ test('a stop while it waits for its next start, and events of a process that is 
 });
 
 const EVENTS: readonly SupervisionEvent[] = [
-  ...[START, STOP, GREETED, PREPARED, DUE, MISSED, ANSWERED, EXITED, SPARED],
+  ...[START, STOP, GREETED, PREPARED, DUE, DUE_AFTER_PAUSE, MISSED, MISSED_IN_PAUSE, ANSWERED, EXITED, SPARED],
   ...[
     { type: 'deaf' } as const,
     { type: 'refused', reason: 'r' } as const,

@@ -1,0 +1,57 @@
+/** Notices when the relay itself did not run, because its process or machine was stopped or its event loop was blocked: programs are not blamed for that time. */
+import { Seldom } from '../../message/message.ts';
+import type { Clock, Log } from '../../message/message.ts';
+
+const INTERVAL_MS = 1_000;
+// A busy event loop is late by tenths of a second; what is later than this had no chance to read an answer in time.
+const MAX_LATE_MS = 1_000;
+
+/** A timer that is set again every second while any program has a process; one that fires late shows a pause. */
+export class PauseWatch {
+  readonly #clock: Clock;
+  readonly #warnings: Seldom;
+  #programs = 0;
+  #due = Infinity;
+  #lastPauseEnd = -Infinity;
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock, log: Pick<Log, 'warn'>) {
+    this.#clock = clock;
+    this.#warnings = new Seldom(log, clock);
+  }
+
+  /** A program has a process from now on; each `begin` has its {@link end}. */
+  begin(): void {
+    if (++this.#programs === 1) this.#arm();
+  }
+
+  end(): void {
+    if (--this.#programs > 0) return;
+    this.#cancel?.();
+    this.#due = Infinity;
+  }
+
+  /** True if the relay was paused at some time after `since`. */
+  wasPausedSince(since: number): boolean {
+    // After a pause all timers are due at once, and ours need not be the first of them.
+    this.#look(this.#clock.now());
+    return this.#lastPauseEnd >= since;
+  }
+
+  #arm(): void {
+    this.#due = this.#clock.now() + INTERVAL_MS;
+    this.#cancel = this.#clock.after(INTERVAL_MS, () => {
+      this.#look(this.#clock.now());
+      this.#arm();
+    });
+  }
+
+  #look(now: number): void {
+    const lateMs = now - this.#due;
+    if (lateMs <= MAX_LATE_MS) return;
+    const isNew = this.#lastPauseEnd < this.#due;
+    this.#lastPauseEnd = now;
+    if (isNew)
+      this.#warnings.warn(`the relay did not run for about ${Math.round(lateMs)} ms; pings that programs missed in that time do not count`);
+  }
+}
