@@ -34,6 +34,7 @@ import { shortWay } from './short-way.ts';
 import type { Access } from './short-way.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { TlsWatch, tlsSignature } from './tls.ts';
+import { WrongScheme } from './wrong-scheme.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
@@ -103,6 +104,7 @@ export class Doors {
   #guard: Guard;
   #isTrusted: IsTrusted;
   readonly #lockOut: LockOut;
+  readonly #wrongScheme: WrongScheme;
   readonly #tlsSeen: string;
   #tlsWatch: TlsWatch | undefined;
   #open = false;
@@ -113,7 +115,15 @@ export class Doors {
     const { options, relay, tokens, clock, date } = parts;
     this.#accessLog = parts.logs('access');
     this.#tlsSeen = options.tls ? tlsSignature(options.tls) : '';
-    this.#server = makeServer(options, (request, reply, refusal) => this.#refuse(request, reply, refusal));
+    this.#server = makeServer(
+      options,
+      (request, reply, refusal) => this.#refuse(request, reply, refusal),
+      (socket) => {
+        this.#wrongScheme.onTls(socket);
+      },
+    );
+    this.#wrongScheme = new WrongScheme(parts.logs('http'), clock);
+    if (options.tls) this.#wrongScheme.watch(this.#server.server, options.requestTimeoutMs);
     this.#listeners = new Listeners(this.#server.server, { maxConnections: options.maxConnections, isTls: options.tls !== undefined });
     this.#guard = this.#guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
