@@ -5,6 +5,7 @@ import { ACCESS_CLASSES, RelayError, clean, grantOf, isMethodGlob } from '../mes
 import type { AccessClass, Grant } from '../message/message.ts';
 import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
 import { optionsOf } from './find-relay.ts';
+import { toJson } from './show.ts';
 import { prepare } from './wrong-use.ts';
 
 interface PlaceFlags {
@@ -43,7 +44,7 @@ async function create(name: string, flags: CreateFlags): Promise<void> {
   const grant = { name, ...grantOf(flags) };
   const token = await addToken(dataDir, grant, flags.expires, new Date());
   if (flags.json === true) {
-    print(JSON.stringify({ ...grant, expires: flags.expires?.toISOString() ?? null, token }));
+    print(toJson({ ...grant, expires: flags.expires?.toISOString() ?? null, token }, 0));
     return;
   }
   print(token);
@@ -62,7 +63,7 @@ async function list(flags: PlaceFlags): Promise<void> {
   });
   const tokens = [...configured, ...stored];
   if (flags.json === true) {
-    print(JSON.stringify(tokens));
+    print(toJson(tokens, 0));
     return;
   }
   if (tokens.length === 0) process.stderr.write('there are no tokens; co2 token create NAME makes one\n');
@@ -80,7 +81,7 @@ async function revoke(name: string, flags: PlaceFlags): Promise<void> {
       `the token '${clean(name, 100)}' stands in the configuration: take it out there and start the relay again`,
     );
   await removeToken(dataDir, clean(name, 100));
-  print(flags.json === true ? JSON.stringify({ revoked: name }) : `revoked ${name}`);
+  print(flags.json === true ? toJson({ revoked: name }, 0) : `revoked ${name}`);
 }
 
 interface Listed extends Grant {
