@@ -51,12 +51,12 @@ const MARKS: Readonly<Record<Verdict, string>> = { ok: 'ok    ', note: 'note  ',
 
 /** Lines for people, ready for a terminal. */
 export function findingText({ check, verdict, detail, expected, came, advice, section }: Finding): string {
-  const first = `${MARKS[verdict]}  ${check}${detail === undefined ? '' : `: ${detail}`}`;
+  const first = `${MARKS[verdict]}  ${check}${detail === undefined ? '' : `: ${clean(detail, Infinity)}`}`;
   if (verdict === 'ok') return first;
   const rows = [
     ['expected', expected],
     ['came', came],
     ['do', `${advice ?? ''} (protocol-for-programs.md, "${section ?? ''}")`],
   ];
-  return [first, ...rows.map(([name = '', text = '']) => `        ${`${name}:`.padEnd(10)}${text}`)].join('\n');
+  return [first, ...rows.map(([name = '', text = '']) => `        ${`${name}:`.padEnd(10)}${clean(text, Infinity)}`)].join('\n');
 }

@@ -6,6 +6,7 @@ import { isTree, withoutSecrets } from './hide-secrets.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
 import type { Place, Read } from './read-options.ts';
+import { toJson } from './show.ts';
 import { prepare } from './wrong-use.ts';
 
 interface Shown {
@@ -31,9 +32,9 @@ const readOptions = async (flags: StartFlags): Promise<Read> => (await import('.
 async function check(flags: StartFlags): Promise<void> {
   const { completed, places } = await readOptions(flags);
   const { checkStart } = await import('../app.ts');
-  for (const warning of await checkStart(completed)) process.stderr.write(`${warning}\n`);
+  for (const warning of await checkStart(completed)) process.stderr.write(`${clean(warning, Infinity)}\n`);
   const file = places.find(({ kind }) => kind === 'file')?.source.nameOf('') ?? 'no file, defaults';
-  process.stdout.write(`the configuration is right (${file})\n`);
+  process.stdout.write(`the configuration is right (${clean(file, Infinity)})\n`);
 }
 
 async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }): Promise<void> {
@@ -41,12 +42,13 @@ async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }
   const { optionKinds } = await import('../define-config/define-config.ts');
   const all = shownOptions([...optionKinds().keys()], completed.options, places);
   if (json === true) {
-    process.stdout.write(`${JSON.stringify(Object.fromEntries(all), null, 2)}\n`);
+    process.stdout.write(`${toJson(Object.fromEntries(all))}\n`);
     return;
   }
   const rows = [...all].map(([key, { value, from }]) => [key, valueText(value), from] as const);
   const [keys, values] = [0, 1].map((column) => Math.min(60, Math.max(...rows.map((row) => row[column]?.length ?? 0))));
-  for (const [key, value, from] of rows) process.stdout.write(`${key.padEnd(keys ?? 0)}  ${value.padEnd(values ?? 0)}  ${from}\n`);
+  for (const [key, value, from] of rows)
+    process.stdout.write(`${key.padEnd(keys ?? 0)}  ${value.padEnd(values ?? 0)}  ${clean(from, Infinity)}\n`);
 }
 
 /** Every option there is, by its full name; null if it is not set and has no default. */

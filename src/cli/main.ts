@@ -69,7 +69,7 @@ function report(error: unknown): number {
 }
 
 function say(text: string, code: number): number {
-  process.stderr.write(`co2: ${text.replace(/\s*\n\s*/g, ' ')}\n`);
+  process.stderr.write(`co2: ${clean(text.replace(/\s*\n\s*/g, ' '), Infinity)}\n`);
   return code;
 }
 

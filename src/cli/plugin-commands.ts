@@ -127,7 +127,7 @@ async function showLog(name: string, { follow, lines: count, ...flags }: LogFlag
         process.stdout.write(`${flags.json === true ? toJson(found) : records.map(lineText).join('\n') || '(none)'}\n`);
         return;
       }
-      for (const line of records) process.stdout.write(`${flags.json === true ? toJson(line).replace(/\n\s*/g, ' ') : lineText(line)}\n`);
+      for (const line of records) process.stdout.write(`${flags.json === true ? toJson(line, 0) : lineText(line)}\n`);
       await sleep(FOLLOW_MS);
     }
   });

@@ -1,11 +1,14 @@
 /** An answer as text for people, or as exact JSON for programs. Pure; recursion is bounded, since the parser lets nothing deeper than 64 in. */
-import { clean, isDict } from '../message/message.ts';
+import { clean, isDict, safeJson } from '../message/message.ts';
 import type { Dict, Value } from '../message/message.ts';
 
 const BIG = /"\\u0000(-?\d+)"/g;
 
-/** JSON: a date as ISO 8601, bytes as `{"base64": "..."}`, a long integer with all its digits. */
-export function toJson(value: unknown): string {
+/**
+ * JSON: a date as ISO 8601, bytes as `{"base64": "..."}`, a long integer with all its digits; on one line if `indent` is 0. Characters that steer a terminal are escaped,
+ * so it can be looked at as well as parsed.
+ */
+export function toJson(value: unknown, indent = 2): string {
   const text = JSON.stringify(
     value,
     function (this: Record<string, unknown>, key, after: unknown) {
@@ -13,9 +16,9 @@ export function toJson(value: unknown): string {
       if (Buffer.isBuffer(before)) return { base64: before.toString('base64') };
       return typeof before === 'bigint' ? `\u0000${before}` : after;
     },
-    2,
+    indent,
   );
-  return text.replace(BIG, '$1');
+  return safeJson(text.replace(BIG, '$1'));
 }
 
 /** Lines for people: strings as they are, members aligned, what is inside indented. */

@@ -6,6 +6,7 @@ import type { AccessClass, Extension, Grant } from '../message/message.ts';
 import type { StoredToken } from '../store/store.ts';
 import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
 import { optionsOf } from './find-relay.ts';
+import { toJson } from './show.ts';
 import { prepare } from './wrong-use.ts';
 
 interface PlaceFlags {
@@ -50,7 +51,7 @@ async function create(name: string, flags: CreateFlags): Promise<void> {
   const grant = { name, ...grantOf(flags), ...(flags.reads === undefined ? {} : { reads: flags.reads }) };
   const token = await addToken(dataDir, grant, flags.expires, new Date());
   if (flags.json === true) {
-    print(JSON.stringify({ ...grant, expires: flags.expires?.toISOString() ?? null, token }));
+    print(toJson({ ...grant, expires: flags.expires?.toISOString() ?? null, token }, 0));
     return;
   }
   print(token);
@@ -69,7 +70,7 @@ async function list(flags: PlaceFlags): Promise<void> {
   });
   const tokens = [...configured, ...stored];
   if (flags.json === true) {
-    print(JSON.stringify(tokens));
+    print(toJson(tokens, 0));
     return;
   }
   if (tokens.length === 0) process.stderr.write('there are no tokens; co2 token create NAME makes one\n');
@@ -88,7 +89,7 @@ async function revoke(name: string, flags: PlaceFlags): Promise<void> {
       `the token '${clean(name, 100)}' stands in the configuration: take it out there and start the relay again`,
     );
   await removeToken(dataDir, clean(name, 100));
-  print(flags.json === true ? JSON.stringify({ revoked: name }) : `revoked ${name}`);
+  print(flags.json === true ? toJson({ revoked: name }, 0) : `revoked ${name}`);
 }
 
 interface Listed extends Grant {

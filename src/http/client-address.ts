@@ -1,9 +1,26 @@
-/** The address of whoever calls: the socket's, or what a trusted proxy in front wrote down. Pure. */
+/** The address of the client: the socket's, or what a trusted proxy in front wrote into X-Forwarded-For or Forwarded (RFC 7239). Pure. */
 import ipaddr from 'ipaddr.js';
 import { canonicalAddress } from '../message/message.ts';
 
 /** True for an address (canonical) inside one of the proxies' networks. */
 export type IsTrusted = (address: string) => boolean;
+
+/** Values of the two headers; lines of one name joined by commas, as Node does it. */
+export interface Forwarding {
+  readonly forwardedFor: string | undefined;
+  readonly forwarded: string | undefined;
+}
+
+/** Where a client is. `port` is undefined if the proxy did not write it down. */
+export interface ClientPlace {
+  readonly address: string;
+  readonly port: number | undefined;
+}
+
+/** Why nobody knows the client: a trusted proxy forwarded the request and did not say for whom. */
+export interface NoClient {
+  readonly problem: string;
+}
 
 /** Reads `networks` (CIDR) once. */
 export function trustedProxies(networks: readonly string[]): IsTrusted {
@@ -15,16 +32,87 @@ export function trustedProxies(networks: readonly string[]): IsTrusted {
 }
 
 /**
- * Canonical address of the client. `forwardedFor` is the X-Forwarded-For header; it counts only if the socket is a trusted proxy's, and then the rightmost
- * entry that is no trusted proxy itself. Undefined if a trusted proxy wrote something that is no address: then nobody vouches for anything.
+ * The client of a request that came from `socket` (canonical). The headers count only if the socket is a trusted proxy's; then the client is the rightmost entry
+ * that is not a trusted proxy itself, and what stands to its left is never read, for the client may have written it. A proxy writes one of the two headers and may pass
+ * the other one on as the client sent it, so if both are there they have to name the same client.
  */
-export function clientAddress(socketAddress: string, forwardedFor: string | undefined, isTrusted: IsTrusted): string | undefined {
-  const socket = canonicalAddress(socketAddress);
-  if (socket === undefined || forwardedFor === undefined || !isTrusted(socket)) return socket;
-  const entries = forwardedFor.split(',');
-  let client: string | undefined = socket;
-  for (let index = entries.length - 1; index >= 0 && client !== undefined && isTrusted(client); index--) {
-    client = canonicalAddress((entries[index] ?? '').trim());
+export function forwardedClient(
+  socket: string,
+  { forwardedFor, forwarded }: Forwarding,
+  isTrusted: IsTrusted,
+): ClientPlace | NoClient | undefined {
+  if ((forwardedFor === undefined && forwarded === undefined) || !isTrusted(socket)) return undefined;
+  const byList = forwardedFor === undefined ? undefined : clientIn(forwardedFor.split(','), readNode, isTrusted);
+  const byStandard = forwarded === undefined ? undefined : clientIn(elementsOf(forwarded), readElement, isTrusted);
+  if (forwardedFor !== undefined && !byList) return { problem: noAddress('X-Forwarded-For') };
+  if (forwarded !== undefined && !byStandard) return { problem: noAddress('Forwarded') };
+  if (byList && byStandard && byList.address !== byStandard.address)
+    return {
+      problem: 'X-Forwarded-For and Forwarded name different clients; let the proxy in front remove the one that it does not write',
+    };
+  const client = byStandard ?? byList;
+  return client && { address: client.address, port: client.port ?? byList?.port };
+}
+
+function noAddress(header: string): string {
+  return `the proxy in front names no address of a client in ${header}; let it write the address that it sees`;
+}
+
+/** The rightmost entry that is not a trusted proxy, or the leftmost if all are; undefined as soon as one on the way names no address. */
+function clientIn(
+  entries: readonly string[],
+  read: (entry: string) => ClientPlace | undefined,
+  isTrusted: IsTrusted,
+): ClientPlace | undefined {
+  let client: ClientPlace | undefined;
+  for (let index = entries.length - 1; index >= 0; index--) {
+    client = read((entries[index] ?? '').trim());
+    if (!client || !isTrusted(client.address)) return client;
   }
   return client;
+}
+
+// `node` of RFC 7239, section 6: an address, in brackets if it is IPv6, and perhaps a port or an obfuscated one.
+const WITH_PORT = /^(\[[^\]]{2,64}\]|[\d.]{7,15}):(?:(\d{1,5})|_[A-Za-z0-9._-]{1,64})$/;
+
+/** An address with or without a port. Undefined for `unknown`, obfuscated identifiers (`_hidden`), names and anything else. */
+function readNode(text: string): ClientPlace | undefined {
+  const [, host, digits] = WITH_PORT.exec(text) ?? [];
+  const address = canonicalAddress(host ?? text);
+  const port = digits === undefined ? undefined : Number(digits);
+  return address === undefined || (port ?? 0) > 65_535 ? undefined : { address, port };
+}
+
+/** The elements of a Forwarded header; none if a quote in it is not closed, since nobody can tell then what it spans. */
+function elementsOf(header: string): readonly string[] {
+  const elements: string[] = [];
+  let begin = 0;
+  let isQuoted = false;
+  for (let at = 0; at < header.length; at++) {
+    const char = header[at];
+    if (char === '"') isQuoted = !isQuoted;
+    else if (isQuoted && char === '\\') at++;
+    else if (!isQuoted && char === ',') {
+      elements.push(header.slice(begin, at));
+      begin = at + 1;
+    }
+  }
+  return isQuoted ? [] : [...elements, header.slice(begin)];
+}
+
+// `name=value`, the value a quoted string or, as many proxies write addresses, anything without separators. Between two pairs stands a semicolon.
+const PAIR = /[ \t]*([!#$%&'*+.^_`|~\w-]{1,64})=(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*))[ \t]*(?:;|$)/y;
+
+/** What `for` of an element names. Undefined if it is not there once, or the element is malformed. */
+function readElement(element: string): ClientPlace | undefined {
+  let node: string | undefined;
+  for (PAIR.lastIndex = 0; PAIR.lastIndex < element.length;) {
+    const [pair, name = '', quoted, plain] = PAIR.exec(element) ?? [];
+    // A quote that the client left open would close at the next one that the proxy writes, and hide what the proxy says in between.
+    if (pair === undefined || (quoted !== undefined && /for\s*=/i.test(quoted))) return undefined;
+    if (name.toLowerCase() !== 'for') continue;
+    if (node !== undefined) return undefined;
+    node = quoted === undefined ? plain : quoted.replace(/\\(.)/g, '$1');
+  }
+  return node === undefined ? undefined : readNode(node);
 }

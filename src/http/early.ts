@@ -11,7 +11,7 @@ import type { HttpOptions } from './options.ts';
 export type BodyRules = Pick<HttpOptions, 'acceptGzip' | 'maxBodyBytes'>;
 
 /** What of a request is looked at; its body is not. */
-export type Head = Pick<IncomingMessage, 'headers' | 'httpVersion' | 'method' | 'rawHeaders' | 'url'>;
+export type Head = Pick<IncomingMessage, 'headers' | 'httpVersion' | 'method' | 'rawHeaders' | 'socket' | 'url'>;
 
 /** Why a request must not come in, or undefined. `door` is what serves it, undefined if nothing of `doors` does. */
 export function refuseEarly(request: Head, door: Door | undefined, doors: readonly Door[], options: BodyRules): Refusal | undefined {

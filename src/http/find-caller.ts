@@ -1,9 +1,9 @@
 /** Who sent a request: address, role, and whether its stamps are believed. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { RelayError, addressBlock, isLoopback } from '../message/message.ts';
+import { RelayError, addressBlock, canonicalAddress, isLoopback } from '../message/message.ts';
 import type { Role, Standing } from '../relay/relay.ts';
-import { clientAddress } from './client-address.ts';
-import type { IsTrusted } from './client-address.ts';
+import { forwardedClient } from './client-address.ts';
+import type { ClientPlace, IsTrusted, NoClient } from './client-address.ts';
 import type { Presented } from './credentials.ts';
 import type { LockOut } from './lock-out.ts';
 import { both, readsOf } from './reads.ts';
@@ -36,9 +36,9 @@ const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwa
  */
 export function findCaller(request: Asked, rules: CallerRules): Standing {
   const isUnix = rules.isUnix(request.socket);
-  const { remoteAddress = isUnix ? '127.0.0.1' : '', remotePort = 0 } = request.socket;
-  const address = clientAddress(remoteAddress, headerOf(request, 'x-forwarded-for'), rules.isTrusted);
-  if (address === undefined) throw new RelayError('FORBIDDEN', 'the proxy in front names no address for this request');
+  const client = findClient(request, isUnix, rules.isTrusted);
+  if ('problem' in client) throw new RelayError('FORBIDDEN', client.problem);
+  const { address, port = 0 } = client;
   // A proxy on this machine forwards for others: whoever comes through one is neither local nor a peer or satellite that runs here.
   const isForwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
   const isHere = isLoopback(address);
@@ -50,7 +50,31 @@ export function findCaller(request: Asked, rules: CallerRules): Standing {
   let reads = readsOf(request);
   if (token) reads = both(reads, token.reads);
   if (isPeer) reads = both(reads, rules.readByPeer(address));
-  return { role, address, port: remotePort, isDirect, isPeer, reads };
+  return { role, address, port, isDirect, isPeer, reads };
+}
+
+/** Whom the access log names: the client, or the socket where a trusted proxy does not say for whom it forwards. */
+export function clientInLog(request: Asked, { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>): string {
+  const client = findClient(request, isUnix(request.socket), isTrusted);
+  const { remoteAddress = '-' } = request.socket;
+  // Without a header the system's own spelling stays, and the unix socket has none.
+  return 'problem' in client || !client.isForwarded ? remoteAddress : client.address;
+}
+
+/** Address and port of the client. A proxy that does not write down the port of its client leaves it unknown: the socket's is the proxy's. */
+function findClient(
+  { headers, socket }: Asked,
+  isUnix: boolean,
+  isTrusted: IsTrusted,
+): (ClientPlace & { isForwarded: boolean }) | NoClient {
+  const { remoteAddress = isUnix ? '127.0.0.1' : '', remotePort } = socket;
+  const address = canonicalAddress(remoteAddress);
+  // The connection has ended already.
+  if (address === undefined) return { problem: 'the connection has no address any more' };
+  const forwarding = { forwardedFor: joined(headers['x-forwarded-for']), forwarded: joined(headers.forwarded) };
+  const client = forwardedClient(address, forwarding, isTrusted);
+  if (!client) return { address, port: remotePort, isForwarded: false };
+  return 'problem' in client ? client : { ...client, isForwarded: true };
 }
 
 interface Seen {
@@ -97,7 +121,6 @@ function lockedOut(retryAfterMs: number): RelayError {
   return new RelayError('RATE_LIMITED', text, { retryAfterMs });
 }
 
-function headerOf(request: Asked, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value.join(',') : value;
+function joined(value: string | readonly string[] | undefined): string | undefined {
+  return typeof value === 'object' ? value.join(',') : value;
 }

@@ -14,15 +14,26 @@ export interface GuardedHeaders {
   readonly 'sec-fetch-site'?: string | string[] | undefined;
 }
 
-/** Answers why a request must not come in, or undefined. */
-export type Guard = (headers: GuardedHeaders) => Refusal | undefined;
+/** Answers why a request must not come in over this connection, or undefined. */
+export type Guard = (headers: GuardedHeaders, socket: object) => Refusal | undefined;
 
-/** `names`: what may stand in Host besides IP addresses and localhost. */
-export function makeGuard(names: readonly string[], allowedOrigins: readonly string[]): Guard {
+/**
+ * `names`: what may stand in Host besides IP addresses and localhost. Over the unix socket (`isUnix`) any Host is fine, since no page can make a name lead there and clients
+ * write what they like; what a browser sent came through a proxy, and is checked as on every port.
+ */
+export function makeGuard(names: readonly string[], allowedOrigins: readonly string[], isUnix: (socket: object) => boolean): Guard {
   const hosts = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
   const origins = new Set(allowedOrigins);
   const isOurs = remembering((host) => isOneOf(host, hosts));
-  return (headers) => refuseHost(headers.host, isOurs) ?? refuseOrigin(headers, origins);
+  return (headers, socket) => {
+    const refusal = refuseHost(headers.host, isOurs);
+    if (refusal && (isFromBrowser(headers) || !isUnix(socket))) return refusal;
+    return refuseOrigin(headers, origins);
+  };
+}
+
+function isFromBrowser(headers: GuardedHeaders): boolean {
+  return headers.origin !== undefined || headers['sec-fetch-site'] !== undefined;
 }
 
 /** A page can make any name point here (DNS rebinding), so only names that are ours are answered. */

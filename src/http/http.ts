@@ -15,7 +15,7 @@ import type { Door, Told } from './door.ts';
 import { makeDoors } from './doors.ts';
 import { asksForAll, noRoute, pathOf, refuseEarly, tooLarge } from './early.ts';
 import type { Head } from './early.ts';
-import { findCaller } from './find-caller.ts';
+import { clientInLog, findCaller } from './find-caller.ts';
 import type { Asked, CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
 import type { Guard, Refusal } from './guard.ts';
@@ -34,6 +34,7 @@ import { shortWay } from './short-way.ts';
 import type { Access } from './short-way.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { TlsWatch, tlsSignature } from './tls.ts';
+import { WrongScheme } from './wrong-scheme.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
@@ -104,6 +105,7 @@ export class Doors {
   #guard: Guard;
   #isTrusted: IsTrusted;
   readonly #lockOut: LockOut;
+  readonly #wrongScheme: WrongScheme;
   readonly #tlsSeen: string;
   #tlsWatch: TlsWatch | undefined;
   #open = false;
@@ -114,9 +116,17 @@ export class Doors {
     const { options, relay, tokens, clock, date } = parts;
     this.#accessLog = parts.logs('access');
     this.#tlsSeen = options.tls ? tlsSignature(options.tls) : '';
-    this.#server = makeServer(options, (request, reply, refusal) => this.#refuse(request, reply, refusal));
+    this.#server = makeServer(
+      options,
+      (request, reply, refusal) => this.#refuse(request, reply, refusal),
+      (socket) => {
+        this.#wrongScheme.onTls(socket);
+      },
+    );
+    this.#wrongScheme = new WrongScheme(parts.logs('http'), clock);
+    if (options.tls) this.#wrongScheme.watch(this.#server.server, options.requestTimeoutMs);
     this.#listeners = new Listeners(this.#server.server, { maxConnections: options.maxConnections, isTls: options.tls !== undefined });
-    this.#guard = guardOf(options);
+    this.#guard = this.#guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
     this.#lockOut = new LockOut(options.maxWrongCredentials, clock, parts.logs('http'));
     this.#rules = {
@@ -184,7 +194,7 @@ export class Doors {
 
   /** Takes other allowedHosts, allowedOrigins and trustedProxies from now on; the rest is as it was bound. */
   reconfigure(options: HttpOptions): void {
-    this.#guard = guardOf(options);
+    this.#guard = this.#guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
   }
 
@@ -242,8 +252,8 @@ export class Doors {
       else this.#letIn(request, reply, done);
     });
     server.addHook('onResponse', (request, reply, done) => {
-      const { method, url, socket, told } = request;
-      this.#logAccess({ method, url, socket, told, status: reply.statusCode, ms: reply.elapsedTime });
+      const { method, url, socket, headers, told } = request;
+      this.#logAccess({ method, url, socket, headers, told, status: reply.statusCode, ms: reply.elapsedTime });
       done();
     });
     answerBefore(
@@ -280,7 +290,7 @@ export class Doors {
 
   /** Why a request must not come in, as far as its head tells; `door` is what would serve it. */
   #refusal(head: Head, door: Door | undefined): Refusal | undefined {
-    return this.#guard(head.headers) ?? this.#refuseClosed() ?? refuseEarly(head, door, this.#doors, this.#parts.options);
+    return this.#guard(head.headers, head.socket) ?? this.#refuseClosed() ?? refuseEarly(head, door, this.#doors, this.#parts.options);
   }
 
   /** The caller before the body: who presents a wrong credential, or calls too often, has nothing read. Throws RelayErrors. */
@@ -317,16 +327,19 @@ export class Doors {
     return { status: 500, text: 'the relay failed; its log has the reason' };
   }
 
-  #logAccess({ method, url, socket, told: { rpcMethod, rpcFault }, status, ms }: Access): void {
+  #logAccess(access: Access): void {
     if (!this.#accessLog.isInfoEnabled()) return;
+    const { method, url, status, ms } = access;
+    const { rpcMethod, rpcFault } = access.told;
     const called = rpcMethod === undefined ? '' : ` ${clean(rpcMethod, 100)}`;
     const fault = rpcFault === undefined ? '' : ` fault ${rpcFault}`;
-    const { remoteAddress = '-' } = socket;
-    this.#accessLog.info(`${remoteAddress} ${method} ${clean(url, 200)}${called} ${status}${fault} ${ms.toFixed(1)} ms`);
+    const client = clientInLog(access, this.#rules);
+    this.#accessLog.info(`${client} ${method} ${clean(url, 200)}${called} ${status}${fault} ${ms.toFixed(1)} ms`);
   }
-}
 
-function guardOf(options: HttpOptions): Guard {
-  const own = options.publicAddress === undefined ? [] : [options.publicAddress];
-  return makeGuard([hostname(), ...hostsOf(options), ...options.allowedHosts, ...own], options.allowedOrigins);
+  #guardOf(options: HttpOptions): Guard {
+    const own = options.publicAddress === undefined ? [] : [options.publicAddress];
+    const names = [hostname(), ...hostsOf(options), ...options.allowedHosts, ...own];
+    return makeGuard(names, options.allowedOrigins, (socket) => this.#listeners.isUnix(socket));
+  }
 }

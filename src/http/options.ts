@@ -16,7 +16,7 @@ export interface HttpOptions {
   readonly allowedHosts: readonly string[];
   /** Web origins (`https://panel.example`) whose pages may call this relay. Default none. */
   readonly allowedOrigins: readonly string[];
-  /** Networks (CIDR) of proxies whose X-Forwarded-For is believed. Default none. */
+  /** Networks (CIDR) of proxies whose X-Forwarded-For or Forwarded (RFC 7239) is believed; if both are there they must name the same client. Default none. */
   readonly trustedProxies: readonly string[];
   /** Bytes of a request's body. Default 8 MiB: protects memory; a body takes several times its size while it is parsed. */
   readonly maxBodyBytes: number;

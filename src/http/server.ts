@@ -8,12 +8,13 @@ import type { Refusal } from './guard.ts';
 import { inflated } from './inflate.ts';
 import type { HttpOptions } from './options.ts';
 import { readTls } from './tls.ts';
+import { TLS_TO_PLAIN, isTlsHandshake } from './wrong-scheme.ts';
 
 /** Answers a request that does not come in, in the words of the door that it came to. */
 type Refuse = (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
 
-/** Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
-export function makeServer(options: HttpOptions, refuse: Refuse): FastifyInstance {
+/** `onTls` is called for a TLS handshake on an HTTP port. Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
+export function makeServer(options: HttpOptions, refuse: Refuse, onTls: (socket: Socket) => void): FastifyInstance {
   const node = {
     // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
     requestTimeout: options.requestTimeoutMs,
@@ -30,7 +31,9 @@ export function makeServer(options: HttpOptions, refuse: Refuse): FastifyInstanc
     // The doors answer that themselves, in their own words.
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => {
-      answerBroken(error, socket);
+      const isTls = isTlsHandshake(error, socket);
+      if (isTls) onTls(socket);
+      answerBroken(error, socket, isTls ? TLS_TO_PLAIN : 'this is no HTTP request that has one meaning');
     },
     frameworkErrors: (_error, request, reply) => {
       refuse(request, reply, { status: 400, text: 'the path holds an escape that is none, or a name that is too long' });
@@ -111,17 +114,21 @@ export function answerBefore(
 const LEAVING_MS = 2_000;
 
 /** What Node could not read as HTTP, or not in time: answered and closed, so that nothing behind it is taken for a request. */
-function answerBroken(error: { readonly code?: string }, socket: Socket): void {
+function answerBroken(error: { readonly code?: string }, socket: Socket, otherwise: string): void {
   // More came after a request that was to be the last: that one is still answered, and then closed.
   if (error.code === 'HPE_CLOSED_CONNECTION') return;
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
+<<<<<<< HEAD
   // Told of every further packet, too.
   if (broken.has(socket)) return;
   broken.add(socket);
   const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', 'this is no HTTP request that has one meaning'];
+=======
+  const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', otherwise];
+>>>>>>> fix-proxy
   const lines = [
     `HTTP/1.1 ${status}`,
     'Content-Type: text/plain; charset=utf-8',

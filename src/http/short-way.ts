@@ -15,10 +15,9 @@ import { READS_QUERIES } from './reads.ts';
 import { XML } from './rpc-door.ts';
 
 /** What the access log tells of a request. */
-export interface Access {
+export interface Access extends Asked {
   readonly method: string;
   readonly url: string;
-  readonly socket: { readonly remoteAddress?: string | undefined };
   readonly told: Told;
   readonly status: number;
   readonly ms: number;
@@ -109,7 +108,7 @@ class PlainCall {
     const { request, response } = this;
     response.writeHead(status, ['content-type', type, 'content-length', String(body.length)]);
     response.end(body);
-    const { method = '', url = '', socket } = request;
-    this.parts.logAccess({ method, url, socket, told: this.#told, status, ms: performance.now() - this.#startedAt });
+    const { method = '', url = '', socket, headers } = request;
+    this.parts.logAccess({ method, url, socket, headers, told: this.#told, status, ms: performance.now() - this.#startedAt });
   }
 }

@@ -14,7 +14,7 @@ export type { AccessClass, Extension, Grant, Permission } from './access.ts';
 export { addressBlock } from './address-block.ts';
 export { freezeDict, shareDict } from './freeze.ts';
 export type { Frozen } from './freeze.ts';
-export { clean, quoted } from './text.ts';
+export { clean, quoted, safeJson } from './text.ts';
 export { memberPlace } from './place.ts';
 export { BODY_LIMITS } from './limits.ts';
 export type { BodyLimits } from './limits.ts';

@@ -30,6 +30,9 @@ export class Ear extends Plugin {
 `;
 const files = { 'plugins/ham/ear.ts': EAR };
 
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+const STEERING = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/;
+
 const ask = (t: ExecutionContext, relay: RelayProcess, ...args: string[]): Promise<Exit> =>
   runCo2(t, { args: [...args, '--url', relay.url], cwd: relay.cwd }).exit;
 
@@ -201,6 +204,37 @@ test.serial('an answer cannot steer the terminal', async (t) => {
   const relay = await startCo2(t);
   const { stdout } = await ask(t, relay, 'call', 'test', '{"a\\u009b2J":"b\\u202ex"}');
   t.deepEqual(stdout, ['a\ufffd2J  b\ufffdx']);
+});
+
+test.serial('JSON cannot steer the terminal either, and means the same', async (t) => {
+  const relay = await startCo2(t, { files });
+  const steering = [
+    '\u007f',
+    '\u0080',
+    '\u009b2J',
+    '\u009f',
+    '\u061c',
+    '\u200e',
+    '\u200f',
+    '\u2028',
+    '\u2029',
+    '\u202a',
+    '\u202e',
+    '\u2066',
+    '\u2069',
+    '\ufeff',
+  ];
+  const value = { 'a\u009b2J': steering, plain: 'Gr\u00fc\u00dfe \u{1f680} "quoted" back\\slash \\u009b' };
+  const { stdout } = await ask(t, relay, 'call', '--json', 'test', JSON.stringify(value));
+  t.deepEqual(JSON.parse(stdout.join('\n')), value);
+  t.notRegex(stdout.join(''), STEERING);
+  t.true(stdout.join('').includes('\\u009b2J') && stdout.join('').includes('\u{1f680}'));
+  const fault = await ask(t, relay, 'call', '--json', 'no\u009b.such\u202e');
+  t.is(fault.code, 1);
+  t.notRegex(fault.stderr.join(''), STEERING);
+  const shown = await runCo2(t, { args: ['config', 'show', '--json'], cwd: relay.cwd, env: { CO2_MAINTAINER: 'x\u009b\u202e' } }).exit;
+  t.notRegex(shown.stdout.join(''), STEERING);
+  t.is((JSON.parse(shown.stdout.join('\n')) as Record<string, { value: unknown }>).maintainer?.value, 'x\u009b\u202e');
 });
 
 test.serial('the token of the state directory goes to this machine only, --token wherever one says', async (t) => {

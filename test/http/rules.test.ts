@@ -1,11 +1,12 @@
 /** The rules of the doors as pure functions: media types, hosts and origins, addresses behind proxies, credentials. */
 import { createHash } from 'node:crypto';
 import test from 'ava';
-import { clientAddress, trustedProxies } from '../../src/http/client-address.ts';
+import { forwardedClient, trustedProxies } from '../../src/http/client-address.ts';
 import { credentialCheck } from '../../src/http/credentials.ts';
 import { refuseEncoding } from '../../src/http/early.ts';
 import { makeGuard } from '../../src/http/guard.ts';
 import { readMediaType } from '../../src/http/media-type.ts';
+import { canonicalAddress } from '../../src/message/message.ts';
 
 const IN: readonly (readonly [header: string, charset: string | undefined])[] = [
   ['text/xml', undefined],
@@ -133,7 +134,8 @@ test('no encoding but identity is read, and gzip where it is let in; several nev
   }
 });
 
-const guard = makeGuard(['Relay.Example', '2001:db8::5'], ['https://panel.example']);
+const [PORT, UNIX] = [{}, {}];
+const guard = makeGuard(['Relay.Example', '2001:db8::5'], ['https://panel.example'], (socket) => socket === UNIX);
 
 for (const host of [
   '127.0.0.1',
@@ -150,7 +152,7 @@ for (const host of [
   undefined,
 ]) {
   test(`Host ${host ?? 'missing'} is ours`, (t) => {
-    t.is(guard({ host }), undefined);
+    t.is(guard({ host }, PORT), undefined);
   });
 }
 
@@ -190,7 +192,11 @@ for (const host of [
   'localhost\u0000',
 ]) {
   test(`Host ${JSON.stringify(host)} is 421`, (t) => {
-    t.like(guard({ host }), { status: 421 });
+    t.like(guard({ host }, PORT), { status: 421 });
+    t.is(guard({ host }, UNIX), undefined, 'no page can make a name lead to the unix socket');
+    // A browser cannot open the socket, so a proxy did.
+    t.like(guard({ host, origin: `http://${host}` }, UNIX), { status: 421 });
+    t.like(guard({ host, 'sec-fetch-site': 'same-origin' }, UNIX), { status: 421 });
   });
 }
 
@@ -206,7 +212,7 @@ for (const headers of [
   { 'sec-fetch-site': 'same-origin' },
 ]) {
   test(`a page may: ${JSON.stringify(headers)}`, (t) => {
-    t.is(guard({ host: HOST, ...headers }), undefined);
+    for (const socket of [PORT, UNIX]) t.is(guard({ host: HOST, ...headers }, socket), undefined);
   });
 }
 
@@ -232,7 +238,7 @@ for (const headers of [
   { 'sec-fetch-site': 'none, cross-site' },
 ]) {
   test(`a page may not: ${JSON.stringify(headers)}`, (t) => {
-    t.like(guard({ host: HOST, ...headers }), { status: 403 });
+    for (const socket of [PORT, UNIX]) t.like(guard({ host: HOST, ...headers }, socket), { status: 403 });
   });
 }
 
@@ -261,20 +267,131 @@ const BEHIND: readonly (readonly [socket: string, forwardedFor: string | undefin
   ['10.0.0.1', '', undefined],
   ['10.0.0.1', '198.51.100.7,', undefined],
   ['10.0.0.1', 'unknown', undefined],
-  ['10.0.0.1', '198.51.100.7:4711', undefined],
+  ['10.0.0.1', '198.51.100.7:4711', '198.51.100.7 4711'],
   ['10.0.0.1', '0xc6.51.100.7', undefined],
   ['', '198.51.100.7', undefined],
 ];
 
+/** The client as `address` or `address port`, undefined if nobody knows it. */
+function clientBehind(socket: string, forwardedFor: string | undefined, forwarded?: string): string | undefined {
+  const address = canonicalAddress(socket);
+  if (address === undefined) return undefined;
+  const client = forwardedClient(address, { forwardedFor, forwarded }, isTrusted) ?? { address, port: undefined };
+  if ('problem' in client) return undefined;
+  return client.port === undefined ? client.address : `${client.address} ${client.port}`;
+}
+
 for (const [socket, forwardedFor, client] of BEHIND) {
   test(`socket ${socket || 'gone'}, X-Forwarded-For ${forwardedFor ?? 'missing'}: ${client ?? 'nobody'}`, (t) => {
-    t.is(clientAddress(socket, forwardedFor, isTrusted), client);
+    t.is(clientBehind(socket, forwardedFor), client);
   });
 }
 
+/** Behind 10.0.0.1, which is trusted; the same entry in both headers means the same. */
+const NODES: readonly (readonly [node: string, client: string | undefined])[] = [
+  ['203.0.113.9', '203.0.113.9'],
+  ['203.0.113.9:4711', '203.0.113.9 4711'],
+  ['203.0.113.9:0', '203.0.113.9 0'],
+  ['203.0.113.9:65535', '203.0.113.9 65535'],
+  ['203.0.113.9:_hidden', '203.0.113.9'],
+  ['[2001:db9::1]', '2001:db9::1'],
+  ['[2001:DB9::1]:4711', '2001:db9::1 4711'],
+  ['[::ffff:203.0.113.9]:4711', '203.0.113.9 4711'],
+  ['2001:db9::1', '2001:db9::1'],
+  ['203.0.113.9:65536', undefined],
+  ['203.0.113.9:', undefined],
+  ['203.0.113.9:-1', undefined],
+  ['203.0.113.9:80:80', undefined],
+  ['203.0.113:80', undefined],
+  ['[203.0.113.9]:80:80', undefined],
+  ['[2001:db9::1', undefined],
+  ['[2001:db9::1]4711', undefined],
+  ['0xcb.0.113.9:80', undefined],
+  ['client.example:80', undefined],
+  ['unknown', undefined],
+  ['unknown:80', undefined],
+  ['_hidden', undefined],
+  ['_hidden:80', undefined],
+  ['', undefined],
+];
+
+for (const [node, client] of NODES) {
+  test(`the node ${JSON.stringify(node)} is ${client ?? 'nobody'}`, (t) => {
+    t.is(clientBehind('10.0.0.1', node), client);
+    t.is(clientBehind('10.0.0.1', `198.51.100.1, ${node}`), client);
+    t.is(clientBehind('10.0.0.1', undefined, `for="${node}"`), client);
+    t.is(clientBehind('10.0.0.1', undefined, `for=${node}`), client);
+    t.is(clientBehind('10.0.0.1', undefined, `for=198.51.100.1, by=10.0.0.1;For="${node}";proto=http`), client);
+    t.is(clientBehind('192.0.2.1', node, `for="${node}"`), '192.0.2.1', 'the header of a socket that nobody trusts');
+  });
+}
+
+/** Behind 10.0.0.1, which is trusted. */
+const FORWARDED: readonly (readonly [forwarded: string, client: string | undefined])[] = [
+  ['for=198.51.100.7', '198.51.100.7'],
+  ['FOR=198.51.100.7', '198.51.100.7'],
+  ['for="198.51.100.7"', '198.51.100.7'],
+  ['for="\\198.51.100.7"', '198.51.100.7'],
+  ['proto=https;for=198.51.100.7;host=relay.example', '198.51.100.7'],
+  ['proto=https; for=198.51.100.7 ; by="_x"', '198.51.100.7'],
+  ['for=198.51.100.7;ext="a,b;c\\"d"', '198.51.100.7'],
+  ['for=1.1.1.1, for=198.51.100.7', '198.51.100.7'],
+  ['for=1.1.1.1,for=198.51.100.7,for=10.2.3.4', '198.51.100.7'],
+  ['for=unknown, for=198.51.100.7', '198.51.100.7'],
+  ['garbage, for=198.51.100.7', '198.51.100.7'],
+  ['for=1.1.1.1, for=unknown, for=10.2.3.4', undefined],
+  ['for=10.2.3.4', '10.2.3.4'],
+  ['', undefined],
+  ['for', undefined],
+  ['for=', undefined],
+  ['proto=https', undefined],
+  ['for=1.1.1.1, proto=https', undefined],
+  ['for=1.1.1.1,', undefined],
+  ['for=1.1.1.1;for=198.51.100.7', undefined],
+  ['for =198.51.100.7', undefined],
+  ['for= 198.51.100.7', undefined],
+  ['for=198.51.100.7 x', undefined],
+  ["for='198.51.100.7'", undefined],
+  ['for="198.51.100.7', undefined],
+  ['for="198.51.100.7"x', undefined],
+  // A quote that the client opened must not hide what the proxy appended.
+  ['for=1.1.1.1;x=", for=198.51.100.7', undefined],
+  ['for=1.1.1.1;x=", for="198.51.100.7"', undefined],
+  ['for=1.1.1.1;x=", for=198.51.100.7;host=";y="z"', undefined],
+];
+
+for (const [forwarded, client] of FORWARDED) {
+  test(`Forwarded: ${forwarded} means ${client ?? 'nobody'}`, (t) => {
+    t.is(clientBehind('10.0.0.1', undefined, forwarded), client);
+    t.is(clientBehind('192.0.2.1', undefined, forwarded), '192.0.2.1');
+  });
+}
+
+test('of both headers each has to name the same client: one may be as the client sent it', (t) => {
+  t.is(clientBehind('10.0.0.1', '198.51.100.7', 'for=198.51.100.7'), '198.51.100.7');
+  t.is(clientBehind('10.0.0.1', '198.51.100.7:80', 'for=198.51.100.7'), '198.51.100.7 80');
+  t.is(clientBehind('10.0.0.1', '198.51.100.7, 10.0.0.2', 'for=198.51.100.7'), '198.51.100.7');
+  t.is(clientBehind('10.0.0.1', '198.51.100.7', 'for=127.0.0.1'), undefined);
+  t.is(clientBehind('10.0.0.1', '127.0.0.2', 'for=198.51.100.7'), undefined);
+  t.is(clientBehind('10.0.0.1', '198.51.100.7', 'for=unknown'), undefined);
+  t.is(clientBehind('10.0.0.1', 'garbage', 'for=198.51.100.7'), undefined);
+  t.is(clientBehind('192.0.2.1', '198.51.100.7', 'for=127.0.0.1'), '192.0.2.1');
+});
+
+test('a long header of either kind costs no more than its length', (t) => {
+  const begin = performance.now();
+  for (const text of ['for=1.1.1.1;', 'for="a\\"', ',', ';', '"', 'a=b;', 'for=10.0.0.2,', ' ', '=']) {
+    const header = text.repeat(Math.ceil(16_384 / text.length));
+    clientBehind('10.0.0.1', undefined, header);
+    clientBehind('10.0.0.1', header);
+  }
+  t.true(performance.now() - begin < 2_000);
+});
+
 test('no proxy is trusted unless one is listed', (t) => {
   const nobody = trustedProxies([]);
-  for (const socket of ['127.0.0.1', '::1', '10.0.0.1']) t.is(clientAddress(socket, '198.51.100.7', nobody), socket);
+  const forwarding = { forwardedFor: '198.51.100.7', forwarded: 'for=198.51.100.7' };
+  for (const socket of ['127.0.0.1', '::1', '10.0.0.1']) t.is(forwardedClient(socket, forwarding, nobody), undefined);
 });
 
 const TOKEN = 'abc_DEF-123';

@@ -2,6 +2,7 @@
 import { RelayError, reasonOf } from '../../message/message.ts';
 
 const TRUST = 'name it in tls.ca, or in the variable NODE_EXTRA_CA_CERTS';
+const NO_TLS = 'if it is an HTTP server, use http:// in the URL instead of https://';
 
 // Of the system, of TLS, and of undici.
 const REASONS: Readonly<Record<string, string>> = {
@@ -15,8 +16,11 @@ const REASONS: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: `the authority of its certificate is not known; ${TRUST}`,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: `the authority of its certificate is not known; ${TRUST}`,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: `the authority of its certificate is not known; ${TRUST}`,
-  EPROTO: 'it does not speak TLS as we do; is it an http: server?',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS; is it an http: server?',
+  EPROTO: `it does not speak TLS as we do; ${NO_TLS}`,
+  ERR_SSL_WRONG_VERSION_NUMBER: `it does not speak TLS there; ${NO_TLS}`,
+  // What newer versions of OpenSSL say of the same.
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: `it does not speak TLS there; ${NO_TLS}`,
+  ERR_SSL_RECORD_LAYER_FAILURE: `it does not speak TLS there; ${NO_TLS}`,
   CERT_HAS_EXPIRED: 'its certificate has expired',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name; connect to that one, or set tls.servername',
   UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
@@ -40,7 +44,14 @@ const TOO_SLOW: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_E
 /** What connecting, sending or reading threw, as the error of a client: TIMEOUT if the server was too slow to answer, else TRANSPORT. */
 export function connectionError(server: string, error: unknown): RelayError {
   const code = codeOf(error) ?? '';
-  return new RelayError(TOO_SLOW.has(code) ? 'TIMEOUT' : 'TRANSPORT', `${server}: ${REASONS[code] ?? reasonOf(error)}`, { cause: error });
+  const reason = isTlsAlert(error) ? 'it speaks HTTPS there; use https:// in the URL instead of http://' : REASONS[code];
+  return new RelayError(TOO_SLOW.has(code) ? 'TIMEOUT' : 'TRANSPORT', `${server}: ${reason ?? reasonOf(error)}`, { cause: error });
+}
+
+/** True if undici could not read the answer because it is a TLS alert (RFC 8446, section 6). */
+function isTlsAlert(error: unknown): boolean {
+  if (!(error instanceof Error) || !('data' in error)) return false;
+  return typeof error.data === 'string' && error.data.startsWith('\u0015\u0003');
 }
 
 /** False if an error of a client says that the request never left. */
