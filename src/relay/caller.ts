@@ -29,8 +29,8 @@ export interface Standing {
 
 /** A caller with its call. */
 export interface Caller extends Standing {
-  /** The XML of a struct among the parameters, as it came. */
-  readonly sourceOf: (dict: Dict) => string | undefined;
+  /** The XML of a struct among the parameters in UTF-8, as it came, in memory of its own. */
+  readonly sourceOf: (dict: Dict) => Buffer | undefined;
 }
 
 /** The caller of a call that a door has read. Named one by one: a spread takes Node 20 as long as a small call takes to be read. */

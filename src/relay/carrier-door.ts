@@ -27,6 +27,8 @@ export interface CarriedPeer {
 
 // A relay sends one at a time; the rest is room for a carrier that had to wait.
 const MAX_WAITING = 16;
+// Small documents may wait whatever `maxBodyBytes` is; large ones have its bytes together.
+const MIN_WAITING_BYTES = 64 * 1024;
 
 export class CarrierDoor {
   readonly #parts: CarrierDoorParts;
@@ -56,6 +58,7 @@ export class CarrierDoor {
   receiver({ address, port, nonFinite }: CarriedPeer): Receive {
     const standing: Standing = { role: { kind: 'peer' }, address, port, isDirect: true, isPeer: true };
     const waiting = new Fifo<() => Promise<void>>();
+    let waitingBytes = 0;
     let isBusy = false;
     const run = async (): Promise<void> => {
       isBusy = true;
@@ -64,11 +67,17 @@ export class CarrierDoor {
     };
     return async (document) => {
       if (!this.#isOpen) return this.#refuse(new RelayError('UNAVAILABLE', 'the relay is starting or stopping; call again in a moment'));
+      // A carrier is somebody's code: it may hand in anything.
+      const bytes = ArrayBuffer.isView(document) ? document.byteLength : 0;
+      if (waiting.length > 0 && waitingBytes + bytes > Math.max(MIN_WAITING_BYTES, this.#parts.maxBodyBytes))
+        return this.#refuse(new RelayError('UNAVAILABLE', `documents of ${waitingBytes} bytes wait already; send it again later`));
       if (waiting.length >= MAX_WAITING)
         return this.#refuse(new RelayError('UNAVAILABLE', `${MAX_WAITING} documents wait already; send one at a time`));
       this.#underWay++;
       const answer = await new Promise<Uint8Array>((resolve) => {
+        waitingBytes += bytes;
         waiting.push(async () => {
+          waitingBytes -= bytes;
           resolve(await this.#answer(document, standing, nonFinite));
         });
         if (!isBusy) void run();

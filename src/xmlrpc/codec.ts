@@ -18,6 +18,7 @@ export {
   serialiseResponse,
   serialiseResponseInTurns,
   serialiseStruct,
+  serialiseStructBytes,
 } from './serialise.ts';
 export { keptMembers, keptValues } from './message-members.ts';
 export type { WriteOptions } from './write-options.ts';

@@ -5,6 +5,7 @@ import type { MaybePromise, Sendable } from '../message/message.ts';
 import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { isMethodName } from './grammar.ts';
+import { ownCopy } from './own-copy.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { NAME_PROBLEM, writeName } from './write-name.ts';
 import type { WriteOptions } from './write-options.ts';
@@ -27,6 +28,7 @@ const STRUCT = tagOf('<value><struct>');
 const STRUCT_END = tagOf('</struct></value>');
 const MEMBER_END = tagOf('</member>');
 const VALUE = '<value>'.length;
+const STRUCT_START = Buffer.from('<struct>');
 // The longest of a 32-bit integer.
 const INT_ROOM = 11;
 // A turn of the loop ends after so many bytes or milliseconds; the clock is looked at every `STEP_BYTES`, for code that runs for the first time is slow.
@@ -135,12 +137,18 @@ export function serialiseFault(code: number, text: string): Buffer {
 
 /** `<struct>…</struct>` of a dict, object or Map; places in errors start with `struct`. */
 export function serialiseStruct(dict: Sendable, options?: WriteOptions): string {
-  const text = written((out) => {
+  return serialiseStructBytes(dict, options).toString('utf8');
+}
+
+/** {@link serialiseStruct} as UTF-8, in memory of its own. */
+export function serialiseStructBytes(dict: Sendable, options?: WriteOptions): Buffer {
+  return written((out) => {
     writeValue(out, dict, 'struct', options);
-    return out.text();
+    const value = out.copy();
+    if (!STRUCT_START.equals(value.subarray(VALUE, VALUE + STRUCT_START.length)))
+      throw new RelayError('INTERNAL', 'struct: a struct is needed: a plain object or a Map');
+    return ownCopy(value, VALUE, value.length - VALUE - 1);
   });
-  if (!text.startsWith('<struct>', VALUE)) throw new RelayError('INTERNAL', 'struct: a struct is needed: a plain object or a Map');
-  return text.slice(VALUE, -(VALUE + 1));
 }
 
 function written<T>(work: (out: ByteBuffer) => T): T {
