@@ -1,7 +1,8 @@
 /** The door for what carriers of relay plugins bring: documents of a peer, treated as its `notify` over HTTP would be. */
-import { Fifo, RelayError, clean } from '../message/message.ts';
+import { Fifo, RelayError, clean, isDict } from '../message/message.ts';
 import type { FaultAnswer, Receive, Sendable, Value } from '../message/message.ts';
 import { parseCallInSlices, serialiseFault, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
+import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { callerOf } from './caller.ts';
 import type { Caller, Standing } from './caller.ts';
 
@@ -97,9 +98,9 @@ export class CarrierDoor {
       relay.requireAllowance(standing);
       const call = await this.#read(document, standing, { limits: { maxBodyBytes }, allowNonFinite: nonFinite });
       method = call.methodName;
-      if (method !== 'notify') {
+      if (method !== 'notify' && !isBatch(call)) {
         relay.count(standing);
-        throw new RelayError('NO_SUCH_METHOD', `a carrier brings notify, not '${clean(method, 100)}'`);
+        throw new RelayError('NO_SUCH_METHOD', `a carrier brings notify, or system.multicall of notify, not '${clean(method, 100)}'`);
       }
       const result = await relay.call(
         method,
@@ -131,4 +132,11 @@ export class CarrierDoor {
     const { code, text } = this.#parts.relay().faultFor(error, method);
     return serialiseFault(code, text);
   }
+}
+
+/** True for `system.multicall` with calls of notify alone, also with none: that asks whether it is there. */
+function isBatch({ methodName, params }: Pick<ParsedCall, 'methodName' | 'params'>): boolean {
+  const [list] = params;
+  if (methodName !== 'system.multicall' || params.length !== 1 || !Array.isArray(list)) return false;
+  return list.every((call: Value) => isDict(call) && call.methodName === 'notify');
 }

@@ -15,6 +15,7 @@ export {
   serialiseCall,
   serialiseFault,
   serialiseMembersCall,
+  serialiseMulticall,
   serialiseResponse,
   serialiseResponseInTurns,
   serialiseStruct,

@@ -24,6 +24,10 @@ const RESPONSE_END = tagOf('</param></params></methodResponse>');
 const FAULT = tagOf(`${DECLARATION}<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>`);
 const FAULT_STRING = tagOf('</int></value></member><member><name>faultString</name><value><string>');
 const FAULT_END = tagOf('</string></value></member></struct></value></fault></methodResponse>');
+const ONE_PARAM_END = '</param></params></methodCall>';
+const MULTICALL_HEAD = `${DECLARATION}<methodCall><methodName>system.multicall</methodName><params><param><value><array><data>`;
+const MULTICALL_END = '</data></array></value></member></struct></value>';
+const MULTICALL_TAIL = '</data></array></value></param></params></methodCall>';
 const STRUCT = tagOf('<value><struct>');
 const STRUCT_END = tagOf('</struct></value>');
 const MEMBER_END = tagOf('</member>');
@@ -79,6 +83,25 @@ export function serialiseMembersCall(
     put(out, CALL_END);
     return out.copy();
   });
+}
+
+/** The body of `system.multicall` that makes these written calls of `methodName`, each of one parameter. */
+export function serialiseMulticall(methodName: string, calls: readonly Buffer[]): Buffer {
+  const head = Buffer.from(`${DECLARATION}<methodCall><methodName>${methodName}</methodName><params><param>`);
+  const end = Buffer.from(ONE_PARAM_END);
+  const [before, after] = [Buffer.from(multicallStart(methodName)), Buffer.from(MULTICALL_END)];
+  const parts: Buffer[] = [Buffer.from(MULTICALL_HEAD)];
+  for (const call of calls) {
+    if (!call.subarray(0, head.length).equals(head) || !call.subarray(-end.length).equals(end))
+      throw new RelayError('INTERNAL', `a call of system.multicall is not a written call of ${methodName} with one parameter`);
+    parts.push(before, call.subarray(head.length, -end.length), after);
+  }
+  return Buffer.concat([...parts, Buffer.from(MULTICALL_TAIL)]);
+}
+
+function multicallStart(methodName: string): string {
+  const name = `<member><name>methodName</name><value><string>${methodName}</string></value></member>`;
+  return `<value><struct>${name}<member><name>params</name><value><array><data>`;
 }
 
 /** The body of a response; places in errors start with `result`. */
