@@ -90,7 +90,7 @@ const MESSAGE: Message = {
   id: 'a',
   hostId: 'a@192.0.2.1:2004',
   clientAddress: ['192.0.2.1', 2004],
-  source: '<struct/>',
+  source: Buffer.from('<struct/>'),
   frozen: () => FROZEN,
   hopsLeft: 16,
   ageMs: 0,

@@ -5,7 +5,7 @@ import type { Dict, Value } from '../message/message.ts';
 import type { JsonDocument, ReadOptions } from '../json/json.ts';
 import { callerOf } from '../relay/relay.ts';
 import type { Caller, Relay } from '../relay/relay.ts';
-import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { LargeBodies } from './large-bodies.ts';
 
 export interface JsonDoorParts {
@@ -50,9 +50,9 @@ export function paramsOf(value: Value): readonly Value[] | undefined {
 }
 
 /** The dict as it travels to other relays, with the types that its JSON gave to numbers. */
-function xmlOf(dict: Dict, document: JsonDocument | undefined): string {
+function xmlOf(dict: Dict, document: JsonDocument | undefined): Buffer {
   try {
-    return serialiseStruct(document?.exactOf(dict) ?? dict, { nil: true, i8: true });
+    return serialiseStructBytes(document?.exactOf(dict) ?? dict, { nil: true, i8: true });
   } catch (error) {
     if (!RelayError.is(error)) throw error;
     throw new RelayError('INVALID_PARAMS', `the dict cannot travel as XML-RPC: ${error.message}`, { cause: error });

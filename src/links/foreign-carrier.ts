@@ -25,6 +25,7 @@ export interface ForeignParts extends Pick<ConnectionParts, 'make' | 'url' | 're
 const MAX_RESPONSE_BYTES = 1024 * 1024;
 
 export class ForeignCarrier implements Transport {
+  readonly canBatch = true;
   readonly #parts: ForeignParts;
   #connection: CarrierConnection | undefined;
   #ending: Promise<void> = Promise.resolve();

@@ -1,14 +1,15 @@
 /** Carries dicts by XML-RPC over HTTP, on one kept-alive connection. */
-import { RelayError, canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
-import { XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
-import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
+import { RelayError, canonicalAddress, isLoopback, isUnspecified, reasonOf } from '../message/message.ts';
+import { XmlRpcClient, answerHeadOf } from '../xmlrpc/xmlrpc.ts';
 import type { ServerAddress } from './server-address.ts';
 import type { Transport } from './link.ts';
+import type { Answer } from './verdict.ts';
 
 // An answer to `notify` is 120 bytes; what is larger is an attack or a mistake.
 const MAX_RESPONSE_BYTES = 1024 * 1024;
 
 export class HttpCarrier implements Transport {
+  readonly canBatch = true;
   // The promise, so that two posts at once share one connection.
   #client: Promise<XmlRpcClient> | undefined;
   #isClosed = false;
@@ -20,9 +21,16 @@ export class HttpCarrier implements Transport {
     private readonly timeoutMs: number,
   ) {}
 
-  async post(body: Uint8Array): Promise<ParsedResponse> {
+  async post(body: Uint8Array): Promise<Answer> {
     this.#client ??= this.#connect();
-    return (await this.#client).post(body);
+    const client = await this.#client;
+    try {
+      return await client.post(body);
+    } catch (error) {
+      const head = answerHeadOf(error);
+      if (head) return { kind: 'other', ...head, reason: reasonOf(error) };
+      throw error;
+    }
   }
 
   async reset(): Promise<void> {

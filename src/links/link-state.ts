@@ -11,7 +11,8 @@ export type LinkEvent =
   | { readonly type: 'queued' }
   /** The server took the dict, or refused it for good; `left` dicts wait behind it. */
   | { readonly type: 'answered'; readonly left: number }
-  | { readonly type: 'failed' }
+  /** `progressed`: the server took some dicts before; `atLeastMs`: how long it asks us to wait. */
+  | { readonly type: 'failed'; readonly progressed?: boolean; readonly atLeastMs?: number | undefined }
   | { readonly type: 'due' }
   | { readonly type: 'drain' }
   | { readonly type: 'close' };
@@ -63,7 +64,12 @@ function whileSending(state: LinkState & { kind: 'sending' }, event: LinkEvent, 
     case 'failed': {
       // A stop does not wait for a server that is down.
       if (draining) return [{ kind: 'closed' }, [{ type: 'close' }]];
-      return [{ kind: 'waiting', failures: failures + 1 }, [{ type: 'wait', ms: pauseMs(failures, backoff), failures: failures + 1 }]];
+      const recovered: LinkEffect[] = event.progressed === true && failures > 0 ? [{ type: 'recovered', failures }] : [];
+      const before = event.progressed === true ? 0 : failures;
+      const ms = Math.max(pauseMs(before, backoff), event.atLeastMs ?? 0);
+      // A server that takes some now and wants the rest later is not down.
+      const after = event.progressed === true ? 0 : failures + 1;
+      return [{ kind: 'waiting', failures: after }, [...recovered, { type: 'wait', ms, failures: after }]];
     }
     case 'drain':
       return [{ ...state, draining: true }, []];

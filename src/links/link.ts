@@ -1,16 +1,18 @@
-/** The link to one XML-RPC server: its waiting line, one dict in flight, tried again until the server takes or refuses it. */
+/** The link to one XML-RPC server: a bounded queue, one request in flight that carries what waits, tried again until the server takes or refuses it. */
 import { RelayError, Seldom, WaitingLine, clean, reasonOf } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
-import { mayHaveArrived } from '../xmlrpc/xmlrpc.ts';
-import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
+import { mayHaveArrived, serialiseCall, serialiseMulticall } from '../xmlrpc/xmlrpc.ts';
+import { BatchSize, MAX_BATCH_BYTES } from './batch-size.ts';
 import { step } from './link-state.ts';
 import type { Backoff, LinkEffect, LinkEvent, LinkState } from './link-state.ts';
 import type { LinkOptions } from './options.ts';
+import { batchVerdictOf, isSignOfLife, offersBatches, verdictOf } from './verdict.ts';
+import type { Answer, BatchVerdict, Verdict } from './verdict.ts';
 
-/** A written-out call on its way. */
+/** A call that is to be sent. */
 export interface Outgoing {
   readonly id: string;
-  /** Size in the waiting line. */
+  /** What it holds while it waits. */
   readonly bytes: number;
   /** The call `notify(dict)`, written now. */
   body(): Buffer;
@@ -18,12 +20,14 @@ export interface Outgoing {
 
 /** How bytes get to a server: over HTTP, or by the carrier of a relay plugin. */
 export interface Transport {
+  /** True if it also carries `system.multicall`, so that the server may be asked whether it takes several dicts in one request. Default false. */
+  readonly canBatch?: boolean;
   /** Connects anew at the next post; called after each failure. */
   reset(): Promise<void>;
   /** Connects already now, where the server speaks by the same connection. Default: the first post connects. */
   open?(): void;
-  /** Posts a written `notify`; rejects with a RelayError if no answer came. */
-  post(body: Uint8Array): Promise<ParsedResponse>;
+  /** Posts a written call; rejects with a RelayError if no answer came. */
+  post(body: Uint8Array): Promise<Answer>;
   close(): Promise<void>;
 }
 
@@ -40,7 +44,7 @@ export interface LinkParts {
    * refused. Default false: the server recognises a dict that it had before.
    */
   readonly isUnansweredFinal?: boolean | undefined;
-  /** Told of each post: true if the server answered it, whatever it answered. Default: nobody. */
+  /** Told of each post: true if the server answered it and so is alive, whatever it answered. Default: nobody. */
   readonly onOutcome?: ((answered: boolean) => void) | undefined;
 }
 
@@ -49,6 +53,8 @@ export interface LinkStatus {
   readonly state: 'idle' | 'sending' | 'waiting' | 'closed';
   readonly waiting: number;
   readonly forwarded: number;
+  /** Of those forwarded: the server answered that it took them, in a form that could not be read. */
+  readonly unreadable: number;
   /** Refused by the server for good. */
   readonly refused: number;
   /** Lost to the limits of the line, or at a stop. */
@@ -56,22 +62,35 @@ export interface LinkStatus {
   readonly lastError: string | undefined;
 }
 
-// Faults by which a server says "not now": too many calls, starting or stopping, transport, system. Any other fault is about the dict and stays the same at every try.
-const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
+/** Why a dict must not be sent again, and how long to wait before any is. */
+interface Failure {
+  readonly reason: string;
+  readonly whyFinal?: string | undefined;
+  readonly atLeastMs?: number | undefined;
+  readonly progressed?: boolean;
+  /** The connection works, so it is kept. */
+  readonly keepsConnection?: boolean;
+}
 
 // A program that dies at a dict and is started again would die for ever.
 const MAX_BREAKS = 5;
+// Nothing is called: who offers batches answers the empty list.
+const PROBE = serialiseCall('system.multicall', [[]]);
 
 export class Link {
   readonly #parts: LinkParts;
   readonly #line: WaitingLine<Outgoing>;
   readonly #backoff: Backoff;
   readonly #refusals: Seldom;
+  readonly #batches: BatchSize;
   #state: LinkState = { kind: 'idle' };
-  #head: Outgoing | undefined;
+  // Taken from the line and not settled, in order: what is in flight, or is sent next. At most one batch.
+  #front: Outgoing[] = [];
   #cancelTimer: (() => void) | undefined;
-  #count = { forwarded: 0, refused: 0, lost: 0 };
-  // Connections that ended at the dict in flight.
+  // Until then the server asked not to be called.
+  #notBefore = -Infinity;
+  #count = { forwarded: 0, unreadable: 0, refused: 0, lost: 0 };
+  // Connections that ended at the first dict in flight.
   #breaks = 0;
   #lastError: string | undefined;
   #lastRefusal: string | undefined;
@@ -81,9 +100,10 @@ export class Link {
 
   constructor(parts: LinkParts) {
     this.#parts = parts;
-    const { name, options, log } = parts;
+    const { name, options, log, clock } = parts;
     this.#line = new WaitingLine({ name, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
-    this.#refusals = new Seldom(log, parts.clock);
+    this.#refusals = new Seldom(log, clock);
+    this.#batches = new BatchSize(clock, parts.isUnansweredFinal === true);
     this.#backoff = { ...parts.options.retry, random: parts.random };
     this.#closed = new Promise((resolve) => {
       this.#sayClosed = resolve;
@@ -108,11 +128,15 @@ export class Link {
     await this.#parts.carrier.close();
   }
 
-  /** Tries at once what waits for a server that failed: it has given a sign of life. */
+  /** Tries at once what waits for a server that failed, since it has given a sign of life; not before the time that it asked for. */
   retryNow(): void {
-    if (this.#state.kind !== 'waiting') return;
-    this.#cancelTimer?.();
-    this.#on({ type: 'due' });
+    if (this.#parts.clock.now() >= this.#notBefore) this.#retry();
+  }
+
+  /** The server started again: what waits is tried at once, and what was learned of it is forgotten. */
+  startedAgain(): void {
+    this.#batches.forget();
+    this.#retry();
   }
 
   /** Ends now, without sending what waits: the server has left, or counts as gone. */
@@ -125,12 +149,23 @@ export class Link {
   status(): LinkStatus {
     return {
       state: this.#state.kind,
-      waiting: this.#line.length + (this.#head ? 1 : 0),
+      waiting: this.#waiting,
       forwarded: this.#count.forwarded,
+      unreadable: this.#count.unreadable,
       refused: this.#count.refused,
       dropped: this.#line.dropped + this.#count.lost,
       lastError: this.#lastError,
     };
+  }
+
+  get #waiting(): number {
+    return this.#front.length + this.#line.length;
+  }
+
+  #retry(): void {
+    if (this.#state.kind !== 'waiting') return;
+    this.#cancelTimer?.();
+    this.#on({ type: 'due' });
   }
 
   #on(event: LinkEvent): void {
@@ -142,8 +177,7 @@ export class Link {
   #perform(effect: LinkEffect): void {
     switch (effect.type) {
       case 'post':
-        this.#head ??= this.#line.shift();
-        if (this.#head) void this.#post(this.#head);
+        void this.#post();
         break;
       case 'wait':
         this.#sayDown(effect.ms, effect.failures);
@@ -163,25 +197,134 @@ export class Link {
   }
 
   /** Never rejects: whatever happens becomes an event of the link. */
-  async #post(outgoing: Outgoing): Promise<void> {
-    const body = this.#write(outgoing);
-    if (body === undefined) return;
+  async #post(): Promise<void> {
+    const isAsking = this.#parts.carrier.canBatch === true && this.#waiting > 1 && this.#batches.isUnknown;
+    if (isAsking && !(await this.#askForBatches())) return;
+    const batch = this.#next();
+    const written = this.#write(batch);
+    const [first] = written;
+    if (first === undefined) {
+      // In a turn of its own, so that a line full of such dicts is no recursion.
+      queueMicrotask(() => {
+        this.#answered();
+      });
+      return;
+    }
+    const bodies = written.map(({ body }) => body);
+    const outgoing = written.map((one) => one.outgoing);
+    const startedAt = this.#parts.clock.now();
     try {
-      const answer = await this.#parts.carrier.post(body);
-      this.#parts.onOutcome?.(true);
-      this.#note(outgoing, answer);
+      const answer = await this.#parts.carrier.post(bodies.length === 1 ? first.body : serialiseMulticall('notify', bodies));
+      this.#parts.onOutcome?.(isSignOfLife(answer));
+      await this.#act(outgoing, answer, this.#parts.clock.now() - startedAt);
     } catch (error) {
-      if (RelayError.is(error) && error.code === 'LIMIT') {
-        this.#parts.onOutcome?.(true);
-        this.#settle(outgoing, `it is too large for it (${error.message})`);
-        return;
-      }
-      this.#parts.onOutcome?.(false);
-      await this.#fail(reasonOf(error), outgoing, this.#whyFinal(error));
+      await this.#unanswered(outgoing, error);
     }
   }
 
-  /** Why the dict in flight must not be sent again; undefined if it may be. */
+  /** The next request's dicts, which become the front: as many as the server takes, by count and by bytes; one always. */
+  #next(): readonly Outgoing[] {
+    const { limit } = this.#batches;
+    let bytes = 0;
+    let count = 0;
+    for (; count < limit; count++) {
+      const next = this.#front[count] ?? this.#line.first;
+      if (next === undefined) break;
+      bytes += next.bytes;
+      if (count > 0 && bytes > MAX_BATCH_BYTES) break;
+      if (count === this.#front.length) this.#front.push(...this.#taken());
+    }
+    return this.#front.slice(0, count);
+  }
+
+  #taken(): readonly Outgoing[] {
+    const next = this.#line.shift();
+    return next === undefined ? [] : [next];
+  }
+
+  /** Asks the server whether it takes batches; false if the link does not go on now. Never rejects. */
+  async #askForBatches(): Promise<boolean> {
+    try {
+      const answer = await this.#parts.carrier.post(PROBE);
+      this.#parts.onOutcome?.(isSignOfLife(answer));
+      if (offersBatches(answer)) this.#batches.offered();
+      else if (verdictOf(answer, true).kind !== 'later') this.#batches.refused();
+      // It may have been closed meanwhile.
+      return this.#state.kind === 'sending';
+    } catch (error) {
+      // Of a server that cannot be reached nothing is learned.
+      if (mayHaveArrived(error)) this.#batches.unanswered(RelayError.is(error) && error.code === 'TIMEOUT');
+      this.#parts.onOutcome?.(false);
+      await this.#fail([], { reason: reasonOf(error) });
+      return false;
+    }
+  }
+
+  async #act(batch: readonly Outgoing[], answer: Answer, ms: number): Promise<void> {
+    // An answer that comes after the end: its dicts are counted as lost already.
+    if (this.#state.kind === 'closed') return;
+    const knowsIds = this.#parts.isUnansweredFinal !== true;
+    const verdict: BatchVerdict =
+      batch.length === 1 ? { kind: 'each', verdicts: [verdictOf(answer, knowsIds)] } : batchVerdictOf(answer, batch.length, knowsIds);
+    switch (verdict.kind) {
+      case 'each':
+        this.#batches.answered(batch.length, ms);
+        // A server that answers in XML-RPC works, whatever it says.
+        await this.#actOnEach(batch, verdict.verdicts, answer.kind !== 'other');
+        break;
+      case 'no batches':
+        this.#parts.log.debug(`${this.#parts.name} takes no batches: ${clean(verdict.reason, 300)}`);
+        this.#batches.refused();
+        this.#answered();
+        break;
+      case 'too large':
+        this.#batches.tooLarge(batch.length);
+        this.#answered();
+        break;
+      case 'later':
+        await this.#fail(batch, { reason: verdict.reason, atLeastMs: verdict.retryAfterMs, keepsConnection: answer.kind === 'fault' });
+        break;
+      case 'failed':
+        await this.#fail(batch, { reason: verdict.reason });
+        break;
+    }
+  }
+
+  /** Settles what was taken or refused; the rest stays in front, in order. */
+  async #actOnEach(batch: readonly Outgoing[], verdicts: readonly Verdict[], keepsConnection: boolean): Promise<void> {
+    let failure: Failure | undefined;
+    const left: Outgoing[] = [];
+    for (const [index, outgoing] of batch.entries()) {
+      const verdict = verdicts[index] ?? { kind: 'failed', reason: 'no answer' };
+      if (verdict.kind === 'later' || verdict.kind === 'failed') {
+        left.push(outgoing);
+        failure ??= { reason: verdict.reason, atLeastMs: verdict.kind === 'later' ? verdict.retryAfterMs : undefined };
+      } else if (verdict.kind === 'taken') this.#noteTaken(outgoing, verdict.unreadable);
+      else this.#noteRefused(outgoing, verdict.kind === 'refused' ? verdict.reason : `it is too large for it (${verdict.reason})`);
+    }
+    this.#front = [...left, ...this.#front.slice(batch.length)];
+    const settled = batch.length - left.length;
+    if (settled > 0) this.#breaks = 0;
+    if (failure) await this.#fail(left, { ...failure, progressed: settled > 0, keepsConnection });
+    else this.#answered();
+  }
+
+  /** No answer came, or the carrier can never carry this. */
+  async #unanswered(batch: readonly Outgoing[], error: unknown): Promise<void> {
+    if (this.#state.kind === 'closed') return;
+    const reason = reasonOf(error);
+    if (RelayError.is(error) && error.code === 'LIMIT') {
+      this.#parts.onOutcome?.(true);
+      if (batch.length > 1) this.#batches.tooLarge(batch.length);
+      else this.#refuseAll(batch, `it is too large for it (${reason})`);
+      this.#answered();
+      return;
+    }
+    this.#parts.onOutcome?.(false);
+    await this.#fail(batch, { reason, whyFinal: this.#whyFinal(error) });
+  }
+
+  /** Why what is in flight must not be sent again; undefined if it may be. */
   #whyFinal(error: unknown): string | undefined {
     if (this.#parts.isUnansweredFinal !== true || !mayHaveArrived(error)) return undefined;
     if (RelayError.is(error) && error.code === 'TIMEOUT') return reasonOf(error);
@@ -189,67 +332,85 @@ export class Link {
     return this.#breaks >= MAX_BREAKS ? `the connection ended ${this.#breaks} times without an answer` : undefined;
   }
 
-  /** A dict that cannot be written now never can; it must not hold up those behind it. */
-  #write(outgoing: Outgoing): Buffer | undefined {
-    try {
-      return outgoing.body();
-    } catch (error) {
-      // In a turn of its own, so that a line full of such dicts is no recursion.
-      queueMicrotask(() => {
-        this.#settle(outgoing, `it cannot be written (${reasonOf(error)})`);
-      });
-      return undefined;
-    }
+  /** The dicts with their calls. One that cannot be written now never can; it must not hold up those behind it. */
+  #write(batch: readonly Outgoing[]): readonly { readonly outgoing: Outgoing; readonly body: Buffer }[] {
+    return batch.flatMap((outgoing) => {
+      try {
+        return [{ outgoing, body: outgoing.body() }];
+      } catch (error) {
+        this.#refuseAll([outgoing], `it cannot be written (${reasonOf(error)})`);
+        return [];
+      }
+    });
   }
 
-  #note(outgoing: Outgoing, answer: ParsedResponse): void {
-    if (answer.kind === 'fault' && PASSING_FAULTS.has(answer.code))
-      throw new RelayError('TRANSPORT', `fault ${answer.code}: ${answer.text}`);
-    this.#settle(outgoing, answer.kind === 'fault' ? `fault ${answer.code}: ${answer.text}` : undefined);
+  /** The request is done with; the next one may go. */
+  #answered(): void {
+    this.#on({ type: 'answered', left: this.#waiting });
   }
 
-  #settle(outgoing: Outgoing, refusal: string | undefined): void {
-    // An answer that comes after the end: the dict is counted as lost already.
-    if (this.#state.kind === 'closed') return;
-    const { log } = this.#parts;
-    this.#head = undefined;
+  #noteTaken({ id }: Outgoing, unreadable: string | undefined): void {
+    const { log, name } = this.#parts;
+    this.#lastRefusal = undefined;
+    this.#count.forwarded++;
+    if (unreadable !== undefined) this.#count.unreadable++;
+    if (!log.isDebugEnabled()) return;
+    const how = unreadable === undefined ? '' : `; its answer could not be read, so it counts as taken (${clean(unreadable, 300)})`;
+    log.debug(`forwarded ${id} to ${name}${how}`);
+  }
+
+  #noteRefused({ id }: Outgoing, refusal: string): void {
+    const { log, name } = this.#parts;
+    this.#count.refused++;
+    this.#lastError = refusal;
+    const text = `refused ${id} by ${name}, dropped for it: ${clean(refusal, 300)}`;
+    // A server that refuses everything is told once, not once a dict; its counter has them all.
+    if (refusal === this.#lastRefusal || !this.#refusals.warn(text)) log.debug(text);
+    this.#lastRefusal = refusal;
+  }
+
+  #refuseAll(batch: readonly Outgoing[], refusal: string): void {
+    for (const outgoing of batch) this.#noteRefused(outgoing, refusal);
+    const refused = new Set(batch);
+    this.#front = this.#front.filter((one) => !refused.has(one));
     this.#breaks = 0;
-    if (refusal === undefined) {
-      this.#lastRefusal = undefined;
-      this.#count.forwarded++;
-      if (log.isDebugEnabled()) log.debug(`forwarded ${outgoing.id} to ${this.#parts.name}`);
-    } else {
-      this.#count.refused++;
-      this.#lastError = refusal;
-      const text = `refused ${outgoing.id} by ${this.#parts.name}, dropped for it: ${clean(refusal, 300)}`;
-      // A server that refuses everything is told once, not once a dict; its counter has them all.
-      if (refusal === this.#lastRefusal || !this.#refusals.warn(text)) log.debug(text);
-      this.#lastRefusal = refusal;
-    }
-    this.#on({ type: 'answered', left: this.#line.length });
   }
 
-  async #fail(reason: string, outgoing: Outgoing, whyFinal: string | undefined): Promise<void> {
+  async #fail(batch: readonly Outgoing[], { reason, whyFinal, atLeastMs, progressed, keepsConnection }: Failure): Promise<void> {
     this.#lastError = reason;
+    if (keepsConnection !== true) {
+      this.#batches.failed(batch.length);
+      await this.#reset();
+    }
+    // It was closed meanwhile, and its dicts are counted as lost.
+    if (this.#state.kind === 'closed') return;
+    if (whyFinal !== undefined) {
+      this.#refuseAll(batch, whyFinal);
+      this.#answered();
+      return;
+    }
+    this.#notBefore = this.#parts.clock.now() + (atLeastMs ?? 0);
+    this.#on({ type: 'failed', progressed: progressed === true, atLeastMs });
+  }
+
+  async #reset(): Promise<void> {
     await this.#parts.carrier.reset().catch((error: unknown) => {
       this.#parts.log.debug(`${this.#parts.name}: ${reasonOf(error)}`);
     });
-    if (whyFinal === undefined) this.#on({ type: 'failed' });
-    else this.#settle(outgoing, whyFinal);
   }
 
   #sayDown(ms: number, failures: number): void {
-    const text = `${this.#parts.name} is down (${clean(this.#lastError ?? '', 300)}); ${counted(this.#line.length + 1, 'wait', 'waits')}, next try in ${ms} ms`;
+    const text = `${this.#parts.name} is down (${clean(this.#lastError ?? '', 300)}); ${counted(this.#waiting, 'wait', 'waits')}, next try in ${ms} ms`;
     if (failures === 1) this.#parts.log.warn(text);
     else this.#parts.log.debug(text);
   }
 
   #close(): void {
     this.#cancelTimer?.();
-    const inFlight = this.#head ? 1 : 0;
+    const inFlight = this.#front.length;
     const lost = this.#line.clear() + inFlight;
     this.#count.lost += inFlight;
-    this.#head = undefined;
+    this.#front = [];
     if (lost > 0) this.#parts.log.warn(`${this.#parts.name}: ${counted(lost, 'were', 'was')} still waiting ${this.#ending}, and lost`);
     this.#sayClosed();
   }

@@ -3,6 +3,8 @@ export { ForeignCarrier } from './foreign-carrier.ts';
 export { HttpCarrier } from './http-carrier.ts';
 export { Link } from './link.ts';
 export type { Transport, LinkParts, LinkStatus, Outgoing } from './link.ts';
+export { isSignOfLife } from './verdict.ts';
+export type { Answer, OtherAnswer } from './verdict.ts';
 export { Notification } from './notification.ts';
 export type { NotificationParts } from './notification.ts';
 export { linkDefaults, linkShape } from './options.ts';

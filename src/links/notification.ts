@@ -1,4 +1,5 @@
 /** A message on its way to servers: `notify(dict)` with each scalar as it came, or as its server reads it; only host_id, our stamp and what the kind of server gets are new. */
+import { heldBytes } from '../message/message.ts';
 import type { Clock, Message, Sendable } from '../message/message.ts';
 import { keptMembers, keptValues, serialiseCall, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
@@ -18,10 +19,12 @@ export interface NotificationParts {
 
 // An age is compared with limits of seconds and more.
 const SAME_AGE_MS = 50;
+// What a Notification holds besides its message, measured as for the message itself.
+const OWN_BYTES = 256;
 
 export class Notification implements Outgoing {
   readonly id: string;
-  /** Size in a waiting line. */
+  /** What it holds while it waits. */
   readonly bytes: number;
   // A hundred satellites get the same bytes at once; whoever gets them later has them written anew.
   #written: { readonly age: number; readonly body: WeakRef<Buffer> } | undefined;
@@ -31,7 +34,7 @@ export class Notification implements Outgoing {
     private readonly parts: NotificationParts,
   ) {
     this.id = message.id;
-    this.bytes = message.source.length;
+    this.bytes = OWN_BYTES + heldBytes(message);
   }
 
   /** The call `notify(dict)` as bytes, its age taken now. Throws a RelayError if its server cannot be sent what is in it. */

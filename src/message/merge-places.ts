@@ -15,9 +15,13 @@ export class MergePlaces {
     return this.#numbers.get(key);
   }
 
-  add(key: string, number: number, since: number): void {
-    this.#numbers.set(key, number);
-    this.#places.set(number, { key, since });
+  /** Answers the bytes that the key holds. */
+  add(key: string, number: number, since: number): number {
+    // A slice of a text keeps the whole text alive, so the key is copied.
+    const own = Buffer.from(key, 'utf16le').toString('utf16le');
+    this.#numbers.set(own, number);
+    this.#places.set(number, { key: own, since });
+    return bytesOf(own);
   }
 
   /** Since when the place is taken; undefined if it has no key. */
@@ -25,17 +29,22 @@ export class MergePlaces {
     return this.#places.get(number)?.since;
   }
 
-  /** What waited there is taken; answers how long its key was. */
+  /** What waited there is taken; answers the bytes that its key held. */
   forget(number: number): number {
     const place = this.#places.get(number);
     if (!place) return 0;
     this.#places.delete(number);
     this.#numbers.delete(place.key);
-    return place.key.length;
+    return bytesOf(place.key);
   }
 
   clear(): void {
     this.#numbers.clear();
     this.#places.clear();
   }
+}
+
+/** A string has up to two bytes for each of its characters. */
+function bytesOf(key: string): number {
+  return 2 * key.length;
 }

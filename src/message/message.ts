@@ -15,6 +15,7 @@ export { addressBlock } from './address-block.ts';
 export { freezeDict, shareDict } from './freeze.ts';
 export type { Frozen } from './freeze.ts';
 export { clean, quoted, safeJson } from './text.ts';
+export { decodedBytes, heldBytes } from './held-bytes.ts';
 export { memberPlace } from './place.ts';
 export { BODY_LIMITS } from './limits.ts';
 export type { BodyLimits } from './limits.ts';
@@ -63,9 +64,11 @@ export interface Message {
   readonly hostId: string;
   /** `[ip, port]` of the last hop. */
   readonly clientAddress: readonly [string, number];
-  /** `<struct>…</struct>` as it came or as it was sent: what peers get, no scalar rewritten. */
-  readonly source: string;
-  /** The dict as satellites see it, `host_id` and `client_address` set; decoded at the first call, then kept. */
+  /** `<struct>…</struct>` in UTF-8, as it came or as it was sent: what peers get, no scalar rewritten. In memory of its own, so that a waiting message keeps nothing else alive. */
+  readonly source: Buffer;
+  /**
+   * The dict as satellites see it, `host_id` and `client_address` set. A cached view: the garbage collector may drop it while the message waits, and the next call decodes `source` again.
+   */
   readonly frozen: () => Frozen;
   /** Forwards still allowed. */
   readonly hopsLeft: number;

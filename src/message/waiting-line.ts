@@ -15,6 +15,7 @@ export interface LineParts<T> {
   /** Whose line it is, for the log. */
   readonly name: string;
   readonly limits: LineLimits;
+  /** What an item holds in memory; the same whenever it is asked. */
   readonly bytesOf: (item: T) => number;
   /** Since when an item waits, by the clock that {@link WaitingLine.status} is asked with. Default: nobody asks. */
   readonly sinceOf?: ((item: T) => number) | undefined;
@@ -82,6 +83,11 @@ export class WaitingLine<T> {
     while (this.length > 1 && (this.length > limits.maxMessages || this.#bytes > limits.maxBytes)) this.#dropOldest();
   }
 
+  /** The oldest, which stays. */
+  get first(): T | undefined {
+    return this.#items.at(this.#items.first);
+  }
+
   /** Takes the oldest. */
   shift(): T | undefined {
     const item = this.#take();
@@ -108,8 +114,7 @@ export class WaitingLine<T> {
     const place = places.find(key);
     const older = place === undefined ? undefined : this.#items.at(place);
     if (place === undefined || older === undefined) {
-      places.add(key, this.#items.first + this.length, sinceOf?.(item) ?? 0);
-      this.#bytes += key.length;
+      this.#bytes += places.add(key, this.#items.first + this.length, sinceOf?.(item) ?? 0);
       return false;
     }
     this.#items.replace(place, item);

@@ -2,7 +2,7 @@
 import { Fault, Refusal, RelayError, Seldom, clean, isDict, isPromise, withinLimit } from '../message/message.ts';
 import type { Clock, Dict, Log, MaybePromise } from '../message/message.ts';
 import type { HookContext } from '../plugin/for-host.ts';
-import { parseStruct, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import { parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import { reasonText, whereThrown } from './problem.ts';
 
 /** What a hook is told of a dict. */
@@ -10,7 +10,7 @@ export type HookAbout = Omit<HookContext, 'signal'>;
 
 /** What a hook puts in the place of a dict: `<struct>…</struct>`, and what that is read as. */
 export interface Replacement {
-  readonly source: string;
+  readonly source: Buffer;
   readonly dict: Dict;
 }
 
@@ -104,7 +104,7 @@ export class Hook {
     if (!isDict(answer)) throw new Error(`it returned ${kindOf(answer)}: ${HOW}`);
     if (where === 'through')
       throw new Error("it returned a dict for one that goes through: that is another relay's, and passes as it is or not at all");
-    const source = serialiseStruct(answer, { nil: true, i8: true });
+    const source = serialiseStructBytes(answer, { nil: true, i8: true });
     const { maxDictBytes } = this.#parts;
     if (source.length > maxDictBytes)
       throw new Error(`it returned a dict of ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);

@@ -1,5 +1,5 @@
 /** The waiting line that a satellite gets: what its class asks for, within what the operator allows. */
-import { Seldom, WaitingLine, clean, reasonOf, shareDict } from '../message/message.ts';
+import { Seldom, WaitingLine, clean, heldBytes, reasonOf, shareDict } from '../message/message.ts';
 import type { Clock, Dict, Log, Message } from '../message/message.ts';
 import type { SatelliteInbox } from '../plugin/for-host.ts';
 import type { InboxOptions } from './options.ts';
@@ -26,7 +26,7 @@ export function makeInbox(parts: InboxParts): WaitingLine<Message> {
       maxMessages: atMost(allowed.maxMessages, asked.maxMessages, 'inbox.maxMessages'),
       maxBytes: atMost(allowed.maxBytes, asked.maxBytes, 'inbox.maxBytes'),
     },
-    bytesOf: ({ source }) => source.length,
+    bytesOf: heldBytes,
     sinceOf: ({ arrivedAt }) => arrivedAt,
     keyOf: safeKey(asked, parts),
   });

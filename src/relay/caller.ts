@@ -32,8 +32,8 @@ export interface Standing {
 
 /** A caller with its call. */
 export interface Caller extends Standing {
-  /** The XML of a struct among the parameters, as it came. */
-  readonly sourceOf: (dict: Dict) => string | undefined;
+  /** The XML of a struct among the parameters in UTF-8, as it came, in memory of its own. */
+  readonly sourceOf: (dict: Dict) => Buffer | undefined;
   /** True if the call held an integer of 64 bits: whole numbers beyond 32 bits are passed on as such. */
   readonly usesI8?: boolean | undefined;
 }

@@ -1,7 +1,8 @@
 /** The door for what carriers of relay plugins bring: documents of a peer, treated as its `notify` over HTTP would be. */
-import { Fifo, RelayError, clean } from '../message/message.ts';
+import { Fifo, RelayError, clean, isDict } from '../message/message.ts';
 import type { FaultAnswer, Receive, Sendable, Value } from '../message/message.ts';
 import { parseCallInSlices, serialiseFault, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
+import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { callerOf } from './caller.ts';
 import type { Caller, Standing } from './caller.ts';
 
@@ -27,6 +28,8 @@ export interface CarriedPeer {
 
 // A relay sends one at a time; the rest is room for a carrier that had to wait.
 const MAX_WAITING = 16;
+// Small documents may wait whatever `maxBodyBytes` is; large ones have its bytes together.
+const MIN_WAITING_BYTES = 64 * 1024;
 
 export class CarrierDoor {
   readonly #parts: CarrierDoorParts;
@@ -56,6 +59,7 @@ export class CarrierDoor {
   receiver({ address, port, nonFinite }: CarriedPeer): Receive {
     const standing: Standing = { role: { kind: 'peer' }, address, port, isDirect: true, isPeer: true };
     const waiting = new Fifo<() => Promise<void>>();
+    let waitingBytes = 0;
     let isBusy = false;
     const run = async (): Promise<void> => {
       isBusy = true;
@@ -64,11 +68,17 @@ export class CarrierDoor {
     };
     return async (document) => {
       if (!this.#isOpen) return this.#refuse(new RelayError('UNAVAILABLE', 'the relay is starting or stopping; call again in a moment'));
+      // A carrier is somebody's code: it may hand in anything.
+      const bytes = ArrayBuffer.isView(document) ? document.byteLength : 0;
+      if (waiting.length > 0 && waitingBytes + bytes > Math.max(MIN_WAITING_BYTES, this.#parts.maxBodyBytes))
+        return this.#refuse(new RelayError('UNAVAILABLE', `documents of ${waitingBytes} bytes wait already; send it again later`));
       if (waiting.length >= MAX_WAITING)
         return this.#refuse(new RelayError('UNAVAILABLE', `${MAX_WAITING} documents wait already; send one at a time`));
       this.#underWay++;
       const answer = await new Promise<Uint8Array>((resolve) => {
+        waitingBytes += bytes;
         waiting.push(async () => {
+          waitingBytes -= bytes;
           resolve(await this.#answer(document, standing, nonFinite));
         });
         if (!isBusy) void run();
@@ -88,9 +98,9 @@ export class CarrierDoor {
       relay.requireAllowance(standing);
       const call = await this.#read(document, standing, { limits: { maxBodyBytes }, allowNonFinite: nonFinite });
       method = call.methodName;
-      if (method !== 'notify') {
+      if (method !== 'notify' && !isBatch(call)) {
         relay.count(standing);
-        throw new RelayError('NO_SUCH_METHOD', `a carrier brings notify, not '${clean(method, 100)}'`);
+        throw new RelayError('NO_SUCH_METHOD', `a carrier brings notify, or system.multicall of notify, not '${clean(method, 100)}'`);
       }
       const result = await relay.call(
         method,
@@ -122,4 +132,11 @@ export class CarrierDoor {
     const { code, text } = this.#parts.relay().faultFor(error, method);
     return serialiseFault(code, text);
   }
+}
+
+/** True for `system.multicall` with calls of notify alone, also with none: that asks whether it is there. */
+function isBatch({ methodName, params }: Pick<ParsedCall, 'methodName' | 'params'>): boolean {
+  const [list] = params;
+  if (methodName !== 'system.multicall' || params.length !== 1 || !Array.isArray(list)) return false;
+  return list.every((call: Value) => isDict(call) && call.methodName === 'notify');
 }

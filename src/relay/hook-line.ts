@@ -38,9 +38,9 @@ export class HookLine {
     return this.#overflowed;
   }
 
-  /** What `work` yields: at once if nothing is before it and it does not wait itself, else when its turn has come. Throws, or rejects with, what it throws, or a RelayError UNAVAILABLE. */
-  run<T>(bytes: number, work: () => MaybePromise<T>): MaybePromise<T> {
-    if (this.#isBusy) return this.#wait(bytes, work);
+  /** What `work` yields: at once if nothing is before it and it does not wait itself, else when its turn has come. Throws, or rejects with, what it throws, or a RelayError UNAVAILABLE. `bytesOf`: what is held while it waits. */
+  run<T>(bytesOf: () => number, work: () => MaybePromise<T>): MaybePromise<T> {
+    if (this.#isBusy) return this.#wait(bytesOf(), work);
     // Also while it runs: what it sets off in the same moment comes after it.
     this.#isBusy = true;
     let result: MaybePromise<T>;

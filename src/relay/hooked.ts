@@ -1,5 +1,5 @@
 /** Between the origin check and the junction: what the hooks of relay plugins make of a message. */
-import { andThen, clean, hopsOf, isPromise, reasonOf, shareDict } from '../message/message.ts';
+import { andThen, clean, decodedBytes, heldBytes, hopsOf, isPromise, reasonOf, shareDict } from '../message/message.ts';
 import type { Clock, LineLimits, Log, MaybePromise, Message } from '../message/message.ts';
 import type { Hook, HookAbout, Hooks } from '../plugin-host/plugin-host.ts';
 import type { Sender } from '../satellites/satellites.ts';
@@ -45,7 +45,9 @@ export class Hooked {
    * with, the RelayError or Fault by which it is refused.
    */
   take<T>(message: Message, from: HandedInBy, go: (ways: Ways) => T): MaybePromise<T> {
-    return this.#line.run(message.source.length, () => andThen(this.#ways(message, from), go));
+    // Its caller waits for the answer and holds the decoded dict meanwhile.
+    const bytesOf = (): number => heldBytes(message) + decodedBytes(message.frozen().dict);
+    return this.#line.run(bytesOf, () => andThen(this.#ways(message, from), go));
   }
 
   /** Resolves when no dict is under way any more; what still waits after `ms` is refused. */

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { HOP_LIMIT, RelayError, clean, dictOf, freezeDict, isDict } from '../message/message.ts';
 import type { Clock, Dict, Frozen, Message, Value } from '../message/message.ts';
-import { parseStruct, serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import { parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { Ingress } from './origin-check.ts';
@@ -63,8 +63,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
     via,
     hostId: origin.hostId,
     clientAddress,
-    source: sourceOf(dict, caller),
-    frozen: once(() => assemble(dict, origin.hostId, clientAddress)),
+    ...contents(sourceOf(dict, caller), dict, origin.hostId, clientAddress),
     arrivedAt: mint.now(),
     verdict: origin.verdict,
     attestation: origin.attestation,
@@ -73,12 +72,11 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
 }
 
 /** A dict that a satellite here sends, written as XML: its `host_id` and `co2` are ours to set. Throws a RelayError if nobody could read it, or it has no `data`. */
-export function messageFromSatellite(source: string, self: Identity, mint: Minter): Message {
+export function messageFromSatellite(source: Buffer, self: Identity, mint: Minter): Message {
   const clientAddress = [self.address, self.port] as const;
   // Read at once: if it is more than anybody reads, the sender hears of it, not those who would get it.
   const dict = parseStruct(source, { limits: { maxBodyBytes: source.length } });
   requireData(dict);
-  const frozen = assemble(dict, self.hostId, clientAddress);
   return {
     id: mint.messageId(),
     hopsLeft: HOP_LIMIT,
@@ -86,22 +84,20 @@ export function messageFromSatellite(source: string, self: Identity, mint: Minte
     via: [],
     hostId: self.hostId,
     clientAddress,
-    source,
-    frozen: () => frozen,
+    ...contents(source, dict, self.hostId, clientAddress),
     arrivedAt: mint.now(),
     verdict: 'local',
   };
 }
 
 /** The message with other contents; its `host_id`, `client_address` and stamp stay. */
-export function withContents(message: Message, { source, dict }: { readonly source: string; readonly dict: Dict }): Message {
-  const frozen = assemble(dict, message.hostId, message.clientAddress);
-  return { ...message, source, frozen: () => frozen };
+export function withContents(message: Message, { source, dict }: { readonly source: Buffer; readonly dict: Dict }): Message {
+  return { ...message, ...contents(source, dict, message.hostId, message.clientAddress) };
 }
 
 /** The dict as its caller wrote it; written anew where that is not known. */
-export function sourceOf(dict: Dict, caller: Caller): string {
-  return caller.sourceOf(dict) ?? serialiseStruct(dict, { nil: true, i8: true });
+export function sourceOf(dict: Dict, caller: Caller): Buffer {
+  return caller.sourceOf(dict) ?? serialiseStructBytes(dict, { nil: true, i8: true });
 }
 
 function requireData(dict: Dict): void {
@@ -137,9 +133,31 @@ function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, n
   return freezeDict(whole);
 }
 
-function once<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
+/**
+ * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a message that waits holds neither it nor the view: both are
+ * there as long as nobody needs the memory, which covers all who receive the message at once.
+ */
+function contents(
+  source: Buffer,
+  dict: Dict,
+  hostId: string,
+  clientAddress: readonly [string, number],
+): Pick<Message, 'source' | 'frozen'> {
+  const parsed = new WeakRef(dict);
+  let view: WeakRef<Frozen> | undefined;
+  const frozen = (): Frozen => {
+    const cached = view?.deref();
+    if (cached) return cached;
+    const made = assemble(parsed.deref() ?? decodeAgain(source), hostId, clientAddress);
+    view = new WeakRef(made);
+    return made;
+  };
+  return { source, frozen };
+}
+
+/** It was read before, by rules that were at most as wide as these. */
+function decodeAgain(source: Buffer): Dict {
+  return parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
 }
 
 /** The message in one line of the log. */

@@ -1,10 +1,17 @@
 /** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is looked up, authorised and contained by itself. */
-import { Attempt, RelayError, dictOf, isDict } from '../message/message.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Attempt, ERRORS, RelayError, dictOf, isDict } from '../message/message.ts';
 import type { Dict, FaultAnswer, Sendable, Value } from '../message/message.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import type { MethodRegistry } from './method-registry.ts';
 import { oneStruct } from './intake.ts';
+
+// Dicts in one batch of a peer's link (MAX_BATCH of links). Peers are configured, and a body of them is bounded by its bytes.
+const PEER_MULTICALL = 1_000;
+// Calls of one request run in a row; others get their turn in between.
+const TURN_MS = 5;
+const LATER: ReadonlySet<unknown> = new Set([ERRORS.RATE_LIMITED.fault, ERRORS.UNAVAILABLE.fault, ERRORS.TIMEOUT.fault]);
 
 /** What an inner call goes through: the same way as an outer one. */
 export interface NestedCalls {
@@ -46,9 +53,21 @@ async function multicall(calls: NestedCalls, params: readonly Value[], caller: C
   const [list] = params;
   if (params.length !== 1 || !Array.isArray(list))
     throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
-  requireCount('system.multicall', list.length, calls.maxMulticall());
+  const max = caller.isPeer ? Math.max(PEER_MULTICALL, calls.maxMulticall()) : calls.maxMulticall();
+  requireCount('system.multicall', list.length, max);
   const results: Sendable[] = [];
-  for (const element of list as readonly Value[]) results.push(await oneOf(calls, element, caller));
+  let later: Dict | undefined;
+  let turnEndsAt = performance.now() + TURN_MS;
+  for (const element of list as readonly Value[]) {
+    if (performance.now() > turnEndsAt) {
+      await nextTurn();
+      turnEndsAt = performance.now() + TURN_MS;
+    }
+    // A peer sends again what it should send later. Were those behind it taken now, it would come after them.
+    const result: Sendable = later ?? (await oneOf(calls, element, caller));
+    if (caller.isPeer && isLater(result)) later = result;
+    results.push(result);
+  }
   return results;
 }
 
@@ -64,6 +83,11 @@ async function oneOf(calls: NestedCalls, element: Value, caller: Caller): Promis
   } catch (error) {
     return faultStruct(calls, error, name);
   }
+}
+
+/** True for a fault after which the same call may succeed. */
+function isLater(result: Sendable): result is Dict {
+  return isDict(result) && LATER.has(result.faultCode);
 }
 
 function faultStruct(calls: NestedCalls, error: unknown, name: string): Dict {

@@ -18,7 +18,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
-    help: 'Lists the peer relays: peer (URL), state of the link, dicts waiting, forwarded, refused, dropped, and last_error.',
+    help: 'Lists the peer relays: peer (URL), state of the link, dicts waiting, forwarded, unreadable (of those forwarded: taken with an answer that could not be read), refused, dropped, and last_error.',
     signatures: [['array'], ['array', 'struct']],
     invoke: () => peers(mesh()),
   });
@@ -44,7 +44,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
 }
 
 function peers({ peers: all }: MeshStatus): Sendable {
-  return all.map(({ peer, state, waiting, forwarded, refused, dropped, lastError = '' }) => ({
-    ...{ peer, state, waiting, forwarded, refused, dropped, last_error: lastError },
+  return all.map(({ peer, state, waiting, forwarded, unreadable, refused, dropped, lastError = '' }) => ({
+    ...{ peer, state, waiting, forwarded, unreadable, refused, dropped, last_error: lastError },
   }));
 }

@@ -4,7 +4,7 @@ import type { Clock, Dict, LineLimits, Log, MaybePromise, Message, Sendable } fr
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Hooks, PluginHost } from '../plugin-host/plugin-host.ts';
 import type { Satellites, Sender as RemoteSender } from '../satellites/satellites.ts';
-import { serialiseStruct } from '../xmlrpc/xmlrpc.ts';
+import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import { Hooked, handedInBy } from './hooked.ts';
 import type { HandedInBy, Ways } from './hooked.ts';
@@ -110,7 +110,7 @@ export class Traffic {
 
   /** OUT. Stamps a dict of the satellite of this name; returns its id. It goes to all others. */
   send(satellite: string, dict: Sendable): Promise<string> {
-    return this.#sendSource(satellite, () => serialiseStruct(dict, { nil: true, i8: true }));
+    return this.#sendSource(satellite, () => serialiseStructBytes(dict, { nil: true, i8: true }));
   }
 
   /** OUT, for a dict that a program of this name handed in as it wrote it. */
@@ -121,7 +121,7 @@ export class Traffic {
   /** What satellites elsewhere are told when this relay stops: `{data: {goodbye: <host_id>}}`. */
   farewell(): Message {
     const self = this.#parts.self();
-    return messageFromSatellite(serialiseStruct({ data: { goodbye: self.hostId } }), self, this.#mint);
+    return messageFromSatellite(serialiseStructBytes({ data: { goodbye: self.hostId } }), self, this.#mint);
   }
 
   /** The host_id by which a satellite registers or leaves; undefined if it claims none. Throws a RelayError ORIGIN_REFUSED. */
@@ -149,7 +149,7 @@ export class Traffic {
     return refusals.noting(caller, claimedId(dict), () => messageFromCaller(dict, caller, self(), this.#mint, sender?.hostId));
   }
 
-  #sendSource(satellite: string, write: () => string): Promise<string> {
+  #sendSource(satellite: string, write: () => Buffer): Promise<string> {
     return Promise.resolve().then(() => {
       const source = write();
       this.#requireSize(source);
@@ -186,7 +186,7 @@ export class Traffic {
     return id;
   }
 
-  #requireSize(source: string): void {
+  #requireSize(source: Buffer): void {
     const { maxDictBytes } = this.#parts;
     if (source.length > maxDictBytes)
       throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);

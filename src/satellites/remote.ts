@@ -1,8 +1,8 @@
 /** One satellite elsewhere: its record, the link that it is notified by, and the pings on the same connection. */
 import { randomUUID } from 'node:crypto';
-import { Link, ServerAddress } from '../links/links.ts';
+import { Link, ServerAddress, isSignOfLife } from '../links/links.ts';
 import type { Transport, LinkOptions, LinkStatus, Outgoing } from '../links/links.ts';
-import { dictOf } from '../message/message.ts';
+import { RelayError, dictOf } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import type { SatelliteOptions } from './options.ts';
@@ -42,7 +42,7 @@ export class Remote {
       intervalMs: options.pingIntervalMs,
       maxFails: options.maxPingFails,
       isBusy: () => this.#link.status().state === 'sending',
-      ping: () => this.#carrier.post(PING),
+      ping: () => this.#ping(),
       onAnswer: () => {
         this.#link.retryNow();
       },
@@ -80,6 +80,12 @@ export class Remote {
     return this.#link.status();
   }
 
+  /** Whatever it answers is a sign of life, a method that it does not have too; what a proxy answers for a server that is not there is none. */
+  async #ping(): Promise<void> {
+    const answer = await this.#carrier.post(PING);
+    if (answer.kind === 'other' && !isSignOfLife(answer)) throw new RelayError('TRANSPORT', answer.reason);
+  }
+
   /** Starts the pings; the first is due after `firstMs`. */
   start(firstMs?: number): void {
     this.#pinger.start(firstMs);
@@ -92,7 +98,7 @@ export class Remote {
   /** It registered anew, so it is there: what waits is tried at once. */
   welcomeBack(): void {
     this.#pinger.forgive();
-    this.#link.retryNow();
+    this.#link.startedAgain();
   }
 
   /** Sends what waits, and ends. */

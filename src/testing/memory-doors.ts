@@ -86,6 +86,7 @@ export class MemoryDoors implements DoorsPort {
   /** Carries dicts from here to another test relay. */
   carrierTo(server: ServerAddress): Transport {
     return {
+      canBatch: true,
       post: async (body) => {
         // As on a network, nothing arrives in the turn in which it was sent.
         await nextTurn();

@@ -15,9 +15,11 @@ export {
   serialiseCall,
   serialiseFault,
   serialiseMembersCall,
+  serialiseMulticall,
   serialiseResponse,
   serialiseResponseInTurns,
   serialiseStruct,
+  serialiseStructBytes,
 } from './serialise.ts';
 export { keptMembers, keptValues } from './message-members.ts';
 export type { WriteOptions } from './write-options.ts';

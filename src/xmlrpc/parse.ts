@@ -11,6 +11,7 @@ import type { Sink } from './sink.ts';
 import { CALL, RESPONSE, STRUCT_ALONE } from './grammar-table.ts';
 import type { Place } from './grammar-table.ts';
 import { completeLimits } from './limits.ts';
+import { ownCopy } from './own-copy.ts';
 import type { XmlRpcLimits } from './limits.ts';
 import { Refusal, placed, refuse } from './refuse.ts';
 import type { ScalarRules } from './scalars.ts';
@@ -57,10 +58,10 @@ export interface ParsedCall {
   readonly params: readonly Value[];
   readonly extensions: Extensions;
   /**
-   * The `<struct>…</struct>` of this call that `dict` was read from, exactly as it came. Undefined if `dict` is not of this call, or if
+   * The `<struct>…</struct>` of this call that `dict` was read from, exactly as it came, in UTF-8 and in memory of its own. Undefined if `dict` is not of this call, or if
    * the call binds a namespace prefix of its own to the extensions, without which the text would mean something else.
    */
-  sourceOf(dict: Dict): string | undefined;
+  sourceOf(dict: Dict): Buffer | undefined;
 }
 
 /** A response as it came: a value, or a fault with its code and text. */
@@ -122,22 +123,22 @@ function* sendableSteps(body: Uint8Array, builder: SendableBuilder, options: Par
   return yield* read(RESPONSE, yield* utf8Of(body, options.charset, rules), builder, rules, Infinity);
 }
 
-/** Reads a text that is one `<struct>…</struct>`. */
-export function parseStruct(source: string, options: ReadOptions = {}): Dict {
+/** Reads a text, or its UTF-8, that is one `<struct>…</struct>`. */
+export function parseStruct(source: string | Buffer, options: ReadOptions = {}): Dict {
   const builder = new ValueBuilder();
   finish(structSteps(source, builder, options));
   return builder.roots[0] as Dict;
 }
 
 /** The members of a text that is one `<struct>…</struct>`: name -> canonical `<value>…</value>`, in member order. */
-export function canonicalMembers(source: string, options: ReadOptions = {}): Map<string, string> {
+export function canonicalMembers(source: string | Buffer, options: ReadOptions = {}): Map<string, string> {
   const writer = new CanonicalWriter();
   finish(structSteps(source, writer, options));
   return writer.members;
 }
 
 /** The members of a text that is one `<struct>…</struct>` as values to be written anew, in member order; with `i8`, small integers of 64 bits stay such. */
-export function sendableMembers(source: string, i8: boolean, options: ReadOptions = {}): Map<string, Sendable> {
+export function sendableMembers(source: string | Buffer, i8: boolean, options: ReadOptions = {}): Map<string, Sendable> {
   const builder = new SendableBuilder(i8);
   finish(structSteps(source, builder, options));
   return builder.members;
@@ -151,9 +152,9 @@ function* callSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number)
 }
 
 function callOf(grammar: Grammar, bytes: Buffer, builder: ValueBuilder): ParsedCall {
-  const sourceOf = (dict: Dict): string | undefined => {
+  const sourceOf = (dict: Dict): Buffer | undefined => {
     const span = grammar.isEntangled ? undefined : builder.spanOf(dict);
-    return span && bytes.toString('utf8', span.from, span.to);
+    return span && ownCopy(bytes, span.from, span.to);
   };
   return { methodName: grammar.methodName, params: builder.roots, extensions: extensionsOf(grammar), sourceOf };
 }
@@ -176,8 +177,12 @@ function responseOf(grammar: Grammar, bytes: Buffer, builder: ResponseBuilder): 
   return { kind: 'value', value, extensions: extensionsOf(grammar), faultIn: (part) => builder.faultIn(part) };
 }
 
-function* structSteps(source: string, sink: Sink, options: ReadOptions): Steps<Grammar> {
+function* structSteps(source: string | Buffer, sink: Sink, options: ReadOptions): Steps<Grammar> {
   const rules = rulesOf(options);
+  if (typeof source !== 'string') {
+    bounded(source.length, 'bytes', rules);
+    return yield* read(STRUCT_ALONE, source, sink, rules, Infinity);
+  }
   bounded(source.length, 'characters', rules);
   const bytes = Buffer.from(source);
   // Half a surrogate pair has no UTF-8.

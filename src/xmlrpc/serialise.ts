@@ -5,6 +5,7 @@ import type { MaybePromise, Sendable } from '../message/message.ts';
 import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { isMethodName } from './grammar.ts';
+import { ownCopy } from './own-copy.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { NAME_PROBLEM, writeName } from './write-name.ts';
 import type { WriteOptions } from './write-options.ts';
@@ -23,10 +24,15 @@ const RESPONSE_END = tagOf('</param></params></methodResponse>');
 const FAULT = tagOf(`${DECLARATION}<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>`);
 const FAULT_STRING = tagOf('</int></value></member><member><name>faultString</name><value><string>');
 const FAULT_END = tagOf('</string></value></member></struct></value></fault></methodResponse>');
+const ONE_PARAM_END = '</param></params></methodCall>';
+const MULTICALL_HEAD = `${DECLARATION}<methodCall><methodName>system.multicall</methodName><params><param><value><array><data>`;
+const MULTICALL_END = '</data></array></value></member></struct></value>';
+const MULTICALL_TAIL = '</data></array></value></param></params></methodCall>';
 const STRUCT = tagOf('<value><struct>');
 const STRUCT_END = tagOf('</struct></value>');
 const MEMBER_END = tagOf('</member>');
 const VALUE = '<value>'.length;
+const STRUCT_START = Buffer.from('<struct>');
 // The longest of a 32-bit integer.
 const INT_ROOM = 11;
 // A turn of the loop ends after so many bytes or milliseconds; the clock is looked at every `STEP_BYTES`, for code that runs for the first time is slow.
@@ -77,6 +83,25 @@ export function serialiseMembersCall(
     put(out, CALL_END);
     return out.copy();
   });
+}
+
+/** The body of `system.multicall` that makes these written calls of `methodName`, each of one parameter. */
+export function serialiseMulticall(methodName: string, calls: readonly Buffer[]): Buffer {
+  const head = Buffer.from(`${DECLARATION}<methodCall><methodName>${methodName}</methodName><params><param>`);
+  const end = Buffer.from(ONE_PARAM_END);
+  const [before, after] = [Buffer.from(multicallStart(methodName)), Buffer.from(MULTICALL_END)];
+  const parts: Buffer[] = [Buffer.from(MULTICALL_HEAD)];
+  for (const call of calls) {
+    if (!call.subarray(0, head.length).equals(head) || !call.subarray(-end.length).equals(end))
+      throw new RelayError('INTERNAL', `a call of system.multicall is not a written call of ${methodName} with one parameter`);
+    parts.push(before, call.subarray(head.length, -end.length), after);
+  }
+  return Buffer.concat([...parts, Buffer.from(MULTICALL_TAIL)]);
+}
+
+function multicallStart(methodName: string): string {
+  const name = `<member><name>methodName</name><value><string>${methodName}</string></value></member>`;
+  return `<value><struct>${name}<member><name>params</name><value><array><data>`;
 }
 
 /** The body of a response; places in errors start with `result`. */
@@ -135,12 +160,18 @@ export function serialiseFault(code: number, text: string): Buffer {
 
 /** `<struct>…</struct>` of a dict, object or Map; places in errors start with `struct`. */
 export function serialiseStruct(dict: Sendable, options?: WriteOptions): string {
-  const text = written((out) => {
+  return serialiseStructBytes(dict, options).toString('utf8');
+}
+
+/** {@link serialiseStruct} as UTF-8, in memory of its own. */
+export function serialiseStructBytes(dict: Sendable, options?: WriteOptions): Buffer {
+  return written((out) => {
     writeValue(out, dict, 'struct', options);
-    return out.text();
+    const value = out.copy();
+    if (!STRUCT_START.equals(value.subarray(VALUE, VALUE + STRUCT_START.length)))
+      throw new RelayError('INTERNAL', 'struct: a struct is needed: a plain object or a Map');
+    return ownCopy(value, VALUE, value.length - VALUE - 1);
   });
-  if (!text.startsWith('<struct>', VALUE)) throw new RelayError('INTERNAL', 'struct: a struct is needed: a plain object or a Map');
-  return text.slice(VALUE, -(VALUE + 1));
 }
 
 function written<T>(work: (out: ByteBuffer) => T): T {

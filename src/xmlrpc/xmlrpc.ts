@@ -1,5 +1,5 @@
 /** XML-RPC: bytes to values and back as pure functions, a dict's canonical text, and the client. The one file of this room that others import. */
-export { mayHaveArrived } from './client/reasons.ts';
+export { answerHeadOf, mayHaveArrived } from './client/reasons.ts';
 export { RemoteFault } from './client/remote-fault.ts';
 export { XmlRpcClient } from './client/xmlrpc-client.ts';
 export type { ClientOptions } from './client/options.ts';

@@ -82,7 +82,7 @@ test('a program sends as its satellite: under our host_id, not back to it, as it
   t.is(message.hostId, SELF);
   t.is(message.verdict, 'local');
   t.not(message.id, 'forged');
-  t.regex(message.source, /<double>1\.0<\/double>.*<i8>5<\/i8>.*<nil\/>/s);
+  t.regex(message.source.toString(), /<double>1\.0<\/double>.*<i8>5<\/i8>.*<nil\/>/s);
   t.deepEqual(Object.keys(message.frozen().dict), ['host_id', 'client_address', 'data']);
   t.is(heart.forwarded[0], message);
 });

@@ -156,7 +156,7 @@ test('a full line drops the oldest, counts them, and says so once', async (t) =>
 });
 
 test('a line full of bytes drops the oldest too', async (t) => {
-  const { clock, carrier, link, send } = setUp({ maxBytes: 1024 });
+  const { clock, carrier, link, send } = setUp({ maxBytes: 3 * 1024 });
   send('in flight');
   (await carrier.nth(1)).answer(down);
   await clock.set.first(1);

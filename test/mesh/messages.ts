@@ -1,13 +1,18 @@
 /** Messages for the tests of this room, and what a peer would read of them. */
 import type { Dict, Message, Sendable } from '../../src/message/message.ts';
 import { freezeDict } from '../../src/message/message.ts';
-import { parseCall, parseStruct, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseCall, parseStruct, serialiseStructBytes } from '../../src/xmlrpc/xmlrpc.ts';
 
 export const SELF = 'self@192.0.2.1:2004';
 
+/** What a test changes of a message; the source as text, too. */
+export interface Change extends Omit<Partial<Message>, 'source'> {
+  readonly source?: string | Buffer;
+}
+
 /** A message of the dict `{data}`, or of `dict`. */
-export function messageOf(data: string | number, change: Partial<Message> = {}, dict: Sendable = { data }): Message {
-  const source = serialiseStruct(dict, { nil: true, i8: true });
+export function messageOf(data: string | number, { source: given, ...change }: Change = {}, dict: Sendable = { data }): Message {
+  const source = given === undefined ? serialiseStructBytes(dict, { nil: true, i8: true }) : Buffer.from(given);
   return {
     id: `m.${String(data).slice(0, 20)}`,
     hostId: SELF,

@@ -140,7 +140,7 @@ test('a receive that outlives its limit is aborted and counted, and the next mes
 });
 
 test('a full line drops the oldest, counts them, and logs the flood in two lines', async (t) => {
-  const inbox = { maxMessages: 3, maxBytes: 1000, overflow: 'drop-oldest' } as const;
+  const inbox = { maxMessages: 3, maxBytes: 10_000, overflow: 'drop-oldest' } as const;
   const { host, sent, lines, call } = await started(t, { 'ham/gate.ts': GATE }, { inbox });
   host.deliver(messageOf(0));
   await sent.until(() => true);
@@ -158,7 +158,8 @@ test('a full line drops the oldest, counts them, and logs the flood in two lines
 });
 
 test('the line is bounded in size too, and always takes one message', async (t) => {
-  const inbox = { maxMessages: 100, maxBytes: 100, overflow: 'drop-oldest' } as const;
+  // A message is charged 768 bytes besides those of its dict.
+  const inbox = { maxMessages: 100, maxBytes: 3 * 768 + 100, overflow: 'drop-oldest' } as const;
   const { host, sent } = await started(t, { 'ham/gate.ts': GATE }, { inbox });
   const sized = (size: number): number => host.deliver(messageOf(size, { source: 'x'.repeat(size) }));
   sized(1);

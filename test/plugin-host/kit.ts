@@ -128,8 +128,13 @@ function problemsOf({ problems }: PluginHostStatus): Record<string, string> {
 
 let sequence = 0;
 
+/** What a test changes of a message; the source as text, too. */
+export interface Change extends Omit<Partial<Message>, 'source'> {
+  readonly source?: string | Buffer;
+}
+
 /** A message as the relay hands it to the host. */
-export function messageOf(data: Value, more: Partial<Message> = {}): Message {
+export function messageOf(data: Value, { source, ...more }: Change = {}): Message {
   const id = `test.${++sequence}`;
   const frozen = freezeDict(
     dictOf([
@@ -138,7 +143,13 @@ export function messageOf(data: Value, more: Partial<Message> = {}): Message {
     ]),
   );
   return {
-    ...{ id, hostId: 'x@127.0.0.1:1', clientAddress: ['127.0.0.1', 1], source: `<struct>${id}</struct>`, frozen: () => frozen },
+    ...{
+      id,
+      hostId: 'x@127.0.0.1:1',
+      clientAddress: ['127.0.0.1', 1],
+      source: Buffer.from(source ?? `<struct>${id}</struct>`),
+      frozen: () => frozen,
+    },
     ...{ hopsLeft: 16, ageMs: 0, arrivedAt: 0, via: [], verdict: 'checked' },
     ...more,
   };

@@ -79,10 +79,22 @@ test('what is not finite comes in from a peer that may', async (t) => {
   t.is(heart.delivered.length, 1);
 });
 
+function batch(methods: readonly string[]): Buffer {
+  return serialiseCall('system.multicall', [methods.map((methodName) => ({ methodName, params: [FORWARDED] }))]);
+}
+
+test('several dicts come in one document, each with its own outcome', async (t) => {
+  const { heart, door, hand } = doorOf();
+  door.open();
+  t.like(await hand(batch([])), { kind: 'value', value: [] }, 'so a link asks whether it may send several');
+  t.like(await hand(batch(['notify', 'notify'])), { kind: 'value', value: [[true], [true]] }, 'the second is a duplicate');
+  t.is(heart.delivered.length, 1);
+});
+
 const OTHER: readonly (readonly [what: string, document: Uint8Array, code: number])[] = [
   ['another method', serialiseCall('relay.get_status', []), -32601],
   ['a method that a peer may call over HTTP', serialiseCall('ping', []), -32601],
-  ['several calls', serialiseCall('system.multicall', [[{ methodName: 'notify', params: [FORWARDED] }]]), -32601],
+  ['several calls, not all of notify', batch(['notify', 'ping']), -32601],
   ['nothing', Buffer.alloc(0), -32700],
   ['what is no XML', Buffer.from('{"method":"notify"}'), -32700],
   ['an entity', Buffer.from('<!DOCTYPE x [<!ENTITY a "b">]><methodCall><methodName>notify</methodName></methodCall>'), -32700],

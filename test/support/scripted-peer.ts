@@ -34,11 +34,16 @@ export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', po
   let connections = 0;
   const server = createServer((request, response) => {
     void bodyOf(request).then((body) => {
-      bodies.push(body.toString('utf8'));
       const call = parseCall(body, { allowNonFinite: true });
+      if (call.methodName !== 'system.multicall') bodies.push(body.toString('utf8'));
       if (call.methodName === 'ping') {
         pinged.push(true);
         respond(response, 'ok');
+        return;
+      }
+      if (call.methodName === 'system.multicall') {
+        // As programs that have notify alone.
+        respond(response, -32601);
         return;
       }
       notified.push(call.params[0] as Dict);

@@ -2,7 +2,7 @@
 import { Fault, Int64, RelayError, dictOf, freezeDict, HOP_LIMIT } from '../../message/message.ts';
 import type { Message, Sendable } from '../../message/message.ts';
 import { notificationOf } from '../../plugin-host/program/for-check.ts';
-import { serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
+import { serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import type { Check, Exam } from '../exam.ts';
 import { inWords, note, ok } from '../outcome.ts';
 import type { Outcome, Section } from '../outcome.ts';
@@ -87,7 +87,7 @@ function messageOf(data: Sendable, arrivedAt: number): Message {
     id: 'check.1',
     hostId: HOST_ID,
     clientAddress: ['192.0.2.9', 51_234],
-    source: serialiseStruct({ data }, { nil: true, i8: true }),
+    source: serialiseStructBytes({ data }, { nil: true, i8: true }),
     frozen: () => freezeDict(dictOf()),
     hopsLeft: HOP_LIMIT,
     ageMs: 12,

@@ -1,5 +1,5 @@
 /** Messages that killed their receiver again and again, set aside: the newest of them, in memory. */
-import { RelayError, clean } from '../../message/message.ts';
+import { RelayError, clean, heldBytes } from '../../message/message.ts';
 import type { Clock, Message } from '../../message/message.ts';
 
 /** A message that was set aside. */
@@ -19,11 +19,11 @@ export interface DeadLetter {
 
 // What an operator looks through, and what a relay can spare.
 const MAX_LETTERS = 1_000;
-const MAX_CHARACTERS = 16 * 1024 * 1024;
+const MAX_BYTES = 16 * 1024 * 1024;
 
 export class DeadLetters {
   readonly #letters = new Map<string, DeadLetter>();
-  #characters = 0;
+  #bytes = 0;
 
   /** `deliver` puts a message into the line of a satellite again; false if there is none of this name, or it takes none. */
   constructor(
@@ -41,9 +41,9 @@ export class DeadLetters {
     const { satellite, message } = letter;
     this.#remove(keyOf(satellite, message.id));
     this.#letters.set(keyOf(satellite, message.id), { ...letter, id: message.id, at: this.clock.now() });
-    this.#characters += message.source.length;
+    this.#bytes += heldBytes(message);
     for (const key of this.#letters.keys()) {
-      if (this.#letters.size <= MAX_LETTERS && this.#characters <= MAX_CHARACTERS) break;
+      if (this.#letters.size <= MAX_LETTERS && this.#bytes <= MAX_BYTES) break;
       this.#remove(key);
     }
   }
@@ -71,7 +71,7 @@ export class DeadLetters {
     const letter = this.#letters.get(key);
     if (!letter) return;
     this.#letters.delete(key);
-    this.#characters -= letter.message.source.length;
+    this.#bytes -= heldBytes(letter.message);
   }
 }
 

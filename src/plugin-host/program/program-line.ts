@@ -1,5 +1,5 @@
 /** Delivery to a program: one message at a time, in order; while it has no process they wait; what kills it again and again is set aside. */
-import { RelayError, WaitingLine, clean, reasonOf } from '../../message/message.ts';
+import { RelayError, WaitingLine, clean, heldBytes, reasonOf } from '../../message/message.ts';
 import type { Clock, LineLimits, Log, Message, Value } from '../../message/message.ts';
 import type { LineCounters } from '../line.ts';
 import type { DeadLetters } from './dead-letters.ts';
@@ -53,7 +53,7 @@ export class ProgramLine {
     this.#line = new WaitingLine({
       name,
       limits: inbox,
-      bytesOf: ({ source }) => source.length,
+      bytesOf: heldBytes,
       sinceOf: ({ arrivedAt }) => arrivedAt,
       log,
     });

@@ -3,7 +3,8 @@ import { setMaxListeners } from 'node:events';
 import type { Dispatcher, Pool } from 'undici';
 import { RelayError, clean } from '../../message/message.ts';
 import type { CompleteClientOptions } from './options.ts';
-import { connectionError } from './reasons.ts';
+import { connectionError, isAnswerTooLong, retryAfterMs, withAnswerHead } from './reasons.ts';
+import type { AnswerHead } from './reasons.ts';
 import type { ServerUrl } from './server-url.ts';
 
 /** An answer with status 200, of a type that may be XML-RPC. */
@@ -79,6 +80,10 @@ export class Connection {
     // As many calls as there are may share one.
     if (signal) setMaxListeners(0, signal);
     signal?.addEventListener('abort', onAbort, { once: true });
+    let head: Omit<AnswerHead, 'isWhole'> | undefined;
+    const onHead = ({ statusCode, headers }: Dispatcher.ResponseData): void => {
+      head = { status: statusCode, retryAfterMs: retryAfterMs(headers['retry-after'], Date.now()) };
+    };
     const ended = new Promise<never>((_resolve, reject) => {
       end.signal.addEventListener('abort', () => {
         reject(new Error('the call was ended'));
@@ -88,22 +93,27 @@ export class Connection {
       end.abort(this.#late(`no whole answer in ${totalTimeoutMs} ms (totalTimeoutMs)`));
     }, totalTimeoutMs);
     try {
-      return await Promise.race([this.#exchange(body, end), ended]);
+      return await Promise.race([this.#exchange(body, end, onHead), ended]);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      if (RelayError.is(end.signal.reason)) throw end.signal.reason;
-      if (RelayError.is(error)) throw error;
-      throw connectionError(this.#server.name, error);
+      const isWhole = !end.signal.aborted && (RelayError.is(error) || isAnswerTooLong(error));
+      throw withAnswerHead(this.#failureOf(error, end.signal), head && { ...head, isWhole });
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
     }
   }
 
-  async #exchange(body: Uint8Array, end: AbortController): Promise<HttpAnswer> {
+  #failureOf(error: unknown, { reason }: AbortSignal): RelayError {
+    if (RelayError.is(reason)) return reason;
+    return RelayError.is(error) ? error : connectionError(this.#server.name, error);
+  }
+
+  async #exchange(body: Uint8Array, end: AbortController, onHead: (answer: Dispatcher.ResponseData) => void): Promise<HttpAnswer> {
     const { signal } = end;
     const pool = await (this.#pool ??= this.#open());
     const answer = await pool.request({ method: 'POST', path: this.#server.path, headers: this.#headers, body, signal });
+    onHead(answer);
     // The time between two bytes is bounded by the pool already, but a server may drip.
     const { bodyTimeoutMs } = this.#options;
     const timer = setTimeout(() => {

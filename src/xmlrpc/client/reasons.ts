@@ -54,6 +54,41 @@ function isTlsAlert(error: unknown): boolean {
   return typeof error.data === 'string' && error.data.startsWith('\u0015\u0003');
 }
 
+/** The head of an answer over HTTP that was no readable XML-RPC response. */
+export interface AnswerHead {
+  readonly status: number;
+  /** What the server asks for by Retry-After, not yet bounded; undefined if it asks for nothing. */
+  readonly retryAfterMs: number | undefined;
+  /** False if the answer broke off, or did not end in time. */
+  readonly isWhole: boolean;
+}
+
+const HEADS = new WeakMap<Error, AnswerHead>();
+
+/** Notes on `error`, which is returned, what the server answered. */
+export function withAnswerHead<E extends Error>(error: E, head: AnswerHead | undefined): E {
+  if (head) HEADS.set(error, head);
+  return error;
+}
+
+/** What the server answered where a call failed because that was no readable response; undefined if no answer came. */
+export function answerHeadOf(error: unknown): AnswerHead | undefined {
+  return error instanceof Error ? HEADS.get(error) : undefined;
+}
+
+/** Milliseconds of a Retry-After, in seconds or as a date; undefined if it is neither. */
+export function retryAfterMs(header: string | readonly string[] | undefined, now: number): number | undefined {
+  const [text = ''] = typeof header === 'string' ? [header] : (header ?? []);
+  if (/^\d{1,12}$/.test(text)) return Number(text) * 1000;
+  const date = /[a-z]/i.test(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+/** True if the error is that an answer is longer than may be. */
+export function isAnswerTooLong(error: unknown): boolean {
+  return codeOf(error) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE';
+}
+
 /** False if an error of a client says that the request never left. */
 export function mayHaveArrived(error: unknown): boolean {
   return !(RelayError.is(error) && NOT_SENT.has(codeOf(error.cause) ?? ''));

@@ -7,6 +7,7 @@ import { serialiseCall } from '../serialise.ts';
 import { Connection } from './connection.ts';
 import { completeClientOptions } from './options.ts';
 import type { ClientOptions, CompleteClientOptions } from './options.ts';
+import { withAnswerHead } from './reasons.ts';
 import { RemoteFault } from './remote-fault.ts';
 import { remoteMethods } from './remote-methods.ts';
 import type { RemoteMethods } from './remote-methods.ts';
@@ -124,11 +125,8 @@ export class XmlRpcClient {
       // A small one at once; a large one beside whatever else the caller does.
       return bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
     } catch (error) {
-      throw new RelayError(
-        'TRANSPORT',
-        `${this.#name} answered something that is not XML-RPC: ${this.#connection.withoutSecrets(reasonOf(error))}`,
-        { cause: error },
-      );
+      const text = `${this.#name} answered something that is not XML-RPC: ${this.#connection.withoutSecrets(reasonOf(error))}`;
+      throw withAnswerHead(new RelayError('TRANSPORT', text, { cause: error }), { status: 200, retryAfterMs: undefined, isWhole: true });
     }
   }
 

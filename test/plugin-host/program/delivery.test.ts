@@ -2,11 +2,12 @@
 import test from 'ava';
 import type { Message } from '../../../src/message/message.ts';
 import { messageOf } from '../kit.ts';
+import type { Change } from '../kit.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 import { programOf } from './kit.ts';
 import type { ProgramKit } from './kit.ts';
 
-function textMessage(text: string, more: Partial<Message> = {}): Message {
+function textMessage(text: string, more: Change = {}): Message {
   const source = `<struct><member><name>data</name><value><string>${text}</string></value></member></struct>`;
   return messageOf(text, { source, ...more });
 }
@@ -107,7 +108,7 @@ test('only the newest are kept: a thousand, or 16 MiB', (t) => {
   for (let count = 0; count < 1_001; count++) add(messageOf(null, { id: `id.${count}` }));
   t.is(deadLetters.list().length, 1_000);
   t.is(deadLetters.list()[0]?.id, 'id.1');
-  for (const id of ['large.1', 'large.2', 'large.3']) add(messageOf(null, { id, source: 'x'.repeat(8 * 1024 * 1024) }));
+  for (const id of ['large.1', 'large.2', 'large.3']) add(messageOf(null, { id, source: 'x'.repeat(7 * 1024 * 1024) }));
   t.deepEqual(
     deadLetters.list().map(({ id }) => id),
     ['large.2', 'large.3'],
