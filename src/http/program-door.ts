@@ -10,11 +10,7 @@ import type { Standing } from '../relay/relay.ts';
 import { credentialCheck } from './credentials.ts';
 import type { KnownToken, TokenSource } from './credentials.ts';
 import type { Told, XmlCalls } from './door.ts';
-<<<<<<< HEAD
-import { pathOf } from './early.ts';
-=======
-import { refuseHeaders } from './early.ts';
->>>>>>> fix-http
+import { pathOf, refuseHeaders } from './early.ts';
 import type { Refusal } from './guard.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { listenError } from './listeners.ts';
@@ -151,16 +147,11 @@ function knownTokens(tokens: ProgramDoorParts['tokens']): TokenSource {
 }
 
 /** How the body is to be read, or why it is not. */
-<<<<<<< HEAD
-function typeOf({ method, url, headers }: IncomingMessage, maxBodyBytes: number): XmlType | Refusal {
-  if (pathOf({ url }) !== PATH) return { status: 404, text: `programs call ${PATH} here` };
-=======
 function typeOf(request: IncomingMessage, maxBodyBytes: number): XmlType | Refusal {
   const { method, url, headers } = request;
   const refusal = refuseHeaders(request);
   if (refusal) return refusal;
-  if (url !== PATH) return { status: 404, text: `programs call ${PATH} here` };
->>>>>>> fix-http
+  if (pathOf({ url }) !== PATH) return { status: 404, text: `programs call ${PATH} here` };
   if (method !== 'POST') return { status: 405, text: 'a call of XML-RPC is a POST' };
   if (headers['content-encoding'] !== undefined) return { status: 415, text: 'bodies come as they are here, without a Content-Encoding' };
   if (Number(headers['content-length'] ?? 0) > maxBodyBytes) return { status: 413, text: `at most ${maxBodyBytes} bytes (maxBodyBytes)` };

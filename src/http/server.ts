@@ -121,14 +121,10 @@ function answerBroken(error: { readonly code?: string }, socket: Socket, otherwi
     socket.destroy();
     return;
   }
-<<<<<<< HEAD
   // Told of every further packet, too.
   if (broken.has(socket)) return;
   broken.add(socket);
-  const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', 'this is no HTTP request that has one meaning'];
-=======
   const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', otherwise];
->>>>>>> fix-proxy
   const lines = [
     `HTTP/1.1 ${status}`,
     'Content-Type: text/plain; charset=utf-8',
