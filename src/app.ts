@@ -7,7 +7,7 @@ import type { Completed, Config, Options } from './define-config/define-config.t
 import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
 import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
-import type { ServerAddress, Transport } from './links/links.ts';
+import type { Resolve, ServerAddress, Transport } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { RelayError, SILENT, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
@@ -39,6 +39,8 @@ export interface Surroundings {
   readonly date?: (() => number) | undefined;
   /** Environment variables, for secrets. Default those of the process. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Answers the addresses of the host name of a peer. Default: the system's resolver. */
+  readonly resolve?: Resolve | undefined;
   /** Default: HTTP, and the state directory that the options name. */
   readonly standIn?: StandIn | undefined;
 }
@@ -178,7 +180,15 @@ type Parts = ReturnType<typeof makeParts>;
 
 /** Makes the parts, each with what it owns; nothing runs yet. */
 function makeParts({ options, isSet }: Completed, state: StateDirectory, surroundings: Surroundings) {
-  const { logs = silent, clock = systemClock, random = Math.random, date = Date.now, env = process.env, standIn } = surroundings;
+  const {
+    logs = silent,
+    clock = systemClock,
+    random = Math.random,
+    date = Date.now,
+    env = process.env,
+    standIn,
+    resolve = resolveBySystem,
+  } = surroundings;
   const { maxBodyBytes } = options;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
@@ -200,7 +210,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const carrying = { options, clock, random, log: logs('mesh'), relayPlugins, carrierDoor, self: () => relay.hostId };
   const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport =>
     peer.isHttp ? carrier(peer) : foreignCarrier(peer, accept?.nonFinite ?? false, carrying);
-  const mesh = new Mesh({ options, logs, clock, random, resolve: resolveBySystem, carrier: peerCarrier });
+  const mesh = new Mesh({ options, logs, clock, random, resolve, carrier: peerCarrier });
   const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
     [...ownTokens, ...tokenFile.all()].some(
       (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),

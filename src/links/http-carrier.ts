@@ -48,11 +48,19 @@ export class HttpCarrier implements Transport {
   async #connect(): Promise<XmlRpcClient> {
     // A name may have moved since the last connection.
     await this.server.refresh();
+    let isFresh = true;
+    // The client connects again by itself; what it connects to are the addresses that are trusted.
+    const lookup = async (): Promise<readonly string[]> => {
+      if (!isFresh) await this.server.refresh();
+      isFresh = false;
+      return this.server.addresses;
+    };
     if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.server.name}: the link is closed`);
     return new XmlRpcClient(this.server.url, {
       localAddress: this.#localAddress(),
       timeoutMs: this.timeoutMs,
       maxResponseBytes: MAX_RESPONSE_BYTES,
+      lookup,
     });
   }
 

@@ -16,6 +16,7 @@ export class ServerAddress {
   /** False for one that is reached by the carrier of a relay plugin, not over HTTP. */
   readonly isHttp: boolean;
   #addresses: readonly string[];
+  #refreshing: Promise<void> | undefined;
 
   /** `place`: address and port of one that is not reached over HTTP, as its host_id has them. */
   constructor(
@@ -36,14 +37,27 @@ export class ServerAddress {
     return this.#addresses;
   }
 
-  /** Asks for the addresses of a name anew; an address that is written as such stays. Throws a RelayError TRANSPORT. */
+  /** True if it is reached over HTTP by a name, whose addresses may change. */
+  get isNamed(): boolean {
+    return this.isHttp && canonicalAddress(this.url.hostname) === undefined;
+  }
+
+  /** Resolves the name again; calls at the same time share one lookup, and an address that is written as such stays. Throws a RelayError TRANSPORT; the addresses stay then. */
   async refresh(): Promise<void> {
-    if (!this.isHttp || canonicalAddress(this.url.hostname) !== undefined) return;
+    if (!this.isNamed) return;
+    this.#refreshing ??= this.#resolve().finally(() => {
+      this.#refreshing = undefined;
+    });
+    await this.#refreshing;
+  }
+
+  async #resolve(): Promise<void> {
+    const { hostname } = this.url;
     try {
-      const found = await this.resolve(this.url.hostname);
+      const found = await this.resolve(hostname);
       this.#addresses = found.map(canonicalAddress).filter((address) => address !== undefined);
     } catch (error) {
-      throw new RelayError('TRANSPORT', `${this.url.hostname} cannot be resolved: ${reasonOf(error)}`, { cause: error });
+      throw new RelayError('TRANSPORT', `${hostname} cannot be resolved: ${reasonOf(error)}`, { cause: error });
     }
   }
 

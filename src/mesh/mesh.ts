@@ -1,7 +1,7 @@
 /** The links to the peer relays: forwards a message to each peer that has not had it, and knows which addresses are peers'. */
 import { Link, ServerAddress } from '../links/links.ts';
 import type { Transport, LinkOptions, LinkStatus, Resolve } from '../links/links.ts';
-import { RelayError, hopsOf, isLoopback, parseHostId, reasonOf } from '../message/message.ts';
+import { RelayError, hopsOf, isLoopback, parseHostId, reasonOf, withinLimit } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { Forward } from './forward.ts';
 import { placeOf } from './options.ts';
@@ -20,6 +20,15 @@ export interface MeshParts {
   readonly resolve: Resolve;
   readonly carrier: (peer: ServerAddress, options: PeerOptions) => Transport;
 }
+
+// A name is not trusted for longer than this without a new lookup, the usual lifetime of a DNS record that is meant to change.
+const REFRESH_MS = 60_000;
+// Lookups that strangers can cause, by a stamp that a peer might have sent: one a second for each name.
+const RECHECK_MS = 1000;
+// What a dict waits at most for such a lookup.
+const RECHECK_TIMEOUT_MS = 2000;
+// Random parts of host_ids; one peer uses one for the life of its state directory.
+const MAX_KNOWN = 1000;
 
 /** Counters of the link to one peer. */
 export interface PeerStatus extends LinkStatus {
@@ -44,6 +53,12 @@ export class Mesh {
   readonly #parts: MeshParts;
   readonly #log: Log;
   readonly #peers: Peer[];
+  // Random parts of the host_ids of peers, from stamps that were believed.
+  readonly #known = new Set<string>();
+  #recheckedAt = -Infinity;
+  #rechecking: Promise<void> | undefined;
+  #cancelRefresh: (() => void) | undefined;
+  #isStopped = false;
   #hopLimited = 0;
   #hostId: string | undefined;
 
@@ -72,6 +87,7 @@ export class Mesh {
     await Promise.all(this.#peers.map(({ address }) => this.#resolve(address)));
     this.#warnOfLoopback(hostId);
     for (const { carrier } of this.#peers) carrier.open?.();
+    this.#refreshLater();
     if (this.#peers.length > 0) this.#log.info(`peers: ${this.#peers.map(({ address }) => address.name).join(', ')}`);
   }
 
@@ -118,6 +134,42 @@ export class Mesh {
     return this.#peers.some(({ address: peer }) => peer.isHttp && peer.addresses.includes(address));
   }
 
+  /** Notes the host_id of a peer, from a stamp that is believed. */
+  noteHop(hostId: string): void {
+    const random = hostId.slice(0, hostId.indexOf('@'));
+    if (this.#known.has(random)) return;
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.add(random);
+  }
+
+  /**
+   * True if the relay `by`, the last hop in a stamp from an unknown address, may be a configured peer that has moved: a peer had its host_id before, or listens on its port. Says nothing
+   * of whether it is one.
+   */
+  mayHaveMoved(by: string): boolean {
+    const host = parseHostId(by);
+    if (!host) return false;
+    return this.#peers.some(({ address }) => address.isHttp && (address.port === host.port || this.#known.has(host.random)));
+  }
+
+  /** Resolves the peers' names again, unless that was done a second ago; true if `address` (canonical) is one of a configured peer now. Never rejects. */
+  async recheck(address: string): Promise<boolean> {
+    const { clock } = this.#parts;
+    if (this.#rechecking === undefined && clock.now() - this.#recheckedAt >= RECHECK_MS) {
+      this.#recheckedAt = clock.now();
+      const late = `names were not resolved in ${RECHECK_TIMEOUT_MS} ms`;
+      this.#rechecking = withinLimit(clock, RECHECK_TIMEOUT_MS, late, () => this.#resolveNames())
+        .catch((error: unknown) => {
+          this.#log.debug(reasonOf(error));
+        })
+        .finally(() => {
+          this.#rechecking = undefined;
+        });
+    }
+    await this.#rechecking;
+    return this.isPeerAddress(address);
+  }
+
   /** True if a configured peer over HTTP at `address` (canonical) may send doubles that are not finite. */
   acceptsNonFinite(address: string): boolean {
     return this.#peers.some(
@@ -141,11 +193,33 @@ export class Mesh {
 
   /** Sends what waits, within the budget of the options, and closes all connections. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#cancelRefresh?.();
     await Promise.all(this.#peers.map(({ link }) => link.drain(this.#parts.options.drainMs)));
   }
 
   status(): MeshStatus {
     return { peers: this.#peers.map(({ address, link }) => ({ peer: address.name, ...link.status() })), hopLimited: this.#hopLimited };
+  }
+
+  #refreshLater(): void {
+    if (this.#isStopped || this.#peers.every(({ address }) => !address.isNamed)) return;
+    this.#cancelRefresh = this.#parts.clock.after(REFRESH_MS, () => {
+      void this.#resolveNames().finally(() => {
+        this.#refreshLater();
+      });
+    });
+  }
+
+  /** A name that cannot be resolved keeps its addresses. Never rejects. */
+  async #resolveNames(): Promise<void> {
+    await Promise.all(
+      this.#peers.map(({ address }) =>
+        address.refresh().catch((error: unknown) => {
+          this.#log.debug(`peer ${address.name}: ${reasonOf(error)}`);
+        }),
+      ),
+    );
   }
 
   async #resolve(address: ServerAddress): Promise<void> {

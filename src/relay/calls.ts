@@ -1,6 +1,7 @@
 /** How a method is called: one registry, one place where a caller's rate and access are decided, for clients, satellites and programs alike. */
-import { RelayError, clean, faultFor, isPromise, withinLimit } from '../message/message.ts';
+import { RelayError, clean, faultFor, isDict, isPromise, reasonOf, withinLimit } from '../message/message.ts';
 import type { Clock, FaultAnswer, Log, Sendable, Value } from '../message/message.ts';
+import type { Mesh } from '../mesh/mesh.ts';
 import type { CallOptions, HostedMethod } from '../plugin-host/plugin-host.ts';
 import { Access } from './access.ts';
 import type { Caller, Standing } from './caller.ts';
@@ -19,6 +20,8 @@ export interface CallsParts {
   readonly clock: Clock;
   /** Who this relay is. Throws a RelayError UNAVAILABLE before it listens. */
   readonly self: () => Identity;
+  /** Who may be a peer that has moved. */
+  readonly peers: Pick<Mesh, 'isPeerAddress' | 'mayHaveMoved' | 'recheck'>;
 }
 
 export class Calls {
@@ -68,10 +71,40 @@ export class Calls {
   async call(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
     this.#limits.take(caller);
     const method = this.registry.find(name);
+    if (name === 'notify' && this.#mayBeMovedPeer(params, caller)) return this.#callOfMovedPeer(method, params, caller);
     this.#access.check(caller, name, method.access);
     const answer = method.invoke(params, caller);
     const result = isPromise(answer) ? await answer : answer;
     return result === undefined ? true : result;
+  }
+
+  /** True for a dict with the stamp of a peer, from an address that is not known as that peer's. Over the unix socket there is no address. */
+  #mayBeMovedPeer([dict]: readonly Value[], caller: Caller): boolean {
+    const { peers } = this.#parts;
+    if (caller.isPeer || !caller.isDirect || caller.port === 0 || !isDict(dict) || !isDict(dict.co2)) return false;
+    const { by } = dict.co2;
+    return typeof by === 'string' && peers.mayHaveMoved(by) && !peers.isPeerAddress(caller.address);
+  }
+
+  /**
+   * `notify` by a caller that may be a peer whose name has moved: the names are resolved again before it is decided who calls. A refusal because of the address is no final one: the
+   * name server, or the operator, may be late, and a peer drops what is refused for good. Throws as {@link call} does.
+   */
+  async #callOfMovedPeer(method: Method, params: readonly Value[], stranger: Caller): Promise<Sendable> {
+    const isPeer = await this.#parts.peers.recheck(stranger.address);
+    const caller: Caller = isPeer
+      ? { ...stranger, role: stranger.role.kind === 'token' ? stranger.role : { kind: 'peer' }, isPeer }
+      : stranger;
+    try {
+      this.#access.check(caller, method.name, method.access);
+    } catch (error) {
+      throw isPeer ? error : notYet(error, caller);
+    }
+    try {
+      return (await method.invoke(params, caller)) ?? true;
+    } catch (error) {
+      throw !isPeer && RelayError.is(error) && error.code === 'ORIGIN_REFUSED' ? notYet(error, caller) : error;
+    }
   }
 
   /** One of several calls of one request: none may hold calls itself. */
@@ -146,4 +179,10 @@ export class Calls {
       },
     };
   }
+}
+
+/** A refusal by address, as one that a peer tries again. */
+function notYet(error: unknown, { address }: Caller): RelayError {
+  const text = `${address} is not the address of a peer as far as this relay knows, so the dict is refused for now (${reasonOf(error)}); is the peer listed here, by a name that leads there?`;
+  return new RelayError('UNAVAILABLE', text, { cause: error });
 }

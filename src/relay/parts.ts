@@ -29,7 +29,10 @@ export interface RelayParts {
   readonly options: RelayOptions;
   readonly pluginHost: Pick<PluginHost, 'deliver' | 'methods' | 'status'>;
   readonly relayPlugins: Pick<RelayPlugins, 'status'>;
-  readonly mesh: Pick<Mesh, 'acceptsNonFinite' | 'readBy' | 'forward' | 'isPeerAddress' | 'status' | 'targets'>;
+  readonly mesh: Pick<
+    Mesh,
+    'acceptsNonFinite' | 'readBy' | 'forward' | 'isPeerAddress' | 'mayHaveMoved' | 'noteHop' | 'recheck' | 'status' | 'targets'
+  >;
   readonly satellites: Pick<
     Satellites,
     'deliver' | 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byPlace' | 'list' | 'isSatelliteAddress' | 'max'

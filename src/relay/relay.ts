@@ -65,7 +65,7 @@ export class Relay {
     this.#maintainer = options.maintainer;
     this.#properties = propertiesFrom(parts);
     this.#refusals = new Refusals(log, clock);
-    this.#calls = new Calls({ options, log, clock, self });
+    this.#calls = new Calls({ options, log, clock, self, peers: parts.mesh });
     this.#traffic = new Traffic({ ...parts, refusals: this.#refusals, log, self });
     this.#addMethods();
   }

@@ -41,7 +41,7 @@ interface Hookable {
 export interface TrafficParts {
   readonly pluginHost: Pick<PluginHost, 'deliver'>;
   readonly satellites: Pick<Satellites, 'deliver'>;
-  readonly mesh: Pick<Mesh, 'forward' | 'targets'>;
+  readonly mesh: Pick<Mesh, 'forward' | 'noteHop' | 'targets'>;
   readonly refusals: Refusals;
   readonly log: Log;
   readonly clock: Clock;
@@ -99,6 +99,8 @@ export class Traffic {
     // A dict of ours that comes back is a duplicate too, though its id may be forgotten since a restart.
     const noted = isEcho || message.hostId === hostId ? undefined : this.#duplicates.note(message, dict);
     if (!noted) return this.#duplicate(message.id, describeMessage(message));
+    const lastHop = message.via.at(-1);
+    if (lastHop !== undefined) this.#parts.mesh.noteHop(lastHop);
     const accepted = (ways: Ways): string => {
       this.#count.accepted++;
       if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);

@@ -43,6 +43,9 @@ export function makeHeart(
     },
     relayPlugins: { status: () => [] },
     mesh: {
+      noteHop: () => undefined,
+      mayHaveMoved: () => false,
+      recheck: () => Promise.resolve(false),
       targets: () => ['http://192.0.2.9:2004'],
       forward: (message) => forwarded.push(message),
       isPeerAddress: (address) => address === '192.0.2.9',

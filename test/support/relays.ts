@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { createRelay } from '../../src/app.ts';
-import type { Config, RunningRelay } from '../../src/app.ts';
+import type { Config, RunningRelay, Surroundings } from '../../src/app.ts';
 import type { Sendable, Value } from '../../src/message/message.ts';
 import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
 import type { Received } from '../fixtures/recorder/test/recorder.ts';
@@ -27,7 +27,7 @@ export interface TestRelay extends RunningRelay {
 }
 
 /** Starts a relay with the recorder, or with what `overrides` say. */
-export async function startRelay(t: ExecutionContext, overrides: Config = {}): Promise<TestRelay> {
+export async function startRelay(t: ExecutionContext, overrides: Config = {}, surroundings: Surroundings = {}): Promise<TestRelay> {
   const received = new Gate<Received>();
   const log = new LogRecord();
   const config: Config = {
@@ -38,7 +38,7 @@ export async function startRelay(t: ExecutionContext, overrides: Config = {}): P
     ...overrides,
     plugins: { ...(overrides.pluginsDir === undefined ? { 'test.recorder': { gate: received } } : {}), ...overrides.plugins },
   };
-  const relay = await createRelay(config, { logs: log.source });
+  const relay = await createRelay(config, { ...surroundings, logs: log.source });
   t.teardown(() => relay.stop());
   const client = new XmlRpcClient(new URL(relay.url));
   t.teardown(() => client.close());

@@ -1,5 +1,7 @@
 /** HTTP below the calls: a bounded pool of kept-alive connections to one server, and one exchange with every wait and size bounded. */
 import { setMaxListeners } from 'node:events';
+import { isIP } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import type { Dispatcher, Pool } from 'undici';
 import { RelayError, clean } from '../../message/message.ts';
 import type { CompleteClientOptions } from './options.ts';
@@ -149,7 +151,7 @@ export class Connection {
   /** The library costs some 15 MB: a relay without peers never loads it. */
   async #open(): Promise<Pool> {
     const undici = await import('undici');
-    const { localAddress, tls, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs, ...options } = this.#options;
+    const { localAddress, lookup, tls, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs, ...options } = this.#options;
     const socketPath = options.socketPath ?? this.#server.socketPath;
     return new undici.Pool(this.#server.origin, {
       pipelining: 1,
@@ -161,7 +163,12 @@ export class Connection {
       keepAliveTimeout: options.keepAliveMs,
       // What a server says about it is no reason to keep one for longer.
       keepAliveMaxTimeout: options.keepAliveMs,
-      connect: { ...(tls as object), timeout: connectTimeoutMs, ...(socketPath === undefined ? {} : { socketPath }) },
+      connect: {
+        ...(tls as object),
+        timeout: connectTimeoutMs,
+        ...(socketPath === undefined ? {} : { socketPath }),
+        ...(lookup === undefined ? {} : { lookup: lookupBy(lookup) }),
+      },
       ...(localAddress === undefined ? {} : { localAddress }),
     });
   }
@@ -169,6 +176,27 @@ export class Connection {
   #late(reason: string): RelayError {
     return new RelayError('TIMEOUT', `${this.#server.name}: ${reason}`);
   }
+}
+
+/** `resolve` as Node's sockets call it. */
+function lookupBy(resolve: (hostname: string) => Promise<readonly string[]>): LookupFunction {
+  return (hostname, { all }, callback) => {
+    resolve(hostname).then(
+      (addresses) => {
+        const [first] = addresses;
+        if (first === undefined) callback(Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }), '', 0);
+        else if (all === true)
+          callback(
+            null,
+            addresses.map((address) => ({ address, family: isIP(address) })),
+          );
+        else callback(null, first, isIP(first));
+      },
+      (error: unknown) => {
+        callback(error instanceof Error ? error : new Error(String(error)), '', 0);
+      },
+    );
+  };
 }
 
 /** What must not stand in a log: the credential as it is sent, and the password in it. */

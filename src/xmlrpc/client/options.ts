@@ -24,6 +24,8 @@ export interface ClientOptions {
   readonly tls?: ClientTlsOptions | undefined;
   /** Path of a unix socket to connect to, whatever host the URL names. Default: none. */
   readonly socketPath?: string | undefined;
+  /** Answers the addresses of the host in the URL, for each new connection; one that is written as an address is not looked up. Default: the system's resolver. */
+  readonly lookup?: ((hostname: string) => Promise<readonly string[]>) | undefined;
   /** Local address that connections leave from. Default: the system chooses. */
   readonly localAddress?: string | undefined;
   /** ms, the default of the three time-outs below. Default 10,000: a server that is slower counts as down. */
@@ -60,6 +62,7 @@ export interface CompleteClientOptions {
   readonly token: string | undefined;
   readonly tls: ClientTlsOptions;
   readonly socketPath: string | undefined;
+  readonly lookup: ((hostname: string) => Promise<readonly string[]>) | undefined;
   readonly localAddress: string | undefined;
   readonly connectTimeoutMs: number;
   readonly headersTimeoutMs: number;
@@ -96,6 +99,7 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
     token: options.token,
     tls: options.tls ?? {},
     socketPath: options.socketPath,
+    lookup: options.lookup,
     localAddress: options.localAddress,
     connectTimeoutMs,
     headersTimeoutMs,

@@ -1,0 +1,133 @@
+/** A peer whose name leads to another address than before: nothing is lost in either direction, and nobody else gains by it. */
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import type { Config } from '../../src/app.ts';
+import { RemoteFault } from '../../src/xmlrpc/client/client.ts';
+import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
+import type { TestRelay } from '../support/relays.ts';
+
+const A_HOST = '127.0.0.1';
+const OLD_HOST = '127.0.0.2';
+const NEW_HOST = '127.0.0.3';
+const NAME = 'relay-b.test';
+
+interface Names {
+  /** Where {@link NAME} leads. */
+  at: string;
+  readonly asked: string[];
+  readonly resolve: (hostname: string) => Promise<readonly string[]>;
+}
+
+function names(): Names {
+  const asked: string[] = [];
+  const self: Names = {
+    at: OLD_HOST,
+    asked,
+    resolve: (hostname) => {
+      asked.push(hostname);
+      return hostname === NAME ? Promise.resolve([self.at]) : Promise.reject(new Error(`no such name: ${hostname}`));
+    },
+  };
+  return self;
+}
+
+interface Pair {
+  readonly a: TestRelay;
+  readonly startB: (host: string) => Promise<TestRelay>;
+}
+
+async function startPair(t: ExecutionContext, { resolve }: Names, config: Config = {}): Promise<Pair> {
+  const [aPort, bPort] = await freePorts(2);
+  const dataDir = join(temporaryDir(t), 'b');
+  const common: Config = { drainMs: 2000, retry: { minMs: 5, maxMs: 100 } };
+  const a = await startRelay(t, { ...common, host: A_HOST, port: aPort!, peers: [`http://${NAME}:${bPort!}`], ...config }, { resolve });
+  const startB = (host: string): Promise<TestRelay> =>
+    startRelay(t, { ...common, host, port: bPort!, dataDir, allowedHosts: [NAME], peers: [`http://${A_HOST}:${aPort!}`] });
+  return { a, startB };
+}
+
+const hears = async ({ received }: TestRelay, data: string): Promise<void> => {
+  await received.until(({ dict }) => dict.data === data);
+};
+
+for (const [title, config] of [
+  ['where strangers may send dicts', {}],
+  ['where strangers may not', { access: { local: ['read'] } }],
+] as const) {
+  test.serial(`a peer that moves is recognised at its new address, ${title}`, async (t) => {
+    const dns = names();
+    const { a, startB } = await startPair(t, dns, config);
+    const old = await startB(OLD_HOST);
+    await old.call('notify', { data: 'of a client of b, at its old address' });
+    await hears(a, 'of a client of b, at its old address');
+    await old.stop();
+    dns.at = NEW_HOST;
+    const b = await startB(NEW_HOST);
+    // Of a client at another address: only a peer may forward it.
+    for (let count = 0; count < 20; count++) await b.call('notify', { data: `of a client of b, ${count}` });
+    await b.emit({ data: 'of b' });
+    await hears(a, 'of b');
+    const heard = a.received.all.map(({ dict }) => dict.data);
+    t.deepEqual(heard.slice(1), [...Array.from({ length: 20 }, (_, count) => `of a client of b, ${count}`), 'of b']);
+    t.is(a.received.all.at(-1)?.context.verdict, 'vouched');
+    t.true(dns.asked.length <= 6, `resolved ${dns.asked.length} times, not once a dict`);
+    t.is(b.status().mesh.peers[0]?.refused, 0);
+  });
+}
+
+test.serial('what is sent to a peer that moves arrives at its new address', async (t) => {
+  const dns = names();
+  const { a, startB } = await startPair(t, dns);
+  const old = await startB(OLD_HOST);
+  await a.emit({ data: 'before' });
+  await hears(old, 'before');
+  await old.stop();
+  dns.at = NEW_HOST;
+  await a.emit({ data: 'after' });
+  const b = await startB(NEW_HOST);
+  await hears(b, 'after');
+  t.is(a.status().mesh.peers[0]?.dropped, 0);
+});
+
+test.serial('dicts of a peer that moved before its name did wait, and arrive in order', async (t) => {
+  const dns = names();
+  const { a, startB } = await startPair(t, dns);
+  const b = await startB(NEW_HOST);
+  for (let count = 0; count < 5; count++) await b.call('notify', { data: count });
+  await b.log.line(/^peer .* is down \(fault 503: 127\.0\.0\.3 is not the address of a peer .*listed here/);
+  t.deepEqual(a.received.all, []);
+  t.like(b.status().mesh.peers[0], { refused: 0, waiting: 5 });
+  dns.at = NEW_HOST;
+  await a.received.first(5);
+  t.deepEqual(
+    a.received.all.map(({ dict }) => dict.data),
+    [0, 1, 2, 3, 4],
+  );
+});
+
+test.serial('a stranger with the stamp of a peer is not believed, and causes no lookup per dict', async (t) => {
+  const dns = names();
+  const { a, startB } = await startPair(t, dns, { access: { local: ['read'] } });
+  const b = await startB(OLD_HOST);
+  await b.emit({ data: 'of b' });
+  await hears(a, 'of b');
+  const before = dns.asked.length;
+  const stranger = new XmlRpcClient(new URL(a.url), { localAddress: '127.0.0.9' });
+  t.teardown(() => stranger.close());
+  const refusal = async (co2: Record<string, string | number>): Promise<number> => {
+    const error = await t.throwsAsync(stranger.call('notify', [{ data: 'forged', host_id: b.hostId, co2 }]));
+    return RemoteFault.is(error) ? error.code : 0;
+  };
+  const stamp = { id: 'x.1', hops: 3, age: 0 };
+  for (let count = 0; count < 50; count++) t.is(await refusal({ ...stamp, by: b.hostId }), 503);
+  t.true(dns.asked.length - before <= 5, `resolved ${dns.asked.length - before} times`);
+  t.is(await refusal({ ...stamp, by: 'other@127.0.0.9:9' }), 403, 'no peer has this name or port: final');
+  await b.emit({ data: 'the end' });
+  await hears(a, 'the end');
+  t.deepEqual(
+    a.received.all.map(({ dict }) => dict.data),
+    ['of b', 'the end'],
+  );
+});
