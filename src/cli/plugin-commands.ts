@@ -23,7 +23,7 @@ interface AddFlags extends TargetFlags {
   readonly setup?: Sendable;
 }
 
-const COLUMNS = ['name', 'kind', 'state', 'version', 'pid', 'restarts', 'held', 'waiting', 'last_error'];
+const COLUMNS = ['name', 'kind', 'state', 'version', 'pid', 'restarts', 'held', 'waiting', 'kept_versions', 'last_error'];
 const SATELLITE_COLUMNS = ['name', 'state', 'waiting', 'oldest_ms', 'delivered', 'failed', 'dropped', 'merged', 'refused'];
 const LETTER_COLUMNS = ['id', 'plugin', 'host_id', 'deaths', 'age_ms', 'bytes', 'reason'];
 const FOLLOW_MS = 500;

@@ -26,6 +26,7 @@ export { isWritableByAll, whyNotExecutable } from './safety.mjs';
 
 /** @typedef {import('./module-graph.mjs').Account} Account */
 /** @typedef {import('./module-graph.mjs').Kept} Kept */
+/** @typedef {import('./module-graph.mjs').Stale} Stale */
 
 /** Class name -> method name -> the text of its doc comment. @typedef {Record<string, Record<string, string>>} DocComments */
 

@@ -1,4 +1,5 @@
 /** What the host runs: plugins, each with a name, a life and lines; and what a plugin is told of by its state. */
+import type { Kept } from '../loader/loader.mjs';
 import type { HostedMethod } from './exposed.ts';
 import type { SatelliteLine } from './line.ts';
 import type { RelayPort, SatelliteStatus } from './satellite.ts';
@@ -38,6 +39,10 @@ export interface PluginStatus {
   readonly file: string;
   /** What it says its version is. */
   readonly version?: string | undefined;
+  /** What this process keeps of versions that no longer run, since it never forgets a module; undefined for a process of its own. */
+  readonly kept?: Kept | undefined;
+  /** What of it runs as it was when the relay first imported it though it has changed: CommonJS, packages. Default: nothing. */
+  readonly notReloaded?: readonly string[] | undefined;
   /** Times that it was started again by itself, or reloaded, since the relay started. */
   readonly restarts: number;
   /** Why it last failed to start, to reload or to live; kept when it is well again. */

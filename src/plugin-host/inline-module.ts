@@ -1,5 +1,6 @@
 /** The module of a plugin that runs in this process, as it lies on the disk by now: what it is made of, and how a version of it is made. */
-import { renewChanged } from '../loader/loader.mjs';
+import { keptBehind, renewChanged, staleBehind } from '../loader/loader.mjs';
+import type { Kept } from '../loader/loader.mjs';
 import { clean } from '../message/message.ts';
 import { cutShortProblem, withoutSatellites } from './cut-short.ts';
 import { PluginFailure } from './failure.ts';
@@ -8,6 +9,7 @@ import { acceptInputs, cutShortAmong, filesOf, inputsOf, renewInputs } from './i
 import type { ImportedModule } from './load.ts';
 import type { ConfigPlace } from './plugin-config.ts';
 import { construct, importFound } from './prepare.ts';
+import { staleText } from './problem.ts';
 import type { PrepareParts } from './prepare.ts';
 import type { PluginProblem } from './problem.ts';
 import { unlessAborted } from './step.ts';
@@ -28,6 +30,9 @@ export class InlineModule {
   #imported: ImportedModule | undefined;
   /** An import that nobody has used yet, and the inputs that it is of. */
   #preloaded: { readonly inputs: string; readonly imported: Promise<ImportedModule> } | undefined;
+  /** What it was made of when it last ran. */
+  #files: readonly string[] = [];
+  #stale: readonly string[] = [];
   /** How its file was found last. */
   found: FoundModule;
 
@@ -38,6 +43,16 @@ export class InlineModule {
 
   get imported(): ImportedModule | undefined {
     return this.#imported;
+  }
+
+  /** What of it runs as it was when the relay first imported it though it has changed, as people are told of it. */
+  get stale(): readonly string[] {
+    return this.#stale;
+  }
+
+  /** What the process keeps of versions that no longer run. */
+  get kept(): Kept {
+    return keptBehind(this.#files);
   }
 
   /** True if it is another one than when its import was last tried. */
@@ -68,7 +83,7 @@ export class InlineModule {
 
   /** Takes note of what changed on the disk. */
   async lookForChanges(): Promise<void> {
-    if (this.found.rootName === '') await renewChanged(this.found.root);
+    await renewChanged(this.found.root);
   }
 
   /** Makes it and all that it imports new, changed or not. */
@@ -95,7 +110,10 @@ export class InlineModule {
 
   /** What was imported last runs. */
   async accept(): Promise<void> {
-    acceptInputs(await filesOf(this.found, this.#place));
+    this.#files = await filesOf(this.found, this.#place);
+    acceptInputs(this.#files);
+    const stale = (await Promise.all(this.#files.map(staleBehind))).flat();
+    this.#stale = [...new Set(stale.map((one) => staleText(this.found, one)))];
   }
 
   /** It is gone. */

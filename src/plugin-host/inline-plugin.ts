@@ -80,6 +80,7 @@ export class InlinePlugin implements HostedPlugin {
     return {
       ...{ name: this.name, kind: 'inline', state: this.#state.current, file: this.#found.file },
       version: this.#version?.stated.version,
+      ...{ kept: this.#module.kept, notReloaded: this.#module.stale },
       ...{ restarts: this.#restarts, lastError: this.#state.lastError, held: this.#parts.watchdog.of(this.name).held },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };
@@ -190,6 +191,7 @@ export class InlinePlugin implements HostedPlugin {
         await this.#load(port, signal);
         return;
       }
+      await this.#module.lookForChanges();
       const next = await this.#module.successor(old, signal).catch(async (error: unknown) => {
         throw await this.#state.failed(error, 'not restarted, what runs goes on', signal);
       });
@@ -204,6 +206,7 @@ export class InlinePlugin implements HostedPlugin {
       await old.exit();
       this.#isRunning = false;
       await this.#state.orLeaveOut(signal, () => this.#run(next, port, signal));
+      if (this.#module.stale.length > 0) this.#parts.log.warn(`${this.name} restarted, ${this.#withOldCode()}`);
     });
   }
 
@@ -253,10 +256,20 @@ export class InlinePlugin implements HostedPlugin {
     this.#state.set({ type: 'ready' });
     const { isInUse } = this.imported?.relayPlugins ?? { isInUse: false };
     if (isInUse) log.warn(`${clean(this.#found.file)}: its relay plugins go on as they were when the relay started; restart the relay`);
-    if (!isInUse || this.receivers.length + this.methods.length > 0)
-      log.info(`${this.name} reloaded in ${Math.round(clock.now() - began)} ms (${clean(this.#found.file)})`);
+    if (!isInUse || this.receivers.length + this.methods.length > 0) this.#tellReloaded(Math.round(clock.now() - began));
     await old.finishCalls();
     await old.exit();
+  }
+
+  #tellReloaded(ms: number): void {
+    const { log } = this.#parts;
+    const text = `${this.name} reloaded in ${ms} ms (${clean(this.#found.file)})`;
+    if (this.#module.stale.length === 0) log.info(text);
+    else log.warn(`${text}, ${this.#withOldCode()}`);
+  }
+
+  #withOldCode(): string {
+    return `but with the old code of ${this.#module.stale.join(', ')}, which a process imports once: restart the relay, or run the plugin in a child (isolation: 'child')`;
   }
 
   async #run(version: Version, port: RelayPort, signal: AbortSignal): Promise<void> {

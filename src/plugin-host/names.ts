@@ -64,8 +64,19 @@ function moduleOf(file: string): ModuleFile | undefined {
   return { file, folder, stem, packageName, moduleName, module: `${packageName}.${moduleName}`, refused };
 }
 
+/**
+ * True for the name of a file that an editor or a version control system leaves beside the one that is edited, for a moment or until a merge is done: of Emacs and flycheck,
+ * vim, JetBrains, Kate, Syncthing, `git mergetool` and `patch`.
+ */
+export function isTemporary(base: string): boolean {
+  return TEMPORARY.test(base);
+}
+
+const TEMPORARY =
+  /^(?:flycheck_|#|\.#|~|4913$)|_flymake\.|[~#]$|\.(?:sw[a-z]|tmp|temp|bak|orig|rej|kate-swp)$|___jb_(?:tmp|old)___|[._](?:BACKUP|BASE|LOCAL|REMOTE)[._]\d+\.|\.sync-conflict-|\.tmp\.\w+$/;
+
 function isHelper(base: string): boolean {
-  return /^[_.]|\.(?:config|test)\.|\.d\.m?ts$/.test(base);
+  return isTemporary(base) || /^[_.]|\.(?:config|test)\.|\.d\.m?ts$/.test(base);
 }
 
 /** True for a folder that never holds modules. */

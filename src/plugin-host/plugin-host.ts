@@ -1,5 +1,7 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
 import type { DependencyContainer } from 'tsyringe';
+import { keptBehind } from '../loader/loader.mjs';
+import type { Kept } from '../loader/loader.mjs';
 import { RelayError, clean, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
 import { Children } from './child/children.ts';
@@ -43,6 +45,8 @@ export type { Hooks, RelayPluginStatus } from './relay-plugins.ts';
 export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
+/** States in which a plugin has imported what it imports, or tried to. */
+const LOADED: ReadonlySet<string> = new Set(['ready', 'failed', 'left-out']);
 const NO_TOKENS: readonly PluginToken[] = [];
 
 export interface PluginHostParts {
@@ -76,6 +80,8 @@ export interface PluginHostStatus {
   readonly satellites: readonly SatelliteStatus[];
   /** What was left out, and why. */
   readonly problems: readonly PluginProblem[];
+  /** What this process keeps of versions of modules that no longer run. */
+  readonly kept: Kept;
 }
 
 export class PluginHost {
@@ -168,6 +174,7 @@ export class PluginHost {
       plugins,
       satellites: plugins.flatMap(({ satellites }) => satellites),
       problems: [...this.#inline.problems, ...this.#children.problems],
+      kept: keptBehind(),
     };
   }
 
@@ -310,6 +317,7 @@ export class PluginHost {
     const what = event.type === 'plugin-state' ? event.plugin : event.satellite;
     if (this.#log.isDebugEnabled()) this.#log.debug(`${what} is ${event.state.type}`);
     this.#parts.onEvent?.(event);
+    if (event.type === 'plugin-state' && LOADED.has(event.state.type)) this.#watcher?.followHelpers();
   }
 
   /** Throws a RelayError INVALID_PARAMS, or UNAVAILABLE while the host starts or stops. */

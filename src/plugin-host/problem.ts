@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Stale } from '../loader/loader.mjs';
 import { clean, hasMark, reasonOf } from '../message/message.ts';
 import { EXTENSIONS } from './names.ts';
 
@@ -65,6 +66,12 @@ export function problemAt(thrown: unknown, { root, rootName, path }: Place): Plu
 export function fileAt({ root, rootName }: Place, path: string): string {
   const file = shown(root, path);
   return clean(isAbsolute(file) ? file : rootName + file);
+}
+
+/** What stays as it was when it was first imported, as people are told of it: `ham/_old.cjs (CommonJS)`, `node_modules/thing`. */
+export function staleText(place: Place, { path, kind }: Stale): string {
+  if (kind === 'commonjs') return `${fileAt(place, path)} (CommonJS)`;
+  return clean(path.slice(path.lastIndexOf('node_modules')).split(sep).join('/'));
 }
 
 /** The first line of the message of anything thrown, cleaned, with paths relative to `directory`. */

@@ -3,10 +3,11 @@ import { watch as watchLink } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
-import { isImported } from '../loader/loader.mjs';
+import { helperPaths, isImported } from '../loader/loader.mjs';
 import { clean, reasonOf } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';
-import { EXTENSIONS } from './names.ts';
+import { HelperWatch } from './helper-watch.ts';
+import { EXTENSIONS, isTemporary } from './names.ts';
 
 /** ms of silence after a change: an editor writes, renames and sets rights in one go. */
 const QUIET_MS = 50;
@@ -36,6 +37,7 @@ interface Closable {
 export class Watcher {
   readonly #parts: WatcherParts;
   readonly #watchers = new Set<Closable>();
+  readonly #helpers: HelperWatch;
   /** Where the directory's path leads. */
   #target: string | undefined;
   #announced: string | undefined;
@@ -52,6 +54,12 @@ export class Watcher {
   constructor(parts: WatcherParts) {
     this.#parts = parts;
     this.#isPolling = parts.mode === 'poll';
+    this.#helpers = new HelperWatch({
+      onChange: () => {
+        this.#changed();
+      },
+      onError: (error) => void this.#fallBack(error),
+    });
   }
 
   /** Looks once, since something may have changed before, and then whenever something changes. Never rejects. */
@@ -67,9 +75,15 @@ export class Watcher {
     await this.#unsubscribe();
   }
 
+  /** To be called whenever plugins may import other files than before: those outside of the directory are watched, too. */
+  followHelpers(): void {
+    if (!this.#isPolling && !this.#isEnded) this.#helpers.follow(helperPaths());
+  }
+
   /** Watches where the path of the directory leads now. */
   async #follow(): Promise<void> {
     if (this.#isPolling) return;
+    this.followHelpers();
     const { directory } = this.#parts;
     const target = await realpath(directory).catch(() => undefined);
     if (target === this.#target && this.#watchers.size > 0) return;
@@ -133,6 +147,7 @@ export class Watcher {
   }
 
   async #unsubscribe(): Promise<void> {
+    if (this.#isPolling || this.#isEnded) this.#helpers.close();
     const watchers = [...this.#watchers];
     this.#watchers.clear();
     await Promise.all(watchers.map((watcher) => watcher.close()));
@@ -208,6 +223,7 @@ export class Watcher {
 /** True for what may be code, or lead to code: whatever else lies in the directory may change as it likes. */
 function isRelevant(path: string): boolean {
   const name = basename(path);
+  if (isTemporary(name)) return false;
   const extension = extname(name).slice(1);
   const isCode = extension === '' || EXTENSIONS.some((known) => known === extension);
   return isCode || name === 'package.json' || name.startsWith('..') || isImported(path);

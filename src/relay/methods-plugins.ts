@@ -47,7 +47,7 @@ type Add = (method: Omit<Method, 'access'>, synonyms?: readonly string[]) => voi
 function addLooks(add: Add, { host, methodsOf }: PluginMethodsParts): void {
   add({
     name: 'plugin.list',
-    help: 'Lists the plugins: name, kind (inline, child, program), state and its reason, version, restarts, held (times it held the event loop), pid, waiting messages, last_error.',
+    help: 'Lists the plugins: name, kind (inline, child, program), state and its reason, version, restarts, held (times it held the event loop), pid, waiting messages, last_error, kept_versions and kept_bytes (versions of its modules that were replaced and stay in memory, an estimate), not_reloaded (what runs as it was though it has changed).',
     signatures: [['array'], ['array', 'struct']],
     invoke: () => host.status().plugins.map(pluginOnWire),
   });

@@ -3,7 +3,7 @@ import type { Sendable } from '../message/message.ts';
 import type { MeshStatus } from '../mesh/mesh.ts';
 import type { PluginHostStatus, RelayPluginStatus } from '../plugin-host/plugin-host.ts';
 import type { MethodRegistry } from './method-registry.ts';
-import { pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
+import { keptOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
 
 export interface StatusParts {
   readonly properties: () => Readonly<Record<string, Sendable>>;
@@ -25,11 +25,11 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, satellites here with their lines, relay plugins, plugins left out.',
+    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, satellites here with their lines, relay plugins, plugins left out, kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { host_id, versions, start_time, uptime } = properties();
-      const { plugins: hosted, satellites, problems } = plugins();
+      const { plugins: hosted, satellites, problems, kept } = plugins();
       return {
         ...{ host_id, versions, start_time, uptime },
         dicts: { ...counters(), hop_limited: mesh().hopLimited },
@@ -38,6 +38,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
         satellites: satellites.map(satelliteOnWire),
         relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
         plugins_left_out: problems.length,
+        ...keptOnWire(kept),
       };
     },
   });

@@ -1,6 +1,15 @@
 /** Plugins, their satellites and what happened to them, as they go out. Members are there whatever they are, so that a typed client finds one type. */
+import { Double } from '../message/message.ts';
 import type { Sendable } from '../message/message.ts';
-import type { DeadLetter, NumberedEvent, PluginLine, PluginState, PluginStatus, SatelliteStatus } from '../plugin-host/plugin-host.ts';
+import type {
+  DeadLetter,
+  NumberedEvent,
+  PluginHostStatus,
+  PluginLine,
+  PluginState,
+  PluginStatus,
+  SatelliteStatus,
+} from '../plugin-host/plugin-host.ts';
 
 export type Struct = Readonly<Record<string, Sendable>>;
 
@@ -14,13 +23,21 @@ export function pluginOnWire({
   held = 0,
   lastError = '',
   pid = 0,
+  kept = { versions: 0, bytes: 0 },
+  notReloaded = [],
   satellites,
 }: PluginStatus): Struct {
   return {
     ...{ name, kind, state: state.type, reason: reasonOf(state), version, restarts, held, pid },
     waiting: satellites.reduce((sum, { waiting }) => sum + waiting, 0),
     last_error: lastError,
+    ...{ ...keptOnWire(kept), not_reloaded: notReloaded },
   };
+}
+
+/** Bytes as a double: more than 2 GiB are conceivable, and i8 is an extension. */
+export function keptOnWire({ versions, bytes }: PluginHostStatus['kept']): Struct {
+  return { kept_versions: versions, kept_bytes: new Double(bytes) };
 }
 
 /** Why it is in this state; `''` if that needs no reason. */

@@ -39,7 +39,12 @@ export function makeHeart(
     pluginHost: {
       deliver: (message, except) => delivered.push({ message, except }),
       methods: () => [],
-      status: () => ({ plugins: [{ name: 'ham.spam', satellites } as unknown as PluginStatus], satellites, problems: [] }),
+      status: () => ({
+        plugins: [{ name: 'ham.spam', satellites } as unknown as PluginStatus],
+        satellites,
+        problems: [],
+        kept: { versions: 0, bytes: 0 },
+      }),
     },
     relayPlugins: { status: () => [] },
     mesh: {

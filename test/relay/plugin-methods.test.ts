@@ -29,7 +29,7 @@ function kit() {
   });
   heart.relay.offerPlugins({
     host: {
-      status: () => ({ plugins: [PLUGIN], satellites: [], problems: [] }),
+      status: () => ({ plugins: [PLUGIN], satellites: [], problems: [], kept: { versions: 0, bytes: 0 } }),
       rescan: () => Promise.resolve(),
       ...{ startPlugin: does('start'), stopPlugin: does('stop'), restartPlugin: does('restart'), reloadPlugin: does('reload') },
       addProgram: async (record) => {

@@ -3,15 +3,14 @@ import type { Account } from '../../loader/loader.mjs';
 import { isDict } from '../../message/message.ts';
 import type { Sendable, Value } from '../../message/message.ts';
 
-// A module with more helpers is reloaded by hand.
+// Of a module with more helpers only the nearest ones are watched.
 const MAX_FILES = 1_000;
 const MAX_IMPORTS = 1_000;
 const MAX_TEXT = 5_000;
 
-/** As {@link readAccount} reads it; empty where there are too many files. */
+/** As {@link readAccount} reads it. */
 export function accountOnWire(account: Account): Sendable {
-  if (account.length > MAX_FILES) return [];
-  return account.map(({ file, print: { stamp, hash = '' }, imports }) => ({
+  return account.slice(0, MAX_FILES).map(({ file, print: { stamp, hash = '' }, imports }) => ({
     ...{ file, stamp, hash },
     imports: imports.map(([asked, found = '']) => [asked, found]),
   }));

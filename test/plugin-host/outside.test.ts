@@ -1,0 +1,159 @@
+/** Helpers wherever they lie: those outside of the plugins directory are reloaded, and what cannot be reloaded is named. */
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { writePlugins } from './kit.ts';
+import type { Files } from './kit.ts';
+import { live, versioned } from './reload-kit.ts';
+import type { LiveKit, LiveOverrides } from './reload-kit.ts';
+
+interface Project extends LiveKit {
+  /** Writes a file of the project. */
+  readonly write: (path: string, text: string) => Promise<void>;
+  readonly at: (path: string) => string;
+}
+
+/** A project whose plugins directory is `plugins`. */
+async function project(t: ExecutionContext, files: Files, overrides: LiveOverrides = {}): Promise<Project> {
+  const root = await writePlugins(t, files);
+  const at = (path: string): string => join(root, path);
+  return { ...(await live(t, at('plugins'), overrides)), at, write: (path, text) => writeFile(at(path), text) };
+}
+
+const USES = versioned('', `  @Exposed() value() { return value; }`, `import { value } from '../../shared.ts';`);
+
+test('a helper outside of the plugins directory, and what that imports, is reloaded however it is saved', async (t) => {
+  const { write, at, call, line, lines } = await project(t, {
+    'plugins/ham/spam.ts': USES,
+    'plugins/ham/other.ts': versioned('other'),
+    'shared.ts': `export { value } from './lib/deep/value.ts';`,
+    'lib/deep/value.ts': `export const value = 1;`,
+    'unused.ts': '',
+  });
+  t.is(await call('ham.spam.value'), 1);
+  await write('lib/deep/value.ts', `export const value = 2;`);
+  await line('ham.spam reloaded');
+  t.is(await call('ham.spam.value'), 2);
+  await write('next.ts', `export const value = 33;`);
+  await rename(at('next.ts'), at('shared.ts'));
+  await line('ham.spam reloaded', 2);
+  t.is(await call('ham.spam.value'), 33);
+  await write('shared.ts', `import { word } from './new/word.ts';\nexport const value = word + ;`);
+  await line(`${at('shared.ts')}:2:29: not reloaded, the version before goes on: `);
+  await write('shared.ts', `export { value } from './new/more/value.ts';`);
+  await line('not reloaded, the version before goes on', 2);
+  // Where it is looked for there is no folder yet.
+  await mkdir(at('new/more'), { recursive: true });
+  await write('new/more/value.ts', `export const value = 4;`);
+  await line('ham.spam reloaded', 3);
+  t.is(await call('ham.spam.value'), 4);
+  await rm(at('new'), { recursive: true });
+  await line('not reloaded, the version before goes on', 3);
+  await mkdir(at('new/more'), { recursive: true });
+  await write('new/more/value.ts', `export const value = 5;`);
+  await line('ham.spam reloaded', 4);
+  t.is(await call('ham.spam.value'), 5);
+  t.false(lines.all.some((one) => one.includes('ham.other reloaded')));
+});
+
+test('restart, reload and start run what is on the disk, helpers outside included, though nobody watches', async (t) => {
+  const files = { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` };
+  const { write, call, host } = await project(t, files, { watch: false });
+  await write('shared.ts', `export const value = 2;`);
+  await host.restartPlugin('ham.spam');
+  t.is(await call('ham.spam.value'), 2);
+  await write('plugins/ham/spam.ts', USES.replace('return value;', 'return value + 100;'));
+  await host.restartPlugin('ham.spam');
+  t.is(await call('ham.spam.value'), 102);
+  await write('shared.ts', `export const value = 3;`);
+  await host.reloadPlugin('ham.spam');
+  t.is(await call('ham.spam.value'), 103);
+  await host.stopPlugin('ham.spam');
+  await write('shared.ts', `export const value = 4;`);
+  await host.startPlugin('ham.spam');
+  t.is(await call('ham.spam.value'), 104);
+  await write('shared.ts', '');
+  await t.throwsAsync(host.restartPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /shared\.ts: the file is empty/ });
+  t.is(await call('ham.spam.value'), 104);
+});
+
+test('where nobody tells of changes a helper outside is looked at, too', async (t) => {
+  const files = { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` };
+  const { write, call, line } = await project(t, files, { watch: 'poll' });
+  await write('shared.ts', `export const value = 2;`);
+  await line('ham.spam reloaded');
+  t.is(await call('ham.spam.value'), 2);
+});
+
+test('CommonJS and packages stay as they were, and are named wherever something is reloaded', async (t) => {
+  const source = versioned(
+    '',
+    `  @Exposed() values() { return [old.value, thing, value]; }`,
+    `import old from './_old.cjs';\nimport thing from 'thing';\nimport { value } from '../../shared.ts?some';`,
+  );
+  const { write, call, line, lines, host, status } = await project(t, {
+    'plugins/ham/spam.ts': source,
+    'plugins/ham/_old.cjs': `exports.value = 1;`,
+    'shared.ts': `export const value = 1;`,
+    'node_modules/thing/package.json': `{ "name": "thing", "version": "1.0.0", "type": "module", "exports": "./index.js" }`,
+    'node_modules/thing/index.js': `export default 1;`,
+  });
+  await write('shared.ts', `export const value = 2;`);
+  await line('ham.spam reloaded');
+  t.deepEqual(await call('ham.spam.values'), [1, 1, 2]);
+  t.deepEqual(status('ham.spam').notReloaded, []);
+  t.false(lines.all.some((one) => one.includes('with the old code of')));
+
+  await write('plugins/ham/_old.cjs', `exports.value = 2;`);
+  const warned = await line('but with the old code of ham/_old.cjs (CommonJS), which a process imports once: restart the relay, or run');
+  t.regex(warned, /^warn plugin-host: ham\.spam reloaded in \d+ ms/);
+  t.deepEqual(await call('ham.spam.values'), [1, 1, 2]);
+
+  await write('node_modules/thing/index.js', `export default 2;`);
+  await host.restartPlugin('ham.spam');
+  await line('ham.spam restarted, but with the old code of ham/_old.cjs (CommonJS), node_modules/thing, ');
+  t.deepEqual(status('ham.spam').notReloaded, ['ham/_old.cjs (CommonJS)', 'node_modules/thing']);
+});
+
+test('a helper outside that every user may write is not executed', async (t) => {
+  const { at, line, call } = await project(t, { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` });
+  await chmod(at('shared.ts'), 0o666);
+  await line('shared.ts is not executed: every user of this machine can write to it');
+  t.is(await call('ham.spam.value'), 1);
+});
+
+test('what editors and merges leave beside a file is no module', async (t) => {
+  const { write, line, host, registry, lines } = await project(t, { 'plugins/ham/spam.ts': versioned('one') });
+  const names = ['flycheck_spam.ts', '#spam.ts#', '.#spam.ts', 'spam.ts~', '.spam.ts.swp', '4913', 'spam.ts.tmp', 'spam.ts___jb_tmp___'];
+  const others = [
+    'spam_flymake.ts',
+    'spam_BASE_1234.ts',
+    'spam_LOCAL_1234.ts',
+    'spam.sync-conflict-20261121-101010-ABC.ts',
+    '.goutputstream-A1.ts',
+  ];
+  for (const name of [...names, ...others]) await write(`plugins/ham/${name}`, versioned('copy'));
+  await write('plugins/ham/late.ts', versioned('late'));
+  await line('ham.late loaded');
+  t.deepEqual(registry.names(), ['ham.late.version', 'ham.spam.version']);
+  t.deepEqual(host.status().problems, []);
+  t.false(lines.all.some((one) => /reloaded|left out/.test(one)));
+});
+
+test('what reloads leave in memory is counted', async (t) => {
+  const files = { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` };
+  const { write, host, status } = await project(t, files, { watch: false });
+  t.deepEqual(status('ham.spam').kept, { versions: 0, bytes: 0 });
+  const before = host.status().kept;
+  await host.reloadPlugin('ham.spam');
+  await write('shared.ts', `export const value = 2;`);
+  await host.restartPlugin('ham.spam');
+  const { versions = 0, bytes = 0 } = status('ham.spam').kept ?? {};
+  // Both files by the reload, both by the restart, since one changed that the other imports.
+  t.is(versions, 4);
+  t.true(bytes > 2 * USES.length && bytes < 500_000, String(bytes));
+  const after = host.status().kept;
+  t.true(after.versions >= before.versions + 4);
+  t.true(after.bytes >= before.bytes + bytes);
+});
