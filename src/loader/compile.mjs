@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { explainSyntaxError, failingModule } from './compile-error.mjs';
 import { docFooter, mayHaveDocComments, readDocComments } from './doc-comments.mjs';
 import { explainPrivateDecorator, mayDecoratePrivate } from './private-decorator.mjs';
+import { mayImportTypes, relaxTypeImports } from './type-imports.mjs';
 
 /** @typedef {typeof import('@swc/core')} Compiler */
 
@@ -53,7 +54,7 @@ export function compilerId() {
   if (id !== undefined) return id;
   const hash = createHash('sha256');
   hash.update(readFileSync(require.resolve('@swc/core/package.json')));
-  for (const file of ['./compile.mjs', './compile-error.mjs', './doc-comments.mjs', './private-decorator.mjs'])
+  for (const file of ['./compile.mjs', './compile-error.mjs', './doc-comments.mjs', './private-decorator.mjs', './type-imports.mjs'])
     hash.update(readFileSync(new URL(file, import.meta.url)));
   id = hash.digest('hex');
   return id;
@@ -67,14 +68,23 @@ export function compilerId() {
  */
 export function compileTypeScript(source, file) {
   try {
-    const output = compiler().transformSync(source, { ...options, filename: file, sourceFileName: pathToFileURL(file).href });
+    const ours = { ...options, filename: file, sourceFileName: pathToFileURL(file).href };
+    const output = compiler().transformSync(source, ours);
+    const code = mayImportTypes(output.code) ? withTypesRelaxed(output.code, source, ours) : output.code;
     const dropped = mayDecoratePrivate(source) ? explainPrivateDecorator(source, file, (text) => parsed(text, typeScript)) : undefined;
     if (dropped) return failingModule(dropped, source);
     const footer = mayHaveDocComments(source) ? docComments(source, typeScript) : '';
-    return `${output.code}\n${footer}//# sourceMappingURL=data:application/json;base64,${Buffer.from(output.map ?? '').toString('base64')}\n`;
+    return `${code}\n${footer}//# sourceMappingURL=data:application/json;base64,${Buffer.from(output.map ?? '').toString('base64')}\n`;
   } catch (error) {
     return failingModule(explainSyntaxError(error, source, file), source);
   }
+}
+
+/** @param {string} code @param {string} source @param {typeof options} ours */
+function withTypesRelaxed(code, source, ours) {
+  const transform = { ...ours.jsc.transform, decoratorMetadata: false };
+  const plain = compiler().transformSync(source, { ...ours, sourceMaps: false, jsc: { ...ours.jsc, transform } });
+  return relaxTypeImports(code, plain.code, (text) => parsed(text, script));
 }
 
 /** Leaves a JavaScript module as it is, but for the statement at its end that records its doc comments. @param {string} source */

@@ -8,6 +8,7 @@ import { compileScript, compileTypeScript, compilerId } from './compile.mjs';
 import { fingerprintSync } from './fingerprint.mjs';
 import { ledgerOver } from './ledger.mjs';
 import { findPublicModule, findTypeScriptTwin, isReloadable, packageRoot } from './resolve.mjs';
+import { FOR_TYPES } from './type-imports.mjs';
 import { whyNotExecutable } from './safety.mjs';
 import { askedPath, fileIn, trackedFile, versionIn, withVersion } from './versions.mjs';
 
@@ -33,6 +34,7 @@ export function initialize(options) {
 
 /** Live reload stands here: whatever a tracked file imports of the tracked ones is the current version of it, and is noted. @type {import('node:module').ResolveHook} */
 export function resolve(specifier, context, nextResolve) {
+  if (specifier.startsWith(FOR_TYPES)) return resolveForTypes(specifier.slice(FOR_TYPES.length), context, nextResolve);
   const target = findPublicModule(specifier, context.parentURL) ?? findTypeScriptTwin(specifier, context.parentURL) ?? specifier;
   const from = trackedFile(ledger, context.parentURL);
   // `require` knows no queries: what is CommonJS stays as it is until the relay starts again.
@@ -72,6 +74,32 @@ export function resolve(specifier, context, nextResolve) {
   } catch (error) {
     return missing(error);
   }
+}
+
+/** A module without exports, in place of one that has nothing but types. @type {Resolved} */
+const NOTHING = { url: 'data:text/javascript,export{}', format: 'module', shortCircuit: true };
+const NOT_FOUND = ['ERR_MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED'];
+
+/** Of an import whose names are used as types alone: the packages of types have nothing to run. @type {import('node:module').ResolveHook} */
+function resolveForTypes(specifier, context, nextResolve) {
+  const found = (/** @type {Resolved} */ resolved) => (/\.d\.[cm]?ts(?:[?#]|$)/.test(resolved.url) ? NOTHING : resolved);
+  const missing = (/** @type {unknown} */ error) => {
+    const { code = '' } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (NOT_FOUND.includes(code) && isDeclared(specifier, context.parentURL)) return NOTHING;
+    throw error;
+  };
+  try {
+    const resolved = resolve(specifier, context, nextResolve);
+    return resolved instanceof Promise ? resolved.then(found, missing) : found(/** @type {Resolved} */ (resolved));
+  } catch (error) {
+    return missing(error);
+  }
+}
+
+/** True for any package, whose declarations may be anywhere; of a file that is missing only where `x.d.ts` stands beside. @param {string} specifier @param {string | undefined} parentURL */
+function isDeclared(specifier, parentURL) {
+  const path = askedPath(specifier, parentURL);
+  return path === undefined || statSync(path.replace(/\.([cm]?)[jt]s$/, '.d.$1ts'), { throwIfNoEntry: false }) !== undefined;
 }
 
 /** @type {import('node:module').LoadHook} */

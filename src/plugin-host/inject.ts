@@ -103,5 +103,7 @@ function isHelperClass(token: unknown): token is AnyClass {
 }
 
 function nameOf(type: unknown): string {
+  // All that metadata has of a type that is no value.
+  if (type === Object) return 'Object (an interface, a union, or a class that is imported as a type only)';
   return typeof type === 'function' ? type.name : String(type);
 }

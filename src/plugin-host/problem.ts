@@ -5,6 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Stale } from '../loader/loader.mjs';
 import { clean, hasMark, reasonOf } from '../message/message.ts';
 import { EXTENSIONS } from './names.ts';
+import { missingExportOf } from './type-import-hint.ts';
 
 export interface PluginProblem {
   /** `ham.spam`, where it got a name. */
@@ -43,7 +44,11 @@ export function problemOf(thrown: unknown, directory: string, file: string): Plu
     return { file: shown(directory, path), line, column, reason: clean(reason, MAX_REASON), frame };
   }
   const stack = thrown instanceof Error && typeof thrown.stack === 'string' ? thrown.stack : '';
-  return { file, ...firstPlace(stack, directory), reason: reasonText(thrown, directory) };
+  const reason = reasonText(thrown, directory);
+  const missing = missingExportOf(thrown);
+  const importer = missing && inside(directory, missing.file);
+  if (importer !== undefined && missing?.line !== undefined) return { file: importer, line: missing.line, reason };
+  return { file, ...firstPlace(stack, directory), reason };
 }
 
 /** Where a module lies on the disk. */
@@ -78,7 +83,10 @@ export function staleText(place: Place, { path, kind }: Stale): string {
 export function reasonText(thrown: unknown, directory: string): string {
   const [first = ''] = reasonOf(thrown).trim().split('\n', 1);
   const text = first.replaceAll(pathToFileURL(join(directory, sep)).href, '').replaceAll(join(directory, sep), '');
-  return clean(text === '' ? 'an error without a text' : text + forgottenExtension(thrown), MAX_REASON);
+  return clean(
+    text === '' ? 'an error without a text' : text + forgottenExtension(thrown) + (missingExportOf(thrown)?.hint ?? ''),
+    MAX_REASON,
+  );
 }
 
 /** What bundlers add by themselves and Node does not: `; write its extension: _helper.ts`. */

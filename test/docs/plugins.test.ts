@@ -1,6 +1,6 @@
 /** Every piece of code in docs/plugins.md is run as its reader would run it, and does what the text says. */
 import { chmodSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import ts from 'typescript';
@@ -23,6 +23,25 @@ async function load(t: ExecutionContext, source: string, config: TestRelayOption
   const relay = await createTestRelay({ pluginsDir: join(directory, 'plugins'), config });
   t.teardown(() => relay.stop());
   return relay;
+}
+
+/** What the compiler says of a project with this tsconfig.json, `file:line text`. */
+function projectErrors(t: ExecutionContext, tsconfig: string, files: Readonly<Record<string, string>>): readonly string[] {
+  const directory = project(t, { 'tsconfig.json': tsconfig, ...files });
+  const host = {
+    ...ts.sys,
+    onUnRecoverableConfigFileDiagnostic: (found: ts.Diagnostic) => t.fail(ts.flattenDiagnosticMessageText(found.messageText, ' ')),
+  };
+  const parsed = ts.getParsedCommandLineOfConfigFile(join(directory, 'tsconfig.json'), {}, host);
+  // In place of the installed package, which this project cannot install in itself.
+  const paths = { 'co2-relay': [join(PROJECT_DIR, 'src/plugin/plugin.ts')] };
+  const typeRoots = [join(PROJECT_DIR, 'node_modules/@types')];
+  const program = ts.createProgram(parsed?.fileNames ?? [], { ...parsed?.options, paths, typeRoots, skipLibCheck: true });
+  return ts.getPreEmitDiagnostics(program).flatMap(({ file, start = 0, messageText }) => {
+    if (!file?.fileName.includes('/plugins/')) return [];
+    const line = file.getLineAndCharacterOfPosition(start).line + 1;
+    return [`${basename(file.fileName)}:${line} ${ts.flattenDiagnosticMessageText(messageText, ' ')}`];
+  });
 }
 
 const RUNS: Readonly<Record<string, Run>> = {
@@ -133,25 +152,23 @@ const RUNS: Readonly<Record<string, Run>> = {
   },
 
   tsconfig: async (t, source) => {
-    const directory = project(t, {
-      'tsconfig.json': source,
+    const errors = projectErrors(t, source, {
       'plugins/ham/spam.ts': sourceOf('injection'),
       'plugins/ham/bad.ts': 'export const a: string = 1;',
     });
-    const host = {
-      ...ts.sys,
-      onUnRecoverableConfigFileDiagnostic: (found: ts.Diagnostic) => t.fail(ts.flattenDiagnosticMessageText(found.messageText, ' ')),
-    };
-    const parsed = ts.getParsedCommandLineOfConfigFile(join(directory, 'tsconfig.json'), {}, host);
-    // In place of the installed package, which this project cannot install in itself.
-    const paths = { 'co2-relay': [join(PROJECT_DIR, 'src/plugin/plugin.ts')] };
-    const typeRoots = [join(PROJECT_DIR, 'node_modules/@types')];
-    const program = ts.createProgram(parsed?.fileNames ?? [], { ...parsed?.options, paths, typeRoots, skipLibCheck: true });
-    const errors = ts.getPreEmitDiagnostics(program).filter(({ file }) => file?.fileName.includes('/plugins/'));
-    t.deepEqual(
-      errors.map(({ file }) => file?.fileName.endsWith('/bad.ts')),
-      [true],
-    );
+    t.deepEqual(errors, ["bad.ts:1 Type 'number' is not assignable to type 'string'."]);
+    const forgotten = projectErrors(t, source, {
+      'plugins/ham/_shapes.ts': 'export interface Reading { value: number }\nexport class Sensor {}\n',
+      'plugins/ham/_again.ts': "export { Reading } from './_shapes.ts';\n",
+      'plugins/ham/shapes.ts': `import { Exposed, Plugin, Satellite } from 'co2-relay';
+import { Reading, Sensor } from './_shapes.ts';
+@Satellite() export class Shapes extends Plugin { @Exposed() take(reading: Reading, sensor: Sensor): number { return sensor ? reading.value : 0; } }
+`,
+    });
+    t.deepEqual(forgotten, [
+      "_again.ts:1 Re-exporting a type when 'verbatimModuleSyntax' is enabled requires using 'export type'.",
+      "shapes.ts:2 'Reading' is a type and must be imported using a type-only import when 'verbatimModuleSyntax' is enabled.",
+    ]);
   },
 
   'npm-package': async (t, source) => {

@@ -76,7 +76,7 @@ test('what cannot be injected is named, by class and parameter, and the others r
   const reasons = problems();
   t.is(
     reasons['bad/union.ts'],
-    'bad.union.Bad: parameter 1 of the constructor of Bad has the type Object, which cannot be injected; name what it gets: @Inject(...)',
+    'bad.union.Bad: parameter 1 of the constructor of Bad has the type Object (an interface, a union, or a class that is imported as a type only), which cannot be injected; name what it gets: @Inject(...)',
   );
   t.regex(reasons['bad/text.ts'] ?? '', /parameter 2 of the constructor of Bad has the type String/);
   t.regex(reasons['bad/token.ts'] ?? '', /parameter 1 .*Symbol\(database\), and nothing is registered/);

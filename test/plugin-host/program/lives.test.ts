@@ -157,7 +157,7 @@ test('one that forks and exits is told to stay in the foreground, whether its ch
     ['process.exit(0)', /it ended with code 0 before its first line; if it puts itself into the background, /],
   ] as const) {
     const kit = programOf(t, '', { record: inline(source), clock: new VirtualClock(), random: () => 0.5 });
-    const { message } = (await t.throwsAsync(kit.start()));
+    const { message } = await t.throwsAsync(kit.start());
     t.regex(message, reason);
     t.regex(message, FOREGROUND);
     t.is(kit.plugin.status.state.type, 'backoff');

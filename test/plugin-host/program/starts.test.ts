@@ -82,7 +82,7 @@ const NO_INTERPRETER: Readonly<Record<string, RegExp>> = {
 for (const [line, reason] of Object.entries(NO_INTERPRETER)) {
   test(`a script without its interpreter names it: ${JSON.stringify(line)}`, async (t) => {
     const record = { exec: script(temporaryDir(t), 0o755, line), env: { PATH: '/own:/bin' } };
-    const { message } = (await t.throwsAsync(programOf(t, '', { record }).start()));
+    const { message } = await t.throwsAsync(programOf(t, '', { record }).start());
     t.regex(message, reason);
     t.throws(
       () => {
