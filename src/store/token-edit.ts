@@ -52,7 +52,10 @@ async function edit(dataDir: string, change: (tokens: readonly StoredToken[]) =>
   const file = join(dataDir, TOKENS_FILE);
   try {
     // Two commands at once take turns, or the later one would undo the other.
-    await inTurn(`${file}.lock`, 'co2 token', () => replaceFile(file, writtenTokens(change(readTokens(file)))));
+    // Nobody knows how long a slow disk takes, so a lock that was left behind is named and not removed.
+    await inTurn({ lock: `${file}.lock`, who: 'co2 token', removesStale: false }, () =>
+      replaceFile(file, writtenTokens(change(readTokens(file)))),
+    );
   } catch (error) {
     if (RelayError.is(error)) throw error;
     throw new RelayError('STATE_DIRECTORY', `${file} cannot be written: ${systemReason(error)}`, { cause: error });

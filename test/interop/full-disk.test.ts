@@ -130,3 +130,15 @@ test('a log file on a full disk: the relay says so on its console, and the file 
   closeSync(log);
   closeSync(access);
 });
+
+test('a state directory that became read-only, with the lock of a killed relay in it: one line that says so', async (t) => {
+  // A socket that nobody listens on, as a relay that was killed leaves it.
+  const leaveLock = `python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$1/state/relay.lock"`;
+  const first = `"$2" "$3" --port 0 --data "$1/state" >/dev/null 2>&1 & pid=$!; until [ -S "$1/state/relay.lock" ]; do sleep 0.1; done; kill $pid; wait $pid`;
+  const before = `{ ${first}; ${leaveLock}; } && mount -o remount,ro "$1"`;
+  const { code, stdout, stderr } = await startOnDisk(t, '1m', { before }).exit;
+  t.is(code, 1);
+  t.deepEqual(stdout, []);
+  t.is(stderr.length, 1, stderr.join('\n'));
+  t.regex(stderr[0] ?? '', /^co2: .*relay\.lock cannot be made: the file system is read-only; choose another directory with --data$/);
+});
