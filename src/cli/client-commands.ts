@@ -1,8 +1,10 @@
 /** The commands that ask a running relay: call, notify, methods, help, ping, satellites, peers, status. */
 import type { Command } from 'commander';
-import { isDict } from '../message/message.ts';
+import { clean, isDict } from '../message/message.ts';
 import type { Value } from '../message/message.ts';
 import { socketOf } from './find-relay.ts';
+import { describeMethod, helpText, signOfLife, statusOf } from './foreign.ts';
+import { methodNames } from './introspection.ts';
 import { toJson, toTable, toText } from './show.ts';
 import { addTargetOptions, withRelay } from './target.ts';
 import type { Call, TargetFlags } from './target.ts';
@@ -31,14 +33,16 @@ export function addClientCommands(program: Command): void {
       () => 'accepted',
     );
   });
-  client(program, 'methods', 'list all methods').action((flags: TargetFlags) => ask(flags, (call) => call('co2.get_method_names')));
+  client(program, 'methods', 'list all methods').action((flags: TargetFlags) =>
+    ask(flags, async (call) => (await methodNames(call)).names),
+  );
   client(program, 'help [method]', 'show how a method is called and its documentation; without a name, this help').action(
     async (method: string | undefined, flags: TargetFlags) => {
       if (method === undefined) program.outputHelp();
       else await help(method, flags);
     },
   );
-  client(program, 'ping', 'ask whether the relay answers').action(ping);
+  client(program, 'ping', 'ask whether the relay, or any XML-RPC server, answers').action(ping);
   client(program, 'satellites', 'list the satellites elsewhere').action((flags: TargetFlags) =>
     ask(
       flags,
@@ -56,7 +60,7 @@ export function addClientCommands(program: Command): void {
   client(program, 'reload', 'let the relay read its configuration anew').action((flags: TargetFlags) =>
     ask(flags, (call) => call('relay.reload'), reloadText),
   );
-  client(program, 'status', 'show counters, links, plugins').action((flags: TargetFlags) => ask(flags, (call) => call('relay.get_status')));
+  client(program, 'status', 'show counters, links, plugins; of another server what it says of itself').action(status);
 }
 
 function reloadText(value: Value): string {
@@ -83,24 +87,32 @@ export async function ask(
 }
 
 async function help(method: string, flags: TargetFlags): Promise<void> {
-  const [usage, text] = await withRelay(flags, async (call) => [
-    await call('co2.get_method_signature', method),
-    await call('co2.get_method_help', method),
-  ]);
-  print(
-    flags,
-    { method, usage: usage ?? '', help: text ?? '' },
-    [usage, text]
-      .map((part) => toText(part ?? ''))
-      .filter(Boolean)
-      .join('\n\n'),
-  );
+  const account = await withRelay(flags, (call) => describeMethod(call, method));
+  print(flags, { method, usage: account.usage, help: account.help }, toText(helpText(account)));
+}
+
+async function status(flags: TargetFlags): Promise<void> {
+  const { method, value, at } = await withRelay(flags, async (call, url) => ({ ...(await statusOf(call)), at: url }));
+  const isRelay = method === 'relay.get_status';
+  const head = isRelay ? '' : `${nameOf(at)} has no relay.get_status; this is what ${method} says\n`;
+  print(flags, isRelay ? value : { answered: method, value }, head + toText(value));
 }
 
 async function ping(flags: TargetFlags): Promise<void> {
   const begin = performance.now();
-  const { value, url } = await withRelay(flags, async (call, at) => ({ value: await call('ping'), url: at }));
-  print(flags, value, `${socketOf(url) ?? url.host} answered ${toText(value)} in ${(performance.now() - begin).toFixed(0)} ms`);
+  const { method, value, fault, at } = await withRelay(flags, async (call, url) => ({ ...(await signOfLife(call)), at: url }));
+  const took = `in ${(performance.now() - begin).toFixed(0)} ms`;
+  if (fault) {
+    print(flags, { answered: method, fault }, `${nameOf(at)} answered fault ${fault.code} ${took}: ${clean(fault.text, 300)}`);
+  } else if (method === 'ping') {
+    print(flags, value, `${nameOf(at)} answered ${toText(value ?? null)} ${took}`);
+  } else {
+    print(flags, { answered: method }, `${nameOf(at)} answered ${method} ${took}; it has no ping`);
+  }
+}
+
+function nameOf(url: URL): string {
+  return socketOf(url) ?? url.host;
 }
 
 function print(flags: TargetFlags, value: unknown, text: string): void {

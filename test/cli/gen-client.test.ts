@@ -1,8 +1,5 @@
 /** `co2 gen client`: the client that it writes compiles, calls what it says, and holds nothing that a server wrote but texts. */
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import test from 'ava';
@@ -10,8 +7,8 @@ import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { MARK, clientSource } from '../../src/cli/gen/client-source.ts';
 import type { DescribedMethod } from '../../src/cli/gen/read-methods.ts';
-import type { Sendable, Value } from '../../src/message/message.ts';
-import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { serverOf } from '../support/answering-server.ts';
+import type { Answers } from '../support/answering-server.ts';
 import { PROJECT_DIR, run, runCo2, startCo2 } from '../support/processes.ts';
 import type { Exit } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
@@ -109,30 +106,6 @@ test.serial('what was made is made again the same; what was not is kept, but for
   t.is((await gen(t, cwd, '--url', url, '--out', 'mine.ts', '--force')).code, 0);
   t.is(readFileSync(join(cwd, 'mine.ts'), 'utf8'), source);
 });
-
-type Answers = Readonly<Record<string, (...params: readonly Value[]) => Sendable>>;
-
-/** A server of these methods; others are a fault of a number of its own. Answers its URL and what it was asked. */
-async function serverOf(t: ExecutionContext, answers: Answers): Promise<{ url: string; asked: string[] }> {
-  const asked: string[] = [];
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const { methodName, params } = parseCall(Buffer.concat(chunks));
-      asked.push(methodName);
-      const answer = Object.hasOwn(answers, methodName) ? answers[methodName] : undefined;
-      response.setHeader('content-type', 'text/xml');
-      response.end(answer ? serialiseResponse(answer(...params)) : serialiseFault(1, `method "${methodName}" is not supported`));
-    });
-  }).listen(0, '127.0.0.1');
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  await once(server, 'listening');
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/x`, asked };
-}
 
 test.serial('a server that knows only the introspection of XML-RPC, or half of it, will do', async (t) => {
   const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });

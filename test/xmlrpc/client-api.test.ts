@@ -180,6 +180,11 @@ test('answers of introspection and multicall that are something else are errors 
   await wrong({ x: { specUrl: 1, specVersion: 1 } }, () => client.getCapabilities(), /specUrl/);
   said = 'undef';
   t.is(await client.methodSignature('x'), undefined);
+  // Supervisord has one signature, as a flat list.
+  said = ['boolean', 'string'];
+  t.deepEqual(await client.methodSignature('x'), [['boolean', 'string']]);
+  said = [];
+  t.deepEqual(await client.methodSignature('x'), []);
   said = { xmlrpc: { specUrl: 'http://xmlrpc.com/', specVersion: 1 } };
   t.deepEqual([...(await client.getCapabilities())], [['xmlrpc', { specUrl: 'http://xmlrpc.com/', specVersion: 1 }]]);
 });

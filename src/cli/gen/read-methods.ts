@@ -1,14 +1,9 @@
 /** What a server says that can be called on it: by system.describeMethods, else by the introspection that every XML-RPC server may have. */
 import { RelayError, clean, isDict } from '../../message/message.ts';
 import type { Value } from '../../message/message.ts';
-import { RemoteFault } from '../../xmlrpc/xmlrpc.ts';
+import { attempt, listOf, methodHelp, methodNames, methodSignatures } from '../introspection.ts';
+import type { MethodNames, RemoteSignature } from '../introspection.ts';
 import type { Call } from '../target.ts';
-
-/** One way in which a method may be called; the types by their XML-RPC names, as the server says them. */
-export interface RemoteSignature {
-  readonly returns: string;
-  readonly params: readonly string[];
-}
 
 export interface DescribedMethod {
   readonly name: string;
@@ -21,55 +16,34 @@ export interface DescribedMethod {
 // Ten times the largest server that we know; protects the disk and the compiler of whoever asks a server that is not his.
 const MAX_METHODS = 10_000;
 const MAX_NAME = 255;
-// Faults that say "not you" or "not now": asking in another way would make a poorer client, or be refused again.
-const FINAL_FAULTS: ReadonlySet<number> = new Set([401, 403, 413, 429, 503, 504]);
 // Questions under way at once, where each method is asked for by itself.
 const AT_ONCE = 8;
 
 /** All methods, sorted by name, each once. Rejects as `call` does, or with a RelayError TRANSPORT or LIMIT for an answer that cannot be. */
 export async function readMethods(call: Call): Promise<readonly DescribedMethod[]> {
-  const described = await unlessFault(() => call('system.describeMethods'), undefined);
-  const methods = Array.isArray(described) ? (described as readonly Value[]).flatMap(describedMethod) : await askEach(call);
+  const described = await attempt(() => call('system.describeMethods'));
+  const methods = Array.isArray(described.value) ? listOf(described.value).flatMap(describedMethod) : await askEach(call);
   const byName = new Map<string, DescribedMethod>();
   for (const method of methods) if (!byName.has(method.name)) byName.set(method.name, method);
   return bounded([...byName.values()]).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 async function askEach(call: Call): Promise<readonly DescribedMethod[]> {
-  const names = await call('system.listMethods');
-  if (!Array.isArray(names)) throw new RelayError('TRANSPORT', 'the server answered system.listMethods with something other than a list');
-  const known = bounded((names as readonly Value[]).filter((name) => typeof name === 'string').map((name) => ({ name })));
+  const { names, family } = await methodNames(call);
+  const known = bounded(names.map((name) => ({ name })));
   const methods: DescribedMethod[] = [];
   for (let begin = 0; begin < known.length; begin += AT_ONCE) {
     const some = known.slice(begin, begin + AT_ONCE);
-    methods.push(...(await Promise.all(some.map(({ name }) => askFor(call, name)))));
+    methods.push(...(await Promise.all(some.map(({ name }) => askFor(call, name, family)))));
   }
   return methods;
 }
 
-async function askFor(call: Call, name: string): Promise<DescribedMethod> {
-  const help = await unlessFault(() => call('system.methodHelp', name), '');
-  // Without signatures the answer is a text, `undef` as a rule.
-  const signatures = await unlessFault(() => call('system.methodSignature', name), 'undef');
-  return {
-    name,
-    help: typeof help === 'string' ? help : '',
-    signatures: listOf(signatures).flatMap((signature) => {
-      const types = listOf(signature);
-      const [returns, ...params] = types.filter((type) => typeof type === 'string');
-      return returns === undefined || params.length !== types.length - 1 ? [] : [{ returns, params }];
-    }),
-  };
-}
-
-/** What `ask` answers, or `instead` if the server knows no such thing. */
-async function unlessFault<T>(ask: () => Promise<Value>, instead: T): Promise<Value | T> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (RemoteFault.is(error) && !FINAL_FAULTS.has(error.code)) return instead;
-    throw error;
-  }
+async function askFor(call: Call, name: string, family: MethodNames['family']): Promise<DescribedMethod> {
+  const help = await methodHelp(call, name, family);
+  const signatures = await methodSignatures(call, name, family);
+  // What co2 says of it is a text for people.
+  return { name, help: help ?? '', signatures: typeof signatures === 'string' ? [] : (signatures ?? []) };
 }
 
 /** One method of system.describeMethods; nothing if that has no name. */
@@ -84,10 +58,6 @@ function describedSignature(value: Value): readonly RemoteSignature[] {
   const list = listOf(params);
   const types = list.map((param) => (isDict(param) ? param.type : undefined)).filter((type) => typeof type === 'string');
   return typeof returns === 'string' && types.length === list.length ? [{ returns, params: types }] : [];
-}
-
-function listOf(value: Value | undefined): readonly Value[] {
-  return Array.isArray(value) ? (value as readonly Value[]) : [];
 }
 
 function bounded<T extends { readonly name: string }>(methods: readonly T[]): T[] {

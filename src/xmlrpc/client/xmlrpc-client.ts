@@ -100,6 +100,8 @@ export class XmlRpcClient {
     const signatures = await this.call('system.methodSignature', [method], options);
     // The word for it is `undef`; some servers answer another text.
     if (typeof signatures === 'string') return undefined;
+    // One signature as a flat list, as supervisord has it.
+    if (isTexts(signatures) && signatures.length > 0) return [signatures];
     if (Array.isArray(signatures) && signatures.every(isTexts)) return signatures;
     throw this.#wrong('system.methodSignature', 'an array of arrays of type names');
   }
