@@ -5,6 +5,8 @@ import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { RelayError } from '../message/message.ts';
 import { inTurn } from './in-turn.ts';
+import { lockAnswer } from './ask-lock.ts';
+import type { Listening } from './ask-lock.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
 // The system's limit for the path of a socket is 104 bytes on some.
@@ -16,14 +18,17 @@ const UNUSABLE = ['EACCES', 'EROFS', 'ENOSPC'] as const;
 
 /**
  * Takes the lock of `directory` and answers what lets it go. Throws a RelayError STATE_DIRECTORY if a living relay has it. Where there can be no sockets (a path too long,
- * some network file systems) nothing is locked.
+ * some network file systems) nothing is locked. Whoever asks the lock is answered what `listening` says at that moment.
  */
-export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
+export async function lockDirectory(
+  directory: string,
+  listening: () => Listening | undefined = () => undefined,
+): Promise<() => Promise<void>> {
   const path = join(directory, 'relay.lock');
   if (process.platform === 'win32' || Buffer.byteLength(path) > MAX_PATH_BYTES) return () => Promise.resolve();
   for (let tries = 1; ; tries++) {
     try {
-      return await listen(path);
+      return await listen(path, listening);
     } catch (error) {
       if (!isCode(error, 'EADDRINUSE') && !UNUSABLE.some((code) => isCode(error, code))) return () => Promise.resolve();
       if (!isCode(error, 'EADDRINUSE') || tries === TRIES)
@@ -40,10 +45,10 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
   }
 }
 
-async function listen(path: string): Promise<() => Promise<void>> {
+async function listen(path: string, listening: () => Listening | undefined): Promise<() => Promise<void>> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    socket.end(`${process.pid}\n`);
+    socket.end(lockAnswer(listening()));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
