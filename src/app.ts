@@ -19,7 +19,7 @@ import type { Passed, Reload, ReloadReport, RelayStatus } from './relay/relay.ts
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { TokenFile, configuredTokens, lockDirectory, openStateDirectory } from './store/store.ts';
-import type { StateDirectory } from './store/store.ts';
+import type { Listening, StateDirectory } from './store/store.ts';
 
 export type { Config } from './define-config/define-config.ts';
 
@@ -58,7 +58,10 @@ export interface StandIn {
 }
 
 /** What a relay needs of its doors. */
-export type DoorsPort = Pick<Doors, 'scheme' | 'bound' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'>;
+export type DoorsPort = Pick<
+  Doors,
+  'scheme' | 'bound' | 'listening' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'
+>;
 
 /** Everything countable about a running relay. */
 export interface AppStatus {
@@ -129,7 +132,7 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
   const { relay, doors, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
-    if (!surroundings.standIn) await lock(steps, state);
+    if (!surroundings.standIn) await lock(steps, state, () => listeningOf(doors, options));
     await startInOrder(steps, parts, options, { state, signal: surroundings.signal });
     if (surroundings.reload) relay.offerReload(surroundings.reload);
     doors.open();
@@ -254,14 +257,19 @@ function foreignCarrier({ name, url, port, addresses }: ServerAddress, nonFinite
   });
 }
 
+/** What the lock says of where the relay listens; nothing until it does. */
+function listeningOf({ scheme, listening: addresses }: DoorsPort, { unixSocket }: Options): Listening | undefined {
+  return addresses.length === 0 ? undefined : { scheme, addresses, unixSocket };
+}
+
 /** Keeps other relays out of the state directory. */
-async function lock(steps: Steps, state: StateDirectory): Promise<void> {
+async function lock(steps: Steps, state: StateDirectory, listening: () => Listening | undefined): Promise<void> {
   let unlock = (): Promise<void> => Promise.resolve();
   await steps.start(
     'state directory',
     () => unlock(),
     async () => {
-      unlock = await lockDirectory(state.path);
+      unlock = await lockDirectory(state.path, listening);
     },
   );
 }

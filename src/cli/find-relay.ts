@@ -18,17 +18,20 @@ export interface FoundRelay {
   readonly url: URL;
   /** Its state directory, if it is a relay of this machine; absolute. */
   readonly dataDir: string;
+  /** True if the flags or the configuration say that the relay of that directory is meant; a URL alone may name any server. */
+  readonly isOfDirectory: boolean;
 }
 
 /** Throws a RelayError CONFIG_INVALID for a wrong flag or, if that is what says where the relay is, a wrong configuration. */
 export async function findRelay(flags: PlaceFlags): Promise<FoundRelay> {
   if (flags.url === undefined) {
     const options = await optionsOf(flags);
-    return { url: urlOfOptions(options), dataDir: options.dataDir };
+    return { url: urlOfOptions(options), dataDir: options.dataDir, isOfDirectory: true };
   }
   const url = urlOfFlag(flags.url);
   const options = flags.config === undefined ? await optionsForToken(url, flags) : await optionsOf(flags);
-  return { url, dataDir: options?.dataDir ?? resolve(flags.data ?? '.co2') };
+  const isOfDirectory = flags.data !== undefined || flags.config !== undefined;
+  return { url, dataDir: options?.dataDir ?? resolve(flags.data ?? '.co2'), isOfDirectory };
 }
 
 /** Where a relay with these options is reached from its own machine. Throws a RelayError CONFIG_INVALID if nobody can know. */

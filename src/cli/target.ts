@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { RelayError } from '../message/message.ts';
+import { RelayError, clean } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import { RemoteFault, XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
 import { findRelay, isHere, socketOf } from './find-relay.ts';
 import type { FoundRelay, PlaceFlags } from './find-relay.ts';
+import { isAnswered, relayAt } from './relay-at.ts';
 
 /** The flags that every client command has. */
 export interface TargetFlags extends PlaceFlags {
@@ -37,8 +38,8 @@ export function addTargetOptions(command: Command): Command {
 /** Lets `work` call the relay that the flags name. Rejects with a RemoteFault, a RelayError TRANSPORT, or CONFIG_INVALID for a wrong flag or configuration. */
 export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: URL) => Promise<T>): Promise<T> {
   const relay = await findRelay(flags);
-  const { credential, remedy } = credentialFor(relay, flags.token);
-  const url = new URL(relay.url);
+  const timeoutMs = Math.ceil(flags.timeout * 1000);
+  const { credential, remedy, url = new URL(relay.url) } = await credentialFor(relay, flags.token, timeoutMs);
   // The URL of a socket has no place for it.
   const isSocket = socketOf(url) !== undefined;
   if (credential !== undefined && !isSocket) {
@@ -47,7 +48,7 @@ export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: U
   }
   const client = new XmlRpcClient(url, {
     token: isSocket ? credential : undefined,
-    timeoutMs: Math.ceil(flags.timeout * 1000),
+    timeoutMs,
     maxResponseBytes: MAX_RESPONSE_BYTES,
     send: { nil: true, i8: true },
   });
@@ -70,16 +71,34 @@ interface Credential {
   readonly credential?: string;
   /** What a fault of this code is explained with. */
   readonly remedy: Readonly<Record<number, string>>;
+  /** Where to call, if that is more exact than what was asked for. */
+  readonly url?: URL;
 }
 
-/** The admin token of a state directory may everything, so it never leaves this machine by itself. */
-function credentialFor({ url, dataDir }: FoundRelay, token: string | undefined): Credential {
+/**
+ * The admin token of a state directory may everything, so it never leaves this machine by itself, and goes to the relay of that directory alone. Rejects with a RelayError
+ * TRANSPORT if that relay is meant and something else answers in its place.
+ */
+async function credentialFor(
+  { url, dataDir, isOfDirectory }: FoundRelay,
+  token: string | undefined,
+  timeoutMs: number,
+): Promise<Credential> {
   if (token !== undefined) return { credential: token, remedy: {} };
   if (url.username !== '' || url.password !== '' || !isHere(url)) return { remedy: {} };
   const credential = tokenIn(dataDir);
-  if (credential !== undefined) return { credential, remedy: { 401: "; is --data another relay's state directory?" } };
-  const remedy = `; no admin.token in ${dataDir}; name the relay's state directory with --data`;
-  return { remedy: { 401: remedy, 403: remedy } };
+  if (credential === undefined) {
+    const remedy = `; no admin.token in ${dataDir}; name the relay's state directory with --data`;
+    return { remedy: { 401: remedy, 403: remedy } };
+  }
+  const found = await relayAt(url, dataDir, timeoutMs);
+  if ('url' in found) return { credential, url: found.url, remedy: { 401: "; is --data another relay's state directory?" } };
+  // Nobody can be given a token there; the call says so in its own words.
+  if (!(await isAnswered(url))) return { remedy: {} };
+  const reason = `the admin token of ${dataDir} was not sent: ${found.problem}`;
+  if (isOfDirectory) throw new RelayError('TRANSPORT', `${socketOf(url) ?? url.origin}: ${reason}`);
+  process.stderr.write(`co2: ${clean(reason, Infinity)}\n`);
+  return { remedy: {} };
 }
 
 function tokenIn(dataDir: string): string | undefined {

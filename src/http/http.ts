@@ -2,7 +2,7 @@
 import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, canonicalAddress, clean } from '../message/message.ts';
+import { RelayError, canonicalAddress, clean, hostPort } from '../message/message.ts';
 import type { Clock, Log, LogSource } from '../message/message.ts';
 import type { Relay, Standing } from '../relay/relay.ts';
 import { ByteBudget } from './byte-budget.ts';
@@ -110,6 +110,7 @@ export class Doors {
   #tlsWatch: TlsWatch | undefined;
   #open = false;
   #bound: Bound = { address: '127.0.0.1', port: 0 };
+  #listening: readonly Bound[] = [];
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
@@ -160,6 +161,11 @@ export class Doors {
     return this.#bound;
   }
 
+  /** Every address and port that was bound, in order; none until then. */
+  get listening(): readonly Bound[] {
+    return this.#listening;
+  }
+
   /** True if a call to `address` (canonical) and `port` would come in here. */
   isOwn(address: string, port: number): boolean {
     return isOwnDoor(this.#parts.options, this.#bound, address, port);
@@ -171,11 +177,17 @@ export class Doors {
     const [first = '', ...others] = await addressesOf(hostsOf(options));
     const port = options.port === 0 && others.length > 0 ? await freePort([first, ...others]) : options.port;
     this.#bound = await this.#bindFirst(first, port);
-    for (const host of others) logs('http').info(`listening on ${await this.#listeners.add(host, this.#bound.port)} too`);
+    const listening = [this.#bound];
+    for (const host of others) {
+      const bound = await this.#listeners.add(host, this.#bound.port);
+      listening.push(bound);
+      logs('http').info(`listening on ${hostPort(bound.address, bound.port)} too`);
+    }
     if (options.unixSocket !== undefined) {
       await this.#listeners.addUnix(options.unixSocket);
       logs('http').info(`listening on ${options.unixSocket} too`);
     }
+    this.#listening = listening;
   }
 
   async #bindFirst(host: string, port: number): Promise<Bound> {
@@ -206,6 +218,8 @@ export class Doors {
   /** Lets no new request in, waits for those in flight, cuts the rest. */
   async stop(): Promise<void> {
     this.#open = false;
+    // From now on others may take the ports.
+    this.#listening = [];
     this.#tlsWatch?.stop();
     const cut = setTimeout(() => {
       this.#listeners.cut();

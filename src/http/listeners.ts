@@ -3,7 +3,8 @@ import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { RelayError, addressBlock, canonicalAddress, hostPort, isLoopback, reasonOf } from '../message/message.ts';
+import { RelayError, addressBlock, canonicalAddress, isLoopback, reasonOf } from '../message/message.ts';
+import type { Bound } from './own-address.ts';
 
 /** The HTTP server that serves what comes; one with TLS takes what needs none as `secureConnection`. */
 export interface Target {
@@ -43,13 +44,13 @@ export class Listeners {
     return this.#fromUnix.has(socket);
   }
 
-  /** Listens on a further address; answers it, canonical, with the port. Throws a RelayError LISTEN_FAILED. */
-  async add(host: string, port: number): Promise<string> {
+  /** Listens on a further address; answers where. Throws a RelayError LISTEN_FAILED. */
+  async add(host: string, port: number): Promise<Bound> {
     try {
       const server = await this.#listen({ host, port }, (socket) => this.target.emit('connection', socket));
       const bound = server.address();
       const address = typeof bound === 'object' && bound !== null ? canonicalAddress(bound.address) : undefined;
-      return hostPort(address ?? host, port);
+      return { address: address ?? host, port };
     } catch (error) {
       throw listenError(error, host, port);
     }

@@ -10,7 +10,9 @@ import { isCode, systemReason } from './system-reason.ts';
 
 export { storeDefaults, storeShape } from './options.ts';
 export type { StoreOptions } from './options.ts';
-export { lockDirectory, lockHolder } from './directory-lock.ts';
+export { lockDirectory } from './directory-lock.ts';
+export { askLock } from './ask-lock.ts';
+export type { Listening } from './ask-lock.ts';
 export { configuredTokens } from './configured-tokens.ts';
 export type { HashedToken } from './configured-tokens.ts';
 export { StateFile } from './state-file.ts';

@@ -25,6 +25,7 @@ let relays = 0;
 export class MemoryDoors implements DoorsPort {
   readonly scheme = 'http';
   readonly bound: Endpoint;
+  readonly listening = [];
   #relay: Relay | undefined;
 
   constructor() {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { lockDirectory, lockHolder } from '../../src/store/store.ts';
+import { askLock, lockDirectory } from '../../src/store/store.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import { startRelay } from '../support/relays.ts';
 
@@ -56,13 +56,13 @@ for (const [what, name] of [
   test(`a path that is too long for a socket in ${what} is locked as well`, async (t) => {
     const dataDir = join(shortDir(t), name);
     const killed = await startCo2(t, { args: ['--data', dataDir] });
-    t.is(await lockHolder(dataDir), String(killed.pid));
+    t.is((await askLock(dataDir, 10_000))?.pid, killed.pid);
     const other = await runCo2(t, { args: ['--port', '0', '--data', dataDir] }).exit;
     t.like(other, { code: 1, stdout: [] });
     t.regex(other.stderr.join('\n'), new RegExp(`is in use by the relay of process ${killed.pid}; choose another with --data`));
     killed.kill('SIGKILL');
     await killed.exit;
-    t.is(await lockHolder(dataDir), undefined);
+    t.is(await askLock(dataDir, 10_000), undefined);
     const next = await startCo2(t, { args: ['--data', dataDir] });
     await t.throwsAsync(lockDirectory(dataDir), { code: 'STATE_DIRECTORY' });
     next.kill('SIGTERM');
@@ -79,8 +79,8 @@ test('the locks of two long directories in one process are two', async (t) => {
   const unlockA = await lockDirectory(a);
   const unlockB = await lockDirectory(b);
   await unlockA();
-  t.is(await lockHolder(a), undefined);
-  t.is(await lockHolder(b), String(process.pid));
+  t.is(await askLock(a, 10_000), undefined);
+  t.is((await askLock(b, 10_000))?.pid, process.pid);
   await unlockB();
   t.deepEqual([readdirSync(a), readdirSync(b)], [[], []]);
 });
