@@ -74,9 +74,10 @@ export function moduleUrl(file) {
 /**
  * Looks at all tracked modules below a directory that were imported: what changed since, and whatever imports that, gets a new version.
  * @param {string} root Without symbolic links.
+ * @param {{ isWholeOnly?: boolean }} [options] `isWholeOnly`: leave out what {@link isShorter} means.
  */
-export function renewChanged(root) {
-  return graph().renewChanged(root);
+export function renewChanged(root, options) {
+  return graph().renewChanged(root, options);
 }
 
 /**

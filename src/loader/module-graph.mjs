@@ -184,20 +184,20 @@ export class ModuleGraph {
     return files;
   }
 
-  /** Gives a new version to each file below `root`, or outside of all roots, that is not as it was read, and to all that import it. @param {string} root */
-  async renewChanged(root) {
+  /** Gives a new version to each file below `root`, or outside of all roots, that is not as it was read, and to all that import it. @param {string} root @param {{ isWholeOnly?: boolean }} [options] */
+  async renewChanged(root, { isWholeOnly = false } = {}) {
     this.#pull();
-    const changed = await Promise.all(this.#below(root).map(async ([file, entry]) => ((await this.#isChanged(file, entry)) ? [file] : [])));
-    await this.#renew(this.#withImporters(changed.flat()));
+    const changed = this.#below(root).map(async ([file, entry]) => {
+      if (isWholeOnly && (await isShorter(file, entry))) return [];
+      return (await this.#isChanged(file, entry)) ? [file] : [];
+    });
+    await this.#renew(this.#withImporters((await Promise.all(changed)).flat()));
   }
 
   /** True if a file below `root`, or outside of all roots, has changed and is shorter than it was when it last ran, or gone. @param {string} root */
   async isShorter(root) {
     this.#pull();
-    const isShorter = this.#below(root).map(
-      async ([file, { wholeSize, print }]) => (await sizeNow(file)) < wholeSize && !(await isUnchanged(file, print)),
-    );
-    return (await Promise.all(isShorter)).includes(true);
+    return (await Promise.all(this.#below(root).map(([file, entry]) => isShorter(file, entry)))).includes(true);
   }
 
   /** What was read last of a file and of all that it imports runs: each file was whole. @param {string} file */
@@ -339,6 +339,11 @@ const UNREAD = { isCommonJs: false, isStale: false, reads: 0, readBytes: 0, look
 function setPrint(entry, print) {
   entry.print = print;
   entry.hadContent ||= sizeOf(print) > 0;
+}
+
+/** @param {string} file @param {Entry} entry */
+async function isShorter(file, { wholeSize, print }) {
+  return (await sizeNow(file)) < wholeSize && !(await isUnchanged(file, print));
 }
 
 /** The owner of the root that the file lies below, if it does, and in no node_modules there. @param {ReadonlyMap<string, number>} roots @param {string} file */

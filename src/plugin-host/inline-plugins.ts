@@ -10,6 +10,7 @@ import type { PluginRegistry } from './plugin-registry.ts';
 import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 import type { RelayPort } from './satellite.ts';
+import type { Look } from './watcher.ts';
 
 export interface InlinePluginsParts extends Omit<InlinePluginParts, 'directory' | 'others' | 'onLines'> {
   readonly directoryRequired: boolean;
@@ -30,8 +31,7 @@ export class InlinePlugins {
   #isEnded = false;
   #scan: Promise<boolean> | undefined;
   #nextScan: Promise<boolean> | undefined;
-  /** Somebody asked for the next look, which therefore takes the directory as it is. */
-  #isAsked = false;
+  #nextLook: Look | undefined;
   /** Why the directory could not be looked at, so that it is told once. */
   #unreadable = '';
 
@@ -76,10 +76,10 @@ export class InlinePlugins {
 
   /**
    * Looks at the plugins directory again: what is new is loaded, what changed is reloaded, what is gone is unloaded. Resolves when all that is known; plugins may
-   * still be busy with it. Never rejects. `isPatient`: if the directory looks as if somebody were writing to it, it does nothing and resolves to true.
+   * still be busy with it, and to true if something waits for the rest of a save. Never rejects.
    */
-  rescan({ isPatient = false }: { readonly isPatient?: boolean } = {}): Promise<boolean> {
-    this.#isAsked ||= !isPatient;
+  rescan(look: Look = 'plain'): Promise<boolean> {
+    this.#nextLook = look === 'plain' ? look : (this.#nextLook ?? look);
     // Whoever asks while it is looked gets one look more, together with all others who do.
     if (this.#scan) return (this.#nextScan ??= this.#scan.then(() => this.#startScan()));
     return this.#startScan();
@@ -87,25 +87,28 @@ export class InlinePlugins {
 
   #startScan(): Promise<boolean> {
     this.#nextScan = undefined;
-    const isPatient = !this.#isAsked;
-    this.#isAsked = false;
-    this.#scan = this.#lookAgain(isPatient).finally(() => (this.#scan = undefined));
+    const look = this.#nextLook;
+    this.#nextLook = undefined;
+    this.#scan = this.#lookAgain(look).finally(() => (this.#scan = undefined));
     return this.#scan;
   }
 
-  async #lookAgain(isPatient: boolean): Promise<boolean> {
+  async #lookAgain(look: Look = 'plain'): Promise<boolean> {
     const before = this.#found;
     if (!before || this.#isEnded) return false;
+    let isUnsettled = false;
     try {
       const all = await findAgain(this.#findOptions, before);
       // A directory that is not there is more likely about to be back than meant to stop everything.
       if (all.directory === undefined) throw new Error(before.directory === undefined ? '' : 'it is gone');
-      if (isPatient && (await this.#isBeingWritten(all, before))) return true;
-      const found = await this.#sort(all);
+      isUnsettled = look !== 'plain' && (await this.#isBeingWritten(all, before));
+      if (isUnsettled && look === 'patient') return true;
+      // What comes and goes while changes go on waits until they end.
+      const found = isUnsettled ? before : await this.#sort(all);
       this.#unreadable = '';
       this.#found = found;
       this.#track(found);
-      await renewChanged(all.directory);
+      await renewChanged(all.directory, { isWholeOnly: isUnsettled });
       await this.#removeGone(found);
       // One that ran there until now makes room for one that is to run here.
       if (!this.#hasEnded()) await this.#parts.onChildren(this.#children, found.directory);
@@ -113,7 +116,7 @@ export class InlinePlugins {
     } catch (error) {
       this.#reportUnreadable(reasonOf(error));
     }
-    return false;
+    return isUnsettled;
   }
 
   /** True if something is gone or shorter than it was, which it also is between the steps in which editors, `cp` and `git checkout` write a file. */

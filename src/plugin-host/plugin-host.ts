@@ -21,6 +21,7 @@ import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts'
 import { isInline, stopInTurn } from './stop-in-turn.ts';
 import { Watchdog } from './watchdog.ts';
 import { Watcher } from './watcher.ts';
+import type { Look } from './watcher.ts';
 
 export { checkPlugins } from './check-plugins.ts';
 export { findFiles } from './find.ts';
@@ -263,7 +264,7 @@ export class PluginHost {
   #watch(): void {
     const { watch: mode, pluginsDir: directory } = this.#parts.options;
     if (mode === false || this.#stopping) return;
-    const look = (isPatient: boolean): Promise<boolean> => this.#inline.rescan({ isPatient });
+    const look = (how: Look): Promise<boolean> => this.#inline.rescan(how);
     this.#watcher = new Watcher({ mode, directory, look, clock: this.#clock, log: this.#log });
     void this.#watcher.start();
   }

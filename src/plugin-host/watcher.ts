@@ -15,10 +15,16 @@ const QUIET_MS = 50;
 const MAX_WAIT_MS = 1000;
 /** ms of silence after which a directory that looks as if somebody were writing to it is taken as it is: longer than a pause between two writes to a file over a network. */
 const SETTLE_MS = 400;
-/** ms after which it is taken as it is though changes go on. */
+/** ms after which what is whole is taken though changes go on: somebody writes one file all the time, and the others are not to wait for it. */
 const MAX_SETTLE_MS = 3000;
 /** ms between two looks where nobody tells of changes. Once a second: what a person waits for, at a few system calls per file. */
 const POLL_MS = 1000;
+
+/**
+ * How the directory is looked at. `patient`: if it looks as if a save were under way, nothing is done. `hasty`: then what is whole is reloaded, and the rest waits. `plain`: it is taken
+ * as it is.
+ */
+export type Look = 'patient' | 'hasty' | 'plain';
 
 export interface WatcherParts {
   /** Need not be there yet, and may be a link that leads elsewhere one day. */
@@ -26,8 +32,8 @@ export interface WatcherParts {
   readonly mode: true | 'poll';
   readonly clock: Clock;
   readonly log: Log;
-  /** Looks what has changed; not called again before it has resolved. `isPatient`: it may do nothing and resolve to true, if it looks as if a save were under way. Never rejects. */
-  readonly look: (isPatient: boolean) => Promise<boolean>;
+  /** Looks what has changed; not called again before it has resolved. Resolves to true if something waits for the rest of a save. Never rejects. */
+  readonly look: (look: Look) => Promise<boolean>;
 }
 
 interface Closable {
@@ -48,7 +54,7 @@ export class Watcher {
   /** When the first of the changes was that nobody has looked at yet. */
   #since: number | undefined;
   #lastChange = -Infinity;
-  /** When a look first found a save under way, and nothing has been done since. */
+  /** Since when looks have found a save under way, and have done nothing. */
   #unsettledSince: number | undefined;
 
   constructor(parts: WatcherParts) {
@@ -196,8 +202,9 @@ export class Watcher {
     this.#isLooking = true;
     this.#since = undefined;
     await this.#follow();
-    const isUnsettled = await this.#parts.look(this.#isPatient());
-    this.#note(isUnsettled);
+    const look = this.#nextLook();
+    const isUnsettled = await this.#parts.look(look);
+    this.#note(isUnsettled, look);
     this.#isLooking = false;
     this.#announce();
     if (this.#hasChanged() && !this.#isPolling) this.#schedule(QUIET_MS);
@@ -205,18 +212,19 @@ export class Watcher {
     else if (this.#isPolling) this.#schedule(POLL_MS);
   }
 
-  #note(isUnsettled: boolean): void {
+  #note(isUnsettled: boolean, look: Look): void {
     const { clock, log } = this.#parts;
     if (isUnsettled && this.#unsettledSince === undefined)
       log.debug('files are gone or shorter than before: waiting for the rest of a save');
-    this.#unsettledSince = isUnsettled ? (this.#unsettledSince ?? clock.now()) : undefined;
+    if (!isUnsettled) this.#unsettledSince = undefined;
+    else if (this.#unsettledSince === undefined || look === 'hasty') this.#unsettledSince = clock.now();
   }
 
-  /** True if a save that seems to be under way may still be waited for. */
-  #isPatient(): boolean {
-    if (this.#unsettledSince === undefined) return true;
+  #nextLook(): Look {
+    if (this.#unsettledSince === undefined) return 'patient';
     const now = this.#parts.clock.now();
-    return now - this.#lastChange < SETTLE_MS && now - this.#unsettledSince < MAX_SETTLE_MS;
+    if (now - this.#lastChange >= SETTLE_MS) return 'plain';
+    return now - this.#unsettledSince < MAX_SETTLE_MS ? 'patient' : 'hasty';
   }
 }
 

@@ -20,8 +20,8 @@ test.serial('plugins are listed, stopped, started, shown', async (t) => {
   const relay = await startCo2(t, { files });
   const listed = await ask(t, relay, 'list');
   t.deepEqual([listed.code, listed.stderr], [0, []]);
-  t.regex(listed.stdout[0]!, /^name +kind +state +version +pid +restarts +held +waiting +last_error$/);
-  t.regex(listed.stdout[1]!, /^ham\.ear +inline +ready +- +- +0 +0 +0 +-$/);
+  t.regex(listed.stdout[0]!, /^name +kind +state +version +pid +restarts +held +waiting +kept_versions +last_error$/);
+  t.regex(listed.stdout[1]!, /^ham\.ear +inline +ready +- +- +0 +0 +0 +0 +-$/);
   t.regex((await ask(t, relay, 'stop', 'ham.ear')).stdout.join('\n'), /^state +stopped$/m);
   t.regex((await ask(t, relay, 'start', 'ham.ear')).stdout.join('\n'), /^state +ready$/m);
   const info = (await ask(t, relay, 'info', 'ham.ear')).stdout.join('\n');

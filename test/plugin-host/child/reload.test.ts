@@ -305,6 +305,27 @@ test.serial('it is made of what it imports, wherever that lies, and of nothing e
   t.is(relay.plugin().restarts, 1);
 });
 
+test.serial('helpers outside of the plugins directory are part of a child, too, and a restart runs them as they are', async (t) => {
+  t.timeout(55_000);
+  const root = pluginsDir(t, {
+    'plugins/ham/spam.ts': spam('one', '@Exposed() value() { return value; }', "import { value } from '../../shared.ts';"),
+    'shared.ts': "export { value } from './lib/value.ts';",
+    'lib/value.ts': 'export const value = 1;',
+  });
+  const relay = await startRelay(t, { pluginsDir: join(root, 'plugins') });
+  await relay.log.line(/^watching /);
+  t.is(await relay.call('ham.spam.value'), 1);
+  writeFileSync(join(root, 'lib/value.ts'), 'export const value = 2;');
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.value'), 2);
+  const unwatched = await startRelay(t, { pluginsDir: join(root, 'plugins'), watch: false });
+  writeFileSync(join(root, 'shared.ts'), 'export const value = 3;');
+  const operator = new XmlRpcClient(new URL(unwatched.url), { token: unwatched.adminToken });
+  t.teardown(() => operator.close());
+  t.like(await operator.call('plugin.restart', ['ham.spam']), { state: 'ready', kept_versions: 0, not_reloaded: [] });
+  t.is(await unwatched.call('ham.spam.value'), 3);
+});
+
 test.serial('a helper that every user may write is not executed in a child either', async (t) => {
   const directory = pluginsDir(t, {
     'ham/spam.ts': spam('one', '', "import './_open.ts';"),
