@@ -127,7 +127,7 @@ export class ProgramRun {
   #inTheBackground(reason: string, { code, leftBehind }: ProcessEnd): string {
     if (code !== 0) return reason;
     if (leftBehind) return `${reason} and left processes behind, which were ended; ${FOREGROUND}`;
-    return this.#transport ? reason : `${reason} before its first line; if it puts itself into the background, ${FOREGROUND}`;
+    return `${reason} ${this.#transport ? 'by itself' : 'before its first line'}; if it puts itself into the background, ${FOREGROUND}`;
   }
 
   #greet(line: string): void {

@@ -1,4 +1,5 @@
 /** Programs that live and end badly: what they write, what they do not answer, what they leave behind. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { temporaryDir } from '../../support/relays.ts';
@@ -166,16 +167,20 @@ test('one that forks and exits is told to stay in the foreground, whether its ch
 });
 
 test('a daemon in a group of its own that holds the output, with the handshake or without, is told of', async (t) => {
-  const file = join(temporaryDir(t), 'pid');
+  const file = join(temporaryDir(t), 'pids');
+  // Each start left one.
+  t.teardown(() => {
+    for (const pid of readFileSync(file, 'utf8').trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
+  });
   for (const first of ['', "console.log('co2|1|poll');"]) {
     const source = `${first} const child = require('child_process').spawn('sleep', ['1000'], { stdio: 'inherit', detached: true });
-      child.once('spawn', () => { require('fs').writeFileSync(process.argv[1], String(child.pid)); process.exit(0); })`;
+      child.once('spawn', () => { require('fs').appendFileSync(process.argv[1], child.pid + '\\n'); process.exit(0); })`;
     const { exec, args } = inline(source);
     const kit = programOf(t, '', { record: { exec, args: [...args, file] }, random: () => 0.999 });
     await t.throwsAsync(kit.start());
+    t.regex(kit.plugin.status.lastError ?? '', FOREGROUND);
     t.regex((await kit.log.line(/still holds its output/)).text, FOREGROUND);
     await kit.plugin.stop();
-    process.kill(pidIn(file), 'SIGKILL');
   }
 });
 
