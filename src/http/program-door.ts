@@ -60,6 +60,8 @@ export class ProgramDoor {
       void this.#serve(request, response);
     });
     this.#server.maxConnections = MAX_CONNECTIONS;
+    // An accept for which there is no file handle: the server of all other callers logs that.
+    this.#server.on('error', () => undefined);
   }
 
   /** Where programs call, without a credential; undefined unless it is open. */
