@@ -1,4 +1,5 @@
 /** Options from the environment: `maxBodyBytes` is CO2_MAX_BODY_BYTES, `outbox.maxMessages` is CO2_OUTBOX__MAX_MESSAGES. Pure. */
+import { isIP } from 'node:net';
 import { optionKinds } from '../define-config/define-config.ts';
 import type { ConfigSource, OptionKind } from '../define-config/define-config.ts';
 import { RelayError, clean, suggest } from '../message/message.ts';
@@ -18,14 +19,24 @@ export function variableOf(key: string): string {
     .join('__')}`;
 }
 
+export interface EnvironmentSource extends ConfigSource {
+  /** Variables that Kubernetes sets for a service whose name begins with co2: they are no options. */
+  readonly ignored: readonly string[];
+}
+
 /** What the environment sets; an empty variable is none. Throws a RelayError CONFIG_INVALID for an unknown CO2_ name or a text that is no such value. */
-export function environmentSource(environment: Environment, baseDir: string): ConfigSource {
+export function environmentSource(environment: Environment, baseDir: string): EnvironmentSource {
   const kinds = optionKinds();
   const keys = new Map([...kinds.keys()].map((key) => [variableOf(key), key]).concat(Object.entries(SHORT)) as [string, string][]);
   const values: Record<string, unknown> = {};
   const names = new Map<string, string>();
+  const ignored: string[] = [];
   for (const [name, text = ''] of Object.entries(environment)) {
     if (!name.startsWith('CO2_')) continue;
+    if (isOfKubernetes(name, text, environment)) {
+      ignored.push(name);
+      continue;
+    }
     const key = keys.get(name);
     if (key === undefined && OTHER.test(name)) continue;
     if (key === undefined) throw unknown(name, [...keys.keys()]);
@@ -35,7 +46,28 @@ export function environmentSource(environment: Environment, baseDir: string): Co
     names.set(key, name);
     set(values, key.split('.'), read(name, text, kinds.get(key) ?? 'text'));
   }
-  return { values, baseDir, nameOf: (key) => placeIn(names, key) ?? variableOf(key) };
+  return { values, baseDir, ignored, nameOf: (key) => placeIn(names, key) ?? variableOf(key) };
+}
+
+/**
+ * True for what Kubernetes tells each container of a service, say `co2-relay`: CO2_RELAY_SERVICE_HOST=10.0.0.1, CO2_RELAY_SERVICE_PORT=2004 and CO2_RELAY_SERVICE_PORT_<NAME>,
+ * CO2_RELAY_PORT=tcp://10.0.0.1:2004, and CO2_RELAY_PORT_2004_TCP with _PROTO, _PORT and _ADDR. Only with such a value, so that a misspelt option is still one.
+ */
+function isOfKubernetes(name: string, text: string, environment: Environment): boolean {
+  if (name.endsWith('_SERVICE_HOST')) return isIP(text) !== 0;
+  const [, service] = /^(.+)_SERVICE_PORT(?:_[A-Z0-9_]+)?$/.exec(name) ?? [];
+  if (service !== undefined) return isIP(environment[`${service}_SERVICE_HOST`] ?? '') !== 0 && /^\d{1,5}$/.test(text);
+  const port = /_PORT(?:_\d{1,5}_(?:TCP|UDP|SCTP)(?:_(?<part>PROTO|PORT|ADDR))?)?$/.exec(name);
+  switch (port?.groups?.part) {
+    case 'ADDR':
+      return isIP(text) !== 0;
+    case 'PORT':
+      return /^\d{1,5}$/.test(text);
+    case 'PROTO':
+      return /^(?:tcp|udp|sctp)$/.test(text);
+    default:
+      return port !== null && /^(?:tcp|udp|sctp):\/\/[^/]+:\d{1,5}$/.test(text);
+  }
 }
 
 function unknown(name: string, known: readonly string[]): RelayError {

@@ -22,6 +22,8 @@ export interface Read {
   readonly places: readonly Place[];
   /** The file among them. */
   readonly file: ConfigFile | undefined;
+  /** Variables whose name begins with CO2_ and that are of somebody else. */
+  readonly ignored: readonly string[];
 }
 
 export interface ReadParts {
@@ -50,6 +52,7 @@ export async function readOptions(flags: StartFlags, { file: known, clock = syst
     completed: completeOptions([...project, ...places.map(({ source }) => source)], directory),
     places,
     file: found,
+    ignored: environment.ignored,
   };
 }
 

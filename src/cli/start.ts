@@ -1,6 +1,6 @@
 /** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
 import { VERSION, startRelay } from '../app.ts';
-import { RelayError } from '../message/message.ts';
+import { RelayError, clean } from '../message/message.ts';
 import type { Log, LogSource } from '../message/message.ts';
 import { startLogging, stopLogging } from './logging.ts';
 import type { StartFlags } from './options.ts';
@@ -43,12 +43,22 @@ async function run({ flags, read, logs, life }: Run): Promise<void> {
   const relay = await startRelay(read.completed, { logs, signal: life.signal, reload: () => reload() });
   reload = reloadOf(flags, relay, read, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
-  warnOfOldNode(logs('app'));
+  tellOfSurroundings(read, logs('app'));
   await life.stopRequest;
   await relay.stop();
 }
 
-function warnOfOldNode(log: Log): void {
+/** What an operator should know of where the relay runs. */
+function tellOfSurroundings({ ignored }: Pick<Read, 'ignored'>, log: Log): void {
+  if (ignored.length > 0) {
+    const names = ignored.slice(0, 20).map((name) => clean(name, 80));
+    const text = `ignored what Kubernetes sets for a service: ${names.join(', ')}`;
+    log.info(`${text}; enableServiceLinks: false in the pod's specification leaves them out`);
+  }
+  if (process.pid === 1)
+    log.info(
+      'this is process 1: it stops at SIGTERM, but does not reap orphans of programs; run it with an init (docker run --init, tini)',
+    );
   const major = Number(process.versions.node.split('.', 1)[0]);
   if (major < 22)
     log.warn(`Node ${process.versions.node} is past its end of life; the relay runs, but Node 22 or newer gets security fixes`);

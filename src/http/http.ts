@@ -15,6 +15,7 @@ import type { Door, Told } from './door.ts';
 import { makeDoors } from './doors.ts';
 import { asksForAll, noRoute, pathOf, refuseEarly, tooLarge } from './early.ts';
 import type { Head } from './early.ts';
+import { FileHandles, systemFiles } from './file-handles.ts';
 import { clientInLog, findCaller } from './find-caller.ts';
 import type { Asked, CallerRules } from './find-caller.ts';
 import { makeGuard } from './guard.ts';
@@ -101,6 +102,7 @@ export class Doors {
   readonly #server: FastifyInstance;
   readonly #doors: readonly Door[];
   readonly #listeners: Listeners;
+  readonly #handles: FileHandles;
   readonly #rules: CallerRules;
   #guard: Guard;
   #isTrusted: IsTrusted;
@@ -126,7 +128,14 @@ export class Doors {
     );
     this.#wrongScheme = new WrongScheme(parts.logs('http'), clock);
     if (options.tls) this.#wrongScheme.watch(this.#server.server, options.requestTimeoutMs);
-    this.#listeners = new Listeners(this.#server.server, { maxConnections: options.maxConnections, isTls: options.tls !== undefined });
+    this.#handles = new FileHandles({ files: systemFiles, maxConnections: options.maxConnections, clock, log: parts.logs('http') });
+    this.#listeners = new Listeners(this.#server.server, {
+      ...{ maxConnections: options.maxConnections, isTls: options.tls !== undefined },
+      onError: (error) => {
+        this.#handles.failed(error);
+      },
+    });
+    this.#handles.watch(this.#server.server);
     this.#guard = this.#guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
     this.#lockOut = new LockOut(options.maxWrongCredentials, clock, parts.logs('http'));
@@ -174,6 +183,7 @@ export class Doors {
   /** Takes the port on every address; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
   async bind(): Promise<void> {
     const { options, logs } = this.#parts;
+    this.#handles.start();
     const [first = '', ...others] = await addressesOf(hostsOf(options));
     const port = options.port === 0 && others.length > 0 ? await freePort([first, ...others]) : options.port;
     this.#bound = await this.#bindFirst(first, port);
@@ -221,6 +231,7 @@ export class Doors {
     // From now on others may take the ports.
     this.#listening = [];
     this.#tlsWatch?.stop();
+    this.#handles.stop();
     const cut = setTimeout(() => {
       this.#listeners.cut();
     }, CLOSE_MS);

@@ -18,6 +18,8 @@ export interface ListenersOptions {
   /** Connections at once, over all addresses and the unix socket, from another machine half of them; what is more is closed. */
   readonly maxConnections: number;
   readonly isTls: boolean;
+  /** Called with the error of an accept that failed. Default: nothing is called. */
+  readonly onError?: ((error: Error) => void) | undefined;
 }
 
 export class Listeners {
@@ -119,6 +121,7 @@ export class Listeners {
     // As Node's own HTTP server makes them.
     const server = createServer({ allowHalfOpen: true, noDelay: true }, take);
     await listening(server, where);
+    server.on('error', (error) => this.options.onError?.(error));
     this.#servers.push(server);
     return server;
   }

@@ -71,6 +71,8 @@ export class ProgramDoor {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
+    // An accept for which there is no file handle: the server of all other callers logs that.
+    this.#server.on('error', () => undefined);
   }
 
   /** Where programs call, without a credential; undefined unless it is open. */

@@ -80,6 +80,47 @@ test('names that are no options: ours for other programs are passed over, others
   t.throws(() => optionsOf({ CO2_LOG_LEVEL: 'info', CO2_LOG__LEVEL: 'warn' }), { message: /are the same option/ });
 });
 
+/** What a container gets beside a service `name` of this address and port. */
+function ofService(name: string, address: string, port: number, protocol = 'tcp'): Record<string, string> {
+  const host = address.includes(':') ? `[${address}]` : address;
+  const url = `${protocol}://${host}:${port}`;
+  const at = `${name}_PORT_${port}_${protocol.toUpperCase()}`;
+  return {
+    ...{ [`${name}_SERVICE_HOST`]: address, [`${name}_SERVICE_PORT`]: String(port), [`${name}_SERVICE_PORT_RPC`]: String(port) },
+    ...{ [`${name}_PORT`]: url, [at]: url, [`${at}_PROTO`]: protocol, [`${at}_PORT`]: String(port), [`${at}_ADDR`]: address },
+  };
+}
+
+test('what Kubernetes sets for a service is ignored, whatever the service is called, and misspelt options are not', (t) => {
+  for (const service of [
+    ofService('CO2_RELAY', '10.0.0.1', 2004),
+    ofService('CO2', '10.0.0.1', 2004),
+    ofService('CO2_HOST', 'fd00::1', 2004),
+    ofService('CO2_RELAY_PORT', '10.0.0.1', 443, 'udp'),
+  ]) {
+    const source = environmentSource({ ...service, CO2_MAINTAINER: 'me' }, '/base');
+    t.deepEqual(source.values, { maintainer: 'me' });
+    t.deepEqual(source.ignored.toSorted(), Object.keys(service).toSorted());
+  }
+  t.like(optionsOf({ CO2_PORT: '2005', CO2_RELAY_SERVICE_HOST: '10.0.0.1' }), { port: 2005 });
+  for (const [name, value] of [
+    ['CO2_SERVICE_HOST', 'localhost'],
+    ['CO2_SERVICE_PORT', '2004'],
+    ['CO2_RELAY_PORT', '2004'],
+    ['CO2_PORTS', 'tcp://10.0.0.1:2004'],
+    ['CO2_RELAY_PORT_2004_TCP_ADR', '10.0.0.1'],
+  ] as const)
+    t.throws(() => optionsOf({ [name]: value }), { message: new RegExp(`^${name}: there is no such option`) }, name);
+});
+
+test.serial('beside a service of Kubernetes the relay starts, and its log says what it ignored', async (t) => {
+  const relay = await startCo2(t, { env: { ...ofService('CO2_RELAY', '10.0.0.1', 2004), ...ofService('CO2', '10.0.0.1', 2004) } });
+  const said = await relay.stderr.line(/ignored/);
+  t.regex(said, / INFO app ignored what Kubernetes sets for a service: CO2_RELAY_SERVICE_HOST, .*CO2_PORT, .*; enableServiceLinks: false/);
+  relay.kill('SIGTERM');
+  t.is((await relay.exit).code, 0);
+});
+
 test.serial('flag over environment over file over default', async (t) => {
   const files = { 'config.ts': `export default { host: '127.0.0.4', maintainer: 'file', callTimeoutMs: 5 };` };
   const env = { CO2_HOST: '127.0.0.5', CO2_MAINTAINER: 'environment' };
