@@ -40,7 +40,7 @@ async function linked(t: ExecutionContext, who: 'peer' | 'satellite', first: rea
     // Bytes that break off: the connection ends with them.
     if (next.includes('X-Breaks-Off')) socket.end();
   });
-  const relay = await startRelay(t, { retry: RETRY, peers: who === 'peer' ? [server.url] : [], ...config });
+  const relay = await startRelay(t, { retry: RETRY, peerTimeoutMs: 50_000, peers: who === 'peer' ? [server.url] : [], ...config });
   if (who === 'satellite') await relay.call('relay.register', { port: Number(new URL(server.url).port) });
   const got = (): readonly (string | undefined)[] => server.requests.filter((request) => methodOf(request) === 'notify').map(dataOf);
   const counters = (): Counters => {
@@ -78,7 +78,7 @@ const THIRD = '<member><name>detail</name><value><string>x</string></value></mem
 const ODD: Readonly<Record<string, Buffer>> = {
   'an empty body': answer(''),
   'no Content-Type': answer(serialiseResponse(true), { type: '' }),
-  'HTML': answer('<html><body>ok</body></html>', { type: 'text/html' }),
+  HTML: answer('<html><body>ok</body></html>', { type: 'text/html' }),
   'text that is not XML': answer('ok'),
   'XML of another kind': answer('<ok/>'),
   'a fault with a string as its code': fault(CODE + TEXT),
@@ -112,7 +112,9 @@ test('an unreadable answer is counted and logged', async (t) => {
 });
 
 test('an answer that breaks off after its head: a satellite took the dict, a peer gets it again and knows it', async (t) => {
-  const broken = Buffer.from('HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nX-Breaks-Off: 1\r\nContent-Length: 500\r\n\r\n<?xml version="1.0"?>');
+  const broken = Buffer.from(
+    'HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nX-Breaks-Off: 1\r\nContent-Length: 500\r\n\r\n<?xml version="1.0"?>',
+  );
   const satellite = await linked(t, 'satellite', [broken]);
   t.like(await sendTwo(satellite), { forwarded: 2, unreadable: 1 });
   t.deepEqual(satellite.got(), ['1', '2']);
@@ -121,7 +123,14 @@ test('an answer that breaks off after its head: a satellite took the dict, a pee
   t.deepEqual(peer.got(), ['1', '1', '2']);
 });
 
-for (const status of ['302 Found', '400 Bad Request', '403 Forbidden', '404 Not Found', '405 Method Not Allowed', '500 Internal Server Error']) {
+for (const status of [
+  '302 Found',
+  '400 Bad Request',
+  '403 Forbidden',
+  '404 Not Found',
+  '405 Method Not Allowed',
+  '500 Internal Server Error',
+]) {
   test(`a satellite that answers notify with HTTP ${status} refused the dict, once`, async (t) => {
     const link = await linked(t, 'satellite', [answer('no', { status, type: 'text/plain' })]);
     t.like(await sendTwo(link), { forwarded: 1, refused: 1, dropped: 0 });
@@ -130,7 +139,11 @@ for (const status of ['302 Found', '400 Bad Request', '403 Forbidden', '404 Not 
 }
 
 test('a peer that answers notify with HTTP 403 gets the dict again: its credentials may be put right', async (t) => {
-  const link = await linked(t, 'peer', Array.from({ length: 7 }, () => answer('no', { status: '403 Forbidden', type: 'text/plain' })));
+  const link = await linked(
+    t,
+    'peer',
+    Array.from({ length: 7 }, () => answer('no', { status: '403 Forbidden', type: 'text/plain' })),
+  );
   t.like(await sendTwo(link), { forwarded: 2, refused: 0, dropped: 0 });
   t.deepEqual(link.got(), [...Array.from({ length: 8 }, () => '1'), '2']);
 });
@@ -180,7 +193,9 @@ for (const [what, pong] of Object.entries(ALIVE)) {
     const { relay, pings } = await pinged(t, pong);
     await pings(6);
     t.is(await relay.call('relay.get_num_satellites'), 1);
-    const [{ ping_fails: fails, ping_count: count }] = (await relay.call('relay.get_satellites')) as [{ ping_fails: number; ping_count: number }];
+    const [{ ping_fails: fails, ping_count: count }] = (await relay.call('relay.get_satellites')) as [
+      { ping_fails: number; ping_count: number },
+    ];
     t.is(fails, 0);
     t.true(count >= 5);
   });
@@ -195,15 +210,11 @@ for (const status of ['500 Broken', '502 Bad Gateway', '503 Unavailable', '504 T
 }
 
 async function pinged(t: ExecutionContext, pong: Buffer): Promise<{ relay: TestRelay; pings: (count: number) => Promise<void> }> {
-  let seen = 0;
-  const server = await rawServer(t, (socket) => {
-    seen++;
-    socket.write(pong);
-  });
-  const relay = await startRelay(t, { pingIntervalMs: 10, maxPingFails: 2 });
+  const server = await rawServer(t, (socket) => socket.write(pong));
+  const relay = await startRelay(t, { pingIntervalMs: 10, maxPingFails: 2, peerTimeoutMs: 50_000 });
   await relay.call('relay.register', { port: Number(new URL(server.url).port) });
   const pings = async (count: number): Promise<void> => {
-    while (seen < count) await new Promise(setImmediate);
+    while (server.requests.length < count) await new Promise(setImmediate);
   };
   return { relay, pings };
 }
