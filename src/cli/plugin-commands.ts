@@ -20,6 +20,8 @@ interface LogFlags extends TargetFlags {
 interface AddFlags extends TargetFlags {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  readonly user?: string;
+  readonly group?: string;
   readonly setup?: Sendable;
 }
 
@@ -73,13 +75,16 @@ function addProgramCommands(plugin: Command): void {
   client(plugin, 'add <name> <exec> [args...]', 'run one more program, and remember it', ADD_HELP)
     .option('--env <name=value>', 'a variable of its environment; may be repeated', variable)
     .option('--cwd <dir>', 'its working directory (default: one of its own in the state directory)')
+    .option('--user <name>', 'user that it runs as, a name or a number; only if the relay runs as root (default: that of the relay)')
+    .option('--group <name>', 'its group, with --user (default: that of the user)')
     .option('--setup <json>', 'what its plugin.setup gets', valueOf)
-    .action((name: string, exec: string, args: readonly string[], { env, cwd, setup, ...flags }: AddFlags) =>
+    .action((name: string, exec: string, args: readonly string[], { env, cwd, user, group, setup, ...flags }: AddFlags) =>
       ask(
         flags,
         (call) => {
           const paths = { exec: exec.includes('/') ? resolve(exec) : exec, ...(cwd !== undefined && { cwd: resolve(cwd) }) };
-          return call('plugin.add', { name, ...paths, args, ...(env && { env }), ...(setup !== undefined && { config: setup }) });
+          const who = { ...(user !== undefined && { user }), ...(group !== undefined && { group }) };
+          return call('plugin.add', { name, ...paths, ...who, args, ...(env && { env }), ...(setup !== undefined && { config: setup }) });
         },
         infoText,
       ),

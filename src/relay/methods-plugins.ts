@@ -99,7 +99,7 @@ function addLife(add: Add, { host, methodsOf }: PluginMethodsParts): void {
   });
   add({
     name: 'plugin.add',
-    help: 'Adds a program as config.ts would (name, exec, args, env, cwd, config, timeoutMs, maxTimeouts, ...) and remembers it over restarts; only if allowAddPrograms is true. Answers what plugin.info does.',
+    help: 'Adds a program as config.ts would (name, exec, args, env, cwd, user, group, config, timeoutMs, maxTimeouts, ...) and remembers it over restarts; only if allowAddPrograms is true. Answers what plugin.info does.',
     signatures: [['struct', 'struct']],
     invoke: async (params) => infoOf(await host.addProgram(plain(oneStruct('plugin.add', params), 'the record')), host, methodsOf),
   });

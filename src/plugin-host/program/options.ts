@@ -14,6 +14,10 @@ export interface ProgramRecord {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Its working directory. Default: one of its own in the state directory, so that no two write over each other's files. */
   readonly cwd?: string | undefined;
+  /** User that it runs as, a name of /etc/passwd or a number, so that it cannot read what is the relay's; only where the relay runs as root. Default: the relay's own. */
+  readonly user?: string | number | undefined;
+  /** Its group, a name of /etc/group or a number; it has no other. Only with `user`. Default: the one that /etc/passwd names for the user. */
+  readonly group?: string | number | undefined;
   /** What its `plugin.setup` gets. Default: nothing. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** ms from its start to its first line. Default 10,000: an interpreter loads in a second; a start that hangs is noticed. */
@@ -35,6 +39,8 @@ export interface ProgramOptions {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string | undefined;
+  readonly user: string | number | undefined;
+  readonly group: string | number | undefined;
   readonly config: Readonly<Record<string, unknown>>;
   readonly startTimeoutMs: number;
   readonly pingIntervalMs: number;
@@ -51,6 +57,8 @@ export function completeRecord(record: ProgramRecord): ProgramOptions {
     args: record.args ?? [],
     env: record.env ?? {},
     cwd: record.cwd,
+    user: record.user,
+    group: record.group,
     config: record.config ?? {},
     startTimeoutMs: record.startTimeoutMs ?? 10_000,
     pingIntervalMs: record.pingIntervalMs ?? 5_000,
@@ -75,12 +83,23 @@ const name = z
     "a name that begins with none of the relay's own words, such as relay or system",
   );
 
+// The largest number of 32 bits means "nobody in particular" to the system.
+const account = z.union([
+  z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 2),
+  z.string().regex(/^(?:\d{1,9}|[A-Za-z_][\w.@-]{0,63}\$?)$/, 'the name of a user or group, or its number'),
+]);
+
 export const programShape = z.strictObject({
   name,
   exec: text.min(1),
   args: z.array(text).max(1_000).optional(),
   env: z.record(z.string().regex(/^[^\0=]+$/, 'the name of an environment variable'), text).optional(),
   cwd: text.min(1).optional(),
+  user: account.optional(),
+  group: account.optional(),
   config: z.record(z.string(), z.unknown()).optional(),
   startTimeoutMs: ms,
   pingIntervalMs: ms,

@@ -6,6 +6,7 @@ import type { Clock } from '../../message/message.ts';
 import { MAX_HANDSHAKE_BYTES } from './handshake.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
 import { LineCutter, LineLimit, OutputPace, Silence } from './output.ts';
+import type { Identity } from './run-as.ts';
 
 export interface ProcessParts {
   /** Absolute. */
@@ -14,6 +15,8 @@ export interface ProcessParts {
   /** Absolute; it is there. */
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Default: the relay's own user and group. */
+  readonly identity?: Pick<Identity, 'uid' | 'gid'> | undefined;
   readonly clock: Clock;
   readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
   /** Told of the first line on stdout, without its end; of what is longer than a handshake its beginning. */
@@ -176,10 +179,12 @@ function whyNotStarted(error: Error): string {
 }
 
 /** Its files are nobody else's; it reads nothing from our terminal; a signal to our group is none to it. */
-function spawnPrivately({ exec, args, cwd, env }: ProcessParts): ChildProcess {
+function spawnPrivately({ exec, args, cwd, env, identity }: ProcessParts): ChildProcess {
   const before = process.umask(0o077);
   try {
-    return spawn(exec, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'], shell: false, windowsHide: true });
+    // Where they are set, the system drops all other groups of ours as well.
+    const { uid, gid } = identity ?? {};
+    return spawn(exec, args, { cwd, env, uid, gid, detached: true, stdio: ['ignore', 'pipe', 'pipe'], shell: false, windowsHide: true });
   } finally {
     process.umask(before);
   }

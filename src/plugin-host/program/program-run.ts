@@ -10,6 +10,7 @@ import { prepare } from './preparation.ts';
 import type { Prepared } from './preparation.ts';
 import { ProgramProcess } from './process.ts';
 import type { ProcessEnd } from './process.ts';
+import { identityOf, requireUsable } from './run-as.ts';
 import { RUNG_MS } from './supervision.ts';
 import { environmentOf, findExecutable, makeToken, prepareDirectory } from './surroundings.ts';
 import { DEATH_MS, requestOf } from './transport.ts';
@@ -55,11 +56,16 @@ export class ProgramRun {
     this.#token = token;
     this.tokenHash = sha256;
     this.#poll = new PollTransport(record.name, clock);
+    const identity = identityOf(record);
+    const exec = findExecutable(record.exec, env.PATH, record.env.PATH);
+    const cwd = prepareDirectory(record, stateDir, identity);
+    if (identity) requireUsable({ exec, cwd }, identity);
     this.#process = new ProgramProcess({
-      exec: findExecutable(record.exec, env.PATH, record.env.PATH),
+      exec,
       args: record.args,
-      cwd: prepareDirectory(record, stateDir),
-      env: environmentOf(record, token, relayUrl(), env),
+      cwd,
+      env: environmentOf(record, token, relayUrl(), identity ? { ...env, HOME: identity.home } : env),
+      identity,
       clock,
       orphans,
       onFirstLine: (line) => {

@@ -8,6 +8,8 @@ import { PROTOCOL_VERSIONS } from './handshake.ts';
 import type { ProgramOptions } from './options.ts';
 import { pathInWords, requireInterpreter } from './interpreter.ts';
 import { ownDirectory } from './own-directory.ts';
+import { giveDirectory } from './run-as.ts';
+import type { Identity } from './run-as.ts';
 
 /** What proves that a caller is the program; a new one for each process. */
 export interface ProgramToken {
@@ -92,14 +94,15 @@ function onPath(name: string, path: string): string {
   throw new Error(`there is no program '${clean(name)}' on the PATH of the relay; ${remedy}; its PATH ${pathInWords(path)}`);
 }
 
-/** The program's own directory below `stateDir`, made if it is not there; or `cwd`, which has to be there. Throws an Error. */
-export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'cwd'>, stateDir: string): string {
+/** The program's own directory below `stateDir`, made if it is not there, and its user's; or `cwd`, which has to be there. Throws an Error. */
+export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'cwd'>, stateDir: string, identity?: Identity): string {
   if (cwd !== undefined) {
     requireDirectory(cwd);
     return cwd;
   }
   const own = ownDirectory(name, stateDir);
   mkdirSync(own, { recursive: true, mode: 0o700 });
+  if (identity) giveDirectory(own, identity);
   return own;
 }
 

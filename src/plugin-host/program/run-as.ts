@@ -1,0 +1,120 @@
+/** The user and group that a program runs as, where the relay runs as root: looked up once per start, and held against what the program needs. */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { clean } from '../../message/message.ts';
+import type { ProgramOptions } from './options.ts';
+
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+  /** As the operator wrote it. */
+  readonly user: string;
+  /** Its home directory; undefined if nobody knows it. */
+  readonly home: string | undefined;
+}
+
+/** What of the system says who users are. */
+export interface Accounts {
+  /** Of the relay; undefined where there are no users. */
+  readonly euid: number | undefined;
+  readonly passwd: () => string;
+  readonly group: () => string;
+}
+
+const SYSTEM: Accounts = {
+  euid: process.geteuid?.(),
+  passwd: () => readFileSync('/etc/passwd', 'utf8'),
+  group: () => readFileSync('/etc/group', 'utf8'),
+};
+const ROOT = 0;
+
+/** Undefined for a program that runs as the relay does. Throws an Error that says what is wrong and what to do. */
+export function identityOf(
+  { user, group }: Partial<Pick<ProgramOptions, 'user' | 'group'>>,
+  accounts: Accounts = SYSTEM,
+): Identity | undefined {
+  if (user === undefined && group === undefined) return undefined;
+  if (user === undefined) throw new Error(`it has a group (${group ?? ''}) and no user; set user as well, or leave group out`);
+  if (accounts.euid !== ROOT)
+    throw new Error(
+      `it is to run as user ${user}, and only root can run programs as other users: start the relay as root, or leave user and group out`,
+    );
+  const entry = entryOf(user, accounts.passwd());
+  const uid = numberIn(user) ?? Number(entry?.[2] ?? NaN);
+  if (Number.isNaN(uid)) throw new Error(`there is no user '${user}' in /etc/passwd; write the number of one that is known elsewhere`);
+  const gid = group === undefined ? Number(entry?.[3] ?? NaN) : groupId(group, accounts);
+  if (Number.isNaN(gid)) throw new Error(`user ${user} is not in /etc/passwd, which would name its group; set group as well`);
+  return { uid, gid, user: String(user), home: entry?.[5] === '' ? undefined : entry?.[5] };
+}
+
+function groupId(group: string | number, accounts: Accounts): number {
+  const gid = numberIn(group) ?? Number(entryOf(group, accounts.group())?.[2] ?? NaN);
+  if (Number.isNaN(gid)) throw new Error(`there is no group '${group}' in /etc/group; write the number of one that is known elsewhere`);
+  return gid;
+}
+
+/** The fields of a user or group by its name or number. */
+function entryOf(of: string | number, table: string): readonly string[] | undefined {
+  const wanted = numberIn(of);
+  return table
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find(([name, , id]) => (wanted === undefined ? name === of : id === String(wanted)));
+}
+
+function numberIn(of: string | number): number | undefined {
+  if (typeof of === 'number') return of;
+  return /^\d+$/.test(of) ? Number(of) : undefined;
+}
+
+/** Gives the program's own directory in the state directory to its user, and lets it through the two above, whose contents stay closed to it. */
+export function giveDirectory(own: string, { uid, gid }: Identity): void {
+  chownSync(own, uid, gid);
+  const programs = dirname(own);
+  for (const above of [programs, dirname(programs)]) {
+    const mode = statSync(above).mode & 0o7777;
+    // To pass through, not to list.
+    if ((mode & 0o011) !== 0o011) chmodSync(above, mode | 0o011);
+  }
+}
+
+/** Throws an Error if the user cannot work in the directory `cwd` or execute `exec`, as the system itself says. */
+export function requireUsable({ exec, cwd }: { readonly exec?: string; readonly cwd?: string }, identity: Identity): void {
+  if (cwd !== undefined && !isTrue('cd -- "$1"', cwd, identity))
+    throw new Error(`its working directory ${clean(cwd)} (cwd) is closed to user ${identity.user}${whereClosed(cwd, identity)}`);
+  if (exec !== undefined && !isTrue('test -x "$1"', exec, identity))
+    throw new Error(`user ${identity.user} may not execute ${clean(exec)}${whereClosed(exec, identity)}`);
+}
+
+function isTrue(test: string, path: string, { uid, gid }: Identity): boolean {
+  const { status, error } = spawnSync('/bin/sh', ['-c', test, 'sh', path], {
+    uid,
+    gid,
+    cwd: '/',
+    env: {},
+    stdio: 'ignore',
+    timeout: 5_000,
+  });
+  if (error) throw new Error(`nobody can tell what the user may do: ${error.message}`, { cause: error });
+  return status === 0;
+}
+
+/** The topmost directory on the way that the user may not pass, in words; nothing if their modes do not say it. */
+function whereClosed(path: string, identity: Identity): string {
+  const above: string[] = [];
+  for (let at = resolve(path); ; at = dirname(at)) {
+    above.unshift(at);
+    if (at === dirname(at)) break;
+  }
+  const closed = above.find((at) => !mayPass(statSync(at), identity));
+  return closed === undefined
+    ? ''
+    : `: ${clean(closed)} does not let it pass (mode ${(statSync(closed).mode & 0o777).toString(8)}); open that to it, or choose another place`;
+}
+
+function mayPass({ uid, gid, mode }: Stats, identity: Identity): boolean {
+  if (uid === identity.uid) return (mode & 0o100) !== 0;
+  return (mode & (gid === identity.gid ? 0o010 : 0o001)) !== 0;
+}
