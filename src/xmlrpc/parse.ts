@@ -34,6 +34,8 @@ export interface ReadOptions {
 export interface ParseOptions extends ReadOptions {
   /** The charset parameter of the Content-Type. */
   charset?: string | undefined;
+  /** Of a response: see the client's option `answers`. Default false. */
+  isLenient?: boolean | undefined;
 }
 
 /** What a body is read with, in slices. */
@@ -90,7 +92,7 @@ export async function parseCallInSlices(body: Uint8Array, options: SliceOptions 
 export function parseResponse(body: Uint8Array, options: ParseOptions = {}): ParsedResponse {
   const rules = rulesOf(options);
   const bytes = wholeUtf8Of(body, options.charset, rules);
-  const builder = new ResponseBuilder();
+  const builder = new ResponseBuilder(rules.isLenient);
   const grammar = readWhole(RESPONSE, bytes, builder, rules);
   try {
     return responseOf(grammar, bytes, builder);
@@ -155,7 +157,7 @@ function callOf(grammar: Grammar, bytes: Buffer, builder: ValueBuilder): ParsedC
 function* responseSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number): Steps<ParsedResponse> {
   const rules = rulesOf(options);
   const bytes = yield* utf8Of(body, options.charset, rules);
-  const builder = new ResponseBuilder();
+  const builder = new ResponseBuilder(rules.isLenient);
   const grammar = yield* read(RESPONSE, bytes, builder, rules, sliceBytes);
   try {
     return responseOf(grammar, bytes, builder);
@@ -203,6 +205,8 @@ function readWhole(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules):
 }
 
 function faultOf(bytes: Buffer, value: Value, builder: ResponseBuilder): ParsedResponse {
+  const lenient = builder.lenientFault(value);
+  if (lenient) return { kind: 'fault', ...lenient };
   const span = builder.spanOf(value as Dict);
   if (!span) return refuse('INVALID_REQUEST', bytes.indexOf('<fault'), 'a fault is a struct');
   const fault = builder.faultIn(value);
@@ -210,8 +214,8 @@ function faultOf(bytes: Buffer, value: Value, builder: ResponseBuilder): ParsedR
   return { kind: 'fault', ...fault };
 }
 
-function rulesOf({ limits, allowNonFinite }: ReadOptions): ScalarRules {
-  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true };
+function rulesOf({ limits, allowNonFinite, isLenient = false }: ParseOptions): ScalarRules {
+  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true || isLenient, isLenient };
 }
 
 function utf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Steps<Buffer> {
