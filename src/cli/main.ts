@@ -62,7 +62,10 @@ async function main(): Promise<number> {
 /** One line on stderr for whatever stopped us; answers the exit code. */
 function report(error: unknown): number {
   if (error instanceof WrongUse) return error.error.exitCode === 0 ? 0 : say(wrongUseText(error), WRONG_USE);
-  if (RemoteFault.is(error)) return say(`fault ${error.code}: ${clean(error.message, 1000)}`, FAILED);
+  if (RemoteFault.is(error)) {
+    const code = typeof error.faultCode === 'string' ? clean(error.faultCode, 100) : String(error.code);
+    return say(`fault ${code}: ${clean(error.message, 1000)}`, FAILED);
+  }
   if (RelayError.is(error)) return say(error.message, EXIT_CODES[error.code] ?? FAILED);
   process.stderr.write(`co2: the relay failed: ${reasonOf(error)}\n${error instanceof Error ? (error.stack ?? '') : ''}\n`);
   return FAILED;

@@ -1,4 +1,5 @@
 /** The sink that builds plain JavaScript values, and remembers where each struct stands in the source. */
+import { isDict } from '../message/message.ts';
 import type { Dict, Value } from '../message/message.ts';
 import type { Sink } from './sink.ts';
 import type { ScalarType } from './scalars.ts';
@@ -100,6 +101,8 @@ export class ValueBuilder implements Sink {
 export interface FaultParts {
   readonly code: number;
   readonly text: string;
+  /** The faultCode as it came, where that is not `code` itself; null if there is none. */
+  readonly faultCode?: Value | undefined;
 }
 
 // Those that fit a faultCode, also under the prefix that the document gives the extensions.
@@ -112,8 +115,27 @@ export class ResponseBuilder extends ValueBuilder {
   #isCode = false;
   #isInt = false;
 
+  /** `isLenient`: a struct with a faultCode or a faultString is a fault, whatever they are. */
+  constructor(private readonly isLenient = false) {
+    super();
+  }
+
+  /** The fault that `part` is by lenient reading: of any value where a fault has to be. Undefined by strict reading. */
+  lenientFault(part: Value): FaultParts | undefined {
+    if (!this.isLenient) return undefined;
+    const strict = this.#strictFault(part);
+    if (strict) return strict;
+    const { faultCode = null, faultString = null } = isDict(part) ? part : { faultString: part };
+    return { code: codeOf(faultCode), text: textOf(faultString), faultCode };
+  }
+
   /** The fault that a struct of this document is: with exactly the members faultCode, an int, and faultString, a string. */
   faultIn(part: Value): FaultParts | undefined {
+    const isFault = isDict(part) && (part.faultCode !== undefined || part.faultString !== undefined);
+    return isFault && this.isLenient ? this.lenientFault(part) : this.#strictFault(part);
+  }
+
+  #strictFault(part: Value): FaultParts | undefined {
     if (!this.#coded.has(part as Dict)) return undefined;
     const { faultCode: code, faultString: text, ...more } = part as Dict;
     return typeof code === 'number' && typeof text === 'string' && Object.keys(more).length === 0 ? { code, text } : undefined;
@@ -140,4 +162,22 @@ export class ResponseBuilder extends ValueBuilder {
     if (this.#isInt && this.lastDict) this.#coded.add(this.lastDict);
     this.#isCode = this.#isInt = false;
   }
+}
+
+// As many digits as a number is exact for.
+const CODE_TEXT = /^\s*[+-]?\d{1,15}\s*$/;
+
+/** The number that a faultCode is, or is the text of; 0 if it is none. */
+function codeOf(code: Value): number {
+  if (typeof code === 'bigint') return Number(code);
+  const value = typeof code === 'string' && CODE_TEXT.test(code) ? Number(code) : code;
+  return typeof value === 'number' && Number.isFinite(value) ? value : 0;
+}
+
+/** What a faultString says; what is neither text nor number says nothing. */
+function textOf(text: Value): string {
+  if (typeof text === 'string') return text;
+  if (Buffer.isBuffer(text)) return text.toString('utf8');
+  if (text instanceof Date) return Number.isNaN(text.getTime()) ? '' : text.toISOString();
+  return text === null || typeof text === 'object' ? '' : String(text);
 }

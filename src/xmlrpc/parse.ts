@@ -41,6 +41,8 @@ export interface ReadOptions {
 export interface ParseOptions extends ReadOptions {
   /** The charset parameter of the Content-Type. */
   charset?: string | undefined;
+  /** Of a response: see the client's option `answers`; includes `lenientForms`. Default false. */
+  isLenient?: boolean | undefined;
 }
 
 /** What a body is read with, in slices. */
@@ -97,7 +99,7 @@ export async function parseCallInSlices(body: Uint8Array, options: SliceOptions 
 export function parseResponse(body: Uint8Array, options: ParseOptions = {}): ParsedResponse {
   const rules = responseRulesOf(options);
   const bytes = wholeUtf8Of(body, options.charset, rules);
-  const builder = new ResponseBuilder();
+  const builder = new ResponseBuilder(rules.isLenient);
   const grammar = readWhole(RESPONSE, bytes, builder, rules);
   try {
     return responseOf(grammar, bytes, builder);
@@ -162,7 +164,7 @@ function callOf(grammar: Grammar, bytes: Buffer, builder: ValueBuilder): ParsedC
 function* responseSteps(body: Uint8Array, options: ParseOptions, sliceBytes: number): Steps<ParsedResponse> {
   const rules = responseRulesOf(options);
   const bytes = yield* utf8Of(body, options.charset, rules);
-  const builder = new ResponseBuilder();
+  const builder = new ResponseBuilder(rules.isLenient);
   const grammar = yield* read(RESPONSE, bytes, builder, rules, sliceBytes);
   try {
     return responseOf(grammar, bytes, builder);
@@ -214,6 +216,8 @@ function readWhole(start: Place, bytes: Buffer, sink: Sink, rules: ScalarRules):
 }
 
 function faultOf(bytes: Buffer, value: Value, builder: ResponseBuilder): ParsedResponse {
+  const lenient = builder.lenientFault(value);
+  if (lenient) return { kind: 'fault', ...lenient };
   const span = builder.spanOf(value as Dict);
   if (!span) return refuse('INVALID_REQUEST', bytes.indexOf('<fault'), 'a fault is a struct');
   const fault = builder.faultIn(value);
@@ -222,11 +226,16 @@ function faultOf(bytes: Buffer, value: Value, builder: ResponseBuilder): ParsedR
 }
 
 function rulesOf({ limits, allowNonFinite, lenientForms }: ReadOptions): ScalarRules {
-  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true, lenientForms: lenientForms !== false };
+  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true, lenientForms: lenientForms !== false, isLenient: false };
 }
 
-function responseRulesOf({ limits, allowNonFinite, lenientForms }: ReadOptions): ScalarRules {
-  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true, lenientForms: lenientForms === true };
+function responseRulesOf({ limits, allowNonFinite, lenientForms, isLenient = false }: ParseOptions): ScalarRules {
+  return {
+    limits: completeLimits(limits),
+    allowNonFinite: allowNonFinite === true || isLenient,
+    lenientForms: lenientForms === true || isLenient,
+    isLenient,
+  };
 }
 
 function utf8Of(body: Uint8Array, charset: string | undefined, rules: ScalarRules): Steps<Buffer> {

@@ -7,7 +7,8 @@ const PLUS = 43;
 const MINUS = 45;
 const POINT = 46;
 const ZERO = 48;
-const INTEGER = /^[+-]?[0-9]+$/;
+/** An integer, however large. */
+export const INTEGER = /^[+-]?[0-9]+$/;
 // `1`, `1.`, `1.5`, `.5`, `-1.5e+10`
 const DOUBLE = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
 const INT64_MIN = -(2n ** 63n);

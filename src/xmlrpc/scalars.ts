@@ -3,8 +3,8 @@ import type { Value } from '../message/message.ts';
 import type { Content } from './content.ts';
 import type { XmlRpcLimits } from './limits.ts';
 import { readDate } from './read-date.ts';
-import { readDouble, readInt64, readInteger } from './read-number.ts';
-import { refuse } from './refuse.ts';
+import { INTEGER, readDouble, readInt64, readInteger } from './read-number.ts';
+import { Refusal, refuse } from './refuse.ts';
 
 /** What an element's text is read as; several elements can share one. */
 export type ScalarType =
@@ -17,10 +17,13 @@ export interface ScalarRules {
   readonly allowNonFinite: boolean;
   /** See `lenientForms` of ReadOptions. */
   readonly lenientForms: boolean;
+  /** A text that is none of its type is no error: see the client's option `answers`. */
+  readonly isLenient: boolean;
 }
 
 const ZERO = 48;
 const LONGEST_WORD = 'false'.length;
+const INTEGERS: ReadonlySet<ScalarType> = new Set(['int', 'i1', 'i2', 'i8', 'biginteger']);
 
 /** The value of a scalar other than base64, which is read piece by piece; refuses a text that is none of its type. */
 export function readScalar(type: Exclude<ScalarType, 'base64'>, content: Content, rules: ScalarRules): Value {
@@ -28,6 +31,25 @@ export function readScalar(type: Exclude<ScalarType, 'base64'>, content: Content
   const { maxDigits } = rules.limits;
   if (content.length > maxDigits) return refuse('LIMIT', content.at, `a ${type} of more than ${maxDigits} characters`);
   if (rules.lenientForms && type !== 'nil') content.trim();
+  if (!rules.isLenient) return readTyped(type, content, rules);
+  try {
+    return readTyped(type, content, rules);
+  } catch (error) {
+    if (error instanceof Refusal) return readAnyway(type, content.text());
+    throw error;
+  }
+}
+
+type Typed = Exclude<ScalarType, 'base64' | 'string'>;
+
+/** What a text that is none of its type is taken for: an integer that is too large for itself, all else for the text. */
+function readAnyway(type: Typed, text: string): Value {
+  if (!INTEGERS.has(type) || !INTEGER.test(text)) return text;
+  const near = Number(text);
+  return Number.isSafeInteger(near) ? near + 0 : BigInt(text.startsWith('+') ? text.slice(1) : text);
+}
+
+function readTyped(type: Typed, content: Content, rules: ScalarRules): Value {
   switch (type) {
     case 'int':
       return readInteger(content, 32);

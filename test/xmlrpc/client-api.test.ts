@@ -142,7 +142,7 @@ test('methods as functions look like nothing else: no promise, no JSON, nothing 
 test('answers of introspection and multicall that are something else are errors that say whose', async (t) => {
   let said: Sendable = 0;
   const { url } = await answering(t, () => said);
-  const client = clientOf(t, url);
+  const client = clientOf(t, url, { answers: 'strict' });
   const wrong = async (value: Sendable, ask: () => Promise<unknown>, text: RegExp): Promise<void> => {
     said = value;
     const error = await t.throwsAsync(ask(), { message: text });

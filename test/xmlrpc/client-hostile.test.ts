@@ -52,7 +52,7 @@ const LIES: readonly (readonly [what: string, body: string])[] = [
 for (const [what, body] of LIES) {
   test(`${what}: not XML-RPC`, async (t) => {
     const { url } = await rawServer(t, (socket) => socket.write(answer(body)));
-    const error = await t.throwsAsync(clientOf(t, url).call('x'), {
+    const error = await t.throwsAsync(clientOf(t, url, { ...BOUNDS, answers: 'strict' }).call('x'), {
       message: /^127\.0\.0\.1:\d+ answered something that is not XML-RPC: line 1, /,
     });
     t.true(RelayError.is(error) && error.code === 'TRANSPORT');

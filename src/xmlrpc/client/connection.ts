@@ -4,12 +4,13 @@ import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
 import type { Dispatcher, Pool } from 'undici';
 import { RelayError, clean } from '../../message/message.ts';
+import { skipContinue } from './interim-answers.ts';
 import type { CompleteClientOptions } from './options.ts';
 import { connectionError, isAnswerTooLong, retryAfterMs, withAnswerHead } from './reasons.ts';
 import type { AnswerHead } from './reasons.ts';
 import type { ServerUrl } from './server-url.ts';
 
-/** An answer with status 200, of a type that may be XML-RPC. */
+/** An answer with status 200, of a type that may be XML-RPC, or of none. */
 export interface HttpAnswer {
   readonly bytes: Uint8Array;
   readonly charset: string | undefined;
@@ -141,7 +142,9 @@ export class Connection {
       const said = type.startsWith('text/plain') ? firstLine(new Uint8Array(await body.arrayBuffer())) : '';
       throw new RelayError(statusCode === 413 ? 'LIMIT' : 'TRANSPORT', `${name} answered HTTP ${statusCode}${this.withoutSecrets(said)}`);
     }
-    if (!XML.test(type)) throw new RelayError('TRANSPORT', `${name} answered no XML; is it an XML-RPC server?`);
+    // Some servers name no type; what the body is will be seen.
+    const mayBeXml = XML.test(type) || (this.#options.answers === 'lenient' && type.trim() === '');
+    if (!mayBeXml) throw new RelayError('TRANSPORT', `${name} answered no XML; is it an XML-RPC server?`);
     if (encoding.toLowerCase() !== 'identity') {
       throw new RelayError('TRANSPORT', `${name} answered with Content-Encoding '${clean(encoding, 40)}', which was not asked for`);
     }
@@ -153,6 +156,12 @@ export class Connection {
     const undici = await import('undici');
     const { localAddress, lookup, tls, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs, ...options } = this.#options;
     const socketPath = options.socketPath ?? this.#server.socketPath;
+    const connect = undici.buildConnector({
+      ...(tls as object),
+      timeout: connectTimeoutMs,
+      ...(socketPath === undefined ? {} : { socketPath }),
+      ...(lookup === undefined ? {} : { lookup: lookupBy(lookup) }),
+    });
     return new undici.Pool(this.#server.origin, {
       pipelining: 1,
       connections: options.maxConnections,
@@ -163,11 +172,11 @@ export class Connection {
       keepAliveTimeout: options.keepAliveMs,
       // What a server says about it is no reason to keep one for longer.
       keepAliveMaxTimeout: options.keepAliveMs,
-      connect: {
-        ...(tls as object),
-        timeout: connectTimeoutMs,
-        ...(socketPath === undefined ? {} : { socketPath }),
-        ...(lookup === undefined ? {} : { lookup: lookupBy(lookup) }),
+      connect: (target, callback) => {
+        connect(target, (...[error, socket]) => {
+          if (error) callback(error, null);
+          else callback(null, skipContinue(socket));
+        });
       },
       ...(localAddress === undefined ? {} : { localAddress }),
     });

@@ -53,6 +53,12 @@ export interface ClientOptions {
   readonly maxHeaderBytes?: number | undefined;
   /** Bounds on what is inside an answer; `maxBodyBytes` is `maxResponseBytes`. Default: those of the relay's own door. */
   readonly limits?: Partial<Omit<XmlRpcLimits, 'maxBodyBytes'>> | undefined;
+  /**
+   * How answers are read. `lenient`: of a fault the text counts, whatever else is in it, and a scalar that is none of its type does not spoil the answer: an integer beyond its bits is a
+   * number, or a bigint beyond 2^53, any other is its text (`00000000T00:00:00` as a date); without a Content-Type the body is looked at. `strict`: such an answer is
+   * refused with TRANSPORT. XML that is not well-formed or not XML-RPC, and what is over a limit, is refused by both. Default `lenient`.
+   */
+  readonly answers?: 'lenient' | 'strict' | undefined;
   /** What the server reads of the extensions, and how values are written for it. Default: what every server reads. */
   readonly send?: WriteOptions | undefined;
 }
@@ -74,6 +80,7 @@ export interface CompleteClientOptions {
   readonly maxHeaderBytes: number;
   /** `maxBodyBytes` bounds an answer. */
   readonly limits: Readonly<XmlRpcLimits>;
+  readonly answers: 'lenient' | 'strict';
   readonly send: WriteOptions;
 }
 
@@ -110,8 +117,14 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
     keepAliveMs: whole('keepAliveMs', 4000, MAX_MS),
     maxHeaderBytes: whole('maxHeaderBytes', 16 * 1024),
     limits: completeLimits({ ...options.limits, maxBodyBytes: whole('maxResponseBytes', DEFAULT_LIMITS.maxBodyBytes) }),
+    answers: answersOf(options),
     send: options.send ?? {},
   };
+}
+
+function answersOf({ answers = 'lenient' }: ClientOptions): 'lenient' | 'strict' {
+  if (['lenient', 'strict'].includes(answers)) return answers;
+  throw new RelayError('CONFIG_INVALID', `answers: found ${shown(answers)}, expected 'lenient' or 'strict'`);
 }
 
 function shown(value: unknown): string {

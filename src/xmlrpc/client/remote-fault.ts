@@ -1,9 +1,13 @@
 /** The error class for faults that a server answers. */
 import { hasMark } from '../../message/message.ts';
+import type { Value } from '../../message/message.ts';
 
 const REMOTE_FAULT = Symbol.for('co2-relay.RemoteFault');
 
-/** A fault that the server answered: its `code`, and its text as `text` and `message`. Both are the server's words; clean them before they are shown. */
+/**
+ * A fault that the server answered: its `code`, and its text as `text` and `message`. Both are the server's words; clean them before they are shown. `code` is the number that the server
+ * sent, also written as a text; 0 if it sent none, and then `faultCode` is what it sent instead (`'Client'`), null if nothing.
+ */
 export class RemoteFault extends Error {
   readonly [REMOTE_FAULT] = true;
   override readonly name = 'RemoteFault';
@@ -11,6 +15,8 @@ export class RemoteFault extends Error {
   constructor(
     readonly code: number,
     readonly text: string,
+    /** As the server sent it. */
+    readonly faultCode: Value = code,
   ) {
     super(text);
   }

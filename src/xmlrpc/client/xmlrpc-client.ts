@@ -123,7 +123,7 @@ export class XmlRpcClient {
   async post(body: Uint8Array, { signal }: ClientCallOptions = {}): Promise<ParsedResponse> {
     const { bytes, charset } = await this.#connection.post(body, signal);
     try {
-      const options = { charset, limits: this.#options.limits, lenientForms: true };
+      const options = { charset, limits: this.#options.limits, isLenient: this.#options.answers === 'lenient' };
       // A small one at once; a large one beside whatever else the caller does.
       return bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
     } catch (error) {
@@ -139,7 +139,7 @@ export class XmlRpcClient {
 
   async #answer(method: string, params: readonly Sendable[], options: ClientCallOptions): Promise<ParsedResponse & { kind: 'value' }> {
     const answer = await this.post(serialiseCall(method, params, this.#options.send), options);
-    if (answer.kind === 'fault') throw new RemoteFault(answer.code, answer.text);
+    if (answer.kind === 'fault') throw new RemoteFault(answer.code, answer.text, answer.faultCode);
     return answer;
   }
 
@@ -147,7 +147,7 @@ export class XmlRpcClient {
   #result(one: Value, answer: ParsedResponse & { kind: 'value' }): MulticallResult {
     if (isSingle(one)) return { value: one[0] };
     const fault = answer.faultIn(one);
-    if (fault) return { fault: new RemoteFault(fault.code, fault.text) };
+    if (fault) return { fault: new RemoteFault(fault.code, fault.text, fault.faultCode) };
     throw this.#wrong('system.multicall', 'for each call an array of one value, or a fault of an int faultCode and a string faultString');
   }
 
