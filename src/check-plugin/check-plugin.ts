@@ -117,7 +117,7 @@ function recordOf({ record, env }: CheckOptions): ProgramOptions {
       `--name: '${clean(record.name, 60)}': expected ${parsed.error.issues[0]?.message ?? 'another name'}`,
     );
   try {
-    return completeRecord({ ...record, exec: findExecutable(record.exec, env.PATH) });
+    return completeRecord({ ...record, exec: findExecutable(record.exec, env.PATH, record.env?.PATH) });
   } catch (error) {
     throw new RelayError('CONFIG_INVALID', reasonOf(error), { cause: error });
   }

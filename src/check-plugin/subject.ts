@@ -74,7 +74,7 @@ export class Subject {
     this.firstLine = new Promise((resolve) => (greet = resolve));
     this.ended = new Promise((resolve) => (end = resolve));
     this.#process = new ProgramProcess({
-      exec: findExecutable(record.exec, env.PATH),
+      exec: findExecutable(record.exec, env.PATH, record.env.PATH),
       args: record.args,
       cwd: prepareDirectory(record, stateDir),
       env: Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)),

@@ -80,7 +80,10 @@ export function resolve(specifier, context, nextResolve) {
 const NOTHING = { url: 'data:text/javascript,export{}', format: 'module', shortCircuit: true };
 const NOT_FOUND = ['ERR_MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED'];
 
-/** Of an import whose names are used as types alone: the packages of types have nothing to run. @type {import('node:module').ResolveHook} */
+/**
+ * Of an import whose names are used as types alone: the packages of types have nothing to run.
+ * @type {import('node:module').ResolveHook}
+ */
 function resolveForTypes(specifier, context, nextResolve) {
   const found = (/** @type {Resolved} */ resolved) => (/\.d\.[cm]?ts(?:[?#]|$)/.test(resolved.url) ? NOTHING : resolved);
   const missing = (/** @type {unknown} */ error) => {
@@ -96,7 +99,11 @@ function resolveForTypes(specifier, context, nextResolve) {
   }
 }
 
-/** True for any package, whose declarations may be anywhere; of a file that is missing only where `x.d.ts` stands beside. @param {string} specifier @param {string | undefined} parentURL */
+/**
+ * True for any package, whose declarations may be anywhere; of a file that is missing only where `x.d.ts` is beside it.
+ * @param {string} specifier
+ * @param {string | undefined} parentURL
+ */
 function isDeclared(specifier, parentURL) {
   const path = askedPath(specifier, parentURL);
   return path === undefined || statSync(path.replace(/\.([cm]?)[jt]s$/, '.d.$1ts'), { throwIfNoEntry: false }) !== undefined;

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Imported names that nothing but the emitted metadata of decorators uses. The compiler looks at one file, so it cannot know whether such a name is a class, whose
- * value the metadata needs, or a type, which no module exports when it runs and which would break the import.
+ * Imported names that nothing but the emitted metadata of decorators uses. The compiler looks at one file, so it cannot know whether
+ * such a name is a class, whose value the metadata needs, or a type, which no module exports when it runs and which would break the import.
  */
 
 /** @typedef {import('./doc-comments.mjs').Node} Node */
@@ -106,8 +106,8 @@ function clauseOf(names) {
 }
 
 /**
- * The identifiers that the arguments of all calls of the metadata helper refer to, and those of `import Foo = Bar.Foo`, which the compiler writes as `const Foo = Bar.Foo`;
- * a loop, since trees may be deeper than our stack.
+ * The identifiers that the arguments of all calls of the metadata helper refer to, and those of `import Foo = Bar.Foo`, which the
+ * compiler writes as `const Foo = Bar.Foo`; a loop, since trees may be deeper than our stack.
  * @param {{ body: Node[] }} tree
  */
 function* metadataNames(tree) {

@@ -1,4 +1,4 @@
-/** An import or re-export of a type without the word `type`, which Node reports as a missing export: where it stands in the source, and what to write instead. */
+/** A type that is imported or re-exported without the word `type`, which Node reports as a missing export: where, and what to write. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

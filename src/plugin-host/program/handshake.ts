@@ -18,8 +18,8 @@ const PORT = /^\d{1,5}$/;
 const PATH = /^\/[\w.~!$&'()*+,;=:@%/-]{1,512}$/;
 
 /**
- * Reads the line, without its end. Throws an Error that says what is wrong, with both sides' versions if it is that; the text quotes the line without
- * what is or may be a secret, and without `secrets`.
+ * Reads the line, without its end. Throws an Error that says what is wrong, with both sides' versions if it is that; the text quotes
+ * the line without what is or may be a secret, and without `secrets`.
  */
 export function readHandshake(line: string, secrets: readonly string[] = []): Handshake {
   const [mark, version = '', form = '', ...rest] = partsOf(line);
@@ -45,7 +45,7 @@ function partsOf(line: string): readonly string[] {
 const HIDDEN = '(hidden)';
 const LIKE_HANDSHAKE = /^\W*co2\b/i;
 
-/** A line of a program fit for a log: without `secrets`, and without what looks like one, in an address, behind a label, or as a long random word. Pure. */
+/** A line of a program fit for a log: without `secrets` and what looks like one (in an address, after a label, a long random word). */
 export function withoutSecrets(line: string, secrets: readonly string[] = []): string {
   const known = withoutKnown(line, secrets)
     // Credentials in a URL, with or without its scheme.

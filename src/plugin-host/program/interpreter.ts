@@ -1,4 +1,4 @@
-/** What runs a script: the interpreter that its first line names, which is looked for before a start, since the system's own error names the script instead. */
+/** What runs a script: the interpreter in its first line, looked for before a start, since the error of the system names the script. */
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { basename, delimiter, isAbsolute, join } from 'node:path';
 import { clean } from '../../message/message.ts';
@@ -9,7 +9,7 @@ const MAX_LINE_BYTES = 256;
 const DEFAULT_PATH = '/usr/bin:/bin';
 const REMEDY = 'install it, or name another interpreter as exec and the script in args';
 
-/** Throws an Error if `file` is a script whose interpreter is missing. `shown` is the file in words, `path` the PATH that the script is given. */
+/** Throws an Error if `file`, in words `shown`, is a script whose interpreter is missing; `path` is the PATH that the script is given. */
 export function requireInterpreter(file: string, shown: string, path = DEFAULT_PATH): void {
   const line = firstLineOf(file);
   const [, interpreter, argument = ''] = /^#![ \t]*([^ \t]+)[ \t]*([^]*)$/.exec(line) ?? [];

@@ -26,7 +26,10 @@ export interface ProgramRecord {
   readonly pingIntervalMs?: number | undefined;
   /** ms for the answer to a ping. Default 5,000. */
   readonly timeoutMs?: number | undefined;
-  /** Pings or calls not answered in time, in a row, after which it is ended and started again after a pause. Default 3. Those that fall into a pause of the relay itself do not count. */
+  /**
+   * Pings or calls not answered in time, in a row, after which it is ended and started again after a pause. Default 3. Those that fall
+   * into a pause of the relay itself do not count.
+   */
   readonly maxTimeouts?: number | undefined;
   /** ms for one call of its methods; as long as it works on one it is not pinged. Default 60,000. */
   readonly callTimeoutMs?: number | undefined;

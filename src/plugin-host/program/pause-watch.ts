@@ -1,4 +1,4 @@
-/** Notices when the relay itself did not run, because its process or machine was stopped or its event loop was blocked: programs are not blamed for that time. */
+/** Notices when the relay itself did not run (stopped process or machine, blocked event loop), so that programs are not blamed for it. */
 import { Seldom } from '../../message/message.ts';
 import type { Clock, Log } from '../../message/message.ts';
 

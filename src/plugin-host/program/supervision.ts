@@ -22,8 +22,8 @@ interface Up {
 }
 
 /**
- * `starting`, `up` and `stopping` have a process, and nothing else has. `greeted`: its handshake was read. `isExtended`: it got its start time twice, because the relay was paused. `isBusy`: it worked when it should have been pinged.
- * `rung`: how hard it was told to end.
+ * `starting`, `up` and `stopping` have a process, and nothing else has. `greeted`: its handshake was read. `isExtended`: it got its start
+ * time twice, because the relay was paused. `isBusy`: it worked when it should have been pinged. `rung`: how hard it was told to end.
  */
 export type Supervised =
   | { readonly kind: 'stopped' }

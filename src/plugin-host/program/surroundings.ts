@@ -49,8 +49,8 @@ export function environmentOf(
 }
 
 /**
- * Where `exec` lies; `path` is the relay's PATH, `ownPath` the one that the program is given, by default the same. Throws an Error that says why it cannot be
- * run, be it that the interpreter of a script is missing.
+ * Where `exec` lies, its links followed; `path` is the relay's PATH, `ownPath` the one that the program is given, by default the same.
+ * Throws an Error that says why it cannot be run, be it that the interpreter of a script is missing.
  */
 export function findExecutable(exec: string, path: string | undefined, ownPath = path): string {
   const found = isAbsolute(exec) || exec.includes('/') ? resolve(exec) : onPath(exec, path ?? '');
