@@ -67,6 +67,7 @@ export class Link {
   readonly #line: WaitingLine<Outgoing>;
   readonly #backoff: Backoff;
   readonly #refusals: Seldom;
+  readonly #downs: Seldom;
   #state: LinkState = { kind: 'idle' };
   #head: Outgoing | undefined;
   #cancelTimer: (() => void) | undefined;
@@ -75,6 +76,8 @@ export class Link {
   #breaks = 0;
   #lastError: string | undefined;
   #lastRefusal: string | undefined;
+  // The reason of its failure that was last warned of.
+  #lastDown: string | undefined;
   #ending = 'when the relay stopped';
   readonly #closed: Promise<void>;
   #sayClosed!: () => void;
@@ -84,6 +87,7 @@ export class Link {
     const { name, options, log } = parts;
     this.#line = new WaitingLine({ name, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
     this.#refusals = new Seldom(log, parts.clock);
+    this.#downs = new Seldom(log, parts.clock);
     this.#backoff = { ...parts.options.retry, random: parts.random };
     this.#closed = new Promise((resolve) => {
       this.#sayClosed = resolve;
@@ -240,8 +244,13 @@ export class Link {
 
   #sayDown(ms: number, failures: number): void {
     const text = `${this.#parts.name} is down (${clean(this.#lastError ?? '', 300)}); ${counted(this.#line.length + 1, 'wait', 'waits')}, next try in ${ms} ms`;
+    // Another reason needs another remedy, so it is as loud as the first one.
     if (failures === 1) this.#parts.log.warn(text);
-    else this.#parts.log.debug(text);
+    else if (this.#lastError === this.#lastDown || !this.#downs.warn(text)) {
+      this.#parts.log.debug(text);
+      return;
+    }
+    this.#lastDown = this.#lastError;
   }
 
   #close(): void {
