@@ -82,6 +82,7 @@ export class Link {
   readonly #line: WaitingLine<Outgoing>;
   readonly #backoff: Backoff;
   readonly #refusals: Seldom;
+  readonly #downs: Seldom;
   readonly #batches: BatchSize;
   #state: LinkState = { kind: 'idle' };
   // Taken from the line and not settled, in order: what is in flight, or is sent next. At most one batch.
@@ -94,6 +95,8 @@ export class Link {
   #breaks = 0;
   #lastError: string | undefined;
   #lastRefusal: string | undefined;
+  // The reason of its failure that was last warned of.
+  #lastDown: string | undefined;
   #ending = 'when the relay stopped';
   readonly #closed: Promise<void>;
   #sayClosed!: () => void;
@@ -103,6 +106,7 @@ export class Link {
     const { name, options, log, clock } = parts;
     this.#line = new WaitingLine({ name, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
     this.#refusals = new Seldom(log, clock);
+    this.#downs = new Seldom(log, clock);
     this.#batches = new BatchSize(clock, parts.isUnansweredFinal === true);
     this.#backoff = { ...parts.options.retry, random: parts.random };
     this.#closed = new Promise((resolve) => {
@@ -401,8 +405,13 @@ export class Link {
 
   #sayDown(ms: number, failures: number): void {
     const text = `${this.#parts.name} is down (${clean(this.#lastError ?? '', 300)}); ${counted(this.#waiting, 'wait', 'waits')}, next try in ${ms} ms`;
+    // Another reason needs another remedy, so it is as loud as the first one.
     if (failures === 1) this.#parts.log.warn(text);
-    else this.#parts.log.debug(text);
+    else if (this.#lastError === this.#lastDown || !this.#downs.warn(text)) {
+      this.#parts.log.debug(text);
+      return;
+    }
+    this.#lastDown = this.#lastError;
   }
 
   #close(): void {

@@ -1,9 +1,10 @@
 /** OUT: what a satellite sends is stamped and goes to all others here and to every peer, through failures, in order. */
+import { createServer } from 'node:http';
 import test from 'ava';
 import type { Dict } from '../../src/message/message.ts';
 import { parseHostId } from '../../src/message/message.ts';
 import { Gate } from '../support/gate.ts';
-import { pluginsDir, startRelay } from '../support/relays.ts';
+import { freePorts, pluginsDir, startRelay } from '../support/relays.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
 
 const TALKER = `import { Exposed, Plugin, Satellite } from 'co2-relay';
@@ -85,6 +86,19 @@ test('a peer that is down gets its dicts in order when it comes back', async (t)
     [0, 1, 2, 3, 4],
   );
   await relay.log.line(/answers again/);
+});
+
+test('a peer that is there and turns everything away after it was not there: the log warns of that, too', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const relay = await startRelay(t, { peers: [`http://127.0.0.1:${port}`], retry: { minMs: 1, maxMs: 5 } });
+  await relay.emit({ data: 1 });
+  await relay.log.line(/^peer .* is down \(.*connection refused/);
+  const other = createServer((_request, response) => response.writeHead(421).end()).listen(port, '127.0.0.1');
+  t.teardown(() => {
+    other.closeAllConnections();
+    other.close();
+  });
+  t.is((await relay.log.line(/^peer .* is down \(.*421/)).level, 'warn');
 });
 
 test('a peer that breaks off or says "not now" gets the dict again; one that refuses it gets the next', async (t) => {

@@ -99,6 +99,23 @@ test('a peer that fails is tried again with the same dict, after pauses that gro
   t.is(log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes('is down')).length, 1, 'an operator is told once');
 });
 
+test('another reason why a peer is down is a warning again, and one that comes back is, too', async (t) => {
+  const { clock, carrier, log, send } = setUp();
+  send('a');
+  const reasons = ['connection refused', 'connection refused', 'HTTP status 421', 'HTTP status 421', 'connection refused', 'no answer'];
+  for (const [index, reason] of reasons.entries()) {
+    (await carrier.nth(index + 1)).answer(new RelayError('TRANSPORT', reason));
+    await clock.set.first(index + 1);
+    // The last two are within a second of each other.
+    clock.advance(index < 4 ? 1000 : 500);
+  }
+  const warned = log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes('is down'));
+  t.deepEqual(
+    warned.map(({ text }) => /is down \((.*?)\)/.exec(text)?.[1]),
+    ['connection refused', 'HTTP status 421', 'connection refused'],
+  );
+});
+
 test('a dict that cannot be written is dropped, and holds up nobody behind it', async (t) => {
   const { carrier, clock, link, log } = setUp();
   for (let poisoned = 0; poisoned < 3; poisoned++) link.enqueue(new Forward(messageOf('bad', { source: '<struct><member>' }), SELF, clock));
