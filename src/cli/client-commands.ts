@@ -16,7 +16,7 @@ const EXIT_CODES = `
 Exit codes: 0 answered, 1 a fault or another failure, 2 wrong use, 3 no relay answers there.`;
 
 const SATELLITE_COLUMNS = ['nick', 'addr', 'host_id', 'ping_current', 'ping_avg', 'ping_count', 'ping_fails', 'ctime'];
-const PEER_COLUMNS = ['peer', 'state', 'waiting', 'forwarded', 'refused', 'dropped', 'last_error'];
+const PEER_COLUMNS = ['peer', 'state', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped', 'last_error'];
 
 /** Adds them to the program. */
 export function addClientCommands(program: Command): void {

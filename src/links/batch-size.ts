@@ -74,7 +74,7 @@ export class BatchSize {
   /** `count` dicts were answered in `ms`. */
   answered(count: number, ms: number): void {
     this.#good = Math.max(this.#good, count);
-    if (ms > SLOW_MS) this.#limit = this.#good = Math.max(1, count >> 1);
+    if (count > 1 && ms > SLOW_MS) this.#limit = this.#good = count >> 1;
     else if (ms < QUICK_MS && count >= this.#limit) this.#grow();
   }
 

@@ -6,7 +6,7 @@ export interface LinkOptions {
   readonly outbox: {
     /** Default 10,000: some minutes of a busy network for a peer that restarts. */
     readonly maxMessages: number;
-    /** Default 64 MiB: protects the memory of this relay from a peer that is away. */
+    /** Default 64 MiB: protects the memory of this relay from a peer that is away. Counted is what a dict holds: its bytes, and about a kibibyte around them. */
     readonly maxBytes: number;
   };
   /** Pause before a server that failed is tried again: random between 0 and a limit that doubles from `minMs` to `maxMs`. */

@@ -31,7 +31,7 @@ export type Receive = (document: Uint8Array) => Promise<Uint8Array>;
  * - **Limits.** `connect` and `send` have `peerTimeoutMs` each, and so has `close`; then `peer.signal` is aborted and what they still do is ignored. A document has at most `maxBodyBytes`, an
  *   answer 1 MiB. The bytes belong to whoever gets them; the giver does not change them afterwards.
  * - **Trust.** `receive` may be called from the call of `connect` on until `close`, with what came from this peer and nobody else: the carrier answers for that. Whatever comes is treated as the
- *   peer's `notify` over HTTP: its host_id and stamp must fit the peer's `address`, its rights and limits are those of `access.peer` and `limits.peer`.
+ *   peer's `notify` over HTTP, or a `system.multicall` of it: its host_id and stamp must fit the peer's `address`, its rights and limits are those of `access.peer` and `limits.peer`.
  */
 export interface Carrier {
   /** Connects, or begins to listen; resolves when `send` may be called. */

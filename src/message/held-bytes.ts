@@ -1,5 +1,4 @@
 /** What a queued message costs in memory, which is what the limits of queues count. */
-import type { Message } from './message.ts';
 import type { Dict, Value } from './value.ts';
 
 // Measured in Node 20 with 40,000 small messages in a queue: the object, its buffer, its strings and the queue's entry.
@@ -7,8 +6,8 @@ const OVERHEAD_BYTES = 768;
 // The header of a string, and up to two bytes for each of its characters.
 const STRING_BYTES = 24;
 
-/** Bytes that `message` holds while it waits: its encoded dict and an estimate of what is around it. The decoded view is not counted, since it may be dropped at any time. */
-export function heldBytes({ source, via }: Message): number {
+/** Bytes that a message holds while it waits: its encoded dict and an estimate of what is around it. The decoded view is not counted, since it may be dropped at any time. */
+export function heldBytes({ source, via }: { readonly source: Uint8Array; readonly via: readonly string[] }): number {
   let bytes = OVERHEAD_BYTES + source.byteLength;
   for (const relay of via) bytes += STRING_BYTES + 2 * relay.length;
   return bytes;

@@ -8,7 +8,7 @@ import type { ProgramRecord } from './program/options.ts';
 export interface InboxOptions {
   /** Messages that wait for one satellite. Default 1,000: some seconds of a busy network; protects the relay's memory from a slow `receive`. */
   readonly maxMessages: number;
-  /** Characters of XML that wait for one satellite. Default 16 MiB: protects memory where messages are few and large. One message always fits. */
+  /** Bytes that what waits for one satellite holds, about 768 for each message besides its XML. Default 16 MiB: protects memory where messages are few and large. One message always fits. */
   readonly maxBytes: number;
   /** What happens at the bound. `drop-oldest`, the default: news matter more than history, and the sender is never held up. */
   readonly overflow: 'drop-oldest';

@@ -22,7 +22,7 @@ export interface RelayPluginOptions {
   readonly hookLine: {
     /** Default 1,000: some seconds for hooks that take milliseconds. */
     readonly maxMessages: number;
-    /** Characters of XML. Default 16 MiB: protects memory where messages are few and large. One message always fits. */
+    /** Bytes that what waits holds, with the decoded dicts. Default 16 MiB: protects memory where messages are few and large. One message always fits. */
     readonly maxBytes: number;
   };
 }

@@ -35,7 +35,7 @@ export interface SatelliteInbox {
   readonly key?: ((dict: Dict) => string | undefined) | undefined;
   /** Messages that may wait; the operator's `inbox.maxMessages` is the most there is. Default: that. */
   readonly maxMessages?: number | undefined;
-  /** Characters of XML that may wait; the operator's `inbox.maxBytes` is the most there is. Default: that. */
+  /** Bytes that what waits may hold, about 768 for each message besides its XML; the operator's `inbox.maxBytes` is the most there is. Default: that. */
   readonly maxBytes?: number | undefined;
 }
 

@@ -63,9 +63,10 @@ async function multicall(calls: NestedCalls, params: readonly Value[], caller: C
       await nextTurn();
       turnEndsAt = performance.now() + TURN_MS;
     }
-    // A peer sends again what it should send later. Were those behind it taken now, it would come after them.
-    const result: Sendable = later ?? (await oneOf(calls, element, caller));
-    if (caller.isPeer && isLater(result)) later = result;
+    // A peer sends again what it should send later. Were the dicts behind it taken now, it would come after them.
+    const isDictOfPeer = caller.isPeer && isDict(element) && element.methodName === 'notify';
+    const result: Sendable = (isDictOfPeer ? later : undefined) ?? (await oneOf(calls, element, caller));
+    if (isDictOfPeer && isLater(result)) later = result;
     results.push(result);
   }
   return results;

@@ -49,7 +49,7 @@ export interface RelayOptions {
     readonly anonymous: Rate;
     /** Default 5,000 per second, 20,000 at once: more than one program gets answered; it ends a loop that went wild. */
     readonly local: Rate;
-    /** Default 5,000 per second, 20,000 at once: a peer that comes back empties an outbox of 10,000. What is refused it sends again. */
+    /** Default 5,000 per second, 20,000 at once: a peer that comes back empties an outbox of 10,000. Each dict of a batch counts. What is refused it sends again. */
     readonly peer: Rate;
     /** Default 5,000 per second, 20,000 at once, as `local`: what runs beside a satellite on this machine counts as one. Those in this process are not counted. */
     readonly satellite: Rate;
@@ -58,7 +58,10 @@ export interface RelayOptions {
   };
   /** ms for a plugin's method to answer. Default 60,000: longer than any call a person waits for; it frees what a hung method holds. */
   readonly callTimeoutMs: number;
-  /** Calls in one `system.multicall` or JSON-RPC batch. Default 100: protects other callers, since the calls of one request run in a row. */
+  /**
+   * Calls in one `system.multicall` or JSON-RPC batch. Default 100: protects other callers, since the calls of one request run in a row. A peer may make 1,000, since its link sends what
+   * waits in one request.
+   */
   readonly maxMulticall: number;
   /** Shown by `system.get_properties`: whom to ask about this relay. Default none. */
   readonly maintainer: string;

@@ -45,3 +45,30 @@ for (const [language, command, file] of [
     t.is(await relay.call('relay.get_num_satellites'), 1);
   });
 }
+
+const LITE = `use strict; use warnings; use XMLRPC::Transport::HTTP;
+$| = 1;
+sub notify { my ($self, $dict) = @_; print "notified $dict->{data}\n"; return 1 }
+my $daemon = XMLRPC::Transport::HTTP::Daemon->new(LocalAddr => '127.0.0.1', LocalPort => 0)->dispatch_to('notify');
+print "listening ", $daemon->url, "\n";
+$daemon->handle;
+`;
+
+test.serial('Perl XMLRPC::Lite with nothing but notify: every dict once and in order, and it stays a satellite', async (t) => {
+  const relay = await startCo2(t, { files: { 'config.ts': 'export default { pingIntervalMs: 20, maxPingFails: 2 };' } });
+  const satellite = run(t, 'perl', ['-e', LITE]);
+  const line = await satellite.stdout.line(/^listening/);
+  await relay.call('relay.register', { port: Number(/:(\d+)/.exec(line)?.[1]) });
+  for (let n = 0; n < 20; n++) await relay.call('notify', { data: n });
+  for (;;) {
+    const [record] = (await relay.call('relay.get_satellites')) as { ping_count: number; ping_fails: number }[];
+    if (!record) return t.fail('it was dropped');
+    t.is(record.ping_fails, 0);
+    if (record.ping_count > 5) break;
+  }
+  await satellite.stdout.lines(/^notified/, 20);
+  t.deepEqual(
+    satellite.stdout.all.filter((one) => one.startsWith('notified')),
+    Array.from({ length: 20 }, (_, n) => `notified ${n}`),
+  );
+});

@@ -83,3 +83,23 @@ test('what such a peer notifies is taken, and not handed back to it', async (t) 
   const [first] = await peer.notified.first(1);
   t.is(first?.data, 'the end');
 });
+
+test('as a satellite with nothing but notify: it gets every dict once and in order, and stays one though it knows no ping', async (t) => {
+  const satellite = await peerServer(t);
+  const relay = await startRelay(t, { pingIntervalMs: 10, maxPingFails: 2 });
+  await relay.call('relay.register', { port: Number(new URL(satellite.url).port) });
+  const all = Array.from({ length: 30 }, (_, n) => n);
+  await Promise.all(all.map((data) => relay.call('notify', { data })));
+  const dicts = await satellite.notified.first(30);
+  t.deepEqual(
+    dicts.map(({ data }) => data),
+    all,
+  );
+  for (;;) {
+    const [record] = (await relay.call('relay.get_satellites')) as { ping_count: number; ping_fails: number }[];
+    if (!record) return t.fail('it was dropped');
+    t.is(record.ping_fails, 0);
+    if (record.ping_count > 5) break;
+  }
+  t.is(satellite.notified.all.length, 30);
+});

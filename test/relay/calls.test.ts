@@ -1,7 +1,8 @@
 /** What every server answers: ping, introspection, nested calls, and faults that tell no secrets. */
 import test from 'ava';
-import { Fault, RelayError } from '../../src/message/message.ts';
+import { Fault, RelayError, systemClock } from '../../src/message/message.ts';
 import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { relayDefaults } from '../../src/relay/options.ts';
 import { asReceived } from '../../src/relay/plugin-calls.ts';
 import { callerOf, makeHeart, received } from './heart.ts';
 
@@ -278,4 +279,28 @@ test('what goes out of the others', (t) => {
   t.is(internal.code, -32603);
   t.regex(internal.text, /^a\.b: the answer cannot be written \(error [0-9a-f]{8}\)$/);
   t.regex(relay.faultFor(new Error('x'), `\n\u001b${'m'.repeat(5000)}`).text, /^[\x20-\uffff]{1,250}$/);
+});
+
+test('a peer may send a thousand dicts in one multicall, others as many calls as maxMulticall says', async (t) => {
+  const { call, delivered } = makeHeart({ maxMulticall: 3 });
+  const dicts = (count: number): readonly Value[] =>
+    list(...Array.from({ length: count }, (_, data) => ({ methodName: 'notify', params: [{ data, host_id: 'a@192.0.2.5:1' }] })));
+  t.is(((await call('system.multicall', [dicts(1000)], callerOf('peer'))) as unknown[]).length, 1000);
+  t.is(delivered.length, 1000);
+  await t.throwsAsync(call('system.multicall', [dicts(1001)], callerOf('peer')), { message: /at most 1000/ });
+  await t.throwsAsync(call('system.multicall', [dicts(4)]), { message: /at most 3/ });
+});
+
+test('of a batch of a peer no dict is taken behind one that is to come later, so that order stays', async (t) => {
+  const peer = { perSecond: 1000, burst: 4 };
+  // The bucket is full again as soon as one was refused.
+  const clock = { ...systemClock, now: (): number => (log.matching(/calls more than/).length > 0 ? 2_000 : 1_000) };
+  const { call, delivered, log } = makeHeart({ limits: { ...relayDefaults.limits, peer } }, [], true, clock);
+  const notify = (data: number): Sendable => ({ methodName: 'notify', params: [{ data, host_id: 'a@192.0.2.5:1' }] });
+  const results = (await call('system.multicall', [list(...[0, 1, 2, 3, 4, 5].map(notify))], callerOf('peer'))) as readonly Dict[];
+  t.deepEqual(
+    results.map(({ faultCode }) => faultCode),
+    [undefined, undefined, undefined, 429, 429, 429],
+  );
+  t.is(delivered.length, 3);
 });

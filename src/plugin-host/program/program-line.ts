@@ -50,7 +50,7 @@ export class ProgramLine {
   constructor(parts: ProgramLineParts) {
     this.#parts = parts;
     const { name, inbox, log } = parts;
-    this.#line = new WaitingLine({
+    this.#line = new WaitingLine<Message>({
       name,
       limits: inbox,
       bytesOf: heldBytes,
