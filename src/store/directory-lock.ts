@@ -48,7 +48,8 @@ async function takeLock(directory: string, short: string, listening: () => Liste
       return await listen(path, listening);
     } catch (error) {
       if (!isCode(error, 'EADDRINUSE')) throw error;
-      if (tries === TRIES) throw new RelayError('STATE_DIRECTORY', `${join(directory, LOCK_NAME)} is taken again and again; start one relay`);
+      if (tries === TRIES)
+        throw new RelayError('STATE_DIRECTORY', `${join(directory, LOCK_NAME)} is taken again and again; start one relay`);
     }
     await refuseIfHeld(path, directory);
     // Only one process at a time removes a stale lock, or it might remove the one that another has just made.

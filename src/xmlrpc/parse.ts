@@ -226,7 +226,12 @@ function faultOf(bytes: Buffer, value: Value, builder: ResponseBuilder): ParsedR
 }
 
 function rulesOf({ limits, allowNonFinite, lenientForms }: ReadOptions): ScalarRules {
-  return { limits: completeLimits(limits), allowNonFinite: allowNonFinite === true, lenientForms: lenientForms !== false, isLenient: false };
+  return {
+    limits: completeLimits(limits),
+    allowNonFinite: allowNonFinite === true,
+    lenientForms: lenientForms !== false,
+    isLenient: false,
+  };
 }
 
 function responseRulesOf({ limits, allowNonFinite, lenientForms, isLenient = false }: ParseOptions): ScalarRules {

@@ -37,6 +37,10 @@ const TABLE: readonly Row[] = [
   [sending(2), answered(0), idle, [recovered(2)]],
   [sending(2), answered(1), sending(), [recovered(2), post]],
   [sending(2), failed, waiting(3), [wait(200, 3)]],
+  [sending(2), { type: 'failed', atLeastMs: 5_000 }, waiting(3), [wait(5_000, 3)]],
+  [sending(2), { type: 'failed', atLeastMs: 10 }, waiting(3), [wait(200, 3)]],
+  [sending(2), { type: 'failed', progressed: true }, waiting(0), [recovered(2), wait(50, 0)]],
+  [sending(), { type: 'failed', progressed: true }, waiting(0), [wait(50, 0)]],
   [sending(2), drain, sending(2, true), []],
 
   [sending(0, true), queued, sending(0, true), []],
