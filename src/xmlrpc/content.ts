@@ -1,7 +1,7 @@
 /** The text of one element as UTF-8 bytes: a stretch of the document as long as it can be, a copy once markup interrupts it. */
 import { isAscii } from 'node:buffer';
 
-import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, isBlank, isIllegalAt, skipBlank } from './chars.ts';
+import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, SPACE, isBlank, isIllegalAt, skipBlank } from './chars.ts';
 import { readReference } from './reference.ts';
 import type { Reference } from './reference.ts';
 
@@ -195,6 +195,8 @@ export class Content {
   /** Takes the white space of XML off both ends of a short text; of one that is nothing else, all of it. */
   trim(): void {
     const { bytes } = this;
+    // Nearly always there is none.
+    if ((bytes[this.from] ?? 0) > SPACE && (bytes[this.to - 1] ?? 0) > SPACE) return;
     this.from = skipBlank(bytes, this.from, this.to);
     while (this.to > this.from && isBlank(bytes[this.to - 1] ?? 0)) this.to--;
   }

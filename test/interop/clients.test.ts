@@ -1,12 +1,14 @@
 /** Clients of five languages against a real relay: each sends nested structs, arrays, base64, dates, booleans, unicode and doubles, asks what is there, and gets faults. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { run, startCo2 } from '../support/processes.ts';
+import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 
 const PLUGINS = fileURLToPath(new URL('../fixtures/interop/', import.meta.url));
+const README = join(PROJECT_DIR, 'README.md');
 const source = (name: string): string => fileURLToPath(new URL(`clients/${name}`, import.meta.url));
 
 /** What interop.echo.shape must say of the value that each client sends. */
@@ -48,6 +50,10 @@ test.serial("Python's allow_none client: nil where the URL or a header says so, 
   const { code, stdout, stderr } = await run(t, 'python3', [source('none.py'), relay.url]).exit;
   t.is(code, 0, stderr.join('\n'));
   t.deepEqual(stdout, ['fault ok', 'nil ok']);
+  // README's own line.
+  const [line = ''] = /xmlrpc\.client\.ServerProxy\('http:\/\/127\.0\.0\.1:2004\/\?nil=1'.*$/m.exec(readFileSync(README, 'utf8')) ?? [];
+  const program = `import xmlrpc.client; print(${line.replace('127.0.0.1:2004', `127.0.0.1:${relay.port}`)}.interop.echo.gap())`;
+  t.deepEqual((await run(t, 'python3', ['-c', program]).exit).stdout, ["{'name': 'ann', 'since': None}"]);
   t.deepEqual(
     relay.stderr.all.filter((line) => / ERROR |^\s+at /.test(line)),
     [],
