@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { RelayError, clean } from '../message/message.ts';
+import { RelayError, clean, reasonOf } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
 import { RemoteFault, XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
 import { findRelay, isHere, socketOf } from './find-relay.ts';
@@ -113,6 +113,9 @@ function tokenIn(dataDir: string): string | undefined {
 /** Nobody listens there: a person forgets to start the relay more often than anything else. */
 function refused(url: URL, error: unknown): unknown {
   const cause = RelayError.is(error) ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  // An HTTPS server that cannot answer in plain text just closes the connection.
+  if (url.protocol === 'http:' && (cause?.code === 'UND_ERR_SOCKET' || cause?.code === 'ECONNRESET'))
+    return new RelayError('TRANSPORT', `${reasonOf(error)}; if it is an HTTPS server, use https:// in the URL`, { cause: error });
   if (cause?.code !== 'ECONNREFUSED') return error;
   const start = isHere(url) ? ' (co2 start)' : '';
   return new RelayError('TRANSPORT', `${socketOf(url) ?? url.origin}: connection refused; is the relay running?${start}`, { cause: error });

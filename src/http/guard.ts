@@ -18,7 +18,7 @@ export interface GuardedHeaders {
 export type Guard = (headers: GuardedHeaders, socket: object) => Refusal | undefined;
 
 /**
- * `names`: what may stand in Host besides IP addresses and localhost. Over the unix socket (`isUnix`) any Host is fine, since no page can make a name lead there and clients
+ * `names`: what may be in Host besides IP addresses and localhost. Over the unix socket (`isUnix`) any Host is fine, since no page can make a name lead there and clients
  * write what they like; what a browser sent came through a proxy, and is checked as on every port.
  */
 export function makeGuard(names: readonly string[], allowedOrigins: readonly string[], isUnix: (socket: object) => boolean): Guard {

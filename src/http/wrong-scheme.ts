@@ -1,4 +1,4 @@
-/** Clients that use http: on an HTTPS port, or https: on an HTTP port: both sides are told, since neither sees more than a broken handshake otherwise. */
+/** Clients that use http: on an HTTPS port, or https: on an HTTP port: both sides learn what is wrong, and not only that a handshake failed. */
 import type { Server, Socket } from 'node:net';
 import { Seldom } from '../message/message.ts';
 import type { Clock, Log } from '../message/message.ts';

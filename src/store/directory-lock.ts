@@ -18,7 +18,7 @@ const UNUSABLE = ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'] as const;
 
 /**
  * Takes the lock of `directory` and answers what lets it go. Throws a RelayError STATE_DIRECTORY if a living relay has it, or if the directory cannot be written.
- * Where there can be no sockets (some network file systems) nothing is locked. Whoever asks the lock is answered what `listening` says at that moment.
+ * Where there can be no sockets (some network file systems) nothing is locked. The lock answers what `listening` returns at that moment.
  */
 export async function lockDirectory(
   directory: string,

@@ -113,6 +113,17 @@ test.serial('an answer that is a TLS alert is named as one', async (t) => {
   t.regex(await message(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`), /it speaks HTTPS there; use https:\/\//);
 });
 
+test.serial('of a server that just closes the command says that it may be an HTTPS server', async (t) => {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).once('data', () => socket.destroy());
+  }).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { code, stderr } = await runCo2(t, { args: ['ping', '--url', `http://127.0.0.1:${(server.address() as AddressInfo).port}`] }).exit;
+  t.is(code, 3);
+  t.regex(stderr.join('\n'), /^co2: .*; if it is an HTTPS server, use https:\/\/ in the URL$/);
+});
+
 test.serial('the parser of an HTTP port still calls other rubbish what it is', async (t) => {
   const { url, log } = await startRelay(t);
   const [answer] = answersIn(await everything(open(url, Buffer.from('rubbish\r\n\r\n'))));

@@ -43,7 +43,7 @@ export function identityOf(
     );
   const entry = entryOf(user, accounts.passwd());
   const uid = numberIn(user) ?? Number(entry?.[2] ?? NaN);
-  if (Number.isNaN(uid)) throw new Error(`there is no user '${user}' in /etc/passwd; write the number of one that is known elsewhere`);
+  if (Number.isNaN(uid)) throw new Error(`there is no user '${user}' in /etc/passwd; if a directory service knows it, write its number`);
   const gid = group === undefined ? Number(entry?.[3] ?? NaN) : groupId(group, accounts);
   if (Number.isNaN(gid)) throw new Error(`user ${user} is not in /etc/passwd, which would name its group; set group as well`);
   return { uid, gid, user: String(user), home: entry?.[5] === '' ? undefined : entry?.[5] };
@@ -51,7 +51,7 @@ export function identityOf(
 
 function groupId(group: string | number, accounts: Accounts): number {
   const gid = numberIn(group) ?? Number(entryOf(group, accounts.group())?.[2] ?? NaN);
-  if (Number.isNaN(gid)) throw new Error(`there is no group '${group}' in /etc/group; write the number of one that is known elsewhere`);
+  if (Number.isNaN(gid)) throw new Error(`there is no group '${group}' in /etc/group; if a directory service knows it, write its number`);
   return gid;
 }
 

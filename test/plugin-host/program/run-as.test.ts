@@ -46,7 +46,7 @@ test('what cannot be is refused in words that say what to do', (t) => {
     ],
     [{ user: 0, group: 0 }, undefined, /only root can run programs as other users/],
     [{ group: 'sensors' }, 0, /it has a group \(sensors\) and no user; set user as well/],
-    [{ user: 'nobody-here' }, 0, /there is no user 'nobody-here' in \/etc\/passwd; write the number/],
+    [{ user: 'nobody-here' }, 0, /there is no user 'nobody-here' in \/etc\/passwd; if a directory service knows it, write its number/],
     [{ user: 'weather', group: 'nothing' }, 0, /there is no group 'nothing' in \/etc\/group/],
     [{ user: 4711 }, 0, /user 4711 is not in \/etc\/passwd, which would name its group; set group as well/],
   ] as const;
