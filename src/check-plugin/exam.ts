@@ -1,7 +1,7 @@
 /** The looking at one program: what its checks share, and how they are gone through. */
 import { clean } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
-import type { Description, ProgramOptions } from '../plugin-host/program/for-check.ts';
+import type { Description, ProgramOptions } from '../plugin-host/programs/internal.ts';
 import { failed, inWords } from './outcome.ts';
 import type { Finding, Outcome, Section } from './outcome.ts';
 import type { StandIn } from './stand-in.ts';

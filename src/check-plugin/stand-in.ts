@@ -2,7 +2,7 @@
 import { ProgramDoor } from '../http/http.ts';
 import { RelayError, SILENT, clean, faultFor, isDict } from '../message/message.ts';
 import type { Sendable, Value } from '../message/message.ts';
-import type { PollTransport } from '../plugin-host/program/for-check.ts';
+import type { PollTransport } from '../plugin-host/programs/internal.ts';
 import { MethodRegistry, addIntrospection, addProgramMethods, callerOf } from '../relay/relay.ts';
 import type { Caller, ProgramDesk } from '../relay/relay.ts';
 

@@ -12,8 +12,8 @@ import {
   prepareDirectory,
   readHandshake,
   requestOf,
-} from '../plugin-host/program/for-check.ts';
-import type { Handshake, OrphanWatch, ProcessEnd, ProgramOptions, ProgramRequest, Transport } from '../plugin-host/program/for-check.ts';
+} from '../plugin-host/programs/internal.ts';
+import type { Handshake, OrphanWatch, ProcessEnd, ProgramOptions, ProgramRequest, Transport } from '../plugin-host/programs/internal.ts';
 import type { StandIn } from './stand-in.ts';
 
 export interface SubjectParts {

@@ -1,11 +1,11 @@
 /** What a start would find of plugins, before anything of them runs. */
-import { findRelayPlugins } from './find-relay-plugins.ts';
-import { findModules } from './find.ts';
-import type { FindOptions } from './find.ts';
+import { findRelayPlugins } from './hooks/hooks.ts';
+import { findModules } from './modules/modules.ts';
+import type { FindOptions } from './modules/modules.ts';
 import type { PluginHostOptions } from './options.ts';
-import type { PluginProblem } from './problem.ts';
-import { checkPrograms } from './program/check-programs.ts';
-import type { RelayPluginOptions } from './relay-plugin-options.ts';
+import type { PluginProblem } from './hosted/hosted.ts';
+import { checkPrograms } from './programs/programs.ts';
+import type { RelayPluginOptions } from './hooks/hooks.ts';
 
 /**
  * Looks at the plugins directory, the names in `plugins`, `pluginList` and `relayPlugins`, and at what `programs` would execute, in `path` (PATH) or where they

@@ -1,7 +1,7 @@
 /** What happened to plugins lately: a bounded ring of numbered changes of state, for who polls and who waits for the next one. */
 import { RelayError } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
-import type { PluginEvent, PluginState } from './hosted.ts';
+import type { PluginEvent, PluginState } from './hosted/hosted.ts';
 
 /** A change of state, with its number; numbers have no gaps, and those of a relay that ran before were others. */
 export interface NumberedEvent {

@@ -1,49 +1,57 @@
 /** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
+import { entryOf } from './hooks/hooks.ts';
 import type { DependencyContainer } from 'tsyringe';
 import { keptBehind } from '../loader/loader.mjs';
 import type { Kept } from '../loader/loader.mjs';
 import { RelayError, clean, systemClock } from '../message/message.ts';
 import type { Clock, Log, LogSource, Message } from '../message/message.ts';
-import { Children } from './child/children.ts';
-import type { HostedMethod } from './exposed.ts';
-import type { Found } from './find.ts';
-import type { HostedPlugin, PluginEvent, PluginStatus } from './hosted.ts';
-import { InlinePlugins } from './inline-plugins.ts';
-import { compare } from './names.ts';
+import { Children } from './children/children.ts';
+import type {
+  HostedMethod,
+  HostedPlugin,
+  PluginEvent,
+  PluginStatus,
+  PluginProblem,
+  RelayPort,
+  SatelliteEvent,
+  SatelliteStatus,
+} from './hosted/hosted.ts';
+import type { Found, Look } from './modules/modules.ts';
+import { InlinePlugins, Watchdog } from './modules/modules.ts';
+import { compare, PluginRegistry } from './hosted/hosted.ts';
 import type { PluginHostOptions } from './options.ts';
-import type { PluginProblem } from './problem.ts';
-import { HostPrograms } from './program/host-programs.ts';
-import type { DeadLetters, PluginToken, Programs, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
-import { PluginRegistry } from './plugin-registry.ts';
+import { HostPrograms } from './programs/programs.ts';
+import type { DeadLetters, PluginToken, Programs, ProgramAnswer, ProgramCall, ProgramSurroundings } from './programs/programs.ts';
 import { Pump } from './pump.ts';
-import type { RelayPluginOptions } from './relay-plugin-options.ts';
-import type { RelayPort, SatelliteEvent, SatelliteStatus } from './satellite.ts';
+import type { RelayPluginOptions } from './hooks/hooks.ts';
 import { isInline, stopInTurn } from './stop-in-turn.ts';
-import { Watchdog } from './watchdog.ts';
 import { Watcher } from './watcher.ts';
-import type { Look } from './watcher.ts';
 
 export { checkPlugins } from './check-plugins.ts';
-export { findFiles } from './find.ts';
-export { nameModules } from './names.ts';
-export { noSuchPlugin } from './no-such-plugin.ts';
+export { findFiles, isFileName } from './modules/modules.ts';
+export { nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
-export type { InboxOptions, PluginHostOptions } from './options.ts';
-export type { HostedMethod } from './exposed.ts';
-export type { PluginEvent, PluginKind, PluginState, PluginStatus } from './hosted.ts';
+export type {
+  InboxOptions,
+  HostedMethod,
+  PluginEvent,
+  PluginKind,
+  PluginState,
+  PluginStatus,
+  PluginProblem,
+  RelayPort,
+  SatelliteEvent,
+  SatelliteState,
+  SatelliteStatus,
+} from './hosted/hosted.ts';
+export type { PluginHostOptions } from './options.ts';
 export { PluginEvents } from './plugin-events.ts';
 export type { NumberedEvent } from './plugin-events.ts';
 export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';
-export { whereThrown } from './problem.ts';
-export type { PluginProblem } from './problem.ts';
-export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './program/programs.ts';
-export type { Hook, HookAbout, Replacement } from './hook.ts';
-export { isFileName, relayPluginDefaults, relayPluginShape } from './relay-plugin-options.ts';
-export type { RelayPluginEntry, RelayPluginOptions } from './relay-plugin-options.ts';
-export { RelayPlugins } from './relay-plugins.ts';
-export type { Hooks, RelayPluginStatus } from './relay-plugins.ts';
-export type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from './satellite.ts';
+export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './programs/programs.ts';
+export type { Hook, HookAbout, Replacement, RelayPluginEntry, RelayPluginOptions, Hooks, RelayPluginStatus } from './hooks/hooks.ts';
+export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hooks.ts';
 export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
 
 /** States in which a plugin has imported what it imports, or tried to. */
@@ -95,6 +103,8 @@ export class PluginHost {
   readonly #children: Children;
   readonly #registry = new PluginRegistry();
   readonly #programs: HostPrograms | undefined;
+  /** The files and modules of the relay plugins, without their configurations: those may hold secrets, and a child reads this on its command line. */
+  readonly #relayPlugins: readonly string[];
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
@@ -107,6 +117,7 @@ export class PluginHost {
     this.#clock = parts.clock ?? systemClock;
     this.#pump = new Pump(this.#clock);
     this.#watchdog = new Watchdog({ limitMs: parts.options.loopWarningMs, clock: this.#clock, logs: parts.logs });
+    this.#relayPlugins = (parts.relayPlugins ?? []).map((entry) => entryOf(entry).use);
     this.#inline = this.#makeInline();
     this.#children = this.#makeChildren();
     if (parts.programs) this.#programs = this.#makePrograms(parts.programs);
@@ -287,7 +298,7 @@ export class PluginHost {
   #makeInline(): InlinePlugins {
     return new InlinePlugins({
       ...this.#parts,
-      relayPlugins: this.#parts.relayPlugins ?? [],
+      relayPlugins: this.#relayPlugins,
       clock: this.#clock,
       watchdog: this.#watchdog,
       log: this.#log,
@@ -307,6 +318,7 @@ export class PluginHost {
   #makeChildren(): Children {
     return new Children({
       ...this.#parts,
+      relayPlugins: this.#relayPlugins,
       clock: this.#clock,
       log: this.#log,
       programs: () => this.#requirePrograms(),

@@ -1,7 +1,7 @@
 /** Drives all receivers of the host with one `setImmediate` at a time, in turn, so that no satellite and no I/O starves. */
 import { Fifo } from '../message/message.ts';
 import type { Clock } from '../message/message.ts';
-import type { SatelliteLine } from './line.ts';
+import type { SatelliteLine } from './hosted/hosted.ts';
 
 /** Calls of `receive` before I/O gets its turn: with synchronous receivers some milliseconds at most. */
 const CALLS_PER_TURN = 1000;

@@ -1,6 +1,6 @@
 /** Stops plugins in reverse order, within a budget of time however many of them hang. */
 import type { Clock } from '../message/message.ts';
-import type { HostedPlugin } from './hosted.ts';
+import type { HostedPlugin } from './hosted/hosted.ts';
 
 // A stop takes at most one exitTimeoutMs more than so many.
 const EXITS_IN_TURN = 2;

@@ -5,9 +5,10 @@ import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { helperPaths, isImported } from '../loader/loader.mjs';
 import { clean, reasonOf } from '../message/message.ts';
+import type { Look } from './modules/modules.ts';
 import type { Clock, Log } from '../message/message.ts';
 import { HelperWatch } from './helper-watch.ts';
-import { EXTENSIONS, isTemporary } from './names.ts';
+import { EXTENSIONS, isTemporary } from './hosted/hosted.ts';
 
 /** ms of silence after a change: an editor writes, renames and sets rights in one go. */
 const QUIET_MS = 50;
@@ -19,12 +20,6 @@ const SETTLE_MS = 400;
 const MAX_SETTLE_MS = 3000;
 /** ms between two looks where nobody tells of changes. Once a second: what a person waits for, at a few system calls per file. */
 const POLL_MS = 1000;
-
-/**
- * How the directory is looked at. `patient`: if it looks as if a save were under way, nothing is done. `hasty`: then what is whole is reloaded, and the rest waits. `plain`: it is taken
- * as it is.
- */
-export type Look = 'patient' | 'hasty' | 'plain';
 
 export interface WatcherParts {
   /** Need not be there yet, and may be a link that leads elsewhere one day. */

@@ -1,7 +1,7 @@
 /** `co2 plugin` as a person types it: tables, answers, the log as it grows, and what is refused. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { FIXTURE } from '../plugin-host/program/kit.ts';
+import { FIXTURE } from '../plugin-host/programs/kit.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import type { Exit, RelayProcess } from '../support/processes.ts';
 

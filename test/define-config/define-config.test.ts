@@ -327,7 +327,9 @@ function refusalOf(...sources: ConfigSource[]): string {
 }
 
 const root = fileURLToPath(new URL('../../src/', import.meta.url));
-const OPTION_FILES = globSync(['*/options.ts', 'plugin-host/relay-plugin-options.ts', 'define-config/log-options.ts'], {
+const OPTION_FILES = globSync(['*/options.ts', 'plugin-host/*/options.ts', 'define-config/log-options.ts'], {
+  // It only puts together those of the directories below it.
+  ignore: 'plugin-host/options.ts',
   cwd: root,
   posix: true,
 }).filter((path) => !path.startsWith('cli/'));

@@ -111,6 +111,30 @@ const BAD: [what: string, file: string, source: string, violations: string[]][] 
     ['src/message/self.ts:1 imports ./self.ts: a circle: src/message/self.ts -> src/message/self.ts'],
   ],
   [
+    'an upward import inside plugin-host',
+    'src/plugin-host/modules/bad.ts',
+    "import '../children/children.ts';",
+    [
+      'src/plugin-host/modules/bad.ts:1 imports ../children/children.ts: the room plugin-host/modules may import plugin-host/hosted, plugin, loader, message of ours, but not plugin-host/children',
+    ],
+  ],
+  [
+    'past the public file of a directory of plugin-host',
+    'src/plugin-host/bad.ts',
+    "import './hosted/swap.ts';",
+    [
+      'src/plugin-host/bad.ts:1 imports ./hosted/swap.ts: the room plugin-host may import only the face of plugin-host/hosted, src/plugin-host/hosted/hosted.ts',
+    ],
+  ],
+  [
+    'a directory of plugin-host from outside',
+    'src/relay/bad.ts',
+    "import '../plugin-host/hosted/hosted.ts';",
+    [
+      'src/relay/bad.ts:1 imports ../plugin-host/hosted/hosted.ts: the room relay may import satellites, work, recording, services, mesh, plugin-host, xmlrpc, message of ours, but not plugin-host/hosted',
+    ],
+  ],
+  [
     'a plugin that reaches into src',
     'plugins/ham/bad.ts',
     "import '../../src/plugin/plugin.ts';",

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/app.ts';
 import type { Dict, Sendable, Value } from '../../src/message/message.ts';
 import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
-import { FIXTURE } from '../plugin-host/program/kit.ts';
+import { FIXTURE } from '../plugin-host/programs/kit.ts';
 import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { createRelay } from '../../src/app.ts';
-import { FIXTURE, isAlive, pidIn } from '../plugin-host/program/kit.ts';
+import { FIXTURE, isAlive, pidIn } from '../plugin-host/programs/kit.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { RECORDER_DIR, startRelay, temporaryDir } from '../support/relays.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';

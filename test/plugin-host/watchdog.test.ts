@@ -1,6 +1,6 @@
 /** Who holds the event loop is named: the one who did, and nobody else. */
 import test from 'ava';
-import { Watchdog } from '../../src/plugin-host/watchdog.ts';
+import { Watchdog } from '../../src/plugin-host/modules/watchdog.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { messageOf, satelliteSource, started } from './kit.ts';

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { Fault, Refusal, RelayError, shareDict, systemClock } from '../../src/message/message.ts';
 import type { Clock, Dict, Value } from '../../src/message/message.ts';
-import { Hook } from '../../src/plugin-host/hook.ts';
+import { Hook } from '../../src/plugin-host/hooks/hook.ts';
 import type { HookContext } from '../../src/plugin/relay-plugin.ts';
 import { Gate } from '../support/gate.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';

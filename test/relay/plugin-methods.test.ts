@@ -2,7 +2,7 @@
 import test from 'ava';
 import type { Sendable, Value } from '../../src/message/message.ts';
 import type { PluginStatus } from '../../src/plugin-host/plugin-host.ts';
-import { DeadLetters } from '../../src/plugin-host/program/dead-letters.ts';
+import { DeadLetters } from '../../src/plugin-host/programs/dead-letters.ts';
 import { messageOf } from '../plugin-host/kit.ts';
 import { callerOf, makeHeart, received } from './heart.ts';
 

@@ -4,6 +4,8 @@ import ts from 'typescript';
 
 const GROUND = ['message', 'xmlrpc', 'json', 'store', 'loader', 'links'];
 const PARTS = ['satellites', 'work', 'recording', 'services', 'mesh', 'plugin-host'];
+/** Directories below plugin-host. Each has a public file of its own, for the others and for plugin-host; from outside only plugin-host is imported. */
+const HOST = ['hosted', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
 const BELOW_APP = [...GROUND, ...PARTS, 'plugin', 'streams', 'relay', 'http', 'define-config'];
 
 /** Room -> the rooms that it may import. */
@@ -16,7 +18,12 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   links: ['xmlrpc', 'message'],
   plugin: ['message'],
   streams: ['message', 'store'],
-  'plugin-host': ['plugin', 'loader', 'xmlrpc', 'store', 'streams', 'message'],
+  'plugin-host/hosted': ['plugin', 'loader', 'message'],
+  'plugin-host/modules': ['plugin-host/hosted', 'plugin', 'loader', 'message'],
+  'plugin-host/programs': ['plugin-host/hosted', 'loader', 'xmlrpc', 'store', 'message'],
+  'plugin-host/children': ['plugin-host/modules', 'plugin-host/programs', 'plugin-host/hosted', 'loader', 'xmlrpc', 'message'],
+  'plugin-host/hooks': ['plugin-host/modules', 'plugin-host/hosted', 'plugin', 'loader', 'xmlrpc', 'message'],
+  'plugin-host': [...HOST, 'plugin', 'loader', 'message'],
   satellites: ['links', 'xmlrpc', 'store', 'message'],
   work: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
   recording: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
@@ -27,7 +34,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'define-config': BELOW_APP.filter((room) => room !== 'define-config'),
   app: BELOW_APP,
   // A relay's side of the protocol for programs, with the pieces of a relay.
-  'check-plugin': ['plugin-host', 'http', 'relay', 'xmlrpc', 'message'],
+  'check-plugin': ['plugin-host', 'plugin-host/programs', 'http', 'relay', 'xmlrpc', 'message'],
   // Starts a relay as somebody's program would, and stands in for its network.
   testing: ['app', 'define-config', 'relay', 'links', 'xmlrpc', 'message'],
   // The tokens of a state directory are made and revoked, and plugins are written under names that can be loaded, whether a relay runs or not.
@@ -37,10 +44,10 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
 /** Faces that are not `src/<room>/<room>.ts`. */
 const FACES: Readonly<Record<string, string>> = { loader: 'src/loader/loader.mjs', app: 'src/app.ts' };
 /** Second faces, each for one room alone: what the plugin host may know of a plugin is no business of an author. */
-const SECOND_FACES: Readonly<Record<string, string>> = {
-  'src/plugin/for-host.ts': 'plugin-host',
-  'src/xmlrpc/codec.ts': 'plugin-host',
-  'src/plugin-host/program/for-check.ts': 'check-plugin',
+const SECOND_FACES: Readonly<Record<string, readonly string[]>> = {
+  'src/plugin/for-host.ts': ['plugin-host', ...HOST],
+  'src/xmlrpc/codec.ts': ['plugin-host/children'],
+  'src/plugin-host/programs/internal.ts': ['check-plugin'],
 };
 
 /** One import that breaks a rule. */
@@ -74,8 +81,10 @@ export function describe({ file, line, specifier, rule }: Violation): string {
   return `${file}:${line} imports ${specifier}: ${rule}`;
 }
 
-/** `src/relay/stamp.ts` -> `relay`, `src/app.ts` -> `app`. */
+/** `src/relay/stamp.ts` -> `relay`, `src/plugin-host/hooks/hook.ts` -> `plugin-host/hooks`, `src/app.ts` -> `app`. */
 function roomOf(file: string): string {
+  const nested = HOST.find((room) => file.startsWith(`src/${room}/`));
+  if (nested !== undefined) return nested;
   return (file.split('/')[1] ?? '').replace(/\.\w+$/, '');
 }
 
@@ -88,8 +97,8 @@ function ruleBrokenInSource({ file, specifier, target }: Import): string | undef
   const allowed = TABLE[from];
   if (allowed === undefined) return `the room ${from} is not in the table of ARCHITECTURE`;
   if (!allowed.includes(to)) return `the room ${from} may import ${allowed.join(', ') || 'nothing'} of ours, but not ${to}`;
-  const face = FACES[to] ?? `src/${to}/${to}.ts`;
-  if (target === face || SECOND_FACES[target] === from) return undefined;
+  const face = FACES[to] ?? `src/${to}/${posix.basename(to)}.ts`;
+  if (target === face || SECOND_FACES[target]?.includes(from)) return undefined;
   return `the room ${from} may import only the face of ${to}, ${face}`;
 }
 

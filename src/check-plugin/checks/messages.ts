@@ -1,7 +1,7 @@
 /** Messages as they come from the network, to a program that receives them. */
 import { Fault, Int64, RelayError, dictOf, freezeDict, HOP_LIMIT } from '../../message/message.ts';
 import type { Message, Sendable } from '../../message/message.ts';
-import { notificationOf } from '../../plugin-host/program/for-check.ts';
+import { notificationOf } from '../../plugin-host/programs/internal.ts';
 import { serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import type { Check, Exam } from '../exam.ts';
 import { inWords, note, ok } from '../outcome.ts';

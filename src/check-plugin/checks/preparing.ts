@@ -2,7 +2,7 @@
 import semver from 'semver';
 import { Fault, clean, isDict } from '../../message/message.ts';
 import type { Sendable, Value } from '../../message/message.ts';
-import { VALUE_TYPES, readDescription, readVersion, saysMissing, whyUnfit } from '../../plugin-host/program/for-check.ts';
+import { VALUE_TYPES, readDescription, readVersion, saysMissing, whyUnfit } from '../../plugin-host/programs/internal.ts';
 import type { Check, Exam } from '../exam.ts';
 import { failed, note, ok } from '../outcome.ts';
 

@@ -1,0 +1,16 @@
+/** The limits of a module that runs in a process of its own. */
+import { z } from 'zod';
+
+/** The options of plugins with `isolation: 'child'`. */
+export interface ChildOptions {
+  /** MB that one child may hold: so many on the heap of JavaScript, twice as many with bytes outside of it. Default 256: a plugin that leaks is ended, and the relay is not. */
+  readonly maxMemoryMb: number;
+}
+
+export const childDefaults: ChildOptions = {
+  maxMemoryMb: 256,
+};
+
+export const childShape = {
+  maxMemoryMb: z.int().min(32).max(1_048_576),
+};

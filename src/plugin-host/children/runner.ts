@@ -1,0 +1,74 @@
+/** The main file of a child: a module of plugins/ as a program of its own, which speaks the protocol of all programs. */
+import { env } from 'node:process';
+import { RelayError } from '../../message/message.ts';
+import { ChildModule } from './child-module.ts';
+import { jobOf, watchOver } from './job.ts';
+import { RelayClient } from './relay-client.ts';
+import { RelayLog } from './relay-log.ts';
+import { ChildServer } from './server.ts';
+import type { ChildMethod } from './server.ts';
+
+async function main(url: string, token: string): Promise<void> {
+  const job = jobOf(process.argv);
+  const client = new RelayClient(url);
+  const log = new RelayLog(client, job.debug);
+  const module = new ChildModule({ job, client, log });
+  // What the plugin starts is no business of the relay's.
+  delete env.CO2_RELAY_URL;
+  delete env.CO2_PLUGIN_TOKEN;
+  watchOver(job.maxMemoryMb, (code, reason) => {
+    process.stderr.write(`${reason}\n`);
+    process.exit(code);
+  });
+  const server = new ChildServer(token, (name) => methods.get(name) ?? module.method(name), log);
+  const methods = protocolOf(module, async () => {
+    await module.stop();
+    await log.flush();
+    server.onceSent(() => process.exit(0));
+  });
+  process.stdout.write(`co2|1|${await server.listen()}\n`);
+}
+
+/** The methods of every program. */
+function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap<string, ChildMethod> {
+  let relayVersion = '';
+  let loaded: Promise<void> | undefined;
+  const load = (): Promise<void> => (loaded ??= module.load(relayVersion));
+  return new Map<string, ChildMethod>([
+    [
+      'plugin.push_version',
+      async ([version]) => {
+        if (typeof version === 'string') relayVersion = version;
+        // Why it does not load is what the next call answers.
+        await load().catch(() => undefined);
+        return module.account();
+      },
+    ],
+    ['plugin.get_version', () => load().then(() => module.version())],
+    ['plugin.describe', () => load().then(() => module.describe())],
+    ['plugin.setup', async ([config = {}]) => module.setup(config).then(() => true)],
+    ['notify', (params) => module.notify(params)],
+    ['ping', () => true],
+    ['plugin.handover', () => module.handover()],
+    [
+      'plugin.restore',
+      ([states]) => {
+        module.restore(states);
+        return true;
+      },
+    ],
+    ['plugin.stop', async () => stop().then(() => true)],
+  ]);
+}
+
+const { CO2_RELAY_URL: relayUrl, CO2_PLUGIN_TOKEN: token } = env;
+if (relayUrl === undefined || token === undefined) {
+  process.stderr.write(
+    'This runs a plugin in a process of its own, and the relay starts it: say isolation: { "<package>.<module>": "child" } in config.ts.\n',
+  );
+  process.exitCode = 2;
+} else if (!(env.CO2_PROTOCOL_VERSIONS ?? '').split(',').includes('1')) {
+  throw new RelayError('PLUGIN_REFUSED', 'the relay does not speak version 1 of the protocol');
+} else {
+  await main(relayUrl, token);
+}

@@ -1,0 +1,175 @@
+/** One hook of one relay plugin: called within its time limit, its answer checked, and what came of it counted. */
+import { Fault, Refusal, RelayError, Seldom, clean, isDict, isPromise, withinLimit } from '../../message/message.ts';
+import type { Clock, Dict, Log, MaybePromise } from '../../message/message.ts';
+import type { HookContext } from '../../plugin/for-host.ts';
+import { parseStruct, serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
+import { reasonText, whereThrown } from '../hosted/hosted.ts';
+
+/** What a hook is told of a dict. */
+export type HookAbout = Omit<HookContext, 'signal'>;
+
+/** What a hook puts in the place of a dict: `<struct>…</struct>`, and what that is read as. */
+export interface Replacement {
+  readonly source: Buffer;
+  readonly dict: Dict;
+}
+
+/** Dicts by what a plugin's hooks made of them. */
+export interface HookCounters {
+  /** Let through as they were. */
+  passed: number;
+  transformed: number;
+  /** Refused on purpose. */
+  refused: number;
+  /** Refused because a hook took too long. */
+  late: number;
+  /** Refused because a hook threw something else, or returned what it must not. */
+  failed: number;
+}
+
+export interface HookParts {
+  /** `key.KeyFilter` */
+  readonly name: string;
+  /** The directory that the plugin lies in, for the place of an error. */
+  readonly directory: string;
+  readonly method: (dict: Dict, context: HookContext) => unknown;
+  readonly timeoutMs: number;
+  /** Largest dict, as XML. */
+  readonly maxDictBytes: number;
+  readonly counters: HookCounters;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const HOW = 'return nothing to let it pass, a dict to change it, throw a Refusal to refuse it';
+
+export class Hook {
+  readonly #parts: HookParts;
+  readonly #warnings: Seldom;
+
+  constructor(parts: HookParts) {
+    this.#parts = parts;
+    this.#warnings = new Seldom(parts.log, parts.clock);
+  }
+
+  /** What goes on in place of `dict`; undefined if that does. Throws, or rejects with, what whoever handed it in is told: a RelayError or a Fault. */
+  call(dict: Dict, about: HookAbout): MaybePromise<Replacement | undefined> {
+    const context = new CallContext(about);
+    let answer: unknown;
+    let comesLater: boolean;
+    try {
+      answer = this.#parts.method(dict, context);
+      comesLater = isPromise(answer);
+    } catch (error) {
+      throw this.#thrown(error, about);
+    }
+    return comesLater ? this.#wait(answer, context) : this.#take(answer, about);
+  }
+
+  async #wait(answer: unknown, context: CallContext): Promise<Replacement | undefined> {
+    const { clock, timeoutMs, counters } = this.#parts;
+    const settled = Promise.resolve(answer).then(
+      (given) => ({ given }),
+      (thrown: unknown) => ({ thrown }),
+    );
+    const outcome = await withinLimit(clock, timeoutMs, '', () => settled).catch(() => undefined);
+    if (outcome === undefined) {
+      counters.late++;
+      const reason = `it did not answer in ${timeoutMs} ms (hookTimeoutMs)`;
+      context.abort(new RelayError('TIMEOUT', reason));
+      throw this.#broken(context, reason);
+    }
+    if ('thrown' in outcome) throw this.#thrown(outcome.thrown, context);
+    return this.#take(outcome.given, context);
+  }
+
+  #take(answer: unknown, about: HookAbout): Replacement | undefined {
+    const { counters, directory } = this.#parts;
+    if (answer === undefined) {
+      counters.passed++;
+      return undefined;
+    }
+    try {
+      const replacement = this.#read(answer, about);
+      counters.transformed++;
+      return replacement;
+    } catch (error) {
+      counters.failed++;
+      throw this.#broken(about, reasonText(error, directory));
+    }
+  }
+
+  /** Throws an Error that says what is wrong with the answer. */
+  #read(answer: unknown, { where }: HookAbout): Replacement {
+    if (!isDict(answer)) throw new Error(`it returned ${kindOf(answer)}: ${HOW}`);
+    if (where === 'through')
+      throw new Error("it returned a dict for one that goes through: that is another relay's, and passes as it is or not at all");
+    const source = serialiseStructBytes(answer, { nil: true, i8: true });
+    const { maxDictBytes } = this.#parts;
+    if (source.length > maxDictBytes)
+      throw new Error(`it returned a dict of ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
+    const dict = parseStruct(source, { limits: { maxBodyBytes: source.length } });
+    if (!Object.hasOwn(dict, 'data')) throw new Error("it returned a dict without the member 'data'");
+    return { source, dict };
+  }
+
+  #thrown(error: unknown, about: HookAbout): Error {
+    const { counters, directory, log, name } = this.#parts;
+    if (!Refusal.is(error) && !RelayError.is(error) && !Fault.is(error)) {
+      counters.failed++;
+      return this.#broken(about, `${reasonText(error, directory)}${whereThrown(error, directory)}`);
+    }
+    counters.refused++;
+    const reason = reasonText(error, directory);
+    if (log.isDebugEnabled()) log.debug(`refused ${describe(about)} by ${name}: ${reason}`);
+    return Refusal.is(error) ? new RelayError('FORBIDDEN', `relay plugin ${name} refused the dict: ${reason}`) : error;
+  }
+
+  /** Whoever broke the rules, nothing passes unseen by a filter that does not work. */
+  #broken(about: HookAbout, reason: string): RelayError {
+    const { log, name } = this.#parts;
+    const text = `refused ${describe(about)}, since ${name} failed: ${reason}`;
+    // Whoever sends dicts can cause this at will.
+    if (!this.#warnings.warn(text)) log.debug(text);
+    return new RelayError('FORBIDDEN', `relay plugin ${name} failed, so the dict is refused; the relay's log has the reason`);
+  }
+}
+
+class CallContext implements HookContext {
+  readonly where: HookContext['where'];
+  readonly id: string;
+  readonly hops: number;
+  readonly ageMs: number;
+  readonly verdict: HookContext['verdict'];
+  readonly from: HookContext['from'];
+  readonly to: readonly string[];
+  #controller: AbortController | undefined;
+
+  constructor({ where, id, hops, ageMs, verdict, from, to }: HookAbout) {
+    this.where = where;
+    this.id = id;
+    this.hops = hops;
+    this.ageMs = ageMs;
+    this.verdict = verdict;
+    this.from = from;
+    this.to = to;
+  }
+
+  /** Made when it is asked for: it costs more than the rest of a call. */
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
+  }
+
+  abort(reason: Error): void {
+    (this.#controller ??= new AbortController()).abort(reason);
+  }
+}
+
+function describe({ id, where }: HookAbout): string {
+  return `${clean(id, 130)} (${where})`;
+}
+
+function kindOf(answer: unknown): string {
+  if (answer === null) return 'null';
+  return Array.isArray(answer) ? 'a list' : `a value of type ${typeof answer}`;
+}

@@ -1,0 +1,7 @@
+/** Relay plugins: how they are found and loaded, their hooks on every dict, and their options. */
+export { findRelayPlugins } from './find-relay-plugins.ts';
+export type { Hook, HookAbout, Replacement } from './hook.ts';
+export { entryOf, relayPluginDefaults, relayPluginShape } from './options.ts';
+export type { RelayPluginEntry, RelayPluginOptions } from './options.ts';
+export { RelayPlugins } from './relay-plugins.ts';
+export type { Hooks, RelayPluginStatus } from './relay-plugins.ts';

@@ -1,0 +1,67 @@
+/** The types that `@Exposed` may declare: which values they take in, and what they make of an answer. */
+import { Double, Int64, isDict } from '../../message/message.ts';
+import type { Sendable, Value } from '../../message/message.ts';
+import type { XmlRpcType } from '../../plugin/for-host.ts';
+
+interface ValueType {
+  /** True for a parameter of this type. */
+  readonly accepts: (value: Value) => boolean;
+  /** The answer as it is to be written, or undefined if it is not of this type. */
+  readonly answer: (value: unknown) => Sendable | undefined;
+}
+
+/** A type whose answers are written as they are. */
+function plain(is: (value: unknown) => boolean): ValueType {
+  return { accepts: is, answer: (value) => (is(value) ? (value as Sendable) : undefined) };
+}
+
+const isInt = (value: unknown): value is number => typeof value === 'number' && (value | 0) === value;
+const isDate = (value: unknown): value is Date => value instanceof Date && !Number.isNaN(value.getTime());
+const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array;
+const isStruct = (value: unknown): boolean => isDict(value) || value instanceof Map;
+
+// Adding 0 makes 0 of -0, which no integer type can carry.
+const int: ValueType = { accepts: isInt, answer: (value) => (isInt(value) ? value + 0 : undefined) };
+
+export const VALUE_TYPES: Readonly<Record<XmlRpcType, ValueType>> = {
+  int,
+  i4: int,
+  i8: { accepts: (value) => typeof value === 'bigint' || Number.isSafeInteger(value), answer: int64 },
+  boolean: plain((value) => typeof value === 'boolean'),
+  string: plain((value) => typeof value === 'string'),
+  double: { accepts: (value) => typeof value === 'number', answer: double },
+  'dateTime.iso8601': plain(isDate),
+  base64: plain(isBytes),
+  array: plain((value) => Array.isArray(value)),
+  struct: plain(isStruct),
+  nil: { accepts: (value) => value === null, answer: (value) => (value === null || value === undefined ? null : undefined) },
+  any: { accepts: () => true, answer: (value) => value as Sendable },
+};
+
+function int64(value: unknown): Sendable | undefined {
+  if (Int64.is(value)) return value;
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? new Int64(value) : undefined;
+  return Number.isSafeInteger(value) ? new Int64(BigInt(value as number)) : undefined;
+}
+
+function double(value: unknown): Sendable | undefined {
+  if (Double.is(value)) return value;
+  return typeof value === 'number' && Number.isFinite(value) ? new Double(value) : undefined;
+}
+
+/** What a value is, in words for a person; never its content. */
+export function describeType(value: unknown): string {
+  if (value === null) return 'nil';
+  if (value === undefined) return 'nothing';
+  if (Array.isArray(value)) return 'an array';
+  if (value instanceof Date) return isDate(value) ? 'a date' : 'an invalid date';
+  if (isBytes(value)) return 'base64 bytes';
+  if (typeof value === 'number') return describeNumber(value);
+  if (typeof value === 'object') return isStruct(value) ? 'a struct' : 'an object of a class';
+  return `a ${typeof value}`;
+}
+
+function describeNumber(value: number): string {
+  if (!Number.isInteger(value)) return Number.isFinite(value) ? 'a double' : 'not a finite number';
+  return isInt(value) ? 'an int' : 'an integer beyond 32 bits';
+}

@@ -1,0 +1,109 @@
+/** Constructs a plugin's classes: what their constructors ask for is injected by tsyringe, from one child container per plugin. */
+import 'reflect-metadata';
+import { Lifecycle, inject, injectable } from 'tsyringe';
+import type { DependencyContainer } from 'tsyringe';
+import type { Log } from '../../message/message.ts';
+import { LOGGER, injectedTokensOf, isInjectable, isLoggerType } from '../../plugin/for-host.ts';
+import type { AnyClass, InjectionToken } from '../../plugin/for-host.ts';
+
+type Constructor = new (...args: unknown[]) => object;
+
+/** What constructs the satellites of one plugin; helper classes are made once for all of them. */
+export class Injector {
+  readonly #container: DependencyContainer;
+  readonly #log: Log;
+  readonly #ready = new Set<AnyClass>();
+
+  constructor(container: DependencyContainer, log: Log) {
+    this.#container = container.createChildContainer();
+    this.#container.register(LOGGER, { useValue: log });
+    this.#log = log;
+  }
+
+  /** Throws what a constructor throws, or an Error that names class and parameter if something cannot be injected. */
+  construct(target: AnyClass): object {
+    this.#prepare(target, []);
+    return this.#container.resolve(target as Constructor);
+  }
+
+  /** Tells tsyringe of `target` and of all that it needs, and makes its helpers, deepest first: so an error is the constructor's own. */
+  #prepare(target: AnyClass, path: readonly AnyClass[]): void {
+    if (this.#ready.has(target)) return;
+    if (path.includes(target)) {
+      const circle = [...path.slice(path.indexOf(target)), target].map(({ name }) => name);
+      throw new Error(`circular dependency: the constructor of ${circle.join(' needs ')}`);
+    }
+    const tokens = parametersOf(target, path.length > 0);
+    for (const [index, token] of tokens.entries()) {
+      this.#prepareParameter(target, index, token, [...path, target]);
+    }
+    // Only what @Inject named: tsyringe writes its own descriptors over the emitted types, and another relay reads those again.
+    for (const [index, token] of injectedTokensOf(declaringClassOf(target))) inject(token as Constructor)(target, undefined, index);
+    injectable()(target as Constructor);
+    this.#container.register(target as Constructor, { useClass: target as Constructor }, { lifecycle: Lifecycle.ContainerScoped });
+    this.#ready.add(target);
+  }
+
+  #prepareParameter(target: AnyClass, index: number, token: unknown, path: readonly AnyClass[]): void {
+    const parameter = `parameter ${index + 1} of the constructor of ${target.name}`;
+    if (typeof token === 'symbol' || typeof token === 'string') {
+      if (this.#container.isRegistered(token, true)) return;
+      throw new Error(`${parameter} asks for ${String(token)}, and nothing is registered under this name`);
+    }
+    if (!isHelperClass(token)) {
+      throw new Error(`${parameter} has the type ${nameOf(token)}, which cannot be injected; name what it gets: @Inject(...)`);
+    }
+    if (this.#container.isRegistered(token as Constructor, true)) return;
+    if (isLoggerType(token)) {
+      // Whichever copy of the package the plugin has it from.
+      this.#container.register(token as Constructor, { useValue: this.#log });
+      return;
+    }
+    this.#prepare(token, path);
+    this.#container.resolve(token as Constructor);
+  }
+}
+
+/** What the constructor's parameters are to get, in order: what `@Inject` says, else the emitted type. */
+function parametersOf(target: AnyClass, isHelper: boolean): readonly unknown[] {
+  const declaring = declaringClassOf(target);
+  const types = ownTypesOf(declaring) ?? [];
+  const tokens: ReadonlyMap<number, InjectionToken> = injectedTokensOf(declaring);
+  const count = Math.max(types.length, declaring.length, ...[...tokens.keys()].map((index) => index + 1));
+  return Array.from({ length: count }, (_, index) => {
+    const token = tokens.get(index) ?? types[index];
+    if (token !== undefined || ownTypesOf(declaring)) return token;
+    const remedy =
+      isHelper && !isInjectable(declaring) ? `decorate ${declaring.name} with @Injectable()` : 'name what it gets: @Inject(...)';
+    throw new Error(`parameter ${index + 1} of the constructor of ${target.name} has no known type; ${remedy}`);
+  });
+}
+
+/** The class whose constructor runs: `target`, or the one that it inherits its constructor from. */
+function declaringClassOf(target: AnyClass): AnyClass {
+  for (let next: unknown = target; typeof next === 'function' && next !== Function.prototype; next = Object.getPrototypeOf(next)) {
+    const candidate = next as AnyClass;
+    if (ownTypesOf(candidate) || candidate.length > 0 || injectedTokensOf(candidate).size > 0) return candidate;
+  }
+  return target;
+}
+
+function ownTypesOf(target: AnyClass): readonly unknown[] | undefined {
+  return Reflect.getOwnMetadata('design:paramtypes', target) as readonly unknown[] | undefined;
+}
+
+/** Types that metadata gives for what is no class of the plugin: unions, interfaces, primitives, the language's own objects. */
+const BUILT_IN = new Set<unknown>([
+  ...[Object, String, Number, Boolean, Array, Function, Symbol, BigInt, Promise, Date, RegExp, Error, Map, Set, WeakMap, WeakSet],
+  ...[Buffer, Uint8Array, ArrayBuffer, URL, AbortSignal, AbortController],
+]);
+
+function isHelperClass(token: unknown): token is AnyClass {
+  return typeof token === 'function' && !BUILT_IN.has(token);
+}
+
+function nameOf(type: unknown): string {
+  // All that metadata has of a type that is no value.
+  if (type === Object) return 'Object (an interface, a union, or a class that is imported as a type only)';
+  return typeof type === 'function' ? type.name : String(type);
+}

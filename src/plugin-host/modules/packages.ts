@@ -1,0 +1,108 @@
+/** Looks for plugins among the npm packages that the operator installed: direct dependencies with our keyword, whose `co2` field names package and modules. */
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { dirname, extname, join, posix } from 'node:path';
+import { clean, isDict, reasonOf } from '../../message/message.ts';
+import { EXTENSIONS, compare, nameAnnounced, statedIn } from '../hosted/hosted.ts';
+import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
+import { isWritableByAll } from '../../loader/loader.mjs';
+
+const KEYWORD = 'co2-relay-plugin';
+/** What npm takes as a name; anything else, such as `../x`, would lead out of node_modules. */
+const NPM_NAME = /^(?:@[\w~-][\w.~-]*\/)?[\w~-][\w.~-]*$/;
+
+type PackagedModule = ModuleFile & Place & { readonly stated: StatedVersion };
+
+/** What the installed packages announce. */
+export interface Packaged {
+  readonly modules: readonly PackagedModule[];
+  readonly problems: readonly PluginProblem[];
+}
+
+/** Finds the modules of the packages that the package.json in `projectDir` lists under `dependencies`; none if there is no such file. */
+export async function findPackaged(projectDir: string): Promise<Packaged> {
+  const modules: PackagedModule[] = [];
+  const problems: PluginProblem[] = [];
+  const manifest = await readManifest(projectDir).catch((error: unknown) => {
+    problems.push({ file: 'package.json', reason: `no plugins of npm packages are loaded: ${clean(reasonOf(error))}` });
+    return undefined;
+  });
+  for (const name of dependenciesOf(manifest)) {
+    try {
+      const report = (reason: string): void => void problems.push({ file: clean(`node_modules/${name}/package.json`), reason });
+      modules.push(...(await modulesOf(projectDir, name, report)));
+    } catch (error) {
+      problems.push({ file: clean(`node_modules/${name}`), reason: clean(reasonOf(error), 500) });
+    }
+  }
+  return { modules, problems };
+}
+
+function dependenciesOf(manifest: unknown): string[] {
+  const dependencies = isDict(manifest) ? manifest.dependencies : undefined;
+  return isDict(dependencies) ? Object.keys(dependencies).sort(compare) : [];
+}
+
+/** The modules of one dependency; none if it is no package with plugins. Throws an Error that says what is wrong with it. */
+async function modulesOf(projectDir: string, name: string, report: (reason: string) => void): Promise<PackagedModule[]> {
+  if (!NPM_NAME.test(name)) throw new Error('package.json depends on it, and that is no name of a package');
+  const link = await findInstalled(projectDir, name);
+  if (link === undefined) throw new Error('package.json depends on it, and it is not installed; npm install');
+  // A linked package (npm link, a workspace) is one that the operator chose, so it may lie anywhere.
+  const root = await realpath(link);
+  const manifest = await readManifest(root);
+  if (!isDict(manifest) || !Array.isArray(manifest.keywords) || !manifest.keywords.includes(KEYWORD)) return [];
+  for (const path of [join(projectDir, 'package.json'), dirname(link), root, join(root, 'package.json')]) {
+    if (isWritableByAll(await stat(path))) throw new Error(`every user of this machine can write to ${path}; chmod o-w`);
+  }
+  const rootName = `node_modules/${name}/`;
+  const stated = statedIn(manifest, report);
+  return announcedIn(manifest).map(({ packageName, module, path }) => ({
+    ...nameAnnounced(rootName + path, packageName, module),
+    ...{ root, rootName, path, stated },
+  }));
+}
+
+interface Announced {
+  readonly packageName: string;
+  readonly module: string;
+  readonly path: string;
+}
+
+/** What stands in the field `co2`: `{ "package": "ham", "modules": { "spam": "dist/spam.js" } }`. */
+function announcedIn({ co2 }: { readonly co2?: unknown }): Announced[] {
+  const { package: packageName, modules } = isDict(co2) ? co2 : {};
+  if (typeof packageName !== 'string' || !isDict(modules)) {
+    throw new Error('its package.json needs a field such as "co2": { "package": "ham", "modules": { "spam": "dist/spam.js" } }');
+  }
+  return Object.entries(modules).map(([module, file]) => {
+    if (typeof file !== 'string' || !EXTENSIONS.some((extension) => extname(file) === `.${extension}`)) {
+      const endings = EXTENSIONS.map((extension) => `.${extension}`).join(', ');
+      throw new Error(`co2.modules: "${clean(module, 60)}" must name a file of the package that ends with ${endings}`);
+    }
+    return { packageName, module, path: posix.normalize(file) };
+  });
+}
+
+/** Where Node would find the package: in the node_modules of the project, else of a directory above it (a workspace). */
+async function findInstalled(from: string, name: string): Promise<string | undefined> {
+  for (let directory = from; ; directory = dirname(directory)) {
+    const candidate = join(directory, 'node_modules', name);
+    const isThere = await stat(join(candidate, 'package.json')).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return candidate;
+    if (directory === dirname(directory)) return undefined;
+  }
+}
+
+/** The content of a package.json; undefined if there is none. */
+async function readManifest(directory: string): Promise<unknown> {
+  const file = join(directory, 'package.json');
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as unknown;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

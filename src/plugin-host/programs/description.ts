@@ -1,0 +1,112 @@
+/** What a program says of itself by `plugin.get_version` and `plugin.describe`, checked before anything of it is believed. Pure. */
+import { clean, isDict } from '../../message/message.ts';
+import type { AccessClass, Value } from '../../message/message.ts';
+import type { StatedVersion } from '../hosted/hosted.ts';
+
+/** A method that a program has. */
+export interface DescribedMethod {
+  /** `ham.add` */
+  readonly name: string;
+  readonly help: string;
+  /** `[[result, ...params]]`; undefined if it does not say. */
+  readonly signature: readonly (readonly string[])[] | undefined;
+  readonly access: AccessClass;
+}
+
+/** A satellite, where a process has several. */
+export interface DescribedSatellite {
+  /** `ham.spam.Spam` */
+  readonly name: string;
+  /** It takes messages. */
+  readonly receives: boolean;
+}
+
+export interface Description {
+  readonly capabilities: ReadonlySet<string>;
+  readonly methods: readonly DescribedMethod[];
+  /** None: the program is one. */
+  readonly satellites: readonly DescribedSatellite[];
+}
+
+/** Of a program that does not describe itself. */
+export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [], satellites: [] };
+
+// What a person can survey; a program needs not be believed to have more.
+const MAX_METHODS = 1_000;
+const MAX_SATELLITES = 1_000;
+const MAX_CAPABILITIES = 100;
+const MAX_HELP = 10_000;
+const MAX_WAYS = 20;
+const MAX_PARAMS = 100;
+const METHOD = /^\w[\w.]{0,199}$/;
+const TYPE = /^[\w.:]{1,40}$/;
+const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
+
+/** Throws an Error that says what is wrong. */
+export function readDescription(plugin: string, answer: Value): Description {
+  if (!isDict(answer)) throw new Error('plugin.describe: it answered no struct');
+  const { capabilities = [], methods = [], satellites = [] } = answer;
+  if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
+    throw new Error(`plugin.describe: capabilities is no array of at most ${MAX_CAPABILITIES} texts`);
+  if (!Array.isArray(methods) || methods.length > MAX_METHODS)
+    throw new Error(`plugin.describe: methods is no array of at most ${MAX_METHODS}`);
+  if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
+    throw new Error(`plugin.describe: satellites is no array of at most ${MAX_SATELLITES}`);
+  const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
+  const names = read.map(({ name }) => name);
+  const repeated = names.find((name, index) => names.indexOf(name) !== index);
+  if (repeated !== undefined) throw new Error(`plugin.describe: it has two methods ${repeated}`);
+  const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
+  return { capabilities: new Set(capabilities), methods: read, satellites: described };
+}
+
+function readSatellite(plugin: string, satellite: Value, index: number): DescribedSatellite {
+  const { name, receives = true } = isDict(satellite) ? satellite : {};
+  if (typeof name !== 'string' || !name.startsWith(`${plugin}.`) || !METHOD.test(name) || typeof receives !== 'boolean')
+    throw new Error(`plugin.describe: satellites[${index}] is no struct with a name that begins with '${plugin}.'`);
+  return { name, receives };
+}
+
+function readMethod(plugin: string, method: Value, index: number): DescribedMethod {
+  const refuse = (reason: string): never => {
+    throw new Error(`plugin.describe: methods[${index}]: ${reason}`);
+  };
+  if (!isDict(method)) return refuse('it is no struct');
+  const { name, help = '', signature, access = 'call' } = method;
+  if (typeof name !== 'string' || !METHOD.test(name)) return refuse('its name is no method name');
+  if (!name.startsWith(`${plugin}.`) || name.length === plugin.length + 1)
+    return refuse(`the name ${clean(name)} does not begin with '${plugin}.'`);
+  if (typeof help !== 'string' || help.length > MAX_HELP) return refuse(`the help of ${name} is no text of at most ${MAX_HELP} characters`);
+  if (typeof access !== 'string' || !GRANTABLE.includes(access)) return refuse(`the access of ${name} is none of ${GRANTABLE.join(', ')}`);
+  if (signature !== undefined && !isSignature(signature)) return refuse(`the signature of ${name} is no array of arrays of type names`);
+  return { name, help: shown(help), signature: signature?.length === 0 ? undefined : signature, access: access as AccessClass };
+}
+
+/** Throws an Error that says what is wrong. */
+export function readVersion(answer: Value): StatedVersion {
+  if (!isDict(answer)) throw new Error('plugin.get_version: it answered no struct');
+  const { version, requires } = answer;
+  if (version !== undefined && (typeof version !== 'string' || version.length > 100))
+    throw new Error('plugin.get_version: version is no short text');
+  if (requires !== undefined && (typeof requires !== 'string' || requires.length > 200))
+    throw new Error('plugin.get_version: requires is no short text');
+  return { version: version === undefined ? undefined : clean(version, 100), requires };
+}
+
+function isTexts(value: Value): value is readonly string[] {
+  return Array.isArray(value) && value.every((one: Value) => typeof one === 'string' && one.length <= 100);
+}
+
+function isSignature(value: Value): value is readonly (readonly string[])[] {
+  return (
+    Array.isArray(value) &&
+    value.length <= MAX_WAYS &&
+    value.every((way: Value) => isTexts(way) && way.length >= 1 && way.length <= MAX_PARAMS && way.every((type) => TYPE.test(type)))
+  );
+}
+
+/** Help as a page or a terminal may show it: lines of text alone. */
+function shown(help: string): string {
+  const lines = help.split('\n').map((line) => clean(line.replaceAll('\t', ' ').replace(/\r$/, ''), Infinity));
+  return lines.join('\n');
+}

@@ -1,0 +1,124 @@
+/** What the operator says of a program: how it is started, and how long it may take. */
+import { z } from 'zod';
+import { isReserved } from '../hosted/hosted.ts';
+
+/** A program that the relay starts, as it stands in `config.ts`. */
+export interface ProgramRecord {
+  /** What it is called, and what the names of its methods begin with: `ham`, or `ham.spam`. No two have the same, nor a module's. No default. */
+  readonly name: string;
+  /** What is run, without a shell: absolute, relative to `config.ts` if it has a `/`, else looked for on the PATH. No default. */
+  readonly exec: string;
+  /** Default: none. */
+  readonly args?: readonly string[] | undefined;
+  /** Variables of its environment, besides those that the relay sets. Default: none. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Its working directory. Default: one of its own in the state directory, so that no two write over each other's files. */
+  readonly cwd?: string | undefined;
+  /** User that it runs as, a name of /etc/passwd or a number, so that it cannot read what is the relay's; only where the relay runs as root. Default: the relay's own. */
+  readonly user?: string | number | undefined;
+  /** Its group, a name of /etc/group or a number; it has no other. Only with `user`. Default: the one that /etc/passwd names for the user. */
+  readonly group?: string | number | undefined;
+  /** What its `plugin.setup` gets. Default: nothing. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** ms from its start to its first line. Default 10,000: an interpreter loads in a second; a start that hangs is noticed. */
+  readonly startTimeoutMs?: number | undefined;
+  /** ms between two pings. Default 5,000. A call, its answer and whatever it fetches are signs of life as well. */
+  readonly pingIntervalMs?: number | undefined;
+  /** ms for the answer to a ping. Default 5,000. */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * Pings or calls not answered in time, in a row, after which it is ended and started again after a pause. Default 3. Those that fall
+   * into a pause of the relay itself do not count.
+   */
+  readonly maxTimeouts?: number | undefined;
+  /** ms for one call of its methods; as long as it works on one it is not pinged. Default 60,000. */
+  readonly callTimeoutMs?: number | undefined;
+}
+
+/** Options that have no default of their own. */
+type Unset = 'cwd' | 'user' | 'group';
+
+/** A record with all its defaults. */
+export type ProgramOptions = { readonly [K in Exclude<keyof ProgramRecord, Unset>]-?: Exclude<ProgramRecord[K], undefined> } & {
+  readonly [K in Unset]: ProgramRecord[K];
+};
+
+/** The record with its defaults. */
+export function completeRecord(record: ProgramRecord): ProgramOptions {
+  return {
+    name: record.name,
+    exec: record.exec,
+    args: record.args ?? [],
+    env: record.env ?? {},
+    cwd: record.cwd,
+    user: record.user,
+    group: record.group,
+    config: record.config ?? {},
+    startTimeoutMs: record.startTimeoutMs ?? 10_000,
+    pingIntervalMs: record.pingIntervalMs ?? 5_000,
+    timeoutMs: record.timeoutMs ?? 5_000,
+    maxTimeouts: record.maxTimeouts ?? 3,
+    callTimeoutMs: record.callTimeoutMs ?? 60_000,
+  };
+}
+
+/** Longer than a day is no limit. */
+const ms = z.int().min(1).max(86_400_000).optional();
+// A NUL ends an argument of a program early.
+const text = z.string().regex(/^[^\0]*$/, 'a text without NUL characters');
+const NAME = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,3}$/;
+
+const name = z
+  .string()
+  .max(100)
+  .regex(NAME, 'a name of letters, digits and "_", with dots between its parts: ham, ham.spam')
+  .refine(
+    (text) => !isReserved(text.split('.', 1)[0] ?? ''),
+    "a name that begins with none of the relay's own words, such as relay or system",
+  );
+
+// The largest number of 32 bits means "nobody in particular" to the system.
+const account = z.union([
+  z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 2),
+  z.string().regex(/^(?:\d{1,9}|[A-Za-z_][\w.@-]{0,63}\$?)$/, 'the name of a user or group, or its number'),
+]);
+
+export const programShape = z.strictObject({
+  name,
+  exec: text.min(1),
+  args: z.array(text).max(1_000).optional(),
+  env: z.record(z.string().regex(/^[^\0=]+$/, 'the name of an environment variable'), text).optional(),
+  cwd: text.min(1).optional(),
+  user: account.optional(),
+  group: account.optional(),
+  config: z.record(z.string(), z.unknown()).optional(),
+  startTimeoutMs: ms,
+  pingIntervalMs: ms,
+  timeoutMs: ms,
+  maxTimeouts: z.int().min(1).max(1_000).optional(),
+  callTimeoutMs: ms,
+});
+
+/** Which programs are run. */
+export interface ProgramsOptions {
+  /** Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` says what they speak. Default: none. */
+  readonly programs: readonly ProgramRecord[];
+  /**
+   * Let `plugin.add` add programs while the relay runs. Default false: whoever holds a token of the class admin could run anything on this machine as the relay's
+   * user. Programs that were added are remembered, and run only as long as this is true.
+   */
+  readonly allowAddPrograms: boolean;
+}
+
+export const programsDefaults: ProgramsOptions = {
+  programs: [],
+  allowAddPrograms: false,
+};
+
+export const programsShape = {
+  programs: z.array(programShape).max(1_000),
+  allowAddPrograms: z.boolean(),
+};

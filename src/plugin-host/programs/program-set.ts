@@ -1,0 +1,143 @@
+/** The programs of a host: what they share, and how they reach the relay. The one file of this folder that the rest of the room imports. */
+import type { HostedOptions, PluginEvent } from '../hosted/hosted.ts';
+import { RelayError, clean, suggest } from '../../message/message.ts';
+import type { Clock, LogSource, Message } from '../../message/message.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { completeRecord } from './options.ts';
+import type { ProgramRecord } from './options.ts';
+import { OrphanWatch } from './orphan-watch.ts';
+import type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
+import { PauseWatch } from './pause-watch.ts';
+import { ProgramPlugin } from './program-plugin.ts';
+import type { ProgramParts } from './program-parts.ts';
+
+export type { ProgramRecord } from './options.ts';
+export type { Explained } from './program-parts.ts';
+export type { ProgramPlugin } from './program-plugin.ts';
+export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
+export type { DeadLetter, DeadLetters } from './dead-letters.ts';
+
+/** What programs are given of the relay. */
+export interface ProgramSurroundings {
+  /** Where they call the relay, without credentials; known once it listens. */
+  readonly relayUrl: () => string;
+  /** Where their working directories are made. */
+  readonly stateDir: string;
+  /** Bytes of an answer. */
+  readonly maxBodyBytes: number;
+  /** Version of the relay. */
+  readonly version: string;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** The relay's own environment, of which they get a few variables. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface ProgramsParts {
+  readonly options: HostedOptions;
+  readonly surroundings: ProgramSurroundings;
+  readonly clock: Clock;
+  readonly logs: LogSource;
+  readonly onEvent: (event: PluginEvent) => void;
+}
+
+/** How a program proves to be the plugin of this name. */
+export interface PluginToken {
+  readonly name: string;
+  /** SHA-256 of the token, hex. */
+  readonly sha256: string;
+}
+
+export class Programs {
+  readonly #parts: ProgramsParts;
+  readonly #plugins = new Map<string, ProgramPlugin>();
+  readonly #orphans: OrphanWatch;
+  readonly #pauses: PauseWatch;
+  readonly deadLetters: DeadLetters;
+  #tokens: readonly PluginToken[] | undefined;
+
+  constructor(parts: ProgramsParts) {
+    this.#parts = parts;
+    this.#orphans = new OrphanWatch(parts.logs('plugin-host'));
+    this.#pauses = new PauseWatch(parts.clock, parts.logs('plugin-host'));
+    this.deadLetters = new DeadLetters(parts.clock, (satellite, message) => this.#deliver(satellite, message));
+  }
+
+  /** Makes the plugin of a record; nothing runs yet. `over`: what is not as for a program of the operator. */
+  add(
+    record: ProgramRecord,
+    over: Partial<
+      Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'endInWords' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
+    > = {},
+  ): ProgramPlugin {
+    const { options, surroundings, clock, logs, onEvent } = this.#parts;
+    const { inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs } = options;
+    const plugin = new ProgramPlugin({
+      ...{ record: completeRecord(record), inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, clock, onEvent },
+      ...surroundings,
+      kind: 'program',
+      file: clean([record.exec, ...(record.args ?? [])].join(' ')),
+      ...over,
+      log: logs(`plugin.${record.name}`),
+      orphans: this.#orphans,
+      pauses: this.#pauses,
+      deadLetters: this.deadLetters,
+      onToken: () => {
+        this.#tokens = undefined;
+      },
+    });
+    this.#plugins.set(plugin.name, plugin);
+    return plugin;
+  }
+
+  /** Forgets one that was stopped. */
+  remove(name: string): void {
+    this.#plugins.delete(name);
+    this.#tokens = undefined;
+  }
+
+  /** The same array as long as nothing changed. */
+  tokens(): readonly PluginToken[] {
+    this.#tokens ??= [...this.#plugins.values()].flatMap(({ name, tokenHashes }) => tokenHashes.map((sha256) => ({ name, sha256 })));
+    return this.#tokens;
+  }
+
+  /** The next call for one that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
+  async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
+    return this.#pollOf(plugin).next(waitMs, gone);
+  }
+
+  /** Its answer. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
+  answerCall(plugin: string, id: string, answer: ProgramAnswer): void {
+    this.#pollOf(plugin).answer(id, answer);
+  }
+
+  /** A line of a program for the log. Throws a RelayError INVALID_PARAMS if there is no such plugin or level. */
+  log(plugin: string, level: string, text: string): void {
+    const levels = ['debug', 'info', 'warn', 'error'] as const;
+    const known = levels.find((one) => one === level);
+    if (!known) throw new RelayError('INVALID_PARAMS', `there is no level '${clean(level, 20)}'${suggest(level, levels)}`);
+    this.#find(plugin).say(known, text);
+  }
+
+  /** Ends the watch over their processes, all of which have ended. */
+  async stop(): Promise<void> {
+    await this.#orphans.stop();
+  }
+
+  #pollOf(name: string) {
+    const { poll } = this.#find(name);
+    if (poll) return poll;
+    throw new RelayError('INVALID_PARAMS', `${name} said in its first line that it has a server: it is called there`);
+  }
+
+  #find(name: string): ProgramPlugin {
+    const plugin = this.#plugins.get(name);
+    if (plugin) return plugin;
+    throw new RelayError('INVALID_PARAMS', `there is no program '${clean(name)}'${suggest(name, [...this.#plugins.keys()])}`);
+  }
+
+  #deliver(satellite: string, message: Message): boolean {
+    return this.#plugins.get(satellite)?.receivers[0]?.take(message) ?? false;
+  }
+}

@@ -1,0 +1,32 @@
+/** What a child says of the files that it imported: read back as it was, and no more of a liar's than what has the form. */
+import test from 'ava';
+import { accountOnWire, readAccount } from '../../../src/plugin-host/children/account.ts';
+import type { Value } from '../../../src/message/message.ts';
+
+const FILE = { file: '/p/ham/spam.ts', print: { stamp: '1:2:3:4', hash: 'x' }, imports: [['/p/a.js', '/p/a.ts'] as [string, string]] };
+const GONE = { file: '/p/a.ts', print: { stamp: '', hash: undefined }, imports: [['/p/b.ts', undefined] as [string, undefined]] };
+
+test('an account crosses the wire as it was', (t) => {
+  t.deepEqual(readAccount(accountOnWire([FILE, GONE]) as Value), [FILE, GONE]);
+});
+
+test('of too many files the nearest are told, and none are believed', (t) => {
+  const many = Array.from({ length: 1_001 }, () => FILE);
+  t.is((accountOnWire(many) as Value[]).length, 1_000);
+  t.deepEqual(readAccount(many as unknown as Value), []);
+});
+
+test('what has not the form is left out', (t) => {
+  const [wire = null] = accountOnWire([FILE]) as Value[];
+  const struct = wire as Readonly<Record<string, Value>>;
+  for (const answer of [undefined, true, '', {}, [1], [null], [{}], [[]]] as (Value | undefined)[]) t.deepEqual(readAccount(answer), []);
+  const wrongs: readonly Readonly<Record<string, Value>>[] = [
+    { file: 1 },
+    { file: 'x'.repeat(5_001) },
+    { stamp: null },
+    { hash: [] },
+    { imports: {} },
+  ];
+  for (const wrong of wrongs) t.deepEqual(readAccount([{ ...struct, ...wrong }, wire]), [FILE]);
+  t.deepEqual(readAccount([{ ...struct, imports: [1, ['a'], ['a', 2], [], ['a', '']] }]), [{ ...FILE, imports: [['a', undefined]] }]);
+});

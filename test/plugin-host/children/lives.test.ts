@@ -1,0 +1,96 @@
+/** What a plugin in a child can do to others: nothing. Real processes that leak, crash, block and lose their relay. */
+import { once } from 'node:events';
+import { spawn } from 'node:child_process';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { argumentsOf } from '../../../src/plugin-host/children/job.ts';
+import { pluginsDir, startRelay } from '../../support/relays.ts';
+import type { TestRelay } from '../../support/relays.ts';
+import { isAlive } from '../programs/kit.ts';
+
+const SPAM = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+const kept: unknown[] = [];
+@Satellite({ isolation: 'child' })
+export class Spam extends Plugin {
+  @Exposed() pid() { return process.pid; }
+  @Exposed() heap() { for (;;) kept.push(Array.from({ length: 10_000 }, (_, n) => ({ n }))); }
+  @Exposed() async bytes() { for (;;) { kept.push(Buffer.alloc(1 << 20, 1)); await new Promise(setImmediate); } }
+  @Exposed() later() { setTimeout(() => { throw new Error('thrown by a timer'); }, 1); }
+  @Exposed() environment() { return Object.keys(process.env).filter((name) => name.startsWith('CO2_')); }
+}
+`;
+
+async function started(t: ExecutionContext): Promise<TestRelay> {
+  t.timeout(55_000);
+  const directory = pluginsDir(t, {
+    'ham/spam.ts': SPAM,
+    'ham/eggs.ts': SPAM.replace("{ isolation: 'child' }", ''),
+  });
+  return startRelay(t, { pluginsDir: directory, maxMemoryMb: 64 });
+}
+
+/** Resolves when the child is ready for the `count`th time. */
+async function ready({ log }: TestRelay, count: number): Promise<void> {
+  for (let n = 1, seen = 0; seen < count; n++) {
+    const lines = await log.lines.first(n);
+    if (lines[n - 1]!.text.startsWith('ham.spam is ready (process')) seen++;
+  }
+}
+
+for (const [method, reason] of [
+  ['heap', /SIGABRT: out of memory \(maxMemoryMb: 64\)/],
+  ['bytes', /code 86: out of memory \(maxMemoryMb: 64\)/],
+  ['later', /it ended with code 1/],
+] as const) {
+  test.serial(`a child that ends by ${method}: its call fails, the reason is told, the others go on, it comes back`, async (t) => {
+    const relay = await started(t);
+    const pid = await relay.call('ham.spam.pid');
+    await relay.call(`ham.spam.${method}`).catch(() => undefined);
+    await relay.log.line(reason);
+    t.is(await relay.call('ham.eggs.pid'), process.pid);
+    await ready(relay, 2);
+    t.not(await relay.call('ham.spam.pid'), pid);
+    const status = relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam');
+    t.regex(status?.lastError ?? '', reason);
+    t.is(status?.restarts, 1);
+  });
+}
+
+test.serial('a child ends with its relay, and passes no token on', async (t) => {
+  const relay = await started(t);
+  const pid = (await relay.call('ham.spam.pid')) as number;
+  const names = (await relay.call('ham.spam.environment')) as string[];
+  t.deepEqual(names.sort(), ['CO2_PLUGIN_NAME', 'CO2_PROTOCOL_VERSIONS']);
+  t.true(isAlive(pid));
+  await relay.stop();
+  t.false(isAlive(pid));
+});
+
+test.serial('run by hand it says what to run instead', async (t) => {
+  const job = {
+    relayPlugins: [],
+    configSource: '',
+    setupTimeoutMs: 1,
+    exitTimeoutMs: 1,
+    receiveTimeoutMs: 1,
+    maxMemoryMb: 64,
+    debug: false,
+  };
+  const found = {
+    file: 'a.ts',
+    folder: '',
+    stem: 'a',
+    packageName: 'plugins',
+    moduleName: 'a',
+    module: 'plugins.a',
+    root: '/',
+    rootName: '',
+    path: 'a.ts',
+  };
+  const child = spawn(process.execPath, argumentsOf({ found, ...job }), { env: {}, stdio: ['ignore', 'inherit', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  t.is(code, 2);
+  t.regex(said, /the relay starts it: say isolation/);
+});

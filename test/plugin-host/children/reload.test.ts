@@ -1,0 +1,345 @@
+/** A module in a child is saved while its process runs: another process takes its place, and nobody notices but the author. Real processes, real files. */
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import type { PluginStatus } from '../../../src/plugin-host/plugin-host.ts';
+import { XmlRpcClient } from '../../../src/xmlrpc/xmlrpc.ts';
+import { pluginsDir, startRelay } from '../../support/relays.ts';
+import type { TestRelay } from '../../support/relays.ts';
+import { gone, isAlive } from '../programs/kit.ts';
+
+/** A satellite in a child that answers its version and its process. */
+function spam(version: string, body = '', head = ''): string {
+  return `import { Dict, Exposed, Plugin, Satellite } from 'co2-relay';
+${head}
+@Satellite({ isolation: 'child' })
+export class Spam extends Plugin {
+  @Exposed() version() { return ${JSON.stringify(version)}; }
+  @Exposed() pid() { return process.pid; }
+  @Exposed() die() { process.exit(3); }
+${body}
+}
+`;
+}
+
+/** It keeps what it receives, and hands it over. */
+const KEEPS = `
+  seen: unknown[] = [];
+  private wanted: (() => void) | undefined;
+  async receive(dict: Dict) { await new Promise(setImmediate); this.seen.push(dict.data); this.wanted?.(); }
+  handover() { return { seen: this.seen, process: process.pid }; }
+  restore(state: { seen: unknown[] }) { this.seen = [...state.seen]; }
+  @Exposed() async all(count: number) {
+    while (this.seen.length < count) await new Promise<void>((resolve) => { this.wanted = resolve; });
+    return this.seen;
+  }`;
+
+interface Saved extends TestRelay {
+  readonly save: (source: string, file?: string) => void;
+  readonly plugin: () => PluginStatus;
+  readonly pid: () => Promise<number>;
+  /** As the operator. */
+  readonly admin: (method: string) => Promise<unknown>;
+}
+
+async function started(t: ExecutionContext, source: string, files: Readonly<Record<string, string>> = {}): Promise<Saved> {
+  t.timeout(55_000);
+  const directory = pluginsDir(t, { 'ham/spam.ts': source, ...files });
+  const relay = await startRelay(t, { pluginsDir: directory });
+  // What is saved from here on is a change.
+  await relay.log.line(/^watching /);
+  const operator = new XmlRpcClient(new URL(relay.url), { token: relay.adminToken });
+  t.teardown(() => operator.close());
+  return {
+    ...relay,
+    save: (text, file = 'ham/spam.ts') => {
+      writeFileSync(join(directory, file), text);
+    },
+    plugin: () => relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam')!,
+    pid: async () => (await relay.call('ham.spam.pid')) as number,
+    admin: (method) => operator.call(method, ['ham.spam']),
+  };
+}
+
+/** Resolves when a line like this was logged for the `count`th time. */
+async function logged({ log }: TestRelay, text: RegExp, count: number): Promise<void> {
+  for (let n = log.lines.all.length; log.matching(text).length < count; n++) await log.lines.first(n + 1);
+}
+
+test.serial('a version that does not compile or start is told with file, line and frame, and the process that runs stays', async (t) => {
+  const relay = await started(t, spam('one'));
+  const { log, save, plugin } = relay;
+  const pid = await relay.pid();
+  const broken: readonly (readonly [string, RegExp, RegExp])[] = [
+    ['const a = 1;\nconst b = ;\n', /^ham\/spam\.ts:2:11: Expression expected$/, /> 2 \| const b = ;/],
+    ["\nthrow new Error('not here');", /^ham\/spam\.ts:2:\d+: not here$/, /> 2 \| throw new Error\('not here'\);/],
+    [
+      spam('two', "setup() { throw new Error('no sensor'); }"),
+      /^ham\/spam\.ts:8:\d+: .*refuses to start: no sensor/,
+      /> +8 \| .*no sensor/,
+    ],
+  ];
+  for (const [index, [source, reason, frame]] of broken.entries()) {
+    save(source);
+    await logged(relay, /^ham\/spam\.ts:\d+:\d+: not reloaded, the version before goes on: /, index + 1);
+    t.regex(plugin().lastError ?? '', reason);
+    await log.line(frame);
+    t.is(await relay.call('ham.spam.version'), 'one');
+    t.is(await relay.pid(), pid);
+    t.like(plugin(), { state: { type: 'ready' }, restarts: 0, pid });
+  }
+  t.deepEqual(relay.status().plugins.problems, []);
+  save(spam('three'));
+  await log.line(/^ham\.spam reloaded in \d+ ms \(ham\/spam\.ts\)$/);
+  t.is(await relay.call('ham.spam.version'), 'three');
+  await gone(pid);
+  t.like(plugin(), { state: { type: 'ready' }, restarts: 1, pid: await relay.pid() });
+});
+
+test.serial(
+  'hundreds of messages during three reloads arrive once, in order; the state goes from process to process, none of which stays',
+  async (t) => {
+    const relay = await started(t, spam('0', KEEPS));
+    const { save, log } = relay;
+    const count = 400;
+    const pids = new Set([await relay.pid()]);
+    const sending = (async () => {
+      for (let n = 0; n < count; n++) t.true(await relay.call('notify', { data: n }));
+    })();
+    for (let version = 1; version <= 3; version++) {
+      save(spam(String(version), KEEPS));
+      await logged(relay, /^ham\.spam reloaded/, version);
+      pids.add(await relay.pid());
+    }
+    await sending;
+    t.deepEqual(
+      await relay.call('ham.spam.all', count),
+      Array.from({ length: count }, (_, n) => n),
+    );
+    t.is(await relay.call('ham.spam.version'), '3');
+    t.is(pids.size, 4);
+    t.like(relay.status().plugins.plugins[0]?.satellites[0], { failed: 0, dropped: 0, refused: 0 });
+    t.deepEqual(log.matching(/they are lost/), []);
+    for (const pid of [...pids].slice(0, 3)) await gone(pid);
+    const [, , , last = 0] = [...pids];
+    t.true(isAlive(last));
+    await relay.stop();
+    t.false(isAlive(last));
+  },
+);
+
+test.serial('methods are there all the time, those of one version or of the other', async (t) => {
+  const relay = await started(t, spam('one'));
+  const answers = new Set<unknown>();
+  const asking = (async () => {
+    while (!answers.has('two')) answers.add(await relay.call('ham.spam.version'));
+  })();
+  relay.save(spam('two', '@Exposed() added() { return 1; }'));
+  await asking;
+  t.deepEqual([...answers], ['one', 'two']);
+  const names = (await relay.call('system.listMethods')) as string[];
+  t.deepEqual(
+    names.filter((name) => name.startsWith('ham.')),
+    ['ham.spam.added', 'ham.spam.die', 'ham.spam.pid', 'ham.spam.version'],
+  );
+});
+
+test.serial('a call that is under way is answered by the process that has it, which ends afterwards', async (t) => {
+  const slow = `
+  private finish: (() => void) | undefined;
+  @Exposed() async slow() { this.log('called'); await new Promise<void>((resolve) => { this.finish = resolve; }); return process.pid; }
+  @Exposed() finishSlow() { this.finish?.(); }`;
+  const relay = await started(t, spam('one', slow));
+  const pid = await relay.pid();
+  const answer = relay.call('ham.spam.slow');
+  await relay.log.line(/^called$/);
+  // Old versions answer until the new one is set up, so this lets the call go in the middle of the swap.
+  relay.save(spam('two', "async setup() { await this.call('ham.spam.finishSlow'); }"));
+  t.is(await answer, pid);
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.version'), 'two');
+  await gone(pid);
+  t.not(await relay.pid(), pid);
+});
+
+test.serial('a handover that throws keeps the old process, told once; a restart gets over it', async (t) => {
+  const relay = await started(t, spam('one', "handover() { throw new Error('torn'); }"));
+  const pid = await relay.pid();
+  relay.save(spam('two'));
+  const { text } = await relay.log.line(/not reloaded, the version before goes on/);
+  t.regex(text, /: plugin ham\.spam\.Spam: the running version does not hand over: torn; a restart of the plugin drops its state$/);
+  t.is(await relay.pid(), pid);
+  t.true(await relay.call('notify', { data: 1 }));
+  await relay.admin('plugin.restart');
+  t.is(await relay.call('ham.spam.version'), 'two');
+});
+
+test.serial('a process that dies while another one is to take its place loses its state and no message', async (t) => {
+  const relay = await started(t, spam('one', KEEPS));
+  relay.save(
+    spam(
+      'two',
+      `${KEEPS}\nasync setup() { this.log('sets up'); await this.call('ham.spam.die').catch(() => undefined); await this.call('notify', [{ data: 'meanwhile' }]); }`,
+    ),
+  );
+  await relay.log.line(/^sets up$/);
+  await relay.log.line(/^ham\.spam reloaded/);
+  await relay.call('notify', { data: 'after' });
+  t.deepEqual(await relay.call('ham.spam.all', 2), ['meanwhile', 'after']);
+  t.is(await relay.call('ham.spam.version'), 'two');
+  t.like(relay.plugin(), { state: { type: 'ready' }, pid: await relay.pid() });
+});
+
+test.serial('a stop in the middle gives the reload up and leaves no process', async (t) => {
+  const relay = await started(t, spam('one'));
+  const pid = await relay.pid();
+  relay.save(spam('two', "setup() { this.log('sets up', process.pid); return new Promise<void>(() => undefined); }"));
+  const { text } = await relay.log.line(/^sets up \d+$/);
+  await relay.stop();
+  t.false(isAlive(pid));
+  t.false(isAlive(Number(text.split(' ')[2])));
+  t.deepEqual(relay.log.matching(/not reloaded/), []);
+});
+
+test.serial('its configuration file is a part of it', async (t) => {
+  const source = spam(
+    'one',
+    'limit = 0; setup(config: { limit: number }) { this.limit = config.limit; } @Exposed() bound() { return this.limit; }',
+  );
+  const relay = await started(t, source, { 'ham/spam.config.ts': 'export default { limit: 1 };' });
+  t.is(await relay.call('ham.spam.bound'), 1);
+  relay.save('export default { limit: 2 };', 'ham/spam.config.ts');
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.bound'), 2);
+  relay.save('export default { limit: ', 'ham/spam.config.ts');
+  await relay.log.line(/^ham\/spam\.config\.ts:1:\d+: not reloaded, the version before goes on: its configuration does not load: /);
+  t.is(await relay.call('ham.spam.bound'), 2);
+});
+
+test.serial('one that was left out runs as soon as it can; one that is stopped stays so, and starts as it is by then', async (t) => {
+  const relay = await started(t, spam('one').replace('export class', 'export clas'));
+  t.like(relay.plugin(), { state: { type: 'failed' } });
+  t.is(relay.status().plugins.problems.length, 1);
+  relay.save(spam('two'));
+  await relay.log.line(/^ham\.spam is ready/);
+  t.is(await relay.call('ham.spam.version'), 'two');
+  t.deepEqual(relay.status().plugins.problems, []);
+  await relay.admin('plugin.stop');
+  relay.save(spam('three'));
+  await t.throwsAsync(relay.admin('plugin.reload'), { message: /ham\.spam: it is stopped; start it instead/ });
+  await relay.admin('plugin.start');
+  t.is(await relay.call('ham.spam.version'), 'three');
+});
+
+test.serial('a save moves a module to another process and back; one that says nothing stays where it is', async (t) => {
+  const relay = await started(t, spam('one'));
+  relay.save(spam('two').replace("{ isolation: 'child' }", ''));
+  await relay.log.line(/^ham\.spam loaded/);
+  t.is(await relay.pid(), process.pid);
+  relay.save(spam('three'));
+  await logged(relay, /^ham\.spam is ready \(process/, 2);
+  const pid = await relay.pid();
+  t.not(pid, process.pid);
+  const cutShort = [
+    ['', /^ham\/spam\.ts: not reloaded, the version before goes on: the file is empty; save it again, or delete it to unload ham\.spam$/],
+    [
+      "import { Plugin, Satellite } from 'co2-relay';\n",
+      /not reloaded, the version before goes on: it no longer exports a class decorated with @Satellite/,
+    ],
+    [
+      "import { Satellite } from 'co2-relay';\n@Satellite()\nexport class Spam {",
+      /^ham\/spam\.ts:3:\d+: not reloaded, the version before goes on: /,
+    ],
+  ] as const;
+  for (const [source, says] of cutShort) {
+    relay.save(source);
+    await relay.log.line(says);
+    t.like(relay.plugin(), { kind: 'child', state: { type: 'ready' }, pid });
+    t.is(await relay.call('ham.spam.version'), 'three');
+  }
+  relay.save(spam('four'));
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.version'), 'four');
+});
+
+test.serial('a helper of a child that is truncated replaces nothing, nor does a truncated configuration', async (t) => {
+  const head = "import * as values from './_values.ts';";
+  const relay = await started(t, spam('one', '@Exposed() value() { return (values as { value?: number }).value ?? 0; }', head), {
+    'ham/_values.ts': 'export const value = 1;',
+    'ham/spam.config.ts': 'export default { a: 1 };',
+  });
+  const pid = await relay.pid();
+  relay.save('', 'ham/_values.ts');
+  await relay.log.line(/not reloaded, the version before goes on: ham\/_values\.ts: the file is empty; save it again/);
+  t.is(await relay.pid(), pid);
+  relay.save('export const value = 2;', 'ham/_values.ts');
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.value'), 2);
+  const next = await relay.pid();
+  relay.save('', 'ham/spam.config.ts');
+  await relay.log.line(/not reloaded, the version before goes on: ham\/spam\.config\.ts: the file is empty; save it again/);
+  t.is(await relay.pid(), next);
+});
+
+test.serial('it is made of what it imports, wherever that lies, and of nothing else in its folder', async (t) => {
+  const head = "import { word } from '../_lib/word.ts';";
+  const relay = await started(t, spam('one', '@Exposed() word() { return word; }', head), {
+    '_lib/word.ts': "export const word = 'a';",
+    'ham/eggs.ts': spam('one').replace('class Spam', 'class Eggs'),
+  });
+  t.is(await relay.call('ham.spam.word'), 'a');
+  // Another module of the folder, and a file that nobody imports.
+  relay.save('export {};', 'ham/_other.ts');
+  relay.save(spam('two').replace('class Spam', 'class Eggs'), 'ham/eggs.ts');
+  await relay.log.line(/^ham\.eggs reloaded/);
+  relay.save('export const word = ;', '_lib/word.ts');
+  await relay.log.line(/^_lib\/word\.ts:1:\d+: not reloaded, the version before goes on/);
+  t.is(await relay.call('ham.spam.word'), 'a');
+  relay.save("export { word } from './more.ts';", '_lib/word.ts');
+  await logged(relay, /not reloaded, the version before goes on/, 2);
+  relay.save("export const word = 'b';", '_lib/more.ts');
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.word'), 'b');
+  t.is(relay.log.matching(/^ham\.spam reloaded/).length, 1);
+  t.is(relay.plugin().restarts, 1);
+});
+
+test.serial('helpers outside of the plugins directory are part of a child, too, and a restart runs them as they are', async (t) => {
+  t.timeout(55_000);
+  const root = pluginsDir(t, {
+    'plugins/ham/spam.ts': spam('one', '@Exposed() value() { return value; }', "import { value } from '../../shared.ts';"),
+    'shared.ts': "export { value } from './lib/value.ts';",
+    'lib/value.ts': 'export const value = 1;',
+  });
+  const relay = await startRelay(t, { pluginsDir: join(root, 'plugins') });
+  await relay.log.line(/^watching /);
+  t.is(await relay.call('ham.spam.value'), 1);
+  writeFileSync(join(root, 'lib/value.ts'), 'export const value = 2;');
+  await relay.log.line(/^ham\.spam reloaded/);
+  t.is(await relay.call('ham.spam.value'), 2);
+  const unwatched = await startRelay(t, { pluginsDir: join(root, 'plugins'), watch: false });
+  writeFileSync(join(root, 'shared.ts'), 'export const value = 3;');
+  const operator = new XmlRpcClient(new URL(unwatched.url), { token: unwatched.adminToken });
+  t.teardown(() => operator.close());
+  t.like(await operator.call('plugin.restart', ['ham.spam']), { state: 'ready', kept_versions: 0, not_reloaded: [] });
+  t.is(await unwatched.call('ham.spam.value'), 3);
+});
+
+test.serial('a helper that every user may write is not executed in a child either', async (t) => {
+  const directory = pluginsDir(t, {
+    'ham/spam.ts': spam('one', '', "import './_open.ts';"),
+    'ham/_open.ts': "process.stdout.write('executed');",
+  });
+  chmodSync(join(directory, 'ham/_open.ts'), 0o666);
+  const relay = await startRelay(t, { pluginsDir: directory });
+  const [problem] = relay.status().plugins.problems;
+  t.regex(problem?.reason ?? '', /every user of this machine can write to it/);
+  t.deepEqual(relay.log.matching(/executed/), relay.log.matching(/would be executed/));
+});
+
+test.serial('one whose import never ends is left out, and it is said what took so long', async (t) => {
+  const directory = pluginsDir(t, { 'ham/spam.ts': spam('one', '', 'await new Promise(() => undefined);') });
+  const relay = await startRelay(t, { pluginsDir: directory, setupTimeoutMs: 500 });
+  t.like(relay.status().plugins.problems, [{ file: 'ham/spam.ts', reason: 'ham/spam.ts: loading it took longer than 500 ms' }]);
+});

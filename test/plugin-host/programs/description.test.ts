@@ -1,0 +1,53 @@
+/** What a program says of itself is believed only as far as it makes sense. */
+import test from 'ava';
+import type { Value } from '../../../src/message/message.ts';
+import { readDescription, readVersion } from '../../../src/plugin-host/programs/description.ts';
+import { whyUnfit } from '../../../src/plugin-host/hosted/stated-version.ts';
+
+const method = (more: Readonly<Record<string, Value>>): Value => ({ capabilities: [], methods: [{ name: 'ham.add', ...more }] });
+
+test('names, help, signatures, access', (t) => {
+  const methods = [
+    { name: 'ham.spam.add', help: 'Adds.\nTwo lines\u001b.', signature: [['int', 'int', 'int']], access: 'admin' },
+    { name: 'ham.all' },
+  ];
+  const { capabilities, methods: read } = readDescription('ham', { capabilities: ['receive', 'exposed'], methods } as unknown as Value);
+  t.deepEqual([...capabilities], ['receive', 'exposed']);
+  t.deepEqual(read, [
+    { name: 'ham.spam.add', help: 'Adds.\nTwo lines\ufffd.', signature: [['int', 'int', 'int']], access: 'admin' },
+    { name: 'ham.all', help: '', signature: undefined, access: 'call' },
+  ]);
+});
+
+const WRONG: readonly (readonly [Value, RegExp])[] = [
+  ['text', /answered no struct/],
+  [{ capabilities: 'receive' }, /capabilities is no array/],
+  [{ methods: [1] }, /methods\[0\]: it is no struct/],
+  [{ methods: Array.from({ length: 1_001 }, (_, index) => ({ name: `ham.m${index}` })) }, /no array of at most 1000/],
+  [{ methods: [{ name: 'ham.a' }, { name: 'ham.a' }] }, /two methods ham\.a/],
+  [method({ name: 'hamster.add' }), /does not begin with 'ham\.'/],
+  [method({ name: 'ham.' }), /does not begin with 'ham\.'/],
+  [method({ name: 'ham.a b' }), /no method name/],
+  [method({ name: `ham.${'x'.repeat(300)}` }), /no method name/],
+  [method({ help: 'x'.repeat(10_001) }), /the help of ham\.add/],
+  [method({ access: 'read' }), /the access of ham\.add is none of message, call, admin/],
+  [method({ signature: [[]] }), /the signature of ham\.add/],
+  [method({ signature: [['<b>']] }), /the signature of ham\.add/],
+];
+
+for (const [answer, reason] of WRONG) {
+  test(`refused: ${reason.source}: ${JSON.stringify(answer).slice(0, 100)}`, (t) => {
+    t.throws(() => readDescription('ham', answer), { message: reason });
+  });
+}
+
+test('versions: a range that the relay fits, one that it does not, and none', (t) => {
+  const of = (requires: string): string | undefined => whyUnfit(readVersion({ version: '1.0.0', requires }), '0.9.1');
+  t.is(of('^0.9.0'), undefined);
+  t.is(of('>=0.1 <2'), undefined);
+  t.is(of('^1.0.0'), 'its version 1.0.0 requires a relay ^1.0.0, and this one is 0.9.1');
+  t.regex(of('newest') ?? '', /requires the relay 'newest', which is no range of versions/);
+  t.is(whyUnfit(readVersion({}), '0.9.1'), undefined);
+  t.throws(() => readVersion({ version: 1 }), { message: /version is no short text/ });
+  t.throws(() => readVersion({ requires: 'x'.repeat(201) }), { message: /requires is no short text/ });
+});

@@ -1,0 +1,120 @@
+/** What the tests of programs share: a program of the fixtures as a plugin, with everything around it that a relay gives. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { ExecutionContext } from 'ava';
+import { systemClock } from '../../../src/message/message.ts';
+import type { Clock, Message, Sendable, Value } from '../../../src/message/message.ts';
+import { pluginHostDefaults } from '../../../src/plugin-host/plugin-host.ts';
+import type { HostedMethod, PluginEvent, PluginState, RelayPort } from '../../../src/plugin-host/plugin-host.ts';
+import type { ProgramRecord } from '../../../src/plugin-host/programs/options.ts';
+import type { ProgramPlugin } from '../../../src/plugin-host/programs/program-plugin.ts';
+import { Programs } from '../../../src/plugin-host/programs/program-set.ts';
+import { LogRecord } from '../../support/log-record.ts';
+import { temporaryDir } from '../../support/relays.ts';
+import { Gate } from '../../support/gate.ts';
+
+/** The program whose behaviour the first of its arguments names. */
+export const FIXTURE = fileURLToPath(new URL('../../fixtures/programs/program.mjs', import.meta.url));
+
+export interface ProgramKit {
+  readonly plugin: ProgramPlugin;
+  readonly programs: Programs;
+  readonly log: LogRecord;
+  readonly events: Gate<PluginEvent>;
+  readonly stateDir: string;
+  /** Starts it; it is stopped when the test ends. */
+  start(): Promise<void>;
+  /** Calls one of its methods by the last part of its name. */
+  call(method: string, ...params: Value[]): Promise<Sendable | undefined>;
+  /** Delivers a message. */
+  deliver(message: Message): boolean;
+  /** The next state of this type, past or to come. */
+  until(type: PluginState['type'], count?: number): Promise<PluginState>;
+}
+
+export interface KitOptions {
+  readonly args?: readonly string[];
+  readonly record?: Partial<ProgramRecord>;
+  readonly clock?: Clock;
+  readonly receiveTimeoutMs?: number;
+  readonly random?: () => number;
+  readonly maxBodyBytes?: number;
+}
+
+/** A program of this mode, not started. */
+export function programOf(
+  t: ExecutionContext,
+  mode: string,
+  { args = [], record, clock = systemClock, receiveTimeoutMs, random = () => 0, maxBodyBytes = 8 * 1024 * 1024 }: KitOptions = {},
+): ProgramKit {
+  const stateDir = join(temporaryDir(t), 'state');
+  mkdirSync(stateDir);
+  const log = new LogRecord();
+  const events = new Gate<PluginEvent>();
+  const programs = new Programs({
+    options: { ...pluginHostDefaults, ...(receiveTimeoutMs === undefined ? {} : { receiveTimeoutMs }) },
+    surroundings: { relayUrl: () => 'http://127.0.0.1:1', stateDir, maxBodyBytes, version: '0.9.0', random, env: process.env },
+    clock,
+    logs: log.source,
+    onEvent: (event) => {
+      events.push(event);
+    },
+  });
+  const plugin = programs.add({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode, ...args], ...record });
+  const exposed = new Map<string, HostedMethod>();
+  const port: RelayPort = {
+    expose: (_plugin, methods) => {
+      exposed.clear();
+      for (const method of methods) exposed.set(method.name, method);
+    },
+    send: () => Promise.reject(new Error('no program sends through the port')),
+    call: () => Promise.reject(new Error('no program calls through the port')),
+  };
+  t.timeout(50_000);
+  t.teardown(async () => {
+    const stopping = plugin.stop();
+    // One whose calls the test fetches does not hear of it.
+    const { pid } = plugin.status;
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    await stopping;
+    await programs.stop();
+  });
+  return {
+    ...{ plugin, programs, log, events, stateDir },
+    start: () => plugin.start(port),
+    call: async (method, ...params) => {
+      const found = exposed.get(`ham.${method}`);
+      if (!found) throw new Error(`no method ${method}; there are ${[...exposed.keys()].join(', ')}`);
+      return found.invoke(params);
+    },
+    deliver: (message) => plugin.receivers[0]?.take(message) ?? false,
+    until: async (type, count = 1) => (await events.until(({ state }) => state.type === type, count))[count - 1]!.state,
+  };
+}
+
+/** True if a process of this number runs; one that has ended and that nobody has asked about does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  if (process.platform !== 'linux') return true;
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** Resolves when no process of this number runs any more. */
+export async function gone(pid: number): Promise<void> {
+  while (isAlive(pid)) await nextTurn();
+}
+
+/** The number that a program of the fixtures wrote to a file. */
+export function pidIn(file: string): number {
+  return Number(readFileSync(file, 'utf8'));
+}

@@ -1,0 +1,114 @@
+/** Programs that stop answering: one that hangs is ended and started again; a pause of the relay itself is not held against it. Real processes, stopped by SIGSTOP. */
+import { setTimeout as pause } from 'node:timers/promises';
+import test from 'ava';
+import { PauseWatch } from '../../../src/plugin-host/programs/pause-watch.ts';
+import { LogRecord } from '../../support/log-record.ts';
+import { startCo2 } from '../../support/processes.ts';
+import { VirtualClock } from '../../support/virtual-clock.ts';
+import { FIXTURE, gone, programOf } from './kit.ts';
+
+const QUICK = { pingIntervalMs: 50, timeoutMs: 50 } as const;
+
+test('a program that is stopped by SIGSTOP is ended and started again, and works', async (t) => {
+  const kit = programOf(t, 'good', { record: QUICK });
+  await kit.start();
+  const { pid = 0 } = kit.plugin.status;
+  process.kill(pid, 'SIGSTOP');
+  await kit.until('backoff');
+  await kit.until('ready', 2);
+  await gone(pid);
+  t.is(await kit.call('echo', 'again'), 'again');
+  t.like(kit.plugin.status, { restarts: 1, lastError: 'it did not answer 3 times in a row (maxTimeouts)' });
+});
+
+test('one that goes on before it is given up stays as it is', async (t) => {
+  const kit = programOf(t, 'good', { record: { ...QUICK, maxTimeouts: 1_000 } });
+  await kit.start();
+  const { pid = 0 } = kit.plugin.status;
+  process.kill(pid, 'SIGSTOP');
+  await kit.until('unresponsive');
+  process.kill(pid, 'SIGCONT');
+  await kit.until('ready', 2);
+  t.like(kit.plugin.status, { pid, restarts: 0 });
+});
+
+test('one that hangs at every start waits longer each time and has failed in the end', async (t) => {
+  const kit = programOf(t, 'misses-pings', { record: { ...QUICK, pingIntervalMs: 1, timeoutMs: 20, maxTimeouts: 1 } });
+  await kit.start();
+  const { reason } = (await kit.until('failed')) as { reason: string };
+  t.regex(reason, /it was started 5 times in 60 s and ended each time; the last time: it did not answer 1 times in a row/);
+  const attempts = kit.events.all.flatMap(({ state }) => (state.type === 'backoff' ? [state.attempt] : []));
+  t.deepEqual(attempts, [1, 2, 3, 4, 5]);
+});
+
+test('what is not answered while the event loop of the relay is blocked does not count', async (t) => {
+  const kit = programOf(t, 'good', { record: { maxTimeouts: 1, callTimeoutMs: 300 } });
+  await kit.start();
+  const { pid = 0 } = kit.plugin.status;
+  const hanging = kit.call('hang');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500);
+  await t.throwsAsync(hanging, { code: 'TIMEOUT' } as never);
+  t.is(await kit.call('echo', 'still here'), 'still here');
+  t.like(kit.plugin.status, { pid, restarts: 0, state: { type: 'ready' } });
+  t.is(kit.log.matching(/the relay did not run for about \d+ ms; pings that programs missed in that time do not count/).length, 1);
+  await t.throwsAsync(kit.call('hang'), { code: 'TIMEOUT' } as never);
+  await kit.until('backoff');
+});
+
+test('a machine that was paused loses no program: the relay and its program are stopped for some seconds, and go on', async (t) => {
+  const record = { name: 'ham', exec: process.execPath, args: [FIXTURE], pingIntervalMs: 50, timeoutMs: 2_000, maxTimeouts: 1 };
+  const relay = await startCo2(t, { files: { 'config.ts': `export default { programs: [${JSON.stringify(record)}] };` } });
+  const pid = Number(/process (\d+)/.exec(await relay.stderr.line(/ham is ready/))?.[1]);
+  process.kill(pid, 'SIGSTOP');
+  // By then a ping is under way, which the pause outlasts.
+  await pause(300);
+  relay.kill('SIGSTOP');
+  await pause(3_000);
+  relay.kill('SIGCONT');
+  process.kill(pid, 'SIGCONT');
+  await relay.stderr.line(/the relay did not run for about/);
+  t.is(await relay.call('ham.echo', 'well'), 'well');
+  t.deepEqual(
+    relay.stderr.all.filter((line) => line.includes('started again')),
+    [],
+  );
+});
+
+test('pings that time out while the relay is held do not count, whichever timer is called first', async (t) => {
+  const clock = new VirtualClock();
+  const kit = programOf(t, 'misses-pings', { clock, record: { maxTimeouts: 1 } });
+  await kit.start();
+  clock.advance(5_000);
+  clock.advanceHeld(30_000);
+  clock.advance(0);
+  await kit.log.line(/did not run for about/);
+  t.is(await kit.call('echo', 'well'), 'well');
+  clock.advance(5_000);
+  clock.advance(5_000);
+  await kit.until('backoff');
+});
+
+test('the watch keeps a timer only while there is a program, and tells of a pause once', (t) => {
+  const clock = new VirtualClock();
+  const log = new LogRecord();
+  const watch = new PauseWatch(clock, log.source('plugin-host'));
+  t.is(clock.pending, 0);
+  watch.begin();
+  watch.begin();
+  const began = clock.now();
+  clock.advance(10_500);
+  clock.advanceHeld(1_000);
+  t.false(watch.wasPausedSince(began), 'late by a second is not late');
+  clock.advance(0);
+  clock.advanceHeld(4_000);
+  t.true(watch.wasPausedSince(began));
+  const end = clock.now();
+  clock.advance(2_000);
+  t.true(watch.wasPausedSince(end));
+  t.false(watch.wasPausedSince(end + 1));
+  t.deepEqual(log.matching(/./), ['the relay did not run for about 3000 ms; pings that programs missed in that time do not count']);
+  watch.end();
+  t.is(clock.pending, 1);
+  watch.end();
+  t.is(clock.pending, 0);
+});
