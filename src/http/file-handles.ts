@@ -71,6 +71,8 @@ export class FileHandles {
 
   /** Takes the error of a listener: none of them may end the relay. */
   failed(error: NodeJS.ErrnoException): void {
+    // An address that cannot be listened on is the start's to report.
+    if (error.syscall === 'listen') return;
     if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#reached();
     else this.#parts.log.error('a listener failed:', error);
   }
