@@ -28,7 +28,7 @@ export function addTargetOptions(command: Command): Command {
       '--url <url>',
       'the relay; http+unix:/path/of.socket for its unix socket (default: where that of the configuration listens, http://127.0.0.1:2004)',
     )
-    .option('--token <token>', "credential (default: that of --data's admin.token, sent to this machine only)")
+    .option('--token <token>', "credential (default: that of --data's admin.token, sent only to the relay that has it)")
     .option('--data <dir>', 'state directory of the relay, where admin.token lies (default: that of the configuration, .co2)')
     .option('--config <file>', 'configuration file of the relay (default: config.ts, if it is there)')
     .option('--timeout <seconds>', 'how long to wait for the relay', seconds, 60)

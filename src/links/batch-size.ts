@@ -71,6 +71,12 @@ export class BatchSize {
     this.#askAgainMs = Math.min(MAX_ASK_AGAIN_MS, 2 * this.#askAgainMs);
   }
 
+  /** The server failed at a batch that it may have run: single calls from now on, and few dicts at once when it is asked again. */
+  endsBatches(): void {
+    this.#limit = this.#good = 1;
+    this.refused();
+  }
+
   /** `count` dicts were answered in `ms`. */
   answered(count: number, ms: number): void {
     this.#good = Math.max(this.#good, count);

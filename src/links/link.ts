@@ -272,7 +272,8 @@ export class Link {
       batch.length === 1 ? { kind: 'each', verdicts: [verdictOf(answer, knowsIds)] } : batchVerdictOf(answer, batch.length, knowsIds);
     switch (verdict.kind) {
       case 'each':
-        this.#batches.answered(batch.length, ms);
+        if (verdict.endsBatches === true) this.#batches.endsBatches();
+        else this.#batches.answered(batch.length, ms);
         // A server that answers in XML-RPC works, whatever it says.
         await this.#actOnEach(batch, verdict.verdicts, answer.kind !== 'other');
         break;

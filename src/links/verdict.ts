@@ -28,8 +28,8 @@ export type Verdict =
   | { readonly kind: 'failed'; readonly reason: string };
 
 export type BatchVerdict =
-  /** One for each dict, in order. */
-  | { readonly kind: 'each'; readonly verdicts: readonly Verdict[] }
+  /** One for each dict, in order. `endsBatches`: batches fail as a whole here, so single calls are sent from now on. */
+  | { readonly kind: 'each'; readonly verdicts: readonly Verdict[]; readonly endsBatches?: boolean }
   /** No dict was taken, and batches do not work here: send single calls. */
   | { readonly kind: 'no batches'; readonly reason: string }
   | Extract<Verdict, { kind: 'too large' | 'later' | 'failed' }>;
@@ -40,6 +40,8 @@ const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -324
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504]);
 // No such method, and no right to it.
 const NO_METHOD_FAULTS: ReadonlySet<number> = new Set([-32601, 401, 403]);
+// The request was too large, or could not be read: none of its calls was made.
+const NO_CALL_FAULTS: ReadonlySet<number> = new Set([413, -32600, -32602, -32700, -32701, -32702]);
 // A server may ask for a pause of years; this is as long as the longest one between two tries by default.
 const MAX_RETRY_AFTER_MS = 60_000;
 
@@ -67,13 +69,15 @@ export function batchVerdictOf(answer: Answer, count: number, knowsIds: boolean)
     const verdict = verdictOfFault(answer);
     if (verdict.kind === 'later') return verdict;
     const { reason } = verdict;
+    if (NO_METHOD_FAULTS.has(answer.code)) return { kind: 'no batches', reason };
     // Any other fault may be the fault of one dict, which a smaller batch tells.
-    return NO_METHOD_FAULTS.has(answer.code) ? { kind: 'no batches', reason } : { kind: 'too large', reason };
+    return knowsIds || NO_CALL_FAULTS.has(answer.code) ? { kind: 'too large', reason } : refusedBatch(reason, count);
   }
   const { status, reason, isWhole } = answer;
   if (isSuccess(status)) return isWhole || !knowsIds ? unreadableBatch(reason, count, knowsIds) : { kind: 'failed', reason };
   if (status === 413) return { kind: 'too large', reason };
-  return PASSING_STATUSES.has(status) ? laterOf(answer) : { kind: 'no batches', reason };
+  if (PASSING_STATUSES.has(status)) return laterOf(answer);
+  return knowsIds || status < 500 ? { kind: 'no batches', reason } : refusedBatch(reason, count);
 }
 
 /** True if the server offers batches: it answers the empty list of calls with the empty list of results. */
@@ -102,6 +106,11 @@ function verdictOfResult(result: Value, answer: ParsedResponse & { readonly kind
 function unreadableBatch(reason: string, count: number, knowsIds: boolean): BatchVerdict {
   if (knowsIds) return { kind: 'no batches', reason };
   return { kind: 'each', verdicts: Array.from({ length: count }, () => ({ kind: 'taken', unreadable: reason })) };
+}
+
+/** It may have run the calls before it failed, as a server does that cannot write one of the results: a satellite must not get their dicts again. */
+function refusedBatch(reason: string, count: number): BatchVerdict {
+  return { kind: 'each', verdicts: Array.from({ length: count }, () => ({ kind: 'refused', reason })), endsBatches: true };
 }
 
 function laterOf({ reason, retryAfterMs }: OtherAnswer): Extract<Verdict, { kind: 'later' }> {

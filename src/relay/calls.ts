@@ -78,12 +78,15 @@ export class Calls {
     return result === undefined ? true : result;
   }
 
-  /** True for a dict with the stamp of a peer, from an address that is not known as that peer's. Over the unix socket there is no address. */
+  /**
+   * True for a dict with the stamp of a peer, from a caller that was not known as one when its request came in. A dict before it in the same batch may have changed that. Over the unix
+   * socket there is no address.
+   */
   #mayBeMovedPeer([dict]: readonly Value[], caller: Caller): boolean {
     const { peers } = this.#parts;
     if (caller.isPeer || !caller.isDirect || caller.port === 0 || !isDict(dict) || !isDict(dict.co2)) return false;
     const { by } = dict.co2;
-    return typeof by === 'string' && peers.mayHaveMoved(by) && !peers.isPeerAddress(caller.address);
+    return typeof by === 'string' && peers.mayHaveMoved(by);
   }
 
   /**
@@ -91,7 +94,8 @@ export class Calls {
    * name server, or the operator, may be late, and a peer drops what is refused for good. Throws as {@link call} does.
    */
   async #callOfMovedPeer(method: Method, params: readonly Value[], stranger: Caller): Promise<Sendable> {
-    const isPeer = await this.#parts.peers.recheck(stranger.address);
+    const { peers } = this.#parts;
+    const isPeer = peers.isPeerAddress(stranger.address) || (await peers.recheck(stranger.address));
     const caller: Caller = isPeer
       ? { ...stranger, role: stranger.role.kind === 'token' ? stranger.role : { kind: 'peer' }, isPeer }
       : stranger;

@@ -204,3 +204,36 @@ test('a satellite that offers batches gets them, and one that ends is dropped wi
   t.true(server.requests.all.includes('multicall 2'), 'it begins with few, to learn how quick the satellite is');
   t.true(server.requests.all.length < 12, server.requests.all.join());
 });
+
+for (const [how, whole] of [
+  ['a fault', { code: 1, text: 'cannot marshal None' }],
+  ['HTTP 500', 'http 500'],
+] as const) {
+  test(`a satellite that runs a whole batch and then answers ${how} gets no dict twice, and single calls from then on`, async (t) => {
+    const got: unknown[] = [];
+    const server = await batchServer(t, {
+      wholeBatch: (data) => {
+        got.push(...data);
+        return whole;
+      },
+      outcome: (data) => {
+        got.push(data);
+        return { code: 1, text: 'cannot marshal None' };
+      },
+    });
+    const relay = await startRelay(t, PATIENT);
+    await relay.call('relay.register', { port: server.port });
+    await emitTogether(relay, server, upTo(30));
+    await server.requests.first(30);
+    for (;;) {
+      const { satellites } = relay.status().satellites as unknown as { satellites: readonly { link: Record<string, unknown> }[] };
+      if (satellites[0]?.link.waiting === 0) {
+        t.like(satellites[0].link, { refused: 30, forwarded: 0, dropped: 0 });
+        break;
+      }
+      await new Promise(setImmediate);
+    }
+    t.deepEqual(got, upTo(30));
+    t.is(server.requests.all.filter((request) => /^multicall [1-9]/.test(request)).length, 1);
+  });
+}
