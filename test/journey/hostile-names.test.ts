@@ -91,7 +91,7 @@ test('faults show them as harmless text, and the log has no line that a caller w
     t.notRegex(line, UNSAFE);
     t.false(line.startsWith(FORGED), line);
     // A line is one of ours, or set in below one.
-    t.regex(line, /^(?:\d{4}-\d\d-\d\dT[\d:.]+ [A-Z]+ [\w.-]+ | {4}\| )/);
+    t.regex(line, /^(?:\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) [A-Z]+ [\w.-]+ | {4}\| )/);
   }
 });
 
