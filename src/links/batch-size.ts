@@ -72,9 +72,9 @@ export class BatchSize {
   }
 
   /** The server failed at a batch that it may have run: single calls from now on, and few dicts at once when it is asked again. */
-  endsBatches(): void {
+  endsBatches(isSilent = false): void {
     this.#limit = this.#good = 1;
-    this.refused();
+    this.refused(isSilent);
   }
 
   /** `count` dicts were answered in `ms`. */

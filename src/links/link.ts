@@ -326,6 +326,8 @@ export class Link {
       return;
     }
     this.#parts.onOutcome?.(false);
+    // It may have taken some of them: the next batch must not meet the same end.
+    if (this.#parts.isUnansweredFinal === true && batch.length > 1 && mayHaveArrived(error)) this.#batches.endsBatches(true);
     await this.#fail(batch, { reason, whyFinal: this.#whyFinal(error) });
   }
 

@@ -237,3 +237,13 @@ for (const [how, whole] of [
     t.is(server.requests.all.filter((request) => /^multicall [1-9]/.test(request)).length, 1);
   });
 }
+
+test('a satellite that ends the connection at a batch gets one batch, and then single calls', async (t) => {
+  const server = await batchServer(t, { wholeBatch: () => 'reset' });
+  const relay = await startRelay(t, PATIENT);
+  await relay.call('relay.register', { port: server.port });
+  await emitTogether(relay, server, upTo(30));
+  await server.taken.first(30);
+  t.deepEqual(server.taken.all, upTo(30));
+  t.is(server.requests.all.filter((request) => /^multicall [1-9]/.test(request)).length, 1);
+});
