@@ -68,7 +68,7 @@ const MISTAKES: readonly [what: string, source: string, says: string][] = [
   [
     'a decorator that there is not',
     spam('@Expose()').replace('Exposed,', 'Expose,'),
-    "The requested module 'co2-relay' does not provide an export named 'Expose'",
+    "The requested module 'co2-relay' does not provide an export named 'Expose'; if Expose is a type, write: import type { Expose } from 'co2-relay'",
   ],
 ];
 

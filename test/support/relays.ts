@@ -65,7 +65,8 @@ export function pluginsDir(t: ExecutionContext, files: Readonly<Record<string, s
 export function temporaryDir(t: ExecutionContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'co2-test-'));
   t.teardown(() => {
-    rmSync(directory, { recursive: true, force: true });
+    // Something may still be written there when a test ends early, or watches the log alone.
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   });
   return directory;
 }

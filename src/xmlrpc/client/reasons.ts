@@ -79,7 +79,7 @@ export function answerHeadOf(error: unknown): AnswerHead | undefined {
 /** Milliseconds of a Retry-After, in seconds or as a date; undefined if it is neither. */
 export function retryAfterMs(header: string | readonly string[] | undefined, now: number): number | undefined {
   const [text = ''] = typeof header === 'string' ? [header] : (header ?? []);
-  if (/^\d{1,12}$/.test(text)) return Number(text) * 1000;
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
   const date = /[a-z]/i.test(text) ? Date.parse(text) : NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
