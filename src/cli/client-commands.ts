@@ -103,7 +103,11 @@ async function ping(flags: TargetFlags): Promise<void> {
   const { method, value, fault, at } = await withRelay(flags, async (call, url) => ({ ...(await signOfLife(call)), at: url }));
   const took = `in ${(performance.now() - begin).toFixed(0)} ms`;
   if (fault) {
-    print(flags, { answered: method, fault }, `${nameOf(at)} answered fault ${fault.code} ${took}: ${clean(fault.text, 300)}`);
+    print(
+      flags,
+      { answered: method, fault },
+      `${nameOf(at)} answered fault ${clean(String(fault.code), 100)} ${took}: ${clean(fault.text, 300)}`,
+    );
   } else if (method === 'ping') {
     print(flags, value, `${nameOf(at)} answered ${toText(value ?? null)} ${took}`);
   } else {

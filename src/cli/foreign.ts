@@ -20,7 +20,8 @@ export interface MethodAccount {
 export interface SignOfLife {
   readonly method: string;
   readonly value?: Value;
-  readonly fault?: { readonly code: number; readonly text: string };
+  /** `code` is the text that a server sent where others send a number. */
+  readonly fault?: { readonly code: number | string; readonly text: string };
 }
 
 const NAME_LISTS = ['system.listMethods', 'co2.get_method_names'] as const;
@@ -50,8 +51,8 @@ export async function signOfLife(call: Call): Promise<SignOfLife> {
     const { fault } = await attempt(() => call(method));
     if (!fault) return { method };
   }
-  const { code, text } = ping.fault;
-  return { method: 'ping', fault: { code, text } };
+  const { code, faultCode, text } = ping.fault;
+  return { method: 'ping', fault: { code: typeof faultCode === 'string' ? faultCode : code, text } };
 }
 
 /** What a server without relay.get_status says of itself, and by which method; rejects with its fault if it says nothing. */

@@ -64,7 +64,7 @@ export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: U
 /** Throws it on; a fault with what can be done about it. */
 function explain(error: unknown, remedy: Credential['remedy']): never {
   if (!RemoteFault.is(error)) throw error;
-  throw new RemoteFault(error.code, error.text + (remedy[error.code] ?? ''));
+  throw new RemoteFault(error.code, error.text + (remedy[error.code] ?? ''), error.faultCode);
 }
 
 interface Credential {

@@ -1,4 +1,7 @@
 /** `co2 methods, help, ping, status` against servers that are no relays: each question is asked in the ways that there are, and the answer says which one it was. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { readDocumentation } from '../../src/cli/documentation.ts';
@@ -68,6 +71,20 @@ test.serial(
     t.like(await co2(t, url, 'help', 'x'), { code: 1, out: '', err: "co2: fault -506: Method 'system.methodHelp' not defined" });
   },
 );
+
+test.serial('a fault with a code that is a text is shown with that text', async (t) => {
+  const fault =
+    '<?xml version="1.0"?><methodResponse><fault><value><struct><member><name>faultCode</name><value>Client</value></member>' +
+    '<member><name>faultString</name><value>not here</value></member></struct></value></fault></methodResponse>';
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => response.writeHead(200, { 'Content-Type': 'text/xml' }).end(fault));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  t.like(await co2(t, url, 'call', 'x'), { code: 1, out: '', err: 'co2: fault Client: not here' });
+  t.regex((await co2(t, url, 'ping')).out, / answered fault Client in \d+ ms: not here$/);
+});
 
 test.serial('who is refused is not asked in another way', async (t) => {
   const { url, asked } = await serverOf(t, {}, () => [403, 'not you']);

@@ -54,6 +54,8 @@ export function withoutSecrets(line: string, secrets: readonly string[] = []): s
     // The path behind an address: who knows it may call the program.
     .replace(/(:\/\/[^\s/|'"]+|:\d{1,5})([|\s,;]*)\/[^\s|'"]+/g, `$1$2/${HIDDEN}`)
     .replace(/(token|secret|passw(?:or)?d|api_?key|bearer|basic)(["']?[\s=:]\s*["']?)(?!\(hidden\))[^\s"'|&,;]+/gi, `$1$2${HIDDEN}`)
+    // Words that also stand in sentences count only before = or a colon.
+    .replace(/((?:key|pass|passphrase|pwd|credentials?|session|cookie)["']?\s*[=:]\s*["']?)(?!\(hidden\))[^\s"'|&,;]+/gi, `$1${HIDDEN}`)
     .replace(/[\w-]{20,}/g, (word) => (/\d/.test(word) && /[A-Za-z]/.test(word) ? HIDDEN : word));
   if (!LIKE_HANDSHAKE.test(known)) return known;
   return known.replace(/([|\s])\/[^\s|]+/g, `$1/${HIDDEN}`).replace(/(:\d{1,5}[|\s,;]+)(?!\/?\(hidden\))[^\s|]+/g, `$1${HIDDEN}`);

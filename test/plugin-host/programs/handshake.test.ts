@@ -47,6 +47,7 @@ const LEAKING: readonly string[] = [
   ...['http://127.0.0.1:4711/S', 'https://localhost/S', 'http://plugin:S@127.0.0.1:2004/RPC2', '127.0.0.1:4711/S', '127.0.0.1:4711 /S'],
   ...['co2 1 http 127.0.0.1:4711 /S', 'co2,1,http,127.0.0.1:4711,S', ' co2|1|http|127.0.0.1:4711|/S', '\ufeffco2|1|http|127.0.0.1:4711|/S'],
   ...['token=S', 'CO2_PLUGIN_TOKEN=S', 'Authorization: Bearer S', 'password: "S"', 'listening, secret S', 'http://127.0.0.1:1/?token=S'],
+  ...['key=S', 'ready, KEY: S', '{"pass": "S"}', 'pwd=S', 'signing-key=S', 'session=S port=80'],
 ];
 
 for (const [index, line] of LEAKING.entries()) {
@@ -71,6 +72,7 @@ test('what holds no secret is quoted as it is', (t) => {
     '/usr/bin/ham: line 3: spam: command not found',
     'Traceback (most recent call last):',
     'listening on port 8123',
+    'the key is missing, and a pass failed',
   ])
     t.is(withoutSecrets(line), line);
 });
