@@ -1,4 +1,5 @@
 /** A reload while there is traffic: nothing is lost, nothing comes twice, and a version that fails changes nothing. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { satelliteSource } from './kit.ts';
@@ -93,6 +94,62 @@ test('state goes from a class to the one of its name, restore before setup, and 
   t.deepEqual(steps.slice(2, 10), [
     ...['one hands over', 'one hands over', 'two restores', 'two sets up', 'two restores', 'two sets up', 'one exits', 'one exits'],
   ]);
+});
+
+const counter = (setup = ''): string =>
+  satelliteSource(
+    'Counter',
+    `  count = 0;
+  handover() { return this.count; }
+  restore(count: number) { this.count = count; }
+  @Exposed() async add() { this.log('adds'); return ++this.count; }
+  @Exposed() async slow() { this.log('counts slowly'); await gate('count'); return ++this.count; }
+  ${setup}`,
+    GATE,
+  );
+
+test('a call that comes while state is handed over is answered by the new version, so its effect is kept', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': counter() });
+  t.is(await kit.call('ham.spam.add'), 1);
+  await kit.save('ham/spam.ts', counter(`async setup() { this.log('sets up'); await gate('setup'); }`));
+  await kit.line('sets up');
+  const calls = [kit.call('ham.spam.add'), kit.call('ham.spam.add')];
+  open('setup');
+  t.deepEqual(await Promise.all(calls), [2, 3]);
+  await kit.line('ham.spam reloaded');
+  t.is(await kit.call('ham.spam.add'), 4);
+});
+
+test('a call that is under way ends before state is handed over', async (t) => {
+  const kit = await live(t, { 'ham/spam.ts': counter() });
+  const call = kit.call('ham.spam.slow');
+  await kit.line('counts slowly');
+  await kit.save(
+    'ham/spam.ts',
+    counter(`constructor(@Inject(LOGGER) logger: { info(text: string): void }) { super(); logger.info('is constructed'); }`),
+  );
+  await kit.line('is constructed');
+  // Without a wait for the call its effect would be lost by now: nothing else is left to do before the handover.
+  for (let turn = 0; turn < 20; turn++) await nextTurn();
+  open('count');
+  t.is(await call, 1);
+  await kit.line('ham.spam reloaded');
+  t.is(await kit.call('ham.spam.add'), 2);
+});
+
+test('calls that waited go to the version before if the new one fails, and after a second if its setup goes on', async (t) => {
+  const clock = new VirtualClock();
+  const kit = await live(t, { 'ham/spam.ts': counter() }, { clock });
+  await kit.save('ham/spam.ts', counter(`async setup() { this.log('sets up'); await gate('setup'); throw new Error('no database'); }`));
+  const saved = kit.host.reloadPlugin('ham.spam');
+  await kit.line('sets up');
+  const [early, late] = [kit.call('ham.spam.add'), kit.call('ham.spam.add')];
+  clock.advance(1000);
+  t.deepEqual(await Promise.all([early, late]), [1, 2]);
+  t.is(await kit.call('ham.spam.add'), 3, 'the rest does not wait');
+  open('setup');
+  await t.throwsAsync(saved, { message: /no database/ });
+  t.is(await kit.call('ham.spam.add'), 4);
 });
 
 test('a version that fails at any step leaves the one before as it is, told with file, line and frame', async (t) => {

@@ -239,7 +239,7 @@ export class InlinePlugin implements HostedPlugin {
         next.succeed(old);
         this.#take(next);
       };
-      await swap(old, next, { name: this.name, port, signal, take });
+      await swap(old, next, { name: this.name, port, clock, signal, take });
     } catch (error) {
       this.#state.set({ type: 'ready' });
       throw await this.#state.failed(error, NOT_RELOADED, signal);

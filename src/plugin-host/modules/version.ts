@@ -68,6 +68,11 @@ export class Version {
     }
   }
 
+  /** True if one of its satellites has state for its successor. */
+  get handsOver(): boolean {
+    return this.satellites.some(({ instance }) => typeof instance.handover === 'function');
+  }
+
   /** What each satellite hands over to the one of its name. Throws a RelayError PLUGIN_REFUSED. */
   async handOver(signal: AbortSignal): Promise<ReadonlyMap<string, unknown>> {
     const { exitTimeoutMs } = this.#parts.options;
@@ -94,10 +99,9 @@ export class Version {
     }
   }
 
-  /** Waits for calls that are under way, within the time limit of an exit. */
-  async finishCalls(): Promise<void> {
-    const { exitTimeoutMs } = this.#parts.options;
-    await Promise.all(this.satellites.map(({ satellite }) => satellite.finishCalls(exitTimeoutMs)));
+  /** Waits for calls that are under way, at most `timeoutMs`; default: the time limit of an exit. */
+  async finishCalls(timeoutMs = this.#parts.options.exitTimeoutMs): Promise<void> {
+    await Promise.all(this.satellites.map(({ satellite }) => satellite.finishCalls(timeoutMs)));
   }
 
   /** Exits the satellites that run, in reverse order, each within its time limit. Never rejects. */

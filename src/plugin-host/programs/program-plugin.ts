@@ -144,6 +144,9 @@ export class ProgramPlugin implements HostedPlugin {
       next = successor;
       await successor.introduce(signal);
       const outgoing = {
+        handsOver: old.prepared?.capabilities.has('handover') === true,
+        methods: this.#methods,
+        finishCalls: (timeoutMs: number) => old.finishCalls(timeoutMs),
         hold: () => this.#line.hold(),
         resume: () => {
           this.#line.release();
@@ -153,7 +156,7 @@ export class ProgramPlugin implements HostedPlugin {
       const take = (): void => {
         this.#take(successor);
       };
-      await swap(outgoing, successor, { name, port, signal, take });
+      await swap(outgoing, successor, { name, port, clock, signal, take });
     } catch (error) {
       if (next) await this.#end(next.life);
       this.#setReloading(false);
