@@ -20,7 +20,7 @@ export interface Stamp {
 
 // An id of ours has 30 characters; the rest is room for other programs.
 const ID = /^[!-~]{1,128}$/;
-// A week, as long as MESH allows a message to live.
+// A week, as long as a message may live.
 const MAX_AGE_MS = 7 * 86_400_000;
 
 /** The stamp in a dict's member `co2`. Throws a RelayError INVALID_PARAMS that names the member that is wrong. */

@@ -84,7 +84,7 @@ const BAD: [what: string, file: string, source: string, violations: string[]][] 
     'a room that nobody knows',
     'src/attic/attic.ts',
     "import '../message/message.ts';",
-    ['src/attic/attic.ts:1 imports ../message/message.ts: the room attic is not in the table of ARCHITECTURE'],
+    ['src/attic/attic.ts:1 imports ../message/message.ts: the room attic is not in the table of import rules'],
   ],
   [
     'out of src',

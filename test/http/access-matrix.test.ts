@@ -1,4 +1,4 @@
-/** Every method that is registered, by every kind of credential, over HTTP, held against PROTOCOL.md section 5 as it is written down here. */
+/** Every method that is registered, by every kind of credential, over HTTP, held against the table of roles as it is written down here. */
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -60,7 +60,7 @@ type Outcome = 'passes' | 401 | 403;
 interface Credential {
   readonly what: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** PROTOCOL.md section 5. */
+  /** The rights of each role by default. */
   readonly expected: (method: string, needed: AccessClass) => Outcome;
 }
 

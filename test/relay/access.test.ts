@@ -7,7 +7,7 @@ import { relayDefaults } from '../../src/relay/relay.ts';
 import type { Role } from '../../src/relay/caller.ts';
 import { callerOf, makeHeart, received } from './heart.ts';
 
-// PROTOCOL.md section 5, the table of roles.
+// The table of roles.
 const MAY: Readonly<Record<Role['kind'], readonly AccessClass[]>> = {
   token: ['read', 'message', 'call', 'admin'],
   peer: ['read', 'message', 'call'],

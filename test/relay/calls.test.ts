@@ -8,7 +8,7 @@ import { callerOf, makeHeart, received } from './heart.ts';
 
 const list = (...elements: readonly Sendable[]): readonly Value[] => received({ list: elements }).list as readonly Value[];
 
-// PROTOCOL.md section 1.
+// The methods of co2 and their synonyms.
 const SYNONYMS: readonly (readonly [name: string, synonyms: readonly string[], params: readonly Value[]])[] = [
   ['ping', ['web.ping'], []],
   ['test', ['web.test'], ['echo']],

@@ -1,4 +1,4 @@
-/** Who may import whom (ARCHITECTURE: "The house"): a pure check of source texts against the table. */
+/** Who may import whom: a pure check of source texts against the table. */
 import { posix } from 'node:path';
 import ts from 'typescript';
 
@@ -95,7 +95,7 @@ function ruleBrokenInSource({ file, specifier, target }: Import): string | undef
   const [from, to] = [roomOf(file), roomOf(target)];
   if (from === to) return undefined;
   const allowed = TABLE[from];
-  if (allowed === undefined) return `the room ${from} is not in the table of ARCHITECTURE`;
+  if (allowed === undefined) return `the room ${from} is not in the table of import rules`;
   if (!allowed.includes(to)) return `the room ${from} may import ${allowed.join(', ') || 'nothing'} of ours, but not ${to}`;
   const face = FACES[to] ?? `src/${to}/${posix.basename(to)}.ts`;
   if (target === face || SECOND_FACES[target]?.includes(from)) return undefined;
