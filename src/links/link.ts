@@ -371,7 +371,7 @@ export class Link {
     this.#count.refused++;
     this.#lastError = refusal;
     const text = `refused ${id} by ${name}, dropped for it: ${clean(refusal, 300)}`;
-    // A server that refuses everything is told once, not once a dict; its counter has them all.
+    // A server that refuses everything is logged once, not once per dict; its counter has them all.
     if (refusal === this.#lastRefusal || !this.#refusals.warn(text)) log.debug(text);
     this.#lastRefusal = refusal;
   }

@@ -102,7 +102,7 @@ function verdictOfResult(result: Value, answer: ParsedResponse & { readonly kind
     : { kind: 'taken', unreadable: 'its result in the answer is neither a list of one value nor a fault' };
 }
 
-/** It said before that it offers batches, so it took this one; whoever knows ids may get the dicts again to be sure. */
+/** It said before that it offers batches, so it took this one; a peer, which knows ids, may get the dicts again to be sure. */
 function unreadableBatch(reason: string, count: number, knowsIds: boolean): BatchVerdict {
   if (knowsIds) return { kind: 'no batches', reason };
   return { kind: 'each', verdicts: Array.from({ length: count }, () => ({ kind: 'taken', unreadable: reason })) };

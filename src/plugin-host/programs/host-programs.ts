@@ -117,7 +117,7 @@ export class HostPrograms {
   }
 }
 
-// What an interpreter needs at most; whoever looks at a start that takes longer wants to know why.
+// What an interpreter needs at most; a start that takes longer should say why.
 const EVERY_MS = 5_000;
 
 /** Tells every five seconds which of `plugins` are not ready yet, until the answered function is called. */
