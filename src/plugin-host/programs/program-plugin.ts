@@ -143,9 +143,13 @@ export class ProgramPlugin implements HostedPlugin {
       const successor = new Successor((onDescribed) => this.#makeLife(record, onDescribed));
       next = successor;
       await successor.introduce(signal);
+      const methodsOf = (): readonly HostedMethod[] => this.#methods;
       const outgoing = {
         handsOver: old.prepared?.capabilities.has('handover') === true,
-        methods: this.#methods,
+        // A process that ends and comes back meanwhile may have others.
+        get methods() {
+          return methodsOf();
+        },
         finishCalls: (timeoutMs: number) => old.finishCalls(timeoutMs),
         hold: () => this.#line.hold(),
         resume: () => {
