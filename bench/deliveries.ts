@@ -2,7 +2,8 @@
 import 'reflect-metadata';
 import { join } from 'node:path';
 import { container } from 'tsyringe';
-import { SILENT, dictOf, freezeDict } from '../src/message/message.ts';
+import { SILENT } from '../src/core/core.ts';
+import { dictOf, freezeDict } from '../src/values/values.ts';
 import type { Message } from '../src/message/message.ts';
 import { PluginHost, pluginHostDefaults } from '../src/plugin-host/plugin-host.ts';
 import { save } from './plugin-files.ts';

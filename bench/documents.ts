@@ -1,5 +1,5 @@
 /** What is parsed, serialised and called: the same for everybody. */
-import type { Sendable } from '../src/message/message.ts';
+import type { Sendable } from '../src/values/values.ts';
 import { serialiseCall } from '../src/xmlrpc/xmlrpc.ts';
 
 /** A call, as a value and as bytes. */

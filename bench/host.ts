@@ -1,8 +1,8 @@
 /** The plugin host: calls to plugins here and in a child, how a child starts, who waits for a blocked one, and many satellites and plugins. */
 import { join } from 'node:path';
-import { createClient } from '../src/xmlrpc/client/client.ts';
+import { createClient } from '../src/client/client.ts';
 import { serialiseCall } from '../src/xmlrpc/xmlrpc.ts';
-import type { XmlRpcClient } from '../src/xmlrpc/client/client.ts';
+import type { XmlRpcClient } from '../src/client/client.ts';
 import { deliveries } from './deliveries.ts';
 import { Line, load, requestOf } from './load.ts';
 import { Peers, residentMiB } from './peers.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { container } from 'tsyringe';
-import type { Log } from '../src/message/message.ts';
+import type { Log } from '../src/core/core.ts';
 import { PluginHost, pluginHostDefaults } from '../src/plugin-host/plugin-host.ts';
 import { save } from './plugin-files.ts';
 import { median, quantile } from './statistics.ts';

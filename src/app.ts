@@ -2,26 +2,28 @@
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { container as globalContainer } from 'tsyringe';
-import { changedOptions, completeOptions, takeOptions } from './define-config/define-config.ts';
-import type { Completed, Config, Options } from './define-config/define-config.ts';
+import { changedOptions, completeOptions, takeOptions } from './config/config.ts';
+import type { Completed, Config, Options } from './config/config.ts';
 import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
 import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { Resolve, ServerAddress, Transport } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
-import { RelayError, SILENT, formatHostId, hostPort, systemClock, tokenId } from './message/message.ts';
-import type { Clock, Log, LogSource } from './message/message.ts';
+import { RelayError, SILENT, systemClock } from './core/core.ts';
+import { formatHostId, hostPort } from './message/message.ts';
+import { tokenId, TokenFile, configuredTokens } from './access/access.ts';
+import type { Clock, Log, LogSource } from './core/core.ts';
 import { PluginEvents, PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
 import { CarrierDoor, Relay } from './relay/relay.ts';
 import type { Passed, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
-import { TokenFile, configuredTokens, lockDirectory, openStateDirectory } from './store/store.ts';
-import type { Listening, StateDirectory } from './store/store.ts';
+import { lockDirectory, openStateDirectory } from './state/state.ts';
+import type { Listening, StateDirectory } from './state/state.ts';
 
-export type { Config } from './define-config/define-config.ts';
+export type { Config } from './config/config.ts';
 
 /** What a relay takes from the process that it lives in. */
 export interface Surroundings {

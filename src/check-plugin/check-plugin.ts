@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RelayError, SILENT, clean, reasonOf, systemClock } from '../message/message.ts';
+import { RelayError, SILENT, clean, reasonOf, systemClock } from '../core/core.ts';
 import { OrphanWatch, completeRecord, findExecutable, programShape } from '../plugin-host/programs/internal.ts';
 import type { ProgramOptions, ProgramRecord } from '../plugin-host/programs/internal.ts';
 import { BY_HAND } from './checks/by-hand.ts';

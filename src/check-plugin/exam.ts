@@ -1,6 +1,6 @@
 /** The looking at one program: what its checks share, and how they are gone through. */
-import { clean } from '../message/message.ts';
-import type { Clock } from '../message/message.ts';
+import { clean } from '../core/core.ts';
+import type { Clock } from '../core/core.ts';
 import type { Description, ProgramOptions } from '../plugin-host/programs/internal.ts';
 import { failed, inWords } from './outcome.ts';
 import type { Finding, Outcome, Section } from './outcome.ts';

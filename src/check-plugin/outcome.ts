@@ -1,5 +1,5 @@
 /** What a check finds, and how that is told. Pure. */
-import { Fault, clean, reasonOf } from '../message/message.ts';
+import { Fault, clean, reasonOf } from '../core/core.ts';
 
 /** Headings of docs/protocol-for-programs.md. */
 export type Section =

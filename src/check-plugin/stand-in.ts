@@ -1,7 +1,8 @@
 /** Stands in for the relay: its real door for programs and its real methods for them, and behind these nobody but who writes down what comes. */
 import { ProgramDoor } from '../http/http.ts';
-import { RelayError, SILENT, clean, faultFor, isDict } from '../message/message.ts';
-import type { Sendable, Value } from '../message/message.ts';
+import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import type { PollTransport } from '../plugin-host/programs/internal.ts';
 import { MethodRegistry, addIntrospection, addProgramMethods, callerOf } from '../relay/relay.ts';
 import type { Caller, ProgramDesk } from '../relay/relay.ts';

@@ -1,6 +1,7 @@
 /** One process of the program that is looked at: started as the relay starts it, its first line read and its calls made as the relay does. */
-import { RelayError, withinLimit } from '../message/message.ts';
-import type { Clock, Sendable, Value } from '../message/message.ts';
+import { RelayError, withTimeout } from '../core/core.ts';
+import type { Clock } from '../core/core.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import {
   HttpTransport,
   PollTransport,
@@ -151,7 +152,7 @@ export class Subject {
 
   /** Its end, or undefined if it is still there after `ms`. */
   async endWithin(ms: number): Promise<End | undefined> {
-    return withinLimit(this.#parts.clock, ms, '', () => this.ended).catch(() => undefined);
+    return withTimeout(this.#parts.clock, ms, '', () => this.ended).catch(() => undefined);
   }
 
   signal(signal: 'SIGTERM' | 'SIGKILL'): void {

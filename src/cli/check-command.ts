@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import type { CheckOptions, CheckReport, Finding } from '../check-plugin/check-plugin.ts';
-import { RelayError, clean, reasonOf } from '../message/message.ts';
+import { RelayError, clean, reasonOf } from '../core/core.ts';
 import { toJson } from './show.ts';
 import { VERSION } from './version.ts';
 import { prepare } from './wrong-use.ts';

@@ -1,7 +1,8 @@
 /** The commands that ask a running relay: call, notify, methods, help, ping, satellites, peers, status. */
 import type { Command } from 'commander';
-import { clean, isDict } from '../message/message.ts';
-import type { Value } from '../message/message.ts';
+import { clean } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Value } from '../values/values.ts';
 import { socketOf } from './find-relay.ts';
 import { describeMethod, helpText, signOfLife, statusOf } from './foreign.ts';
 import { methodNames } from './introspection.ts';

@@ -1,7 +1,7 @@
 /** `co2 config check` and `co2 config show`: what a start would take, and where each option comes from. */
 import type { Command } from 'commander';
-import type { Options } from '../define-config/define-config.ts';
-import { clean } from '../message/message.ts';
+import type { Options } from '../config/config.ts';
+import { clean } from '../core/core.ts';
 import { isTree, withoutSecrets } from './hide-secrets.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
@@ -39,7 +39,7 @@ async function check(flags: StartFlags): Promise<void> {
 
 async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }): Promise<void> {
   const { completed, places } = await readOptions(flags);
-  const { optionKinds } = await import('../define-config/define-config.ts');
+  const { optionKinds } = await import('../config/config.ts');
   const all = shownOptions([...optionKinds().keys()], completed.options, places);
   if (json === true) {
     process.stdout.write(`${toJson(Object.fromEntries(all))}\n`);

@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { ConfigSource } from '../define-config/define-config.ts';
+import type { ConfigSource } from '../config/config.ts';
 import { registerLoader } from '../loader/loader.mjs';
-import { RelayError, reasonOf, withinLimit } from '../message/message.ts';
-import type { Clock } from '../message/message.ts';
+import { RelayError, reasonOf, withTimeout } from '../core/core.ts';
+import type { Clock } from '../core/core.ts';
 
 export interface ConfigFile {
   /** As the operator calls it. */
@@ -45,7 +45,7 @@ async function importDefault(file: string, name: string, clock: Clock): Promise<
     // A module is loaded once for each URL; a reload wants what stands in the file now.
     const again = reads++ === 0 ? '' : `?read=${reads}`;
     const late = `it took longer than ${LOAD_LIMIT_MS / 1000} s; is there an await in it that never ends?`;
-    module = await withinLimit(
+    module = await withTimeout(
       clock,
       LOAD_LIMIT_MS,
       late,

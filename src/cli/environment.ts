@@ -1,8 +1,8 @@
 /** Options from the environment: `maxBodyBytes` is CO2_MAX_BODY_BYTES, `outbox.maxMessages` is CO2_OUTBOX__MAX_MESSAGES. Pure. */
 import { isIP } from 'node:net';
-import { optionKinds } from '../define-config/define-config.ts';
-import type { ConfigSource, OptionKind } from '../define-config/define-config.ts';
-import { RelayError, clean, suggest } from '../message/message.ts';
+import { optionKinds } from '../config/config.ts';
+import type { ConfigSource, OptionKind } from '../config/config.ts';
+import { RelayError, clean, suggest } from '../core/core.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

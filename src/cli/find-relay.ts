@@ -1,8 +1,9 @@
 /** Which relay a client command means, and where its admin token lies: as the configuration says it to `co2 start`, unless a flag says otherwise. */
 import { networkInterfaces } from 'node:os';
 import { resolve } from 'node:path';
-import type { Options } from '../define-config/define-config.ts';
-import { RelayError, canonicalAddress, hostPort, isLoopback, isUnspecified } from '../message/message.ts';
+import type { Options } from '../config/config.ts';
+import { RelayError } from '../core/core.ts';
+import { canonicalAddress, hostPort, isLoopback, isUnspecified } from '../message/message.ts';
 
 /** The flags that say which relay is meant. */
 export interface PlaceFlags {

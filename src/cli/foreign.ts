@@ -1,6 +1,7 @@
 /** The questions that every XML-RPC server answers in some way: what a method is, whether the server is there, how it is. Pure but for the calls. */
-import { RelayError, clean, dictOf } from '../message/message.ts';
-import type { Value } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
+import { dictOf } from '../values/values.ts';
+import type { Value } from '../values/values.ts';
 import { readDocumentation } from './documentation.ts';
 import { attempt, methodHelp, methodNames, methodSignatures } from './introspection.ts';
 import type { RemoteSignature } from './introspection.ts';

@@ -2,9 +2,9 @@
  * What a server says of its methods, by the names that XML-RPC servers have for it (`system.listMethods` and its like), or by those of co2: a relay has
  * both, a supervisord the former, an old co2 server the latter, others a part of them.
  */
-import { RelayError } from '../message/message.ts';
-import type { Value } from '../message/message.ts';
-import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
+import { RelayError } from '../core/core.ts';
+import type { Value } from '../values/values.ts';
+import { RemoteFault } from '../client/internal.ts';
 import type { Call } from './target.ts';
 
 /** One way in which a method may be called; the types by their XML-RPC names, as the server says them. */

@@ -1,5 +1,5 @@
 /** Where log lines go: written in order, held in bounded memory while the reader or the disk is not ready, and counted when they do not fit. */
-import { systemClock, withinLimit } from '../message/message.ts';
+import { systemClock, withTimeout } from '../core/core.ts';
 
 /** Takes the bytes of whole lines. */
 export interface LogSink {
@@ -64,7 +64,7 @@ export class LogOutput {
   }
 
   async #within(work: Promise<void>): Promise<void> {
-    await withinLimit(systemClock, CLOSE_MS, 'the log was closed', () => work).catch(() => undefined);
+    await withTimeout(systemClock, CLOSE_MS, 'the log was closed', () => work).catch(() => undefined);
   }
 
   #idle(): Promise<void> {

@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Writable } from 'node:stream';
-import { isCode, makeDirectory, systemReason } from '../store/store.ts';
+import { isCode, makeDirectory, systemReason } from '../state/state.ts';
 import type { LogSink } from './log-output.ts';
 
 /** Standard error. The stream stays open. */

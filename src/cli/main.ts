@@ -1,8 +1,8 @@
 /** The `co2` command. */
 import { Command } from 'commander';
-import { RelayError, clean, reasonOf } from '../message/message.ts';
-import type { ErrorCode } from '../message/message.ts';
-import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
+import { RelayError, clean, reasonOf } from '../core/core.ts';
+import type { ErrorCode } from '../core/core.ts';
+import { RemoteFault } from '../client/internal.ts';
 import { addCheckCommand } from './check-command.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addConfigCommands } from './config-commands.ts';

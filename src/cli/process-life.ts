@@ -1,6 +1,6 @@
 /** The life of the process that a relay runs in: what tells it to stop, and what is told of an end that nobody asked for. */
 import { realpathSync } from 'node:fs';
-import type { Log } from '../message/message.ts';
+import type { Log } from '../core/core.ts';
 import { whereThrown } from '../plugin-host/plugin-host.ts';
 
 const FAILED = 1;

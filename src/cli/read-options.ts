@@ -1,9 +1,9 @@
 /** The effective options of a start: flag > environment > file > default. */
 import { resolve } from 'node:path';
-import { completeOptions } from '../define-config/define-config.ts';
-import type { Completed, ConfigSource } from '../define-config/define-config.ts';
-import { systemClock } from '../message/message.ts';
-import type { Clock } from '../message/message.ts';
+import { completeOptions } from '../config/config.ts';
+import type { Completed, ConfigSource } from '../config/config.ts';
+import { systemClock } from '../core/core.ts';
+import type { Clock } from '../core/core.ts';
 import { findConfigFile, loadConfigFile } from './config-file.ts';
 import type { ConfigFile } from './config-file.ts';
 import { environmentSource } from './environment.ts';

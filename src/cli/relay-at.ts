@@ -4,9 +4,10 @@
  */
 import { realpathSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
-import { canonicalAddress, hostPort, isLoopback, isUnspecified, reasonOf } from '../message/message.ts';
-import { askLock } from '../store/store.ts';
-import type { Listening } from '../store/store.ts';
+import { canonicalAddress, hostPort, isLoopback, isUnspecified } from '../message/message.ts';
+import { reasonOf } from '../core/core.ts';
+import { askLock } from '../state/state.ts';
+import type { Listening } from '../state/state.ts';
 import { socketOf } from './find-relay.ts';
 
 /** The URL to call, in which a name is replaced by an address that the relay listens on; or why the relay is not there. */

@@ -1,7 +1,7 @@
 /** Reads the configuration anew and gives it to the running relay: on SIGHUP, and for `co2 reload`. */
 import type { StartedRelay } from '../app.ts';
-import { reasonOf } from '../message/message.ts';
-import type { Clock, Log } from '../message/message.ts';
+import { reasonOf } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
 import { startLogging } from './logging.ts';
 import type { StartFlags } from './options.ts';
 import { readOptions } from './read-options.ts';

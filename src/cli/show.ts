@@ -1,6 +1,7 @@
 /** An answer as text for people, or as exact JSON for programs. Pure; recursion is bounded, since the parser lets nothing deeper than 64 in. */
-import { clean, isDict, safeJson } from '../message/message.ts';
-import type { Dict, Value } from '../message/message.ts';
+import { clean, safeJson } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Dict, Value } from '../values/values.ts';
 
 const BIG = /"\\u0000(-?\d+)"/g;
 

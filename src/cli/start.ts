@@ -1,7 +1,7 @@
 /** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
 import { VERSION, startRelay } from '../app.ts';
-import { RelayError, clean } from '../message/message.ts';
-import type { Log, LogSource } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
+import type { Log, LogSource } from '../core/core.ts';
 import { startLogging, stopLogging } from './logging.ts';
 import type { StartFlags } from './options.ts';
 import { ProcessLife } from './process-life.ts';

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { RelayError, clean } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
 import { optionsOf } from './find-relay.ts';
 import { loaderImport } from './this-command.ts';
 import { prepare } from './wrong-use.ts';

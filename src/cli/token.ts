@@ -1,10 +1,11 @@
 /** `co2 token`: makes, lists and revokes the tokens of a state directory; a relay that runs on it sees the change within a second. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { ACCESS_CLASSES, EXTENSIONS, RelayError, clean, grantOf, isMethodGlob } from '../message/message.ts';
-import type { AccessClass, Extension, Grant } from '../message/message.ts';
-import type { StoredToken } from '../store/store.ts';
-import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
+import { EXTENSIONS, grantOf, isMethodGlob, addToken, listTokens, removeToken } from '../access/access.ts';
+import { ACCESS_CLASSES, RelayError, clean } from '../core/core.ts';
+import type { Extension, Grant, StoredToken } from '../access/access.ts';
+import type { AccessClass } from '../core/core.ts';
+import { openStateDirectory } from '../state/state.ts';
 import { optionsOf } from './find-relay.ts';
 import { toJson } from './show.ts';
 import { prepare } from './wrong-use.ts';

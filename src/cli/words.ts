@@ -1,6 +1,7 @@
 /** The words behind `co2 call METHOD`: JSON, plain text, and key=value pairs, turned into parameters. Pure. */
-import { Double, Int64, RelayError, clean } from '../message/message.ts';
-import type { Sendable } from '../message/message.ts';
+import { Double, Int64 } from '../values/values.ts';
+import { RelayError, clean } from '../core/core.ts';
+import type { Sendable } from '../values/values.ts';
 
 const PAIR = /^([A-Za-z_][\w.-]*)=(.*)$/s;
 // A string (passed over, whatever is in it) or a number of a text that is JSON.

@@ -1,6 +1,6 @@
 /** A command line that cannot be understood: what every command has so that it is told in one line, with the help that explains it. */
 import type { Command, CommanderError } from 'commander';
-import { clean, suggest } from '../message/message.ts';
+import { clean, suggest } from '../core/core.ts';
 
 /** What commander would have ended the process with: a mistake, or the end of a help or version text (`exitCode` 0). */
 export class WrongUse extends Error {

@@ -1,6 +1,6 @@
 /** Lines to copy that call a method: for a shell, Python and TypeScript, with sample values by type. Pure. */
-import { quoted } from '../message/message.ts';
-import type { Sendable } from '../message/message.ts';
+import { quoted } from '../core/core.ts';
+import type { Sendable } from '../values/values.ts';
 import type { MethodDescription } from '../relay/relay.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 

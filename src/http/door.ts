@@ -1,12 +1,12 @@
 /** What a door is. A new one is a file beside rpc-door.ts that answers its requests, and an entry in doors.ts. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Standing } from '../relay/relay.ts';
+import type { Principal } from '../access/access.ts';
 import type { BodyKind, BodyType, XmlType } from './media-type.ts';
 
 /** A request that may come in, whichever way it came. */
 export interface Exchange {
   /** Who calls. */
-  readonly standing: Standing;
+  readonly standing: Principal;
   /** A Buffer; anything else if there is none. */
   readonly body?: unknown;
   readonly told: Told;

@@ -1,6 +1,6 @@
 /** What is refused before a body is read: headers that have two meanings, wrong verbs, types and encodings. Pure. */
 import type { IncomingMessage } from 'node:http';
-import { clean } from '../message/message.ts';
+import { clean } from '../core/core.ts';
 import { doorAt } from './door.ts';
 import type { Door } from './door.ts';
 import type { Refusal } from './guard.ts';

@@ -1,7 +1,7 @@
 /** The limit of open files: says at the start that it is too low for what is configured, and while the relay runs that it is reached. */
 import { readFileSync, readdirSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
-import type { Clock, Log } from '../message/message.ts';
+import type { Clock, Log } from '../core/core.ts';
 
 /** What this process may open, and how many files it has open. */
 export interface OpenFiles {

@@ -1,11 +1,10 @@
 /** Who sent a request: address, role, and whether its stamps are believed. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { RelayError, addressBlock, canonicalAddress, isLoopback } from '../message/message.ts';
-import type { Role, Standing } from '../relay/relay.ts';
+import { RelayError } from '../core/core.ts';
+import { addressBlock, canonicalAddress, isLoopback } from '../message/message.ts';
+import type { Role, Principal, Presented, Lockout } from '../access/access.ts';
 import { forwardedClient } from './client-address.ts';
 import type { ClientPlace, IsTrusted, NoClient } from './client-address.ts';
-import type { Presented } from './credentials.ts';
-import type { LockOut } from './lock-out.ts';
 import { both, readsOf } from './reads.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 
@@ -18,7 +17,7 @@ export interface CallerRules {
   readonly isSatelliteAddress: (address: string) => boolean;
   /** True for a connection over the unix socket. */
   readonly isUnix: (socket: object) => boolean;
-  readonly lockOut: Pick<LockOut, 'lockedFor' | 'wrong'>;
+  readonly lockOut: Pick<Lockout, 'lockedFor' | 'wrong'>;
 }
 
 /** What of a request says who sent it. */
@@ -34,7 +33,7 @@ const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwa
  * Throws a RelayError NOT_AUTHENTICATED for a wrong credential, which is never passed over in favour of a weaker role, and RATE_LIMITED for any
  * credential from where too many were wrong.
  */
-export function findCaller(request: Asked, rules: CallerRules): Standing {
+export function findCaller(request: Asked, rules: CallerRules): Principal {
   const isUnix = rules.isUnix(request.socket);
   const client = findClient(request, isUnix, rules.isTrusted);
   if ('problem' in client) throw new RelayError('FORBIDDEN', client.problem);

@@ -1,5 +1,6 @@
 /** What is refused on every door before a body is read: foreign hosts, pages of other origins. Pure; made once per start. */
-import { canonicalAddress, clean, isUnspecified, remembering } from '../message/message.ts';
+import { canonicalAddress, isUnspecified } from '../message/message.ts';
+import { clean, memoize } from '../core/core.ts';
 
 /** An answer below the calls. */
 export interface Refusal {
@@ -24,7 +25,7 @@ export type Guard = (headers: GuardedHeaders, socket: object) => Refusal | undef
 export function makeGuard(names: readonly string[], allowedOrigins: readonly string[], isUnix: (socket: object) => boolean): Guard {
   const hosts = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
   const origins = new Set(allowedOrigins);
-  const isOurs = remembering((host) => isOneOf(host, hosts));
+  const isOurs = memoize((host) => isOneOf(host, hosts));
   return (headers, socket) => {
     const refusal = refuseHost(headers.host, isOurs);
     if (refusal && (isFromBrowser(headers) || !isUnix(socket))) return refusal;

@@ -1,6 +1,6 @@
 /** The page for a browser: the same as the text, with an anchor for each method and lines to copy; no script, nothing loaded from anywhere. Pure. */
 import { createHash } from 'node:crypto';
-import { clean } from '../message/message.ts';
+import { clean } from '../core/core.ts';
 import type { MethodDescription } from '../relay/relay.ts';
 import { callLines } from './call-lines.ts';
 import { show } from './pages.ts';

@@ -2,14 +2,15 @@
 import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, canonicalAddress, clean, hostPort } from '../message/message.ts';
-import type { Clock, Log, LogSource } from '../message/message.ts';
-import type { Relay, Standing } from '../relay/relay.ts';
+import { RelayError, clean } from '../core/core.ts';
+import { canonicalAddress, hostPort } from '../message/message.ts';
+import type { Clock, Log, LogSource } from '../core/core.ts';
+import type { Relay } from '../relay/relay.ts';
+import type { Principal, TokenSource } from '../access/access.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
-import { credentialCheck } from './credentials.ts';
-import type { TokenSource } from './credentials.ts';
+import { credentialCheck, Lockout } from '../access/access.ts';
 import { ANY_VERB, doorAt } from './door.ts';
 import type { Door, Told } from './door.ts';
 import { makeDoors } from './doors.ts';
@@ -23,7 +24,6 @@ import type { Guard, Refusal } from './guard.ts';
 import { InFlight, shareOf, watchInFlight } from './in-flight.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { Listeners, addressesOf, freePort, listenError } from './listeners.ts';
-import { LockOut } from './lock-out.ts';
 import { readMediaType } from './media-type.ts';
 import { hostsOf } from './options.ts';
 import { isOwnDoor, ownAddress } from './own-address.ts';
@@ -39,7 +39,7 @@ import { WrongScheme } from './wrong-scheme.ts';
 
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
-export type { KnownToken, TokenSource } from './credentials.ts';
+
 export { ProgramDoor } from './program-door.ts';
 export type { ProgramToken } from './program-door.ts';
 export type { Bound } from './own-address.ts';
@@ -49,7 +49,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     told: Told;
     /** Who calls; there once the request may come in. */
-    standing: Standing;
+    standing: Principal;
   }
   interface FastifyContextConfig {
     /** What serves the route. */
@@ -106,7 +106,7 @@ export class Doors {
   readonly #rules: CallerRules;
   #guard: Guard;
   #isTrusted: IsTrusted;
-  readonly #lockOut: LockOut;
+  readonly #lockOut: Lockout;
   readonly #wrongScheme: WrongScheme;
   readonly #tlsSeen: string;
   #tlsWatch: TlsWatch | undefined;
@@ -138,7 +138,7 @@ export class Doors {
     this.#handles.watch(this.#server.server);
     this.#guard = this.#guardOf(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
-    this.#lockOut = new LockOut(options.maxWrongCredentials, clock, parts.logs('http'));
+    this.#lockOut = new Lockout(options.maxWrongCredentials, clock, parts.logs('http'));
     this.#rules = {
       isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(tokens, date),
@@ -319,7 +319,7 @@ export class Doors {
   }
 
   /** The caller before the body: who presents a wrong credential, or calls too often, has nothing read. Throws RelayErrors. */
-  #admit(request: Asked): Standing {
+  #admit(request: Asked): Principal {
     const standing = findCaller(request, this.#rules);
     this.#parts.relay.requireAllowance(standing);
     return standing;

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { addressBlock } from '../message/message.ts';
-import type { Standing } from '../relay/relay.ts';
+import type { Principal } from '../access/access.ts';
 import { SMALL_BYTES } from './byte-budget.ts';
 import type { ByteBudget, Reservation, Share } from './byte-budget.ts';
 import type { Told } from './door.ts';
@@ -43,13 +43,13 @@ export class InFlight {
 
 /** Who sent a request, as far as that is known; undefined before the caller is determined. */
 interface Caller {
-  standing: Standing | undefined;
+  standing: Principal | undefined;
 }
 
 /** What one request holds. */
 export class Held implements Caller {
   /** Who sent it: set before anything large is counted. */
-  standing: Standing | undefined;
+  standing: Principal | undefined;
   readonly #reservation: Reservation;
   #answerBytes = 0;
 

@@ -1,7 +1,8 @@
 /** What the doors for JSON have in common: who calls, and what the body says. */
 import type { FastifyRequest } from 'fastify';
-import { RelayError, isDict } from '../message/message.ts';
-import type { Dict, Value } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Dict, Value } from '../values/values.ts';
 import type { JsonDocument, ReadOptions } from '../json/json.ts';
 import { callerOf } from '../relay/relay.ts';
 import type { Caller, Relay } from '../relay/relay.ts';

@@ -1,7 +1,8 @@
 /** JSON-RPC 2.0 on `POST /RPC2` and `POST /`: one call or a batch of them, on the same registry as XML-RPC. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, isDict, joinInTurns } from '../message/message.ts';
-import type { Value } from '../message/message.ts';
+import { RelayError, joinInSlices } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Value } from '../values/values.ts';
 import { writeJsonInTurns } from '../json/json.ts';
 import type { Caller } from '../relay/relay.ts';
 import { openJson, paramsOf } from './json-body.ts';
@@ -34,7 +35,7 @@ interface Outcome {
 /** Answers one request; 204 if it holds nothing but notifications. */
 export async function answerJsonRpc(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { text, error } = await respond(parts, request);
-  return send(reply, text && (await joinInTurns(text)), error);
+  return send(reply, text && (await joinInSlices(text)), error);
 }
 
 /** Answers `error`, of a call whose id nobody has read. */

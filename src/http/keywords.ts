@@ -1,5 +1,5 @@
 /** Exposed methods as keywords of Robot Framework: their names, arguments and types, and what a keyword's arguments are to its method. Pure. */
-import type { Sendable, Value } from '../message/message.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import type { ExposedMethod } from '../relay/relay.ts';
 
 /** What `get_library_information` answers of one keyword. */

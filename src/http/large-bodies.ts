@@ -1,5 +1,5 @@
 /** Reading the bodies of calls: small ones at once; large ones in slices, and few at a time. */
-import { Fifo } from '../message/message.ts';
+import { Fifo } from '../core/core.ts';
 import { readJson, readJsonInSlices } from '../json/json.ts';
 import type { JsonDocument, ReadOptions } from '../json/json.ts';
 import { parseCall, parseCallInSlices } from '../xmlrpc/xmlrpc.ts';

@@ -3,7 +3,8 @@ import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { RelayError, addressBlock, canonicalAddress, isLoopback, reasonOf } from '../message/message.ts';
+import { RelayError, reasonOf } from '../core/core.ts';
+import { addressBlock, canonicalAddress, isLoopback } from '../message/message.ts';
 import type { Bound } from './own-address.ts';
 
 /** The HTTP server that serves what comes; one with TLS takes what needs none as `secureConnection`. */

@@ -1,5 +1,5 @@
 /** Which bodies are read at all: exactly the media types of a door, never a form or text/plain that a page could send. Pure. */
-import { clean } from '../message/message.ts';
+import { clean } from '../core/core.ts';
 import type { Refusal } from './guard.ts';
 
 /** XML, in the charset that the type names, if it names one. */

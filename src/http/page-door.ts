@@ -1,8 +1,9 @@
 /** `GET /` and `GET /RPC2`: what this relay is and what can be called here. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, clean, suggest } from '../message/message.ts';
+import { RelayError, clean, suggest } from '../core/core.ts';
 import { recordOnWire } from '../relay/relay.ts';
-import type { MethodDescription, Relay, Standing } from '../relay/relay.ts';
+import type { MethodDescription, Relay } from '../relay/relay.ts';
+import type { Principal } from '../access/access.ts';
 import { wantedForm } from './accept.ts';
 import type { Refusal } from './guard.ts';
 import { HTML_HEADERS, htmlMethod, htmlPage } from './html-page.ts';
@@ -39,7 +40,7 @@ export function failPage(reply: FastifyReply, error: unknown): FastifyReply {
 }
 
 /** A page shows what the methods of the same content would answer its reader. */
-function visibleTo(caller: Standing, relay: PageDoorParts['relay']): PageContent {
+function visibleTo(caller: Principal, relay: PageDoorParts['relay']): PageContent {
   return {
     ...(relay.may('system.get_properties', caller) && { properties: relay.properties() }),
     ...(relay.may('relay.get_satellites', caller) && { satellites: relay.satellites().map(recordOnWire) }),

@@ -1,5 +1,6 @@
 /** What a GET answers: what this relay is and what can be called here, as text for people or as JSON for programs. Pure. */
-import { Double, clean } from '../message/message.ts';
+import { Double } from '../values/values.ts';
+import { clean } from '../core/core.ts';
 import type { MethodDescription, Relay, recordOnWire } from '../relay/relay.ts';
 import { callLines, curlLine } from './call-lines.ts';
 

@@ -5,10 +5,9 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { RelayError, grantOf } from '../message/message.ts';
-import type { Standing } from '../relay/relay.ts';
-import { credentialCheck } from './credentials.ts';
-import type { KnownToken, TokenSource } from './credentials.ts';
+import { RelayError } from '../core/core.ts';
+import { grantOf, credentialCheck } from '../access/access.ts';
+import type { Principal, KnownToken, TokenSource } from '../access/access.ts';
 import type { Told, XmlCalls } from './door.ts';
 import { pathOf, refuseHeaders } from './early.ts';
 import type { Refusal } from './guard.ts';
@@ -110,7 +109,7 @@ export class ProgramDoor {
     response.once('close', () => {
       gone.abort();
     });
-    let standing: Standing;
+    let standing: Principal;
     try {
       standing = this.#standingOf(request, gone.signal);
     } catch (error) {
@@ -123,7 +122,7 @@ export class ProgramDoor {
   }
 
   /** Throws a RelayError NOT_AUTHENTICATED. */
-  #standingOf({ headers, socket }: IncomingMessage, gone: AbortSignal): Standing {
+  #standingOf({ headers, socket }: IncomingMessage, gone: AbortSignal): Principal {
     const presented = this.#check(headers.authorization);
     if (presented.kind !== 'token')
       throw new RelayError('NOT_AUTHENTICATED', 'only programs that the relay started call here, each with its token (CO2_PLUGIN_TOKEN)');

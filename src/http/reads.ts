@@ -1,6 +1,6 @@
 /** What a caller says that it reads of the extensions: by the query of the URL, by a header, by the options of its token or of the peer that it is. Pure. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { remembering } from '../message/message.ts';
+import { memoize } from '../core/core.ts';
 import type { Extensions, WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
 /** Lists extensions: `Accept-XMLRPC-Extensions: nil, i8`. */
@@ -31,13 +31,13 @@ export function both(one: Extensions | undefined, other: Extensions | undefined)
   return { nil: one.nil || other.nil, i8: one.i8 || other.i8 };
 }
 
-const inQuery = remembering((query): Extensions => {
+const inQuery = memoize((query): Extensions => {
   const params = new URLSearchParams(query);
   const isOn = (name: string): boolean => /^(?:1|true)$/i.test(params.get(name) ?? '');
   return { nil: isOn('nil'), i8: isOn('i8') };
 });
 
-const inHeader = remembering((header): Extensions => {
+const inHeader = memoize((header): Extensions => {
   const names = header.split(',').map((name) => name.trim().toLowerCase());
   return { nil: names.includes('nil'), i8: names.includes('i8') };
 });

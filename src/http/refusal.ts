@@ -1,8 +1,8 @@
 /** How a refusal is written: one line of text, or a problem document (RFC 9457) on the doors for JSON. */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import { Fault, RelayError } from '../message/message.ts';
-import type { ErrorCode } from '../message/message.ts';
+import { Fault, RelayError } from '../core/core.ts';
+import type { ErrorCode } from '../core/core.ts';
 import { allowedAt } from './door.ts';
 import type { Door } from './door.ts';
 import type { Refusal } from './guard.ts';

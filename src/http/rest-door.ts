@@ -1,7 +1,7 @@
 /** `POST /api/<method>`: the parameters as JSON, a list or one struct, and the answer as JSON or a problem document. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, joinInTurns } from '../message/message.ts';
-import type { Value } from '../message/message.ts';
+import { RelayError, joinInSlices } from '../core/core.ts';
+import type { Value } from '../values/values.ts';
 import { writeJsonInTurns } from '../json/json.ts';
 import { openJson, paramsOf } from './json-body.ts';
 import type { JsonDoorParts } from './json-body.ts';
@@ -14,7 +14,7 @@ export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, 
   try {
     const { caller, value = [] } = await openJson(parts, request);
     const result = await parts.relay.call(method, requireParams(value), caller);
-    return await reply.type('application/json').send(await joinInTurns(await writeJsonInTurns(result, 'result')));
+    return await reply.type('application/json').send(await joinInSlices(await writeJsonInTurns(result, 'result')));
   } catch (error) {
     return failRest(parts, request, reply, error);
   }

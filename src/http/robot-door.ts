@@ -1,6 +1,7 @@
 /** `POST /robot`: the exposed methods as keywords, as the Remote library of Robot Framework asks for them. */
-import { RelayError, clean, isDict } from '../message/message.ts';
-import type { Sendable, Value } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import type { Caller, ExposedMethod, Relay } from '../relay/relay.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';

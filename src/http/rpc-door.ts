@@ -1,9 +1,10 @@
 /** `POST /RPC2` and `POST /`: a body comes in, a method is called, its answer or a fault goes out. */
 import type { FastifyReply } from 'fastify';
-import { RelayError } from '../message/message.ts';
-import type { Sendable } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import type { Sendable } from '../values/values.ts';
 import { callerOf } from '../relay/relay.ts';
-import type { Caller, FaultAnswer, Relay } from '../relay/relay.ts';
+import type { Caller, Relay } from '../relay/relay.ts';
+import type { FaultAnswer } from '../core/core.ts';
 import { serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
 import type { Extensions, ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import type { Exchange, Told, XmlCalls } from './door.ts';

@@ -3,7 +3,7 @@
  * which would cost more than the call. Whatever is not plain, or is refused, is left to the router, whose answers have all the words.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { Standing } from '../relay/relay.ts';
+import type { Principal } from '../access/access.ts';
 import type { Door, Exchange, Told, XmlCalls } from './door.ts';
 import type { Head } from './early.ts';
 import type { Asked } from './find-caller.ts';
@@ -29,7 +29,7 @@ export interface ShortWayParts {
   /** Why a request must not come in. */
   readonly refusal: (head: Head, door: Door) => Refusal | undefined;
   /** Who calls. Throws RelayErrors. */
-  readonly admit: (request: Asked) => Standing;
+  readonly admit: (request: Asked) => Principal;
   readonly logAccess: (access: Access) => void;
   /** What is answered for a mistake of ours, which it logs. */
   readonly failure: (error: unknown) => Refusal;
@@ -71,7 +71,7 @@ class PlainCall {
   ) {}
 
   serve(calls: XmlCalls, type: XmlType): void {
-    let standing: Standing;
+    let standing: Principal;
     try {
       standing = this.parts.admit(this.request);
     } catch (error) {

@@ -1,5 +1,5 @@
 /** Readers that do not take their answers are cut, so that nobody makes the relay keep them for long; nor may anybody ask for ever more before it reads. */
-import type { Clock, Log } from '../message/message.ts';
+import type { Clock, Log } from '../core/core.ts';
 
 // What is smaller lies in the system's buffers, not in ours.
 const LARGE_BYTES = 64 * 1024;

@@ -2,8 +2,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { SecureContextOptions } from 'node:tls';
-import { RelayError, reasonOf } from '../message/message.ts';
-import type { Clock, Log } from '../message/message.ts';
+import { RelayError, reasonOf } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
 
 /** Paths of PEM files. */
 export interface TlsFiles {

@@ -1,7 +1,7 @@
 /** Clients that use http: on an HTTPS port, or https: on an HTTP port: both sides learn what is wrong, and not only that a handshake failed. */
 import type { Server, Socket } from 'node:net';
-import { Seldom } from '../message/message.ts';
-import type { Clock, Log } from '../message/message.ts';
+import { RateLimitedLog } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
 
 const PLAIN_TO_TLS = 'this port speaks HTTPS: use https:// in the URL instead of http://';
 /** The answer to a TLS handshake on an HTTP port; most clients show that it was no TLS, and a packet dump shows the text. */
@@ -13,10 +13,10 @@ const HANDSHAKE = 0x16;
 const LINGER_MS = 1_000;
 
 export class WrongScheme {
-  readonly #log: Seldom;
+  readonly #log: RateLimitedLog;
 
   constructor(log: Log, clock: Clock) {
-    this.#log = new Seldom(log, clock);
+    this.#log = new RateLimitedLog(log, clock);
   }
 
   /** Logs a TLS handshake on an HTTP port. */

@@ -1,6 +1,6 @@
 /** The numbers of a text whose plain value does not say their type: whole doubles, and integers that would be written as another type. */
-import { isDict } from '../message/message.ts';
-import type { Dict, Double, Int64, Sendable, Value } from '../message/message.ts';
+import { isDict } from '../values/values.ts';
+import type { Dict, Double, Int64, Sendable, Value } from '../values/values.ts';
 
 type Container = readonly Value[] | Dict;
 type Key = string | number;

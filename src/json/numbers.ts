@@ -1,5 +1,5 @@
 /** Numbers both ways: digits alone are an integer, a point or an exponent makes a double, and what is written says which it was. */
-import { Double, Int64 } from '../message/message.ts';
+import { Double, Int64 } from '../values/values.ts';
 import type { Fail } from './refuse.ts';
 
 /** A number as a plugin sees it, and, where that would be written as another type, the form that keeps its own. */

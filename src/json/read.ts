@@ -1,7 +1,8 @@
 /** JSON text to values: strict, bounded, one pass over the bytes, without recursion. */
 import { isUtf8 } from 'node:buffer';
-import { BODY_LIMITS, RelayError, clean } from '../message/message.ts';
-import type { BodyLimits, Dict, Sendable, Value } from '../message/message.ts';
+import { BODY_LIMITS, RelayError, clean } from '../core/core.ts';
+import type { BodyLimits } from '../core/core.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
 import { CLOSE_LIST, CLOSE_STRUCT, COLON, COMMA, OPEN_LIST, OPEN_STRUCT, QUOTE, isBlank, isNumeric, readString } from './bytes.ts';
 import { ExactForms } from './exact.ts';
 import { bytesOf, dateOf, looksMarked } from './markers.ts';

@@ -1,6 +1,6 @@
 /** How a read fails: a RelayError whose text opens with line and column; these are counted only when it is made. */
-import { RelayError } from '../message/message.ts';
-import type { ErrorCode } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import type { ErrorCode } from '../core/core.ts';
 
 /** Throws the refusal of what is being read. */
 export type Fail = (reason: string) => never;

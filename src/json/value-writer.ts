@@ -1,7 +1,7 @@
 /** Any JavaScript value to JSON, or a typed error that names its place; total, without recursion, and to be paused after any step. */
 import { types } from 'node:util';
-import { Attempt, Double, Int64, Walk, isDict } from '../message/message.ts';
-import type { Frame } from '../message/message.ts';
+import { Attempt, Double, Int64, Walk, isDict } from '../values/values.ts';
+import type { Frame } from '../values/values.ts';
 import { hasLoneSurrogate } from './bytes.ts';
 import { dateText, looksMarked } from './markers.ts';
 import { doubleText, int64Text, isInt32, numberText } from './numbers.ts';

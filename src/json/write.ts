@@ -1,5 +1,5 @@
 /** Any JavaScript value to JSON: at once, or in turns. */
-import { inTurns } from '../message/message.ts';
+import { inSlices } from '../core/core.ts';
 import { JsonWriter } from './value-writer.ts';
 
 // 64 Mi characters: eight bodies of the default size. Protects the heap.
@@ -21,6 +21,6 @@ export function writeJson(value: unknown, label: string, maxChars = MAX_CHARS): 
  */
 export async function writeJsonInTurns(value: unknown, label: string, maxChars = MAX_CHARS): Promise<readonly Buffer[]> {
   const writer = new JsonWriter(value, label, maxChars);
-  await inTurns(() => writer.write());
+  await inSlices(() => writer.write());
   return writer.parts();
 }

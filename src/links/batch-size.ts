@@ -1,5 +1,5 @@
 /** How many dicts the next request to a server may carry: whether it takes batches at all, and how large they may be. */
-import type { Clock } from '../message/message.ts';
+import type { Clock } from '../core/core.ts';
 
 /** Dicts in one request. A relay takes as many from a peer. At 40 ms a round trip that is 25,000 a second, far more than a relay handles. */
 export const MAX_BATCH = 1_000;

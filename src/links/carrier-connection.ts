@@ -1,6 +1,7 @@
 /** One connection of a relay plugin's carrier: made, used and ended as the contract of `Carrier` says, whatever the plugin does. */
-import { Refusal, RelayError, clean, reasonOf, withinLimit } from '../message/message.ts';
-import type { Carrier, CarrierPeer, Clock, Log, Receive } from '../message/message.ts';
+import { Refusal, RelayError, clean, reasonOf, withTimeout } from '../core/core.ts';
+import type { Carrier, CarrierPeer, Receive } from '../plugin/plugin.ts';
+import type { Clock, Log } from '../core/core.ts';
 import { serialiseFault } from '../xmlrpc/xmlrpc.ts';
 
 export interface ConnectionParts {
@@ -56,7 +57,7 @@ export class CarrierConnection {
     this.#controller.abort(new RelayError('TRANSPORT', reason));
     const { clock, timeoutMs, log } = this.#parts;
     try {
-      await withinLimit(clock, timeoutMs, `it did not close in ${timeoutMs} ms`, () => this.#carrier?.close());
+      await withTimeout(clock, timeoutMs, `it did not close in ${timeoutMs} ms`, () => this.#carrier?.close());
     } catch (error) {
       log.debug(`the carrier of ${this.#parts.url.protocol} failed to close: ${clean(reasonOf(error), 300)}`);
     }
@@ -85,7 +86,7 @@ export class CarrierConnection {
     const { clock, timeoutMs } = this.#parts;
     try {
       const late = `it did not ${what} in ${timeoutMs} ms (peerTimeoutMs)`;
-      return await Promise.race([this.#ended, withinLimit(clock, timeoutMs, late, work)]);
+      return await Promise.race([this.#ended, withTimeout(clock, timeoutMs, late, work)]);
     } catch (error) {
       const reason = clean(reasonOf(error), 300);
       throw new RelayError(Refusal.is(error) ? 'LIMIT' : 'TRANSPORT', reason, { cause: error });

@@ -1,6 +1,6 @@
 /** Posts dicts by a relay plugin's carrier in place of HTTP, and stays connected by it, since the peer speaks by it too. */
-import { RelayError, reasonOf } from '../message/message.ts';
-import type { Clock, Log } from '../message/message.ts';
+import { RelayError, reasonOf } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
 import { parseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import { CarrierConnection } from './carrier-connection.ts';

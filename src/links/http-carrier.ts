@@ -1,6 +1,7 @@
 /** Carries dicts by XML-RPC over HTTP, on one kept-alive connection. */
-import { RelayError, canonicalAddress, isLoopback, isUnspecified, reasonOf } from '../message/message.ts';
-import { XmlRpcClient, answerHeadOf } from '../xmlrpc/xmlrpc.ts';
+import { RelayError, reasonOf } from '../core/core.ts';
+import { canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
+import { XmlRpcClient, answerHeadOf } from '../client/internal.ts';
 import type { ServerAddress } from './server-address.ts';
 import type { Transport } from './link.ts';
 import type { Answer } from './verdict.ts';

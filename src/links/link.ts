@@ -1,7 +1,8 @@
 /** The link to one XML-RPC server: a bounded queue, one request in flight that carries what waits, tried again until the server takes or refuses it. */
-import { RelayError, Seldom, WaitingLine, clean, reasonOf } from '../message/message.ts';
-import type { Clock, Log } from '../message/message.ts';
-import { mayHaveArrived, serialiseCall, serialiseMulticall } from '../xmlrpc/xmlrpc.ts';
+import { RelayError, RateLimitedLog, BoundedQueue, clean, reasonOf } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
+import { mayHaveArrived } from '../client/internal.ts';
+import { serialiseCall, serialiseMulticall } from '../xmlrpc/xmlrpc.ts';
 import { BatchSize, MAX_BATCH_BYTES } from './batch-size.ts';
 import { step } from './link-state.ts';
 import type { Backoff, LinkEffect, LinkEvent, LinkState } from './link-state.ts';
@@ -79,10 +80,10 @@ const PROBE = serialiseCall('system.multicall', [[]]);
 
 export class Link {
   readonly #parts: LinkParts;
-  readonly #line: WaitingLine<Outgoing>;
+  readonly #line: BoundedQueue<Outgoing>;
   readonly #backoff: Backoff;
-  readonly #refusals: Seldom;
-  readonly #downs: Seldom;
+  readonly #refusals: RateLimitedLog;
+  readonly #downs: RateLimitedLog;
   readonly #batches: BatchSize;
   #state: LinkState = { kind: 'idle' };
   // Taken from the line and not settled, in order: what is in flight, or is sent next. At most one batch.
@@ -104,9 +105,9 @@ export class Link {
   constructor(parts: LinkParts) {
     this.#parts = parts;
     const { name, options, log, clock } = parts;
-    this.#line = new WaitingLine({ name, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
-    this.#refusals = new Seldom(log, clock);
-    this.#downs = new Seldom(log, clock);
+    this.#line = new BoundedQueue({ name, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
+    this.#refusals = new RateLimitedLog(log, clock);
+    this.#downs = new RateLimitedLog(log, clock);
     this.#batches = new BatchSize(clock, parts.isUnansweredFinal === true);
     this.#backoff = { ...parts.options.retry, random: parts.random };
     this.#closed = new Promise((resolve) => {

@@ -1,6 +1,8 @@
 /** A message on its way to servers: `notify(dict)` with each scalar as it came, or as its server reads it; only host_id, our stamp and what the kind of server gets are new. */
-import { heldBytes } from '../message/message.ts';
-import type { Clock, Message, Sendable } from '../message/message.ts';
+import { heldBytes } from '../values/values.ts';
+import type { Clock } from '../core/core.ts';
+import type { Message } from '../message/message.ts';
+import type { Sendable } from '../values/values.ts';
 import { keptMembers, keptValues, serialiseCall, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 import type { Outgoing } from './link.ts';

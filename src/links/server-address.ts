@@ -1,6 +1,7 @@
 /** Where an XML-RPC server is: its URL, a name fit for logs, and the addresses that its host resolves to. */
 import { lookup } from 'node:dns/promises';
-import { RelayError, canonicalAddress, isLoopback, reasonOf } from '../message/message.ts';
+import { RelayError, reasonOf } from '../core/core.ts';
+import { canonicalAddress, isLoopback } from '../message/message.ts';
 
 /** Answers the addresses of a host name. */
 export type Resolve = (hostname: string) => Promise<readonly string[]>;

@@ -1,5 +1,5 @@
 /** What an answer says of the dicts that were posted. Pure: the link acts on it. */
-import type { Value } from '../message/message.ts';
+import type { Value } from '../values/values.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 
 /** An answer over HTTP that is no readable XML-RPC response. */

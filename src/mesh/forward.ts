@@ -1,5 +1,6 @@
 /** A message on its way to peers: a notification that has one forward less to go. */
-import type { Clock, Message } from '../message/message.ts';
+import type { Clock } from '../core/core.ts';
+import type { Message } from '../message/message.ts';
 import { Notification } from '../links/links.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 

@@ -1,8 +1,10 @@
 /** The links to the peer relays: forwards a message to each peer that has not had it, and knows which addresses are peers'. */
 import { Link, ServerAddress } from '../links/links.ts';
 import type { Transport, LinkOptions, LinkStatus, Resolve } from '../links/links.ts';
-import { RelayError, hopsOf, isLoopback, parseHostId, reasonOf, withinLimit } from '../message/message.ts';
-import type { Clock, Log, LogSource, Message } from '../message/message.ts';
+import { RelayError, reasonOf, withTimeout } from '../core/core.ts';
+import { hopsOf, isLoopback, parseHostId } from '../message/message.ts';
+import type { Clock, Log, LogSource } from '../core/core.ts';
+import type { Message } from '../message/message.ts';
 import { Forward } from './forward.ts';
 import { placeOf } from './options.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
@@ -158,7 +160,7 @@ export class Mesh {
     if (this.#rechecking === undefined && clock.now() - this.#recheckedAt >= RECHECK_MS) {
       this.#recheckedAt = clock.now();
       const late = `names were not resolved in ${RECHECK_TIMEOUT_MS} ms`;
-      this.#rechecking = withinLimit(clock, RECHECK_TIMEOUT_MS, late, () => this.#resolveNames())
+      this.#rechecking = withTimeout(clock, RECHECK_TIMEOUT_MS, late, () => this.#resolveNames())
         .catch((error: unknown) => {
           this.#log.debug(reasonOf(error));
         })

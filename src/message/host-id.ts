@@ -1,6 +1,6 @@
 /** `host_id`, the co2 name of a server (`<random>@<ip>:<port>`), and the canonical form of addresses. */
 import ipaddr from 'ipaddr.js';
-import { remembering } from './remember.ts';
+import { memoize } from '../core/core.ts';
 
 /** A parsed host_id; `address` is canonical, `port` is 0 for a client that listens nowhere. */
 export interface HostId {
@@ -40,7 +40,7 @@ export function hostPort(address: string, port: number): string {
  * One spelling for one address: brackets stripped, `::ffff:a.b.c.d` as IPv4, IPv6 compressed and in lower case, a zone id kept only
  * for link-local. Undefined for whatever is no IP address in its ordinary form (names, octal, hexadecimal or short IPv4).
  */
-export const canonicalAddress = remembering((text): string | undefined => {
+export const canonicalAddress = memoize((text): string | undefined => {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   if (ipaddr.IPv4.isValidFourPartDecimal(bare)) return ipaddr.IPv4.parse(bare).toString();
   if (!bare.includes(':') || !ipaddr.IPv6.isValid(bare)) return undefined;
@@ -53,10 +53,10 @@ export const canonicalAddress = remembering((text): string | undefined => {
 });
 
 /** True if `address` (canonical) reaches this machine only. */
-export const isLoopback = remembering((address) => ipaddr.process(address).range() === 'loopback');
+export const isLoopback = memoize((address) => ipaddr.process(address).range() === 'loopback');
 
 /** True for `0.0.0.0` and `::`, which mean "all of this machine" to a listener and nobody to a sender. */
-export const isUnspecified = remembering((address) => ipaddr.process(address).range() === 'unspecified');
+export const isUnspecified = memoize((address) => ipaddr.process(address).range() === 'unspecified');
 
 function isHostAddress(address: string): boolean {
   const range = ipaddr.process(address).range();

@@ -1,41 +1,10 @@
 /** GROUND, the words of the house: a dict and its stamp, host_ids, errors. Everybody may import it; it imports nobody. */
-import type { Frozen } from './freeze.ts';
+import type { Frozen } from '../values/values.ts';
 
-export { Attempt, Dict, Double, Int64, dictOf, hasMark, hasTypeMark, isDict, isDictType, markType } from './value.ts';
-export type { Sendable, Value } from './value.ts';
-export { ERRORS, Fault, Refusal, RelayError, reasonOf } from './error.ts';
-export type { ErrorCode } from './error.ts';
-export { faultFor } from './failure.ts';
-export type { FaultAnswer } from './failure.ts';
 export { canonicalAddress, formatHostId, hostPort, isLoopback, isUnspecified, parseHostId } from './host-id.ts';
 export type { HostId } from './host-id.ts';
-export { ACCESS_CLASSES, EXTENSIONS, grantOf, isMethodGlob, permissionOf, tokenId } from './access.ts';
-export type { AccessClass, Extension, Grant, Permission } from './access.ts';
+
 export { addressBlock } from './address-block.ts';
-export { freezeDict, shareDict } from './freeze.ts';
-export type { Frozen } from './freeze.ts';
-export { clean, quoted, safeJson } from './text.ts';
-export { decodedBytes, heldBytes } from './held-bytes.ts';
-export { memberPlace } from './place.ts';
-export { BODY_LIMITS } from './limits.ts';
-export type { BodyLimits } from './limits.ts';
-export { Walk } from './walk.ts';
-export type { Frame } from './walk.ts';
-export { SILENT } from './log.ts';
-export type { Log, LogSource } from './log.ts';
-export { systemClock } from './clock.ts';
-export type { Clock } from './clock.ts';
-export { remembering } from './remember.ts';
-export { andThen, isPromise } from './maybe-promise.ts';
-export type { MaybePromise } from './maybe-promise.ts';
-export { withinLimit } from './time-limit.ts';
-export { Seldom } from './seldom.ts';
-export { suggest } from './suggest.ts';
-export { inTurns, joinInTurns } from './in-turns.ts';
-export type { Carrier, CarrierPeer, Receive } from './carrier.ts';
-export { Fifo } from './fifo.ts';
-export { WaitingLine } from './waiting-line.ts';
-export type { LineLimits, LineParts, LineStatus } from './waiting-line.ts';
 
 /** Relays that a dict may cross, its origin not counted: twice the widest mesh we know, and the end of any loop. */
 export const HOP_LIMIT = 16;

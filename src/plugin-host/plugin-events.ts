@@ -1,6 +1,6 @@
 /** What happened to plugins lately: a bounded ring of numbered changes of state, for who polls and who waits for the next one. */
-import { RelayError } from '../message/message.ts';
-import type { Clock } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import type { Clock } from '../core/core.ts';
 import type { PluginEvent, PluginState } from './hosted/hosted.ts';
 
 /** A change of state, with its number; numbers have no gaps, and those of a relay that ran before were others. */

@@ -3,8 +3,9 @@ import { entryOf } from './hooks/hooks.ts';
 import type { DependencyContainer } from 'tsyringe';
 import { keptBehind } from '../loader/loader.mjs';
 import type { Kept } from '../loader/loader.mjs';
-import { RelayError, clean, systemClock } from '../message/message.ts';
-import type { Clock, Log, LogSource, Message } from '../message/message.ts';
+import { RelayError, clean, systemClock } from '../core/core.ts';
+import type { Clock, Log, LogSource } from '../core/core.ts';
+import type { Message } from '../message/message.ts';
 import { Children } from './children/children.ts';
 import type {
   HostedMethod,

@@ -1,7 +1,7 @@
 /** The last lines of each plugin's log, to be asked for from afar: bounded, numbered, cut, and without what looks like a secret. */
 import { format } from 'node:util';
-import { clean } from '../message/message.ts';
-import type { Log, LogSource } from '../message/message.ts';
+import { clean } from '../core/core.ts';
+import type { Log, LogSource } from '../core/core.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

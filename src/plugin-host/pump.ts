@@ -1,6 +1,6 @@
 /** Drives all receivers of the host with one `setImmediate` at a time, in turn, so that no satellite and no I/O starves. */
-import { Fifo } from '../message/message.ts';
-import type { Clock } from '../message/message.ts';
+import { Fifo } from '../core/core.ts';
+import type { Clock } from '../core/core.ts';
 import type { SatelliteLine } from './hosted/hosted.ts';
 
 /** Calls of `receive` before I/O gets its turn: with synchronous receivers some milliseconds at most. */

@@ -1,5 +1,5 @@
 /** Stops plugins in reverse order, within a budget of time however many of them hang. */
-import type { Clock } from '../message/message.ts';
+import type { Clock } from '../core/core.ts';
 import type { HostedPlugin } from './hosted/hosted.ts';
 
 // A stop takes at most one exitTimeoutMs more than so many.

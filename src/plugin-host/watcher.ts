@@ -4,9 +4,9 @@ import type { Stats } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { helperPaths, isImported } from '../loader/loader.mjs';
-import { clean, reasonOf } from '../message/message.ts';
+import { clean, reasonOf } from '../core/core.ts';
 import type { Look } from './modules/modules.ts';
-import type { Clock, Log } from '../message/message.ts';
+import type { Clock, Log } from '../core/core.ts';
 import { HelperWatch } from './helper-watch.ts';
 import { EXTENSIONS, isTemporary } from './hosted/hosted.ts';
 

@@ -1,5 +1,6 @@
 /** The base class of every satellite written in TypeScript, and the port by which the plugin host gives it a voice. */
-import type { Dict, Log, Sendable, Value } from '../message/message.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
+import type { Log } from '../core/core.ts';
 import type { Context } from './context.ts';
 import { formatLog } from './logger.ts';
 

@@ -2,7 +2,7 @@
 // Not the whole package: every plugin loads this.
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
-import { clean, suggest } from '../message/message.ts';
+import { clean, suggest } from '../core/core.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 

@@ -1,6 +1,6 @@
 /** The logger that a plugin may have injected. */
 import { format } from 'node:util';
-import { hasTypeMark, markType } from '../message/message.ts';
+import { hasTypeMark, markType } from '../core/core.ts';
 
 const LOGGER_TYPE = Symbol.for('co2-relay.Logger.type');
 

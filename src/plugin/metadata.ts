@@ -1,5 +1,6 @@
 /** What the decorators leave on a class, and how the plugin host reads it, also from another loaded copy of this package. */
-import type { AccessClass, Dict } from '../message/message.ts';
+import type { AccessClass } from '../core/core.ts';
+import type { Dict } from '../values/values.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
 

@@ -1,5 +1,7 @@
 /** What a relay plugin may have: hooks on every dict, and carriers. All of it may be left out. */
-import type { Carrier, Dict, Verdict } from '../message/message.ts';
+import type { Carrier } from './carrier.ts';
+import type { Dict } from '../values/values.ts';
+import type { Verdict } from '../message/message.ts';
 import type { StandardSchema } from './schema.ts';
 
 /** Options of `@RelayPlugin`. */

@@ -1,18 +1,20 @@
 /** How a method is called: one registry, one place where a caller's rate and access are decided, for clients, satellites and programs alike. */
-import { RelayError, clean, faultFor, isDict, isPromise, reasonOf, withinLimit } from '../message/message.ts';
-import type { Clock, FaultAnswer, Log, Sendable, Value } from '../message/message.ts';
+import { RelayError, clean, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Clock, FaultAnswer, Log } from '../core/core.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { CallOptions, HostedMethod } from '../plugin-host/plugin-host.ts';
-import { Access } from './access.ts';
-import type { Caller, Standing } from './caller.ts';
+import { Access, RateLimits } from '../access/access.ts';
+import type { Caller } from './caller.ts';
+import type { Principal } from '../access/access.ts';
 import type { Identity } from './intake.ts';
 import { MethodRegistry } from './method-registry.ts';
 import type { Method } from './method-registry.ts';
-import { addIntrospection } from './methods-introspection.ts';
-import { addNestedCalls, refuseNesting, requireCount } from './methods-nested.ts';
+import { addIntrospection } from './methods/introspection.ts';
+import { addNestedCalls, refuseNesting, requireCount } from './methods/nested.ts';
 import type { RelayOptions } from './options.ts';
 import { asReceived, pluginCaller, received } from './plugin-calls.ts';
-import { RateLimits } from './rate-limits.ts';
 
 export interface CallsParts {
   readonly options: RelayOptions;
@@ -58,12 +60,12 @@ export class Calls {
   }
 
   /** Throws a RelayError RATE_LIMITED if a call of this caller would be refused now. Counts nothing. */
-  requireAllowance(caller: Standing): void {
+  requireAllowance(caller: Principal): void {
     this.#limits.require(caller);
   }
 
   /** Counts a request that is no call. Throws a RelayError RATE_LIMITED. */
-  count(caller: Standing): void {
+  count(caller: Principal): void {
     this.#limits.take(caller);
   }
 
@@ -136,7 +138,7 @@ export class Calls {
   }
 
   /** True if the caller may call the method of this name. */
-  may(name: string, caller: Standing): boolean {
+  may(name: string, caller: Principal): boolean {
     try {
       this.#access.check(caller, name, this.registry.find(name).access);
       return true;
@@ -179,7 +181,7 @@ export class Calls {
         if (!isPromise(answer)) return answer;
         const { callTimeoutMs } = this.#options;
         const late = `${hosted.name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;
-        return withinLimit(this.#parts.clock, callTimeoutMs, late, () => answer);
+        return withTimeout(this.#parts.clock, callTimeoutMs, late, () => answer);
       },
     };
   }

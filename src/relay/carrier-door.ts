@@ -1,17 +1,21 @@
 /** The door for what carriers of relay plugins bring: documents of a peer, treated as its `notify` over HTTP would be. */
-import { Fifo, RelayError, clean, isDict } from '../message/message.ts';
-import type { FaultAnswer, Receive, Sendable, Value } from '../message/message.ts';
+import { Fifo, RelayError, clean } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { FaultAnswer } from '../core/core.ts';
+import type { Receive } from '../plugin/plugin.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import { parseCallInSlices, serialiseFault, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { callerOf } from './caller.ts';
-import type { Caller, Standing } from './caller.ts';
+import type { Caller } from './caller.ts';
+import type { Principal } from '../access/access.ts';
 
 export interface CarrierDoorParts {
   /** Asked for with each document: the relay is made after the links, and those need a receiver. */
   readonly relay: () => {
     call(name: string, params: readonly Value[], caller: Caller): Promise<Sendable>;
-    count(caller: Standing): void;
-    requireAllowance(caller: Standing): void;
+    count(caller: Principal): void;
+    requireAllowance(caller: Principal): void;
     faultFor(error: unknown, method: string): FaultAnswer;
   };
   readonly maxBodyBytes: number;
@@ -57,7 +61,7 @@ export class CarrierDoor {
 
   /** What a carrier hands the documents of this peer to: one after the other, in order. */
   receiver({ address, port, nonFinite }: CarriedPeer): Receive {
-    const standing: Standing = { role: { kind: 'peer' }, address, port, isDirect: true, isPeer: true };
+    const standing: Principal = { role: { kind: 'peer' }, address, port, isDirect: true, isPeer: true };
     const waiting = new Fifo<() => Promise<void>>();
     let waitingBytes = 0;
     let isBusy = false;
@@ -89,7 +93,7 @@ export class CarrierDoor {
   }
 
   /** Never rejects. */
-  async #answer(document: Uint8Array, standing: Standing, nonFinite: boolean): Promise<Uint8Array> {
+  async #answer(document: Uint8Array, standing: Principal, nonFinite: boolean): Promise<Uint8Array> {
     const { maxBodyBytes } = this.#parts;
     const relay = this.#parts.relay();
     let method = 'a document';
@@ -115,7 +119,7 @@ export class CarrierDoor {
 
   async #read(
     document: unknown,
-    standing: Standing,
+    standing: Principal,
     options: Parameters<typeof parseCallInSlices>[1],
   ): ReturnType<typeof parseCallInSlices> {
     try {

@@ -1,8 +1,8 @@
 /** A short name for what a dict says, by which two copies of one dict are recognised. */
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
-import { isDict } from '../message/message.ts';
-import type { Dict, Value } from '../message/message.ts';
+import { isDict } from '../values/values.ts';
+import type { Dict, Value } from '../values/values.ts';
 
 // These are set at every hop, so two copies of one dict differ in them.
 const SET_BY_RELAYS: ReadonlySet<string> = new Set(['host_id', 'client_address', 'co2']);

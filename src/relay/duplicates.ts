@@ -1,5 +1,6 @@
 /** Which dicts were here before: what ends every cycle of peers, satellites and programs that send back what they get. */
-import type { Dict, Message } from '../message/message.ts';
+import type { Dict } from '../values/values.ts';
+import type { Message } from '../message/message.ts';
 import { contentDigest } from './content-digest.ts';
 import { SeenIds } from './seen-ids.ts';
 import { claimIn } from './stamp.ts';

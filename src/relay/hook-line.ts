@@ -1,9 +1,9 @@
 /** Keeps dicts in order while hooks of relay plugins take their time: one is worked on, the others wait, and there is an end to how many. */
-import { Fifo, RelayError, Seldom, isPromise } from '../message/message.ts';
-import type { Clock, LineLimits, Log, MaybePromise } from '../message/message.ts';
+import { Fifo, RelayError, RateLimitedLog, isPromise } from '../core/core.ts';
+import type { Clock, QueueLimits, Log, MaybePromise } from '../core/core.ts';
 
 export interface HookLineParts {
-  readonly limits: LineLimits;
+  readonly limits: QueueLimits;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -17,7 +17,7 @@ interface Waiting {
 
 export class HookLine {
   readonly #parts: HookLineParts;
-  readonly #warnings: Seldom;
+  readonly #warnings: RateLimitedLog;
   readonly #waiting = new Fifo<Waiting>();
   readonly #onIdle: (() => void)[] = [];
   #bytes = 0;
@@ -26,7 +26,7 @@ export class HookLine {
 
   constructor(parts: HookLineParts) {
     this.#parts = parts;
-    this.#warnings = new Seldom(parts.log, parts.clock);
+    this.#warnings = new RateLimitedLog(parts.log, parts.clock);
   }
 
   get waiting(): number {

@@ -1,6 +1,9 @@
 /** Between the origin check and the junction: what the hooks of relay plugins make of a message. */
-import { andThen, clean, decodedBytes, heldBytes, hopsOf, isPromise, reasonOf, shareDict } from '../message/message.ts';
-import type { Clock, LineLimits, Log, MaybePromise, Message } from '../message/message.ts';
+import { andThen, clean, isPromise, reasonOf } from '../core/core.ts';
+import { decodedBytes, heldBytes, shareDict } from '../values/values.ts';
+import { hopsOf } from '../message/message.ts';
+import type { Clock, QueueLimits, Log, MaybePromise } from '../core/core.ts';
+import type { Message } from '../message/message.ts';
 import type { Hook, HookAbout, Hooks } from '../plugin-host/plugin-host.ts';
 import type { Sender } from '../satellites/satellites.ts';
 import { HookLine } from './hook-line.ts';
@@ -20,7 +23,7 @@ export interface HookedParts {
   readonly hooks: Hooks;
   /** Names of the peers that a message would be forwarded to. */
   readonly targets: (message: Message) => readonly string[];
-  readonly limits: LineLimits;
+  readonly limits: QueueLimits;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -1,7 +1,11 @@
 /** From a dict to a message: what comes in, checked and stamped. */
 import { randomBytes } from 'node:crypto';
-import { HOP_LIMIT, RelayError, clean, dictOf, freezeDict, isDict } from '../message/message.ts';
-import type { Clock, Dict, Frozen, Message, Value } from '../message/message.ts';
+import { HOP_LIMIT } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
+import { dictOf, freezeDict, isDict } from '../values/values.ts';
+import type { Clock } from '../core/core.ts';
+import type { Dict, Frozen, Value } from '../values/values.ts';
+import type { Message } from '../message/message.ts';
 import { parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import { checkOrigin } from './origin-check.ts';

@@ -1,6 +1,7 @@
 /** The one table of callable methods: exact names, their help, signature, class and function. */
-import { RelayError, clean } from '../message/message.ts';
-import type { AccessClass, MaybePromise, Sendable, Value } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
+import type { AccessClass, MaybePromise } from '../core/core.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import type { Caller } from './caller.ts';
 
 /** One signature: the result's type, then each parameter's. */

@@ -1,63 +1,11 @@
 /** What the operator decides about trust and about calls. */
 import { z } from 'zod';
-import { ACCESS_CLASSES, EXTENSIONS, isMethodGlob } from '../message/message.ts';
-import type { AccessClass, Extension, Grant } from '../message/message.ts';
+import { accessDefaults, accessShape } from '../access/access.ts';
+import type { AccessOptions } from '../access/access.ts';
 
-/** Classes of methods, or classes and globs of names: `{ classes: ['read', 'call'], methods: ['ping', 'ham.*'] }`. */
-export type RoleGrant = readonly AccessClass[] | (Pick<Grant, 'classes'> & Partial<Pick<Grant, 'methods'>>);
-
-/** A token of the operator's; its secret stands in a file or in the environment, never here. */
-export interface ConfiguredToken {
-  /** File whose one line is the secret (16 to 512 characters without blanks), closed to other users. Default none: `env` names it. */
-  readonly file?: string | undefined;
-  /** Name of the environment variable that holds the secret. Default none: `file` names it. */
-  readonly env?: string | undefined;
-  /** Default read, message and call. */
-  readonly classes?: readonly AccessClass[] | undefined;
-  /** Globs of method names. Default `['*']`: every method of its classes. */
-  readonly methods?: readonly string[] | undefined;
-  /** The extensions that its holder reads, `['nil', 'i8']`: answers may hold them whatever the call itself used. Default none. */
-  readonly reads?: readonly Extension[] | undefined;
-  /** Date from which on it is refused, `2027-01-31` or `2027-01-31T12:00:00Z`. Default never. */
-  readonly expires?: string | undefined;
-}
-
-/** How often somebody may call. A call inside a call counts like any other, and a page that is fetched like a call. */
-export interface Rate {
-  /** Calls per second in the long run; the default stands with each role. */
-  readonly perSecond: number;
-  /** Calls at once after a pause; the default stands with each role. */
-  readonly burst: number;
-}
-
-export interface RelayOptions {
+export interface RelayOptions extends AccessOptions {
   /** How a dict's host_id is checked. `strict`: its address must be the sender's, or a configured peer forwards it. Default `strict`. */
   readonly originCheck: 'strict';
-  readonly access: {
-    /** A caller from another machine without a credential. A list adds to read, `{classes, methods}` is all it may. Default `['read']`; add `'message'` for a classic co2 network. */
-    readonly anonymous: RoleGrant;
-    /** A program on this machine without a credential. Default read, message and call; not admin, since other users share the machine. */
-    readonly local: RoleGrant;
-    /** A relay whose address is in `peers`. Default read, message and call. */
-    readonly peer: RoleGrant;
-    /** A satellite, here or elsewhere. Default read, message and call. */
-    readonly satellite: RoleGrant;
-    /** Tokens by name, besides those that `co2 token create` makes. Default none. */
-    readonly tokens: Readonly<Record<string, ConfiguredToken>>;
-  };
-  /** For each caller's address (an IPv6 /64 is one), for tokens by name. Over it a call is answered fault 429, a page and a call in JSON status 429. */
-  readonly limits: {
-    /** Default 50 per second, 200 at once: a person's tools never meet it, a script that hammers does. */
-    readonly anonymous: Rate;
-    /** Default 5,000 per second, 20,000 at once: more than one program gets answered; it ends a loop that went wild. */
-    readonly local: Rate;
-    /** Default 5,000 per second, 20,000 at once: a peer that comes back empties an outbox of 10,000. Each dict of a batch counts. What is refused it sends again. */
-    readonly peer: Rate;
-    /** Default 5,000 per second, 20,000 at once, as `local`: what runs beside a satellite on this machine counts as one. Those in this process are not counted. */
-    readonly satellite: Rate;
-    /** Default 1,000 per second, 5,000 at once: generous, and a token that leaked still cannot take the relay away from others. */
-    readonly token: Rate;
-  };
   /** ms for a plugin's method to answer. Default 60,000: longer than any call a person waits for; it frees what a hung method holds. */
   readonly callTimeoutMs: number;
   /**
@@ -70,63 +18,16 @@ export interface RelayOptions {
 }
 
 export const relayDefaults: RelayOptions = {
+  ...accessDefaults,
   originCheck: 'strict',
-  access: {
-    anonymous: ['read'],
-    local: ['read', 'message', 'call'],
-    peer: ['read', 'message', 'call'],
-    satellite: ['read', 'message', 'call'],
-    tokens: {},
-  },
-  limits: {
-    anonymous: { perSecond: 50, burst: 200 },
-    local: { perSecond: 5_000, burst: 20_000 },
-    peer: { perSecond: 5_000, burst: 20_000 },
-    satellite: { perSecond: 5_000, burst: 20_000 },
-    token: { perSecond: 1_000, burst: 5_000 },
-  },
   callTimeoutMs: 60_000,
   maxMulticall: 100,
   maintainer: '',
 };
 
-const classes = z.array(z.enum(ACCESS_CLASSES));
-const methods = z.array(z.string().refine(isMethodGlob, { error: "a name of a method, with '*' for one or more characters" }));
-const grant = z.strictObject({ classes, methods: methods.optional() });
-// No union: its refusals would not say what is wrong in the form that was meant.
-const roleGrant = z.unknown().superRefine((value, context) => {
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const { error } = (isObject ? grant : classes).safeParse(value, { reportInput: true });
-  for (const issue of error?.issues ?? []) context.addIssue({ ...issue });
-});
-const token = z
-  .strictObject({
-    file: z.string().min(1).optional(),
-    env: z.string().min(1).optional(),
-    classes: classes.optional(),
-    methods: methods.optional(),
-    reads: z.array(z.enum(EXTENSIONS)).optional(),
-    expires: z
-      .string()
-      .refine((text) => /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(Date.parse(text)), { error: 'a date like 2027-01-31' })
-      .optional(),
-  })
-  .refine(({ file, env }) => (file === undefined) !== (env === undefined), { error: 'either file or env, which says where the secret is' });
-const tokenName = z.string().refine((name) => /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) && name !== 'admin', {
-  error: "a name of letters, digits, '.', '_', '-'; not admin",
-});
-const rate = z.strictObject({ perSecond: z.number().min(0.001).max(1e9), burst: z.number().min(1).max(1e9) });
-
 export const relayShape = {
+  ...accessShape,
   originCheck: z.enum(['strict']),
-  access: z.strictObject({
-    anonymous: roleGrant,
-    local: roleGrant,
-    peer: roleGrant,
-    satellite: roleGrant,
-    tokens: z.record(tokenName, token),
-  }),
-  limits: z.strictObject({ anonymous: rate, local: rate, peer: rate, satellite: rate, token: rate }),
   callTimeoutMs: z.int().min(1).max(86_400_000),
   maxMulticall: z.int().min(1).max(10_000),
   maintainer: z.string(),

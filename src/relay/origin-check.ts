@@ -1,5 +1,6 @@
 /** May this link speak for that host_id? Pure; policy `strict`. */
-import { canonicalAddress, clean, formatHostId, isLoopback, parseHostId } from '../message/message.ts';
+import { canonicalAddress, formatHostId, isLoopback, parseHostId } from '../message/message.ts';
+import { clean } from '../core/core.ts';
 import type { Attestation, Verdict } from '../message/message.ts';
 import type { Stamp } from './stamp.ts';
 

@@ -1,5 +1,5 @@
 /** What the relay is made of, and what it counts. */
-import type { Clock, LogSource } from '../message/message.ts';
+import type { Clock, LogSource } from '../core/core.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { PluginHost, RelayPlugins } from '../plugin-host/plugin-host.ts';
 import type { Satellites } from '../satellites/satellites.ts';

@@ -1,6 +1,6 @@
 /** Calls of plugins in this process: who calls, and what crosses between two that share no object. */
-import { RelayError } from '../message/message.ts';
-import type { Sendable, Value } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from './caller.ts';
 import type { Identity } from './intake.ts';

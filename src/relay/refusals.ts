@@ -1,17 +1,17 @@
 /** What the relay refuses of dicts and satellites: counted, and logged without flooding the log. */
-import { RelayError, Seldom } from '../message/message.ts';
-import type { Clock, Log } from '../message/message.ts';
-import { describeCaller } from './caller.ts';
+import { RelayError, RateLimitedLog } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
+import { describeCaller } from '../access/access.ts';
 import type { Caller } from './caller.ts';
 
 export class Refusals {
   readonly #log: Log;
-  readonly #warnings: Seldom;
+  readonly #warnings: RateLimitedLog;
   readonly #count = { originRefused: 0, wrongTokens: 0 };
 
   constructor(log: Log, clock: Clock) {
     this.#log = log;
-    this.#warnings = new Seldom(log, clock);
+    this.#warnings = new RateLimitedLog(log, clock);
   }
 
   /** Dicts whose sender might not speak for their host_id; dicts and farewells with a token that names no satellite. */

@@ -1,28 +1,31 @@
 /** THE HEART, as the other rooms see it. Dicts take the way of `traffic.ts`, calls that of `calls.ts`; here the two are joined to the methods of the wire. */
-import { RelayError } from '../message/message.ts';
-import type { Dict, FaultAnswer, LineLimits, MaybePromise, Message, Sendable, Value } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
+import type { FaultAnswer, QueueLimits, MaybePromise } from '../core/core.ts';
+import type { Message } from '../message/message.ts';
 import type { HostedMethod, Hooks, RelayPort } from '../plugin-host/plugin-host.ts';
 import type { SatelliteView, Sender } from '../satellites/satellites.ts';
 import { Calls } from './calls.ts';
-import type { Caller, Standing } from './caller.ts';
+import type { Caller } from './caller.ts';
+import type { Principal } from '../access/access.ts';
 import type { Identity } from './intake.ts';
 import type { Method } from './method-registry.ts';
-import { addBasicMethods } from './methods-basic.ts';
-import { describeMethods } from './methods-introspection.ts';
-import type { MethodDescription } from './methods-introspection.ts';
-import { addPluginMethods } from './methods-plugins.ts';
-import type { PluginControl } from './methods-plugins.ts';
-import { addSatelliteMethods } from './methods-satellites.ts';
-import { addProgramMethods } from './methods-programs.ts';
-import type { ProgramDesk } from './methods-programs.ts';
-import { addReload } from './methods-reload.ts';
-import type { Reload } from './methods-reload.ts';
-import { addStatus } from './methods-status.ts';
+import { addBasicMethods } from './methods/basic.ts';
+import { describeMethods } from './methods/introspection.ts';
+import type { MethodDescription } from './methods/introspection.ts';
+import { addPluginMethods } from './methods/plugins.ts';
+import type { PluginControl } from './methods/plugins.ts';
+import { addSatelliteMethods } from './methods/satellites.ts';
+import { addProgramMethods } from './methods/programs.ts';
+import type { ProgramDesk } from './methods/programs.ts';
+import { addReload } from './methods/reload.ts';
+import type { Reload } from './methods/reload.ts';
+import { addStatus } from './methods/status.ts';
 import type { RelayOptions } from './options.ts';
 import type { RelayParts, RelayStatus } from './parts.ts';
-import { pluginOnWire } from './plugin-on-wire.ts';
-import type { Struct } from './plugin-on-wire.ts';
-import { propertiesFrom } from './properties.ts';
+import { pluginOnWire } from './methods/plugin-on-wire.ts';
+import type { Struct } from './methods/plugin-on-wire.ts';
+import { propertiesFrom } from './methods/properties.ts';
 import { Refusals } from './refusals.ts';
 import { Traffic } from './traffic.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
@@ -30,19 +33,19 @@ import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
 export { callerOf } from './caller.ts';
-export type { Caller, Role, Standing } from './caller.ts';
+export type { Caller } from './caller.ts';
 export { CarrierDoor } from './carrier-door.ts';
-export type { MethodDescription } from './methods-introspection.ts';
-export type { PluginControl } from './methods-plugins.ts';
-export type { Reload, ReloadReport } from './methods-reload.ts';
-export type { FaultAnswer } from '../message/message.ts';
+export type { MethodDescription } from './methods/introspection.ts';
+export type { PluginControl } from './methods/plugins.ts';
+export type { Reload, ReloadReport } from './methods/reload.ts';
+export type { FaultAnswer } from '../core/core.ts';
 export type { Identity } from './intake.ts';
-export type { ProgramCall, ProgramDesk } from './methods-programs.ts';
+export type { ProgramCall, ProgramDesk } from './methods/programs.ts';
 export type { RelayParts, RelayStatus } from './parts.ts';
 export { MethodRegistry } from './method-registry.ts';
-export { addIntrospection } from './methods-introspection.ts';
-export { addProgramMethods } from './methods-programs.ts';
-export { recordOnWire } from './methods-satellites.ts';
+export { addIntrospection } from './methods/introspection.ts';
+export { addProgramMethods } from './methods/programs.ts';
+export { recordOnWire } from './methods/satellites.ts';
 export type { Passed } from './traffic.ts';
 
 /** A method of a plugin, as it can be shown. */
@@ -115,7 +118,7 @@ export class Relay {
   }
 
   /** From now on every dict passes these hooks; at most `limits` of them wait. */
-  useHooks(hooks: Hooks | undefined, limits: LineLimits): void {
+  useHooks(hooks: Hooks | undefined, limits: QueueLimits): void {
     this.#traffic.useHooks(hooks, limits);
   }
 
@@ -189,17 +192,17 @@ export class Relay {
   }
 
   /** Throws a RelayError RATE_LIMITED if a call of this caller would be refused now; for a door, before it reads a body. Counts nothing. */
-  requireAllowance(caller: Standing): void {
+  requireAllowance(caller: Principal): void {
     this.#calls.requireAllowance(caller);
   }
 
   /** Counts a request that is no call: a page, a body that cannot be read. Throws a RelayError RATE_LIMITED. */
-  count(caller: Standing): void {
+  count(caller: Principal): void {
     this.#calls.count(caller);
   }
 
   /** True if the caller may call the method of this name; for a page, which shows what it would answer. */
-  may(name: string, caller: Standing): boolean {
+  may(name: string, caller: Principal): boolean {
     return this.#calls.may(name, caller);
   }
 

@@ -1,6 +1,9 @@
 /** The stamp on the wire: the extra key `co2` of a dict between relays, read and checked. */
-import { HOP_LIMIT, RelayError, isDict } from '../message/message.ts';
-import type { Attestation, Value } from '../message/message.ts';
+import { HOP_LIMIT } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Attestation } from '../message/message.ts';
+import type { Value } from '../values/values.ts';
 
 /** `{id, hops, age, by, via, att?, claim?}` as a peer sent it. */
 export interface Stamp {

@@ -1,6 +1,8 @@
 /** Where a dict goes: in by `accept`, out by `send`, both to `#junction`, where everything that flows meets. */
-import { RelayError, isPromise } from '../message/message.ts';
-import type { Clock, Dict, LineLimits, Log, MaybePromise, Message, Sendable } from '../message/message.ts';
+import { RelayError, isPromise } from '../core/core.ts';
+import type { Clock, QueueLimits, Log, MaybePromise } from '../core/core.ts';
+import type { Dict, Sendable } from '../values/values.ts';
+import type { Message } from '../message/message.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Hooks, PluginHost } from '../plugin-host/plugin-host.ts';
 import type { Satellites, Sender as RemoteSender } from '../satellites/satellites.ts';
@@ -76,7 +78,7 @@ export class Traffic {
   }
 
   /** From now on every dict passes these hooks; at most `limits` of them wait. */
-  useHooks(hooks: Hooks | undefined, limits: LineLimits): void {
+  useHooks(hooks: Hooks | undefined, limits: QueueLimits): void {
     const { mesh, clock } = this.#parts;
     if (hooks) this.#hooked = new Hooked({ hooks, limits, clock, log: this.#log, targets: (message) => mesh.targets(message) });
   }

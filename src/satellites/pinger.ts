@@ -1,6 +1,6 @@
 /** Pings one satellite at its interval and says when it counts as gone. */
-import { clean, reasonOf } from '../message/message.ts';
-import type { Clock } from '../message/message.ts';
+import { clean, reasonOf } from '../core/core.ts';
+import type { Clock } from '../core/core.ts';
 import { NO_PINGS, afterAnswer, afterFailure, afterSign, whenDue } from './pings.ts';
 import type { Pings } from './pings.ts';
 

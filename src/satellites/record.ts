@@ -1,8 +1,9 @@
 /** What is known of a satellite elsewhere, as it is registered, kept on disk and shown. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { RelayError, canonicalAddress, clean, formatHostId, hostPort, parseHostId } from '../message/message.ts';
-import type { Dict } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
+import { canonicalAddress, formatHostId, hostPort, parseHostId } from '../message/message.ts';
+import type { Dict } from '../values/values.ts';
 
 /** A token that a caller presented. */
 export interface Credential {

@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { Link, ServerAddress, isSignOfLife } from '../links/links.ts';
 import type { Transport, LinkOptions, LinkStatus, Outgoing } from '../links/links.ts';
-import { RelayError, dictOf } from '../message/message.ts';
-import type { Clock, Log } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import { dictOf } from '../values/values.ts';
+import type { Clock, Log } from '../core/core.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import type { SatelliteOptions } from './options.ts';
 import { Pinger } from './pinger.ts';

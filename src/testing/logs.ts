@@ -1,6 +1,6 @@
 /** Keeps what a relay logs, so that a test reads what an operator would. */
 import { format } from 'node:util';
-import type { Log, LogSource } from '../message/message.ts';
+import type { Log, LogSource } from '../core/core.ts';
 
 /** One line of the log. */
 export interface LogLine {

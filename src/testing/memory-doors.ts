@@ -2,9 +2,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DoorsPort } from '../app.ts';
 import type { Transport, ServerAddress } from '../links/links.ts';
-import { RelayError } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
 import { callerOf } from '../relay/relay.ts';
-import type { Relay, Standing } from '../relay/relay.ts';
+import type { Relay } from '../relay/relay.ts';
+import type { Principal } from '../access/access.ts';
 import { parseCall, parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 
@@ -15,7 +16,7 @@ export interface Answered {
 }
 
 /** An address with its port. */
-type Endpoint = Pick<Standing, 'address' | 'port'>;
+type Endpoint = Pick<Principal, 'address' | 'port'>;
 
 const PORT = 2004;
 const open = new Map<string, MemoryDoors>();
@@ -69,7 +70,7 @@ export class MemoryDoors implements DoorsPort {
   }
 
   /** Answers the written call of a caller as the HTTP doors do. */
-  async answer(body: Uint8Array, standing: Standing): Promise<Answered> {
+  async answer(body: Uint8Array, standing: Principal): Promise<Answered> {
     const relay = this.#relay;
     if (relay === undefined || !open.has(this.bound.address)) throw new RelayError('UNAVAILABLE', 'this test relay has been stopped');
     let method = 'a request';
@@ -100,7 +101,7 @@ export class MemoryDoors implements DoorsPort {
     };
   }
 
-  #standingOf({ address, port }: Endpoint): Standing {
+  #standingOf({ address, port }: Endpoint): Principal {
     const isPeer = this.#relay?.isPeerAddress(address) === true;
     return { role: { kind: isPeer ? 'peer' : 'anonymous' }, address, port, isDirect: true, isPeer };
   }

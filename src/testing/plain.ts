@@ -1,6 +1,6 @@
 /** Received values as a test compares them. */
-import { isDict } from '../message/message.ts';
-import type { Value } from '../message/message.ts';
+import { isDict } from '../values/values.ts';
+import type { Value } from '../values/values.ts';
 
 /**
  * `value` with its structs as plain objects, which assert.deepEqual finds equal to literals; a received struct has no prototype.

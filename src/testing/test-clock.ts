@@ -1,6 +1,6 @@
 /** Time that passes only when a test says so. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Clock } from '../message/message.ts';
+import type { Clock } from '../core/core.ts';
 
 interface Timer {
   readonly at: number;

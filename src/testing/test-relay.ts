@@ -2,14 +2,19 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { startRelay } from '../app.ts';
-import type { AppStatus, Config, StandIn, StartedRelay } from '../app.ts';
-import { completeOptions } from '../define-config/define-config.ts';
-import type { Completed } from '../define-config/define-config.ts';
-import { ACCESS_CLASSES, isDict, parseHostId, permissionOf, shareDict } from '../message/message.ts';
-import type { Dict, Sendable, Value } from '../message/message.ts';
+import type { AppStatus, StandIn, StartedRelay } from '../app.ts';
+import type { Config, Completed } from '../config/config.ts';
+import { completeOptions } from '../config/config.ts';
+import { permissionOf } from '../access/access.ts';
+import { ACCESS_CLASSES } from '../core/core.ts';
+import { isDict, shareDict } from '../values/values.ts';
+import { parseHostId } from '../message/message.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
 import { callerOf } from '../relay/relay.ts';
-import type { Relay, Standing } from '../relay/relay.ts';
-import { RemoteFault, parseCall, serialiseCall } from '../xmlrpc/xmlrpc.ts';
+import type { Relay } from '../relay/relay.ts';
+import type { Principal } from '../access/access.ts';
+import { RemoteFault } from '../client/internal.ts';
+import { parseCall, serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import { recordingLogs } from './logs.ts';
 import type { LogLine } from './logs.ts';
 import { MemoryDoors } from './memory-doors.ts';
@@ -222,8 +227,8 @@ class MemoryRelay implements TestRelay {
   }
 }
 
-function standingOf(caller: TestCaller, address = caller === 'anonymous' ? '192.0.2.1' : '127.0.0.1'): Standing {
-  const role: Standing['role'] =
+function standingOf(caller: TestCaller, address = caller === 'anonymous' ? '192.0.2.1' : '127.0.0.1'): Principal {
+  const role: Principal['role'] =
     caller === 'admin'
       ? { kind: 'token', name: 'admin', id: 'admin', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) }
       : { kind: caller };

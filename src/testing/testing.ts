@@ -1,8 +1,8 @@
 /** PUBLIC: the test kit, 'co2-relay/testing'. A whole relay in memory: no port, no state directory, time that the test lets pass. Fits every test runner. */
-export type { Config } from '../app.ts';
-export { RelayError } from '../message/message.ts';
-export type { Dict, Sendable, Value } from '../message/message.ts';
-export { RemoteFault } from '../xmlrpc/xmlrpc.ts';
+export type { Config } from '../config/config.ts';
+export { RelayError } from '../core/core.ts';
+export type { Dict, Sendable, Value } from '../values/values.ts';
+export { RemoteFault } from '../client/client.ts';
 export type { LogLine } from './logs.ts';
 export type { SatelliteClass, TestPlugins } from './plugin-files.ts';
 export type { TestClock } from './test-clock.ts';

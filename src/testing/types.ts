@@ -1,6 +1,7 @@
 /** What a test sees of a test relay, and what it may ask for. */
-import type { AppStatus, Config } from '../app.ts';
-import type { Dict, Sendable, Value } from '../message/message.ts';
+import type { AppStatus } from '../app.ts';
+import type { Config } from '../config/config.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
 import type { LogLine } from './logs.ts';
 import type { TestPlugins } from './plugin-files.ts';
 import type { TestClock } from './test-clock.ts';

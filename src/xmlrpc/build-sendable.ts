@@ -1,6 +1,6 @@
 /** The sink that builds values to be written anew: what a plain value does not tell, a double that is whole or a 64-bit integer that is small, is kept. */
-import { Double, Int64 } from '../message/message.ts';
-import type { Sendable, Value } from '../message/message.ts';
+import { Double, Int64 } from '../values/values.ts';
+import type { Sendable, Value } from '../values/values.ts';
 import type { Sink } from './sink.ts';
 import type { ScalarType } from './scalars.ts';
 

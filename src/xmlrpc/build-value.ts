@@ -1,6 +1,6 @@
 /** The sink that builds plain JavaScript values, and remembers where each struct stands in the source. */
-import { isDict } from '../message/message.ts';
-import type { Dict, Value } from '../message/message.ts';
+import { isDict } from '../values/values.ts';
+import type { Dict, Value } from '../values/values.ts';
 import type { Sink } from './sink.ts';
 import type { ScalarType } from './scalars.ts';
 

@@ -1,5 +1,5 @@
 /** The sink that writes values canonically: explicit types, nothing between elements, each scalar in its own text. */
-import type { Value } from '../message/message.ts';
+import type { Value } from '../values/values.ts';
 import type { Content } from './content.ts';
 import type { Sink } from './sink.ts';
 import type { ScalarType } from './scalars.ts';

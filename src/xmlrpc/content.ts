@@ -1,6 +1,5 @@
 /** The text of one element as UTF-8 bytes: a stretch of the document as long as it can be, a copy once markup interrupts it. */
 import { isAscii } from 'node:buffer';
-
 import { AMPERSAND, BRACKET, CR, GREATER, LESS, LF, NONCHARACTER, SPACE, isBlank, isIllegalAt, skipBlank } from './chars.ts';
 import { readReference } from './reference.ts';
 import type { Reference } from './reference.ts';

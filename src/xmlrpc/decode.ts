@@ -1,7 +1,6 @@
 /** Bytes to UTF-8: which encoding a body has (byte order mark, then charset parameter, then XML declaration), and its strict decoding. */
 import { isAscii, isUtf8 } from 'node:buffer';
-
-import { RelayError, clean } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
 import { LESS } from './chars.ts';
 import { declaredEncoding } from './declaration.ts';
 import { Refusal, placed } from './refuse.ts';

@@ -1,6 +1,6 @@
 /** The bounds on one XML-RPC message, and their defaults. */
-import { BODY_LIMITS } from '../message/message.ts';
-import type { BodyLimits } from '../message/message.ts';
+import { BODY_LIMITS } from '../core/core.ts';
+import type { BodyLimits } from '../core/core.ts';
 
 /** Bounds on one message; whatever exceeds one is refused with LIMIT at the place where it does. */
 export interface XmlRpcLimits extends BodyLimits {

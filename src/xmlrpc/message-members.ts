@@ -1,5 +1,6 @@
 /** The members of a message's dict that go on as they came: all but those that relays set anew for each who gets it. */
-import type { Message, Sendable } from '../message/message.ts';
+import type { Message } from '../message/message.ts';
+import type { Sendable } from '../values/values.ts';
 import { canonicalMembers, sendableMembers } from './parse.ts';
 
 // What relays set.

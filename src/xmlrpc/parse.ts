@@ -1,6 +1,6 @@
 /** Whole messages and structs from bytes or text to values: limits, decoding, grammar and sink put together. */
-import { RelayError } from '../message/message.ts';
-import type { Dict, Sendable, Value } from '../message/message.ts';
+import { RelayError } from '../core/core.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
 import { SendableBuilder } from './build-sendable.ts';
 import { ResponseBuilder, ValueBuilder } from './build-value.ts';
 import type { FaultParts } from './build-value.ts';

@@ -1,6 +1,6 @@
 /** How a parse fails: a refusal that knows its offset, made into a RelayError whose text opens with line and column. */
-import { RelayError, clean } from '../message/message.ts';
-import type { ErrorCode } from '../message/message.ts';
+import { RelayError, clean } from '../core/core.ts';
+import type { ErrorCode } from '../core/core.ts';
 
 /** Ends a parse at the byte `at`; line and column are counted only when it leaves this room, by {@link placed}. */
 export class Refusal extends Error {

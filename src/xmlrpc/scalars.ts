@@ -1,5 +1,5 @@
 /** The scalar types: from the text of an element to its value, by anchored grammars. */
-import type { Value } from '../message/message.ts';
+import type { Value } from '../values/values.ts';
 import type { Content } from './content.ts';
 import type { XmlRpcLimits } from './limits.ts';
 import { readDate } from './read-date.ts';

@@ -1,7 +1,9 @@
 /** Whole messages and structs as XML-RPC: calls, responses, faults, and calls with a struct of canonical and own members. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { RelayError, joinInTurns, memberPlace } from '../message/message.ts';
-import type { MaybePromise, Sendable } from '../message/message.ts';
+import { RelayError, joinInSlices } from '../core/core.ts';
+import { memberPath } from '../values/values.ts';
+import type { MaybePromise } from '../core/core.ts';
+import type { Sendable } from '../values/values.ts';
 import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { isMethodName } from './grammar.ts';
@@ -74,7 +76,7 @@ export function serialiseMembersCall(
     for (const [index, name] of names.entries()) {
       beginMember(out, name, index === 0, options);
       const xml = Object.hasOwn(own, name) ? undefined : kept.get(name);
-      if (xml === undefined) writeValue(out, own[name], memberPlace('struct', name), options);
+      if (xml === undefined) writeValue(out, own[name], memberPath('struct', name), options);
       else out.utf8(xml);
     }
     if (names.length > 0) put(out, MEMBER_END);
@@ -137,7 +139,7 @@ async function restInTurns(out: ByteBuffer, writer: ValueWriter): Promise<Buffer
   try {
     while (!writeForATurn(out, writer)) await nextTurn();
     put(out, RESPONSE_END);
-    return out.own() ?? (out.size <= MAX_COPY_BYTES ? out.copy() : await joinInTurns(out.parts()));
+    return out.own() ?? (out.size <= MAX_COPY_BYTES ? out.copy() : await joinInSlices(out.parts()));
   } finally {
     releaseBuffer(out);
   }
@@ -200,7 +202,7 @@ function beginCall(out: ByteBuffer, methodName: string): void {
 
 function beginMember(out: ByteBuffer, name: string, isFirst: boolean, options: WriteOptions): void {
   if (writeName(out, name, isFirst, options)) return;
-  throw new RelayError('INTERNAL', `${memberPlace('struct', name)}: ${NAME_PROBLEM}`);
+  throw new RelayError('INTERNAL', `${memberPath('struct', name)}: ${NAME_PROBLEM}`);
 }
 
 /** True if all is written. */

@@ -1,5 +1,5 @@
 /** What a parse hands its values to. */
-import type { Value } from '../message/message.ts';
+import type { Value } from '../values/values.ts';
 import type { Content } from './content.ts';
 import type { ScalarType } from './scalars.ts';
 

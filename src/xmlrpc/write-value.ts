@@ -1,8 +1,7 @@
 /** Any JavaScript value to XML-RPC, or a typed error that names its place; total, without recursion, and to be paused anywhere. */
 import { types } from 'node:util';
-
-import { Attempt, Double, Int64, Walk, isDict } from '../message/message.ts';
-import type { Frame } from '../message/message.ts';
+import { Attempt, Double, Int64, Walk, isDict } from '../values/values.ts';
+import type { Frame } from '../values/values.ts';
 import { tagOf } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { NAME_PROBLEM, writeName } from './write-name.ts';

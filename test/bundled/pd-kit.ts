@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import type { Dict, Value } from '../../src/message/message.ts';
+import type { Dict, Value } from '../../src/values/values.ts';
 import { Gate } from '../support/gate.ts';
 import { PROJECT_DIR } from '../support/processes.ts';
 import { startRelay } from '../support/relays.ts';

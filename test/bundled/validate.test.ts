@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { Double } from '../../src/message/message.ts';
-import type { Sendable } from '../../src/message/message.ts';
+import { Double } from '../../src/values/values.ts';
+import type { Sendable } from '../../src/values/values.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { PROJECT_DIR } from '../support/processes.ts';
 import { startRelay } from '../support/relays.ts';

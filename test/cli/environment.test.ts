@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { environmentSource, variableOf } from '../../src/cli/environment.ts';
-import { completeOptions, optionKinds } from '../../src/define-config/define-config.ts';
-import { RelayError } from '../../src/message/message.ts';
+import { completeOptions, optionKinds } from '../../src/config/config.ts';
+import { RelayError } from '../../src/core/core.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
 

@@ -8,7 +8,7 @@ import type { ExecutionContext } from 'ava';
 import { PROJECT_DIR, run } from '../support/processes.ts';
 import type { Program } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 
 /** The relay with a limit of its own, which Node cannot raise. */
 function startLimited(t: ExecutionContext, limit: number, config: string): Program {

@@ -2,7 +2,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { run, runCo2, startCo2 } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
 

@@ -24,8 +24,8 @@ const OPTIONS: ts.CompilerOptions = {
   noEmit: true,
   paths: {
     'co2-relay': [join(PROJECT_DIR, 'src/plugin/plugin.ts')],
-    'co2-relay/client': [join(PROJECT_DIR, 'src/xmlrpc/client/client.ts')],
-    'co2-relay/config': [join(PROJECT_DIR, 'src/define-config/define-config.ts')],
+    'co2-relay/client': [join(PROJECT_DIR, 'src/client/client.ts')],
+    'co2-relay/config': [join(PROJECT_DIR, 'src/config/define-config.ts')],
     'co2-relay/testing': [join(PROJECT_DIR, 'src/testing/testing.ts')],
   },
 };

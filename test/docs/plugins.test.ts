@@ -7,7 +7,7 @@ import ts from 'typescript';
 import { createTestRelay } from 'co2-relay/testing';
 import type { TestRelay, TestRelayOptions } from 'co2-relay/testing';
 import { loadConfigFile } from '../../src/cli/config-file.ts';
-import { systemClock } from '../../src/message/message.ts';
+import { systemClock } from '../../src/core/core.ts';
 import { compilerErrors } from '../cli/typescript.ts';
 import { PROJECT_DIR, runCo2 } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { freePorts } from '../support/relays.ts';
 import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
 

@@ -1,8 +1,8 @@
 /** What must hold of any bytes whatever: a value or a RelayError, never anything else; what is read can be written and reads back; nobody's prototype changes. */
 import { isUtf8 } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
-import { RelayError } from '../../src/message/message.ts';
-import type { Dict, Value } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
+import type { Dict, Value } from '../../src/values/values.ts';
 import { canonicalMembers, parseCall, parseResponse, parseStruct, serialiseCall, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
 import { readJson, writeJson } from '../../src/json/json.ts';
 import type { ParsedCall } from '../../src/xmlrpc/xmlrpc.ts';

@@ -1,7 +1,7 @@
 /** The table of faults in README is the table in the code. */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { ERRORS } from '../../src/message/message.ts';
+import { ERRORS } from '../../src/core/core.ts';
 
 test('README lists every code with its number and meaning, and no other', (t) => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');

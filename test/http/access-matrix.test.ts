@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { AccessClass } from '../../src/message/message.ts';
-import { addToken, removeToken } from '../../src/store/store.ts';
+import type { AccessClass } from '../../src/core/core.ts';
+import { addToken, removeToken } from '../../src/access/access.ts';
 import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 import { call, request } from './raw.ts';
 import type { RawAnswer } from './raw.ts';

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import test from 'ava';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
-import type { Dict } from '../../src/message/message.ts';
+import type { Dict } from '../../src/values/values.ts';
 import { startRelay } from '../support/relays.ts';
 import { call, everything, answersIn, open, request, requestBytes } from './raw.ts';
 import type { RawRequest } from './raw.ts';

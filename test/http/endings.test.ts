@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { connect as connectSecurely } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { writeCertificate } from '../support/certificate.ts';
 import { startCo2 } from '../support/processes.ts';
 import type { RelayProcess } from '../support/processes.ts';

@@ -1,7 +1,7 @@
 /** JSON-RPC 2.0 at the doors of a running relay: the examples of its specification, ids, batches, limits and statuses. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Config } from '../../src/app.ts';
+import type { Config } from '../../src/config/config.ts';
 import { pluginsDir, startRelay } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';

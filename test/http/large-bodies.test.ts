@@ -1,6 +1,6 @@
 /** Large bodies: read in slices beside other work, two at a time, in the order in which they came. */
 import test from 'ava';
-import { RelayError } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
 import { LargeBodies } from '../../src/http/large-bodies.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { startRelay } from '../support/relays.ts';

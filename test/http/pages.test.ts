@@ -9,7 +9,7 @@ import { callLines } from '../../src/http/call-lines.ts';
 import { htmlMethod, htmlPage } from '../../src/http/html-page.ts';
 import { jsonPage, textPage } from '../../src/http/pages.ts';
 import type { PageContent } from '../../src/http/pages.ts';
-import { quoted } from '../../src/message/message.ts';
+import { quoted } from '../../src/core/core.ts';
 import type { MethodDescription } from '../../src/relay/relay.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { startRelay } from '../support/relays.ts';

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
-import type { Sendable } from '../../src/message/message.ts';
+import type { Sendable } from '../../src/values/values.ts';
 
 export interface RawAnswer {
   readonly status: number;

@@ -1,9 +1,10 @@
 /** `/robot` of a running relay: keywords are told and run, failures are results, and rights and limits are those of any call. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Config } from '../../src/app.ts';
-import { ACCESS_CLASSES, Double } from '../../src/message/message.ts';
-import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import type { Config } from '../../src/config/config.ts';
+import { ACCESS_CLASSES } from '../../src/core/core.ts';
+import { Double } from '../../src/values/values.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { pluginsDir, startRelay } from '../support/relays.ts';

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Dict, Value } from '../../src/message/message.ts';
+import type { Dict, Value } from '../../src/values/values.ts';
 import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
 import type { RelayProcess } from '../support/processes.ts';
 import { freePorts } from '../support/relays.ts';

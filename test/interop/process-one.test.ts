@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { PROJECT_DIR, run } from '../support/processes.ts';
 import type { Program } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 
 const CO2 = join(PROJECT_DIR, 'bin/co2.mjs');
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { answersIn, everything, open } from '../http/raw.ts';
 import { run, runCo2 } from '../support/processes.ts';
 import { startRelay, temporaryDir } from '../support/relays.ts';

@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { RemoteFault } from '../../src/xmlrpc/xmlrpc.ts';
+import { RemoteFault } from '../../src/client/client.ts';
 import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 
 const SPAM = `import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';

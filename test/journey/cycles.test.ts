@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
-import type { Dict, Sendable } from '../../src/message/message.ts';
-import { XmlRpcClient, parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Dict, Sendable } from '../../src/values/values.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
+import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { freePorts, startRelay } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 

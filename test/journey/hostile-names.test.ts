@@ -1,8 +1,8 @@
 /** Names, members, nicks and texts made to break out of a page, a line of the log or a terminal: wherever they show up they are text. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { RemoteFault } from '../../src/xmlrpc/xmlrpc.ts';
-import type { Sendable } from '../../src/message/message.ts';
+import { RemoteFault } from '../../src/client/client.ts';
+import type { Sendable } from '../../src/values/values.ts';
 import { request } from '../http/raw.ts';
 import { startCo2 } from '../support/processes.ts';
 import type { RelayProcess } from '../support/processes.ts';

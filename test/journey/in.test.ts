@@ -1,6 +1,6 @@
 /** IN: a dict comes in by notify and reaches every satellite, whoever else fails, hangs or lies. */
 import test from 'ava';
-import { RemoteFault } from '../../src/xmlrpc/xmlrpc.ts';
+import { RemoteFault } from '../../src/client/client.ts';
 import { Gate } from '../support/gate.ts';
 import { pluginsDir, startRelay } from '../support/relays.ts';
 

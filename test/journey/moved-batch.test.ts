@@ -1,6 +1,6 @@
 /** A batch of a peer whose name leads to another address than before: all its dicts count as the peer's, not the first alone. */
 import test from 'ava';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { startRelay } from '../support/relays.ts';
 
 const NAME = 'relay-b.test';

@@ -2,9 +2,8 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Config } from '../../src/app.ts';
-import { RemoteFault } from '../../src/xmlrpc/client/client.ts';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Config } from '../../src/config/config.ts';
+import { RemoteFault, XmlRpcClient } from '../../src/client/internal.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 

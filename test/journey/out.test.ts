@@ -1,7 +1,7 @@
 /** OUT: what a satellite sends is stamped and goes to all others here and to every peer, through failures, in order. */
 import { createServer } from 'node:http';
 import test from 'ava';
-import type { Dict } from '../../src/message/message.ts';
+import type { Dict } from '../../src/values/values.ts';
 import { parseHostId } from '../../src/message/message.ts';
 import { Gate } from '../support/gate.ts';
 import { freePorts, pluginsDir, startRelay } from '../support/relays.ts';

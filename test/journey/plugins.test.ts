@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Config } from '../../src/app.ts';
-import type { Dict, Sendable, Value } from '../../src/message/message.ts';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Config } from '../../src/config/config.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { FIXTURE } from '../plugin-host/programs/kit.ts';
 import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';

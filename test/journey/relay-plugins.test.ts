@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { RelayError } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
 import type { RelayPluginEntry } from '../../src/plugin-host/plugin-host.ts';
 import { PROJECT_DIR, runCo2 } from '../support/processes.ts';
 import { freePorts, pluginsDir, startRelay } from '../support/relays.ts';

@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Dict, Sendable, Value } from '../../src/message/message.ts';
-import { isDict, parseHostId } from '../../src/message/message.ts';
-import { XmlRpcClient, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
+import { isDict } from '../../src/values/values.ts';
+import { parseHostId } from '../../src/message/message.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
+import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { call as callAt } from '../http/raw.ts';
 import { startCo2 } from '../support/processes.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';

@@ -1,6 +1,6 @@
 /** THROUGH: a dict crosses relays, each once, never back, with nothing of it rewritten. */
 import test from 'ava';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { startRelay } from '../support/relays.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
 import { heard, heardInTheEnd, onAddresses, onOneAddress, startLinked } from './topology.ts';

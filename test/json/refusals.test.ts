@@ -1,9 +1,10 @@
 /** What is no JSON, what is ambiguous and what is too much: refused with its place; and what cannot be written, with its path. */
 import test from 'ava';
 import fc from 'fast-check';
-import { Double, Int64, RelayError } from '../../src/message/message.ts';
+import { Double, Int64 } from '../../src/values/values.ts';
+import { RelayError } from '../../src/core/core.ts';
 import { readJson, writeJson } from '../../src/json/json.ts';
-import type { BodyLimits } from '../../src/message/message.ts';
+import type { BodyLimits } from '../../src/core/core.ts';
 
 function refusal(text: string | Uint8Array, limits?: Partial<BodyLimits>): string {
   try {

@@ -1,8 +1,9 @@
 /** JSON in turns is the JSON that is written at once, other work runs meanwhile, and a part that cannot be written is taken back. */
 import test from 'ava';
 import fc from 'fast-check';
-import { Attempt, joinInTurns } from '../../src/message/message.ts';
-import type { Sendable } from '../../src/message/message.ts';
+import { Attempt } from '../../src/values/values.ts';
+import { joinInSlices } from '../../src/core/core.ts';
+import type { Sendable } from '../../src/values/values.ts';
 import { writeJson, writeJsonInTurns } from '../../src/json/json.ts';
 import { turnsDuring } from '../support/turns.ts';
 import { anySent } from '../xmlrpc/arbitraries.ts';
@@ -10,11 +11,11 @@ import { anySent } from '../xmlrpc/arbitraries.ts';
 const MiB = 1024 * 1024;
 const unsendable = (() => 1) as unknown as Sendable;
 const attempt = (value: Sendable): Attempt => new Attempt(value, (error) => ({ failed: (error as Error).message.slice(0, 60) }));
-const inTurns = async (value: unknown): Promise<string> => (await joinInTurns(await writeJsonInTurns(value, 'x'))).toString();
+const inSlices = async (value: unknown): Promise<string> => (await joinInSlices(await writeJsonInTurns(value, 'x'))).toString();
 
 test('any value, and texts and bytes of any length around the size of a piece', async (t) => {
   await fc.assert(
-    fc.asyncProperty(anySent, async ({ sent }) => (await inTurns(sent)) === writeJson(sent, 'x')),
+    fc.asyncProperty(anySent, async ({ sent }) => (await inSlices(sent)) === writeJson(sent, 'x')),
     { numRuns: 200 },
   );
   const KIB = 1024;
@@ -22,10 +23,10 @@ test('any value, and texts and bytes of any length around the size of a piece', 
     const text = 'a"\n\u00e4\u{1f40d}'.repeat(length).slice(0, length);
     const whole = text.charCodeAt(length - 1) >> 10 === 0x36 ? `${text}\udc0d` : text;
     // Wherever a pair of surrogates stands.
-    for (const value of [whole, `b${whole}`]) t.is(await inTurns([value]), JSON.stringify([value]));
+    for (const value of [whole, `b${whole}`]) t.is(await inSlices([value]), JSON.stringify([value]));
     const bytes = Buffer.alloc(length, 'abc');
-    t.is(await inTurns(bytes), `{"$base64":"${bytes.toString('base64')}"}`);
-    await t.throwsAsync(inTurns([`${'\u{1f40d}'.repeat(length)}\ud83d`]), { message: /^x\[0\]: the text holds half a surrogate/ });
+    t.is(await inSlices(bytes), `{"$base64":"${bytes.toString('base64')}"}`);
+    await t.throwsAsync(inSlices([`${'\u{1f40d}'.repeat(length)}\ud83d`]), { message: /^x\[0\]: the text holds half a surrogate/ });
   }
 });
 
@@ -38,7 +39,7 @@ const LARGE: readonly (readonly [what: string, value: Sendable, turns: number])[
 
 for (const [what, value, atLeast] of LARGE) {
   test.serial(`many ${what} are written in many turns, between which others have theirs`, async (t) => {
-    const { turns } = await turnsDuring(() => inTurns(value));
+    const { turns } = await turnsDuring(() => inSlices(value));
     t.true(turns > atLeast, String(turns));
   });
 }
@@ -46,7 +47,7 @@ for (const [what, value, atLeast] of LARGE) {
 test('a part that cannot be written is taken back, whatever the size of what was written of it', async (t) => {
   const many = Array.from({ length: 999_000 }, () => 7);
   for (const part of [unsendable, ['x'.repeat(MiB), { a: [unsendable] }], [Buffer.alloc(MiB), '\ud800'], [many, many]] as Sendable[]) {
-    const [first, stand, last] = JSON.parse(await inTurns(['first', attempt(part), { a: attempt(many) }])) as [
+    const [first, stand, last] = JSON.parse(await inSlices(['first', attempt(part), { a: attempt(many) }])) as [
       string,
       object,
       { a: number[] },
@@ -56,12 +57,12 @@ test('a part that cannot be written is taken back, whatever the size of what was
     t.is(last.a.length, many.length);
   }
   t.is(writeJson(attempt(unsendable), 'x'), '{"failed":"x: a function cannot be sent; leave the member out"}');
-  await t.throwsAsync(inTurns([attempt(1), unsendable]), { message: /^x\[1\]: a function/ });
+  await t.throwsAsync(inSlices([attempt(1), unsendable]), { message: /^x\[1\]: a function/ });
 });
 
 test('bytes that are given away between two turns are an error', async (t) => {
   const bytes = new Uint8Array(4 * MiB);
-  const writing = inTurns(bytes);
+  const writing = inSlices(bytes);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
   await t.throwsAsync(writing, { message: /^x: the bytes were changed/ });
 });

@@ -1,8 +1,8 @@
 /** JSON <-> values: one table read both ways, and properties over generated values. */
 import test from 'ava';
 import fc from 'fast-check';
-import { Double, Int64, dictOf, isDict } from '../../src/message/message.ts';
-import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { Double, Int64, dictOf, isDict } from '../../src/values/values.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { readJson, writeJson } from '../../src/json/json.ts';
 
 /** The value of a text with the types of its numbers. */

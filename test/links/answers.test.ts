@@ -1,7 +1,7 @@
 /** Whatever a server answers is an answer: a dict goes to it once, `later` means later, and any answer to a ping is a sign of life. Over real sockets, byte by byte. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Config } from '../../src/app.ts';
+import type { Config } from '../../src/config/config.ts';
 import { serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { answer, rawServer } from '../support/raw-server.ts';
 import type { RawServer } from '../support/raw-server.ts';

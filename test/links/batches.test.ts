@@ -2,8 +2,9 @@
 import { setInterval as ticks } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Config } from '../../src/app.ts';
-import { XmlRpcClient, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Config } from '../../src/config/config.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
+import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { batchServer } from '../support/batch-server.ts';
 import type { BatchServer, BatchServerParts } from '../support/batch-server.ts';
 import { delayProxy } from '../support/delay-proxy.ts';

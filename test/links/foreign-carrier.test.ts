@@ -1,7 +1,7 @@
 /** The relay keeps its side of the carriers' contract, whatever a carrier does: when it connects, sends and closes, and what it makes of failures. */
 import test from 'ava';
-import { Refusal, RelayError } from '../../src/message/message.ts';
-import type { Carrier, CarrierPeer, Receive } from '../../src/message/message.ts';
+import { Refusal, RelayError } from '../../src/core/core.ts';
+import type { Carrier, CarrierPeer, Receive } from '../../src/plugin/plugin.ts';
 import { ForeignCarrier } from '../../src/links/links.ts';
 import { parseResponse, serialiseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';

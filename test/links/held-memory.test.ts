@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { startCo2 } from '../support/processes.ts';
 
 // 4.5 MiB each, some 40 MiB decoded: twelve of them decoded are 480 MB.

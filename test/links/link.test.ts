@@ -1,7 +1,7 @@
 /** The link to one peer: order, retries, refusals, limits, and the end; on a carrier and a clock that do as they are told. */
 import test from 'ava';
-import { RelayError } from '../../src/message/message.ts';
-import type { Value } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
+import type { Value } from '../../src/values/values.ts';
 import { Forward } from '../../src/mesh/forward.ts';
 import { Link } from '../../src/links/links.ts';
 import type { Transport } from '../../src/links/links.ts';

@@ -1,11 +1,11 @@
 /** Which peers a dict goes to, what it carries, and which addresses are peers'. */
 import test from 'ava';
-import { RelayError } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
 import { Mesh, meshDefaults } from '../../src/mesh/mesh.ts';
 import type { MeshOptions } from '../../src/mesh/mesh.ts';
 import { ServerAddress, linkDefaults } from '../../src/links/links.ts';
 import type { Transport, Resolve } from '../../src/links/links.ts';
-import type { Dict } from '../../src/message/message.ts';
+import type { Dict } from '../../src/values/values.ts';
 import { canonicalMembers } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';

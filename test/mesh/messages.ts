@@ -1,6 +1,7 @@
 /** Messages for the tests of this room, and what a peer would read of them. */
-import type { Dict, Message, Sendable } from '../../src/message/message.ts';
-import { freezeDict } from '../../src/message/message.ts';
+import type { Dict, Sendable } from '../../src/values/values.ts';
+import type { Message } from '../../src/message/message.ts';
+import { freezeDict } from '../../src/values/values.ts';
 import { parseCall, parseStruct, serialiseStructBytes } from '../../src/xmlrpc/xmlrpc.ts';
 
 export const SELF = 'self@192.0.2.1:2004';

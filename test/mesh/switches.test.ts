@@ -1,7 +1,7 @@
 /** Peers with switches: the bytes that each gets, what cannot be sent to one and reaches the others, and who may send what is not finite. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Config } from '../../src/app.ts';
+import type { Config } from '../../src/config/config.ts';
 import { parseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../../src/xmlrpc/xmlrpc.ts';
 import { request } from '../http/raw.ts';

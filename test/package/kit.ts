@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ExecutionContext } from 'ava';
-import type { Sendable, Value } from '../../src/message/message.ts';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { PROJECT_DIR, run } from '../support/processes.ts';
 import type { Program } from '../support/processes.ts';
 

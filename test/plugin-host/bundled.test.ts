@@ -1,8 +1,8 @@
 /** The plugins that come with the relay, and the example, do what their comments say. */
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
-import { Double, dictOf } from '../../src/message/message.ts';
-import type { Value } from '../../src/message/message.ts';
+import { Double, dictOf } from '../../src/values/values.ts';
+import type { Value } from '../../src/values/values.ts';
 import { messageOf, started } from './kit.ts';
 
 const bundled = fileURLToPath(new URL('../../plugins', import.meta.url));

@@ -1,6 +1,6 @@
 /** Delivery: in order, one at a time, bounded, and nobody disturbs anybody. */
 import test from 'ava';
-import { freezeDict, dictOf } from '../../src/message/message.ts';
+import { freezeDict, dictOf } from '../../src/values/values.ts';
 import { ECHO, hostOf, messageOf, satelliteSource, started } from './kit.ts';
 
 /** Holds each message until `open()` is called. */

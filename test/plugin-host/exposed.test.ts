@@ -1,6 +1,6 @@
 /** Exposed methods: names, help, signatures, and what is enforced. */
 import test from 'ava';
-import { Double, Int64, dictOf } from '../../src/message/message.ts';
+import { Double, Int64, dictOf } from '../../src/values/values.ts';
 import { satelliteSource, started } from './kit.ts';
 
 const zod = JSON.stringify(new URL('../../node_modules/zod/index.js', import.meta.url).href);

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
-import { dictOf, freezeDict } from '../../src/message/message.ts';
-import type { Clock, LogSource, Message, Sendable, Value } from '../../src/message/message.ts';
+import { dictOf, freezeDict } from '../../src/values/values.ts';
+import type { Clock, LogSource } from '../../src/core/core.ts';
+import type { Message } from '../../src/message/message.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
 import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
 import type {
   HostEvent,

@@ -1,7 +1,7 @@
 /** What every server answers: ping, introspection, nested calls, and faults that tell no secrets. */
 import test from 'ava';
-import { Fault, RelayError, systemClock } from '../../src/message/message.ts';
-import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { Fault, RelayError, systemClock } from '../../src/core/core.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { relayDefaults } from '../../src/relay/options.ts';
 import { asReceived } from '../../src/relay/plugin-calls.ts';
 import { callerOf, makeHeart, received } from './heart.ts';

@@ -1,6 +1,6 @@
 /** What comes by a relay plugin's carrier is held to what holds at the HTTP door for a peer. */
 import test from 'ava';
-import type { Dict, Sendable } from '../../src/message/message.ts';
+import type { Dict, Sendable } from '../../src/values/values.ts';
 import { CarrierDoor } from '../../src/relay/relay.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';

@@ -1,11 +1,16 @@
 /** A relay without plugins, peers or a network: what would leave it is written down instead. */
-import type { Clock, Dict, Message, Sendable, Value } from '../../src/message/message.ts';
-import { ACCESS_CLASSES, dictOf, permissionOf, systemClock } from '../../src/message/message.ts';
+import type { Clock } from '../../src/core/core.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
+import type { Message } from '../../src/message/message.ts';
+import { permissionOf } from '../../src/access/access.ts';
+import { ACCESS_CLASSES, systemClock } from '../../src/core/core.ts';
+import { dictOf } from '../../src/values/values.ts';
 import type { HostedMethod, PluginStatus, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
 import { linkDefaults } from '../../src/links/links.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
 import { Relay, relayDefaults } from '../../src/relay/relay.ts';
-import type { Caller, RelayOptions, Role } from '../../src/relay/relay.ts';
+import type { Caller, RelayOptions } from '../../src/relay/relay.ts';
+import type { Role } from '../../src/access/access.ts';
 import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { LogRecord } from '../support/log-record.ts';
 

@@ -1,7 +1,9 @@
 /** What hooks of relay plugins may do to a dict, and what becomes of it when they misbehave. */
 import test from 'ava';
-import { Fault, Refusal, RelayError, shareDict, systemClock } from '../../src/message/message.ts';
-import type { Clock, Dict, Value } from '../../src/message/message.ts';
+import { Fault, Refusal, RelayError, systemClock } from '../../src/core/core.ts';
+import { shareDict } from '../../src/values/values.ts';
+import type { Clock } from '../../src/core/core.ts';
+import type { Dict, Value } from '../../src/values/values.ts';
 import { Hook } from '../../src/plugin-host/hooks/hook.ts';
 import type { HookContext } from '../../src/plugin/relay-plugin.ts';
 import { Gate } from '../support/gate.ts';

@@ -1,7 +1,7 @@
 /** The junction: who gets a dict that comes in or goes out, with which stamp, and how often. */
 import test from 'ava';
-import { Double, dictOf, shareDict } from '../../src/message/message.ts';
-import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { Double, dictOf, shareDict } from '../../src/values/values.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { parseCall, parseStruct, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { Caller } from '../../src/relay/relay.ts';
 import { DATA, SELF, callerOf, local, makeHeart, received } from './heart.ts';

@@ -1,6 +1,6 @@
 /** The plugin.* methods as a caller meets them: what they take, whom they refuse, and dead letters. */
 import test from 'ava';
-import type { Sendable, Value } from '../../src/message/message.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
 import type { PluginStatus } from '../../src/plugin-host/plugin-host.ts';
 import { DeadLetters } from '../../src/plugin-host/programs/dead-letters.ts';
 import { messageOf } from '../plugin-host/kit.ts';

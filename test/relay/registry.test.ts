@@ -4,7 +4,7 @@ import { Relay } from '../../src/relay/relay.ts';
 import { MethodRegistry } from '../../src/relay/method-registry.ts';
 import type { Method } from '../../src/relay/method-registry.ts';
 import { SeenIds } from '../../src/relay/seen-ids.ts';
-import { dictOf } from '../../src/message/message.ts';
+import { dictOf } from '../../src/values/values.ts';
 import { callerOf, makeHeart } from './heart.ts';
 
 const inherited = [Object.prototype, Function.prototype, Map.prototype, Relay.prototype, Array.prototype, Promise.prototype].flatMap(

@@ -1,7 +1,7 @@
 /** The stamp between relays: read whole or refused, with the damaged member named. */
 import test from 'ava';
 import { readStamp } from '../../src/relay/stamp.ts';
-import type { Sendable, Value } from '../../src/message/message.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
 import { received } from './heart.ts';
 
 const ATT = { by: 'f@10.0.0.1:1', observed_ip: '10.0.0.2', verdict: 'checked' };

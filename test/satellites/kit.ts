@@ -2,8 +2,8 @@
 import type { ExecutionContext } from 'ava';
 import { linkDefaults } from '../../src/links/links.ts';
 import type { Transport } from '../../src/links/links.ts';
-import type { Dict, Sendable } from '../../src/message/message.ts';
-import { RelayError } from '../../src/message/message.ts';
+import type { Dict, Sendable } from '../../src/values/values.ts';
+import { RelayError } from '../../src/core/core.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
 import type { Credential, SatelliteOptions } from '../../src/satellites/satellites.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';

@@ -1,7 +1,7 @@
 /** Who may register, with what, how many; who is found; who is notified. */
 import test from 'ava';
-import { RelayError } from '../../src/message/message.ts';
-import type { Sendable } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
+import type { Sendable } from '../../src/values/values.ts';
 import { SELF, messageOf } from '../mesh/messages.ts';
 import { makeKit, settle } from './kit.ts';
 

@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { RelayError } from '../../src/message/message.ts';
-import { StateFile } from '../../src/store/store.ts';
+import { RelayError } from '../../src/core/core.ts';
+import { StateFile } from '../../src/state/state.ts';
 import { temporaryDir } from '../support/relays.ts';
 import { makeKit } from './kit.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import type { Sendable, Value } from '../../src/message/message.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
 import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 
 export type Answers = Readonly<Record<string, (...params: readonly Value[]) => Sendable>>;

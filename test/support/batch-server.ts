@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from './gate.ts';
 

@@ -2,51 +2,68 @@
 import { posix } from 'node:path';
 import ts from 'typescript';
 
-const GROUND = ['message', 'xmlrpc', 'json', 'store', 'loader', 'links'];
-const PARTS = ['satellites', 'work', 'recording', 'services', 'mesh', 'plugin-host'];
+// In order: each group may import the groups before it, as the table says in detail.
+const BASE = ['core', 'values', 'message'];
+const GROUND = [...BASE, 'xmlrpc', 'json', 'events', 'state', 'store', 'client', 'access', 'plugin', 'loader', 'identity'];
+const FLOW = [...GROUND, 'rpc', 'streams', 'links'];
 /** Directories below plugin-host. Each has a public file of its own, for the others and for plugin-host; from outside only plugin-host is imported. */
 const HOST = ['hosted', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
-const BELOW_APP = [...GROUND, ...PARTS, 'plugin', 'streams', 'relay', 'http', 'define-config'];
+const PARTS = ['plugin-host', 'mesh', 'satellites'];
+const BELOW_APP = [...FLOW, ...PARTS, 'relay', 'work', 'recording', 'services', 'http', 'metrics', 'config'];
 
-/** Room -> the rooms that it may import. */
+/** Directory -> the directories that it may import. */
 const TABLE: Readonly<Record<string, readonly string[]>> = {
-  message: [],
+  core: [],
+  values: ['core'],
+  message: ['core', 'values'],
   loader: [],
-  xmlrpc: ['message'],
-  json: ['message'],
-  store: ['message'],
-  links: ['xmlrpc', 'message'],
-  plugin: ['message'],
-  streams: ['message', 'store'],
-  'plugin-host/hosted': ['plugin', 'loader', 'message'],
-  'plugin-host/modules': ['plugin-host/hosted', 'plugin', 'loader', 'message'],
-  'plugin-host/programs': ['plugin-host/hosted', 'loader', 'xmlrpc', 'store', 'message'],
-  'plugin-host/children': ['plugin-host/modules', 'plugin-host/programs', 'plugin-host/hosted', 'loader', 'xmlrpc', 'message'],
-  'plugin-host/hooks': ['plugin-host/modules', 'plugin-host/hosted', 'plugin', 'loader', 'xmlrpc', 'message'],
-  'plugin-host': [...HOST, 'plugin', 'loader', 'message'],
-  satellites: ['links', 'xmlrpc', 'store', 'message'],
-  work: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
-  recording: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
-  services: ['plugin', 'plugin-host', 'streams', 'store', 'message'],
-  mesh: ['links', 'xmlrpc', 'store', 'streams', 'message'],
-  relay: [...PARTS, 'xmlrpc', 'message'],
-  http: ['relay', 'xmlrpc', 'json', 'message'],
-  'define-config': BELOW_APP.filter((room) => room !== 'define-config'),
+  xmlrpc: BASE,
+  json: BASE,
+  events: BASE,
+  state: BASE,
+  store: BASE,
+  client: [...BASE, 'xmlrpc'],
+  access: [...BASE, 'xmlrpc', 'state'],
+  plugin: BASE,
+  identity: [...BASE, 'state'],
+  rpc: [...BASE, 'xmlrpc', 'events', 'access'],
+  streams: [...BASE, 'events', 'store'],
+  links: [...BASE, 'xmlrpc', 'events', 'client', 'plugin'],
+  'plugin-host/hosted': [...BASE, 'events', 'plugin', 'loader', 'rpc'],
+  'plugin-host/modules': [...BASE, 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
+  'plugin-host/programs': [...BASE, 'xmlrpc', 'events', 'state', 'client', 'loader', 'rpc', 'plugin-host/hosted'],
+  'plugin-host/children': [
+    ...[...BASE, 'xmlrpc', 'events', 'client', 'loader', 'rpc'],
+    ...['plugin-host/hosted', 'plugin-host/modules', 'plugin-host/programs'],
+  ],
+  'plugin-host/hooks': [...BASE, 'xmlrpc', 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted', 'plugin-host/modules'],
+  'plugin-host': [...BASE, 'events', 'plugin', 'loader', 'rpc', ...HOST],
+  mesh: FLOW,
+  satellites: FLOW,
+  relay: [...FLOW, ...PARTS],
+  work: [...FLOW, ...PARTS, 'relay'],
+  recording: [...FLOW, ...PARTS, 'relay'],
+  services: [...FLOW, ...PARTS, 'relay'],
+  http: [...FLOW, 'relay'],
+  metrics: [...BASE, 'events', 'relay'],
+  config: BELOW_APP.filter((directory) => directory !== 'config'),
   app: BELOW_APP,
-  // A relay's side of the protocol for programs, with the pieces of a relay.
-  'check-plugin': ['plugin-host', 'plugin-host/programs', 'http', 'relay', 'xmlrpc', 'message'],
-  // Starts a relay as somebody's program would, and stands in for its network.
-  testing: ['app', 'define-config', 'relay', 'links', 'xmlrpc', 'message'],
-  // The tokens of a state directory are made and revoked, and plugins are written under names that can be loaded, whether a relay runs or not.
-  cli: ['app', 'define-config', 'check-plugin', 'plugin-host', 'loader', 'xmlrpc', 'store', 'message'],
+  // The relay's side of the protocol for programs, with the parts of a relay.
+  'check-plugin': [...FLOW, 'plugin-host', 'plugin-host/programs', 'relay', 'http'],
+  // Starts a relay as any program would, with a network and a disk in memory.
+  testing: [...FLOW, 'relay', 'config', 'app'],
+  // Tokens are made and revoked, and plugins written under names that can be loaded, whether a relay runs or not.
+  cli: [...GROUND, 'plugin-host', 'config', 'app', 'check-plugin'],
 };
 
-/** Faces that are not `src/<room>/<room>.ts`. */
-const FACES: Readonly<Record<string, string>> = { loader: 'src/loader/loader.mjs', app: 'src/app.ts' };
-/** Second faces, each for one room alone: what the plugin host may know of a plugin is no business of an author. */
-const SECOND_FACES: Readonly<Record<string, readonly string[]>> = {
+/** Public files that are not `src/<directory>/<directory>.ts`. */
+const PUBLIC_FILES: Readonly<Record<string, string>> = { loader: 'src/loader/loader.mjs', app: 'src/app.ts' };
+/** Second entries, each for the named directories alone. */
+const SECOND_ENTRIES: Readonly<Record<string, readonly string[]>> = {
+  // What the plugin host knows of a plugin is not for its author.
   'src/plugin/for-host.ts': ['plugin-host', ...HOST],
   'src/xmlrpc/codec.ts': ['plugin-host/children'],
+  'src/client/internal.ts': ['links', 'plugin-host/programs', 'plugin-host/children', 'testing', 'check-plugin', 'cli'],
   'src/plugin-host/programs/internal.ts': ['check-plugin'],
 };
 
@@ -82,8 +99,8 @@ export function describe({ file, line, specifier, rule }: Violation): string {
 }
 
 /** `src/relay/stamp.ts` -> `relay`, `src/plugin-host/hooks/hook.ts` -> `plugin-host/hooks`, `src/app.ts` -> `app`. */
-function roomOf(file: string): string {
-  const nested = HOST.find((room) => file.startsWith(`src/${room}/`));
+function directoryOf(file: string): string {
+  const nested = HOST.find((directory) => file.startsWith(`src/${directory}/`));
   if (nested !== undefined) return nested;
   return (file.split('/')[1] ?? '').replace(/\.\w+$/, '');
 }
@@ -92,14 +109,14 @@ function ruleBrokenInSource({ file, specifier, target }: Import): string | undef
   if (/^co2-relay(\/|$)/.test(specifier)) return 'src imports its own files by path, not by the name of the package';
   if (target === undefined) return undefined;
   if (!target.startsWith('src/')) return 'src imports nothing of ours outside src';
-  const [from, to] = [roomOf(file), roomOf(target)];
+  const [from, to] = [directoryOf(file), directoryOf(target)];
   if (from === to) return undefined;
   const allowed = TABLE[from];
-  if (allowed === undefined) return `the room ${from} is not in the table of import rules`;
-  if (!allowed.includes(to)) return `the room ${from} may import ${allowed.join(', ') || 'nothing'} of ours, but not ${to}`;
-  const face = FACES[to] ?? `src/${to}/${posix.basename(to)}.ts`;
-  if (target === face || SECOND_FACES[target]?.includes(from)) return undefined;
-  return `the room ${from} may import only the face of ${to}, ${face}`;
+  if (allowed === undefined) return `the directory ${from} is not in the table of import rules`;
+  if (!allowed.includes(to)) return `${from} may not import ${to}`;
+  const publicFile = PUBLIC_FILES[to] ?? `src/${to}/${posix.basename(to)}.ts`;
+  if (target === publicFile || SECOND_ENTRIES[target]?.includes(from)) return undefined;
+  return `${from} may import only the public file of ${to}, ${publicFile}`;
 }
 
 function ruleBrokenOutside({ file, specifier, target }: Import): string | undefined {

@@ -6,8 +6,8 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import type { Sendable, Value } from '../../src/message/message.ts';
-import { XmlRpcClient } from '../../src/xmlrpc/xmlrpc.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
+import { XmlRpcClient } from '../../src/client/internal.ts';
 import { pluginsDir } from './relays.ts';
 
 /** The root of the project. */

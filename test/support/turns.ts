@@ -1,6 +1,6 @@
 /** Counts turns of the event loop. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { MaybePromise } from '../../src/message/message.ts';
+import type { MaybePromise } from '../../src/core/core.ts';
 
 /** What `work` answers, and how many turns others had meanwhile. */
 export async function turnsDuring<T>(work: () => MaybePromise<T>): Promise<{ turns: number; result: T }> {

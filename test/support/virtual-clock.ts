@@ -1,5 +1,5 @@
 /** Time that passes only when a test says so. */
-import type { Clock } from '../../src/message/message.ts';
+import type { Clock } from '../../src/core/core.ts';
 import { Gate } from './gate.ts';
 
 interface Timer {

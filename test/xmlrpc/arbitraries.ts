@@ -1,7 +1,7 @@
 /** Arbitrary values for fast-check: what a program may send, and what its reader then has. */
 import fc from 'fast-check';
-import { Double, Int64, dictOf } from '../../src/message/message.ts';
-import type { Sendable, Value } from '../../src/message/message.ts';
+import { Double, Int64, dictOf } from '../../src/values/values.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
 
 /** A value as it is sent and as it is read: a whole Double is a number, a Map a dict, a Uint8Array a Buffer. */
 export interface Sent {

@@ -1,7 +1,7 @@
 /** A part that cannot be written is taken back, and its stand-in written instead; what stands around it stays as it is. */
 import test from 'ava';
-import { Attempt } from '../../src/message/message.ts';
-import type { Sendable } from '../../src/message/message.ts';
+import { Attempt } from '../../src/values/values.ts';
+import type { Sendable } from '../../src/values/values.ts';
 import { parseResponse, serialiseResponse, serialiseResponseInTurns } from '../../src/xmlrpc/xmlrpc.ts';
 
 const MiB = 1024 * 1024;
@@ -12,8 +12,8 @@ const attempt = (value: Sendable): Attempt => new Attempt(value, (error) => ({ f
 /** What is read of `value`, written at once and in turns. */
 async function both(value: Sendable): Promise<unknown> {
   const atOnce = serialiseResponse(value);
-  const inTurns = await serialiseResponseInTurns(value);
-  if (!inTurns.equals(atOnce)) throw new Error('in turns it is another answer');
+  const inSlices = await serialiseResponseInTurns(value);
+  if (!inSlices.equals(atOnce)) throw new Error('in turns it is another answer');
   const answer = parseResponse(atOnce, { limits: LIMITS });
   return answer.kind === 'value' ? answer.value : answer;
 }

@@ -1,6 +1,5 @@
 /** A base64 is a buffer of its own: what stands beside its bytes in memory can be reached from none that a plugin gets. */
 import test from 'ava';
-
 import { read } from './wire.ts';
 
 const OWN = {

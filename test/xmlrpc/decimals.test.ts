@@ -1,8 +1,7 @@
 /** Doubles, which are read and written by arithmetic where that is exact, are those that JavaScript reads and writes. */
 import test from 'ava';
 import fc from 'fast-check';
-
-import { Double } from '../../src/message/message.ts';
+import { Double } from '../../src/values/values.ts';
 import { parseResponse, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 
 const digits = (maxLength: number): fc.Arbitrary<string> =>

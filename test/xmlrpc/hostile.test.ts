@@ -1,6 +1,5 @@
 /** Documents of 1 MiB made to hurt: each ends in a refusal or a value, with the stack and the prototypes as they were. */
 import test from 'ava';
-
 import { canonicalMembers, parseCall, parseStruct, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
 import { CALL_HEAD, CALL_TAIL, refusalOf } from './wire.ts';
 

@@ -1,6 +1,5 @@
 /** The limits as options; what each of them refuses stands in the table. */
 import test from 'ava';
-
 import { DEFAULT_LIMITS, canonicalMembers, parseCall, parseStruct } from '../../src/xmlrpc/xmlrpc.ts';
 import type { XmlRpcLimits } from '../../src/xmlrpc/xmlrpc.ts';
 import { callOf, canonicalUnder, refusalOf } from './wire.ts';

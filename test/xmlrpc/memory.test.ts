@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import test from 'ava';
-import type { Dict } from '../../src/message/message.ts';
+import type { Dict } from '../../src/values/values.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 
 test('forty small dicts out of forty requests of 4 MB weigh less than one request', (t) => {

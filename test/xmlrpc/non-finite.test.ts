@@ -1,6 +1,5 @@
 /** NaN and infinities: refused, unless the reader is told that its peer sends them. */
 import test from 'ava';
-
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { callOf, errorOf } from './wire.ts';
 

@@ -2,8 +2,9 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
-import { RelayError, dictOf } from '../../src/message/message.ts';
-import type { Sendable } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
+import { dictOf } from '../../src/values/values.ts';
+import type { Sendable } from '../../src/values/values.ts';
 import {
   canonicalMembers,
   parseCall,

@@ -1,5 +1,5 @@
 /** The XML layer alone: reads a document of any elements, as a conformance suite needs it. */
-import { RelayError } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
 import { decodeBody } from '../../src/xmlrpc/decode.ts';
 import { DEFAULT_LIMITS } from '../../src/xmlrpc/xmlrpc.ts';
 import { Refusal } from '../../src/xmlrpc/refuse.ts';

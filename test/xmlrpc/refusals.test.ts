@@ -1,6 +1,5 @@
 /** What the text of a refusal says and what it never shows, and a document cut short at each byte. */
 import test from 'ava';
-
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { member } from './table/rows.ts';
 import { callOf, errorOf, refusalOf } from './wire.ts';

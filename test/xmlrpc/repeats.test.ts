@@ -1,7 +1,6 @@
 /** What is remembered of earlier messages makes later ones faster, and changes nothing else. */
 import test from 'ava';
-
-import type { Dict } from '../../src/message/message.ts';
+import type { Dict } from '../../src/values/values.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { XmlRpcLimits } from '../../src/xmlrpc/xmlrpc.ts';
 import { CALL_HEAD, callOf, errorOf, read, refusalOf } from './wire.ts';

@@ -1,8 +1,7 @@
 /** Whole messages byte by byte, the places in errors, and the sources of structs. */
 import test from 'ava';
-
-import { dictOf } from '../../src/message/message.ts';
-import type { Dict, Sendable, Value } from '../../src/message/message.ts';
+import { dictOf } from '../../src/values/values.ts';
+import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import {
   canonicalMembers,
   parseCall,

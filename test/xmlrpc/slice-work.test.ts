@@ -1,6 +1,5 @@
 /** How much of a large body is made into strings in one turn of the event loop: about a slice, whatever stands around it. */
 import test from 'ava';
-
 import { parseCall, parseCallInSlices } from '../../src/xmlrpc/xmlrpc.ts';
 import { callOf, errorOf } from './wire.ts';
 

@@ -1,8 +1,7 @@
 /** A body read in slices is read as it is at once, wherever the slices end; and other work runs between them. */
 import test from 'ava';
-
-import { dictOf } from '../../src/message/message.ts';
-import type { Dict } from '../../src/message/message.ts';
+import { dictOf } from '../../src/values/values.ts';
+import type { Dict } from '../../src/values/values.ts';
 import { parseResponseInSlices } from '../../src/xmlrpc/parse.ts';
 import { parseCall, parseCallInSlices, parseResponse, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';

@@ -1,8 +1,8 @@
 /** Runs the table `text <-> value` (test/xmlrpc/table): each row in every direction that it has, then all of them in other encodings and cut short. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Sendable } from '../../src/message/message.ts';
-import { dictOf } from '../../src/message/message.ts';
+import type { Sendable } from '../../src/values/values.ts';
+import { dictOf } from '../../src/values/values.ts';
 import { parseCall, parseResponse, parseStruct, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParseOptions } from '../../src/xmlrpc/xmlrpc.ts';
 import { arrays } from './table/arrays.ts';

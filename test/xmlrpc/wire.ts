@@ -1,6 +1,7 @@
 /** Short ways to write documents and to look at refusals, for the tests of the codec. */
-import { RelayError } from '../../src/message/message.ts';
-import type { Dict, ErrorCode, Value } from '../../src/message/message.ts';
+import { RelayError } from '../../src/core/core.ts';
+import type { Dict, Value } from '../../src/values/values.ts';
+import type { ErrorCode } from '../../src/core/core.ts';
 import { canonicalMembers, parseCall, parseStruct } from '../../src/xmlrpc/xmlrpc.ts';
 import type { XmlRpcLimits } from '../../src/xmlrpc/xmlrpc.ts';
 

@@ -1,9 +1,8 @@
 /** How values become bytes: the switches of the output, values larger than the pieces they are written in, and answers in turns. */
 import test from 'ava';
 import fc from 'fast-check';
-
-import { Double, Int64 } from '../../src/message/message.ts';
-import type { Sendable, Value } from '../../src/message/message.ts';
+import { Double, Int64 } from '../../src/values/values.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
 import {
   parseResponse,
   serialiseCall,

@@ -1,6 +1,5 @@
 /** The XML layer alone: documents of any elements, which XML-RPC would refuse for what they are. */
 import test from 'ava';
-
 import { readXml } from './read-xml.ts';
 
 const WELL_FORMED: readonly (readonly [document: string, text: string])[] = [

@@ -1,6 +1,7 @@
 /** Calls of a program that runs: signs of life, a method that it does not have, its own methods, what it says by itself. */
-import { Fault, Int64, RelayError, clean } from '../../message/message.ts';
-import type { Sendable } from '../../message/message.ts';
+import { Fault, RelayError, clean } from '../../core/core.ts';
+import { Int64 } from '../../values/values.ts';
+import type { Sendable } from '../../values/values.ts';
 import { VALUE_TYPES, describeType } from '../../plugin-host/programs/internal.ts';
 import type { Check, Exam } from '../exam.ts';
 import { failed, inWords, note, ok } from '../outcome.ts';

@@ -1,6 +1,9 @@
 /** Messages as they come from the network, to a program that receives them. */
-import { Fault, Int64, RelayError, dictOf, freezeDict, HOP_LIMIT } from '../../message/message.ts';
-import type { Message, Sendable } from '../../message/message.ts';
+import { Fault, RelayError } from '../../core/core.ts';
+import { Int64, dictOf, freezeDict } from '../../values/values.ts';
+import { HOP_LIMIT } from '../../message/message.ts';
+import type { Message } from '../../message/message.ts';
+import type { Sendable } from '../../values/values.ts';
 import { notificationOf } from '../../plugin-host/programs/internal.ts';
 import { serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import type { Check, Exam } from '../exam.ts';

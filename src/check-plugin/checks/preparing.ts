@@ -1,7 +1,8 @@
 /** The four calls by which a program gets ready: versions, what it can do, its configuration. */
 import semver from 'semver';
-import { Fault, clean, isDict } from '../../message/message.ts';
-import type { Sendable, Value } from '../../message/message.ts';
+import { Fault, clean } from '../../core/core.ts';
+import { isDict } from '../../values/values.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { VALUE_TYPES, readDescription, readVersion, saysMissing, whyUnfit } from '../../plugin-host/programs/internal.ts';
 import type { Check, Exam } from '../exam.ts';
 import { failed, note, ok } from '../outcome.ts';

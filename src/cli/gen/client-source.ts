@@ -1,5 +1,5 @@
 /** The TypeScript source of a client, from the methods of a server. Whatever those are named and however they are described, it is text in the source. Pure. */
-import { clean, quoted } from '../../message/message.ts';
+import { clean, quoted } from '../../core/core.ts';
 import { treeOf } from './method-tree.ts';
 import type { TreeNode } from './method-tree.ts';
 import { readDocumentation } from '../documentation.ts';

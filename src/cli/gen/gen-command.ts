@@ -1,7 +1,7 @@
 /** `co2 gen client`: writes a typed TypeScript client of a server, made from what the server says of its methods. */
 import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { RelayError, clean } from '../../message/message.ts';
+import { RelayError, clean } from '../../core/core.ts';
 import { client } from '../client-commands.ts';
 import { socketOf } from '../find-relay.ts';
 import { toJson } from '../show.ts';

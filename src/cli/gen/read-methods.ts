@@ -1,6 +1,7 @@
 /** What a server says that can be called on it: by system.describeMethods, else by the introspection that every XML-RPC server may have. */
-import { RelayError, clean, isDict } from '../../message/message.ts';
-import type { Value } from '../../message/message.ts';
+import { RelayError, clean } from '../../core/core.ts';
+import { isDict } from '../../values/values.ts';
+import type { Value } from '../../values/values.ts';
 import { attempt, listOf, methodHelp, methodNames, methodSignatures } from '../introspection.ts';
 import type { MethodNames, RemoteSignature } from '../introspection.ts';
 import type { Call } from '../target.ts';

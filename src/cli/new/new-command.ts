@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { RelayError, clean } from '../../message/message.ts';
+import { RelayError, clean } from '../../core/core.ts';
 import { optionsOf } from '../find-relay.ts';
 import { toJson } from '../show.ts';
 import { commandName } from '../this-command.ts';

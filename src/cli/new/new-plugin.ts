@@ -1,5 +1,5 @@
 /** What `co2 new plugin` is asked for: a name becomes a plugin, by the rules of a plugins directory. Pure. */
-import { RelayError, clean } from '../../message/message.ts';
+import { RelayError, clean } from '../../core/core.ts';
 
 /** A plugin that is to be written. */
 export interface NewPlugin {

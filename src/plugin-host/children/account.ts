@@ -1,7 +1,7 @@
 /** What a child knows of the files that it imported, on its way to the relay, which watches them: as XML-RPC, and read back with no more belief than it needs. */
 import type { Account } from '../../loader/loader.mjs';
-import { isDict } from '../../message/message.ts';
-import type { Sendable, Value } from '../../message/message.ts';
+import { isDict } from '../../values/values.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 
 // Of a module with more helpers only the nearest ones are watched.
 const MAX_FILES = 1_000;

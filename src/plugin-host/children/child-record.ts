@@ -2,8 +2,9 @@
 import type { ModuleOptions, FoundModule, ConfigPlace } from '../modules/modules.ts';
 import type { HostedOptions } from '../hosted/hosted.ts';
 import type { ChildOptions } from './options.ts';
-import { clean, isDict } from '../../message/message.ts';
-import type { Clock } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
+import { isDict } from '../../values/values.ts';
+import type { Clock } from '../../core/core.ts';
 import { serialiseResponse } from '../../xmlrpc/codec.ts';
 import { readConfig } from '../modules/modules.ts';
 import { refusal } from '../hosted/hosted.ts';

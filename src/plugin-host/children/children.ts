@@ -3,8 +3,8 @@ import type { ModuleOptions, FoundModule, ConfigPlace } from '../modules/modules
 import type { HostedOptions, PluginRegistry, PluginProblem, RelayPort } from '../hosted/hosted.ts';
 import type { ChildOptions } from './options.ts';
 import { learnModules } from '../../loader/loader.mjs';
-import { clean, reasonOf } from '../../message/message.ts';
-import type { Clock, Log, LogSource } from '../../message/message.ts';
+import { clean, reasonOf } from '../../core/core.ts';
+import type { Clock, Log, LogSource } from '../../core/core.ts';
 import { cutShortProblem, acceptInputs, cutShortAmong, filesOf, inputsOf, renewInputs } from '../modules/modules.ts';
 import { frameRows, placeIn, placeOf, refusal } from '../hosted/hosted.ts';
 import type { Explained, ProgramPlugin, ProgramRecord, Programs } from '../programs/programs.ts';

@@ -1,6 +1,9 @@
 /** Delivery inside a child: a message goes to all satellites of its module at once, and is answered when all of them are done with it. */
-import { RelayError, dictOf, freezeDict, isDict, shareDict, withinLimit } from '../../message/message.ts';
-import type { Clock, Dict, Frozen, Value, Verdict } from '../../message/message.ts';
+import { RelayError, withTimeout } from '../../core/core.ts';
+import { dictOf, freezeDict, isDict, shareDict } from '../../values/values.ts';
+import type { Clock } from '../../core/core.ts';
+import type { Dict, Frozen, Value } from '../../values/values.ts';
+import type { Verdict } from '../../message/message.ts';
 import { DeliveryContext, reasonText, whereThrown } from '../hosted/hosted.ts';
 import type { ContextStamp } from '../hosted/hosted.ts';
 import type { SatelliteInstance } from '../modules/modules.ts';
@@ -53,7 +56,7 @@ export class Delivery {
     this.#underWay.add(context);
     try {
       const late = `it did not end in ${timeoutMs} ms (receiveTimeoutMs); the next message is delivered`;
-      await withinLimit(clock, timeoutMs, late, () => instance.receive?.(shareDict(frozen), context));
+      await withTimeout(clock, timeoutMs, late, () => instance.receive?.(shareDict(frozen), context));
       return undefined;
     } catch (error) {
       if (RelayError.is(error) && error.code === 'TIMEOUT') context.abort(error);

@@ -1,8 +1,8 @@
 /** The child's way to the relay: calls over kept connections, by node:http alone, since a larger client takes longer to load than all else here. */
 import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { RelayError } from '../../message/message.ts';
-import type { Sendable, Value } from '../../message/message.ts';
+import { RelayError } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { parseResponse, serialiseCall } from '../../xmlrpc/codec.ts';
 import { errorOf } from '../programs/programs.ts';
 

@@ -1,6 +1,6 @@
 /** The log of a child: its lines go to the relay's, in order, and never hold anybody up. */
 import { format } from 'node:util';
-import type { Log } from '../../message/message.ts';
+import type { Log } from '../../core/core.ts';
 import type { RelayClient } from './relay-client.ts';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';

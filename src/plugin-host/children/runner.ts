@@ -1,6 +1,6 @@
 /** The main file of a child: a module of plugins/ as a program of its own, which speaks the protocol of all programs. */
 import { env } from 'node:process';
-import { RelayError } from '../../message/message.ts';
+import { RelayError } from '../../core/core.ts';
 import { ChildModule } from './child-module.ts';
 import { jobOf, watchOver } from './job.ts';
 import { RelayClient } from './relay-client.ts';

@@ -2,8 +2,9 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { RelayError, faultFor, isPromise } from '../../message/message.ts';
-import type { Log, MaybePromise, Sendable, Value } from '../../message/message.ts';
+import { RelayError, faultFor, isPromise } from '../../core/core.ts';
+import type { Log, MaybePromise } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { parseCall, serialiseFault, serialiseResponse } from '../../xmlrpc/codec.ts';
 
 /** A method that the relay calls; `undefined` is answered as true. */

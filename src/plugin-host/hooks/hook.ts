@@ -1,6 +1,8 @@
 /** One hook of one relay plugin: called within its time limit, its answer checked, and what came of it counted. */
-import { Fault, Refusal, RelayError, Seldom, clean, isDict, isPromise, withinLimit } from '../../message/message.ts';
-import type { Clock, Dict, Log, MaybePromise } from '../../message/message.ts';
+import { Fault, Refusal, RelayError, RateLimitedLog, clean, isPromise, withTimeout } from '../../core/core.ts';
+import { isDict } from '../../values/values.ts';
+import type { Clock, Log, MaybePromise } from '../../core/core.ts';
+import type { Dict } from '../../values/values.ts';
 import type { HookContext } from '../../plugin/for-host.ts';
 import { parseStruct, serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import { reasonText, whereThrown } from '../hosted/hosted.ts';
@@ -45,11 +47,11 @@ const HOW = 'return nothing to let it pass, a dict to change it, throw a Refusal
 
 export class Hook {
   readonly #parts: HookParts;
-  readonly #warnings: Seldom;
+  readonly #warnings: RateLimitedLog;
 
   constructor(parts: HookParts) {
     this.#parts = parts;
-    this.#warnings = new Seldom(parts.log, parts.clock);
+    this.#warnings = new RateLimitedLog(parts.log, parts.clock);
   }
 
   /** What goes on in place of `dict`; undefined if that does. Throws, or rejects with, what whoever handed it in is told: a RelayError or a Fault. */
@@ -72,7 +74,7 @@ export class Hook {
       (given) => ({ given }),
       (thrown: unknown) => ({ thrown }),
     );
-    const outcome = await withinLimit(clock, timeoutMs, '', () => settled).catch(() => undefined);
+    const outcome = await withTimeout(clock, timeoutMs, '', () => settled).catch(() => undefined);
     if (outcome === undefined) {
       counters.late++;
       const reason = `it did not answer in ${timeoutMs} ms (hookTimeoutMs)`;

@@ -1,5 +1,5 @@
 /** Which classes of a module are relay plugins, and whether they are what they say. */
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 import type { RelayHooks, RelayPluginOptions } from '../../plugin/for-host.ts';
 
 const SCHEME = /^[a-z][a-z0-9+.-]{0,30}$/;

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { DependencyContainer } from 'tsyringe';
 import { registerLoader } from '../../loader/loader.mjs';
-import { RelayError, clean, reasonOf, withinLimit } from '../../message/message.ts';
-import type { Carrier, Clock, Log, LogSource } from '../../message/message.ts';
+import { RelayError, clean, reasonOf, withTimeout } from '../../core/core.ts';
+import type { Carrier } from '../../plugin/plugin.ts';
+import type { Clock, Log, LogSource } from '../../core/core.ts';
 import { relayPluginOptionsOf } from '../../plugin/for-host.ts';
 import type { AnyClass, RelayHooks, RelayPluginOptions as DecoratorOptions } from '../../plugin/for-host.ts';
 import { findRelayPlugins } from './find-relay-plugins.ts';
@@ -93,7 +94,7 @@ export class RelayPlugins {
     const { exitTimeoutMs: ms } = options;
     for (const { name, instance } of this.#setUp.splice(0).reverse()) {
       try {
-        await withinLimit(clock, ms, `exit() took longer than ${ms} ms`, () => instance.exit?.());
+        await withTimeout(clock, ms, `exit() took longer than ${ms} ms`, () => instance.exit?.());
       } catch (error) {
         this.#log.error(`${name}: exit failed: ${clean(reasonOf(error), 500)}`);
       }
@@ -146,7 +147,7 @@ export class RelayPlugins {
     const { setupTimeoutMs: ms } = options;
     try {
       const url = pathToFileURL(join(named.root, named.path)).href;
-      const namespace = await withinLimit(clock, ms, `loading it took longer than ${ms} ms`, () => import(url) as Promise<object>);
+      const namespace = await withTimeout(clock, ms, `loading it took longer than ${ms} ms`, () => import(url) as Promise<object>);
       const targets = relayPluginClasses(namespace);
       if (targets.length === 0) throw new Error('it exports no class decorated with @RelayPlugin');
       const injector = new Injector(container, logs(`plugin.${named.module}`));
@@ -170,7 +171,7 @@ export class RelayPlugins {
     const raw = { value: named.config, source: 'relayPlugins in config.ts' };
     const config = await checkConfig({ name, target, options: { config: options.config } }, raw);
     try {
-      await withinLimit(this.#parts.clock, ms, `setup() took longer than ${ms} ms`, () => instance.setup?.(config));
+      await withTimeout(this.#parts.clock, ms, `setup() took longer than ${ms} ms`, () => instance.setup?.(config));
     } catch (error) {
       throw refused(name, `it refuses to start: ${reasonText(error, named.root)}${whereThrown(error, named.root)}`, error);
     }

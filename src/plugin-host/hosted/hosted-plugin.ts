@@ -1,6 +1,8 @@
 /** What the host runs: plugins, each with a name, a life and lines; and what a plugin is told of by its state. */
 import type { Kept } from '../../loader/loader.mjs';
-import type { AccessClass, MaybePromise, Sendable, Value, LineStatus, Message } from '../../message/message.ts';
+import type { AccessClass, MaybePromise, QueueStatus } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
+import type { Message } from '../../message/message.ts';
 import type { CallOptions, SendOptions } from '../../plugin/for-host.ts';
 
 /** `[result, ...parameters]`, one for each way to call; undefined where a type is not known. */
@@ -135,7 +137,7 @@ export interface SatelliteLine {
 }
 
 /** How a satellite's line stands, and what became of what was in it. */
-export interface LineCounters extends LineStatus {
+export interface LineCounters extends QueueStatus {
   /** Messages that its `receive` took. */
   readonly delivered: number;
   /** Messages that it threw at or outlived. */

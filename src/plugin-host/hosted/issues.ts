@@ -1,5 +1,5 @@
 /** What a schema finds wrong, in words. */
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 
 /** An issue of a Standard Schema. */
 export interface Issue {

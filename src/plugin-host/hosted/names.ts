@@ -1,5 +1,5 @@
 /** From file names to module names: package = the folder, module = the file. Pure; the disk is find.ts's and packages.ts's. */
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 
 /** A file that looks like a module. */
 export interface ModuleFile {

@@ -1,7 +1,7 @@
 /** The plugins of a host by their names, and the lines that messages are put into. */
 import type { HostedPlugin, SatelliteLine } from './hosted-plugin.ts';
 import { compare } from './names.ts';
-import { RelayError, clean, suggest } from '../../message/message.ts';
+import { RelayError, clean, suggest } from '../../core/core.ts';
 
 export class PluginRegistry {
   readonly #plugins = new Map<string, HostedPlugin>();

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Stale } from '../../loader/loader.mjs';
-import { clean, hasMark, reasonOf, RelayError } from '../../message/message.ts';
+import { clean, hasMark, reasonOf, RelayError } from '../../core/core.ts';
 import { EXTENSIONS } from './names.ts';
 import { missingExportOf } from './type-import-hint.ts';
 import { readFile } from 'node:fs/promises';

@@ -2,7 +2,8 @@
 import satisfies from 'semver/functions/satisfies.js';
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
-import { clean, isDict } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
+import { isDict } from '../../values/values.ts';
 
 export interface StatedVersion {
   readonly version?: string | undefined;

@@ -1,6 +1,6 @@
 /** One step of a plugin's life: it has a time limit, and is given up when the plugin is to stop. */
-import { withinLimit } from '../../message/message.ts';
-import type { Clock } from '../../message/message.ts';
+import { withTimeout } from '../../core/core.ts';
+import type { Clock } from '../../core/core.ts';
 
 export interface StepParts {
   readonly clock: Clock;
@@ -11,7 +11,7 @@ export interface StepParts {
 
 /** What `work` yields, or a RelayError TIMEOUT with `text`, or the reason of the signal; whatever `work` still does then is ignored. */
 export function inStep<T>({ clock, timeoutMs, signal }: StepParts, text: string, work: () => T | Promise<T>): Promise<T> {
-  return withinLimit(clock, timeoutMs, text, () => (signal ? unlessAborted(signal, work) : work()));
+  return withTimeout(clock, timeoutMs, text, () => (signal ? unlessAborted(signal, work) : work()));
 }
 
 /** What `work` yields, or the signal's reason, whichever is first. */

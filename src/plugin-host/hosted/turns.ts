@@ -1,5 +1,5 @@
 /** What is done with one plugin: one thing after the other, and all of it given up when it is to stop. */
-import { RelayError } from '../../message/message.ts';
+import { RelayError } from '../../core/core.ts';
 
 export class Turns {
   readonly #name: string;

@@ -1,6 +1,6 @@
 /** The types that `@Exposed` may declare: which values they take in, and what they make of an answer. */
-import { Double, Int64, isDict } from '../../message/message.ts';
-import type { Sendable, Value } from '../../message/message.ts';
+import { Double, Int64, isDict } from '../../values/values.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import type { XmlRpcType } from '../../plugin/for-host.ts';
 
 interface ValueType {

@@ -2,8 +2,8 @@
 import type { HostedOptions, PluginProblem, SatelliteEvent, StatedVersion } from '../hosted/hosted.ts';
 import type { DependencyContainer } from 'tsyringe';
 import { docCommentsOf } from '../../loader/loader.mjs';
-import { clean } from '../../message/message.ts';
-import type { Clock, LogSource } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
+import type { Clock, LogSource } from '../../core/core.ts';
 import { ATTACH } from '../../plugin/for-host.ts';
 import type { AnyClass } from '../../plugin/for-host.ts';
 import { exposedMethods } from './exposed.ts';

@@ -1,7 +1,7 @@
 /** Recognizes a save that was cut short: editors, `cp` and `rsync --inplace` truncate a file before they write it. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 import type { FoundModule } from './find.ts';
 import type { CutShort } from './inputs.ts';
 import { fileAt } from '../hosted/hosted.ts';

@@ -1,6 +1,7 @@
 /** The methods that a satellite exposes: an exact map from a name to a function, with parameters and answer checked as declared. */
-import { RelayError, isPromise, suggest } from '../../message/message.ts';
-import type { MaybePromise, Sendable, Value } from '../../message/message.ts';
+import { RelayError, isPromise, suggest } from '../../core/core.ts';
+import type { MaybePromise } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { exposedMethodsOf } from '../../plugin/for-host.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../../plugin/for-host.ts';
 import { issueText, VALUE_TYPES, describeType } from '../hosted/hosted.ts';

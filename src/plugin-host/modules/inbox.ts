@@ -1,6 +1,9 @@
 /** The waiting line that a satellite gets: what its class asks for, within what the operator allows. */
-import { Seldom, WaitingLine, clean, heldBytes, reasonOf, shareDict } from '../../message/message.ts';
-import type { Clock, Dict, Log, Message } from '../../message/message.ts';
+import { RateLimitedLog, BoundedQueue, clean, reasonOf } from '../../core/core.ts';
+import { heldBytes, shareDict } from '../../values/values.ts';
+import type { Clock, Log } from '../../core/core.ts';
+import type { Dict } from '../../values/values.ts';
+import type { Message } from '../../message/message.ts';
 import type { SatelliteInbox } from '../../plugin/for-host.ts';
 import type { InboxOptions } from '../hosted/hosted.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
@@ -17,9 +20,9 @@ export interface InboxParts {
 }
 
 /** Throws an Error that says what is wrong with what the class asks for. */
-export function makeInbox(parts: InboxParts): WaitingLine<Message> {
+export function makeInbox(parts: InboxParts): BoundedQueue<Message> {
   const { name, asked = {}, allowed, log } = parts;
-  return new WaitingLine({
+  return new BoundedQueue({
     name,
     log,
     limits: {
@@ -48,7 +51,7 @@ function safeKey(
     throw new Error("@Satellite: inbox.overflow is neither 'drop-oldest' nor 'merge'");
   if (overflow === 'drop-oldest') return undefined;
   if (typeof key !== 'function') throw new Error("@Satellite: inbox.overflow 'merge' needs the function inbox.key");
-  const warnings = new Seldom(log, clock);
+  const warnings = new RateLimitedLog(log, clock);
   return (message) => {
     try {
       const answer: unknown = watchdog.run(watched, 'inbox.key', () => (key as (dict: Dict) => unknown)(shareDict(message.frozen())));

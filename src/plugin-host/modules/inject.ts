@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { Lifecycle, inject, injectable } from 'tsyringe';
 import type { DependencyContainer } from 'tsyringe';
-import type { Log } from '../../message/message.ts';
+import type { Log } from '../../core/core.ts';
 import { LOGGER, injectedTokensOf, isInjectable, isLoggerType } from '../../plugin/for-host.ts';
 import type { AnyClass, InjectionToken } from '../../plugin/for-host.ts';
 

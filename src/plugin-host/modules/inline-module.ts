@@ -1,7 +1,7 @@
 /** The module of a plugin that runs in this process, as it lies on the disk by now: what it is made of, and how a version of it is made. */
 import { keptBehind, renewChanged, staleBehind } from '../../loader/loader.mjs';
 import type { Kept } from '../../loader/loader.mjs';
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 import { cutShortProblem, withoutSatellites } from './cut-short.ts';
 import { PluginFailure, staleText, unlessAborted } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';

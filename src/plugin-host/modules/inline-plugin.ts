@@ -1,6 +1,6 @@
 /** A module of plugins/ that runs in this process: its life, and the versions of it that replace each other. */
-import { clean } from '../../message/message.ts';
-import type { Log } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
+import type { Log } from '../../core/core.ts';
 import type { HostedMethod, HostedPlugin, PluginEvent, PluginStatus, PluginProblem, RelayPort, SatelliteEvent } from '../hosted/hosted.ts';
 import { PluginFailure, failureOf, refusal, unlessAborted, NOT_RELOADED, swap, Turns } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';

@@ -1,6 +1,6 @@
 /** The plugins that run in this process: those of the plugins directory and of npm packages, as they are found, come and go. */
 import { isShorter, registerLoader, renewChanged, trackModules } from '../../loader/loader.mjs';
-import { clean, reasonOf } from '../../message/message.ts';
+import { clean, reasonOf } from '../../core/core.ts';
 import { byIsolation, requireModules } from './isolation.ts';
 import { findAgain, findModules, isSomethingGone } from './find.ts';
 import type { FindOptions, Found, FoundModule } from './find.ts';

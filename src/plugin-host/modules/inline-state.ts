@@ -1,6 +1,6 @@
 /** How a plugin of this process stands: its state, what was left out of it and why, and its last error; each change is told. */
-import { RelayError } from '../../message/message.ts';
-import type { Log } from '../../message/message.ts';
+import { RelayError } from '../../core/core.ts';
+import type { Log } from '../../core/core.ts';
 import { failureOf, frameRows, placeOf, refusal } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
 import type { PluginEvent, PluginState, PluginProblem } from '../hosted/hosted.ts';

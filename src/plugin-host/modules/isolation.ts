@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSyntaxSound } from '../../loader/loader.mjs';
-import { RelayError, clean, suggest } from '../../message/message.ts';
+import { RelayError, clean, suggest } from '../../core/core.ts';
 import type { FoundModule } from './find.ts';
 
 /** `inline`: in the relay's own process. `child`: in a process of its own. */

@@ -2,8 +2,8 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { moduleUrl } from '../../loader/loader.mjs';
-import { clean } from '../../message/message.ts';
-import type { Log } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
+import type { Log } from '../../core/core.ts';
 import { ATTACH, satelliteOptionsOf } from '../../plugin/for-host.ts';
 import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../../plugin/for-host.ts';
 import type { FoundModule } from './find.ts';

@@ -1,7 +1,8 @@
 /** Looks for plugins among the npm packages that the operator installed: direct dependencies with our keyword, whose `co2` field names package and modules. */
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, extname, join, posix } from 'node:path';
-import { clean, isDict, reasonOf } from '../../message/message.ts';
+import { clean, reasonOf } from '../../core/core.ts';
+import { isDict } from '../../values/values.ts';
 import { EXTENSIONS, compare, nameAnnounced, statedIn } from '../hosted/hosted.ts';
 import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
 import { isWritableByAll } from '../../loader/loader.mjs';

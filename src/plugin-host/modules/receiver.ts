@@ -1,6 +1,8 @@
 /** Delivery to one satellite: one message at a time, in order, the next when `receive` has settled or outlived its time limit. */
-import { RelayError, clean, shareDict } from '../../message/message.ts';
-import type { Clock, Log, Message, WaitingLine } from '../../message/message.ts';
+import { RelayError, clean } from '../../core/core.ts';
+import { shareDict } from '../../values/values.ts';
+import type { Clock, Log, BoundedQueue } from '../../core/core.ts';
+import type { Message } from '../../message/message.ts';
 import type { Plugin } from '../../plugin/for-host.ts';
 import { reasonText, whereThrown, contextOf } from '../hosted/hosted.ts';
 import type { DeliveryContext, LineCounters } from '../hosted/hosted.ts';
@@ -10,7 +12,7 @@ import type { Watchdog, Watched } from './watchdog.ts';
 export interface ReceiverParts {
   readonly name: string;
   readonly target: Pick<Plugin, 'receive'>;
-  readonly inbox: WaitingLine<Message>;
+  readonly inbox: BoundedQueue<Message>;
   readonly timeoutMs: number;
   readonly watchdog: Watchdog;
   readonly watched: Watched;
@@ -30,7 +32,7 @@ interface Delivery {
 
 export class Receiver {
   readonly #parts: ReceiverParts;
-  readonly #inbox: WaitingLine<Message>;
+  readonly #inbox: BoundedQueue<Message>;
   // The last two: of the versions before; the line counts its own.
   readonly #count = { delivered: 0, failed: 0, refused: 0, dropped: 0, merged: 0 };
   /** The delivery whose promise is pending. */

@@ -1,7 +1,7 @@
 /** A relay plugin that lies in the plugins directory does nothing by that; what would make it run. */
 import { realpath } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 import { relayPluginOptionsOf } from '../../plugin/for-host.ts';
 import type { AnyClass } from '../../plugin/for-host.ts';
 import type { FoundModule } from './find.ts';

@@ -1,6 +1,7 @@
 /** One satellite of the host: its instance, its state, its voice, its line. */
-import { RelayError, isPromise, withinLimit } from '../../message/message.ts';
-import type { Clock, Log, MaybePromise, Sendable, Value } from '../../message/message.ts';
+import { RelayError, isPromise, withTimeout } from '../../core/core.ts';
+import type { Clock, Log, MaybePromise } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { ATTACH } from '../../plugin/for-host.ts';
 import type { Sender } from '../../plugin/for-host.ts';
 import { invokeExposed } from './exposed.ts';
@@ -120,7 +121,7 @@ export class Satellite {
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
-        await withinLimit(clock, timeoutMs, `exit() took longer than ${timeoutMs} ms`, () =>
+        await withTimeout(clock, timeoutMs, `exit() took longer than ${timeoutMs} ms`, () =>
           watchdog.run(watched, 'exit', () => instance.exit?.()),
         );
         this.#setState({ type: 'exited' });
@@ -136,7 +137,7 @@ export class Satellite {
   /** Waits for the calls that are under way, but not longer than `timeoutMs`: they end by themselves. */
   async finishCalls(timeoutMs: number): Promise<void> {
     if (this.#calls === 0) return;
-    await withinLimit(this.#parts.clock, timeoutMs, '', () => new Promise<void>((resolve) => (this.#onLastCall = resolve))).catch(
+    await withTimeout(this.#parts.clock, timeoutMs, '', () => new Promise<void>((resolve) => (this.#onLastCall = resolve))).catch(
       () => undefined,
     );
   }

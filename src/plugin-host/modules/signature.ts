@@ -1,6 +1,6 @@
 /** What a method's parameters and answer are, as far as it is declared or the compiler wrote it down. */
 import 'reflect-metadata';
-import { isDictType } from '../../message/message.ts';
+import { isDictType } from '../../values/values.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../../plugin/for-host.ts';
 import type { Signature } from '../hosted/hosted.ts';
 

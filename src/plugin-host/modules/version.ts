@@ -1,7 +1,7 @@
 /** One version of a plugin's module: its satellites, constructed, then configured, set up and ended together. */
 import type { HostedOptions, HostedMethod, ModuleFile, RelayPort, StatedVersion } from '../hosted/hosted.ts';
 import type { ModuleOptions } from './options.ts';
-import type { Clock } from '../../message/message.ts';
+import type { Clock } from '../../core/core.ts';
 import { statedOf } from './assemble.ts';
 import type { Assembled } from './assemble.ts';
 import { checkConfig, readConfig } from './plugin-config.ts';

@@ -2,8 +2,8 @@
  * Names the inline plugin that holds the event loop, in which nobody else is served meanwhile. What a plugin does before its first `await` is measured and known for
  * certain. What it does after one is seen by a heartbeat that comes late; whoever was at work then is suspected. The heartbeat beats only while somebody is.
  */
-import { Seldom } from '../../message/message.ts';
-import type { Clock, LogSource } from '../../message/message.ts';
+import { RateLimitedLog } from '../../core/core.ts';
+import type { Clock, LogSource } from '../../core/core.ts';
 
 /** A plugin, as the watchdog knows it; kept over its reloads. */
 export interface Watched {
@@ -26,7 +26,7 @@ interface Plugin extends Watched {
   /** What it works on that has not settled. */
   pending: number;
   lastEnd: number;
-  readonly warnings: Seldom;
+  readonly warnings: RateLimitedLog;
 }
 
 interface Beat {
@@ -45,7 +45,7 @@ export class Watchdog {
   readonly #parts: WatchdogParts;
   readonly #cpuMs: () => number;
   readonly #plugins = new Map<string, Plugin>();
-  readonly #warnings: Seldom;
+  readonly #warnings: RateLimitedLog;
   #pending = 0;
   #beat: Beat | undefined;
   // ms in which it is known who ran, since the last beat, and in the calls that the current call made.
@@ -55,7 +55,7 @@ export class Watchdog {
   constructor(parts: WatchdogParts) {
     this.#parts = parts;
     this.#cpuMs = parts.cpuMs ?? machineCpuMs;
-    this.#warnings = new Seldom(parts.logs('plugin-host'), parts.clock);
+    this.#warnings = new RateLimitedLog(parts.logs('plugin-host'), parts.clock);
   }
 
   /** The same object whenever it is asked for. */
@@ -63,7 +63,7 @@ export class Watchdog {
     const known = this.#plugins.get(name);
     if (known) return known;
     const { clock, logs } = this.#parts;
-    const warnings = new Seldom(logs(`plugin.${name}`), clock);
+    const warnings = new RateLimitedLog(logs(`plugin.${name}`), clock);
     const plugin: Plugin = { name, held: 0, pending: 0, lastEnd: -Infinity, warnings };
     this.#plugins.set(name, plugin);
     return plugin;

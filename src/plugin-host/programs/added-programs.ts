@@ -1,9 +1,9 @@
 /** The programs that were added while the relay ran, remembered over restarts in the state directory; and what may be added at all. */
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
-import { RelayError, clean } from '../../message/message.ts';
-import type { Log } from '../../message/message.ts';
-import { StateFile } from '../../store/store.ts';
+import { RelayError, clean } from '../../core/core.ts';
+import type { Log } from '../../core/core.ts';
+import { StateFile } from '../../state/state.ts';
 import { programShape } from './options.ts';
 import type { ProgramRecord } from './options.ts';
 

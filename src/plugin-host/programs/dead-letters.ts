@@ -1,6 +1,8 @@
 /** Messages that killed their receiver again and again, set aside: the newest of them, in memory. */
-import { RelayError, clean, heldBytes } from '../../message/message.ts';
-import type { Clock, Message } from '../../message/message.ts';
+import { RelayError, clean } from '../../core/core.ts';
+import { heldBytes } from '../../values/values.ts';
+import type { Clock } from '../../core/core.ts';
+import type { Message } from '../../message/message.ts';
 
 /** A message that was set aside. */
 export interface DeadLetter {

@@ -1,6 +1,8 @@
 /** What a program says of itself by `plugin.get_version` and `plugin.describe`, checked before anything of it is believed. Pure. */
-import { clean, isDict } from '../../message/message.ts';
-import type { AccessClass, Value } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
+import { isDict } from '../../values/values.ts';
+import type { AccessClass } from '../../core/core.ts';
+import type { Value } from '../../values/values.ts';
 import type { StatedVersion } from '../hosted/hosted.ts';
 
 /** A method that a program has. */

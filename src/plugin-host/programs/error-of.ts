@@ -1,6 +1,6 @@
 /** What a fault between the relay and a child means. */
-import { ERRORS, Fault, RelayError } from '../../message/message.ts';
-import type { ErrorCode } from '../../message/message.ts';
+import { ERRORS, Fault, RelayError } from '../../core/core.ts';
+import type { ErrorCode } from '../../core/core.ts';
 
 // Two codes share the number 403: the one that a method answers more often comes first in the table.
 const CODES = new Map<number, ErrorCode>(

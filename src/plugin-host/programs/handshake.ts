@@ -1,5 +1,5 @@
 /** The one line by which a program says how it is called: `co2|1|http|127.0.0.1:<port>|/<token>` or `co2|1|poll`. Pure. */
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 
 /** The versions of the protocol that this relay speaks. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];

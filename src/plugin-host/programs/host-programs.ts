@@ -1,8 +1,8 @@
 /** How programs come to the host and go: those of config.ts, and those that are added while the relay runs. */
 import type { HostedOptions, HostedPlugin, PluginRegistry, RelayPort } from '../hosted/hosted.ts';
 import type { ProgramsOptions, ProgramRecord } from './options.ts';
-import { RelayError, clean, reasonOf } from '../../message/message.ts';
-import type { Log, Clock } from '../../message/message.ts';
+import { RelayError, clean, reasonOf } from '../../core/core.ts';
+import type { Log, Clock } from '../../core/core.ts';
 import { AddedPrograms } from './added-programs.ts';
 import { requireFreeName, isThere, ownDirectory, removeEmpty, removeWhole } from './surroundings.ts';
 import { Programs } from './program-set.ts';

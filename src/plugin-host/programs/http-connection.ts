@@ -1,7 +1,7 @@
 /** One connection to a program's server, with one exchange at a time; kept for the next one as long as both sides like. */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { RelayError, reasonOf } from '../../message/message.ts';
+import { RelayError, reasonOf } from '../../core/core.ts';
 import { ResponseReader } from './http-response.ts';
 import type { HttpResponse } from './http-response.ts';
 

@@ -1,5 +1,5 @@
 /** The head of an HTTP response: what it says of the body. Pure, and strict: what could be read in two ways is refused. */
-import { clean, remembering } from '../../message/message.ts';
+import { clean, memoize } from '../../core/core.ts';
 
 /** What the head of a response with status 200 says. */
 export interface ResponseHead {
@@ -20,7 +20,7 @@ const USUAL_LENGTH = 400;
  * Reads a head without the empty line at its end; 'continue' for one that says that the answer proper comes after it. Throws an Error that says what is wrong
  * with it. The same few come within a second.
  */
-export const readHead = remembering<ResponseHead | 'continue'>((text) => {
+export const readHead = memoize<ResponseHead | 'continue'>((text) => {
   const [statusLine = '', ...fields] = text.split('\r\n');
   const [, minor, status = ''] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(statusLine) ?? [];
   if (minor === undefined) throw new Error(`it answered something that is not HTTP: '${clean(statusLine, 60)}'`);

@@ -1,6 +1,7 @@
 /** Calls a program that is an XML-RPC server on this machine, over a few connections that are kept. */
-import { Fifo, RelayError, clean, reasonOf } from '../../message/message.ts';
-import type { Clock, MaybePromise, Sendable, Value } from '../../message/message.ts';
+import { Fifo, RelayError, clean, reasonOf } from '../../core/core.ts';
+import type { Clock, MaybePromise } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { DEFAULT_LIMITS, parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
 import { HttpConnection } from './http-connection.ts';

@@ -1,7 +1,7 @@
 /** What runs a script: the interpreter in its first line, looked for before a start, since the error of the system names the script. */
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { basename, delimiter, isAbsolute, join } from 'node:path';
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 
 // As much of a first line as Linux reads.
 const MAX_LINE_BYTES = 256;

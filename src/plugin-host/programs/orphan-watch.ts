@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { reasonOf } from '../../message/message.ts';
-import type { Log } from '../../message/message.ts';
+import { reasonOf } from '../../core/core.ts';
+import type { Log } from '../../core/core.ts';
 
 // Read line by line; the pipe ends when the relay does, however it does. Who does not go when asked is ended a second later.
 const SCRIPT = `

@@ -1,6 +1,6 @@
 /** What a program writes: cut into lines that are fit for a log, in bounded memory, and not more of them than a log should hold. */
-import { clean } from '../../message/message.ts';
-import type { Clock } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
+import type { Clock } from '../../core/core.ts';
 
 /** Characters of a line that reach the log. */
 const MAX_LINE = 2_000;

@@ -1,6 +1,6 @@
 /** Notices when the relay itself did not run (stopped process or machine, blocked event loop), so that programs are not blamed for it. */
-import { Seldom } from '../../message/message.ts';
-import type { Clock, Log } from '../../message/message.ts';
+import { RateLimitedLog } from '../../core/core.ts';
+import type { Clock, Log } from '../../core/core.ts';
 
 const INTERVAL_MS = 1_000;
 // A busy event loop is late by tenths of a second; what is later than this had no chance to read an answer in time.
@@ -9,7 +9,7 @@ const MAX_LATE_MS = 1_000;
 /** A timer that is set again every second while any program has a process; one that fires late shows a pause. */
 export class PauseWatch {
   readonly #clock: Clock;
-  readonly #warnings: Seldom;
+  readonly #warnings: RateLimitedLog;
   #programs = 0;
   #due = Infinity;
   #lastPauseEnd = -Infinity;
@@ -17,7 +17,7 @@ export class PauseWatch {
 
   constructor(clock: Clock, log: Pick<Log, 'warn'>) {
     this.#clock = clock;
-    this.#warnings = new Seldom(log, clock);
+    this.#warnings = new RateLimitedLog(log, clock);
   }
 
   /** A program has a process from now on; each `begin` has its {@link end}. */

@@ -1,6 +1,7 @@
 /** Calls a program that has no server: the calls wait until it fetches them, and it brings the answers. */
-import { Fifo, RelayError, clean } from '../../message/message.ts';
-import type { Clock, Sendable, Value } from '../../message/message.ts';
+import { Fifo, RelayError, clean } from '../../core/core.ts';
+import type { Clock } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { MAX_CALLS, faultOf } from './transport.ts';
 import type { ProgramRequest, Transport } from './transport.ts';
 

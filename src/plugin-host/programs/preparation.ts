@@ -1,6 +1,6 @@
 /** What is said between a program's first line and its first work: versions, what it can do, what the process before it knew, its configuration. */
-import { Fault, RelayError, clean, reasonOf } from '../../message/message.ts';
-import type { Sendable, Value } from '../../message/message.ts';
+import { Fault, RelayError, clean, reasonOf } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { whyUnfit } from '../hosted/hosted.ts';
 import { UNDESCRIBED, readDescription, readVersion } from './description.ts';
 import type { Description } from './description.ts';

@@ -1,8 +1,8 @@
 /** One process of a program: made without a shell in a group of its own, listened to, and ended with all that it started. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { clean, reasonOf } from '../../message/message.ts';
-import type { Clock } from '../../message/message.ts';
+import { clean, reasonOf } from '../../core/core.ts';
+import type { Clock } from '../../core/core.ts';
 import { MAX_HANDSHAKE_BYTES } from './handshake.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
 import { LineCutter, LineLimit, OutputPace, Silence } from './output.ts';

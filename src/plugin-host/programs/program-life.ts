@@ -1,6 +1,7 @@
 /** A program as one record says it: its process, or the one that follows when that ends, does what the supervision decides, and can be called. */
-import { RelayError, clean } from '../../message/message.ts';
-import type { MaybePromise, Sendable, Value } from '../../message/message.ts';
+import { RelayError, clean } from '../../core/core.ts';
+import type { MaybePromise } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../hosted/hosted.ts';
 import type { DescribedMethod } from './description.ts';
 import type { PollTransport } from './poll-transport.ts';

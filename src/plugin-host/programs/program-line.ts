@@ -1,6 +1,10 @@
 /** Delivery to a program: one message at a time, in order; while it has no process they wait; what kills it again and again is set aside. */
-import { RelayError, WaitingLine, clean, heldBytes, reasonOf, hopsOf } from '../../message/message.ts';
-import type { Clock, LineLimits, Log, Message, Value, Sendable } from '../../message/message.ts';
+import { RelayError, BoundedQueue, clean, reasonOf } from '../../core/core.ts';
+import { heldBytes } from '../../values/values.ts';
+import { hopsOf } from '../../message/message.ts';
+import type { Clock, QueueLimits, Log } from '../../core/core.ts';
+import type { Message } from '../../message/message.ts';
+import type { Value, Sendable } from '../../values/values.ts';
 import type { LineCounters } from '../hosted/hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { DEATH_MS } from './transport.ts';
@@ -10,7 +14,7 @@ import { keptMembers, keptValues, serialiseMembersCall } from '../../xmlrpc/xmlr
 export interface ProgramLineParts {
   /** Of the plugin. */
   readonly name: string;
-  readonly inbox: LineLimits;
+  readonly inbox: QueueLimits;
   /** ms for one `notify`. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -32,7 +36,7 @@ const MAX_DEATHS = 5;
 
 export class ProgramLine {
   readonly #parts: ProgramLineParts;
-  readonly #line: WaitingLine<Message>;
+  readonly #line: BoundedQueue<Message>;
   readonly #count = { delivered: 0, failed: 0, refused: 0 };
   /** `deaf`: it takes no messages; `waiting`: it has no process that can take one; `closed`: it was stopped. */
   #phase: 'waiting' | 'open' | 'deaf' | 'closed' = 'waiting';
@@ -50,7 +54,7 @@ export class ProgramLine {
   constructor(parts: ProgramLineParts) {
     this.#parts = parts;
     const { name, inbox, log } = parts;
-    this.#line = new WaitingLine<Message>({
+    this.#line = new BoundedQueue<Message>({
       name,
       limits: inbox,
       bytesOf: heldBytes,

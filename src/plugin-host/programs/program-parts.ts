@@ -1,5 +1,5 @@
 /** What a program as a plugin is made of. */
-import type { Clock, LineLimits, Log } from '../../message/message.ts';
+import type { Clock, QueueLimits, Log } from '../../core/core.ts';
 import type { PluginEvent, PluginKind } from '../hosted/hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { ProgramOptions, ProgramRecord } from './options.ts';
@@ -29,7 +29,7 @@ export interface ProgramParts {
   readonly endInWords?: ((reason: string) => string) | undefined;
   /** As {@link PreparationParts.onFirstAnswer}. */
   readonly onFirstAnswer?: PreparationParts['onFirstAnswer'];
-  readonly inbox: LineLimits;
+  readonly inbox: QueueLimits;
   /** ms for each answer before it is ready. */
   readonly setupTimeoutMs: number;
   /** ms for a `plugin.handover`, and for calls that are under way when another process takes the place of theirs. */

@@ -1,5 +1,5 @@
 /** A program as a plugin of the host: delivers to the process that runs, lets its methods be called, and puts another one in its place. */
-import { clean, reasonOf } from '../../message/message.ts';
+import { clean, reasonOf } from '../../core/core.ts';
 import type { HostedMethod, HostedPlugin, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
 import { refusal, NO_LINE, unlessAborted, NOT_RELOADED, swap, Turns } from '../hosted/hosted.ts';
 import { handOver, Successor } from './successor.ts';

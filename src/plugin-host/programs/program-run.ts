@@ -1,6 +1,7 @@
 /** One process of a program, from its start to its end: its first line, what is said before its work, and the way to call it. */
-import { RelayError, clean, reasonOf } from '../../message/message.ts';
-import type { Fault, Sendable, Value } from '../../message/message.ts';
+import { RelayError, clean, reasonOf } from '../../core/core.ts';
+import type { Fault } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { errorOf } from './error-of.ts';
 import { readHandshake, withoutKnown, withoutSecrets } from './handshake.ts';
 import { HttpTransport } from './http-transport.ts';

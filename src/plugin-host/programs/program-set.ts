@@ -1,7 +1,8 @@
 /** The programs of a host: what they share, and how they reach the relay. The one file of this folder that the rest of the room imports. */
 import type { HostedOptions, PluginEvent } from '../hosted/hosted.ts';
-import { RelayError, clean, suggest } from '../../message/message.ts';
-import type { Clock, LogSource, Message } from '../../message/message.ts';
+import { RelayError, clean, suggest } from '../../core/core.ts';
+import type { Clock, LogSource } from '../../core/core.ts';
+import type { Message } from '../../message/message.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { completeRecord } from './options.ts';
 import type { ProgramRecord } from './options.ts';

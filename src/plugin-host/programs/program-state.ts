@@ -1,5 +1,5 @@
 /** The state of a program as others see it, and in words. Pure. */
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 import type { PluginState, SatelliteState } from '../hosted/hosted.ts';
 import type { Supervised } from './supervision.ts';
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { clean } from '../../message/message.ts';
+import { clean } from '../../core/core.ts';
 import type { ProgramOptions } from './options.ts';
 
 export interface Identity {

@@ -1,9 +1,9 @@
 /** A new process of a program beside the one that runs, whose place it is to take: it tells what it is, then waits for what the old one hands over. */
-import type { Sendable } from '../../message/message.ts';
+import type { Sendable } from '../../values/values.ts';
 import type { HostedMethod, Incoming } from '../hosted/hosted.ts';
 import { unlessAborted, notHandedOver } from '../hosted/hosted.ts';
 import type { LifeEvents, ProgramLife } from './program-life.ts';
-import { RelayError, clean, reasonOf } from '../../message/message.ts';
+import { RelayError, clean, reasonOf } from '../../core/core.ts';
 import { saysMissing } from './preparation.ts';
 import { requestOf } from './transport.ts';
 

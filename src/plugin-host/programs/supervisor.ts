@@ -1,5 +1,5 @@
 /** Drives a supervision: feeds it events in order, keeps its one timer, tells what it decides and what it became. */
-import type { Clock } from '../../message/message.ts';
+import type { Clock } from '../../core/core.ts';
 import type { PauseWatch } from './pause-watch.ts';
 import { step } from './supervision.ts';
 import type { Supervised, SupervisionEffect, SupervisionEvent, SupervisionRules } from './supervision.ts';

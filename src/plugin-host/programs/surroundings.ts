@@ -2,7 +2,7 @@
 import { randomBytes, createHash } from 'node:crypto';
 import { accessSync, constants, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
-import { clean, reasonOf, RelayError } from '../../message/message.ts';
+import { clean, reasonOf, RelayError } from '../../core/core.ts';
 import { isWritableByAll } from '../../loader/loader.mjs';
 import { PROTOCOL_VERSIONS } from './handshake.ts';
 import type { ProgramOptions, ProgramRecord } from './options.ts';

@@ -1,6 +1,6 @@
 /** How a program is called, whichever way it chose. */
-import { Fault, RelayError, clean } from '../../message/message.ts';
-import type { Sendable, Value } from '../../message/message.ts';
+import { Fault, RelayError, clean } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import { serialiseCall } from '../../xmlrpc/xmlrpc.ts';
 
 /** A call on its way to a program, as bytes for who has a server, as values for who fetches its calls. */

@@ -1,7 +1,7 @@
 /** What a child says of the files that it imported: read back as it was, and no more of a liar's than what has the form. */
 import test from 'ava';
 import { accountOnWire, readAccount } from '../../../src/plugin-host/children/account.ts';
-import type { Value } from '../../../src/message/message.ts';
+import type { Value } from '../../../src/values/values.ts';
 
 const FILE = { file: '/p/ham/spam.ts', print: { stamp: '1:2:3:4', hash: 'x' }, imports: [['/p/a.js', '/p/a.ts'] as [string, string]] };
 const GONE = { file: '/p/a.ts', print: { stamp: '', hash: undefined }, imports: [['/p/b.ts', undefined] as [string, undefined]] };

@@ -1,8 +1,8 @@
 /** The same author's code in both isolations: through a real relay, over its doors, each story told twice and to the same end. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { Int64 } from '../../../src/message/message.ts';
-import type { Sendable, Value } from '../../../src/message/message.ts';
+import { Int64 } from '../../../src/values/values.ts';
+import type { Sendable, Value } from '../../../src/values/values.ts';
 import { parseResponse, serialiseCall } from '../../../src/xmlrpc/xmlrpc.ts';
 import { call, request } from '../../http/raw.ts';
 import { pluginsDir, startRelay } from '../../support/relays.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { PluginStatus } from '../../../src/plugin-host/plugin-host.ts';
-import { XmlRpcClient } from '../../../src/xmlrpc/xmlrpc.ts';
+import { XmlRpcClient } from '../../../src/client/internal.ts';
 import { pluginsDir, startRelay } from '../../support/relays.ts';
 import type { TestRelay } from '../../support/relays.ts';
 import { gone, isAlive } from '../programs/kit.ts';

@@ -1,6 +1,6 @@
 /** What a program says of itself is believed only as far as it makes sense. */
 import test from 'ava';
-import type { Value } from '../../../src/message/message.ts';
+import type { Value } from '../../../src/values/values.ts';
 import { readDescription, readVersion } from '../../../src/plugin-host/programs/description.ts';
 import { whyUnfit } from '../../../src/plugin-host/hosted/stated-version.ts';
 

@@ -1,6 +1,6 @@
 /** Programs that have no server: their calls wait until they fetch them. */
 import test from 'ava';
-import type { RelayError } from '../../../src/message/message.ts';
+import type { RelayError } from '../../../src/core/core.ts';
 import type { ProgramCall } from '../../../src/plugin-host/plugin-host.ts';
 import { messageOf } from '../kit.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';

@@ -1,5 +1,5 @@
 /** double: read with exponents, written as the shortest decimal that reads back equal, always with a point and never with an exponent. */
-import { Double } from '../../../src/message/message.ts';
+import { Double } from '../../../src/values/values.ts';
 import type { Row } from './rows.ts';
 import { both, double, reads, unwritable, writes, wrong } from './rows.ts';
 

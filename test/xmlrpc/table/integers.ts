@@ -1,5 +1,5 @@
 /** int, i4, i8 and boolean: their grammar is anchored, their range is checked, `-0` is 0. */
-import { Int64 } from '../../../src/message/message.ts';
+import { Int64 } from '../../../src/values/values.ts';
 import type { Row } from './rows.ts';
 import { boolean, both, i8, int, reads, unwritable, writes, wrong } from './rows.ts';
 

@@ -1,6 +1,7 @@
 /** What a row of the table `text <-> value` is, and short ways to write one; `from` is the clause or the incident that the row comes from. */
-import { dictOf } from '../../../src/message/message.ts';
-import type { Dict, ErrorCode, Sendable, Value } from '../../../src/message/message.ts';
+import { dictOf } from '../../../src/values/values.ts';
+import type { Dict, Sendable, Value } from '../../../src/values/values.ts';
+import type { ErrorCode } from '../../../src/core/core.ts';
 import type { ParseOptions, WriteOptions, XmlRpcLimits } from '../../../src/xmlrpc/xmlrpc.ts';
 
 /** One row; `xml` is the inside of a `<value>`, `body` a whole document. */

@@ -1,5 +1,5 @@
 /** struct: members in their order, any name as plain own data, no name twice. */
-import type { Sendable } from '../../../src/message/message.ts';
+import type { Sendable } from '../../../src/values/values.ts';
 import type { Row } from './rows.ts';
 import { array, boolean, both, dict, int, malformed, member, reads, string, struct, unwritable, writes, wrong } from './rows.ts';
 

@@ -1,0 +1,90 @@
+/** What is wrong with an option, in words: the place, the key, what was found, what is expected. */
+import type { z } from 'zod';
+import { RelayError, clean, suggest } from '../core/core.ts';
+import type { Tree } from './tree.ts';
+
+/** One place where options stand: a file, the command line. */
+export interface ConfigSource {
+  /** Raw, unchecked. */
+  readonly values: unknown;
+  /** Directory that relative paths in it start from. */
+  readonly baseDir: string;
+  /** How an option is called there, for messages: `config.ts: port`, `--port`. */
+  readonly nameOf: (key: string) => string;
+}
+
+/** Throws a RelayError CONFIG_INVALID if `values`, of which the last part came from `source`, are not what `schema` says. */
+export function check(schema: z.ZodType, source: ConfigSource, values: Tree): void {
+  const result = schema.safeParse(values, { reportInput: true });
+  const [issue] = result.success ? [] : result.error.issues;
+  if (!issue) return;
+  if (issue.code === 'invalid_union') throw wrongChoice(schema, source, issue);
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys') throw unknownOption(schema, source, path, issue.keys);
+  throw wrongValue(source, path.join('.'), issue.input, issue);
+}
+
+function unknownOption(schema: z.ZodType, source: ConfigSource, path: readonly string[], [name = '']: readonly string[]): RelayError {
+  const key = [...path, name].join('.');
+  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(schema, path))}`);
+}
+
+/** None of several forms fits: the one that was meant is the first whose kind is right, else the first. */
+function wrongChoice(schema: z.ZodType, source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion): RelayError {
+  const firsts = issue.errors.map(([first]) => first).filter((first) => first !== undefined);
+  const meant = firsts.find(({ code, path }) => code !== 'invalid_type' || path.length > 0) ?? firsts[0] ?? issue;
+  if (meant.code === 'unrecognized_keys') return unknownOption(schema, source, [...issue.path, ...meant.path].map(String), meant.keys);
+  const found = meant.path.reduce<unknown>((level, part) => (level as Record<PropertyKey, unknown>)[part], issue.input);
+  const key = [...issue.path, ...meant.path].map(String).join('.');
+  return wrongValue(source, key, found, meant);
+}
+
+function wrongValue(source: ConfigSource, key: string, found: unknown, issue: z.core.$ZodIssue): RelayError {
+  const finding = found === undefined ? 'is missing' : `found ${shown(found)}`;
+  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: ${finding}, expected ${expectation(issue)}`);
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.expected === 'int' ? 'a whole number' : `a value of type ${issue.expected}`;
+    case 'invalid_value':
+      return `one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}`;
+    case 'too_small':
+      return issue.origin === 'string' ? 'a text that is not empty' : `at least ${issue.minimum}`;
+    case 'too_big':
+      return `at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`;
+    case 'invalid_key':
+      return issue.issues[0]?.message ?? issue.message;
+    default:
+      return issue.message;
+  }
+}
+
+/** The options at `path`, by their full names. */
+function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
+  let level: unknown = schema;
+  for (const part of path) level = below(level, part);
+  return Object.keys(membersOf(level)).map((key) => [...path, key].join('.'));
+}
+
+/** The schema of a member, of an optional group too, of an element of a list, and of whatever has names that the operator chooses. */
+function below(schema: unknown, key: string): unknown {
+  const { valueType, element } = (schema ?? {}) as { valueType?: unknown; element?: unknown };
+  return valueType ?? element ?? membersOf(schema)[key];
+}
+
+/** Of several forms those of all. */
+function membersOf(schema: unknown): Readonly<Record<string, unknown>> {
+  const { shape, options, unwrap } = (schema ?? {}) as { shape?: Record<string, unknown>; options?: unknown; unwrap?: () => unknown };
+  if (Array.isArray(options)) return Object.assign({}, ...options.map(membersOf)) as Record<string, unknown>;
+  return shape ?? (unwrap ? membersOf(unwrap.call(schema)) : {});
+}
+
+/** A value that is wrong, fit for a message. */
+export function shown(value: unknown): string {
+  // A URL may carry credentials, and what is wrong may go to a log.
+  if (typeof value === 'string') return `'${clean(value.replace(/\/\/[^/@\s]*@/g, '//…@'), 80)}'`;
+  if (value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
+}

@@ -1,0 +1,32 @@
+/** PUBLIC: what `config.ts` imports from 'co2-relay/config'. */
+import type { HttpOptions } from '../http/http.ts';
+import type { LinkOptions } from '../links/links.ts';
+import type { MeshOptions } from '../mesh/mesh.ts';
+import type { PluginHostOptions, RelayPluginOptions } from '../plugin-host/plugin-host.ts';
+import type { RelayOptions } from '../relay/relay.ts';
+import type { SatelliteOptions } from '../satellites/satellites.ts';
+import type { StateOptions } from '../state/state.ts';
+import type { LogOptions } from './log-options.ts';
+
+/** All options, complete. */
+export type Options = HttpOptions &
+  StateOptions &
+  PluginHostOptions &
+  RelayPluginOptions &
+  LinkOptions &
+  MeshOptions &
+  SatelliteOptions &
+  RelayOptions &
+  LogOptions;
+
+/** What an operator writes: any part of {@link Options}; what is left out or undefined has its default. */
+export type Config = DeepPartial<Options>;
+
+type DeepPartial<T> = T extends readonly unknown[] | string | number | boolean
+  ? T
+  : { readonly [Key in keyof T]?: DeepPartial<T[Key]> | undefined };
+
+/** Types the configuration of a relay: `export default defineConfig({ port: 2004 })`. It is checked when the relay starts. */
+export function defineConfig(config: Config): Config {
+  return config;
+}

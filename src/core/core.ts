@@ -1,0 +1,25 @@
+/** The small parts that everything else uses: errors, logging, time, bounded queues, limits, text. Imports nothing of ours. */
+export { ACCESS_CLASSES } from './access-class.ts';
+export type { AccessClass } from './access-class.ts';
+export { BoundedQueue } from './bounded-queue.ts';
+export type { QueueLimits, QueueStatus } from './bounded-queue.ts';
+export { systemClock } from './clock.ts';
+export type { Clock } from './clock.ts';
+export { ERRORS, Fault, Refusal, RelayError, reasonOf } from './errors.ts';
+export type { ErrorCode } from './errors.ts';
+export { faultFor } from './fault-answer.ts';
+export type { FaultAnswer } from './fault-answer.ts';
+export { Fifo } from './fifo.ts';
+export { inSlices, joinInSlices } from './in-slices.ts';
+export { BODY_LIMITS } from './limits.ts';
+export type { BodyLimits } from './limits.ts';
+export { SILENT } from './log.ts';
+export type { Log, LogSource } from './log.ts';
+export { hasMark, hasTypeMark, markType } from './marks.ts';
+export { andThen, isPromise } from './maybe-promise.ts';
+export type { MaybePromise } from './maybe-promise.ts';
+export { memoize } from './memoize.ts';
+export { RateLimitedLog } from './rate-limited-log.ts';
+export { suggest } from './suggest.ts';
+export { clean, quoted, safeJson } from './text.ts';
+export { withTimeout } from './timeout.ts';

@@ -1,0 +1,127 @@
+/** The one error class inside the relay, its closed table of codes, and the fault that a plugin may throw. */
+import { hasMark } from './marks.ts';
+
+/**
+ * Every way in which the relay itself can fail: code -> fault number on the wire and meaning.
+ * Negative numbers are the interoperability set of XML-RPC; positive ones are ours and never change.
+ */
+export const ERRORS = {
+  NOT_WELL_FORMED: { fault: -32700, meaning: 'the request is not well-formed XML or JSON' },
+  UNSUPPORTED_ENCODING: { fault: -32701, meaning: 'the declared encoding is not one that the relay reads' },
+  INVALID_CHARACTER: { fault: -32702, meaning: 'the bytes are not valid in the declared encoding' },
+  INVALID_REQUEST: { fault: -32600, meaning: 'well-formed, but not a call' },
+  NO_SUCH_METHOD: { fault: -32601, meaning: 'no method has this name' },
+  INVALID_PARAMS: { fault: -32602, meaning: 'the parameters do not fit the method' },
+  INTERNAL: { fault: -32603, meaning: 'the relay failed, or the answer cannot be written as XML-RPC' },
+  APPLICATION: { fault: -32500, meaning: 'the method of a plugin failed; the log has the reason under the id in the text' },
+  TRANSPORT: { fault: -32300, meaning: 'another server could not be reached or did not answer in time' },
+  NOT_AUTHENTICATED: { fault: 401, meaning: 'the presented credential is wrong' },
+  FORBIDDEN: { fault: 403, meaning: 'the caller lacks a right, or a relay plugin refused its dict; the text says which' },
+  ORIGIN_REFUSED: { fault: 403, meaning: 'the sender may not speak for the host_id in the dict' },
+  LIMIT: { fault: 413, meaning: 'the request is larger, deeper or longer than a limit of the relay allows' },
+  RATE_LIMITED: { fault: 429, meaning: 'more calls or wrong credentials than the limits allow; call again later' },
+  UNAVAILABLE: { fault: 503, meaning: 'the relay or a plugin starts, stops or is down, or a line is full; call again later' },
+  TIMEOUT: { fault: 504, meaning: 'a time limit ran out' },
+  CONFIG_INVALID: {
+    fault: 520,
+    meaning: 'an option or a flag has a value that it cannot have; the relay does not start, or a reload changes nothing',
+  },
+  LISTEN_FAILED: { fault: 521, meaning: 'the address or port cannot be listened on; the relay does not start' },
+  STATE_DIRECTORY: {
+    fault: 522,
+    meaning: 'the state directory cannot be used; the relay does not start, or does not take what it would have to keep',
+  },
+  PLUGIN_REFUSED: {
+    fault: 523,
+    meaning: 'a plugin cannot run as it is; the relay does not start, or a reload leaves the version before running',
+  },
+} as const satisfies Record<string, { fault: number; meaning: string }>;
+
+/** A key of {@link ERRORS}. */
+export type ErrorCode = keyof typeof ERRORS;
+
+const RELAY_ERROR = Symbol.for('co2-relay.RelayError');
+const FAULT = Symbol.for('co2-relay.Fault');
+const REFUSAL = Symbol.for('co2-relay.Refusal');
+
+/** A failure of the relay. `message` says what failed, which thing, and what to do; `cause` is for the log alone. */
+export class RelayError extends Error {
+  readonly [RELAY_ERROR] = true;
+  override readonly name = 'RelayError';
+  /** ms after which the same may succeed; undefined where nobody knows. */
+  readonly retryAfterMs: number | undefined;
+  /** True if the log has it already, under the id in the text. */
+  readonly isLogged: boolean;
+  /** True if the text says what the caller can do about it, and nobody else can: the log needs no stack. */
+  readonly isForCaller: boolean;
+
+  constructor(
+    readonly code: ErrorCode,
+    text: string,
+    options?: { cause?: unknown; retryAfterMs?: number; isLogged?: boolean; isForCaller?: boolean },
+  ) {
+    super(text, options);
+    this.retryAfterMs = options?.retryAfterMs;
+    this.isLogged = options?.isLogged ?? false;
+    this.isForCaller = options?.isForCaller ?? false;
+  }
+
+  /** The number that stands as `faultCode` on the wire. */
+  get fault(): number {
+    return ERRORS[this.code].fault;
+  }
+
+  /** True for a RelayError of this or of any other loaded copy of the package. */
+  static is(value: unknown): value is RelayError {
+    return hasMark(value, RELAY_ERROR);
+  }
+}
+
+/**
+ * The fault that an exposed method answers on purpose: `throw new Fault(42, 'no such room')`.
+ * `code` is a 32-bit integer outside -32768..-32000, which XML-RPC reserves; a RangeError says so otherwise.
+ */
+export class Fault extends Error {
+  readonly [FAULT] = true;
+  override readonly name = 'Fault';
+
+  constructor(
+    readonly code: number,
+    text: string,
+  ) {
+    super(text);
+    if (!isApplicationFaultCode(code)) {
+      throw new RangeError(`fault code ${code}: take a 32-bit integer outside -32768..-32000, which XML-RPC reserves`);
+    }
+  }
+
+  /** True for a Fault of this or of any other loaded copy of the package. */
+  static is(value: unknown): value is Fault {
+    return hasMark(value, FAULT) && isApplicationFaultCode((value as Fault).code);
+  }
+}
+
+/** What a relay plugin throws to refuse a dict: `throw new Refusal('it has no key')`. Whoever handed the dict in reads the text. */
+export class Refusal extends Error {
+  readonly [REFUSAL] = true;
+  override readonly name = 'Refusal';
+
+  /** True for a Refusal of this or of any other loaded copy of the package. */
+  static is(value: unknown): value is Refusal {
+    return hasMark(value, REFUSAL);
+  }
+}
+
+function isApplicationFaultCode(code: number): boolean {
+  return (code | 0) === code && (code < -32768 || code > -32000);
+}
+
+/** The text of anything thrown, for a log line: its message, or the thing itself as a string. */
+export function reasonOf(thrown: unknown): string {
+  try {
+    // Plugins throw what they like: a message need be no text, and to look at it may throw as well.
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'something that cannot be shown as text';
+  }
+}

@@ -1,9 +1,0 @@
-/** How an error text names a part of a value. */
-import { clean } from './text.ts';
-
-const IDENTIFIER = /^[A-Za-z_$][A-Za-z0-9_$]{0,63}$/;
-
-/** The place of a member: `result.data`, or `result["odd name"]`. */
-export function memberPlace(place: string, name: string): string {
-  return IDENTIFIER.test(name) ? `${place}.${name}` : `${place}[${JSON.stringify(clean(name, 40))}]`;
-}

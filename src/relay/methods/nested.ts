@@ -1,0 +1,122 @@
+/** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is looked up, authorised and contained by itself. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Attempt, dictOf, isDict } from '../../values/values.ts';
+import { ERRORS, RelayError } from '../../core/core.ts';
+import type { Dict, Sendable, Value } from '../../values/values.ts';
+import type { FaultAnswer } from '../../core/core.ts';
+import { cleanUnsendable } from '../../xmlrpc/xmlrpc.ts';
+import type { Caller } from '../caller.ts';
+import type { MethodRegistry } from '../method-registry.ts';
+import { oneStruct } from '../intake.ts';
+
+// Dicts in one batch of a peer's link (MAX_BATCH of links). Peers are configured, and a body of them is bounded by its bytes.
+const PEER_MULTICALL = 1_000;
+// Calls of one request run in a row; others get their turn in between.
+const TURN_MS = 5;
+const LATER: ReadonlySet<unknown> = new Set([ERRORS.RATE_LIMITED.fault, ERRORS.UNAVAILABLE.fault, ERRORS.TIMEOUT.fault]);
+
+/** What an inner call goes through: the same way as an outer one. */
+export interface NestedCalls {
+  readonly call: (name: string, params: readonly Value[], caller: Caller) => Promise<Sendable>;
+  readonly faultFor: (error: unknown, name: string) => FaultAnswer;
+  /** Asked at each call. */
+  readonly maxMulticall: () => number;
+}
+
+/** Registers both. */
+export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls): void {
+  registry.add({
+    name: 'system.multicall',
+    access: 'read',
+    help: 'Makes several calls: takes a list of {methodName, params} and answers a list of the same length, each a list with the one result, or a fault struct.',
+    signatures: [['array', 'array']],
+    invoke: (params, caller) => multicall(calls, params, caller),
+  });
+  registry.add(
+    {
+      name: 'method_call',
+      access: 'read',
+      help: 'Calls the method that the member method_name names, with the same struct as its parameter.',
+      signatures: [['any', 'struct']],
+      invoke: (params, caller) => methodCall(calls, oneStruct('method_call', params), caller),
+    },
+    ['web.method_call'],
+  );
+}
+
+async function methodCall(calls: NestedCalls, dict: Dict, caller: Caller): Promise<Sendable> {
+  const name = dict.method_name;
+  if (typeof name !== 'string') throw new RelayError('INVALID_PARAMS', 'method_call needs a member method_name, a string');
+  refuseNesting(name);
+  return calls.call(name, [dict], caller);
+}
+
+async function multicall(calls: NestedCalls, params: readonly Value[], caller: Caller): Promise<Sendable> {
+  const [list] = params;
+  if (params.length !== 1 || !Array.isArray(list))
+    throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
+  const max = caller.isPeer ? Math.max(PEER_MULTICALL, calls.maxMulticall()) : calls.maxMulticall();
+  requireCount('system.multicall', list.length, max);
+  const results: Sendable[] = [];
+  let later: Dict | undefined;
+  let turnEndsAt = performance.now() + TURN_MS;
+  for (const element of list as readonly Value[]) {
+    if (performance.now() > turnEndsAt) {
+      await nextTurn();
+      turnEndsAt = performance.now() + TURN_MS;
+    }
+    // A peer sends again what it should send later. Were the dicts behind it taken now, it would come after them.
+    const isDictOfPeer = caller.isPeer && isDict(element) && element.methodName === 'notify';
+    const result: Sendable = (isDictOfPeer ? later : undefined) ?? (await oneOf(calls, element, caller));
+    if (isDictOfPeer && isLater(result)) later = result;
+    results.push(result);
+  }
+  return results;
+}
+
+async function oneOf(calls: NestedCalls, element: Value, caller: Caller): Promise<Sendable> {
+  let name = 'system.multicall';
+  try {
+    const inner = innerCall(element);
+    name = inner.name;
+    refuseNesting(name);
+    const result = await calls.call(name, inner.params, caller);
+    // What cannot be written is the fault of one element, and not of all.
+    return new Attempt([result], (error) => faultStruct(calls, error, name));
+  } catch (error) {
+    return faultStruct(calls, error, name);
+  }
+}
+
+/** True for a fault after which the same call may succeed. */
+function isLater(result: Sendable): result is Dict {
+  return isDict(result) && LATER.has(result.faultCode);
+}
+
+function faultStruct(calls: NestedCalls, error: unknown, name: string): Dict {
+  const { code, text } = calls.faultFor(error, name);
+  return dictOf([
+    ['faultCode', code],
+    ['faultString', cleanUnsendable(text)],
+  ]);
+}
+
+function innerCall(element: Value): { name: string; params: readonly Value[] } {
+  if (!isDict(element)) throw new RelayError('INVALID_PARAMS', 'an element of system.multicall is no struct {methodName, params}');
+  const { methodName, params } = element;
+  if (typeof methodName !== 'string') throw new RelayError('INVALID_PARAMS', 'an element of system.multicall has no methodName, a string');
+  if (!Array.isArray(params)) throw new RelayError('INVALID_PARAMS', 'an element of system.multicall has no params, an array');
+  return { name: methodName, params: params as readonly Value[] };
+}
+
+const NESTING: ReadonlySet<string> = new Set(['system.multicall', 'method_call', 'web.method_call', 'relay.call', 'plugin.next']);
+
+/** Throws a RelayError LIMIT if `what` holds more than `max` calls. */
+export function requireCount(what: string, count: number, max: number): void {
+  if (count > max) throw new RelayError('LIMIT', `${what} with ${count} calls: at most ${max} are allowed (maxMulticall)`);
+}
+
+/** Throws a RelayError INVALID_PARAMS for a method that makes calls itself: calls inside calls do not nest. */
+export function refuseNesting(name: string): void {
+  if (NESTING.has(name)) throw new RelayError('INVALID_PARAMS', `${name} cannot be called inside another call`);
+}

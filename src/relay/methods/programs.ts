@@ -1,0 +1,155 @@
+/** What a program that the relay started calls: other methods, the log, and, if it has no server of its own, its next call. */
+import { RelayError } from '../../core/core.ts';
+import { dictOf, isDict } from '../../values/values.ts';
+import type { Dict, Sendable, Value } from '../../values/values.ts';
+import type { CallOptions } from '../../plugin-host/plugin-host.ts';
+import type { Caller } from '../caller.ts';
+import type { Method, MethodRegistry } from '../method-registry.ts';
+import { refuseNesting } from './nested.ts';
+
+/** A call that a program is to answer. */
+export interface ProgramCall {
+  readonly id: string;
+  readonly method: string;
+  readonly params: readonly Sendable[];
+}
+
+/** How a program answers a call. */
+export type ProgramAnswer = { readonly value: Sendable } | { readonly fault: { readonly code: number; readonly text: string } };
+
+/** What the plugin host does for its programs. Each throws a RelayError INVALID_PARAMS if there is none of this name, or it waits for nothing of the kind. */
+export interface ProgramDesk {
+  /** The next call of a program without a server; undefined if none came within `waitMs`, it stopped, or `gone` was aborted: it takes no call then. */
+  nextCall(program: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined>;
+  answerCall(program: string, id: string, answer: ProgramAnswer): void;
+  programLog(program: string, level: LogLevel, text: string): void;
+}
+
+/** Calls a method as the plugin of this name. */
+type CallAs = (plugin: string, name: string, params: readonly Value[], options: CallOptions, usesI8: boolean) => Promise<Sendable>;
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+type LogLevel = (typeof LEVELS)[number];
+
+/** ms that `plugin.next` waits if nobody says: below the 30 s after which many clients give up. */
+const DEFAULT_WAIT_MS = 25_000;
+/** Ends what a program forgot that it asked for. */
+const MAX_WAIT_MS = 60_000;
+
+/** Registers them. */
+export function addProgramMethods(registry: MethodRegistry, desk: ProgramDesk, callAs: CallAs): void {
+  for (const method of [...speaking(desk, callAs), ...polling(desk)]) {
+    const { name, invoke } = method;
+    registry.add({
+      ...method,
+      invoke: (params, caller) => {
+        requirePlugin(name, caller);
+        return invoke(params, caller);
+      },
+    });
+  }
+}
+
+function speaking(desk: ProgramDesk, callAs: CallAs): readonly Method[] {
+  return [
+    {
+      name: 'relay.call',
+      access: 'call',
+      help: 'For plugins: calls the method of this name with the list of parameters, as the plugin, and answers what it answers. The struct of options may hold node.',
+      signatures: [
+        ['any', 'string', 'array'],
+        ['any', 'string', 'array', 'struct'],
+      ],
+      invoke: ([name, params = [], options = dictOf(), ...more], caller) => {
+        if (typeof name !== 'string' || !Array.isArray(params) || !isDict(options) || more.length > 0)
+          throw wrong('relay.call takes the name of a method, an array of its parameters, and a struct of options');
+        if (name === 'relay.call') refuseNesting(name);
+        return callAs(nameOf(caller), name, params as readonly Value[], callOptions(options), caller.usesI8 === true);
+      },
+    },
+    {
+      name: 'relay.log',
+      access: 'call',
+      help: "For plugins: writes the text to the log, under the plugin's name. The level is debug, info, warn or error. Answers true.",
+      signatures: [['boolean', 'string', 'string']],
+      invoke: ([level, text, ...more], caller) => {
+        const known = LEVELS.find((one) => one === level);
+        if (known === undefined || typeof text !== 'string' || more.length > 0)
+          throw wrong(`relay.log takes a level (${LEVELS.join(', ')}) and a text`);
+        desk.programLog(nameOf(caller), known, text);
+        return true;
+      },
+    },
+    {
+      name: 'relay.push_items',
+      access: 'call',
+      help: 'For plugins: hands in the next items of a stream. No method that makes streams is there yet.',
+      signatures: [['boolean', 'string', 'array']],
+      invoke: () => {
+        throw wrong('no such stream: relay.push_items answers a stream that the relay opened, and it opens none yet');
+      },
+    },
+  ];
+}
+
+function polling(desk: ProgramDesk): readonly Method[] {
+  const answer = (caller: Caller, id: Value | undefined, answered: ProgramAnswer): boolean => {
+    if (typeof id !== 'string') throw wrong('the first parameter is the id that plugin.next gave the call');
+    desk.answerCall(nameOf(caller), id, answered);
+    return true;
+  };
+  return [
+    {
+      name: 'plugin.next',
+      access: 'call',
+      help: `For plugins without a server: waits for the next call and answers {id, method, params}; an empty struct if none came within so many ms (default ${DEFAULT_WAIT_MS}, at most ${MAX_WAIT_MS}).`,
+      signatures: [['struct'], ['struct', 'int']],
+      invoke: async ([waitMs = DEFAULT_WAIT_MS, ...more], caller) => {
+        if (typeof waitMs !== 'number' || !(waitMs >= 0 && waitMs <= MAX_WAIT_MS) || more.length > 0)
+          throw wrong(`plugin.next takes the ms to wait, 0 to ${MAX_WAIT_MS}`);
+        const call = await desk.nextCall(nameOf(caller), waitMs, caller.gone);
+        return call ? { id: call.id, method: call.method, params: call.params } : {};
+      },
+    },
+    {
+      name: 'plugin.answer',
+      access: 'call',
+      help: 'For plugins without a server: answers the call of this id with the result. Answers true.',
+      signatures: [['boolean', 'string', 'any']],
+      invoke: ([id, value, ...more], caller) => {
+        if (value === undefined || more.length > 0) throw wrong('plugin.answer takes the id of a call and its result');
+        return answer(caller, id, { value });
+      },
+    },
+    {
+      name: 'plugin.answer_fault',
+      access: 'call',
+      help: 'For plugins without a server: answers the call of this id with a fault of this code and text. Answers true.',
+      signatures: [['boolean', 'string', 'int', 'string']],
+      invoke: ([id, code, text, ...more], caller) => {
+        if (typeof code !== 'number' || (code | 0) !== code || typeof text !== 'string' || more.length > 0)
+          throw wrong('plugin.answer_fault takes the id of a call, a code and a text');
+        return answer(caller, id, { fault: { code, text } });
+      },
+    },
+  ];
+}
+
+function callOptions({ node }: Dict): CallOptions {
+  if (node === undefined || typeof node === 'string') return { node };
+  throw wrong('the option node is the name of a node, a string');
+}
+
+/** By role, not by class: whoever else has the right to call has no plugin that this could be about. */
+function requirePlugin(method: string, { role }: Caller): void {
+  if (role.kind === 'plugin') return;
+  throw new RelayError('FORBIDDEN', `${method} is for plugins that the relay runs, with the token that it gave them (CO2_RELAY_URL)`);
+}
+
+function nameOf({ role }: Caller): string {
+  return role.kind === 'plugin' ? role.name : '';
+}
+
+function wrong(text: string): RelayError {
+  return new RelayError('INVALID_PARAMS', text);
+}

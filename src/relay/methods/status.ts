@@ -1,0 +1,51 @@
+/** What an operator asks a running relay: its counters, the links to its peers, its plugins. */
+import type { Sendable } from '../../values/values.ts';
+import type { MeshStatus } from '../../mesh/mesh.ts';
+import type { PluginHostStatus, RelayPluginStatus } from '../../plugin-host/plugin-host.ts';
+import type { MethodRegistry } from '../method-registry.ts';
+import { keptOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
+
+export interface StatusParts {
+  readonly properties: () => Readonly<Record<string, Sendable>>;
+  readonly counters: () => Readonly<Record<string, number>>;
+  readonly mesh: () => MeshStatus;
+  readonly plugins: () => PluginHostStatus;
+  readonly relayPlugins: () => readonly RelayPluginStatus[];
+}
+
+/** Registers them. Of the class admin: addresses of the network and reasons of failures are nobody else's business; no path of the machine is told. */
+export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins }: StatusParts): void {
+  registry.add({
+    name: 'relay.get_peers',
+    access: 'admin',
+    help: 'Lists the peer relays: peer (URL), state of the link, dicts waiting, forwarded, unreadable (of those forwarded: taken with an answer that could not be read), refused, dropped, and last_error.',
+    signatures: [['array'], ['array', 'struct']],
+    invoke: () => peers(mesh()),
+  });
+  registry.add({
+    name: 'relay.get_status',
+    access: 'admin',
+    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, satellites here with their lines, relay plugins, plugins left out, kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
+    signatures: [['struct'], ['struct', 'struct']],
+    invoke: () => {
+      const { host_id, versions, start_time, uptime } = properties();
+      const { plugins: hosted, satellites, problems, kept } = plugins();
+      return {
+        ...{ host_id, versions, start_time, uptime },
+        dicts: { ...counters(), hop_limited: mesh().hopLimited },
+        peers: peers(mesh()),
+        plugins: hosted.map(pluginOnWire),
+        satellites: satellites.map(satelliteOnWire),
+        relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
+        plugins_left_out: problems.length,
+        ...keptOnWire(kept),
+      };
+    },
+  });
+}
+
+function peers({ peers: all }: MeshStatus): Sendable {
+  return all.map(({ peer, state, waiting, forwarded, unreadable, refused, dropped, lastError = '' }) => ({
+    ...{ peer, state, waiting, forwarded, unreadable, refused, dropped, last_error: lastError },
+  }));
+}

@@ -1,0 +1,9 @@
+/** The values of XML-RPC as plain JavaScript, and how they are frozen, copied and walked. */
+export { freezeDict, shareDict } from './freeze.ts';
+export type { Frozen } from './freeze.ts';
+export { memberPath } from './member-path.ts';
+export { decodedBytes, heldBytes } from './memory-size.ts';
+export { Attempt, Dict, Double, Int64, dictOf, isDict, isDictType } from './value.ts';
+export type { Sendable, Value } from './value.ts';
+export { Walk } from './walk.ts';
+export type { Frame } from './walk.ts';
