@@ -1,0 +1,222 @@
+/** One stream of typed events: a bounded ring of the latest ones, subscribers, waits for the next, a long poll by number, and `for await`. */
+import { RelayError } from '../core/core.ts';
+import type { Clock } from '../core/core.ts';
+
+/** What every event has: a literal `type`, by which TypeScript tells one from another. */
+export interface TypedEvent {
+  readonly type: string;
+}
+
+/** An event that was emitted. Numbers increase by one; those of two starts of a relay differ. */
+export interface EmittedEvent<Event extends TypedEvent> {
+  readonly number: number;
+  readonly at: Date;
+  readonly event: Event;
+}
+
+/** Where a part of the relay reports what happens to it. */
+export interface EventSink<Event extends TypedEvent> {
+  emit(event: Event): void;
+  /** True if anybody would see an event of this type. Asked before an event is built on a hot path. */
+  isWatched(type: Event['type']): boolean;
+}
+
+/** Answer of a long poll. */
+export interface EventBatch<Event extends TypedEvent> {
+  readonly events: readonly EmittedEvent<Event>[];
+  /** The number to ask with next. */
+  readonly next: number;
+  /** True if events were missed: more came than are kept, or the relay was restarted meanwhile. */
+  readonly missed: boolean;
+}
+
+export interface EventStreamOptions<Event extends TypedEvent> {
+  readonly clock: Clock;
+  /** ms since 1970. Default Date.now. */
+  readonly date?: (() => number) | undefined;
+  /** Types that only go to current subscribers and are not kept: what happens once per message. Default none. */
+  readonly transient?: readonly Event['type'][] | undefined;
+  /** Default 1,000: a bad day of two hundred plugins, some 100 KB. */
+  readonly maxKept?: number | undefined;
+}
+
+const MAX_KEPT = 1_000;
+// Room for as many events before a number exceeds the XML-RPC int.
+const FIRST_NUMBERS = 2 ** 30;
+// Each long poll holds a connection.
+const MAX_WAITERS = 100;
+// Of one `for await` whose loop is slower than the events: protects the heap; the oldest are dropped.
+const MAX_UNREAD = 10_000;
+
+interface Subscriber<Event extends TypedEvent> {
+  readonly types: ReadonlySet<string> | undefined;
+  readonly receive: (emitted: EmittedEvent<Event>) => void;
+}
+
+export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
+  readonly #options: EventStreamOptions<Event>;
+  readonly #transient: ReadonlySet<string>;
+  readonly #kept: EmittedEvent<Event>[] = [];
+  readonly #subscribers = new Set<Subscriber<Event>>();
+  readonly #closing = new AbortController();
+  /** The number before the first. */
+  readonly #base: number;
+  #last: number;
+  #longPolls = 0;
+
+  constructor(options: EventStreamOptions<Event>) {
+    this.#options = options;
+    this.#transient = new Set(options.transient);
+    // States do not change a thousand times a second for long, so no start repeats the numbers of the start before it.
+    this.#base = Math.floor(this.#now()) % FIRST_NUMBERS;
+    this.#last = this.#base;
+  }
+
+  emit(event: Event): void {
+    const isKept = !this.#transient.has(event.type);
+    if (!isKept && this.#subscribers.size === 0) return;
+    // Transient events have the number of the last kept one, so that a poll never waits for what is not kept.
+    const emitted = { number: isKept ? ++this.#last : this.#last, at: new Date(this.#now()), event };
+    if (isKept && this.#kept.push(emitted) > (this.#options.maxKept ?? MAX_KEPT)) this.#kept.shift();
+    for (const { types, receive } of [...this.#subscribers]) if (types?.has(event.type) !== false) receive(emitted);
+  }
+
+  isWatched(type: Event['type']): boolean {
+    if (!this.#transient.has(type)) return true;
+    for (const { types } of this.#subscribers) if (types?.has(type) !== false) return true;
+    return false;
+  }
+
+  /** Calls `receive` with every event of these types (default all) from now on, within `emit`; it must not throw. Returns the function that ends it. */
+  subscribe<Type extends Event['type'] = Event['type']>(
+    receive: (event: Extract<Event, { readonly type: Type }>, emitted: EmittedEvent<Event>) => void,
+    types?: readonly Type[],
+  ): () => void {
+    const subscriber: Subscriber<Event> = {
+      types: types && new Set<string>(types),
+      receive: (emitted) => {
+        receive(emitted.event as Extract<Event, { readonly type: Type }>, emitted);
+      },
+    };
+    this.#subscribers.add(subscriber);
+    return () => {
+      this.#subscribers.delete(subscriber);
+    };
+  }
+
+  /** The kept events that match, oldest first. */
+  kept(matches: (event: Event) => boolean = () => true): readonly EmittedEvent<Event>[] {
+    return this.#kept.filter(({ event }) => matches(event));
+  }
+
+  /**
+   * The first event after the number `since` (default: the present one) that matches; kept ones count. Rejects with the reason of `signal`, or with a
+   * RelayError UNAVAILABLE when the stream closes before.
+   */
+  next<Match extends Event = Event>(
+    matches: ((event: Event) => event is Match) | ((event: Event) => boolean),
+    { since = this.#last, signal }: { readonly since?: number; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Match> {
+    const known = this.#kept.find(({ number, event }) => number > since && matches(event));
+    if (known) return Promise.resolve(known.event as Match);
+    return new Promise((resolve, reject) => {
+      const ends = AbortSignal.any([this.#closing.signal, ...(signal ? [signal] : [])]);
+      const finish = (settle: () => void): void => {
+        unsubscribe();
+        ends.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const onAbort = (): void => {
+        const reason: unknown = ends.reason;
+        finish(() => {
+          reject(reason instanceof Error ? reason : new RelayError('UNAVAILABLE', String(reason)));
+        });
+      };
+      const unsubscribe = this.subscribe((event) => {
+        if (!matches(event)) return;
+        finish(() => {
+          resolve(event as unknown as Match);
+        });
+      });
+      ends.addEventListener('abort', onAbort);
+      if (ends.aborted) onAbort();
+    });
+  }
+
+  /**
+   * Long poll: the kept events after the number `since` (0: all that are kept) that match. If there are none yet, waits up to `waitMs` for the first one.
+   * Rejects with a RelayError LIMIT if 100 callers wait already.
+   */
+  async after(since: number, { waitMs = 0, matches = () => true }: AfterOptions<Event> = {}): Promise<EventBatch<Event>> {
+    // A number out of our range was given by a relay that ran before.
+    const isOurs = since === 0 || (since >= this.#base && since <= this.#last);
+    const from = isOurs ? Math.max(since, this.#base) : this.#base;
+    const isNew = ({ number, event }: EmittedEvent<Event>): boolean => number > from && matches(event);
+    if (isOurs && waitMs > 0 && !this.#kept.some(isNew) && !this.#closing.signal.aborted) await this.#arrival(waitMs, matches);
+    const oldest = this.#kept[0]?.number ?? this.#last + 1;
+    return { events: this.#kept.filter(isNew), next: this.#last, missed: !isOurs || oldest > from + 1 };
+  }
+
+  /** Every event from now on; ends when the stream closes. A loop that is more than 10,000 events behind misses the oldest. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<EmittedEvent<Event>, void, undefined> {
+    const unread: EmittedEvent<Event>[] = [];
+    let wake = nothing;
+    const unsubscribe = this.subscribe((_event, emitted) => {
+      if (unread.push(emitted) > MAX_UNREAD) unread.shift();
+      wake();
+    });
+    const closed = this.#closing.signal;
+    const onClose = (): void => {
+      wake();
+    };
+    closed.addEventListener('abort', onClose);
+    try {
+      for (;;) {
+        for (let emitted = unread.shift(); emitted; emitted = unread.shift()) yield emitted;
+        if (closed.aborted) return;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    } finally {
+      unsubscribe();
+      closed.removeEventListener('abort', onClose);
+    }
+  }
+
+  /** Ends all waits and loops. Events are still emitted and kept. */
+  close(): void {
+    this.#closing.abort(new RelayError('UNAVAILABLE', 'the relay is stopping'));
+  }
+
+  async #arrival(waitMs: number, matches: (event: Event) => boolean): Promise<void> {
+    if (this.#longPolls >= MAX_WAITERS)
+      throw new RelayError('LIMIT', `${MAX_WAITERS} callers are waiting for events already; ask with a wait of 0`);
+    this.#longPolls++;
+    const timeout = new AbortController();
+    const cancelTimer = this.#options.clock.after(waitMs, () => {
+      timeout.abort();
+    });
+    try {
+      await this.next(matches, { signal: timeout.signal });
+    } catch {
+      // The time is over or the relay stops: the poll is answered with what there is.
+    } finally {
+      cancelTimer();
+      this.#longPolls--;
+    }
+  }
+
+  #now(): number {
+    return (this.#options.date ?? Date.now)();
+  }
+}
+
+interface AfterOptions<Event extends TypedEvent> {
+  readonly waitMs?: number | undefined;
+  readonly matches?: ((event: Event) => boolean) | undefined;
+}
+
+function nothing(): void {
+  // Nobody waits.
+}
