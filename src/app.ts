@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { container as globalContainer } from 'tsyringe';
 import { changedOptions, completeOptions, takeOptions } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
+import { EventStream } from './events/events.ts';
 import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
 import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
@@ -14,10 +15,10 @@ import { RelayError, SILENT, systemClock } from './core/core.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import { tokenId, TokenFile, configuredTokens } from './access/access.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
-import { PluginEvents, PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-host/plugin-host.ts';
+import { PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
 import { CarrierDoor, Relay } from './relay/relay.ts';
-import type { Passed, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
+import type { Passed, RelayEvent, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
@@ -84,6 +85,8 @@ export interface RunningRelay {
   readonly hostId: string;
   /** What may everything, as it stands in the state directory. */
   readonly adminToken: string;
+  /** What happens to this relay from now on, and what happened lately: states of plugins and satellites. */
+  readonly events: EventStream<RelayEvent>;
   status(): AppStatus;
   /**
    * Takes what can change while it runs from `config`, in which an option that is left out has its default, and tells what needs a restart. Logging is whose logs they are.
@@ -131,7 +134,7 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
   const { options } = completed;
   const state = surroundings.standIn?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, surroundings);
-  const { relay, doors, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
+  const { events, relay, doors, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
     if (!surroundings.standIn) await lock(steps, state, () => listeningOf(doors, options));
@@ -147,6 +150,7 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
     url: `${doors.scheme}://${hostPort(doors.bound.address, doors.bound.port)}`,
     hostId: relay.hostId,
     adminToken: state.adminToken,
+    events,
     status: () => ({
       relay: relay.status(),
       mesh: mesh.status(),
@@ -197,14 +201,14 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const { maxBodyBytes } = options;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
-  const pluginEvents = new PluginEvents(clock, date);
+  const events = new EventStream<RelayEvent>({ clock, date });
   const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
     ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins },
     onEvent: (event) => {
-      if (event.type === 'plugin-state') pluginEvents.add(event);
+      events.emit(event);
     },
     programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });
@@ -233,8 +237,8 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const programTokens = () => pluginHost.programTokens();
   const programDoor = standIn ? undefined : new ProgramDoor({ relay, tokens: programTokens, ...options });
   relay.offerPrograms(pluginHost);
-  relay.offerPlugins({ host: pluginHost, events: pluginEvents, logs: pluginLogs });
-  return { pluginHost, pluginEvents, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };
+  relay.offerPlugins({ host: pluginHost, events, logs: pluginLogs });
+  return { events, pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };
 }
 
 interface Carrying {
@@ -283,12 +287,12 @@ async function startInOrder(
   options: Options,
   { state, signal }: { readonly state: StateDirectory; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
-  const { pluginHost, pluginEvents, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
+  const { events, pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
   await steps.start(
     'doors',
     () => {
-      // Who waits for an event would hold the door open.
-      pluginEvents.stop();
+      // A long poll would keep its connection open.
+      events.close();
       return Promise.all([doors.stop(), carrierDoor.stop()]).then(nothing);
     },
     async () => {

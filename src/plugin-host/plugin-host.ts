@@ -46,8 +46,6 @@ export type {
   SatelliteStatus,
 } from './hosted/hosted.ts';
 export type { PluginHostOptions } from './options.ts';
-export { PluginEvents } from './plugin-events.ts';
-export type { NumberedEvent } from './plugin-events.ts';
 export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';
 export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './programs/programs.ts';
@@ -328,10 +326,10 @@ export class PluginHost {
   }
 
   #tell(event: HostEvent): void {
-    const what = event.type === 'plugin-state' ? event.plugin : event.satellite;
+    const what = event.type === 'plugin.state' ? event.plugin : event.satellite;
     if (this.#log.isDebugEnabled()) this.#log.debug(`${what} is ${event.state.type}`);
     this.#parts.onEvent?.(event);
-    if (event.type === 'plugin-state' && LOADED.has(event.state.type)) this.#watcher?.followHelpers();
+    if (event.type === 'plugin.state' && LOADED.has(event.state.type)) this.#watcher?.followHelpers();
   }
 
   /** Throws a RelayError INVALID_PARAMS, or UNAVAILABLE while the host starts or stops. */

@@ -42,6 +42,7 @@ export type { FaultAnswer } from '../core/core.ts';
 export type { Identity } from './intake.ts';
 export type { ProgramCall, ProgramDesk } from './methods/programs.ts';
 export type { RelayParts, RelayStatus } from './parts.ts';
+export type { RelayEvent } from './relay-events.ts';
 export { MethodRegistry } from './method-registry.ts';
 export { addIntrospection } from './methods/introspection.ts';
 export { addProgramMethods } from './methods/programs.ts';

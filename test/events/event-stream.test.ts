@@ -131,3 +131,14 @@ test('for await gets every event until the stream closes', async (t) => {
   await loop;
   t.deepEqual(seen, ['plugin.state', 'message.accepted', 'link.state']);
 });
+
+test('a poll notices a restart, however many events came since', async (t) => {
+  const before = new EventStream<Sample>({ clock: new VirtualClock(), date: () => 1_792_000_000_000 });
+  const after = new EventStream<Sample>({ clock: new VirtualClock(), date: () => 1_792_000_002_500 });
+  for (let count = 0; count < 50; count++) before.emit(ready);
+  const { next } = await before.after(0);
+  for (let count = 0; count < 100; count++) after.emit(ready);
+  const batch = await after.after(next, { waitMs: 60_000 });
+  t.deepEqual([batch.events.length, batch.missed], [100, true]);
+  t.false((await after.after(batch.next)).missed);
+});

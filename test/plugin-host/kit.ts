@@ -105,7 +105,7 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
   return {
     ...{ host, directory, lines, sent, clock, method },
     settingUp: (satellite) =>
-      events.until((event) => event.type === 'satellite-state' && event.satellite === satellite && event.state.type === 'setting-up'),
+      events.until((event) => event.type === 'satellite.state' && event.satellite === satellite && event.state.type === 'setting-up'),
     start: () => host.start(port),
     call: async (name, ...params) => {
       const found = method(name);

@@ -41,7 +41,7 @@ export type SatelliteState =
 
 /** Something happened to a satellite. */
 export interface SatelliteEvent {
-  readonly type: 'satellite-state';
+  readonly type: 'satellite.state';
   readonly satellite: string;
   readonly state: SatelliteState;
 }
@@ -76,7 +76,7 @@ export type PluginState =
 
 /** A plugin changed its state. */
 export interface PluginEvent {
-  readonly type: 'plugin-state';
+  readonly type: 'plugin.state';
   readonly plugin: string;
   readonly state: PluginState;
 }

@@ -37,7 +37,7 @@ export class InlineState {
 
   set(state: PluginState): void {
     this.#state = state;
-    this.#parts.onEvent({ type: 'plugin-state', plugin: this.#parts.found().module, state });
+    this.#parts.onEvent({ type: 'plugin.state', plugin: this.#parts.found().module, state });
   }
 
   /** Another version is tried, or runs: what was wrong with the one before does not count. */

@@ -166,6 +166,6 @@ export class Satellite {
 
   #setState(state: SatelliteState): void {
     this.#state = state;
-    this.#parts.onEvent({ type: 'satellite-state', satellite: this.name, state });
+    this.#parts.onEvent({ type: 'satellite.state', satellite: this.name, state });
   }
 }

@@ -286,7 +286,7 @@ export class ProgramPlugin implements HostedPlugin {
   }
 
   #tell(state: PluginState): void {
-    this.#parts.onEvent({ type: 'plugin-state', plugin: this.name, state });
+    this.#parts.onEvent({ type: 'plugin.state', plugin: this.name, state });
   }
 }
 

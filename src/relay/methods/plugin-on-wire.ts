@@ -1,9 +1,10 @@
 /** Plugins, their satellites and what happened to them, as they go out. Members are there whatever they are, so that a typed client finds one type. */
+import type { EmittedEvent } from '../../events/events.ts';
 import { Double } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
 import type {
   DeadLetter,
-  NumberedEvent,
+  HostEvent,
   PluginHostStatus,
   PluginLine,
   PluginState,
@@ -50,8 +51,10 @@ export function satelliteOnWire(status: SatelliteStatus): Struct {
   return { ...{ name, state: state.type, waiting, bytes, oldest_ms: oldestMs }, ...{ delivered, failed, dropped, merged, refused } };
 }
 
-export function eventOnWire({ number, at, plugin, state }: NumberedEvent): Struct {
-  return { number, at, plugin, state: state.type, reason: reasonOf(state) };
+export function eventOnWire({ number, at, event }: EmittedEvent<HostEvent>): Struct[] {
+  if (event.type !== 'plugin.state') return [];
+  const { plugin, state } = event;
+  return [{ number, at, plugin, state: state.type, reason: reasonOf(state) }];
 }
 
 export function lineOnWire({ number, at, level, text }: PluginLine): Struct {

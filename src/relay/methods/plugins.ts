@@ -1,10 +1,11 @@
 /** The methods by which an operator looks after plugins. All are of the class admin. */
+import type { EventStream } from '../../events/events.ts';
 import { RelayError, clean } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Dict, Value } from '../../values/values.ts';
 import { noSuchPlugin } from '../../plugin-host/plugin-host.ts';
-import type { DeadLetter, PluginEvents, PluginHost, PluginLogs, PluginStatus } from '../../plugin-host/plugin-host.ts';
+import type { DeadLetter, HostEvent, PluginHost, PluginLogs, PluginStatus } from '../../plugin-host/plugin-host.ts';
 import { oneStruct } from '../intake.ts';
 import type { Method, MethodRegistry } from '../method-registry.ts';
 import { eventOnWire, letterOnWire, lineOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
@@ -16,7 +17,7 @@ type HostMethods =
 /** What plugins are looked after with. */
 export interface PluginControl {
   readonly host: Pick<PluginHost, HostMethods>;
-  readonly events: Pick<PluginEvents, 'after'>;
+  readonly events: Pick<EventStream<HostEvent>, 'after'>;
   readonly logs: Pick<PluginLogs, 'lines'>;
 }
 
@@ -125,8 +126,9 @@ function addNews(add: Add, { host, events, logs }: PluginMethodsParts): void {
       const method = 'plugin.subscribe_state';
       requireAtMost(method, params, 2);
       const waitMs = wholeIn(method, params, 1, 'timeout_ms', { otherwise: DEFAULT_WAIT_MS, most: MAX_WAIT_MS });
-      const batch = await events.after(wholeIn(method, params, 0, 'since', { otherwise: 0, most: MAX_NUMBER }), waitMs);
-      return { ...batch, events: batch.events.map(eventOnWire) };
+      const since = wholeIn(method, params, 0, 'since', { otherwise: 0, most: MAX_NUMBER });
+      const batch = await events.after(since, { waitMs, matches: ({ type }) => type === 'plugin.state' });
+      return { ...batch, events: batch.events.flatMap(eventOnWire) };
     },
   });
   add({

@@ -1,0 +1,4 @@
+/** Everything that a relay reports as an event; each part declares its own. */
+import type { HostEvent } from '../plugin-host/plugin-host.ts';
+
+export type RelayEvent = HostEvent;
