@@ -2,7 +2,6 @@
 import test from 'ava';
 import { PluginLogs } from '../../src/plugin-host/plugin-host.ts';
 import { LogRecord } from '../support/log-record.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
 
 test('the last lines of each plugin are kept, and no more than that', (t) => {
   const record = new LogRecord();
