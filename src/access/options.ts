@@ -11,11 +11,11 @@ export type RoleGrant = readonly AccessClass[] | (Pick<Grant, 'classes'> & Parti
 /** A token in the configuration. Its secret is in a file or in the environment, never in the configuration itself. */
 export interface ConfiguredToken {
   /**
-   * The file with the secret in its only line (16 to 512 characters without spaces), which other users must not be able to read. Set either
-   * `file` or `env`.
+   * The file with the secret in its only line (16 to 512 characters without spaces), which other users must not be able to read. Default
+   * none: set either `file` or `env`.
    */
   readonly file?: string | undefined;
-  /** The environment variable that holds the secret. Set either `file` or `env`. */
+  /** The environment variable that holds the secret. Default none: set either `file` or `env`. */
   readonly env?: string | undefined;
   /** Classes of methods that it may call. Default read, message and call. */
   readonly classes?: readonly AccessClass[] | undefined;

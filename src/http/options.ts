@@ -59,9 +59,9 @@ export interface HttpOptions {
    */
   readonly tls?:
     | {
-        /** The certificate, followed by the intermediate certificates. Required with `tls`. */
+        /** The certificate, followed by the intermediate certificates. Required with `tls`; no default. */
         readonly certFile: string;
-        /** The private key, without a password, in a file that other users cannot read. Required with `tls`. */
+        /** The private key, without a password, in a file that other users cannot read. Required with `tls`; no default. */
         readonly keyFile: string;
         /**
          * Certificates of authorities. With it, every client needs a certificate from one of them. Default none: clients need no

@@ -5,7 +5,7 @@ import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
 /** A peer that needs other settings than the default, or that is reached by a transport of a relay plugin. */
 export interface PeerOptions {
-  /** The URL, as in a list of URLs. With `address`, a URL that a relay plugin handles, such as `memory://b`. Required. */
+  /** The URL, as in a list of URLs. With `address`, a URL that a relay plugin handles, such as `memory://b`. Required; no default. */
   readonly url: string;
   /**
    * Only for a peer that a relay plugin reaches: address and port in the `host_id` of that peer, such as `192.168.1.7:2004`. What arrives

@@ -5,7 +5,7 @@ import { z } from 'zod';
 export interface RelayPluginEntry {
   /**
    * A file such as `./filters/key.ts` (relative to where this is written, or absolute), or the name of a module in `pluginsDir` or in an
-   * npm package, such as `ham.filter`. Required.
+   * npm package, such as `ham.filter`. Required; no default.
    */
   readonly use: string;
   /** What its `setup` gets. Default `{}`. */

@@ -6,12 +6,12 @@ import { isReserved } from '../hosted/hosted.ts';
 export interface ProgramRecord {
   /**
    * The name of the plugin, and the prefix of its methods: `ham` or `ham.spam`. It must differ from the names of all other programs and
-   * modules. Required.
+   * modules. Required; no default.
    */
   readonly name: string;
   /**
    * The program. It is started without a shell: an absolute path, a path relative to the configuration file if it contains a `/`, or else a
-   * name on the PATH. Required.
+   * name on the PATH. Required; no default.
    */
   readonly exec: string;
   /** Its arguments. Default none. */
