@@ -1,4 +1,4 @@
-/** The operator's file: what is not set here has its default. Hover over an option, or read src/<room>/options.ts, for what it does. */
+/** The configuration of the operator. Options that are not set here have their defaults; docs/options.md describes all of them. */
 import { defineConfig } from 'co2-relay/config';
 
 export default defineConfig({

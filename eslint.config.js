@@ -66,7 +66,7 @@ export default defineConfig(
   },
   // Each is the main file of a process.
   { files: ['src/cli/**', 'src/plugin-host/children/runner.ts'], rules: { 'no-restricted-properties': 'off' } },
-  { files: ['src/cli/**', 'bin/**', 'examples/**', 'bench/**'], rules: { 'no-console': 'off' } },
+  { files: ['src/cli/**', 'bin/**', 'examples/**', 'bench/**', 'scripts/**'], rules: { 'no-console': 'off' } },
   {
     files: ['test/**'],
     rules: {

@@ -1,4 +1,4 @@
-/** Two relays in one process, each the other's peer: `npm run example:pair -- 2104 2105`. Ends at Ctrl-C. */
+/** Runs two relays in one process as peers of each other: `npm run example:pair -- 2104 2105`. Stops on Ctrl-C. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

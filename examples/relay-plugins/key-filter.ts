@@ -1,4 +1,4 @@
-/** Lets only those dicts in that hold the network's key: it is added where a dict starts and taken out where it is delivered, so satellites never see it. */
+/** Accepts only dicts with the key of the network. The key is added at the origin and removed before delivery, so satellites never see it. */
 import { timingSafeEqual } from 'node:crypto';
 import { Refusal, RelayPlugin } from 'co2-relay';
 import type { Dict, HookContext, RelayHooks } from 'co2-relay';
@@ -16,7 +16,7 @@ export class KeyFilter implements RelayHooks<Config> {
     this.#key = Buffer.from(key);
   }
 
-  /** What our own satellites send gets the key; a client has to know it. */
+  /** Adds the key to dicts of our own satellites; a client has to send it. */
   onForward(dict: Dict, { where, from }: HookContext): object | undefined {
     if (where !== 'origin' || from.kind !== 'satellite') return undefined;
     return Object.assign({}, dict, { key: this.#key.toString() });

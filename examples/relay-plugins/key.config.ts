@@ -1,4 +1,4 @@
-/** A relay with the key filter; the key stands in the environment. */
+/** Configures a relay with the key filter; the key comes from the environment. */
 import { defineConfig } from 'co2-relay/config';
 
 export default defineConfig({

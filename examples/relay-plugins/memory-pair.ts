@@ -1,4 +1,4 @@
-/** Two relays in one process that are linked by the carrier in memory.ts: what A is told, B hears. Ends at Ctrl-C. */
+/** Runs two relays in one process that are linked by the transport in memory.ts: B receives what A is sent. Stops on Ctrl-C. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,8 +1,8 @@
-/** Carries dicts between relays of one process, without a network: as short as a carrier can be. */
+/** Transports dicts between relays of one process, without a network: a minimal transport. */
 import { RelayPlugin } from 'co2-relay';
 import type { Carrier, CarrierPeer, Receive, RelayHooks } from 'co2-relay';
 
-/** Who receives what, `a -> b`; all relays of the process share this module. */
+/** Receivers by route, `a -> b`; all relays of the process share this module. */
 const receivers = new Map<string, Receive>();
 
 class MemoryCarrier implements Carrier {
@@ -29,7 +29,7 @@ class MemoryCarrier implements Carrier {
   }
 }
 
-/** For `peers: [{ url: 'memory://b', address: ... }]`; its configuration says what this relay is called. */
+/** Serves `peers: [{ url: 'memory://b', address: ... }]`; its configuration has the name of this relay. */
 @RelayPlugin({ carries: 'memory' })
 export class Memory implements RelayHooks<{ readonly name: string }> {
   #name = '';

@@ -1,4 +1,4 @@
-/** Talks to a relay with the npm package `xmlrpc`: `node examples/xmlrpc-client/client.mjs http://127.0.0.1:2004`. */
+/** Calls a relay with the npm package `xmlrpc`: `node examples/xmlrpc-client/client.mjs http://127.0.0.1:2004`. */
 import xmlrpc from 'xmlrpc';
 
 const client = xmlrpc.createClient(new URL('/RPC2', process.argv[2] ?? 'http://127.0.0.1:2004').href);

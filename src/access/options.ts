@@ -5,57 +5,76 @@ import { ACCESS_CLASSES } from '../core/core.ts';
 import type { Extension, Grant } from './grants.ts';
 import type { AccessClass } from '../core/core.ts';
 
-/** Classes of methods, or classes and globs of names: `{ classes: ['read', 'call'], methods: ['ping', 'ham.*'] }`. */
+/** Classes of methods, or classes and patterns of names: `{ classes: ['read', 'call'], methods: ['ping', 'ham.*'] }`. */
 export type RoleGrant = readonly AccessClass[] | (Pick<Grant, 'classes'> & Partial<Pick<Grant, 'methods'>>);
 
-/** A token of the operator's; its secret stands in a file or in the environment, never here. */
+/** A token in the configuration. Its secret is in a file or in the environment, never in the configuration itself. */
 export interface ConfiguredToken {
-  /** File whose one line is the secret (16 to 512 characters without blanks), closed to other users. Default none: `env` names it. */
+  /**
+   * The file with the secret in its only line (16 to 512 characters without spaces), which other users must not be able to read. Default
+   * none: set either `file` or `env`.
+   */
   readonly file?: string | undefined;
-  /** Name of the environment variable that holds the secret. Default none: `file` names it. */
+  /** The environment variable that holds the secret. Default none: set either `file` or `env`. */
   readonly env?: string | undefined;
-  /** Default read, message and call. */
+  /** Classes of methods that it may call. Default read, message and call. */
   readonly classes?: readonly AccessClass[] | undefined;
-  /** Globs of method names. Default `['*']`: every method of its classes. */
+  /** Patterns of method names. Default `['*']`: all methods of its classes. */
   readonly methods?: readonly string[] | undefined;
-  /** The extensions that its holder reads, `['nil', 'i8']`: answers may hold them whatever the call itself used. Default none. */
+  /** The extensions that its holder can read, such as `['nil', 'i8']`: responses may use them whatever the call used. Default none. */
   readonly reads?: readonly Extension[] | undefined;
-  /** Date from which on it is refused, `2027-01-31` or `2027-01-31T12:00:00Z`. Default never. */
+  /** The date on which it expires, `2027-01-31` or `2027-01-31T12:00:00Z`. Default never. */
   readonly expires?: string | undefined;
 }
 
-/** How often somebody may call. A call inside a call counts like any other, and a page that is fetched like a call. */
+/** How often a caller may call. A call inside another call counts, and so does fetching a page. */
 export interface Rate {
-  /** Calls per second in the long run; the default stands with each role. */
+  /** Calls per second in the long run. The default depends on the role. */
   readonly perSecond: number;
-  /** Calls at once after a pause; the default stands with each role. */
+  /** Calls at once after a pause. The default depends on the role. */
   readonly burst: number;
 }
 
 export interface AccessOptions {
+  /** What each role may call. */
   readonly access: {
-    /** A caller from another machine without a credential. A list adds to read, `{classes, methods}` is all it may. Default `['read']`; add `'message'` for a classic co2 network. */
+    /**
+     * Callers from other machines without a credential. A list is added to `read`; `{ classes, methods }` is everything they may call.
+     * Default `['read']`; add `'message'` for a classic co2 network.
+     */
     readonly anonymous: RoleGrant;
-    /** A program on this machine without a credential. Default read, message and call; not admin, since other users share the machine. */
+    /**
+     * Programs on this machine without a credential. Default read, message and call, but not admin, because other users may share the
+     * machine.
+     */
     readonly local: RoleGrant;
-    /** A relay whose address is in `peers`. Default read, message and call. */
+    /** Relays whose address is in `peers`. Default read, message and call. */
     readonly peer: RoleGrant;
-    /** A satellite, here or elsewhere. Default read, message and call. */
+    /** Local and remote satellites. Default read, message and call. */
     readonly satellite: RoleGrant;
-    /** Tokens by name, besides those that `co2 token create` makes. Default none. */
+    /** Tokens by name, in addition to those of `co2 token create`. Default none. */
     readonly tokens: Readonly<Record<string, ConfiguredToken>>;
   };
-  /** For each caller's address (an IPv6 /64 is one), for tokens by name. Over it a call is answered fault 429, a page and a call in JSON status 429. */
+  /**
+   * Limits per address (an IPv6 /64 counts as one), and per name for tokens. A call over the limit gets fault 429; a page or a JSON call
+   * gets status 429.
+   */
   readonly limits: {
-    /** Default 50 per second, 200 at once: a person's tools never meet it, a script that hammers does. */
+    /** Default 50 per second, 200 at once: enough for interactive tools, too little for a script that hammers the relay. */
     readonly anonymous: Rate;
-    /** Default 5,000 per second, 20,000 at once: more than one program gets answered; it ends a loop that went wild. */
+    /** Default 5,000 per second, 20,000 at once: more than one program can use, and it ends runaway loops. */
     readonly local: Rate;
-    /** Default 5,000 per second, 20,000 at once: a peer that comes back empties an outbox of 10,000. Each dict of a batch counts. What is refused it sends again. */
+    /**
+     * Default 5,000 per second, 20,000 at once: a peer that returns may empty an outbox of 10,000. Each dict of a batch counts. The peer
+     * sends refused dicts again.
+     */
     readonly peer: Rate;
-    /** Default 5,000 per second, 20,000 at once, as `local`: what runs beside a satellite on this machine counts as one. Those in this process are not counted. */
+    /**
+     * Default 5,000 per second, 20,000 at once. Programs beside a satellite on this machine share its limit. Satellites in the process of
+     * the relay are not limited.
+     */
     readonly satellite: Rate;
-    /** Default 1,000 per second, 5,000 at once: generous, and a token that leaked still cannot take the relay away from others. */
+    /** Default 1,000 per second, 5,000 at once: generous, and a leaked token still cannot take the relay away from others. */
     readonly token: Rate;
   };
 }
@@ -81,11 +100,14 @@ const classes = z.array(z.enum(ACCESS_CLASSES));
 const methods = z.array(z.string().refine(isMethodGlob, { error: "a name of a method, with '*' for one or more characters" }));
 const grant = z.strictObject({ classes, methods: methods.optional() });
 // No union: its refusals would not say what is wrong in the form that was meant.
-const roleGrant = z.unknown().superRefine((value, context) => {
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const { error } = (isObject ? grant : classes).safeParse(value, { reportInput: true });
-  for (const issue of error?.issues ?? []) context.addIssue({ ...issue });
-});
+const roleGrant = z
+  .unknown()
+  .superRefine((value, context) => {
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    const { error } = (isObject ? grant : classes).safeParse(value, { reportInput: true });
+    for (const issue of error?.issues ?? []) context.addIssue({ ...issue });
+  })
+  .describe(`list of ${ACCESS_CLASSES.map((name) => `\`${name}\``).join(', ')}, or \`{ classes, methods }\``);
 const token = z
   .strictObject({
     file: z.string().min(1).optional(),

@@ -25,7 +25,8 @@ export type { ConfigSource } from './check.ts';
 export type { OptionKind } from './option-kinds.ts';
 export type { LogLevel, LogOptions } from './log-options.ts';
 
-const DEFAULTS: Options = {
+/** What an option has if nobody sets it. */
+export const DEFAULTS: Options = {
   ...httpDefaults,
   ...stateDefaults,
   ...pluginHostDefaults,
@@ -37,7 +38,8 @@ const DEFAULTS: Options = {
   ...logDefaults,
 };
 
-const SCHEMA = z.strictObject({
+/** The schema of complete options. */
+export const SCHEMA = z.strictObject({
   ...httpShape,
   ...stateShape,
   ...pluginHostShape,

@@ -9,13 +9,16 @@ export const LOG_CATEGORIES = ['app', 'http', 'mesh', 'plugin-host', 'relay', 'r
 
 export interface LogOptions {
   readonly log: {
-    /** What is written at least. Default `info`; `debug` shows every dict on its way. */
+    /** The lowest level that is logged. Default `info`; `debug` logs every dict. */
     readonly level: LogLevel;
-    /** Other levels for single categories: one of {@link LOG_CATEGORIES}, `plugin.ham.spam`, or a prefix as `plugin`. Default none. */
+    /**
+     * Levels for single categories: `app`, `http`, `mesh`, `plugin-host`, `relay`, `relay-plugins`, `satellites`, a plugin
+     * (`plugin.ham.spam`), or a prefix (`plugin`). Default none.
+     */
     readonly levels: Readonly<Record<string, LogLevel>>;
-    /** A file that gets the same lines as the console, 10 MB at a time, five kept; made with mode 0600. Default none. */
+    /** A file for the same lines as the console. It is rotated at 10 MB, five files are kept, and its mode is 0600. Default none. */
     readonly file?: string | undefined;
-    /** A file with a line per request: who, what, answer, ms; made with mode 0600. Default none: requests are not logged. */
+    /** A file with one line per request: caller, method, status, milliseconds. Its mode is 0600. Default none: requests are not logged. */
     readonly accessFile?: string | undefined;
   };
 }

@@ -7,33 +7,33 @@ import { hasMark } from './marks.ts';
  */
 export const ERRORS = {
   NOT_WELL_FORMED: { fault: -32700, meaning: 'the request is not well-formed XML or JSON' },
-  UNSUPPORTED_ENCODING: { fault: -32701, meaning: 'the declared encoding is not one that the relay reads' },
+  UNSUPPORTED_ENCODING: { fault: -32701, meaning: 'the relay does not support the declared encoding' },
   INVALID_CHARACTER: { fault: -32702, meaning: 'the bytes are not valid in the declared encoding' },
-  INVALID_REQUEST: { fault: -32600, meaning: 'well-formed, but not a call' },
+  INVALID_REQUEST: { fault: -32600, meaning: 'the document is well-formed, but it is not a call' },
   NO_SUCH_METHOD: { fault: -32601, meaning: 'no method has this name' },
   INVALID_PARAMS: { fault: -32602, meaning: 'the parameters do not fit the method' },
   INTERNAL: { fault: -32603, meaning: 'the relay failed, or the answer cannot be written as XML-RPC' },
   APPLICATION: { fault: -32500, meaning: 'the method of a plugin failed; the log has the reason under the id in the text' },
   TRANSPORT: { fault: -32300, meaning: 'another server could not be reached or did not answer in time' },
   NOT_AUTHENTICATED: { fault: 401, meaning: 'the presented credential is wrong' },
-  FORBIDDEN: { fault: 403, meaning: 'the caller lacks a right, or a relay plugin refused its dict; the text says which' },
+  FORBIDDEN: { fault: 403, meaning: 'the caller lacks a permission, or a relay plugin refused its dict; the text says which' },
   ORIGIN_REFUSED: { fault: 403, meaning: 'the sender may not speak for the host_id in the dict' },
   LIMIT: { fault: 413, meaning: 'the request is larger, deeper or longer than a limit of the relay allows' },
   RATE_LIMITED: { fault: 429, meaning: 'more calls or wrong credentials than the limits allow; call again later' },
-  UNAVAILABLE: { fault: 503, meaning: 'the relay or a plugin starts, stops or is down, or a line is full; call again later' },
+  UNAVAILABLE: { fault: 503, meaning: 'the relay or a plugin is starting, stopping or down, or a queue is full; call again later' },
   TIMEOUT: { fault: 504, meaning: 'a time limit ran out' },
   CONFIG_INVALID: {
     fault: 520,
-    meaning: 'an option or a flag has a value that it cannot have; the relay does not start, or a reload changes nothing',
+    meaning: 'an option or a flag has an invalid value; the relay does not start, or a reload changes nothing',
   },
-  LISTEN_FAILED: { fault: 521, meaning: 'the address or port cannot be listened on; the relay does not start' },
+  LISTEN_FAILED: { fault: 521, meaning: 'the relay cannot listen on the address or port, and does not start' },
   STATE_DIRECTORY: {
     fault: 522,
-    meaning: 'the state directory cannot be used; the relay does not start, or does not take what it would have to keep',
+    meaning: 'the state directory cannot be used; the relay does not start, or refuses what it would have to store',
   },
   PLUGIN_REFUSED: {
     fault: 523,
-    meaning: 'a plugin cannot run as it is; the relay does not start, or a reload leaves the version before running',
+    meaning: 'a plugin cannot run as it is; the relay does not start, or a reload keeps the previous version',
   },
 } as const satisfies Record<string, { fault: number; meaning: string }>;
 

@@ -3,44 +3,70 @@ import { z } from 'zod';
 import ipaddr from 'ipaddr.js';
 import { canonicalAddress, formatHostId, isUnspecified, parseHostId } from '../message/message.ts';
 
+/** The options of the HTTP server. */
 export interface HttpOptions {
-  /** Address or name to listen on, or several; the first stands in host_id. Default 127.0.0.1: only this machine; `0.0.0.0` for the whole network, `::` with IPv6. */
+  /**
+   * The address or name to listen on, or a list of them; the first one appears in `host_id`. Default 127.0.0.1, which serves this machine
+   * only. Use `0.0.0.0` for the whole network, or `::` to include IPv6.
+   */
   readonly host: string | readonly string[];
-  /** A unix socket (mode 0600) to listen on as well, for programs of this user. Default none. */
+  /** Path of a Unix socket (mode 0600) to listen on as well, for programs of the same user. Default none. */
   readonly unixSocket?: string | undefined;
-  /** Default 2004, co2's own; 0 takes any free port. */
+  /** The TCP port. Default 2004, the port of the original co2; 0 takes any free port. */
   readonly port: number;
-  /** Address that other machines know this relay by; stands in host_id. Default: the address it listens on. */
+  /** The IP address under which other machines know this relay; it appears in `host_id`. Default: the address that the relay listens on. */
   readonly publicAddress?: string | undefined;
-  /** Names, besides IP addresses, localhost and this machine's name, that may stand in the Host header. Default none. */
+  /** Names accepted in the `Host` header besides IP addresses, `localhost` and the name of this machine. Default none. */
   readonly allowedHosts: readonly string[];
   /** Web origins (`https://panel.example`) whose pages may call this relay. Default none. */
   readonly allowedOrigins: readonly string[];
-  /** Networks (CIDR) of proxies whose X-Forwarded-For or Forwarded (RFC 7239) is believed; if both are there they must name the same client. Default none. */
+  /**
+   * Networks (CIDR) of proxies whose `X-Forwarded-For` or `Forwarded` (RFC 7239) header is believed. If a request has both headers, they
+   * must name the same client. Default none.
+   */
   readonly trustedProxies: readonly string[];
-  /** Bytes of a request's body. Default 8 MiB: protects memory; a body takes several times its size while it is parsed. */
+  /** The largest request body. Default 8 MiB: it protects memory, since a body takes several times its size while it is parsed. */
   readonly maxBodyBytes: number;
-  /** Lets in bodies with Content-Encoding: gzip, up to maxBodyBytes and a hundred times their size when inflated. Default false: inflating costs the relay far more than the sender. */
+  /**
+   * Accept bodies with `Content-Encoding: gzip`, which may inflate to at most `maxBodyBytes` and at most a hundred times their size.
+   * Default false, because inflating costs the relay far more than it costs the sender.
+   */
   readonly acceptGzip: boolean;
-  /** ms for a request to arrive whole, and for a large answer to be read. Default 30,000: slow senders hold a connection no longer. */
+  /**
+   * How long a request may take to arrive, and a client to read a large response. Default 30,000, so that a slow client does not hold its
+   * connection for longer.
+   */
   readonly requestTimeoutMs: number;
   /**
-   * Bytes of bodies and answers over 64 KiB that may be in memory at once, half of them for one address, and half for all anonymous callers together (a quarter for one address); beyond
-   * it large requests are answered 503. Bodies count as they arrive. Default 256 MiB, and never less than four bodies: 2,000 connections with 8 MiB each would be 16 GB.
+   * The memory for bodies and responses over 64 KiB that are held at the same time; when it is used up, large requests get fault 503. One
+   * address may use half of it. All anonymous callers together may use half of it, and one anonymous address a quarter. Bodies count as
+   * they arrive. Default 256 MiB, and never less than four bodies: 2,000 connections with 8 MiB each would be 16 GB.
    */
   readonly maxBufferedBytes: number;
-  /** Connections at once, on all addresses together, half of them from one other machine; more are closed. Default 2,000: a connection costs about 20 kB, and file handles are finite. */
+  /**
+   * Open connections on all addresses together; further ones are closed. One other machine may hold half of them. Default 2,000: a
+   * connection costs about 20 kB, and file handles are limited.
+   */
   readonly maxConnections: number;
-  /** Wrong credentials per minute and address; after so many none is taken from there for a minute. Default 10: a person mistypes less, a guesser needs more. */
+  /**
+   * Wrong credentials per minute and address. After that, credentials from the address are refused for a minute. Default 10: people mistype
+   * less often, and guessing needs more.
+   */
   readonly maxWrongCredentials: number;
-  /** HTTPS instead of HTTP. The files (PEM) are read again when they change; relative paths start at the configuration file. Default none: HTTP. */
+  /**
+   * Serve HTTPS instead of HTTP. The PEM files are read again when they change. Relative paths start at the directory of the configuration
+   * file. Default none, which means HTTP.
+   */
   readonly tls?:
     | {
-        /** The certificate, and after it those that lead to its root. No default. */
+        /** The certificate, followed by the intermediate certificates. Required with `tls`; no default. */
         readonly certFile: string;
-        /** Its key, without password, closed to other users. No default. */
+        /** The private key, without a password, in a file that other users cannot read. Required with `tls`; no default. */
         readonly keyFile: string;
-        /** Certificates of authorities: a client must then have a certificate from one of them. Default none: clients need none. */
+        /**
+         * Certificates of authorities. With it, every client needs a certificate from one of them. Default none: clients need no
+         * certificate.
+         */
         readonly caFile?: string | undefined;
       }
     | undefined;

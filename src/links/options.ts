@@ -2,18 +2,21 @@
 import { z } from 'zod';
 
 export interface LinkOptions {
-  /** The waiting line of each peer and each remote satellite; when it is full the oldest dicts are dropped, counted and logged. */
+  /** The queue of each peer and each remote satellite. When it is full, the oldest dicts are dropped, counted and logged. */
   readonly outbox: {
-    /** Default 10,000: some minutes of a busy network for a peer that restarts. */
+    /** Queued dicts. Default 10,000, which covers some minutes of a busy network while a peer restarts. */
     readonly maxMessages: number;
-    /** Default 64 MiB: protects the memory of this relay from a peer that is away. Counted is what a dict holds: its bytes, and about a kibibyte around them. */
+    /**
+     * Memory of the queued dicts, counted as their bytes and about 1 KiB of overhead each. Default 64 MiB: it protects this relay while a
+     * peer is away.
+     */
     readonly maxBytes: number;
   };
-  /** Pause before a server that failed is tried again: random between 0 and a limit that doubles from `minMs` to `maxMs`. */
+  /** The pause before a failed server is tried again is random between 0 and a limit that doubles from `minMs` to `maxMs`. */
   readonly retry: {
-    /** ms, default 250. */
+    /** The first limit. Default 250. */
     readonly minMs: number;
-    /** ms, default 60,000: what a peer that was away for long waits at most for the first dict. */
+    /** The largest limit. Default 60,000: a peer that was away for long waits at most a minute for its first dict. */
     readonly maxMs: number;
   };
 }

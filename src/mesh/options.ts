@@ -3,39 +3,42 @@ import { z } from 'zod';
 import { parseHostId } from '../message/message.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
-/** A peer that reads or sends something else than relays do. */
+/** A peer that needs other settings than the default, or that is reached by a transport of a relay plugin. */
 export interface PeerOptions {
-  /** As it stands in a list of URLs; or, with `address`, one that a relay plugin carries: `memory://b`. No default. */
+  /** The URL, as in a list of URLs. With `address`, a URL that a relay plugin handles, such as `memory://b`. Required; no default. */
   readonly url: string;
   /**
-   * Address and port in the host_id of a peer that a relay plugin carries, `192.168.1.7:2004`: what comes by the carrier must be this relay's, as what comes over HTTP must come from its
-   * address. No default; a peer over HTTP has none.
+   * Only for a peer that a relay plugin reaches: address and port in the `host_id` of that peer, such as `192.168.1.7:2004`. What arrives
+   * through the transport must come from that `host_id`, just as what arrives over HTTP must come from its address. Default none.
    */
   readonly address?: string | undefined;
   /**
-   * How dicts are written for it: each from its values, with these switches. What it cannot be sent so is refused for it alone, counted and logged.
-   * Default none: each scalar goes in its own text, as it came.
+   * How dicts are written for this peer: each is written from its values, with these switches. A dict that cannot be written so is dropped
+   * for this peer only, counted and logged. Default none: each scalar is sent in its original text.
    */
   readonly send?: WriteOptions | undefined;
-  /** What it may send that others may not. Default nothing. */
+  /** What this peer may send that others may not. Default nothing. */
   readonly accept?: PeerAccept | undefined;
 }
 
-/** Widens what is read of a peer's calls. */
+/** What is read from the calls of a peer besides the usual. */
 export interface PeerAccept {
-  /** `NaN`, `INF` and the like in doubles. Default false: such a call is refused, as anybody's. */
+  /** `NaN`, `INF` and similar values in doubles. Default false: such a call is refused, as it is from everybody else. */
   readonly nonFinite?: boolean | undefined;
 }
 
 export interface MeshOptions {
   /**
-   * URLs of the peer relays, `http://192.168.1.7:2004`, or {@link PeerOptions}; both sides list each other. Credentials may stand in a URL. Of a URL that is listed
-   * twice the first entry counts. Default none.
+   * The peer relays: URLs such as `http://192.168.1.7:2004`, or objects ({@link PeerOptions}). Each relay must list the other. A URL may
+   * contain credentials. If a URL is listed twice, the first entry counts. Default none.
    */
   readonly peers: readonly (string | PeerOptions)[];
-  /** ms for a peer to answer. Default 10,000; then the dict is sent again. */
+  /**
+   * How long a peer or remote satellite may take to answer. Default 10,000. After that a dict is sent to a peer again; a satellite does not
+   * get it a second time.
+   */
   readonly peerTimeoutMs: number;
-  /** ms that a stop waits for the outboxes to empty. Default 5,000; what is left then is lost and logged. */
+  /** How long a stop waits for the outboxes to become empty. Default 5,000. Dicts that are left are lost and logged. */
   readonly drainMs: number;
 }
 

@@ -4,16 +4,22 @@ import { accessDefaults, accessShape } from '../access/access.ts';
 import type { AccessOptions } from '../access/access.ts';
 
 export interface RelayOptions extends AccessOptions {
-  /** How a dict's host_id is checked. `strict`: its address must be the sender's, or a configured peer forwards it. Default `strict`. */
+  /**
+   * How the `host_id` of a dict is checked. `strict`: its address must be the address of the sender, or a configured peer forwards it.
+   * Default `strict`.
+   */
   readonly originCheck: 'strict';
-  /** ms for a plugin's method to answer. Default 60,000: longer than any call a person waits for; it frees what a hung method holds. */
+  /**
+   * How long a method of a plugin may take to answer. Default 60,000: longer than people wait, and it releases what a method that hangs
+   * holds.
+   */
   readonly callTimeoutMs: number;
   /**
-   * Calls in one `system.multicall` or JSON-RPC batch. Default 100: protects other callers, since the calls of one request run in a row. A peer may make 1,000, since its link sends what
-   * waits in one request.
+   * Calls in one `system.multicall` or JSON-RPC batch. Default 100: it protects other callers, because the calls of one request run one
+   * after another. A peer may send 1,000, because its link sends all queued dicts in one request.
    */
   readonly maxMulticall: number;
-  /** Shown by `system.get_properties`: whom to ask about this relay. Default none. */
+  /** Contact of the operator, shown by `system.get_properties`. Default none. */
   readonly maintainer: string;
 }
 

@@ -2,11 +2,19 @@
 import { z } from 'zod';
 
 export interface SatelliteOptions {
-  /** Satellites elsewhere that may be registered at once. Default 100: each may hold a waiting line (`outbox`), so this protects the memory of the relay. Public, as `max_satellites`. */
+  /**
+   * Remote satellites that may be registered at the same time. Default 100: each may hold an `outbox`, so this protects the memory of the
+   * relay. Callers can read it as `max_satellites`.
+   */
   readonly maxSatellites: number;
-  /** ms between two pings of a satellite. Default 30,000: one that died is noticed within some minutes, and a hundred of them cost three calls a second. */
+  /**
+   * Time between two pings of a satellite. Default 30,000: one that died is noticed within minutes, and pinging a hundred of them costs
+   * three calls a second.
+   */
   readonly pingIntervalMs: number;
-  /** Failures in a row until a satellite is dropped. Default 3: a restart of its program is survived; it may register again at once. */
+  /**
+   * Failed pings in a row after which a satellite is dropped. Default 3, so that its program can restart; it may register again at once.
+   */
   readonly maxPingFails: number;
 }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export interface StateOptions {
-  /** The state directory: identity, admin token, compiled plugins. Default `.co2`; made with mode 0700 if it is not there. */
+  /** The state directory: identity, admin token, compiled plugins. Default `.co2`; it is created with mode 0700. */
   readonly dataDir: string;
 }
 

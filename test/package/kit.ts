@@ -23,6 +23,8 @@ export interface PackedFile {
 export interface Packed {
   /** The directory that the tarball was unpacked to. */
   readonly directory: string;
+  /** The tarball itself. */
+  readonly tarball: Buffer;
   readonly files: readonly PackedFile[];
   /** Where it was built. */
   readonly builtIn: string;
@@ -44,6 +46,7 @@ export async function packProject(): Promise<Packed> {
   rmSync(checkout, { recursive: true });
   return {
     directory: join(place, 'package'),
+    tarball: readFileSync(join(place, filename)),
     files,
     builtIn: checkout,
     remove: () => {

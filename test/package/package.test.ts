@@ -1,8 +1,10 @@
 /** The package as others meet it: what the tarball holds, the command in an empty directory, types, plugins outside, relays in somebody's program. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import anyTest from 'ava';
 import type { TestFn } from 'ava';
+import { publint } from 'publint';
 import ts from 'typescript';
 import { PROJECT_DIR, run } from '../support/processes.ts';
 import { addCopy, installed, packProject, startInstalled } from './kit.ts';
@@ -23,6 +25,12 @@ interface Manifest {
   readonly bin: Readonly<Record<string, string>>;
   readonly engines: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+  readonly overrides: Readonly<Record<string, string>>;
+  readonly '//overrides': Readonly<Record<string, string>>;
+}
+
+function manifestOf({ directory }: Packed): Manifest {
+  return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
 }
 
 test('the tarball holds what runs, and neither sources, tests, plugins nor paths of the machine', (t) => {
@@ -53,7 +61,7 @@ test('the tarball holds what runs, and neither sources, tests, plugins nor paths
 
 test('every door of the package leads to a file and to types, and the command can be run', (t) => {
   const { directory, files } = t.context.packed;
-  const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
+  const manifest = manifestOf(t.context.packed);
   const has = (path: string): boolean => files.some((file) => `./${file.path}` === path);
   for (const [door, target] of Object.entries(manifest.exports)) {
     for (const [condition, path] of Object.entries(typeof target === 'string' ? { default: target } : target)) {
@@ -67,6 +75,31 @@ test('every door of the package leads to a file and to types, and the command ca
   const command = files.find(({ path }) => path === 'bin/co2.mjs');
   t.is((command?.mode ?? 0) & 0o111, 0o111);
   t.true(readFileSync(join(directory, 'bin/co2.mjs'), 'utf8').startsWith('#!/usr/bin/env node\n'));
+});
+
+test('publint has nothing to say about the tarball, not even a suggestion', async (t) => {
+  const { tarball } = t.context.packed;
+  const { messages } = await publint({ pack: { tarball: new Uint8Array(tarball).buffer }, level: 'suggestion' });
+  t.deepEqual(messages, []);
+});
+
+test('"are the types wrong" finds the types of every entry point of this ESM-only package', async (t) => {
+  const result = await checkPackage(createPackageFromTarballData(t.context.packed.tarball));
+  if (!result.types) return t.fail('the tarball has no types');
+  const entries = Object.keys(result.entrypoints);
+  t.deepEqual(entries, Object.keys(manifestOf(t.context.packed).exports));
+  // As its profile "esm-only": the oldest resolution knows no exports, and CommonJS can only import() an ES module.
+  const isIgnored = (kind: string): boolean => kind === 'node10' || kind === 'node16-cjs';
+  t.deepEqual(
+    result.problems.filter((problem) => !('resolutionKind' in problem && isIgnored(problem.resolutionKind))),
+    [],
+  );
+});
+
+test('every override of a dependency has a reason beside it', (t) => {
+  const { overrides, '//overrides': reasons } = manifestOf(t.context.packed);
+  t.deepEqual(Object.keys(reasons), Object.keys(overrides));
+  for (const reason of Object.values(reasons)) t.regex(reason, /^.{20,}\.$/);
 });
 
 test('co2 start runs in an empty directory, says that there are no plugins, answers and stops', async (t) => {

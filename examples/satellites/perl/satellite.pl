@@ -16,7 +16,7 @@ sub call {
     return $answer;
 }
 
-# The text of the first member of this name; for more, take an XML parser.
+# Returns the text of the first member of this name; for more, use an XML parser.
 sub member { my ($xml, $name) = @_; $xml =~ m{<name>$name</name>\s*<value>(?:<\w+>)?([^<]*)} ? $1 : '' }
 
 my $server = IO::Socket::INET->new(LocalAddr => '0.0.0.0', Listen => 5, ReuseAddr => 1) or die "cannot listen: $@";

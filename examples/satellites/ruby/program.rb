@@ -2,7 +2,7 @@
 # A satellite in Ruby (gem xmlrpc) that a relay runs; it fetches its calls: answers pings, and adds two numbers.
 require 'xmlrpc/client'
 
-# Others' messages may hold nil, which the gem reads only if it is told to.
+# Messages of others may contain nil, which the gem reads only with this setting.
 XMLRPC::Config.send(:remove_const, :ENABLE_NIL_PARSER)
 XMLRPC::Config::ENABLE_NIL_PARSER = true
 

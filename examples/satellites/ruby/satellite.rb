@@ -15,7 +15,7 @@ def call(method, members)
   answer
 end
 
-# The text of the first member of this name.
+# Returns the text of the first member of this name.
 def member(xml, name) = xml[%r{<name>#{name}</name>\s*<value>(?:<\w+>)?([^<]*)}, 1]
 
 server = TCPServer.new('0.0.0.0', 0)

@@ -5,7 +5,7 @@
 ask() { # method, then values as XML
   asked=$1 params=; shift
   for value; do params="$params<param><value>$value</value></param>"; done
-  # The URL holds a credential, so it is no argument, which others could see.
+  # The URL contains a credential, and other users can see arguments.
   echo "<methodCall><methodName>$asked</methodName><params>$params</params></methodCall>" |
     curl -sSf -H 'Content-Type: text/xml' --data-binary @- -K /dev/fd/3 3<<END
 url = "$CO2_RELAY_URL"

@@ -3,7 +3,10 @@ import { z } from 'zod';
 
 /** The options of plugins with `isolation: 'child'`. */
 export interface ChildOptions {
-  /** MB that one child may hold: so many on the heap of JavaScript, twice as many with bytes outside of it. Default 256: a plugin that leaks is ended, and the relay is not. */
+  /**
+   * The memory of one child: this much for the JavaScript heap, and twice as much including buffers. Default 256: a plugin that leaks is
+   * ended, and the relay is not.
+   */
   readonly maxMemoryMb: number;
 }
 

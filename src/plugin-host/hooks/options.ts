@@ -1,27 +1,40 @@
 /** What the operator decides about relay plugins: which are loaded, and how long a dict may wait for them. */
 import { z } from 'zod';
 
-/** A relay plugin, and what its `setup` gets. */
+/** A relay plugin with the configuration for its `setup`. */
 export interface RelayPluginEntry {
-  /** A file, `./filters/key.ts` (from where this is written) or absolute, or a module of `pluginsDir` or an npm package as plugins are called, `ham.filter`. No default. */
+  /**
+   * A file such as `./filters/key.ts` (relative to where this is written, or absolute), or the name of a module in `pluginsDir` or in an
+   * npm package, such as `ham.filter`. Required; no default.
+   */
   readonly use: string;
-  /** Default `{}`. */
+  /** What its `setup` gets. Default `{}`. */
   readonly config?: unknown;
 }
 
 export interface RelayPluginOptions {
   /**
-   * Files or modules, or {@link RelayPluginEntry}, whose classes decorated with `@RelayPlugin` see every dict before it is delivered or forwarded. One that lies in `pluginsDir` is loaded only
-   * if it stands here; one that does not load stops the start. Default none.
+   * The relay plugins: files, module names, or objects ({@link RelayPluginEntry}). Their classes, decorated with `@RelayPlugin`, see every
+   * dict before it is delivered or forwarded. A relay plugin in `pluginsDir` is loaded only if it is listed here. If one cannot be loaded,
+   * the relay does not start. Default none.
    */
   readonly relayPlugins: readonly (string | RelayPluginEntry)[];
-  /** ms for one hook of a relay plugin; then the dict is refused. Default 1,000: whoever sends waits for it, and so do the dicts behind. */
+  /**
+   * How long one hook of a relay plugin may take; after that the dict is refused. Default 1,000: the sender waits for it, and so do the
+   * dicts behind it.
+   */
   readonly hookTimeoutMs: number;
-  /** Dicts that wait while hooks are busy with an earlier one; what comes when it is full is refused with fault 503, and peers send it again. */
+  /**
+   * The queue of dicts that wait while the hooks are busy with an earlier one. When it is full, further dicts are refused with fault 503,
+   * and peers send them again.
+   */
   readonly hookLine: {
-    /** Default 1,000: some seconds for hooks that take milliseconds. */
+    /** Queued dicts. Default 1,000, which covers some seconds if hooks take milliseconds. */
     readonly maxMessages: number;
-    /** Bytes that what waits holds, with the decoded dicts. Default 16 MiB: protects memory where messages are few and large. One message always fits. */
+    /**
+     * Memory of the queued dicts, including their decoded values. Default 16 MiB: it protects memory when dicts are few and large. One dict
+     * always fits.
+     */
     readonly maxBytes: number;
   };
 }

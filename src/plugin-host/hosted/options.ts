@@ -1,13 +1,19 @@
 /** The options that every kind of plugin shares: its inbox and the time limits of its steps. */
 import { z } from 'zod';
 
-/** The bound of one satellite's waiting line; its class may ask for less, and for `merge` (`@Satellite({ inbox })`). */
+/** The limits of the inbox of one satellite. Its class may ask for less, and for `merge` (`@Satellite({ inbox })`). */
 export interface InboxOptions {
-  /** Messages that wait for one satellite. Default 1,000: some seconds of a busy network; protects the relay's memory from a slow `receive`. */
+  /**
+   * Messages that wait for one satellite. Default 1,000, some seconds of a busy network: it protects the memory of the relay from a slow
+   * `receive`.
+   */
   readonly maxMessages: number;
-  /** Bytes that what waits for one satellite holds, about 768 for each message besides its XML. Default 16 MiB: protects memory where messages are few and large. One message always fits. */
+  /**
+   * Memory of the messages that wait for one satellite, counted as their XML and about 768 bytes each. Default 16 MiB: it protects memory
+   * when messages are few and large. One message always fits.
+   */
   readonly maxBytes: number;
-  /** What happens at the bound. `drop-oldest`, the default: news matter more than history, and the sender is never held up. */
+  /** What happens when the inbox is full. Default `drop-oldest`: recent messages matter more than old ones, and the sender never waits. */
   readonly overflow: 'drop-oldest';
 }
 
@@ -17,11 +23,17 @@ export const timeLimit = z.int().min(1).max(86_400_000);
 /** Limits of each plugin, wherever it runs. */
 export interface HostedOptions {
   readonly inbox: InboxOptions;
-  /** ms for a module to load, and for one `setup`. Default 10,000: a connection may be made, a start never hangs. */
+  /** How long a module may take to load, and one `setup` to run. Default 10,000: enough to open a connection, and a start never hangs. */
   readonly setupTimeoutMs: number;
-  /** ms for one `exit`; where many hang, three times as long for all. Default 5,000: a file may be flushed; who stops the relay does not wait for a plugin that hangs. */
+  /**
+   * How long one `exit` may take; if many hang, all together get three times as long. Default 5,000: enough to write a file, and a plugin
+   * that hangs does not block a stop.
+   */
   readonly exitTimeoutMs: number;
-  /** ms for one `receive`; then its signal is aborted and the next message is delivered. Default 60,000: protects a plugin from its own lost promise. */
+  /**
+   * How long one `receive` may take. After that its signal is aborted and the next message is delivered. Default 60,000: it protects a
+   * plugin from a promise that never settles.
+   */
   readonly receiveTimeoutMs: number;
 }
 

@@ -5,33 +5,35 @@ import type { Isolation } from './isolation.ts';
 
 /** The options of plugins that are TypeScript or JavaScript modules. */
 export interface ModuleOptions {
-  /** The directory of the plugins, absolute. Default `plugins`: beside config.ts, where a newcomer looks. */
+  /** The directory of the plugins. Default `plugins`, next to the configuration file or in the working directory. */
   readonly pluginsDir: string;
   /**
-   * Load the modules of npm packages that are installed: those with the keyword `co2-relay-plugin` among the `dependencies` of the package.json in `projectDir`.
-   * Default true: `npm install` suffices; false for a relay that runs nothing but what lies in `pluginsDir`.
+   * Load the modules of installed npm packages that have the keyword `co2-relay-plugin` and are `dependencies` of the `package.json` in
+   * `projectDir`. Default true, so that `npm install` is enough. Set it to false for a relay that must run nothing but the contents of
+   * `pluginsDir`.
    */
   readonly pluginPackages: boolean;
-  /** The directory of the operator's package.json, absolute. Default: that of the configuration file, else the working directory. */
+  /** The directory of the operator's `package.json`. Default: the directory of the configuration file, or else the working directory. */
   readonly projectDir: string;
-  /** Packages (folders, and what npm packages call theirs) to load. Default: all, so that dropping a file in suffices. */
+  /** Packages to load: folders of `pluginsDir`, and the package names of npm packages. Default: all of them. */
   readonly pluginList?: readonly string[] | undefined;
-  /** Configuration by module name, `'ham.spam'`; it wins over `plugins/ham/spam.config.ts`. Default: none. */
+  /** Configuration by module name, such as `ham.spam`. It wins over `plugins/ham/spam.config.ts`. Default none. */
   readonly plugins: Readonly<Record<string, unknown>>;
   /**
-   * Where modules run, by name, `'ham.spam'`: `inline`, in the relay's process, or `child`, in one of their own; it wins over `@Satellite({ isolation })`.
-   * Default: what the decorator says, else inline, which is fastest.
+   * Where modules run, by name: `inline` in the process of the relay, or `child` in a process of its own. It wins over `@Satellite({
+   * isolation })`. Default: what the decorator says, or else `inline`, which is fastest.
    */
   readonly isolation: Readonly<Record<string, Isolation>>;
   /**
-   * Watch `pluginsDir` while the relay runs: what is saved is reloaded, what is new is loaded, what is deleted is unloaded; packages of npm are not watched. Default
-   * true: a version that does not start never replaces one that runs. `poll` looks once a second, for file systems that tell nobody of changes (most
-   * network file systems, some shared folders of virtual machines). false: for those who deploy by a restart.
+   * Watch `pluginsDir` while the relay runs: saved plugins are reloaded, new ones are loaded, deleted ones are unloaded. npm packages are
+   * not watched. Default true; a version that does not start never replaces one that runs. `poll` looks for changes once a second, for file
+   * systems without change events (most network file systems, some shared folders of virtual machines). false is for operators who deploy
+   * by restarting.
    */
   readonly watch: boolean | 'poll';
   /**
-   * ms that a plugin in this process may keep the event loop to itself before a warning names it. Default 250: a client that waits so long notices; protects
-   * everybody from the plugin that computes instead of awaiting.
+   * How long a plugin in the process of the relay may block the event loop before a warning names it. Default 250, which is when clients
+   * notice the delay.
    */
   readonly loopWarningMs: number;
 }

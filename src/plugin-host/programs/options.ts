@@ -4,34 +4,48 @@ import { isReserved } from '../hosted/hosted.ts';
 
 /** A program that the relay starts, as it stands in `config.ts`. */
 export interface ProgramRecord {
-  /** What it is called, and what the names of its methods begin with: `ham`, or `ham.spam`. No two have the same, nor a module's. No default. */
+  /**
+   * The name of the plugin, and the prefix of its methods: `ham` or `ham.spam`. It must differ from the names of all other programs and
+   * modules. Required; no default.
+   */
   readonly name: string;
-  /** What is run, without a shell: absolute, relative to `config.ts` if it has a `/`, else looked for on the PATH. No default. */
+  /**
+   * The program. It is started without a shell: an absolute path, a path relative to the configuration file if it contains a `/`, or else a
+   * name on the PATH. Required; no default.
+   */
   readonly exec: string;
-  /** Default: none. */
+  /** Its arguments. Default none. */
   readonly args?: readonly string[] | undefined;
-  /** Variables of its environment, besides those that the relay sets. Default: none. */
+  /** Environment variables in addition to those that the relay sets. Default none. */
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Its working directory. Default: one of its own in the state directory, so that no two write over each other's files. */
+  /**
+   * Its working directory. Default: a directory of its own in the state directory, so that programs do not overwrite the files of others.
+   */
   readonly cwd?: string | undefined;
-  /** User that it runs as, a name of /etc/passwd or a number, so that it cannot read what is the relay's; only where the relay runs as root. Default: the relay's own. */
+  /**
+   * The user to run it as: a name in `/etc/passwd` or a number. It keeps the program from reading the files of the relay, and needs a relay
+   * that runs as root. Default: the user of the relay.
+   */
   readonly user?: string | number | undefined;
-  /** Its group, a name of /etc/group or a number; it has no other. Only with `user`. Default: the one that /etc/passwd names for the user. */
+  /**
+   * The only group to run it with: a name in `/etc/group` or a number. Only with `user`. Default: the group that `/etc/passwd` has for the
+   * user.
+   */
   readonly group?: string | number | undefined;
-  /** What its `plugin.setup` gets. Default: nothing. */
+  /** The configuration that its `plugin.setup` gets. Default none. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
-  /** ms from its start to its first line. Default 10,000: an interpreter loads in a second; a start that hangs is noticed. */
+  /** Time from its start to its first line. Default 10,000: interpreters load within a second, and a start that hangs is noticed. */
   readonly startTimeoutMs?: number | undefined;
-  /** ms between two pings. Default 5,000. A call, its answer and whatever it fetches are signs of life as well. */
+  /** Time between two pings. Default 5,000. Calls, answers and fetches are signs of life as well. */
   readonly pingIntervalMs?: number | undefined;
-  /** ms for the answer to a ping. Default 5,000. */
+  /** Time for the answer to a ping. Default 5,000. */
   readonly timeoutMs?: number | undefined;
   /**
-   * Pings or calls not answered in time, in a row, after which it is ended and started again after a pause. Default 3. Those that fall
-   * into a pause of the relay itself do not count.
+   * Unanswered pings or calls in a row after which it is ended, and started again after a pause. Default 3. Those during a pause of the
+   * relay itself do not count.
    */
   readonly maxTimeouts?: number | undefined;
-  /** ms for one call of its methods; as long as it works on one it is not pinged. Default 60,000. */
+  /** Time for one call of its methods; it is not pinged while it works on one. Default 60,000. */
   readonly callTimeoutMs?: number | undefined;
 }
 
@@ -104,11 +118,14 @@ export const programShape = z.strictObject({
 
 /** Which programs are run. */
 export interface ProgramsOptions {
-  /** Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` says what they speak. Default: none. */
+  /**
+   * Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` describes what they speak.
+   * Default none.
+   */
   readonly programs: readonly ProgramRecord[];
   /**
-   * Let `plugin.add` add programs while the relay runs. Default false: whoever holds a token of the class admin could run anything on this machine as the relay's
-   * user. Programs that were added are remembered, and run only as long as this is true.
+   * Allow `plugin.add` to add programs while the relay runs. Default false, because anybody with an admin token could then run anything on
+   * this machine as the user of the relay. Added programs are remembered, and run only while this is true.
    */
   readonly allowAddPrograms: boolean;
 }

@@ -1,9 +1,9 @@
-/** A helper: the file begins with `_`, so it is no plugin; the class is constructed and injected by the relay. */
+/** A helper: the file begins with `_`, so it is not a plugin. The relay constructs and injects the class. */
 
 export class Average {
   readonly #samples: number[] = [];
 
-  /** Takes a sample in, forgets all but the last `size`, and returns their mean. */
+  /** Adds a sample, keeps the last `size` samples, and returns their mean. */
   add(sample: number, size: number): number {
     this.#samples.push(sample);
     this.#samples.splice(0, this.#samples.length - size);

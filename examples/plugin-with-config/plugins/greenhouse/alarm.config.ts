@@ -1,2 +1,2 @@
-/** Configuration of alarm.ts; `plugins: { 'greenhouse.alarm': {...} }` in config.ts would win over it. */
+/** Configures alarm.ts. `plugins: { 'greenhouse.alarm': {...} }` in config.ts would win over it. */
 export default { name: 'north wing', highCelsius: 30, samples: 3 };

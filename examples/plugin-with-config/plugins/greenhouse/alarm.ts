@@ -1,15 +1,15 @@
-/** A satellite with a configuration that is checked, a helper that is injected, and a logger of its own. */
+/** Shows a satellite with a validated configuration, an injected helper and its own logger. */
 import { Exposed, Inject, LOGGER, Plugin, Satellite, type Logger } from 'co2-relay';
 import { z } from 'zod';
 import { Average } from './_average.ts';
 
-/** The relay does not start with a configuration that does not fit; the error names the key. */
+/** With an invalid configuration the relay does not start; the error names the key. */
 const configSchema = z.strictObject({
-  /** What the alarm calls itself. */
+  /** The name of the alarm in its messages. */
   name: z.string().min(1),
-  /** Degrees from which on it warns. */
+  /** The temperature, in degrees, from which it warns. */
   highCelsius: z.number().min(-50).max(100),
-  /** Samples that the mean is taken of. Default 5. */
+  /** Number of samples in the mean. Default 5. */
   samples: z.int().min(1).max(1000).default(5),
 });
 type Config = z.infer<typeof configSchema>;
@@ -32,7 +32,7 @@ export class Alarm extends Plugin<Config> {
     this.logger.info(`watches the ${config.name}, warns from ${config.highCelsius} °C on`);
   }
 
-  /** Takes a temperature in degrees Celsius; answers the mean of the last ones, and tells the network when it gets hot. */
+  /** Takes a temperature in degrees Celsius, returns the mean of the last ones, and warns the network when it gets hot. */
   @Exposed({ params: ['double'], returns: 'double' })
   async feed(celsius: number): Promise<number> {
     const { name, highCelsius, samples } = this.#config;

@@ -1,4 +1,4 @@
-/** Prints every dict that arrives, so that one sees it cross from one relay to the other. */
+/** Prints every dict that arrives, so that you can see it travel from one relay to the other. */
 import { Plugin, Satellite, type Context, type Dict } from 'co2-relay';
 
 interface Config {
