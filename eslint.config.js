@@ -68,6 +68,16 @@ export default defineConfig(
   { files: ['src/cli/**', 'src/plugin-host/children/runner.ts'], rules: { 'no-restricted-properties': 'off' } },
   { files: ['src/cli/**', 'bin/**', 'examples/**', 'bench/**'], rules: { 'no-console': 'off' } },
   {
+    files: ['templates/**'],
+    rules: {
+      // The promises of its tests are awaited by the runner of node:test.
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        { allowForKnownSafeCalls: [{ from: 'package', name: 'test', package: 'node:test' }] },
+      ],
+    },
+  },
+  {
     files: ['test/**'],
     rules: {
       '@typescript-eslint/no-empty-function': 'off',

@@ -7,7 +7,7 @@ import { addCheckCommand } from './check-command.ts';
 import { addClientCommands } from './client-commands.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addGenCommand } from './gen/gen-command.ts';
-import { addNewCommand } from './new/new-command.ts';
+import { addNewCommand } from './new-command.ts';
 import { addStartOptions } from './options.ts';
 import type { StartFlags } from './options.ts';
 import { addPluginCommands } from './plugin-commands.ts';

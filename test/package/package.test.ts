@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from '
 import { join } from 'node:path';
 import anyTest from 'ava';
 import type { TestFn } from 'ava';
+import { globSync } from 'glob';
 import ts from 'typescript';
 import { PROJECT_DIR, run } from '../support/processes.ts';
 import { addCopy, installed, packProject, startInstalled } from './kit.ts';
@@ -29,10 +30,14 @@ test('the tarball holds what runs, and neither sources, tests, plugins nor paths
   const { directory, files, builtIn } = t.context.packed;
   const paths = files.map(({ path }) => path);
   const roots = new Set(paths.map((path) => path.split('/', 1)[0]));
-  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json']);
+  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'templates']);
   t.deepEqual(
     paths.filter((path) => path.startsWith('bin/')),
     ['bin/co2.mjs'],
+  );
+  t.deepEqual(
+    paths.filter((path) => path.startsWith('templates/')).sort(),
+    globSync('templates/**', { cwd: PROJECT_DIR, nodir: true, posix: true }).sort(),
   );
   t.deepEqual(
     paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.js\.map|\.mjs|\.d\.mts|\.mjs\.map)$/.test(path)),

@@ -1,18 +1,4 @@
-/** A satellite in C (xmlrpc-c), in a directory of its own with its Makefile. */
-import { C_TEST } from './c-test.ts';
-import { fileOf, named } from './new-plugin.ts';
-import type { NewFile, NewPlugin } from './new-plugin.ts';
-
-export function cFiles(plugin: NewPlugin): readonly NewFile[] {
-  const { path } = plugin;
-  return [
-    { path: `${path}/${fileOf(path)}.c`, source: named(PROGRAM, plugin) },
-    { path: `${path}/${fileOf(path)}_test.c`, source: named(C_TEST, plugin) },
-    { path: `${path}/Makefile`, source: named(MAKEFILE, plugin) },
-  ];
-}
-
-const PROGRAM = String.raw`/* ham.spam: say here what it is for. A satellite that the relay starts (config.ts: programs); it fetches its calls. */
+/* ham.spam: describe here what it does. The relay starts this satellite ('programs' in config.ts), which polls for its calls. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +35,7 @@ static xmlrpc_value *add(xmlrpc_env *env, xmlrpc_value *params)
     xmlrpc_decompose_value(env, params, "(ii)", &a, &b);
     if (env->fault_occurred) return NULL;
     if (!__builtin_add_overflow(a, b, &sum)) return xmlrpc_int_new(env, sum);
-    xmlrpc_env_set_fault(env, 1, "the sum is no int");
+    xmlrpc_env_set_fault(env, 1, "the sum does not fit an int");
     return NULL;
 }
 
@@ -72,7 +58,7 @@ static xmlrpc_value *stop(xmlrpc_env *env, xmlrpc_value *params)
 }
 
 static const struct {
-    const char *name; /* its own ones without the name of the program */
+    const char *name; /* methods of this satellite omit its name */
     xmlrpc_value *(*call)(xmlrpc_env *, xmlrpc_value *);
 } METHODS[] = {{"plugin.get_version", get_version}, {"plugin.describe", describe}, {"plugin.stop", stop}, {"notify", notify}, {".add", add}};
 
@@ -87,7 +73,7 @@ static xmlrpc_value *call_method(xmlrpc_env *env, const char *method, xmlrpc_val
     return NULL;
 }
 
-/* What the program cannot do without. */
+/* Returns the value, or exits if the call failed. */
 static xmlrpc_value *needed(xmlrpc_env *env, xmlrpc_value *value)
 {
     if (!env->fault_occurred) return value;
@@ -98,41 +84,41 @@ static xmlrpc_value *needed(xmlrpc_env *env, xmlrpc_value *value)
 static void answer(const char *id, const char *method, xmlrpc_value *params)
 {
     xmlrpc_env own, env;
-    xmlrpc_value *result, *told;
+    xmlrpc_value *result, *reply;
     xmlrpc_env_init(&own);
     xmlrpc_env_init(&env);
     result = call_method(&own, method, params);
     if (own.fault_occurred)
-        told = xmlrpc_client_call_server(&env, relay, "plugin.answer_fault", "(sis)", id, own.fault_code, own.fault_string);
+        reply = xmlrpc_client_call_server(&env, relay, "plugin.answer_fault", "(sis)", id, own.fault_code, own.fault_string);
     else
-        told = xmlrpc_client_call_server(&env, relay, "plugin.answer", "(sV)", id, result);
-    xmlrpc_DECREF(needed(&env, told));
+        reply = xmlrpc_client_call_server(&env, relay, "plugin.answer", "(sV)", id, result);
+    xmlrpc_DECREF(needed(&env, reply));
     if (!own.fault_occurred) xmlrpc_DECREF(result);
     xmlrpc_env_clean(&own);
     xmlrpc_env_clean(&env);
 }
 
-/* Fetches one call, if there is one, and answers it; false for the last. */
+/* Fetches and answers one call, if there is one; returns false after the last. */
 static bool serve(void)
 {
     xmlrpc_env env;
     xmlrpc_value *params, *call;
     const char *id, *method;
-    bool goes_on = true;
+    bool is_running = true;
     xmlrpc_env_init(&env);
     call = needed(&env, xmlrpc_client_call_server(&env, relay, "plugin.next", "()"));
     if (xmlrpc_struct_size(&env, call) > 0) {
         xmlrpc_decompose_value(&env, call, "{s:s,s:s,s:A,*}", "id", &id, "method", &method, "params", &params);
         needed(&env, call);
         answer(id, method, params);
-        goes_on = strcmp(method, "plugin.stop") != 0;
+        is_running = strcmp(method, "plugin.stop") != 0;
         xmlrpc_DECREF(params);
         free((void *)id);
         free((void *)method);
     }
     xmlrpc_DECREF(call);
     xmlrpc_env_clean(&env);
-    return goes_on;
+    return is_running;
 }
 
 int main(void)
@@ -141,11 +127,11 @@ int main(void)
     const char *url = getenv("CO2_RELAY_URL"), *token = getenv("CO2_PLUGIN_TOKEN");
     name = getenv("CO2_PLUGIN_NAME");
     if (!token || !url || !name) {
-        fputs("ham.spam is a satellite of co2-relay, which starts it: name it under 'programs' in config.ts\n", stderr);
+        fputs("ham.spam is a satellite that co2-relay starts: add it to 'programs' in config.ts\n", stderr);
         return 1;
     }
     xmlrpc_env_init(&env);
-    /* As large and as deep as the relay's own. */
+    /* The same limits as the relay. */
     xmlrpc_limit_set(XMLRPC_XML_SIZE_LIMIT_ID, 64 * 1024 * 1024);
     xmlrpc_limit_set(XMLRPC_NESTING_LIMIT_ID, 100);
     xmlrpc_client_init2(&env, XMLRPC_CLIENT_NO_FLAGS, name, "1", NULL, 0);
@@ -159,22 +145,3 @@ int main(void)
     while (serve()) continue;
     return 0;
 }
-`;
-
-const MAKEFILE = `# make builds the program, make test tests it.
-CFLAGS = -O2 -Wall
-
-spam: spam.c
-	$(CC) $(CFLAGS) -o $@ $< -lxmlrpc_client -lxmlrpc -lxmlrpc_util
-
-spam_test: spam_test.c
-	$(CC) $(CFLAGS) -o $@ $< -lxmlrpc_server -lxmlrpc -lxmlrpc_util
-
-test: spam spam_test
-	./spam_test
-
-clean:
-	rm -f spam spam_test
-
-.PHONY: test clean
-`;

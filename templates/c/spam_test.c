@@ -1,6 +1,4 @@
-/** The test of a satellite in C. */
-
-export const C_TEST = String.raw`/* Tests of ham.spam: starts it as the relay does, and plays the relay. */
+/* Tests of ham.spam: they start it as the relay does, and play the relay. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -18,7 +16,7 @@ static xmlrpc_env env;
 static xmlrpc_registry *methods;
 static int listener, failures;
 static pid_t program;
-/* The call that the program fetches, what it answers, and the dicts that it sends. */
+/* The call that the program fetches, its answer, and the dicts that it sends. */
 static xmlrpc_value *next, *answered, *sent;
 
 static void need(bool is_met, const char *what)
@@ -68,9 +66,9 @@ static void serve(void)
     while (fgets(line, sizeof(line), request) && strcmp(line, "\r\n") != 0) {
         if (strncasecmp(line, "Content-Length:", 15) == 0) length = strtoul(line + 15, NULL, 10);
     }
-    need(length <= sizeof(body) && fread(body, 1, length, request) == length, "reading what the program asks");
+    need(length <= sizeof(body) && fread(body, 1, length, request) == length, "reading a request");
     xmlrpc_registry_process_call2(&env, methods, body, length, NULL, &answer);
-    need(true, "answering the program");
+    need(true, "answering a request");
     length = xmlrpc_mem_block_size(answer);
     dprintf(fileno(request), "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%.*s", length,
             (int)length, (char *)xmlrpc_mem_block_contents(answer));
@@ -78,7 +76,7 @@ static void serve(void)
     xmlrpc_mem_block_free(answer);
 }
 
-/* Calls a method of the program: it fetches the call, and answers it with this (or with the code of a fault). */
+/* Calls a method of the program: the program fetches the call. Returns its answer, or the code of its fault. */
 static xmlrpc_value *call(const char *method, xmlrpc_value *params)
 {
     need(true, method);
@@ -107,7 +105,7 @@ static bool has_text(xmlrpc_value *value, const char *format, const char *one, c
     return is_equal;
 }
 
-/* Starts the program; answers its output. */
+/* Starts the program; returns its output. */
 static FILE *start(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -152,17 +150,16 @@ int main(void)
     xmlrpc_registry_add_method(&env, methods, NULL, "relay.relay", take_dict, NULL);
     sent = xmlrpc_array_new(&env);
     FILE *output = start();
-    check(fgets(line, sizeof(line), output) && strcmp(line, "co2|1|poll\n") == 0, "it says how it is called");
+    check(fgets(line, sizeof(line), output) && strcmp(line, "co2|1|poll\n") == 0, "prints the handshake line");
     xmlrpc_value *about = call("plugin.describe", xmlrpc_array_new(&env));
-    check(has_text(about, "{s:({s:s,*}),*}", "methods", "name", "ham.spam.add"), "it describes its method");
-    check(number_of(call("ham.spam.add", xmlrpc_build_value(&env, "(ii)", 2, 3))) == 5, "it adds two numbers");
-    check(number_of(call("ham.spam.subtract", xmlrpc_array_new(&env))) == -32601, "it has no other methods");
+    check(has_text(about, "{s:({s:s,*}),*}", "methods", "name", "ham.spam.add"), "describes its method");
+    check(number_of(call("ham.spam.add", xmlrpc_build_value(&env, "(ii)", 2, 3))) == 5, "adds two numbers");
+    check(number_of(call("ham.spam.subtract", xmlrpc_array_new(&env))) == -32601, "rejects unknown methods");
     call("notify", dict("hello"));
-    check(xmlrpc_array_size(&env, sent) == 0, "it leaves other dicts alone");
+    check(xmlrpc_array_size(&env, sent) == 0, "ignores other dicts");
     call("notify", dict("ping"));
-    check(xmlrpc_array_size(&env, sent) == 1 && has_text(sent, "({s:{s:s,*},*})", "data", "pong", "ann@192.0.2.7:2004"), "it answers a ping");
+    check(xmlrpc_array_size(&env, sent) == 1 && has_text(sent, "({s:{s:s,*},*})", "data", "pong", "ann@192.0.2.7:2004"), "answers a ping");
     call("plugin.stop", xmlrpc_array_new(&env));
-    check(waitpid(program, &status, 0) == program && WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ends when it is told");
+    check(waitpid(program, &status, 0) == program && WIFEXITED(status) && WEXITSTATUS(status) == 0, "stops on request");
     return failures > 0;
 }
-`;
