@@ -4,10 +4,10 @@ import { basename } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import type { CheckOptions, CheckReport, Finding } from '../check-plugin/check-plugin.ts';
-import { RelayError, clean, reasonOf } from '../message/message.ts';
-import { toJson } from './show.ts';
-import { VERSION } from './version.ts';
-import { prepare } from './wrong-use.ts';
+import { clean, reasonOf, RelayError } from '../message/message.ts';
+import { prepare } from './command-line.ts';
+import { VERSION } from './package.ts';
+import { toJson } from './values.ts';
 
 interface CheckFlags {
   readonly name?: string;

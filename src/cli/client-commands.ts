@@ -2,14 +2,11 @@
 import type { Command } from 'commander';
 import { clean, isDict } from '../message/message.ts';
 import type { Value } from '../message/message.ts';
-import { socketOf } from './find-relay.ts';
-import { describeMethod, helpText, signOfLife, statusOf } from './foreign.ts';
-import { methodNames } from './introspection.ts';
-import { toJson, toTable, toText } from './show.ts';
-import { addTargetOptions, withRelay } from './target.ts';
-import type { Call, TargetFlags } from './target.ts';
-import { prepare } from './wrong-use.ts';
-import { dictOfWords, paramsOf } from './words.ts';
+import { prepare } from './command-line.ts';
+import { describeMethod, helpText, methodNames, signOfLife, statusOf } from './introspection.ts';
+import { addTargetOptions, socketOf, withRelay } from './relay-connection.ts';
+import type { Call, TargetFlags } from './relay-connection.ts';
+import { dictOfWords, paramsOf, toJson, toTable, toText } from './values.ts';
 
 const ARGUMENTS = `
 ARGS are JSON (2, 1.0, "x", true, [1,2], {"a":1}), anything else is text; key=value pairs together are one struct.

@@ -2,12 +2,11 @@
 import type { Command } from 'commander';
 import type { Options } from '../define-config/define-config.ts';
 import { clean } from '../message/message.ts';
-import { isTree, withoutSecrets } from './hide-secrets.ts';
-import { addStartOptions } from './options.ts';
-import type { StartFlags } from './options.ts';
+import { prepare } from './command-line.ts';
 import type { Place, Read } from './read-options.ts';
-import { toJson } from './show.ts';
-import { prepare } from './wrong-use.ts';
+import { addStartOptions } from './start-options.ts';
+import type { StartFlags } from './start-options.ts';
+import { toJson } from './values.ts';
 
 interface Shown {
   readonly value: unknown;
@@ -74,4 +73,61 @@ function at(values: unknown, path: readonly string[]): unknown {
 function valueText(value: unknown): string {
   if (value === null || value === '') return '-';
   return typeof value === 'string' ? clean(value, 500) : clean(JSON.stringify(value), 500);
+}
+
+// Below `plugins`, in the configuration of a relay plugin, and in what a program is given a secret may stand anywhere; in an option of ours none can, but in a URL.
+const FOREIGN: readonly string[] = ['plugins', 'relayPlugins', 'programs'];
+const SECRET = /pass|secret|token|credential|private|(api|access|auth|signing|encryption)[_-]?key/i;
+const FLAG = /^(--?[^=\s]+)(=?)/;
+const HIDDEN = '(hidden)';
+
+/** A copy of the value of the option of this full name; what is deeper than a configuration ever is is not shown. */
+export function withoutSecrets(option: string, value: unknown): unknown {
+  if (option === 'programs' && Array.isArray(value)) return value.map(ofProgram);
+  return hidden(value, FOREIGN.includes(option));
+}
+
+function ofProgram(record: unknown): unknown {
+  if (!isTree(record)) return hidden(record, true);
+  const { args, env, ...rest } = record;
+  return {
+    ...(hidden(rest, true) as object),
+    ...(Array.isArray(args) && { args: withoutSecretFlags(args).map((arg) => hidden(arg, true)) }),
+    // What a program is given this way and not as an argument is mostly what nobody should see.
+    ...(isTree(env) && { env: Object.fromEntries(Object.keys(env).map((name) => [name, HIDDEN])) }),
+  };
+}
+
+/** `--token=wonder`, and `--token wonder`. */
+function withoutSecretFlags(args: readonly unknown[]): readonly unknown[] {
+  let isSecretNext = false;
+  return args.map((arg) => {
+    const [, flag = '', equals = ''] = typeof arg === 'string' ? (FLAG.exec(arg) ?? []) : [];
+    const isSecret = isSecretNext && flag === '';
+    isSecretNext = SECRET.test(flag) && equals === '';
+    if (isSecret) return HIDDEN;
+    return SECRET.test(flag) && equals !== '' ? `${flag}=${HIDDEN}` : arg;
+  });
+}
+
+/** `isForeign`: names that sound like a secret tell one. */
+function hidden(value: unknown, isForeign: boolean, name = '', depth = 0): unknown {
+  if (isForeign && SECRET.test(name)) return HIDDEN;
+  if (typeof value === 'string') return hideCredentials(value);
+  if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : value;
+  if (depth > 20) return '…';
+  if (Array.isArray(value)) return value.map((part) => hidden(part, isForeign, '', depth + 1));
+  if (!isTree(value)) return '(an object)';
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, hidden(part, isForeign, key, depth + 1)]));
+}
+
+function hideCredentials(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, `$1${HIDDEN}@`);
+}
+
+/** True for what is written as `{...}`, not for a Date or what a class made. */
+export function isTree(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
 }

@@ -6,12 +6,11 @@ import { format } from 'node:util';
 import log4js from 'log4js';
 import type { AppenderModule, Configuration, CustomAppender, Logger, LoggingEvent, PatternToken } from 'log4js';
 import type { LogOptions } from '../define-config/define-config.ts';
-import { RelayError, clean, reasonOf } from '../message/message.ts';
+import { clean, reasonOf, RelayError } from '../message/message.ts';
 import type { Log, LogSource } from '../message/message.ts';
 import { makeDirectory } from '../store/store.ts';
-import { LogOutput } from './log-output.ts';
+import { FileSink, LogOutput, StreamSink } from './log-output.ts';
 import type { LogSink } from './log-output.ts';
-import { FileSink, StreamSink } from './log-sinks.ts';
 
 // How often levels were configured.
 let configured = 0;

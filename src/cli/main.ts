@@ -1,20 +1,20 @@
 /** The `co2` command. */
 import { Command } from 'commander';
-import { RelayError, clean, reasonOf } from '../message/message.ts';
+import { clean, reasonOf, RelayError } from '../message/message.ts';
 import type { ErrorCode } from '../message/message.ts';
 import { RemoteFault } from '../xmlrpc/xmlrpc.ts';
 import { addCheckCommand } from './check-command.ts';
 import { addClientCommands } from './client-commands.ts';
+import { prepare, WrongUse, wrongUseText } from './command-line.ts';
 import { addConfigCommands } from './config-commands.ts';
-import { addGenCommand } from './gen/gen-command.ts';
+import { addGenCommand } from './gen-command.ts';
 import { addNewCommand } from './new-command.ts';
-import { addStartOptions } from './options.ts';
-import type { StartFlags } from './options.ts';
+import { VERSION } from './package.ts';
 import { addPluginCommands } from './plugin-commands.ts';
+import { addStartOptions } from './start-options.ts';
+import type { StartFlags } from './start-options.ts';
 import { addTestCommand } from './test-command.ts';
-import { addTokenCommand } from './token.ts';
-import { VERSION } from './version.ts';
-import { WrongUse, prepare, wrongUseText } from './wrong-use.ts';
+import { addTokenCommand } from './token-command.ts';
 
 // 1: the relay could not start, failed or answered a fault; 2: the command line or the configuration is wrong; 3: no relay answers there.
 const FAILED = 1;

@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix, relative, resolve } from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { RelayError, clean } from '../message/message.ts';
-import { optionsOf } from './find-relay.ts';
-import { toJson } from './show.ts';
-import { commandName } from './this-command.ts';
-import { prepare } from './wrong-use.ts';
+import { clean, RelayError } from '../message/message.ts';
+import { prepare } from './command-line.ts';
+import { commandName } from './package.ts';
+import { optionsOf } from './relay-connection.ts';
+import { toJson } from './values.ts';
 
 const TEMPLATES = new URL('../../templates/', import.meta.url);
 

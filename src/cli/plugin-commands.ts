@@ -6,11 +6,10 @@ import type { Command } from 'commander';
 import { isDict } from '../message/message.ts';
 import type { Dict, Sendable, Value } from '../message/message.ts';
 import { ask, client } from './client-commands.ts';
-import { toJson, toTable, toText } from './show.ts';
-import { withRelay } from './target.ts';
-import type { TargetFlags } from './target.ts';
-import { valueOf } from './words.ts';
-import { prepare } from './wrong-use.ts';
+import { prepare } from './command-line.ts';
+import { withRelay } from './relay-connection.ts';
+import type { TargetFlags } from './relay-connection.ts';
+import { toJson, toTable, toText, valueOf } from './values.ts';
 
 interface LogFlags extends TargetFlags {
   readonly follow?: boolean;

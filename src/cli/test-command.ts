@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { RelayError, clean } from '../message/message.ts';
-import { optionsOf } from './find-relay.ts';
-import { loaderImport } from './this-command.ts';
-import { prepare } from './wrong-use.ts';
+import { clean, RelayError } from '../message/message.ts';
+import { prepare } from './command-line.ts';
+import { loaderImport } from './package.ts';
+import { optionsOf } from './relay-connection.ts';
 
 interface TestFlags {
   readonly dir?: string;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { urlOfOptions } from '../../src/cli/find-relay.ts';
+import { urlOfOptions } from '../../src/cli/relay-connection.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import type { Exit, RelayProcess } from '../support/processes.ts';
 import { freePorts, pluginsDir } from '../support/relays.ts';

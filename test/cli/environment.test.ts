@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { environmentSource, variableOf } from '../../src/cli/environment.ts';
+import { environmentSource, variableOf } from '../../src/cli/read-options.ts';
 import { completeOptions, optionKinds } from '../../src/define-config/define-config.ts';
 import { RelayError } from '../../src/message/message.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { readDocumentation } from '../../src/cli/documentation.ts';
+import { readDocumentation } from '../../src/cli/introspection.ts';
 import { serverOf } from '../support/answering-server.ts';
 import type { Answers } from '../support/answering-server.ts';
 import { runCo2 } from '../support/processes.ts';

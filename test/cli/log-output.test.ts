@@ -2,9 +2,8 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { LogOutput } from '../../src/cli/log-output.ts';
+import { LogOutput, FileSink } from '../../src/cli/log-output.ts';
 import type { LogSink } from '../../src/cli/log-output.ts';
-import { FileSink } from '../../src/cli/log-sinks.ts';
 import { startCo2 } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 

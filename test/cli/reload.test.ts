@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { readOptions } from '../../src/cli/read-options.ts';
-import { reloadOf } from '../../src/cli/reload.ts';
+import { reloadOf } from '../../src/cli/start.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { pluginsDir } from '../support/relays.ts';

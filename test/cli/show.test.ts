@@ -1,6 +1,6 @@
 /** How answers are shown: short for people, exact for programs. */
 import test from 'ava';
-import { toJson, toTable } from '../../src/cli/show.ts';
+import { toJson, toTable } from '../../src/cli/values.ts';
 
 test('a table has three digits behind the point, JSON all', (t) => {
   const records = [

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/app.ts';
-import { loadConfigFile } from '../../src/cli/config-file.ts';
+import { loadConfigFile } from '../../src/cli/read-options.ts';
 import { systemClock } from '../../src/message/message.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { snippetsOf } from '../docs/snippets.ts';

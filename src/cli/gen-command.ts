@@ -1,15 +1,14 @@
 /** `co2 gen client`: writes a typed TypeScript client of a server, made from what the server says of its methods. */
 import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { RelayError, clean } from '../../message/message.ts';
-import { client } from '../client-commands.ts';
-import { socketOf } from '../find-relay.ts';
-import { toJson } from '../show.ts';
-import { withRelay } from '../target.ts';
-import type { TargetFlags } from '../target.ts';
-import { prepare } from '../wrong-use.ts';
-import { MARK, clientSource } from './client-source.ts';
-import { readMethods } from './read-methods.ts';
+import { clean, RelayError } from '../message/message.ts';
+import { client } from './client-commands.ts';
+import { clientSource, MARK } from './client-source.ts';
+import { prepare } from './command-line.ts';
+import { readMethods } from './introspection.ts';
+import { socketOf, withRelay } from './relay-connection.ts';
+import type { TargetFlags } from './relay-connection.ts';
+import { toJson } from './values.ts';
 
 interface GenFlags extends TargetFlags {
   readonly out: string;

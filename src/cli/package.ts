@@ -1,5 +1,5 @@
 /** How this very command is called, for lines that people copy, and where it runs from. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,3 +18,5 @@ export function loaderImport(): string {
   if (existsSync(FROM_SOURCE)) return FROM_SOURCE.href;
   return `data:text/javascript,${encodeURIComponent(`import { registerLoader } from ${JSON.stringify(LOADER.href)}; registerLoader();`)}`;
 }
+
+export const VERSION = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;

@@ -1,13 +1,13 @@
 /** `co2 token`: makes, lists and revokes the tokens of a state directory; a relay that runs on it sees the change within a second. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { ACCESS_CLASSES, EXTENSIONS, RelayError, clean, grantOf, isMethodGlob } from '../message/message.ts';
+import { ACCESS_CLASSES, clean, EXTENSIONS, grantOf, isMethodGlob, RelayError } from '../message/message.ts';
 import type { AccessClass, Extension, Grant } from '../message/message.ts';
-import type { StoredToken } from '../store/store.ts';
 import { addToken, listTokens, openStateDirectory, removeToken } from '../store/store.ts';
-import { optionsOf } from './find-relay.ts';
-import { toJson } from './show.ts';
-import { prepare } from './wrong-use.ts';
+import type { StoredToken } from '../store/store.ts';
+import { prepare } from './command-line.ts';
+import { optionsOf } from './relay-connection.ts';
+import { toJson } from './values.ts';
 
 interface PlaceFlags {
   readonly data?: string;
