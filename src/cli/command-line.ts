@@ -1,9 +1,10 @@
-/** A command line that cannot be understood: what every command has so that it is told in one line, with the help that explains it. */
+/** What all commands share: their help option, usage errors as one line, and parsers of option values. */
+import { InvalidArgumentError } from 'commander';
 import type { Command, CommanderError } from 'commander';
 import { clean, suggest } from '../message/message.ts';
 
-/** What commander would have ended the process with: a mistake, or the end of a help or version text (`exitCode` 0). */
-export class WrongUse extends Error {
+/** Thrown where commander would exit: a usage error, or the end of a help or version text (`exitCode` 0). */
+export class UsageError extends Error {
   constructor(
     readonly command: Command,
     readonly error: CommanderError,
@@ -12,34 +13,41 @@ export class WrongUse extends Error {
   }
 }
 
-/** Gives `command` its way to show help, and lets it throw a {@link WrongUse} instead of ending the process. */
+/** Adds `--help` to a command and makes it throw a {@link UsageError} instead of exiting. */
 export function prepare(command: Command): Command {
   return command
     .helpOption('--help', 'show this help')
     .exitOverride((error) => {
-      throw new WrongUse(command, error);
+      throw new UsageError(command, error);
     })
     .configureOutput({ writeErr: () => undefined });
 }
 
-/** One line: what is wrong, and whose help says how it is right. */
-export function wrongUseText({ command, error }: WrongUse): string {
+/** Parses `NAME=VALUE` of an option that may be repeated. */
+export function environmentVariable(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const [, name, value = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError('expected NAME=VALUE.');
+  return { ...before, [name]: value };
+}
+
+/** One line: the error and the help to read. */
+export function usageErrorText({ command, error }: UsageError): string {
   const program = command.parent && !command.parent.parent ? command.parent : command;
-  // The flags of the start stand in the help of the program.
+  // The help of the program includes the flags of `co2 start`.
   const isStart = command.name() === 'start';
   return `${reason(command, error, program)}; see ${isStart ? program.name() : pathOf(command)} --help`;
 }
 
 function reason(command: Command, { code, message }: CommanderError, program: Command): string {
-  if (code === 'commander.help') return `${command.name()} needs one of ${inWords(command.commands.map((sub) => sub.name()))}`;
-  // Whoever gives no command starts a relay, so a misspelt one is a word too many for the start.
-  if (code === 'commander.excessArguments' && command.name() === 'start') return noCommand(command.args[0] ?? '', program);
+  if (code === 'commander.help') return `${command.name()} requires one of ${listed(command.commands.map((sub) => sub.name()))}`;
+  // `start` is the default command, so commander takes a misspelled command for an extra argument of it.
+  if (code === 'commander.excessArguments' && command.name() === 'start') return unknownCommand(command.args[0] ?? '', program);
   return message.replace(/^error: /, '').replace(/\.$/, '');
 }
 
-function noCommand(word: string, program: Command): string {
+function unknownCommand(word: string, program: Command): string {
   const known = program.commands.map((command) => command.name());
-  return `there is no command '${clean(word, 60)}'${suggest(word, known).replace(/\?$/, '')}`;
+  return `unknown command '${clean(word, 60)}'${suggest(word, known).replace(/\?$/, '')}`;
 }
 
 /** `co2 token create`. */
@@ -49,6 +57,6 @@ function pathOf(command: Command): string {
   return names.join(' ');
 }
 
-function inWords(names: readonly string[]): string {
+function listed(names: readonly string[]): string {
   return [names.slice(0, -1).join(', '), ...names.slice(-1)].join(' and ');
 }

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { clean, RelayError } from '../message/message.ts';
 import { prepare } from './command-line.ts';
 import { commandName } from './package.ts';
+import { systemReason } from '../store/store.ts';
 import { optionsOf } from './relay-connection.ts';
 import { toJson } from './values.ts';
 
@@ -208,19 +209,9 @@ function put(directory: string, { path, source }: NewFile): void {
     mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
     writeFileSync(target, source, { mode: source.startsWith('#!') ? 0o755 : 0o644 });
   } catch (error) {
-    const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    throw new RelayError('CONFIG_INVALID', `cannot write ${clean(target)}: ${REASONS[code] ?? code}`, { cause: error });
+    throw new RelayError('CONFIG_INVALID', `cannot write ${clean(target)}: ${clean(systemReason(error))}`, { cause: error });
   }
 }
-
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied',
-  EEXIST: 'part of the path is a file, not a directory',
-  EISDIR: 'it is a directory',
-  ENOSPC: 'the disk is full',
-  ENOTDIR: 'part of the path is a file, not a directory',
-  EROFS: 'the disk is read-only',
-};
 
 function printResult({ module }: NewPlugin, language: Language, files: readonly string[], { json, dir }: NewFlags): void {
   const co2 = commandName();

@@ -1,4 +1,4 @@
-/** Which relay a client command means, and where its admin token lies: as the configuration says it to `co2 start`, unless a flag says otherwise. */
+/** The connection of a client command: finds the relay, decides whether it may receive the admin token, and calls it. */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -12,26 +12,144 @@ import { askLock } from '../store/store.ts';
 import type { Listening } from '../store/store.ts';
 import { RemoteFault, XmlRpcClient } from '../xmlrpc/xmlrpc.ts';
 
-/** The flags that say which relay is meant. */
-export interface PlaceFlags {
+/** The flags of every client command. */
+export interface TargetFlags {
   readonly url?: string;
   readonly data?: string;
   readonly config?: string;
   readonly token?: string;
+  readonly json?: boolean;
+  /** Seconds. */
+  readonly timeout: number;
+}
+
+/** Calls a method of the server. */
+export type Call = (method: string, ...params: readonly Sendable[]) => Promise<Value>;
+
+// `co2 call` may print larger responses than a relay accepts from its peers.
+const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
+
+/** Adds the flags to a command. */
+export function addTargetOptions(command: Command): Command {
+  return command
+    .option(
+      '--url <url>',
+      'URL of the relay, or http+unix:/path/of.socket (default: where the configured relay listens, http://127.0.0.1:2004)',
+    )
+    .option('--token <token>', 'token (default: admin.token of the state directory, sent only to the relay that owns it)')
+    .option('--data <dir>', 'state directory of the relay, with admin.token (default: from the configuration, .co2)')
+    .option('--config <file>', 'configuration file of the relay (default: config.ts, if it exists)')
+    .option('--timeout <seconds>', 'time limit of a call', seconds, 60)
+    .option('--json', 'print exact JSON: dates in ISO 8601, bytes as {"base64": "..."}');
+}
+
+/**
+ * Runs `work` with a connection to the relay that the flags select. Rejects with a RemoteFault, a RelayError TRANSPORT, or CONFIG_INVALID
+ * for an invalid flag or configuration.
+ */
+export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: URL) => Promise<T>): Promise<T> {
+  const relay = await findRelay(flags);
+  const timeoutMs = Math.ceil(flags.timeout * 1000);
+  const { credential, remedy, url = new URL(relay.url) } = await credentialFor(relay, flags.token, timeoutMs);
+  // The URL of a socket cannot contain credentials.
+  const isSocket = socketOf(url) !== undefined;
+  if (credential !== undefined && !isSocket) {
+    url.username = 'token';
+    url.password = encodeURIComponent(credential);
+  }
+  const client = new XmlRpcClient(url, {
+    token: isSocket ? credential : undefined,
+    timeoutMs,
+    maxResponseBytes: MAX_RESPONSE_BYTES,
+    send: { nil: true, i8: true },
+  });
+  try {
+    return await work((method, ...params) => client.call(method, params).catch((error: unknown) => explain(error, remedy)), relay.url);
+  } catch (error) {
+    throw explainConnectionError(relay.url, error);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Rethrows the error; adds a remedy to a fault. */
+function explain(error: unknown, remedy: Credential['remedy']): never {
+  if (!RemoteFault.is(error)) throw error;
+  throw new RemoteFault(error.code, error.text + (remedy[error.code] ?? ''), error.faultCode);
+}
+
+interface Credential {
+  readonly credential?: string;
+  /** Text to append to faults, by code. */
+  readonly remedy: Readonly<Record<number, string>>;
+  /** The exact URL to call, if it differs from the requested one. */
+  readonly url?: URL;
+}
+
+/**
+ * The admin token grants everything, so it is only sent on this machine and only to the relay of its state directory. Rejects with a
+ * RelayError TRANSPORT if the flags select that relay and something else listens there.
+ */
+async function credentialFor(
+  { url, dataDir, isOfDirectory }: FoundRelay,
+  token: string | undefined,
+  timeoutMs: number,
+): Promise<Credential> {
+  if (token !== undefined) return { credential: token, remedy: {} };
+  if (url.username !== '' || url.password !== '' || !isLocalUrl(url)) return { remedy: {} };
+  const credential = tokenIn(dataDir);
+  if (credential === undefined) {
+    const remedy = `; no admin.token in ${dataDir}; set the relay's state directory with --data`;
+    return { remedy: { 401: remedy, 403: remedy } };
+  }
+  const found = await relayAt(url, dataDir, timeoutMs);
+  if ('url' in found) return { credential, url: found.url, remedy: { 401: '; does --data name the state directory of another relay?' } };
+  // Nothing can receive the token there; the call itself will fail.
+  if (!(await isListening(url))) return { remedy: {} };
+  const reason = `the admin token of ${dataDir} was not sent: ${found.problem}`;
+  if (isOfDirectory) throw new RelayError('TRANSPORT', `${socketOf(url) ?? url.origin}: ${reason}`);
+  process.stderr.write(`co2: ${clean(reason, Infinity)}\n`);
+  return { remedy: {} };
+}
+
+function tokenIn(dataDir: string): string | undefined {
+  try {
+    return readFileSync(join(dataDir, 'admin.token'), 'utf8').trim() || undefined;
+  } catch {
+    // Calls without a token may be allowed; otherwise the relay rejects them.
+    return undefined;
+  }
+}
+
+/** Explains common connection errors, such as a relay that is not running. */
+function explainConnectionError(url: URL, error: unknown): unknown {
+  const cause = RelayError.is(error) ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  // Some HTTPS servers close a plain HTTP connection without a response.
+  if (url.protocol === 'http:' && (cause?.code === 'UND_ERR_SOCKET' || cause?.code === 'ECONNRESET'))
+    return new RelayError('TRANSPORT', `${reasonOf(error)}; if it is an HTTPS server, use https:// in the URL`, { cause: error });
+  if (cause?.code !== 'ECONNREFUSED') return error;
+  const start = isLocalUrl(url) ? ' (co2 start)' : '';
+  return new RelayError('TRANSPORT', `${socketOf(url) ?? url.origin}: connection refused; is the relay running?${start}`, { cause: error });
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= 86_400) return value;
+  throw new InvalidArgumentError('expected seconds, more than 0 and at most 86400.');
 }
 
 const UNIX = 'http+unix:';
 
-export interface FoundRelay {
+interface FoundRelay {
   readonly url: URL;
-  /** Its state directory, if it is a relay of this machine; absolute. */
+  /** The absolute path of its state directory, if it runs on this machine. */
   readonly dataDir: string;
-  /** True if the flags or the configuration say that the relay of that directory is meant; a URL alone may name any server. */
+  /** True if flags or configuration select the relay of that directory; a URL alone may name any server. */
   readonly isOfDirectory: boolean;
 }
 
-/** Throws a RelayError CONFIG_INVALID for a wrong flag or, if that is what says where the relay is, a wrong configuration. */
-export async function findRelay(flags: PlaceFlags): Promise<FoundRelay> {
+/** Throws a RelayError CONFIG_INVALID for an invalid flag or, if it is needed to find the relay, an invalid configuration. */
+async function findRelay(flags: TargetFlags): Promise<FoundRelay> {
   if (flags.url === undefined) {
     const options = await optionsOf(flags);
     return { url: urlOfOptions(options), dataDir: options.dataDir, isOfDirectory: true };
@@ -42,9 +160,9 @@ export async function findRelay(flags: PlaceFlags): Promise<FoundRelay> {
   return { url, dataDir: options?.dataDir ?? resolve(flags.data ?? '.co2'), isOfDirectory };
 }
 
-/** Where a relay with these options is reached from its own machine. Throws a RelayError CONFIG_INVALID if nobody can know. */
+/** The URL of a relay with these options, as seen from its machine. Throws a RelayError CONFIG_INVALID if the port is unknown. */
 export function urlOfOptions({ host, port, tls }: Pick<Options, 'host' | 'port' | 'tls'>): URL {
-  if (port === 0) throw new RelayError('CONFIG_INVALID', 'port is 0, any free one: say with --url where the relay listens');
+  if (port === 0) throw new RelayError('CONFIG_INVALID', 'port is 0 (any free one): set the URL of the relay with --url');
   const [first = ''] = typeof host === 'string' ? [host] : host;
   const address = canonicalAddress(first);
   const everywhere = address !== undefined && isUnspecified(address);
@@ -52,13 +170,13 @@ export function urlOfOptions({ host, port, tls }: Pick<Options, 'host' | 'port' 
   return new URL(`${tls ? 'https' : 'http'}://${hostPort(reached, port)}`);
 }
 
-/** The path of the unix socket that `url` names, if it does. */
+/** The path of the unix socket if `url` names one. */
 export function socketOf(url: URL): string | undefined {
   return url.protocol === UNIX ? decodeURIComponent(url.host === '' ? url.pathname : url.host) : undefined;
 }
 
-/** True if `url` names a socket or an address of this machine: what is sent there does not leave it. */
-export function isHere(url: URL): boolean {
+/** True if `url` names a socket or an address of this machine, so that requests do not leave it. */
+function isLocalUrl(url: URL): boolean {
   if (url.protocol === UNIX) return true;
   const address = url.hostname === 'localhost' ? '127.0.0.1' : canonicalAddress(url.hostname);
   if (address === undefined) return false;
@@ -81,36 +199,38 @@ function isSocketPath(url: URL): boolean {
   }
 }
 
-/** Asked only where the token lies: whoever gives a URL may ask while the configuration in his directory is broken. */
-async function optionsForToken(url: URL, flags: PlaceFlags): Promise<Pick<Options, 'dataDir'> | undefined> {
-  if (flags.token !== undefined || flags.data !== undefined || !isHere(url)) return undefined;
+/** The state directory, if the token is needed. With --url, commands work despite an invalid configuration in the working directory. */
+async function optionsForToken(url: URL, flags: TargetFlags): Promise<Pick<Options, 'dataDir'> | undefined> {
+  if (flags.token !== undefined || flags.data !== undefined || !isLocalUrl(url)) return undefined;
   try {
     return await optionsOf(flags);
   } catch {
-    // Without the file the place is still known if a variable says it.
+    // The environment may still name the directory.
     const { CO2_DATA_DIR: dataDir } = process.env;
     return dataDir === undefined || dataDir === '' ? undefined : { dataDir: resolve(dataDir) };
   }
 }
 
-/** Those of a relay that is started with the same flags. Loaded late: a command that needs no options is quicker without. */
-export async function optionsOf({ data, config }: Pick<PlaceFlags, 'data' | 'config'>): Promise<Options> {
+/** The options of a relay that starts with the same flags. Imported on demand, to keep commands without options fast. */
+export async function optionsOf({ data, config }: Pick<TargetFlags, 'data' | 'config'>): Promise<Options> {
   const { readOptions } = await import('./read-options.ts');
   return (await readOptions({ ...(data === undefined ? {} : { data }), ...(config === undefined ? {} : { config }) })).completed.options;
 }
 
-/** The URL to call, in which a name is replaced by an address that the relay listens on; or why the relay is not there. */
-export type RelayAt = { readonly url: URL } | { readonly problem: string };
+/** The URL to call, with an address of the relay in place of a name; or why it does not lead to the relay. */
+type RelayAt = { readonly url: URL } | { readonly problem: string };
 
-/** Never rejects. */
-export async function relayAt(url: URL, dataDir: string, timeoutMs: number): Promise<RelayAt> {
-  if (process.platform === 'win32')
-    return { problem: 'Windows has no lock that says which relay listens there; give the credential with --token' };
+/**
+ * Whether a URL of this machine leads to the relay of a state directory. Any program could listen on the port of a stopped relay and
+ * receive its admin token, so the relay itself reports its addresses over the socket in its directory (relay.lock). Never rejects.
+ */
+async function relayAt(url: URL, dataDir: string, timeoutMs: number): Promise<RelayAt> {
+  if (process.platform === 'win32') return { problem: 'Windows has no lock that identifies the relay; pass the token with --token' };
   try {
     const holder = await askLock(dataDir, timeoutMs);
-    if (!holder) return { problem: `no relay runs on this state directory, so something else listens there; ${REMEDY}` };
+    if (!holder) return { problem: `no relay runs on this state directory, so another program listens there; ${REMEDY}` };
     const { pid, listening } = holder;
-    if (!listening) return { problem: `the relay of process ${pid} does not say where it listens; is it starting, or an older version?` };
+    if (!listening) return { problem: `the relay (process ${pid}) does not report its addresses; is it starting, or an older version?` };
     const socketPath = socketOf(url);
     return socketPath === undefined ? overTcp(url, listening) : overSocket(url, socketPath, listening, dataDir);
   } catch (error) {
@@ -118,10 +238,10 @@ export async function relayAt(url: URL, dataDir: string, timeoutMs: number): Pro
   }
 }
 
-const REMEDY = 'start the relay (co2 start), or name the right one with --url and --data, or a credential with --token';
+const REMEDY = 'start the relay (co2 start), or select the right one with --url and --data, or pass a token with --token';
 
-/** False if nothing listens there; true if something does, or nobody knows. */
-export function isAnswered(url: URL): Promise<boolean> {
+/** False if nothing listens there; true if something does or the answer is unknown. */
+function isListening(url: URL): Promise<boolean> {
   const path = socketOf(url);
   return new Promise((resolve) => {
     const host = url.hostname.replace(/^\[|\]$/g, '');
@@ -145,14 +265,13 @@ export function isAnswered(url: URL): Promise<boolean> {
 function overTcp(url: URL, { scheme, addresses }: Listening): RelayAt {
   const port = portOf(url);
   const address = canonicalAddress(url.hostname);
-  const places = addresses.filter((place) => place.port === port);
-  // Two programs may listen on the two addresses of localhost, so the relay's own is called.
-  const found =
-    address === undefined ? places.find((place) => isLocal(place.address)) : places.find((place) => covers(place.address, address));
-  if (!found) return { problem: `its relay listens on ${listed(addresses)}, not there; ${REMEDY}` };
-  if (url.protocol !== `${scheme}:`) return { problem: `its relay speaks ${scheme.toUpperCase()} there; use ${scheme}:// in the URL` };
+  const samePort = addresses.filter((one) => one.port === port);
+  // Different programs may listen on the two addresses of localhost, so the exact address is used.
+  const found = address === undefined ? samePort.find((one) => isLocal(one.address)) : samePort.find((one) => covers(one.address, address));
+  if (!found) return { problem: `the relay listens on ${listed(addresses)} instead; ${REMEDY}` };
+  if (url.protocol !== `${scheme}:`) return { problem: `the relay uses ${scheme.toUpperCase()}; use ${scheme}:// in the URL` };
   const exact = new URL(url);
-  // Over TLS the certificate is for the name, and proves who answers.
+  // TLS needs the name for its certificate, which proves the identity.
   if (address === undefined && scheme === 'http')
     exact.hostname = bracketed(isUnspecified(found.address) ? LOOPBACK[family(found.address)] : found.address);
   return { url: exact };
@@ -162,13 +281,13 @@ const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
 
 function overSocket(url: URL, path: string, { unixSocket }: Listening, dataDir: string): RelayAt {
   if (unixSocket === undefined || realpathSync(path) !== realpathSync(unixSocket))
-    return { problem: `its relay listens on ${unixSocket ?? 'no unix socket'}, not there; ${REMEDY}` };
-  // In a directory that others may write to, somebody may have put another socket in its place.
+    return { problem: `the relay listens on ${unixSocket ?? 'no unix socket'} instead; ${REMEDY}` };
+  // Another user may have replaced the socket in a shared directory.
   if (statSync(path).uid !== statSync(dataDir).uid) return { problem: 'the socket belongs to another user than the state directory' };
   return { url };
 }
 
-/** True if who listens on `listening` is who answers at `address`. */
+/** True if a server that listens on `listening` receives connections to `address`. */
 function covers(listening: string, address: string): boolean {
   return listening === address || (isUnspecified(listening) && (family(listening) === 'IPv6' || family(address) === 'IPv4'));
 }
@@ -191,121 +310,4 @@ function listed(addresses: Listening['addresses']): string {
 
 function portOf({ port, protocol }: URL): number {
   return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
-}
-
-/** The flags that every client command has. */
-export interface TargetFlags extends PlaceFlags {
-  readonly json?: boolean;
-  /** Seconds. */
-  readonly timeout: number;
-}
-
-export type Call = (method: string, ...params: readonly Sendable[]) => Promise<Value>;
-
-// What `co2 call` may print is larger than what a relay is answered.
-const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
-
-export function addTargetOptions(command: Command): Command {
-  return command
-    .option(
-      '--url <url>',
-      'the relay; http+unix:/path/of.socket for its unix socket (default: where that of the configuration listens, http://127.0.0.1:2004)',
-    )
-    .option('--token <token>', "credential (default: that of --data's admin.token, sent only to the relay that has it)")
-    .option('--data <dir>', 'state directory of the relay, where admin.token lies (default: that of the configuration, .co2)')
-    .option('--config <file>', 'configuration file of the relay (default: config.ts, if it is there)')
-    .option('--timeout <seconds>', 'how long to wait for the relay', seconds, 60)
-    .option('--json', 'print exact JSON: dates in ISO 8601, bytes as {"base64": "..."}');
-}
-
-/** Lets `work` call the relay that the flags name. Rejects with a RemoteFault, a RelayError TRANSPORT, or CONFIG_INVALID for a wrong flag or configuration. */
-export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: URL) => Promise<T>): Promise<T> {
-  const relay = await findRelay(flags);
-  const timeoutMs = Math.ceil(flags.timeout * 1000);
-  const { credential, remedy, url = new URL(relay.url) } = await credentialFor(relay, flags.token, timeoutMs);
-  // The URL of a socket has no place for it.
-  const isSocket = socketOf(url) !== undefined;
-  if (credential !== undefined && !isSocket) {
-    url.username = 'token';
-    url.password = encodeURIComponent(credential);
-  }
-  const client = new XmlRpcClient(url, {
-    token: isSocket ? credential : undefined,
-    timeoutMs,
-    maxResponseBytes: MAX_RESPONSE_BYTES,
-    send: { nil: true, i8: true },
-  });
-  try {
-    return await work((method, ...params) => client.call(method, params).catch((error: unknown) => explain(error, remedy)), relay.url);
-  } catch (error) {
-    throw refused(relay.url, error);
-  } finally {
-    await client.close();
-  }
-}
-
-/** Throws it on; a fault with what can be done about it. */
-function explain(error: unknown, remedy: Credential['remedy']): never {
-  if (!RemoteFault.is(error)) throw error;
-  throw new RemoteFault(error.code, error.text + (remedy[error.code] ?? ''), error.faultCode);
-}
-
-interface Credential {
-  readonly credential?: string;
-  /** What a fault of this code is explained with. */
-  readonly remedy: Readonly<Record<number, string>>;
-  /** Where to call, if that is more exact than what was asked for. */
-  readonly url?: URL;
-}
-
-/**
- * The admin token of a state directory may everything, so it never leaves this machine by itself, and goes to the relay of that directory alone. Rejects with a RelayError
- * TRANSPORT if that relay is meant and something else answers in its place.
- */
-async function credentialFor(
-  { url, dataDir, isOfDirectory }: FoundRelay,
-  token: string | undefined,
-  timeoutMs: number,
-): Promise<Credential> {
-  if (token !== undefined) return { credential: token, remedy: {} };
-  if (url.username !== '' || url.password !== '' || !isHere(url)) return { remedy: {} };
-  const credential = tokenIn(dataDir);
-  if (credential === undefined) {
-    const remedy = `; no admin.token in ${dataDir}; name the relay's state directory with --data`;
-    return { remedy: { 401: remedy, 403: remedy } };
-  }
-  const found = await relayAt(url, dataDir, timeoutMs);
-  if ('url' in found) return { credential, url: found.url, remedy: { 401: "; is --data another relay's state directory?" } };
-  // Nobody can be given a token there; the call says so in its own words.
-  if (!(await isAnswered(url))) return { remedy: {} };
-  const reason = `the admin token of ${dataDir} was not sent: ${found.problem}`;
-  if (isOfDirectory) throw new RelayError('TRANSPORT', `${socketOf(url) ?? url.origin}: ${reason}`);
-  process.stderr.write(`co2: ${clean(reason, Infinity)}\n`);
-  return { remedy: {} };
-}
-
-function tokenIn(dataDir: string): string | undefined {
-  try {
-    return readFileSync(join(dataDir, 'admin.token'), 'utf8').trim() || undefined;
-  } catch {
-    // Without it whoever may call does so; who may not is told by the relay.
-    return undefined;
-  }
-}
-
-/** Nobody listens there: a person forgets to start the relay more often than anything else. */
-function refused(url: URL, error: unknown): unknown {
-  const cause = RelayError.is(error) ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
-  // An HTTPS server that cannot answer in plain text just closes the connection.
-  if (url.protocol === 'http:' && (cause?.code === 'UND_ERR_SOCKET' || cause?.code === 'ECONNRESET'))
-    return new RelayError('TRANSPORT', `${reasonOf(error)}; if it is an HTTPS server, use https:// in the URL`, { cause: error });
-  if (cause?.code !== 'ECONNREFUSED') return error;
-  const start = isHere(url) ? ' (co2 start)' : '';
-  return new RelayError('TRANSPORT', `${socketOf(url) ?? url.origin}: connection refused; is the relay running?${start}`, { cause: error });
-}
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= 86_400) return value;
-  throw new InvalidArgumentError('expected seconds, more than 0 and at most 86400.');
 }

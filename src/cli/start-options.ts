@@ -1,8 +1,8 @@
-/** The flags of `co2 start`, and what they set. */
+/** The flags of `co2 start` and the options that they set. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 
-/** Parsed flags; undefined where a flag was not given. */
+/** Parsed flags; undefined if a flag is absent. */
 export interface StartFlags {
   readonly port?: number;
   readonly host?: string[];
@@ -15,7 +15,7 @@ export interface StartFlags {
   readonly logLevel?: string;
 }
 
-/** Flag -> option of the configuration. */
+/** Option of the configuration -> flag. */
 const FLAG_OF: Readonly<Record<string, string>> = {
   port: '--port',
   host: '--host',
@@ -26,29 +26,34 @@ const FLAG_OF: Readonly<Record<string, string>> = {
   'log.level': '--log-level',
 };
 
+/** Adds the flags to a command. */
 export function addStartOptions(command: Command): Command {
   return (
     command
-      .option('--port <number>', 'port to listen on, 0 for any free one (default: 2004)', wholeNumber)
-      .option('--host <address>', 'address to listen on; may be repeated, the first stands in host_id (default: 127.0.0.1)', collect)
-      .option('--plugins <dir>', 'directory of the plugins (default: plugins)')
+      .option('--port <number>', 'port to listen on; 0 picks a free one (default: 2004)', wholeNumber)
+      .option(
+        '--host <address>',
+        'address to listen on; may be repeated, the first one becomes part of host_id (default: 127.0.0.1)',
+        collect,
+      )
+      .option('--plugins <dir>', 'plugins directory (default: plugins)')
       .option('--data <dir>', 'state directory (default: .co2)')
-      .option('--config <file>', 'configuration file (default: config.ts, if it is there)')
-      // Not given, it says nothing: commander would take it for a yes.
-      .addOption(new Option('--no-watch', 'do not reload plugins when they are saved').default(undefined))
-      .option('--poll', 'look for changed plugins once a second, where the file system tells nobody')
-      .option('--peer <url>', 'peer relay; give it once for each, they replace those of the file', collect)
+      .option('--config <file>', 'configuration file (default: config.ts, if it exists)')
+      // Without this, commander would set an absent flag to true.
+      .addOption(new Option('--no-watch', 'do not reload plugins when their files change').default(undefined))
+      .option('--poll', 'check for changed plugins every second, for file systems without change events')
+      .option('--peer <url>', 'URL of a peer relay; may be repeated, replaces the peers of the configuration file', collect)
       .addOption(
-        new Option('--log-level <level>', 'what is logged at least (default: info)').choices(['debug', 'info', 'warn', 'error', 'off']),
+        new Option('--log-level <level>', 'minimum level of log lines (default: info)').choices(['debug', 'info', 'warn', 'error', 'off']),
       )
   );
 }
 
-/** The flags as a part of a configuration. */
+/** The flags as partial options. */
 export function configOf(flags: StartFlags): object {
   return {
     port: flags.port,
-    // One stays one, so that a mistake in it is told in the words of one.
+    // A single host is not a list, so that an error about it names the flag and not an element.
     host: flags.host?.length === 1 ? flags.host[0] : flags.host,
     pluginsDir: flags.plugins,
     dataDir: flags.data,
@@ -58,7 +63,7 @@ export function configOf(flags: StartFlags): object {
   };
 }
 
-/** How the option `key` is called on the command line. */
+/** The flag that sets the option `key`. */
 export function flagName(key: string): string {
   return FLAG_OF[key.replace(/\.\d+$/, '')] ?? key;
 }
@@ -69,5 +74,5 @@ function collect(text: string, before: string[] | undefined): string[] {
 
 function wholeNumber(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('expected a whole number.');
+  throw new InvalidArgumentError('expected an integer.');
 }

@@ -1,4 +1,4 @@
-/** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
+/** `co2 start`: reads the options, runs a relay in this process until a signal, and reloads its configuration on request. */
 import { realpathSync } from 'node:fs';
 import { startRelay, VERSION } from '../app.ts';
 import type { StartedRelay } from '../app.ts';
@@ -7,71 +7,73 @@ import type { Clock, Log, LogSource } from '../message/message.ts';
 import { whereThrown } from '../plugin-host/plugin-host.ts';
 import { startLogging, stopLogging } from './logging.ts';
 import { readOptions } from './read-options.ts';
-import type { Read } from './read-options.ts';
+import type { ReadOptions } from './read-options.ts';
 import type { StartFlags } from './start-options.ts';
 
-/** Starts the relay, says so on stdout, and stays until a signal; answers the exit code. */
+/** Starts the relay, announces it on stdout, and runs it until a signal; resolves to the exit code. */
 export async function start(flags: StartFlags): Promise<number> {
   const read = await readOptions(flags);
   const logs = await startLogging(read.completed.options, process.stderr);
   const log = logs('app');
-  const life = new ProcessLife(log, read.completed.options.pluginsDir);
+  const lifecycle = new ProcessLifecycle(log, read.completed.options.pluginsDir);
   try {
-    await run({ flags, read, logs, life });
+    await run({ flags, read, logs, lifecycle });
     log.info('stopped');
   } catch (error) {
-    // A start that was given up because it was told to is no failure.
-    if (!life.signal.aborted) throw error;
+    // A signal during the start is not a failure.
+    if (!lifecycle.signal.aborted) throw error;
   } finally {
-    life.over();
+    lifecycle.end();
     await stopLogging();
   }
-  return life.stopRequest;
+  return lifecycle.stopRequest;
 }
 
 interface Run {
   readonly flags: StartFlags;
-  readonly read: Read;
+  readonly read: ReadOptions;
   readonly logs: LogSource;
-  readonly life: ProcessLife;
+  readonly lifecycle: ProcessLifecycle;
 }
 
-async function run({ flags, read, logs, life }: Run): Promise<void> {
-  let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is starting; reload it in a moment'));
-  // What goes wrong stands in the log. Without this a SIGHUP would end the relay, also while it starts.
+async function run({ flags, read, logs, lifecycle }: Run): Promise<void> {
+  let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is still starting; retry in a moment'));
+  // Reload logs its own errors. Without this handler a SIGHUP would kill the relay, also while it starts.
   process.on('SIGHUP', () => void reload().catch(() => undefined));
-  const relay = await startRelay(read.completed, { logs, signal: life.signal, reload: () => reload() });
+  const relay = await startRelay(read.completed, { logs, signal: lifecycle.signal, reload: () => reload() });
   reload = reloadOf(flags, relay, read, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
-  tellOfSurroundings(read, logs('app'));
-  await life.stopRequest;
+  logEnvironment(read, logs('app'));
+  await lifecycle.stopRequest;
   await relay.stop();
 }
 
-/** What an operator should know of where the relay runs. */
-function tellOfSurroundings({ ignored }: Pick<Read, 'ignored'>, log: Log): void {
+/** Logs properties of the environment that an operator should know. */
+function logEnvironment({ ignored }: Pick<ReadOptions, 'ignored'>, log: Log): void {
   if (ignored.length > 0) {
     const names = ignored.slice(0, 20).map((name) => clean(name, 80));
-    const text = `ignored what Kubernetes sets for a service: ${names.join(', ')}`;
-    log.info(`${text}; enableServiceLinks: false in the pod's specification leaves them out`);
+    const text = `ignored service variables of Kubernetes: ${names.join(', ')}`;
+    log.info(`${text}; set enableServiceLinks: false in the pod specification to remove them`);
   }
   if (process.pid === 1)
     log.info(
-      'this is process 1: it stops at SIGTERM, but does not reap orphans of programs; run it with an init (docker run --init, tini)',
+      'running as process 1: SIGTERM works, but orphaned child processes are not reaped; use an init process (docker run --init, tini)',
     );
   const major = Number(process.versions.node.split('.', 1)[0]);
-  if (major < 22)
-    log.warn(`Node ${process.versions.node} is past its end of life; the relay runs, but Node 22 or newer gets security fixes`);
+  if (major < 22) log.warn(`Node ${process.versions.node} has reached its end of life; use Node 22 or newer to get security fixes`);
 }
 
 type Report = ReturnType<StartedRelay['reconfigure']>;
-export type Reload = () => Promise<Report>;
+type Reload = () => Promise<Report>;
 
-/** Flags, environment and the file are those of the start; a wrong file, or one that is gone, changes nothing, is logged, and rejects. One reload at a time. */
+/**
+ * Makes the function that reads flags, environment and file again and applies them to the running relay, one reload at a time.
+ * If the file is invalid or missing, it logs the error, changes nothing and rejects.
+ */
 export function reloadOf(
   flags: StartFlags,
   relay: Pick<StartedRelay, 'reconfigure'>,
-  started: Pick<Read, 'completed' | 'file'>,
+  started: Pick<ReadOptions, 'completed' | 'file'>,
   log: Log,
   clock?: Clock,
 ): Reload {
@@ -80,14 +82,14 @@ export function reloadOf(
     try {
       const { options } = (await readOptions(flags, { file: started.file, clock })).completed;
       const report = relay.reconfigure(options);
-      // Where the log goes to stays; only levels change.
+      // Log files keep their place; only levels can change.
       const { level, levels } = options.log;
       if (report.tookEffect.some((key) => key.startsWith('log.')))
         await startLogging({ log: { ...started.completed.options.log, level, levels } }, process.stderr);
       log.info(`reload: ${describe(report)}`);
       return report;
     } catch (error) {
-      log.error(`reload refused, the old configuration stays: ${reasonOf(error).replace(/\s*\n\s*/g, ' ')}`);
+      log.error(`reload failed, the configuration is unchanged: ${reasonOf(error).replace(/\s*\n\s*/g, ' ')}`);
       throw error;
     }
   };
@@ -109,21 +111,22 @@ function describe({ tookEffect, needsRestart }: Report): string {
 
 const FAILED = 1;
 
-export class ProcessLife {
+/** Signals, uncaught errors and unexpected exits of the process that a relay runs in. */
+class ProcessLifecycle {
   readonly #log: Log;
   readonly #pluginsDir: string;
-  readonly #told = new AbortController();
-  /** Resolves to the exit code at the first signal (0), or at an error that nobody caught (1). A second signal ends the process at once. */
+  readonly #stopping = new AbortController();
+  /** Resolves to the exit code at the first signal (0) or uncaught error (1). A second signal kills the process at once. */
   readonly stopRequest: Promise<number>;
 
-  /** Listens from now on. `pluginsDir`: whose files are named where they are to blame. */
+  /** Installs the handlers. Log lines name the files below `pluginsDir` that caused an error. */
   constructor(log: Log, pluginsDir: string) {
     this.#log = log;
     this.#pluginsDir = pluginsDir;
     this.stopRequest = new Promise((resolve) => {
       this.#listen((code) => {
         resolve(code);
-        this.#told.abort();
+        this.#stopping.abort();
       });
     });
     process.on('exit', this.#onExit);
@@ -131,11 +134,11 @@ export class ProcessLife {
 
   /** Aborted at a stop request. */
   get signal(): AbortSignal {
-    return this.#told.signal;
+    return this.#stopping.signal;
   }
 
-  /** The relay has ended: an exit of the process is in order from now on. */
-  over(): void {
+  /** Expects the process to exit from now on. */
+  end(): void {
     process.off('exit', this.#onExit);
   }
 
@@ -147,24 +150,24 @@ export class ProcessLife {
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
-    // A promise that a plugin forgot must not take the network down with it.
+    // A forgotten promise in a plugin must not stop the relay.
     process.on('unhandledRejection', (reason) => {
-      this.#log.error(`a promise was rejected and nobody caught it${this.#place(reason)}:`, reason);
+      this.#log.error(`unhandled promise rejection${this.#place(reason)}:`, reason);
     });
-    // After an exception outside of every call nothing is known to be whole: stop in order, and let the supervisor start anew.
+    // The state is unknown after an uncaught exception: stop in order, and let the service manager restart the relay.
     process.on('uncaughtException', (error) => {
-      this.#log.error(`an exception that nobody caught${this.#place(error)}; the relay stops:`, error);
+      this.#log.error(`uncaught exception${this.#place(error)}; stopping the relay:`, error);
       stop(FAILED);
     });
   }
 
   readonly #onExit = (code: number): void => {
-    // Called by `process.exit` itself, so whoever called that stands on the stack.
-    const here = new Error('process.exit was called here');
-    const what = this.signal.aborted ? 'while the relay stopped' : 'and nobody had told the relay to stop';
+    // process.exit() calls this, so its caller is on the stack.
+    const here = new Error('process.exit() was called here');
+    const what = this.signal.aborted ? 'while the relay was stopping' : 'without a request to stop';
     if (code === 0 && !this.signal.aborted) process.exitCode = FAILED;
     this.#log.error(
-      `the process was ended with code ${code} ${what}${this.#place(here)}; plugins were not exited, and nothing else was ended in order:`,
+      `the process exits with code ${code} ${what}${this.#place(here)}; exit() of the plugins and the rest of the shutdown are skipped:`,
       here,
     );
   };
@@ -174,7 +177,7 @@ export class ProcessLife {
     try {
       return whereThrown(thrown, realpathSync(this.#pluginsDir));
     } catch {
-      // There are no plugins, or what was thrown throws when it is looked at.
+      // There is no plugins directory, or the thrown object throws when it is inspected.
       return '';
     }
   }

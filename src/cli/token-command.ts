@@ -1,4 +1,4 @@
-/** `co2 token`: makes, lists and revokes the tokens of a state directory; a relay that runs on it sees the change within a second. */
+/** `co2 token`: creates, lists and revokes the tokens of a state directory; a running relay applies the change within a second. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { ACCESS_CLASSES, clean, EXTENSIONS, grantOf, isMethodGlob, RelayError } from '../message/message.ts';
@@ -22,27 +22,33 @@ interface CreateFlags extends PlaceFlags {
   readonly expires?: Date;
 }
 
-/** Adds the command with its three subcommands. */
+/** Adds the command and its subcommands. */
 export function addTokenCommand(program: Command): void {
-  const token = prepare(program.command('token')).description('make, list and revoke tokens (Authorization: Bearer, or a password)');
+  const token = prepare(program.command('token')).description(
+    'create, list and revoke tokens (for Authorization: Bearer, or as a password)',
+  );
   const placed = (name: string): Command =>
     prepare(token.command(name))
       .option('--data <dir>', 'state directory (default: .co2)')
-      .option('--config <file>', 'configuration file (default: config.ts, if it is there)')
-      .option('--json', 'answer as JSON');
+      .option('--config <file>', 'configuration file (default: config.ts, if it exists)')
+      .option('--json', 'print JSON');
   placed('create <name>')
-    .description('make a token and print it, this once')
-    .option('--methods <globs>', "methods it may call, 'ham.*,ping'; * is one or more characters (default: all)", globs)
-    .option('--classes <list>', `classes it may call, of ${ACCESS_CLASSES.join(', ')} (default: read,message,call)`, classes)
+    .description('create a token and print it; it is not shown again')
+    .option('--methods <globs>', "methods that it may call, such as 'ham.*,ping'; * matches one or more characters (default: all)", globs)
+    .option(
+      '--classes <list>',
+      `access classes that it may call, out of ${ACCESS_CLASSES.join(', ')} (default: read,message,call)`,
+      classes,
+    )
     .option(
       '--reads <list>',
-      `extensions of XML-RPC that its holder reads, of ${EXTENSIONS.join(', ')} (default: those that a call uses)`,
+      `XML-RPC extensions that its holder can parse, out of ${EXTENSIONS.join(', ')} (default: those that a call uses)`,
       extensions,
     )
-    .option('--expires <when>', 'after so many minutes, hours or days (90m, 12h, 30d), or at a date (default: never)', expiry)
+    .option('--expires <when>', 'expiry, after minutes, hours or days (90m, 12h, 30d) or at a date (default: never)', expiry)
     .action(create);
-  placed('list').description('list the tokens, without their secrets').action(list);
-  placed('revoke <name>').description('refuse a token from now on').action(revoke);
+  placed('list').description('list the tokens without their secrets').action(list);
+  placed('revoke <name>').description('revoke a token').action(revoke);
 }
 
 async function create(name: string, flags: CreateFlags): Promise<void> {
@@ -56,7 +62,9 @@ async function create(name: string, flags: CreateFlags): Promise<void> {
   }
   print(token);
   const until = flags.expires === undefined ? '' : ` until ${flags.expires.toISOString()}`;
-  process.stderr.write(`token '${name}' may ${grant.classes.join(', ')} with ${grant.methods.join(', ')}${until}; it is not shown again\n`);
+  process.stderr.write(
+    `token '${name}' grants ${grant.classes.join(', ')} on ${grant.methods.join(', ')}${until}; it is not shown again\n`,
+  );
 }
 
 async function list(flags: PlaceFlags): Promise<void> {
@@ -73,7 +81,7 @@ async function list(flags: PlaceFlags): Promise<void> {
     print(toJson(tokens, 0));
     return;
   }
-  if (tokens.length === 0) process.stderr.write('there are no tokens; co2 token create NAME makes one\n');
+  if (tokens.length === 0) process.stderr.write('no tokens; create one with co2 token create NAME\n');
   for (const { name, classes: may, methods, reads = [], from, expires, expired } of tokens) {
     const end = expires === null ? 'never expires' : `${expired ? 'expired' : 'expires'} ${expires}`;
     const extra = reads.length === 0 ? '' : `  reads ${reads.join(',')}`;
@@ -86,7 +94,7 @@ async function revoke(name: string, flags: PlaceFlags): Promise<void> {
   if (Object.hasOwn(access.tokens, name))
     throw new RelayError(
       'INVALID_PARAMS',
-      `the token '${clean(name, 100)}' stands in the configuration: take it out there and start the relay again`,
+      `the token '${clean(name, 100)}' is defined in the configuration: remove it there and restart the relay`,
     );
   await removeToken(dataDir, clean(name, 100));
   print(flags.json === true ? toJson({ revoked: name }, 0) : `revoked ${name}`);
@@ -116,7 +124,7 @@ function globs(text: string): readonly string[] {
   const parts = text.split(',');
   const wrong = parts.find((glob) => !isMethodGlob(glob));
   if (wrong === undefined) return parts;
-  throw new InvalidArgumentError(`'${clean(wrong, 50)}' names no methods; expected names with '*' for one or more characters.`);
+  throw new InvalidArgumentError(`'${clean(wrong, 50)}' is not a method pattern; expected names, with '*' for one or more characters.`);
 }
 
 function classes(text: string): readonly AccessClass[] {

@@ -1,12 +1,12 @@
-/** An answer as text for people, or as exact JSON for programs. Pure; recursion is bounded, since the parser lets nothing deeper than 64 in. */
+/** Values on the command line: arguments become parameters, results become text or JSON. The parser limits their depth to 64. */
 import { clean, Double, Int64, isDict, RelayError, safeJson } from '../message/message.ts';
 import type { Dict, Sendable, Value } from '../message/message.ts';
 
 const BIG = /"\\u0000(-?\d+)"/g;
 
 /**
- * JSON: a date as ISO 8601, bytes as `{"base64": "..."}`, a long integer with all its digits; on one line if `indent` is 0. Characters that steer a terminal are escaped,
- * so it can be looked at as well as parsed.
+ * Exact JSON: dates in ISO 8601, bytes as `{"base64": "..."}`, long integers with all digits; on one line if `indent` is 0.
+ * Control characters are escaped, so that it is safe to print.
  */
 export function toJson(value: unknown, indent = 2): string {
   const text = JSON.stringify(
@@ -21,13 +21,13 @@ export function toJson(value: unknown, indent = 2): string {
   return safeJson(text.replace(BIG, '$1'));
 }
 
-/** Lines for people: strings as they are, members aligned, what is inside indented. */
+/** Text for people: plain strings, aligned members, indented nested values. */
 export function toText(value: Value): string {
   if (Array.isArray(value)) return listText(value as readonly Value[]);
   return isDict(value) ? structText(value) : scalarText(value);
 }
 
-/** A line for each record, the columns aligned under their names; other answers as {@link toText}. */
+/** A table with a row for each record; other values as {@link toText}. */
 export function toTable(value: Value, columns: readonly string[]): string {
   if (!Array.isArray(value) || value.length === 0 || !value.every(isDict)) return toText(value);
   const records = value as readonly Dict[];
@@ -47,7 +47,7 @@ export function toTable(value: Value, columns: readonly string[]): string {
 
 function listText(list: readonly Value[]): string {
   if (list.length === 0) return '(none)';
-  // Records are told apart by an empty line.
+  // An empty line separates records.
   return list.map(toText).join(list.some(isDict) ? '\n\n' : '\n');
 }
 
@@ -73,24 +73,24 @@ function scalarText(value: Value): string {
 }
 
 function cell(value: Value | undefined): string {
-  // A mean of times has sixteen digits, and nobody reads more than three of them behind the point.
+  // Mean times have sixteen digits.
   if (typeof value === 'number') return String(Number(value.toFixed(3)));
   if (value === undefined || value === '') return '-';
   return oneLine(Array.isArray(value) ? value.map(scalarText).join(':') : toText(value));
 }
 
-/** An answer must not steer a terminal. */
+/** Removes control characters: an answer must not control the terminal. */
 function oneLine(text: string): string {
   return clean(text, Infinity);
 }
 
 const PAIR = /^([A-Za-z_][\w.-]*)=(.*)$/s;
-// A string (passed over, whatever is in it) or a number of a text that is JSON.
+// A string, which is skipped, or a number in a JSON text.
 const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-// No text that a person writes has a member of this name.
+// No JSON that a person types has a member with this name.
 const NUMBER_MARK = '\u0000number';
 
-/** One parameter for each word; all key=value pairs together are one struct, in the place of the first. Throws a RelayError CONFIG_INVALID. */
+/** One parameter for each argument; all key=value pairs form one struct at the position of the first. Throws a RelayError CONFIG_INVALID. */
 export function paramsOf(words: readonly string[]): Sendable[] {
   const params: Sendable[] = [];
   const struct = new Map<string, Sendable>();
@@ -100,31 +100,31 @@ export function paramsOf(words: readonly string[]): Sendable[] {
       params.push(valueOf(word));
       continue;
     }
-    if (struct.has(key)) throw new RelayError('CONFIG_INVALID', `${key} is given twice; a struct has one member of a name`);
+    if (struct.has(key)) throw new RelayError('CONFIG_INVALID', `duplicate member ${key}`);
     if (struct.size === 0) params.push(struct);
     struct.set(key, valueOf(value));
   }
   return params;
 }
 
-/** The dict of `co2 notify`: key=value pairs or one JSON object, with `data`. Throws a RelayError CONFIG_INVALID. */
+/** The dict of `co2 notify`: key=value pairs or one JSON object, with the member `data`. Throws a RelayError CONFIG_INVALID. */
 export function dictOfWords(words: readonly string[]): Sendable {
   const [dict, ...more] = paramsOf(words);
   const members = dict instanceof Map ? [...dict.keys()] : isObject(dict) ? Object.keys(dict) : undefined;
   if (dict === undefined || members === undefined || more.length > 0)
-    throw new RelayError('CONFIG_INVALID', 'notify takes one dict: key=value pairs, or one JSON object');
-  if (!members.includes('data')) throw new RelayError('CONFIG_INVALID', 'a dict needs the member data: co2 notify data=hello');
+    throw new RelayError('CONFIG_INVALID', 'notify takes one dict: key=value pairs or one JSON object');
+  if (!members.includes('data')) throw new RelayError('CONFIG_INVALID', 'the dict requires the member data: co2 notify data=hello');
   return dict;
 }
 
-/** JSON if the word is that, else the word itself as text. */
+/** The value of an argument: parsed if it is JSON, else a string. */
 export function valueOf(word: string): Sendable {
   try {
     JSON.parse(word);
   } catch {
     return word;
   }
-  // JSON.parse makes one kind of number; XML-RPC has three, and 1.0 is not 1.
+  // JSON has one type of number, XML-RPC three: int, i8 and double; 1.0 is a double.
   const marked = word.replace(STRING_OR_NUMBER, (token) => (token.startsWith('"') ? token : `{"\\u0000number":"${token}"}`));
   return JSON.parse(marked, (_key, value: unknown) => {
     if (!isObject(value)) return value;
@@ -144,7 +144,7 @@ function numberOf(token: string): Sendable {
   if (whole === BigInt.asIntN(64, whole)) return new Int64(whole);
   throw new RelayError(
     'CONFIG_INVALID',
-    `${clean(token, 40)} does not fit 64 bits, the longest whole number there is; write ${clean(token, 20)}.0 for a double`,
+    `${clean(token, 40)} does not fit 64 bits, the largest integer type; write ${clean(token, 20)}.0 for a double`,
   );
 }
 

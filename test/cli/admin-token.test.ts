@@ -69,7 +69,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       t.is(end.code, 3, args.join(' '));
       t.regex(
         end.stderr.join('\n'),
-        /^co2: http:.*: the admin token of \/.*\/\.co2 was not sent: no relay runs on this state directory, so something else listens there; start the relay/,
+        /^co2: http:.*: the admin token of \/.*\/\.co2 was not sent: no relay runs on this state directory, so another program listens there; start the relay/,
       );
     }
     t.deepEqual(seen, [], 'it was not even called');
@@ -93,7 +93,7 @@ test.serial('while the relay runs, its token goes nowhere else', async (t) => {
     t.is(end.code, 3);
     t.regex(
       said(end),
-      /its relay listens on (127\.0\.0\.1:\d+|\/.*\/co2\.sock), not there; start the relay \(co2 start\), or name the right one/,
+      /the relay listens on (127\.0\.0\.1:\d+|\/.*\/co2\.sock) instead; start the relay \(co2 start\), or select the right one/,
     );
     t.is((await runCo2(t, { args: ['ping', '--url', url], cwd }).exit).code, 0);
   }
@@ -139,8 +139,8 @@ test.serial('a lock that does not say where its relay listens, or says nothing a
   const cwd = await stoppedRelay(t, port, 'SIGTERM');
   const { seen } = await impostor(t, { port, host: '127.0.0.1' });
   const answers: readonly (readonly [answer: string | undefined, says: RegExp])[] = [
-    ['4711\n', /the relay of process 4711 does not say where it listens; is it starting, or an older version\?$/],
-    ['4711\n{"scheme":"http"}\n', /the relay of process 4711 does not say where it listens/],
+    ['4711\n', /the relay \(process 4711\) does not report its addresses; is it starting, or an older version\?$/],
+    ['4711\n{"scheme":"http"}\n', /the relay \(process 4711\) does not report its addresses/],
     ['x'.repeat(100_000), /relay\.lock: its answer is too long$/],
     [undefined, /relay\.lock: the relay that has it did not answer in 1000 ms$/],
   ];

@@ -58,8 +58,8 @@ test('names that are no options: ours for other programs are passed over, others
     optionsOf({ CO2_RELAY_URL: 'x', CO2_PLUGIN_DIR: 'x', CO2_PROTOCOL_VERSIONS: '1', CO2_TEST_X: '1', CO2: 'x', HOME: '/' }),
   );
   for (const [name, value, text] of [
-    ['CO2_PROT', '1', 'CO2_PROT: there is no such option; did you mean "CO2_PORT"?'],
-    ['CO2_OUTBOX_MAX_MESSAGES', '1', 'CO2_OUTBOX_MAX_MESSAGES: there is no such option; did you mean "CO2_OUTBOX__MAX_MESSAGES"?'],
+    ['CO2_PROT', '1', 'CO2_PROT: unknown option; did you mean "CO2_PORT"?'],
+    ['CO2_OUTBOX_MAX_MESSAGES', '1', 'CO2_OUTBOX_MAX_MESSAGES: unknown option; did you mean "CO2_OUTBOX__MAX_MESSAGES"?'],
     ['CO2_PORT', 'http', "CO2_PORT: found 'http', expected a number"],
     ['CO2_WATCH', 'pol', 'CO2_WATCH: found \'pol\', expected one of true, false, "poll"'],
     ['CO2_PORT', '65536', 'CO2_PORT: found 65536, expected at most 65535'],
@@ -69,7 +69,7 @@ test('names that are no options: ours for other programs are passed over, others
     ['CO2_ACCESS__TOKENS', '{"ci":{"secret":"abc"}}', /^CO2_ACCESS__TOKENS: ci\.secret: there is no such option/],
     ['CO2_ACCESS__TOKENS', '{"ci":{"env":5}}', 'CO2_ACCESS__TOKENS: ci.env: found 5, expected a value of type string'],
     ['CO2_LIMITS__TOKEN', '{"burst":5}', 'CO2_LIMITS__TOKEN: perSecond: is missing, expected a value of type number'],
-    ['CO2_TLS', '{}', 'CO2_TLS: there is no such option; set its members: CO2_TLS__CERT_FILE, CO2_TLS__KEY_FILE, CO2_TLS__CA_FILE'],
+    ['CO2_TLS', '{}', 'CO2_TLS: unknown option; set its fields: CO2_TLS__CERT_FILE, CO2_TLS__KEY_FILE, CO2_TLS__CA_FILE'],
     ['CO2_TLS__CERT_FILE', 'a.pem', 'CO2_TLS__KEY_FILE: is missing, expected a value of type string'],
   ] as const) {
     const error = t.throws(() => optionsOf({ [name]: value }), undefined, name);
@@ -77,7 +77,7 @@ test('names that are no options: ours for other programs are passed over, others
     if (typeof text === 'string') t.is(error.message, text);
     else t.regex(error.message, text);
   }
-  t.throws(() => optionsOf({ CO2_LOG_LEVEL: 'info', CO2_LOG__LEVEL: 'warn' }), { message: /are the same option/ });
+  t.throws(() => optionsOf({ CO2_LOG_LEVEL: 'info', CO2_LOG__LEVEL: 'warn' }), { message: /set the same option/ });
 });
 
 /** What a container gets beside a service `name` of this address and port. */
@@ -91,7 +91,7 @@ function ofService(name: string, address: string, port: number, protocol = 'tcp'
   };
 }
 
-test('what Kubernetes sets for a service is ignored, whatever the service is called, and misspelt options are not', (t) => {
+test('service variables of Kubernetes are ignored for any service name, misspelled options are not', (t) => {
   for (const service of [
     ofService('CO2_RELAY', '10.0.0.1', 2004),
     ofService('CO2', '10.0.0.1', 2004),
@@ -110,13 +110,13 @@ test('what Kubernetes sets for a service is ignored, whatever the service is cal
     ['CO2_PORTS', 'tcp://10.0.0.1:2004'],
     ['CO2_RELAY_PORT_2004_TCP_ADR', '10.0.0.1'],
   ] as const)
-    t.throws(() => optionsOf({ [name]: value }), { message: new RegExp(`^${name}: there is no such option`) }, name);
+    t.throws(() => optionsOf({ [name]: value }), { message: new RegExp(`^${name}: unknown option`) }, name);
 });
 
 test.serial('beside a service of Kubernetes the relay starts, and its log says what it ignored', async (t) => {
   const relay = await startCo2(t, { env: { ...ofService('CO2_RELAY', '10.0.0.1', 2004), ...ofService('CO2', '10.0.0.1', 2004) } });
   const said = await relay.stderr.line(/ignored/);
-  t.regex(said, / INFO app ignored what Kubernetes sets for a service: CO2_RELAY_SERVICE_HOST, .*CO2_PORT, .*; enableServiceLinks: false/);
+  t.regex(said, / INFO app ignored service variables of Kubernetes: CO2_RELAY_SERVICE_HOST, .*CO2_PORT, .*; set enableServiceLinks: false/);
   relay.kill('SIGTERM');
   t.is((await relay.exit).code, 0);
 });
@@ -137,11 +137,11 @@ test.serial('flag over environment over file over default', async (t) => {
 
 test.serial('config check says yes or what is wrong, and starts nothing', async (t) => {
   const right = await runCo2(t, { args: ['config', 'check'], files: { 'config.ts': 'export default {};' } }).exit;
-  t.deepEqual({ ...right }, { code: 0, signal: null, stdout: ['the configuration is right (config.ts)'], stderr: [] });
+  t.deepEqual({ ...right }, { code: 0, signal: null, stdout: ['the configuration is valid (config.ts)'], stderr: [] });
   for (const [env, says] of [
     [{ CO2_PROT: '1' }, /^co2: CO2_PROT: .*"CO2_PORT"/],
     [{ CO2_PORT: 'x' }, /^co2: CO2_PORT: found 'x'/],
-    [{ CO2_CONFIG: 'other.ts' }, /other\.ts: there is no such file/],
+    [{ CO2_CONFIG: 'other.ts' }, /other\.ts: no such file/],
   ] as const) {
     const wrong = await runCo2(t, { args: ['config', 'check'], env }).exit;
     t.like(wrong, { code: 2, stdout: [] });
@@ -150,7 +150,7 @@ test.serial('config check says yes or what is wrong, and starts nothing', async 
   }
   for (const [args, says] of [
     [['config', 'chekc'], /^co2: unknown command 'chekc'.*; see co2 config --help$/],
-    [['config'], /^co2: config needs one of check and show; see co2 config --help$/],
+    [['config'], /^co2: config requires one of check and show; see co2 config --help$/],
     [['config', 'show', '--prot'], /^co2: unknown option '--prot'.*; see co2 config show --help$/],
   ] as const) {
     const { code, stderr } = await runCo2(t, { args }).exit;

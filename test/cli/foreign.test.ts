@@ -32,14 +32,14 @@ test.serial('a server that has system.listMethods alone, and faults of its own n
   t.regex(ping.out, new RegExp(String.raw`^${host} answered system\.listMethods in \d+ ms; it has no ping$`));
   t.deepEqual(JSON.parse((await co2(t, url, 'ping', '--json')).out), { answered: 'system.listMethods' });
   const status = await co2(t, url, 'status');
-  t.regex(status.out, new RegExp(String.raw`^${host} has no relay\.get_status; this is what system\.listMethods says\nmethods +3$`));
+  t.regex(status.out, new RegExp(String.raw`^${host} has no relay\.get_status; result of system\.listMethods:\nmethods +3$`));
   t.is(status.code, 0);
   t.deepEqual(JSON.parse((await co2(t, url, 'status', '--json')).out), { answered: 'system.listMethods', value: { methods: 3 } });
   const help = await co2(t, url, 'help', 'd.name');
-  t.deepEqual(help, { code: 0, out: 'd.name(...)\n\nthe server has d.name, but no documentation of its methods', err: '' });
+  t.deepEqual(help, { code: 0, out: 'd.name(...)\n\nthe server provides no documentation for d.name', err: '' });
   t.deepEqual(JSON.parse((await co2(t, url, 'help', 'd.name', '--json')).out), { method: 'd.name', usage: 'd.name(...)', help: '' });
   const none = await co2(t, url, 'help', 'd.nome');
-  t.deepEqual(none, { code: 1, out: '', err: "co2: the server has no method 'd.nome'; co2 methods lists those that it has" });
+  t.deepEqual(none, { code: 1, out: '', err: "co2: the server has no method 'd.nome'; list its methods with co2 methods" });
   t.true(asked.includes('co2.get_method_help'));
 });
 
@@ -53,7 +53,7 @@ test.serial('a server that has the names of co2 alone', async (t) => {
   t.is((await co2(t, url, 'methods')).out, 'co2.get_method_names\nadd\nsystem.get_properties');
   t.is((await co2(t, url, 'help', 'add')).out, 'int add(int, int)\n\nAdds.');
   t.regex((await co2(t, url, 'ping')).out, / answered co2\.get_method_names in \d+ ms; it has no ping$/);
-  t.regex((await co2(t, url, 'status')).out, / this is what system\.get_properties says\nmaintainer {2}ann$/);
+  t.regex((await co2(t, url, 'status')).out, / result of system\.get_properties:\nmaintainer {2}ann$/);
   const gen = await co2(t, url, 'gen', 'client', '--out', '-');
   t.true(gen.out.includes('  /** Adds. */\n  readonly add: (...params: readonly Sendable[]) => Promise<Value>;'), gen.err + gen.out);
 });

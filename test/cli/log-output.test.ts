@@ -167,7 +167,7 @@ test('a file that cannot be opened is tried again, and gets the line that waited
   t.deepEqual(failures, ['a directory stands where a file is needed', 'recovered']);
 });
 
-test('closed while the file cannot be written, it gives up', async (t) => {
+test('close() gives up while the file is not writable', async (t) => {
   const { path, write, failures, sink } = fileSink(join(temporaryDir(t), 'x.log'));
   mkdirSync(path);
   const written = write('never');

@@ -88,7 +88,7 @@ test.serial('a log file that is a FIFO, a directory or a device ends the start, 
       writeFileSync(join(cwd, 'config.ts'), `export default { log: { ${option}: '${name}' } };`);
       const { code, stdout, stderr } = await runCo2(t, { args: ['start', '--port', '0'], cwd }).exit;
       t.deepEqual([code, stdout], [2, []]);
-      t.regex(stderr.join('\n'), new RegExp(`log\\.${option}: .* cannot be written \\(it is no regular file\\); choose another file`));
+      t.regex(stderr.join('\n'), new RegExp(`log\\.${option}: cannot write .* \\(not a regular file\\); choose another file`));
     }
   }
 });

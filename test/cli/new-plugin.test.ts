@@ -5,6 +5,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { run, runCo2, startCo2 } from '../support/processes.ts';
 import { planPlugin } from '../../src/cli/new-command.ts';
+import { systemReason } from '../../src/store/store.ts';
 import { nameModules } from '../../src/plugin-host/plugin-host.ts';
 import type { Exit } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
@@ -166,10 +167,10 @@ test.serial('an unknown language, an unwritable directory and a missing test are
     /--lang.*'cobol'.*typescript, python, perl, ruby, c, sh.*co2 new plugin --help/,
   );
   t.deepEqual((await make(t, cwd, 'ham/spam', '--dir', 'a')).stderr, [
-    `co2: cannot write ${join(cwd, 'a/ham/spam.ts')}: part of the path is a file, not a directory`,
+    `co2: cannot write ${join(cwd, 'a/ham/spam.ts')}: ${systemReason(Object.assign(new Error(), { code: 'ENOTDIR' }))}`,
   ]);
   const none = await runCo2(t, { args: ['test'], cwd }).exit;
   t.like(none, { code: 2, stdout: [] });
-  t.deepEqual(none.stderr, [`co2: there are no tests, *.test.ts, below ${join(cwd, 'plugins')}; co2 new plugin writes one`]);
-  t.regex((await runCo2(t, { args: ['new'], cwd }).exit).stderr.join(), /new needs one of .*plugin/);
+  t.deepEqual(none.stderr, [`co2: no tests (*.test.ts) below ${join(cwd, 'plugins')}; co2 new plugin writes one`]);
+  t.regex((await runCo2(t, { args: ['new'], cwd }).exit).stderr.join(), /new requires one of .*plugin/);
 });

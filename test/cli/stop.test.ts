@@ -83,7 +83,7 @@ test.serial('a second signal ends it at once', async (t) => {
 test.serial('a promise that a plugin forgot is logged, and the relay runs on', async (t) => {
   const relay = await startCo2(t, { files: { 'plugins/ham/naughty.ts': NAUGHTY } });
   await relay.call('ham.naughty.forget');
-  t.regex(await relay.stderr.line(/a forgotten promise/), / ERROR app .*caught it \(ham\/naughty\.ts:\d+:\d+\): /);
+  t.regex(await relay.stderr.line(/a forgotten promise/), / ERROR app unhandled promise rejection \(ham\/naughty\.ts:\d+:\d+\): /);
   t.true(await relay.call('ping'));
 });
 
@@ -94,7 +94,9 @@ test.serial('an exception in a timer of a plugin ends the relay in order, code 1
   const { code, signal, stderr } = await relay.exit;
   t.deepEqual({ code, signal }, { code: 1, signal: null });
   t.deepEqual(read(), ['exit naughty']);
-  t.true(stderr.some((line) => / ERROR app .*caught \(ham\/naughty\.ts:\d+:\d+\); the relay stops: .*a bang in a timer/.test(line)));
+  t.true(
+    stderr.some((line) => / ERROR app uncaught exception \(ham\/naughty\.ts:\d+:\d+\); stopping the relay: .*a bang in a timer/.test(line)),
+  );
 });
 
 for (const [asked, code] of [
@@ -108,8 +110,8 @@ for (const [asked, code] of [
       await t.throwsAsync(relay.call('ham.naughty.end', asked));
       const end = await relay.exit;
       t.deepEqual({ code: end.code, signal: end.signal }, { code, signal: null });
-      const told = end.stderr.find((line) => line.includes(`the process was ended with code ${asked}`)) ?? '';
-      t.regex(told, / ERROR app .*nobody had told the relay to stop \(ham\/naughty\.ts:\d+:\d+\); plugins were not exited/);
+      const told = end.stderr.find((line) => line.includes(`the process exits with code ${asked}`)) ?? '';
+      t.regex(told, / ERROR app .*without a request to stop \(ham\/naughty\.ts:\d+:\d+\); exit\(\) of the plugins/);
     },
   );
 }

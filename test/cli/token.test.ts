@@ -18,7 +18,7 @@ test('made, used, listed and revoked beside a running relay', async (t) => {
   const [token = '', ...rest] = made.stdout;
   t.regex(token, /^[\w-]{43}$/);
   t.deepEqual(rest, []);
-  t.regex(made.stderr.join('\n'), /^token 'ci' may read, call with ping, ham\.\* until \d{4}-.*not shown again$/);
+  t.regex(made.stderr.join('\n'), /^token 'ci' grants read, call on ping, ham\.\* until \d{4}-.*not shown again$/);
   const headers = { authorization: `Bearer ${token}` };
   t.timeout(30_000);
   // The relay looks at the file once a second; the test's time limit ends this.
@@ -65,7 +65,7 @@ test('tokens of the configuration are listed too, and revoke says where they sta
   t.like((JSON.parse(json.stdout.join('')) as object[])[0], { name: 'ci', methods: ['ham.*'], from: 'configuration', expired: true });
   const revoked = await runCo2(t, { cwd, args: ['token', 'revoke', 'ci'] }).exit;
   t.is(revoked.code, 1);
-  t.regex(revoked.stderr.join(), /token 'ci' stands in the configuration/);
+  t.regex(revoked.stderr.join(), /token 'ci' is defined in the configuration/);
 });
 
 test('--reads is kept with the token, listed, and counts at the relay; the configuration says it by reads', async (t) => {
@@ -92,7 +92,7 @@ test('--reads is kept with the token, listed, and counts at the relay; the confi
 });
 
 const REFUSALS: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
-  [[], 2, /^co2: token needs one of create, list and revoke; see co2 token --help$/],
+  [[], 2, /^co2: token requires one of create, list and revoke; see co2 token --help$/],
   [['frob'], 2, /unknown command 'frob'.*; see co2 token --help$/],
   [['create'], 2, /missing required argument 'name'; see co2 token create --help$/],
   [['create', 'a b'], 1, /a token's name/],
@@ -101,7 +101,7 @@ const REFUSALS: readonly (readonly [args: readonly string[], code: number, says:
   [['create', 'a', '--expires', '2020-01-01'], 2, /--expires.*in the past; see co2 token create --help$/],
   [['create', 'a', '--classes', 'write'], 2, /--classes.*read, message, call, admin/],
   [['create', 'a', '--reads', 'nil,dom'], 2, /--reads.*expected some of nil, i8\.?; see co2 token create --help$/],
-  [['create', 'a', '--methods', 'a b'], 2, /--methods.*'a b' names no methods/],
+  [['create', 'a', '--methods', 'a b'], 2, /--methods.*'a b' is not a method pattern/],
   [['revoke', 'a'], 1, /no token 'a'; there are none/],
 ];
 
