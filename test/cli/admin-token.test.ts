@@ -59,7 +59,7 @@ const commands = (port: number): readonly (readonly string[])[] => [
 const said = ({ stdout, stderr }: Exit): string => [...stdout, ...stderr].join('\n');
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-  test.serial(`who listens where the relay did before ${signal} gets no token, by no command, and is named`, async (t) => {
+  test.serial(`after ${signal}, no command sends the token to a program on the relay's old port, and each reports it`, async (t) => {
     const [port = 0] = await freePorts(1);
     const cwd = await stoppedRelay(t, port, signal);
     const { seen } = await impostor(t, { port, host: '127.0.0.1' });
@@ -83,7 +83,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   });
 }
 
-test.serial('while the relay runs, its token goes nowhere else', async (t) => {
+test.serial('the token is sent only to the running relay', async (t) => {
   const cwd = pluginsDir(t, { 'config.ts': `export default { unixSocket: 'co2.sock' };` });
   const relay = await startCo2(t, { cwd });
   const other = await impostor(t, { port: 0, host: '127.0.0.1' });
@@ -104,7 +104,7 @@ test.serial('while the relay runs, its token goes nowhere else', async (t) => {
   }
 });
 
-test.serial('a relay on all addresses, or on several, is found at each', async (t) => {
+test.serial('a relay on all addresses, or on several, is found at each of them', async (t) => {
   const own = Object.values(networkInterfaces())
     .flat()
     .find((net) => net?.family === 'IPv4' && !net.internal)?.address;
@@ -125,7 +125,7 @@ const hasIpv6 = Object.values(networkInterfaces())
   .flat()
   .some((net) => net?.address === '::1');
 
-test.serial('of the two addresses of localhost the one is called that the relay listens on', async (t) => {
+test.serial('localhost resolves to the address that the relay listens on', async (t) => {
   const relay = await startCo2(t);
   const other = hasIpv6 ? await impostor(t, { port: relay.port, host: '::1' }) : undefined;
   const end = await runCo2(t, { args: ['status', '--url', `http://localhost:${relay.port}`], cwd: relay.cwd }).exit;
@@ -134,7 +134,7 @@ test.serial('of the two addresses of localhost the one is called that the relay 
   if (other) t.deepEqual(other.seen, []);
 });
 
-test.serial('a lock that does not say where its relay listens, or says nothing at all, is no proof', async (t) => {
+test.serial('no token is sent if the lock does not report the addresses of its relay', async (t) => {
   const [port = 0] = await freePorts(1);
   const cwd = await stoppedRelay(t, port, 'SIGTERM');
   const { seen } = await impostor(t, { port, host: '127.0.0.1' });
@@ -159,7 +159,7 @@ test.serial('a lock that does not say where its relay listens, or says nothing a
   t.deepEqual(seen, []);
 });
 
-test.serial('the token leaves this machine for nobody, and a URL with a credential of its own gets none', async (t) => {
+test.serial('the token is not sent to other machines or to a URL with its own credentials', async (t) => {
   const relay = await startCo2(t);
   const { seen, port } = await impostor(t, { port: 0, host: '0.0.0.0' });
   // It reaches this machine, but is not an address of it.

@@ -11,14 +11,14 @@ import { pluginsDir } from '../support/relays.ts';
 const optionsOf = (environment: Readonly<Record<string, string>>): unknown =>
   completeOptions([environmentSource(environment, '/base')], '/base').options;
 
-test('every option has a variable of its own', (t) => {
+test('every option has its own variable', (t) => {
   const keys = [...optionKinds().keys()];
   t.true(keys.length > 30);
   t.is(new Set(keys.map(variableOf)).size, keys.length);
   for (const key of keys) t.regex(variableOf(key), /^CO2_[A-Z][A-Z_]*$/);
 });
 
-test('texts become values of each kind', (t) => {
+test('variables are parsed to values of each type', (t) => {
   t.like(
     optionsOf({
       CO2_PORT: '1',
@@ -53,7 +53,7 @@ test('texts become values of each kind', (t) => {
   );
 });
 
-test('names that are no options: ours for other programs are passed over, others refused with the nearest', (t) => {
+test('variables for other programs are ignored, unknown ones rejected with a suggestion', (t) => {
   t.notThrows(() =>
     optionsOf({ CO2_RELAY_URL: 'x', CO2_PLUGIN_DIR: 'x', CO2_PROTOCOL_VERSIONS: '1', CO2_TEST_X: '1', CO2: 'x', HOME: '/' }),
   );
@@ -113,7 +113,7 @@ test('service variables of Kubernetes are ignored for any service name, misspell
     t.throws(() => optionsOf({ [name]: value }), { message: new RegExp(`^${name}: unknown option`) }, name);
 });
 
-test.serial('beside a service of Kubernetes the relay starts, and its log says what it ignored', async (t) => {
+test.serial('the relay starts with service variables of Kubernetes and logs that it ignores them', async (t) => {
   const relay = await startCo2(t, { env: { ...ofService('CO2_RELAY', '10.0.0.1', 2004), ...ofService('CO2', '10.0.0.1', 2004) } });
   const said = await relay.stderr.line(/ignored/);
   t.regex(said, / INFO app ignored service variables of Kubernetes: CO2_RELAY_SERVICE_HOST, .*CO2_PORT, .*; set enableServiceLinks: false/);
@@ -121,7 +121,7 @@ test.serial('beside a service of Kubernetes the relay starts, and its log says w
   t.is((await relay.exit).code, 0);
 });
 
-test.serial('flag over environment over file over default', async (t) => {
+test.serial('flags override the environment, the environment the file, the file the defaults', async (t) => {
   const files = { 'config.ts': `export default { host: '127.0.0.4', maintainer: 'file', callTimeoutMs: 5 };` };
   const env = { CO2_HOST: '127.0.0.5', CO2_MAINTAINER: 'environment' };
   const relay = await startCo2(t, { files, env, args: ['--host', '127.0.0.6'] });
@@ -135,7 +135,7 @@ test.serial('flag over environment over file over default', async (t) => {
   });
 });
 
-test.serial('config check says yes or what is wrong, and starts nothing', async (t) => {
+test.serial('config check accepts a valid configuration and reports an error without starting anything', async (t) => {
   const right = await runCo2(t, { args: ['config', 'check'], files: { 'config.ts': 'export default {};' } }).exit;
   t.deepEqual({ ...right }, { code: 0, signal: null, stdout: ['the configuration is valid (config.ts)'], stderr: [] });
   for (const [env, says] of [
@@ -161,29 +161,32 @@ test.serial('config check says yes or what is wrong, and starts nothing', async 
 
 const program = (record: string): string => `{ programs: [{ name: 'first', exec: 'sh' }, { name: 'weather', ${record} }] }`;
 
-test.serial('config check looks at secrets, certificates, names of plugins and executables of programs, and starts nothing', async (t) => {
-  const wrong: readonly (readonly [config: string, says: RegExp])[] = [
-    ["{ access: { tokens: { ci: { file: 'ci.token' } } } }", /access\.tokens\.ci: .*ci\.token cannot be read/],
-    ["{ tls: { certFile: 'cert.pem', keyFile: 'key.pem' } }", /tls\.certFile: .*cert\.pem cannot be read/],
-    ["{ plugins: { 'ham.spma': {} } }", /"ham\.spma".*"ham\.spam"/],
-    ["{ pluginsDir: 'elsewhere' }", /elsewhere: there is no such directory/],
-    [program("exec: 'bin/weather'"), /^co2: config\.ts: programs: weather cannot be started: there is no \/.*\/bin\/weather$/],
-    [program("exec: 'no-such-weather'"), /programs: weather .*: there is no program 'no-such-weather' on the PATH/],
-    [program("exec: './config.ts'"), /programs: weather .*: \/.*\/config\.ts may not be executed by this user; chmod \+x/],
-    [program("exec: './plugins'"), /programs: weather .*: \/.*\/plugins is no regular file/],
-    [program("exec: 'sh', cwd: 'nowhere'"), /programs: weather .*: its working directory \/.*\/nowhere \(cwd\) is no directory/],
-    ["{ programs: [{ name: 'ham.spam', exec: 'sh' }] }", /programs: found two plugins 'ham\.spam'/],
-  ];
-  for (const [config, says] of wrong) {
-    const cwd = pluginsDir(t, { 'config.ts': `export default ${config};`, 'plugins/ham/spam.ts': 'throw new Error("run");' });
-    const { code, stderr } = await runCo2(t, { cwd, args: ['config', 'check'] }).exit;
-    t.is(code, 2, config);
-    t.regex(stderr.join('\n'), says);
-    t.false(existsSync(join(cwd, '.co2', 'admin.token')));
-  }
-});
+test.serial(
+  'config check validates secrets, certificates, names of plugins and executables of programs without starting anything',
+  async (t) => {
+    const wrong: readonly (readonly [config: string, says: RegExp])[] = [
+      ["{ access: { tokens: { ci: { file: 'ci.token' } } } }", /access\.tokens\.ci: .*ci\.token cannot be read/],
+      ["{ tls: { certFile: 'cert.pem', keyFile: 'key.pem' } }", /tls\.certFile: .*cert\.pem cannot be read/],
+      ["{ plugins: { 'ham.spma': {} } }", /"ham\.spma".*"ham\.spam"/],
+      ["{ pluginsDir: 'elsewhere' }", /elsewhere: there is no such directory/],
+      [program("exec: 'bin/weather'"), /^co2: config\.ts: programs: weather cannot be started: there is no \/.*\/bin\/weather$/],
+      [program("exec: 'no-such-weather'"), /programs: weather .*: there is no program 'no-such-weather' on the PATH/],
+      [program("exec: './config.ts'"), /programs: weather .*: \/.*\/config\.ts may not be executed by this user; chmod \+x/],
+      [program("exec: './plugins'"), /programs: weather .*: \/.*\/plugins is no regular file/],
+      [program("exec: 'sh', cwd: 'nowhere'"), /programs: weather .*: its working directory \/.*\/nowhere \(cwd\) is no directory/],
+      ["{ programs: [{ name: 'ham.spam', exec: 'sh' }] }", /programs: found two plugins 'ham\.spam'/],
+    ];
+    for (const [config, says] of wrong) {
+      const cwd = pluginsDir(t, { 'config.ts': `export default ${config};`, 'plugins/ham/spam.ts': 'throw new Error("run");' });
+      const { code, stderr } = await runCo2(t, { cwd, args: ['config', 'check'] }).exit;
+      t.is(code, 2, config);
+      t.regex(stderr.join('\n'), says);
+      t.false(existsSync(join(cwd, '.co2', 'admin.token')));
+    }
+  },
+);
 
-test.serial('config show lists every option with its value, null where there is none', async (t) => {
+test.serial('config show lists every option with its value, or null', async (t) => {
   const files = {
     'config.ts': `export default {
       maxWrongCredentials: 7,
@@ -210,7 +213,7 @@ test.serial('config show lists every option with its value, null where there is 
   t.true(lines.some((line) => /^log\.accessFile +- +default$/.test(line)));
 });
 
-test.serial('config show hides what nobody should read over a shoulder', async (t) => {
+test.serial('config show hides secrets', async (t) => {
   const files = {
     'config.ts': `export default {
       peers: ['http://ann:wonder@192.0.2.1:2004', 'http://192.0.2.2:2004', { url: 'http://bob:wonder@192.0.2.3:2004', send: { nil: true } }],

@@ -48,7 +48,7 @@ console.log(JSON.stringify([sum, list, refused, any, up]));
 const gen = (t: ExecutionContext, cwd: string, ...args: string[]): Promise<Exit> =>
   runCo2(t, { args: ['gen', 'client', ...args], cwd }).exit;
 
-test.serial('the client of a relay compiles under strict and calls it, with types', async (t) => {
+test.serial('the generated client of a relay compiles in strict mode and makes typed calls', async (t) => {
   const { url, cwd } = await startCo2(t, { files });
   const made = await gen(
     t,
@@ -77,7 +77,7 @@ test.serial('the client of a relay compiles under strict and calls it, with type
   t.regex(refused as string, /add/);
 });
 
-test.serial('what was made is made again the same; what was not is kept, but for --force', async (t) => {
+test.serial('generating again is idempotent, and other files are only overwritten with --force', async (t) => {
   const { url, cwd } = await startCo2(t, { files: { ...files, 'mine.ts': 'export const mine = 1;\n', 'empty.ts': '' } });
   const first = await gen(t, cwd, '--url', url, '--out', 'client.ts', '--json');
   const told = JSON.parse(first.stdout.join('')) as { methods: number };
@@ -107,7 +107,7 @@ test.serial('what was made is made again the same; what was not is kept, but for
   t.is(readFileSync(join(cwd, 'mine.ts'), 'utf8'), source);
 });
 
-test.serial('a server that knows only the introspection of XML-RPC, or half of it, will do', async (t) => {
+test.serial('a server with standard or partial introspection is sufficient', async (t) => {
   const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
   const { url } = await serverOf(t, {
     'system.listMethods': () => ['pow', 'a.b', 'a.b.c', 'odd', 'pow', 5],
@@ -143,7 +143,7 @@ test.serial('a server that knows only the introspection of XML-RPC, or half of i
   t.deepEqual(compilerErrors([join(cwd, 'client.ts')]), []);
 });
 
-test.serial('a server without introspection, too many methods, a name without end and a refusal end in one line', async (t) => {
+test.serial('missing introspection, too many methods, an overlong name and a rejection are one-line errors', async (t) => {
   const cases: readonly (readonly [answers: Answers, code: number, says: RegExp])[] = [
     [{}, 1, /^co2: fault 1: method "system\.listMethods" is not supported$/],
     [{ 'system.listMethods': () => 'none' }, 3, /is not a list/],
@@ -262,7 +262,7 @@ function namesCalled(source: string): readonly string[] {
   return names.sort();
 }
 
-test('names that are no identifiers, namespaces that are methods, and words of the language compile and are called by their own names', (t) => {
+test('names that are not identifiers, namespaces that are methods, and reserved words compile and call the right method', (t) => {
   const signatures = [
     { returns: 'int', params: ['int', 'i8', "string'; x", '*/'] },
     { returns: '__proto__', params: [] },
@@ -280,7 +280,7 @@ test('names that are no identifiers, namespaces that are methods, and words of t
   t.deepEqual(compilerErrors([join(cwd, 'client.ts')]), []);
 });
 
-test('no name, help or type of a server becomes code', (t) => {
+test('names, documentation and types from a server never become code', (t) => {
   const text = fc.oneof(
     fc.constantFrom(...HOSTILE_TEXTS, ...ODD_NAMES),
     fc.string({ unit: 'binary', maxLength: 30 }),

@@ -134,7 +134,7 @@ test.serial('a port that is in use', async (t) => {
 
 // Where nobody may make a directory, not even root.
 for (const place of ['/sys', '/proc']) {
-  test.serial(`a state directory that ${place} refuses`, async (t) => {
+  test.serial(`a state directory that cannot be created in ${place}`, async (t) => {
     const end = await runCo2(t, { args: ['--port', '0', '--data', `${place}/co2-test/state`] }).exit;
     t.like(end, { code: FAILED, stdout: [] });
     t.is(end.stderr.length, 1, end.stderr.join('\n'));
@@ -144,7 +144,7 @@ for (const place of ['/sys', '/proc']) {
 }
 
 for (const key of ['file', 'accessFile']) {
-  test.serial(`a log.${key} that cannot be written`, async (t) => {
+  test.serial(`a log.${key} that is not writable`, async (t) => {
     const files = { 'config.ts': `export default { log: { ${key}: 'a/b.log' } };`, a: '' };
     const end = await runCo2(t, { args: ['--port', '0'], files }).exit;
     t.like(end, { code: USAGE, stdout: [] });
@@ -152,7 +152,7 @@ for (const key of ['file', 'accessFile']) {
     t.regex(end.stderr[0]!, new RegExp(`^co2: .*log\\.${key}.*a/b\\.log`));
   });
 
-  test.serial(`a log.${key} where nobody may make a directory`, async (t) => {
+  test.serial(`a log.${key} whose directory cannot be created`, async (t) => {
     const files = { 'config.ts': `export default { log: { ${key}: '/proc/nope/x.log' } };` };
     const end = await runCo2(t, { args: ['--port', '0'], files }).exit;
     t.like(end, { code: USAGE, stdout: [] });

@@ -19,7 +19,7 @@ const write = (relay: RelayProcess, source: string): void => {
 const reload = (t: ExecutionContext, relay: RelayProcess, ...args: string[]): Promise<Exit> =>
   runCo2(t, { args: ['reload', '--url', relay.url, ...args], cwd: relay.cwd }).exit;
 
-test.serial('co2 reload: live options change, others wait, flags and environment stay', async (t) => {
+test.serial('co2 reload applies live options, reports the others, and keeps flags and environment', async (t) => {
   const relay = await startCo2(t, {
     files: { 'config.ts': 'export default {};' },
     env: { CO2_MAX_MULTICALL: '7' },
@@ -47,7 +47,7 @@ test.serial('co2 reload: live options change, others wait, flags and environment
   t.is((await request(relay.url, { headers: { host: 'relay.example' } })).status, 421);
 });
 
-test.serial('a wrong configuration is refused with its reason, and the old one stays', async (t) => {
+test.serial('an invalid configuration is rejected with a reason and changes nothing', async (t) => {
   const relay = await startCo2(t, { files: { 'config.ts': `export default { maintainer: 'ann' };` } });
   for (const [source, says] of [
     [`{ maintainer: 'bob', prot: 1 }`, /config\.ts: prot: there is no such option; did you mean "port"/],
@@ -63,7 +63,7 @@ test.serial('a wrong configuration is refused with its reason, and the old one s
   t.is((await relay.stderr.lines(/ ERROR app reload failed, the configuration is unchanged: .*config\.ts/, 2)).length, 2);
 });
 
-test.serial('a file that is gone, or another beside it, does not bring the defaults back', async (t) => {
+test.serial('a missing configuration file is an error at a reload, also with another one beside it', async (t) => {
   const relay = await startCo2(t, { files: { 'config.mjs': `export default { maintainer: 'ann' };` } });
   write(relay, `{ maintainer: 'bob' }`);
   t.like(await reload(t, relay), { code: 0, stdout: ['nothing changed'] });
@@ -76,7 +76,7 @@ test.serial('a file that is gone, or another beside it, does not bring the defau
   t.like(await relay.call('system.get_properties'), { maintainer: 'ann' });
 });
 
-test.serial('a file that never ends loading is given up, and the next reload works', async (t) => {
+test.serial('a file that never finishes loading times out, and the next reload works', async (t) => {
   const config = join(pluginsDir(t, { 'config.mjs': `export default { maintainer: 'ann' };` }), 'config.mjs');
   const read = await readOptions({ config });
   const [clock, log, reconfigured] = [new VirtualClock(), new LogRecord(), [] as string[]];
@@ -101,7 +101,7 @@ test.serial('a file that never ends loading is given up, and the next reload wor
   t.is(log.matching(/reload failed, the configuration is unchanged/).length, 1);
 });
 
-test.serial('SIGHUP reloads and says so; nobody without the admin token may', async (t) => {
+test.serial('SIGHUP reloads and logs it; a reload by call requires the admin token', async (t) => {
   const relay = await startCo2(t, { files: { 'config.ts': 'export default {};' } });
   write(relay, `{ maintainer: 'ann' }`);
   relay.kill('SIGHUP');

@@ -7,7 +7,7 @@ import { pluginsDir } from '../support/relays.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import { call } from '../http/raw.ts';
 
-test('made, used, listed and revoked beside a running relay', async (t) => {
+test('a token is created, used, listed and revoked while the relay runs', async (t) => {
   const relay = await startCo2(t, { files: { 'config.ts': 'export default { maxWrongCredentials: 1_000_000 };' } });
   const { cwd, url } = relay;
   const made = await runCo2(t, {
@@ -44,7 +44,7 @@ test('made, used, listed and revoked beside a running relay', async (t) => {
   t.like(await until('fault'), { code: 401 });
 });
 
-test('the state directory is that of the configuration; --data goes before it; JSON has the token', async (t) => {
+test('the configuration names the state directory, --data overrides it, and JSON contains the token', async (t) => {
   const cwd = pluginsDir(t, { 'config.ts': "export default { dataDir: 'state' };" });
   const { code, stdout } = await runCo2(t, { cwd, args: ['token', 'create', 'a', '--json'] }).exit;
   t.is(code, 0);
@@ -56,7 +56,7 @@ test('the state directory is that of the configuration; --data goes before it; J
   t.deepEqual(listed.stdout, ['a  read,message,call  *  never expires']);
 });
 
-test('tokens of the configuration are listed too, and revoke says where they stand', async (t) => {
+test('configured tokens are listed, and revoke explains where to remove them', async (t) => {
   const config = "export default { access: { tokens: { ci: { env: 'CI_TOKEN', methods: ['ham.*'], expires: '2020-01-31' } } } };";
   const cwd = pluginsDir(t, { 'config.ts': config });
   const listed = await runCo2(t, { cwd, args: ['token', 'list'] }).exit;
@@ -68,7 +68,7 @@ test('tokens of the configuration are listed too, and revoke says where they sta
   t.regex(revoked.stderr.join(), /token 'ci' is defined in the configuration/);
 });
 
-test('--reads is kept with the token, listed, and counts at the relay; the configuration says it by reads', async (t) => {
+test('--reads, or reads in the configuration, is stored, listed and applied by the relay', async (t) => {
   const files = {
     'config.ts': "export default { access: { tokens: { ci: { env: 'CI_TOKEN', reads: ['i8'] } } } };",
     'plugins/ham/gap.ts': `import { Exposed, Plugin, Satellite } from 'co2-relay';
@@ -106,7 +106,7 @@ const REFUSALS: readonly (readonly [args: readonly string[], code: number, says:
 ];
 
 for (const [args, code, says] of REFUSALS) {
-  test.serial(`co2 token ${args.join(' ')}: refused in one line`, async (t) => {
+  test.serial(`co2 token ${args.join(' ')}: a one-line error`, async (t) => {
     const exit = await runCo2(t, { args: ['token', ...args] }).exit;
     t.is(exit.code, code);
     t.deepEqual(exit.stdout, []);
