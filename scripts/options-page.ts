@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import ts from 'typescript';
 import { z } from 'zod';
-import { flagName } from '../src/cli/options.ts';
-import { variableOf } from '../src/cli/environment.ts';
+import { flagName } from '../src/cli/start-options.ts';
+import { variableOf } from '../src/cli/read-options.ts';
 import { DEFAULTS, SCHEMA, optionKinds } from '../src/config/config.ts';
 
 const ROOT = join(import.meta.dirname, '..');

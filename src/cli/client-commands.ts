@@ -1,67 +1,64 @@
-/** The commands that ask a running relay: call, notify, methods, help, ping, satellites, peers, status. */
+/** The commands that call a running relay: call, notify, methods, help, ping, satellites, peers, reload, status. */
 import type { Command } from 'commander';
 import { clean } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
-import { socketOf } from './find-relay.ts';
-import { describeMethod, helpText, signOfLife, statusOf } from './foreign.ts';
-import { methodNames } from './introspection.ts';
-import { toJson, toTable, toText } from './show.ts';
-import { addTargetOptions, withRelay } from './target.ts';
-import type { Call, TargetFlags } from './target.ts';
-import { prepare } from './wrong-use.ts';
-import { dictOfWords, paramsOf } from './words.ts';
+import { prepare } from './command-line.ts';
+import { describeMethod, helpText, methodNames, checkLiveness, statusOf } from './introspection.ts';
+import { addTargetOptions, socketOf, withRelay } from './relay-connection.ts';
+import type { Call, TargetFlags } from './relay-connection.ts';
+import { dictOfWords, paramsOf, toJson, toTable, toText } from './values.ts';
 
 const ARGUMENTS = `
-ARGS are JSON (2, 1.0, "x", true, [1,2], {"a":1}), anything else is text; key=value pairs together are one struct.
-1.0 goes out as a double; a whole number beyond 32 bits as <i8>; null as <nil/>. After -- nothing is a flag.`;
+ARGS are parsed as JSON (2, 1.0, "x", true, [1,2], {"a":1}); anything else is a string. All key=value pairs form one struct.
+1.0 is sent as a double, an integer beyond 32 bits as <i8>, null as <nil/>. Nothing after -- is a flag.`;
 const EXIT_CODES = `
-Exit codes: 0 answered, 1 a fault or another failure, 2 wrong use, 3 no relay answers there.`;
+Exit codes: 0 success, 1 a fault or another failure, 2 invalid usage, 3 no relay answers.`;
 
 const SATELLITE_COLUMNS = ['nick', 'addr', 'host_id', 'ping_current', 'ping_avg', 'ping_count', 'ping_fails', 'ctime'];
 const PEER_COLUMNS = ['peer', 'state', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped', 'last_error'];
 
-/** Adds them to the program. */
+/** Adds the commands. */
 export function addClientCommands(program: Command): void {
-  client(program, 'call <method> [args...]', 'call a method and print its answer', ARGUMENTS).action(
-    (method: string, words: string[], flags: TargetFlags) => ask(flags, (call) => call(method, ...paramsOf(words))),
+  client(program, 'call <method> [args...]', 'call a method and print the result', ARGUMENTS).action(
+    (method: string, words: string[], flags: TargetFlags) => callAndPrint(flags, (call) => call(method, ...paramsOf(words))),
   );
-  client(program, 'notify [args...]', 'hand in a dict: co2 notify data=hello', ARGUMENTS).action((words: string[], flags: TargetFlags) => {
+  client(program, 'notify [args...]', 'submit a dict: co2 notify data=hello', ARGUMENTS).action((words: string[], flags: TargetFlags) => {
     const dict = dictOfWords(words);
-    return ask(
+    return callAndPrint(
       flags,
       (call) => call('notify', dict),
       () => 'accepted',
     );
   });
   client(program, 'methods', 'list all methods').action((flags: TargetFlags) =>
-    ask(flags, async (call) => (await methodNames(call)).names),
+    callAndPrint(flags, async (call) => (await methodNames(call)).names),
   );
-  client(program, 'help [method]', 'show how a method is called and its documentation; without a name, this help').action(
+  client(program, 'help [method]', 'show the usage and documentation of a method; without a name, this help').action(
     async (method: string | undefined, flags: TargetFlags) => {
       if (method === undefined) program.outputHelp();
       else await help(method, flags);
     },
   );
-  client(program, 'ping', 'ask whether the relay, or any XML-RPC server, answers').action(ping);
-  client(program, 'satellites', 'list the satellites elsewhere').action((flags: TargetFlags) =>
-    ask(
+  client(program, 'ping', 'check whether the relay, or any XML-RPC server, answers').action(ping);
+  client(program, 'satellites', 'list the remote satellites').action((flags: TargetFlags) =>
+    callAndPrint(
       flags,
       (call) => call('relay.get_satellites'),
       (value) => toTable(value, SATELLITE_COLUMNS),
     ),
   );
-  client(program, 'peers', 'list the peer relays and the state of the links to them').action((flags: TargetFlags) =>
-    ask(
+  client(program, 'peers', 'list the peer relays and the state of their links').action((flags: TargetFlags) =>
+    callAndPrint(
       flags,
       (call) => call('relay.get_peers'),
       (value) => toTable(value, PEER_COLUMNS),
     ),
   );
-  client(program, 'reload', 'let the relay read its configuration anew').action((flags: TargetFlags) =>
-    ask(flags, (call) => call('relay.reload'), reloadText),
+  client(program, 'reload', 'make the relay reload its configuration').action((flags: TargetFlags) =>
+    callAndPrint(flags, (call) => call('relay.reload'), reloadText),
   );
-  client(program, 'status', 'show counters, links, plugins; of another server what it says of itself').action(status);
+  client(program, 'status', 'show counters, links and plugins; for other servers, their own status').action(status);
 }
 
 function reloadText(value: Value): string {
@@ -72,13 +69,13 @@ function reloadText(value: Value): string {
   return lines.length === 0 ? 'nothing changed' : lines.join('\n');
 }
 
-/** A command with the flags, the help and the errors that all of them share. */
+/** Adds a command with the flags, help and errors that all client commands share. */
 export function client(program: Command, usage: string, description: string, more = ''): Command {
   return addTargetOptions(prepare(program.command(usage)).description(description)).addHelpText('after', `${more}${EXIT_CODES}`);
 }
 
-/** Prints what `work` answers. */
-export async function ask(
+/** Calls the relay and prints the result. */
+export async function callAndPrint(
   flags: TargetFlags,
   work: (call: Call) => Promise<Value>,
   text: (value: Value) => string = toText,
@@ -95,13 +92,13 @@ async function help(method: string, flags: TargetFlags): Promise<void> {
 async function status(flags: TargetFlags): Promise<void> {
   const { method, value, at } = await withRelay(flags, async (call, url) => ({ ...(await statusOf(call)), at: url }));
   const isRelay = method === 'relay.get_status';
-  const head = isRelay ? '' : `${nameOf(at)} has no relay.get_status; this is what ${method} says\n`;
+  const head = isRelay ? '' : `${nameOf(at)} has no relay.get_status; result of ${method}:\n`;
   print(flags, isRelay ? value : { answered: method, value }, head + toText(value));
 }
 
 async function ping(flags: TargetFlags): Promise<void> {
   const begin = performance.now();
-  const { method, value, fault, at } = await withRelay(flags, async (call, url) => ({ ...(await signOfLife(call)), at: url }));
+  const { method, value, fault, at } = await withRelay(flags, async (call, url) => ({ ...(await checkLiveness(call)), at: url }));
   const took = `in ${(performance.now() - begin).toFixed(0)} ms`;
   if (fault) {
     print(

@@ -1,13 +1,12 @@
-/** `co2 config check` and `co2 config show`: what a start would take, and where each option comes from. */
+/** `co2 config check` validates the options of a start; `co2 config show` prints them with their sources, secrets hidden. */
 import type { Command } from 'commander';
 import type { Options } from '../config/config.ts';
 import { clean } from '../core/core.ts';
-import { isTree, withoutSecrets } from './hide-secrets.ts';
-import { addStartOptions } from './options.ts';
-import type { StartFlags } from './options.ts';
-import type { Place, Read } from './read-options.ts';
-import { toJson } from './show.ts';
-import { prepare } from './wrong-use.ts';
+import { prepare } from './command-line.ts';
+import type { OptionSource, ReadOptions } from './read-options.ts';
+import { addStartOptions } from './start-options.ts';
+import type { StartFlags } from './start-options.ts';
+import { toJson } from './values.ts';
 
 interface Shown {
   readonly value: unknown;
@@ -15,32 +14,31 @@ interface Shown {
   readonly from: string;
 }
 
-/** Adds them to the program. */
+/** Adds the commands. */
 export function addConfigCommands(program: Command): void {
   const config = prepare(program.command('config')).description('check or show the configuration').helpCommand(false);
   const sub = (name: string, description: string): Command => addStartOptions(prepare(config.command(name)).description(description));
-  sub(
-    'check',
-    'say whether the options, secrets, certificates, names of plugins and executables of programs are right; no plugin is run',
-  ).action(check);
-  sub('show', 'print the effective options and where each comes from; secrets are hidden').option('--json', 'print JSON').action(show);
+  sub('check', 'validate options, secrets, certificates, names of plugins and executables of programs, without running a plugin').action(
+    check,
+  );
+  sub('show', 'print the effective options and their sources; secrets are hidden').option('--json', 'print JSON').action(show);
 }
 
-// Loaded late: the other commands do without the rooms of the relay, and are quicker.
-const readOptions = async (flags: StartFlags): Promise<Read> => (await import('./read-options.ts')).readOptions(flags);
+// Imported on demand: the relay's modules would slow down the other commands.
+const readOptions = async (flags: StartFlags): Promise<ReadOptions> => (await import('./read-options.ts')).readOptions(flags);
 
 async function check(flags: StartFlags): Promise<void> {
-  const { completed, places } = await readOptions(flags);
+  const { completed, sources } = await readOptions(flags);
   const { checkStart } = await import('../app.ts');
   for (const warning of await checkStart(completed)) process.stderr.write(`${clean(warning, Infinity)}\n`);
-  const file = places.find(({ kind }) => kind === 'file')?.source.nameOf('') ?? 'no file, defaults';
-  process.stdout.write(`the configuration is right (${clean(file, Infinity)})\n`);
+  const file = sources.find(({ kind }) => kind === 'file')?.source.nameOf('') ?? 'no file, defaults';
+  process.stdout.write(`the configuration is valid (${clean(file, Infinity)})\n`);
 }
 
 async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }): Promise<void> {
-  const { completed, places } = await readOptions(flags);
+  const { completed, sources } = await readOptions(flags);
   const { optionKinds } = await import('../config/config.ts');
-  const all = shownOptions([...optionKinds().keys()], completed.options, places);
+  const all = shownOptions([...optionKinds().keys()], completed.options, sources);
   if (json === true) {
     process.stdout.write(`${toJson(Object.fromEntries(all))}\n`);
     return;
@@ -51,27 +49,84 @@ async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }
     process.stdout.write(`${key.padEnd(keys ?? 0)}  ${value.padEnd(values ?? 0)}  ${clean(from, Infinity)}\n`);
 }
 
-/** Every option there is, by its full name; null if it is not set and has no default. */
-function shownOptions(keys: readonly string[], options: Options, places: readonly Place[]): Map<string, Shown> {
+/** Every option by its full name; null if it is unset and has no default. */
+function shownOptions(keys: readonly string[], options: Options, sources: readonly OptionSource[]): Map<string, Shown> {
   const shown = new Map<string, Shown>();
   for (const key of keys) {
     const path = key.split('.');
-    shown.set(key, { value: withoutSecrets(key, at(options, path) ?? null), from: originOf(path, places) });
+    shown.set(key, { value: withoutSecrets(key, at(options, path) ?? null), from: originOf(path, sources) });
   }
   return shown;
 }
 
-function originOf(path: readonly string[], places: readonly Place[]): string {
-  const place = [...places].reverse().find(({ source }) => at(source.values, path) !== undefined);
-  if (!place) return 'default';
-  return place.kind === 'file' ? place.source.nameOf('') : place.source.nameOf(path.join('.'));
+function originOf(path: readonly string[], sources: readonly OptionSource[]): string {
+  const origin = [...sources].reverse().find(({ source }) => at(source.values, path) !== undefined);
+  if (!origin) return 'default';
+  return origin.kind === 'file' ? origin.source.nameOf('') : origin.source.nameOf(path.join('.'));
 }
 
 function at(values: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>((level, part) => (isTree(level) && Object.hasOwn(level, part) ? level[part] : undefined), values);
+  return path.reduce<unknown>((level, part) => (isPlainObject(level) && Object.hasOwn(level, part) ? level[part] : undefined), values);
 }
 
 function valueText(value: unknown): string {
   if (value === null || value === '') return '-';
   return typeof value === 'string' ? clean(value, 500) : clean(JSON.stringify(value), 500);
+}
+
+// Options of plugins and programs may contain secrets anywhere; our own options contain them only in URLs.
+const FOREIGN: readonly string[] = ['plugins', 'relayPlugins', 'programs'];
+const SECRET = /pass|secret|token|credential|private|(api|access|auth|signing|encryption)[_-]?key/i;
+const FLAG = /^(--?[^=\s]+)(=?)/;
+const HIDDEN = '(hidden)';
+
+/** A copy of the value of an option with secrets replaced, cut below the depth of any real configuration. */
+export function withoutSecrets(option: string, value: unknown): unknown {
+  if (option === 'programs' && Array.isArray(value)) return value.map(programWithoutSecrets);
+  return hidden(value, FOREIGN.includes(option));
+}
+
+function programWithoutSecrets(record: unknown): unknown {
+  if (!isPlainObject(record)) return hidden(record, true);
+  const { args, env, ...rest } = record;
+  return {
+    ...(hidden(rest, true) as object),
+    ...(Array.isArray(args) && { args: withoutSecretFlags(args).map((arg) => hidden(arg, true)) }),
+    // Programs receive secrets in their environment.
+    ...(isPlainObject(env) && { env: Object.fromEntries(Object.keys(env).map((name) => [name, HIDDEN])) }),
+  };
+}
+
+/** Hides the values in `--token=wonder` and `--token wonder`. */
+function withoutSecretFlags(args: readonly unknown[]): readonly unknown[] {
+  let isSecretNext = false;
+  return args.map((arg) => {
+    const [, flag = '', equals = ''] = typeof arg === 'string' ? (FLAG.exec(arg) ?? []) : [];
+    const isSecret = isSecretNext && flag === '';
+    isSecretNext = SECRET.test(flag) && equals === '';
+    if (isSecret) return HIDDEN;
+    return SECRET.test(flag) && equals !== '' ? `${flag}=${HIDDEN}` : arg;
+  });
+}
+
+/** `isForeign`: also hides fields whose names suggest a secret. */
+function hidden(value: unknown, isForeign: boolean, name = '', depth = 0): unknown {
+  if (isForeign && SECRET.test(name)) return HIDDEN;
+  if (typeof value === 'string') return hideCredentials(value);
+  if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : value;
+  if (depth > 20) return '…';
+  if (Array.isArray(value)) return value.map((part) => hidden(part, isForeign, '', depth + 1));
+  if (!isPlainObject(value)) return '(an object)';
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, hidden(part, isForeign, key, depth + 1)]));
+}
+
+function hideCredentials(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, `$1${HIDDEN}@`);
+}
+
+/** True for plain objects, false for a Date or an instance of a class. */
+function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
 }

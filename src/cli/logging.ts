@@ -1,4 +1,4 @@
-/** log4js, set up once for the process: console for people (stderr), an optional file, a separate access log. */
+/** Configures log4js for the process: a console for people (stderr), an optional file and a separate access log. */
 import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -6,28 +6,27 @@ import { format } from 'node:util';
 import log4js from 'log4js';
 import type { AppenderModule, Configuration, CustomAppender, Logger, LoggingEvent, PatternToken } from 'log4js';
 import type { LogOptions } from '../config/config.ts';
-import { RelayError, clean, reasonOf } from '../core/core.ts';
+import { clean, reasonOf, RelayError } from '../core/core.ts';
 import type { Log, LogSource } from '../core/core.ts';
 import { makeDirectory } from '../state/state.ts';
-import { LogOutput } from './log-output.ts';
+import { FileSink, LogOutput, StreamSink } from './log-output.ts';
 import type { LogSink } from './log-output.ts';
-import { FileSink, StreamSink } from './log-sinks.ts';
 
-// How often levels were configured.
+// Incremented with each configuration, so that cached levels expire.
 let configured = 0;
 
 const FILE_BYTES = 10 * 1024 * 1024;
 const FILES_KEPT = 5;
-// Dicts, addresses and names of callers are in it.
+// The log contains dicts, addresses and names of callers.
 const MODE = 0o600;
 
-// ISO 8601 with its offset, so that logs of several machines can be put side by side.
+// ISO 8601 with the offset, so that logs of several machines can be compared.
 const TIME = '%d{yyyy-MM-ddThh:mm:ss.SSSO}';
 
-// By the name of the file, or `console`: when levels change, what waits in an output stays there.
+// By appender name; outputs survive a change of levels with their waiting lines.
 const outputs = new Map<string, LogOutput>();
 
-/** Configures log4js and answers the loggers. Throws a RelayError CONFIG_INVALID if a file cannot be written. */
+/** Configures log4js and returns the source of loggers. Throws a RelayError CONFIG_INVALID if a file is not writable. */
 export async function startLogging({ log }: LogOptions, console: Writable & { readonly isTTY?: boolean }): Promise<LogSource> {
   const toConsole = appender('console', () => new StreamSink(console), layout(console.isTTY === true));
   const appenders: Record<string, CustomAppender> = { console: toConsole };
@@ -44,11 +43,11 @@ export async function startLogging({ log }: LogOptions, console: Writable & { re
   categories.access = toFile ? { appenders: ['access'], level: 'info' } : { appenders: used, level: 'off' };
   log4js.configure({ appenders, categories });
   configured++;
-  return (category) => withKnownLevel(log4js.getLogger(category));
+  return (category) => withCachedLevel(log4js.getLogger(category));
 }
 
-/** Levels stay until they are configured anew (`co2 reload`), and log4js takes as long to look one up as a small call takes to be read. */
-function withKnownLevel(logger: Logger): Log {
+/** Caches the levels until the next configuration (`co2 reload`): log4js takes as long to look one up as parsing a small call takes. */
+function withCachedLevel(logger: Logger): Log {
   let known = 0;
   let [isDebug, isInfo] = [false, false];
   const look = (): void => {
@@ -78,7 +77,7 @@ function withKnownLevel(logger: Logger): Log {
   };
 }
 
-/** Writes what waits, if that can be written soon. */
+/** Writes the waiting lines if that is possible within a second, and closes all outputs. */
 export async function stopLogging(): Promise<void> {
   await new Promise<void>((resolve) => {
     log4js.shutdown(() => {
@@ -92,11 +91,11 @@ export async function stopLogging(): Promise<void> {
 
 type Layout = PatternLayout | { readonly type: 'pattern'; readonly pattern: string };
 
-/** log4js's own appenders hold lines without a limit, and its file appender never writes again after an error. */
+/** An appender over {@link LogOutput}: those of log4js buffer without a limit, and its file appender never recovers from an error. */
 function appender(name: string, sink: () => LogSink, withLayout: Layout): CustomAppender {
   const type: AppenderModule = {
     configure: (_config, layouts) => {
-      // Its types say that a token gets no event.
+      // The types of log4js omit the event that a token function receives.
       const lineOf = layouts?.layout(withLayout.type, withLayout as unknown as PatternToken) ?? String;
       const output = outputs.get(name) ?? new LogOutput(sink(), (missing) => lineOf(missingLines(missing)));
       outputs.set(name, output);
@@ -110,7 +109,7 @@ function appender(name: string, sink: () => LogSink, withLayout: Layout): Custom
 
 function missingLines(missing: number): LoggingEvent {
   const lines = missing === 1 ? '1 log line is' : `${missing} log lines are`;
-  const data = [`${lines} missing here: dropped because the log was not read, or could not be written, for a while`];
+  const data = [`${lines} missing here: dropped because the log output was blocked or not writable`];
   return {
     categoryName: 'app',
     level: log4js.levels.WARN,
@@ -131,7 +130,7 @@ async function file(option: string, filename: string, withLayout: Layout): Promi
         log4js
           .getLogger('app')
           .error(
-            `${option}: ${filename} cannot be written (${clean(reason)}); 1 MiB of lines waits for it, make room or change its rights`,
+            `${option}: cannot write ${filename} (${clean(reason)}); up to 1 MiB of lines is buffered, free space or change its permissions`,
           );
       },
       onRecovery: () => {
@@ -147,10 +146,10 @@ async function requireWritable(option: string, filename: string): Promise<void> 
     await makeDirectory(dirname(filename));
     // Before it is opened: a FIFO without a reader would hold the start for ever.
     const found = await stat(filename).catch(() => undefined);
-    if (found && !found.isFile()) throw new Error('it is no regular file');
+    if (found && !found.isFile()) throw new Error('not a regular file');
     await (await open(filename, 'a', MODE)).close();
   } catch (error) {
-    throw new RelayError('CONFIG_INVALID', `${option}: ${filename} cannot be written (${reasonOf(error)}); choose another file`, {
+    throw new RelayError('CONFIG_INVALID', `${option}: cannot write ${filename} (${reasonOf(error)}); choose another file`, {
       cause: error,
     });
   }
@@ -167,10 +166,10 @@ function layout(colours: boolean): PatternLayout {
   return { type: 'pattern', pattern, tokens: { text: textOf } };
 }
 
-// Longer texts are payloads; a stack has some 2,000 characters.
+// Longer texts are payloads; a stack trace has about 2,000 characters.
 const MAX_TEXT = 8_000;
 
-/** What was logged, made safe in this one place: no control characters, and every further line set in, so that none looks like a line of ours. */
+/** Sanitizes all log text: control characters are removed, and further lines indented so that they cannot imitate a log line. */
 function textOf({ data }: LoggingEvent): string {
   const lines = format(...(data as unknown[]))
     .slice(0, MAX_TEXT)

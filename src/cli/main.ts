@@ -1,28 +1,28 @@
-/** The `co2` command. */
+/** The `co2` command: parses the command line, runs the command, and turns errors into one line and an exit code. */
 import { Command } from 'commander';
-import { RelayError, clean, reasonOf } from '../core/core.ts';
+import { clean, reasonOf, RelayError } from '../core/core.ts';
 import type { ErrorCode } from '../core/core.ts';
 import { RemoteFault } from '../client/internal.ts';
 import { addCheckCommand } from './check-command.ts';
 import { addClientCommands } from './client-commands.ts';
+import { prepare, UsageError, usageErrorText } from './command-line.ts';
 import { addConfigCommands } from './config-commands.ts';
-import { addGenCommand } from './gen/gen-command.ts';
-import { addNewCommand } from './new/new-command.ts';
-import { addStartOptions } from './options.ts';
-import type { StartFlags } from './options.ts';
+import { addGenCommand } from './gen-command.ts';
+import { addNewCommand } from './new-command.ts';
+import { VERSION } from './package.ts';
 import { addPluginCommands } from './plugin-commands.ts';
+import { addStartOptions } from './start-options.ts';
+import type { StartFlags } from './start-options.ts';
 import { addTestCommand } from './test-command.ts';
-import { addTokenCommand } from './token.ts';
-import { VERSION } from './version.ts';
-import { WrongUse, prepare, wrongUseText } from './wrong-use.ts';
+import { addTokenCommand } from './token-command.ts';
 
-// 1: the relay could not start, failed or answered a fault; 2: the command line or the configuration is wrong; 3: no relay answers there.
+// 1: the relay did not start, failed or returned a fault; 2: invalid command line or configuration; 3: no relay answers.
 const FAILED = 1;
-const WRONG_USE = 2;
+const USAGE = 2;
 const UNREACHABLE = 3;
-const EXIT_CODES: Partial<Record<ErrorCode, number>> = { CONFIG_INVALID: WRONG_USE, TRANSPORT: UNREACHABLE, TIMEOUT: UNREACHABLE };
+const EXIT_CODES: Partial<Record<ErrorCode, number>> = { CONFIG_INVALID: USAGE, TRANSPORT: UNREACHABLE, TIMEOUT: UNREACHABLE };
 
-// Whoever read our output may go away; a line that nobody reads is no reason to stop, and less so to log that in vain.
+// Keep running when the reader of our output has gone away (EPIPE).
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 async function main(): Promise<number> {
@@ -31,9 +31,7 @@ async function main(): Promise<number> {
     .description('An XML-RPC relay: drop a TypeScript file into plugins/ and it is part of the network.')
     .version(VERSION, '--version', 'print the version')
     .helpCommand(false);
-  const command = prepare(program.command('start', { isDefault: true })).description(
-    'start a relay (this is what happens without a command, too)',
-  );
+  const command = prepare(program.command('start', { isDefault: true })).description('start a relay (the default command)');
   addStartOptions(command).action(async (flags: StartFlags) => {
     const { start } = await import('./start.ts');
     code = await start(flags);
@@ -49,7 +47,7 @@ async function main(): Promise<number> {
   };
   addTestCommand(program, onExit);
   addCheckCommand(program, onExit);
-  // The start is what nearly everybody wants: `co2 --help` shows its flags at once.
+  // `co2 --help` includes the flags of the default command.
   program.addHelpText('after', () => `\n${command.helpInformation()}`);
   try {
     await program.parseAsync();
@@ -59,9 +57,9 @@ async function main(): Promise<number> {
   return code;
 }
 
-/** One line on stderr for whatever stopped us; answers the exit code. */
+/** Prints the error as one line on stderr; returns the exit code. */
 function report(error: unknown): number {
-  if (error instanceof WrongUse) return error.error.exitCode === 0 ? 0 : say(wrongUseText(error), WRONG_USE);
+  if (error instanceof UsageError) return error.error.exitCode === 0 ? 0 : say(usageErrorText(error), USAGE);
   if (RemoteFault.is(error)) {
     const code = typeof error.faultCode === 'string' ? clean(error.faultCode, 100) : String(error.code);
     return say(`fault ${code}: ${clean(error.message, 1000)}`, FAILED);
@@ -76,5 +74,5 @@ function say(text: string, code: number): number {
   return code;
 }
 
-// Whatever a plugin left open must not keep a stopped relay alive.
+// Timers and sockets that a plugin left open must not keep a stopped relay alive.
 process.exit(await main());

@@ -1,16 +1,15 @@
-/** `co2 plugin`: looks after the plugins of a running relay. */
+/** `co2 plugin`: manages the plugins of a running relay. */
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import { ask, client } from './client-commands.ts';
-import { toJson, toTable, toText } from './show.ts';
-import { withRelay } from './target.ts';
-import type { TargetFlags } from './target.ts';
-import { valueOf } from './words.ts';
-import { prepare } from './wrong-use.ts';
+import { callAndPrint, client } from './client-commands.ts';
+import { environmentVariable, prepare } from './command-line.ts';
+import { withRelay } from './relay-connection.ts';
+import type { TargetFlags } from './relay-connection.ts';
+import { toJson, toTable, toText, valueOf } from './values.ts';
 
 interface LogFlags extends TargetFlags {
   readonly follow?: boolean;
@@ -36,50 +35,50 @@ const ADD_HELP = `
 Examples:
   co2 plugin add weather -- python3 /srv/satellites/weather.py
   co2 plugin add ham.fryer ./fryer --env LOG=1 --setup '{"pan": 2}' -- --quiet
-The relay remembers it over restarts. Only where config.ts says allowAddPrograms: true.`;
+The program survives restarts of the relay. Requires allowAddPrograms: true in config.ts.`;
 const LOG_HELP = `
 Example:
   co2 plugin log ham.spam -f`;
 const LETTER_HELP = `
-A message at which a program ended five times is set aside, in memory; its id stands in co2 plugin dead-letters.`;
+A message that crashed a program five times becomes a dead letter, kept in memory; co2 plugin dead-letters lists its id.`;
 
-/** Adds it to the program. */
+/** Adds the command and its subcommands. */
 export function addPluginCommands(program: Command): void {
-  const plugin = prepare(program.command('plugin')).description('look after the plugins of a running relay').helpCommand(false);
+  const plugin = prepare(program.command('plugin')).description('manage the plugins of a running relay').helpCommand(false);
   client(plugin, 'list', 'list the plugins and their states').action((flags: TargetFlags) =>
-    ask(flags, (call) => call('plugin.list'), listText),
+    callAndPrint(flags, (call) => call('plugin.list'), listText),
   );
-  one(plugin, 'info', 'show a plugin, its methods and its satellites', 'plugin.info');
-  one(plugin, 'start', 'start a plugin that was stopped, failed or left out', 'plugin.start');
-  one(plugin, 'stop', 'stop a plugin until it is started, or the relay is', 'plugin.stop');
-  one(plugin, 'restart', 'stop a plugin and start it as it is by now', 'plugin.restart');
-  one(plugin, 'reload', 'replace a plugin by its current version; if that does not start, the old one goes on', 'plugin.reload');
-  client(plugin, 'load', 'look at the plugins directory now').action((flags: TargetFlags) =>
-    ask(flags, (call) => call('plugin.load'), listText),
+  one(plugin, 'info', 'show a plugin with its methods and satellites', 'plugin.info');
+  one(plugin, 'start', 'start a plugin that is stopped, failed or skipped', 'plugin.start');
+  one(plugin, 'stop', 'stop a plugin until it, or the relay, is started again', 'plugin.stop');
+  one(plugin, 'restart', 'stop a plugin and start its current version', 'plugin.restart');
+  one(plugin, 'reload', 'replace a plugin with its current version; if that fails to start, keep the old one', 'plugin.reload');
+  client(plugin, 'load', 'rescan the plugins directory').action((flags: TargetFlags) =>
+    callAndPrint(flags, (call) => call('plugin.load'), listText),
   );
   addProgramCommands(plugin);
   client(plugin, 'log <name>', "show the last lines of a plugin's log", LOG_HELP)
-    .option('-f, --follow', 'go on showing lines as they come, until it is interrupted')
-    .option('-n, --lines <number>', `how many, at most ${MAX_LINES}`, lines, 50)
+    .option('-f, --follow', 'print new lines until interrupted')
+    .option('-n, --lines <number>', `number of lines, at most ${MAX_LINES}`, lines, 50)
     .action(showLog);
   addLetterCommands(plugin);
 }
 
 function one(plugin: Command, name: string, description: string, method: string): void {
   client(plugin, `${name} <name>`, description).action((of: string, flags: TargetFlags) =>
-    ask(flags, (call) => call(method, of), infoText),
+    callAndPrint(flags, (call) => call(method, of), infoText),
   );
 }
 
 function addProgramCommands(plugin: Command): void {
-  client(plugin, 'add <name> <exec> [args...]', 'run one more program, and remember it', ADD_HELP)
-    .option('--env <name=value>', 'a variable of its environment; may be repeated', variable)
-    .option('--cwd <dir>', 'its working directory (default: one of its own in the state directory)')
-    .option('--user <name>', 'user that it runs as, a name or a number; only if the relay runs as root (default: that of the relay)')
-    .option('--group <name>', 'its group, with --user (default: that of the user)')
-    .option('--setup <json>', 'what its plugin.setup gets', valueOf)
+  client(plugin, 'add <name> <exec> [args...]', 'add a program, also for later starts', ADD_HELP)
+    .option('--env <name=value>', 'environment variable; may be repeated', environmentVariable)
+    .option('--cwd <dir>', 'working directory (default: its own in the state directory)')
+    .option('--user <name>', 'user to run as, a name or a number; only if the relay runs as root (default: the user of the relay)')
+    .option('--group <name>', 'group to run as, with --user (default: the group of the user)')
+    .option('--setup <json>', 'configuration for its plugin.setup', valueOf)
     .action((name: string, exec: string, args: readonly string[], { env, cwd, user, group, setup, ...flags }: AddFlags) =>
-      ask(
+      callAndPrint(
         flags,
         (call) => {
           const paths = { exec: exec.includes('/') ? resolve(exec) : exec, ...(cwd !== undefined && { cwd: resolve(cwd) }) };
@@ -89,8 +88,8 @@ function addProgramCommands(plugin: Command): void {
         infoText,
       ),
     );
-  client(plugin, 'remove <name>', 'stop a program that was added, and forget it').action((name: string, flags: TargetFlags) =>
-    ask(
+  client(plugin, 'remove <name>', 'stop and remove a program that was added').action((name: string, flags: TargetFlags) =>
+    callAndPrint(
       flags,
       (call) => call('plugin.remove', name),
       () => `removed ${name}`,
@@ -99,25 +98,24 @@ function addProgramCommands(plugin: Command): void {
 }
 
 function addLetterCommands(plugin: Command): void {
-  client(plugin, 'dead-letters [name]', 'list the messages that were set aside', LETTER_HELP).action(
-    (name: string | undefined, flags: TargetFlags) =>
-      ask(
-        flags,
-        (call) => call('plugin.dead_letters', ...given(name)),
-        (value) => toTable(value, LETTER_COLUMNS),
-      ),
+  client(plugin, 'dead-letters [name]', 'list the dead letters', LETTER_HELP).action((name: string | undefined, flags: TargetFlags) =>
+    callAndPrint(
+      flags,
+      (call) => call('plugin.dead_letters', ...given(name)),
+      (value) => toTable(value, LETTER_COLUMNS),
+    ),
   );
   const letter = (word: string, description: string, method: string, done: string): void => {
     client(plugin, `${word} <id> [name]`, description, LETTER_HELP).action((id: string, name: string | undefined, flags: TargetFlags) =>
-      ask(
+      callAndPrint(
         flags,
         (call) => call(method, id, ...given(name)),
         () => `${done} ${id}`,
       ),
     );
   };
-  letter('replay', 'deliver a message that was set aside once more', 'plugin.replay', 'replayed');
-  letter('drop', 'forget a message that was set aside', 'plugin.drop_letter', 'dropped');
+  letter('replay', 'deliver a dead letter again', 'plugin.replay', 'replayed');
+  letter('drop', 'delete a dead letter', 'plugin.drop_letter', 'dropped');
 }
 
 async function showLog(name: string, { follow, lines: count, ...flags }: LogFlags): Promise<void> {
@@ -143,23 +141,23 @@ function lineText({ at, level, text }: Dict): string {
 }
 
 function listText(value: Value): string {
-  if (!Array.isArray(value) || value.length === 0) return 'there are no plugins';
+  if (!Array.isArray(value) || value.length === 0) return 'no plugins';
   return toTable(
-    value.map((plugin: Value) => (isDict(plugin) ? withoutNoPid(plugin) : plugin)),
+    value.map((plugin: Value) => (isDict(plugin) ? withoutEmptyPid(plugin) : plugin)),
     COLUMNS,
   );
 }
 
 function infoText(value: Value): string {
   if (!isDict(value)) return toText(value);
-  const { satellites = [], ...rest } = withoutNoPid(value);
+  const { satellites = [], ...rest } = withoutEmptyPid(value);
   const members = Object.entries(rest).filter(([, member]) => member !== '' && !(Array.isArray(member) && member.length === 0));
   const table = Array.isArray(satellites) && satellites.length > 0 ? `\n\n${toTable(satellites, SATELLITE_COLUMNS)}` : '';
   return toText(Object.fromEntries(members)) + table;
 }
 
-/** What has no process of its own has 0 there, which no process has. */
-function withoutNoPid(plugin: Dict): Dict {
+/** The pid is 0 if the plugin has no process of its own. */
+function withoutEmptyPid(plugin: Dict): Dict {
   const { pid, ...rest } = plugin;
   return pid === 0 ? { ...rest, pid: '' } : plugin;
 }
@@ -171,11 +169,5 @@ function given(name: string | undefined): readonly string[] {
 function lines(text: string): number {
   const value = Number(text);
   if (/^\d{1,3}$/.test(text) && value >= 1 && value <= MAX_LINES) return value;
-  throw new InvalidArgumentError(`expected a whole number from 1 to ${MAX_LINES}.`);
-}
-
-function variable(text: string, before: AddFlags['env']): AddFlags['env'] {
-  const [, name, value = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
-  if (name === undefined) throw new InvalidArgumentError('expected NAME=VALUE.');
-  return { ...before, [name]: value };
+  throw new InvalidArgumentError(`expected an integer from 1 to ${MAX_LINES}.`);
 }

@@ -1,65 +1,184 @@
-/** `co2 start`: from flags and files to a relay that runs until it is told to stop. */
-import { VERSION, startRelay } from '../app.ts';
-import { RelayError, clean } from '../core/core.ts';
-import type { Log, LogSource } from '../core/core.ts';
+/** `co2 start`: reads the options, runs a relay in this process until a signal, and reloads its configuration on request. */
+import { realpathSync } from 'node:fs';
+import { startRelay, VERSION } from '../app.ts';
+import type { StartedRelay } from '../app.ts';
+import { clean, reasonOf, RelayError } from '../core/core.ts';
+import type { Clock, Log, LogSource } from '../core/core.ts';
+import { whereThrown } from '../plugin-host/plugin-host.ts';
 import { startLogging, stopLogging } from './logging.ts';
-import type { StartFlags } from './options.ts';
-import { ProcessLife } from './process-life.ts';
 import { readOptions } from './read-options.ts';
-import type { Read } from './read-options.ts';
-import { reloadOf } from './reload.ts';
-import type { Reload } from './reload.ts';
+import type { ReadOptions } from './read-options.ts';
+import type { StartFlags } from './start-options.ts';
 
-/** Starts the relay, says so on stdout, and stays until a signal; answers the exit code. */
+/** Starts the relay, announces it on stdout, and runs it until a signal; resolves to the exit code. */
 export async function start(flags: StartFlags): Promise<number> {
   const read = await readOptions(flags);
   const logs = await startLogging(read.completed.options, process.stderr);
   const log = logs('app');
-  const life = new ProcessLife(log, read.completed.options.pluginsDir);
+  const lifecycle = new ProcessLifecycle(log, read.completed.options.pluginsDir);
   try {
-    await run({ flags, read, logs, life });
+    await run({ flags, read, logs, lifecycle });
     log.info('stopped');
   } catch (error) {
-    // A start that was given up because it was told to is no failure.
-    if (!life.signal.aborted) throw error;
+    // A signal during the start is not a failure.
+    if (!lifecycle.signal.aborted) throw error;
   } finally {
-    life.over();
+    lifecycle.end();
     await stopLogging();
   }
-  return life.stopRequest;
+  return lifecycle.stopRequest;
 }
 
 interface Run {
   readonly flags: StartFlags;
-  readonly read: Read;
+  readonly read: ReadOptions;
   readonly logs: LogSource;
-  readonly life: ProcessLife;
+  readonly lifecycle: ProcessLifecycle;
 }
 
-async function run({ flags, read, logs, life }: Run): Promise<void> {
-  let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is starting; reload it in a moment'));
-  // What goes wrong stands in the log. Without this a SIGHUP would end the relay, also while it starts.
+async function run({ flags, read, logs, lifecycle }: Run): Promise<void> {
+  let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is still starting; retry in a moment'));
+  // Reload logs its own errors. Without this handler a SIGHUP would kill the relay, also while it starts.
   process.on('SIGHUP', () => void reload().catch(() => undefined));
-  const relay = await startRelay(read.completed, { logs, signal: life.signal, reload: () => reload() });
+  const relay = await startRelay(read.completed, { logs, signal: lifecycle.signal, reload: () => reload() });
   reload = reloadOf(flags, relay, read, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
-  tellOfSurroundings(read, logs('app'));
-  await life.stopRequest;
+  logEnvironment(read, logs('app'));
+  await lifecycle.stopRequest;
   await relay.stop();
 }
 
-/** What an operator should know of where the relay runs. */
-function tellOfSurroundings({ ignored }: Pick<Read, 'ignored'>, log: Log): void {
+/** Logs properties of the environment that an operator should know. */
+function logEnvironment({ ignored }: Pick<ReadOptions, 'ignored'>, log: Log): void {
   if (ignored.length > 0) {
     const names = ignored.slice(0, 20).map((name) => clean(name, 80));
-    const text = `ignored what Kubernetes sets for a service: ${names.join(', ')}`;
-    log.info(`${text}; enableServiceLinks: false in the pod's specification leaves them out`);
+    const text = `ignored service variables of Kubernetes: ${names.join(', ')}`;
+    log.info(`${text}; set enableServiceLinks: false in the pod specification to remove them`);
   }
   if (process.pid === 1)
     log.info(
-      'this is process 1: it stops at SIGTERM, but does not reap orphans of programs; run it with an init (docker run --init, tini)',
+      'running as process 1: SIGTERM works, but orphaned child processes are not reaped; use an init process (docker run --init, tini)',
     );
   const major = Number(process.versions.node.split('.', 1)[0]);
-  if (major < 22)
-    log.warn(`Node ${process.versions.node} is past its end of life; the relay runs, but Node 22 or newer gets security fixes`);
+  if (major < 22) log.warn(`Node ${process.versions.node} has reached its end of life; use Node 22 or newer to get security fixes`);
+}
+
+type Report = ReturnType<StartedRelay['reconfigure']>;
+type Reload = () => Promise<Report>;
+
+/**
+ * Makes the function that reads flags, environment and file again and applies them to the running relay, one reload at a time.
+ * If the file is invalid or missing, it logs the error, changes nothing and rejects.
+ */
+export function reloadOf(
+  flags: StartFlags,
+  relay: Pick<StartedRelay, 'reconfigure'>,
+  started: Pick<ReadOptions, 'completed' | 'file'>,
+  log: Log,
+  clock?: Clock,
+): Reload {
+  let last: Promise<unknown> = Promise.resolve();
+  const reload = async (): Promise<Report> => {
+    try {
+      const { options } = (await readOptions(flags, { file: started.file, clock })).completed;
+      const report = relay.reconfigure(options);
+      // Log files keep their place; only levels can change.
+      const { level, levels } = options.log;
+      if (report.tookEffect.some((key) => key.startsWith('log.')))
+        await startLogging({ log: { ...started.completed.options.log, level, levels } }, process.stderr);
+      log.info(`reload: ${describe(report)}`);
+      return report;
+    } catch (error) {
+      log.error(`reload failed, the configuration is unchanged: ${reasonOf(error).replace(/\s*\n\s*/g, ' ')}`);
+      throw error;
+    }
+  };
+  return () => {
+    const next = last.then(reload);
+    last = next.catch(() => undefined);
+    return next;
+  };
+}
+
+function describe({ tookEffect, needsRestart }: Report): string {
+  if (tookEffect.length + needsRestart.length === 0) return 'nothing changed';
+  const parts = [
+    tookEffect.length > 0 ? `took effect: ${tookEffect.join(', ')}` : '',
+    needsRestart.length > 0 ? `needs a restart: ${needsRestart.join(', ')}` : '',
+  ];
+  return parts.filter((part) => part !== '').join('; ');
+}
+
+const FAILED = 1;
+
+/** Signals, uncaught errors and unexpected exits of the process that a relay runs in. */
+class ProcessLifecycle {
+  readonly #log: Log;
+  readonly #pluginsDir: string;
+  readonly #stopping = new AbortController();
+  /** Resolves to the exit code at the first signal (0) or uncaught error (1). A second signal kills the process at once. */
+  readonly stopRequest: Promise<number>;
+
+  /** Installs the handlers. Log lines name the files below `pluginsDir` that caused an error. */
+  constructor(log: Log, pluginsDir: string) {
+    this.#log = log;
+    this.#pluginsDir = pluginsDir;
+    this.stopRequest = new Promise((resolve) => {
+      this.#listen((code) => {
+        resolve(code);
+        this.#stopping.abort();
+      });
+    });
+    process.on('exit', this.#onExit);
+  }
+
+  /** Aborted at a stop request. */
+  get signal(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
+  /** Expects the process to exit from now on. */
+  end(): void {
+    process.off('exit', this.#onExit);
+  }
+
+  #listen(stop: (code: number) => void): void {
+    const onSignal = (signal: NodeJS.Signals): void => {
+      this.#log.info(`${signal}: stopping`);
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, onSignal);
+      stop(0);
+    };
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+    // A forgotten promise in a plugin must not stop the relay.
+    process.on('unhandledRejection', (reason) => {
+      this.#log.error(`unhandled promise rejection${this.#place(reason)}:`, reason);
+    });
+    // The state is unknown after an uncaught exception: stop in order, and let the service manager restart the relay.
+    process.on('uncaughtException', (error) => {
+      this.#log.error(`uncaught exception${this.#place(error)}; stopping the relay:`, error);
+      stop(FAILED);
+    });
+  }
+
+  readonly #onExit = (code: number): void => {
+    // process.exit() calls this, so its caller is on the stack.
+    const here = new Error('process.exit() was called here');
+    const what = this.signal.aborted ? 'while the relay was stopping' : 'without a request to stop';
+    if (code === 0 && !this.signal.aborted) process.exitCode = FAILED;
+    this.#log.error(
+      `the process exits with code ${code} ${what}${this.#place(here)}; exit() of the plugins and the rest of the shutdown are skipped:`,
+      here,
+    );
+  };
+
+  /** ` (ham/spam.ts:12:5)` or nothing. */
+  #place(thrown: unknown): string {
+    try {
+      return whereThrown(thrown, realpathSync(this.#pluginsDir));
+    } catch {
+      // There is no plugins directory, or the thrown object throws when it is inspected.
+      return '';
+    }
+  }
 }

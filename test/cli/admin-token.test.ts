@@ -59,7 +59,7 @@ const commands = (port: number): readonly (readonly string[])[] => [
 const said = ({ stdout, stderr }: Exit): string => [...stdout, ...stderr].join('\n');
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-  test.serial(`who listens where the relay did before ${signal} gets no token, by no command, and is named`, async (t) => {
+  test.serial(`after ${signal}, no command sends the token to a program on the relay's old port, and each reports it`, async (t) => {
     const [port = 0] = await freePorts(1);
     const cwd = await stoppedRelay(t, port, signal);
     const { seen } = await impostor(t, { port, host: '127.0.0.1' });
@@ -69,7 +69,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       t.is(end.code, 3, args.join(' '));
       t.regex(
         end.stderr.join('\n'),
-        /^co2: http:.*: the admin token of \/.*\/\.co2 was not sent: no relay runs on this state directory, so something else listens there; start the relay/,
+        /^co2: http:.*: the admin token of \/.*\/\.co2 was not sent: no relay runs on this state directory, so another program listens there; start the relay/,
       );
     }
     t.deepEqual(seen, [], 'it was not even called');
@@ -83,7 +83,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   });
 }
 
-test.serial('while the relay runs, its token goes nowhere else', async (t) => {
+test.serial('the token is sent only to the running relay', async (t) => {
   const cwd = pluginsDir(t, { 'config.ts': `export default { unixSocket: 'co2.sock' };` });
   const relay = await startCo2(t, { cwd });
   const other = await impostor(t, { port: 0, host: '127.0.0.1' });
@@ -93,7 +93,7 @@ test.serial('while the relay runs, its token goes nowhere else', async (t) => {
     t.is(end.code, 3);
     t.regex(
       said(end),
-      /its relay listens on (127\.0\.0\.1:\d+|\/.*\/co2\.sock), not there; start the relay \(co2 start\), or name the right one/,
+      /the relay listens on (127\.0\.0\.1:\d+|\/.*\/co2\.sock) instead; start the relay \(co2 start\), or select the right one/,
     );
     t.is((await runCo2(t, { args: ['ping', '--url', url], cwd }).exit).code, 0);
   }
@@ -104,7 +104,7 @@ test.serial('while the relay runs, its token goes nowhere else', async (t) => {
   }
 });
 
-test.serial('a relay on all addresses, or on several, is found at each', async (t) => {
+test.serial('a relay on all addresses, or on several, is found at each of them', async (t) => {
   const own = Object.values(networkInterfaces())
     .flat()
     .find((net) => net?.family === 'IPv4' && !net.internal)?.address;
@@ -125,7 +125,7 @@ const hasIpv6 = Object.values(networkInterfaces())
   .flat()
   .some((net) => net?.address === '::1');
 
-test.serial('of the two addresses of localhost the one is called that the relay listens on', async (t) => {
+test.serial('localhost resolves to the address that the relay listens on', async (t) => {
   const relay = await startCo2(t);
   const other = hasIpv6 ? await impostor(t, { port: relay.port, host: '::1' }) : undefined;
   const end = await runCo2(t, { args: ['status', '--url', `http://localhost:${relay.port}`], cwd: relay.cwd }).exit;
@@ -134,13 +134,13 @@ test.serial('of the two addresses of localhost the one is called that the relay 
   if (other) t.deepEqual(other.seen, []);
 });
 
-test.serial('a lock that does not say where its relay listens, or says nothing at all, is no proof', async (t) => {
+test.serial('no token is sent if the lock does not report the addresses of its relay', async (t) => {
   const [port = 0] = await freePorts(1);
   const cwd = await stoppedRelay(t, port, 'SIGTERM');
   const { seen } = await impostor(t, { port, host: '127.0.0.1' });
   const answers: readonly (readonly [answer: string | undefined, says: RegExp])[] = [
-    ['4711\n', /the relay of process 4711 does not say where it listens; is it starting, or an older version\?$/],
-    ['4711\n{"scheme":"http"}\n', /the relay of process 4711 does not say where it listens/],
+    ['4711\n', /the relay \(process 4711\) does not report its addresses; is it starting, or an older version\?$/],
+    ['4711\n{"scheme":"http"}\n', /the relay \(process 4711\) does not report its addresses/],
     ['x'.repeat(100_000), /relay\.lock: its answer is too long$/],
     [undefined, /relay\.lock: the relay that has it did not answer in 1000 ms$/],
   ];
@@ -159,7 +159,7 @@ test.serial('a lock that does not say where its relay listens, or says nothing a
   t.deepEqual(seen, []);
 });
 
-test.serial('the token leaves this machine for nobody, and a URL with a credential of its own gets none', async (t) => {
+test.serial('the token is not sent to other machines or to a URL with its own credentials', async (t) => {
   const relay = await startCo2(t);
   const { seen, port } = await impostor(t, { port: 0, host: '0.0.0.0' });
   // It reaches this machine, but is not an address of it.

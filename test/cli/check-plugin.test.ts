@@ -14,7 +14,7 @@ const NODE = process.execPath;
 const check = (t: ExecutionContext, mode: string, ...flags: string[]): Promise<Exit> =>
   runCo2(t, { args: ['check-plugin', ...flags, NODE, '--', FIXTURE, mode] }).exit;
 
-test.serial('a program by its file, all of which holds', async (t) => {
+test.serial('a correct program passes every check', async (t) => {
   const cwd = pluginsDir(t, {});
   copyFileSync(FIXTURE, join(cwd, 'my-thermo.mjs'));
   // Found by its own first line, as programs are.
@@ -24,11 +24,11 @@ test.serial('a program by its file, all of which holds', async (t) => {
   t.is(code, 0, stdout.join('\n'));
   t.deepEqual(stderr, []);
   t.true(stdout.includes('ok      its methods answer what their signatures say: my_thermo.add(int, int)'), stdout.join('\n'));
-  t.regex(stdout.at(-1) ?? '', /^\d+ hold$/);
+  t.regex(stdout.at(-1) ?? '', /^\d+ passed$/);
   t.true(stdout.slice(0, -2).every((line) => line.startsWith('ok ')));
 });
 
-test.serial('what does not hold says what was expected, what came and what to do, and ends it with 1', async (t) => {
+test.serial('a failed check prints expected and actual behaviour and a remedy, and exits with 1', async (t) => {
   const { code, stdout } = await check(t, 'setup-false', '--name', 'ham.spam');
   t.is(code, 1);
   const at = stdout.indexOf('FAILED  plugin.setup takes its configuration');
@@ -37,16 +37,16 @@ test.serial('what does not hold says what was expected, what came and what to do
     '        came:     it answered false: it refuses its configuration',
     '        do:       answer a fault whose text says why (protocol-for-programs.md, "What the relay calls")',
   ]);
-  t.regex(stdout.at(-1) ?? '', /^\d+ hold, 1 does not hold, \d+ could not be made$/);
+  t.regex(stdout.at(-1) ?? '', /^\d+ passed, 1 failed, \d+ skipped$/);
 });
 
-test.serial('a note alone is no failure', async (t) => {
+test.serial('a note is not a failure', async (t) => {
   const { code, stdout } = await check(t, 'helpless');
   t.is(code, 0);
-  t.regex(stdout.at(-1) ?? '', /^\d+ hold, 1 could be better$/);
+  t.regex(stdout.at(-1) ?? '', /^\d+ passed, 1 passed with a note$/);
 });
 
-test.serial('it answers as JSON, and shows the wire on standard error', async (t) => {
+test.serial('--json prints JSON, and --verbose prints the traffic to standard error', async (t) => {
   const { code, stdout, stderr } = await check(
     t,
     'wants-config',
@@ -71,13 +71,13 @@ test.serial('it answers as JSON, and shows the wire on standard error', async (t
   t.true(stderr.some((line) => line.includes('<methodName>plugin.setup</methodName>') && line.includes('<string>red</string>')));
 });
 
-test.serial('a configuration may stand in a file', async (t) => {
+test.serial('the configuration may be a file', async (t) => {
   const cwd = pluginsDir(t, { 'setup.json': '{"colour": "red"}' });
   const args = ['check-plugin', '--config', 'setup.json', NODE, '--', FIXTURE, 'wants-config'];
   t.is((await runCo2(t, { args, cwd }).exit).code, 0);
 });
 
-test.serial('interrupted, it ends what it started', async (t) => {
+test.serial('an interrupted check stops the program', async (t) => {
   const program = runCo2(t, { args: ['check-plugin', '--verbose', NODE, '--', FIXTURE, 'no-ping'] });
   const line = await program.stderr.line(/first line: co2\|1\|http/);
   await program.stderr.line(/<methodName>ping</);
@@ -90,16 +90,16 @@ test.serial('interrupted, it ends what it started', async (t) => {
 const WRONG: readonly (readonly [args: readonly string[], says: RegExp])[] = [
   [[], /missing required argument 'program'; see co2 check-plugin --help/],
   [['./nothing'], /there is no .*\/nothing/],
-  [['./plugins/ham/spam.ts'], /is a module of plugins\/.*isolation: 'child'; co2 test/],
+  [['./plugins/ham/spam.ts'], /is a plugin module.*co2 test/],
   [['--name', 'system.ham', NODE], /--name: 'system\.ham': expected a name that begins with none of the relay's own words/],
   [['--config', '[1]', NODE], /--config.*no such file/],
   [['--config', '{', NODE], /--config.*expected a JSON object/],
-  [['--timeout', 'soon', NODE], /--timeout.*whole number of ms/],
+  [['--timeout', 'soon', NODE], /--timeout.*integer number of ms/],
   [['--env', 'A', NODE], /--env.*NAME=VALUE/],
 ];
 
 for (const [args, says] of WRONG) {
-  test.serial(`wrong use: co2 check-plugin ${args.join(' ').replace(NODE, 'node')}`, async (t) => {
+  test.serial(`invalid usage: co2 check-plugin ${args.join(' ').replace(NODE, 'node')}`, async (t) => {
     const { code, stdout, stderr } = await runCo2(t, { args: ['check-plugin', ...args] }).exit;
     t.is(code, 2);
     t.deepEqual(stdout, []);
@@ -108,7 +108,7 @@ for (const [args, says] of WRONG) {
   });
 }
 
-test.serial('co2 --help lists it', async (t) => {
+test.serial('co2 --help lists check-plugin', async (t) => {
   const { stdout } = await runCo2(t, { args: ['--help'] }).exit;
-  t.true(stdout.some((line) => /^ +check-plugin .*start a program as a relay does/.test(line)));
+  t.true(stdout.some((line) => /^ +check-plugin .*check whether a program conforms/.test(line)));
 });

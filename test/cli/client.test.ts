@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { urlOfOptions } from '../../src/cli/find-relay.ts';
+import { urlOfOptions } from '../../src/cli/relay-connection.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import type { Exit, RelayProcess } from '../support/processes.ts';
 import { freePorts, pluginsDir } from '../support/relays.ts';
@@ -33,7 +33,7 @@ const STEERING = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u20
 const ask = (t: ExecutionContext, relay: RelayProcess, ...args: string[]): Promise<Exit> =>
   runCo2(t, { args: [...args, '--url', relay.url], cwd: relay.cwd }).exit;
 
-test.serial('call: words become parameters, the answer is printed', async (t) => {
+test.serial('call converts arguments to parameters and prints the result', async (t) => {
   const relay = await startCo2(t, { files });
   const cases: readonly (readonly [words: readonly string[], line: string])[] = [
     [['test', '2'], '2'],
@@ -62,7 +62,7 @@ test.serial('call: words become parameters, the answer is printed', async (t) =>
   t.regex(exact, /"bytes": \{ +"base64": "Y28y" +\}/);
 });
 
-test.serial('notify hands in a dict; without data it does not even ask', async (t) => {
+test.serial('notify submits a dict, and rejects one without data before any request', async (t) => {
   const relay = await startCo2(t, { files });
   t.like(await ask(t, relay, 'notify', 'data=hello', 'topic=x'), { code: 0, stdout: ['accepted'] });
   t.like(await ask(t, relay, 'notify', '{"data":{"n":1}}'), { code: 0 });
@@ -94,7 +94,7 @@ test.serial('methods, help, ping, status and peers of a relay', async (t) => {
   t.true(row!.startsWith(peer.url.replace(/\/$/, '')));
 });
 
-test.serial('help without a name is the help of the program', async (t) => {
+test.serial('help without a name prints the help of the program', async (t) => {
   const { code, stdout } = await runCo2(t, { args: ['help'] }).exit;
   t.is(code, 0);
   for (const word of ['start', 'call', 'notify', 'ping', 'status'])
@@ -104,26 +104,26 @@ test.serial('help without a name is the help of the program', async (t) => {
     );
 });
 
-test.serial('exit codes: 1 a fault, 2 wrong use, 3 nobody there; each in one clear line', async (t) => {
+test.serial('exit codes: 1 fault, 2 invalid usage, 3 no relay, each with a one-line error', async (t) => {
   const relay = await startCo2(t, { files });
   const [port] = await freePorts(1);
   const cases: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
     [['call', 'ham.ear.fail'], 1, /^co2: fault 42: no such room$/],
     [['call', 'no.such'], 1, /^co2: fault -32601: no method is named 'no\.such'/],
     [['call'], 2, /missing required argument 'method'; see co2 call --help$/],
-    [['call', 'test', 'a=1', 'a=2'], 2, /a is given twice/],
+    [['call', 'test', 'a=1', 'a=2'], 2, /duplicate member a/],
     [['call', 'test', '9223372036854775808'], 2, /does not fit 64 bits/],
     [['call', 'test', '1e999'], 2, /too large for a double/],
     [['ping', '--url', 'relay.example'], 2, /--url: found 'relay\.example', expected a URL/],
     [['ping', '--timeout', 'soon'], 2, /--timeout.*expected seconds.*86400; see co2 ping --help$/],
     [['ping', 'me'], 2, /too many arguments/],
-    [['pong'], 2, /no command 'pong'; did you mean "ping"; see co2 --help$/],
+    [['pong'], 2, /unknown command 'pong'; did you mean "ping"; see co2 --help$/],
     [['ping', '--url', `http://127.0.0.1:${port}`], 3, /connection refused; is the relay running\? \(co2 start\)$/],
     [['ping', '--token', 'wrong'], 1, /^co2: fault 401: the presented token is wrong/],
     [
       ['status', '--data', 'nowhere'],
       1,
-      /^co2: fault 403: relay\.get_status needs the right 'admin'.*; no admin\.token in \/.*\/nowhere; name the relay's state directory with --data$/,
+      /^co2: fault 403: relay\.get_status needs the right 'admin'.*; no admin\.token in \/.*\/nowhere; set the relay's state directory with --data$/,
     ],
   ];
   for (const [args, code, says] of cases) {
@@ -136,7 +136,7 @@ test.serial('exit codes: 1 a fault, 2 wrong use, 3 nobody there; each in one cle
   }
 });
 
-test.serial('without --url the relay is the one that the configuration starts, with its token', async (t) => {
+test.serial('without --url, commands call the configured relay with its token', async (t) => {
   const [port, nobody] = await freePorts(2);
   const config = (port: number): string => `export default { port: ${port}, dataDir: 'state' };`;
   const cwd = pluginsDir(t, { 'config.ts': config(port!), 'other.ts': config(nobody!), 'broken.ts': 'export default {' });
@@ -146,12 +146,12 @@ test.serial('without --url the relay is the one that the configuration starts, w
     [['status', '--config', 'other.ts'], {}, 3, new RegExp(`127\\.0\\.0\\.1:${nobody}: connection refused`)],
     [['ping'], { CO2_PORT: String(nobody) }, 3, new RegExp(`127\\.0\\.0\\.1:${nobody}: connection refused`)],
     [['status'], { CO2_DATA_DIR: 'elsewhere' }, 1, /fault 403.*no admin\.token in \/.*\/elsewhere;/],
-    [['ping'], { CO2_PROT: '1' }, 2, /CO2_PROT: there is no such option; did you mean "CO2_PORT"/],
-    [['ping'], { CO2_PORT: '0' }, 2, /port is 0, any free one: say with --url/],
-    [['ping'], { CO2_CONFIG: 'broken.ts' }, 2, /broken\.ts does not load/],
+    [['ping'], { CO2_PROT: '1' }, 2, /CO2_PROT: unknown option; did you mean "CO2_PORT"/],
+    [['ping'], { CO2_PORT: '0' }, 2, /port is 0 .*--url/],
+    [['ping'], { CO2_CONFIG: 'broken.ts' }, 2, /cannot load broken\.ts/],
     // Whoever says where the relay is may ask, whatever lies in his directory.
     [['ping', '--url', `http://127.0.0.1:${port}`], { CO2_CONFIG: 'broken.ts' }, 0, /answered true/],
-    [['ping', '--url', `http://127.0.0.1:${port}`, '--config', 'broken.ts'], {}, 2, /broken\.ts does not load/],
+    [['ping', '--url', `http://127.0.0.1:${port}`, '--config', 'broken.ts'], {}, 2, /cannot load broken\.ts/],
     [['status', '--url', `http://127.0.0.1:${port}`], { CO2_CONFIG: 'broken.ts', CO2_DATA_DIR: 'state' }, 0, /host_id/],
   ];
   for (const [args, env, code, says] of cases) {
@@ -161,7 +161,7 @@ test.serial('without --url the relay is the one that the configuration starts, w
   }
 });
 
-test.serial('--url may name the unix socket of a relay of this machine, which gets the token, too', async (t) => {
+test.serial('--url accepts the unix socket of a local relay and sends its token', async (t) => {
   const cwd = pluginsDir(t, { 'config.ts': "export default { unixSocket: 'co2.sock' };" });
   await startCo2(t, { cwd });
   const socket = join(cwd, 'co2.sock');
@@ -184,7 +184,7 @@ test.serial('--url may name the unix socket of a relay of this machine, which ge
   }
 });
 
-test('where a relay is reached from its own machine', (t) => {
+test('the URL of a relay as seen from its own machine', (t) => {
   const tls = { certFile: 'c', keyFile: 'k' };
   const cases: readonly (readonly [options: Parameters<typeof urlOfOptions>[0], url: string])[] = [
     [{ host: '127.0.0.1', port: 2004 }, 'http://127.0.0.1:2004/'],
@@ -197,13 +197,13 @@ test('where a relay is reached from its own machine', (t) => {
   t.throws(() => urlOfOptions({ host: '127.0.0.1', port: 0 }), { message: /--url/ });
 });
 
-test.serial('an answer cannot steer the terminal', async (t) => {
+test.serial('a result cannot control the terminal', async (t) => {
   const relay = await startCo2(t);
   const { stdout } = await ask(t, relay, 'call', 'test', '{"a\\u009b2J":"b\\u202ex"}');
   t.deepEqual(stdout, ['a\ufffd2J  b\ufffdx']);
 });
 
-test.serial('JSON cannot steer the terminal either, and means the same', async (t) => {
+test.serial('JSON cannot control the terminal, and keeps its meaning', async (t) => {
   const relay = await startCo2(t, { files });
   const steering = [
     '\u007f',

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { environmentSource, variableOf } from '../../src/cli/environment.ts';
+import { environmentSource, variableOf } from '../../src/cli/read-options.ts';
 import { completeOptions, optionKinds } from '../../src/config/config.ts';
 import { RelayError } from '../../src/core/core.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
@@ -11,14 +11,14 @@ import { pluginsDir } from '../support/relays.ts';
 const optionsOf = (environment: Readonly<Record<string, string>>): unknown =>
   completeOptions([environmentSource(environment, '/base')], '/base').options;
 
-test('every option has a variable of its own', (t) => {
+test('every option has its own variable', (t) => {
   const keys = [...optionKinds().keys()];
   t.true(keys.length > 30);
   t.is(new Set(keys.map(variableOf)).size, keys.length);
   for (const key of keys) t.regex(variableOf(key), /^CO2_[A-Z][A-Z_]*$/);
 });
 
-test('texts become values of each kind', (t) => {
+test('variables are parsed to values of each type', (t) => {
   t.like(
     optionsOf({
       CO2_PORT: '1',
@@ -53,13 +53,13 @@ test('texts become values of each kind', (t) => {
   );
 });
 
-test('names that are no options: ours for other programs are passed over, others refused with the nearest', (t) => {
+test('variables for other programs are ignored, unknown ones rejected with a suggestion', (t) => {
   t.notThrows(() =>
     optionsOf({ CO2_RELAY_URL: 'x', CO2_PLUGIN_DIR: 'x', CO2_PROTOCOL_VERSIONS: '1', CO2_TEST_X: '1', CO2: 'x', HOME: '/' }),
   );
   for (const [name, value, text] of [
-    ['CO2_PROT', '1', 'CO2_PROT: there is no such option; did you mean "CO2_PORT"?'],
-    ['CO2_OUTBOX_MAX_MESSAGES', '1', 'CO2_OUTBOX_MAX_MESSAGES: there is no such option; did you mean "CO2_OUTBOX__MAX_MESSAGES"?'],
+    ['CO2_PROT', '1', 'CO2_PROT: unknown option; did you mean "CO2_PORT"?'],
+    ['CO2_OUTBOX_MAX_MESSAGES', '1', 'CO2_OUTBOX_MAX_MESSAGES: unknown option; did you mean "CO2_OUTBOX__MAX_MESSAGES"?'],
     ['CO2_PORT', 'http', "CO2_PORT: found 'http', expected a number"],
     ['CO2_WATCH', 'pol', 'CO2_WATCH: found \'pol\', expected one of true, false, "poll"'],
     ['CO2_PORT', '65536', 'CO2_PORT: found 65536, expected at most 65535'],
@@ -69,7 +69,7 @@ test('names that are no options: ours for other programs are passed over, others
     ['CO2_ACCESS__TOKENS', '{"ci":{"secret":"abc"}}', /^CO2_ACCESS__TOKENS: ci\.secret: there is no such option/],
     ['CO2_ACCESS__TOKENS', '{"ci":{"env":5}}', 'CO2_ACCESS__TOKENS: ci.env: found 5, expected a value of type string'],
     ['CO2_LIMITS__TOKEN', '{"burst":5}', 'CO2_LIMITS__TOKEN: perSecond: is missing, expected a value of type number'],
-    ['CO2_TLS', '{}', 'CO2_TLS: there is no such option; set its members: CO2_TLS__CERT_FILE, CO2_TLS__KEY_FILE, CO2_TLS__CA_FILE'],
+    ['CO2_TLS', '{}', 'CO2_TLS: unknown option; set its fields: CO2_TLS__CERT_FILE, CO2_TLS__KEY_FILE, CO2_TLS__CA_FILE'],
     ['CO2_TLS__CERT_FILE', 'a.pem', 'CO2_TLS__KEY_FILE: is missing, expected a value of type string'],
   ] as const) {
     const error = t.throws(() => optionsOf({ [name]: value }), undefined, name);
@@ -77,7 +77,7 @@ test('names that are no options: ours for other programs are passed over, others
     if (typeof text === 'string') t.is(error.message, text);
     else t.regex(error.message, text);
   }
-  t.throws(() => optionsOf({ CO2_LOG_LEVEL: 'info', CO2_LOG__LEVEL: 'warn' }), { message: /are the same option/ });
+  t.throws(() => optionsOf({ CO2_LOG_LEVEL: 'info', CO2_LOG__LEVEL: 'warn' }), { message: /set the same option/ });
 });
 
 /** What a container gets beside a service `name` of this address and port. */
@@ -91,7 +91,7 @@ function ofService(name: string, address: string, port: number, protocol = 'tcp'
   };
 }
 
-test('what Kubernetes sets for a service is ignored, whatever the service is called, and misspelt options are not', (t) => {
+test('service variables of Kubernetes are ignored for any service name, misspelled options are not', (t) => {
   for (const service of [
     ofService('CO2_RELAY', '10.0.0.1', 2004),
     ofService('CO2', '10.0.0.1', 2004),
@@ -110,18 +110,18 @@ test('what Kubernetes sets for a service is ignored, whatever the service is cal
     ['CO2_PORTS', 'tcp://10.0.0.1:2004'],
     ['CO2_RELAY_PORT_2004_TCP_ADR', '10.0.0.1'],
   ] as const)
-    t.throws(() => optionsOf({ [name]: value }), { message: new RegExp(`^${name}: there is no such option`) }, name);
+    t.throws(() => optionsOf({ [name]: value }), { message: new RegExp(`^${name}: unknown option`) }, name);
 });
 
-test.serial('beside a service of Kubernetes the relay starts, and its log says what it ignored', async (t) => {
+test.serial('the relay starts with service variables of Kubernetes and logs that it ignores them', async (t) => {
   const relay = await startCo2(t, { env: { ...ofService('CO2_RELAY', '10.0.0.1', 2004), ...ofService('CO2', '10.0.0.1', 2004) } });
   const said = await relay.stderr.line(/ignored/);
-  t.regex(said, / INFO app ignored what Kubernetes sets for a service: CO2_RELAY_SERVICE_HOST, .*CO2_PORT, .*; enableServiceLinks: false/);
+  t.regex(said, / INFO app ignored service variables of Kubernetes: CO2_RELAY_SERVICE_HOST, .*CO2_PORT, .*; set enableServiceLinks: false/);
   relay.kill('SIGTERM');
   t.is((await relay.exit).code, 0);
 });
 
-test.serial('flag over environment over file over default', async (t) => {
+test.serial('flags override the environment, the environment the file, the file the defaults', async (t) => {
   const files = { 'config.ts': `export default { host: '127.0.0.4', maintainer: 'file', callTimeoutMs: 5 };` };
   const env = { CO2_HOST: '127.0.0.5', CO2_MAINTAINER: 'environment' };
   const relay = await startCo2(t, { files, env, args: ['--host', '127.0.0.6'] });
@@ -135,13 +135,13 @@ test.serial('flag over environment over file over default', async (t) => {
   });
 });
 
-test.serial('config check says yes or what is wrong, and starts nothing', async (t) => {
+test.serial('config check accepts a valid configuration and reports an error without starting anything', async (t) => {
   const right = await runCo2(t, { args: ['config', 'check'], files: { 'config.ts': 'export default {};' } }).exit;
-  t.deepEqual({ ...right }, { code: 0, signal: null, stdout: ['the configuration is right (config.ts)'], stderr: [] });
+  t.deepEqual({ ...right }, { code: 0, signal: null, stdout: ['the configuration is valid (config.ts)'], stderr: [] });
   for (const [env, says] of [
     [{ CO2_PROT: '1' }, /^co2: CO2_PROT: .*"CO2_PORT"/],
     [{ CO2_PORT: 'x' }, /^co2: CO2_PORT: found 'x'/],
-    [{ CO2_CONFIG: 'other.ts' }, /other\.ts: there is no such file/],
+    [{ CO2_CONFIG: 'other.ts' }, /other\.ts: no such file/],
   ] as const) {
     const wrong = await runCo2(t, { args: ['config', 'check'], env }).exit;
     t.like(wrong, { code: 2, stdout: [] });
@@ -150,7 +150,7 @@ test.serial('config check says yes or what is wrong, and starts nothing', async 
   }
   for (const [args, says] of [
     [['config', 'chekc'], /^co2: unknown command 'chekc'.*; see co2 config --help$/],
-    [['config'], /^co2: config needs one of check and show; see co2 config --help$/],
+    [['config'], /^co2: config requires one of check and show; see co2 config --help$/],
     [['config', 'show', '--prot'], /^co2: unknown option '--prot'.*; see co2 config show --help$/],
   ] as const) {
     const { code, stderr } = await runCo2(t, { args }).exit;
@@ -161,29 +161,32 @@ test.serial('config check says yes or what is wrong, and starts nothing', async 
 
 const program = (record: string): string => `{ programs: [{ name: 'first', exec: 'sh' }, { name: 'weather', ${record} }] }`;
 
-test.serial('config check looks at secrets, certificates, names of plugins and executables of programs, and starts nothing', async (t) => {
-  const wrong: readonly (readonly [config: string, says: RegExp])[] = [
-    ["{ access: { tokens: { ci: { file: 'ci.token' } } } }", /access\.tokens\.ci: .*ci\.token cannot be read/],
-    ["{ tls: { certFile: 'cert.pem', keyFile: 'key.pem' } }", /tls\.certFile: .*cert\.pem cannot be read/],
-    ["{ plugins: { 'ham.spma': {} } }", /"ham\.spma".*"ham\.spam"/],
-    ["{ pluginsDir: 'elsewhere' }", /elsewhere: there is no such directory/],
-    [program("exec: 'bin/weather'"), /^co2: config\.ts: programs: weather cannot be started: there is no \/.*\/bin\/weather$/],
-    [program("exec: 'no-such-weather'"), /programs: weather .*: there is no program 'no-such-weather' on the PATH/],
-    [program("exec: './config.ts'"), /programs: weather .*: \/.*\/config\.ts may not be executed by this user; chmod \+x/],
-    [program("exec: './plugins'"), /programs: weather .*: \/.*\/plugins is no regular file/],
-    [program("exec: 'sh', cwd: 'nowhere'"), /programs: weather .*: its working directory \/.*\/nowhere \(cwd\) is no directory/],
-    ["{ programs: [{ name: 'ham.spam', exec: 'sh' }] }", /programs: found two plugins 'ham\.spam'/],
-  ];
-  for (const [config, says] of wrong) {
-    const cwd = pluginsDir(t, { 'config.ts': `export default ${config};`, 'plugins/ham/spam.ts': 'throw new Error("run");' });
-    const { code, stderr } = await runCo2(t, { cwd, args: ['config', 'check'] }).exit;
-    t.is(code, 2, config);
-    t.regex(stderr.join('\n'), says);
-    t.false(existsSync(join(cwd, '.co2', 'admin.token')));
-  }
-});
+test.serial(
+  'config check validates secrets, certificates, names of plugins and executables of programs without starting anything',
+  async (t) => {
+    const wrong: readonly (readonly [config: string, says: RegExp])[] = [
+      ["{ access: { tokens: { ci: { file: 'ci.token' } } } }", /access\.tokens\.ci: .*ci\.token cannot be read/],
+      ["{ tls: { certFile: 'cert.pem', keyFile: 'key.pem' } }", /tls\.certFile: .*cert\.pem cannot be read/],
+      ["{ plugins: { 'ham.spma': {} } }", /"ham\.spma".*"ham\.spam"/],
+      ["{ pluginsDir: 'elsewhere' }", /elsewhere: there is no such directory/],
+      [program("exec: 'bin/weather'"), /^co2: config\.ts: programs: weather cannot be started: there is no \/.*\/bin\/weather$/],
+      [program("exec: 'no-such-weather'"), /programs: weather .*: there is no program 'no-such-weather' on the PATH/],
+      [program("exec: './config.ts'"), /programs: weather .*: \/.*\/config\.ts may not be executed by this user; chmod \+x/],
+      [program("exec: './plugins'"), /programs: weather .*: \/.*\/plugins is no regular file/],
+      [program("exec: 'sh', cwd: 'nowhere'"), /programs: weather .*: its working directory \/.*\/nowhere \(cwd\) is no directory/],
+      ["{ programs: [{ name: 'ham.spam', exec: 'sh' }] }", /programs: found two plugins 'ham\.spam'/],
+    ];
+    for (const [config, says] of wrong) {
+      const cwd = pluginsDir(t, { 'config.ts': `export default ${config};`, 'plugins/ham/spam.ts': 'throw new Error("run");' });
+      const { code, stderr } = await runCo2(t, { cwd, args: ['config', 'check'] }).exit;
+      t.is(code, 2, config);
+      t.regex(stderr.join('\n'), says);
+      t.false(existsSync(join(cwd, '.co2', 'admin.token')));
+    }
+  },
+);
 
-test.serial('config show lists every option with its value, null where there is none', async (t) => {
+test.serial('config show lists every option with its value, or null', async (t) => {
   const files = {
     'config.ts': `export default {
       maxWrongCredentials: 7,
@@ -210,7 +213,7 @@ test.serial('config show lists every option with its value, null where there is 
   t.true(lines.some((line) => /^log\.accessFile +- +default$/.test(line)));
 });
 
-test.serial('config show hides what nobody should read over a shoulder', async (t) => {
+test.serial('config show hides secrets', async (t) => {
   const files = {
     'config.ts': `export default {
       peers: ['http://ann:wonder@192.0.2.1:2004', 'http://192.0.2.2:2004', { url: 'http://bob:wonder@192.0.2.3:2004', send: { nil: true } }],

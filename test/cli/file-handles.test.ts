@@ -31,7 +31,7 @@ function opened(t: ExecutionContext, { port }: URL): Promise<Socket> {
   return once(socket, 'connect').then(() => socket);
 }
 
-test('out of file handles: told once with what to do, and it works again when there are some', async (t) => {
+test('running out of file handles is logged once with a remedy, and the relay recovers', async (t) => {
   const relay = startLimited(t, 250, 'maxConnections: 500, unixSocket: "x.sock"');
   const url = await urlOf(relay);
   t.regex(await relay.stderr.line(/maxConnections is/), /WARN http maxConnections is 500, but .* only 250 files open.*ulimit -n/);
@@ -51,7 +51,7 @@ test('out of file handles: told once with what to do, and it works again when th
   t.is(stderr.filter((line) => line.includes('out of file handles')).length, 2);
 });
 
-test('a limit that is high enough is not spoken of', async (t) => {
+test('a sufficient limit is not logged', async (t) => {
   const relay = startLimited(t, 400, 'maxConnections: 300');
   await urlOf(relay);
   relay.kill('SIGTERM');

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { readDocumentation } from '../../src/cli/documentation.ts';
+import { readDocumentation } from '../../src/cli/introspection.ts';
 import { serverOf } from '../support/answering-server.ts';
 import type { Answers } from '../support/answering-server.ts';
 import { runCo2 } from '../support/processes.ts';
@@ -24,7 +24,7 @@ const NAMES: Answers = { 'system.listMethods': () => ['system.listMethods', 'd.n
 // As rTorrent has it.
 const notDefined = (method: string): readonly [number, string] => [-506, `Method '${method}' not defined`];
 
-test.serial('a server that has system.listMethods alone, and faults of its own numbers', async (t) => {
+test.serial('a server with system.listMethods only and its own fault codes', async (t) => {
   const { url, asked } = await serverOf(t, NAMES, notDefined);
   t.deepEqual(await co2(t, url, 'methods'), { code: 0, out: 'system.listMethods\nd.name\nload.start', err: '' });
   const host = new URL(url).host.replaceAll('.', String.raw`\.`);
@@ -32,18 +32,18 @@ test.serial('a server that has system.listMethods alone, and faults of its own n
   t.regex(ping.out, new RegExp(String.raw`^${host} answered system\.listMethods in \d+ ms; it has no ping$`));
   t.deepEqual(JSON.parse((await co2(t, url, 'ping', '--json')).out), { answered: 'system.listMethods' });
   const status = await co2(t, url, 'status');
-  t.regex(status.out, new RegExp(String.raw`^${host} has no relay\.get_status; this is what system\.listMethods says\nmethods +3$`));
+  t.regex(status.out, new RegExp(String.raw`^${host} has no relay\.get_status; result of system\.listMethods:\nmethods +3$`));
   t.is(status.code, 0);
   t.deepEqual(JSON.parse((await co2(t, url, 'status', '--json')).out), { answered: 'system.listMethods', value: { methods: 3 } });
   const help = await co2(t, url, 'help', 'd.name');
-  t.deepEqual(help, { code: 0, out: 'd.name(...)\n\nthe server has d.name, but no documentation of its methods', err: '' });
+  t.deepEqual(help, { code: 0, out: 'd.name(...)\n\nthe server provides no documentation for d.name', err: '' });
   t.deepEqual(JSON.parse((await co2(t, url, 'help', 'd.name', '--json')).out), { method: 'd.name', usage: 'd.name(...)', help: '' });
   const none = await co2(t, url, 'help', 'd.nome');
-  t.deepEqual(none, { code: 1, out: '', err: "co2: the server has no method 'd.nome'; co2 methods lists those that it has" });
+  t.deepEqual(none, { code: 1, out: '', err: "co2: the server has no method 'd.nome'; list its methods with co2 methods" });
   t.true(asked.includes('co2.get_method_help'));
 });
 
-test.serial('a server that has the names of co2 alone', async (t) => {
+test.serial('a server with the co2 introspection methods only', async (t) => {
   const { url } = await serverOf(t, {
     'co2.get_method_names': () => ['co2.get_method_names', 'add', 'system.get_properties'],
     'co2.get_method_help': () => 'Adds.',
@@ -53,26 +53,23 @@ test.serial('a server that has the names of co2 alone', async (t) => {
   t.is((await co2(t, url, 'methods')).out, 'co2.get_method_names\nadd\nsystem.get_properties');
   t.is((await co2(t, url, 'help', 'add')).out, 'int add(int, int)\n\nAdds.');
   t.regex((await co2(t, url, 'ping')).out, / answered co2\.get_method_names in \d+ ms; it has no ping$/);
-  t.regex((await co2(t, url, 'status')).out, / this is what system\.get_properties says\nmaintainer {2}ann$/);
+  t.regex((await co2(t, url, 'status')).out, / result of system\.get_properties:\nmaintainer {2}ann$/);
   const gen = await co2(t, url, 'gen', 'client', '--out', '-');
   t.true(gen.out.includes('  /** Adds. */\n  readonly add: (...params: readonly Sendable[]) => Promise<Value>;'), gen.err + gen.out);
 });
 
-test.serial(
-  'a server that has nothing of all this answers a ping with its fault, and the rest fails by the fault to the first question',
-  async (t) => {
-    const { url } = await serverOf(t, {}, notDefined);
-    const ping = await co2(t, url, 'ping');
-    t.regex(ping.out, / answered fault -506 in \d+ ms: Method 'ping' not defined$/);
-    t.is(ping.code, 0);
-    t.like(JSON.parse((await co2(t, url, 'ping', '--json')).out), { answered: 'ping', fault: { code: -506 } });
-    t.like(await co2(t, url, 'methods'), { code: 1, out: '', err: "co2: fault -506: Method 'system.listMethods' not defined" });
-    t.like(await co2(t, url, 'status'), { code: 1, out: '', err: "co2: fault -506: Method 'relay.get_status' not defined" });
-    t.like(await co2(t, url, 'help', 'x'), { code: 1, out: '', err: "co2: fault -506: Method 'system.methodHelp' not defined" });
-  },
-);
+test.serial('a server without introspection answers ping with a fault, and other commands fail with its first fault', async (t) => {
+  const { url } = await serverOf(t, {}, notDefined);
+  const ping = await co2(t, url, 'ping');
+  t.regex(ping.out, / answered fault -506 in \d+ ms: Method 'ping' not defined$/);
+  t.is(ping.code, 0);
+  t.like(JSON.parse((await co2(t, url, 'ping', '--json')).out), { answered: 'ping', fault: { code: -506 } });
+  t.like(await co2(t, url, 'methods'), { code: 1, out: '', err: "co2: fault -506: Method 'system.listMethods' not defined" });
+  t.like(await co2(t, url, 'status'), { code: 1, out: '', err: "co2: fault -506: Method 'relay.get_status' not defined" });
+  t.like(await co2(t, url, 'help', 'x'), { code: 1, out: '', err: "co2: fault -506: Method 'system.methodHelp' not defined" });
+});
 
-test.serial('a fault with a code that is a text is shown with that text', async (t) => {
+test.serial('a fault code that is a string is printed', async (t) => {
   const fault =
     '<?xml version="1.0"?><methodResponse><fault><value><struct><member><name>faultCode</name><value>Client</value></member>' +
     '<member><name>faultString</name><value>not here</value></member></struct></value></fault></methodResponse>';
@@ -86,7 +83,7 @@ test.serial('a fault with a code that is a text is shown with that text', async 
   t.regex((await co2(t, url, 'ping')).out, / answered fault Client in \d+ ms: not here$/);
 });
 
-test.serial('who is refused is not asked in another way', async (t) => {
+test.serial('a fault for missing rights is final', async (t) => {
   const { url, asked } = await serverOf(t, {}, () => [403, 'not you']);
   for (const args of [['methods'], ['help', 'x'], ['ping'], ['status']]) {
     const { code, out, err } = await co2(t, url, ...args);
@@ -108,7 +105,7 @@ const DOCSTRING = ` Start a process
 
         `;
 
-test.serial('one signature as a flat list and a docstring: names, types and texts where a person looks for them', async (t) => {
+test.serial('a flat signature and a docstring are printed as usage, documentation and parameters', async (t) => {
   const { url } = await serverOf(t, {
     'system.listMethods': () => ['p.start', 'p.all', 'p.new'],
     'system.methodHelp': (name) => (name === 'p.start' ? DOCSTRING : name === 'p.new' ? '@param string new A word of TypeScript' : ''),

@@ -2,9 +2,8 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { LogOutput } from '../../src/cli/log-output.ts';
+import { LogOutput, FileSink } from '../../src/cli/log-output.ts';
 import type { LogSink } from '../../src/cli/log-output.ts';
-import { FileSink } from '../../src/cli/log-sinks.ts';
 import { startCo2 } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 
@@ -38,7 +37,7 @@ class SlowSink implements LogSink {
   }
 }
 
-test('a sink that takes nothing holds at most 1 MiB, and later gets all of that and the number of lines that are missing', (t) => {
+test('at most 1 MiB is buffered for a blocked sink, which later receives it and the number of missing lines', (t) => {
   const sink = new SlowSink();
   const output = new LogOutput(sink, note);
   const line = (n: number): string => `${n} ${'é'.repeat(400)}`;
@@ -57,7 +56,7 @@ test('a sink that takes nothing holds at most 1 MiB, and later gets all of that 
   t.is(sink.lines.at(-1), 'after');
 });
 
-test('a line that is not kept is not formatted', (t) => {
+test('a dropped line is not formatted', (t) => {
   const output = new LogOutput(new SlowSink(), note);
   let formatted = 0;
   for (let n = 0; n < 1000; n++) {
@@ -69,7 +68,7 @@ test('a line that is not kept is not formatted', (t) => {
   t.true(formatted < 120, String(formatted));
 });
 
-test('what a sink loses is counted, also a note, and told with the next line', (t) => {
+test('lines and notes that a sink loses are counted and reported before the next line', (t) => {
   const sink = new SlowSink();
   const output = new LogOutput(sink, note);
   output.write(() => 'one');
@@ -80,7 +79,7 @@ test('what a sink loses is counted, also a note, and told with the next line', (
   t.deepEqual(sink.lines, ['one', '1 missing', 'two', '2 missing', 'three']);
 });
 
-test('a reader that stalls: the relay answers, its memory does not grow, and the log says what is missing when it is read again', async (t) => {
+test('with a stalled log reader the relay answers in bounded memory, and later logs how many lines are missing', async (t) => {
   const talker = `import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite()
 export class Talker extends Plugin {
@@ -117,7 +116,7 @@ export class Talker extends Plugin {
   );
 });
 
-test('a close does not wait for a reader that never reads', async (t) => {
+test('close() does not wait for a stalled reader', async (t) => {
   const output = new LogOutput(new SlowSink(), note);
   output.write(() => 'one');
   await t.notThrowsAsync(output.close());
@@ -144,7 +143,7 @@ function fileSink(path: string, maxBytes = 1000): Written {
   return { path, failures, write, sink };
 }
 
-test('a file is rotated at its size, as many as are wanted are kept, all for its owner alone', async (t) => {
+test('a file is rotated by size, the configured number is kept, and only its owner can read them', async (t) => {
   const directory = temporaryDir(t);
   const { write, sink } = fileSink(join(directory, 'logs/x.log'));
   for (let n = 0; n < 8; n++) await write(`${n} ${'x'.repeat(600)}`);
@@ -155,7 +154,7 @@ test('a file is rotated at its size, as many as are wanted are kept, all for its
   t.is(statSync(join(directory, 'logs/x.log')).mode & 0o777, 0o600);
 });
 
-test('a file that cannot be opened is tried again, and gets the line that waited', async (t) => {
+test('a file that cannot be opened is retried and receives the waiting line', async (t) => {
   const directory = temporaryDir(t);
   const { path, write, failures, sink } = fileSink(join(directory, 'x.log'));
   mkdirSync(path);
@@ -168,7 +167,7 @@ test('a file that cannot be opened is tried again, and gets the line that waited
   t.deepEqual(failures, ['a directory stands where a file is needed', 'recovered']);
 });
 
-test('closed while the file cannot be written, it gives up', async (t) => {
+test('close() gives up while the file is not writable', async (t) => {
   const { path, write, failures, sink } = fileSink(join(temporaryDir(t), 'x.log'));
   mkdirSync(path);
   const written = write('never');

@@ -13,7 +13,7 @@ export class Ear extends Plugin {
 }
 `;
 
-test.serial('log.file gets the lines of the console, log.accessFile a line per request', async (t) => {
+test.serial('log.file receives the console lines, log.accessFile a line per request', async (t) => {
   const files = {
     'config.ts': `export default { log: { file: 'logs/relay.log', accessFile: 'logs/access.log' } };`,
     'plugins/ham/ear.ts': EAR,
@@ -43,7 +43,7 @@ for (const [zone, offset] of [
   ['Asia/Kolkata', '\\+05:30'],
   ['America/St_Johns', '-0[23]:30'],
 ] as const) {
-  test.serial(`the times of all logs say how far they are from UTC: ${zone}`, async (t) => {
+  test.serial(`all log times have their UTC offset: ${zone}`, async (t) => {
     const files = { 'config.ts': `export default { log: { file: 'relay.log', accessFile: 'access.log' } };` };
     const relay = await startCo2(t, { files, env: { TZ: zone } });
     await relay.call('ping');
@@ -64,7 +64,7 @@ test.serial('without log.accessFile requests are not logged', async (t) => {
   t.false(stderr.some((line) => line.includes('POST /RPC2')));
 });
 
-test.serial('log.levels sets single categories, and a prefix sets all below it', async (t) => {
+test.serial('log.levels sets a category, or all categories below a prefix', async (t) => {
   const files = {
     'config.ts': `export default { log: { level: 'warn', levels: { relay: 'debug', plugin: 'debug', 'plugin.ham.quiet': 'off' } } };`,
     'plugins/ham/ear.ts': EAR,
@@ -80,7 +80,7 @@ test.serial('log.levels sets single categories, and a prefix sets all below it',
   t.false(stderr.some((line) => / (INFO|DEBUG) (app|plugin-host|mesh) /.test(line)));
 });
 
-test.serial('a log file that is a FIFO, a directory or a device ends the start, and says so', async (t) => {
+test.serial('a log file that is a FIFO, a directory or a device is a start error', async (t) => {
   const cwd = pluginsDir(t, {});
   t.is((await run(t, 'mkfifo', [join(cwd, 'fifo')]).exit).code, 0);
   for (const option of ['file', 'accessFile']) {
@@ -88,12 +88,12 @@ test.serial('a log file that is a FIFO, a directory or a device ends the start, 
       writeFileSync(join(cwd, 'config.ts'), `export default { log: { ${option}: '${name}' } };`);
       const { code, stdout, stderr } = await runCo2(t, { args: ['start', '--port', '0'], cwd }).exit;
       t.deepEqual([code, stdout], [2, []]);
-      t.regex(stderr.join('\n'), new RegExp(`log\\.${option}: .* cannot be written \\(it is no regular file\\); choose another file`));
+      t.regex(stderr.join('\n'), new RegExp(`log\\.${option}: cannot write .* \\(not a regular file\\); choose another file`));
     }
   }
 });
 
-test.serial('a text from outside stays one line of the log', async (t) => {
+test.serial('untrusted text stays on one log line', async (t) => {
   const relay = await startCo2(t, { args: ['--log-level', 'debug'] });
   const client = new XmlRpcClient(new URL(relay.url));
   t.teardown(() => client.close());
@@ -104,7 +104,7 @@ test.serial('a text from outside stays one line of the log', async (t) => {
   t.false(stderr.some((line) => line.startsWith('2026-01-01 ERROR') || line.includes('\u202e')));
 });
 
-test.serial('a line of the log cannot be forged, neither by what a plugin logs nor by what it throws', async (t) => {
+test.serial('neither the log calls nor the errors of a plugin can forge a log line', async (t) => {
   const parrot = `import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite()
 export class Parrot extends Plugin {

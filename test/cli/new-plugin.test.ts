@@ -1,10 +1,11 @@
-/** `co2 new plugin` and `co2 test`: what is written compiles, passes its test at once, runs in a relay, and nothing is written over. */
+/** `co2 new plugin` and `co2 test`: a new plugin compiles, passes its test and runs in a relay, and no file is overwritten. */
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { run, runCo2, startCo2 } from '../support/processes.ts';
-import { planPlugin } from '../../src/cli/new/new-plugin.ts';
+import { planPlugin } from '../../src/cli/new-command.ts';
+import { systemReason } from '../../src/state/state.ts';
 import { nameModules } from '../../src/plugin-host/plugin-host.ts';
 import type { Exit } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
@@ -15,13 +16,13 @@ const make = (t: ExecutionContext, cwd: string, ...args: string[]): Promise<Exit
 const files = (cwd: string): string[] =>
   readdirSync(cwd, { recursive: true, encoding: 'utf8' }).filter((path) => /\.\w+$/.test(path) && !path.startsWith('.co2'));
 
-/** The command of a line that a person copies, run as that person would. */
+/** Runs the command that a line of the output tells the user to run. */
 function copied(t: ExecutionContext, cwd: string, line = ''): Promise<Exit> {
   const [command = '', ...args] = line.replace(/^[^:]+: +/, '').split(' ');
   return run(t, command, args, { cwd }).exit;
 }
 
-test.serial('a plugin in TypeScript compiles strictly, passes its test at once, and is called in a relay', async (t) => {
+test.serial('a new TypeScript plugin compiles in strict mode, passes its test and answers calls in a relay', async (t) => {
   const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
   const made = await make(t, cwd, 'ham/my-spam');
   t.like(made, { code: 0, stderr: [] });
@@ -41,7 +42,7 @@ test.serial('a plugin in TypeScript compiles strictly, passes its test at once, 
   t.deepEqual(called.stdout, ['5']);
 });
 
-test.serial('co2 test finds the tests itself, and fails when one does', async (t) => {
+test.serial('co2 test finds the tests and fails if one of them fails', async (t) => {
   const cwd = pluginsDir(t, {});
   await make(t, cwd, 'ham/spam');
   const source = readFileSync(join(cwd, 'plugins/ham/spam.ts'), 'utf8');
@@ -68,9 +69,9 @@ const WRITTEN: readonly (readonly [language: string, files: readonly string[], s
   ['sh', ['ham/my-spam.sh *', 'ham/my-spam_test.sh *'], ['curl', 'sh programs/ham/my-spam_test.sh', './programs/ham/my-spam.sh']],
 ];
 
-// That they run, and pass their tests, is seen in test/interop.
+// test/interop runs these programs and their tests.
 for (const [language, expected, [packages = '', testLine = '', exec = '']] of WRITTEN) {
-  test.serial(`a program in ${language}: its files, and what to do with them`, async (t) => {
+  test.serial(`a new program in ${language}: its files and the next steps`, async (t) => {
     const cwd = pluginsDir(t, {});
     const made = await make(t, cwd, 'ham/my-spam', '--lang', language);
     t.like(made, { code: 0, stderr: [] });
@@ -81,9 +82,9 @@ for (const [language, expected, [packages = '', testLine = '', exec = '']] of WR
     t.deepEqual(
       steps.filter((step) => !/^(build|check|run|call) it: /.test(step)),
       [
-        `it needs: apt-get install ${packages}`,
+        `requires: apt-get install ${packages}`,
         `test it:  ${testLine}`,
-        `name it in config.ts:  programs: [{ name: 'ham.my_spam', exec: '${exec}' }]`,
+        `add it to config.ts:  programs: [{ name: 'ham.my_spam', exec: '${exec}' }]`,
       ],
     );
     t.true(steps.some((step) => /^check it: .* check-plugin --name ham\.my_spam /.test(step) && step.endsWith(` ${exec}`)));
@@ -92,14 +93,14 @@ for (const [language, expected, [packages = '', testLine = '', exec = '']] of WR
     t.deepEqual(
       sources.filter((source) => /ham\.spam|(?<!my[-_])spam/.test(source)),
       [],
-      'all names are its own',
+      'every name is replaced',
     );
-    t.true(sources[0]?.includes(`ham.my_spam is a satellite of co2-relay, which starts it: name it under 'programs' in config.ts`));
+    t.true(sources[0]?.includes(`ham.my_spam is a satellite that co2-relay starts: add it to 'programs' in config.ts`));
     if (shown[0]?.endsWith('*') === true) t.regex(sources[0] ?? '', /^#!\/(usr\/bin\/env \w+|bin\/sh)\n/);
   });
 }
 
-test.serial('it writes where the configuration has the plugins, or where --dir says, and tells it as JSON', async (t) => {
+test.serial('plugins are written to the plugins directory of the configuration or to --dir; --json prints JSON', async (t) => {
   const cwd = pluginsDir(t, { 'config.ts': "export default { pluginsDir: 'mine' };" });
   const made = await make(t, cwd, 'ham/spam', '--json');
   t.deepEqual(JSON.parse(made.stdout.join('')), {
@@ -108,41 +109,41 @@ test.serial('it writes where the configuration has the plugins, or where --dir s
     packages: [],
     test: (JSON.parse(made.stdout.join('')) as { test: string }).test,
   });
-  const elsewhere = await make(t, cwd, 'ham/eggs', '--dir', join(cwd, 'other'));
-  t.is(elsewhere.stdout[0], 'wrote other/ham/eggs.ts and other/ham/eggs.test.ts');
-  t.regex(elsewhere.stdout[2] ?? '', /^run it: .* start --plugins \S*other$/);
+  const other = await make(t, cwd, 'ham/eggs', '--dir', join(cwd, 'other'));
+  t.is(other.stdout[0], 'wrote other/ham/eggs.ts and other/ham/eggs.test.ts');
+  t.regex(other.stdout[2] ?? '', /^run it: .* start --plugins \S*other$/);
 });
 
-test.serial('what is there is written over with --force alone', async (t) => {
+test.serial('existing files are only overwritten with --force', async (t) => {
   const cwd = pluginsDir(t, { 'plugins/ham/spam.test.ts': '// mine' });
   const refused = await make(t, cwd, 'ham/spam');
   t.like(refused, { code: 2, stdout: [] });
-  t.deepEqual(refused.stderr, ['co2: plugins/ham/spam.test.ts is there; choose another name, or write over it with --force']);
+  t.deepEqual(refused.stderr, ['co2: plugins/ham/spam.test.ts already exists; choose another name, or overwrite it with --force']);
   t.deepEqual(files(cwd), ['plugins/ham/spam.test.ts']);
   t.is(readFileSync(join(cwd, 'plugins/ham/spam.test.ts'), 'utf8'), '// mine');
   t.is((await make(t, cwd, 'ham/spam', '--force')).code, 0);
   t.not(readFileSync(join(cwd, 'plugins/ham/spam.test.ts'), 'utf8'), '// mine');
 });
 
-test.serial('no file of a program is written over', async (t) => {
+test.serial('existing files of a program are not overwritten', async (t) => {
   const cwd = pluginsDir(t, { 'programs/ham/spam/Makefile': '# mine' });
   const refused = await make(t, cwd, 'ham/spam', '--lang', 'c');
   t.like(refused, { code: 2, stdout: [] });
-  t.regex(refused.stderr.join(), /programs\/ham\/spam\/Makefile is there; choose another name/);
+  t.regex(refused.stderr.join(), /programs\/ham\/spam\/Makefile already exists; choose another name/);
   t.is(readFileSync(join(cwd, 'programs/ham/spam/Makefile'), 'utf8'), '# mine');
   t.deepEqual(readdirSync(join(cwd, 'programs/ham/spam')), ['Makefile']);
 });
 
 const WRONG: readonly [name: string, says: RegExp][] = [
-  ['spam', /^'spam' cannot be a plugin: give it as package\/module, such as ham\/spam$/],
+  ['spam', /^invalid plugin name 'spam': expected package\/module, such as ham\/spam$/],
   ['ham.spam', /such as ham\/spam$/],
-  ['a/b/c', /give it as package\/module/],
+  ['a/b/c', /expected package\/module/],
   ['../spam', /is a helper/],
   ['ham/..', /is a helper/],
-  ['ham/_spam', /what begins with "_"/],
-  ['ham/spam.test', /ends with "\.test"/],
+  ['ham/_spam', /leading "_"/],
+  ['ham/spam.test', /"\.test"/],
   ['node_modules/spam', /node_modules/],
-  ['ham/.c', /give it as package\/module/],
+  ['ham/.c', /expected package\/module/],
   ['ham/$(id)', /cannot be part of a method name/],
   ["ham/a'b", /cannot be part of a method name/],
   ['ham/a\nb', /cannot be part of a method name/],
@@ -153,23 +154,23 @@ const WRONG: readonly [name: string, says: RegExp][] = [
 ];
 
 for (const [name, says] of WRONG) {
-  test(`a plugin cannot be called ${name}`, (t) => {
+  test(`'${name}' is not a valid plugin name`, (t) => {
     const error = t.throws(() => planPlugin(name, ['ham/eggs_and.js'], nameModules));
     t.regex(error.message, says);
   });
 }
 
-test.serial('a language that there is not, a place that cannot be written, and no tests are told in a line', async (t) => {
+test.serial('an unknown language, an unwritable directory and a missing test are each reported on one line', async (t) => {
   const cwd = pluginsDir(t, { a: '' });
   t.regex(
     (await make(t, cwd, 'ham/spam', '--lang', 'cobol')).stderr.join(),
     /--lang.*'cobol'.*typescript, python, perl, ruby, c, sh.*co2 new plugin --help/,
   );
   t.deepEqual((await make(t, cwd, 'ham/spam', '--dir', 'a')).stderr, [
-    `co2: ${join(cwd, 'a/ham/spam.ts')} cannot be written: a file stands where a directory is needed`,
+    `co2: cannot write ${join(cwd, 'a/ham/spam.ts')}: ${systemReason(Object.assign(new Error(), { code: 'ENOTDIR' }))}`,
   ]);
   const none = await runCo2(t, { args: ['test'], cwd }).exit;
   t.like(none, { code: 2, stdout: [] });
-  t.deepEqual(none.stderr, [`co2: there are no tests, *.test.ts, below ${join(cwd, 'plugins')}; co2 new plugin writes one`]);
-  t.regex((await runCo2(t, { args: ['new'], cwd }).exit).stderr.join(), /new needs one of .*plugin/);
+  t.deepEqual(none.stderr, [`co2: no tests (*.test.ts) below ${join(cwd, 'plugins')}; co2 new plugin writes one`]);
+  t.regex((await runCo2(t, { args: ['new'], cwd }).exit).stderr.join(), /new requires one of .*plugin/);
 });

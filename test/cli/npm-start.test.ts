@@ -7,7 +7,7 @@ import { PROJECT_DIR, run } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
 import { noting } from './plugins.ts';
 
-test('SIGTERM for npm start ends the relay in order', async (t) => {
+test('SIGTERM to npm start stops the relay in order', async (t) => {
   const directory = pluginsDir(t, { 'plugins/a/one.ts': noting('one') });
   const args = ['start', '--', '--port', '0', '--data', join(directory, 'state'), '--plugins', join(directory, 'plugins')];
   const npm = run(t, 'npm', args, { cwd: PROJECT_DIR, env: { NOTES: join(directory, 'notes') } });

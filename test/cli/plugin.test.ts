@@ -16,7 +16,7 @@ const files = { 'plugins/ham/ear.ts': EAR, 'config.ts': 'export default { allowA
 const ask = (t: ExecutionContext, { url, cwd }: RelayProcess, ...args: string[]): Promise<Exit> =>
   runCo2(t, { args: ['plugin', ...args.slice(0, 1), '--url', url, ...args.slice(1)], cwd }).exit;
 
-test.serial('plugins are listed, stopped, started, shown', async (t) => {
+test.serial('plugins are listed, stopped, started and shown', async (t) => {
   const relay = await startCo2(t, { files });
   const listed = await ask(t, relay, 'list');
   t.deepEqual([listed.code, listed.stderr], [0, []]);
@@ -36,7 +36,7 @@ test.serial('plugins are listed, stopped, started, shown', async (t) => {
   t.regex((await ask(t, relay, 'replay', 'no-such-id')).stderr.join(), /no message 'no-such-id' was set aside/);
 });
 
-test.serial('the log is shown, and followed as it grows', async (t) => {
+test.serial('the log of a plugin is shown and followed', async (t) => {
   const relay = await startCo2(t, { files });
   const say = (text: string): Promise<Exit> => runCo2(t, { args: ['call', '--url', relay.url, 'ham.ear.say', text], cwd: relay.cwd }).exit;
   await say('one');
@@ -49,7 +49,7 @@ test.serial('the log is shown, and followed as it grows', async (t) => {
   t.is(few.code, 2);
 });
 
-test.serial('a program is added with its arguments and variables, and removed', async (t) => {
+test.serial('a program is added with arguments and environment variables, and removed', async (t) => {
   const relay = await startCo2(t, { files });
   const added = await ask(t, relay, 'add', 'frier', '--env', 'PAN=hot', '--setup', '{"pan":2}', process.execPath, '--', FIXTURE, 'good');
   t.deepEqual([added.code, added.stderr], [0, []]);

@@ -19,7 +19,7 @@ const REFUSALS: readonly Refusal[] = [
   { title: 'an unknown flag, with the nearest', args: ['--prot', '1'], says: /--prot.*--port/, code: USAGE },
   { title: 'an unknown word', args: ['strat'], says: /strat.*start/, code: USAGE },
   { title: '--port without a value', args: ['--port'], says: /--port.*missing/, code: USAGE },
-  { title: '--port that is no number', args: ['--port', 'http'], says: /--port.*'http'.*whole number/, code: USAGE },
+  { title: '--port that is no number', args: ['--port', 'http'], says: /--port.*'http'.*integer/, code: USAGE },
   { title: '--port out of range', args: ['--port', '65536'], says: /--port: found 65536, expected at most 65535/, code: USAGE },
   { title: '--host that is no name', args: ['--host', '', '--port', '0'], says: /--host: found '', expected/, code: USAGE },
   { title: '--host of another machine', args: ['--host', '192.0.2.1', '--port', '0'], says: /192\.0\.2\.1.*--host/, code: FAILED },
@@ -134,7 +134,7 @@ test.serial('a port that is in use', async (t) => {
 
 // Where nobody may make a directory, not even root.
 for (const place of ['/sys', '/proc']) {
-  test.serial(`a state directory that ${place} refuses`, async (t) => {
+  test.serial(`a state directory that cannot be created in ${place}`, async (t) => {
     const end = await runCo2(t, { args: ['--port', '0', '--data', `${place}/co2-test/state`] }).exit;
     t.like(end, { code: FAILED, stdout: [] });
     t.is(end.stderr.length, 1, end.stderr.join('\n'));
@@ -144,7 +144,7 @@ for (const place of ['/sys', '/proc']) {
 }
 
 for (const key of ['file', 'accessFile']) {
-  test.serial(`a log.${key} that cannot be written`, async (t) => {
+  test.serial(`a log.${key} that is not writable`, async (t) => {
     const files = { 'config.ts': `export default { log: { ${key}: 'a/b.log' } };`, a: '' };
     const end = await runCo2(t, { args: ['--port', '0'], files }).exit;
     t.like(end, { code: USAGE, stdout: [] });
@@ -152,11 +152,11 @@ for (const key of ['file', 'accessFile']) {
     t.regex(end.stderr[0]!, new RegExp(`^co2: .*log\\.${key}.*a/b\\.log`));
   });
 
-  test.serial(`a log.${key} where nobody may make a directory`, async (t) => {
+  test.serial(`a log.${key} whose directory cannot be created`, async (t) => {
     const files = { 'config.ts': `export default { log: { ${key}: '/proc/nope/x.log' } };` };
     const end = await runCo2(t, { args: ['--port', '0'], files }).exit;
     t.like(end, { code: USAGE, stdout: [] });
     t.is(end.stderr.length, 1, end.stderr.join('\n'));
-    t.regex(end.stderr[0]!, new RegExp(`^co2: log\\.${key}: /proc/nope/x\\.log cannot be written .*choose another file$`));
+    t.regex(end.stderr[0]!, new RegExp(`^co2: log\\.${key}: cannot write /proc/nope/x\\.log .*choose another file$`));
   });
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { readOptions } from '../../src/cli/read-options.ts';
-import { reloadOf } from '../../src/cli/reload.ts';
+import { reloadOf } from '../../src/cli/start.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { pluginsDir } from '../support/relays.ts';
@@ -19,7 +19,7 @@ const write = (relay: RelayProcess, source: string): void => {
 const reload = (t: ExecutionContext, relay: RelayProcess, ...args: string[]): Promise<Exit> =>
   runCo2(t, { args: ['reload', '--url', relay.url, ...args], cwd: relay.cwd }).exit;
 
-test.serial('co2 reload: live options change, others wait, flags and environment stay', async (t) => {
+test.serial('co2 reload applies live options, reports the others, and keeps flags and environment', async (t) => {
   const relay = await startCo2(t, {
     files: { 'config.ts': 'export default {};' },
     env: { CO2_MAX_MULTICALL: '7' },
@@ -47,11 +47,11 @@ test.serial('co2 reload: live options change, others wait, flags and environment
   t.is((await request(relay.url, { headers: { host: 'relay.example' } })).status, 421);
 });
 
-test.serial('a wrong configuration is refused with its reason, and the old one stays', async (t) => {
+test.serial('an invalid configuration is rejected with a reason and changes nothing', async (t) => {
   const relay = await startCo2(t, { files: { 'config.ts': `export default { maintainer: 'ann' };` } });
   for (const [source, says] of [
     [`{ maintainer: 'bob', prot: 1 }`, /config\.ts: prot: there is no such option; did you mean "port"/],
-    [`{ maintainer: 'bob', , }`, /config\.ts does not load: line 1/],
+    [`{ maintainer: 'bob', , }`, /cannot load config\.ts: line 1/],
   ] as const) {
     write(relay, source);
     const end = await reload(t, relay);
@@ -60,10 +60,10 @@ test.serial('a wrong configuration is refused with its reason, and the old one s
     t.regex(end.stderr.join('\n'), says);
     t.like(await relay.call('system.get_properties'), { maintainer: 'ann' });
   }
-  t.is((await relay.stderr.lines(/ ERROR app reload refused, the old configuration stays: config\.ts/, 2)).length, 2);
+  t.is((await relay.stderr.lines(/ ERROR app reload failed, the configuration is unchanged: .*config\.ts/, 2)).length, 2);
 });
 
-test.serial('a file that is gone, or another beside it, does not bring the defaults back', async (t) => {
+test.serial('a missing configuration file is an error at a reload, also with another one beside it', async (t) => {
   const relay = await startCo2(t, { files: { 'config.mjs': `export default { maintainer: 'ann' };` } });
   write(relay, `{ maintainer: 'bob' }`);
   t.like(await reload(t, relay), { code: 0, stdout: ['nothing changed'] });
@@ -71,12 +71,12 @@ test.serial('a file that is gone, or another beside it, does not bring the defau
   rmSync(join(relay.cwd, 'config.mjs'));
   const end = await reload(t, relay);
   t.is(end.code, 1);
-  t.regex(end.stderr.join(), /^co2: fault 520: config\.mjs is gone: .* was read at the start; put it back, or start anew$/);
-  await relay.stderr.line(/ERROR app reload refused, the old configuration stays: config\.mjs is gone/);
+  t.regex(end.stderr.join(), /^co2: fault 520: config\.mjs no longer exists: .* was read at the start; restore it, or restart the relay$/);
+  await relay.stderr.line(/ERROR app reload failed, the configuration is unchanged: config\.mjs no longer exists/);
   t.like(await relay.call('system.get_properties'), { maintainer: 'ann' });
 });
 
-test.serial('a file that never ends loading is given up, and the next reload works', async (t) => {
+test.serial('a file that never finishes loading times out, and the next reload works', async (t) => {
   const config = join(pluginsDir(t, { 'config.mjs': `export default { maintainer: 'ann' };` }), 'config.mjs');
   const read = await readOptions({ config });
   const [clock, log, reconfigured] = [new VirtualClock(), new LogRecord(), [] as string[]];
@@ -90,7 +90,7 @@ test.serial('a file that never ends loading is given up, and the next reload wor
   const loading = new Gate<true>();
   Object.assign(globalThis, { configLoads: () => loading.push(true) });
   writeFileSync(config, 'configLoads();\nawait new Promise(() => {});\nexport default {};\n');
-  const hanging = t.throwsAsync(reloadNow(), { message: /config\.mjs does not load: it took longer than 30 s; is there an await/ });
+  const hanging = t.throwsAsync(reloadNow(), { message: /cannot load \S*config\.mjs: it took longer than 30 s; does it await/ });
   const next = reloadNow();
   await loading.first(1);
   writeFileSync(config, `export default { maintainer: 'bob' };\n`);
@@ -98,10 +98,10 @@ test.serial('a file that never ends loading is given up, and the next reload wor
   t.like(await hanging, { code: 'CONFIG_INVALID' });
   await next;
   t.deepEqual(reconfigured, ['bob']);
-  t.is(log.matching(/reload refused, the old configuration stays/).length, 1);
+  t.is(log.matching(/reload failed, the configuration is unchanged/).length, 1);
 });
 
-test.serial('SIGHUP reloads and says so; nobody without the admin token may', async (t) => {
+test.serial('SIGHUP reloads and logs it; a reload by call requires the admin token', async (t) => {
   const relay = await startCo2(t, { files: { 'config.ts': 'export default {};' } });
   write(relay, `{ maintainer: 'ann' }`);
   relay.kill('SIGHUP');

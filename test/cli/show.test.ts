@@ -1,8 +1,8 @@
 /** How answers are shown: short for people, exact for programs. */
 import test from 'ava';
-import { toJson, toTable } from '../../src/cli/show.ts';
+import { toJson, toTable } from '../../src/cli/values.ts';
 
-test('a table has three digits behind the point, JSON all', (t) => {
+test('a table rounds to three decimal places, JSON does not', (t) => {
   const records = [
     { nick: 'ann', ping_avg: 22.351888888888887, ping_count: 9 },
     { nick: 'bob', ping_avg: 1, ping_count: 12345 },

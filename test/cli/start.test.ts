@@ -9,7 +9,7 @@ import { runCo2, startCo2 } from '../support/processes.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
 import { noting } from './plugins.ts';
 
-test.serial('the ready line is the only thing on stdout, whatever is logged', async (t) => {
+test.serial('the ready line is the only output on stdout at every log level', async (t) => {
   const relay = await startCo2(t, {
     args: ['start', '--port', '0', '--log-level', 'debug'],
     files: { 'plugins/ham/spam.ts': noting('spam') },
@@ -24,19 +24,19 @@ test.serial('the ready line is the only thing on stdout, whatever is logged', as
   t.true(stderr.some((line) => line.includes(' DEBUG ')));
 });
 
-test.serial('it is ready when it says so: the first call after the line is answered', async (t) => {
+test.serial('the relay answers calls after the ready line', async (t) => {
   const relay = await startCo2(t);
   t.true(await relay.call('ping'));
 });
 
-test.serial('--host takes the address, and the host_id names it', async (t) => {
+test.serial('--host sets the address, which becomes part of host_id', async (t) => {
   const relay = await startCo2(t, { args: ['--host', '127.0.0.2'] });
   t.is(relay.url, `http://127.0.0.2:${relay.port}`);
   t.true(relay.hostId.endsWith(`@127.0.0.2:${relay.port}`));
   t.true(await relay.call('ping'));
 });
 
-test.serial('--port takes that port', async (t) => {
+test.serial('--port sets the port', async (t) => {
   const holder = createServer().listen(0, '127.0.0.3');
   await once(holder, 'listening');
   const { port } = holder.address() as { port: number };
@@ -45,21 +45,21 @@ test.serial('--port takes that port', async (t) => {
   t.is(relay.url, `http://127.0.0.3:${port}`);
 });
 
-test.serial('--plugins DIR replaces the directory, here one anywhere on the disk', async (t) => {
+test.serial('--plugins sets the plugins directory to any path', async (t) => {
   const elsewhere = pluginsDir(t, { 'ham/spam.ts': noting('elsewhere') });
   const relay = await startCo2(t, { args: ['--plugins', elsewhere], files: { 'plugins/ham/eggs.ts': noting('eggs') } });
   t.is(await relay.call('ham.spam.who'), 'elsewhere');
   t.false(((await relay.call('co2.get_method_names')) as string[]).includes('ham.eggs.who'));
 });
 
-test.serial('--data DIR is made, closed to others; nothing is written elsewhere', async (t) => {
+test.serial('--data creates a private directory, and nothing is written outside it', async (t) => {
   const relay = await startCo2(t, { args: ['--data', 'deep/down'] });
   t.is(statSync(join(relay.cwd, 'deep/down')).mode & 0o777, 0o700);
   t.true(existsSync(join(relay.cwd, 'deep/down/admin.token')));
   t.false(existsSync(join(relay.cwd, '.co2')));
 });
 
-test.serial('config.ts of the working directory counts, and flags win over it', async (t) => {
+test.serial('config.ts of the working directory is read, and flags override it', async (t) => {
   const files = {
     'config.ts': `import { defineConfig } from 'co2-relay/config';\nexport default defineConfig({ host: '127.0.0.4', maintainer: 'ann' });\n`,
   };
@@ -71,7 +71,7 @@ test.serial('config.ts of the working directory counts, and flags win over it', 
   t.like(await byFlag.call('system.get_properties'), { maintainer: 'ann' });
 });
 
-test.serial('--config FILE: its paths start from where it stands', async (t) => {
+test.serial('paths in the file of --config are relative to it', async (t) => {
   const files = {
     'etc/relay.ts': `export default { pluginsDir: 'drop', dataDir: 'state', log: { file: 'relay.log' } };\n`,
     'etc/drop/ham/spam.ts': noting('beside the file'),
@@ -83,7 +83,7 @@ test.serial('--config FILE: its paths start from where it stands', async (t) => 
   t.false(existsSync(join(relay.cwd, 'etc/state/cache/state')));
 });
 
-test.serial('--peer, given twice, links both', async (t) => {
+test.serial('--peer may be repeated', async (t) => {
   const [one, other] = [await scriptedPeer(t), await scriptedPeer(t)];
   const relay = await startCo2(t, { args: ['--peer', one.url, '--peer', other.url] });
   await relay.call('notify', { data: 'to both' });
@@ -93,7 +93,7 @@ test.serial('--peer, given twice, links both', async (t) => {
   }
 });
 
-test.serial('--help shows every flag, with or without the word start', async (t) => {
+test.serial('--help and start --help show every flag', async (t) => {
   for (const args of [['--help'], ['start', '--help']]) {
     const { code, stdout, stderr } = await runCo2(t, { args }).exit;
     t.is(code, 0);
@@ -107,7 +107,7 @@ test.serial('--help shows every flag, with or without the word start', async (t)
   }
 });
 
-test.serial('--version answers the version of the package and starts nothing', async (t) => {
+test.serial('--version prints the version of the package and starts nothing', async (t) => {
   const cwd = temporaryDir(t);
   const { code, stdout, stderr } = await runCo2(t, { args: ['--version'], cwd }).exit;
   t.deepEqual({ code, stderr }, { code: 0, stderr: [] });

@@ -16,7 +16,7 @@ function notes(t: ExecutionContext): { env: { NOTES: string }; read: () => strin
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  test.serial(`${signal} ends it in order: exit in reverse, code 0, the port free again`, async (t) => {
+  test.serial(`${signal} stops the relay: plugins exit in reverse order, the code is 0, the port is free`, async (t) => {
     const { env, read } = notes(t);
     const files = { 'plugins/a/one.ts': noting('one'), 'plugins/b/two.ts': noting('two'), 'plugins/c/three.ts': noting('three') };
     const relay = await startCo2(t, { files, env });
@@ -31,7 +31,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-test.serial('a plugin that keeps a timer and whose exit hangs holds nothing up: its time ends, the others exit, code 0', async (t) => {
+test.serial('a plugin with a timer and a hanging exit() does not delay the stop beyond its time limit', async (t) => {
   const { env, read } = notes(t);
   const files = { 'plugins/a/one.ts': noting('one'), 'plugins/b/cling.ts': CLINGING, 'config.ts': 'export default { exitTimeoutMs: 50 };' };
   const relay = await startCo2(t, { files, env });
@@ -42,7 +42,7 @@ test.serial('a plugin that keeps a timer and whose exit hangs holds nothing up: 
   t.true(stderr.some((line) => /ERROR plugin\.b\.cling .*Clinging: exit failed: .*50 ms/.test(line)));
 });
 
-test.serial('told to stop while it starts, it never says that it is ready, and ends with code 0', async (t) => {
+test.serial('a stop during the start prints no ready line and exits with code 0', async (t) => {
   const slow = `import { Plugin, Satellite } from 'co2-relay';
 @Satellite()
 export class Slow extends Plugin {
@@ -62,7 +62,7 @@ export class Slow extends Plugin {
   t.true(stderr.some((line) => line.includes('slow: exit')));
 });
 
-test.serial('whoever reads its log may go away: it goes on, and stops as told', async (t) => {
+test.serial('the relay keeps running when the reader of its log goes away, and stops on request', async (t) => {
   const relay = await startCo2(t, { args: ['--log-level', 'debug'] });
   relay.closeStderr();
   for (let count = 0; count < 20; count++) await t.throwsAsync(relay.call('notify', { data: 1, host_id: 'x@10.0.0.1:1' }));
@@ -71,7 +71,7 @@ test.serial('whoever reads its log may go away: it goes on, and stops as told', 
   t.is((await relay.exit).code, 0);
 });
 
-test.serial('a second signal ends it at once', async (t) => {
+test.serial('a second signal kills the relay at once', async (t) => {
   const files = { 'plugins/b/cling.ts': CLINGING, 'config.ts': 'export default { exitTimeoutMs: 86_400_000 };' };
   const relay = await startCo2(t, { files });
   relay.kill('SIGINT');
@@ -80,21 +80,23 @@ test.serial('a second signal ends it at once', async (t) => {
   t.like(await relay.exit, { code: null, signal: 'SIGINT' });
 });
 
-test.serial('a promise that a plugin forgot is logged, and the relay runs on', async (t) => {
+test.serial('an unhandled rejection in a plugin is logged, and the relay keeps running', async (t) => {
   const relay = await startCo2(t, { files: { 'plugins/ham/naughty.ts': NAUGHTY } });
   await relay.call('ham.naughty.forget');
-  t.regex(await relay.stderr.line(/a forgotten promise/), / ERROR app .*caught it \(ham\/naughty\.ts:\d+:\d+\): /);
+  t.regex(await relay.stderr.line(/a forgotten promise/), / ERROR app unhandled promise rejection \(ham\/naughty\.ts:\d+:\d+\): /);
   t.true(await relay.call('ping'));
 });
 
-test.serial('an exception in a timer of a plugin ends the relay in order, code 1', async (t) => {
+test.serial('an exception in a timer of a plugin stops the relay in order with code 1', async (t) => {
   const { env, read } = notes(t);
   const relay = await startCo2(t, { files: { 'plugins/ham/naughty.ts': NAUGHTY }, env });
   await relay.call('ham.naughty.explode');
   const { code, signal, stderr } = await relay.exit;
   t.deepEqual({ code, signal }, { code: 1, signal: null });
   t.deepEqual(read(), ['exit naughty']);
-  t.true(stderr.some((line) => / ERROR app .*caught \(ham\/naughty\.ts:\d+:\d+\); the relay stops: .*a bang in a timer/.test(line)));
+  t.true(
+    stderr.some((line) => / ERROR app uncaught exception \(ham\/naughty\.ts:\d+:\d+\); stopping the relay: .*a bang in a timer/.test(line)),
+  );
 });
 
 for (const [asked, code] of [
@@ -102,19 +104,19 @@ for (const [asked, code] of [
   [0, 1],
 ] as const) {
   test.serial(
-    `a plugin that ends the process with code ${asked} is named, and code ${code} tells a supervisor that nobody wanted that`,
+    `a plugin that exits the process with code ${asked} is named, and code ${code} tells a supervisor that nobody wanted that`,
     async (t) => {
       const relay = await startCo2(t, { files: { 'plugins/ham/naughty.ts': NAUGHTY } });
       await t.throwsAsync(relay.call('ham.naughty.end', asked));
       const end = await relay.exit;
       t.deepEqual({ code: end.code, signal: end.signal }, { code, signal: null });
-      const told = end.stderr.find((line) => line.includes(`the process was ended with code ${asked}`)) ?? '';
-      t.regex(told, / ERROR app .*nobody had told the relay to stop \(ham\/naughty\.ts:\d+:\d+\); plugins were not exited/);
+      const told = end.stderr.find((line) => line.includes(`the process exits with code ${asked}`)) ?? '';
+      t.regex(told, / ERROR app .*without a request to stop \(ham\/naughty\.ts:\d+:\d+\); exit\(\) of the plugins/);
     },
   );
 }
 
-test.serial('what must survive a restart does: the name and the admin token, readable by its owner alone', async (t) => {
+test.serial('the host id and the admin token survive a restart, and only the owner can read the token', async (t) => {
   const cwd = temporaryDir(t);
   const random = (hostId: string): string | undefined => hostId.split('@')[0];
   const token = (): string => readFileSync(join(cwd, '.co2/admin.token'), 'utf8');
@@ -130,7 +132,7 @@ test.serial('what must survive a restart does: the name and the admin token, rea
   t.not(random(other.hostId), random(first.hostId));
 });
 
-test.serial('killed without a word, it starts again', async (t) => {
+test.serial('the relay starts again after SIGKILL', async (t) => {
   const cwd = temporaryDir(t);
   const first = await startCo2(t, { cwd });
   first.kill('SIGKILL');

@@ -7,7 +7,7 @@ import { pluginsDir } from '../support/relays.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import { call } from '../http/raw.ts';
 
-test('made, used, listed and revoked beside a running relay', async (t) => {
+test('a token is created, used, listed and revoked while the relay runs', async (t) => {
   const relay = await startCo2(t, { files: { 'config.ts': 'export default { maxWrongCredentials: 1_000_000 };' } });
   const { cwd, url } = relay;
   const made = await runCo2(t, {
@@ -18,7 +18,7 @@ test('made, used, listed and revoked beside a running relay', async (t) => {
   const [token = '', ...rest] = made.stdout;
   t.regex(token, /^[\w-]{43}$/);
   t.deepEqual(rest, []);
-  t.regex(made.stderr.join('\n'), /^token 'ci' may read, call with ping, ham\.\* until \d{4}-.*not shown again$/);
+  t.regex(made.stderr.join('\n'), /^token 'ci' grants read, call on ping, ham\.\* until \d{4}-.*not shown again$/);
   const headers = { authorization: `Bearer ${token}` };
   t.timeout(30_000);
   // The relay looks at the file once a second; the test's time limit ends this.
@@ -44,7 +44,7 @@ test('made, used, listed and revoked beside a running relay', async (t) => {
   t.like(await until('fault'), { code: 401 });
 });
 
-test('the state directory is that of the configuration; --data goes before it; JSON has the token', async (t) => {
+test('the configuration names the state directory, --data overrides it, and JSON contains the token', async (t) => {
   const cwd = pluginsDir(t, { 'config.ts': "export default { dataDir: 'state' };" });
   const { code, stdout } = await runCo2(t, { cwd, args: ['token', 'create', 'a', '--json'] }).exit;
   t.is(code, 0);
@@ -56,7 +56,7 @@ test('the state directory is that of the configuration; --data goes before it; J
   t.deepEqual(listed.stdout, ['a  read,message,call  *  never expires']);
 });
 
-test('tokens of the configuration are listed too, and revoke says where they stand', async (t) => {
+test('configured tokens are listed, and revoke explains where to remove them', async (t) => {
   const config = "export default { access: { tokens: { ci: { env: 'CI_TOKEN', methods: ['ham.*'], expires: '2020-01-31' } } } };";
   const cwd = pluginsDir(t, { 'config.ts': config });
   const listed = await runCo2(t, { cwd, args: ['token', 'list'] }).exit;
@@ -65,10 +65,10 @@ test('tokens of the configuration are listed too, and revoke says where they sta
   t.like((JSON.parse(json.stdout.join('')) as object[])[0], { name: 'ci', methods: ['ham.*'], from: 'configuration', expired: true });
   const revoked = await runCo2(t, { cwd, args: ['token', 'revoke', 'ci'] }).exit;
   t.is(revoked.code, 1);
-  t.regex(revoked.stderr.join(), /token 'ci' stands in the configuration/);
+  t.regex(revoked.stderr.join(), /token 'ci' is defined in the configuration/);
 });
 
-test('--reads is kept with the token, listed, and counts at the relay; the configuration says it by reads', async (t) => {
+test('--reads, or reads in the configuration, is stored, listed and applied by the relay', async (t) => {
   const files = {
     'config.ts': "export default { access: { tokens: { ci: { env: 'CI_TOKEN', reads: ['i8'] } } } };",
     'plugins/ham/gap.ts': `import { Exposed, Plugin, Satellite } from 'co2-relay';
@@ -92,7 +92,7 @@ test('--reads is kept with the token, listed, and counts at the relay; the confi
 });
 
 const REFUSALS: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
-  [[], 2, /^co2: token needs one of create, list and revoke; see co2 token --help$/],
+  [[], 2, /^co2: token requires one of create, list and revoke; see co2 token --help$/],
   [['frob'], 2, /unknown command 'frob'.*; see co2 token --help$/],
   [['create'], 2, /missing required argument 'name'; see co2 token create --help$/],
   [['create', 'a b'], 1, /a token's name/],
@@ -101,12 +101,12 @@ const REFUSALS: readonly (readonly [args: readonly string[], code: number, says:
   [['create', 'a', '--expires', '2020-01-01'], 2, /--expires.*in the past; see co2 token create --help$/],
   [['create', 'a', '--classes', 'write'], 2, /--classes.*read, message, call, admin/],
   [['create', 'a', '--reads', 'nil,dom'], 2, /--reads.*expected some of nil, i8\.?; see co2 token create --help$/],
-  [['create', 'a', '--methods', 'a b'], 2, /--methods.*'a b' names no methods/],
+  [['create', 'a', '--methods', 'a b'], 2, /--methods.*'a b' is not a method pattern/],
   [['revoke', 'a'], 1, /no token 'a'; there are none/],
 ];
 
 for (const [args, code, says] of REFUSALS) {
-  test.serial(`co2 token ${args.join(' ')}: refused in one line`, async (t) => {
+  test.serial(`co2 token ${args.join(' ')}: a one-line error`, async (t) => {
     const exit = await runCo2(t, { args: ['token', ...args] }).exit;
     t.is(exit.code, code);
     t.deepEqual(exit.stdout, []);

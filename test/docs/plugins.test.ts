@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import ts from 'typescript';
 import { createTestRelay } from 'co2-relay/testing';
 import type { TestRelay, TestRelayOptions } from 'co2-relay/testing';
-import { loadConfigFile } from '../../src/cli/config-file.ts';
+import { loadConfigFile } from '../../src/cli/read-options.ts';
 import { systemClock } from '../../src/core/core.ts';
 import { compilerErrors } from '../cli/typescript.ts';
 import { PROJECT_DIR, runCo2 } from '../support/processes.ts';

@@ -72,7 +72,9 @@ export class HttpRelays {
   trouble(): string | undefined {
     if (this.#relays.some(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null))
       return `a relay has ended: ${this.#output.slice(-2000)}`;
-    const said = /^.*(?:nobody caught|a request failed|did not stop cleanly|has ended|crashed).*$/m.exec(this.#output);
+    const said = /^.*(?:uncaught exception|unhandled promise rejection|a request failed|did not stop cleanly|has ended|crashed).*$/m.exec(
+      this.#output,
+    );
     return said ? `a relay logged: ${this.#output.slice(said.index, said.index + 1500)}` : undefined;
   }
 

@@ -7,8 +7,8 @@ import { checkImports, describe } from '../support/import-rules.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-test('the sources, the plugins, the examples and config.ts keep the rules', (t) => {
-  const paths = globSync(['{src,plugins,examples}/**/*.{ts,mts,js,mjs}', 'config.ts'], {
+test('the sources, the plugins, the examples, the templates and config.ts keep the rules', (t) => {
+  const paths = globSync(['{src,plugins,examples,templates}/**/*.{ts,mts,js,mjs}', 'config.ts'], {
     cwd: root,
     posix: true,
     ignore: '**/node_modules/**',

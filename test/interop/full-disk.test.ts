@@ -109,7 +109,7 @@ test('a log file on a full disk: the relay says so on its console, and the file 
   const client = await clientOf(t, relay);
   const makeRoom = fill(relay.disk);
   await client.call('ham.talker.talk', [0, 500]);
-  await relay.stderr.lines(/ERROR app log\.(file|accessFile): \S+ cannot be written \(the disk is full\)/, 1);
+  await relay.stderr.lines(/ERROR app log\.(file|accessFile): cannot write \S+ \(the disk is full\)/, 1);
   await client.call('ham.talker.talk', [500, 1000]);
   makeRoom();
   await relay.stderr.line(/INFO app log\.file: \S+relay\.log is written again/);

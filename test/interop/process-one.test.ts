@@ -42,7 +42,7 @@ function first({ pid }: Program): number {
 test('as process 1 it says that orphans are not reaped, and stops in order at SIGTERM', async (t) => {
   const relay = startFirst(t, []);
   const client = await clientOf(t, relay);
-  t.regex(await relay.stderr.line(/process 1/), / INFO app this is process 1: .*docker run --init/);
+  t.regex(await relay.stderr.line(/process 1/), / INFO app running as process 1: .*docker run --init/);
   t.true(await client.call('ping'));
   process.kill(first(relay), 'SIGTERM');
   const { code, stderr } = await relay.exit;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import anyTest from 'ava';
 import type { TestFn } from 'ava';
+import { globSync } from 'glob';
 import { publint } from 'publint';
 import ts from 'typescript';
 import { PROJECT_DIR, run } from '../support/processes.ts';
@@ -37,10 +38,14 @@ test('the tarball holds what runs, and neither sources, tests, plugins nor paths
   const { directory, files, builtIn } = t.context.packed;
   const paths = files.map(({ path }) => path);
   const roots = new Set(paths.map((path) => path.split('/', 1)[0]));
-  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json']);
+  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'templates']);
   t.deepEqual(
     paths.filter((path) => path.startsWith('bin/')),
     ['bin/co2.mjs'],
+  );
+  t.deepEqual(
+    paths.filter((path) => path.startsWith('templates/')).sort(),
+    globSync('templates/**', { cwd: PROJECT_DIR, nodir: true, posix: true }).sort(),
   );
   t.deepEqual(
     paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.js\.map|\.mjs|\.d\.mts|\.mjs\.map)$/.test(path)),
