@@ -1,76 +1,85 @@
-/** Composition root: makes the parts, starts them in order, stops them in reverse. The only place where the ring of parts closes. */
+/** The composition root: makes the parts of a relay, starts them in order and stops them in reverse. */
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { container as globalContainer } from 'tsyringe';
-import { changedOptions, completeOptions, takeOptions } from './config/config.ts';
+import { TokenFile, configuredTokens, tokenId } from './access/access.ts';
+import { changedOptions, takeOptions } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
+import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
+import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream } from './events/events.ts';
 import { Doors, ProgramDoor, readTls } from './http/http.ts';
-import type { DoorsStatus } from './http/http.ts';
+import type { DoorsParts, DoorsStatus } from './http/http.ts';
 import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { Resolve, ServerAddress, Transport } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
-import { RelayError, SILENT, systemClock } from './core/core.ts';
 import { formatHostId, hostPort } from './message/message.ts';
-import { tokenId, TokenFile, configuredTokens } from './access/access.ts';
-import type { Clock, Log, LogSource } from './core/core.ts';
 import { PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-host/plugin-host.ts';
-import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
-import { CarrierDoor, Relay } from './relay/relay.ts';
-import type { Passed, RelayEvent, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
+import type { PluginHostStatus, RelayPluginStatus, RelayPort } from './plugin-host/plugin-host.ts';
+import {
+  CustomEndpoint,
+  MESSAGE_EVENTS,
+  OwnIdentity,
+  RejectionLog,
+  Router,
+  pluginOnWire,
+  propertiesOf,
+  recordOnWire,
+  relayMethods,
+  relayStatus,
+} from './relay/relay.ts';
+import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
+import { Dispatcher } from './rpc/rpc.ts';
 import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
 
-export type { Config } from './config/config.ts';
+export type { DoorsParts } from './http/http.ts';
 
-/** What a relay takes from the process that it lives in. */
-export interface Surroundings {
+/** What a relay takes from the process in which it runs. */
+export interface RelayEnvironment {
   /** Default: nothing is logged. */
   readonly logs?: LogSource | undefined;
-  /** Default: the machine's clock. */
+  /** Default: the clock of the machine. */
   readonly clock?: Clock | undefined;
   /** Uniform in [0, 1). Default Math.random. */
   readonly random?: (() => number) | undefined;
-  /** Gives a start up between two steps: what was started is stopped, and the start rejects. Default: never. */
+  /** Cancels the start: what was started is stopped, and the start rejects. Default: never. */
   readonly signal?: AbortSignal | undefined;
   /** What `relay.reload` does. Default: there is no such method. */
   readonly reload?: Reload | undefined;
-  /** ms since 1970, for what ends at a date. Default Date.now. */
+  /** ms since 1970, for what expires at a date. Default Date.now. */
   readonly date?: (() => number) | undefined;
   /** Environment variables, for secrets. Default those of the process. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Answers the addresses of the host name of a peer. Default: the system's resolver. */
+  /** Resolves the host name of a peer. Default: the resolver of the system. */
   readonly resolve?: Resolve | undefined;
-  /** Default: HTTP, and the state directory that the options name. */
-  readonly standIn?: StandIn | undefined;
 }
 
-/** What stands in for the machine's network and disk, as the test kit's does. */
-export interface StandIn {
-  /** Open; whose it is sees to it that no other relay has it. */
+/** Replacements of network and disk, for the test kit. */
+export interface Fakes {
+  /** An open state directory that no other relay uses. */
   readonly state: StateDirectory;
-  /** Where callers of this relay come in. */
-  readonly doors: (relay: Relay) => DoorsPort;
-  /** How a server is reached. */
+  /** Receives the requests of this relay. */
+  readonly doors: (parts: Pick<DoorsParts, 'dispatcher' | 'addresses'> & { readonly router: Router }) => DoorsPort;
+  /** Reaches another server. */
   readonly carrier: (server: ServerAddress) => Transport;
-  /** Told of each message that passed the junction. */
-  readonly onMessage: (passed: Passed) => void;
+  readonly onMessage: (event: Extract<MessageEvent, { readonly type: 'message.routed' }>) => void;
 }
 
-/** What a relay needs of its doors. */
+/** What a relay needs of its HTTP server. */
 export type DoorsPort = Pick<
   Doors,
   'scheme' | 'bound' | 'listening' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'
 >;
 
-/** Everything countable about a running relay. */
+/** All counters and states of a running relay. */
 export interface AppStatus {
   readonly relay: RelayStatus;
   readonly mesh: MeshStatus;
-  /** Those elsewhere. */
+  /** The remote ones. */
   readonly satellites: SatellitesStatus;
   readonly plugins: PluginHostStatus;
   /** In order. */
@@ -78,33 +87,33 @@ export interface AppStatus {
   readonly doors: DoorsStatus;
 }
 
-/** A relay that runs. */
+/** A running relay. */
 export interface RunningRelay {
   /** Where it listens, `http://127.0.0.1:2004`. */
   readonly url: string;
   readonly hostId: string;
-  /** What may everything, as it stands in the state directory. */
+  /** The token that permits everything, as it is in the state directory. */
   readonly adminToken: string;
-  /** What happens to this relay from now on, and what happened lately: states of plugins and satellites. */
+  /** What happens to this relay from now on, and what happened lately: states of plugins and satellites, and messages for current subscribers. */
   readonly events: EventStream<RelayEvent>;
   status(): AppStatus;
   /**
-   * Takes what can change while it runs from `config`, in which an option that is left out has its default, and tells what needs a restart. Logging is whose logs they are.
-   * Throws a RelayError CONFIG_INVALID; nothing has changed then.
+   * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a restart. Logging is up
+   * to whoever gave the loggers. Throws a RelayError CONFIG_INVALID; nothing has changed then.
    */
   reconfigure(config: Config): ReloadReport;
-  /** Refuses what comes, lets plugins exit, empties the outboxes, closes everything. Calling it again waits for the same end. */
+  /** Refuses new requests, lets plugins exit, drains the outboxes, closes everything. Calling it again waits for the same end. */
   stop(): Promise<void>;
 }
 
-/** A relay that was started from complete options, and takes such. */
+/** A relay that was started from complete options, and is reconfigured with such. */
 export interface StartedRelay extends Omit<RunningRelay, 'reconfigure'> {
-  reconfigure(options: Options): ReloadReport;
-  /** Links it to the peer at this URL from now on; the peer has to do the same. */
+  reconfigure(options: Options): ReturnType<RunningRelay['reconfigure']>;
+  /** Links it to the peer at this URL; the peer has to do the same. */
   readonly addPeer: (url: string) => void;
 }
 
-// What parts take while they run; `log` is taken by whoever gave us the logs.
+// The options that apply while a relay runs; whoever gave us the loggers applies `log`.
 const LIVE: ReadonlySet<string> = new Set(
   (
     'allowedHosts allowedOrigins trustedProxies access.anonymous access.local access.peer access.satellite ' +
@@ -112,54 +121,45 @@ const LIVE: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
+// Plugins, programs and drains have time limits of their own; this one ends a host that hangs.
+const PLUGINS_TIMEOUT_MS = 15 * 60_000;
+
 /** Version of this package. */
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
 const silent: LogSource = () => SILENT;
 
-/**
- * Starts a relay inside this process; relative paths in `config` start from the working directory. Several may run at once.
- * Rejects with a RelayError whose text says what to do; nothing is left open then.
- */
-export async function createRelay(config: Config = {}, surroundings: Surroundings = {}): Promise<RunningRelay> {
-  const baseDir = process.cwd();
-  const complete = (caller: string, values: Config): Completed =>
-    completeOptions([{ values, baseDir, nameOf: (key) => `${caller}: ${key}` }], baseDir);
-  const { addPeer: _addPeer, ...relay } = await startRelay(complete('createRelay', config), surroundings);
-  return { ...relay, reconfigure: (wanted) => relay.reconfigure(complete('reconfigure', wanted).options) };
-}
-
-/** Starts a relay from options that are complete. */
-export async function startRelay(completed: Completed, surroundings: Surroundings = {}): Promise<StartedRelay> {
+/** Starts a relay from complete options. */
+export async function startRelay(completed: Completed, environment: RelayEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
   const { options } = completed;
-  const state = surroundings.standIn?.state ?? (await openStateDirectory(options.dataDir));
-  const parts = makeParts(completed, state, surroundings);
-  const { events, relay, doors, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
-  const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
+  const { logs = silent, clock = systemClock, signal } = environment;
+  const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
+  const parts = makeParts(completed, state, environment, fakes);
+  const { events, identity, dispatcher, router, rejections, doors, customEndpoint, mesh, satellites, pluginHost, relayPlugins } = parts;
+  const steps = new Steps({ clock, log: logs('app'), signal });
   try {
-    if (!surroundings.standIn) await lock(steps, state, () => listeningOf(doors, options));
-    await startInOrder(steps, parts, options, { state, signal: surroundings.signal });
-    if (surroundings.reload) relay.offerReload(surroundings.reload);
+    if (!fakes) await lock(steps, state, () => listeningOf(doors, options));
+    await startInOrder(steps, parts, options, state);
     doors.open();
-    carrierDoor.open();
+    customEndpoint.open();
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
   }
   return {
     url: `${doors.scheme}://${hostPort(doors.bound.address, doors.bound.port)}`,
-    hostId: relay.hostId,
+    hostId: identity.get().hostId,
     adminToken: state.adminToken,
     events,
     status: () => ({
-      relay: relay.status(),
+      relay: relayStatus({ router, rejections, dispatcher }),
       mesh: mesh.status(),
       satellites: satellites.status(),
       plugins: pluginHost.status(),
       relayPlugins: relayPlugins.status(),
       doors: doors.status(),
     }),
-    reconfigure: reconfigurer(options, [relay, doors]),
+    reconfigure: reconfigurer(options, [dispatcher, doors, parts.reconfigured]),
     addPeer: (url) => {
       mesh.add(url);
     },
@@ -168,12 +168,12 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
 }
 
 /**
- * Looks at what a start reads besides the options, and starts nothing: secrets, certificates, plugins and programs.
- * Answers what would be left out, a line each. Rejects with the RelayError that a start would end with.
+ * Checks what a start reads besides the options, and starts nothing: secrets, certificates, plugins and programs.
+ * Returns what would be left out, a line each. Rejects with the RelayError that a start would end with.
  */
 export async function checkStart(
   { options, isSet, placeOf }: Completed,
-  env: Surroundings['env'] = process.env,
+  env: RelayEnvironment['env'] = process.env,
 ): Promise<readonly string[]> {
   try {
     configuredTokens(options.access.tokens, undefined, env);
@@ -187,21 +187,23 @@ export async function checkStart(
 
 type Parts = ReturnType<typeof makeParts>;
 
-/** Makes the parts, each with what it owns; nothing runs yet. */
-function makeParts({ options, isSet }: Completed, state: StateDirectory, surroundings: Surroundings) {
+/** Makes the parts of a relay, each with what it depends on; nothing runs yet. */
+function makeParts({ options, isSet }: Completed, state: StateDirectory, environment: RelayEnvironment, fakes: Fakes | undefined) {
   const {
     logs = silent,
     clock = systemClock,
     random = Math.random,
     date = Date.now,
     env = process.env,
-    standIn,
     resolve = resolveBySystem,
-  } = surroundings;
+  } = environment;
   const { maxBodyBytes } = options;
-  const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
-  const tokenFile = new TokenFile(state.path, clock, logs('app'));
-  const events = new EventStream<RelayEvent>({ clock, date });
+  const events = new EventStream<RelayEvent>({ clock, date, transient: MESSAGE_EVENTS });
+  if (fakes) events.subscribe(fakes.onMessage, ['message.routed']);
+  const identity = new OwnIdentity();
+  const self = identity.get;
+
+  // Plugins and relay plugins.
   const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
@@ -213,57 +215,101 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
+
+  // Links to peers and remote satellites.
   const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
-  const carrier = standIn?.carrier ?? byHttp;
-  const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes });
-  const carrying = { options, clock, random, log: logs('mesh'), relayPlugins, carrierDoor, self: () => relay.hostId };
+  const carrier = fakes?.carrier ?? byHttp;
+  const custom = { options, clock, random, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
   const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport =>
-    peer.isHttp ? carrier(peer) : foreignCarrier(peer, accept?.nonFinite ?? false, carrying);
+    peer.isHttp ? carrier(peer) : customCarrier(peer, accept?.nonFinite ?? false, custom);
   const mesh = new Mesh({ options, logs, clock, random, resolve, carrier: peerCarrier });
+  const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
+  const tokenFile = new TokenFile(state.path, clock, logs('app'));
   const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
     [...ownTokens, ...tokenFile.all()].some(
       (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
     );
-  // What is notified to them would come back to us.
+  // A satellite there would send everything that it gets back to us.
   const taken = (address: string, port: number): string | undefined =>
-    doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
+    doors.isOwn(address, port) ? 'this relay itself' : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
-  const made = { options, pluginHost, relayPlugins, mesh, satellites, logs, clock };
-  const limits = { version: VERSION, maxDictBytes: maxBodyBytes };
-  const relay = new Relay({ ...made, ...limits, onMessage: standIn?.onMessage });
+
+  // The way of a dict, and the methods.
+  const log = logs('relay');
+  const rejections = new RejectionLog(log, clock, events);
+  const router = new Router({
+    ...{ pluginHost, satellites, mesh, relayPlugins, rejections, events, log, clock, self },
+    hookLimits: options.hookLine,
+    maxDictBytes: maxBodyBytes,
+  });
+  const dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh });
+  let { maintainer } = options;
+  const properties = propertiesOf({ version: VERSION, self, maintainer: () => maintainer, satellites, pluginHost });
+  const reconfigured = {
+    reconfigure: (now: Options): void => {
+      ({ maintainer } = now);
+    },
+  };
+  const { reload } = environment;
+  relayMethods({
+    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload },
+  });
+  const port: RelayPort = {
+    expose: (plugin, methods) => {
+      dispatcher.expose(plugin, methods);
+    },
+    send: (satellite, dict) => router.send(satellite, dict),
+    call: (satellite, method, params, callOptions) => dispatcher.callFromSatellite(satellite, method, params, callOptions),
+  };
+
+  // Where requests come in.
+  const addresses: DoorsParts['addresses'] = {
+    isPeerAddress: (address) => mesh.isPeerAddress(address),
+    isSatelliteAddress: (address) => satellites.isSatelliteAddress(address),
+    readBy: (address) => mesh.readBy(address),
+    acceptsNonFinite: (address) => mesh.acceptsNonFinite(address),
+  };
+  const about = {
+    properties,
+    satellites: () => satellites.list().map(recordOnWire),
+    plugins: () => pluginHost.status().plugins.map(pluginOnWire),
+  };
   const tokens = [() => ownTokens, () => tokenFile.all()];
-  const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
-  // A stand-in's relay opens no port, and so runs no programs.
+  const doors: DoorsPort =
+    fakes?.doors({ dispatcher, addresses, router }) ?? new Doors({ options, dispatcher, addresses, about, tokens, logs, clock, date });
+  const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
+  // A relay of the test kit opens no port, and so runs no programs.
   const programTokens = () => pluginHost.programTokens();
-  const programDoor = standIn ? undefined : new ProgramDoor({ relay, tokens: programTokens, ...options });
-  relay.offerPrograms(pluginHost);
-  relay.offerPlugins({ host: pluginHost, events, logs: pluginLogs });
-  return { events, pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };
+  const programDoor = fakes ? undefined : new ProgramDoor({ dispatcher, tokens: programTokens, ...options });
+  return {
+    ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
+    ...{ doors, customEndpoint, programDoor },
+  };
 }
 
-interface Carrying {
+interface CustomCarrierParts {
   readonly options: Options;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
   readonly relayPlugins: RelayPlugins;
-  readonly carrierDoor: CarrierDoor;
-  /** Our host_id. */
-  readonly self: () => string;
+  readonly endpoint: () => CustomEndpoint;
+  readonly self: () => { readonly hostId: string };
 }
 
-/** How a peer is reached that a relay plugin carries to. */
-function foreignCarrier({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, carrying: Carrying): Transport {
-  const { options, relayPlugins, carrierDoor, ...common } = carrying;
+/** Reaches a peer by the transport of a relay plugin. */
+function customCarrier({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, parts: CustomCarrierParts): Transport {
+  const { options, relayPlugins, endpoint, self, ...common } = parts;
   const [address = ''] = addresses;
   return new ForeignCarrier({
     ...{ ...common, name: `peer ${name}`, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
+    self: () => self().hostId,
     make: () => relayPlugins.carrier(url),
-    receive: carrierDoor.receiver({ address, port, nonFinite }),
+    receive: endpoint().receiver({ address, port, nonFinite }),
   });
 }
 
-/** What the lock says of where the relay listens; nothing until it does. */
+/** What the lock tells about where the relay listens; nothing until it does. */
 function listeningOf({ scheme, listening: addresses }: DoorsPort, { unixSocket }: Options): Listening | undefined {
   return addresses.length === 0 ? undefined : { scheme, addresses, unixSocket };
 }
@@ -271,96 +317,87 @@ function listeningOf({ scheme, listening: addresses }: DoorsPort, { unixSocket }
 /** Keeps other relays out of the state directory. */
 async function lock(steps: Steps, state: StateDirectory, listening: () => Listening | undefined): Promise<void> {
   let unlock = (): Promise<void> => Promise.resolve();
-  await steps.start(
-    'state directory',
-    () => unlock(),
-    async () => {
+  await steps.start({
+    name: 'the lock of the state directory',
+    start: async () => {
       unlock = await lockDirectory(state.path, listening);
     },
-  );
+    stop: () => unlock(),
+  });
 }
 
-/** Starts the parts, each with what it calls back. */
-async function startInOrder(
-  steps: Steps,
-  parts: Parts,
-  options: Options,
-  { state, signal }: { readonly state: StateDirectory; readonly signal: AbortSignal | undefined },
-): Promise<void> {
-  const { events, pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
-  await steps.start(
-    'doors',
-    () => {
-      // A long poll would keep its connection open.
-      events.close();
-      return Promise.all([doors.stop(), carrierDoor.stop()]).then(nothing);
-    },
-    async () => {
+/** Starts the parts; the stops run in reverse, after that of the HTTP server. */
+async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
+  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, doors, customEndpoint, programDoor } = parts;
+  const drainTimeoutMs = options.drainMs + 30_000;
+  await steps.start({
+    name: 'the HTTP server',
+    start: async () => {
       await doors.bind();
       const { ownAddress: address, bound } = doors;
-      relay.identify({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
+      identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
-  );
-  await steps.start(
-    'relay plugins',
-    () => relayPlugins.stop(),
-    async () => {
+    stop: async () => {
+      // A long poll would keep its connection open.
+      events.close();
+      await Promise.all([doors.stop(), customEndpoint.stop()]);
+    },
+    stopsFirst: true,
+  });
+  await steps.start({
+    name: 'relay plugins',
+    start: async () => {
       await relayPlugins.start();
       for (const peer of options.peers) {
         if (typeof peer !== 'string' && peer.address !== undefined) relayPlugins.requireCarrier(new URL(peer.url));
       }
-      relay.useHooks(relayPlugins.hooks, options.hookLine);
     },
-  );
-  await steps.start(
-    'mesh',
-    () => mesh.stop(),
-    () => mesh.start(relay.hostId),
-  );
-  await steps.start(
-    'satellites',
-    // Both drain at once, so that a stop takes one drain budget and not two; the mesh's own step then finds nothing to do.
-    () => Promise.all([satellites.stop(relay.farewell()), mesh.stop()]).then(nothing),
-    () => satellites.start(relay.hostId),
-  );
-  // Before the plugins, and closed after them: a program may send from its start to its end.
-  await steps.start(
-    'door of programs',
-    async () => programDoor?.stop(),
-    async () => programDoor?.start(),
-  );
-  // The ring closes here: plugins send through the relay, which delivers to plugins.
-  await steps.start(
-    'plugins',
-    // What they sent may still be at a hook.
-    () => pluginHost.stop().then(() => relay.settle(options.drainMs)),
-    // A program may take long to start, or hang.
-    () => orAborted(pluginHost.start(relay.port()), signal),
-  );
-}
-
-/** Waits no longer once `signal` is aborted. */
-async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work;
-  let onAbort = nothing;
-  const aborted = new Promise<void>((resolve) => {
-    onAbort = resolve;
+    stop: () => relayPlugins.stop(),
+    startTimeoutMs: PLUGINS_TIMEOUT_MS,
+    stopTimeoutMs: PLUGINS_TIMEOUT_MS,
   });
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  await Promise.race([work, aborted]).finally(() => {
-    signal.removeEventListener('abort', onAbort);
+  await steps.start({
+    name: 'the mesh',
+    start: () => mesh.start(identity.get().hostId),
+    stop: () => mesh.stop(),
+    stopTimeoutMs: drainTimeoutMs,
+  });
+  await steps.start({
+    name: 'satellites',
+    start: () => satellites.start(identity.get().hostId),
+    // Both drain at once, so that a stop takes one drain budget and not two; the step of the mesh then finds nothing to do.
+    stop: async () => {
+      await Promise.all([satellites.stop(identity.known && router.goodbye()), mesh.stop()]);
+    },
+    stopTimeoutMs: drainTimeoutMs,
+  });
+  // Before the plugins, and stopped after them: a program may send from its start to its end.
+  await steps.start({
+    name: 'the server of programs',
+    start: () => programDoor?.start(),
+    stop: () => programDoor?.stop(),
+  });
+  await steps.start({
+    name: 'plugins',
+    start: () => pluginHost.start(port),
+    stop: async () => {
+      await pluginHost.stop();
+      // What they sent may still be at a hook.
+      await router.settle(options.drainMs);
+    },
+    startTimeoutMs: PLUGINS_TIMEOUT_MS,
+    stopTimeoutMs: PLUGINS_TIMEOUT_MS,
   });
 }
 
-/** A room that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */
+/** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */
 function placed(error: unknown, placeOf: Completed['placeOf']): unknown {
   const key = RelayError.is(error) && error.code === 'CONFIG_INVALID' ? /^\w+(?=: )/.exec(error.message)?.[0] : undefined;
   if (!RelayError.is(error) || key === undefined) return error;
   return new RelayError(error.code, placeOf(key) + error.message.slice(key.length), { cause: error });
 }
 
-/** Remembers what is in effect, and gives `parts` what changed of it. */
+/** Remembers the options in effect, and gives `parts` those that change. */
 function reconfigurer(started: Options, parts: readonly { reconfigure(options: Options): void }[]): StartedRelay['reconfigure'] {
   let inEffect = started;
   return (wanted) => {
@@ -369,46 +406,4 @@ function reconfigurer(started: Options, parts: readonly { reconfigure(options: O
     for (const part of parts) part.reconfigure(inEffect);
     return { tookEffect: changed.filter((key) => LIVE.has(key)), needsRestart: changed.filter((key) => !LIVE.has(key)) };
   };
-}
-
-/** Steps that were started, to be stopped in reverse; but the doors before all, so that nothing comes in any more. */
-class Steps {
-  readonly #started: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
-  #stopped: Promise<void> | undefined;
-
-  constructor(
-    private readonly log: Log,
-    private readonly signal: AbortSignal | undefined,
-  ) {}
-
-  async start(name: string, stop: () => Promise<void>, run: () => Promise<void>): Promise<void> {
-    this.#started.push({ name, stop });
-    await run();
-    if (this.signal?.aborted) throw new RelayError('UNAVAILABLE', `the start was given up after ${name}`);
-    this.log.debug(`${name} started`);
-  }
-
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stopAll();
-    return this.#stopped;
-  }
-
-  async #stopAll(): Promise<void> {
-    const isDoor = ({ name }: { readonly name: string }): boolean => name === 'doors';
-    await Promise.all(this.#started.filter(isDoor).map((step) => this.#stopOne(step)));
-    for (const step of this.#started.filter((other) => !isDoor(other)).reverse()) await this.#stopOne(step);
-  }
-
-  async #stopOne({ name, stop }: { readonly name: string; readonly stop: () => Promise<void> }): Promise<void> {
-    try {
-      await stop();
-      this.log.debug(`${name} stopped`);
-    } catch (error) {
-      this.log.error(`${name} did not stop cleanly:`, error);
-    }
-  }
-}
-
-function nothing(): void {
-  // Nobody listens.
 }

@@ -4,8 +4,10 @@ import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import type { PollTransport } from '../plugin-host/programs/internal.ts';
-import { MethodRegistry, addIntrospection, addProgramMethods, callerOf } from '../relay/relay.ts';
-import type { Caller, ProgramDesk } from '../relay/relay.ts';
+import { MethodRegistry, addIntrospection, callerOf } from '../rpc/rpc.ts';
+import { addProgramMethods } from '../relay/relay.ts';
+import type { Caller } from '../rpc/rpc.ts';
+import type { ProgramDesk } from '../relay/relay.ts';
 
 /** A process of the program, as the door knows it. */
 export interface Known {
@@ -57,8 +59,7 @@ export class StandIn {
     this.#onCall = onCall;
     this.#register();
     this.#door = new ProgramDoor({
-      relay: {
-        acceptsNonFinite: () => false,
+      dispatcher: {
         count: () => undefined,
         faultFor: (error, method) => faultFor(error, method, SILENT),
         call: (name, params, caller) => this.#call(name, params, caller),
@@ -108,7 +109,7 @@ export class StandIn {
 
   #register(): void {
     addIntrospection(this.#registry);
-    addProgramMethods(this.#registry, this.#desk, (id, name, params) => this.#call(name, params, callerAt(id)));
+    addProgramMethods(this.#registry, this.#desk, { callAs: (id, name, params) => this.#call(name, params, callerAt(id)) });
     this.#registry.add({
       name: 'relay.relay',
       access: 'message',

@@ -13,7 +13,7 @@ export interface ConfigSource {
   readonly nameOf: (key: string) => string;
 }
 
-/** Throws a RelayError CONFIG_INVALID if `values`, of which the last part came from `source`, are not what `schema` says. */
+/** Throws a RelayError CONFIG_INVALID if `values`, of which the last part came from `payload`, are not what `schema` says. */
 export function check(schema: z.ZodType, source: ConfigSource, values: Tree): void {
   const result = schema.safeParse(values, { reportInput: true });
   const [issue] = result.success ? [] : result.error.issues;

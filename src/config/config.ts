@@ -54,7 +54,7 @@ export const SCHEMA = z.strictObject({
 /** Complete options, and which of them somebody set. */
 export interface Completed {
   readonly options: Options;
-  /** True if a source sets the option of this name; false if it has its default. */
+  /** True if a payload sets the option of this name; false if it has its default. */
   readonly isSet: (key: keyof Options) => boolean;
   /** Where the option of this name was set last, in words: `config.ts: port`, `--port`; its bare name if nobody set it. */
   readonly placeOf: (key: string) => string;

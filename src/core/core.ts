@@ -23,3 +23,5 @@ export { RateLimitedLog } from './rate-limited-log.ts';
 export { suggest } from './suggest.ts';
 export { clean, quoted, safeJson } from './text.ts';
 export { withTimeout } from './timeout.ts';
+export { Steps } from './steps.ts';
+export type { Step } from './steps.ts';

@@ -1,7 +1,7 @@
 /** Lines to copy that call a method: for a shell, Python and TypeScript, with sample values by type. Pure. */
 import { quoted } from '../core/core.ts';
 import type { Sendable } from '../values/values.ts';
-import type { MethodDescription } from '../relay/relay.ts';
+import type { MethodDescription } from '../rpc/rpc.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 
 /** One line for each. */

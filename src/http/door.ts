@@ -1,7 +1,7 @@
 /** What a door is. A new one is a file beside rpc-door.ts that answers its requests, and an entry in doors.ts. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal } from '../access/access.ts';
-import type { BodyKind, BodyType, XmlType } from './media-type.ts';
+import type { BodyKind, BodyType } from './media-type.ts';
 
 /** A request that may come in, whichever way it came. */
 export interface Exchange {
@@ -9,6 +9,8 @@ export interface Exchange {
   readonly standing: Principal;
   /** A Buffer; anything else if there is none. */
   readonly body?: unknown;
+  /** The charset of its Content-Type; undefined: the document says it. */
+  readonly charset: string | undefined;
   readonly told: Told;
 }
 
@@ -21,7 +23,7 @@ export interface Told {
 /** The calls of XML-RPC at a door: they answer bytes, so that it does not matter which way they came in. */
 export interface XmlCalls {
   /** The response or fault; never rejects. */
-  readonly answer: (exchange: Exchange, type: XmlType) => Promise<Buffer>;
+  readonly answer: (exchange: Exchange) => Promise<Buffer>;
   /** The fault for a caller that was refused before its body was read. */
   readonly fail: (told: Told, error: unknown) => Buffer;
 }

@@ -42,7 +42,7 @@ export function makeDoors(parts: RobotDoorParts & JsonDoorParts & PageDoorParts)
 }
 
 async function answerXml(calls: XmlCalls, request: FastifyRequest, reply: FastifyReply, type: XmlType): Promise<FastifyReply> {
-  return sendXml(reply, await calls.answer(request, type));
+  return sendXml(reply, await calls.answer({ standing: request.standing, body: request.body, told: request.told, charset: type.charset }));
 }
 
 function isJson({ headers }: FastifyRequest): boolean {

@@ -1,7 +1,7 @@
 /** The page for a browser: the same as the text, with an anchor for each method and lines to copy; no script, nothing loaded from anywhere. Pure. */
 import { createHash } from 'node:crypto';
 import { clean } from '../core/core.ts';
-import type { MethodDescription } from '../relay/relay.ts';
+import type { MethodDescription } from '../rpc/rpc.ts';
 import { callLines } from './call-lines.ts';
 import { show } from './pages.ts';
 import type { PageContent, PagePlace } from './pages.ts';

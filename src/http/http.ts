@@ -5,7 +5,9 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { RelayError, clean } from '../core/core.ts';
 import { canonicalAddress, hostPort } from '../message/message.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
-import type { Relay } from '../relay/relay.ts';
+import type { Dispatcher } from '../rpc/rpc.ts';
+import type { Extensions } from '../xmlrpc/xmlrpc.ts';
+import type { AboutRelay } from './page-door.ts';
 import type { Principal, TokenSource } from '../access/access.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
@@ -40,6 +42,7 @@ import { WrongScheme } from './wrong-scheme.ts';
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
 
+export type { AboutRelay } from './page-door.ts';
 export { ProgramDoor } from './program-door.ts';
 export type { ProgramToken } from './program-door.ts';
 export type { Bound } from './own-address.ts';
@@ -57,27 +60,22 @@ declare module 'fastify' {
   }
 }
 
+/** What is known of the addresses (canonical) of callers. */
+export interface KnownAddresses {
+  isPeerAddress(address: string): boolean;
+  isSatelliteAddress(address: string): boolean;
+  /** The extensions of XML-RPC that the peer at this address is configured to read. */
+  readBy(address: string): Extensions | undefined;
+  /** True if a peer at this address may send doubles that are not finite. */
+  acceptsNonFinite(address: string): boolean;
+}
+
 export interface DoorsParts {
   readonly options: HttpOptions;
-  readonly relay: Pick<
-    Relay,
-    | 'acceptsNonFinite'
-    | 'readBy'
-    | 'call'
-    | 'may'
-    | 'callAmong'
-    | 'count'
-    | 'faultFor'
-    | 'properties'
-    | 'describeMethods'
-    | 'exposedMethods'
-    | 'satellites'
-    | 'plugins'
-    | 'isPeerAddress'
-    | 'isSatelliteAddress'
-    | 'requireAllowance'
-    | 'requireBatch'
-  >;
+  readonly dispatcher: Dispatcher;
+  /** Which addresses (canonical) are those of configured peers and of registered satellites, and what peers read and send. */
+  readonly addresses: KnownAddresses;
+  readonly about: AboutRelay;
   /** Where the tokens come from that callers may present. */
   readonly tokens: readonly TokenSource[];
   readonly logs: LogSource;
@@ -116,7 +114,7 @@ export class Doors {
 
   constructor(parts: DoorsParts) {
     this.#parts = parts;
-    const { options, relay, tokens, clock, date } = parts;
+    const { options, dispatcher, addresses, about, tokens, clock, date } = parts;
     this.#accessLog = parts.logs('access');
     this.#tlsSeen = options.tls ? tlsSignature(options.tls) : '';
     this.#server = makeServer(
@@ -142,13 +140,16 @@ export class Doors {
     this.#rules = {
       isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(tokens, date),
-      isPeerAddress: (address) => relay.isPeerAddress(address),
-      readByPeer: (address) => relay.readBy(address),
-      isSatelliteAddress: (address) => relay.isSatelliteAddress(address),
+      isPeerAddress: (address) => addresses.isPeerAddress(address),
+      readByPeer: (address) => addresses.readBy(address),
+      isSatelliteAddress: (address) => addresses.isSatelliteAddress(address),
       isUnix: (socket) => this.#listeners.isUnix(socket),
       lockOut: this.#lockOut,
     };
-    this.#doors = makeDoors({ relay, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() });
+    this.#doors = makeDoors({
+      ...{ dispatcher, about, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() },
+      acceptsNonFinite: (address) => addresses.acceptsNonFinite(address),
+    });
     this.#build();
   }
 
@@ -321,7 +322,7 @@ export class Doors {
   /** The caller before the body: who presents a wrong credential, or calls too often, has nothing read. Throws RelayErrors. */
   #admit(request: Asked): Principal {
     const standing = findCaller(request, this.#rules);
-    this.#parts.relay.requireAllowance(standing);
+    this.#parts.dispatcher.requireAllowance(standing);
     return standing;
   }
 

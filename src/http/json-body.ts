@@ -4,13 +4,13 @@ import { RelayError } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Value } from '../values/values.ts';
 import type { JsonDocument, ReadOptions } from '../json/json.ts';
-import { callerOf } from '../relay/relay.ts';
-import type { Caller, Relay } from '../relay/relay.ts';
+import { callerOf } from '../rpc/rpc.ts';
+import type { Caller, Dispatcher } from '../rpc/rpc.ts';
 import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { LargeBodies } from './large-bodies.ts';
 
 export interface JsonDoorParts {
-  readonly relay: Pick<Relay, 'call' | 'callAmong' | 'count' | 'faultFor' | 'requireBatch'>;
+  readonly dispatcher: Pick<Dispatcher, 'call' | 'callNested' | 'count' | 'faultFor' | 'requireBatch'>;
   readonly maxBodyBytes: number;
   readonly bodies: LargeBodies;
 }
@@ -26,7 +26,7 @@ export interface JsonRequest {
 
 /** Reads the body. Throws RelayErrors. */
 export async function openJson(
-  { relay, maxBodyBytes, bodies }: JsonDoorParts,
+  { dispatcher, maxBodyBytes, bodies }: JsonDoorParts,
   request: FastifyRequest,
   options: ReadOptions = {},
 ): Promise<JsonRequest> {
@@ -38,7 +38,7 @@ export async function openJson(
     document = await bodies.readJson(body, { ...options, maxBodyBytes });
   } catch (error) {
     // A call counts itself; what is none costs as much to read.
-    relay.count(caller);
+    dispatcher.count(caller);
     throw error;
   }
   return { caller, ...document };

@@ -4,7 +4,7 @@ import { RelayError, joinInSlices } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import { writeJsonInTurns } from '../json/json.ts';
-import type { Caller } from '../relay/relay.ts';
+import type { Caller } from '../rpc/rpc.ts';
 import { openJson, paramsOf } from './json-body.ts';
 import type { JsonDoorParts, JsonRequest } from './json-body.ts';
 import { setRemedies, statusOf } from './refusal.ts';
@@ -60,7 +60,7 @@ async function respond(parts: JsonDoorParts, request: FastifyRequest): Promise<O
     if (value === undefined) throw counted(parts, caller, new RelayError('NOT_WELL_FORMED', 'the request has no body'));
     if (Array.isArray(value)) return await respondToBatch(parts, request, opened, value as readonly Value[]);
     request.told.rpcMethod = isDict(value) && typeof value.method === 'string' ? value.method : undefined;
-    const call = (one: Call): Promise<unknown> => parts.relay.call(one.method, one.params, caller);
+    const call = (one: Call): Promise<unknown> => parts.dispatcher.call(one.method, one.params, caller);
     return await respondToOne(parts, request, { value, idText: idTextOf(value, textOf), caller, call, maxChars: MAX_CHARS });
   } catch (error) {
     return failed(parts, request, error, 'a request', 'null');
@@ -73,13 +73,13 @@ async function respondToBatch(
   opened: JsonRequest,
   list: readonly Value[],
 ): Promise<Outcome> {
-  const { relay } = parts;
+  const { dispatcher } = parts;
   const { caller, textOf } = opened;
   request.told.rpcMethod = `batch of ${list.length}`;
-  if (list.length === 0) relay.count(caller);
+  if (list.length === 0) dispatcher.count(caller);
   if (list.length === 0) throw new RelayError('INVALID_REQUEST', 'the batch is empty; it holds one call or more');
-  relay.requireBatch(list.length);
-  const call = (one: Call): Promise<unknown> => relay.callAmong(one.method, one.params, caller);
+  dispatcher.requireBatch(list.length);
+  const call = (one: Call): Promise<unknown> => dispatcher.callNested(one.method, one.params, caller);
   const answers: Buffer[] = [];
   let maxChars = MAX_CHARS;
   for (const value of list) {
@@ -122,9 +122,9 @@ async function respondToOne(parts: JsonDoorParts, request: FastifyRequest, eleme
 }
 
 /** `error`, or that the caller asks too often. */
-function counted({ relay }: JsonDoorParts, caller: Caller, error: unknown): unknown {
+function counted({ dispatcher }: JsonDoorParts, caller: Caller, error: unknown): unknown {
   try {
-    relay.count(caller);
+    dispatcher.count(caller);
     return error;
   } catch (tooOften) {
     return tooOften;
@@ -135,8 +135,8 @@ function failed(parts: JsonDoorParts, request: FastifyRequest, error: unknown, m
   return { text: [Buffer.from(errorText(parts, request, error, method, id))], error };
 }
 
-function errorText({ relay }: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): string {
-  const { code, text } = relay.faultFor(error, method);
+function errorText({ dispatcher }: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): string {
+  const { code, text } = dispatcher.faultFor(error, method);
   request.told.rpcFault = code;
   return `{"jsonrpc":"2.0","error":${JSON.stringify({ code, message: text })},"id":${id}}`;
 }

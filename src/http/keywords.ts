@@ -1,6 +1,6 @@
 /** Exposed methods as keywords of Robot Framework: their names, arguments and types, and what a keyword's arguments are to its method. Pure. */
 import type { Sendable, Value } from '../values/values.ts';
-import type { ExposedMethod } from '../relay/relay.ts';
+import type { Method } from '../rpc/rpc.ts';
 
 /** What `get_library_information` answers of one keyword. */
 export interface KeywordDescription {
@@ -35,7 +35,7 @@ function spokenName(name: string): string {
  * The methods that are keywords, sorted by name. Of several whose names are one to Robot only the first is: Robot would refuse them all. Decided
  * among all methods, so that a name means the same for every caller.
  */
-export function keywordsOf(methods: readonly ExposedMethod[]): ExposedMethod[] {
+export function keywordsOf(methods: readonly Method[]): Method[] {
   const spoken = new Set<string>();
   return methods
     .toSorted((one, other) => (one.name < other.name ? -1 : 1))
@@ -43,13 +43,13 @@ export function keywordsOf(methods: readonly ExposedMethod[]): ExposedMethod[] {
 }
 
 /** The method that a keyword's name means: the one of exactly this name, else the keyword that Robot takes for the same. */
-export function findKeyword(methods: readonly ExposedMethod[], name: string): ExposedMethod | undefined {
+export function findKeyword(methods: readonly Method[], name: string): Method | undefined {
   const spoken = spokenName(name);
   return methods.find((method) => method.name === name) ?? keywordsOf(methods).find((method) => spokenName(method.name) === spoken);
 }
 
 /** Arguments have no names in a signature: they are `arg1`, `arg2`, ... A struct at the end may be given as named arguments, too. */
-export function describeKeyword({ name, help, access, signatures }: ExposedMethod): KeywordDescription {
+export function describeKeyword({ name, help, access, signatures }: Method): KeywordDescription {
   const tags = [name.slice(0, name.lastIndexOf('.')), access];
   const ways = (signatures ?? []).map(([, ...types]) => types).toSorted((one, other) => one.length - other.length);
   const [fewest] = ways;
@@ -66,7 +66,7 @@ export function describeKeyword({ name, help, access, signatures }: ExposedMetho
 }
 
 /** What the method gets: the positional arguments, and the named ones as a struct after them. */
-export function parametersOf({ signatures = [] }: ExposedMethod, args: readonly Value[], named: Value | undefined): readonly Value[] {
+export function parametersOf({ signatures = [] }: Method, args: readonly Value[], named: Value | undefined): readonly Value[] {
   // Robot sends a text with control characters as bytes, for XML cannot carry it.
   const given = args.map((value, index) => {
     const isText = signatures.length > 0 && signatures.every((types) => types[index + 1] === undefined || types[index + 1] === 'string');

@@ -1,8 +1,8 @@
 /** `GET /` and `GET /RPC2`: what this relay is and what can be called here. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError, clean, suggest } from '../core/core.ts';
-import { recordOnWire } from '../relay/relay.ts';
-import type { MethodDescription, Relay } from '../relay/relay.ts';
+import { describeMethods } from '../rpc/rpc.ts';
+import type { Dispatcher, MethodDescription } from '../rpc/rpc.ts';
 import type { Principal } from '../access/access.ts';
 import { wantedForm } from './accept.ts';
 import type { Refusal } from './guard.ts';
@@ -11,19 +11,28 @@ import { jsonPage, textMethod, textPage } from './pages.ts';
 import type { PageContent, PagePlace } from './pages.ts';
 import { refuse, setRemedies, statusOf } from './refusal.ts';
 
+/** What pages show of a relay besides its methods. */
+export interface AboutRelay {
+  properties(): NonNullable<PageContent['properties']>;
+  /** The remote ones. */
+  satellites(): NonNullable<PageContent['satellites']>;
+  plugins(): NonNullable<PageContent['plugins']>;
+}
+
 export interface PageDoorParts {
-  readonly relay: Pick<Relay, 'may' | 'count' | 'properties' | 'describeMethods' | 'satellites' | 'plugins'>;
+  readonly dispatcher: Pick<Dispatcher, 'may' | 'count' | 'registry'>;
+  readonly about: AboutRelay;
   readonly scheme: 'http' | 'https';
 }
 
 /** Answers text, HTML or JSON, whichever is wanted; of all methods, or of the one that `?method=` names. A page counts like a call. */
-export function answerPage({ relay, scheme }: PageDoorParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  relay.count(request.standing);
-  const content = visibleTo(request.standing, relay);
+export function answerPage(parts: PageDoorParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  parts.dispatcher.count(request.standing);
+  const content = visibleTo(request.standing, parts);
   if (Object.keys(content).length === 0)
     return refuse(reply, { status: 403, text: 'you may not read what this relay is; present a token' }, undefined);
   const [path = '', query = ''] = request.url.split('?', 2);
-  const place = { origin: originOf(scheme, request), showsCalls: path !== '/' };
+  const place = { origin: originOf(parts.scheme, request), showsCalls: path !== '/' };
   // It depends on who asks, and is out of date at once.
   reply.headers({ 'x-content-type-options': 'nosniff', vary: 'Accept', 'cache-control': 'no-store' });
   const names = new URLSearchParams(query).getAll('method');
@@ -40,12 +49,12 @@ export function failPage(reply: FastifyReply, error: unknown): FastifyReply {
 }
 
 /** A page shows what the methods of the same content would answer its reader. */
-function visibleTo(caller: Principal, relay: PageDoorParts['relay']): PageContent {
+function visibleTo(caller: Principal, { dispatcher, about }: PageDoorParts): PageContent {
   return {
-    ...(relay.may('system.get_properties', caller) && { properties: relay.properties() }),
-    ...(relay.may('relay.get_satellites', caller) && { satellites: relay.satellites().map(recordOnWire) }),
-    ...(relay.may('plugin.list', caller) && { plugins: relay.plugins() }),
-    ...(relay.may('co2.get_method_names', caller) && { methods: relay.describeMethods() }),
+    ...(dispatcher.may('system.get_properties', caller) && { properties: about.properties() }),
+    ...(dispatcher.may('relay.get_satellites', caller) && { satellites: about.satellites() }),
+    ...(dispatcher.may('plugin.list', caller) && { plugins: about.plugins() }),
+    ...(dispatcher.may('co2.get_method_names', caller) && { methods: describeMethods(dispatcher.registry) }),
   };
 }
 

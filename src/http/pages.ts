@@ -1,17 +1,18 @@
 /** What a GET answers: what this relay is and what can be called here, as text for people or as JSON for programs. Pure. */
 import { Double } from '../values/values.ts';
 import { clean } from '../core/core.ts';
-import type { MethodDescription, Relay, recordOnWire } from '../relay/relay.ts';
+import type { MethodDescription } from '../rpc/rpc.ts';
+import type { Properties, pluginOnWire, recordOnWire } from '../relay/relay.ts';
 import { callLines, curlLine } from './call-lines.ts';
 
 /** What a page shows: as much as its reader may read. */
 export interface PageContent {
-  readonly properties?: ReturnType<Relay['properties']>;
+  readonly properties?: Properties;
   readonly methods?: readonly MethodDescription[];
   /** Of the satellites elsewhere. */
   readonly satellites?: readonly ReturnType<typeof recordOnWire>[];
   /** Those here, with their states. */
-  readonly plugins?: ReturnType<Relay['plugins']>;
+  readonly plugins?: readonly ReturnType<typeof pluginOnWire>[];
 }
 
 /** Where the reader found us. */

@@ -27,7 +27,7 @@ export interface ProgramToken {
 }
 
 export interface ProgramDoorParts {
-  readonly relay: RpcDoorParts['relay'];
+  readonly dispatcher: RpcDoorParts['dispatcher'];
   /** Those of today; the same array as long as nothing changed. */
   readonly tokens: () => readonly ProgramToken[];
   readonly maxBodyBytes: number;
@@ -49,11 +49,11 @@ export class ProgramDoor {
   readonly #check: ReturnType<typeof credentialCheck>;
 
   constructor(private readonly parts: ProgramDoorParts) {
-    const { relay, maxBodyBytes, requestTimeoutMs, tokens } = parts;
+    const { dispatcher, maxBodyBytes, requestTimeoutMs, tokens } = parts;
     this.#calls = xmlCalls(
-      { relay, maxBodyBytes, bodies: new LargeBodies() },
+      { dispatcher, maxBodyBytes, bodies: new LargeBodies() },
       // Who hosts others' calls gets what they hold: a nil in the answer of a method that it calls, in the parameters of a call that it fetches.
-      { call: ({ methodName, params }, caller) => relay.call(methodName, params, caller), reads: { nil: true, i8: true } },
+      { call: ({ methodName, params }, caller) => dispatcher.call(methodName, params, caller), reads: { nil: true, i8: true } },
     );
     this.#check = credentialCheck([knownTokens(tokens)], Date.now);
     const limits = { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: checkingInterval(requestTimeoutMs) };
@@ -118,7 +118,7 @@ export class ProgramDoor {
     }
     const body = await bodyOf(request, this.parts.maxBodyBytes);
     if (body === undefined) return;
-    send(response, 200, XML, await this.#calls.answer({ standing, body, told }, type));
+    send(response, 200, XML, await this.#calls.answer({ standing, body, told, charset: type.charset }));
   }
 
   /** Throws a RelayError NOT_AUTHENTICATED. */

@@ -13,7 +13,7 @@ export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, 
   request.told.rpcMethod = method;
   try {
     const { caller, value = [] } = await openJson(parts, request);
-    const result = await parts.relay.call(method, requireParams(value), caller);
+    const result = await parts.dispatcher.call(method, requireParams(value), caller);
     return await reply.type('application/json').send(await joinInSlices(await writeJsonInTurns(result, 'result')));
   } catch (error) {
     return failRest(parts, request, reply, error);
@@ -21,10 +21,10 @@ export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, 
 }
 
 /** Answers `error` as a problem document. */
-export function failRest({ relay }: JsonDoorParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+export function failRest({ dispatcher }: JsonDoorParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
   const { method = '' } = request.params as { method?: string };
   request.told.rpcMethod = method;
-  const fault = relay.faultFor(error, method);
+  const fault = dispatcher.faultFor(error, method);
   request.told.rpcFault = fault.code;
   setRemedies(reply, error);
   return sendProblem(reply, statusOf(error), fault);

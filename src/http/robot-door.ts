@@ -2,7 +2,7 @@
 import { RelayError, clean } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
-import type { Caller, ExposedMethod, Relay } from '../relay/relay.ts';
+import type { Caller, Dispatcher, Method } from '../rpc/rpc.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { describeKeyword, failed, findKeyword, keywordsOf, parametersOf, passed } from './keywords.ts';
@@ -12,7 +12,7 @@ import { xmlCalls } from './rpc-door.ts';
 import type { RpcDoorParts } from './rpc-door.ts';
 
 export interface RobotDoorParts extends RpcDoorParts {
-  readonly relay: RpcDoorParts['relay'] & Pick<Relay, 'exposedMethods' | 'may'>;
+  readonly dispatcher: RpcDoorParts['dispatcher'] & Pick<Dispatcher, 'registry' | 'may'>;
 }
 
 // Robot's client is Python's: it reads both extensions.
@@ -37,27 +37,27 @@ export function robotCalls(parts: RobotDoorParts): XmlCalls {
 }
 
 /** A call like any other: it counts once, and needs the rights of its method. */
-async function run({ relay }: RobotDoorParts, told: Told, { params }: ParsedCall, caller: Caller): Promise<Sendable> {
+async function run({ dispatcher }: RobotDoorParts, told: Told, { params }: ParsedCall, caller: Caller): Promise<Sendable> {
   const [name, args, named] = params;
   if (typeof name !== 'string' || !isList(args) || (named !== undefined && !isDict(named)) || params.length > 3) {
-    relay.count(caller);
+    dispatcher.count(caller);
     throw new RelayError('INVALID_PARAMS', 'run_keyword takes the name of a keyword, a list of arguments, and a struct of named arguments');
   }
   told.rpcMethod = name;
-  const keyword = findKeyword(relay.exposedMethods(), name);
+  const keyword = findKeyword(dispatcher.registry.exposed(), name);
   if (!keyword) {
-    relay.count(caller);
+    dispatcher.count(caller);
     throw unknown(name);
   }
-  return passed(await relay.call(keyword.name, parametersOf(keyword, args, named), caller));
+  return passed(await dispatcher.call(keyword.name, parametersOf(keyword, args, named), caller));
 }
 
 /** What is told of keywords; each caller learns of those that it may call. */
-async function tell({ relay }: RobotDoorParts, { methodName, params }: ParsedCall, caller: Caller): Promise<Sendable> {
-  relay.count(caller);
-  const all = relay.exposedMethods();
-  const mayCall = ({ name }: ExposedMethod): boolean => relay.may(name, caller);
-  const keywords = (): ExposedMethod[] => keywordsOf(all).filter(mayCall);
+async function tell({ dispatcher }: RobotDoorParts, { methodName, params }: ParsedCall, caller: Caller): Promise<Sendable> {
+  dispatcher.count(caller);
+  const all = dispatcher.registry.exposed();
+  const mayCall = ({ name }: Method): boolean => dispatcher.may(name, caller);
+  const keywords = (): Method[] => keywordsOf(all).filter(mayCall);
   if (methodName === 'get_keyword_names') return keywords().map(({ name }) => name);
   if (methodName === 'get_library_information') {
     const described = keywords().map((keyword) => [keyword.name, { ...describeKeyword(keyword) }] as const);

@@ -1,19 +1,20 @@
-/** `POST /RPC2` and `POST /`: a body comes in, a method is called, its answer or a fault goes out. */
+/** `POST /RPC2` and `POST /`: the XML-RPC endpoint. */
 import type { FastifyReply } from 'fastify';
 import { RelayError } from '../core/core.ts';
-import type { Sendable } from '../values/values.ts';
-import { callerOf } from '../relay/relay.ts';
-import type { Caller, Relay } from '../relay/relay.ts';
 import type { FaultAnswer } from '../core/core.ts';
-import { serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
+import { answerCall, callerOf } from '../rpc/rpc.ts';
+import type { Caller, Dispatcher, RpcEndpoint } from '../rpc/rpc.ts';
+import type { Sendable } from '../values/values.ts';
+import { serialiseFault } from '../xmlrpc/xmlrpc.ts';
 import type { Extensions, ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import type { Exchange, Told, XmlCalls } from './door.ts';
 import type { LargeBodies } from './large-bodies.ts';
-import type { XmlType } from './media-type.ts';
 import { writingFor } from './reads.ts';
 
 export interface RpcDoorParts {
-  readonly relay: Pick<Relay, 'acceptsNonFinite' | 'call' | 'count' | 'faultFor'>;
+  readonly dispatcher: Pick<Dispatcher, 'call' | 'count' | 'faultFor'>;
+  /** True if a peer at `address` (canonical) may send doubles that are not finite. Default: nobody may. */
+  readonly acceptsNonFinite?: (address: string) => boolean;
   readonly maxBodyBytes: number;
   readonly bodies: LargeBodies;
 }
@@ -21,73 +22,58 @@ export interface RpcDoorParts {
 /** The media type of every answer. */
 export const XML = 'text/xml; charset=utf-8';
 
-/** What a door for XML-RPC does with a call that was read. */
+/** How an endpoint for XML-RPC runs a call. */
 export interface XmlService {
-  /** Answers it; it has to count it, too. Throws what {@link Relay.call} throws. */
+  /** Runs the call and charges the rate limit for it. Throws what {@link Dispatcher.call} throws. */
   readonly call: (call: ParsedCall, caller: Caller, exchange: Exchange) => Promise<Sendable>;
-  /** The extensions that every caller reads. Default: those that its call used, and those that it says it reads. */
+  /** The extensions that every caller reads. Default: those that its call uses, and those that it says it reads. */
   readonly reads?: Extensions;
-  /** The answer that stands for a failure of this call; undefined, and without it, a fault is answered. */
+  /** The result that is answered in place of a fault of this call; undefined, and without it, the fault is. */
   readonly answerFor?: (call: ParsedCall, fault: FaultAnswer) => Sendable | undefined;
 }
 
-/** Calls of methods of the registry. */
+/** The calls of methods in the registry. */
 export function rpcCalls(parts: RpcDoorParts): XmlCalls {
-  return xmlCalls(parts, { call: ({ methodName, params }, caller) => parts.relay.call(methodName, params, caller) });
+  return xmlCalls(parts, { call: ({ methodName, params }, caller) => parts.dispatcher.call(methodName, params, caller) });
 }
 
-/** Calls that `service` answers. */
-export function xmlCalls(parts: RpcDoorParts, service: XmlService): XmlCalls {
+/** The calls that `service` answers. */
+export function xmlCalls(parts: RpcDoorParts, { call, reads, answerFor }: XmlService): XmlCalls {
+  const { dispatcher, bodies, maxBodyBytes, acceptsNonFinite } = parts;
+  const endpoint: RpcEndpoint<Exchange> = {
+    parse: (body, { standing, charset }) => {
+      if (!Buffer.isBuffer(body)) throw new RelayError('INVALID_REQUEST', 'the request has no body; a call is a <methodCall> document');
+      const allowNonFinite = standing.isPeer && acceptsNonFinite?.(standing.address) === true;
+      return bodies.parse(body, { charset, limits: { maxBodyBytes }, allowNonFinite });
+    },
+    chargeUnreadable: ({ standing }) => {
+      dispatcher.count(standing);
+    },
+    invoke: (parsed, exchange) => {
+      exchange.told.rpcMethod = parsed.methodName;
+      const caller = callerOf(exchange.standing, (dict) => parsed.sourceOf(dict), parsed.extensions.i8);
+      return call(parsed, caller, exchange);
+    },
+    writing: ({ extensions }, { standing }) => writingFor(extensions, standing.reads, reads),
+    faultFor: (error, _method, { told }) => faultFor(dispatcher, told, error),
+    ...(answerFor && { resultForFault: answerFor }),
+  };
   return {
-    answer: (exchange, type) => respond(parts, exchange, type, service),
+    answer: (exchange) => answerCall(endpoint, exchange.body, exchange),
     fail: (told, error) => {
-      const { code, text } = faultFor(parts, told, error);
+      const { code, text } = faultFor(dispatcher, told, error);
       return serialiseFault(code, text);
     },
   };
 }
 
-/** A fault is HTTP 200 too: most clients lose a fault that comes with any other status. */
+/** A fault is HTTP 200 too: most clients lose a fault that arrives with another status. */
 export function sendXml(reply: FastifyReply, answer: Buffer): FastifyReply {
   return reply.header('content-type', XML).send(answer);
 }
 
-async function respond(parts: RpcDoorParts, exchange: Exchange, { charset }: XmlType, service: XmlService): Promise<Buffer> {
-  const { relay, bodies, maxBodyBytes } = parts;
-  const { standing } = exchange;
-  let call: ParsedCall | undefined;
-  try {
-    let read: ParsedCall;
-    try {
-      const allowNonFinite = standing.isPeer && relay.acceptsNonFinite(standing.address);
-      const parsed = bodies.parse(bodyOf(exchange), { charset, limits: { maxBodyBytes }, allowNonFinite });
-      // Small ones are read at once; waiting for what is there would cost as much as the reading.
-      read = parsed instanceof Promise ? await parsed : parsed;
-    } catch (error) {
-      // A call counts itself; what is none costs as much to read.
-      relay.count(standing);
-      throw error;
-    }
-    call = read;
-    exchange.told.rpcMethod = read.methodName;
-    const caller = callerOf(standing, (dict) => read.sourceOf(dict), read.extensions.i8);
-    const result = await service.call(read, caller, exchange);
-    const answer = serialiseResponseInTurns(result, writingFor(read.extensions, standing.reads, service.reads));
-    return answer instanceof Promise ? await answer : answer;
-  } catch (error) {
-    const fault = faultFor(parts, exchange.told, error);
-    const answer = call && service.answerFor?.(call, fault);
-    return answer === undefined ? serialiseFault(fault.code, fault.text) : serialiseResponse(answer, service.reads);
-  }
-}
-
-function faultFor({ relay }: RpcDoorParts, told: Told, error: unknown): FaultAnswer {
-  const fault = relay.faultFor(error, told.rpcMethod ?? 'a request');
+function faultFor(dispatcher: RpcDoorParts['dispatcher'], told: Told, error: unknown): FaultAnswer {
+  const fault = dispatcher.faultFor(error, told.rpcMethod ?? 'a request');
   told.rpcFault = fault.code;
   return fault;
-}
-
-function bodyOf({ body }: Exchange): Uint8Array {
-  if (Buffer.isBuffer(body)) return body;
-  throw new RelayError('INVALID_REQUEST', 'the request has no body; a call is a <methodCall> document');
 }

@@ -85,13 +85,13 @@ class PlainCall {
       body = body === NO_BYTES ? chunk : Buffer.concat([body, chunk]);
     });
     this.request.on('end', () => {
-      void this.#answer(calls, { standing, body, told: this.#told }, type);
+      void this.#answer(calls, { standing, body, told: this.#told, charset: type.charset });
     });
   }
 
-  async #answer(calls: XmlCalls, exchange: Exchange, type: XmlType): Promise<void> {
+  async #answer(calls: XmlCalls, exchange: Exchange): Promise<void> {
     try {
-      this.#send(await calls.answer(exchange, type));
+      this.#send(await calls.answer(exchange));
     } catch (error) {
       const { status, text } = this.parts.failure(error);
       this.#write(status, TEXT, `${text}\n`);

@@ -9,6 +9,13 @@ export interface HostId {
   readonly port: number;
 }
 
+/** The identity of this relay; known once it listens. */
+export interface Identity {
+  readonly hostId: string;
+  readonly address: string;
+  readonly port: number;
+}
+
 // 64 characters are four times what python-co2 and we write; more would be a payload, not a name.
 const HOST_ID = /^([!-?A-~]{1,64})@(\[[^\]@]{2,64}\]|[^@[\]]{2,64}):(\d{1,5})$/;
 

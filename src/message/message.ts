@@ -2,7 +2,7 @@
 import type { Frozen } from '../values/values.ts';
 
 export { canonicalAddress, formatHostId, hostPort, isLoopback, isUnspecified, parseHostId } from './host-id.ts';
-export type { HostId } from './host-id.ts';
+export type { HostId, Identity } from './host-id.ts';
 
 export { addressBlock } from './address-block.ts';
 
@@ -25,6 +25,9 @@ export interface Attestation {
   readonly verdict: 'checked';
 }
 
+/** Who is to get a message: everybody, for now. */
+export type Destination = 'all';
+
 /** A dict inside the relay, with its stamp. Immutable; one object for all satellites and peers. */
 export interface Message {
   /** Unique over all relays and restarts; the same at every relay that the dict crosses. */
@@ -34,11 +37,12 @@ export interface Message {
   /** `[ip, port]` of the last hop. */
   readonly clientAddress: readonly [string, number];
   /** `<struct>…</struct>` in UTF-8, as it came or as it was sent: what peers get, no scalar rewritten. In memory of its own, so that a waiting message keeps nothing else alive. */
-  readonly source: Buffer;
+  readonly payload: Buffer;
   /**
-   * The dict as satellites see it, `host_id` and `client_address` set. A cached view: the garbage collector may drop it while the message waits, and the next call decodes `source` again.
+   * The dict as satellites see it, `host_id` and `client_address` set. A cached view: the garbage collector may drop it while the message waits, and the next call decodes `payload` again.
    */
   readonly frozen: () => Frozen;
+  readonly destination: Destination;
   /** Forwards still allowed. */
   readonly hopsLeft: number;
   /** ms since it was sent, at the moment when it got here. */

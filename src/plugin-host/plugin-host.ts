@@ -7,8 +7,8 @@ import { RelayError, clean, systemClock } from '../core/core.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { Message } from '../message/message.ts';
 import { Children } from './children/children.ts';
+import type { HostedMethod } from '../rpc/rpc.ts';
 import type {
-  HostedMethod,
   HostedPlugin,
   PluginEvent,
   PluginStatus,
@@ -34,7 +34,6 @@ export { nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type {
   InboxOptions,
-  HostedMethod,
   PluginEvent,
   PluginKind,
   PluginState,
@@ -45,6 +44,7 @@ export type {
   SatelliteState,
   SatelliteStatus,
 } from './hosted/hosted.ts';
+export type { HostedMethod } from '../rpc/rpc.ts';
 export type { PluginHostOptions } from './options.ts';
 export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';

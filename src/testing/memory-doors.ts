@@ -1,18 +1,24 @@
 /** The network of test relays: each has an address that only they know, and calls go from one to the other as bytes in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { DoorsPort } from '../app.ts';
+import type { DoorsParts, DoorsPort } from '../app.ts';
 import type { Transport, ServerAddress } from '../links/links.ts';
 import { RelayError } from '../core/core.ts';
-import { callerOf } from '../relay/relay.ts';
-import type { Relay } from '../relay/relay.ts';
+import { answerCall, callerOf } from '../rpc/rpc.ts';
+import type { RpcEndpoint } from '../rpc/rpc.ts';
 import type { Principal } from '../access/access.ts';
-import { parseCall, parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
+import { parseCall, parseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 
 /** What came of a call; `error` is what the relay or the plugin threw, which no client sees. */
 export interface Answered {
   readonly response: ParsedResponse;
   readonly error?: unknown;
+}
+
+/** One call, and what it threw. */
+interface Request {
+  readonly standing: Principal;
+  error: unknown;
 }
 
 /** An address with its port. */
@@ -27,7 +33,8 @@ export class MemoryDoors implements DoorsPort {
   readonly scheme = 'http';
   readonly bound: Endpoint;
   readonly listening = [];
-  #relay: Relay | undefined;
+  #endpoint: RpcEndpoint<Request> | undefined;
+  #addresses: DoorsParts['addresses'] | undefined;
 
   constructor() {
     relays++;
@@ -35,9 +42,24 @@ export class MemoryDoors implements DoorsPort {
     this.bound = { address: `10.${(relays >> 16) & 255}.${(relays >> 8) & 255}.${relays & 255}`, port: PORT };
   }
 
-  /** Says whose doors they are. */
-  of(relay: Relay): this {
-    this.#relay = relay;
+  /** Serves the calls of this relay. */
+  of({ dispatcher, addresses }: Pick<DoorsParts, 'dispatcher' | 'addresses'>): this {
+    this.#addresses = addresses;
+    this.#endpoint = {
+      parse: (body, { standing }) =>
+        parseCall(body as Uint8Array, { allowNonFinite: standing.isPeer && addresses.acceptsNonFinite(standing.address) }),
+      invoke: (call, { standing }) =>
+        dispatcher.call(
+          call.methodName,
+          call.params,
+          callerOf(standing, (dict) => call.sourceOf(dict)),
+        ),
+      writing: () => ({ nil: true, i8: true }),
+      faultFor: (error, method, request) => {
+        request.error = error;
+        return dispatcher.faultFor(error, method);
+      },
+    };
     return this;
   }
 
@@ -69,20 +91,13 @@ export class MemoryDoors implements DoorsPort {
     // Nothing of them depends on an option.
   }
 
-  /** Answers the written call of a caller as the HTTP doors do. */
+  /** Answers the serialized call of a caller as the HTTP endpoint does. */
   async answer(body: Uint8Array, standing: Principal): Promise<Answered> {
-    const relay = this.#relay;
-    if (relay === undefined || !open.has(this.bound.address)) throw new RelayError('UNAVAILABLE', 'this test relay has been stopped');
-    let method = 'a request';
-    try {
-      const call = parseCall(body, { allowNonFinite: standing.isPeer && relay.acceptsNonFinite(standing.address) });
-      method = call.methodName;
-      const caller = callerOf(standing, (dict) => call.sourceOf(dict));
-      const result = await relay.call(method, call.params, caller);
-      return { response: parseResponse(serialiseResponse(result, { nil: true, i8: true })) };
-    } catch (error) {
-      return { response: { kind: 'fault', ...relay.faultFor(error, method) }, error };
-    }
+    if (this.#endpoint === undefined || !open.has(this.bound.address))
+      throw new RelayError('UNAVAILABLE', 'this test relay has been stopped');
+    const request: Request = { standing, error: undefined };
+    const response = parseResponse(await answerCall(this.#endpoint, body, request));
+    return { response, error: request.error };
   }
 
   /** Carries dicts from here to another test relay. */
@@ -102,7 +117,7 @@ export class MemoryDoors implements DoorsPort {
   }
 
   #standingOf({ address, port }: Endpoint): Principal {
-    const isPeer = this.#relay?.isPeerAddress(address) === true;
+    const isPeer = this.#addresses?.isPeerAddress(address) === true;
     return { role: { kind: isPeer ? 'peer' : 'anonymous' }, address, port, isDirect: true, isPeer };
   }
 }

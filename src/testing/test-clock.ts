@@ -51,13 +51,13 @@ export class TestClock implements Clock {
     this.#now = Math.max(this.#now, end);
   }
 
-  /** Lets all that is waited for now run out at once, the earliest first; what that starts waits anew. */
-  runOut(): void {
+  /** Lets all timers of now expire, the earliest first. An expired one may cancel later ones before they expire; timers that it starts wait. */
+  async runOut(): Promise<void> {
     for (const timer of [...this.#timers].sort((one, other) => one.at - other.at)) {
-      // One that was due before may have taken it back.
       if (!this.#timers.delete(timer)) continue;
       this.#now = Math.max(this.#now, timer.at);
       timer.due();
+      await turns();
     }
   }
 

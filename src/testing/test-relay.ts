@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { startRelay } from '../app.ts';
-import type { AppStatus, StandIn, StartedRelay } from '../app.ts';
+import type { AppStatus, Fakes, StartedRelay } from '../app.ts';
 import type { Config, Completed } from '../config/config.ts';
 import { completeOptions } from '../config/config.ts';
 import { permissionOf } from '../access/access.ts';
@@ -10,8 +10,8 @@ import { ACCESS_CLASSES } from '../core/core.ts';
 import { isDict, shareDict } from '../values/values.ts';
 import { parseHostId } from '../message/message.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import { callerOf } from '../relay/relay.ts';
-import type { Relay } from '../relay/relay.ts';
+import { callerOf } from '../rpc/rpc.ts';
+import type { Router } from '../relay/relay.ts';
 import type { Principal } from '../access/access.ts';
 import { RemoteFault } from '../client/internal.ts';
 import { parseCall, serialiseCall } from '../xmlrpc/xmlrpc.ts';
@@ -71,7 +71,7 @@ class MemoryRelay implements TestRelay {
   readonly #doors = new MemoryDoors();
   readonly #peers = new Set<MemoryRelay>();
   #handedOut = 0;
-  #relay: Relay | undefined;
+  #router: Pick<Router, 'accept'> | undefined;
   #started: StartedRelay | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -99,8 +99,8 @@ class MemoryRelay implements TestRelay {
       this.logs.push(line);
       stir();
     });
-    const surroundings = { logs, clock: this.clock, random: () => 0.5, standIn: this.#standIn() };
-    this.#started = await this.#patiently(startRelay(options, surroundings));
+    const environment = { logs, clock: this.clock, random: () => 0.5 };
+    this.#started = await this.#patiently(startRelay(options, environment, this.#fakes()));
     this.#requireAll();
   }
 
@@ -117,7 +117,7 @@ class MemoryRelay implements TestRelay {
     if (!isDict(received)) throw new TypeError('deliver: a dict is an object with a member data');
     const claimed = typeof received.host_id === 'string' ? parseHostId(received.host_id) : undefined;
     const caller = callerOf(standingOf('local', claimed?.address), (one) => call.sourceOf(one));
-    const id = this.#relay?.accept(received, caller) ?? '';
+    const id = this.#router?.accept(received, caller) ?? '';
     await this.settled();
     return id;
   }
@@ -164,17 +164,17 @@ class MemoryRelay implements TestRelay {
     await this.#place.remove();
   }
 
-  #standIn(): StandIn {
+  #fakes(): Fakes {
     const name = randomBytes(8).toString('hex');
     return {
       state: { path: this.#place.path, hostIdRandom: name, adminToken: randomBytes(32).toString('base64url'), cacheDir: undefined },
-      doors: (relay) => {
-        this.#relay = relay;
-        return this.#doors.of(relay);
+      doors: (parts) => {
+        this.#router = parts.router;
+        return this.#doors.of(parts);
       },
       carrier: (server) => this.#doors.carrierTo(server),
-      onMessage: ({ message, sender, takers }) => {
-        this.taken += takers;
+      onMessage: ({ message, sender, recipients }) => {
+        this.taken += recipients;
         if (sender !== undefined) this.sent.push(plain(shareDict(message.frozen())) as Dict);
         stir();
       },
@@ -199,7 +199,7 @@ class MemoryRelay implements TestRelay {
   /** What `work` yields. The relay's time stands still, so if it takes long, its time limits run out. */
   async #patiently<T>(work: Promise<T>): Promise<T> {
     const late = setInterval(() => {
-      this.clock.runOut();
+      void this.clock.runOut();
     }, this.#patienceMs);
     try {
       return await work;

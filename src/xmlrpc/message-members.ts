@@ -13,14 +13,14 @@ const KEPT = new WeakMap<Message, WeakRef<ReadonlyMap<string, string>>>();
 export function keptMembers(message: Message): ReadonlyMap<string, string> {
   const kept = KEPT.get(message)?.deref();
   if (kept) return kept;
-  const members = withoutOurs(canonicalMembers(message.source, { limits: limitsOf(message) }));
+  const members = withoutOurs(canonicalMembers(message.payload, { limits: limitsOf(message) }));
   KEPT.set(message, new WeakRef(members));
   return members;
 }
 
 /** The same as values, to be written for one reader. Default: small integers of 64 bits become ints, and what is not finite is an error. */
 export function keptValues(message: Message, { i8 = false, nonFinite = false } = {}): ReadonlyMap<string, Sendable> {
-  return withoutOurs(sendableMembers(message.source, i8, { limits: limitsOf(message), allowNonFinite: nonFinite }));
+  return withoutOurs(sendableMembers(message.payload, i8, { limits: limitsOf(message), allowNonFinite: nonFinite }));
 }
 
 function withoutOurs<T>(members: Map<string, T>): ReadonlyMap<string, T> {
@@ -29,6 +29,6 @@ function withoutOurs<T>(members: Map<string, T>): ReadonlyMap<string, T> {
 }
 
 /** It was read within the limits of the door, or written here: no smaller limit may stop it now. */
-function limitsOf({ source }: Message): { readonly maxBodyBytes: number } {
+function limitsOf({ payload: source }: Message): { readonly maxBodyBytes: number } {
   return { maxBodyBytes: source.length };
 }

@@ -1,11 +1,10 @@
 /** How often a caller may call: bursts, the long run, calls inside calls, and who is counted as one. */
 import test from 'ava';
 import { relayDefaults } from '../../src/relay/relay.ts';
-import { asReceived } from '../../src/relay/plugin-calls.ts';
+import { asReceived, callerOf, makeHeart, received } from '../relay/heart.ts';
 import { RateLimits } from '../../src/access/rate-limits.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
-import { callerOf, makeHeart, received } from '../relay/heart.ts';
 import type { Heart } from '../relay/heart.ts';
 
 const TIGHT = { perSecond: 2, burst: 5 };
@@ -20,7 +19,7 @@ function tight(): Heart & { clock: VirtualClock } {
 const limited = { code: 'RATE_LIMITED', fault: 429 };
 
 test('a burst passes, then the long run: two calls per second', async (t) => {
-  const { call, clock, relay, log } = tight();
+  const { call, clock, status, log } = tight();
   for (let index = 0; index < 5; index++) t.true(await call('ping', [], STRANGER));
   const error = await t.throwsAsync(call('ping', [], STRANGER), { message: /2 per second.*5 at once.*500 ms/ });
   t.like(error, { ...limited, retryAfterMs: 500 });
@@ -29,7 +28,7 @@ test('a burst passes, then the long run: two calls per second', async (t) => {
   clock.advance(1);
   t.true(await call('ping', [], STRANGER));
   t.like(await t.throwsAsync(call('ping', [], STRANGER)), limited);
-  t.is(relay.status().rateLimited, 3);
+  t.is(status().rateLimited, 3);
   t.is(log.matching(/limits\.anonymous/).length, 1, 'told once');
   clock.advance(3_600_000);
   for (let index = 0; index < 5; index++) t.true(await call('ping', [], STRANGER));

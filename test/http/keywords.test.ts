@@ -2,13 +2,13 @@
 import test from 'ava';
 import { describeKeyword, findKeyword, keywordsOf, parametersOf } from '../../src/http/keywords.ts';
 import { dictOf } from '../../src/values/values.ts';
-import type { ExposedMethod } from '../../src/relay/relay.ts';
+import type { Method } from '../../src/rpc/rpc.ts';
 
-function method(name: string, signatures?: ExposedMethod['signatures']): ExposedMethod {
-  return { name, help: 'Helps.', access: 'call', signatures };
+function method(name: string, signatures?: Method['signatures']): Method {
+  return { name, help: 'Helps.', access: 'call', signatures, invoke: () => true };
 }
 
-const named = (methods: readonly ExposedMethod[]): string[] => methods.map(({ name }) => name);
+const named = (methods: readonly Method[]): string[] => methods.map(({ name }) => name);
 
 test('of names that are one to Robot the first is the keyword, whatever their order', (t) => {
   const methods = ['a.b.do_it', 'a.b.Do_It', 'a.b.doit', 'a.b.other', 'a.c.doit'].map((name) => method(name));
@@ -33,7 +33,7 @@ test('a name means the method of exactly this name, else the keyword that Robot 
 
 const ARGUMENTS: readonly (readonly [
   what: string,
-  signatures: ExposedMethod['signatures'],
+  signatures: Method['signatures'],
   args: readonly string[],
   types: Readonly<Record<string, string>>,
 ])[] = [

@@ -10,7 +10,7 @@ import { htmlMethod, htmlPage } from '../../src/http/html-page.ts';
 import { jsonPage, textPage } from '../../src/http/pages.ts';
 import type { PageContent } from '../../src/http/pages.ts';
 import { quoted } from '../../src/core/core.ts';
-import type { MethodDescription } from '../../src/relay/relay.ts';
+import type { MethodDescription } from '../../src/rpc/rpc.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { startRelay } from '../support/relays.ts';
 import { exchange, request, requestBytes } from './raw.ts';

@@ -8,7 +8,9 @@ import type { ProgramToken } from '../../src/http/http.ts';
 import { ACCESS_CLASSES, RelayError } from '../../src/core/core.ts';
 import { Double, Int64, dictOf } from '../../src/values/values.ts';
 import type { Sendable } from '../../src/values/values.ts';
+import { addProgramMethods } from '../../src/relay/relay.ts';
 import type { ProgramCall, ProgramDesk } from '../../src/relay/relay.ts';
+import { describeMethods } from '../../src/rpc/rpc.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { SELF, makeHeart } from '../relay/heart.ts';
@@ -53,9 +55,9 @@ interface Kit {
 async function doorOf(t: ExecutionContext, methods: Parameters<typeof makeHeart>[1] = [], requestTimeoutMs = 30_000): Promise<Kit> {
   const heart = makeHeart({ limits: { ...NO_CALLS } }, methods);
   const desk = new Desk();
-  heart.relay.offerPrograms(desk);
+  addProgramMethods(heart.dispatcher.registry, desk, heart.dispatcher);
   const kit = { tokens: [tokenOf('thermo', TOKEN), tokenOf('other', 'other-secret')] };
-  const door = new ProgramDoor({ relay: heart.relay, tokens: () => kit.tokens, maxBodyBytes: 100_000, requestTimeoutMs });
+  const door = new ProgramDoor({ dispatcher: heart.dispatcher, tokens: () => kit.tokens, maxBodyBytes: 100_000, requestTimeoutMs });
   t.is(door.url, undefined);
   await door.start();
   t.teardown(() => door.stop());
@@ -83,7 +85,7 @@ test('a program sends as its satellite: under our host_id, not back to it, as it
   t.is(message.hostId, SELF);
   t.is(message.verdict, 'local');
   t.not(message.id, 'forged');
-  t.regex(message.source.toString(), /<double>1\.0<\/double>.*<i8>5<\/i8>.*<nil\/>/s);
+  t.regex(message.payload.toString(), /<double>1\.0<\/double>.*<i8>5<\/i8>.*<nil\/>/s);
   t.deepEqual(Object.keys(message.frozen().dict), ['host_id', 'client_address', 'data']);
   t.is(heart.forwarded[0], message);
 });
@@ -192,7 +194,7 @@ test('every method, by a program: it may what is not admin, and is not counted',
     ACCESS_CLASSES.map((access) => ({ name: `ham.spam.${access}`, access, invoke: () => 1 })),
   );
   desk.next = { id: 'c1', method: 'thermo.read', params: [] };
-  const described = heart.relay.describeMethods();
+  const described = describeMethods(heart.dispatcher.registry);
   t.true(described.length > 20);
   for (const { name, access } of described) {
     const answer = await ask(name);

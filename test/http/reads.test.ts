@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
-import { createRelay } from '../../src/app.ts';
+import { createRelay } from '../../src/create-relay.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { addToken } from '../../src/access/access.ts';
 import { LogRecord } from '../support/log-record.ts';

@@ -1,7 +1,7 @@
 /** The RPC door of a running relay: what gets in, what is refused, and how every answer looks on the wire. */
 import { once } from 'node:events';
 import test from 'ava';
-import { createRelay } from '../../src/app.ts';
+import { createRelay } from '../../src/create-relay.ts';
 import { parseCall, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';

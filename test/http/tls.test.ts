@@ -2,7 +2,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { createRelay } from '../../src/app.ts';
+import { createRelay } from '../../src/create-relay.ts';
 import { temporaryDir } from '../support/relays.ts';
 
 test('missing, empty, foreign and open files', async (t) => {

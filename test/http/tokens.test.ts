@@ -2,8 +2,9 @@
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { createRelay } from '../../src/app.ts';
-import type { AppStatus, RunningRelay } from '../../src/app.ts';
+import { createRelay } from '../../src/create-relay.ts';
+import type { AppStatus } from '../../src/app.ts';
+import type { RunningRelay } from '../../src/create-relay.ts';
 import type { Config } from '../../src/config/config.ts';
 import { dictOf } from '../../src/values/values.ts';
 import type { Dict } from '../../src/values/values.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { createRelay } from '../../src/app.ts';
+import { createRelay } from '../../src/create-relay.ts';
 import { TlsWatch, tlsSignature } from '../../src/http/tls.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { Received } from '../fixtures/recorder/test/recorder.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { Config } from '../../src/app.ts';
+import type { Config } from '../../src/create-relay.ts';
 import { loadConfigFile } from '../../src/cli/read-options.ts';
 import { systemClock } from '../../src/core/core.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { createRelay } from '../../src/app.ts';
+import { createRelay } from '../../src/create-relay.ts';
 import { FIXTURE, isAlive, pidIn } from '../plugin-host/programs/kit.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { RECORDER_DIR, startRelay, temporaryDir } from '../support/relays.ts';
@@ -111,7 +111,7 @@ test('a start that takes long says what it waits for', async (t) => {
     'the start has waited for programs for 10 s: ham (starting)',
   ]);
   giveUp.abort();
-  await t.throwsAsync(starting, { message: 'the start was given up after plugins' });
+  await t.throwsAsync(starting, { message: 'the start was canceled while starting plugins' });
 });
 
 test('a start that waits for a program is given up at once, and leaves no process', async (t) => {
@@ -129,6 +129,6 @@ test('a start that waits for a program is given up at once, and leaves no proces
   );
   await log.line(/^waits$/);
   giveUp.abort();
-  await t.throwsAsync(starting, { message: 'the start was given up after plugins' });
+  await t.throwsAsync(starting, { message: 'the start was canceled while starting plugins' });
   t.false(isAlive(pidIn(file)));
 });

@@ -6,7 +6,7 @@ import { parseCall, parseStruct, serialiseStructBytes } from '../../src/xmlrpc/x
 
 export const SELF = 'self@192.0.2.1:2004';
 
-/** What a test changes of a message; the source as text, too. */
+/** What a test changes of a message; the payload as text, too. */
 export interface Change extends Omit<Partial<Message>, 'source'> {
   readonly source?: string | Buffer;
 }
@@ -18,8 +18,9 @@ export function messageOf(data: string | number, { source: given, ...change }: C
     id: `m.${String(data).slice(0, 20)}`,
     hostId: SELF,
     clientAddress: ['192.0.2.1', 2004],
-    source,
+    payload: source,
     frozen: () => freezeDict(parseStruct(source)),
+    destination: 'all',
     hopsLeft: 16,
     ageMs: 0,
     arrivedAt: 1_000_000,

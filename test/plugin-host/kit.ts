@@ -9,19 +9,13 @@ import type { Clock, LogSource } from '../../src/core/core.ts';
 import type { Message } from '../../src/message/message.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
-import type {
-  HostEvent,
-  HostedMethod,
-  PluginHostOptions,
-  PluginHostStatus,
-  RelayPluginOptions,
-  RelayPort,
-} from '../../src/plugin-host/plugin-host.ts';
+import type { HostEvent, PluginHostOptions, PluginHostStatus, RelayPluginOptions, RelayPort } from '../../src/plugin-host/plugin-host.ts';
+import type { HostedMethod } from '../../src/rpc/rpc.ts';
 import { recordingLogs } from '../../src/testing/logs.ts';
 import { Gate } from '../support/gate.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
-/** Path below the plugins directory -> source. */
+/** Path below the plugins directory -> payload. */
 export type Files = Readonly<Record<string, string>>;
 
 /** Writes the files to a new directory in the system's temporary one: nothing above it has a node_modules. */
@@ -130,7 +124,7 @@ function problemsOf({ problems }: PluginHostStatus): Record<string, string> {
 
 let sequence = 0;
 
-/** What a test changes of a message; the source as text, too. */
+/** What a test changes of a message; the payload as text, too. */
 export interface Change extends Omit<Partial<Message>, 'source'> {
   readonly source?: string | Buffer;
 }
@@ -149,15 +143,15 @@ export function messageOf(data: Value, { source, ...more }: Change = {}): Messag
       id,
       hostId: 'x@127.0.0.1:1',
       clientAddress: ['127.0.0.1', 1],
-      source: Buffer.from(source ?? `<struct>${id}</struct>`),
+      payload: Buffer.from(source ?? `<struct>${id}</struct>`),
       frozen: () => frozen,
     },
-    ...{ hopsLeft: 16, ageMs: 0, arrivedAt: 0, via: [], verdict: 'checked' },
+    ...{ destination: 'all', hopsLeft: 16, ageMs: 0, arrivedAt: 0, via: [], verdict: 'checked' },
     ...more,
   };
 }
 
-/** The source of a module with one satellite. */
+/** The payload of a module with one satellite. */
 export function satelliteSource(className: string, body: string, head = ''): string {
   return `import { Exposed, Fault, Inject, Injectable, LOGGER, Plugin, Satellite, type Context } from 'co2-relay';
 import { Dict } from 'co2-relay';

@@ -1,17 +1,31 @@
 /** A relay without plugins, peers or a network: what would leave it is written down instead. */
-import type { Clock } from '../../src/core/core.ts';
+import type { Clock, QueueLimits } from '../../src/core/core.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import type { Message } from '../../src/message/message.ts';
 import { permissionOf } from '../../src/access/access.ts';
 import { ACCESS_CLASSES, systemClock } from '../../src/core/core.ts';
 import { dictOf } from '../../src/values/values.ts';
-import type { HostedMethod, PluginStatus, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
+import type { HostedMethod, Caller } from '../../src/rpc/rpc.ts';
+import type { PluginStatus, SatelliteStatus, Hooks, PluginHost } from '../../src/plugin-host/plugin-host.ts';
 import { linkDefaults } from '../../src/links/links.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
-import { Relay, relayDefaults } from '../../src/relay/relay.ts';
-import type { Caller, RelayOptions } from '../../src/relay/relay.ts';
+import {
+  MESSAGE_EVENTS,
+  OwnIdentity,
+  RejectionLog,
+  Router,
+  addBasicMethods,
+  addSatelliteMethods,
+  addStatus,
+  propertiesOf,
+  relayDefaults,
+  relayStatus,
+} from '../../src/relay/relay.ts';
+import { Dispatcher } from '../../src/rpc/rpc.ts';
+import type { RelayEvent, RelayStatus, RelayOptions } from '../../src/relay/relay.ts';
+import { EventStream } from '../../src/events/events.ts';
 import type { Role } from '../../src/access/access.ts';
-import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseCall, parseResponse, serialiseCall, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { LogRecord } from '../support/log-record.ts';
 
 /** Some options, and some of the roles. */
@@ -21,11 +35,15 @@ export type HeartOptions = Partial<Omit<RelayOptions, 'access'>> & { readonly ac
 export const SELF = 'self@192.0.2.1:2004';
 
 export interface Heart {
-  readonly relay: Relay;
+  readonly dispatcher: Dispatcher;
+  readonly router: Router;
+  readonly status: () => RelayStatus;
   readonly log: LogRecord;
   readonly delivered: { readonly message: Message; readonly except: string | undefined }[];
   readonly forwarded: Message[];
   readonly call: (name: string, params?: readonly Value[], caller?: Caller) => Promise<Sendable>;
+  /** Lets every dict pass these hooks. */
+  readonly setHooks: (hooks: Hooks) => void;
 }
 
 export function makeHeart(
@@ -34,51 +52,71 @@ export function makeHeart(
   identified = true,
   // Time stands still, timers run.
   clock: Clock = { now: () => 1_000, after: (ms, due) => systemClock.after(ms, due) },
+  hookLimits: QueueLimits = { maxMessages: 1000, maxBytes: 2e6 },
 ): Heart {
   const log = new LogRecord();
   const delivered: Heart['delivered'][number][] = [];
   const forwarded: Message[] = [];
-  const satellites = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
-  const relay = new Relay({
-    options: { ...relayDefaults, ...options, access: { ...relayDefaults.access, ...access } },
-    pluginHost: {
-      deliver: (message, except) => delivered.push({ message, except }),
-      methods: () => [],
-      status: () => ({
-        plugins: [{ name: 'ham.spam', satellites } as unknown as PluginStatus],
-        satellites,
-        problems: [],
-        kept: { versions: 0, bytes: 0 },
-      }),
-    },
-    relayPlugins: { status: () => [] },
-    mesh: {
-      noteHop: () => undefined,
-      mayHaveMoved: () => false,
-      recheck: () => Promise.resolve(false),
-      targets: () => ['http://192.0.2.9:2004'],
-      forward: (message) => forwarded.push(message),
-      isPeerAddress: (address) => address === '192.0.2.9',
-      acceptsNonFinite: () => false,
-      readBy: () => undefined,
-      status: () => ({ peers: [], hopLimited: 0 }),
-    },
-    satellites: new Satellites({
-      options: { ...satelliteDefaults, ...linkDefaults, drainMs: 0 },
-      ...{ logs: log.source, clock: systemClock, random: () => 0.5, stateDir: '/nowhere' },
-      carrier: () => {
-        throw new Error('nobody registers here');
-      },
-      taken: () => undefined,
-      isValidToken: () => true,
+  const local = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
+  const pluginHost: Parameters<typeof propertiesOf>[0]['pluginHost'] & { deliver: PluginHost['deliver'] } = {
+    deliver: (message, except) => delivered.push({ message, except }),
+    status: () => ({
+      plugins: [{ name: 'ham.spam', satellites: local } as unknown as PluginStatus],
+      satellites: local,
+      problems: [],
+      kept: { versions: 0, bytes: 0 },
     }),
-    logs: log.source,
-    clock,
-    version: '1.2.3',
+  };
+  const mesh = {
+    noteHop: () => undefined,
+    mayHaveMoved: () => false,
+    recheck: () => Promise.resolve(false),
+    targets: () => ['http://192.0.2.9:2004'],
+    forward: (message: Message) => forwarded.push(message),
+    isPeerAddress: (address: string) => address === '192.0.2.9',
+    status: () => ({ peers: [], hopLimited: 0 }),
+  };
+  const satellites = new Satellites({
+    options: { ...satelliteDefaults, ...linkDefaults, drainMs: 0 },
+    ...{ logs: log.source, clock: systemClock, random: () => 0.5, stateDir: '/nowhere' },
+    carrier: () => {
+      throw new Error('nobody registers here');
+    },
+    taken: () => undefined,
+    isValidToken: () => true,
+  });
+  const identity = new OwnIdentity();
+  if (identified) identity.set({ hostId: SELF, address: '192.0.2.1', port: 2004 });
+  const events = new EventStream<RelayEvent>({ clock, transient: MESSAGE_EVENTS });
+  const relayLog = log.source('relay');
+  const rejections = new RejectionLog(relayLog, clock, events);
+  let hooks: Hooks | undefined;
+  const relayPlugins = {
+    get hooks() {
+      return hooks;
+    },
+    status: () => [],
+  };
+  const common = { clock, log: relayLog, self: identity.get };
+  const router = new Router({
+    ...{ ...common, pluginHost, satellites, mesh, relayPlugins, hookLimits, rejections, events },
     maxDictBytes: 8 * 1024 * 1024,
   });
-  if (identified) relay.identify({ hostId: SELF, address: '192.0.2.1', port: 2004 });
-  relay.expose(
+  const dispatcher = new Dispatcher({
+    ...{ ...common, peers: mesh },
+    options: { ...relayDefaults, ...options, access: { ...relayDefaults.access, ...access } },
+  });
+  const properties = propertiesOf({
+    ...{ version: '1.2.3', self: identity.get, satellites, pluginHost },
+    maintainer: () => options.maintainer ?? '',
+  });
+  const status = (): RelayStatus => relayStatus({ router, rejections, dispatcher });
+  addBasicMethods(dispatcher.registry, router, properties);
+  addSatelliteMethods(dispatcher.registry, { satellites, router, rejections });
+  addStatus(dispatcher.registry, {
+    ...{ properties, counters: status, mesh: mesh.status, plugins: pluginHost.status, relayPlugins: relayPlugins.status },
+  });
+  dispatcher.expose(
     'ham.spam',
     methods.map((method) => ({
       name: 'ham.spam.run',
@@ -89,7 +127,13 @@ export function makeHeart(
       ...method,
     })),
   );
-  return { relay, log, delivered, forwarded, call: (name, params = [], caller = local) => relay.call(name, params, caller) };
+  return {
+    ...{ dispatcher, router, status, log, delivered, forwarded },
+    call: (name, params = [], caller = LOCAL) => dispatcher.call(name, params, caller),
+    setHooks: (given) => {
+      hooks = given;
+    },
+  };
 }
 
 export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kind === 'peer'): Caller {
@@ -109,7 +153,9 @@ function roleOf(kind: Role['kind']): Role {
   return kind === 'plugin' ? { kind, name: 'ham.spam.Spam' } : { kind };
 }
 
-export const local = callerOf('local', '127.0.0.1');
+const LOCAL = callerOf('local', '127.0.0.1');
+
+export { LOCAL as local };
 
 /** `object` as it would arrive, without the members that are undefined. */
 export function received(object: Readonly<Record<string, Sendable | undefined>>): Dict {
@@ -118,3 +164,10 @@ export function received(object: Readonly<Record<string, Sendable | undefined>>)
 }
 
 export const DATA: Dict = dictOf([['data', 1]]);
+
+/** `value` as a client would receive it. */
+export function asReceived(value: Sendable): Value {
+  const answer = parseResponse(serialiseResponse(value, { nil: true, i8: true }));
+  if (answer.kind === 'fault') throw new Error(answer.text);
+  return answer.value;
+}

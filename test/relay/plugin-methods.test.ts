@@ -1,5 +1,6 @@
 /** The plugin.* methods as a caller meets them: what they take, whom they refuse, and dead letters. */
 import test from 'ava';
+import { addPluginMethods } from '../../src/relay/relay.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import type { PluginStatus } from '../../src/plugin-host/plugin-host.ts';
 import { DeadLetters } from '../../src/plugin-host/programs/dead-letters.ts';
@@ -27,7 +28,7 @@ function kit() {
     delivered.push(`${satellite} ${id}`);
     return satellite !== 'deaf';
   });
-  heart.relay.offerPlugins({
+  addPluginMethods(heart.dispatcher.registry, {
     host: {
       status: () => ({ plugins: [PLUGIN], satellites: [], problems: [], kept: { versions: 0, bytes: 0 } }),
       rescan: () => Promise.resolve(),
@@ -41,6 +42,7 @@ function kit() {
     },
     events: { after: () => Promise.resolve({ events: [], next: 0, missed: false }) },
     logs: { lines: () => [] },
+    clock: { now: () => 1_000 },
   });
   const admin = callerOf('token');
   const call = (name: string, ...params: Value[]): Promise<Sendable> => heart.call(name, params, admin);
@@ -71,15 +73,16 @@ test('each does its work and answers how the plugin is then', async (t) => {
 });
 
 test('nobody without the right admin gets at any of them', async (t) => {
-  const { relay, call } = kit();
-  const names = relay
-    .describeMethods()
-    .map(({ name }) => name)
-    .filter((name) => name.startsWith('plugin.'));
+  const { dispatcher, call } = kit();
+  const names = dispatcher.registry.names().filter((name) => name.startsWith('plugin.'));
   t.is(names.length, 15);
   for (const kind of ['anonymous', 'local', 'peer', 'satellite', 'plugin'] as const)
     for (const name of names)
-      await t.throwsAsync(relay.call(name, ['ham.spam'], callerOf(kind)), { message: /needs the right 'admin'/ }, `${name} by ${kind}`);
+      await t.throwsAsync(
+        dispatcher.call(name, ['ham.spam'], callerOf(kind)),
+        { message: /needs the right 'admin'/ },
+        `${name} by ${kind}`,
+      );
   t.truthy(await call('plugin.list'));
 });
 

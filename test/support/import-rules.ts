@@ -1,4 +1,4 @@
-/** Who may import whom: a pure check of source texts against the table. */
+/** Who may import whom: a pure check of payload texts against the table. */
 import { posix } from 'node:path';
 import ts from 'typescript';
 
@@ -26,7 +26,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   access: [...BASE, 'xmlrpc', 'state'],
   plugin: BASE,
   identity: [...BASE, 'state'],
-  rpc: [...BASE, 'xmlrpc', 'events', 'access'],
+  rpc: [...BASE, 'xmlrpc', 'events', 'access', 'plugin'],
   streams: [...BASE, 'events', 'store'],
   links: [...BASE, 'xmlrpc', 'events', 'client', 'plugin'],
   'plugin-host/hosted': [...BASE, 'events', 'plugin', 'loader', 'rpc'],
@@ -48,6 +48,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   metrics: [...BASE, 'events', 'relay'],
   config: BELOW_APP.filter((directory) => directory !== 'config'),
   app: BELOW_APP,
+  'create-relay': [...BELOW_APP, 'app'],
   // The relay's side of the protocol for programs, with the parts of a relay.
   'check-plugin': [...FLOW, 'plugin-host', 'plugin-host/programs', 'relay', 'http'],
   // Starts a relay as any program would, with a network and a disk in memory.
@@ -57,11 +58,15 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Public files that are not `src/<directory>/<directory>.ts`. */
-const PUBLIC_FILES: Readonly<Record<string, string>> = { loader: 'src/loader/loader.mjs', app: 'src/app.ts' };
+const PUBLIC_FILES: Readonly<Record<string, string>> = {
+  loader: 'src/loader/loader.mjs',
+  app: 'src/app.ts',
+  'create-relay': 'src/create-relay.ts',
+};
 /** Second entries, each for the named directories alone. */
 const SECOND_ENTRIES: Readonly<Record<string, readonly string[]>> = {
   // What the plugin host knows of a plugin is not for its author.
-  'src/plugin/for-host.ts': ['plugin-host', ...HOST],
+  'src/plugin/for-host.ts': ['rpc', 'plugin-host', ...HOST],
   'src/xmlrpc/codec.ts': ['plugin-host/children'],
   'src/client/internal.ts': ['links', 'plugin-host/programs', 'plugin-host/children', 'testing', 'check-plugin', 'cli'],
   'src/plugin-host/programs/internal.ts': ['check-plugin'],

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { createRelay } from '../../src/app.ts';
+import { createRelay } from '../../src/create-relay.ts';
 import type { Config } from '../../src/config/config.ts';
-import type { RunningRelay, Surroundings } from '../../src/app.ts';
+import type { RelayEnvironment, RunningRelay } from '../../src/create-relay.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import { XmlRpcClient } from '../../src/client/internal.ts';
 import type { Received } from '../fixtures/recorder/test/recorder.ts';
@@ -28,7 +28,7 @@ export interface TestRelay extends RunningRelay {
 }
 
 /** Starts a relay with the recorder, or with what `overrides` say. */
-export async function startRelay(t: ExecutionContext, overrides: Config = {}, surroundings: Surroundings = {}): Promise<TestRelay> {
+export async function startRelay(t: ExecutionContext, overrides: Config = {}, surroundings: RelayEnvironment = {}): Promise<TestRelay> {
   const received = new Gate<Received>();
   const log = new LogRecord();
   const config: Config = {
@@ -52,7 +52,7 @@ export async function startRelay(t: ExecutionContext, overrides: Config = {}, su
   };
 }
 
-/** `files` (path below the directory -> source) in a fresh directory outside of the project: a plugins directory anywhere on the disk. */
+/** `files` (path below the directory -> payload) in a fresh directory outside of the project: a plugins directory anywhere on the disk. */
 export function pluginsDir(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
   const directory = temporaryDir(t);
   for (const [path, source] of Object.entries(files)) {

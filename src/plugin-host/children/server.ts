@@ -2,10 +2,12 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { RelayError, faultFor, isPromise } from '../../core/core.ts';
+import { RelayError, faultFor } from '../../core/core.ts';
 import type { Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { parseCall, serialiseFault, serialiseResponse } from '../../xmlrpc/codec.ts';
+import { answerCall } from '../../rpc/rpc.ts';
+import type { RpcEndpoint } from '../../rpc/rpc.ts';
+import { parseCall } from '../../xmlrpc/codec.ts';
 
 /** A method that the relay calls; `undefined` is answered as true. */
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;
@@ -20,15 +22,13 @@ const MAX_HEADERS = 100;
 export class ChildServer {
   readonly #server: Server;
   readonly #path: string;
-  readonly #find: (name: string) => ChildMethod | undefined;
-  readonly #log: Log;
+  readonly #endpoint: RpcEndpoint<undefined>;
   #afterNext: (() => void) | undefined;
 
   /** Answers calls at `/<secret>`, by the method that `find` knows under the name. */
   constructor(secret: string, find: (name: string) => ChildMethod | undefined, log: Log) {
     this.#path = `/${secret}`;
-    this.#find = find;
-    this.#log = log;
+    this.#endpoint = endpointOf(find, log);
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true }, (request, response) => {
       this.#take(request, response);
     });
@@ -63,32 +63,10 @@ export class ChildServer {
       body = body === NO_BYTES ? chunk : Buffer.concat([body, chunk]);
     });
     request.on('end', () => {
-      this.#answer(body, response);
+      void answerCall(this.#endpoint, body, undefined).then((answer) => {
+        this.#send(response, answer);
+      });
     });
-  }
-
-  #answer(body: Buffer, response: ServerResponse): void {
-    let name = 'a request';
-    let wideInts = false;
-    const fail = (error: unknown): void => {
-      const { code, text } = faultFor(error, name, this.#log);
-      this.#send(response, serialiseFault(code, text));
-    };
-    const succeed = (value: Sendable | undefined): void => {
-      this.#send(response, serialiseResponse(value === undefined ? true : value, { nil: true, i8: true, wideInts }));
-    };
-    try {
-      const { methodName, params, extensions } = parseCall(body, { limits: { maxBodyBytes: body.length } });
-      name = methodName;
-      wideInts = extensions.i8;
-      const method = this.#find(name);
-      if (!method) throw new RelayError('NO_SUCH_METHOD', `no method is named '${name}' here`);
-      const answer = method(params);
-      if (isPromise(answer)) Promise.resolve(answer).then(succeed).catch(fail);
-      else succeed(answer);
-    } catch (error) {
-      fail(error);
-    }
   }
 
   #send(response: ServerResponse, body: Buffer): void {
@@ -96,4 +74,18 @@ export class ChildServer {
     if (this.#afterNext) response.once('finish', this.#afterNext);
     response.end(body);
   }
+}
+
+function endpointOf(find: (name: string) => ChildMethod | undefined, log: Log): RpcEndpoint<undefined> {
+  return {
+    // The relay wrote it, and its own limits hold.
+    parse: (body) => parseCall(body as Buffer, { limits: { maxBodyBytes: (body as Buffer).length } }),
+    invoke: ({ methodName, params }) => {
+      const method = find(methodName);
+      if (!method) throw new RelayError('NO_SUCH_METHOD', `no method is named '${methodName}' here`);
+      return method(params);
+    },
+    writing: ({ extensions }) => ({ nil: true, i8: true, wideInts: extensions.i8 }),
+    faultFor: (error, method) => faultFor(error, method, log),
+  };
 }

@@ -63,6 +63,7 @@ export class RelayPlugins {
   // In order of `order` and name.
   #loaded: readonly Loaded[] = [];
   #setUp: Loaded[] = [];
+  #hooks: Hooks | undefined;
 
   constructor(parts: RelayPluginsParts) {
     this.#parts = parts;
@@ -85,6 +86,8 @@ export class RelayPlugins {
       throw error;
     }
     this.#loaded = loaded;
+    const hooks = { onAccept: this.#hooksOf('onAccept'), onForward: this.#hooksOf('onForward') };
+    if (hooks.onAccept.length + hooks.onForward.length > 0) this.#hooks = hooks;
     this.#log.info(`relay plugins, in order: ${loaded.map(({ name }) => name).join(', ')}`);
   }
 
@@ -101,10 +104,9 @@ export class RelayPlugins {
     }
   }
 
-  /** Their hooks; undefined if there is none, so that nobody has to look at dicts. */
+  /** Their hooks; undefined if there are none, and before the start. Asked once per dict. */
   get hooks(): Hooks | undefined {
-    const hooks = { onAccept: this.#hooksOf('onAccept'), onForward: this.#hooksOf('onForward') };
-    return hooks.onAccept.length + hooks.onForward.length === 0 ? undefined : hooks;
+    return this.#hooks;
   }
 
   /** Throws a RelayError CONFIG_INVALID if no relay plugin carries the scheme of `url`. */

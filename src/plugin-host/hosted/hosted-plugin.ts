@@ -1,26 +1,13 @@
 /** What the host runs: plugins, each with a name, a life and lines; and what a plugin is told of by its state. */
 import type { Kept } from '../../loader/loader.mjs';
-import type { AccessClass, MaybePromise, QueueStatus } from '../../core/core.ts';
+import type { QueueStatus } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { Message } from '../../message/message.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { CallOptions, SendOptions } from '../../plugin/for-host.ts';
 
 /** `[result, ...parameters]`, one for each way to call; undefined where a type is not known. */
 export type Signature = readonly (readonly string[])[] | undefined;
-
-/** A method of a satellite, callable from outside. */
-export interface HostedMethod {
-  /** `ham.spam.add` */
-  readonly name: string;
-  /** Its doc comment, `''` if it has none. */
-  readonly help: string;
-  /** `[[result, ...params]]`; undefined where the types are not known. */
-  readonly signature: Signature;
-  /** The right that a caller needs. */
-  readonly access: AccessClass;
-  /** Runs it; what is there at once is answered at once. `usesI8`: the call held integers of 64 bits, so whole numbers beyond 32 bits may be such. Throws, or rejects with, a RelayError INVALID_PARAMS or APPLICATION, or whatever the method throws. */
-  readonly invoke: (params: readonly Value[], usesI8?: boolean) => MaybePromise<Sendable | undefined>;
-}
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {

@@ -17,7 +17,6 @@ export {
   refusal,
 } from './problem.ts';
 export type {
-  HostedMethod,
   HostedPlugin,
   PluginEvent,
   PluginKind,

@@ -2,7 +2,8 @@
 import { RelayError } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import type { HostedMethod, RelayPort } from './hosted-plugin.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
+import type { RelayPort } from './hosted-plugin.ts';
 import { unlessAborted } from './step.ts';
 
 /** What is told of a version that was to be put in the place of another, and was not. */

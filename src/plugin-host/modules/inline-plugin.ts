@@ -1,7 +1,8 @@
 /** A module of plugins/ that runs in this process: its life, and the versions of it that replace each other. */
 import { clean } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
-import type { HostedMethod, HostedPlugin, PluginEvent, PluginStatus, PluginProblem, RelayPort, SatelliteEvent } from '../hosted/hosted.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
+import type { HostedPlugin, PluginEvent, PluginStatus, PluginProblem, RelayPort, SatelliteEvent } from '../hosted/hosted.ts';
 import { PluginFailure, failureOf, refusal, unlessAborted, NOT_RELOADED, swap, Turns } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
 import { InlineModule } from './inline-module.ts';

@@ -1,5 +1,6 @@
 /** One version of a plugin's module: its satellites, constructed, then configured, set up and ended together. */
-import type { HostedOptions, HostedMethod, ModuleFile, RelayPort, StatedVersion } from '../hosted/hosted.ts';
+import type { HostedOptions, ModuleFile, RelayPort, StatedVersion } from '../hosted/hosted.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { ModuleOptions } from './options.ts';
 import type { Clock } from '../../core/core.ts';
 import { statedOf } from './assemble.ts';

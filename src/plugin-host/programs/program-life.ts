@@ -2,7 +2,7 @@
 import { RelayError, clean } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import type { HostedMethod } from '../hosted/hosted.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { DescribedMethod } from './description.ts';
 import type { PollTransport } from './poll-transport.ts';
 import type { Prepared } from './preparation.ts';

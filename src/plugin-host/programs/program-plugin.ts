@@ -1,6 +1,7 @@
 /** A program as a plugin of the host: delivers to the process that runs, lets its methods be called, and puts another one in its place. */
 import { clean, reasonOf } from '../../core/core.ts';
-import type { HostedMethod, HostedPlugin, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
+import type { HostedPlugin, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
 import { refusal, NO_LINE, unlessAborted, NOT_RELOADED, swap, Turns } from '../hosted/hosted.ts';
 import { handOver, Successor } from './successor.ts';
 import { completeRecord } from './options.ts';

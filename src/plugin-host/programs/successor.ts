@@ -1,6 +1,7 @@
 /** A new process of a program beside the one that runs, whose place it is to take: it tells what it is, then waits for what the old one hands over. */
 import type { Sendable } from '../../values/values.ts';
-import type { HostedMethod, Incoming } from '../hosted/hosted.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
+import type { Incoming } from '../hosted/hosted.ts';
 import { unlessAborted, notHandedOver } from '../hosted/hosted.ts';
 import type { LifeEvents, ProgramLife } from './program-life.ts';
 import { RelayError, clean, reasonOf } from '../../core/core.ts';

@@ -1,19 +1,14 @@
-/** The methods that every co2 server has: ping, test, properties, and the doors for dicts. */
+/** The methods of every co2 server: ping, test, system.get_properties and notify. */
 import { RelayError, andThen } from '../../core/core.ts';
+import { oneStruct } from '../../rpc/rpc.ts';
+import type { MethodRegistry } from '../../rpc/rpc.ts';
 import { dictOf } from '../../values/values.ts';
-import type { Dict, Sendable, Value } from '../../values/values.ts';
-import type { MaybePromise } from '../../core/core.ts';
-import type { Caller } from '../caller.ts';
-import { oneStruct } from '../intake.ts';
-import type { MethodRegistry } from '../method-registry.ts';
-
-export interface BasicMethods {
-  readonly properties: () => Sendable;
-  readonly accept: (dict: Dict, caller: Caller) => MaybePromise<unknown>;
-}
+import type { Value } from '../../values/values.ts';
+import type { Router } from '../router.ts';
+import type { Properties } from './properties.ts';
 
 /** Registers them. */
-export function addBasicMethods(registry: MethodRegistry, { properties, accept }: BasicMethods): void {
+export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, 'accept'>, properties: () => Properties): void {
   registry.add(
     {
       name: 'ping',
@@ -46,7 +41,7 @@ export function addBasicMethods(registry: MethodRegistry, { properties, accept }
     access: 'message',
     help: 'Hands in a dict {"data": anything, ...}: all satellites and all peers get it. Answers true once the relay has accepted it.',
     signatures: [['boolean', 'struct']],
-    invoke: (params, caller) => andThen(accept(oneStruct('notify', params), caller), () => true),
+    invoke: (params, caller) => andThen(router.accept(oneStruct('notify', params), caller), () => true),
   });
 }
 

@@ -1,10 +1,10 @@
 /** Plugins, their satellites and what happened to them, as they go out. Members are there whatever they are, so that a typed client finds one type. */
+import type { RelayEvent } from '../relay-events.ts';
 import type { EmittedEvent } from '../../events/events.ts';
 import { Double } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
 import type {
   DeadLetter,
-  HostEvent,
   PluginHostStatus,
   PluginLine,
   PluginState,
@@ -51,7 +51,7 @@ export function satelliteOnWire(status: SatelliteStatus): Struct {
   return { ...{ name, state: state.type, waiting, bytes, oldest_ms: oldestMs }, ...{ delivered, failed, dropped, merged, refused } };
 }
 
-export function eventOnWire({ number, at, event }: EmittedEvent<HostEvent>): Struct[] {
+export function eventOnWire({ number, at, event }: EmittedEvent<RelayEvent>): Struct[] {
   if (event.type !== 'plugin.state') return [];
   const { plugin, state } = event;
   return [{ number, at, plugin, state: state.type, reason: reasonOf(state) }];
@@ -63,6 +63,6 @@ export function lineOnWire({ number, at, level, text }: PluginLine): Struct {
 
 /** Without what stands in the message: who may see the plugins may not see the mail. `now`: by the relay's clock. */
 export function letterOnWire({ id, satellite, message, deaths, reason, at }: DeadLetter, now: number): Struct {
-  const age = { age_ms: Math.max(0, Math.round(now - at)), bytes: message.source.length };
+  const age = { age_ms: Math.max(0, Math.round(now - at)), bytes: message.payload.length };
   return { id, plugin: satellite, host_id: message.hostId, deaths, reason, ...age };
 }

@@ -5,26 +5,21 @@ import { isDict } from '../../values/values.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Dict, Value } from '../../values/values.ts';
 import { noSuchPlugin } from '../../plugin-host/plugin-host.ts';
-import type { DeadLetter, HostEvent, PluginHost, PluginLogs, PluginStatus } from '../../plugin-host/plugin-host.ts';
-import { oneStruct } from '../intake.ts';
-import type { Method, MethodRegistry } from '../method-registry.ts';
+import type { RelayEvent } from '../relay-events.ts';
+import type { DeadLetter, PluginHost, PluginLogs, PluginStatus } from '../../plugin-host/plugin-host.ts';
+import { oneStruct } from '../../rpc/rpc.ts';
+import type { Method, MethodRegistry } from '../../rpc/rpc.ts';
 import { eventOnWire, letterOnWire, lineOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
 import type { Struct } from './plugin-on-wire.ts';
 
 type HostMethods =
   'status' | 'rescan' | 'startPlugin' | 'stopPlugin' | 'restartPlugin' | 'reloadPlugin' | 'addProgram' | 'removeProgram' | 'deadLetters';
 
-/** What plugins are looked after with. */
-export interface PluginControl {
+export interface PluginMethodsParts {
   readonly host: Pick<PluginHost, HostMethods>;
-  readonly events: Pick<EventStream<HostEvent>, 'after'>;
+  readonly events: Pick<EventStream<RelayEvent>, 'after'>;
   readonly logs: Pick<PluginLogs, 'lines'>;
-}
-
-export interface PluginMethodsParts extends PluginControl {
   readonly clock: Pick<Clock, 'now'>;
-  /** Names of the methods of a plugin. */
-  readonly methodsOf: (plugin: string) => readonly string[];
 }
 
 const DEFAULT_WAIT_MS = 25_000;
@@ -39,15 +34,23 @@ export function addPluginMethods(registry: MethodRegistry, parts: PluginMethodsP
   const add = (method: Omit<Method, 'access'>, synonyms: readonly string[] = []): void => {
     registry.add({ access: 'admin', ...method }, synonyms);
   };
-  addLooks(add, parts);
-  addLife(add, parts);
+  const methodsOf = (name: string): readonly string[] =>
+    registry
+      .exposed()
+      .filter(({ plugin }) => plugin === name)
+      .map((method) => method.name);
+  addLooks(add, parts, methodsOf);
+  addLife(add, parts, methodsOf);
   addNews(add, parts);
   addLetters(add, parts);
 }
 
+/** The names of the methods of a plugin. */
+type MethodsOf = (plugin: string) => readonly string[];
+
 type Add = (method: Omit<Method, 'access'>, synonyms?: readonly string[]) => void;
 
-function addLooks(add: Add, { host, methodsOf }: PluginMethodsParts): void {
+function addLooks(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): void {
   add({
     name: 'plugin.list',
     help: 'Lists the plugins: name, kind (inline, child, program), state and its reason, version, restarts, held (times it held the event loop), pid, waiting messages, last_error, kept_versions and kept_bytes (versions of its modules that were replaced and stay in memory, an estimate), not_reloaded (what runs as it was though it has changed).',
@@ -62,7 +65,7 @@ function addLooks(add: Add, { host, methodsOf }: PluginMethodsParts): void {
   });
 }
 
-function addLife(add: Add, { host, methodsOf }: PluginMethodsParts): void {
+function addLife(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): void {
   const change = (name: string, help: string, work: (plugin: string) => Promise<void>, synonyms?: readonly string[]): void => {
     add(
       {
@@ -182,7 +185,7 @@ function addLetters(add: Add, { host, clock }: PluginMethodsParts): void {
   });
 }
 
-function infoOf(name: string, host: PluginControl['host'], methodsOf: PluginMethodsParts['methodsOf']): Struct {
+function infoOf(name: string, host: PluginMethodsParts['host'], methodsOf: MethodsOf): Struct {
   const status = find(name, host);
   return { ...pluginOnWire(status), file: status.file, methods: methodsOf(name), satellites: status.satellites.map(satelliteOnWire) };
 }

@@ -3,9 +3,8 @@ import { RelayError } from '../../core/core.ts';
 import { dictOf, isDict } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
 import type { CallOptions } from '../../plugin-host/plugin-host.ts';
-import type { Caller } from '../caller.ts';
-import type { Method, MethodRegistry } from '../method-registry.ts';
-import { refuseNesting } from './nested.ts';
+import type { Caller, Dispatcher, Method, MethodRegistry } from '../../rpc/rpc.ts';
+import { refuseNesting } from '../../rpc/rpc.ts';
 
 /** A call that a program is to answer. */
 export interface ProgramCall {
@@ -25,9 +24,6 @@ export interface ProgramDesk {
   programLog(program: string, level: LogLevel, text: string): void;
 }
 
-/** Calls a method as the plugin of this name. */
-type CallAs = (plugin: string, name: string, params: readonly Value[], options: CallOptions, usesI8: boolean) => Promise<Sendable>;
-
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 type LogLevel = (typeof LEVELS)[number];
 
@@ -37,8 +33,8 @@ const DEFAULT_WAIT_MS = 25_000;
 const MAX_WAIT_MS = 60_000;
 
 /** Registers them. */
-export function addProgramMethods(registry: MethodRegistry, desk: ProgramDesk, callAs: CallAs): void {
-  for (const method of [...speaking(desk, callAs), ...polling(desk)]) {
+export function addProgramMethods(registry: MethodRegistry, desk: ProgramDesk, dispatcher: Pick<Dispatcher, 'callAs'>): void {
+  for (const method of [...speaking(desk, dispatcher), ...polling(desk)]) {
     const { name, invoke } = method;
     registry.add({
       ...method,
@@ -50,7 +46,7 @@ export function addProgramMethods(registry: MethodRegistry, desk: ProgramDesk, c
   }
 }
 
-function speaking(desk: ProgramDesk, callAs: CallAs): readonly Method[] {
+function speaking(desk: ProgramDesk, dispatcher: Pick<Dispatcher, 'callAs'>): readonly Method[] {
   return [
     {
       name: 'relay.call',
@@ -64,7 +60,7 @@ function speaking(desk: ProgramDesk, callAs: CallAs): readonly Method[] {
         if (typeof name !== 'string' || !Array.isArray(params) || !isDict(options) || more.length > 0)
           throw wrong('relay.call takes the name of a method, an array of its parameters, and a struct of options');
         if (name === 'relay.call') refuseNesting(name);
-        return callAs(nameOf(caller), name, params as readonly Value[], callOptions(options), caller.usesI8 === true);
+        return dispatcher.callAs(nameOf(caller), name, params as readonly Value[], callOptions(options), caller.usesI8 === true);
       },
     },
     {

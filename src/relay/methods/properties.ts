@@ -1,12 +1,25 @@
-/** What `system.get_properties` answers, and pages show: who this relay is, since when, and with which plugins. */
+/** What `system.get_properties` answers and pages show: what this relay is, since when it runs, and its plugins. */
+import type { Identity } from '../../message/message.ts';
+import type { PluginHost } from '../../plugin-host/plugin-host.ts';
+import type { Satellites } from '../../satellites/satellites.ts';
 import type { Sendable } from '../../values/values.ts';
-import type { Identity } from '../intake.ts';
-import type { RelayParts } from '../parts.ts';
 
-/** A reader of the properties of one relay, which counts its uptime (s) from this call. */
-export function propertiesFrom({ version, satellites, pluginHost }: Pick<RelayParts, 'version' | 'satellites' | 'pluginHost'>) {
+export type Properties = Readonly<Record<string, Sendable>>;
+
+export interface PropertiesDependencies {
+  readonly version: string;
+  readonly self: () => Identity;
+  /** The option of now. */
+  readonly maintainer: () => string;
+  readonly satellites: Pick<Satellites, 'max'>;
+  readonly pluginHost: Pick<PluginHost, 'status'>;
+}
+
+/** Makes the function that returns the properties of a relay; the uptime (s) is counted from this call. The function throws a RelayError UNAVAILABLE before the relay listens. */
+export function propertiesOf({ version, self, maintainer, satellites, pluginHost }: PropertiesDependencies): () => Properties {
   const startedAt = new Date();
-  return ({ hostId, address, port }: Identity, maintainer: string): Readonly<Record<string, Sendable>> => {
+  return () => {
+    const { hostId, address, port } = self();
     const now = new Date();
     return {
       host_id: hostId,
@@ -16,7 +29,7 @@ export function propertiesFrom({ version, satellites, pluginHost }: Pick<RelayPa
       start_time: startedAt,
       server_time: now,
       uptime: Math.round((now.getTime() - startedAt.getTime()) / 1000),
-      maintainer,
+      maintainer: maintainer(),
       max_satellites: satellites.max,
       plugins: pluginHost
         .status()

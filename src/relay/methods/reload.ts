@@ -1,5 +1,5 @@
 /** `relay.reload`: reads the configuration anew, without a restart where that is possible. */
-import type { MethodRegistry } from '../method-registry.ts';
+import type { MethodRegistry } from '../../rpc/rpc.ts';
 
 /** Options by their full names (`access.anonymous`) that differ from those in effect. */
 export interface ReloadReport {

@@ -2,27 +2,21 @@
 import { Double, isDict } from '../../values/values.ts';
 import { RelayError, andThen } from '../../core/core.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
-import type { MaybePromise } from '../../core/core.ts';
 import type { Credential, Registered, Satellites, SatelliteView, Sender } from '../../satellites/satellites.ts';
-import type { Caller } from '../caller.ts';
-import { oneStruct } from '../intake.ts';
-import type { MethodRegistry } from '../method-registry.ts';
+import type { RejectionLog } from '../rejection-log.ts';
+import type { Router } from '../router.ts';
+import type { Caller, MethodRegistry } from '../../rpc/rpc.ts';
+import { oneStruct } from '../../rpc/rpc.ts';
 
 export interface SatelliteMethods {
   readonly satellites: Pick<Satellites, 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byPlace' | 'list'>;
-  /** The checked host_id of `dict`, undefined if it has none. Throws a RelayError ORIGIN_REFUSED. */
-  readonly checkedHostId: (dict: Dict, caller: Caller) => string | undefined;
-  /** Takes the dict in as one of `sender`'s; undefined: of a client that is no satellite. */
-  readonly accept: (dict: Dict, caller: Caller, sender: Sender | undefined) => MaybePromise<unknown>;
-  /** Takes the dict in as one of the satellite here that has this name; resolves to the message's id. */
-  readonly send: (satellite: string, dict: Dict, caller: Caller) => Promise<string>;
-  /** Told of a token that names nobody. */
-  readonly onWrongToken: (caller: Caller) => void;
+  readonly router: Pick<Router, 'accept' | 'checkedHostId' | 'sendAsWritten'>;
+  readonly rejections: Pick<RejectionLog, 'wrongToken'>;
 }
 
 /** Registers them. */
 export function addSatelliteMethods(registry: MethodRegistry, methods: SatelliteMethods): void {
-  const { satellites, checkedHostId, accept } = methods;
+  const { satellites, router } = methods;
   registry.add({
     name: 'relay.register',
     access: 'message',
@@ -32,7 +26,11 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
       const props = oneStruct('relay.register', params);
       requireDirect('relay.register', caller);
       return registeredOnWire(
-        await satellites.register(props, { address: caller.address, hostId: checkedHostId(props, caller), token: credentialOf(caller) }),
+        await satellites.register(props, {
+          address: caller.address,
+          hostId: router.checkedHostId(props, caller),
+          token: credentialOf(caller),
+        }),
       );
     },
   });
@@ -58,7 +56,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
     invoke: (params, caller) => {
       if (caller.role.kind === 'plugin') return sendAs(caller.role.name, params, caller, methods);
       const dict = oneStruct('relay.relay', params);
-      return andThen(accept(dict, caller, senderOf(dict, caller, methods)), () => true);
+      return andThen(router.accept(dict, caller, senderOf(dict, caller, methods)), () => true);
     },
   });
   addLists(registry, satellites);
@@ -88,11 +86,11 @@ function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>
 }
 
 /** A plugin's dict is sent as its `send` does it: under our host_id, and not back to it. */
-async function sendAs(plugin: string, params: readonly Value[], caller: Caller, { send }: SatelliteMethods): Promise<Sendable> {
+async function sendAs(plugin: string, params: readonly Value[], caller: Caller, { router }: SatelliteMethods): Promise<Sendable> {
   const [dict, options] = params;
   if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
     throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and of a plugin a struct of options');
-  const id = await send(plugin, dict, caller);
+  const id = await router.sendAsWritten(plugin, dict, caller);
   return options === undefined || id;
 }
 
@@ -148,7 +146,7 @@ function leaving(props: Dict, caller: Caller, methods: SatelliteMethods): Sender
   const found =
     typeof port === 'number'
       ? satellites.byPlace(caller.address, port)
-      : satellites.byHostId(methods.checkedHostId(props, caller) ?? '', caller.address);
+      : satellites.byHostId(methods.router.checkedHostId(props, caller) ?? '', caller.address);
   if (found) {
     satellites.requireOwner(found, credentialOf(caller));
     return found;
@@ -158,9 +156,9 @@ function leaving(props: Dict, caller: Caller, methods: SatelliteMethods): Sender
   throw new RelayError('INVALID_PARAMS', `no such satellite is registered at ${caller.address}; relay.get_satellites lists them`);
 }
 
-function byToken(token: Value | undefined, caller: Caller, { satellites, onWrongToken }: SatelliteMethods): Sender {
+function byToken(token: Value | undefined, caller: Caller, { satellites, rejections }: SatelliteMethods): Sender {
   const sender = typeof token === 'string' ? satellites.byToken(token, caller.address) : undefined;
   if (sender) return sender;
-  onWrongToken(caller);
+  rejections.wrongToken(caller);
   throw new RelayError('NOT_AUTHENTICATED', 'the token names no satellite at your address; relay.register answers a new one');
 }

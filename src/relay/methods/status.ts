@@ -2,12 +2,13 @@
 import type { Sendable } from '../../values/values.ts';
 import type { MeshStatus } from '../../mesh/mesh.ts';
 import type { PluginHostStatus, RelayPluginStatus } from '../../plugin-host/plugin-host.ts';
-import type { MethodRegistry } from '../method-registry.ts';
+import type { RelayStatus } from '../status.ts';
+import type { MethodRegistry } from '../../rpc/rpc.ts';
 import { keptOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
 
 export interface StatusParts {
   readonly properties: () => Readonly<Record<string, Sendable>>;
-  readonly counters: () => Readonly<Record<string, number>>;
+  readonly counters: () => RelayStatus;
   readonly mesh: () => MeshStatus;
   readonly plugins: () => PluginHostStatus;
   readonly relayPlugins: () => readonly RelayPluginStatus[];
@@ -28,11 +29,12 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
     help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, satellites here with their lines, relay plugins, plugins left out, kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
+      const { accepted, sent, duplicates, originRefused } = counters();
       const { host_id, versions, start_time, uptime } = properties();
       const { plugins: hosted, satellites, problems, kept } = plugins();
       return {
         ...{ host_id, versions, start_time, uptime },
-        dicts: { ...counters(), hop_limited: mesh().hopLimited },
+        dicts: { accepted, sent, duplicates, origin_refused: originRefused, hop_limited: mesh().hopLimited },
         peers: peers(mesh()),
         plugins: hosted.map(pluginOnWire),
         satellites: satellites.map(satelliteOnWire),

@@ -1,36 +1,37 @@
-/** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is looked up, authorised and contained by itself. */
+/** Calls inside a call: `system.multicall` and co2's `method_call`. Each inner call is charged, authorized and answered by itself. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Attempt, dictOf, isDict } from '../../values/values.ts';
-import { ERRORS, RelayError } from '../../core/core.ts';
-import type { Dict, Sendable, Value } from '../../values/values.ts';
-import type { FaultAnswer } from '../../core/core.ts';
-import { cleanUnsendable } from '../../xmlrpc/xmlrpc.ts';
-import type { Caller } from '../caller.ts';
-import type { MethodRegistry } from '../method-registry.ts';
-import { oneStruct } from '../intake.ts';
+import { Attempt, dictOf, isDict } from '../values/values.ts';
+import { ERRORS, RelayError } from '../core/core.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
+import type { FaultAnswer } from '../core/core.ts';
+import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
+import type { Caller } from './caller.ts';
+import type { MethodRegistry } from './method-registry.ts';
+import { oneStruct } from './method-registry.ts';
 
 // Dicts in one batch of a peer's link (MAX_BATCH of links). Peers are configured, and a body of them is bounded by its bytes.
 const PEER_MULTICALL = 1_000;
-// Calls of one request run in a row; others get their turn in between.
+// The calls of one request run in a row; other requests are served in between.
 const TURN_MS = 5;
 const LATER: ReadonlySet<unknown> = new Set([ERRORS.RATE_LIMITED.fault, ERRORS.UNAVAILABLE.fault, ERRORS.TIMEOUT.fault]);
 
-/** What an inner call goes through: the same way as an outer one. */
-export interface NestedCalls {
-  readonly call: (name: string, params: readonly Value[], caller: Caller) => Promise<Sendable>;
-  readonly faultFor: (error: unknown, name: string) => FaultAnswer;
-  /** Asked at each call. */
-  readonly maxMulticall: () => number;
+/** Runs an inner call like an outer one. */
+interface NestedCalls {
+  callNested(name: string, params: readonly Value[], caller: Caller): Promise<Sendable>;
+  faultFor(error: unknown, name: string): FaultAnswer;
 }
 
 /** Registers both. */
-export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls): void {
+export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls, maxMulticall: () => number): void {
   registry.add({
     name: 'system.multicall',
     access: 'read',
     help: 'Makes several calls: takes a list of {methodName, params} and answers a list of the same length, each a list with the one result, or a fault struct.',
     signatures: [['array', 'array']],
-    invoke: (params, caller) => multicall(calls, params, caller),
+    invoke: (params, caller) => {
+      const max = caller.isPeer ? Math.max(PEER_MULTICALL, maxMulticall()) : maxMulticall();
+      return multicall(calls, params, caller, max);
+    },
   });
   registry.add(
     {
@@ -47,15 +48,13 @@ export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls): vo
 async function methodCall(calls: NestedCalls, dict: Dict, caller: Caller): Promise<Sendable> {
   const name = dict.method_name;
   if (typeof name !== 'string') throw new RelayError('INVALID_PARAMS', 'method_call needs a member method_name, a string');
-  refuseNesting(name);
-  return calls.call(name, [dict], caller);
+  return calls.callNested(name, [dict], caller);
 }
 
-async function multicall(calls: NestedCalls, params: readonly Value[], caller: Caller): Promise<Sendable> {
+async function multicall(calls: NestedCalls, params: readonly Value[], caller: Caller, max: number): Promise<Sendable> {
   const [list] = params;
   if (params.length !== 1 || !Array.isArray(list))
     throw new RelayError('INVALID_PARAMS', 'system.multicall takes one array of {methodName, params}');
-  const max = caller.isPeer ? Math.max(PEER_MULTICALL, calls.maxMulticall()) : calls.maxMulticall();
   requireCount('system.multicall', list.length, max);
   const results: Sendable[] = [];
   let later: Dict | undefined;
@@ -65,7 +64,7 @@ async function multicall(calls: NestedCalls, params: readonly Value[], caller: C
       await nextTurn();
       turnEndsAt = performance.now() + TURN_MS;
     }
-    // A peer sends again what it should send later. Were the dicts behind it taken now, it would come after them.
+    // A peer sends a temporarily refused dict again. Accepting the dicts after it now would change their order.
     const isDictOfPeer = caller.isPeer && isDict(element) && element.methodName === 'notify';
     const result: Sendable = (isDictOfPeer ? later : undefined) ?? (await oneOf(calls, element, caller));
     if (isDictOfPeer && isLater(result)) later = result;
@@ -79,9 +78,8 @@ async function oneOf(calls: NestedCalls, element: Value, caller: Caller): Promis
   try {
     const inner = innerCall(element);
     name = inner.name;
-    refuseNesting(name);
-    const result = await calls.call(name, inner.params, caller);
-    // What cannot be written is the fault of one element, and not of all.
+    const result = await calls.callNested(name, inner.params, caller);
+    // A result that cannot be written fails its own element, not all of them.
     return new Attempt([result], (error) => faultStruct(calls, error, name));
   } catch (error) {
     return faultStruct(calls, error, name);
@@ -102,10 +100,10 @@ function faultStruct(calls: NestedCalls, error: unknown, name: string): Dict {
 }
 
 function innerCall(element: Value): { name: string; params: readonly Value[] } {
-  if (!isDict(element)) throw new RelayError('INVALID_PARAMS', 'an element of system.multicall is no struct {methodName, params}');
+  if (!isDict(element)) throw new RelayError('INVALID_PARAMS', 'an element of system.multicall must be a struct {methodName, params}');
   const { methodName, params } = element;
-  if (typeof methodName !== 'string') throw new RelayError('INVALID_PARAMS', 'an element of system.multicall has no methodName, a string');
-  if (!Array.isArray(params)) throw new RelayError('INVALID_PARAMS', 'an element of system.multicall has no params, an array');
+  if (typeof methodName !== 'string') throw new RelayError('INVALID_PARAMS', 'an element of system.multicall needs a methodName, a string');
+  if (!Array.isArray(params)) throw new RelayError('INVALID_PARAMS', 'an element of system.multicall needs params, an array');
   return { name: methodName, params: params as readonly Value[] };
 }
 

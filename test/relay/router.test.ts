@@ -3,7 +3,7 @@ import test from 'ava';
 import { Double, dictOf, shareDict } from '../../src/values/values.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { parseCall, parseStruct, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
-import type { Caller } from '../../src/relay/relay.ts';
+import type { Caller } from '../../src/rpc/rpc.ts';
 import { DATA, SELF, callerOf, local, makeHeart, received } from './heart.ts';
 
 const PEER = callerOf('peer', '192.0.2.9');
@@ -24,24 +24,24 @@ for (const method of ['notify', 'relay.relay']) {
     t.like(message, { hopsLeft: 16, ageMs: 0, via: [], verdict: 'checked', clientAddress: ['192.0.2.5', 4711] });
     t.regex(message.hostId, /^[0-9a-f]{16}@192\.0\.2\.5:0$/);
     t.deepEqual(message.attestation, { by: SELF, observedIp: '192.0.2.5', verdict: 'checked' });
-    t.like(heart.relay.status(), { accepted: 1, sent: 0, duplicates: 0, originRefused: 0 });
+    t.like(heart.status(), { accepted: 1, sent: 0, duplicates: 0, originRefused: 0 });
   });
 }
 
 test('send by a satellite: all others and all peers, as our own', async (t) => {
   const heart = makeHeart();
-  const id = await heart.relay.port().send('ham.spam.Spam', { data: 'x' }, {});
+  const id = await heart.router.send('ham.spam.Spam', { data: 'x' });
   t.is(heart.delivered[0]?.except, 'ham.spam.Spam');
   t.like(heart.forwarded[0], { id, hostId: SELF, clientAddress: ['192.0.2.1', 2004], hopsLeft: 16, via: [], verdict: 'local' });
   t.is(heart.forwarded[0]?.attestation, undefined);
-  t.like(heart.relay.status(), { accepted: 0, sent: 1 });
+  t.like(heart.status(), { accepted: 0, sent: 1 });
 });
 
 test('send takes a Map too, and a dict without data is refused to its sender', async (t) => {
   const heart = makeHeart();
-  await heart.relay.port().send('ham.spam.Spam', new Map([['data', 'x']]), {});
+  await heart.router.send('ham.spam.Spam', new Map([['data', 'x']]));
   t.is(heart.forwarded.length, 1);
-  const error = await t.throwsAsync(heart.relay.port().send('ham.spam.Spam', { date: 'x' }, {}));
+  const error = await t.throwsAsync(heart.router.send('ham.spam.Spam', { date: 'x' }));
   t.like(error, { code: 'INVALID_PARAMS' });
   t.regex(error.message, /no member 'data'/);
 });
@@ -65,15 +65,15 @@ test('notify by a peer a second time: answered true, counted, and goes nowhere',
   for (let time = 0; time < 3; time++) t.is(await heart.call('notify', [received(FORWARDED)], PEER), true);
   t.is(heart.delivered.length, 1);
   t.is(heart.forwarded.length, 1);
-  t.like(heart.relay.status(), { accepted: 1, duplicates: 2 });
+  t.like(heart.status(), { accepted: 1, duplicates: 2 });
 });
 
 test('our own dict that comes back is a duplicate', async (t) => {
   const heart = makeHeart();
-  const id = await heart.relay.send('ham.spam.Spam', { data: 1 });
+  const id = await heart.router.send('ham.spam.Spam', { data: 1 });
   t.is(await heart.call('notify', [received({ data: 1, host_id: SELF, co2: { ...STAMP, id } })], PEER), true);
   t.is(heart.delivered.length, 1);
-  t.is(heart.relay.status().duplicates, 1);
+  t.is(heart.status().duplicates, 1);
 });
 
 const STRANGERS: readonly (readonly [what: string, caller: Caller])[] = [
@@ -102,7 +102,7 @@ test('our own dict that comes back under an id that a restart forgot is a duplic
   const heart = makeHeart();
   t.is(await heart.call('notify', [received({ ...FORWARDED, host_id: SELF })], PEER), true);
   t.deepEqual([heart.delivered.length, heart.forwarded.length], [0, 0]);
-  t.like(heart.relay.status(), { accepted: 0, duplicates: 1 });
+  t.like(heart.status(), { accepted: 0, duplicates: 1 });
 });
 
 test('nobody but this relay may speak as this relay, not even from its own address', async (t) => {
@@ -115,7 +115,7 @@ test('nobody but this relay may speak as this relay, not even from its own addre
 
 test('the co2 key of a satellite here is not believed either', async (t) => {
   const heart = makeHeart();
-  await heart.relay.send('ham.spam.Spam', { data: 1, host_id: 'forged@10.0.0.1:1', client_address: ['10.0.0.1', 1], co2: STAMP });
+  await heart.router.send('ham.spam.Spam', { data: 1, host_id: 'forged@10.0.0.1:1', client_address: ['10.0.0.1', 1], co2: STAMP });
   const message = heart.delivered[0]!.message;
   t.not(message.id, 'far.1');
   const { dict } = message.frozen();
@@ -135,7 +135,7 @@ test('a peer whose stamp is damaged or lies about its last hop delivers nothing'
     t.like(await t.throwsAsync(heart.call('notify', [dict], PEER)), { code });
   }
   t.is(heart.delivered.length + heart.forwarded.length, 0);
-  t.is(heart.relay.status().originRefused, 2);
+  t.is(heart.status().originRefused, 2);
 });
 
 test('a program beside a peer, without a stamp, is a client like any other', async (t) => {
@@ -150,7 +150,7 @@ test('a forged host_id: a fault 403, a counter, a log line, and nothing is deliv
   const error = await t.throwsAsync(heart.call('notify', [received({ data: 1, host_id: 'o@198.51.100.1:2004' })]));
   t.like(error, { code: 'ORIGIN_REFUSED', fault: 403 });
   t.is(heart.delivered.length + heart.forwarded.length, 0);
-  t.is(heart.relay.status().originRefused, 1);
+  t.is(heart.status().originRefused, 1);
   const told = heart.log.lines.all.filter(({ text }) => /refused a dict of local caller 127\.0\.0\.1: .*198\.51\.100\.1/.test(text));
   t.deepEqual(
     told.map(({ level }) => level),
@@ -164,7 +164,7 @@ test('every refusal is told at debug under the id that the dict claims; forged o
   for (let time = 0; time < 5; time++) await t.throwsAsync(heart.call('notify', [received(forged)], PEER));
   t.is(heart.log.matching(/^refused far\.1 of peer caller 192\.0\.2\.9: co2\.by/).length, 5);
   t.is(heart.log.lines.all.filter(({ level }) => level === 'warn').length, 1);
-  t.is(heart.relay.status().originRefused, 5);
+  t.is(heart.status().originRefused, 5);
 });
 
 test('a refused dict does not use up its id', async (t) => {
@@ -194,7 +194,7 @@ for (const [what, params] of NO_DICTS) {
       t.like(await t.throwsAsync(heart.call(method, params)), { code: 'INVALID_PARAMS', fault: -32602 });
     }
     t.is(heart.delivered.length + heart.forwarded.length, 0);
-    t.is(heart.relay.status().accepted, 0);
+    t.is(heart.status().accepted, 0);
   });
 }
 
@@ -229,8 +229,8 @@ test('peers get the XML as it came', async (t) => {
   const heart = makeHeart();
   const call = parseCall(serialiseCall('notify', [{ data: new Double(1) }]));
   await heart.call('notify', call.params, { ...local, sourceOf: (dict) => call.sourceOf(dict) });
-  t.regex(heart.forwarded[0]!.source.toString(), /<double>1\.0<\/double>/);
-  t.deepEqual(parseStruct(heart.forwarded[0]!.source), call.params[0]);
+  t.regex(heart.forwarded[0]!.payload.toString(), /<double>1\.0<\/double>/);
+  t.deepEqual(parseStruct(heart.forwarded[0]!.payload), call.params[0]);
 });
 
 class Own {
@@ -263,16 +263,16 @@ const UNSENDABLE: readonly (readonly [what: string, dict: unknown])[] = [
 for (const [what, dict] of UNSENDABLE) {
   test(`send of ${what}: the sender hears of it, nobody else gets it`, async (t) => {
     const heart = makeHeart();
-    await t.throwsAsync(heart.relay.port().send('ham.spam.Spam', dict as Sendable, {}));
+    await t.throwsAsync(heart.router.send('ham.spam.Spam', dict as Sendable));
     t.is(heart.delivered.length + heart.forwarded.length, 0);
-    t.is(heart.relay.status().sent, 0);
+    t.is(heart.status().sent, 0);
   });
 }
 
 test('what a satellite changes in its object after send changes nothing on the way', async (t) => {
   const heart = makeHeart();
   const mine = { data: [1, 2] };
-  const sent = heart.relay.send('ham.spam.Spam', mine);
+  const sent = heart.router.send('ham.spam.Spam', mine);
   await sent;
   mine.data.push(3);
   t.deepEqual(heart.delivered[0]?.message.frozen().dict.data, [1, 2]);
@@ -281,7 +281,7 @@ test('what a satellite changes in its object after send changes nothing on the w
 test('ids are never the same twice, over two relays neither', async (t) => {
   const [one, other] = [makeHeart(), makeHeart()];
   const ids = new Set<string>();
-  for (let index = 0; index < 200; index++) for (const { relay } of [one, other]) ids.add(await relay.send('s', { data: 1 }));
+  for (let index = 0; index < 200; index++) for (const { router } of [one, other]) ids.add(await router.send('s', { data: 1 }));
   t.is(ids.size, 400);
   for (const id of ids) t.regex(id, /^[!-~]{1,30}$/);
 });
@@ -289,15 +289,15 @@ test('ids are never the same twice, over two relays neither', async (t) => {
 test('before it listens a relay says so', async (t) => {
   const heart = makeHeart({}, [], false);
   t.like(await t.throwsAsync(heart.call('notify', [DATA])), { code: 'UNAVAILABLE', fault: 503 });
-  t.like(await t.throwsAsync(heart.relay.send('s', { data: 1 })), { code: 'UNAVAILABLE' });
+  t.like(await t.throwsAsync(heart.router.send('s', { data: 1 })), { code: 'UNAVAILABLE' });
   t.is(heart.delivered.length, 0);
 });
 
 test('a satellite calls as any client does, gets its own copy, and may not do what it has no right to', async (t) => {
   const given: Value[] = [];
   const heart = makeHeart({}, [{ name: 'a.b.echo', invoke: async ([value]) => (given.push(value!), value) }]);
-  const port = heart.relay.port();
-  const call = (name: string, params: Sendable[], options = {}): Promise<Value> => port.call('ham.spam.Spam', name, params, options);
+  const call = (name: string, params: Sendable[], options = {}): Promise<Value> =>
+    heart.dispatcher.callFromSatellite('ham.spam.Spam', name, params, options);
   const mine = { list: [1, 2] };
   const answer = (await call('a.b.echo', [mine])) as Dict;
   t.deepEqual(answer.list, [1, 2]);

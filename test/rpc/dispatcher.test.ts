@@ -3,8 +3,7 @@ import test from 'ava';
 import { Fault, RelayError, systemClock } from '../../src/core/core.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { relayDefaults } from '../../src/relay/options.ts';
-import { asReceived } from '../../src/relay/plugin-calls.ts';
-import { callerOf, makeHeart, received } from './heart.ts';
+import { asReceived, callerOf, makeHeart, received } from '../relay/heart.ts';
 
 const list = (...elements: readonly Sendable[]): readonly Value[] => received({ list: elements }).list as readonly Value[];
 
@@ -236,15 +235,15 @@ test('method_call hands the same struct on', async (t) => {
 });
 
 test('a method of a plugin that hangs times out by name, and its answer is undefined no longer', async (t) => {
-  const { call, relay } = makeHeart({ callTimeoutMs: 1 }, [{ name: 'a.b.hangs', invoke: () => new Promise(() => undefined) }]);
+  const { call, dispatcher } = makeHeart({ callTimeoutMs: 1 }, [{ name: 'a.b.hangs', invoke: () => new Promise(() => undefined) }]);
   const error = await t.throwsAsync(call('a.b.hangs'), { message: 'a.b.hangs did not answer in 1 ms (callTimeoutMs)' });
-  t.is(relay.faultFor(error, 'a.b.hangs').code, 504);
+  t.is(dispatcher.faultFor(error, 'a.b.hangs').code, 504);
 });
 
 test('of an unknown error only an id goes out, and the log has the whole under it', (t) => {
-  const { relay, log } = makeHeart();
+  const { dispatcher, log } = makeHeart();
   for (const error of [new Error('cannot open /etc/secret'), new TypeError('secret'), 'secret', { secret: 1 }, undefined]) {
-    const { code, text } = relay.faultFor(error, 'a.b.c');
+    const { code, text } = dispatcher.faultFor(error, 'a.b.c');
     t.is(code, -32500);
     t.notRegex(text, /secret|\/etc/);
     const id = /error ([0-9a-f]{8})/.exec(text)?.[1];
@@ -254,31 +253,34 @@ test('of an unknown error only an id goes out, and the log has the whole under i
 });
 
 test('an error that throws when somebody looks at it is one as well', (t) => {
-  const { relay, log } = makeHeart();
+  const { dispatcher, log } = makeHeart();
   const never = (): never => {
     throw new Error('nobody looks');
   };
   const closed = new Proxy({}, { get: never, getPrototypeOf: never });
   const unspeakable = Object.defineProperty(new Error('x'), 'message', { get: never });
   for (const error of [closed, unspeakable, { [Symbol.for('nodejs.util.inspect.custom')]: never }])
-    t.is(relay.faultFor(error, 'a.b.c').code, -32500);
+    t.is(dispatcher.faultFor(error, 'a.b.c').code, -32500);
   t.is(log.matching(/^error [0-9a-f]{8} in a\.b\.c/).length, 3);
 });
 
 test('what goes out of the others', (t) => {
-  const { relay, log } = makeHeart();
-  t.deepEqual(relay.faultFor(new Fault(42, 'no <such> room'), 'm'), { code: 42, text: 'no <such> room' });
-  t.deepEqual(relay.faultFor(new RelayError('FORBIDDEN', 'not you'), 'm'), { code: 403, text: 'not you' });
+  const { dispatcher, log } = makeHeart();
+  t.deepEqual(dispatcher.faultFor(new Fault(42, 'no <such> room'), 'm'), { code: 42, text: 'no <such> room' });
+  t.deepEqual(dispatcher.faultFor(new RelayError('FORBIDDEN', 'not you'), 'm'), { code: 403, text: 'not you' });
   const mark = { [Symbol.for('co2-relay.Fault')]: true, code: 7, message: 'of another copy' };
-  t.deepEqual(relay.faultFor(mark, 'm'), { code: 7, text: 'of another copy' });
+  t.deepEqual(dispatcher.faultFor(mark, 'm'), { code: 7, text: 'of another copy' });
   t.deepEqual(
     log.lines.all.map(({ level, text }) => `${level} ${text}`),
     ['debug refused m: not you'],
   );
-  const internal = relay.faultFor(new RelayError('INTERNAL', 'a.b: the answer cannot be written', { cause: new Error('secret') }), 'm');
+  const internal = dispatcher.faultFor(
+    new RelayError('INTERNAL', 'a.b: the answer cannot be written', { cause: new Error('secret') }),
+    'm',
+  );
   t.is(internal.code, -32603);
   t.regex(internal.text, /^a\.b: the answer cannot be written \(error [0-9a-f]{8}\)$/);
-  t.regex(relay.faultFor(new Error('x'), `\n\u001b${'m'.repeat(5000)}`).text, /^[\x20-\uffff]{1,250}$/);
+  t.regex(dispatcher.faultFor(new Error('x'), `\n\u001b${'m'.repeat(5000)}`).text, /^[\x20-\uffff]{1,250}$/);
 });
 
 test('a peer may send a thousand dicts in one multicall, others as many calls as maxMulticall says', async (t) => {

@@ -1,7 +1,7 @@
 /** What comes by a relay plugin's carrier is held to what holds at the HTTP door for a peer. */
 import test from 'ava';
 import type { Dict, Sendable } from '../../src/values/values.ts';
-import { CarrierDoor } from '../../src/relay/relay.ts';
+import { CustomEndpoint } from '../../src/relay/relay.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
@@ -15,7 +15,7 @@ const notify = (dict: Sendable): Buffer => serialiseCall('notify', [dict]);
 
 function doorOf(options: HeartOptions = {}, nonFinite = false) {
   const heart = makeHeart(options);
-  const door = new CarrierDoor({ relay: () => heart.relay, maxBodyBytes: 2000 });
+  const door = new CustomEndpoint(heart.dispatcher, 2000);
   const receive = door.receiver({ address: '192.0.2.9', port: 2004, nonFinite });
   const hand = async (document: Uint8Array): Promise<ParsedResponse> => parseResponse(await receive(document));
   return { heart, door, hand };
@@ -65,7 +65,7 @@ for (const [what, dict, code, text] of FORGED) {
     else t.is(answer.code, code);
     t.regex(answer.text, text);
     t.deepEqual([heart.delivered, heart.forwarded], [[], []]);
-    t.is(heart.relay.status().originRefused, code === 403 ? 1 : 0);
+    t.is(heart.status().originRefused, code === 403 ? 1 : 0);
   });
 }
 
@@ -129,7 +129,7 @@ test('rights and limits are those of a peer', async (t) => {
     answers.map((answer) => (answer.kind === 'fault' ? answer.code : 0)),
     [0, -32700, 429, 429],
   );
-  t.is(limited.heart.relay.status().rateLimited, 2);
+  t.is(limited.heart.status().rateLimited, 2);
   let looks = 0;
   const look = (): object => {
     looks++;

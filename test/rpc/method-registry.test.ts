@@ -1,13 +1,13 @@
 /** Names are looked up exactly: nothing inherited, private, dotted or alike is ever called. */
 import test from 'ava';
-import { Relay } from '../../src/relay/relay.ts';
-import { MethodRegistry } from '../../src/relay/method-registry.ts';
-import type { Method } from '../../src/relay/method-registry.ts';
+import { Dispatcher } from '../../src/rpc/rpc.ts';
+import { MethodRegistry } from '../../src/rpc/method-registry.ts';
+import type { Method } from '../../src/rpc/method-registry.ts';
 import { SeenIds } from '../../src/relay/seen-ids.ts';
 import { dictOf } from '../../src/values/values.ts';
-import { callerOf, makeHeart } from './heart.ts';
+import { callerOf, makeHeart } from '../relay/heart.ts';
 
-const inherited = [Object.prototype, Function.prototype, Map.prototype, Relay.prototype, Array.prototype, Promise.prototype].flatMap(
+const inherited = [Object.prototype, Function.prototype, Map.prototype, Dispatcher.prototype, Array.prototype, Promise.prototype].flatMap(
   (prototype) => Reflect.ownKeys(prototype).filter((key) => typeof key === 'string'),
 );
 const variants = [

@@ -1,7 +1,7 @@
 /** What methods are there and how to call them: co2's names for it, and those of XML-RPC introspection. */
-import { RelayError } from '../../core/core.ts';
-import type { Sendable, Value } from '../../values/values.ts';
-import type { Method, MethodRegistry, Signature } from '../method-registry.ts';
+import { RelayError } from '../core/core.ts';
+import type { Sendable, Value } from '../values/values.ts';
+import type { Method, MethodRegistry, Signature } from './method-registry.ts';
 
 const CAPABILITIES = {
   xmlrpc: { specUrl: 'http://xmlrpc.com/spec.md', specVersion: 1 },

@@ -1,27 +1,20 @@
-/** From a dict to a message: what comes in, checked and stamped. */
+/** Ingress: a dict that a caller or a satellite submits becomes a checked and stamped message. */
 import { randomBytes } from 'node:crypto';
 import { HOP_LIMIT } from '../message/message.ts';
 import { RelayError, clean } from '../core/core.ts';
 import { dictOf, freezeDict, isDict } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
 import type { Dict, Frozen, Value } from '../values/values.ts';
-import type { Message } from '../message/message.ts';
+import type { Identity, Message } from '../message/message.ts';
 import { parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
-import type { Caller } from './caller.ts';
+import type { Caller } from '../rpc/rpc.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { Ingress } from './origin-check.ts';
 import { randomHex } from './random-hex.ts';
 import { claimIn, readStamp } from './stamp.ts';
 import type { Stamp } from './stamp.ts';
 
-/** This relay, as it names itself; known once it listens. */
-export interface Identity {
-  readonly hostId: string;
-  readonly address: string;
-  readonly port: number;
-}
-
-/** What only the relay makes: ids of messages, and names for clients that have none. */
+/** Makes ids of messages, and host_ids for clients that have none. */
 export interface Minter {
   readonly messageId: () => string;
   readonly clientRandom: () => string;
@@ -29,9 +22,9 @@ export interface Minter {
   readonly now: () => number;
 }
 
-/** Makes them for one start. */
+/** The minter of one start. */
 export function makeMinter(clock: Pick<Clock, 'now'>): Minter {
-  // The instance part keeps ids of two starts of one state directory apart.
+  // The instance part keeps the ids of two starts of one state directory apart.
   const instance = randomBytes(5).toString('hex');
   let sequence = 0;
   return {
@@ -41,16 +34,8 @@ export function makeMinter(clock: Pick<Clock, 'now'>): Minter {
   };
 }
 
-/** The parameters of a method with one struct: none is an empty struct. Throws a RelayError INVALID_PARAMS. */
-export function oneStruct(method: string, params: readonly Value[]): Dict {
-  const [first] = params;
-  if (params.length === 0) return dictOf();
-  if (params.length === 1 && isDict(first)) return first;
-  throw new RelayError('INVALID_PARAMS', `${method} takes one struct`);
-}
-
 /**
- * A dict that a caller handed in, after the origin check; `sender` is the host_id of the satellite that it is known to be of.
+ * The message of a dict that a caller submits, after the origin check. `sender` is the host_id of the remote satellite that submits it, if it is one.
  * Throws RelayErrors INVALID_PARAMS and ORIGIN_REFUSED.
  */
 export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mint: Minter, sender?: string): Message {
@@ -62,6 +47,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   const { id, hopsLeft, ageMs, via, claim } = stampedBy(ingress, dict, mint);
   return {
     id,
+    destination: 'all',
     hopsLeft,
     ageMs,
     via,
@@ -75,14 +61,15 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   };
 }
 
-/** A dict that a satellite here sends, written as XML: its `host_id` and `co2` are ours to set. Throws a RelayError if nobody could read it, or it has no `data`. */
+/** The message of a dict, as XML, that a local satellite sends; this relay sets its `host_id` and `co2`. Throws a RelayError if no receiver could read it, or if it has no `data`. */
 export function messageFromSatellite(source: Buffer, self: Identity, mint: Minter): Message {
   const clientAddress = [self.address, self.port] as const;
-  // Read at once: if it is more than anybody reads, the sender hears of it, not those who would get it.
+  // Parsed now, so that the sender learns about a dict that no receiver could read.
   const dict = parseStruct(source, { limits: { maxBodyBytes: source.length } });
   requireData(dict);
   return {
     id: mint.messageId(),
+    destination: 'all',
     hopsLeft: HOP_LIMIT,
     ageMs: 0,
     via: [],
@@ -99,7 +86,7 @@ export function withContents(message: Message, { source, dict }: { readonly sour
   return { ...message, ...contents(source, dict, message.hostId, message.clientAddress) };
 }
 
-/** The dict as its caller wrote it; written anew where that is not known. */
+/** The XML of the dict as its caller wrote it, or serialized again where that is not known. */
 export function sourceOf(dict: Dict, caller: Caller): Buffer {
   return caller.sourceOf(dict) ?? serialiseStructBytes(dict, { nil: true, i8: true });
 }
@@ -109,13 +96,13 @@ function requireData(dict: Dict): void {
   throw new RelayError('INVALID_PARAMS', "the dict has no member 'data'; a dict of the network is {'data': anything, ...}");
 }
 
-/** A stamp is believed from a configured peer alone; from anybody else it would let them suppress somebody's dict. What its id is good for then: see Duplicates. */
+/** Stamps are believed from configured peers only: others could use them to suppress dicts. Duplicates says what the id in such a stamp is used for. */
 function ingressOf(dict: Dict, caller: Caller): Ingress {
   const stamp = caller.isPeer && dict.co2 !== undefined ? readStamp(dict.co2) : undefined;
   return stamp ? { kind: 'peer', address: caller.address, stamp } : clientIngress(caller);
 }
 
-/** A caller that speaks for itself alone. */
+/** A caller that may speak for its own address only. */
 export function clientIngress({ address, isDirect }: Caller): Ingress {
   return { kind: 'client', address, isDirect };
 }
@@ -138,15 +125,15 @@ function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, n
 }
 
 /**
- * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a message that waits holds neither it nor the view: both are
- * there as long as nobody needs the memory, which covers all who receive the message at once.
+ * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting message holds both the
+ * dict and the view weakly: they live until the next full garbage collection, which covers all who receive the message at once.
  */
 function contents(
   source: Buffer,
   dict: Dict,
   hostId: string,
   clientAddress: readonly [string, number],
-): Pick<Message, 'source' | 'frozen'> {
+): Pick<Message, 'payload' | 'frozen'> {
   const parsed = new WeakRef(dict);
   let view: WeakRef<Frozen> | undefined;
   const frozen = (): Frozen => {
@@ -156,20 +143,20 @@ function contents(
     view = new WeakRef(made);
     return made;
   };
-  return { source, frozen };
+  return { payload: source, frozen };
 }
 
-/** It was read before, by rules that were at most as wide as these. */
+/** The source was parsed before, by rules that were at most as lenient as these. */
 function decodeAgain(source: Buffer): Dict {
   return parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
 }
 
-/** The message in one line of the log. */
+/** The message in a log line. */
 export function describeMessage({ id, hostId, clientAddress: [address] }: Message): string {
   return `${clean(id, 130)} of ${hostId} from ${address}`;
 }
 
-/** The id that a refused dict claims to have, for the log alone; `a dict` if it has none. */
+/** The id that a refused dict claims, for the log only; `a dict` if it has none. */
 export function claimedId({ co2 }: Dict): string {
   return isDict(co2) && typeof co2.id === 'string' ? clean(co2.id, 130) : 'a dict';
 }

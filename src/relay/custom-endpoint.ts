@@ -1,0 +1,129 @@
+/** The endpoint for custom transports of relay plugins: documents of a peer, handled like its `notify` over HTTP. */
+import type { Principal } from '../access/access.ts';
+import { Fifo, RelayError, clean } from '../core/core.ts';
+import type { Receive } from '../plugin/plugin.ts';
+import { answerCall, callerOf } from '../rpc/rpc.ts';
+import type { Dispatcher, RpcEndpoint } from '../rpc/rpc.ts';
+import { isDict } from '../values/values.ts';
+import type { Value } from '../values/values.ts';
+import { parseCallInSlices, serialiseFault } from '../xmlrpc/xmlrpc.ts';
+import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
+
+/** A peer that is not reached over HTTP. */
+export interface CustomPeer {
+  /** As its host_id has them; canonical. */
+  readonly address: string;
+  readonly port: number;
+  /** True if it may send doubles that are not finite. */
+  readonly nonFinite: boolean;
+}
+
+/** What is known of one document. */
+interface Received {
+  readonly principal: Principal;
+  readonly nonFinite: boolean;
+}
+
+// A relay sends one document at a time; the others are room for a transport that had to wait.
+const MAX_WAITING = 16;
+// Small documents may wait whatever `maxBodyBytes` is; large ones have its bytes together.
+const MIN_WAITING_BYTES = 64 * 1024;
+
+export class CustomEndpoint {
+  readonly #endpoint: RpcEndpoint<Received>;
+  readonly #maxWaitingBytes: number;
+  readonly #onIdle: (() => void)[] = [];
+  #isOpen = false;
+  #running = 0;
+
+  /** `maxBodyBytes`: of one document. */
+  constructor(dispatcher: Dispatcher, maxBodyBytes: number) {
+    this.#endpoint = endpointOf(dispatcher, maxBodyBytes);
+    this.#maxWaitingBytes = Math.max(MIN_WAITING_BYTES, maxBodyBytes);
+  }
+
+  /** Accepts documents from now on; before that they are answered fault 503. */
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  /** Accepts no new document, and waits for those that are running. */
+  async stop(): Promise<void> {
+    this.#isOpen = false;
+    if (this.#running === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle.push(resolve);
+    });
+  }
+
+  /** The function to which a transport hands the documents of this peer. They are answered one after another, in order. */
+  receiver({ address, port, nonFinite }: CustomPeer): Receive {
+    const received: Received = { principal: { role: { kind: 'peer' }, address, port, isDirect: true, isPeer: true }, nonFinite };
+    const waiting = new Fifo<() => Promise<void>>();
+    let waitingBytes = 0;
+    let isBusy = false;
+    const run = async (): Promise<void> => {
+      isBusy = true;
+      for (let next = waiting.shift(); next; next = waiting.shift()) await next();
+      isBusy = false;
+    };
+    return async (document) => {
+      if (!this.#isOpen) return this.#unavailable('the relay is starting or stopping; call again in a moment');
+      // A transport is a plugin: it may pass anything.
+      const bytes = ArrayBuffer.isView(document) ? document.byteLength : 0;
+      if (waiting.length > 0 && waitingBytes + bytes > this.#maxWaitingBytes)
+        return this.#unavailable(`documents of ${waitingBytes} bytes wait already; send it again later`);
+      if (waiting.length >= MAX_WAITING) return this.#unavailable(`${MAX_WAITING} documents wait already; send one at a time`);
+      this.#running++;
+      const answer = await new Promise<Uint8Array>((resolve) => {
+        waitingBytes += bytes;
+        waiting.push(async () => {
+          waitingBytes -= bytes;
+          resolve(await answerCall(this.#endpoint, document, received));
+        });
+        if (!isBusy) void run();
+      });
+      if (--this.#running === 0) for (const onIdle of this.#onIdle.splice(0)) onIdle();
+      return answer;
+    };
+  }
+
+  #unavailable(text: string): Uint8Array {
+    return serialiseFault(new RelayError('UNAVAILABLE', text).fault, text);
+  }
+}
+
+function endpointOf(dispatcher: Dispatcher, maxBodyBytes: number): RpcEndpoint<Received> {
+  return {
+    admit: ({ principal }) => {
+      dispatcher.requireAllowance(principal);
+    },
+    parse: (document, { nonFinite }) => {
+      if (!(document instanceof Uint8Array)) throw new RelayError('INVALID_REQUEST', 'a transport passes documents as bytes');
+      return parseCallInSlices(document, { limits: { maxBodyBytes }, allowNonFinite: nonFinite });
+    },
+    chargeUnreadable: ({ principal }) => {
+      dispatcher.count(principal);
+    },
+    invoke: (call, { principal }) => {
+      const { methodName, params } = call;
+      if (methodName === 'notify' || isBatch(call))
+        return dispatcher.call(
+          methodName,
+          params,
+          callerOf(principal, (dict) => call.sourceOf(dict)),
+        );
+      dispatcher.count(principal);
+      throw new RelayError('NO_SUCH_METHOD', `a transport carries notify, or system.multicall of notify, not '${clean(methodName, 100)}'`);
+    },
+    writing: ({ extensions }) => extensions,
+    faultFor: (error, method) => dispatcher.faultFor(error, method),
+  };
+}
+
+/** True for `system.multicall` with calls of notify alone, also with none: that asks whether the method exists. */
+function isBatch({ methodName, params }: Pick<ParsedCall, 'methodName' | 'params'>): boolean {
+  const [list] = params;
+  if (methodName !== 'system.multicall' || params.length !== 1 || !Array.isArray(list)) return false;
+  return list.every((call: Value) => isDict(call) && call.methodName === 'notify');
+}

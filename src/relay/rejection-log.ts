@@ -1,0 +1,50 @@
+/** Refused dicts and registrations: counted, reported, and logged without flooding the log. */
+import { describeCaller } from '../access/access.ts';
+import { RateLimitedLog, RelayError } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
+import type { Caller } from '../rpc/rpc.ts';
+import type { MessageEvent } from './message-events.ts';
+
+export class RejectionLog {
+  readonly #log: Log;
+  readonly #warnings: RateLimitedLog;
+  readonly #events: EventSink<MessageEvent>;
+  readonly #count = { originRefused: 0, wrongTokens: 0 };
+
+  constructor(log: Log, clock: Clock, events: EventSink<MessageEvent>) {
+    this.#log = log;
+    this.#warnings = new RateLimitedLog(log, clock);
+    this.#events = events;
+  }
+
+  /** Dicts whose sender may not speak for their host_id; dicts and goodbyes with a token that belongs to no satellite. */
+  get counters(): { originRefused: number; wrongTokens: number } {
+    return { ...this.#count };
+  }
+
+  /** The result of `work`. A RelayError that it throws is recorded under `what` and thrown on. */
+  recording<T>(caller: Caller, what: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (RelayError.is(error)) this.#record(what, caller, error);
+      throw error;
+    }
+  }
+
+  wrongToken(caller: Caller): void {
+    this.#count.wrongTokens++;
+    this.#warnings.warn(`refused ${describeCaller(caller)}: its token belongs to no satellite at this address`);
+  }
+
+  /** Every refusal at debug under the id that the dict claims; forged origins also as a warning, once a second at most. */
+  #record(what: string, caller: Caller, { code, message: reason }: RelayError): void {
+    if (this.#events.isWatched('message.refused'))
+      this.#events.emit({ type: 'message.refused', what, caller: describeCaller(caller), code, reason });
+    this.#log.debug(`refused ${what} of ${describeCaller(caller)}: ${reason}`);
+    if (code !== 'ORIGIN_REFUSED') return;
+    this.#count.originRefused++;
+    this.#warnings.warn(`refused a dict of ${describeCaller(caller)}: ${reason}`);
+  }
+}

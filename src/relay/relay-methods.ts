@@ -1,0 +1,54 @@
+/** All wire methods of the relay itself, registered with the parts that do the work. */
+import type { Clock } from '../core/core.ts';
+import type { EventStream } from '../events/events.ts';
+import type { Mesh } from '../mesh/mesh.ts';
+import type { PluginHost, PluginLogs, RelayPlugins } from '../plugin-host/plugin-host.ts';
+import type { Dispatcher } from '../rpc/rpc.ts';
+import type { Satellites } from '../satellites/satellites.ts';
+import { addBasicMethods } from './methods/basic.ts';
+import { addPluginMethods } from './methods/plugins.ts';
+import { addProgramMethods } from './methods/programs.ts';
+import type { Properties } from './methods/properties.ts';
+import { addReload } from './methods/reload.ts';
+import type { Reload } from './methods/reload.ts';
+import { addSatelliteMethods } from './methods/satellites.ts';
+import { addStatus } from './methods/status.ts';
+import type { RejectionLog } from './rejection-log.ts';
+import type { RelayEvent } from './relay-events.ts';
+import type { Router } from './router.ts';
+import { relayStatus } from './status.ts';
+
+export interface RelayMethodsDependencies {
+  readonly dispatcher: Dispatcher;
+  readonly router: Router;
+  readonly rejections: RejectionLog;
+  readonly satellites: Satellites;
+  readonly mesh: Pick<Mesh, 'status'>;
+  readonly pluginHost: PluginHost;
+  readonly relayPlugins: Pick<RelayPlugins, 'status'>;
+  readonly events: Pick<EventStream<RelayEvent>, 'after'>;
+  readonly pluginLogs: Pick<PluginLogs, 'lines'>;
+  readonly properties: () => Properties;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Undefined: there is no `relay.reload`. */
+  readonly reload: Reload | undefined;
+}
+
+/** Registers them; once per relay. */
+export function relayMethods(dependencies: RelayMethodsDependencies): void {
+  const { dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload } =
+    dependencies;
+  const { registry } = dispatcher;
+  addBasicMethods(registry, router, properties);
+  addSatelliteMethods(registry, { satellites, router, rejections });
+  addStatus(registry, {
+    properties,
+    counters: () => relayStatus({ router, rejections, dispatcher }),
+    mesh: () => mesh.status(),
+    plugins: () => pluginHost.status(),
+    relayPlugins: () => relayPlugins.status(),
+  });
+  addProgramMethods(registry, pluginHost, dispatcher);
+  addPluginMethods(registry, { host: pluginHost, events, logs: pluginLogs, clock });
+  if (reload) addReload(registry, reload);
+}

@@ -1,0 +1,19 @@
+/** Where a message goes: one pure function, for everything that comes in and everything that is sent. */
+import type { Destination, Message } from '../message/message.ts';
+
+/** The kinds of recipients of a message. The sender itself is left out by whoever delivers. */
+export interface Route {
+  /** The satellites that this relay hosts. */
+  readonly local: boolean;
+  /** The satellites that registered at this relay. */
+  readonly remote: boolean;
+  /** The peers; the mesh leaves out those that had the message. */
+  readonly peers: boolean;
+}
+
+const ROUTES: Readonly<Record<Destination, Route>> = { all: { local: true, remote: true, peers: true } };
+
+/** The route of a message with this destination. */
+export function route({ destination }: Pick<Message, 'destination'>): Route {
+  return ROUTES[destination];
+}

@@ -1,0 +1,191 @@
+/** The way of a dict: in by `accept`, out by `send`, and both to `#deliver`, where every message reaches its recipients. */
+import { RelayError, isPromise } from '../core/core.ts';
+import type { Clock, Log, MaybePromise, QueueLimits } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
+import type { Mesh } from '../mesh/mesh.ts';
+import type { Identity, Message } from '../message/message.ts';
+import type { Hooks, PluginHost } from '../plugin-host/plugin-host.ts';
+import type { Caller } from '../rpc/rpc.ts';
+import type { Satellites, Sender as RemoteSender } from '../satellites/satellites.ts';
+import type { Dict, Sendable } from '../values/values.ts';
+import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
+import { Duplicates } from './duplicates.ts';
+import type { Noted } from './duplicates.ts';
+import { HookChain, submitterOf } from './hook-chain.ts';
+import type { Outcome, Submitter } from './hook-chain.ts';
+import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './ingress.ts';
+import type { Minter } from './ingress.ts';
+import type { MessageEvent } from './message-events.ts';
+import { checkOrigin } from './origin-check.ts';
+import type { RejectionLog } from './rejection-log.ts';
+import { route } from './route.ts';
+import { hasPassed } from './stamp.ts';
+
+/** The satellite that does not get its own message back: a local one by name, a remote one by id. */
+interface Sender {
+  readonly local?: string | undefined;
+  readonly remote?: string | undefined;
+}
+
+/** A message on its way to the hooks, and what is forgotten of it if they refuse it. */
+interface Hookable {
+  readonly message: Message;
+  readonly noted: Noted;
+  readonly from: Submitter;
+}
+
+export interface RouterDependencies {
+  readonly pluginHost: Pick<PluginHost, 'deliver'>;
+  readonly satellites: Pick<Satellites, 'deliver'>;
+  readonly mesh: Pick<Mesh, 'forward' | 'noteHop' | 'targets'>;
+  /** The hooks of relay plugins, once these have started; undefined if there are none. */
+  readonly relayPlugins: { readonly hooks: Hooks | undefined };
+  /** How many messages may wait for hooks. */
+  readonly hookLimits: QueueLimits;
+  readonly rejections: RejectionLog;
+  readonly events: EventSink<MessageEvent>;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** The identity of this relay. Throws a RelayError UNAVAILABLE before it listens. */
+  readonly self: () => Identity;
+  /** The largest dict that a satellite may send, in bytes of XML. */
+  readonly maxDictBytes: number;
+}
+
+export class Router {
+  readonly #dependencies: RouterDependencies;
+  readonly #log: Log;
+  readonly #duplicates = new Duplicates();
+  readonly #hookChain: HookChain;
+  readonly #mint: Minter;
+  readonly #count = { accepted: 0, sent: 0, duplicates: 0, refusedByHooks: 0 };
+
+  constructor(dependencies: RouterDependencies) {
+    const { log, clock, mesh, hookLimits } = dependencies;
+    this.#dependencies = dependencies;
+    this.#log = log;
+    this.#mint = makeMinter(clock);
+    this.#hookChain = new HookChain({ log, clock, limits: hookLimits, targets: (message) => mesh.targets(message) });
+  }
+
+  get counters(): Readonly<
+    Record<'accepted' | 'sent' | 'duplicates' | 'refusedByHooks' | 'heldBack' | 'hooksWaiting' | 'hooksOverflowed', number>
+  > {
+    return { ...this.#count, ...this.#hookChain.counters };
+  }
+
+  /** Resolves once no message is at a hook; what still waits after `ms` is refused. */
+  settle(ms: number): Promise<void> {
+    return this.#hookChain.settle(ms);
+  }
+
+  /**
+   * Takes responsibility for a dict that a caller submits, as one of the satellite `sender` if that is given. Returns its id, at once unless a hook of a
+   * relay plugin has to be waited for. A copy of a dict that was here before is accepted and goes nowhere.
+   */
+  accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
+    const { self, mesh } = this.#dependencies;
+    const { hostId } = self();
+    const isEcho = hasPassed(dict.co2, hostId) || this.#duplicates.isEcho(dict);
+    // A dict of ours that a satellite sends back is a copy, not a forgery of our host_id.
+    if (isEcho && dict.host_id === hostId) return this.#duplicate(claimedId(dict), claimedId(dict));
+    const message = this.#checked(dict, caller, sender);
+    // A dict of ours that comes back is a copy too, though its id may have been forgotten in a restart.
+    const noted = isEcho || message.hostId === hostId ? undefined : this.#duplicates.note(message, dict);
+    if (!noted) return this.#duplicate(message.id, describeMessage(message));
+    const lastHop = message.via.at(-1);
+    if (lastHop !== undefined) mesh.noteHop(lastHop);
+    return this.#throughHooks({ message, noted, from: submitterOf(message, sender) }, (outcome) => {
+      this.#count.accepted++;
+      if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
+      return this.#deliver(outcome, { remote: sender?.id });
+    });
+  }
+
+  /** Sends a dict of the local satellite of this name to everybody else; resolves to its id. */
+  send(satellite: string, dict: Sendable): Promise<string> {
+    return this.#send(satellite, () => serialiseStructBytes(dict, { nil: true, i8: true }));
+  }
+
+  /** Sends a dict that a program of this name submitted, with the XML that it wrote. */
+  sendAsWritten(satellite: string, dict: Dict, caller: Caller): Promise<string> {
+    return this.#send(satellite, () => sourceOf(dict, caller));
+  }
+
+  /** What remote satellites get when this relay stops: `{data: {goodbye: <host_id>}}`. */
+  goodbye(): Message {
+    const self = this.#dependencies.self();
+    return messageFromSatellite(serialiseStructBytes({ data: { goodbye: self.hostId } }), self, this.#mint);
+  }
+
+  /** The host_id by which a satellite registers or leaves; undefined if it claims none. Throws a RelayError ORIGIN_REFUSED. */
+  checkedHostId({ host_id: claimed }: Dict, caller: Caller): string | undefined {
+    if (claimed === undefined) return undefined;
+    return this.#dependencies.rejections.recording(caller, 'a registration', () => {
+      const origin = checkOrigin(claimed, clientIngress(caller), this.#dependencies.self().hostId, this.#mint.clientRandom);
+      if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
+      return origin.hostId;
+    });
+  }
+
+  #checked(dict: Dict, caller: Caller, sender?: RemoteSender): Message {
+    const { rejections, self } = this.#dependencies;
+    return rejections.recording(caller, claimedId(dict), () => messageFromCaller(dict, caller, self(), this.#mint, sender?.hostId));
+  }
+
+  #send(satellite: string, write: () => Buffer): Promise<string> {
+    return Promise.resolve().then(() => {
+      const source = write();
+      this.#requireSize(source);
+      const message = messageFromSatellite(source, this.#dependencies.self(), this.#mint);
+      const noted = this.#duplicates.noteSent(message);
+      return this.#throughHooks({ message, noted, from: { kind: 'satellite', name: satellite } }, (outcome) => {
+        this.#count.sent++;
+        if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
+        return this.#deliver(outcome, { local: satellite });
+      });
+    });
+  }
+
+  /** Goes on with what the hooks let through. A dict that they refuse is forgotten: its sender may submit it again. */
+  #throughHooks({ message, noted, from }: Hookable, proceed: (outcome: Outcome) => string): MaybePromise<string> {
+    const { hooks } = this.#dependencies.relayPlugins;
+    if (hooks === undefined) return proceed({ here: message, onward: message });
+    const refuse = (error: unknown): never => {
+      this.#count.refusedByHooks++;
+      this.#duplicates.forget(noted);
+      throw error;
+    };
+    try {
+      const id = this.#hookChain.pass(hooks, message, from, proceed);
+      return isPromise(id) ? id.catch(refuse) : id;
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  /** Hands a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers. Returns its id. */
+  #deliver({ here, onward }: Outcome, sender: Sender): string {
+    const { pluginHost, satellites, mesh, events } = this.#dependencies;
+    const { local, remote, peers } = route(here);
+    const recipients = local ? pluginHost.deliver(here, sender.local) : 0;
+    if (remote && satellites.deliver(here, sender.remote) > 0) this.#duplicates.notified(here);
+    if (peers && onward) mesh.forward(onward);
+    if (events.isWatched('message.routed')) events.emit({ type: 'message.routed', message: here, sender: sender.local, recipients });
+    return here.id;
+  }
+
+  #duplicate(id: string, description: string): string {
+    const { events } = this.#dependencies;
+    this.#count.duplicates++;
+    if (events.isWatched('message.duplicate')) events.emit({ type: 'message.duplicate', id });
+    this.#log.debug(`duplicate ${description}`);
+    return id;
+  }
+
+  #requireSize(source: Buffer): void {
+    const { maxDictBytes } = this.#dependencies;
+    if (source.length > maxDictBytes)
+      throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
+  }
+}

@@ -1,0 +1,93 @@
+/** The table of callable methods: exact names, each with its help, signatures, access class and function. */
+import { RelayError, clean } from '../core/core.ts';
+import type { AccessClass, MaybePromise } from '../core/core.ts';
+import { dictOf, isDict } from '../values/values.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
+import type { Caller } from './caller.ts';
+
+/** One signature: the type of the result, then that of each parameter. */
+export type Signature = readonly string[];
+
+export interface Method {
+  readonly name: string;
+  readonly access: AccessClass;
+  /** The documentation, `''` if there is none. */
+  readonly help: string;
+  /** Undefined where the types are not known; introspection then answers `undef`. */
+  readonly signatures: readonly Signature[] | undefined;
+  /** The plugin that exposes the method; undefined for one of the relay's own. */
+  readonly plugin?: string;
+  /** Runs the method; `undefined` is answered as `true`. Access was checked before. */
+  readonly invoke: (params: readonly Value[], caller: Caller) => MaybePromise<Sendable | undefined>;
+}
+
+/** A method of a plugin. */
+export interface HostedMethod {
+  /** `ham.spam.add` */
+  readonly name: string;
+  /** The doc comment, `''` if there is none. */
+  readonly help: string;
+  /** `[[result, ...parameters]]`; undefined where the types are not known. */
+  readonly signature: readonly Signature[] | undefined;
+  /** The right that a caller needs. */
+  readonly access: AccessClass;
+  /**
+   * Runs the method. `usesI8`: the call held 64-bit integers, so the answer may hold them too. Throws, or rejects with, a RelayError INVALID_PARAMS or
+   * APPLICATION, or whatever the method throws.
+   */
+  readonly invoke: (params: readonly Value[], usesI8?: boolean) => MaybePromise<Sendable | undefined>;
+}
+
+export class MethodRegistry {
+  // A Map, so that `constructor` and `__proto__` are ordinary names that nobody registered.
+  readonly #methods = new Map<string, Method>();
+
+  /** Adds `method` under its name and its synonyms. Throws an Error if a name is taken: that is a bug in the relay. */
+  add(method: Method, synonyms: readonly string[] = []): void {
+    for (const name of [method.name, ...synonyms]) {
+      if (this.#methods.has(name)) throw new Error(`method ${name} is registered twice`);
+      this.#methods.set(name, name === method.name ? method : { ...method, name });
+    }
+  }
+
+  /** Replaces the methods of `plugin` by `methods`. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if another owner has one of the names. */
+  replace(plugin: string, methods: readonly Method[]): void {
+    for (const [index, { name }] of methods.entries()) {
+      if (methods.findIndex((other) => other.name === name) !== index)
+        throw new RelayError('PLUGIN_REFUSED', `${plugin} exposes ${name} twice; rename one`);
+      const taken = this.#methods.get(name);
+      if (taken && taken.plugin !== plugin)
+        throw new RelayError(
+          'PLUGIN_REFUSED',
+          `${plugin} exposes ${name}, which is a method of ${taken.plugin ?? 'the relay'} already; rename one`,
+        );
+    }
+    for (const [name, method] of this.#methods) if (method.plugin === plugin) this.#methods.delete(name);
+    for (const method of methods) this.#methods.set(method.name, method);
+  }
+
+  /** Finds the method of exactly this name. Throws a RelayError NO_SUCH_METHOD. */
+  find(name: string): Method {
+    const method = this.#methods.get(name);
+    if (method) return method;
+    throw new RelayError('NO_SUCH_METHOD', `no method is named '${clean(name, 100)}'; co2.get_method_names lists them all`);
+  }
+
+  /** All names, sorted. */
+  names(): string[] {
+    return [...this.#methods.keys()].sort();
+  }
+
+  /** The methods that plugins expose, sorted by name. */
+  exposed(): Method[] {
+    return [...this.#methods.values()].filter(({ plugin }) => plugin !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+}
+
+/** The parameters of a method that takes one struct; no parameter is an empty struct. Throws a RelayError INVALID_PARAMS. */
+export function oneStruct(method: string, params: readonly Value[]): Dict {
+  const [first] = params;
+  if (params.length === 0) return dictOf();
+  if (params.length === 1 && isDict(first)) return first;
+  throw new RelayError('INVALID_PARAMS', `${method} takes one struct`);
+}

@@ -1,0 +1,12 @@
+/** RPC: one exchange from request bytes to response bytes, the registry of methods, and the dispatcher that runs a call. */
+export { callerOf, pluginCaller } from './caller.ts';
+export type { Caller } from './caller.ts';
+export { Dispatcher } from './dispatcher.ts';
+export type { DispatcherOptions, PeerAddresses } from './dispatcher.ts';
+export { answerCall } from './exchange.ts';
+export type { RpcEndpoint } from './exchange.ts';
+export { addIntrospection, describeMethods } from './introspection.ts';
+export type { MethodDescription } from './introspection.ts';
+export { MethodRegistry, oneStruct } from './method-registry.ts';
+export type { HostedMethod, Method } from './method-registry.ts';
+export { refuseNesting } from './nested-calls.ts';

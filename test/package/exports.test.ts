@@ -1,0 +1,42 @@
+/** The public exports of every entry of the package, types included: what is listed here is documented, and everything else is internal. */
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import ts from 'typescript';
+
+const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]>> = {
+  'co2-relay': [
+    'src/plugin/plugin.ts',
+    'CallOptions Carrier CarrierPeer Context Dict Double Exposed ExposedOptions Fault HookContext HookPlace HookResult Inject Injectable Int64 LOGGER Logger ' +
+      'Plugin Receive Refusal RelayHooks RelayPlugin RelayPluginOptions Satellite SatelliteInbox SatelliteOptions SendOptions Sendable StandardSchema Value XmlRpcType',
+  ],
+  'co2-relay/client': [
+    'src/client/client.ts',
+    'Capability ClientCallOptions ClientOptions ClientTlsOptions Dict Double ErrorCode Int64 MulticallEntry MulticallResult RelayError RemoteFault RemoteMethod ' +
+      'RemoteMethods Sendable Value XmlRpcClient createClient',
+  ],
+  'co2-relay/config': ['src/config/define-config.ts', 'Config Options defineConfig'],
+  'co2-relay/relay': ['src/create-relay.ts', 'AppStatus Config RelayEnvironment RunningRelay createRelay'],
+  'co2-relay/testing': [
+    'src/testing/testing.ts',
+    'Config Dict LogLine RelayError RemoteFault SatelliteClass Sendable TestCaller TestClock TestPlugins TestRelay TestRelayOptions Value createTestRelay joinTestRelays',
+  ],
+};
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const files = Object.values(ENTRIES).map(([file]) => root + file);
+const program = ts.createProgram(files, {
+  allowImportingTsExtensions: true,
+  noEmit: true,
+  module: ts.ModuleKind.NodeNext,
+  noResolve: false,
+});
+const checker = program.getTypeChecker();
+
+for (const [entry, [file, exported]] of Object.entries(ENTRIES)) {
+  test(`${entry} exports what it documents and nothing else`, (t) => {
+    const source = program.getSourceFile(root + file);
+    const symbol = source && checker.getSymbolAtLocation(source);
+    const names = symbol ? checker.getExportsOfModule(symbol).map(({ name }) => name) : [];
+    t.deepEqual(names.sort(), exported.split(' ').sort());
+  });
+}
