@@ -1,4 +1,4 @@
-/** What the operator decides about access. */
+/** Options of access control. */
 import { z } from 'zod';
 import { EXTENSIONS, isMethodGlob } from './grants.ts';
 import { ACCESS_CLASSES } from '../core/core.ts';
@@ -8,9 +8,9 @@ import type { AccessClass } from '../core/core.ts';
 /** Classes of methods, or classes and globs of names: `{ classes: ['read', 'call'], methods: ['ping', 'ham.*'] }`. */
 export type RoleGrant = readonly AccessClass[] | (Pick<Grant, 'classes'> & Partial<Pick<Grant, 'methods'>>);
 
-/** A token of the operator's; its secret stands in a file or in the environment, never here. */
+/** A token of the operator; its secret is in a file or in the environment, never here. */
 export interface ConfiguredToken {
-  /** File whose one line is the secret (16 to 512 characters without blanks), closed to other users. Default none: `env` names it. */
+  /** File whose one line is the secret (16 to 512 characters without blanks), not readable by other users. Default none: `env` names it. */
   readonly file?: string | undefined;
   /** Name of the environment variable that holds the secret. Default none: `file` names it. */
   readonly env?: string | undefined;
@@ -18,44 +18,44 @@ export interface ConfiguredToken {
   readonly classes?: readonly AccessClass[] | undefined;
   /** Globs of method names. Default `['*']`: every method of its classes. */
   readonly methods?: readonly string[] | undefined;
-  /** The extensions that its holder reads, `['nil', 'i8']`: answers may hold them whatever the call itself used. Default none. */
+  /** The extensions that its holder reads, `['nil', 'i8']`: responses may use them whatever the call itself used. Default none. */
   readonly reads?: readonly Extension[] | undefined;
-  /** Date from which on it is refused, `2027-01-31` or `2027-01-31T12:00:00Z`. Default never. */
+  /** Date from which it is rejected, `2027-01-31` or `2027-01-31T12:00:00Z`. Default never. */
   readonly expires?: string | undefined;
 }
 
-/** How often somebody may call. A call inside a call counts like any other, and a page that is fetched like a call. */
+/** A rate limit. A call inside a call counts like any other, and a fetched page counts as a call. */
 export interface Rate {
-  /** Calls per second in the long run; the default stands with each role. */
+  /** Sustained calls per second; the default is stated with each role. */
   readonly perSecond: number;
-  /** Calls at once after a pause; the default stands with each role. */
+  /** Calls at once after a pause; the default is stated with each role. */
   readonly burst: number;
 }
 
 export interface AccessOptions {
   readonly access: {
-    /** A caller from another machine without a credential. A list adds to read, `{classes, methods}` is all it may. Default `['read']`; add `'message'` for a classic co2 network. */
+    /** A caller from another machine without a credential. A list adds to read; `{classes, methods}` is taken literally. Default `['read']`; add `'message'` for a classic co2 network. */
     readonly anonymous: RoleGrant;
     /** A program on this machine without a credential. Default read, message and call; not admin, since other users share the machine. */
     readonly local: RoleGrant;
     /** A relay whose address is in `peers`. Default read, message and call. */
     readonly peer: RoleGrant;
-    /** A satellite, here or elsewhere. Default read, message and call. */
+    /** A remote satellite that registered without a token. Default read, message and call. */
     readonly satellite: RoleGrant;
     /** Tokens by name, besides those that `co2 token create` makes. Default none. */
     readonly tokens: Readonly<Record<string, ConfiguredToken>>;
   };
-  /** For each caller's address (an IPv6 /64 is one), for tokens by name. Over it a call is answered fault 429, a page and a call in JSON status 429. */
+  /** Per address (an IPv6 /64 counts as one), for tokens per name. Beyond it a call gets fault 429; pages and JSON calls get status 429. */
   readonly limits: {
-    /** Default 50 per second, 200 at once: a person's tools never meet it, a script that hammers does. */
+    /** Default 50 per second, 200 at once: interactive tools never reach it, a runaway script does. */
     readonly anonymous: Rate;
-    /** Default 5,000 per second, 20,000 at once: more than one program gets answered; it ends a loop that went wild. */
+    /** Default 5,000 per second, 20,000 at once: more than one program can use; it stops a runaway loop. */
     readonly local: Rate;
-    /** Default 5,000 per second, 20,000 at once: a peer that comes back empties an outbox of 10,000. Each dict of a batch counts. What is refused it sends again. */
+    /** Default 5,000 per second, 20,000 at once: a peer that reconnects empties an outbox of 10,000. Each dict of a batch counts. It sends rejected dicts again. */
     readonly peer: Rate;
-    /** Default 5,000 per second, 20,000 at once, as `local`: what runs beside a satellite on this machine counts as one. Those in this process are not counted. */
+    /** Default 5,000 per second, 20,000 at once, as `local`: everything at one address shares it. Satellites in this process have no limit. */
     readonly satellite: Rate;
-    /** Default 1,000 per second, 5,000 at once: generous, and a token that leaked still cannot take the relay away from others. */
+    /** Default 1,000 per second, 5,000 at once: generous, and a leaked token still cannot exhaust the relay for others. */
     readonly token: Rate;
   };
 }
@@ -80,7 +80,7 @@ export const accessDefaults: AccessOptions = {
 const classes = z.array(z.enum(ACCESS_CLASSES));
 const methods = z.array(z.string().refine(isMethodGlob, { error: "a name of a method, with '*' for one or more characters" }));
 const grant = z.strictObject({ classes, methods: methods.optional() });
-// No union: its refusals would not say what is wrong in the form that was meant.
+// Not a union: its errors would not say what is wrong in the intended form.
 const roleGrant = z.unknown().superRefine((value, context) => {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
   const { error } = (isObject ? grant : classes).safeParse(value, { reportInput: true });

@@ -1,17 +1,17 @@
-/** What is logged, and where to. */
+/** Options of logging: what is logged, and where to. */
 import { z } from 'zod';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'off'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** What writes to the log, besides `plugin.<package>.<module>` per plugin. */
+/** Log categories, besides `plugin.<package>.<module>` for each plugin. */
 export const LOG_CATEGORIES = ['app', 'http', 'mesh', 'plugin-host', 'relay', 'relay-plugins', 'satellites'] as const;
 
 export interface LogOptions {
   readonly log: {
-    /** What is written at least. Default `info`; `debug` shows every dict on its way. */
+    /** Lowest level that is written. Default `info`; `debug` shows every dict. */
     readonly level: LogLevel;
-    /** Other levels for single categories: one of {@link LOG_CATEGORIES}, `plugin.ham.spam`, or a prefix as `plugin`. Default none. */
+    /** Levels of single categories: one of {@link LOG_CATEGORIES}, `plugin.ham.spam`, or a prefix such as `plugin`. Default none. */
     readonly levels: Readonly<Record<string, LogLevel>>;
     /** A file that gets the same lines as the console, 10 MB at a time, five kept; made with mode 0600. Default none. */
     readonly file?: string | undefined;

@@ -1,5 +1,4 @@
 /** What is known of a satellite elsewhere, as it is registered, kept on disk and shown. */
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { RelayError, clean } from '../core/core.ts';
 import { canonicalAddress, formatHostId, hostPort, parseHostId } from '../message/message.ts';
@@ -73,11 +72,6 @@ export function placeKey({ address, port }: Pick<SatelliteRecord, 'address' | 'p
 /** The host_id of a satellite that names none. */
 export function hostIdFor({ address, port }: Place, random: string): string {
   return formatHostId({ random, address, port });
-}
-
-/** What stands for a token wherever it is kept. */
-export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
 }
 
 const KEPT = z.strictObject({

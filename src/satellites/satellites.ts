@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Notification } from '../links/links.ts';
 import type { Transport, LinkOptions, LinkStatus, ServerAddress } from '../links/links.ts';
-import { RelayError, clean, reasonOf } from '../core/core.ts';
+import { RelayError, clean, reasonOf, sha256 } from '../core/core.ts';
 import { addressBlock, isLoopback, parseHostId } from '../message/message.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { Dict } from '../values/values.ts';
@@ -11,7 +11,7 @@ import type { Message } from '../message/message.ts';
 import { StateFile } from '../state/state.ts';
 import type { SatelliteOptions } from './options.ts';
 import type { Pings } from './pings.ts';
-import { fromKept, hashToken, hostIdFor, placeKey, readNick, readPlace, toKept } from './record.ts';
+import { fromKept, hostIdFor, placeKey, readNick, readPlace, toKept } from './record.ts';
 import type { Credential, SatelliteRecord } from './record.ts';
 import { Remote } from './remote.ts';
 
@@ -129,7 +129,7 @@ export class Satellites {
       hostId: named,
       nick: readNick(props.nick, named),
       ctime: new Date(),
-      tokenHash: hashToken(token),
+      tokenHash: sha256(token),
       registeredWith,
     };
     const remote = await this.#put(record);
@@ -166,7 +166,7 @@ export class Satellites {
 
   /** The satellite of this token, if it is at `address`. */
   byToken(token: string, address: string): Sender | undefined {
-    const hash = hashToken(token);
+    const hash = sha256(token);
     return this.#find(({ record }) => record.tokenHash === hash && record.address === address);
   }
 

@@ -1,8 +1,8 @@
-/** Where the relay keeps what must survive a restart. */
+/** Option of the state directory. */
 import { z } from 'zod';
 
 export interface StateOptions {
-  /** The state directory: identity, admin token, compiled plugins. Default `.co2`; made with mode 0700 if it is not there. */
+  /** The state directory: identity, admin token, compiled plugins. Default `.co2`; created with mode 0700 if it does not exist. */
   readonly dataDir: string;
 }
 

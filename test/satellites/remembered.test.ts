@@ -121,6 +121,11 @@ test('a state file too large to be read again is not written, and the old value 
     file.save(() => 'x'.repeat(200)),
     { message: /larger than 100/ },
   );
+  await t.throwsAsync(
+    file.save(() => 'é'.repeat(60)),
+    { message: /larger than 100/ },
+    'the limit counts bytes, not characters',
+  );
   t.deepEqual(await file.load(String), { kind: 'value', value: 'small' });
   await t.notThrowsAsync(file.save(() => 'next'));
 });

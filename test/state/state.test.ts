@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { RelayError } from '../../src/core/core.ts';
-import { requireOwn } from '../../src/state/owner.ts';
-import { readSmallFile } from '../../src/state/read-file.ts';
+import { requireOwn, readSmallFile } from '../../src/state/files.ts';
 import { StateFile, openStateDirectory } from '../../src/state/state.ts';
 import { run } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
@@ -176,7 +175,7 @@ test('a FIFO, a link or a file without end holds nobody', async (t) => {
   mkdirSync(directory, { mode: 0o700 });
   for (const name of ['host-id', 'admin.token']) {
     await run(t, 'mkfifo', ['-m', '600', join(directory, name)]).exit;
-    t.regex(await refusal(t, directory), new RegExp(`${name} cannot be read: it is no file; restore it, or delete it`));
+    t.regex(await refusal(t, directory), new RegExp(`${name} cannot be read: it is not a regular file; restore it, or delete it`));
     rmSync(join(directory, name));
   }
   await openStateDirectory(directory);
@@ -191,7 +190,7 @@ test('a FIFO, a link or a file without end holds nobody', async (t) => {
   await run(t, 'mkfifo', [file.path]).exit;
   const error = await t.throwsAsync(
     file.load((value) => value),
-    { message: /satellites\.json cannot be read: it is no file$/ },
+    { message: /satellites\.json cannot be read: it is not a regular file$/ },
   );
   t.like(error, { code: 'STATE_DIRECTORY' });
 });
