@@ -5,10 +5,11 @@ import { container as globalContainer } from 'tsyringe';
 import { changedOptions, completeOptions, takeOptions } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { EventStream } from './events/events.ts';
+import type { EventSink } from './events/events.ts';
 import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsStatus } from './http/http.ts';
-import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
-import type { Resolve, ServerAddress, Transport } from './links/links.ts';
+import { CarrierTransport, HttpLinkTransport, TRANSIENT_LINK_EVENTS, linkLogger, resolveBySystem } from './links/links.ts';
+import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { RelayError, SILENT, systemClock } from './core/core.ts';
@@ -19,7 +20,7 @@ import { PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-hos
 import type { PluginHostStatus, RelayPluginStatus } from './plugin-host/plugin-host.ts';
 import { CarrierDoor, Relay } from './relay/relay.ts';
 import type { Passed, RelayEvent, Reload, ReloadReport, RelayStatus } from './relay/relay.ts';
-import { Satellites } from './satellites/satellites.ts';
+import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
@@ -55,7 +56,7 @@ export interface StandIn {
   /** Where callers of this relay come in. */
   readonly doors: (relay: Relay) => DoorsPort;
   /** How a server is reached. */
-  readonly carrier: (server: ServerAddress) => Transport;
+  readonly carrier: (server: ServerAddress) => LinkTransport;
   /** Told of each message that passed the junction. */
   readonly onMessage: (passed: Passed) => void;
 }
@@ -201,7 +202,15 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   const { maxBodyBytes } = options;
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
-  const events = new EventStream<RelayEvent>({ clock, date });
+  const events = new EventStream<RelayEvent>({ clock, date, transient: TRANSIENT_LINK_EVENTS });
+  events.subscribe(linkLogger(logs, clock), ['link.state', 'link.retry', 'link.refused', 'link.dropped', 'link.carrier']);
+  const satelliteLog = logs('satellites');
+  events.subscribe(
+    (event) => {
+      logSatelliteEvents(event, satelliteLog);
+    },
+    ['satellite.registered', 'satellite.left', 'satellite.expired'],
+  );
   const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
@@ -213,13 +222,13 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
-  const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
-  const carrier = standIn?.carrier ?? byHttp;
+  const byHttp = (server: ServerAddress): LinkTransport => new HttpLinkTransport(server, () => doors.bound.address, options.peerTimeoutMs);
+  const transport = standIn?.carrier ?? byHttp;
   const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes });
-  const carrying = { options, clock, random, log: logs('mesh'), relayPlugins, carrierDoor, self: () => relay.hostId };
-  const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport =>
-    peer.isHttp ? carrier(peer) : foreignCarrier(peer, accept?.nonFinite ?? false, carrying);
-  const mesh = new Mesh({ options, logs, clock, random, resolve, carrier: peerCarrier });
+  const carrying = { options, clock, random, events, log: logs('mesh'), relayPlugins, carrierDoor, self: () => relay.hostId };
+  const peerTransport = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport =>
+    peer.isHttp ? transport(peer) : carrierTransport(peer, accept?.nonFinite ?? false, carrying);
+  const mesh = new Mesh({ options, logs, events, clock, random, resolve, transport: peerTransport });
   const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
     [...ownTokens, ...tokenFile.all()].some(
       (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
@@ -227,7 +236,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
   // What is notified to them would come back to us.
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
-  const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
+  const satellites = new Satellites({ options, logs, events, clock, random, transport, stateDir: state.path, taken, isValidToken });
   const made = { options, pluginHost, relayPlugins, mesh, satellites, logs, clock };
   const limits = { version: VERSION, maxDictBytes: maxBodyBytes };
   const relay = new Relay({ ...made, ...limits, onMessage: standIn?.onMessage });
@@ -245,6 +254,7 @@ interface Carrying {
   readonly options: Options;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly events: EventSink<LinkEvent>;
   readonly log: Log;
   readonly relayPlugins: RelayPlugins;
   readonly carrierDoor: CarrierDoor;
@@ -253,11 +263,11 @@ interface Carrying {
 }
 
 /** How a peer is reached that a relay plugin carries to. */
-function foreignCarrier({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, carrying: Carrying): Transport {
+function carrierTransport({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, carrying: Carrying): LinkTransport {
   const { options, relayPlugins, carrierDoor, ...common } = carrying;
   const [address = ''] = addresses;
-  return new ForeignCarrier({
-    ...{ ...common, name: `peer ${name}`, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
+  return new CarrierTransport({
+    ...{ ...common, role: 'peer', name, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
     make: () => relayPlugins.carrier(url),
     receive: carrierDoor.receiver({ address, port, nonFinite }),
   });

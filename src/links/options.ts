@@ -1,19 +1,19 @@
-/** How long dicts wait for a server that does not take them, and how often it is tried again. */
+/** Options of links: how much waits for a server, and how often a failed one is retried. */
 import { z } from 'zod';
 
 export interface LinkOptions {
-  /** The waiting line of each peer and each remote satellite; when it is full the oldest dicts are dropped, counted and logged. */
+  /** Limits of the outbox of each peer and each remote satellite; when it is full the oldest dicts are dropped, counted and logged. */
   readonly outbox: {
-    /** Default 10,000: some minutes of a busy network for a peer that restarts. */
+    /** Default 10,000: a few minutes of a busy network, for a peer that restarts. */
     readonly maxMessages: number;
-    /** Default 64 MiB: protects the memory of this relay from a peer that is away. Counted is what a dict holds: its bytes, and about a kibibyte around them. */
+    /** Default 64 MiB: protects the memory of this relay from a peer that is down. A dict counts with its bytes and about a kibibyte of overhead. */
     readonly maxBytes: number;
   };
-  /** Pause before a server that failed is tried again: random between 0 and a limit that doubles from `minMs` to `maxMs`. */
+  /** Delay before a server that failed is retried: random between 0 and a limit that doubles from `minMs` to `maxMs`. */
   readonly retry: {
     /** ms, default 250. */
     readonly minMs: number;
-    /** ms, default 60,000: what a peer that was away for long waits at most for the first dict. */
+    /** ms, default 60,000: a peer that was down for long gets its first dict after this time at the latest. */
     readonly maxMs: number;
   };
 }

@@ -1,41 +1,41 @@
-/** Which relays we are linked to, and how long we wait for them. */
+/** Options of the mesh: the peers, and how long to wait for them. */
 import { z } from 'zod';
 import { parseHostId } from '../message/message.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
-/** A peer that reads or sends something else than relays do. */
+/** A peer with options, for one that reads or sends something special, or is reached by a relay plugin. */
 export interface PeerOptions {
-  /** As it stands in a list of URLs; or, with `address`, one that a relay plugin carries: `memory://b`. No default. */
+  /** URL of the peer; or, with `address`, a URL that a relay plugin carries: `memory://b`. No default. */
   readonly url: string;
   /**
-   * Address and port in the host_id of a peer that a relay plugin carries, `192.168.1.7:2004`: what comes by the carrier must be this relay's, as what comes over HTTP must come from its
-   * address. No default; a peer over HTTP has none.
+   * Address and port in the host_id of a peer that a relay plugin carries, `192.168.1.7:2004`. Dicts that come by the carrier must be this relay's, just as dicts over HTTP
+   * must come from its address. No default; not allowed for a peer over HTTP.
    */
   readonly address?: string | undefined;
   /**
-   * How dicts are written for it: each from its values, with these switches. What it cannot be sent so is refused for it alone, counted and logged.
-   * Default none: each scalar goes in its own text, as it came.
+   * How dicts are written for it: from their values, with these switches. A dict that cannot be written this way is dropped for this peer alone, counted and logged.
+   * Default none: every scalar keeps its text.
    */
   readonly send?: WriteOptions | undefined;
-  /** What it may send that others may not. Default nothing. */
+  /** What it may send in addition. Default nothing. */
   readonly accept?: PeerAccept | undefined;
 }
 
-/** Widens what is read of a peer's calls. */
+/** What is accepted in a peer's calls in addition. */
 export interface PeerAccept {
-  /** `NaN`, `INF` and the like in doubles. Default false: such a call is refused, as anybody's. */
+  /** `NaN`, `INF` and the like in doubles. Default false: such a call is rejected, as from any caller. */
   readonly nonFinite?: boolean | undefined;
 }
 
 export interface MeshOptions {
   /**
-   * URLs of the peer relays, `http://192.168.1.7:2004`, or {@link PeerOptions}; both sides list each other. Credentials may stand in a URL. Of a URL that is listed
-   * twice the first entry counts. Default none.
+   * URLs of the peer relays, `http://192.168.1.7:2004`, or {@link PeerOptions}; both sides list each other. A URL may contain credentials. If a URL is listed twice, the
+   * first entry counts. Default none.
    */
   readonly peers: readonly (string | PeerOptions)[];
-  /** ms for a peer to answer. Default 10,000; then the dict is sent again. */
+  /** ms for a peer to answer. Default 10,000; after that the dict is sent again. */
   readonly peerTimeoutMs: number;
-  /** ms that a stop waits for the outboxes to empty. Default 5,000; what is left then is lost and logged. */
+  /** ms that a stop waits for the outboxes to empty. Default 5,000; what still waits then is lost and logged. */
   readonly drainMs: number;
 }
 
@@ -47,9 +47,9 @@ export const meshDefaults: MeshOptions = {
 
 const peerUrl = z
   .url({ protocol: /^https?$/, error: 'a URL like http://192.168.1.7:2004' })
-  .refine(hasReadableCredentials, { error: 'a URL whose name and password are percent-encoded rightly' });
+  .refine(hasReadableCredentials, { error: 'a URL whose name and password are correctly percent-encoded' });
 
-// Every part of it is the carrier's business.
+// Only the carrier interprets its parts.
 const carriedUrl = z.url({
   protocol: /^(?!https?$)/,
   error: 'a URL like memory://b, which a relay plugin carries, since there is an address',
@@ -69,7 +69,7 @@ const peer = z
     url: z.string(),
     address: z
       .string()
-      .refine((text) => placeOf(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })
+      .refine((text) => addressAndPort(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })
       .optional(),
     send: writeOptions.optional(),
     accept: z.strictObject({ nonFinite: z.boolean().optional() }).optional(),
@@ -85,8 +85,8 @@ export const meshShape = {
   drainMs: z.int().min(0).max(600_000),
 };
 
-/** The parts of a peer's `address`; undefined if it is none. */
-export function placeOf(address: string): { readonly address: string; readonly port: number } | undefined {
+/** Parses a peer's `address`; undefined if it is invalid. */
+export function addressAndPort(address: string): { readonly address: string; readonly port: number } | undefined {
   const host = parseHostId(`x@${address}`);
   return host && host.port > 0 ? host : undefined;
 }

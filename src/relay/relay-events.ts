@@ -1,4 +1,6 @@
 /** Everything that a relay reports as an event; each part declares its own. */
+import type { LinkEvent } from '../links/links.ts';
 import type { HostEvent } from '../plugin-host/plugin-host.ts';
+import type { RemoteSatelliteEvent } from '../satellites/satellites.ts';
 
-export type RelayEvent = HostEvent;
+export type RelayEvent = HostEvent | LinkEvent | RemoteSatelliteEvent;

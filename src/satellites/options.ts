@@ -1,12 +1,12 @@
-/** How many satellites elsewhere a relay takes, and how it finds out that one is gone. */
+/** Options of remote satellites: how many may register, and when one counts as gone. */
 import { z } from 'zod';
 
 export interface SatelliteOptions {
-  /** Satellites elsewhere that may be registered at once. Default 100: each may hold a waiting line (`outbox`), so this protects the memory of the relay. Public, as `max_satellites`. */
+  /** Remote satellites that may be registered at once. Default 100: each may fill an `outbox`, so this protects the relay's memory. Public, as `max_satellites`. */
   readonly maxSatellites: number;
   /** ms between two pings of a satellite. Default 30,000: one that died is noticed within some minutes, and a hundred of them cost three calls a second. */
   readonly pingIntervalMs: number;
-  /** Failures in a row until a satellite is dropped. Default 3: a restart of its program is survived; it may register again at once. */
+  /** Failures in a row until a satellite is dropped. Default 3: it survives a restart of its program; a dropped satellite may register again at once. */
   readonly maxPingFails: number;
 }
 

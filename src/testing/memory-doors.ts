@@ -1,7 +1,7 @@
 /** The network of test relays: each has an address that only they know, and calls go from one to the other as bytes in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DoorsPort } from '../app.ts';
-import type { Transport, ServerAddress } from '../links/links.ts';
+import type { LinkTransport, ServerAddress } from '../links/links.ts';
 import { RelayError } from '../core/core.ts';
 import { callerOf } from '../relay/relay.ts';
 import type { Relay } from '../relay/relay.ts';
@@ -86,7 +86,7 @@ export class MemoryDoors implements DoorsPort {
   }
 
   /** Carries dicts from here to another test relay. */
-  carrierTo(server: ServerAddress): Transport {
+  carrierTo(server: ServerAddress): LinkTransport {
     return {
       canBatch: true,
       post: async (body) => {

@@ -3,10 +3,11 @@ import test from 'ava';
 import { RelayError } from '../../src/core/core.ts';
 import { Mesh, meshDefaults } from '../../src/mesh/mesh.ts';
 import type { MeshOptions } from '../../src/mesh/mesh.ts';
-import { ServerAddress, linkDefaults } from '../../src/links/links.ts';
-import type { Transport, Resolve } from '../../src/links/links.ts';
+import { ServerAddress, TRANSIENT_LINK_EVENTS, linkDefaults, linkLogger } from '../../src/links/links.ts';
+import type { LinkEvent, LinkTransport, Resolve } from '../../src/links/links.ts';
 import type { Dict } from '../../src/values/values.ts';
 import { canonicalMembers } from '../../src/xmlrpc/xmlrpc.ts';
+import { EventStream } from '../../src/events/events.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -32,7 +33,7 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
   const sent = new Gate<Sent>();
   const log = new LogRecord();
   const clock = new VirtualClock();
-  const carrier = (peer: ServerAddress): Transport => ({
+  const transport = (peer: ServerAddress): LinkTransport => ({
     post: async (body) => {
       sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
       return { kind: 'value', value: true, extensions: { nil: false, i8: false }, faultIn: () => undefined };
@@ -40,13 +41,16 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
     reset: async () => undefined,
     close: async () => undefined,
   });
+  const events = new EventStream<LinkEvent>({ clock, transient: TRANSIENT_LINK_EVENTS });
+  events.subscribe(linkLogger(log.source, clock));
   const mesh = new Mesh({
     options: { ...linkDefaults, ...meshDefaults, ...options, peers },
     logs: log.source,
+    events,
     clock,
     random: () => 0.5,
     resolve,
-    carrier,
+    transport,
   });
   return { mesh, sent, log, clock };
 }
@@ -108,7 +112,7 @@ test('no hops left: it goes no further, is counted, and the log says so', async 
   await mesh.start(SELF);
   t.is(mesh.forward(messageOf('x', { hopsLeft: 0, id: 'old.1' })), 0);
   t.is(mesh.status().hopLimited, 1);
-  await log.line(/old\.1 of .* crossed 16 relays and goes no further/);
+  await log.line(/old\.1 of .* crossed 16 relays, the hop limit, and is not forwarded/);
   t.is(mesh.forward(messageOf('x', { hopsLeft: 1 })), 1);
 });
 

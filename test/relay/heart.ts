@@ -6,10 +6,11 @@ import { permissionOf } from '../../src/access/access.ts';
 import { ACCESS_CLASSES, systemClock } from '../../src/core/core.ts';
 import { dictOf } from '../../src/values/values.ts';
 import type { HostedMethod, PluginStatus, SatelliteStatus } from '../../src/plugin-host/plugin-host.ts';
+import { EventStream } from '../../src/events/events.ts';
 import { linkDefaults } from '../../src/links/links.ts';
 import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
 import { Relay, relayDefaults } from '../../src/relay/relay.ts';
-import type { Caller, RelayOptions } from '../../src/relay/relay.ts';
+import type { Caller, RelayEvent, RelayOptions } from '../../src/relay/relay.ts';
 import type { Role } from '../../src/access/access.ts';
 import { parseCall, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { LogRecord } from '../support/log-record.ts';
@@ -65,8 +66,14 @@ export function makeHeart(
     },
     satellites: new Satellites({
       options: { ...satelliteDefaults, ...linkDefaults, drainMs: 0 },
-      ...{ logs: log.source, clock: systemClock, random: () => 0.5, stateDir: '/nowhere' },
-      carrier: () => {
+      ...{
+        logs: log.source,
+        clock: systemClock,
+        random: () => 0.5,
+        stateDir: '/nowhere',
+        events: new EventStream<RelayEvent>({ clock: systemClock }),
+      },
+      transport: () => {
         throw new Error('nobody registers here');
       },
       taken: () => undefined,

@@ -4,13 +4,13 @@ import { Double } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
 import type {
   DeadLetter,
-  HostEvent,
   PluginHostStatus,
   PluginLine,
   PluginState,
   PluginStatus,
   SatelliteStatus,
 } from '../../plugin-host/plugin-host.ts';
+import type { RelayEvent } from '../relay-events.ts';
 
 export type Struct = Readonly<Record<string, Sendable>>;
 
@@ -51,7 +51,7 @@ export function satelliteOnWire(status: SatelliteStatus): Struct {
   return { ...{ name, state: state.type, waiting, bytes, oldest_ms: oldestMs }, ...{ delivered, failed, dropped, merged, refused } };
 }
 
-export function eventOnWire({ number, at, event }: EmittedEvent<HostEvent>): Struct[] {
+export function eventOnWire({ number, at, event }: EmittedEvent<RelayEvent>): Struct[] {
   if (event.type !== 'plugin.state') return [];
   const { plugin, state } = event;
   return [{ number, at, plugin, state: state.type, reason: reasonOf(state) }];

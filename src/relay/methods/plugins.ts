@@ -5,7 +5,8 @@ import { isDict } from '../../values/values.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Dict, Value } from '../../values/values.ts';
 import { noSuchPlugin } from '../../plugin-host/plugin-host.ts';
-import type { DeadLetter, HostEvent, PluginHost, PluginLogs, PluginStatus } from '../../plugin-host/plugin-host.ts';
+import type { RelayEvent } from '../relay-events.ts';
+import type { DeadLetter, PluginHost, PluginLogs, PluginStatus } from '../../plugin-host/plugin-host.ts';
 import { oneStruct } from '../intake.ts';
 import type { Method, MethodRegistry } from '../method-registry.ts';
 import { eventOnWire, letterOnWire, lineOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
@@ -17,7 +18,7 @@ type HostMethods =
 /** What plugins are looked after with. */
 export interface PluginControl {
   readonly host: Pick<PluginHost, HostMethods>;
-  readonly events: Pick<EventStream<HostEvent>, 'after'>;
+  readonly events: Pick<EventStream<RelayEvent>, 'after'>;
   readonly logs: Pick<PluginLogs, 'lines'>;
 }
 
