@@ -13,7 +13,10 @@ const SECRET = /^[\x21-\x7e]{16,512}$/;
 // Including white space and line ends around the secret.
 const MAX_FILE_BYTES = 4096;
 
-/** All tokens; the admin token only if `adminToken` is given. Throws a RelayError CONFIG_INVALID for a secret that is missing, empty, unreadable or used twice. */
+/**
+ * All tokens; the admin token only if `adminToken` is given. Throws a RelayError CONFIG_INVALID for a secret that is missing, empty,
+ * unreadable or used twice.
+ */
 export function configuredTokens(
   tokens: Readonly<Record<string, ConfiguredToken>>,
   adminToken: string | undefined,
@@ -31,7 +34,10 @@ export function configuredTokens(
   return known;
 }
 
-/** The secret in `file` (absolute) or in the variable `env`. Throws a RelayError CONFIG_INVALID that begins with `option` and never shows the secret. */
+/**
+ * The secret in `file` (absolute) or in the variable `env`. Throws a RelayError CONFIG_INVALID that begins with `option` and never shows
+ * the secret.
+ */
 export function readSecret(option: string, { file, env }: Pick<ConfiguredToken, 'file' | 'env'>, environment: Environment): string {
   const where = file ?? `the environment variable ${env ?? ''}`;
   const refuse = (reason: string, cause?: unknown): never => {

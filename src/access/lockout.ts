@@ -13,8 +13,9 @@ const LOCK_MS = 60_000;
 const MAX_BLOCKS = 10_000;
 
 /**
- * Counts wrong credentials per address block (see {@link addressBlock}). While another machine is locked out, its credentials are not checked: the lock ends after a
- * minute whatever is tried, and a guesser does not learn that a guess was right. This machine is never locked out: valid credentials are still accepted from it.
+ * Counts wrong credentials per address block (see {@link addressBlock}). While another machine is locked out, its credentials are not
+ * checked: the lock ends after a minute whatever is tried, and a guesser does not learn that a guess was right. This machine is never
+ * locked out: valid credentials are still accepted from it.
  */
 export class Lockout {
   readonly #blocks = new Map<string, Attempts>();

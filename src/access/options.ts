@@ -34,7 +34,10 @@ export interface Rate {
 
 export interface AccessOptions {
   readonly access: {
-    /** A caller from another machine without a credential. A list adds to read; `{classes, methods}` is taken literally. Default `['read']`; add `'message'` for a classic co2 network. */
+    /**
+     * A caller from another machine without a credential. A list adds to read; `{classes, methods}` is taken literally. Default
+     * `['read']`; add `'message'` for a classic co2 network.
+     */
     readonly anonymous: RoleGrant;
     /** A program on this machine without a credential. Default read, message and call; not admin, since other users share the machine. */
     readonly local: RoleGrant;
@@ -51,9 +54,15 @@ export interface AccessOptions {
     readonly anonymous: Rate;
     /** Default 5,000 per second, 20,000 at once: more than one program can use; it stops a runaway loop. */
     readonly local: Rate;
-    /** Default 5,000 per second, 20,000 at once: a peer that reconnects empties an outbox of 10,000. Each dict of a batch counts. It sends rejected dicts again. */
+    /**
+     * Default 5,000 per second, 20,000 at once: a peer that reconnects empties an outbox of 10,000. Each dict of a batch counts. It sends
+     * rejected dicts again.
+     */
     readonly peer: Rate;
-    /** Default 5,000 per second, 20,000 at once, as `local`: everything at one address shares it. Satellites in this process have no limit. */
+    /**
+     * Default 5,000 per second, 20,000 at once, as `local`: everything at one address shares it. Satellites in this process have no
+     * limit.
+     */
     readonly satellite: Rate;
     /** Default 1,000 per second, 5,000 at once: generous, and a leaked token still cannot exhaust the relay for others. */
     readonly token: Rate;

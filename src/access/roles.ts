@@ -1,4 +1,7 @@
-/** Who makes a call, and whether they may make it. The caller is determined once per request, before its body is read; the check is made once per call. */
+/**
+ * Who makes a call, and whether they may make it. The caller is determined once per request, before its body is read; the check is made
+ * once per call.
+ */
 import { RelayError } from '../core/core.ts';
 import type { AccessClass } from '../core/core.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';

@@ -1,4 +1,7 @@
-/** `tokens.json` in the state directory: its format, the commands that add and remove tokens, and the view of a running relay, which follows changes. */
+/**
+ * `tokens.json` in the state directory: its format, the commands that add and remove tokens, and the view of a running relay, which
+ * follows changes.
+ */
 import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
@@ -50,8 +53,8 @@ export class TokenFile {
   }
 
   /**
-   * The tokens, at most a second old; the same array as long as nothing changed. If the file becomes unreadable, the previous tokens stay valid for a few seconds, and
-   * then none until it can be read again. Both are logged.
+   * The tokens, at most a second old; the same array as long as nothing changed. If the file becomes unreadable, the previous tokens stay
+   * valid for a few seconds, and then none until it can be read again. Both are logged.
    */
   all(): readonly StoredToken[] {
     const now = this.clock.now();
@@ -86,7 +89,10 @@ export class TokenFile {
   }
 }
 
-/** Adds a token of 256 random bits and returns it; the file holds only its hash. `dataDir` must exist. Throws RelayErrors INVALID_PARAMS, LIMIT and STATE_DIRECTORY. */
+/**
+ * Adds a token of 256 random bits and returns it; the file holds only its hash. `dataDir` must exist. Throws RelayErrors INVALID_PARAMS,
+ * LIMIT and STATE_DIRECTORY.
+ */
 export async function addToken(
   dataDir: string,
   { name, ...grant }: Pick<StoredToken, 'name' | 'classes' | 'methods' | 'reads'>,

@@ -13,7 +13,10 @@ export interface ConfigSource {
   readonly nameOf: (key: string) => string;
 }
 
-/** Throws a RelayError CONFIG_INVALID if `values` do not match `schema`. `source` is the last source merged into them, and so the one to blame. */
+/**
+ * Throws a RelayError CONFIG_INVALID if `values` do not match `schema`. `source` is the last source merged into them, and so the one to
+ * blame.
+ */
 export function check(schema: z.ZodType, source: ConfigSource, values: Tree): void {
   const result = schema.safeParse(values, { reportInput: true });
   const [issue] = result.success ? [] : result.error.issues;

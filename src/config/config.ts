@@ -55,8 +55,8 @@ export interface Completed {
 }
 
 /**
- * Merges `sources`, of which later ones win, into complete, checked and frozen options. Throws a RelayError CONFIG_INVALID that names the place, the key, what was
- * found and what is expected, and for an unknown key the nearest known one.
+ * Merges `sources`, of which later ones win, into complete, checked and frozen options. Throws a RelayError CONFIG_INVALID that names the
+ * place, the key, what was found and what is expected, and for an unknown key the nearest known one.
  */
 export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDir: string): Completed {
   let merged = absolutePaths(DEFAULTS as unknown as Tree, defaultsBaseDir);
@@ -121,7 +121,10 @@ function defined(tree: Tree): Tree {
   return Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== undefined));
 }
 
-/** Freezes the options. The configuration of a plugin, below `plugins` or as `config` of a relay plugin, belongs to the plugin and is not frozen. */
+/**
+ * Freezes the options. The configuration of a plugin, below `plugins` or as `config` of a relay plugin, belongs to the plugin and is not
+ * frozen.
+ */
 function deepFreeze(options: Tree): Tree {
   for (const [key, value] of Object.entries(options)) {
     // Lists too, element by element.

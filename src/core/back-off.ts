@@ -7,7 +7,10 @@ export interface BackOff {
   readonly factor: number;
   /** The limit never grows beyond this. */
   readonly maxMs: number;
-  /** Random share of a delay, 0 to 1: at 1 a delay is anything from 0 to its limit, so that many clients do not come back at the same moment. */
+  /**
+   * Random share of a delay, 0 to 1: at 1 a delay is anything from 0 to its limit, so that many clients do not come back at the same
+   * moment.
+   */
   readonly jitter: number;
 }
 

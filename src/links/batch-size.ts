@@ -1,13 +1,20 @@
 /** Learns how many dicts a request to a server may carry: whether it accepts batches at all, and how large they may be. */
 import type { Clock } from '../core/core.ts';
 
-/** Dicts in one request. A relay accepts as many from a peer. At 40 ms a round trip that is 25,000 a second, far more than a relay handles. */
+/**
+ * Dicts in one request. A relay accepts as many from a peer. At 40 ms a round trip that is 25,000 a second, far more than a relay
+ * handles.
+ */
 export const MAX_BATCH = 1_000;
-/** Bytes of dicts in a request of more than one: the other side parses them in about ten milliseconds, and most servers accept bodies of a mebibyte. */
+/**
+ * Bytes of dicts in a request of more than one: the other side parses them in about ten milliseconds, and most servers accept bodies of a
+ * mebibyte.
+ */
 export const MAX_BATCH_BYTES = 512 * 1024;
 
 const FIRST_BATCH = 16;
-// For a server that gets each dict once: all dicts of a request that times out count as rejected, so the first requests find out how fast it is.
+// For a server that gets each dict once: all dicts of a request that times out count as rejected, so the first requests find out how fast
+// it is.
 const FIRST_CAUTIOUS_BATCH = 2;
 const NO_LIMIT = 4;
 const TRY_AGAIN_AFTER = 64;
@@ -59,7 +66,9 @@ export class BatchSize {
     this.#breaks = 0;
   }
 
-  /** The server did not answer the probe. A connection may end once for any reason; if it ends again or times out, the probe is the cause. */
+  /**
+   * The server did not answer the probe. A connection may end once for any reason; if it ends again or times out, the probe is the cause.
+   */
   unanswered(isTimeout: boolean): void {
     if (isTimeout || ++this.#breaks > 1) this.refused(true);
   }

@@ -127,7 +127,10 @@ class CarrierConnection {
   readonly ready: Promise<void>;
   #carrier: Carrier | undefined;
 
-  /** Connects once `before`, the end of the previous connection, has resolved. `onLost` is called once, when the carrier says that the connection has ended. */
+  /**
+   * Connects once `before`, the end of the previous connection, has resolved. `onLost` is called once, when the carrier says that the
+   * connection has ended.
+   */
   constructor(parts: CarrierTransportParts, before: Promise<void>, onLost: (reason: string) => void) {
     this.#parts = parts;
     this.#onLost = onLost;

@@ -15,7 +15,10 @@ export class HttpLinkTransport implements LinkTransport {
   #client: Promise<XmlRpcClient> | undefined;
   #isClosed = false;
 
-  /** `listenAddress` returns the canonical address that our server is bound to; it is called at each connection, since links are made before the server. */
+  /**
+   * `listenAddress` returns the canonical address that our server is bound to; it is called at each connection, since links are made
+   * before the server.
+   */
   constructor(
     private readonly server: ServerAddress,
     private readonly listenAddress: () => string,
@@ -65,7 +68,10 @@ export class HttpLinkTransport implements LinkTransport {
     });
   }
 
-  /** A peer compares the address that it sees with the one in our host_id, so we connect from the address that we listen on, if it can reach the peer. */
+  /**
+   * A peer compares the address that it sees with the one in our host_id, so we connect from the address that we listen on, if it can
+   * reach the peer.
+   */
   #localAddress(): string | undefined {
     const listenAddress = this.listenAddress();
     const [target] = this.server.addresses;

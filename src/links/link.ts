@@ -1,4 +1,7 @@
-/** The link to one XML-RPC server: pulls dicts from a source and sends them in order, one request at a time, until the server accepts or rejects them. */
+/**
+ * The link to one XML-RPC server: pulls dicts from a source and sends them in order, one request at a time, until the server accepts or
+ * rejects them.
+ */
 import { RelayError, clean, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
@@ -16,7 +19,10 @@ import type { BatchVerdict, ServerAnswer, Verdict } from './verdict.ts';
 
 /** How bytes reach a server: over HTTP, or by the carrier of a relay plugin. */
 export interface LinkTransport {
-  /** True if it also carries `system.multicall`, so that the server may be asked whether it accepts several dicts in one request. Default false. */
+  /**
+   * True if it also carries `system.multicall`, so that the server may be asked whether it accepts several dicts in one request. Default
+   * false.
+   */
   readonly canBatch?: boolean;
   /** Makes the next post use a new connection; called after each failure. */
   reset(): Promise<void>;
@@ -38,8 +44,8 @@ export interface LinkParts extends LinkName {
   /** For what happens once per request; events report everything else. */
   readonly log: Pick<Log, 'debug' | 'isDebugEnabled'>;
   /**
-   * True for a server that does not recognize a dict that it had before, and so must not get it again and again: a dict that it did not answer in time, or at which it
-   * closed the connection for the fifth time, counts as rejected. Default false.
+   * True for a server that does not recognize a dict that it had before, and so must not get it again and again: a dict that it did not
+   * answer in time, or at which it closed the connection for the fifth time, counts as rejected. Default false.
    */
   readonly isUnansweredFinal?: boolean | undefined;
   /** Called after each request; `answered`: the server is alive, whatever it answered. Default: nothing. */

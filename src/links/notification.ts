@@ -1,4 +1,7 @@
-/** A message serialized for servers: `notify(dict)` with every scalar as it came, or as its server reads it; only host_id, our stamp and some members are ours. */
+/**
+ * A message serialized for servers: `notify(dict)` with every scalar as it came, or as its server reads it; only host_id, our stamp and
+ * some members are ours.
+ */
 import { heldBytes } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
 import type { Message } from '../message/message.ts';

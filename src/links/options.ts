@@ -6,7 +6,10 @@ export interface LinkOptions {
   readonly outbox: {
     /** Default 10,000: a few minutes of a busy network, for a peer that restarts. */
     readonly maxMessages: number;
-    /** Default 64 MiB: protects the memory of this relay from a peer that is down. A dict counts with its bytes and about a kibibyte of overhead. */
+    /**
+     * Default 64 MiB: protects the memory of this relay from a peer that is down. A dict counts with its bytes and about a kibibyte of
+     * overhead.
+     */
     readonly maxBytes: number;
   };
   /** Delay before a server that failed is retried: random between 0 and a limit that doubles from `minMs` to `maxMs`. */

@@ -16,8 +16,8 @@ export interface Source {
   /** The oldest items, at most `count`. They have at most `maxBytes` together, except that the first is returned whatever its size is. */
   next(count: number, maxBytes: number): readonly Outgoing[];
   /**
-   * Removes items that {@link next} returned, since the server accepted them or rejected them for good. Not by the position of the last one: a server may accept the third
-   * dict of a batch and ask for the second again.
+   * Removes items that {@link next} returned, since the server accepted them or rejected them for good. Not by the position of the last
+   * one: a server may accept the third dict of a batch and ask for the second again.
    */
   ack(items: readonly Outgoing[]): void;
   /** Number of items that are not acknowledged. */

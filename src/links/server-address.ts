@@ -43,7 +43,10 @@ export class ServerAddress {
     return this.isHttp && canonicalAddress(this.url.hostname) === undefined;
   }
 
-  /** Resolves the name again; concurrent calls share one lookup, and a literal address stays. Rejects with a RelayError TRANSPORT and keeps the addresses. */
+  /**
+   * Resolves the name again; concurrent calls share one lookup, and a literal address stays. Rejects with a RelayError TRANSPORT and
+   * keeps the addresses.
+   */
   async refresh(): Promise<void> {
     if (!this.isNamed) return;
     this.#refreshing ??= this.#resolve().finally(() => {

@@ -129,8 +129,8 @@ export class Mesh {
   }
 
   /**
-   * The peer that sent a dict without a stamp, as plain co2 programs do: the only one at that address. On loopback every program has the same
-   * address, so no peer is excluded there.
+   * The peer that sent a dict without a stamp, as plain co2 programs do: the only one at that address. On loopback every program has the
+   * same address, so no peer is excluded there.
    */
   #plainSource({ via, clientAddress: [client] }: Message): Peer | undefined {
     if (via.length > 0 || isLoopback(client)) return undefined;
@@ -152,8 +152,8 @@ export class Mesh {
   }
 
   /**
-   * True if the relay `by`, the last hop in a stamp from an unknown address, could be a configured peer that has moved: a peer had its host_id before, or listens on its
-   * port. This is only a hint to look its name up again.
+   * True if the relay `by`, the last hop in a stamp from an unknown address, could be a configured peer that has moved: a peer had its
+   * host_id before, or listens on its port. This is only a hint to look its name up again.
    */
   mayHaveMoved(by: string): boolean {
     const host = parseHostId(by);
@@ -161,7 +161,10 @@ export class Mesh {
     return this.#peers.some(({ address }) => address.isHttp && (address.port === host.port || this.#known.has(host.random)));
   }
 
-  /** Resolves the peers' names again, at most once a second; true if `address` (canonical) belongs to a configured peer now. Never rejects. */
+  /**
+   * Resolves the peers' names again, at most once a second; true if `address` (canonical) belongs to a configured peer now. Never
+   * rejects.
+   */
   async recheck(address: string): Promise<boolean> {
     const { clock } = this.#parts;
     if (this.#rechecking === undefined && clock.now() - this.#recheckedAt >= RECHECK_MS) {

@@ -8,13 +8,13 @@ export interface PeerOptions {
   /** URL of the peer; or, with `address`, a URL that a relay plugin carries: `memory://b`. No default. */
   readonly url: string;
   /**
-   * Address and port in the host_id of a peer that a relay plugin carries, `192.168.1.7:2004`. Dicts that come by the carrier must be this relay's, just as dicts over HTTP
-   * must come from its address. No default; not allowed for a peer over HTTP.
+   * Address and port in the host_id of a peer that a relay plugin carries, `192.168.1.7:2004`. Dicts that come by the carrier must be
+   * this relay's, just as dicts over HTTP must come from its address. No default; not allowed for a peer over HTTP.
    */
   readonly address?: string | undefined;
   /**
-   * How dicts are written for it: from their values, with these switches. A dict that cannot be written this way is dropped for this peer alone, counted and logged.
-   * Default none: every scalar keeps its text.
+   * How dicts are written for it: from their values, with these switches. A dict that cannot be written this way is dropped for this peer
+   * alone, counted and logged. Default none: every scalar keeps its text.
    */
   readonly send?: WriteOptions | undefined;
   /** What it may send in addition. Default nothing. */
@@ -29,8 +29,8 @@ export interface PeerAccept {
 
 export interface MeshOptions {
   /**
-   * URLs of the peer relays, `http://192.168.1.7:2004`, or {@link PeerOptions}; both sides list each other. A URL may contain credentials. If a URL is listed twice, the
-   * first entry counts. Default none.
+   * URLs of the peer relays, `http://192.168.1.7:2004`, or {@link PeerOptions}; both sides list each other. A URL may contain
+   * credentials. If a URL is listed twice, the first entry counts. Default none.
    */
   readonly peers: readonly (string | PeerOptions)[];
   /** ms for a peer to answer. Default 10,000; after that the dict is sent again. */

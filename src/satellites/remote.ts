@@ -1,4 +1,6 @@
-/** One remote satellite: its registration, the link that notifies it, and the pings on the same connection that find out when it is gone. */
+/**
+ * One remote satellite: its registration, the link that notifies it, and the pings on the same connection that find out when it is gone.
+ */
 import { randomUUID } from 'node:crypto';
 import { Link, Outbox, ServerAddress, isSignOfLife } from '../links/links.ts';
 import type { LinkEvent, LinkOptions, LinkStatus, LinkTransport, Outgoing } from '../links/links.ts';
@@ -133,7 +135,8 @@ export class Remote {
     const start = clock.now();
     try {
       const answer = await this.#transport.post(PING);
-      // Any answer of the satellite is a sign of life, even that it has no such method; what a proxy answers for a satellite that is down is not.
+      // Any answer of the satellite is a sign of life, even that it has no such method; what a proxy answers for a satellite that is down
+      // is not.
       if (answer.kind === 'other' && !isSignOfLife(answer)) throw new RelayError('TRANSPORT', answer.reason);
     } catch (error) {
       // A dict that was answered meanwhile is the better evidence.

@@ -105,7 +105,10 @@ export class Satellites {
     return this.#parts.options.maxSatellites;
   }
 
-  /** Restores the registrations. Rejects with a RelayError STATE_DIRECTORY if the file cannot be read; a damaged file is logged and renamed. */
+  /**
+   * Restores the registrations. Rejects with a RelayError STATE_DIRECTORY if the file cannot be read; a damaged file is logged and
+   * renamed.
+   */
   async start(hostId: string): Promise<void> {
     this.#hostId = hostId;
     const found = await this.#file.load(fromFile);
@@ -119,8 +122,8 @@ export class Satellites {
   }
 
   /**
-   * Registers the satellite that `props` describe, at the registrant's address. A registration at the same endpoint is replaced. Resolves once the new one is on disk.
-   * Rejects with RelayErrors INVALID_PARAMS, FORBIDDEN, LIMIT and UNAVAILABLE.
+   * Registers the satellite that `props` describe, at the registrant's address. A registration at the same endpoint is replaced. Resolves
+   * once the new one is on disk. Rejects with RelayErrors INVALID_PARAMS, FORBIDDEN, LIMIT and UNAVAILABLE.
    */
   async register(props: Dict, { address, hostId, token: registeredWith }: Registrant): Promise<Registered> {
     const endpoint = readEndpoint(props, address);
@@ -144,7 +147,10 @@ export class Satellites {
     return { ...view(remote), token };
   }
 
-  /** Unregisters a satellite; resolves once it is removed from disk. Rejects with a RelayError UNAVAILABLE if that fails; it is still registered then. */
+  /**
+   * Unregisters a satellite; resolves once it is removed from disk. Rejects with a RelayError UNAVAILABLE if that fails; it is still
+   * registered then.
+   */
   async unregister({ id }: Sender): Promise<void> {
     const remote = this.#byId(id);
     if (!remote) return;
@@ -191,7 +197,10 @@ export class Satellites {
     return this.#find(({ record }) => record.address === address && record.port === port);
   }
 
-  /** True if a satellite at `address` (canonical) registered without a token. One with a token must present it, or its address would grant more than the token. */
+  /**
+   * True if a satellite at `address` (canonical) registered without a token. One with a token must present it, or its address would grant
+   * more than the token.
+   */
   isSatelliteAddress(address: string): boolean {
     return this.#find(({ record }) => record.address === address && record.registeredWith === undefined) !== undefined;
   }

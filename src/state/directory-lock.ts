@@ -1,4 +1,7 @@
-/** One relay per state directory. The lock is a unix socket that states who holds it; the kernel closes it when its process ends, so it can be neither stale nor forged. */
+/**
+ * One relay per state directory. The lock is a unix socket that states who holds it; the kernel closes it when its process ends, so it
+ * can be neither stale nor forged.
+ */
 import { mkdtemp, open, rm, stat, symlink } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { Server } from 'node:net';
@@ -42,8 +45,9 @@ const MAX_PATH_BYTES = 100;
 const UNUSABLE = ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'] as const;
 
 /**
- * Locks `directory`, and returns the function that unlocks it. Rejects with a RelayError STATE_DIRECTORY if a running relay holds the lock, or if the directory is not
- * writable. Where sockets are not possible (some network file systems) nothing is locked. Whoever connects is told what `listening` returns at that moment.
+ * Locks `directory`, and returns the function that unlocks it. Rejects with a RelayError STATE_DIRECTORY if a running relay holds the
+ * lock, or if the directory is not writable. Where sockets are not possible (some network file systems) nothing is locked. Whoever
+ * connects is told what `listening` returns at that moment.
  */
 export async function lockDirectory(
   directory: string,
@@ -66,7 +70,10 @@ export async function lockDirectory(
   }
 }
 
-/** The relay that holds the lock; undefined if none does. Rejects with a RelayError: TIMEOUT if it does not answer, TRANSPORT if it cannot be asked. */
+/**
+ * The relay that holds the lock; undefined if none does. Rejects with a RelayError: TIMEOUT if it does not answer, TRANSPORT if it cannot
+ * be asked.
+ */
 export async function askLock(directory: string, timeoutMs: number): Promise<LockHolder | undefined> {
   const short = await shortPath(directory);
   try {

@@ -19,8 +19,9 @@ export interface Reading {
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Reads a text file that another process may have put there: a FIFO does not block the relay, and an endless file does not fill its memory.
- * Throws what `check` throws, a {@link FileTooLarge}, the system's error (ENOENT if it does not exist), or an Error if it is not a regular file.
+ * Reads a text file that another process may have put there: a FIFO does not block the relay, and an endless file does not fill its
+ * memory. Throws what `check` throws, a {@link FileTooLarge}, the system's error (ENOENT if it does not exist), or an Error if it is not
+ * a regular file.
  */
 export function readSmallFile(file: string, { maxBytes, links, check }: Reading): string {
   // Windows lacks the last two; they are 0 there. Without O_NONBLOCK, opening a FIFO waits for a writer indefinitely.
@@ -51,8 +52,8 @@ function readAtMost(handle: number, maxBytes: number): string {
 }
 
 /**
- * Throws a RelayError STATE_DIRECTORY if `path` belongs to another user, who could change it whatever its mode is. `ours` defaults to the user of this process; Windows
- * has none.
+ * Throws a RelayError STATE_DIRECTORY if `path` belongs to another user, who could change it whatever its mode is. `ours` defaults to the
+ * user of this process; Windows has none.
  */
 export function requireOwn(path: string, { uid }: Pick<Stats, 'uid'>, ours = process.geteuid?.()): void {
   if (ours === undefined || uid === ours) return;
@@ -63,8 +64,8 @@ export function requireOwn(path: string, { uid }: Pick<Stats, 'uid'>, ours = pro
 }
 
 /**
- * Replaces a file so that after a crash either the old or the new content is there, complete: written to a temporary file, synced and renamed; mode 0600. The caller
- * ensures that there is one writer at a time.
+ * Replaces a file so that after a crash either the old or the new content is there, complete: written to a temporary file, synced and
+ * renamed; mode 0600. The caller ensures that there is one writer at a time.
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.new`;

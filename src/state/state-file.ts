@@ -15,13 +15,19 @@ export class StateFile {
   #last: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
 
-  /** `path` is absolute and its directory exists. `maxBytes` limits what is read and written, so that a huge file cannot fill the memory at start. */
+  /**
+   * `path` is absolute and its directory exists. `maxBytes` limits what is read and written, so that a huge file cannot fill the memory
+   * at start.
+   */
   constructor(
     readonly path: string,
     private readonly maxBytes: number,
   ) {}
 
-  /** Reads the value; `check` returns it typed, or throws if it is invalid. Rejects with a RelayError STATE_DIRECTORY if the file cannot be read at all. */
+  /**
+   * Reads the value; `check` returns it typed, or throws if it is invalid. Rejects with a RelayError STATE_DIRECTORY if the file cannot
+   * be read at all.
+   */
   async load<T>(check: (value: unknown) => T): Promise<Found<T>> {
     try {
       const text = this.#read();
@@ -34,7 +40,10 @@ export class StateFile {
     }
   }
 
-  /** Writes what `snapshot` returns at the time of the write; resolves once it is durable. Rejects with a RelayError STATE_DIRECTORY and keeps the old value. */
+  /**
+   * Writes what `snapshot` returns at the time of the write; resolves once it is durable. Rejects with a RelayError STATE_DIRECTORY and
+   * keeps the old value.
+   */
   save(snapshot: () => unknown): Promise<void> {
     if (this.#next) return this.#next;
     const next = this.#last

@@ -51,8 +51,8 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
 }
 
 /**
- * Creates `path` and its missing parents, mode 0700; rejects with the system's error. Does not use mkdir's `recursive`, which loops forever where the system says
- * "no such file" about an existing parent (/proc).
+ * Creates `path` and its missing parents, mode 0700; rejects with the system's error. Does not use mkdir's `recursive`, which loops
+ * forever where the system says "no such file" about an existing parent (/proc).
  */
 export async function makeDirectory(path: string): Promise<void> {
   const missing: string[] = [];
@@ -78,7 +78,10 @@ async function isThere(path: string): Promise<boolean> {
 
 type Check = (file: string, stats: Stats) => void;
 
-/** The one line in `file`, which is created with the result of `make` if it does not exist. Two processes that start at once get the same line. */
+/**
+ * The one line in `file`, which is created with the result of `make` if it does not exist. Two processes that start at once get the same
+ * line.
+ */
 async function keep(file: string, make: () => string, check: Check): Promise<string> {
   const text = readIfThere(file, check) ?? (await create(file, make())) ?? readIfThere(file, check) ?? '';
   const line = text.trim();
@@ -107,7 +110,8 @@ function readIfThere(file: string, check: Check): string | undefined {
 
 /** Undefined if another process was faster. */
 async function create(file: string, text: string): Promise<string | undefined> {
-  // Written to a temporary file and linked, so that a crash never leaves an empty file and the slower of two processes reads the faster one's.
+  // Written to a temporary file and linked, so that a crash never leaves an empty file and the slower of two processes reads the faster
+  // one's.
   const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
   await writeFile(temporary, `${text}\n`, { mode: 0o600, flag: 'wx' });
   try {

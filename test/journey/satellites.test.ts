@@ -1,4 +1,4 @@
-/** Satellites elsewhere against real relays: they register, are notified, hand in, leave; slow, dead, forged, forgotten and remembered ones. */
+/** Remote satellites against real relays: they register, are notified, send and leave; slow, dead, forged and remembered ones. */
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';

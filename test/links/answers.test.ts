@@ -1,4 +1,7 @@
-/** Whatever a server answers is an answer: a dict goes to it once, `later` means later, and any answer to a ping is a sign of life. Over real sockets, byte by byte. */
+/**
+ * Whatever a server answers is an answer: a dict goes to it once, `later` means later, and any answer to a ping is a sign of life. Over
+ * real sockets, byte by byte.
+ */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
@@ -74,7 +77,10 @@ const INT_CODE = '<member><name>faultCode</name><value><int>1</int></value></mem
 const TEXT = '<member><name>faultString</name><value><string>no such method here</string></value></member>';
 const THIRD = '<member><name>detail</name><value><string>x</string></value></member>';
 
-/** Answers with 2xx that are not as expected. A client that reads more of them may take one as the fault that it means to be; a dict goes once in any case. */
+/**
+ * Answers with 2xx that are not as expected. A client that reads more of them may take one as the fault that it means to be; a dict goes
+ * once in any case.
+ */
 const ODD: Readonly<Record<string, Buffer>> = {
   'an empty body': answer(''),
   'no Content-Type': answer(serialiseResponse(true), { type: '' }),

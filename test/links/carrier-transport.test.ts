@@ -1,4 +1,7 @@
-/** The relay keeps its side of the carriers' contract, whatever a carrier does: when it connects, sends and closes, and what it makes of failures. */
+/**
+ * The relay keeps its side of the carriers' contract, whatever a carrier does: when it connects, sends and closes, and what it makes of
+ * failures.
+ */
 import test from 'ava';
 import { Refusal, RelayError } from '../../src/core/core.ts';
 import type { Carrier, CarrierPeer, Receive } from '../../src/plugin/plugin.ts';
