@@ -65,7 +65,7 @@ test('a running relay sees a change at the latest a second later, and asks the d
   t.deepEqual(tokens.all(), []);
 });
 
-test('a file that goes bad keeps the tokens before, is told once, and is taken again when it is whole', async (t) => {
+test('an unreadable file keeps the previous tokens, is logged once, and is read again when it is valid', async (t) => {
   const { dir, file, clock, log, open } = watched(t);
   await add(dir, 'ci');
   const whole = readFileSync(file);
@@ -187,7 +187,7 @@ test('a lock that somebody left is named', async (t) => {
   await t.throwsAsync(add(dir, 'x'), { message: /tokens\.json\.lock is there.*delete the file/ });
 });
 
-test('a secret of the operator: from a file or the environment, and every way in which it is none', async (t) => {
+test('a secret of the operator from a file or the environment, and every way in which it can be invalid', async (t) => {
   const dir = temporaryDir(t);
   const file = join(dir, 'secret');
   const SECRET = 'correct-horse-battery';

@@ -27,7 +27,7 @@ interface Made {
   readonly receive: Receive;
 }
 
-/** A foreign carrier whose connections behave as told, in turn; the last one for all that follow. */
+/** A carrier transport whose connections behave as given, in turn; the last behaviour applies to all that follow. */
 function setUp(...behaviours: Behaviour[]) {
   const clock = new VirtualClock();
   const log = new LogRecord();

@@ -1,4 +1,4 @@
-/** The link to one peer: order, retries, refusals, limits, and the end; on a transport and a clock that do as they are told. */
+/** The link to one peer: order, retries, rejections, limits and the end, with a transport and a clock that the test controls. */
 import test from 'ava';
 import { RelayError } from '../../src/core/core.ts';
 import type { Value } from '../../src/values/values.ts';
@@ -21,7 +21,7 @@ interface Post {
   readonly answer: (answer: ParsedResponse | Error) => void;
 }
 
-/** A transport whose every answer the test gives by hand. */
+/** A transport whose answers the test gives one by one. */
 class ManualTransport implements LinkTransport {
   readonly posts = new Gate<Post>();
   readonly resets = new Gate<true>();
@@ -96,7 +96,7 @@ test('dicts go out in order, one in flight at a time', async (t) => {
   t.like(link.status(), { forwarded: 4, waiting: 0, refused: 0, dropped: 0, lastError: undefined });
 });
 
-test('a peer that fails is tried again with the same dict, after pauses that grow, on a new connection', async (t) => {
+test('a failed peer gets the same dict again on a new connection, after growing delays', async (t) => {
   const { clock, transport, log, link, send } = setUp();
   send('a', 'b');
   for (const [index, pause] of [50, 100, 200, 400, 500, 500].entries()) {
@@ -113,7 +113,7 @@ test('a peer that fails is tried again with the same dict, after pauses that gro
   t.is(log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes('is down')).length, 1, 'an operator is told once');
 });
 
-test('another reason why a peer is down is a warning again, and one that comes back is, too', async (t) => {
+test('another reason why a peer is down is a warning again, and so is the return of a former one', async (t) => {
   const { clock, transport, log, send } = setUp();
   send('a');
   const reasons = ['connection refused', 'connection refused', 'HTTP status 421', 'HTTP status 421', 'connection refused', 'no answer'];
@@ -130,7 +130,7 @@ test('another reason why a peer is down is a warning again, and one that comes b
   );
 });
 
-test('a dict that cannot be written is dropped, and holds up nobody behind it', async (t) => {
+test('a dict that cannot be serialized is dropped, and does not hold up those behind it', async (t) => {
   const { transport, link, log, sendMessages } = setUp();
   const bad = messageOf('bad', { source: '<struct><member>' });
   sendMessages(bad, bad, bad, messageOf('good'));
@@ -173,7 +173,7 @@ for (const [what, answer] of [
   });
 }
 
-test('a full line drops the oldest, counts them, and says so once', async (t) => {
+test('a full outbox drops the oldest dicts, counts them, and logs it once', async (t) => {
   const { clock, transport, log, link, send } = setUp({ maxMessages: 3 });
   send('in flight');
   (await transport.nth(1)).answer(down);
@@ -186,7 +186,7 @@ test('a full line drops the oldest, counts them, and says so once', async (t) =>
   await log.line(/3 messages were dropped/);
 });
 
-test('a line full of bytes drops the oldest too', async (t) => {
+test('an outbox that is full by bytes drops the oldest dicts too', async (t) => {
   const { clock, transport, link, send } = setUp({ maxBytes: 3 * 1024 });
   send('in flight');
   (await transport.nth(1)).answer(down);
@@ -220,7 +220,7 @@ test('drain of an idle link ends at once, and a second one with it', async (t) =
   t.is(link.status().state, 'closed');
 });
 
-test('drain gives up at once on a peer that is down, and says what is lost', async (t) => {
+test('drain ends at once if the peer is down, and logs what is lost', async (t) => {
   const { clock, transport, log, link, send } = setUp();
   send(1, 2, 3);
   (await transport.nth(1)).answer(down);
@@ -232,7 +232,7 @@ test('drain gives up at once on a peer that is down, and says what is lost', asy
   await log.line(/lost 3 dicts still waiting when the relay stopped/);
 });
 
-test('drain gives up when the peer fails meanwhile', async (t) => {
+test('drain ends when the peer fails meanwhile', async (t) => {
   const { transport, link, send } = setUp();
   send(1, 2);
   const post = await transport.nth(1);

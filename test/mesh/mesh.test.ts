@@ -107,7 +107,7 @@ test('a peer that is listed twice gets a dict once', async (t) => {
   t.deepEqual(await reached([A, A], SELF), [A]);
 });
 
-test('no hops left: it goes no further, is counted, and the log says so', async (t) => {
+test('at the hop limit a dict is not forwarded, counted and logged', async (t) => {
   const { mesh, log } = makeMesh([A]);
   await mesh.start(SELF);
   t.is(mesh.forward(messageOf('x', { hopsLeft: 0, id: 'old.1' })), 0);
@@ -172,7 +172,7 @@ test('a name that does not resolve stops nothing, and the log names it', async (
   t.true(mesh.isPeerAddress('192.0.2.11'));
 });
 
-test('a relay that names itself by loopback is warned of peers elsewhere, and only then', async (t) => {
+test('a relay whose host_id has a loopback address warns about peers on other machines, and only then', async (t) => {
   for (const [hostId, peers, warned] of [
     ['s@127.0.0.1:2004', [A], true],
     ['s@127.0.0.1:2004', ['http://127.0.0.1:2005'], false],
@@ -207,7 +207,7 @@ test('a stop sends what waits', async (t) => {
   t.true(mesh.status().peers.every(({ state, forwarded }) => state === 'closed' && forwarded === 3));
 });
 
-test('a peer address: port by scheme, canonical addresses, a name anew at each refresh', async (t) => {
+test('a peer address: port by scheme, canonical addresses, a name is resolved again at each refresh', async (t) => {
   let answer = ['192.0.2.30', '::FFFF:192.0.2.31', 'nonsense'];
   const peer = new ServerAddress('https://peer.example', async () => answer);
   t.is(peer.port, 443);

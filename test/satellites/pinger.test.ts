@@ -41,7 +41,7 @@ test('it is dropped after so many failures in a row, not before, and may registe
   t.is(satellites.list()[0]?.pings.fails, 0);
 });
 
-test('an answer between failures, and a notify that was answered, start the count anew', async (t) => {
+test('an answered ping or notify between failures resets the count', async (t) => {
   const { clock, moods, register, satellites } = makeKit(t, OPTIONS);
   await register({ port: 5000 });
   const fail = async (times: number): Promise<void> => {

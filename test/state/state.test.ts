@@ -59,7 +59,7 @@ test('what an operator put there is used: another token, with or without a newli
   t.is((await openStateDirectory(directory)).adminToken, 'my-own-token_2');
 });
 
-test('a file that was deleted is made anew', async (t) => {
+test('a deleted file is created again', async (t) => {
   const directory = join(temporaryDir(t), 'state');
   const first = await openStateDirectory(directory);
   rmSync(join(directory, 'admin.token'));
@@ -99,7 +99,7 @@ for (const file of ['host-id', 'admin.token']) {
     t.true(text.includes(join(directory, file)), text);
   });
 
-  test(`${file} is a link into nowhere: refused, and no secret is written elsewhere`, async (t) => {
+  test(`${file} is a dangling link: rejected, and no secret is written to its target`, async (t) => {
     const directory = join(temporaryDir(t), 'state');
     mkdirSync(directory);
     symlinkSync(join(directory, '..', 'elsewhere'), join(directory, file));
@@ -121,7 +121,7 @@ for (const open of [0o644, 0o640, 0o604, 0o660, 0o666, 0o610]) {
   });
 }
 
-test('a file stands where the directory, or one above it, should be', async (t) => {
+test('a file is in the place of the directory, or of one of its parents', async (t) => {
   const base = temporaryDir(t);
   writeFileSync(join(base, 'file'), '');
   for (const directory of [join(base, 'file'), join(base, 'file', 'state')]) {
@@ -170,7 +170,7 @@ test('what belongs to another user is refused: whose it is, and what to do', asy
   );
 });
 
-test('a FIFO, a link or a file without end holds nobody', async (t) => {
+test('a FIFO, a link or an endless file does not block', async (t) => {
   const directory = join(temporaryDir(t), 'state');
   mkdirSync(directory, { mode: 0o700 });
   for (const name of ['host-id', 'admin.token']) {
