@@ -8,10 +8,11 @@ import type { Completed, Config, Options } from './config/config.ts';
 import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream } from './events/events.ts';
+import type { EventSink } from './events/events.ts';
 import { Doors, ProgramDoor, readTls } from './http/http.ts';
 import type { DoorsParts, DoorsStatus } from './http/http.ts';
-import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
-import type { Resolve, ServerAddress, Transport } from './links/links.ts';
+import { CarrierTransport, HttpLinkTransport, TRANSIENT_LINK_EVENTS, linkLogger, resolveBySystem } from './links/links.ts';
+import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { formatHostId, hostPort } from './message/message.ts';
@@ -31,7 +32,7 @@ import {
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
-import { Satellites } from './satellites/satellites.ts';
+import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
@@ -65,7 +66,7 @@ export interface Fakes {
   /** Receives the requests of this relay. */
   readonly doors: (parts: Pick<DoorsParts, 'dispatcher' | 'addresses'> & { readonly router: Router }) => DoorsPort;
   /** Reaches another server. */
-  readonly carrier: (server: ServerAddress) => Transport;
+  readonly transport: (server: ServerAddress) => LinkTransport;
   readonly onMessage: (event: Extract<MessageEvent, { readonly type: 'message.routed' }>) => void;
 }
 
@@ -198,7 +199,8 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     resolve = resolveBySystem,
   } = environment;
   const { maxBodyBytes } = options;
-  const events = new EventStream<RelayEvent>({ clock, date, transient: MESSAGE_EVENTS });
+  const events = new EventStream<RelayEvent>({ clock, date, transient: [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS] });
+  logEvents(events, logs, clock);
   if (fakes) events.subscribe(fakes.onMessage, ['message.routed']);
   const identity = new OwnIdentity();
   const self = identity.get;
@@ -217,12 +219,12 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 
   // Links to peers and remote satellites.
-  const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
-  const carrier = fakes?.carrier ?? byHttp;
-  const custom = { options, clock, random, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
-  const peerCarrier = (peer: ServerAddress, { accept }: PeerOptions): Transport =>
-    peer.isHttp ? carrier(peer) : customCarrier(peer, accept?.nonFinite ?? false, custom);
-  const mesh = new Mesh({ options, logs, clock, random, resolve, carrier: peerCarrier });
+  const byHttp = (server: ServerAddress): LinkTransport => new HttpLinkTransport(server, () => doors.bound.address, options.peerTimeoutMs);
+  const transport = fakes?.transport ?? byHttp;
+  const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
+  const peerTransport = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport =>
+    peer.isHttp ? transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
+  const mesh = new Mesh({ options, logs, events, clock, random, resolve, transport: peerTransport });
   const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
   const tokenFile = new TokenFile(state.path, clock, logs('app'));
   const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
@@ -232,7 +234,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   // A satellite there would send everything that it gets back to us.
   const taken = (address: string, port: number): string | undefined =>
     doors.isOwn(address, port) ? 'this relay itself' : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
-  const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
+  const satellites = new Satellites({ options, logs, events, clock, random, transport, stateDir: state.path, taken, isValidToken });
 
   // The way of a dict, and the methods.
   const log = logs('relay');
@@ -287,10 +289,23 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   };
 }
 
-interface CustomCarrierParts {
+/** Writes the log lines of events. */
+function logEvents(events: EventStream<RelayEvent>, logs: LogSource, clock: Clock): void {
+  events.subscribe(linkLogger(logs, clock), ['link.state', 'link.retry', 'link.refused', 'link.dropped', 'link.carrier']);
+  const satelliteLog = logs('satellites');
+  events.subscribe(
+    (event) => {
+      logSatelliteEvents(event, satelliteLog);
+    },
+    ['satellite.registered', 'satellite.left', 'satellite.expired'],
+  );
+}
+
+interface CustomTransportParts {
   readonly options: Options;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly events: EventSink<LinkEvent>;
   readonly log: Log;
   readonly relayPlugins: RelayPlugins;
   readonly endpoint: () => CustomEndpoint;
@@ -298,11 +313,11 @@ interface CustomCarrierParts {
 }
 
 /** Reaches a peer by the transport of a relay plugin. */
-function customCarrier({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, parts: CustomCarrierParts): Transport {
+function customTransport({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, parts: CustomTransportParts): LinkTransport {
   const { options, relayPlugins, endpoint, self, ...common } = parts;
   const [address = ''] = addresses;
-  return new ForeignCarrier({
-    ...{ ...common, name: `peer ${name}`, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
+  return new CarrierTransport({
+    ...{ ...common, role: 'peer', name, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
     self: () => self().hostId,
     make: () => relayPlugins.carrier(url),
     receive: endpoint().receiver({ address, port, nonFinite }),

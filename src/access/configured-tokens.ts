@@ -1,50 +1,64 @@
-/** The tokens that a start knows: the admin's, and those of the configuration, whose secrets lie in files and variables. */
-import { createHash } from 'node:crypto';
+/** The tokens known at start: the admin token, and those of the configuration, whose secrets are in files and environment variables. */
+import type { Stats } from 'node:fs';
+import { ACCESS_CLASSES, RelayError, sha256 } from '../core/core.ts';
+import { readSmallFile, systemReason } from '../state/state.ts';
+import type { KnownToken } from './credentials.ts';
 import { grantOf } from './grants.ts';
-import { ACCESS_CLASSES, RelayError } from '../core/core.ts';
-import type { Extension, Grant } from './grants.ts';
-import { readSecret } from './secret.ts';
-import type { SecretPlace } from './secret.ts';
+import type { ConfiguredToken } from './options.ts';
 
-/** A token as the configuration has it. */
-export interface TokenOptions extends SecretPlace {
-  readonly classes?: Grant['classes'] | undefined;
-  readonly methods?: Grant['methods'] | undefined;
-  readonly reads?: readonly Extension[] | undefined;
-  readonly expires?: string | undefined;
-}
+type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A token by its hash. */
-export interface HashedToken extends Grant {
-  readonly name: string;
-  /** SHA-256, hex. */
-  readonly sha256: string;
-  /** The extensions of XML-RPC that its holder reads. */
-  readonly reads?: readonly Extension[] | undefined;
-  /** ISO 8601; from then on it is refused. */
-  readonly expires?: string | undefined;
-}
+// What an Authorization header can carry; a secret of fewer than 16 characters could be guessed.
+const SECRET = /^[\x21-\x7e]{16,512}$/;
+// Including white space and line ends around the secret.
+const MAX_FILE_BYTES = 4096;
 
 /**
- * All of them; `adminToken` undefined: without the admin's. Throws a RelayError CONFIG_INVALID for a secret that is missing, empty, unreadable, or there twice.
+ * All tokens; the admin token only if `adminToken` is given. Throws a RelayError CONFIG_INVALID for a secret that is missing, empty,
+ * unreadable or used twice.
  */
 export function configuredTokens(
-  tokens: Readonly<Record<string, TokenOptions>>,
+  tokens: Readonly<Record<string, ConfiguredToken>>,
   adminToken: string | undefined,
-  environment: Readonly<Record<string, string | undefined>>,
-): readonly HashedToken[] {
-  const known: HashedToken[] =
+  environment: Environment,
+): readonly KnownToken[] {
+  const known: KnownToken[] =
     adminToken === undefined ? [] : [{ name: 'admin', sha256: sha256(adminToken), classes: ACCESS_CLASSES, methods: ['*'] }];
   for (const [name, token] of Object.entries(tokens)) {
     const option = `access.tokens.${name}`;
     const hash = sha256(readSecret(option, token, environment));
     const same = known.find((other) => other.sha256 === hash);
-    if (same) throw new RelayError('CONFIG_INVALID', `${option}: its secret is that of the token ${same.name}; give each its own`);
+    if (same) throw new RelayError('CONFIG_INVALID', `${option}: has the same secret as token ${same.name}; give each token its own`);
     known.push({ name, sha256: hash, ...grantOf(token), reads: token.reads, expires: token.expires });
   }
   return known;
 }
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+/**
+ * The secret in `file` (absolute) or in the variable `env`. Throws a RelayError CONFIG_INVALID that begins with `option` and never shows
+ * the secret.
+ */
+export function readSecret(option: string, { file, env }: Pick<ConfiguredToken, 'file' | 'env'>, environment: Environment): string {
+  const where = file ?? `the environment variable ${env ?? ''}`;
+  const refuse = (reason: string, cause?: unknown): never => {
+    throw new RelayError('CONFIG_INVALID', `${option}: ${where} ${reason}`, { cause });
+  };
+  const found = file === undefined ? environment[env ?? ''] : readPrivate(file, refuse);
+  if (found === undefined) return refuse('is not set; set it to the secret');
+  const secret = found.trim();
+  if (secret === '') return refuse('is empty; put the secret there');
+  if (!SECRET.test(secret)) return refuse('holds no usable secret: expected 16 to 512 printable ASCII characters without blanks');
+  return secret;
+}
+
+function readPrivate(file: string, refuse: (reason: string, cause?: unknown) => never): string {
+  const check = ({ mode }: Stats): void => {
+    if (process.platform !== 'win32' && (mode & 0o007) !== 0) refuse('is open to all users of this machine: run chmod o-rwx on it');
+  };
+  try {
+    return readSmallFile(file, { maxBytes: MAX_FILE_BYTES, links: 'follow', check });
+  } catch (error) {
+    if (RelayError.is(error)) throw error;
+    return refuse(`cannot be read: ${systemReason(error)}`, error);
+  }
 }

@@ -1,5 +1,6 @@
-/** The credential of a request: a token as bearer, or as the password of Basic; and which of the known tokens it is. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+/** The credential of a request, a Bearer token or the password of Basic, and which of the known tokens it is. */
+import { timingSafeEqual } from 'node:crypto';
+import { sha256 } from '../core/core.ts';
 import { permissionOf, tokenId } from './grants.ts';
 import type { Extension, Grant, Permission } from './grants.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
@@ -9,16 +10,16 @@ export interface KnownToken extends Grant {
   readonly name: string;
   /** SHA-256 of the token, hex. */
   readonly sha256: string;
-  /** ISO 8601; from then on it is refused. */
+  /** ISO 8601; the token is rejected from then on. */
   readonly expires?: string | undefined;
-  /** The extensions of XML-RPC that its holder reads. */
+  /** The XML-RPC extensions that its holder reads. */
   readonly reads?: readonly Extension[] | undefined;
 }
 
-/** Answers the tokens of today; the same array as long as nothing changed. */
+/** Returns the current tokens; the same array as long as nothing changed. */
 export type TokenSource = () => readonly KnownToken[];
 
-/** What a request presented. An expired token was right once: who has it guesses nothing. */
+/** What a request presented. An expired token does not count as a guess: its holder knew it. */
 export type Presented =
   | { readonly kind: 'none' }
   | { readonly kind: 'wrong' }
@@ -28,11 +29,11 @@ export type Presented =
       readonly name: string;
       readonly id: string;
       readonly may: Permission;
-      /** Undefined if nothing is said about it. */
+      /** Undefined if the token does not say. */
       readonly reads: Extensions | undefined;
     };
 
-interface Compiled {
+interface CompiledToken {
   readonly name: string;
   readonly id: string;
   readonly hash: Buffer;
@@ -41,14 +42,14 @@ interface Compiled {
   readonly expiresAt: number;
 }
 
-/** Judges Authorization headers; `date` is ms since 1970. */
+/** Returns a function that checks an Authorization header; `date` is ms since 1970. */
 export function credentialCheck(sources: readonly TokenSource[], date: () => number): (authorization: string | undefined) => Presented {
   const compiled = sources.map(compiledOnChange);
   return (authorization) => {
     if (authorization === undefined) return { kind: 'none' };
-    const presented = digest(tokenOf(authorization) ?? '');
-    let found: Compiled | undefined;
-    // All of them, and each in constant time: how long it takes tells nothing about which one was nearly right.
+    const presented = Buffer.from(sha256(tokenIn(authorization) ?? ''), 'hex');
+    let found: CompiledToken | undefined;
+    // Every token is compared, each in constant time, so that the duration does not show which one was nearly right.
     for (const tokens of compiled) for (const token of tokens()) if (timingSafeEqual(presented, token.hash)) found = token;
     if (!found) return { kind: 'wrong' };
     const { name, id, may, reads, expiresAt } = found;
@@ -56,9 +57,9 @@ export function credentialCheck(sources: readonly TokenSource[], date: () => num
   };
 }
 
-function compiledOnChange(source: TokenSource): () => readonly Compiled[] {
+function compiledOnChange(source: TokenSource): () => readonly CompiledToken[] {
   let from: readonly KnownToken[] = [];
-  let compiled: readonly Compiled[] = [];
+  let compiled: readonly CompiledToken[] = [];
   return () => {
     const tokens = source();
     if (tokens !== from) compiled = tokens.map(compile);
@@ -67,17 +68,17 @@ function compiledOnChange(source: TokenSource): () => readonly Compiled[] {
   };
 }
 
-function compile({ name, sha256, expires, reads = [], ...grant }: KnownToken): Compiled {
+function compile({ name, sha256: hash, expires, reads = [], ...grant }: KnownToken): CompiledToken {
   const expiresAt = expires === undefined ? Infinity : Date.parse(expires);
   const known = reads.length === 0 ? undefined : { nil: reads.includes('nil'), i8: reads.includes('i8') };
-  return { name, id: tokenId(sha256), hash: Buffer.from(sha256, 'hex'), may: permissionOf(grant), reads: known, expiresAt };
+  return { name, id: tokenId(hash), hash: Buffer.from(hash, 'hex'), may: permissionOf(grant), reads: known, expiresAt };
 }
 
-// Far more than any token has; what is longer is wrong as a whole.
-const MAX_LENGTH = 2048;
+// Far longer than any token. Header values are Latin-1, so characters are bytes.
+const MAX_HEADER_BYTES = 2048;
 
-function tokenOf(authorization: string): string | undefined {
-  if (authorization.length > MAX_LENGTH) return undefined;
+function tokenIn(authorization: string): string | undefined {
+  if (authorization.length > MAX_HEADER_BYTES) return undefined;
   const [scheme = '', value = '', ...rest] = authorization.trim().split(/ +/);
   if (rest.length > 0 || value === '') return undefined;
   if (scheme.toLowerCase() === 'bearer') return value;
@@ -85,8 +86,4 @@ function tokenOf(authorization: string): string | undefined {
   const pair = Buffer.from(value, 'base64').toString('utf8');
   const colon = pair.indexOf(':');
   return colon < 0 ? undefined : pair.slice(colon + 1);
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

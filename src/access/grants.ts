@@ -1,43 +1,37 @@
-/** Rights as everybody names them: classes of methods, and globs of their names. Pure. */
+/** Rights: classes of methods, and globs of method names. Pure. */
 import type { AccessClass } from '../core/core.ts';
 
-// 64 bits: nobody makes a second token by chance, and from so few of them nobody finds the first.
+// 64 bits: too many to collide by chance, and too few to find the token from.
 const TOKEN_ID_DIGITS = 16;
 
 /** Extensions of XML-RPC that a caller may be known to read. */
 export const EXTENSIONS = ['nil', 'i8'] as const;
 export type Extension = (typeof EXTENSIONS)[number];
 
-/** Who has it may call the methods of these classes whose names one of the globs covers. */
+/** The right to call the methods of these classes whose names match one of the globs. */
 export interface Grant {
   readonly classes: readonly AccessClass[];
-  /** `*` stands for one or more characters, dots among them; all else for itself. */
+  /** `*` matches one or more characters, dots included; every other character matches itself. */
   readonly methods: readonly string[];
 }
 
-/** What a token may that says nothing of it: everything but admin. */
-export function grantOf({
-  classes,
-  methods,
-}: {
-  readonly classes?: Grant['classes'] | undefined;
-  readonly methods?: Grant['methods'] | undefined;
-}): Grant {
+/** The grant of a token; by default every method of every class but admin. */
+export function grantOf({ classes, methods }: { readonly [Key in keyof Grant]?: Grant[Key] | undefined }): Grant {
   return { classes: classes ?? ['read', 'message', 'call'], methods: methods ?? ['*'] };
 }
 
-/** A grant made ready to be asked. */
+/** A compiled grant. */
 export interface Permission {
   readonly classes: ReadonlySet<AccessClass>;
   readonly covers: (method: string) => boolean;
-  /** The globs, for a refusal's text. */
+  /** The globs, for error messages. */
   readonly methods: readonly string[];
 }
 
-// Two stars in a row would mean "two or more characters", which nobody wants to say.
+// Two stars in a row would mean "two or more characters"; that is a mistake, not a wish.
 const GLOB = /^(?!.*\*\*)[\w.*]{1,200}$/;
 
-/** True for what can stand among a grant's methods. */
+/** True if `text` is a valid glob of method names. */
 export function isMethodGlob(text: string): boolean {
   return GLOB.test(text);
 }
@@ -48,7 +42,7 @@ export function permissionOf({ classes, methods }: Grant): Permission {
   return { classes: new Set(classes), methods, covers: (method) => globs.some((covers) => covers(method)) };
 }
 
-/** Without a regular expression: those with many stars take exponential time for names made to that end; this takes each part at its first place. */
+/** Matches each part at its first occurrence. A regular expression with many stars would take exponential time for crafted names. */
 function compileGlob(glob: string): (name: string) => boolean {
   const [head = '', ...rest] = glob.split('*');
   const tail = rest.pop();
@@ -65,7 +59,7 @@ function compileGlob(glob: string): (name: string) => boolean {
   };
 }
 
-/** Which token it is among all that ever have its name: some digits of its SHA-256 (hex). */
+/** Distinguishes a token from others that have or had its name: the first digits of its SHA-256 (hex). */
 export function tokenId(sha256: string): string {
   return sha256.slice(0, TOKEN_ID_DIGITS);
 }

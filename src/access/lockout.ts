@@ -1,4 +1,4 @@
-/** Stops guessers: too many wrong credentials from one place, and none is taken from there for a while. */
+/** Stops password guessing: after too many wrong credentials from one address, none is accepted from there for a while. */
 import type { Clock, Log } from '../core/core.ts';
 
 interface Attempts {
@@ -9,15 +9,16 @@ interface Attempts {
 
 const WINDOW_MS = 60_000;
 const LOCK_MS = 60_000;
-// About 1 MB. Who has more places to guess from than that is not stopped by counting; the oldest are forgotten first.
-const MAX_PLACES = 10_000;
+// About 1 MB. Counting does not stop a guesser with more addresses than that; the oldest are forgotten first.
+const MAX_BLOCKS = 10_000;
 
 /**
- * Counts wrong credentials per place (an address, see {@link addressBlock}). While another machine is locked out nothing from there is judged, so the lock ends
- * after its minute whatever is tried, and a guesser does not learn that a guess was right. This machine is never locked out: right ones go on passing there.
+ * Counts wrong credentials per address block (see {@link addressBlock}). While another machine is locked out, its credentials are not
+ * checked: the lock ends after a minute whatever is tried, and a guesser does not learn that a guess was right. This machine is never
+ * locked out: valid credentials are still accepted from it.
  */
 export class Lockout {
-  readonly #places = new Map<string, Attempts>();
+  readonly #blocks = new Map<string, Attempts>();
   #wrong = 0;
   #locks = 0;
 
@@ -25,40 +26,40 @@ export class Lockout {
     private readonly maxWrong: number,
     private readonly clock: Clock,
     private readonly log: Log,
-    private readonly maxPlaces = MAX_PLACES,
+    private readonly maxBlocks = MAX_BLOCKS,
   ) {}
 
   get counts(): { readonly wrongCredentials: number; readonly lockOuts: number } {
     return { wrongCredentials: this.#wrong, lockOuts: this.#locks };
   }
 
-  /** ms for which no credential is taken from `place`; 0 if it is not locked. */
-  lockedFor(place: string): number {
-    return Math.max(0, (this.#places.get(place)?.lockedUntil ?? 0) - this.clock.now());
+  /** ms for which no credential is accepted from `block`; 0 if it is not locked out. */
+  lockedFor(block: string): number {
+    return Math.max(0, (this.#blocks.get(block)?.lockedUntil ?? 0) - this.clock.now());
   }
 
-  /** Notes a wrong credential; the last one that is allowed in a minute locks, and is logged. */
-  wrong(place: string): void {
+  /** Counts a wrong credential; the last one allowed in a minute locks the block out and is logged. */
+  wrong(block: string): void {
     this.#wrong++;
     const now = this.clock.now();
-    const attempts = this.#attempts(place, now);
+    const attempts = this.#attempts(block, now);
     attempts.wrong++;
     if (attempts.wrong < this.maxWrong) return;
     attempts.lockedUntil = now + LOCK_MS;
     this.#locks++;
     this.log.warn(
-      `${attempts.wrong} wrong credentials from ${place} in a minute: for a minute none is taken from there, but for right ones on this machine (maxWrongCredentials)`,
+      `${attempts.wrong} wrong credentials from ${block} in a minute: locked out for a minute; valid ones from this machine still pass (maxWrongCredentials)`,
     );
   }
 
-  #attempts(place: string, now: number): Attempts {
-    const before = this.#places.get(place);
+  #attempts(block: string, now: number): Attempts {
+    const before = this.#blocks.get(block);
     if (before && now - before.since < WINDOW_MS && before.lockedUntil === 0) return before;
     const fresh = { wrong: 0, since: now, lockedUntil: 0 };
-    this.#places.delete(place);
-    this.#places.set(place, fresh);
-    const [oldest] = this.#places.keys();
-    if (this.#places.size > this.maxPlaces && oldest !== undefined) this.#places.delete(oldest);
+    this.#blocks.delete(block);
+    this.#blocks.set(block, fresh);
+    const [oldest] = this.#blocks.keys();
+    if (this.#blocks.size > this.maxBlocks && oldest !== undefined) this.#blocks.delete(oldest);
     return fresh;
   }
 }

@@ -1,4 +1,4 @@
-/** What the operator decides about access. */
+/** Options of access control. */
 import { z } from 'zod';
 import { EXTENSIONS, isMethodGlob } from './grants.ts';
 import { ACCESS_CLASSES } from '../core/core.ts';

@@ -1,28 +1,28 @@
-/** How often each caller may call: a bucket of calls per address or token, that fills again with time. */
+/** Rate limits: a token bucket per address or access token, refilled over time. */
 import { RelayError } from '../core/core.ts';
 import { addressBlock } from '../message/message.ts';
 import type { Clock, Log } from '../core/core.ts';
-import { describeCaller } from './principal.ts';
-import type { Role, Principal } from './principal.ts';
+import { describeCaller } from './roles.ts';
+import type { Role, Principal } from './roles.ts';
 import type { Rate, AccessOptions } from './options.ts';
 
 type Kind = Exclude<Role['kind'], 'plugin'>;
 
 interface Bucket {
   readonly kind: Kind;
-  /** Of the token, or where the caller is. */
+  /** Name of the token, or the caller's address block. */
   readonly name: string;
   calls: number;
   filledAt: number;
-  /** Its emptiness was logged, and it was not full since. */
-  isTold: boolean;
+  /** True if the limit was logged and the bucket has not been full since. */
+  isReported: boolean;
 }
 
-// About 2 MB; whoever has more addresses than that gets new buckets anyway, and the memory of the relay counts more.
+// About 2 MB. A caller with more addresses than that gets new buckets anyway, and the relay's memory matters more.
 const MAX_BUCKETS = 10_000;
 
 export class RateLimits {
-  // In order of use: the least recently used one goes first. A caller without a bucket has a full one.
+  // Least recently used first. A caller without a bucket has a full one.
   readonly #buckets = new Map<string, Bucket>();
   #latest: Bucket | undefined;
   readonly #rates: AccessOptions['limits'];
@@ -37,23 +37,23 @@ export class RateLimits {
     this.#rates = rates;
   }
 
-  /** Calls that were refused. */
+  /** Number of rejected calls. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Takes one call out of the caller's bucket. Throws a RelayError RATE_LIMITED that says when to come back. */
+  /** Charges one call to the caller. Throws a RelayError RATE_LIMITED that says when to call again. */
   take(caller: Principal): void {
     const bucket = this.#ready(caller);
     if (bucket) bucket.calls--;
   }
 
-  /** Throws what {@link take} would throw, and takes nothing. */
+  /** Throws what {@link take} would throw, without charging anything. */
   require(caller: Principal): void {
     this.#ready(caller);
   }
 
-  /** The caller's bucket, with a call in it; undefined for who is not counted. */
+  /** The caller's bucket, which holds at least one call; undefined for plugins, which have no limit. */
   #ready(caller: Principal): Bucket | undefined {
     const { role } = caller;
     if (role.kind === 'plugin') return undefined;
@@ -62,8 +62,9 @@ export class RateLimits {
     if (bucket.calls >= 1) return bucket;
     this.#refused++;
     const who = describeCaller(caller);
-    if (!bucket.isTold) this.log.warn(`${who} calls more than ${rate.perSecond} times a second (limits.${role.kind}); the rest is refused`);
-    bucket.isTold = true;
+    if (!bucket.isReported)
+      this.log.warn(`${who} exceeds ${rate.perSecond} calls per second (limits.${role.kind}); excess calls are rejected`);
+    bucket.isReported = true;
     const retryAfterMs = Math.ceil(((1 - bucket.calls) / rate.perSecond) * 1000);
     const text = `too many calls: ${rate.perSecond} per second are allowed, ${rate.burst} at once; call again in ${retryAfterMs} ms`;
     throw new RelayError('RATE_LIMITED', text, { retryAfterMs });
@@ -71,16 +72,16 @@ export class RateLimits {
 
   #filled(kind: Kind, name: string, { perSecond, burst }: Rate): Bucket {
     const now = this.clock.now();
-    const bucket = this.#used(kind, name) ?? this.#add({ kind, name, calls: burst, filledAt: now, isTold: false });
+    const bucket = this.#used(kind, name) ?? this.#add({ kind, name, calls: burst, filledAt: now, isReported: false });
     bucket.calls = Math.min(burst, bucket.calls + ((now - bucket.filledAt) * perSecond) / 1000);
     bucket.filledAt = now;
-    if (bucket.calls === burst) bucket.isTold = false;
+    if (bucket.calls === burst) bucket.isReported = false;
     return bucket;
   }
 
-  /** The bucket of this caller, if there is one, as the one that was used last. */
+  /** The caller's bucket, if there is one, moved to the end of the order of use. */
   #used(kind: Kind, name: string): Bucket | undefined {
-    // Most calls come from who called last; to find a bucket, and move it to the end, costs more than all else here.
+    // Most calls come from the previous caller; finding a bucket and moving it to the end costs more than everything else here.
     if (this.#latest?.name === name && this.#latest.kind === kind) return this.#latest;
     const bucket = this.#buckets.get(`${kind} ${name}`);
     if (bucket === undefined) return undefined;

@@ -1,39 +1,81 @@
-/** Who may call what: decided once per call, before the method is run. */
+/**
+ * Who makes a call, and whether they may make it. The caller is determined once per request, before its body is read; the check is made
+ * once per call.
+ */
 import { RelayError } from '../core/core.ts';
+import type { AccessClass } from '../core/core.ts';
+import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import { permissionOf } from './grants.ts';
 import type { Permission } from './grants.ts';
-import type { AccessClass } from '../core/core.ts';
-import type { Role, Principal } from './principal.ts';
 import type { AccessOptions, RoleGrant } from './options.ts';
 
-type NamelessRole = Exclude<Role['kind'], 'token'>;
+/**
+ * - `token`: presented a valid token; `id` distinguishes tokens that had the same name.
+ * - `peer`: calls from an address of `peers`.
+ * - `satellite`: calls from an address that a satellite registered from without a token.
+ * - `local`: calls from this machine.
+ * - `plugin`: code of a local satellite, in this process or in a program that the relay started.
+ * - `anonymous`: anybody else.
+ */
+export type Role =
+  | { readonly kind: 'token'; readonly name: string; readonly id: string; readonly may: Permission }
+  | { readonly kind: 'peer' }
+  | { readonly kind: 'satellite' }
+  | { readonly kind: 'local' }
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'plugin'; readonly name: string };
 
-/** The rights of each role, compiled once per start; a token brings its own. */
+/** What an endpoint knows of a caller before it reads the body. */
+export interface Principal {
+  readonly role: Role;
+  /** Canonical address: the socket's, or the one that a trusted proxy states. */
+  readonly address: string;
+  readonly port: number;
+  /** False if an untrusted proxy on this machine forwarded the call: `address` is then the proxy's and does not identify the caller. */
+  readonly isDirect: boolean;
+  /** True if the address is a configured peer's, whatever the role: the `co2` stamp of such a caller is believed. */
+  readonly isPeer: boolean;
+  /** The extensions that the caller is known to read, whatever its call uses. Undefined: not known. */
+  readonly reads?: Extensions | undefined;
+  /** Aborted when the connection closes before the answer is sent; for long waits. Undefined where it is not observed. */
+  readonly gone?: AbortSignal | undefined;
+}
+
+/** Describes the caller for a log line or a fault. */
+export function describeCaller({ role, address }: Principal): string {
+  if (role.kind === 'plugin') return role.name;
+  return role.kind === 'token' ? `token ${role.name} at ${address}` : `${role.kind} caller ${address}`;
+}
+
+/** The rights of each role, compiled once per start; a token carries its own. */
 export class Access {
-  readonly #roles: Readonly<Record<NamelessRole, Permission>>;
+  readonly #roles: Readonly<Record<Exclude<Role['kind'], 'token'>, Permission>>;
 
   constructor({ anonymous, local, peer, satellite }: Omit<AccessOptions['access'], 'tokens'>) {
     this.#roles = {
-      // A list adds to what strangers may anyway; who writes `{classes, methods}` means exactly that.
+      // A list adds to what anonymous callers may do anyway; `{classes, methods}` is taken literally.
       anonymous: compile('classes' in anonymous ? anonymous : ['read', ...anonymous]),
       local: compile(local),
       peer: compile(peer),
       satellite: compile(satellite),
-      // Code that runs in this process could do as it likes anyway; admin stays a thing of people.
+      // Code in this process could do anything anyway; admin is reserved for people.
       plugin: compile(['read', 'message', 'call']),
     };
   }
 
-  /** Throws a RelayError FORBIDDEN that names the right that is missing and how to get it. */
+  /** Throws a RelayError FORBIDDEN that names the missing right and how to get it. */
   check({ role }: Principal, method: string, needed: AccessClass): void {
     const may = role.kind === 'token' ? role.may : this.#roles[role.kind];
     if (!may.classes.has(needed)) {
-      const text = `${method} needs the right '${needed}', which ${whom(role)} ${role.kind === 'anonymous' ? 'do' : 'does'} not have; ${remedy(role, needed)}`;
+      const text = `${method} needs the right '${needed}', which ${subjectOf(role)} ${role.kind === 'anonymous' ? 'do' : 'does'} not have; ${remedy(role, needed)}`;
       throw new RelayError('FORBIDDEN', text);
     }
     if (!may.covers(method)) {
       const few = may.methods.slice(0, 10).join(', ');
-      throw new RelayError('FORBIDDEN', `${method} is none of the methods that ${whom(role)} may call (${few}); ${remedy(role, needed)}`);
+      throw new RelayError(
+        'FORBIDDEN',
+        `${method} is not among the methods that ${subjectOf(role)} may call (${few}); ${remedy(role, needed)}`,
+      );
     }
   }
 }
@@ -44,7 +86,7 @@ function compile(grant: RoleGrant): Permission {
   );
 }
 
-function whom(role: Role): string {
+function subjectOf(role: Role): string {
   if (role.kind === 'token') return `the token '${role.name}'`;
   return role.kind === 'anonymous' ? 'callers from other machines' : `a ${role.kind} caller`;
 }

@@ -11,7 +11,7 @@ import type { Clock } from '../core/core.ts';
 import { configOf, flagName } from './start-options.ts';
 import type { StartFlags } from './start-options.ts';
 
-/** One payload of options, as shown by `co2 config show`. */
+/** One source of options, as shown by `co2 config show`. */
 export interface OptionSource {
   readonly kind: 'file' | 'environment' | 'flag';
   readonly source: ConfigSource;
@@ -42,7 +42,7 @@ export async function readOptions(flags: StartFlags, { file: knownFile, clock = 
   const dataDir = flags.data ?? nonEmpty(process.env.CO2_DATA_DIR) ?? '.co2';
   const found = knownFile ?? findConfigFile(flags.config ?? nonEmpty(process.env.CO2_CONFIG), directory);
   const file = found && (await loadConfigFile(found, resolve(directory, dataDir, 'cache'), clock));
-  // npm plugins are installed beside the configuration file, wherever the command runs; every other payload overrides this default.
+  // npm plugins are installed beside the configuration file, wherever the command runs; every other source overrides this default.
   const project: ConfigSource[] = file ? [{ values: { projectDir: '.' }, baseDir: file.baseDir, nameOf: file.nameOf }] : [];
   const line: ConfigSource = { values: configOf(flags), baseDir: directory, nameOf: flagName };
   const sources: OptionSource[] = [

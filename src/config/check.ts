@@ -1,19 +1,22 @@
-/** What is wrong with an option, in words: the place, the key, what was found, what is expected. */
+/** Checks options, and explains what is wrong: the place, the key, what was found and what is expected. */
 import type { z } from 'zod';
 import { RelayError, clean, suggest } from '../core/core.ts';
-import type { Tree } from './tree.ts';
+import type { Tree } from './paths.ts';
 
-/** One place where options stand: a file, the command line. */
+/** One source of options: a file, the environment, the command line. */
 export interface ConfigSource {
   /** Raw, unchecked. */
   readonly values: unknown;
-  /** Directory that relative paths in it start from. */
+  /** Relative paths are resolved against this directory. */
   readonly baseDir: string;
-  /** How an option is called there, for messages: `config.ts: port`, `--port`. */
+  /** Name of an option in this source, for messages: `config.ts: port`, `--port`. */
   readonly nameOf: (key: string) => string;
 }
 
-/** Throws a RelayError CONFIG_INVALID if `values`, of which the last part came from `payload`, are not what `schema` says. */
+/**
+ * Throws a RelayError CONFIG_INVALID if `values` do not match `schema`. `source` is the last source merged into them, and so the one to
+ * blame.
+ */
 export function check(schema: z.ZodType, source: ConfigSource, values: Tree): void {
   const result = schema.safeParse(values, { reportInput: true });
   const [issue] = result.success ? [] : result.error.issues;
@@ -29,7 +32,7 @@ function unknownOption(schema: z.ZodType, source: ConfigSource, path: readonly s
   return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(schema, path))}`);
 }
 
-/** None of several forms fits: the one that was meant is the first whose kind is right, else the first. */
+/** None of several forms fits. The intended one is the first whose type is right, else the first. */
 function wrongChoice(schema: z.ZodType, source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion): RelayError {
   const firsts = issue.errors.map(([first]) => first).filter((first) => first !== undefined);
   const meant = firsts.find(({ code, path }) => code !== 'invalid_type' || path.length > 0) ?? firsts[0] ?? issue;
@@ -51,7 +54,7 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'invalid_value':
       return `one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}`;
     case 'too_small':
-      return issue.origin === 'string' ? 'a text that is not empty' : `at least ${issue.minimum}`;
+      return issue.origin === 'string' ? 'a non-empty text' : `at least ${issue.minimum}`;
     case 'too_big':
       return `at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`;
     case 'invalid_key':
@@ -61,29 +64,29 @@ function expectation(issue: z.core.$ZodIssue): string {
   }
 }
 
-/** The options at `path`, by their full names. */
+/** Full names of the options at `path`. */
 function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
   let level: unknown = schema;
   for (const part of path) level = below(level, part);
   return Object.keys(membersOf(level)).map((key) => [...path, key].join('.'));
 }
 
-/** The schema of a member, of an optional group too, of an element of a list, and of whatever has names that the operator chooses. */
+/** The schema of a member of an object (optional or not), of an element of a list, or of a value of a record. */
 function below(schema: unknown, key: string): unknown {
   const { valueType, element } = (schema ?? {}) as { valueType?: unknown; element?: unknown };
   return valueType ?? element ?? membersOf(schema)[key];
 }
 
-/** Of several forms those of all. */
+/** Of a union, the members of all its forms. */
 function membersOf(schema: unknown): Readonly<Record<string, unknown>> {
   const { shape, options, unwrap } = (schema ?? {}) as { shape?: Record<string, unknown>; options?: unknown; unwrap?: () => unknown };
   if (Array.isArray(options)) return Object.assign({}, ...options.map(membersOf)) as Record<string, unknown>;
   return shape ?? (unwrap ? membersOf(unwrap.call(schema)) : {});
 }
 
-/** A value that is wrong, fit for a message. */
+/** An invalid value, formatted for a message. */
 export function shown(value: unknown): string {
-  // A URL may carry credentials, and what is wrong may go to a log.
+  // A URL may carry credentials, and the message may go to a log.
   if (typeof value === 'string') return `'${clean(value.replace(/\/\/[^/@\s]*@/g, '//…@'), 80)}'`;
   if (value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
   return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;

@@ -1,4 +1,4 @@
-/** The operator's configuration: composes each room's options and defaults, checks them, freezes them. */
+/** The operator's configuration: composes the options and defaults of each directory, checks them and freezes them. */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { httpDefaults, httpShape } from '../http/http.ts';
@@ -12,17 +12,13 @@ import { stateDefaults, stateShape } from '../state/state.ts';
 import { check, shown } from './check.ts';
 import type { ConfigSource } from './check.ts';
 import { logDefaults, logShape } from './log-options.ts';
-import { kindsOf } from './option-kinds.ts';
-import type { OptionKind } from './option-kinds.ts';
-import { absolutePaths } from './paths.ts';
-import { isTree } from './tree.ts';
-import type { Tree } from './tree.ts';
+import { absolutePaths, isTree } from './paths.ts';
+import type { Tree } from './paths.ts';
 import type { Options } from './define-config.ts';
 
 export { defineConfig } from './define-config.ts';
 export type { Config, Options } from './define-config.ts';
 export type { ConfigSource } from './check.ts';
-export type { OptionKind } from './option-kinds.ts';
 export type { LogLevel, LogOptions } from './log-options.ts';
 
 /** What an option has if nobody sets it. */
@@ -51,18 +47,18 @@ export const SCHEMA = z.strictObject({
   ...logShape,
 });
 
-/** Complete options, and which of them somebody set. */
+/** Complete options, and where each was set. */
 export interface Completed {
   readonly options: Options;
-  /** True if a payload sets the option of this name; false if it has its default. */
+  /** True if a source sets this option; false if it has its default. */
   readonly isSet: (key: keyof Options) => boolean;
-  /** Where the option of this name was set last, in words: `config.ts: port`, `--port`; its bare name if nobody set it. */
+  /** Where this option was last set, in words: `config.ts: port`, `--port`; its bare name if it has its default. */
   readonly placeOf: (key: string) => string;
 }
 
 /**
- * Complete, checked and frozen options from `sources`, of which later ones win. Throws a RelayError CONFIG_INVALID that names the place, the key, what was
- * found and what is expected, and for an unknown key the nearest known one.
+ * Merges `sources`, of which later ones win, into complete, checked and frozen options. Throws a RelayError CONFIG_INVALID that names the
+ * place, the key, what was found and what is expected, and for an unknown key the nearest known one.
  */
 export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDir: string): Completed {
   let merged = absolutePaths(DEFAULTS as unknown as Tree, defaultsBaseDir);
@@ -82,19 +78,26 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
   };
 }
 
-/** All options by their full names (`outbox.maxMessages`), and of what kind each is. */
+/** The kind of each option by its full name (`outbox.maxMessages`). */
 export function optionKinds(): ReadonlyMap<string, OptionKind> {
-  return kindsOf(SCHEMA.shape);
+  const kinds = new Map<string, OptionKind>();
+  for (const [key, schema] of Object.entries<z.core.$ZodType>(SCHEMA.shape)) {
+    const inner = bare(schema);
+    if (inner instanceof z.ZodObject) {
+      for (const [name, below] of Object.entries<z.core.$ZodType>(inner.shape)) kinds.set(`${key}.${name}`, kindOf(below));
+    } else kinds.set(key, kindOf(inner));
+  }
+  return kinds;
 }
 
-/** The options, by their full names, that have other values in `after` than in `before`. */
+/** Full names of the options whose values differ. */
 export function changedOptions(before: Options, after: Options): string[] {
   const at = (options: Options, key: string): unknown =>
     key.split('.').reduce<unknown>((level, part) => (level as Tree | undefined)?.[part], options);
   return [...optionKinds().keys()].filter((key) => !isDeepStrictEqual(at(before, key), at(after, key)));
 }
 
-/** `base` with the options of these full names from `wanted`. */
+/** `base`, with the options of these full names taken from `wanted`. */
 export function takeOptions(base: Options, wanted: Options, keys: Iterable<string>): Options {
   const result: Record<string, unknown> = { ...base };
   for (const key of keys) {
@@ -105,7 +108,7 @@ export function takeOptions(base: Options, wanted: Options, keys: Iterable<strin
   return Object.freeze(result) as unknown as Options;
 }
 
-/** `over` upon `under`, objects member by member; an undefined in `over` changes nothing. Two levels, as deep as our options are. */
+/** Merges `over` onto `under`, objects member by member; an undefined changes nothing. Options are two levels deep, and so is the merge. */
 function merge(under: Tree, over: Tree): Tree {
   const merged: Record<string, unknown> = { ...under };
   for (const [key, value] of Object.entries(over)) {
@@ -120,11 +123,50 @@ function defined(tree: Tree): Tree {
   return Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== undefined));
 }
 
-/** Freezes our own tree of options; a plugin's configuration, below `plugins` or as `config` of a relay plugin, is the plugin's and stays as it is. */
+/**
+ * Freezes the options. The configuration of a plugin, below `plugins` or as `config` of a relay plugin, belongs to the plugin and is not
+ * frozen.
+ */
 function deepFreeze(options: Tree): Tree {
   for (const [key, value] of Object.entries(options)) {
-    // A list is a tree of its elements.
+    // Lists too, element by element.
     if (key !== 'plugins' && key !== 'config' && typeof value === 'object' && value !== null) deepFreeze(value as Tree);
   }
   return Object.freeze(options);
+}
+
+/** How the text of an environment variable is converted to the value of an option. */
+export type OptionKind = 'text' | 'number' | 'boolean' | 'switch' | 'list' | 'json';
+
+function kindOf(schema: z.core.$ZodType): OptionKind {
+  const inner = bare(schema);
+  // By the name of the type: URLs and enums are texts too, but not instances of ZodString.
+  switch (inner._zod.def.type) {
+    case 'string':
+    case 'enum':
+      return 'text';
+    case 'literal':
+      // A boolean, or a word that says how.
+      return inner instanceof z.ZodLiteral && inner.values.has(true) ? 'switch' : 'text';
+    case 'number':
+    case 'boolean':
+      return inner._zod.def.type;
+    case 'array':
+      return inner instanceof z.ZodArray && isTextual(inner.element) ? 'list' : 'json';
+    case 'union':
+      // One item, or a list of them.
+      return inner instanceof z.ZodUnion && inner.options.some((option) => kindOf(option) === 'list') ? 'list' : 'json';
+    default:
+      return 'json';
+  }
+}
+
+/** True if a text is one of the accepted types. */
+function isTextual(schema: z.core.$ZodType): boolean {
+  return schema instanceof z.ZodUnion ? schema.options.some((option) => kindOf(option) === 'text') : kindOf(schema) === 'text';
+}
+
+function bare(schema: z.core.$ZodType): z.core.$ZodType {
+  const isWrapped = schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodReadonly;
+  return isWrapped ? bare(schema.unwrap()) : schema;
 }

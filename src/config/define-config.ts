@@ -19,7 +19,7 @@ export type Options = HttpOptions &
   RelayOptions &
   LogOptions;
 
-/** What an operator writes: any part of {@link Options}; what is left out or undefined has its default. */
+/** What an operator writes: any part of {@link Options}; options that are omitted or undefined have their defaults. */
 export type Config = DeepPartial<Options>;
 
 type DeepPartial<T> = T extends readonly unknown[] | string | number | boolean

@@ -1,10 +1,10 @@
-/** What is logged, and where to. */
+/** Options of logging: what is logged, and where to. */
 import { z } from 'zod';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'off'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** What writes to the log, besides `plugin.<package>.<module>` per plugin. */
+/** Log categories, besides `plugin.<package>.<module>` for each plugin. */
 export const LOG_CATEGORIES = ['app', 'http', 'mesh', 'plugin-host', 'relay', 'relay-plugins', 'satellites'] as const;
 
 export interface LogOptions {

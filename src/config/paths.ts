@@ -1,8 +1,14 @@
-/** The paths among the options, each made absolute from where it was written. */
+/** Makes the paths among the options absolute, each relative to where it was written. */
 import { resolve } from 'node:path';
-import { absoluteUses } from './relay-plugin-files.ts';
-import { isTree } from './tree.ts';
-import type { Tree } from './tree.ts';
+import { isFileName } from '../plugin-host/plugin-host.ts';
+
+/** Raw options before they are checked. */
+export type Tree = Readonly<Record<string, unknown>>;
+
+/** True for an object that is not a list. */
+export function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 // `*` is every key, or every element of a list.
 const PATHS: readonly (readonly string[])[] = [
@@ -20,7 +26,7 @@ const PATHS: readonly (readonly string[])[] = [
   ['programs', '*', 'exec'],
 ];
 
-/** `values` with its relative paths started from `baseDir`. */
+/** `values` with its relative paths resolved against `baseDir`. */
 export function absolutePaths(values: Tree, baseDir: string): Tree {
   const absolute = PATHS.reduce((tree, path) => absolutePath(tree, path, baseDir), values);
   return 'relayPlugins' in absolute ? { ...absolute, relayPlugins: absoluteUses(absolute.relayPlugins, baseDir) } : absolute;
@@ -38,7 +44,16 @@ function absolutePath(tree: Tree, [first = '', ...rest]: readonly string[], base
   return result;
 }
 
-/** The bare name of a program is looked for on the PATH. */
+/** The bare name of a program is looked up on the PATH instead. */
 function isPath(key: string, value: string): boolean {
   return value !== '' && (key !== 'exec' || value.includes('/'));
+}
+
+/** `relayPlugins` with the paths in it made absolute. Module names stay, and so do invalid entries, since nothing has been checked yet. */
+function absoluteUses(list: unknown, baseDir: string): unknown {
+  if (!Array.isArray(list)) return list;
+  const absolute = (use: unknown): unknown => (typeof use === 'string' && isFileName(use) ? resolve(baseDir, use) : use);
+  return list.map((entry: unknown) =>
+    typeof entry === 'object' && entry !== null && 'use' in entry ? { ...entry, use: absolute(entry.use) } : absolute(entry),
+  );
 }

@@ -1,8 +1,10 @@
 /** The small parts that everything else uses: errors, logging, time, bounded queues, limits, text. Imports nothing of ours. */
 export { ACCESS_CLASSES } from './access-class.ts';
 export type { AccessClass } from './access-class.ts';
+export { nextDelay } from './back-off.ts';
+export type { BackOff } from './back-off.ts';
 export { BoundedQueue } from './bounded-queue.ts';
-export type { QueueLimits, QueueStatus } from './bounded-queue.ts';
+export type { BoundedQueueOptions, QueueLimits, QueueStatus } from './bounded-queue.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { ERRORS, Fault, Refusal, RelayError, reasonOf } from './errors.ts';
@@ -20,6 +22,7 @@ export { andThen, isPromise } from './maybe-promise.ts';
 export type { MaybePromise } from './maybe-promise.ts';
 export { memoize } from './memoize.ts';
 export { RateLimitedLog } from './rate-limited-log.ts';
+export { sha256 } from './sha256.ts';
 export { suggest } from './suggest.ts';
 export { clean, quoted, safeJson } from './text.ts';
 export { withTimeout } from './timeout.ts';

@@ -1,20 +1,27 @@
-/** How many dicts the next request to a server may carry: whether it takes batches at all, and how large they may be. */
+/** Learns how many dicts a request to a server may carry: whether it accepts batches at all, and how large they may be. */
 import type { Clock } from '../core/core.ts';
 
-/** Dicts in one request. A relay takes as many from a peer. At 40 ms a round trip that is 25,000 a second, far more than a relay handles. */
+/**
+ * Dicts in one request. A relay accepts as many from a peer. At 40 ms a round trip that is 25,000 a second, far more than a relay
+ * handles.
+ */
 export const MAX_BATCH = 1_000;
-/** Bytes of dicts in one request, if it is more than one: the other side reads so much in some ten milliseconds, and most servers take bodies of a mebibyte. */
+/**
+ * Bytes of dicts in a request of more than one: the other side parses them in about ten milliseconds, and most servers accept bodies of a
+ * mebibyte.
+ */
 export const MAX_BATCH_BYTES = 512 * 1024;
 
 const FIRST_BATCH = 16;
-// Of a server that gets each dict once: after a time limit all that were in the request count as refused, so the first ones find out how quick it is.
+// For a server that gets each dict once: all dicts of a request that times out count as rejected, so the first requests find out how fast
+// it is.
 const FIRST_CAUTIOUS_BATCH = 2;
 const NO_LIMIT = 4;
 const TRY_AGAIN_AFTER = 64;
-// A batch is to take a fraction of the time limit: with all its dicts unanswered after that, nobody knows what the server took.
+// A batch should take a fraction of the timeout: after a timeout nobody knows which of its dicts the server accepted.
 const QUICK_MS = 500;
 const SLOW_MS = 2_000;
-// How long a server that offers no batches is not asked again on the same connection; doubled each time, since an hour is soon enough for one that was updated.
+// After this time a server that accepts no batches is asked again on the same connection; doubled each time, up to an hour.
 const ASK_AGAIN_MS = 60_000;
 const MAX_ASK_AGAIN_MS = 3_600_000;
 
@@ -22,9 +29,9 @@ export class BatchSize {
   #offers: 'unknown' | 'yes' | 'no' = 'unknown';
   #askAgainAt = 0;
   #askAgainMs = ASK_AGAIN_MS;
-  // A server that answers the question by silence must not be asked at every new connection.
+  // A server that does not answer the probe must not be probed at every new connection.
   #isSilent = false;
-  // Questions in a row at which the connection ended.
+  // Probes in a row at which the connection ended.
   #breaks = 0;
   #limit: number;
   // The largest batch that was answered since one failed, and the smallest one that was too large.
@@ -40,17 +47,18 @@ export class BatchSize {
     this.#limit = isCautious ? FIRST_CAUTIOUS_BATCH : FIRST_BATCH;
   }
 
-  /** True if the server should be asked whether it takes batches, once there is more than one dict for it. */
+  /** True if the server should be probed for batches, once more than one dict waits for it. */
   get isUnknown(): boolean {
     if (this.#offers === 'no' && this.clock.now() >= this.#askAgainAt) this.#offers = 'unknown';
     return this.#offers === 'unknown';
   }
 
-  /** Dicts that the next request may carry. */
+  /** Number of dicts that the next request may carry. */
   get limit(): number {
     return this.#offers === 'yes' ? this.#limit : 1;
   }
 
+  /** The server accepts batches. */
   offered(): void {
     this.#offers = 'yes';
     this.#askAgainMs = ASK_AGAIN_MS;
@@ -58,12 +66,14 @@ export class BatchSize {
     this.#breaks = 0;
   }
 
-  /** The server did not answer whether it takes batches. A connection may end once for any reason; what ends it again, or takes too long, is the question. */
+  /**
+   * The server did not answer the probe. A connection may end once for any reason; if it ends again or times out, the probe is the cause.
+   */
   unanswered(isTimeout: boolean): void {
     if (isTimeout || ++this.#breaks > 1) this.refused(true);
   }
 
-  /** The server takes single calls alone. `isSilent`: it did not even answer the question. */
+  /** The server accepts only single calls. `isSilent`: it did not answer the probe. */
   refused(isSilent = false): void {
     this.#offers = 'no';
     this.#isSilent = isSilent;
@@ -71,7 +81,7 @@ export class BatchSize {
     this.#askAgainMs = Math.min(MAX_ASK_AGAIN_MS, 2 * this.#askAgainMs);
   }
 
-  /** The server failed at a batch that it may have run: single calls from now on, and few dicts at once when it is asked again. */
+  /** The server failed at a batch that it may have run: single calls from now on, and few dicts at once when it is probed again. */
   endsBatches(isSilent = false): void {
     this.#limit = this.#good = 1;
     this.refused(isSilent);
@@ -89,25 +99,25 @@ export class BatchSize {
     if (count <= this.#good) this.#good = Math.max(1, count >> 1);
     this.#limit = this.#good;
     this.#fullBatches = 0;
-    // No server allows fewer: one of these few is too deep, or too odd, to be in a batch.
+    // No server allows fewer: one of these few must be too deep, or too unusual, for a batch.
     this.#tooLarge = count <= NO_LIMIT ? MAX_BATCH + 1 : count;
   }
 
-  /** The connection failed at `count` dicts: one by one it shows at which. What the server offers is asked again. */
+  /** The connection failed at `count` dicts: sending them one by one shows at which. The server is probed again. */
   failed(count: number): void {
     if (count > 1) this.#limit = this.#good = 1;
     this.#tooLarge = MAX_BATCH + 1;
     if (!this.#isSilent) this.#offers = 'unknown';
   }
 
-  /** The server started again: nothing is known of it. */
+  /** The server was restarted: nothing is known of it. */
   forget(): void {
     this.#offers = 'unknown';
     this.#isSilent = false;
     this.#breaks = 0;
   }
 
-  /** Doubles; once a batch was too large, halves the distance to it, rests close to it, and tries again now and then. */
+  /** Doubles the limit; once a batch was too large, halves the distance to it, stays close to it, and tries a larger one now and then. */
   #grow(): void {
     const limit = this.#limit;
     const room = this.#tooLarge - 1 - limit;

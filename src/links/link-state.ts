@@ -1,17 +1,18 @@
-/** The life of a link to one server, as a pure machine: what happens next is decided here, and done elsewhere. */
+/** State machine of a link to one server. Pure: it decides what happens next, and `Link` does it. */
+import { nextDelay } from '../core/core.ts';
 
-/** `sending` and `waiting` know how often in a row the server failed; `draining` sends what waits and then closes. */
+/** `failures`: failed requests in a row. `draining`: send what waits, then close. */
 export type LinkState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'sending'; readonly failures: number; readonly draining: boolean }
   | { readonly kind: 'waiting'; readonly failures: number }
   | { readonly kind: 'closed' };
 
-export type LinkEvent =
+export type LinkInput =
   | { readonly type: 'queued' }
-  /** The server took the dict, or refused it for good; `left` dicts wait behind it. */
+  /** The server accepted the request, or rejected it for good; `left` dicts still wait. */
   | { readonly type: 'answered'; readonly left: number }
-  /** `progressed`: the server took some dicts before; `atLeastMs`: how long it asks us to wait. */
+  /** `progressed`: the server accepted some of the dicts; `atLeastMs`: how long it asked us to wait. */
   | { readonly type: 'failed'; readonly progressed?: boolean; readonly atLeastMs?: number | undefined }
   | { readonly type: 'due' }
   | { readonly type: 'drain' }
@@ -30,16 +31,16 @@ export interface Backoff {
   readonly random: () => number;
 }
 
-/** The next state and what to do, in order. Events that mean nothing in a state change nothing. */
-export function step(state: LinkState, event: LinkEvent, backoff: Backoff): readonly [LinkState, readonly LinkEffect[]] {
-  if (event.type === 'close') return state.kind === 'closed' ? [state, []] : [{ kind: 'closed' }, [{ type: 'close' }]];
+/** The next state, and the effects in order. An input that has no meaning in a state changes nothing. */
+export function step(state: LinkState, input: LinkInput, backoff: Backoff): readonly [LinkState, readonly LinkEffect[]] {
+  if (input.type === 'close') return state.kind === 'closed' ? [state, []] : [{ kind: 'closed' }, [{ type: 'close' }]];
   switch (state.kind) {
     case 'idle':
-      return whileIdle(state, event);
+      return whileIdle(state, input);
     case 'sending':
-      return whileSending(state, event, backoff);
+      return whileSending(state, input, backoff);
     case 'waiting':
-      return whileWaiting(state, event);
+      return whileWaiting(state, input);
     case 'closed':
       return [state, []];
   }
@@ -47,28 +48,28 @@ export function step(state: LinkState, event: LinkEvent, backoff: Backoff): read
 
 type Step = readonly [LinkState, readonly LinkEffect[]];
 
-function whileIdle(state: LinkState, event: LinkEvent): Step {
-  if (event.type === 'queued') return [{ kind: 'sending', failures: 0, draining: false }, [{ type: 'post' }]];
-  if (event.type === 'drain') return [{ kind: 'closed' }, [{ type: 'close' }]];
+function whileIdle(state: LinkState, input: LinkInput): Step {
+  if (input.type === 'queued') return [{ kind: 'sending', failures: 0, draining: false }, [{ type: 'post' }]];
+  if (input.type === 'drain') return [{ kind: 'closed' }, [{ type: 'close' }]];
   return [state, []];
 }
 
-function whileSending(state: LinkState & { kind: 'sending' }, event: LinkEvent, backoff: Backoff): Step {
+function whileSending(state: LinkState & { kind: 'sending' }, input: LinkInput, backoff: Backoff): Step {
   const { failures, draining } = state;
-  switch (event.type) {
+  switch (input.type) {
     case 'answered': {
       const recovered: LinkEffect[] = failures > 0 ? [{ type: 'recovered', failures }] : [];
-      if (event.left > 0) return [{ kind: 'sending', failures: 0, draining }, [...recovered, { type: 'post' }]];
+      if (input.left > 0) return [{ kind: 'sending', failures: 0, draining }, [...recovered, { type: 'post' }]];
       return draining ? [{ kind: 'closed' }, [...recovered, { type: 'close' }]] : [{ kind: 'idle' }, recovered];
     }
     case 'failed': {
-      // A stop does not wait for a server that is down.
+      // Stopping does not wait for a server that is down.
       if (draining) return [{ kind: 'closed' }, [{ type: 'close' }]];
-      const recovered: LinkEffect[] = event.progressed === true && failures > 0 ? [{ type: 'recovered', failures }] : [];
-      const before = event.progressed === true ? 0 : failures;
-      const ms = Math.max(pauseMs(before, backoff), event.atLeastMs ?? 0);
-      // A server that takes some now and wants the rest later is not down.
-      const after = event.progressed === true ? 0 : failures + 1;
+      const recovered: LinkEffect[] = input.progressed === true && failures > 0 ? [{ type: 'recovered', failures }] : [];
+      const before = input.progressed === true ? 0 : failures;
+      const ms = Math.max(retryDelay(before, backoff), input.atLeastMs ?? 0);
+      // A server that accepts some now and wants the rest later is not down.
+      const after = input.progressed === true ? 0 : failures + 1;
       return [{ kind: 'waiting', failures: after }, [...recovered, { type: 'wait', ms, failures: after }]];
     }
     case 'drain':
@@ -78,13 +79,13 @@ function whileSending(state: LinkState & { kind: 'sending' }, event: LinkEvent, 
   }
 }
 
-function whileWaiting(state: LinkState & { kind: 'waiting' }, event: LinkEvent): Step {
-  if (event.type === 'due') return [{ kind: 'sending', failures: state.failures, draining: false }, [{ type: 'post' }]];
-  if (event.type === 'drain') return [{ kind: 'closed' }, [{ type: 'close' }]];
+function whileWaiting(state: LinkState & { kind: 'waiting' }, input: LinkInput): Step {
+  if (input.type === 'due') return [{ kind: 'sending', failures: state.failures, draining: false }, [{ type: 'post' }]];
+  if (input.type === 'drain') return [{ kind: 'closed' }, [{ type: 'close' }]];
   return [state, []];
 }
 
-/** Full jitter: anything from 0 to the limit, so that a hundred relays do not come back in one beat. */
-export function pauseMs(failures: number, { minMs, maxMs, random }: Backoff): number {
-  return Math.round(random() * Math.min(maxMs, minMs * 2 ** Math.min(failures, 30)));
+/** Full jitter: anything from 0 to a limit that doubles, so that a hundred relays do not come back at the same moment. */
+export function retryDelay(failures: number, { minMs, maxMs, random }: Backoff): number {
+  return nextDelay(failures, { firstMs: minMs, factor: 2, maxMs, jitter: 1 }, random);
 }

@@ -1,71 +1,74 @@
-/** The link to one XML-RPC server: a bounded queue, one request in flight that carries what waits, tried again until the server takes or refuses it. */
-import { RelayError, RateLimitedLog, BoundedQueue, clean, reasonOf } from '../core/core.ts';
+/**
+ * The link to one XML-RPC server: pulls dicts from a source and sends them in order, one request at a time, until the server accepts or
+ * rejects them.
+ */
+import { RelayError, clean, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
 import { mayHaveArrived } from '../client/internal.ts';
 import { serialiseCall, serialiseMulticall } from '../xmlrpc/xmlrpc.ts';
 import { BatchSize, MAX_BATCH_BYTES } from './batch-size.ts';
+import { labelOf } from './link-events.ts';
+import type { LinkConnection, LinkEvent, LinkName } from './link-events.ts';
 import { step } from './link-state.ts';
-import type { Backoff, LinkEffect, LinkEvent, LinkState } from './link-state.ts';
+import type { Backoff, LinkEffect, LinkInput, LinkState } from './link-state.ts';
 import type { LinkOptions } from './options.ts';
+import type { Outgoing, Source } from './outbox.ts';
 import { batchVerdictOf, isSignOfLife, offersBatches, verdictOf } from './verdict.ts';
-import type { Answer, BatchVerdict, Verdict } from './verdict.ts';
+import type { BatchVerdict, ServerAnswer, Verdict } from './verdict.ts';
 
-/** A call that is to be sent. */
-export interface Outgoing {
-  readonly id: string;
-  /** What it holds while it waits. */
-  readonly bytes: number;
-  /** The call `notify(dict)`, written now. */
-  body(): Buffer;
-}
-
-/** How bytes get to a server: over HTTP, or by the carrier of a relay plugin. */
-export interface Transport {
-  /** True if it also carries `system.multicall`, so that the server may be asked whether it takes several dicts in one request. Default false. */
+/** How bytes reach a server: over HTTP, or by the carrier of a relay plugin. */
+export interface LinkTransport {
+  /**
+   * True if it also carries `system.multicall`, so that the server may be asked whether it accepts several dicts in one request. Default
+   * false.
+   */
   readonly canBatch?: boolean;
-  /** Connects anew at the next post; called after each failure. */
+  /** Makes the next post use a new connection; called after each failure. */
   reset(): Promise<void>;
-  /** Connects already now, where the server speaks by the same connection. Default: the first post connects. */
+  /** Connects now, where the server sends by the same connection. Default: the first post connects. */
   open?(): void;
-  /** Posts a written call; rejects with a RelayError if no answer came. */
-  post(body: Uint8Array): Promise<Answer>;
+  /** Posts a serialized call; rejects with a RelayError if no answer came. */
+  post(body: Uint8Array): Promise<ServerAnswer>;
   close(): Promise<void>;
 }
 
-export interface LinkParts {
-  /** `peer http://192.168.1.7:2004`, for the log. */
-  readonly name: string;
-  readonly carrier: Transport;
-  readonly options: LinkOptions;
+export interface LinkParts extends LinkName {
+  readonly source: Source;
+  readonly transport: LinkTransport;
+  readonly options: Pick<LinkOptions, 'retry'>;
   readonly clock: Clock;
+  /** Uniform in [0, 1). */
   readonly random: () => number;
-  readonly log: Log;
+  readonly events: EventSink<LinkEvent>;
+  /** For what happens once per request; events report everything else. */
+  readonly log: Pick<Log, 'debug' | 'isDebugEnabled'>;
   /**
-   * What a server that knows no ids gets once, not again and again: a dict that it took and did not answer in time, or at which it ended the connection for the fifth time, counts as
-   * refused. Default false: the server recognises a dict that it had before.
+   * True for a server that does not recognize a dict that it had before, and so must not get it again and again: a dict that it did not
+   * answer in time, or at which it closed the connection for the fifth time, counts as rejected. Default false.
    */
   readonly isUnansweredFinal?: boolean | undefined;
-  /** Told of each post: true if the server answered it and so is alive, whatever it answered. Default: nobody. */
+  /** Called after each request; `answered`: the server is alive, whatever it answered. Default: nothing. */
   readonly onOutcome?: ((answered: boolean) => void) | undefined;
 }
 
-/** Counters of one link since the start, and where it stands. */
+/** State of one link, and counters since the start. */
 export interface LinkStatus {
-  readonly state: 'idle' | 'sending' | 'waiting' | 'closed';
+  readonly state: LinkState['kind'];
   readonly waiting: number;
   readonly forwarded: number;
-  /** Of those forwarded: the server answered that it took them, in a form that could not be read. */
+  /** Of those forwarded: the server accepted them in an answer that could not be read. */
   readonly unreadable: number;
-  /** Refused by the server for good. */
+  /** Rejected by the server for good. */
   readonly refused: number;
-  /** Lost to the limits of the line, or at a stop. */
+  /** Lost to the limits of the outbox, or when the link ended. */
   readonly dropped: number;
   readonly lastError: string | undefined;
 }
 
-/** Why a dict must not be sent again, and how long to wait before any is. */
 interface Failure {
   readonly reason: string;
+  /** Why the dicts must not be sent again; undefined if they may. */
   readonly whyFinal?: string | undefined;
   readonly atLeastMs?: number | undefined;
   readonly progressed?: boolean;
@@ -73,56 +76,47 @@ interface Failure {
   readonly keepsConnection?: boolean;
 }
 
-// A program that dies at a dict and is started again would die for ever.
+// A program that crashes at a dict and is restarted would crash forever.
 const MAX_BREAKS = 5;
-// Nothing is called: who offers batches answers the empty list.
+// Calls nothing: a server that accepts batches answers the empty list.
 const PROBE = serialiseCall('system.multicall', [[]]);
 
 export class Link {
   readonly #parts: LinkParts;
-  readonly #line: BoundedQueue<Outgoing>;
   readonly #backoff: Backoff;
-  readonly #refusals: RateLimitedLog;
-  readonly #downs: RateLimitedLog;
   readonly #batches: BatchSize;
+  // What the machine does next; changes with every request.
   #state: LinkState = { kind: 'idle' };
-  // Taken from the line and not settled, in order: what is in flight, or is sent next. At most one batch.
-  #front: Outgoing[] = [];
+  // What others are told of it; changes when the server fails or recovers.
+  #connection: LinkConnection = { type: 'idle' };
   #cancelTimer: (() => void) | undefined;
-  // Until then the server asked not to be called.
+  // The server asked not to be called before this time.
   #notBefore = -Infinity;
-  #count = { forwarded: 0, unreadable: 0, refused: 0, lost: 0 };
+  readonly #count = { forwarded: 0, unreadable: 0, refused: 0 };
   // Connections that ended at the first dict in flight.
   #breaks = 0;
   #lastError: string | undefined;
+  // Reason of the previous rejection; undefined after a dict was accepted.
   #lastRefusal: string | undefined;
-  // The reason of its failure that was last warned of.
-  #lastDown: string | undefined;
-  #ending = 'when the relay stopped';
+  #whenStopped = 'when the relay stopped';
   readonly #closed: Promise<void>;
-  #sayClosed!: () => void;
+  #resolveClosed!: () => void;
 
   constructor(parts: LinkParts) {
     this.#parts = parts;
-    const { name, options, log, clock } = parts;
-    this.#line = new BoundedQueue({ name, limits: options.outbox, bytesOf: ({ bytes }) => bytes, log });
-    this.#refusals = new RateLimitedLog(log, clock);
-    this.#downs = new RateLimitedLog(log, clock);
-    this.#batches = new BatchSize(clock, parts.isUnansweredFinal === true);
+    this.#batches = new BatchSize(parts.clock, parts.isUnansweredFinal === true);
     this.#backoff = { ...parts.options.retry, random: parts.random };
     this.#closed = new Promise((resolve) => {
-      this.#sayClosed = resolve;
+      this.#resolveClosed = resolve;
     });
   }
 
-  /** Takes a dict into the line; the oldest goes if the line is full. */
-  enqueue(outgoing: Outgoing): void {
-    if (this.#state.kind === 'closed') return;
-    this.#line.push(outgoing);
-    this.#on({ type: 'queued' });
+  /** Sends what was added to the source, unless a request is under way already. */
+  wake(): void {
+    if (this.#state.kind === 'idle' && this.#parts.source.size() > 0) this.#on({ type: 'queued' });
   }
 
-  /** Sends what waits and closes; at once if the server is down, and at the latest after `budgetMs`. */
+  /** Sends what waits and closes; at once if the server is down, and after `budgetMs` at the latest. */
   async drain(budgetMs: number): Promise<void> {
     const cancel = this.#parts.clock.after(budgetMs, () => {
       this.#on({ type: 'close' });
@@ -130,41 +124,30 @@ export class Link {
     this.#on({ type: 'drain' });
     await this.#closed;
     cancel();
-    await this.#parts.carrier.close();
+    await this.#parts.transport.close();
   }
 
-  /** Tries at once what waits for a server that failed, since it has given a sign of life; not before the time that it asked for. */
+  /** Retries at once, since a server that failed has given a sign of life; but not before the time that it asked for. */
   retryNow(): void {
     if (this.#parts.clock.now() >= this.#notBefore) this.#retry();
   }
 
-  /** The server started again: what waits is tried at once, and what was learned of it is forgotten. */
+  /** Retries at once and forgets what was learned of the server, since it was restarted. */
   startedAgain(): void {
     this.#batches.forget();
     this.#retry();
   }
 
-  /** Ends now, without sending what waits: the server has left, or counts as gone. */
+  /** Closes without sending what waits: the server has left, or counts as gone. */
   async abandon(): Promise<void> {
-    this.#ending = 'when it left';
+    this.#whenStopped = 'when it left';
     this.#on({ type: 'close' });
-    await this.#parts.carrier.close();
+    await this.#parts.transport.close();
   }
 
   status(): LinkStatus {
-    return {
-      state: this.#state.kind,
-      waiting: this.#waiting,
-      forwarded: this.#count.forwarded,
-      unreadable: this.#count.unreadable,
-      refused: this.#count.refused,
-      dropped: this.#line.dropped + this.#count.lost,
-      lastError: this.#lastError,
-    };
-  }
-
-  get #waiting(): number {
-    return this.#front.length + this.#line.length;
+    const { source } = this.#parts;
+    return { state: this.#state.kind, waiting: source.size(), ...this.#count, dropped: source.dropped, lastError: this.#lastError };
   }
 
   #retry(): void {
@@ -173,8 +156,8 @@ export class Link {
     this.#on({ type: 'due' });
   }
 
-  #on(event: LinkEvent): void {
-    const [state, effects] = step(this.#state, event, this.#backoff);
+  #on(input: LinkInput): void {
+    const [state, effects] = step(this.#state, input, this.#backoff);
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
   }
@@ -182,18 +165,17 @@ export class Link {
   #perform(effect: LinkEffect): void {
     switch (effect.type) {
       case 'post':
+        if (this.#connection.type === 'idle') this.#setConnection({ type: 'connecting' });
         void this.#post();
         break;
       case 'wait':
-        this.#sayDown(effect.ms, effect.failures);
+        this.#backOff(effect.failures, effect.ms);
         this.#cancelTimer = this.#parts.clock.after(effect.ms, () => {
           this.#on({ type: 'due' });
         });
         break;
       case 'recovered':
-        this.#parts.log.info(
-          `${this.#parts.name} answers again after ${effect.failures} tries; ${counted(this.#line.length, 'wait', 'waits')}`,
-        );
+        this.#setConnection({ type: 'up', attempts: effect.failures });
         break;
       case 'close':
         this.#close();
@@ -201,72 +183,83 @@ export class Link {
     }
   }
 
-  /** Never rejects: whatever happens becomes an event of the link. */
+  #setConnection(state: LinkConnection): void {
+    this.#connection = state;
+    const { role, name, source, events } = this.#parts;
+    events.emit({ type: 'link.state', role, name, state, waiting: source.size() });
+  }
+
+  #backOff(attempt: number, delayMs: number): void {
+    const { role, name, source, events } = this.#parts;
+    const state = { type: 'backing-off', attempt, reason: this.#lastError ?? '', delayMs } as const;
+    const before = this.#connection;
+    if (attempt > 0 && !(before.type === 'backing-off' && before.reason === state.reason)) this.#setConnection(state);
+    else {
+      // The server accepted some dicts, and only wants a pause.
+      if (before.type === 'connecting') this.#setConnection({ type: 'up', attempts: 0 });
+      if (events.isWatched('link.retry')) events.emit({ ...state, type: 'link.retry', role, name, waiting: source.size() });
+    }
+  }
+
+  /** Never rejects: every outcome becomes an input of the state machine. */
   async #post(): Promise<void> {
-    const isAsking = this.#parts.carrier.canBatch === true && this.#waiting > 1 && this.#batches.isUnknown;
-    if (isAsking && !(await this.#askForBatches())) return;
-    const batch = this.#next();
-    const written = this.#write(batch);
-    const [first] = written;
+    const { source, transport, clock, onOutcome } = this.#parts;
+    const mustAsk = transport.canBatch === true && source.size() > 1 && this.#batches.isUnknown;
+    if (mustAsk && !(await this.#askForBatches())) return;
+    const { batch, bodies } = this.#serialise(source.next(this.#batches.limit, MAX_BATCH_BYTES));
+    const [first] = bodies;
     if (first === undefined) {
-      // In a turn of its own, so that a line full of such dicts is no recursion.
+      // In a microtask of its own, so that many such dicts in a row are not a recursion.
       queueMicrotask(() => {
         this.#answered();
       });
       return;
     }
-    const bodies = written.map(({ body }) => body);
-    const outgoing = written.map((one) => one.outgoing);
-    const startedAt = this.#parts.clock.now();
+    const startedAt = clock.now();
     try {
-      const answer = await this.#parts.carrier.post(bodies.length === 1 ? first.body : serialiseMulticall('notify', bodies));
-      this.#parts.onOutcome?.(isSignOfLife(answer));
-      await this.#act(outgoing, answer, this.#parts.clock.now() - startedAt);
+      const answer = await transport.post(bodies.length === 1 ? first : serialiseMulticall('notify', bodies));
+      onOutcome?.(isSignOfLife(answer));
+      await this.#act(batch, answer, clock.now() - startedAt);
     } catch (error) {
-      await this.#unanswered(outgoing, error);
+      await this.#unanswered(batch, error);
     }
   }
 
-  /** The next request's dicts, which become the front: as many as the server takes, by count and by bytes; one always. */
-  #next(): readonly Outgoing[] {
-    const { limit } = this.#batches;
-    let bytes = 0;
-    let count = 0;
-    for (; count < limit; count++) {
-      const next = this.#front[count] ?? this.#line.first;
-      if (next === undefined) break;
-      bytes += next.bytes;
-      if (count > 0 && bytes > MAX_BATCH_BYTES) break;
-      if (count === this.#front.length) this.#front.push(...this.#taken());
+  /** Serializes the dicts. One that cannot be serialized now never can be; it must not hold up those behind it. */
+  #serialise(items: readonly Outgoing[]): { readonly batch: readonly Outgoing[]; readonly bodies: readonly Buffer[] } {
+    const batch: Outgoing[] = [];
+    const bodies: Buffer[] = [];
+    for (const item of items) {
+      try {
+        bodies.push(item.body());
+        batch.push(item);
+      } catch (error) {
+        this.#refuseAll([item], `it cannot be written (${reasonOf(error)})`);
+      }
     }
-    return this.#front.slice(0, count);
+    return { batch, bodies };
   }
 
-  #taken(): readonly Outgoing[] {
-    const next = this.#line.shift();
-    return next === undefined ? [] : [next];
-  }
-
-  /** Asks the server whether it takes batches; false if the link does not go on now. Never rejects. */
+  /** Asks the server whether it accepts batches; false if the link does not continue now. Never rejects. */
   async #askForBatches(): Promise<boolean> {
     try {
-      const answer = await this.#parts.carrier.post(PROBE);
+      const answer = await this.#parts.transport.post(PROBE);
       this.#parts.onOutcome?.(isSignOfLife(answer));
       if (offersBatches(answer)) this.#batches.offered();
       else if (verdictOf(answer, true).kind !== 'later') this.#batches.refused();
-      // It may have been closed meanwhile.
+      // The link may have been closed meanwhile.
       return this.#state.kind === 'sending';
     } catch (error) {
-      // Of a server that cannot be reached nothing is learned.
-      if (mayHaveArrived(error)) this.#batches.unanswered(RelayError.is(error) && error.code === 'TIMEOUT');
+      // A server that cannot be reached has told us nothing.
+      if (mayHaveArrived(error)) this.#batches.unanswered(isTimeout(error));
       this.#parts.onOutcome?.(false);
       await this.#fail([], { reason: reasonOf(error) });
       return false;
     }
   }
 
-  async #act(batch: readonly Outgoing[], answer: Answer, ms: number): Promise<void> {
-    // An answer that comes after the end: its dicts are counted as lost already.
+  async #act(batch: readonly Outgoing[], answer: ServerAnswer, ms: number): Promise<void> {
+    // The link was closed before the answer came, and its dicts count as lost already.
     if (this.#state.kind === 'closed') return;
     const knowsIds = this.#parts.isUnansweredFinal !== true;
     const verdict: BatchVerdict =
@@ -279,7 +272,7 @@ export class Link {
         await this.#actOnEach(batch, verdict.verdicts, answer.kind !== 'other');
         break;
       case 'no batches':
-        this.#parts.log.debug(`${this.#parts.name} takes no batches: ${clean(verdict.reason, 300)}`);
+        this.#parts.log.debug(`${labelOf(this.#parts)} accepts no batches: ${clean(verdict.reason, 300)}`);
         this.#batches.refused();
         this.#answered();
         break;
@@ -296,91 +289,83 @@ export class Link {
     }
   }
 
-  /** Settles what was taken or refused; the rest stays in front, in order. */
+  /** Acknowledges what was accepted or rejected; the rest stays in the source, in order. */
   async #actOnEach(batch: readonly Outgoing[], verdicts: readonly Verdict[], keepsConnection: boolean): Promise<void> {
     let failure: Failure | undefined;
-    const left: Outgoing[] = [];
+    const settled: Outgoing[] = [];
+    const unsettled: Outgoing[] = [];
     for (const [index, outgoing] of batch.entries()) {
       const verdict = verdicts[index] ?? { kind: 'failed', reason: 'no answer' };
       if (verdict.kind === 'later' || verdict.kind === 'failed') {
-        left.push(outgoing);
+        unsettled.push(outgoing);
         failure ??= { reason: verdict.reason, atLeastMs: verdict.kind === 'later' ? verdict.retryAfterMs : undefined };
-      } else if (verdict.kind === 'taken') this.#noteTaken(outgoing, verdict.unreadable);
-      else this.#noteRefused(outgoing, verdict.kind === 'refused' ? verdict.reason : `it is too large for it (${verdict.reason})`);
+        continue;
+      }
+      settled.push(outgoing);
+      if (verdict.kind === 'taken') this.#countAccepted(outgoing, verdict.unreadable);
+      else this.#countRefused(outgoing, verdict.kind === 'refused' ? verdict.reason : `it is too large for it (${verdict.reason})`);
     }
-    this.#front = [...left, ...this.#front.slice(batch.length)];
-    const settled = batch.length - left.length;
-    if (settled > 0) this.#breaks = 0;
-    if (failure) await this.#fail(left, { ...failure, progressed: settled > 0, keepsConnection });
+    this.#parts.source.ack(settled);
+    if (settled.length > 0) this.#breaks = 0;
+    if (failure) await this.#fail(unsettled, { ...failure, progressed: settled.length > 0, keepsConnection });
     else this.#answered();
   }
 
   /** No answer came, or the carrier can never carry this. */
   async #unanswered(batch: readonly Outgoing[], error: unknown): Promise<void> {
     if (this.#state.kind === 'closed') return;
+    const { onOutcome, isUnansweredFinal } = this.#parts;
     const reason = reasonOf(error);
     if (RelayError.is(error) && error.code === 'LIMIT') {
-      this.#parts.onOutcome?.(true);
+      onOutcome?.(true);
       if (batch.length > 1) this.#batches.tooLarge(batch.length);
       else this.#refuseAll(batch, `it is too large for it (${reason})`);
       this.#answered();
       return;
     }
-    this.#parts.onOutcome?.(false);
-    // It may have taken some of them: the next batch must not meet the same end.
-    if (this.#parts.isUnansweredFinal === true && batch.length > 1 && mayHaveArrived(error)) this.#batches.endsBatches(true);
+    onOutcome?.(false);
+    // The server may have accepted some of them: the next batch must not end the same way.
+    if (isUnansweredFinal === true && batch.length > 1 && mayHaveArrived(error)) this.#batches.endsBatches(true);
     await this.#fail(batch, { reason, whyFinal: this.#whyFinal(error) });
   }
 
-  /** Why what is in flight must not be sent again; undefined if it may be. */
+  /** Why the dicts in flight must not be sent again; undefined if they may. */
   #whyFinal(error: unknown): string | undefined {
     if (this.#parts.isUnansweredFinal !== true || !mayHaveArrived(error)) return undefined;
-    if (RelayError.is(error) && error.code === 'TIMEOUT') return reasonOf(error);
+    if (isTimeout(error)) return reasonOf(error);
     this.#breaks++;
     return this.#breaks >= MAX_BREAKS ? `the connection ended ${this.#breaks} times without an answer` : undefined;
   }
 
-  /** The dicts with their calls. One that cannot be written now never can; it must not hold up those behind it. */
-  #write(batch: readonly Outgoing[]): readonly { readonly outgoing: Outgoing; readonly body: Buffer }[] {
-    return batch.flatMap((outgoing) => {
-      try {
-        return [{ outgoing, body: outgoing.body() }];
-      } catch (error) {
-        this.#refuseAll([outgoing], `it cannot be written (${reasonOf(error)})`);
-        return [];
-      }
-    });
-  }
-
-  /** The request is done with; the next one may go. */
+  /** The request is finished; the next one may be sent. */
   #answered(): void {
-    this.#on({ type: 'answered', left: this.#waiting });
+    if (this.#connection.type === 'connecting') this.#setConnection({ type: 'up', attempts: 0 });
+    this.#on({ type: 'answered', left: this.#parts.source.size() });
   }
 
-  #noteTaken({ id }: Outgoing, unreadable: string | undefined): void {
-    const { log, name } = this.#parts;
+  #countAccepted({ id }: Outgoing, unreadable: string | undefined): void {
+    const { log } = this.#parts;
     this.#lastRefusal = undefined;
     this.#count.forwarded++;
     if (unreadable !== undefined) this.#count.unreadable++;
+    // Once per message: no event is built for it.
     if (!log.isDebugEnabled()) return;
-    const how = unreadable === undefined ? '' : `; its answer could not be read, so it counts as taken (${clean(unreadable, 300)})`;
-    log.debug(`forwarded ${id} to ${name}${how}`);
+    const how = unreadable === undefined ? '' : `; its answer could not be read, so it counts as accepted (${clean(unreadable, 300)})`;
+    log.debug(`forwarded ${id} to ${labelOf(this.#parts)}${how}`);
   }
 
-  #noteRefused({ id }: Outgoing, refusal: string): void {
-    const { log, name } = this.#parts;
+  #countRefused({ id }: Outgoing, reason: string): void {
+    const { role, name, events } = this.#parts;
     this.#count.refused++;
-    this.#lastError = refusal;
-    const text = `refused ${id} by ${name}, dropped for it: ${clean(refusal, 300)}`;
-    // A server that refuses everything is logged once, not once per dict; its counter has them all.
-    if (refusal === this.#lastRefusal || !this.#refusals.warn(text)) log.debug(text);
-    this.#lastRefusal = refusal;
+    this.#lastError = reason;
+    const isRepeated = reason === this.#lastRefusal;
+    this.#lastRefusal = reason;
+    if (events.isWatched('link.refused')) events.emit({ type: 'link.refused', role, name, id, reason, isRepeated });
   }
 
-  #refuseAll(batch: readonly Outgoing[], refusal: string): void {
-    for (const outgoing of batch) this.#noteRefused(outgoing, refusal);
-    const refused = new Set(batch);
-    this.#front = this.#front.filter((one) => !refused.has(one));
+  #refuseAll(batch: readonly Outgoing[], reason: string): void {
+    for (const outgoing of batch) this.#countRefused(outgoing, reason);
+    this.#parts.source.ack(batch);
     this.#breaks = 0;
   }
 
@@ -388,9 +373,11 @@ export class Link {
     this.#lastError = reason;
     if (keepsConnection !== true) {
       this.#batches.failed(batch.length);
-      await this.#reset();
+      await this.#parts.transport.reset().catch((error: unknown) => {
+        this.#parts.log.debug(`${labelOf(this.#parts)}: ${reasonOf(error)}`);
+      });
     }
-    // It was closed meanwhile, and its dicts are counted as lost.
+    // The link was closed meanwhile, and its dicts count as lost.
     if (this.#state.kind === 'closed') return;
     if (whyFinal !== undefined) {
       this.#refuseAll(batch, whyFinal);
@@ -401,34 +388,16 @@ export class Link {
     this.#on({ type: 'failed', progressed: progressed === true, atLeastMs });
   }
 
-  async #reset(): Promise<void> {
-    await this.#parts.carrier.reset().catch((error: unknown) => {
-      this.#parts.log.debug(`${this.#parts.name}: ${reasonOf(error)}`);
-    });
-  }
-
-  #sayDown(ms: number, failures: number): void {
-    const text = `${this.#parts.name} is down (${clean(this.#lastError ?? '', 300)}); ${counted(this.#waiting, 'wait', 'waits')}, next try in ${ms} ms`;
-    // Another reason needs another remedy, so it is as loud as the first one.
-    if (failures === 1) this.#parts.log.warn(text);
-    else if (this.#lastError === this.#lastDown || !this.#downs.warn(text)) {
-      this.#parts.log.debug(text);
-      return;
-    }
-    this.#lastDown = this.#lastError;
-  }
-
   #close(): void {
     this.#cancelTimer?.();
-    const inFlight = this.#front.length;
-    const lost = this.#line.clear() + inFlight;
-    this.#count.lost += inFlight;
-    this.#front = [];
-    if (lost > 0) this.#parts.log.warn(`${this.#parts.name}: ${counted(lost, 'were', 'was')} still waiting ${this.#ending}, and lost`);
-    this.#sayClosed();
+    const { role, name, source, events } = this.#parts;
+    const count = source.close();
+    if (count > 0) events.emit({ type: 'link.dropped', role, name, count, reason: this.#whenStopped });
+    this.#setConnection({ type: 'stopped' });
+    this.#resolveClosed();
   }
 }
 
-function counted(count: number, many: string, one: string): string {
-  return count === 1 ? `1 dict ${one}` : `${count} dicts ${many}`;
+function isTimeout(error: unknown): boolean {
+  return RelayError.is(error) && error.code === 'TIMEOUT';
 }

@@ -1,34 +1,37 @@
-/** A message on its way to servers: `notify(dict)` with each scalar as it came, or as its server reads it; only host_id, our stamp and what the kind of server gets are new. */
+/**
+ * A message serialized for servers: `notify(dict)` with every scalar as it came, or as its server reads it; only host_id, our stamp and
+ * some members are ours.
+ */
 import { heldBytes } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
 import type { Message } from '../message/message.ts';
 import type { Sendable } from '../values/values.ts';
 import { keptMembers, keptValues, serialiseCall, serialiseMembersCall } from '../xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
-import type { Outgoing } from './link.ts';
+import type { Outgoing } from './outbox.ts';
 
 export interface NotificationParts {
   /** Our own host_id. */
   readonly by: string;
   readonly clock: Clock;
-  /** What the stamp says as `hops`: forwards still allowed for whoever gets it. */
+  /** `hops` of the stamp: how often the recipient may still forward it. */
   readonly hops: number;
   /** Members besides `host_id` and `co2`. */
   readonly own?: Readonly<Record<string, Sendable>> | undefined;
-  /** What its server reads: the dict is written from its values. Default: each scalar in its own text. */
+  /** How the dict is written from its values, for a server that reads something special. Default: every scalar keeps its text. */
   readonly writing?: WriteOptions | undefined;
 }
 
-// An age is compared with limits of seconds and more.
+// Ages are compared with limits of seconds and more.
 const SAME_AGE_MS = 50;
-// What a Notification holds besides its message, measured as for the message itself.
+// Memory of a Notification besides its message, measured like the message.
 const OWN_BYTES = 256;
 
 export class Notification implements Outgoing {
   readonly id: string;
-  /** What it holds while it waits. */
+  /** Memory that it holds while it waits. */
   readonly bytes: number;
-  // A hundred satellites get the same bytes at once; whoever gets them later has them written anew.
+  // A hundred satellites get the same bytes at once; those that get them later have them written again.
   #written: { readonly age: number; readonly body: WeakRef<Buffer> } | undefined;
 
   constructor(
@@ -39,7 +42,7 @@ export class Notification implements Outgoing {
     this.bytes = OWN_BYTES + heldBytes(message);
   }
 
-  /** The call `notify(dict)` as bytes, its age taken now. Throws a RelayError if its server cannot be sent what is in it. */
+  /** The serialized call `notify(dict)` with its present age. Throws a RelayError if the server cannot be sent this dict. */
   body(): Buffer {
     const age = this.#age();
     const written = this.#written?.body.deref();

@@ -1,4 +1,4 @@
-/** How long dicts wait for a server that does not take them, and how often it is tried again. */
+/** Options of links: how much waits for a server, and how often a failed one is retried. */
 import { z } from 'zod';
 
 export interface LinkOptions {

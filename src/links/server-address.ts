@@ -1,9 +1,9 @@
-/** Where an XML-RPC server is: its URL, a name fit for logs, and the addresses that its host resolves to. */
+/** Address of an XML-RPC server: its URL, a name for logs, and the addresses that its host name resolves to. */
 import { lookup } from 'node:dns/promises';
 import { RelayError, reasonOf } from '../core/core.ts';
 import { canonicalAddress, isLoopback } from '../message/message.ts';
 
-/** Answers the addresses of a host name. */
+/** Resolves a host name to its addresses. */
 export type Resolve = (hostname: string) => Promise<readonly string[]>;
 
 /** The system's resolver. */
@@ -14,36 +14,39 @@ export class ServerAddress {
   /** The URL without credentials. */
   readonly name: string;
   readonly port: number;
-  /** False for one that is reached by the carrier of a relay plugin, not over HTTP. */
+  /** False if it is reached by the carrier of a relay plugin, not over HTTP. */
   readonly isHttp: boolean;
   #addresses: readonly string[];
   #refreshing: Promise<void> | undefined;
 
-  /** `place`: address and port of one that is not reached over HTTP, as its host_id has them. */
+  /** `fixed`: for a server that is not reached over HTTP, the address and port in its host_id. */
   constructor(
     url: string,
     private readonly resolve: Resolve,
-    place?: { readonly address: string; readonly port: number },
+    fixed?: { readonly address: string; readonly port: number },
   ) {
     this.url = new URL(url);
     this.name = `${this.url.protocol}//${this.url.host}${this.url.pathname === '/' ? '' : this.url.pathname}`;
-    this.isHttp = place === undefined;
-    this.port = place?.port ?? Number(this.url.port || (this.url.protocol === 'https:' ? 443 : 80));
-    const literal = place?.address ?? canonicalAddress(this.url.hostname);
+    this.isHttp = fixed === undefined;
+    this.port = fixed?.port ?? Number(this.url.port || (this.url.protocol === 'https:' ? 443 : 80));
+    const literal = fixed?.address ?? canonicalAddress(this.url.hostname);
     this.#addresses = literal === undefined ? [] : [literal];
   }
 
-  /** Canonical; empty as long as the name was never resolved. */
+  /** Canonical; empty until the name has been resolved. */
   get addresses(): readonly string[] {
     return this.#addresses;
   }
 
-  /** True if it is reached over HTTP by a name, whose addresses may change. */
+  /** True if it is reached over HTTP by a host name, whose addresses may change. */
   get isNamed(): boolean {
     return this.isHttp && canonicalAddress(this.url.hostname) === undefined;
   }
 
-  /** Resolves the name again; calls at the same time share one lookup, and an address that is written as such stays. Throws a RelayError TRANSPORT; the addresses stay then. */
+  /**
+   * Resolves the name again; concurrent calls share one lookup, and a literal address stays. Rejects with a RelayError TRANSPORT and
+   * keeps the addresses.
+   */
   async refresh(): Promise<void> {
     if (!this.isNamed) return;
     this.#refreshing ??= this.#resolve().finally(() => {
@@ -62,7 +65,7 @@ export class ServerAddress {
     }
   }
 
-  /** True if a server that listens at `address`:`port` is this one. */
+  /** True if this is the server that listens at `address`:`port`. */
   is(address: string, port: number): boolean {
     return port === this.port && this.#addresses.includes(address);
   }

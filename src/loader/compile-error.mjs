@@ -87,7 +87,7 @@ export function frameOf(lines, line, column) {
 }
 
 /**
- * The module that stands for one that does not compile. It exports every name that the payload seems to export, since an
+ * The module that stands for one that does not compile. It exports every name that the source seems to export, since an
  * importer is linked before anything runs and would fail with "does not provide an export named ..." instead.
  * @param {Explanation} explanation
  * @param {string} source

@@ -23,7 +23,7 @@ const options = {
   swcrc: false,
   configFile: false,
   isModule: true,
-  // The map names the payload file; its text would only make the cache twice as large.
+  // The map names the source file; its text would only make the cache twice as large.
   sourceMaps: true,
   inlineSourcesContent: false,
   jsc: {
@@ -49,7 +49,7 @@ function compiler() {
   return loaded;
 }
 
-/** Whatever, besides the payload, decides what comes out: the compiler, its options, and the loader's own code. */
+/** Whatever, besides the source, decides what comes out: the compiler, its options, and the loader's own code. */
 export function compilerId() {
   if (id !== undefined) return id;
   const hash = createHash('sha256');

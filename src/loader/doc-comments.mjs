@@ -1,5 +1,5 @@
 // @ts-check
-/** The help texts of plugins: the doc comments above class methods, read from the payload by the places that the syntax tree gives. */
+/** The help texts of plugins: the doc comments above class methods, read from the source by the places that the syntax tree gives. */
 
 /** Where the footer of a compiled module records them: a Map from the module's URL. */
 export const DOC_COMMENTS = Symbol.for('co2-relay.doc-comments');
@@ -7,7 +7,7 @@ export const DOC_COMMENTS = Symbol.for('co2-relay.doc-comments');
 /** @typedef {Record<string, Record<string, string>>} DocComments class name -> method name -> text */
 /** @typedef {{ start: number, end: number }} Span */
 /** @typedef {{ type?: string, span?: Span, [field: string]: unknown }} Node */
-/** @typedef {(span: Span) => Span} Place of a span, in bytes of the payload */
+/** @typedef {(span: Span) => Span} Place of a span, in bytes of the source */
 
 /** An object without a prototype: a method may be called `constructor`. @template T @returns {Record<string, T>} */
 export function emptyTable() {
@@ -99,7 +99,7 @@ function docsOfClass(node, bytes, base) {
   return docs;
 }
 
-/** The payload between two places without the decorators in it: nothing but spaces, comments and a few words are left.
+/** The source between two places without the decorators in it: nothing but spaces, comments and a few words are left.
  * @param {Buffer} bytes @param {Span} range @param {Span[]} without @param {number} base */
 function textBetween(bytes, range, without, base) {
   let text = '';

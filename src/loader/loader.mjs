@@ -171,7 +171,7 @@ export function isImported(file) {
 }
 
 /**
- * False for the payload of a module that has a syntax error.
+ * False for the source of a module that has a syntax error.
  * @param {string} source
  * @param {string} file Its name says which language it is in.
  */

@@ -1,12 +1,12 @@
-/** The links to the peer relays: forwards a message to each peer that has not had it, and knows which addresses are peers'. */
-import { Link, ServerAddress } from '../links/links.ts';
-import type { Transport, LinkOptions, LinkStatus, Resolve } from '../links/links.ts';
+/** The peer relays: forwards each message to the peers that have not had it, and knows which addresses are peers'. */
+import { Link, Notification, Outbox, ServerAddress } from '../links/links.ts';
+import type { LinkEvent, LinkOptions, LinkStatus, LinkTransport, Resolve } from '../links/links.ts';
 import { RelayError, reasonOf, withTimeout } from '../core/core.ts';
 import { hopsOf, isLoopback, parseHostId } from '../message/message.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
 import type { Message } from '../message/message.ts';
-import { Forward } from './forward.ts';
-import { placeOf } from './options.ts';
+import { addressAndPort } from './options.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { MeshOptions, PeerOptions } from './options.ts';
 
@@ -16,20 +16,21 @@ export type { MeshOptions, PeerOptions } from './options.ts';
 export interface MeshParts {
   readonly options: MeshOptions & LinkOptions;
   readonly logs: LogSource;
+  readonly events: EventSink<LinkEvent>;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
-  readonly carrier: (peer: ServerAddress, options: PeerOptions) => Transport;
+  readonly transport: (peer: ServerAddress, options: PeerOptions) => LinkTransport;
 }
 
-// A name is not trusted for longer than this without a new lookup, the usual lifetime of a DNS record that is meant to change.
+// A name is looked up again after this time, the usual lifetime of a DNS record that is meant to change.
 const REFRESH_MS = 60_000;
-// Lookups that strangers can cause, by a stamp that a peer might have sent: one a second for each name.
+// Strangers can cause lookups by a stamp that a peer might have sent: at most one per second for each name.
 const RECHECK_MS = 1000;
-// What a dict waits at most for such a lookup.
+// A dict waits at most this long for such a lookup.
 const RECHECK_TIMEOUT_MS = 2000;
-// Random parts of host_ids; one peer uses one for the life of its state directory.
+// Random parts of host_ids; a peer keeps its own for the life of its state directory.
 const MAX_KNOWN = 1000;
 
 /** Counters of the link to one peer. */
@@ -40,14 +41,15 @@ export interface PeerStatus extends LinkStatus {
 
 export interface MeshStatus {
   readonly peers: readonly PeerStatus[];
-  /** Dicts that had crossed as many relays as are allowed, and went no further. */
+  /** Dicts that were not forwarded because they had reached the hop limit. */
   readonly hopLimited: number;
 }
 
 interface Peer {
   readonly address: ServerAddress;
+  readonly outbox: Outbox;
   readonly link: Link;
-  readonly carrier: Transport;
+  readonly transport: LinkTransport;
   readonly options: PeerOptions;
 }
 
@@ -55,7 +57,7 @@ export class Mesh {
   readonly #parts: MeshParts;
   readonly #log: Log;
   readonly #peers: Peer[];
-  // Random parts of the host_ids of peers, from stamps that were believed.
+  // Random parts of the host_ids of peers, from trusted stamps.
   readonly #known = new Set<string>();
   #recheckedAt = -Infinity;
   #rechecking: Promise<void> | undefined;
@@ -71,46 +73,51 @@ export class Mesh {
   }
 
   #peer(peer: PeerOptions): Peer {
-    const { options, clock, random, resolve } = this.#parts;
-    const address = new ServerAddress(peer.url, resolve, peer.address === undefined ? undefined : placeOf(peer.address));
-    const carrier = this.#parts.carrier(address, peer);
-    const link = new Link({ name: `peer ${address.name}`, carrier, options, clock, random, log: this.#log });
-    return { address, link, carrier, options: peer };
+    const { options, clock, random, resolve, events } = this.#parts;
+    const log = this.#log;
+    const address = new ServerAddress(peer.url, resolve, peer.address === undefined ? undefined : addressAndPort(peer.address));
+    const { name } = address;
+    const transport = this.#parts.transport(address, peer);
+    const outbox = new Outbox({ name: `peer ${name}`, limits: options.outbox, log });
+    const link = new Link({ role: 'peer', name, source: outbox, transport, options, clock, random, events, log });
+    return { address, outbox, link, transport, options: peer };
   }
 
-  /** Links us to one more peer from now on; one that is linked already stays as it is. Its name is resolved when there is something to forward. */
+  /** Adds a peer, unless it is there already. Its name is resolved when there is something to forward. */
   add(url: string): void {
     if (this.#peers.every(({ options }) => options.url !== url)) this.#peers.push(this.#peer({ url }));
   }
 
-  /** Resolves the peers' names; one that does not resolve yet is tried again whenever something is to be forwarded to it. */
+  /** Resolves the peers' names; a name that cannot be resolved yet is looked up again whenever something is forwarded to it. */
   async start(hostId: string): Promise<void> {
     this.#hostId = hostId;
     await Promise.all(this.#peers.map(({ address }) => this.#resolve(address)));
     this.#warnOfLoopback(hostId);
-    for (const { carrier } of this.#peers) carrier.open?.();
+    for (const { transport } of this.#peers) transport.open?.();
     this.#refreshLater();
     if (this.#peers.length > 0) this.#log.info(`peers: ${this.#peers.map(({ address }) => address.name).join(', ')}`);
   }
 
-  /** Forwards to every peer but those that the message has passed; returns to how many. */
+  /** Forwards the message to every peer that it has not passed; returns their number. */
   forward(message: Message): number {
     if (this.#peers.length === 0 || this.#hostId === undefined) return 0;
     if (message.hopsLeft === 0) {
       this.#hopLimited++;
-      this.#log.warn(`${message.id} of ${message.hostId} crossed ${hopsOf(message)} relays and goes no further`);
+      this.#log.warn(`${message.id} of ${message.hostId} has crossed ${hopsOf(message)} relays, the hop limit, and is not forwarded`);
       return 0;
     }
     const targets = this.#unpassed(message);
     if (targets.length === 0) return 0;
-    const { clock } = this.#parts;
-    const forward = new Forward(message, this.#hostId, clock);
-    for (const { link, options } of targets)
-      link.enqueue(options.send === undefined ? forward : new Forward(message, this.#hostId, clock, options.send));
+    const common = { by: this.#hostId, clock: this.#parts.clock, hops: message.hopsLeft - 1 };
+    const forward = new Notification(message, common);
+    for (const { outbox, link, options } of targets) {
+      outbox.push(options.send === undefined ? forward : new Notification(message, { ...common, writing: options.send }));
+      link.wake();
+    }
     return targets.length;
   }
 
-  /** Names of the peers that {@link forward} would forward to. */
+  /** Names of the peers that {@link forward} would reach. */
   targets(message: Message): readonly string[] {
     return message.hopsLeft === 0 ? [] : this.#unpassed(message).map(({ address }) => address.name);
   }
@@ -122,8 +129,8 @@ export class Mesh {
   }
 
   /**
-   * The peer that handed in a dict without a stamp, as plain co2 programs do: the only one at that address. On loopback any program has the
-   * same address, so there nothing is left out.
+   * The peer that sent a dict without a stamp, as plain co2 programs do: the only one at that address. On loopback every program has the
+   * same address, so no peer is excluded there.
    */
   #plainSource({ via, clientAddress: [client] }: Message): Peer | undefined {
     if (via.length > 0 || isLoopback(client)) return undefined;
@@ -131,12 +138,12 @@ export class Mesh {
     return others.length === 0 ? first : undefined;
   }
 
-  /** True if `address` (canonical) is one of a configured peer over HTTP; who is reached by another carrier has no business there. */
+  /** True if `address` (canonical) belongs to a configured peer over HTTP. A peer with a carrier does not call from its address. */
   isPeerAddress(address: string): boolean {
     return this.#peers.some(({ address: peer }) => peer.isHttp && peer.addresses.includes(address));
   }
 
-  /** Notes the host_id of a peer, from a stamp that is believed. */
+  /** Remembers the host_id of a peer, from a trusted stamp. */
   noteHop(hostId: string): void {
     const random = hostId.slice(0, hostId.indexOf('@'));
     if (this.#known.has(random)) return;
@@ -145,8 +152,8 @@ export class Mesh {
   }
 
   /**
-   * True if the relay `by`, the last hop in a stamp from an unknown address, may be a configured peer that has moved: a peer had its host_id before, or listens on its port. Says nothing
-   * of whether it is one.
+   * True if the relay `by`, the last hop in a stamp from an unknown address, could be a configured peer that has moved: a peer had its
+   * host_id before, or listens on its port. This is only a hint to look its name up again.
    */
   mayHaveMoved(by: string): boolean {
     const host = parseHostId(by);
@@ -154,7 +161,10 @@ export class Mesh {
     return this.#peers.some(({ address }) => address.isHttp && (address.port === host.port || this.#known.has(host.random)));
   }
 
-  /** Resolves the peers' names again, unless that was done a second ago; true if `address` (canonical) is one of a configured peer now. Never rejects. */
+  /**
+   * Resolves the peers' names again, at most once a second; true if `address` (canonical) belongs to a configured peer now. Never
+   * rejects.
+   */
   async recheck(address: string): Promise<boolean> {
     const { clock } = this.#parts;
     if (this.#rechecking === undefined && clock.now() - this.#recheckedAt >= RECHECK_MS) {
@@ -179,7 +189,7 @@ export class Mesh {
     );
   }
 
-  /** The extensions that a configured peer over HTTP at `address` (canonical) reads, by its `send`; undefined if none is said to read any. */
+  /** The extensions that a configured peer over HTTP at `address` (canonical) reads, by its `send`; undefined if none are configured. */
   readBy(address: string): Extensions | undefined {
     const found = this.#peers.find(
       ({ address: peer, options: { send } }) =>
@@ -193,7 +203,7 @@ export class Mesh {
     return this.#peers.some(({ address: peer }) => peer.is(address, port));
   }
 
-  /** Sends what waits, within the budget of the options, and closes all connections. */
+  /** Sends what waits, for `drainMs` at most, and closes all connections. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelRefresh?.();
@@ -229,23 +239,23 @@ export class Mesh {
       await address.refresh();
     } catch (error) {
       if (!RelayError.is(error)) throw error;
-      this.#log.warn(`peer ${address.name}: ${reasonOf(error)}; it is tried again`);
+      this.#log.warn(`peer ${address.name}: ${reasonOf(error)}; it will be looked up again`);
     }
   }
 
-  /** A loopback host_id means nothing on another machine: peers there refuse it. */
+  /** A loopback host_id has no meaning on another machine: peers there reject it. */
   #warnOfLoopback(hostId: string): void {
     const self = parseHostId(hostId);
     const far = this.#peers.filter(({ address }) => address.addresses.length > 0 && !address.isLocal);
     if (!self || !isLoopback(self.address) || far.length === 0) return;
     const names = far.map(({ address }) => address.name).join(', ');
     this.#log.warn(
-      `${names} will refuse our dicts: this relay names itself ${self.address}; set host or publicAddress to its address on the network`,
+      `${names} will reject our dicts: our host_id has the address ${self.address}; set host or publicAddress to this relay's address on the network`,
     );
   }
 }
 
-/** Each with its options, once: of two with one URL the first. */
+/** The peers with their options; of two with the same URL the first. */
 function distinct(peers: MeshOptions['peers']): PeerOptions[] {
   const byUrl = new Map<string, PeerOptions>();
   for (const peer of peers) {

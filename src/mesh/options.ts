@@ -1,4 +1,4 @@
-/** Which relays we are linked to, and how long we wait for them. */
+/** Options of the mesh: the peers, and how long to wait for them. */
 import { z } from 'zod';
 import { parseHostId } from '../message/message.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
@@ -50,9 +50,9 @@ export const meshDefaults: MeshOptions = {
 
 const peerUrl = z
   .url({ protocol: /^https?$/, error: 'a URL like http://192.168.1.7:2004' })
-  .refine(hasReadableCredentials, { error: 'a URL whose name and password are percent-encoded rightly' });
+  .refine(hasReadableCredentials, { error: 'a URL whose name and password are correctly percent-encoded' });
 
-// Every part of it is the carrier's business.
+// Only the carrier interprets its parts.
 const carriedUrl = z.url({
   protocol: /^(?!https?$)/,
   error: 'a URL like memory://b, which a relay plugin carries, since there is an address',
@@ -72,7 +72,7 @@ const peer = z
     url: z.string(),
     address: z
       .string()
-      .refine((text) => placeOf(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })
+      .refine((text) => addressAndPort(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })
       .optional(),
     send: writeOptions.optional(),
     accept: z.strictObject({ nonFinite: z.boolean().optional() }).optional(),
@@ -88,8 +88,8 @@ export const meshShape = {
   drainMs: z.int().min(0).max(600_000),
 };
 
-/** The parts of a peer's `address`; undefined if it is none. */
-export function placeOf(address: string): { readonly address: string; readonly port: number } | undefined {
+/** Parses a peer's `address`; undefined if it is invalid. */
+export function addressAndPort(address: string): { readonly address: string; readonly port: number } | undefined {
   const host = parseHostId(`x@${address}`);
   return host && host.port > 0 ? host : undefined;
 }

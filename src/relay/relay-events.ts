@@ -1,5 +1,7 @@
 /** Everything that a relay reports as an event; each part declares its own. */
+import type { LinkEvent } from '../links/links.ts';
 import type { HostEvent } from '../plugin-host/plugin-host.ts';
+import type { RemoteSatelliteEvent } from '../satellites/satellites.ts';
 import type { MessageEvent } from './message-events.ts';
 
-export type RelayEvent = HostEvent | MessageEvent;
+export type RelayEvent = HostEvent | LinkEvent | MessageEvent | RemoteSatelliteEvent;

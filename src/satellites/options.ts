@@ -1,4 +1,4 @@
-/** How many satellites elsewhere a relay takes, and how it finds out that one is gone. */
+/** Options of remote satellites: how many may register, and when one counts as gone. */
 import { z } from 'zod';
 
 export interface SatelliteOptions {

@@ -1,5 +1,4 @@
-/** What is known of a satellite elsewhere, as it is registered, kept on disk and shown. */
-import { createHash } from 'node:crypto';
+/** The record of a remote satellite: how it is registered, stored and shown. */
 import { z } from 'zod';
 import { RelayError, clean } from '../core/core.ts';
 import { canonicalAddress, formatHostId, hostPort, parseHostId } from '../message/message.ts';
@@ -8,7 +7,7 @@ import type { Dict } from '../values/values.ts';
 /** A token that a caller presented. */
 export interface Credential {
   readonly name: string;
-  /** Another token of the same name has another one. */
+  /** Distinguishes tokens that had the same name. */
   readonly id: string;
 }
 
@@ -20,67 +19,62 @@ export interface SatelliteRecord {
   readonly path: string;
   readonly hostId: string;
   readonly nick: string;
-  /** When it registered. */
+  /** Time of registration. */
   readonly ctime: Date;
-  /** The token that it was registered with; when that is no longer valid, the registration ends. Undefined: of a caller without one. */
+  /** The token that it was registered with; the registration ends when that becomes invalid. Undefined: registered without a token. */
   readonly registeredWith?: Credential | undefined;
-  /** SHA-256 of its token, hexadecimal: whoever reads the disk cannot speak for it. */
+  /** SHA-256 of its own token, hex, so that a reader of the file cannot act for it. */
   readonly tokenHash: string;
 }
 
-// A name to show; twice what fits a column.
+// A display name; twice the width of a column.
 const MAX_NICK = 64;
-// Visible ASCII without a fragment. 200 characters are more than a path of an RPC server ever has.
+// Visible ASCII without a fragment. No RPC server has a path of more than 200 characters.
 const PATH = /^\/[!-"$-~]{0,199}$/;
 const DEFAULT_PATH = '/RPC2';
 
 /** Where a satellite listens. */
-export type Place = Pick<SatelliteRecord, 'address' | 'port' | 'path'>;
+export type SatelliteEndpoint = Pick<SatelliteRecord, 'address' | 'port' | 'path'>;
 
 /** Reads `port` and `path` of `relay.register`; `address` is the caller's. Throws a RelayError INVALID_PARAMS. */
-export function readPlace({ port, path = DEFAULT_PATH }: Dict, address: string): Place {
+export function readEndpoint({ port, path = DEFAULT_PATH }: Dict, address: string): SatelliteEndpoint {
   if (!isPort(port))
     throw new RelayError('INVALID_PARAMS', 'relay.register needs port, the one that you listen on: an integer from 1 to 65535');
   if (typeof path !== 'string' || !PATH.test(path)) {
     throw new RelayError(
       'INVALID_PARAMS',
-      "path begins with '/' and has at most 200 characters, all visible ASCII (others as %XX), and no '#'",
+      "path must begin with '/' and have at most 200 characters, all visible ASCII (others as %XX), without '#'",
     );
   }
-  const place = { address, port, path };
-  if (!URL.canParse(urlOf(place)))
-    throw new RelayError('INVALID_PARAMS', `no URL leads back to ${clean(hostPort(address, port), 100)}: register from another address`);
-  return place;
+  const endpoint = { address, port, path };
+  if (!URL.canParse(urlOf(endpoint)))
+    throw new RelayError('INVALID_PARAMS', `no URL can address ${clean(hostPort(address, port), 100)}: register from another address`);
+  return endpoint;
 }
 
-/** The name to show, by default the host_id. Throws a RelayError INVALID_PARAMS. */
+/** The display name, by default the host_id. Throws a RelayError INVALID_PARAMS. */
 export function readNick(nick: Dict[string] | undefined, hostId: string): string {
   if (nick === undefined) return hostId;
-  if (typeof nick !== 'string') throw new RelayError('INVALID_PARAMS', 'nick is a string');
+  if (typeof nick !== 'string') throw new RelayError('INVALID_PARAMS', 'nick must be a string');
   return clean(nick.trim(), MAX_NICK) || hostId;
 }
 
-/** The URL that a satellite is notified at. */
-export function urlOf({ address, port, path }: Place): string {
+/** The URL at which a satellite is notified. */
+export function urlOf({ address, port, path }: SatelliteEndpoint): string {
   return `http://${hostPort(address, port)}${path}`;
 }
 
-/** Two satellites may share an address, and none a port of it. */
-export function placeKey({ address, port }: Pick<SatelliteRecord, 'address' | 'port'>): string {
+/** Identifies an endpoint: satellites may share an address, but not a port of it. */
+export function endpointKey({ address, port }: Pick<SatelliteRecord, 'address' | 'port'>): string {
   return hostPort(address, port);
 }
 
-/** The host_id of a satellite that names none. */
-export function hostIdFor({ address, port }: Place, random: string): string {
+/** The host_id of a satellite that does not state one. */
+export function hostIdFor({ address, port }: SatelliteEndpoint, random: string): string {
   return formatHostId({ random, address, port });
 }
 
-/** What stands for a token wherever it is kept. */
-export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
-}
-
-const KEPT = z.strictObject({
+const STORED = z.strictObject({
   address: z.string().refine((text) => canonicalAddress(text) === text, 'not a canonical address'),
   port: z.int().min(1).max(65535),
   path: z.string().regex(PATH),
@@ -89,13 +83,13 @@ const KEPT = z.strictObject({
   ctime: z.iso.datetime(),
   token: z.string().regex(/^[0-9a-f]{64}$/),
   registered_with: z.string().max(64).optional(),
-  // Without it, as files were once, the token counts as one that was made anew.
+  // Missing in older files; the token then counts as another one of the same name.
   registered_with_id: z.string().max(64).optional(),
 });
-const FILE = z.strictObject({ version: z.literal(1), satellites: z.array(KEPT) });
+const FILE = z.strictObject({ version: z.literal(1), satellites: z.array(STORED) });
 
-/** The file's content. */
-export function toKept(records: Iterable<SatelliteRecord>): z.infer<typeof FILE> {
+/** Content of the file. */
+export function toFile(records: Iterable<SatelliteRecord>): z.infer<typeof FILE> {
   const satellites = [...records].map(({ hostId, nick, ctime, tokenHash, registeredWith, ...place }) => ({
     ...place,
     ...{ host_id: hostId, nick, ctime: ctime.toISOString(), token: tokenHash },
@@ -104,8 +98,8 @@ export function toKept(records: Iterable<SatelliteRecord>): z.infer<typeof FILE>
   return { version: 1, satellites };
 }
 
-/** The records of a file. Throws if it is not of the shape that {@link toKept} makes. */
-export function fromKept(content: unknown): readonly SatelliteRecord[] {
+/** The records in a file. Throws if it does not have the shape that {@link toFile} writes. */
+export function fromFile(content: unknown): readonly SatelliteRecord[] {
   const result = FILE.safeParse(content);
   if (!result.success) {
     const [issue] = result.error.issues;

@@ -1,15 +1,18 @@
-/** One satellite elsewhere: its record, the link that it is notified by, and the pings on the same connection. */
+/**
+ * One remote satellite: its registration, the link that notifies it, and the pings on the same connection that find out when it is gone.
+ */
 import { randomUUID } from 'node:crypto';
-import { Link, ServerAddress, isSignOfLife } from '../links/links.ts';
-import type { Transport, LinkOptions, LinkStatus, Outgoing } from '../links/links.ts';
-import { RelayError } from '../core/core.ts';
+import { Link, Outbox, ServerAddress, isSignOfLife } from '../links/links.ts';
+import type { LinkEvent, LinkOptions, LinkStatus, LinkTransport, Outgoing } from '../links/links.ts';
+import { RelayError, clean, reasonOf } from '../core/core.ts';
 import { dictOf } from '../values/values.ts';
 import type { Clock, Log } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import type { SatelliteOptions } from './options.ts';
-import { Pinger } from './pinger.ts';
+import { NO_PINGS, afterAnswer, afterFailure, afterSign, whenDue } from './pings.ts';
 import type { Pings } from './pings.ts';
-import { placeKey, urlOf } from './record.ts';
+import { endpointKey, urlOf } from './record.ts';
 import type { Credential, SatelliteRecord } from './record.ts';
 
 export interface RemoteParts {
@@ -17,100 +20,148 @@ export interface RemoteParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-  readonly carrier: (server: ServerAddress) => Transport;
+  readonly events: EventSink<LinkEvent>;
+  readonly transport: (server: ServerAddress) => LinkTransport;
   readonly isValidToken: (credential: Credential) => boolean;
-  /** `reason`: what it did. */
-  readonly onGone: (remote: Remote, reason: string) => void;
+  /** Called once, when the satellite stopped answering or its token became invalid; the pings have ended then. */
+  readonly onExpired: (remote: Remote, reason: string) => void;
 }
 
-// One empty struct, as every call of co2 has one.
+// One empty struct, as in every co2 call.
 const PING = serialiseCall('ping', [dictOf()]);
 
 export class Remote {
-  /** Names it inside this process, whatever is registered at its place later. */
+  /** Identifies it inside this process, whatever is registered at its endpoint later. */
   readonly id = randomUUID();
-  readonly #carrier: Transport;
+  readonly #parts: RemoteParts;
+  readonly #transport: LinkTransport;
+  readonly #outbox: Outbox;
   readonly #link: Link;
-  readonly #pinger: Pinger;
+  #pings = NO_PINGS;
+  // Outcomes of dicts since the last ping was due.
+  #answered = false;
+  #failed = false;
+  #cancelPing: (() => void) | undefined;
+  #isStopped = false;
 
   constructor(
     public record: SatelliteRecord,
-    { options, clock, random, log, carrier, isValidToken, onGone }: RemoteParts,
+    parts: RemoteParts,
   ) {
-    this.#carrier = carrier(new ServerAddress(urlOf(record), async () => []));
-    this.#pinger = new Pinger({
-      clock,
-      intervalMs: options.pingIntervalMs,
-      maxFails: options.maxPingFails,
-      isBusy: () => this.#link.status().state === 'sending',
-      ping: () => this.#ping(),
-      onAnswer: () => {
-        this.#link.retryNow();
-      },
-      whyRefused: () => {
-        const { registeredWith } = this.record;
-        return registeredWith === undefined || isValidToken(registeredWith)
-          ? undefined
-          : `the token '${registeredWith.name}' that it registered with is no longer valid`;
-      },
-      lastError: () => this.#link.status().lastError ?? 'no answer',
-      onGone: (reason) => {
-        onGone(this, reason);
-      },
-    });
+    this.#parts = parts;
+    const { options, clock, random, log, events, transport } = parts;
+    this.#transport = transport(new ServerAddress(urlOf(record), async () => []));
+    this.#outbox = new Outbox({ name: this.name, limits: options.outbox, log });
     this.#link = new Link({
-      name: this.name,
-      ...{ carrier: this.#carrier, options, clock, random, log },
+      ...{ role: 'satellite', name: endpointKey(record), source: this.#outbox, transport: this.#transport },
+      ...{ options, clock, random, events, log },
       isUnansweredFinal: true,
       onOutcome: (answered) => {
-        this.#pinger.note(answered);
+        this.#countOutcome(answered);
       },
     });
   }
 
   /** For the log. */
   get name(): string {
-    return `satellite ${placeKey(this.record)}`;
+    return `satellite ${endpointKey(this.record)}`;
   }
 
   get pings(): Pings {
-    return this.#pinger.pings;
+    return this.#pings;
   }
 
   get status(): LinkStatus {
     return this.#link.status();
   }
 
-  /** Whatever it answers is a sign of life, a method that it does not have too; what a proxy answers for a server that is not there is none. */
-  async #ping(): Promise<void> {
-    const answer = await this.#carrier.post(PING);
-    if (answer.kind === 'other' && !isSignOfLife(answer)) throw new RelayError('TRANSPORT', answer.reason);
-  }
-
   /** Starts the pings; the first is due after `firstMs`. */
-  start(firstMs?: number): void {
-    this.#pinger.start(firstMs);
+  start(firstMs = this.#parts.options.pingIntervalMs): void {
+    if (this.#isStopped) return;
+    this.#cancelPing = this.#parts.clock.after(firstMs, () => {
+      void this.#onPingDue();
+    });
   }
 
   notify(outgoing: Outgoing): void {
-    this.#link.enqueue(outgoing);
+    this.#outbox.push(outgoing);
+    this.#link.wake();
   }
 
-  /** It registered anew, so it is there: what waits is tried at once. */
+  /** It registered again, so it is there: failures are forgotten, and what waits is sent at once. */
   welcomeBack(): void {
-    this.#pinger.forgive();
+    this.#pings = afterSign(this.#pings);
     this.#link.startedAgain();
   }
 
   /** Sends what waits, and ends. */
   async drain(budgetMs: number): Promise<void> {
-    this.#pinger.stop();
+    this.#stopPings();
     await this.#link.drain(budgetMs);
   }
 
-  /** Ends at once. */
+  /** Ends without sending what waits. */
   async abandon(): Promise<void> {
-    this.#pinger.stop();
+    this.#stopPings();
     await this.#link.abandon();
+  }
+
+  #countOutcome(answered: boolean): void {
+    if (!answered) {
+      this.#failed = true;
+      return;
+    }
+    this.#answered = true;
+    this.#pings = afterSign(this.#pings);
+  }
+
+  /** Never rejects. The next ping is due one interval after this one has ended, so that there is never more than one under way. */
+  async #onPingDue(): Promise<void> {
+    const { registeredWith } = this.record;
+    if (registeredWith !== undefined && !this.#parts.isValidToken(registeredWith)) {
+      this.#expire(`the token '${registeredWith.name}' that it registered with is no longer valid`);
+      return;
+    }
+    const { state, lastError } = this.#link.status();
+    const action = whenDue({ isBusy: state === 'sending', answered: this.#answered, failed: this.#failed });
+    this.#answered = this.#failed = false;
+    if (action === 'ping') await this.#ping();
+    if (action === 'failure') this.#countFailure(lastError ?? 'no answer');
+    this.start();
+  }
+
+  async #ping(): Promise<void> {
+    const { clock } = this.#parts;
+    const start = clock.now();
+    try {
+      const answer = await this.#transport.post(PING);
+      // Any answer of the satellite is a sign of life, even that it has no such method; what a proxy answers for a satellite that is down
+      // is not.
+      if (answer.kind === 'other' && !isSignOfLife(answer)) throw new RelayError('TRANSPORT', answer.reason);
+    } catch (error) {
+      // A dict that was answered meanwhile is the better evidence.
+      if (!this.#answered) this.#countFailure(reasonOf(error));
+      return;
+    }
+    if (this.#isStopped) return;
+    this.#pings = afterAnswer(this.#pings, Math.round((clock.now() - start) * 1000) / 1000);
+    this.#link.retryNow();
+  }
+
+  #countFailure(reason: string): void {
+    if (this.#isStopped) return;
+    this.#pings = afterFailure(this.#pings);
+    if (this.#pings.fails >= this.#parts.options.maxPingFails)
+      this.#expire(`it failed ${this.#pings.fails} times in a row (${clean(reason)})`);
+  }
+
+  #expire(reason: string): void {
+    this.#stopPings();
+    this.#parts.onExpired(this, reason);
+  }
+
+  #stopPings(): void {
+    this.#isStopped = true;
+    this.#cancelPing?.();
   }
 }

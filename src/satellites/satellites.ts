@@ -1,37 +1,42 @@
-/** Satellites elsewhere: who registered, how they are notified, when they count as gone; remembered over a restart. */
+/** Remote satellites: registration, notification and expiry; remembered across restarts. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Notification } from '../links/links.ts';
-import type { Transport, LinkOptions, LinkStatus, ServerAddress } from '../links/links.ts';
-import { RelayError, clean, reasonOf } from '../core/core.ts';
+import type { LinkEvent, LinkOptions, LinkStatus, LinkTransport, ServerAddress } from '../links/links.ts';
+import { RelayError, clean, reasonOf, sha256 } from '../core/core.ts';
 import { addressBlock, isLoopback, parseHostId } from '../message/message.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
 import type { Dict } from '../values/values.ts';
 import type { Message } from '../message/message.ts';
 import { StateFile } from '../state/state.ts';
 import type { SatelliteOptions } from './options.ts';
 import type { Pings } from './pings.ts';
-import { fromKept, hashToken, hostIdFor, placeKey, readNick, readPlace, toKept } from './record.ts';
+import { fromFile, hostIdFor, endpointKey, readNick, readEndpoint, toFile } from './record.ts';
 import type { Credential, SatelliteRecord } from './record.ts';
 import { Remote } from './remote.ts';
+import type { RemoteSatelliteEvent } from './satellite-events.ts';
 
 export { satelliteDefaults, satelliteShape } from './options.ts';
 export type { SatelliteOptions } from './options.ts';
 export type { Pings } from './pings.ts';
 export type { Credential } from './record.ts';
+export { logSatelliteEvents } from './satellite-events.ts';
+export type { RemoteSatelliteEvent } from './satellite-events.ts';
 
 export interface SatellitesParts {
   readonly options: SatelliteOptions & LinkOptions & { readonly drainMs: number };
   readonly logs: LogSource;
+  readonly events: EventSink<RemoteSatelliteEvent | LinkEvent>;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  readonly carrier: (server: ServerAddress) => Transport;
-  /** The state directory; `satellites.json` in it remembers them. */
+  readonly transport: (server: ServerAddress) => LinkTransport;
+  /** The state directory, in which `satellites.json` remembers them. */
   readonly stateDir: string;
-  /** Why nobody may register at this address and port, or undefined if somebody may: our own door, a peer's. */
+  /** Why no satellite may register at this address and port, because it is ours or a peer's; undefined if one may. */
   readonly taken: (address: string, port: number) => string | undefined;
-  /** True as long as the token is neither revoked nor expired; one that was made anew under its name is another. */
+  /** True while the token is neither revoked nor expired; a new token of the same name is another token. */
   readonly isValidToken: (credential: Credential) => boolean;
 }
 
@@ -39,33 +44,33 @@ export interface SatellitesParts {
 export interface Registrant {
   /** Canonical. */
   readonly address: string;
-  /** The host_id that it names, checked; undefined if it names none. */
+  /** The host_id that it states, checked; undefined if it states none. */
   readonly hostId: string | undefined;
   /** The token that it presented. */
   readonly token: Credential | undefined;
 }
 
-/** One satellite as others may see it: all but what its tokens are. */
+/** The public view of a satellite, without its tokens. */
 export interface SatelliteView extends Omit<SatelliteRecord, 'tokenHash' | 'registeredWith'> {
   readonly pings: Pings;
 }
 
 /** A registration that succeeded. */
 export interface Registered extends SatelliteView {
-  /** Known to nobody else, and to nobody again. */
+  /** Returned only once, to the satellite. */
   readonly token: string;
 }
 
 export interface SatellitesStatus {
   readonly satellites: readonly (SatelliteView & { readonly link: LinkStatus })[];
-  /** Registrations since the start, anew at the same place counted too. */
+  /** Registrations since the start, repeated ones included. */
   readonly registered: number;
   readonly unregistered: number;
-  /** Dropped since they did not answer. */
+  /** Dropped because they did not answer or their token became invalid. */
   readonly dropped: number;
 }
 
-/** Which satellite hands a dict in. */
+/** The satellite that sends a dict. */
 export interface Sender {
   /** For {@link Satellites.deliver}. */
   readonly id: string;
@@ -76,16 +81,16 @@ export interface Sender {
 // A record takes at most 600 bytes of JSON, and the option allows 10,000.
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
-// Of one machine; with the default of maxSatellites a quarter of them.
+// Of one machine; a quarter of the default of maxSatellites.
 const MIN_SHARE = 25;
 
 export class Satellites {
   readonly #parts: SatellitesParts;
   readonly #log: Log;
   readonly #file: StateFile;
-  // By place, in order of their first registration.
+  // By endpoint, in order of their first registration.
   readonly #remotes = new Map<string, Remote>();
-  // Still registered here, but not in the file that is being written.
+  // Still registered in memory, but not in the file that is being written.
   readonly #leaving = new Set<Remote>();
   readonly #count = { registered: 0, unregistered: 0, dropped: 0 };
   #hostId = '';
@@ -100,45 +105,52 @@ export class Satellites {
     return this.#parts.options.maxSatellites;
   }
 
-  /** Remembers who was registered. Rejects with a RelayError STATE_DIRECTORY if the file is there and cannot be read; a damaged one is reported and set aside. */
+  /**
+   * Restores the registrations. Rejects with a RelayError STATE_DIRECTORY if the file cannot be read; a damaged file is logged and
+   * renamed.
+   */
   async start(hostId: string): Promise<void> {
     this.#hostId = hostId;
-    const found = await this.#file.load(fromKept);
+    const found = await this.#file.load(fromFile);
     if (found.kind === 'damaged') {
       const { path } = this.#file;
-      this.#log.error(`${path} is damaged (${clean(found.reason)}) and now lies in ${found.movedTo}: satellites must register again`);
+      this.#log.error(`${path} is damaged (${clean(found.reason)}) and was renamed to ${found.movedTo}: satellites must register again`);
     }
     if (found.kind !== 'value') return;
     for (const record of found.value) this.#remember(record);
-    if (this.#remotes.size > 0) this.#log.info(`satellites remembered: ${this.list().map(placeKey).join(', ')}`);
+    if (this.#remotes.size > 0) this.#log.info(`satellites remembered: ${this.list().map(endpointKey).join(', ')}`);
   }
 
   /**
-   * Registers the satellite that `props` describe, at the registrant's address. At a place that is registered the new
-   * record replaces the old one. Resolves once it is safe on disk. Throws RelayErrors INVALID_PARAMS, FORBIDDEN, LIMIT and UNAVAILABLE.
+   * Registers the satellite that `props` describe, at the registrant's address. A registration at the same endpoint is replaced. Resolves
+   * once the new one is on disk. Rejects with RelayErrors INVALID_PARAMS, FORBIDDEN, LIMIT and UNAVAILABLE.
    */
   async register(props: Dict, { address, hostId, token: registeredWith }: Registrant): Promise<Registered> {
-    const place = readPlace(props, address);
-    const taken = this.#parts.taken(address, place.port);
-    if (taken !== undefined) throw new RelayError('INVALID_PARAMS', `${placeKey(place)} is ${taken}, and cannot be a satellite`);
-    this.#requireOwner(this.#remotes.get(placeKey(place)), registeredWith);
-    const named = hostId ?? hostIdFor(place, randomBytes(8).toString('hex'));
+    const endpoint = readEndpoint(props, address);
+    const key = endpointKey(endpoint);
+    const taken = this.#parts.taken(address, endpoint.port);
+    if (taken !== undefined) throw new RelayError('INVALID_PARAMS', `${key} is ${taken}, and cannot be a satellite`);
+    this.#requireOwner(this.#remotes.get(key), registeredWith);
+    const named = hostId ?? hostIdFor(endpoint, randomBytes(8).toString('hex'));
     const token = randomBytes(24).toString('base64url');
     const record = {
-      ...place,
+      ...endpoint,
       hostId: named,
       nick: readNick(props.nick, named),
       ctime: new Date(),
-      tokenHash: hashToken(token),
+      tokenHash: sha256(token),
       registeredWith,
     };
     const remote = await this.#put(record);
     this.#count.registered++;
-    this.#log.info(`registered ${remote.name}, ${clean(record.nick)}`);
+    this.#parts.events.emit({ type: 'satellite.registered', satellite: key, hostId: named, nick: record.nick });
     return { ...view(remote), token };
   }
 
-  /** Forgets a satellite; resolves once the disk has forgotten it too. Rejects with a RelayError UNAVAILABLE if it cannot: the satellite is still registered then. */
+  /**
+   * Unregisters a satellite; resolves once it is removed from disk. Rejects with a RelayError UNAVAILABLE if that fails; it is still
+   * registered then.
+   */
   async unregister({ id }: Sender): Promise<void> {
     const remote = this.#byId(id);
     if (!remote) return;
@@ -147,30 +159,30 @@ export class Satellites {
       await this.#save();
     } catch (error) {
       this.#leaving.delete(remote);
-      this.#log.error(`${remote.name} is not unregistered: ${reasonOf(error)}`);
-      throw new RelayError('UNAVAILABLE', 'still registered: that it left cannot be kept on disk, the log says why; call again later', {
+      this.#log.error(`${remote.name} could not be unregistered: ${reasonOf(error)}`);
+      throw new RelayError('UNAVAILABLE', 'still registered: it cannot be removed from disk, the log says why; call again later', {
         cause: error,
       });
     }
-    // False if it registered again meanwhile, or if somebody else unregistered it too.
+    // Another call may have registered it again, or unregistered it too.
     if (!this.#leaving.delete(remote) || !this.#remove(remote)) return;
     this.#count.unregistered++;
-    this.#log.info(`unregistered ${remote.name}`);
+    this.#parts.events.emit({ type: 'satellite.left', satellite: endpointKey(remote.record) });
     await remote.abandon();
   }
 
-  /** Throws a RelayError FORBIDDEN if the satellite was registered with a token, as long as that is valid, and `credential` is another one or none. */
+  /** Throws a RelayError FORBIDDEN if the satellite was registered with a token that is still valid, and `credential` is not that token. */
   requireOwner({ id }: Sender, credential: Credential | undefined): void {
     this.#requireOwner(this.#byId(id), credential);
   }
 
-  /** The satellite of this token, if it is at `address`. */
+  /** The satellite with this token, if it is at `address`. */
   byToken(token: string, address: string): Sender | undefined {
-    const hash = hashToken(token);
+    const hash = sha256(token);
     return this.#find(({ record }) => record.tokenHash === hash && record.address === address);
   }
 
-  /** The satellite at `address` that a host_id names: by its port, or as it stands in its record. */
+  /** The satellite at `address` that has this host_id, or whose port is the one in it. */
   byHostId(hostId: string, address: string): Sender | undefined {
     const host = parseHostId(hostId);
     if (host?.address !== address) return undefined;
@@ -180,31 +192,34 @@ export class Satellites {
     );
   }
 
-  /** The satellite that listens there. */
+  /** The satellite that listens at this address and port. */
   byPlace(address: string, port: number): Sender | undefined {
     return this.#find(({ record }) => record.address === address && record.port === port);
   }
 
-  /** True if a satellite at `address` (canonical) registered without a token; who has one goes on presenting it, or its address would give more than the token. */
+  /**
+   * True if a satellite at `address` (canonical) registered without a token. One with a token must present it, or its address would grant
+   * more than the token.
+   */
   isSatelliteAddress(address: string): boolean {
     return this.#find(({ record }) => record.address === address && record.registeredWith === undefined) !== undefined;
   }
 
-  /** Puts the message into the line of every satellite but the one of this id; returns how many those are. Never throws, never waits. */
+  /** Queues the message for every satellite except the one with the id `except`; returns their number. Never throws. */
   deliver(message: Message, except?: string): number {
     if (this.#remotes.size === 0) return 0;
     const { clock } = this.#parts;
     const { clientAddress, hopsLeft } = message;
     const own = { client_address: [...clientAddress] };
-    // To a satellite is no hop: it never forwards.
+    // Delivery to a satellite is not a hop, since it never forwards.
     const notification = new Notification(message, { by: this.#hostId, clock, hops: hopsLeft, own });
-    let takers = 0;
+    let recipients = 0;
     for (const remote of this.#remotes.values()) {
       if (remote.id === except) continue;
       remote.notify(notification);
-      takers++;
+      recipients++;
     }
-    return takers;
+    return recipients;
   }
 
   /** In order of their registration. */
@@ -216,44 +231,44 @@ export class Satellites {
     return { satellites: [...this.#remotes.values()].map((remote) => ({ ...view(remote), link: remote.status })), ...this.#count };
   }
 
-  /** Sends what waits and then `farewell`, within the drain budget, and closes all connections. They stay remembered. */
+  /** Sends what waits and then `farewell`, for `drainMs` at most, and closes all connections. The registrations stay on disk. */
   async stop(farewell: Message | undefined): Promise<void> {
     if (farewell) this.deliver(farewell);
     await Promise.all([...this.#remotes.values()].map((remote) => remote.drain(this.#parts.options.drainMs)));
   }
 
   #remember(record: SatelliteRecord): void {
-    const key = placeKey(record);
+    const key = endpointKey(record);
     const taken = this.#parts.taken(record.address, record.port);
     if (taken !== undefined) this.#log.warn(`satellite ${key} is forgotten: it is ${taken}`);
     else if (this.#remotes.size >= this.max) this.#log.warn(`satellite ${key} is forgotten: only ${this.max} are allowed (maxSatellites)`);
     else if (!this.#remotes.has(key)) {
       const { random, options } = this.#parts;
-      // Spread over an interval, so that a hundred are not pinged in one beat.
+      // Spread over an interval, so that a hundred are not pinged at the same moment.
       this.#add(record).start(Math.round(random() * options.pingIntervalMs));
     }
   }
 
-  /** Takes the record in and writes it; what cannot be written is taken back. */
+  /** Adds the record and saves it; if saving fails, the registration is undone. */
   async #put(record: SatelliteRecord): Promise<Remote> {
-    const before = this.#remotes.get(placeKey(record));
+    const before = this.#remotes.get(endpointKey(record));
     if (!before) this.#requireShare(record.address);
     if (!before && this.#remotes.size >= this.max)
-      throw new RelayError('LIMIT', `${this.max} satellites are registered, as many as the relay takes (maxSatellites); call again later`);
+      throw new RelayError('LIMIT', `${this.max} satellites are registered, the limit of this relay (maxSatellites); call again later`);
     const recordBefore = before?.record;
     const isSamePath = recordBefore?.path === record.path;
     const remote = before && isSamePath ? before : this.#add(record);
     remote.record = record;
     this.#leaving.delete(remote);
-    // Before the write, so that no ping of before drops it meanwhile.
+    // Before saving, so that earlier failed pings do not expire it meanwhile.
     if (remote === before) remote.welcomeBack();
     try {
       await this.#save();
     } catch (error) {
-      this.#log.error(`${remote.name} is not registered: ${reasonOf(error)}`);
-      this.#takeBack(remote, record, before, recordBefore);
+      this.#log.error(`${remote.name} could not be registered: ${reasonOf(error)}`);
+      this.#undo(remote, record, before, recordBefore);
       if (remote !== before) await remote.abandon();
-      throw new RelayError('UNAVAILABLE', 'the registration cannot be kept on disk, the log says why; call again later', { cause: error });
+      throw new RelayError('UNAVAILABLE', 'the registration cannot be saved, the log says why; call again later', { cause: error });
     }
     if (remote !== before) {
       remote.start();
@@ -267,59 +282,61 @@ export class Satellites {
     if (!remote || !owner || owner.id === credential?.id || !this.#parts.isValidToken(owner)) return;
     throw new RelayError(
       'FORBIDDEN',
-      `${remote.name} was registered with a token: present the same one, or unregister it by the token that relay.register answered`,
+      `${remote.name} was registered with a token: present the same one, or unregister it with the token that relay.register returned`,
     );
   }
 
-  /** A place costs nothing but to ask for it, so no other machine may have them all. */
+  /** Registering costs nothing, so no other machine may use up the limit. */
   #requireShare(address: string): void {
     const share = Math.max(MIN_SHARE, Math.ceil(this.max / 4));
     const there = [...this.#remotes.values()].filter(({ record }) => addressBlock(record.address) === addressBlock(address)).length;
     if (!isLoopback(address) && there >= share)
-      throw new RelayError('LIMIT', `${share} satellites are registered from your address, as many as one may; unregister one first`);
+      throw new RelayError(
+        'LIMIT',
+        `${share} satellites are registered from your address, the limit for one address; unregister one first`,
+      );
   }
 
-  /** Undoes a registration, unless another one has taken its place meanwhile. */
-  #takeBack(remote: Remote, record: SatelliteRecord, before: Remote | undefined, recordBefore: SatelliteRecord | undefined): void {
-    if (remote.record !== record || this.#remotes.get(placeKey(record)) !== remote) return;
+  /** Undoes a registration, unless another one has replaced it meanwhile. */
+  #undo(remote: Remote, record: SatelliteRecord, before: Remote | undefined, recordBefore: SatelliteRecord | undefined): void {
+    if (remote.record !== record || this.#remotes.get(endpointKey(record)) !== remote) return;
     if (before && recordBefore) {
       before.record = recordBefore;
-      this.#remotes.set(placeKey(record), before);
-    } else this.#remotes.delete(placeKey(record));
+      this.#remotes.set(endpointKey(record), before);
+    } else this.#remotes.delete(endpointKey(record));
   }
 
   #add(record: SatelliteRecord): Remote {
-    const { options, clock, random, carrier } = this.#parts;
     const remote = new Remote(record, {
-      ...{ options, clock, random, carrier, log: this.#log },
-      isValidToken: this.#parts.isValidToken,
-      onGone: (gone, reason) => {
-        this.#drop(gone, reason);
+      ...this.#parts,
+      log: this.#log,
+      onExpired: (expired, reason) => {
+        this.#drop(expired, reason);
       },
     });
-    this.#remotes.set(placeKey(record), remote);
+    this.#remotes.set(endpointKey(record), remote);
     return remote;
   }
 
   #drop(remote: Remote, reason: string): void {
     if (!this.#remove(remote)) return;
     this.#count.dropped++;
-    this.#log.warn(`dropped ${remote.name}: ${clean(reason)}; it may register again`);
+    this.#parts.events.emit({ type: 'satellite.expired', satellite: endpointKey(remote.record), reason });
     void Promise.all([remote.abandon(), this.#save()]).catch((error: unknown) => {
-      this.#log.error(`${remote.name} is dropped, but not forgotten on disk: ${reasonOf(error)}`);
+      this.#log.error(`${remote.name} is dropped, but could not be removed from disk: ${reasonOf(error)}`);
     });
   }
 
   #remove(remote: Remote): boolean {
-    const key = placeKey(remote.record);
+    const key = endpointKey(remote.record);
     return this.#remotes.get(key) === remote && this.#remotes.delete(key);
   }
 
   #save(): Promise<void> {
-    return this.#file.save(() => toKept(this.#staying().map(({ record }) => record)));
+    return this.#file.save(() => toFile(this.#remaining().map(({ record }) => record)));
   }
 
-  #staying(): Remote[] {
+  #remaining(): Remote[] {
     return [...this.#remotes.values()].filter((remote) => !this.#leaving.has(remote));
   }
 

@@ -1,24 +1,53 @@
-/** One relay per state directory: a socket in it that answers as long as its relay lives, and falls silent with it, however that ends. */
-import { rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
+/**
+ * One relay per state directory. The lock is a unix socket that states who holds it; the kernel closes it when its process ends, so it
+ * can be neither stale nor forged.
+ */
+import { mkdtemp, open, rm, stat, symlink } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import type { Server } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { RelayError } from '../core/core.ts';
 import { inTurn } from './in-turn.ts';
-import { LOCK_NAME, askSocket, lockAnswer, shortPath } from './ask-lock.ts';
-import type { Listening } from './ask-lock.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
-// Somebody else may take a stale lock away, or its place, between two of our steps.
-const TRIES = 3;
-// For a relay that is alive and busy.
-const ANSWER_MS = 10_000;
-// A relay could not keep anything there either.
+/** Where a relay listens. */
+export interface Listening {
+  readonly scheme: 'http' | 'https';
+  /** Canonical addresses with their ports. */
+  readonly addresses: readonly { readonly address: string; readonly port: number }[];
+  /** Absolute; undefined if it has no unix socket. */
+  readonly unixSocket?: string | undefined;
+}
+
+interface LockHolder {
+  readonly pid: number;
+  /** Undefined while the relay starts, and if it is of an older version. */
+  readonly listening: Listening | undefined;
+}
+
+const LISTENING = z.object({
+  scheme: z.enum(['http', 'https']),
+  addresses: z.array(z.object({ address: z.string(), port: z.int() })),
+  unixSocket: z.string().optional(),
+});
+const LOCK_NAME = 'relay.lock';
+// Another process may remove a dead relay's socket, or create its own, between two of our steps.
+const MAX_ATTEMPTS = 3;
+// Long enough for a relay that is alive but busy.
+const ANSWER_TIMEOUT_MS = 10_000;
+// An address takes about 60 bytes, and a relay listens on a few.
+const MAX_ANSWER_BYTES = 64 * 1024;
+// The path of a socket, with its terminating zero, is limited to 104 bytes on some systems and to 108 on Linux.
+const MAX_PATH_BYTES = 100;
+// A relay could not write its state there either.
 const UNUSABLE = ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'] as const;
 
 /**
- * Takes the lock of `directory` and answers what lets it go. Throws a RelayError STATE_DIRECTORY if a living relay has it, or if the directory cannot be written.
- * Where there can be no sockets (some network file systems) nothing is locked. The lock answers what `listening` returns at that moment.
+ * Locks `directory`, and returns the function that unlocks it. Rejects with a RelayError STATE_DIRECTORY if a running relay holds the
+ * lock, or if the directory is not writable. Where sockets are not possible (some network file systems) nothing is locked. Whoever
+ * connects is told what `listening` returns at that moment.
  */
 export async function lockDirectory(
   directory: string,
@@ -41,18 +70,31 @@ export async function lockDirectory(
   }
 }
 
+/**
+ * The relay that holds the lock; undefined if none does. Rejects with a RelayError: TIMEOUT if it does not answer, TRANSPORT if it cannot
+ * be asked.
+ */
+export async function askLock(directory: string, timeoutMs: number): Promise<LockHolder | undefined> {
+  const short = await shortPath(directory);
+  try {
+    return await askSocket(join(short.path, LOCK_NAME), join(directory, LOCK_NAME), timeoutMs);
+  } finally {
+    await short.release();
+  }
+}
+
 async function takeLock(directory: string, short: string, listening: () => Listening | undefined): Promise<Server> {
   const path = join(short, LOCK_NAME);
-  for (let tries = 1; ; tries++) {
+  for (let attempt = 1; ; attempt++) {
     try {
       return await listen(path, listening);
     } catch (error) {
       if (!isCode(error, 'EADDRINUSE')) throw error;
-      if (tries === TRIES)
+      if (attempt === MAX_ATTEMPTS)
         throw new RelayError('STATE_DIRECTORY', `${join(directory, LOCK_NAME)} is taken again and again; start one relay`);
     }
     await refuseIfHeld(path, directory);
-    // Only one process at a time removes a stale lock, or it might remove the one that another has just made.
+    // Only one process at a time removes a dead relay's socket, or it might remove the one that another process has just created.
     await inTurn({ lock: join(directory, `${LOCK_NAME}.stale`), who: 'relay that starts', removesStale: true }, async () => {
       const before = await stat(path).catch(() => undefined);
       await refuseIfHeld(path, directory);
@@ -64,7 +106,8 @@ async function takeLock(directory: string, short: string, listening: () => Liste
 async function listen(path: string, listening: () => Listening | undefined): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    socket.end(lockAnswer(listening()));
+    const place = listening();
+    socket.end(`${process.pid}\n${place === undefined ? '' : `${JSON.stringify(place)}\n`}`);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -74,7 +117,7 @@ async function listen(path: string, listening: () => Listening | undefined): Pro
   return server;
 }
 
-// Closing removes the file.
+// Closing removes the socket's file.
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => {
@@ -84,11 +127,76 @@ function close(server: Server): Promise<void> {
 }
 
 async function refuseIfHeld(path: string, directory: string): Promise<void> {
-  // Whatever goes wrong with the question, a relay may be there.
-  const holder = await askSocket(path, join(directory, LOCK_NAME), ANSWER_MS).catch(() => ({ pid: 0 }));
+  // If asking fails, a relay may still be there.
+  const holder = await askSocket(path, join(directory, LOCK_NAME), ANSWER_TIMEOUT_MS).catch(() => ({ pid: 0 }));
   if (holder === undefined) return;
+  const pid = holder.pid === 0 ? 'unknown' : holder.pid;
   throw new RelayError(
     'STATE_DIRECTORY',
-    `the state directory ${directory} is in use by the relay of process ${holder.pid === 0 ? 'unknown' : holder.pid}; choose another with --data`,
+    `the state directory ${directory} is in use by the relay of process ${pid}; choose another with --data`,
   );
+}
+
+/** Asks the socket at `path`, which errors call `name`. */
+function askSocket(path: string, name: string, timeoutMs: number): Promise<LockHolder | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const socket = connect({ path });
+    const fail = (code: 'TIMEOUT' | 'TRANSPORT', reason: string): void => {
+      socket.destroy();
+      reject(new RelayError(code, `${name}: ${reason}`));
+    };
+    const timer = setTimeout(() => {
+      fail('TIMEOUT', `the relay that has it did not answer in ${timeoutMs} ms`);
+    }, timeoutMs);
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > MAX_ANSWER_BYTES) fail('TRANSPORT', 'its answer is too long');
+    });
+    socket.once('end', () => {
+      resolve(holderIn(Buffer.concat(chunks).toString('utf8')));
+    });
+    socket.once('error', (error) => {
+      // Only these two mean that there is no relay.
+      if (isCode(error, 'ECONNREFUSED') || isCode(error, 'ENOENT')) resolve(undefined);
+      else fail('TRANSPORT', `it cannot be asked: ${error.message}`);
+    });
+    socket.once('close', () => {
+      clearTimeout(timer);
+    });
+  });
+}
+
+function holderIn(answer: string): LockHolder {
+  const [pid = '', line = ''] = answer.split('\n', 2);
+  return { pid: Number(/^\d{1,10}$/.exec(pid)?.[0] ?? 0), listening: listeningIn(line) };
+}
+
+function listeningIn(line: string): Listening | undefined {
+  try {
+    return LISTENING.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+interface ShortPath {
+  /** Names the directory in so few bytes that a socket in it can be addressed. */
+  readonly path: string;
+  readonly release: () => Promise<void>;
+}
+
+/** A path by which a socket in `directory` can be addressed; the path itself if it is short enough. */
+async function shortPath(directory: string): Promise<ShortPath> {
+  if (Buffer.byteLength(join(directory, LOCK_NAME)) <= MAX_PATH_BYTES) return { path: directory, release: () => Promise.resolve() };
+  if (process.platform === 'linux') {
+    // The handle stays open while the path is in use: its number could name another directory afterwards.
+    const handle = await open(directory, 'r');
+    return { path: `/proc/self/fd/${handle.fd}`, release: () => handle.close() };
+  }
+  const own = await mkdtemp(join(tmpdir(), 'co2-'));
+  await symlink(directory, join(own, 'd'));
+  return { path: join(own, 'd'), release: () => rm(own, { recursive: true, force: true }) };
 }

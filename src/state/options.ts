@@ -1,4 +1,4 @@
-/** Where the relay keeps what must survive a restart. */
+/** Option of the state directory. */
 import { z } from 'zod';
 
 export interface StateOptions {

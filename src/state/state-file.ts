@@ -1,29 +1,33 @@
-/** One value that survives a crash: a JSON file that is always whole, whatever happens while it is written. */
+/** One value that survives a crash, in a JSON file that is always complete on disk. */
 import { rename } from 'node:fs/promises';
 import { RelayError, reasonOf } from '../core/core.ts';
-import { requireOwn } from './owner.ts';
-import { FileTooLarge, readSmallFile } from './read-file.ts';
-import { replaceFile } from './replace-file.ts';
+import { requireOwn, FileTooLarge, readSmallFile, replaceFile } from './files.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
-/** What a start finds: nothing, the value, or a damaged file, which now lies beside as `<name>.damaged`. */
+/** What was found at start: nothing, the value, or a damaged file, which has been renamed to `<name>.damaged`. */
 export type Found<T> =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'damaged'; readonly reason: string; readonly movedTo: string };
 
 export class StateFile {
-  // The last write that was begun, and the one that waits for it; whoever saves meanwhile shares the waiting one.
+  // The last write that was started, and the one that waits for it; all saves meanwhile share the waiting one.
   #last: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
 
-  /** `path` is absolute and its directory is there. `maxBytes` bounds what is read and written: a file that grew without end must not fill the memory at a start. */
+  /**
+   * `path` is absolute and its directory exists. `maxBytes` limits what is read and written, so that a huge file cannot fill the memory
+   * at start.
+   */
   constructor(
     readonly path: string,
     private readonly maxBytes: number,
   ) {}
 
-  /** Reads the value; `check` answers it in its shape or throws what is wrong with it. Throws a RelayError STATE_DIRECTORY if the file cannot be read at all. */
+  /**
+   * Reads the value; `check` returns it typed, or throws if it is invalid. Rejects with a RelayError STATE_DIRECTORY if the file cannot
+   * be read at all.
+   */
   async load<T>(check: (value: unknown) => T): Promise<Found<T>> {
     try {
       const text = this.#read();
@@ -36,7 +40,10 @@ export class StateFile {
     }
   }
 
-  /** Writes what `snapshot` answers when its turn comes; resolves once that is safe from a crash. Rejects with a RelayError STATE_DIRECTORY; the old value stays then. */
+  /**
+   * Writes what `snapshot` returns at the time of the write; resolves once it is durable. Rejects with a RelayError STATE_DIRECTORY and
+   * keeps the old value.
+   */
   save(snapshot: () => unknown): Promise<void> {
     if (this.#next) return this.#next;
     const next = this.#last
@@ -60,14 +67,14 @@ export class StateFile {
       });
     } catch (error) {
       if (isCode(error, 'ENOENT')) return undefined;
-      // One that grew too large is a damaged one; whatever else is wrong, nobody knows what is in it.
+      // A file that is too large counts as damaged. After any other error its content is unknown, so it must not be replaced.
       if (error instanceof FileTooLarge || RelayError.is(error)) throw error;
       throw this.#failed('read', error);
     }
   }
 
   async #write(text: string): Promise<void> {
-    if (text.length > this.maxBytes) throw new Error(`it would be larger than ${this.maxBytes} bytes`);
+    if (Buffer.byteLength(text) > this.maxBytes) throw new Error(`it would be larger than ${this.maxBytes} bytes`);
     await replaceFile(this.path, text);
   }
 

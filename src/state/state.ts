@@ -1,27 +1,23 @@
-/** What is kept on disk between two starts: today the relay's name, the admin token and the other tokens; the durable store comes into this room. */
+/** The state directory: what a relay keeps on disk between two starts, such as its name, the admin token and the registered satellites. */
 import { randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { link, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RelayError } from '../core/core.ts';
-import { requireOwn } from './owner.ts';
-import { readSmallFile } from './read-file.ts';
+import { requireOwn, readSmallFile } from './files.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
 export { stateDefaults, stateShape } from './options.ts';
 export type { StateOptions } from './options.ts';
-export { lockDirectory } from './directory-lock.ts';
-export { askLock } from './ask-lock.ts';
-export type { Listening } from './ask-lock.ts';
+export { askLock, lockDirectory } from './directory-lock.ts';
+export type { Listening } from './directory-lock.ts';
 
 export { StateFile } from './state-file.ts';
 export { isCode, systemReason } from './system-reason.ts';
 export { inTurn } from './in-turn.ts';
-export { requireOwn } from './owner.ts';
-export { readSmallFile } from './read-file.ts';
-export { replaceFile } from './replace-file.ts';
+export { requireOwn, readSmallFile, replaceFile } from './files.ts';
 
-// A name or a token and its line end; what is longer is no such file.
+// A name or a token and its line end; a larger file is not one of ours.
 const MAX_LINE_BYTES = 4096;
 
 /** An opened state directory. */
@@ -29,46 +25,41 @@ export interface StateDirectory {
   readonly path: string;
   /** The random part of our host_id; the same for the life of the directory. */
   readonly hostIdRandom: string;
-  /** The credential that may everything. */
+  /** The credential with all rights. */
   readonly adminToken: string;
-  /** Where compiled plugins are kept; only ever a cache. Undefined: nowhere. */
+  /** Where compiled plugins are cached. Undefined: nowhere. */
   readonly cacheDir: string | undefined;
 }
 
 /**
- * Opens the state directory at `path` (absolute), and makes it and what it lacks at the first start.
- * Throws a RelayError STATE_DIRECTORY that names the file and what to do.
+ * Opens the state directory at `path` (absolute); creates it, and what is missing in it, at the first start.
+ * Rejects with a RelayError STATE_DIRECTORY that names the file and what to do.
  */
 export async function openStateDirectory(path: string): Promise<StateDirectory> {
   try {
     await makeDirectory(path);
     refuseOpenDirectory(path, await stat(path));
-    // 64 random bits: enough that two relays never meet with one name; not a secret.
+    // 64 random bits: enough that no two relays ever have the same name; not a secret.
     const hostIdRandom = await keep(join(path, 'host-id'), () => randomBytes(8).toString('hex'), requireOwn);
     const adminToken = await keep(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'), refuseOpenSecret);
     return { path, hostIdRandom, adminToken, cacheDir: join(path, 'cache') };
   } catch (error) {
     if (RelayError.is(error)) throw error;
-    throw new RelayError(
-      'STATE_DIRECTORY',
-      `the state directory ${path} cannot be used: ${systemReason(error)}; choose another with --data`,
-      {
-        cause: error,
-      },
-    );
+    const text = `the state directory ${path} cannot be used: ${systemReason(error)}; choose another with --data`;
+    throw new RelayError('STATE_DIRECTORY', text, { cause: error });
   }
 }
 
 /**
- * Makes `path` and what it lacks above, mode 0700; throws the system's error, or one in its words. Not by mkdir's `recursive`, which tries for ever where the system says
- * "no such file" of a parent that is there (/proc).
+ * Creates `path` and its missing parents, mode 0700; rejects with the system's error. Does not use mkdir's `recursive`, which loops
+ * forever where the system says "no such file" about an existing parent (/proc).
  */
 export async function makeDirectory(path: string): Promise<void> {
   const missing: string[] = [];
   for (let above = path; !(await isThere(above)); above = dirname(above)) missing.unshift(above);
   for (const directory of missing) {
     await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
-      // Somebody else made it in between.
+      // Another process created it in between.
       if (!isCode(error, 'EEXIST')) throw error;
     });
   }
@@ -87,7 +78,10 @@ async function isThere(path: string): Promise<boolean> {
 
 type Check = (file: string, stats: Stats) => void;
 
-/** The one line that `file` holds, written by `make` if the file is not there; two starters at once agree on one. */
+/**
+ * The one line in `file`, which is created with the result of `make` if it does not exist. Two processes that start at once get the same
+ * line.
+ */
 async function keep(file: string, make: () => string, check: Check): Promise<string> {
   const text = readIfThere(file, check) ?? (await create(file, make())) ?? readIfThere(file, check) ?? '';
   const line = text.trim();
@@ -114,23 +108,24 @@ function readIfThere(file: string, check: Check): string | undefined {
   }
 }
 
-/** Undefined if somebody else was faster. */
+/** Undefined if another process was faster. */
 async function create(file: string, text: string): Promise<string | undefined> {
-  // Written aside and linked, so that a crash never leaves an empty file and the slower of two starters reads the faster one's.
-  const aside = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  await writeFile(aside, `${text}\n`, { mode: 0o600, flag: 'wx' });
+  // Written to a temporary file and linked, so that a crash never leaves an empty file and the slower of two processes reads the faster
+  // one's.
+  const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  await writeFile(temporary, `${text}\n`, { mode: 0o600, flag: 'wx' });
   try {
-    await link(aside, file);
+    await link(temporary, file);
     return text;
   } catch (error) {
     if (isCode(error, 'EEXIST')) return undefined;
     throw error;
   } finally {
-    await rm(aside, { force: true });
+    await rm(temporary, { force: true });
   }
 }
 
-/** Whoever may write there may put a token of his own in the place of ours. */
+/** Another user who can write to the directory could replace our tokens. */
 function refuseOpenDirectory(path: string, stats: Stats): void {
   requireOwn(path, stats);
   if (process.platform === 'win32') return;

@@ -1,7 +1,7 @@
 /** The network of test relays: each has an address that only they know, and calls go from one to the other as bytes in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DoorsParts, DoorsPort } from '../app.ts';
-import type { Transport, ServerAddress } from '../links/links.ts';
+import type { LinkTransport, ServerAddress } from '../links/links.ts';
 import { RelayError } from '../core/core.ts';
 import { answerCall, callerOf } from '../rpc/rpc.ts';
 import type { RpcEndpoint } from '../rpc/rpc.ts';
@@ -101,7 +101,7 @@ export class MemoryDoors implements DoorsPort {
   }
 
   /** Carries dicts from here to another test relay. */
-  carrierTo(server: ServerAddress): Transport {
+  carrierTo(server: ServerAddress): LinkTransport {
     return {
       canBatch: true,
       post: async (body) => {

@@ -172,7 +172,7 @@ class MemoryRelay implements TestRelay {
         this.#router = parts.router;
         return this.#doors.of(parts);
       },
-      carrier: (server) => this.#doors.carrierTo(server),
+      transport: (server) => this.#doors.carrierTo(server),
       onMessage: ({ message, sender, recipients }) => {
         this.taken += recipients;
         if (sender !== undefined) this.sent.push(plain(shareDict(message.frozen())) as Dict);

@@ -1,4 +1,4 @@
-/** Globs of method names, and whom an address stands for. */
+/** Globs of method names, and address blocks. */
 import test from 'ava';
 import { addressBlock } from '../../src/message/message.ts';
 import { isMethodGlob, permissionOf } from '../../src/access/access.ts';
@@ -41,7 +41,7 @@ test('what is no glob', (t) => {
   for (const text of ['', 'a b', 'a**', 'a-b', 'ä', 'a?', '[a]', 'x'.repeat(201), 'a\n']) t.false(isMethodGlob(text), text);
 });
 
-test('whom an address stands for', (t) => {
+test('address blocks', (t) => {
   t.is(addressBlock('198.51.100.7'), '198.51.100.7');
   t.is(addressBlock('2001:db8:1:2:3:4:5:6'), addressBlock('2001:db8:1:2::9'));
   t.not(addressBlock('2001:db8:1:2::9'), addressBlock('2001:db8:1:3::9'));

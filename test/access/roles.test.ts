@@ -4,7 +4,7 @@ import { Access } from '../../src/access/roles.ts';
 import { ACCESS_CLASSES } from '../../src/core/core.ts';
 import type { AccessClass } from '../../src/core/core.ts';
 import { relayDefaults } from '../../src/relay/relay.ts';
-import type { Role } from '../../src/access/principal.ts';
+import type { Role } from '../../src/access/roles.ts';
 import { callerOf, makeHeart, received } from '../relay/heart.ts';
 
 // The table of roles.

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, syml
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { readSecret } from '../../src/access/secret.ts';
+import { readSecret } from '../../src/access/configured-tokens.ts';
 import { TokenFile, addToken, listTokens, removeToken } from '../../src/access/access.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { run } from '../support/processes.ts';
@@ -65,7 +65,7 @@ test('a running relay sees a change at the latest a second later, and asks the d
   t.deepEqual(tokens.all(), []);
 });
 
-test('a file that goes bad keeps the tokens before, is told once, and is taken again when it is whole', async (t) => {
+test('an unreadable file keeps the previous tokens, is logged once, and is read again when it is valid', async (t) => {
   const { dir, file, clock, log, open } = watched(t);
   await add(dir, 'ci');
   const whole = readFileSync(file);
@@ -78,13 +78,13 @@ test('a file that goes bad keeps the tokens before, is told once, and is taken a
       chmodSync(file, 0o644);
     },
   ]) {
-    const before = log.matching(/stay as they were/).length;
+    const before = log.matching(/previous tokens stay valid/).length;
     spoil();
     for (let look = 0; look < 3; look++) {
       clock.advance(1000);
       t.deepEqual(names(tokens.all()), ['ci']);
     }
-    t.is(log.matching(/stay as they were/).length, before + 1, 'told once');
+    t.is(log.matching(/previous tokens stay valid/).length, before + 1, 'told once');
     writeFileSync(file, whole);
     chmodSync(file, 0o600);
     clock.advance(1000);
@@ -133,7 +133,7 @@ test('after five looks in vain, or as long, no token of the file is valid until 
     clock.advance(1000);
     t.deepEqual(tokens.all(), [], `look ${look}`);
   }
-  t.is(log.matching(/no token in it is valid until it can be read/).length, 1);
+  t.is(log.matching(/all its tokens are invalid until it can be read/).length, 1);
   writeFileSync(file, whole);
   clock.advance(1000);
   t.deepEqual(names(tokens.all()), ['ci']);
@@ -187,7 +187,7 @@ test('a lock that somebody left is named', async (t) => {
   await t.throwsAsync(add(dir, 'x'), { message: /tokens\.json\.lock is there.*delete the file/ });
 });
 
-test('a secret of the operator: from a file or the environment, and every way in which it is none', async (t) => {
+test('a secret of the operator from a file or the environment, and every way in which it can be invalid', async (t) => {
   const dir = temporaryDir(t);
   const file = join(dir, 'secret');
   const SECRET = 'correct-horse-battery';
@@ -214,7 +214,7 @@ test('a secret of the operator: from a file or the environment, and every way in
   refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /cannot be read: a directory stands where/);
   refused(() => from('x'.repeat(5000)), /larger than 4096 bytes/);
   await run(t, 'mkfifo', ['-m', '600', join(dir, 'fifo')]).exit;
-  refused(() => readSecret('access.tokens.ci', { file: join(dir, 'fifo') }, {}), /it is no file/);
+  refused(() => readSecret('access.tokens.ci', { file: join(dir, 'fifo') }, {}), /it is not a regular file/);
   refused(() => readSecret('access.tokens.ci', { env: 'CI' }, {}), /variable CI is not set/);
   refused(() => readSecret('access.tokens.ci', { env: 'CI' }, { CI: '' }), /variable CI is empty/);
 });

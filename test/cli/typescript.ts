@@ -58,7 +58,7 @@ export function statementsOf(text: string): readonly string[] {
   });
 }
 
-/** The payload as a script without its imports; what it exports it puts on `exports`. */
+/** The source as a script without its imports; what it exports it puts on `exports`. */
 export function asScript(text: string): string {
   const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS };
   return ts.transpileModule(text, { compilerOptions }).outputText;

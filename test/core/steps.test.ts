@@ -54,7 +54,10 @@ test('a stop that takes too long, or throws, is logged by its name, and the othe
   clock.advance(700);
   await stopping;
   t.deepEqual(done, ['start mesh', 'start hooks', 'start plugins', 'stop mesh']);
-  t.deepEqual(log.matching(/did not stop cleanly/), ['plugins did not stop cleanly:', 'hooks did not stop cleanly:']);
+  t.deepEqual(
+    log.matching(/did not stop cleanly/).map((text) => text.split(' ', 1)[0]),
+    ['plugins', 'hooks'],
+  );
 });
 
 test('a signal cancels a running start', async (t) => {

@@ -119,7 +119,7 @@ test('tokens of the configuration: secret, classes, globs and end', async (t) =>
   t.is(await code(`Bearer ${SECRET}`, 'test'), 403);
   t.is(await code(`Basic ${Buffer.from(`anybody:${SECRET}`).toString('base64')}`), 0);
   const refused = await call(url, 'test', [], { headers: { authorization: `Bearer ${SECRET}` } });
-  t.regex((refused as { text: string }).text, /test is none of the methods that the token 'ci' may call \(p\*\)/);
+  t.regex((refused as { text: string }).text, /test is not among the methods that the token 'ci' may call \(p\*\)/);
   pass(60_000);
   t.is(await code(`Bearer ${SECRET}`), 401);
 });
@@ -128,7 +128,7 @@ test('a secret that is missing, or that two tokens share, stops the start', asyn
   await t.throwsAsync(timed(t, { access: { tokens: { ci: { env: 'CI' } } } }), { message: /^access\.tokens\.ci: .*CI is not set/ });
   const two = { access: { tokens: { a: { env: 'A' }, b: { env: 'B' } } } };
   const same = 'correct-horse-battery';
-  await t.throwsAsync(timed(t, two, { A: same, B: same }), { message: /^access\.tokens\.b: its secret is that of the token a/ });
+  await t.throwsAsync(timed(t, two, { A: same, B: same }), { message: /^access\.tokens\.b: has the same secret as token a/ });
 });
 
 test('ten wrong credentials lock an address for a minute, right ones too; others and calls without one go on', async (t) => {

@@ -25,7 +25,7 @@ async function untilThere(t: ExecutionContext, url: string, program: Program): P
   await Promise.race([asked(), ended]);
 }
 
-/** Writes a client, lets the compiler read it, and answers its payload. */
+/** Writes a client, lets the compiler read it, and answers its source. */
 async function client(t: ExecutionContext, url: string): Promise<string> {
   const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
   const path = join(cwd, 'client.ts');

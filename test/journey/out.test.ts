@@ -111,7 +111,7 @@ test('a peer that breaks off or says "not now" gets the dict again; one that ref
     dicts.map(({ data }) => data),
     ['first', 'first', 'first', 'first', 'second', 'third'],
   );
-  t.regex((await relay.log.line(/^refused .* by peer/)).text, /dropped for it: fault 403/);
+  t.regex((await relay.log.line(/^peer .* rejected /)).text, /dropped: fault 403/);
 });
 
 test('a full outbox drops the oldest, counted and logged', async (t) => {

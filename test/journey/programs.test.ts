@@ -76,7 +76,7 @@ test('two plugins of one name', async (t) => {
 const WRONG: readonly (readonly [object, RegExp])[] = [
   [{ name: 'my ham' }, /programs\.0\.name: found 'my ham', expected a name of letters/],
   [{ name: 'relay.ham' }, /programs\.0\.name: found 'relay\.ham', expected a name that begins with none of the relay's own/],
-  [{ exec: '' }, /programs\.0\.exec: found '', expected a text that is not empty/],
+  [{ exec: '' }, /programs\.0\.exec: found '', expected a non-empty text/],
   [{ timeoutMs: 0 }, /programs\.0\.timeoutMs: found 0, expected at least 1/],
   [{ colour: 'red' }, /programs\.0\.colour: there is no such option/],
   [{ env: { 'A=B': 'x' } }, /programs\.0\.env/],

@@ -89,7 +89,7 @@ test('what a relay refuses to accept goes no further by it, and the one before c
   t.deepEqual(await heardInTheEnd(relays), [['x'], [], []]);
   const [link] = a.status().mesh.peers;
   t.is(link?.refused, 1);
-  t.regex((await a.log.line(/refused .* by peer/)).text, /fault 403: relay plugin tracer\.Tracer refused the dict: not here/);
+  t.regex((await a.log.line(/^peer .* rejected/)).text, /fault 403: relay plugin tracer\.Tracer refused the dict: not here/);
   t.like(b.status().relay, { refusedByHooks: 1 });
   const error = await t.throwsAsync((await chain(t, { refuses: ['origin'] }))[0]!.emit({ data: 'own' }));
   t.regex(error.message, /relay plugin tracer\.Tracer refused the dict: not here/, 'a satellite hears of it, too');
@@ -181,7 +181,7 @@ test.serial('a peer whose host_id is another than its address says is refused', 
   });
   const b = await startRelay(t, { port: portB, ...QUICK, ...carried('b3', 'a3', portA) });
   await b.emit({ data: 'forged' });
-  await b.log.line(/refused .* by peer memory:\/\/a3.*co2\.by .* does not belong to 127\.0\.0\.9/);
+  await b.log.line(/peer memory:\/\/a3 rejected .*co2\.by .* does not belong to 127\.0\.0\.9/);
   t.deepEqual(heard(a), []);
   t.is(a.status().relay.originRefused, 1);
 });

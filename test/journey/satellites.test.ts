@@ -1,15 +1,17 @@
-/** Satellites elsewhere against real relays: they register, are notified, hand in, leave; slow, dead, forged, forgotten and remembered ones. */
+/** Remote satellites against real relays: they register, are notified, send and leave; slow, dead, forged and remembered ones. */
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { isDict } from '../../src/values/values.ts';
+import type { RemoteSatelliteEvent } from '../../src/satellites/satellites.ts';
 import { parseHostId } from '../../src/message/message.ts';
 import { XmlRpcClient } from '../../src/client/internal.ts';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { call as callAt } from '../http/raw.ts';
 import { startCo2 } from '../support/processes.ts';
 import { freePorts, startRelay, temporaryDir } from '../support/relays.ts';
+import type { TestRelay } from '../support/relays.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
 import type { ScriptedPeer } from '../support/scripted-peer.ts';
 
@@ -36,6 +38,11 @@ async function joinRelay(
 }
 
 const datas = (dicts: readonly Dict[]): unknown[] => dicts.map(({ data }) => data);
+
+/** The event of a satellite that was dropped. */
+function expired({ events }: Pick<TestRelay, 'events'>): Promise<RemoteSatelliteEvent & { readonly type: 'satellite.expired' }> {
+  return events.next((event) => event.type === 'satellite.expired', { since: 0 });
+}
 
 test('register: the record and a token; the lists show the record without it, under all names, and on the pages', async (t) => {
   const relay = await startRelay(t);
@@ -205,7 +212,9 @@ test('one that does not answer is dropped, and may register again at once', asyn
   await satellite.pinged.first(2);
   t.like(((await relay.call('relay.get_satellites')) as Dict[])[0], { ping_fails: 0 });
   await satellite.close();
-  await relay.log.line(/^dropped satellite 127\.0\.0\.7:\d+: it failed 2 times in a row/);
+  const { satellite: endpoint, reason } = await expired(relay);
+  t.is(endpoint, `127.0.0.7:${satellite.port}`);
+  t.regex(reason, /^it failed 2 times in a row/);
   t.is(await relay.call('relay.get_num_satellites'), 0);
   const back = await scriptedPeer(t, { host: '127.0.0.7', port: satellite.port });
   await satellite.call('relay.register', { port: satellite.port });
@@ -246,7 +255,7 @@ test('a dict that a satellite takes and does not answer in time reaches it once,
   await relay.call('notify', { data: 'slow' });
   await relay.call('notify', { data: 'next' });
   t.deepEqual(datas(await satellite.notified.first(2)), ['slow', 'next']);
-  t.regex((await relay.log.line(/^refused .* by satellite/)).text, /no (whole )?answer in /);
+  t.regex((await relay.log.line(/^satellite .* rejected /)).text, /no (whole )?answer in /);
   t.like(relay.status().satellites.satellites[0], { link: { refused: 1, dropped: 0 } });
 });
 
@@ -257,7 +266,7 @@ test('a dict at which a satellite ends the connection is tried five times, no mo
   await relay.call('notify', { data: 'deadly' });
   await relay.call('notify', { data: 'next' });
   t.deepEqual(datas(await satellite.notified.first(6)), [...Array<string>(5).fill('deadly'), 'next']);
-  await relay.log.line(/^refused .* by satellite .*ended 5 times without an answer/);
+  await relay.log.line(/^satellite .* rejected .*ended 5 times without an answer/);
 });
 
 test('a satellite whose notify answers a fault each time is told of once; others say why they were dropped', async (t) => {
@@ -266,9 +275,9 @@ test('a satellite whose notify answers a fault each time is told of once; others
   satellite.script(1, 1, 1);
   for (const data of [1, 2, 3, 4]) await relay.call('notify', { data });
   await satellite.notified.first(4);
-  t.is(relay.log.lines.all.filter(({ level, text }) => level === 'warn' && text.startsWith('refused')).length, 1);
+  t.is(relay.log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes(' rejected ')).length, 1);
   await satellite.close();
-  t.regex((await relay.log.line(/^dropped satellite/)).text, /2 times in a row \(.*connection refused/);
+  t.regex((await expired(relay)).reason, /2 times in a row \(.*connection refused/);
 });
 
 test('a program that hands back to us what we notify it of makes no loop', async (t) => {

@@ -1,4 +1,7 @@
-/** A link sends what waits in one request where the server takes that: fast over a slow network, in order, and each dict with its own outcome. Over real sockets. */
+/**
+ * A link sends what waits in one request where the server takes that: fast over a slow network, in order, and each dict with its own
+ * outcome. Over real sockets.
+ */
 import { setInterval as ticks } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';

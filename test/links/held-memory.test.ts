@@ -1,4 +1,7 @@
-/** What queues hold is bounded in memory, not only in bytes on the wire: a dict of empty base64 values takes ten times its size once it is decoded. */
+/**
+ * What queues hold is bounded in memory, not only in bytes on the wire: a dict of empty base64 values takes ten times its size once it is
+ * decoded.
+ */
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';

@@ -2,7 +2,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { step } from '../../src/links/link-state.ts';
-import type { LinkEffect, LinkEvent, LinkState } from '../../src/links/link-state.ts';
+import type { LinkEffect, LinkInput, LinkState } from '../../src/links/link-state.ts';
 
 const backoff = { minMs: 100, maxMs: 1000, random: () => 0.5 };
 const idle: LinkState = { kind: 'idle' };
@@ -13,11 +13,11 @@ const post: LinkEffect = { type: 'post' };
 const close: LinkEffect = { type: 'close' };
 const wait = (ms: number, failures: number): LinkEffect => ({ type: 'wait', ms, failures });
 const recovered = (failures: number): LinkEffect => ({ type: 'recovered', failures });
-const answered = (left: number): LinkEvent => ({ type: 'answered', left });
-const drain: LinkEvent = { type: 'drain' };
-const [queued, failed, due, end]: LinkEvent[] = [{ type: 'queued' }, { type: 'failed' }, { type: 'due' }, { type: 'close' }];
+const answered = (left: number): LinkInput => ({ type: 'answered', left });
+const drain: LinkInput = { type: 'drain' };
+const [queued, failed, due, end]: LinkInput[] = [{ type: 'queued' }, { type: 'failed' }, { type: 'due' }, { type: 'close' }];
 
-type Row = readonly [before: LinkState, event: LinkEvent | undefined, after: LinkState, effects: readonly LinkEffect[]];
+type Row = readonly [before: LinkState, event: LinkInput | undefined, after: LinkState, effects: readonly LinkEffect[]];
 
 const TABLE: readonly Row[] = [
   [idle, queued, sending(), [post]],
@@ -68,8 +68,8 @@ for (const [before, event, after, effects] of TABLE) {
   });
 }
 
-const events: fc.Arbitrary<LinkEvent> = fc.oneof(
-  fc.constantFrom<LinkEvent>(...[queued, failed, due].map((event) => event!)),
+const events: fc.Arbitrary<LinkInput> = fc.oneof(
+  fc.constantFrom<LinkInput>(...[queued, failed, due].map((event) => event!)),
   fc.nat(3).map(answered),
   { weight: 1, arbitrary: fc.constant(drain) },
 );

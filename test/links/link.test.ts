@@ -1,10 +1,11 @@
-/** The link to one peer: order, retries, refusals, limits, and the end; on a carrier and a clock that do as they are told. */
+/** The link to one peer: order, retries, rejections, limits and the end, with a transport and a clock that the test controls. */
 import test from 'ava';
 import { RelayError } from '../../src/core/core.ts';
 import type { Value } from '../../src/values/values.ts';
-import { Forward } from '../../src/mesh/forward.ts';
-import { Link } from '../../src/links/links.ts';
-import type { Transport } from '../../src/links/links.ts';
+import type { Message } from '../../src/message/message.ts';
+import { EventStream } from '../../src/events/events.ts';
+import { Link, Notification, Outbox, TRANSIENT_LINK_EVENTS, linkLogger } from '../../src/links/links.ts';
+import type { LinkEvent, LinkTransport } from '../../src/links/links.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
@@ -20,8 +21,8 @@ interface Post {
   readonly answer: (answer: ParsedResponse | Error) => void;
 }
 
-/** A carrier whose every answer the test gives by hand. */
-class HandCarrier implements Transport {
+/** A transport whose answers the test gives one by one. */
+class ManualTransport implements LinkTransport {
   readonly posts = new Gate<Post>();
   readonly resets = new Gate<true>();
   closed = 0;
@@ -52,59 +53,72 @@ class HandCarrier implements Transport {
 
 function setUp({ maxMessages = 1000, maxBytes = 1_000_000 } = {}) {
   const clock = new VirtualClock();
-  const carrier = new HandCarrier();
+  const transport = new ManualTransport();
   const log = new LogRecord();
   const options = { outbox: { maxMessages, maxBytes }, retry: { minMs: 100, maxMs: 1000 } };
-  const link = new Link({ name: 'peer http://192.0.2.9:2004', carrier, options, clock, random: () => 0.5, log: log.source('mesh') });
-  const send = (...data: readonly (string | number)[]): void => {
-    for (const one of data) link.enqueue(new Forward(messageOf(one), SELF, clock));
+  const events = new EventStream<LinkEvent>({ clock, transient: TRANSIENT_LINK_EVENTS });
+  events.subscribe(linkLogger(log.source, clock));
+  const name = 'http://192.0.2.9:2004';
+  const outbox = new Outbox({ name: `peer ${name}`, limits: options.outbox, log: log.source('mesh') });
+  const link = new Link({
+    ...{ role: 'peer', name, source: outbox, transport, options, clock, events },
+    ...{ random: () => 0.5, log: log.source('mesh') },
+  });
+  const sendMessages = (...messages: readonly Message[]): void => {
+    for (const message of messages) {
+      outbox.push(new Notification(message, { by: SELF, clock, hops: message.hopsLeft - 1 }));
+      link.wake();
+    }
   };
-  return { clock, carrier, log, link, send };
+  const send = (...data: readonly (string | number)[]): void => {
+    sendMessages(...data.map((one) => messageOf(one)));
+  };
+  return { clock, transport, log, events, link, send, sendMessages };
 }
 
 /** Answers every post with true until `count` were made; their data in order. */
-async function takeAll(carrier: HandCarrier, count: number, from = 1): Promise<readonly (Value | undefined)[]> {
-  for (let number = from; number <= count; number++) (await carrier.nth(number)).answer(OK);
-  return carrier.posts.all.map(({ data }) => data);
+async function takeAll(transport: ManualTransport, count: number, from = 1): Promise<readonly (Value | undefined)[]> {
+  for (let number = from; number <= count; number++) (await transport.nth(number)).answer(OK);
+  return transport.posts.all.map(({ data }) => data);
 }
 
 test('dicts go out in order, one in flight at a time', async (t) => {
-  const { carrier, link, send } = setUp();
+  const { transport, link, send } = setUp();
   send(1, 2, 3);
-  const first = await carrier.nth(1);
-  t.is(carrier.posts.all.length, 1, 'the second waits for the first answer');
+  const first = await transport.nth(1);
+  t.is(transport.posts.all.length, 1, 'the second waits for the first answer');
   t.like(link.status(), { state: 'sending', waiting: 3, forwarded: 0 });
   first.answer(OK);
-  await carrier.nth(2);
+  await transport.nth(2);
   send(4);
-  t.deepEqual(await takeAll(carrier, 4, 2), [1, 2, 3, 4]);
+  t.deepEqual(await takeAll(transport, 4, 2), [1, 2, 3, 4]);
   await link.drain(1000);
   t.like(link.status(), { forwarded: 4, waiting: 0, refused: 0, dropped: 0, lastError: undefined });
 });
 
-test('a peer that fails is tried again with the same dict, after pauses that grow, on a new connection', async (t) => {
-  const { clock, carrier, log, link, send } = setUp();
+test('a failed peer gets the same dict again on a new connection, after growing delays', async (t) => {
+  const { clock, transport, log, link, send } = setUp();
   send('a', 'b');
   for (const [index, pause] of [50, 100, 200, 400, 500, 500].entries()) {
-    (await carrier.nth(index + 1)).answer(down);
+    (await transport.nth(index + 1)).answer(down);
     t.is((await clock.set.first(index + 1)).at(-1), pause);
-    t.is(carrier.resets.all.length, index + 1);
+    t.is(transport.resets.all.length, index + 1);
     t.like(link.status(), { state: 'waiting', waiting: 2, lastError: 'connection refused' });
     clock.advance(pause - 1);
-    t.is(carrier.posts.all.length, index + 1, 'not before the time');
+    t.is(transport.posts.all.length, index + 1, 'not before the time');
     clock.advance(1);
   }
-  t.deepEqual(await takeAll(carrier, 8, 7), ['a', 'a', 'a', 'a', 'a', 'a', 'a', 'b']);
-  await log.line(/answers again after 6 tries/);
+  t.deepEqual(await takeAll(transport, 8, 7), ['a', 'a', 'a', 'a', 'a', 'a', 'a', 'b']);
+  await log.line(/answers again after 6 attempts/);
   t.is(log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes('is down')).length, 1, 'an operator is told once');
 });
 
-test('another reason why a peer is down is a warning again, and one that comes back is, too', async (t) => {
-  const { clock, carrier, log, send } = setUp();
+test('another reason why a peer is down is a warning again, and so is the return of a former one', async (t) => {
+  const { clock, transport, log, send } = setUp();
   send('a');
   const reasons = ['connection refused', 'connection refused', 'HTTP status 421', 'HTTP status 421', 'connection refused', 'no answer'];
   for (const [index, reason] of reasons.entries()) {
-    (await carrier.nth(index + 1)).answer(new RelayError('TRANSPORT', reason));
+    (await transport.nth(index + 1)).answer(new RelayError('TRANSPORT', reason));
     await clock.set.first(index + 1);
     // The last two are within a second of each other.
     clock.advance(index < 4 ? 1000 : 500);
@@ -116,24 +130,24 @@ test('another reason why a peer is down is a warning again, and one that comes b
   );
 });
 
-test('a dict that cannot be written is dropped, and holds up nobody behind it', async (t) => {
-  const { carrier, clock, link, log } = setUp();
-  for (let poisoned = 0; poisoned < 3; poisoned++) link.enqueue(new Forward(messageOf('bad', { source: '<struct><member>' }), SELF, clock));
-  link.enqueue(new Forward(messageOf('good'), SELF, clock));
-  t.deepEqual(await takeAll(carrier, 1), ['good']);
+test('a dict that cannot be serialized is dropped, and does not hold up those behind it', async (t) => {
+  const { transport, link, log, sendMessages } = setUp();
+  const bad = messageOf('bad', { source: '<struct><member>' });
+  sendMessages(bad, bad, bad, messageOf('good'));
+  t.deepEqual(await takeAll(transport, 1), ['good']);
   await link.drain(1000);
   t.like(link.status(), { forwarded: 1, refused: 3, dropped: 0 });
-  t.is(log.matching(/refused m\.bad by peer .*cannot be written/).length, 3);
+  t.is(log.matching(/peer .* rejected m\.bad.*cannot be written/).length, 3);
 });
 
 for (const code of [503, 504, -32300, -32400]) {
   test(`fault ${code} passes: the dict is sent again`, async (t) => {
-    const { clock, carrier, link, send } = setUp();
+    const { clock, transport, link, send } = setUp();
     send('a');
-    (await carrier.nth(1)).answer(fault(code));
+    (await transport.nth(1)).answer(fault(code));
     await clock.set.first(1);
     clock.advance(50);
-    t.deepEqual(await takeAll(carrier, 2, 2), ['a', 'a']);
+    t.deepEqual(await takeAll(transport, 2, 2), ['a', 'a']);
     await link.drain(1000);
     t.like(link.status(), { forwarded: 1, refused: 0 });
   });
@@ -144,11 +158,11 @@ for (const [what, answer] of [
   ['a body that is too large', new RelayError('LIMIT', 'answered HTTP 413')] as const,
 ]) {
   test(`${what} stays: that dict is dropped for the peer, the next goes out at once`, async (t) => {
-    const { clock, carrier, log, link, send } = setUp();
+    const { clock, transport, log, link, send } = setUp();
     send('bad', 'good');
-    (await carrier.nth(1)).answer(answer);
-    t.deepEqual(await takeAll(carrier, 2, 2), ['bad', 'good']);
-    t.is((await log.line(/refused m\.bad by peer http:\/\/192\.0\.2\.9:2004/)).level, 'warn');
+    (await transport.nth(1)).answer(answer);
+    t.deepEqual(await takeAll(transport, 2, 2), ['bad', 'good']);
+    t.is((await log.line(/peer http:\/\/192\.0\.2\.9:2004 rejected m\.bad/)).level, 'warn');
     await link.drain(1000);
     t.like(link.status(), { forwarded: 1, refused: 1, dropped: 0 });
     t.deepEqual(
@@ -159,69 +173,69 @@ for (const [what, answer] of [
   });
 }
 
-test('a full line drops the oldest, counts them, and says so once', async (t) => {
-  const { clock, carrier, log, link, send } = setUp({ maxMessages: 3 });
+test('a full outbox drops the oldest dicts, counts them, and logs it once', async (t) => {
+  const { clock, transport, log, link, send } = setUp({ maxMessages: 3 });
   send('in flight');
-  (await carrier.nth(1)).answer(down);
+  (await transport.nth(1)).answer(down);
   await clock.set.first(1);
   send(1, 2, 3, 4, 5, 6);
   t.like(link.status(), { waiting: 4, dropped: 3 });
   clock.advance(50);
-  t.deepEqual(await takeAll(carrier, 5, 2), ['in flight', 'in flight', 4, 5, 6]);
+  t.deepEqual(await takeAll(transport, 5, 2), ['in flight', 'in flight', 4, 5, 6]);
   t.is(log.matching(/waiting line of peer .* is full/).length, 1);
   await log.line(/3 messages were dropped/);
 });
 
-test('a line full of bytes drops the oldest too', async (t) => {
-  const { clock, carrier, link, send } = setUp({ maxBytes: 3 * 1024 });
+test('an outbox that is full by bytes drops the oldest dicts too', async (t) => {
+  const { clock, transport, link, send } = setUp({ maxBytes: 3 * 1024 });
   send('in flight');
-  (await carrier.nth(1)).answer(down);
+  (await transport.nth(1)).answer(down);
   await clock.set.first(1);
   send('x'.repeat(600), 'y'.repeat(600), 'z'.repeat(5000));
   t.like(link.status(), { waiting: 2, dropped: 2 });
   clock.advance(50);
-  const sent = await takeAll(carrier, 3, 2);
+  const sent = await takeAll(transport, 3, 2);
   t.is(sent.at(-1), 'z'.repeat(5000), 'one always fits');
 });
 
 test('drain sends what waits, then closes', async (t) => {
-  const { clock, carrier, link, send } = setUp();
+  const { clock, transport, link, send } = setUp();
   send(1, 2, 3);
   const drained = link.drain(1000);
-  t.deepEqual(await takeAll(carrier, 3), [1, 2, 3]);
+  t.deepEqual(await takeAll(transport, 3), [1, 2, 3]);
   await drained;
   t.like(link.status(), { state: 'closed', forwarded: 3, dropped: 0 });
-  t.is(carrier.closed, 1);
+  t.is(transport.closed, 1);
   t.is(clock.pending, 0, 'no timer stays');
   send(4);
-  t.is(carrier.posts.all.length, 3, 'closed is closed');
+  t.is(transport.posts.all.length, 3, 'closed is closed');
   t.is(link.status().waiting, 0);
 });
 
 test('drain of an idle link ends at once, and a second one with it', async (t) => {
-  const { carrier, clock, link } = setUp();
+  const { transport, clock, link } = setUp();
   await Promise.all([link.drain(1000), link.drain(1000)]);
-  t.is(carrier.posts.all.length, 0);
+  t.is(transport.posts.all.length, 0);
   t.is(clock.pending, 0);
   t.is(link.status().state, 'closed');
 });
 
-test('drain gives up at once on a peer that is down, and says what is lost', async (t) => {
-  const { clock, carrier, log, link, send } = setUp();
+test('drain ends at once if the peer is down, and logs what is lost', async (t) => {
+  const { clock, transport, log, link, send } = setUp();
   send(1, 2, 3);
-  (await carrier.nth(1)).answer(down);
+  (await transport.nth(1)).answer(down);
   await clock.set.first(1);
   await link.drain(1_000_000);
-  t.is(carrier.posts.all.length, 1);
+  t.is(transport.posts.all.length, 1);
   t.like(link.status(), { state: 'closed', waiting: 0, dropped: 3 });
   t.is(clock.pending, 0);
-  await log.line(/3 dicts were still waiting when the relay stopped/);
+  await log.line(/lost 3 dicts still waiting when the relay stopped/);
 });
 
-test('drain gives up when the peer fails meanwhile', async (t) => {
-  const { carrier, link, send } = setUp();
+test('drain ends when the peer fails meanwhile', async (t) => {
+  const { transport, link, send } = setUp();
   send(1, 2);
-  const post = await carrier.nth(1);
+  const post = await transport.nth(1);
   const drained = link.drain(1_000_000);
   post.answer(down);
   await drained;
@@ -229,9 +243,9 @@ test('drain gives up when the peer fails meanwhile', async (t) => {
 });
 
 test('drain ends with its budget though the peer is silent, and what was in flight counts once', async (t) => {
-  const { clock, carrier, link, send } = setUp();
+  const { clock, transport, link, send } = setUp();
   send(1, 2);
-  const post = await carrier.nth(1);
+  const post = await transport.nth(1);
   const drained = link.drain(500);
   clock.advance(499);
   t.is(link.status().state, 'sending');
@@ -242,13 +256,51 @@ test('drain ends with its budget though the peer is silent, and what was in flig
   await Promise.resolve();
   const { forwarded, dropped, refused } = link.status();
   t.is(forwarded + dropped + refused, 2);
-  t.is(carrier.posts.all.length, 1);
+  t.is(transport.posts.all.length, 1);
 });
 
 test('what a peer says is clean in the log', async (t) => {
-  const { carrier, log, send } = setUp();
+  const { transport, log, send } = setUp();
   send(1);
-  (await carrier.nth(1)).answer({ kind: 'fault', code: 7, text: `\u001b[2J\n${'x'.repeat(5000)}` });
-  const { text } = await log.line(/refused/);
+  (await transport.nth(1)).answer({ kind: 'fault', code: 7, text: `\u001b[2J\n${'x'.repeat(5000)}` });
+  const { text } = await log.line(/rejected/);
   t.regex(text, /^[\x20-\uffff]{1,600}$/);
+});
+
+test('the states of a link are events, each change once', async (t) => {
+  const { clock, transport, events, link, send } = setUp();
+  const states = (): readonly LinkEvent[] => events.kept().map(({ event }) => event);
+  const transient: LinkEvent[] = [];
+  events.subscribe((event) => transient.push(event), ['link.retry', 'link.refused']);
+  send('a', 'b');
+  (await transport.nth(1)).answer(down);
+  await clock.set.first(1);
+  clock.advance(50);
+  (await transport.nth(2)).answer(down);
+  await clock.set.first(2);
+  clock.advance(100);
+  (await transport.nth(3)).answer(OK);
+  (await transport.nth(4)).answer(fault(403));
+  await link.drain(1000);
+  const peer = { role: 'peer', name: 'http://192.0.2.9:2004' };
+  t.deepEqual(states(), [
+    { ...peer, type: 'link.state', state: { type: 'connecting' }, waiting: 1 },
+    { ...peer, type: 'link.state', state: { type: 'backing-off', attempt: 1, reason: 'connection refused', delayMs: 50 }, waiting: 2 },
+    { ...peer, type: 'link.state', state: { type: 'up', attempts: 2 }, waiting: 1 },
+    { ...peer, type: 'link.state', state: { type: 'stopped' }, waiting: 0 },
+  ]);
+  t.deepEqual(transient, [
+    { ...peer, type: 'link.retry', attempt: 2, reason: 'connection refused', delayMs: 100, waiting: 2 },
+    { ...peer, type: 'link.refused', id: 'm.b', reason: 'fault 403: because', isRepeated: false },
+  ]);
+});
+
+test('dicts that are lost at a stop are an event', async (t) => {
+  const { transport, events, link, send } = setUp();
+  send(1, 2, 3);
+  const post = await transport.nth(1);
+  const drained = link.drain(1000);
+  post.answer(down);
+  await drained;
+  t.like(await events.next(({ type }) => type === 'link.dropped', { since: 0 }), { count: 3, reason: 'when the relay stopped' });
 });

@@ -3,10 +3,11 @@ import test from 'ava';
 import { RelayError } from '../../src/core/core.ts';
 import { Mesh, meshDefaults } from '../../src/mesh/mesh.ts';
 import type { MeshOptions } from '../../src/mesh/mesh.ts';
-import { ServerAddress, linkDefaults } from '../../src/links/links.ts';
-import type { Transport, Resolve } from '../../src/links/links.ts';
+import { ServerAddress, TRANSIENT_LINK_EVENTS, linkDefaults, linkLogger } from '../../src/links/links.ts';
+import type { LinkEvent, LinkTransport, Resolve } from '../../src/links/links.ts';
 import type { Dict } from '../../src/values/values.ts';
 import { canonicalMembers } from '../../src/xmlrpc/xmlrpc.ts';
+import { EventStream } from '../../src/events/events.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -32,7 +33,7 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
   const sent = new Gate<Sent>();
   const log = new LogRecord();
   const clock = new VirtualClock();
-  const carrier = (peer: ServerAddress): Transport => ({
+  const transport = (peer: ServerAddress): LinkTransport => ({
     post: async (body) => {
       sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
       return { kind: 'value', value: true, extensions: { nil: false, i8: false }, faultIn: () => undefined };
@@ -40,13 +41,16 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
     reset: async () => undefined,
     close: async () => undefined,
   });
+  const events = new EventStream<LinkEvent>({ clock, transient: TRANSIENT_LINK_EVENTS });
+  events.subscribe(linkLogger(log.source, clock));
   const mesh = new Mesh({
     options: { ...linkDefaults, ...meshDefaults, ...options, peers },
     logs: log.source,
+    events,
     clock,
     random: () => 0.5,
     resolve,
-    carrier,
+    transport,
   });
   return { mesh, sent, log, clock };
 }
@@ -103,12 +107,12 @@ test('a peer that is listed twice gets a dict once', async (t) => {
   t.deepEqual(await reached([A, A], SELF), [A]);
 });
 
-test('no hops left: it goes no further, is counted, and the log says so', async (t) => {
+test('at the hop limit a dict is not forwarded, counted and logged', async (t) => {
   const { mesh, log } = makeMesh([A]);
   await mesh.start(SELF);
   t.is(mesh.forward(messageOf('x', { hopsLeft: 0, id: 'old.1' })), 0);
   t.is(mesh.status().hopLimited, 1);
-  await log.line(/old\.1 of .* crossed 16 relays and goes no further/);
+  await log.line(/old\.1 of .* crossed 16 relays, the hop limit, and is not forwarded/);
   t.is(mesh.forward(messageOf('x', { hopsLeft: 1 })), 1);
 });
 
@@ -168,7 +172,7 @@ test('a name that does not resolve stops nothing, and the log names it', async (
   t.true(mesh.isPeerAddress('192.0.2.11'));
 });
 
-test('a relay that names itself by loopback is warned of peers elsewhere, and only then', async (t) => {
+test('a relay whose host_id has a loopback address warns about peers on other machines, and only then', async (t) => {
   for (const [hostId, peers, warned] of [
     ['s@127.0.0.1:2004', [A], true],
     ['s@127.0.0.1:2004', ['http://127.0.0.1:2005'], false],
@@ -203,7 +207,7 @@ test('a stop sends what waits', async (t) => {
   t.true(mesh.status().peers.every(({ state, forwarded }) => state === 'closed' && forwarded === 3));
 });
 
-test('a peer address: port by scheme, canonical addresses, a name anew at each refresh', async (t) => {
+test('a peer address: port by scheme, canonical addresses, a name is resolved again at each refresh', async (t) => {
   let answer = ['192.0.2.30', '::FFFF:192.0.2.31', 'nonsense'];
   const peer = new ServerAddress('https://peer.example', async () => answer);
   t.is(peer.port, 443);

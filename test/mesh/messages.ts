@@ -6,7 +6,7 @@ import { parseCall, parseStruct, serialiseStructBytes } from '../../src/xmlrpc/x
 
 export const SELF = 'self@192.0.2.1:2004';
 
-/** What a test changes of a message; the payload as text, too. */
+/** What a test changes of a message; the source as text, too. */
 export interface Change extends Omit<Partial<Message>, 'source'> {
   readonly source?: string | Buffer;
 }

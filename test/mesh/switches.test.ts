@@ -1,4 +1,6 @@
-/** Peers with switches: the bytes that each gets, what cannot be sent to one and reaches the others, and who may send what is not finite. */
+/**
+ * Peers with switches: the bytes that each gets, what cannot be sent to one and reaches the others, and who may send what is not finite.
+ */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';

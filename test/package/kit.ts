@@ -55,7 +55,7 @@ export async function packProject(): Promise<Packed> {
   };
 }
 
-/** Path -> payload, below a directory. */
+/** Path -> source, below a directory. */
 export type Files = Readonly<Record<string, string>>;
 
 /** Writes the files. */

@@ -15,7 +15,7 @@ import { recordingLogs } from '../../src/testing/logs.ts';
 import { Gate } from '../support/gate.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
-/** Path below the plugins directory -> payload. */
+/** Path below the plugins directory -> source. */
 export type Files = Readonly<Record<string, string>>;
 
 /** Writes the files to a new directory in the system's temporary one: nothing above it has a node_modules. */
@@ -124,7 +124,7 @@ function problemsOf({ problems }: PluginHostStatus): Record<string, string> {
 
 let sequence = 0;
 
-/** What a test changes of a message; the payload as text, too. */
+/** What a test changes of a message; the source as text, too. */
 export interface Change extends Omit<Partial<Message>, 'source'> {
   readonly source?: string | Buffer;
 }
@@ -151,7 +151,7 @@ export function messageOf(data: Value, { source, ...more }: Change = {}): Messag
   };
 }
 
-/** The payload of a module with one satellite. */
+/** The source of a module with one satellite. */
 export function satelliteSource(className: string, body: string, head = ''): string {
   return `import { Exposed, Fault, Inject, Injectable, LOGGER, Plugin, Satellite, type Context } from 'co2-relay';
 import { Dict } from 'co2-relay';

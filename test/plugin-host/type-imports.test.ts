@@ -30,7 +30,7 @@ test('so does one in a process of its own', async (t) => {
   t.is(await relay.call('ham.spam.name'), 'north');
 });
 
-/** The payload of a helper that the plugin imports -> the place and the reason. */
+/** The source of a helper that the plugin imports -> the place and the reason. */
 const REEXPORTS: Readonly<Record<string, readonly [place: string, reason: string]>> = {
   "// é\nexport { Kind, Sensor } from './_shapes.ts';": [
     'ham/_again.ts:2',

@@ -76,10 +76,11 @@ export function makeHeart(
     isPeerAddress: (address: string) => address === '192.0.2.9',
     status: () => ({ peers: [], hopLimited: 0 }),
   };
+  const events = new EventStream<RelayEvent>({ clock, transient: MESSAGE_EVENTS });
   const satellites = new Satellites({
     options: { ...satelliteDefaults, ...linkDefaults, drainMs: 0 },
-    ...{ logs: log.source, clock: systemClock, random: () => 0.5, stateDir: '/nowhere' },
-    carrier: () => {
+    ...{ logs: log.source, events, clock: systemClock, random: () => 0.5, stateDir: '/nowhere' },
+    transport: () => {
       throw new Error('nobody registers here');
     },
     taken: () => undefined,
@@ -87,7 +88,6 @@ export function makeHeart(
   });
   const identity = new OwnIdentity();
   if (identified) identity.set({ hostId: SELF, address: '192.0.2.1', port: 2004 });
-  const events = new EventStream<RelayEvent>({ clock, transient: MESSAGE_EVENTS });
   const relayLog = log.source('relay');
   const rejections = new RejectionLog(relayLog, clock, events);
   let hooks: Hooks | undefined;

@@ -296,7 +296,7 @@ test('a peer may send a thousand dicts in one multicall, others as many calls as
 test('of a batch of a peer no dict is taken behind one that is to come later, so that order stays', async (t) => {
   const peer = { perSecond: 1000, burst: 4 };
   // The bucket is full again as soon as one was refused.
-  const clock = { ...systemClock, now: (): number => (log.matching(/calls more than/).length > 0 ? 2_000 : 1_000) };
+  const clock = { ...systemClock, now: (): number => (log.matching(/calls per second/).length > 0 ? 2_000 : 1_000) };
   const { call, delivered, log } = makeHeart({ limits: { ...relayDefaults.limits, peer } }, [], true, clock);
   const notify = (data: number): Sendable => ({ methodName: 'notify', params: [{ data, host_id: 'a@192.0.2.5:1' }] });
   const results = (await call('system.multicall', [list(...[0, 1, 2, 3, 4, 5].map(notify))], callerOf('peer'))) as readonly Dict[];

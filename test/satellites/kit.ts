@@ -1,13 +1,14 @@
-/** Satellites elsewhere without a network: each answers as the test says, on a clock that the test moves. */
+/** Remote satellites without a network: each answers as the test says, on a clock that the test moves. */
 import type { ExecutionContext } from 'ava';
-import { linkDefaults } from '../../src/links/links.ts';
-import type { Transport } from '../../src/links/links.ts';
+import { TRANSIENT_LINK_EVENTS, linkDefaults, linkLogger } from '../../src/links/links.ts';
+import type { LinkEvent, LinkTransport } from '../../src/links/links.ts';
 import type { Dict, Sendable } from '../../src/values/values.ts';
 import { RelayError } from '../../src/core/core.ts';
-import { Satellites, satelliteDefaults } from '../../src/satellites/satellites.ts';
-import type { Credential, SatelliteOptions } from '../../src/satellites/satellites.ts';
+import { Satellites, logSatelliteEvents, satelliteDefaults } from '../../src/satellites/satellites.ts';
+import type { Credential, RemoteSatelliteEvent, SatelliteOptions } from '../../src/satellites/satellites.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import { EventStream } from '../../src/events/events.ts';
 import { SELF } from '../mesh/messages.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
@@ -34,7 +35,7 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
   const posts = new Gate<Posted>();
   const moods = new Map<string, Mood>();
   const closed: string[] = [];
-  const carrier = (server: { readonly name: string }): Transport => ({
+  const transport = (server: { readonly name: string }): LinkTransport => ({
     post: (body) => {
       const { methodName, params } = parseCall(body);
       posts.push({ to: server.name, method: methodName, dict: params[0] as Dict });
@@ -47,18 +48,37 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
       closed.push(server.name);
     },
   });
+  const events = new EventStream<LinkEvent | RemoteSatelliteEvent>({ clock, transient: TRANSIENT_LINK_EVENTS });
+  const subscribeLink = linkLogger(log.source, clock);
+  events.subscribe((event) => {
+    if (event.type.startsWith('link.')) subscribeLink(event as LinkEvent);
+    else logSatelliteEvents(event as RemoteSatelliteEvent, log.source('satellites'));
+  });
   // Name -> which one it is.
   const validTokens = new Map([['ci', 'first']]);
   const satellites = new Satellites({
     options: { ...linkDefaults, ...satelliteDefaults, ...options, drainMs: 100 },
-    ...{ logs: log.source, clock, random: () => 0.5, carrier, stateDir },
+    ...{ logs: log.source, clock, random: () => 0.5, transport, events, stateDir },
     isValidToken: ({ name, id }) => validTokens.get(name) === id,
     taken: (_address, port) => (port === 2004 ? "this relay's own door" : undefined),
   });
   const register = (props: Readonly<Record<string, Sendable | undefined>>, address = '192.0.2.7', hostId?: string, token?: Credential) =>
     satellites.register(received(props), { address, hostId, token });
   const notified = (to: string) => posts.all.filter((post) => post.to === to && post.method === 'notify').map(({ dict }) => dict.data);
-  return { clock, log, posts, moods, validTokens, closed, satellites, register, notified, stateDir, start: () => satellites.start(SELF) };
+  return {
+    clock,
+    log,
+    events,
+    posts,
+    moods,
+    validTokens,
+    closed,
+    satellites,
+    register,
+    notified,
+    stateDir,
+    start: () => satellites.start(SELF),
+  };
 }
 
 /** Lets everything that is decided already happen. */

@@ -21,7 +21,7 @@ test('a satellite is pinged at its interval, and its record says how it answers'
 });
 
 test('it is dropped after so many failures in a row, not before, and may register again at once', async (t) => {
-  const { clock, moods, register, satellites, log, closed } = makeKit(t, OPTIONS);
+  const { clock, moods, register, satellites, log, closed, events } = makeKit(t, OPTIONS);
   const { token } = await register({ port: 5000 });
   moods.set(URL, 'down');
   for (const fails of [1, 2]) {
@@ -31,6 +31,7 @@ test('it is dropped after so many failures in a row, not before, and may registe
   }
   clock.advance(1000);
   t.is((await log.line(/^dropped satellite 192\.0\.2\.7:5000: it failed 3 times in a row/)).level, 'warn');
+  t.like(await events.next(({ type }) => type === 'satellite.expired', { since: 0 }), { satellite: '192.0.2.7:5000' });
   t.deepEqual(satellites.list(), []);
   t.like(satellites.status(), { dropped: 1, registered: 1 });
   t.is(satellites.byToken(token, '192.0.2.7'), undefined);
@@ -40,7 +41,7 @@ test('it is dropped after so many failures in a row, not before, and may registe
   t.is(satellites.list()[0]?.pings.fails, 0);
 });
 
-test('an answer between failures, and a notify that was answered, start the count anew', async (t) => {
+test('an answered ping or notify between failures resets the count', async (t) => {
   const { clock, moods, register, satellites } = makeKit(t, OPTIONS);
   await register({ port: 5000 });
   const fail = async (times: number): Promise<void> => {

@@ -69,7 +69,7 @@ function kept() {
   return { address: '192.0.2.7', port: 5000, path: '/RPC2', host_id: 'a@192.0.2.7:5000', nick: 'a', ctime, token: '0'.repeat(64) };
 }
 
-test('of what is remembered, our own door and what is over the limit are forgotten, and the log says so', async (t) => {
+test('stored satellites at our own address, or over the limit, are dropped and logged', async (t) => {
   const { stateDir, start, log, satellites } = makeKit(t, { maxSatellites: 1 });
   const content = { version: 1, satellites: [{ ...kept(), port: 2004 }, kept(), { ...kept(), port: 5001 }] };
   writeFileSync(join(stateDir, 'satellites.json'), JSON.stringify(content));
@@ -81,7 +81,7 @@ test('of what is remembered, our own door and what is over the limit are forgott
   t.is(log.matching(/is forgotten/).length, 2);
 });
 
-test('what cannot be written is not registered, and whoever was there stays as he was', async (t) => {
+test('a registration that cannot be saved is rejected, and the previous one stays', async (t) => {
   const { stateDir, register, satellites, closed } = makeKit(t);
   const before = await register({ port: 5000, nick: 'before' });
   // A directory where the file is to be written: no rename replaces it, whoever runs the test.
@@ -120,6 +120,11 @@ test('a state file too large to be read again is not written, and the old value 
   await t.throwsAsync(
     file.save(() => 'x'.repeat(200)),
     { message: /larger than 100/ },
+  );
+  await t.throwsAsync(
+    file.save(() => 'é'.repeat(60)),
+    { message: /larger than 100/ },
+    'the limit counts bytes, not characters',
   );
   t.deepEqual(await file.load(String), { kind: 'value', value: 'small' });
   await t.notThrowsAsync(file.save(() => 'next'));

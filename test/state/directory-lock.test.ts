@@ -1,4 +1,4 @@
-/** One relay per state directory, whoever died in it before. */
+/** One relay per state directory, even after a crash. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { RelayError } from '../../src/core/core.ts';
-import { requireOwn } from '../../src/state/owner.ts';
-import { readSmallFile } from '../../src/state/read-file.ts';
+import { requireOwn, readSmallFile } from '../../src/state/files.ts';
 import { StateFile, openStateDirectory } from '../../src/state/state.ts';
 import { run } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
@@ -60,7 +59,7 @@ test('what an operator put there is used: another token, with or without a newli
   t.is((await openStateDirectory(directory)).adminToken, 'my-own-token_2');
 });
 
-test('a file that was deleted is made anew', async (t) => {
+test('a deleted file is created again', async (t) => {
   const directory = join(temporaryDir(t), 'state');
   const first = await openStateDirectory(directory);
   rmSync(join(directory, 'admin.token'));
@@ -100,7 +99,7 @@ for (const file of ['host-id', 'admin.token']) {
     t.true(text.includes(join(directory, file)), text);
   });
 
-  test(`${file} is a link into nowhere: refused, and no secret is written elsewhere`, async (t) => {
+  test(`${file} is a dangling link: rejected, and no secret is written to its target`, async (t) => {
     const directory = join(temporaryDir(t), 'state');
     mkdirSync(directory);
     symlinkSync(join(directory, '..', 'elsewhere'), join(directory, file));
@@ -122,7 +121,7 @@ for (const open of [0o644, 0o640, 0o604, 0o660, 0o666, 0o610]) {
   });
 }
 
-test('a file stands where the directory, or one above it, should be', async (t) => {
+test('a file is in the place of the directory, or of one of its parents', async (t) => {
   const base = temporaryDir(t);
   writeFileSync(join(base, 'file'), '');
   for (const directory of [join(base, 'file'), join(base, 'file', 'state')]) {
@@ -171,12 +170,12 @@ test('what belongs to another user is refused: whose it is, and what to do', asy
   );
 });
 
-test('a FIFO, a link or a file without end holds nobody', async (t) => {
+test('a FIFO, a link or an endless file does not block', async (t) => {
   const directory = join(temporaryDir(t), 'state');
   mkdirSync(directory, { mode: 0o700 });
   for (const name of ['host-id', 'admin.token']) {
     await run(t, 'mkfifo', ['-m', '600', join(directory, name)]).exit;
-    t.regex(await refusal(t, directory), new RegExp(`${name} cannot be read: it is no file; restore it, or delete it`));
+    t.regex(await refusal(t, directory), new RegExp(`${name} cannot be read: it is not a regular file; restore it, or delete it`));
     rmSync(join(directory, name));
   }
   await openStateDirectory(directory);
@@ -191,7 +190,7 @@ test('a FIFO, a link or a file without end holds nobody', async (t) => {
   await run(t, 'mkfifo', [file.path]).exit;
   const error = await t.throwsAsync(
     file.load((value) => value),
-    { message: /satellites\.json cannot be read: it is no file$/ },
+    { message: /satellites\.json cannot be read: it is not a regular file$/ },
   );
   t.like(error, { code: 'STATE_DIRECTORY' });
 });

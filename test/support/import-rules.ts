@@ -1,4 +1,4 @@
-/** Who may import whom: a pure check of payload texts against the table. */
+/** Who may import whom: a pure check of source texts against the table. */
 import { posix } from 'node:path';
 import ts from 'typescript';
 

@@ -52,7 +52,7 @@ export async function startRelay(t: ExecutionContext, overrides: Config = {}, su
   };
 }
 
-/** `files` (path below the directory -> payload) in a fresh directory outside of the project: a plugins directory anywhere on the disk. */
+/** `files` (path below the directory -> source) in a fresh directory outside of the project: a plugins directory anywhere on the disk. */
 export function pluginsDir(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
   const directory = temporaryDir(t);
   for (const [path, source] of Object.entries(files)) {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 export interface MissingExport {
   /** Absolute. */
   readonly file: string;
-  /** From 1, in the payload; undefined if the statement is not found there. */
+  /** From 1, in the source; undefined if the statement is not found there. */
   readonly line: number | undefined;
   /** `; Kind is a type, so write: export type { Kind } from './_shapes.ts'`; empty if it is none. */
   readonly hint: string;

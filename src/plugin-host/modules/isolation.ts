@@ -1,4 +1,4 @@
-/** Which modules run in a process of their own: what config.ts says, else what stands in the payload, which is read and not run. */
+/** Which modules run in a process of their own: what config.ts says, else what stands in the source, which is read and not run. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSyntaxSound } from '../../loader/loader.mjs';
@@ -26,7 +26,7 @@ export function requireModules(modules: readonly FoundModule[], isolation: Reado
 /** Modules, by where they run. */
 export type ByIsolation = Readonly<Record<Isolation, readonly FoundModule[]>>;
 
-/** The modules by where they run; one whose payload does not say runs where it ran `before`. */
+/** The modules by where they run; one whose source does not say runs where it ran `before`. */
 export async function byIsolation(
   modules: readonly FoundModule[],
   isolation: Readonly<Record<string, Isolation>>,

@@ -1,8 +1,8 @@
 /** What a program finds when it starts: its executable, its working directory, its environment, and nothing of ours besides. Looked up at once: a start has no step without a process. */
-import { randomBytes, createHash } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { accessSync, constants, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
-import { clean, reasonOf, RelayError } from '../../core/core.ts';
+import { RelayError, clean, reasonOf, sha256 } from '../../core/core.ts';
 import { isWritableByAll } from '../../loader/loader.mjs';
 import { PROTOCOL_VERSIONS } from './handshake.ts';
 import type { ProgramOptions, ProgramRecord } from './options.ts';
@@ -21,7 +21,7 @@ export interface ProgramToken {
 /** Makes a token. */
 export function makeToken(): ProgramToken {
   const token = randomBytes(24).toString('base64url');
-  return { token, sha256: createHash('sha256').update(token).digest('hex') };
+  return { token, sha256: sha256(token) };
 }
 
 /** Of the relay's own variables: where things are found, and in which language and time people live. */

@@ -1,28 +1,31 @@
-/** Carries dicts by XML-RPC over HTTP, on one kept-alive connection. */
+/** Posts calls to a server over HTTP, on one kept-alive connection. */
 import { RelayError, reasonOf } from '../core/core.ts';
 import { canonicalAddress, isLoopback, isUnspecified } from '../message/message.ts';
 import { XmlRpcClient, answerHeadOf } from '../client/internal.ts';
 import type { ServerAddress } from './server-address.ts';
-import type { Transport } from './link.ts';
-import type { Answer } from './verdict.ts';
+import type { LinkTransport } from './link.ts';
+import type { ServerAnswer } from './verdict.ts';
 
-// An answer to `notify` is 120 bytes; what is larger is an attack or a mistake.
+// An answer to `notify` has 120 bytes; a much larger one is an attack or a mistake.
 const MAX_RESPONSE_BYTES = 1024 * 1024;
 
-export class HttpCarrier implements Transport {
+export class HttpLinkTransport implements LinkTransport {
   readonly canBatch = true;
   // The promise, so that two posts at once share one connection.
   #client: Promise<XmlRpcClient> | undefined;
   #isClosed = false;
 
-  /** `listenAddress` answers the canonical address that our own door is bound to; asked at each connection, since links are made before doors. */
+  /**
+   * `listenAddress` returns the canonical address that our server is bound to; it is called at each connection, since links are made
+   * before the server.
+   */
   constructor(
     private readonly server: ServerAddress,
     private readonly listenAddress: () => string,
     private readonly timeoutMs: number,
   ) {}
 
-  async post(body: Uint8Array): Promise<Answer> {
+  async post(body: Uint8Array): Promise<ServerAnswer> {
     this.#client ??= this.#connect();
     const client = await this.#client;
     try {
@@ -37,7 +40,7 @@ export class HttpCarrier implements Transport {
   async reset(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
-    // One that was never made needs no end.
+    // A connection that failed needs no close.
     await (await client?.catch(() => undefined))?.close();
   }
 
@@ -47,10 +50,10 @@ export class HttpCarrier implements Transport {
   }
 
   async #connect(): Promise<XmlRpcClient> {
-    // A name may have moved since the last connection.
+    // The name may resolve to another address since the last connection.
     await this.server.refresh();
     let isFresh = true;
-    // The client connects again by itself; what it connects to are the addresses that are trusted.
+    // The client reconnects by itself, to the same addresses whose calls we trust.
     const lookup = async (): Promise<readonly string[]> => {
       if (!isFresh) await this.server.refresh();
       isFresh = false;
@@ -65,7 +68,10 @@ export class HttpCarrier implements Transport {
     });
   }
 
-  /** A peer compares the address that it sees with the one in our host_id, so we leave from where we listen, if one can get there from it. */
+  /**
+   * A peer compares the address that it sees with the one in our host_id, so we connect from the address that we listen on, if it can
+   * reach the peer.
+   */
   #localAddress(): string | undefined {
     const listenAddress = this.listenAddress();
     const [target] = this.server.addresses;

@@ -1,9 +1,14 @@
-/** The relay keeps its side of the carriers' contract, whatever a carrier does: when it connects, sends and closes, and what it makes of failures. */
+/**
+ * The relay keeps its side of the carriers' contract, whatever a carrier does: when it connects, sends and closes, and what it makes of
+ * failures.
+ */
 import test from 'ava';
 import { Refusal, RelayError } from '../../src/core/core.ts';
 import type { Carrier, CarrierPeer, Receive } from '../../src/plugin/plugin.ts';
-import { ForeignCarrier } from '../../src/links/links.ts';
+import { CarrierTransport, linkLogger } from '../../src/links/links.ts';
 import { parseResponse, serialiseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
+import type { LinkEvent } from '../../src/links/links.ts';
+import { EventStream } from '../../src/events/events.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -22,7 +27,7 @@ interface Made {
   readonly receive: Receive;
 }
 
-/** A foreign carrier whose connections behave as told, in turn; the last one for all that follow. */
+/** A carrier transport whose connections behave as given, in turn; the last behaviour applies to all that follow. */
 function setUp(...behaviours: Behaviour[]) {
   const clock = new VirtualClock();
   const log = new LogRecord();
@@ -48,11 +53,22 @@ function setUp(...behaviours: Behaviour[]) {
       },
     };
   };
-  const carrier = new ForeignCarrier({
-    ...{ name: 'peer memory://b', url: new URL('memory://b'), self: () => 's@192.0.2.1:2004', make, clock, log: log.source('mesh') },
+  const events = new EventStream<LinkEvent>({ clock });
+  events.subscribe(linkLogger(log.source, clock));
+  const carrier = new CarrierTransport({
+    ...{
+      role: 'peer',
+      name: 'memory://b',
+      events,
+      url: new URL('memory://b'),
+      self: () => 's@192.0.2.1:2004',
+      make,
+      clock,
+      log: log.source('mesh'),
+    },
     ...{ receive: async (document) => document, timeoutMs: 1000, retry: { minMs: 100, maxMs: 1000 }, random: () => 0.5 },
   });
-  return { clock, log, did, made, carrier };
+  return { clock, log, events, did, made, carrier };
 }
 
 const never = (): Promise<never> => new Promise<never>(() => undefined);
@@ -85,9 +101,9 @@ test('a connection that does not come about is closed, and tried again after pau
     clock.advance(pause);
     await made.first(index + 2);
   }
-  await log.line(/peer memory:\/\/b is connected again after 3 tries/);
+  await log.line(/peer memory:\/\/b is connected again after 3 attempts/);
   t.deepEqual(did, ['connect 1', 'close 1', 'connect 2', 'close 2', 'connect 3', 'close 3', 'connect 4']);
-  const lines = log.lines.all.filter(({ text }) => text === 'peer memory://b cannot be connected: nobody there');
+  const lines = log.lines.all.filter(({ text }) => text === 'peer memory://b: cannot connect: nobody there');
   t.deepEqual(
     lines.map(({ level }) => level),
     ['warn', 'debug', 'debug'],
@@ -97,9 +113,9 @@ test('a connection that does not come about is closed, and tried again after pau
 });
 
 test('a post does not wait for the pause: it connects at once', async (t) => {
-  const { carrier, did, clock, log } = setUp({ connect: () => Promise.reject(new Error('nobody there')) }, {});
+  const { carrier, did, clock, events } = setUp({ connect: () => Promise.reject(new Error('nobody there')) }, {});
   carrier.open();
-  await log.line(/cannot be connected/);
+  await events.next((event) => event.type === 'link.carrier' && event.state === 'failed', { since: 0 });
   await carrier.reset();
   t.like(await carrier.post(DOCUMENT), { value: true });
   t.deepEqual(did, ['connect 1', 'close 1', 'connect 2', 'send 2']);
@@ -143,11 +159,11 @@ const FAILURES: readonly (readonly [what: string, behaviour: Behaviour, code: st
     'TRANSPORT',
     /not now/,
   ],
-  ['answers nothing', { send: () => undefined }, 'TRANSPORT', /no document/],
-  ['answers a text', { send: () => TRUE.toString() }, 'TRANSPORT', /no document/],
-  ['answers rubbish', { send: () => Buffer.from('rubbish') }, 'TRANSPORT', /no response of XML-RPC/],
-  ['answers a call', { send: () => DOCUMENT }, 'TRANSPORT', /no response of XML-RPC/],
-  ['answers more than anybody reads', { send: () => Buffer.alloc(2 * 1024 * 1024) }, 'TRANSPORT', /no response of XML-RPC/],
+  ['answers nothing', { send: () => undefined }, 'TRANSPORT', /did not return a document/],
+  ['answers a text', { send: () => TRUE.toString() }, 'TRANSPORT', /did not return a document/],
+  ['answers rubbish', { send: () => Buffer.from('rubbish') }, 'TRANSPORT', /not a readable XML-RPC response/],
+  ['answers a call', { send: () => DOCUMENT }, 'TRANSPORT', /not a readable XML-RPC response/],
+  ['answers more than anybody reads', { send: () => Buffer.alloc(2 * 1024 * 1024) }, 'TRANSPORT', /not a readable XML-RPC response/],
   ['can never carry it', { send: () => Promise.reject(new Refusal('too large for a postcard')) }, 'LIMIT', /too large for a postcard/],
   ['did not connect', { connect: () => Promise.reject(new Error('no line')) }, 'TRANSPORT', /no line/],
   [
@@ -206,7 +222,7 @@ test('a carrier that says that the connection is lost: what waits rejects, and a
   peer.lost('the other side hung up');
   peer.lost('twice');
   t.like(await t.throwsAsync(post), { code: 'TRANSPORT' });
-  await log.line(/peer memory:\/\/b: the connection has ended: the other side hung up/);
+  await log.line(/peer memory:\/\/b: connection lost: the other side hung up/);
   t.is(log.matching(/twice/).length, 0);
   await clock.set.first(4);
   clock.advance(1000);
@@ -219,10 +235,12 @@ test('a carrier that says that the connection is lost: what waits rejects, and a
 
 test('a plugin that makes no carrier, or one without its methods, is a failure like any other', async (t) => {
   for (const made of [undefined, {}, { connect: 5 }]) {
-    const { log } = setUp();
-    const carrier = new ForeignCarrier({
+    const { log, events } = setUp();
+    const carrier = new CarrierTransport({
       ...{
-        name: 'peer memory://b',
+        role: 'peer',
+        name: 'memory://b',
+        events,
         url: new URL('memory://b'),
         self: () => '',
         make: () => made as unknown as Carrier,
