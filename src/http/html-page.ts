@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { clean } from '../core/core.ts';
 import type { MethodDescription } from '../relay/relay.ts';
-import { callLines } from './call-lines.ts';
+import { callLines } from './call-examples.ts';
 import { show } from './pages.ts';
 import type { PageContent, PagePlace } from './pages.ts';
 

@@ -6,7 +6,7 @@ import { addressBlock } from '../message/message.ts';
 import type { Principal } from '../access/access.ts';
 import { SMALL_BYTES } from './byte-budget.ts';
 import type { ByteBudget, Reservation, Share } from './byte-budget.ts';
-import type { Told } from './door.ts';
+import type { Told } from './endpoint.ts';
 import type { Refusal } from './guard.ts';
 import { isBodyRead } from './server.ts';
 import type { Connection, SlowReaders } from './slow-readers.ts';

@@ -2,7 +2,7 @@
 import { Double } from '../values/values.ts';
 import { clean } from '../core/core.ts';
 import type { MethodDescription, Relay, recordOnWire } from '../relay/relay.ts';
-import { callLines, curlLine } from './call-lines.ts';
+import { callLines, curlLine } from './call-examples.ts';
 
 /** What a page shows: as much as its reader may read. */
 export interface PageContent {

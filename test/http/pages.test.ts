@@ -5,7 +5,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { wantedForm } from '../../src/http/accept.ts';
 import type { PageForm } from '../../src/http/accept.ts';
-import { callLines } from '../../src/http/call-lines.ts';
+import { callLines } from '../../src/http/call-examples.ts';
 import { htmlMethod, htmlPage } from '../../src/http/html-page.ts';
 import { jsonPage, textPage } from '../../src/http/pages.ts';
 import type { PageContent } from '../../src/http/pages.ts';

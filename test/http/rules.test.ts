@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import test from 'ava';
 import { forwardedClient, trustedProxies } from '../../src/http/client-address.ts';
 import { credentialCheck } from '../../src/access/credentials.ts';
-import { refuseEncoding } from '../../src/http/early.ts';
+import { refuseEncoding } from '../../src/http/request-checks.ts';
 import { makeGuard } from '../../src/http/guard.ts';
 import { readMediaType } from '../../src/http/media-type.ts';
 import { canonicalAddress } from '../../src/message/message.ts';

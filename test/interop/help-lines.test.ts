@@ -1,7 +1,7 @@
 /** The lines to copy of the help: pasted as they stand into a shell, Python and Node they call the relay. */
 import test from 'ava';
-import { callLines } from '../../src/http/call-lines.ts';
-import type { CallLines } from '../../src/http/call-lines.ts';
+import { callLines } from '../../src/http/call-examples.ts';
+import type { CallLines } from '../../src/http/call-examples.ts';
 import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
 
 const KINDS = `import { Exposed, Plugin, Satellite } from 'co2-relay';

@@ -7,7 +7,7 @@ import type { Caller, Relay } from '../relay/relay.ts';
 import type { FaultAnswer } from '../core/core.ts';
 import { serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
 import type { Extensions, ParsedCall } from '../xmlrpc/xmlrpc.ts';
-import type { Exchange, Told, XmlCalls } from './door.ts';
+import type { Exchange, Told, XmlCalls } from './endpoint.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { XmlType } from './media-type.ts';
 import { writingFor } from './reads.ts';

@@ -1,16 +1,16 @@
 /** All doors: where what is answered. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { answerJsonRpc, failJsonRpc } from './json-rpc-door.ts';
+import { answerJsonRpc, failJsonRpc } from './json-rpc-endpoint.ts';
 import type { JsonDoorParts } from './json-body.ts';
-import type { Door, XmlCalls } from './door.ts';
+import type { Door, XmlCalls } from './endpoint.ts';
 import { readMediaType } from './media-type.ts';
 import type { XmlType } from './media-type.ts';
-import { answerPage, failPage } from './page-door.ts';
-import type { PageDoorParts } from './page-door.ts';
-import { answerRest, failRest } from './rest-door.ts';
-import { robotCalls } from './robot-door.ts';
-import type { RobotDoorParts } from './robot-door.ts';
-import { rpcCalls, sendXml } from './rpc-door.ts';
+import { answerPage, failPage } from './page-endpoint.ts';
+import type { PageDoorParts } from './page-endpoint.ts';
+import { answerRest, failRest } from './rest-endpoint.ts';
+import { robotCalls } from './robot-endpoint.ts';
+import type { RobotDoorParts } from './robot-endpoint.ts';
+import { rpcCalls, sendXml } from './xmlrpc-endpoint.ts';
 
 /** Made once per start. */
 export function makeDoors(parts: RobotDoorParts & JsonDoorParts & PageDoorParts): readonly Door[] {

@@ -7,7 +7,7 @@ import { writeJsonInTurns } from '../json/json.ts';
 import type { Caller } from '../relay/relay.ts';
 import { openJson, paramsOf } from './json-body.ts';
 import type { JsonDoorParts, JsonRequest } from './json-body.ts';
-import { setRemedies, statusOf } from './refusal.ts';
+import { setRemedies, statusOf } from './rejection.ts';
 
 // All answers of a batch together; as much as one answer may have.
 const MAX_CHARS = 64 * 1024 * 1024;

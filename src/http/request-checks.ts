@@ -1,8 +1,8 @@
 /** What is refused before a body is read: headers that have two meanings, wrong verbs, types and encodings. Pure. */
 import type { IncomingMessage } from 'node:http';
 import { clean } from '../core/core.ts';
-import { doorAt } from './door.ts';
-import type { Door } from './door.ts';
+import { doorAt } from './endpoint.ts';
+import type { Door } from './endpoint.ts';
 import type { Refusal } from './guard.ts';
 import { readMediaType } from './media-type.ts';
 import type { HttpOptions } from './options.ts';

@@ -5,7 +5,7 @@ import type { Value } from '../values/values.ts';
 import { writeJsonInTurns } from '../json/json.ts';
 import { openJson, paramsOf } from './json-body.ts';
 import type { JsonDoorParts } from './json-body.ts';
-import { sendProblem, setRemedies, statusOf } from './refusal.ts';
+import { sendProblem, setRemedies, statusOf } from './rejection.ts';
 
 /** Answers one call of the method that the path names; an empty body is no parameters. */
 export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

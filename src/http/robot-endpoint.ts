@@ -7,9 +7,9 @@ import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 import { describeKeyword, failed, findKeyword, keywordsOf, parametersOf, passed } from './keywords.ts';
 import type { KeywordDescription } from './keywords.ts';
-import type { Told, XmlCalls } from './door.ts';
-import { xmlCalls } from './rpc-door.ts';
-import type { RpcDoorParts } from './rpc-door.ts';
+import type { Told, XmlCalls } from './endpoint.ts';
+import { xmlCalls } from './xmlrpc-endpoint.ts';
+import type { RpcDoorParts } from './xmlrpc-endpoint.ts';
 
 export interface RobotDoorParts extends RpcDoorParts {
   readonly relay: RpcDoorParts['relay'] & Pick<Relay, 'exposedMethods' | 'may'>;

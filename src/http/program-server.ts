@@ -8,15 +8,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import { RelayError } from '../core/core.ts';
 import { grantOf, credentialCheck } from '../access/access.ts';
 import type { Principal, KnownToken, TokenSource } from '../access/access.ts';
-import type { Told, XmlCalls } from './door.ts';
-import { pathOf, refuseHeaders } from './early.ts';
+import type { Told, XmlCalls } from './endpoint.ts';
+import { pathOf, refuseHeaders } from './request-checks.ts';
 import type { Refusal } from './guard.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { listenError } from './listeners.ts';
 import { readMediaType } from './media-type.ts';
 import type { BodyKind, XmlType } from './media-type.ts';
-import { XML, xmlCalls } from './rpc-door.ts';
-import type { RpcDoorParts } from './rpc-door.ts';
+import { XML, xmlCalls } from './xmlrpc-endpoint.ts';
+import type { RpcDoorParts } from './xmlrpc-endpoint.ts';
 import { checkingInterval } from './server.ts';
 
 /** The token of a program, by its hash. */

@@ -9,7 +9,7 @@ import type { Refusal } from './guard.ts';
 import { HTML_HEADERS, htmlMethod, htmlPage } from './html-page.ts';
 import { jsonPage, textMethod, textPage } from './pages.ts';
 import type { PageContent, PagePlace } from './pages.ts';
-import { refuse, setRemedies, statusOf } from './refusal.ts';
+import { refuse, setRemedies, statusOf } from './rejection.ts';
 
 export interface PageDoorParts {
   readonly relay: Pick<Relay, 'may' | 'count' | 'properties' | 'describeMethods' | 'satellites' | 'plugins'>;

@@ -4,15 +4,15 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Principal } from '../access/access.ts';
-import type { Door, Exchange, Told, XmlCalls } from './door.ts';
-import type { Head } from './early.ts';
+import type { Door, Exchange, Told, XmlCalls } from './endpoint.ts';
+import type { Head } from './request-checks.ts';
 import type { Asked } from './find-caller.ts';
 import type { Refusal } from './guard.ts';
 import type { Held, InFlight } from './in-flight.ts';
 import { readMediaType } from './media-type.ts';
 import type { XmlType } from './media-type.ts';
 import { READS_QUERIES } from './reads.ts';
-import { XML } from './rpc-door.ts';
+import { XML } from './xmlrpc-endpoint.ts';
 
 /** What the access log tells of a request. */
 export interface Access extends Asked {

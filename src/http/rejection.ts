@@ -3,8 +3,8 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { Fault, RelayError } from '../core/core.ts';
 import type { ErrorCode } from '../core/core.ts';
-import { allowedAt } from './door.ts';
-import type { Door } from './door.ts';
+import { allowedAt } from './endpoint.ts';
+import type { Door } from './endpoint.ts';
 import type { Refusal } from './guard.ts';
 
 const STATUSES: Partial<Readonly<Record<ErrorCode, number>>> = {
