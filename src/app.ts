@@ -5,8 +5,8 @@ import { container as globalContainer } from 'tsyringe';
 import { changedOptions, completeOptions, takeOptions } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { EventStream } from './events/events.ts';
-import { Doors, ProgramDoor, readTls } from './http/http.ts';
-import type { DoorsStatus } from './http/http.ts';
+import { HttpServer, ProgramServer, readTls } from './http/http.ts';
+import type { HttpStatus } from './http/http.ts';
 import { ForeignCarrier, HttpCarrier, resolveBySystem } from './links/links.ts';
 import type { Resolve, ServerAddress, Transport } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
@@ -53,16 +53,16 @@ export interface StandIn {
   /** Open; whose it is sees to it that no other relay has it. */
   readonly state: StateDirectory;
   /** Where callers of this relay come in. */
-  readonly doors: (relay: Relay) => DoorsPort;
+  readonly http: (relay: Relay) => HttpServerPort;
   /** How a server is reached. */
   readonly carrier: (server: ServerAddress) => Transport;
   /** Told of each message that passed the junction. */
   readonly onMessage: (passed: Passed) => void;
 }
 
-/** What a relay needs of its doors. */
-export type DoorsPort = Pick<
-  Doors,
+/** What a relay needs of its HTTP server. */
+export type HttpServerPort = Pick<
+  HttpServer,
   'scheme' | 'bound' | 'listening' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'
 >;
 
@@ -75,7 +75,7 @@ export interface AppStatus {
   readonly plugins: PluginHostStatus;
   /** In order. */
   readonly relayPlugins: readonly RelayPluginStatus[];
-  readonly doors: DoorsStatus;
+  readonly http: HttpStatus;
 }
 
 /** A relay that runs. */
@@ -134,20 +134,20 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
   const { options } = completed;
   const state = surroundings.standIn?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, surroundings);
-  const { events, relay, doors, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
+  const { events, relay, http, carrierDoor, mesh, satellites, pluginHost, relayPlugins } = parts;
   const steps = new Steps((surroundings.logs ?? silent)('app'), surroundings.signal);
   try {
-    if (!surroundings.standIn) await lock(steps, state, () => listeningOf(doors, options));
+    if (!surroundings.standIn) await lock(steps, state, () => listeningOf(http, options));
     await startInOrder(steps, parts, options, { state, signal: surroundings.signal });
     if (surroundings.reload) relay.offerReload(surroundings.reload);
-    doors.open();
+    http.open();
     carrierDoor.open();
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
   }
   return {
-    url: `${doors.scheme}://${hostPort(doors.bound.address, doors.bound.port)}`,
+    url: `${http.scheme}://${hostPort(http.bound.address, http.bound.port)}`,
     hostId: relay.hostId,
     adminToken: state.adminToken,
     events,
@@ -157,9 +157,9 @@ export async function startRelay(completed: Completed, surroundings: Surrounding
       satellites: satellites.status(),
       plugins: pluginHost.status(),
       relayPlugins: relayPlugins.status(),
-      doors: doors.status(),
+      http: http.status(),
     }),
-    reconfigure: reconfigurer(options, [relay, doors]),
+    reconfigure: reconfigurer(options, [relay, http]),
     addPeer: (url) => {
       mesh.add(url);
     },
@@ -210,10 +210,10 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     onEvent: (event) => {
       events.emit(event);
     },
-    programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
+    programs: { relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
-  const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => doors.bound.address, options.peerTimeoutMs);
+  const byHttp = (server: ServerAddress): Transport => new HttpCarrier(server, () => http.bound.address, options.peerTimeoutMs);
   const carrier = standIn?.carrier ?? byHttp;
   const carrierDoor = new CarrierDoor({ relay: () => relay, maxBodyBytes });
   const carrying = { options, clock, random, log: logs('mesh'), relayPlugins, carrierDoor, self: () => relay.hostId };
@@ -226,19 +226,19 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, surroun
     );
   // What is notified to them would come back to us.
   const taken = (address: string, port: number): string | undefined =>
-    doors.isOwn(address, port) ? "this relay's own door" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
+    http.isOwn(address, port) ? "this relay's own address" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, clock, random, carrier, stateDir: state.path, taken, isValidToken });
   const made = { options, pluginHost, relayPlugins, mesh, satellites, logs, clock };
   const limits = { version: VERSION, maxDictBytes: maxBodyBytes };
   const relay = new Relay({ ...made, ...limits, onMessage: standIn?.onMessage });
   const tokens = [() => ownTokens, () => tokenFile.all()];
-  const doors: DoorsPort = standIn?.doors(relay) ?? new Doors({ options, relay, tokens, logs, clock, date });
+  const http: HttpServerPort = standIn?.http(relay) ?? new HttpServer({ options, relay, tokens, logs, clock, date });
   // A stand-in's relay opens no port, and so runs no programs.
   const programTokens = () => pluginHost.programTokens();
-  const programDoor = standIn ? undefined : new ProgramDoor({ relay, tokens: programTokens, ...options });
+  const programServer = standIn ? undefined : new ProgramServer({ relay, tokens: programTokens, ...options });
   relay.offerPrograms(pluginHost);
   relay.offerPlugins({ host: pluginHost, events, logs: pluginLogs });
-  return { events, pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor };
+  return { events, pluginHost, relayPlugins, mesh, satellites, relay, http, carrierDoor, programServer };
 }
 
 interface Carrying {
@@ -264,7 +264,7 @@ function foreignCarrier({ name, url, port, addresses }: ServerAddress, nonFinite
 }
 
 /** What the lock says of where the relay listens; nothing until it does. */
-function listeningOf({ scheme, listening: addresses }: DoorsPort, { unixSocket }: Options): Listening | undefined {
+function listeningOf({ scheme, listening: addresses }: HttpServerPort, { unixSocket }: Options): Listening | undefined {
   return addresses.length === 0 ? undefined : { scheme, addresses, unixSocket };
 }
 
@@ -287,17 +287,17 @@ async function startInOrder(
   options: Options,
   { state, signal }: { readonly state: StateDirectory; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
-  const { events, pluginHost, relayPlugins, mesh, satellites, relay, doors, carrierDoor, programDoor } = parts;
+  const { events, pluginHost, relayPlugins, mesh, satellites, relay, http, carrierDoor, programServer } = parts;
   await steps.start(
-    'doors',
+    'HTTP server',
     () => {
       // A long poll would keep its connection open.
       events.close();
-      return Promise.all([doors.stop(), carrierDoor.stop()]).then(nothing);
+      return Promise.all([http.stop(), carrierDoor.stop()]).then(nothing);
     },
     async () => {
-      await doors.bind();
-      const { ownAddress: address, bound } = doors;
+      await http.bind();
+      const { ownAddress: address, bound } = http;
       relay.identify({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
   );
@@ -325,9 +325,9 @@ async function startInOrder(
   );
   // Before the plugins, and closed after them: a program may send from its start to its end.
   await steps.start(
-    'door of programs',
-    async () => programDoor?.stop(),
-    async () => programDoor?.start(),
+    'program server',
+    async () => programServer?.stop(),
+    async () => programServer?.start(),
   );
   // The ring closes here: plugins send through the relay, which delivers to plugins.
   await steps.start(
@@ -371,7 +371,7 @@ function reconfigurer(started: Options, parts: readonly { reconfigure(options: O
   };
 }
 
-/** Steps that were started, to be stopped in reverse; but the doors before all, so that nothing comes in any more. */
+/** The steps that were started, to be stopped in reverse order; the HTTP server stops first, so that no new request is accepted. */
 class Steps {
   readonly #started: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
   #stopped: Promise<void> | undefined;
@@ -394,9 +394,9 @@ class Steps {
   }
 
   async #stopAll(): Promise<void> {
-    const isDoor = ({ name }: { readonly name: string }): boolean => name === 'doors';
-    await Promise.all(this.#started.filter(isDoor).map((step) => this.#stopOne(step)));
-    for (const step of this.#started.filter((other) => !isDoor(other)).reverse()) await this.#stopOne(step);
+    const isServer = ({ name }: { readonly name: string }): boolean => name === 'HTTP server';
+    await Promise.all(this.#started.filter(isServer).map((step) => this.#stopOne(step)));
+    for (const step of this.#started.filter((other) => !isServer(other)).reverse()) await this.#stopOne(step);
   }
 
   async #stopOne({ name, stop }: { readonly name: string; readonly stop: () => Promise<void> }): Promise<void> {

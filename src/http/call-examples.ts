@@ -5,7 +5,7 @@ import type { MethodDescription } from '../relay/relay.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 
 /** One line for each. */
-export interface CallLines {
+export interface CallExamples {
   readonly curl: string;
   readonly python: string;
   readonly typescript: string;
@@ -44,7 +44,7 @@ const PYTHON_KEYWORDS: ReadonlySet<string> = new Set(
 const PLAIN_WORD = /^[A-Za-z0-9_@%+=:,./-]+$/;
 
 /** How `method` is called in its first way at `url`, the RPC door; undefined for a name that cannot be called from elsewhere. */
-export function callLines({ name, signatures }: Pick<MethodDescription, 'name' | 'signatures'>, url: string): CallLines | undefined {
+export function callExamples({ name, signatures }: Pick<MethodDescription, 'name' | 'signatures'>, url: string): CallExamples | undefined {
   if (!WIRE_NAME.test(name)) return undefined;
   const samples = (signatures?.[0] ?? []).slice(1).map((type) => SAMPLES.get(type) ?? TEXT);
   const nil = samples.some(({ value }) => value === null);

@@ -1,55 +1,48 @@
 /**
- * The short way in: a small, plain call of XML-RPC is checked, read and answered here, by what the router's hooks ask as well, but without its rounds,
- * which would cost more than the call. Whatever is not plain, or is refused, is left to the router, whose answers have all the words.
+ * The fast path for small XML-RPC calls: it makes the same checks as the router's hooks, but without the router, which would cost more than
+ * the call. Everything else goes to the router, and so does a request that fails a check, because the router writes the rejection.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Principal } from '../access/access.ts';
-import type { Door, Exchange, Told, XmlCalls } from './endpoint.ts';
-import type { Head } from './request-checks.ts';
-import type { Asked } from './find-caller.ts';
-import type { Refusal } from './guard.ts';
-import type { Held, InFlight } from './in-flight.ts';
+import type { AccessLog } from './access-log.ts';
+import type { CallOutcome, Endpoint, Exchange, XmlCalls } from './endpoint.ts';
+import type { Head, Rejection } from './request-checks.ts';
+import type { CallerRequest } from './find-caller.ts';
+import type { InFlight, RequestInFlight } from './in-flight.ts';
 import { readMediaType } from './media-type.ts';
 import type { XmlType } from './media-type.ts';
-import { READS_QUERIES } from './reads.ts';
+import { EXTENSION_QUERIES } from './reads.ts';
 import { XML } from './xmlrpc-endpoint.ts';
 
-/** What the access log tells of a request. */
-export interface Access extends Asked {
-  readonly method: string;
-  readonly url: string;
-  readonly told: Told;
-  readonly status: number;
-  readonly ms: number;
-}
-
-export interface ShortWayParts {
-  readonly doors: readonly Door[];
+export interface FastPathParts {
+  readonly endpoints: readonly Endpoint[];
   readonly inFlight: InFlight;
-  /** Why a request must not come in. */
-  readonly refusal: (head: Head, door: Door) => Refusal | undefined;
-  /** Who calls. Throws RelayErrors. */
-  readonly admit: (request: Asked) => Principal;
-  readonly logAccess: (access: Access) => void;
-  /** What is answered for a mistake of ours, which it logs. */
-  readonly failure: (error: unknown) => Refusal;
+  /** Why a request is rejected by its head, or undefined. */
+  readonly check: (head: Head, endpoint: Endpoint) => Rejection | undefined;
+  /** Throws RelayErrors. */
+  readonly findCaller: (request: CallerRequest) => Principal;
+  readonly accessLog: AccessLog;
+  /** Logs an unexpected error and answers what to send. */
+  readonly failure: (error: unknown) => Rejection;
 }
 
-// What is smaller than this takes nothing from the budget of bodies.
+// Bodies up to this size take nothing from the memory budget.
 const MAX_BYTES = 64 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 const TEXT = 'text/plain; charset=utf-8';
 
-/** Answers true if it answers the request. */
-export function shortWay(parts: ShortWayParts): (request: IncomingMessage, response: ServerResponse) => boolean {
-  const doors = new Map(parts.doors.flatMap((door) => ['', ...READS_QUERIES].map((query) => [door.path + query, door])));
+/** A handler that returns true if it answers the request. */
+export function fastPath(parts: FastPathParts): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const byUrl = new Map(
+    parts.endpoints.flatMap((endpoint) => ['', ...EXTENSION_QUERIES].map((query) => [endpoint.path + query, endpoint])),
+  );
   return (request, response) => {
-    const door = request.method === 'POST' ? doors.get(request.url ?? '') : undefined;
-    if (!door?.xml || !isPlain(request.headers)) return false;
-    const type = readMediaType(request.headers['content-type'], door.reads);
-    if ('status' in type || type.kind !== 'xml' || parts.refusal(request, door)) return false;
-    const held = parts.inFlight.begin(request.socket, response);
-    if (held) new PlainCall(parts, held, request, response).serve(door.xml, type);
+    const endpoint = request.method === 'POST' ? byUrl.get(request.url ?? '') : undefined;
+    if (!endpoint?.xml || !isPlain(request.headers)) return false;
+    const type = readMediaType(request.headers['content-type'], endpoint.reads);
+    if ('status' in type || type.kind !== 'xml' || parts.check(request, endpoint)) return false;
+    const inFlight = parts.inFlight.begin(request.socket, response);
+    if (inFlight) new PlainCall(parts, inFlight, request, response).serve(endpoint.xml, type);
     return true;
   };
 }
@@ -61,31 +54,31 @@ function isPlain(headers: IncomingHttpHeaders): boolean {
 
 class PlainCall {
   readonly #startedAt = performance.now();
-  readonly #told: Told = { rpcMethod: undefined, rpcFault: undefined };
+  readonly #outcome: CallOutcome = { rpcMethod: undefined, rpcFault: undefined };
 
   constructor(
-    private readonly parts: ShortWayParts,
-    private readonly held: Held,
+    private readonly parts: FastPathParts,
+    private readonly inFlight: RequestInFlight,
     private readonly request: IncomingMessage,
     private readonly response: ServerResponse,
   ) {}
 
   serve(calls: XmlCalls, type: XmlType): void {
-    let standing: Principal;
+    let principal: Principal;
     try {
-      standing = this.parts.admit(this.request);
+      principal = this.parts.findCaller(this.request);
     } catch (error) {
-      this.#send(calls.fail(this.#told, error));
+      this.#send(calls.fail(this.#outcome, error));
       return;
     }
+    this.inFlight.principal = principal;
+    // A small body nearly always arrives in one piece.
     let body: Buffer = NO_BYTES;
-    // One piece nearly always.
-    this.held.standing = standing;
     this.request.on('data', (chunk: Buffer) => {
       body = body === NO_BYTES ? chunk : Buffer.concat([body, chunk]);
     });
     this.request.on('end', () => {
-      void this.#answer(calls, { standing, body, told: this.#told }, type);
+      void this.#answer(calls, { principal, body, outcome: this.#outcome }, type);
     });
   }
 
@@ -99,7 +92,7 @@ class PlainCall {
   }
 
   #send(answer: Buffer): void {
-    const instead = this.held.answering(answer.length, this.#told);
+    const instead = this.inFlight.answering(answer.length, this.#outcome);
     if (instead === undefined) this.#write(200, XML, answer);
     else this.#write(503, TEXT, instead);
   }
@@ -109,6 +102,6 @@ class PlainCall {
     response.writeHead(status, ['content-type', type, 'content-length', String(body.length)]);
     response.end(body);
     const { method = '', url = '', socket, headers } = request;
-    this.parts.logAccess({ method, url, socket, headers, told: this.#told, status, ms: performance.now() - this.#startedAt });
+    this.parts.accessLog.write({ method, url, socket, headers, outcome: this.#outcome, status, ms: performance.now() - this.#startedAt });
   }
 }

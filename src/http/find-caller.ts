@@ -21,7 +21,7 @@ export interface CallerRules {
 }
 
 /** What of a request says who sent it. */
-export interface Asked {
+export interface CallerRequest {
   readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined };
@@ -33,7 +33,7 @@ const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwa
  * Throws a RelayError NOT_AUTHENTICATED for a wrong credential, which is never passed over in favour of a weaker role, and RATE_LIMITED for any
  * credential from where too many were wrong.
  */
-export function findCaller(request: Asked, rules: CallerRules): Principal {
+export function findCaller(request: CallerRequest, rules: CallerRules): Principal {
   const isUnix = rules.isUnix(request.socket);
   const client = findClient(request, isUnix, rules.isTrusted);
   if ('problem' in client) throw new RelayError('FORBIDDEN', client.problem);
@@ -53,7 +53,7 @@ export function findCaller(request: Asked, rules: CallerRules): Principal {
 }
 
 /** Whom the access log names: the client, or the socket where a trusted proxy does not say for whom it forwards. */
-export function clientInLog(request: Asked, { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>): string {
+export function clientInLog(request: CallerRequest, { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>): string {
   const client = findClient(request, isUnix(request.socket), isTrusted);
   const { remoteAddress = '-' } = request.socket;
   // Without a header the system's own spelling stays, and the unix socket has none.
@@ -62,7 +62,7 @@ export function clientInLog(request: Asked, { isTrusted, isUnix }: Pick<CallerRu
 
 /** Address and port of the client. A proxy that does not write down the port of its client leaves it unknown: the socket's is the proxy's. */
 function findClient(
-  { headers, socket }: Asked,
+  { headers, socket }: CallerRequest,
   isUnix: boolean,
   isTrusted: IsTrusted,
 ): (ClientPlace & { isForwarded: boolean }) | NoClient {

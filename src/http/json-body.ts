@@ -9,7 +9,7 @@ import type { Caller, Relay } from '../relay/relay.ts';
 import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { LargeBodies } from './large-bodies.ts';
 
-export interface JsonDoorParts {
+export interface JsonEndpointParts {
   readonly relay: Pick<Relay, 'call' | 'callAmong' | 'count' | 'faultFor' | 'requireBatch'>;
   readonly maxBodyBytes: number;
   readonly bodies: LargeBodies;
@@ -26,12 +26,12 @@ export interface JsonRequest {
 
 /** Reads the body. Throws RelayErrors. */
 export async function openJson(
-  { relay, maxBodyBytes, bodies }: JsonDoorParts,
+  { relay, maxBodyBytes, bodies }: JsonEndpointParts,
   request: FastifyRequest,
   options: ReadOptions = {},
 ): Promise<JsonRequest> {
   let document: JsonDocument | undefined;
-  const caller = callerOf(request.standing, (dict) => xmlOf(dict, document));
+  const caller = callerOf(request.principal, (dict) => xmlOf(dict, document));
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   if (body.length === 0) return { caller, value: undefined, textOf: () => undefined };
   try {

@@ -4,24 +4,21 @@ import { RelayError, clean, suggest } from '../core/core.ts';
 import { recordOnWire } from '../relay/relay.ts';
 import type { MethodDescription, Relay } from '../relay/relay.ts';
 import type { Principal } from '../access/access.ts';
-import { wantedForm } from './accept.ts';
-import type { Refusal } from './guard.ts';
-import { HTML_HEADERS, htmlMethod, htmlPage } from './html-page.ts';
-import { jsonPage, textMethod, textPage } from './pages.ts';
+import type { Rejection } from './rejection.ts';
+import { HTML_HEADERS, htmlMethod, htmlPage, jsonPage, textMethod, textPage } from './pages.ts';
 import type { PageContent, PagePlace } from './pages.ts';
-import { refuse, setRemedies, statusOf } from './rejection.ts';
+import { reject, setRemedies, statusOf } from './rejection.ts';
 
-export interface PageDoorParts {
+export interface PageEndpointParts {
   readonly relay: Pick<Relay, 'may' | 'count' | 'properties' | 'describeMethods' | 'satellites' | 'plugins'>;
   readonly scheme: 'http' | 'https';
 }
 
 /** Answers text, HTML or JSON, whichever is wanted; of all methods, or of the one that `?method=` names. A page counts like a call. */
-export function answerPage({ relay, scheme }: PageDoorParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  relay.count(request.standing);
-  const content = visibleTo(request.standing, relay);
-  if (Object.keys(content).length === 0)
-    return refuse(reply, { status: 403, text: 'you may not read what this relay is; present a token' }, undefined);
+export function answerPage({ relay, scheme }: PageEndpointParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  relay.count(request.principal);
+  const content = visibleTo(request.principal, relay);
+  if (Object.keys(content).length === 0) return reject(reply, { status: 403, text: 'reading about this relay needs a token' }, undefined);
   const [path = '', query = ''] = request.url.split('?', 2);
   const place = { origin: originOf(scheme, request), showsCalls: path !== '/' };
   // It depends on who asks, and is out of date at once.
@@ -29,18 +26,18 @@ export function answerPage({ relay, scheme }: PageDoorParts, request: FastifyReq
   const names = new URLSearchParams(query).getAll('method');
   if (names.length === 0) return sendPage(request, reply, content, place);
   const method = findMethod(names, content.methods);
-  return 'status' in method ? refuse(reply, method, undefined) : sendMethod(request, reply, method, place);
+  return 'status' in method ? reject(reply, method, undefined) : sendMethod(request, reply, method, place);
 }
 
 /** Answers `error` as a line of text. */
 export function failPage(reply: FastifyReply, error: unknown): FastifyReply {
   if (!RelayError.is(error)) throw error;
   setRemedies(reply, error);
-  return refuse(reply, { status: statusOf(error), text: error.message }, undefined);
+  return reject(reply, { status: statusOf(error), text: error.message }, undefined);
 }
 
 /** A page shows what the methods of the same content would answer its reader. */
-function visibleTo(caller: Principal, relay: PageDoorParts['relay']): PageContent {
+function visibleTo(caller: Principal, relay: PageEndpointParts['relay']): PageContent {
   return {
     ...(relay.may('system.get_properties', caller) && { properties: relay.properties() }),
     ...(relay.may('relay.get_satellites', caller) && { satellites: relay.satellites().map(recordOnWire) }),
@@ -49,7 +46,7 @@ function visibleTo(caller: Principal, relay: PageDoorParts['relay']): PageConten
   };
 }
 
-function findMethod(names: readonly string[], methods: PageContent['methods']): MethodDescription | Refusal {
+function findMethod(names: readonly string[], methods: PageContent['methods']): MethodDescription | Rejection {
   const [name = ''] = names;
   if (!methods) return { status: 403, text: 'you may not read which methods there are; present a token' };
   if (names.length > 1) return { status: 400, text: 'method stands twice in the query; name one' };
@@ -87,4 +84,63 @@ function sendText(reply: FastifyReply, page: string): FastifyReply {
 function originOf(scheme: 'http' | 'https', { headers, hostname }: FastifyRequest): string {
   const url = `${scheme}://${headers.host ?? hostname}`;
   return URL.canParse(url) ? new URL(url).origin : `${scheme}://localhost`;
+}
+
+/** The forms of a page, the one for whoever does not care first, as curl does not. */
+export type PageForm = 'text' | 'html' | 'json';
+
+const OFFERED: readonly (readonly [form: PageForm, type: string])[] = [
+  ['text', 'text/plain'],
+  ['html', 'text/html'],
+  ['json', 'application/json'],
+];
+// A browser names about ten; what stands behind them decides nothing.
+const MAX_RANGES = 50;
+const WEIGHT = /^q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/i;
+
+interface Range {
+  readonly type: string;
+  readonly weight: number;
+  /** 2 for a type, 1 for `text/*`, 0 for all. */
+  readonly exactness: number;
+  /** Its place in the header. */
+  readonly place: number;
+}
+
+/** The form of the highest weight; among equals the one that is named more exactly, then earlier. Whoever takes none of them gets text. */
+export function wantedForm(accept: string | undefined): PageForm {
+  const ranges = (accept ?? '').split(',', MAX_RANGES).map(readRange);
+  let wanted: PageForm = 'text';
+  let best: Range | undefined;
+  for (const [form, type] of OFFERED) {
+    const range = rangeFor(type, ranges);
+    if (!range || range.weight === 0 || (best && !isBefore(range, best))) continue;
+    wanted = form;
+    best = range;
+  }
+  return wanted;
+}
+
+function readRange(text: string, place: number): Range {
+  const [type = '', ...parameters] = text.split(';').map((part) => part.trim().toLowerCase());
+  const weight = parameters.find((parameter) => parameter.startsWith('q='));
+  return {
+    type,
+    // A weight that is none is a range that nobody can rank.
+    weight: weight === undefined ? 1 : Number(WEIGHT.exec(weight)?.[1] ?? 0),
+    exactness: type === '*/*' ? 0 : type.endsWith('/*') ? 1 : 2,
+    place,
+  };
+}
+
+/** The most exact range that covers `type`: it alone says the weight. */
+function rangeFor(type: string, ranges: readonly Range[]): Range | undefined {
+  const covers = new Set([type, `${type.split('/', 1)[0] ?? ''}/*`, '*/*']);
+  const covering = ranges.filter((range) => covers.has(range.type));
+  return covering.sort((a, b) => b.exactness - a.exactness || b.weight - a.weight)[0];
+}
+
+function isBefore(a: Range, b: Range): boolean {
+  if (a.weight !== b.weight) return a.weight > b.weight;
+  return a.exactness === b.exactness ? a.place < b.place : a.exactness > b.exactness;
 }

@@ -8,15 +8,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import { RelayError } from '../core/core.ts';
 import { grantOf, credentialCheck } from '../access/access.ts';
 import type { Principal, KnownToken, TokenSource } from '../access/access.ts';
-import type { Told, XmlCalls } from './endpoint.ts';
-import { pathOf, refuseHeaders } from './request-checks.ts';
-import type { Refusal } from './guard.ts';
+import type { CallOutcome, XmlCalls } from './endpoint.ts';
+import { pathOf, checkHeaders } from './request-checks.ts';
+import type { Rejection } from './rejection.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { listenError } from './listeners.ts';
 import { readMediaType } from './media-type.ts';
 import type { BodyKind, XmlType } from './media-type.ts';
 import { XML, xmlCalls } from './xmlrpc-endpoint.ts';
-import type { RpcDoorParts } from './xmlrpc-endpoint.ts';
+import type { XmlRpcEndpointParts } from './xmlrpc-endpoint.ts';
 import { checkingInterval } from './server.ts';
 
 /** The token of a program, by its hash. */
@@ -26,8 +26,8 @@ export interface ProgramToken {
   readonly sha256: string;
 }
 
-export interface ProgramDoorParts {
-  readonly relay: RpcDoorParts['relay'];
+export interface ProgramServerDependencies {
+  readonly relay: XmlRpcEndpointParts['relay'];
   /** Those of today; the same array as long as nothing changed. */
   readonly tokens: () => readonly ProgramToken[];
   readonly maxBodyBytes: number;
@@ -42,13 +42,13 @@ const READS: readonly BodyKind[] = ['xml'];
 // Far more than programs have threads; protects the relay's file descriptors from one that forgets to close.
 const MAX_CONNECTIONS = 2_000;
 
-export class ProgramDoor {
+export class ProgramServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #calls: XmlCalls;
   readonly #check: ReturnType<typeof credentialCheck>;
 
-  constructor(private readonly parts: ProgramDoorParts) {
+  constructor(private readonly parts: ProgramServerDependencies) {
     const { relay, maxBodyBytes, requestTimeoutMs, tokens } = parts;
     this.#calls = xmlCalls(
       { relay, maxBodyBytes, bodies: new LargeBodies() },
@@ -104,25 +104,25 @@ export class ProgramDoor {
       send(response, type.status, TEXT, Buffer.from(`${type.text}\n`), true);
       return;
     }
-    const told: Told = { rpcMethod: undefined, rpcFault: undefined };
+    const outcome: CallOutcome = { rpcMethod: undefined, rpcFault: undefined };
     const gone = new AbortController();
     response.once('close', () => {
       gone.abort();
     });
-    let standing: Principal;
+    let principal: Principal;
     try {
-      standing = this.#standingOf(request, gone.signal);
+      principal = this.#principalOf(request, gone.signal);
     } catch (error) {
-      send(response, 200, XML, this.#calls.fail(told, error), true);
+      send(response, 200, XML, this.#calls.fail(outcome, error), true);
       return;
     }
     const body = await bodyOf(request, this.parts.maxBodyBytes);
     if (body === undefined) return;
-    send(response, 200, XML, await this.#calls.answer({ standing, body, told }, type));
+    send(response, 200, XML, await this.#calls.answer({ principal, body, outcome }, type));
   }
 
   /** Throws a RelayError NOT_AUTHENTICATED. */
-  #standingOf({ headers, socket }: IncomingMessage, gone: AbortSignal): Principal {
+  #principalOf({ headers, socket }: IncomingMessage, gone: AbortSignal): Principal {
     const presented = this.#check(headers.authorization);
     if (presented.kind !== 'token')
       throw new RelayError('NOT_AUTHENTICATED', 'only programs that the relay started call here, each with its token (CO2_PLUGIN_TOKEN)');
@@ -136,7 +136,7 @@ function send(response: ServerResponse, status: number, type: string, body: Buff
 }
 
 /** What a program's token may is decided by its role, later. */
-function knownTokens(tokens: ProgramDoorParts['tokens']): TokenSource {
+function knownTokens(tokens: ProgramServerDependencies['tokens']): TokenSource {
   let from: readonly ProgramToken[] = [];
   let known: readonly KnownToken[] = [];
   return () => {
@@ -148,9 +148,9 @@ function knownTokens(tokens: ProgramDoorParts['tokens']): TokenSource {
 }
 
 /** How the body is to be read, or why it is not. */
-function typeOf(request: IncomingMessage, maxBodyBytes: number): XmlType | Refusal {
+function typeOf(request: IncomingMessage, maxBodyBytes: number): XmlType | Rejection {
   const { method, url, headers } = request;
-  const refusal = refuseHeaders(request);
+  const refusal = checkHeaders(request);
   if (refusal) return refusal;
   if (pathOf({ url }) !== PATH) return { status: 404, text: `programs call ${PATH} here` };
   if (method !== 'POST') return { status: 405, text: 'a call of XML-RPC is a POST' };

@@ -6,7 +6,7 @@ import type { Extensions, WriteOptions } from '../xmlrpc/xmlrpc.ts';
 /** Lists extensions: `Accept-XMLRPC-Extensions: nil, i8`. */
 const HEADER = 'accept-xmlrpc-extensions';
 /** The queries that say nothing else, which do not keep a call from being plain. */
-export const READS_QUERIES: readonly string[] = ['?nil=1', '?i8=1', '?nil=1&i8=1', '?i8=1&nil=1'];
+export const EXTENSION_QUERIES: readonly string[] = ['?nil=1', '?i8=1', '?nil=1&i8=1', '?i8=1&nil=1'];
 
 const NONE: Extensions = { nil: false, i8: false };
 const REMEDIES = Object.freeze({ nil: remedyFor('nil'), i8: remedyFor('i8') });

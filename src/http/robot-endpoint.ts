@@ -5,14 +5,12 @@ import type { Sendable, Value } from '../values/values.ts';
 import type { Caller, ExposedMethod, Relay } from '../relay/relay.ts';
 import { cleanUnsendable } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
-import { describeKeyword, failed, findKeyword, keywordsOf, parametersOf, passed } from './keywords.ts';
-import type { KeywordDescription } from './keywords.ts';
-import type { Told, XmlCalls } from './endpoint.ts';
+import type { CallOutcome, XmlCalls } from './endpoint.ts';
 import { xmlCalls } from './xmlrpc-endpoint.ts';
-import type { RpcDoorParts } from './xmlrpc-endpoint.ts';
+import type { XmlRpcEndpointParts } from './xmlrpc-endpoint.ts';
 
-export interface RobotDoorParts extends RpcDoorParts {
-  readonly relay: RpcDoorParts['relay'] & Pick<Relay, 'exposedMethods' | 'may'>;
+export interface RobotEndpointParts extends XmlRpcEndpointParts {
+  readonly relay: XmlRpcEndpointParts['relay'] & Pick<Relay, 'exposedMethods' | 'may'>;
 }
 
 // Robot's client is Python's: it reads both extensions.
@@ -28,22 +26,23 @@ const ABOUT_ONE: ReadonlyMap<string, keyof KeywordDescription> = new Map([
 ]);
 
 /** The requests of Robot. What a keyword does wrong is no fault but a result with status FAIL. */
-export function robotCalls(parts: RobotDoorParts): XmlCalls {
+export function robotCalls(parts: RobotEndpointParts): XmlCalls {
   return xmlCalls(parts, {
     reads: READS,
-    call: (call, caller, { told }) => (call.methodName === 'run_keyword' ? run(parts, told, call, caller) : tell(parts, call, caller)),
+    call: (call, caller, { outcome }) =>
+      call.methodName === 'run_keyword' ? run(parts, outcome, call, caller) : tell(parts, call, caller),
     answerFor: ({ methodName }, { text }) => (methodName === 'run_keyword' ? failed(cleanUnsendable(text)) : undefined),
   });
 }
 
 /** A call like any other: it counts once, and needs the rights of its method. */
-async function run({ relay }: RobotDoorParts, told: Told, { params }: ParsedCall, caller: Caller): Promise<Sendable> {
+async function run({ relay }: RobotEndpointParts, outcome: CallOutcome, { params }: ParsedCall, caller: Caller): Promise<Sendable> {
   const [name, args, named] = params;
   if (typeof name !== 'string' || !isList(args) || (named !== undefined && !isDict(named)) || params.length > 3) {
     relay.count(caller);
     throw new RelayError('INVALID_PARAMS', 'run_keyword takes the name of a keyword, a list of arguments, and a struct of named arguments');
   }
-  told.rpcMethod = name;
+  outcome.rpcMethod = name;
   const keyword = findKeyword(relay.exposedMethods(), name);
   if (!keyword) {
     relay.count(caller);
@@ -53,7 +52,7 @@ async function run({ relay }: RobotDoorParts, told: Told, { params }: ParsedCall
 }
 
 /** What is told of keywords; each caller learns of those that it may call. */
-async function tell({ relay }: RobotDoorParts, { methodName, params }: ParsedCall, caller: Caller): Promise<Sendable> {
+async function tell({ relay }: RobotEndpointParts, { methodName, params }: ParsedCall, caller: Caller): Promise<Sendable> {
   relay.count(caller);
   const all = relay.exposedMethods();
   const mayCall = ({ name }: ExposedMethod): boolean => relay.may(name, caller);
@@ -81,4 +80,91 @@ function unknown(name: string): RelayError {
 
 function isList(value: Value | undefined): value is readonly Value[] {
   return Array.isArray(value);
+}
+
+/** What `get_library_information` answers of one keyword. */
+export interface KeywordDescription {
+  /** In Robot's spelling: `arg1`, `arg2=` if it may be left out, `*args`, `**named`. */
+  readonly args: readonly string[];
+  /** Argument -> type, as Robot names types; it converts what a test says to them. */
+  readonly types: Readonly<Record<string, string>>;
+  readonly doc: string;
+  readonly tags: readonly string[];
+}
+
+// What is missing, `any` and `nil`, Robot passes on as it is.
+const ROBOT_TYPES: ReadonlyMap<string, string> = new Map([
+  ['int', 'int'],
+  ['i4', 'int'],
+  ['i8', 'int'],
+  ['double', 'float'],
+  ['boolean', 'bool'],
+  ['string', 'str'],
+  ['base64', 'bytes'],
+  ['dateTime.iso8601', 'datetime'],
+  ['array', 'list'],
+  ['struct', 'dict'],
+]);
+
+/** A keyword's name as Robot compares names: it ignores case, spaces and underscores. */
+function spokenName(name: string): string {
+  return name.replace(/[ _]/g, '').toLowerCase();
+}
+
+/**
+ * The methods that are keywords, sorted by name. Of several whose names are one to Robot only the first is: Robot would refuse them all. Decided
+ * among all methods, so that a name means the same for every caller.
+ */
+export function keywordsOf(methods: readonly ExposedMethod[]): ExposedMethod[] {
+  const spoken = new Set<string>();
+  return methods
+    .toSorted((one, other) => (one.name < other.name ? -1 : 1))
+    .filter(({ name }) => !spoken.has(spokenName(name)) && spoken.add(spokenName(name)));
+}
+
+/** The method that a keyword's name means: the one of exactly this name, else the keyword that Robot takes for the same. */
+export function findKeyword(methods: readonly ExposedMethod[], name: string): ExposedMethod | undefined {
+  const spoken = spokenName(name);
+  return methods.find((method) => method.name === name) ?? keywordsOf(methods).find((method) => spokenName(method.name) === spoken);
+}
+
+/** Arguments have no names in a signature: they are `arg1`, `arg2`, ... A struct at the end may be given as named arguments, too. */
+export function describeKeyword({ name, help, access, signatures }: ExposedMethod): KeywordDescription {
+  const tags = [name.slice(0, name.lastIndexOf('.')), access];
+  const ways = (signatures ?? []).map(([, ...types]) => types).toSorted((one, other) => one.length - other.length);
+  const [fewest] = ways;
+  const most = ways.at(-1);
+  if (!fewest || !most) return { args: ['*args'], types: {}, doc: help, tags };
+  const takesNamed = most.at(-1) === 'struct';
+  const needed = Math.min(fewest.length, takesNamed ? most.length - 1 : most.length);
+  const args = most.map((_type, index) => (index < needed ? argument(index) : `${argument(index)}=`));
+  const types = most.flatMap((type, index) => {
+    const known = ROBOT_TYPES.get(type);
+    return known === undefined ? [] : [[argument(index), known] as const];
+  });
+  return { args: takesNamed ? [...args, '**named'] : args, types: Object.fromEntries(types), doc: help, tags };
+}
+
+/** What the method gets: the positional arguments, and the named ones as a struct after them. */
+export function parametersOf({ signatures = [] }: ExposedMethod, args: readonly Value[], named: Value | undefined): readonly Value[] {
+  // Robot sends a text with control characters as bytes, for XML cannot carry it.
+  const given = args.map((value, index) => {
+    const isText = signatures.length > 0 && signatures.every((types) => types[index + 1] === undefined || types[index + 1] === 'string');
+    return isText && Buffer.isBuffer(value) ? value.toString('latin1') : value;
+  });
+  return named === undefined ? given : [...given, named];
+}
+
+/** What `run_keyword` answers of a method that answered. */
+export function passed(value: Sendable): Sendable {
+  return { status: 'PASS', output: '', return: value, error: '', traceback: '' };
+}
+
+/** What `run_keyword` answers of one that failed: `text` is all that Robot learns. */
+export function failed(text: string): Sendable {
+  return { status: 'FAIL', output: '', return: '', error: text, traceback: '', continuable: false, fatal: false };
+}
+
+function argument(index: number): string {
+  return `arg${index + 1}`;
 }

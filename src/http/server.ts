@@ -3,20 +3,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
-import { isGzip } from './request-checks.ts';
-import type { Refusal } from './guard.ts';
-import { inflated } from './bodies.ts';
+import type { Rejection } from './rejection.ts';
 import type { HttpOptions } from './options.ts';
 import { readTls } from './tls.ts';
 import { TLS_TO_PLAIN, isTlsHandshake } from './wrong-scheme.ts';
 
 /** Answers a request that does not come in, in the words of the door that it came to. */
-type Refuse = (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
+type Refuse = (request: FastifyRequest, reply: FastifyReply, refusal: Rejection) => unknown;
 
 /** `onTls` is called for a TLS handshake on an HTTP port. Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
 export function makeServer(options: HttpOptions, refuse: Refuse, onTls: (socket: Socket) => void): FastifyInstance {
   const node = {
-    // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
+    // CallOutcome here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
     requestTimeout: options.requestTimeoutMs,
     connectionsCheckingInterval: checkingInterval(options.requestTimeoutMs),
     // Looked for by the doors; Node's own answer has no length.
@@ -51,7 +49,7 @@ export function makeServer(options: HttpOptions, refuse: Refuse, onTls: (socket:
   return server;
 }
 
-/** Lets Node hand on every header of a request, rather than drop those beyond the thousandth: {@link refuseEarly} refuses what has too many. */
+/** Lets Node hand on every header of a request, rather than drop those beyond the thousandth: {@link checkRequest} refuses what has too many. */
 function withAllHeaders(server: FastifyInstance): FastifyInstance {
   // 0 is no limit; their bytes stay bounded (16 KiB).
   server.server.maxHeadersCount = 0;
@@ -61,34 +59,6 @@ function withAllHeaders(server: FastifyInstance): FastifyInstance {
 /** ms between two of Node's looks for slow senders; its own 30 s would let a request take twice as long as is said. */
 export function checkingInterval(requestTimeoutMs: number): number {
   return Math.min(requestTimeoutMs, 5_000);
-}
-
-/** Lets bodies come in as bytes; gzip is undone, and who waits for a `100 Continue` gets it once the body is wanted. */
-export function takeBodies(server: FastifyInstance, maxBodyBytes: number): void {
-  server.removeAllContentTypeParsers();
-  // The types were held against the door's before.
-  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(null, body);
-  });
-  const waiting = new WeakSet<IncomingMessage>();
-  server.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    waiting.add(request);
-    server.server.emit('request', request, response);
-  });
-  // Refused with all others, in the same words.
-  server.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    server.server.emit('request', request, response);
-  });
-  server.addHook('preParsing', (request, reply, payload, done) => {
-    if (waiting.has(request.raw)) reply.raw.writeContinue();
-    const isInflated = isBodyRead(request) && isGzip(request.headers['content-encoding']);
-    done(null, isInflated ? inflated(payload, maxBodyBytes) : payload);
-  });
-}
-
-/** True for a request that has its body read; one that comes with any other verb is discarded by Node. */
-export function isBodyRead({ method }: { readonly method: string }): boolean {
-  return method === 'POST';
 }
 
 /** Lets `answers` look at each request before the router does; what it leaves alone (false) goes on to that. */
@@ -121,7 +91,7 @@ function answerBroken(error: { readonly code?: string }, socket: Socket, otherwi
     socket.destroy();
     return;
   }
-  // Told of every further packet, too.
+  // CallOutcome of every further packet, too.
   if (broken.has(socket)) return;
   broken.add(socket);
   const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', otherwise];

@@ -15,7 +15,7 @@ export interface Connection {
 interface Unread {
   requests: number;
   bytes: number;
-  callOff: (() => void) | undefined;
+  cancel: (() => void) | undefined;
 }
 
 export class SlowReaders {
@@ -42,7 +42,7 @@ export class SlowReaders {
     const unread = this.#unread.get(connection);
     if (!unread) return;
     unread.bytes += bytes;
-    if (unread.bytes >= LARGE_BYTES && !unread.callOff) this.#watch(connection, unread);
+    if (unread.bytes >= LARGE_BYTES && !unread.cancel) this.#watch(connection, unread);
   }
 
   /** An answer of `bytes` bytes was taken, or its connection is gone. */
@@ -51,19 +51,19 @@ export class SlowReaders {
     if (!unread) return;
     unread.requests--;
     unread.bytes -= bytes;
-    unread.callOff?.();
-    unread.callOff = undefined;
+    unread.cancel?.();
+    unread.cancel = undefined;
     if (unread.bytes >= LARGE_BYTES) this.#watch(connection, unread);
   }
 
   #add(connection: Connection): Unread {
-    const unread: Unread = { requests: 0, bytes: 0, callOff: undefined };
+    const unread: Unread = { requests: 0, bytes: 0, cancel: undefined };
     this.#unread.set(connection, unread);
     return unread;
   }
 
   #watch(connection: Connection, unread: Unread): void {
-    unread.callOff = this.clock.after(this.limitMs, () => {
+    unread.cancel = this.clock.after(this.limitMs, () => {
       this.log.warn(`${nameOf(connection)} did not read answers of ${unread.bytes} bytes in ${this.limitMs} ms and is cut`);
       connection.destroy();
     });

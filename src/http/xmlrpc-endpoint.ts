@@ -7,12 +7,12 @@ import type { Caller, Relay } from '../relay/relay.ts';
 import type { FaultAnswer } from '../core/core.ts';
 import { serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
 import type { Extensions, ParsedCall } from '../xmlrpc/xmlrpc.ts';
-import type { Exchange, Told, XmlCalls } from './endpoint.ts';
+import type { Exchange, CallOutcome, XmlCalls } from './endpoint.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { XmlType } from './media-type.ts';
 import { writingFor } from './reads.ts';
 
-export interface RpcDoorParts {
+export interface XmlRpcEndpointParts {
   readonly relay: Pick<Relay, 'acceptsNonFinite' | 'call' | 'count' | 'faultFor'>;
   readonly maxBodyBytes: number;
   readonly bodies: LargeBodies;
@@ -32,16 +32,16 @@ export interface XmlService {
 }
 
 /** Calls of methods of the registry. */
-export function rpcCalls(parts: RpcDoorParts): XmlCalls {
+export function rpcCalls(parts: XmlRpcEndpointParts): XmlCalls {
   return xmlCalls(parts, { call: ({ methodName, params }, caller) => parts.relay.call(methodName, params, caller) });
 }
 
 /** Calls that `service` answers. */
-export function xmlCalls(parts: RpcDoorParts, service: XmlService): XmlCalls {
+export function xmlCalls(parts: XmlRpcEndpointParts, service: XmlService): XmlCalls {
   return {
     answer: (exchange, type) => respond(parts, exchange, type, service),
-    fail: (told, error) => {
-      const { code, text } = faultFor(parts, told, error);
+    fail: (outcome, error) => {
+      const { code, text } = faultFor(parts, outcome, error);
       return serialiseFault(code, text);
     },
   };
@@ -52,38 +52,38 @@ export function sendXml(reply: FastifyReply, answer: Buffer): FastifyReply {
   return reply.header('content-type', XML).send(answer);
 }
 
-async function respond(parts: RpcDoorParts, exchange: Exchange, { charset }: XmlType, service: XmlService): Promise<Buffer> {
+async function respond(parts: XmlRpcEndpointParts, exchange: Exchange, { charset }: XmlType, service: XmlService): Promise<Buffer> {
   const { relay, bodies, maxBodyBytes } = parts;
-  const { standing } = exchange;
+  const { principal } = exchange;
   let call: ParsedCall | undefined;
   try {
     let read: ParsedCall;
     try {
-      const allowNonFinite = standing.isPeer && relay.acceptsNonFinite(standing.address);
+      const allowNonFinite = principal.isPeer && relay.acceptsNonFinite(principal.address);
       const parsed = bodies.parse(bodyOf(exchange), { charset, limits: { maxBodyBytes }, allowNonFinite });
       // Small ones are read at once; waiting for what is there would cost as much as the reading.
       read = parsed instanceof Promise ? await parsed : parsed;
     } catch (error) {
       // A call counts itself; what is none costs as much to read.
-      relay.count(standing);
+      relay.count(principal);
       throw error;
     }
     call = read;
-    exchange.told.rpcMethod = read.methodName;
-    const caller = callerOf(standing, (dict) => read.sourceOf(dict), read.extensions.i8);
+    exchange.outcome.rpcMethod = read.methodName;
+    const caller = callerOf(principal, (dict) => read.sourceOf(dict), read.extensions.i8);
     const result = await service.call(read, caller, exchange);
-    const answer = serialiseResponseInTurns(result, writingFor(read.extensions, standing.reads, service.reads));
+    const answer = serialiseResponseInTurns(result, writingFor(read.extensions, principal.reads, service.reads));
     return answer instanceof Promise ? await answer : answer;
   } catch (error) {
-    const fault = faultFor(parts, exchange.told, error);
+    const fault = faultFor(parts, exchange.outcome, error);
     const answer = call && service.answerFor?.(call, fault);
     return answer === undefined ? serialiseFault(fault.code, fault.text) : serialiseResponse(answer, service.reads);
   }
 }
 
-function faultFor({ relay }: RpcDoorParts, told: Told, error: unknown): FaultAnswer {
-  const fault = relay.faultFor(error, told.rpcMethod ?? 'a request');
-  told.rpcFault = fault.code;
+function faultFor({ relay }: XmlRpcEndpointParts, outcome: CallOutcome, error: unknown): FaultAnswer {
+  const fault = relay.faultFor(error, outcome.rpcMethod ?? 'a request');
+  outcome.rpcFault = fault.code;
   return fault;
 }
 

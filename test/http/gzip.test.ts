@@ -49,15 +49,10 @@ test('several codings, and others, are refused all the same', async (t) => {
 });
 
 const CASES: readonly (readonly [what: string, body: Buffer, status: number, text: RegExp])[] = [
-  ['no gzip', PING, 400, /no gzip, or is cut short/],
-  ['cut short', gzipSync(PING).subarray(0, 60), 400, /no gzip, or is cut short/],
-  ['a wrong checksum', changed(gzipSync(PING)), 400, /no gzip/],
-  [
-    'too large when inflated',
-    gzipSync(noise(150_000).toString('hex')),
-    413,
-    /larger than 262144 bytes \(maxBodyBytes\) when it is inflated/,
-  ],
+  ['no gzip', PING, 400, /not valid gzip/],
+  ['cut short', gzipSync(PING).subarray(0, 60), 400, /not valid gzip/],
+  ['a wrong checksum', changed(gzipSync(PING)), 400, /not valid gzip/],
+  ['too large when inflated', gzipSync(noise(150_000).toString('hex')), 413, /larger than 262144 bytes \(maxBodyBytes\) when inflated/],
   ['a bomb', gzipSync(Buffer.alloc(200_000, 0x20)), 413, /grows more than 100 times/],
 ];
 

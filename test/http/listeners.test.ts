@@ -52,7 +52,7 @@ test('every listed address answers on one port, the first is in the host_id, and
     t.regex(answer.toString(), /^(HTTP\/1\.1 408 .*)?$/s);
   }
   for (const url of others)
-    t.is(relay.log.matching(new RegExp(`listening on ${new URL(url).host.replace(/[[\]]/g, '\\$&')} too`)).length, 1);
+    t.is(relay.log.matching(new RegExp(`also listening on ${new URL(url).host.replace(/[[\]]/g, '\\$&')}`)).length, 1);
   await relay.stop();
   for (const url of [relay.url, ...others]) await t.throwsAsync(ping(t, url), { message: /refused/ });
 });
@@ -113,7 +113,7 @@ test('the file of a killed relay is replaced, that of a living one and any other
   t.like(await callOver(path, 'ping'), { value: true });
   await living.stop();
   writeFileSync(path, 'mine');
-  await t.throwsAsync(startRelay(t, { unixSocket: path }), { message: /no socket/ });
+  await t.throwsAsync(startRelay(t, { unixSocket: path }), { message: /is not a socket/ });
   t.is(statSync(path).size, 4);
 });
 

@@ -3,11 +3,10 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
-import { wantedForm } from '../../src/http/accept.ts';
-import type { PageForm } from '../../src/http/accept.ts';
-import { callLines } from '../../src/http/call-examples.ts';
-import { htmlMethod, htmlPage } from '../../src/http/html-page.ts';
-import { jsonPage, textPage } from '../../src/http/pages.ts';
+import { wantedForm } from '../../src/http/page-endpoint.ts';
+import type { PageForm } from '../../src/http/page-endpoint.ts';
+import { callExamples } from '../../src/http/call-examples.ts';
+import { htmlMethod, htmlPage, jsonPage, textPage } from '../../src/http/pages.ts';
 import type { PageContent } from '../../src/http/pages.ts';
 import { quoted } from '../../src/core/core.ts';
 import type { MethodDescription } from '../../src/relay/relay.ts';
@@ -173,7 +172,7 @@ const SIGNATURES: readonly (readonly string[])[] = [
 test('a copied curl line posts a call of the method with a value of each type, whatever the URL', async (t) => {
   for (const url of ['http://127.0.0.1:2004/RPC2', 'http://[::1]:2004/RPC2', `http://h/'"$(touch x)\`;\\&`]) {
     for (const signature of SIGNATURES) {
-      const { curl } = callLines({ name: 'ham.spam.add', signatures: [signature] }, url)!;
+      const { curl } = callExamples({ name: 'ham.spam.add', signatures: [signature] }, url)!;
       // The shell's own reading of the line.
       const { stdout } = await promisify(execFile)('sh', ['-c', `curl() { printf '%s\\0' "$@"; }; ${curl}`]);
       const [flag, header, data, body, target, ...more] = stdout.split('\0');
@@ -186,8 +185,8 @@ test('a copied curl line posts a call of the method with a value of each type, w
 });
 
 test('a name that cannot be called from elsewhere has no lines, one that is a word of Python has a line that works', (t) => {
-  for (const name of [HOSTILE, '', 'a b', "a'b", 'a"', 'é']) t.is(callLines({ name, signatures: undefined }, 'http://h/'), undefined);
-  const line = (name: string): string => callLines({ name, signatures: undefined }, 'http://h/')!.python;
+  for (const name of [HOSTILE, '', 'a b', "a'b", 'a"', 'é']) t.is(callExamples({ name, signatures: undefined }, 'http://h/'), undefined);
+  const line = (name: string): string => callExamples({ name, signatures: undefined }, 'http://h/')!.python;
   t.is(line('a.b'), `import xmlrpc.client; print(xmlrpc.client.ServerProxy('http://h/').a.b())`);
   for (const name of ['a.import', 'a/b', 'a..b', '_a', '1']) t.true(line(name).includes(`getattr(`), name);
 });

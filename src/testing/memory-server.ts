@@ -1,6 +1,6 @@
 /** The network of test relays: each has an address that only they know, and calls go from one to the other as bytes in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { DoorsPort } from '../app.ts';
+import type { HttpServerPort } from '../app.ts';
 import type { Transport, ServerAddress } from '../links/links.ts';
 import { RelayError } from '../core/core.ts';
 import { callerOf } from '../relay/relay.ts';
@@ -19,11 +19,11 @@ export interface Answered {
 type Endpoint = Pick<Principal, 'address' | 'port'>;
 
 const PORT = 2004;
-const open = new Map<string, MemoryDoors>();
+const open = new Map<string, MemoryServer>();
 let relays = 0;
 
-/** Doors of one relay that no port is bound for. */
-export class MemoryDoors implements DoorsPort {
+/** The server of one test relay, which binds no port. */
+export class MemoryServer implements HttpServerPort {
   readonly scheme = 'http';
   readonly bound: Endpoint;
   readonly listening = [];
@@ -35,7 +35,7 @@ export class MemoryDoors implements DoorsPort {
     this.bound = { address: `10.${(relays >> 16) & 255}.${(relays >> 8) & 255}.${relays & 255}`, port: PORT };
   }
 
-  /** Says whose doors they are. */
+  /** Sets the relay that answers. */
   of(relay: Relay): this {
     this.#relay = relay;
     return this;
@@ -61,7 +61,7 @@ export class MemoryDoors implements DoorsPort {
     open.delete(this.bound.address);
   }
 
-  status(): ReturnType<DoorsPort['status']> {
+  status(): ReturnType<HttpServerPort['status']> {
     return { wrongCredentials: 0, lockOuts: 0 };
   }
 
@@ -69,7 +69,7 @@ export class MemoryDoors implements DoorsPort {
     // Nothing of them depends on an option.
   }
 
-  /** Answers the written call of a caller as the HTTP doors do. */
+  /** Answers the written call of a caller as the HTTP server does. */
   async answer(body: Uint8Array, standing: Principal): Promise<Answered> {
     const relay = this.#relay;
     if (relay === undefined || !open.has(this.bound.address)) throw new RelayError('UNAVAILABLE', 'this test relay has been stopped');
