@@ -37,7 +37,7 @@ export class InFlight {
     response.on('close', () => {
       held.end();
     });
-    return this.readers.asking(connection) ? held : undefined;
+    return this.readers.requestBegan(connection) ? held : undefined;
   }
 }
 
@@ -72,8 +72,8 @@ export class RequestInFlight implements Sender {
   }
 
   /**
-   * Registers a response of `bytes` bytes. Answers the text to send instead of it if the budget has no room: a client must not fill the memory
-   * by sending many calls and reading no response.
+   * Registers a response of `bytes` bytes. Answers the text to send instead of it if the budget has no room: a client must not fill the
+   * memory by sending many calls and reading no response.
    */
   answering(bytes: number, { rpcMethod }: CallOutcome): string | undefined {
     // Most responses are small, and all rejections.
@@ -82,13 +82,13 @@ export class RequestInFlight implements Sender {
     const what = rpcMethod === undefined ? 'the response' : 'the call was made, but its response';
     const instead = isKept ? undefined : `${what} of ${bytes} bytes is too large to hold now (maxBufferedBytes)\n`;
     this.#answerBytes = instead?.length ?? bytes;
-    this.readers.sending(this.connection, this.#answerBytes);
+    this.readers.responseBegan(this.connection, this.#answerBytes);
     return instead;
   }
 
   end(): void {
     this.#reservation.release();
-    this.readers.done(this.connection, this.#answerBytes);
+    this.readers.responseEnded(this.connection, this.#answerBytes);
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the doors for JSON have in common: who calls, and what the body says. */
+/** Reads the bodies of the JSON endpoints. */
 import type { FastifyRequest } from 'fastify';
 import { RelayError } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
@@ -15,7 +15,7 @@ export interface JsonEndpointParts {
   readonly bodies: LargeBodies;
 }
 
-/** A request for JSON that may be answered. */
+/** A parsed JSON request. */
 export interface JsonRequest {
   readonly caller: Caller;
   /** What the body says; undefined if it is empty. */

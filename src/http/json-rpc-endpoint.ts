@@ -11,7 +11,7 @@ import { setRemedies, statusOf } from './rejection.ts';
 
 // All answers of a batch together; as much as one answer may have.
 const MAX_CHARS = 64 * 1024 * 1024;
-// What is about the request and not about the method comes with its HTTP status as well; whatever else fails is an answer of JSON-RPC, and HTTP 200.
+// Errors about the request as a whole also set the HTTP status; any other error is a JSON-RPC answer with HTTP 200.
 const STATUSES_OF_REQUEST: ReadonlySet<number> = new Set([401, 403, 413, 429, 503]);
 
 const RESULT = Buffer.from('{"jsonrpc":"2.0","result":');

@@ -254,7 +254,7 @@ export interface Bound {
 
 type AddressOptions = Pick<HttpOptions, 'host' | 'publicAddress'>;
 
-/** The address in our host_id: the configured one, or the one we listen on, or, if we listen on all, the first that other machines can reach. */
+/** The address in our host_id: the configured one, the one we listen on, or, if we listen on all, the first that others can reach. */
 export function ownAddress({ publicAddress }: AddressOptions, bound: Bound): string {
   const configured = publicAddress === undefined ? undefined : canonicalAddress(publicAddress);
   if (configured !== undefined) return configured;

@@ -1,4 +1,4 @@
-/** `GET /` and `GET /RPC2`: what this relay is and what can be called here. */
+/** `GET /` and `GET /RPC2`: a page about this relay and its methods, in the form that the Accept header asks for. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RelayError, clean, suggest } from '../core/core.ts';
 import { recordOnWire } from '../relay/relay.ts';
@@ -14,14 +14,14 @@ export interface PageEndpointParts {
   readonly scheme: 'http' | 'https';
 }
 
-/** Answers text, HTML or JSON, whichever is wanted; of all methods, or of the one that `?method=` names. A page counts like a call. */
+/** Answers text, HTML or JSON, about all methods or the one in `?method=`. A page counts as a call for the rate limit. */
 export function answerPage({ relay, scheme }: PageEndpointParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   relay.count(request.principal);
   const content = visibleTo(request.principal, relay);
   if (Object.keys(content).length === 0) return reject(reply, { status: 403, text: 'reading about this relay needs a token' }, undefined);
   const [path = '', query = ''] = request.url.split('?', 2);
   const place = { origin: originOf(scheme, request), showsCalls: path !== '/' };
-  // It depends on who asks, and is out of date at once.
+  // The page depends on its reader and changes at any time.
   reply.headers({ 'x-content-type-options': 'nosniff', vary: 'Accept', 'cache-control': 'no-store' });
   const names = new URLSearchParams(query).getAll('method');
   if (names.length === 0) return sendPage(request, reply, content, place);
@@ -29,14 +29,14 @@ export function answerPage({ relay, scheme }: PageEndpointParts, request: Fastif
   return 'status' in method ? reject(reply, method, undefined) : sendMethod(request, reply, method, place);
 }
 
-/** Answers `error` as a line of text. */
+/** Answers an error as one line of text. */
 export function failPage(reply: FastifyReply, error: unknown): FastifyReply {
   if (!RelayError.is(error)) throw error;
   setRemedies(reply, error);
   return reject(reply, { status: statusOf(error), text: error.message }, undefined);
 }
 
-/** A page shows what the methods of the same content would answer its reader. */
+/** A page shows only what its reader could get by calls. */
 function visibleTo(caller: Principal, relay: PageEndpointParts['relay']): PageContent {
   return {
     ...(relay.may('system.get_properties', caller) && { properties: relay.properties() }),
@@ -48,8 +48,8 @@ function visibleTo(caller: Principal, relay: PageEndpointParts['relay']): PageCo
 
 function findMethod(names: readonly string[], methods: PageContent['methods']): MethodDescription | Rejection {
   const [name = ''] = names;
-  if (!methods) return { status: 403, text: 'you may not read which methods there are; present a token' };
-  if (names.length > 1) return { status: 400, text: 'method stands twice in the query; name one' };
+  if (!methods) return { status: 403, text: 'reading the list of methods needs a token' };
+  if (names.length > 1) return { status: 400, text: 'the query has two method parameters; send one' };
   const method = methods.find((one) => one.name === name);
   if (method) return method;
   const known = methods.map((one) => one.name);
@@ -80,13 +80,13 @@ function sendText(reply: FastifyReply, page: string): FastifyReply {
   return reply.type('text/plain; charset=utf-8').send(page);
 }
 
-/** Where the reader found us, as a URL that has one reading; HTTP/1.0 does not say. */
+/** The origin that the reader used, normalized; a request of HTTP/1.0 may not name it. */
 function originOf(scheme: 'http' | 'https', { headers, hostname }: FastifyRequest): string {
   const url = `${scheme}://${headers.host ?? hostname}`;
   return URL.canParse(url) ? new URL(url).origin : `${scheme}://localhost`;
 }
 
-/** The forms of a page, the one for whoever does not care first, as curl does not. */
+/** The forms of a page; the first is the default, for curl among others. */
 export type PageForm = 'text' | 'html' | 'json';
 
 const OFFERED: readonly (readonly [form: PageForm, type: string])[] = [
@@ -94,7 +94,7 @@ const OFFERED: readonly (readonly [form: PageForm, type: string])[] = [
   ['html', 'text/html'],
   ['json', 'application/json'],
 ];
-// A browser names about ten; what stands behind them decides nothing.
+// A browser names about ten; further ones are ignored.
 const MAX_RANGES = 50;
 const WEIGHT = /^q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/i;
 
@@ -103,11 +103,11 @@ interface Range {
   readonly weight: number;
   /** 2 for a type, 1 for `text/*`, 0 for all. */
   readonly exactness: number;
-  /** Its place in the header. */
+  /** Its index in the header. */
   readonly place: number;
 }
 
-/** The form of the highest weight; among equals the one that is named more exactly, then earlier. Whoever takes none of them gets text. */
+/** The form of the highest weight; among equals the more exact one, then the earlier one. The default is text. */
 export function wantedForm(accept: string | undefined): PageForm {
   const ranges = (accept ?? '').split(',', MAX_RANGES).map(readRange);
   let wanted: PageForm = 'text';
@@ -126,14 +126,14 @@ function readRange(text: string, place: number): Range {
   const weight = parameters.find((parameter) => parameter.startsWith('q='));
   return {
     type,
-    // A weight that is none is a range that nobody can rank.
+    // An invalid weight counts as 0.
     weight: weight === undefined ? 1 : Number(WEIGHT.exec(weight)?.[1] ?? 0),
     exactness: type === '*/*' ? 0 : type.endsWith('/*') ? 1 : 2,
     place,
   };
 }
 
-/** The most exact range that covers `type`: it alone says the weight. */
+/** The most exact range that covers `type`: it determines the weight. */
 function rangeFor(type: string, ranges: readonly Range[]): Range | undefined {
   const covers = new Set([type, `${type.split('/', 1)[0] ?? ''}/*`, '*/*']);
   const covering = ranges.filter((range) => covers.has(range.type));

@@ -1,32 +1,32 @@
-/** What a GET answers: what this relay is and what can be called here, as text for people or as JSON for programs. Pure. */
+/** The page of a GET request: what this relay is and what can be called, as text, HTML or JSON. Pure. */
 import { Double } from '../values/values.ts';
 import { clean } from '../core/core.ts';
 import type { MethodDescription, Relay, recordOnWire } from '../relay/relay.ts';
 import { callExamples, curlLine } from './call-examples.ts';
 import { createHash } from 'node:crypto';
 
-/** What a page shows: as much as its reader may read. */
+/** What a page shows: only what its reader has the rights for. */
 export interface PageContent {
   readonly properties?: ReturnType<Relay['properties']>;
   readonly methods?: readonly MethodDescription[];
-  /** Of the satellites elsewhere. */
+  /** The remote satellites. */
   readonly satellites?: readonly ReturnType<typeof recordOnWire>[];
-  /** Those here, with their states. */
+  /** The local plugins, with their states. */
   readonly plugins?: ReturnType<Relay['plugins']>;
 }
 
-/** Where the reader found us. */
+/** The URL of the reader, and how much to show. */
 export interface PagePlace {
   /** `http://127.0.0.1:2004` */
   readonly origin: string;
-  /** True if each method has its lines to copy: not on a page that is to be taken in at a glance. */
+  /** True if each method has example lines to copy; false on the overview. */
   readonly showsCalls: boolean;
 }
 
 const PING = '<methodCall><methodName>ping</methodName></methodCall>';
 const JSON_UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
-/** Properties, satellites and methods with help, and how to go on. */
+/** The page as text: properties, satellites, methods with help, and what to try next. */
 export function textPage({ properties, methods, satellites }: PageContent, { origin, showsCalls }: PagePlace): string {
   const lines = ['co2-relay'];
   if (properties) lines.push('', ...Object.entries(properties).map(([name, value]) => `${show(name).padEnd(12)} ${show(value)}`));
@@ -40,12 +40,12 @@ export function textPage({ properties, methods, satellites }: PageContent, { ori
   return `${lines.join('\n')}\n`;
 }
 
-/** One method with its lines to copy. */
+/** One method as text, with example lines to copy. */
 export function textMethod(method: MethodDescription, { origin }: PagePlace): string {
   return `${methodLines(method, origin).join('\n')}\n`;
 }
 
-/** The same as data, as the text of a JSON document. */
+/** The page as a JSON document. */
 export function jsonPage({ properties, methods, satellites, plugins }: PageContent, { origin }: PagePlace): string {
   const page = {
     properties: properties && toJson(properties),
@@ -53,17 +53,17 @@ export function jsonPage({ properties, methods, satellites, plugins }: PageConte
     satellites: satellites?.map(toJson),
     plugins: plugins?.map(toJson),
   };
-  // Whoever looks at it on a terminal sees what it says.
+  // Characters that could deceive a reader on a terminal are escaped.
   return JSON.stringify(page).replace(JSON_UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** A value in one line of harmless text. */
+/** A value as one line of sanitized text. */
 export function show(value: unknown): string {
   return clean(inWords(value), Infinity);
 }
 
 function satelliteLines(satellites: NonNullable<PageContent['satellites']>): string[] {
-  const lines = [`${satellites.length} satellites elsewhere`];
+  const lines = [`${satellites.length} remote satellites`];
   for (const { nick, addr, ...rest } of satellites) {
     lines.push('', `${show(nick)} at ${show(addr)}`);
     for (const [name, value] of Object.entries(rest)) lines.push(`    ${show(name).padEnd(12)} ${show(value)}`);
@@ -71,7 +71,7 @@ function satelliteLines(satellites: NonNullable<PageContent['satellites']>): str
   return lines;
 }
 
-/** With lines to copy if `origin` says for which server. */
+/** With example lines to copy if `origin` is given. */
 function methodLines(method: MethodDescription, origin: string | undefined): string[] {
   const { usage, help } = method;
   const texts = help === '' ? [] : help.split('\n').map((line) => `    ${line}`);
@@ -106,7 +106,7 @@ const STYLE =
   'td,th{text-align:left;vertical-align:top;padding:0 1em 0 0}p{white-space:pre-line}:target{outline:2px solid}' +
   ':root{color-scheme:light dark}';
 
-/** What a browser may do with the page: show it, with the style that it carries. */
+/** Headers that let a browser show the page with its own style, and nothing else. */
 export const HTML_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': [
     "default-src 'none'",
@@ -121,12 +121,12 @@ export const HTML_HEADERS: Readonly<Record<string, string>> = {
 const LANGUAGES = { curl: 'curl', python: 'Python', typescript: 'TypeScript' } as const;
 const MARKS: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 
-/** A whole document; of `content` it shows what is there. */
+/** The page as an HTML document. */
 export function htmlPage({ properties, satellites, methods }: PageContent, { origin }: PagePlace): string {
   const parts: string[] = [];
   if (properties) parts.push('<h2>Properties</h2>', table(Object.entries(properties)));
   if (satellites) {
-    parts.push(`<h2>${satellites.length} satellites elsewhere</h2>`);
+    parts.push(`<h2>${satellites.length} remote satellites</h2>`);
     for (const { nick, ...rest } of satellites) parts.push(`<h3>${escaped(show(nick))}</h3>`, table(Object.entries(rest)));
   }
   if (methods) {
@@ -137,7 +137,7 @@ export function htmlPage({ properties, satellites, methods }: PageContent, { ori
   return documentOf('co2-relay', parts);
 }
 
-/** A document about one method. */
+/** An HTML document about one method. */
 export function htmlMethod(method: MethodDescription, { origin }: PagePlace): string {
   return documentOf(`${method.name} - co2-relay`, ['<p><a href="?">all methods</a></p>', methodSection(method, origin)]);
 }
@@ -185,9 +185,9 @@ function documentOf(title: string, parts: readonly string[]): string {
   ].join('\n');
 }
 
-/** A name fit for a link and for the anchor that it leads to; names of letters, digits, "_" and "." as they are. */
+/** A name encoded for a link and its anchor; letters, digits, "_" and "." stay as they are. */
 function encoded(name: string): string {
-  // Halves of surrogate pairs have no code in a URL.
+  // Lone surrogates cannot be encoded in a URL.
   return escaped(encodeURIComponent(Buffer.from(name).toString()));
 }
 
@@ -195,7 +195,7 @@ function escapedLines(text: string): string {
   return text.split('\n').map(escaped).join('\n');
 }
 
-/** Text as text, in content and in quoted attributes. */
+/** Escapes text for content and for quoted attributes. */
 function escaped(text: string): string {
   return clean(text, Infinity).replace(/[&<>"']/g, (mark) => MARKS[mark] ?? '');
 }

@@ -1,4 +1,4 @@
-/** `POST /robot`: the exposed methods as keywords, as the Remote library of Robot Framework asks for them. */
+/** `POST /robot`: the exposed methods as keywords for the Remote library of Robot Framework. */
 import { RelayError, clean } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
@@ -13,7 +13,7 @@ export interface RobotEndpointParts extends XmlRpcEndpointParts {
   readonly relay: XmlRpcEndpointParts['relay'] & Pick<Relay, 'exposedMethods' | 'may'>;
 }
 
-// Robot's client is Python's: it reads both extensions.
+// Robot uses Python's client, which reads both extensions.
 const READS = { nil: true, i8: true };
 const INTRO =
   "Calls methods of a co2-relay. A keyword is a method of a plugin; its tags are the plugin's module and the right that a caller needs.";
@@ -25,17 +25,17 @@ const ABOUT_ONE: ReadonlyMap<string, keyof KeywordDescription> = new Map([
   ['get_keyword_tags', 'tags'],
 ]);
 
-/** The requests of Robot. What a keyword does wrong is no fault but a result with status FAIL. */
+/** Answers the requests of Robot. A failed keyword is a result with status FAIL, not a fault. */
 export function robotCalls(parts: RobotEndpointParts): XmlCalls {
   return xmlCalls(parts, {
     reads: READS,
     call: (call, caller, { outcome }) =>
-      call.methodName === 'run_keyword' ? run(parts, outcome, call, caller) : tell(parts, call, caller),
+      call.methodName === 'run_keyword' ? run(parts, outcome, call, caller) : describe(parts, call, caller),
     answerFor: ({ methodName }, { text }) => (methodName === 'run_keyword' ? failed(cleanUnsendable(text)) : undefined),
   });
 }
 
-/** A call like any other: it counts once, and needs the rights of its method. */
+/** Runs a keyword: an ordinary call, which needs the rights of its method and counts once for the rate limit. */
 async function run({ relay }: RobotEndpointParts, outcome: CallOutcome, { params }: ParsedCall, caller: Caller): Promise<Sendable> {
   const [name, args, named] = params;
   if (typeof name !== 'string' || !isList(args) || (named !== undefined && !isDict(named)) || params.length > 3) {
@@ -51,8 +51,8 @@ async function run({ relay }: RobotEndpointParts, outcome: CallOutcome, { params
   return passed(await relay.call(keyword.name, parametersOf(keyword, args, named), caller));
 }
 
-/** What is told of keywords; each caller learns of those that it may call. */
-async function tell({ relay }: RobotEndpointParts, { methodName, params }: ParsedCall, caller: Caller): Promise<Sendable> {
+/** Describes the keywords that the caller may call. */
+async function describe({ relay }: RobotEndpointParts, { methodName, params }: ParsedCall, caller: Caller): Promise<Sendable> {
   relay.count(caller);
   const all = relay.exposedMethods();
   const mayCall = ({ name }: ExposedMethod): boolean => relay.may(name, caller);
@@ -84,7 +84,7 @@ function isList(value: Value | undefined): value is readonly Value[] {
 
 /** What `get_library_information` answers of one keyword. */
 export interface KeywordDescription {
-  /** In Robot's spelling: `arg1`, `arg2=` if it may be left out, `*args`, `**named`. */
+  /** In Robot's spelling: `arg1`, `arg2=` if it is optional, `*args`, `**named`. */
   readonly args: readonly string[];
   /** Argument -> type, as Robot names types; it converts what a test says to them. */
   readonly types: Readonly<Record<string, string>>;
@@ -112,8 +112,8 @@ function spokenName(name: string): string {
 }
 
 /**
- * The methods that are keywords, sorted by name. Of several whose names are one to Robot only the first is: Robot would refuse them all. Decided
- * among all methods, so that a name means the same for every caller.
+ * The methods that are keywords, sorted by name. If Robot takes several names for the same, only the first is a keyword, because Robot
+ * would refuse them all. This is decided among all methods, so that a name means the same for every caller.
  */
 export function keywordsOf(methods: readonly ExposedMethod[]): ExposedMethod[] {
   const spoken = new Set<string>();

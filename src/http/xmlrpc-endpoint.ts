@@ -1,4 +1,4 @@
-/** `POST /RPC2` and `POST /`: a body comes in, a method is called, its answer or a fault goes out. */
+/** XML-RPC on `POST /RPC2` and `POST /`: parses the call, calls the method, and writes the response or fault. */
 import type { FastifyReply } from 'fastify';
 import { RelayError } from '../core/core.ts';
 import type { Sendable } from '../values/values.ts';
@@ -18,10 +18,10 @@ export interface XmlRpcEndpointParts {
   readonly bodies: LargeBodies;
 }
 
-/** The media type of every answer. */
+/** The media type of every response. */
 export const XML = 'text/xml; charset=utf-8';
 
-/** What a door for XML-RPC does with a call that was read. */
+/** How an XML-RPC endpoint answers a parsed call. */
 export interface XmlService {
   /** Answers it; it has to count it, too. Throws what {@link Relay.call} throws. */
   readonly call: (call: ParsedCall, caller: Caller, exchange: Exchange) => Promise<Sendable>;

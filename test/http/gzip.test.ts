@@ -1,4 +1,4 @@
-/** Bodies in gzip where the operator lets them in: bounded while they are inflated, on every door. */
+/** Bodies in gzip where the operator accepts them: bounded while they are inflated, at every endpoint. */
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
@@ -15,7 +15,7 @@ test('they are refused unless the operator lets them in', async (t) => {
   t.regex(answer.body.toString(), /acceptGzip/);
 });
 
-test('let in, they are read on every door, whole and in pieces, beside those that are not encoded', async (t) => {
+test('accepted, they are read at every endpoint, whole and in pieces, beside those that are not encoded', async (t) => {
   const { url } = await startRelay(t, { acceptGzip: true });
   const long = serialiseCall('test', [Array.from({ length: 5000 }, (_, index) => `${index * 7919} sheep`)]);
   for (const [body, headers] of [

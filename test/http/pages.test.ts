@@ -1,4 +1,4 @@
-/** What a GET shows: the form that is wanted, one method alone, headers that let a browser do nothing, and lines to copy that do what they say. */
+/** The page of a GET: its forms, one method alone, strict headers for browsers, and example lines that work. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import test from 'ava';
@@ -66,13 +66,7 @@ test('a browser gets HTML that loads and runs nothing, with an anchor for each m
       t.is(answer!.body.length === 0, method === 'HEAD');
     }
     const page = (await request(url, { method: 'GET', path, headers: { accept: BROWSER } })).body.toString();
-    for (const part of [
-      hostId,
-      '<section id="test.recorder.emit">',
-      'Sends a dict to the network.',
-      'href="#ping"',
-      '0 satellites elsewhere',
-    ])
+    for (const part of [hostId, '<section id="test.recorder.emit">', 'Sends a dict to the network.', 'href="#ping"', '0 remote satellites'])
       t.true(page.includes(part), part);
     t.notRegex(page, /<script|<img|<link|<iframe|src=|\son\w+=/i);
     for (const accept of ['text/plain', 'application/json'])
@@ -109,7 +103,7 @@ test('who may not read the methods is shown none, in any form', async (t) => {
     const page = await request(url, { method: 'GET', headers: { accept } });
     t.is(page.status, 200);
     t.true(page.body.includes('host_id'));
-    t.false(page.body.includes('Sends a dict') || page.body.includes('satellites elsewhere'), accept);
+    t.false(page.body.includes('Sends a dict') || page.body.includes('remote satellites'), accept);
     const one = await request(url, { method: 'GET', path: '/?method=test.recorder.emit', headers: { accept } });
     t.is(one.status, 403);
     t.false(one.body.includes('Sends'));
@@ -184,7 +178,7 @@ test('a copied curl line posts a call of the method with a value of each type, w
   }
 });
 
-test('a name that cannot be called from elsewhere has no lines, one that is a word of Python has a line that works', (t) => {
+test('a name that cannot be called remotely has no examples, one that is a word of Python has a line that works', (t) => {
   for (const name of [HOSTILE, '', 'a b', "a'b", 'a"', 'é']) t.is(callExamples({ name, signatures: undefined }, 'http://h/'), undefined);
   const line = (name: string): string => callExamples({ name, signatures: undefined }, 'http://h/')!.python;
   t.is(line('a.b'), `import xmlrpc.client; print(xmlrpc.client.ServerProxy('http://h/').a.b())`);

@@ -1,4 +1,4 @@
-/** The door of programs: real requests with the token of a program, against a relay with a desk that notes. */
+/** The server for programs: real requests with the token of a program, against a relay that records them. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import test from 'ava';
@@ -50,16 +50,16 @@ interface Kit {
   readonly ask: (method: string, params?: readonly Sendable[], secret?: string) => ReturnType<typeof call>;
 }
 
-async function doorOf(t: ExecutionContext, methods: Parameters<typeof makeHeart>[1] = [], requestTimeoutMs = 30_000): Promise<Kit> {
+async function startServer(t: ExecutionContext, methods: Parameters<typeof makeHeart>[1] = [], requestTimeoutMs = 30_000): Promise<Kit> {
   const heart = makeHeart({ limits: { ...NO_CALLS } }, methods);
   const desk = new Desk();
   heart.relay.offerPrograms(desk);
   const kit = { tokens: [tokenOf('thermo', TOKEN), tokenOf('other', 'other-secret')] };
-  const door = new ProgramServer({ relay: heart.relay, tokens: () => kit.tokens, maxBodyBytes: 100_000, requestTimeoutMs });
-  t.is(door.url, undefined);
-  await door.start();
-  t.teardown(() => door.stop());
-  const url = door.url ?? '';
+  const server = new ProgramServer({ relay: heart.relay, tokens: () => kit.tokens, maxBodyBytes: 100_000, requestTimeoutMs });
+  t.is(server.url, undefined);
+  await server.start();
+  t.teardown(() => server.stop());
+  const url = server.url ?? '';
   return Object.assign(kit, {
     ...{ url, heart, desk },
     ask: (method: string, params: readonly Sendable[] = [], secret = TOKEN) =>
@@ -75,7 +75,7 @@ const NONE = { perSecond: 0.001, burst: 1 };
 const NO_CALLS = { anonymous: NONE, local: NONE, peer: NONE, satellite: NONE, token: NONE };
 
 test('a program sends as its satellite: under our host_id, not back to it, as it wrote the dict', async (t) => {
-  const { ask, heart } = await doorOf(t);
+  const { ask, heart } = await startServer(t);
   const dict = { host_id: 'forged@192.0.2.77:1', co2: { id: 'forged' }, data: [new Double(1), new Int64(5n), null] };
   t.like(await ask('relay.relay', [dict]), { kind: 'value', value: true });
   const { message, except } = heart.delivered[0]!;
@@ -89,7 +89,7 @@ test('a program sends as its satellite: under our host_id, not back to it, as it
 });
 
 test('with options, relay.relay answers the id of the message', async (t) => {
-  const { ask, heart } = await doorOf(t);
+  const { ask, heart } = await startServer(t);
   const answer = await ask('relay.relay', [{ data: 1 }, { durable: true }]);
   t.like(answer, { kind: 'value', value: heart.delivered[0]!.message.id });
   t.like(await ask('relay.relay', [1]), { kind: 'fault', code: -32602 });
@@ -98,7 +98,7 @@ test('with options, relay.relay answers the id of the message', async (t) => {
 });
 
 test('relay.call calls as the plugin, and answers what the method answers, nil and all', async (t) => {
-  const { ask } = await doorOf(t, [{ invoke: (params) => [new Double(2), null, ...params] }]);
+  const { ask } = await startServer(t, [{ invoke: (params) => [new Double(2), null, ...params] }]);
   t.like(await ask('relay.call', ['ham.spam.run', ['x']]), { kind: 'value', value: [2, null, 'x'] });
   t.like(await ask('relay.call', ['ham.spam.run', [], { node: 'b7' }]), { kind: 'fault', code: -32602 });
   t.like(await ask('relay.call', ['no.such', []]), { kind: 'fault', code: -32601 });
@@ -112,7 +112,7 @@ test('relay.call calls as the plugin, and answers what the method answers, nil a
 });
 
 test('a query on the URL changes nothing, and an i8 goes through to the method and back', async (t) => {
-  const { url } = await doorOf(t, [{ invoke: (params, usesI8) => [null, usesI8 === true, ...params] }]);
+  const { url } = await startServer(t, [{ invoke: (params, usesI8) => [null, usesI8 === true, ...params] }]);
   const asked = async (path: string, params: readonly Sendable[]): Promise<string> => {
     const body = serialiseCall('relay.call', ['ham.spam.run', params], { nil: true, i8: true });
     return (await request(url, { path, body, headers: { authorization: basic(TOKEN) } })).body.toString();
@@ -123,7 +123,7 @@ test('a query on the URL changes nothing, and an i8 goes through to the method a
 });
 
 test('relay.log reaches the log under the program, relay.push_items has no stream yet', async (t) => {
-  const { ask, desk } = await doorOf(t);
+  const { ask, desk } = await startServer(t);
   t.like(await ask('relay.log', ['warn', 'it is hot']), { value: true });
   t.deepEqual(desk.noted, [['thermo', 'warn', 'it is hot']]);
   for (const params of [['loud', 'x'], ['warn'], ['warn', 1], ['warn', 'x', 'y']] as Sendable[][])
@@ -133,7 +133,7 @@ test('relay.log reaches the log under the program, relay.push_items has no strea
 });
 
 test('a program without a server fetches its calls and answers them', async (t) => {
-  const { ask, desk } = await doorOf(t);
+  const { ask, desk } = await startServer(t);
   t.like(await ask('plugin.next', [0]), { kind: 'value', value: dictOf() });
   desk.next = { id: 'c1', method: 'thermo.read', params: ['celsius', null] };
   const answer = await ask('plugin.next');
@@ -157,7 +157,7 @@ test('a program without a server fetches its calls and answers them', async (t) 
 });
 
 test('a poll ends with its connection', async (t) => {
-  const { url, desk } = await doorOf(t);
+  const { url, desk } = await startServer(t);
   const bytes = requestBytes(url, { body: serialiseCall('plugin.next', [60_000]), headers: { authorization: basic(TOKEN) } });
   const socket = open(url, bytes);
   const [poll] = await desk.waiting.first(1);
@@ -169,7 +169,7 @@ test('a poll ends with its connection', async (t) => {
 });
 
 test('who presents no token of a program, or the wrong bytes, is turned away', async (t) => {
-  const kit = await doorOf(t);
+  const kit = await startServer(t);
   const { url, ask } = kit;
   for (const headers of [{}, { authorization: basic('guess') }, { authorization: '' }] as RawRequest['headers'][])
     t.like(await call(url, 'ping', [], { headers: headers! }), { kind: 'fault', code: 401 });
@@ -187,7 +187,7 @@ test('who presents no token of a program, or the wrong bytes, is turned away', a
 });
 
 test('every method, by a program: it may what is not admin, and is not counted', async (t) => {
-  const { ask, heart, desk } = await doorOf(
+  const { ask, heart, desk } = await startServer(
     t,
     ACCESS_CLASSES.map((access) => ({ name: `ham.spam.${access}`, access, invoke: () => 1 })),
   );
@@ -202,7 +202,7 @@ test('every method, by a program: it may what is not admin, and is not counted',
 });
 
 test('who connects and says nothing, or not all, is cut when its time is over', async (t) => {
-  const { url } = await doorOf(t, [], 100);
+  const { url } = await startServer(t, [], 100);
   for (const said of ['', 'POST /RPC2 HTTP/1.1\r\nHost: x\r\n']) {
     const socket = open(url, Buffer.from(said));
     await everything(socket);

@@ -1,4 +1,4 @@
-/** `/robot` of a running relay: keywords are told and run, failures are results, and rights and limits are those of any call. */
+/** `/robot` of a running relay: keywords are described and run, failures are results, and rights and limits are those of any call. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
@@ -112,7 +112,7 @@ test('a keyword that fails says why, and nothing of the machine', async (t) => {
   }
 });
 
-test('what is no keyword is a fault: nobody stops the relay, and no path is told', async (t) => {
+test('what is no keyword is a fault: nobody stops the relay, and no path is disclosed', async (t) => {
   const robot = await startRobot(t);
   for (const method of ['stop_remote_server', 'get_keyword_source', 'ham.spam.add', 'system.listMethods', '__proto__'])
     t.like(await robot(method, 'x'), { kind: 'fault', code: -32601 }, method);

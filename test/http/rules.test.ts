@@ -1,4 +1,4 @@
-/** The rules of the doors as pure functions: media types, hosts and origins, addresses behind proxies, credentials. */
+/** The request checks as pure functions: media types, hosts and origins, addresses behind proxies, credentials. */
 import { createHash } from 'node:crypto';
 import test from 'ava';
 import { forwardedClient, trustedProxies } from '../../src/http/client-address.ts';

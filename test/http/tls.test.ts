@@ -1,4 +1,4 @@
-/** HTTPS whose files cannot be used: the relay does not start, and says which option and which file. (That it works: test/interop/https.test.ts.) */
+/** HTTPS with unusable files: the relay does not start, and names the option and the file. (HTTPS itself: test/interop/https.test.ts.) */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

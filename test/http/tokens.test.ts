@@ -94,7 +94,7 @@ test('a registration belongs to the token that made it, and ends when another to
   t.like(await ask(second, 'relay.register'), { addr: ['127.0.0.1', port] });
 });
 
-test('a token ends at its date, is told so, and does not count as a guess', async (t) => {
+test('a token ends at its date, says so, and does not count as a guess', async (t) => {
   const { url, dataDir, pass, code, status } = await timed(t);
   const grant = { name: 'ci', classes: ['read'], methods: ['*'] } as const;
   const token = `Bearer ${await addToken(dataDir, grant, new Date(START + 60_000), new Date(START))}`;
