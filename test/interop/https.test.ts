@@ -139,7 +139,7 @@ test.serial(
       clock.advance(5000);
       t.is(tries, Math.min(look, 3));
     }
-    t.is(log.matching(/stays as it was: too many open files/).length, 1);
+    t.is(log.matching(/keeping the present certificate: too many open files/).length, 1);
     t.is(log.matching(/cert\.pem has changed/).length, 1);
     watch.stop();
   },

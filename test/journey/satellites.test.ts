@@ -51,7 +51,7 @@ test('register: the record and a token; the lists show the record without it, un
   }
   t.like(await relay.call('system.get_properties'), { max_satellites: 100 });
   const text = await (await fetch(relay.url)).text();
-  t.regex(text, /1 satellites elsewhere\n\nseven at 127\.0\.0\.7, \d+\n/);
+  t.regex(text, /1 remote satellites\n\nseven at 127\.0\.0\.7, \d+\n/);
   const json = await (await fetch(relay.url, { headers: { accept: 'application/json' } })).text();
   t.like((JSON.parse(json) as { satellites: object[] }).satellites[0], { nick: 'seven', ping_current: -1 });
   t.false((text + json + JSON.stringify(relay.status())).includes(token));
