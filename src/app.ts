@@ -9,8 +9,8 @@ import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream } from './events/events.ts';
 import type { EventSink } from './events/events.ts';
-import { Doors, ProgramDoor, readTls } from './http/http.ts';
-import type { DoorsParts, DoorsStatus } from './http/http.ts';
+import { HttpServer, ProgramServer, readTls } from './http/http.ts';
+import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
 import { CarrierTransport, HttpLinkTransport, TRANSIENT_LINK_EVENTS, linkLogger, resolveBySystem } from './links/links.ts';
 import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
@@ -37,7 +37,7 @@ import type { SatellitesStatus } from './satellites/satellites.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
 
-export type { DoorsParts } from './http/http.ts';
+export type { HttpServerDependencies } from './http/http.ts';
 
 /** What a relay takes from the process in which it runs. */
 export interface RelayEnvironment {
@@ -64,15 +64,15 @@ export interface Fakes {
   /** An open state directory that no other relay uses. */
   readonly state: StateDirectory;
   /** Receives the requests of this relay. */
-  readonly doors: (parts: Pick<DoorsParts, 'dispatcher' | 'addresses'> & { readonly router: Router }) => DoorsPort;
+  readonly http: (parts: Pick<HttpServerDependencies, 'dispatcher' | 'addresses'> & { readonly router: Router }) => HttpServerPort;
   /** Reaches another server. */
   readonly transport: (server: ServerAddress) => LinkTransport;
   readonly onMessage: (event: Extract<MessageEvent, { readonly type: 'message.routed' }>) => void;
 }
 
 /** What a relay needs of its HTTP server. */
-export type DoorsPort = Pick<
-  Doors,
+export type HttpServerPort = Pick<
+  HttpServer,
   'scheme' | 'bound' | 'listening' | 'ownAddress' | 'isOwn' | 'bind' | 'open' | 'stop' | 'status' | 'reconfigure'
 >;
 
@@ -85,7 +85,7 @@ export interface AppStatus {
   readonly plugins: PluginHostStatus;
   /** In order. */
   readonly relayPlugins: readonly RelayPluginStatus[];
-  readonly doors: DoorsStatus;
+  readonly http: HttpStatus;
 }
 
 /** A running relay. */
@@ -136,19 +136,19 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
   const { logs = silent, clock = systemClock, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, environment, fakes);
-  const { events, identity, dispatcher, router, rejections, doors, customEndpoint, mesh, satellites, pluginHost, relayPlugins } = parts;
+  const { events, identity, dispatcher, router, rejections, http, customEndpoint, mesh, satellites, pluginHost, relayPlugins } = parts;
   const steps = new Steps({ clock, log: logs('app'), signal });
   try {
-    if (!fakes) await lock(steps, state, () => listeningOf(doors, options));
+    if (!fakes) await lock(steps, state, () => listeningOf(http, options));
     await startInOrder(steps, parts, options, state);
-    doors.open();
+    http.open();
     customEndpoint.open();
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
   }
   return {
-    url: `${doors.scheme}://${hostPort(doors.bound.address, doors.bound.port)}`,
+    url: `${http.scheme}://${hostPort(http.bound.address, http.bound.port)}`,
     hostId: identity.get().hostId,
     adminToken: state.adminToken,
     events,
@@ -158,9 +158,9 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
       satellites: satellites.status(),
       plugins: pluginHost.status(),
       relayPlugins: relayPlugins.status(),
-      doors: doors.status(),
+      http: http.status(),
     }),
-    reconfigure: reconfigurer(options, [dispatcher, doors, parts.reconfigured]),
+    reconfigure: reconfigurer(options, [dispatcher, http, parts.reconfigured]),
     addPeer: (url) => {
       mesh.add(url);
     },
@@ -214,12 +214,12 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     onEvent: (event) => {
       events.emit(event);
     },
-    programs: { relayUrl: (): string => programDoor?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
+    programs: { relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 
   // Links to peers and remote satellites.
-  const byHttp = (server: ServerAddress): LinkTransport => new HttpLinkTransport(server, () => doors.bound.address, options.peerTimeoutMs);
+  const byHttp = (server: ServerAddress): LinkTransport => new HttpLinkTransport(server, () => http.bound.address, options.peerTimeoutMs);
   const transport = fakes?.transport ?? byHttp;
   const custom = { options, clock, random, events, log: logs('mesh'), relayPlugins, self, endpoint: () => customEndpoint };
   const peerTransport = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport =>
@@ -233,7 +233,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     );
   // A satellite there would send everything that it gets back to us.
   const taken = (address: string, port: number): string | undefined =>
-    doors.isOwn(address, port) ? 'this relay itself' : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
+    http.isOwn(address, port) ? 'this relay itself' : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, events, clock, random, transport, stateDir: state.path, taken, isValidToken });
 
   // The way of a dict, and the methods.
@@ -265,7 +265,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   };
 
   // Where requests come in.
-  const addresses: DoorsParts['addresses'] = {
+  const addresses: HttpServerDependencies['addresses'] = {
     isPeerAddress: (address) => mesh.isPeerAddress(address),
     isSatelliteAddress: (address) => satellites.isSatelliteAddress(address),
     readBy: (address) => mesh.readBy(address),
@@ -277,15 +277,15 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     plugins: () => pluginHost.status().plugins.map(pluginOnWire),
   };
   const tokens = [() => ownTokens, () => tokenFile.all()];
-  const doors: DoorsPort =
-    fakes?.doors({ dispatcher, addresses, router }) ?? new Doors({ options, dispatcher, addresses, about, tokens, logs, clock, date });
+  const http: HttpServerPort =
+    fakes?.http({ dispatcher, addresses, router }) ?? new HttpServer({ options, dispatcher, addresses, about, tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programTokens = () => pluginHost.programTokens();
-  const programDoor = fakes ? undefined : new ProgramDoor({ dispatcher, tokens: programTokens, ...options });
+  const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: programTokens, ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ doors, customEndpoint, programDoor },
+    ...{ http, customEndpoint, programServer },
   };
 }
 
@@ -325,7 +325,7 @@ function customTransport({ name, url, port, addresses }: ServerAddress, nonFinit
 }
 
 /** What the lock tells about where the relay listens; nothing until it does. */
-function listeningOf({ scheme, listening: addresses }: DoorsPort, { unixSocket }: Options): Listening | undefined {
+function listeningOf({ scheme, listening: addresses }: HttpServerPort, { unixSocket }: Options): Listening | undefined {
   return addresses.length === 0 ? undefined : { scheme, addresses, unixSocket };
 }
 
@@ -343,19 +343,19 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
-  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, doors, customEndpoint, programDoor } = parts;
+  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, http, customEndpoint, programServer } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
     start: async () => {
-      await doors.bind();
-      const { ownAddress: address, bound } = doors;
+      await http.bind();
+      const { ownAddress: address, bound } = http;
       identity.set({ hostId: formatHostId({ random: state.hostIdRandom, address, port: bound.port }), address, port: bound.port });
     },
     stop: async () => {
       // A long poll would keep its connection open.
       events.close();
-      await Promise.all([doors.stop(), customEndpoint.stop()]);
+      await Promise.all([http.stop(), customEndpoint.stop()]);
     },
     stopsFirst: true,
   });
@@ -389,8 +389,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   // Before the plugins, and stopped after them: a program may send from its start to its end.
   await steps.start({
     name: 'the server of programs',
-    start: () => programDoor?.start(),
-    stop: () => programDoor?.stop(),
+    start: () => programServer?.start(),
+    stop: () => programServer?.stop(),
   });
   await steps.start({
     name: 'plugins',

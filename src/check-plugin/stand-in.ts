@@ -1,5 +1,5 @@
 /** Stands in for the relay: its real door for programs and its real methods for them, and behind these nobody but who writes down what comes. */
-import { ProgramDoor } from '../http/http.ts';
+import { ProgramServer } from '../http/http.ts';
 import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
@@ -51,14 +51,14 @@ export class StandIn {
   readonly #seen = new Map<string, Seen>();
   #tokens: readonly { readonly name: string; readonly sha256: string }[] = [];
   readonly #registry = new MethodRegistry();
-  readonly #door: ProgramDoor;
+  readonly #door: ProgramServer;
   readonly #onCall: (call: SeenCall) => void;
 
   /** `onCall`: told of every call. */
   constructor(onCall: (call: SeenCall) => void) {
     this.#onCall = onCall;
     this.#register();
-    this.#door = new ProgramDoor({
+    this.#door = new ProgramServer({
       dispatcher: {
         count: () => undefined,
         faultFor: (error, method) => faultFor(error, method, SILENT),

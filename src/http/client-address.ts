@@ -1,28 +1,28 @@
-/** The address of the client: the socket's, or what a trusted proxy in front wrote into X-Forwarded-For or Forwarded (RFC 7239). Pure. */
+/** The address of the client: the socket's, or the one that a trusted proxy wrote into X-Forwarded-For or Forwarded (RFC 7239). Pure. */
 import ipaddr from 'ipaddr.js';
 import { canonicalAddress } from '../message/message.ts';
 
 /** True for an address (canonical) inside one of the proxies' networks. */
 export type IsTrusted = (address: string) => boolean;
 
-/** Values of the two headers; lines of one name joined by commas, as Node does it. */
+/** The values of the two headers; repeated ones are joined by commas. */
 export interface Forwarding {
   readonly forwardedFor: string | undefined;
   readonly forwarded: string | undefined;
 }
 
-/** Where a client is. `port` is undefined if the proxy did not write it down. */
+/** The client. `port` is undefined if the proxy does not name it. */
 export interface ClientPlace {
   readonly address: string;
   readonly port: number | undefined;
 }
 
-/** Why nobody knows the client: a trusted proxy forwarded the request and did not say for whom. */
+/** The client is unknown: a trusted proxy forwarded the request and did not say for whom. */
 export interface NoClient {
   readonly problem: string;
 }
 
-/** Reads `networks` (CIDR) once. */
+/** Parses `networks` (CIDR). */
 export function trustedProxies(networks: readonly string[]): IsTrusted {
   const ranges = networks.map((network) => ipaddr.parseCIDR(network));
   return (address) => {
@@ -32,9 +32,9 @@ export function trustedProxies(networks: readonly string[]): IsTrusted {
 }
 
 /**
- * The client of a request that came from `socket` (canonical). The headers count only if the socket is a trusted proxy's; then the client is the rightmost entry
- * that is not a trusted proxy itself, and what stands to its left is never read, for the client may have written it. A proxy writes one of the two headers and may pass
- * the other one on as the client sent it, so if both are there they have to name the same client.
+ * The client of a request that came from `socket` (canonical). The headers count only if the socket belongs to a trusted proxy. The client
+ * is the rightmost entry that is not a trusted proxy itself; entries to its left are never read, because the client may have written them.
+ * A proxy writes one of the two headers and may pass on the other as the client sent it, so if both exist they must name the same client.
  */
 export function forwardedClient(
   socket: string,
@@ -48,17 +48,17 @@ export function forwardedClient(
   if (forwarded !== undefined && !byStandard) return { problem: noAddress('Forwarded') };
   if (byList && byStandard && byList.address !== byStandard.address)
     return {
-      problem: 'X-Forwarded-For and Forwarded name different clients; let the proxy in front remove the one that it does not write',
+      problem: 'X-Forwarded-For and Forwarded name different clients; make the proxy in front remove the one that it does not write',
     };
   const client = byStandard ?? byList;
   return client && { address: client.address, port: client.port ?? byList?.port };
 }
 
 function noAddress(header: string): string {
-  return `the proxy in front names no address of a client in ${header}; let it write the address that it sees`;
+  return `the proxy in front does not name the address of its client in ${header}; make it write the address that it sees`;
 }
 
-/** The rightmost entry that is not a trusted proxy, or the leftmost if all are; undefined as soon as one on the way names no address. */
+/** The rightmost entry that is not a trusted proxy, or the leftmost if all are; undefined if an entry on the way is not an address. */
 function clientIn(
   entries: readonly string[],
   read: (entry: string) => ClientPlace | undefined,
@@ -83,7 +83,7 @@ function readNode(text: string): ClientPlace | undefined {
   return address === undefined || (port ?? 0) > 65_535 ? undefined : { address, port };
 }
 
-/** The elements of a Forwarded header; none if a quote in it is not closed, since nobody can tell then what it spans. */
+/** The elements of a Forwarded header; none if a quote is not closed, because it is ambiguous what it spans. */
 function elementsOf(header: string): readonly string[] {
   const elements: string[] = [];
   let begin = 0;
@@ -100,15 +100,15 @@ function elementsOf(header: string): readonly string[] {
   return isQuoted ? [] : [...elements, header.slice(begin)];
 }
 
-// `name=value`, the value a quoted string or, as many proxies write addresses, anything without separators. Between two pairs stands a semicolon.
+// `name=value`; the value is a quoted string or, as many proxies write addresses, any text without separators. Semicolons separate pairs.
 const PAIR = /[ \t]*([!#$%&'*+.^_`|~\w-]{1,64})=(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*))[ \t]*(?:;|$)/y;
 
-/** What `for` of an element names. Undefined if it is not there once, or the element is malformed. */
+/** The node in `for` of an element. Undefined if there is not exactly one `for`, or the element is malformed. */
 function readElement(element: string): ClientPlace | undefined {
   let node: string | undefined;
   for (PAIR.lastIndex = 0; PAIR.lastIndex < element.length;) {
     const [pair, name = '', quoted, plain] = PAIR.exec(element) ?? [];
-    // A quote that the client left open would close at the next one that the proxy writes, and hide what the proxy says in between.
+    // A quote that the client did not close would end at the next quote of the proxy, and hide what the proxy wrote in between.
     if (pair === undefined || (quoted !== undefined && /for\s*=/i.test(quoted))) return undefined;
     if (name.toLowerCase() !== 'for') continue;
     if (node !== undefined) return undefined;

@@ -1,17 +1,17 @@
-/** The limit of open files: says at the start that it is too low for what is configured, and while the relay runs that it is reached. */
+/** Warns at the start if the limit on open files is too low for maxConnections, and logs when it is reached. */
 import { readFileSync, readdirSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import type { Clock, Log } from '../core/core.ts';
 
 /** What this process may open, and how many files it has open. */
 export interface OpenFiles {
-  /** Undefined where the system does not say, or sets none. */
+  /** Undefined if there is no limit, or the system does not report it. */
   readonly limit: () => number | undefined;
-  /** Throws the system's error when not even this can be opened. */
+  /** Throws the system's error if no file can be opened. */
   readonly used: () => number;
 }
 
-/** Linux's. */
+/** The implementation for Linux. */
 export const systemFiles: OpenFiles = {
   limit: () => {
     try {
@@ -31,11 +31,11 @@ export interface FileHandlesParts {
   readonly log: Log;
 }
 
-// Programs, peers, files that are read for a moment.
+// Programs, peers, and files that are open for a moment.
 const BESIDE_CONNECTIONS = 50;
-// So few left count as none: with the next connections there is none, and nobody says so then, since libuv closes them itself.
+// With so few left the limit counts as reached: the next connections use them up, and libuv then closes connections silently.
 const LEFT = 8;
-const LOOK_MS = 1_000;
+const CHECK_MS = 1_000;
 const REMEDY = 'raise the limit (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker) or lower maxConnections';
 
 export class FileHandles {
@@ -47,20 +47,20 @@ export class FileHandles {
     this.#parts = parts;
   }
 
-  /** Reads the limit, and warns if there cannot be as many connections as are configured. */
+  /** Reads the limit, and warns if it is too low for maxConnections. */
   start(): void {
     const { files, maxConnections, log } = this.#parts;
     this.#limit = files.limit() ?? Infinity;
     if (maxConnections + BESIDE_CONNECTIONS <= this.#limit) return;
     log.warn(
-      `maxConnections is ${maxConnections}, but this process may have only ${this.#limit} files open, connections included: further ones will be closed unanswered; ${REMEDY}`,
+      `maxConnections is ${maxConnections}, but this process may have only ${this.#limit} files open, connections included; further connections will be closed unanswered; ${REMEDY}`,
     );
   }
 
-  /** Looks at each connection of the server, and takes the error of an accept that failed. */
+  /** Watches the connections and accept errors of a server. */
   watch(server: Pick<Server, 'on'>): void {
     server.on('connection', (socket: Socket) => {
-      // The lowest number that is free, so that it says how many are taken without asking the system.
+      // The system assigns the lowest free number, so this tells how many are in use.
       const { _handle: handle } = socket as { readonly _handle?: { readonly fd?: number } | null };
       if ((handle?.fd ?? 0) >= this.#limit - LEFT) this.#reached();
     });
@@ -69,9 +69,9 @@ export class FileHandles {
     });
   }
 
-  /** Takes the error of a listener: none of them may end the relay. */
+  /** Handles the error of a listener, which must not end the relay. */
   failed(error: NodeJS.ErrnoException): void {
-    // An address that cannot be listened on is the start's to report.
+    // bind() reports an address that cannot be listened on.
     if (error.syscall === 'listen') return;
     if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#reached();
     else this.#parts.log.error('a listener failed:', error);
@@ -82,24 +82,24 @@ export class FileHandles {
     this.#cancel = undefined;
   }
 
-  /** Says it once, until there is room again. */
+  /** Logs once, until handles are free again. */
   #reached(): void {
     if (this.#cancel) return;
     const { log } = this.#parts;
     log.error(
       `out of file handles (EMFILE): this process may have ${this.#limit} files open, connections included; new connections are closed unanswered; ${REMEDY}`,
     );
-    this.#lookLater();
+    this.#checkLater();
   }
 
-  #lookLater(): void {
-    this.#cancel = this.#parts.clock.after(LOOK_MS, () => {
+  #checkLater(): void {
+    this.#cancel = this.#parts.clock.after(CHECK_MS, () => {
       if (!this.#hasRoom()) {
-        this.#lookLater();
+        this.#checkLater();
         return;
       }
       this.#cancel = undefined;
-      this.#parts.log.info('there are file handles again');
+      this.#parts.log.info('file handles are available again');
     });
   }
 

@@ -1,4 +1,4 @@
-/** Who sent a request: address, role, and whether its stamps are believed. */
+/** Finds who sent a request: address, role, and whether it is a peer. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { RelayError } from '../core/core.ts';
 import { addressBlock, canonicalAddress, isLoopback } from '../message/message.ts';
@@ -12,7 +12,7 @@ export interface CallerRules {
   readonly isTrusted: IsTrusted;
   readonly presented: (authorization: string | undefined) => Presented;
   readonly isPeerAddress: (address: string) => boolean;
-  /** What the peer at this address is configured to read. */
+  /** The extensions that the peer at this address is configured to read. */
   readonly readByPeer: (address: string) => Extensions | undefined;
   readonly isSatelliteAddress: (address: string) => boolean;
   /** True for a connection over the unix socket. */
@@ -20,8 +20,8 @@ export interface CallerRules {
   readonly lockOut: Pick<Lockout, 'lockedFor' | 'wrong'>;
 }
 
-/** What of a request says who sent it. */
-export interface Asked {
+/** The parts of a request that say who sent it. */
+export interface CallerRequest {
   readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined };
@@ -30,15 +30,15 @@ export interface Asked {
 const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'] as const;
 
 /**
- * Throws a RelayError NOT_AUTHENTICATED for a wrong credential, which is never passed over in favour of a weaker role, and RATE_LIMITED for any
- * credential from where too many were wrong.
+ * Throws a RelayError NOT_AUTHENTICATED for a wrong credential, which is never ignored in favour of a weaker role, and RATE_LIMITED for any
+ * credential from an address that is locked out.
  */
-export function findCaller(request: Asked, rules: CallerRules): Principal {
+export function findCaller(request: CallerRequest, rules: CallerRules): Principal {
   const isUnix = rules.isUnix(request.socket);
   const client = findClient(request, isUnix, rules.isTrusted);
   if ('problem' in client) throw new RelayError('FORBIDDEN', client.problem);
   const { address, port = 0 } = client;
-  // A proxy on this machine forwards for others: whoever comes through one is neither local nor a peer or satellite that runs here.
+  // A proxy on this machine forwards for others: its clients are not local, and neither peers nor satellites of this machine.
   const isForwarded = FORWARDING.some((name) => request.headers[name] !== undefined);
   const isHere = isLoopback(address);
   const isDirect = !(isHere && isForwarded);
@@ -52,24 +52,24 @@ export function findCaller(request: Asked, rules: CallerRules): Principal {
   return { role, address, port, isDirect, isPeer, reads };
 }
 
-/** Whom the access log names: the client, or the socket where a trusted proxy does not say for whom it forwards. */
-export function clientInLog(request: Asked, { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>): string {
+/** The client in the access log, or the address of the socket if a trusted proxy does not name its client. */
+export function clientInLog(request: CallerRequest, { isTrusted, isUnix }: Pick<CallerRules, 'isTrusted' | 'isUnix'>): string {
   const client = findClient(request, isUnix(request.socket), isTrusted);
   const { remoteAddress = '-' } = request.socket;
-  // Without a header the system's own spelling stays, and the unix socket has none.
+  // Keep the system's spelling if nothing was forwarded; the Unix socket has no address.
   return 'problem' in client || !client.isForwarded ? remoteAddress : client.address;
 }
 
-/** Address and port of the client. A proxy that does not write down the port of its client leaves it unknown: the socket's is the proxy's. */
+/** Address and port of the client. The port is unknown if a proxy does not name it, since the socket's port is the proxy's. */
 function findClient(
-  { headers, socket }: Asked,
+  { headers, socket }: CallerRequest,
   isUnix: boolean,
   isTrusted: IsTrusted,
 ): (ClientPlace & { isForwarded: boolean }) | NoClient {
   const { remoteAddress = isUnix ? '127.0.0.1' : '', remotePort } = socket;
   const address = canonicalAddress(remoteAddress);
   // The connection has ended already.
-  if (address === undefined) return { problem: 'the connection has no address any more' };
+  if (address === undefined) return { problem: 'the connection has ended' };
   const forwarding = { forwardedFor: joined(headers['x-forwarded-for']), forwarded: joined(headers.forwarded) };
   const client = forwardedClient(address, forwarding, isTrusted);
   if (!client) return { address, port: remotePort, isForwarded: false };
@@ -79,7 +79,7 @@ function findClient(
 interface Seen {
   readonly rules: CallerRules;
   readonly isPeer: boolean;
-  /** False if a proxy on this machine handed the request on. */
+  /** False if a proxy on this machine forwarded the request. */
   readonly isDirect: boolean;
 }
 
@@ -95,7 +95,7 @@ type TokenRole = Extract<Presented, { readonly kind: 'token' }>;
 function tokenRole(authorization: string | undefined, rules: CallerRules, place: string, isLocal: boolean): TokenRole | undefined {
   if (authorization === undefined) return undefined;
   const lockedMs = rules.lockOut.lockedFor(place);
-  // On this machine a right one passes all the same: any user here could lock the operator out for ever, by guessing once a second.
+  // A correct token from this machine passes anyway: otherwise any local user could lock the operator out by guessing.
   if (lockedMs > 0 && !isLocal) throw lockedOut(lockedMs);
   const presented = rules.presented(authorization);
   switch (presented.kind) {
@@ -104,14 +104,11 @@ function tokenRole(authorization: string | undefined, rules: CallerRules, place:
     case 'token':
       return presented;
     case 'expired':
-      throw new RelayError(
-        'NOT_AUTHENTICATED',
-        `the presented token '${presented.name}' has expired; have a new one made (co2 token create)`,
-      );
+      throw new RelayError('NOT_AUTHENTICATED', `the presented token '${presented.name}' has expired; create a new one (co2 token create)`);
     case 'wrong':
       if (lockedMs > 0) throw lockedOut(lockedMs);
       rules.lockOut.wrong(place);
-      throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token lies in admin.token in the state directory');
+      throw new RelayError('NOT_AUTHENTICATED', 'the presented token is wrong; the admin token is in admin.token in the state directory');
   }
 }
 

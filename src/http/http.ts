@@ -1,40 +1,39 @@
-/** The doors: takes requests in, refuses what must not come in, finds the caller, and hands the rest to the relay. */
+/** The HTTP server of a relay: checks each request, finds its caller, and passes it to the endpoint that answers it. */
 import { Server as SecureServer } from 'node:https';
 import { hostname } from 'node:os';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { RelayError, clean } from '../core/core.ts';
-import { canonicalAddress, hostPort } from '../message/message.ts';
+import { Lockout, credentialCheck } from '../access/access.ts';
+import type { Principal, TokenSource } from '../access/access.ts';
+import { RelayError } from '../core/core.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
+import { canonicalAddress, hostPort } from '../message/message.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
-import type { AboutRelay } from './page-door.ts';
-import type { Principal, TokenSource } from '../access/access.ts';
+import type { AboutRelay } from './page-endpoint.ts';
+import { AccessLog } from './access-log.ts';
+import { readBodiesAsBytes } from './bodies.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
-import { credentialCheck, Lockout } from '../access/access.ts';
-import { ANY_VERB, doorAt } from './door.ts';
-import type { Door, Told } from './door.ts';
-import { makeDoors } from './doors.ts';
-import { asksForAll, noRoute, pathOf, refuseEarly, tooLarge } from './early.ts';
-import type { Head } from './early.ts';
+import { endpointAt } from './endpoint.ts';
+import type { CallOutcome, Endpoint } from './endpoint.ts';
+import { makeEndpoints } from './endpoints.ts';
+import { fastPath } from './fast-path.ts';
 import { FileHandles, systemFiles } from './file-handles.ts';
-import { clientInLog, findCaller } from './find-caller.ts';
-import type { Asked, CallerRules } from './find-caller.ts';
-import { makeGuard } from './guard.ts';
-import type { Guard, Refusal } from './guard.ts';
+import { findCaller } from './find-caller.ts';
+import type { CallerRequest, CallerRules } from './find-caller.ts';
 import { InFlight, shareOf, watchInFlight } from './in-flight.ts';
 import { LargeBodies } from './large-bodies.ts';
-import { Listeners, addressesOf, freePort, listenError } from './listeners.ts';
+import { Listeners, addressesOf, freePort, isOwnAddress, listenError, ownAddress } from './listeners.ts';
+import type { Bound } from './listeners.ts';
 import { readMediaType } from './media-type.ts';
 import { hostsOf } from './options.ts';
-import { isOwnDoor, ownAddress } from './own-address.ts';
-import type { Bound } from './own-address.ts';
 import type { HttpOptions } from './options.ts';
-import { refuse } from './refusal.ts';
-import { answerBefore, makeServer, takeBodies } from './server.ts';
-import { shortWay } from './short-way.ts';
-import type { Access } from './short-way.ts';
+import { ANY_METHOD, reject } from './rejection.ts';
+import type { Rejection } from './rejection.ts';
+import { checkRequest, isServerOptions, makeHostCheck, noEndpoint, pathOf, tooLarge } from './request-checks.ts';
+import type { Head, HostCheck } from './request-checks.ts';
+import { answerBefore, makeServer } from './server.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { TlsWatch, tlsSignature } from './tls.ts';
 import { WrongScheme } from './wrong-scheme.ts';
@@ -42,27 +41,29 @@ import { WrongScheme } from './wrong-scheme.ts';
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
 
-export type { AboutRelay } from './page-door.ts';
-export { ProgramDoor } from './program-door.ts';
-export type { ProgramToken } from './program-door.ts';
-export type { Bound } from './own-address.ts';
+export type { AboutRelay } from './page-endpoint.ts';
+export { ProgramServer } from './program-server.ts';
+export type { ProgramToken } from './program-server.ts';
+export type { Bound } from './listeners.ts';
 export { readTls } from './tls.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    told: Told;
-    /** Who calls; there once the request may come in. */
-    standing: Principal;
+    outcome: CallOutcome;
+    /** Who calls; set once the request is accepted. */
+    principal: Principal;
   }
   interface FastifyContextConfig {
-    /** What serves the route. */
-    door?: Door;
+    /** The endpoint of the route. */
+    endpoint?: Endpoint;
   }
 }
 
 /** What is known of the addresses (canonical) of callers. */
 export interface KnownAddresses {
+  /** True for the address of a configured peer. */
   isPeerAddress(address: string): boolean;
+  /** True for the address of a registered satellite. */
   isSatelliteAddress(address: string): boolean;
   /** The extensions of XML-RPC that the peer at this address is configured to read. */
   readBy(address: string): Extensions | undefined;
@@ -70,13 +71,12 @@ export interface KnownAddresses {
   acceptsNonFinite(address: string): boolean;
 }
 
-export interface DoorsParts {
+export interface HttpServerDependencies {
   readonly options: HttpOptions;
   readonly dispatcher: Dispatcher;
-  /** Which addresses (canonical) are those of configured peers and of registered satellites, and what peers read and send. */
   readonly addresses: KnownAddresses;
   readonly about: AboutRelay;
-  /** Where the tokens come from that callers may present. */
+  /** The sources of the tokens that callers may present. */
   readonly tokens: readonly TokenSource[];
   readonly logs: LogSource;
   readonly clock: Clock;
@@ -85,58 +85,63 @@ export interface DoorsParts {
 }
 
 /** Counters since the start. */
-export interface DoorsStatus {
+export interface HttpStatus {
   readonly wrongCredentials: number;
-  /** How often an address was locked out for presenting too many of them. */
+  /** How often an address was locked out because it presented too many wrong credentials. */
   readonly lockOuts: number;
 }
 
-// How long a stop waits for requests in flight before their connections are cut.
+// How long a stop waits for requests in flight before it closes their connections.
 const CLOSE_MS = 5_000;
 
-export class Doors {
-  readonly #parts: DoorsParts;
-  readonly #accessLog: Log;
+export class HttpServer {
+  readonly #parts: HttpServerDependencies;
+  readonly #log: Log;
+  readonly #accessLog: AccessLog;
   readonly #server: FastifyInstance;
-  readonly #doors: readonly Door[];
+  readonly #endpoints: readonly Endpoint[];
   readonly #listeners: Listeners;
   readonly #handles: FileHandles;
   readonly #rules: CallerRules;
-  #guard: Guard;
+  readonly #lockout: Lockout;
+  readonly #certificates: TlsWatch | undefined;
+  #checkHost: HostCheck;
   #isTrusted: IsTrusted;
-  readonly #lockOut: Lockout;
-  readonly #wrongScheme: WrongScheme;
-  readonly #tlsSeen: string;
-  #tlsWatch: TlsWatch | undefined;
-  #open = false;
+  #isOpen = false;
   #bound: Bound = { address: '127.0.0.1', port: 0 };
   #listening: readonly Bound[] = [];
 
-  constructor(parts: DoorsParts) {
+  constructor(parts: HttpServerDependencies) {
     this.#parts = parts;
-    const { options, dispatcher, addresses, about, tokens, clock, date } = parts;
-    this.#accessLog = parts.logs('access');
-    this.#tlsSeen = options.tls ? tlsSignature(options.tls) : '';
+    const { options, dispatcher, addresses, about, tokens, logs, clock, date } = parts;
+    // Taken before the files are read, so that a change in between is noticed.
+    const certificates = options.tls ? tlsSignature(options.tls) : '';
     this.#server = makeServer(
       options,
-      (request, reply, refusal) => this.#refuse(request, reply, refusal),
+      (request, reply, rejection) => this.#reject(request, reply, rejection),
       (socket) => {
-        this.#wrongScheme.onTls(socket);
+        wrongScheme.onTls(socket);
       },
     );
-    this.#wrongScheme = new WrongScheme(parts.logs('http'), clock);
-    if (options.tls) this.#wrongScheme.watch(this.#server.server, options.requestTimeoutMs);
-    this.#handles = new FileHandles({ files: systemFiles, maxConnections: options.maxConnections, clock, log: parts.logs('http') });
-    this.#listeners = new Listeners(this.#server.server, {
+    const { server } = this.#server;
+    const log = (this.#log = logs('http'));
+    const wrongScheme = new WrongScheme(log, clock);
+    if (options.tls) wrongScheme.watch(server, options.requestTimeoutMs);
+    if (options.tls && server instanceof SecureServer) {
+      const apply = server.setSecureContext.bind(server);
+      this.#certificates = new TlsWatch(options.tls, certificates, apply, clock, log);
+    }
+    this.#handles = new FileHandles({ files: systemFiles, maxConnections: options.maxConnections, clock, log });
+    this.#listeners = new Listeners(server, {
       ...{ maxConnections: options.maxConnections, isTls: options.tls !== undefined },
       onError: (error) => {
         this.#handles.failed(error);
       },
     });
-    this.#handles.watch(this.#server.server);
-    this.#guard = this.#guardOf(options);
+    this.#handles.watch(server);
+    this.#checkHost = this.#hostCheckFor(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
-    this.#lockOut = new Lockout(options.maxWrongCredentials, clock, parts.logs('http'));
+    this.#lockout = new Lockout(options.maxWrongCredentials, clock, log);
     this.#rules = {
       isTrusted: (address) => this.#isTrusted(address),
       presented: credentialCheck(tokens, date),
@@ -144,21 +149,23 @@ export class Doors {
       readByPeer: (address) => addresses.readBy(address),
       isSatelliteAddress: (address) => addresses.isSatelliteAddress(address),
       isUnix: (socket) => this.#listeners.isUnix(socket),
-      lockOut: this.#lockOut,
+      lockOut: this.#lockout,
     };
-    this.#doors = makeDoors({
+    this.#accessLog = new AccessLog(logs('access'), this.#rules);
+    this.#endpoints = makeEndpoints({
       ...{ dispatcher, about, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() },
       acceptsNonFinite: (address) => addresses.acceptsNonFinite(address),
     });
-    this.#build();
+    this.#addHooks();
+    this.#addRoutes();
   }
 
   get scheme(): 'http' | 'https' {
     return this.#parts.options.tls ? 'https' : 'http';
   }
 
-  status(): DoorsStatus {
-    return this.#lockOut.counts;
+  status(): HttpStatus {
+    return this.#lockout.counts;
   }
 
   /** The address in our host_id. */
@@ -166,24 +173,24 @@ export class Doors {
     return ownAddress(this.#parts.options, this.#bound);
   }
 
-  /** Where they are bound first; 127.0.0.1:0 until then. */
+  /** The first address and port that it is bound to; 127.0.0.1:0 before {@link bind}. */
   get bound(): Bound {
     return this.#bound;
   }
 
-  /** Every address and port that was bound, in order; none until then. */
+  /** Every address and port that it is bound to, in order; empty before {@link bind} and after {@link stop}. */
   get listening(): readonly Bound[] {
     return this.#listening;
   }
 
-  /** True if a call to `address` (canonical) and `port` would come in here. */
+  /** True if a call to `address` (canonical) and `port` reaches this server. */
   isOwn(address: string, port: number): boolean {
-    return isOwnDoor(this.#parts.options, this.#bound, address, port);
+    return isOwnAddress(this.#parts.options, this.#bound, address, port);
   }
 
-  /** Takes the port on every address; requests are answered 503 until {@link open}. Throws a RelayError LISTEN_FAILED. */
+  /** Listens on every address; requests are answered 503 until {@link open}. Rejects with a RelayError LISTEN_FAILED. */
   async bind(): Promise<void> {
-    const { options, logs } = this.#parts;
+    const { options } = this.#parts;
     this.#handles.start();
     const [first = '', ...others] = await addressesOf(hostsOf(options));
     const port = options.port === 0 && others.length > 0 ? await freePort([first, ...others]) : options.port;
@@ -192,11 +199,11 @@ export class Doors {
     for (const host of others) {
       const bound = await this.#listeners.add(host, this.#bound.port);
       listening.push(bound);
-      logs('http').info(`listening on ${hostPort(bound.address, bound.port)} too`);
+      this.#log.info(`also listening on ${hostPort(bound.address, bound.port)}`);
     }
     if (options.unixSocket !== undefined) {
       await this.#listeners.addUnix(options.unixSocket);
-      logs('http').info(`listening on ${options.unixSocket} too`);
+      this.#log.info(`also listening on ${options.unixSocket}`);
     }
     this.#listening = listening;
   }
@@ -207,31 +214,31 @@ export class Doors {
     } catch (error) {
       throw listenError(error, host, port);
     }
-    this.#watchTls();
+    this.#certificates?.start();
     const bound = this.#server.server.address();
     const address = typeof bound === 'object' && bound !== null ? canonicalAddress(bound.address) : undefined;
     if (typeof bound !== 'object' || bound === null || address === undefined)
-      throw new RelayError('LISTEN_FAILED', `cannot tell where ${host} listens`);
+      throw new RelayError('LISTEN_FAILED', `the system does not say which address it bound for ${host}`);
     return { address, port: bound.port };
   }
 
-  /** Takes other allowedHosts, allowedOrigins and trustedProxies from now on; the rest is as it was bound. */
+  /** Applies other allowedHosts, allowedOrigins and trustedProxies from now on; the other options keep their values. */
   reconfigure(options: HttpOptions): void {
-    this.#guard = this.#guardOf(options);
+    this.#checkHost = this.#hostCheckFor(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
   }
 
-  /** Lets requests in. */
+  /** Starts to accept requests. */
   open(): void {
-    this.#open = true;
+    this.#isOpen = true;
   }
 
-  /** Lets no new request in, waits for those in flight, cuts the rest. */
+  /** Rejects new requests, waits for those in flight, and closes the connections of those that take too long. */
   async stop(): Promise<void> {
-    this.#open = false;
-    // From now on others may take the ports.
+    this.#isOpen = false;
+    // From now on another process may use the ports.
     this.#listening = [];
-    this.#tlsWatch?.stop();
+    this.#certificates?.stop();
     this.#handles.stop();
     const cut = setTimeout(() => {
       this.#listeners.cut();
@@ -240,132 +247,107 @@ export class Doors {
     clearTimeout(cut);
   }
 
-  #watchTls(): void {
-    const { options, clock, logs } = this.#parts;
-    const server: unknown = this.#server.server;
-    if (!options.tls || !(server instanceof SecureServer)) return;
-    this.#tlsWatch = new TlsWatch(
-      options.tls,
-      this.#tlsSeen,
-      (context) => {
-        server.setSecureContext(context);
-      },
-      clock,
-      logs('http'),
-    );
-  }
-
-  #build(): void {
+  /** What happens to every request, in order. */
+  #addHooks(): void {
     const server = this.#server;
-    const { options } = this.#parts;
-    server.decorateRequest('told');
-    server.decorateRequest('standing');
+    const { options, clock } = this.#parts;
+    server.decorateRequest('outcome');
+    server.decorateRequest('principal');
     server.addHook('onRequest', (request, _reply, done) => {
-      request.told = { rpcMethod: undefined, rpcFault: undefined };
+      request.outcome = { rpcMethod: undefined, rpcFault: undefined };
       done();
     });
-    // A quarter of it, which is what one stranger may have, has room for one body.
+    // One untrusted address may use a quarter of the budget, so a quarter has room for one body.
     const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 4 * options.maxBodyBytes), shareOf);
-    const readers = new SlowReaders(options.requestTimeoutMs, this.#parts.clock, this.#parts.logs('http'));
-    // First, so that what is counted below is what a body grows to.
-    takeBodies(server, options.maxBodyBytes);
+    const readers = new SlowReaders(options.requestTimeoutMs, clock, this.#log);
+    // Before the budget, so that the budget counts inflated bytes.
+    readBodiesAsBytes(server, options.maxBodyBytes);
     const inFlight = new InFlight(budget, readers);
     watchInFlight(server, inFlight);
     server.addHook('onRequest', (request, reply, done) => {
-      const refusal = this.#refusal(request.raw, request.routeOptions.config.door);
-      if (refusal) this.#refuse(request, reply, refusal);
-      else if (asksForAll(request)) reply.code(204).header('allow', ANY_VERB).send();
-      else this.#letIn(request, reply, done);
+      const rejection = this.#check(request.raw, request.routeOptions.config.endpoint);
+      if (rejection) this.#reject(request, reply, rejection);
+      else if (isServerOptions(request)) reply.code(204).header('allow', ANY_METHOD).send();
+      else this.#identifyCaller(request, reply, done);
     });
     server.addHook('onResponse', (request, reply, done) => {
-      const { method, url, socket, headers, told } = request;
-      this.#logAccess({ method, url, socket, headers, told, status: reply.statusCode, ms: reply.elapsedTime });
+      const { method, url, socket, headers, outcome } = request;
+      this.#accessLog.write({ method, url, socket, headers, outcome, status: reply.statusCode, ms: reply.elapsedTime });
       done();
     });
     answerBefore(
       server,
-      shortWay({
-        doors: this.#doors,
+      fastPath({
+        endpoints: this.#endpoints,
         inFlight,
-        refusal: (head, door) => this.#refusal(head, door),
-        admit: (request) => this.#admit(request),
-        logAccess: (access) => {
-          this.#logAccess(access);
-        },
+        check: (head, endpoint) => this.#check(head, endpoint),
+        findCaller: (request) => this.#findCaller(request),
+        accessLog: this.#accessLog,
         failure: (error) => this.#failure(error),
       }),
       (error) => this.#failure(error),
     );
-    this.#route();
   }
 
-  #route(): void {
-    for (const door of this.#doors) {
-      const { path: url, get, post, reads } = door;
-      const config = { door };
+  #addRoutes(): void {
+    for (const endpoint of this.#endpoints) {
+      const { path: url, get, post, reads } = endpoint;
+      const config = { endpoint };
       if (get) this.#server.get(url, { config }, get);
       this.#server.post(url, { config }, (request, reply) => {
         const type = readMediaType(request.headers['content-type'], reads);
-        return 'status' in type ? this.#refuse(request, reply, type) : post(request, reply, type);
+        return 'status' in type ? this.#reject(request, reply, type) : post(request, reply, type);
       });
     }
-    // Refused by the hook already; this only lets the hook see such requests.
-    this.#server.setNotFoundHandler((request, reply) => this.#refuse(request, reply, noRoute(request, this.#doors)));
-    this.#server.setErrorHandler((error, request, reply) => this.#refuse(request, reply, this.#failure(error)));
+    // The hook has rejected such requests already; without a handler it would not see them.
+    this.#server.setNotFoundHandler((request, reply) => this.#reject(request, reply, noEndpoint(request, this.#endpoints)));
+    this.#server.setErrorHandler((error, request, reply) => this.#reject(request, reply, this.#failure(error)));
   }
 
-  /** Why a request must not come in, as far as its head tells; `door` is what would serve it. */
-  #refusal(head: Head, door: Door | undefined): Refusal | undefined {
-    return this.#guard(head.headers, head.socket) ?? this.#refuseClosed() ?? refuseEarly(head, door, this.#doors, this.#parts.options);
+  /** Why a request is rejected by its head, or undefined; `endpoint` is the one that would answer it. */
+  #check(head: Head, endpoint: Endpoint | undefined): Rejection | undefined {
+    return (
+      this.#checkHost(head.headers, head.socket) ?? this.#checkOpen() ?? checkRequest(head, endpoint, this.#endpoints, this.#parts.options)
+    );
   }
 
-  /** The caller before the body: who presents a wrong credential, or calls too often, has nothing read. Throws RelayErrors. */
-  #admit(request: Asked): Principal {
-    const standing = findCaller(request, this.#rules);
-    this.#parts.dispatcher.requireAllowance(standing);
-    return standing;
+  #checkOpen(): Rejection | undefined {
+    return this.#isOpen ? undefined : { status: 503, text: 'the relay is starting or stopping; call again in a moment' };
   }
 
-  #letIn(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  /** Runs before the body is read, so that a wrong credential or too many calls cost nothing more. Throws RelayErrors. */
+  #findCaller(request: CallerRequest): Principal {
+    const principal = findCaller(request, this.#rules);
+    this.#parts.dispatcher.requireAllowance(principal);
+    return principal;
+  }
+
+  #identifyCaller(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     try {
-      request.standing = this.#admit(request);
-      if (request.inFlight) request.inFlight.standing = request.standing;
+      request.principal = this.#findCaller(request);
+      if (request.inFlight) request.inFlight.principal = request.principal;
     } catch (error) {
-      request.routeOptions.config.door?.fail(request, reply, error);
+      request.routeOptions.config.endpoint?.fail(request, reply, error);
       return;
     }
     done();
   }
 
-  #refuse(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
-    return refuse(reply, refusal, doorAt(this.#doors, pathOf(request)));
+  #reject(request: FastifyRequest, reply: FastifyReply, rejection: Rejection): FastifyReply {
+    return reject(reply, rejection, endpointAt(this.#endpoints, pathOf(request)));
   }
 
-  #refuseClosed(): Refusal | undefined {
-    return this.#open ? undefined : { status: 503, text: 'the relay is starting or stopping; call again in a moment' };
-  }
-
-  #failure(error: unknown): Refusal {
+  #failure(error: unknown): Rejection {
     const { statusCode: status = 500, code, message = '' } = error as Partial<FastifyError>;
     if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(this.#parts.options.maxBodyBytes);
     if ((status >= 400 && status < 500) || status === 503) return { status, text: message };
-    this.#parts.logs('http').error('a request failed:', error);
+    this.#log.error('a request failed:', error);
     return { status: 500, text: 'the relay failed; its log has the reason' };
   }
 
-  #logAccess(access: Access): void {
-    if (!this.#accessLog.isInfoEnabled()) return;
-    const { method, url, status, ms } = access;
-    const { rpcMethod, rpcFault } = access.told;
-    const called = rpcMethod === undefined ? '' : ` ${clean(rpcMethod, 100)}`;
-    const fault = rpcFault === undefined ? '' : ` fault ${rpcFault}`;
-    const client = clientInLog(access, this.#rules);
-    this.#accessLog.info(`${client} ${method} ${clean(url, 200)}${called} ${status}${fault} ${ms.toFixed(1)} ms`);
-  }
-
-  #guardOf(options: HttpOptions): Guard {
+  #hostCheckFor(options: HttpOptions): HostCheck {
     const own = options.publicAddress === undefined ? [] : [options.publicAddress];
     const names = [hostname(), ...hostsOf(options), ...options.allowedHosts, ...own];
-    return makeGuard(names, options.allowedOrigins, (socket) => this.#listeners.isUnix(socket));
+    return makeHostCheck(names, options.allowedOrigins, (socket) => this.#listeners.isUnix(socket));
   }
 }

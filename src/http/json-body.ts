@@ -1,4 +1,4 @@
-/** What the doors for JSON have in common: who calls, and what the body says. */
+/** Reads the bodies of the JSON endpoints. */
 import type { FastifyRequest } from 'fastify';
 import { RelayError } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
@@ -9,13 +9,13 @@ import type { Caller, Dispatcher } from '../rpc/rpc.ts';
 import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { LargeBodies } from './large-bodies.ts';
 
-export interface JsonDoorParts {
+export interface JsonEndpointParts {
   readonly dispatcher: Pick<Dispatcher, 'call' | 'callNested' | 'count' | 'faultFor' | 'requireBatch'>;
   readonly maxBodyBytes: number;
   readonly bodies: LargeBodies;
 }
 
-/** A request for JSON that may be answered. */
+/** A parsed JSON request. */
 export interface JsonRequest {
   readonly caller: Caller;
   /** What the body says; undefined if it is empty. */
@@ -26,12 +26,12 @@ export interface JsonRequest {
 
 /** Reads the body. Throws RelayErrors. */
 export async function openJson(
-  { dispatcher, maxBodyBytes, bodies }: JsonDoorParts,
+  { dispatcher, maxBodyBytes, bodies }: JsonEndpointParts,
   request: FastifyRequest,
   options: ReadOptions = {},
 ): Promise<JsonRequest> {
   let document: JsonDocument | undefined;
-  const caller = callerOf(request.standing, (dict) => xmlOf(dict, document));
+  const caller = callerOf(request.principal, (dict) => xmlOf(dict, document));
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   if (body.length === 0) return { caller, value: undefined, textOf: () => undefined };
   try {

@@ -1,27 +1,27 @@
-/** Reading the bodies of calls: small ones at once; large ones in slices, and few at a time. */
+/** Parses request bodies: small ones at once, large ones in slices and only a few at a time. */
 import { Fifo } from '../core/core.ts';
 import { readJson, readJsonInSlices } from '../json/json.ts';
 import type { JsonDocument, ReadOptions } from '../json/json.ts';
 import { parseCall, parseCallInSlices } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedCall, ParseOptions } from '../xmlrpc/xmlrpc.ts';
 
-// As large as a slice of a body that is read in slices, whose docs say how long one takes.
+// The size of one slice.
 const LARGE_BYTES = 256 * 1024;
-// Each takes one slice in a turn of the loop: protects the other callers' time, and the heap, where values take a multiple of their body.
+// Each parses one slice per turn of the event loop. This protects other callers from delays, and the heap: values outgrow their body.
 const MAX_AT_ONCE = 2;
 
-/** The large bodies of one door. Those that wait are there already, and no more than the door has connections. */
+/** The large bodies of one server. The number of waiting bodies is bounded by the number of connections. */
 export class LargeBodies {
   readonly #waiting = new Fifo<() => void>();
   #reading = 0;
 
-  /** Reads a call, a small one at once. Throws the RelayErrors of `parseCall`. */
+  /** Parses a call. Throws the RelayErrors of `parseCall`. */
   parse(body: Uint8Array, options: ParseOptions): ParsedCall | Promise<ParsedCall> {
     if (body.byteLength <= LARGE_BYTES) return parseCall(body, options);
     return this.#inTurn(() => parseCallInSlices(body, options));
   }
 
-  /** Reads JSON, if it is little at once. Throws the RelayErrors of `readJson`. */
+  /** Parses JSON. Throws the RelayErrors of `readJson`. */
   readJson(body: Uint8Array, options: ReadOptions): JsonDocument | Promise<JsonDocument> {
     if (body.byteLength <= LARGE_BYTES) return readJson(body, options);
     return this.#inTurn(() => readJsonInSlices(body, options));
@@ -34,7 +34,7 @@ export class LargeBodies {
       return await read();
     } finally {
       const next = this.#waiting.shift();
-      // Who waited longest takes the place over.
+      // The slot passes to the body that waited longest.
       if (next) next();
       else this.#reading--;
     }

@@ -1,17 +1,17 @@
-/** Which bodies are read at all: exactly the media types of a door, never a form or text/plain that a page could send. Pure. */
+/** Decides which bodies are read: only the media types of an endpoint, never a form or text/plain that a web page could send. Pure. */
 import { clean } from '../core/core.ts';
-import type { Refusal } from './guard.ts';
+import type { Rejection } from './rejection.ts';
 
-/** XML, in the charset that the type names, if it names one. */
+/** XML; `charset` is the parameter of the media type, if any. */
 export interface XmlType {
   readonly kind: 'xml';
   readonly charset: string | undefined;
 }
 
-/** What a body is. */
+/** What a body contains. */
 export type BodyType = XmlType | { readonly kind: 'json' };
 
-/** The kinds of bodies that a door reads. */
+/** The kinds of bodies that an endpoint reads. */
 export type BodyKind = BodyType['kind'];
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}";
@@ -23,15 +23,15 @@ const MAX_LENGTH = 300;
 
 const HINTS: Readonly<Record<BodyKind, string>> = { xml: 'text/xml for XML-RPC', json: 'application/json for JSON' };
 
-// The header that was read last, and for which door: it stands in nearly every request, and is asked for twice.
-const last: { header: string | undefined; kinds: readonly BodyKind[]; type: BodyType | Refusal | undefined } = {
+// The last header and its result: most requests repeat it, and each request reads it twice.
+const last: { header: string | undefined; kinds: readonly BodyKind[]; type: BodyType | Rejection | undefined } = {
   header: undefined,
   kinds: [],
   type: undefined,
 };
 
-/** Reads a Content-Type header of a door for `kinds`; anything else gets a text that says what to send. */
-export function readMediaType(header: string | undefined, kinds: readonly BodyKind[]): BodyType | Refusal {
+/** Reads a Content-Type header for an endpoint that reads `kinds`; anything else is rejected with a text that says what to send. */
+export function readMediaType(header: string | undefined, kinds: readonly BodyKind[]): BodyType | Rejection {
   if (header === undefined) return refused('the request has no Content-Type', kinds);
   if (last.type && last.header === header && last.kinds === kinds) return last.type;
   const type = judged(header, kinds);
@@ -39,7 +39,7 @@ export function readMediaType(header: string | undefined, kinds: readonly BodyKi
   return type;
 }
 
-function judged(header: string, kinds: readonly BodyKind[]): BodyType | Refusal {
+function judged(header: string, kinds: readonly BodyKind[]): BodyType | Rejection {
   const [, xml, parameters] = (header.length <= MAX_LENGTH ? TYPE.exec(header.trim()) : undefined) ?? [];
   const kind = xml === undefined ? 'json' : 'xml';
   if (parameters === undefined || !kinds.includes(kind)) return refused(`Content-Type is '${clean(header, 100)}'`, kinds);
@@ -51,7 +51,7 @@ function judged(header: string, kinds: readonly BodyKind[]): BodyType | Refusal 
   return { kind };
 }
 
-// One parameter after the other, so that what stands in the quotes of one is not taken for another.
+// Parameter by parameter, so that quoted text is not taken for another parameter.
 function charsetsIn(parameters: string): readonly (string | undefined)[] {
   const found: (string | undefined)[] = [];
   for (const [, name = '', quoted, plain] of parameters.matchAll(EACH_PARAMETER)) {
@@ -60,6 +60,6 @@ function charsetsIn(parameters: string): readonly (string | undefined)[] {
   return found;
 }
 
-function refused(found: string, kinds: readonly BodyKind[]): Refusal {
+function refused(found: string, kinds: readonly BodyKind[]): Rejection {
   return { status: 415, text: `${found}; send it with Content-Type: ${kinds.map((kind) => HINTS[kind]).join(', ')}` };
 }

@@ -1,4 +1,4 @@
-/** Where the doors listen, and what they let in before anything is read. */
+/** The options of the HTTP server: where it listens, and its limits and checks. */
 import { z } from 'zod';
 import ipaddr from 'ipaddr.js';
 import { canonicalAddress, formatHostId, isUnspecified, parseHostId } from '../message/message.ts';

@@ -1,17 +1,17 @@
-/** What a caller says that it reads of the extensions: by the query of the URL, by a header, by the options of its token or of the peer that it is. Pure. */
+/** The XML-RPC extensions that a caller reads: from the query, a header, its token, or the options of a peer. Pure. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { memoize } from '../core/core.ts';
 import type { Extensions, WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
 /** Lists extensions: `Accept-XMLRPC-Extensions: nil, i8`. */
 const HEADER = 'accept-xmlrpc-extensions';
-/** The queries that say nothing else, which do not keep a call from being plain. */
-export const READS_QUERIES: readonly string[] = ['?nil=1', '?i8=1', '?nil=1&i8=1', '?i8=1&nil=1'];
+/** The queries that name only extensions; the fast path accepts these. */
+export const EXTENSION_QUERIES: readonly string[] = ['?nil=1', '?i8=1', '?nil=1&i8=1', '?i8=1&nil=1'];
 
 const NONE: Extensions = { nil: false, i8: false };
 const REMEDIES = Object.freeze({ nil: remedyFor('nil'), i8: remedyFor('i8') });
 
-/** What the query and the header of a request say; undefined if they say nothing. */
+/** The extensions named by the query and header of a request; undefined if they name none. */
 export function readsOf({
   url = '',
   headers,
@@ -25,7 +25,7 @@ export function readsOf({
   return header === undefined ? query : both(query, inHeader(String(header)));
 }
 
-/** What either says. */
+/** The extensions that either names. */
 export function both(one: Extensions | undefined, other: Extensions | undefined): Extensions | undefined {
   if (!one || !other) return one ?? other;
   return { nil: one.nil || other.nil, i8: one.i8 || other.i8 };
@@ -42,13 +42,14 @@ const inHeader = memoize((header): Extensions => {
   return { nil: names.includes('nil'), i8: names.includes('i8') };
 });
 
-// One for each case, since every call is answered with one of them.
+// Made once, because every response uses one of them.
 const WRITING: readonly WriteOptions[] = Array.from({ length: 8 }, (_, bits) =>
   Object.freeze({ nil: (bits & 1) !== 0, i8: (bits & 2) !== 0, wideInts: (bits & 4) !== 0, remedies: REMEDIES }),
 );
 
 /**
- * How the answer to a call that used `used` is written, for a caller that says it reads `reads`; `always` is what every caller of the endpoint reads.
+ * How to write the response to a call that used the extensions `used`, for a caller that reads `reads`; every caller of the endpoint reads
+ * `always`.
  * Whole numbers beyond 32 bits are `<i8>` only to who used or named i8.
  */
 export function writingFor(used: Extensions, reads: Extensions = NONE, always: Extensions = NONE): WriteOptions {

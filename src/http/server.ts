@@ -1,97 +1,67 @@
-/** The HTTP server below the doors: its limits, what it answers by itself, and how bodies are taken in. */
+/** Makes the Fastify server: its limits and time-outs, and the answers to what Node cannot parse as HTTP. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
-import { isGzip } from './early.ts';
-import type { Refusal } from './guard.ts';
-import { inflated } from './inflate.ts';
+import type { Rejection } from './rejection.ts';
 import type { HttpOptions } from './options.ts';
 import { readTls } from './tls.ts';
 import { TLS_TO_PLAIN, isTlsHandshake } from './wrong-scheme.ts';
 
-/** Answers a request that does not come in, in the words of the door that it came to. */
-type Refuse = (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
+/** Sends a rejection in the format of the endpoint that was asked. */
+type Reject = (request: FastifyRequest, reply: FastifyReply, refusal: Rejection) => unknown;
 
-/** `onTls` is called for a TLS handshake on an HTTP port. Throws a RelayError CONFIG_INVALID if there is no HTTPS with these files. */
-export function makeServer(options: HttpOptions, refuse: Refuse, onTls: (socket: Socket) => void): FastifyInstance {
+/** `onTls` is called for a TLS handshake on an HTTP port. Throws a RelayError CONFIG_INVALID if the TLS files are invalid. */
+export function makeServer(options: HttpOptions, reject: Reject, onTls: (socket: Socket) => void): FastifyInstance {
   const node = {
-    // Told here too, since the limit of the headers follows it, and Node forgets this one where that is longer.
+    // Also set here: Node's limit for the headers follows it.
     requestTimeout: options.requestTimeoutMs,
     connectionsCheckingInterval: checkingInterval(options.requestTimeoutMs),
-    // Looked for by the doors; Node's own answer has no length.
+    // The request checks look for it; Node's own answer has no Content-Length.
     requireHostHeader: false,
   };
   const { tls } = options;
-  const asked = tls?.caFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
+  const clientCertificate = tls?.caFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
   const settings: FastifyServerOptions = {
     bodyLimit: options.maxBodyBytes,
     requestTimeout: options.requestTimeoutMs,
     forceCloseConnections: 'idle',
-    // The doors answer that themselves, in their own words.
+    // The request checks answer that.
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => {
       const isTls = isTlsHandshake(error, socket);
       if (isTls) onTls(socket);
-      answerBroken(error, socket, isTls ? TLS_TO_PLAIN : 'this is no HTTP request that has one meaning');
+      answerBroken(error, socket, isTls ? TLS_TO_PLAIN : 'this is not a valid HTTP request');
     },
     frameworkErrors: (_error, request, reply) => {
-      refuse(request, reply, { status: 400, text: 'the path holds an escape that is none, or a name that is too long' });
+      reject(request, reply, { status: 400, text: 'the path has an invalid escape or a name that is too long' });
     },
-    // The longest name of a method.
+    // The longest method name.
     routerOptions: { maxParamLength: 1024 },
-    // No door has a JSON schema; without this Fastify loads its schema compilers (some 5 MB) for nothing.
+    // No endpoint has a JSON schema; without this Fastify loads its schema compilers (some 5 MB).
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
   };
   if (!tls) return withAllHeaders(Fastify({ ...settings, http: node }));
-  const https = { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...asked };
+  const https = { ...node, handshakeTimeout: options.requestTimeoutMs, ...readTls(tls), ...clientCertificate };
   const server = withAllHeaders(Fastify({ ...settings, https } as FastifyServerOptions));
-  // Nothing can be written before the handshake is over, and what waits to be written would keep the socket for ever.
+  // Nothing can be written before the handshake ends, and pending data would keep the socket open for ever.
   server.server.prependListener('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
   return server;
 }
 
-/** Lets Node hand on every header of a request, rather than drop those beyond the thousandth: {@link refuseEarly} refuses what has too many. */
+/** Makes Node pass on all headers instead of dropping those beyond the thousandth; the request checks reject too many. */
 function withAllHeaders(server: FastifyInstance): FastifyInstance {
-  // 0 is no limit; their bytes stay bounded (16 KiB).
+  // 0 means no limit; their total size stays bounded (16 KiB).
   server.server.maxHeadersCount = 0;
   return server;
 }
 
-/** ms between two of Node's looks for slow senders; its own 30 s would let a request take twice as long as is said. */
+/** ms between Node's checks for slow senders; its default of 30 s would let a request take twice the configured time. */
 export function checkingInterval(requestTimeoutMs: number): number {
   return Math.min(requestTimeoutMs, 5_000);
 }
 
-/** Lets bodies come in as bytes; gzip is undone, and who waits for a `100 Continue` gets it once the body is wanted. */
-export function takeBodies(server: FastifyInstance, maxBodyBytes: number): void {
-  server.removeAllContentTypeParsers();
-  // The types were held against the door's before.
-  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(null, body);
-  });
-  const waiting = new WeakSet<IncomingMessage>();
-  server.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    waiting.add(request);
-    server.server.emit('request', request, response);
-  });
-  // Refused with all others, in the same words.
-  server.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    server.server.emit('request', request, response);
-  });
-  server.addHook('preParsing', (request, reply, payload, done) => {
-    if (waiting.has(request.raw)) reply.raw.writeContinue();
-    const isInflated = isBodyRead(request) && isGzip(request.headers['content-encoding']);
-    done(null, isInflated ? inflated(payload, maxBodyBytes) : payload);
-  });
-}
-
-/** True for a request that has its body read; one that comes with any other verb is discarded by Node. */
-export function isBodyRead({ method }: { readonly method: string }): boolean {
-  return method === 'POST';
-}
-
-/** Lets `answers` look at each request before the router does; what it leaves alone (false) goes on to that. */
+/** Passes each request to `answers` before the router; the router gets those for which it returns false. */
 export function answerBefore(
   { server }: FastifyInstance,
   answers: (request: IncomingMessage, response: ServerResponse) => boolean,
@@ -103,25 +73,25 @@ export function answerBefore(
     try {
       if (!answers(request, response)) for (const listener of route) listener.call(server, request, response);
     } catch (error) {
-      // Thrown on, it would be an uncaught exception, and end the process for everybody.
+      // An uncaught exception would end the process.
       failed(error);
       request.socket.destroy();
     }
   });
 }
 
-// How long the answer to a broken request may wait for a client that reads nothing.
+// How long the answer to an invalid request waits for a client that does not read it.
 const LEAVING_MS = 2_000;
 
-/** What Node could not read as HTTP, or not in time: answered and closed, so that nothing behind it is taken for a request. */
+/** Answers what Node could not parse, or did not get in time, and closes the connection, so that the rest is not taken for a request. */
 function answerBroken(error: { readonly code?: string }, socket: Socket, otherwise: string): void {
-  // More came after a request that was to be the last: that one is still answered, and then closed.
+  // Data after the last request of a connection: that request is still answered, and then the connection is closed.
   if (error.code === 'HPE_CLOSED_CONNECTION') return;
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  // Told of every further packet, too.
+  // Node reports every further packet, too.
   if (broken.has(socket)) return;
   broken.add(socket);
   const [status, text] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', otherwise];
@@ -137,17 +107,17 @@ function answerBroken(error: { readonly code?: string }, socket: Socket, otherwi
   });
 }
 
-// Connections that are to end, since what came over them could not be read.
+// Connections that are being closed because of an invalid request.
 const broken = new WeakSet<Socket>();
 
-/** As Node's own server knows it: the response that is sent next over a connection. */
+/** A connection with the response that Node's server sends next over it. */
 interface WithResponse extends Socket {
   readonly _httpMessage?: ServerResponse | null;
 }
 
 /**
- * Calls `then` once the calls before the broken request are answered: whatever is sent before would be taken for their answer, while they are made.
- * `isAnswered` if the broken request itself has its answer already.
+ * Calls `then` once the requests before the invalid one are answered; an earlier answer would be taken for theirs. `isAnswered` is true if
+ * the invalid request has an answer already.
  */
 function afterAnswers(socket: WithResponse, then: (isAnswered: boolean) => void): void {
   const response = socket._httpMessage;
@@ -158,7 +128,7 @@ function afterAnswers(socket: WithResponse, then: (isAnswered: boolean) => void)
   else then(response?.headersSent === true);
 }
 
-/** Destroys a socket once what was written to it has left: after a mere end() it would stay open for as long as the client likes. */
+/** Destroys a socket when its data has been sent; after end() alone it would stay open for as long as the client likes. */
 function destroyWritten(socket: Socket): void {
   const timer = setTimeout(() => socket.destroy(), LEAVING_MS).unref();
   socket.once('close', () => {
@@ -173,5 +143,5 @@ const BROKEN: Readonly<Record<string, readonly [status: string, text: string]>> 
 };
 
 function noSchemas(): never {
-  throw new Error('the doors have no JSON schemas');
+  throw new Error('endpoints have no JSON schemas');
 }

@@ -1,12 +1,12 @@
-/** Readers that do not take their answers are cut, so that nobody makes the relay keep them for long; nor may anybody ask for ever more before it reads. */
+/** Closes the connections of clients that do not read their responses, or send too many requests without reading, to protect memory. */
 import type { Clock, Log } from '../core/core.ts';
 
-// What is smaller lies in the system's buffers, not in ours.
+// Less than this fits into the system's buffers.
 const LARGE_BYTES = 64 * 1024;
-// Requests under way on one connection. XML-RPC clients send the next one after the answer; a browser or a proxy may send some at once.
+// Requests in flight on one connection. XML-RPC clients wait for each response; a browser or a proxy may pipeline some.
 const MAX_PIPELINED = 32;
 
-/** A connection, as the doors see it. */
+/** The part of a socket that is needed here. */
 export interface Connection {
   destroy(): void;
   readonly remoteAddress?: string | undefined;
@@ -15,61 +15,61 @@ export interface Connection {
 interface Unread {
   requests: number;
   bytes: number;
-  callOff: (() => void) | undefined;
+  cancel: (() => void) | undefined;
 }
 
 export class SlowReaders {
   readonly #unread = new WeakMap<Connection, Unread>();
 
-  /** `limitMs`: how long a reader with large answers may take for the next of them. */
+  /** `limitMs` is how long a client may take to read the next large response. */
   constructor(
     private readonly limitMs: number,
     private readonly clock: Clock,
     private readonly log: Pick<Log, 'warn'>,
   ) {}
 
-  /** A request came in over `connection`; false, and the connection is cut, if too many wait there already. */
-  asking(connection: Connection): boolean {
+  /** Counts a request on `connection`. Returns false and closes the connection if too many wait there already. */
+  requestBegan(connection: Connection): boolean {
     const unread = this.#unread.get(connection) ?? this.#add(connection);
     if (++unread.requests <= MAX_PIPELINED) return true;
-    this.log.warn(`${nameOf(connection)} sent ${unread.requests} requests without reading an answer and is cut`);
+    this.log.warn(`${nameOf(connection)} sent ${unread.requests} requests without reading a response; closing its connection`);
     connection.destroy();
     return false;
   }
 
-  /** An answer of `bytes` bytes is about to be sent. */
-  sending(connection: Connection, bytes: number): void {
+  /** Counts a response of `bytes` bytes that is about to be sent. */
+  responseBegan(connection: Connection, bytes: number): void {
     const unread = this.#unread.get(connection);
     if (!unread) return;
     unread.bytes += bytes;
-    if (unread.bytes >= LARGE_BYTES && !unread.callOff) this.#watch(connection, unread);
+    if (unread.bytes >= LARGE_BYTES && !unread.cancel) this.#watch(connection, unread);
   }
 
-  /** An answer of `bytes` bytes was taken, or its connection is gone. */
-  done(connection: Connection, bytes: number): void {
+  /** Call when a response of `bytes` bytes was read, or its connection has closed. */
+  responseEnded(connection: Connection, bytes: number): void {
     const unread = this.#unread.get(connection);
     if (!unread) return;
     unread.requests--;
     unread.bytes -= bytes;
-    unread.callOff?.();
-    unread.callOff = undefined;
+    unread.cancel?.();
+    unread.cancel = undefined;
     if (unread.bytes >= LARGE_BYTES) this.#watch(connection, unread);
   }
 
   #add(connection: Connection): Unread {
-    const unread: Unread = { requests: 0, bytes: 0, callOff: undefined };
+    const unread: Unread = { requests: 0, bytes: 0, cancel: undefined };
     this.#unread.set(connection, unread);
     return unread;
   }
 
   #watch(connection: Connection, unread: Unread): void {
-    unread.callOff = this.clock.after(this.limitMs, () => {
-      this.log.warn(`${nameOf(connection)} did not read answers of ${unread.bytes} bytes in ${this.limitMs} ms and is cut`);
+    unread.cancel = this.clock.after(this.limitMs, () => {
+      this.log.warn(`${nameOf(connection)} did not read ${unread.bytes} bytes of responses in ${this.limitMs} ms; closing its connection`);
       connection.destroy();
     });
   }
 }
 
 function nameOf({ remoteAddress }: Connection): string {
-  return remoteAddress ?? 'a local reader';
+  return remoteAddress ?? 'a local client';
 }

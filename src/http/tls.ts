@@ -1,4 +1,4 @@
-/** HTTPS from files: read at the start, and again when they change. */
+/** The certificate and key of HTTPS, read from files at the start and again when they change. */
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { SecureContextOptions } from 'node:tls';
@@ -12,10 +12,10 @@ export interface TlsFiles {
   readonly caFile?: string | undefined;
 }
 
-// Certificates are renewed days before they end; three stats every few seconds cost nothing.
-const LOOK_MS = 5_000;
+// Certificates are renewed days before they expire; three stat calls every few seconds cost nothing.
+const CHECK_MS = 5_000;
 
-/** The contents of `files`, which belong together. Throws a RelayError CONFIG_INVALID that names option and file. */
+/** Reads a certificate and its key. Throws a RelayError CONFIG_INVALID that names the option and the file. */
 export function readTls(files: TlsFiles): SecureContextOptions {
   const context = {
     cert: read('tls.certFile', files.certFile),
@@ -25,25 +25,25 @@ export function readTls(files: TlsFiles): SecureContextOptions {
   try {
     createSecureContext(context);
   } catch (error) {
-    const text = `tls: ${files.certFile} and ${files.keyFile} are no certificate with its key: ${reasonOf(error)}`;
+    const text = `tls: ${files.certFile} and ${files.keyFile} are not a certificate and its key: ${reasonOf(error)}`;
     throw new RelayError('CONFIG_INVALID', text, { cause: error });
   }
   return context;
 }
 
-/** What {@link TlsWatch} compares; taken before the files are read, so that what changes in between is noticed. */
+/** What {@link TlsWatch} compares. Take it before the files are read, so that a change in between is noticed. */
 export function tlsSignature({ certFile, keyFile, caFile }: TlsFiles): string {
   return [certFile, keyFile, caFile].map((file) => (file === undefined ? '' : stamp(file))).join();
 }
 
-/** Looks at the files every few seconds and hands changed contents to `apply`; a bad pair is logged, and the one before stays. */
+/** Checks the files every few seconds and passes changed contents to `apply`. An invalid pair is logged, and the present one stays. */
 export class TlsWatch {
   #applied: string;
-  /** The contents that were told to be bad, and are looked at again: they may have been half written, or unreadable for a moment. */
-  #refused: string | undefined;
+  /** The signature of the contents that were logged as invalid. They are tried again: a file may have been incomplete or unreadable. */
+  #failed: string | undefined;
   #cancel: (() => void) | undefined;
 
-  /** `applied`: the signature of what is in use. */
+  /** `applied`: the signature of the contents in use. */
   constructor(
     private readonly files: TlsFiles,
     applied: string,
@@ -52,6 +52,9 @@ export class TlsWatch {
     private readonly log: Log,
   ) {
     this.#applied = applied;
+  }
+
+  start(): void {
     this.#wait();
   }
 
@@ -60,13 +63,13 @@ export class TlsWatch {
   }
 
   #wait(): void {
-    this.#cancel = this.clock.after(LOOK_MS, () => {
-      this.#look();
+    this.#cancel = this.clock.after(CHECK_MS, () => {
+      this.#check();
       this.#wait();
     });
   }
 
-  #look(): void {
+  #check(): void {
     const seen = tlsSignature(this.files);
     if (seen === this.#applied) return;
     try {
@@ -74,8 +77,8 @@ export class TlsWatch {
       this.#applied = seen;
       this.log.info(`${this.files.certFile} has changed: new connections get the new certificate`);
     } catch (error) {
-      if (seen !== this.#refused) this.log.error(`the certificate stays as it was: ${reasonOf(error)}`);
-      this.#refused = seen;
+      if (seen !== this.#failed) this.log.error(`keeping the present certificate: ${reasonOf(error)}`);
+      this.#failed = seen;
     }
   }
 }
@@ -90,18 +93,18 @@ function stamp(file: string): string {
 }
 
 function read(option: string, file: string): Buffer {
-  const refuse = (reason: string, cause?: unknown): never => {
+  const fail = (reason: string, cause?: unknown): never => {
     throw new RelayError('CONFIG_INVALID', `${option}: ${file} ${reason}`, { cause });
   };
   try {
     const stat = statSync(file);
-    if (!stat.isFile()) return refuse('is no file');
+    if (!stat.isFile()) return fail('is not a regular file');
     if (option === 'tls.keyFile' && process.platform !== 'win32' && (stat.mode & 0o007) !== 0)
-      return refuse('is open to all users of this machine: run chmod o-rwx on it');
+      return fail('is open to all users of this machine: run chmod o-rwx on it');
     const content = readFileSync(file);
-    return content.length > 0 ? content : refuse('is empty');
+    return content.length > 0 ? content : fail('is empty');
   } catch (error) {
     if (RelayError.is(error)) throw error;
-    return refuse(`cannot be read: ${reasonOf(error)}`, error);
+    return fail(`cannot be read: ${reasonOf(error)}`, error);
   }
 }

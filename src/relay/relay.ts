@@ -9,7 +9,7 @@ export { addProgramMethods } from './methods/programs.ts';
 export type { ProgramCall, ProgramDesk } from './methods/programs.ts';
 export { propertiesOf } from './methods/properties.ts';
 export type { Properties } from './methods/properties.ts';
-export { addReload } from './methods/reload.ts';
+
 export type { Reload, ReloadReport } from './methods/reload.ts';
 export { addSatelliteMethods, recordOnWire } from './methods/satellites.ts';
 export { addStatus } from './methods/status.ts';

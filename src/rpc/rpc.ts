@@ -1,5 +1,5 @@
 /** RPC: one exchange from request bytes to response bytes, the registry of methods, and the dispatcher that runs a call. */
-export { callerOf, pluginCaller } from './caller.ts';
+export { callerOf } from './caller.ts';
 export type { Caller } from './caller.ts';
 export { Dispatcher } from './dispatcher.ts';
 export type { DispatcherOptions, PeerAddresses } from './dispatcher.ts';

@@ -17,7 +17,7 @@ import { RemoteFault } from '../client/internal.ts';
 import { parseCall, serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import { recordingLogs } from './logs.ts';
 import type { LogLine } from './logs.ts';
-import { MemoryDoors } from './memory-doors.ts';
+import { MemoryServer } from './memory-server.ts';
 import { plain } from './plain.ts';
 import { makePlace } from './plugin-files.ts';
 import type { Place } from './plugin-files.ts';
@@ -68,7 +68,7 @@ class MemoryRelay implements TestRelay {
   taken = 0;
   readonly #patienceMs: number;
   readonly #place: Place;
-  readonly #doors = new MemoryDoors();
+  readonly #server = new MemoryServer();
   readonly #peers = new Set<MemoryRelay>();
   #handedOut = 0;
   #router: Pick<Router, 'accept'> | undefined;
@@ -105,7 +105,7 @@ class MemoryRelay implements TestRelay {
   }
 
   addPeer(other: MemoryRelay): void {
-    const { address, port } = other.#doors.bound;
+    const { address, port } = other.#server.bound;
     this.#running().addPeer(`http://${address}:${port}`);
     this.#peers.add(other);
   }
@@ -137,7 +137,7 @@ class MemoryRelay implements TestRelay {
     { as = 'local' }: { readonly as?: TestCaller | undefined } = {},
   ): Promise<Value> {
     const body = serialiseCall(method, params, { nil: true, i8: true });
-    const { response, error } = await this.#doors.answer(body, standingOf(as));
+    const { response, error } = await this.#server.answer(body, standingOf(as));
     if (response.kind === 'value') return plain(response.value);
     throw Object.assign(new RemoteFault(response.code, response.text), { cause: error });
   }
@@ -168,11 +168,11 @@ class MemoryRelay implements TestRelay {
     const name = randomBytes(8).toString('hex');
     return {
       state: { path: this.#place.path, hostIdRandom: name, adminToken: randomBytes(32).toString('base64url'), cacheDir: undefined },
-      doors: (parts) => {
+      http: (parts) => {
         this.#router = parts.router;
-        return this.#doors.of(parts);
+        return this.#server.of(parts);
       },
-      transport: (server) => this.#doors.carrierTo(server),
+      transport: (server) => this.#server.carrierTo(server),
       onMessage: ({ message, sender, recipients }) => {
         this.taken += recipients;
         if (sender !== undefined) this.sent.push(plain(shareDict(message.frozen())) as Dict);

@@ -40,7 +40,7 @@ test('running out of file handles is logged once with a remedy, and the relay re
     const said = await relay.stderr.lines(/ ERROR /, round);
     t.regex(said[round - 1] ?? '', / http out of file handles .*250 files.*raise the limit \(ulimit -n, .*or lower maxConnections$/);
     for (const socket of sockets) socket.destroy();
-    await relay.stderr.lines(/there are file handles again/, round);
+    await relay.stderr.lines(/file handles are available again/, round);
   }
   const client = new XmlRpcClient(url);
   t.teardown(() => client.close());

@@ -118,10 +118,10 @@ async function credentials(t: ExecutionContext, dataDir: string, adminToken: str
 
 type Headers = Credential['headers'];
 // What a denial says; a method may answer 403 for reasons of its own.
-const DENIED = /needs the right|none of the methods|is for plugins/;
+const DENIED = /needs the right|not among the methods|is for plugins/;
 
-/** The doors: each calls `method` without parameters and says what became of it. */
-const DOORS: Readonly<Record<string, (url: string, method: string, headers: Headers) => Promise<Outcome>>> = {
+/** The endpoints: each calls `method` without parameters and says what happened. */
+const ENDPOINTS: Readonly<Record<string, (url: string, method: string, headers: Headers) => Promise<Outcome>>> = {
   'XML-RPC': async (url, method, headers) => {
     const answer = await call(url, method, [], { headers });
     return answer.kind === 'fault' ? judged(answer.code, answer.text) : 'passes';
@@ -154,13 +154,13 @@ function judged(code: number, text: string): Outcome {
   return code === 403 && DENIED.test(text) ? 403 : 'passes';
 }
 
-/** The doors for JSON tell a denial by the status, too. */
+/** The JSON endpoints also report a denial by the status. */
 function requireStatus({ status }: RawAnswer, judgement: Outcome): Outcome {
   if (judgement !== 'passes' && status !== judgement) throw new Error(`denied with ${judgement} in HTTP ${status}`);
   return judgement;
 }
 
-test('every registered method by every kind of credential, at every door', async (t) => {
+test('every registered method by every kind of credential, at every endpoint', async (t) => {
   const dataDir = join(temporaryDir(t), 'state');
   const config = {
     dataDir,
@@ -173,7 +173,7 @@ test('every registered method by every kind of credential, at every door', async
   const first = await startRelay(t, config);
   const all = await credentials(t, dataDir, first.adminToken);
   await first.stop();
-  // A second start knows the tokens at once; that a running relay sees them is tested elsewhere.
+  // A second start knows the tokens at once; that a running relay sees them has a test of its own.
   const relay = await startRelay(t, config);
   const names = (await relay.call('system.listMethods')) as readonly string[];
   t.deepEqual(
@@ -191,9 +191,11 @@ test('every registered method by every kind of credential, at every door', async
       const allowed = expected(name, CLASS_OF.get(name)!);
       const wanted = PLUGINS_ONLY.has(name) && allowed === 'passes' ? 403 : allowed;
       // A call of calls is never one of a batch: refused before anybody asks who may.
-      const doors = Object.entries(DOORS).filter(([door]) => door !== 'JSON-RPC batch' || !NESTING.has(name) || wanted === 401);
-      for (const [door, outcome] of doors)
-        t.is(await outcome(relay.url, name, headers), wanted, `${door}: ${name} with the credential: ${what}`);
+      const endpoints = Object.entries(ENDPOINTS).filter(
+        ([endpoint]) => endpoint !== 'JSON-RPC batch' || !NESTING.has(name) || wanted === 401,
+      );
+      for (const [endpoint, outcome] of endpoints)
+        t.is(await outcome(relay.url, name, headers), wanted, `${endpoint}: ${name} with the credential: ${what}`);
     }
   }
   for (const { what, headers, expected } of all) {

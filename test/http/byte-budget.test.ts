@@ -5,7 +5,7 @@ import { ByteBudget } from '../../src/http/byte-budget.ts';
 const KB = 1024;
 
 test('what is small is free, one place has half of all, and what is released is there again', (t) => {
-  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isStranger: place.startsWith('stranger') }));
+  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isUntrusted: place.startsWith('stranger') }));
   for (let index = 0; index < 100; index++) t.true(budget.open('a').grow(64 * KB));
   t.is(budget.held, 0);
   const first = budget.open('a');
@@ -21,7 +21,7 @@ test('what is small is free, one place has half of all, and what is released is 
 });
 
 test('many small growths of one request count once they are large together', (t) => {
-  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isStranger: place.startsWith('stranger') }));
+  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isUntrusted: place.startsWith('stranger') }));
   const reservation = budget.open('a');
   for (let index = 0; index < 10; index++) t.true(reservation.grow(50 * KB));
   t.is(budget.held, 500 * KB);
@@ -32,7 +32,7 @@ test('many small growths of one request count once they are large together', (t)
 });
 
 test('strangers have half of all together and a quarter from one place, so that those who are known always get their share', (t) => {
-  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isStranger: place.startsWith('stranger') }));
+  const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isUntrusted: place.startsWith('stranger') }));
   const one = budget.open('stranger 1');
   t.true(one.grow(250 * KB));
   t.false(budget.open('stranger 1').grow(100 * KB));

@@ -1,4 +1,4 @@
-/** Who a request comes from and what it may: pages, hosts, credentials, proxies, on every door of a running relay. */
+/** Who a request comes from and what it may: pages, hosts, credentials, proxies, at every endpoint of a running relay. */
 import { once } from 'node:events';
 import test from 'ava';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
@@ -7,7 +7,7 @@ import { startRelay } from '../support/relays.ts';
 import { call, everything, answersIn, open, request, requestBytes } from './raw.ts';
 import type { RawRequest } from './raw.ts';
 
-const DOORS: readonly RawRequest[] = [
+const ENDPOINTS: readonly RawRequest[] = [
   { method: 'POST', path: '/' },
   { method: 'POST', path: '/RPC2' },
   { method: 'GET', path: '/' },
@@ -36,13 +36,13 @@ const PAGES: readonly (readonly [headers: Readonly<Record<string, string>>, stat
   [{ host: '[::]' }, 421],
 ];
 
-test('a page of somebody else and a rebound name are refused on every door, and a token does not help', async (t) => {
+test('a page of somebody else and a rebound name are refused at every endpoint, and a token does not help', async (t) => {
   const { url, adminToken } = await startRelay(t);
-  for (const door of DOORS) {
+  for (const endpoint of ENDPOINTS) {
     for (const [headers, status] of PAGES) {
       for (const authorization of [undefined, `Bearer ${adminToken}`]) {
-        const answer = await request(url, { ...door, headers: { ...headers, authorization } });
-        t.is(answer.status, status, `${door.method ?? ''} ${door.path ?? ''} ${JSON.stringify(headers)}`);
+        const answer = await request(url, { ...endpoint, headers: { ...headers, authorization } });
+        t.is(answer.status, status, `${endpoint.method ?? ''} ${endpoint.path ?? ''} ${JSON.stringify(headers)}`);
         t.is(answer.headers['access-control-allow-origin'], undefined);
       }
     }
@@ -61,16 +61,16 @@ test('they are refused before their body is read', async (t) => {
   }
 });
 
-test('a wrong credential and a caller that calls too often are told before their body is read, on every door in its own words', async (t) => {
+test('a wrong credential and a caller that calls too often are rejected before their body is read, at every endpoint in its own format', async (t) => {
   const { url } = await startRelay(t, { limits: { anonymous: { perSecond: 0.001, burst: 1 } } });
   const stranger = { 'x-forwarded-for': '198.51.100.7' };
   t.is((await request(url, { headers: stranger })).status, 200);
-  const doors = [
+  const endpoints = [
     { path: '/RPC2', type: 'text/xml', says: (fault: number) => new RegExp(`<int>${fault}</int>`) },
     { path: '/', type: 'application/json', says: (fault: number) => new RegExp(`"code":${fault}`) },
     { path: '/api/ping', type: 'application/json', says: (fault: number) => new RegExp(`"status":${fault}`) },
   ];
-  for (const { path, type, says } of doors) {
+  for (const { path, type, says } of endpoints) {
     for (const [fault, who] of [
       [401, { authorization: 'Bearer wrong' }],
       [429, stranger],
@@ -228,7 +228,7 @@ test('who comes through a proxy on this machine is no peer, though a peer is on 
   t.like(await call(relay.url, 'notify', [dict]), { kind: 'value' }, 'the peer itself is believed');
 });
 
-test('no door echoes markup or control characters of a request', async (t) => {
+test('no endpoint echoes markup or control characters of a request', async (t) => {
   const { url } = await startRelay(t);
   const evil = '<script>\u009b31m';
   for (const what of [

@@ -1,4 +1,4 @@
-/** How connections end: the relay frees its socket after every answer that ends one, whatever the client does, and a stop waits for nobody for ever. */
+/** How connections end: the relay frees its socket after the last answer, whatever the client does, and a stop always ends. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';

@@ -8,7 +8,7 @@ import type { RawRequest } from './raw.ts';
 const JSON_TYPE = { 'content-type': 'application/json' };
 const WRONG = { authorization: 'Bearer wrong' };
 
-// Every status that the doors know, on each of them.
+// Every status of the request checks, at each endpoint.
 const ANSWERS: readonly (readonly [what: RawRequest, status: number])[] = [
   [{}, 200],
   [{ body: 'garbage' }, 200],
@@ -228,7 +228,7 @@ test('without a User-Agent, and with a byte at a time', async (t) => {
   );
 });
 
-test('a path in another spelling is the same door, with the same rules', async (t) => {
+test('a path in another spelling is the same endpoint, with the same checks', async (t) => {
   const { url } = await startRelay(t);
   const { host } = new URL(url);
   for (const path of ['/RPC2?x', '/RPC%32', `http://${host}/RPC2`]) {

@@ -1,4 +1,4 @@
-/** Bodies in gzip where the operator lets them in: bounded while they are inflated, on every door. */
+/** Bodies in gzip where the operator accepts them: bounded while they are inflated, at every endpoint. */
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
@@ -15,7 +15,7 @@ test('they are refused unless the operator lets them in', async (t) => {
   t.regex(answer.body.toString(), /acceptGzip/);
 });
 
-test('let in, they are read on every door, whole and in pieces, beside those that are not encoded', async (t) => {
+test('accepted, they are read at every endpoint, whole and in pieces, beside those that are not encoded', async (t) => {
   const { url } = await startRelay(t, { acceptGzip: true });
   const long = serialiseCall('test', [Array.from({ length: 5000 }, (_, index) => `${index * 7919} sheep`)]);
   for (const [body, headers] of [
@@ -49,15 +49,10 @@ test('several codings, and others, are refused all the same', async (t) => {
 });
 
 const CASES: readonly (readonly [what: string, body: Buffer, status: number, text: RegExp])[] = [
-  ['no gzip', PING, 400, /no gzip, or is cut short/],
-  ['cut short', gzipSync(PING).subarray(0, 60), 400, /no gzip, or is cut short/],
-  ['a wrong checksum', changed(gzipSync(PING)), 400, /no gzip/],
-  [
-    'too large when inflated',
-    gzipSync(noise(150_000).toString('hex')),
-    413,
-    /larger than 262144 bytes \(maxBodyBytes\) when it is inflated/,
-  ],
+  ['no gzip', PING, 400, /not valid gzip/],
+  ['cut short', gzipSync(PING).subarray(0, 60), 400, /not valid gzip/],
+  ['a wrong checksum', changed(gzipSync(PING)), 400, /not valid gzip/],
+  ['too large when inflated', gzipSync(noise(150_000).toString('hex')), 413, /larger than 262144 bytes \(maxBodyBytes\) when inflated/],
   ['a bomb', gzipSync(Buffer.alloc(200_000, 0x20)), 413, /grows more than 100 times/],
 ];
 

@@ -1,4 +1,4 @@
-/** JSON-RPC 2.0 at the doors of a running relay: the examples of its specification, ids, batches, limits and statuses. */
+/** JSON-RPC 2.0 at the endpoints of a running relay: the examples of its specification, ids, batches, limits and statuses. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';

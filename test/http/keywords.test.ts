@@ -1,6 +1,6 @@
-/** From methods to keywords: names as Robot Framework compares them, arguments and types as it spells them, parameters as the method takes them. */
+/** Methods as keywords: names as Robot Framework compares them, arguments and types in its spelling, parameters for the method. */
 import test from 'ava';
-import { describeKeyword, findKeyword, keywordsOf, parametersOf } from '../../src/http/keywords.ts';
+import { describeKeyword, findKeyword, keywordsOf, parametersOf } from '../../src/http/robot-endpoint.ts';
 import { dictOf } from '../../src/values/values.ts';
 import type { Method } from '../../src/rpc/rpc.ts';
 

@@ -1,4 +1,4 @@
-/** system.multicall at every door: each result is written once, and one that cannot be written is the fault of its own element. */
+/** system.multicall at every endpoint: each result is written once, and one that cannot be written is the fault of its own element. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
@@ -24,7 +24,7 @@ type Ask = (url: string) => Promise<unknown>;
 const json = async (url: string, path: string, body: unknown): Promise<unknown> =>
   JSON.parse((await request(url, { path, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })).body.toString());
 
-const DOORS: readonly (readonly [door: string, ask: Ask])[] = [
+const ENDPOINTS: readonly (readonly [endpoint: string, ask: Ask])[] = [
   [
     'XML-RPC',
     async (url) => {
@@ -42,8 +42,8 @@ const DOORS: readonly (readonly [door: string, ask: Ask])[] = [
   ['REST', (url) => json(url, '/api/system.multicall', [CALLS])],
 ];
 
-for (const [door, ask] of DOORS) {
-  test(`${door}: what can be written is there, and read once; the rest are faults`, async (t: ExecutionContext) => {
+for (const [endpoint, ask] of ENDPOINTS) {
+  test(`${endpoint}: what can be written is there, and read once; the rest are faults`, async (t: ExecutionContext) => {
     const { url } = await startRelay(t, { pluginsDir: pluginsDir(t, { 'many/results.ts': PLUGIN }) });
     const results = (await ask(url)) as Record<string, unknown>[];
     t.is(results.length, CALLS.length, JSON.stringify(results).slice(0, 300));

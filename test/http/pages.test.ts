@@ -1,13 +1,12 @@
-/** What a GET shows: the form that is wanted, one method alone, headers that let a browser do nothing, and lines to copy that do what they say. */
+/** The page of a GET: its forms, one method alone, strict headers for browsers, and example lines that work. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
-import { wantedForm } from '../../src/http/accept.ts';
-import type { PageForm } from '../../src/http/accept.ts';
-import { callLines } from '../../src/http/call-lines.ts';
-import { htmlMethod, htmlPage } from '../../src/http/html-page.ts';
-import { jsonPage, textPage } from '../../src/http/pages.ts';
+import { wantedForm } from '../../src/http/page-endpoint.ts';
+import type { PageForm } from '../../src/http/page-endpoint.ts';
+import { callExamples } from '../../src/http/call-examples.ts';
+import { htmlMethod, htmlPage, jsonPage, textPage } from '../../src/http/pages.ts';
 import type { PageContent } from '../../src/http/pages.ts';
 import { quoted } from '../../src/core/core.ts';
 import type { MethodDescription } from '../../src/rpc/rpc.ts';
@@ -67,13 +66,7 @@ test('a browser gets HTML that loads and runs nothing, with an anchor for each m
       t.is(answer!.body.length === 0, method === 'HEAD');
     }
     const page = (await request(url, { method: 'GET', path, headers: { accept: BROWSER } })).body.toString();
-    for (const part of [
-      hostId,
-      '<section id="test.recorder.emit">',
-      'Sends a dict to the network.',
-      'href="#ping"',
-      '0 satellites elsewhere',
-    ])
+    for (const part of [hostId, '<section id="test.recorder.emit">', 'Sends a dict to the network.', 'href="#ping"', '0 remote satellites'])
       t.true(page.includes(part), part);
     t.notRegex(page, /<script|<img|<link|<iframe|src=|\son\w+=/i);
     for (const accept of ['text/plain', 'application/json'])
@@ -110,7 +103,7 @@ test('who may not read the methods is shown none, in any form', async (t) => {
     const page = await request(url, { method: 'GET', headers: { accept } });
     t.is(page.status, 200);
     t.true(page.body.includes('host_id'));
-    t.false(page.body.includes('Sends a dict') || page.body.includes('satellites elsewhere'), accept);
+    t.false(page.body.includes('Sends a dict') || page.body.includes('remote satellites'), accept);
     const one = await request(url, { method: 'GET', path: '/?method=test.recorder.emit', headers: { accept } });
     t.is(one.status, 403);
     t.false(one.body.includes('Sends'));
@@ -173,7 +166,7 @@ const SIGNATURES: readonly (readonly string[])[] = [
 test('a copied curl line posts a call of the method with a value of each type, whatever the URL', async (t) => {
   for (const url of ['http://127.0.0.1:2004/RPC2', 'http://[::1]:2004/RPC2', `http://h/'"$(touch x)\`;\\&`]) {
     for (const signature of SIGNATURES) {
-      const { curl } = callLines({ name: 'ham.spam.add', signatures: [signature] }, url)!;
+      const { curl } = callExamples({ name: 'ham.spam.add', signatures: [signature] }, url)!;
       // The shell's own reading of the line.
       const { stdout } = await promisify(execFile)('sh', ['-c', `curl() { printf '%s\\0' "$@"; }; ${curl}`]);
       const [flag, header, data, body, target, ...more] = stdout.split('\0');
@@ -185,9 +178,9 @@ test('a copied curl line posts a call of the method with a value of each type, w
   }
 });
 
-test('a name that cannot be called from elsewhere has no lines, one that is a word of Python has a line that works', (t) => {
-  for (const name of [HOSTILE, '', 'a b', "a'b", 'a"', 'é']) t.is(callLines({ name, signatures: undefined }, 'http://h/'), undefined);
-  const line = (name: string): string => callLines({ name, signatures: undefined }, 'http://h/')!.python;
+test('a name that cannot be called remotely has no examples, one that is a word of Python has a line that works', (t) => {
+  for (const name of [HOSTILE, '', 'a b', "a'b", 'a"', 'é']) t.is(callExamples({ name, signatures: undefined }, 'http://h/'), undefined);
+  const line = (name: string): string => callExamples({ name, signatures: undefined }, 'http://h/')!.python;
   t.is(line('a.b'), `import xmlrpc.client; print(xmlrpc.client.ServerProxy('http://h/').a.b())`);
   for (const name of ['a.import', 'a/b', 'a..b', '_a', '1']) t.true(line(name).includes(`getattr(`), name);
 });

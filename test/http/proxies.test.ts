@@ -1,4 +1,4 @@
-/** What a relay takes from the proxy in front: the client's address in dicts and in the access log, by either header and over any socket. */
+/** What a relay accepts from a proxy: the client's address in dicts and in the access log, by either header and over any socket. */
 import { request as httpRequest } from 'node:http';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -36,10 +36,10 @@ test('X-Forwarded-For with ports and Forwarded in all its forms name the client 
 test('a client that no header names, or that two headers name differently, is refused by every kind of caller', async (t) => {
   const { url, adminToken } = await startRelay(t, TRUSTED);
   const cases: readonly (readonly [headers: Readonly<Record<string, string>>, says: RegExp])[] = [
-    [{ forwarded: 'for=unknown' }, /names no address of a client in Forwarded/],
-    [{ forwarded: 'for=_hidden' }, /names no address of a client in Forwarded/],
-    [{ forwarded: 'proto=https' }, /names no address of a client in Forwarded/],
-    [{ 'x-forwarded-for': 'unknown' }, /names no address of a client in X-Forwarded-For/],
+    [{ forwarded: 'for=unknown' }, /does not name the address of its client in Forwarded/],
+    [{ forwarded: 'for=_hidden' }, /does not name the address of its client in Forwarded/],
+    [{ forwarded: 'proto=https' }, /does not name the address of its client in Forwarded/],
+    [{ 'x-forwarded-for': 'unknown' }, /does not name the address of its client in X-Forwarded-For/],
     [{ 'x-forwarded-for': '203.0.113.9', forwarded: 'for=127.0.0.1' }, /name different clients/],
     [{ 'x-forwarded-for': '127.0.0.1', forwarded: 'for=203.0.113.9' }, /name different clients/],
   ];

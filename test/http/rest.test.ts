@@ -131,7 +131,7 @@ test('what is refused before a call is one is a problem document, too', async (t
   for (const [method, name] of unreadable) {
     const answer = await post(url, name, '[]', { method });
     t.like(problemOf(answer), { status: 400, title: 'Bad Request', code: 400 });
-    t.regex(problemOf(answer).detail, /an escape that is none, or a name that is too long/);
+    t.regex(problemOf(answer).detail, /an invalid escape or a name that is too long/);
   }
   const headers = { 'x-forwarded-for': '198.51.100.7' };
   t.is((await post(url, 'ping', '[]', { headers })).status, 200);
@@ -140,7 +140,7 @@ test('what is refused before a call is one is a problem document, too', async (t
   t.true(Number(often.headers['retry-after']) > 0);
 });
 
-test('other verbs are 405 with Allow, whatever the method and the body; no other path is a door', async (t) => {
+test('other verbs are 405 with Allow, whatever the method and the body; no other path is an endpoint', async (t) => {
   const { url } = await startRelay(t);
   for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']) {
     for (const name of ['ping', 'no.such']) {

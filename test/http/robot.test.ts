@@ -1,4 +1,4 @@
-/** `/robot` of a running relay: keywords are told and run, failures are results, and rights and limits are those of any call. */
+/** `/robot` of a running relay: keywords are described and run, failures are results, and rights and limits are those of any call. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
@@ -112,7 +112,7 @@ test('a keyword that fails says why, and nothing of the machine', async (t) => {
   }
 });
 
-test('what is no keyword is a fault: nobody stops the relay, and no path is told', async (t) => {
+test('what is no keyword is a fault: nobody stops the relay, and no path is disclosed', async (t) => {
   const robot = await startRobot(t);
   for (const method of ['stop_remote_server', 'get_keyword_source', 'ham.spam.add', 'system.listMethods', '__proto__'])
     t.like(await robot(method, 'x'), { kind: 'fault', code: -32601 }, method);
@@ -129,7 +129,7 @@ test('a caller sees the keywords that it may call, and runs no other', async (t)
   for (const name of ['ham.spam.wipe', 'ham.spam.echo']) {
     const answer = valueOf(await robot('run_keyword', name, [])) as Dict;
     t.is(answer.status, 'FAIL');
-    t.regex(textOf(answer.error), /needs the right 'admin'|none of the methods/);
+    t.regex(textOf(answer.error), /needs the right 'admin'|not among the methods/);
   }
 });
 

@@ -1,10 +1,9 @@
-/** The rules of the doors as pure functions: media types, hosts and origins, addresses behind proxies, credentials. */
+/** The request checks as pure functions: media types, hosts and origins, addresses behind proxies, credentials. */
 import { createHash } from 'node:crypto';
 import test from 'ava';
 import { forwardedClient, trustedProxies } from '../../src/http/client-address.ts';
 import { credentialCheck } from '../../src/access/credentials.ts';
-import { refuseEncoding } from '../../src/http/early.ts';
-import { makeGuard } from '../../src/http/guard.ts';
+import { checkEncoding, makeHostCheck } from '../../src/http/request-checks.ts';
 import { readMediaType } from '../../src/http/media-type.ts';
 import { canonicalAddress } from '../../src/message/message.ts';
 
@@ -127,15 +126,15 @@ for (const header of [...OUT, ...NO_JSON]) {
 
 test('no encoding but identity is read, and gzip where it is let in; several never', (t) => {
   for (const acceptGzip of [false, true]) {
-    for (const header of [undefined, 'identity', 'Identity']) t.is(refuseEncoding(header, acceptGzip), undefined);
+    for (const header of [undefined, 'identity', 'Identity']) t.is(checkEncoding(header, acceptGzip), undefined);
     for (const header of ['deflate', 'br', 'zstd', 'gzip, identity', 'identity, gzip', 'gzip, gzip', 'gzip,gzip', '', 'utf-8', 'gzip;q=1'])
-      t.like(refuseEncoding(header, acceptGzip), { status: 415 }, header);
-    for (const header of ['gzip', 'GZIP', 'x-gzip']) t.is(refuseEncoding(header, acceptGzip)?.status, acceptGzip ? undefined : 415, header);
+      t.like(checkEncoding(header, acceptGzip), { status: 415 }, header);
+    for (const header of ['gzip', 'GZIP', 'x-gzip']) t.is(checkEncoding(header, acceptGzip)?.status, acceptGzip ? undefined : 415, header);
   }
 });
 
 const [PORT, UNIX] = [{}, {}];
-const guard = makeGuard(['Relay.Example', '2001:db8::5'], ['https://panel.example'], (socket) => socket === UNIX);
+const guard = makeHostCheck(['Relay.Example', '2001:db8::5'], ['https://panel.example'], (socket) => socket === UNIX);
 
 for (const host of [
   '127.0.0.1',

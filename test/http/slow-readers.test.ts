@@ -15,12 +15,12 @@ function setUp() {
 
 test('two large answers on one connection: read in time it goes on, each in its own time', (t) => {
   const { clock, connection, readers } = setUp();
-  for (const _ of [1, 2]) readers.asking(connection);
-  for (const _ of [1, 2]) readers.sending(connection, 1000 * KB);
+  for (const _ of [1, 2]) readers.requestBegan(connection);
+  for (const _ of [1, 2]) readers.responseBegan(connection, 1000 * KB);
   clock.advance(999);
-  readers.done(connection, 1000 * KB);
+  readers.responseEnded(connection, 1000 * KB);
   clock.advance(999);
-  readers.done(connection, 1000 * KB);
+  readers.responseEnded(connection, 1000 * KB);
   clock.advance(10_000);
   t.false(connection.isCut);
   t.is(clock.pending, 0);
@@ -29,19 +29,19 @@ test('two large answers on one connection: read in time it goes on, each in its 
 test('many small answers that nobody reads are one large one', (t) => {
   const { clock, connection, readers, told } = setUp();
   for (let count = 0; count < 3; count++) {
-    readers.asking(connection);
-    readers.sending(connection, 30 * KB);
+    readers.requestBegan(connection);
+    readers.responseBegan(connection, 30 * KB);
   }
   clock.advance(1000);
   t.true(connection.isCut);
-  t.deepEqual(told, [`192.0.2.7 did not read answers of ${90 * KB} bytes in 1000 ms and is cut`]);
+  t.deepEqual(told, [`192.0.2.7 did not read ${90 * KB} bytes of responses in 1000 ms; closing its connection`]);
 });
 
 test('more requests on one connection than anybody sends before reading', (t) => {
   const { connection, readers, told } = setUp();
-  for (let count = 0; count < 32; count++) t.true(readers.asking(connection));
+  for (let count = 0; count < 32; count++) t.true(readers.requestBegan(connection));
   t.false(connection.isCut);
-  t.false(readers.asking(connection));
+  t.false(readers.requestBegan(connection));
   t.true(connection.isCut);
   t.is(told.length, 1);
 });

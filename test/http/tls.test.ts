@@ -1,4 +1,4 @@
-/** HTTPS whose files cannot be used: the relay does not start, and says which option and which file. (That it works: test/interop/https.test.ts.) */
+/** HTTPS with unusable files: the relay does not start, and names the option and the file. (HTTPS itself: test/interop/https.test.ts.) */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -23,7 +23,7 @@ test('missing, empty, foreign and open files', async (t) => {
   chmodSync(files.keyFile, 0o604);
   await refused(/^tls\.keyFile: .*open to all users.*chmod/);
   chmodSync(files.keyFile, 0o600);
-  await refused(/^tls: .*cert\.pem and .*key\.pem are no certificate with its key/);
+  await refused(/^tls: .*cert\.pem and .*key\.pem are not a certificate and its key/);
   files.certFile = dir;
-  await refused(/^tls\.certFile: .* is no file/);
+  await refused(/^tls\.certFile: .* is not a regular file/);
 });

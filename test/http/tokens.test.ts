@@ -95,7 +95,7 @@ test('a registration belongs to the token that made it, and ends when another to
   t.like(await ask(second, 'relay.register'), { addr: ['127.0.0.1', port] });
 });
 
-test('a token ends at its date, is told so, and does not count as a guess', async (t) => {
+test('a token ends at its date, says so, and does not count as a guess', async (t) => {
   const { url, dataDir, pass, code, status } = await timed(t);
   const grant = { name: 'ci', classes: ['read'], methods: ['*'] } as const;
   const token = `Bearer ${await addToken(dataDir, grant, new Date(START + 60_000), new Date(START))}`;
@@ -105,7 +105,7 @@ test('a token ends at its date, is told so, and does not count as a guess', asyn
   for (let index = 0; index < 20; index++) t.is(await code(token), 401);
   const refused = await call(url, 'ping', [], { headers: { authorization: token } });
   t.regex((refused as { text: string }).text, /'ci' has expired/);
-  t.deepEqual(status().doors, { wrongCredentials: 0, lockOuts: 0 });
+  t.deepEqual(status().http, { wrongCredentials: 0, lockOuts: 0 });
 });
 
 test('tokens of the configuration: secret, classes, globs and end', async (t) => {
@@ -141,7 +141,7 @@ test('ten wrong credentials lock an address for a minute, right ones too; others
   t.like(page, { status: 429, headers: { 'retry-after': '60' } });
   t.is(await code(undefined, 'ping', guesser), 0);
   t.is(await code(`Bearer ${adminToken}`, 'ping', { 'x-forwarded-for': '198.51.100.8' }), 0);
-  t.deepEqual(status().doors, { wrongCredentials: 10, lockOuts: 1 });
+  t.deepEqual(status().http, { wrongCredentials: 10, lockOuts: 1 });
   t.is(log.matching(/wrong credentials from 198\.51\.100\.7/).length, 1);
   pass(59_999);
   t.is(await code(`Bearer ${adminToken}`, 'ping', guesser), 429);

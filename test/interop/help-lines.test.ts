@@ -1,7 +1,7 @@
 /** The lines to copy of the help: pasted as they stand into a shell, Python and Node they call the relay. */
 import test from 'ava';
-import { callLines } from '../../src/http/call-lines.ts';
-import type { CallLines } from '../../src/http/call-lines.ts';
+import { callExamples } from '../../src/http/call-examples.ts';
+import type { CallExamples } from '../../src/http/call-examples.ts';
 import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
 
 const KINDS = `import { Exposed, Plugin, Satellite } from 'co2-relay';
@@ -17,9 +17,9 @@ const GOT =
 test.serial('lines with a value of every type, for a method whose name is a word of Python', async (t) => {
   const { url, cwd } = await startCo2(t, { files: { 'plugins/ham/kinds.ts': KINDS } });
   const answer = await fetch(`${url}/RPC2?method=ham.kinds.import`, { headers: { accept: 'application/json' } });
-  const { methods } = (await answer.json()) as { methods: [{ signatures: string[][]; calls: CallLines }] };
+  const { methods } = (await answer.json()) as { methods: [{ signatures: string[][]; calls: CallExamples }] };
   const [{ signatures, calls }] = methods;
-  t.deepEqual(calls, callLines({ name: 'ham.kinds.import', signatures }, `${url}/RPC2`));
+  t.deepEqual(calls, callExamples({ name: 'ham.kinds.import', signatures }, `${url}/RPC2`));
   const text = await (await fetch(`${url}/RPC2`)).text();
   for (const line of Object.values(calls) as string[]) t.true(text.includes(line));
   const node = [`--import=${PROJECT_DIR}src/loader/from-source.mjs`, '--input-type=module', '-e', calls.typescript];

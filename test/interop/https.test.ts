@@ -81,14 +81,14 @@ test.serial('a renewed certificate is served at the next look, a bad one is told
   writeFileSync(tls.certFile, 'cut');
   clock.advance(15_000);
   t.is(await servedName(relay.url), 'second');
-  t.is(log.matching(/the certificate stays as it was/).length, 1);
+  t.is(log.matching(/keeping the present certificate/).length, 1);
   // A new certificate whose key has not been written yet.
   const elsewhere = temporaryDir(t);
   await certificate(t, elsewhere, 'half');
   copyFileSync(join(elsewhere, 'cert.pem'), tls.certFile);
   clock.advance(5000);
   t.is(await servedName(relay.url), 'second');
-  t.is(log.matching(/the certificate stays as it was/).length, 2);
+  t.is(log.matching(/keeping the present certificate/).length, 2);
   await certificate(t, dir, 'third');
   clock.advance(5000);
   t.is(await servedName(relay.url), 'third');
@@ -108,7 +108,7 @@ test.serial('a certificate that is renewed while the relay starts is served at t
     {
       clock,
       logs: (category) => {
-        // The doors ask for their logger first when they have just read the files.
+        // The server asks for its logger right after it has read the files.
         if (category === 'http') for (const name of names.splice(0)) copyFileSync(join(later, name), join(dir, name));
         return log.source(category);
       },
@@ -133,12 +133,13 @@ test.serial(
     };
     const files = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') };
     const watch = new TlsWatch(files, tlsSignature(files), apply, clock, log.source('http'));
+    watch.start();
     await certificate(t, dir, 'second');
     for (let look = 1; look <= 4; look++) {
       clock.advance(5000);
       t.is(tries, Math.min(look, 3));
     }
-    t.is(log.matching(/stays as it was: too many open files/).length, 1);
+    t.is(log.matching(/keeping the present certificate: too many open files/).length, 1);
     t.is(log.matching(/cert\.pem has changed/).length, 1);
     watch.stop();
   },

@@ -55,8 +55,8 @@ test.serial('plain HTTP at an HTTPS port gets a status 400 that says so, whateve
     }
   }
   // One line a second at most, which counts the others.
-  t.true(relay.log.matching(/^127\.0\.0\.1 speaks plain HTTP to this HTTPS port; it has to use https:\/\//).length >= 1);
-  t.true(relay.log.matching(/speaks plain HTTP/).length < 24);
+  t.true(relay.log.matching(/^127\.0\.0\.1 used plain HTTP on this HTTPS port; it must use https:\/\//).length >= 1);
+  t.true(relay.log.matching(/used plain HTTP/).length < 24);
 });
 
 test.serial('TLS in pieces is read as TLS, and a connection that sends nothing is closed', async (t) => {
@@ -94,7 +94,7 @@ test.serial('our client and our command say which scheme to use, on either side'
   );
   const url = plain.url.replace('http:', 'https:');
   t.regex(await message(t, url), /it does not speak TLS there; if it is an HTTP server, use http:\/\/ in the URL instead of https:\/\/$/);
-  await plain.log.line(/^127\.0\.0\.1 speaks HTTPS to this HTTP port; it has to use http:\/\/ in the URL/);
+  await plain.log.line(/^127\.0\.0\.1 used HTTPS on this HTTP port; it must use http:\/\/ in the URL/);
   const command = async (url: string): Promise<string> => {
     const { code, stderr } = await runCo2(t, { args: ['ping', '--url', url] }).exit;
     t.is(code, 3);
@@ -131,5 +131,5 @@ test.serial('the parser of an HTTP port still calls other rubbish what it is', a
   t.notRegex(answer?.body.toString() ?? '', /http:/);
   const [tls] = answersIn(await everything(open(url, Buffer.of(0x16, 3, 1, 2, 0, 1))));
   t.regex(tls?.body.toString() ?? '', /^this port speaks HTTP without TLS: use http:\/\/ in the URL instead of https:\/\/\n$/);
-  t.is(log.matching(/speaks HTTPS to this HTTP port/).length, 1);
+  t.is(log.matching(/used HTTPS on this HTTP port/).length, 1);
 });

@@ -58,7 +58,7 @@ test('register: the record and a token; the lists show the record without it, un
   }
   t.like(await relay.call('system.get_properties'), { max_satellites: 100 });
   const text = await (await fetch(relay.url)).text();
-  t.regex(text, /1 satellites elsewhere\n\nseven at 127\.0\.0\.7, \d+\n/);
+  t.regex(text, /1 remote satellites\n\nseven at 127\.0\.0\.7, \d+\n/);
   const json = await (await fetch(relay.url, { headers: { accept: 'application/json' } })).text();
   t.like((JSON.parse(json) as { satellites: object[] }).satellites[0], { nick: 'seven', ping_current: -1 });
   t.false((text + json + JSON.stringify(relay.status())).includes(token));
@@ -156,7 +156,7 @@ test('unregister by token, by port, by host_id; afterwards nothing comes', async
   );
 });
 
-test('forged host_ids, our own door, a peer, and too many are refused', async (t) => {
+test('forged host_ids, our own address, a peer, and too many are refused', async (t) => {
   const peer = await scriptedPeer(t, { host: '127.0.0.9' });
   const relay = await startRelay(t, { peers: [peer.url], maxSatellites: 1 });
   const own = Number(new URL(relay.url).port);
@@ -164,7 +164,7 @@ test('forged host_ids, our own door, a peer, and too many are refused', async (t
     message: /does not belong to 127\.0\.0\.1/,
   });
   await t.throwsAsync(relay.call('relay.register', { port: 5000, host_id: relay.hostId }), { message: /own/ });
-  await t.throwsAsync(relay.call('relay.register', { port: own }), { message: /this relay's own door/ });
+  await t.throwsAsync(relay.call('relay.register', { port: own }), { message: /this relay's own address/ });
   const fromPeer = new XmlRpcClient(new URL(relay.url), { localAddress: '127.0.0.9' });
   t.teardown(() => fromPeer.close());
   await t.throwsAsync(fromPeer.call('relay.register', [{ port: peer.port }]), { message: /a peer of this relay/ });
@@ -181,7 +181,7 @@ test('one that listens on all addresses cannot be registered at any of them', as
   for (const localAddress of ['127.0.0.1', '127.0.0.7']) {
     const client = new XmlRpcClient(new URL(`http://127.0.0.1:${port}`), { localAddress });
     t.teardown(() => client.close());
-    await t.throwsAsync(client.call('relay.register', [{ port }]), { message: /own door/ });
+    await t.throwsAsync(client.call('relay.register', [{ port }]), { message: /own address/ });
   }
 });
 
@@ -282,7 +282,7 @@ test('a satellite whose notify answers a fault each time is told of once; others
 
 test('a program that hands back to us what we notify it of makes no loop', async (t) => {
   const relay = await startRelay(t);
-  // Registered, and every dict goes on to our own door, stamp and all, as a forwarder of connections would do it.
+  // Registered, and every dict goes on to our own address, stamp and all, as a forwarder of connections would do it.
   const mirror = await scriptedPeer(t);
   const client = new XmlRpcClient(new URL(relay.url));
   t.teardown(() => client.close());

@@ -30,7 +30,7 @@ const BAD: readonly (readonly [string, Readonly<Record<string, Sendable | undefi
   ['a fragment', { port: 5000, path: '/a#b' }],
   ['an endless path', { port: 5000, path: `/${'x'.repeat(200)}` }],
   ['a nick that is no string', { port: 5000, nick: 7 }],
-  ['our own door', { port: 2004 }],
+  ['our own address', { port: 2004 }],
 ];
 for (const [what, props] of BAD) {
   test(`${what} is refused, and nothing is registered`, async (t) => {

@@ -1,6 +1,6 @@
 /** The network of test relays: each has an address that only they know, and calls go from one to the other as bytes in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { DoorsParts, DoorsPort } from '../app.ts';
+import type { HttpServerDependencies, HttpServerPort } from '../app.ts';
 import type { LinkTransport, ServerAddress } from '../links/links.ts';
 import { RelayError } from '../core/core.ts';
 import { answerCall, callerOf } from '../rpc/rpc.ts';
@@ -17,7 +17,7 @@ export interface Answered {
 
 /** One call, and what it threw. */
 interface Request {
-  readonly standing: Principal;
+  readonly principal: Principal;
   error: unknown;
 }
 
@@ -25,16 +25,16 @@ interface Request {
 type Endpoint = Pick<Principal, 'address' | 'port'>;
 
 const PORT = 2004;
-const open = new Map<string, MemoryDoors>();
+const open = new Map<string, MemoryServer>();
 let relays = 0;
 
-/** Doors of one relay that no port is bound for. */
-export class MemoryDoors implements DoorsPort {
+/** HttpServer of one relay that no port is bound for. */
+export class MemoryServer implements HttpServerPort {
   readonly scheme = 'http';
   readonly bound: Endpoint;
   readonly listening = [];
   #endpoint: RpcEndpoint<Request> | undefined;
-  #addresses: DoorsParts['addresses'] | undefined;
+  #addresses: HttpServerDependencies['addresses'] | undefined;
 
   constructor() {
     relays++;
@@ -43,16 +43,16 @@ export class MemoryDoors implements DoorsPort {
   }
 
   /** Serves the calls of this relay. */
-  of({ dispatcher, addresses }: Pick<DoorsParts, 'dispatcher' | 'addresses'>): this {
+  of({ dispatcher, addresses }: Pick<HttpServerDependencies, 'dispatcher' | 'addresses'>): this {
     this.#addresses = addresses;
     this.#endpoint = {
-      parse: (body, { standing }) =>
-        parseCall(body as Uint8Array, { allowNonFinite: standing.isPeer && addresses.acceptsNonFinite(standing.address) }),
-      invoke: (call, { standing }) =>
+      parse: (body, { principal }) =>
+        parseCall(body as Uint8Array, { allowNonFinite: principal.isPeer && addresses.acceptsNonFinite(principal.address) }),
+      invoke: (call, { principal }) =>
         dispatcher.call(
           call.methodName,
           call.params,
-          callerOf(standing, (dict) => call.sourceOf(dict)),
+          callerOf(principal, (dict) => call.sourceOf(dict)),
         ),
       writing: () => ({ nil: true, i8: true }),
       faultFor: (error, method, request) => {
@@ -83,7 +83,7 @@ export class MemoryDoors implements DoorsPort {
     open.delete(this.bound.address);
   }
 
-  status(): ReturnType<DoorsPort['status']> {
+  status(): ReturnType<HttpServerPort['status']> {
     return { wrongCredentials: 0, lockOuts: 0 };
   }
 
@@ -92,10 +92,10 @@ export class MemoryDoors implements DoorsPort {
   }
 
   /** Answers the serialized call of a caller as the HTTP endpoint does. */
-  async answer(body: Uint8Array, standing: Principal): Promise<Answered> {
+  async answer(body: Uint8Array, principal: Principal): Promise<Answered> {
     if (this.#endpoint === undefined || !open.has(this.bound.address))
       throw new RelayError('UNAVAILABLE', 'this test relay has been stopped');
-    const request: Request = { standing, error: undefined };
+    const request: Request = { principal, error: undefined };
     const response = parseResponse(await answerCall(this.#endpoint, body, request));
     return { response, error: request.error };
   }

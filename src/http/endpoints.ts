@@ -1,48 +1,51 @@
-/** All doors: where what is answered. */
+/** The endpoint table: which handler answers at which path, and what it reads. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { answerJsonRpc, failJsonRpc } from './json-rpc-door.ts';
-import type { JsonDoorParts } from './json-body.ts';
-import type { Door, XmlCalls } from './door.ts';
+import type { Endpoint, XmlCalls } from './endpoint.ts';
+import type { JsonEndpointParts } from './json-body.ts';
+import { answerJsonRpc, failJsonRpc } from './json-rpc-endpoint.ts';
 import { readMediaType } from './media-type.ts';
 import type { XmlType } from './media-type.ts';
-import { answerPage, failPage } from './page-door.ts';
-import type { PageDoorParts } from './page-door.ts';
-import { answerRest, failRest } from './rest-door.ts';
-import { robotCalls } from './robot-door.ts';
-import type { RobotDoorParts } from './robot-door.ts';
-import { rpcCalls, sendXml } from './rpc-door.ts';
+import { answerPage, failPage } from './page-endpoint.ts';
+import type { PageEndpointParts } from './page-endpoint.ts';
+import { answerRest, failRest } from './rest-endpoint.ts';
+import { robotCalls } from './robot-endpoint.ts';
+import type { RobotEndpointParts } from './robot-endpoint.ts';
+import { rpcCalls, sendXml } from './xmlrpc-endpoint.ts';
 
-/** Made once per start. */
-export function makeDoors(parts: RobotDoorParts & JsonDoorParts & PageDoorParts): readonly Door[] {
+/** The table of one server. */
+export function makeEndpoints(parts: RobotEndpointParts & JsonEndpointParts & PageEndpointParts): readonly Endpoint[] {
   const [calls, keywords] = [rpcCalls(parts), robotCalls(parts)];
-  const rpc: Omit<Door, 'path'> = {
+  const rpc: Omit<Endpoint, 'path'> = {
     reads: ['xml', 'json'],
     xml: calls,
     get: (request, reply) => answerPage(parts, request, reply),
     post: (request, reply, type) => (type.kind === 'xml' ? answerXml(calls, request, reply, type) : answerJsonRpc(parts, request, reply)),
     fail: (request, reply, error) => {
       if (request.method !== 'POST') return failPage(reply, error);
-      return isJson(request) ? failJsonRpc(parts, request, reply, error) : sendXml(reply, calls.fail(request.told, error));
+      return isJson(request) ? failJsonRpc(parts, request, reply, error) : sendXml(reply, calls.fail(request.outcome, error));
     },
   };
   return [
     { path: '/', ...rpc },
     { path: '/RPC2', ...rpc },
     {
-      ...{ path: '/api/:method', reads: ['json'], tellsProblems: true },
+      ...{ path: '/api/:method', reads: ['json'], writesProblems: true },
       post: (request, reply) => answerRest(parts, request, reply),
       fail: (request, reply, error) => failRest(parts, request, reply, error),
     },
     {
       ...{ path: '/robot', reads: ['xml'], xml: keywords },
       post: (request, reply, type) => answerXml(keywords, request, reply, type as XmlType),
-      fail: (request, reply, error) => sendXml(reply, keywords.fail(request.told, error)),
+      fail: (request, reply, error) => sendXml(reply, keywords.fail(request.outcome, error)),
     },
   ];
 }
 
 async function answerXml(calls: XmlCalls, request: FastifyRequest, reply: FastifyReply, type: XmlType): Promise<FastifyReply> {
-  return sendXml(reply, await calls.answer({ standing: request.standing, body: request.body, told: request.told, charset: type.charset }));
+  return sendXml(
+    reply,
+    await calls.answer({ principal: request.principal, body: request.body, outcome: request.outcome, charset: type.charset }),
+  );
 }
 
 function isJson({ headers }: FastifyRequest): boolean {

@@ -1,4 +1,4 @@
-/** A plain call that takes the short way and one that takes the router's are answered alike, and told alike in the access log. */
+/** A call on the fast path and one through the router get the same answer and the same line in the access log. */
 import test from 'ava';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { startRelay } from '../support/relays.ts';

@@ -7,11 +7,11 @@ import type { Caller, Dispatcher, RpcEndpoint } from '../rpc/rpc.ts';
 import type { Sendable } from '../values/values.ts';
 import { serialiseFault } from '../xmlrpc/xmlrpc.ts';
 import type { Extensions, ParsedCall } from '../xmlrpc/xmlrpc.ts';
-import type { Exchange, Told, XmlCalls } from './door.ts';
+import type { CallOutcome, Exchange, XmlCalls } from './endpoint.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import { writingFor } from './reads.ts';
 
-export interface RpcDoorParts {
+export interface XmlRpcEndpointParts {
   readonly dispatcher: Pick<Dispatcher, 'call' | 'count' | 'faultFor'>;
   /** True if a peer at `address` (canonical) may send doubles that are not finite. Default: nobody may. */
   readonly acceptsNonFinite?: (address: string) => boolean;
@@ -33,35 +33,35 @@ export interface XmlService {
 }
 
 /** The calls of methods in the registry. */
-export function rpcCalls(parts: RpcDoorParts): XmlCalls {
+export function rpcCalls(parts: XmlRpcEndpointParts): XmlCalls {
   return xmlCalls(parts, { call: ({ methodName, params }, caller) => parts.dispatcher.call(methodName, params, caller) });
 }
 
 /** The calls that `service` answers. */
-export function xmlCalls(parts: RpcDoorParts, { call, reads, answerFor }: XmlService): XmlCalls {
+export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, answerFor }: XmlService): XmlCalls {
   const { dispatcher, bodies, maxBodyBytes, acceptsNonFinite } = parts;
   const endpoint: RpcEndpoint<Exchange> = {
-    parse: (body, { standing, charset }) => {
+    parse: (body, { principal, charset }) => {
       if (!Buffer.isBuffer(body)) throw new RelayError('INVALID_REQUEST', 'the request has no body; a call is a <methodCall> document');
-      const allowNonFinite = standing.isPeer && acceptsNonFinite?.(standing.address) === true;
+      const allowNonFinite = principal.isPeer && acceptsNonFinite?.(principal.address) === true;
       return bodies.parse(body, { charset, limits: { maxBodyBytes }, allowNonFinite });
     },
-    chargeUnreadable: ({ standing }) => {
-      dispatcher.count(standing);
+    chargeUnreadable: ({ principal }) => {
+      dispatcher.count(principal);
     },
     invoke: (parsed, exchange) => {
-      exchange.told.rpcMethod = parsed.methodName;
-      const caller = callerOf(exchange.standing, (dict) => parsed.sourceOf(dict), parsed.extensions.i8);
+      exchange.outcome.rpcMethod = parsed.methodName;
+      const caller = callerOf(exchange.principal, (dict) => parsed.sourceOf(dict), parsed.extensions.i8);
       return call(parsed, caller, exchange);
     },
-    writing: ({ extensions }, { standing }) => writingFor(extensions, standing.reads, reads),
-    faultFor: (error, _method, { told }) => faultFor(dispatcher, told, error),
+    writing: ({ extensions }, { principal }) => writingFor(extensions, principal.reads, reads),
+    faultFor: (error, _method, { outcome }) => faultFor(dispatcher, outcome, error),
     ...(answerFor && { resultForFault: answerFor }),
   };
   return {
     answer: (exchange) => answerCall(endpoint, exchange.body, exchange),
-    fail: (told, error) => {
-      const { code, text } = faultFor(dispatcher, told, error);
+    fail: (outcome, error) => {
+      const { code, text } = faultFor(dispatcher, outcome, error);
       return serialiseFault(code, text);
     },
   };
@@ -72,8 +72,8 @@ export function sendXml(reply: FastifyReply, answer: Buffer): FastifyReply {
   return reply.header('content-type', XML).send(answer);
 }
 
-function faultFor(dispatcher: RpcDoorParts['dispatcher'], told: Told, error: unknown): FaultAnswer {
-  const fault = dispatcher.faultFor(error, told.rpcMethod ?? 'a request');
-  told.rpcFault = fault.code;
+function faultFor(dispatcher: XmlRpcEndpointParts['dispatcher'], outcome: CallOutcome, error: unknown): FaultAnswer {
+  const fault = dispatcher.faultFor(error, outcome.rpcMethod ?? 'a request');
+  outcome.rpcFault = fault.code;
   return fault;
 }

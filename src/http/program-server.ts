@@ -1,6 +1,6 @@
 /**
- * The door of the programs that the relay starts, on this machine alone: it is open from before they start until after they have stopped, whatever the
- * doors for everybody do, and speaks plain HTTP also where those speak HTTPS. Only who presents the token of a program is let in.
+ * The server for the programs that the relay starts. It listens on loopback only, from before they start until after they have stopped, and
+ * uses plain HTTP even if the main server uses HTTPS. Every request must carry the token of a program.
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -8,15 +8,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import { RelayError } from '../core/core.ts';
 import { grantOf, credentialCheck } from '../access/access.ts';
 import type { Principal, KnownToken, TokenSource } from '../access/access.ts';
-import type { Told, XmlCalls } from './door.ts';
-import { pathOf, refuseHeaders } from './early.ts';
-import type { Refusal } from './guard.ts';
+import type { CallOutcome, XmlCalls } from './endpoint.ts';
+import { pathOf, checkHeaders } from './request-checks.ts';
+import type { Rejection } from './rejection.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { listenError } from './listeners.ts';
 import { readMediaType } from './media-type.ts';
 import type { BodyKind, XmlType } from './media-type.ts';
-import { XML, xmlCalls } from './rpc-door.ts';
-import type { RpcDoorParts } from './rpc-door.ts';
+import { XML, xmlCalls } from './xmlrpc-endpoint.ts';
+import type { XmlRpcEndpointParts } from './xmlrpc-endpoint.ts';
 import { checkingInterval } from './server.ts';
 
 /** The token of a program, by its hash. */
@@ -26,9 +26,9 @@ export interface ProgramToken {
   readonly sha256: string;
 }
 
-export interface ProgramDoorParts {
-  readonly dispatcher: RpcDoorParts['dispatcher'];
-  /** Those of today; the same array as long as nothing changed. */
+export interface ProgramServerDependencies {
+  readonly dispatcher: XmlRpcEndpointParts['dispatcher'];
+  /** The current tokens; the same array as long as nothing has changed. */
   readonly tokens: () => readonly ProgramToken[];
   readonly maxBodyBytes: number;
   /** ms from the first byte of a request to its last, and from a connection to its first request. */
@@ -39,42 +39,42 @@ const TEXT = 'text/plain; charset=utf-8';
 const HOST = '127.0.0.1';
 const PATH = '/RPC2';
 const READS: readonly BodyKind[] = ['xml'];
-// Far more than programs have threads; protects the relay's file descriptors from one that forgets to close.
+// Far more than programs have threads; protects the file descriptors of the relay from a program that leaks connections.
 const MAX_CONNECTIONS = 2_000;
 
-export class ProgramDoor {
+export class ProgramServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #calls: XmlCalls;
   readonly #check: ReturnType<typeof credentialCheck>;
 
-  constructor(private readonly parts: ProgramDoorParts) {
+  constructor(private readonly parts: ProgramServerDependencies) {
     const { dispatcher, maxBodyBytes, requestTimeoutMs, tokens } = parts;
     this.#calls = xmlCalls(
       { dispatcher, maxBodyBytes, bodies: new LargeBodies() },
-      // Who hosts others' calls gets what they hold: a nil in the answer of a method that it calls, in the parameters of a call that it fetches.
+      // A program that serves calls of others gets their nil and i8 values, whether it declared them or not.
       { call: ({ methodName, params }, caller) => dispatcher.call(methodName, params, caller), reads: { nil: true, i8: true } },
     );
     this.#check = credentialCheck([knownTokens(tokens)], Date.now);
     const limits = { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: checkingInterval(requestTimeoutMs) };
     this.#server = createServer({ ...limits, noDelay: true }, (request, response) => {
       this.#serve(request, response).catch(() => {
-        // Its answer cannot be sent, or is sent in part.
+        // The response cannot be sent, or was sent in part.
         request.destroy();
       });
     });
     this.#server.maxConnections = MAX_CONNECTIONS;
-    // No header is dropped unseen: what has too many is refused.
+    // Do not drop headers silently: too many are rejected.
     this.#server.maxHeadersCount = 0;
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
-    // An accept for which there is no file handle: the server of all other callers logs that.
+    // The main server logs when there are no file handles for further connections.
     this.#server.on('error', () => undefined);
   }
 
-  /** Where programs call, without a credential; undefined unless it is open. */
+  /** The URL that programs call; undefined unless the server listens. */
   get url(): string | undefined {
     const bound = this.#server.address() as AddressInfo | null;
     return bound === null ? undefined : `http://${HOST}:${bound.port}${PATH}`;
@@ -90,7 +90,7 @@ export class ProgramDoor {
     });
   }
 
-  /** Cuts what is still connected. */
+  /** Closes all connections. */
   async stop(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const socket of this.#sockets) socket.destroy();
@@ -100,32 +100,35 @@ export class ProgramDoor {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const type = typeOf(request, this.parts.maxBodyBytes);
     if ('status' in type) {
-      // What is refused by its head has a body that nobody reads.
+      // The body of a rejected request is never read.
       send(response, type.status, TEXT, Buffer.from(`${type.text}\n`), true);
       return;
     }
-    const told: Told = { rpcMethod: undefined, rpcFault: undefined };
+    const outcome: CallOutcome = { rpcMethod: undefined, rpcFault: undefined };
     const gone = new AbortController();
     response.once('close', () => {
       gone.abort();
     });
-    let standing: Principal;
+    let principal: Principal;
     try {
-      standing = this.#standingOf(request, gone.signal);
+      principal = this.#principalOf(request, gone.signal);
     } catch (error) {
-      send(response, 200, XML, this.#calls.fail(told, error), true);
+      send(response, 200, XML, this.#calls.fail(outcome, error), true);
       return;
     }
     const body = await bodyOf(request, this.parts.maxBodyBytes);
     if (body === undefined) return;
-    send(response, 200, XML, await this.#calls.answer({ standing, body, told, charset: type.charset }));
+    send(response, 200, XML, await this.#calls.answer({ principal, body, outcome, charset: type.charset }));
   }
 
   /** Throws a RelayError NOT_AUTHENTICATED. */
-  #standingOf({ headers, socket }: IncomingMessage, gone: AbortSignal): Principal {
+  #principalOf({ headers, socket }: IncomingMessage, gone: AbortSignal): Principal {
     const presented = this.#check(headers.authorization);
     if (presented.kind !== 'token')
-      throw new RelayError('NOT_AUTHENTICATED', 'only programs that the relay started call here, each with its token (CO2_PLUGIN_TOKEN)');
+      throw new RelayError(
+        'NOT_AUTHENTICATED',
+        'only programs that the relay started may call this address, each with its token (CO2_PLUGIN_TOKEN)',
+      );
     const role = { kind: 'plugin', name: presented.name } as const;
     return { role, address: HOST, port: socket.remotePort ?? 0, isDirect: true, isPeer: false, gone };
   }
@@ -135,8 +138,8 @@ function send(response: ServerResponse, status: number, type: string, body: Buff
   response.writeHead(status, { 'content-type': type, 'content-length': body.length, ...(isLast ? { connection: 'close' } : {}) }).end(body);
 }
 
-/** What a program's token may is decided by its role, later. */
-function knownTokens(tokens: ProgramDoorParts['tokens']): TokenSource {
+/** The rights of a program follow from its role, not from its token. */
+function knownTokens(tokens: ProgramServerDependencies['tokens']): TokenSource {
   let from: readonly ProgramToken[] = [];
   let known: readonly KnownToken[] = [];
   return () => {
@@ -147,21 +150,22 @@ function knownTokens(tokens: ProgramDoorParts['tokens']): TokenSource {
   };
 }
 
-/** How the body is to be read, or why it is not. */
-function typeOf(request: IncomingMessage, maxBodyBytes: number): XmlType | Refusal {
+/** The media type of the body, or why the request is rejected. */
+function typeOf(request: IncomingMessage, maxBodyBytes: number): XmlType | Rejection {
   const { method, url, headers } = request;
-  const refusal = refuseHeaders(request);
+  const refusal = checkHeaders(request);
   if (refusal) return refusal;
-  if (pathOf({ url }) !== PATH) return { status: 404, text: `programs call ${PATH} here` };
-  if (method !== 'POST') return { status: 405, text: 'a call of XML-RPC is a POST' };
-  if (headers['content-encoding'] !== undefined) return { status: 415, text: 'bodies come as they are here, without a Content-Encoding' };
-  if (Number(headers['content-length'] ?? 0) > maxBodyBytes) return { status: 413, text: `at most ${maxBodyBytes} bytes (maxBodyBytes)` };
+  if (pathOf({ url }) !== PATH) return { status: 404, text: `there is nothing at this path; programs call ${PATH}` };
+  if (method !== 'POST') return { status: 405, text: 'send an XML-RPC call as a POST' };
+  if (headers['content-encoding'] !== undefined) return { status: 415, text: 'send the body unencoded, without Content-Encoding' };
+  if (Number(headers['content-length'] ?? 0) > maxBodyBytes)
+    return { status: 413, text: `the body is larger than ${maxBodyBytes} bytes (maxBodyBytes)` };
   const type = readMediaType(headers['content-type'], READS);
   if ('status' in type || type.kind === 'xml') return type;
   return { status: 415, text: 'send it with Content-Type: text/xml' };
 }
 
-/** The body; undefined if it broke off, or was longer than it may be: the connection is cut then. */
+/** The body; undefined if it ended early or exceeds the limit: the connection is closed then. */
 async function bodyOf(request: IncomingMessage, maxBodyBytes: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;

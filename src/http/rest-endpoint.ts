@@ -4,13 +4,13 @@ import { RelayError, joinInSlices } from '../core/core.ts';
 import type { Value } from '../values/values.ts';
 import { writeJsonInTurns } from '../json/json.ts';
 import { openJson, paramsOf } from './json-body.ts';
-import type { JsonDoorParts } from './json-body.ts';
-import { sendProblem, setRemedies, statusOf } from './refusal.ts';
+import type { JsonEndpointParts } from './json-body.ts';
+import { sendProblem, setRemedies, statusOf } from './rejection.ts';
 
 /** Answers one call of the method that the path names; an empty body is no parameters. */
-export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+export async function answerRest(parts: JsonEndpointParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { method = '' } = request.params as { method?: string };
-  request.told.rpcMethod = method;
+  request.outcome.rpcMethod = method;
   try {
     const { caller, value = [] } = await openJson(parts, request);
     const result = await parts.dispatcher.call(method, requireParams(value), caller);
@@ -21,11 +21,11 @@ export async function answerRest(parts: JsonDoorParts, request: FastifyRequest, 
 }
 
 /** Answers `error` as a problem document. */
-export function failRest({ dispatcher }: JsonDoorParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+export function failRest({ dispatcher }: JsonEndpointParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
   const { method = '' } = request.params as { method?: string };
-  request.told.rpcMethod = method;
+  request.outcome.rpcMethod = method;
   const fault = dispatcher.faultFor(error, method);
-  request.told.rpcFault = fault.code;
+  request.outcome.rpcFault = fault.code;
   setRemedies(reply, error);
   return sendProblem(reply, statusOf(error), fault);
 }

@@ -1,11 +1,24 @@
-/** How a refusal is written: one line of text, or a problem document (RFC 9457) on the doors for JSON. */
+/** How a rejected request is answered: one line of text, or a problem document (RFC 9457) at endpoints for JSON. */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { Fault, RelayError } from '../core/core.ts';
 import type { ErrorCode } from '../core/core.ts';
-import { allowedAt } from './door.ts';
-import type { Door } from './door.ts';
-import type { Refusal } from './guard.ts';
+
+/** An HTTP answer to a request that never became a call. */
+export interface Rejection {
+  readonly status: number;
+  /** What is wrong and what to do, in one line. */
+  readonly text: string;
+}
+
+/** The properties of an endpoint that decide how it writes a rejection. */
+export interface RejectionStyle {
+  readonly get?: unknown;
+  readonly writesProblems?: boolean;
+}
+
+/** The value of `Allow` for an endpoint that has all methods. */
+export const ANY_METHOD = 'GET, HEAD, POST';
 
 const STATUSES: Partial<Readonly<Record<ErrorCode, number>>> = {
   NOT_WELL_FORMED: 400,
@@ -24,23 +37,23 @@ const STATUSES: Partial<Readonly<Record<ErrorCode, number>>> = {
   TIMEOUT: 504,
 };
 
-/** The HTTP status for what a call threw. A Fault that a method answers on purpose is 422: understood, and not to be had. */
+/** The HTTP status for what a call threw. A Fault that a method throws on purpose is 422: the request was understood. */
 export function statusOf(error: unknown): number {
   if (Fault.is(error)) return 422;
   return (RelayError.is(error) ? STATUSES[error.code] : undefined) ?? 500;
 }
 
-/** Answers a refusal; `door` is where it came to, if anywhere. */
-export function refuse(reply: FastifyReply, { status, text }: Refusal, door: Door | undefined): FastifyReply {
-  if (status === 405 && door) reply.header('allow', allowedAt(door));
+/** Sends a rejection; `endpoint` is the one that was asked, undefined if there is none at the path. */
+export function reject(reply: FastifyReply, { status, text }: Rejection, endpoint: RejectionStyle | undefined): FastifyReply {
+  if (status === 405 && endpoint) reply.header('allow', endpoint.get === undefined ? 'POST' : ANY_METHOD);
   if (status === 503) reply.header('retry-after', '1');
-  // Whoever reads the request otherwise than we do, as a proxy in front may, finds no second one behind it.
+  // A proxy in front may read the request differently; closing the connection keeps it from finding a second request behind this one.
   if (status === 400 || status === 413 || status === 431) reply.header('connection', 'close');
-  if (door?.tellsProblems === true) return sendProblem(reply, status, { code: status, text });
+  if (endpoint?.writesProblems === true) return sendProblem(reply, status, { code: status, text });
   return reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`);
 }
 
-/** Says in the headers of an answer what a client can do about `error`. */
+/** Sets the headers that say what a client can do about `error`: authenticate, or retry later. */
 export function setRemedies(reply: FastifyReply, error: unknown): void {
   if (!RelayError.is(error)) return;
   if (error.code === 'NOT_AUTHENTICATED') reply.header('www-authenticate', 'Bearer');
@@ -48,7 +61,7 @@ export function setRemedies(reply: FastifyReply, error: unknown): void {
   if (retryAfterMs !== undefined) reply.header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
 }
 
-/** `code` is the fault's; the title is the status in words, as RFC 9457 wants it where the type says nothing. */
+/** Sends a problem document. `code` is the fault code; the title is the status text, as RFC 9457 wants it for `about:blank`. */
 export function sendProblem(reply: FastifyReply, status: number, { code, text }: { code: number; text: string }): FastifyReply {
   const problem = { type: 'about:blank', title: STATUS_CODES[status], status, detail: text, code };
   return reply

@@ -1,11 +1,11 @@
-/** Lines to copy that call a method: for a shell, Python and TypeScript, with sample values by type. Pure. */
+/** Example lines that call a method from a shell, Python and TypeScript, with sample values by type. Pure. */
 import { quoted } from '../core/core.ts';
 import type { Sendable } from '../values/values.ts';
 import type { MethodDescription } from '../rpc/rpc.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 
 /** One line for each. */
-export interface CallLines {
+export interface CallExamples {
   readonly curl: string;
   readonly python: string;
   readonly typescript: string;
@@ -27,12 +27,12 @@ const SAMPLES: ReadonlyMap<string, Sample> = new Map([
   ['double', { value: 1.5, python: '1.5', typescript: '1.5' }],
   ['array', { value: [1, 2], python: '[1, 2]', typescript: '[1, 2]' }],
   ['nil', { value: null, python: 'None', typescript: 'null' }],
-  // A dict of co2 needs the member data.
+  // A dict of co2 must have the member data.
   ['struct', { value: { data: 'hello' }, python: "{'data': 'hello'}", typescript: "{ data: 'hello' }" }],
   ['base64', { value: Buffer.from('hello'), python: "xmlrpc.client.Binary(b'hello')", typescript: "Buffer.from('hello')" }],
   ['dateTime.iso8601', { value: new Date(0), python: "xmlrpc.client.DateTime('19700101T00:00:00')", typescript: 'new Date(0)' }],
 ]);
-// What can stand as a method's name on the wire.
+// A method name that can be sent.
 const WIRE_NAME = /^[A-Za-z0-9_.:/]{1,255}$/;
 const PYTHON_NAME = /^[A-Za-z][A-Za-z0-9_]*$/;
 const PYTHON_KEYWORDS: ReadonlySet<string> = new Set(
@@ -43,8 +43,8 @@ const PYTHON_KEYWORDS: ReadonlySet<string> = new Set(
 );
 const PLAIN_WORD = /^[A-Za-z0-9_@%+=:,./-]+$/;
 
-/** How `method` is called in its first way at `url`, the RPC door; undefined for a name that cannot be called from elsewhere. */
-export function callLines({ name, signatures }: Pick<MethodDescription, 'name' | 'signatures'>, url: string): CallLines | undefined {
+/** How `method` is called in its first way at `url`, the XML-RPC endpoint; undefined for a name that cannot be called remotely. */
+export function callExamples({ name, signatures }: Pick<MethodDescription, 'name' | 'signatures'>, url: string): CallExamples | undefined {
   if (!WIRE_NAME.test(name)) return undefined;
   const samples = (signatures?.[0] ?? []).slice(1).map((type) => SAMPLES.get(type) ?? TEXT);
   const nil = samples.some(({ value }) => value === null);
@@ -69,7 +69,7 @@ function pythonMethod(server: string, name: string): string {
   return isSpelt ? `${server}.${name}` : `getattr(${server}, ${quoted(name)})`;
 }
 
-/** Posts `body`, XML. */
+/** A line that posts an XML body. */
 export function curlLine(body: string, url: string): string {
   return `curl -H 'Content-Type: text/xml' -d ${shellQuoted(body)} ${shellWord(url)}`;
 }

@@ -6,13 +6,13 @@ import type { Value } from '../values/values.ts';
 import { writeJsonInTurns } from '../json/json.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import { openJson, paramsOf } from './json-body.ts';
-import type { JsonDoorParts, JsonRequest } from './json-body.ts';
-import { setRemedies, statusOf } from './refusal.ts';
+import type { JsonEndpointParts, JsonRequest } from './json-body.ts';
+import { setRemedies, statusOf } from './rejection.ts';
 
 // All answers of a batch together; as much as one answer may have.
 const MAX_CHARS = 64 * 1024 * 1024;
-// What is about the request and not about the method comes with its HTTP status as well; whatever else fails is an answer of JSON-RPC, and HTTP 200.
-const TOLD_BY_STATUS: ReadonlySet<number> = new Set([401, 403, 413, 429, 503]);
+// Errors about the request as a whole also set the HTTP status; any other error is a JSON-RPC answer with HTTP 200.
+const STATUSES_OF_REQUEST: ReadonlySet<number> = new Set([401, 403, 413, 429, 503]);
 
 const RESULT = Buffer.from('{"jsonrpc":"2.0","result":');
 const LIST = Buffer.from('[');
@@ -33,33 +33,33 @@ interface Outcome {
 }
 
 /** Answers one request; 204 if it holds nothing but notifications. */
-export async function answerJsonRpc(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+export async function answerJsonRpc(parts: JsonEndpointParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { text, error } = await respond(parts, request);
   return send(reply, text && (await joinInSlices(text)), error);
 }
 
 /** Answers `error`, of a call whose id nobody has read. */
-export function failJsonRpc(parts: JsonDoorParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+export function failJsonRpc(parts: JsonEndpointParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
   return send(reply, Buffer.from(errorText(parts, request, error, 'a request', 'null')), error);
 }
 
 function send(reply: FastifyReply, text: Buffer | undefined, error: unknown): FastifyReply {
   if (text === undefined) return reply.code(204).send();
   const status = statusOf(error);
-  if (error !== undefined && TOLD_BY_STATUS.has(status)) {
+  if (error !== undefined && STATUSES_OF_REQUEST.has(status)) {
     reply.code(status);
     setRemedies(reply, error);
   }
   return reply.type('application/json').send(text);
 }
 
-async function respond(parts: JsonDoorParts, request: FastifyRequest): Promise<Outcome> {
+async function respond(parts: JsonEndpointParts, request: FastifyRequest): Promise<Outcome> {
   try {
     const opened = await openJson(parts, request, { keepTextOf: 'id' });
     const { caller, value, textOf } = opened;
     if (value === undefined) throw counted(parts, caller, new RelayError('NOT_WELL_FORMED', 'the request has no body'));
     if (Array.isArray(value)) return await respondToBatch(parts, request, opened, value as readonly Value[]);
-    request.told.rpcMethod = isDict(value) && typeof value.method === 'string' ? value.method : undefined;
+    request.outcome.rpcMethod = isDict(value) && typeof value.method === 'string' ? value.method : undefined;
     const call = (one: Call): Promise<unknown> => parts.dispatcher.call(one.method, one.params, caller);
     return await respondToOne(parts, request, { value, idText: idTextOf(value, textOf), caller, call, maxChars: MAX_CHARS });
   } catch (error) {
@@ -68,14 +68,14 @@ async function respond(parts: JsonDoorParts, request: FastifyRequest): Promise<O
 }
 
 async function respondToBatch(
-  parts: JsonDoorParts,
+  parts: JsonEndpointParts,
   request: FastifyRequest,
   opened: JsonRequest,
   list: readonly Value[],
 ): Promise<Outcome> {
   const { dispatcher } = parts;
   const { caller, textOf } = opened;
-  request.told.rpcMethod = `batch of ${list.length}`;
+  request.outcome.rpcMethod = `batch of ${list.length}`;
   if (list.length === 0) dispatcher.count(caller);
   if (list.length === 0) throw new RelayError('INVALID_REQUEST', 'the batch is empty; it holds one call or more');
   dispatcher.requireBatch(list.length);
@@ -101,7 +101,7 @@ interface Element {
   readonly maxChars: number;
 }
 
-async function respondToOne(parts: JsonDoorParts, request: FastifyRequest, element: Element): Promise<Outcome> {
+async function respondToOne(parts: JsonEndpointParts, request: FastifyRequest, element: Element): Promise<Outcome> {
   const { value, idText, caller, call, maxChars } = element;
   const id = idText === undefined || isId(idText) ? idText : 'null';
   let one: Call | undefined;
@@ -122,7 +122,7 @@ async function respondToOne(parts: JsonDoorParts, request: FastifyRequest, eleme
 }
 
 /** `error`, or that the caller asks too often. */
-function counted({ dispatcher }: JsonDoorParts, caller: Caller, error: unknown): unknown {
+function counted({ dispatcher }: JsonEndpointParts, caller: Caller, error: unknown): unknown {
   try {
     dispatcher.count(caller);
     return error;
@@ -131,13 +131,13 @@ function counted({ dispatcher }: JsonDoorParts, caller: Caller, error: unknown):
   }
 }
 
-function failed(parts: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): Outcome {
+function failed(parts: JsonEndpointParts, request: FastifyRequest, error: unknown, method: string, id: string): Outcome {
   return { text: [Buffer.from(errorText(parts, request, error, method, id))], error };
 }
 
-function errorText({ dispatcher }: JsonDoorParts, request: FastifyRequest, error: unknown, method: string, id: string): string {
+function errorText({ dispatcher }: JsonEndpointParts, request: FastifyRequest, error: unknown, method: string, id: string): string {
   const { code, text } = dispatcher.faultFor(error, method);
-  request.told.rpcFault = code;
+  request.outcome.rpcFault = code;
   return `{"jsonrpc":"2.0","error":${JSON.stringify({ code, message: text })},"id":${id}}`;
 }
 

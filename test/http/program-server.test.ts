@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { ProgramDoor } from '../../src/http/http.ts';
+import { ProgramServer } from '../../src/http/http.ts';
 import type { ProgramToken } from '../../src/http/http.ts';
 import { ACCESS_CLASSES, RelayError } from '../../src/core/core.ts';
 import { Double, Int64, dictOf } from '../../src/values/values.ts';
@@ -57,7 +57,7 @@ async function doorOf(t: ExecutionContext, methods: Parameters<typeof makeHeart>
   const desk = new Desk();
   addProgramMethods(heart.dispatcher.registry, desk, heart.dispatcher);
   const kit = { tokens: [tokenOf('thermo', TOKEN), tokenOf('other', 'other-secret')] };
-  const door = new ProgramDoor({ dispatcher: heart.dispatcher, tokens: () => kit.tokens, maxBodyBytes: 100_000, requestTimeoutMs });
+  const door = new ProgramServer({ dispatcher: heart.dispatcher, tokens: () => kit.tokens, maxBodyBytes: 100_000, requestTimeoutMs });
   t.is(door.url, undefined);
   await door.start();
   t.teardown(() => door.stop());

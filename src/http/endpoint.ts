@@ -1,0 +1,56 @@
+/** What an endpoint is. To add one, write a file beside xmlrpc-endpoint.ts and an entry in the table of endpoints.ts. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Principal } from '../access/access.ts';
+import type { BodyKind, BodyType } from './media-type.ts';
+import type { RejectionStyle } from './rejection.ts';
+
+/** An accepted request, whether it came by the fast path or by the router. */
+export interface Exchange {
+  readonly principal: Principal;
+  /** A Buffer; anything else if there is no body. */
+  readonly body?: unknown;
+  /** The charset of its Content-Type; undefined: the document says it. */
+  readonly charset: string | undefined;
+  readonly outcome: CallOutcome;
+}
+
+/** What the access log says about a call; filled in while the call is answered. */
+export interface CallOutcome {
+  rpcMethod: string | undefined;
+  rpcFault: number | undefined;
+}
+
+/** The XML-RPC handler of an endpoint. It answers bytes, so that the fast path and the router can both use it. */
+export interface XmlCalls {
+  /** Resolves to the response or fault; never rejects. */
+  readonly answer: (exchange: Exchange) => Promise<Buffer>;
+  /** The fault for a caller that was rejected before its body was read. */
+  readonly fail: (outcome: CallOutcome, error: unknown) => Buffer;
+}
+
+/** One row of the endpoint table. All request checks are made before its handlers run. */
+export interface Endpoint extends RejectionStyle {
+  /** An exact path, or one whose last part is a parameter: `/RPC2`, `/api/:method`. */
+  readonly path: string;
+  /** Answers GET and HEAD. Default: neither is allowed. */
+  readonly get?: (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>;
+  /** Answers POST, with a body of one of the `reads` types. */
+  readonly post: (request: FastifyRequest, reply: FastifyReply, type: BodyType) => Promise<FastifyReply>;
+  /** Answers a caller that was rejected before its body was read: a wrong credential, or too many calls. */
+  readonly fail: (request: FastifyRequest, reply: FastifyReply, error: unknown) => FastifyReply;
+  /** The XML-RPC handler, which the fast path calls directly. */
+  readonly xml?: XmlCalls;
+  /** The media types of its bodies. */
+  readonly reads: readonly BodyKind[];
+  /** True if rejections are problem documents (RFC 9457). Default: plain text. */
+  readonly writesProblems?: boolean;
+}
+
+/** The endpoint at `path` (without a query), whatever the method. */
+export function endpointAt(endpoints: readonly Endpoint[], path: string): Endpoint | undefined {
+  return endpoints.find((endpoint) => {
+    const [exact = '', parameter] = endpoint.path.split(':');
+    if (parameter === undefined) return path === exact;
+    return path.startsWith(exact) && path.length > exact.length && !path.includes('/', exact.length);
+  });
+}
