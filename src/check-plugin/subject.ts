@@ -14,7 +14,14 @@ import {
   readHandshake,
   requestOf,
 } from '../plugin-host/programs/internal.ts';
-import type { Handshake, OrphanWatch, ProcessEnd, ProgramOptions, ProgramRequest, Transport } from '../plugin-host/programs/internal.ts';
+import type {
+  Handshake,
+  OrphanWatch,
+  ProcessEnd,
+  ProgramOptions,
+  ProgramRequest,
+  ProgramTransport,
+} from '../plugin-host/programs/internal.ts';
 import type { StandIn } from './stand-in.ts';
 
 export interface SubjectParts {
@@ -51,7 +58,7 @@ export class Subject {
   readonly #parts: SubjectParts;
   readonly #process: ProgramProcess;
   readonly #poll: PollTransport;
-  #transport: Transport | undefined;
+  #transport: ProgramTransport | undefined;
   #end: End | undefined;
   /** Without its end; undefined if there was none. */
   readonly firstLine: Promise<string | undefined>;
@@ -165,7 +172,7 @@ export class Subject {
     if (this.pid !== undefined) await this.ended;
   }
 
-  #ready(): Transport {
+  #ready(): ProgramTransport {
     if (this.#transport) return this.#transport;
     throw new Error('it has not said how it is called');
   }

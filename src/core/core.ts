@@ -1,6 +1,8 @@
 /** The small parts that everything else uses: errors, logging, time, bounded queues, limits, text. Imports nothing of ours. */
 export { ACCESS_CLASSES } from './access-class.ts';
 export type { AccessClass } from './access-class.ts';
+export { nextDelay } from './back-off.ts';
+export type { BackOff } from './back-off.ts';
 export { BoundedQueue } from './bounded-queue.ts';
 export type { QueueLimits, QueueStatus } from './bounded-queue.ts';
 export { systemClock } from './clock.ts';

@@ -15,4 +15,4 @@ export { ProgramProcess } from './process.ts';
 export type { ProcessEnd } from './process.ts';
 export { environmentOf, findExecutable, makeToken, prepareDirectory } from './surroundings.ts';
 export { requestOf } from './transport.ts';
-export type { ProgramRequest, Transport } from './transport.ts';
+export type { ProgramRequest, ProgramTransport } from './transport.ts';
