@@ -200,8 +200,8 @@ const EMPTY: Check = {
   expected: 'plugin.next again, after an empty struct was its answer',
   advice: 'an answer of plugin.next without the member id is no call: ask again',
   needsMain: true,
-  look: async ({ main, parts: { clock, limits, standIn } }) => {
-    const seen = standIn.seen(main.id);
+  look: async ({ main, parts: { clock, limits, relay } }) => {
+    const seen = relay.seen(main.id);
     const until = clock.now() + limits.pingMs;
     while (seen.empties === 0 && !main.end && clock.now() < until) await sleep(LOOK_MS);
     const before = seen.fetches;

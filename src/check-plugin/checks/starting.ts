@@ -2,7 +2,7 @@
 import type { Check, Exam } from '../exam.ts';
 import { failed, ok, note } from '../outcome.ts';
 import type { Outcome } from '../outcome.ts';
-import type { Subject } from '../subject.ts';
+import type { CheckedProcess } from '../checked-process.ts';
 
 const IN_TIME: Check = {
   name: 'its first line comes in time',
@@ -47,7 +47,7 @@ const SECRET_PATH: Check = {
 export const STARTING: readonly Check[] = [IN_TIME, WELL_FORMED, SECRET_PATH];
 
 /** Whether its first line came, and whether the process is still there. */
-async function lineOf(subject: Subject, { parts: { clock, limits } }: Exam): Promise<Outcome> {
+async function lineOf(process: CheckedProcess, { parts: { clock, limits } }: Exam): Promise<Outcome> {
   const begin = clock.now();
   let callOff = (): void => undefined;
   const late = new Promise<'late'>((resolve) => {
@@ -55,16 +55,16 @@ async function lineOf(subject: Subject, { parts: { clock, limits } }: Exam): Pro
       resolve('late');
     });
   });
-  const line = await Promise.race([subject.firstLine, late]);
+  const line = await Promise.race([process.firstLine, late]);
   callOff();
   if (line === 'late') return failed(`nothing in ${limits.startMs} ms`);
   if (line !== undefined) return ok(`after ${Math.round(clock.now() - begin)} ms`);
-  const said = subject.lines.at(-1);
-  return failed(`${subject.end?.reason ?? 'its output ended'}${said === undefined ? '' : `; its last line was '${said}'`}`);
+  const said = process.lines.at(-1);
+  return failed(`${process.end?.reason ?? 'its output ended'}${said === undefined ? '' : `; its last line was '${said}'`}`);
 }
 
 /** Starts one more, up to its first line. Rejects with an Error that says why it does not get there. */
-export async function greetAnother(exam: Exam, over?: Readonly<Record<string, string>>): Promise<Subject> {
+export async function greetAnother(exam: Exam, over?: Readonly<Record<string, string>>): Promise<CheckedProcess> {
   const another = exam.parts.start(over);
   const outcome = await lineOf(another, exam);
   if (outcome.verdict !== 'ok') throw new Error(outcome.came);
@@ -73,7 +73,7 @@ export async function greetAnother(exam: Exam, over?: Readonly<Record<string, st
 }
 
 /** Starts one more, up to the point where it works; `before`: what it is asked first. Rejects with an Error that says why it does not get there. */
-export async function startAnother(exam: Exam, before?: (another: Subject) => Promise<unknown>): Promise<Subject> {
+export async function startAnother(exam: Exam, before?: (another: CheckedProcess) => Promise<unknown>): Promise<CheckedProcess> {
   const another = await greetAnother(exam);
   await before?.(another);
   await another.prepare(exam.parts.version, exam.parts.limits.setupMs);

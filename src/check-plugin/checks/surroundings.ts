@@ -79,8 +79,8 @@ const ALONE: Check = {
   expected: 'its end, by itself or by SIGTERM, when the relay is gone',
   advice: 'end when the relay cannot be reached any more, and leave SIGTERM as it is',
   when: ({ third }) => third !== undefined,
-  look: async ({ third, isPoll, parts: { limits, standIn } }) => {
-    await standIn.stop();
+  look: async ({ third, isPoll, parts: { limits, relay } }) => {
+    await relay.stop();
     // Who has a server need not notice.
     const alone = isPoll ? await third?.endWithin(limits.stopMs) : undefined;
     if (alone) return ok('it ended by itself');
