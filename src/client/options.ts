@@ -1,5 +1,6 @@
 /** The options of a client: what a caller gives, and what they are once checked and filled. */
 import { RelayError } from '../core/core.ts';
+import { showValue } from '../values/values.ts';
 import { DEFAULT_LIMITS, completeLimits } from '../xmlrpc/xmlrpc.ts';
 import type { XmlRpcLimits, WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
@@ -93,7 +94,7 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
   const whole = (name: keyof ClientOptions, fallback: number, max = Number.MAX_SAFE_INTEGER): number => {
     const value = options[name] ?? fallback;
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= max) return value;
-    throw new RelayError('CONFIG_INVALID', `${name}: found ${shown(value)}, expected a whole number from 1 to ${max}`);
+    throw new RelayError('CONFIG_INVALID', `${name}: found ${showValue(value)}, expected a whole number from 1 to ${max}`);
   };
   if (options.token !== undefined && !TOKEN.test(options.token))
     throw new RelayError('CONFIG_INVALID', 'token: a token is made of 1 to 4096 visible ASCII characters, without blanks');
@@ -123,9 +124,5 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
 
 function answersOf({ answers = 'lenient' }: ClientOptions): 'lenient' | 'strict' {
   if (['lenient', 'strict'].includes(answers)) return answers;
-  throw new RelayError('CONFIG_INVALID', `answers: found ${shown(answers)}, expected 'lenient' or 'strict'`);
-}
-
-function shown(value: unknown): string {
-  return typeof value === 'number' ? String(value) : `a ${typeof value}`;
+  throw new RelayError('CONFIG_INVALID', `answers: found ${showValue(answers)}, expected 'lenient' or 'strict'`);
 }

@@ -1,6 +1,7 @@
 /** Checks options, and explains what is wrong: the place, the key, what was found and what is expected. */
 import type { z } from 'zod';
-import { RelayError, clean, suggest } from '../core/core.ts';
+import { RelayError, suggest } from '../core/core.ts';
+import { showValue } from '../values/values.ts';
 import type { Tree } from './paths.ts';
 
 /** One source of options: a file, the environment, the command line. */
@@ -43,7 +44,7 @@ function wrongChoice(schema: z.ZodType, source: ConfigSource, issue: z.core.$Zod
 }
 
 function wrongValue(source: ConfigSource, key: string, found: unknown, issue: z.core.$ZodIssue): RelayError {
-  const finding = found === undefined ? 'is missing' : `found ${shown(found)}`;
+  const finding = found === undefined ? 'is missing' : `found ${showOption(found)}`;
   return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: ${finding}, expected ${expectation(issue)}`);
 }
 
@@ -85,9 +86,7 @@ function membersOf(schema: unknown): Readonly<Record<string, unknown>> {
 }
 
 /** An invalid value, formatted for a message. */
-export function shown(value: unknown): string {
+export function showOption(value: unknown): string {
   // A URL may carry credentials, and the message may go to a log.
-  if (typeof value === 'string') return `'${clean(value.replace(/\/\/[^/@\s]*@/g, '//…@'), 80)}'`;
-  if (value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
+  return showValue(typeof value === 'string' ? value.replace(/\/\/[^/@\s]*@/g, '//…@') : value);
 }

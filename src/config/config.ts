@@ -9,7 +9,7 @@ import { pluginHostDefaults, pluginHostShape, relayPluginDefaults, relayPluginSh
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
 import { stateDefaults, stateShape } from '../state/state.ts';
-import { check, shown } from './check.ts';
+import { check, showOption } from './check.ts';
 import type { ConfigSource } from './check.ts';
 import { logDefaults, logShape } from './log-options.ts';
 import { absolutePaths, isTree } from './paths.ts';
@@ -65,7 +65,7 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
   for (const source of sources) {
     const values = source.values;
     if (!isTree(values))
-      throw new RelayError('CONFIG_INVALID', `${source.nameOf('')}: found ${shown(values)}, expected an object of options`);
+      throw new RelayError('CONFIG_INVALID', `${source.nameOf('')}: found ${showOption(values)}, expected an object of options`);
     check(SCHEMA, source, merge(merged, values));
     merged = merge(merged, absolutePaths(values, source.baseDir));
   }

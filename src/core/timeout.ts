@@ -1,24 +1,27 @@
-/** The time limit of one piece of work. */
+/** Limits on how long a piece of work may take: a time, a signal, or both. */
 import type { Clock } from './clock.ts';
 import { RelayError } from './errors.ts';
 import { isPromise } from './maybe-promise.ts';
 
-/** What `work` yields, or a RelayError TIMEOUT with `text` if that takes longer than `ms`; whatever `work` still does then is ignored. */
+/**
+ * Resolves to what `work` yields. Rejects with a RelayError TIMEOUT with `text` if that takes longer than `ms`. The work itself goes on, and
+ * its result is ignored.
+ */
 export function withTimeout<T>(clock: Clock, ms: number, text: string, work: () => T | Promise<T>): Promise<T> {
-  // One promise, not a race of some: every call of a program waits here.
+  // One promise instead of a race of several: every call of a program waits here.
   return new Promise((resolve, reject) => {
-    // Whatever the work throws.
-    const refuse: (thrown: unknown) => void = reject;
-    const callOff = clock.after(ms, () => {
+    // The work may throw anything.
+    const rejectWith: (thrown: unknown) => void = reject;
+    const cancelTimer = clock.after(ms, () => {
       reject(new RelayError('TIMEOUT', text));
     });
     const succeed = (value: T): void => {
-      callOff();
+      cancelTimer();
       resolve(value);
     };
     const fail = (error: unknown): void => {
-      callOff();
-      refuse(error);
+      cancelTimer();
+      rejectWith(error);
     };
     try {
       const value = work();
@@ -28,4 +31,36 @@ export function withTimeout<T>(clock: Clock, ms: number, text: string, work: () 
       fail(error);
     }
   });
+}
+
+/** Resolves to what `work` yields, or rejects with the reason of the signal, whichever comes first. */
+export function unlessAborted<T>(signal: AbortSignal, work: () => T | Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => {
+      // Always a RelayError of ours.
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) {
+      giveUp();
+      return;
+    }
+    signal.addEventListener('abort', giveUp, { once: true });
+    (async () => work())()
+      .then(resolve, reject)
+      .finally(() => {
+        signal.removeEventListener('abort', giveUp);
+      });
+  });
+}
+
+export interface StepLimits {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Cancels the step. Default: nothing does. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** As {@link withTimeout}, and rejects with the reason of the signal as soon as that is aborted. */
+export function runStep<T>({ clock, timeoutMs, signal }: StepLimits, text: string, work: () => T | Promise<T>): Promise<T> {
+  return withTimeout(clock, timeoutMs, text, () => (signal ? unlessAborted(signal, work) : work()));
 }

@@ -1,6 +1,6 @@
 /** Any JavaScript value to JSON, or a typed error that names its place; total, without recursion, and to be paused after any step. */
 import { types } from 'node:util';
-import { Attempt, Double, Int64, Walk, isDict } from '../values/values.ts';
+import { Attempt, Double, Int64, Walk, describeValue, isDict } from '../values/values.ts';
 import type { Frame } from '../values/values.ts';
 import { hasLoneSurrogate } from './bytes.ts';
 import { dateText, looksMarked } from './markers.ts';
@@ -113,7 +113,7 @@ export class JsonWriter {
     else if (typeof value === 'boolean' || value === null) this.#put(String(value));
     else if (typeof value === 'bigint') this.#put(isInt32(Number(value)) ? String(value) : this.#int64(value));
     else if (typeof value === 'object') this.#object(value);
-    else this.#fail(`${value === undefined ? 'undefined' : `a ${typeof value}`} cannot be sent; leave the member out`);
+    else this.#fail(`${describeValue(value)} cannot be sent; leave the member out`);
   }
 
   #object(value: object): void {

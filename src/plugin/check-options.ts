@@ -2,7 +2,8 @@
 // Not the whole package: every plugin loads this.
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
-import { clean, suggest } from '../core/core.ts';
+import { suggest } from '../core/core.ts';
+import { describeValue, showValue } from '../values/values.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 
@@ -46,23 +47,23 @@ function refusal(reason: string | undefined): Refusal {
 
 function whyWrongSatellite({ config, version, requires }: Partial<Record<keyof SatelliteOptions, unknown>>): string | undefined {
   if (version !== undefined && (typeof version !== 'string' || valid(version) === null))
-    return `version: found ${shown(version)}, expected a version such as '1.2.0'`;
+    return `version: found ${showValue(version)}, expected a version such as '1.2.0'`;
   if (requires !== undefined && (typeof requires !== 'string' || validRange(requires) === null))
-    return `requires: found ${shown(requires)}, expected a range of versions of the relay such as '^0.1.0'`;
+    return `requires: found ${showValue(requires)}, expected a range of versions of the relay such as '^0.1.0'`;
   return whyNoSchema('config', config);
 }
 
 function whyWrong({ params, returns, schema }: Record<keyof ExposedOptions, unknown>): string | undefined {
   if (params !== undefined && !Array.isArray(params))
-    return `params: found ${kindOf(params)}, expected a list of types, one for each parameter: ['int', 'string']`;
+    return `params: found ${describeValue(params)}, expected a list of types, one for each parameter: ['int', 'string']`;
   if (returns !== undefined && typeof returns !== 'string')
-    return `returns: found ${kindOf(returns)}, expected the name of one type: 'int'`;
+    return `returns: found ${describeValue(returns)}, expected the name of one type: 'int'`;
   return whyNoSchema('schema', schema);
 }
 
 function whyUnknown(options: unknown, known: readonly string[]): string | undefined {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
-    return `found ${kindOf(options)}, expected an object of options (${known.join(', ')})`;
+    return `found ${describeValue(options)}, expected an object of options (${known.join(', ')})`;
   const unknown = Object.keys(options).find((name) => !known.includes(name));
   return unknown === undefined ? undefined : `there is no option "${unknown}"${suggest(unknown, known)}`;
 }
@@ -71,14 +72,5 @@ function whyNoSchema(option: string, schema: unknown): string | undefined {
   if (schema === undefined) return undefined;
   const isObject = (typeof schema === 'object' && schema !== null) || typeof schema === 'function';
   if (isObject && '~standard' in schema) return undefined;
-  return `${option}: found ${kindOf(schema)}, expected a schema, such as zod's: z.object({ ... })`;
-}
-
-function shown(value: unknown): string {
-  return typeof value === 'string' ? `'${clean(value, 60)}'` : kindOf(value);
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
+  return `${option}: found ${describeValue(schema)}, expected a schema, such as zod's: z.object({ ... })`;
 }

@@ -1,6 +1,6 @@
 /** One value that survives a crash, in a JSON file that is always complete on disk. */
 import { rename } from 'node:fs/promises';
-import { RelayError, reasonOf } from '../core/core.ts';
+import { RelayError, SerialQueue, reasonOf } from '../core/core.ts';
 import { requireOwn, FileTooLarge, readSmallFile, replaceFile } from './files.ts';
 import { isCode, systemReason } from './system-reason.ts';
 
@@ -11,8 +11,8 @@ export type Found<T> =
   | { readonly kind: 'damaged'; readonly reason: string; readonly movedTo: string };
 
 export class StateFile {
-  // The last write that was started, and the one that waits for it; all saves meanwhile share the waiting one.
-  #last: Promise<void> = Promise.resolve();
+  readonly #writes = new SerialQueue();
+  /** The write that waits for the present one; all saves meanwhile share it. */
   #next: Promise<void> | undefined;
 
   /**
@@ -45,15 +45,11 @@ export class StateFile {
    * keeps the old value.
    */
   save(snapshot: () => unknown): Promise<void> {
-    if (this.#next) return this.#next;
-    const next = this.#last
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = undefined;
-        return this.#do('written', () => this.#write(`${JSON.stringify(snapshot(), undefined, 1)}\n`));
-      });
-    this.#last = this.#next = next;
-    return next;
+    this.#next ??= this.#writes.run(() => {
+      this.#next = undefined;
+      return this.#do('written', () => this.#write(`${JSON.stringify(snapshot(), undefined, 1)}\n`));
+    });
+    return this.#next;
   }
 
   #read(): string | undefined {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { describeValue } from '../values/values.ts';
 
 /** A class decorated with `@Satellite`. */
 export type SatelliteClass = abstract new (...args: never[]) => object;
@@ -77,8 +78,7 @@ function isList<T>(value: T | readonly T[] | Readonly<Record<string, unknown>>):
 
 /** The class's name; in a test that is no TypeScript anything may stand here. */
 function nameOf(one: unknown): string {
-  if (typeof one !== 'function')
-    throw new TypeError(`plugins: found ${one === null ? 'null' : `a value of type ${typeof one}`}, expected a class`);
+  if (typeof one !== 'function') throw new TypeError(`plugins: found ${describeValue(one)}, expected a class`);
   if (!/^[A-Za-z_]\w*$/.test(one.name)) throw new TypeError('plugins: a class has no name; give it one');
   return one.name;
 }

@@ -1,4 +1,5 @@
 /** The values of XML-RPC as plain JavaScript, and how they are frozen, copied and walked. */
+export { describeValue, showValue } from './describe-value.ts';
 export { freezeDict, shareDict } from './freeze.ts';
 export type { Frozen } from './freeze.ts';
 export { memberPath } from './member-path.ts';

@@ -1,6 +1,6 @@
 /** Any JavaScript value to XML-RPC, or a typed error that names its place; total, without recursion, and to be paused anywhere. */
 import { types } from 'node:util';
-import { Attempt, Double, Int64, Walk, isDict } from '../values/values.ts';
+import { Attempt, Double, Int64, Walk, describeValue, isDict } from '../values/values.ts';
 import type { Frame } from '../values/values.ts';
 import { tagOf } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
@@ -138,7 +138,7 @@ export class ValueWriter {
     else if (typeof value === 'bigint') this.#bigint(value);
     else if (value === null) this.#nil();
     else if (typeof value === 'object') this.#object(value);
-    else this.#fail(`${value === undefined ? 'undefined' : `a ${typeof value}`} cannot be sent; leave the member out`);
+    else this.#fail(`${describeValue(value)} cannot be sent; leave the member out`);
   }
 
   #scalar({ open, close }: Pair, text: string): void {

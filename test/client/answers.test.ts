@@ -186,6 +186,6 @@ test('interim answers without end are bounded by the time of the call', async (t
 
 test('an option that is none of both is refused', (t) => {
   t.throws(() => createClient('http://127.0.0.1:1', { answers: 'loose' as 'strict' }), {
-    message: /answers: found a string, expected 'lenient' or 'strict'/,
+    message: /answers: found 'loose', expected 'lenient' or 'strict'/,
   });
 });

@@ -245,7 +245,7 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   [{ hookTimeoutMs: 0 }, /^config\.ts: hookTimeoutMs: found 0, expected at least 1$/],
   [{ outbox: { maxMessages: 0 } }, /^config\.ts: outbox\.maxMessages: found 0, expected at least 1$/],
   [{ outbox: 5 }, /^config\.ts: outbox: found 5, expected a value of type object$/],
-  [{ outbox: [] }, /^config\.ts: outbox: found a list, expected a value of type object$/],
+  [{ outbox: [] }, /^config\.ts: outbox: found an array, expected a value of type object$/],
   [
     { access: { anonymous: ['write'] } },
     /^config\.ts: access\.anonymous\.0: found 'write', expected one of "read", "message", "call", "admin"$/,
@@ -264,7 +264,7 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   ],
   [{ access: { local: { classes: ['read'], methods: ['a.**'] } } }, /methods\.0: found 'a\.\*\*', expected a name of a method/],
   [{ access: { peer: { methods: [] } } }, /^config\.ts: access\.peer\.classes: is missing, expected a value of type array$/],
-  [{ access: { tokens: { ci: {} } } }, /^config\.ts: access\.tokens\.ci: found a value of type object, expected either file or env/],
+  [{ access: { tokens: { ci: {} } } }, /^config\.ts: access\.tokens\.ci: found an object, expected either file or env/],
   [{ access: { tokens: { ci: { env: 'A', file: 'b' } } } }, /expected either file or env/],
   [{ access: { tokens: { ci: { env: 'A', expires: 'soon' } } } }, /tokens\.ci\.expires: found 'soon', expected a date like 2027-01-31$/],
   [{ access: { tokens: { admin: { env: 'A' } } } }, /^config\.ts: access\.tokens\.admin: /],
@@ -277,8 +277,8 @@ const VALUES: readonly (readonly [values: object, pattern: RegExp])[] = [
   [{ tls: true }, /^config\.ts: tls: found true, expected a value of type object$/],
   [{ originCheck: 'off' }, /^config\.ts: originCheck: found 'off', expected /],
   [{ callTimeoutMs: 1e12 }, /^config\.ts: callTimeoutMs: found 1000000000000, expected at most 86400000$/],
-  [{ maintainer: () => 1 }, /^config\.ts: maintainer: found a value of type function, expected a value of type string$/],
-  [{ maintainer: 5n }, /^config\.ts: maintainer: found a value of type bigint, expected a value of type string$/],
+  [{ maintainer: () => 1 }, /^config\.ts: maintainer: found a function, expected a value of type string$/],
+  [{ maintainer: 5n }, /^config\.ts: maintainer: found a bigint, expected a value of type string$/],
   [{ host: `a\n\u001b[31m${'x'.repeat(500)}`, port: 'x' }, /^[\x20-\uffff]{1,200}$/],
   [{ plugins: 5 }, /^config\.ts: plugins: found 5, expected a value of type (record|object)$/],
   [{ pluginPackages: 'yes' }, /^config\.ts: pluginPackages: found 'yes', expected a value of type boolean$/],
@@ -294,9 +294,9 @@ test('a source that is no object of options', (t) => {
   for (const [values, found] of [
     [undefined, 'undefined'],
     [null, 'null'],
-    [[], 'a list'],
+    [[], 'an array'],
     ['x', "'x'"],
-    [() => 1, 'a value of type function'],
+    [() => 1, 'a function'],
   ] as const) {
     t.is(refusal(values), `config.ts: : found ${found}, expected an object of options`);
   }

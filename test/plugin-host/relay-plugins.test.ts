@@ -297,8 +297,8 @@ test('a scheme that nobody carries is refused with what would help', async (t) =
 test('an option of @RelayPlugin that there is not, or is none, is told', async (t) => {
   for (const [options, says] of [
     ['{ oder: 1 }', '@RelayPlugin on Filter: there is no option "oder"; did you mean "order"?'],
-    ["{ config: 'x' }", '@RelayPlugin on Filter: config: found a value of type string, expected a schema'],
-    ["'memory'", '@RelayPlugin on Filter: found a value of type string, expected an object of options (order, carries, config)'],
+    ["{ config: 'x' }", '@RelayPlugin on Filter: config: found a string, expected a schema'],
+    ["'memory'", '@RelayPlugin on Filter: found a string, expected an object of options (order, carries, config)'],
   ] as const) {
     const kit = await relayPluginsOf(t, { 'ham/filter.ts': source('Filter', undefined, `@RelayPlugin(${options})`) }, ['ham.filter']);
     const error = await t.throwsAsync<RelayError>(kit.start());

@@ -48,8 +48,8 @@ test('a package.json that says nothing sensible of its version is told, and its 
   t.deepEqual(
     kit.host.status().problems.map(({ file, reason }) => `${file}: ${reason}`),
     [
-      'ham/package.json: version: found "dev", expected a version such as "1.2.0"',
-      'ham/package.json: co2.requires: found a value of type number, expected a range of versions of the relay such as "^0.1.0"',
+      `ham/package.json: version: found 'dev', expected a version such as "1.2.0"`,
+      'ham/package.json: co2.requires: found 1, expected a range of versions of the relay such as "^0.1.0"',
     ],
   );
   t.deepEqual(kit.names(), ['ham.spam.answer']);
@@ -77,6 +77,6 @@ test('texts that are no version and no range are refused where they are written'
   t.deepEqual(reasons, [
     "@Satellite on Spam: version: found '1.x', expected a version such as '1.2.0'",
     "@Satellite on Spam: requires: found 'newest', expected a range of versions of the relay such as '^0.1.0'",
-    "@Satellite on Spam: version: found a value of type number, expected a version such as '1.2.0'",
+    "@Satellite on Spam: version: found 2, expected a version such as '1.2.0'",
   ]);
 });

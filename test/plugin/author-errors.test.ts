@@ -28,12 +28,12 @@ const MISTAKES: readonly [what: string, source: string, says: string][] = [
   [
     'a type instead of a list of them',
     spam(`@Exposed({ params: 'int' })`),
-    "@Exposed on Spam.add: params: found a value of type string, expected a list of types, one for each parameter: ['int', 'string']",
+    "@Exposed on Spam.add: params: found a string, expected a list of types, one for each parameter: ['int', 'string']",
   ],
   [
     'a list instead of a type',
     spam(`@Exposed({ returns: ['int'] })`),
-    "@Exposed on Spam.add: returns: found a list, expected the name of one type: 'int'",
+    "@Exposed on Spam.add: returns: found an array, expected the name of one type: 'int'",
   ],
   [
     'a misspelt type',
@@ -43,12 +43,12 @@ const MISTAKES: readonly [what: string, source: string, says: string][] = [
   [
     'a schema that is none',
     spam(`@Exposed({ schema: { a: 'int' } })`),
-    "@Exposed on Spam.add: schema: found a value of type object, expected a schema, such as zod's: z.object({ ... })",
+    "@Exposed on Spam.add: schema: found an object, expected a schema, such as zod's: z.object({ ... })",
   ],
   [
     'a name instead of options',
     spam(`@Exposed('plus')`),
-    '@Exposed on Spam.add: found a value of type string, expected an object of options (params, returns, schema, access)',
+    '@Exposed on Spam.add: found a string, expected an object of options (params, returns, schema, access)',
   ],
   [
     'a misspelt option of @Satellite',
@@ -58,7 +58,7 @@ const MISTAKES: readonly [what: string, source: string, says: string][] = [
   [
     'a configuration instead of its schema',
     spam('', `@Satellite({ config: { colour: 'red' } })`),
-    "@Satellite on Spam: config: found a value of type object, expected a schema, such as zod's: z.object({ ... })",
+    "@Satellite on Spam: config: found an object, expected a schema, such as zod's: z.object({ ... })",
   ],
   [
     'a class that is injected before it is there',

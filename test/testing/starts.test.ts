@@ -56,7 +56,7 @@ class Sleepy extends Plugin {
 
 const REFUSED: readonly [what: string, options: Parameters<typeof createTestRelay>[0], says: RegExp][] = [
   ['a class without a decorator', { plugins: [Plain] }, /^createTestRelay: Plain is not decorated with @Satellite\(\)/],
-  ['something that is no class', { plugins: ['spam' as never] }, /^plugins: found a value of type string, expected a class$/],
+  ['something that is no class', { plugins: ['spam' as never] }, /^plugins: found a string, expected a class$/],
   ['a module without a package', { plugins: { spam: Refusing } }, /^plugins: 'spam' is no name of a module; package\.module/],
   ['a module that leads out of the directory', { plugins: { '../x.y': Refusing } }, /is no name of a module/],
   ['a package of the relay', { plugins: { 'system.spam': Refusing } }, /^createTestRelay: system\.spam: package name "system" is reserved/],

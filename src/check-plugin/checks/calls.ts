@@ -1,8 +1,8 @@
 /** Calls of a program that runs: signs of life, a method that it does not have, its own methods, what it says by itself. */
 import { Fault, RelayError, clean } from '../../core/core.ts';
-import { Int64 } from '../../values/values.ts';
+import { Int64, describeValue } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
-import { VALUE_TYPES, describeType } from '../../plugin-host/programs/internal.ts';
+import { VALUE_TYPES } from '../../plugin-host/programs/internal.ts';
 import type { Check, Exam } from '../exam.ts';
 import { failed, inWords, note, ok } from '../outcome.ts';
 import type { Outcome } from '../outcome.ts';
@@ -121,7 +121,7 @@ async function callOne({ main, parts }: Exam, name: string, result: string, type
       parts.limits.callMs,
     );
     const type = Object.hasOwn(VALUE_TYPES, result) ? VALUE_TYPES[result as keyof typeof VALUE_TYPES] : VALUE_TYPES.any;
-    return type.accepts(answer) ? undefined : `${name} answered ${describeType(answer)}, and its signature says ${result}`;
+    return type.accepts(answer) ? undefined : `${name} answered ${describeValue(answer)}, and its signature says ${result}`;
   } catch (error) {
     if (RelayError.is(error) && error.code === 'NO_SUCH_METHOD') return `${name} is described, and answers that there is no such method`;
     if (isFault(error)) return undefined;

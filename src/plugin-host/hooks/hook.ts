@@ -1,6 +1,6 @@
 /** One hook of one relay plugin: called within its time limit, its answer checked, and what came of it counted. */
 import { Fault, Refusal, RelayError, RateLimitedLog, clean, isPromise, withTimeout } from '../../core/core.ts';
-import { isDict } from '../../values/values.ts';
+import { describeValue, isDict } from '../../values/values.ts';
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
 import type { Dict } from '../../values/values.ts';
 import type { HookContext } from '../../plugin/for-host.ts';
@@ -103,7 +103,7 @@ export class Hook {
 
   /** Throws an Error that says what is wrong with the answer. */
   #read(answer: unknown, { where }: HookAbout): Replacement {
-    if (!isDict(answer)) throw new Error(`it returned ${kindOf(answer)}: ${HOW}`);
+    if (!isDict(answer)) throw new Error(`it returned ${describeValue(answer)}: ${HOW}`);
     if (where === 'through')
       throw new Error("it returned a dict for one that goes through: that is another relay's, and passes as it is or not at all");
     const source = serialiseStructBytes(answer, { nil: true, i8: true });
@@ -169,9 +169,4 @@ class CallContext implements HookContext {
 
 function describe({ id, where }: HookAbout): string {
   return `${clean(id, 130)} (${where})`;
-}
-
-function kindOf(answer: unknown): string {
-  if (answer === null) return 'null';
-  return Array.isArray(answer) ? 'a list' : `a value of type ${typeof answer}`;
 }

@@ -55,5 +55,5 @@ export type { StepParts } from './step.ts';
 export { NOT_RELOADED, swap } from './swap.ts';
 export type { Incoming } from './swap.ts';
 export { Turns } from './turns.ts';
-export { VALUE_TYPES, describeType } from './value-types.ts';
+export { VALUE_TYPES } from './value-types.ts';
 export { hostedDefaults, hostedShape, timeLimit } from './options.ts';

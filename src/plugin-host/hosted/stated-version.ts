@@ -3,7 +3,7 @@ import satisfies from 'semver/functions/satisfies.js';
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
 import { clean } from '../../core/core.ts';
-import { isDict } from '../../values/values.ts';
+import { isDict, showValue } from '../../values/values.ts';
 
 export interface StatedVersion {
   readonly version?: string | undefined;
@@ -25,12 +25,8 @@ export function statedIn(manifest: unknown, report: (reason: string) => void): S
   const { version, co2 } = isDict(manifest) ? manifest : {};
   const { requires } = isDict(co2) ? co2 : {};
   const known = typeof version === 'string' && valid(version) !== null ? version : undefined;
-  if (version !== undefined && known === undefined) report(`version: found ${shown(version)}, expected a version such as "1.2.0"`);
+  if (version !== undefined && known === undefined) report(`version: found ${showValue(version)}, expected a version such as "1.2.0"`);
   if (requires !== undefined && typeof requires !== 'string')
-    report(`co2.requires: found ${shown(requires)}, expected a range of versions of the relay such as "^0.1.0"`);
+    report(`co2.requires: found ${showValue(requires)}, expected a range of versions of the relay such as "^0.1.0"`);
   return { version: known, requires: typeof requires === 'string' ? requires : undefined };
-}
-
-function shown(value: unknown): string {
-  return typeof value === 'string' ? `"${clean(value, 60)}"` : `a value of type ${typeof value}`;
 }

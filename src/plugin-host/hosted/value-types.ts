@@ -48,20 +48,3 @@ function double(value: unknown): Sendable | undefined {
   if (Double.is(value)) return value;
   return typeof value === 'number' && Number.isFinite(value) ? new Double(value) : undefined;
 }
-
-/** What a value is, in words for a person; never its content. */
-export function describeType(value: unknown): string {
-  if (value === null) return 'nil';
-  if (value === undefined) return 'nothing';
-  if (Array.isArray(value)) return 'an array';
-  if (value instanceof Date) return isDate(value) ? 'a date' : 'an invalid date';
-  if (isBytes(value)) return 'base64 bytes';
-  if (typeof value === 'number') return describeNumber(value);
-  if (typeof value === 'object') return isStruct(value) ? 'a struct' : 'an object of a class';
-  return `a ${typeof value}`;
-}
-
-function describeNumber(value: number): string {
-  if (!Number.isInteger(value)) return Number.isFinite(value) ? 'a double' : 'not a finite number';
-  return isInt(value) ? 'an int' : 'an integer beyond 32 bits';
-}

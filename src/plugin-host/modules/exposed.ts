@@ -1,10 +1,11 @@
 /** The methods that a satellite exposes: an exact map from a name to a function, with parameters and answer checked as declared. */
 import { RelayError, isPromise, suggest } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
+import { describeValue } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { exposedMethodsOf } from '../../plugin/for-host.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../../plugin/for-host.ts';
-import { issueText, VALUE_TYPES, describeType } from '../hosted/hosted.ts';
+import { issueText, VALUE_TYPES } from '../hosted/hosted.ts';
 import { declaration, signatureOf } from './signature.ts';
 import type { Signature } from '../hosted/hosted.ts';
 
@@ -67,7 +68,7 @@ function checkParams(name: string, options: ExposedOptions, params: readonly Val
   if (params.length !== types.length) refuse(`${params.length} parameter${params.length === 1 ? '' : 's'} given, expected ${types.length}`);
   for (const [index, type] of types.entries()) {
     const value = params[index] ?? null;
-    if (!VALUE_TYPES[type].accepts(value)) refuse(`parameter ${index + 1} is ${describeType(value)}, expected ${type}`);
+    if (!VALUE_TYPES[type].accepts(value)) refuse(`parameter ${index + 1} is ${describeValue(value)}, expected ${type}`);
   }
 }
 
@@ -83,7 +84,7 @@ async function parseParams(
     throw new RelayError('INVALID_PARAMS', `${name}: ${reasons.join('; ')}${usage === undefined ? '' : ` (signature: ${usage})`}`);
   }
   if (Array.isArray(result.value)) return result.value as readonly unknown[];
-  throw new RelayError('APPLICATION', `${name}: its schema yields ${describeType(result.value)}, expected an array of parameters`);
+  throw new RelayError('APPLICATION', `${name}: its schema yields ${describeValue(result.value)}, expected an array of parameters`);
 }
 
 function parameterPath([first, ...rest]: readonly PropertyKey[]): string {
@@ -95,5 +96,5 @@ function checkAnswer(name: string, { returns }: ExposedOptions, answer: unknown)
   if (returns === undefined || returns === 'any') return answer as Sendable | undefined;
   const checked = VALUE_TYPES[returns].answer(answer);
   if (checked !== undefined) return checked;
-  throw new RelayError('APPLICATION', `${name}: it answered ${describeType(answer)}, and declares ${returns}`);
+  throw new RelayError('APPLICATION', `${name}: it answered ${describeValue(answer)}, and declares ${returns}`);
 }
