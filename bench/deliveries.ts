@@ -9,6 +9,7 @@ import { PluginHost, pluginHostDefaults } from '../src/plugin-host/plugin-host.t
 import { save } from './plugin-files.ts';
 import { median } from './statistics.ts';
 import type { Figure } from './table.ts';
+import { NO_EVENTS } from '../src/events/events.ts';
 
 const COUNTS = [1, 10, 100, 1000];
 // Under way at once.
@@ -42,6 +43,7 @@ async function to(count: number, place: string, rounds: number): Promise<Figure[
     container: container.createChildContainer(),
     logs: () => SILENT,
     cacheDir: undefined,
+    events: NO_EVENTS,
   });
   await host.start({ expose: () => undefined, send: () => Promise.resolve(''), call: () => Promise.resolve(null) });
   const [taken, had]: [number[], number[]] = [[], []];

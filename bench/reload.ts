@@ -11,6 +11,7 @@ import { PluginHost, pluginHostDefaults } from '../src/plugin-host/plugin-host.t
 import { save } from './plugin-files.ts';
 import { median, quantile } from './statistics.ts';
 import type { Figure, Report } from './table.ts';
+import { NO_EVENTS } from '../src/events/events.ts';
 
 /** Plugins beside the one that is reloaded. */
 const NEIGHBOURS = 20;
@@ -67,6 +68,7 @@ class Reloads {
       container: container.createChildContainer(),
       logs: () => log,
       cacheDir: undefined,
+      events: NO_EVENTS,
     });
   }
 

@@ -17,7 +17,7 @@ import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import type { Receive } from './plugin/plugin.ts';
-import { PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-host/plugin-host.ts';
+import { PluginHost, PluginLogs, RelayPlugins, checkPlugins, logHostEvent } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
@@ -212,9 +212,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
     ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins },
-    onEvent: (event) => {
-      events.emit(event);
-    },
+    events,
     programs: { relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
@@ -299,6 +297,13 @@ function logEvents(events: EventStream<RelayEvent>, logs: LogSource, clock: Cloc
       logSatelliteEvents(event, satelliteLog);
     },
     ['satellite.registered', 'satellite.left', 'satellite.expired'],
+  );
+  const hostLog = logs('plugin-host');
+  events.subscribe(
+    (event) => {
+      logHostEvent(event, hostLog);
+    },
+    ['plugin.state', 'satellite.state', 'plugin.problem'],
   );
 }
 

@@ -21,6 +21,9 @@ export interface EventSink<Event extends TypedEvent> {
   isWatched(type: Event['type']): boolean;
 }
 
+/** Ignores all events. */
+export const NO_EVENTS: EventSink<TypedEvent> = { emit: () => undefined, isWatched: () => false };
+
 /** Answer of a long poll. */
 export interface EventBatch<Event extends TypedEvent> {
   readonly events: readonly EmittedEvent<Event>[];

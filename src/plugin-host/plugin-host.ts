@@ -1,92 +1,81 @@
-/** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
-import { entryOf } from './hooks/hooks.ts';
+/** The plugin host: runs the modules of a plugins directory and of npm packages, and programs, delivers messages to their satellites, and exposes their methods. */
 import type { DependencyContainer } from 'tsyringe';
-import { keptBehind } from '../loader/loader.mjs';
-import type { Kept } from '../loader/loader.mjs';
 import { RelayError, clean, systemClock } from '../core/core.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
+import { keptBehind } from '../loader/loader.mjs';
+import type { Kept } from '../loader/loader.mjs';
 import type { Message } from '../message/message.ts';
-import { Children } from './children/children.ts';
 import type { HostedMethod } from '../rpc/rpc.ts';
-import type {
-  HostedPlugin,
-  PluginEvent,
-  PluginStatus,
-  PluginProblem,
-  RelayPort,
-  SatelliteEvent,
-  SatelliteStatus,
-} from './hosted/hosted.ts';
-import type { Found, Look } from './modules/modules.ts';
-import { InlinePlugins, Watchdog } from './modules/modules.ts';
-import { compare, PluginRegistry } from './hosted/hosted.ts';
-import type { PluginHostOptions } from './options.ts';
-import { HostPrograms } from './programs/programs.ts';
-import type { DeadLetters, PluginToken, Programs, ProgramAnswer, ProgramCall, ProgramSurroundings } from './programs/programs.ts';
-import { Pump } from './pump.ts';
+import { Children } from './children/children.ts';
+import { entryOf, findRelayPlugins } from './hooks/hooks.ts';
 import type { RelayPluginOptions } from './hooks/hooks.ts';
-import { isInline, stopInTurn } from './stop-in-turn.ts';
+import { PluginRegistry, compare } from './hosted/hosted.ts';
+import type { HostEvent, HostedPlugin, PluginProblem, PluginStatus, RelayPort, SatelliteStatus } from './hosted/hosted.ts';
+import { InlinePlugins, Watchdog, findModules } from './modules/modules.ts';
+import type { FindOptions, Found } from './modules/modules.ts';
+import type { PluginHostOptions } from './options.ts';
+import { HostPrograms, checkPrograms } from './programs/programs.ts';
+import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings, Programs } from './programs/programs.ts';
+import { Pump } from './pump.ts';
 import { Watcher } from './watcher.ts';
 
-export { checkPlugins } from './check-plugins.ts';
-export { findFiles, isFileName } from './modules/modules.ts';
-export { nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
-export { pluginHostDefaults, pluginHostShape } from './options.ts';
+export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hooks.ts';
+export type { Hook, HookAbout, Hooks, RelayPluginEntry, RelayPluginOptions, RelayPluginStatus, Replacement } from './hooks/hooks.ts';
+export { logHostEvent, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
 export type {
+  HostEvent,
   InboxOptions,
   PluginEvent,
   PluginKind,
+  PluginProblem,
   PluginState,
   PluginStatus,
-  PluginProblem,
   RelayPort,
-  SatelliteEvent,
   SatelliteState,
   SatelliteStatus,
 } from './hosted/hosted.ts';
-export type { HostedMethod } from '../rpc/rpc.ts';
+export { findFiles, isFileName } from './modules/modules.ts';
+export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { PluginHostOptions } from './options.ts';
 export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';
 export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './programs/programs.ts';
-export type { Hook, HookAbout, Replacement, RelayPluginEntry, RelayPluginOptions, Hooks, RelayPluginStatus } from './hooks/hooks.ts';
-export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hooks.ts';
-export type { CallOptions, SendOptions } from '../plugin/for-host.ts';
+export type { CallOptions, SendOptions } from '../plugin/internal.ts';
+export type { HostedMethod } from '../rpc/rpc.ts';
 
-/** States in which a plugin has imported what it imports, or tried to. */
+/** States of a plugin that has imported its files, or tried to. */
 const LOADED: ReadonlySet<string> = new Set(['ready', 'failed', 'left-out']);
 const NO_TOKENS: readonly PluginToken[] = [];
+/** A stop lets the exits of this process run one after another for at most so many times `exitTimeoutMs`; then the rest run at once. */
+const EXITS_IN_SEQUENCE = 2;
 
 export interface PluginHostParts {
   readonly options: PluginHostOptions;
-  /** False: a missing plugins directory means no plugins. True: it is a RelayError CONFIG_INVALID. */
+  /** False: a missing plugins directory means that there are no plugins. True: it is a RelayError CONFIG_INVALID. */
   readonly directoryRequired: boolean;
-  /** The app's container; each plugin gets a child of it. */
+  /** The container of the app. Each plugin gets a child of it. */
   readonly container: DependencyContainer;
-  /** Version of the relay. */
+  /** The version of the relay. */
   readonly relayVersion: string;
   readonly logs: LogSource;
-  /** What config.ts names as relay plugins, which are loaded elsewhere. Default none. */
+  readonly events: EventSink<HostEvent>;
+  /** The relay plugins of config.ts, which are loaded elsewhere. Default none. */
   readonly relayPlugins?: RelayPluginOptions['relayPlugins'] | undefined;
-  /** Where compiled plugins are kept; undefined: nowhere. */
+  /** Where compiled plugins are cached. Undefined: nowhere. */
   readonly cacheDir: string | undefined;
-  /** What programs are given of the relay. Default: there are no programs, whatever the options say. */
+  /** What programs get from the relay. Default: there are no programs, whatever the options say. */
   readonly programs?: ProgramSurroundings | undefined;
-  /** Default: the machine's. */
+  /** Default: the clock of the machine. */
   readonly clock?: Clock | undefined;
-  /** Told of each change of a plugin's or satellite's state. Default: nobody. */
-  readonly onEvent?: ((event: HostEvent) => void) | undefined;
 }
-
-/** Something happened to a plugin, or to one of its satellites. */
-export type HostEvent = PluginEvent | SatelliteEvent;
 
 export interface PluginHostStatus {
   /** Modules in order of their names, then programs. */
   readonly plugins: readonly PluginStatus[];
-  /** Those of all plugins. */
+  /** The satellites of all plugins. */
   readonly satellites: readonly SatelliteStatus[];
-  /** What was left out, and why. */
+  /** What is left out, and why. */
   readonly problems: readonly PluginProblem[];
   /** What this process keeps of versions of modules that no longer run. */
   readonly kept: Kept;
@@ -102,8 +91,6 @@ export class PluginHost {
   readonly #children: Children;
   readonly #registry = new PluginRegistry();
   readonly #programs: HostPrograms | undefined;
-  /** The files and modules of the relay plugins, without their configurations: those may hold secrets, and a child reads this on its command line. */
-  readonly #relayPlugins: readonly string[];
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
@@ -112,37 +99,54 @@ export class PluginHost {
 
   constructor(parts: PluginHostParts) {
     this.#parts = parts;
-    this.#log = parts.logs('plugin-host');
-    this.#clock = parts.clock ?? systemClock;
-    this.#pump = new Pump(this.#clock);
-    this.#watchdog = new Watchdog({ limitMs: parts.options.loopWarningMs, clock: this.#clock, logs: parts.logs });
-    this.#relayPlugins = (parts.relayPlugins ?? []).map((entry) => entryOf(entry).use);
-    this.#inline = this.#makeInline();
-    this.#children = this.#makeChildren();
-    if (parts.programs) this.#programs = this.#makePrograms(parts.programs);
+    const { options, logs, clock = systemClock, programs: surroundings } = parts;
+    this.#log = logs('plugin-host');
+    this.#clock = clock;
+    this.#pump = new Pump(clock);
+    this.#watchdog = new Watchdog({ limitMs: options.loopWarningMs, clock, logs });
+    const common = {
+      ...parts,
+      ...{ clock, log: this.#log, registry: this.#registry, events: this.#events() },
+      // Without their configurations: those may hold secrets, and children get this on their command line.
+      relayPlugins: (parts.relayPlugins ?? []).map((entry) => entryOf(entry).use),
+    };
+    this.#inline = new InlinePlugins({
+      ...common,
+      watchdog: this.#watchdog,
+      wake: this.#pump.wake,
+      updateChildren: async (modules, directory) => {
+        if (this.#port) await this.#children.update(modules, directory, this.#port);
+      },
+    });
+    this.#children = new Children({ ...common, programs: () => this.#requirePrograms() });
+    if (surroundings) this.#programs = new HostPrograms({ ...common, surroundings });
   }
 
   /**
-   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has got ready then, or has ended and
-   * is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has been exited. A plugin that does not load or construct is
-   * only a problem in the status. From then on the plugins directory is watched, as the options say.
+   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has become
+   * ready then, or has ended and is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has
+   * been exited. A plugin that does not load or construct is only a problem in the status. From then on the plugins directory is watched, as
+   * the options say.
    */
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
     return this.#starting;
   }
 
-  /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
+  /**
+   * The next call for a program that fetches its calls. Undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS,
+   * UNAVAILABLE, RATE_LIMITED.
+   */
   async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
     return this.#requirePrograms().nextCall(plugin, waitMs, gone);
   }
 
-  /** What a program answers to a call that it fetched. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
+  /** Takes the answer of a program to a call that it fetched. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
   answerCall(plugin: string, id: string, answer: ProgramAnswer): void {
     this.#requirePrograms().answerCall(plugin, id, answer);
   }
 
-  /** By which programs prove who they are; the same array as long as nothing changed. */
+  /** The tokens that authenticate programs. The same array as long as nothing changed. */
   programTokens(): readonly PluginToken[] {
     return this.#programs?.all.tokens() ?? NO_TOKENS;
   }
@@ -152,26 +156,22 @@ export class PluginHost {
     this.#requirePrograms().log(plugin, level, text);
   }
 
-  /** Messages that killed their receiver again and again. */
+  /** Messages that made their recipients end again and again. */
   get deadLetters(): DeadLetters {
     return this.#requirePrograms().deadLetters;
   }
 
-  /** Exits the satellites in reverse order, each within its time limit; afterwards nothing is delivered. Never rejects. */
+  /** Exits the satellites in reverse order, each within its time limit. Nothing is delivered afterwards. Never rejects. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
-  /** Puts the message into the line of every satellite but the one named; returns how many those are. Never throws, never waits. */
+  /** Puts the message into the inbox of every satellite but `except`. Returns the number of these inboxes. Never throws, never waits. */
   deliver(message: Message, except?: string): number {
-    let takers = 0;
-    for (const receiver of this.#registry.lines) {
-      if (receiver.name === except || !receiver.take(message)) continue;
-      takers++;
-      if (!receiver.isQueued && receiver.isReady) this.#pump.wake(receiver);
-    }
-    return takers;
+    let recipients = 0;
+    for (const inbox of this.#registry.inboxes) if (inbox.name !== except && inbox.take(message)) recipients++;
+    return recipients;
   }
 
   /** The exposed methods of all running plugins. */
@@ -189,26 +189,26 @@ export class PluginHost {
     };
   }
 
-  /** Loads what is new in the plugins directory, reloads what changed, unloads what is gone, as the watch does by itself. Resolves when it has looked. */
+  /** Loads what is new in the plugins directory, reloads what changed and unloads what is gone, as the watcher does. Resolves when it has looked. */
   async rescan(): Promise<void> {
     await this.#inline.rescan();
   }
 
   /**
-   * Starts a plugin that was stopped, or left out; one that runs goes on. Rejects with a RelayError INVALID_PARAMS if there is none of this name,
-   * PLUGIN_REFUSED if it does not start.
+   * Starts a plugin that was stopped, or left out; one that runs goes on. Rejects with a RelayError INVALID_PARAMS if there is none of this
+   * name, PLUGIN_REFUSED if it does not start.
    */
   async startPlugin(name: string): Promise<void> {
     const { plugin, port } = this.#lookUp(name);
     await plugin.start(port);
   }
 
-  /** Exits a plugin; it stays stopped until somebody starts it, whatever is saved. Rejects with a RelayError INVALID_PARAMS. */
+  /** Exits a plugin. It stays stopped until it is started by hand, whatever is saved. Rejects with a RelayError INVALID_PARAMS. */
   async stopPlugin(name: string): Promise<void> {
     await this.#lookUp(name).plugin.stop();
   }
 
-  /** Exits a plugin and starts it as it is by now. Rejects as {@link startPlugin}; a plugin in this process goes on if its new version does not load. */
+  /** Exits a plugin and starts its current version. Rejects as {@link startPlugin}. A plugin in this process goes on if its new version does not load. */
   async restartPlugin(name: string): Promise<void> {
     const { plugin, port } = this.#lookUp(name);
     if (plugin.restart) {
@@ -219,30 +219,26 @@ export class PluginHost {
     await plugin.start(port);
   }
 
-  /** Puts the current version of a plugin, changed or not, in the place of the one that runs, which goes on if that fails. Rejects as {@link startPlugin}. */
+  /** Replaces a running plugin by its current version, changed or not. If that fails, what runs goes on. Rejects as {@link startPlugin}. */
   async reloadPlugin(name: string): Promise<void> {
     const { plugin } = this.#lookUp(name);
     await (plugin.reload ? plugin.reload() : this.restartPlugin(name));
   }
 
   /**
-   * Runs one more program, and remembers it over restarts. Resolves when it is ready, or has ended and is tried again. Rejects with RelayErrors FORBIDDEN (the operator
-   * does not allow it), INVALID_PARAMS, STATE_DIRECTORY and PLUGIN_REFUSED, if it can never work as it is; then it is forgotten.
+   * Runs one more program, and remembers it over restarts. Resolves to its name when it is ready, or has ended and is tried again. Rejects
+   * with RelayErrors FORBIDDEN (the operator does not allow it), INVALID_PARAMS, STATE_DIRECTORY, and PLUGIN_REFUSED if it can never work as
+   * it is; then it is forgotten.
    */
   async addProgram(record: unknown): Promise<string> {
     const { programs, port } = this.#requireRunning();
     return programs.add(record, port);
   }
 
-  /** Stops a program that was added, and forgets it. Rejects with a RelayError INVALID_PARAMS if it was not, or is none. */
+  /** Stops a program that was added, and forgets it. Rejects with a RelayError INVALID_PARAMS if there is none of this name. */
   async removeProgram(name: string): Promise<void> {
     const { plugin } = this.#lookUp(name);
     await this.#requireRunning().programs.remove(plugin);
-  }
-
-  #requireRunning(): { readonly port: RelayPort; readonly programs: HostPrograms } {
-    if (this.#port && this.#programs && !this.#stopping) return { port: this.#port, programs: this.#programs };
-    throw new RelayError('UNAVAILABLE', 'the plugin host runs no programs');
   }
 
   async #start(port: RelayPort): Promise<void> {
@@ -254,7 +250,7 @@ export class PluginHost {
       for (const plugin of this.#registry.all.filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
       if (!this.#stopping) await this.#children.start(port);
       if (!this.#stopping) await this.#programs?.start(port);
-      this.#tellStarted(found);
+      this.#logStarted(found);
     } catch (error) {
       await this.#stopAll();
       throw error;
@@ -263,30 +259,31 @@ export class PluginHost {
     this.#watch();
   }
 
-  #tellStarted(found: Found): void {
+  #logStarted(found: Found): void {
     const running = this.status().satellites.length;
     const { pluginsDir } = this.#parts.options;
     if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
     else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
   }
 
-  /** The start does not wait for it. */
+  /** The start does not wait for the watcher. */
   #watch(): void {
     const { watch: mode, pluginsDir: directory } = this.#parts.options;
     if (mode === false || this.#stopping) return;
-    const look = (how: Look): Promise<boolean> => this.#inline.rescan(how);
-    this.#watcher = new Watcher({ mode, directory, look, clock: this.#clock, log: this.#log });
+    this.#watcher = new Watcher({ mode, directory, rescan: (look) => this.#inline.rescan(look), clock: this.#clock, log: this.#log });
     void this.#watcher.start();
   }
 
-  #makePrograms(surroundings: ProgramSurroundings): HostPrograms {
-    return new HostPrograms({
-      ...{ ...this.#parts, surroundings, clock: this.#clock, log: this.#log },
-      onEvent: (event) => {
-        this.#tell(event);
+  /** Also tells the watcher when a plugin may import other files than before. */
+  #events(): EventSink<HostEvent> {
+    const { events } = this.#parts;
+    return {
+      emit: (event) => {
+        events.emit(event);
+        if (event.type === 'plugin.state' && LOADED.has(event.state.type)) this.#watcher?.followHelpers();
       },
-      registry: this.#registry,
-    });
+      isWatched: (type) => events.isWatched(type),
+    };
   }
 
   #requirePrograms(): Programs {
@@ -294,42 +291,9 @@ export class PluginHost {
     throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
   }
 
-  #makeInline(): InlinePlugins {
-    return new InlinePlugins({
-      ...this.#parts,
-      relayPlugins: this.#relayPlugins,
-      clock: this.#clock,
-      watchdog: this.#watchdog,
-      log: this.#log,
-      onEvent: (event) => {
-        this.#tell(event);
-      },
-      onReady: (receiver) => {
-        this.#pump.wake(receiver);
-      },
-      registry: this.#registry,
-      onChildren: async (modules, directory) => {
-        if (this.#port) await this.#children.update(modules, directory, this.#port);
-      },
-    });
-  }
-
-  #makeChildren(): Children {
-    return new Children({
-      ...this.#parts,
-      relayPlugins: this.#relayPlugins,
-      clock: this.#clock,
-      log: this.#log,
-      programs: () => this.#requirePrograms(),
-      registry: this.#registry,
-    });
-  }
-
-  #tell(event: HostEvent): void {
-    const what = event.type === 'plugin.state' ? event.plugin : event.satellite;
-    if (this.#log.isDebugEnabled()) this.#log.debug(`${what} is ${event.state.type}`);
-    this.#parts.onEvent?.(event);
-    if (event.type === 'plugin.state' && LOADED.has(event.state.type)) this.#watcher?.followHelpers();
+  #requireRunning(): { readonly port: RelayPort; readonly programs: HostPrograms } {
+    if (this.#port && this.#programs && !this.#stopping) return { port: this.#port, programs: this.#programs };
+    throw new RelayError('UNAVAILABLE', 'the plugin host runs no programs');
   }
 
   /** Throws a RelayError INVALID_PARAMS, or UNAVAILABLE while the host starts or stops. */
@@ -339,7 +303,7 @@ export class PluginHost {
   }
 
   async #stop(): Promise<void> {
-    // What hangs at its start is not waited for.
+    // A process that hangs at its start is not waited for.
     if (!this.#isStarted) for (const plugin of this.#registry.all) if (!isInline(plugin)) void plugin.stop();
     await this.#starting?.catch(() => undefined);
     await this.#watcher?.end();
@@ -349,10 +313,43 @@ export class PluginHost {
     this.#watchdog.stop();
   }
 
+  /** Stops all plugins in reverse order, within a limited time however many of them hang. Never rejects. */
   async #stopAll(): Promise<void> {
-    await stopInTurn(this.#registry.all, this.#clock, this.#parts.options.exitTimeoutMs);
+    const plugins = this.#registry.all;
+    // Processes have time limits of their own.
+    const processes = Promise.all(plugins.filter((plugin) => !isInline(plugin)).map((plugin) => plugin.stop()));
+    const waiting = plugins.filter(isInline).reverse();
+    const deadline = this.#clock.now() + EXITS_IN_SEQUENCE * this.#parts.options.exitTimeoutMs;
+    while (waiting.length > 0) {
+      const next = waiting.splice(0, this.#clock.now() < deadline ? 1 : waiting.length);
+      await Promise.all(next.map((plugin) => plugin.stop()));
+    }
+    await processes;
     await this.#programs?.all.stop();
   }
+}
+
+/**
+ * Checks what a start would run: the plugins directory, the names in `plugins`, `pluginList` and `relayPlugins`, and the commands of
+ * `programs`, which are looked up in `path` (PATH). Returns what would be left out. Rejects with the RelayError CONFIG_INVALID of a start
+ * that would fail.
+ */
+export async function checkPlugins(
+  options: FindOptions & RelayPluginOptions & Pick<PluginHostOptions, 'programs'>,
+  path: string | undefined,
+): Promise<readonly PluginProblem[]> {
+  const { modules, problems } = await findModules(options);
+  await findRelayPlugins(options);
+  checkPrograms(
+    options.programs,
+    modules.map(({ module }) => module),
+    path,
+  );
+  return problems;
+}
+
+function isInline({ status }: HostedPlugin): boolean {
+  return status.kind === 'inline';
 }
 
 function placesOf({ directory, modules }: Found): string[] {

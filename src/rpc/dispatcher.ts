@@ -4,7 +4,7 @@ import type { AccessOptions, Principal } from '../access/access.ts';
 import { RelayError, clean, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
 import type { Clock, FaultAnswer, Log } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
-import type { CallOptions } from '../plugin/for-host.ts';
+import type { CallOptions } from '../plugin/internal.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';

@@ -52,6 +52,6 @@ test.serial('plugin-with-config: it is fed, warns the network once, and a config
   const refused = await t.throwsAsync(startCo2(t, { args, files: wrong }));
   t.regex(
     refused.message,
-    /co2: plugin greenhouse\.alarm\.Alarm: key "highCelsius".*found "hot" \(plugins\['greenhouse\.alarm'\] in config\.ts\)/,
+    /co2: plugin greenhouse\.alarm\.Alarm: key "highCelsius".*found 'hot' \(plugins\['greenhouse\.alarm'\] in config\.ts\)/,
   );
 });

@@ -26,8 +26,8 @@ const GOOD = {
   'src/loader/hooks.mjs': '',
   'src/xmlrpc/xmlrpc.ts': "import { Dict } from '../message/message.ts';",
   'src/plugin/plugin.ts': "import '../message/message.ts';",
-  'src/plugin/for-host.ts': '',
-  'src/plugin-host/plugin-host.ts': "import '../plugin/plugin.ts';\nimport '../plugin/for-host.ts';\nimport '../loader/loader.mjs';",
+  'src/plugin/internal.ts': '',
+  'src/plugin-host/plugin-host.ts': "import '../plugin/plugin.ts';\nimport '../plugin/internal.ts';\nimport '../loader/loader.mjs';",
   'src/relay/relay.ts': "import '../plugin-host/plugin-host.ts';",
   'src/app.ts': "import './relay/relay.ts';\nimport './config/config.ts';",
   'src/config/config.ts': "import type { A } from '../relay/relay.ts';",
@@ -77,8 +77,8 @@ const BAD: [what: string, file: string, source: string, violations: string[]][] 
   [
     'a second entry that is for another directory',
     'src/work/bad.ts',
-    "import '../plugin/for-host.ts';",
-    ['src/work/bad.ts:1 imports ../plugin/for-host.ts: work may import only the public file of plugin, src/plugin/plugin.ts'],
+    "import '../plugin/internal.ts';",
+    ['src/work/bad.ts:1 imports ../plugin/internal.ts: work may import only the public file of plugin, src/plugin/plugin.ts'],
   ],
   [
     'a directory that is not in the table',

@@ -83,7 +83,7 @@ test('faults show them as harmless text, and the log has no line that a caller w
   await relay.call('notify', { data: HOSTILE, [HOSTILE]: HOSTILE, co2: { id: HOSTILE, by: HOSTILE, via: [HOSTILE] } });
   await request(relay.url, { path: `/${encodeURIComponent(HOSTILE)}`, headers: { Origin: 'http://"<script>\u0085\u009b31m' } });
   await request(relay.url, { headers: { 'Content-Type': '"<script>\u0085\u009b31m' } });
-  await relay.stderr.line(/receive of .* failed/);
+  await relay.stderr.line(/delivery of .* failed/);
   relay.kill('SIGTERM');
   const { stderr } = await relay.exit;
   t.true(stderr.filter((line) => line.includes('alert(1)')).length > 5, stderr.join('\n'));

@@ -56,7 +56,7 @@ test('the caller gets true although a receiver never returns, one throws and one
     JSON.parse(JSON.stringify(dicts.map(({ data }) => data))),
     [0, 1, 2, 3, 4].map((n) => ({ n, list: [] })),
   );
-  t.regex((await relay.log.line(/bad\.throws.*receive of .* failed/)).text, /never mind \(bad\/throws\.ts:6:\d+\)/);
+  t.regex((await relay.log.line(/delivery of .* to bad\.throws.* failed/)).text, /never mind \(bad\/throws\.ts:6:\d+\)/);
   await relay.log.line(/^refused TypeError$/);
 });
 

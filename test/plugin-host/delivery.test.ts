@@ -72,8 +72,10 @@ test('one that never returns, throws or meddles disturbs nobody', async (t) => {
     'bad.throws.Throws': [0, 2, 0],
     'good.echo.Echo': [2, 0, 0],
   });
-  t.true(lines.all.includes('error plugin.bad.throws: bad.throws.Throws: receive of id\ufffd1 failed: cannot read 1 (bad/throws.ts:7:11)'));
-  t.true(lines.all.includes('error plugin.bad.rejects: bad.rejects.Rejects: receive of id\ufffd2 failed: a text'));
+  t.true(
+    lines.all.includes('error plugin.bad.throws: delivery of id\ufffd1 to bad.throws.Throws failed: cannot read 1 (bad/throws.ts:7:11)'),
+  );
+  t.true(lines.all.includes('error plugin.bad.rejects: delivery of id\ufffd2 to bad.rejects.Rejects failed: a text'));
 });
 
 test('bytes and dates are each satellite’s own copies, the rest is shared and frozen', async (t) => {
@@ -128,7 +130,7 @@ test('a receive that outlives its limit is aborted and counted, and the next mes
   await sent.until(({ data }) => (data as unknown[]).join(' ') === 'begins 2');
   t.regex(String((sent.all[1]?.data as unknown[])[2]), /did not end in 60000 ms/);
   t.true(
-    lines.all.some((line) => line.startsWith('error plugin.ham.gate: ham.gate.Gate: receive of m1 failed: it did not end in 60000 ms')),
+    lines.all.some((line) => line.startsWith('error plugin.ham.gate: delivery of m1 to ham.gate.Gate failed: it did not end in 60000 ms')),
   );
   await call('ham.gate.open');
   await sent.until(({ data }) => (data as unknown[]).join(' ') === 'ends 2');
@@ -208,7 +210,7 @@ test('stop lets idle satellites take what waits, aborts the receive that hangs, 
   await host.stop();
   const told = sent.all.map(({ satellite, data }) => `${satellite} ${(data as unknown[]).join(' ')}`);
   t.deepEqual(told, ['ham.echo.Echo ham.echo.Echo 1', 'ham.gate.Gate begins 1', 'ham.echo.Echo ham.echo.Echo 2']);
-  t.true(lines.all.some((line) => line.includes('1 messages still waited for ham.gate.Gate')));
+  t.true(lines.all.some((line) => line.includes('dropped 1 queued message: ham.gate.Gate: it was stopped')));
   t.true(lines.all.includes('info plugin.ham.gate: aborted'));
   t.is(host.deliver(messageOf(3)), 0);
   t.is(clock.pending, 0);

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, chown, mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { nameModules } from '../../src/plugin-host/hosted/names.ts';
+import { nameModules } from '../../src/plugin-host/hosted/module-file.ts';
 import { hostOf, satelliteSource, started, writePlugins } from './kit.ts';
 
 const WHO = satelliteSource('Who', `  @Exposed() who() { return this.toString(); }`);

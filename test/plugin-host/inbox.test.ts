@@ -55,7 +55,7 @@ test('a key that fails or is no text merges nothing, and is told once', async (t
   t.deepEqual(told, ['warn plugin.ham.slow: ham.slow.Slow: inbox.key failed: no room; the message is not merged']);
   clock.advance(1_000);
   host.deliver(messageOf(7));
-  await lines.until((line) => line.includes('answers no string; the message is not merged (and 4 more'));
+  await lines.until((line) => line.includes('returned something other than a string; the message is not merged (and 4 more'));
 });
 
 test('a class may have less than the operator allows, never more', async (t) => {

@@ -5,10 +5,12 @@ import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
 import { dictOf, freezeDict } from '../../src/values/values.ts';
+import { systemClock } from '../../src/core/core.ts';
 import type { Clock, LogSource } from '../../src/core/core.ts';
 import type { Message } from '../../src/message/message.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
-import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
+import { EventStream } from '../../src/events/events.ts';
+import { PluginHost, logHostEvent, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
 import type { HostEvent, PluginHostOptions, PluginHostStatus, RelayPluginOptions, RelayPort } from '../../src/plugin-host/plugin-host.ts';
 import type { HostedMethod } from '../../src/rpc/rpc.ts';
 import { recordingLogs } from '../../src/testing/logs.ts';
@@ -47,7 +49,8 @@ export interface Kit {
   readonly host: PluginHost;
   readonly directory: string;
   readonly lines: Gate<string>;
-  /** What satellites sent: how the plugins of these tests tell what they saw. */
+  readonly events: EventStream<HostEvent>;
+  /** What satellites sent, which is how the plugins of these tests report what they received. */
   readonly sent: Gate<Sent>;
   readonly clock: VirtualClock;
   /** Resolves when the satellite of this name is being set up, or was. */
@@ -61,6 +64,19 @@ export interface Kit {
   readonly problems: () => Record<string, string>;
 }
 
+/** For `events.next`: past events count, too. */
+export const SINCE_THE_START = { since: 0 };
+
+/** A stream of host events, which are logged as in a relay. */
+export function loggedEvents(logs: LogSource): EventStream<HostEvent> {
+  const events = new EventStream<HostEvent>({ clock: systemClock });
+  const log = logs('plugin-host');
+  events.subscribe((event) => {
+    logHostEvent(event, log);
+  });
+  return events;
+}
+
 export type HostOverrides = Partial<PluginHostOptions & Pick<RelayPluginOptions, 'relayPlugins'>> & { directoryRequired?: boolean };
 
 /** A host over these plugins, not started; stopped when the test is over. `hostClock`: default the kit's own, which stands still. */
@@ -69,7 +85,7 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
   const { logs, lines } = memoryLog();
   const clock = new VirtualClock(0);
   const sent = new Gate<Sent>();
-  const events = new Gate<HostEvent>();
+  const events = loggedEvents(logs);
   const { directoryRequired = true, relayPlugins, ...changed } = overrides;
   // What is watched has tests of its own.
   const options = { ...pluginHostDefaults, pluginsDir: directory, watch: false, ...changed };
@@ -82,9 +98,7 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
     logs,
     cacheDir: undefined,
     clock: hostClock ?? clock,
-    onEvent: (event) => {
-      events.push(event);
-    },
+    events,
   });
   const port: RelayPort = {
     expose: () => undefined,
@@ -97,9 +111,12 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
   t.teardown(() => host.stop());
   const method = (name: string): HostedMethod | undefined => host.methods().find((one) => one.name === name);
   return {
-    ...{ host, directory, lines, sent, clock, method },
+    ...{ host, directory, lines, events, sent, clock, method },
     settingUp: (satellite) =>
-      events.until((event) => event.type === 'satellite.state' && event.satellite === satellite && event.state.type === 'setting-up'),
+      events.next(
+        (event) => event.type === 'satellite.state' && event.satellite === satellite && event.state.type === 'setting-up',
+        SINCE_THE_START,
+      ),
     start: () => host.start(port),
     call: async (name, ...params) => {
       const found = method(name);

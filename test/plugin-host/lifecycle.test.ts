@@ -51,8 +51,8 @@ test('a refused configuration stops the start, with plugin, key, found, expected
   };
   const { start, sent } = await hostOf(t, files);
   const error = await t.throwsAsync(start(), { code: 'PLUGIN_REFUSED' });
-  t.regex(error.message, /^plugin ham\.spam\.Tells: key "high": .*expected number.*, found "12"; /);
-  t.regex(error.message, /key "apiToken": .*found a number/);
+  t.regex(error.message, /^plugin ham\.spam\.Tells: key "high": .*expected number.*, found '12'; /);
+  t.regex(error.message, /key "apiToken": .*found an int/);
   t.regex(error.message, /hihg.*\(ham\/spam\.config\.ts\)$/);
   t.deepEqual(sent.all, []);
   const inMain = await hostOf(t, { 'ham/spam.ts': STRICT }, { plugins: { 'ham.spam': { high: null } } });

@@ -226,7 +226,7 @@ const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly
     'a configuration that does not fit',
     { 'x.ts': source('F', undefined, '@RelayPlugin({ config: schema })', SCHEMA) },
     [{ use: './x.ts', config: { key: 5 } }],
-    /^plugin x\.F: key "key": .*found a number \(relayPlugins in config\.ts\)$/,
+    /^plugin x\.F: key "key": .*found an int \(relayPlugins in config\.ts\)$/,
   ],
 ];
 

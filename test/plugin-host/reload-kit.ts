@@ -3,21 +3,23 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
+import type { EventStream } from '../../src/events/events.ts';
 import { systemClock } from '../../src/core/core.ts';
 import type { Clock } from '../../src/core/core.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
-import type { PluginHostOptions, PluginStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
+import type { HostEvent, PluginHostOptions, PluginStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
 import type { Caller } from '../../src/rpc/caller.ts';
 import { MethodRegistry } from '../../src/rpc/method-registry.ts';
 import { Gate } from '../support/gate.ts';
-import { memoryLog, messageOf, satelliteSource, writePlugins } from './kit.ts';
+import { loggedEvents, memoryLog, messageOf, satelliteSource, writePlugins } from './kit.ts';
 import type { Files, Sent } from './kit.ts';
 
 export interface LiveKit {
   readonly host: PluginHost;
   readonly directory: string;
   readonly lines: Gate<string>;
+  readonly events: EventStream<HostEvent>;
   readonly sent: Gate<Sent>;
   readonly registry: MethodRegistry;
   readonly save: (path: string, source: string) => Promise<void>;
@@ -37,6 +39,7 @@ export type LiveOverrides = Partial<PluginHostOptions> & { clock?: Clock };
 export async function live(t: ExecutionContext, files: Files | string, overrides: LiveOverrides = {}): Promise<LiveKit> {
   const directory = typeof files === 'string' ? files : await writePlugins(t, files);
   const { logs, lines } = memoryLog();
+  const events = loggedEvents(logs);
   const sent = new Gate<Sent>();
   const registry = new MethodRegistry();
   const { clock = systemClock, ...changed } = overrides;
@@ -47,7 +50,7 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
     container: container.createChildContainer(),
     logs,
     cacheDir: undefined,
-    clock,
+    ...{ clock, events },
   });
   const port: RelayPort = {
     expose: (plugin, methods) => {
@@ -68,7 +71,7 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
   // The first look is over too, so that whatever a test saves is a change.
   if (changed.watch === undefined) await line('watching ');
   return {
-    ...{ host, directory, lines, sent, registry, line },
+    ...{ host, directory, lines, events, sent, registry, line },
     save: (path, source) => writeFile(join(directory, path), source),
     saveByRename: async (path, source) => {
       await writeFile(join(directory, `${path}~`), source);

@@ -66,7 +66,7 @@ const PUBLIC_FILES: Readonly<Record<string, string>> = {
 /** Second entries, each for the named directories alone. */
 const SECOND_ENTRIES: Readonly<Record<string, readonly string[]>> = {
   // What the plugin host knows of a plugin is not for its author.
-  'src/plugin/for-host.ts': ['rpc', 'plugin-host', ...HOST],
+  'src/plugin/internal.ts': ['rpc', 'plugin-host', ...HOST],
   'src/xmlrpc/codec.ts': ['plugin-host/children'],
   'src/client/internal.ts': ['links', 'plugin-host/programs', 'plugin-host/children', 'testing', 'check-plugin', 'cli'],
   'src/plugin-host/programs/internal.ts': ['check-plugin'],

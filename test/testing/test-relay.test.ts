@@ -137,7 +137,7 @@ test('time passes when the test says so', async (t) => {
   await relay.clock.advance(1);
   await delivered;
   t.true(ended());
-  t.regex(relay.errors.join(), /test\.slow\.Slow: receive of \S+ failed: it did not end in 60000 ms/);
+  t.regex(relay.errors.join(), /delivery of \S+ to test\.slow\.Slow failed: it did not end in 60000 ms/);
   await t.throwsAsync(relay.clock.advance(-1), { name: 'RangeError' });
 });
 
@@ -155,7 +155,7 @@ test('a dict that is never dealt with, or never sent, is told in words', async (
 test('what a receive throws is read in errors, and disturbs nobody', async (t) => {
   const relay = await relayOf(t, { plugins: { 'ham.spam': Pong } });
   const id = await relay.deliver({ data: 'fail' });
-  t.deepEqual(relay.errors, [`ham.spam.Pong: receive of ${id} failed: not today`]);
+  t.deepEqual(relay.errors, [`delivery of ${id} to ham.spam.Pong failed: not today`]);
   t.true(relay.logs.some(({ level, category }) => level === 'error' && category === 'plugin.ham.spam'));
   t.is(await relay.call('ham.spam.add', [1, 1]), 2);
 });

@@ -1,20 +1,21 @@
-/** The one module of a child: loaded, constructed, set up and exited by the same code as in the relay's own process. */
+/** The module of a child: loaded, constructed, set up and exited by the same code as in the process of the relay. */
 import 'reflect-metadata';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { container } from 'tsyringe';
-import { accountOf, registerLoader, trackModules } from '../../loader/loader.mjs';
-import { RelayError, clean, systemClock } from '../../core/core.ts';
-import { freezeDict, dictOf, isDict } from '../../values/values.ts';
+import { clean, RelayError, systemClock, withTimeout } from '../../core/core.ts';
 import type { Clock, Log } from '../../core/core.ts';
+import { NO_EVENTS } from '../../events/events.ts';
+import { accountOf, registerLoader, trackModules } from '../../loader/loader.mjs';
+import type { Verdict } from '../../message/message.ts';
+import { dictOf, freezeDict, isDict, shareDict } from '../../values/values.ts';
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/codec.ts';
-import { assemble, statedOf, withoutSatellites, checkConfig, importModule, pickSatellites, Watchdog } from '../modules/modules.ts';
-import type { Assembled, LoadedModule } from '../modules/modules.ts';
-import { placeOf, problemAt } from '../hosted/hosted.ts';
+import { placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
 import type { PluginProblem, RelayPort } from '../hosted/hosted.ts';
-import { accountOnWire } from './account.ts';
-import { Delivery } from './delivery.ts';
+import { DeliveryContext, importModule, pickSatellites, Version, Watchdog, withoutSatellites } from '../modules/modules.ts';
+import type { ContextStamp, LoadedModule, SatelliteInstance } from '../modules/modules.ts';
+import { accountOnWire } from './job.ts';
 import type { ChildJob } from './job.ts';
 import type { RelayClient } from './relay-client.ts';
 import type { ChildMethod } from './server.ts';
@@ -25,25 +26,32 @@ export interface ChildModuleParts {
   readonly log: Log;
 }
 
-// Nothing is queued here: the relay hands in one message at a time.
-const NO_INBOX = { maxMessages: 1, maxBytes: 1, overflow: 'drop-oldest' } as const;
+/** A satellite that has a `receive` of its own. */
+interface ReceivingSatellite {
+  /** `ham.spam.Spam` */
+  readonly name: string;
+  readonly instance: SatelliteInstance;
+}
+
+// Nothing is queued in a child: the relay has the inbox, and sends one message at a time.
+const UNUSED_INBOX = { maxMessages: 1, maxBytes: 1, overflow: 'drop-oldest' } as const;
 
 export class ChildModule {
   readonly #parts: ChildModuleParts;
   readonly #clock: Clock = systemClock;
-  readonly #delivery: Delivery;
-  #assembled: readonly Assembled[] = [];
-  #methods = new Map<string, ChildMethod>();
+  /** Undefined if nothing of the module is a satellite. */
+  #version: Version | undefined;
+  readonly #methods = new Map<string, ChildMethod>();
+  /** The contexts of the deliveries under way. */
+  readonly #contexts = new Set<DeliveryContext>();
   #states: Dict = dictOf();
   #self: Promise<Value> | undefined;
 
   constructor(parts: ChildModuleParts) {
     this.#parts = parts;
-    const { receiveTimeoutMs: timeoutMs, found } = parts.job;
-    this.#delivery = new Delivery({ takers: () => this.#takers(), clock: this.#clock, timeoutMs, directory: found.root });
   }
 
-  /** For a relay of this version. Rejects with a RelayError PLUGIN_REFUSED if nothing of the module can run. */
+  /** Imports and constructs it for a relay of this version. Rejects with a RelayError PLUGIN_REFUSED if nothing of it can run. */
   async load(relayVersion: string): Promise<void> {
     const { job, log } = this.#parts;
     const problems: PluginProblem[] = [];
@@ -53,24 +61,18 @@ export class ChildModule {
     registerLoader({ cacheDir: job.cacheDir });
     trackModules(job.found.root);
     const module = await this.#import(report);
-    const options = { inbox: NO_INBOX, receiveTimeoutMs: job.receiveTimeoutMs };
-    const silent = (): void => undefined;
-    const logs = (): Log => log;
-    // Whose loop this is everybody knows, and nobody else waits for it.
-    const watchdog = new Watchdog({ limitMs: Infinity, clock: this.#clock, logs });
-    const parts = { options, relayVersion, container, logs, clock: this.#clock, watchdog, report, onReady: silent, onEvent: silent };
-    this.#assembled = module ? assemble(module, parts) : [];
+    if (module) this.#version = this.#construct(module, relayVersion, report);
     const reasons = problems.map((problem) => `${placeOf(problem)}: ${problem.reason}`);
-    if (this.#assembled.length === 0 && reasons.length > 0) throw new RelayError('PLUGIN_REFUSED', reasons.join('; '));
+    if (this.#satellites.length === 0 && reasons.length > 0) throw new RelayError('PLUGIN_REFUSED', reasons.join('; '));
     for (const reason of reasons) log.error(`left out: ${reason}`);
-    for (const { satellite } of this.#assembled) satellite.attach(this.#port());
+    this.#version?.attach(this.#port());
   }
 
   async #import(report: (problem: PluginProblem) => void): Promise<LoadedModule | undefined> {
     const { job, log } = this.#parts;
     try {
       const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: job.relayPlugins });
-      // A process that serves nothing would replace one that serves, where the file was truncated to be written.
+      // A file that was truncated to be written must not replace a process that works by one that does nothing.
       if (imported.exported.size === 0 && imported.relayPlugins.count === 0) {
         report(await withoutSatellites(job.found));
         return undefined;
@@ -82,28 +84,43 @@ export class ChildModule {
     }
   }
 
-  /** What it imported, whether it loaded or not; the relay watches that. */
+  #construct(module: LoadedModule, relayVersion: string, report: (problem: PluginProblem) => void): Version {
+    const { job, log } = this.#parts;
+    const logs = (): Log => log;
+    const options = { ...job, inbox: UNUSED_INBOX };
+    // Nobody else waits for the event loop of a child.
+    const watchdog = new Watchdog({ limitMs: Infinity, clock: this.#clock, logs });
+    const parts = { options, relayVersion, container, logs, clock: this.#clock, watchdog, events: NO_EVENTS, wake: () => undefined };
+    return new Version(module, parts, report);
+  }
+
+  get #satellites(): Version['satellites'] {
+    return this.#version?.satellites ?? [];
+  }
+
+  /** What it imported, whether it loaded or not. The relay watches these files. */
   async account(): Promise<Sendable> {
     const { root, path } = this.#parts.job.found;
     return accountOnWire(accountOf(await realpath(join(root, path))));
   }
 
-  /** What `plugin.get_version` answers. */
-  version(): Sendable {
-    const { version, requires } = statedOf(this.#assembled);
+  /** The result of `plugin.get_version`. */
+  statedVersion(): Sendable {
+    const { version, requires } = this.#version?.stated ?? {};
     return { ...(version === undefined ? {} : { version }), ...(requires === undefined ? {} : { requires }) };
   }
 
-  /** What `plugin.describe` answers. */
+  /** The result of `plugin.describe`. */
   describe(): Sendable {
-    const methods = this.#assembled.flatMap((one) => one.methods);
+    const satellites = this.#satellites;
+    const methods = satellites.flatMap((one) => one.methods);
     return {
       capabilities: [
-        ...(this.#assembled.some(({ receiver }) => receiver) ? ['receive'] : []),
+        ...(satellites.some(({ inbox }) => inbox) ? ['receive'] : []),
         ...(methods.length > 0 ? ['exposed'] : []),
-        ...(this.#assembled.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
+        ...(satellites.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
-      satellites: this.#assembled.map(({ declared: { name }, receiver }) => ({ name, receives: receiver !== undefined })),
+      satellites: satellites.map(({ declared: { name }, inbox }) => ({ name, receives: inbox !== undefined })),
       methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({
         ...{ name, help, access },
         ...(signature === undefined ? {} : { signature }),
@@ -113,34 +130,23 @@ export class ChildModule {
 
   /** Checks the configuration and runs each `setup`. Rejects with a RelayError PLUGIN_REFUSED. */
   async setup(config: Value): Promise<void> {
-    const { configSource: source, setupTimeoutMs } = this.#parts.job;
-    const configs: unknown[] = [];
-    for (const { declared } of this.#assembled) configs.push(await checkConfig(declared, { value: config, source }));
-    for (const [index, { satellite }] of this.#assembled.entries()) {
-      await satellite.setup(configs[index], setupTimeoutMs, { state: this.#states[satellite.name] });
-      for (const method of satellite.methods) this.#methods.set(method.name, (params) => method.invoke(params));
-    }
+    await this.#version?.configure({ value: config, source: this.#parts.job.configSource });
+    const onRunning = (): void => {
+      for (const method of this.#version?.methods ?? []) this.#methods.set(method.name, (params) => method.invoke(params));
+    };
+    await this.#version?.setUp({ states: new Map(Object.entries(this.#states)), onRunning });
   }
 
-  /** An exposed method by its full name, once it runs. */
+  /** An exposed method by its full name, once its satellite runs. */
   method(name: string): ChildMethod | undefined {
     return this.#methods.get(name);
   }
 
-  notify(params: readonly Value[]): Promise<boolean> {
-    return this.#delivery.notify(params);
-  }
-
-  /** What the next version of the module gets by {@link restore}: by the names of satellites, what each `handover` answers. */
+  /** The state for {@link restore} of the next version: what each `handover` returns, by satellite. */
   async handover(): Promise<Sendable> {
-    const { exitTimeoutMs } = this.#parts.job;
-    // A class may have any name.
-    const states = new Map<string, Sendable>();
-    for (const { satellite } of this.#assembled) {
-      const state = await satellite.handover(exitTimeoutMs);
-      if (state !== undefined) states.set(satellite.name, state as Sendable);
-    }
-    return states;
+    const states = (await this.#version?.handOver()) ?? new Map<string, unknown>();
+    // A map, because a class may have any name.
+    return new Map([...states].filter(([, state]) => state !== undefined)) as ReadonlyMap<string, Sendable>;
   }
 
   /** Keeps what the version before handed over, for {@link setup}. */
@@ -150,13 +156,48 @@ export class ChildModule {
 
   /** Exits the satellites in reverse order. Never rejects. */
   async stop(): Promise<void> {
-    for (const { satellite } of [...this.#assembled].reverse()) await satellite.exit(this.#parts.job.exitTimeoutMs);
+    await this.#version?.exit();
     this.#methods.clear();
-    this.#delivery.abort();
+    for (const context of this.#contexts) context.abort(new RelayError('UNAVAILABLE', 'the relay stops'));
   }
 
-  #takers() {
-    return this.#assembled.flatMap(({ declared: { name }, instance, receiver }) => (receiver ? [{ name, instance }] : []));
+  /**
+   * The relay's `notify(dict)`: delivers to all satellites at once, and resolves when all of them have received it. Rejects with a RelayError
+   * APPLICATION that names the satellites that failed, and why.
+   */
+  async notify([dict]: readonly Value[]): Promise<boolean> {
+    if (!isDict(dict)) throw new RelayError('INVALID_PARAMS', 'notify takes one struct');
+    await this.#deliver(withoutStamp(dict), stampOf(dict.co2));
+    return true;
+  }
+
+  /** Delivers to all satellites but `except`. Rejects as {@link notify}. */
+  async #deliver(dict: Frozen, stamp: ContextStamp, except?: string): Promise<void> {
+    const recipients = this.#receiving().filter(({ name }) => name !== except);
+    const failures = await Promise.all(recipients.map((recipient) => this.#receive(recipient, dict, stamp)));
+    const reasons = failures.filter((reason) => reason !== undefined);
+    if (reasons.length > 0) throw new RelayError('APPLICATION', reasons.join('; '));
+  }
+
+  /** Resolves to the reason why it failed. */
+  async #receive({ name, instance }: ReceivingSatellite, frozen: Frozen, stamp: ContextStamp): Promise<string | undefined> {
+    const { receiveTimeoutMs: ms, found } = this.#parts.job;
+    const context = new DeliveryContext(stamp);
+    this.#contexts.add(context);
+    try {
+      const late = `it did not end in ${ms} ms (receiveTimeoutMs); the next message is delivered`;
+      await withTimeout(this.#clock, ms, late, () => instance.receive?.(shareDict(frozen), context));
+      return undefined;
+    } catch (error) {
+      if (RelayError.is(error) && error.code === 'TIMEOUT') context.abort(error);
+      return `${name}: ${reasonText(error, found.root)}${whereThrown(error, found.root)}`;
+    } finally {
+      this.#contexts.delete(context);
+    }
+  }
+
+  #receiving(): readonly ReceivingSatellite[] {
+    return this.#satellites.flatMap(({ declared: { name }, instance, inbox }) => (inbox ? [{ name, instance }] : []));
   }
 
   #port(): RelayPort {
@@ -164,12 +205,12 @@ export class ChildModule {
     return {
       expose: () => undefined,
       send: async (satellite, dict, { durable }) => {
-        // Written here, so that the author reads the same of what cannot be sent.
+        // Written here, so that the author reads the same error as in the process of the relay.
         const source = serialiseStruct(dict, { nil: true, i8: true });
         const id = (await client.call('relay.relay', [dict, durable === undefined ? {} : { durable }])) as string;
-        // The relay does not hand it back to this process, where others of the module may be.
-        if (this.#takers().some(({ name }) => name !== satellite))
-          this.#tellOthers(satellite, id, source).catch((error: unknown) => {
+        // The relay does not deliver it to this process, where other satellites of the module may be.
+        if (this.#receiving().some(({ name }) => name !== satellite))
+          this.#deliverToSiblings(satellite, id, source).catch((error: unknown) => {
             log.error(`${clean(satellite)}: what it sent failed here:`, error);
           });
         return id;
@@ -178,18 +219,35 @@ export class ChildModule {
     };
   }
 
-  async #tellOthers(satellite: string, id: string, source: string): Promise<void> {
-    const dict = await this.#asSeen(source);
-    await this.#delivery.deliver(dict, { id, hops: 0, ageMs: 0, redelivered: false, verdict: 'local' }, satellite);
+  async #deliverToSiblings(satellite: string, id: string, source: string): Promise<void> {
+    const dict = await this.#asReceived(source);
+    await this.#deliver(dict, { id, hops: 0, ageMs: 0, redelivered: false, verdict: 'local' }, satellite);
   }
 
-  /** A dict of ours as satellites see it. */
-  async #asSeen(source: string): Promise<Frozen> {
+  /** A dict that was sent here, as other satellites receive it. */
+  async #asReceived(source: string): Promise<Frozen> {
     this.#self ??= this.#parts.client.call('system.get_properties', []);
     const self = await this.#self;
     const { host_id: hostId = '', host = '', port = 0 } = isDict(self) ? self : dictOf();
-    const sent = parseStruct(source, { limits: { maxBodyBytes: source.length } });
+    const sent = parseStruct(source, { limits: { maxBodyBytes: Buffer.byteLength(source) } });
     const members = Object.entries(sent).filter(([name]) => name !== 'co2' && name !== 'host_id' && name !== 'client_address');
     return freezeDict(dictOf([['host_id', hostId], ['client_address', [host, port]], ...members]));
   }
+}
+
+function withoutStamp(dict: Dict): Frozen {
+  const members = Object.keys(dict).filter((name) => name !== 'co2' && name !== 'host_id' && name !== 'client_address');
+  return freezeDict(dictOf(['host_id', 'client_address', ...members].map((name) => [name, dict[name] ?? null])));
+}
+
+/** Reads the `{id, hops, age_ms, redelivered, verdict}` of the relay. */
+function stampOf(co2: Value | undefined): ContextStamp {
+  const { id, hops, age_ms: age, redelivered, verdict } = isDict(co2) ? co2 : dictOf();
+  return {
+    id: typeof id === 'string' ? id : '',
+    hops: typeof hops === 'number' ? hops : 0,
+    ageMs: typeof age === 'number' ? age : 0,
+    redelivered: redelivered === true,
+    verdict: (typeof verdict === 'string' ? verdict : 'checked') as Verdict,
+  };
 }

@@ -1,49 +1,53 @@
-/** The modules that run in processes of their own: as they are found, come, change and go. Each is a program whose command is our runner. */
-import type { ModuleOptions, FoundModule, ConfigPlace } from '../modules/modules.ts';
-import type { HostedOptions, PluginRegistry, PluginProblem, RelayPort } from '../hosted/hosted.ts';
-import type { ChildOptions } from './options.ts';
-import { learnModules } from '../../loader/loader.mjs';
+/** The modules that run in processes of their own, from the scan that finds them to the one that misses them. Each is a program whose command is our runner. */
 import { clean, reasonOf } from '../../core/core.ts';
 import type { Clock, Log, LogSource } from '../../core/core.ts';
-import { cutShortProblem, acceptInputs, cutShortAmong, filesOf, inputsOf, renewInputs } from '../modules/modules.ts';
-import { frameRows, placeIn, placeOf, refusal } from '../hosted/hosted.ts';
+import type { EventSink } from '../../events/events.ts';
+import { learnModules } from '../../loader/loader.mjs';
+import { isDict } from '../../values/values.ts';
+import { serialiseResponse } from '../../xmlrpc/codec.ts';
+import { frameRows, placeIn, placeOf, refusal, reportLeftOut } from '../hosted/hosted.ts';
+import type { HostEvent, HostedOptions, PluginProblem, PluginRegistry, RelayPort } from '../hosted/hosted.ts';
+import { acceptInputs, cutShortAmong, cutShortProblem, filesOf, inputsOf, readConfig, renewInputs } from '../modules/modules.ts';
+import type { ConfigPlace, FoundModule, ModuleOptions } from '../modules/modules.ts';
 import type { Explained, Program, ProgramRecord, Programs } from '../programs/programs.ts';
-import { readAccount } from './account.ts';
-import { childRecord, endInWords } from './child-record.ts';
+import { OUT_OF_MEMORY, argumentsOf, readAccount } from './job.ts';
+import type { ChildOptions } from './options.ts';
+
 export { childDefaults, childShape } from './options.ts';
 export type { ChildOptions } from './options.ts';
 
 export interface ChildrenParts {
   readonly options: ModuleOptions & HostedOptions & ChildOptions;
   readonly logs: LogSource;
+  /** Of the plugin host. */
   readonly log: Log;
   readonly clock: Clock;
+  readonly events: EventSink<HostEvent>;
   readonly cacheDir: string | undefined;
   /** The files and modules that config.ts names as relay plugins. */
   readonly relayPlugins: readonly string[];
   readonly programs: () => Programs;
-  /** Where they stand while they are there. */
   readonly registry: PluginRegistry;
 }
 
 interface Child {
   readonly plugin: Program;
   found: FoundModule;
-  /** What it was made of when it was last tried. */
+  /** The inputs of the last attempt to start it. */
   attempted: string;
-  /** The files that the next process is made of; none if it is to be what the one before was. */
+  /** The files of the next process. None if it is to be the same as the one before. */
   renewed: readonly string[];
-  /** Somebody saved something, and nobody has looked yet. */
-  isDue: boolean;
-  isLooking: boolean;
-  /** The last error with which nothing of it ran. */
+  /** Its files may have changed since the last check. */
+  isUpdateDue: boolean;
+  isUpdating: boolean;
+  /** The last error after which nothing of it ran. */
   leftOut: string | undefined;
 }
 
 // For an answer that is on its way.
 const GRACE_MS = 1_000;
-// How the step is named at which a process failed before it was ready.
-const FAILED = /^plugin\.\w+ failed: /;
+// Names the step at which a process failed before it was ready.
+const FAILED_STEP = /^plugin\.\w+ failed: /;
 
 export class Children {
   readonly #parts: ChildrenParts;
@@ -54,25 +58,28 @@ export class Children {
     this.#parts = parts;
   }
 
-  /** What was left out, and why. */
+  /** What is left out, and why. */
   get problems(): readonly PluginProblem[] {
     return [...this.#all.values()].flatMap(({ found, leftOut, plugin: { status } }) =>
       leftOut !== undefined && leftOut === status.lastError && status.state.type === 'failed' ? [problemOf(found, leftOut)] : [],
     );
   }
 
-  /** Makes those that are new; nothing runs yet. Rejects with a RelayError PLUGIN_REFUSED if a configuration cannot be read. */
+  /** Makes the plugins of new modules; nothing runs yet. Rejects with a RelayError PLUGIN_REFUSED if a configuration cannot be read. */
   async prepare(modules: readonly FoundModule[], directory: string | undefined): Promise<void> {
     this.#directory = directory;
     for (const found of modules) await this.#make(found);
   }
 
-  /** Starts all. As for a module in this process: one that does not load is left out, one that refuses its configuration ends the start. */
+  /** Starts all. As in the process of the relay, a module that does not load is left out, and one that refuses its configuration ends the start. */
   async start(port: RelayPort): Promise<void> {
     await Promise.all([...this.#all.values()].map((child) => this.#start(child, port)));
   }
 
-  /** After another look at the directory: what is gone is unloaded, what changed is reloaded, what is new is loaded; that may go on when this has resolved. Never rejects. */
+  /**
+   * After a scan: unloads what is gone, reloads what changed, loads what is new. Processes may still be starting when this resolves. Never
+   * rejects.
+   */
   async update(modules: readonly FoundModule[], directory: string | undefined, port: RelayPort): Promise<void> {
     this.#directory = directory;
     const files = new Set(modules.map(({ file }) => file));
@@ -82,8 +89,8 @@ export class Children {
       const child = this.#all.get(found.module);
       if (child) {
         child.found = found;
-        child.isDue = true;
-        void this.#look(child);
+        child.isUpdateDue = true;
+        void this.#reloadIfChanged(child);
       } else await this.#load(found, port);
     }
   }
@@ -97,14 +104,14 @@ export class Children {
     }
   }
 
-  /** Reloads it if it changed since it was last tried, once for however many saves there were meanwhile. Never rejects. */
-  async #look(child: Child): Promise<void> {
-    if (child.isLooking) return;
-    child.isLooking = true;
-    while (child.isDue) {
-      child.isDue = false;
+  /** Reloads it if it changed since the last attempt, once for all saves that came meanwhile. Never rejects. */
+  async #reloadIfChanged(child: Child): Promise<void> {
+    if (child.isUpdating) return;
+    child.isUpdating = true;
+    while (child.isUpdateDue) {
+      child.isUpdateDue = false;
       const inputs = await inputsOf(child.found, this.#place);
-      // Somebody stopped it by hand: a save does not start it.
+      // A save does not start what was stopped by hand.
       if (inputs === child.attempted || child.plugin.status.state.type === 'stopped') continue;
       child.attempted = inputs;
       await child.plugin.reload().then(
@@ -116,22 +123,22 @@ export class Children {
         },
       );
     }
-    child.isLooking = false;
+    child.isUpdating = false;
   }
 
   async #make(found: FoundModule): Promise<Child | undefined> {
-    const { options, programs, registry, log } = this.#parts;
+    const { options, programs, registry, events } = this.#parts;
     if (registry.has(found.module)) {
-      log.error(`${clean(found.file)}: left out: there is another plugin named ${found.module}; rename one`);
+      reportLeftOut(events, { file: clean(found.file), reason: `there is another plugin named ${found.module}; rename one` });
       return undefined;
     }
     const attempted = await inputsOf(found, this.#place);
     const plugin = programs().add(await this.#record(found), {
       kind: 'child',
-      // It keeps the limit itself, and says what it was that took so long.
+      // The child keeps the limit itself, and reports what took so long.
       setupTimeoutMs: options.setupTimeoutMs + GRACE_MS,
       file: found.file,
-      endInWords: (reason) => endInWords(reason, options.maxMemoryMb),
+      endInWords: (reason) => explainEnd(reason, options.maxMemoryMb),
       renew: async () => {
         await renewInputs(child.found, this.#place);
         child.attempted = await inputsOf(child.found, this.#place);
@@ -146,16 +153,25 @@ export class Children {
       },
       explain: (reason) => explain(reason, child.found),
     });
-    const child: Child = { plugin, found, attempted, renewed: [], isDue: false, isLooking: false, leftOut: undefined };
+    const child: Child = { plugin, found, attempted, renewed: [], isUpdateDue: false, isUpdating: false, leftOut: undefined };
     registry.add(plugin);
     this.#all.set(found.module, child);
     return child;
   }
 
-  #record(found: FoundModule): Promise<ProgramRecord> {
+  /** The record of its program. Rejects with a RelayError PLUGIN_REFUSED if its configuration cannot be read, or be sent to another process. */
+  async #record(found: FoundModule): Promise<ProgramRecord> {
     const { options, logs, clock, cacheDir, relayPlugins } = this.#parts;
+    const { setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb } = options;
+    const { value, source: configSource } = await readConfig(found, this.#place, { clock, timeoutMs: setupTimeoutMs });
     const debug = logs(`plugin.${found.module}`).isDebugEnabled();
-    return childRecord(found, { options, directory: this.#directory, clock, cacheDir, relayPlugins, debug });
+    const limits = { setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb };
+    return {
+      name: found.module,
+      exec: process.execPath,
+      args: argumentsOf({ found, cacheDir, relayPlugins, configSource, debug, ...limits }),
+      config: portable(found.module, value, configSource),
+    };
   }
 
   async #start(child: Child, port: RelayPort): Promise<void> {
@@ -168,13 +184,12 @@ export class Children {
     }
   }
 
-  /** False if it does run, or may, or refuses its configuration: nothing is left out then. */
+  /** False if nothing is left out, since it runs, may run later, or refuses its configuration. */
   #noteFailure(child: Child): boolean {
     const { state, lastError = '' } = child.plugin.status;
     if (state.type !== 'failed' || lastError.startsWith('plugin.setup ')) return false;
     child.leftOut = lastError;
-    const problem = problemOf(child.found, lastError);
-    this.#parts.log.error(`${placeOf(problem)}: left out: ${problem.reason}`);
+    reportLeftOut(this.#parts.events, problemOf(child.found, lastError));
     return true;
   }
 
@@ -190,11 +205,11 @@ export class Children {
   }
 }
 
-function problemOf({ module, file }: FoundModule, told: string): PluginProblem {
-  return { module, file, reason: told.replace(FAILED, '') };
+function problemOf({ module, file }: FoundModule, reported: string): PluginProblem {
+  return { module, file, reason: reported.replace(FAILED_STEP, '') };
 }
 
-/** Throws a RelayError PLUGIN_REFUSED if a file that the next process is made of was not whole when it was looked at, or read. */
+/** Throws a RelayError PLUGIN_REFUSED if a file of the next process was incomplete when it was checked, or read. */
 function requireWhole({ renewed, found }: Child): void {
   const cutShort = cutShortAmong(renewed);
   if (!cutShort) return;
@@ -202,11 +217,28 @@ function requireWhole({ renewed, found }: Child): void {
   throw refusal(found.module, `${placeOf(problem)}: ${problem.reason}`);
 }
 
-/** What its process told, as it would be told of a module in this process. */
-async function explain(told: string, found: FoundModule): Promise<Explained> {
-  const text = told.replace(FAILED, '');
+/** What its process reported, as it would be reported of a module in this process. */
+async function explain(reported: string, found: FoundModule): Promise<Explained> {
+  const text = reported.replace(FAILED_STEP, '');
   const problem = { file: found.file, ...placeIn(text), reason: text };
   const place = placeOf(problem);
   const reason = text.replace(`${place}: `, '').replace(` (${place})`, '');
   return { place, reason, rows: await frameRows(problem, found) };
+}
+
+/** The end of a child, for people: Node aborts when the heap is full, and our own check ends a child that holds too many bytes outside of it. */
+function explainEnd(reason: string, maxMemoryMb: number): string {
+  const isMemory = reason === `it ended with code ${OUT_OF_MEMORY}` || reason === 'it was ended by SIGABRT';
+  return isMemory ? `${reason}: out of memory (maxMemoryMb: ${maxMemoryMb})` : reason;
+}
+
+function portable(module: string, config: unknown, source: string): Readonly<Record<string, unknown>> {
+  if (!isDict(config)) throw refusal(module, `the configuration of a plugin in a child must be an object (${source})`);
+  try {
+    serialiseResponse(config, { nil: true, i8: true });
+  } catch (error) {
+    const reason = error instanceof Error ? clean(error.message) : 'it cannot be written';
+    throw refusal(module, `its configuration cannot be sent to a child (isolation): ${reason} (${source})`, error);
+  }
+  return config;
 }

@@ -1,7 +1,10 @@
 /** What the relay tells a child on its command line: which module it is, and the limits that it works within. No secret: other users see it. */
-import { fileURLToPath } from 'node:url';
-import type { FoundModule } from '../modules/modules.ts';
 import { memoryUsage, ppid } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import type { Account } from '../../loader/loader.mjs';
+import { isDict } from '../../values/values.ts';
+import type { Sendable, Value } from '../../values/values.ts';
+import type { FoundModule } from '../modules/modules.ts';
 
 /** The work of one child. */
 export interface ChildJob {
@@ -56,4 +59,36 @@ export function watchOver(maxMemoryMb: number, end: EndProcess): void {
     if (external + heapUsed > 2 * maxMemoryMb * MB)
       end(OUT_OF_MEMORY, `out of memory: it holds ${Math.round((external + heapUsed) / MB)} MB (maxMemoryMb: ${maxMemoryMb})`);
   }, INTERVAL_MS).unref();
+}
+
+// Of a module with more helpers only the nearest ones are watched.
+const MAX_FILES = 1_000;
+const MAX_IMPORTS = 1_000;
+const MAX_TEXT = 5_000;
+
+/** As {@link readAccount} reads it. */
+export function accountOnWire(account: Account): Sendable {
+  return account.slice(0, MAX_FILES).map(({ file, print: { stamp, hash = '' }, imports }) => ({
+    ...{ file, stamp, hash },
+    imports: imports.map(([asked, found = '']) => [asked, found]),
+  }));
+}
+
+/** What of `answer` is an account; the rest of it is left alone. */
+export function readAccount(answer: Value | undefined): Account {
+  if (!Array.isArray(answer) || answer.length > MAX_FILES) return [];
+  return answer.flatMap((entry: Value) => {
+    const { file, stamp, hash, imports } = isDict(entry) ? entry : {};
+    if (!isText(file) || !isText(stamp) || !isText(hash) || !Array.isArray(imports) || imports.length > MAX_IMPORTS) return [];
+    return [{ file, print: { stamp, hash: hash === '' ? undefined : hash }, imports: imports.flatMap(readImport) }];
+  });
+}
+
+function readImport(pair: Value): [asked: string, found: string | undefined][] {
+  const [asked, found] = Array.isArray(pair) ? (pair as readonly Value[]) : [];
+  return isText(asked) && isText(found) ? [[asked, found === '' ? undefined : found]] : [];
+}
+
+function isText(value: Value | undefined): value is string {
+  return typeof value === 'string' && value.length <= MAX_TEXT;
 }

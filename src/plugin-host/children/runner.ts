@@ -3,8 +3,7 @@ import { env } from 'node:process';
 import { RelayError } from '../../core/core.ts';
 import { ChildModule } from './child-module.ts';
 import { jobOf, watchOver } from './job.ts';
-import { RelayClient } from './relay-client.ts';
-import { RelayLog } from './relay-log.ts';
+import { RelayClient, RelayLog } from './relay-client.ts';
 import { ChildServer } from './server.ts';
 import type { ChildMethod } from './server.ts';
 
@@ -44,7 +43,7 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
         return module.account();
       },
     ],
-    ['plugin.get_version', () => load().then(() => module.version())],
+    ['plugin.get_version', () => load().then(() => module.statedVersion())],
     ['plugin.describe', () => load().then(() => module.describe())],
     ['plugin.setup', async ([config = {}]) => module.setup(config).then(() => true)],
     ['notify', (params) => module.notify(params)],

@@ -1,11 +1,11 @@
 /** Where the relay plugins lie that config.ts names: a file of the operator's, or a module of the plugins directory or of an npm package. */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, extname } from 'node:path';
-import { RelayError, clean, suggest } from '../../core/core.ts';
-import { findModules, isFileName } from '../modules/modules.ts';
-import type { FindOptions, Found } from '../modules/modules.ts';
-import { EXTENSIONS, whyUnsafe } from '../hosted/hosted.ts';
+import { clean, RelayError, suggest } from '../../core/core.ts';
+import { EXTENSIONS } from '../hosted/hosted.ts';
 import type { Place } from '../hosted/hosted.ts';
+import { findModules, isFileName, whyUnsafe } from '../modules/modules.ts';
+import type { FindOptions, Found } from '../modules/modules.ts';
 import { entryOf } from './options.ts';
 import type { RelayPluginOptions } from './options.ts';
 

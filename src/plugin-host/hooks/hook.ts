@@ -1,9 +1,9 @@
 /** One hook of one relay plugin: called within its time limit, its answer checked, and what came of it counted. */
-import { Fault, Refusal, RelayError, RateLimitedLog, clean, isPromise, withTimeout } from '../../core/core.ts';
-import { describeValue, isDict } from '../../values/values.ts';
+import { clean, Fault, isPromise, RateLimitedLog, Refusal, RelayError, withTimeout } from '../../core/core.ts';
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
+import type { HookContext } from '../../plugin/internal.ts';
+import { describeValue, isDict } from '../../values/values.ts';
 import type { Dict } from '../../values/values.ts';
-import type { HookContext } from '../../plugin/for-host.ts';
 import { parseStruct, serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import { reasonText, whereThrown } from '../hosted/hosted.ts';
 

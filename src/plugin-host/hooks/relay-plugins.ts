@@ -1,22 +1,21 @@
 /** Relay plugins: loads the classes that config.ts names, sets them up, and gives the relay their hooks and carriers. What does not load stops the start: it may be a filter. */
-import type { ModuleOptions } from '../modules/modules.ts';
-import type { HostedOptions } from '../hosted/hosted.ts';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { DependencyContainer } from 'tsyringe';
-import { registerLoader } from '../../loader/loader.mjs';
-import { RelayError, clean, reasonOf, withTimeout } from '../../core/core.ts';
-import type { Carrier } from '../../plugin/plugin.ts';
+import { clean, reasonOf, RelayError, withTimeout } from '../../core/core.ts';
 import type { Clock, Log, LogSource } from '../../core/core.ts';
-import { relayPluginOptionsOf } from '../../plugin/for-host.ts';
-import type { AnyClass, RelayHooks, RelayPluginOptions as DecoratorOptions } from '../../plugin/for-host.ts';
+import { registerLoader } from '../../loader/loader.mjs';
+import { relayPluginOptionsOf } from '../../plugin/internal.ts';
+import type { AnyClass, RelayHooks, RelayPluginOptions as DecoratorOptions } from '../../plugin/internal.ts';
+import type { Carrier } from '../../plugin/plugin.ts';
+import { compare, placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
+import type { HostedOptions } from '../hosted/hosted.ts';
+import { checkConfig, Injector, relayPluginClasses } from '../modules/modules.ts';
+import type { ModuleOptions } from '../modules/modules.ts';
 import { findRelayPlugins } from './find-relay-plugins.ts';
 import type { NamedRelayPlugin } from './find-relay-plugins.ts';
 import { Hook } from './hook.ts';
 import type { HookCounters } from './hook.ts';
-import { Injector, checkConfig, relayPluginClasses } from '../modules/modules.ts';
-import { compare, placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
-import { checkShape } from './relay-plugin-classes.ts';
 import type { RelayPluginOptions } from './options.ts';
 
 export interface RelayPluginsParts {
@@ -195,4 +194,20 @@ function numbered(name: string, before: readonly Loaded[]): string {
 
 function refused(name: string, reason: string, cause?: unknown): RelayError {
   return new RelayError('PLUGIN_REFUSED', `relay plugin ${clean(name)}: ${reason}`, { cause });
+}
+
+const SCHEME = /^[a-z][a-z0-9+.-]{0,30}$/;
+
+/** Throws an Error if the class cannot be used as it is; a misspelt hook would never be called, and nobody would notice. */
+function checkShape(name: string, { order = 0, carries }: DecoratorOptions, instance: RelayHooks<unknown>): void {
+  const { onAccept, onForward, createCarrier } = instance as Readonly<Record<string, unknown>>;
+  for (const [method, value] of Object.entries({ onAccept, onForward, createCarrier })) {
+    if (value !== undefined && typeof value !== 'function') throw new Error(`${name}.${method} is not a method`);
+  }
+  if ((onAccept ?? onForward ?? createCarrier) === undefined) throw new Error(`${name} has neither onAccept, onForward nor createCarrier`);
+  if (!Number.isFinite(order)) throw new Error(`the order of ${name} is not a number`);
+  if ((carries === undefined) !== (createCarrier === undefined))
+    throw new Error(`${name} needs both @RelayPlugin({ carries: 'scheme' }) and createCarrier(), or neither`);
+  if (carries !== undefined && (!SCHEME.test(carries) || /^https?$/.test(carries)))
+    throw new Error(`${name} carries '${clean(carries, 40)}': that is no scheme of URLs, or HTTP, which the relay carries itself`);
 }

@@ -1,23 +1,31 @@
-/** What the host runs: plugins, each with a name, a life and lines; and what a plugin is told of by its state. */
+/** What every kind of plugin is to the host: its states and status, the events that it reports, and the registry of all plugins. */
+import { clean, RelayError, suggest } from '../../core/core.ts';
+import type { Log } from '../../core/core.ts';
+import type { EventSink } from '../../events/events.ts';
 import type { Kept } from '../../loader/loader.mjs';
-import type { QueueStatus } from '../../core/core.ts';
-import type { Sendable, Value } from '../../values/values.ts';
-import type { Message } from '../../message/message.ts';
+import type { CallOptions, SendOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import type { CallOptions, SendOptions } from '../../plugin/for-host.ts';
+import type { Sendable, Value } from '../../values/values.ts';
+import type { Inbox, InboxCounters } from './inbox.ts';
+import { compare } from './module-file.ts';
+import { placeOf } from './problem.ts';
+import type { PluginProblem } from './problem.ts';
 
-/** `[result, ...parameters]`, one for each way to call; undefined where a type is not known. */
+/** `[result, ...parameters]` for each way to call a method. Undefined where a type is not known. */
 export type Signature = readonly (readonly string[])[] | undefined;
 
-/** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
+/** What the plugin host calls of the relay. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {
-  /** Makes these, and no others, the callable methods of the plugin of this name. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
+  /**
+   * Makes these methods, and no others, callable for the plugin of this name. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if
+   * another plugin has a method of the same name.
+   */
   expose(plugin: string, methods: readonly HostedMethod[]): void;
   send(satellite: string, dict: Sendable, options: SendOptions): Promise<string>;
   call(satellite: string, method: string, params: readonly Sendable[], options: CallOptions): Promise<Value>;
 }
 
-/** The life of a satellite, in this order; `refused` instead of `running` ends the start. */
+/** The life of a satellite, in this order. `refused` takes the place of `running` and ends the start. */
 export type SatelliteState =
   | { readonly type: 'constructed' }
   | { readonly type: 'setting-up' }
@@ -26,18 +34,11 @@ export type SatelliteState =
   | { readonly type: 'exiting' }
   | { readonly type: 'exited'; readonly reason?: string | undefined };
 
-/** Something happened to a satellite. */
-export interface SatelliteEvent {
-  readonly type: 'satellite.state';
-  readonly satellite: string;
-  readonly state: SatelliteState;
-}
-
-export interface SatelliteStatus extends LineCounters {
+export interface SatelliteStatus extends InboxCounters {
   /** `<package>.<module>.<Class>` */
   readonly name: string;
   readonly module: string;
-  /** As people are told of it: `ham/spam.ts`, `node_modules/co2-ham/dist/spam.js`. */
+  /** For people: `ham/spam.ts`, `node_modules/co2-ham/dist/spam.js`. */
   readonly file: string;
   readonly state: SatelliteState;
 }
@@ -46,8 +47,8 @@ export interface SatelliteStatus extends LineCounters {
 export type PluginKind = 'inline' | 'child' | 'program';
 
 /**
- * The life of a plugin. `busy`: it works on calls and may answer late. `unresponsive`: it misses its pings. `backoff`: it ended, and is started again at `until`
- * (the host's clock). `failed`: not started again by itself. `left-out`: what is there cannot run; the reason says why.
+ * The life of a plugin. `busy`: it works on calls and may answer late. `unresponsive`: it misses its pings. `backoff`: it ended, and is
+ * started again at `until` (the host's clock). `failed`: it is not started again by itself. `left-out`: it cannot run; the reason says why.
  */
 export type PluginState =
   | { readonly type: 'stopped' }
@@ -61,6 +62,30 @@ export type PluginState =
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'left-out'; readonly reason: string };
 
+export interface PluginStatus {
+  /** `ham.spam`, or the name of a program. */
+  readonly name: string;
+  readonly kind: PluginKind;
+  readonly state: PluginState;
+  /** For people: `ham/spam.ts`, the command of a program. */
+  readonly file: string;
+  /** The version that it states. */
+  readonly version?: string | undefined;
+  /** What this process keeps of versions that no longer run, since it never forgets a module. Undefined for a process of its own. */
+  readonly kept?: Kept | undefined;
+  /** Files that run as they were first imported, though they have changed: CommonJS, packages. Default: none. */
+  readonly notReloaded?: readonly string[] | undefined;
+  /** How often it was restarted automatically, or reloaded, since the relay started. */
+  readonly restarts: number;
+  /** Why it last failed to start, to reload or to keep running. Kept after it has recovered. */
+  readonly lastError?: string | undefined;
+  /** How often it blocked the event loop for longer than `loopWarningMs`. Undefined for a process, which has a loop of its own. */
+  readonly held?: number | undefined;
+  /** Of a process. */
+  readonly pid?: number | undefined;
+  readonly satellites: readonly SatelliteStatus[];
+}
+
 /** A plugin changed its state. */
 export interface PluginEvent {
   readonly type: 'plugin.state';
@@ -68,70 +93,110 @@ export interface PluginEvent {
   readonly state: PluginState;
 }
 
-export interface PluginStatus {
-  /** `ham.spam`, or the name of a program. */
-  readonly name: string;
-  readonly kind: PluginKind;
-  readonly state: PluginState;
-  /** As people are told of it: `ham/spam.ts`, the command of a program. */
-  readonly file: string;
-  /** What it says its version is. */
-  readonly version?: string | undefined;
-  /** What this process keeps of versions that no longer run, since it never forgets a module; undefined for a process of its own. */
-  readonly kept?: Kept | undefined;
-  /** What of it runs as it was when the relay first imported it though it has changed: CommonJS, packages. Default: nothing. */
-  readonly notReloaded?: readonly string[] | undefined;
-  /** Times that it was started again by itself, or reloaded, since the relay started. */
-  readonly restarts: number;
-  /** Why it last failed to start, to reload or to live; kept when it is well again. */
-  readonly lastError?: string | undefined;
-  /** Times that it held the event loop longer than `loopWarningMs`; undefined for a process, which has one of its own. */
-  readonly held?: number | undefined;
-  /** Of a process. */
-  readonly pid?: number | undefined;
-  readonly satellites: readonly SatelliteStatus[];
+/** A satellite changed its state. */
+export interface SatelliteEvent {
+  readonly type: 'satellite.state';
+  readonly satellite: string;
+  readonly state: SatelliteState;
 }
 
-/** One plugin, as the host deals with it. Its changes of state are told by the `onEvent` that it was made with. */
+/** A file, a class or a new version of a plugin does not run. */
+export interface ProblemEvent {
+  readonly type: 'plugin.problem';
+  readonly problem: PluginProblem;
+  /** What that means: `left out`, `not reloaded, the version before goes on`. */
+  readonly outcome: string;
+  /** The lines of the source around the place. */
+  readonly rows: readonly string[];
+}
+
+/** Everything that the plugin host reports. */
+export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent;
+
+/** What `plugin.problem` says of something that does not run, while other things do. */
+export const LEFT_OUT = 'left out';
+
+/** Reports that a file or a class does not run. */
+export function reportLeftOut(events: EventSink<HostEvent>, problem: PluginProblem): void {
+  events.emit({ type: 'plugin.problem', problem, outcome: LEFT_OUT, rows: [] });
+}
+
+/** Writes the log line of an event. */
+export function logHostEvent(event: HostEvent, log: Log): void {
+  if (event.type === 'plugin.problem') {
+    const { problem, outcome, rows } = event;
+    for (const text of [`${placeOf(problem)}: ${outcome}: ${problem.reason}`, ...rows]) log.error(text);
+    return;
+  }
+  const name = event.type === 'plugin.state' ? event.plugin : event.satellite;
+  if (log.isDebugEnabled()) log.debug(`${name} is ${event.state.type}`);
+}
+
+/** One plugin as the host sees it. It reports changes of its state as events. */
 export interface HostedPlugin {
   readonly name: string;
   readonly status: PluginStatus;
-  /** The lines of its satellites. The same array as long as they are the same. */
-  readonly receivers: readonly SatelliteLine[];
-  /** What is callable now. */
+  /** The inboxes of its satellites. The same array as long as they are the same. */
+  readonly inboxes: readonly Inbox[];
+  /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
-  /** Makes it ready, or throws why it is not (PLUGIN_REFUSED, CONFIG_INVALID). `port` is where it sends and calls; its methods are exposed there by itself. */
+  /** Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with why it does not run (PLUGIN_REFUSED, CONFIG_INVALID). */
   start(port: RelayPort): Promise<void>;
   /** Ends it within its time limits, and withdraws its methods. Never rejects. */
   stop(): Promise<void>;
-  /** Ends it and starts it as it is by now, or throws why not. Default: `stop`, then `start`. */
+  /** Ends it and starts its present version. Rejects with why it does not run. Default: `stop`, then `start`. */
   restart?(): Promise<void>;
-  /** Puts what it is by now in the place of what runs, without losing a message, or throws why not. Default: as `restart`. */
+  /** Replaces what runs by the present version without losing a message. Rejects with why it does not. Default: as `restart`. */
   reload?(): Promise<void>;
 }
 
-export interface SatelliteLine {
-  /** The satellite's. */
-  readonly name: string;
-  /** True if `next` would deliver. */
-  readonly isReady: boolean;
-  /** The pump's mark: it has this line among those to be called. */
-  isQueued: boolean;
-  /** Puts a message into the line; false if the satellite takes none. */
-  take(message: Message): boolean;
-  /** Delivers the next message. Never throws. */
-  next(): void;
+/** The plugins of a host by name, and the inboxes to which messages are delivered. */
+export class PluginRegistry {
+  readonly #plugins = new Map<string, HostedPlugin>();
+  #inboxes: readonly Inbox[] = [];
+
+  /** In the order in which they were added: modules in order of their names, then programs. */
+  get all(): readonly HostedPlugin[] {
+    return [...this.#plugins.values()];
+  }
+
+  /** The inboxes of the satellites of all plugins. */
+  get inboxes(): readonly Inbox[] {
+    return this.#inboxes;
+  }
+
+  has(name: string): boolean {
+    return this.#plugins.has(name);
+  }
+
+  /** Throws a RelayError INVALID_PARAMS if there is no plugin of this name. */
+  find(name: string): HostedPlugin {
+    const plugin = this.#plugins.get(name);
+    if (plugin) return plugin;
+    const known = [...this.#plugins.keys()].sort(compare);
+    throw noSuchPlugin(name, known);
+  }
+
+  /** Adds a plugin. False if there is another one of its name. */
+  add(plugin: HostedPlugin): boolean {
+    if (this.has(plugin.name)) return false;
+    this.#plugins.set(plugin.name, plugin);
+    this.refreshInboxes();
+    return true;
+  }
+
+  remove(name: string): void {
+    this.#plugins.delete(name);
+    this.refreshInboxes();
+  }
+
+  /** To be called when a plugin has other satellites than before. */
+  refreshInboxes(): void {
+    this.#inboxes = this.all.flatMap(({ inboxes }) => inboxes);
+  }
 }
 
-/** How a satellite's line stands, and what became of what was in it. */
-export interface LineCounters extends QueueStatus {
-  /** Messages that its `receive` took. */
-  readonly delivered: number;
-  /** Messages that it threw at or outlived. */
-  readonly failed: number;
-  /** Messages that came while it took none. */
-  readonly refused: number;
+/** A RelayError INVALID_PARAMS that suggests a name among `known`. */
+export function noSuchPlugin(name: string, known: readonly string[]): RelayError {
+  return new RelayError('INVALID_PARAMS', `there is no plugin '${clean(name, 60)}'${suggest(name, known)}`);
 }
-
-/** Those of a satellite that has no line. */
-export const NO_LINE: LineCounters = { waiting: 0, bytes: 0, oldestMs: 0, delivered: 0, failed: 0, dropped: 0, merged: 0, refused: 0 };

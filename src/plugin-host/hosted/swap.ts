@@ -1,68 +1,67 @@
-/** Puts a new version of a plugin in the place of the one that runs, wherever it runs: nothing is lost or comes twice, and if the new one fails the old one goes on. */
-import { RelayError } from '../../core/core.ts';
+/** Replaces the running version of a plugin by a new one, wherever it runs. No message is lost or delivered twice; if the new version fails, the old one goes on. */
+import { RelayError, unlessAborted } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
-import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
+import type { Sendable, Value } from '../../values/values.ts';
 import type { RelayPort } from './hosted-plugin.ts';
-import { unlessAborted } from './step.ts';
 
-/** What is told of a version that was to be put in the place of another, and was not. */
+/** What the log and the status say of a version that could not replace another. */
 export const NOT_RELOADED = 'not reloaded, the version before goes on';
 
-// Callers hardly notice a second. A setup that takes longer, or that calls its own plugin, is not waited for: the old version answers then.
+// Callers hardly notice a second. A setup that takes longer, or that calls its own plugin, is not waited for: then the old version answers.
 const HOLD_CALLS_MS = 1_000;
 
 /** The version that runs. `State` is what it hands over. */
 export interface Outgoing<State> {
-  /** True if it hands over state: the effect of a call that it answered after that would be lost. */
+  /** True if it hands over state. The effect of a call that it answered after that would be lost. */
   readonly handsOver: boolean;
-  /** What is callable now. */
+  /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
   /** Resolves when no call is under way, or after `timeoutMs`. */
   finishCalls(timeoutMs: number): Promise<void>;
-  /** From now on messages collect; resolves when none is under way. */
-  hold(): Promise<void>;
-  /** Throws a RelayError PLUGIN_REFUSED. */
+  /** Keeps messages from now on. Resolves when no delivery is under way. */
+  pause(): Promise<void>;
+  /** Rejects with a RelayError PLUGIN_REFUSED. */
   handOver(signal: AbortSignal): Promise<State>;
-  /** It goes on: messages are delivered again. */
+  /** Delivers messages again, because it goes on. */
   resume(): void;
 }
 
-/** The version that is to run: constructed and configured, or its process has told what it is. */
+/** The version that is to run: constructed and configured, or a process that has described itself. */
 export interface Incoming<State> {
-  /** Restores the state and sets it up. Throws a RelayError PLUGIN_REFUSED. */
+  /** Restores the state and sets it up. Rejects with a RelayError PLUGIN_REFUSED. */
   setUp(parts: { readonly signal: AbortSignal; readonly states: State }): Promise<void>;
   /** Callable once it is set up. */
   readonly methods: readonly HostedMethod[];
-  /** It is not to run after all. Never rejects. */
+  /** Ends it, because it does not run after all. Never rejects. */
   exit(): Promise<void>;
 }
 
 export interface SwapParts {
-  /** The plugin's name. */
+  /** The name of the plugin. */
   readonly name: string;
   readonly port: RelayPort;
   readonly clock: Clock;
-  /** Gives the swap up; the old version goes on. */
+  /** Cancels the swap; the old version goes on. */
   readonly signal: AbortSignal;
-  /** Called in the moment in which messages and calls are to go to the new version: it takes over what waits. */
-  readonly take: () => void;
+  /** Called at the moment from which messages and calls go to the new version. It takes over the messages that wait. */
+  readonly onSwitch: () => void;
 }
 
 /**
- * Resolves when `next` runs and `old` may be exited; rejects with why it does not run.
+ * Resolves when `next` runs and `old` may be exited. Rejects with why `next` does not run.
  *
- *     old   receives | held: messages wait, and calls if there is state to hand over .... | finishes its calls, exits
+ *     old   receives | paused: messages wait, and calls if there is state to hand over ... | finishes its calls, exits
  *     new                                      handover -> restore -> setup -> methods ->    receives and answers what waited
  */
 export async function swap<State>(
   old: Outgoing<State>,
   next: Incoming<State>,
-  { name, port, clock, signal, take }: SwapParts,
+  { name, port, clock, signal, onSwitch }: SwapParts,
 ): Promise<void> {
   let calls: HeldCalls | undefined;
   try {
-    await unlessAborted(signal, () => old.hold());
+    await unlessAborted(signal, () => old.pause());
     if (old.handsOver) {
       calls = new HeldCalls(old.methods, clock);
       port.expose(name, calls.methods);
@@ -78,26 +77,27 @@ export async function swap<State>(
     await next.exit();
     throw error;
   }
-  // No await before it: whatever comes goes to one version.
-  take();
+  // There is no await before this: each message and call goes to exactly one version.
+  onSwitch();
   calls?.release(next.methods);
 }
 
-/** Calls that wait until it is known which version answers them: at most {@link HOLD_CALLS_MS}, then the old one does. */
+/** Calls that wait until it is known which version answers them. After {@link HOLD_CALLS_MS} the old one does. */
 class HeldCalls {
-  /** Those of the old version, which wait. */
+  /** The methods of the old version, whose calls wait. */
   readonly methods: readonly HostedMethod[];
   readonly #answering: Promise<readonly HostedMethod[]>;
+  /** Lets `methods` answer the calls. */
   readonly release: (methods: readonly HostedMethod[]) => void;
 
   constructor(old: readonly HostedMethod[], clock: Clock) {
     let release: (methods: readonly HostedMethod[]) => void = () => undefined;
     this.#answering = new Promise((resolve) => (release = resolve));
-    const cancel = clock.after(HOLD_CALLS_MS, () => {
+    const cancelTimer = clock.after(HOLD_CALLS_MS, () => {
       release(old);
     });
     this.release = (methods) => {
-      cancel();
+      cancelTimer();
       release(methods);
     };
     this.methods = old.map((method) => ({ ...method, invoke: (params) => this.#invoke(method.name, params) }));

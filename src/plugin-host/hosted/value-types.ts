@@ -1,7 +1,7 @@
 /** The types that `@Exposed` may declare: which values they take in, and what they make of an answer. */
+import type { XmlRpcType } from '../../plugin/internal.ts';
 import { Double, Int64, isDict } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import type { XmlRpcType } from '../../plugin/for-host.ts';
 
 interface ValueType {
   /** True for a parameter of this type. */

@@ -1,16 +1,16 @@
 /** Looks for plugins on the disk and among the npm packages, and says of each file that looks like one whether it may be loaded. */
 import { constants } from 'node:fs';
-import { access, lstat, readFile, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
-import { join } from 'node:path';
+import { access, lstat, readFile, realpath, stat } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import { glob } from 'glob';
-import { RelayError, clean, reasonOf, suggest } from '../../core/core.ts';
+import { clean, reasonOf, RelayError, suggest } from '../../core/core.ts';
+import { isSyntaxSound, isWritableByAll, whyNotExecutable } from '../../loader/loader.mjs';
 import { isDict } from '../../values/values.ts';
-import { EXTENSIONS, TOP_PACKAGE, compare, isHelperFolder, nameModules, withoutClashes, whyUnsafe, statedIn } from '../hosted/hosted.ts';
+import { compare, EXTENSIONS, isHelperFolder, nameModules, statedIn, TOP_PACKAGE, reasonText, withoutClashes } from '../hosted/hosted.ts';
 import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
 import { findPackaged } from './packages.ts';
 import type { Packaged } from './packages.ts';
-import { isWritableByAll } from '../../loader/loader.mjs';
 
 /** A module and where it lies. */
 export type FoundModule = ModuleFile &
@@ -250,5 +250,77 @@ async function statIfThere(path: string): Promise<Stats | undefined> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
     throw error;
+  }
+}
+
+/** `inline`: in the relay's own process. `child`: in a process of its own. */
+export type Isolation = 'inline' | 'child';
+
+// A literal among the options of the decorator, in TypeScript and in what compilers make of it.
+const DECLARED = /\bSatellite\)?\(\{[^}]{0,500}?\bisolation\s*:\s*(['"`])child\1/;
+// The decorator in use, which an import of it is not.
+const DECORATED = /\bSatellite\s*\)?\s*\(/;
+const COMMENTS = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
+
+/** Throws a RelayError CONFIG_INVALID if `isolation` names a module that is not there. */
+export function requireModules(modules: readonly FoundModule[], isolation: Readonly<Record<string, Isolation>>): void {
+  const names = modules.map(({ module }) => module);
+  for (const name of Object.keys(isolation)) {
+    if (!names.includes(name))
+      throw new RelayError('CONFIG_INVALID', `isolation: there is no module '${clean(name)}' in use${suggest(name, names)}`);
+  }
+}
+
+/** Modules, by where they run. */
+export type ByIsolation = Readonly<Record<Isolation, readonly FoundModule[]>>;
+
+/** The modules by where they run; one whose source does not say runs where it ran `before`. */
+export async function byIsolation(
+  modules: readonly FoundModule[],
+  isolation: Readonly<Record<string, Isolation>>,
+  before: ByIsolation = { inline: [], child: [] },
+): Promise<ByIsolation> {
+  const sorted: Record<Isolation, FoundModule[]> = { inline: [], child: [] };
+  for (const found of modules) {
+    const was = (['child', 'inline'] as const).find((where) => before[where].some(({ module }) => module === found.module));
+    sorted[isolation[found.module] ?? (await declaredIsolation(found, was)) ?? was ?? 'inline'].push(found);
+  }
+  return sorted;
+}
+
+/** What the decorator says; undefined if there is none: a file that is empty, cut short or cannot be read says nothing, and loading it reports why. */
+async function declaredIsolation({ root, path }: FoundModule, was: Isolation | undefined): Promise<Isolation | undefined> {
+  const source = await readFile(join(root, path), 'utf8').catch(() => '');
+  const declared = isolationIn(source);
+  // To move it ends what runs, so a version that cannot run is refused where the one before runs.
+  if (declared === undefined || was === undefined || declared === was) return declared;
+  return (await isSyntaxSound(source, path)) ? declared : undefined;
+}
+
+function isolationIn(source: string): Isolation | undefined {
+  // Most files say nothing of it: a search is all that they cost.
+  if (!source.includes('isolation')) return DECORATED.test(source) ? 'inline' : undefined;
+  const code = source.replace(COMMENTS, '');
+  if (!DECORATED.test(code)) return undefined;
+  return DECLARED.test(code) ? 'child' : 'inline';
+}
+
+/**
+ * The reason why `file` (relative to `directory`, which has no symbolic links) must not be executed, since another user could put code into
+ * the relay. Undefined if it may be. `what` names the directory for people.
+ */
+export async function whyUnsafe(directory: string, file: string, what = 'the plugins directory'): Promise<string | undefined> {
+  try {
+    const path = await realpath(join(directory, file));
+    const inside = relative(directory, path);
+    if (inside.startsWith('..') || isAbsolute(inside)) return `it is a link to a file outside of ${what}`;
+    const unsafe = whyNotExecutable(await stat(path), (await stat(directory)).uid);
+    if (unsafe !== undefined) return unsafe;
+    for (const holder of new Set([dirname(join(directory, file)), dirname(path)])) {
+      if (isWritableByAll(await stat(holder))) return 'every user of this machine can write to its folder; chmod o-w';
+    }
+    return undefined;
+  } catch (error) {
+    return `it cannot be read: ${reasonText(error, directory)}`;
   }
 }

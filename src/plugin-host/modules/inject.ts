@@ -1,10 +1,10 @@
 /** Constructs a plugin's classes: what their constructors ask for is injected by tsyringe, from one child container per plugin. */
 import 'reflect-metadata';
-import { Lifecycle, inject, injectable } from 'tsyringe';
+import { inject, injectable, Lifecycle } from 'tsyringe';
 import type { DependencyContainer } from 'tsyringe';
 import type { Log } from '../../core/core.ts';
-import { LOGGER, injectedTokensOf, isInjectable, isLoggerType } from '../../plugin/for-host.ts';
-import type { AnyClass, InjectionToken } from '../../plugin/for-host.ts';
+import { injectedTokensOf, isInjectable, isLoggerType, LOGGER } from '../../plugin/internal.ts';
+import type { AnyClass, InjectionToken } from '../../plugin/internal.ts';
 
 type Constructor = new (...args: unknown[]) => object;
 

@@ -1,16 +1,14 @@
 /** Imports a module and picks the satellites among what it exports. */
 import { realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
+import { clean, runStep } from '../../core/core.ts';
+import type { Log, StepLimits } from '../../core/core.ts';
 import { moduleUrl } from '../../loader/loader.mjs';
-import { clean } from '../../core/core.ts';
-import type { Log } from '../../core/core.ts';
-import { ATTACH, satelliteOptionsOf } from '../../plugin/for-host.ts';
-import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../../plugin/for-host.ts';
+import { ATTACH, relayPluginOptionsOf, satelliteOptionsOf } from '../../plugin/internal.ts';
+import type { AnyClass, Plugin, SatelliteOptions, Sender } from '../../plugin/internal.ts';
+import { compare } from '../hosted/hosted.ts';
+import type { PluginProblem } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
-import { compare, inStep } from '../hosted/hosted.ts';
-import type { PluginProblem, StepParts } from '../hosted/hosted.ts';
-import { relayPluginsIn } from './relay-plugin-hint.ts';
-import type { ExportedRelayPlugins } from './relay-plugin-hint.ts';
 
 /** What we rely on in a satellite: nothing. One that does not extend Plugin may lack any of these. */
 export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit' | 'handover' | 'restore'>> & {
@@ -37,7 +35,7 @@ export interface LoadedModule extends ImportedModule {
   readonly satellites: readonly SatelliteClass[];
 }
 
-export interface ImportParts extends StepParts {
+export interface ImportParts extends StepLimits {
   /** What config.ts names as relay plugins, which are loaded elsewhere. */
   readonly relayPlugins: readonly string[];
 }
@@ -46,7 +44,7 @@ export interface ImportParts extends StepParts {
 export async function importModule(found: FoundModule, parts: ImportParts): Promise<ImportedModule> {
   const url = moduleUrl(await realpath(join(found.root, found.path)));
   const { timeoutMs } = parts;
-  const namespace = await inStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>);
+  const namespace = await runStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>);
   const relayPlugins = await relayPluginsIn(found, namespace, parts.relayPlugins);
   return { ...found, url, exported: exportedClasses(namespace), relayPlugins };
 }
@@ -95,4 +93,43 @@ function withoutNamesakes(found: FoundModule, targets: readonly AnyClass[], repo
     }
     return { name: `${module}.${className}`, target, options: satelliteOptionsOf(target) ?? {} };
   });
+}
+
+/** The relay plugins among what a module exports. */
+export interface ExportedRelayPlugins {
+  readonly count: number;
+  /** `relayPlugins` names their module: they run since the relay started. */
+  readonly isInUse: boolean;
+  /** How they are made to run; undefined if they do, or there are none. */
+  readonly hint: string | undefined;
+}
+
+/** Those in `namespace`, which was imported from `found`. */
+export async function relayPluginsIn(
+  found: FoundModule,
+  namespace: object,
+  relayPlugins: readonly string[],
+): Promise<ExportedRelayPlugins> {
+  const classes = relayPluginClasses(namespace);
+  const count = classes.length;
+  if (count === 0) return { count, isInUse: false, hint: undefined };
+  const path = join(found.root, found.path);
+  for (const use of relayPlugins) {
+    const isMeant = isFileName(use) ? (await realpath(use).catch(() => use)) === path : use === found.module;
+    if (isMeant) return { count, isInUse: true, hint: undefined };
+  }
+  const names = classes.map(({ name }) => clean(name, 60)).join(', ');
+  const hint = `${names} is a relay plugin and does not run, since it would see every dict; to load it write relayPlugins: ['${found.module}'] in config.ts`;
+  return { count, isInUse: false, hint };
+}
+
+/** The classes of a module that are relay plugins, each once. */
+export function relayPluginClasses(namespace: object): AnyClass[] {
+  const values = new Set<unknown>(Object.values(namespace));
+  return [...values].filter((value): value is AnyClass => relayPluginOptionsOf(value) !== undefined);
+}
+
+/** True if `use` names a file; else it names a module. */
+export function isFileName(use: string): boolean {
+  return /^\.\.?[/\\]/.test(use) || isAbsolute(use);
 }

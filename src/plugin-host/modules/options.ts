@@ -1,7 +1,7 @@
 /** Which modules are loaded, from where, with what configuration, and where they run. */
 import { z } from 'zod';
 import { timeLimit } from '../hosted/hosted.ts';
-import type { Isolation } from './isolation.ts';
+import type { Isolation } from './find.ts';
 
 /** The options of plugins that are TypeScript or JavaScript modules. */
 export interface ModuleOptions {

@@ -1,10 +1,14 @@
 /** A plugin's configuration: from config.ts, else from the file beside the module, checked by the class's schema. */
 import { readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { clean, runStep } from '../../core/core.ts';
+import type { StepLimits } from '../../core/core.ts';
 import { moduleUrl } from '../../loader/loader.mjs';
-import { issueText, pathOf, showValue, valueAt, EXTENSIONS, placeOf, problemOf, refusal, whyUnsafe, inStep } from '../hosted/hosted.ts';
+import { describeValue, showValue } from '../../values/values.ts';
+import { EXTENSIONS, placeOf, problemOf, refusal } from '../hosted/hosted.ts';
+import type { ModuleFile } from '../hosted/hosted.ts';
+import { whyUnsafe } from './find.ts';
 import type { SatelliteClass } from './load.ts';
-import type { ModuleFile, StepParts } from '../hosted/hosted.ts';
 
 /** A configuration and where it stands, in words for the operator. */
 export interface RawConfig {
@@ -37,7 +41,7 @@ function isConfigured(module: string, plugins: ConfigPlace['plugins']): boolean 
 }
 
 /** The configuration of a module, unchecked; `{}` if there is none. Throws a RelayError PLUGIN_REFUSED if its file does not load. */
-export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: StepParts): Promise<RawConfig> {
+export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: StepLimits): Promise<RawConfig> {
   const { module } = found;
   const { directory = '', plugins } = place;
   if (isConfigured(module, plugins)) return { value: plugins[module], source: `plugins['${module}'] in config.ts` };
@@ -50,7 +54,7 @@ export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: S
   const { timeoutMs } = parts;
   try {
     const url = moduleUrl(await realpath(join(directory, source)));
-    const namespace = await inStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>);
+    const namespace = await runStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>);
     if (!('default' in namespace)) throw new Error('it has no default export');
     return { value: namespace.default ?? {}, source };
   } catch (error) {
@@ -67,7 +71,41 @@ export async function checkConfig({ name, options }: SatelliteClass, { value, so
   const reasons = result.issues.slice(0, 5).map((issue) => {
     const path = pathOf(issue);
     const where = path.length === 0 ? 'the configuration' : `key "${path.join('.')}"`;
-    return `${issueText(issue, () => where)}, found ${showValue(valueAt(value, path), path)}`;
+    return `${issueText(issue, () => where)}, found ${showConfigured(valueAt(value, path), path)}`;
   });
   throw refusal(name, `${reasons.join('; ')} (${source})`);
+}
+
+/** An issue of a Standard Schema. */
+interface Issue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** `<where>: <what is wrong>`, as one cleaned line. */
+export function issueText(issue: Issue, where: (path: readonly PropertyKey[]) => string): string {
+  return clean(`${where(pathOf(issue))}: ${issue.message}`);
+}
+
+/** The keys that lead to the invalid value. */
+function pathOf({ path = [] }: Issue): readonly PropertyKey[] {
+  return path.map((step) => (typeof step === 'object' ? step.key : step));
+}
+
+/** The value at the end of `path`; undefined if there is none. */
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  let value = root;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = (value as Record<PropertyKey, unknown>)[key];
+  }
+  return value;
+}
+
+const SECRET = /pass|secret|token|key|credential|auth/i;
+
+/** A value of a configuration for the operator. What may be a secret is only described. */
+function showConfigured(value: unknown, path: readonly PropertyKey[]): string {
+  if (value === undefined) return 'nothing';
+  return path.some((key) => SECRET.test(String(key))) ? describeValue(value) : showValue(value);
 }

@@ -1,16 +1,16 @@
-/** One satellite of the host: its instance, its state, its voice, its line. */
-import { RelayError, isPromise, withTimeout } from '../../core/core.ts';
+/** One satellite of this process: its instance, its state, the methods that it exposes, and its inbox. */
+import { isPromise, RelayError, runStep, withTimeout } from '../../core/core.ts';
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
+import type { EventSink } from '../../events/events.ts';
+import { ATTACH } from '../../plugin/internal.ts';
+import type { Sender } from '../../plugin/internal.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { ATTACH } from '../../plugin/for-host.ts';
-import type { Sender } from '../../plugin/for-host.ts';
+import { NO_INBOX, notHandedOver, reasonText, refusal, whereThrown } from '../hosted/hosted.ts';
+import type { HostEvent, Inbox, RelayPort, SatelliteState, SatelliteStatus } from '../hosted/hosted.ts';
 import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
-import type { HostedMethod } from '../../rpc/rpc.ts';
-import type { RelayPort, SatelliteEvent, SatelliteState, SatelliteStatus } from '../hosted/hosted.ts';
 import type { SatelliteInstance } from './load.ts';
-import { reasonText, whereThrown, NO_LINE, notHandedOver, refusal, inStep } from '../hosted/hosted.ts';
-import type { Receiver } from './receiver.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 
 export interface SatelliteParts {
@@ -19,21 +19,26 @@ export interface SatelliteParts {
   readonly file: string;
   readonly directory: string;
   readonly instance: SatelliteInstance;
-  /** Undefined for one that has no `receive` of its own. */
-  readonly receiver: Receiver | undefined;
+  /** Undefined for one without a `receive` of its own. */
+  readonly inbox: Inbox | undefined;
   readonly methods: readonly (ExposedMethod & { readonly help: string })[];
   readonly watchdog: Watchdog;
   readonly watched: Watched;
   readonly clock: Clock;
-  /** Of the plugin's category. */
+  /** Of the category of the plugin. */
   readonly log: Log;
-  readonly onEvent: (event: SatelliteEvent) => void;
+  readonly events: EventSink<HostEvent>;
+}
+
+export interface SetupLimits {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class Satellite {
   readonly #parts: SatelliteParts;
   #state: SatelliteState = { type: 'constructed' };
-  /** Calls that are under way. */
+  /** Calls under way. */
   #calls = 0;
   #onLastCall: (() => void) | undefined;
 
@@ -46,12 +51,11 @@ export class Satellite {
   }
 
   get status(): SatelliteStatus {
-    const { name, module, file, receiver } = this.#parts;
-    const counters = receiver?.counters ?? NO_LINE;
-    return { name, module, file, state: this.#state, ...counters };
+    const { name, module, file, inbox } = this.#parts;
+    return { name, module, file, state: this.#state, ...(inbox?.counters ?? NO_INBOX) };
   }
 
-  /** Its methods while it runs; else none. */
+  /** Its methods while it runs. */
   get methods(): readonly HostedMethod[] {
     if (this.#state.type !== 'running') return [];
     return this.#parts.methods.map((method) => ({
@@ -63,62 +67,59 @@ export class Satellite {
     }));
   }
 
-  /** Gives it its voice; one that does not extend Plugin has none and needs none. */
+  /** Injects the sender. Classes that do not extend `Plugin` have no `send`. */
   attach(port: RelayPort): void {
     const { name, log, instance } = this.#parts;
     const sender: Sender = {
       name,
       log,
       send: async (dict, options) => {
-        this.#requireLife();
+        this.#requireAlive();
         return port.send(name, dict, options);
       },
       call: async (method, params, options) => {
-        this.#requireLife();
+        this.#requireAlive();
         return port.call(name, method, params, options);
       },
     };
     if (typeof instance[ATTACH] === 'function') instance[ATTACH](sender);
   }
 
-  /** What its `handover` answers; undefined if it has none. Throws a RelayError PLUGIN_REFUSED. */
-  async handover(timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
-    const { name, instance, clock, directory, watchdog, watched } = this.#parts;
+  /** What its `handover` returns; undefined if it has none. Rejects with a RelayError PLUGIN_REFUSED. */
+  async handover({ timeoutMs, signal }: SetupLimits): Promise<unknown> {
+    const { name, instance } = this.#parts;
     if (typeof instance.handover !== 'function') return undefined;
     try {
-      return await inStep({ clock, timeoutMs, signal }, `handover() took longer than ${timeoutMs} ms`, () =>
-        watchdog.run(watched, 'handover', () => instance.handover?.()),
-      );
+      return await this.#runStep('handover', { timeoutMs, signal }, () => instance.handover?.());
     } catch (error) {
-      const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
-      throw notHandedOver(name, reason, error);
+      throw notHandedOver(name, this.#explain(error), error);
     }
   }
 
-  /** Runs its `restore` with the state of the version before, if it has one, and its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
-  async setup(config: unknown, timeoutMs: number, { signal, state }: { signal?: AbortSignal; state?: unknown } = {}): Promise<void> {
-    const { name, instance, clock, directory, receiver, watchdog, watched } = this.#parts;
-    const parts = { clock, timeoutMs, signal };
+  /**
+   * Runs its `restore` with the state of the version before, if there is any, and its `setup`. Messages are delivered from then on. Rejects
+   * with a RelayError PLUGIN_REFUSED.
+   */
+  async setup(config: unknown, limits: SetupLimits, state?: unknown): Promise<void> {
+    const { name, instance, inbox } = this.#parts;
     this.#setState({ type: 'setting-up' });
     try {
       if (state !== undefined && typeof instance.restore === 'function')
-        await inStep(parts, `restore() took longer than ${timeoutMs} ms`, () =>
-          watchdog.run(watched, 'restore', () => instance.restore?.(state)),
-        );
-      await inStep(parts, `setup() took longer than ${timeoutMs} ms`, () => watchdog.run(watched, 'setup', () => instance.setup?.(config)));
+        await this.#runStep('restore', limits, () => instance.restore?.(state));
+      await this.#runStep('setup', limits, () => instance.setup?.(config));
     } catch (error) {
-      const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
+      const reason = this.#explain(error);
       this.#setState({ type: 'refused', reason });
       throw refusal(name, `it refuses to start: ${reason} (${this.#parts.file})`, error);
     }
     this.#setState({ type: 'running' });
-    receiver?.open();
+    inbox?.open();
   }
 
-  /** Ends deliveries, runs its `exit` if it was set up, then aborts the `receive` that still runs. Never throws. */
+  /** Ends deliveries, runs its `exit` if it was set up, then aborts the `receive` that still runs. Never rejects. */
   async exit(timeoutMs: number): Promise<void> {
-    const { name, instance, clock, directory, receiver, log, watchdog, watched } = this.#parts;
-    receiver?.close();
+    const { name, instance, clock, inbox, log, watchdog, watched } = this.#parts;
+    inbox?.close();
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
@@ -127,20 +128,25 @@ export class Satellite {
         );
         this.#setState({ type: 'exited' });
       } catch (error) {
-        const reason = `${reasonText(error, directory)}${whereThrown(error, directory)}`;
+        const reason = this.#explain(error);
         log.error(`${name}: exit failed: ${reason}`);
         this.#setState({ type: 'exited', reason });
       }
     }
-    receiver?.abort();
+    inbox?.abort();
   }
 
-  /** Waits for the calls that are under way, but not longer than `timeoutMs`: they end by themselves. */
+  /** Waits for the calls under way, but not longer than `timeoutMs`. */
   async finishCalls(timeoutMs: number): Promise<void> {
     if (this.#calls === 0) return;
     await withTimeout(this.#parts.clock, timeoutMs, '', () => new Promise<void>((resolve) => (this.#onLastCall = resolve))).catch(
       () => undefined,
     );
+  }
+
+  #runStep(step: string, { timeoutMs, signal }: SetupLimits, work: () => unknown): Promise<unknown> {
+    const { clock, watchdog, watched } = this.#parts;
+    return runStep({ clock, timeoutMs, signal }, `${step}() took longer than ${timeoutMs} ms`, () => watchdog.run(watched, step, work));
   }
 
   #invoke(method: ExposedMethod, params: readonly Value[]): MaybePromise<Sendable | undefined> {
@@ -159,14 +165,19 @@ export class Satellite {
     if (--this.#calls === 0) this.#onLastCall?.();
   };
 
-  /** What a stopped satellite left running must not speak for it. */
-  #requireLife(): void {
+  #explain(error: unknown): string {
+    const { directory } = this.#parts;
+    return `${reasonText(error, directory)}${whereThrown(error, directory)}`;
+  }
+
+  /** Work that a stopped satellite left running must not send in its name. */
+  #requireAlive(): void {
     const { type } = this.#state;
     if (type === 'exited' || type === 'refused') throw new RelayError('UNAVAILABLE', `${this.name} has been stopped`);
   }
 
   #setState(state: SatelliteState): void {
     this.#state = state;
-    this.#parts.onEvent({ type: 'satellite.state', satellite: this.name, state });
+    this.#parts.events.emit({ type: 'satellite.state', satellite: this.name, state });
   }
 }

@@ -1,70 +1,103 @@
-/** One version of a plugin's module: its satellites, constructed, then configured, set up and ended together. */
-import type { HostedOptions, ModuleFile, RelayPort, StatedVersion } from '../hosted/hosted.ts';
+/** One version of a module: its satellites, which are constructed, configured, set up and ended together. */
+import type { DependencyContainer } from 'tsyringe';
+import { clean } from '../../core/core.ts';
+import type { Clock, LogSource } from '../../core/core.ts';
+import type { EventSink } from '../../events/events.ts';
+import { docCommentsOf } from '../../loader/loader.mjs';
+import { ATTACH } from '../../plugin/internal.ts';
+import type { AnyClass } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import type { ModuleOptions } from './options.ts';
-import type { Clock } from '../../core/core.ts';
-import { statedOf } from './assemble.ts';
-import type { Assembled } from './assemble.ts';
-import { checkConfig, readConfig } from './plugin-config.ts';
-import type { Receiver } from './receiver.ts';
+import { problemAt, whyUnfit } from '../hosted/hosted.ts';
+import type { HostedOptions, HostEvent, Inbox, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
+import { exposedMethods } from './exposed.ts';
+import type { ExposedMethod } from './exposed.ts';
+import type { FoundModule } from './find.ts';
+import { Injector } from './inject.ts';
+import type { LoadedModule, SatelliteClass, SatelliteInstance } from './load.ts';
+import { checkConfig } from './plugin-config.ts';
+import type { RawConfig } from './plugin-config.ts';
+import { makeInbox } from './recipient.ts';
+import { Satellite } from './satellite.ts';
+import type { SetupLimits } from './satellite.ts';
+import type { Watchdog } from './watchdog.ts';
 
 export interface VersionParts {
-  readonly options: ModuleOptions & HostedOptions;
-  /** The plugins directory that is in use. */
-  readonly directory: string | undefined;
+  readonly options: HostedOptions;
+  /** The version of the relay. */
+  readonly relayVersion: string;
+  readonly container: DependencyContainer;
+  readonly logs: LogSource;
   readonly clock: Clock;
+  readonly watchdog: Watchdog;
+  readonly events: EventSink<HostEvent>;
+  /** Called for each inbox that has become ready. */
+  readonly wake: (inbox: Inbox) => void;
 }
 
-export interface SetUpParts {
-  readonly signal: AbortSignal;
-  /** What satellites of the version before handed over, by name. */
-  readonly states?: ReadonlyMap<string, unknown>;
-  /** Called after each satellite that runs. */
-  readonly onRunning?: () => void;
+/** A satellite with its class and its instance. */
+export interface ConstructedSatellite {
+  readonly module: LoadedModule;
+  readonly declared: SatelliteClass;
+  readonly instance: SatelliteInstance;
+  /** The methods that it exposes once it runs. */
+  readonly methods: readonly DocumentedMethod[];
+  readonly satellite: Satellite;
+  /** Undefined for a satellite without a `receive` of its own. */
+  readonly inbox: Inbox | undefined;
+}
+
+type DocumentedMethod = ExposedMethod & { readonly help: string };
+
+interface Declared extends SatelliteClass {
+  readonly methods: readonly ExposedMethod[];
 }
 
 export class Version {
-  readonly #parts: VersionParts;
-  readonly satellites: readonly Assembled[];
-  readonly receivers: readonly Receiver[];
+  readonly #limits: Pick<HostedOptions, 'setupTimeoutMs' | 'exitTimeoutMs'>;
+  readonly satellites: readonly ConstructedSatellite[];
+  readonly inboxes: readonly Inbox[];
   #configs: readonly unknown[] = [];
 
-  constructor(satellites: readonly Assembled[], parts: VersionParts) {
-    this.satellites = satellites;
-    this.#parts = parts;
-    this.receivers = satellites.flatMap(({ receiver }) => receiver ?? []);
+  /** Constructs the satellites of a module, in order. `report` is called for each that cannot be constructed, and is left out. */
+  constructor(module: LoadedModule, parts: VersionParts, report: (problem: PluginProblem) => void) {
+    this.#limits = parts.options;
+    this.satellites = construct(module, parts, report);
+    this.inboxes = this.satellites.flatMap(({ inbox }) => inbox ?? []);
   }
 
-  /** What its first satellite that says so says of the version. */
+  /** The version that its satellites state: the first one that does. */
   get stated(): StatedVersion {
-    return statedOf(this.satellites);
+    const all = this.satellites.map(({ declared, module }) => statedBy(declared, module));
+    return {
+      version: all.find(({ version }) => version !== undefined)?.version,
+      requires: all.find(({ requires }) => requires !== undefined)?.requires,
+    };
   }
 
   get methods(): readonly HostedMethod[] {
     return this.satellites.flatMap(({ satellite }) => satellite.methods);
   }
 
-  /** Reads and checks the configuration of its satellites, which `setUp` gives them. Throws a RelayError PLUGIN_REFUSED. */
-  async configure(module: ModuleFile, signal?: AbortSignal): Promise<void> {
-    const { options, directory, clock } = this.#parts;
-    const { plugins, setupTimeoutMs: timeoutMs } = options;
-    if (this.satellites.length === 0) return;
-    const raw = await readConfig(module, { directory, plugins }, { clock, timeoutMs, signal });
+  /** Checks the configuration of its satellites, and keeps it for their `setup`. Rejects with a RelayError PLUGIN_REFUSED. */
+  async configure(raw: RawConfig): Promise<void> {
     const configs: unknown[] = [];
     for (const { declared } of this.satellites) configs.push(await checkConfig(declared, raw));
     this.#configs = configs;
   }
 
-  /** Gives its satellites their voice; they may be called before they run. */
+  /** Lets its satellites send and call. They may be called before they run. */
   attach(port: RelayPort): void {
     for (const { satellite } of this.satellites) satellite.attach(port);
   }
 
-  /** Sets its satellites up, in order. Throws a RelayError PLUGIN_REFUSED; those that ran by then are to be exited. */
-  async setUp({ signal, states, onRunning }: SetUpParts): Promise<void> {
-    const { setupTimeoutMs } = this.#parts.options;
+  /**
+   * Sets its satellites up, in order. `states` is what satellites of the version before handed over, by name; `onRunning` is called after
+   * each that runs. Rejects with a RelayError PLUGIN_REFUSED; those that run by then are to be exited.
+   */
+  async setUp({ signal, states, onRunning }: SetUpParts = {}): Promise<void> {
+    const limits: SetupLimits = { timeoutMs: this.#limits.setupTimeoutMs, signal };
     for (const [index, { satellite }] of this.satellites.entries()) {
-      await satellite.setup(this.#configs[index], setupTimeoutMs, { signal, state: states?.get(satellite.name) });
+      await satellite.setup(this.#configs[index], limits, states?.get(satellite.name));
       onRunning?.();
     }
   }
@@ -74,39 +107,122 @@ export class Version {
     return this.satellites.some(({ instance }) => typeof instance.handover === 'function');
   }
 
-  /** What each satellite hands over to the one of its name. Throws a RelayError PLUGIN_REFUSED. */
-  async handOver(signal: AbortSignal): Promise<ReadonlyMap<string, unknown>> {
-    const { exitTimeoutMs } = this.#parts.options;
+  /** The state that each satellite hands over, by name. Rejects with a RelayError PLUGIN_REFUSED. */
+  async handOver(signal?: AbortSignal): Promise<ReadonlyMap<string, unknown>> {
+    const limits: SetupLimits = { timeoutMs: this.#limits.exitTimeoutMs, signal };
     const states = new Map<string, unknown>();
-    for (const { satellite } of this.satellites) states.set(satellite.name, await satellite.handover(exitTimeoutMs, signal));
+    for (const { satellite } of this.satellites) states.set(satellite.name, await satellite.handover(limits));
     return states;
   }
 
-  /** From now on messages collect; resolves when no `receive` is under way. */
-  async hold(): Promise<void> {
-    await Promise.all(this.receivers.map((receiver) => receiver.hold()));
+  /** Keeps messages for another version. Resolves when no `receive` is under way. */
+  async pause(): Promise<void> {
+    await Promise.all(this.inboxes.map((inbox) => inbox.pause()));
   }
 
-  /** Delivers again after {@link hold}. */
+  /** Delivers again after {@link pause}. */
   resume(): void {
-    for (const receiver of this.receivers) receiver.open();
+    for (const inbox of this.inboxes) inbox.resume();
   }
 
-  /** Lets its lines take over what waits in those of the same names of `old`, which are held. */
+  /** Takes the messages that wait in the inboxes of the same names of `old`, which is paused. */
   succeed(old: Version): void {
-    for (const receiver of this.receivers) {
-      const before = old.receivers.find(({ name }) => name === receiver.name);
-      if (before) receiver.succeed(before);
+    for (const inbox of this.inboxes) {
+      const before = old.inboxes.find(({ name }) => name === inbox.name);
+      if (before) inbox.succeed(before);
     }
   }
 
-  /** Waits for calls that are under way, at most `timeoutMs`; default: the time limit of an exit. */
-  async finishCalls(timeoutMs = this.#parts.options.exitTimeoutMs): Promise<void> {
+  /** Waits for the calls under way, at most `timeoutMs`. Default: the time limit of an exit. */
+  async finishCalls(timeoutMs = this.#limits.exitTimeoutMs): Promise<void> {
     await Promise.all(this.satellites.map(({ satellite }) => satellite.finishCalls(timeoutMs)));
   }
 
-  /** Exits the satellites that run, in reverse order, each within its time limit. Never rejects. */
+  /** Exits its satellites in reverse order, each within its time limit. Never rejects. */
   async exit(): Promise<void> {
-    for (const { satellite } of [...this.satellites].reverse()) await satellite.exit(this.#parts.options.exitTimeoutMs);
+    for (const { satellite } of [...this.satellites].reverse()) await satellite.exit(this.#limits.exitTimeoutMs);
   }
+}
+
+interface SetUpParts {
+  readonly signal?: AbortSignal | undefined;
+  readonly states?: ReadonlyMap<string, unknown> | undefined;
+  readonly onRunning?: (() => void) | undefined;
+}
+
+function construct(module: LoadedModule, parts: VersionParts, report: (problem: PluginProblem) => void): ConstructedSatellite[] {
+  const leaveOut = ({ name }: SatelliteClass, error: unknown): void => {
+    const problem = problemAt(error, module);
+    report({ ...problem, module: module.module, reason: `${clean(name)}: ${problem.reason}` });
+  };
+  const injector = new Injector(parts.container, parts.logs(`plugin.${module.module}`));
+  return declaredIn(module, parts.relayVersion, leaveOut).flatMap((declared) => {
+    try {
+      return constructOne(module, declared, injector.construct(declared.target), parts);
+    } catch (error) {
+      leaveOut(declared, error);
+      return [];
+    }
+  });
+}
+
+/** The classes of a module that fit this relay, and whose exposed methods are valid and have different names. */
+function declaredIn(module: LoadedModule, relayVersion: string, leaveOut: (satellite: SatelliteClass, error: unknown) => void): Declared[] {
+  const valid = module.satellites.flatMap((satellite): Declared[] => {
+    try {
+      const unfit = whyUnfit(statedBy(satellite, module), relayVersion);
+      if (unfit !== undefined) throw new Error(unfit);
+      return [{ ...satellite, methods: exposedMethods(satellite.target, module.module) }];
+    } catch (error) {
+      leaveOut(satellite, error);
+      return [];
+    }
+  });
+  const claims = new Map<string, string[]>();
+  for (const { name, methods } of valid) for (const { name: method } of methods) claims.set(method, [...(claims.get(method) ?? []), name]);
+  return valid.filter((satellite) => {
+    const contested = satellite.methods.map(({ name }) => name).find((method) => (claims.get(method)?.length ?? 0) > 1);
+    if (contested === undefined) return true;
+    leaveOut(satellite, new Error(`${claims.get(contested)?.join(' and ') ?? ''} both expose ${contested}; rename one`));
+    return false;
+  });
+}
+
+/** The version that a class states. If it states none, that of its package. */
+function statedBy({ options: { version, requires } }: SatelliteClass, { stated = {} }: FoundModule): StatedVersion {
+  return { version: version ?? stated.version, requires: requires ?? stated.requires };
+}
+
+function constructOne(module: LoadedModule, declared: Declared, instance: SatelliteInstance, parts: VersionParts): ConstructedSatellite {
+  const { name, target } = declared;
+  const { clock, options, watchdog, events, wake } = parts;
+  const log = parts.logs(`plugin.${module.module}`);
+  const common = { name, directory: module.root, clock, log, watchdog, watched: watchdog.of(module.module) };
+  const inbox = receives(instance, target)
+    ? makeInbox({
+        ...{ ...common, target: instance, wake, timeoutMs: options.receiveTimeoutMs },
+        ...{ asked: declared.options.inbox, allowed: options.inbox },
+      })
+    : undefined;
+  const docs = docCommentsOf(module.url)[target.name] ?? {};
+  const methods = declared.methods.map((method) => ({ ...method, help: cleanLines(docs[method.method] ?? '') }));
+  const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, inbox, methods, events });
+  return { module, declared, instance, methods, satellite, inbox };
+}
+
+/** True if it has a `receive` of its own. That of the base class, known by the mark beside it, does nothing, so nothing is queued for it. */
+function receives(
+  instance: SatelliteInstance,
+  target: AnyClass,
+): instance is SatelliteInstance & Required<Pick<SatelliteInstance, 'receive'>> {
+  if (typeof instance.receive !== 'function') return false;
+  let holder: unknown = instance;
+  while (typeof holder === 'object' && holder !== null && !Object.hasOwn(holder, 'receive')) holder = Object.getPrototypeOf(holder);
+  return holder === target.prototype || !Object.hasOwn(holder as object, ATTACH);
+}
+
+/** Help without control characters, except line breaks. */
+function cleanLines(help: string): string {
+  const lines = help.split('\n').map((line) => clean(line.replaceAll('\t', ' '), Infinity));
+  return lines.join('\n');
 }

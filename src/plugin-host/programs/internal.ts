@@ -3,7 +3,7 @@ export { whyUnfit, VALUE_TYPES } from '../hosted/hosted.ts';
 export { readDescription, readVersion } from './description.ts';
 export type { Description } from './description.ts';
 export type { Handshake } from './handshake.ts';
-export { notificationOf } from './program-line.ts';
+export { notificationOf } from './notification.ts';
 export { completeRecord, programShape } from './options.ts';
 export type { ProgramOptions, ProgramRecord } from './options.ts';
 export { OrphanWatch } from './orphan-watch.ts';

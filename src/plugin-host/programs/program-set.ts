@@ -1,14 +1,15 @@
 /** The programs of a host: what they share, and how they reach the relay. The one file of this folder that the rest of the room imports. */
-import type { HostedOptions, PluginEvent } from '../hosted/hosted.ts';
-import { RelayError, clean, suggest } from '../../core/core.ts';
+import { clean, RelayError, suggest } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
+import type { EventSink } from '../../events/events.ts';
 import type { Message } from '../../message/message.ts';
+import type { HostedOptions, HostEvent } from '../hosted/hosted.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { completeRecord } from './options.ts';
 import type { ProgramRecord } from './options.ts';
 import { OrphanWatch } from './orphan-watch.ts';
-import type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 import { PauseWatch } from './pause-watch.ts';
+import type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 import { Program } from './program.ts';
 import type { ProgramParts } from './program.ts';
 
@@ -38,7 +39,7 @@ export interface ProgramsParts {
   readonly surroundings: ProgramSurroundings;
   readonly clock: Clock;
   readonly logs: LogSource;
-  readonly onEvent: (event: PluginEvent) => void;
+  readonly events: EventSink<HostEvent>;
 }
 
 /** How a program proves to be the plugin of this name. */
@@ -70,10 +71,10 @@ export class Programs {
       Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'endInWords' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
     > = {},
   ): Program {
-    const { options, surroundings, clock, logs, onEvent } = this.#parts;
+    const { options, surroundings, clock, logs, events } = this.#parts;
     const { inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs } = options;
     const plugin = new Program({
-      ...{ record: completeRecord(record), inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, clock, onEvent },
+      ...{ record: completeRecord(record), inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, clock, events },
       ...surroundings,
       kind: 'program',
       file: clean([record.exec, ...(record.args ?? [])].join(' ')),
@@ -138,6 +139,6 @@ export class Programs {
   }
 
   #deliver(satellite: string, message: Message): boolean {
-    return this.#plugins.get(satellite)?.receivers[0]?.take(message) ?? false;
+    return this.#plugins.get(satellite)?.inboxes[0]?.take(message) ?? false;
   }
 }

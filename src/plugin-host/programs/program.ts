@@ -1,21 +1,24 @@
 /** A program as a plugin of the host: delivers to the process that runs, lets its methods be called, and puts another one in its place. */
-import { RelayError, clean, reasonOf } from '../../core/core.ts';
+import { BoundedQueue, clean, reasonOf, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
 import type { QueueLimits } from '../../core/core.ts';
-import type { Sendable } from '../../values/values.ts';
+import type { EventSink } from '../../events/events.ts';
+import type { Message } from '../../message/message.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import type { HostedPlugin, Incoming, PluginEvent, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
-import { NO_LINE, NOT_RELOADED, Turns, notHandedOver, refusal, swap, unlessAborted } from '../hosted/hosted.ts';
+import { heldBytes } from '../../values/values.ts';
+import type { Sendable } from '../../values/values.ts';
+import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, refusal, swap } from '../hosted/hosted.ts';
+import type { HostedPlugin, HostEvent, Incoming, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import { programRecipient } from './notification.ts';
 import { completeRecord } from './options.ts';
 import type { ProgramOptions, ProgramRecord } from './options.ts';
 import { LineLimit } from './output.ts';
 import type { PollTransport } from './poll-transport.ts';
 import { saysMissing } from './preparation.ts';
-import { ProgramLine } from './program-line.ts';
-import { Supervisor } from './supervisor.ts';
-import type { SupervisorEvents, SupervisorParts } from './supervisor.ts';
 import { pluginState, satelliteState } from './supervision.ts';
 import type { Supervised } from './supervision.ts';
+import { Supervisor } from './supervisor.ts';
+import type { SupervisorEvents, SupervisorParts } from './supervisor.ts';
 import { requestOf } from './transport.ts';
 
 /** Why something in a plugin failed, for its log. */
@@ -42,14 +45,18 @@ export interface ProgramParts extends SupervisorParts {
   readonly deadLetters: Pick<DeadLetters, 'add'>;
   /** True as long as the start of the relay fails if this program does not start. */
   readonly isVital?: (() => boolean) | undefined;
-  readonly onEvent: (event: PluginEvent) => void;
+  readonly events: EventSink<HostEvent>;
 }
+
+// A message with which the process ended so often is set aside.
+const MAX_DEATHS = 5;
 
 export class Program implements HostedPlugin {
   readonly #parts: ProgramParts;
-  readonly #line: ProgramLine;
-  readonly #turns: Turns;
-  readonly receivers: readonly ProgramLine[];
+  readonly #inbox: Inbox;
+  /** Reloads and renewals, one after another. */
+  readonly #queue = new SerialQueue();
+  readonly inboxes: readonly Inbox[];
   readonly #limit: LineLimit;
   /** The one that answers. */
   #supervisor: Supervisor;
@@ -65,13 +72,20 @@ export class Program implements HostedPlugin {
 
   constructor(parts: ProgramParts) {
     this.#parts = parts;
-    const { record, inbox, receiveTimeoutMs, clock, log, deadLetters } = parts;
-    this.#turns = new Turns(record.name);
-    this.#line = new ProgramLine({
-      ...{ name: record.name, inbox, timeoutMs: receiveTimeoutMs, clock, log, deadLetters },
-      send: (request, timeoutMs) => this.#supervisor.send(request, timeoutMs),
+    const { record, inbox, receiveTimeoutMs, clock, log } = parts;
+    const { name } = record;
+    const queue = new BoundedQueue<Message>({ name, log, limits: inbox, bytesOf: heldBytes, sinceOf: ({ arrivedAt }) => arrivedAt });
+    const recipient = programRecipient(clock, receiveTimeoutMs, (request, timeoutMs) => this.#supervisor.send(request, timeoutMs));
+    this.#inbox = new Inbox({
+      ...{ name, queue, recipient, clock, log },
+      // The supervisor keeps the time limit.
+      timeoutMs: Infinity,
+      // The answers of the program drive it.
+      wake: (ready) => {
+        ready.next();
+      },
     });
-    this.receivers = [this.#line];
+    this.inboxes = [this.#inbox];
     this.#limit = new LineLimit(clock, (line) => {
       log.info(line);
     });
@@ -109,15 +123,15 @@ export class Program implements HostedPlugin {
     };
   }
 
-  /** They share one line: what waits there waits for each of them that takes messages. */
+  /** They share one inbox: a message that waits there waits for each of them that receives messages. */
   #satellites(): readonly SatelliteStatus[] {
     const { name } = this;
     const { state, prepared } = this.#supervisor;
     const common = { module: name, file: this.#parts.file, state: satelliteState(state) };
-    const { counters } = this.#line;
+    const { counters } = this.#inbox;
     const described = prepared?.satellites ?? [];
     if (described.length === 0) return [{ name, ...common, ...counters }];
-    return described.map((one) => ({ name: one.name, ...common, ...(one.receives ? counters : NO_LINE) }));
+    return described.map((one) => ({ name: one.name, ...common, ...(one.receives ? counters : NO_INBOX) }));
   }
 
   /**
@@ -126,18 +140,19 @@ export class Program implements HostedPlugin {
   async start(port: RelayPort): Promise<void> {
     this.#port = port;
     this.#isWanted = true;
-    this.#line.await();
+    this.#inbox.await();
     const { kind } = this.#supervisor.state;
-    if (this.#parts.renew && (kind === 'stopped' || kind === 'failed')) await this.#turns.next((signal) => this.#renew(signal));
+    if (this.#parts.renew && (kind === 'stopped' || kind === 'failed')) await this.#queue.run((signal) => this.#renew(signal));
     await this.#supervisor.start();
   }
 
   async stop(): Promise<void> {
     this.#isWanted = false;
-    this.#turns.giveUp();
-    this.#line.close();
+    this.#queue.cancel(new RelayError('UNAVAILABLE', `plugin ${this.name} is being stopped`));
+    this.#inbox.close();
+    this.#inbox.abort();
     await Promise.all([...this.#supervisors].map((supervisor) => supervisor.stop()));
-    await this.#turns.idle();
+    await this.#queue.idle();
     this.#methods = [];
     this.#port?.expose(this.name, []);
   }
@@ -147,7 +162,7 @@ export class Program implements HostedPlugin {
    * one goes on. One that has none that runs, or that fetches its calls, is ended first.
    */
   reload(): Promise<void> {
-    return this.#turns.next(async (signal) => {
+    return this.#queue.run(async (signal) => {
       if (!this.#isWanted || !this.#port) throw refusal(this.name, 'it is stopped; start it instead');
       // How its start ends decides how it is reloaded.
       if (this.#supervisor.state.kind === 'starting') await unlessAborted(signal, () => this.#supervisor.start().catch(() => undefined));
@@ -182,16 +197,16 @@ export class Program implements HostedPlugin {
           return methodsOf();
         },
         finishCalls: (timeoutMs: number) => old.finishCalls(timeoutMs),
-        hold: () => this.#line.hold(),
+        pause: () => this.#inbox.pause(),
         resume: () => {
-          this.#line.release();
+          this.#inbox.resume();
         },
         handOver: () => handOver(name, old, exitTimeoutMs, signal),
       };
-      const take = (): void => {
-        this.#take(successor);
+      const onSwitch = (): void => {
+        this.#adopt(successor);
       };
-      await swap(outgoing, successor, { name, port, clock, signal, take });
+      await swap(outgoing, successor, { name, port, clock, signal, onSwitch });
     } catch (error) {
       if (next) await this.#end(next.supervisor);
       this.#setReloading(false);
@@ -203,23 +218,23 @@ export class Program implements HostedPlugin {
     await this.#end(old);
   }
 
-  #take({ supervisor, methods }: Successor): void {
+  #adopt({ supervisor, methods }: Successor): void {
     this.#supervisor = supervisor;
     this.#methods = methods;
     this.#restarts++;
     this.#open();
-    this.#line.release();
+    this.#inbox.resume();
   }
 
   /** What comes while it is down waits. */
   async #startAnew(signal: AbortSignal): Promise<void> {
-    await unlessAborted(signal, () => this.#line.hold()).finally(() => {
-      this.#line.release();
+    await unlessAborted(signal, () => this.#inbox.pause()).finally(() => {
+      this.#inbox.resume();
     });
     await this.#supervisor.stop();
     signal.throwIfAborted();
     await this.#renew(signal);
-    this.#line.await();
+    this.#inbox.await();
     await this.#supervisor.start();
   }
 
@@ -255,7 +270,7 @@ export class Program implements HostedPlugin {
         onAlarm: (reason) => {
           if (isCurrent()) this.#alarm(reason);
         },
-        onExit: (reason, isItsFault) => isCurrent() && this.#line.ended(reason, isItsFault),
+        onExit: (reason, isItsFault) => isCurrent() && this.#interrupted(reason, isItsFault),
       },
     );
     this.#supervisors.add(supervisor);
@@ -268,7 +283,22 @@ export class Program implements HostedPlugin {
   }
 
   #open(): void {
-    this.#line.open(this.#supervisor.prepared?.capabilities.has('receive') ?? true);
+    this.#inbox.open(this.#supervisor.prepared?.capabilities.has('receive') ?? true);
+  }
+
+  /** Its process ended. True if a message is to blame; one that is to blame again and again is set aside. */
+  #interrupted(reason: string, isItsFault: boolean): boolean {
+    const interrupted = this.#inbox.interrupt(isItsFault);
+    if (!interrupted || !isItsFault) return false;
+    const { message, deaths } = interrupted;
+    if (deaths >= MAX_DEATHS) {
+      this.#inbox.dropInterrupted();
+      this.#parts.deadLetters.add({ satellite: this.name, message, deaths, reason });
+      this.#parts.log.error(
+        `${this.name} ended ${deaths} times at the message ${clean(message.id)}: it is set aside (plugin.dead_letters)`,
+      );
+    }
+    return true;
   }
 
   #alarm(reason: string): void {
@@ -317,7 +347,7 @@ export class Program implements HostedPlugin {
   }
 
   #tell(state: PluginState): void {
-    this.#parts.onEvent({ type: 'plugin.state', plugin: this.name, state });
+    this.#parts.events.emit({ type: 'plugin.state', plugin: this.name, state });
   }
 }
 

@@ -1,6 +1,6 @@
 /** What a child says of the files that it imported: read back as it was, and no more of a liar's than what has the form. */
 import test from 'ava';
-import { accountOnWire, readAccount } from '../../../src/plugin-host/children/account.ts';
+import { accountOnWire, readAccount } from '../../../src/plugin-host/children/job.ts';
 import type { Value } from '../../../src/values/values.ts';
 
 const FILE = { file: '/p/ham/spam.ts', print: { stamp: '1:2:3:4', hash: 'x' }, imports: [['/p/a.js', '/p/a.ts'] as [string, string]] };

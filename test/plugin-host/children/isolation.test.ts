@@ -203,7 +203,7 @@ for (const isolation of ISOLATIONS) {
   test.serial(`${isolation}: a refused configuration ends the start, with the key; a module that does not load is left out`, async (t) => {
     const schema = spam('', '{ config: z.object({ limit: z.number() }) }', `import { z } from '${import.meta.resolve('zod')}';`);
     await t.throwsAsync(started(t, isolation, schema, { plugins: { 'ham.spam': { limit: 'many' } } }), {
-      message: /ham\.spam.*key "limit": .*found "many" \(plugins\['ham\.spam'\] in config\.ts\)/,
+      message: /ham\.spam.*key "limit": .*found 'many' \(plugins\['ham\.spam'\] in config\.ts\)/,
     });
     await t.throwsAsync(started(t, isolation, spam(`setup() { throw new Error('no sensor'); }`)), {
       message: /ham\.spam.*refuses to start: no sensor/,
@@ -303,7 +303,7 @@ test.serial('the decorator says where a module runs, without its being run; conf
 test.serial('what cannot cross to a child is refused with its place', async (t) => {
   t.timeout(50_000);
   await t.throwsAsync(started(t, 'child', spam(''), { plugins: { 'ham.spam': { onEvent: () => 1 } } }), {
-    message: /its configuration cannot cross to a child \(isolation\): .*onEvent/,
+    message: /its configuration cannot be sent to a child \(isolation\): .*onEvent/,
   });
 });
 

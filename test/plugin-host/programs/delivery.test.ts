@@ -121,7 +121,7 @@ test('a message at which it hangs ends in its time, and the next one is delivere
   await kit.start();
   for (const word of ['poison', 'after']) kit.deliver(textMessage(word));
   clock.advance(60_000);
-  await kit.log.line(/notify of test\.\d+ failed: notify was not answered in 60000 ms/);
+  await kit.log.line(/delivery of test\.\d+ to ham failed: notify was not answered in 60000 ms/);
   await delivered(kit, 1);
   t.deepEqual(await kit.call('heard'), ['after']);
   t.like(kit.plugin.status.satellites[0], { delivered: 1, failed: 1 });
@@ -147,5 +147,5 @@ test('a fault at a message is a failure of that one alone', async (t) => {
   for (const word of ['poison', 'after']) kit.deliver(textMessage(word));
   await delivered(kit, 1);
   t.deepEqual(await kit.call('heard'), ['after']);
-  t.is(kit.log.matching(/notify of test\.\d+ failed: not that one/).length, 1);
+  t.is(kit.log.matching(/delivery of test\.\d+ to ham failed: not that one/).length, 1);
 });

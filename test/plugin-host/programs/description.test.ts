@@ -2,7 +2,7 @@
 import test from 'ava';
 import type { Value } from '../../../src/values/values.ts';
 import { readDescription, readVersion } from '../../../src/plugin-host/programs/description.ts';
-import { whyUnfit } from '../../../src/plugin-host/hosted/stated-version.ts';
+import { whyUnfit } from '../../../src/plugin-host/hosted/module-file.ts';
 
 const method = (more: Readonly<Record<string, Value>>): Value => ({ capabilities: [], methods: [{ name: 'ham.add', ...more }] });
 

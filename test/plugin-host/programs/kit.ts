@@ -61,8 +61,11 @@ export function programOf(
     surroundings: { relayUrl: () => 'http://127.0.0.1:1', stateDir, maxBodyBytes, version: '0.9.0', random, env: process.env },
     clock,
     logs: log.source,
-    onEvent: (event) => {
-      events.push(event);
+    events: {
+      emit: (event) => {
+        if (event.type === 'plugin.state') events.push(event);
+      },
+      isWatched: () => true,
     },
   });
   const plugin = programs.add({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode, ...args], ...record });
@@ -92,7 +95,7 @@ export function programOf(
       if (!found) throw new Error(`no method ${method}; there are ${[...exposed.keys()].join(', ')}`);
       return found.invoke(params);
     },
-    deliver: (message) => plugin.receivers[0]?.take(message) ?? false,
+    deliver: (message) => plugin.inboxes[0]?.take(message) ?? false,
     until: async (type, count = 1) => (await events.until(({ state }) => state.type === type, count))[count - 1]!.state,
   };
 }

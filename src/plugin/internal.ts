@@ -1,4 +1,4 @@
-/** The other side of plugin/: what the plugin host, and nobody else, reads from a plugin's class and hands to its instance. */
+/** The second entry of plugin/: what the plugin host, and nothing else, reads from the class of a plugin and gives to its instance. */
 export { ATTACH } from './base.ts';
 export type { CallOptions, Plugin, Sender, SendOptions } from './base.ts';
 export type { Context } from './context.ts';

@@ -1,0 +1,267 @@
+/** The inbox of a satellite: ordered delivery, one message at a time, with a bounded queue, a pause for a swap, and counters. */
+import { clean, isPromise, RelayError } from '../../core/core.ts';
+import type { BoundedQueue, Clock, Log, QueueStatus } from '../../core/core.ts';
+import type { Message } from '../../message/message.ts';
+
+/** How messages reach the satellite. */
+export interface Recipient {
+  /** Delivers one message. A promise means that it is busy with it until that settles. May throw. */
+  deliver(message: Message, redelivered: boolean): unknown;
+  /** Called once for each delivery that returned a promise: when that has settled, or, with the reason, when it is not waited for any more. */
+  ended?(reason?: RelayError): void;
+  /** The reason why a delivery failed, for the log. */
+  explain(error: unknown): string;
+}
+
+export interface InboxParts {
+  /** The satellite's. */
+  readonly name: string;
+  readonly queue: BoundedQueue<Message>;
+  readonly recipient: Recipient;
+  /** The time limit of one delivery, in ms. Infinity if the recipient keeps it. */
+  readonly timeoutMs: number;
+  /**
+   * Has {@link Inbox.next} called, now or later. Called when the inbox becomes ready, but not by a `next` that returned with the inbox still
+   * ready: its caller sees that.
+   */
+  readonly wake: (inbox: Inbox) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The state of an inbox, and what became of the messages that were in it. */
+export interface InboxCounters extends QueueStatus {
+  /** Messages that the satellite received. */
+  readonly delivered: number;
+  /** Messages whose delivery failed or took too long. */
+  readonly failed: number;
+  /** Messages that came after the satellite was stopped. */
+  readonly refused: number;
+}
+
+/** The counters of a satellite that receives no messages. */
+export const NO_INBOX: InboxCounters = {
+  ...{ waiting: 0, bytes: 0, oldestMs: 0, delivered: 0, failed: 0, dropped: 0, merged: 0, refused: 0 },
+};
+
+/** A delivery that has not ended, or that was interrupted and is to be repeated. */
+interface Delivery {
+  readonly message: Message;
+  /** How often the satellite ended during this delivery by its own fault. */
+  deaths: number;
+  redelivered: boolean;
+  cancelTimer: () => void;
+}
+
+export class Inbox {
+  readonly name: string;
+  readonly #parts: InboxParts;
+  readonly #queue: BoundedQueue<Message>;
+  readonly #recipient: Recipient;
+  // `dropped` and `merged` are those of earlier versions; the queue counts its own.
+  readonly #count = { delivered: 0, failed: 0, refused: 0, dropped: 0, merged: 0 };
+  /** `waiting`: for a setup or a process; `unused`: the satellite receives no messages. */
+  #phase: 'waiting' | 'open' | 'unused' | 'closed' = 'waiting';
+  /** Messages are kept for another version. */
+  #isPaused = false;
+  /** The delivery under way. */
+  #running: Delivery | undefined;
+  /** The delivery to be repeated before anything else. */
+  #interrupted: Delivery | undefined;
+  /** Resolves the `pause` that waits for the delivery under way. */
+  #onIdle: (() => void) | undefined;
+  /** Set by the pump while this inbox is scheduled. */
+  isScheduled = false;
+
+  constructor(parts: InboxParts) {
+    this.#parts = parts;
+    this.name = parts.name;
+    this.#queue = parts.queue;
+    this.#recipient = parts.recipient;
+  }
+
+  /** True if `next` would deliver. */
+  get isReady(): boolean {
+    if (this.#phase !== 'open' || this.#isPaused || this.#running !== undefined) return false;
+    return this.#queue.length > 0 || this.#interrupted !== undefined;
+  }
+
+  get counters(): InboxCounters {
+    const { dropped, merged, waiting, ...queue } = this.#queue.status(this.#parts.clock.now());
+    const { dropped: droppedBefore, merged: mergedBefore, ...count } = this.#count;
+    return {
+      ...{ ...queue, ...count, dropped: dropped + droppedBefore, merged: merged + mergedBefore },
+      waiting: waiting + (this.#interrupted ? 1 : 0),
+    };
+  }
+
+  /** Queues a message. False if the satellite receives none, or was stopped. */
+  take(message: Message): boolean {
+    if (this.#phase === 'unused') return false;
+    if (this.#phase === 'closed') {
+      this.#count.refused++;
+      return false;
+    }
+    this.#queue.push(message);
+    if (!this.isScheduled && this.isReady) this.#parts.wake(this);
+    return true;
+  }
+
+  /** Delivers the next message. Never throws. */
+  next(): void {
+    if (!this.isReady) return;
+    const again = this.#interrupted;
+    this.#interrupted = undefined;
+    const message = again?.message ?? this.#queue.shift();
+    if (!message) return;
+    try {
+      const result = this.#recipient.deliver(message, again?.redelivered === true);
+      if (isPromise(result)) this.#wait(again ?? { message, deaths: 0, redelivered: false, cancelTimer: doNothing }, result);
+      else this.#countDelivered(message);
+    } catch (error) {
+      this.#countFailed(message, error);
+    }
+  }
+
+  /** The satellite is ready. `receives` is false if it takes no messages; then those that wait are dropped. */
+  open(receives = true): void {
+    const wasOpen = this.#phase === 'open';
+    this.#phase = receives ? 'open' : 'unused';
+    if (!receives) this.#forget(wasOpen ? 'it receives no messages any more' : undefined);
+    this.#wakeIfReady();
+  }
+
+  /** Keeps messages for a satellite that is being started. */
+  await(): void {
+    if (this.#phase !== 'open') this.#phase = 'waiting';
+  }
+
+  /** Keeps messages for another version of the satellite. Resolves when the delivery under way has ended. */
+  pause(): Promise<void> {
+    this.#isPaused = true;
+    this.#parts.log.debug(`messages wait for the next version of ${this.name}`);
+    return new Promise((resolve) => {
+      if (this.#running) this.#onIdle = resolve;
+      else resolve();
+    });
+  }
+
+  /** Delivers again after {@link pause}. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#wakeIfReady();
+  }
+
+  /** Takes the messages that wait in the inbox of the version before, which is paused, ahead of its own, and continues its counters. */
+  succeed(other: Inbox): void {
+    for (let message = other.#queue.shift(); message; message = other.#queue.shift()) this.#queue.push(message);
+    const { delivered, failed, refused, dropped, merged } = other.counters;
+    this.#count.delivered += delivered;
+    this.#count.failed += failed;
+    this.#count.refused += refused;
+    this.#count.dropped += dropped;
+    this.#count.merged += merged;
+    this.#wakeIfReady();
+  }
+
+  /**
+   * The satellite has ended, and another process may take its place: the message under way is delivered again. Returns that message and how
+   * often the satellite has ended with it, if it was at one. `isItsFault`: nobody made it end.
+   */
+  interrupt(isItsFault: boolean): { readonly message: Message; readonly deaths: number } | undefined {
+    if (this.#phase === 'open') this.#phase = 'waiting';
+    const delivery = this.#running;
+    if (!delivery) return undefined;
+    this.#end(delivery);
+    delivery.redelivered = true;
+    if (isItsFault) delivery.deaths++;
+    this.#interrupted = delivery;
+    return delivery;
+  }
+
+  /** Gives up the message that was interrupted; it counts as failed. */
+  dropInterrupted(): void {
+    if (this.#interrupted) this.#count.failed++;
+    this.#interrupted = undefined;
+  }
+
+  /** Ends deliveries and drops what waits. The delivery under way goes on. */
+  close(): void {
+    this.#phase = 'closed';
+    this.#forget('it was stopped');
+  }
+
+  /** Does not wait for the delivery under way any more. */
+  abort(): void {
+    if (this.#running) this.#end(this.#running, new RelayError('UNAVAILABLE', 'the relay stops'));
+  }
+
+  #forget(reason: string | undefined): void {
+    const lost = this.#queue.clear() + (this.#interrupted ? 1 : 0);
+    this.#interrupted = undefined;
+    if (lost > 0 && reason !== undefined) this.#parts.log.warn(`dropped ${countOf(lost)}: ${this.name}: ${reason}`);
+  }
+
+  #wait(delivery: Delivery, result: PromiseLike<unknown>): void {
+    const { clock, timeoutMs } = this.#parts;
+    this.#running = delivery;
+    if (timeoutMs < Infinity) {
+      delivery.cancelTimer = clock.after(timeoutMs, () => {
+        const error = new RelayError('TIMEOUT', `it did not end in ${timeoutMs} ms (receiveTimeoutMs); the next message is delivered`);
+        if (this.#end(delivery, error)) this.#failed(delivery.message, error);
+      });
+    }
+    Promise.resolve(result).then(
+      () => {
+        if (this.#end(delivery)) this.#delivered(delivery.message);
+      },
+      (error: unknown) => {
+        if (this.#end(delivery)) this.#failed(delivery.message, error);
+      },
+    );
+  }
+
+  /** Makes room for the next delivery. False if this one had ended before. Its outcome is counted before the next one begins. */
+  #end(delivery: Delivery, reason?: RelayError): boolean {
+    if (this.#running !== delivery) return false;
+    delivery.cancelTimer();
+    this.#running = undefined;
+    this.#recipient.ended?.(reason);
+    this.#onIdle?.();
+    this.#onIdle = undefined;
+    return true;
+  }
+
+  #wakeIfReady(): void {
+    if (this.isReady) this.#parts.wake(this);
+  }
+
+  #delivered(message: Message): void {
+    this.#countDelivered(message);
+    this.#wakeIfReady();
+  }
+
+  #failed(message: Message, error: unknown): void {
+    this.#countFailed(message, error);
+    this.#wakeIfReady();
+  }
+
+  #countDelivered({ id }: Message): void {
+    this.#count.delivered++;
+    const { log } = this.#parts;
+    if (log.isDebugEnabled()) log.debug(`delivered ${clean(id)} to ${this.name}`);
+  }
+
+  #countFailed({ id }: Message, error: unknown): void {
+    this.#count.failed++;
+    this.#parts.log.error(`delivery of ${clean(id)} to ${this.name} failed: ${this.#recipient.explain(error)}`);
+  }
+}
+
+function countOf(messages: number): string {
+  return messages === 1 ? '1 queued message' : `${messages} queued messages`;
+}
+
+function doNothing(): void {
+  // There is no timer.
+}

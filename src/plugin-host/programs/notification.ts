@@ -1,0 +1,49 @@
+/** Delivery to a program: the `notify` call for a message, and what to think of one that failed. */
+import { clean, reasonOf, RelayError } from '../../core/core.ts';
+import type { Clock } from '../../core/core.ts';
+import { hopsOf } from '../../message/message.ts';
+import type { Message } from '../../message/message.ts';
+import type { Sendable, Value } from '../../values/values.ts';
+import { keptMembers, keptValues, serialiseMembersCall } from '../../xmlrpc/xmlrpc.ts';
+import type { Recipient } from '../hosted/hosted.ts';
+import { DEATH_MS } from './transport.ts';
+import type { ProgramRequest } from './transport.ts';
+
+/** A program that is notified of messages by `send`, one at a time. `timeoutMs` is for one `notify`. */
+export function programRecipient(
+  clock: Clock,
+  timeoutMs: number,
+  send: (request: ProgramRequest, timeoutMs: number) => Promise<Value>,
+): Recipient {
+  return {
+    deliver: async (message, redelivered) => {
+      try {
+        await send(notificationOf(message, clock.now(), redelivered), timeoutMs);
+      } catch (error) {
+        // Its process may be about to end; then the inbox is interrupted, and the message is delivered again.
+        if (RelayError.is(error) && error.code === 'TRANSPORT')
+          await new Promise<void>((resolve) => {
+            clock.after(DEATH_MS, resolve);
+          });
+        throw error;
+      }
+    },
+    explain: (error) => clean(reasonOf(error)),
+  };
+}
+
+/** The call that delivers `message` at `now` (the relay's clock). */
+export function notificationOf(message: Message, now: number, redelivered: boolean): ProgramRequest {
+  const { id, ageMs, arrivedAt, hostId, clientAddress, verdict } = message;
+  const own: Readonly<Record<string, Sendable>> = {
+    host_id: hostId,
+    client_address: clientAddress,
+    co2: { id, hops: hopsOf(message), age_ms: Math.round(ageMs + now - arrivedAt), redelivered, verdict },
+  };
+  return {
+    method: 'notify',
+    body: () => serialiseMembersCall('notify', keptMembers(message), own),
+    // Written by the endpoint from which the program fetches its calls.
+    params: () => [new Map([...keptValues(message, { i8: true }), ...Object.entries(own)])],
+  };
+}
