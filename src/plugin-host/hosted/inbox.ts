@@ -54,12 +54,11 @@ interface Delivery {
 }
 
 export class Inbox {
+  // The fields that each message needs come first: in a host of a thousand satellites, the memory of the others is not touched.
   readonly name: string;
-  readonly #parts: InboxParts;
   readonly #queue: BoundedQueue<Message>;
-  readonly #recipient: Recipient;
-  // `dropped` and `merged` are those of earlier versions; the queue counts its own.
-  readonly #count = { delivered: 0, failed: 0, refused: 0, dropped: 0, merged: 0 };
+  /** Set by the pump while this inbox is scheduled. */
+  isScheduled = false;
   /** `waiting`: for a setup or a process; `unused`: the satellite receives no messages. */
   #phase: 'waiting' | 'open' | 'unused' | 'closed' = 'waiting';
   /** Messages are kept for another version. */
@@ -68,10 +67,12 @@ export class Inbox {
   #running: Delivery | undefined;
   /** The delivery to be repeated before anything else. */
   #interrupted: Delivery | undefined;
+  readonly #recipient: Recipient;
+  readonly #parts: InboxParts;
+  // `dropped` and `merged` are those of earlier versions; the queue counts its own.
+  readonly #count = { delivered: 0, failed: 0, refused: 0, dropped: 0, merged: 0 };
   /** Resolves the `pause` that waits for the delivery under way. */
   #onIdle: (() => void) | undefined;
-  /** Set by the pump while this inbox is scheduled. */
-  isScheduled = false;
 
   constructor(parts: InboxParts) {
     this.#parts = parts;

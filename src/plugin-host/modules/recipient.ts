@@ -32,12 +32,17 @@ export interface LocalInboxParts {
 /** The inbox of a satellite with a `receive`. Throws an Error if the class asks for something that makes no sense. */
 export function makeInbox(parts: LocalInboxParts): Inbox {
   const { name, asked = {}, allowed, timeoutMs, wake, clock, log } = parts;
+  // A plain literal: objects made by a spread are read more slowly, which a thousand inboxes make visible.
   const queue = new BoundedQueue<Message>({
-    ...{ name, log, bytesOf: heldBytes, sinceOf: ({ arrivedAt }) => arrivedAt, keyOf: safeKey(asked, parts) },
+    name,
+    log,
     limits: {
       maxMessages: atMost(allowed.maxMessages, asked.maxMessages, 'inbox.maxMessages'),
       maxBytes: atMost(allowed.maxBytes, asked.maxBytes, 'inbox.maxBytes'),
     },
+    bytesOf: heldBytes,
+    sinceOf: ({ arrivedAt }) => arrivedAt,
+    keyOf: safeKey(asked, parts),
   });
   return new Inbox({ name, queue, recipient: new LocalRecipient(parts), timeoutMs, wake, clock, log });
 }
