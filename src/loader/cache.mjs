@@ -11,7 +11,10 @@ const MAX_UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
 /** How exactly the time of the last use is kept, so that a warm start does not write. */
 const TOUCH_MS = 24 * 60 * 60 * 1000;
 
-/** @typedef {{ key: (...parts: string[]) => string, get: (key: string) => string | undefined, put: (key: string, text: string) => void }} Cache */
+/**
+ * @typedef {{ key: (...parts: string[]) => string, get: (key: string) => string | undefined, put: (key: string, text: string) => void }}
+ * Cache
+ */
 
 /**
  * Opens the cache in a directory; `undefined` gives one that holds nothing.

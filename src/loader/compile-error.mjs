@@ -48,7 +48,11 @@ function placeIn(rows, lines) {
   return { line: Number(header?.[1] ?? 1), column: Number(header?.[2] ?? 1) };
 }
 
-/** The column (from 1, in UTF-16 units) of what is drawn after so many cells: a tab takes up to four, a wide character two. @param {string} line @param {number} cells */
+/**
+ * The column (from 1, in UTF-16 units) of what is drawn after so many cells: a tab takes up to four, a wide character two.
+ * @param {string} line
+ * @param {number} cells
+ */
 function columnAt(line, cells) {
   let drawn = 0;
   let column = 1;

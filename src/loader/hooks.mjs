@@ -25,14 +25,21 @@ let ledger = {
   note: () => undefined,
 };
 
-/** Takes the options of the loader; Node calls it in the hooks thread, where `ledger` is the port to it, `registerLoader` calls it in the main thread.
- * @param {{ cacheDir: string | undefined, ledger: import('./module-graph.mjs').Ledger | import('node:worker_threads').MessagePort }} options */
+/**
+ * Takes the options of the loader; Node calls it in the hooks thread, where `ledger` is the port to it, `registerLoader` calls it in the
+ * main thread.
+ * @param {{ cacheDir: string | undefined, ledger: import('./module-graph.mjs').Ledger | import('node:worker_threads').MessagePort }}
+ * options
+ */
 export function initialize(options) {
   cache = openCache(options.cacheDir);
   ledger = 'postMessage' in options.ledger ? ledgerOver(options.ledger) : options.ledger;
 }
 
-/** Live reload stands here: whatever a tracked file imports of the tracked ones is the current version of it, and is noted. @type {import('node:module').ResolveHook} */
+/**
+ * Live reload stands here: whatever a tracked file imports of the tracked ones is the current version of it, and is noted.
+ * @type {import('node:module').ResolveHook}
+ */
 export function resolve(specifier, context, nextResolve) {
   if (specifier.startsWith(FOR_TYPES)) return resolveForTypes(specifier.slice(FOR_TYPES.length), context, nextResolve);
   const target = findPublicModule(specifier, context.parentURL) ?? findTypeScriptTwin(specifier, context.parentURL) ?? specifier;
@@ -177,7 +184,10 @@ function readScriptWithDocs(url, extension, format) {
 /** Package directory -> whether its package.json has the keyword of plugins. @type {Map<string, boolean>} */
 const pluginPackages = new Map();
 
-/** File of a package -> as it was when it was first imported, which is what runs until the process ends. @type {Map<string, import('./fingerprint.mjs').Fingerprint>} */
+/**
+ * File of a package -> as it was when it was first imported, which is what runs until the process ends.
+ * @type {Map<string, import('./fingerprint.mjs').Fingerprint>}
+ */
 const packageFiles = new Map();
 
 /** Takes note of the package that a tracked file imports. @param {string} from @param {string} file */

@@ -15,7 +15,8 @@ export { isWritableByAll, whyNotExecutable } from './safety.mjs';
 
 /**
  * @typedef {object} LoaderOptions
- * @property {string | undefined} [cacheDir] Directory of compiled modules, made when missing, mode 0700. Default: none, compile at each start.
+ * @property {string | undefined} [cacheDir] Directory of compiled modules, made when missing, mode 0700. Default: none, compile at each
+ * start.
  */
 
 /**
@@ -56,7 +57,8 @@ export function registerLoader(options = {}) {
 }
 
 /**
- * From now on the modules below a directory, and what they import that lies outside of it, have versions and must be safe to execute; not those in a node_modules.
+ * From now on the modules below a directory, and what they import that lies outside of it, have versions and must be safe to execute; not
+ * those in a node_modules.
  * @param {string} root Without symbolic links.
  */
 export function trackModules(root) {
@@ -105,7 +107,8 @@ export function acceptModule(file) {
 }
 
 /**
- * Among a tracked module and all that it imports the files that were written while they were imported last, so that what was read may be half of them.
+ * Among a tracked module and all that it imports the files that were written while they were imported last, so that what was read may be
+ * half of them.
  * They count as changed until {@link renewChanged} looks at them.
  * @param {string} file Without symbolic links.
  */
@@ -155,7 +158,8 @@ export function keptBehind(files) {
 }
 
 /**
- * Among a tracked module and all that it imports what has changed since this process imported it, and runs as it was then: CommonJS, and packages.
+ * Among a tracked module and all that it imports what has changed since this process imported it, and runs as it was then: CommonJS, and
+ * packages.
  * @param {string} file Without symbolic links.
  */
 export function staleBehind(file) {

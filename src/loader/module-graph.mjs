@@ -8,7 +8,8 @@ import { isReloadable } from './resolve.mjs';
 /** @typedef {import('./fingerprint.mjs').Fingerprint} Fingerprint */
 
 /**
- * What the hooks saw: a file is read, or an import leads somewhere. `asked` is the path as it was written, `found` the file without symbolic links,
+ * What the hooks saw: a file is read, or an import leads somewhere. `asked` is the path as it was written, `found` the file without
+ * symbolic links,
  * undefined if there is none.
  * @typedef {{ type: 'read', file: string, version: number, print: Fingerprint }
  *   | { type: 'import', from: string, asked: string, found: string | undefined }
@@ -21,20 +22,29 @@ import { isReloadable } from './resolve.mjs';
  * @typedef {{ versions: number, bytes: number }} Kept
  */
 
-/** A file that runs as it was when it was first imported: CommonJS, or the directory of a package. @typedef {{ path: string, kind: 'commonjs' | 'package' }} Stale
+/**
+ * A file that runs as it was when it was first imported: CommonJS, or the directory of a package. @typedef {{ path: string, kind:
+ * 'commonjs' | 'package' }} Stale
  */
 
-/** What the hooks must know: directories with their owners' user ids, files with their versions. @typedef {{ roots?: [string, number][], versions?: [string, number][] }} Update */
+/**
+ * What the hooks must know: directories with their owners' user ids, files with their versions.
+ * @typedef {{ roots?: [string, number][], versions?: [string, number][] }} Update
+ */
 
 /** What the hooks see of it, in whichever thread they run. `ownerOf` is that of the directory, undefined for a file that is not tracked.
- * `adopt` begins to track a file outside of the roots, which a tracked one imports; `ownerOfHelper` is the user id that such a file may belong to.
- * @typedef {{ ownerOf(file: string): number | undefined, ownerOfHelper(file: string): number | undefined, adopt(file: string, owner: number): void,
+ * `adopt` begins to track a file outside of the roots, which a tracked one imports; `ownerOfHelper` is the user id that such a file may
+ * belong to.
+ * @typedef {{ ownerOf(file: string): number | undefined, ownerOfHelper(file: string): number | undefined, adopt(file: string, owner:
+ * number): void,
  *   versionOf(file: string): number, note(note: Note): void }} Ledger
  */
 
 /** The way to hooks in a thread of their own. @typedef {{ send(update: Update): void, receive(): Note | undefined }} Line */
 
-/** @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined>, packages: Set<string>, hadContent: boolean,
+/**
+ * @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined>, packages: Set<string>,
+ * hadContent: boolean,
  *   isCommonJs: boolean, isStale: boolean, reads: number, readBytes: number, looked: Fingerprint | undefined, wholeSize: number }} Entry */
 
 /**
@@ -73,7 +83,11 @@ export class ModuleGraph {
     this.#onOutdated = onOutdated;
   }
 
-  /** From now on the files below `root`, but for those in a node_modules below it, have versions. @param {string} root @param {number} owner */
+  /**
+   * From now on the files below `root`, but for those in a node_modules below it, have versions.
+   * @param {string} root
+   * @param {number} owner
+   */
   track(root, owner) {
     if (this.#roots.get(root) === owner) return;
     this.#roots.set(root, owner);
@@ -157,7 +171,11 @@ export class ModuleGraph {
     entry.importsOf = version;
   }
 
-  /** What this process keeps of older versions of files and of all that they import; of all files if none are named. @param {readonly string[]} [files] @returns {Kept} */
+  /**
+   * What this process keeps of older versions of files and of all that they import; of all files if none are named.
+   * @param {readonly string[]} [files]
+   * @returns {Kept}
+   */
   keptBehind(files) {
     this.#pull();
     const entries = files ? new Set(files.flatMap((file) => [...this.#behind(file)])) : this.#files.keys();
@@ -171,7 +189,11 @@ export class ModuleGraph {
     return kept;
   }
 
-  /** Among a file and all that it imports what has changed since this process imported it, and stays as it was. @param {string} file @returns {Promise<Stale[]>} */
+  /**
+   * Among a file and all that it imports what has changed since this process imported it, and stays as it was.
+   * @param {string} file
+   * @returns {Promise<Stale[]>}
+   */
   async staleBehind(file) {
     const behind = [...this.#behind(file)].map((path) => /** @type {const} */ ([path, this.#entry(path)]));
     const files = behind.filter(([, { isStale }]) => isStale).map(([path]) => /** @type {Stale} */ ({ path, kind: 'commonjs' }));
@@ -184,7 +206,11 @@ export class ModuleGraph {
     return files;
   }
 
-  /** Gives a new version to each file below `root`, or outside of all roots, that is not as it was read, and to all that import it. @param {string} root @param {{ isWholeOnly?: boolean }} [options] */
+  /**
+   * Gives a new version to each file below `root`, or outside of all roots, that is not as it was read, and to all that import it.
+   * @param {string} root
+   * @param {{ isWholeOnly?: boolean }} [options]
+   */
   async renewChanged(root, { isWholeOnly = false } = {}) {
     this.#pull();
     const changed = this.#below(root).map(async ([file, entry]) => {
@@ -194,7 +220,10 @@ export class ModuleGraph {
     await this.#renew(this.#withImporters((await Promise.all(changed)).flat()));
   }
 
-  /** True if a file below `root`, or outside of all roots, has changed and is shorter than it was when it last ran, or gone. @param {string} root */
+  /**
+   * True if a file below `root`, or outside of all roots, has changed and is shorter than it was when it last ran, or gone.
+   * @param {string} root
+   */
   async isShorter(root) {
     this.#pull();
     return (await Promise.all(this.#below(root).map(([file, entry]) => isShorter(file, entry)))).includes(true);
@@ -236,7 +265,8 @@ export class ModuleGraph {
   }
 
   /**
-   * Learns what another process that imported a module knows of it; of tracked files alone, and of those that are not as they are known here it only keeps that they changed.
+   * Learns what another process that imported a module knows of it; of tracked files alone, and of those that are not as they are known
+   * here it only keeps that they changed.
    * @param {Account} account
    */
   learn(account) {
@@ -346,7 +376,11 @@ async function isShorter(file, { wholeSize, print }) {
   return (await sizeNow(file)) < wholeSize && !(await isUnchanged(file, print));
 }
 
-/** The owner of the root that the file lies below, if it does, and in no node_modules there. @param {ReadonlyMap<string, number>} roots @param {string} file */
+/**
+ * The owner of the root that the file lies below, if it does, and in no node_modules there.
+ * @param {ReadonlyMap<string, number>} roots
+ * @param {string} file
+ */
 export function ownerAmong(roots, file) {
   for (const [root, owner] of roots) {
     if (file.startsWith(root + sep) && !file.slice(root.length).split(sep).includes('node_modules')) return owner;

@@ -2,7 +2,11 @@
 /** The versions of tracked files in URLs: `file:///plugins/ham/spam.ts?v=2` is the third that was imported. Pure. */
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-/** The file that the URL of a module means, if it is tracked: it lies below a root, or such a file imports it. @param {Pick<import('./module-graph.mjs').Ledger, 'ownerOf' | 'ownerOfHelper'>} ledger @param {string | undefined} url */
+/**
+ * The file that the URL of a module means, if it is tracked: it lies below a root, or such a file imports it.
+ * @param {Pick<import('./module-graph.mjs').Ledger, 'ownerOf' | 'ownerOfHelper'>} ledger
+ * @param {string | undefined} url
+ */
 export function trackedFile(ledger, url) {
   const file = fileIn(url);
   return file === undefined || (ledger.ownerOf(file) ?? ledger.ownerOfHelper(file)) === undefined ? undefined : file;

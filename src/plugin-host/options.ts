@@ -1,4 +1,4 @@
-/** All options of the plugin host. Each directory below owns its own. */
+/** All options of the plugin host. Each directory below owns its part. */
 import { childDefaults, childShape } from './children/children.ts';
 import type { ChildOptions } from './children/children.ts';
 import { hostedDefaults, hostedShape } from './hosted/hosted.ts';

@@ -1,4 +1,7 @@
-/** The plugin host: runs the modules of a plugins directory and of npm packages, and programs, delivers messages to their satellites, and exposes their methods. */
+/**
+ * The plugin host: runs the modules of a plugins directory and of npm packages, and programs, delivers messages to their satellites, and
+ * exposes their methods.
+ */
 import type { DependencyContainer } from 'tsyringe';
 import { RelayError, clean, systemClock } from '../core/core.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
@@ -123,9 +126,11 @@ export class PluginHost {
   }
 
   /**
-   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has become
+   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has
+   * become
    * ready then, or has ended and is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has
-   * been exited. A plugin that does not load or construct is only a problem in the status. From then on the plugins directory is watched, as
+   * been exited. A plugin that does not load or construct is only a problem in the status. From then on the plugins directory is watched,
+   * as
    * the options say.
    */
   start(port: RelayPort): Promise<void> {
@@ -189,7 +194,10 @@ export class PluginHost {
     };
   }
 
-  /** Loads what is new in the plugins directory, reloads what changed and unloads what is gone, as the watcher does. Resolves when it has looked. */
+  /**
+   * Loads what is new in the plugins directory, reloads what changed and unloads what is gone, as the watcher does. Resolves when it has
+   * looked.
+   */
   async rescan(): Promise<void> {
     await this.#inline.rescan();
   }
@@ -208,7 +216,10 @@ export class PluginHost {
     await this.#lookUp(name).plugin.stop();
   }
 
-  /** Exits a plugin and starts its current version. Rejects as {@link startPlugin}. A plugin in this process goes on if its new version does not load. */
+  /**
+   * Exits a plugin and starts its current version. Rejects as {@link startPlugin}. A plugin in this process goes on if its new version does
+   * not load.
+   */
   async restartPlugin(name: string): Promise<void> {
     const { plugin, port } = this.#lookUp(name);
     if (plugin.restart) {
@@ -227,7 +238,8 @@ export class PluginHost {
 
   /**
    * Runs one more program, and remembers it over restarts. Resolves to its name when it is ready, or has ended and is tried again. Rejects
-   * with RelayErrors FORBIDDEN (the operator does not allow it), INVALID_PARAMS, STATE_DIRECTORY, and PLUGIN_REFUSED if it can never work as
+   * with RelayErrors FORBIDDEN (the operator does not allow it), INVALID_PARAMS, STATE_DIRECTORY, and PLUGIN_REFUSED if it can never work
+   * as
    * it is; then it is forgotten.
    */
   async addProgram(record: unknown): Promise<string> {

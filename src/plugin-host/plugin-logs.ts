@@ -1,4 +1,4 @@
-/** The last lines of each plugin's log, to be asked for from afar: bounded, numbered, cut, and without what looks like a secret. */
+/** The last lines of the log of each plugin, for remote readers: bounded, numbered, truncated, and without what looks like a secret. */
 import { format } from 'node:util';
 import { clean } from '../core/core.ts';
 import type { Log, LogSource } from '../core/core.ts';
@@ -6,7 +6,7 @@ import type { Log, LogSource } from '../core/core.ts';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export interface PluginLine {
-  /** Counts the plugin's lines, from 1. */
+  /** The number of the line in its plugin, from 1. */
   readonly number: number;
   readonly at: Date;
   readonly level: LogLevel;
@@ -24,8 +24,8 @@ const MAX_LINES = 500;
 const MAX_CHARACTERS = 64 * 1024;
 const MAX_TEXT = 2_000;
 const HIDDEN = '(hidden)';
-// The password of a URL, what is sent as a credential, and what stands beside a word that means one. Texts are cut before, and
-// a match is tried at few places of a text, whatever a program writes.
+// Passwords in URLs, credentials, and the words after `token` and the like. Texts are truncated before, and each pattern tries few places
+// of a text, so that no text takes long to match.
 const SECRETS = [
   /(?<=\/\/[^/@:\s]{0,100}:)[^/@\s]+(?=@)/g,
   /(?<=\b(?:bearer|basic)\s)[\w.~+/=-]{8,}/gi,
@@ -35,20 +35,23 @@ const SECRETS = [
 export class PluginLogs {
   readonly #rings = new Map<string, Ring>();
 
-  /** `secrets` are hidden wherever they stand; `date`: ms since 1970. */
+  /** `secrets` are hidden wherever they occur. `date` returns ms since 1970. */
   constructor(
     private readonly logs: LogSource,
     private readonly secrets: readonly string[],
     private readonly date: () => number,
   ) {}
 
-  /** The same loggers, of which those of plugins are listened to, at whatever level the log itself writes. */
+  /** The same loggers. Lines of plugins are kept, at whatever level the log itself writes. */
   readonly source: LogSource = (category) => {
     const log = this.logs(category);
     return category.startsWith(CATEGORY) ? this.#listened(log, this.#ringOf(category.slice(CATEGORY.length))) : log;
   };
 
-  /** The last `count` lines of a plugin that came after the number `since`; whatever is there for a number that none of them has reached, which a relay gave that ran before. */
+  /**
+   * The last `count` lines of a plugin after the number `since`. If that number has not been reached, an earlier run of the relay gave it,
+   * and all lines count.
+   */
   lines(plugin: string, count: number, since = 0): readonly PluginLine[] {
     const { lines = [], last = 0 } = this.#rings.get(plugin) ?? {};
     const from = since > last ? 0 : since;

@@ -1,4 +1,7 @@
-/** Drives the inboxes of all satellites of this process in turn, with one `setImmediate` at a time, so that neither satellites nor I/O starve. */
+/**
+ * Drives the inboxes of all satellites of this process in turn, with one `setImmediate` at a time, so that neither satellites nor I/O
+ * starve.
+ */
 import { Fifo } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import type { Inbox } from './hosted/hosted.ts';

@@ -1,4 +1,4 @@
-/** Notices that something in the plugins directory has changed, and has it looked at once for a burst of changes. */
+/** Watches the plugins directory, and the files outside of it that plugins import, and rescans once for a burst of changes. */
 import { statSync, watch, watch as watchLink } from 'node:fs';
 import type { FSWatcher, Stats } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
@@ -9,24 +9,30 @@ import { helperPaths, isImported } from '../loader/loader.mjs';
 import { EXTENSIONS, isTemporary } from './hosted/hosted.ts';
 import type { Look } from './modules/modules.ts';
 
-/** ms of silence after a change: an editor writes, renames and sets rights in one go. */
+/** ms without a change before a rescan: an editor writes, renames and sets permissions in one go. */
 const QUIET_MS = 50;
-/** ms after which it is looked though changes go on: somebody copies a large tree, or writes for ever. */
+/** ms after which a rescan happens although changes go on: a large tree is being copied, or a file is written for ever. */
 const MAX_WAIT_MS = 1000;
-/** ms of silence after which a directory that looks as if somebody were writing to it is taken as it is: longer than a pause between two writes to a file over a network. */
+/**
+ * ms without a change after which a directory with a save under way is taken as it is: longer than a pause between two writes to a file
+ * over a network.
+ */
 const SETTLE_MS = 400;
-/** ms after which what is whole is taken though changes go on: somebody writes one file all the time, and the others are not to wait for it. */
+/** ms after which the complete files are loaded although changes go on: others do not wait for a file that is written all the time. */
 const MAX_SETTLE_MS = 3000;
-/** ms between two looks where nobody tells of changes. Once a second: what a person waits for, at a few system calls per file. */
+/** ms between two rescans where changes are not reported: as long as a person waits, at a few system calls per file. */
 const POLL_MS = 1000;
 
 export interface WatcherParts {
-  /** Need not be there yet, and may be a link that leads elsewhere one day. */
+  /** It need not exist yet, and may be a link whose target changes. */
   readonly directory: string;
   readonly mode: true | 'poll';
   readonly clock: Clock;
   readonly log: Log;
-  /** Loads what has changed; not called again before it has resolved. Resolves to true if something waits for the rest of a save. Never rejects. */
+  /**
+   * Loads what has changed. Not called again before it has resolved. Resolves to true if something waits for the rest of a save. Never
+   * rejects.
+   */
   readonly rescan: (look: Look) => Promise<boolean>;
 }
 
@@ -38,17 +44,17 @@ export class Watcher {
   readonly #parts: WatcherParts;
   readonly #watchers = new Set<Closable>();
   readonly #helpers: HelperWatch;
-  /** Where the directory's path leads. */
+  /** The target of the path of the directory. */
   #target: string | undefined;
   #announced: string | undefined;
   #isPolling = false;
   #isEnded = false;
   #isLooking = false;
   #callOff: (() => void) | undefined;
-  /** When the first of the changes was that nobody has looked at yet. */
+  /** The time of the first change that has not been scanned yet. */
   #since: number | undefined;
   #lastChange = -Infinity;
-  /** Since when looks have found a save under way, and have done nothing. */
+  /** Since when scans have found a save under way, and done nothing. */
   #unsettledSince: number | undefined;
 
   constructor(parts: WatcherParts) {
@@ -62,25 +68,25 @@ export class Watcher {
     });
   }
 
-  /** Looks once, since something may have changed before, and then whenever something changes. Never rejects. */
+  /** Rescans once, since something may have changed before, and then whenever something changes. Never rejects. */
   async start(): Promise<void> {
     await this.#follow();
     await this.#look();
   }
 
-  /** From now on nothing is looked at; a look that is under way goes on. */
+  /** No more scans from now on. One that is under way goes on. */
   async end(): Promise<void> {
     this.#isEnded = true;
     this.#callOff?.();
     await this.#unsubscribe();
   }
 
-  /** To be called whenever plugins may import other files than before: those outside of the directory are watched, too. */
+  /** To be called when plugins may import other files than before. Those outside of the directory are watched, too. */
   followHelpers(): void {
     if (!this.#isPolling && !this.#isEnded) this.#helpers.follow(helperPaths());
   }
 
-  /** Watches where the path of the directory leads now. */
+  /** Watches the present target of the path of the directory. */
   async #follow(): Promise<void> {
     if (this.#isPolling) return;
     this.followHelpers();
@@ -97,9 +103,9 @@ export class Watcher {
     }
   }
 
-  /** Resolves when changes are noticed. */
+  /** Resolves when changes are reported. */
   async #subscribe(directory: string): Promise<void> {
-    // It takes some ms to load, and the start has other things to do.
+    // It takes some ms to load, which the start need not wait for.
     const { watch } = await import('chokidar');
     if (this.#isEnded) return;
     const isIgnored = (path: string, stats?: Stats): boolean =>
@@ -113,7 +119,7 @@ export class Watcher {
       if (event.endsWith('Dir')) this.#changed();
       else notice(path);
     });
-    // What chokidar keeps to itself: a link that leads elsewhere, other rights, a second change at once.
+    // Not reported by chokidar's own events: the new target of a link, other permissions, a second change at once.
     watcher.on('raw', (_event: unknown, name: unknown, details: unknown) => {
       const { watchedPath } = (details ?? {}) as { watchedPath?: unknown };
       if (typeof name !== 'string') return;
@@ -122,7 +128,7 @@ export class Watcher {
     await new Promise<void>((resolve, reject) => {
       watcher.on('ready', resolve);
       watcher.on('error', (error) => {
-        // A link that leads to itself leads to no code, and all else is watched.
+        // A link to itself leads to no code, and everything else is watched.
         if ((error as NodeJS.ErrnoException).code === 'ELOOP') return;
         reject(error instanceof Error ? error : new Error(reasonOf(error)));
         void this.#fallBack(error);
@@ -130,7 +136,7 @@ export class Watcher {
     });
   }
 
-  /** Each link in the path of the directory, such as `current -> releases/42`, is watched from the folder that it lies in. */
+  /** Each link in the path of the directory, such as `current -> releases/42`, is watched from its folder. */
   async #watchLinks(): Promise<void> {
     for (let path = this.#parts.directory; path !== dirname(path); path = dirname(path)) {
       const isLink = await lstat(path).then(
@@ -153,7 +159,7 @@ export class Watcher {
     await Promise.all(watchers.map((watcher) => watcher.close()));
   }
 
-  /** The system has no more watches to give, or the file system has none. */
+  /** The system has no more watches, or the file system does not support them. */
   async #fallBack(error: unknown): Promise<void> {
     if (this.#isPolling || this.#isEnded) return;
     this.#isPolling = true;
@@ -168,7 +174,7 @@ export class Watcher {
     if (!this.#isPolling) this.#schedule(QUIET_MS);
   }
 
-  /** Once for each place: what changed before has been looked at, and what changes from here on will be. */
+  /** Once for each place: earlier changes have been scanned, and later ones will be. */
   #announce(): void {
     const { directory, log } = this.#parts;
     const place = this.#target ?? directory;
@@ -222,7 +228,7 @@ export class Watcher {
   }
 }
 
-/** True for what may be code, or lead to code: whatever else lies in the directory may change as it likes. */
+/** True for what may be code, or lead to code. Everything else in the directory is ignored. */
 function isRelevant(path: string): boolean {
   const name = basename(path);
   if (isTemporary(name)) return false;
@@ -231,18 +237,18 @@ function isRelevant(path: string): boolean {
   return isCode || name === 'package.json' || name.startsWith('..') || isImported(path);
 }
 
-/** Folders, each of which costs a watch of the system; whoever imports from more is served by looking once a second. */
+/** Each folder costs a watch of the system. Beyond this number the files are polled once a second. */
 const MAX_FOLDERS = 200;
 
 export interface HelperWatchParts {
   readonly onChange: () => void;
-  /** The system has no more watches to give, or there are too many folders. */
+  /** The system has no more watches, or there are too many folders. */
   readonly onError: (error: unknown) => void;
 }
 
 interface Folder {
   readonly watcher: FSWatcher;
-  /** A folder that is replaced by another one of its name needs another watch. */
+  /** A folder that is replaced by another one of the same name needs another watch. */
   readonly inode: number;
   names: ReadonlySet<string>;
 }
@@ -255,7 +261,7 @@ export class HelperWatch {
     this.#parts = parts;
   }
 
-  /** From now on changes of these paths are noticed, and of no others. One that was not watched before counts as changed. */
+  /** Watches these paths and no others. One that was not watched before counts as changed. */
   follow(paths: ReadonlySet<string>): void {
     const wanted = namesByFolder(paths);
     for (const [path, { watcher, inode }] of this.#folders) {
@@ -295,7 +301,7 @@ export class HelperWatch {
 
   #watch(path: string): FSWatcher {
     const watcher = watch(path, (_event, name) => {
-      // The name of the folder itself: it is gone, or is another one by now.
+      // The name of the folder itself means that it is gone or replaced.
       if (name === null || name === basename(path) || this.#folders.get(path)?.names.has(name)) this.#parts.onChange();
     });
     watcher.on('error', this.#parts.onError);
@@ -303,7 +309,7 @@ export class HelperWatch {
   }
 }
 
-/** Folder -> what in it is looked at. */
+/** The watched names by folder. */
 function namesByFolder(paths: ReadonlySet<string>): ReadonlyMap<string, ReadonlySet<string>> {
   const folders = new Map<string, Set<string>>();
   for (const path of paths) {

@@ -1,43 +1,52 @@
-/** The contract between the relay and whatever carries documents between two relays in place of HTTP. */
+/** The contract of a transport that carries documents between two relays in place of HTTP. */
 
-/** The peer that a carrier is for, and what the carrier may tell the relay of it. */
+/** The peer of a carrier, and what the carrier may tell the relay about it. */
 export interface CarrierPeer {
-  /** As it stands in `peers`: `memory://b`. */
+  /** As in `peers`: `memory://b`. */
   readonly url: URL;
-  /** host_id of this relay. */
+  /** The host_id of this relay. */
   readonly self: string;
-  /** Aborted as soon as the relay gives the connection up: end what waits. */
+  /** Aborted when the relay gives the connection up. End everything that waits. */
   readonly signal: AbortSignal;
-  /** To be called when the connection has ended by itself: the relay closes this carrier and connects anew by another, also if there is nothing to send. */
+  /**
+   * To be called when the connection has ended by itself. The relay closes this carrier and connects with a new one, even if there is
+   * nothing to send.
+   */
   lost(reason: string): void;
 }
 
 /**
- * Hands a document that came from the peer to the relay; resolves to the answer, which the carrier brings back. It never rejects: what the relay refuses is an
- * answer too. One at a time, in the order of the calls; a few may wait, more are answered "call again later".
+ * Gives the relay a document from the peer. Resolves to the answer, which the carrier sends back. Never rejects: a rejection by the relay
+ * is an answer, too. Documents are processed one at a time, in the order of the calls. A few may wait; more are answered with "call again
+ * later".
  */
 export type Receive = (document: Uint8Array) => Promise<Uint8Array>;
 
 /**
- * One connection to one peer. A document is an XML-RPC call, its answer an XML-RPC response; a carrier reads neither. What it has to keep to:
+ * One connection to one peer. A document is an XML-RPC call, its answer an XML-RPC response; a carrier reads neither. The rules:
  *
- * - **Life.** The relay makes a carrier for each connection and calls `connect` once, first, then `send`, and `close` once, last, also if `connect` failed or never ended. After a failure it
- *   makes another one, with growing pauses. Both relays connect on their own; nothing says who is first.
- * - **Order.** The relay calls `send` when the one before has ended. What is sent first must be received first, and no document twice: the same document is sent again by the relay alone.
- * - **Acknowledgement.** `send` resolves to what `receive` of the other side resolved to, and to nothing else: that answer says that the peer has taken responsibility, or
- *   refused. Whoever answers earlier loses dicts.
- * - **Errors.** `send` rejects if no answer came, whatever the reason; the relay closes, connects anew and sends the document again (the peer recognises one that it had). With a
- *   {@link Refusal} it says that this document can never be carried, for instance since it is too large: it is dropped for this peer, counted and logged. What `close` throws is logged.
- * - **Limits.** `connect` and `send` have `peerTimeoutMs` each, and so has `close`; then `peer.signal` is aborted and what they still do is ignored. A document has at most `maxBodyBytes`, an
- *   answer 1 MiB. The bytes belong to whoever gets them; the giver does not change them afterwards.
- * - **Trust.** `receive` may be called from the call of `connect` on until `close`, with what came from this peer and nobody else: the carrier answers for that. Whatever comes is treated as the
- *   peer's `notify` over HTTP, or a `system.multicall` of it: its host_id and stamp must fit the peer's `address`, its rights and limits are those of `access.peer` and `limits.peer`.
+ * - **Life.** The relay makes a carrier for each connection. It calls `connect` once, first, then `send`, and `close` once, last, also if
+ *   `connect` failed or never ended. After a failure it makes another one, with growing delays. Both relays connect on their own, in either
+ *   order.
+ * - **Order.** The relay calls `send` when the one before has ended. Documents must be received in the order in which they were sent, and
+ *   none twice: only the relay sends a document again.
+ * - **Acknowledgement.** `send` resolves to what `receive` of the other side resolved to, and to nothing else. That answer says that the
+ *   peer has taken responsibility, or rejected the document. A carrier that answers earlier loses dicts.
+ * - **Errors.** `send` rejects if no answer came, whatever the reason. The relay closes the carrier, connects again and sends the document
+ *   again (the peer recognises one that it had). With a {@link Refusal} `send` says that this document can never be carried, for instance
+ *   because it is too large: it is dropped for this peer, counted and logged. Errors of `close` are logged.
+ * - **Limits.** `connect`, `send` and `close` have `peerTimeoutMs` each. Then `peer.signal` is aborted, and their results are ignored. A
+ *   document has at most `maxBodyBytes`, an answer 1 MiB. The bytes belong to the receiving side; the other side does not change them.
+ * - **Trust.** `receive` may be called from the call of `connect` until `close`, with documents of this peer and of nobody else, which is
+ *   the responsibility of the carrier. Documents are treated as a `notify` of the peer over HTTP, or a `system.multicall` of it: host_id
+ * and
+ *   stamp must fit the `address` of the peer, and the access and limits are those of `access.peer` and `limits.peer`.
  */
 export interface Carrier {
-  /** Connects, or begins to listen; resolves when `send` may be called. */
+  /** Connects, or begins to listen. Resolves when `send` may be called. */
   connect(peer: CarrierPeer, receive: Receive): Promise<void>;
-  /** Carries a document to the peer and resolves to the peer's answer. */
+  /** Carries a document to the peer. Resolves to the answer of the peer. */
   send(document: Uint8Array): Promise<Uint8Array>;
-  /** Ends the connection and frees what it holds; what is under way rejects. */
+  /** Ends the connection and frees its resources. What is under way rejects. */
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
-/** Finds what the options of a decorator cannot mean: plugins run without a look at their types, so nothing else would say it. */
-// Not the whole package: every plugin loads this.
+/** Checks the options of decorators. Plugins run without type checks, so nothing else would report invalid ones. */
+// The whole package would be loaded by every plugin.
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
 import { suggest } from '../core/core.ts';
@@ -7,7 +7,7 @@ import { describeValue, showValue } from '../values/values.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 
-// Objects, so that an option that is added to the type has to be added here.
+// Objects, so that an option that is added to the type must be added here.
 const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
   config: true,
   isolation: true,
@@ -18,10 +18,10 @@ const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
 const RELAY_PLUGIN: Readonly<Record<keyof RelayPluginOptions, true>> = { order: true, carries: true, config: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
 
-/** Throws an error for the decorator on this class or method; undefined where all is right. */
+/** Throws the error for the decorator of this class or method. Undefined if the options are valid. */
 export type Refusal = ((where: string) => never) | undefined;
 
-/** To be called where the options are written: the place in the error is that of the call. */
+/** To be called where the options are written, because the error has the place of the call. */
 export function refusalOfSatellite(options: unknown): Refusal {
   return refusal(whyUnknown(options, Object.keys(SATELLITE)) ?? whyWrongSatellite(options as SatelliteOptions));
 }

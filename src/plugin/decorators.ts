@@ -1,11 +1,11 @@
-/** The decorators of a plugin's author. Each works bare and called: `@Satellite` and `@Satellite()`. */
+/** The decorators for authors of plugins. Each works with and without a call: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
 import { refusalOfExposed, refusalOfRelayPlugin, refusalOfSatellite } from './check-options.ts';
 import { markExposed, markInjectable, markInjected, markRelayPlugin, markSatellite } from './metadata.ts';
 import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 
-/** Makes an exported class a satellite: the relay constructs one, calls its `receive`, and lets it `send`. */
+/** Makes an exported class a satellite: the relay constructs it, calls its `receive`, and lets it `send`. */
 export function Satellite(target: AnyClass): void;
 export function Satellite(options?: SatelliteOptions): (target: AnyClass) => void;
 export function Satellite(first?: AnyClass | SatelliteOptions): ((target: AnyClass) => void) | undefined {
@@ -20,7 +20,10 @@ export function Satellite(first?: AnyClass | SatelliteOptions): ((target: AnyCla
   return undefined;
 }
 
-/** Makes an exported class a relay plugin (see `RelayHooks`): it sees every dict, so it is loaded only if `relayPlugins` in config.ts names its file. */
+/**
+ * Makes an exported class a relay plugin (see `RelayHooks`). It sees every dict, so it is loaded only if `relayPlugins` in config.ts names
+ * its file.
+ */
 export function RelayPlugin(target: AnyClass): void;
 export function RelayPlugin(options?: RelayPluginOptions): (target: AnyClass) => void;
 export function RelayPlugin(first?: AnyClass | RelayPluginOptions): ((target: AnyClass) => void) | undefined {
@@ -35,7 +38,7 @@ export function RelayPlugin(first?: AnyClass | RelayPluginOptions): ((target: An
   return undefined;
 }
 
-/** Makes a method callable by every XML-RPC client as `package.module.method`; its doc comment is its help. */
+/** Makes a method callable by every XML-RPC client as `package.module.method`. Its doc comment is its help. */
 export function Exposed(prototype: object, method: string | symbol, descriptor: PropertyDescriptor): void;
 export function Exposed(options?: ExposedOptions): (prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void;
 export function Exposed(
@@ -60,9 +63,9 @@ function expose(prototype: object, method: string | symbol, options: ExposedOpti
   markExposed(prototype, method, options);
 }
 
-/** Names what a constructor parameter gets when its type alone does not say it: `@Inject(LOGGER) logger: Logger`. */
+/** Names the value of a constructor parameter if its type alone does not: `@Inject(LOGGER) logger: Logger`. */
 export function Inject(token: InjectionToken): (target: object, name: string | symbol | undefined, index: number) => void {
-  // What TypeScript would not let through stands here when a type was imported as a type alone, or two files import each other.
+  // Undefined at run time, whatever its type: a type that was imported with `import type`, or a class of two files that import each other.
   if ((token as InjectionToken | undefined) === undefined)
     throw new TypeError(
       '@Inject(undefined): what is to be injected is not there yet; import the class itself, not as a type, and not in a circle',
@@ -72,7 +75,7 @@ export function Inject(token: InjectionToken): (target: object, name: string | s
   };
 }
 
-/** Lets a helper class have its own constructor parameters injected; without it only a constructor without parameters works. */
+/** Lets the constructor of a helper class have parameters injected. Without it, only constructors without parameters work. */
 export function Injectable(target: AnyClass): void;
 export function Injectable(): (target: AnyClass) => void;
 export function Injectable(target?: AnyClass): ((target: AnyClass) => void) | undefined {

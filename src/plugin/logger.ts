@@ -1,10 +1,12 @@
-/** The logger that a plugin may have injected. */
+/** The logger that can be injected into a plugin. */
 import { format } from 'node:util';
 import { hasTypeMark, markType } from '../core/core.ts';
 
 const LOGGER_TYPE = Symbol.for('co2-relay.Logger.type');
 
-/** Writes to the category `plugin.<package>.<module>`; texts may hold util.format's `%s`. A class, so that metadata can name it. */
+/**
+ * Writes to the category `plugin.<package>.<module>`. Texts may contain placeholders of util.format. A class, so that metadata can name it.
+ */
 export abstract class Logger {
   abstract debug(text: string, ...more: unknown[]): void;
   abstract info(text: string, ...more: unknown[]): void;
@@ -21,10 +23,10 @@ export function isLoggerType(type: unknown): boolean {
   return hasTypeMark(type, LOGGER_TYPE);
 }
 
-/** Injects the plugin's logger: `constructor(@Inject(LOGGER) private readonly logger: Logger)`. */
+/** Token of the plugin's logger: `constructor(@Inject(LOGGER) private readonly logger: Logger)`. */
 export const LOGGER: symbol = Symbol.for('co2-relay.Logger');
 
-/** What `log` and `debug` write: strings as they are, everything else as util.inspect shows it. */
+/** The text of `log` and `debug`: strings as they are, other values as util.inspect formats them. */
 export function formatLog(parts: readonly unknown[]): string {
   return format(...parts);
 }

@@ -1,56 +1,68 @@
-/** What the decorators leave on a class, and how the plugin host reads it, also from another loaded copy of this package. */
+/** What the decorators record on a class, and how the plugin host reads it, also from another copy of this package. */
 import type { AccessClass } from '../core/core.ts';
 import type { Dict } from '../values/values.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
 
-/** The names that `params` and `returns` of `@Exposed` may have; `any` is not checked. */
+/** The names for `params` and `returns` of `@Exposed`. `any` is not checked. */
 export type XmlRpcType =
   'int' | 'i4' | 'i8' | 'boolean' | 'string' | 'double' | 'dateTime.iso8601' | 'base64' | 'array' | 'struct' | 'nil' | 'any';
 
 /** Options of `@Satellite`. */
 export interface SatelliteOptions {
-  /** Schema of the plugin's configuration (zod 4, or any Standard Schema); `setup` gets what it returns. Default: unchecked. */
+  /** The schema of the configuration (zod 4, or any Standard Schema). `setup` gets its output. Default: unchecked. */
   readonly config?: StandardSchema | undefined;
   /**
-   * Where the module runs: `inline`, in the relay's process, or `child`, in one of its own, where it can block, leak and crash and hurts nobody else. To be written
-   * as a literal, since it is read without running the module. The operator's `isolation` wins. Default `inline`.
+   * Where the module runs: `inline`, in the process of the relay, or `child`, in a process of its own, where it may block, leak and crash
+   * without harm to others. Must be a literal, since it is read without running the module. The `isolation` option of the operator wins.
+   * Default `inline`.
    */
   readonly isolation?: 'inline' | 'child' | undefined;
-  /** Version of the plugin, as npm writes them: `1.2.0`. Default: that of the package.json in its folder or npm package, or none. */
+  /** The version of the plugin, such as `1.2.0`. Default: that of the package.json of its folder or npm package, or none. */
   readonly version?: string | undefined;
-  /** Versions of the relay that it works with, as npm writes ranges: `^0.1.0`; another relay leaves it out. Default: `co2.requires` of that package.json, or any. */
+  /**
+   * The versions of the relay that it works with, as an npm range: `^0.1.0`. Other relays do not load it. Default: `co2.requires` of that
+   * package.json, or any.
+   */
   readonly requires?: string | undefined;
-  /** The line in which messages wait for a `receive` that is slower than they come. Default: as the operator says (`inbox`), the oldest are dropped. */
+  /**
+   * The queue of messages for a `receive` that is slower than they come. Default: the `inbox` option of the operator; the oldest are
+   * dropped.
+   */
   readonly inbox?: SatelliteInbox | undefined;
 }
 
-/** What a class asks of its waiting line. */
+/** What a class asks of its inbox. */
 export interface SatelliteInbox {
   /**
-   * What happens to what waits. `drop-oldest`, the default: at the bound the oldest go. `merge`: of what has the same `key` only the newest waits, in the place
-   * of the oldest: for states, of which the last counts (a temperature, a position). At the bound the oldest go there, too.
+   * What happens to queued messages. `drop-oldest`, the default: when the inbox is full, the oldest are dropped. `merge`: of messages with
+   * the same `key` only the newest is queued, in the place of the oldest. Use it for states of which only the last counts, such as a
+   * temperature or a position. When the inbox is full, the oldest are dropped there, too.
    */
   readonly overflow?: 'drop-oldest' | 'merge' | undefined;
-  /** For `merge`: of which thing the dict is a state; undefined: it is none and is never merged. Called for each message as it comes, so it must be quick and only look. */
+  /**
+   * For `merge`: the thing whose state the dict is. Undefined: the dict is never merged. Called for each message as it comes, so it must be
+   * fast and free of side effects.
+   */
   readonly key?: ((dict: Dict) => string | undefined) | undefined;
-  /** Messages that may wait; the operator's `inbox.maxMessages` is the most there is. Default: that. */
+  /** Messages that may be queued, at most `inbox.maxMessages` of the operator. Default: that. */
   readonly maxMessages?: number | undefined;
-  /** Bytes that what waits may hold, about 768 for each message besides its XML; the operator's `inbox.maxBytes` is the most there is. Default: that. */
+  /** Bytes of the queued messages, counted as about 768 each and their XML, at most `inbox.maxBytes` of the operator. Default: that. */
   readonly maxBytes?: number | undefined;
 }
 
 /** Options of `@Exposed`. */
 export interface ExposedOptions {
-  /** Types of the parameters, in order; a call with others is refused (-32602). Default: parameters come unchecked. */
+  /** The types of the parameters, in order. Other calls are rejected (-32602). Default: parameters are not checked. */
   readonly params?: readonly XmlRpcType[] | undefined;
-  /** Type of the answer: decides what a whole number goes out as, and is checked. Default: by the value. */
+  /** The type of the answer. It decides how an integer is written, and is checked. Default: by the value. */
   readonly returns?: XmlRpcType | undefined;
-  /** Schema of the list of parameters, instead of `params`: `z.tuple([z.int(), z.string()])`. */
+  /** A schema of the list of parameters, in place of `params`: `z.tuple([z.int(), z.string()])`. */
   readonly schema?: StandardSchema | undefined;
   /**
-   * The right that a caller needs: `call`; `message` for what belongs to the traffic of dicts; `admin` for what only the operator may, with a token.
-   * Not `read`, which would open the method to strangers: that is the operator's decision (`access.anonymous`). Default `call`.
+   * The access that a caller needs: `call`; `message` for methods that belong to the traffic of dicts; `admin` for methods that only the
+   * operator may call, with a token. `read`, which would open the method to strangers, is a decision of the operator (`access.anonymous`).
+   * Default `call`.
    */
   readonly access?: Exclude<AccessClass, 'read'> | undefined;
 }
@@ -71,7 +83,7 @@ export function markSatellite(target: AnyClass, options: SatelliteOptions): void
   Object.defineProperty(target, SATELLITE, { value: options, configurable: true });
 }
 
-/** Options of a class decorated with `@Satellite` itself (not of one that inherits from such a class), else undefined. */
+/** The options of a class that is itself decorated with `@Satellite`. Undefined for other classes, also for its subclasses. */
 export function satelliteOptionsOf(value: unknown): SatelliteOptions | undefined {
   return typeof value === 'function' ? own<SatelliteOptions>(value, SATELLITE) : undefined;
 }
@@ -80,7 +92,7 @@ export function markRelayPlugin(target: AnyClass, options: RelayPluginOptions): 
   Object.defineProperty(target, RELAY_PLUGIN, { value: options, configurable: true });
 }
 
-/** Options of a class decorated with `@RelayPlugin` itself, else undefined. */
+/** The options of a class that is itself decorated with `@RelayPlugin`. Undefined for other classes. */
 export function relayPluginOptionsOf(value: unknown): RelayPluginOptions | undefined {
   return typeof value === 'function' ? own<RelayPluginOptions>(value, RELAY_PLUGIN) : undefined;
 }
@@ -90,7 +102,7 @@ export function markExposed(prototype: object, method: string, options: ExposedO
   Object.defineProperty(prototype, EXPOSED, { value: methods.set(method, options), configurable: true });
 }
 
-/** The methods of `target` itself that carry `@Exposed`; inherited ones are not among them. */
+/** The methods that `target` itself exposes. Inherited ones are not included. */
 export function exposedMethodsOf(target: AnyClass): ExposedMethods {
   return own<ExposedMethods>(target.prototype as object, EXPOSED) ?? new Map<string, ExposedOptions>();
 }
@@ -100,7 +112,7 @@ export function markInjected(target: object, index: number, token: InjectionToke
   Object.defineProperty(target, INJECTED, { value: tokens.set(index, token), configurable: true });
 }
 
-/** What `@Inject` named, by constructor parameter. */
+/** The tokens of `@Inject`, by constructor parameter. */
 export function injectedTokensOf(target: AnyClass): ReadonlyMap<number, InjectionToken> {
   return own<ReadonlyMap<number, InjectionToken>>(target, INJECTED) ?? new Map<number, InjectionToken>();
 }
@@ -114,7 +126,7 @@ export function isInjectable(target: AnyClass): boolean {
   return own<boolean>(target, INJECTABLE) === true;
 }
 
-/** What `@Inject` takes: a class, a symbol or a string. */
+/** The argument of `@Inject`: a class, a symbol or a string. */
 export type InjectionToken = AnyClass | symbol | string;
 
 function own<T>(holder: object, mark: symbol): T | undefined {

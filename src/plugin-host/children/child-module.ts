@@ -162,7 +162,8 @@ export class ChildModule {
   }
 
   /**
-   * The relay's `notify(dict)`: delivers to all satellites at once, and resolves when all of them have received it. Rejects with a RelayError
+   * The relay's `notify(dict)`: delivers to all satellites at once, and resolves when all of them have received it. Rejects with a
+   * RelayError
    * APPLICATION that names the satellites that failed, and why.
    */
   async notify([dict]: readonly Value[]): Promise<boolean> {

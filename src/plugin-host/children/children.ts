@@ -1,4 +1,7 @@
-/** The modules that run in processes of their own, from the scan that finds them to the one that misses them. Each is a program whose command is our runner. */
+/**
+ * The modules that run in processes of their own, from the scan that finds them to the one that misses them. Each is a program whose
+ * command is our runner.
+ */
 import { clean, reasonOf } from '../../core/core.ts';
 import type { Clock, Log, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
@@ -71,7 +74,10 @@ export class Children {
     for (const found of modules) await this.#make(found);
   }
 
-  /** Starts all. As in the process of the relay, a module that does not load is left out, and one that refuses its configuration ends the start. */
+  /**
+   * Starts all. As in the process of the relay, a module that does not load is left out, and one that refuses its configuration ends the
+   * start.
+   */
   async start(port: RelayPort): Promise<void> {
     await Promise.all([...this.#all.values()].map((child) => this.#start(child, port)));
   }
@@ -159,7 +165,9 @@ export class Children {
     return child;
   }
 
-  /** The record of its program. Rejects with a RelayError PLUGIN_REFUSED if its configuration cannot be read, or be sent to another process. */
+  /**
+   * The record of its program. Rejects with a RelayError PLUGIN_REFUSED if its configuration cannot be read, or be sent to another process.
+   */
   async #record(found: FoundModule): Promise<ProgramRecord> {
     const { options, logs, clock, cacheDir, relayPlugins } = this.#parts;
     const { setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, maxMemoryMb } = options;
@@ -226,7 +234,10 @@ async function explain(reported: string, found: FoundModule): Promise<Explained>
   return { place, reason, rows: await frameRows(problem, found) };
 }
 
-/** The end of a child, for people: Node aborts when the heap is full, and our own check ends a child that holds too many bytes outside of it. */
+/**
+ * The end of a child, for people: Node aborts when the heap is full, and our own check ends a child that holds too many bytes outside of
+ * it.
+ */
 function explainEnd(reason: string, maxMemoryMb: number): string {
   const isMemory = reason === `it ended with code ${OUT_OF_MEMORY}` || reason === 'it was ended by SIGABRT';
   return isMemory ? `${reason}: out of memory (maxMemoryMb: ${maxMemoryMb})` : reason;

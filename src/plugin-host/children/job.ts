@@ -1,4 +1,7 @@
-/** What the relay tells a child on its command line: which module it is, and the limits that it works within. No secret: other users see it. */
+/**
+ * What passes between the relay and a child besides calls: the job on its command line, which other users see, and the list of its files.
+ * No secrets.
+ */
 import { memoryUsage, ppid } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Account } from '../../loader/loader.mjs';
@@ -6,36 +9,36 @@ import { isDict } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { FoundModule } from '../modules/modules.ts';
 
-/** The work of one child. */
+/** The job of one child. */
 export interface ChildJob {
   readonly found: FoundModule;
-  /** What config.ts names as relay plugins, which the relay itself loads. */
+  /** The relay plugins that config.ts names, which the relay itself loads. */
   readonly relayPlugins: readonly string[];
-  /** Where compiled modules are kept; undefined: nowhere. */
+  /** Where compiled modules are cached. Undefined: nowhere. */
   readonly cacheDir?: string | undefined;
-  /** Where its configuration stands, in words for the operator. */
+  /** The source of its configuration, in words for the operator. */
   readonly configSource: string;
   readonly setupTimeoutMs: number;
   readonly exitTimeoutMs: number;
   readonly receiveTimeoutMs: number;
-  /** MB for the values of JavaScript, and again as many for bytes outside of its heap. */
+  /** MB for the JavaScript heap, and as many again for bytes outside of it. */
   readonly maxMemoryMb: number;
-  /** Its lines of level debug are wanted. */
+  /** Lines of level debug are wanted. */
   readonly debug: boolean;
 }
 
 const RUNNER = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'runner.ts' : 'runner.js', import.meta.url));
 const FROM_SOURCE = new URL('../../loader/from-source.mjs', import.meta.url).href;
-// What `node` itself needs beside what the author's values take.
+// What `node` itself needs besides the values of the plugin.
 const YOUNG_SPACE = '--max-semi-space-size=2';
 
-/** The arguments with which `node` runs it. */
+/** The arguments of `node` that run it. */
 export function argumentsOf(job: ChildJob): readonly string[] {
   const own = RUNNER.endsWith('.ts') ? ['--import', FROM_SOURCE] : [];
   return [`--max-old-space-size=${job.maxMemoryMb}`, YOUNG_SPACE, ...own, RUNNER, JSON.stringify(job)];
 }
 
-/** Reads what {@link argumentsOf} wrote. Throws if it is something else. */
+/** Reads what {@link argumentsOf} wrote. Throws if it is invalid. */
 export function jobOf(argv: readonly string[]): ChildJob {
   return JSON.parse(argv[2] ?? '') as ChildJob;
 }
@@ -43,17 +46,17 @@ export function jobOf(argv: readonly string[]): ChildJob {
 /** Ends the process, with a reason for the log. */
 export type EndProcess = (code: number, reason: string) => void;
 
-/** The exit code of a child that held too much memory outside of its heap. */
+/** The exit code of a child that used too much memory outside of its heap. */
 export const OUT_OF_MEMORY = 86;
 
 const INTERVAL_MS = 250;
 const MB = 1024 * 1024;
 
-/** Looks now and then; keeps nothing alive. The heap itself is bounded by Node (--max-old-space-size). */
+/** Checks from time to time, without keeping the process alive. Node itself limits the heap (--max-old-space-size). */
 export function watchOver(maxMemoryMb: number, end: EndProcess): void {
   const parent = ppid;
   setInterval(() => {
-    // Who loses its parent gets another one.
+    // A process that loses its parent gets another one.
     if (process.ppid !== parent) end(0, 'the relay is gone');
     const { external, heapUsed } = memoryUsage();
     if (external + heapUsed > 2 * maxMemoryMb * MB)
@@ -66,7 +69,7 @@ const MAX_FILES = 1_000;
 const MAX_IMPORTS = 1_000;
 const MAX_TEXT = 5_000;
 
-/** As {@link readAccount} reads it. */
+/** The files that a child imported, as XML-RPC for {@link readAccount}. */
 export function accountOnWire(account: Account): Sendable {
   return account.slice(0, MAX_FILES).map(({ file, print: { stamp, hash = '' }, imports }) => ({
     ...{ file, stamp, hash },
@@ -74,7 +77,7 @@ export function accountOnWire(account: Account): Sendable {
   }));
 }
 
-/** What of `answer` is an account; the rest of it is left alone. */
+/** The valid entries of `answer`; others are ignored. */
 export function readAccount(answer: Value | undefined): Account {
   if (!Array.isArray(answer) || answer.length > MAX_FILES) return [];
   return answer.flatMap((entry: Value) => {

@@ -1,4 +1,7 @@
-/** The child's way to the relay: calls over kept connections, by node:http alone, since a larger client takes longer to load than all else here. */
+/**
+ * How a child reaches the relay: calls over kept connections, and its log. Uses node:http alone, since a larger client would dominate its
+ * start.
+ */
 import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { format } from 'node:util';
@@ -8,7 +11,7 @@ import type { Sendable, Value } from '../../values/values.ts';
 import { parseResponse, serialiseCall } from '../../xmlrpc/codec.ts';
 import { errorOf } from '../programs/programs.ts';
 
-// As many as the relay serves without noticing; what is called beyond waits here.
+// As many as the relay serves without noticing. Further calls wait here.
 const MAX_SOCKETS = 32;
 
 export class RelayClient {
@@ -16,14 +19,16 @@ export class RelayClient {
   readonly #options: Readonly<Record<string, unknown>>;
   readonly #authorization: string;
 
-  /** `url` as CO2_RELAY_URL has it, with the credential inside. */
+  /** `url` is that of CO2_RELAY_URL, with the credential inside. */
   constructor(url: string) {
     const { hostname, port, pathname, username, password } = new URL(url);
     this.#options = { host: hostname, port, path: pathname, method: 'POST', agent: this.#agent };
     this.#authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
   }
 
-  /** Rejects with a RelayError or Fault if the relay answers one ({@link errorOf}), with a RelayError TRANSPORT if it is not there. */
+  /**
+   * Rejects with the RelayError or Fault that the relay answers ({@link errorOf}), or with a RelayError TRANSPORT if it cannot be reached.
+   */
   async call(method: string, params: readonly Sendable[]): Promise<Value> {
     const answer = parseResponse(await this.#post(serialiseCall(method, params, { nil: true, i8: true })), {
       limits: { maxBodyBytes: Infinity },
@@ -54,7 +59,7 @@ export class RelayClient {
   }
 }
 
-/** All bytes of a body. Rejects if it breaks off. */
+/** All bytes of a body. Rejects if it is truncated. */
 export function collect(message: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -71,9 +76,9 @@ export function collect(message: IncomingMessage): Promise<Buffer> {
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 
-// Lines that wait for the relay; protects the child's memory from its own talk.
+// Lines that wait for the relay: protects the memory of a child that logs too fast.
 const MAX_WAITING = 1_000;
-// Characters; stacks are shorter.
+// Characters. Stacks are shorter.
 const MAX_LINE = 8_000;
 
 export class RelayLog implements Log {
@@ -110,7 +115,7 @@ export class RelayLog implements Log {
     return true;
   }
 
-  /** Resolves when what was written so far has got there, or cannot. */
+  /** Resolves when the lines written so far have arrived, or cannot. */
   async flush(): Promise<void> {
     await this.#sending;
   }
@@ -126,7 +131,7 @@ export class RelayLog implements Log {
 
   async #send(): Promise<void> {
     for (let line = this.#waiting.shift(); line !== undefined; line = this.#waiting.shift()) {
-      // Nobody is there to tell that nobody is there.
+      // Nothing can be reported if the relay cannot be reached.
       await this.client.call('relay.log', line).catch(() => undefined);
       if (this.#waiting.length === 0 && this.#leftOut > 0) {
         this.#waiting.push(['warn', `… and ${this.#leftOut} more lines, faster than the relay took them`]);

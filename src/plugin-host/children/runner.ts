@@ -1,4 +1,4 @@
-/** The main file of a child: a module of plugins/ as a program of its own, which speaks the protocol of all programs. */
+/** The main file of a child: runs a module of plugins/ as a program, which speaks the protocol of all programs. */
 import { env } from 'node:process';
 import { RelayError } from '../../core/core.ts';
 import { ChildModule } from './child-module.ts';
@@ -12,7 +12,7 @@ async function main(url: string, token: string): Promise<void> {
   const client = new RelayClient(url);
   const log = new RelayLog(client, job.debug);
   const module = new ChildModule({ job, client, log });
-  // What the plugin starts is no business of the relay's.
+  // Processes that the plugin starts do not inherit them.
   delete env.CO2_RELAY_URL;
   delete env.CO2_PLUGIN_TOKEN;
   watchOver(job.maxMemoryMb, (code, reason) => {
@@ -38,7 +38,7 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
       'plugin.push_version',
       async ([version]) => {
         if (typeof version === 'string') relayVersion = version;
-        // Why it does not load is what the next call answers.
+        // If it does not load, the next call answers why.
         await load().catch(() => undefined);
         return module.account();
       },

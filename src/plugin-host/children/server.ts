@@ -1,4 +1,4 @@
-/** The XML-RPC server of a child: one secret path, calls answered at once where the method is not asynchronous. */
+/** The XML-RPC server of a child at one secret path. Methods that are not asynchronous are answered at once. */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +9,7 @@ import { answerCall } from '../../rpc/rpc.ts';
 import type { RpcEndpoint } from '../../rpc/rpc.ts';
 import { parseCall } from '../../xmlrpc/codec.ts';
 
-/** A method that the relay calls; `undefined` is answered as true. */
+/** A method that the relay calls. `undefined` is answered as true. */
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;
 
 const HOST = '127.0.0.1';
@@ -25,18 +25,18 @@ export class ChildServer {
   readonly #endpoint: RpcEndpoint<undefined>;
   #afterNext: (() => void) | undefined;
 
-  /** Answers calls at `/<secret>`, by the method that `find` knows under the name. */
+  /** Answers calls at `/<secret>` with the method that `find` returns for a name. */
   constructor(secret: string, find: (name: string) => ChildMethod | undefined, log: Log) {
     this.#path = `/${secret}`;
     this.#endpoint = endpointOf(find, log);
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true }, (request, response) => {
       this.#take(request, response);
     });
-    // No header is dropped unseen: what has too many is refused.
+    // Headers are never dropped silently: a request with too many is refused.
     this.#server.maxHeadersCount = 0;
   }
 
-  /** Resolves to where it listens, as the handshake says it. */
+  /** Resolves to its address, in the form of the handshake. */
   listen(): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
@@ -46,7 +46,7 @@ export class ChildServer {
     });
   }
 
-  /** Calls `then` when the next answer has left. */
+  /** Calls `then` when the next answer has been sent. */
   onceSent(then: () => void): void {
     this.#afterNext = then;
   }
@@ -58,7 +58,7 @@ export class ChildServer {
       return;
     }
     let body: Buffer = NO_BYTES;
-    // One piece nearly always.
+    // There is one chunk nearly always.
     request.on('data', (chunk: Buffer) => {
       body = body === NO_BYTES ? chunk : Buffer.concat([body, chunk]);
     });
@@ -78,7 +78,7 @@ export class ChildServer {
 
 function endpointOf(find: (name: string) => ChildMethod | undefined, log: Log): RpcEndpoint<undefined> {
   return {
-    // The relay wrote it, and its own limits hold.
+    // The relay wrote the call, within its own limits.
     parse: (body) => parseCall(body as Buffer, { limits: { maxBodyBytes: (body as Buffer).length } }),
     invoke: ({ methodName, params }) => {
       const method = find(methodName);

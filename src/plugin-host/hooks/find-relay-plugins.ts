@@ -1,4 +1,4 @@
-/** Where the relay plugins lie that config.ts names: a file of the operator's, or a module of the plugins directory or of an npm package. */
+/** Finds the relay plugins that config.ts names: a file, or a module of the plugins directory or of an npm package. */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, extname } from 'node:path';
 import { clean, RelayError, suggest } from '../../core/core.ts';
@@ -9,16 +9,19 @@ import type { FindOptions, Found } from '../modules/modules.ts';
 import { entryOf } from './options.ts';
 import type { RelayPluginOptions } from './options.ts';
 
-/** A file with relay plugins, and what their `setup` gets. */
+/** A file with relay plugins, and the configuration for their `setup`. */
 export interface NamedRelayPlugin extends Place {
-  /** `ham.filter`, or of a file its name without the extension. */
+  /** `ham.filter`, or the name of the file without its extension. */
   readonly module: string;
-  /** As people are told of it. */
+  /** For people. */
   readonly file: string;
   readonly config: unknown;
 }
 
-/** All that `relayPlugins` names, in its order. Throws a RelayError CONFIG_INVALID if something is not there or must not be executed. */
+/**
+ * Finds all that `relayPlugins` names, in its order. Rejects with a RelayError CONFIG_INVALID if one does not exist or must not be
+ * executed.
+ */
 export async function findRelayPlugins(options: RelayPluginOptions & FindOptions): Promise<NamedRelayPlugin[]> {
   let found: Found | undefined;
   const named: NamedRelayPlugin[] = [];
@@ -37,7 +40,7 @@ async function fileOf(use: string): Promise<Omit<NamedRelayPlugin, 'config'>> {
   const extension = extname(use).slice(1);
   if (!EXTENSIONS.some((known) => known === extension))
     throw refused(`${shown} must end with ${EXTENSIONS.map((known) => `.${known}`).join(', ')}`);
-  // A link is the operator's choice; what it leads to is what is looked at.
+  // A link is a choice of the operator. Its target is checked.
   const path = await realpath(use).catch(() => {
     throw refused(`there is no file ${shown}`);
   });

@@ -1,4 +1,4 @@
-/** One hook of one relay plugin: called within its time limit, its answer checked, and what came of it counted. */
+/** One hook of one relay plugin: calls it within its time limit, checks its answer and counts the outcome. */
 import { clean, Fault, isPromise, RateLimitedLog, Refusal, RelayError, withTimeout } from '../../core/core.ts';
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
 import type { HookContext } from '../../plugin/internal.ts';
@@ -7,36 +7,36 @@ import type { Dict } from '../../values/values.ts';
 import { parseStruct, serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import { reasonText, whereThrown } from '../hosted/hosted.ts';
 
-/** What a hook is told of a dict. */
+/** What a hook is told about a dict. */
 export type HookAbout = Omit<HookContext, 'signal'>;
 
-/** What a hook puts in the place of a dict: `<struct>…</struct>`, and what that is read as. */
+/** What a hook returned in place of a dict: `<struct>…</struct>`, and its decoded value. */
 export interface Replacement {
   readonly source: Buffer;
   readonly dict: Dict;
 }
 
-/** Dicts by what a plugin's hooks made of them. */
+/** Dicts by the outcome of a plugin's hooks. */
 export interface HookCounters {
-  /** Let through as they were. */
+  /** Passed unchanged. */
   passed: number;
   transformed: number;
   /** Refused on purpose. */
   refused: number;
   /** Refused because a hook took too long. */
   late: number;
-  /** Refused because a hook threw something else, or returned what it must not. */
+  /** Refused because a hook threw another error, or returned something invalid. */
   failed: number;
 }
 
 export interface HookParts {
   /** `key.KeyFilter` */
   readonly name: string;
-  /** The directory that the plugin lies in, for the place of an error. */
+  /** The directory of the plugin, for the place of an error. */
   readonly directory: string;
   readonly method: (dict: Dict, context: HookContext) => unknown;
   readonly timeoutMs: number;
-  /** Largest dict, as XML. */
+  /** The largest dict, in bytes of XML. */
   readonly maxDictBytes: number;
   readonly counters: HookCounters;
   readonly clock: Clock;
@@ -54,7 +54,10 @@ export class Hook {
     this.#warnings = new RateLimitedLog(parts.log, parts.clock);
   }
 
-  /** What goes on in place of `dict`; undefined if that does. Throws, or rejects with, what whoever handed it in is told: a RelayError or a Fault. */
+  /**
+   * The replacement of `dict`; undefined if it passes unchanged. Throws, or rejects with, the error for the submitter: a RelayError or a
+   * Fault.
+   */
   call(dict: Dict, about: HookAbout): MaybePromise<Replacement | undefined> {
     const context = new CallContext(about);
     let answer: unknown;
@@ -127,11 +130,11 @@ export class Hook {
     return Refusal.is(error) ? new RelayError('FORBIDDEN', `relay plugin ${name} refused the dict: ${reason}`) : error;
   }
 
-  /** Whoever broke the rules, nothing passes unseen by a filter that does not work. */
+  /** A dict never passes a filter that fails. */
   #broken(about: HookAbout, reason: string): RelayError {
     const { log, name } = this.#parts;
     const text = `refused ${describe(about)}, since ${name} failed: ${reason}`;
-    // Whoever sends dicts can cause this at will.
+    // Any sender of dicts can cause this at will.
     if (!this.#warnings.warn(text)) log.debug(text);
     return new RelayError('FORBIDDEN', `relay plugin ${name} failed, so the dict is refused; the relay's log has the reason`);
   }
@@ -157,7 +160,7 @@ class CallContext implements HookContext {
     this.to = to;
   }
 
-  /** Made when it is asked for: it costs more than the rest of a call. */
+  /** Made on demand: it costs more than the rest of a call. */
   get signal(): AbortSignal {
     return (this.#controller ??= new AbortController()).signal;
   }

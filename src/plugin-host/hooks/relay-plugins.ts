@@ -1,4 +1,7 @@
-/** Relay plugins: loads the classes that config.ts names, sets them up, and gives the relay their hooks and carriers. What does not load stops the start: it may be a filter. */
+/**
+ * Relay plugins: loads the classes that config.ts names and gives the relay their hooks and carriers. One that does not load ends the
+ * start: it may be a filter.
+ */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { DependencyContainer } from 'tsyringe';
@@ -25,9 +28,9 @@ export interface RelayPluginsParts {
   readonly container: DependencyContainer;
   readonly logs: LogSource;
   readonly clock: Clock;
-  /** Where compiled plugins are kept; undefined: nowhere. */
+  /** Where compiled plugins are cached. Undefined: nowhere. */
   readonly cacheDir: string | undefined;
-  /** Largest dict, as XML, that a hook may return. */
+  /** The largest dict that a hook may return, in bytes of XML. */
   readonly maxDictBytes: number;
 }
 
@@ -37,12 +40,12 @@ export interface Hooks {
   readonly onForward: readonly Hook[];
 }
 
-/** One relay plugin and what its hooks did since the start. */
+/** One relay plugin, and the outcomes of its hooks since the start. */
 export interface RelayPluginStatus extends Readonly<HookCounters> {
   /** `key.KeyFilter`; the second one of that name is `key.KeyFilter#2`. */
   readonly name: string;
   readonly order: number;
-  /** Scheme of the URLs that it carries; undefined: none. */
+  /** The scheme of the URLs that it carries. Undefined: none. */
   readonly carries: string | undefined;
 }
 
@@ -69,7 +72,10 @@ export class RelayPlugins {
     this.#log = parts.logs('relay-plugins');
   }
 
-  /** Loads, constructs and sets up all, in order. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has been exited. */
+  /**
+   * Loads, constructs and sets up all, in order. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has
+   * been exited.
+   */
   async start(): Promise<void> {
     const { options, directoryRequired, cacheDir } = this.#parts;
     if (options.relayPlugins.length === 0) return;
@@ -103,7 +109,7 @@ export class RelayPlugins {
     }
   }
 
-  /** Their hooks; undefined if there are none, and before the start. Asked once per dict. */
+  /** Their hooks. Undefined if there are none, and before the start. Read once per dict. */
   get hooks(): Hooks | undefined {
     return this.#hooks;
   }
@@ -118,7 +124,7 @@ export class RelayPlugins {
     );
   }
 
-  /** A carrier for one connection to `url`, whose scheme was found to be carried. Throws whatever the plugin throws. */
+  /** A carrier for one connection to `url`, whose scheme is known to be carried. Throws what the plugin throws. */
   carrier(url: URL): Carrier {
     const made = this.#carrying(url)?.instance.createCarrier?.();
     if (made !== undefined) return made;
@@ -198,7 +204,7 @@ function refused(name: string, reason: string, cause?: unknown): RelayError {
 
 const SCHEME = /^[a-z][a-z0-9+.-]{0,30}$/;
 
-/** Throws an Error if the class cannot be used as it is; a misspelt hook would never be called, and nobody would notice. */
+/** Throws an Error if the class cannot be used as it is. A misspelt hook would never be called, and nobody would notice. */
 function checkShape(name: string, { order = 0, carries }: DecoratorOptions, instance: RelayHooks<unknown>): void {
   const { onAccept, onForward, createCarrier } = instance as Readonly<Record<string, unknown>>;
   for (const [method, value] of Object.entries({ onAccept, onForward, createCarrier })) {

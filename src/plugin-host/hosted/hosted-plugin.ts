@@ -140,7 +140,10 @@ export interface HostedPlugin {
   readonly inboxes: readonly Inbox[];
   /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
-  /** Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with why it does not run (PLUGIN_REFUSED, CONFIG_INVALID). */
+  /**
+   * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with why it does not run (PLUGIN_REFUSED,
+   * CONFIG_INVALID).
+   */
   start(port: RelayPort): Promise<void>;
   /** Ends it within its time limits, and withdraws its methods. Never rejects. */
   stop(): Promise<void>;

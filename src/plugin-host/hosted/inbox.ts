@@ -7,7 +7,9 @@ import type { Message } from '../../message/message.ts';
 export interface Recipient {
   /** Delivers one message. A promise means that it is busy with it until that settles. May throw. */
   deliver(message: Message, redelivered: boolean): unknown;
-  /** Called once for each delivery that returned a promise: when that has settled, or, with the reason, when it is not waited for any more. */
+  /**
+   * Called once for each delivery that returned a promise: when that has settled, or, with the reason, when it is not waited for any more.
+   */
   ended?(reason?: RelayError): void;
   /** The reason why a delivery failed, for the log. */
   explain(error: unknown): string;
@@ -21,7 +23,8 @@ export interface InboxParts {
   /** The time limit of one delivery, in ms. Infinity if the recipient keeps it. */
   readonly timeoutMs: number;
   /**
-   * Has {@link Inbox.next} called, now or later. Called when the inbox becomes ready, but not by a `next` that returned with the inbox still
+   * Has {@link Inbox.next} called, now or later. Called when the inbox becomes ready, but not by a `next` that returned with the inbox
+   * still
    * ready: its caller sees that.
    */
   readonly wake: (inbox: Inbox) => void;

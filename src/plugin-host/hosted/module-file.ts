@@ -1,4 +1,7 @@
-/** From file names to module names: package = the folder, module = the file. Pure; the disk is find.ts's and packages.ts's. */
+/**
+ * What a file name says of a module: the folder is its package, the file its name. Also the version that it states. Nothing here reads the
+ * disk.
+ */
 import satisfies from 'semver/functions/satisfies.js';
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
@@ -7,11 +10,11 @@ import { isDict, showValue } from '../../values/values.ts';
 
 /** A file that looks like a module. */
 export interface ModuleFile {
-  /** As people are told of it, with `/`: `ham/spam.ts` in the plugins directory, `node_modules/co2-ham/dist/spam.js` of an npm package. */
+  /** For people, with `/`: `ham/spam.ts` in the plugins directory, `node_modules/co2-ham/dist/spam.js` of an npm package. */
   readonly file: string;
-  /** Its folder in the plugins directory, `''` for that itself; where an npm package's modules are configured, too. */
+  /** Its folder in the plugins directory, `''` for that itself. Modules of npm packages are configured there, too. */
   readonly folder: string;
-  /** Its name without the extension, as it stands on the disk: `my-spam`. */
+  /** The name of the file without its extension: `my-spam`. */
   readonly stem: string;
   /** `ham` */
   readonly packageName: string;
@@ -19,17 +22,17 @@ export interface ModuleFile {
   readonly moduleName: string;
   /** `ham.spam` */
   readonly module: string;
-  /** Why it is not loaded, if so. */
+  /** Why it must not be loaded, if so. */
   readonly refused?: string | undefined;
 }
 
-/** Package of files that lie in the plugins directory itself. */
+/** The package of files that are in the plugins directory itself. */
 export const TOP_PACKAGE = 'plugins';
 export const EXTENSIONS = ['ts', 'mts', 'js', 'mjs'] as const;
 
-/** Prefixes of the relay's own methods. */
+/** Prefixes of the methods of the relay. */
 const RESERVED = new Set(['sys', 'system', 'co2', 'relay', 'web', 'work', 'plugin', 'recording', 'service']);
-/** True if methods whose names begin with this word are the relay's own. */
+/** True if methods whose names begin with this word belong to the relay. */
 export function isReserved(word: string): boolean {
   return RESERVED.has(word);
 }
@@ -37,13 +40,13 @@ export function isReserved(word: string): boolean {
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const FILE = new RegExp(`^(.+)\\.(?:${EXTENSIONS.join('|')})$`, 's');
 
-/** The modules among `files` (paths relative to the plugins directory, with `/`), in order of their names; helpers are not among them. */
+/** The modules among `files` (paths relative to the plugins directory, with `/`), in order of their names. Helpers are skipped. */
 export function nameModules(files: readonly string[]): readonly ModuleFile[] {
   const modules = files.flatMap((file) => moduleOf(file) ?? []);
   return withoutClashes(modules);
 }
 
-/** The module that an npm package announces under these two names, with the reason if they cannot be used. */
+/** The module that an npm package declares under these two names, with the reason if they cannot be used. */
 export function nameAnnounced(file: string, folder: string, stem: string): ModuleFile {
   const packageName = folder.replaceAll('-', '_');
   const moduleName = stem.replaceAll('-', '_');
@@ -51,7 +54,7 @@ export function nameAnnounced(file: string, folder: string, stem: string): Modul
   return { file, folder, stem, packageName, moduleName, module: `${packageName}.${moduleName}`, refused };
 }
 
-/** By code unit: the same order on every machine. */
+/** Compares by code unit, so that the order is the same on every machine. */
 export function compare(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
@@ -69,8 +72,8 @@ function moduleOf(file: string): ModuleFile | undefined {
 }
 
 /**
- * True for the name of a file that an editor or a version control system leaves beside the one that is edited, for a moment or until a merge is done: of Emacs and flycheck,
- * vim, JetBrains, Kate, Syncthing, `git mergetool` and `patch`.
+ * True for files that editors and version control systems leave beside the one that is edited, for a moment or until a merge is done: Emacs
+ * and flycheck, vim, JetBrains, Kate, Syncthing, `git mergetool` and `patch`.
  */
 export function isTemporary(base: string): boolean {
   return TEMPORARY.test(base);
@@ -88,7 +91,7 @@ export function isHelperFolder(folder: string): boolean {
   return /^[_.]/.test(folder) || folder === 'node_modules';
 }
 
-/** `places`: where the two names stand, in words. */
+/** `places` names the origins of the two names. */
 function refusal(packageName: string, moduleName: string, places: { package: string; module: string }): string | undefined {
   if (isReserved(packageName)) {
     const remedy = places.package.startsWith('the ') ? 'rename the folder' : `choose another ${places.package}`;
@@ -104,7 +107,7 @@ function refusal(packageName: string, moduleName: string, places: { package: str
   return undefined;
 }
 
-/** In order of their names. Two files for one module: neither is loaded, since which one was meant is a guess. */
+/** In order of their names. If two files claim one module, neither is loaded, since the choice would be a guess. */
 export function withoutClashes<File extends ModuleFile>(modules: readonly File[]): File[] {
   const claims = new Map<string, File[]>();
   for (const one of modules) claims.set(one.module, [...(claims.get(one.module) ?? []), one]);
@@ -121,11 +124,11 @@ export function withoutClashes<File extends ModuleFile>(modules: readonly File[]
 
 export interface StatedVersion {
   readonly version?: string | undefined;
-  /** Range of the relay's versions. */
+  /** The range of versions of the relay that it works with. */
   readonly requires?: string | undefined;
 }
 
-/** Why a plugin that says this does not work with this relay; undefined if it does. */
+/** Why a plugin that states this does not work with this relay. Undefined if it does. */
 export function whyUnfit({ version, requires }: StatedVersion, relayVersion: string): string | undefined {
   if (requires === undefined || requires === '') return undefined;
   const own = version === undefined ? 'it' : `its version ${version}`;
@@ -134,7 +137,7 @@ export function whyUnfit({ version, requires }: StatedVersion, relayVersion: str
   return `${own} requires a relay ${clean(requires)}, and this one is ${relayVersion}`;
 }
 
-/** What a package.json says: its `version`, and `requires` in its field `co2`. What cannot be meant is reported. */
+/** Reads `version` and `co2.requires` of a package.json. Invalid values are reported. */
 export function statedIn(manifest: unknown, report: (reason: string) => void): StatedVersion {
   const { version, co2 } = isDict(manifest) ? manifest : {};
   const { requires } = isDict(co2) ? co2 : {};

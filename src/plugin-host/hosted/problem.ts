@@ -1,4 +1,4 @@
-/** Why a file, a class or a step was left out: where and what, fit for one line of a log. */
+/** Explains why a file, a class or a version does not run: the place and the reason, each fit for one line of a log. */
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, sep } from 'node:path';
@@ -9,15 +9,15 @@ import type { Stale } from '../../loader/loader.mjs';
 import { EXTENSIONS } from './module-file.ts';
 
 export interface PluginProblem {
-  /** `ham.spam`, where it got a name. */
+  /** `ham.spam`, if it has a name. */
   readonly module?: string | undefined;
-  /** Relative to the plugins directory, with `/`, if it is inside; `node_modules/co2-ham/...` of an npm package; else absolute. */
+  /** Relative to the plugins directory, with `/`, if it is inside; `node_modules/co2-ham/...` in an npm package; otherwise absolute. */
   readonly file: string;
   readonly line?: number | undefined;
   readonly column?: number | undefined;
-  /** One cleaned sentence. */
+  /** One sentence, sanitized. */
   readonly reason: string;
-  /** The lines around the place, as the compiler shows them. */
+  /** The lines of the source around the place, as the compiler shows them. */
   readonly frame?: string | undefined;
 }
 
@@ -29,16 +29,19 @@ export function placeOf({ file, line, column }: PluginProblem): string {
   return [file, line, column].filter((part) => part !== undefined).join(':');
 }
 
-// As `placeOf` and `whereThrown` write it.
+// Matches what `placeOf` and `whereThrown` write.
 const PLACE = /(?:^|[\s(])([\w@.~/-]{1,300}\.[mc]?[jt]s):(\d{1,7})(?::(\d{1,7}))?(?=[):\s]|$)/;
 
-/** The first place that a text names, `ham/spam.ts:3:7`; empty if there is none. */
+/** The first place that a text names, such as `ham/spam.ts:3:7`. Empty if there is none. */
 export function placeIn(text: string): Partial<Pick<PluginProblem, 'file' | 'line' | 'column'>> {
   const [, file, line, column] = PLACE.exec(text) ?? [];
   return file === undefined ? {} : { file, line: Number(line), ...(column === undefined ? {} : { column: Number(column) }) };
 }
 
-/** The problem that `thrown` means for `file` (relative to `directory`): the compiler's place, or the first stack frame inside the directory. */
+/**
+ * The problem for a thrown value in `file` (relative to `directory`): at the place that the compiler names, or at the first stack frame
+ * inside the directory.
+ */
 export function problemOf(thrown: unknown, directory: string, file: string): PluginProblem {
   if (hasMark(thrown, COMPILE_ERROR)) {
     const { file: path, line, column, reason, frame } = thrown as Required<PluginProblem>;
@@ -52,35 +55,35 @@ export function problemOf(thrown: unknown, directory: string, file: string): Plu
   return { file, ...firstPlace(stack, directory), reason };
 }
 
-/** Where a module lies on the disk. */
+/** Where a module is on the disk. */
 export interface Place {
-  /** The plugins directory, or the npm package's; without symbolic links. */
+  /** The plugins directory, or that of the npm package, without symbolic links. */
   readonly root: string;
-  /** What people are told instead of `root`: `''`, or `node_modules/co2-ham/`. */
+  /** What people read instead of `root`: `''`, or `node_modules/co2-ham/`. */
   readonly rootName: string;
   /** Relative to `root`, with `/`. */
   readonly path: string;
 }
 
-/** The problem that `thrown` means for a module. */
+/** The problem for a value that a module threw. */
 export function problemAt(thrown: unknown, { root, rootName, path }: Place): PluginProblem {
   const problem = problemOf(thrown, root, path);
   return isAbsolute(problem.file) ? problem : { ...problem, file: clean(rootName + problem.file) };
 }
 
-/** A file, by its absolute path, as people are told of it. */
+/** The name of a file for people, by its absolute path. */
 export function fileAt({ root, rootName }: Place, path: string): string {
   const file = shown(root, path);
   return clean(isAbsolute(file) ? file : rootName + file);
 }
 
-/** What stays as it was when it was first imported, as people are told of it: `ham/_old.cjs (CommonJS)`, `node_modules/thing`. */
+/** The name of a file that still runs as it was first imported: `ham/_old.cjs (CommonJS)`, `node_modules/thing`. */
 export function staleText(place: Place, { path, kind }: Stale): string {
   if (kind === 'commonjs') return `${fileAt(place, path)} (CommonJS)`;
   return clean(path.slice(path.lastIndexOf('node_modules')).split(sep).join('/'));
 }
 
-/** The first line of the message of anything thrown, cleaned, with paths relative to `directory`. */
+/** The first line of the message of a thrown value, sanitized, with paths relative to `directory`. */
 export function reasonText(thrown: unknown, directory: string): string {
   const [first = ''] = reasonOf(thrown).trim().split('\n', 1);
   const text = first.replaceAll(pathToFileURL(join(directory, sep)).href, '').replaceAll(join(directory, sep), '');
@@ -90,7 +93,7 @@ export function reasonText(thrown: unknown, directory: string): string {
   );
 }
 
-/** What bundlers add by themselves and Node does not: `; write its extension: _helper.ts`. */
+/** Names the extension that bundlers add by themselves and Node does not: `; write its extension: _helper.ts`. */
 function forgottenExtension(thrown: unknown): string {
   const { code, url } = thrown instanceof Error ? (thrown as NodeJS.ErrnoException & { readonly url?: unknown }) : {};
   if (code !== 'ERR_MODULE_NOT_FOUND' || typeof url !== 'string') return '';
@@ -99,7 +102,7 @@ function forgottenExtension(thrown: unknown): string {
   return extension === undefined ? '' : `; write its extension: ${basename(path)}.${extension}`;
 }
 
-/** ` (ham/spam.ts:12:5)` or nothing: where the plugins directory's code threw. */
+/** The place in the plugins directory where the code threw: ` (ham/spam.ts:12:5)`. Empty if there is none. */
 export function whereThrown(thrown: unknown, directory: string): string {
   const problem = problemOf(thrown, directory, '');
   return problem.file === '' ? '' : ` (${clean(placeOf(problem))})`;
@@ -111,7 +114,7 @@ interface Spot {
   column?: number;
 }
 
-/** Stack frames look like `at f (file:///dir/ham/spam.ts?v=1:3:7)`; a syntax error's stack begins with `file:///dir/ham/spam.js:3`. */
+/** Stack frames look like `at f (file:///dir/ham/spam.ts?v=1:3:7)`. The stack of a syntax error begins with `file:///dir/ham/spam.js:3`. */
 function firstPlace(stack: string, directory: string): Spot | undefined {
   for (const row of stack.split('\n')) {
     const [, spot, line = '', column] =
@@ -142,23 +145,23 @@ function inside(directory: string, file: string): string | undefined {
   return path;
 }
 
-/** A problem that is thrown. */
+/** A problem as an error. */
 export class PluginFailure extends Error {
   constructor(readonly problem: PluginProblem) {
     super(problem.reason);
   }
 }
 
-/** The problem that `thrown` means for a module: where the plugin's own code failed, if it did, and why. */
+/** The problem for a value that a module threw: the place in the plugin's own code, if there is one, and the reason. */
 export function failureOf(thrown: unknown, place: Place & { readonly module: string }): PluginProblem {
   if (thrown instanceof PluginFailure) return thrown.problem;
-  // A refusal tells the reason in its words, and its cause the place.
+  // A refusal has the reason in its message, and the place in its cause.
   const isRefusal = RelayError.is(thrown) && thrown.cause !== undefined;
   const problem = problemAt(isRefusal ? thrown.cause : thrown, place);
   return { ...problem, module: place.module, reason: isRefusal ? reasonText(thrown, place.root) : problem.reason };
 }
 
-/** The lines around the place of a problem; none if there is no place in a file of the plugin. */
+/** The lines of the source around the place of a problem. None if the place is not in a file of the plugin. */
 export async function frameRows({ file, line, column = 1, frame }: PluginProblem, { root, rootName }: Place): Promise<readonly string[]> {
   const text = frame ?? (line === undefined ? '' : await readFrame(join(root, file.slice(rootName.length)), line, column));
   return text
@@ -173,12 +176,12 @@ async function readFrame(path: string, line: number, column: number): Promise<st
   return line > lines.length ? '' : frameOf(lines, line, column);
 }
 
-/** Why the plugin of this name does not run. */
+/** The error for a plugin that does not run. */
 export function refusal(name: string, reason: string, cause?: unknown): RelayError {
   return new RelayError('PLUGIN_REFUSED', `plugin ${clean(name)}: ${reason}`, { cause });
 }
 
-/** Why a version that does not hand over its state is not replaced. */
+/** The error for a version that is not replaced because it does not hand over its state. */
 export function notHandedOver(name: string, reason: string, cause: unknown): RelayError {
   return refusal(name, `the running version does not hand over: ${reason}; a restart of the plugin drops its state`, cause);
 }
@@ -186,21 +189,21 @@ export function notHandedOver(name: string, reason: string, cause: unknown): Rel
 export interface MissingExport {
   /** Absolute. */
   readonly file: string;
-  /** From 1, in the source; undefined if the statement is not found there. */
+  /** Counted from 1, in the source. Undefined if the statement is not found there. */
   readonly line: number | undefined;
-  /** `; Kind is a type, so write: export type { Kind } from './_shapes.ts'`; empty if it is none. */
+  /** `; Kind is a type, so write: export type { Kind } from './_shapes.ts'`. Empty if it is not a type. */
   readonly hint: string;
 }
 
-// What Node says of an ES module, and of a CommonJS module.
+// The messages of Node for an ES module and for a CommonJS module.
 const MISSING = /^The requested module '([^']+)' does not provide an export named '([^']+)'/;
 const MISSING_IN_COMMONJS = /^Named export '([^']+)' not found\. The requested module '([^']+)' is a CommonJS module/;
 
-/** Undefined if `thrown` is no such error. */
+/** Finds the import of a type without the word `type`, which Node reports as a missing export. Undefined if `thrown` is another error. */
 export function missingExportOf(thrown: unknown): MissingExport | undefined {
   if (!(thrown instanceof SyntaxError)) return undefined;
   const [, specifier, name] = MISSING.exec(thrown.message) ?? swapped(MISSING_IN_COMMONJS.exec(thrown.message)) ?? [];
-  // The stack begins with the importing file; its line counts in what the compiler made of it.
+  // The stack begins with the importing file. Its line counts in the output of the compiler.
   const [, file] = /^(.+?)(?:\?[^\s:]*)?:\d+$/.exec((thrown.stack ?? '').split('\n', 1)[0] ?? '') ?? [];
   if (specifier === undefined || name === undefined || file === undefined) return undefined;
   const path = file.startsWith('file:') ? fileURLToPath(file) : file;
@@ -236,7 +239,7 @@ function declaresType(source: string, name: string): boolean {
   );
 }
 
-/** The import or export of `name` from `specifier`. */
+/** Finds the import or export of `name` from `specifier`. */
 function statementIn(source: string, specifier: string, name: string): { readonly word: string; readonly line: number } | undefined {
   const statement = new RegExp(`^[ \\t]*(import|export)\\b(?!\\s+type\\b)[^;'"]*from\\s*['"]${escape(specifier)}['"]`, 'gm');
   const named = name === 'default' ? /^[ \t]*import\s+[\w$]|\bdefault\b/ : new RegExp(`(?<![\\w$])${escape(name)}(?![\\w$])`);
@@ -251,7 +254,7 @@ function escape(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 }
 
-/** Empty if it cannot be read. */
+/** The text of a file. Empty if it cannot be read. */
 function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8');

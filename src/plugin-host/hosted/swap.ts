@@ -1,4 +1,7 @@
-/** Replaces the running version of a plugin by a new one, wherever it runs. No message is lost or delivered twice; if the new version fails, the old one goes on. */
+/**
+ * Replaces the running version of a plugin by a new one, wherever it runs. No message is lost or delivered twice; if the new version fails,
+ * the old one goes on.
+ */
 import { RelayError, unlessAborted } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';

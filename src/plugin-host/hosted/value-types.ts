@@ -1,4 +1,4 @@
-/** The types that `@Exposed` may declare: which values they take in, and what they make of an answer. */
+/** The types that `@Exposed` may declare: which values they accept as parameters, and how they write an answer. */
 import type { XmlRpcType } from '../../plugin/internal.ts';
 import { Double, Int64, isDict } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -6,7 +6,7 @@ import type { Sendable, Value } from '../../values/values.ts';
 interface ValueType {
   /** True for a parameter of this type. */
   readonly accepts: (value: Value) => boolean;
-  /** The answer as it is to be written, or undefined if it is not of this type. */
+  /** The answer to write. Undefined if it is not of this type. */
   readonly answer: (value: unknown) => Sendable | undefined;
 }
 
@@ -20,7 +20,7 @@ const isDate = (value: unknown): value is Date => value instanceof Date && !Numb
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array;
 const isStruct = (value: unknown): boolean => isDict(value) || value instanceof Map;
 
-// Adding 0 makes 0 of -0, which no integer type can carry.
+// Adding 0 turns -0 into 0, since integer types have no -0.
 const int: ValueType = { accepts: isInt, answer: (value) => (isInt(value) ? value + 0 : undefined) };
 
 export const VALUE_TYPES: Readonly<Record<XmlRpcType, ValueType>> = {

@@ -1,4 +1,7 @@
-/** The methods that a satellite exposes: an exact map from a name to a function, with parameters and answer checked as declared. */
+/**
+ * The methods that a satellite exposes: a map from names to functions, with parameters and answers checked as declared, and their
+ * signatures.
+ */
 import 'reflect-metadata';
 import { isPromise, RelayError, suggest } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
@@ -10,7 +13,7 @@ import { VALUE_TYPES } from '../hosted/hosted.ts';
 import type { Signature } from '../hosted/hosted.ts';
 import { issueText } from './plugin-config.ts';
 
-/** A method that a class declares, before there is an instance. */
+/** A method that a class declares. */
 export interface ExposedMethod {
   /** `add` */
   readonly method: string;
@@ -22,7 +25,7 @@ export interface ExposedMethod {
 
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 
-/** The methods that `target` itself exposes. Throws an Error that names the method whose declaration makes no sense. */
+/** The methods that `target` itself exposes. Throws an Error that names the method whose declaration is invalid. */
 export function exposedMethods(target: AnyClass, module: string): readonly ExposedMethod[] {
   return [...exposedMethodsOf(target)].map(([method, options]) => {
     const run: unknown = Object.getOwnPropertyDescriptor(target.prototype, method)?.value;
@@ -43,7 +46,7 @@ export function exposedMethods(target: AnyClass, module: string): readonly Expos
   });
 }
 
-/** Calls `method` on `instance`: parameters checked before, the answer after. */
+/** Calls `method` on `instance`, with its parameters checked before and its answer after. */
 export function invokeExposed(method: ExposedMethod, instance: object, params: readonly Value[]): MaybePromise<Sendable | undefined> {
   const { name, options } = method;
   if (options.params) checkParams(name, options, params);
@@ -100,7 +103,10 @@ function checkAnswer(name: string, { returns }: ExposedOptions, answer: unknown)
   throw new RelayError('APPLICATION', `${name}: it answered ${describeValue(answer)}, and declares ${returns}`);
 }
 
-/** Emitted types that say enough. A `number` may be any; whole ones go out as int, which every reader of doubles takes. */
+/**
+ * Emitted types that say enough. A `number` is a double for readers, although integers are written as int, which every reader of doubles
+ * accepts.
+ */
 const EMITTED = new Map<unknown, string>([
   [String, 'string'],
   [Boolean, 'boolean'],
@@ -111,7 +117,7 @@ const EMITTED = new Map<unknown, string>([
   [Array, 'array'],
 ]);
 
-/** The signature of a method of `target`: declared, or from its schema, or from the emitted types. */
+/** The signature of a method of `target`: declared, or of its schema, or of the emitted types. */
 export function signatureOf(target: AnyClass, method: string, { params, returns, schema }: ExposedOptions): Signature {
   const result = returns ?? emitted('design:returntype', target, method);
   if (typeof result !== 'string') return undefined;
@@ -119,7 +125,7 @@ export function signatureOf(target: AnyClass, method: string, { params, returns,
   return ways?.every(isList) ? ways.map((way) => [result, ...way]) : undefined;
 }
 
-/** `int ham.spam.add(int, int)`: the declared types, without the result if that is not declared. */
+/** `int ham.spam.add(int, int)`: the declared types, without the result if it is not declared. */
 export function declaration(name: string, { params, returns }: ExposedOptions): string {
   return `${returns === undefined ? '' : `${returns} `}${name}(${params?.join(', ') ?? '...'})`;
 }
@@ -149,7 +155,7 @@ interface JsonSchema {
   readonly minItems?: number;
 }
 
-/** The parameter lists that a zod tuple takes: without its optional ones, with one, with two, ... */
+/** The parameter lists that a zod tuple accepts: without its optional ones, with one, with two, ... */
 function waysOf(schema: StandardSchema): readonly (readonly string[])[] | undefined {
   if (schema['~standard'].vendor !== 'zod') return undefined;
   const list = jsonSchemaOf(schema);
@@ -160,7 +166,7 @@ function waysOf(schema: StandardSchema): readonly (readonly string[])[] | undefi
   return Array.from({ length: names.length - fewest + 1 }, (_, more) => names.slice(0, fewest + more));
 }
 
-/** Written by the plugin's own copy of zod, which knows how (from 4.2 on); what it cannot say is not known. */
+/** Written by the plugin's own copy of zod (from 4.2 on). Undefined if it cannot be expressed. */
 function jsonSchemaOf(schema: StandardSchema): JsonSchema | undefined {
   const { jsonSchema } = schema['~standard'] as Partial<StandardJsonSchema>;
   try {

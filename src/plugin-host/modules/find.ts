@@ -1,4 +1,4 @@
-/** Looks for plugins on the disk and among the npm packages, and says of each file that looks like one whether it may be loaded. */
+/** Finds plugins on the disk and in npm packages, decides which of them may be loaded, and where they run. */
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { access, lstat, readFile, realpath, stat } from 'node:fs/promises';
@@ -12,21 +12,21 @@ import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/
 import { findPackaged } from './packages.ts';
 import type { Packaged } from './packages.ts';
 
-/** A module and where it lies. */
+/** A module and its place. */
 export type FoundModule = ModuleFile &
   Place & { /** By the package.json of its folder or its npm package. */ readonly stated?: StatedVersion };
 
-/** What a plugins directory and the npm packages hold. */
+/** The contents of a plugins directory and of the npm packages. */
 export interface Found {
-  /** The directory without symbolic links, as the URLs of its modules have it; undefined if there is none. */
+  /** The directory without symbolic links, as in the URLs of its modules. Undefined if there is none. */
   readonly directory: string | undefined;
-  /** Modules to load, in order of their names. */
+  /** The modules to load, in order of their names. */
   readonly modules: readonly FoundModule[];
-  /** Those that must not be; the reason of each is among `problems`, too. */
+  /** The modules that must not be loaded. Their reasons are among `problems`. */
   readonly refused: readonly FoundModule[];
   readonly problems: readonly PluginProblem[];
   readonly packaged: Packaged;
-  /** What the package.json of each folder said when it could last be read. */
+  /** The package.json of each folder, as it was when it could last be read. */
   readonly manifests: ReadonlyMap<string, Manifest>;
 }
 
@@ -35,12 +35,15 @@ export interface FindOptions {
   readonly pluginPackages: boolean;
   readonly projectDir: string;
   readonly pluginList?: readonly string[] | undefined;
-  /** Configurations by module; a module that is no file is a RelayError CONFIG_INVALID. */
+  /** Configurations by module. The name of a module that does not exist is a RelayError CONFIG_INVALID. */
   readonly plugins: Readonly<Record<string, unknown>>;
   readonly directoryRequired: boolean;
 }
 
-/** Finds the modules to load. Throws a RelayError CONFIG_INVALID if the options name a directory, package or module that is not there. */
+/**
+ * Finds the modules to load. Rejects with a RelayError CONFIG_INVALID if the options name a directory, package or module that does not
+ * exist.
+ */
 export async function findModules(options: FindOptions): Promise<Found> {
   const directory = await openDirectory(options);
   const packaged = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
@@ -50,15 +53,15 @@ export async function findModules(options: FindOptions): Promise<Found> {
 }
 
 /**
- * What the plugins directory holds by now; of npm packages what they held `before`. A package.json that cannot be read any more, since it is being written, counts as it was.
- * Throws as {@link findModules}, but what `plugins` and `pluginList` name may have gone.
+ * Finds the modules again; npm packages are as they were `before`. A package.json that cannot be read, because it is being written, counts
+ * as it was. Rejects as {@link findModules}, but modules that `plugins` and `pluginList` name may have disappeared.
  */
 export async function findAgain(options: FindOptions, { packaged, manifests }: Found): Promise<Found> {
   const directory = await openDirectory(options);
   return choose(options, { directory, named: await nameAll(directory, packaged), packaged, before: manifests });
 }
 
-/** True if something that was there `before` is not there any more: it was deleted, or somebody is about to write it again. */
+/** True if something that existed `before` is gone: it was deleted, or is about to be written again. */
 export function isSomethingGone(found: Found, before: Found): boolean {
   const present = new Set([...found.modules, ...found.refused].map(({ module }) => module));
   if ([...before.modules, ...before.refused].some(({ module }) => !present.has(module))) return true;
@@ -78,7 +81,7 @@ interface Named {
   readonly before: Found['manifests'];
 }
 
-/** Those of `named` that are wanted, and may be executed or not. */
+/** Selects the modules of `named` that the options want, and checks whether they may be executed. */
 async function choose(options: FindOptions, { directory, named, packaged, before }: Named): Promise<Found> {
   const listed = options.pluginList ?? packagesOf(named);
   const chosen = named.filter(({ packageName }) => listed.includes(packageName));
@@ -95,7 +98,7 @@ async function choose(options: FindOptions, { directory, named, packaged, before
   return { directory, modules, refused: checked.filter(isRefused), problems, packaged, manifests: withoutUnread(manifests) };
 }
 
-/** With the reason if it must not be executed; nothing if it has gone since the directory was listed. */
+/** The module, with the reason if it must not be executed. Empty if it has disappeared since the directory was listed. */
 async function check(found: FoundModule): Promise<FoundModule[]> {
   const { root, rootName, path } = found;
   const refused = found.refused ?? (await (rootName === '' ? whyUnsafe(root, path) : whyUnsafe(root, path, 'its package')));
@@ -158,12 +161,12 @@ function checkNames({ pluginList = [], plugins, pluginsDir }: FindOptions, named
   }
 }
 
-/** What a folder's package.json says. */
+/** The package.json of a folder. */
 interface Manifest {
   readonly isThere: boolean;
-  /** False if it cannot be read; then nothing of its folder is listed. */
+  /** False if it cannot be read. Then no module of its folder is listed. */
   readonly isRead: boolean;
-  /** The names in `co2.modules`; undefined if it does not say; none if what it says cannot be understood. */
+  /** The names in `co2.modules`. Undefined if there is no such field; empty if it is invalid. */
   readonly listed: readonly string[] | undefined;
   readonly stated: StatedVersion;
 }
@@ -173,7 +176,7 @@ interface ManifestsParts {
   readonly problems: PluginProblem[];
 }
 
-/** The package.json of each folder of the plugins directory that has modules; one that cannot be read is as it was `before`. */
+/** Reads the package.json of each folder of the plugins directory that has modules. One that cannot be read is as it was `before`. */
 async function readManifests(
   directory: string,
   modules: readonly FoundModule[],
@@ -196,7 +199,10 @@ function withoutUnread(manifests: ReadonlyMap<string, Manifest>): Found['manifes
   return new Map([...manifests].filter(([, { isRead }]) => isRead));
 }
 
-/** Keeps the modules that their folder's package.json lists under `co2.modules`; a folder that lists nothing keeps all. Each with what is stated there. */
+/**
+ * Keeps the modules that the package.json of their folder lists under `co2.modules`, or all if it lists none, and adds the version that it
+ * states.
+ */
 function applyManifests(modules: readonly FoundModule[], manifests: Found['manifests'], problems: PluginProblem[]): FoundModule[] {
   const inDirectory = modules.filter(({ rootName }) => rootName === '');
   const kept = modules.filter(({ rootName }) => rootName !== '');
@@ -218,7 +224,7 @@ function manifestOf(folder: string): string {
   return clean(folder === '' ? 'package.json' : `${folder}/package.json`);
 }
 
-/** `meanwhile`: what it means that it cannot be read. */
+/** `meanwhile` says what happens until it can be read. */
 async function readManifest(path: string, meanwhile: string, report: (reason: string) => void): Promise<Manifest> {
   let content: unknown;
   try {
@@ -253,16 +259,16 @@ async function statIfThere(path: string): Promise<Stats | undefined> {
   }
 }
 
-/** `inline`: in the relay's own process. `child`: in a process of its own. */
+/** `inline`: in the process of the relay. `child`: in a process of its own. */
 export type Isolation = 'inline' | 'child';
 
-// A literal among the options of the decorator, in TypeScript and in what compilers make of it.
+// Matches a literal among the options of the decorator, in TypeScript and in the output of compilers.
 const DECLARED = /\bSatellite\)?\(\{[^}]{0,500}?\bisolation\s*:\s*(['"`])child\1/;
-// The decorator in use, which an import of it is not.
+// Matches a use of the decorator, but not its import.
 const DECORATED = /\bSatellite\s*\)?\s*\(/;
 const COMMENTS = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
 
-/** Throws a RelayError CONFIG_INVALID if `isolation` names a module that is not there. */
+/** Throws a RelayError CONFIG_INVALID if `isolation` names a module that does not exist. */
 export function requireModules(modules: readonly FoundModule[], isolation: Readonly<Record<string, Isolation>>): void {
   const names = modules.map(({ module }) => module);
   for (const name of Object.keys(isolation)) {
@@ -271,10 +277,10 @@ export function requireModules(modules: readonly FoundModule[], isolation: Reado
   }
 }
 
-/** Modules, by where they run. */
+/** Modules by where they run. */
 export type ByIsolation = Readonly<Record<Isolation, readonly FoundModule[]>>;
 
-/** The modules by where they run; one whose source does not say runs where it ran `before`. */
+/** Sorts modules by where they run: as config.ts says, or else their source, which is read and not run, or else where they ran `before`. */
 export async function byIsolation(
   modules: readonly FoundModule[],
   isolation: Readonly<Record<string, Isolation>>,
@@ -288,17 +294,17 @@ export async function byIsolation(
   return sorted;
 }
 
-/** What the decorator says; undefined if there is none: a file that is empty, cut short or cannot be read says nothing, and loading it reports why. */
+/** What the decorator says. Undefined if there is none, as in a file that is empty, incomplete or unreadable; loading it reports why. */
 async function declaredIsolation({ root, path }: FoundModule, was: Isolation | undefined): Promise<Isolation | undefined> {
   const source = await readFile(join(root, path), 'utf8').catch(() => '');
   const declared = isolationIn(source);
-  // To move it ends what runs, so a version that cannot run is refused where the one before runs.
+  // Moving it ends what runs, so an invalid version is refused where the version before runs.
   if (declared === undefined || was === undefined || declared === was) return declared;
   return (await isSyntaxSound(source, path)) ? declared : undefined;
 }
 
 function isolationIn(source: string): Isolation | undefined {
-  // Most files say nothing of it: a search is all that they cost.
+  // Most files do not mention it, and cost no more than this search.
   if (!source.includes('isolation')) return DECORATED.test(source) ? 'inline' : undefined;
   const code = source.replace(COMMENTS, '');
   if (!DECORATED.test(code)) return undefined;

@@ -1,4 +1,4 @@
-/** Constructs a plugin's classes: what their constructors ask for is injected by tsyringe, from one child container per plugin. */
+/** Constructs the classes of a plugin. tsyringe injects what their constructors ask for, from one child container for each plugin. */
 import 'reflect-metadata';
 import { inject, injectable, Lifecycle } from 'tsyringe';
 import type { DependencyContainer } from 'tsyringe';
@@ -8,7 +8,7 @@ import type { AnyClass, InjectionToken } from '../../plugin/internal.ts';
 
 type Constructor = new (...args: unknown[]) => object;
 
-/** What constructs the satellites of one plugin; helper classes are made once for all of them. */
+/** Constructs the satellites of one plugin. Helper classes are made once for all of them. */
 export class Injector {
   readonly #container: DependencyContainer;
   readonly #log: Log;
@@ -26,7 +26,10 @@ export class Injector {
     return this.#container.resolve(target as Constructor);
   }
 
-  /** Tells tsyringe of `target` and of all that it needs, and makes its helpers, deepest first: so an error is the constructor's own. */
+  /**
+   * Registers `target` and everything that it needs with tsyringe, and makes its helpers, deepest first, so that an error is that of the
+   * constructor.
+   */
   #prepare(target: AnyClass, path: readonly AnyClass[]): void {
     if (this.#ready.has(target)) return;
     if (path.includes(target)) {
@@ -37,7 +40,7 @@ export class Injector {
     for (const [index, token] of tokens.entries()) {
       this.#prepareParameter(target, index, token, [...path, target]);
     }
-    // Only what @Inject named: tsyringe writes its own descriptors over the emitted types, and another relay reads those again.
+    // Only tokens of @Inject: tsyringe overwrites the emitted types with its own descriptors, and another relay reads those again.
     for (const [index, token] of injectedTokensOf(declaringClassOf(target))) inject(token as Constructor)(target, undefined, index);
     injectable()(target as Constructor);
     this.#container.register(target as Constructor, { useClass: target as Constructor }, { lifecycle: Lifecycle.ContainerScoped });
@@ -55,7 +58,7 @@ export class Injector {
     }
     if (this.#container.isRegistered(token as Constructor, true)) return;
     if (isLoggerType(token)) {
-      // Whichever copy of the package the plugin has it from.
+      // From whichever copy of the package the plugin imports it.
       this.#container.register(token as Constructor, { useValue: this.#log });
       return;
     }
@@ -64,7 +67,7 @@ export class Injector {
   }
 }
 
-/** What the constructor's parameters are to get, in order: what `@Inject` says, else the emitted type. */
+/** What the parameters of the constructor get, in order: the token of `@Inject`, or else the emitted type. */
 function parametersOf(target: AnyClass, isHelper: boolean): readonly unknown[] {
   const declaring = declaringClassOf(target);
   const types = ownTypesOf(declaring) ?? [];
@@ -92,7 +95,7 @@ function ownTypesOf(target: AnyClass): readonly unknown[] | undefined {
   return Reflect.getOwnMetadata('design:paramtypes', target) as readonly unknown[] | undefined;
 }
 
-/** Types that metadata gives for what is no class of the plugin: unions, interfaces, primitives, the language's own objects. */
+/** Types in metadata that are not classes of the plugin: unions, interfaces, primitives, built-in objects. */
 const BUILT_IN = new Set<unknown>([
   ...[Object, String, Number, Boolean, Array, Function, Symbol, BigInt, Promise, Date, RegExp, Error, Map, Set, WeakMap, WeakSet],
   ...[Buffer, Uint8Array, ArrayBuffer, URL, AbortSignal, AbortController],
@@ -103,7 +106,7 @@ function isHelperClass(token: unknown): token is AnyClass {
 }
 
 function nameOf(type: unknown): string {
-  // All that metadata has of a type that is no value.
+  // Metadata has no more than this of a type without a value.
   if (type === Object) return 'Object (an interface, a union, or a class that is imported as a type only)';
   return typeof type === 'function' ? type.name : String(type);
 }

@@ -1,4 +1,6 @@
-/** A module that runs in this process as a plugin: its life from the import of its file to its exit, and how one version replaces another. */
+/**
+ * A module that runs in this process as a plugin: its life from the import of its file to its exit, and how one version replaces another.
+ */
 import { clean, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import { keptBehind, renewChanged, staleBehind } from '../../loader/loader.mjs';

@@ -1,4 +1,7 @@
-/** The plugins of this process: the modules of the plugins directory and of npm packages, from the scan that finds them to the one that misses them. */
+/**
+ * The plugins of this process: the modules of the plugins directory and of npm packages, from the scan that finds them to the one that
+ * misses them.
+ */
 import { clean, reasonOf } from '../../core/core.ts';
 import { isShorter, registerLoader, renewChanged, trackModules } from '../../loader/loader.mjs';
 import { reportLeftOut } from '../hosted/hosted.ts';
@@ -9,7 +12,8 @@ import { InlinePlugin } from './inline-plugin.ts';
 import type { InlinePluginParts } from './inline-plugin.ts';
 
 /**
- * How a scan treats a save that seems to be under way. `patient`: the scan does nothing. `hasty`: it reloads the files that are complete, and
+ * How a scan treats a save that seems to be under way. `patient`: the scan does nothing. `hasty`: it reloads the files that are complete,
+ * and
  * the rest waits. `plain`: it takes the directory as it is.
  */
 export type Look = 'patient' | 'hasty' | 'plain';
@@ -56,7 +60,10 @@ export class InlinePlugins {
     return [...found, ...[...this.#all.values()].flatMap(({ problems }) => problems)];
   }
 
-  /** Finds, imports, constructs and configures all modules. What fails is left out. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED. */
+  /**
+   * Finds, imports, constructs and configures all modules. What fails is left out. Rejects with a RelayError CONFIG_INVALID or
+   * PLUGIN_REFUSED.
+   */
   async prepare(port: RelayPort): Promise<Found> {
     this.#port = port;
     registerLoader({ cacheDir: this.#parts.cacheDir });

@@ -1,4 +1,4 @@
-/** What a plugin's module is made of: its file and its configuration, each in its current version. */
+/** The input files of a module, which are its source and its configuration: whether they have changed, and whether they are complete. */
 import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean } from '../../core/core.ts';
@@ -9,24 +9,24 @@ import type { FoundModule } from './find.ts';
 import { configFilesOf } from './plugin-config.ts';
 import type { ConfigPlace } from './plugin-config.ts';
 
-/** A text that is another one as soon as the module, something that it imports, or its configuration is another. */
+/** A text that changes with the module, its imports and its configuration. */
 export async function inputsOf(found: FoundModule, place: ConfigPlace): Promise<string> {
   if (found.refused !== undefined) return `refused: ${found.refused}`;
   return (await filesOf(found, place)).map(moduleUrl).join(' ');
 }
 
-/** Gives a new version to all of them, changed or not. */
+/** Makes a new version of all inputs, changed or not. */
 export async function renewInputs(found: FoundModule, place: ConfigPlace): Promise<void> {
   for (const file of await filesOf(found, place)) await renewBehind(file);
 }
 
-/** A file that keeps a version of a module from running, and why. */
+/** A file that was not complete when it was imported. */
 export interface CutShort {
   readonly path: string;
   readonly kind: 'empty' | 'torn';
 }
 
-/** The first of them, as they were imported last, that is empty by now and was not, but for the module itself, or that was written while it was imported. */
+/** The first input that is empty now and was not before (the module itself may be), or that was written during the import. */
 export function cutShortAmong(files: readonly string[]): CutShort | undefined {
   const empty = files.flatMap(emptiedBehind).find((file) => file !== files[0]);
   if (empty !== undefined) return { path: empty, kind: 'empty' };
@@ -34,20 +34,20 @@ export function cutShortAmong(files: readonly string[]): CutShort | undefined {
   return torn === undefined ? undefined : { path: torn, kind: 'torn' };
 }
 
-/** They run as they were imported last. */
+/** Marks the imported versions as the ones that run. */
 export function acceptInputs(files: readonly string[]): void {
   for (const file of files) acceptModule(file);
 }
 
-/** The module's file and its configuration's. */
+/** The source of the module and the files of its configuration. */
 export async function filesOf(found: FoundModule, place: ConfigPlace): Promise<string[]> {
   const configs = await configFilesOf(found, place);
   const paths = [join(found.root, found.path), ...configs.map((file) => join(place.directory ?? '', file))];
-  // One that has gone meanwhile is told when it is loaded.
+  // Loading reports a file that has disappeared.
   return Promise.all(paths.map((path) => realpath(path).catch(() => path)));
 }
 
-/** The problem of a module that has no satellites and is to replace one that had some. */
+/** The problem of a module without satellites that would replace one with satellites. */
 export async function withoutSatellites({ module, file, root, path }: FoundModule): Promise<PluginProblem> {
   const size = await stat(join(root, path)).then(
     (status) => status.size,
@@ -62,7 +62,7 @@ const REASONS = {
   torn: 'the file changed while it was loaded; it is loaded again once the save is complete, or reload it',
 } as const;
 
-/** The problem of a module that is made of a file which is not whole. */
+/** The problem of a module with an incomplete file. */
 export function cutShortProblem(found: FoundModule, { path, kind }: CutShort): PluginProblem {
   return { module: found.module, file: fileAt(found, path), reason: REASONS[kind] };
 }

@@ -1,4 +1,4 @@
-/** Imports a module and picks the satellites among what it exports. */
+/** Imports a module and selects the satellites and relay plugins among its exports. */
 import { realpath } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { clean, runStep } from '../../core/core.ts';
@@ -10,7 +10,7 @@ import { compare } from '../hosted/hosted.ts';
 import type { PluginProblem } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
 
-/** What we rely on in a satellite: nothing. One that does not extend Plugin may lack any of these. */
+/** What a satellite may have. Classes that do not extend `Plugin` may lack any of it. */
 export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit' | 'handover' | 'restore'>> & {
   [ATTACH]?: (sender: Sender) => void;
 };
@@ -24,9 +24,9 @@ export interface SatelliteClass {
 }
 
 export interface ImportedModule extends FoundModule {
-  /** As it was imported. */
+  /** The URL of the import. */
   readonly url: string;
-  /** Classes that are decorated with `@Satellite`, its own and those of others. */
+  /** Classes decorated with `@Satellite`, its own and those of other modules. */
   readonly exported: ReadonlySet<AnyClass>;
   readonly relayPlugins: ExportedRelayPlugins;
 }
@@ -36,11 +36,11 @@ export interface LoadedModule extends ImportedModule {
 }
 
 export interface ImportParts extends StepLimits {
-  /** What config.ts names as relay plugins, which are loaded elsewhere. */
+  /** The files and modules that config.ts names as relay plugins; those are loaded elsewhere. */
   readonly relayPlugins: readonly string[];
 }
 
-/** Imports the current version of a module. Rejects with whatever it throws, or a RelayError TIMEOUT. */
+/** Imports the current version of a module. Rejects with what the import throws, or with a RelayError TIMEOUT. */
 export async function importModule(found: FoundModule, parts: ImportParts): Promise<ImportedModule> {
   const url = moduleUrl(await realpath(join(found.root, found.path)));
   const { timeoutMs } = parts;
@@ -50,13 +50,16 @@ export async function importModule(found: FoundModule, parts: ImportParts): Prom
 }
 
 export interface PickParts {
-  /** The other modules that are loaded. */
+  /** The other modules that are imported. */
   readonly others: readonly ImportedModule[];
   readonly log: Log;
   readonly report: (problem: PluginProblem) => void;
 }
 
-/** The satellites of a module. A class that several modules export is one satellite, of the first of them; an index, which re-exports by habit, comes last. */
+/**
+ * The satellites of a module. A class that several modules export belongs to the first of them; an index, which often re-exports, comes
+ * last.
+ */
 export function pickSatellites(imported: ImportedModule, { others, log, report }: PickParts): LoadedModule {
   const before = others.filter((other) => rank(other, imported) < 0);
   const own = [...imported.exported].filter((target) => !before.some(({ exported }) => exported.has(target)));
@@ -66,7 +69,7 @@ export function pickSatellites(imported: ImportedModule, { others, log, report }
   return { ...imported, satellites: withoutNamesakes(imported, own, report) };
 }
 
-/** Negative if what both export belongs to `a`. */
+/** Negative if a class that both export belongs to `a`. */
 function rank(a: FoundModule, b: FoundModule): number {
   const isIndex = ({ moduleName }: FoundModule): number => Number(moduleName === 'index');
   return isIndex(a) - isIndex(b) || compare(a.module, b.module);
@@ -95,16 +98,16 @@ function withoutNamesakes(found: FoundModule, targets: readonly AnyClass[], repo
   });
 }
 
-/** The relay plugins among what a module exports. */
+/** The relay plugins among the exports of a module. */
 export interface ExportedRelayPlugins {
   readonly count: number;
-  /** `relayPlugins` names their module: they run since the relay started. */
+  /** True if `relayPlugins` names their module. Then they run since the relay started. */
   readonly isInUse: boolean;
-  /** How they are made to run; undefined if they do, or there are none. */
+  /** How to make them run. Undefined if they do, or if there are none. */
   readonly hint: string | undefined;
 }
 
-/** Those in `namespace`, which was imported from `found`. */
+/** Finds the relay plugins in `namespace`, which was imported from `found`. */
 export async function relayPluginsIn(
   found: FoundModule,
   namespace: object,
@@ -123,13 +126,13 @@ export async function relayPluginsIn(
   return { count, isInUse: false, hint };
 }
 
-/** The classes of a module that are relay plugins, each once. */
+/** The classes of a module that are relay plugins. */
 export function relayPluginClasses(namespace: object): AnyClass[] {
   const values = new Set<unknown>(Object.values(namespace));
   return [...values].filter((value): value is AnyClass => relayPluginOptionsOf(value) !== undefined);
 }
 
-/** True if `use` names a file; else it names a module. */
+/** True if `use` names a file. Otherwise it names a module. */
 export function isFileName(use: string): boolean {
   return /^\.\.?[/\\]/.test(use) || isAbsolute(use);
 }

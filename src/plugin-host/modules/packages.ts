@@ -1,4 +1,4 @@
-/** Looks for plugins among the npm packages that the operator installed: direct dependencies with our keyword, whose `co2` field names package and modules. */
+/** Finds plugins in installed npm packages: direct dependencies with our keyword, whose field `co2` names the package and its modules. */
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, extname, join, posix } from 'node:path';
 import { clean, reasonOf } from '../../core/core.ts';
@@ -8,18 +8,18 @@ import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/
 import { isWritableByAll } from '../../loader/loader.mjs';
 
 const KEYWORD = 'co2-relay-plugin';
-/** What npm takes as a name; anything else, such as `../x`, would lead out of node_modules. */
+/** The names that npm allows. Others, such as `../x`, would lead out of node_modules. */
 const NPM_NAME = /^(?:@[\w~-][\w.~-]*\/)?[\w~-][\w.~-]*$/;
 
 type PackagedModule = ModuleFile & Place & { readonly stated: StatedVersion };
 
-/** What the installed packages announce. */
+/** The modules that installed packages declare. */
 export interface Packaged {
   readonly modules: readonly PackagedModule[];
   readonly problems: readonly PluginProblem[];
 }
 
-/** Finds the modules of the packages that the package.json in `projectDir` lists under `dependencies`; none if there is no such file. */
+/** Finds the modules of the packages under `dependencies` in the package.json of `projectDir`. None if there is no such file. */
 export async function findPackaged(projectDir: string): Promise<Packaged> {
   const modules: PackagedModule[] = [];
   const problems: PluginProblem[] = [];
@@ -43,12 +43,12 @@ function dependenciesOf(manifest: unknown): string[] {
   return isDict(dependencies) ? Object.keys(dependencies).sort(compare) : [];
 }
 
-/** The modules of one dependency; none if it is no package with plugins. Throws an Error that says what is wrong with it. */
+/** The modules of one dependency. None if it is not a package with plugins. Rejects with an Error that says what is wrong with it. */
 async function modulesOf(projectDir: string, name: string, report: (reason: string) => void): Promise<PackagedModule[]> {
   if (!NPM_NAME.test(name)) throw new Error('package.json depends on it, and that is no name of a package');
   const link = await findInstalled(projectDir, name);
   if (link === undefined) throw new Error('package.json depends on it, and it is not installed; npm install');
-  // A linked package (npm link, a workspace) is one that the operator chose, so it may lie anywhere.
+  // A linked package (npm link, a workspace) was chosen by the operator, and may be anywhere.
   const root = await realpath(link);
   const manifest = await readManifest(root);
   if (!isDict(manifest) || !Array.isArray(manifest.keywords) || !manifest.keywords.includes(KEYWORD)) return [];
@@ -69,7 +69,7 @@ interface Announced {
   readonly path: string;
 }
 
-/** What stands in the field `co2`: `{ "package": "ham", "modules": { "spam": "dist/spam.js" } }`. */
+/** Reads the field `co2`: `{ "package": "ham", "modules": { "spam": "dist/spam.js" } }`. */
 function announcedIn({ co2 }: { readonly co2?: unknown }): Announced[] {
   const { package: packageName, modules } = isDict(co2) ? co2 : {};
   if (typeof packageName !== 'string' || !isDict(modules)) {
@@ -84,7 +84,7 @@ function announcedIn({ co2 }: { readonly co2?: unknown }): Announced[] {
   });
 }
 
-/** Where Node would find the package: in the node_modules of the project, else of a directory above it (a workspace). */
+/** The directory in which Node finds the package: in the node_modules of the project, or of a directory above it (a workspace). */
 async function findInstalled(from: string, name: string): Promise<string | undefined> {
   for (let directory = from; ; directory = dirname(directory)) {
     const candidate = join(directory, 'node_modules', name);
@@ -97,7 +97,7 @@ async function findInstalled(from: string, name: string): Promise<string | undef
   }
 }
 
-/** The content of a package.json; undefined if there is none. */
+/** The content of a package.json. Undefined if there is none. */
 async function readManifest(directory: string): Promise<unknown> {
   const file = join(directory, 'package.json');
   try {

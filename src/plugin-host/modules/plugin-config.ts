@@ -1,4 +1,4 @@
-/** A plugin's configuration: from config.ts, else from the file beside the module, checked by the class's schema. */
+/** The configuration of a plugin: from config.ts, or else from the file beside the module, checked by the schema of the class. */
 import { readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean, runStep } from '../../core/core.ts';
@@ -10,25 +10,25 @@ import type { ModuleFile } from '../hosted/hosted.ts';
 import { whyUnsafe } from './find.ts';
 import type { SatelliteClass } from './load.ts';
 
-/** A configuration and where it stands, in words for the operator. */
+/** A configuration and its source, in words for the operator. */
 export interface RawConfig {
   readonly value: unknown;
   readonly source: string;
 }
 
 export interface ConfigPlace {
-  /** The plugins directory; undefined if there is none. */
+  /** Undefined if there is no plugins directory. */
   readonly directory: string | undefined;
   readonly plugins: Readonly<Record<string, unknown>>;
 }
 
 const NONE: RawConfig = { value: {}, source: 'no configuration' };
 
-/** The files that may hold the configuration of a module, relative to the plugins directory; none where config.ts holds it. */
+/** The files that may hold the configuration of a module, relative to the plugins directory. None if config.ts has it. */
 export async function configFilesOf({ module, folder, stem }: ModuleFile, { directory, plugins }: ConfigPlace): Promise<readonly string[]> {
   if (directory === undefined || isConfigured(module, plugins)) return [];
   const wanted = EXTENSIONS.map((extension) => `${stem}.config.${extension}`);
-  // Its folder may be gone, and is none of this directory for an npm package.
+  // The folder may be gone, or belong to an npm package.
   const names = await readdir(join(directory, folder)).catch((): string[] => []);
   return names
     .filter((name) => wanted.includes(name))
@@ -40,7 +40,7 @@ function isConfigured(module: string, plugins: ConfigPlace['plugins']): boolean 
   return Object.hasOwn(plugins, module) && plugins[module] !== undefined;
 }
 
-/** The configuration of a module, unchecked; `{}` if there is none. Throws a RelayError PLUGIN_REFUSED if its file does not load. */
+/** The unchecked configuration of a module; `{}` if there is none. Rejects with a RelayError PLUGIN_REFUSED if its file does not load. */
 export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: StepLimits): Promise<RawConfig> {
   const { module } = found;
   const { directory = '', plugins } = place;
@@ -63,7 +63,7 @@ export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: S
   }
 }
 
-/** The configuration as `setup` gets it. Throws a RelayError PLUGIN_REFUSED that names plugin, key, what was found and what was expected. */
+/** The configuration for `setup`. Rejects with a RelayError PLUGIN_REFUSED that names plugin, key, what was found and what was expected. */
 export async function checkConfig({ name, options }: SatelliteClass, { value, source }: RawConfig): Promise<unknown> {
   if (!options.config) return value;
   const result = await options.config['~standard'].validate(value);
@@ -82,7 +82,7 @@ interface Issue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** `<where>: <what is wrong>`, as one cleaned line. */
+/** `<where>: <issue>`, as one sanitized line. */
 export function issueText(issue: Issue, where: (path: readonly PropertyKey[]) => string): string {
   return clean(`${where(pathOf(issue))}: ${issue.message}`);
 }

@@ -210,7 +210,9 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
   return { module, declared, instance, methods, satellite, inbox };
 }
 
-/** True if it has a `receive` of its own. That of the base class, known by the mark beside it, does nothing, so nothing is queued for it. */
+/**
+ * True if it has a `receive` of its own. That of the base class, known by the mark beside it, does nothing, so nothing is queued for it.
+ */
 function receives(
   instance: SatelliteInstance,
   target: AnyClass,

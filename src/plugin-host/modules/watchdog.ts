@@ -1,29 +1,29 @@
 /**
- * Names the inline plugin that holds the event loop, in which nobody else is served meanwhile. What a plugin does before its first `await` is measured and known for
- * certain. What it does after one is seen by a heartbeat that comes late; whoever was at work then is suspected. The heartbeat beats only while somebody is.
+ * Names the inline plugin that blocks the event loop. Synchronous work, up to the first `await`, is measured exactly. Work after an `await`
+ * is noticed by a timer that fires late; then the plugins that were active are suspected. The timer runs only while a plugin is active.
  */
 import { RateLimitedLog } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
 
-/** A plugin, as the watchdog knows it; kept over its reloads. */
+/** A plugin, as the watchdog knows it. Kept over its reloads. */
 export interface Watched {
   readonly name: string;
-  /** Times that it held the loop. */
+  /** How often it blocked the event loop. */
   readonly held: number;
 }
 
 export interface WatchdogParts {
-  /** ms that a plugin may hold the loop; Infinity: as long as it likes, and nothing is watched. */
+  /** ms for which a plugin may block the event loop. Infinity: nothing is watched. */
   readonly limitMs: number;
   readonly clock: Clock;
   readonly logs: LogSource;
-  /** ms of processor time that this process had so far: a process that waited for the machine held nothing up. */
+  /** ms of processor time that this process has used: a process that waited for the machine blocked nothing. */
   readonly cpuMs?: (() => number) | undefined;
 }
 
 interface Plugin extends Watched {
   held: number;
-  /** What it works on that has not settled. */
+  /** Its work that has not settled. */
   pending: number;
   lastEnd: number;
   readonly warnings: RateLimitedLog;
@@ -36,7 +36,7 @@ interface Beat {
   readonly callOff: () => void;
 }
 
-// Five beats in the time that a plugin may take: what is held a fifth longer is never missed.
+// The timer fires five times in that time, so a block that is a fifth longer is always noticed.
 const BEATS = 5;
 const MIN_BEAT_MS = 10;
 const MAX_SUSPECTS = 5;
@@ -48,7 +48,7 @@ export class Watchdog {
   readonly #warnings: RateLimitedLog;
   #pending = 0;
   #beat: Beat | undefined;
-  // ms in which it is known who ran, since the last beat, and in the calls that the current call made.
+  // ms since the last beat for which the plugin is known, and ms of the calls within the current call.
   #knownMs = 0;
   #innerMs = 0;
 
@@ -58,7 +58,7 @@ export class Watchdog {
     this.#warnings = new RateLimitedLog(parts.logs('plugin-host'), parts.clock);
   }
 
-  /** The same object whenever it is asked for. */
+  /** Returns the same object for the same name. */
   of(name: string): Watched {
     const known = this.#plugins.get(name);
     if (known) return known;
@@ -69,7 +69,10 @@ export class Watchdog {
     return plugin;
   }
 
-  /** Answers what `work` does, which is the plugin's; `what` names it for the log. A call of another plugin within counts for that. */
+  /**
+   * Returns the result of `work`, which belongs to the plugin. `what` names the work in the log. A nested call of another plugin counts for
+   * that one.
+   */
   run<T>({ name }: Watched, what: string, work: () => T): T {
     const { clock, limitMs } = this.#parts;
     const outerMs = this.#innerMs;
@@ -86,7 +89,7 @@ export class Watchdog {
     }
   }
 
-  /** The plugin awaits something, and will go on by itself. Each begin has its {@link end}. */
+  /** The plugin has asynchronous work. Each call is followed by one of {@link end}. */
   begin({ name }: Watched): void {
     const plugin = this.#plugins.get(name);
     if (!plugin) return;
