@@ -16,7 +16,7 @@ export const MAX_SOURCE_BYTES = 4 * 1024 * 1024;
  * @returns {string | undefined}
  */
 export function whyNotExecutable(status, directoryOwner) {
-  if (!status.isFile()) return 'it is no regular file';
+  if (!status.isFile()) return 'it is not a regular file';
   if (isWritableByAll(status)) return 'every user of this machine can write to it, and it would be executed; chmod o-w';
   const uid = Number(status.uid);
   // Windows has no such owners; all are 0 there.

@@ -49,8 +49,8 @@ export class Watcher {
   #announced: string | undefined;
   #isPolling = false;
   #isEnded = false;
-  #isLooking = false;
-  #callOff: (() => void) | undefined;
+  #isScanning = false;
+  #cancelTimer: (() => void) | undefined;
   /** The time of the first change that has not been scanned yet. */
   #since: number | undefined;
   #lastChange = -Infinity;
@@ -71,13 +71,13 @@ export class Watcher {
   /** Rescans once, since something may have changed before, and then whenever something changes. Never rejects. */
   async start(): Promise<void> {
     await this.#follow();
-    await this.#look();
+    await this.#rescan();
   }
 
   /** No more scans from now on. One that is under way goes on. */
   async end(): Promise<void> {
     this.#isEnded = true;
-    this.#callOff?.();
+    this.#cancelTimer?.();
     await this.#unsubscribe();
   }
 
@@ -163,7 +163,7 @@ export class Watcher {
   async #fallBack(error: unknown): Promise<void> {
     if (this.#isPolling || this.#isEnded) return;
     this.#isPolling = true;
-    this.#parts.log.warn(`changes of the plugins directory are not told (${clean(reasonOf(error))}), so it is looked at once a second`);
+    this.#parts.log.warn(`changes of the plugins directory are not reported (${clean(reasonOf(error))}), so it is polled once a second`);
     await this.#unsubscribe();
     this.#schedule(POLL_MS);
   }
@@ -188,24 +188,24 @@ export class Watcher {
   }
 
   #schedule(ms: number): void {
-    if (this.#isEnded || this.#isLooking) return;
+    if (this.#isEnded || this.#isScanning) return;
     const { clock } = this.#parts;
     const latest = this.#since === undefined ? Infinity : this.#since + MAX_WAIT_MS - clock.now();
-    this.#callOff?.();
-    this.#callOff = clock.after(Math.max(0, Math.min(ms, latest)), () => {
-      void this.#look();
+    this.#cancelTimer?.();
+    this.#cancelTimer = clock.after(Math.max(0, Math.min(ms, latest)), () => {
+      void this.#rescan();
     });
   }
 
-  async #look(): Promise<void> {
-    if (this.#isEnded || this.#isLooking) return;
-    this.#isLooking = true;
+  async #rescan(): Promise<void> {
+    if (this.#isEnded || this.#isScanning) return;
+    this.#isScanning = true;
     this.#since = undefined;
     await this.#follow();
     const look = this.#nextLook();
     const isUnsettled = await this.#parts.rescan(look);
     this.#note(isUnsettled, look);
-    this.#isLooking = false;
+    this.#isScanning = false;
     this.#announce();
     if (this.#hasChanged() && !this.#isPolling) this.#schedule(QUIET_MS);
     else if (isUnsettled) this.#schedule(SETTLE_MS);

@@ -172,7 +172,7 @@ test.serial(
       [program("exec: 'bin/weather'"), /^co2: config\.ts: programs: weather cannot be started: there is no \/.*\/bin\/weather$/],
       [program("exec: 'no-such-weather'"), /programs: weather .*: there is no program 'no-such-weather' on the PATH/],
       [program("exec: './config.ts'"), /programs: weather .*: \/.*\/config\.ts may not be executed by this user; chmod \+x/],
-      [program("exec: './plugins'"), /programs: weather .*: \/.*\/plugins is no regular file/],
+      [program("exec: './plugins'"), /programs: weather .*: \/.*\/plugins is not a regular file/],
       [program("exec: 'sh', cwd: 'nowhere'"), /programs: weather .*: its working directory \/.*\/nowhere \(cwd\) is no directory/],
       ["{ programs: [{ name: 'ham.spam', exec: 'sh' }] }", /programs: found two plugins 'ham\.spam'/],
     ];

@@ -189,7 +189,7 @@ test('reported: a dependency that is not installed, one that is no name, a packa
   await kit.start();
   t.deepEqual(kit.names(), ['ham.spam.who']);
   t.regex(kit.problems()['node_modules/co2-eggs'] ?? '', /not installed; npm install/);
-  t.regex(kit.problems()['node_modules/../co2-ham'] ?? '', /no name of a package/);
+  t.regex(kit.problems()['node_modules/../co2-ham'] ?? '', /not a valid package name/);
   const torn = await project(t, { ...HAM, 'package.json': '{' }, []);
   await torn.start();
   t.regex(torn.problems()['package.json'] ?? '', /no plugins of npm packages are loaded: .*JSON/);

@@ -202,7 +202,7 @@ const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly
     'a carrier of HTTP',
     { 'x.ts': source('F', 'createCarrier() {}', `@RelayPlugin({ carries: 'https' })`) },
     ['./x.ts'],
-    /F carries 'https': that is no scheme of URLs, or HTTP/,
+    /F carries 'https': that is not a URL scheme, or it is HTTP/,
   ],
   [
     'two carriers of one scheme',

@@ -35,7 +35,7 @@ test('one that requires another relay is left out, with both numbers; the others
   t.deepEqual(kit.problems(), {
     'ham/spam.ts': 'ham.spam.Spam: its version 1.2.3 requires a relay ^2.0.0, and this one is 0.9.0',
     'new/spam.ts': 'new.spam.Spam: its version 3.0.0 requires a relay >=1.0.0, and this one is 0.9.0',
-    'odd/spam.ts': "odd.spam.Spam: it requires the relay 'newest', which is no range of versions such as ^1.2.0",
+    'odd/spam.ts': "odd.spam.Spam: it requires the relay 'newest', which is not a range of versions such as ^1.2.0",
   });
   t.deepEqual(kit.names(), ['ham.eggs.answer']);
 });

@@ -34,8 +34,8 @@ test('a call that holds the loop is named with its plugin and time, once a secon
   t.deepEqual(
     log.lines.all.map(({ category, text }) => `${category}: ${text.replace(/,.*/, '')}`),
     [
-      'plugin.ham.spam: ham.spam held the event loop for 300 ms in receive',
-      'plugin.eggs.bacon: eggs.bacon held the event loop for 400 ms in eggs.bacon.fry',
+      'plugin.ham.spam: ham.spam blocked the event loop for 300 ms in receive',
+      'plugin.eggs.bacon: eggs.bacon blocked the event loop for 400 ms in eggs.bacon.fry',
     ],
   );
   clock.advance(1_000);
@@ -69,7 +69,7 @@ test('what is held after an await is that of the only one at work; of several al
   compute(400);
   clock.advance(0);
   t.is(ham.held, 1);
-  t.regex(log.lines.all[0]!.text, /^ham\.spam held the event loop for 3[0-9][0-9] ms in something after an await/);
+  t.regex(log.lines.all[0]!.text, /^ham\.spam blocked the event loop for 3[0-9][0-9] ms in something after an await/);
   late(5_000);
   clock.advance(0);
   t.is(ham.held, 1, 'the machine was busy, or asleep');
@@ -97,7 +97,7 @@ test('a satellite that computes is named in the log and counted in the status, t
   const real = { now: () => performance.now(), after: () => () => undefined };
   const { host, lines, call, sent } = await started(t, files, {}, real);
   host.deliver(messageOf(1));
-  await lines.until((line) => /^warn plugin\.ham\.busy: ham\.busy held the event loop for \d+ ms in receive/.test(line));
+  await lines.until((line) => /^warn plugin\.ham\.busy: ham\.busy blocked the event loop for \d+ ms in receive/.test(line));
   await sent.until(() => true);
   await call('ham.busy.spin');
   t.deepEqual(

@@ -83,7 +83,7 @@ const MAX_LINE = 8_000;
 
 export class RelayLog implements Log {
   readonly #waiting: (readonly [Level, string])[] = [];
-  #leftOut = 0;
+  #dropped = 0;
   #sending: Promise<void> | undefined;
 
   constructor(
@@ -92,19 +92,19 @@ export class RelayLog implements Log {
   ) {}
 
   debug(text: string, ...more: unknown[]): void {
-    if (this.isDebug) this.#tell('debug', text, more);
+    if (this.isDebug) this.#queue('debug', text, more);
   }
 
   info(text: string, ...more: unknown[]): void {
-    this.#tell('info', text, more);
+    this.#queue('info', text, more);
   }
 
   warn(text: string, ...more: unknown[]): void {
-    this.#tell('warn', text, more);
+    this.#queue('warn', text, more);
   }
 
   error(text: string, ...more: unknown[]): void {
-    this.#tell('error', text, more);
+    this.#queue('error', text, more);
   }
 
   isDebugEnabled(): boolean {
@@ -120,9 +120,9 @@ export class RelayLog implements Log {
     await this.#sending;
   }
 
-  #tell(level: Level, text: string, more: readonly unknown[]): void {
+  #queue(level: Level, text: string, more: readonly unknown[]): void {
     if (this.#waiting.length >= MAX_WAITING) {
-      this.#leftOut++;
+      this.#dropped++;
       return;
     }
     this.#waiting.push([level, (more.length === 0 ? text : format(text, ...more)).slice(0, MAX_LINE)]);
@@ -133,9 +133,9 @@ export class RelayLog implements Log {
     for (let line = this.#waiting.shift(); line !== undefined; line = this.#waiting.shift()) {
       // Nothing can be reported if the relay cannot be reached.
       await this.client.call('relay.log', line).catch(() => undefined);
-      if (this.#waiting.length === 0 && this.#leftOut > 0) {
-        this.#waiting.push(['warn', `… and ${this.#leftOut} more lines, faster than the relay took them`]);
-        this.#leftOut = 0;
+      if (this.#waiting.length === 0 && this.#dropped > 0) {
+        this.#waiting.push(['warn', `dropped ${this.#dropped} lines that came faster than the relay took them`]);
+        this.#dropped = 0;
       }
     }
     this.#sending = undefined;

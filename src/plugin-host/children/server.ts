@@ -30,7 +30,7 @@ export class ChildServer {
     this.#path = `/${secret}`;
     this.#endpoint = endpointOf(find, log);
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true }, (request, response) => {
-      this.#take(request, response);
+      this.#serve(request, response);
     });
     // Headers are never dropped silently: a request with too many is refused.
     this.#server.maxHeadersCount = 0;
@@ -51,7 +51,7 @@ export class ChildServer {
     this.#afterNext = then;
   }
 
-  #take(request: IncomingMessage, response: ServerResponse): void {
+  #serve(request: IncomingMessage, response: ServerResponse): void {
     const isPlain = request.rawHeaders.length <= 2 * MAX_HEADERS;
     if (!isPlain || request.url !== this.#path || request.method !== 'POST') {
       response.writeHead(isPlain ? 404 : 431, { connection: 'close' }).end();

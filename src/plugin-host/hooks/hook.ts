@@ -68,7 +68,7 @@ export class Hook {
     } catch (error) {
       throw this.#thrown(error, about);
     }
-    return comesLater ? this.#wait(answer, context) : this.#take(answer, about);
+    return comesLater ? this.#wait(answer, context) : this.#finish(answer, about);
   }
 
   async #wait(answer: unknown, context: CallContext): Promise<Replacement | undefined> {
@@ -85,10 +85,10 @@ export class Hook {
       throw this.#broken(context, reason);
     }
     if ('thrown' in outcome) throw this.#thrown(outcome.thrown, context);
-    return this.#take(outcome.given, context);
+    return this.#finish(outcome.given, context);
   }
 
-  #take(answer: unknown, about: HookAbout): Replacement | undefined {
+  #finish(answer: unknown, about: HookAbout): Replacement | undefined {
     const { counters, directory } = this.#parts;
     if (answer === undefined) {
       counters.passed++;

@@ -215,5 +215,5 @@ function checkShape(name: string, { order = 0, carries }: DecoratorOptions, inst
   if ((carries === undefined) !== (createCarrier === undefined))
     throw new Error(`${name} needs both @RelayPlugin({ carries: 'scheme' }) and createCarrier(), or neither`);
   if (carries !== undefined && (!SCHEME.test(carries) || /^https?$/.test(carries)))
-    throw new Error(`${name} carries '${clean(carries, 40)}': that is no scheme of URLs, or HTTP, which the relay carries itself`);
+    throw new Error(`${name} carries '${clean(carries, 40)}': that is not a URL scheme, or it is HTTP, which the relay carries itself`);
 }

@@ -132,7 +132,8 @@ export interface StatedVersion {
 export function whyUnfit({ version, requires }: StatedVersion, relayVersion: string): string | undefined {
   if (requires === undefined || requires === '') return undefined;
   const own = version === undefined ? 'it' : `its version ${version}`;
-  if (validRange(requires) === null) return `${own} requires the relay '${clean(requires)}', which is no range of versions such as ^1.2.0`;
+  if (validRange(requires) === null)
+    return `${own} requires the relay '${clean(requires)}', which is not a range of versions such as ^1.2.0`;
   if (satisfies(relayVersion, requires, { includePrerelease: true })) return undefined;
   return `${own} requires a relay ${clean(requires)}, and this one is ${relayVersion}`;
 }

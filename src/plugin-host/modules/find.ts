@@ -118,7 +118,7 @@ async function openDirectory({ pluginsDir, directoryRequired }: FindOptions): Pr
   if (!status) return directoryRequired ? refuse('there is no such directory') : undefined;
   if (!status.isDirectory()) return refuse('it is a file, not a directory');
   if (!(await isReadable(pluginsDir))) return refuse('it cannot be read; see its permissions');
-  if (isWritableByAll(status)) return refuse('every user of this machine can write there, and what lies there is executed; chmod o-w');
+  if (isWritableByAll(status)) return refuse('every user of this machine can write there, and its files are executed; chmod o-w');
   return realpath(pluginsDir);
 }
 
@@ -230,7 +230,7 @@ async function readManifest(path: string, meanwhile: string, report: (reason: st
   try {
     const status = await statIfThere(path);
     if (!status) return { isThere: false, isRead: true, listed: undefined, stated: {} };
-    if (!status.isFile()) throw new Error('it is no regular file');
+    if (!status.isFile()) throw new Error('it is not a regular file');
     content = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
     report(`cannot be read, so ${meanwhile}: ${clean(reasonOf(error))}`);

@@ -45,7 +45,7 @@ function dependenciesOf(manifest: unknown): string[] {
 
 /** The modules of one dependency. None if it is not a package with plugins. Rejects with an Error that says what is wrong with it. */
 async function modulesOf(projectDir: string, name: string, report: (reason: string) => void): Promise<PackagedModule[]> {
-  if (!NPM_NAME.test(name)) throw new Error('package.json depends on it, and that is no name of a package');
+  if (!NPM_NAME.test(name)) throw new Error('package.json depends on it, and that is not a valid package name');
   const link = await findInstalled(projectDir, name);
   if (link === undefined) throw new Error('package.json depends on it, and it is not installed; npm install');
   // A linked package (npm link, a workspace) was chosen by the operator, and may be anywhere.

@@ -33,7 +33,7 @@ interface Beat {
   readonly from: number;
   readonly due: number;
   readonly cpuMs: number;
-  readonly callOff: () => void;
+  readonly cancelTimer: () => void;
 }
 
 // The timer fires five times in that time, so a block that is a fifth longer is always noticed.
@@ -107,7 +107,7 @@ export class Watchdog {
   }
 
   stop(): void {
-    this.#beat?.callOff();
+    this.#beat?.cancelTimer();
     this.#beat = undefined;
   }
 
@@ -118,7 +118,7 @@ export class Watchdog {
     this.#knownMs = 0;
     this.#beat = {
       ...{ from, due: from + ms, cpuMs: this.#cpuMs() },
-      callOff: clock.after(ms, () => {
+      cancelTimer: clock.after(ms, () => {
         this.#onBeat();
       }),
     };
@@ -144,7 +144,7 @@ export class Watchdog {
     const names = suspects.slice(0, MAX_SUSPECTS).map(({ name }) => name);
     const more = suspects.length > MAX_SUSPECTS ? ` and ${suspects.length - MAX_SUSPECTS} more` : '';
     this.#warnings.warn(
-      `the event loop was held for ${lateMs.toFixed(0)} ms, after an await of one of these plugins: ${names.join(', ')}${more} (loopWarningMs)`,
+      `the event loop was blocked for ${lateMs.toFixed(0)} ms, after an await of one of these plugins: ${names.join(', ')}${more} (loopWarningMs)`,
     );
   }
 
@@ -153,7 +153,7 @@ export class Watchdog {
     if (!plugin) return;
     plugin.held++;
     plugin.warnings.warn(
-      `${name} held the event loop for ${ms.toFixed(0)} ms in ${what}, and nobody else was served (loopWarningMs); let it do long work in pieces, or in a process of its own`,
+      `${name} blocked the event loop for ${ms.toFixed(0)} ms in ${what}, so nothing else could run (loopWarningMs); split long work, or run the plugin in a process of its own`,
     );
   }
 }

@@ -72,7 +72,7 @@ export function findExecutable(exec: string, path: string | undefined, ownPath =
   }
   const target = realpathSync(found);
   const status = statSync(target);
-  if (!status.isFile()) throw new Error(`${shown} is no regular file`);
+  if (!status.isFile()) throw new Error(`${shown} is not a regular file`);
   if (isWritableByAll(status)) throw new Error(`every user of this machine can write to ${shown}, and it would be executed; chmod o-w`);
   for (const holder of new Set([dirname(found), dirname(target)])) {
     if (isWritableByAll(statSync(holder))) throw new Error(`every user of this machine can write to the folder of ${shown}; chmod o-w`);

@@ -46,7 +46,7 @@ test('versions: a range that the relay fits, one that it does not, and none', (t
   t.is(of('^0.9.0'), undefined);
   t.is(of('>=0.1 <2'), undefined);
   t.is(of('^1.0.0'), 'its version 1.0.0 requires a relay ^1.0.0, and this one is 0.9.1');
-  t.regex(of('newest') ?? '', /requires the relay 'newest', which is no range of versions/);
+  t.regex(of('newest') ?? '', /requires the relay 'newest', which is not a range of versions/);
   t.is(whyUnfit(readVersion({}), '0.9.1'), undefined);
   t.throws(() => readVersion({ version: 1 }), { message: /version is no short text/ });
   t.throws(() => readVersion({ requires: 'x'.repeat(201) }), { message: /requires is no short text/ });
