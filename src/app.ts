@@ -303,7 +303,7 @@ function logEvents(events: EventStream<RelayEvent>, logs: LogSource, clock: Cloc
     (event) => {
       logHostEvent(event, hostLog);
     },
-    ['plugin.state', 'satellite.state', 'plugin.problem'],
+    ['plugin.state', 'satellite.state', 'plugin.problem', 'plugin.version'],
   );
 }
 

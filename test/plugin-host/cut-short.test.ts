@@ -52,14 +52,14 @@ test('an empty file, or one without satellites, replaces nothing and says what t
   await t.throwsAsync(kit.host.restartPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /no longer exports/ });
   kit.deliver(2);
   await kit.save('ham/spam.ts', versioned('two', COUNTS));
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   kit.deliver(3);
   await kit.line(' to ham.spam.Spam', 3);
   t.deepEqual([await kit.call('ham.spam.version'), await kit.call('ham.spam.count')], ['two', 3]);
   await kit.save('ham/spam.ts', '');
   await kit.line(`ham/spam.ts: ${KEPT}`, 6);
   await kit.remove('ham/spam.ts');
-  await kit.line('ham.spam unloaded');
+  await kit.changed('ham.spam', 'unloaded');
   t.deepEqual(kit.registry.names(), []);
 });
 
@@ -75,10 +75,10 @@ test('a helper that is truncated reloads nothing until it has content again; one
   t.is(await kit.call('ham.spam.value'), 1);
   await kit.save('ham/_empty.ts', '');
   await kit.save('ham/_values.ts', `export const value = 2;`);
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   t.is(await kit.call('ham.spam.value'), 2);
   await kit.save('ham/_values.ts', `// nothing`);
-  await kit.line('ham.spam reloaded', 2);
+  await kit.changed('ham.spam', 'reloaded', 2);
   t.is(await kit.call('ham.spam.value'), 0);
 });
 
@@ -90,7 +90,7 @@ test('a configuration that is truncated replaces nothing', async (t) => {
   await kit.save('ham/spam.config.ts', '');
   await kit.line(KEPT);
   await kit.save('ham/spam.config.ts', `export default { high: 2 };`);
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   t.deepEqual(
     kit.sent.all.map(({ data }) => data),
     ['{"high":1}', '{"high":2}'],
@@ -107,7 +107,7 @@ test('a package.json that cannot be read leaves the modules of its folder as the
     t.deepEqual(kit.registry.names(), ['ham.spam.version']);
   }
   await kit.save('ham/package.json', JSON.stringify({ co2: { modules: ['spam', 'other'] } }));
-  await kit.line('ham.other loaded');
+  await kit.changed('ham.other', 'loaded');
   t.false(kit.lines.all.some((line) => line.includes('ham.spam unloaded')));
 });
 
@@ -140,7 +140,7 @@ test('what is gone is waited for: a file that is written again is reloaded with 
   );
   await clock.whenPending();
   clock.advance(400);
-  await kit.line('other.a loaded');
+  await kit.changed('other.a', 'loaded');
   t.deepEqual(
     kit.host.status().plugins.map(({ name }) => name),
     ['ham.spam', 'other.a'],
@@ -164,7 +164,7 @@ test('a half that compiles is not taken for the whole, unless it stays', async (
   await look(kit, 'waiting for the rest of a save', 2);
   await clock.whenPending();
   clock.advance(400);
-  await kit.line('ham.spam reloaded', 2);
+  await kit.changed('ham.spam', 'reloaded', 2);
   await t.throwsAsync(kit.call('ham.spam.helped'), { message: /help is not defined/ });
 });
 
@@ -189,5 +189,5 @@ test('while changes go on what is whole is reloaded, and what is gone or half wr
     clock.advance(400);
     await new Promise(setImmediate);
   }
-  await kit.line('ham.half reloaded');
+  await kit.changed('ham.half', 'reloaded');
 });

@@ -24,7 +24,7 @@ async function project(t: ExecutionContext, files: Files, overrides: LiveOverrid
 const USES = versioned('', `  @Exposed() value() { return value; }`, `import { value } from '../../shared.ts';`);
 
 test('a helper outside of the plugins directory, and what that imports, is reloaded however it is saved', async (t) => {
-  const { write, at, call, line, lines } = await project(t, {
+  const { write, at, call, line, changed, lines } = await project(t, {
     'plugins/ham/spam.ts': USES,
     'plugins/ham/other.ts': versioned('other'),
     'shared.ts': `export { value } from './lib/deep/value.ts';`,
@@ -33,11 +33,11 @@ test('a helper outside of the plugins directory, and what that imports, is reloa
   });
   t.is(await call('ham.spam.value'), 1);
   await write('lib/deep/value.ts', `export const value = 2;`);
-  await line('ham.spam reloaded');
+  await changed('ham.spam', 'reloaded');
   t.is(await call('ham.spam.value'), 2);
   await write('next.ts', `export const value = 33;`);
   await rename(at('next.ts'), at('shared.ts'));
-  await line('ham.spam reloaded', 2);
+  await changed('ham.spam', 'reloaded', 2);
   t.is(await call('ham.spam.value'), 33);
   await write('shared.ts', `import { word } from './new/word.ts';\nexport const value = word + ;`);
   await line(`${at('shared.ts')}:2:29: not reloaded, the version before goes on: `);
@@ -46,13 +46,13 @@ test('a helper outside of the plugins directory, and what that imports, is reloa
   // Where it is looked for there is no folder yet.
   await mkdir(at('new/more'), { recursive: true });
   await write('new/more/value.ts', `export const value = 4;`);
-  await line('ham.spam reloaded', 3);
+  await changed('ham.spam', 'reloaded', 3);
   t.is(await call('ham.spam.value'), 4);
   await rm(at('new'), { recursive: true });
   await line('not reloaded, the version before goes on', 3);
   await mkdir(at('new/more'), { recursive: true });
   await write('new/more/value.ts', `export const value = 5;`);
-  await line('ham.spam reloaded', 4);
+  await changed('ham.spam', 'reloaded', 4);
   t.is(await call('ham.spam.value'), 5);
   t.false(lines.all.some((one) => one.includes('ham.other reloaded')));
 });
@@ -80,9 +80,9 @@ test('restart, reload and start run what is on the disk, helpers outside include
 
 test('where nobody tells of changes a helper outside is looked at, too', async (t) => {
   const files = { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` };
-  const { write, call, line } = await project(t, files, { watch: 'poll' });
+  const { write, call, changed } = await project(t, files, { watch: 'poll' });
   await write('shared.ts', `export const value = 2;`);
-  await line('ham.spam reloaded');
+  await changed('ham.spam', 'reloaded');
   t.is(await call('ham.spam.value'), 2);
 });
 
@@ -92,7 +92,7 @@ test('CommonJS and packages stay as they were, and are named wherever something 
     `  @Exposed() values() { return [old.value, thing, value]; }`,
     `import old from './_old.cjs';\nimport thing from 'thing';\nimport { value } from '../../shared.ts?some';`,
   );
-  const { write, call, line, lines, host, status } = await project(t, {
+  const { write, call, line, changed, lines, host, status } = await project(t, {
     'plugins/ham/spam.ts': source,
     'plugins/ham/_old.cjs': `exports.value = 1;`,
     'shared.ts': `export const value = 1;`,
@@ -100,7 +100,7 @@ test('CommonJS and packages stay as they were, and are named wherever something 
     'node_modules/thing/index.js': `export default 1;`,
   });
   await write('shared.ts', `export const value = 2;`);
-  await line('ham.spam reloaded');
+  await changed('ham.spam', 'reloaded');
   t.deepEqual(await call('ham.spam.values'), [1, 1, 2]);
   t.deepEqual(status('ham.spam').notReloaded, []);
   t.false(lines.all.some((one) => one.includes('with the old code of')));
@@ -124,7 +124,7 @@ test('a helper outside that every user may write is not executed', async (t) => 
 });
 
 test('what editors and merges leave beside a file is no module', async (t) => {
-  const { write, line, host, registry, lines } = await project(t, { 'plugins/ham/spam.ts': versioned('one') });
+  const { write, changed, host, registry, lines } = await project(t, { 'plugins/ham/spam.ts': versioned('one') });
   const names = ['flycheck_spam.ts', '#spam.ts#', '.#spam.ts', 'spam.ts~', '.spam.ts.swp', '4913', 'spam.ts.tmp', 'spam.ts___jb_tmp___'];
   const others = [
     'spam_flymake.ts',
@@ -135,7 +135,7 @@ test('what editors and merges leave beside a file is no module', async (t) => {
   ];
   for (const name of [...names, ...others]) await write(`plugins/ham/${name}`, versioned('copy'));
   await write('plugins/ham/late.ts', versioned('late'));
-  await line('ham.late loaded');
+  await changed('ham.late', 'loaded');
   t.deepEqual(registry.names(), ['ham.late.version', 'ham.spam.version']);
   t.deepEqual(host.status().problems, []);
   t.false(lines.all.some((one) => /reloaded|left out/.test(one)));

@@ -31,7 +31,11 @@ export interface LiveKit {
   /** The first log line, past or to come, that contains this. */
   readonly line: (text: string, count?: number) => Promise<string>;
   readonly deliver: (data: Value) => void;
+  /** Resolves when the plugin has changed in this way so many times since the start of the host. */
+  readonly changed: (plugin: string, change: VersionChange, count?: number) => Promise<void>;
 }
+
+type VersionChange = 'loaded' | 'reloaded' | 'unloaded';
 
 export type LiveOverrides = Partial<PluginHostOptions> & { clock?: Clock };
 
@@ -72,6 +76,7 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
   if (changed.watch === undefined) await line('watching ');
   return {
     ...{ host, directory, lines, events, sent, registry, line },
+    changed: (plugin, change, count) => versionChanged(events, plugin, change, count),
     save: (path, source) => writeFile(join(directory, path), source),
     saveByRename: async (path, source) => {
       await writeFile(join(directory, `${path}~`), source);
@@ -88,6 +93,20 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
       host.deliver(messageOf(data));
     },
   };
+}
+
+/** Resolves when the plugin has changed in this way `count` times. */
+export async function versionChanged(
+  events: { next: EventStream<HostEvent>['next']; kept: EventStream<HostEvent>['kept'] },
+  plugin: string,
+  change: VersionChange,
+  count = 1,
+): Promise<void> {
+  const matches = (event: { readonly type: string }): boolean => {
+    const { type, plugin: name, change: found } = event as Partial<Extract<HostEvent, { type: 'plugin.version' }>>;
+    return type === 'plugin.version' && name === plugin && found === change;
+  };
+  while (events.kept(matches).length < count) await events.next(matches);
 }
 
 /** A satellite whose method `version` answers this. */

@@ -13,7 +13,7 @@ test('300 reloads and 20 saves by rename leave no handle and no doubled method, 
   const source = `import './_helper.ts';\n${receives('one')}`;
   const kit = await live(t, { 'ham/spam.ts': source, 'ham/_helper.ts': '' });
   await kit.saveByRename('ham/spam.ts', source);
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   const before = handles();
   for (let n = 0; n < 300; n++) {
     kit.deliver(n);
@@ -21,7 +21,7 @@ test('300 reloads and 20 saves by rename leave no handle and no doubled method, 
   }
   for (let n = 0; n < 20; n++) {
     await kit.saveByRename('ham/_helper.ts', `// ${n}`);
-    await kit.line('ham.spam reloaded', 302 + n);
+    await kit.changed('ham.spam', 'reloaded', 302 + n);
   }
   await kit.sent.until(() => true, 300);
   t.deepEqual(

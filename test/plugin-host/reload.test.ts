@@ -6,15 +6,15 @@ import { hostOf, satelliteSource, writePlugins } from './kit.ts';
 import { live, versioned } from './reload-kit.ts';
 
 test('a saved module is reloaded, however it is saved, and its methods are there once', async (t) => {
-  const { save, saveByRename, call, line, registry, status, host } = await live(t, { 'ham/spam.ts': versioned('one') });
+  const { save, saveByRename, call, registry, status, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
   t.is(await call('ham.spam.version'), 'one');
   await save('ham/spam.ts', versioned('two', '  /** Adds. */ @Exposed() more() { return 1; }'));
-  await line('ham.spam reloaded');
+  await changed('ham.spam', 'reloaded');
   t.is(await call('ham.spam.version'), 'two');
   t.deepEqual(registry.names(), ['ham.spam.more', 'ham.spam.version']);
   t.is(host.methods().find(({ name }) => name === 'ham.spam.more')?.help, 'Adds.');
   await saveByRename('ham/spam.ts', versioned('three'));
-  await line('ham.spam reloaded', 2);
+  await changed('ham.spam', 'reloaded', 2);
   t.is(await call('ham.spam.version'), 'three');
   t.deepEqual(registry.names(), ['ham.spam.version']);
   t.like(status('ham.spam'), { state: { type: 'ready' }, restarts: 2, lastError: undefined });
@@ -23,7 +23,7 @@ test('a saved module is reloaded, however it is saved, and its methods are there
 
 test('a changed helper reloads every module that imports it, and no other', async (t) => {
   const uses = (depth: string): string => versioned('', `  @Exposed() helper() { return text; }`, `import { text } from '${depth}';`);
-  const { save, call, line, lines } = await live(t, {
+  const { save, call, lines, changed } = await live(t, {
     'ham/a.ts': uses('./_middle.js'),
     'ham/b.ts': uses('../shared/deep/text.ts'),
     'ham/c.ts': versioned('alone'),
@@ -31,38 +31,38 @@ test('a changed helper reloads every module that imports it, and no other', asyn
     'shared/deep/text.ts': `export const text = 'one';`,
   });
   await save('shared/deep/text.ts', `export const text = 'two';`);
-  await line('ham.a reloaded');
-  await line('ham.b reloaded');
+  await changed('ham.a', 'reloaded');
+  await changed('ham.b', 'reloaded');
   t.deepEqual([await call('ham.a.helper'), await call('ham.b.helper')], ['two', 'two']);
   t.false(lines.all.some((one) => one.includes('ham.c reloaded')));
 });
 
 test('a helper that did not change stays the same object for all, and so do packages', async (t) => {
   const counts = versioned('1', `  @Exposed() count() { return next(); }`, `import { next } from './_count.ts';`);
-  const { save, call, line } = await live(t, {
+  const { save, call, changed } = await live(t, {
     'ham/a.ts': counts,
     'ham/b.ts': counts,
     'ham/_count.ts': `let count = 0; export const next = () => ++count;`,
   });
   t.is(await call('ham.a.count'), 1);
   await save('ham/a.ts', `${counts} // changed`);
-  await line('ham.a reloaded');
+  await changed('ham.a', 'reloaded');
   t.deepEqual([await call('ham.a.count'), await call('ham.b.count')], [2, 3]);
 });
 
 test('new configuration is a reload; a wrong one is none', async (t) => {
-  const { save, sent, line, status, remove } = await live(t, {
+  const { save, sent, line, status, remove, changed } = await live(t, {
     'ham/spam.ts': satelliteSource('Spam', `  async setup(config: unknown) { await this.send({ data: JSON.stringify(config) }); }`),
   });
   await save('ham/spam.config.ts', `import { high } from './_values.ts'; export default { high };`);
   await line('not reloaded, the version before goes on');
   t.regex(status('ham.spam').lastError ?? '', /its configuration does not load: .*Cannot find module.*_values\.ts/);
   await save('ham/_values.ts', `export const high = 2;`);
-  await line('ham.spam reloaded');
+  await changed('ham.spam', 'reloaded');
   await save('ham/_values.ts', `export const high = 33;`);
-  await line('ham.spam reloaded', 2);
+  await changed('ham.spam', 'reloaded', 2);
   await remove('ham/spam.config.ts');
-  await line('ham.spam reloaded', 3);
+  await changed('ham.spam', 'reloaded', 3);
   t.deepEqual(
     sent.all.map(({ data }) => data),
     ['{}', '{"high":2}', '{"high":33}', '{}'],
@@ -70,29 +70,29 @@ test('new configuration is a reload; a wrong one is none', async (t) => {
 });
 
 test('new files load, deleted ones unload, a renamed one is both', async (t) => {
-  const { save, call, line, lines, directory, remove, registry, host } = await live(t, { 'ham/spam.ts': versioned('one') });
+  const { save, call, lines, directory, remove, registry, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
   await mkdir(join(directory, 'eggs'));
   await save('eggs/new.ts', versioned('new'));
-  await line('eggs.new loaded (eggs/new.ts)');
+  await changed('eggs.new', 'loaded');
   t.is(await call('eggs.new.version'), 'new');
   await remove('ham/spam.ts');
-  await line('ham.spam unloaded');
+  await changed('ham.spam', 'unloaded');
   await rename(join(directory, 'eggs/new.ts'), join(directory, 'eggs/other.ts'));
-  await line('eggs.other loaded');
-  await line('eggs.new unloaded');
+  await changed('eggs.other', 'loaded');
+  await changed('eggs.new', 'unloaded');
   t.deepEqual(registry.names(), ['eggs.other.version']);
   t.deepEqual(
     host.status().plugins.map(({ name }) => name),
     ['eggs.other'],
   );
   await rm(join(directory, 'eggs'), { recursive: true });
-  await line('eggs.other unloaded');
+  await changed('eggs.other', 'unloaded');
   t.deepEqual(registry.names(), []);
   t.false(lines.all.some((one) => one.startsWith('error')));
 });
 
 test('a module that was left out at the start loads once it, or its helper, is fixed', async (t) => {
-  const { save, call, line, host, status } = await live(t, {
+  const { save, call, host, status, changed } = await live(t, {
     'ham/spam.ts': `const a = ;\n`,
     'ham/eggs.ts': versioned('one', '', `import './_helper.ts';`),
   });
@@ -102,9 +102,9 @@ test('a module that was left out at the start loads once it, or its helper, is f
   );
   t.is(status('ham.spam').state.type, 'left-out');
   await save('ham/spam.ts', versioned('one'));
-  await line('ham.spam loaded');
+  await changed('ham.spam', 'loaded');
   await save('ham/_helper.ts', ``);
-  await line('ham.eggs loaded');
+  await changed('ham.eggs', 'loaded');
   t.deepEqual([await call('ham.spam.version'), await call('ham.eggs.version')], ['one', 'one']);
   t.deepEqual(host.status().problems, []);
 });
@@ -137,12 +137,12 @@ test('a new version that never ends loading is given up after its time limit, on
 
 test('of a new file whose classes cannot be constructed each is told once', async (t) => {
   const bad = (name: string): string => `@Satellite()\nexport class ${name} { constructor() { throw new Error('no ${name}'); } }\n`;
-  const { save, line, lines, host } = await live(t, { 'ham/spam.ts': versioned('one') });
+  const { save, line, lines, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
   await save('ham/two.ts', `import { Satellite } from 'co2-relay';\n${bad('One')}${bad('Two')}`);
   await line('left out: ham.two.One: no One');
   await line('left out: ham.two.Two: no Two');
   await save('ham/eggs.ts', versioned('one'));
-  await line('ham.eggs loaded');
+  await changed('ham.eggs', 'loaded');
   t.is(lines.all.filter((one) => one.includes('left out: ')).length, 2);
   t.is(host.status().problems.length, 2);
 });
@@ -154,36 +154,36 @@ test('what the start missed is noticed: a directory that comes later, and one th
     '2/ham/new.ts': versioned('new'),
   });
   await symlink(join(base, '1'), join(base, 'current'));
-  const { call, line } = await live(t, join(base, 'current'));
+  const { call, line, changed } = await live(t, join(base, 'current'));
   t.is(await call('ham.spam.version'), 'one');
   await symlink(join(base, '2'), join(base, 'next'));
   await rename(join(base, 'next'), join(base, 'current'));
-  await line('ham.spam reloaded');
-  await line('ham.new loaded');
+  await changed('ham.spam', 'reloaded');
+  await changed('ham.new', 'loaded');
   t.is(await call('ham.spam.version'), 'two');
   // It is watched where it leads now.
   await line(`watching ${join(base, '2')}`);
   await writeFile(join(base, '2/ham/spam.ts'), versioned('three'));
-  await line('ham.spam reloaded', 2);
+  await changed('ham.spam', 'reloaded', 2);
   t.is(await call('ham.spam.version'), 'three');
 
   const later = await live(t, join(base, 'later'));
   await mkdir(join(base, 'later/ham'), { recursive: true });
   await writeFile(join(base, 'later/ham/spam.ts'), versioned('here'));
-  await later.line('ham.spam loaded');
+  await later.changed('ham.spam', 'loaded');
   t.is(await later.call('ham.spam.version'), 'here');
 });
 
 test('a link that leads to itself keeps nobody from noticing changes', async (t) => {
   const directory = await writePlugins(t, { 'ham/spam.ts': versioned('one') });
   await symlink('loop.ts', join(directory, 'ham/loop.ts'));
-  const { save, line, lines, call } = await live(t, directory);
+  const { save, lines, call, changed } = await live(t, directory);
   await symlink('late.ts', join(directory, 'ham/late.ts'));
   await save('ham/spam.ts', versioned('two'));
-  await line('ham.spam reloaded');
+  await changed('ham.spam', 'reloaded');
   t.is(await call('ham.spam.version'), 'two');
   await save('ham/new.ts', versioned('three'));
-  await line('ham.new loaded');
+  await changed('ham.new', 'loaded');
   t.deepEqual(
     lines.all.filter((one) => one.includes('once a second')),
     [],
@@ -192,7 +192,7 @@ test('a link that leads to itself keeps nobody from noticing changes', async (t)
 
 test('links within the directory are followed when they are swapped, of modules and of helpers', async (t) => {
   const uses = versioned('', `  @Exposed() helper() { return text; }`, `import { text } from './_text.ts';`);
-  const { call, line } = await live(t, {
+  const { call, changed } = await live(t, {
     'ham/spam.ts': uses,
     'ham/_text1.ts': `export const text = 'one';`,
     'ham/_text2.ts': `export const text = 'two';`,
@@ -206,15 +206,15 @@ test('links within the directory are followed when they are swapped, of modules 
     await kit.line('ham/spam.ts: left out');
     await swap('_text1.ts', 'ham/_text.ts');
     await swap('_eggs1.ts', 'ham/eggs.ts');
-    await kit.line('ham.spam loaded');
-    await kit.line('ham.eggs loaded');
+    await kit.changed('ham.spam', 'loaded');
+    await kit.changed('ham.eggs', 'loaded');
     t.deepEqual([await kit.call('ham.spam.helper'), await kit.call('ham.eggs.version')], ['one', 'one']);
     await swap('_text2.ts', 'ham/_text.ts');
     await swap('_eggs2.ts', 'ham/eggs.ts');
     return kit;
   });
-  await line('ham.spam reloaded');
-  await line('ham.eggs reloaded');
+  await changed('ham.spam', 'reloaded');
+  await changed('ham.eggs', 'reloaded');
   t.deepEqual([await call('ham.spam.helper'), await call('ham.eggs.version')], ['two', 'two']);
 });
 
@@ -228,26 +228,29 @@ test('a helper that leads out of the directory is not executed', async (t) => {
 
 test('what is unsafe by now does not replace what runs, helpers included', async (t) => {
   const uses = versioned('one', '', `import './_helper.ts';`);
-  const { save, line, directory, status, call } = await live(t, { 'ham/spam.ts': uses, 'ham/_helper.ts': '' });
+  const { save, line, directory, status, call, changed } = await live(t, { 'ham/spam.ts': uses, 'ham/_helper.ts': '' });
   await chmod(join(directory, 'ham/_helper.ts'), 0o666);
   await line('not reloaded, the version before goes on: ham/_helper.ts is not executed: every user of this machine can write to it');
   await chmod(join(directory, 'ham/_helper.ts'), 0o644);
-  await line('ham.spam reloaded');
+  await changed('ham.spam', 'reloaded');
   await chmod(join(directory, 'ham/spam.ts'), 0o666);
   await save('ham/spam.ts', versioned('evil'));
   await line('not reloaded, the version before goes on: every user of this machine can write to it');
   t.is(await call('ham.spam.version'), 'one');
   t.like(status('ham.spam'), { state: { type: 'ready' } });
   await chmod(join(directory, 'ham/spam.ts'), 0o644);
-  await line('ham.spam reloaded', 2);
+  await changed('ham.spam', 'reloaded', 2);
   t.is(await call('ham.spam.version'), 'evil');
 });
 
 test('a class that an index re-exports stays one satellite over reloads', async (t) => {
-  const { save, line, host, registry } = await live(t, { 'ham/spam.ts': versioned('one'), 'ham/index.ts': `export * from './spam.ts';` });
+  const { save, host, registry, changed } = await live(t, {
+    'ham/spam.ts': versioned('one'),
+    'ham/index.ts': `export * from './spam.ts';`,
+  });
   await save('ham/spam.ts', versioned('two'));
-  await line('ham.spam reloaded');
-  await line('ham.index reloaded');
+  await changed('ham.spam', 'reloaded');
+  await changed('ham.index', 'reloaded');
   t.deepEqual(registry.names(), ['ham.spam.version']);
   t.deepEqual(
     host.status().satellites.map(({ name }) => name),
@@ -256,22 +259,22 @@ test('a class that an index re-exports stays one satellite over reloads', async 
 });
 
 test('where nobody tells of changes it is looked once a second', async (t) => {
-  const { save, call, line } = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: 'poll' });
+  const { save, call, changed } = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: 'poll' });
   await save('ham/spam.ts', versioned('two'));
-  await line('ham.spam reloaded');
+  await changed('ham.spam', 'reloaded');
   await save('ham/spam.ts', versioned('three'));
-  await line('ham.spam reloaded', 2);
+  await changed('ham.spam', 'reloaded', 2);
   t.is(await call('ham.spam.version'), 'three');
 });
 
 test('with watch: false nothing is looked at unless somebody asks', async (t) => {
-  const { save, call, host, line } = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
+  const { save, call, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
   await save('ham/spam.ts', versioned('two'));
   await save('ham/new.ts', versioned('new'));
   await host.reloadPlugin('ham.spam');
   t.is(await call('ham.spam.version'), 'two');
   await host.rescan();
-  await line('ham.new loaded');
+  await changed('ham.new', 'loaded');
 });
 
 test('a start by hand tells each state once', async (t) => {

@@ -63,7 +63,7 @@ test('a reload to a version that requires another relay leaves the one before', 
   );
   t.like(kit.status('ham.spam'), { version: '1.0.0', state: { type: 'ready' } });
   await kit.save('ham/spam.ts', spam(`{ version: '2.1.0', requires: '^0.9.0' }`));
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   t.is(kit.status('ham.spam').version, '2.1.0');
 });
 

@@ -29,7 +29,7 @@ test('messages that come while the new version sets up slowly arrive exactly onc
   for (const n of [1, 2, 3]) kit.deliver(n);
   t.is(await kit.call('ham.spam.version'), 'one', 'calls go to the version before, until the new one runs');
   open('slow');
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   kit.deliver(4);
   await kit.line(' to ham.spam.Spam', 5);
   t.deepEqual(told(kit), ['one 0', 'two 1', 'two 2', 'two 3', 'two 4']);
@@ -58,7 +58,7 @@ test('a message that is being received is finished by the version that has it, b
   );
   await kit.line('messages wait for the next version');
   open('receive');
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   await kit.sent.until(() => true, 3);
   t.deepEqual(told(kit).sort(), ['exit a', 'setup a', 'two b']);
   t.is(told(kit)[0], 'setup a');
@@ -84,7 +84,7 @@ test('state goes from a class to the one of its name, restore before setup, and 
       .replace(/(import \{ Dict \} from 'co2-relay';\n)/, '$1');
   const kit = await live(t, { 'ham/spam.ts': source('one') });
   await kit.save('ham/spam.ts', source('two'));
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   await kit.save('ham/spam.ts', source('three'));
   await kit.line('two exits', 2);
   t.deepEqual([await kit.call('ham.spam.First'), await kit.call('ham.spam.Second')], [['one', 'two'] as never, ['one', 'two'] as never]);
@@ -116,7 +116,7 @@ test('a call that comes while state is handed over is answered by the new versio
   const calls = [kit.call('ham.spam.add'), kit.call('ham.spam.add')];
   open('setup');
   t.deepEqual(await Promise.all(calls), [2, 3]);
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   t.is(await kit.call('ham.spam.add'), 4);
 });
 
@@ -133,7 +133,7 @@ test('a call that is under way ends before state is handed over', async (t) => {
   for (let turn = 0; turn < 20; turn++) await nextTurn();
   open('count');
   t.is(await call, 1);
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   t.is(await kit.call('ham.spam.add'), 2);
 });
 
@@ -193,7 +193,7 @@ test('a version that fails at any step leaves the one before as it is, told with
   await kit.line(`error plugin-host: > 2 | throw new Error('not here');`);
   t.is(kit.status('ham.spam').restarts, 0);
   await kit.save('ham/spam.ts', receives('two'));
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   t.is(await kit.call('ham.spam.version'), 'two');
 });
 
@@ -241,7 +241,7 @@ test('a call that is under way is answered by the version that has it, which exi
   const kit = await live(t, { 'ham/spam.ts': slow('one') });
   const answer = kit.call('ham.spam.slow');
   await kit.save('ham/spam.ts', slow('two'));
-  await kit.line('ham.spam reloaded');
+  await kit.changed('ham.spam', 'reloaded');
   t.is(await kit.call('ham.spam.version'), 'two');
   t.false(kit.lines.all.some((line) => line.includes('one exits')));
   open('call');
@@ -279,7 +279,7 @@ test('a burst of saves is one reload, and saves during a reload are one more', a
     await kit.host.rescan();
   }
   open('burst');
-  await kit.line('ham.spam reloaded', 2);
+  await kit.changed('ham.spam', 'reloaded', 2);
   t.is(await kit.call('ham.spam.version'), 'three 19');
   await kit.host.stop();
   t.is(kit.lines.all.filter((line) => line.includes('ham.spam reloaded')).length, 2);
@@ -313,7 +313,7 @@ test('a plugin that was stopped stays so whatever is saved, and starts as it is 
   t.deepEqual(kit.registry.names(), ['ham.eggs.version']);
   await kit.save('ham/spam.ts', versioned('two'));
   await kit.save('ham/eggs.ts', versioned('two'));
-  await kit.line('ham.eggs reloaded');
+  await kit.changed('ham.eggs', 'reloaded');
   t.deepEqual(kit.status('ham.spam').state, { type: 'stopped' });
   await t.throwsAsync(kit.host.reloadPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /it is stopped; start it/ });
   await kit.host.startPlugin('ham.spam');
@@ -323,7 +323,7 @@ test('a plugin that was stopped stays so whatever is saved, and starts as it is 
   await t.throwsAsync(kit.host.startPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /ham\/spam\.ts:1:11: / });
   t.is(kit.status('ham.spam').state.type, 'left-out');
   await kit.remove('ham/spam.ts');
-  await kit.line('ham.spam unloaded');
+  await kit.changed('ham.spam', 'unloaded');
 });
 
 test('what the host does on behalf of a plugin can be told to fail, and is told why', async (t) => {

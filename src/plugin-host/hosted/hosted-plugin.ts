@@ -110,8 +110,21 @@ export interface ProblemEvent {
   readonly rows: readonly string[];
 }
 
+/** The version of a plugin that runs is another one now, or the plugin is gone. */
+export interface VersionEvent {
+  readonly type: 'plugin.version';
+  readonly plugin: string;
+  readonly change: 'loaded' | 'reloaded' | 'restarted' | 'unloaded';
+  /** For people. */
+  readonly file: string;
+  /** ms that a reload took. */
+  readonly ms?: number | undefined;
+  /** Files of it that still run as they were first imported. Default: none. */
+  readonly notReloaded?: readonly string[] | undefined;
+}
+
 /** Everything that the plugin host reports. */
-export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent;
+export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent | VersionEvent;
 
 /** What `plugin.problem` says of something that does not run, while other things do. */
 export const LEFT_OUT = 'left out';
@@ -128,8 +141,26 @@ export function logHostEvent(event: HostEvent, log: Log): void {
     for (const text of [`${placeOf(problem)}: ${outcome}: ${problem.reason}`, ...rows]) log.error(text);
     return;
   }
+  if (event.type === 'plugin.version') {
+    logVersion(event, log);
+    return;
+  }
   const name = event.type === 'plugin.state' ? event.plugin : event.satellite;
   if (log.isDebugEnabled()) log.debug(`${name} is ${event.state.type}`);
+}
+
+function logVersion({ plugin, change, file, ms, notReloaded = [] }: VersionEvent, log: Log): void {
+  const place = clean(file);
+  if (change === 'unloaded') log.info(`${plugin} unloaded: ${place} is gone, or not to be loaded any more`);
+  else if (change === 'loaded') log.info(`${plugin} loaded (${place})`);
+  else {
+    const text = change === 'reloaded' ? `${plugin} reloaded in ${ms ?? 0} ms (${place})` : `${plugin} restarted`;
+    if (notReloaded.length > 0)
+      log.warn(
+        `${text}, but with the old code of ${notReloaded.join(', ')}, which a process imports once: restart the relay, or run the plugin in a child (isolation: 'child')`,
+      );
+    else log.info(text);
+  }
 }
 
 /** One plugin as the host sees it. It reports changes of its state as events. */

@@ -11,6 +11,7 @@ export type {
   SatelliteState,
   SatelliteStatus,
   Signature,
+  VersionEvent,
 } from './hosted-plugin.ts';
 export { Inbox, NO_INBOX } from './inbox.ts';
 export type { Recipient } from './inbox.ts';

@@ -26,6 +26,7 @@ import type {
   PluginState,
   PluginStatus,
   RelayPort,
+  VersionEvent,
 } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
 import { acceptInputs, cutShortAmong, cutShortProblem, filesOf, inputsOf, renewInputs, withoutSatellites } from './inputs.ts';
@@ -243,7 +244,7 @@ export class InlinePlugin implements HostedPlugin {
       await old.exit();
       this.#isRunning = false;
       await this.#orLeaveOut(signal, () => this.#run(next, port, signal));
-      if (this.#stale.length > 0) this.#parts.log.warn(`${this.name} restarted, ${this.#staleWarning()}`);
+      this.#reportVersion('restarted');
     });
   }
 
@@ -267,7 +268,7 @@ export class InlinePlugin implements HostedPlugin {
       await this.#configure(version, imported, signal);
       await this.#run(version, port, signal);
     });
-    this.#parts.log.info(`${this.name} loaded (${clean(this.#found.file)})`);
+    this.#reportVersion('loaded');
   }
 
   /** Replaces `old`, which runs, by the current version. If that fails everything stays as it is, and the reason is thrown. */
@@ -290,24 +291,23 @@ export class InlinePlugin implements HostedPlugin {
     await this.#accept();
     this.#problems = [];
     this.#setState({ type: 'ready' });
-    this.#logReloaded(Math.round(clock.now() - began));
+    this.#reportReloaded(Math.round(clock.now() - began));
     await old.finishCalls();
     await old.exit();
   }
 
-  #logReloaded(ms: number): void {
-    const { log } = this.#parts;
-    const file = clean(this.#found.file);
-    const isRelayPlugin = this.#imported?.relayPlugins.isInUse === true;
-    if (isRelayPlugin) log.warn(`${file}: its relay plugins go on as they were when the relay started; restart the relay`);
-    if (isRelayPlugin && this.inboxes.length + this.methods.length === 0) return;
-    const text = `${this.name} reloaded in ${ms} ms (${file})`;
-    if (this.#stale.length === 0) log.info(text);
-    else log.warn(`${text}, ${this.#staleWarning()}`);
+  #reportReloaded(ms: number): void {
+    if (this.#imported?.relayPlugins.isInUse === true) {
+      const file = clean(this.#found.file);
+      this.#parts.log.warn(`${file}: its relay plugins go on as they were when the relay started; restart the relay`);
+      if (this.inboxes.length + this.methods.length === 0) return;
+    }
+    this.#reportVersion('reloaded', ms);
   }
 
-  #staleWarning(): string {
-    return `but with the old code of ${this.#stale.join(', ')}, which a process imports once: restart the relay, or run the plugin in a child (isolation: 'child')`;
+  #reportVersion(change: VersionEvent['change'], ms?: number): void {
+    const { name } = this;
+    this.#parts.events.emit({ type: 'plugin.version', plugin: name, change, file: this.#found.file, ms, notReloaded: this.#stale });
   }
 
   /** Sets up a version that is configured, and exposes its methods. */

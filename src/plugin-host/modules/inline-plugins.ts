@@ -195,7 +195,7 @@ export class InlinePlugins {
     await plugin.unload();
     this.#all.delete(plugin.name);
     this.#parts.registry.remove(plugin.name);
-    this.#parts.log.info(`${plugin.name} unloaded: ${clean(file)} is gone, or not to be loaded any more`);
+    this.#parts.events.emit({ type: 'plugin.version', plugin: plugin.name, change: 'unloaded', file });
   }
 
   #track({ directory, modules }: Found): void {

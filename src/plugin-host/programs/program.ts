@@ -183,7 +183,7 @@ export class Program implements HostedPlugin {
   }
 
   async #replace(old: Supervisor, port: RelayPort, signal: AbortSignal): Promise<void> {
-    const { log, clock, exitTimeoutMs, file } = this.#parts;
+    const { events, clock, exitTimeoutMs, file } = this.#parts;
     const { name } = this;
     const began = clock.now();
     this.#setReloading(true);
@@ -217,7 +217,7 @@ export class Program implements HostedPlugin {
       throw await this.#notReloaded(error, signal);
     }
     this.#setReloading(false);
-    log.info(`${name} reloaded in ${Math.round(clock.now() - began)} ms (${clean(file)})`);
+    events.emit({ type: 'plugin.version', plugin: name, change: 'reloaded', file, ms: Math.round(clock.now() - began) });
     await old.finishCalls(exitTimeoutMs);
     await this.#end(old);
   }
