@@ -1,4 +1,6 @@
-/** The plugin host: calls to plugins here and in a child, how a child starts, who waits for a blocked one, and many satellites and plugins. */
+/**
+ * The plugin host: calls to plugins here and in a child, how a child starts, who waits for a blocked one, and many satellites and plugins.
+ */
 import { join } from 'node:path';
 import { createClient } from '../src/client/client.ts';
 import { serialiseCall } from '../src/xmlrpc/xmlrpc.ts';
@@ -106,7 +108,10 @@ async function starts({ port, token }: RunningRelay, count: number): Promise<Fig
   ];
 }
 
-/** How long a dict takes from the sender's hand into `receive` of an inline satellite, before and while its neighbour in a child never returns. */
+/**
+ * How long a dict takes from the sender's hand into `receive` of an inline satellite, before and while its neighbour in a child never
+ * returns.
+ */
 async function besideBlocked({ port, token }: RunningRelay, count: number): Promise<Figure[]> {
   const client = clientOf(port, token);
   const figures: Figure[] = [];

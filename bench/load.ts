@@ -1,4 +1,7 @@
-/** The load: requests over a few connections that stay open, one under way on each, through bare sockets, since a client of ours or of Node would cost more than the servers do. */
+/**
+ * The load: requests over a few connections that stay open, one under way on each, through bare sockets, since a client of ours or of Node
+ * would cost more than the servers do.
+ */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 

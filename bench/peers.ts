@@ -1,4 +1,7 @@
-/** The servers under load, each in a process of its own that ends with the benchmark; what this machine does not have is left out with a word. */
+/**
+ * The servers under load, each in a process of its own that ends with the benchmark; what this machine does not have is left out with a
+ * word.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

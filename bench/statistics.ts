@@ -20,7 +20,8 @@ export interface Contender {
 }
 
 /**
- * Microseconds of one turn of each contender's work, as medians of `rounds`: in each they take turns of `ms`, so that what else the machine does
+ * Microseconds of one turn of each contender's work, as medians of `rounds`: in each they take turns of `ms`, so that what else the machine
+ * does
  * hits all alike.
  */
 export async function timeEach(contenders: readonly Contender[], rounds: number, ms: number): Promise<ReadonlyMap<string, number>> {

@@ -1,4 +1,7 @@
-/** Makes docs/options.md: types, limits and defaults come from the schema of the options, their meaning from the doc comments of their types. */
+/**
+ * Makes docs/options.md: types, limits and defaults come from the schema of the options, their meaning from the doc comments of their
+ * types.
+ */
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import ts from 'typescript';

@@ -1,4 +1,7 @@
-/** FUDI, the text of Pure Data's netsend and netreceive: atoms with blanks between them, `;` at the end of a message, `\` before what is meant literally. */
+/**
+ * FUDI, the text of Pure Data's netsend and netreceive: atoms with blanks between them, `;` at the end of a message, `\` before what is
+ * meant literally.
+ */
 import { isUtf8 } from 'node:buffer';
 
 /** What a message consists of: Pure Data's float or symbol. */
@@ -69,7 +72,10 @@ export class FudiReader {
   }
 }
 
-/** A list as a message, with the newline that Pure Data wants at the end of a datagram. Throws a RangeError that says which atom cannot be one. */
+/**
+ * A list as a message, with the newline that Pure Data wants at the end of a datagram. Throws a RangeError that says which atom cannot be
+ * one.
+ */
 export function formatFudi(list: readonly unknown[], maxBytes: number): Buffer {
   if (list.length === 0) throw new RangeError('an empty list is no message');
   // Each atom takes two bytes at least; and what is too long is not formatted first.

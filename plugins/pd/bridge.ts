@@ -1,5 +1,6 @@
 /**
- * Joins Pure Data to the network. What a patch sends with netsend is a dict `{data: {pd: [atoms]}}`, floats as numbers and symbols as strings; what such a
+ * Joins Pure Data to the network. What a patch sends with netsend is a dict `{data: {pd: [atoms]}}`, floats as numbers and symbols as
+ * strings; what such a
  * dict of anybody else holds goes to the patch. Without a configuration it opens no socket.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -100,7 +101,10 @@ export class Bridge extends Plugin<Config> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }
 
-  /** Sends a list of numbers and texts as one message to Pure Data here, not to the network. Answers how many connections and targets took it. */
+  /**
+   * Sends a list of numbers and texts as one message to Pure Data here, not to the network. Answers how many connections and targets took
+   * it.
+   */
   @Exposed({ params: ['array'], returns: 'int' })
   send_message(list: readonly Value[]): number {
     try {
@@ -111,7 +115,8 @@ export class Bridge extends Plugin<Config> {
   }
 
   /**
-   * Answers where the bridge listens and sends to, how many are connected, and the messages since the start: received (from Pure Data), refused (no message,
+   * Answers where the bridge listens and sends to, how many are connected, and the messages since the start: received (from Pure Data),
+   * refused (no message,
    * or too long), sent (one for each that took it), dropped (nobody there, or too slow).
    */
   @Exposed({ params: [], returns: 'struct' })

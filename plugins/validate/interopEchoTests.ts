@@ -1,4 +1,7 @@
-/** The interopEchoTests suite of 2001, by which XML-RPC toolkits are held against each other: its own names with `validate.` in front, `validate.interopEchoTests.echoString`. */
+/**
+ * The interopEchoTests suite of 2001, by which XML-RPC toolkits are held against each other: its own names with `validate.` in front,
+ * `validate.interopEchoTests.echoString`.
+ */
 import { Double, Exposed, Plugin, Satellite, type Dict, type Sendable, type Value } from 'co2-relay';
 import { z } from 'zod';
 

@@ -1,4 +1,7 @@
-/** UserLand's validator1 suite of 1999, by which XML-RPC implementations are checked: its own names with `validate.` in front, `validate.validator1.easyStructTest`. */
+/**
+ * UserLand's validator1 suite of 1999, by which XML-RPC implementations are checked: its own names with `validate.` in front,
+ * `validate.validator1.easyStructTest`.
+ */
 import { Double, Exposed, Fault, Plugin, Satellite, type Dict, type Sendable } from 'co2-relay';
 import { z } from 'zod';
 

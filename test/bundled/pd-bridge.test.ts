@@ -1,4 +1,7 @@
-/** The bundled plugin pd.bridge in a real relay: both ways over TCP and UDP, its bounds, hostile input, and that it does nothing unless it is told to. */
+/**
+ * The bundled plugin pd.bridge in a real relay: both ways over TCP and UDP, its bounds, hostile input, and that it does nothing unless it
+ * is told to.
+ */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';

@@ -1,4 +1,7 @@
-/** What stands in for Pure Data: netsend and netreceive over TCP and UDP, each with what it received, line by line; and a relay with the bridge. */
+/**
+ * What stands in for Pure Data: netsend and netreceive over TCP and UDP, each with what it received, line by line; and a relay with the
+ * bridge.
+ */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';

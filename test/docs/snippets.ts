@@ -6,7 +6,10 @@ export interface Snippet {
   readonly source: string;
 }
 
-/** The fenced pieces of a page, in order. Throws an Error that names the line of one without a name, of a name without code, and of a name that is there twice. */
+/**
+ * The fenced pieces of a page, in order. Throws an Error that names the line of one without a name, of a name without code, and of a name
+ * that is there twice.
+ */
 export function snippetsOf(page: string): readonly Snippet[] {
   const found: Snippet[] = [];
   const lines = page.split('\n');

@@ -1,4 +1,7 @@
-/** What must hold of any bytes whatever: a value or a RelayError, never anything else; what is read can be written and reads back; nobody's prototype changes. */
+/**
+ * What must hold of any bytes whatever: a value or a RelayError, never anything else; what is read can be written and reads back; nobody's
+ * prototype changes.
+ */
 import { isUtf8 } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
 import { RelayError } from '../../src/core/core.ts';

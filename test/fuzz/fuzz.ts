@@ -1,8 +1,10 @@
 /**
- * `npm run fuzz -- SECONDS [SEED]`: random documents and their mutations against the codec, for 30 s unless told. Prints runs per second and the
+ * `npm run fuzz -- SECONDS [SEED]`: random documents and their mutations against the codec, for 30 s unless told. Prints runs per second
+ * and the
  * seed; what fails is kept in test/fuzz/corpus, which a test replays.
  *
- * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: random HTTP requests, 100,000 by default, to every listener of two relays (Linux only). Prints requests
+ * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: random HTTP requests, 100,000 by default, to every listener of two relays (Linux only).
+ * Prints requests
  * per second and the seed, and of a failure the numbers of the connections, which FIRST repeats.
  */
 import { createHash } from 'node:crypto';

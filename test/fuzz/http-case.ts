@@ -1,11 +1,14 @@
-/** Whole HTTP connections as random bytes: requests that are right, nearly right and wrong, how they are split, and how the client leaves. */
+/**
+ * Whole HTTP connections as random bytes: requests that are right, nearly right and wrong, how they are split, and how the client leaves.
+ */
 import { gzipSync } from 'node:zlib';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { mutateOften } from './mutate.ts';
 import { Random } from './random.ts';
 
 /**
- * What a client does after it has sent everything: it waits for the end, half-closes and waits, closes, resets, sends one more request that asks for the end,
+ * What a client does after it has sent everything: it waits for the end, half-closes and waits, closes, resets, sends one more request that
+ * asks for the end,
  * or never reads.
  */
 export type Ending = 'wait' | 'half-close' | 'close' | 'reset' | 'last' | 'deaf';

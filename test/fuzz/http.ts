@@ -1,4 +1,7 @@
-/** Sends random HTTP requests to every listener of running relays: no process may end or log an internal error, and the next ping is answered. */
+/**
+ * Sends random HTTP requests to every listener of running relays: no process may end or log an internal error, and the next ping is
+ * answered.
+ */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { httpCase } from './http-case.ts';
 import type { HttpCase } from './http-case.ts';

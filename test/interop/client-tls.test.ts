@@ -1,4 +1,6 @@
-/** The client over HTTPS with certificates that openssl makes: whom it believes, as whom it comes, and what it says if it does not believe. */
+/**
+ * The client over HTTPS with certificates that openssl makes: whom it believes, as whom it comes, and what it says if it does not believe.
+ */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';

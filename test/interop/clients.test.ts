@@ -1,4 +1,7 @@
-/** Clients of five languages against a real relay: each sends nested structs, arrays, base64, dates, booleans, unicode and doubles, asks what is there, and gets faults. */
+/**
+ * Clients of five languages against a real relay: each sends nested structs, arrays, base64, dates, booleans, unicode and doubles, asks
+ * what is there, and gets faults.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

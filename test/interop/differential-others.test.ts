@@ -1,4 +1,7 @@
-/** Hundreds of values through Perl's RPC::XML and Ruby's xmlrpc: each reads what we write and writes what it read, and we read the equal value of that. */
+/**
+ * Hundreds of values through Perl's RPC::XML and Ruby's xmlrpc: each reads what we write and writes what it read, and we read the equal
+ * value of that.
+ */
 import { fileURLToPath } from 'node:url';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import test from 'ava';

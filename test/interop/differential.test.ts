@@ -1,4 +1,7 @@
-/** Thousands of values through Python's xmlrpc.client in one process: what we write it reads as the equal value, and what it writes of that we read. */
+/**
+ * Thousands of values through Python's xmlrpc.client in one process: what we write it reads as the equal value, and what it writes of that
+ * we read.
+ */
 import { fileURLToPath } from 'node:url';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import test from 'ava';

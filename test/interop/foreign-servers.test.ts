@@ -1,4 +1,7 @@
-/** `co2` against servers that are no relays, as Debian has them: supervisord and aria2, each with a configuration of its own on a loopback port. */
+/**
+ * `co2` against servers that are no relays, as Debian has them: supervisord and aria2, each with a configuration of its own on a loopback
+ * port.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

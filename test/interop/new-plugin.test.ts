@@ -1,4 +1,7 @@
-/** The programs of templates/ as `co2 new plugin` writes them: they pass their tests, conform to the protocol and run in a relay, and their tests detect bugs. */
+/**
+ * The programs of templates/ as `co2 new plugin` writes them: they pass their tests, conform to the protocol and run in a relay, and their
+ * tests detect bugs.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -59,7 +62,10 @@ for (const [language, passes, [right, wrong]] of LANGUAGES) {
   });
 }
 
-/** A relay with the line in its configuration: the program is described and called, receives and sends dicts, and ends with the relay; run by hand it explains itself. */
+/**
+ * A relay with the line in its configuration: the program is described and called, receives and sends dicts, and ends with the relay; run
+ * by hand it explains itself.
+ */
 async function runs(t: ExecutionContext, cwd: string, line: string): Promise<void> {
   writeFileSync(join(cwd, 'config.ts'), `export default { ${line} };\n`);
   const relay = await startCo2(t, { cwd });

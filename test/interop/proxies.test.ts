@@ -1,4 +1,7 @@
-/** nginx, HAProxy and Caddy in front of a relay, with the very configurations that docs/proxies.md has: who the client is, whatever that forges. */
+/**
+ * nginx, HAProxy and Caddy in front of a relay, with the very configurations that docs/proxies.md has: who the client is, whatever that
+ * forges.
+ */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';

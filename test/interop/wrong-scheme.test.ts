@@ -1,4 +1,7 @@
-/** http: on an HTTPS port and https: on an HTTP port: the client, the command and the relay's log say so. The certificate is made by openssl. */
+/**
+ * http: on an HTTPS port and https: on an HTTP port: the client, the command and the relay's log say so. The certificate is made by
+ * openssl.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';

@@ -1,4 +1,7 @@
-/** Relays that are satellites of each other, peers, or both, and programs that send back what they get: every dict arrives once, and traffic ends. */
+/**
+ * Relays that are satellites of each other, peers, or both, and programs that send back what they get: every dict arrives once, and traffic
+ * ends.
+ */
 import { createServer } from 'node:http';
 import { connect, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -133,7 +136,10 @@ async function startProgram(
   return { at, heard, busy: () => busy };
 }
 
-/** Resolves when nothing is under way: a dict on its way keeps its link or its program busy, and all of them are in this process. Fails when there is far more traffic than there are dicts. */
+/**
+ * Resolves when nothing is under way: a dict on its way keeps its link or its program busy, and all of them are in this process. Fails when
+ * there is far more traffic than there are dicts.
+ */
 async function quiet(t: ExecutionContext, { relays, programs }: Network, atMost: number): Promise<void> {
   for (;;) {
     const statuses = relays.map((relay) => relay.status());

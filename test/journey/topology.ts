@@ -43,7 +43,8 @@ export function isMarker(data: unknown): boolean {
 }
 
 /**
- * Sends one last dict from each relay and waits until all others have it: a link carries its dicts in order, so whatever was under way before has
+ * Sends one last dict from each relay and waits until all others have it: a link carries its dicts in order, so whatever was under way
+ * before has
  * arrived too. Then stops all relays, which empties what is left, and answers what each heard besides.
  */
 export async function heardInTheEnd(relays: readonly TestRelay[]): Promise<unknown[][]> {

@@ -1,4 +1,7 @@
-/** Saves that truncate a file before they write it, while the relay is called and gets dicts: no call fails, no dict is lost, the state is kept. */
+/**
+ * Saves that truncate a file before they write it, while the relay is called and gets dicts: no call fails, no dict is lost, the state is
+ * kept.
+ */
 import { open, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';

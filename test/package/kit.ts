@@ -67,7 +67,8 @@ export function writeFiles(directory: string, files: Files): void {
 }
 
 /**
- * A directory with `files` where somebody has run `npm install co2-relay`: the package, its command, and of the dependencies those that its package.json
+ * A directory with `files` where somebody has run `npm install co2-relay`: the package, its command, and of the dependencies those that its
+ * package.json
  * names for production and no others, so that one which is missing there is missing here.
  */
 export function installed(t: ExecutionContext, { directory: packed }: Packed, files: Files = {}): string {

@@ -1,4 +1,7 @@
-/** The package as others meet it: what the tarball holds, the command in an empty directory, types, plugins outside, relays in somebody's program. */
+/**
+ * The package as others meet it: what the tarball holds, the command in an empty directory, types, plugins outside, relays in somebody's
+ * program.
+ */
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';

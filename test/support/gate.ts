@@ -1,4 +1,7 @@
-/** Awaits events instead of sleeping: what is pushed on one side is awaited on the other. The test's own time limit ends a wait for what never comes. */
+/**
+ * Awaits events instead of sleeping: what is pushed on one side is awaited on the other. The test's own time limit ends a wait for what
+ * never comes.
+ */
 
 export class Gate<T> {
   readonly all: T[] = [];

@@ -6,7 +6,10 @@ import ts from 'typescript';
 const BASE = ['core', 'values', 'message'];
 const GROUND = [...BASE, 'xmlrpc', 'json', 'events', 'state', 'store', 'client', 'access', 'plugin', 'loader', 'identity'];
 const FLOW = [...GROUND, 'rpc', 'streams', 'links'];
-/** Directories below plugin-host. Each has a public file of its own, for the others and for plugin-host; from outside only plugin-host is imported. */
+/**
+ * Directories below plugin-host. Each has a public file of its own, for the others and for plugin-host; from outside only plugin-host is
+ * imported.
+ */
 const HOST = ['hosted', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
 const PARTS = ['plugin-host', 'mesh', 'satellites'];
 const BELOW_APP = [...FLOW, ...PARTS, 'relay', 'work', 'recording', 'services', 'http', 'metrics', 'config'];

@@ -72,7 +72,8 @@ export function temporaryDir(t: ExecutionContext): string {
   return directory;
 }
 
-// Below 32768 the system gives no port away by itself, and each test process has twenty of its own, so nobody takes a port between its choice and its use.
+// Below 32768 the system gives no port away by itself, and each test process has twenty of its own, so nobody takes a port between its
+// choice and its use.
 const FIRST_PORT = 20_000 + (process.pid % 600) * 20;
 let given = 0;
 
