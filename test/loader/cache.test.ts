@@ -1,4 +1,4 @@
-/** The cache saves time and nothing else: whatever is wrong with it, modules are compiled. */
+/** The cache only saves time: whatever is wrong with it, modules are compiled. */
 import { chmodSync, existsSync, readFileSync, readdirSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -7,7 +7,7 @@ import { makeHouse, makeTree, run } from './house.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-test('what was put is got, by any part of the key', (t) => {
+test('an entry is found by all parts of its key', (t) => {
   const directory = join(makeTree(t, {}), 'a/b');
   const cache = openCache(directory);
   const key = cache.key('a', 'bc');
@@ -21,7 +21,7 @@ test('what was put is got, by any part of the key', (t) => {
   t.deepEqual(readdirSync(directory), [key], 'no temporary file is left');
 });
 
-test('a cut, a damaged and an empty entry are no entries', (t) => {
+test('truncated, damaged and empty entries are ignored', (t) => {
   const directory = join(makeTree(t, {}), 'cache');
   const cache = openCache(directory);
   const key = cache.key('a');
@@ -43,7 +43,7 @@ test('a cut, a damaged and an empty entry are no entries', (t) => {
   t.is(cache.get(key), 'some text');
 });
 
-test('no directory, a file in its place, one that others can write to: silently no cache', (t) => {
+test('without a directory, or with a file in its place, or one that others can write to, there is no cache', (t) => {
   const tree = makeTree(t, { file: '', 'open/x': '' });
   chmodSync(join(tree, 'open'), 0o777);
   const cache = openCache(undefined);
@@ -57,7 +57,7 @@ test('no directory, a file in its place, one that others can write to: silently 
   t.deepEqual(readdirSync(join(tree, 'open')), ['x']);
 });
 
-test('the first miss removes what is long unused and what is above the limit, and nothing else', (t) => {
+test('the first miss removes entries that are long unused or above the limit, and no others', (t) => {
   const directory = join(makeTree(t, {}), 'cache');
   openCache(directory).put('f'.repeat(64), 'first');
   const name = (number: number) => number.toString(16).padStart(64, '0');
@@ -82,7 +82,7 @@ test('the first miss removes what is long unused and what is above the limit, an
   t.false(existsSync(join(directory, others[0] ?? '')));
 });
 
-test('reading an entry renews it, but not at each start', (t) => {
+test('reading an entry marks it as used, but not at each start', (t) => {
   const directory = join(makeTree(t, {}), 'cache');
   const cache = openCache(directory);
   const key = cache.key('a');

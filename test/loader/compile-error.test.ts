@@ -1,4 +1,4 @@
-/** The place of a mistake, in lines and columns as an editor counts them. */
+/** The place of a compile error, in lines and columns as an editor counts them. */
 import test from 'ava';
 import { explainSyntaxError } from '../../src/loader/compile-error.mjs';
 import { compileTypeScript } from '../../src/loader/compile.mjs';
@@ -35,7 +35,7 @@ for (const [source, line, column, reason] of PLACES) {
   });
 }
 
-test('a decorator of a private member, which the compiler would drop, is refused at its place', async (t) => {
+test('a decorator of a private member, which the compiler would drop, is an error at its place', async (t) => {
   const source = `import { Exposed } from 'x';\nconst é = '😀';\nexport class A {\n  @Exposed() open() { return this.#a; }\n  #a = 1; /* ü */ @Exposed() #hidden() {}\n}\n`;
   const error = await thrownBy(source);
   t.like(error, { name: 'CompileError', line: 5, column: 19 });
@@ -46,7 +46,7 @@ test('a decorator of a private member, which the compiler would drop, is refused
   t.false(fine.includes('CompileError'));
 });
 
-test('the frame shows the place, and of a very long line only what is near', (t) => {
+test('the frame shows the place, and of a very long line only its surroundings', (t) => {
   const report = '  x No\n   ,-[/dir/a.ts:1:1]\n 2 | x\n   : ^\n   `----\n';
   t.is(explainSyntaxError(new Error(report), 'a\nx\nb\nc\nd', '/dir/a.ts').frame, '  1 | a\n> 2 | x\n    | ^\n  3 | b\n  4 | c');
   const cells = ' '.repeat(5000);
@@ -60,7 +60,7 @@ test('the frame shows the place, and of a very long line only what is near', (t)
   t.regex(long.frame, /y!z/);
 });
 
-test('a report of another shape is a reason all the same', (t) => {
+test('a compiler report of another shape still gives a reason', (t) => {
   t.like(explainSyntaxError('broken', 'a', '/dir/a.ts'), { line: 1, column: 1, reason: 'broken' });
   t.like(explainSyntaxError(new Error('\u001b[31mred\u001b[0m'), '', '/dir/a.ts'), { line: 1, column: 1, reason: 'red' });
 });

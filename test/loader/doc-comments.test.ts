@@ -1,4 +1,4 @@
-/** Which text becomes the help of which method. */
+/** Which doc comment becomes the help of which method. */
 import { parseSync } from '@swc/core';
 import test from 'ava';
 import { docFooter, mayHaveDocComments, readDocComments } from '../../src/loader/doc-comments.mjs';
@@ -92,7 +92,7 @@ for (const [what, source, names] of CLASSES) {
   });
 }
 
-test('the places may be counted from any number', (t) => {
+test('places may be counted from any number', (t) => {
   const shifted = (text: string): unknown => {
     const tree = JSON.stringify(parseSync(text, { syntax: 'typescript', target: 'es2022' }));
     return JSON.parse(tree, (key, value: unknown) => (['start', 'end'].includes(key) ? Number(value) + 4321 : value));

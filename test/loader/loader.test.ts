@@ -1,4 +1,4 @@
-/** The loader from outside: what a process sees that imports TypeScript, on both kinds of hooks. */
+/** The loader as processes see it that import TypeScript, with both kinds of hooks. */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -158,7 +158,7 @@ test('the names of the package lead to the sources in a checkout, to dist in a p
   }
 });
 
-test('a plugin with a copy of the package of its own gets that', async (t) => {
+test('a plugin with its own copy of the package gets that one', async (t) => {
   const house = makeHouse(t);
   const a = "export { from } from 'co2-relay';\n";
   const dir = makeTree(t, {
@@ -179,7 +179,7 @@ test('a plugin with a copy of the package of its own gets that', async (t) => {
   );
 });
 
-test('a name that the package does not have is refused with those that it has', async (t) => {
+test('an unknown export of the package is reported with the known ones', async (t) => {
   const house = makeHouse(t);
   const dir = makeTree(t, { 'a.ts': "import 'co2-relay/secret';\n" });
   const result = await run({ house }, `answer((await failure(import(${JSON.stringify(join(dir, 'a.ts'))}))).message)`);
@@ -244,7 +244,7 @@ test('the first registration wins', async (t) => {
   t.deepEqual(result, [true, false]);
 });
 
-test('what no module records has no doc comments', async (t) => {
+test('a module that records no doc comments has none', async (t) => {
   const house = makeHouse(t);
   t.deepEqual(await run({ house }, `answer([docCommentsOf('file:///nothing.ts'), isCompileError(new Error('x')), isCompileError(null)])`), [
     {},

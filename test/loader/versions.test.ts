@@ -1,4 +1,4 @@
-/** Versions of modules, on both kinds of hooks: what changed is imported anew with all that imports it, and nothing else is. */
+/** Versions of modules, with both kinds of hooks: what changed is imported again with all that imports it, and nothing else is. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

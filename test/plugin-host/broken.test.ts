@@ -35,13 +35,13 @@ test('a module that does not load or construct is left out, with file, line and 
   t.false(JSON.stringify(host.status()).includes('/tmp/'));
 });
 
-test('an import without its extension is told what is missing', async (t) => {
+test('an import without its extension is reported with the extension', async (t) => {
   const { problems } = await started(t, { 'bad/short.ts': `import './_near';`, 'bad/_near.ts': '', 'bad/far.ts': `import './_far';` });
   t.is(problems()['bad/short.ts'], "Cannot find module 'bad/_near' imported from bad/short.ts; write its extension: _near.ts");
   t.is(problems()['bad/far.ts'], "Cannot find module 'bad/_far' imported from bad/far.ts");
 });
 
-test('a module that never ends loading is given up', async (t) => {
+test('a module that never finishes loading is left out', async (t) => {
   const kit = await hostOf(t, { 'bad/hangs.ts': `await new Promise(() => undefined);`, 'good/fine.ts': FINE });
   const start = kit.start();
   await kit.clock.whenPending();
@@ -51,7 +51,7 @@ test('a module that never ends loading is given up', async (t) => {
   t.regex(kit.problems()['bad/hangs.ts'] ?? '', /took longer than 10000 ms/);
 });
 
-test('a module without satellites is an information, not a problem', async (t) => {
+test('a module without satellites is logged at level info and is not a problem', async (t) => {
   const { lines, host } = await started(t, { 'ham/spam.ts': 'export class Plain {}', 'ham/echo.ts': ECHO });
   t.true(lines.all.some((line) => line.startsWith('info plugin-host: ham/spam.ts: exports no class decorated with @Satellite')));
   t.is(host.status().problems.length, 0);

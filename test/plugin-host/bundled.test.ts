@@ -47,7 +47,7 @@ test('all methods of the bundled plugins have help and a signature', async (t) =
   for (const { name, help } of host.methods()) t.regex(help, /^[A-Z].*\.$/s, name);
 });
 
-test('echo answers a ping once, and its own answer never', async (t) => {
+test('echo answers a ping once, and never its own answer', async (t) => {
   const { host, sent, call, lines } = await started(t, bundled);
   t.is(await call('example.echo.say', 'ham'), 'ham');
   t.is(await call('example.echo.add', 2, 3), 5);
@@ -91,7 +91,7 @@ test('the room remembers what is said and heard, bounded, and ignores everything
   await t.throwsAsync(call('chat.room.say', ' ', 'x'), { name: 'Fault', code: 1 });
 });
 
-test('what is heard in the room stays one readable line, whatever somebody sends', async (t) => {
+test('each message in the room is one readable line, whatever it contains', async (t) => {
   const { host, call, lines } = await started(t, bundled);
   const said = (nick: string, text: string): Value =>
     dictOf([

@@ -1,4 +1,4 @@
-/** Saves that are cut short: what a reader sees between the steps in which a program writes a file replaces nothing that runs. */
+/** Incomplete saves: the states between the steps in which a program writes a file never replace what runs. */
 import { cp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
@@ -111,7 +111,7 @@ test('a package.json that cannot be read leaves the modules of its folder as the
   t.false(kit.lines.all.some((line) => line.includes('ham.spam unloaded')));
 });
 
-test('what is gone is waited for: a file that is written again is reloaded with its state, one that stays away is unloaded', async (t) => {
+test('a file that is gone is waited for: it is reloaded with its state when it comes back, and unloaded if it does not', async (t) => {
   const clock = new VirtualClock();
   const files = { 'ham/spam.ts': versioned('one', COUNTS), 'ham/spam.config.ts': 'export default {};', 'eggs/a.ts': versioned('a') };
   const kit = { ...(await live(t, files, { clock })), clock };
@@ -149,7 +149,7 @@ test('what is gone is waited for: a file that is written again is reloaded with 
   t.regex(order[0] ?? '', /eggs\.a unloaded/);
 });
 
-test('a half that compiles is not taken for the whole, unless it stays', async (t) => {
+test('a truncated file that compiles is loaded only if it stays as it is', async (t) => {
   const clock = new VirtualClock();
   const whole = (version: string): string =>
     `${versioned('', `  @Exposed() helped() { return help(); }`)}\nfunction help() { return '${version}'; }\n`;
@@ -168,7 +168,7 @@ test('a half that compiles is not taken for the whole, unless it stays', async (
   await t.throwsAsync(kit.call('ham.spam.helped'), { message: /help is not defined/ });
 });
 
-test('while changes go on what is whole is reloaded, and what is gone or half written waits', async (t) => {
+test('while changes go on, complete files are reloaded, and files that are gone or truncated wait', async (t) => {
   const clock = new VirtualClock();
   const files = { 'ham/spam.ts': versioned('one'), 'ham/eggs.ts': versioned('one'), 'ham/half.ts': versioned('one', '', '// a comment') };
   const kit = { ...(await live(t, files, { clock })), clock };

@@ -1,4 +1,4 @@
-/** Delivery: in order, one at a time, bounded, and nobody disturbs anybody. */
+/** Delivery: in order, one at a time, bounded, and independent of other satellites. */
 import test from 'ava';
 import { freezeDict, dictOf } from '../../src/values/values.ts';
 import { ECHO, hostOf, messageOf, satelliteSource, started } from './kit.ts';
@@ -30,7 +30,7 @@ test('a message reaches every satellite but its sender, in order, after deliver 
   t.deepEqual(seenBy('ham.b.Echo'), [1, 2, 3]);
 });
 
-test('the next message comes when the receive of the one before has ended', async (t) => {
+test('the next message is delivered when the receive before it has ended', async (t) => {
   const { host, sent, call } = await started(t, { 'ham/gate.ts': GATE, 'ham/echo.ts': ECHO });
   for (const n of [1, 2]) host.deliver(messageOf(n));
   await sent.until(({ satellite }) => satellite === 'ham.echo.Echo', 2);
@@ -43,7 +43,7 @@ test('the next message comes when the receive of the one before has ended', asyn
   t.deepEqual(told(), ['begins 1', 'ends 1', 'begins 2']);
 });
 
-test('one that never returns, throws or meddles disturbs nobody', async (t) => {
+test('a satellite that never returns, throws or changes its dict affects no other', async (t) => {
   const { host, sent, lines } = await started(t, {
     'bad/hangs.ts': satelliteSource('Hangs', `  receive() { return new Promise<void>(() => undefined); }`),
     'bad/throws.ts': satelliteSource('Throws', `  receive(dict: Dict) {\n    throw new Error('cannot read ' + String(dict.data));\n  }`),
@@ -105,7 +105,7 @@ test('bytes and dates are each satellite’s own copies, the rest is shared and 
   t.deepEqual(b?.data, ['ham', 5, true]);
 });
 
-test('the context tells id, hops, age and verdict, and its signal is there when it is asked for', async (t) => {
+test('the context has id, hops, age and verdict, and makes its signal on demand', async (t) => {
   const source = satelliteSource(
     'Looks',
     `  async receive(dict: Dict, context: Context) {
@@ -120,7 +120,7 @@ test('the context tells id, hops, age and verdict, and its signal is there when 
   t.deepEqual(told.data, ['x', 3, 47, false, 'attested', false, true]);
 });
 
-test('a receive that outlives its limit is aborted and counted, and the next message comes', async (t) => {
+test('a receive that exceeds its time limit is aborted and counted, and the next message is delivered', async (t) => {
   const { host, sent, lines, clock, call } = await started(t, { 'ham/gate.ts': GATE });
   for (const n of [1, 2]) host.deliver(messageOf(n, { id: `m${n}` }));
   await sent.until(({ data }) => (data as unknown[])[0] === 'begins');
@@ -141,7 +141,7 @@ test('a receive that outlives its limit is aborted and counted, and the next mes
   t.is(clock.pending, 0);
 });
 
-test('a full line drops the oldest, counts them, and logs the flood in two lines', async (t) => {
+test('a full inbox drops the oldest messages, counts them, and logs the flood in two lines', async (t) => {
   const inbox = { maxMessages: 3, maxBytes: 10_000, overflow: 'drop-oldest' } as const;
   const { host, sent, lines, call } = await started(t, { 'ham/gate.ts': GATE }, { inbox });
   host.deliver(messageOf(0));
@@ -159,7 +159,7 @@ test('a full line drops the oldest, counts them, and logs the flood in two lines
   t.regex(warnings[1] ?? '', /7 messages were dropped/);
 });
 
-test('the line is bounded in size too, and always takes one message', async (t) => {
+test('the inbox is bounded in bytes too, and always accepts one message', async (t) => {
   // A message is charged 768 bytes besides those of its dict.
   const inbox = { maxMessages: 100, maxBytes: 3 * 768 + 100, overflow: 'drop-oldest' } as const;
   const { host, sent } = await started(t, { 'ham/gate.ts': GATE }, { inbox });
@@ -187,7 +187,7 @@ test('a flood of messages lets I/O have its turn', async (t) => {
   t.is(await call('ham.b.n'), 500);
 });
 
-test('what arrives during the start waits for the satellite’s own setup', async (t) => {
+test('messages that arrive during the start wait for the setup of the satellite', async (t) => {
   const source = ECHO.replace(
     'async receive',
     `setup() { return new Promise<void>((resolve) => { (globalThis as Record<string, unknown>).co2TestGo = resolve; }); }\n  async receive`,
@@ -204,7 +204,7 @@ test('what arrives during the start waits for the satellite’s own setup', asyn
   t.is(sent.all.length, 2);
 });
 
-test('stop lets idle satellites take what waits, aborts the receive that hangs, and leaves nothing open', async (t) => {
+test('a stop lets idle satellites receive what waits, aborts the receive that hangs, and leaves nothing open', async (t) => {
   const { host, sent, lines, clock } = await started(t, { 'ham/echo.ts': ECHO, 'ham/gate.ts': GATE });
   for (const n of [1, 2]) host.deliver(messageOf(n));
   await host.stop();

@@ -36,7 +36,7 @@ test('an exposed method is called as package.module.method, with its help and si
   t.is(method('ham.spam.union')?.help, '');
 });
 
-test('only decorated methods of the class itself are there', async (t) => {
+test('only decorated methods of the class itself are exposed', async (t) => {
   const { names } = await started(t, {
     'ham/spam.ts': SPAM + `@Satellite() export class Heir extends Spam { @Exposed() own() { return 1; } }`,
   });
@@ -57,7 +57,7 @@ test('declared parameters are enforced before the call', async (t) => {
   await t.throwsAsync(call('ham.spam.add', 1.5, 2), refused(`parameter 1 is a double, expected int ${usage}`));
 });
 
-test('each declared type takes its own values and no others', async (t) => {
+test('each declared type accepts its own values and no others', async (t) => {
   const { call } = await started(t, { 'ham/spam.ts': SPAM });
   const right = [2n ** 62n, 1.5, true, 'x', new Date(0), Buffer.from('x'), [1], dictOf(), null];
   t.true(await call('ham.spam.all', ...right));
@@ -125,7 +125,7 @@ test('a schema checks, transforms and describes the parameters', async (t) => {
   t.is(method('ham.spam.other')?.signature, undefined);
 });
 
-test('a declaration that makes no sense leaves the class out, and says why', async (t) => {
+test('a class with an invalid declaration is left out, with the reason', async (t) => {
   const bad = (declaration: string): string => satelliteSource('Bad', `  ${declaration} go() {}`);
   const { problems, names } = await started(t, {
     'bad/type.ts': bad(`@Exposed({ params: ['strin' as 'string'] })`),
@@ -143,7 +143,7 @@ test('a declaration that makes no sense leaves the class out, and says why', asy
   t.true(names().every((name) => name.startsWith('ham.')));
 });
 
-test('two satellites of a module that expose the same name are both refused', async (t) => {
+test('two satellites of a module that expose the same name are both left out', async (t) => {
   const two = satelliteSource('One', `  @Exposed() go() { return 1; }`) + `@Satellite() export class Two { @Exposed() go() { return 2; } }`;
   const { host, names } = await started(t, { 'ham/spam.ts': two });
   t.deepEqual(names(), []);
@@ -151,7 +151,7 @@ test('two satellites of a module that expose the same name are both refused', as
   t.regex(host.status().problems[0]?.reason ?? '', /ham\.spam\.One and ham\.spam\.Two both expose ham\.spam\.go/);
 });
 
-test('the right that a method needs is declared: call, unless it is message or admin', async (t) => {
+test('a method declares the access that it needs: call, unless it is message or admin', async (t) => {
   const source = satelliteSource(
     'Spam',
     `@Exposed() a() {} @Exposed({ access: 'message' }) b() {} @Exposed({ access: 'admin' }) c() {} @Exposed({ access: 'call' }) d() {}`,

@@ -22,7 +22,7 @@ test('package is the folder, module is the file, a file at the top is in package
   t.is(await call('my_pkg.my_mod.who'), 'my_pkg.my_mod.Who');
 });
 
-test('helpers are no modules', (t) => {
+test('helpers are not modules', (t) => {
   const files = [
     'ham/_spam.ts',
     'ham/spam.config.ts',
@@ -35,7 +35,7 @@ test('helpers are no modules', (t) => {
   t.deepEqual(nameModules([...files, 'node_modules/spam.ts', 'ham/deep/spam.ts', 'ham/.spam.ts', 'ham/spam.json', 'ham/spam.cts']), []);
 });
 
-test('names that cannot be called are refused, in one line', (t) => {
+test('names that cannot be part of a method name are reported in one line', (t) => {
   const [dotted, spaced, digit] = nameModules(['ham/a.b.ts', 'ham/bad\nname.ts', '9lives/x.ts']);
   for (const one of [dotted, spaced, digit]) {
     t.regex(one?.refused ?? '', /cannot be part of a method name/);
@@ -43,7 +43,7 @@ test('names that cannot be called are refused, in one line', (t) => {
   }
 });
 
-test('of clashing files none is loaded, and each is named', async (t) => {
+test('two files for one module are both left out, and each is named', async (t) => {
   const { names, problems } = await started(t, {
     'ham/a-b.ts': WHO,
     'ham/a_b.ts': WHO,
@@ -66,14 +66,14 @@ test('packages named like the relay’s own methods are not loaded', async (t) =
   t.true(lines.all.some((line) => /^error plugin-host: system\/spam\.ts: left out: .*reserved/.test(line)));
 });
 
-test('pluginList loads those packages alone; an unknown one stops the start and names the nearest', async (t) => {
+test('pluginList loads only these packages; an unknown one ends the start with a suggestion', async (t) => {
   const directory = await writePlugins(t, { 'ham/spam.ts': WHO, 'eggs/spam.ts': WHO });
   t.deepEqual((await started(t, directory, { pluginList: ['eggs'] })).names(), ['eggs.spam.who']);
   const misspelt = await hostOf(t, directory, { pluginList: ['eg_gs'] });
   await t.throwsAsync(misspelt.start(), { code: 'CONFIG_INVALID', message: /pluginList: .*no package "eg_gs"; did you mean "eggs"\?/ });
 });
 
-test('configuration of a module that is not there stops the start and names the nearest', async (t) => {
+test('the configuration of an unknown module ends the start with a suggestion', async (t) => {
   const { start } = await hostOf(t, { 'ham/spam.ts': WHO }, { plugins: { 'ham.spm': {} } });
   await t.throwsAsync(start(), { code: 'CONFIG_INVALID', message: /no module "ham\.spm"; did you mean "ham\.spam"\?/ });
 });
@@ -93,7 +93,7 @@ test('co2.modules names the modules of a folder', async (t) => {
   t.regex(problems()['torn/package.json'] ?? '', /nothing of its folder is loaded/);
 });
 
-test('a co2.modules with other things than names is reported, and its names load', async (t) => {
+test('a co2.modules with invalid entries is reported, and its names load', async (t) => {
   const { names, problems } = await started(t, {
     'ham/package.json': JSON.stringify({ co2: { modules: ['spam', 7] } }),
     'ham/spam.ts': WHO,
@@ -104,7 +104,7 @@ test('a co2.modules with other things than names is reported, and its names load
   t.deepEqual(Object.keys(problems()), ['eggs/package.json', 'ham/package.json']);
 });
 
-test('what somebody else could have put there is not executed', async (t) => {
+test('files that another user could have written are not executed', async (t) => {
   const outside = await writePlugins(t, { 'evil.ts': WHO });
   const directory = await writePlugins(t, { 'ham/fine.ts': WHO, 'ham/open.ts': WHO, 'folder/open.ts': WHO });
   await symlink(join(outside, 'evil.ts'), join(directory, 'ham/linked.ts'));
@@ -124,7 +124,7 @@ test('what somebody else could have put there is not executed', async (t) => {
   t.regex(reasons['folder/open.ts'] ?? '', /folder; chmod/);
 });
 
-test('what is no source, or somebody else’s, is not executed', async (t) => {
+test('files that are not sources, or belong to another user, are not executed', async (t) => {
   const directory = await writePlugins(t, {
     'ham/fine.ts': WHO,
     'ham/large.ts': `${WHO}//${'x'.repeat(4 * 1024 * 1024)}`,
@@ -153,13 +153,13 @@ test('what is no source, or somebody else’s, is not executed', async (t) => {
     t.regex(reasons[file] ?? '', /it belongs to user 65533, who is neither the owner of the directory/);
 });
 
-test('a directory of another user’s is loaded: who deploys need not be who runs the relay', async (t) => {
+test('a directory of another user is loaded: the user that deploys need not be the one that runs the relay', async (t) => {
   const directory = await writePlugins(t, { 'ham/fine.ts': WHO });
   if (process.getuid?.() === 0) for (const path of ['', 'ham', 'ham/fine.ts']) await chown(join(directory, path), 65_533, 65_533);
   t.deepEqual((await started(t, directory)).names(), ['ham.fine.who']);
 });
 
-test('a directory that is missing means no plugins, or stops the start where it was asked for', async (t) => {
+test('a missing directory means that there are no plugins, or ends the start if it was required', async (t) => {
   const directory = await writePlugins(t, { file: '' });
   const missing = join(directory, 'nowhere');
   const { names, lines } = await started(t, missing, { directoryRequired: false });
@@ -172,7 +172,7 @@ test('a directory that is missing means no plugins, or stops the start where it 
   await t.throwsAsync((await hostOf(t, join(directory, 'open'))).start(), { code: 'CONFIG_INVALID', message: /every user/ });
 });
 
-test('a class is one satellite, whoever re-exports it', async (t) => {
+test('a class that several modules export is one satellite', async (t) => {
   const { host } = await started(t, {
     'ham/spam.ts': `${WHO} export default Who; export const again = Who;`,
     'ham/index.ts': `export * from './spam.ts'; export class Plain {}`,

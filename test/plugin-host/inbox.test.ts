@@ -1,4 +1,4 @@
-/** What a class asks of its waiting line: states merged by a key, its own bounds within the operator's. */
+/** The inbox that a class asks for: messages merged by a key, and its own limits within those of the operator. */
 import test from 'ava';
 import { messageOf, satelliteSource, started } from './kit.ts';
 
@@ -17,7 +17,7 @@ const slow = (inbox: string): string =>
 
 const BY_ROOM = `{ overflow: 'merge', key: (dict) => (dict.data as { room?: string }).room }`;
 
-test('of the states of one thing the last one is delivered, in the place of the first', async (t) => {
+test('of messages with one key the last is delivered, in the place of the first', async (t) => {
   const { host, sent, call, clock } = await started(t, { 'ham/slow.ts': slow(BY_ROOM) });
   host.deliver(messageOf({ room: 'x', value: 0 }));
   await sent.until(() => true);
@@ -43,7 +43,7 @@ test('of the states of one thing the last one is delivered, in the place of the 
   t.like(host.status().satellites[0], { delivered: 4, bytes: 0, oldestMs: 0 });
 });
 
-test('a key that fails or is no text merges nothing, and is told once', async (t) => {
+test('a key that fails or is not a string merges nothing, and is logged once', async (t) => {
   const { host, lines, clock } = await started(t, {
     'ham/slow.ts': slow(
       `{ overflow: 'merge', key: (dict) => { if (dict.data === 1) throw new Error('no room'); return dict.data as never; } }`,
@@ -58,7 +58,7 @@ test('a key that fails or is no text merges nothing, and is told once', async (t
   await lines.until((line) => line.includes('returned something other than a string; the message is not merged (and 4 more'));
 });
 
-test('a class may have less than the operator allows, never more', async (t) => {
+test('a class may ask for less than the operator allows, but not for more', async (t) => {
   const files = { 'ham/few.ts': slow('{ maxMessages: 2 }'), 'ham/many.ts': slow('{ maxMessages: 1000, maxBytes: 1e9 }') };
   const { host } = await started(t, files, { inbox: { maxMessages: 3, maxBytes: 10_000, overflow: 'drop-oldest' } });
   for (let n = 0; n < 5; n++) host.deliver(messageOf(n));
@@ -74,7 +74,7 @@ test('a class may have less than the operator allows, never more', async (t) => 
   t.like(host.status().satellites[0], { refused: 1, waiting: 0 });
 });
 
-test('a class that asks for nonsense is left out, and the reason says what it is', async (t) => {
+test('a class with an invalid inbox is left out, with the reason', async (t) => {
   const { problems } = await started(t, {
     'ham/a.ts': slow(`{ overflow: 'merge' } as never`),
     'ham/b.ts': slow(`{ overflow: 'merg' } as never`),

@@ -1,4 +1,4 @@
-/** What a constructor asks for, it gets; what it cannot get is said clearly. */
+/** Injection into constructors, and the errors for what cannot be injected. */
 import test from 'ava';
 import { satelliteSource, started } from './kit.ts';
 
@@ -42,7 +42,7 @@ test('two hosts over the same files share classes, and no instances', async (t) 
   t.is(await two.call('ham.spam.next'), 1);
 });
 
-test('the type Logger alone gets the logger too, and an heir without a constructor gets what its base class asks for', async (t) => {
+test('a parameter of type Logger gets the logger, and a subclass without a constructor gets what its base class asks for', async (t) => {
   const source = satelliteSource(
     'Spam',
     `  constructor(readonly logger: Logger) { super(); }

@@ -1,4 +1,4 @@
-/** What the tests of the plugin host share: plugins in a fresh directory outside the repository, a relay that notes, a clock that waits. */
+/** Shared by the tests of the plugin host: plugins in a fresh directory outside the repository, a fake relay, a virtual clock. */
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

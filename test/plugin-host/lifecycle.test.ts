@@ -43,7 +43,7 @@ test('setup gets {}, the file beside the module, or what config.ts says, checked
   );
 });
 
-test('a refused configuration stops the start, with plugin, key, found, expected and file, before any setup', async (t) => {
+test('an invalid configuration ends the start before any setup, and the error names plugin, key, found, expected and file', async (t) => {
   const files = {
     'a/first.ts': TELLS,
     'ham/spam.ts': STRICT,
@@ -62,7 +62,7 @@ test('a refused configuration stops the start, with plugin, key, found, expected
   });
 });
 
-test('a configuration file that does not load stops the start', async (t) => {
+test('a configuration file that does not load ends the start', async (t) => {
   const broken: [string, RegExp][] = [
     [`export default {\n high: ,\n};`, /^plugin ham\.spam: its configuration does not load: ham\/spam\.config\.ts:2:\d+: /],
     [`\nthrow new Error('no');`, /ham\/spam\.config\.ts:2:\d+: no$/],
@@ -87,7 +87,7 @@ test('setup in order of names, exit in reverse, once', async (t) => {
   t.true(host.status().satellites.every(({ state }) => state.type === 'exited'));
 });
 
-test('a setup that throws stops the start; what was set up is exited in reverse', async (t) => {
+test('a setup that throws ends the start; satellites that were set up exit in reverse order', async (t) => {
   const throwing = TELLS.replace('async setup(config: unknown) {', `async setup() {\n throw new Error('no database');`);
   const { start, sent, host } = await hostOf(t, { 'a/a.ts': TELLS, 'b/b.ts': TELLS, 'c/bad.ts': throwing, 'd/d.ts': TELLS });
   await t.throwsAsync(start(), {
@@ -122,7 +122,7 @@ test('setup and exit have a time limit each', async (t) => {
   t.is(clock.pending, 0);
 });
 
-test('many plugins whose exit hangs take three time limits together, and those that do not hang still exit', async (t) => {
+test('many exits that hang take three time limits in total, and all others still run', async (t) => {
   const hangs = satelliteSource('Hangs', '  exit() { return new Promise<void>(() => undefined); }');
   const files = Object.fromEntries(['b', 'c', 'd', 'e', 'f'].map((folder) => [`${folder}/hangs.ts`, hangs]));
   const { host, clock, sent } = await started(t, { ...files, 'a/a.ts': TELLS });
@@ -137,7 +137,7 @@ test('many plugins whose exit hangs take three time limits together, and those t
   t.is(sent.all.at(-1)?.satellite, 'a.a.Tells');
 });
 
-test('send works from setup on and in exit; what goes on afterwards is refused', async (t) => {
+test('send works from setup to exit, and is rejected afterwards', async (t) => {
   const source = satelliteSource(
     'Late',
     `  exit() { setImmediate(() => { this.send({ data: 'late' }).catch((error: Error) => this.log(error.message)); }); }
@@ -152,7 +152,7 @@ test('send works from setup on and in exit; what goes on afterwards is refused',
   t.is(sent.all.length, 0);
 });
 
-test('exposed methods are there while the satellite runs, and refuse afterwards', async (t) => {
+test('exposed methods can be called while the satellite runs, and are rejected afterwards', async (t) => {
   const { host, method } = await started(t, { 'ham/spam.ts': satelliteSource('Spam', `  @Exposed() go() { return 1; }`) });
   const go = method('ham.spam.go')!;
   t.is(await go.invoke([]), 1);

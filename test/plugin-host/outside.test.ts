@@ -1,4 +1,4 @@
-/** Helpers wherever they lie: those outside of the plugins directory are reloaded, and what cannot be reloaded is named. */
+/** Helpers outside of the plugins directory are reloaded, and files that cannot be reloaded are named. */
 import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
@@ -57,7 +57,7 @@ test('a helper outside of the plugins directory, and what that imports, is reloa
   t.false(lines.all.some((one) => one.includes('ham.other reloaded')));
 });
 
-test('restart, reload and start run what is on the disk, helpers outside included, though nobody watches', async (t) => {
+test('restart, reload and start run the files on the disk, including helpers outside, without a watcher', async (t) => {
   const files = { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` };
   const { write, call, host } = await project(t, files, { watch: false });
   await write('shared.ts', `export const value = 2;`);
@@ -78,7 +78,7 @@ test('restart, reload and start run what is on the disk, helpers outside include
   t.is(await call('ham.spam.value'), 104);
 });
 
-test('where nobody tells of changes a helper outside is looked at, too', async (t) => {
+test('a helper outside is polled where changes are not reported', async (t) => {
   const files = { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` };
   const { write, call, changed } = await project(t, files, { watch: 'poll' });
   await write('shared.ts', `export const value = 2;`);
@@ -86,7 +86,7 @@ test('where nobody tells of changes a helper outside is looked at, too', async (
   t.is(await call('ham.spam.value'), 2);
 });
 
-test('CommonJS and packages stay as they were, and are named wherever something is reloaded', async (t) => {
+test('CommonJS files and packages stay as they were, and are named at each reload', async (t) => {
   const source = versioned(
     '',
     `  @Exposed() values() { return [old.value, thing, value]; }`,
@@ -116,14 +116,14 @@ test('CommonJS and packages stay as they were, and are named wherever something 
   t.deepEqual(status('ham.spam').notReloaded, ['ham/_old.cjs (CommonJS)', 'node_modules/thing']);
 });
 
-test('a helper outside that every user may write is not executed', async (t) => {
+test('a helper outside that every user may write to is not executed', async (t) => {
   const { at, line, call } = await project(t, { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` });
   await chmod(at('shared.ts'), 0o666);
   await line('shared.ts is not executed: every user of this machine can write to it');
   t.is(await call('ham.spam.value'), 1);
 });
 
-test('what editors and merges leave beside a file is no module', async (t) => {
+test('files that editors and merges leave behind are not modules', async (t) => {
   const { write, changed, host, registry, lines } = await project(t, { 'plugins/ham/spam.ts': versioned('one') });
   const names = ['flycheck_spam.ts', '#spam.ts#', '.#spam.ts', 'spam.ts~', '.spam.ts.swp', '4913', 'spam.ts.tmp', 'spam.ts___jb_tmp___'];
   const others = [

@@ -1,4 +1,4 @@
-/** Plugins that come as npm packages: which are loaded, under what names, and what is said of those that are not. */
+/** Plugins in npm packages: which are loaded, under what names, and how the others are reported. */
 import { chmod, mkdir, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
@@ -104,7 +104,7 @@ test('they need no plugins directory, are listed in pluginList and configured li
   t.deepEqual(other.names(), ['eggs.a.who']);
 });
 
-test('of a package and a file for one module neither is loaded, and both places are named', async (t) => {
+test('a package and a file for one module are both left out, and both places are named', async (t) => {
   const again = {
     'node_modules/again/package.json': manifest({ package: 'eggs', modules: { a: 'a.js', 'x-y': 'a.js', x_y: 'a.js' } }),
     'node_modules/again/a.js': COMPILED,
@@ -184,7 +184,7 @@ for (const [what, files, place, reason] of WRONG) {
   });
 }
 
-test('reported: a dependency that is not installed, one that is no name, a package.json that does not parse', async (t) => {
+test('a missing dependency, an invalid name and an invalid package.json are reported', async (t) => {
   const kit = await project(t, HAM, ['co2-ham', 'co2-eggs', '../co2-ham']);
   await kit.start();
   t.deepEqual(kit.names(), ['ham.spam.who']);
@@ -195,7 +195,7 @@ test('reported: a dependency that is not installed, one that is no name, a packa
   t.regex(torn.problems()['package.json'] ?? '', /no plugins of npm packages are loaded: .*JSON/);
 });
 
-test('a linked package and one of the workspace above load; what others could write does not', async (t) => {
+test('linked packages and those of the workspace above load; files that others could write to do not', async (t) => {
   const elsewhere = await writePlugins(t, {
     'lib/package.json': manifest({ package: 'linked', modules: { a: 'a.ts', b: 'b.ts' } }),
     'lib/a.ts': WHO,

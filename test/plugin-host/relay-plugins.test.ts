@@ -1,4 +1,4 @@
-/** Which relay plugins are loaded, in which order, and what stops the start. */
+/** Which relay plugins are loaded, in which order, and what ends the start. */
 import { chmodSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -68,7 +68,7 @@ test('by file or by module, with a configuration each, bare or called, and the s
   });
 });
 
-test('their order: by number, then by name, and so are they called; they exit in reverse', async (t) => {
+test('they are called in order of their numbers, then of their names, and exit in reverse', async (t) => {
   const tell = (name: string): string =>
     `onAccept(dict) { return { data: dict.data + '${name}' }; } exit() { globalThis.relayPluginExits.push('${name}'); }`;
   const exits: string[] = [];
@@ -92,14 +92,14 @@ test('their order: by number, then by name, and so are they called; they exit in
   t.deepEqual(exits, ['B', 'D', 'A', 'C']);
 });
 
-test('none is named: nothing is loaded and there are no hooks', async (t) => {
+test('without relay plugins nothing is loaded and there are no hooks', async (t) => {
   const kit = await relayPluginsOf(t, { 'ham/filter.ts': `throw new Error('loaded');` }, []);
   await kit.start();
   t.is(kit.plugins.hooks, undefined);
   t.deepEqual(kit.plugins.status(), []);
 });
 
-test('one that lies in the plugins directory unnamed does not run, and the log says how to name it', async (t) => {
+test('a relay plugin in the plugins directory that config.ts does not name does not run, and the log says how to name it', async (t) => {
   const both = satelliteSource(
     'Ear',
     'receive() {}',
@@ -119,7 +119,7 @@ test('one that lies in the plugins directory unnamed does not run, and the log s
   t.deepEqual(kit.problems(), {});
 });
 
-test('one that is dropped in while the relay runs is told of once', async (t) => {
+test('a relay plugin that is added while the relay runs is logged once', async (t) => {
   const directory = await writePlugins(t, { 'ham/first.ts': source('First') });
   const kit = await hostOf(t, directory);
   await kit.start();
@@ -240,7 +240,7 @@ for (const [what, files, entries, text] of REFUSED) {
   });
 }
 
-test('one that others may write to is not executed', async (t) => {
+test('a relay plugin that others may write to is not executed', async (t) => {
   const directory = await writePlugins(t, { 'x.ts': source('F') });
   chmodSync(join(directory, 'x.ts'), 0o666);
   const kit = await relayPluginsOf(t, {}, [join(directory, 'x.ts')]);
@@ -263,7 +263,7 @@ test('when a later one refuses to start, those before it have exited', async (t)
   t.deepEqual(exits, ['A']);
 });
 
-test('a setup or an exit that never ends is given up', async (t) => {
+test('a setup or an exit that never ends is not waited for', async (t) => {
   const kit = await relayPluginsOf(
     t,
     { 'a.ts': source('A', `onAccept() {} exit() { globalThis.relayPluginHangs(); return new Promise(() => {}); }`) },
@@ -278,7 +278,7 @@ test('a setup or an exit that never ends is given up', async (t) => {
   t.true(kit.lines.all.includes('error relay-plugins: a.A: exit failed: exit() took longer than 5000 ms'));
 });
 
-test('a scheme that nobody carries is refused with what would help', async (t) => {
+test('a scheme that no relay plugin carries is rejected with a remedy', async (t) => {
   const kit = await relayPluginsOf(t, { 'x.ts': source('F', 'createCarrier() { return undefined; }', CARRIES) }, ['./x.ts']);
   await kit.start();
   t.notThrows(() => {
@@ -294,7 +294,7 @@ test('a scheme that nobody carries is refused with what would help', async (t) =
   });
 });
 
-test('an option of @RelayPlugin that there is not, or is none, is told', async (t) => {
+test('unknown and invalid options of @RelayPlugin are reported', async (t) => {
   for (const [options, says] of [
     ['{ oder: 1 }', '@RelayPlugin on Filter: there is no option "oder"; did you mean "order"?'],
     ["{ config: 'x' }", '@RelayPlugin on Filter: config: found a string, expected a schema'],
@@ -306,7 +306,7 @@ test('an option of @RelayPlugin that there is not, or is none, is told', async (
   }
 });
 
-test('a relay plugin in use that is saved is not said to be reloaded: it goes on as it was', async (t) => {
+test('saving a relay plugin in use logs that it goes on as it was', async (t) => {
   const kit = await hostOf(t, { 'ham/filter.ts': source('Filter') }, { relayPlugins: ['ham.filter'] }, systemClock);
   await kit.start();
   await writeFile(join(kit.directory, 'ham/filter.ts'), source('Filter', 'onForward() { return undefined; }'));

@@ -1,4 +1,4 @@
-/** A host over real files with the machine's clock, whose methods stand in a real registry: for tests that save files while it runs. */
+/** A host over real files with the clock of the machine and a real method registry, for tests that save files while it runs. */
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';

@@ -1,4 +1,4 @@
-/** What many reloads leave behind: no handle, no timer, no old version that is still told of anything. Alone in its process. */
+/** Many reloads leak no handle, no timer and no old version. Alone in its process. */
 import test from 'ava';
 import { live, receives } from './reload-kit.ts';
 
@@ -9,7 +9,7 @@ function handles(): Record<string, number> {
   return counts;
 }
 
-test('300 reloads and 20 saves by rename leave no handle and no doubled method, and each message arrives once', async (t) => {
+test('300 reloads and 20 saves by rename leak no handle and no method, and each message arrives once', async (t) => {
   const source = `import './_helper.ts';\n${receives('one')}`;
   const kit = await live(t, { 'ham/spam.ts': source, 'ham/_helper.ts': '' });
   await kit.saveByRename('ham/spam.ts', source);

@@ -5,7 +5,7 @@ import test from 'ava';
 import { hostOf, satelliteSource, writePlugins } from './kit.ts';
 import { live, versioned } from './reload-kit.ts';
 
-test('a saved module is reloaded, however it is saved, and its methods are there once', async (t) => {
+test('a saved module is reloaded, however it is saved, and its methods are exposed once', async (t) => {
   const { save, saveByRename, call, registry, status, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
   t.is(await call('ham.spam.version'), 'one');
   await save('ham/spam.ts', versioned('two', '  /** Adds. */ @Exposed() more() { return 1; }'));
@@ -50,7 +50,7 @@ test('a helper that did not change stays the same object for all, and so do pack
   t.deepEqual([await call('ham.a.count'), await call('ham.b.count')], [2, 3]);
 });
 
-test('new configuration is a reload; a wrong one is none', async (t) => {
+test('new configuration reloads the plugin; invalid configuration does not', async (t) => {
   const { save, sent, line, status, remove, changed } = await live(t, {
     'ham/spam.ts': satelliteSource('Spam', `  async setup(config: unknown) { await this.send({ data: JSON.stringify(config) }); }`),
   });
@@ -69,7 +69,7 @@ test('new configuration is a reload; a wrong one is none', async (t) => {
   );
 });
 
-test('new files load, deleted ones unload, a renamed one is both', async (t) => {
+test('new files load, deleted ones unload, renamed ones do both', async (t) => {
   const { save, call, lines, directory, remove, registry, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
   await mkdir(join(directory, 'eggs'));
   await save('eggs/new.ts', versioned('new'));
@@ -109,7 +109,7 @@ test('a module that was left out at the start loads once it, or its helper, is f
   t.deepEqual(host.status().problems, []);
 });
 
-test('a new file that does not load is left out, and told with line and frame', async (t) => {
+test('a new file that does not load is left out, and logged with line and frame', async (t) => {
   const { save, line, status, lines, host } = await live(t, { 'ham/spam.ts': versioned('one') });
   await save('ham/bad.ts', `const a = 1;\nconst b = ;\n`);
   await line('ham/bad.ts:2:11: left out: ');
@@ -122,7 +122,7 @@ test('a new file that does not load is left out, and told with line and frame', 
   t.is(lines.all.filter((one) => one.includes('left out: ')).length, 2);
 });
 
-test('a new version that never ends loading is given up after its time limit, once', async (t) => {
+test('a new version that never finishes loading fails once, after its time limit', async (t) => {
   const { host, start, clock, directory, lines, call } = await hostOf(t, { 'ham/spam.ts': versioned('one') });
   await start();
   await writeFile(join(directory, 'ham/spam.ts'), `await new Promise(() => undefined);`);
@@ -135,7 +135,7 @@ test('a new version that never ends loading is given up after its time limit, on
   t.is(await call('ham.spam.version'), 'one');
 });
 
-test('of a new file whose classes cannot be constructed each is told once', async (t) => {
+test('each class of a new file that cannot be constructed is logged once', async (t) => {
   const bad = (name: string): string => `@Satellite()\nexport class ${name} { constructor() { throw new Error('no ${name}'); } }\n`;
   const { save, line, lines, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
   await save('ham/two.ts', `import { Satellite } from 'co2-relay';\n${bad('One')}${bad('Two')}`);
@@ -147,7 +147,7 @@ test('of a new file whose classes cannot be constructed each is told once', asyn
   t.is(host.status().problems.length, 2);
 });
 
-test('what the start missed is noticed: a directory that comes later, and one that a link led elsewhere', async (t) => {
+test('a directory that is created later, or replaced through a link, is noticed', async (t) => {
   const base = await writePlugins(t, {
     '1/ham/spam.ts': versioned('one'),
     '2/ham/spam.ts': versioned('two'),
@@ -174,7 +174,7 @@ test('what the start missed is noticed: a directory that comes later, and one th
   t.is(await later.call('ham.spam.version'), 'here');
 });
 
-test('a link that leads to itself keeps nobody from noticing changes', async (t) => {
+test('a link to itself does not prevent the watcher from noticing changes', async (t) => {
   const directory = await writePlugins(t, { 'ham/spam.ts': versioned('one') });
   await symlink('loop.ts', join(directory, 'ham/loop.ts'));
   const { save, lines, call, changed } = await live(t, directory);
@@ -218,7 +218,7 @@ test('links within the directory are followed when they are swapped, of modules 
   t.deepEqual([await call('ham.spam.helper'), await call('ham.eggs.version')], ['two', 'two']);
 });
 
-test('a helper that leads out of the directory is not executed', async (t) => {
+test('a helper that is a link out of the directory is not executed', async (t) => {
   const outside = await writePlugins(t, { 'evil.ts': `throw new Error('executed')` });
   const { save, line, directory } = await live(t, { 'ham/spam.ts': versioned('one') });
   await symlink(join(outside, 'evil.ts'), join(directory, 'ham/_evil.ts'));
@@ -226,7 +226,7 @@ test('a helper that leads out of the directory is not executed', async (t) => {
   t.truthy(await line('not reloaded, the version before goes on: ham/_evil.ts is a link out of the directory'));
 });
 
-test('what is unsafe by now does not replace what runs, helpers included', async (t) => {
+test('files that have become unsafe do not replace what runs, including helpers', async (t) => {
   const uses = versioned('one', '', `import './_helper.ts';`);
   const { save, line, directory, status, call, changed } = await live(t, { 'ham/spam.ts': uses, 'ham/_helper.ts': '' });
   await chmod(join(directory, 'ham/_helper.ts'), 0o666);
@@ -258,7 +258,7 @@ test('a class that an index re-exports stays one satellite over reloads', async 
   );
 });
 
-test('where nobody tells of changes it is looked once a second', async (t) => {
+test('the directory is polled once a second where changes are not reported', async (t) => {
   const { save, call, changed } = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: 'poll' });
   await save('ham/spam.ts', versioned('two'));
   await changed('ham.spam', 'reloaded');
@@ -267,7 +267,7 @@ test('where nobody tells of changes it is looked once a second', async (t) => {
   t.is(await call('ham.spam.version'), 'three');
 });
 
-test('with watch: false nothing is looked at unless somebody asks', async (t) => {
+test('with watch: false the directory is scanned only on demand', async (t) => {
   const { save, call, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
   await save('ham/spam.ts', versioned('two'));
   await save('ham/new.ts', versioned('new'));
@@ -277,7 +277,7 @@ test('with watch: false nothing is looked at unless somebody asks', async (t) =>
   await changed('ham.new', 'loaded');
 });
 
-test('a start by hand tells each state once', async (t) => {
+test('a start by hand reports each state once', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
   await kit.host.stopPlugin('ham.spam');
   await kit.host.startPlugin('ham.spam');

@@ -10,7 +10,7 @@ function spam(options: string, className = 'Spam'): string {
   return satelliteSource(className, `  @Exposed() answer() { return 1; }`).replace('@Satellite()', `@Satellite(${options})`);
 }
 
-test('the version stands in the status: of the decorator, else of the package.json of the folder', async (t) => {
+test('the status has the version of the decorator, or else of the package.json of the folder', async (t) => {
   const kit = await started(t, {
     'ham/spam.ts': spam(`{ version: '1.2.3', requires: '^0.9.0' }`),
     'ham/eggs.ts': spam(''),
@@ -26,7 +26,7 @@ test('the version stands in the status: of the decorator, else of the package.js
   t.deepEqual(kit.problems(), {});
 });
 
-test('one that requires another relay is left out, with both numbers; the others run', async (t) => {
+test('a plugin that requires another relay is left out, with both versions; the others run', async (t) => {
   const kit = await started(t, {
     'ham/spam.ts': spam(`{ version: '1.2.3', requires: '^2.0.0' }`),
     'ham/eggs.ts': spam(`{ requires: '>=0.9.0' }`),
@@ -43,7 +43,7 @@ test('one that requires another relay is left out, with both numbers; the others
   t.deepEqual(kit.names(), ['ham.eggs.answer']);
 });
 
-test('a package.json that says nothing sensible of its version is told, and its modules run', async (t) => {
+test('an invalid version in a package.json is reported, and its modules run', async (t) => {
   const kit = await started(t, {
     'ham/spam.ts': spam(''),
     'ham/package.json': JSON.stringify({ version: 'dev', co2: { requires: 1 } }),
@@ -70,7 +70,7 @@ test('a reload to a version that requires another relay leaves the one before', 
   t.is(kit.status('ham.spam').version, '2.1.0');
 });
 
-test('texts that are no version and no range are refused where they are written', async (t) => {
+test('invalid versions and ranges are reported at the decorator', async (t) => {
   const kit = await started(t, {
     'a/version.ts': spam(`{ version: '1.x' }`),
     'b/range.ts': spam(`{ requires: 'newest' }`),

@@ -1,4 +1,4 @@
-/** A reload while there is traffic: nothing is lost, nothing comes twice, and a version that fails changes nothing. */
+/** Reloads during traffic: no message is lost or delivered twice, and a version that fails changes nothing. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -36,7 +36,7 @@ test('messages that come while the new version sets up slowly arrive exactly onc
   t.like(kit.status('ham.spam').satellites[0], { delivered: 5, failed: 0, dropped: 0, waiting: 0 });
 });
 
-test('a message that is being received is finished by the version that has it, before anything is handed over', async (t) => {
+test('a receive under way ends before state is handed over', async (t) => {
   const old = satelliteSource(
     'Spam',
     `  seen: unknown[] = [];
@@ -137,7 +137,7 @@ test('a call that is under way ends before state is handed over', async (t) => {
   t.is(await kit.call('ham.spam.add'), 2);
 });
 
-test('calls that waited go to the version before if the new one fails, and after a second if its setup goes on', async (t) => {
+test('calls that waited go to the old version if the new one fails, or if its setup takes more than a second', async (t) => {
   const clock = new VirtualClock();
   const kit = await live(t, { 'ham/spam.ts': counter() }, { clock });
   await kit.save('ham/spam.ts', counter(`async setup() { this.log('sets up'); await gate('setup'); throw new Error('no database'); }`));
@@ -152,7 +152,7 @@ test('calls that waited go to the version before if the new one fails, and after
   t.is(await kit.call('ham.spam.add'), 4);
 });
 
-test('a version that fails at any step leaves the one before as it is, told with file, line and frame', async (t) => {
+test('a version that fails at any step leaves the old one as it is, and is logged with file, line and frame', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': receives('one', `  handover() { return 'state'; }`) });
   const failures: readonly (readonly [string, string, RegExp])[] = [
     ['does not compile', `const a = 1;\nconst b = ;\n`, /^ham\/spam\.ts:2:11: Expression expected/],
@@ -206,7 +206,7 @@ test('of two classes the one that runs is exited again when the other one refuse
   t.is(await kit.call('ham.spam.version'), 'one');
 });
 
-test('a handover that throws keeps the old version; a restart gets over it', async (t) => {
+test('a handover that throws keeps the old version; a restart replaces it', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one', `  handover() { throw new Error('torn'); }`) });
   await kit.save('ham/spam.ts', versioned('two'));
   await kit.line('the running version does not hand over: torn');
@@ -231,7 +231,7 @@ test('a setup that hangs ends at its time limit, and the version before goes on'
   t.deepEqual(told(kit), ['one 1']);
 });
 
-test('a call that is under way is answered by the version that has it, which exits afterwards', async (t) => {
+test('a call under way is answered by the old version, which exits afterwards', async (t) => {
   const slow = (version: string): string =>
     versioned(
       version,
@@ -249,7 +249,7 @@ test('a call that is under way is answered by the version that has it, which exi
   await kit.line('one exits');
 });
 
-test('a class that is gone ends, and what waited for it is counted', async (t) => {
+test('the satellite of a removed class ends, and messages that waited for it are counted', async (t) => {
   const gone = satelliteSource('Gone', `  async receive() { this.log('has one'); await gate('gone'); }`, GATE);
   const kit = await live(t, { 'ham/spam.ts': gone });
   for (const n of [1, 2, 3]) kit.deliver(n);
@@ -285,7 +285,7 @@ test('a burst of saves is one reload, and saves during a reload are one more', a
   t.is(kit.lines.all.filter((line) => line.includes('ham.spam reloaded')).length, 2);
 });
 
-test('reloads, starts and stops of one plugin come one after the other', async (t) => {
+test('reloads, starts and stops of one plugin run one after another', async (t) => {
   const source = versioned(
     'one',
     `  async setup() { this.log('in'); await null; await null; } async exit() { await null; this.log('out'); }`,
@@ -307,7 +307,7 @@ test('reloads, starts and stops of one plugin come one after the other', async (
   });
 });
 
-test('a plugin that was stopped stays so whatever is saved, and starts as it is by then', async (t) => {
+test('a stopped plugin stays stopped whatever is saved, and then starts its current version', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one'), 'ham/eggs.ts': versioned('one') });
   await kit.host.stopPlugin('ham.spam');
   t.deepEqual(kit.registry.names(), ['ham.eggs.version']);
@@ -326,7 +326,7 @@ test('a plugin that was stopped stays so whatever is saved, and starts as it is 
   await kit.changed('ham.spam', 'unloaded');
 });
 
-test('what the host does on behalf of a plugin can be told to fail, and is told why', async (t) => {
+test('actions on a plugin that fail reject with the reason', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
   await kit.save('ham/spam.ts', 'const a = ;');
   const expected = { code: 'PLUGIN_REFUSED', message: /^plugin ham\.spam: ham\/spam\.ts:1:11: Expression expected/ };
@@ -335,7 +335,7 @@ test('what the host does on behalf of a plugin can be told to fail, and is told 
   t.is(await kit.call('ham.spam.version'), 'one');
 });
 
-test('a stop during a reload gives it up, delivers what waited, and ends both versions', async (t) => {
+test('a stop during a reload cancels it, delivers what waited, and ends both versions', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': receives('one', `  async exit() { await this.send({ data: ['one exits'] }); }`) });
   await kit.save('ham/spam.ts', receives('two', `  setup() { this.log('sets up'); return new Promise<void>(() => undefined); }`));
   await kit.line('sets up');

@@ -1,4 +1,4 @@
-/** Plugins that import types without the word `type`: what runs all the same, and what the operator reads where it cannot. */
+/** Plugins that import types without the word `type`: which of them run, and how the others are reported. */
 import test from 'ava';
 import { pluginsDir, startRelay } from '../support/relays.ts';
 import { satelliteSource, started } from './kit.ts';
@@ -19,7 +19,7 @@ test('a plugin that names interfaces and types in its signatures runs, and its c
   t.is(await call('ham.spam.name'), 'north');
 });
 
-test('so does one in a process of its own', async (t) => {
+test('so does a plugin in a process of its own', async (t) => {
   t.timeout(55_000);
   const directory = pluginsDir(t, {
     'ham/spam.ts': TAKING.replace('@Satellite()', "@Satellite({ isolation: 'child' })"),

@@ -1,4 +1,4 @@
-/** Who holds the event loop is named: the one who did, and nobody else. */
+/** The watchdog names the plugin that blocks the event loop, and no other. */
 import test from 'ava';
 import { Watchdog } from '../../src/plugin-host/modules/watchdog.ts';
 import { LogRecord } from '../support/log-record.ts';
@@ -22,7 +22,7 @@ function kit() {
   return { clock, log, dog, compute, late, ham: dog.of('ham.spam'), eggs: dog.of('eggs.bacon') };
 }
 
-test('a call that holds the loop is named with its plugin and time, once a second, and counted each time', (t) => {
+test('a call that blocks the event loop is logged with plugin and time once a second, and counted each time', (t) => {
   const { clock, dog, log, compute, ham, eggs } = kit();
   dog.run(ham, 'receive', () => {
     compute(250);
@@ -50,7 +50,7 @@ test('a call that holds the loop is named with its plugin and time, once a secon
   t.regex(log.lines.all.at(-1)!.text, /300 ms in setup.*\(and 2 more/);
 });
 
-test('who calls somebody that holds the loop is not blamed for it', (t) => {
+test('a plugin that calls one that blocks the event loop is not blamed', (t) => {
   const { dog, compute, ham, eggs } = kit();
   dog.run(ham, 'receive', () => {
     compute(100);
@@ -61,7 +61,7 @@ test('who calls somebody that holds the loop is not blamed for it', (t) => {
   t.deepEqual([ham.held, eggs.held], [0, 1]);
 });
 
-test('what is held after an await is that of the only one at work; of several all are named and none is blamed', (t) => {
+test('a block after an await is attributed to the only active plugin; of several all are named and none is blamed', (t) => {
   const { clock, dog, log, compute, late, ham, eggs } = kit();
   dog.begin(ham);
   clock.advance(1_000);
@@ -109,7 +109,7 @@ test('a satellite that computes is named in the log and counted in the status, t
   );
 });
 
-test('one without a limit sets no timer, whatever is under way', (t) => {
+test('a watchdog without a limit sets no timer', (t) => {
   const timers: number[] = [];
   const after = (ms: number): (() => void) => {
     timers.push(ms);

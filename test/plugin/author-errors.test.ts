@@ -83,7 +83,7 @@ for (const [what, source, says] of MISTAKES) {
   });
 }
 
-test('a forgotten export is an information that asks for it', async (t) => {
+test('a forgotten export is logged at level info with a question', async (t) => {
   const relay = await createTestRelay({
     pluginsDir: pluginsDir(t, { 'ham/spam.ts': spam('@Exposed()').replace('export class', 'class') }),
   });
@@ -98,7 +98,7 @@ test('a forgotten export is an information that asks for it', async (t) => {
   );
 });
 
-test('what is right stays right: bare, called, empty and undefined options', async (t) => {
+test('valid decorators are accepted: bare, called, with empty and with undefined options', async (t) => {
   const source = spam('@Exposed({ params: undefined, returns: undefined, access: undefined })', '@Satellite({ config: undefined })');
   const relay = await createTestRelay({
     pluginsDir: pluginsDir(t, { 'ham/spam.ts': source, 'ham/bare.ts': spam('@Exposed', '@Satellite') }),

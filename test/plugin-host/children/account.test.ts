@@ -1,4 +1,4 @@
-/** What a child says of the files that it imported: read back as it was, and no more of a liar's than what has the form. */
+/** The list of files that a child imported: it is read back unchanged, and invalid entries are ignored. */
 import test from 'ava';
 import { accountOnWire, readAccount } from '../../../src/plugin-host/children/job.ts';
 import type { Value } from '../../../src/values/values.ts';
@@ -6,17 +6,17 @@ import type { Value } from '../../../src/values/values.ts';
 const FILE = { file: '/p/ham/spam.ts', print: { stamp: '1:2:3:4', hash: 'x' }, imports: [['/p/a.js', '/p/a.ts'] as [string, string]] };
 const GONE = { file: '/p/a.ts', print: { stamp: '', hash: undefined }, imports: [['/p/b.ts', undefined] as [string, undefined]] };
 
-test('an account crosses the wire as it was', (t) => {
+test('an account survives XML-RPC unchanged', (t) => {
   t.deepEqual(readAccount(accountOnWire([FILE, GONE]) as Value), [FILE, GONE]);
 });
 
-test('of too many files the nearest are told, and none are believed', (t) => {
+test('of too many files the nearest are sent, and too many are ignored on arrival', (t) => {
   const many = Array.from({ length: 1_001 }, () => FILE);
   t.is((accountOnWire(many) as Value[]).length, 1_000);
   t.deepEqual(readAccount(many as unknown as Value), []);
 });
 
-test('what has not the form is left out', (t) => {
+test('invalid entries are ignored', (t) => {
   const [wire = null] = accountOnWire([FILE]) as Value[];
   const struct = wire as Readonly<Record<string, Value>>;
   for (const answer of [undefined, true, '', {}, [1], [null], [{}], [[]]] as (Value | undefined)[]) t.deepEqual(readAccount(answer), []);

@@ -1,4 +1,4 @@
-/** The same author's code in both isolations: through a real relay, over its doors, each story told twice and to the same end. */
+/** The same plugins in both isolations, through a real relay: each test runs twice with the same result. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { Int64 } from '../../../src/values/values.ts';
@@ -283,7 +283,7 @@ for (const isolation of ISOLATIONS) {
   });
 }
 
-test.serial('the decorator says where a module runs, without its being run; config.ts wins', async (t) => {
+test.serial('the decorator decides where a module runs, and is read without running it; config.ts wins', async (t) => {
   const source = spam('@Exposed() pid() { return process.pid; }', "{ isolation: 'child' }");
   const directory = pluginsDir(t, {
     'ham/spam.ts': source,
@@ -300,14 +300,14 @@ test.serial('the decorator says where a module runs, without its being run; conf
   });
 });
 
-test.serial('what cannot cross to a child is refused with its place', async (t) => {
+test.serial('a configuration that cannot be sent to a child is reported with its place', async (t) => {
   t.timeout(50_000);
   await t.throwsAsync(started(t, 'child', spam(''), { plugins: { 'ham.spam': { onEvent: () => 1 } } }), {
     message: /its configuration cannot be sent to a child \(isolation\): .*onEvent/,
   });
 });
 
-test.serial('a relay plugin in the module of a child is told to be idle only where config.ts does not name it', async (t) => {
+test.serial('a relay plugin in the module of a child is logged as idle only if config.ts does not name it', async (t) => {
   t.timeout(50_000);
   const source = spam('', "{ isolation: 'child' }", '@RelayPlugin() export class Look { onAccept() { return undefined; } }').replace(
     'Satellite,',

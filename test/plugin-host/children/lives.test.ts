@@ -1,4 +1,4 @@
-/** What a plugin in a child can do to others: nothing. Real processes that leak, crash, block and lose their relay. */
+/** A plugin in a child cannot harm others: real processes that leak, crash, block and lose their relay. */
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
 import test from 'ava';
@@ -66,7 +66,7 @@ test.serial('a child ends with its relay, and passes no token on', async (t) => 
   t.false(isAlive(pid));
 });
 
-test.serial('run by hand it says what to run instead', async (t) => {
+test.serial('a runner that is started by hand says what to run instead', async (t) => {
   const job = {
     relayPlugins: [],
     configSource: '',

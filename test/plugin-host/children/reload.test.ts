@@ -70,7 +70,7 @@ async function logged({ log }: TestRelay, text: RegExp, count: number): Promise<
   for (let n = log.lines.all.length; log.matching(text).length < count; n++) await log.lines.first(n + 1);
 }
 
-test.serial('a version that does not compile or start is told with file, line and frame, and the process that runs stays', async (t) => {
+test.serial('a version that does not compile or start is logged with file, line and frame, and the old process goes on', async (t) => {
   const relay = await started(t, spam('one'));
   const { log, save, plugin } = relay;
   const pid = await relay.pid();
@@ -132,7 +132,7 @@ test.serial(
   },
 );
 
-test.serial('methods are there all the time, those of one version or of the other', async (t) => {
+test.serial('methods are exposed all the time, those of one version or of the other', async (t) => {
   const relay = await started(t, spam('one'));
   const answers = new Set<unknown>();
   const asking = (async () => {
@@ -148,7 +148,7 @@ test.serial('methods are there all the time, those of one version or of the othe
   );
 });
 
-test.serial('a call that is under way is answered by the process that has it, which ends afterwards', async (t) => {
+test.serial('a call under way is answered by the old process, which ends afterwards', async (t) => {
   const slow = `
   private finish: (() => void) | undefined;
   @Exposed() async slow() { this.log('called'); await new Promise<void>((resolve) => { this.finish = resolve; }); return process.pid; }
@@ -166,7 +166,7 @@ test.serial('a call that is under way is answered by the process that has it, wh
   t.not(await relay.pid(), pid);
 });
 
-test.serial('a handover that throws keeps the old process, told once; a restart gets over it', async (t) => {
+test.serial('a handover that throws keeps the old process, and is logged once; a restart replaces it', async (t) => {
   const relay = await started(t, spam('one', "handover() { throw new Error('torn'); }"));
   const pid = await relay.pid();
   relay.save(spam('two'));
@@ -178,7 +178,7 @@ test.serial('a handover that throws keeps the old process, told once; a restart 
   t.is(await relay.call('ham.spam.version'), 'two');
 });
 
-test.serial('a process that dies while another one is to take its place loses its state and no message', async (t) => {
+test.serial('a process that dies while it is being replaced loses its state, but no message', async (t) => {
   const relay = await started(t, spam('one', KEEPS));
   relay.save(
     spam(
@@ -194,7 +194,7 @@ test.serial('a process that dies while another one is to take its place loses it
   t.like(relay.plugin(), { state: { type: 'ready' }, pid: await relay.pid() });
 });
 
-test.serial('a stop in the middle gives the reload up and leaves no process', async (t) => {
+test.serial('a stop cancels a reload and leaves no process', async (t) => {
   const relay = await started(t, spam('one'));
   const pid = await relay.pid();
   relay.save(spam('two', "setup() { this.log('sets up', process.pid); return new Promise<void>(() => undefined); }"));
@@ -205,7 +205,7 @@ test.serial('a stop in the middle gives the reload up and leaves no process', as
   t.deepEqual(relay.log.matching(/not reloaded/), []);
 });
 
-test.serial('its configuration file is a part of it', async (t) => {
+test.serial('a new configuration file reloads the child', async (t) => {
   const source = spam(
     'one',
     'limit = 0; setup(config: { limit: number }) { this.limit = config.limit; } @Exposed() bound() { return this.limit; }',
@@ -220,7 +220,7 @@ test.serial('its configuration file is a part of it', async (t) => {
   t.is(await relay.call('ham.spam.bound'), 2);
 });
 
-test.serial('one that was left out runs as soon as it can; one that is stopped stays so, and starts as it is by then', async (t) => {
+test.serial('a child that was left out runs once it loads; a stopped one stays stopped, and then starts its current version', async (t) => {
   const relay = await started(t, spam('one').replace('export class', 'export clas'));
   t.like(relay.plugin(), { state: { type: 'failed' } });
   t.is(relay.status().plugins.problems.length, 1);
@@ -235,7 +235,7 @@ test.serial('one that was left out runs as soon as it can; one that is stopped s
   t.is(await relay.call('ham.spam.version'), 'three');
 });
 
-test.serial('a save moves a module to another process and back; one that says nothing stays where it is', async (t) => {
+test.serial('a save moves a module to another process and back; without a decorator it stays where it is', async (t) => {
   const relay = await started(t, spam('one'));
   relay.save(spam('two').replace("{ isolation: 'child' }", ''));
   await relay.log.line(/^ham\.spam loaded/);
@@ -285,7 +285,7 @@ test.serial('a helper of a child that is truncated replaces nothing, nor does a 
   t.is(await relay.pid(), next);
 });
 
-test.serial('it is made of what it imports, wherever that lies, and of nothing else in its folder', async (t) => {
+test.serial('a child is reloaded with the files that it imports, wherever they are, and with no others', async (t) => {
   const head = "import { word } from '../_lib/word.ts';";
   const relay = await started(t, spam('one', '@Exposed() word() { return word; }', head), {
     '_lib/word.ts': "export const word = 'a';",
@@ -341,7 +341,7 @@ test.serial('a helper that every user may write is not executed in a child eithe
   t.deepEqual(relay.log.matching(/executed/), relay.log.matching(/would be executed/));
 });
 
-test.serial('one whose import never ends is left out, and it is said what took so long', async (t) => {
+test.serial('a child whose import never ends is left out, and the log says what took so long', async (t) => {
   const directory = pluginsDir(t, { 'ham/spam.ts': spam('one', '', 'await new Promise(() => undefined);') });
   const relay = await startRelay(t, { pluginsDir: directory, setupTimeoutMs: 500 });
   t.like(relay.status().plugins.problems, [{ file: 'ham/spam.ts', reason: 'ham/spam.ts: loading it took longer than 500 ms' }]);
