@@ -1,14 +1,16 @@
 // @ts-check
-/** Compiled modules on disk, by content. It only ever saves time: whatever fails here is silently no cache. */
+/** A cache of compiled modules on disk, by content. It only saves time: if anything fails, modules are compiled. */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Entries kept, against a directory that grows with every edit; some forty versions of a 50-file tree, about 20 MB. */
+/**
+ * The number of entries that are kept, so that the directory does not grow with every edit: some forty versions of 50 files, about 20 MB.
+ */
 const MAX_ENTRIES = 2000;
-/** An entry that nobody has read for so long belongs to a version that is gone. */
+/** An entry that has not been read for so long belongs to a version that is gone. */
 const MAX_UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
-/** How exactly the time of the last use is kept, so that a warm start does not write. */
+/** The precision of the time of the last use, so that a warm start does not write. */
 const TOUCH_MS = 24 * 60 * 60 * 1000;
 
 /**
@@ -17,7 +19,7 @@ const TOUCH_MS = 24 * 60 * 60 * 1000;
  */
 
 /**
- * Opens the cache in a directory; `undefined` gives one that holds nothing.
+ * Opens the cache in a directory. `undefined` gives a cache that stores nothing.
  * @param {string | undefined} directory
  * @returns {Cache}
  */
@@ -54,14 +56,14 @@ function keyOf(...parts) {
   return hash.digest('hex');
 }
 
-/** What lies in the directory is executed, so nobody else may be able to write there. @param {string} directory */
+/** The files in the directory are executed, so no other user may be able to write there. @param {string} directory */
 function isTrusted(directory) {
   const stat = silently(() => statSync(directory));
   if (!stat?.isDirectory()) return false;
   return process.getuid === undefined || (stat.uid === process.getuid() && (stat.mode & 0o022) === 0);
 }
 
-/** An entry is the checksum of its text, a line end, the text: a file that was cut or damaged is not taken. @param {string} file */
+/** An entry is the checksum of its text, a line end, and the text, so that truncated and damaged files are ignored. @param {string} file */
 function read(file) {
   const content = readFileSync(file, 'utf8');
   const text = content.slice(65);
@@ -82,7 +84,7 @@ function write(directory, key, text) {
   }
 }
 
-/** Removes what is old, then the oldest above the limit. @param {string} directory */
+/** Removes old entries, then the oldest above the limit. @param {string} directory */
 function prune(directory) {
   const entries = readdirSync(directory)
     .filter((name) => /^[0-9a-f]{64}(?:\.|$)/.test(name))

@@ -1,5 +1,5 @@
 // @ts-check
-/** A module that does not compile: what is wrong, where, and the module that says so when it is imported. */
+/** A module that does not compile: the reason, the place, and the module that throws them when it is imported. */
 
 /** The mark of a CompileError, the same for every copy of the package. */
 export const COMPILE_ERROR = Symbol.for('co2-relay.CompileError');
@@ -12,7 +12,7 @@ const FRAME_LINES = 2;
 const FRAME_WIDTH = 160;
 
 /**
- * Reads the compiler's report. It draws the place, and only the drawing is exact:
+ * Reads the report of the compiler. Only its drawing shows the exact place:
  *
  *       x Unexpected character '#'
  *        ,-[/tmp/a.ts:2:1]
@@ -25,7 +25,7 @@ const FRAME_WIDTH = 160;
  * @returns {Explanation}
  */
 export function explainSyntaxError(error, source, file) {
-  // eslint-disable-next-line no-control-regex -- colours begin with ESC
+  // eslint-disable-next-line no-control-regex -- colors begin with ESC
   const report = String(error instanceof Error ? error.message : error).replace(/\u001b\[[0-9;]*m/g, '');
   const rows = report.split('\n');
   const reason = (rows.find((row) => row.trim() !== '') ?? 'does not compile').replace(/^\s*[x×]\s+/, '').trim();
@@ -91,7 +91,7 @@ export function frameOf(lines, line, column) {
 }
 
 /**
- * The module that stands for one that does not compile. It exports every name that the source seems to export, since an
+ * The module in place of one that does not compile. It exports every name that the source seems to export, since an
  * importer is linked before anything runs and would fail with "does not provide an export named ..." instead.
  * @param {Explanation} explanation
  * @param {string} source

@@ -1,5 +1,5 @@
 // @ts-check
-/** Source text -> the text of the ES module that Node runs. The compiler itself is loaded at the first module that no cache has. */
+/** Compiles source text to the ES module that Node runs. The compiler itself is loaded for the first module that is not in the cache. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -23,7 +23,7 @@ const options = {
   swcrc: false,
   configFile: false,
   isModule: true,
-  // The map names the source file; its text would only make the cache twice as large.
+  // The map names the source file. With its text the cache would be twice as large.
   sourceMaps: true,
   inlineSourcesContent: false,
   jsc: {
@@ -43,13 +43,13 @@ let loaded;
 /** @type {string | undefined} */
 let id;
 
-/** About 40 MB and 50 ms, which a warm start does not spend. @returns {Compiler} */
+/** Takes about 40 MB and 50 ms, which a warm start saves. @returns {Compiler} */
 function compiler() {
   loaded ??= /** @type {Compiler} */ (require('@swc/core'));
   return loaded;
 }
 
-/** Whatever, besides the source, decides what comes out: the compiler, its options, and the loader's own code. */
+/** Everything besides the source that decides the output: the compiler, its options, and the code of the loader. */
 export function compilerId() {
   if (id !== undefined) return id;
   const hash = createHash('sha256');
@@ -87,12 +87,12 @@ function withTypesRelaxed(code, source, ours) {
   return relaxTypeImports(code, plain.code, (text) => parsed(text, script));
 }
 
-/** Leaves a JavaScript module as it is, but for the statement at its end that records its doc comments. @param {string} source */
+/** Leaves a JavaScript module as it is, except for a statement at its end that records its doc comments. @param {string} source */
 export function compileScript(source) {
   return `${source}\n${docComments(source, script)}`;
 }
 
-/** Help texts are worth no failure. @param {string} source @param {typeof typeScript | typeof script} syntax */
+/** A failure to read help texts must not break the module. @param {string} source @param {typeof typeScript | typeof script} syntax */
 function docComments(source, syntax) {
   try {
     return docFooter(readDocComments(source, (text) => parsed(text, syntax)));

@@ -1,7 +1,7 @@
 // @ts-check
 /** The help texts of plugins: the doc comments above class methods, read from the source by the places that the syntax tree gives. */
 
-/** Where the footer of a compiled module records them: a Map from the module's URL. */
+/** The key under which the footer of a compiled module records them, in a Map from the URL of the module. */
 export const DOC_COMMENTS = Symbol.for('co2-relay.doc-comments');
 
 /** @typedef {Record<string, Record<string, string>>} DocComments class name -> method name -> text */
@@ -9,7 +9,7 @@ export const DOC_COMMENTS = Symbol.for('co2-relay.doc-comments');
 /** @typedef {{ type?: string, span?: Span, [field: string]: unknown }} Node */
 /** @typedef {(span: Span) => Span} Place of a span, in bytes of the source */
 
-/** An object without a prototype: a method may be called `constructor`. @template T @returns {Record<string, T>} */
+/** An object without a prototype, because a method may be called `constructor`. @template T @returns {Record<string, T>} */
 export function emptyTable() {
   /** @type {Record<string, T>} */
   const table = {};
@@ -23,12 +23,12 @@ export function mayHaveDocComments(source) {
 }
 
 /**
- * The statement that records the comments when the module has run; nothing when there are none.
+ * The statement that records the comments when the module has run. Empty if there are none.
  * @param {DocComments} docs
  */
 export function docFooter(docs) {
   if (Object.keys(docs).length === 0) return '';
-  // JSON.parse, since in an object literal a method called __proto__ would be something else.
+  // JSON.parse, since an object literal treats __proto__ differently.
   const value = `JSON.parse(${JSON.stringify(JSON.stringify(docs))})`;
   return `;(globalThis[globalThis.Symbol.for('co2-relay.doc-comments')] ??= new globalThis.Map()).set(import.meta.url, globalThis.${value});\n`;
 }
@@ -58,7 +58,7 @@ export function readDocComments(source, parse) {
   return docs;
 }
 
-/** All classes with their names at run time, outer ones first; a loop, since trees may be deeper than our stack. @param {unknown} tree */
+/** All classes with their names at run time, outer ones first. A loop, since trees may be deeper than the stack. @param {unknown} tree */
 function* classesIn(tree) {
   /** @type {{ node: unknown, name: string | undefined }[]} */
   const queue = [{ node: tree, name: undefined }];
@@ -72,7 +72,7 @@ function* classesIn(tree) {
     if (type === 'ClassDeclaration' || type === 'ClassExpression') {
       const own = nameOf(identifier) ?? name;
       if (own !== undefined) yield { name: own, node: /** @type {Node} */ (node) };
-      // This is how the compiler calls a decorated `export default class {}`.
+      // The compiler gives this name to a decorated `export default class {}`.
       if (own === 'default' && isFilled(decorators)) yield { name: '_class', node: /** @type {Node} */ (node) };
     }
     queue.push({ node: init, name: nameOf(id) }, { node: decl, name: type === 'ExportDefaultDeclaration' ? 'default' : undefined });
@@ -114,7 +114,7 @@ function textBetween(bytes, range, without, base) {
 /** @param {string} text */
 function lastDocComment(text) {
   let doc = '';
-  // What stands before the brace of a class belongs to the class; what stands behind a member on its line, to that member.
+  // A comment before the brace of a class belongs to the class; one after a member on the same line belongs to that member.
   for (const { 0: token, index } of text.matchAll(/\/\*[^]*?\*\/|\/\/.*|\{/g)) {
     const before = text.slice(0, index);
     const trailing = !/[\n{]/.test(before) && text.slice(index + token.length).includes('\n');
@@ -124,7 +124,7 @@ function lastDocComment(text) {
   return doc;
 }
 
-/** The description: without the stars, as far as the first `@tag` that begins a line. @param {string} comment */
+/** The description: without the stars, up to the first `@tag` that begins a line. @param {string} comment */
 function textOf(comment) {
   const lines = comment
     .slice(3, -2)

@@ -1,21 +1,21 @@
 // @ts-check
-/** Tells whether a file is still as it was when it was read. */
+/** Fingerprints of files, which tell whether a file has changed since it was read. */
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 
 /**
- * `hash`, of the content, only where the file was so young when it was read that a second write may have the same time.
+ * `hash` is of the content. It is only there if the file was so new when it was read that a second write may have the same time.
  * @typedef {{ stamp: string, hash?: string | undefined }} Fingerprint
  */
 
-/** The print of what is not there, or cannot be read. @type {Fingerprint} */
+/** The fingerprint of a file that is missing, or cannot be read. @type {Fingerprint} */
 export const ABSENT = { stamp: '' };
 
-/** The print of what changed since: no file has it. @type {Fingerprint} */
+/** The fingerprint of a file that has changed since. No file has it. @type {Fingerprint} */
 export const CHANGED = { stamp: 'changed' };
 
-/** The clocks of file systems stand still for some ms. */
+/** The clocks of file systems have a precision of some ms. */
 const YOUNG_MS = 50;
 const BIG = /** @type {const} */ ({ bigint: true });
 
@@ -49,9 +49,9 @@ export async function isUnchanged(file, known) {
   }
 }
 
-/** True if both were taken of the same content. @param {Fingerprint} one @param {Fingerprint} other */
+/** True if both are of the same content. @param {Fingerprint} one @param {Fingerprint} other */
 export function isSame(one, other) {
-  // One may have been taken when the file was young, the other later.
+  // One may have been taken when the file was new, the other later.
   return one.stamp === other.stamp && (one.hash ?? other.hash) === (other.hash ?? one.hash);
 }
 
@@ -68,12 +68,12 @@ export async function sizeNow(file) {
   );
 }
 
-/** By the time of the last change of anything, so that other rights count too. @param {import('node:fs').BigIntStats} status */
+/** Uses the time of the last change of anything, so that new permissions count, too. @param {import('node:fs').BigIntStats} status */
 function stampOf({ dev, ino, size, ctimeNs }) {
   return `${dev}:${ino}:${size}:${ctimeNs}`;
 }
 
-/** A FIFO would never be read to its end. @param {import('node:fs').BigIntStats} status */
+/** Reading a FIFO would never end. @param {import('node:fs').BigIntStats} status */
 function isYoung(status) {
   return status.isFile() && Date.now() - Number(status.ctimeMs) < YOUNG_MS;
 }

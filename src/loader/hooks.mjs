@@ -1,5 +1,5 @@
 // @ts-check
-/** The two module hooks, written once for both kinds: in the main thread (`registerHooks`) and in the hooks thread (`register`). */
+/** The two module hooks, for both kinds: in the main thread (`registerHooks`) and in the hooks thread (`register`). */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -44,7 +44,7 @@ export function resolve(specifier, context, nextResolve) {
   if (specifier.startsWith(FOR_TYPES)) return resolveForTypes(specifier.slice(FOR_TYPES.length), context, nextResolve);
   const target = findPublicModule(specifier, context.parentURL) ?? findTypeScriptTwin(specifier, context.parentURL) ?? specifier;
   const from = trackedFile(ledger, context.parentURL);
-  // `require` knows no queries: what is CommonJS stays as it is until the relay starts again.
+  // `require` has no queries, so CommonJS modules stay as they are until the relay is restarted.
   if (from === undefined || !context.conditions.includes('import')) return nextResolve(target, context);
   const note = (/** @type {string} */ asked, /** @type {string | undefined} */ found) => {
     ledger.note({ type: 'import', from, asked, found });
@@ -53,7 +53,7 @@ export function resolve(specifier, context, nextResolve) {
     const asked = askedPath(target, context.parentURL);
     const usual = fileIn(resolved.url);
     if (usual === undefined) return resolved;
-    // Node remembers for ever where a link led.
+    // Node remembers the target of a link for ever.
     const isLast = asked === undefined || (ledger.ownerOf(usual) === undefined && !isReloadable(usual));
     const url = isLast ? resolved.url : pathToFileURL(realpathSync(asked)).href;
     const file = fileIn(url) ?? usual;
@@ -75,7 +75,7 @@ export function resolve(specifier, context, nextResolve) {
     throw error;
   };
   try {
-    // In the hooks thread it is a promise, in the main thread it is not.
+    // It is a promise in the hooks thread, but not in the main thread.
     const resolved = nextResolve(target, context);
     return resolved instanceof Promise ? resolved.then(found, missing) : found(resolved);
   } catch (error) {
@@ -83,12 +83,12 @@ export function resolve(specifier, context, nextResolve) {
   }
 }
 
-/** A module without exports, in place of one that has nothing but types. @type {Resolved} */
+/** A module without exports, in place of one that only has types. @type {Resolved} */
 const NOTHING = { url: 'data:text/javascript,export{}', format: 'module', shortCircuit: true };
 const NOT_FOUND = ['ERR_MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED'];
 
 /**
- * Of an import whose names are used as types alone: the packages of types have nothing to run.
+ * Resolves an import whose names are only used as types: packages of types contain nothing to run.
  * @type {import('node:module').ResolveHook}
  */
 function resolveForTypes(specifier, context, nextResolve) {
@@ -120,7 +120,7 @@ function isDeclared(specifier, parentURL) {
 export function load(url, context, nextLoad) {
   const tracked = trackedFile(ledger, url);
   if (tracked !== undefined) {
-    // Before it is read: what changes while it is read is one change more.
+    // Taken before the file is read, so that a change during the read counts as another change.
     ledger.note({ type: 'read', file: tracked, version: versionIn(url), print: fingerprintSync(tracked) });
     requireSafe(tracked);
   }
@@ -147,7 +147,7 @@ function loadSource(...[url, context, nextLoad]) {
   return { format: 'module', shortCircuit: true, source: compiled(script) };
 }
 
-/** Helpers too are executed. Throws an Error that says why this one is not. @param {string} file */
+/** Helpers are executed, too. Throws an Error with the reason why this one must not be. @param {string} file */
 function requireSafe(file) {
   const status = statSync(file, { throwIfNoEntry: false });
   const reason = status && whyNotExecutable(status, ledger.ownerOf(file) ?? ledger.ownerOfHelper(file) ?? status.uid);
@@ -164,7 +164,7 @@ function compiled({ file, source, compile }) {
   return output;
 }
 
-/** A `.js` module with satellites, whose doc comments are wanted too; anything else is left to Node.
+/** A `.js` module with satellites, whose doc comments are needed, too. Node handles everything else.
  * @param {string} url
  * @param {string} extension
  * @param {string | null | undefined} format
@@ -190,7 +190,7 @@ const pluginPackages = new Map();
  */
 const packageFiles = new Map();
 
-/** Takes note of the package that a tracked file imports. @param {string} from @param {string} file */
+/** Records the package that a tracked file imports. @param {string} from @param {string} file */
 function notePackage(from, file) {
   const directory = packageOf(file);
   if (directory === '') return;
@@ -207,7 +207,7 @@ function packageOf(file) {
   return /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(file)?.[0] ?? '';
 }
 
-/** What npm installs is left to Node, and read once more only if it says that it has plugins. @param {string} file */
+/** Node handles installed packages. Only those with the keyword of plugins are read again. @param {string} file */
 function isOfPluginPackage(file) {
   const directory = packageOf(file);
   const known = pluginPackages.get(directory) ?? hasPluginKeyword(directory);

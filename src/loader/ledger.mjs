@@ -1,5 +1,5 @@
 // @ts-check
-/** The module graph as the hooks see it from a thread of their own: they hear of versions, and tell what they read, over a port. */
+/** The module graph for hooks in a thread of their own: versions and records of what was read pass over a port. */
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { fingerprintSync } from './fingerprint.mjs';
 import { ownerAmong } from './module-graph.mjs';
@@ -50,7 +50,7 @@ function next(port) {
 }
 
 /**
- * The other end, in the main thread. What the hooks noted before an import ended is there when it has ended.
+ * The other end, in the main thread. When an import has ended, the records of the hooks up to then have arrived.
  * @param {import('node:worker_threads').MessagePort} port
  * @returns {Line}
  */

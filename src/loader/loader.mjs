@@ -1,5 +1,5 @@
 // @ts-check
-/** The loader's face: every `.ts` module that this process imports is compiled on the fly, and its doc comments are kept. */
+/** The public file of the loader: every `.ts` module that this process imports is compiled on the fly, and its doc comments are kept. */
 import { statSync } from 'node:fs';
 import * as nodeModule from 'node:module';
 import { MessageChannel } from 'node:worker_threads';
@@ -83,7 +83,7 @@ export function renewChanged(root, options) {
 }
 
 /**
- * True if a tracked module below a directory has changed and is shorter than it was when it last ran, or gone: somebody may be writing it.
+ * True if a tracked module below a directory is gone, or has changed and is shorter than when it last ran: it may be being written.
  * @param {string} root Without symbolic links.
  */
 export function isShorter(root) {
@@ -99,7 +99,7 @@ export function renewBehind(file) {
 }
 
 /**
- * The version of a tracked module that was imported last runs: it, and all that it imports, was whole.
+ * Marks the version of a tracked module that was imported last as running: all its files were complete.
  * @param {string} file Without symbolic links.
  */
 export function acceptModule(file) {
@@ -107,9 +107,8 @@ export function acceptModule(file) {
 }
 
 /**
- * Among a tracked module and all that it imports the files that were written while they were imported last, so that what was read may be
- * half of them.
- * They count as changed until {@link renewChanged} looks at them.
+ * The files of a tracked module and its imports that were written during their last import, so that half of them may have been read. They
+ * count as changed until the next {@link renewChanged}.
  * @param {string} file Without symbolic links.
  */
 export function tornBehind(file) {
@@ -117,7 +116,7 @@ export function tornBehind(file) {
 }
 
 /**
- * Among a tracked module and all that it imports the files that had content and are empty by now: each is a save that was cut short.
+ * The files of a tracked module and its imports that had content and are empty now, because a save is incomplete.
  * @param {string} file Without symbolic links.
  */
 export function emptiedBehind(file) {
@@ -125,7 +124,7 @@ export function emptiedBehind(file) {
 }
 
 /**
- * What this process knows of a tracked module and of the tracked ones that it imports, for {@link learnModules} in another process.
+ * The known state of a tracked module and of the tracked ones that it imports, for {@link learnModules} in another process.
  * @param {string} file Without symbolic links.
  * @returns {Account}
  */
@@ -134,7 +133,7 @@ export function accountOf(file) {
 }
 
 /**
- * From now on a change of what another process imported is noticed here.
+ * Tracks the files that another process imported.
  * @param {Account} account
  */
 export function learnModules(account) {
@@ -142,7 +141,7 @@ export function learnModules(account) {
 }
 
 /**
- * Outside of the tracked directories: the files that tracked modules import, and the paths by which they do.
+ * The files outside of the tracked directories that tracked modules import, and the paths by which they do.
  * @returns {ReadonlySet<string>}
  */
 export function helperPaths() {
@@ -180,12 +179,12 @@ export function isImported(file) {
  * @param {string} file Its name says which language it is in.
  */
 export async function isSyntaxSound(source, file) {
-  // Loads the compiler, which few need in this thread.
+  // Loads the compiler, which this thread rarely needs.
   const { parses } = await import('./compile.mjs');
   return parses(source, /\.m?ts$/.test(file));
 }
 
-/** That of whichever copy of the package registered the hooks. */
+/** The one of the copy of the package that registered the hooks. */
 function graph() {
   registerLoader();
   return /** @type {ModuleGraph} */ (shared[REGISTERED]);
@@ -215,7 +214,7 @@ export function docCommentsOf(url) {
 }
 
 /**
- * True for an error that says that a module does not compile, whichever copy of the package made it.
+ * True for an error that says that a module does not compile, from any copy of the package.
  * @param {unknown} error
  * @returns {error is CompileError}
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Which version of each plugin's file is the current one, and which file imports which. */
+/** The current version of each tracked file, and which file imports which. */
 import { stat, realpath } from 'node:fs/promises';
 import { isAbsolute, sep } from 'node:path';
 import { ABSENT, CHANGED, fingerprint, fingerprintSync, isSame, isUnchanged, sizeNow, sizeOf } from './fingerprint.mjs';
@@ -56,7 +56,7 @@ import { isReloadable } from './resolve.mjs';
 const BYTES_PER_SOURCE_BYTE = 21;
 const BYTES_PER_VERSION = 8 * 1024;
 
-/** Files outside of the roots that are learned of from other processes, at most: they are looked at at each save. */
+/** The most files outside of the roots that other processes may report: they are checked at each save. */
 const MAX_LEARNED = 5_000;
 
 /** @implements {Ledger} */
@@ -75,8 +75,8 @@ export class ModuleGraph {
   #onOutdated;
 
   /**
-   * @param {Line | undefined} line undefined: the hooks run in this thread and call us
-   * @param {(file: string, version: number) => void} onOutdated Told of each file's version that another takes the place of.
+   * @param {Line | undefined} line undefined: the hooks run in this thread
+   * @param {(file: string, version: number) => void} onOutdated Called for each version of a file that is replaced by another.
    */
   constructor(line, onOutdated) {
     this.#line = line;
@@ -138,7 +138,7 @@ export class ModuleGraph {
         break;
       case 'adopt':
         this.#helpers.set(note.file, note.owner);
-        // Somebody else may have imported it, so that it is not read again.
+        // Another module may have imported it before; then it is not read again.
         if (!this.#files.has(note.file)) {
           setPrint(this.#entry(note.file), note.print);
           this.#entry(note.file).wholeSize = sizeOf(note.print);
@@ -159,7 +159,7 @@ export class ModuleGraph {
   /** @param {Note & { type: 'read' }} note */
   #noteRead({ file, print, version }) {
     const entry = this.#entry(file);
-    // It was written between the look at it and its import: what was read may be half of it.
+    // It was written between the check and the import, so half of it may have been read.
     setPrint(entry, entry.looked === undefined || isSame(entry.looked, print) ? print : CHANGED);
     if (entry.reads === 0) entry.wholeSize = sizeOf(print);
     entry.reads += 1;
@@ -229,7 +229,7 @@ export class ModuleGraph {
     return (await Promise.all(this.#below(root).map(([file, entry]) => isShorter(file, entry)))).includes(true);
   }
 
-  /** What was read last of a file and of all that it imports runs: each file was whole. @param {string} file */
+  /** The last versions of a file and of all that it imports run, so each file was complete. @param {string} file */
   accept(file) {
     for (const one of this.#behind(file)) {
       const entry = this.#files.get(one);
@@ -311,7 +311,7 @@ export class ModuleGraph {
     if (!(await isUnchanged(file, entry.print))) return true;
     for (const [asked, found] of entry.imports) {
       if (asked === found || (await leadsTo(asked)) === found) continue;
-      // Told once: the next version of the file notes where it leads now.
+      // Reported once: the next version of the file records the new target.
       entry.imports.delete(asked);
       return true;
     }
@@ -336,7 +336,7 @@ export class ModuleGraph {
     const versions = [];
     for (const file of files) {
       const entry = this.#entry(file);
-      // The change is told once, and the next one is one from here on, whether the new version is ever read or not.
+      // Each change is reported once, whether the new version is ever read or not.
       const print = await fingerprint(file);
       if (entry.isCommonJs && !isSame(entry.print, print)) entry.isStale = true;
       entry.looked = print;

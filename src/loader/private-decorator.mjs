@@ -1,5 +1,5 @@
 // @ts-check
-/** A decorator of a `#private` member: the language has none in this form, and the compiler drops it without a word. */
+/** A decorator of a `#private` member: the language does not have it in this form, and the compiler drops it silently. */
 import { frameOf } from './compile-error.mjs';
 
 /** @typedef {import('./doc-comments.mjs').Node} Node */
@@ -31,7 +31,7 @@ export function explainPrivateDecorator(source, file, parse) {
   return { file, line, column, reason, frame: frameOf(source.split(/\r\n|[\n\r\u2028\u2029]/), line, column) };
 }
 
-/** In no order; a loop, since trees may be deeper than our stack. @param {unknown} tree */
+/** In no particular order. A loop, since trees may be deeper than the stack. @param {unknown} tree */
 function firstPrivate(tree) {
   /** @type {unknown[]} */
   const queue = [tree];
@@ -43,7 +43,7 @@ function firstPrivate(tree) {
       const [first] = Array.isArray(of) ? /** @type {Node[]} */ (of) : [];
       if (first) return { start: first.span?.start, name: /** @type {{ value?: string } | undefined} */ (key)?.value ?? '' };
     }
-    // A spread of so many children would be too much for the stack.
+    // Spreading very many children would overflow the stack.
     for (const child of Object.values(node)) queue.push(child);
   }
   return undefined;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Where an import leads: the package by its own name, and `./x.js` where only `x.ts` exists. */
+/** Resolves imports of this package by its own name, and of `./x.js` if only `x.ts` exists. */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';

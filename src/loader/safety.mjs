@@ -1,25 +1,25 @@
 // @ts-check
-/** Which files may be executed: none that somebody else could have put there, none that is no source. */
+/** Decides which files may be executed: only sources, and only those that no other user could have written. */
 
-/** A source above this size is none that a person wrote, and compiling it would hold up the relay: 4 MiB. */
+/** 4 MiB. No person writes a larger source, and compiling it would block the relay. */
 export const MAX_SOURCE_BYTES = 4 * 1024 * 1024;
 
 /**
- * What is looked at: of fs.Stats, or of fs.BigIntStats.
+ * The part of fs.Stats or fs.BigIntStats that is checked.
  * @typedef {{ isFile(): boolean, mode: number | bigint, uid: number | bigint, size: number | bigint }} FileStatus
  */
 
 /**
- * Why a file must not be executed; undefined if it may.
+ * The reason why a file must not be executed. Undefined if it may be.
  * @param {FileStatus} status
- * @param {number} directoryOwner User id of the owner of the directory that is trusted: whoever deploys need not be who runs the relay.
+ * @param {number} directoryOwner User id of the owner of the trusted directory, who need not be the user that runs the relay.
  * @returns {string | undefined}
  */
 export function whyNotExecutable(status, directoryOwner) {
   if (!status.isFile()) return 'it is not a regular file';
   if (isWritableByAll(status)) return 'every user of this machine can write to it, and it would be executed; chmod o-w';
   const uid = Number(status.uid);
-  // Windows has no such owners; all are 0 there.
+  // Windows has no such owners: all are 0.
   const trusted = [0, directoryOwner, process.getuid?.() ?? 0];
   if (!trusted.includes(uid))
     return `it belongs to user ${uid}, who is neither the owner of the directory (${directoryOwner}), nor the user of this relay, nor root; chown it if it is meant to run`;

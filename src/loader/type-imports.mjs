@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Imported names that nothing but the emitted metadata of decorators uses. The compiler looks at one file, so it cannot know whether
+ * Imported names that only the emitted metadata of decorators uses. The compiler looks at one file, so it cannot know whether
  * such a name is a class, whose value the metadata needs, or a type, which no module exports when it runs and which would break the import.
  */
 
@@ -43,7 +43,7 @@ export function relaxTypeImports(code, plain, parse) {
     const { start, end } = spanIn(node, base);
     const from = spanIn(source, base);
     const attributes = bytes.toString('utf8', from.end, end);
-    // What is imported as a value has to be there in any case.
+    // A name that is imported as a value must exist in any case.
     const relaxed = JSON.stringify(usedModules.has(specifier) ? specifier : FOR_TYPES + specifier);
     const kept = clauseOf(names.filter((name) => !others.includes(name)));
     const first = kept === '' ? '' : `import ${kept} from ${bytes.toString('utf8', from.start, end)} `;
@@ -92,7 +92,7 @@ function textOf(node) {
   return String(/** @type {{ value?: unknown }} */ (node).value);
 }
 
-/** What stands between `import` and `from`. @param {ImportedName[]} names */
+/** The text between `import` and `from`. @param {ImportedName[]} names */
 function clauseOf(names) {
   const whole = names.filter(({ member }) => member === undefined).map(({ local }) => `* as ${local}`);
   const members = names.flatMap(({ local, member }) =>
@@ -122,7 +122,7 @@ function* metadataNames(tree) {
     const { type, callee, property, ...rest } = /** @type {Node} */ (node);
     if (type === 'Identifier' && isMetadata) yield /** @type {Node} */ (node);
     const isHelper = type === 'CallExpression' && /^_ts_metadata\d*$/.test(textOf(callee ?? {}));
-    // The name behind a dot refers to nothing by itself.
+    // A name after a dot refers to nothing by itself.
     const children = [...Object.values(rest), ...(isMetadata ? [] : [callee, property])];
     for (const child of children) queue.push({ node: child, isMetadata: isMetadata || isHelper });
   }
@@ -144,7 +144,7 @@ function unusedName(code, number) {
 function edited(bytes, edits) {
   /** @type {string[]} */
   const parts = [];
-  // Behind the statement of ours.
+  // After our statement.
   let from = 1;
   for (const { start, end, text } of edits.sort((one, other) => one.start - other.start)) {
     parts.push(bytes.toString('utf8', from, start), text);

@@ -22,7 +22,7 @@ export function versionIn(url) {
   return Number(/[?&]v=(\d+)(?:#.*)?$/.exec(url ?? '')?.[1] ?? 0);
 }
 
-/** The first version has no query but the one that an author wrote. @param {string} url @param {number} version */
+/** The first version only has the query that the author wrote. @param {string} url @param {number} version */
 export function withVersion(url, version) {
   if (version === 0) return url;
   const [, base = url, fragment = ''] = /^([^#]*)(#.*)?$/s.exec(url) ?? [];

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, readdirSync, statSync, truncateSyn
 import { join } from 'node:path';
 import test from 'ava';
 import { openCache } from '../../src/loader/cache.mjs';
-import { makeHouse, makeTree, run } from './house.ts';
+import { makePackage, makeTree, run } from './kit.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -99,37 +99,37 @@ test('reading an entry marks it as used, but not at each start', (t) => {
 });
 
 test('a damaged entry is compiled again, a changed file too', async (t) => {
-  const house = makeHouse(t);
-  const cacheDir = join(house, 'cache');
+  const packageDir = makePackage(t);
+  const cacheDir = join(packageDir, 'cache');
   const dir = makeTree(t, { 'a.ts': 'export const a: number = 1;\n' });
   const statements = `answer([swcIsLoaded(), (await import(${JSON.stringify(join(dir, 'a.ts'))})).a, swcIsLoaded()]);`;
-  t.deepEqual(await run({ house, cacheDir }, statements), [false, 1, true]);
+  t.deepEqual(await run({ packageDir, cacheDir }, statements), [false, 1, true]);
   const [entry = ''] = readdirSync(cacheDir);
   writeFileSync(join(cacheDir, entry), readFileSync(join(cacheDir, entry), 'utf8').replace('= 1', '= 2'));
-  t.deepEqual(await run({ house, cacheDir }, statements), [false, 1, true]);
-  t.deepEqual(await run({ house, cacheDir }, statements), [false, 1, false]);
+  t.deepEqual(await run({ packageDir, cacheDir }, statements), [false, 1, true]);
+  t.deepEqual(await run({ packageDir, cacheDir }, statements), [false, 1, false]);
   writeFileSync(join(dir, 'a.ts'), 'export const a: number = 3;\n');
-  t.deepEqual(await run({ house, cacheDir }, statements), [false, 3, true]);
+  t.deepEqual(await run({ packageDir, cacheDir }, statements), [false, 3, true]);
 });
 
 test('a module that does not compile is remembered too', async (t) => {
-  const house = makeHouse(t);
-  const cacheDir = join(house, 'cache');
+  const packageDir = makePackage(t);
+  const cacheDir = join(packageDir, 'cache');
   const dir = makeTree(t, { 'a.ts': 'let = = 1;\n' });
   const statements = `answer([(await failure(import(${JSON.stringify(join(dir, 'a.ts'))}))).line, swcIsLoaded()]);`;
-  t.deepEqual(await run({ house, cacheDir }, statements), [1, true]);
-  t.deepEqual(await run({ house, cacheDir }, statements), [1, false]);
+  t.deepEqual(await run({ packageDir, cacheDir }, statements), [1, true]);
+  t.deepEqual(await run({ packageDir, cacheDir }, statements), [1, false]);
 });
 
 test('processes that start at the same time share one cache', async (t) => {
-  const house = makeHouse(t);
-  const cacheDir = join(house, 'cache');
+  const packageDir = makePackage(t);
+  const cacheDir = join(packageDir, 'cache');
   const files = Object.fromEntries(Array.from({ length: 20 }, (_, number) => [`m${number}.ts`, `export const n: number = ${number};\n`]));
   const dir = makeTree(t, files);
   const statements = `
     const paths = ${JSON.stringify(Object.keys(files).map((name) => join(dir, name)))};
     answer((await Promise.all(paths.map((path) => import(path)))).reduce((sum, { n }) => sum + n, 0));`;
-  const sums = await Promise.all(Array.from({ length: 6 }, () => run({ house, cacheDir }, statements)));
+  const sums = await Promise.all(Array.from({ length: 6 }, () => run({ packageDir, cacheDir }, statements)));
   t.deepEqual(
     sums,
     Array.from({ length: 6 }, () => 190),

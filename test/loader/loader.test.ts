@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import test from 'ava';
-import { KINDS, makeHouse, makeTree, run } from './house.ts';
+import { KINDS, makePackage, makeTree, run } from './kit.ts';
 
 const plugin = `
   import { Satellite, Exposed, Plugin, Dict } from 'co2-relay';
@@ -25,10 +25,10 @@ const plugin = `
 
 for (const kind of KINDS) {
   test(`${kind}: a plugin anywhere on the disk gets the relay's public module and emits its types`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const dir = makeTree(t, { 'pong.ts': plugin, 'thermometer.ts': 'export class Thermometer {}\n' });
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const { Pong, Second } = await import(${JSON.stringify(join(dir, 'pong.ts'))});
        const types = (target, key) => Reflect.getMetadata('design:paramtypes', target, key).map((type) => type.name);
        answer({
@@ -47,12 +47,12 @@ for (const kind of KINDS) {
   });
 
   test(`${kind}: an error at run time points at the line of the TypeScript file`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const dir = makeTree(t, {
       'throws.ts': "interface A {\n  b: string;\n}\nenum E { X }\n\nexport const a: A = { b: String(E.X) };\nthrow new Error('here');\n",
     });
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const error = await failure(import(${JSON.stringify(join(dir, 'throws.ts'))}));
        answer(error.stack.split('\\n').slice(0, 2));`,
     );
@@ -61,10 +61,10 @@ for (const kind of KINDS) {
   });
 
   test(`${kind}: a module that does not compile says where and why`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const dir = makeTree(t, { 'bad.ts': 'export const é = "日本";\n\texport function f(a: { } {\n}\n' });
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const error = await failure(import(${JSON.stringify(join(dir, 'bad.ts'))}));
        const { name, file, line, column, reason, frame, stack } = error;
        answer({ marked: isCompileError(error), isError: error instanceof Error, name, file, line, column, reason, frame, stack });`,
@@ -77,13 +77,13 @@ for (const kind of KINDS) {
   });
 
   test(`${kind}: a broken helper is named, not the import of it`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const dir = makeTree(t, {
       'entry.ts': "import all, { f, type T, K as Renamed, z } from './helper.ts';\nexport default [all, f, Renamed, z];\n",
       'helper.ts': 'export async function* f() {}\nexport class K {}\nconst y = 1;\nexport { y as z, };\nexport default 1;\nlet = = 2;\n',
     });
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const error = await failure(import(${JSON.stringify(join(dir, 'entry.ts'))}));
        answer([isCompileError(error), error.file, error.line]);`,
     );
@@ -91,7 +91,7 @@ for (const kind of KINDS) {
   });
 
   test(`${kind}: doc comments are there for TypeScript and for JavaScript`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const script = "import { Satellite } from 'co2-relay';\n@\nexport class S {\n  /** Helps. */\n  help() {}\n}\n".replace(
       '@',
       '// Satellite',
@@ -110,7 +110,7 @@ for (const kind of KINDS) {
       'plain.mjs': 'export class S { /** no */ m() {} }\n',
     });
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const all = {};
        for (const name of ['a.ts', 'a.ts?v=2', 'esm/b.js', 'c.mjs', 'd.js', 'e.cjs', 'f.js', 'cjs/g.js', 'node_modules/h.mjs', 'plain.mjs']) {
          const url = ${JSON.stringify(pathToFileURL(dir).href)} + '/' + name;
@@ -132,8 +132,8 @@ for (const kind of KINDS) {
   });
 
   test(`${kind}: a warm start does not load the compiler`, async (t) => {
-    const house = makeHouse(t);
-    const cacheDir = join(house, 'cache');
+    const packageDir = makePackage(t);
+    const cacheDir = join(packageDir, 'cache');
     const dir = makeTree(t, {
       'pong.ts': plugin.replace('@Exposed\n', '/** Adds. */ @Exposed\n'),
       'thermometer.ts': 'export class Thermometer {}\n',
@@ -142,24 +142,24 @@ for (const kind of KINDS) {
       const url = ${JSON.stringify(pathToFileURL(join(dir, 'pong.ts')).href)};
       const { Pong } = await import(url);
       answer([swcIsLoaded(), docCommentsOf(url).Pong.add, new Pong().add(3)]);`;
-    t.deepEqual(await run({ house, kind, cacheDir }, statements), [true, 'Adds.', '3']);
-    t.deepEqual(await run({ house, kind, cacheDir }, statements), [false, 'Adds.', '3']);
+    t.deepEqual(await run({ packageDir, kind, cacheDir }, statements), [true, 'Adds.', '3']);
+    t.deepEqual(await run({ packageDir, kind, cacheDir }, statements), [false, 'Adds.', '3']);
   });
 }
 
 test('the names of the package lead to the sources in a checkout, to dist in a package', async (t) => {
   const dir = makeTree(t, { 'a.ts': "export * from 'co2-relay/config';\nexport { from as plugin } from 'co2-relay';\n" });
   for (const layout of ['src', 'dist'] as const) {
-    const house = makeHouse(t, layout);
+    const packageDir = makePackage(t, layout);
     const extension = layout === 'src' ? 'ts' : 'js';
-    const result = await run({ house, layout }, `answer(await import(${JSON.stringify(join(dir, 'a.ts'))}))`);
-    const root = pathToFileURL(join(house, layout)).href;
+    const result = await run({ packageDir, layout }, `answer(await import(${JSON.stringify(join(dir, 'a.ts'))}))`);
+    const root = pathToFileURL(join(packageDir, layout)).href;
     t.deepEqual(result, { from: `${root}/define-config.${extension}`, plugin: `${root}/plugin/plugin.${extension}` });
   }
 });
 
 test('a plugin with its own copy of the package gets that one', async (t) => {
-  const house = makeHouse(t);
+  const packageDir = makePackage(t);
   const a = "export { from } from 'co2-relay';\n";
   const dir = makeTree(t, {
     'own/plugins/deep/a.ts': a,
@@ -168,26 +168,26 @@ test('a plugin with its own copy of the package gets that one', async (t) => {
     'installed/plugins/a.ts': a,
   });
   mkdirSync(join(dir, 'installed/node_modules'));
-  symlinkSync(house, join(dir, 'installed/node_modules/co2-relay'));
-  mkdirSync(join(house, 'plugins'));
-  writeFileSync(join(house, 'plugins/a.ts'), a);
-  const paths = [join(dir, 'own/plugins/deep/a.ts'), join(dir, 'installed/plugins/a.ts'), join(house, 'plugins/a.ts')];
-  const ours = pathToFileURL(join(house, 'src/plugin/plugin.ts')).href;
+  symlinkSync(packageDir, join(dir, 'installed/node_modules/co2-relay'));
+  mkdirSync(join(packageDir, 'plugins'));
+  writeFileSync(join(packageDir, 'plugins/a.ts'), a);
+  const paths = [join(dir, 'own/plugins/deep/a.ts'), join(dir, 'installed/plugins/a.ts'), join(packageDir, 'plugins/a.ts')];
+  const ours = pathToFileURL(join(packageDir, 'src/plugin/plugin.ts')).href;
   t.deepEqual(
-    await run({ house }, `answer((await Promise.all(${JSON.stringify(paths)}.map((path) => import(path)))).map((m) => m.from))`),
+    await run({ packageDir }, `answer((await Promise.all(${JSON.stringify(paths)}.map((path) => import(path)))).map((m) => m.from))`),
     ['own', ours, ours],
   );
 });
 
 test('an unknown export of the package is reported with the known ones', async (t) => {
-  const house = makeHouse(t);
+  const packageDir = makePackage(t);
   const dir = makeTree(t, { 'a.ts': "import 'co2-relay/secret';\n" });
-  const result = await run({ house }, `answer((await failure(import(${JSON.stringify(join(dir, 'a.ts'))}))).message)`);
+  const result = await run({ packageDir }, `answer((await failure(import(${JSON.stringify(join(dir, 'a.ts'))}))).message)`);
   t.is(result, 'the package has no module "co2-relay/secret" (it has: co2-relay, co2-relay/config, co2-relay/package.json)');
 });
 
 test('./x.js means x.ts only where there is no x.js', async (t) => {
-  const house = makeHouse(t);
+  const packageDir = makePackage(t);
   const dir = makeTree(t, {
     'a.ts':
       "export { who as one } from './both.js';\nexport { who as two } from './only.js';\nexport { who as three } from './only.mjs';\n",
@@ -199,7 +199,7 @@ test('./x.js means x.ts only where there is no x.js', async (t) => {
     'gone.ts': "import './nothing.js';\n",
   });
   const result = await run(
-    { house },
+    { packageDir },
     `const { one, two, three } = await import(${JSON.stringify(join(dir, 'a.ts'))});
      const { code } = await failure(import(${JSON.stringify(join(dir, 'gone.ts'))}));
      answer([one, two, three, code]);`,
@@ -208,7 +208,7 @@ test('./x.js means x.ts only where there is no x.js', async (t) => {
 });
 
 test('type-only, empty and oddly named files, a BOM, and TypeScript inside node_modules', async (t) => {
-  const house = makeHouse(t);
+  const packageDir = makePackage(t);
   const dir = makeTree(t, {
     'types.ts': 'export interface A { b: string }\nexport type B = A;\n',
     'empty.ts': '',
@@ -219,7 +219,7 @@ test('type-only, empty and oddly named files, a BOM, and TypeScript inside node_
       "import { A } from './types.ts';\nimport type { B } from './types.ts';\nexport { dep } from 'dep';\nexport let a: A | B | undefined;\n",
   });
   const result = await run(
-    { house },
+    { packageDir },
     `const at = (name) => import(${JSON.stringify(pathToFileURL(dir).href)} + '/' + encodeURIComponent(name));
      const odd = await at('a b#c?%20é.ts');
      const { stack } = await failure((async () => odd.f())());
@@ -231,11 +231,11 @@ test('type-only, empty and oddly named files, a BOM, and TypeScript inside node_
 });
 
 test('the first registration wins', async (t) => {
-  const house = makeHouse(t);
+  const packageDir = makePackage(t);
   const dir = makeTree(t, { 'a.ts': 'export const a: number = 1;\n' });
   const cacheDir = join(dir, 'first');
   const result = await run(
-    { house, cacheDir },
+    { packageDir, cacheDir },
     `registerLoader({ cacheDir: ${JSON.stringify(join(dir, 'second'))} });
      await import(${JSON.stringify(join(dir, 'a.ts'))});
      const fs = await import('node:fs');
@@ -245,10 +245,9 @@ test('the first registration wins', async (t) => {
 });
 
 test('a module that records no doc comments has none', async (t) => {
-  const house = makeHouse(t);
-  t.deepEqual(await run({ house }, `answer([docCommentsOf('file:///nothing.ts'), isCompileError(new Error('x')), isCompileError(null)])`), [
-    {},
-    false,
-    false,
-  ]);
+  const packageDir = makePackage(t);
+  t.deepEqual(
+    await run({ packageDir }, `answer([docCommentsOf('file:///nothing.ts'), isCompileError(new Error('x')), isCompileError(null)])`),
+    [{}, false, false],
+  );
 });

@@ -4,7 +4,7 @@
  */
 import test from 'ava';
 import { compileTypeScript } from '../../src/loader/compile.mjs';
-import { KINDS, makeHouse, makeTree, run } from './house.ts';
+import { KINDS, makePackage, makeTree, run } from './kit.ts';
 
 const HELPERS = {
   'shapes.ts': `export interface Reading { value: number }
@@ -141,7 +141,7 @@ const CASES: Readonly<Record<string, { head: string; take?: string; construct?: 
 
 for (const kind of KINDS) {
   test(`${kind}: types that are imported without the word, in decorated signatures`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const cases = CASES;
     const sources = Object.values(cases).map(({ head, take = 'take()', construct, more = '' }) => {
       const constructor = construct === undefined ? '' : `constructor(${construct}) {}`;
@@ -150,7 +150,7 @@ for (const kind of KINDS) {
     const files = Object.fromEntries(sources.map((source, index) => [`case-${index}.ts`, source]));
     const dir = makeTree(t, { ...HELPERS, ...files });
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const name = (type) => (typeof type === 'function' ? type.name : typeof type);
        const names = (types) => types?.map(name) ?? null;
        const results = [];
@@ -166,7 +166,7 @@ for (const kind of KINDS) {
   });
 
   test(`${kind}: an import of a file or a value that is not there still fails`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const source = (head: string): string =>
       `import { Exposed } from 'co2-relay';\n${head}\nexport class C { @Exposed() take(a: A) { return undefined as never; } }\n`;
     const dir = makeTree(t, {
@@ -176,7 +176,7 @@ for (const kind of KINDS) {
       'missing-package.ts': source(`import { A, b } from 'not-installed';\nexport const c = b;`),
     });
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const errors = [];
        for (const name of ['missing-file', 'missing-value', 'missing-package']) errors.push(String(await failure(import(${JSON.stringify(dir)} + '/' + name + '.ts'))));
        answer(errors);`,

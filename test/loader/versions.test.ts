@@ -2,11 +2,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { KINDS, makeHouse, makeTree, run } from './house.ts';
+import { KINDS, makePackage, makeTree, run } from './kit.ts';
 
 for (const kind of KINDS) {
   test(`${kind}: a new version goes up from what changed to all that import it, and stops there`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const dir = makeTree(t, {
       'ham/spam.ts': `import { Satellite } from 'co2-relay';\nimport { middle } from './_middle.js';\nimport { still } from './_still.ts';\nimport data from './data.json' with { type: 'json' };
 import npm from 'thing';
@@ -20,7 +20,7 @@ export const all = { middle, still, data, npm, url: import.meta.url };`,
       'node_modules/thing/index.js': `export default {};`,
     });
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const { writeFileSync, rmSync } = await import('node:fs');
        const dir = ${JSON.stringify(dir)};
        const spam = dir + '/ham/spam.ts';
@@ -68,11 +68,11 @@ export const all = { middle, still, data, npm, url: import.meta.url };`,
   });
 
   test(`${kind}: what is not to be executed is refused before it runs, helpers too`, async (t) => {
-    const house = makeHouse(t);
+    const packageDir = makePackage(t);
     const dir = makeTree(t, { 'spam.ts': `import './_open.ts';`, '_open.ts': `throw new Error('executed');` });
     mkdirSync(join(dir, 'out'));
     const result = await run(
-      { house, kind },
+      { packageDir, kind },
       `const { chmodSync, mkdtempSync, rmSync, symlinkSync } = await import('node:fs');
        const { execFileSync } = await import('node:child_process');
        const dir = ${JSON.stringify(dir)};
@@ -85,7 +85,7 @@ export const all = { middle, still, data, npm, url: import.meta.url };`,
        execFileSync('mkfifo', [dir + '/_open.ts']);
        await load();
        rmSync(dir + '/_open.ts');
-       symlinkSync(${JSON.stringify(join(house, 'package.json'))}, dir + '/_open.ts');
+       symlinkSync(${JSON.stringify(join(packageDir, 'package.json'))}, dir + '/_open.ts');
        await load();
        answer(reasons);`,
     );

@@ -47,7 +47,7 @@ export function makeTree(t: ExecutionContext, files: Record<string, string>): st
 }
 
 /** The package as a checkout has it (`src/`), or as npm installs it (`dist/`). */
-export function makeHouse(t: ExecutionContext, layout: 'src' | 'dist' = 'src'): string {
+export function makePackage(t: ExecutionContext, layout: 'src' | 'dist' = 'src'): string {
   const extension = layout === 'src' ? 'ts' : 'js';
   const text = layout === 'src' ? publicModule : 'export const from = import.meta.url;\n';
   const root = makeTree(t, {
@@ -61,18 +61,21 @@ export function makeHouse(t: ExecutionContext, layout: 'src' | 'dist' = 'src'): 
 }
 
 export interface Run {
-  house: string;
+  packageDir: string;
   kind?: Kind;
   cacheDir?: string;
   layout?: 'src' | 'dist';
 }
 
-/** Runs statements in a process with the loader of the house, and answers with what they hand to `answer`. */
-export async function run({ house, kind = KINDS[0] ?? 'thread', cacheDir, layout = 'src' }: Run, statements: string): Promise<unknown> {
+/** Runs statements in a process with the loader of the packageDir, and answers with what they hand to `answer`. */
+export async function run(
+  { packageDir, kind = KINDS[0] ?? 'thread', cacheDir, layout = 'src' }: Run,
+  statements: string,
+): Promise<unknown> {
   const script = `
     import module from 'node:module';
     if (${String(kind === 'thread')}) { module.registerHooks = undefined; module.syncBuiltinESMExports(); }
-    const { registerLoader, docCommentsOf, isCompileError, trackModules, moduleUrl, renewChanged, renewBehind } = await import(${JSON.stringify(join(house, layout, 'loader/loader.mjs'))});
+    const { registerLoader, docCommentsOf, isCompileError, trackModules, moduleUrl, renewChanged, renewBehind } = await import(${JSON.stringify(join(packageDir, layout, 'loader/loader.mjs'))});
     registerLoader({ cacheDir: ${JSON.stringify(cacheDir)} });
     await import('reflect-metadata');
     const swcIsLoaded = () => process.report.getReport().sharedObjects.some((file) => file.includes('swc'));
@@ -80,7 +83,7 @@ export async function run({ house, kind = KINDS[0] ?? 'thread', cacheDir, layout
     const answer = (value) => console.log('ANSWER ' + JSON.stringify(value));
     ${statements}
   `;
-  const { stdout, stderr } = await execute(process.execPath, ['--no-warnings', '--input-type=module', '-e', script], { cwd: house });
+  const { stdout, stderr } = await execute(process.execPath, ['--no-warnings', '--input-type=module', '-e', script], { cwd: packageDir });
   const line = stdout.split('\n').find((row) => row.startsWith('ANSWER '));
   if (line === undefined) throw new Error(`no answer\n${stdout}\n${stderr}`);
   return JSON.parse(line.slice('ANSWER '.length));
