@@ -67,7 +67,7 @@ export interface Run {
   layout?: 'src' | 'dist';
 }
 
-/** Runs statements in a process with the loader of the packageDir, and answers with what they hand to `answer`. */
+/** Runs statements in a process with the loader of the package, and returns what they pass to `answer`. */
 export async function run(
   { packageDir, kind = KINDS[0] ?? 'thread', cacheDir, layout = 'src' }: Run,
   statements: string,
