@@ -5,20 +5,18 @@ import { join } from 'node:path';
 import { RelayError, SILENT, clean, reasonOf, systemClock } from '../core/core.ts';
 import { OrphanWatch, completeRecord, findExecutable, programShape } from '../plugin-host/programs/internal.ts';
 import type { ProgramOptions, ProgramRecord } from '../plugin-host/programs/internal.ts';
-import { BY_HAND } from './checks/by-hand.ts';
+import { BY_HAND, STARTING } from './checks/starting.ts';
 import { CALLS, SAID, WORKING } from './checks/calls.ts';
 import { ENDING } from './checks/ending.ts';
-import { HTTP_FORM } from './checks/http-form.ts';
+import { HTTP_FORM, POLL_FORM } from './checks/http-form.ts';
 import { MESSAGES } from './checks/messages.ts';
-import { POLL_FORM } from './checks/poll-form.ts';
 import { PREPARING } from './checks/preparing.ts';
-import { STARTING } from './checks/starting.ts';
 import { AT_LAST, BESIDE, LISTENS } from './checks/surroundings.ts';
 import { Exam } from './exam.ts';
 import type { Check, Limits } from './exam.ts';
 import type { Finding, Verdict } from './outcome.ts';
-import { StandIn } from './stand-in.ts';
-import { Subject } from './subject.ts';
+import { FakeRelay } from './fake-relay.ts';
+import { CheckedProcess } from './checked-process.ts';
 
 export { findingText } from './outcome.ts';
 export type { Finding, Verdict } from './outcome.ts';
@@ -71,35 +69,35 @@ const CHECKS: readonly Check[] = [
 export async function checkPlugin(options: CheckOptions): Promise<CheckReport> {
   const record = recordOf(options);
   const findings: Finding[] = [];
-  const subjects: Subject[] = [];
+  const processes: CheckedProcess[] = [];
   const orphans = new OrphanWatch(SILENT);
   const stateDir = await mkdtemp(join(tmpdir(), 'co2-check-'));
-  const standIn = new StandIn(({ text, fault }) => {
+  const relay = new FakeRelay(({ text, fault }) => {
     options.onWire(`it called ${text}${fault ? `: fault ${fault.code}: ${fault.text}` : ''}`);
   });
-  const start = (over: Readonly<Record<string, string | undefined>> = {}): Subject => {
-    const common = { record, clock: systemClock, orphans, standIn, stateDir, env: options.env, onWire: options.onWire };
-    const subject = new Subject({ ...common, id: `process ${subjects.length + 1}`, over });
-    subjects.push(subject);
-    return subject;
+  const start = (over: Readonly<Record<string, string | undefined>> = {}): CheckedProcess => {
+    const common = { record, clock: systemClock, orphans, relay, stateDir, env: options.env, onWire: options.onWire };
+    const process = new CheckedProcess({ ...common, id: `process ${processes.length + 1}`, over });
+    processes.push(process);
+    return process;
   };
-  const killAll = (): Promise<unknown> => Promise.all(subjects.map((subject) => subject.kill()));
+  const killAll = (): Promise<unknown> => Promise.all(processes.map((process) => process.kill()));
   const onAbort = (): void => void killAll();
   options.signal.addEventListener('abort', onAbort, { once: true });
   const { callsMethods, version, signal } = options;
   const exam = new Exam({
-    ...{ record, limits: limitsOf(options), callsMethods, version, clock: systemClock, standIn, start, signal },
+    ...{ record, limits: limitsOf(options), callsMethods, version, clock: systemClock, relay, start, signal },
     onFinding: (finding) => {
       findings.push(finding);
       options.onFinding(finding);
     },
   });
   try {
-    await standIn.start();
+    await relay.start();
     await exam.run(CHECKS);
   } finally {
     await killAll();
-    await standIn.stop();
+    await relay.stop();
     await orphans.stop();
     await rm(stateDir, { recursive: true, force: true });
     options.signal.removeEventListener('abort', onAbort);

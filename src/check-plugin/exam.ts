@@ -4,8 +4,8 @@ import type { Clock } from '../core/core.ts';
 import type { Description, ProgramOptions } from '../plugin-host/programs/internal.ts';
 import { failed, inWords } from './outcome.ts';
 import type { Finding, Outcome, Section } from './outcome.ts';
-import type { StandIn } from './stand-in.ts';
-import { Subject } from './subject.ts';
+import type { FakeRelay } from './fake-relay.ts';
+import { CheckedProcess } from './checked-process.ts';
 
 /** One sentence of the protocol that can be seen to hold from outside. */
 export interface Check {
@@ -43,19 +43,19 @@ export interface ExamParts {
   /** Of this relay. */
   readonly version: string;
   readonly clock: Clock;
-  readonly standIn: StandIn;
+  readonly relay: FakeRelay;
   /** Starts one more process of it; `over`: what its environment has instead. */
-  readonly start: (over?: Readonly<Record<string, string | undefined>>) => Subject;
+  readonly start: (over?: Readonly<Record<string, string | undefined>>) => CheckedProcess;
   readonly signal: AbortSignal;
   readonly onFinding: (finding: Finding) => void;
 }
 
 export class Exam {
-  #main: Subject | undefined;
+  #main: CheckedProcess | undefined;
   /** Another process of it beside the main one. */
-  second: Subject | undefined;
+  second: CheckedProcess | undefined;
   /** One that was told of a version that is still to come. */
-  third: Subject | undefined;
+  third: CheckedProcess | undefined;
   description: Description | undefined;
   /** Checks that could not be made. */
   leftOut = 0;
@@ -64,12 +64,12 @@ export class Exam {
   constructor(readonly parts: ExamParts) {}
 
   /** The process that is asked. Throws an Error before it was started. */
-  get main(): Subject {
+  get main(): CheckedProcess {
     if (this.#main) return this.#main;
     throw new Error('it was not started');
   }
 
-  set main(main: Subject) {
+  set main(main: CheckedProcess) {
     this.#main = main;
   }
 

@@ -57,8 +57,8 @@ const AT_THE_RELAY: Check = {
   section: 'What the program calls',
   expected: 'no call that is answered with a fault',
   advice: 'correct the call; a relay has more methods than this stand-in, which has those of the protocol and system.*',
-  look: async ({ parts: { standIn }, main }) => {
-    const { calls, count } = standIn.seen(main.id);
+  look: async ({ parts: { relay }, main }) => {
+    const { calls, count } = relay.seen(main.id);
     const wrong = calls.find(({ fault }) => fault);
     if (wrong?.fault) return note(`${clean(wrong.method, 60)} got fault ${wrong.fault.code}: ${clean(wrong.fault.text)}`);
     if (count === 0) return ok('it called nothing');

@@ -3,8 +3,10 @@ import { serialiseCall } from '../../xmlrpc/xmlrpc.ts';
 import type { Check, Exam } from '../exam.ts';
 import { failed, inWords, note, ok } from '../outcome.ts';
 import type { Outcome } from '../outcome.ts';
-import { exchange, sendAndLeave } from '../raw-http.ts';
-import type { RawAnswer } from '../raw-http.ts';
+import { request } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const PING = serialiseCall('ping', []).toString();
 // Fewer than the host's connections, so that a server that serves them one after the other answers in time.
@@ -113,3 +115,99 @@ function placeOf({ main: { handshake } }: Exam): { readonly port: number; readon
 function ask(exam: Exam, over: { readonly path?: string; readonly method?: string; readonly body?: string }): Promise<RawAnswer> {
   return exchange({ ...placeOf(exam), method: 'POST', body: PING, timeoutMs: exam.parts.limits.pingMs, ...over });
 }
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Its beginning. */
+  readonly body: string;
+}
+
+export interface RawRequest {
+  readonly port: number;
+  readonly path: string;
+  readonly method: string;
+  readonly body: string;
+  readonly timeoutMs: number;
+}
+
+const MAX_BODY = 64 * 1024;
+
+/** Rejects with an Error if there is no answer in time, or none that is HTTP. */
+export function exchange({ port, path, method, body, timeoutMs }: RawRequest): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'text/xml; charset=utf-8', 'content-length': Buffer.byteLength(body) };
+    const sent = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
+      let text = '';
+      const done = (): void => {
+        clearTimeout(late);
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text });
+        sent.destroy();
+      };
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > MAX_BODY) done();
+      });
+      response.on('end', done);
+      response.on('error', done);
+    });
+    const late = setTimeout(() => {
+      sent.destroy(new Error(`no answer in ${timeoutMs} ms`));
+    }, timeoutMs);
+    sent.on('error', (error) => {
+      clearTimeout(late);
+      reject(error);
+    });
+    sent.end(body);
+  });
+}
+
+/** Sends bytes, says nothing more, and hangs up; resolves when the connection is gone, or after `timeoutMs`. */
+export function sendAndLeave(port: number, bytes: string, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    const late = setTimeout(() => {
+      socket.destroy();
+    }, timeoutMs);
+    socket.on('error', () => undefined);
+    socket.once('close', () => {
+      clearTimeout(late);
+      resolve();
+    });
+    socket.on('data', () => undefined);
+    socket.end(bytes);
+  });
+}
+
+const LOOK_MS = 20;
+
+const FETCHES: Check = {
+  name: 'it fetches its calls',
+  section: 'Without a server',
+  expected: 'a call of plugin.next within 5 s, always',
+  advice: 'call plugin.next again after each answer, at once: that it fetches is its sign of life',
+  needsMain: true,
+  look: async ({ main, parts: { limits } }) => {
+    await main.ping(limits.pingMs);
+    return ok();
+  },
+};
+
+const EMPTY: Check = {
+  name: 'that there is no call is no call',
+  section: 'Without a server',
+  expected: 'plugin.next again, after an empty struct was its answer',
+  advice: 'an answer of plugin.next without the member id is no call: ask again',
+  needsMain: true,
+  look: async ({ main, parts: { clock, limits, relay } }) => {
+    const seen = relay.seen(main.id);
+    const until = clock.now() + limits.pingMs;
+    while (seen.empties === 0 && !main.end && clock.now() < until) await sleep(LOOK_MS);
+    const before = seen.fetches;
+    while (seen.fetches === before && !main.end && clock.now() < until) await sleep(LOOK_MS);
+    return seen.fetches > before ? ok() : failed(main.end?.reason ?? `it did not ask again in ${limits.pingMs} ms`);
+  },
+};
+
+export const POLL_FORM: readonly Check[] = [FETCHES, EMPTY].map((check) => ({ ...check, when: ({ isPoll }) => isPoll }));

@@ -9,7 +9,7 @@ import { serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import type { Check, Exam } from '../exam.ts';
 import { inWords, note, ok } from '../outcome.ts';
 import type { Outcome, Section } from '../outcome.ts';
-import type { Subject } from '../subject.ts';
+import type { CheckedProcess } from '../checked-process.ts';
 import { startAnother } from './starting.ts';
 
 const HOST_ID = 'check@192.0.2.1:2004';
@@ -67,10 +67,10 @@ function receives({ description }: Exam): boolean {
   return description?.capabilities.has('receive') ?? true;
 }
 
-async function deliver(subject: Subject, { parts: { clock, limits } }: Exam, data: Sendable): Promise<Outcome> {
+async function deliver(process: CheckedProcess, { parts: { clock, limits } }: Exam, data: Sendable): Promise<Outcome> {
   try {
     const now = clock.now();
-    await subject.send(notificationOf(messageOf(data, now), now, false), limits.callMs);
+    await process.send(notificationOf(messageOf(data, now), now, false), limits.callMs);
     return ok();
   } catch (error) {
     // The relay goes on with the next one.

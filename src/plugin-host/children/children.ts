@@ -7,7 +7,7 @@ import { clean, reasonOf } from '../../core/core.ts';
 import type { Clock, Log, LogSource } from '../../core/core.ts';
 import { cutShortProblem, acceptInputs, cutShortAmong, filesOf, inputsOf, renewInputs } from '../modules/modules.ts';
 import { frameRows, placeIn, placeOf, refusal } from '../hosted/hosted.ts';
-import type { Explained, ProgramPlugin, ProgramRecord, Programs } from '../programs/programs.ts';
+import type { Explained, Program, ProgramRecord, Programs } from '../programs/programs.ts';
 import { readAccount } from './account.ts';
 import { childRecord, endInWords } from './child-record.ts';
 export { childDefaults, childShape } from './options.ts';
@@ -27,7 +27,7 @@ export interface ChildrenParts {
 }
 
 interface Child {
-  readonly plugin: ProgramPlugin;
+  readonly plugin: Program;
   found: FoundModule;
   /** What it was made of when it was last tried. */
   attempted: string;
@@ -178,7 +178,7 @@ export class Children {
     return true;
   }
 
-  async #remove(plugin: ProgramPlugin): Promise<void> {
+  async #remove(plugin: Program): Promise<void> {
     await plugin.stop();
     this.#all.delete(plugin.name);
     this.#parts.programs().remove(plugin.name);

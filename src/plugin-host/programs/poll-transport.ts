@@ -3,7 +3,7 @@ import { Fifo, RelayError, clean } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { MAX_CALLS, faultOf } from './transport.ts';
-import type { ProgramRequest, Transport } from './transport.ts';
+import type { ProgramRequest, ProgramTransport } from './transport.ts';
 
 /** A call as the program fetches it. */
 export interface ProgramCall {
@@ -29,7 +29,7 @@ interface Pending {
 // Fetching at once: a program with threads may have some; who has more is wrong.
 const MAX_WAITERS = 64;
 
-export class PollTransport implements Transport {
+export class PollTransport implements ProgramTransport {
   readonly #queue = new Fifo<Pending>();
   /** Queued or fetched, by id. */
   readonly #pending = new Map<string, Pending>();

@@ -5,11 +5,11 @@ import { whyUnfit } from '../hosted/hosted.ts';
 import { UNDESCRIBED, readDescription, readVersion } from './description.ts';
 import type { Description } from './description.ts';
 import { requestOf } from './transport.ts';
-import type { Transport } from './transport.ts';
+import type { ProgramTransport } from './transport.ts';
 
 export interface PreparationParts {
   readonly plugin: string;
-  readonly transport: Transport;
+  readonly transport: ProgramTransport;
   /** What `plugin.setup` gets. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly relayVersion: string;

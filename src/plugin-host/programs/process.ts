@@ -1,4 +1,4 @@
-/** One process of a program: made without a shell in a group of its own, listened to, and ended with all that it started. */
+/** One operating system process: started without a shell in its own process group, its output read, ended with its whole group. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { clean, reasonOf } from '../../core/core.ts';
@@ -8,28 +8,31 @@ import type { OrphanWatch } from './orphan-watch.ts';
 import { LineCutter, LineLimit, OutputPace, Silence } from './output.ts';
 import type { Identity } from './run-as.ts';
 
-export interface ProcessParts {
+interface ProcessOptions {
   /** Absolute. */
   readonly exec: string;
   readonly args: readonly string[];
-  /** Absolute; it is there. */
+  /** Absolute path of an existing directory. */
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   /** Default: the relay's own user and group. */
   readonly identity?: Pick<Identity, 'uid' | 'gid'> | undefined;
   readonly clock: Clock;
   readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
-  /** Told of the first line on stdout, without its end; of what is longer than a handshake its beginning. */
+}
+
+export interface ProcessEvents {
+  /** The first line on stdout, without its end; the beginning of a line that is longer than a handshake. */
   readonly onFirstLine: (line: string) => void;
-  /** Told of the beginning of the first line when nothing more of it has come for 2 s. Default: nobody. */
+  /** The beginning of the first line when nothing more of it has come for 2 s. Default: ignored. */
   readonly onUnfinishedFirstLine?: ((text: string) => void) | undefined;
-  /** Told of every other line on stdout and of all on stderr, fit for a log. */
+  /** Every other line on stdout and all lines on stderr, safe to log. */
   readonly onLine: (line: string) => void;
-  /** Told once, in words, when it has ended, or could not be started. */
+  /** Called once, with a reason in words, when the process has ended or could not be started. */
   readonly onExit: (reason: string, end: ProcessEnd) => void;
-  /** Called once, when both outputs have ended and `onLine` got all of them. Default: nothing is called. */
+  /** Called once, when both outputs have ended and `onLine` got all of them. Default: ignored. */
   readonly onOutputEnd?: (() => void) | undefined;
-  /** Told 1 s after the end if some other process, outside of its group, still holds its output. Default: nobody. */
+  /** Called 1 s after the end if another process, outside of the group, still holds the output. Default: ignored. */
   readonly onOutputHeld?: (() => void) | undefined;
 }
 
@@ -41,18 +44,18 @@ export interface ProcessEnd {
   readonly leftBehind: boolean;
 }
 
-// How long the outputs of a process that has ended are read: what left its group may hold them open for ever.
+// How long the outputs are read after the end: a process that left the group may hold them open for ever.
 const LAST_WORDS_MS = 1_000;
 const NEWLINE = 10;
 
 export class ProgramProcess {
-  readonly #parts: ProcessParts;
+  readonly #parts: ProcessOptions & ProcessEvents;
   readonly #child: ChildProcess;
   readonly #limit: LineLimit;
   #hasEnded = false;
 
   /** Starts it. */
-  constructor(parts: ProcessParts) {
+  constructor(parts: ProcessOptions & ProcessEvents) {
     this.#parts = parts;
     this.#limit = new LineLimit(parts.clock, parts.onLine);
     this.#child = spawnPrivately(parts);
@@ -71,27 +74,27 @@ export class ProgramProcess {
     return this.#child.pid;
   }
 
-  /** To the process and to all that it started and that stayed in its group; nothing once its end was seen, for its number may be another's then. */
+  /** Signals the process group. Does nothing once the end was seen, since the process id may have been reused by then. */
   signal(signal: 'SIGTERM' | 'SIGKILL'): void {
     if (!this.#hasEnded) this.#signalGroup(signal);
   }
 
   #end(reason: string, code?: number): void {
     if (this.#hasEnded) return;
-    // What it left behind: in this very turn its number is nobody else's yet.
+    // Ends what the process left behind. In this turn of the event loop its id cannot have been reused yet.
     const leftBehind = this.#signalGroup('SIGKILL');
     this.#hasEnded = true;
     if (this.pid !== undefined) this.#parts.orphans.drop(this.pid);
     const outputs = [this.#child.stdout, this.#child.stderr];
-    const callOff = this.#parts.clock.after(LAST_WORDS_MS, () => {
+    const cancel = this.#parts.clock.after(LAST_WORDS_MS, () => {
       if (outputs.some((output) => output?.destroyed === false)) this.#parts.onOutputHeld?.();
       for (const output of outputs) output?.destroy();
     });
-    this.#child.once('close', callOff);
+    this.#child.once('close', cancel);
     this.#parts.onExit(reason, { code, leftBehind });
   }
 
-  /** False if nobody of the group is left. */
+  /** Returns false if no process of the group is left. */
   #signalGroup(signal: 'SIGTERM' | 'SIGKILL'): boolean {
     if (this.pid === undefined) return false;
     try {
@@ -135,7 +138,7 @@ export class ProgramProcess {
   }
 }
 
-/** The beginning of an output. */
+/** Collects the first line of an output. */
 class FirstLine {
   readonly #onLine: (line: string) => void;
   readonly #silence: Silence;
@@ -148,7 +151,7 @@ class FirstLine {
     });
   }
 
-  /** Answers what comes after the line. */
+  /** Returns what follows the line. */
   take(chunk: Buffer): Buffer {
     if (this.#head === undefined) return chunk;
     const end = chunk.indexOf(NEWLINE);
@@ -171,18 +174,18 @@ function textOf(head: Buffer | undefined): string {
   return head?.toString('utf8', 0, MAX_HANDSHAKE_BYTES + 1) ?? '';
 }
 
-/** The file and its folder were looked at before, so what the system does not find is what should run the file. */
+/** The file and its directory were checked before, so ENOENT means that the interpreter or loader is missing. */
 function whyNotStarted(error: Error): string {
   const { code } = error as NodeJS.ErrnoException;
   const hint = code === 'ENOENT' ? '; the file is there, but not its interpreter or loader: was it made for another system?' : '';
   return clean(reasonOf(error)) + hint;
 }
 
-/** Its files are nobody else's; it reads nothing from our terminal; a signal to our group is none to it. */
-function spawnPrivately({ exec, args, cwd, env, identity }: ProcessParts): ChildProcess {
+/** The process creates files that only its user can read, has no stdin, and does not get the signals of the relay's group. */
+function spawnPrivately({ exec, args, cwd, env, identity }: ProcessOptions): ChildProcess {
   const before = process.umask(0o077);
   try {
-    // Where they are set, the system drops all other groups of ours as well.
+    // Where these are set, the system drops the relay's other groups as well.
     const { uid, gid } = identity ?? {};
     return spawn(exec, args, { cwd, env, uid, gid, detached: true, stdio: ['ignore', 'pipe', 'pipe'], shell: false, windowsHide: true });
   } finally {

@@ -9,12 +9,11 @@ import type { ProgramRecord } from './options.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 import { PauseWatch } from './pause-watch.ts';
-import { ProgramPlugin } from './program-plugin.ts';
-import type { ProgramParts } from './program-parts.ts';
+import { Program } from './program.ts';
+import type { ProgramParts } from './program.ts';
 
 export type { ProgramRecord } from './options.ts';
-export type { Explained } from './program-parts.ts';
-export type { ProgramPlugin } from './program-plugin.ts';
+export type { Explained, Program } from './program.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 
@@ -51,7 +50,7 @@ export interface PluginToken {
 
 export class Programs {
   readonly #parts: ProgramsParts;
-  readonly #plugins = new Map<string, ProgramPlugin>();
+  readonly #plugins = new Map<string, Program>();
   readonly #orphans: OrphanWatch;
   readonly #pauses: PauseWatch;
   readonly deadLetters: DeadLetters;
@@ -70,10 +69,10 @@ export class Programs {
     over: Partial<
       Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'endInWords' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
     > = {},
-  ): ProgramPlugin {
+  ): Program {
     const { options, surroundings, clock, logs, onEvent } = this.#parts;
     const { inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs } = options;
-    const plugin = new ProgramPlugin({
+    const plugin = new Program({
       ...{ record: completeRecord(record), inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, clock, onEvent },
       ...surroundings,
       kind: 'program',
@@ -132,7 +131,7 @@ export class Programs {
     throw new RelayError('INVALID_PARAMS', `${name} said in its first line that it has a server: it is called there`);
   }
 
-  #find(name: string): ProgramPlugin {
+  #find(name: string): Program {
     const plugin = this.#plugins.get(name);
     if (plugin) return plugin;
     throw new RelayError('INVALID_PARAMS', `there is no program '${clean(name)}'${suggest(name, [...this.#plugins.keys()])}`);

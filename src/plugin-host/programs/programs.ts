@@ -1,12 +1,11 @@
 /** Plugins that are processes: the protocol, the process, its supervision, and delivery to it. */
 export { checkPrograms } from './surroundings.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
-export { errorOf } from './error-of.ts';
+export { errorOf } from './transport.ts';
 export { HostPrograms } from './host-programs.ts';
 export type { ProgramRecord, ProgramsOptions } from './options.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
-export type { Explained } from './program-parts.ts';
-export type { ProgramPlugin } from './program-plugin.ts';
+export type { Explained, Program } from './program.ts';
 export { Programs } from './program-set.ts';
 export type { PluginToken, ProgramSurroundings } from './program-set.ts';
 export { programsDefaults, programsShape } from './options.ts';

@@ -1,5 +1,8 @@
 /** The life of a program's process, as a pure machine: what happens next is decided here, and done elsewhere. */
 
+import { clean, nextDelay } from '../../core/core.ts';
+import type { BackOff } from '../../core/core.ts';
+import type { PluginState, SatelliteState } from '../hosted/hosted.ts';
 /** What is remembered of earlier deaths. */
 interface History {
   /** Deaths since it was last well: how long the next pause may be. */
@@ -90,8 +93,8 @@ const WELL_MS = 60_000;
 // How long missed pings are excused by pauses of the relay: a relay that is held up all the time still finds a program that hangs.
 const MAX_EXCUSED_MS = 60_000;
 const MAX_RESTARTS = 5;
-const MIN_PAUSE_MS = 500;
-const MAX_PAUSE_MS = 60_000;
+// Full jitter: programs that ended for one common reason do not come back all at once.
+const RESTART_DELAY: BackOff = { firstMs: 500, factor: 2, maxMs: 60_000, jitter: 1 };
 
 const FRESH: History = { deaths: 0, restarts: [] };
 
@@ -256,7 +259,7 @@ function died(history: History, { reason, isSpared }: { reason: string; isSpared
   const recent = history.restarts.filter((at) => now - at < WELL_MS);
   if (!isSpared && recent.length >= MAX_RESTARTS)
     return fail(`it was started ${MAX_RESTARTS} times in ${WELL_MS / 1000} s and ended each time; the last time: ${reason}`);
-  const ms = pause(history.deaths, rules.random);
+  const ms = nextDelay(history.deaths, RESTART_DELAY, rules.random);
   const until = now + ms;
   const known = { deaths: history.deaths + 1, restarts: isSpared ? recent : [...recent, now] };
   return [{ kind: 'backoff', until, reason, history: known }, [{ type: 'wait', ms }]];
@@ -266,7 +269,52 @@ function fail(reason: string): Step {
   return [{ kind: 'failed', reason }, [{ type: 'wait' }, { type: 'alarm', reason }]];
 }
 
-/** Full jitter: anything from 0 to the limit, so that programs that died of one cause do not come back in one beat. */
-function pause(deaths: number, random: () => number): number {
-  return Math.round(random() * Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** Math.min(deaths, 30)));
+/** Of the plugin. */
+export function pluginState(state: Supervised): PluginState {
+  switch (state.kind) {
+    case 'up':
+      if (state.missed > 0) return { type: 'unresponsive', missed: state.missed };
+      return { type: state.isBusy ? 'busy' : 'ready' };
+    case 'backoff':
+      return { type: 'backoff', attempt: state.history.deaths, until: state.until };
+    case 'failed':
+      return { type: 'failed', reason: state.reason };
+    default:
+      return { type: state.kind };
+  }
+}
+
+/** Of its satellite. */
+export function satelliteState(state: Supervised): SatelliteState {
+  switch (state.kind) {
+    case 'up':
+      return { type: 'running' };
+    case 'starting':
+    case 'backoff':
+      return { type: 'setting-up' };
+    case 'stopping':
+      return { type: 'exiting' };
+    case 'failed':
+      return { type: 'exited', reason: state.reason };
+    case 'stopped':
+      return { type: 'exited' };
+  }
+}
+
+/** Why a call cannot be made now, at `now` of the same clock: `is starting`, `is started again in 3 s: it ended with code 1`. */
+export function describeState(state: Supervised, now: number): string {
+  switch (state.kind) {
+    case 'starting':
+      return 'is starting';
+    case 'stopping':
+      return 'is stopping';
+    case 'backoff':
+      return `is started again in ${Math.ceil(Math.max(0, state.until - now) / 1000)} s: ${clean(state.reason)}`;
+    case 'failed':
+      return `has failed and is not started again by itself: ${clean(state.reason)}`;
+    case 'stopped':
+      return 'has been stopped';
+    case 'up':
+      return 'is ready';
+  }
 }

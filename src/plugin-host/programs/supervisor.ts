@@ -1,80 +1,407 @@
-/** Drives a supervision: feeds it events in order, keeps its one timer, tells what it decides and what it became. */
-import type { Clock } from '../../core/core.ts';
+/** Keeps a program running: one session at a time, started, watched, ended and started again as the supervision decides. */
+import { RelayError, clean, reasonOf } from '../../core/core.ts';
+import type { Fault, Log, MaybePromise } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
+import type { HostedMethod } from '../plugin-host.ts';
+import type { PluginKind } from '../hosted/hosted.ts';
+import type { DescribedMethod } from './description.ts';
 import type { PauseWatch } from './pause-watch.ts';
-import { step } from './supervision.ts';
-import type { Supervised, SupervisionEffect, SupervisionEvent, SupervisionRules } from './supervision.ts';
+import type { PollTransport } from './poll-transport.ts';
+import type { PreparationParts, Prepared } from './preparation.ts';
+import type { ProcessEnd } from './process.ts';
+import { Session } from './session.ts';
+import type { SessionOptions } from './session.ts';
+import { RUNG_MS, describeState, step } from './supervision.ts';
+import type { Supervised, SupervisionEffect, SupervisionEvent } from './supervision.ts';
+import { DEATH_MS, errorOf, requestOf } from './transport.ts';
+import type { ProgramRequest } from './transport.ts';
 
-export interface SupervisorParts {
-  readonly clock: Clock;
+export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'http'> {
+  readonly kind: Exclude<PluginKind, 'inline'>;
+  /** ms for each answer before the program is ready. */
+  readonly setupTimeoutMs: number;
+  /** Bytes of an answer. */
+  readonly maxBodyBytes: number;
+  /** Version of the relay. */
+  readonly version: string;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Of the category `plugin.<name>`. */
+  readonly log: Log;
   /** Knows when the relay itself did not run. */
-  readonly pauses: Pick<PauseWatch, 'wasPausedSince'>;
-  /** As they are when a decision is made. */
-  readonly rules: () => SupervisionRules;
-  /** What is to be done with the process; what it causes may be told to {@link Supervisor.on} at once. */
-  readonly perform: (effect: Exclude<SupervisionEffect, { readonly type: 'wait' }>) => void;
-  readonly onChange: (after: Supervised, before: Supervised) => void;
+  readonly pauses: PauseWatch;
+  /** As {@link PreparationParts.onFirstAnswer}. */
+  readonly onFirstAnswer?: PreparationParts['onFirstAnswer'];
+  /** Explains why a process ended better than the system does. Default: the system's reason. */
+  readonly endInWords?: ((reason: string) => string) | undefined;
+  /** Called when the token of the process changed. */
+  readonly onToken: () => void;
 }
+
+/** What a supervisor reports to its program. */
+export interface SupervisorEvents {
+  /** The program has described itself and is set up; an error thrown here refuses it. */
+  readonly onPrepared: () => void;
+  readonly onChange: (after: Supervised, before: Supervised) => void;
+  /** The program is not started again by itself. */
+  readonly onAlarm: (reason: string) => void;
+  /** The process has ended; `isItsFault`: nobody made it end. Returns true if a message is to blame. */
+  readonly onExit: (reason: string, isItsFault: boolean) => boolean;
+  /** For one that replaces another process: called before its `setup`; resolves to the state to restore, undefined for none. */
+  readonly onDescribed?: ((description: Prepared) => Promise<Sendable | undefined>) | undefined;
+}
+
+// A stop has three steps; after the last one it is not waited for any longer.
+const STOP_MS = 3 * RUNG_MS + 1_000;
+// What the options are called in programs that have them.
+const FOREGROUND = 'run it in the foreground (many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off")';
+
+/** The relay's own code runs on both sides of a child: its faults are the errors that were thrown there. */
+const childError = (_plugin: string, code: number, text: string): Fault | RelayError => errorOf(code, text);
 
 export class Supervisor {
   readonly #parts: SupervisorParts;
-  readonly #events: SupervisionEvent[] = [];
-  readonly #watchers = new Set<() => void>();
+  readonly #on: SupervisorEvents;
   #state: Supervised = { kind: 'stopped' };
+  readonly #events: SupervisionEvent[] = [];
   #isHandling = false;
   #cancelTimer: (() => void) | undefined;
+  readonly #watchers = new Set<() => void>();
+  #session: Session | undefined;
+  #prepared: Prepared | undefined;
+  /** Number of calls under way. */
+  #calls = 0;
+  #onLastCall: (() => void) | undefined;
+  #lastSign = 0;
 
-  constructor(parts: SupervisorParts) {
+  constructor(parts: SupervisorParts, events: SupervisorEvents) {
     this.#parts = parts;
+    this.#on = events;
   }
 
   get state(): Supervised {
     return this.#state;
   }
 
-  /** Something happened. */
-  on(event: SupervisionEvent): void {
+  /** What its process said of itself, or the last one that did. */
+  get prepared(): Prepared | undefined {
+    return this.#prepared;
+  }
+
+  get pid(): number | undefined {
+    return this.#session?.pid;
+  }
+
+  /** SHA-256 of the token of its process, in hex; undefined if there is no process. */
+  get tokenHash(): string | undefined {
+    return this.#session?.tokenHash;
+  }
+
+  /** As {@link Session.poll}. Throws a RelayError UNAVAILABLE if there is no process. */
+  get poll(): PollTransport | undefined {
+    return this.#running().poll;
+  }
+
+  /** The methods that the program described. */
+  get methods(): readonly HostedMethod[] {
+    return this.#prepared?.methods.map((method) => this.#hosted(method)) ?? [];
+  }
+
+  /**
+   * Resolves when the program is ready. Rejects with a RelayError PLUGIN_REFUSED if the first process does not get ready; unless the
+   * state is `failed`, another one is started.
+   */
+  async start(): Promise<void> {
+    this.#handle({ type: 'start' });
+    for (let { state } = this; state.kind !== 'up'; { state } = this) {
+      if (state.kind === 'backoff' || state.kind === 'failed') throw this.#refusal(state.reason);
+      if (state.kind === 'stopped') throw this.#refusal('it was stopped while it started');
+      await this.#change();
+    }
+  }
+
+  /** Asks the process to end, and makes it end if it does not. Never rejects. */
+  async stop(): Promise<void> {
+    this.#handle({ type: 'stop' });
+    const { clock, log } = this.#parts;
+    const late = { isDue: false };
+    const cancel = clock.after(STOP_MS, () => {
+      late.isDue = true;
+      this.#wake();
+    });
+    const hasEnded = (): boolean => this.state.kind === 'stopped';
+    while (!hasEnded() && !late.isDue) await this.#change();
+    cancel();
+    if (!hasEnded()) log.error(`it did not end; its process ${this.pid ?? ''} may still be there`);
+  }
+
+  /** Waits for the calls that are under way, but not longer than `timeoutMs`. */
+  finishCalls(timeoutMs: number): Promise<void> {
+    if (this.#calls === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.#parts.clock.after(timeoutMs, resolve);
+      this.#onLastCall = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** Calls the program. Rejects as `ProgramTransport.send` does, or with a RelayError UNAVAILABLE if it has no process. */
+  send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+    return this.#call((session) => session.send(request, timeoutMs), timeoutMs);
+  }
+
+  /** As {@link send}, for a result that is passed on unchanged. */
+  sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
+    return this.#call((session) => session.sendExact(request, timeoutMs), timeoutMs);
+  }
+
+  get #name(): string {
+    return this.#parts.record.name;
+  }
+
+  /** Takes one event after the other: what an effect causes at once is handled when all effects are done. */
+  #handle(event: SupervisionEvent): void {
     this.#events.push(event);
-    // What an effect causes at once is looked at when all effects are done.
     if (this.#isHandling) return;
     this.#isHandling = true;
-    for (let next = this.#events.shift(); next; next = this.#events.shift()) this.#handle(next);
+    for (let next = this.#events.shift(); next; next = this.#events.shift()) {
+      const { record, clock, random } = this.#parts;
+      const rules = { ...record, now: clock.now(), random, isWorking: this.#calls > 0, lastSign: this.#lastSign };
+      this.#setState(...step(this.#state, next, rules));
+    }
     this.#isHandling = false;
   }
 
-  /** Resolves when the state has changed; by then it may have changed again. */
-  change(): Promise<void> {
-    return new Promise((resolve) => this.#watchers.add(resolve));
-  }
-
-  /** Lets whoever waits for a change look at the state. */
-  wake(): void {
-    const watchers = [...this.#watchers];
-    this.#watchers.clear();
-    for (const watcher of watchers) watcher();
-  }
-
-  #handle(event: SupervisionEvent): void {
+  #setState(after: Supervised, effects: readonly SupervisionEffect[]): void {
     const before = this.#state;
-    const [after, effects] = step(before, event, this.#parts.rules());
     this.#state = after;
-    for (const effect of effects) {
-      if (effect.type === 'wait') this.#wait(effect.ms);
-      else this.#parts.perform(effect);
-    }
+    for (const effect of effects) this.#perform(effect);
     if (after === before) return;
-    this.#parts.onChange(after, before);
-    this.wake();
+    this.#on.onChange(after, before);
+    this.#wake();
+  }
+
+  #perform(effect: SupervisionEffect): void {
+    const session = this.#session;
+    switch (effect.type) {
+      case 'spawn':
+        this.#spawn();
+        break;
+      case 'ask':
+        session?.askToStop().catch(() => {
+          this.#report(session, { type: 'deaf' });
+        });
+        break;
+      case 'term':
+        session?.signal('SIGTERM');
+        break;
+      case 'kill':
+        session?.signal('SIGKILL');
+        break;
+      case 'ping':
+        if (session) void this.#ping(session);
+        break;
+      case 'wait':
+        this.#wait(effect.ms);
+        break;
+      case 'alarm':
+        this.#on.onAlarm(effect.reason);
+        break;
+    }
   }
 
   #wait(ms: number | undefined): void {
     this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    if (ms === undefined) return;
     const { clock, pauses } = this.#parts;
     const since = clock.now();
-    this.#cancelTimer =
-      ms === undefined
-        ? undefined
-        : clock.after(ms, () => {
-            this.on({ type: 'due', relayPaused: pauses.wasPausedSince(since) });
-          });
+    this.#cancelTimer = clock.after(ms, () => {
+      this.#handle({ type: 'due', relayPaused: pauses.wasPausedSince(since) });
+    });
   }
+
+  #spawn(): void {
+    const { record, kind, maxBodyBytes, log, clock, pauses, endInWords, onToken } = this.#parts;
+    const http = { maxBodyBytes, meaning: kind === 'child' ? childError : undefined };
+    try {
+      const session = new Session(
+        { ...this.#parts, record, clock, http },
+        {
+          onFirstLine: (line) => {
+            this.#greet(session, line);
+          },
+          onUnfinishedFirstLine: (text) => {
+            log.warn(`its first line has no line end yet: '${clean(session.withoutSecrets(text))}'`);
+          },
+          onLine: (line) => {
+            log.info(session.withoutToken(line));
+          },
+          onExit: (reason, end) => {
+            session.close();
+            this.#exited(endInWords?.(reason) ?? explainExit(reason, end, session.isGreeted));
+          },
+          onOutputHeld: () => {
+            log.warn(
+              `a process that it started in a group of its own still holds its output; if that is the program itself, ${FOREGROUND}`,
+            );
+          },
+        },
+      );
+      this.#session = session;
+      pauses.begin();
+    } catch (error) {
+      this.#handle({ type: 'unstartable', reason: error instanceof Error ? error.message : 'it cannot be started' });
+    }
+    onToken();
+  }
+
+  #greet(session: Session, line: string): void {
+    // Its end may be seen before its last output was read.
+    if (session !== this.#session) {
+      this.#parts.log.info(clean(session.withoutSecrets(line)));
+      return;
+    }
+    try {
+      session.accept(line, { allowsPoll: this.#on.onDescribed === undefined });
+    } catch (error) {
+      this.#handle({ type: 'refused', reason: reasonOf(error) });
+      return;
+    }
+    this.#handle({ type: 'greeted' });
+    void this.#prepare(session);
+  }
+
+  /** Never rejects. */
+  async #prepare(session: Session): Promise<void> {
+    const { version: relayVersion, setupTimeoutMs: timeoutMs, onFirstAnswer, clock } = this.#parts;
+    try {
+      const prepared = await session.prepare({ relayVersion, timeoutMs, onFirstAnswer, inherit: this.#on.onDescribed });
+      if (session === this.#session) this.#becomeReady(prepared);
+    } catch (error) {
+      const isFinal = RelayError.is(error) && error.code === 'PLUGIN_REFUSED';
+      // The end of the process explains more than the end of its connection.
+      clock.after(isFinal ? 0 : DEATH_MS, () => {
+        this.#report(session, { type: isFinal ? 'refused' : 'broken', reason: reasonOf(error) });
+      });
+    }
+  }
+
+  #becomeReady(prepared: Prepared): void {
+    this.#prepared = prepared;
+    try {
+      this.#on.onPrepared();
+    } catch (error) {
+      this.#handle({ type: 'refused', reason: error instanceof Error ? error.message : 'its methods cannot be exposed' });
+      return;
+    }
+    this.#lastSign = this.#parts.clock.now();
+    this.#handle({ type: 'prepared' });
+  }
+
+  #exited(reason: string): void {
+    const { state } = this;
+    // A program that is ended because it hangs may hang at the message that it has, as another one crashes at it.
+    const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
+    const isSpared = this.#on.onExit(reason, isItsFault);
+    this.#session = undefined;
+    this.#parts.pauses.end();
+    this.#handle({ type: 'exited', reason, isSpared });
+    this.#parts.onToken();
+  }
+
+  async #ping(session: Session): Promise<void> {
+    const { timeoutMs } = this.#parts.record;
+    try {
+      await session.ping(timeoutMs);
+    } catch {
+      this.#missed(session, timeoutMs);
+      return;
+    }
+    this.#lastSign = this.#parts.clock.now();
+    this.#report(session, { type: 'answered' });
+  }
+
+  /** The program did not answer within `timeoutMs`, which are over now. */
+  #missed(session: Session, timeoutMs: number): void {
+    const { clock, pauses } = this.#parts;
+    this.#report(session, { type: 'missed', relayPaused: pauses.wasPausedSince(clock.now() - timeoutMs) });
+  }
+
+  /** Ignores what is reported of an earlier session. */
+  #report(session: Session, event: SupervisionEvent): void {
+    if (session === this.#session) this.#handle(event);
+  }
+
+  #hosted({ name, help, signature, access }: DescribedMethod): HostedMethod {
+    const { callTimeoutMs } = this.#parts.record;
+    return { name, help, signature, access, invoke: (params, usesI8) => this.#invoke(requestOf(name, params, usesI8), callTimeoutMs) };
+  }
+
+  #invoke(request: ProgramRequest, timeoutMs: number): MaybePromise<Sendable> {
+    if (this.state.kind !== 'up') throw this.#unavailable(`${request.method}: `);
+    return this.sendExact(request, timeoutMs);
+  }
+
+  /** An answer is a sign of life; one that does not come in time counts as a missed ping. */
+  async #call<T>(call: (session: Session) => Promise<T>, timeoutMs: number): Promise<T> {
+    const session = this.#running();
+    this.#calls++;
+    try {
+      const answer = await call(session);
+      this.#callEnded();
+      this.#sawSign(session);
+      return answer;
+    } catch (error) {
+      this.#callEnded();
+      const isLate = RelayError.is(error) && error.code === 'TIMEOUT';
+      if (isLate) this.#missed(session, timeoutMs);
+      else if (!RelayError.is(error) || error.code !== 'TRANSPORT') this.#sawSign(session);
+      throw error;
+    }
+  }
+
+  #callEnded(): void {
+    if (--this.#calls === 0) this.#onLastCall?.();
+  }
+
+  #sawSign(session: Session): void {
+    this.#lastSign = this.#parts.clock.now();
+    const { state } = this;
+    // Thousands of answers a second change nothing.
+    if (state.kind === 'up' && (state.missed > 0 || (state.isBusy && this.#calls === 0))) this.#report(session, { type: 'answered' });
+  }
+
+  #running(): Session {
+    if (this.#session) return this.#session;
+    throw this.#unavailable();
+  }
+
+  #unavailable(prefix = ''): RelayError {
+    return new RelayError('UNAVAILABLE', `${prefix}${this.#name} ${describeState(this.state, this.#parts.clock.now())}`);
+  }
+
+  #refusal(reason: string): RelayError {
+    return new RelayError('PLUGIN_REFUSED', `plugin ${this.#name}: ${clean(reason, 500)}`);
+  }
+
+  /** Resolves when the state has changed; by then it may have changed again. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#watchers.add(resolve));
+  }
+
+  #wake(): void {
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const watcher of watchers) watcher();
+  }
+}
+
+/** Says more of an end that looks as if the program had put itself into the background, where it cannot be supervised. */
+function explainExit(reason: string, { code, leftBehind }: ProcessEnd, isGreeted: boolean): string {
+  if (code !== 0) return reason;
+  if (leftBehind) return `${reason} and left processes behind, which were ended; ${FOREGROUND}`;
+  return `${reason} ${isGreeted ? 'by itself' : 'before its first line'}; if it puts itself into the background, ${FOREGROUND}`;
 }

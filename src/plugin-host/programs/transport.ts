@@ -1,7 +1,8 @@
 /** How a program is called, whichever way it chose. */
-import { Fault, RelayError, clean } from '../../core/core.ts';
+import { Fault, RelayError, clean, ERRORS } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { serialiseCall } from '../../xmlrpc/xmlrpc.ts';
+import type { ErrorCode } from '../../core/core.ts';
 
 /** A call on its way to a program, as bytes for who has a server, as values for who fetches its calls. */
 export interface ProgramRequest {
@@ -11,7 +12,7 @@ export interface ProgramRequest {
   readonly body: () => Buffer;
 }
 
-export interface Transport {
+export interface ProgramTransport {
   /**
    * Calls, and answers the result; `timeoutMs` is for the answer. Rejects with a Fault or a RelayError if the program answers a fault ({@link faultOf}); with a RelayError TIMEOUT if it does not answer in time,
    * TRANSPORT if it cannot be reached, RATE_LIMITED if too many calls are under way.
@@ -47,5 +48,22 @@ export function faultOf(plugin: string, code: number, text: string): Fault | Rel
     return new Fault(code, text);
   } catch {
     return new RelayError('APPLICATION', `${plugin} answered fault ${code}: ${clean(text)}`);
+  }
+}
+
+// Two codes share the number 403: the one that a method answers more often comes first in the table.
+const CODES = new Map<number, ErrorCode>(
+  (Object.entries(ERRORS) as [ErrorCode, { fault: number }][]).reverse().map(([code, { fault }]) => [fault, code]),
+);
+
+/** What a fault between a child and its relay was before it was written: an error of the relay by its number, else the Fault of a plugin. */
+export function errorOf(code: number, text: string): RelayError | Fault {
+  const known = CODES.get(code);
+  // Whoever wrote it has logged it.
+  if (known !== undefined) return new RelayError(known, text, { isLogged: true });
+  try {
+    return new Fault(code, text);
+  } catch {
+    return new RelayError('APPLICATION', text);
   }
 }

@@ -12,7 +12,7 @@ import { pluginHostDefaults } from '../../../src/plugin-host/plugin-host.ts';
 import type { HostedMethod } from '../../../src/rpc/rpc.ts';
 import type { PluginEvent, PluginState, RelayPort } from '../../../src/plugin-host/plugin-host.ts';
 import type { ProgramRecord } from '../../../src/plugin-host/programs/options.ts';
-import type { ProgramPlugin } from '../../../src/plugin-host/programs/program-plugin.ts';
+import type { Program } from '../../../src/plugin-host/programs/program.ts';
 import { Programs } from '../../../src/plugin-host/programs/program-set.ts';
 import { LogRecord } from '../../support/log-record.ts';
 import { temporaryDir } from '../../support/relays.ts';
@@ -22,7 +22,7 @@ import { Gate } from '../../support/gate.ts';
 export const FIXTURE = fileURLToPath(new URL('../../fixtures/programs/program.mjs', import.meta.url));
 
 export interface ProgramKit {
-  readonly plugin: ProgramPlugin;
+  readonly plugin: Program;
   readonly programs: Programs;
   readonly log: LogRecord;
   readonly events: Gate<PluginEvent>;

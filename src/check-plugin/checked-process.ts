@@ -1,29 +1,18 @@
-/** One process of the program that is looked at: started as the relay starts it, its first line read and its calls made as the relay does. */
+/** One process of the checked program: a session of the host, with a record of what the program wrote. */
 import { RelayError, withTimeout } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import type { Sendable, Value } from '../values/values.ts';
-import {
-  HttpTransport,
-  PollTransport,
-  ProgramProcess,
-  environmentOf,
-  findExecutable,
-  makeToken,
-  prepare,
-  prepareDirectory,
-  readHandshake,
-  requestOf,
-} from '../plugin-host/programs/internal.ts';
-import type { Handshake, OrphanWatch, ProcessEnd, ProgramOptions, ProgramRequest, Transport } from '../plugin-host/programs/internal.ts';
-import type { StandIn } from './stand-in.ts';
+import { Session, requestOf } from '../plugin-host/programs/internal.ts';
+import type { Handshake, OrphanWatch, ProcessEnd, ProgramOptions, ProgramRequest } from '../plugin-host/programs/internal.ts';
+import type { FakeRelay } from './fake-relay.ts';
 
-export interface SubjectParts {
+export interface CheckedProcessParts {
   /** Tells it from other processes of the same program. */
   readonly id: string;
   readonly record: ProgramOptions;
   readonly clock: Clock;
   readonly orphans: OrphanWatch;
-  readonly standIn: StandIn;
+  readonly relay: FakeRelay;
   /** Its working directory is made here. */
   readonly stateDir: string;
   /** Ours. */
@@ -47,11 +36,9 @@ const DEATH_MS = 1_000;
 // What it answered before it ended may be read after that.
 const LAST_ANSWER_MS = 200;
 
-export class Subject {
-  readonly #parts: SubjectParts;
-  readonly #process: ProgramProcess;
-  readonly #poll: PollTransport;
-  #transport: Transport | undefined;
+export class CheckedProcess {
+  readonly #parts: CheckedProcessParts;
+  readonly #session: Session;
   #end: End | undefined;
   /** Without its end; undefined if there was none. */
   readonly firstLine: Promise<string | undefined>;
@@ -64,44 +51,40 @@ export class Subject {
   handshake: Handshake | undefined;
 
   /** Starts it. Throws an Error if there is nothing that can be started. */
-  constructor(parts: SubjectParts) {
+  constructor(parts: CheckedProcessParts) {
     this.#parts = parts;
-    const { id, record, clock, orphans, standIn, stateDir, env, over } = parts;
-    const { token, sha256 } = makeToken();
-    this.#poll = new PollTransport(record.name, clock);
-    standIn.add({ id, sha256, poll: () => (this.#transport === undefined || this.#transport === this.#poll ? this.#poll : undefined) });
-    const all = { ...environmentOf(record, token, standIn.url, env), ...over };
+    const { id, record, clock, orphans, relay, stateDir, env, over, onWire } = parts;
     let [greet, end]: [(line: string | undefined) => void, (end: End) => void] = [() => undefined, () => undefined];
     this.firstLine = new Promise((resolve) => (greet = resolve));
     this.ended = new Promise((resolve) => (end = resolve));
-    this.#process = new ProgramProcess({
-      exec: findExecutable(record.exec, env.PATH, record.env.PATH),
-      args: record.args,
-      cwd: prepareDirectory(record, stateDir),
-      env: Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)),
-      clock,
-      orphans,
-      onFirstLine: (line) => {
-        parts.onWire(`first line: ${line}`);
-        greet(line);
+    const tap = (direction: 'to' | 'from', bytes: Buffer): void => {
+      onWire(`${direction === 'to' ? '>' : '<'} ${bytes.toString('utf8')}`);
+    };
+    this.#session = new Session(
+      { record, clock, orphans, relayUrl: () => relay.url, stateDir, env, overrides: over, http: { tap } },
+      {
+        onFirstLine: (line) => {
+          onWire(`first line: ${line}`);
+          greet(line);
+        },
+        onLine: (line) => {
+          this.#keep(line);
+        },
+        onExit: (reason, how) => {
+          this.#end = { reason, ...how };
+          end(this.#end);
+          clock.after(LAST_ANSWER_MS, () => {
+            relay.remove(id);
+            this.#session.close();
+          });
+        },
+        // The last line may be read after the end was seen.
+        onOutputEnd: () => {
+          greet(undefined);
+        },
       },
-      onLine: (line) => {
-        this.#keep(line);
-      },
-      onExit: (reason, how) => {
-        this.#end = { reason, ...how };
-        end(this.#end);
-        clock.after(LAST_ANSWER_MS, () => {
-          standIn.remove(id);
-          void this.#poll.close();
-          void this.#transport?.close();
-        });
-      },
-      // Its last line may be read after its end was seen.
-      onOutputEnd: () => {
-        greet(undefined);
-      },
-    });
+    );
+    relay.add({ id, sha256: this.#session.tokenHash, poll: () => this.#session.poll });
   }
 
   get id(): string {
@@ -109,7 +92,7 @@ export class Subject {
   }
 
   get pid(): number | undefined {
-    return this.#process.pid;
+    return this.#session.pid;
   }
 
   /** Undefined as long as it runs. */
@@ -119,14 +102,8 @@ export class Subject {
 
   /** Takes its first line for what it is. Throws an Error that says what is wrong with it. */
   greet(line: string): Handshake {
-    const { record, clock, onWire } = this.#parts;
-    const handshake = readHandshake(line);
-    const tap = (direction: 'to' | 'from', bytes: Buffer): void => {
-      onWire(`${direction === 'to' ? '>' : '<'} ${bytes.toString('utf8')}`);
-    };
-    this.#transport = handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, handshake, { clock, tap });
-    this.handshake = handshake;
-    return handshake;
+    this.handshake = this.#session.accept(line);
+    return this.handshake;
   }
 
   /** Calls a method. Rejects with what it answers as a fault, or with an Error that says why there is no answer. */
@@ -136,18 +113,17 @@ export class Subject {
 
   /** The same for a call that is made already. */
   async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
-    return this.#explained(() => this.#ready().send(request, timeoutMs));
+    return this.#explained(() => this.#session.send(request, timeoutMs));
   }
 
   /** Makes the calls that come before its work. Rejects with an Error that says what is wrong. */
   async prepare(relayVersion: string, timeoutMs: number): Promise<void> {
-    const { name: plugin, config } = this.#parts.record;
-    await this.#explained(() => prepare({ plugin, config, transport: this.#ready(), relayVersion, timeoutMs }));
+    await this.#explained(() => this.#session.prepare({ relayVersion, timeoutMs }));
   }
 
   /** Resolves at a sign of life. */
   async ping(timeoutMs: number): Promise<void> {
-    await this.#explained(() => this.#ready().ping(timeoutMs));
+    await this.#explained(() => this.#session.ping(timeoutMs));
   }
 
   /** Its end, or undefined if it is still there after `ms`. */
@@ -156,18 +132,13 @@ export class Subject {
   }
 
   signal(signal: 'SIGTERM' | 'SIGKILL'): void {
-    this.#process.signal(signal);
+    this.#session.signal(signal);
   }
 
   /** Leaves nothing of it. */
   async kill(): Promise<void> {
     this.signal('SIGKILL');
     if (this.pid !== undefined) await this.ended;
-  }
-
-  #ready(): Transport {
-    if (this.#transport) return this.#transport;
-    throw new Error('it has not said how it is called');
   }
 
   #keep(line: string): void {

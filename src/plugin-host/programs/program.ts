@@ -1,30 +1,60 @@
 /** A program as a plugin of the host: delivers to the process that runs, lets its methods be called, and puts another one in its place. */
-import { clean, reasonOf } from '../../core/core.ts';
-import type { HostedMethod } from '../../rpc/rpc.ts';
-import type { HostedPlugin, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
-import { refusal, NO_LINE, unlessAborted, NOT_RELOADED, swap, Turns } from '../hosted/hosted.ts';
-import { handOver, Successor } from './successor.ts';
+import { RelayError, clean, reasonOf } from '../../core/core.ts';
+import type { QueueLimits } from '../../core/core.ts';
+import type { Sendable } from '../../values/values.ts';
+import type { HostedMethod } from '../plugin-host.ts';
+import type { HostedPlugin, Incoming, PluginEvent, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
+import { NO_LINE, NOT_RELOADED, Turns, notHandedOver, refusal, swap, unlessAborted } from '../hosted/hosted.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import { completeRecord } from './options.ts';
-import type { ProgramOptions } from './options.ts';
+import type { ProgramOptions, ProgramRecord } from './options.ts';
 import { LineLimit } from './output.ts';
 import type { PollTransport } from './poll-transport.ts';
-import { ProgramLife } from './program-life.ts';
-import type { LifeEvents } from './program-life.ts';
+import { saysMissing } from './preparation.ts';
 import { ProgramLine } from './program-line.ts';
-import type { ProgramParts } from './program-parts.ts';
-import { pluginState, satelliteState } from './program-state.ts';
+import { Supervisor } from './supervisor.ts';
+import type { SupervisorEvents, SupervisorParts } from './supervisor.ts';
+import { pluginState, satelliteState } from './supervision.ts';
 import type { Supervised } from './supervision.ts';
+import { requestOf } from './transport.ts';
 
-export class ProgramPlugin implements HostedPlugin {
+/** Why something in a plugin failed, for its log. */
+export interface Explained {
+  /** The place of the error, in words. */
+  readonly place: string;
+  readonly reason: string;
+  /** The lines around it. */
+  readonly rows: readonly string[];
+}
+
+export interface ProgramParts extends SupervisorParts {
+  /** Reads the present record for a start or a reload by hand. Rejects with a RelayError PLUGIN_REFUSED. Default: the record never changes. */
+  readonly renew?: (() => Promise<ProgramRecord>) | undefined;
+  /** Explains why a new process does not replace the old one. Default: the name of the plugin, and the reason as it is. */
+  readonly explain?: ((reason: string) => Promise<Explained>) | undefined;
+  /** Shown to people: the command of a program. */
+  readonly file: string;
+  readonly inbox: QueueLimits;
+  /** ms for a `plugin.handover`, and for calls that are under way when another process replaces theirs. */
+  readonly exitTimeoutMs: number;
+  /** ms for one `notify`. */
+  readonly receiveTimeoutMs: number;
+  readonly deadLetters: Pick<DeadLetters, 'add'>;
+  /** True as long as the start of the relay fails if this program does not start. */
+  readonly isVital?: (() => boolean) | undefined;
+  readonly onEvent: (event: PluginEvent) => void;
+}
+
+export class Program implements HostedPlugin {
   readonly #parts: ProgramParts;
   readonly #line: ProgramLine;
   readonly #turns: Turns;
   readonly receivers: readonly ProgramLine[];
   readonly #limit: LineLimit;
   /** The one that answers. */
-  #life: ProgramLife;
+  #supervisor: Supervisor;
   /** All that may have a process: also one that is to take its place, or whose place it took. */
-  readonly #lives = new Set<ProgramLife>();
+  readonly #supervisors = new Set<Supervisor>();
   #methods: readonly HostedMethod[] = [];
   #port: RelayPort | undefined;
   #isReloading = false;
@@ -39,13 +69,13 @@ export class ProgramPlugin implements HostedPlugin {
     this.#turns = new Turns(record.name);
     this.#line = new ProgramLine({
       ...{ name: record.name, inbox, timeoutMs: receiveTimeoutMs, clock, log, deadLetters },
-      send: (request, timeoutMs) => this.#life.send(request, timeoutMs),
+      send: (request, timeoutMs) => this.#supervisor.send(request, timeoutMs),
     });
     this.receivers = [this.#line];
     this.#limit = new LineLimit(clock, (line) => {
       log.info(line);
     });
-    this.#life = this.#makeLife(record);
+    this.#supervisor = this.#makeSupervisor(record);
   }
 
   get name(): string {
@@ -58,18 +88,18 @@ export class ProgramPlugin implements HostedPlugin {
 
   /** Of the tokens of its processes, SHA-256 in hex. */
   get tokenHashes(): readonly string[] {
-    return [...this.#lives].flatMap(({ tokenHash }) => tokenHash ?? []);
+    return [...this.#supervisors].flatMap(({ tokenHash }) => tokenHash ?? []);
   }
 
-  /** As {@link ProgramLife.poll}. */
+  /** As {@link Supervisor.poll}. */
   get poll(): PollTransport | undefined {
-    return this.#life.poll;
+    return this.#supervisor.poll;
   }
 
   get status(): PluginStatus {
     const { name } = this;
     const { kind, file } = this.#parts;
-    const { state, pid, prepared } = this.#life;
+    const { state, pid, prepared } = this.#supervisor;
     return {
       ...{ name, kind, state: this.#stateOf(state), file, restarts: this.#restarts },
       version: prepared?.version,
@@ -82,7 +112,7 @@ export class ProgramPlugin implements HostedPlugin {
   /** They share one line: what waits there waits for each of them that takes messages. */
   #satellites(): readonly SatelliteStatus[] {
     const { name } = this;
-    const { state, prepared } = this.#life;
+    const { state, prepared } = this.#supervisor;
     const common = { module: name, file: this.#parts.file, state: satelliteState(state) };
     const { counters } = this.#line;
     const described = prepared?.satellites ?? [];
@@ -97,16 +127,16 @@ export class ProgramPlugin implements HostedPlugin {
     this.#port = port;
     this.#isWanted = true;
     this.#line.await();
-    const { kind } = this.#life.state;
+    const { kind } = this.#supervisor.state;
     if (this.#parts.renew && (kind === 'stopped' || kind === 'failed')) await this.#turns.next((signal) => this.#renew(signal));
-    await this.#life.start();
+    await this.#supervisor.start();
   }
 
   async stop(): Promise<void> {
     this.#isWanted = false;
     this.#turns.giveUp();
     this.#line.close();
-    await Promise.all([...this.#lives].map((life) => life.stop()));
+    await Promise.all([...this.#supervisors].map((supervisor) => supervisor.stop()));
     await this.#turns.idle();
     this.#methods = [];
     this.#port?.expose(this.name, []);
@@ -120,9 +150,9 @@ export class ProgramPlugin implements HostedPlugin {
     return this.#turns.next(async (signal) => {
       if (!this.#isWanted || !this.#port) throw refusal(this.name, 'it is stopped; start it instead');
       // How its start ends decides how it is reloaded.
-      if (this.#life.state.kind === 'starting') await unlessAborted(signal, () => this.#life.start().catch(() => undefined));
-      const isBeside = this.#life.state.kind === 'up' && this.#life.poll === undefined;
-      await (isBeside ? this.#replace(this.#life, this.#port, signal) : this.#startAnew(signal));
+      if (this.#supervisor.state.kind === 'starting') await unlessAborted(signal, () => this.#supervisor.start().catch(() => undefined));
+      const isBeside = this.#supervisor.state.kind === 'up' && this.#supervisor.poll === undefined;
+      await (isBeside ? this.#replace(this.#supervisor, this.#port, signal) : this.#startAnew(signal));
     });
   }
 
@@ -133,7 +163,7 @@ export class ProgramPlugin implements HostedPlugin {
     });
   }
 
-  async #replace(old: ProgramLife, port: RelayPort, signal: AbortSignal): Promise<void> {
+  async #replace(old: Supervisor, port: RelayPort, signal: AbortSignal): Promise<void> {
     const { log, clock, exitTimeoutMs, file } = this.#parts;
     const { name } = this;
     const began = clock.now();
@@ -141,7 +171,7 @@ export class ProgramPlugin implements HostedPlugin {
     let next: Successor | undefined;
     try {
       const record = await unlessAborted(signal, () => this.#currentRecord());
-      const successor = new Successor((onDescribed) => this.#makeLife(record, onDescribed));
+      const successor = new Successor((onDescribed) => this.#makeSupervisor(record, onDescribed));
       next = successor;
       await successor.introduce(signal);
       const methodsOf = (): readonly HostedMethod[] => this.#methods;
@@ -163,7 +193,7 @@ export class ProgramPlugin implements HostedPlugin {
       };
       await swap(outgoing, successor, { name, port, clock, signal, take });
     } catch (error) {
-      if (next) await this.#end(next.life);
+      if (next) await this.#end(next.supervisor);
       this.#setReloading(false);
       throw await this.#notReloaded(error, signal);
     }
@@ -173,8 +203,8 @@ export class ProgramPlugin implements HostedPlugin {
     await this.#end(old);
   }
 
-  #take({ life, methods }: Successor): void {
-    this.#life = life;
+  #take({ supervisor, methods }: Successor): void {
+    this.#supervisor = supervisor;
     this.#methods = methods;
     this.#restarts++;
     this.#open();
@@ -186,18 +216,18 @@ export class ProgramPlugin implements HostedPlugin {
     await unlessAborted(signal, () => this.#line.hold()).finally(() => {
       this.#line.release();
     });
-    await this.#life.stop();
+    await this.#supervisor.stop();
     signal.throwIfAborted();
     await this.#renew(signal);
     this.#line.await();
-    await this.#life.start();
+    await this.#supervisor.start();
   }
 
   /** Of one that has no process: what is started next is what it is by now. */
   async #renew(signal: AbortSignal): Promise<void> {
     const record = await unlessAborted(signal, () => this.#currentRecord());
-    this.#lives.delete(this.#life);
-    this.#life = this.#makeLife(record);
+    this.#supervisors.delete(this.#supervisor);
+    this.#supervisor = this.#makeSupervisor(record);
   }
 
   async #currentRecord(): Promise<ProgramOptions> {
@@ -205,19 +235,19 @@ export class ProgramPlugin implements HostedPlugin {
     return renew ? completeRecord(await renew()) : record;
   }
 
-  async #end(life: ProgramLife): Promise<void> {
-    await life.stop();
-    this.#lives.delete(life);
+  async #end(supervisor: Supervisor): Promise<void> {
+    await supervisor.stop();
+    this.#supervisors.delete(supervisor);
   }
 
-  #makeLife(record: ProgramOptions, onDescribed?: LifeEvents['onDescribed']): ProgramLife {
-    const isCurrent = (): boolean => life === this.#life;
-    const life: ProgramLife = new ProgramLife(
+  #makeSupervisor(record: ProgramOptions, onDescribed?: SupervisorEvents['onDescribed']): Supervisor {
+    const isCurrent = (): boolean => supervisor === this.#supervisor;
+    const supervisor: Supervisor = new Supervisor(
       { ...this.#parts, record },
       {
         onDescribed,
         onPrepared: () => {
-          if (isCurrent()) this.#expose(life.methods);
+          if (isCurrent()) this.#expose(supervisor.methods);
         },
         onChange: (after, before) => {
           if (isCurrent()) this.#changed(after, before);
@@ -228,8 +258,8 @@ export class ProgramPlugin implements HostedPlugin {
         onExit: (reason, isItsFault) => isCurrent() && this.#line.ended(reason, isItsFault),
       },
     );
-    this.#lives.add(life);
-    return life;
+    this.#supervisors.add(supervisor);
+    return supervisor;
   }
 
   #expose(methods: readonly HostedMethod[]): void {
@@ -238,7 +268,7 @@ export class ProgramPlugin implements HostedPlugin {
   }
 
   #open(): void {
-    this.#line.open(this.#life.prepared?.capabilities.has('receive') ?? true);
+    this.#line.open(this.#supervisor.prepared?.capabilities.has('receive') ?? true);
   }
 
   #alarm(reason: string): void {
@@ -250,7 +280,7 @@ export class ProgramPlugin implements HostedPlugin {
 
   #changed(after: Supervised, before: Supervised): void {
     const { log, clock } = this.#parts;
-    const { pid, prepared } = this.#life;
+    const { pid, prepared } = this.#supervisor;
     if (after.kind === 'backoff') {
       if (after.history.restarts.length > 0) this.#restarts++;
       log.warn(`${clean(after.reason, 500)}; it is started again in ${Math.round(after.until - clock.now())} ms`);
@@ -283,7 +313,7 @@ export class ProgramPlugin implements HostedPlugin {
 
   #setReloading(isReloading: boolean): void {
     this.#isReloading = isReloading;
-    this.#tell(this.#stateOf(this.#life.state));
+    this.#tell(this.#stateOf(this.#supervisor.state));
   }
 
   #tell(state: PluginState): void {
@@ -294,4 +324,64 @@ export class ProgramPlugin implements HostedPlugin {
 function isSame(one: PluginState, other: PluginState): boolean {
   if (one.type === 'unresponsive' && other.type === 'unresponsive') return one.missed === other.missed;
   return one.type === other.type;
+}
+
+/** What a process hands over; undefined: nothing. */
+type State = Sendable | undefined;
+
+class Successor implements Incoming<State> {
+  readonly supervisor: Supervisor;
+  readonly #described: Promise<void>;
+  /** Lets it restore and set itself up. */
+  #goOn: (state: State) => void = () => undefined;
+  #started: Promise<void> | undefined;
+
+  /** `make` makes its supervisor, which is not started yet. */
+  constructor(make: (onDescribed: SupervisorEvents['onDescribed']) => Supervisor) {
+    let tell = (): void => undefined;
+    this.#described = new Promise((resolve) => (tell = resolve));
+    const state = new Promise<State>((resolve) => (this.#goOn = resolve));
+    let isFirst = true;
+    this.supervisor = make(() => {
+      // Once it has taken its place, a process that follows it starts with nothing.
+      if (!isFirst) return Promise.resolve(undefined);
+      isFirst = false;
+      tell();
+      return state;
+    });
+  }
+
+  get methods(): readonly HostedMethod[] {
+    return this.supervisor.methods;
+  }
+
+  /** Starts it. Resolves when it has said what it is; rejects with a RelayError PLUGIN_REFUSED, or the signal's reason. */
+  async introduce(signal: AbortSignal): Promise<void> {
+    this.#started = this.supervisor.start();
+    await unlessAborted(signal, () => Promise.race([this.#described, this.#started]));
+  }
+
+  async setUp({ signal, states }: { readonly signal: AbortSignal; readonly states: State }): Promise<void> {
+    this.#goOn(states);
+    await unlessAborted(signal, () => this.#started);
+  }
+
+  async exit(): Promise<void> {
+    await this.supervisor.stop();
+  }
+}
+
+/** Its state; undefined if it has none to hand over. Throws a RelayError PLUGIN_REFUSED. */
+async function handOver(name: string, old: Supervisor, timeoutMs: number, signal: AbortSignal): Promise<State> {
+  // One that has just ended took its state with it.
+  if (old.state.kind !== 'up' || old.prepared?.capabilities.has('handover') !== true) return undefined;
+  const ask = (): Promise<State> => old.sendExact(requestOf('plugin.handover', []), timeoutMs);
+  try {
+    return await unlessAborted(signal, ask);
+  } catch (error) {
+    const { code } = RelayError.is(error) ? error : { code: '' };
+    if (code === 'TRANSPORT' || saysMissing(error, 'plugin.handover')) return undefined;
+    // A module in a child says it in these words itself.
+    throw code === 'PLUGIN_REFUSED' || signal.aborted ? error : notHandedOver(name, clean(reasonOf(error), 500), error);
+  }
 }

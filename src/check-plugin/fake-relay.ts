@@ -1,4 +1,4 @@
-/** Stands in for the relay: its real door for programs and its real methods for them, and behind these nobody but who writes down what comes. */
+/** A fake relay for the checked program: the real endpoint and methods for programs, which only record the calls that arrive. */
 import { ProgramServer } from '../http/http.ts';
 import { RelayError, SILENT, clean, faultFor } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
@@ -46,7 +46,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 export const MAX_WAIT_MS = 1_000;
 const POLLING: ReadonlySet<string> = new Set(['plugin.next', 'plugin.answer', 'plugin.answer_fault']);
 
-export class StandIn {
+export class FakeRelay {
   readonly #known = new Map<string, Known>();
   readonly #seen = new Map<string, Seen>();
   #tokens: readonly { readonly name: string; readonly sha256: string }[] = [];

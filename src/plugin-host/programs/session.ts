@@ -1,0 +1,156 @@
+/** One process of a program and the relay's conversation with it: start, first line, preparation, calls, end. */
+import { RelayError } from '../../core/core.ts';
+import type { Clock } from '../../core/core.ts';
+import type { Sendable, Value } from '../../values/values.ts';
+import { readHandshake, withoutKnown, withoutSecrets } from './handshake.ts';
+import type { Handshake } from './handshake.ts';
+import { HttpTransport } from './http-transport.ts';
+import type { HttpTransportOptions } from './http-transport.ts';
+import type { ProgramOptions } from './options.ts';
+import type { OrphanWatch } from './orphan-watch.ts';
+import { PollTransport } from './poll-transport.ts';
+import { prepare } from './preparation.ts';
+import type { PreparationParts, Prepared } from './preparation.ts';
+import { ProgramProcess } from './process.ts';
+import type { ProcessEvents } from './process.ts';
+import { identityOf, requireUsable } from './run-as.ts';
+import { RUNG_MS } from './supervision.ts';
+import { environmentOf, findExecutable, makeToken, prepareDirectory } from './surroundings.ts';
+import { requestOf } from './transport.ts';
+import type { ProgramRequest, ProgramTransport } from './transport.ts';
+
+export interface SessionOptions {
+  readonly record: ProgramOptions;
+  readonly clock: Clock;
+  readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
+  /** Where the program calls the relay, without credentials; known once the relay listens. */
+  readonly relayUrl: () => string;
+  /** The working directories of programs are created here. */
+  readonly stateDir: string;
+  /** The relay's own environment. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Variables that replace those of the protocol; undefined removes one. Default: none. */
+  readonly overrides?: Readonly<Record<string, string | undefined>> | undefined;
+  /** For a program that is called over HTTP. */
+  readonly http?: Pick<HttpTransportOptions, 'maxBodyBytes' | 'meaning' | 'tap'> | undefined;
+}
+
+const STOP: ProgramRequest = requestOf('plugin.stop', []);
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #process: ProgramProcess;
+  /** Exists before the first line was read, since the program may fetch its first call before we have read that. */
+  readonly #poll: PollTransport;
+  #transport: ProgramTransport | undefined;
+  readonly #token: string;
+  /** SHA-256 of the token of this process, in hex. */
+  readonly tokenHash: string;
+
+  /** Starts the process. Throws an Error if it cannot be started. */
+  constructor(options: SessionOptions, events: ProcessEvents) {
+    this.#options = options;
+    const { record, clock, orphans, relayUrl, stateDir, env, overrides = {} } = options;
+    const { token, sha256 } = makeToken();
+    this.#token = token;
+    this.tokenHash = sha256;
+    this.#poll = new PollTransport(record.name, clock);
+    const identity = identityOf(record);
+    const exec = findExecutable(record.exec, env.PATH, record.env.PATH);
+    const cwd = prepareDirectory(record, stateDir, identity);
+    if (identity) requireUsable({ exec, cwd }, identity);
+    const variables = environmentOf(record, token, relayUrl(), identity ? { ...env, HOME: identity.home } : env);
+    this.#process = new ProgramProcess({
+      ...{ exec, args: record.args, cwd, env: withOverrides(variables, overrides), identity, clock, orphans },
+      ...events,
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  /** The queue of calls of a program that fetches them, or may turn out to; undefined for one that is called over HTTP. */
+  get poll(): PollTransport | undefined {
+    return this.#transport === undefined || this.#transport === this.#poll ? this.#poll : undefined;
+  }
+
+  /** True once the first line was accepted. */
+  get isGreeted(): boolean {
+    return this.#transport !== undefined;
+  }
+
+  /** Reads the first line: from now on the program can be called. Throws an Error that says what is wrong with the line. */
+  accept(line: string, { allowsPoll = true } = {}): Handshake {
+    const { record, clock, http } = this.#options;
+    const handshake = readHandshake(line, [this.#token]);
+    if (handshake.form === 'poll' && !allowsPoll)
+      throw new Error('it fetches its calls now, and two that do cannot be told apart; restart it instead');
+    this.#transport = handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, handshake, { clock, ...http });
+    return handshake;
+  }
+
+  /** Makes the calls that come before the program's work. Rejects as {@link prepare} does. */
+  async prepare(options: Omit<PreparationParts, 'plugin' | 'config' | 'transport'>): Promise<Prepared> {
+    const { name: plugin, config } = this.#options.record;
+    return prepare({ plugin, config, transport: this.#ready(), ...options });
+  }
+
+  /** Calls the program. Rejects as {@link ProgramTransport.send} does. */
+  send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+    return this.#ready().send(request, timeoutMs);
+  }
+
+  /** As {@link send}, for a result that is passed on unchanged. */
+  sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
+    return this.#ready().sendExact(request, timeoutMs);
+  }
+
+  /** Rejects if there is no sign of life in time. */
+  async ping(timeoutMs: number): Promise<void> {
+    await this.#ready().ping(timeoutMs);
+  }
+
+  /** Asks the program to stop; rejects if it cannot be asked. */
+  async askToStop(): Promise<void> {
+    try {
+      await this.send(STOP, RUNG_MS);
+    } catch (error) {
+      // A program that ends at once may not get round to an answer.
+      if (!(RelayError.is(error) && (error.code === 'TRANSPORT' || error.code === 'TIMEOUT'))) throw error;
+    }
+  }
+
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    this.#process.signal(signal);
+  }
+
+  /** Ends the conversation: calls that are under way reject, and so do later ones. */
+  close(): void {
+    void this.#poll.close();
+    void this.#transport?.close();
+  }
+
+  /** A line of its output without its token. */
+  withoutToken(line: string): string {
+    return withoutKnown(line, [this.#token]);
+  }
+
+  /** A line that may be a handshake, without anything that is or may be a secret. */
+  withoutSecrets(line: string): string {
+    return withoutSecrets(line, [this.#token]);
+  }
+
+  #ready(): ProgramTransport {
+    if (this.#transport) return this.#transport;
+    throw new RelayError('UNAVAILABLE', `${this.#options.record.name} has not said yet how it is called`);
+  }
+}
+
+function withOverrides(
+  variables: Readonly<Record<string, string>>,
+  overrides: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const all = Object.entries({ ...variables, ...overrides });
+  return Object.fromEntries(all.filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
