@@ -16,6 +16,7 @@ import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/l
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { formatHostId, hostPort } from './message/message.ts';
+import type { Receive } from './plugin/plugin.ts';
 import { PluginHost, PluginLogs, RelayPlugins, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort } from './plugin-host/plugin-host.ts';
 import {
@@ -233,7 +234,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     );
   // A satellite there would send everything that it gets back to us.
   const taken = (address: string, port: number): string | undefined =>
-    http.isOwn(address, port) ? 'this relay itself' : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
+    http.isOwn(address, port) ? "this relay's own address" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
   const satellites = new Satellites({ options, logs, events, clock, random, transport, stateDir: state.path, taken, isValidToken });
 
   // The way of a dict, and the methods.
@@ -316,11 +317,13 @@ interface CustomTransportParts {
 function customTransport({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, parts: CustomTransportParts): LinkTransport {
   const { options, relayPlugins, endpoint, self, ...common } = parts;
   const [address = ''] = addresses;
+  // The endpoint is made after the links.
+  let receive: Receive | undefined;
   return new CarrierTransport({
     ...{ ...common, role: 'peer', name, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
     self: () => self().hostId,
     make: () => relayPlugins.carrier(url),
-    receive: endpoint().receiver({ address, port, nonFinite }),
+    receive: (document) => (receive ??= endpoint().receiver({ address, port, nonFinite }))(document),
   });
 }
 

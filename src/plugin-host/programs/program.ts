@@ -2,7 +2,7 @@
 import { RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { QueueLimits } from '../../core/core.ts';
 import type { Sendable } from '../../values/values.ts';
-import type { HostedMethod } from '../plugin-host.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { HostedPlugin, Incoming, PluginEvent, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
 import { NO_LINE, NOT_RELOADED, Turns, notHandedOver, refusal, swap, unlessAborted } from '../hosted/hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';

@@ -2,7 +2,7 @@
 import { RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { Fault, Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import type { HostedMethod } from '../plugin-host.ts';
+import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { PluginKind } from '../hosted/hosted.ts';
 import type { DescribedMethod } from './description.ts';
 import type { PauseWatch } from './pause-watch.ts';
