@@ -1,4 +1,7 @@
-/** `npm run bench -- rpc|reload|host [--quick] [--json]`: measures, prints a table, and fails only where something breaks: figures are no tests. */
+/**
+ * `npm run bench -- rpc|reload|host [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the figures are not
+ * tests.
+ */
 import { parseArgs } from 'node:util';
 import { host } from './host.ts';
 import { reload } from './reload.ts';

@@ -15,7 +15,7 @@ export class Spam extends Plugin {
   @Exposed() fault() { throw new Fault(42, 'no spam today'); }
   @Exposed() fail() { throw new Error('/secret/path is gone'); }
   @Exposed() async hang() { return new Promise<void>(() => {}); }
-  hidden() { return 'nobody may call this'; }
+  hidden() { return 'not callable'; }
 }
 `;
 const EGGS = `import { Exposed, Plugin, Satellite } from 'co2-relay';

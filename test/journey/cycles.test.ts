@@ -189,7 +189,7 @@ async function everyDictArrivesOnce(t: ExecutionContext, shape: Shape): Promise<
   t.deepEqual(
     relays.map((relay) => relay.status().relay.originRefused),
     relays.map(() => 0),
-    'an echo is no forgery',
+    'an echo is not a forgery',
   );
   await Promise.all(relays.map((relay) => relay.stop()));
 }

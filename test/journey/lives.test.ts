@@ -60,8 +60,12 @@ test('a stop does not wait for an unreachable peer, and logs what is lost', asyn
 test('two relays in one process, with the same plugin, share nothing', async (t) => {
   const directory = pluginsDir(t, { 'ham/parting.ts': PARTING });
   const notes = { one: new Gate<string>(), two: new Gate<string>() };
-  const start = (name: keyof typeof notes): ReturnType<typeof startRelay> =>
-    startRelay(t, { pluginsDir: directory, plugins: { 'ham.parting': { name, note: (text: string) => void notes[name].push(text) } } });
+  const start = (name: keyof typeof notes): ReturnType<typeof startRelay> => {
+    const note = (text: string): void => {
+      notes[name].push(text);
+    };
+    return startRelay(t, { pluginsDir: directory, plugins: { 'ham.parting': { name, note } } });
+  };
   const [one, two] = await Promise.all([start('one'), start('two')]);
   t.not(one.hostId, two.hostId);
   t.not(one.adminToken, two.adminToken);

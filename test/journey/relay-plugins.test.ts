@@ -38,12 +38,12 @@ interface Traced {
 /** Starts a chain A - B - C with the tracer on each relay. */
 async function chain(t: ExecutionContext, ...traced: readonly Traced[]): Promise<TestRelay[]> {
   const use = join(pluginsDir(t, { 'tracer.ts': TRACER }), 'tracer.ts');
-  const places = await onOneAddress(traced.length);
-  const url = (index: number): string[] => (places[index] ? [`http://127.0.0.1:${places[index].port}`] : []);
+  const addresses = await onOneAddress(traced.length);
+  const url = (index: number): string[] => (addresses[index] ? [`http://127.0.0.1:${addresses[index].port}`] : []);
   return Promise.all(
     traced.map((config, index) =>
       startRelay(t, {
-        ...{ ...places[index], ...QUICK, peers: [...url(index - 1), ...url(index + 1)] },
+        ...{ ...addresses[index], ...QUICK, peers: [...url(index - 1), ...url(index + 1)] },
         relayPlugins: [{ use, config: { ...config, name: 'ABC'[index] } }],
       }),
     ),
@@ -58,7 +58,7 @@ test('across three relays, hooks may change a dict at its origin and at delivery
   t.deepEqual(await heardInTheEnd(relays), [sent.map((data) => `${data} A/delivery`), sent.map((data) => `${data} B/delivery`), sent]);
   for (const relay of [a, b, c]) {
     for (const { dict } of relay.received.all.filter((received) => !isMarker(received.dict.data)))
-      t.regex(dict.host_id as string, /^[0-9a-f]{16}@127\.0\.0\.1:0$/, 'nobody forged it');
+      t.regex(dict.host_id as string, /^[0-9a-f]{16}@127\.0\.0\.1:0$/, 'not forged');
   }
   t.like(a.status().relayPlugins[0], { name: 'tracer.Tracer', transformed: 40, refused: 0, late: 0, failed: 0 });
   t.like(b.status().relayPlugins[0], { transformed: 20, failed: 0 });

@@ -71,19 +71,19 @@ test('notify reaches all satellites; relay.relay and send reach all but the send
   await relay.call('notify', { data: 'all' });
   await one.call('relay.relay', { data: 'by token', co2: { token: one.token, id: 'forged' }, more: 1.5 });
   await one.call('relay.relay', { data: 'by host_id', host_id: one.record.host_id as string });
-  await one.call('relay.relay', { data: 'by nobody' });
+  await one.call('relay.relay', { data: 'by no satellite' });
   await relay.emit({ data: 'from here' });
   await relay.call('notify', { data: 'end' });
-  t.deepEqual(datas(await other.notified.first(6)), ['all', 'by token', 'by host_id', 'by nobody', 'from here', 'end']);
-  t.deepEqual(datas(await one.notified.first(4)), ['all', 'by nobody', 'from here', 'end']);
-  t.deepEqual(datas(await peer.notified.first(6)), ['all', 'by token', 'by host_id', 'by nobody', 'from here', 'end']);
+  t.deepEqual(datas(await other.notified.first(6)), ['all', 'by token', 'by host_id', 'by no satellite', 'from here', 'end']);
+  t.deepEqual(datas(await one.notified.first(4)), ['all', 'by no satellite', 'from here', 'end']);
+  t.deepEqual(datas(await peer.notified.first(6)), ['all', 'by token', 'by host_id', 'by no satellite', 'from here', 'end']);
   const heard = datas((await relay.received.first(5)).map(({ dict }) => dict));
-  t.deepEqual(heard, ['all', 'by token', 'by host_id', 'by nobody', 'end']);
+  t.deepEqual(heard, ['all', 'by token', 'by host_id', 'by no satellite', 'end']);
   const dict = other.notified.all[1]!;
   t.like(dict, { host_id: one.record.host_id, more: 1.5 });
   t.is((dict.client_address as Value[])[0], '127.0.0.7');
   t.true(isDict(dict.co2) && dict.co2.id !== 'forged' && dict.co2.by === relay.hostId);
-  t.false(other.bodies.all.join('').includes(one.token), 'a token goes to nobody');
+  t.false(other.bodies.all.join('').includes(one.token), 'tokens are never forwarded');
   t.is(other.connections(), 1);
 });
 

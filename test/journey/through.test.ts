@@ -31,22 +31,22 @@ test('what a client sends at one end of the chain reaches the other end, atteste
 });
 
 const SHAPES = [
-  { title: 'a triangle on one address', places: () => onOneAddress(3), neighbours: (i: number) => [(i + 1) % 3, (i + 2) % 3] },
+  { title: 'a triangle on one address', addresses: () => onOneAddress(3), neighbours: (i: number) => [(i + 1) % 3, (i + 2) % 3] },
   {
     title: 'a ring of four on four addresses',
-    places: () => onAddresses('127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4'),
+    addresses: () => onAddresses('127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4'),
     neighbours: (i: number) => [(i + 1) % 4, (i + 3) % 4],
   },
   {
     title: 'four relays that all know each other',
-    places: () => onOneAddress(4),
+    addresses: () => onOneAddress(4),
     neighbours: (i: number) => [0, 1, 2, 3].filter((other) => other !== i),
   },
 ];
 
-for (const { title, places, neighbours } of SHAPES) {
+for (const { title, addresses, neighbours } of SHAPES) {
   test(`${title}: each dict arrives everywhere exactly once, each sender's in order`, async (t) => {
-    const relays = await startLinked(t, await places(), neighbours);
+    const relays = await startLinked(t, await addresses(), neighbours);
     const saidBy = (index: number): string[] => Array.from({ length: 5 }, (_, n) => `${index}: ${n}`);
     await Promise.all(
       relays.map(async (relay, index) => {

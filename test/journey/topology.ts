@@ -3,31 +3,31 @@ import type { ExecutionContext } from 'ava';
 import { freePorts, startRelay } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 
-export interface Place {
+export interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
 /** Addresses for `count` relays on one host. */
-export async function onOneAddress(count: number): Promise<Place[]> {
+export async function onOneAddress(count: number): Promise<ListenAddress[]> {
   return (await freePorts(count)).map((port) => ({ host: '127.0.0.1', port }));
 }
 
 /** An address on each of these hosts. */
-export async function onAddresses(...hosts: string[]): Promise<Place[]> {
+export async function onAddresses(...hosts: string[]): Promise<ListenAddress[]> {
   return Promise.all(hosts.map(async (host) => ({ host, port: (await freePorts(1, host))[0]! })));
 }
 
 /** Starts a relay at each address; `neighbours` returns the indexes of the relays that it is linked to. */
 export async function startLinked(
   t: ExecutionContext,
-  places: readonly Place[],
+  addresses: readonly ListenAddress[],
   neighbours: (index: number) => readonly number[],
 ): Promise<TestRelay[]> {
-  const url = (index: number): string => `http://${places[index]!.host}:${places[index]!.port}`;
+  const url = (index: number): string => `http://${addresses[index]!.host}:${addresses[index]!.port}`;
   return Promise.all(
-    places.map((place, index) =>
-      startRelay(t, { ...place, peers: neighbours(index).map(url), drainMs: 2000, retry: { minMs: 5, maxMs: 20 } }),
+    addresses.map((address, index) =>
+      startRelay(t, { ...address, peers: neighbours(index).map(url), drainMs: 2000, retry: { minMs: 5, maxMs: 20 } }),
     ),
   );
 }
