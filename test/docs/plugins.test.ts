@@ -232,5 +232,5 @@ test('snippets that no test runs, names without a snippet, and duplicate names a
   t.throws(() => snippetsOf('<!-- test: x -->\ntext\n'), { message: 'line 2: x has no code' });
   t.throws(() => snippetsOf('<!-- test: x -->\n'), { message: 'x has no code' });
   t.throws(() => snippetsOf('<!-- test: x -->\n```ts\n```\n<!-- test: x -->\n```ts\n```\n'), { message: /^line 4: x .* twice$/ });
-  t.throws(() => snippetsOf('<!-- test: x -->\n```ts\na'), { message: 'line 2: the code has no end' });
+  t.throws(() => snippetsOf('<!-- test: x -->\n```ts\na'), { message: 'line 2: the code block is not closed' });
 });
