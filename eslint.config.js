@@ -27,6 +27,7 @@ export default defineConfig(
       '@typescript-eslint/require-await': 'off',
       complexity: ['error', { max: 20, variant: 'modified' }],
       eqeqeq: 'error',
+      'max-len': ['error', { code: 1000, comments: 140, ignoreUrls: true, ignorePattern: '@(param|property|returns|type|typedef)\\b' }],
       'max-lines-per-function': lines(60),
       'no-constant-binary-expression': 'error',
       'no-console': 'error',

@@ -96,11 +96,15 @@ export interface RunningRelay {
   readonly hostId: string;
   /** The token that permits everything, as it is in the state directory. */
   readonly adminToken: string;
-  /** What happens to this relay from now on, and what happened lately: states of plugins and satellites, and messages for current subscribers. */
+  /**
+   * What happens to this relay from now on, and what happened lately: states of plugins and satellites, and messages for current
+   * subscribers.
+   */
   readonly events: EventStream<RelayEvent>;
   status(): AppStatus;
   /**
-   * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a restart. Logging is up
+   * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a
+   * restart. Logging is up
    * to whoever gave the loggers. Throws a RelayError CONFIG_INVALID; nothing has changed then.
    */
   reconfigure(config: Config): ReloadReport;

@@ -64,7 +64,8 @@ const CHECKS: readonly Check[] = [
 ];
 
 /**
- * Looks at a program, and leaves no process of it. Rejects with a RelayError CONFIG_INVALID if there is nothing to look at: no such file, a name that cannot be.
+ * Looks at a program, and leaves no process of it. Rejects with a RelayError CONFIG_INVALID if there is nothing to look at: no such file, a
+ * name that cannot be.
  */
 export async function checkPlugin(options: CheckOptions): Promise<CheckReport> {
   const record = recordOf(options);

@@ -82,7 +82,8 @@ export function clientSource(methods: readonly DescribedMethod[], from: string):
   ].join('\n');
 }
 
-// Own properties on objects without a prototype, so that `constructor` or `__proto__` is just a name; those that a function has by itself are not enumerable.
+// Own properties on objects without a prototype, so that `constructor` or `__proto__` is just a name; those that a function has by itself
+// are not enumerable.
 const BUILDER = `/** The methods, called by \`rpc\`: \`createClient(url, options)\` of co2-relay/client, which can be closed. */
 export function methodsOf(rpc: Pick<XmlRpcClient, 'call'>): Client {
   const root = Object.create(null) as Record<string, unknown>;

@@ -75,7 +75,9 @@ const NAMES = ['config.ts', 'config.mts', 'config.js', 'config.mjs'];
 
 let reads = 0;
 
-/** The configuration file `named`, or config.ts in `directory` if it exists. Throws a RelayError CONFIG_INVALID if `named` does not exist. */
+/**
+ * The configuration file `named`, or config.ts in `directory` if it exists. Throws a RelayError CONFIG_INVALID if `named` does not exist.
+ */
 function findConfigFile(named: string | undefined, directory: string): ConfigFile | undefined {
   const name = named ?? NAMES.find((known) => existsSync(resolve(directory, known)));
   if (name === undefined) return undefined;

@@ -91,7 +91,9 @@ const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 // No JSON that a person types has a member with this name.
 const NUMBER_MARK = '\u0000number';
 
-/** One parameter for each argument; all key=value pairs form one struct at the position of the first. Throws a RelayError CONFIG_INVALID. */
+/**
+ * One parameter for each argument; all key=value pairs form one struct at the position of the first. Throws a RelayError CONFIG_INVALID.
+ */
 export function paramsOf(words: readonly string[]): Sendable[] {
   const params: Sendable[] = [];
   const struct = new Map<string, Sendable>();

@@ -43,7 +43,8 @@ export class Connection {
   }
 
   /**
-   * Posts a body and answers what came back. Throws a RelayError: LIMIT if the server finds the body too large, RATE_LIMITED if too many calls wait
+   * Posts a body and answers what came back. Throws a RelayError: LIMIT if the server finds the body too large, RATE_LIMITED if too many
+   * calls wait
    * here, TIMEOUT if the server was too slow, else TRANSPORT; and the signal's reason if that is aborted.
    */
   async post(body: Uint8Array, signal?: AbortSignal): Promise<HttpAnswer> {
@@ -73,7 +74,10 @@ export class Connection {
     await pool?.destroy();
   }
 
-  /** One exchange that ends with its time, or with the caller's signal, wherever it is by then: undici looks at a signal only once there is a connection. */
+  /**
+   * One exchange that ends with its time, or with the caller's signal, wherever it is by then: undici looks at a signal only once there is
+   * a connection.
+   */
   async #bounded(body: Uint8Array, signal: AbortSignal | undefined): Promise<HttpAnswer> {
     const { totalTimeoutMs } = this.#options;
     const end = new AbortController();

@@ -11,7 +11,8 @@ const THREE = 51;
 type Part = 'status line' | 'interim head' | 'rest';
 
 /**
- * Makes `socket` show `100 Continue` as `103 Early Hints`. undici skips every interim answer but this one, at which it ends the connection. Bytes are only looked at from the request
+ * Makes `socket` show `100 Continue` as `103 Early Hints`. undici skips every interim answer but this one, at which it ends the connection.
+ * Bytes are only looked at from the request
  * to the status of the final answer.
  */
 export function skipContinue<T extends Pick<Socket, 'read' | 'write'>>(socket: T): T {

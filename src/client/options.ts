@@ -23,7 +23,10 @@ export interface ClientOptions {
   readonly tls?: ClientTlsOptions | undefined;
   /** Path of a unix socket to connect to, whatever host the URL names. Default: none. */
   readonly socketPath?: string | undefined;
-  /** Answers the addresses of the host in the URL, for each new connection; one that is written as an address is not looked up. Default: the system's resolver. */
+  /**
+   * Answers the addresses of the host in the URL, for each new connection; one that is written as an address is not looked up. Default: the
+   * system's resolver.
+   */
   readonly lookup?: ((hostname: string) => Promise<readonly string[]>) | undefined;
   /** Local address that connections leave from. Default: the system chooses. */
   readonly localAddress?: string | undefined;
@@ -38,11 +41,15 @@ export interface ClientOptions {
   /** ms for a whole call, the wait for a connection included. Default: the three together. */
   readonly totalTimeoutMs?: number | undefined;
   /**
-   * Connections at once, kept alive between calls; further calls wait for one. Default 1: calls arrive in the order in which they are made, and a long poll holds
+   * Connections at once, kept alive between calls; further calls wait for one. Default 1: calls arrive in the order in which they are made,
+   * and a long poll holds
    * up those behind it. With more there is no order.
    */
   readonly maxConnections?: number | undefined;
-  /** Calls that run or wait at once; more are refused with RATE_LIMITED. Default 1,000: protects this program's memory from a server that is slow. */
+  /**
+   * Calls that run or wait at once; more are refused with RATE_LIMITED. Default 1,000: protects this program's memory from a server that is
+   * slow.
+   */
   readonly maxPendingCalls?: number | undefined;
   /** ms that an idle connection is kept. Default 4,000: less than servers keep theirs, so none is used that is about to close. */
   readonly keepAliveMs?: number | undefined;
@@ -53,8 +60,10 @@ export interface ClientOptions {
   /** Bounds on what is inside an answer; `maxBodyBytes` is `maxResponseBytes`. Default: those of the relay's own door. */
   readonly limits?: Partial<Omit<XmlRpcLimits, 'maxBodyBytes'>> | undefined;
   /**
-   * How answers are read. `lenient`: of a fault the text counts, whatever else is in it, and a scalar that is none of its type does not spoil the answer: an integer beyond its bits is a
-   * number, or a bigint beyond 2^53, any other is its text (`00000000T00:00:00` as a date); without a Content-Type the body is looked at. `strict`: such an answer is
+   * How answers are read. `lenient`: of a fault the text counts, whatever else is in it, and a scalar that is none of its type does not
+   * spoil the answer: an integer beyond its bits is a
+   * number, or a bigint beyond 2^53, any other is its text (`00000000T00:00:00` as a date); without a Content-Type the body is looked at.
+   * `strict`: such an answer is
    * refused with TRANSPORT. XML that is not well-formed or not XML-RPC, and what is over a limit, is refused by both. Default `lenient`.
    */
   readonly answers?: 'lenient' | 'strict' | undefined;

@@ -5,7 +5,8 @@ import type { Value } from '../values/values.ts';
 const REMOTE_FAULT = Symbol.for('co2-relay.RemoteFault');
 
 /**
- * A fault that the server answered: its `code`, and its text as `text` and `message`. Both are the server's words; clean them before they are shown. `code` is the number that the server
+ * A fault that the server answered: its `code`, and its text as `text` and `message`. Both are the server's words; clean them before they
+ * are shown. `code` is the number that the server
  * sent, also written as a text; 0 if it sent none, and then `faultCode` is what it sent instead (`'Client'`), null if nothing.
  */
 export class RemoteFault extends Error {

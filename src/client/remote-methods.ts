@@ -11,7 +11,8 @@ export interface RemoteMethod {
 /** The first parts of the names of methods. */
 export type RemoteMethods = Readonly<Record<string, RemoteMethod>>;
 
-// What the language and its tools look up on whatever they are handed, besides what every object inherits: it must not look like a promise, or like something with
+// What the language and its tools look up on whatever they are handed, besides what every object inherits: it must not look like a promise,
+// or like something with
 // an opinion of its own about JSON. Methods of these names are reached by `call`.
 const NOT_REMOTE: ReadonlySet<string> = new Set(['then', 'catch', 'finally', 'toJSON', 'prototype']);
 

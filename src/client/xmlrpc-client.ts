@@ -41,9 +41,12 @@ const LARGE_BYTES = 256 * 1024;
 /**
  * A client of one server. Connections are made at the first call and kept; redirects are not followed, compressed answers are refused.
  *
- * Calls that are made together (`Promise.all`) run one after the other, in the order in which they are made, since by default there is one connection: what one does is
- * done when the next arrives. So one that waits at the server, a long poll such as `plugin.subscribe_state`, holds up those behind it, also until their time is over. Give it
- * a client of its own, or `maxConnections: 2` and more (then as many calls run at once, and which of them arrives first nobody knows), and a `timeoutMs` longer than it waits.
+ * Calls that are made together (`Promise.all`) run one after the other, in the order in which they are made, since by default there is one
+ * connection: what one does is
+ * done when the next arrives. So one that waits at the server, a long poll such as `plugin.subscribe_state`, holds up those behind it, also
+ * until their time is over. Give it
+ * a client of its own, or `maxConnections: 2` and more (then as many calls run at once, and which of them arrives first nobody knows), and
+ * a `timeoutMs` longer than it waits.
  */
 export class XmlRpcClient {
   /** The server's methods as functions: `client.methods.ham.spam.add(1, 2)`. */
@@ -53,7 +56,8 @@ export class XmlRpcClient {
   readonly #name: string;
 
   /**
-   * `url` is `http:`, `https:` or `http+unix:`, and may carry credentials (Basic); a path of `/` means `/RPC2`. Throws a RelayError CONFIG_INVALID
+   * `url` is `http:`, `https:` or `http+unix:`, and may carry credentials (Basic); a path of `/` means `/RPC2`. Throws a RelayError
+   * CONFIG_INVALID
    * for a URL or an option that cannot be.
    */
   constructor(url: string | URL, options: ClientOptions = {}) {
@@ -64,14 +68,18 @@ export class XmlRpcClient {
   }
 
   /**
-   * Calls `method`. Throws a {@link RemoteFault} if the server answers one, a RelayError TIMEOUT or TRANSPORT if no answer came, LIMIT if the server finds the call
+   * Calls `method`. Throws a {@link RemoteFault} if the server answers one, a RelayError TIMEOUT or TRANSPORT if no answer came, LIMIT if
+   * the server finds the call
    * too large, INTERNAL if a parameter cannot be sent.
    */
   async call(method: string, params: readonly Sendable[] = [], options: ClientCallOptions = {}): Promise<Value> {
     return (await this.#answer(method, params, options)).value;
   }
 
-  /** Makes several calls in one by `system.multicall`; answers their results in order, a fault where one failed. Throws as {@link call} does. */
+  /**
+   * Makes several calls in one by `system.multicall`; answers their results in order, a fault where one failed. Throws as {@link call}
+   * does.
+   */
   async multicall(calls: readonly MulticallEntry[], options: ClientCallOptions = {}): Promise<readonly MulticallResult[]> {
     if (calls.length === 0) return [];
     const list = calls.map(({ method, params = [] }) => ({ methodName: method, params }));

@@ -1,5 +1,6 @@
 /**
- * The waiting line of one receiver: bounded; drops its oldest when it is full, says so once per flood, and counts. Items that are states of one thing (a key)
+ * The waiting line of one receiver: bounded; drops its oldest when it is full, says so once per flood, and counts. Items that are states of
+ * one thing (a key)
  * may be merged: the newer one takes the older one's place.
  */
 import { Fifo } from './fifo.ts';
@@ -73,7 +74,10 @@ export class BoundedQueue<T> {
     return { waiting: this.length, bytes: this.#bytes, oldestMs, dropped: this.#dropped, merged: this.#merged };
   }
 
-  /** Adds `item` at the end, or in the place of an older state of the same thing; the oldest go if there is no room. An item larger than the whole line stays alone in it. */
+  /**
+   * Adds `item` at the end, or in the place of an older state of the same thing; the oldest go if there is no room. An item larger than the
+   * whole line stays alone in it.
+   */
   push(item: T): void {
     const { limits, bytesOf } = this.#parts;
     if (!this.#places || !this.#merge(item, this.#places)) {

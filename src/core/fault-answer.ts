@@ -10,7 +10,8 @@ export interface FaultAnswer {
 }
 
 /**
- * The fault for `error`, thrown while `method` ran. The texts of RelayError and Fault go out; of any other error only an id, under which the log has
+ * The fault for `error`, thrown while `method` ran. The texts of RelayError and Fault go out; of any other error only an id, under which
+ * the log has
  * the whole: its text may hold paths or data of the machine.
  */
 export function faultFor(error: unknown, method: string, log: Log): FaultAnswer {

@@ -1,4 +1,6 @@
-/** First in, first out, each step in constant time (`Array.shift` is not, from some 50,000 elements on). Without a bound: see BoundedQueue. */
+/**
+ * First in, first out, each step in constant time (`Array.shift` is not, from some 50,000 elements on). Without a bound: see BoundedQueue.
+ */
 
 export class Fifo<T> {
   #items: (T | undefined)[] = [];

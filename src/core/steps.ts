@@ -9,7 +9,9 @@ export interface Step {
   readonly name: string;
   readonly start: () => Promise<void> | void;
   readonly stop: () => Promise<void> | void;
-  /** ms for the start. Default 30,000: what starts without plugins takes milliseconds, and a name server that does not answer some seconds. */
+  /**
+   * ms for the start. Default 30,000: what starts without plugins takes milliseconds, and a name server that does not answer some seconds.
+   */
   readonly startTimeoutMs?: number | undefined;
   /** ms for the stop. Default 30,000. */
   readonly stopTimeoutMs?: number | undefined;
@@ -36,7 +38,8 @@ export class Steps {
   }
 
   /**
-   * Starts a step. It counts as started from now on, so that a stop also ends what it had begun. Rejects with what it throws, with a RelayError TIMEOUT
+   * Starts a step. It counts as started from now on, so that a stop also ends what it had begun. Rejects with what it throws, with a
+   * RelayError TIMEOUT
    * that names the step, or with a RelayError UNAVAILABLE if the signal aborts.
    */
   async start(step: Step): Promise<void> {
@@ -48,7 +51,10 @@ export class Steps {
     log.debug(`started ${name}`);
   }
 
-  /** Stops what was started, in reverse. Errors and steps that take too long are logged, and the stop goes on. Calling it again waits for the same end. */
+  /**
+   * Stops what was started, in reverse. Errors and steps that take too long are logged, and the stop goes on. Calling it again waits for
+   * the same end.
+   */
   stop(): Promise<void> {
     this.#stopped ??= this.#stopAll();
     return this.#stopped;

@@ -14,7 +14,10 @@ export function clean(text: string, max = 200): string {
   return head.replace(UNSAFE, '\ufffd');
 }
 
-/** A literal in single quotes that JavaScript, TypeScript and Python all read as `text`, on one line that no terminal or editor shows turned round. */
+/**
+ * A literal in single quotes that JavaScript, TypeScript and Python all read as `text`, on one line that no terminal or editor shows turned
+ * round.
+ */
 export function quoted(text: string): string {
   return `'${text.replace(/['\\]/g, '\\$&').replace(UNSAFE_IN_CODE, escaped)}'`;
 }

@@ -1,4 +1,6 @@
-/** One stream of typed events: a bounded ring of the latest ones, subscribers, waits for the next, a long poll by number, and `for await`. */
+/**
+ * One stream of typed events: a bounded ring of the latest ones, subscribers, waits for the next, a long poll by number, and `for await`.
+ */
 import { RelayError } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 
@@ -87,7 +89,10 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
     return false;
   }
 
-  /** Calls `receive` with every event of these types (default all) from now on, within `emit`; it must not throw. Returns the function that ends it. */
+  /**
+   * Calls `receive` with every event of these types (default all) from now on, within `emit`; it must not throw. Returns the function that
+   * ends it.
+   */
   subscribe<Type extends Event['type'] = Event['type']>(
     receive: (event: Extract<Event, { readonly type: Type }>, emitted: EmittedEvent<Event>) => void,
     types?: readonly Type[],
@@ -110,7 +115,8 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   }
 
   /**
-   * The first event after the number `since` (default: the present one) that matches; kept ones count. Rejects with the reason of `signal`, or with a
+   * The first event after the number `since` (default: the present one) that matches; kept ones count. Rejects with the reason of `signal`,
+   * or with a
    * RelayError UNAVAILABLE when the stream closes before.
    */
   next<Match extends Event = Event>(
@@ -144,7 +150,8 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   }
 
   /**
-   * Long poll: the kept events after the number `since` (0: all that are kept) that match. If there are none yet, waits up to `waitMs` for the first one.
+   * Long poll: the kept events after the number `since` (0: all that are kept) that match. If there are none yet, waits up to `waitMs` for
+   * the first one.
    * Rejects with a RelayError LIMIT if 100 callers wait already.
    */
   async after(since: number, { waitMs = 0, matches = () => true }: AfterOptions<Event> = {}): Promise<EventBatch<Event>> {

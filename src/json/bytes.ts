@@ -33,7 +33,10 @@ interface StringEnd {
 // Slices up to this length are copies; a longer one would keep the whole body alive as long as it lives.
 const MAX_COPIED_SLICE = 12;
 
-/** The string whose first byte after the quote is at `from`, and the offset after its closing quote. `body` is UTF-8, `latin1` a character for each of its bytes. */
+/**
+ * The string whose first byte after the quote is at `from`, and the offset after its closing quote. `body` is UTF-8, `latin1` a character
+ * for each of its bytes.
+ */
 export function readString(body: Buffer, latin1: string, from: number, fail: FailAt): { text: string; end: number } {
   const { end, isAscii, isEscaped } = endOfString(body, from, fail);
   if (isEscaped) return { text: unescaped(body, from, end, fail), end: end + 1 };

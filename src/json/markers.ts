@@ -1,5 +1,6 @@
 /**
- * What JSON has no form for is an object of one member: `{"$base64": "AQI="}`, `{"$date": "2026-11-21T09:30:00.000Z"}`, `{"$i8": "9007199254740993"}`.
+ * What JSON has no form for is an object of one member: `{"$base64": "AQI="}`, `{"$date": "2026-11-21T09:30:00.000Z"}`, `{"$i8":
+ * "9007199254740993"}`.
  * A struct that looks like one gets a `$` more: `{"$$date": 1}` is the struct `{"$date": 1}`, `{"$$$date": 1}` the struct `{"$$date": 1}`.
  */
 import type { Fail } from './refuse.ts';
@@ -18,7 +19,10 @@ export function looksMarked(name: string): boolean {
   return name.charCodeAt(0) === 36 && LOOKS.test(name);
 }
 
-/** The bytes of a `$base64`: in the standard alphabet, padded, without blanks; bits of the last digit that mean nothing may be set, as in XML-RPC. */
+/**
+ * The bytes of a `$base64`: in the standard alphabet, padded, without blanks; bits of the last digit that mean nothing may be set, as in
+ * XML-RPC.
+ */
 export function bytesOf(text: unknown, fail: Fail): Buffer {
   if (typeof text === 'string') {
     const bytes = Buffer.from(text, 'base64');

@@ -66,7 +66,10 @@ export function doubleText(value: number): string {
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
-/** An integer as it is written, `{"$i8": "..."}` where digits alone would be an int or more than every reader keeps; undefined beyond 64 bits. */
+/**
+ * An integer as it is written, `{"$i8": "..."}` where digits alone would be an int or more than every reader keeps; undefined beyond 64
+ * bits.
+ */
 export function int64Text(value: bigint): string | undefined {
   if (!isInt64(value)) return undefined;
   const near = Number(value);

@@ -45,7 +45,8 @@ interface Frame {
 }
 
 /**
- * Reads one JSON text in UTF-8. Throws a RelayError NOT_WELL_FORMED that says where, or LIMIT. Names that stand twice in an object are refused: readers
+ * Reads one JSON text in UTF-8. Throws a RelayError NOT_WELL_FORMED that says where, or LIMIT. Names that stand twice in an object are
+ * refused: readers
  * differ on which counts.
  */
 export function readJson(body: Uint8Array, options: ReadOptions = {}): JsonDocument {

@@ -8,7 +8,8 @@ import { doubleText, int64Text, isInt32, numberText } from './numbers.ts';
 import { Output } from './output.ts';
 import type { Mark } from './output.ts';
 
-// Five times what is read from one text by default. Protects everybody else, who waits meanwhile: values that share parts exponentially often are endless,
+// Five times what is read from one text by default. Protects everybody else, who waits meanwhile: values that share parts exponentially
+// often are endless,
 // and empty ones have so few characters that their limit comes late.
 const MAX_VALUES = 1_000_000;
 const TOO_MANY = `there are more than ${MAX_VALUES} values up to here; send them in parts`;

@@ -25,7 +25,8 @@ let ledger = {
   note: () => undefined,
 };
 
-/** Takes the options of the loader; Node calls it in the hooks thread, where `ledger` is the port to it, `registerLoader` calls it in the main thread.
+/** Takes the options of the loader; Node calls it in the hooks thread, where `ledger` is the port to it,
+ * `registerLoader` calls it in the main thread.
  * @param {{ cacheDir: string | undefined, ledger: import('./module-graph.mjs').Ledger | import('node:worker_threads').MessagePort }} options */
 export function initialize(options) {
   cache = openCache(options.cacheDir);

@@ -8,7 +8,8 @@ import { ownerAmong } from './module-graph.mjs';
 /** @typedef {import('./module-graph.mjs').Line} Line */
 
 /**
- * In the hooks thread. A message is read when something is asked, so that whatever was told before an import began is known when it is resolved.
+ * In the hooks thread. A message is read when something is asked, so that whatever was told before an import began is known when it is
+ * resolved.
  * @param {import('node:worker_threads').MessagePort} port
  * @returns {Ledger}
  */

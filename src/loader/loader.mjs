@@ -56,7 +56,8 @@ export function registerLoader(options = {}) {
 }
 
 /**
- * From now on the modules below a directory, and what they import that lies outside of it, have versions and must be safe to execute; not those in a node_modules.
+ * From now on the modules below a directory, and what they import that lies outside of it, have versions and must be safe to execute; not
+ * those in a node_modules.
  * @param {string} root Without symbolic links.
  */
 export function trackModules(root) {
@@ -105,7 +106,8 @@ export function acceptModule(file) {
 }
 
 /**
- * Among a tracked module and all that it imports the files that were written while they were imported last, so that what was read may be half of them.
+ * Among a tracked module and all that it imports the files that were written while they were imported last, so that what was read may be
+ * half of them.
  * They count as changed until {@link renewChanged} looks at them.
  * @param {string} file Without symbolic links.
  */
@@ -155,7 +157,8 @@ export function keptBehind(files) {
 }
 
 /**
- * Among a tracked module and all that it imports what has changed since this process imported it, and runs as it was then: CommonJS, and packages.
+ * Among a tracked module and all that it imports what has changed since this process imported it, and runs as it was then: CommonJS, and
+ * packages.
  * @param {string} file Without symbolic links.
  */
 export function staleBehind(file) {

@@ -8,7 +8,8 @@ import { isReloadable } from './resolve.mjs';
 /** @typedef {import('./fingerprint.mjs').Fingerprint} Fingerprint */
 
 /**
- * What the hooks saw: a file is read, or an import leads somewhere. `asked` is the path as it was written, `found` the file without symbolic links,
+ * What the hooks saw: a file is read, or an import leads somewhere. `asked` is the path as it was written, `found` the file without
+ * symbolic links,
  * undefined if there is none.
  * @typedef {{ type: 'read', file: string, version: number, print: Fingerprint }
  *   | { type: 'import', from: string, asked: string, found: string | undefined }
@@ -27,7 +28,8 @@ import { isReloadable } from './resolve.mjs';
 /** What the hooks must know: directories with their owners' user ids, files with their versions. @typedef {{ roots?: [string, number][], versions?: [string, number][] }} Update */
 
 /** What the hooks see of it, in whichever thread they run. `ownerOf` is that of the directory, undefined for a file that is not tracked.
- * `adopt` begins to track a file outside of the roots, which a tracked one imports; `ownerOfHelper` is the user id that such a file may belong to.
+ * `adopt` begins to track a file outside of the roots, which a tracked one imports; `ownerOfHelper` is the user id that such a file may
+ * belong to.
  * @typedef {{ ownerOf(file: string): number | undefined, ownerOfHelper(file: string): number | undefined, adopt(file: string, owner: number): void,
  *   versionOf(file: string): number, note(note: Note): void }} Ledger
  */
@@ -236,7 +238,8 @@ export class ModuleGraph {
   }
 
   /**
-   * Learns what another process that imported a module knows of it; of tracked files alone, and of those that are not as they are known here it only keeps that they changed.
+   * Learns what another process that imported a module knows of it; of tracked files alone, and of those that are not as they are known
+   * here it only keeps that they changed.
    * @param {Account} account
    */
   learn(account) {

@@ -51,7 +51,8 @@ export function findTypeScriptTwin(specifier, parentURL) {
 }
 
 /**
- * True for a file that may be reloaded where a plugin imports it, wherever it lies: not one of a package, and none of the running relay, whose objects all plugins share.
+ * True for a file that may be reloaded where a plugin imports it, wherever it lies: not one of a package, and none of the running relay,
+ * whose objects all plugins share.
  * @param {string} file
  */
 export function isReloadable(file) {

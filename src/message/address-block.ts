@@ -3,7 +3,8 @@ import ipaddr from 'ipaddr.js';
 import { isLoopback } from './host-id.ts';
 
 /**
- * The name under which a caller at `address` (canonical) is counted: an IPv4 address, or the first 64 bits of an IPv6 one, of which a single
+ * The name under which a caller at `address` (canonical) is counted: an IPv4 address, or the first 64 bits of an IPv6 one, of which a
+ * single
  * subscriber has 2^64. Link-local ones stand for themselves, since all of a network share those bits.
  */
 export function addressBlock(address: string): string {

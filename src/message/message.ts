@@ -36,10 +36,14 @@ export interface Message {
   readonly hostId: string;
   /** `[ip, port]` of the last hop. */
   readonly clientAddress: readonly [string, number];
-  /** `<struct>…</struct>` in UTF-8, as it came or as it was sent: what peers get, no scalar rewritten. In memory of its own, so that a waiting message keeps nothing else alive. */
+  /**
+   * `<struct>…</struct>` in UTF-8, as it came or as it was sent: what peers get, no scalar rewritten. In memory of its own, so that a
+   * waiting message keeps nothing else alive.
+   */
   readonly payload: Buffer;
   /**
-   * The dict as satellites see it, `host_id` and `client_address` set. A cached view: the garbage collector may drop it while the message waits, and the next call decodes `payload` again.
+   * The dict as satellites see it, `host_id` and `client_address` set. A cached view: the garbage collector may drop it while the message
+   * waits, and the next call decodes `payload` again.
    */
   readonly frozen: () => Frozen;
   readonly destination: Destination;

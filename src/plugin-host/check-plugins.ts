@@ -8,7 +8,8 @@ import { checkPrograms } from './programs/programs.ts';
 import type { RelayPluginOptions } from './hooks/hooks.ts';
 
 /**
- * Looks at the plugins directory, the names in `plugins`, `pluginList` and `relayPlugins`, and at what `programs` would execute, in `path` (PATH) or where they
+ * Looks at the plugins directory, the names in `plugins`, `pluginList` and `relayPlugins`, and at what `programs` would execute, in `path`
+ * (PATH) or where they
  * say. Answers what would be left out. Rejects with a RelayError CONFIG_INVALID if there would be no start.
  */
 export async function checkPlugins(

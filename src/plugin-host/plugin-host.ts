@@ -1,4 +1,7 @@
-/** The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to them. */
+/**
+ * The plugin host: finds, loads, constructs, sets up and stops the satellites of a plugins directory and of npm packages, and delivers to
+ * them.
+ */
 import { entryOf } from './hooks/hooks.ts';
 import type { DependencyContainer } from 'tsyringe';
 import { keptBehind } from '../loader/loader.mjs';
@@ -102,7 +105,10 @@ export class PluginHost {
   readonly #children: Children;
   readonly #registry = new PluginRegistry();
   readonly #programs: HostPrograms | undefined;
-  /** The files and modules of the relay plugins, without their configurations: those may hold secrets, and a child reads this on its command line. */
+  /**
+   * The files and modules of the relay plugins, without their configurations: those may hold secrets, and a child reads this on its command
+   * line.
+   */
   readonly #relayPlugins: readonly string[];
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
@@ -123,8 +129,10 @@ export class PluginHost {
   }
 
   /**
-   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has got ready then, or has ended and
-   * is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has been exited. A plugin that does not load or construct is
+   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has got
+   * ready then, or has ended and
+   * is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has been exited. A plugin that does
+   * not load or construct is
    * only a problem in the status. From then on the plugins directory is watched, as the options say.
    */
   start(port: RelayPort): Promise<void> {
@@ -132,7 +140,10 @@ export class PluginHost {
     return this.#starting;
   }
 
-  /** The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
+  /**
+   * The next call for a program that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS,
+   * UNAVAILABLE, RATE_LIMITED.
+   */
   async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
     return this.#requirePrograms().nextCall(plugin, waitMs, gone);
   }
@@ -189,13 +200,17 @@ export class PluginHost {
     };
   }
 
-  /** Loads what is new in the plugins directory, reloads what changed, unloads what is gone, as the watch does by itself. Resolves when it has looked. */
+  /**
+   * Loads what is new in the plugins directory, reloads what changed, unloads what is gone, as the watch does by itself. Resolves when it
+   * has looked.
+   */
   async rescan(): Promise<void> {
     await this.#inline.rescan();
   }
 
   /**
-   * Starts a plugin that was stopped, or left out; one that runs goes on. Rejects with a RelayError INVALID_PARAMS if there is none of this name,
+   * Starts a plugin that was stopped, or left out; one that runs goes on. Rejects with a RelayError INVALID_PARAMS if there is none of this
+   * name,
    * PLUGIN_REFUSED if it does not start.
    */
   async startPlugin(name: string): Promise<void> {
@@ -208,7 +223,10 @@ export class PluginHost {
     await this.#lookUp(name).plugin.stop();
   }
 
-  /** Exits a plugin and starts it as it is by now. Rejects as {@link startPlugin}; a plugin in this process goes on if its new version does not load. */
+  /**
+   * Exits a plugin and starts it as it is by now. Rejects as {@link startPlugin}; a plugin in this process goes on if its new version does
+   * not load.
+   */
   async restartPlugin(name: string): Promise<void> {
     const { plugin, port } = this.#lookUp(name);
     if (plugin.restart) {
@@ -219,14 +237,18 @@ export class PluginHost {
     await plugin.start(port);
   }
 
-  /** Puts the current version of a plugin, changed or not, in the place of the one that runs, which goes on if that fails. Rejects as {@link startPlugin}. */
+  /**
+   * Puts the current version of a plugin, changed or not, in the place of the one that runs, which goes on if that fails. Rejects as {@link
+   * startPlugin}.
+   */
   async reloadPlugin(name: string): Promise<void> {
     const { plugin } = this.#lookUp(name);
     await (plugin.reload ? plugin.reload() : this.restartPlugin(name));
   }
 
   /**
-   * Runs one more program, and remembers it over restarts. Resolves when it is ready, or has ended and is tried again. Rejects with RelayErrors FORBIDDEN (the operator
+   * Runs one more program, and remembers it over restarts. Resolves when it is ready, or has ended and is tried again. Rejects with
+   * RelayErrors FORBIDDEN (the operator
    * does not allow it), INVALID_PARAMS, STATE_DIRECTORY and PLUGIN_REFUSED, if it can never work as it is; then it is forgotten.
    */
   async addProgram(record: unknown): Promise<string> {

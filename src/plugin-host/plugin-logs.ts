@@ -48,7 +48,10 @@ export class PluginLogs {
     return category.startsWith(CATEGORY) ? this.#listened(log, this.#ringOf(category.slice(CATEGORY.length))) : log;
   };
 
-  /** The last `count` lines of a plugin that came after the number `since`; whatever is there for a number that none of them has reached, which a relay gave that ran before. */
+  /**
+   * The last `count` lines of a plugin that came after the number `since`; whatever is there for a number that none of them has reached,
+   * which a relay gave that ran before.
+   */
   lines(plugin: string, count: number, since = 0): readonly PluginLine[] {
     const { lines = [], last = 0 } = this.#rings.get(plugin) ?? {};
     const from = since > last ? 0 : since;

@@ -5,7 +5,9 @@ import type { HostedPlugin } from './hosted/hosted.ts';
 // A stop takes at most one exitTimeoutMs more than so many.
 const EXITS_IN_TURN = 2;
 
-/** Those in this process one after the other as long as they are quick; once they have used up the budget, the rest at once. Never rejects. */
+/**
+ * Those in this process one after the other as long as they are quick; once they have used up the budget, the rest at once. Never rejects.
+ */
 export async function stopInTurn(plugins: readonly HostedPlugin[], clock: Clock, exitTimeoutMs: number): Promise<void> {
   // Each has time limits of its own.
   const ending = Promise.all(plugins.filter((plugin) => !isInline(plugin)).map((plugin) => plugin.stop()));

@@ -14,9 +14,14 @@ import { EXTENSIONS, isTemporary } from './hosted/hosted.ts';
 const QUIET_MS = 50;
 /** ms after which it is looked though changes go on: somebody copies a large tree, or writes for ever. */
 const MAX_WAIT_MS = 1000;
-/** ms of silence after which a directory that looks as if somebody were writing to it is taken as it is: longer than a pause between two writes to a file over a network. */
+/**
+ * ms of silence after which a directory that looks as if somebody were writing to it is taken as it is: longer than a pause between two
+ * writes to a file over a network.
+ */
 const SETTLE_MS = 400;
-/** ms after which what is whole is taken though changes go on: somebody writes one file all the time, and the others are not to wait for it. */
+/**
+ * ms after which what is whole is taken though changes go on: somebody writes one file all the time, and the others are not to wait for it.
+ */
 const MAX_SETTLE_MS = 3000;
 /** ms between two looks where nobody tells of changes. Once a second: what a person waits for, at a few system calls per file. */
 const POLL_MS = 1000;
@@ -27,7 +32,10 @@ export interface WatcherParts {
   readonly mode: true | 'poll';
   readonly clock: Clock;
   readonly log: Log;
-  /** Looks what has changed; not called again before it has resolved. Resolves to true if something waits for the rest of a save. Never rejects. */
+  /**
+   * Looks what has changed; not called again before it has resolved. Resolves to true if something waits for the rest of a save. Never
+   * rejects.
+   */
   readonly look: (look: Look) => Promise<boolean>;
 }
 

@@ -33,13 +33,18 @@ export abstract class Plugin<Config = unknown> {
   #sender: Sender | undefined;
 
   /**
-   * What the next version of this class is to know when the plugin is reloaded: plain data, since classes of this version are not those of the next.
-   * Called while nothing is received, before the next version's `setup`. If the next version then does not start, this one goes on, so nothing may be
+   * What the next version of this class is to know when the plugin is reloaded: plain data, since classes of this version are not those of
+   * the next.
+   * Called while nothing is received, before the next version's `setup`. If the next version then does not start, this one goes on, so
+   * nothing may be
    * given away for good. Should end within `exitTimeoutMs`. If it throws, the plugin is not reloaded.
    */
   handover?(): unknown;
 
-  /** Called at a reload, before `setup`, with what `handover` of the version before answered (a class of the same name); not called if it had none. */
+  /**
+   * Called at a reload, before `setup`, with what `handover` of the version before answered (a class of the same name); not called if it
+   * had none.
+   */
   restore?(state: unknown): void | Promise<void>;
 
   [ATTACH](sender: Sender): void {
@@ -47,7 +52,8 @@ export abstract class Plugin<Config = unknown> {
   }
 
   /**
-   * Called for each dict of the network, one after the other. `dict` is `{host_id, client_address, data, ...}`, deeply frozen and shared with the other
+   * Called for each dict of the network, one after the other. `dict` is `{host_id, client_address, data, ...}`, deeply frozen and shared
+   * with the other
    * satellites; bytes and dates in it are your own copies. What it throws is logged and disturbs nobody.
    */
   receive(_dict: Dict, _context: Context): void | Promise<void> {

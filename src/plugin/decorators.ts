@@ -20,7 +20,10 @@ export function Satellite(first?: AnyClass | SatelliteOptions): ((target: AnyCla
   return undefined;
 }
 
-/** Makes an exported class a relay plugin (see `RelayHooks`): it sees every dict, so it is loaded only if `relayPlugins` in config.ts names its file. */
+/**
+ * Makes an exported class a relay plugin (see `RelayHooks`): it sees every dict, so it is loaded only if `relayPlugins` in config.ts names
+ * its file.
+ */
 export function RelayPlugin(target: AnyClass): void;
 export function RelayPlugin(options?: RelayPluginOptions): (target: AnyClass) => void;
 export function RelayPlugin(first?: AnyClass | RelayPluginOptions): ((target: AnyClass) => void) | undefined {

@@ -13,30 +13,44 @@ export interface SatelliteOptions {
   /** Schema of the plugin's configuration (zod 4, or any Standard Schema); `setup` gets what it returns. Default: unchecked. */
   readonly config?: StandardSchema | undefined;
   /**
-   * Where the module runs: `inline`, in the relay's process, or `child`, in one of its own, where it can block, leak and crash and hurts nobody else. To be written
+   * Where the module runs: `inline`, in the relay's process, or `child`, in one of its own, where it can block, leak and crash and hurts
+   * nobody else. To be written
    * as a literal, since it is read without running the module. The operator's `isolation` wins. Default `inline`.
    */
   readonly isolation?: 'inline' | 'child' | undefined;
   /** Version of the plugin, as npm writes them: `1.2.0`. Default: that of the package.json in its folder or npm package, or none. */
   readonly version?: string | undefined;
-  /** Versions of the relay that it works with, as npm writes ranges: `^0.1.0`; another relay leaves it out. Default: `co2.requires` of that package.json, or any. */
+  /**
+   * Versions of the relay that it works with, as npm writes ranges: `^0.1.0`; another relay leaves it out. Default: `co2.requires` of that
+   * package.json, or any.
+   */
   readonly requires?: string | undefined;
-  /** The line in which messages wait for a `receive` that is slower than they come. Default: as the operator says (`inbox`), the oldest are dropped. */
+  /**
+   * The line in which messages wait for a `receive` that is slower than they come. Default: as the operator says (`inbox`), the oldest are
+   * dropped.
+   */
   readonly inbox?: SatelliteInbox | undefined;
 }
 
 /** What a class asks of its waiting line. */
 export interface SatelliteInbox {
   /**
-   * What happens to what waits. `drop-oldest`, the default: at the bound the oldest go. `merge`: of what has the same `key` only the newest waits, in the place
+   * What happens to what waits. `drop-oldest`, the default: at the bound the oldest go. `merge`: of what has the same `key` only the newest
+   * waits, in the place
    * of the oldest: for states, of which the last counts (a temperature, a position). At the bound the oldest go there, too.
    */
   readonly overflow?: 'drop-oldest' | 'merge' | undefined;
-  /** For `merge`: of which thing the dict is a state; undefined: it is none and is never merged. Called for each message as it comes, so it must be quick and only look. */
+  /**
+   * For `merge`: of which thing the dict is a state; undefined: it is none and is never merged. Called for each message as it comes, so it
+   * must be quick and only look.
+   */
   readonly key?: ((dict: Dict) => string | undefined) | undefined;
   /** Messages that may wait; the operator's `inbox.maxMessages` is the most there is. Default: that. */
   readonly maxMessages?: number | undefined;
-  /** Bytes that what waits may hold, about 768 for each message besides its XML; the operator's `inbox.maxBytes` is the most there is. Default: that. */
+  /**
+   * Bytes that what waits may hold, about 768 for each message besides its XML; the operator's `inbox.maxBytes` is the most there is.
+   * Default: that.
+   */
   readonly maxBytes?: number | undefined;
 }
 
@@ -49,7 +63,8 @@ export interface ExposedOptions {
   /** Schema of the list of parameters, instead of `params`: `z.tuple([z.int(), z.string()])`. */
   readonly schema?: StandardSchema | undefined;
   /**
-   * The right that a caller needs: `call`; `message` for what belongs to the traffic of dicts; `admin` for what only the operator may, with a token.
+   * The right that a caller needs: `call`; `message` for what belongs to the traffic of dicts; `admin` for what only the operator may, with
+   * a token.
    * Not `read`, which would open the method to strangers: that is the operator's decision (`access.anonymous`). Default `call`.
    */
   readonly access?: Exclude<AccessClass, 'read'> | undefined;

@@ -15,7 +15,8 @@ export interface RelayPluginOptions {
 }
 
 /**
- * Where on its way a dict is. `origin`: it enters the network at this relay, nothing is signed yet. `through`: it came from a peer and goes on to others, as it is.
+ * Where on its way a dict is. `origin`: it enters the network at this relay, nothing is signed yet. `through`: it came from a peer and goes
+ * on to others, as it is.
  * `delivery`: it is on its way to the satellites of this relay.
  */
 export type HookPlace = 'origin' | 'through' | 'delivery';
@@ -43,18 +44,29 @@ export interface HookContext {
 export type HookResult = unknown;
 
 /**
- * The shape of a class decorated with `@RelayPlugin`. A hook gets the dict as satellites get it, deeply frozen. It lets it pass by returning nothing, refuses it by throwing a
- * `Refusal`, and changes it, at `origin` and `delivery`, by returning another one, whose `host_id`, `client_address` and `co2` stay what they were. A hook that fails, returns something
- * else, changes a dict that goes `through`, or outlives `hookTimeoutMs` refuses the dict too. Dicts come one after the other, in order; the next one waits.
+ * The shape of a class decorated with `@RelayPlugin`. A hook gets the dict as satellites get it, deeply frozen. It lets it pass by
+ * returning nothing, refuses it by throwing a
+ * `Refusal`, and changes it, at `origin` and `delivery`, by returning another one, whose `host_id`, `client_address` and `co2` stay what
+ * they were. A hook that fails, returns something
+ * else, changes a dict that goes `through`, or outlives `hookTimeoutMs` refuses the dict too. Dicts come one after the other, in order; the
+ * next one waits.
  */
 export interface RelayHooks<Config = never> {
-  /** Called once before everything, with the configuration of its entry in `relayPlugins` (`{}` if there is none). If it throws, the relay does not start. */
+  /**
+   * Called once before everything, with the configuration of its entry in `relayPlugins` (`{}` if there is none). If it throws, the relay
+   * does not start.
+   */
   setup?(config: Config): void | Promise<void>;
-  /** For each dict that is to be delivered here, `where: 'delivery'`. A refusal means that the relay does not take it at all: who handed it in gets a fault. */
+  /**
+   * For each dict that is to be delivered here, `where: 'delivery'`. A refusal means that the relay does not take it at all: who handed it
+   * in gets a fault.
+   */
   onAccept?(dict: Dict, context: HookContext): HookResult;
   /**
-   * For each dict that enters the network here, `where: 'origin'`: what it returns is what everybody gets, also the satellites here, and a refusal is a fault for who handed it in. And for each
-   * dict of a peer that would go on to others, `where: 'through'`: a refusal means that it goes no further; it is delivered here all the same.
+   * For each dict that enters the network here, `where: 'origin'`: what it returns is what everybody gets, also the satellites here, and a
+   * refusal is a fault for who handed it in. And for each
+   * dict of a peer that would go on to others, `where: 'through'`: a refusal means that it goes no further; it is delivered here all the
+   * same.
    */
   onForward?(dict: Dict, context: HookContext): HookResult;
   /** A new carrier, for each connection to a peer whose URL has the scheme `carries`. */

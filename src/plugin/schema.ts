@@ -1,4 +1,6 @@
-/** The part of the Standard Schema interface (https://standardschema.dev, version 1) that we call, so that any copy of any validator fits. */
+/**
+ * The part of the Standard Schema interface (https://standardschema.dev, version 1) that we call, so that any copy of any validator fits.
+ */
 
 export interface StandardSchema<Output = unknown> {
   readonly '~standard': {

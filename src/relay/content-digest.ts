@@ -10,7 +10,8 @@ const SET_BY_RELAYS: ReadonlySet<string> = new Set(['host_id', 'client_address',
 const CHUNK = 16 * 1024;
 
 /**
- * SHA-256 over `prefix` and the members of `dict` other than `host_id`, `client_address` and `co2`: equal for equal values, whatever the order of the members and
+ * SHA-256 over `prefix` and the members of `dict` other than `host_id`, `client_address` and `co2`: equal for equal values, whatever the
+ * order of the members and
  * the spelling of the scalars. Does not recurse.
  */
 export function contentDigest(prefix: string, dict: Dict): string {

@@ -12,7 +12,8 @@ export interface Noted {
 }
 
 /**
- * A stamp of a peer is believed, so its id alone recognises a copy. The id in the stamp of anybody else is a claim. It can only hold back the dict that carries it,
+ * A stamp of a peer is believed, so its id alone recognises a copy. The id in the stamp of anybody else is a claim. It can only hold back
+ * the dict that carries it,
  * or a copy that says exactly the same: a forged claim with other contents, or under another host_id, suppresses nothing.
  */
 export class Duplicates {
@@ -61,7 +62,8 @@ export class Duplicates {
   }
 
   /**
-   * True if `dict` says itself that it was here: its stamp claims an id of a message that was, or it is what this relay notified its satellites of (same host_id, client_address and
+   * True if `dict` says itself that it was here: its stamp claims an id of a message that was, or it is what this relay notified its
+   * satellites of (same host_id, client_address and
    * contents), which a program sends back with its own token, or nothing, in place of our stamp.
    */
   isEcho(dict: Dict): boolean {

@@ -35,7 +35,8 @@ export function makeMinter(clock: Pick<Clock, 'now'>): Minter {
 }
 
 /**
- * The message of a dict that a caller submits, after the origin check. `sender` is the host_id of the remote satellite that submits it, if it is one.
+ * The message of a dict that a caller submits, after the origin check. `sender` is the host_id of the remote satellite that submits it, if
+ * it is one.
  * Throws RelayErrors INVALID_PARAMS and ORIGIN_REFUSED.
  */
 export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mint: Minter, sender?: string): Message {
@@ -61,7 +62,10 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   };
 }
 
-/** The message of a dict, as XML, that a local satellite sends; this relay sets its `host_id` and `co2`. Throws a RelayError if no receiver could read it, or if it has no `data`. */
+/**
+ * The message of a dict, as XML, that a local satellite sends; this relay sets its `host_id` and `co2`. Throws a RelayError if no receiver
+ * could read it, or if it has no `data`.
+ */
 export function messageFromSatellite(source: Buffer, self: Identity, mint: Minter): Message {
   const clientAddress = [self.address, self.port] as const;
   // Parsed now, so that the sender learns about a dict that no receiver could read.
@@ -96,7 +100,10 @@ function requireData(dict: Dict): void {
   throw new RelayError('INVALID_PARAMS', "the dict has no member 'data'; a dict of the network is {'data': anything, ...}");
 }
 
-/** Stamps are believed from configured peers only: others could use them to suppress dicts. Duplicates says what the id in such a stamp is used for. */
+/**
+ * Stamps are believed from configured peers only: others could use them to suppress dicts. Duplicates says what the id in such a stamp is
+ * used for.
+ */
 function ingressOf(dict: Dict, caller: Caller): Ingress {
   const stamp = caller.isPeer && dict.co2 !== undefined ? readStamp(dict.co2) : undefined;
   return stamp ? { kind: 'peer', address: caller.address, stamp } : clientIngress(caller);
@@ -125,7 +132,8 @@ function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, n
 }
 
 /**
- * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting message holds both the
+ * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting message
+ * holds both the
  * dict and the view weakly: they live until the next full garbage collection, which covers all who receive the message at once.
  */
 function contents(

@@ -1,4 +1,7 @@
-/** Random names in hexadecimal, from bytes that are fetched in advance: each message of a client needs some, and asking for a few costs as much as for many. */
+/**
+ * Random names in hexadecimal, from bytes that are fetched in advance: each message of a client needs some, and asking for a few costs as
+ * much as for many.
+ */
 import { randomFillSync } from 'node:crypto';
 
 const NAMES_IN_ADVANCE = 512;

@@ -80,7 +80,8 @@ export class Router {
   }
 
   /**
-   * Takes responsibility for a dict that a caller submits, as one of the satellite `sender` if that is given. Returns its id, at once unless a hook of a
+   * Takes responsibility for a dict that a caller submits, as one of the satellite `sender` if that is given. Returns its id, at once
+   * unless a hook of a
    * relay plugin has to be waited for. A copy of a dict that was here before is accepted and goes nowhere.
    */
   accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
@@ -164,7 +165,9 @@ export class Router {
     }
   }
 
-  /** Hands a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers. Returns its id. */
+  /**
+   * Hands a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers. Returns its id.
+   */
   #deliver({ here, onward }: Outcome, sender: Sender): string {
     const { pluginHost, satellites, mesh, events } = this.#dependencies;
     const { local, remote, peers } = route(here);

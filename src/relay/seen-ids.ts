@@ -5,7 +5,10 @@ export class SeenIds {
   #young = new Set<string>();
   #old = new Set<string>();
 
-  /** `generation`: ids per generation; 50,000 ids are about 8 MB and, at 1,000 dicts a second, most of a minute, far longer than a dict circles. */
+  /**
+   * `generation`: ids per generation; 50,000 ids are about 8 MB and, at 1,000 dicts a second, most of a minute, far longer than a dict
+   * circles.
+   */
   constructor(private readonly generation = 50_000) {}
 
   /** Notes `id`; true if it was not there before. */

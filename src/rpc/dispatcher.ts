@@ -79,7 +79,10 @@ export class Dispatcher {
     this.#limits.take(caller);
   }
 
-  /** Charges the rate limit, finds the method, checks access and runs it. Throws RelayErrors, Faults, and whatever a plugin throws: see {@link faultFor}. */
+  /**
+   * Charges the rate limit, finds the method, checks access and runs it. Throws RelayErrors, Faults, and whatever a plugin throws: see
+   * {@link faultFor}.
+   */
   async call(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
     this.#limits.take(caller);
     const method = this.registry.find(name);
@@ -91,7 +94,8 @@ export class Dispatcher {
   }
 
   /**
-   * True for a dict with the stamp of a peer from a caller that was not a peer when its request arrived. An earlier dict of the same batch may have
+   * True for a dict with the stamp of a peer from a caller that was not a peer when its request arrived. An earlier dict of the same batch
+   * may have
    * changed that. Connections over the unix socket have no address.
    */
   #mayBeMovedPeer([dict]: readonly Value[], caller: Caller): boolean {
@@ -101,7 +105,8 @@ export class Dispatcher {
   }
 
   /**
-   * `notify` by a caller that may be a peer whose name resolves to a new address: the names are resolved again first. A refusal because of the address
+   * `notify` by a caller that may be a peer whose name resolves to a new address: the names are resolved again first. A refusal because of
+   * the address
    * is temporary, since the name server or the operator may be late, and a peer drops what is refused for good. Throws like {@link call}.
    */
   async #callOfMovedPeer(method: Method, params: readonly Value[], stranger: Caller): Promise<Sendable> {
@@ -140,7 +145,10 @@ export class Dispatcher {
     return this.call(name, params, pluginCaller(satellite, this.#dependencies.self(), usesI8));
   }
 
-  /** A call by a class in this process. Parameters and result are copied as if they had crossed the wire, so that no two plugins share an object. */
+  /**
+   * A call by a class in this process. Parameters and result are copied as if they had crossed the wire, so that no two plugins share an
+   * object.
+   */
   async callFromSatellite(satellite: string, name: string, params: readonly Sendable[], options: CallOptions): Promise<Value> {
     const { value, usesI8 } = copied(params);
     return copied(await this.callAs(satellite, name, value as readonly Value[], options, usesI8)).value;
@@ -162,7 +170,10 @@ export class Dispatcher {
     return faultFor(error, method, this.#dependencies.log);
   }
 
-  /** Replaces the callable methods of a plugin. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if another owner has one of the names. */
+  /**
+   * Replaces the callable methods of a plugin. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if another owner has one of the
+   * names.
+   */
   expose(plugin: string, methods: readonly HostedMethod[]): void {
     this.registry.replace(
       plugin,

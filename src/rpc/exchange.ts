@@ -1,4 +1,7 @@
-/** One XML-RPC exchange: the bytes of a request become the bytes of its answer. Every XML-RPC endpoint of the relay and of its children goes through here. */
+/**
+ * One XML-RPC exchange: the bytes of a request become the bytes of its answer. Every XML-RPC endpoint of the relay and of its children goes
+ * through here.
+ */
 import { isPromise } from '../core/core.ts';
 import type { FaultAnswer, MaybePromise } from '../core/core.ts';
 import type { Sendable } from '../values/values.ts';

@@ -32,7 +32,8 @@ export interface HostedMethod {
   /** The right that a caller needs. */
   readonly access: AccessClass;
   /**
-   * Runs the method. `usesI8`: the call held 64-bit integers, so the answer may hold them too. Throws, or rejects with, a RelayError INVALID_PARAMS or
+   * Runs the method. `usesI8`: the call held 64-bit integers, so the answer may hold them too. Throws, or rejects with, a RelayError
+   * INVALID_PARAMS or
    * APPLICATION, or whatever the method throws.
    */
   readonly invoke: (params: readonly Value[], usesI8?: boolean) => MaybePromise<Sendable | undefined>;
@@ -50,7 +51,10 @@ export class MethodRegistry {
     }
   }
 
-  /** Replaces the methods of `plugin` by `methods`. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if another owner has one of the names. */
+  /**
+   * Replaces the methods of `plugin` by `methods`. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if another owner has one of the
+   * names.
+   */
   replace(plugin: string, methods: readonly Method[]): void {
     for (const [index, { name }] of methods.entries()) {
       if (methods.findIndex((other) => other.name === name) !== index)

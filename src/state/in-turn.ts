@@ -15,11 +15,17 @@ export interface Turn {
   readonly lock: string;
   /** Who does such work, for the error. */
   readonly who: string;
-  /** True to remove a lock that was left behind by a process that was killed; false to name it in an error, where two at work at once would do harm. */
+  /**
+   * True to remove a lock that was left behind by a process that was killed; false to name it in an error, where two at work at once would
+   * do harm.
+   */
   readonly removesStale: boolean;
 }
 
-/** Does `work` while nobody else does any under the same lock. Throws a RelayError STATE_DIRECTORY if a lock was left behind, or others keep it for too long. */
+/**
+ * Does `work` while nobody else does any under the same lock. Throws a RelayError STATE_DIRECTORY if a lock was left behind, or others keep
+ * it for too long.
+ */
 export async function inTurn<T>(turn: Turn, work: () => Promise<T>): Promise<T> {
   await take(turn);
   try {

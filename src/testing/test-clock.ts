@@ -32,7 +32,8 @@ export class TestClock implements Clock {
   }
 
   /**
-   * Lets `ms` pass, once what is under way has got as far as it can without that. What is due is called in order of its time, at its time, and what it starts may set
+   * Lets `ms` pass, once what is under way has got as far as it can without that. What is due is called in order of its time, at its time,
+   * and what it starts may set
    * the next timer.
    * Throws a RangeError for what is no span of time.
    */
@@ -51,7 +52,9 @@ export class TestClock implements Clock {
     this.#now = Math.max(this.#now, end);
   }
 
-  /** Lets all timers of now expire, the earliest first. An expired one may cancel later ones before they expire; timers that it starts wait. */
+  /**
+   * Lets all timers of now expire, the earliest first. An expired one may cancel later ones before they expire; timers that it starts wait.
+   */
   async runOut(): Promise<void> {
     for (const timer of [...this.#timers].sort((one, other) => one.at - other.at)) {
       if (!this.#timers.delete(timer)) continue;

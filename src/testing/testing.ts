@@ -1,4 +1,7 @@
-/** PUBLIC: the test kit, 'co2-relay/testing'. A whole relay in memory: no port, no state directory, time that the test lets pass. Fits every test runner. */
+/**
+ * PUBLIC: the test kit, 'co2-relay/testing'. A whole relay in memory: no port, no state directory, time that the test lets pass. Fits every
+ * test runner.
+ */
 export type { Config } from '../config/config.ts';
 export { RelayError } from '../core/core.ts';
 export type { Dict, Sendable, Value } from '../values/values.ts';

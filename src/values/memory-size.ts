@@ -6,7 +6,10 @@ const OVERHEAD_BYTES = 768;
 // The header of a string, and up to two bytes for each of its characters.
 const STRING_BYTES = 24;
 
-/** Bytes that a message holds while it waits: its encoded dict and an estimate of what is around it. The decoded view is not counted, since it may be dropped at any time. */
+/**
+ * Bytes that a message holds while it waits: its encoded dict and an estimate of what is around it. The decoded view is not counted, since
+ * it may be dropped at any time.
+ */
 export function heldBytes({ payload, via }: { readonly payload: Uint8Array; readonly via: readonly string[] }): number {
   let bytes = OVERHEAD_BYTES + payload.byteLength;
   for (const relay of via) bytes += STRING_BYTES + 2 * relay.length;

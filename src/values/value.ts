@@ -63,7 +63,8 @@ export class Int64 {
 }
 
 /**
- * A value to be written, and what is written in its place if it cannot be: so a part fails alone, and nobody has to write it twice to find out.
+ * A value to be written, and what is written in its place if it cannot be: so a part fails alone, and nobody has to write it twice to find
+ * out.
  * Not to be put inside another one.
  */
 export class Attempt {

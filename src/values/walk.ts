@@ -73,7 +73,10 @@ export class Walk<Mark> {
     this.#begun = { attempt, mark, depth: this.#frames.length, frame: this.top, child: this.top?.next };
   }
 
-  /** Goes back to where the attempt that is being made began; answers what was written then, and what comes instead. If none is being made it throws `error`, as one of ours. */
+  /**
+   * Goes back to where the attempt that is being made began; answers what was written then, and what comes instead. If none is being made
+   * it throws `error`, as one of ours.
+   */
   giveUp(error: unknown): { readonly mark: Mark; readonly instead: unknown } {
     const known = RelayError.is(error) ? error : this.#unreadable(error);
     const begun = this.#begun;

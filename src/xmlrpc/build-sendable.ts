@@ -1,4 +1,7 @@
-/** The sink that builds values to be written anew: what a plain value does not tell, a double that is whole or a 64-bit integer that is small, is kept. */
+/**
+ * The sink that builds values to be written anew: what a plain value does not tell, a double that is whole or a 64-bit integer that is
+ * small, is kept.
+ */
 import { Double, Int64 } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import type { Sink } from './sink.ts';

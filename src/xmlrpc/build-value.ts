@@ -108,7 +108,9 @@ export interface FaultParts {
 // Those that fit a faultCode, also under the prefix that the document gives the extensions.
 const INTS: readonly ScalarType[] = ['int', 'i1', 'i2'];
 
-/** Builds a response, and remembers which structs have a faultCode that is an int: the value alone does not tell 6 from 6.0 or from an i8. */
+/**
+ * Builds a response, and remembers which structs have a faultCode that is an int: the value alone does not tell 6 from 6.0 or from an i8.
+ */
 export class ResponseBuilder extends ValueBuilder {
   readonly #coded = new WeakSet<Dict>();
   // Whether the next scalar is a faultCode, and whether that of the innermost struct was an int.

@@ -1,6 +1,9 @@
 /** Where messages are written: bytes in chunks that grow as needed, and prebuilt byte sequences for what is written often. */
 
-/** An ASCII text, ready to be written eight bytes at a time: as doubles, for V8 stores nothing wider. None of them is a NaN, which it might rewrite. */
+/**
+ * An ASCII text, ready to be written eight bytes at a time: as doubles, for V8 stores nothing wider. None of them is a NaN, which it might
+ * rewrite.
+ */
 export interface Tag {
   /** Little-endian, the last one filled up with zeros. */
   readonly words: Float64Array;
@@ -17,7 +20,8 @@ export function tagOf(text: string): Tag {
   return { words: Float64Array.from({ length: bytes.length / WORD }, (_, index) => bytes.readDoubleLE(index * WORD)), length: text.length };
 }
 
-// The first one is kept between messages, so all but the rare large one is written to warm memory; of one that nobody wrote to the system has no page.
+// The first one is kept between messages, so all but the rare large one is written to warm memory; of one that nobody wrote to the system
+// has no page.
 const CHUNK = 1024 * 1024;
 const MAX_MOVED = 64 * 1024;
 const WELL_FILLED = 0.9;

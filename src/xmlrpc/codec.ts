@@ -1,4 +1,6 @@
-/** Bytes to values and back, without the client: the face for who starts in a process of its own, and has no use for what a client needs. */
+/**
+ * Bytes to values and back, without the client: the face for who starts in a process of its own, and has no use for what a client needs.
+ */
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { XmlRpcLimits } from './limits.ts';
 export {

@@ -21,7 +21,10 @@ export function* decodeBody(bytes: Uint8Array, charset?: string): Decoding {
   return yield* declared === undefined ? utf8(body) : decoding(body, declared, 'the XML declaration');
 }
 
-/** The body as {@link decodeBody} would give it, if that is plain to see: UTF-8 without a byte order mark, as nearly all are. Undefined else. */
+/**
+ * The body as {@link decodeBody} would give it, if that is plain to see: UTF-8 without a byte order mark, as nearly all are. Undefined
+ * else.
+ */
 export function plainBody(bytes: Uint8Array, charset?: string): Buffer | undefined {
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isNamed = charset === undefined ? (declaredEncoding(body) ?? 'utf-8') === 'utf-8' : charset === 'utf-8' || charset === 'UTF-8';

@@ -1,4 +1,7 @@
-/** The XML layer as the grammar uses it: expected tags by their bytes, element names without their prefixes, the text of an element as a whole. */
+/**
+ * The XML layer as the grammar uses it: expected tags by their bytes, element names without their prefixes, the text of an element as a
+ * whole.
+ */
 import { Content } from './content.ts';
 import type { XmlRpcLimits } from './limits.ts';
 import { Namespaces } from './namespaces.ts';

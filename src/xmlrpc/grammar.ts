@@ -1,4 +1,7 @@
-/** The grammar machine: takes a document through the grammar's places, by expected bytes where it can and by tokens of the XML layer elsewhere. */
+/**
+ * The grammar machine: takes a document through the grammar's places, by expected bytes where it can and by tokens of the XML layer
+ * elsewhere.
+ */
 import { Base64Element } from './base64-element.ts';
 import { LESS, SPACE, isBlank, skipBlank } from './chars.ts';
 import { ElementReader } from './element-reader.ts';

@@ -4,7 +4,10 @@ import type { BodyLimits } from '../core/core.ts';
 
 /** Bounds on one message; whatever exceeds one is refused with LIMIT at the place where it does. */
 export interface XmlRpcLimits extends BodyLimits {
-  /** Attributes of one element. Default 32: XML-RPC has none, extensions declare one or two namespaces; protects the search for repeated ones, which is quadratic. */
+  /**
+   * Attributes of one element. Default 32: XML-RPC has none, extensions declare one or two namespaces; protects the search for repeated
+   * ones, which is quadratic.
+   */
   maxAttributes: number;
 }
 

@@ -1,4 +1,6 @@
-/** Decimals of more digits than a double holds, as doubles are written: rounded once, by arithmetic on pairs of doubles instead of a text. */
+/**
+ * Decimals of more digits than a double holds, as doubles are written: rounded once, by arithmetic on pairs of doubles instead of a text.
+ */
 
 const HEAD_DIGITS = 15;
 const MAX_TAIL_DIGITS = 7;
@@ -30,7 +32,10 @@ export class LongDecimal {
     else this.#tail = this.#tail * 10 + digit;
   }
 
-  /** The value if the last `decimals` digits stand after the point; NaN where it is so close to the middle of two doubles that this arithmetic cannot tell. */
+  /**
+   * The value if the last `decimals` digits stand after the point; NaN where it is so close to the middle of two doubles that this
+   * arithmetic cannot tell.
+   */
   value(decimals: number): number {
     const power = POWERS[Math.max(0, this.#digits - HEAD_DIGITS)] ?? NaN;
     // All digits as the sum of two doubles, which is exact.

@@ -6,10 +6,14 @@ import { canonicalMembers, sendableMembers } from './parse.ts';
 // What relays set.
 const SET_BY_RELAYS = ['host_id', 'client_address', 'co2'];
 
-// Read once for all peers, satellites and programs that get the message at once. Not kept for it: a message that waits would hold its text twice.
+// Read once for all peers, satellites and programs that get the message at once. Not kept for it: a message that waits would hold its text
+// twice.
 const KEPT = new WeakMap<Message, WeakRef<ReadonlyMap<string, string>>>();
 
-/** Name -> `<value>…</value>`, each scalar in its own text. Throws a RelayError if it holds a number that is not finite: that goes only to who is known to read it. */
+/**
+ * Name -> `<value>…</value>`, each scalar in its own text. Throws a RelayError if it holds a number that is not finite: that goes only to
+ * who is known to read it.
+ */
 export function keptMembers(message: Message): ReadonlyMap<string, string> {
   const kept = KEPT.get(message)?.deref();
   if (kept) return kept;

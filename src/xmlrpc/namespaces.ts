@@ -27,7 +27,10 @@ export class Namespaces {
     return false;
   }
 
-  /** The element whose tag is at `at` starts; its attributes are names and raw values by turns. Throws the refusal of a declaration that cannot be. */
+  /**
+   * The element whose tag is at `at` starts; its attributes are names and raw values by turns. Throws the refusal of a declaration that
+   * cannot be.
+   */
   enter(attributes: readonly string[], at: number): void {
     let prefixes: string[] | undefined;
     for (let i = 0; i < attributes.length; i += 2) {

@@ -30,7 +30,8 @@ export interface ReadOptions {
   /** `NaN`, `INF`, `-INF`, `inf`, `Infinity` … in doubles. Default false: XML-RPC has finite numbers only, and few could be told. */
   allowNonFinite?: boolean | undefined;
   /**
-   * Reads what programs write although the specification does not have it, where it has one meaning: white space around numbers, booleans and
+   * Reads what programs write although the specification does not have it, where it has one meaning: white space around numbers, booleans
+   * and
    * dates, `true` and `false`, dates without colons, with a space for the `T` or a comma before the fraction, `<array/>` without `<data>`.
    * Default true for calls and structs, false for responses.
    */
@@ -60,7 +61,8 @@ export interface ParsedCall {
   readonly params: readonly Value[];
   readonly extensions: Extensions;
   /**
-   * The `<struct>…</struct>` of this call that `dict` was read from, exactly as it came, in UTF-8 and in memory of its own. Undefined if `dict` is not of this call, or if
+   * The `<struct>…</struct>` of this call that `dict` was read from, exactly as it came, in UTF-8 and in memory of its own. Undefined if
+   * `dict` is not of this call, or if
    * the call binds a namespace prefix of its own to the extensions, without which the text would mean something else.
    */
   sourceOf(dict: Dict): Buffer | undefined;
@@ -139,7 +141,10 @@ export function canonicalMembers(source: string | Buffer, options: ReadOptions =
   return writer.members;
 }
 
-/** The members of a text that is one `<struct>…</struct>` as values to be written anew, in member order; with `i8`, small integers of 64 bits stay such. */
+/**
+ * The members of a text that is one `<struct>…</struct>` as values to be written anew, in member order; with `i8`, small integers of 64
+ * bits stay such.
+ */
 export function sendableMembers(source: string | Buffer, i8: boolean, options: ReadOptions = {}): Map<string, Sendable> {
   const builder = new SendableBuilder(i8);
   finish(structSteps(source, builder, options));

@@ -37,7 +37,8 @@ const VALUE = '<value>'.length;
 const STRUCT_START = Buffer.from('<struct>');
 // The longest of a 32-bit integer.
 const INT_ROOM = 11;
-// A turn of the loop ends after so many bytes or milliseconds; the clock is looked at every `STEP_BYTES`, for code that runs for the first time is slow.
+// A turn of the loop ends after so many bytes or milliseconds; the clock is looked at every `STEP_BYTES`, for code that runs for the first
+// time is slow.
 const TURN_BYTES = 512 * 1024;
 const TURN_MS = 5;
 const STEP_BYTES = 32 * 1024;
@@ -59,7 +60,8 @@ export function serialiseCall(methodName: string, params: readonly Sendable[], o
 }
 
 /**
- * The body of a call with one struct: `kept` (name -> `<value>…</value>`, as canonicalMembers gives them) with the members of `own` set, each
+ * The body of a call with one struct: `kept` (name -> `<value>…</value>`, as canonicalMembers gives them) with the members of `own` set,
+ * each
  * in the place of a kept one of that name, else at the end. Only `own` is checked, and its errors start with `struct`.
  */
 export function serialiseMembersCall(
@@ -117,7 +119,8 @@ export function serialiseResponse(value: Sendable, options?: WriteOptions): Buff
 }
 
 /**
- * {@link serialiseResponse}, a small one at once, a large one in turns of a few milliseconds, so that it holds up nobody else. What its owner changes in
+ * {@link serialiseResponse}, a small one at once, a large one in turns of a few milliseconds, so that it holds up nobody else. What its
+ * owner changes in
  * `value` before the promise is settled may be in the answer, or make an error of it.
  */
 export function serialiseResponseInTurns(value: Sendable, options: WriteOptions = {}): MaybePromise<Buffer> {

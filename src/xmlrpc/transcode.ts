@@ -1,4 +1,6 @@
-/** Encodings other than UTF-8, written as UTF-8 once: single-byte code pages by a table, UTF-16 by Node; in steps, for a body may be large. */
+/**
+ * Encodings other than UTF-8, written as UTF-8 once: single-byte code pages by a table, UTF-16 by Node; in steps, for a body may be large.
+ */
 import { Refusal, placed } from './refuse.ts';
 
 /** Pauses now and then in a large body, and ends in its UTF-8, which is the body itself if it can be. */

@@ -30,7 +30,8 @@ let last = NOBODY;
 export const NAME_PROBLEM = `the member name has more than ${DEFAULT_LIMITS.maxNameLength} characters, or one that the reader cannot be sent`;
 
 /**
- * Writes `<member><name>…</name>`, after the end of the member before if it is not the `first`; false if the name cannot be sent: it is longer than a
+ * Writes `<member><name>…</name>`, after the end of the member before if it is not the `first`; false if the name cannot be sent: it is
+ * longer than a
  * parse allows, or holds a character that cannot be written.
  */
 export function writeName(out: ByteBuffer, name: string, isFirst: boolean, options: WriteOptions): boolean {

@@ -11,7 +11,10 @@ const FEW = 6;
 const SCALE = 10 ** FEW;
 const MAX_WHOLE = 1e9;
 
-/** Writes a finite number as the shortest decimal that reads back equal, always with a point; with an exponent only where that `mayHaveExponent`. Room for it is reserved. */
+/**
+ * Writes a finite number as the shortest decimal that reads back equal, always with a point; with an exponent only where that
+ * `mayHaveExponent`. Room for it is reserved.
+ */
 export function writeDouble(out: ByteBuffer, value: number, mayHaveExponent: boolean): void {
   const scaled = value * SCALE;
   // Then the decimal has 15 digits at most. No other one as short reads back equal, so this is the shortest.
@@ -73,7 +76,10 @@ const COLON = 0x3a;
 // Dates of one message mostly lie close together: the calendar is asked once for a day.
 const lastDay = { number: NaN, text: '' };
 
-/** Writes `YYYYMMDDTHH:MM:SS` in UTC; room for it is reserved. False, with nothing written, if the date is invalid or outside the years 0 to 9999. */
+/**
+ * Writes `YYYYMMDDTHH:MM:SS` in UTC; room for it is reserved. False, with nothing written, if the date is invalid or outside the years 0 to
+ * 9999.
+ */
 export function writeDate(out: ByteBuffer, date: Date): boolean {
   // Not what a subclass says that its time is.
   const ms = Date.prototype.getTime.call(date);

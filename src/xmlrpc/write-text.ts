@@ -151,7 +151,10 @@ function escapesIn(
 const HIGH_BITS = 0x80808080 | 0;
 const ONES = 0x01010101;
 
-/** True if none of four bytes is a control character, `&`, `<`, `>` or beyond ASCII: the subtraction borrows from the high bit of such a byte. */
+/**
+ * True if none of four bytes is a control character, `&`, `<`, `>` or beyond ASCII: the subtraction borrows from the high bit of such a
+ * byte.
+ */
 function isPlainWord(word: number): boolean {
   const ampersand = word ^ 0x26262626;
   // < is 3C and > is 3E

@@ -55,7 +55,9 @@ interface Section {
   readonly what: string;
 }
 
-/** One document of valid UTF-8 from left to right. That end tags match start tags is checked against the name that its user says is open. */
+/**
+ * One document of valid UTF-8 from left to right. That end tags match start tags is checked against the name that its user says is open.
+ */
 export class XmlReader {
   /** Where it stands. In an empty-element tag it waits at the slash. */
   at: number;

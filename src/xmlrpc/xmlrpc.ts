@@ -1,4 +1,7 @@
-/** XML-RPC: bytes to values and back as pure functions, a dict's canonical text, and the client. The one file of this room that others import. */
+/**
+ * XML-RPC: bytes to values and back as pure functions, a dict's canonical text, and the client. The one file of this room that others
+ * import.
+ */
 
 export * from './codec.ts';
 export { DEFAULT_LIMITS, completeLimits } from './limits.ts';

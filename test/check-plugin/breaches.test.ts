@@ -1,4 +1,7 @@
-/** `co2 check-plugin` names each kind of breach of the protocol for programs, and nothing else, of a program that is right in everything besides. */
+/**
+ * `co2 check-plugin` names each kind of breach of the protocol for programs, and nothing else, of a program that is right in everything
+ * besides.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,6 @@
-/** To whom the command gives the admin token by itself: to the relay that has the state directory, and to nobody who listens in its place. */
+/**
+ * To whom the command gives the admin token by itself: to the relay that has the state directory, and to nobody who listens in its place.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';

@@ -1,4 +1,6 @@
-/** Options from the environment: every option has one variable, flags win over it, it wins over the file, and mistakes name the variable. */
+/**
+ * Options from the environment: every option has one variable, flags win over it, it wins over the file, and mistakes name the variable.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

@@ -1,4 +1,7 @@
-/** `co2 methods, help, ping, status` against servers that are no relays: each question is asked in the ways that there are, and the answer says which one it was. */
+/**
+ * `co2 methods, help, ping, status` against servers that are no relays: each question is asked in the ways that there are, and the answer
+ * says which one it was.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,6 @@
-/** Plugins for the tests of the command: sources to be written into a plugins directory. They note what happens to them in the file $NOTES. */
+/**
+ * Plugins for the tests of the command: sources to be written into a plugins directory. They note what happens to them in the file $NOTES.
+ */
 
 const HEAD = `import { appendFileSync } from 'node:fs';
 import { Exposed, Plugin, Satellite } from 'co2-relay';

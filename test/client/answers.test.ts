@@ -1,4 +1,6 @@
-/** Answers of servers that keep to no specification: what can be read of them is, by the default of the client; strict reading refuses them. */
+/**
+ * Answers of servers that keep to no specification: what can be read of them is, by the default of the client; strict reading refuses them.
+ */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { RelayError, RemoteFault, createClient } from '../../src/client/client.ts';

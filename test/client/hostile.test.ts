@@ -1,4 +1,6 @@
-/** A hostile server, or one that breaks: whatever it answers, the client's error comes in bounds, and after close() no connection is left. */
+/**
+ * A hostile server, or one that breaks: whatever it answers, the client's error comes in bounds, and after close() no connection is left.
+ */
 import type { Socket } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';

@@ -1,4 +1,7 @@
-/** Types that decorated signatures name and that were imported without the word `type`: they must not break the import, and classes must stay what they are. */
+/**
+ * Types that decorated signatures name and that were imported without the word `type`: they must not break the import, and classes must
+ * stay what they are.
+ */
 import test from 'ava';
 import { compileTypeScript } from '../../src/loader/compile.mjs';
 import { KINDS, makeHouse, makeTree, run } from './house.ts';
@@ -27,7 +30,10 @@ const HELPERS = {
   'node_modules/common/index.js': 'exports.Client = class Client {};\n',
 };
 
-/** Statements of a module with a class C -> the names of the types that metadata has of the constructor and of the method, and of what the method answers. */
+/**
+ * Statements of a module with a class C -> the names of the types that metadata has of the constructor and of the method, and of what the
+ * method answers.
+ */
 const CASES: Readonly<Record<string, { head: string; take?: string; construct?: string; more?: string; expected: readonly unknown[] }>> = {
   'an interface and a type': {
     head: `import { Kind, Reading } from './shapes.ts';`,

@@ -1,4 +1,7 @@
-/** A plugin says its version, and which relays it works with: in its decorator or its package.json, in this process or in one of its own. The relay of these tests is 0.9.0. */
+/**
+ * A plugin says its version, and which relays it works with: in its decorator or its package.json, in this process or in one of its own.
+ * The relay of these tests is 0.9.0.
+ */
 import test from 'ava';
 import { live } from './reload-kit.ts';
 import { satelliteSource, started } from './kit.ts';

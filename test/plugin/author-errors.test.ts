@@ -1,4 +1,7 @@
-/** What the author of a plugin reads when something is written wrongly: file, line, what, and how it is right. Types are not checked when a plugin runs. */
+/**
+ * What the author of a plugin reads when something is written wrongly: file, line, what, and how it is right. Types are not checked when a
+ * plugin runs.
+ */
 import test from 'ava';
 import { createTestRelay } from 'co2-relay/testing';
 import { pluginsDir } from '../support/relays.ts';

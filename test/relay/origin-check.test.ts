@@ -71,7 +71,8 @@ interface PeerCase {
   readonly observed: Address | 'damaged' | undefined;
 }
 
-// "From a peer: the last hop co2.by must match the link"; "a loopback host_id passes only from a loopback client; it is never forwarded un-attested".
+// "From a peer: the last hop co2.by must match the link"; "a loopback host_id passes only from a loopback client; it is never forwarded
+// un-attested".
 function peerPasses({ claim, peer, by, observed }: PeerCase): boolean {
   if (by.address?.canHave !== true || by.address.canonical !== peer.canonical) return false;
   if (claim.address?.canHave !== true) return false;

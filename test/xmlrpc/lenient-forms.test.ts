@@ -1,4 +1,6 @@
-/** Forms that programs write although the specification does not have them: read in calls, and in responses where the reader asks for it. */
+/**
+ * Forms that programs write although the specification does not have them: read in calls, and in responses where the reader asks for it.
+ */
 import test from 'ava';
 import { parseResponse, parseResponseInSlices, sendableResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { RESPONSE_HEAD, RESPONSE_TAIL, errorOf, read } from './wire.ts';

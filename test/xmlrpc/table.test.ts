@@ -1,4 +1,7 @@
-/** Runs the table `text <-> value` (test/xmlrpc/table): each row in every direction that it has, then all of them in other encodings and cut short. */
+/**
+ * Runs the table `text <-> value` (test/xmlrpc/table): each row in every direction that it has, then all of them in other encodings and cut
+ * short.
+ */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { Sendable } from '../../src/values/values.ts';

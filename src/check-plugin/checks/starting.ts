@@ -72,7 +72,10 @@ export async function greetAnother(exam: Exam, over?: Readonly<Record<string, st
   return another;
 }
 
-/** Starts one more, up to the point where it works; `before`: what it is asked first. Rejects with an Error that says why it does not get there. */
+/**
+ * Starts one more, up to the point where it works; `before`: what it is asked first. Rejects with an Error that says why it does not get
+ * there.
+ */
 export async function startAnother(exam: Exam, before?: (another: CheckedProcess) => Promise<unknown>): Promise<CheckedProcess> {
   const another = await greetAnother(exam);
   await before?.(another);

@@ -1,4 +1,7 @@
-/** What a child knows of the files that it imported, on its way to the relay, which watches them: as XML-RPC, and read back with no more belief than it needs. */
+/**
+ * What a child knows of the files that it imported, on its way to the relay, which watches them: as XML-RPC, and read back with no more
+ * belief than it needs.
+ */
 import type { Account } from '../../loader/loader.mjs';
 import { isDict } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';

@@ -35,7 +35,10 @@ export async function childRecord(found: FoundModule, parts: ChildRecordParts): 
   };
 }
 
-/** The end of a child as people are told of it: Node aborts where the heap is full, our own watch ends it where bytes outside of that are too many. */
+/**
+ * The end of a child as people are told of it: Node aborts where the heap is full, our own watch ends it where bytes outside of that are
+ * too many.
+ */
 export function endInWords(reason: string, maxMemoryMb: number): string {
   const isMemory = reason === `it ended with code ${OUT_OF_MEMORY}` || reason === 'it was ended by SIGABRT';
   return isMemory ? `${reason}: out of memory (maxMemoryMb: ${maxMemoryMb})` : reason;

@@ -1,4 +1,6 @@
-/** The modules that run in processes of their own: as they are found, come, change and go. Each is a program whose command is our runner. */
+/**
+ * The modules that run in processes of their own: as they are found, come, change and go. Each is a program whose command is our runner.
+ */
 import type { ModuleOptions, FoundModule, ConfigPlace } from '../modules/modules.ts';
 import type { HostedOptions, PluginRegistry, PluginProblem, RelayPort } from '../hosted/hosted.ts';
 import type { ChildOptions } from './options.ts';
@@ -72,7 +74,10 @@ export class Children {
     await Promise.all([...this.#all.values()].map((child) => this.#start(child, port)));
   }
 
-  /** After another look at the directory: what is gone is unloaded, what changed is reloaded, what is new is loaded; that may go on when this has resolved. Never rejects. */
+  /**
+   * After another look at the directory: what is gone is unloaded, what changed is reloaded, what is new is loaded; that may go on when
+   * this has resolved. Never rejects.
+   */
   async update(modules: readonly FoundModule[], directory: string | undefined, port: RelayPort): Promise<void> {
     this.#directory = directory;
     const files = new Set(modules.map(({ file }) => file));

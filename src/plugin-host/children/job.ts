@@ -1,4 +1,6 @@
-/** What the relay tells a child on its command line: which module it is, and the limits that it works within. No secret: other users see it. */
+/**
+ * What the relay tells a child on its command line: which module it is, and the limits that it works within. No secret: other users see it.
+ */
 import { fileURLToPath } from 'node:url';
 import type { FoundModule } from '../modules/modules.ts';
 import { memoryUsage, ppid } from 'node:process';

@@ -1,4 +1,7 @@
-/** The child's way to the relay: calls over kept connections, by node:http alone, since a larger client takes longer to load than all else here. */
+/**
+ * The child's way to the relay: calls over kept connections, by node:http alone, since a larger client takes longer to load than all else
+ * here.
+ */
 import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { RelayError } from '../../core/core.ts';

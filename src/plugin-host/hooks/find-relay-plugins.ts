@@ -1,4 +1,6 @@
-/** Where the relay plugins lie that config.ts names: a file of the operator's, or a module of the plugins directory or of an npm package. */
+/**
+ * Where the relay plugins lie that config.ts names: a file of the operator's, or a module of the plugins directory or of an npm package.
+ */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, extname } from 'node:path';
 import { RelayError, clean, suggest } from '../../core/core.ts';

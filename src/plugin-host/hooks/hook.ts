@@ -54,7 +54,10 @@ export class Hook {
     this.#warnings = new RateLimitedLog(parts.log, parts.clock);
   }
 
-  /** What goes on in place of `dict`; undefined if that does. Throws, or rejects with, what whoever handed it in is told: a RelayError or a Fault. */
+  /**
+   * What goes on in place of `dict`; undefined if that does. Throws, or rejects with, what whoever handed it in is told: a RelayError or a
+   * Fault.
+   */
   call(dict: Dict, about: HookAbout): MaybePromise<Replacement | undefined> {
     const context = new CallContext(about);
     let answer: unknown;

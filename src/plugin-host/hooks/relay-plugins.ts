@@ -1,4 +1,7 @@
-/** Relay plugins: loads the classes that config.ts names, sets them up, and gives the relay their hooks and carriers. What does not load stops the start: it may be a filter. */
+/**
+ * Relay plugins: loads the classes that config.ts names, sets them up, and gives the relay their hooks and carriers. What does not load
+ * stops the start: it may be a filter.
+ */
 import type { ModuleOptions } from '../modules/modules.ts';
 import type { HostedOptions } from '../hosted/hosted.ts';
 import { join } from 'node:path';
@@ -70,7 +73,10 @@ export class RelayPlugins {
     this.#log = parts.logs('relay-plugins');
   }
 
-  /** Loads, constructs and sets up all, in order. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has been exited. */
+  /**
+   * Loads, constructs and sets up all, in order. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has
+   * been exited.
+   */
   async start(): Promise<void> {
     const { options, directoryRequired, cacheDir } = this.#parts;
     if (options.relayPlugins.length === 0) return;

@@ -11,7 +11,10 @@ export type Signature = readonly (readonly string[])[] | undefined;
 
 /** What the plugin host calls back. `satellite` is the name of the one that sends or calls. */
 export interface RelayPort {
-  /** Makes these, and no others, the callable methods of the plugin of this name. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if one has the name of another's. */
+  /**
+   * Makes these, and no others, the callable methods of the plugin of this name. Throws a RelayError PLUGIN_REFUSED, and changes nothing,
+   * if one has the name of another's.
+   */
   expose(plugin: string, methods: readonly HostedMethod[]): void;
   send(satellite: string, dict: Sendable, options: SendOptions): Promise<string>;
   call(satellite: string, method: string, params: readonly Sendable[], options: CallOptions): Promise<Value>;
@@ -46,7 +49,8 @@ export interface SatelliteStatus extends LineCounters {
 export type PluginKind = 'inline' | 'child' | 'program';
 
 /**
- * The life of a plugin. `busy`: it works on calls and may answer late. `unresponsive`: it misses its pings. `backoff`: it ended, and is started again at `until`
+ * The life of a plugin. `busy`: it works on calls and may answer late. `unresponsive`: it misses its pings. `backoff`: it ended, and is
+ * started again at `until`
  * (the host's clock). `failed`: not started again by itself. `left-out`: what is there cannot run; the reason says why.
  */
 export type PluginState =
@@ -100,7 +104,10 @@ export interface HostedPlugin {
   readonly receivers: readonly SatelliteLine[];
   /** What is callable now. */
   readonly methods: readonly HostedMethod[];
-  /** Makes it ready, or throws why it is not (PLUGIN_REFUSED, CONFIG_INVALID). `port` is where it sends and calls; its methods are exposed there by itself. */
+  /**
+   * Makes it ready, or throws why it is not (PLUGIN_REFUSED, CONFIG_INVALID). `port` is where it sends and calls; its methods are exposed
+   * there by itself.
+   */
   start(port: RelayPort): Promise<void>;
   /** Ends it within its time limits, and withdraws its methods. Never rejects. */
   stop(): Promise<void>;

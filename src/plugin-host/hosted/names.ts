@@ -65,7 +65,8 @@ function moduleOf(file: string): ModuleFile | undefined {
 }
 
 /**
- * True for the name of a file that an editor or a version control system leaves beside the one that is edited, for a moment or until a merge is done: of Emacs and flycheck,
+ * True for the name of a file that an editor or a version control system leaves beside the one that is edited, for a moment or until a
+ * merge is done: of Emacs and flycheck,
  * vim, JetBrains, Kate, Syncthing, `git mergetool` and `patch`.
  */
 export function isTemporary(base: string): boolean {

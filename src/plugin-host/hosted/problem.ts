@@ -39,7 +39,10 @@ export function placeIn(text: string): Partial<Pick<PluginProblem, 'file' | 'lin
   return file === undefined ? {} : { file, line: Number(line), ...(column === undefined ? {} : { column: Number(column) }) };
 }
 
-/** The problem that `thrown` means for `file` (relative to `directory`): the compiler's place, or the first stack frame inside the directory. */
+/**
+ * The problem that `thrown` means for `file` (relative to `directory`): the compiler's place, or the first stack frame inside the
+ * directory.
+ */
 export function problemOf(thrown: unknown, directory: string, file: string): PluginProblem {
   if (hasMark(thrown, COMPILE_ERROR)) {
     const { file: path, line, column, reason, frame } = thrown as Required<PluginProblem>;

@@ -4,7 +4,10 @@ import { dirname, isAbsolute, join, relative } from 'node:path';
 import { isWritableByAll, whyNotExecutable } from '../../loader/loader.mjs';
 import { reasonText } from './problem.ts';
 
-/** Why `file` (relative to `directory`, which has no symbolic links) must not be executed; undefined if it may. `what` is the directory in words. */
+/**
+ * Why `file` (relative to `directory`, which has no symbolic links) must not be executed; undefined if it may. `what` is the directory in
+ * words.
+ */
 export async function whyUnsafe(directory: string, file: string, what = 'the plugins directory'): Promise<string | undefined> {
   try {
     const path = await realpath(join(directory, file));

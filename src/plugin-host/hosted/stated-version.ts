@@ -1,4 +1,6 @@
-/** What a plugin says of its version, and of the relay's versions that it works with: the same for a class, a package and a program. Pure. */
+/**
+ * What a plugin says of its version, and of the relay's versions that it works with: the same for a class, a package and a program. Pure.
+ */
 import satisfies from 'semver/functions/satisfies.js';
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';

@@ -1,4 +1,7 @@
-/** Puts a new version of a plugin in the place of the one that runs, wherever it runs: nothing is lost or comes twice, and if the new one fails the old one goes on. */
+/**
+ * Puts a new version of a plugin in the place of the one that runs, wherever it runs: nothing is lost or comes twice, and if the new one
+ * fails the old one goes on.
+ */
 import { RelayError } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';

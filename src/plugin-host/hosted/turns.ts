@@ -10,7 +10,10 @@ export class Turns {
     this.#name = name;
   }
 
-  /** Does `work` when what was asked for before has ended. Rejects with what it throws, or with a RelayError UNAVAILABLE if it was given up before its turn. */
+  /**
+   * Does `work` when what was asked for before has ended. Rejects with what it throws, or with a RelayError UNAVAILABLE if it was given up
+   * before its turn.
+   */
   next<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { signal } = this.#giveUp;
     const done = this.#last.then(() => {

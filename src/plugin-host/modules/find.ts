@@ -50,7 +50,8 @@ export async function findModules(options: FindOptions): Promise<Found> {
 }
 
 /**
- * What the plugins directory holds by now; of npm packages what they held `before`. A package.json that cannot be read any more, since it is being written, counts as it was.
+ * What the plugins directory holds by now; of npm packages what they held `before`. A package.json that cannot be read any more, since it
+ * is being written, counts as it was.
  * Throws as {@link findModules}, but what `plugins` and `pluginList` name may have gone.
  */
 export async function findAgain(options: FindOptions, { packaged, manifests }: Found): Promise<Found> {
@@ -196,7 +197,10 @@ function withoutUnread(manifests: ReadonlyMap<string, Manifest>): Found['manifes
   return new Map([...manifests].filter(([, { isRead }]) => isRead));
 }
 
-/** Keeps the modules that their folder's package.json lists under `co2.modules`; a folder that lists nothing keeps all. Each with what is stated there. */
+/**
+ * Keeps the modules that their folder's package.json lists under `co2.modules`; a folder that lists nothing keeps all. Each with what is
+ * stated there.
+ */
 function applyManifests(modules: readonly FoundModule[], manifests: Found['manifests'], problems: PluginProblem[]): FoundModule[] {
   const inDirectory = modules.filter(({ rootName }) => rootName === '');
   const kept = modules.filter(({ rootName }) => rootName !== '');

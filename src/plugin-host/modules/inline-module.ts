@@ -72,7 +72,9 @@ export class InlineModule {
     return signal ? unlessAborted(signal, () => preloaded.imported) : preloaded.imported;
   }
 
-  /** Imports its current version, so that others know whose class is whose before any of them is reloaded. Never rejects: the reload does. */
+  /**
+   * Imports its current version, so that others know whose class is whose before any of them is reloaded. Never rejects: the reload does.
+   */
   async preload(): Promise<void> {
     if (this.found.refused !== undefined) return;
     const inputs = await this.#inputs();
@@ -97,7 +99,10 @@ export class InlineModule {
     return construct(imported, { ...this.#parts, others: others(), directory: directory(), report });
   }
 
-  /** A version that is fit to take the place of `old`, which runs: nothing of it may be left out, and a file without satellites is a save that was cut short. */
+  /**
+   * A version that is fit to take the place of `old`, which runs: nothing of it may be left out, and a file without satellites is a save
+   * that was cut short.
+   */
   async successor(old: Version, signal: AbortSignal): Promise<Version> {
     const imported = await this.#importWhole(signal);
     if (old.satellites.length > 0 && imported.exported.size === 0) throw new PluginFailure(await withoutSatellites(this.found));

@@ -148,7 +148,9 @@ export class InlinePlugin implements HostedPlugin {
     return this.#state.current.type !== 'stopped' && (await this.#module.isChanged());
   }
 
-  /** Imports its current version, so that others know whose class is whose before any of them is reloaded. Never rejects: the reload does. */
+  /**
+   * Imports its current version, so that others know whose class is whose before any of them is reloaded. Never rejects: the reload does.
+   */
   preload(): Promise<void> {
     return this.#module.preload();
   }
@@ -175,7 +177,8 @@ export class InlinePlugin implements HostedPlugin {
   }
 
   /**
-   * Ends what runs and runs the current version, to which nothing is handed over but the messages that wait. Rejects with a RelayError PLUGIN_REFUSED; what
+   * Ends what runs and runs the current version, to which nothing is handed over but the messages that wait. Rejects with a RelayError
+   * PLUGIN_REFUSED; what
    * ran goes on if nothing can be constructed in its place.
    */
   restart(): Promise<void> {

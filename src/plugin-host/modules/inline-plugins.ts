@@ -10,7 +10,8 @@ import type { PluginRegistry, PluginProblem, RelayPort } from '../hosted/hosted.
 import { placeOf } from '../hosted/hosted.ts';
 
 /**
- * How the directory is looked at. `patient`: if it looks as if a save were under way, nothing is done. `hasty`: then what is whole is reloaded, and the rest waits. `plain`: it is taken
+ * How the directory is looked at. `patient`: if it looks as if a save were under way, nothing is done. `hasty`: then what is whole is
+ * reloaded, and the rest waits. `plain`: it is taken
  * as it is.
  */
 export type Look = 'patient' | 'hasty' | 'plain';
@@ -78,7 +79,8 @@ export class InlinePlugins {
   }
 
   /**
-   * Looks at the plugins directory again: what is new is loaded, what changed is reloaded, what is gone is unloaded. Resolves when all that is known; plugins may
+   * Looks at the plugins directory again: what is new is loaded, what changed is reloaded, what is gone is unloaded. Resolves when all that
+   * is known; plugins may
    * still be busy with it, and to true if something waits for the rest of a save. Never rejects.
    */
   rescan(look: Look = 'plain'): Promise<boolean> {
@@ -122,7 +124,10 @@ export class InlinePlugins {
     return isUnsettled;
   }
 
-  /** True if something is gone or shorter than it was, which it also is between the steps in which editors, `cp` and `git checkout` write a file. */
+  /**
+   * True if something is gone or shorter than it was, which it also is between the steps in which editors, `cp` and `git checkout` write a
+   * file.
+   */
   async #isBeingWritten(found: Found, before: Found): Promise<boolean> {
     if (isSomethingGone(found, { ...before, modules: [...before.modules, ...this.#children] })) return true;
     return found.directory !== undefined && isShorter(found.directory);

@@ -23,7 +23,10 @@ export interface CutShort {
   readonly kind: 'empty' | 'torn';
 }
 
-/** The first of them, as they were imported last, that is empty by now and was not, but for the module itself, or that was written while it was imported. */
+/**
+ * The first of them, as they were imported last, that is empty by now and was not, but for the module itself, or that was written while it
+ * was imported.
+ */
 export function cutShortAmong(files: readonly string[]): CutShort | undefined {
   const empty = files.flatMap(emptiedBehind).find((file) => file !== files[0]);
   if (empty !== undefined) return { path: empty, kind: 'empty' };

@@ -40,7 +40,10 @@ export async function byIsolation(
   return sorted;
 }
 
-/** What the decorator says; undefined if there is none: a file that is empty, cut short or cannot be read says nothing, and loading it reports why. */
+/**
+ * What the decorator says; undefined if there is none: a file that is empty, cut short or cannot be read says nothing, and loading it
+ * reports why.
+ */
 async function declaredIsolation({ root, path }: FoundModule, was: Isolation | undefined): Promise<Isolation | undefined> {
   const source = await readFile(join(root, path), 'utf8').catch(() => '');
   const declared = isolationIn(source);

@@ -58,7 +58,10 @@ export interface PickParts {
   readonly report: (problem: PluginProblem) => void;
 }
 
-/** The satellites of a module. A class that several modules export is one satellite, of the first of them; an index, which re-exports by habit, comes last. */
+/**
+ * The satellites of a module. A class that several modules export is one satellite, of the first of them; an index, which re-exports by
+ * habit, comes last.
+ */
 export function pickSatellites(imported: ImportedModule, { others, log, report }: PickParts): LoadedModule {
   const before = others.filter((other) => rank(other, imported) < 0);
   const own = [...imported.exported].filter((target) => !before.some(({ exported }) => exported.has(target)));

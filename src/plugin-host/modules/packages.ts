@@ -1,4 +1,7 @@
-/** Looks for plugins among the npm packages that the operator installed: direct dependencies with our keyword, whose `co2` field names package and modules. */
+/**
+ * Looks for plugins among the npm packages that the operator installed: direct dependencies with our keyword, whose `co2` field names
+ * package and modules.
+ */
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, extname, join, posix } from 'node:path';
 import { clean, reasonOf } from '../../core/core.ts';

@@ -59,7 +59,9 @@ export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: S
   }
 }
 
-/** The configuration as `setup` gets it. Throws a RelayError PLUGIN_REFUSED that names plugin, key, what was found and what was expected. */
+/**
+ * The configuration as `setup` gets it. Throws a RelayError PLUGIN_REFUSED that names plugin, key, what was found and what was expected.
+ */
 export async function checkConfig({ name, options }: SatelliteClass, { value, source }: RawConfig): Promise<unknown> {
   if (!options.config) return value;
   const result = await options.config['~standard'].validate(value);

@@ -37,7 +37,9 @@ export class Receiver {
   readonly #count = { delivered: 0, failed: 0, refused: 0, dropped: 0, merged: 0 };
   /** The delivery whose promise is pending. */
   #running: Delivery | undefined;
-  /** `waiting`: setup has not ended, messages collect; `held`: they collect since another version is to take them; `closed`: exit has begun. */
+  /**
+   * `waiting`: setup has not ended, messages collect; `held`: they collect since another version is to take them; `closed`: exit has begun.
+   */
   #phase: 'waiting' | 'open' | 'held' | 'closed' = 'waiting';
   /** Waits for the call that is under way to end. */
   #onIdle: (() => void) | undefined;

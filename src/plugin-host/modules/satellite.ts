@@ -95,7 +95,10 @@ export class Satellite {
     }
   }
 
-  /** Runs its `restore` with the state of the version before, if it has one, and its `setup`, then delivers. Throws a RelayError PLUGIN_REFUSED. */
+  /**
+   * Runs its `restore` with the state of the version before, if it has one, and its `setup`, then delivers. Throws a RelayError
+   * PLUGIN_REFUSED.
+   */
   async setup(config: unknown, timeoutMs: number, { signal, state }: { signal?: AbortSignal; state?: unknown } = {}): Promise<void> {
     const { name, instance, clock, directory, receiver, watchdog, watched } = this.#parts;
     const parts = { clock, timeoutMs, signal };

@@ -1,6 +1,8 @@
 /**
- * Names the inline plugin that holds the event loop, in which nobody else is served meanwhile. What a plugin does before its first `await` is measured and known for
- * certain. What it does after one is seen by a heartbeat that comes late; whoever was at work then is suspected. The heartbeat beats only while somebody is.
+ * Names the inline plugin that holds the event loop, in which nobody else is served meanwhile. What a plugin does before its first `await`
+ * is measured and known for
+ * certain. What it does after one is seen by a heartbeat that comes late; whoever was at work then is suspected. The heartbeat beats only
+ * while somebody is.
  */
 import { RateLimitedLog } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';

@@ -33,7 +33,10 @@ export class AddedPrograms {
     this.#file = new StateFile(join(stateDir, 'plugins.json'), MAX_FILE_BYTES);
   }
 
-  /** Those of the last run; none where the operator does not allow it (any more). A damaged file is reported and set aside. Rejects with a RelayError STATE_DIRECTORY. */
+  /**
+   * Those of the last run; none where the operator does not allow it (any more). A damaged file is reported and set aside. Rejects with a
+   * RelayError STATE_DIRECTORY.
+   */
   async load(): Promise<readonly ProgramRecord[]> {
     const found = await this.#file.load(recordsIn);
     if (found.kind === 'damaged')

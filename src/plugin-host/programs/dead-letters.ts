@@ -50,7 +50,9 @@ export class DeadLetters {
     }
   }
 
-  /** Delivers one again. Throws a RelayError INVALID_PARAMS if there is none, UNAVAILABLE if its satellite takes none now; it stays then. */
+  /**
+   * Delivers one again. Throws a RelayError INVALID_PARAMS if there is none, UNAVAILABLE if its satellite takes none now; it stays then.
+   */
   replay(satellite: string, id: string): void {
     const { message } = this.#find(satellite, id);
     if (!this.deliver(satellite, message)) throw new RelayError('UNAVAILABLE', `${clean(satellite)} takes no messages now; start it first`);

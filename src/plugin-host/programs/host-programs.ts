@@ -30,7 +30,10 @@ export class HostPrograms {
     this.#added = new AddedPrograms(parts.surroundings.stateDir, parts.options.allowAddPrograms, parts.log);
   }
 
-  /** Makes those of config.ts and those that were added before; nothing runs yet. Rejects with a RelayError CONFIG_INVALID if two have one name, or STATE_DIRECTORY. */
+  /**
+   * Makes those of config.ts and those that were added before; nothing runs yet. Rejects with a RelayError CONFIG_INVALID if two have one
+   * name, or STATE_DIRECTORY.
+   */
   async prepare(): Promise<void> {
     const { options, registry, log } = this.#parts;
     this.#toStart = options.programs.map((record, index) => {
@@ -43,7 +46,10 @@ export class HostPrograms {
     this.#addedBefore = added.filter(({ name }) => !registry.has(name)).map((record) => this.#make(record));
   }
 
-  /** Resolves when each has got ready, or has ended and is tried again. Rejects with a RelayError PLUGIN_REFUSED if one of config.ts can never work as it is. */
+  /**
+   * Resolves when each has got ready, or has ended and is tried again. Rejects with a RelayError PLUGIN_REFUSED if one of config.ts can
+   * never work as it is.
+   */
   async start(port: RelayPort): Promise<void> {
     const { log } = this.#parts;
     const others = this.#addedBefore.map((plugin) =>

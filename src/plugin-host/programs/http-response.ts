@@ -14,7 +14,8 @@ export interface HttpResponse {
 const MAX_HEAD_BYTES = 16 * 1024;
 // A chunk's size and what may follow it.
 const MAX_LINE_BYTES = 1024;
-// Heads and the lines of chunks may be as long as the body, and so much longer; protects the relay's processor from one that says nothing at length.
+// Heads and the lines of chunks may be as long as the body, and so much longer; protects the relay's processor from one that says nothing
+// at length.
 const MAX_SURPLUS_BYTES = 1024 * 1024;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const END_OF_LINE = Buffer.from('\r\n');
@@ -170,7 +171,8 @@ const CHARSET = /;[ \t]*charset="?([!#-+.0-9:A-Z_a-z-]{1,64})/i;
 const USUAL_LENGTH = 400;
 
 /**
- * Reads a head without the empty line at its end; 'continue' for one that says that the answer proper comes after it. Throws an Error that says what is wrong
+ * Reads a head without the empty line at its end; 'continue' for one that says that the answer proper comes after it. Throws an Error that
+ * says what is wrong
  * with it. The same few come within a second.
  */
 export const readHead = memoize<ResponseHead | 'continue'>((text) => {

@@ -255,7 +255,10 @@ export class HttpConnection {
     return this.#isOpen;
   }
 
-  /** Sends a request, `head` up to the value of its last header, the length of `body`; answers the response. Rejects with a RelayError TRANSPORT, or with what it is ended with. */
+  /**
+   * Sends a request, `head` up to the value of its last header, the length of `body`; answers the response. Rejects with a RelayError
+   * TRANSPORT, or with what it is ended with.
+   */
   exchange(head: string, body: Buffer): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       if (!this.#isOpen) {

@@ -1,4 +1,7 @@
-/** Ends the programs of a relay that is gone: a small process beside it that knows their groups, and reads from a pipe of which only the relay has the other end. */
+/**
+ * Ends the programs of a relay that is gone: a small process beside it that knows their groups, and reads from a pipe of which only the
+ * relay has the other end.
+ */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -82,7 +82,10 @@ export class PollTransport implements ProgramTransport {
     });
   }
 
-  /** The next call, or undefined if none came within `waitMs`, or before `gone` was aborted: who has hung up takes none. Rejects with a RelayError RATE_LIMITED if too many wait. */
+  /**
+   * The next call, or undefined if none came within `waitMs`, or before `gone` was aborted: who has hung up takes none. Rejects with a
+   * RelayError RATE_LIMITED if too many wait.
+   */
   async next(waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
     this.#seen();
     const due = this.clock.now() + waitMs;

@@ -1,4 +1,7 @@
-/** What is said between a program's first line and its first work: versions, what it can do, what the process before it knew, its configuration. */
+/**
+ * What is said between a program's first line and its first work: versions, what it can do, what the process before it knew, its
+ * configuration.
+ */
 import { Fault, RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { whyUnfit } from '../hosted/hosted.ts';
@@ -17,7 +20,10 @@ export interface PreparationParts {
   readonly timeoutMs: number;
   /** Told what it answers first, to `plugin.push_version`, which may be anything; undefined if it has no such method. Default: nobody. */
   readonly onFirstAnswer?: ((answer: Value | undefined) => void) | undefined;
-  /** Called when it has said what it is, and waited for; resolves to the state that it is to restore before its setup, undefined for none. Default: none. */
+  /**
+   * Called when it has said what it is, and waited for; resolves to the state that it is to restore before its setup, undefined for none.
+   * Default: none.
+   */
   readonly inherit?: ((description: Prepared) => Promise<Sendable | undefined>) | undefined;
 }
 
@@ -64,7 +70,8 @@ async function ask(
   }
 }
 
-// How servers of other languages say that they have no such method, each under a fault number of its own: Python's and Ruby's standard ones, RPC::XML, xmlrpc-c.
+// How servers of other languages say that they have no such method, each under a fault number of its own: Python's and Ruby's standard
+// ones, RPC::XML, xmlrpc-c.
 const MISSING = /is not supported$|missing or wrong number of parameters|^Unknown method|not defined$/;
 
 /** True if `error`, the answer to a call of `method`, says that the program has none of this name. */

@@ -1,4 +1,6 @@
-/** Delivery to a program: one message at a time, in order; while it has no process they wait; what kills it again and again is set aside. */
+/**
+ * Delivery to a program: one message at a time, in order; while it has no process they wait; what kills it again and again is set aside.
+ */
 import { RelayError, BoundedQueue, clean, reasonOf } from '../../core/core.ts';
 import { heldBytes } from '../../values/values.ts';
 import { hopsOf } from '../../message/message.ts';

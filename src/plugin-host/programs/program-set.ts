@@ -102,7 +102,10 @@ export class Programs {
     return this.#tokens;
   }
 
-  /** The next call for one that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS, UNAVAILABLE, RATE_LIMITED. */
+  /**
+   * The next call for one that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS,
+   * UNAVAILABLE, RATE_LIMITED.
+   */
   async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
     return this.#pollOf(plugin).next(waitMs, gone);
   }

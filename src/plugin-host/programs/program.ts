@@ -28,7 +28,9 @@ export interface Explained {
 }
 
 export interface ProgramParts extends SupervisorParts {
-  /** Reads the present record for a start or a reload by hand. Rejects with a RelayError PLUGIN_REFUSED. Default: the record never changes. */
+  /**
+   * Reads the present record for a start or a reload by hand. Rejects with a RelayError PLUGIN_REFUSED. Default: the record never changes.
+   */
   readonly renew?: (() => Promise<ProgramRecord>) | undefined;
   /** Explains why a new process does not replace the old one. Default: the name of the plugin, and the reason as it is. */
   readonly explain?: ((reason: string) => Promise<Explained>) | undefined;
@@ -121,7 +123,8 @@ export class Program implements HostedPlugin {
   }
 
   /**
-   * Starts it. Rejects with a RelayError PLUGIN_REFUSED if the first process does not get ready; unless its state is `failed`, it is started again by itself.
+   * Starts it. Rejects with a RelayError PLUGIN_REFUSED if the first process does not get ready; unless its state is `failed`, it is
+   * started again by itself.
    */
   async start(port: RelayPort): Promise<void> {
     this.#port = port;
@@ -143,7 +146,8 @@ export class Program implements HostedPlugin {
   }
 
   /**
-   * Starts a new process beside the one that runs, and puts it in its place once it is set up; what comes meanwhile waits. Rejects with a RelayError PLUGIN_REFUSED if that cannot be; then the old
+   * Starts a new process beside the one that runs, and puts it in its place once it is set up; what comes meanwhile waits. Rejects with a
+   * RelayError PLUGIN_REFUSED if that cannot be; then the old
    * one goes on. One that has none that runs, or that fetches its calls, is ended first.
    */
   reload(): Promise<void> {

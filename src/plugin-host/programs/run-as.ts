@@ -1,4 +1,7 @@
-/** The user and group that a program runs as, where the relay runs as root: looked up once per start, and held against what the program needs. */
+/**
+ * The user and group that a program runs as, where the relay runs as root: looked up once per start, and held against what the program
+ * needs.
+ */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
@@ -69,7 +72,10 @@ function numberIn(of: string | number): number | undefined {
   return /^\d+$/.test(of) ? Number(of) : undefined;
 }
 
-/** Gives the program's own directory in the state directory to its user, and lets it through the two above, whose contents stay closed to it. */
+/**
+ * Gives the program's own directory in the state directory to its user, and lets it through the two above, whose contents stay closed to
+ * it.
+ */
 export function giveDirectory(own: string, { uid, gid }: Identity): void {
   chownSync(own, uid, gid);
   const programs = dirname(own);

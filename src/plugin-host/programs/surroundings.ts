@@ -1,4 +1,7 @@
-/** What a program finds when it starts: its executable, its working directory, its environment, and nothing of ours besides. Looked up at once: a start has no step without a process. */
+/**
+ * What a program finds when it starts: its executable, its working directory, its environment, and nothing of ours besides. Looked up at
+ * once: a start has no step without a process.
+ */
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
@@ -27,7 +30,10 @@ export function makeToken(): ProgramToken {
 /** Of the relay's own variables: where things are found, and in which language and time people live. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR'] as const;
 
-/** The whole environment; `relayUrl` is where the program calls the relay, without credentials. What the record says wins, but for what the protocol says. */
+/**
+ * The whole environment; `relayUrl` is where the program calls the relay, without credentials. What the record says wins, but for what the
+ * protocol says.
+ */
 export function environmentOf(
   { name, env }: Pick<ProgramOptions, 'name' | 'env'>,
   token: string,
@@ -94,7 +100,9 @@ function onPath(name: string, path: string): string {
   throw new Error(`there is no program '${clean(name)}' on the PATH of the relay; ${remedy}; its PATH ${pathInWords(path)}`);
 }
 
-/** The program's own directory below `stateDir`, made if it is not there, and its user's; or `cwd`, which has to be there. Throws an Error. */
+/**
+ * The program's own directory below `stateDir`, made if it is not there, and its user's; or `cwd`, which has to be there. Throws an Error.
+ */
 export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'cwd'>, stateDir: string, identity?: Identity): string {
   if (cwd !== undefined) {
     requireDirectory(cwd);
@@ -143,7 +151,8 @@ async function isReal(directory: string): Promise<boolean> {
 }
 
 /**
- * Looks at what a start would find: `exec` in `path` (PATH) or where it says, `cwd`, `user` and `group`, and that no name is `taken` by a module or an earlier program.
+ * Looks at what a start would find: `exec` in `path` (PATH) or where it says, `cwd`, `user` and `group`, and that no name is `taken` by a
+ * module or an earlier program.
  * Throws a RelayError CONFIG_INVALID for the first that no start would take.
  */
 export function checkPrograms(programs: readonly ProgramRecord[], taken: Iterable<string>, path: string | undefined): void {

@@ -14,7 +14,8 @@ export interface ProgramRequest {
 
 export interface ProgramTransport {
   /**
-   * Calls, and answers the result; `timeoutMs` is for the answer. Rejects with a Fault or a RelayError if the program answers a fault ({@link faultOf}); with a RelayError TIMEOUT if it does not answer in time,
+   * Calls, and answers the result; `timeoutMs` is for the answer. Rejects with a Fault or a RelayError if the program answers a fault
+   * ({@link faultOf}); with a RelayError TIMEOUT if it does not answer in time,
    * TRANSPORT if it cannot be reached, RATE_LIMITED if too many calls are under way.
    */
   send(request: ProgramRequest, timeoutMs: number): Promise<Value>;
@@ -56,7 +57,9 @@ const CODES = new Map<number, ErrorCode>(
   (Object.entries(ERRORS) as [ErrorCode, { fault: number }][]).reverse().map(([code, { fault }]) => [fault, code]),
 );
 
-/** What a fault between a child and its relay was before it was written: an error of the relay by its number, else the Fault of a plugin. */
+/**
+ * What a fault between a child and its relay was before it was written: an error of the relay by its number, else the Fault of a plugin.
+ */
 export function errorOf(code: number, text: string): RelayError | Fault {
   const known = CODES.get(code);
   // Whoever wrote it has logged it.

@@ -1,4 +1,7 @@
-/** Plugins, their satellites and what happened to them, as they go out. Members are there whatever they are, so that a typed client finds one type. */
+/**
+ * Plugins, their satellites and what happened to them, as they go out. Members are there whatever they are, so that a typed client finds
+ * one type.
+ */
 import type { RelayEvent } from '../relay-events.ts';
 import type { EmittedEvent } from '../../events/events.ts';
 import { Double } from '../../values/values.ts';

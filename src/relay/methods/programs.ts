@@ -16,9 +16,15 @@ export interface ProgramCall {
 /** How a program answers a call. */
 export type ProgramAnswer = { readonly value: Sendable } | { readonly fault: { readonly code: number; readonly text: string } };
 
-/** What the plugin host does for its programs. Each throws a RelayError INVALID_PARAMS if there is none of this name, or it waits for nothing of the kind. */
+/**
+ * What the plugin host does for its programs. Each throws a RelayError INVALID_PARAMS if there is none of this name, or it waits for
+ * nothing of the kind.
+ */
 export interface ProgramDesk {
-  /** The next call of a program without a server; undefined if none came within `waitMs`, it stopped, or `gone` was aborted: it takes no call then. */
+  /**
+   * The next call of a program without a server; undefined if none came within `waitMs`, it stopped, or `gone` was aborted: it takes no
+   * call then.
+   */
   nextCall(program: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined>;
   answerCall(program: string, id: string, answer: ProgramAnswer): void;
   programLog(program: string, level: LogLevel, text: string): void;

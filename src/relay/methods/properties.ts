@@ -15,7 +15,10 @@ export interface PropertiesDependencies {
   readonly pluginHost: Pick<PluginHost, 'status'>;
 }
 
-/** Makes the function that returns the properties of a relay; the uptime (s) is counted from this call. The function throws a RelayError UNAVAILABLE before the relay listens. */
+/**
+ * Makes the function that returns the properties of a relay; the uptime (s) is counted from this call. The function throws a RelayError
+ * UNAVAILABLE before the relay listens.
+ */
 export function propertiesOf({ version, self, maintainer, satellites, pluginHost }: PropertiesDependencies): () => Properties {
   const startedAt = new Date();
   return () => {

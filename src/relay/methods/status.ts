@@ -14,7 +14,10 @@ export interface StatusParts {
   readonly relayPlugins: () => readonly RelayPluginStatus[];
 }
 
-/** Registers them. Of the class admin: addresses of the network and reasons of failures are nobody else's business; no path of the machine is told. */
+/**
+ * Registers them. Of the class admin: addresses of the network and reasons of failures are nobody else's business; no path of the machine
+ * is told.
+ */
 export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins }: StatusParts): void {
   registry.add({
     name: 'relay.get_peers',

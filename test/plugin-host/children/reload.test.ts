@@ -1,4 +1,7 @@
-/** A module in a child is saved while its process runs: another process takes its place, and nobody notices but the author. Real processes, real files. */
+/**
+ * A module in a child is saved while its process runs: another process takes its place, and nobody notices but the author. Real processes,
+ * real files.
+ */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

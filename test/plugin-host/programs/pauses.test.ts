@@ -1,4 +1,7 @@
-/** Programs that stop answering: one that hangs is ended and started again; a pause of the relay itself is not held against it. Real processes, stopped by SIGSTOP. */
+/**
+ * Programs that stop answering: one that hangs is ended and started again; a pause of the relay itself is not held against it. Real
+ * processes, stopped by SIGSTOP.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import { PauseWatch } from '../../../src/plugin-host/programs/pause-watch.ts';

@@ -1,4 +1,7 @@
-/** dateTime.iso8601: its variants in, `YYYYMMDDTHH:MM:SS` out; without a zone it is UTC, an offset is honoured, what no calendar has is refused. */
+/**
+ * dateTime.iso8601: its variants in, `YYYYMMDDTHH:MM:SS` out; without a zone it is UTC, an offset is honoured, what no calendar has is
+ * refused.
+ */
 import type { Row } from './rows.ts';
 import { both, date, reads, unwritable, utc, writes, wrong } from './rows.ts';
 

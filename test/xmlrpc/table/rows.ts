@@ -1,4 +1,6 @@
-/** What a row of the table `text <-> value` is, and short ways to write one; `from` is the clause or the incident that the row comes from. */
+/**
+ * What a row of the table `text <-> value` is, and short ways to write one; `from` is the clause or the incident that the row comes from.
+ */
 import { dictOf } from '../../../src/values/values.ts';
 import type { Dict, Sendable, Value } from '../../../src/values/values.ts';
 import type { ErrorCode } from '../../../src/core/core.ts';

@@ -1,4 +1,7 @@
-/** XML 1.0 as far as a document without DOCTYPE has it: tags, attributes, names, comments, instructions, the prolog and what follows the root. */
+/**
+ * XML 1.0 as far as a document without DOCTYPE has it: tags, attributes, names, comments, instructions, the prolog and what follows the
+ * root.
+ */
 import type { Row } from './rows.ts';
 import { accepts, int, malformed, reads, refuses, string, wrong } from './rows.ts';
 
