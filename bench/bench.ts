@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- rpc|reload|host [--quick] [--json]`: measures, prints a table, and fails only where something breaks: figures are no
+ * `npm run bench -- rpc|reload|host [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the figures are not
  * tests.
  */
 import { parseArgs } from 'node:util';

@@ -1,4 +1,4 @@
-/** What must stay small or linear: how long documents hold the loop, and what time and memory do when the size doubles. */
+/** What must stay small or linear: how long documents block the event loop, and how time and memory grow when the size doubles. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { parseCall, parseCallInSlices } from '../src/xmlrpc/xmlrpc.ts';
@@ -9,7 +9,7 @@ import type { Figure } from './table.ts';
 
 const MIB = 1024 * 1024;
 
-/** Milliseconds for which the worst documents of 1 MiB hold the loop, in slices as at the door, and whole. */
+/** Milliseconds for which the worst documents of 1 MiB block the event loop, parsed in slices as the endpoint does, and as a whole. */
 export async function holds(rounds: number): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const [name, bytes] of hostileDocuments()) {
@@ -47,25 +47,25 @@ async function longestHold(bytes: Buffer): Promise<number> {
 }
 
 async function holdOf(work: () => unknown): Promise<number> {
-  // What earlier work left behind is not this one's.
+  // Garbage of earlier work must not count here.
   await new Promise(setImmediate);
   const start = performance.now();
   try {
     work();
   } catch {
-    // Most are refused, sooner or later.
+    // Most of them are rejected sooner or later.
   }
   return performance.now() - start;
 }
 
-/** Time and memory of arrays of structs, from one size to the double one. */
+/** Time and memory for arrays of structs of one size and of twice that size. */
 export function growth(rounds: number): Figure[] {
   const collect = collector();
   const figures: Figure[] = [];
   let before: Cost | undefined;
   for (const mib of [1, 2, 4, 8, 16]) {
     const { bytes } = arrayOfStructs(mib * MIB);
-    // The first one pays for what runs for the first time.
+    // The first one includes what happens only once, such as compilation.
     const [, ...costs] = Array.from({ length: rounds + 1 }, () => costOf(bytes, collect));
     const now = { ms: median(costs.map(({ ms }) => ms)), held: median(costs.map(({ held }) => held)) };
     const ratios = before && [
@@ -99,7 +99,7 @@ function costOf(bytes: Buffer, collect: () => void): Cost {
   const ms = performance.now() - start;
   collect();
   const held = process.memoryUsage().heapUsed - heap;
-  if (call.params.length !== 1) throw new Error('the array was not read');
+  if (call.params.length !== 1) throw new Error('the array was not parsed');
   return { ms, held };
 }
 

@@ -1,4 +1,4 @@
-/** The codec alone: reading and writing, beside the npm package, JSON of the equal value, and Python's reader. */
+/** The codec alone: parsing and writing, compared with the npm package, JSON of the equal value, and Python's parser. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,7 +13,7 @@ import type { Contender } from './statistics.ts';
 import type { Effort } from './wire.ts';
 import type { Aim, Figure, Ratio } from './table.ts';
 
-// The package's codec has no types, for nobody is meant to use it alone.
+// The package's codec has no types, because it is not meant to be used on its own.
 interface NpmCodec {
   serializeMethodCall(method: string, params: readonly unknown[]): string;
 }
@@ -25,10 +25,12 @@ const NpmDeserializer = require('xmlrpc/lib/deserializer.js') as NpmReader;
 const JSON_NAME = 'JSON';
 const MIB = 1024 * 1024;
 const AIMS = { parse: { [NPM]: { least: 50 }, [JSON_NAME]: { least: 0.35 } }, serialise: { [NPM]: { least: 50 } } } as const;
-// What its readers and writers take a second or more for is measured elsewhere.
+// Documents that take its parser or writer a second or more are measured in another benchmark.
 const DOCUMENTS = [SMALL, NOTIFY, STRUCTS, SERIES, PROSE, BASE64];
 
-/** MiB per second of each document, read and written. `directory`: where files for Python may lie; `skipped` gets what is not there. */
+/**
+ * MiB per second for each document, parsed and written. `directory`: for temporary Python files; `skipped` receives what is not available.
+ */
 export async function codec({ rounds, ms }: Effort, directory: string, skipped: string[]): Promise<Figure[]> {
   const python = pythonTimes(directory, skipped);
   const figures: Figure[] = [];
@@ -56,7 +58,7 @@ function readers({ bytes, params }: Document): Contender[] {
 function writers({ method, params }: Document): Contender[] {
   return [
     { name: 'ours', work: () => serialiseCall(method, params) },
-    // To bytes, as it goes over the wire.
+    // To bytes, as they are sent.
     { name: JSON_NAME, work: () => Buffer.from(JSON.stringify(params)) },
     { name: NPM, work: () => Buffer.from(npmWriter.serializeMethodCall(method, params)) },
   ];

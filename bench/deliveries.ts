@@ -1,4 +1,4 @@
-/** What it takes to hand a message to many satellites of this process. */
+/** The cost of delivering a message to many satellites of this process. */
 import 'reflect-metadata';
 import { join } from 'node:path';
 import { container } from 'tsyringe';
@@ -12,9 +12,9 @@ import type { Figure } from './table.ts';
 import { NO_EVENTS } from '../src/events/events.ts';
 
 const COUNTS = [1, 10, 100, 1000];
-// Under way at once.
+// The number of concurrent deliveries.
 const BURST = 100;
-// Handed over in one round, over all satellites.
+// The number of deliveries in one round, over all satellites.
 const HANDED = 1_000_000;
 
 declare global {
@@ -22,20 +22,20 @@ declare global {
   var co2BenchSeen: { count: number };
 }
 
-/** For each number of satellites: µs until `deliver` returns, and until all of them have it. `directory`: where their sources may lie. */
+/** For each number of satellites: µs until `deliver` returns, and until all of them have the message. `directory`: for their sources. */
 export async function deliveries(directory: string, isQuick: boolean): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const count of COUNTS) {
-    const place = join(directory, `deliveries${count}`);
-    await save(place, 'ham/spam.ts', satellites(count));
-    figures.push(...(await to(count, place, isQuick ? 3 : 9)));
+    const directoryOfCount = join(directory, `deliveries${count}`);
+    await save(directoryOfCount, 'ham/spam.ts', satellites(count));
+    figures.push(...(await to(count, directoryOfCount, isQuick ? 3 : 9)));
   }
   return figures;
 }
 
-async function to(count: number, place: string, rounds: number): Promise<Figure[]> {
+async function to(count: number, pluginsDir: string, rounds: number): Promise<Figure[]> {
   globalThis.co2BenchSeen = { count: 0 };
-  const options = { ...pluginHostDefaults, pluginsDir: place, watch: false as const, pluginPackages: false };
+  const options = { ...pluginHostDefaults, pluginsDir, watch: false as const, pluginPackages: false };
   const host = new PluginHost({
     options,
     directoryRequired: true,
@@ -49,7 +49,7 @@ async function to(count: number, place: string, rounds: number): Promise<Figure[
   const [taken, had]: [number[], number[]] = [[], []];
   for (let round = -1; round < rounds; round++) {
     const { deliverUs, totalUs } = await oneRound(host, count);
-    // The first is V8's, to compile what is called.
+    // V8 compiles what is called in the first round.
     if (round < 0) continue;
     taken.push(deliverUs);
     had.push(totalUs);

@@ -1,4 +1,4 @@
-/** What is parsed, serialised and called: the same for everybody. */
+/** What all contenders parse, write and call. */
 import type { Sendable } from '../src/values/values.ts';
 import { serialiseCall } from '../src/xmlrpc/xmlrpc.ts';
 
@@ -10,20 +10,20 @@ export interface Document {
   readonly bytes: Buffer;
 }
 
-/** What stands in a row. */
+/** The content of a row. */
 export const NOTE = 'a few words about this row, as people write them';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** The call of the method that adds, which every server here has. */
+/** The call of the method that adds two integers, which every server here has. */
 export const SMALL = documentOf('small call', 'bench.box.add', [1, 2]);
-/** A dict as programs hand it in: 2.3 KB of XML. */
+/** A dict as programs send it: 2.3 KB of XML. */
 export const NOTIFY = documentOf('notify of 2.3 KB', 'notify', [noticeOf(18)]);
-/** 1 MiB of rows as a database or a log has them. */
+/** 1 MiB of rows, like those of a database or a log. */
 export const STRUCTS = arrayOfStructs(MIB);
 export const BASE64 = documentOf('base64 of 8 MiB', 'put', [Buffer.alloc(6 * MIB, 'some bytes that repeat')]);
-/** Dates and doubles above all: a recorder's data. */
+/** Mostly dates and doubles, like the data of a recorder. */
 export const SERIES = documentOf('1 MiB of dates and doubles', 'put', [
   Array.from({ length: 6400 }, (_, i) => ({ at: new Date(1.7e12 + i * 61_000), value: Math.sqrt(i + 2) })),
 ]);
@@ -35,7 +35,7 @@ export const PROSE = documentOf('1 MiB of umlauts and markup', 'put', [
   ),
 ]);
 
-/** `bytes` or a little more of structs with five members in an array; `note` is the longest of them. */
+/** `bytes` or slightly more of structs with five members in an array; `note` is the longest of them. */
 export function arrayOfStructs(bytes: number, note = NOTE): Document {
   const [one, two] = [rowsOf(100, note), rowsOf(200, note)].map((rows) => serialiseCall('bench.box.count', [rows]).length) as [
     number,

@@ -1,5 +1,5 @@
 /**
- * The plugin host: calls to plugins here and in a child, how a child starts, who waits for a blocked one, and many satellites and plugins.
+ * The plugin host: calls to plugins here and in a child, the start of a child, delays by a blocked one, and many satellites and plugins.
  */
 import { join } from 'node:path';
 import { createClient } from '../src/client/client.ts';
@@ -15,7 +15,7 @@ import type { Aim, Figure, Report } from './table.ts';
 
 export interface HostOptions {
   readonly isQuick: boolean;
-  /** Is told what is being measured. */
+  /** Called with what is being measured. */
   readonly say: (text: string) => void;
 }
 
@@ -23,7 +23,7 @@ const CONNECTIONS = 8;
 const CALLS_BETWEEN = 8_000;
 const PLUGINS = 200;
 
-/** Two minutes, or half of one with `isQuick`. */
+/** Takes two minutes, or half a minute with `isQuick`. */
 export async function host({ isQuick, say }: HostOptions): Promise<Report> {
   const peers = new Peers();
   try {
@@ -58,7 +58,7 @@ async function calls({ port }: RunningRelay, { rounds, ms }: { rounds: number; m
   for (let round = -1; round < rounds; round++) {
     for (const { method, rates } of kinds) {
       const { callsPerSecond } = await load(port, requestOf(serialiseCall(method, [1, 2])), CONNECTIONS, { ms: round < 0 ? 4000 : ms });
-      // The first is V8's, to compile what is called.
+      // V8 compiles what is called in the first round.
       if (round >= 0) rates.push(callsPerSecond);
     }
   }
@@ -71,7 +71,7 @@ async function calls({ port }: RunningRelay, { rounds, ms }: { rounds: number; m
   }));
 }
 
-/** The same without the way in: what the process of the relay and that of the child can do together. */
+/** The same without the HTTP endpoint: what the process of the relay and that of the child can do together. */
 async function callsBetween({ port, token }: RunningRelay, rounds: number): Promise<Figure[]> {
   const client = clientOf(port, token);
   const figures: Figure[] = [];
@@ -109,8 +109,7 @@ async function starts({ port, token }: RunningRelay, count: number): Promise<Fig
 }
 
 /**
- * How long a dict takes from the sender's hand into `receive` of an inline satellite, before and while its neighbour in a child never
- * returns.
+ * How long a dict takes from the sender to `receive` of an inline satellite, before and while another satellite in a child never returns.
  */
 async function besideBlocked({ port, token }: RunningRelay, count: number): Promise<Figure[]> {
   const client = clientOf(port, token);
@@ -146,7 +145,7 @@ async function delays(client: XmlRpcClient, port: number, count: number): Promis
 async function manyPlugins(peers: Peers, rounds: number): Promise<Figure[]> {
   const directory = join(peers.directory, 'many');
   for (let n = 0; n < PLUGINS; n++) await save(directory, `pack${n % 20}/box${n}.ts`, box(`Box${n}`, ''));
-  // Compiles them, once for this checkout.
+  // Compiles them once for this checkout.
   await (await peers.relayOf(directory)).end();
   const [times, sizes]: [number[], number[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
@@ -184,9 +183,9 @@ const METER = `import { Exposed, Plugin, Satellite, type Dict } from 'co2-relay'
 export class Meter extends Plugin {
   times: number[] = [];
   receive({ data, at }: Dict) { if (data === 'time') this.times.push(Number(process.hrtime.bigint() - BigInt(at as string)) / 1e6); }
-  /** ms of each dict since it was last asked. */
+  /** ms of each dict since the last call. */
   @Exposed({ params: [], returns: 'array' }) take() { const { times } = this; this.times = []; return times; }
-  /** ms of so many calls of a method. */
+  /** ms for this number of calls of a method. */
   @Exposed({ params: ['string', 'int'], returns: 'double' }) async calls(method: string, count: number) {
     const began = performance.now();
     let left = count;

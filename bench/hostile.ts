@@ -1,10 +1,10 @@
-/** Documents of 1 MiB that were made to hurt a parser. */
+/** Documents of 1 MiB that are made to slow a parser down. */
 
 const SIZE = 1024 * 1024;
 const HEAD = '<methodCall><methodName>m</methodName><params><param><value>';
 const TAIL = '</value></param></params></methodCall>';
 
-/** Name -> document; what is refused at once is there too, for a parser might read on. */
+/** Name -> document; includes documents that are rejected at once, because a parser might read on. */
 export function hostileDocuments(): ReadonlyMap<string, Buffer> {
   const member = (name: string): string => `<member><name>${name}</name><value>1</value></member>`;
   const members = Array.from({ length: SIZE / 45 }, (_, i) => member(`n${i}`)).join('');

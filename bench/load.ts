@@ -1,11 +1,11 @@
 /**
- * The load: requests over a few connections that stay open, one under way on each, through bare sockets, since a client of ours or of Node
- * would cost more than the servers do.
+ * Generates load: requests over a few kept-alive connections, one in flight on each. Uses bare sockets, since an HTTP client would cost
+ * more than the servers.
  */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 
-/** What came of it. */
+/** The result of a load. */
 export interface Load {
   readonly callsPerSecond: number;
   /** ms of each call. */
@@ -15,7 +15,7 @@ export interface Load {
 const HEAD_END = '\r\n\r\n';
 const LAST_CHUNK = Buffer.from(`0${HEAD_END}`);
 
-/** An HTTP request of an XML-RPC call. */
+/** Formats an HTTP request of an XML-RPC call. */
 export function requestOf(body: Buffer): Buffer {
   const head = ['POST /RPC2 HTTP/1.1', 'Host: 127.0.0.1', 'Content-Type: text/xml', `Content-Length: ${body.length}`];
   return Buffer.concat([Buffer.from(`${head.join('\r\n')}${HEAD_END}`), body]);
@@ -27,7 +27,7 @@ export interface End {
   readonly calls?: number;
 }
 
-/** Sends `request` again and again over `connections` connections. Rejects on an answer that is not HTTP 200, and on a fault. */
+/** Sends `request` repeatedly over `connections` connections. Rejects on an answer other than HTTP 200 and on a fault. */
 export async function load(port: number, request: Buffer, connections: number, { ms, calls = Infinity }: End): Promise<Load> {
   const latencies: number[] = [];
   const start = performance.now();
@@ -49,7 +49,7 @@ export async function load(port: number, request: Buffer, connections: number, {
   return { callsPerSecond: (latencies.length * 1000) / (performance.now() - start), latencies };
 }
 
-/** One connection; made anew when the server ends it between two requests. */
+/** One connection; it reconnects when the server closes it between two requests. */
 export class Line {
   #socket: Socket | undefined;
   #parts: Buffer[] = [];
@@ -59,7 +59,7 @@ export class Line {
 
   constructor(private readonly port: number) {}
 
-  /** The whole answer, headers included. */
+  /** Resolves with the whole response, including headers. */
   ask(request: Buffer): Promise<Buffer> {
     const socket = this.#socket ?? this.#connect();
     this.#parts = [];
@@ -108,7 +108,7 @@ export class Line {
   #end(answer: Buffer): void {
     const settle = this.#settle;
     this.#settle = undefined;
-    // A server that says so closes the connection; the next request must not race with that.
+    // The server is about to close the connection; the next request must not race with that.
     if (/\nconnection: close/i.test(answer.toString('latin1', 0, 300))) {
       this.#socket?.destroy();
       this.#socket = undefined;

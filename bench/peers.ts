@@ -1,7 +1,4 @@
-/**
- * The servers under load, each in a process of its own that ends with the benchmark; what this machine does not have is left out with a
- * word.
- */
+/** The servers under load, each in a process that ends with the benchmark; those that this machine lacks are skipped and named. */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,14 +14,14 @@ export interface Server {
   readonly pid: number;
 }
 
-/** A relay of ours that can be ended before the others. */
+/** A relay of ours that can be stopped before the others. */
 export interface RunningRelay extends Server {
-  /** Of the admin. */
+  /** The admin token. */
   readonly token: string;
   readonly end: () => Promise<void>;
 }
 
-/** Whose figures stand beside ours. */
+/** The servers that ours is compared with. */
 export const BARE = 'bare fastify';
 export const NPM = 'npm xmlrpc';
 export const PYTHON = "Python's xmlrpc";
@@ -35,17 +32,17 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const FROM_SOURCE = ['--import', './src/loader/from-source.mjs'];
 
-/** Starts servers, and ends them all. */
+/** Starts servers, and stops them all. */
 export class Peers {
-  /** What is not there, and why. */
+  /** What is not available, and why. */
   readonly skipped: string[] = [];
   readonly directory = mkdtempSync(join(tmpdir(), 'co2-bench-'));
   readonly #children: ChildProcess[] = [];
   #isEnded = false;
 
-  /** Our relay: the command with one plugin, logs of warnings only, and limits that no load reaches. */
+  /** Our relay: the command with one plugin, with warnings logged only, and limits that no load reaches. */
   async relay(): Promise<Server> {
-    // The first start of a checkout compiles, and the compiler stays in memory.
+    // The first start in a checkout compiles, and the compiler stays in memory.
     const plugins = join(HERE, 'plugins');
     await (await this.relayOf(plugins)).end();
     return this.relayOf(plugins);
@@ -63,7 +60,7 @@ export class Peers {
     return (await this.#start(BARE, process.execPath, [...FROM_SOURCE, join(HERE, 'peers/fastify.ts')])).server;
   }
 
-  /** All that are here. */
+  /** Starts all servers that are available. */
   async others(): Promise<Server[]> {
     const found: Server[] = [];
     const starts: [string, () => readonly [string, ...string[]]][] = [
@@ -82,7 +79,7 @@ export class Peers {
     return found;
   }
 
-  /** Ends them all, and deletes what they left. None can be started then. */
+  /** Stops them all and deletes their files. None can be started afterwards. */
   async stop(): Promise<void> {
     this.#isEnded = true;
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
@@ -90,7 +87,7 @@ export class Peers {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  // A benchmark that is interrupted leaves no servers behind; then the signal does what it always does.
+  // An interrupted benchmark leaves no servers behind; after the clean-up the signal has its default effect.
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     void this.stop().finally(() => process.kill(process.pid, signal));
   };
@@ -106,10 +103,10 @@ export class Peers {
     return program;
   }
 
-  /** Starts a program, and waits for the port in its first line. */
+  /** Starts a program, and reads the port from its first line. */
   async #start(name: string, command: string, args: readonly string[]): Promise<{ server: Server; child: ChildProcess }> {
     if (this.#isEnded) throw new Error('the benchmark has ended');
-    // Not before there is a server: what is measured until then leaves no turn of the loop to a handler.
+    // Only once there is a server: measurements before that leave the event loop no turn for a handler.
     if (this.#children.length === 0) for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
     this.#children.push(child);
@@ -128,15 +125,15 @@ export class Peers {
   }
 }
 
-/** MiB of memory that a process holds now; undefined where there is no /proc. */
+/** MiB of memory that a process uses; undefined without /proc. */
 export function residentMiB({ pid }: Server): number | undefined {
   const kib = /^VmRSS:\s*(\d+)/m.exec(procFile(pid, 'status'))?.[1];
   return kib === undefined ? undefined : Number(kib) / 1024;
 }
 
-/** Seconds of processor time that a process has taken; undefined where there is no /proc. */
+/** Seconds of processor time that a process has used; undefined without /proc. */
 export function cpuSeconds({ pid }: Server): number | undefined {
-  // The name of the program, in parentheses, may hold blanks. Times are in hundredths of a second.
+  // The name of the program, in parentheses, may contain spaces. Times are in hundredths of a second.
   const fields = procFile(pid, 'stat').split(') ')[1]?.split(' ');
   return fields && (Number(fields[11]) + Number(fields[12])) / 100;
 }

@@ -1,4 +1,4 @@
-/** The relay under load: nobody is refused for calling often, and 32 MiB come in. */
+/** The configuration of the relay under load: no rate limits, and bodies up to 32 MiB. */
 import { defineConfig } from 'co2-relay/config';
 
 const unlimited = { perSecond: 1e9, burst: 1e9 };

@@ -1,4 +1,4 @@
-/** Live reload: how long one takes with its helper, until it serves, and what many of them leave behind. */
+/** Live reload: how long it takes until the plugin serves a changed helper, and what many reloads leave behind. */
 import 'reflect-metadata';
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,18 +13,18 @@ import { median, quantile } from './statistics.ts';
 import type { Figure, Report } from './table.ts';
 import { NO_EVENTS } from '../src/events/events.ts';
 
-/** Plugins beside the one that is reloaded. */
+/** The number of plugins besides the reloaded one. */
 const NEIGHBOURS = 20;
 const KIB = 1024;
 const GROUP = 'Live reload';
 
 export interface ReloadOptions {
   readonly isQuick: boolean;
-  /** Is told what is being measured. */
+  /** Called with what is being measured. */
   readonly say: (text: string) => void;
 }
 
-/** 300 reloads each way, or 60 with `isQuick`. */
+/** Takes 300 reloads in each mode, or 60 with `isQuick`. */
 export async function reload({ isQuick, say }: ReloadOptions): Promise<Report> {
   const directory = await mkdtemp(join(tmpdir(), 'co2-bench-'));
   const count = isQuick ? 60 : 300;
@@ -90,7 +90,7 @@ class Reloads {
     await this.#host.reloadPlugin('ham.spam');
   }
 
-  /** Saves the helper as editors do, and waits until the plugin serves with it. */
+  /** Saves the helper as editors do, and waits until the plugin serves it. */
   async bySaving(n: number): Promise<void> {
     const reloaded = this.#line('ham.spam reloaded');
     await save(this.#directory, 'ham/_helper.ts~', helper(n));
@@ -110,11 +110,11 @@ class Reloads {
 interface Measured {
   /** ms of each. */
   readonly times: readonly number[];
-  /** ms of the processor for one, in all threads: on a busy machine the figure that means something. */
+  /** ms of processor time for one, in all threads: the meaningful figure on a busy machine. */
   readonly processor: number;
   /** Bytes of the heap that one leaves behind. */
   readonly bytes: number;
-  /** Handles that all leave behind. */
+  /** The number of handles that all leave behind. */
   readonly handles: number;
 }
 
@@ -139,11 +139,11 @@ async function measure(count: number, work: (n: number) => Promise<void>): Promi
   };
 }
 
-/** What is held when everything that can be freed is. */
+/** Bytes in use after a garbage collection. */
 async function holding(): Promise<{ bytes: number; handles: number }> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  // What watched the file before is closed a moment later.
+  // The previous watcher is closed a moment later.
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 50));
   collect();
   collect();

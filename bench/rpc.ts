@@ -1,4 +1,4 @@
-/** The benchmark of calls: codec, bounds, load. Half a minute with `isQuick`, else some four minutes. */
+/** The benchmark of calls: codec, bounds, load. Takes half a minute with `isQuick`, otherwise about four minutes. */
 import { growth, holds } from './bounds.ts';
 import { codec } from './codec.ts';
 import { NOTIFY, SMALL } from './documents.ts';
@@ -8,7 +8,7 @@ import { calls, memory, pingsBesideLarge } from './wire.ts';
 
 export interface RpcOptions {
   readonly isQuick: boolean;
-  /** Is told what is being measured. */
+  /** Called with what is being measured. */
   readonly say: (text: string) => void;
 }
 

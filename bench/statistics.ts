@@ -1,6 +1,6 @@
-/** Medians and percentiles, and how long something takes. */
+/** Medians, percentiles, and measuring how long something takes. */
 
-/** The value below which `part` (0 to 1) of the values lie; NaN of none. */
+/** The value below which `part` (0 to 1) of the values lie; NaN for an empty list. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? NaN;
@@ -10,7 +10,7 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-// Until V8 has compiled what is measured, on a machine that has other things to do.
+// Until V8 has compiled what is measured, even on a busy machine.
 const WARM_UP_MS = 400;
 
 /** One way to do the same work. */
@@ -20,9 +20,8 @@ export interface Contender {
 }
 
 /**
- * Microseconds of one turn of each contender's work, as medians of `rounds`: in each they take turns of `ms`, so that what else the machine
- * does
- * hits all alike.
+ * Microseconds for one run of each contender's work, as medians over `rounds`: in each round the contenders take turns of `ms`, so that
+ * other load on the machine affects all alike.
  */
 export async function timeEach(contenders: readonly Contender[], rounds: number, ms: number): Promise<ReadonlyMap<string, number>> {
   const times = new Map(contenders.map(({ name }) => [name, [] as number[]]));
@@ -38,7 +37,7 @@ async function timeFor(work: () => unknown, ms: number): Promise<number> {
   let turns = 0;
   let now = start;
   for (; now < start + ms; now = performance.now()) {
-    // A promise only where there must be one: awaiting costs as much as reading a small call.
+    // Awaits only if there is a promise: awaiting costs as much as parsing a small call.
     const result = work();
     if (result instanceof Promise) await result;
     turns++;

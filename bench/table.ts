@@ -1,6 +1,6 @@
-/** What was measured, and how it is shown: a line per figure, with the ratios to the peers, the aims and whether they are met. */
+/** The results and how they are shown: one line per figure, with the ratios to the peers, the aims, and whether they are met. */
 
-/** Ours in relation to another's. */
+/** Our figure in relation to that of another. */
 export interface Ratio {
   /** `x bare fastify` */
   readonly to: string;
@@ -8,15 +8,15 @@ export interface Ratio {
   readonly aim?: Aim | undefined;
 }
 
-/** What a figure or a ratio should be at least, or at most. */
+/** The minimum or maximum for a figure or a ratio. */
 export interface Aim {
   readonly least?: number;
   readonly most?: number;
 }
 
-/** One figure of ours. */
+/** One of our figures. */
 export interface Figure {
-  /** Under which heading it stands. */
+  /** The heading that it is shown under. */
   readonly group: string;
   readonly what: string;
   readonly value: number;
@@ -31,7 +31,7 @@ export interface Report {
   readonly skipped: readonly string[];
 }
 
-/** True if there is no aim, or it is met. */
+/** True if there is no aim, or if it is met. */
 export function isMet(value: number, { least = -Infinity, most = Infinity }: Aim = {}): boolean {
   return value >= least && value <= most;
 }
@@ -54,7 +54,7 @@ function judged(value: number, aim: Aim | undefined): string {
   return `  (aim: ${wanted}; ${isMet(value, aim) ? 'met' : 'MISSED'})`;
 }
 
-/** Three digits that count. */
+/** Formats with three significant digits. */
 function short(value: number): string {
   const digits = value === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
   return value.toFixed(Math.min(digits, 3));

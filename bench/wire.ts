@@ -1,4 +1,4 @@
-/** Calls over HTTP: how many a second, how long each takes, what memory is held after them, and what a large body does to others. */
+/** Calls over HTTP: calls per second, latency, memory in use afterwards, and how a large body delays others. */
 import { NOTE, NOTIFY, SMALL, arrayOfStructs, base64Of } from './documents.ts';
 import type { Document } from './documents.ts';
 import { Line, load, requestOf } from './load.ts';
@@ -10,7 +10,7 @@ import type { Aim, Figure, Ratio } from './table.ts';
 /** How much is measured. */
 export interface Effort {
   readonly rounds: number;
-  /** ms of each server in each round. */
+  /** ms for each server in each round. */
   readonly ms: number;
 }
 
@@ -24,16 +24,16 @@ const AIMS: ReadonlyMap<Document, Readonly<Record<string, Aim>>> = new Map([
   [NOTIFY, { [BARE]: { least: 0.62 }, [NPM]: { least: 14 } }],
 ]);
 
-/** What one server did in one round. */
+/** The result of one server in one round. */
 interface Round {
   readonly perSecond: number;
-  /** NaN where there is no /proc. */
+  /** NaN without /proc. */
   readonly perCpuSecond: number;
   readonly p50: number;
   readonly p99: number;
 }
 
-/** Calls of `document`: the relay, which comes first, in relation to the others. */
+/** Calls of `document`: our relay, which comes first, in relation to the others. */
 export async function calls(document: Document, servers: readonly Server[], { rounds, ms }: Effort): Promise<Figure[]> {
   const request = requestOf(document.bytes);
   for (const { port } of servers) await load(port, request, CONNECTIONS, { calls: WARM_UP_CALLS, ms: WARM_UP_MS });
@@ -77,7 +77,7 @@ async function oneRound(server: Server, request: Buffer, ms: number): Promise<Ro
   };
 }
 
-/** Memory that is held after the same load. */
+/** Memory in use after the same load. */
 export function memory(servers: readonly Server[]): Figure[] {
   const [ours, ...others] = servers;
   const value = ours && residentMiB(ours);
@@ -97,7 +97,7 @@ export function memory(servers: readonly Server[]): Figure[] {
   ];
 }
 
-/** How long others' pings take while 32 MiB are parsed. */
+/** How long pings of others take while 32 MiB are parsed. */
 export async function pingsBesideLarge({ port }: Server, rounds: number): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const [what, document] of [
@@ -126,7 +126,7 @@ async function pingsDuring(port: number, large: Buffer): Promise<number[]> {
   const answered = slow.ask(large).finally(() => {
     reading.isOver = true;
   });
-  // Its failure is told below, after the last ping.
+  // A failure is thrown below, after the last ping.
   answered.catch(() => undefined);
   const times: number[] = [];
   while (!reading.isOver) {

@@ -1,4 +1,4 @@
-/** `npm run docs`: writes the pages that are made from the sources. */
+/** `npm run docs`: writes the pages that are generated from the sources. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formattedOptionsPage } from './options-page.ts';

@@ -1,5 +1,5 @@
 /**
- * Makes docs/options.md: types, limits and defaults come from the schema of the options, their meaning from the doc comments of their
+ * Generates docs/options.md: types, limits and defaults come from the schema of the options, descriptions from the doc comments of their
  * types.
  */
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import { variableOf } from '../src/cli/read-options.ts';
 import { DEFAULTS, SCHEMA, optionKinds } from '../src/config/config.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-// Where the checker finds `Options`, whose members carry the doc comments.
+// The type `Options`, whose members have the doc comments.
 const TYPES = join(ROOT, 'src/config/config.ts');
-// `programs[].config` has members that belong to the operator; nothing of ours is nested deeper.
+// `programs[].config` has members of the operator's choice; our options are not nested deeper.
 const MAX_DEPTH = 3;
 
 const INTRODUCTION = `# Options
@@ -24,7 +24,7 @@ Every option of \`config.ts\`, with its type, default and unit. An option can al
 environment wins over the file. In a variable a list is comma-separated, and records are JSON. \`co2 config show\` prints the values in effect and where each comes from.
 `;
 
-/** The titles of the interfaces that the options are declared in, in the order of the page. */
+/** The section titles of the interfaces that declare the options, in the order of the page. */
 const SECTIONS: Readonly<Record<string, string>> = {
   HttpOptions: 'Server',
   RelayOptions: 'Calls',
@@ -56,7 +56,7 @@ interface JsonSchema {
   readonly additionalProperties?: JsonSchema | false;
 }
 
-/** The text of docs/options.md, as prettier writes it. */
+/** Returns the text of docs/options.md, formatted by prettier. */
 export async function formattedOptionsPage(): Promise<string> {
   return format(optionsPage(), { ...(await resolveConfig(TYPES)), parser: 'markdown' });
 }
@@ -107,7 +107,7 @@ function memberOf(checker: ts.TypeChecker, symbol: ts.Symbol, name: string): ts.
   return membersOf(checker, checker.getTypeOfSymbol(symbol)).find((member) => member.name === name);
 }
 
-/** The members of an object type of ours; of an optional or a union type, those of its only object. */
+/** The members of an object type of ours; for an optional or union type, those of its only object type. */
 function membersOf(checker: ts.TypeChecker, type: ts.Type): readonly ts.Symbol[] {
   const objects = type.isUnion() ? type.types.filter((part) => !isScalar(part)) : [type];
   const [object] = objects;
@@ -174,7 +174,7 @@ function memberLines(checker: ts.TypeChecker, type: ts.Type, schema: JsonSchema,
   });
 }
 
-/** Steps into the elements of a list, or into the values of a record. */
+/** Resolves the elements of a list, or the values of a record. */
 function elementOf(checker: ts.TypeChecker, type: ts.Type, schema: JsonSchema): [type: ts.Type, schema: JsonSchema] {
   const element = checker.getIndexTypeOfType(type, ts.IndexKind.Number);
   if (schema.items && element) return [element, schema.items];
@@ -205,7 +205,7 @@ function typeText(schema: JsonSchema): string {
   }
 }
 
-/** The bounds, as far as they say more than that a number is safe. */
+/** The bounds, except those that only say that a number is safe. */
 function rangeText({ minimum, maximum }: JsonSchema): string {
   const bounds = [
     minimum === undefined || minimum === Number.MIN_SAFE_INTEGER ? '' : `at least ${grouped(minimum)}`,
@@ -222,7 +222,7 @@ function defaultText(key: string): string {
   return `\`${JSON.stringify(value).replace(/\d{5,}|(?<=[:,])\d{4,}/g, (digits) => grouped(Number(digits)))}\``;
 }
 
-/** As it can be written in config.ts: 30_000; a port stays 2004. */
+/** As written in config.ts: 30_000, but a port stays 2004. */
 function grouped(value: number): string {
   return Math.abs(value) < 10_000 ? String(value) : value.toLocaleString('en-US').replaceAll(',', '_');
 }

@@ -1,4 +1,4 @@
-/** The least that a server with Fastify does: it takes a body and answers the same bytes each time. Prints its port. */
+/** A minimal server with Fastify: reads a body and always answers with the same bytes. Prints its port. */
 import Fastify from 'fastify';
 import { serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 
@@ -8,7 +8,7 @@ server.removeAllContentTypeParsers();
 server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
   done(null, body);
 });
-// As long as the answer of the relay; nobody can tell the calls apart without reading them, but by their length.
+// As long as the relay's answer; without parsing, calls can only be told apart by their length.
 server.post('/RPC2', (request, reply) =>
   reply.header('content-type', 'text/xml; charset=utf-8').send((request.body as Buffer).length > 1000 ? taken : sum),
 );

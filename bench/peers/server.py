@@ -4,7 +4,7 @@ from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
 
 class Handler(SimpleXMLRPCRequestHandler):
-    # Keeps connections open, which it does not by default.
+    # Keeps connections open, which is not the default.
     protocol_version = 'HTTP/1.1'
 
 

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import xmlrpc from 'xmlrpc';
 
-// The package has no way to learn the port that the system chose, but takes one that is free.
+// The package cannot report a port that the system chose, so it gets a free one.
 const probe = createServer();
 await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
 const { port } = probe.address() as AddressInfo;

@@ -1,6 +1,4 @@
-/**
- * Accepts only dicts with the key of the network. The key is added at the origin and removed before delivery, so satellites never see it.
- */
+/** Accepts only dicts with the key of the network. The key is added at the origin and removed before delivery; satellites never see it. */
 import { timingSafeEqual } from 'node:crypto';
 import { Refusal, RelayPlugin } from 'co2-relay';
 import type { Dict, HookContext, RelayHooks } from 'co2-relay';

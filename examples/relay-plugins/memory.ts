@@ -20,7 +20,7 @@ class MemoryCarrier implements Carrier {
 
   async send(document: Uint8Array): Promise<Uint8Array> {
     const receive = receivers.get(this.#there);
-    if (!receive) throw new Error('nobody listens there');
+    if (!receive) throw new Error('no relay listens at this address');
     return receive(document);
   }
 

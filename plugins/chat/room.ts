@@ -1,18 +1,18 @@
-/** A chat room over the network: what is said at one relay is heard at all that run this plugin. */
+/** A chat room for the network: what is said at one relay is shown at all relays that run this plugin. */
 import { Exposed, Fault, Plugin, Satellite, type Dict, type Value } from 'co2-relay';
 
-/** Lines that are remembered: an evening's talk; protects the relay's memory. */
+/** The number of lines kept: an evening's talk; protects the relay's memory. */
 const MAX_LINES = 200;
 /** Characters of a nick and of a line: protects the readers' screens. */
 const MAX_NICK = 40;
 const MAX_TEXT = 1000;
 
-/** Remembers the last lines, its own and those of other relays; nothing survives a restart. */
+/** Keeps the latest lines of this and other relays, in memory only. */
 @Satellite()
 export class Room extends Plugin {
   readonly #lines: string[] = [];
 
-  /** Says a line to everybody in the network; answers the id of the message. */
+  /** Sends a line to everybody in the network; returns the id of the message. */
   @Exposed({ params: ['string', 'string'], returns: 'string' })
   async say(nick: string, text: string): Promise<string> {
     const chat = { nick: oneLine(nick), text: oneLine(text) };
@@ -23,13 +23,13 @@ export class Room extends Plugin {
     return id;
   }
 
-  /** Answers the last `n` lines that were heard or said here, oldest first, each as `nick: text`. */
+  /** Returns the latest `n` lines, oldest first, each as `nick: text`. */
   @Exposed({ params: ['int'], returns: 'array' })
   history(n: number): string[] {
     return n > 0 ? this.#lines.slice(-n) : [];
   }
 
-  /** Hears `{data: {chat: {nick, text}}}`; whatever else flows through the network is not for this room. */
+  /** Receives `{data: {chat: {nick, text}}}` and ignores other messages. */
   override receive(dict: Dict): void {
     const { nick, text } = members(members(dict.data).chat);
     if (typeof nick !== 'string' || typeof text !== 'string') return;
@@ -43,17 +43,17 @@ export class Room extends Plugin {
   }
 }
 
-/** At most `max` characters, and not half of one at the end, which could not be written in any answer. */
+/** At most `max` characters; never ends in half of a surrogate pair, which no answer could contain. */
 function cut(text: string, max: number): string {
   return text.slice(0, max).replace(/[\ud800-\udbff]$/, '');
 }
 
-/** The text without line breaks and other controls: nobody says a second line in the name of somebody else. */
+/** The text without line breaks and other control characters, so that no one can fake a line of someone else. */
 function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]/gu, ' ').trim();
 }
 
-/** The members of a struct; none if it is something else. */
+/** The members of a struct; empty for other values. */
 function members(value: Value | undefined): Readonly<Record<string, Value | undefined>> {
   return typeof value === 'object' && value !== null ? (value as Dict) : {};
 }

@@ -1,10 +1,10 @@
-/** The smallest plugin that does everything: it is called, it receives, it sends. Copy it to begin your own. */
+/** A minimal plugin with every capability: it can be called, it receives, and it sends. Copy it to start your own. */
 import { Exposed, Plugin, Satellite, type Context, type Dict } from 'co2-relay';
 
 /** Answers calls and pings. */
 @Satellite()
 export class Echo extends Plugin {
-  /** Answers the text that it is given. */
+  /** Returns the text that it is given. */
   @Exposed({ params: ['string'], returns: 'string' })
   say(text: string): string {
     return text;
@@ -16,7 +16,10 @@ export class Echo extends Plugin {
     return a + b;
   }
 
-  /** Answers `{data: 'ping'}` with `{data: {pong: <who asked>, hops: ...}}`. The answer is no ping, so two echoes never talk for ever. */
+  /**
+   * Answers `{data: 'ping'}` with `{data: {pong: <sender>, hops: ...}}`. The answer is not a ping, so two echoes do not answer each other
+   * forever.
+   */
   override async receive(dict: Dict, context: Context): Promise<void> {
     if (dict.data === 'ping') await this.send({ data: { pong: dict.host_id, hops: context.hops } });
   }

@@ -1,27 +1,26 @@
 /**
- * FUDI, the text of Pure Data's netsend and netreceive: atoms with blanks between them, `;` at the end of a message, `\` before what is
- * meant literally.
+ * FUDI, the text protocol of Pure Data's netsend and netreceive: atoms separated by spaces, `;` ends a message, `\` escapes a character.
  */
 import { isUtf8 } from 'node:buffer';
 
-/** What a message consists of: Pure Data's float or symbol. */
+/** An element of a message: Pure Data's float or symbol. */
 export type Atom = number | string;
 
-/** What Pure Data takes for a float; whatever else there is, is a symbol. */
+/** What Pure Data parses as a float; everything else is a symbol. */
 const FLOAT = /^-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
-/** What means something in a message unless a backslash stands before it; `$` begins an argument, which netreceive refuses. */
+/** Characters with a meaning in messages unless escaped by a backslash; `$` starts an argument, which netreceive rejects. */
 const SPECIAL = /[\\;,$ \t\r\n]/g;
 const BLANKS: ReadonlySet<string> = new Set([' ', '\t', '\r', '\n']);
 const [BACKSLASH, SEMICOLON, COMMA] = Buffer.from('\\;,');
 
 export interface ReaderParts {
-  /** Bytes of one message; a longer one is left out. */
+  /** Bytes of one message; longer ones are skipped. */
   readonly maxMessageBytes: number;
-  /** Told, in words, why a message is left out; the messages after it are read. */
+  /** Called with the reason when a message is skipped; the following messages are read. */
   refuse(reason: string): void;
 }
 
-/** Reads messages from bytes as they come, however they are cut into pieces. */
+/** Parses messages from bytes, however they are split into chunks. */
 export class FudiReader {
   readonly #parts: ReaderParts;
   /** The message that has not ended yet. */
@@ -35,7 +34,7 @@ export class FudiReader {
     this.#parts = parts;
   }
 
-  /** The messages that end within `chunk`, one at a time; without those that hold no atom. A comma ends a message as in netreceive. */
+  /** The messages that end within `chunk`, one at a time, except empty ones. A comma ends a message, as in netreceive. */
   *read(chunk: Uint8Array): Generator<readonly Atom[]> {
     for (const byte of chunk) {
       const isLiteral = this.#isEscaped;
@@ -49,7 +48,7 @@ export class FudiReader {
     }
   }
 
-  /** No more bytes come: a message that has begun is refused. */
+  /** Ends the input: an incomplete message is rejected. */
   end(): void {
     if (this.#finish().length > 0) this.#parts.refuse('a message without a semicolon at its end');
     this.#isEscaped = false;
@@ -73,12 +72,12 @@ export class FudiReader {
 }
 
 /**
- * A list as a message, with the newline that Pure Data wants at the end of a datagram. Throws a RangeError that says which atom cannot be
- * one.
+ * Formats a list as a message, with the newline that Pure Data expects at the end of a datagram. Throws a RangeError that names the invalid
+ * atom.
  */
 export function formatFudi(list: readonly unknown[], maxBytes: number): Buffer {
-  if (list.length === 0) throw new RangeError('an empty list is no message');
-  // Each atom takes two bytes at least; and what is too long is not formatted first.
+  if (list.length === 0) throw new RangeError('an empty list is not a message');
+  // Each atom takes at least two bytes, so a list that is too long is not formatted at all.
   if (list.length * 2 > maxBytes + 1) throw tooLong(maxBytes);
   const message = Buffer.from(`${list.map((atom, index) => formatAtom(atom, index + 1, maxBytes)).join(' ')};\n`);
   if (message.length > maxBytes + ';\n'.length) throw tooLong(maxBytes);
@@ -119,7 +118,7 @@ function atomsOf(message: string): readonly Atom[] {
   return atoms;
 }
 
-/** A float beyond what a double holds stays text. */
+/** A float beyond the range of a double stays text. */
 function atomOf(text: string): Atom {
   const number = FLOAT.test(text) ? Number(text) : NaN;
   return Number.isFinite(number) ? number : text;

@@ -1,8 +1,8 @@
-/** What the sockets of the bridge and the bridge itself are to each other. */
+/** The interfaces between the bridge and its sockets. */
 import type { Logger } from 'co2-relay';
 import type { Atom, ReaderParts } from './_fudi.ts';
 
-/** Where Pure Data is, or where it connects to. */
+/** The address of Pure Data, or the one that it connects to. */
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
@@ -14,32 +14,32 @@ export interface Hub extends ReaderParts {
   readonly logger: Logger;
   /** Connections that one listening socket accepts. */
   readonly maxConnections: number;
-  /** Bytes that wait for one reader. */
+  /** Bytes that may wait for one reader. */
   readonly maxPendingBytes: number;
   /** ms between two attempts to connect. */
   readonly retryMs: number;
-  /** Hands messages of Pure Data to the network, in order; resolves when more may come. Never rejects. */
+  /** Sends messages of Pure Data to the network, in order; resolves when more may follow. Never rejects. */
   take(messages: Iterable<readonly Atom[]>): Promise<void>;
-  /** Counts a message that went out in vain. */
+  /** Counts an outgoing message that was lost. */
   drop(): void;
 }
 
-/** Where messages go out. */
+/** A destination of outgoing messages. */
 export interface Outlet {
-  /** False if the message was not taken, since nobody is there or too much waits already. */
+  /** False if the message was not accepted, because there is no connection or too much is waiting. */
   write(message: Buffer): boolean;
 }
 
-/** A socket that waits for Pure Data. */
+/** A listening socket. */
 export interface Listener {
-  /** With the port that is listened on, also if 0 was asked for. */
+  /** Includes the port in use, also if the configuration says 0. */
   readonly endpoint: Endpoint;
-  /** Those that are connected. */
+  /** The connected peers. */
   readonly outlets: Iterable<Outlet> & { readonly size: number };
   close(): Promise<void>;
 }
 
-/** A place that messages are sent to. */
+/** A configured destination of messages. */
 export interface Target extends Outlet {
   readonly endpoint: Endpoint;
   readonly isConnected: boolean;

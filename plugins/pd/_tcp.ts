@@ -1,4 +1,6 @@
-/** Pure Data over TCP: connections that netsend makes to us, and one that we keep up to a netreceive. Both carry messages both ways. */
+/**
+ * Pure Data over TCP: incoming connections of netsend, and a persistent connection to a netreceive. Both carry messages in both directions.
+ */
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
@@ -7,10 +9,10 @@ import { FudiReader } from './_fudi.ts';
 import { nameOf } from './_hub.ts';
 import type { Endpoint, Hub, Listener, Outlet, Target } from './_hub.ts';
 
-/** How a browser begins: any web page may have it connect to this machine, and could so say what it likes to the network. */
+/** The first bytes of a browser: any web page can make it connect to this machine, and could send messages to the network that way. */
 const BROWSER = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) \//;
 
-/** Listens for netsend objects and `pdsend`. Rejects if the port cannot be had. */
+/** Listens for netsend objects and `pdsend`. Rejects if the port is not available. */
 export async function listenTcp(endpoint: Endpoint, hub: Hub): Promise<Listener> {
   const connections = new Set<Connection>();
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
@@ -39,13 +41,13 @@ export async function listenTcp(endpoint: Endpoint, hub: Hub): Promise<Listener>
   };
 }
 
-/** Keeps a connection to a netreceive object or `pdreceive` up, whichever of both is started first. */
+/** Keeps a connection to a netreceive object or `pdreceive`, whichever side is started first. */
 export class TcpTarget implements Target {
   readonly endpoint: Endpoint;
   readonly #hub: Hub;
   readonly #stop = new AbortController();
   #connection: Connection | undefined;
-  /** The operator knows that nobody is there. */
+  /** The missing connection has been logged. */
   #isReported = false;
 
   constructor(endpoint: Endpoint, hub: Hub) {
@@ -74,14 +76,15 @@ export class TcpTarget implements Target {
     }
   }
 
-  /** Connects and stays until the connection ends. Never rejects. */
+  /** Connects and waits until the connection ends. Never rejects. */
   async #connectOnce(signal: AbortSignal): Promise<void> {
     const { host, port } = this.endpoint;
     const socket = connect({ host, port, noDelay: true, keepAlive: true });
     try {
       await once(socket, 'connect', { signal });
-      // Where nobody listens the system may connect a socket of its own ports with itself: what we say would come back.
-      if (socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress) throw new Error('nobody listens');
+      // If no program listens, the system may connect a socket in its own port range with itself: our messages would come back.
+      if (socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress)
+        throw new Error('no program listens there');
       this.#connection = new Connection(socket, this.#hub);
       this.#isReported = false;
       this.#hub.logger.info('connected to Pure Data at %s', nameOf(this.endpoint));
@@ -101,21 +104,21 @@ export class TcpTarget implements Target {
   }
 }
 
-/** One connection, whoever made it. */
+/** One connection, in either direction. */
 class Connection implements Outlet {
   readonly #socket: Socket;
   readonly #hub: Hub;
-  /** It does not read as fast as we write, and the operator knows; until it has caught up. */
+  /** The reader is slower than we write, and this has been logged; reset when it has caught up. */
   #isLagging = false;
 
   constructor(socket: Socket, hub: Hub) {
     this.#socket = socket;
     this.#hub = hub;
-    // A connection that breaks ends; how, is nobody's business.
+    // An error is followed by `close`, which is handled.
     socket.on('error', () => undefined);
   }
 
-  /** Reads until the connection ends, no faster than the network takes it. Never rejects. */
+  /** Reads until the connection ends, no faster than the network accepts messages. Never rejects. */
   async run(isAccepted: boolean): Promise<void> {
     const reader = new FudiReader(this.#hub);
     let mayBeBrowser = isAccepted;

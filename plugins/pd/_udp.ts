@@ -1,4 +1,4 @@
-/** Pure Data over UDP: a message never spans two datagrams, and nobody knows whether one arrived. */
+/** Pure Data over UDP: a message never spans two datagrams, and delivery is not confirmed. */
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -6,10 +6,10 @@ import { isIPv6 } from 'node:net';
 import { FudiReader } from './_fudi.ts';
 import type { Endpoint, Hub, Listener, Target } from './_hub.ts';
 
-/** Datagrams that wait to be read or to go out: some ms of a flood, and some 100 kB at most. */
+/** Datagrams that wait to be read or sent: some ms of a flood, and at most some 100 kB. */
 const MAX_WAITING = 64;
 
-/** Listens for `netsend -u` objects and `pdsend ... udp`; nothing goes back to them. Rejects if the port cannot be had. */
+/** Listens for `netsend -u` objects and `pdsend ... udp`; it never sends to them. Rejects if the port is not available. */
 export async function listenUdp(endpoint: Endpoint, hub: Hub): Promise<Listener> {
   const socket = socketFor(endpoint);
   let waiting = 0;
@@ -52,7 +52,7 @@ export async function listenUdp(endpoint: Endpoint, hub: Hub): Promise<Listener>
 /** Sends to a `netreceive -u` object or `pdreceive ... udp`. */
 export class UdpTarget implements Target {
   readonly endpoint: Endpoint;
-  /** There is nothing to connect. */
+  /** UDP needs no connection. */
   readonly isConnected = true;
   readonly #socket: Socket;
   readonly #hub: Hub;
@@ -62,7 +62,7 @@ export class UdpTarget implements Target {
     this.endpoint = endpoint;
     this.#hub = hub;
     this.#socket = socketFor(endpoint);
-    // Each send tells its own errors.
+    // Each send reports its own errors.
     this.#socket.on('error', () => undefined);
   }
 

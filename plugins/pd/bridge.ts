@@ -1,7 +1,6 @@
 /**
- * Joins Pure Data to the network. What a patch sends with netsend is a dict `{data: {pd: [atoms]}}`, floats as numbers and symbols as
- * strings; what such a
- * dict of anybody else holds goes to the patch. Without a configuration it opens no socket.
+ * Joins Pure Data to the network. What a patch sends with netsend becomes a dict `{data: {pd: [atoms]}}`, with floats as numbers and
+ * symbols as strings; such dicts of other senders go to the patch. Without a configuration the bridge opens no socket.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Exposed, Fault, Inject, LOGGER, Plugin, Satellite, type Dict, type Logger, type Sendable, type Value } from 'co2-relay';
@@ -11,14 +10,14 @@ import { nameOf, type Endpoint, type Hub, type Listener, type Outlet, type Targe
 import { TcpTarget, listenTcp } from './_tcp.ts';
 import { UdpTarget, listenUdp } from './_udp.ts';
 
-/** Messages that are handed on before others get their turn: a millisecond or two. */
+/** Messages that are sent to the network before other work gets a turn: a millisecond or two. */
 const MESSAGES_PER_TURN = 50;
 
 /** Names of this machine. */
 const LOCAL = /^(?:localhost$|127\.|0\.0\.0\.0$|::1?$)/;
 
 const endpoint = z.strictObject({
-  /** Default 127.0.0.1. Who may connect is not asked for more, so another address lets everybody in who reaches it. */
+  /** Default 127.0.0.1. Connections are not authenticated, so another address admits everyone who can reach it. */
   host: z.string().min(1).max(255).default('127.0.0.1'),
   port: z.int().min(1).max(65_535),
   protocol: z.enum(['tcp', 'udp']).default('tcp'),
@@ -27,20 +26,20 @@ const endpoint = z.strictObject({
 /** `plugins: { 'pd.bridge': { listen: [{ port: 3000 }], sendTo: [{ port: 3001 }] } }` in config.ts. */
 const configSchema = z
   .strictObject({
-    /** Where a patch's netsend connects to; port 0 takes any free one. Default: nowhere. */
+    /** Where a patch's netsend connects to; port 0 chooses a free one. Default: none. */
     listen: z
       .array(endpoint.extend({ port: z.int().min(0).max(65_535) }))
       .max(8)
       .default([]),
-    /** The netreceives that dicts go to. Those that netsend to us over TCP get them too, at netsend's right outlet. Default: none. */
+    /** The netreceives that dicts are sent to. Patches connected over TCP get them too, at netsend's right outlet. Default: none. */
     sendTo: z.array(endpoint).max(32).default([]),
-    /** Bytes of one message. Default 4,096: what `pdreceive` and Pure Data's own buffers hold. */
+    /** Bytes of one message. Default 4,096: the buffer size of `pdreceive` and Pure Data. */
     maxMessageBytes: z.int().min(16).max(65_000).default(4096),
     /** Connections that one entry of `listen` accepts. Default 16. */
     maxConnections: z.int().min(1).max(1000).default(16),
-    /** Bytes that wait for a patch that does not read; what is beyond is dropped. Default 65,536. */
+    /** Bytes that may wait for a patch that reads too slowly; further messages are dropped. Default 65,536. */
     maxPendingBytes: z.int().min(1024).max(16_777_216).default(65_536),
-    /** ms between two attempts to connect to a netreceive that is not there. Default 2,000. */
+    /** ms between two attempts to connect to a netreceive that is not running. Default 2,000. */
     retryMs: z.int().min(10).max(3_600_000).default(2000),
   })
   .refine(({ listen, sendTo }) => !sendTo.some((to) => listen.some((at) => isSame(at, to))), {
@@ -49,12 +48,12 @@ const configSchema = z
   });
 type Config = z.infer<typeof configSchema>;
 
-/** Carries messages both ways; what came from Pure Data here never goes back to it. */
+/** Carries messages in both directions; what came from Pure Data here is never sent back to it. */
 @Satellite({ config: configSchema })
 export class Bridge extends Plugin<Config> {
   readonly #counters = { received: 0, refused: 0, sent: 0, dropped: 0 };
   #config!: Config;
-  /** Messages that came, whatever became of them. */
+  /** Messages that came in, including rejected ones. */
   #taken = 0;
   #listeners: readonly Listener[] = [];
   #targets: readonly Target[] = [];
@@ -85,7 +84,7 @@ export class Bridge extends Plugin<Config> {
     this.#targets = sendTo.map((to) => (to.protocol === 'tcp' ? new TcpTarget(to, hub) : new UdpTarget(to, hub)));
   }
 
-  /** Hands `{data: {pd: [atoms]}}` to Pure Data; whatever else flows through the network is not for it. */
+  /** Sends `{data: {pd: [atoms]}}` to Pure Data and ignores other messages. */
   override receive({ data }: Dict): void {
     const list = membersOf(data).pd;
     if (!Array.isArray(list)) return;
@@ -102,8 +101,8 @@ export class Bridge extends Plugin<Config> {
   }
 
   /**
-   * Sends a list of numbers and texts as one message to Pure Data here, not to the network. Answers how many connections and targets took
-   * it.
+   * Sends a list of numbers and texts as one message to the local Pure Data, not to the network. Returns how many connections and targets
+   * accepted it.
    */
   @Exposed({ params: ['array'], returns: 'int' })
   send_message(list: readonly Value[]): number {
@@ -115,9 +114,8 @@ export class Bridge extends Plugin<Config> {
   }
 
   /**
-   * Answers where the bridge listens and sends to, how many are connected, and the messages since the start: received (from Pure Data),
-   * refused (no message,
-   * or too long), sent (one for each that took it), dropped (nobody there, or too slow).
+   * Returns the addresses that the bridge listens on and sends to, the connections, and the messages since the start: received (from
+   * Pure Data), refused (malformed or too long), sent (one per recipient), dropped (no connection, or too slow).
    */
   @Exposed({ params: [], returns: 'struct' })
   status(): Sendable {
@@ -135,13 +133,13 @@ export class Bridge extends Plugin<Config> {
       this.#listeners = [...this.#listeners, listener];
       this.logger.info('listens for Pure Data on %s', nameOf(listener.endpoint));
     } catch (error) {
-      // The relay calls no exit() of what it could not set up.
+      // The relay calls no exit() after a failed setup.
       await this.exit();
       throw new Error(`cannot listen on ${nameOf(at)}: ${reasonOf(error)}`, { cause: error });
     }
   }
 
-  /** In order, and in turns with everybody else; not written to disk, since yesterday's slider is worth nothing. */
+  /** In order, and in turns with other work; not stored on disk, since the past position of a slider is worthless. */
   async #take(messages: Iterable<readonly Atom[]>): Promise<void> {
     for (const pd of messages) {
       try {
@@ -154,7 +152,7 @@ export class Bridge extends Plugin<Config> {
     }
   }
 
-  /** Throws a RangeError if the list is no message. */
+  /** Throws a RangeError if the list is not a valid message. */
   #give(list: readonly Value[]): number {
     const message = formatFudi(list, this.#config.maxMessageBytes);
     const outlets: Outlet[] = [...this.#listeners.flatMap((listener) => [...listener.outlets]), ...this.#targets];
@@ -164,7 +162,7 @@ export class Bridge extends Plugin<Config> {
     return taken;
   }
 
-  /** Only the first is told loudly: who floods the bridge must not flood the log. */
+  /** Only the first one is a warning, so that a flood of messages does not flood the log. */
   #refuse(reason: string): void {
     const isFirst = this.#counters.refused++ === 0;
     if (isFirst) this.logger.warn('refused: %s (more are counted in pd.bridge.status, and logged at debug)', reason);
@@ -172,7 +170,7 @@ export class Bridge extends Plugin<Config> {
   }
 }
 
-/** The members of a struct; none if it is something else. */
+/** The members of a struct; empty for other values. */
 function membersOf(value: Value | undefined): Readonly<Record<string, Value | undefined>> {
   return typeof value === 'object' && value !== null ? (value as Dict) : {};
 }

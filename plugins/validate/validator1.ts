@@ -1,19 +1,18 @@
 /**
- * UserLand's validator1 suite of 1999, by which XML-RPC implementations are checked: its own names with `validate.` in front,
- * `validate.validator1.easyStructTest`.
+ * UserLand's validator1 suite of 1999, for testing XML-RPC implementations; its names are prefixed: `validate.validator1.easyStructTest`.
  */
 import { Double, Exposed, Fault, Plugin, Satellite, type Dict, type Sendable } from 'co2-relay';
 import { z } from 'zod';
 
-/** What three of the tests add up. */
+/** The members that three of the tests add up. */
 const stooges = z.object({ moe: z.int32(), larry: z.int32(), curly: z.int32() });
 type Stooges = z.infer<typeof stooges>;
 
-/** Years of months of days, of which one counts. */
+/** Years of months of days; the test looks at one day. */
 const calendar = z.object({ '2000': z.object({ '04': z.object({ '01': stooges }) }) });
 type Calendar = z.infer<typeof calendar>;
 
-/** Counters of countTheEntities by what they count. */
+/** The results of countTheEntities, by the character that they count. */
 const ENTITIES: ReadonlyMap<string, string> = new Map([
   ['<', 'ctLeftAngleBrackets'],
   ['>', 'ctRightAngleBrackets'],
@@ -22,7 +21,7 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
   ['"', 'ctQuotes'],
 ]);
 
-/** Only answers calls: it neither receives nor sends. */
+/** Has methods only: it neither receives nor sends messages. */
 @Satellite()
 export class Validator1 extends Plugin {
   /** Adds up the members curly of all structs of an array, each with moe, larry and curly. */
@@ -48,16 +47,16 @@ export class Validator1 extends Plugin {
     return int32(moe + larry + curly);
   }
 
-  /** Answers the struct that it is given. */
+  /** Returns the struct that it is given. */
   @Exposed({ params: ['struct'], returns: 'struct' })
   echoStructTest(struct: Dict): Dict {
     return struct;
   }
 
-  /** Answers its six parameters as an array. */
+  /** Returns its six parameters as an array. */
   @Exposed({ params: ['int', 'boolean', 'string', 'double', 'dateTime.iso8601', 'base64'], returns: 'array' })
   manyTypesTest(int: number, boolean: boolean, text: string, double: number, date: Date, bytes: Buffer): Sendable {
-    // Within an array nothing declares that a whole number is a double.
+    // Inside an array no signature declares that a whole number is a double.
     return [int, boolean, text, new Double(double), date, bytes];
   }
 
@@ -74,14 +73,14 @@ export class Validator1 extends Plugin {
     return int32(moe + larry + curly);
   }
 
-  /** Answers ten, a hundred and a thousand times a number, as times10, times100 and times1000. */
+  /** Returns ten, a hundred and a thousand times a number, as times10, times100 and times1000. */
   @Exposed({ params: ['int'], returns: 'struct' })
   simpleStructReturnTest(number: number): Sendable {
     return { times10: int32(number * 10), times100: int32(number * 100), times1000: int32(number * 1000) };
   }
 }
 
-/** The result, which clients of these tests expect as `<int>`. */
+/** The result as an `<int>`, which clients of these tests expect. */
 function int32(result: number): number {
   if ((result | 0) === result) return result;
   throw new Fault(1, 'the result is beyond 32 bits');

@@ -1,4 +1,4 @@
-/** FUDI of the plugin pd.bridge: what is read from which bytes, whatever pieces they come in, and that what is written is read again. */
+/** FUDI in the plugin pd.bridge: parsing from any chunks of bytes, and that what is written can be parsed again. */
 import test from 'ava';
 import fc from 'fast-check';
 import { FudiReader, formatFudi } from '../../plugins/pd/_fudi.ts';
@@ -9,7 +9,7 @@ interface Reading {
   readonly refused: readonly string[];
 }
 
-/** Reads the pieces as one stream that then ends. */
+/** Parses the chunks as one complete stream. */
 function read(pieces: readonly (string | Uint8Array)[], maxMessageBytes = 4096): Reading {
   const refused: string[] = [];
   const reader = new FudiReader({ maxMessageBytes, refuse: (reason) => refused.push(reason) });
@@ -23,7 +23,7 @@ const TABLE: readonly (readonly [what: string, text: string, messages: Reading['
   ['all blanks', '\r\n a\t1\n 2  ; \n', [['a', 1, 2]]],
   ['several messages in a line', 'you; can; send;', [['you'], ['can'], ['send']]],
   ['a message over lines', 'this\ngoes\non;', [['this', 'goes', 'on']]],
-  ['nothing is no message', ';; \n;a;', [['a']]],
+  ['skips empty messages', ';; \n;a;', [['a']]],
   [
     'a comma ends a message',
     'a 1, b 2;',
@@ -53,13 +53,13 @@ const TABLE: readonly (readonly [what: string, text: string, messages: Reading['
 ];
 
 for (const [what, text, messages] of TABLE) {
-  test(`reads ${what}`, (t) => {
+  test(`parses ${what}`, (t) => {
     t.deepEqual(read([text]), { messages, refused: [] });
     t.deepEqual(read([...Buffer.from(text)].map((byte) => Uint8Array.of(byte))), { messages, refused: [] }, 'byte by byte');
   });
 }
 
-test('what cannot be read is left out with its reason, and what follows is read', (t) => {
+test('a malformed message is skipped with a reason, and the following ones are read', (t) => {
   t.deepEqual(read(['aaaaa; 12345678; b;'], 6), { messages: [['aaaaa'], ['b']], refused: ['a message of more than 6 bytes'] });
   t.deepEqual(read(['12345678', '90'], 6), { messages: [], refused: ['a message of more than 6 bytes'] });
   t.deepEqual(read([Uint8Array.of(0x61, 0xff, 0x3b, 0x62, 0x3b)]), { messages: [['b']], refused: ['a message that is not UTF-8'] });
@@ -67,7 +67,7 @@ test('what cannot be read is left out with its reason, and what follows is read'
   t.deepEqual(read(['a; \n']), { messages: [['a']], refused: [] }, 'blanks at the end are nothing');
 });
 
-test('a message without an end costs no more than its bound, and one of backslashes is read like any other', (t) => {
+test('the memory for a message without an end is bounded, and a message of backslashes is read like any other', (t) => {
   const endless = read([Buffer.alloc(5_000_000, 'x'), ';a;']);
   t.deepEqual(endless, { messages: [['a']], refused: ['a message of more than 4096 bytes'] });
   t.deepEqual(read([Buffer.alloc(4000, '\\'), ';a;']), { messages: [['\\'.repeat(2000)], ['a']], refused: [] });
@@ -80,11 +80,11 @@ const bytes = fc.oneof(
     .map((chars) => Buffer.from(chars.join(''))),
 );
 
-test('any split of the bytes gives the same messages and the same refusals', (t) => {
+test('any split of the bytes yields the same messages and the same errors', (t) => {
   fc.assert(
     fc.property(bytes, fc.array(fc.nat(200), { maxLength: 8 }), fc.constantFrom(16, 4096), (whole, cuts, limit) => {
-      const places = [0, ...cuts.filter((cut) => cut <= whole.length).sort((a, b) => a - b), whole.length];
-      const pieces = places.slice(1).map((end, index) => whole.subarray(places[index], end));
+      const offsets = [0, ...cuts.filter((cut) => cut <= whole.length).sort((a, b) => a - b), whole.length];
+      const pieces = offsets.slice(1).map((end, index) => whole.subarray(offsets[index], end));
       t.deepEqual(read(pieces, limit), read([whole], limit));
     }),
     { numRuns: 1000 },
@@ -99,7 +99,7 @@ const atom = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }),
 );
 
-test('what is written is read again, alone and among others', (t) => {
+test('a written message can be parsed again, alone and among others', (t) => {
   fc.assert(
     fc.property(fc.array(fc.array(atom, { minLength: 1, maxLength: 10 }), { maxLength: 5 }), (lists) => {
       const text = Buffer.concat(lists.map((list) => formatFudi(list, 60_000)));
@@ -110,9 +110,9 @@ test('what is written is read again, alone and among others', (t) => {
   );
 });
 
-test('what is no message is not written, and the text says why', (t) => {
+test('an invalid message is not written, and the error says why', (t) => {
   const refusals: readonly (readonly [list: readonly unknown[], reason: RegExp])[] = [
-    [[], /^an empty list is no message$/],
+    [[], /^an empty list is not a message$/],
     [['a', true], /^atom 2 is neither a number nor a text$/],
     [[null], /^atom 1 is neither/],
     [[[1]], /^atom 1 is neither/],

@@ -1,6 +1,6 @@
 /**
- * The bundled plugin pd.bridge in a real relay: both ways over TCP and UDP, its bounds, hostile input, and that it does nothing unless it
- * is told to.
+ * The bundled plugin pd.bridge in a real relay: both directions over TCP and UDP, its limits, hostile input, and that it is inactive by
+ * default.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ import { atomsOf, datagrams, netreceive, netsend, startBridge } from './pd-kit.t
 const TCP = { listen: [{ port: 0 }] };
 const UDP = { listen: [{ port: 0, protocol: 'udp' }] };
 
-test('without a configuration it opens no socket, says so once, and is there', async (t) => {
+test('without a configuration it opens no socket, and says so once', async (t) => {
   const { relay, status } = await startBridge(t);
   t.deepEqual(relay.log.matching(/^not in use: /).length, 1);
   t.deepEqual(await status(), { listening: [], send_to: [], connections: 0, received: 0, refused: 0, sent: 0, dropped: 0 });
@@ -53,7 +53,7 @@ test('TCP: a dict of somebody else goes to each patch that is connected, and wha
   t.deepEqual([one.lines.all.length, two.lines.all.length], [1, 1]);
 });
 
-test('a target that is started later is found, gets dicts, answers over the same connection, and is found again after its end', async (t) => {
+test('a target that is started later is connected, gets dicts, can answer, and is connected again after a restart', async (t) => {
   const [port = 0] = await freePorts(1);
   const { relay, hear, until, status } = await startBridge(t, { sendTo: [{ port }], retryMs: 10 });
   const heard = await hear();
@@ -90,14 +90,14 @@ test('UDP: both ways; a datagram may hold several messages and never half of one
   t.deepEqual(await patch.lines.first(1), ['on 1;\n']);
 });
 
-test('send_message answers how many took it, and refuses what is no message', async (t) => {
+test('send_message returns the number of recipients and rejects invalid messages', async (t) => {
   const { relay, ports, until } = await startBridge(t, { ...TCP, maxMessageBytes: 64 });
   const patch = await netsend(t, ports[0]!);
   await until(({ connections }) => connections === 1);
   t.is(await relay.call('pd.bridge.send_message', ['freq', 440]), 1);
   t.deepEqual(await patch.lines.first(1), ['freq 440;']);
   const refused = async (list: unknown): Promise<unknown> => await t.throwsAsync(relay.call('pd.bridge.send_message', list as never));
-  t.like(await refused([]), { code: 1, message: 'an empty list is no message' });
+  t.like(await refused([]), { code: 1, message: 'an empty list is not a message' });
   t.like(await refused(['a', [1]]), { code: 1, message: 'atom 2 is neither a number nor a text' });
   t.like(await refused(['x'.repeat(65)]), { code: 1, message: 'the message is longer than 64 bytes (maxMessageBytes)' });
   t.like(await refused('freq'), { code: -32602 });
@@ -105,7 +105,7 @@ test('send_message answers how many took it, and refuses what is no message', as
   await until((status) => status.refused === 1);
 });
 
-test('what is too long, not UTF-8, not for XML or unfinished is counted and left out; the connection goes on', async (t) => {
+test('messages that are too long, not UTF-8, not valid in XML or unfinished are counted and skipped; the connection stays open', async (t) => {
   const { relay, ports, hear, until } = await startBridge(t, { ...TCP, maxMessageBytes: 64 });
   const heard = await hear();
   const { socket } = await netsend(t, ports[0]!);
@@ -124,7 +124,7 @@ test('what is too long, not UTF-8, not for XML or unfinished is counted and left
   );
 });
 
-test('connections beyond the bound are closed, the others go on', async (t) => {
+test('connections beyond the limit are closed, the others stay open', async (t) => {
   const { ports, hear, until } = await startBridge(t, { ...TCP, maxConnections: 2 });
   const heard = await hear();
   const patches = [await netsend(t, ports[0]!), await netsend(t, ports[0]!)];
@@ -161,7 +161,7 @@ test('a patch that does not read loses messages, the others get all of them', as
   await slow.lines.first(sent - fast.lines.all.length);
 });
 
-test('a web page cannot speak through a browser of this machine', async (t) => {
+test('a web page cannot send messages through a browser on this machine', async (t) => {
   const { ports, hear, until } = await startBridge(t, TCP);
   const heard = await hear();
   for (const method of ['POST', 'GET', 'OPTIONS']) {
@@ -183,7 +183,7 @@ test('a web page cannot speak through a browser of this machine', async (t) => {
   );
 });
 
-test('a flood is handed on in turns: others are answered meanwhile, and nothing is lost', async (t) => {
+test('a flood is processed in turns: other requests are answered meanwhile, and nothing is lost', async (t) => {
   const { relay, ports, until } = await startBridge(t, TCP);
   const { socket } = await netsend(t, ports[0]!);
   socket.write('a;'.repeat(5000));
@@ -193,7 +193,7 @@ test('a flood is handed on in turns: others are answered meanwhile, and nothing 
   t.is(relay.log.matching(/^refused/).length, 0);
 });
 
-test('a flood of datagrams is dropped and counted, and what comes after it is taken', async (t) => {
+test('a flood of datagrams is dropped and counted, and later ones are accepted', async (t) => {
   const patch = await datagrams(t);
   const { relay, ports, status, until } = await startBridge(t, UDP);
   while ((await status()).refused === 0) for (let n = 0; n < 200; n++) patch.send('a;'.repeat(60), ports[0]!);
@@ -225,7 +225,7 @@ test('IPv6 is spoken, too', async (t) => {
   t.is((await status()).listening[1]!.host, host);
 });
 
-test('a port that is taken, and a configuration that makes no sense, stop the start and say why', async (t) => {
+test('a port in use and an invalid configuration stop the start with the reason', async (t) => {
   const taken = await netreceive(t);
   const twice = { listen: [{ port: 0 }, { port: taken.port }] };
   const udp = await datagrams(t);
@@ -250,7 +250,7 @@ test('a port that is taken, and a configuration that makes no sense, stop the st
   }
 });
 
-test('a stop closes everything, whatever still hangs', async (t) => {
+test('a stop closes everything, even while something hangs', async (t) => {
   const { relay, ports, until } = await startBridge(t, {
     listen: [...TCP.listen, ...UDP.listen],
     sendTo: [{ port: 1 }, { port: 1, protocol: 'udp' }],

@@ -1,7 +1,4 @@
-/**
- * What stands in for Pure Data: netsend and netreceive over TCP and UDP, each with what it received, line by line; and a relay with the
- * bridge.
- */
+/** Fakes of Pure Data's netsend and netreceive over TCP and UDP that record what they receive line by line, and a relay with the bridge. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
@@ -21,7 +18,7 @@ export interface Endpoint {
   readonly protocol: 'tcp' | 'udp';
 }
 
-/** What `pd.bridge.status` answers. */
+/** The result of `pd.bridge.status`. */
 export interface Status {
   readonly listening: readonly Endpoint[];
   readonly send_to: readonly (Endpoint & { readonly connected: boolean })[];
@@ -36,14 +33,14 @@ export interface BridgeRelay {
   readonly relay: TestRelay;
   /** The port of each entry of `listen`. */
   readonly ports: readonly number[];
-  /** Registers a satellite elsewhere; returns the dicts that it hears. */
+  /** Registers a remote satellite; returns the dicts that it receives. */
   readonly hear: () => Promise<Gate<Dict>>;
   readonly status: () => Promise<Status>;
-  /** The first status that fits; the test's own time limit ends a wait for what never comes. */
+  /** Resolves with the first matching status. */
   readonly until: (fits: (status: Status) => boolean) => Promise<Status>;
 }
 
-/** A relay with the bundled bridge. */
+/** Starts a relay with the bundled bridge. */
 export async function startBridge(t: ExecutionContext, config?: Readonly<Record<string, unknown>>): Promise<BridgeRelay> {
   const plugins = config ? { 'pd.bridge': config } : {};
   const relay = await startRelay(t, { pluginsDir: join(PROJECT_DIR, 'plugins'), pluginList: ['pd'], plugins });
@@ -75,7 +72,7 @@ export interface Patch {
   readonly socket: Socket;
 }
 
-/** A `netsend` object, connected. */
+/** A connected `netsend` object. */
 export async function netsend(t: ExecutionContext, port: number, host = '127.0.0.1'): Promise<Patch> {
   const socket = connect(port, host);
   const patch = patchOf(t, socket);
@@ -85,7 +82,7 @@ export async function netsend(t: ExecutionContext, port: number, host = '127.0.0
 
 export interface Netreceive {
   readonly port: number;
-  /** Each connection that is made to it. */
+  /** Receives each connection that is made to it. */
   readonly patches: Gate<Patch>;
   close(): void;
 }
@@ -106,7 +103,7 @@ export async function netreceive(t: ExecutionContext, port = 0): Promise<Netrece
   return { port: (server.address() as AddressInfo).port, patches, close };
 }
 
-/** A `netreceive -u` object, and a `netsend -u` object in one: what came, and a way to send. */
+/** A `netreceive -u` object and a `netsend -u` object in one: records datagrams and can send them. */
 export async function datagrams(
   t: ExecutionContext,
 ): Promise<{ port: number; lines: Gate<string>; send: (text: string | Buffer, port: number) => void }> {

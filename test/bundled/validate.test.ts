@@ -1,4 +1,4 @@
-/** The bundled suites validator1 and interopEchoTests in a real relay: each method with what it is for, and with what it must refuse. */
+/** The bundled suites validator1 and interopEchoTests in a real relay: each method with valid input, and with input that it must reject. */
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -91,19 +91,19 @@ const WRONG: readonly Case[] = [
   ['interopEchoTests.whichToolkit', [{}], -32602],
 ];
 
-/** What is decoded has no prototype; what a test writes has one. */
+/** Decoded structs have no prototype; those in tests have one. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
 }
 
-test('each method answers what its suite expects', async (t) => {
+test('each method returns what its suite expects', async (t) => {
   const relay = await start(t);
   for (const [method, params, answer] of RIGHT) t.deepEqual(plain(await relay.call(`validate.${method}`, ...params)), answer, method);
 });
 
-test('each method refuses what it is not for: a wrong type, or a result beyond 32 bits', async (t) => {
+test('each method rejects wrong types and results beyond 32 bits', async (t) => {
   const relay = await start(t);
   for (const [method, params, code] of WRONG) {
     const fault = await t.throwsAsync(relay.call(`validate.${method}`, ...params), undefined, method);
@@ -111,7 +111,7 @@ test('each method refuses what it is not for: a wrong type, or a result beyond 3
   }
 });
 
-test('whichToolkit says what answers', async (t) => {
+test('whichToolkit describes the implementation', async (t) => {
   const relay = await start(t);
   const toolkit = (await relay.call('validate.interopEchoTests.whichToolkit')) as Record<string, string>;
   t.deepEqual(Object.keys(toolkit), ['toolkitDocsUrl', 'toolkitName', 'toolkitVersion', 'toolkitOperatingSystem']);
@@ -119,7 +119,7 @@ test('whichToolkit says what answers', async (t) => {
   t.regex(toolkit.toolkitVersion!, /^\d+\.\d+\.\d+/);
 });
 
-test('every method of both suites is there, with help and a signature, and was tried both ways', async (t) => {
+test('every method of both suites exists, has help and a signature, and was tested with valid and invalid input', async (t) => {
   const relay = await start(t);
   const names = ((await relay.call('system.listMethods')) as string[]).filter((name) => name.startsWith('validate.'));
   t.is(names.length, 8 + 14);

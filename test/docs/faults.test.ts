@@ -1,4 +1,4 @@
-/** docs/faults.md is the table of errors in the code. */
+/** docs/faults.md agrees with the table of errors in the code. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -8,7 +8,7 @@ import { PROJECT_DIR } from '../support/processes.ts';
 const page = readFileSync(join(PROJECT_DIR, 'docs/faults.md'), 'utf8');
 const sentence = (meaning: string): string => `${meaning.charAt(0).toUpperCase()}${meaning.slice(1)}.`;
 
-test('docs/faults.md describes every code with its number and meaning, and what caller and operator do, and no other code', (t) => {
+test('docs/faults.md describes every code with its number, meaning, and advice for caller and operator, and no other code', (t) => {
   const sections = [...page.matchAll(/^## `([A-Z_]+)` \((-?\d+)\)\n\n(.+)\n\n- Caller: \S.+\n- Operator: \S.+$/gm)];
   t.deepEqual(
     sections.map(([, code, fault, meaning]) => [code, Number(fault), meaning]),

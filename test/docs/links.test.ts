@@ -13,10 +13,10 @@ const tracked = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '
   .filter((name) => name !== '' && existsSync(join(PROJECT_DIR, name)));
 const read = (name: string): string => readFileSync(join(PROJECT_DIR, name), 'utf8');
 const pages = tracked.filter((name) => name.endsWith('.md') && !name.startsWith('test/fixtures/'));
-/** A page without its code blocks. */
+/** Removes the code blocks of a page. */
 const prose = (name: string): string => read(name).replace(/^```[\s\S]*?^```$/gm, '');
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** The anchors of a page's headings, as GitHub generates them. */
 function anchorsOf(name: string): ReadonlySet<string> {
   const headings = [...prose(name).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading.toLowerCase());
   return new Set(headings.map((heading) => heading.replace(/[^\p{L}\p{N}\s_-]/gu, '').replace(/\s/g, '-')));

@@ -1,4 +1,4 @@
-/** docs/options.md is what `npm run docs` makes from the schema of the options and their doc comments. */
+/** docs/options.md is what `npm run docs` generates from the schema of the options and their doc comments. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

@@ -1,4 +1,4 @@
-/** Every piece of code in docs/plugins.md is run as its reader would run it, and does what the text says. */
+/** Every code snippet in docs/plugins.md is run as a reader would run it, and does what the text says. */
 import { chmodSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import test from 'ava';
@@ -16,7 +16,7 @@ import type { Run } from './page.ts';
 import { RELAY_RUNS } from './relay-runs.ts';
 import { snippetsOf } from './snippets.ts';
 
-/** A relay with the snippet as `plugins/ham/spam.ts`, which also compiles strictly. */
+/** Starts a relay with the snippet as `plugins/ham/spam.ts`, after a strict type check. */
 async function load(t: ExecutionContext, source: string, config: TestRelayOptions['config'] = {}): Promise<TestRelay> {
   const directory = project(t, { 'plugins/ham/spam.ts': source });
   t.deepEqual(compilerErrors([join(directory, 'plugins/ham/spam.ts')]), []);
@@ -25,7 +25,7 @@ async function load(t: ExecutionContext, source: string, config: TestRelayOption
   return relay;
 }
 
-/** What the compiler says of a project with this tsconfig.json, `file:line text`. */
+/** The compiler's diagnostics for a project with this tsconfig.json, as `file:line text`. */
 function projectErrors(t: ExecutionContext, tsconfig: string, files: Readonly<Record<string, string>>): readonly string[] {
   const directory = project(t, { 'tsconfig.json': tsconfig, ...files });
   const host = {
@@ -33,7 +33,7 @@ function projectErrors(t: ExecutionContext, tsconfig: string, files: Readonly<Re
     onUnRecoverableConfigFileDiagnostic: (found: ts.Diagnostic) => t.fail(ts.flattenDiagnosticMessageText(found.messageText, ' ')),
   };
   const parsed = ts.getParsedCommandLineOfConfigFile(join(directory, 'tsconfig.json'), {}, host);
-  // In place of the installed package, which this project cannot install in itself.
+  // Replaces the installed package, which this project cannot install in itself.
   const paths = { 'co2-relay': [join(PROJECT_DIR, 'src/plugin/plugin.ts')] };
   const typeRoots = [join(PROJECT_DIR, 'node_modules/@types')];
   const program = ts.createProgram(parsed?.fileNames ?? [], { ...parsed?.options, paths, typeRoots, skipLibCheck: true });
@@ -204,8 +204,8 @@ export { Spam };`;
     symlinkSync('../../away.ts', join(cwd, 'plugins/ham/away.ts'));
     const relay = runCo2(t, { args: ['start', '--port', '0'], cwd });
     await relay.stdout.line(/listening/);
-    const told = relay.stderr.all.filter((line) => line.includes(' plugin-host ')).map((line) => line.replace(/^.* plugin-host /, ''));
-    for (const line of source.trim().split('\n')) t.true(told.includes(line), `${line}\nis none of\n${told.join('\n')}`);
+    const logged = relay.stderr.all.filter((line) => line.includes(' plugin-host ')).map((line) => line.replace(/^.* plugin-host /, ''));
+    for (const line of source.trim().split('\n')) t.true(logged.includes(line), `${line}\nis none of\n${logged.join('\n')}`);
   },
 };
 
@@ -219,18 +219,18 @@ for (const { name, source } of snippets) {
   });
 }
 
-test('nothing is tested that is not there', (t) => {
+test('every test has a snippet on the page', (t) => {
   t.deepEqual(
     [...Object.keys(RUNS), ...IN_OTHER_LANGUAGES].filter((name) => sourceOf(name) === ''),
     [],
   );
 });
 
-test('code that nobody runs, a name without code, and a name that is there twice are found', (t) => {
+test('snippets that no test runs, names without a snippet, and duplicate names are found', (t) => {
   t.is(snippetsOf('# a\n\n<!-- test: x -->\n\n```ts\nconst a = 1;\n```\n').length, 1);
   t.throws(() => snippetsOf('```ts\na\n```\n'), { message: /^line 1: code without/ });
   t.throws(() => snippetsOf('<!-- test: x -->\ntext\n'), { message: 'line 2: x has no code' });
   t.throws(() => snippetsOf('<!-- test: x -->\n'), { message: 'x has no code' });
   t.throws(() => snippetsOf('<!-- test: x -->\n```ts\n```\n<!-- test: x -->\n```ts\n```\n'), { message: /^line 4: x .* twice$/ });
-  t.throws(() => snippetsOf('<!-- test: x -->\n```ts\na'), { message: 'line 2: the code has no end' });
+  t.throws(() => snippetsOf('<!-- test: x -->\n```ts\na'), { message: 'line 2: the code block is not closed' });
 });

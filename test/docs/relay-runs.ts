@@ -1,4 +1,4 @@
-/** Runs of those pieces of docs/plugins.md that need a relay as an operator starts it: saved files, processes, commands, relay plugins. */
+/** Runs the snippets of docs/plugins.md that need a real relay process: saved files, child processes, commands, relay plugins. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -10,14 +10,14 @@ import type { Run } from './page.ts';
 
 const SPAM = 'plugins/ham/spam.ts';
 
-/** A relay with the piece as `plugins/ham/spam.ts`, which also compiles strictly. */
+/** Starts a relay with the snippet as `plugins/ham/spam.ts`, after a strict type check. */
 async function start(t: ExecutionContext, source: string, files: Readonly<Record<string, string>> = {}): Promise<RelayProcess> {
   const cwd = project(t, { [SPAM]: source, ...files });
   t.deepEqual(compilerErrors([SPAM, ...Object.keys(files)].map((file) => join(cwd, file))), []);
   return startCo2(t, { cwd });
 }
 
-/** `co2` at this relay with the words of a line. */
+/** Runs `co2` against this relay with the arguments in a line. */
 async function co2(t: ExecutionContext, { url, cwd }: RelayProcess, line: string): Promise<readonly string[]> {
   const end = await runCo2(t, { args: [...line.split(' ').slice(1), '--url', url], cwd }).exit;
   t.is(end.code, 0, [line, ...end.stdout, ...end.stderr].join('\n'));
@@ -45,9 +45,9 @@ export const RELAY_RUNS: Readonly<Record<string, Run>> = {
     writeFileSync(join(relay.cwd, SPAM), sourceOf('handover').replace('#count = 0', '#count = '));
     const lines = source.trimEnd().split('\n');
     await relay.stderr.line(/ \| +\^/);
-    const told = relay.stderr.all.map((line) => line.replace(/^.* ERROR plugin-host /, ''));
-    const first = told.findIndex((line) => line.includes('not reloaded'));
-    t.deepEqual(told.slice(first, first + lines.length), lines);
+    const logged = relay.stderr.all.map((line) => line.replace(/^.* ERROR plugin-host /, ''));
+    const first = logged.findIndex((line) => line.includes('not reloaded'));
+    t.deepEqual(logged.slice(first, first + lines.length), lines);
     t.is(await relay.call('ham.spam.next'), 2);
     t.regex((await co2(t, relay, 'co2 plugin list')).join('\n'), /ham\.spam .* ham\/spam\.ts:5:12: Expression expected/);
   },

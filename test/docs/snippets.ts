@@ -1,4 +1,4 @@
-/** The code in a page of the documentation, each piece under the name that a comment above it gives: `<!-- test: name -->`. */
+/** Finds the code snippets in a page of the documentation; a comment above each one names it: `<!-- test: name -->`. */
 
 export interface Snippet {
   readonly name: string;
@@ -7,8 +7,8 @@ export interface Snippet {
 }
 
 /**
- * The fenced pieces of a page, in order. Throws an Error that names the line of one without a name, of a name without code, and of a name
- * that is there twice.
+ * The fenced snippets of a page, in order. Throws an Error with the line of a snippet without a name, a name without a snippet, or a
+ * duplicate.
  */
 export function snippetsOf(page: string): readonly Snippet[] {
   const found: Snippet[] = [];
@@ -21,12 +21,12 @@ export function snippetsOf(page: string): readonly Snippet[] {
     const language = /^```(\S*)$/.exec(line)?.[1];
     if (marker !== undefined) {
       if (name !== undefined || found.some((other) => other.name === marker))
-        throw new Error(`${at}: ${marker} follows a name, or is there twice`);
+        throw new Error(`${at}: ${marker} follows another name, or is used twice`);
       name = marker;
     } else if (language !== undefined) {
-      if (name === undefined) throw new Error(`${at}: code without <!-- test: name --> above it; what no test runs is wrong some day`);
+      if (name === undefined) throw new Error(`${at}: code without <!-- test: name --> above it; every snippet must be run by a test`);
       const end = lines.indexOf('```', index + 1);
-      if (end === -1) throw new Error(`${at}: the code has no end`);
+      if (end === -1) throw new Error(`${at}: the code block is not closed`);
       found.push({ name, language, source: `${lines.slice(index + 1, end).join('\n')}\n` });
       name = undefined;
       index = end;

@@ -1,4 +1,4 @@
-/** Each example is run as the line of its README says. */
+/** Runs each example by the command in its README. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -8,7 +8,7 @@ import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
 
 const readme = (example: string): string => readFileSync(join(PROJECT_DIR, 'examples', example, 'README.md'), 'utf8');
 
-test.serial('relay-pair: what A is told, B hears; Ctrl-C ends it', async (t) => {
+test.serial('relay-pair: B receives what is sent to A; Ctrl-C stops it', async (t) => {
   t.true(readme('relay-pair').includes('`npm run example:pair`'));
   const { scripts } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
   const [program = '', ...args] = (scripts['example:pair'] ?? '').split(' ');

@@ -1,4 +1,4 @@
-/** The examples of relay plugins are run as their README says. */
+/** Runs the examples of relay plugins by the commands in their README. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -42,13 +42,13 @@ test.serial('a network with a key: without it a dict is refused, with it one get
   t.regex(await relay.stderr.line(/plugin\.test\.ear heard/), /heard \{"host_id":"[^"]+","client_address":\[[^\]]+\],"data":"hello"\}$/);
   await relay.call('test.ear.say', 'from inside');
   t.notRegex(await relay.stderr.line(/the other one heard .*from inside/), new RegExp(key));
-  t.is(relay.stderr.all.filter((line) => line.includes(' plugin.test.ear heard')).length, 1, 'the refused ones reached nobody');
+  t.is(relay.stderr.all.filter((line) => line.includes(' plugin.test.ear heard')).length, 1, 'rejected dicts were not delivered');
 
   const keyless = await t.throwsAsync(startCo2(t, { args: args.slice(0, 2) }));
   t.regex(keyless.message, /co2: relay plugin key_filter\.KeyFilter: it refuses to start: key is missing, or shorter than 8 characters/);
 });
 
-test.serial('another transport: what A is told, B hears, over a carrier in memory; Ctrl-C ends it', async (t) => {
+test.serial('another transport: B receives what is sent to A over the in-memory transport; Ctrl-C stops it', async (t) => {
   const [, line = ''] = /`node (--import \S+ \S+memory-pair\.ts)`/.exec(README) ?? [];
   const [a, b] = await freePorts(2);
   const pair = run(t, process.execPath, [...line.split(' '), String(a), String(b)], { cwd: PROJECT_DIR });
@@ -59,9 +59,9 @@ test.serial('another transport: what A is told, B hears, over a carrier in memor
   ] as const) {
     const client = new XmlRpcClient(new URL(`http://127.0.0.1:${port}`));
     t.teardown(() => client.close());
-    t.true(await client.call('notify', [{ data: `told ${first}` }]));
-    t.regex(await pair.stdout.line(new RegExp(`^${first} hears "told ${first}"`)), /after 0 hops$/);
-    t.regex(await pair.stdout.line(new RegExp(`^${second} hears "told ${first}"`)), /after 1 hops$/);
+    t.true(await client.call('notify', [{ data: `sent to ${first}` }]));
+    t.regex(await pair.stdout.line(new RegExp(`^${first} hears "sent to ${first}"`)), /after 0 hops$/);
+    t.regex(await pair.stdout.line(new RegExp(`^${second} hears "sent to ${first}"`)), /after 1 hops$/);
   }
   pair.kill('SIGINT');
   t.like(await pair.exit, { code: 0, signal: null });

@@ -1,11 +1,9 @@
 /**
- * `npm run fuzz -- SECONDS [SEED]`: random documents and their mutations against the codec, for 30 s unless told. Prints runs per second
- * and the
- * seed; what fails is kept in test/fuzz/corpus, which a test replays.
+ * `npm run fuzz -- SECONDS [SEED]`: tests the codec with random documents and mutations, for 30 s by default. Prints runs per second
+ * and the seed; documents that fail are saved in test/fuzz/corpus, which a test replays.
  *
- * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: random HTTP requests, 100,000 by default, to every listener of two relays (Linux only).
- * Prints requests
- * per second and the seed, and of a failure the numbers of the connections, which FIRST repeats.
+ * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: sends random HTTP requests, 100,000 by default, to every listener of two relays
+ * (Linux only). Prints requests per second and the seed, and for a failure the numbers of the connections; FIRST repeats them.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -19,14 +17,14 @@ import { Random } from './random.ts';
 const CORPUS = new URL('corpus/', import.meta.url);
 const MAX_FINDINGS = 20;
 
-/** The kept documents: file name and bytes. */
+/** The corpus: file name and bytes. */
 export function corpus(): [name: string, body: Buffer][] {
   return readdirSync(CORPUS)
     .sort()
     .map((name) => [name, readFileSync(new URL(name, CORPUS))]);
 }
 
-/** One run with JSON: a text as its grammar has it, or a mutation of one. */
+/** One run with JSON: a text that follows the grammar, or a mutation of one. */
 export function runJsonOnce(random: Random): void {
   const body = Buffer.from(jsonDocument(random));
   const changed = random.once(3) ? body : mutateOften(body, random);
@@ -37,7 +35,7 @@ export function runJsonOnce(random: Random): void {
   }
 }
 
-/** One run: a document as the grammar has it, or a mutation of one or of a kept one. */
+/** One run: a document that follows the grammar, or a mutation of one or of a document in the corpus. */
 export function runOnce(random: Random, kept: readonly Buffer[]): void {
   const body = kept.length > 0 && random.once(8) ? random.pick(kept) : Buffer.from(document(random));
   const changed = random.once(3) ? body : mutateOften(body, random);
@@ -48,7 +46,7 @@ export function runOnce(random: Random, kept: readonly Buffer[]): void {
   }
 }
 
-/** Bytes of which {@link examine} or {@link examineJson} says that something is wrong. */
+/** Bytes for which {@link examine} or {@link examineJson} reports an error. */
 export class Finding extends Error {
   constructor(
     readonly body: Buffer,

@@ -1,4 +1,4 @@
-/** Random JSON texts: each type and marker, each spelling, and now and then what does not belong there. */
+/** Generates random JSON texts: every type and marker in every spelling, with occasional errors. */
 import type { Random } from './random.ts';
 
 const SCALARS = [
@@ -34,7 +34,7 @@ const ODD = [
 ];
 const NAMES = ['a', 'b', 'ä', '', '__proto__', 'constructor', '$date', '$$date', '$base64', '$i8', '$', 'c'];
 
-/** One text. */
+/** Generates one text. */
 export function jsonDocument(random: Random): string {
   return `${random.once(20) ? '\ufeff' : ''}${valueText(random, 4)}`;
 }

@@ -1,7 +1,7 @@
-/** Changes to the bytes of a document, as accidents and attackers make them: cut, doubled, swapped, spelt otherwise. */
+/** Changes the bytes of a document as accidents and attackers do: truncates, duplicates, swaps and replaces. */
 import type { Random } from './random.ts';
 
-/** One change; `at`, `size` and `other` are taken modulo what the document has. */
+/** One change; `at`, `size` and `other` are taken modulo the size of the document. */
 export interface Mutation {
   readonly kind: 'delete' | 'insert' | 'copy' | 'swap' | 'flip' | 'cut' | 'tag';
   readonly at: number;
@@ -11,7 +11,7 @@ export interface Mutation {
 
 export const MUTATIONS: readonly Mutation['kind'][] = ['delete', 'insert', 'copy', 'swap', 'flip', 'cut', 'tag'];
 
-// What stands at an edge of some rule.
+// Boundary values of some rule.
 const PIECES = (
   '<value>|</value>|<int>|</int>|<array><data>|</data></array>|<struct>|</struct>|<member>|<name>__proto__</name>|<nil/>|<value/>|<![CDATA[|]]>|<!--|-->|' +
   '<?|?>|<!DOCTYPE a [<!ENTITY b "c">]>|&|&b;|&#|&#x10FFFF;|;|"|=| a="b"| xmlns:ex=""|/|>|<|\0|\x0b|\x1b|\r|\n|\xff|\xc0\xbc|\xed\xa0\x80|\xef\xbb\xbf|\xef\xbf\xbe|' +
@@ -24,16 +24,16 @@ export function mutate(body: Buffer, { kind, at, size, other }: Mutation): Buffe
   if (body.length === 0) return Buffer.from(PIECES[other % PIECES.length]!);
   const from = at % body.length;
   const to = Math.min(body.length, from + 1 + (size % 40));
-  const place = other % body.length;
+  const offset = other % body.length;
   switch (kind) {
     case 'delete':
       return Buffer.concat([body.subarray(0, from), body.subarray(to)]);
     case 'insert':
       return Buffer.concat([body.subarray(0, from), PIECES[other % PIECES.length]!, body.subarray(from)]);
     case 'copy':
-      return Buffer.concat([body.subarray(0, place), body.subarray(from, to), body.subarray(place)]);
+      return Buffer.concat([body.subarray(0, offset), body.subarray(from, to), body.subarray(offset)]);
     case 'swap':
-      return swapped(body, from, place);
+      return swapped(body, from, offset);
     case 'flip':
       return changed(body, from, other);
     case 'cut':
@@ -61,12 +61,12 @@ function swapped(body: Buffer, one: number, other: number): Buffer {
 
 function changed(body: Buffer, at: number, other: number): Buffer {
   const copy = Buffer.from(body);
-  // Every other time one bit alone.
+  // Every other time only a single bit.
   copy[at] = other % 2 === 0 ? body[at]! ^ (1 << ((other >>> 1) % 8)) : (other >>> 1) % 256;
   return copy;
 }
 
-// Two tags change places, so that elements cross, or stand where others belong.
+// Swaps two tags, so that elements overlap or are misplaced.
 function swappedTags(body: Buffer, at: number, other: number): Buffer {
   const tags = [...body.toString('latin1').matchAll(/<[^<>]{1,60}>/g)];
   if (tags.length < 2) return body;

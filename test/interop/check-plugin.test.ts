@@ -1,4 +1,4 @@
-/** `co2 check-plugin` passes the programs of templates/ and of docs/protocol-for-programs.md. */
+/** `co2 check-plugin` passes the programs of templates/ and the examples of docs/protocol-for-programs.md. */
 import { join } from 'node:path';
 import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
@@ -25,7 +25,7 @@ interface Program {
 
 const inPlace = (path: string) => async (): Promise<readonly string[]> => [join(TEMPLATES, path)];
 
-/** The example of the page that has this text in it, run by `command`. */
+/** The example of the page that contains this text, with the command that runs it. */
 function onPage(t: ExecutionContext, command: string, text: string): readonly string[] {
   const file = join(temporaryDir(t), 'program');
   writeFileSync(file, [...PAGE.matchAll(/```\w*\n([^]*?)```/g)].map(([, code = '']) => code).find((code) => code.includes(text)) ?? '');

@@ -1,5 +1,6 @@
 /**
- * The client over HTTPS with certificates that openssl makes: whom it believes, as whom it comes, and what it says if it does not believe.
+ * The client over HTTPS with certificates made by openssl: which servers it trusts, which client certificate it sends, and its errors
+ * otherwise.
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
@@ -19,7 +20,7 @@ interface Pair {
   readonly key: Buffer;
 }
 
-/** A certificate that signs itself. */
+/** A self-signed certificate. */
 async function certificate(t: ExecutionContext, name: string, alternative: string): Promise<Pair> {
   const cwd = temporaryDir(t);
   const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=${alternative}`];
@@ -29,11 +30,11 @@ async function certificate(t: ExecutionContext, name: string, alternative: strin
   return { cert: readFileSync(join(cwd, 'cert.pem')), key: readFileSync(join(cwd, 'key.pem')) };
 }
 
-/** A server that answers the name in the client's certificate, and believes those that `believed` signed. */
+/** A server that answers with the name in the client's certificate, and trusts those that the certificates in `believed` signed. */
 async function serving(t: ExecutionContext, own: Pair, believed: Buffer): Promise<string> {
   const server = createServer({ ...own, ca: believed, requestCert: true, rejectUnauthorized: false }, (request, response) => {
     const socket = request.socket as TLSSocket;
-    const name = socket.authorized ? String(socket.getPeerCertificate().subject.CN) : 'nobody';
+    const name = socket.authorized ? String(socket.getPeerCertificate().subject.CN) : 'anonymous';
     response.setHeader('content-type', 'text/xml').end(serialiseResponse(name));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -50,23 +51,23 @@ async function call(t: ExecutionContext, url: string, tls: ClientTlsOptions): Pr
   return client.call('who');
 }
 
-test('only a certificate that is believed and has the right name is talked to', async (t) => {
+test('the client only talks to servers with a trusted certificate for the right name', async (t) => {
   const [address, other, mine] = await Promise.all([
     certificate(t, 'server', 'IP:127.0.0.1'),
     certificate(t, 'other', 'DNS:other.example'),
     certificate(t, 'ann', 'DNS:ann.example'),
   ]);
   const url = await serving(t, address, mine.cert);
-  t.is(await call(t, url, { ca: address.cert }), 'nobody');
+  t.is(await call(t, url, { ca: address.cert }), 'anonymous');
   t.is(await call(t, url, { ca: [other.cert, address.cert.toString()], cert: mine.cert, key: mine.key }), 'ann');
-  t.is(await call(t, url, { rejectUnauthorized: false }), 'nobody');
+  t.is(await call(t, url, { rejectUnauthorized: false }), 'anonymous');
   const unknown = await t.throwsAsync(call(t, url, {}), {
     message: /^127\.0\.0\.1:\d+: its certificate is signed by itself; name it in tls\.ca/,
   });
   t.true(RelayError.is(unknown) && unknown.code === 'TRANSPORT');
   await t.throwsAsync(call(t, url, { ca: other.cert }), { message: /tls\.ca/ });
 
-  const elsewhere = await serving(t, other, mine.cert);
-  await t.throwsAsync(call(t, elsewhere, { ca: other.cert }), { message: /its certificate is for another name.*tls\.servername/ });
-  t.is(await call(t, elsewhere, { ca: other.cert, servername: 'other.example' }), 'nobody');
+  const otherUrl = await serving(t, other, mine.cert);
+  await t.throwsAsync(call(t, otherUrl, { ca: other.cert }), { message: /its certificate is for another name.*tls\.servername/ });
+  t.is(await call(t, otherUrl, { ca: other.cert, servername: 'other.example' }), 'anonymous');
 });

@@ -1,6 +1,6 @@
 /**
- * Clients of five languages against a real relay: each sends nested structs, arrays, base64, dates, booleans, unicode and doubles, asks
- * what is there, and gets faults.
+ * Clients in five languages against a real relay: each sends nested structs, arrays, base64, dates, booleans, Unicode and doubles, uses
+ * introspection, and gets faults.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const PLUGINS = fileURLToPath(new URL('../fixtures/interop/', import.meta.url));
 const README = join(PROJECT_DIR, 'README.md');
 const source = (name: string): string => fileURLToPath(new URL(`clients/${name}`, import.meta.url));
 
-/** What interop.echo.shape must say of the value that each client sends. */
+/** What interop.echo.shape must return for the value that each client sends. */
 const SHAPE =
   '{"bytes": bytes 00010a0dfeff, "doubles": [0.1, -2.5, 1048576.125], "flags": [true, false], "ints": [0, -1, 2147483647, -2147483648], ' +
   '"nested": {"inner": {"deep": [1, [2, [3, []]], {}]}, "list": [{"a": "b"}, {"a": "c"}]}, ' +
@@ -53,7 +53,7 @@ test.serial("Python's allow_none client: nil where the URL or a header says so, 
   const { code, stdout, stderr } = await run(t, 'python3', [source('none.py'), relay.url]).exit;
   t.is(code, 0, stderr.join('\n'));
   t.deepEqual(stdout, ['fault ok', 'nil ok']);
-  // README's own line.
+  // The command line in README.
   const [line = ''] = /xmlrpc\.client\.ServerProxy\('http:\/\/127\.0\.0\.1:2004\/\?nil=1'.*$/m.exec(readFileSync(README, 'utf8')) ?? [];
   const program = `import xmlrpc.client; print(${line.replace('127.0.0.1:2004', `127.0.0.1:${relay.port}`)}.interop.echo.gap())`;
   t.deepEqual((await run(t, 'python3', ['-c', program]).exit).stdout, ["{'name': 'ann', 'since': None}"]);
@@ -77,7 +77,7 @@ test.serial('the C++ client of xmlrpc-c: integers of 64 bits come back as such',
 test.serial("Go's mattn/go-xmlrpc: booleans in words", async (t) => {
   const directory = temporaryDir(t);
   const program = join(directory, 'words');
-  // Debian's packages of libraries, and nothing from the network.
+  // Debian's library packages only; nothing is downloaded.
   const env = { GOPATH: '/usr/share/gocode', GO111MODULE: 'off', GOFLAGS: '', GOCACHE: join(directory, 'cache') };
   const compiler = await run(t, 'go', ['build', '-o', program, source('words.go')], { env }).exit;
   t.is(compiler.code, 0, compiler.stderr.join('\n'));
@@ -93,7 +93,7 @@ const answerOf = (inner: string): string =>
 const callOf = (method: string, ...inner: readonly string[]): string =>
   `<methodCall><methodName>${method}</methodName><params>${inner.map((xml) => `<param><value>${xml}</value></param>`).join('')}</params></methodCall>`;
 
-// What curl sends, and the answer to the byte.
+// The request that curl sends, and the expected response, byte by byte.
 const BY_HAND: readonly (readonly [what: string, call: string, answer: string])[] = [
   ['a whole double', callOf('interop.echo.double', '<double>1.0</double>'), answerOf('<double>1.0</double>')],
   [
@@ -119,7 +119,7 @@ const BY_HAND: readonly (readonly [what: string, call: string, answer: string])[
     answerOf('<dateTime.iso8601>19980717T14:08:55</dateTime.iso8601>'),
   ],
   [
-    'what a pretty-printer makes of a call',
+    'a call formatted by a pretty-printer',
     `<methodCall>\n  <methodName>interop.echo.any</methodName>\n  <params>\n    <param>\n      <value>\n        <array>\n          <data>\n` +
       ['<int>\n 5\n</int>', '<double>\n 1.5\n</double>', '<boolean>\n true\n</boolean>', '<array/>']
         .map((xml) => `<value>\n${xml}\n</value>\n`)

@@ -1,4 +1,4 @@
-/** curl against a real relay: README's commands as they can be pasted, the pages, and what a wrong request is told. */
+/** curl against a real relay: README's commands as a reader pastes them, the pages, and the answers to wrong requests. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -8,14 +8,14 @@ import type { RelayProcess } from '../support/processes.ts';
 
 const BUNDLED = ['--plugins', join(PROJECT_DIR, 'plugins')];
 
-/** Runs curl silently and answers what it printed. */
+/** Runs curl silently; returns its output. */
 async function curl(t: ExecutionContext, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await run(t, 'curl', ['--silent', '--show-error', '--max-time', '20', ...args]).exit;
   t.is(code, 0, stderr.join('\n'));
   return stdout.join('\n');
 }
 
-/** Status, headers (lower case) and body. */
+/** Status, headers (with lower-case names) and body. */
 async function answer(t: ExecutionContext, ...args: string[]): Promise<{ status: number; headers: Map<string, string>; body: string }> {
   const text = await curl(t, '--include', ...args);
   const [head = '', ...rest] = text.split(/\r?\n\r?\n/);
@@ -29,11 +29,11 @@ async function answer(t: ExecutionContext, ...args: string[]): Promise<{ status:
 
 interface Paste {
   readonly command: string;
-  /** What README shows directly below. */
+  /** The output that README shows below the command. */
   readonly shown: string | undefined;
 }
 
-/** The curl lines of README's first five minutes. */
+/** The curl commands of README's section for the first five minutes. */
 function pastes(): Paste[] {
   const readme = readFileSync(join(PROJECT_DIR, 'README.md'), 'utf8');
   const [, section = ''] = /^## The first five minutes\n([\s\S]*?)^## /m.exec(readme) ?? [];
@@ -48,7 +48,7 @@ function pastes(): Paste[] {
   });
 }
 
-/** What differs from one run to the next, replaced. */
+/** Replaces what differs between two runs. */
 function normalised(text: string): string {
   return text
     .replace(/[0-9a-f]{16}@[\d.]+:\d+/g, '<host_id>')
@@ -64,7 +64,7 @@ test.serial('every curl line of README works as pasted, and answers what README 
   for (const { command, shown } of found) {
     t.true(command.startsWith('curl ') && command.includes('127.0.0.1:2004'), `a line that this test does not know: ${command}`);
     const line = command.replaceAll('127.0.0.1:2004', `127.0.0.1:${relay.port}`);
-    // As a person pastes it: by the shell, with curl's own exit code.
+    // As a reader pastes it: in a shell, with curl's own exit code.
     const { code, stdout, stderr } = await run(t, 'sh', ['-c', line.replace(/^curl /, 'curl --silent --show-error --fail --max-time 20 ')])
       .exit;
     t.is(code, 0, `${line}\n${stderr.join('\n')}`);
@@ -89,8 +89,8 @@ test.serial('the notify of README is heard: the history, asked afterwards, has i
 
 test.serial('GET / and GET /RPC2 answer what is here, as text and as JSON', async (t) => {
   const relay = await startCo2(t, { args: BUNDLED });
-  for (const door of ['/', '/RPC2']) {
-    const text = await answer(t, relay.url + door);
+  for (const path of ['/', '/RPC2']) {
+    const text = await answer(t, relay.url + path);
     t.is(text.status, 200);
     t.regex(text.headers.get('content-type') ?? '', /^text\/plain; charset=utf-8/);
     for (const part of [
@@ -100,9 +100,9 @@ test.serial('GET / and GET /RPC2 answer what is here, as text and as JSON', asyn
       'int example.echo.add(int, int)',
       `curl -H 'Content-Type: text/xml'`,
     ]) {
-      t.true(text.body.includes(part), `${door}: ${part}`);
+      t.true(text.body.includes(part), `${path}: ${part}`);
     }
-    const json = await answer(t, '--header', 'Accept: application/json', relay.url + door);
+    const json = await answer(t, '--header', 'Accept: application/json', relay.url + path);
     t.is(json.status, 200);
     t.regex(json.headers.get('content-type') ?? '', /^application\/json/);
     const page = JSON.parse(json.body) as { properties: { host_id: string }; methods: { name: string; help: string }[] };
@@ -120,7 +120,7 @@ interface Wrong {
   readonly args: readonly string[];
   readonly path?: string;
   readonly status: number;
-  /** What the answer tells. */
+  /** What the answer says. */
   readonly says: RegExp;
 }
 
@@ -130,7 +130,7 @@ const WRONG: readonly Wrong[] = [
   { title: 'text/plain', args: ['--header', 'Content-Type: text/plain', '--data', PING], status: 415, says: /Content-Type: text\/xml/ },
   { title: 'no type', args: ['--header', 'Content-Type:', '--data', PING], status: 415, says: /no Content-Type/ },
   { title: 'a compressed body', args: [...XML, '--header', 'Content-Encoding: gzip', '--data', PING], status: 415, says: /gzip/ },
-  { title: 'another place', args: [...XML, '--data', PING], path: '/xmlrpc', status: 404, says: /POST \/RPC2/ },
+  { title: 'an unknown path', args: [...XML, '--data', PING], path: '/xmlrpc', status: 404, says: /POST \/RPC2/ },
   { title: 'a foreign Host', args: [...XML, '--header', 'Host: evil.example', '--data', PING], status: 421, says: /allowedHosts/ },
   {
     title: 'a foreign Origin',
@@ -141,13 +141,13 @@ const WRONG: readonly Wrong[] = [
   { title: 'Origin: null', args: [...XML, '--header', 'Origin: null', '--data', PING], status: 403, says: /allowedOrigins/ },
   { title: 'a cross-site request', args: [...XML, '--header', 'Sec-Fetch-Site: cross-site', '--data', PING], status: 403, says: /page/ },
   { title: 'a page with a wrong token', args: ['--user', 'me:wrong'], status: 401, says: /admin\.token/ },
-  { title: 'a body that is no XML', args: [...XML, '--data', 'hello'], status: 200, says: /<int>-32700<\/int>[\s\S]*line 1/ },
-  { title: 'XML that is no call', args: [...XML, '--data', '<a/>'], status: 200, says: /<int>-32600<\/int>/ },
+  { title: 'a body that is not XML', args: [...XML, '--data', 'hello'], status: 200, says: /<int>-32700<\/int>[\s\S]*line 1/ },
+  { title: 'XML that is not a call', args: [...XML, '--data', '<a/>'], status: 200, says: /<int>-32600<\/int>/ },
   { title: 'an empty body', args: [...XML, '--data', ''], status: 200, says: /<int>-32[67]\d\d<\/int>/ },
   { title: 'a call with a wrong token', args: [...XML, '--user', 'me:wrong', '--data', PING], status: 200, says: /<int>401<\/int>/ },
 ];
 
-test.serial('a wrong request is told what is wrong and what to do', async (t) => {
+test.serial('the answer to a wrong request says what is wrong and what to do', async (t) => {
   const relay: RelayProcess = await startCo2(t);
   for (const { title, args, path = '/RPC2', status, says } of WRONG) {
     const { status: got, headers, body } = await answer(t, ...args, relay.url + path);

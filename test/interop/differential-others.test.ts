@@ -1,6 +1,5 @@
 /**
- * Hundreds of values through Perl's RPC::XML and Ruby's xmlrpc: each reads what we write and writes what it read, and we read the equal
- * value of that.
+ * Hundreds of values through Perl's RPC::XML and Ruby's xmlrpc: each reads what we write and writes it again, and we read an equal value.
  */
 import { fileURLToPath } from 'node:url';
 import { inspect, isDeepStrictEqual } from 'node:util';
@@ -16,9 +15,9 @@ import type { Sent } from '../xmlrpc/arbitraries.ts';
 const VALUES = 400;
 const same = <T extends Value>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<Sent> => arbitrary.map((value) => ({ sent: value, read: value }));
 
-/** Any value of the specification's types, `scalars` among them. */
+/** Any value of the specification's types, including `scalars`. */
 function values(...scalars: readonly fc.Arbitrary<Sent>[]): fc.Arbitrary<Sent> {
-  // Both write CR as it is, so whoever reads gets LF (XML 2.11).
+  // Both write CR unescaped, which XML parsers read as LF (XML 1.0, section 2.11).
   const texts = text.filter((one) => !one.includes('\r'));
   const scalar = fc.oneof(
     ...scalars,
@@ -50,9 +49,9 @@ const bytes = fc.uint8Array({ minLength: 1 }).map((list) => Buffer.from(list));
 const ascii = fc.uint8Array({ minLength: 1, max: 126 }).map((list) => Buffer.from(list.map((byte) => 32 + (byte % 95))));
 
 const LANGUAGES: readonly (readonly [language: string, command: string, script: string, values: fc.Arbitrary<Sent>])[] = [
-  // Perl writes doubles with twenty digits after the point.
+  // Perl writes doubles with twenty digits after the decimal point.
   ["Perl's RPC::XML", 'perl', 'differential.pl', values(doubles(fc.integer().map((n) => n / 1024)), same(bytes))],
-  // Ruby has one type for bytes and texts, and writes a text of what came as base64.
+  // Ruby has one type for bytes and text, and writes as text what it received as base64.
   [
     "Ruby's xmlrpc",
     'ruby',
@@ -65,7 +64,7 @@ const LANGUAGES: readonly (readonly [language: string, command: string, script: 
 ];
 
 for (const [language, command, script, arbitrary] of LANGUAGES) {
-  test.serial(`${VALUES} values through ${language}, there and back`, async (t) => {
+  test.serial(`${VALUES} values through ${language} and back`, async (t) => {
     const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
     const sample = fc.sample(arbitrary, { numRuns: VALUES, seed });
     const documents = sample.map(({ sent }) => serialiseCall('m', [sent]));

@@ -1,4 +1,4 @@
-# Reads documents as RPC::XML does, and writes what it read: a document in base64 per line, in and out.
+# Parses documents with RPC::XML and writes the result: one base64-encoded document per line, in and out.
 use strict;
 use warnings;
 use Encode qw(encode_utf8);

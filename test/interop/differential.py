@@ -7,7 +7,7 @@ import xmlrpc.client
 
 
 def dump_int(self, value, write):
-    # Python reads i8 and refuses to write it.
+    # Python reads i8 but refuses to write it.
     tag = 'int' if -2**31 <= value < 2**31 else 'i8'
     write(f'<value><{tag}>{value}</{tag}></value>\n')
 

@@ -1,4 +1,4 @@
-# Reads documents as Ruby's xmlrpc does, and writes what it read: a document in base64 per line, in and out.
+# Parses documents with Ruby's xmlrpc and writes the result: one base64-encoded document per line, in and out.
 require 'xmlrpc/marshal'
 $stdout.sync = true
 

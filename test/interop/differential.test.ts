@@ -1,6 +1,6 @@
 /**
- * Thousands of values through Python's xmlrpc.client in one process: what we write it reads as the equal value, and what it writes of that
- * we read.
+ * Thousands of values through Python's xmlrpc.client in one process: it reads the value that we wrote, and we read the value that it
+ * writes.
  */
 import { fileURLToPath } from 'node:url';
 import { inspect, isDeepStrictEqual } from 'node:util';
@@ -18,7 +18,7 @@ const PYTHON = fileURLToPath(new URL('differential.py', import.meta.url));
 
 type Description = null | boolean | string | readonly [kind: string, ...parts: unknown[]];
 
-/** What differential.py says of a value that it has read; `sent` tells whole doubles from ints. */
+/** The description that differential.py prints of a value; `sent` tells whole doubles from ints. */
 function describe(sent: Sendable, read: Value): Description {
   if (read === null || typeof read === 'boolean' || typeof read === 'string') return read;
   if (typeof read === 'bigint') return ['int', String(read)];
@@ -39,7 +39,7 @@ function memberOf(sent: Sendable, name: string): Sendable {
   return sent instanceof Map ? (sent as ReadonlyMap<string, Sendable>).get(name)! : (sent as Readonly<Record<string, Sendable>>)[name]!;
 }
 
-/** A description out of Python's JSON: its doubles are decimal texts, and the order of its members is that of the document. */
+/** Parses a description from Python's JSON: doubles are decimal texts, and members have the order of the document. */
 function normal(described: unknown): unknown {
   if (!Array.isArray(described)) return described;
   const [kind, ...parts] = described as [string, ...unknown[]];
@@ -50,7 +50,7 @@ function normal(described: unknown): unknown {
   return [kind, ...members.sort(([a], [b]) => (a < b ? -1 : 1))];
 }
 
-/** Python writes CR as it is, so whoever reads gets LF (XML 2.11); undefined if that makes two names one. */
+/** Python writes CR unescaped, which is read as LF (XML 1.0, section 2.11); undefined if that makes two names equal. */
 function withLineFeeds(value: Value): Value | undefined {
   if (typeof value === 'string') return value.replace(/\r\n?/g, '\n');
   if (Array.isArray(value)) {
@@ -63,7 +63,7 @@ function withLineFeeds(value: Value): Value | undefined {
   return isWhole ? dictOf(members as [string, Value][]) : undefined;
 }
 
-// Python's calendar starts with the year 1.
+// Python's calendar starts in the year 1.
 const hasYear0 = (value: Value): boolean => {
   if (value instanceof Date) return value.getUTCFullYear() < 1;
   if (Array.isArray(value)) return (value as readonly Value[]).some(hasYear0);

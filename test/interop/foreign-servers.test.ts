@@ -1,6 +1,6 @@
 /**
- * `co2` against servers that are no relays, as Debian has them: supervisord and aria2, each with a configuration of its own on a loopback
- * port.
+ * `co2` against servers that are not relays, from Debian's packages: supervisord and aria2, each with a configuration of its own on a
+ * loopback port.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,10 +17,10 @@ async function co2(t: ExecutionContext, url: string, ...args: string[]): Promise
   return stdout.join('\n');
 }
 
-/** Asks until it answers, or `program` has ended: neither says on its output when its port is open. */
+/** Calls until there is an answer or `program` has exited: neither program reports when its port is open. */
 async function untilThere(t: ExecutionContext, url: string, program: Program): Promise<void> {
   const ended = program.exit.then(({ stderr }) => {
-    throw new Error(`it ended before it answered: ${stderr.join(' ')}`);
+    throw new Error(`it exited before it answered: ${stderr.join(' ')}`);
   });
   const asked = async (): Promise<void> => {
     while ((await runCo2(t, { args: ['ping', '--url', url] }).exit).code !== 0) continue;
@@ -28,7 +28,7 @@ async function untilThere(t: ExecutionContext, url: string, program: Program): P
   await Promise.race([asked(), ended]);
 }
 
-/** Writes a client, lets the compiler read it, and answers its source. */
+/** Generates a client, type-checks it, and returns its source. */
 async function client(t: ExecutionContext, url: string): Promise<string> {
   const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
   const path = join(cwd, 'client.ts');

@@ -1,4 +1,4 @@
-/** A disk that is full: told in one line, at the start and while the relay runs, and nothing is lost. */
+/** A full disk is reported in one line, at the start and while the relay runs, and nothing that was acknowledged is lost. */
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -11,19 +11,19 @@ import { XmlRpcClient } from '../../src/client/internal.ts';
 const CO2 = join(PROJECT_DIR, 'bin', 'co2.mjs');
 
 interface OnDisk extends Program {
-  /** The disk as this process sees it. */
+  /** The disk, as this process sees it. */
   readonly disk: string;
 }
 
 interface DiskOptions {
-  /** A command of the shell between the mount and the start; `$1` is the disk. */
+  /** A shell command that runs between the mount and the start; `$1` is the disk. */
   readonly before?: string;
-  /** Files of its working directory. */
+  /** The files in its working directory. */
   readonly files?: Readonly<Record<string, string>>;
   readonly data?: string;
 }
 
-/** The command with its state directory on a disk of `size`, in a mount namespace of its own. */
+/** Runs the command with its state directory on a disk of `size`, in a mount namespace of its own. */
 function startOnDisk(t: ExecutionContext, size: string, { before = ':', files = {}, data = '$1/state' }: DiskOptions = {}): OnDisk {
   const disk = temporaryDir(t);
   const script = `mount -t tmpfs -o size=${size} tmpfs "$1" && ${before} && exec "$2" "$3" --port 0 --data "${data}"`;
@@ -39,14 +39,14 @@ async function clientOf(t: ExecutionContext, relay: Program): Promise<XmlRpcClie
   return client;
 }
 
-/** Fills a disk to the last byte; the answer makes room again. */
+/** Fills a disk to the last byte; the returned function frees the space. */
 function fill(disk: string): () => void {
   const filler = join(disk, 'filler');
   const file = openSync(filler, 'w');
   try {
     for (;;) writeSync(file, Buffer.alloc(512));
   } catch {
-    // It is full.
+    // The disk is full.
   }
   closeSync(file);
   return () => {
@@ -62,8 +62,8 @@ test('a state directory on a full disk: one line that says so, exit code 1, noth
   t.regex(stderr[0] ?? '', /^co2: the state directory .* cannot be used: the disk is full; choose another with --data$/);
 });
 
-test('a disk that is full while the relay runs: a registration is refused before it is acknowledged, and everything else goes on', async (t) => {
-  // Room for the name and the token, a page each, and none for the satellites.
+test('a disk that fills up while the relay runs: a registration is rejected before it is acknowledged, and everything else continues', async (t) => {
+  // Room for the name and the token, a page each, but not for the satellites.
   const relay = startOnDisk(t, '8k');
   const client = await clientOf(t, relay);
   const error = await t.throwsAsync(client.call('relay.register', [{ port: 9, nick: 'ann' }]));
@@ -76,7 +76,7 @@ test('a disk that is full while the relay runs: a registration is refused before
   t.is((await relay.exit).code, 0);
 });
 
-test('a satellite that unregisters while the disk is full stays registered, is told so, and leaves when there is room', async (t) => {
+test('a satellite that unregisters while the disk is full gets an error and stays registered until there is room', async (t) => {
   const relay = startOnDisk(t, '1m');
   const client = await clientOf(t, relay);
   const registered = (await client.call('relay.register', [{ port: 9, nick: 'ann' }])) as { token: string };
@@ -114,7 +114,7 @@ test('a log file on a full disk: the relay says so on its console, and the file 
   makeRoom();
   await relay.stderr.line(/INFO app log\.file: \S+relay\.log is written again/);
   await client.call('ham.talker.talk', [1000, 1010]);
-  // The disk goes with the process, but not what is open.
+  // The disk is unmounted with the process, but open files stay readable.
   const [log, access] = [openSync(join(relay.disk, 'relay.log'), 'r'), openSync(join(relay.disk, 'access.log'), 'r')];
   relay.kill('SIGTERM');
   const { code, stderr } = await relay.exit;
@@ -131,8 +131,8 @@ test('a log file on a full disk: the relay says so on its console, and the file 
   closeSync(access);
 });
 
-test('a state directory that became read-only, with the lock of a killed relay in it: one line that says so', async (t) => {
-  // A socket that nobody listens on, as a relay that was killed leaves it.
+test('a read-only state directory with the lock of a killed relay: one line that says so', async (t) => {
+  // A socket file without a listener, as a killed relay leaves it.
   const leaveLock = `python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$1/state/relay.lock"`;
   const first = `"$2" "$3" --port 0 --data "$1/state" >/dev/null 2>&1 & pid=$!; until [ -S "$1/state/relay.lock" ]; do sleep 0.1; done; kill $pid; wait $pid`;
   const before = `{ ${first}; ${leaveLock}; } && mount -o remount,ro "$1"`;

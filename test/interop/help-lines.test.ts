@@ -1,4 +1,4 @@
-/** The lines to copy of the help: pasted as they stand into a shell, Python and Node they call the relay. */
+/** The command lines that the help offers for copying: pasted into a shell, Python and Node, they call the relay. */
 import test from 'ava';
 import { callExamples } from '../../src/http/call-examples.ts';
 import type { CallExamples } from '../../src/http/call-examples.ts';

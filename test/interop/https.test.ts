@@ -1,4 +1,4 @@
-/** HTTPS with certificates that openssl makes: curl and Python speak it, and a renewed certificate is served without a restart. */
+/** HTTPS with certificates made by openssl: curl and Python can use it, and a renewed certificate is served without a restart. */
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -14,7 +14,7 @@ import { run, startCo2 } from '../support/processes.ts';
 import { RECORDER_DIR, temporaryDir } from '../support/relays.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
-/** Makes cert.pem and key.pem for 127.0.0.1 in `dir`. */
+/** Writes cert.pem and key.pem for 127.0.0.1 to `dir`. */
 async function certificate(t: ExecutionContext, dir: string, name: string): Promise<void> {
   const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
   const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject, '-keyout', 'key.pem', '-out', 'cert.pem'];
@@ -22,7 +22,7 @@ async function certificate(t: ExecutionContext, dir: string, name: string): Prom
   t.is(code, 0, stderr.join('\n'));
 }
 
-/** The name in the certificate that is served. */
+/** The name in the served certificate. */
 function servedName(url: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port: Number(new URL(url).port), rejectUnauthorized: false }, () => {
@@ -64,7 +64,7 @@ test.serial('the unix socket of an HTTPS relay speaks plain HTTP, and its caller
   t.regex(curl.stdout.join(''), /<boolean>1<\/boolean>/, curl.stderr.join('\n'));
 });
 
-test.serial('a renewed certificate is served at the next look, a bad one is told and changes nothing', async (t) => {
+test.serial('a renewed certificate is served after the next check; a bad one is logged and changes nothing', async (t) => {
   const dir = temporaryDir(t);
   await certificate(t, dir, 'first');
   const clock = new VirtualClock();
@@ -83,9 +83,9 @@ test.serial('a renewed certificate is served at the next look, a bad one is told
   t.is(await servedName(relay.url), 'second');
   t.is(log.matching(/keeping the present certificate/).length, 1);
   // A new certificate whose key has not been written yet.
-  const elsewhere = temporaryDir(t);
-  await certificate(t, elsewhere, 'half');
-  copyFileSync(join(elsewhere, 'cert.pem'), tls.certFile);
+  const otherDir = temporaryDir(t);
+  await certificate(t, otherDir, 'half');
+  copyFileSync(join(otherDir, 'cert.pem'), tls.certFile);
   clock.advance(5000);
   t.is(await servedName(relay.url), 'second');
   t.is(log.matching(/keeping the present certificate/).length, 2);
@@ -121,7 +121,7 @@ test.serial('a certificate that is renewed while the relay starts is served at t
 });
 
 test.serial(
-  'a certificate that could not be taken is tried again at each look, though the files stay the same; it is told once',
+  'a certificate that could not be loaded is retried at every check even if the files stay the same, and logged once',
   async (t) => {
     const dir = temporaryDir(t);
     await certificate(t, dir, 'first');

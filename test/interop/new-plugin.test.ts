@@ -1,5 +1,5 @@
 /**
- * The programs of templates/ as `co2 new plugin` writes them: they pass their tests, conform to the protocol and run in a relay, and their
+ * The programs of templates/ as written by `co2 new plugin`: they pass their tests, conform to the protocol and run in a relay, and their
  * tests detect bugs.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -11,13 +11,13 @@ import type { Exit } from '../support/processes.ts';
 import { pluginsDir } from '../support/relays.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
 
-/** The line that begins so, without its beginning. */
+/** Returns the line with this prefix, without the prefix. */
 function step(lines: readonly string[], beginning: string): string {
   const line = lines.find((one) => one.startsWith(beginning)) ?? '';
   return line.slice(beginning.length).trim();
 }
 
-/** Runs a line as a person would, in a directory. */
+/** Runs a command line in a directory, as a person would. */
 function shell(t: ExecutionContext, cwd: string, line: string): Promise<Exit> {
   return run(t, 'sh', ['-c', line], { cwd }).exit;
 }
@@ -63,8 +63,8 @@ for (const [language, passes, [right, wrong]] of LANGUAGES) {
 }
 
 /**
- * A relay with the line in its configuration: the program is described and called, receives and sends dicts, and ends with the relay; run
- * by hand it explains itself.
+ * A relay with the printed configuration: the program is described and called, receives and sends dicts, and stops with the relay; run by
+ * hand it prints a help text.
  */
 async function runs(t: ExecutionContext, cwd: string, line: string): Promise<void> {
   writeFileSync(join(cwd, 'config.ts'), `export default { ${line} };\n`);

@@ -1,4 +1,4 @@
-/** Pure Data's own programs, `pdsend` and `pdreceive` of Debian's puredata-utils, with the bundled plugin pd.bridge, over TCP and UDP. */
+/** Pure Data's own programs `pdsend` and `pdreceive`, from Debian's puredata-utils, with the bundled plugin pd.bridge, over TCP and UDP. */
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -16,7 +16,7 @@ interface Status {
   readonly refused: number;
 }
 
-/** A relay with the bridge as an operator configures it. */
+/** A relay with the bridge, configured as an operator would. */
 async function startBridge(t: ExecutionContext, config: Readonly<Record<string, unknown>>): Promise<RelayProcess> {
   const files = { 'config.ts': `export default { plugins: { 'pd.bridge': ${JSON.stringify(config)} } };` };
   return startCo2(t, { files, args: ['--plugins', join(PROJECT_DIR, 'plugins')] });
@@ -27,7 +27,7 @@ async function statusOf(relay: RelayProcess): Promise<Status> {
 }
 
 for (const protocol of ['tcp', 'udp'] satisfies Protocol[]) {
-  test.serial(`pdsend over ${protocol}: what it says is heard in the network, in order`, async (t) => {
+  test.serial(`pdsend over ${protocol}: its messages reach the network in order`, async (t) => {
     const relay = await startBridge(t, { listen: [{ port: 0, protocol }] });
     const other = await scriptedPeer(t);
     await relay.call('relay.register', { port: other.port });
@@ -43,18 +43,18 @@ for (const protocol of ['tcp', 'udp'] satisfies Protocol[]) {
     t.is((await statusOf(relay)).refused, 0);
   });
 
-  test.serial(`pdreceive over ${protocol}: what the network says reaches it, in order`, async (t) => {
+  test.serial(`pdreceive over ${protocol}: the network's messages reach it in order`, async (t) => {
     const [port = 0] = await freePorts(1);
     const pdreceive = run(t, 'pdreceive', [String(port), protocol]);
     const relay = await startBridge(t, { sendTo: [{ port, protocol }], retryMs: 20 });
-    // It does not say when it listens. TCP knows when it is there, UDP only by what arrives.
+    // It does not report when it listens. Over TCP the bridge knows when it is connected; over UDP only an arriving message shows it.
     for (let there = false; !there;) {
       await relay.call('pd.bridge.send_message', ['there']);
       there = protocol === 'udp' ? pdreceive.stdout.all.length > 0 : (await statusOf(relay)).send_to[0]!.connected;
     }
     for (let n = 0; n < 20; n++) await relay.call('notify', { data: { pd: ['freq', n, 0.5, 'a b;', '440'] } });
     await pdreceive.stdout.lines(/440;$/, 20);
-    // Over TCP it begins a line after every semicolon, an escaped one too.
+    // Over TCP it starts a new line after every semicolon, even an escaped one.
     t.is(
       pdreceive.stdout.all.filter((line) => line !== 'there;').join(''),
       Array.from({ length: 20 }, (_, n) => `freq ${n} 0.5 a\\ b\\; \\440;`).join(''),

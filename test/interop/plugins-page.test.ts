@@ -1,4 +1,4 @@
-/** The pieces of docs/plugins.md that need more than Node, run as their reader would run them. */
+/** The examples of docs/plugins.md that need more than Node, run as a reader would run them. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -6,7 +6,7 @@ import { IN_OTHER_LANGUAGES, project, sourceOf } from '../docs/page.ts';
 import type { Run } from '../docs/page.ts';
 import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
 
-/** Runs its lines in a directory with a `co2` command; answers that directory. */
+/** Runs its command lines in a directory with a `co2` command; returns that directory. */
 async function linesOf(t: Parameters<Run>[0], source: string): Promise<string> {
   const cwd = project(t, {});
   const co2 = `co2() { ${process.execPath} ${join(PROJECT_DIR, 'bin/co2.mjs')} "$@"; }`;

@@ -1,4 +1,4 @@
-/** The relay in a container: as process 1 of its own process namespace, and below an init. */
+/** The relay in a container: as process 1 of a process namespace, and below an init. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -10,7 +10,7 @@ import { XmlRpcClient } from '../../src/client/internal.ts';
 
 const CO2 = join(PROJECT_DIR, 'bin/co2.mjs');
 
-// The process that it starts ends at once and leaves another, which says its number and ends.
+// The process that it starts exits at once and leaves another one, which prints its number and exits.
 const PARENT = `import { spawn } from 'node:child_process';
 import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite()
@@ -22,7 +22,7 @@ export class Parent extends Plugin {
 }
 `;
 
-/** Starts it, below `init` if one is given, in a namespace where the first process is number 1. */
+/** Starts it, below `init` if given, as the first process of a namespace. */
 function startFirst(t: ExecutionContext, init: readonly string[]): Program {
   const cwd = pluginsDir(t, { 'plugins/ham/parent.ts': PARENT });
   return run(t, 'unshare', ['-r', '-p', '-f', '--mount-proc', ...init, process.execPath, CO2, '--port', '0'], { cwd });
@@ -34,12 +34,12 @@ async function clientOf(t: ExecutionContext, relay: Program): Promise<XmlRpcClie
   return client;
 }
 
-/** The process that is number 1 inside, by its number here. */
+/** The number, outside of the namespace, of the process that is number 1 inside. */
 function first({ pid }: Program): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
 }
 
-test('as process 1 it says that orphans are not reaped, and stops in order at SIGTERM', async (t) => {
+test('as process 1 the relay warns that orphans are not reaped, and stops in order at SIGTERM', async (t) => {
   const relay = startFirst(t, []);
   const client = await clientOf(t, relay);
   t.regex(await relay.stderr.line(/process 1/), / INFO app running as process 1: .*docker run --init/);
@@ -50,7 +50,7 @@ test('as process 1 it says that orphans are not reaped, and stops in order at SI
   t.true(stderr.at(-1)?.endsWith(' stopped'));
 });
 
-test('below an init SIGTERM reaches it, and what its programs leave behind is reaped', async (t) => {
+test('below an init SIGTERM reaches the relay, and orphans of its programs are reaped', async (t) => {
   const relay = startFirst(t, ['tini', '--']);
   const client = await clientOf(t, relay);
   await client.call('ham.parent.leave');

@@ -1,4 +1,4 @@
-/** The programs that stand in docs/protocol-for-programs.md, run as they stand there. */
+/** The programs in docs/protocol-for-programs.md, run exactly as they are printed there. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -9,7 +9,7 @@ import type { TestRelay } from '../support/relays.ts';
 
 const PAGE = readFileSync(join(PROJECT_DIR, 'docs', 'protocol-for-programs.md'), 'utf8');
 
-/** A relay with the example that has this text in it. */
+/** A relay with the example that contains this text. */
 async function started(t: ExecutionContext, exec: string, text: string): Promise<TestRelay> {
   t.timeout(50_000);
   const source = [...PAGE.matchAll(/```\w*\n([^]*?)```/g)].map(([, code = '']) => code).find((code) => code.includes(text));

@@ -1,6 +1,6 @@
 /**
- * nginx, HAProxy and Caddy in front of a relay, with the very configurations that docs/proxies.md has: who the client is, whatever that
- * forges.
+ * nginx, HAProxy and Caddy in front of a relay, with the configurations of docs/proxies.md: the relay sees the real client, whatever that
+ * client forges.
  */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -54,14 +54,14 @@ ${source}}
   },
 };
 
-/** The options of the page, with which strangers may also send dicts so that a test sees where they come from. */
+/** The options of the page; strangers may also send dicts, so that a test sees their address. */
 async function relayOptions(t: ExecutionContext): Promise<Config> {
   const dir = project(t, { 'config.ts': snippet('relay') });
   const { values } = await loadConfigFile({ name: 'config.ts', path: join(dir, 'config.ts') }, join(dir, 'cache'), systemClock);
   return { ...(values as Config), access: { anonymous: ['read', 'message'] } };
 }
 
-/** Starts the program with this configuration, in front of the relay; answers its port once it listens. */
+/** Starts the program with this configuration in front of the relay; returns its port once it listens. */
 async function startProxy(t: ExecutionContext, name: string, source: string, relay: TestRelay): Promise<number> {
   const dir = temporaryDir(t);
   chmodSync(dir, 0o755);
@@ -77,7 +77,7 @@ async function startProxy(t: ExecutionContext, name: string, source: string, rel
     ({ stderr }) => (ended = stderr.join('\n')),
     (error: unknown) => (ended = String(error)),
   );
-  // The programs say in different words, or not at all, that they listen.
+  // The programs report in different words, or not at all, that they listen.
   while (!(await isListening(port))) {
     if (ended !== undefined) throw new Error(`${name} did not start:\n${ended}`);
     await pause(20);
@@ -98,7 +98,7 @@ function isListening(port: number): Promise<boolean> {
   });
 }
 
-/** A call to the proxy from {@link CLIENT}. */
+/** Calls the proxy from {@link CLIENT}. */
 async function post(
   port: number,
   method: string,
@@ -115,7 +115,7 @@ async function post(
   return answer;
 }
 
-/** Whether the body has a Content-Length or came in chunks. */
+/** Whether the body has a Content-Length or is chunked. */
 function xmlOf({ body, headers }: RawAnswer): Buffer {
   if (headers['transfer-encoding'] !== 'chunked') return body;
   const text = body.toString('latin1');
@@ -145,14 +145,14 @@ const FORGED: readonly HeaderList[] = [
 ];
 
 for (const name of Object.keys(PROXIES)) {
-  test.serial(`${name}: calls come through, from the client that made them, whatever it forges`, async (t) => {
+  test.serial(`${name}: the relay sees calls as coming from the real client, whatever that client forges`, async (t) => {
     const relay = await startRelay(t, await relayOptions(t));
     const port = await startProxy(t, name, snippet(name), relay);
     t.like(parseResponse(xmlOf(await post(port, 'ping', []))), { kind: 'value', value: true });
     for (const [index, forged] of [[], ...FORGED].entries()) {
       const what = JSON.stringify(forged);
       const answer = await post(port, 'notify', [{ data: index }], forged);
-      // A proxy may refuse what is malformed.
+      // A proxy may reject malformed requests.
       if (answer.status !== 200) {
         t.is(answer.status, 400, what);
         continue;
@@ -167,7 +167,7 @@ for (const name of Object.keys(PROXIES)) {
     const lines = relay.log.lines.all.filter(({ category }) => category === 'access');
     t.true(lines.length > FORGED.length);
     for (const { text } of lines) t.true(text.startsWith(`${CLIENT} `), text);
-    // A name that is not listed reaches no method: it ends at the proxy or at the relay.
+    // A host name that is not listed reaches no method: the proxy or the relay rejects the call.
     const foreign = await post(port, 'notify', [{ data: 'foreign' }], [], 'evil.example');
     t.notRegex(xmlOf(foreign).toString('latin1'), /<boolean>1</);
   });
@@ -196,7 +196,7 @@ test.serial('a proxy that writes Forwarded is believed alike, and one whose clie
   t.is(relay.received.all.length, 1);
 });
 
-test('every piece of the page is run', (t) => {
+test('every example on the page is run', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
     ['relay', ...Object.keys(PROXIES)],

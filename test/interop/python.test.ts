@@ -1,4 +1,4 @@
-/** Python's standard library against a real relay: as a client, and as a peer that knows nothing but notify. */
+/** Python's standard library against a real relay: as a client, and as a peer with only notify. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -47,7 +47,7 @@ test.serial('such a peer that was killed gets what waited, in order, when it is 
   const relay = await startCo2(t, { files, args: [...BUNDLED, '--log-level', 'debug', '--peer', first.url] });
   await relay.call('notify', { data: 'before' });
   await dictsOf(first, 1);
-  // Its answer has come: what it did not answer, it would get again.
+  // The answer has arrived; an unanswered dict would be sent again.
   await relay.stderr.line(/ DEBUG mesh forwarded /);
   first.kill('SIGKILL');
   await first.exit;

@@ -1,4 +1,4 @@
-/** What the Remote library of Robot Framework asks and sends, by Python's standard library, against a real relay. */
+/** The requests of Robot Framework's Remote library, made with Python's standard library, against a real relay. */
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { run, startCo2 } from '../support/processes.ts';
@@ -16,7 +16,7 @@ const PLUGIN = `import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';
   @Exposed() breaks() { throw new Error('/etc/secret'); }
 }`;
 
-test.serial('keywords are told, run and fail as Robot Framework expects', async (t) => {
+test.serial('keywords are listed, run and fail as Robot Framework expects', async (t) => {
   const relay = await startCo2(t, { args: ['--plugins', pluginsDir(t, { 'ham/spam.ts': PLUGIN })] });
   const script = fileURLToPath(new URL('robot.py', import.meta.url));
   const { code, stdout, stderr } = await run(t, 'python3', [script, relay.url]).exit;

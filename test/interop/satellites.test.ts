@@ -1,4 +1,4 @@
-/** The satellites of examples/satellites/ in three languages, each run by the line of its README against a real relay. */
+/** The satellites of examples/satellites/ in three languages, each run by the command in its README against a real relay. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -12,7 +12,7 @@ for (const [language, command, file] of [
   ['Perl', 'perl', 'perl/satellite.pl'],
   ['Ruby', 'ruby', 'ruby/satellite.rb'],
 ] as const) {
-  test.serial(`${language}: registers, hands in a dict, is notified in order, answers pings, leaves on Ctrl-C`, async (t) => {
+  test.serial(`${language}: registers, sends a dict, is notified in order, answers pings, unregisters on Ctrl-C`, async (t) => {
     const script = `examples/satellites/${file}`;
     t.true(README.includes(`- ${language}: \`${command} ${script} http://127.0.0.1:2004 hello\``));
     const files = { 'config.ts': 'export default { pingIntervalMs: 20 };' };

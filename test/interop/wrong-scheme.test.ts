@@ -1,6 +1,5 @@
 /**
- * http: on an HTTPS port and https: on an HTTP port: the client, the command and the relay's log say so. The certificate is made by
- * openssl.
+ * http: on an HTTPS port and https: on an HTTP port: the client, the command and the relay's log report it. openssl makes the certificate.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -57,7 +56,7 @@ test.serial('plain HTTP at an HTTPS port gets a status 400 that says so, whateve
       }
     }
   }
-  // One line a second at most, which counts the others.
+  // At most one line a second, which counts the suppressed ones.
   t.true(relay.log.matching(/^127\.0\.0\.1 used plain HTTP on this HTTPS port; it must use https:\/\//).length >= 1);
   t.true(relay.log.matching(/used plain HTTP/).length < 24);
 });
@@ -65,7 +64,7 @@ test.serial('plain HTTP at an HTTPS port gets a status 400 that says so, whateve
 test.serial('TLS in pieces is read as TLS, and a connection that sends nothing is closed', async (t) => {
   const relay = await startSecure(t, 500);
   const port = Number(new URL(relay.url).port);
-  // Between the client and the relay: a byte at a time, each sent when the one before has left.
+  // Between the client and the relay: one byte at a time, each sent after the previous one was flushed.
   const slicer = createServer((near) => {
     const far = open(plainly(relay.url), Buffer.alloc(0)).setNoDelay(true);
     far.pipe(near);

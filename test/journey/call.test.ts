@@ -1,4 +1,4 @@
-/** CALL and plugins: a file is dropped in and its methods are called over HTTP; what is broken is left out and told. */
+/** Calls: a file is dropped into the plugins directory and its methods are called over HTTP; broken files are skipped and reported. */
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -15,7 +15,7 @@ export class Spam extends Plugin {
   @Exposed() fault() { throw new Fault(42, 'no spam today'); }
   @Exposed() fail() { throw new Error('/secret/path is gone'); }
   @Exposed() async hang() { return new Promise<void>(() => {}); }
-  hidden() { return 'nobody may call this'; }
+  hidden() { return 'not callable'; }
 }
 `;
 const EGGS = `import { Exposed, Plugin, Satellite } from 'co2-relay';
@@ -45,7 +45,7 @@ async function faultOf(call: Promise<unknown>): Promise<RemoteFault> {
     (thrown: unknown) => thrown,
   );
   if (error instanceof RemoteFault) return error;
-  throw new Error(`no fault but ${String(error)}`);
+  throw new Error(`expected a fault, got ${String(error)}`);
 }
 
 test('a file copied into a plugins directory is called as ham.spam.add, with help and signature', async (t) => {
@@ -61,7 +61,7 @@ test('a file copied into a plugins directory is called as ham.spam.add, with hel
   t.like(await relay.call('system.get_properties'), { host_id: relay.hostId, plugins: ['ham.spam'] });
 });
 
-test('a call that does not fit, a name that is none, a fault and a failure each answer what they are', async (t) => {
+test('invalid parameters, unknown names, faults and failures are answered with the right fault codes', async (t) => {
   const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': SPAM }), callTimeoutMs: 20 });
   t.is((await faultOf(relay.call('ham.spam.add', 2, 'three'))).code, -32602);
   t.is((await faultOf(relay.call('ham.spam.add', 2))).code, -32602);
@@ -85,7 +85,7 @@ test('a call that does not fit, a name that is none, a fault and a failure each 
   t.regex((await relay.log.line(new RegExp(`^error ${id!} in ham\\.spam\\.fail`))).text, /\/secret\/path is gone/);
 });
 
-test('a plugin calls another, and the calls of one request are each answered', async (t) => {
+test('a plugin calls another one; each call of a multicall gets an answer of its own', async (t) => {
   const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': SPAM, 'ham/eggs.ts': EGGS }) });
   t.is(await relay.call('ham.eggs.twice', 21), 42);
   t.is(await relay.call('method_call', { method_name: 'ping' }), true);
@@ -97,7 +97,7 @@ test('a plugin calls another, and the calls of one request are each answered', a
   t.like(answers, [[3], { faultCode: -32601 }, [true]]);
 });
 
-test('broken plugins are left out with file and line, and the relay runs with the rest', async (t) => {
+test('broken plugins are skipped and reported with file and line, and the relay runs with the others', async (t) => {
   const relay = await startRelay(t, { pluginsDir: pluginsDir(t, { ...BROKEN, 'ham/spam.ts': SPAM }) });
   t.is(await relay.call('ham.spam.add', 1, 1), 2);
   t.regex((await relay.log.line(/^bad\/compile\.ts/)).text, /^bad\/compile\.ts:3:\d+: left out: \S/);
@@ -107,7 +107,7 @@ test('broken plugins are left out with file and line, and the relay runs with th
   t.is(relay.status().plugins.problems.length, 3);
 });
 
-test('a refused configuration stops the start, naming plugin and reason, and leaves nothing open', async (t) => {
+test('a rejected configuration stops the start with the plugin and the reason, and leaves nothing open', async (t) => {
   const sources = {
     'a/first.ts': `import { Plugin, Satellite } from 'co2-relay';
 @Satellite()
@@ -134,7 +134,7 @@ export class Picky extends Plugin<{ colour?: string }> {
   t.true(await (await start('blue')).call('ping'));
 });
 
-test('a plugin may call in its setup what was set up before it', async (t) => {
+test('setup may call plugins that were set up before', async (t) => {
   const first = `import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite() export class First extends Plugin { @Exposed({ params: [], returns: 'int' }) answer() { return 42; } }`;
   const second = `import { Exposed, Plugin, Satellite, type Value } from 'co2-relay';

@@ -1,5 +1,5 @@
 /**
- * Relays that are satellites of each other, peers, or both, and programs that send back what they get: every dict arrives once, and traffic
+ * Relays that are each other's satellites, peers or both, and programs that echo what they receive: every dict arrives once, and traffic
  * ends.
  */
 import { createServer } from 'node:http';
@@ -14,17 +14,17 @@ import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/x
 import { freePorts, startRelay } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 
-/** `satellite`: the relay `to` is registered at `from`. `peer`: `from` lists `to`. */
+/** `satellite`: the relay `to` is registered at `from`. `peer`: `to` is a peer in the configuration of `from`. */
 interface Edge {
   readonly kind: 'satellite' | 'peer';
   readonly from: number;
   readonly to: number;
 }
 
-/** How a program sends back the dict that it was notified of. */
+/** How a program echoes the dict that it was notified of. */
 type EchoKind = 'notify' | 'relay.relay' | 'token' | 'no stamp';
 
-/** A program that is registered at the relay `at` and sends what it gets to the relay `to`. */
+/** A program that is registered at the relay `at` and sends what it receives to the relay `to`. */
 interface Echo {
   readonly at: number;
   readonly to: number;
@@ -49,7 +49,7 @@ interface Network {
 }
 
 const HOST = '127.0.0.1';
-// A relay answers here as well, so that one that is a peer already can be registered at another place.
+// Relays also listen on this address, so that one that is already a peer can be registered at another address.
 const SECOND_HOST = '127.0.0.2';
 
 async function start(t: ExecutionContext, { relays: count, edges, echoes }: Shape): Promise<Network> {
@@ -70,7 +70,7 @@ async function start(t: ExecutionContext, { relays: count, edges, echoes }: Shap
   return { relays, programs };
 }
 
-/** A port that leads to the one of a relay, which so does not know that it is its own. */
+/** Returns a port that forwards to the port of a relay, which therefore does not recognize it as its own. */
 async function forwarder(t: ExecutionContext, port: number): Promise<number> {
   const server = createTcpServer((socket) => {
     const onward = connect(port, HOST);
@@ -137,15 +137,15 @@ async function startProgram(
 }
 
 /**
- * Resolves when nothing is under way: a dict on its way keeps its link or its program busy, and all of them are in this process. Fails when
- * there is far more traffic than there are dicts.
+ * Resolves when all links and programs are idle: all of them are in this process, so nothing is in flight then. Fails on far more traffic
+ * than there are dicts.
  */
 async function quiet(t: ExecutionContext, { relays, programs }: Network, atMost: number): Promise<void> {
   for (;;) {
     const statuses = relays.map((relay) => relay.status());
     const accepted = statuses.reduce((sum, { relay }) => sum + relay.accepted, 0);
     if (accepted > atMost) {
-      t.fail(`a storm: ${accepted} dicts accepted`);
+      t.fail(`message storm: ${accepted} dicts accepted`);
       return;
     }
     const links = statuses.flatMap(({ mesh, satellites }) => [...mesh.peers, ...satellites.satellites.map(({ link }) => link)]);
@@ -154,7 +154,7 @@ async function quiet(t: ExecutionContext, { relays, programs }: Network, atMost:
   }
 }
 
-/** The relays that a dict reaches which starts at `from`. */
+/** The relays that a dict sent at `from` reaches. */
 function reachable(from: number, { edges, echoes }: Shape): Set<number> {
   const ways = [...edges.map((edge) => [edge.from, edge.to] as const), ...echoes.map(({ at, to }) => [at, to] as const)];
   const reached = new Set([from]);
@@ -165,7 +165,7 @@ function reachable(from: number, { edges, echoes }: Shape): Set<number> {
   return reached;
 }
 
-/** Lets clients of each relay, and its plugin, send a dict; asserts that everybody who can be reached gets each once. */
+/** Sends dicts from clients and plugins of each relay; asserts that every reachable recipient gets each one exactly once. */
 async function everyDictArrivesOnce(t: ExecutionContext, shape: Shape): Promise<void> {
   const network = await start(t, shape);
   const { relays, programs } = network;
@@ -189,7 +189,7 @@ async function everyDictArrivesOnce(t: ExecutionContext, shape: Shape): Promise<
   t.deepEqual(
     relays.map((relay) => relay.status().relay.originRefused),
     relays.map(() => 0),
-    'an echo is no forgery',
+    'an echo is not a forgery',
   );
   await Promise.all(relays.map((relay) => relay.stop()));
 }
@@ -239,7 +239,7 @@ const SHAPES: readonly (readonly [title: string, shape: Shape])[] = [
     },
   ],
   [
-    'programs that carry dicts between two relays in a circle',
+    'programs that forward dicts in a cycle between two relays',
     {
       relays: 2,
       edges: all('satellite', 2),
@@ -264,7 +264,7 @@ test.serial('any graph of relays and programs that echo: every dict arrives once
     const edge = fc.record({ kind: fc.constantFrom('satellite' as const, 'peer' as const), from: index, to: index });
     const echo = fc.oneof(
       fc.record({ at: index, to: index, kind: fc.constantFrom('notify' as const, 'relay.relay' as const) }),
-      // Without our stamp only the relay that it came from can know it.
+      // Without a stamp, only the relay that sent the dict can recognize it.
       fc.record({ at: index, kind: fc.constantFrom('token' as const, 'no stamp' as const) }).map((one) => ({ ...one, to: one.at })),
     );
     const edges = fc.uniqueArray(edge, { maxLength: 12, selector: ({ kind, from, to }) => `${kind} ${from} ${to}` });
@@ -287,12 +287,12 @@ test.serial('any graph of relays and programs that echo: every dict arrives once
   t.pass();
 });
 
-test.serial('nobody can hold back a dict of somebody else by a forged stamp', async (t) => {
+test.serial('a forged stamp cannot suppress the dict of another sender', async (t) => {
   const [port, peerPort] = await freePorts(2);
   const peer = await startRelay(t, { port: peerPort!, host: SECOND_HOST, peers: [`http://${HOST}:${port!}`] });
   const relay = await startRelay(t, { port: port!, peers: [`http://${SECOND_HOST}:${peerPort!}`] });
   const from = (data: Sendable, co2: Sendable): Promise<unknown> => relay.call('notify', { data, host_id: `sensor@${HOST}:0`, co2 });
-  // The caller is no peer here, and knows the ids to come: of a relay that has this one as its satellite, of this relay, and of its peer.
+  // The caller is not a peer and guesses the ids to come: of a relay that has this one as its satellite, of this relay, and of its peer.
   const [, first] = [await relay.emit({ data: 'first' }), await peer.emit({ data: 'of the peer' })];
   const next = first.replace(/\.(\w+)$/, (_dot, count: string) => `.${(parseInt(count, 36) + 1).toString(36)}`);
   const by = `other@${HOST}:2004`;

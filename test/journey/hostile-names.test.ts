@@ -1,4 +1,4 @@
-/** Names, members, nicks and texts made to break out of a page, a line of the log or a terminal: wherever they show up they are text. */
+/** Names, members, nicks and texts that try to break out of a page, a log line or a terminal are shown as plain text everywhere. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { RemoteFault } from '../../src/client/client.ts';
@@ -7,10 +7,10 @@ import { request } from '../http/raw.ts';
 import { startCo2 } from '../support/processes.ts';
 import type { RelayProcess } from '../support/processes.ts';
 
-// Quotes, markup, a line that looks like one of the log, line and paragraph separators, and marks that turn the reading direction.
+// Quotes, markup, a fake log line, line and paragraph separators, and marks that change the reading direction.
 const FORGED = '2026-01-01T00:00:00.000 INFO relay forged';
 const HOSTILE = `"'\`<script>alert(1)</script>]]>&amp;\u202e\u2066\u200f\u2028\u2029\r\n${FORGED}\n\u0085\u009b31m`;
-// XML has no ESC, a plugin's source has.
+// XML cannot contain ESC; a plugin's source can.
 const ESC = '\u001b[31m\u0007';
 const UNSAFE = /[^\P{Cc}\t\n]|[\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
@@ -38,7 +38,7 @@ async function start(t: ExecutionContext): Promise<RelayProcess> {
   return startCo2(t, { files: { 'plugins/bad/names.ts': PLUGIN }, args: ['--log-level', 'debug'] });
 }
 
-/** The text of the fault that a call ends in. */
+/** The text of the fault that a call fails with. */
 async function faultOf(t: ExecutionContext, relay: RelayProcess, method: string, ...params: Sendable[]): Promise<string> {
   const error = await t.throwsAsync(relay.call(method, ...params), { instanceOf: RemoteFault }, method);
   return error.message;
@@ -59,14 +59,14 @@ const CALLS: readonly (readonly [method: string, ...params: Sendable[]])[] = [
   ['bad.names.unwritable'],
 ];
 
-/** Makes all calls; each fault is one line of harmless text, but for that which a plugin wrote itself. */
+/** Makes all calls; asserts that each fault is one line of harmless text, except for what a plugin wrote itself. */
 async function callAll(t: ExecutionContext, relay: RelayProcess): Promise<void> {
   for (const [method, ...params] of CALLS) {
     const text = await faultOf(t, relay, method, ...params);
     t.notRegex(text, UNSAFE, method);
     t.false(text.includes('\n') || text.length > 500, `${method}: ${text}`);
   }
-  // Escaped on the wire; of what XML cannot carry a mark is left.
+  // Escaped on the wire; a replacement character marks what XML cannot carry.
   t.is(await faultOf(t, relay, 'bad.names.fault'), (HOSTILE + ESC).replace('\u001b', '\ufffd').replace('\u0007', '\ufffd'));
   t.is(await relay.call('bad.names.say', HOSTILE), HOSTILE);
   t.deepEqual(
@@ -75,7 +75,7 @@ async function callAll(t: ExecutionContext, relay: RelayProcess): Promise<void> 
   );
 }
 
-test('faults show them as harmless text, and the log has no line that a caller wrote and nothing that a terminal obeys', async (t) => {
+test('faults show hostile names as harmless text, and the log contains no forged line and no terminal control sequence', async (t) => {
   const relay = await start(t);
   await callAll(t, relay);
   await relay.call('bad.names.write');
@@ -90,12 +90,12 @@ test('faults show them as harmless text, and the log has no line that a caller w
   for (const line of stderr) {
     t.notRegex(line, UNSAFE);
     t.false(line.startsWith(FORGED), line);
-    // A line is one of ours, or set in below one.
+    // Every line is a line of the logger or an indented continuation of one.
     t.regex(line, /^(?:\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) [A-Z]+ [\w.-]+ | {4}\| )/);
   }
 });
 
-test('pages show them as text, whatever the reader asks for', async (t) => {
+test('pages show hostile names as text in every format', async (t) => {
   const relay = await start(t);
   await relay.call('relay.register', { port: 9, nick: HOSTILE });
   for (const accept of ['text/plain', 'text/html', 'application/json', '*/*']) {

@@ -1,10 +1,10 @@
-/** IN: a dict comes in by notify and reaches every satellite, whoever else fails, hangs or lies. */
+/** Incoming messages: a dict sent by notify reaches every satellite, even if others fail, hang or forge. */
 import test from 'ava';
 import { RemoteFault } from '../../src/client/client.ts';
 import { Gate } from '../support/gate.ts';
 import { pluginsDir, startRelay } from '../support/relays.ts';
 
-/** A satellite that pushes what it receives into its configuration's gate. */
+/** A satellite that pushes what it receives into the gate of its configuration. */
 const ear = (more = ''): string => `import { Plugin, Satellite } from 'co2-relay';
 @Satellite()
 export class Ear extends Plugin {
@@ -14,7 +14,7 @@ export class Ear extends Plugin {
 }
 `;
 
-test('notify reaches every satellite: host_id and client_address set, other members as they came', async (t) => {
+test('notify reaches every satellite: host_id and client_address are set, other members are unchanged', async (t) => {
   const directory = pluginsDir(t, { 'ham/one.ts': ear(), 'ham/two.ts': ear(), 'eggs/three.ts': ear() });
   const names = ['eggs.three', 'ham.one', 'ham.two'];
   const gates = Object.fromEntries(names.map((name) => [name, new Gate<Record<string, unknown>>()]));
@@ -32,7 +32,7 @@ test('notify reaches every satellite: host_id and client_address set, other memb
   }
 });
 
-test('a host_id of the client is kept, and only the address in it counts', async (t) => {
+test('the host_id of a client is kept, and only its address is verified', async (t) => {
   const relay = await startRelay(t);
   await relay.call('notify', { data: 1, host_id: 'sensor7@127.0.0.1:9' });
   const [received] = await relay.received.first(1);
@@ -41,7 +41,7 @@ test('a host_id of the client is kept, and only the address in it counts', async
   t.is(received?.context.hops, 0);
 });
 
-test('the caller gets true although a receiver never returns, one throws and one writes into the dict', async (t) => {
+test('the caller gets true even if a recipient never returns, one throws and one tries to modify the dict', async (t) => {
   const sources = {
     'bad/hangs.ts': ear('return new Promise(() => {});'),
     'bad/throws.ts': ear(`throw new Error('never mind');`),
@@ -60,7 +60,7 @@ test('the caller gets true although a receiver never returns, one throws and one
   await relay.log.line(/^refused TypeError$/);
 });
 
-test('a forged host_id is refused with fault 403: counted, logged, delivered to nobody', async (t) => {
+test('a forged host_id is rejected with fault 403, counted, logged and not delivered', async (t) => {
   const relay = await startRelay(t);
   for (const host_id of ['x@10.1.2.3:2004', 'x@[::1]:2004', 'x@0.0.0.0:1', 'nobody', 7]) {
     const error = await t.throwsAsync(relay.call('notify', { data: 'forged', host_id }), { instanceOf: RemoteFault });
@@ -70,12 +70,12 @@ test('a forged host_id is refused with fault 403: counted, logged, delivered to 
   const [first] = await relay.received.first(1);
   t.is(first?.dict.data, 'honest');
   t.is(relay.status().relay.originRefused, 5);
-  const told = relay.log.lines.all.filter(({ text }) => text.startsWith('refused a dict of '));
-  t.is(told.filter(({ level }) => level === 'debug').length, 5);
-  t.true(told.some(({ level }) => level === 'warn'));
+  const logged = relay.log.lines.all.filter(({ text }) => text.startsWith('refused a dict of '));
+  t.is(logged.filter(({ level }) => level === 'debug').length, 5);
+  t.true(logged.some(({ level }) => level === 'warn'));
 });
 
-test('a dict without data is refused, and an inherited name is no member', async (t) => {
+test('a dict without data is rejected, and an inherited name does not count as a member', async (t) => {
   const relay = await startRelay(t);
   for (const dict of [{}, { dat: 1 }, new Map([['__proto__', { data: 1 }]])]) {
     const error = await t.throwsAsync(relay.call('notify', dict), { instanceOf: RemoteFault });
@@ -84,7 +84,7 @@ test('a dict without data is refused, and an inherited name is no member', async
   }
 });
 
-test('a stamp from somebody who is no peer is removed: it cannot suppress another dict', async (t) => {
+test('a stamp from a client that is not a peer is removed, so it cannot suppress another dict', async (t) => {
   const relay = await startRelay(t);
   const co2 = { id: 'same', hops: 3, age: 0, by: 'x@127.0.0.1:1' };
   await relay.call('notify', { data: 'one', co2 });

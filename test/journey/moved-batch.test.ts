@@ -1,4 +1,4 @@
-/** A batch of a peer whose name leads to another address than before: all its dicts count as the peer's, not the first alone. */
+/** A batch from a peer whose name resolves to a new address: all its dicts count as the peer's, not only the first one. */
 import test from 'ava';
 import { XmlRpcClient } from '../../src/client/internal.ts';
 import { startRelay } from '../support/relays.ts';
@@ -9,7 +9,7 @@ for (const [title, config] of [
   ['where strangers may send dicts', {}],
   ['where strangers may not', { access: { local: ['read'] } }],
 ] as const) {
-  test(`each dict in a batch of a peer that moved is taken, ${title}`, async (t) => {
+  test(`every dict in a batch of a peer that moved is accepted, ${title}`, async (t) => {
     let at = '127.0.0.2';
     const resolve = (): Promise<readonly string[]> => Promise.resolve([at]);
     const relay = await startRelay(t, { peers: [`http://${NAME}:9`], ...config }, { resolve });

@@ -1,4 +1,4 @@
-/** The npm package `xmlrpc`, a program that is not ours, as a client and as a peer. */
+/** The npm package `xmlrpc`, an independent implementation, as a client, a peer and a satellite. */
 import { once } from 'node:events';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -6,7 +6,7 @@ import xmlrpc from 'xmlrpc';
 import { Gate } from '../support/gate.ts';
 import { startRelay } from '../support/relays.ts';
 
-/** Calls a relay by that package. */
+/** Calls a relay through that package. */
 function caller(url: string): (method: string, ...params: unknown[]) => Promise<unknown> {
   const client = xmlrpc.createClient({ url: `${url}/RPC2` });
   return (method, ...params) =>
@@ -18,7 +18,7 @@ function caller(url: string): (method: string, ...params: unknown[]) => Promise<
     });
 }
 
-/** A server of that package on a free port, with nothing but notify. */
+/** A server of that package on a free port, with only the method `notify`. */
 async function peerServer(t: ExecutionContext): Promise<{ url: string; notified: Gate<Record<string, unknown>> }> {
   const notified = new Gate<Record<string, unknown>>();
   const server = xmlrpc.createServer({ host: '127.0.0.1', port: 0 });
@@ -35,7 +35,7 @@ async function peerServer(t: ExecutionContext): Promise<{ url: string; notified:
   return { url: `http://127.0.0.1:${(httpServer.address() as { port: number }).port}`, notified };
 }
 
-test('as a client: names, values there and back, a notify, a fault', async (t) => {
+test('as a client: method names, values in both directions, a notify and a fault', async (t) => {
   const relay = await startRelay(t);
   const call = caller(relay.url);
   t.true(((await call('system.listMethods')) as string[]).includes('notify'));
@@ -57,7 +57,7 @@ test('as a client: names, values there and back, a notify, a fault', async (t) =
   t.like(fault, { faultCode: -32601 });
 });
 
-test('as a peer with nothing but notify: every dict arrives once and in order', async (t) => {
+test('as a peer with only notify: every dict arrives once and in order', async (t) => {
   const peer = await peerServer(t);
   const relay = await startRelay(t, { peers: [peer.url] });
   const ids: string[] = [];
@@ -72,7 +72,7 @@ test('as a peer with nothing but notify: every dict arrives once and in order', 
   t.like(relay.status().mesh.peers[0], { forwarded: 10, refused: 0, dropped: 0 });
 });
 
-test('what such a peer notifies is taken, and not handed back to it', async (t) => {
+test('what such a peer sends is accepted, and not sent back to it', async (t) => {
   const peer = await peerServer(t);
   const relay = await startRelay(t, { peers: [peer.url] });
   const port = new URL(peer.url).port;
@@ -84,7 +84,7 @@ test('what such a peer notifies is taken, and not handed back to it', async (t) 
   t.is(first?.data, 'the end');
 });
 
-test('as a satellite with nothing but notify: it gets every dict once and in order, and stays one though it knows no ping', async (t) => {
+test('as a satellite with only notify: it gets every dict once and in order, and stays registered although it has no ping', async (t) => {
   const satellite = await peerServer(t);
   const relay = await startRelay(t, { pingIntervalMs: 10, maxPingFails: 2 });
   await relay.call('relay.register', { port: Number(new URL(satellite.url).port) });

@@ -1,4 +1,4 @@
-/** Programs of a whole relay: named in its configuration, called and notified through its doors, and what they mean for its start. */
+/** Programs in a whole relay: how they are configured, called and notified, and how they affect the start. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -10,7 +10,7 @@ import { VirtualClock } from '../support/virtual-clock.ts';
 
 const program = (mode: string, more: object = {}) => ({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode], ...more });
 
-test('a program is called, described and notified like a satellite here', async (t) => {
+test('a program is called, described and notified like a local satellite', async (t) => {
   const relay = await startRelay(t, { programs: [program('good')] });
   t.is(await relay.call('ham.echo', 'hello'), 'hello');
   t.is(await relay.call('system.methodHelp', 'ham.echo'), 'Does echo.');
@@ -24,14 +24,14 @@ test('a program is called, described and notified like a satellite here', async 
   t.true(names.includes('CO2_RELAY_URL'));
 });
 
-test('the relay does not start with a program that can never work as it is', async (t) => {
+test('the relay does not start with a program that can never work as configured', async (t) => {
   await t.throwsAsync(startRelay(t, { programs: [program('refuses')] }), {
     message: 'plugin ham: plugin.setup failed: fault 7: a colour is needed',
     code: 'PLUGIN_REFUSED',
   } as never);
 });
 
-test('what is logged of a program that fails is true: it ends the start, or waits for somebody to start it', async (t) => {
+test('the log of a failed program says whether the start fails or someone has to start the program', async (t) => {
   const log = new LogRecord();
   const config = { port: 0, pluginsDir: RECORDER_DIR, dataDir: join(temporaryDir(t), 'state') };
   await t.throwsAsync(createRelay({ ...config, programs: [program('refuses')] }, { logs: log.source }), {
@@ -44,7 +44,7 @@ test('what is logged of a program that fails is true: it ends the start, or wait
   t.regex((await relay.log.line(/ham has failed/)).text, /; it is not started again by itself; start it by hand \(plugin\.start\)$/);
 });
 
-test('names that every object of JavaScript knows are names like others', async (t) => {
+test('names of members of Object.prototype are ordinary names', async (t) => {
   const names = ['__proto__', 'constructor', 'toString'];
   const relay = await startRelay(t, { programs: names.map((name) => program('good', { name })) });
   for (const name of names) {
@@ -58,13 +58,13 @@ test('names that every object of JavaScript knows are names like others', async 
   );
 });
 
-test('it starts without one that ends, which is tried again', async (t) => {
+test('the relay starts without a program that exits, and retries it', async (t) => {
   const relay = await startRelay(t, { programs: [program('crashes')] }).catch((error: unknown) => error as Error);
   if (relay instanceof Error) return t.fail(relay.message);
   t.regex((await relay.log.line(/the relay runs without it for now/)).text, /plugin ham: it ended with code 5/);
 });
 
-test('two plugins of one name', async (t) => {
+test('two plugins with the same name', async (t) => {
   await t.throwsAsync(startRelay(t, { programs: [program('good'), program('good')] }), {
     message: "createRelay: programs: found two plugins 'ham', the second as programs[1]; give each a name of its own",
   });
@@ -83,19 +83,19 @@ const WRONG: readonly (readonly [object, RegExp])[] = [
 ];
 
 for (const [more, reason] of WRONG) {
-  test(`refused in the configuration: ${JSON.stringify(more)}`, async (t) => {
+  test(`rejected in the configuration: ${JSON.stringify(more)}`, async (t) => {
     await t.throwsAsync(startRelay(t, { programs: [program('good', more)] }), { message: reason });
   });
 }
 
-test('its working directory is where the configuration says', async (t) => {
+test('a program runs in the configured working directory', async (t) => {
   const cwd = join(temporaryDir(t), 'work');
   mkdirSync(cwd);
   const relay = await startRelay(t, { programs: [program('good', { cwd })] });
   t.like(await relay.call('ham.environment'), { cwd });
 });
 
-test('a start that takes long says what it waits for', async (t) => {
+test('a slow start logs what it waits for', async (t) => {
   const giveUp = new AbortController();
   const log = new LogRecord();
   const clock = new VirtualClock();
@@ -114,7 +114,7 @@ test('a start that takes long says what it waits for', async (t) => {
   await t.throwsAsync(starting, { message: 'the start was canceled while starting plugins' });
 });
 
-test('a start that waits for a program is given up at once, and leaves no process', async (t) => {
+test('a start that waits for a program can be canceled at once, and leaves no process', async (t) => {
   const giveUp = new AbortController();
   const log = new LogRecord();
   const file = join(temporaryDir(t), 'pid');

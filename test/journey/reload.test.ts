@@ -1,8 +1,8 @@
-/** A running relay takes new options: what takes effect at once, and what is told to need a restart. */
+/** Reconfiguring a running relay: which options take effect at once, and which are reported as needing a restart. */
 import test from 'ava';
 import { startRelay } from '../support/relays.ts';
 
-test('rights, multicall, maintainer, proxies and origins change while it runs; the port and the tokens do not', async (t) => {
+test('rights, multicall, maintainer, proxies and origins change at run time; the port and the tokens do not', async (t) => {
   const relay = await startRelay(t, { maintainer: 'ann' });
   const two = [
     { methodName: 'ping', params: [] },
@@ -21,8 +21,8 @@ test('rights, multicall, maintainer, proxies and origins change while it runs; t
     needsRestart.join(),
   );
   t.like(await relay.call('system.get_properties'), { maintainer: 'bob' });
-  await t.throwsAsync(relay.call('system.multicall', two), { message: /at most 1 are allowed/ });
-  await t.throwsAsync(relay.call('notify', { data: 1 }), { message: /needs the right 'message'/ });
+  await t.throwsAsync(relay.call('system.multicall', two), { code: 413 } as never);
+  await t.throwsAsync(relay.call('notify', { data: 1 }), { code: 403 } as never);
 
   relay.reconfigure({ ...changes, trustedProxies: ['127.0.0.0/8'], allowedOrigins: ['https://panel.example'] });
   const answers = async (headers: Record<string, string>): Promise<number> => (await fetch(relay.url, { headers })).status;

@@ -1,4 +1,4 @@
-/** Remote satellites against real relays: they register, are notified, send and leave; slow, dead, forged and remembered ones. */
+/** Remote satellites with real relays: registering, notifying, sending and leaving, and slow, dead, forged and restored ones. */
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -39,12 +39,12 @@ async function joinRelay(
 
 const datas = (dicts: readonly Dict[]): unknown[] => dicts.map(({ data }) => data);
 
-/** The event of a satellite that was dropped. */
+/** Matches the event of a satellite that was dropped. */
 function expired({ events }: Pick<TestRelay, 'events'>): Promise<RemoteSatelliteEvent & { readonly type: 'satellite.expired' }> {
   return events.next((event) => event.type === 'satellite.expired', { since: 0 });
 }
 
-test('register: the record and a token; the lists show the record without it, under all names, and on the pages', async (t) => {
+test('register returns the record and a token; lists and pages show the record under all names, without the token', async (t) => {
   const relay = await startRelay(t);
   const { record, token, port } = await joinRelay(t, relay, '127.0.0.7', { nick: 'seven', path: '/x' });
   const shown = { addr: ['127.0.0.7', port], nick: 'seven', path: '/x', ping_current: -1, ping_count: 0, ping_min: -1, ping_max: -1 };
@@ -64,30 +64,30 @@ test('register: the record and a token; the lists show the record without it, un
   t.false((text + json + JSON.stringify(relay.status())).includes(token));
 });
 
-test('the junction: notify reaches all; relay.relay and send all but their sender; in order, over one connection', async (t) => {
+test('notify reaches all satellites; relay.relay and send reach all but the sender; in order, over one connection', async (t) => {
   const peer = await scriptedPeer(t, { host: '127.0.0.9' });
   const relay = await startRelay(t, { peers: [peer.url] });
   const [one, other] = [await joinRelay(t, relay, '127.0.0.7'), await joinRelay(t, relay, '127.0.0.8')];
   await relay.call('notify', { data: 'all' });
   await one.call('relay.relay', { data: 'by token', co2: { token: one.token, id: 'forged' }, more: 1.5 });
   await one.call('relay.relay', { data: 'by host_id', host_id: one.record.host_id as string });
-  await one.call('relay.relay', { data: 'by nobody' });
+  await one.call('relay.relay', { data: 'by no satellite' });
   await relay.emit({ data: 'from here' });
   await relay.call('notify', { data: 'end' });
-  t.deepEqual(datas(await other.notified.first(6)), ['all', 'by token', 'by host_id', 'by nobody', 'from here', 'end']);
-  t.deepEqual(datas(await one.notified.first(4)), ['all', 'by nobody', 'from here', 'end']);
-  t.deepEqual(datas(await peer.notified.first(6)), ['all', 'by token', 'by host_id', 'by nobody', 'from here', 'end']);
+  t.deepEqual(datas(await other.notified.first(6)), ['all', 'by token', 'by host_id', 'by no satellite', 'from here', 'end']);
+  t.deepEqual(datas(await one.notified.first(4)), ['all', 'by no satellite', 'from here', 'end']);
+  t.deepEqual(datas(await peer.notified.first(6)), ['all', 'by token', 'by host_id', 'by no satellite', 'from here', 'end']);
   const heard = datas((await relay.received.first(5)).map(({ dict }) => dict));
-  t.deepEqual(heard, ['all', 'by token', 'by host_id', 'by nobody', 'end']);
+  t.deepEqual(heard, ['all', 'by token', 'by host_id', 'by no satellite', 'end']);
   const dict = other.notified.all[1]!;
   t.like(dict, { host_id: one.record.host_id, more: 1.5 });
   t.is((dict.client_address as Value[])[0], '127.0.0.7');
   t.true(isDict(dict.co2) && dict.co2.id !== 'forged' && dict.co2.by === relay.hostId);
-  t.false(other.bodies.all.join('').includes(one.token), 'a token goes to nobody');
+  t.false(other.bodies.all.join('').includes(one.token), 'tokens are never forwarded');
   t.is(other.connections(), 1);
 });
 
-test('what a peer notifies reaches all satellites here and elsewhere', async (t) => {
+test('what a peer sends reaches all satellites, local and remote', async (t) => {
   const [a, b] = await freePorts(2);
   const url = (port: number | undefined): string => `http://127.0.0.1:${port!}`;
   const [one, two] = await Promise.all([startRelay(t, { port: a!, peers: [url(b)] }), startRelay(t, { port: b!, peers: [url(a)] })]);
@@ -100,7 +100,7 @@ test('what a peer notifies reaches all satellites here and elsewhere', async (t)
   t.deepEqual(datas(await sender.notified.first(1)), ['back'], 'its own did not come back over the peer');
 });
 
-test('two on one address are two: neither hears itself, each hears the other', async (t) => {
+test("two satellites at one address are distinct: neither receives its own dicts, each receives the other's", async (t) => {
   const relay = await startRelay(t);
   const [one, other] = [await joinRelay(t, relay), await joinRelay(t, relay)];
   for (const satellite of [one, other]) await satellite.call('relay.relay', { data: satellite.port, co2: { token: satellite.token } });
@@ -110,19 +110,19 @@ test('two on one address are two: neither hears itself, each hears the other', a
   t.deepEqual(datas(await other.notified.first(2)), [one.port, -one.port]);
 });
 
-test('a wrong token is refused, from any address but its own too, and nothing is delivered', async (t) => {
+test("a wrong token is rejected, also from the satellite's own address, and nothing is delivered", async (t) => {
   const relay = await startRelay(t);
   const [one, other] = [await joinRelay(t, relay, '127.0.0.7'), await joinRelay(t, relay, '127.0.0.8')];
   for (const co2 of [{ token: 'wrong' }, { token: 7 }, { token: one.token }])
-    await t.throwsAsync(other.call('relay.relay', { data: 'forged', co2 }), { message: /token/ });
-  await t.throwsAsync(other.call('relay.unregister', { token: one.token }), { message: /token/ });
+    await t.throwsAsync(other.call('relay.relay', { data: 'forged', co2 }), { code: 401 } as never);
+  await t.throwsAsync(other.call('relay.unregister', { token: one.token }), { code: 401 } as never);
   t.is(relay.status().relay.wrongTokens, 4);
   await relay.call('notify', { data: 'end' });
   t.deepEqual(datas(await one.notified.first(1)), ['end']);
   t.is(await relay.call('relay.get_num_satellites'), 2);
 });
 
-test('a slow one and a dead one delay nobody', async (t) => {
+test('slow and dead satellites delay nothing else', async (t) => {
   const relay = await startRelay(t);
   const [slow, dead, quick] = [await joinRelay(t, relay), await joinRelay(t, relay), await joinRelay(t, relay)];
   slow.script('silent');
@@ -136,7 +136,7 @@ test('a slow one and a dead one delay nobody', async (t) => {
   t.is(slow.notified.all.length, 1);
 });
 
-test('unregister by token, by port, by host_id; afterwards nothing comes', async (t) => {
+test('unregister by token, by port and by host_id; afterwards nothing is delivered', async (t) => {
   const relay = await startRelay(t);
   const satellites = await Promise.all(['127.0.0.6', '127.0.0.7', '127.0.0.8'].map((host) => joinRelay(t, relay, host)));
   const [one, two, three] = satellites as [Joined, Joined, Joined];
@@ -156,7 +156,7 @@ test('unregister by token, by port, by host_id; afterwards nothing comes', async
   );
 });
 
-test('forged host_ids, our own address, a peer, and too many are refused', async (t) => {
+test("forged host_ids, the relay's own address, a peer and too many satellites are rejected", async (t) => {
   const peer = await scriptedPeer(t, { host: '127.0.0.9' });
   const relay = await startRelay(t, { peers: [peer.url], maxSatellites: 1 });
   const own = Number(new URL(relay.url).port);
@@ -175,7 +175,7 @@ test('forged host_ids, our own address, a peer, and too many are refused', async
   t.is(relay.status().relay.originRefused, 2);
 });
 
-test('one that listens on all addresses cannot be registered at any of them', async (t) => {
+test('a relay that listens on all addresses cannot be registered at any of them', async (t) => {
   const relay = await startRelay(t, { host: '0.0.0.0' });
   const port = Number(new URL(relay.url).port);
   for (const localAddress of ['127.0.0.1', '127.0.0.7']) {
@@ -185,7 +185,7 @@ test('one that listens on all addresses cannot be registered at any of them', as
   }
 });
 
-test('a caller from the LAN may not register or hand in, unless access.anonymous says message; then it counts as a satellite', async (t) => {
+test('a LAN client may not register or send unless access.anonymous grants message; then it counts as a satellite', async (t) => {
   for (const anonymous of [['read'], ['read', 'message']] as const) {
     const relay = await startRelay(t, { access: { anonymous }, trustedProxies: ['127.0.0.1/32'] });
     const call = async (method: string, dict: Sendable) => {
@@ -206,7 +206,7 @@ test('a caller from the LAN may not register or hand in, unless access.anonymous
   }
 });
 
-test('one that does not answer is dropped, and may register again at once', async (t) => {
+test('a satellite that does not answer is dropped and may register again at once', async (t) => {
   const relay = await startRelay(t, { pingIntervalMs: 10, maxPingFails: 2 });
   const satellite = await joinRelay(t, relay, '127.0.0.7', { nick: 'weak' });
   await satellite.pinged.first(2);
@@ -222,7 +222,7 @@ test('one that does not answer is dropped, and may register again at once', asyn
   t.deepEqual(datas(await back.notified.first(1)), ['again']);
 });
 
-test('a relay says goodbye, and one started on the same directory remembers', async (t) => {
+test('a relay says goodbye at its stop, and one started on the same directory restores its satellites', async (t) => {
   const dataDir = join(temporaryDir(t), 'state');
   const first = await startRelay(t, { dataDir, drainMs: 5000 });
   const satellite = await joinRelay(t, first);
@@ -236,7 +236,7 @@ test('a relay says goodbye, and one started on the same directory remembers', as
   t.deepEqual(datas((await satellite.notified.first(2)).slice(1)), ['after']);
 });
 
-test('after kill -9 too', async (t) => {
+test('satellites are also restored after kill -9', async (t) => {
   const files = { 'config.ts': 'export default {};' };
   const first = await startCo2(t, { files });
   const satellite = await joinRelay(t, first);
@@ -248,7 +248,7 @@ test('after kill -9 too', async (t) => {
   t.deepEqual(datas(await satellite.notified.first(1)), ['after']);
 });
 
-test('a dict that a satellite takes and does not answer in time reaches it once, and those behind it follow', async (t) => {
+test('a dict that a satellite reads but does not answer in time arrives once, and the following ones arrive too', async (t) => {
   const relay = await startRelay(t, { peerTimeoutMs: 300, retry: { minMs: 1, maxMs: 1 } });
   const satellite = await joinRelay(t, relay);
   satellite.script('silent');
@@ -259,7 +259,7 @@ test('a dict that a satellite takes and does not answer in time reaches it once,
   t.like(relay.status().satellites.satellites[0], { link: { refused: 1, dropped: 0 } });
 });
 
-test('a dict at which a satellite ends the connection is tried five times, no more', async (t) => {
+test('a dict at which a satellite closes the connection is tried five times, no more', async (t) => {
   const relay = await startRelay(t, { retry: { minMs: 1, maxMs: 1 } });
   const satellite = await joinRelay(t, relay);
   satellite.script('reset', 'reset', 'reset', 'reset', 'reset');
@@ -269,7 +269,7 @@ test('a dict at which a satellite ends the connection is tried five times, no mo
   await relay.log.line(/^satellite .* rejected .*ended 5 times without an answer/);
 });
 
-test('a satellite whose notify answers a fault each time is told of once; others say why they were dropped', async (t) => {
+test('a satellite whose notify always fails is logged once; others are logged with the reason why they were dropped', async (t) => {
   const relay = await startRelay(t, { pingIntervalMs: 20, maxPingFails: 2 });
   const satellite = await joinRelay(t, relay);
   satellite.script(1, 1, 1);
@@ -280,9 +280,9 @@ test('a satellite whose notify answers a fault each time is told of once; others
   t.regex((await expired(relay)).reason, /2 times in a row \(.*connection refused/);
 });
 
-test('a program that hands back to us what we notify it of makes no loop', async (t) => {
+test('a program that sends back what it was notified of does not cause a loop', async (t) => {
   const relay = await startRelay(t);
-  // Registered, and every dict goes on to our own address, stamp and all, as a forwarder of connections would do it.
+  // Registered, and every dict is forwarded to our own address, stamp included, as a TCP forwarder would do.
   const mirror = await scriptedPeer(t);
   const client = new XmlRpcClient(new URL(relay.url));
   t.teardown(() => client.close());
@@ -295,7 +295,7 @@ test('a program that hands back to us what we notify it of makes no loop', async
   t.like(relay.status().relay, { accepted: 2, duplicates: 1 });
 });
 
-test('whoever comes through a proxy on this machine registers nothing, removes nobody and names nobody', async (t) => {
+test('a client behind a local proxy cannot register, unregister or name satellites', async (t) => {
   const relay = await startRelay(t, { access: { anonymous: ['message'] } });
   const { port } = await joinRelay(t, relay);
   const headers = { 'x-forwarded-for': '203.0.113.9' };

@@ -1,11 +1,11 @@
-/** THROUGH: a dict crosses relays, each once, never back, with nothing of it rewritten. */
+/** Forwarded messages: a dict crosses relays, reaches each once, never returns, and is not rewritten. */
 import test from 'ava';
 import { XmlRpcClient } from '../../src/client/internal.ts';
 import { startRelay } from '../support/relays.ts';
 import { scriptedPeer } from '../support/scripted-peer.ts';
 import { heard, heardInTheEnd, onAddresses, onOneAddress, startLinked } from './topology.ts';
 
-test('over the chain A - B - C, on three addresses, a dict reaches C with the host_id of A', async (t) => {
+test('over the chain A - B - C on three addresses, a dict reaches C with the host_id of A', async (t) => {
   const relays = await startLinked(t, await onAddresses('127.0.0.1', '127.0.0.2', '127.0.0.3'), (index) => [[1], [0, 2], [1]][index]!);
   const [a, b, c] = relays;
   const id = await a!.emit({ data: 'from A', co2: { id: 'mine' } });
@@ -21,9 +21,9 @@ test('over the chain A - B - C, on three addresses, a dict reaches C with the ho
   t.deepEqual(await heardInTheEnd(relays), [['from C'], ['from A', 'from C'], ['from A']]);
 });
 
-test('what a client tells one end of the chain reaches the other, attested by the first relay', async (t) => {
+test('what a client sends at one end of the chain reaches the other end, attested by the first relay', async (t) => {
   const [a, , c] = await startLinked(t, await onAddresses('127.0.0.1', '127.0.0.2', '127.0.0.3'), (index) => [[1], [0, 2], [1]][index]!);
-  await a!.call('notify', { data: 'told', host_id: 'sensor@127.0.0.1:0' });
+  await a!.call('notify', { data: 'sent', host_id: 'sensor@127.0.0.1:0' });
   const [received] = await c!.received.first(1);
   t.is(received?.dict.host_id, 'sensor@127.0.0.1:0');
   t.is(received?.context.verdict, 'attested');
@@ -31,22 +31,22 @@ test('what a client tells one end of the chain reaches the other, attested by th
 });
 
 const SHAPES = [
-  { title: 'a triangle on one address', places: () => onOneAddress(3), neighbours: (i: number) => [(i + 1) % 3, (i + 2) % 3] },
+  { title: 'a triangle on one address', addresses: () => onOneAddress(3), neighbours: (i: number) => [(i + 1) % 3, (i + 2) % 3] },
   {
     title: 'a ring of four on four addresses',
-    places: () => onAddresses('127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4'),
+    addresses: () => onAddresses('127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4'),
     neighbours: (i: number) => [(i + 1) % 4, (i + 3) % 4],
   },
   {
     title: 'four relays that all know each other',
-    places: () => onOneAddress(4),
+    addresses: () => onOneAddress(4),
     neighbours: (i: number) => [0, 1, 2, 3].filter((other) => other !== i),
   },
 ];
 
-for (const { title, places, neighbours } of SHAPES) {
+for (const { title, addresses, neighbours } of SHAPES) {
   test(`${title}: each dict arrives everywhere exactly once, each sender's in order`, async (t) => {
-    const relays = await startLinked(t, await places(), neighbours);
+    const relays = await startLinked(t, await addresses(), neighbours);
     const saidBy = (index: number): string[] => Array.from({ length: 5 }, (_, n) => `${index}: ${n}`);
     await Promise.all(
       relays.map(async (relay, index) => {
@@ -63,13 +63,13 @@ for (const { title, places, neighbours } of SHAPES) {
       }
     }
     for (const relay of relays) {
-      t.true(relay.status().relay.duplicates > 0, 'a second way was there');
+      t.true(relay.status().relay.duplicates > 0, 'there was a second path');
       t.is(relay.status().mesh.hopLimited, 0);
     }
   });
 }
 
-test('a dict never goes back to the peer that it came from, nor to one that it has passed', async (t) => {
+test('a dict is sent neither back to the peer that it came from nor to one that it has passed', async (t) => {
   const [from, passed, fresh] = [await scriptedPeer(t), await scriptedPeer(t), await scriptedPeer(t)];
   const relay = await startRelay(t, { peers: [from.url, passed.url, fresh.url] });
   const co2 = { id: 'x.1', hops: 14, age: 7, by: `from@127.0.0.1:${from.port}`, via: [`passed@127.0.0.1:${passed.port}`] };
@@ -90,7 +90,7 @@ test('a dict never goes back to the peer that it came from, nor to one that it h
   t.deepEqual(heard(relay), ['through']);
 });
 
-test('a dict that has crossed all the relays it may is delivered and goes no further', async (t) => {
+test('a dict whose hop limit is used up is delivered and not forwarded', async (t) => {
   const [from, next] = [await scriptedPeer(t), await scriptedPeer(t)];
   const relay = await startRelay(t, { peers: [from.url, next.url] });
   await relay.call('notify', {
@@ -105,15 +105,15 @@ test('a dict that has crossed all the relays it may is delivered and goes no fur
   t.is(relay.status().mesh.hopLimited, 1);
 });
 
-test('a peer may not speak in the name of an address that is not its own', async (t) => {
+test('a peer may not send in the name of another address', async (t) => {
   const from = await scriptedPeer(t);
   const relay = await startRelay(t, { peers: [from.url] });
   const co2 = { id: 'x.1', hops: 3, age: 0, by: 'other@127.0.0.77:2004' };
-  await t.throwsAsync(relay.call('notify', { data: 1, host_id: 'x@127.0.0.1:1', co2 }), { message: /co2\.by.*127\.0\.0\.77/ });
+  await t.throwsAsync(relay.call('notify', { data: 1, host_id: 'x@127.0.0.1:1', co2 }), { code: 403 } as never);
   t.deepEqual(heard(relay), []);
 });
 
-test('relaying loses nothing: the scalars arrive as they were written, in their order', async (t) => {
+test('forwarding is lossless: scalars keep their text and members their order', async (t) => {
   const peer = await scriptedPeer(t);
   const relay = await startRelay(t, { peers: [peer.url] });
   const members: readonly (readonly [name: string, came: string, goes: string])[] = [
@@ -152,7 +152,7 @@ test('relaying loses nothing: the scalars arrive as they were written, in their 
   );
 });
 
-test('one id can be followed through the logs of two relays', async (t) => {
+test('a message can be followed by its id through the logs of two relays', async (t) => {
   const [a, b] = await startLinked(t, await onAddresses('127.0.0.1', '127.0.0.2'), (index) => [1 - index]);
   await a!.call('notify', { data: 1 });
   const [received] = await b!.received.first(1);

@@ -1,51 +1,50 @@
-/** Several relays, linked, each with the recorder, and the proof that nothing more is under way between them. */
+/** Several linked relays, each with the recorder, and a way to wait until nothing is in flight between them. */
 import type { ExecutionContext } from 'ava';
 import { freePorts, startRelay } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 
-export interface Place {
+export interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
-/** `count` relays' places on one address. */
-export async function onOneAddress(count: number): Promise<Place[]> {
+/** Addresses for `count` relays on one host. */
+export async function onOneAddress(count: number): Promise<ListenAddress[]> {
   return (await freePorts(count)).map((port) => ({ host: '127.0.0.1', port }));
 }
 
-/** A place on each of these addresses. */
-export async function onAddresses(...hosts: string[]): Promise<Place[]> {
+/** An address on each of these hosts. */
+export async function onAddresses(...hosts: string[]): Promise<ListenAddress[]> {
   return Promise.all(hosts.map(async (host) => ({ host, port: (await freePorts(1, host))[0]! })));
 }
 
-/** Starts a relay at each place; `neighbours` says which ones (by index) each is linked to, both ways. */
+/** Starts a relay at each address; `neighbours` returns the indexes of the relays that it is linked to. */
 export async function startLinked(
   t: ExecutionContext,
-  places: readonly Place[],
+  addresses: readonly ListenAddress[],
   neighbours: (index: number) => readonly number[],
 ): Promise<TestRelay[]> {
-  const url = (index: number): string => `http://${places[index]!.host}:${places[index]!.port}`;
+  const url = (index: number): string => `http://${addresses[index]!.host}:${addresses[index]!.port}`;
   return Promise.all(
-    places.map((place, index) =>
-      startRelay(t, { ...place, peers: neighbours(index).map(url), drainMs: 2000, retry: { minMs: 5, maxMs: 20 } }),
+    addresses.map((address, index) =>
+      startRelay(t, { ...address, peers: neighbours(index).map(url), drainMs: 2000, retry: { minMs: 5, maxMs: 20 } }),
     ),
   );
 }
 
-/** The `data` of all that a relay's recorder received. */
+/** The `data` of every dict that a relay's recorder received. */
 export function heard(relay: TestRelay): unknown[] {
   return relay.received.all.map(({ dict }) => dict.data);
 }
 
-/** True for the `data` of a dict that {@link heardInTheEnd} sends: it may arrive before the last dicts of a test that came another way. */
+/** True for the `data` of a dict that {@link heardInTheEnd} sends: it may overtake the last dicts of a test that took another path. */
 export function isMarker(data: unknown): boolean {
   return String(data).startsWith('the end, says ');
 }
 
 /**
- * Sends one last dict from each relay and waits until all others have it: a link carries its dicts in order, so whatever was under way
- * before has
- * arrived too. Then stops all relays, which empties what is left, and answers what each heard besides.
+ * Sends one last dict from each relay and waits until all others have it: links deliver in order, so whatever was in flight before has
+ * arrived too. Then stops all relays, which drains the rest, and returns what each received besides.
  */
 export async function heardInTheEnd(relays: readonly TestRelay[]): Promise<unknown[][]> {
   await Promise.all(relays.map((relay, index) => relay.emit({ data: `the end, says ${index}` })));

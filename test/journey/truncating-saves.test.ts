@@ -1,14 +1,11 @@
-/**
- * Saves that truncate a file before they write it, while the relay is called and gets dicts: no call fails, no dict is lost, the state is
- * kept.
- */
+/** Saves that truncate a file before they write it, during calls and dicts: no call fails, no dict is lost, the state is kept. */
 import { open, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { pluginsDir, startRelay } from '../support/relays.ts';
 
-/** A longer run: `SAVES=1000 npx ava --timeout=30m test/journey/truncating-saves.test.ts`. */
+/** For a longer run: `SAVES=1000 npx ava --timeout=30m test/journey/truncating-saves.test.ts`. */
 const SAVES = Number(process.env.SAVES ?? 60);
 
 function source(version: number, options: string): string {
@@ -54,7 +51,7 @@ for (const [isolation, saves] of [
     const notifying = (async () => {
       while (!run.isOver) await relay.call('notify', { data: dicts++ }).catch((error: unknown) => failures.push(error));
     })();
-    /** Lets some calls pass, so that a look may come between two steps of a save. */
+    /** Makes some calls, so that the watcher may read the file between two steps of a save. */
     const pause = async (count: number): Promise<void> => {
       for (let n = 0; n < count; n++) await relay.call('ping');
     };
@@ -62,10 +59,10 @@ for (const [isolation, saves] of [
       const [name, text] = n % 3 === 0 ? ['ham/_word.ts', `export const word = '';\n// ${n}\n`] : ['ham/spam.ts', sourceOf(n)];
       const file: FileHandle = await open(join(directory, name), 'w');
       await pause(n % 40);
-      // Up to the last statement: a half that compiles.
+      // Up to the last statement, so that the first half compiles.
       const half = n % 2 === 0 ? text.indexOf('\nfunction after') : text.length >> 1;
       await file.write(text.slice(0, Math.max(0, half)));
-      // Such a half is taken as it is after some 400 ms without a change, which a busy machine may need for a few calls.
+      // The watcher loads such a half after some 400 ms without a change, which a busy machine may need for a few calls.
       for (let turn = 0; turn < n % 7; turn++) await new Promise(setImmediate);
       await file.write(text.slice(Math.max(0, half)));
       await file.close();

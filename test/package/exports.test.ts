@@ -1,4 +1,4 @@
-/** The public exports of every entry of the package, types included: what is listed here is documented, and everything else is internal. */
+/** The public exports of every entry of the package, including types: those listed here are documented, everything else is internal. */
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import ts from 'typescript';
@@ -33,7 +33,7 @@ const program = ts.createProgram(files, {
 const checker = program.getTypeChecker();
 
 for (const [entry, [file, exported]] of Object.entries(ENTRIES)) {
-  test(`${entry} exports what it documents and nothing else`, (t) => {
+  test(`${entry} exports exactly what it documents`, (t) => {
     const source = program.getSourceFile(root + file);
     const symbol = source && checker.getSymbolAtLocation(source);
     const names = symbol ? checker.getExportsOfModule(symbol).map(({ name }) => name) : [];

@@ -1,4 +1,4 @@
-/** The package as `npm pack` makes it, and directories of people who have installed it, outside of the repository. */
+/** The package as built by `npm pack`, and directories outside of the repository where it is installed. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { PROJECT_DIR, run } from '../support/processes.ts';
 import type { Program } from '../support/processes.ts';
 
 const execute = promisify(execFile);
-/** What `npm pack` must not depend on: npm would not have it, or the build has to make it. */
+/** What `npm pack` must not depend on: files that are not published, or that the build creates. */
 const NOT_COPIED = new Set(['.git', '.co2', 'dist', 'node_modules']);
 
 export interface PackedFile {
@@ -23,34 +23,34 @@ export interface PackedFile {
 export interface Packed {
   /** The directory that the tarball was unpacked to. */
   readonly directory: string;
-  /** The tarball itself. */
+  /** The path of the tarball. */
   readonly tarball: Buffer;
   readonly files: readonly PackedFile[];
-  /** Where it was built. */
+  /** The directory that it was built in. */
   readonly builtIn: string;
   readonly remove: () => void;
 }
 
-/** Runs `npm pack`, its build included, in a copy of the project that has no dist/, and unpacks the tarball. */
+/** Runs `npm pack`, including the build, in a copy of the project without dist/, and unpacks the tarball. */
 export async function packProject(): Promise<Packed> {
-  const place = realpathSync(mkdtempSync(join(tmpdir(), 'co2-packed-')));
-  const checkout = join(place, 'checkout');
+  const work = realpathSync(mkdtempSync(join(tmpdir(), 'co2-packed-')));
+  const checkout = join(work, 'checkout');
   const filter = (source: string): boolean => dirname(source) !== dirname(join(PROJECT_DIR, 'x')) || !NOT_COPIED.has(basename(source));
   cpSync(PROJECT_DIR, checkout, { recursive: true, filter });
   symlinkSync(join(PROJECT_DIR, 'node_modules'), join(checkout, 'node_modules'));
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  const { stdout } = await execute(npm, ['pack', '--json', '--offline', '--pack-destination', place], { cwd: checkout });
-  // What the build says stands before it.
+  const { stdout } = await execute(npm, ['pack', '--json', '--offline', '--pack-destination', work], { cwd: checkout });
+  // The output of the build comes before it.
   const [{ filename, files }] = JSON.parse(stdout.slice(stdout.search(/^\[$/m))) as [{ filename: string; files: PackedFile[] }];
-  await execute('tar', ['-xzf', join(place, filename), '-C', place]);
+  await execute('tar', ['-xzf', join(work, filename), '-C', work]);
   rmSync(checkout, { recursive: true });
   return {
-    directory: join(place, 'package'),
-    tarball: readFileSync(join(place, filename)),
+    directory: join(work, 'package'),
+    tarball: readFileSync(join(work, filename)),
     files,
     builtIn: checkout,
     remove: () => {
-      rmSync(place, { recursive: true, force: true });
+      rmSync(work, { recursive: true, force: true });
     },
   };
 }
@@ -67,9 +67,8 @@ export function writeFiles(directory: string, files: Files): void {
 }
 
 /**
- * A directory with `files` where somebody has run `npm install co2-relay`: the package, its command, and of the dependencies those that its
- * package.json
- * names for production and no others, so that one which is missing there is missing here.
+ * Creates a directory with `files` as after `npm install co2-relay`: it has the package, its command, and exactly the production
+ * dependencies in its package.json, so that a missing one causes an error.
  */
 export function installed(t: ExecutionContext, { directory: packed }: Packed, files: Files = {}): string {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'co2-installed-')));
@@ -83,14 +82,14 @@ export function installed(t: ExecutionContext, { directory: packed }: Packed, fi
   return directory;
 }
 
-/** Puts a copy of the package and of its dependencies into a node_modules. */
+/** Copies the package and links its dependencies into a node_modules. */
 export function addCopy(packed: string, nodeModules: string): void {
   cpSync(packed, join(nodeModules, 'co2-relay'), { recursive: true });
   const { dependencies } = JSON.parse(readFileSync(join(packed, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
   for (const name of Object.keys(dependencies)) {
     const [from, to] = [join(PROJECT_DIR, 'node_modules', name), join(nodeModules, name)];
     mkdirSync(dirname(to), { recursive: true });
-    // The one with a state of its own is copied, as npm would: two copies of the package may have two of it.
+    // The one with state of its own is copied, as npm would: two copies of the package may have separate state.
     if (name === 'reflect-metadata') cpSync(realpathSync(from), to, { recursive: true });
     else symlinkSync(realpathSync(from), to);
   }

@@ -1,7 +1,4 @@
-/**
- * The package as others meet it: what the tarball holds, the command in an empty directory, types, plugins outside, relays in somebody's
- * program.
- */
+/** The published package: the content of the tarball, the command in an empty directory, types, external plugins, and embedded relays. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
@@ -37,7 +34,7 @@ function manifestOf({ directory }: Packed): Manifest {
   return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
 }
 
-test('the tarball holds what runs, and neither sources, tests, plugins nor paths of the machine', (t) => {
+test('the tarball contains what is needed to run, and no sources, tests, plugins or local paths', (t) => {
   const { directory, files, builtIn } = t.context.packed;
   const paths = files.map(({ path }) => path);
   const roots = new Set(paths.map((path) => path.split('/', 1)[0]));
@@ -54,7 +51,7 @@ test('the tarball holds what runs, and neither sources, tests, plugins nor paths
     paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.js\.map|\.mjs|\.d\.mts|\.mjs\.map)$/.test(path)),
     [],
   );
-  // A build that had compiled the tests or the plugins too would have put them beside the sources.
+  // A build that compiled the tests or the plugins as well would have placed them next to the sources.
   t.deepEqual(
     readdirSync(join(directory, 'dist')).filter(
       (name) => !existsSync(join(PROJECT_DIR, 'src', name.replace(/\.(?:js|d\.ts|js\.map)$/, '.ts'))),
@@ -63,20 +60,20 @@ test('the tarball holds what runs, and neither sources, tests, plugins nor paths
   );
   for (const path of paths) {
     const text = readFileSync(join(directory, path), 'utf8');
-    for (const place of [PROJECT_DIR, builtIn]) t.false(text.includes(place), `${path} names ${place}`);
+    for (const local of [PROJECT_DIR, builtIn]) t.false(text.includes(local), `${path} names ${local}`);
   }
 });
 
-test('every door of the package leads to a file and to types, and the command can be run', (t) => {
+test('every entry of the package leads to a file and its types, and the command can be run', (t) => {
   const { directory, files } = t.context.packed;
   const manifest = manifestOf(t.context.packed);
   const has = (path: string): boolean => files.some((file) => `./${file.path}` === path);
-  for (const [door, target] of Object.entries(manifest.exports)) {
+  for (const [entry, target] of Object.entries(manifest.exports)) {
     for (const [condition, path] of Object.entries(typeof target === 'string' ? { default: target } : target)) {
-      t.true(has(path), `${door} (${condition}): ${path}`);
+      t.true(has(path), `${entry} (${condition}): ${path}`);
     }
-    // TypeScript takes the first condition that fits, so types must come first.
-    if (typeof target !== 'string') t.deepEqual(Object.keys(target), ['types', 'default'], door);
+    // TypeScript takes the first matching condition, so types must come first.
+    if (typeof target !== 'string') t.deepEqual(Object.keys(target), ['types', 'default'], entry);
   }
   t.regex(manifest.engines.node ?? '', /^>=20\./);
   t.deepEqual(manifest.bin, { co2: './bin/co2.mjs' });
@@ -85,7 +82,7 @@ test('every door of the package leads to a file and to types, and the command ca
   t.true(readFileSync(join(directory, 'bin/co2.mjs'), 'utf8').startsWith('#!/usr/bin/env node\n'));
 });
 
-test('publint has nothing to say about the tarball, not even a suggestion', async (t) => {
+test('publint has no error, warning or suggestion for the tarball', async (t) => {
   const { tarball } = t.context.packed;
   const { messages } = await publint({ pack: { tarball: new Uint8Array(tarball).buffer }, level: 'suggestion' });
   t.deepEqual(messages, []);
@@ -96,7 +93,7 @@ test('"are the types wrong" finds the types of every entry point of this ESM-onl
   if (!result.types) return t.fail('the tarball has no types');
   const entries = Object.keys(result.entrypoints);
   t.deepEqual(entries, Object.keys(manifestOf(t.context.packed).exports));
-  // As its profile "esm-only": the oldest resolution knows no exports, and CommonJS can only import() an ES module.
+  // Like attw's profile "esm-only": the oldest resolution ignores exports, and CommonJS can only import() an ES module.
   const isIgnored = (kind: string): boolean => kind === 'node10' || kind === 'node16-cjs';
   t.deepEqual(
     result.problems.filter((problem) => !('resolutionKind' in problem && isIgnored(problem.resolutionKind))),
@@ -110,7 +107,7 @@ test('every override of a dependency has a reason beside it', (t) => {
   for (const reason of Object.values(reasons)) t.regex(reason, /^.{20,}\.$/);
 });
 
-test('co2 start runs in an empty directory, says that there are no plugins, answers and stops', async (t) => {
+test('co2 start runs in an empty directory, reports that there are no plugins, answers and stops', async (t) => {
   const directory = installed(t, t.context.packed);
   const empty = join(directory, 'empty');
   mkdirSync(empty);
@@ -188,7 +185,7 @@ import { RelayPlugin, type RelayHooks } from 'co2-relay';
 export class Filter implements RelayHooks { createCarrier() { return { connect() {} }; } }
 `;
 
-test('a TypeScript program compiles against the packed types, strictly, and its mistakes are found', (t) => {
+test('a TypeScript program compiles strictly against the packed types, and its mistakes are reported', (t) => {
   const directory = installed(t, t.context.packed, { 'package.json': '{"type":"module"}', 'good.ts': CONSUMER, 'bad.ts': MISUSE });
   const program = ts.createProgram([join(directory, 'good.ts'), join(directory, 'bad.ts')], {
     ...{ strict: true, noEmit: true, experimentalDecorators: true, emitDecoratorMetadata: true, target: ts.ScriptTarget.ES2022 },
@@ -198,21 +195,21 @@ test('a TypeScript program compiles against the packed types, strictly, and its 
   const ours = ts
     .getPreEmitDiagnostics(program)
     .filter(({ file }) => file === undefined || realpathSync(file.fileName).startsWith(directory));
-  const told = ours.map(({ file, start = 0, messageText }) => {
+  const diagnostics = ours.map(({ file, start = 0, messageText }) => {
     const line = file === undefined ? 0 : file.getLineAndCharacterOfPosition(start).line;
     return { file: file?.fileName.slice(directory.length + 1), line, text: ts.flattenDiagnosticMessageText(messageText, ' ') };
   });
   t.deepEqual(
-    told.filter(({ file }) => file !== 'bad.ts'),
+    diagnostics.filter(({ file }) => file !== 'bad.ts'),
     [],
   );
   t.deepEqual(
-    told.map(({ line }) => line),
+    diagnostics.map(({ line }) => line),
     [4, 5, 6, 7, 9, 10, 12, 13],
   );
 });
 
-/** Everything that might notice which copy of the package it came from. */
+/** Everything that could be affected by which copy of the package it uses. */
 const BOTH_WAYS = `
 import { Dict, Double, Exposed, Fault, Injectable, Inject, Int64, LOGGER, Logger, Plugin, Satellite, type Context } from 'co2-relay';
 import { where } from './_where.ts';
@@ -225,7 +222,7 @@ export class Spam extends Plugin {
   heard: unknown[] = [];
   constructor(private readonly scales: Scales, readonly plain: Logger, @Inject(LOGGER) private readonly logger: Logger) { super(); }
   receive(dict: Dict, context: Context) { this.heard.push([dict.data, context.hops]); }
-  /** Which copy of the package it has. */
+  /** Which copy of the package it uses. */
   @Exposed({ params: [], returns: 'string' }) where() { return where; }
   /** Doubles a number. */
   @Exposed({ params: ['int'], returns: 'int' }) twice(a: number) { return a * this.scales.scale.factor; }
@@ -271,7 +268,7 @@ for (const [kind, hasCopy] of [
   });
 }
 
-/** The answer as it stands on the wire. It asks with an i8, so that it may get one. */
+/** The raw response. The request contains an i8, so the response may contain one. */
 async function raw(url: string, method: string): Promise<string> {
   const body = `<methodCall><methodName>${method}</methodName><params><param><value><i8>1</i8></value></param></params></methodCall>`;
   const response = await fetch(`${url}/RPC2`, { method: 'POST', headers: { 'content-type': 'text/xml' }, body });
@@ -288,12 +285,12 @@ Exposed({ params: [], returns: 'string' })(Spam.prototype, 'who', {});
 Satellite()(Spam);`,
 };
 
-test('an npm package with the keyword loads from the working directory, and from where the configuration file is', async (t) => {
-  const directory = installed(t, t.context.packed, { ...PLUGIN_PACKAGE, 'config.mjs': 'export default {};', 'elsewhere/none': '' });
+test('an npm package with the keyword loads from the working directory, and from the directory of the configuration file', async (t) => {
+  const directory = installed(t, t.context.packed, { ...PLUGIN_PACKAGE, 'config.mjs': 'export default {};', 'subdirectory/none': '' });
   const here = await startInstalled(t, directory, ['--data', 'here']);
   t.is(await here.call('ham.spam.who'), 'ham.spam.Spam');
-  const elsewhere = join(directory, 'elsewhere');
-  const there = await startInstalled(t, directory, ['--config', join(directory, 'config.mjs'), '--data', 'there'], elsewhere);
+  const subdirectory = join(directory, 'subdirectory');
+  const there = await startInstalled(t, directory, ['--config', join(directory, 'config.mjs'), '--data', 'there'], subdirectory);
   t.is(await there.call('ham.spam.who'), 'ham.spam.Spam');
 });
 
@@ -312,7 +309,7 @@ await call(one, 'ham.spam.who');
 await call(two, 'ham.spam.who');
 await call(one, 'ham.eggs.who');
 await call(two, 'ham.eggs.who');
-// A dict on its way opens the link between the two.
+// The first dict opens the link between the two.
 await call(two, 'ham.spam.say');
 const client = createClient(one.url);
 console.log('client', await client.methods.ham.spam.who(), (await client.methodSignature('ham.spam.who')).join());
@@ -329,7 +326,7 @@ const who = (name: string): string => `import { Exposed, Plugin, Satellite } fro
   exit() { console.log('exit ${name}'); }
 }`;
 
-test('co2 new plugin writes a plugin whose test passes at once where the package is installed', async (t) => {
+test('co2 new plugin writes a plugin whose test passes right away where the package is installed', async (t) => {
   const directory = installed(t, t.context.packed);
   const co2 = join(directory, 'node_modules/.bin/co2');
   const made = await run(t, co2, ['new', 'plugin', 'ham/spam'], { cwd: directory }).exit;
@@ -342,7 +339,7 @@ test('co2 new plugin writes a plugin whose test passes at once where the package
   t.true(tested.stdout.includes('# pass 3'));
 });
 
-test('a program embeds two relays, stops both, and ends by itself', async (t) => {
+test('a program embeds two relays, stops both, and exits without further help', async (t) => {
   const directory = installed(t, t.context.packed, {
     'package.json': '{"type":"module"}',
     'program.js': PROGRAM,

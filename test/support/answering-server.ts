@@ -1,4 +1,4 @@
-/** An XML-RPC server of a few methods, as foreign servers are: what it does not know is a fault in its own words. */
+/** An XML-RPC server with a few methods that answers unknown ones with a fault of its own, as servers of other authors do. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,12 +8,12 @@ import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/x
 
 export type Answers = Readonly<Record<string, (...params: readonly Value[]) => Sendable>>;
 
-/** How it says that it has no method of this name. */
+/** Returns the fault for a method that the server does not have. */
 type Unknown = (method: string) => readonly [code: number, text: string];
 
 const UNSUPPORTED: Unknown = (method) => [1, `method "${method}" is not supported`];
 
-/** A server of these methods. Answers its URL and what it was asked. */
+/** Starts a server with these methods; returns its URL and the names of the methods that were called. */
 export async function serverOf(t: ExecutionContext, answers: Answers, unknown = UNSUPPORTED): Promise<{ url: string; asked: string[] }> {
   const asked: string[] = [];
   const server = createServer((request, response) => {

@@ -1,4 +1,4 @@
-/** A server of XML-RPC that takes batches, or not, as the test says, and notes what it was called with. */
+/** A scripted XML-RPC server, with or without support for batches, that records every request. */
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,28 +7,28 @@ import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from './gate.ts';
 
-/** `taken`, or a fault. */
+/** `taken`: the dict was accepted; otherwise a fault. */
 export type Outcome = 'taken' | { readonly code: number; readonly text: string };
 
 export interface BatchServerParts {
-  /** What one dict is answered. Default: taken. */
+  /** The answer to a single dict. Default: accepted. */
   readonly outcome?: (data: Value | undefined) => Outcome;
-  /** What a whole batch is answered instead; undefined: what each of its dicts is. Default: that. */
+  /** The answer to a whole batch; undefined: each of its dicts is answered on its own. Default undefined. */
   readonly wholeBatch?: (data: readonly (Value | undefined)[]) => Outcome | 'reset' | `http ${number}` | undefined;
-  /** False: it has notify and nothing else. Asked at each call. */
+  /** Whether the server supports `system.multicall`; checked at each call. Default true. */
   readonly offers?: () => boolean;
 }
 
 export interface BatchServer {
   readonly url: string;
   readonly port: number;
-  /** The `data` of every dict that it took, in order. */
+  /** The `data` of every accepted dict, in order. */
   readonly taken: Gate<Value | undefined>;
-  /** Every request: `notify`, `ping`, or how many calls `system.multicall` had. */
+  /** Every request: the method's name, or for `system.multicall` also the number of calls. */
   readonly requests: Gate<string>;
-  /** Every request as XML. */
+  /** The XML of every request. */
   readonly bodies: readonly string[];
-  /** Requests wait for their answer until the next {@link release}. */
+  /** Delays all answers until the next {@link release}. */
   hold(): void;
   release(): void;
 }

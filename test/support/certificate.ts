@@ -1,4 +1,4 @@
-/** Makes self-signed certificates for tests, with Node alone. */
+/** Makes self-signed certificates for tests, with Node's own modules only. */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ const SUBJECT_ALT_NAME = Buffer.from('0603551d11', 'hex');
 
 const SEQUENCE = 0x30;
 
-/** Writes cert.pem and key.pem for 127.0.0.1 into `dir`; answers their paths, as the option `tls` takes them. */
+/** Writes cert.pem and key.pem for 127.0.0.1 into `dir`; returns their paths in the form of the option `tls`. */
 export function writeCertificate(dir: string): { certFile: string; keyFile: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const algorithm = der(SEQUENCE, ECDSA_WITH_SHA256);
@@ -19,7 +19,7 @@ export function writeCertificate(dir: string): { certFile: string; keyFile: stri
   const validity = der(SEQUENCE, utcTime(Date.now() - DAY_MS), utcTime(Date.now() + DAY_MS));
   const loopback = der(0x87, Buffer.of(127, 0, 0, 1));
   const extensions = der(0xa3, der(SEQUENCE, der(SEQUENCE, SUBJECT_ALT_NAME, der(0x04, der(SEQUENCE, loopback)))));
-  // RFC 5280, 4.1: version 3, a positive serial number, the algorithm, issuer, validity, subject, key, extensions.
+  // RFC 5280, section 4.1: version 3, a positive serial number, the algorithm, issuer, validity, subject, key, extensions.
   const version = der(0xa0, der(0x02, Buffer.of(2)));
   const serial = der(0x02, Buffer.concat([Buffer.of(1), randomBytes(8)]));
   const key = publicKey.export({ type: 'spki', format: 'der' });

@@ -1,9 +1,9 @@
-/** A TCP proxy that delays every byte, each way: a network with a round trip, over real sockets. */
+/** A TCP proxy that delays every byte in both directions, to simulate a network with latency over real sockets. */
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 
-/** The port of a proxy on 127.0.0.1 whose bytes take `delayMs` to `port` and back, each way. */
+/** Returns the port of a proxy on 127.0.0.1 that forwards to `port` with a delay of `delayMs` in each direction. */
 export async function delayProxy(t: ExecutionContext, port: () => number, delayMs: number): Promise<number> {
   const sockets = new Set<Socket>();
   const keep = (socket: Socket): Socket => {
@@ -26,7 +26,7 @@ export async function delayProxy(t: ExecutionContext, port: () => number, delayM
   return (server.address() as AddressInfo).port;
 }
 
-/** Timers of one length end in the order in which they began, so the bytes keep theirs. */
+/** Timers of equal length fire in the order in which they were set, so the bytes keep their order. */
 function carry(from: Socket, to: Socket, delayMs: number): void {
   from.on('data', (chunk) => {
     setTimeout(() => {

@@ -1,24 +1,21 @@
-/**
- * Awaits events instead of sleeping: what is pushed on one side is awaited on the other. The test's own time limit ends a wait for what
- * never comes.
- */
+/** Collects events, so that a test can wait for them instead of sleeping. Waits have no limit of their own: ava's time limit ends them. */
 
 export class Gate<T> {
   readonly all: T[] = [];
   readonly #waiting = new Set<(item: T) => void>();
 
-  /** Notes an event. */
+  /** Records an event. */
   push(item: T): void {
     this.all.push(item);
     for (const look of [...this.#waiting]) look(item);
   }
 
-  /** The first `count` events, once there are that many. */
+  /** Resolves with the first `count` events once they have arrived. */
   async first(count: number): Promise<readonly T[]> {
     return (await this.until(() => true, count)).slice(0, count);
   }
 
-  /** The events that `is` likes, past or to come, once there are `count` of them. */
+  /** Resolves with the events that match `is`, past or future, once there are `count` of them. */
   until(is: (event: T) => boolean, count = 1): Promise<[T, ...T[]]> {
     const found = this.all.filter(is);
     return new Promise((resolve) => {

@@ -1,14 +1,13 @@
-/** Who may import whom: a pure check of source texts against the table. */
+/** Checks source texts against the table of permitted imports between directories; pure. */
 import { posix } from 'node:path';
 import ts from 'typescript';
 
-// In order: each group may import the groups before it, as the table says in detail.
+// In order: each group may import the groups before it; the table has the details.
 const BASE = ['core', 'values', 'message'];
 const GROUND = [...BASE, 'xmlrpc', 'json', 'events', 'state', 'store', 'client', 'access', 'plugin', 'loader', 'identity'];
 const FLOW = [...GROUND, 'rpc', 'streams', 'links'];
 /**
- * Directories below plugin-host. Each has a public file of its own, for the others and for plugin-host; from outside only plugin-host is
- * imported.
+ * Directories below plugin-host. Each has a public file for its siblings and for plugin-host; other directories import plugin-host only.
  */
 const HOST = ['hosted', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
 const PARTS = ['plugin-host', 'mesh', 'satellites'];
@@ -52,30 +51,30 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   config: BELOW_APP.filter((directory) => directory !== 'config'),
   app: BELOW_APP,
   'create-relay': [...BELOW_APP, 'app'],
-  // The relay's side of the protocol for programs, with the parts of a relay.
+  // The relay's side of the protocol for programs, built from parts of a relay.
   'check-plugin': [...FLOW, 'plugin-host', 'plugin-host/programs', 'relay', 'http'],
-  // Starts a relay as any program would, with a network and a disk in memory.
+  // Starts a relay as an embedding program would, with the network and the disk in memory.
   testing: [...FLOW, 'relay', 'config', 'app'],
-  // Tokens are made and revoked, and plugins written under names that can be loaded, whether a relay runs or not.
+  // Creates and revokes tokens, and writes plugins under names that can be loaded, with or without a running relay.
   cli: [...GROUND, 'plugin-host', 'config', 'app', 'check-plugin'],
 };
 
-/** Public files that are not `src/<directory>/<directory>.ts`. */
+/** Public files that are not named `src/<directory>/<directory>.ts`. */
 const PUBLIC_FILES: Readonly<Record<string, string>> = {
   loader: 'src/loader/loader.mjs',
   app: 'src/app.ts',
   'create-relay': 'src/create-relay.ts',
 };
-/** Second entries, each for the named directories alone. */
+/** Second public files, each for the named directories only. */
 const SECOND_ENTRIES: Readonly<Record<string, readonly string[]>> = {
-  // What the plugin host knows of a plugin is not for its author.
+  // What the plugin host needs to know about a plugin, but its author does not.
   'src/plugin/internal.ts': ['rpc', 'plugin-host', ...HOST],
   'src/xmlrpc/codec.ts': ['plugin-host/children'],
   'src/client/internal.ts': ['links', 'plugin-host/programs', 'plugin-host/children', 'testing', 'check-plugin', 'cli'],
   'src/plugin-host/programs/internal.ts': ['check-plugin'],
 };
 
-/** One import that breaks a rule. */
+/** An import that breaks a rule. */
 export interface Violation {
   file: string;
   line: number;
@@ -87,11 +86,11 @@ interface Import {
   file: string;
   line: number;
   specifier: string;
-  /** The path of the imported file from the root of the repository; undefined for a package. */
+  /** The path of the imported file relative to the root of the repository; undefined for a package. */
   target: string | undefined;
 }
 
-/** Checks all files; the keys are paths from the root of the repository, with slashes. */
+/** Checks all files; the keys are paths relative to the root of the repository, with slashes. */
 export function checkImports(files: ReadonlyMap<string, string>): Violation[] {
   const imports = [...files].flatMap(([file, source]) => importsOf(file, source));
   const broken = imports.flatMap((one) => {
@@ -101,7 +100,7 @@ export function checkImports(files: ReadonlyMap<string, string>): Violation[] {
   return [...broken, ...circlesIn(imports)];
 }
 
-/** The violation as one line for a reader. */
+/** Formats the violation as one line. */
 export function describe({ file, line, specifier, rule }: Violation): string {
   return `${file}:${line} imports ${specifier}: ${rule}`;
 }
@@ -134,7 +133,7 @@ function ruleBrokenOutside({ file, specifier, target }: Import): string | undefi
   return specifier.startsWith('/') || top === '..' ? 'an import must not lead out of the repository' : undefined;
 }
 
-/** All imports of a file: static and dynamic ones, re-exports, types; not what is computed at run time. */
+/** All imports of a file: static and dynamic ones, re-exports and types, but not those computed at run time. */
 function importsOf(file: string, source: string): Import[] {
   const tree = ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true);
   const found: Import[] = [];
@@ -164,7 +163,7 @@ function targetOf(file: string, specifier: string): string | undefined {
   return posix.normalize(posix.join(posix.dirname(file), specifier.replace(/[?#].*$/, '')));
 }
 
-/** Circles between files. Each is told once, at the import that closes it. */
+/** Import cycles between files. Each is reported once, at the import that closes it. */
 function circlesIn(imports: readonly Import[]): Violation[] {
   const edges = new Map<string, Import[]>();
   for (const one of imports) edges.set(one.file, [...(edges.get(one.file) ?? []), one]);

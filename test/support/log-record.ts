@@ -1,4 +1,4 @@
-/** A log that keeps its lines, so that a test can read what an operator would, and await a line. */
+/** A log that keeps its lines in memory, so that a test can read them or wait for one. */
 import { recordingLogs } from '../../src/testing/logs.ts';
 import type { LogLine } from '../../src/testing/logs.ts';
 import { Gate } from './gate.ts';
@@ -11,12 +11,12 @@ export class LogRecord {
     this.lines.push(line);
   });
 
-  /** Texts of the lines so far that match. */
+  /** The texts of the recorded lines that match. */
   matching(pattern: RegExp): string[] {
     return this.lines.all.filter(({ text }) => pattern.test(text)).map(({ text }) => text);
   }
 
-  /** The first line, past or to come, that matches. */
+  /** Resolves with the first matching line, past or future. */
   async line(pattern: RegExp): Promise<LogLine> {
     const [line] = await this.lines.until(({ text }) => pattern.test(text));
     return line;

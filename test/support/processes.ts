@@ -1,4 +1,4 @@
-/** Runs real programs for a test, above all the `co2` command: their lines as they come, their end, and nothing left when the test ends. */
+/** Runs real programs for a test, above all the `co2` command, with their output line by line; kills what still runs when the test ends. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -10,13 +10,13 @@ import type { Sendable, Value } from '../../src/values/values.ts';
 import { XmlRpcClient } from '../../src/client/internal.ts';
 import { pluginsDir } from './relays.ts';
 
-/** The root of the project. */
+/** The root directory of the project. */
 export const PROJECT_DIR = fileURLToPath(new URL('../../', import.meta.url));
 const CO2 = join(PROJECT_DIR, 'bin', 'co2.mjs');
 const TIME_LIMIT_MS = 50_000;
 const READY = /^co2-relay (\S+) listening on (https?:\/\/\S+) as (\S+)$/;
 
-/** The lines of one output, each awaitable before and after it came. */
+/** The lines of one output; each can be awaited before and after it is written. */
 export class Lines {
   readonly all: string[] = [];
   readonly #watchers = new Set<() => void>();
@@ -28,7 +28,7 @@ export class Lines {
       this.all.push(line);
       this.#tell();
     });
-    // An output that is closed from here ends without an end.
+    // An output that is closed on our side never emits `end`.
     output.once('close', () => {
       reader.close();
     });
@@ -38,13 +38,13 @@ export class Lines {
     });
   }
 
-  /** The first line, past or to come, that matches; rejects if the output ends without one. */
+  /** Resolves with the first matching line, past or future; rejects if the output ends without one. */
   async line(pattern: RegExp): Promise<string> {
     const [line] = await this.lines(pattern, 1);
     return line!;
   }
 
-  /** The first `count` lines that match, once there are so many; rejects if the output ends before. */
+  /** Resolves with the first `count` matching lines; rejects if the output ends before. */
   async lines(pattern: RegExp, count: number): Promise<readonly string[]> {
     for (;;) {
       const found = this.all.filter((line) => pattern.test(line));
@@ -54,7 +54,7 @@ export class Lines {
     }
   }
 
-  /** All lines, once the output has ended. */
+  /** All lines; resolves when the output has ended. */
   async ended(): Promise<readonly string[]> {
     while (!this.#isEnded) await this.#change();
     return this.all;
@@ -71,7 +71,7 @@ export class Lines {
   }
 }
 
-/** How a program ended, and all that it said. */
+/** How a program ended, and its complete output. */
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -83,25 +83,25 @@ export interface Program {
   readonly pid: number;
   readonly stdout: Lines;
   readonly stderr: Lines;
-  /** Resolves when it has ended and its outputs are read. */
+  /** Resolves when the program has exited and its outputs are read. */
   readonly exit: Promise<Exit>;
   kill(signal: NodeJS.Signals): void;
-  /** Reads its stderr no more: what it writes there fails from now on. */
+  /** Closes our end of its stderr: the program's further writes to it fail. */
   closeStderr(): void;
-  /** Stops reading its stderr, and goes on when the answer is called. */
+  /** Stops reading its stderr; the returned function resumes. */
   stallStderr(): () => void;
 }
 
 export interface RunOptions {
   readonly cwd?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** What it reads on stdin. Default: nothing. */
+  /** Its stdin. Default: empty. */
   readonly input?: string | undefined;
 }
 
-/** Starts a program; if it still runs when the test ends, it is killed. */
+/** Starts a program; it is killed if it still runs when the test ends. */
 export function run(t: ExecutionContext, command: string, args: readonly string[], { cwd, env, input = '' }: RunOptions = {}): Program {
-  // Before ava's own limit, after which no teardown would end the program.
+  // Must come before ava's own time limit, after which no teardown would end the program.
   t.timeout(TIME_LIMIT_MS);
   const child = spawn(command, args, { cwd, env: { ...process.env, NODE_OPTIONS: '', ...env }, stdio: 'pipe' });
   child.stdin.on('error', () => {});
@@ -114,7 +114,7 @@ export function run(t: ExecutionContext, command: string, args: readonly string[
   })();
   t.teardown(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
-    // A program that is not there never exits; the test that awaits it fails by that error.
+    // A program that does not exist never exits; the test that awaits it fails with this error.
     await exit.catch(() => undefined);
   });
   return {
@@ -130,14 +130,14 @@ export function run(t: ExecutionContext, command: string, args: readonly string[
 
 export interface Co2Options {
   readonly args?: readonly string[];
-  /** Path below the working directory -> source: config.ts, plugins. */
+  /** Path below the working directory -> content: config.ts, plugins. */
   readonly files?: Readonly<Record<string, string>>;
   /** Default: a fresh temporary directory with `files`. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Starts `co2` with exactly these arguments, in a working directory of its own, where its state directory will be. */
+/** Starts `co2` with exactly these arguments, in a working directory of its own, which also contains its state directory. */
 export function runCo2(t: ExecutionContext, { args = [], files = {}, cwd = pluginsDir(t, files), env }: Co2Options = {}): Program {
   return run(t, process.execPath, [CO2, ...args], { cwd, env });
 }
@@ -147,13 +147,13 @@ export interface RelayProcess extends Program {
   readonly port: number;
   readonly hostId: string;
   readonly version: string;
-  /** Its working directory; the state directory is `.co2` in it, if the arguments do not say otherwise. */
+  /** Its working directory; the state directory is `.co2` in it unless the arguments say otherwise. */
   readonly cwd: string;
   /** Calls a method over HTTP. */
   call(method: string, ...params: Sendable[]): Promise<Value>;
 }
 
-/** Starts `co2` on a free port (if `args` do not name one) and waits until it says that it is ready. */
+/** Starts `co2` on a free port (unless `args` name one) and waits until it reports that it is ready. */
 export async function startCo2(t: ExecutionContext, options: Co2Options = {}): Promise<RelayProcess> {
   const { args = [], cwd = pluginsDir(t, options.files ?? {}) } = options;
   const program = runCo2(t, { ...options, cwd, args: args.includes('--port') ? args : [...args, '--port', '0'] });
@@ -161,7 +161,7 @@ export async function startCo2(t: ExecutionContext, options: Co2Options = {}): P
     throw new Error(`co2 did not start:\n${(await program.exit).stderr.join('\n')}`, { cause: error });
   });
   const [, version = '', url = '', hostId = ''] = READY.exec(line) ?? [];
-  if (url === '') throw new Error(`no ready line, but: ${line}`);
+  if (url === '') throw new Error(`expected the ready line, got: ${line}`);
   const client = new XmlRpcClient(new URL(url));
   t.teardown(() => client.close());
   return {

@@ -1,4 +1,4 @@
-/** A server of raw bytes, for tests of what a client makes of anything that may come back. */
+/** A server that answers with raw bytes, for tests of how a client handles malformed responses. */
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
@@ -6,17 +6,17 @@ import { Gate } from './gate.ts';
 
 export interface RawServer {
   readonly url: string;
-  /** Every connection that ended. */
+  /** Receives an entry for every connection that ended. */
   readonly closed: Gate<true>;
-  /** What was asked, headers included. */
+  /** The requests, with their headers. */
   readonly requests: readonly string[];
-  /** Connections that are open now. */
+  /** The number of open connections. */
   readonly open: () => number;
-  /** Connections that were ever made. */
+  /** The number of connections ever made. */
   readonly connections: () => number;
 }
 
-/** A server of raw bytes: `behave` gets the socket once a whole request is there, and the request's text. */
+/** Starts a server that calls `behave` with the socket and the text of each complete request. */
 export async function rawServer(t: ExecutionContext, behave: (socket: Socket, request: string) => void): Promise<RawServer> {
   const closed = new Gate<true>();
   const requests: string[] = [];
@@ -45,7 +45,7 @@ export async function rawServer(t: ExecutionContext, behave: (socket: Socket, re
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, closed, requests, open, connections: () => sockets.size };
 }
 
-/** An HTTP answer. */
+/** Builds an HTTP response. */
 export function answer(body: string | Buffer, { status = '200 OK', type = 'text/xml', headers = '' } = {}): Buffer {
   const bytes = Buffer.from(body);
   const contentType = type === '' ? '' : `Content-Type: ${type}\r\n`;

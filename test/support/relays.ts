@@ -1,4 +1,4 @@
-/** Starts relays for a test: in this process, on free ports, with their own state directories, stopped when the test ends. */
+/** Starts relays in this process for a test, on free ports and with state directories of their own; stops them when the test ends. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,11 +23,11 @@ export interface TestRelay extends RunningRelay {
   readonly log: LogRecord;
   /** Calls a method over HTTP, as a client on this machine. */
   call(method: string, ...params: Sendable[]): Promise<Value>;
-  /** Lets the recorder send a dict; answers the message's id. */
+  /** Makes the recorder send a dict; returns the message's id. */
   emit(dict: Sendable): Promise<string>;
 }
 
-/** Starts a relay with the recorder, or with what `overrides` say. */
+/** Starts a relay with the recorder, or with the configuration in `overrides`. */
 export async function startRelay(t: ExecutionContext, overrides: Config = {}, surroundings: RelayEnvironment = {}): Promise<TestRelay> {
   const received = new Gate<Received>();
   const log = new LogRecord();
@@ -52,7 +52,7 @@ export async function startRelay(t: ExecutionContext, overrides: Config = {}, su
   };
 }
 
-/** `files` (path below the directory -> source) in a fresh directory outside of the project: a plugins directory anywhere on the disk. */
+/** Writes `files` (path below the directory -> source) to a fresh plugins directory outside of the project. */
 export function pluginsDir(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
   const directory = temporaryDir(t);
   for (const [path, source] of Object.entries(files)) {
@@ -62,22 +62,22 @@ export function pluginsDir(t: ExecutionContext, files: Readonly<Record<string, s
   return directory;
 }
 
-/** A directory that goes when the test ends. */
+/** Creates a directory that is removed when the test ends. */
 export function temporaryDir(t: ExecutionContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'co2-test-'));
   t.teardown(() => {
-    // Something may still be written there when a test ends early, or watches the log alone.
+    // A test that fails early, or waits for the log only, may leave writers behind for a moment.
     rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   });
   return directory;
 }
 
-// Below 32768 the system gives no port away by itself, and each test process has twenty of its own, so nobody takes a port between its
-// choice and its use.
+// The system assigns no ports below 32768 on its own, and each test process has a range of twenty, so no other process takes a port before
+// the test binds it.
 const FIRST_PORT = 20_000 + (process.pid % 600) * 20;
 let given = 0;
 
-/** `count` ports of `host` that nobody listens on. */
+/** Finds `count` unused ports of `host`. */
 export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
   const ports: number[] = [];
   while (ports.length < count) {

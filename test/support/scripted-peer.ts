@@ -1,4 +1,4 @@
-/** A peer, or a satellite elsewhere, that behaves as told, request by request: takes, refuses, breaks the connection, or stays silent. */
+/** A scripted peer or remote satellite: accepts, rejects, resets the connection or stays silent, as the test says for each request. */
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,21 +7,21 @@ import type { Dict } from '../../src/values/values.ts';
 import { parseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from './gate.ts';
 
-/** `ok` answers true; a number is a fault code; `http 500` a status; `reset` cuts the connection; `silent` never answers. */
+/** `ok` answers true; a number is a fault code; `http 500` a status; `reset` closes the connection; `silent` never answers. */
 export type Answer = 'ok' | 'reset' | 'silent' | `http ${number}` | number;
 
 export interface ScriptedPeer {
   readonly url: string;
   readonly port: number;
-  /** Every dict that reached it, whatever it answered. */
+  /** Every dict that reached it, whatever the answer was. */
   readonly notified: Gate<Dict>;
-  /** The same as bytes: the XML of every call. */
+  /** The XML of every call. */
   readonly bodies: Gate<string>;
-  /** Every ping; it is answered true, or out of the script's turn. */
+  /** Receives an entry for every ping, which is answered true and takes no answer from the script. */
   readonly pinged: Gate<true>;
-  /** Connections that were opened to it. */
+  /** The number of connections that were opened to it. */
   readonly connections: () => number;
-  /** What the next requests are answered, in order; then `ok`. */
+  /** Adds the answers to the next requests, in order; later ones get `ok`. */
   script(...answers: Answer[]): void;
   close(): Promise<void>;
 }
@@ -42,7 +42,7 @@ export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', po
         return;
       }
       if (call.methodName === 'system.multicall') {
-        // As programs that have notify alone.
+        // Like a program that has only `notify`.
         respond(response, -32601);
         return;
       }

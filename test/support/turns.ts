@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MaybePromise } from '../../src/core/core.ts';
 
-/** What `work` answers, and how many turns others had meanwhile. */
+/** Runs `work`; returns its result and the number of turns of the event loop meanwhile. */
 export async function turnsDuring<T>(work: () => MaybePromise<T>): Promise<{ turns: number; result: T }> {
   let turns = 0;
   const done = new AbortController();

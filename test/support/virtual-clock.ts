@@ -1,4 +1,4 @@
-/** Time that passes only when a test says so. */
+/** A clock for tests: its time only passes by a call of `advance`. */
 import type { Clock } from '../../src/core/core.ts';
 import { Gate } from './gate.ts';
 
@@ -8,7 +8,7 @@ interface Timer {
 }
 
 export class VirtualClock implements Clock {
-  /** The ms of every timer that was ever set, so that a test can await the moment when one is. */
+  /** The ms of every timer ever set, so that a test can wait until one is set. */
   readonly set = new Gate<number>();
   #timers: Timer[] = [];
 
@@ -27,17 +27,17 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** Timers that are neither due nor taken back. */
+  /** The number of timers that have neither fired nor been cancelled. */
   get pending(): number {
     return this.#timers.length;
   }
 
-  /** Resolves as soon as there is one that is. */
+  /** Resolves as soon as a timer is pending. */
   async whenPending(): Promise<void> {
     while (this.pending === 0) await this.set.first(this.set.all.length + 1);
   }
 
-  /** Lets `ms` pass; what is due is called in order of its time, at its time. */
+  /** Advances the time by `ms`; due timers fire in order, each at its own time. */
   advance(ms: number): void {
     const end = this.time + ms;
     for (let next = this.#next(end); next; next = this.#next(end)) {
@@ -48,7 +48,7 @@ export class VirtualClock implements Clock {
     this.time = end;
   }
 
-  /** Lets `ms` pass in which the event loop does not turn: what is due then is called at the next `advance`. */
+  /** Advances the time by `ms` while the event loop is blocked: due timers fire at the next `advance`. */
   advanceHeld(ms: number): void {
     this.time += ms;
   }

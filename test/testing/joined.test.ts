@@ -1,4 +1,4 @@
-/** Several test relays: dicts cross from one to the other by the rules of peers. */
+/** Several test relays: dicts travel between them by the rules for peers. */
 import test from 'ava';
 import { Plugin, Satellite } from 'co2-relay';
 import type { Context, Dict } from 'co2-relay';
@@ -6,7 +6,7 @@ import { createTestRelay, joinTestRelays } from 'co2-relay/testing';
 import type { TestRelay, TestRelayOptions } from 'co2-relay/testing';
 import type { ExecutionContext } from 'ava';
 
-/** Tells by a dict of its own what it has heard, but nothing of what others tell. */
+/** Sends a dict about every message that it receives, except those reports themselves. */
 @Satellite()
 class Ear extends Plugin {
   override async receive({ data, host_id }: Dict, { hops, verdict, ageMs }: Context): Promise<void> {
@@ -22,7 +22,7 @@ async function relayOf(t: ExecutionContext, options: TestRelayOptions = {}): Pro
 
 const heard = (relay: TestRelay): (readonly unknown[])[] => relay.sent.map(({ data }) => (data as readonly unknown[]).slice(0, 3));
 
-test('peers are joined in one line, and a dict is dealt with on both sides', async (t) => {
+test('a test relay is joined with its peers by one option, and deliver waits for both relays', async (t) => {
   const a = await relayOf(t);
   const b = await relayOf(t, { peers: [a] });
   t.not(a.hostId, b.hostId);
@@ -33,7 +33,7 @@ test('peers are joined in one line, and a dict is dealt with on both sides', asy
   t.like(a.status().mesh.peers[0], { state: 'idle', refused: 0, dropped: 0 });
 });
 
-test('a chain, a triangle and a ring: everybody hears once', async (t) => {
+test('in a chain, a triangle and a ring, every satellite receives a dict once', async (t) => {
   const relays = await Promise.all(Array.from({ length: 7 }, () => relayOf(t)));
   const [a, b, c, d, e, f, g] = relays as [TestRelay, TestRelay, TestRelay, TestRelay, TestRelay, TestRelay, TestRelay];
   joinTestRelays(a, b);
@@ -47,21 +47,21 @@ test('a chain, a triangle and a ring: everybody hears once', async (t) => {
   t.deepEqual(heard(d), [['x', 3, 'attested']]);
 });
 
-test('peers of one relay are linked to it, not to each other', async (t) => {
+test('the peers of one relay are linked to it, not to each other', async (t) => {
   const [a, b] = [await relayOf(t), await relayOf(t)];
   const c = await relayOf(t, { peers: [a, b] });
   await a.deliver({ data: 'x' });
   t.deepEqual([heard(c)[0]?.[1], heard(b)[0]?.[1]], [1, 2]);
 });
 
-test('a dict of a satellite names the relay that it came from', async (t) => {
+test('a dict from a satellite has the host_id of its relay', async (t) => {
   const [a, b] = [await relayOf(t), await relayOf(t, { plugins: [] })];
   joinTestRelays(a, b);
   await b.deliver({ data: 'x' });
   t.is((await a.nextSent()).host_id, a.hostId);
 });
 
-test('what waits for a peer that has stopped is sent when its time has come', async (t) => {
+test('dicts for a peer that has stopped are sent when the retry is due', async (t) => {
   const a = await relayOf(t);
   const b = await relayOf(t, { peers: [a] });
   t.is(a.clock, b.clock);
@@ -76,7 +76,7 @@ test('what waits for a peer that has stopped is sent when its time has come', as
   t.true(tries() > 3);
 });
 
-test('only relays of the kit can be joined, and only while they run', async (t) => {
+test('only running relays of the kit can be joined', async (t) => {
   const a = await relayOf(t);
   t.throws(
     () => {

@@ -1,4 +1,4 @@
-/** What an author is told when a test relay does not start, how it ends, and that it leaves nothing behind. */
+/** The errors of a test relay that cannot start, and how a test relay stops and cleans up. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { Exposed, Injectable, Plugin, Satellite } from 'co2-relay';
 import { RemoteFault, createTestRelay } from 'co2-relay/testing';
 import { pluginsDir } from '../support/relays.ts';
 
-// Of this process alone, so that what is left in it is ours.
+// Used by this process only, so that any leftover is ours.
 const own = mkdtempSync(join(tmpdir(), 'co2-test-'));
 process.env.TMPDIR = own;
 test.after.always(() => {
@@ -56,9 +56,9 @@ class Sleepy extends Plugin {
 
 const REFUSED: readonly [what: string, options: Parameters<typeof createTestRelay>[0], says: RegExp][] = [
   ['a class without a decorator', { plugins: [Plain] }, /^createTestRelay: Plain is not decorated with @Satellite\(\)/],
-  ['something that is no class', { plugins: ['spam' as never] }, /^plugins: found a string, expected a class$/],
+  ['a value that is not a class', { plugins: ['spam' as never] }, /^plugins: found a string, expected a class$/],
   ['a module without a package', { plugins: { spam: Refusing } }, /^plugins: 'spam' is no name of a module; package\.module/],
-  ['a module that leads out of the directory', { plugins: { '../x.y': Refusing } }, /is no name of a module/],
+  ['a module name that leaves the directory', { plugins: { '../x.y': Refusing } }, /is no name of a module/],
   ['a package of the relay', { plugins: { 'system.spam': Refusing } }, /^createTestRelay: system\.spam: package name "system" is reserved/],
   [
     'two classes of one name',
@@ -66,10 +66,10 @@ const REFUSED: readonly [what: string, options: Parameters<typeof createTestRela
     /^plugins: two classes are test\.plain; name their modules/,
   ],
   ['what cannot be injected', { plugins: [Needy] }, /^createTestRelay: test\.needy: test\.needy\.Needy: parameter 1 .* has the type URL/],
-  ['a type that there is not', { plugins: [Misspelt] }, /test\.misspelt\.Misspelt: @Exposed on Misspelt\.add: there is no type "integer"/],
+  ['an unknown type', { plugins: [Misspelt] }, /test\.misspelt\.Misspelt: @Exposed on Misspelt\.add: there is no type "integer"/],
   ['a setup that throws', { plugins: [Refusing] }, /^plugin test\.refusing\.Refusing: it refuses to start: there is no sensor/],
   ['a setup that hangs', { plugins: [Sleepy], patienceMs: 500 }, /setup\(\) took longer than 10000 ms/],
-  ['a directory that is not there', { pluginsDir: '/nowhere/at/all' }, /\/nowhere\/at\/all: there is no such directory/],
+  ['a missing directory', { pluginsDir: '/nowhere/at/all' }, /\/nowhere\/at\/all: there is no such directory/],
   ['both kinds of plugins', { plugins: [Plain], pluginsDir: '.' }, /give plugins or pluginsDir, not both/],
   [
     'a configuration of a module that there is not',
@@ -79,7 +79,7 @@ const REFUSED: readonly [what: string, options: Parameters<typeof createTestRela
 ];
 
 for (const [what, options, says] of REFUSED) {
-  test.serial(`${what} is refused, in words, and nothing is left`, async (t) => {
+  test.serial(`${what} is rejected with a clear error, and nothing is left behind`, async (t) => {
     const before = left();
     const error = await t.throwsAsync(createTestRelay(options));
     t.regex(error.message, says);

@@ -1,4 +1,4 @@
-/** The test kit as the author of a plugin uses it, by the name of the package. */
+/** The test kit as used by the author of a plugin, imported by the name of the package. */
 import assert from 'node:assert/strict';
 import test from 'ava';
 import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';
@@ -41,7 +41,7 @@ class Pong extends Plugin<{ readonly word?: string }> {
   }
 }
 
-/** Ends a receive when it is told to. */
+/** Its receive ends when its signal aborts. */
 @Satellite()
 class Slow extends Plugin {
   override async receive(dict: Dict, { signal }: Context): Promise<void> {
@@ -58,7 +58,7 @@ async function relayOf(t: ExecutionContext, options: TestRelayOptions): Promise<
   return relay;
 }
 
-test('a delivered dict is dealt with, and what satellites sent is there', async (t) => {
+test('deliver resolves once every receive has ended, and the dicts sent meanwhile are recorded', async (t) => {
   const relay = await relayOf(t, { plugins: [Pong] });
   const id = await relay.deliver({ data: 'ping', host_id: 'ann@192.0.2.7:99' });
   t.regex(id, /^[0-9a-f]+\.1$/);
@@ -66,14 +66,14 @@ test('a delivered dict is dealt with, and what satellites sent is there', async 
     { host_id: relay.hostId, client_address: [relay.hostId.replace(/.*@|:.*/g, ''), 2004], data: { pong: 'ann@192.0.2.7:99', hops: 0 } },
   ]);
   const next = await relay.nextSent();
-  // Stricter than ava, it takes an object without a prototype for another.
+  // Stricter than ava: it distinguishes objects without a prototype from others.
   t.notThrows(() => {
     assert.deepEqual(next.data, { pong: 'ann@192.0.2.7:99', hops: 0 });
   });
   t.deepEqual(relay.errors, []);
 });
 
-test('a satellite may answer a satellite, and what is waited for may come later', async (t) => {
+test('a satellite may answer another, and a test can wait for future messages', async (t) => {
   @Satellite()
   class Chain extends Plugin {
     override async receive(dict: Dict): Promise<void> {
@@ -90,11 +90,11 @@ test('a satellite may answer a satellite, and what is waited for may come later'
   const [first, second] = [both.nextSent(), both.nextSent()];
   await both.deliver({ data: 3 });
   t.deepEqual([(await first).data, (await second).data], [2, 2]);
-  // Both send 2; each hears the other's: two of 1, two of 0.
+  // Both send 2 and receive each other's: two messages with 1, two with 0.
   t.deepEqual(both.sent.map(({ data }) => data).sort(), [0, 0, 1, 1, 2, 2]);
 });
 
-test('plugins are configured as in config.ts, and a wrong option is named', async (t) => {
+test('plugins are configured as in config.ts, and errors name the wrong option', async (t) => {
   const relay = await relayOf(t, { plugins: { 'ham.spam': Pong }, config: { plugins: { 'ham.spam': { word: 'bong' } } } });
   await relay.deliver({ data: 'ping' });
   t.like(relay.sent[0]?.data, { hops: 0 });
@@ -103,7 +103,7 @@ test('plugins are configured as in config.ts, and a wrong option is named', asyn
   t.regex(error.message, /createTestRelay: config\.retry\.minMS: there is no such option; did you mean "retry\.minMs"\?/);
 });
 
-test('a call takes the way of a client: parameters checked, structs plain, faults with their cause', async (t) => {
+test('a call is handled like that of a client: parameters are checked, structs are plain, faults have their cause', async (t) => {
   const relay = await relayOf(t, { plugins: { 'ham.spam': Pong } });
   t.is(await relay.call('ham.spam.add', [2, 3]), 5);
   t.deepEqual(await relay.call('ham.spam.make'), { list: [{ a: 1 }], bytes: Buffer.from('x'), when: new Date(0) } as never);
@@ -120,7 +120,7 @@ test('a call takes the way of a client: parameters checked, structs plain, fault
   t.is((await t.throwsAsync<RemoteFault>(relay.call('ham.spam.nothing'))).code, -32601);
 });
 
-test('whoever calls has the rights of such a caller', async (t) => {
+test('a call has the rights of the given caller', async (t) => {
   const relay = await relayOf(t, { plugins: { 'ham.spam': Pong } });
   t.is((await t.throwsAsync<RemoteFault>(relay.call('ham.spam.reset'))).code, 403);
   t.true(await relay.call('ham.spam.reset', [], { as: 'admin' }));
@@ -128,7 +128,7 @@ test('whoever calls has the rights of such a caller', async (t) => {
   t.true(await relay.call('ping', [], { as: 'anonymous' }));
 });
 
-test('time passes when the test says so', async (t) => {
+test('time passes only when the test advances it', async (t) => {
   const relay = await relayOf(t, { plugins: [Slow], config: { receiveTimeoutMs: 60_000 } });
   const delivered = relay.deliver({ data: 'x' });
   const ended = (): boolean => relay.logs.some(({ text }) => text === 'ended x');
@@ -141,7 +141,7 @@ test('time passes when the test says so', async (t) => {
   await t.throwsAsync(relay.clock.advance(-1), { name: 'RangeError' });
 });
 
-test('a dict that is never dealt with, or never sent, is told in words', async (t) => {
+test('the error names a dict that is never settled or never sent', async (t) => {
   const relay = await relayOf(t, { plugins: [Slow, Pong], patienceMs: 500 });
   const late = await t.throwsAsync(relay.deliver({ data: 'x' }));
   t.is(
@@ -152,7 +152,7 @@ test('a dict that is never dealt with, or never sent, is told in words', async (
   t.is(none.message, 'no satellite sent a dict in 500 ms; before that: none');
 });
 
-test('what a receive throws is read in errors, and disturbs nobody', async (t) => {
+test('errors of receive are recorded in errors and affect no other satellite', async (t) => {
   const relay = await relayOf(t, { plugins: { 'ham.spam': Pong } });
   const id = await relay.deliver({ data: 'fail' });
   t.deepEqual(relay.errors, [`delivery of ${id} to ham.spam.Pong failed: not today`]);
@@ -160,7 +160,7 @@ test('what a receive throws is read in errors, and disturbs nobody', async (t) =
   t.is(await relay.call('ham.spam.add', [1, 1]), 2);
 });
 
-test('a dict that the relay refuses is refused', async (t) => {
+test('a dict that the relay rejects causes an error', async (t) => {
   const relay = await relayOf(t, {});
   const error = await t.throwsAsync<RelayError>(relay.deliver({ topic: 'x' }));
   t.true(RelayError.is(error));
@@ -175,7 +175,7 @@ class Merging extends Plugin {
   }
 }
 
-test('what is merged into a later dict needs no receive of its own', async (t) => {
+test('a dict that is merged into a later one needs no receive of its own', async (t) => {
   const relay = await relayOf(t, { plugins: [Merging] });
   await Promise.all([1, 2, 3].map((data) => relay.deliver({ data })));
   t.deepEqual(

@@ -1,4 +1,4 @@
-/** The relay's plugin for the load: a method to call, and a satellite that takes every dict. */
+/** The relay's plugin for the load: a method to call, and a satellite that receives every dict. */
 import { Exposed, Plugin, Satellite } from 'co2-relay';
 
 @Satellite()
@@ -9,14 +9,14 @@ export class Box extends Plugin {
     return a + b;
   }
 
-  /** Takes anything large: how many elements or bytes it has. */
+  /** Takes a large value; returns its number of elements or bytes. */
   @Exposed({ params: ['any'], returns: 'int' })
   count(value: { readonly length: number }): number {
     return value.length;
   }
 
-  /** Takes a dict, and does nothing about it. */
+  /** Ignores the dict. */
   override receive(): void {
-    // Only what the relay does is measured.
+    // Only the work of the relay is measured.
   }
 }

@@ -1,4 +1,4 @@
-# Perl's RPC::XML: echo.pl URL SHAPE. Fails at the first answer that is not as expected.
+# Perl's RPC::XML: echo.pl URL SHAPE. Fails at the first unexpected answer.
 use strict;
 use warnings;
 use utf8;

@@ -1,4 +1,4 @@
-# Ruby's xmlrpc: echo.rb URL SHAPE. Fails at the first answer that is not as expected.
+# Ruby's xmlrpc: echo.rb URL SHAPE. Fails at the first unexpected answer.
 require 'xmlrpc/client'
 $stdout.sync = true
 url, shape = ARGV

@@ -1,4 +1,4 @@
-// Go's mattn/go-xmlrpc: words URL. It writes booleans as words.
+// Go's mattn/go-xmlrpc: words URL. It writes booleans as `true` and `false`.
 package main
 
 import (

@@ -1,4 +1,4 @@
-/** No text of the project refers to a document that is not in the repository, or to the tracker of its issues by number. */
+/** No file refers to a document that is not in the repository, or to an issue by its number. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,10 +6,10 @@ import test from 'ava';
 
 const ROOT = join(import.meta.dirname, '../..');
 const KINDS = ['*.md', '*.ts', '*.mjs', '*.js', '*.json', '*.c', '*.h', '*.py', '*.rb', '*.pl', '*.sh', '*.go', '.ci/run'];
-// This file has the words, the lock file has hashes, and fixtures come from elsewhere.
-const EXEMPT = /^(?:test\/house\/documents\.test\.ts|package-lock\.json|test\/fixtures\/.*)$/;
+// This file contains the words, the lock file contains hashes, and the fixtures were written by others.
+const EXEMPT = /^(?:test\/project\/documents\.test\.ts|package-lock\.json|test\/fixtures\/.*)$/;
 
-/** A document in capitals is one of the root, as README.md, or it does not exist. */
+/** A document in capitals must be in the root directory, like README.md. */
 const CAPITALS = /(?<![\w/.-])[A-Z]{3,}\.md\b/g;
 const WORDS = /\bARCHITECTURE\b|\bissues? #?\d+\b|(?<![\w./'-])shared\/[A-Za-z]/g;
 

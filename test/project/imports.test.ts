@@ -1,4 +1,4 @@
-/** The rule "who may import whom", held against the sources, and a proof that each part of the rule can fail. */
+/** Checks the sources against the rules for imports, and that each part of the rules can fail. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -7,7 +7,7 @@ import { checkImports, describe } from '../support/import-rules.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-test('the sources, the plugins, the examples, the templates and config.ts keep the rules', (t) => {
+test('the sources, plugins, examples, templates and config.ts obey the import rules', (t) => {
   const paths = globSync(['{src,plugins,examples,templates}/**/*.{ts,mts,js,mjs}', 'config.ts'], {
     cwd: root,
     posix: true,
@@ -18,7 +18,7 @@ test('the sources, the plugins, the examples, the templates and config.ts keep t
   t.deepEqual(checkImports(files).map(describe), []);
 });
 
-/** A tree that keeps all rules; each case below adds one file. */
+/** A tree without violations; each case below adds one file. */
 const GOOD = {
   'src/message/message.ts': "export * from './value.ts';\nimport { join } from 'node:path';",
   'src/message/value.ts': "import { z } from 'zod';\n// import '../relay/relay.ts'\nconst s = \"import '../relay/relay.ts'\";",
@@ -150,12 +150,12 @@ const BAD: [what: string, file: string, source: string, violations: string[]][] 
   ],
 ];
 
-test('a tree that keeps the rules has no violation', (t) => {
+test('a valid tree has no violation', (t) => {
   t.deepEqual(checkImports(new Map(Object.entries(GOOD))), []);
 });
 
 for (const [what, file, source, violations] of BAD) {
-  test(`the rules refuse ${what}`, (t) => {
+  test(`the rules reject ${what}`, (t) => {
     t.deepEqual(checkImports(new Map(Object.entries({ ...GOOD, [file]: source }))).map(describe), violations);
   });
 }
