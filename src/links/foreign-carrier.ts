@@ -50,7 +50,7 @@ export class ForeignCarrier implements Transport {
     if (!connection) throw new RelayError('TRANSPORT', `${this.#parts.name}: the link is closed`);
     const answer = await connection.send(body);
     try {
-      return parseResponse(answer, { limits: { maxBodyBytes: MAX_RESPONSE_BYTES }, lenientForms: true });
+      return parseResponse(answer, { limits: { maxBodyBytes: MAX_RESPONSE_BYTES }, leniency: 'forms' });
     } catch (error) {
       throw new RelayError('TRANSPORT', `it answered no response of XML-RPC: ${reasonOf(error)}`, { cause: error });
     }

@@ -141,7 +141,7 @@ test('without a Content-Type the body says what it is', async (t) => {
   const page = await serverOf(t, answer('<html><body>It works!</body></html>', { type: '' }));
   await t.throwsAsync(clientOf(t, page).call('x'), { message: /answered something that is not XML-RPC: line 1, / });
   const html = await serverOf(t, answer(TRUE, { type: 'text/html' }));
-  await t.throwsAsync(clientOf(t, html).call('x'), { message: /answered no XML/ });
+  await t.throwsAsync(clientOf(t, html).call('x'), { message: /did not answer with XML/ });
 });
 
 const INTERIM: readonly (readonly [what: string, head: string])[] = [

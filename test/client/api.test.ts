@@ -291,7 +291,7 @@ test('the time of a whole call ends it, also while it waits for a connection', a
   const { url } = await answering(t, () => undefined);
   const client = clientOf(t, url, { totalTimeoutMs: 100 });
   const both = await Promise.all([t.throwsAsync(client.call('a')), t.throwsAsync(client.call('b'))]);
-  for (const error of both) t.regex(error.message, /^127\.0\.0\.1:\d+: no whole answer in 100 ms \(totalTimeoutMs\)/);
+  for (const error of both) t.regex(error.message, /^127\.0\.0\.1:\d+: no complete response within 100 ms \(totalTimeoutMs\)/);
 });
 
 const WRONG: readonly (readonly [url: string, options: object, text: RegExp])[] = [

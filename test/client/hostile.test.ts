@@ -77,7 +77,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 10737418240\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the answer is too large/,
+    /the response is too large/,
   ],
   [
     'a body without an end',
@@ -85,7 +85,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the answer is too large/,
+    /the response is too large/,
   ],
   [
     'an error page without an end',
@@ -93,7 +93,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the answer is too large/,
+    /the response is too large/,
   ],
   [
     'a page of another type without an end, of which nothing is read',
@@ -101,7 +101,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /answered no XML/,
+    /did not answer with XML/,
   ],
   [
     'one header without an end',
@@ -109,7 +109,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nX-Long: ');
       pour(socket, 'x'.repeat(4096));
     },
-    /headers of the answer are too large/,
+    /headers of the response are too large/,
   ],
   [
     'headers without an end',
@@ -117,7 +117,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\n');
       pour(socket, 'X-Many: x\r\n'.repeat(100));
     },
-    /headers of the answer are too large/,
+    /headers of the response are too large/,
   ],
   ['the end in the middle of the answer', (socket) => socket.end(answer(TRUE).subarray(0, -5)), /the connection ended before|broke off/],
   [
@@ -153,7 +153,7 @@ test('an answer that is refused by its head is not read on: its connection ends 
     socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>');
   });
   const client = clientOf(t, server.url, { ...BOUNDS, timeoutMs: 600_000 });
-  await t.throwsAsync(client.call('x'), { message: /answered no XML/ });
+  await t.throwsAsync(client.call('x'), { message: /did not answer with XML/ });
   await server.closed.first(1);
 });
 

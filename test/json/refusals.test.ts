@@ -178,7 +178,7 @@ test('JSON.parse accepts whatever is accepted', (t) => {
     fc.property(pieces, (parts) => {
       const text = parts.join('');
       if (refusal(text) === 'accepted') t.notThrows(() => JSON.parse(text) as unknown);
-      else if (!/stands twice|too large/.test(refusal(text))) t.throws(() => JSON.parse(text) as unknown, undefined, text);
+      else if (!/is repeated|too large/.test(refusal(text))) t.throws(() => JSON.parse(text) as unknown, undefined, text);
     }),
     { numRuns: 20_000 },
   );
@@ -203,17 +203,17 @@ const UNWRITABLE: readonly (readonly [value: unknown, text: RegExp])[] = [
   [new Date('+010000-01-01T00:00:00Z'), /^x: the date is invalid or outside/],
   [2n ** 63n, /^x: the integer does not fit 64 bits/],
   [new Int64(2n ** 64n), /^x: the integer does not fit/],
-  ['a\ud800', /^x: the text holds half a surrogate pair/],
-  [{ ['\udc00']: 1 }, /half a surrogate pair/],
+  ['a\ud800', /^x: the text contains a lone surrogate/],
+  [{ ['\udc00']: 1 }, /a lone surrogate/],
   [{ 'odd name': [{ ok: undefined }] }, /^x\["odd name"\]\[0\]\.ok: undefined/],
   [circle, /^x\[0\]\[0\]: the value contains itself/],
   [JSON.parse(nested(65)), /deeper than 64/],
-  [new Map([[1, 2]]), /^x: a Map with a key that is no string/],
+  [new Map([[1, 2]]), /^x: a Map with a key that is not a string/],
   [new URL('http://127.0.0.1/'), /^x: an instance of a class/],
   [hostile, /^x\.bad: the value cannot be read$/],
-  [['y'.repeat(200)], /^x\[0\]: the value is longer than 100 characters/],
-  [Buffer.alloc(100), /longer than 100 characters/],
-  [Array.from({ length: 60 }, () => 1), /longer than 100 characters/],
+  [['y'.repeat(200)], /^x\[0\]: the value is longer than 100 bytes/],
+  [Buffer.alloc(100), /longer than 100 bytes/],
+  [Array.from({ length: 60 }, () => 1), /longer than 100 bytes/],
 ];
 
 for (const [index, [value, text]] of UNWRITABLE.entries()) {
@@ -226,7 +226,7 @@ for (const [index, [value, text]] of UNWRITABLE.entries()) {
 test('a value that shares its parts exponentially often ends at the limit', (t) => {
   let value: unknown[] = ['x'];
   for (let level = 0; level < 40; level++) value = [value, value];
-  t.throws(() => writeJson(value, 'x', 100_000), { message: /longer than 100000 characters/ });
+  t.throws(() => writeJson(value, 'x', 100_000), { message: /longer than 100000 bytes/ });
 });
 
 test('many values end at their own limit, however few characters they have', (t) => {
@@ -241,7 +241,7 @@ test('many values end at their own limit, however few characters they have', (t)
       ]),
     ];
   for (const shared of [lists, structs, Array.from({ length: 1_000_000 }, () => 1), new Array(2 ** 32 - 1)])
-    t.throws(() => writeJson(shared, 'x'), { message: /^x.*: there are more than 1000000 values up to here; send them in parts$/ });
+    t.throws(() => writeJson(shared, 'x'), { message: /^x.*: more than 1000000 values; send them in parts$/ });
   t.is(
     writeJson(
       Array.from({ length: 999_999 }, () => 1),

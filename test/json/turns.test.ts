@@ -26,7 +26,7 @@ test('any value, and texts and bytes of any length around the size of a piece', 
     for (const value of [whole, `b${whole}`]) t.is(await inSlices([value]), JSON.stringify([value]));
     const bytes = Buffer.alloc(length, 'abc');
     t.is(await inSlices(bytes), `{"$base64":"${bytes.toString('base64')}"}`);
-    await t.throwsAsync(inSlices([`${'\u{1f40d}'.repeat(length)}\ud83d`]), { message: /^x\[0\]: the text holds half a surrogate/ });
+    await t.throwsAsync(inSlices([`${'\u{1f40d}'.repeat(length)}\ud83d`]), { message: /^x\[0\]: the text contains a lone surrogate/ });
   }
 });
 
@@ -56,7 +56,7 @@ test('a part that cannot be written is taken back, whatever the size of what was
     t.deepEqual(Object.keys(stand), ['failed']);
     t.is(last.a.length, many.length);
   }
-  t.is(writeJson(attempt(unsendable), 'x'), '{"failed":"x: a function cannot be sent; leave the member out"}');
+  t.is(writeJson(attempt(unsendable), 'x'), '{"failed":"x: a function cannot be sent; omit the member"}');
   await t.throwsAsync(inSlices([attempt(1), unsendable]), { message: /^x\[1\]: a function/ });
 });
 
@@ -64,5 +64,5 @@ test('bytes that are given away between two turns are an error', async (t) => {
   const bytes = new Uint8Array(4 * MiB);
   const writing = inSlices(bytes);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-  await t.throwsAsync(writing, { message: /^x: the bytes were changed/ });
+  await t.throwsAsync(writing, { message: /^x: the length of the bytes changed/ });
 });

@@ -62,7 +62,6 @@ const PUBLIC_FILES: Readonly<Record<string, string>> = { loader: 'src/loader/loa
 const SECOND_ENTRIES: Readonly<Record<string, readonly string[]>> = {
   // What the plugin host knows of a plugin is not for its author.
   'src/plugin/for-host.ts': ['plugin-host', ...HOST],
-  'src/xmlrpc/codec.ts': ['plugin-host/children'],
   'src/client/internal.ts': ['links', 'plugin-host/programs', 'plugin-host/children', 'testing', 'check-plugin', 'cli'],
   'src/plugin-host/programs/internal.ts': ['check-plugin'],
 };

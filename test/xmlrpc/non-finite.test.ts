@@ -19,7 +19,7 @@ for (const [text, value] of SPELLINGS) {
     const body = callOf(`<double>${text}</double>`);
     const { code, text: said } = errorOf(() => parseCall(body));
     t.is(code, 'INVALID_REQUEST');
-    t.regex(said, /finite numbers only/);
+    t.regex(said, /only finite numbers/);
     t.deepEqual(parseCall(body, { allowNonFinite: true }).params, [value]);
   });
 }

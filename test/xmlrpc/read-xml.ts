@@ -1,9 +1,9 @@
 /** The XML layer alone: reads a document of any elements, as a conformance suite needs it. */
 import { RelayError } from '../../src/core/core.ts';
-import { decodeBody } from '../../src/xmlrpc/decode.ts';
+import { decodeBody } from '../../src/xmlrpc/read/encoding.ts';
 import { DEFAULT_LIMITS } from '../../src/xmlrpc/xmlrpc.ts';
-import { Refusal } from '../../src/xmlrpc/refuse.ts';
-import { XmlReader } from '../../src/xmlrpc/xml-reader.ts';
+import { Refusal } from '../../src/xmlrpc/read/refusal.ts';
+import { XmlReader } from '../../src/xmlrpc/read/xml-reader.ts';
 
 /** Reads a whole document and gives its character data, or why it is not well-formed. */
 export function readXml(body: Uint8Array): { text: string } | { refused: string } {

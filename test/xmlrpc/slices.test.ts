@@ -2,7 +2,7 @@
 import test from 'ava';
 import { dictOf } from '../../src/values/values.ts';
 import type { Dict } from '../../src/values/values.ts';
-import { parseResponseInSlices } from '../../src/xmlrpc/parse.ts';
+import { parseResponseInSlices } from '../../src/xmlrpc/read/messages.ts';
 import { parseCall, parseCallInSlices, parseResponse, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { turnsDuring } from '../support/turns.ts';

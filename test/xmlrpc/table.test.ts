@@ -81,7 +81,7 @@ function check(t: ExecutionContext, row: Row): void {
 
 function isRead(t: ExecutionContext, inner: string, value: Sendable): void {
   t.deepEqual(read(inner), value as unknown);
-  t.like(parseResponse(Buffer.from(RESPONSE_HEAD + inner + RESPONSE_TAIL), { lenientForms: true }), { kind: 'value' });
+  t.like(parseResponse(Buffer.from(RESPONSE_HEAD + inner + RESPONSE_TAIL), { leniency: 'forms' }), { kind: 'value' });
   t.deepEqual(parseStruct(`<struct>${member('v', inner)}</struct>`), dictOf([['v', value as string]]));
 }
 

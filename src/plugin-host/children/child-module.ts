@@ -8,7 +8,7 @@ import { RelayError, clean, systemClock } from '../../core/core.ts';
 import { freezeDict, dictOf, isDict } from '../../values/values.ts';
 import type { Clock, Log } from '../../core/core.ts';
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
-import { parseStruct, serialiseStruct } from '../../xmlrpc/codec.ts';
+import { parseStruct, serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
 import { assemble, statedOf, withoutSatellites, checkConfig, importModule, pickSatellites, Watchdog } from '../modules/modules.ts';
 import type { Assembled, LoadedModule } from '../modules/modules.ts';
 import { placeOf, problemAt } from '../hosted/hosted.ts';

@@ -5,7 +5,7 @@ import type { ChildOptions } from './options.ts';
 import { clean } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
 import type { Clock } from '../../core/core.ts';
-import { serialiseResponse } from '../../xmlrpc/codec.ts';
+import { serialiseResponse } from '../../xmlrpc/xmlrpc.ts';
 import { readConfig } from '../modules/modules.ts';
 import { refusal } from '../hosted/hosted.ts';
 import type { ProgramRecord } from '../programs/programs.ts';

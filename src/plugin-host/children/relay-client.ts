@@ -3,7 +3,7 @@ import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { RelayError } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { parseResponse, serialiseCall } from '../../xmlrpc/codec.ts';
+import { parseResponse, serialiseCall } from '../../xmlrpc/xmlrpc.ts';
 import { errorOf } from '../programs/programs.ts';
 
 // As many as the relay serves without noticing; what is called beyond waits here.

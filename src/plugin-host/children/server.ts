@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { RelayError, faultFor, isPromise } from '../../core/core.ts';
 import type { Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { parseCall, serialiseFault, serialiseResponse } from '../../xmlrpc/codec.ts';
+import { parseCall, serialiseFault, serialiseResponse } from '../../xmlrpc/xmlrpc.ts';
 
 /** A method that the relay calls; `undefined` is answered as true. */
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;

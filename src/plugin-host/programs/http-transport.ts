@@ -39,7 +39,7 @@ interface Call {
 export class HttpTransport implements Transport {
   readonly #plugin: string;
   readonly #faultOf: typeof faultOf;
-  readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly lenientForms: true };
+  readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly leniency: 'forms' };
   readonly #tap: Tap | undefined;
   readonly #clock: Clock;
   readonly #port: number;
@@ -57,7 +57,7 @@ export class HttpTransport implements Transport {
     { port, path }: { readonly port: number; readonly path: string },
     { clock, maxBodyBytes = DEFAULT_LIMITS.maxBodyBytes, meaning = faultOf, tap }: HttpTransportOptions,
   ) {
-    this.#reading = { limits: { maxBodyBytes }, lenientForms: true };
+    this.#reading = { limits: { maxBodyBytes }, leniency: 'forms' };
     this.#tap = tap;
     this.#plugin = plugin;
     this.#faultOf = meaning;
