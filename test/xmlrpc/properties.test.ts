@@ -5,7 +5,16 @@ import fc from 'fast-check';
 import { RelayError } from '../../src/core/core.ts';
 import { dictOf } from '../../src/values/values.ts';
 import type { Sendable } from '../../src/values/values.ts';
-import { canonicalMembers, parseCall, parseResponse, parseStruct, serialiseCall, serialiseFault, serialiseResponse, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+import {
+  canonicalMembers,
+  parseCall,
+  parseResponse,
+  parseStruct,
+  serialiseCall,
+  serialiseFault,
+  serialiseResponse,
+  serialiseStruct,
+} from '../../src/xmlrpc/xmlrpc.ts';
 import { examine } from '../fuzz/examine.ts';
 import { document } from '../fuzz/generate.ts';
 import { MUTATIONS, mutate } from '../fuzz/mutate.ts';

@@ -2,7 +2,17 @@
 import test from 'ava';
 import { dictOf } from '../../src/values/values.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
-import { canonicalMembers, parseCall, parseResponse, parseStruct, serialiseCall, serialiseFault, serialiseMembersCall, serialiseResponse, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+import {
+  canonicalMembers,
+  parseCall,
+  parseResponse,
+  parseStruct,
+  serialiseCall,
+  serialiseFault,
+  serialiseMembersCall,
+  serialiseResponse,
+  serialiseStruct,
+} from '../../src/xmlrpc/xmlrpc.ts';
 import { errorOf } from './wire.ts';
 
 const XML = '<?xml version="1.0" encoding="UTF-8"?>';

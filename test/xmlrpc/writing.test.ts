@@ -3,7 +3,15 @@ import test from 'ava';
 import fc from 'fast-check';
 import { Double, Int64 } from '../../src/values/values.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
-import { parseResponse, serialiseCall, serialiseFault, serialiseMembersCall, serialiseResponse, serialiseResponseInTurns, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+import {
+  parseResponse,
+  serialiseCall,
+  serialiseFault,
+  serialiseMembersCall,
+  serialiseResponse,
+  serialiseResponseInTurns,
+  serialiseStruct,
+} from '../../src/xmlrpc/xmlrpc.ts';
 import type { WriteOptions } from '../../src/xmlrpc/xmlrpc.ts';
 import { turnsDuring } from '../support/turns.ts';
 import { errorOf } from './wire.ts';
