@@ -1,4 +1,4 @@
-/** The small parts that everything else uses: errors, logging, time, bounded queues, limits, text. Imports nothing of ours. */
+/** The small parts that everything else uses: errors, logging, time, queues, limits, text. Imports no other directory. */
 export { ACCESS_CLASSES } from './access-class.ts';
 export type { AccessClass } from './access-class.ts';
 export { BoundedQueue } from './bounded-queue.ts';

@@ -1,24 +1,23 @@
-/** The time limit of one piece of work. */
+/** Limits the time of one operation. */
 import type { Clock } from './clock.ts';
 import { RelayError } from './errors.ts';
 import { isPromise } from './maybe-promise.ts';
 
-/** What `work` yields, or a RelayError TIMEOUT with `text` if that takes longer than `ms`; whatever `work` still does then is ignored. */
+/** The result of `work`, or a RelayError TIMEOUT with `text` if it takes longer than `ms`; the result of `work` is ignored then. */
 export function withTimeout<T>(clock: Clock, ms: number, text: string, work: () => T | Promise<T>): Promise<T> {
-  // One promise, not a race of some: every call of a program waits here.
+  // One promise instead of a race of several, since every call of a program waits here.
   return new Promise((resolve, reject) => {
-    // Whatever the work throws.
-    const refuse: (thrown: unknown) => void = reject;
-    const callOff = clock.after(ms, () => {
+    const rejectWith: (thrown: unknown) => void = reject;
+    const cancel = clock.after(ms, () => {
       reject(new RelayError('TIMEOUT', text));
     });
     const succeed = (value: T): void => {
-      callOff();
+      cancel();
       resolve(value);
     };
     const fail = (error: unknown): void => {
-      callOff();
-      refuse(error);
+      cancel();
+      rejectWith(error);
     };
     try {
       const value = work();

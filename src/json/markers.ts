@@ -2,7 +2,7 @@
  * Types that JSON lacks are objects with one member: `{"$base64": "AQI="}`, `{"$date": "2026-11-21T09:30:00.000Z"}`, `{"$i8": "9007199254740993"}`.
  * A struct that looks like one is escaped with another `$`: `{"$$date": 1}` is the struct `{"$date": 1}`, `{"$$$date": 1}` the struct `{"$$date": 1}`.
  */
-import { isoText } from '../values/values.ts';
+import { FIRST_DATE_MS, LAST_DATE_MS } from '../values/values.ts';
 import type { Fail } from './strings.ts';
 
 const MARKER = /^\$+(?:base64|date|i8)$/;
@@ -47,9 +47,9 @@ export function dateOf(text: unknown, fail: Fail): Date {
   const written = `${local}.${fraction.slice(0, 3).padEnd(3, '0')}Z`;
   const ms = new Date(written).getTime();
   // Date turns 30 February into 1 March, so its text is compared.
-  if (isoText(ms) !== written) return fail('the date does not exist in the calendar');
+  if (Number.isNaN(ms) || new Date(ms).toISOString() !== written) return fail('the date does not exist in the calendar');
   const offset = Number(hours ?? 0) * 60 + Number(minutes ?? 0);
   if (offset > MAX_OFFSET_MINUTES || Number(minutes ?? 0) > 59) return fail('the offset of the date does not exist');
   const moment = ms - (sign === '-' ? -offset : offset) * MINUTE_MS;
-  return isoText(moment) === undefined ? fail('the date is outside the years 0 to 9999') : new Date(moment);
+  return moment >= FIRST_DATE_MS && moment <= LAST_DATE_MS ? new Date(moment) : fail('the date is outside the years 0 to 9999');
 }

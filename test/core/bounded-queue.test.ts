@@ -74,11 +74,11 @@ test('a flood is said twice, when it begins and when it is over, however many ar
   const log = new LogRecord();
   const line = lineOf(2, 100, log);
   for (let id = 0; id < 50; id++) line.push(item(id));
-  t.is(log.matching(/waiting line of ann is full/).length, 1);
+  t.is(log.matching(/queue of ann is full/).length, 1);
   t.is(log.lines.all.length, 1);
   line.shift();
   line.shift();
-  t.is(log.matching(/waiting line of ann is empty again; 48 messages were dropped/).length, 1);
+  t.is(log.matching(/queue of ann is empty again; 48 messages were dropped/).length, 1);
 });
 
 test('any order of pushes and shifts: a plain list would give the same', (t) => {

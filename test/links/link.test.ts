@@ -168,7 +168,7 @@ test('a full line drops the oldest, counts them, and says so once', async (t) =>
   t.like(link.status(), { waiting: 4, dropped: 3 });
   clock.advance(50);
   t.deepEqual(await takeAll(carrier, 5, 2), ['in flight', 'in flight', 4, 5, 6]);
-  t.is(log.matching(/waiting line of peer .* is full/).length, 1);
+  t.is(log.matching(/queue of peer .* is full/).length, 1);
   await log.line(/3 messages were dropped/);
 });
 

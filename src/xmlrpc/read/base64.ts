@@ -1,6 +1,6 @@
 /** Decodes base64 strictly and in steps: groups of four with any white space between them, `=` only at the end. */
 import { isBlank, LESS } from '../chars.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from './parse-error.ts';
 import type { ElementReader, TextEnd } from './element-reader.ts';
 import type { TagBytes } from './tag-bytes.ts';
 

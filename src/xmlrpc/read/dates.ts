@@ -1,6 +1,6 @@
 /** Reads dateTime.iso8601 from the bytes of its text; a date without a zone is UTC. */
 import { FIRST_DATE_MS, LAST_DATE_MS } from '../../values/values.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from './parse-error.ts';
 import type { Content } from './text.ts';
 
 const SPACE = 32;

@@ -1,6 +1,6 @@
 /** The XML declaration `<?xml version="1.0" …?>`: [23] to [26], [32] and [80] of XML 1.0. */
 import { QUESTION } from '../chars.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from './parse-error.ts';
 
 // The expression looks at no more bytes; a longer declaration is refused. Each of its repetitions is followed by another class, so it is linear.
 const DECLARATION_BYTES = 512;

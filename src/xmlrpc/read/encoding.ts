@@ -3,7 +3,7 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { RelayError, clean, memoize } from '../../core/core.ts';
 import { LESS } from '../chars.ts';
 import { declaredEncoding } from './declaration.ts';
-import { Refusal, positioned } from './refusal.ts';
+import { ParseError, positioned } from './parse-error.ts';
 
 /** A decoding in steps, because a body may be large. Returns the UTF-8, which is the body itself where possible. */
 type Decoding = Generator<undefined, Buffer>;
@@ -64,7 +64,7 @@ function unsupported(name: string, where: string): never {
 // In one go: Node checks 32 MiB in less than 4 ms.
 function* utf8(body: Buffer): Decoding {
   if (isUtf8(body)) return body;
-  throw yield* positioned(body, new Refusal('INVALID_CHARACTER', invalidUtf8At(body), 'invalid UTF-8'));
+  throw yield* positioned(body, new ParseError('INVALID_CHARACTER', invalidUtf8At(body), 'invalid UTF-8'));
 }
 
 /** UTF-16 without its byte order mark. */
@@ -114,7 +114,7 @@ function* joined(parts: readonly Buffer[]): Decoding {
 /** Refuses the byte after `parts`. */
 function* invalidAfter(parts: readonly Buffer[], encoding: string): Generator<undefined, never> {
   const read = yield* joined(parts);
-  throw yield* positioned(read, new Refusal('INVALID_CHARACTER', read.length, `invalid ${encoding}`));
+  throw yield* positioned(read, new ParseError('INVALID_CHARACTER', read.length, `invalid ${encoding}`));
 }
 
 // Moved behind the second half of a surrogate pair.

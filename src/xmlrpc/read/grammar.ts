@@ -24,7 +24,7 @@ import type { NameSpan } from './names.ts';
 import { Nesting } from './nesting.ts';
 import { readShortDecimal } from './numbers.ts';
 import type { ShortDecimal } from './numbers.ts';
-import { refuse, tag } from './refusal.ts';
+import { refuse, tag } from './parse-error.ts';
 import { readScalar } from './scalars.ts';
 import type { ScalarRules, ScalarType } from './scalars.ts';
 import { TagBytes } from './tag-bytes.ts';

@@ -13,7 +13,7 @@ import { CALL, RESPONSE, STRUCT_ALONE } from './grammar-table.ts';
 import type { GrammarState } from './grammar-table.ts';
 import { Grammar } from './grammar.ts';
 import type { Sink } from './grammar.ts';
-import { Refusal, positioned, refuse } from './refusal.ts';
+import { ParseError, positioned, refuse } from './parse-error.ts';
 import type { ScalarRules } from './scalars.ts';
 
 /** Which extensions a message used, in either spelling. */
@@ -140,7 +140,7 @@ async function readBodyInSlices<T>(body: Uint8Array, options: SliceOptions, { st
     while (!grammar.read(options.sliceBytes ?? SLICE_BYTES)) await new Promise(setImmediate);
     return result(grammar, bytes);
   } catch (error) {
-    throw error instanceof Refusal ? await finishInTurns(positioned(bytes, error)) : error;
+    throw error instanceof ParseError ? await finishInTurns(positioned(bytes, error)) : error;
   }
 }
 
@@ -158,7 +158,7 @@ function readUtf8<T>(bytes: Buffer, { start, sink, rules, result }: Reading<T>):
     while (!grammar.read());
     return result(grammar, bytes);
   } catch (error) {
-    throw error instanceof Refusal ? finish(positioned(bytes, error)) : error;
+    throw error instanceof ParseError ? finish(positioned(bytes, error)) : error;
   }
 }
 
@@ -166,7 +166,7 @@ function readUtf8<T>(bytes: Buffer, { start, sink, rules, result }: Reading<T>):
 function checkSurrogates(text: string, bytes: Buffer): void {
   const at = text.search(/\p{Surrogate}/u);
   if (at === -1) return;
-  const refusal = new Refusal('NOT_WELL_FORMED', Buffer.byteLength(text.slice(0, at)), 'a character that XML does not allow');
+  const refusal = new ParseError('NOT_WELL_FORMED', Buffer.byteLength(text.slice(0, at)), 'a character that XML does not allow');
   throw finish(positioned(bytes, refusal));
 }
 

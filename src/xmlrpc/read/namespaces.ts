@@ -1,6 +1,6 @@
 /** Resolves the prefixes of the extensions of Apache XML-RPC: `ex`, unless the document declares others ("Namespaces in XML 1.0"). */
 import { readReference } from './reference.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from './parse-error.ts';
 
 const EXTENSIONS = 'http://ws.apache.org/xmlrpc/namespaces/extensions';
 const DECLARES = 'xmlns:';

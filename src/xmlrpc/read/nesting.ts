@@ -2,7 +2,7 @@
 import { DOCUMENT_END } from './grammar-table.ts';
 import type { GrammarState } from './grammar-table.ts';
 import type { XmlRpcLimits } from '../options.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from './parse-error.ts';
 
 /** The stack of one document. Each offset is the position that a refusal reports. */
 export class Nesting {

@@ -1,6 +1,6 @@
 /** Reads integers and doubles from the bytes of their text. */
 import { LongDecimal, MAX_DIGITS } from './long-decimal.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from './parse-error.ts';
 import type { Content } from './text.ts';
 
 const PLUS = 43;

@@ -1,6 +1,6 @@
 /** Reads `&…;`: the five named entities of XML, and character references. */
 import { HASH, SEMICOLON, SMALL_X, isLegalCodePoint } from '../chars.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from './parse-error.ts';
 
 // Bytes after the `&` -> code point.
 const ENTITIES = Object.entries({ 'lt;': 60, 'gt;': 62, 'amp;': 38, 'quot;': 34, 'apos;': 39 }).map(([name, point]) => ({

@@ -3,7 +3,7 @@ import type { Value } from '../../values/values.ts';
 import type { Leniency, XmlRpcLimits } from '../options.ts';
 import { readDate } from './dates.ts';
 import { INTEGER, readDouble, readInt64, readInteger } from './numbers.ts';
-import { Refusal, refuse } from './refusal.ts';
+import { ParseError, refuse } from './parse-error.ts';
 import type { Content } from './text.ts';
 
 /** How the text of an element is read; several elements can share one type. */
@@ -32,7 +32,7 @@ export function readScalar(type: Exclude<ScalarType, 'base64'>, content: Content
   try {
     return readTyped(type, content, rules);
   } catch (error) {
-    if (error instanceof Refusal) return readMismatch(type, content.text());
+    if (error instanceof ParseError) return readMismatch(type, content.text());
     throw error;
   }
 }

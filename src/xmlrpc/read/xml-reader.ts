@@ -21,7 +21,7 @@ import {
 import { declarationEnd } from './declaration.ts';
 import type { XmlRpcLimits } from '../options.ts';
 import { readReference } from './reference.ts';
-import { refuse, tag } from './refusal.ts';
+import { refuse, tag } from './parse-error.ts';
 
 /** The kinds of tokens, each with the fields of the reader that describe it. */
 export type Token =

@@ -3,7 +3,7 @@ import { RelayError, clean, countPosition } from '../../core/core.ts';
 import type { ErrorCode } from '../../core/core.ts';
 
 /** Ends the reading at the byte `at`. {@link positioned} counts line and column once it leaves the codec. */
-export class Refusal extends Error {
+export class ParseError extends Error {
   constructor(
     readonly code: ErrorCode,
     readonly at: number,
@@ -13,9 +13,9 @@ export class Refusal extends Error {
   }
 }
 
-/** Throws a {@link Refusal}. */
+/** Throws a {@link ParseError}. */
 export function refuse(code: ErrorCode, at: number, reason: string): never {
-  throw new Refusal(code, at, reason);
+  throw new ParseError(code, at, reason);
 }
 
 /** `<name>` for an error text, cleaned and shortened. */
@@ -27,7 +27,7 @@ export function tag(name: string): string {
 const STEP = 1024 * 1024;
 
 /** The error `line L, column C: reason` for a refusal of the document `bytes`; pauses now and then in a large document. */
-export function* positioned(bytes: Uint8Array, { code, at, reason }: Refusal): Generator<undefined, RelayError> {
+export function* positioned(bytes: Uint8Array, { code, at, reason }: ParseError): Generator<undefined, RelayError> {
   const position = { line: 1, column: 1 };
   for (let from = 0; from < at; from += STEP) {
     if (from > 0) yield;
