@@ -19,9 +19,9 @@ export type { ErrorCode } from '../core/core.ts';
 export type { Sendable, Value } from '../values/values.ts';
 
 /**
- * Creates a client of the XML-RPC server at `url`: `http:`, `https:` or `http+unix:`. The path `/` means `/RPC2`; user and password are sent as Basic
- * authentication. The first call connects. Calls run one after the other, in order; `maxConnections` allows several at once. Throws a RelayError
- * CONFIG_INVALID for an invalid URL or option.
+ * Creates a client of the XML-RPC server at `url`: `http:`, `https:` or `http+unix:`. The path `/` means `/RPC2`; user and password are
+ * sent as Basic authentication. The first call connects. Calls run one after the other, in order; `maxConnections` allows several at once.
+ * Throws a RelayError CONFIG_INVALID for an invalid URL or option.
  */
 export function createClient(url: string | URL, options: ClientOptions = {}): XmlRpcClient {
   return new XmlRpcClient(url, options);

@@ -41,8 +41,8 @@ export class Connection {
   }
 
   /**
-   * Posts a body and returns the response. Throws a RelayError: LIMIT if the body is too large for the server, RATE_LIMITED if too many calls are
-   * pending, TIMEOUT if the server was too slow, otherwise TRANSPORT; or the reason of an aborted signal.
+   * Posts a body and returns the response. Throws a RelayError: LIMIT if the body is too large for the server, RATE_LIMITED if too many
+   * calls are pending, TIMEOUT if the server was too slow, otherwise TRANSPORT; or the reason of an aborted signal.
    */
   async post(body: Uint8Array, signal?: AbortSignal): Promise<HttpResponse> {
     const { maxPendingCalls } = this.#options;
@@ -71,7 +71,9 @@ export class Connection {
     await pool?.destroy();
   }
 
-  /** Runs one exchange within its time and until the signal is aborted. Needed because undici ignores signals before there is a connection. */
+  /**
+   * Runs one exchange within its time and until the signal is aborted. Needed because undici ignores signals before there is a connection.
+   */
   async #bounded(body: Uint8Array, signal: AbortSignal | undefined): Promise<HttpResponse> {
     const { totalTimeoutMs } = this.#options;
     const end = new AbortController();

@@ -102,8 +102,9 @@ function codeOf(error: unknown): string | undefined {
 const REMOTE_FAULT = Symbol.for('co2-relay.RemoteFault');
 
 /**
- * A fault from the server: its `code`, and its text as `text` and `message`. Both come from the server; sanitize them before display. `code` is the
- * number that the server sent, possibly as text. If it sent no number, `code` is 0 and `faultCode` is what it sent instead (`'Client'`), or null.
+ * A fault from the server: its `code`, and its text as `text` and `message`. Both come from the server; sanitize them before display.
+ * `code` is the number that the server sent, possibly as text. If it sent no number, `code` is 0 and `faultCode` is what it sent instead
+ * (`'Client'`), or null.
  */
 export class RemoteFault extends Error {
   readonly [REMOTE_FAULT] = true;

@@ -11,8 +11,8 @@ const THREE = 51;
 type Part = 'status line' | 'interim head' | 'rest';
 
 /**
- * Makes `socket` report `100 Continue` as `103 Early Hints`, because undici closes the connection on the former and skips all others. Only the bytes
- * from a request to the status line of its final response are examined.
+ * Makes `socket` report `100 Continue` as `103 Early Hints`, because undici closes the connection on the former and skips all others. Only
+ * the bytes from a request to the status line of its final response are examined.
  */
 export function skipContinue<T extends Pick<Socket, 'read' | 'write'>>(socket: T): T {
   const read = socket.read.bind(socket);

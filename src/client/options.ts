@@ -23,7 +23,9 @@ export interface ClientOptions {
   readonly tls?: ClientTlsOptions | undefined;
   /** Path of a unix socket to connect to instead of the host in the URL. Default: none. */
   readonly socketPath?: string | undefined;
-  /** Resolves the host in the URL to its addresses, for each new connection; IP addresses are not looked up. Default: the system's resolver. */
+  /**
+   * Resolves the host in the URL to its addresses, for each new connection; IP addresses are not looked up. Default: the system's resolver.
+   */
   readonly lookup?: ((hostname: string) => Promise<readonly string[]>) | undefined;
   /** Local address of the connections. Default: chosen by the system. */
   readonly localAddress?: string | undefined;
@@ -38,11 +40,13 @@ export interface ClientOptions {
   /** ms for a whole call, including the wait for a connection. Default: the sum of the three. */
   readonly totalTimeoutMs?: number | undefined;
   /**
-   * Maximum number of connections, which are kept alive between calls; further calls wait. Default 1: calls arrive in order, and a long poll delays the calls
-   * behind it. With more, there is no order.
+   * Maximum number of connections, which are kept alive between calls; further calls wait. Default 1: calls arrive in order, and a long
+   * poll delays the calls behind it. With more, there is no order.
    */
   readonly maxConnections?: number | undefined;
-  /** Maximum number of pending calls; more are rejected with RATE_LIMITED. Default 1,000: protects this program's memory from a slow server. */
+  /**
+   * Maximum number of pending calls; more are rejected with RATE_LIMITED. Default 1,000: protects this program's memory from a slow server.
+   */
   readonly maxPendingCalls?: number | undefined;
   /** ms that an idle connection is kept. Default 4,000: less than on most servers, so that no closing connection is used. */
   readonly keepAliveMs?: number | undefined;
@@ -53,9 +57,10 @@ export interface ClientOptions {
   /** Limits on the content of a response; `maxBodyBytes` is `maxResponseBytes`. Default: those of the relay for requests. */
   readonly limits?: Partial<Omit<XmlRpcLimits, 'maxBodyBytes'>> | undefined;
   /**
-   * How responses are read. `lenient` accepts faults of any shape, scalars whose text does not match their type (an integer out of range becomes a number, or
-   * a bigint beyond 2^53; anything else its text, such as the date `00000000T00:00:00`), and responses without a Content-Type. `strict` rejects these with
-   * TRANSPORT. Both reject XML that is not well-formed, XML that is not XML-RPC, and anything beyond a limit. Default `lenient`.
+   * How responses are read. `lenient` accepts faults of any shape, scalars whose text does not match their type (an integer out of range
+   * becomes a number, or a bigint beyond 2^53; anything else its text, such as the date `00000000T00:00:00`), and responses without a
+   * Content-Type. `strict` rejects these with TRANSPORT. Both reject XML that is not well-formed, XML that is not XML-RPC, and anything
+   * beyond a limit. Default `lenient`.
    */
   readonly answers?: 'lenient' | 'strict' | undefined;
   /** The extensions that the server reads, and how values are written for it. Default: what every server reads. */

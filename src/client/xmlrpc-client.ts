@@ -36,12 +36,13 @@ export interface Capability {
 const LARGE_BYTES = 256 * 1024;
 
 /**
- * A client of one server. The first call connects, and connections are kept. Redirects are not followed, and compressed responses are rejected.
+ * A client of one server. The first call connects, and connections are kept. Redirects are not followed, and compressed responses are
+ * rejected.
  *
- * Calls that are made together (`Promise.all`) run one after the other, in the order in which they are made, because by default there is one
- * connection. A call that waits on the server, such as the long poll `plugin.subscribe_state`, therefore delays the calls behind it, possibly until they
- * time out. Give it its own client, or set `maxConnections` to 2 or more (then that many calls run at once, in no defined order), and a `timeoutMs`
- * longer than its wait.
+ * Calls that are made together (`Promise.all`) run one after the other, in the order in which they are made, because by default there is
+ * one connection. A call that waits on the server, such as the long poll `plugin.subscribe_state`, therefore delays the calls behind it,
+ * possibly until they time out. Give it its own client, or set `maxConnections` to 2 or more (then that many calls run at once, in no
+ * defined order), and a `timeoutMs` longer than its wait.
  */
 export class XmlRpcClient {
   /** The server's methods as functions: `client.methods.ham.spam.add(1, 2)`. */
@@ -51,8 +52,8 @@ export class XmlRpcClient {
   readonly #name: string;
 
   /**
-   * `url` is `http:`, `https:` or `http+unix:`, and may contain credentials (Basic); the path `/` means `/RPC2`. Throws a RelayError CONFIG_INVALID
-   * for an invalid URL or option.
+   * `url` is `http:`, `https:` or `http+unix:`, and may contain credentials (Basic); the path `/` means `/RPC2`. Throws a RelayError
+   * CONFIG_INVALID for an invalid URL or option.
    */
   constructor(url: string | URL, options: ClientOptions = {}) {
     const server = readServerUrl(url);
@@ -62,14 +63,17 @@ export class XmlRpcClient {
   }
 
   /**
-   * Calls `method`. Throws a {@link RemoteFault} if the server responds with one, or a RelayError: TIMEOUT or TRANSPORT if there was no valid response, LIMIT if
-   * the call is too large for the server, INTERNAL if a parameter cannot be sent.
+   * Calls `method`. Throws a {@link RemoteFault} if the server responds with one, or a RelayError: TIMEOUT or TRANSPORT if there was no
+   * valid response, LIMIT if the call is too large for the server, INTERNAL if a parameter cannot be sent.
    */
   async call(method: string, params: readonly Sendable[] = [], options: ClientCallOptions = {}): Promise<Value> {
     return (await this.#answer(method, params, options)).value;
   }
 
-  /** Makes several calls at once by `system.multicall`; returns their results in order, with a fault where one failed. Throws like {@link call}. */
+  /**
+   * Makes several calls at once by `system.multicall`; returns their results in order, with a fault where one failed. Throws like {@link
+   * call}.
+   */
   async multicall(calls: readonly MulticallEntry[], options: ClientCallOptions = {}): Promise<readonly MulticallResult[]> {
     if (calls.length === 0) return [];
     const list = calls.map(({ method, params = [] }) => ({ methodName: method, params }));
@@ -175,8 +179,8 @@ export interface RemoteMethod {
 /** Methods of a server as functions: `methods.ham.spam.add(1, 2)` calls `ham.spam.add`. */
 export type RemoteMethods = Readonly<Record<string, RemoteMethod>>;
 
-// Names that the language and its tools look up on any object, besides inherited ones: the proxy must not look like a promise or define its JSON.
-// Methods with these names can be called by `call`.
+// Names that the language and its tools look up on any object, besides inherited ones: the proxy must not look like a promise or define its
+// JSON. Methods with these names can be called by `call`.
 const NOT_REMOTE: ReadonlySet<string> = new Set(['then', 'catch', 'finally', 'toJSON', 'prototype']);
 
 // Names that convert an object to text.

@@ -1,6 +1,6 @@
 /**
- * The bounded queue of one recipient. A full queue drops its oldest items, with one warning per overflow, and counts them. Items that are states of the same
- * thing, identified by a key, can be merged: a newer item replaces the older one in its position.
+ * The bounded queue of one recipient. A full queue drops its oldest items, with one warning per overflow, and counts them. Items that are
+ * states of the same thing, identified by a key, can be merged: a newer item replaces the older one in its position.
  */
 import { Fifo } from './fifo.ts';
 import type { Log } from './log.ts';
@@ -75,7 +75,10 @@ export class BoundedQueue<T> {
     return { waiting: this.length, bytes: this.#bytes, oldestMs, dropped: this.#dropped, merged: this.#merged };
   }
 
-  /** Appends `item`, or replaces an older state of the same thing; drops the oldest items if the queue is full. An item that exceeds the limits is queued alone. */
+  /**
+   * Appends `item`, or replaces an older state of the same thing; drops the oldest items if the queue is full. An item that exceeds the
+   * limits is queued alone.
+   */
   push(item: T): void {
     const { limits, bytesOf } = this.#options;
     if (!this.#keys || !this.#merge(item, this.#keys)) {

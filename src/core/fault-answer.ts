@@ -11,8 +11,8 @@ export interface FaultAnswer {
 }
 
 /**
- * The fault for `error`, thrown while `method` ran. The texts of RelayError and Fault are sent. Any other error may contain paths or data of the
- * machine, so only an id is sent, under which the log has the error.
+ * The fault for `error`, thrown while `method` ran. The texts of RelayError and Fault are sent. Any other error may contain paths or data
+ * of the machine, so only an id is sent, under which the log has the error.
  */
 export function faultFor(error: unknown, method: string, log: Log): FaultAnswer {
   if (Fault.is(error)) return { code: error.code, text: error.message };

@@ -5,8 +5,8 @@ const MAX_KEPT = 500;
 const MAX_LENGTH = 100;
 
 /**
- * Wraps `work` so that it runs once per frequent text. The cache is emptied when it is full. Results of undefined, and those of texts longer than
- * `maxLength`, are not cached.
+ * Wraps `work` so that it runs once per frequent text. The cache is emptied when it is full. Results of undefined, and those of texts
+ * longer than `maxLength`, are not cached.
  */
 export function memoize<T>(work: (text: string) => T, maxLength = MAX_LENGTH): (text: string) => T {
   const known = new Map<string, T>();

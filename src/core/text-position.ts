@@ -6,7 +6,10 @@ export interface TextPosition {
   column: number;
 }
 
-/** Advances `position` over the bytes `from..to`. Lines end with LF, CRLF or CR; columns count characters, so continuation bytes do not count. */
+/**
+ * Advances `position` over the bytes `from..to`. Lines end with LF, CRLF or CR; columns count characters, so continuation bytes do not
+ * count.
+ */
 export function countPosition(bytes: Uint8Array, from: number, to: number, position: TextPosition): void {
   const end = Math.min(to, bytes.length);
   for (let i = from; i < end; i++) {

@@ -1,6 +1,7 @@
 /**
- * Types that JSON lacks are objects with one member: `{"$base64": "AQI="}`, `{"$date": "2026-11-21T09:30:00.000Z"}`, `{"$i8": "9007199254740993"}`.
- * A struct that looks like one is escaped with another `$`: `{"$$date": 1}` is the struct `{"$date": 1}`, `{"$$$date": 1}` the struct `{"$$date": 1}`.
+ * Types that JSON lacks are objects with one member: `{"$base64": "AQI="}`, `{"$date": "2026-11-21T09:30:00.000Z"}`, `{"$i8":
+ * "9007199254740993"}`. A struct that looks like one is escaped with another `$`: `{"$$date": 1}` is the struct `{"$date": 1}`,
+ * `{"$$$date": 1}` the struct `{"$$date": 1}`.
  */
 import { FIRST_DATE_MS, LAST_DATE_MS } from '../values/values.ts';
 import type { Fail } from './strings.ts';

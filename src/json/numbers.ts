@@ -66,7 +66,10 @@ export function doubleText(value: number): string {
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
-/** The text of a 64-bit integer: `{"$i8": "..."}` where digits alone would be an int, or exceed what every reader keeps; undefined beyond 64 bits. */
+/**
+ * The text of a 64-bit integer: `{"$i8": "..."}` where digits alone would be an int, or exceed what every reader keeps; undefined beyond 64
+ * bits.
+ */
 export function int64Text(value: bigint): string | undefined {
   if (!isInt64(value)) return undefined;
   const near = Number(value);

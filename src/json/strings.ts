@@ -36,7 +36,10 @@ interface StringEnd {
 // V8 copies slices up to this length; longer ones would keep the whole body alive.
 const MAX_COPIED_SLICE = 12;
 
-/** Reads the string whose first byte after the quote is at `from`; `end` is the offset after its closing quote. `latin1` is `body` with one character per byte. */
+/**
+ * Reads the string whose first byte after the quote is at `from`; `end` is the offset after its closing quote. `latin1` is `body` with one
+ * character per byte.
+ */
 export function readString(body: Buffer, latin1: string, from: number, fail: FailAt): { text: string; end: number } {
   const { end, isAscii, isEscaped } = endOfString(body, from, fail);
   if (isEscaped) return { text: unescaped(body, from, end, fail), end: end + 1 };

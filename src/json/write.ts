@@ -9,8 +9,8 @@ import { hasLoneSurrogate } from './strings.ts';
 
 // 64 MiB: eight bodies of the default size. Protects the heap.
 const MAX_BYTES = 64 * 1024 * 1024;
-// Five times the default limit for reading. Protects all other callers, who wait meanwhile: a value that repeats shared parts exponentially often never
-// ends, and empty arrays take so few bytes that they reach the limit of bytes late.
+// Five times the default limit for reading. Protects all other callers, who wait meanwhile: a value that repeats shared parts exponentially
+// often never ends, and empty arrays take so few bytes that they reach the limit of bytes late.
 const MAX_VALUES = 1_000_000;
 const TOO_MANY = `more than ${MAX_VALUES} values; send them in parts`;
 
@@ -37,8 +37,8 @@ export function writeJson(value: unknown, label: string, maxBytes = MAX_BYTES): 
 }
 
 /**
- * Like {@link writeJson}, but in turns of a few milliseconds; returns parts in UTF-8. Changes to `value` before the promise settles may appear in
- * the output or cause an error.
+ * Like {@link writeJson}, but in turns of a few milliseconds; returns parts in UTF-8. Changes to `value` before the promise settles may
+ * appear in the output or cause an error.
  */
 export async function writeJsonInTurns(value: unknown, label: string, maxBytes = MAX_BYTES): Promise<readonly Buffer[]> {
   const writer = new JsonWriter(value, label, maxBytes);

@@ -6,7 +6,10 @@ const OVERHEAD_BYTES = 768;
 // The header of a string. Each of its UTF-16 units takes up to two bytes.
 const STRING_BYTES = 24;
 
-/** Bytes that a queued message takes: its encoded dict and an estimate of the overhead. The decoded view is not counted, since it may be dropped at any time. */
+/**
+ * Bytes that a queued message takes: its encoded dict and an estimate of the overhead. The decoded view is not counted, since it may be
+ * dropped at any time.
+ */
 export function heldBytes({ source, via }: { readonly source: Uint8Array; readonly via: readonly string[] }): number {
   let bytes = OVERHEAD_BYTES + source.byteLength;
   for (const relay of via) bytes += STRING_BYTES + 2 * relay.length;

@@ -63,8 +63,8 @@ export class Int64 {
 }
 
 /**
- * A value with a replacement for the case that it cannot be written: one part can fail alone, and nothing has to be written twice to find out.
- * Attempts cannot be nested.
+ * A value with a replacement for the case that it cannot be written: one part can fail alone, and nothing has to be written twice to find
+ * out. Attempts cannot be nested.
  */
 export class Attempt {
   readonly [ATTEMPT] = true;

@@ -8,7 +8,10 @@ const SET_BY_RELAYS = ['host_id', 'client_address', 'co2'];
 // Read once for all recipients that get the message at the same time. Held weakly: a queued message would otherwise hold its text twice.
 const CACHE = new WeakMap<Message, WeakRef<ReadonlyMap<string, string>>>();
 
-/** Name -> canonical `<value>…</value>`. Throws a RelayError for NaN and infinities, which only some recipients read; see {@link keptValues}. */
+/**
+ * Name -> canonical `<value>…</value>`. Throws a RelayError for NaN and infinities, which only some recipients read; see {@link
+ * keptValues}.
+ */
 export function keptMembers(message: Message): ReadonlyMap<string, string> {
   const kept = CACHE.get(message)?.deref();
   if (kept) return kept;
@@ -17,7 +20,10 @@ export function keptMembers(message: Message): ReadonlyMap<string, string> {
   return members;
 }
 
-/** The same members as values, to be written for one recipient. By default, small 64-bit integers become ints, and NaN and infinities are errors. */
+/**
+ * The same members as values, to be written for one recipient. By default, small 64-bit integers become ints, and NaN and infinities are
+ * errors.
+ */
 export function keptValues(message: Message, { i8 = false, nonFinite = false } = {}): ReadonlyMap<string, Sendable> {
   return withoutOwn(sendableMembers(message.source, i8, { limits: limitsOf(message), allowNonFinite: nonFinite }));
 }

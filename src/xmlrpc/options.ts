@@ -4,7 +4,10 @@ import type { BodyLimits } from '../core/core.ts';
 
 /** Limits on one message. Whatever exceeds one is rejected with LIMIT and its position. */
 export interface XmlRpcLimits extends BodyLimits {
-  /** Attributes of one element. Default 32: XML-RPC has none, extensions declare one or two namespaces; bounds the quadratic search for duplicates. */
+  /**
+   * Attributes of one element. Default 32: XML-RPC has none, extensions declare one or two namespaces; bounds the quadratic search for
+   * duplicates.
+   */
   maxAttributes: number;
 }
 
@@ -29,8 +32,8 @@ export function completeLimits(partial?: Partial<XmlRpcLimits>): Readonly<XmlRpc
  * How far a reader departs from the specification.
  *
  * - `none`: not at all.
- * - `forms`: accepts spellings outside the specification that have only one meaning: white space around numbers, booleans and dates; `true` and
- *   `false`; dates without colons, with a space for the `T`, or with a comma before the fraction; `<array/>` without `<data>`.
+ * - `forms`: accepts spellings outside the specification that have only one meaning: white space around numbers, booleans and dates; `true`
+ *   and `false`; dates without colons, with a space for the `T`, or with a comma before the fraction; `<array/>` without `<data>`.
  * - `values`: also accepts NaN and infinities, scalars whose text does not match their type (an integer out of range becomes a number or
  *   bigint, anything else its text), and faults of any shape. For responses only.
  */
@@ -39,7 +42,10 @@ export type Leniency = 'none' | 'forms' | 'values';
 /** Options for reading a struct. */
 export interface ReadOptions {
   readonly limits?: Partial<XmlRpcLimits> | undefined;
-  /** Accepts `NaN`, `INF`, `-INF`, `inf`, `Infinity` … as doubles. Default false: XML-RPC has only finite numbers, and few readers expect others. */
+  /**
+   * Accepts `NaN`, `INF`, `-INF`, `inf`, `Infinity` … as doubles. Default false: XML-RPC has only finite numbers, and few readers expect
+   * others.
+   */
   readonly allowNonFinite?: boolean | undefined;
   /** Default `forms` for calls and structs, `none` for responses. */
   readonly leniency?: Leniency | undefined;
@@ -54,8 +60,8 @@ export interface ParseOptions extends ReadOptions {
 /** Options for reading a body in slices. */
 export interface SliceOptions extends ParseOptions {
   /**
-   * Bytes between two pauses. Default 256 KiB: a millisecond for ordinary bodies, about ten for the worst. The UTF-8 check, one long ASCII text and
-   * the final copy of one base64 value are not sliced; each takes a few milliseconds for 32 MiB.
+   * Bytes between two pauses. Default 256 KiB: a millisecond for ordinary bodies, about ten for the worst. The UTF-8 check, one long ASCII
+   * text and the final copy of one base64 value are not sliced; each takes a few milliseconds for 32 MiB.
    */
   readonly sliceBytes?: number | undefined;
 }
@@ -66,11 +72,18 @@ export interface WriteOptions {
   readonly nil?: boolean | undefined;
   /** Writes Int64 and bigint beyond 32 bits as `<i8>`. Default false: it is an extension, too. */
   readonly i8?: boolean | undefined;
-  /** Writes whole numbers beyond 32 bits as `<i8>`, for readers that used i8 themselves; requires `i8`. Default false: they become doubles. */
+  /**
+   * Writes whole numbers beyond 32 bits as `<i8>`, for readers that used i8 themselves; requires `i8`. Default false: they become doubles.
+   */
   readonly wideInts?: boolean | undefined;
-  /** What the reader can do about an extension that it did not enable. An error that quotes such a text needs no log entry. Default: none. */
+  /**
+   * What the reader can do about an extension that it did not enable. An error that quotes such a text needs no log entry. Default: none.
+   */
   readonly remedies?: Readonly<Record<'nil' | 'i8', string>> | undefined;
-  /** `exponent` writes 1e+300 as such, which most programs since about 2005 read. Default `decimal`: 1 and 300 zeros, as the specification says. */
+  /**
+   * `exponent` writes 1e+300 as such, which most programs since about 2005 read. Default `decimal`: 1 and 300 zeros, as the specification
+   * says.
+   */
   readonly doubles?: 'decimal' | 'exponent' | undefined;
   /** Writes `NaN`, `Infinity` and `-Infinity` as `<double>`, for readers that are known to accept them. Default false: they are errors. */
   readonly nonFinite?: boolean | undefined;

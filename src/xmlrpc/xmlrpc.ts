@@ -1,4 +1,7 @@
-/** The XML-RPC codec: bytes to values (`read/`), values to bytes (`write/`), and the canonical text of a dict. The only file that other directories import. */
+/**
+ * The XML-RPC codec: bytes to values (`read/`), values to bytes (`write/`), and the canonical text of a dict. The only file that other
+ * directories import.
+ */
 export { DEFAULT_LIMITS, completeLimits } from './options.ts';
 export type { Leniency, ParseOptions, WriteOptions, XmlRpcLimits } from './options.ts';
 export { keptMembers, keptValues } from './message-members.ts';

@@ -1,11 +1,11 @@
-/** The fuzzer's kept documents, and a short run of it with a seed that stays, so that every change of the codec meets them. */
+/** The fuzzer's corpus, and a short run with a fixed seed. */
 import test from 'ava';
 import { examine, examineJson } from './examine.ts';
 import { Finding, corpus, runJsonOnce, runOnce } from './fuzz.ts';
 import { Random } from './random.ts';
 
 for (const [name, body] of corpus()) {
-  test(`kept: ${name}`, (t) => {
+  test(`corpus: ${name}`, (t) => {
     t.notThrows(() => {
       if (name.endsWith('.json')) examineJson(body);
       else examine(body);

@@ -1,4 +1,7 @@
-/** What must hold of any bytes whatever: a value or a RelayError, never anything else; what is read can be written and reads back; nobody's prototype changes. */
+/**
+ * What must hold of any bytes whatever: a value or a RelayError, never anything else; what is read can be written and reads back; nobody's
+ * prototype changes.
+ */
 import { isUtf8 } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
 import { RelayError } from '../../src/core/core.ts';
@@ -14,7 +17,7 @@ const SAID = /^(?:line \d+, column \d+: |the body has )[^\p{Cc}\p{Zl}\p{Zp}\p{Bi
 const PROTOTYPES = [Object.prototype, Array.prototype, Function.prototype, Map.prototype, String.prototype];
 const OWN = PROTOTYPES.map((prototype) => Reflect.ownKeys(prototype).length);
 
-/** Throws an Error that says what is wrong with what the codec made of `body`. */
+/** Throws an Error if the codec handles `body` wrongly. */
 export function examine(body: Buffer): void {
   const call = outcome(() => parseCall(body));
   if (call.value) examineCall(body, call.value);
@@ -28,7 +31,7 @@ export function examine(body: Buffer): void {
   );
 }
 
-/** Throws an Error that says what is wrong with what the reader and writer of JSON made of `body`. */
+/** Throws an Error if the JSON reader and writer handle `body` wrongly. */
 export function examineJson(body: Buffer): void {
   let value: Value;
   try {
@@ -50,7 +53,8 @@ function outcome<T>(attempt: () => T): { value?: T; refusal?: string } {
     return { value: attempt() };
   } catch (error) {
     if (!RelayError.is(error) || !CODES.includes(error.code)) throw new Error('an error of another kind', { cause: error });
-    if (!SAID.test(error.message)) throw new Error(`a refusal that says too little or too much: ${JSON.stringify(error.message)}`);
+    if (!SAID.test(error.message))
+      throw new Error(`an error text without position, or with unsafe characters: ${JSON.stringify(error.message)}`);
     return { refusal: `${error.code} ${error.message}` };
   }
 }
@@ -100,7 +104,7 @@ function examineValue(root: Value): void {
     } else if (isStruct(value)) {
       for (const name of Reflect.ownKeys(value)) {
         const member = Object.getOwnPropertyDescriptor(value, name);
-        if (typeof name !== 'string' || !member?.enumerable || !('value' in member)) throw new Error('a member that is no plain data');
+        if (typeof name !== 'string' || !member?.enumerable || !('value' in member)) throw new Error('a member that is not plain data');
         open.push(member.value as Value);
       }
     } else if (!isScalar(value)) throw new Error(`a value of a type that a parse never yields: ${typeof value}`);

@@ -1,9 +1,9 @@
 /**
- * `npm run fuzz -- SECONDS [SEED]`: random documents and their mutations against the codec, for 30 s unless told. Prints runs per second and the
- * seed; what fails is kept in test/fuzz/corpus, which a test replays.
+ * `npm run fuzz -- SECONDS [SEED]`: random documents and their mutations against the codec, for 30 s unless told. Prints runs per second
+ * and the seed; what fails is kept in test/fuzz/corpus, which a test replays.
  *
- * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: random HTTP requests, 100,000 by default, to every listener of two relays (Linux only). Prints requests
- * per second and the seed, and of a failure the numbers of the connections, which FIRST repeats.
+ * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: random HTTP requests, 100,000 by default, to every listener of two relays (Linux only).
+ * Prints requests per second and the seed, and of a failure the numbers of the connections, which FIRST repeats.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -17,14 +17,14 @@ import { Random } from './random.ts';
 const CORPUS = new URL('corpus/', import.meta.url);
 const MAX_FINDINGS = 20;
 
-/** The kept documents: file name and bytes. */
+/** The corpus: file name and bytes. */
 export function corpus(): [name: string, body: Buffer][] {
   return readdirSync(CORPUS)
     .sort()
     .map((name) => [name, readFileSync(new URL(name, CORPUS))]);
 }
 
-/** One run with JSON: a text as its grammar has it, or a mutation of one. */
+/** One run with JSON: a generated text, or a mutation of one. */
 export function runJsonOnce(random: Random): void {
   const body = Buffer.from(jsonDocument(random));
   const changed = random.once(3) ? body : mutateOften(body, random);
@@ -35,7 +35,7 @@ export function runJsonOnce(random: Random): void {
   }
 }
 
-/** One run: a document as the grammar has it, or a mutation of one or of a kept one. */
+/** One run: a generated document, or a mutation of one or of a document of the corpus. */
 export function runOnce(random: Random, kept: readonly Buffer[]): void {
   const body = kept.length > 0 && random.once(8) ? random.pick(kept) : Buffer.from(document(random));
   const changed = random.once(3) ? body : mutateOften(body, random);

@@ -1,4 +1,4 @@
-/** Documents that follow the grammar of XML-RPC, or nearly: each element, each spelling, and now and then what does not belong there. */
+/** Generates documents that follow the grammar of XML-RPC, with every element and spelling, and occasional errors. */
 import type { Random } from './random.ts';
 
 const NAMESPACE = 'http://ws.apache.org/xmlrpc/namespaces/extensions';
@@ -84,7 +84,7 @@ const BASE64 = ['', 'AQID', 'AA==', 'A A\n=\t=', '+/8=', 'AAA', 'A=', '*'];
 const INTEGER_TAGS = ['int', 'i4', 'i8', 'ex:i1', 'ex:i2', 'ex:int', 'ex:i8', 'ex:biginteger', 'n:i8'];
 const PROLOGS = ['', '', '<?xml version="1.0"?>', '<?xml version="1.0" encoding="UTF-8"?>\n', '\ufeff', ' ', '<!-- -->'];
 
-/** One document: most often a call, else a response, a fault or a struct. */
+/** One document: usually a call, otherwise a response, a fault or a struct. */
 export function document(random: Random): string {
   const kind = random.below(8);
   const prolog = random.pick(PROLOGS);

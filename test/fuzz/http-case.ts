@@ -1,12 +1,14 @@
-/** Whole HTTP connections as random bytes: requests that are right, nearly right and wrong, how they are split, and how the client leaves. */
+/**
+ * Whole HTTP connections as random bytes: requests that are right, nearly right and wrong, how they are split, and how the client leaves.
+ */
 import { gzipSync } from 'node:zlib';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { mutateOften } from './mutate.ts';
 import { Random } from './random.ts';
 
 /**
- * What a client does after it has sent everything: it waits for the end, half-closes and waits, closes, resets, sends one more request that asks for the end,
- * or never reads.
+ * What a client does after it has sent everything: it waits for the end, half-closes and waits, closes, resets, sends one more request that
+ * asks for the end, or never reads.
  */
 export type Ending = 'wait' | 'half-close' | 'close' | 'reset' | 'last' | 'deaf';
 
@@ -19,7 +21,7 @@ export interface HttpCase {
   readonly ending: Ending;
 }
 
-/** What requests to one listener need besides chance. */
+/** The fixed parts of requests to one listener. */
 export interface Place {
   readonly host: string;
   readonly path: string;
@@ -122,7 +124,7 @@ const METHODS = [
   'relay.call',
 ];
 
-/** Connection `index` of the run with this seed: always the same one. */
+/** Connection `index` of the run with this seed, which is always the same. */
 export function httpCase(seed: number, index: number, place: Place): HttpCase {
   const random = new Random((seed ^ Math.imul(index + 1, 0x9e3779b1)) >>> 0);
   // More than one client may have under way, now and then.
@@ -200,7 +202,7 @@ function body(random: Random, verb: string): Buffer {
   }
 }
 
-/** The body in gzip, whole or broken in one of the ways that break it. */
+/** The body in gzip, valid or corrupted in one of several ways. */
 function encoded(plain: Buffer, random: Random): Buffer {
   const whole = random.once(30) ? gzipSync(Buffer.alloc(500_000)) : gzipSync(plain);
   if (random.once(3)) return whole;

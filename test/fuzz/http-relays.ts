@@ -1,4 +1,4 @@
-/** The relays that random requests are sent to: real processes, and every listener that they have. */
+/** The relays that receive the random requests: real processes with all their listeners. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -174,7 +174,7 @@ export class HttpRelays {
   }
 }
 
-/** All that comes back; empty if nothing did. */
+/** The whole response; empty if there is none. */
 export function answerTo(socket: Socket, bytes: Buffer): Promise<string> {
   return new Promise((resolve) => {
     let text = '';

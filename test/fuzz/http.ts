@@ -1,4 +1,7 @@
-/** Sends random HTTP requests to every listener of running relays: no process may end or log an internal error, and the next ping is answered. */
+/**
+ * Sends random HTTP requests to every listener of running relays: no process may end or log an internal error, and the next ping is
+ * answered.
+ */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { httpCase } from './http-case.ts';
 import type { HttpCase } from './http-case.ts';
@@ -29,7 +32,7 @@ const AT_ONCE = 20;
 // A client that waits for the end gives up then.
 const PATIENCE_MS = 4000;
 
-/** Runs until enough requests were sent, or something is wrong. */
+/** Runs until enough requests were sent, or something went wrong. */
 export async function fuzzHttp({ requests, seed, first = 0 }: HttpRun): Promise<HttpOutcome> {
   const relays = new HttpRelays();
   let sent = 0;

@@ -1,4 +1,4 @@
-/** Random JSON texts: each type and marker, each spelling, and now and then what does not belong there. */
+/** Generates JSON texts with every type, marker and spelling, and occasional errors. */
 import type { Random } from './random.ts';
 
 const SCALARS = [

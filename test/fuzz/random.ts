@@ -1,6 +1,6 @@
-/** Random numbers from a seed, so that a run can be run again. */
+/** Random numbers from a seed, so that runs can be repeated. */
 
-/** Chooses; all that is random in a run comes from one of these. */
+/** A source of random choices; each run uses one. */
 export class Random {
   #state: number;
 

@@ -1,4 +1,4 @@
-/** What is no JSON, what is ambiguous and what is too much: refused with its place; and what cannot be written, with its path. */
+/** Invalid, ambiguous and excessive JSON is refused with its position, and values that cannot be written with their path. */
 import test from 'ava';
 import fc from 'fast-check';
 import { Double, Int64 } from '../../src/values/values.ts';
@@ -124,7 +124,7 @@ for (const [index, [text, place]] of MALFORMED.entries()) {
   });
 }
 
-test('what is not UTF-8 is refused', (t) => {
+test('invalid UTF-8 is refused', (t) => {
   const bad = [[0xff], [0x22, 0xc3, 0x22], [0x22, 0xc0, 0x80, 0x22], [0x22, 0xed, 0xa0, 0x80, 0x22], [0xff, 0xfe, 0x31, 0]];
   for (const bytes of bad) t.regex(refusal(Uint8Array.from(bytes)), /^NOT_WELL_FORMED .*UTF-8/);
 });
@@ -149,7 +149,7 @@ for (const [what, limits, fits, exceeds] of LIMITS) {
   });
 }
 
-test('200,000 open brackets, a number of a megabyte and a name of a megabyte end early', (t) => {
+test('200,000 open brackets, a number of a megabyte and a name of a megabyte are refused early', (t) => {
   t.regex(refusal('['.repeat(200_000)), /^LIMIT line 1, column 65: /);
   t.regex(refusal('{"a":'.repeat(200_000)), /^LIMIT /);
   t.regex(refusal('9'.repeat(1_000_000)), /^LIMIT /);
@@ -157,7 +157,7 @@ test('200,000 open brackets, a number of a megabyte and a name of a megabyte end
   t.regex(refusal(`[${'1,'.repeat(300_000)}1]`), /^LIMIT .*200000 values/);
 });
 
-test('cut at each byte, or with a byte changed: a value or a refusal, never anything else', (t) => {
+test('a text truncated at any byte, or with one byte changed, results in a value or a refusal', (t) => {
   const text = Buffer.from('{"a":[1,-2.5e3,"ä\\u00e4",true,{"$date":"2026-11-21T09:30:00Z"}],"b":{"$base64":"AQI="}}');
   for (let end = 0; end < text.length; end++) t.regex(refusal(text.subarray(0, end)), /^NOT_WELL_FORMED /);
   fc.assert(
@@ -170,7 +170,7 @@ test('cut at each byte, or with a byte changed: a value or a refusal, never anyt
   );
 });
 
-test('JSON.parse accepts whatever is accepted', (t) => {
+test('JSON.parse accepts every accepted text', (t) => {
   const pieces = fc.array(
     fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"b"', '1', '-', '0', '.', 'e', 'true', 'null', ' ', '\\', '"'),
   );
@@ -223,13 +223,13 @@ for (const [index, [value, text]] of UNWRITABLE.entries()) {
   });
 }
 
-test('a value that shares its parts exponentially often ends at the limit', (t) => {
+test('a value that repeats shared parts exponentially often ends at the limit', (t) => {
   let value: unknown[] = ['x'];
   for (let level = 0; level < 40; level++) value = [value, value];
   t.throws(() => writeJson(value, 'x', 100_000), { message: /longer than 100000 bytes/ });
 });
 
-test('many values end at their own limit, however few characters they have', (t) => {
+test('the number of values is limited, however few bytes they take', (t) => {
   let lists: unknown = [];
   let structs: unknown = {};
   for (let level = 0; level < 60; level++)

@@ -1,4 +1,7 @@
-/** The W3C's XML conformance suite against the XML layer: all that is not well-formed is refused, all that is valid without a DOCTYPE is read. */
+/**
+ * The W3C's XML conformance suite against the XML layer: all that is not well-formed is refused, all that is valid without a DOCTYPE is
+ * read.
+ */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';

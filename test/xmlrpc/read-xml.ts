@@ -1,11 +1,11 @@
-/** The XML layer alone: reads a document of any elements, as a conformance suite needs it. */
+/** Reads documents of any elements by the XML layer alone, for a conformance suite. */
 import { RelayError } from '../../src/core/core.ts';
 import { decodeBody } from '../../src/xmlrpc/read/encoding.ts';
 import { DEFAULT_LIMITS } from '../../src/xmlrpc/xmlrpc.ts';
 import { ParseError } from '../../src/xmlrpc/read/parse-error.ts';
 import { XmlReader } from '../../src/xmlrpc/read/xml-reader.ts';
 
-/** Reads a whole document and gives its character data, or why it is not well-formed. */
+/** Reads a whole document and returns its character data, or why it is not well-formed. */
 export function readXml(body: Uint8Array): { text: string } | { refused: string } {
   try {
     return { text: textOf(body) };

@@ -1,4 +1,4 @@
-/** The XML layer alone: documents of any elements, which XML-RPC would refuse for what they are. */
+/** The XML layer alone: documents of any elements, which XML-RPC would refuse. */
 import test from 'ava';
 import { readXml } from './read-xml.ts';
 

@@ -154,7 +154,10 @@ export class Base64Element {
     this.#base64 = new Base64Reader(bytes, at, this.#plainEnd);
   }
 
-  /** Continues by at most one token; returns 'paused' if there is more. `end` is the end tag in its usual spelling, with the tag that follows it. */
+  /**
+   * Continues by at most one token; returns 'paused' if there is more. `end` is the end tag in its usual spelling, with the tag that
+   * follows it.
+   */
   read(end: TagBytes, open: string): TextEnd {
     const reader = this.#reader;
     const base64 = this.#base64;

@@ -1,4 +1,6 @@
-/** The sink that builds values for writing again: it keeps types that a plain value loses, those of whole doubles and small 64-bit integers. */
+/**
+ * The sink that builds values for writing again: it keeps types that a plain value loses, those of whole doubles and small 64-bit integers.
+ */
 import { Double, Int64 } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { Sink } from './grammar.ts';

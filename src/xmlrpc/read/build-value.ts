@@ -129,7 +129,9 @@ export class ResponseBuilder extends ValueBuilder {
     return { code: codeOf(faultCode), text: textOf(faultString), faultCode };
   }
 
-  /** Reads a struct of this document as a fault; undefined unless it has exactly the members faultCode, an int, and faultString, a string. */
+  /**
+   * Reads a struct of this document as a fault; undefined unless it has exactly the members faultCode, an int, and faultString, a string.
+   */
   faultIn(part: Value): FaultParts | undefined {
     const isFault = isDict(part) && (part.faultCode !== undefined || part.faultString !== undefined);
     return isFault && this.isLenient ? this.lenientFault(part) : this.#strictFault(part);

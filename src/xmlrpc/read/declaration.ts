@@ -2,7 +2,8 @@
 import { QUESTION } from '../chars.ts';
 import { refuse } from './parse-error.ts';
 
-// The expression looks at no more bytes; a longer declaration is refused. Each of its repetitions is followed by another class, so it is linear.
+// The expression looks at no more bytes; a longer declaration is refused. Each of its repetitions is followed by another class, so it is
+// linear.
 const DECLARATION_BYTES = 512;
 const START = Buffer.from('<?xml');
 const DECLARATION =

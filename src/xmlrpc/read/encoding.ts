@@ -1,4 +1,6 @@
-/** Decodes a body to UTF-8: determines its encoding (byte order mark, then charset parameter, then XML declaration) and decodes it strictly. */
+/**
+ * Decodes a body to UTF-8: determines its encoding (byte order mark, then charset parameter, then XML declaration) and decodes it strictly.
+ */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { RelayError, clean, memoize } from '../../core/core.ts';
 import { LESS } from '../chars.ts';
@@ -159,7 +161,8 @@ function invalidInChunk(chunk: Buffer): number {
 
 // 0x80..0x9f of windows-1252; five of them have no character.
 const WINDOWS_1252 = '€\ufffd‚ƒ„…†‡ˆ‰Š‹Œ\ufffdŽ\ufffd\ufffd‘’“”•–—˜™š›œ\ufffdžŸ';
-// Computed here and not by TextDecoder, which treats iso-8859-1 and us-ascii as windows-1252, and reads even that as Latin-1 in some versions of Node.
+// Computed here and not by TextDecoder, which treats iso-8859-1 and us-ascii as windows-1252, and reads even that as Latin-1 in some
+// versions of Node.
 const COMPUTED: Readonly<Record<string, (byte: number) => number>> = {
   'US-ASCII': (byte) => (byte < 128 ? byte : REPLACEMENT),
   'ISO-8859-1': (byte) => byte,

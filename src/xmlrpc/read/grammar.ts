@@ -84,7 +84,10 @@ export class Grammar {
     this.#nesting = new Nesting(rules.limits);
   }
 
-  /** True if the document binds a prefix other than `ex` to the extensions, so that the text of a struct may lose its meaning outside the document. */
+  /**
+   * True if the document binds a prefix other than `ex` to the extensions, so that the text of a struct may lose its meaning outside the
+   * document.
+   */
   get usesForeignPrefix(): boolean {
     return this.#reader.usesForeignPrefix;
   }

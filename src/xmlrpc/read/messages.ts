@@ -30,8 +30,9 @@ export interface ParsedCall {
   readonly params: readonly Value[];
   readonly extensions: Extensions;
   /**
-   * The `<struct>…</struct>` of this call from which `dict` was read, byte for byte, in UTF-8 and in memory of its own. Undefined if `dict` is not
-   * part of this call, or if the call binds another namespace prefix to the extensions, which the text would need to keep its meaning.
+   * The `<struct>…</struct>` of this call from which `dict` was read, byte for byte, in UTF-8 and in memory of its own. Undefined if `dict`
+   * is not part of this call, or if the call binds another namespace prefix to the extensions, which the text would need to keep its
+   * meaning.
    */
   sourceOf(dict: Dict): Buffer | undefined;
 }
@@ -97,7 +98,10 @@ export function canonicalMembers(source: string | Buffer, options: ReadOptions =
   return sink.members;
 }
 
-/** Reads one `<struct>…</struct>` as values that keep their types when written again, in member order; with `i8`, that includes small 64-bit integers. */
+/**
+ * Reads one `<struct>…</struct>` as values that keep their types when written again, in member order; with `i8`, that includes small 64-bit
+ * integers.
+ */
 export function sendableMembers(source: string | Buffer, i8: boolean, options: ReadOptions = {}): Map<string, Sendable> {
   const sink = new SendableBuilder(i8);
   readStruct(source, sink, options);

@@ -5,8 +5,8 @@
 import { LESS, isIllegalAt } from '../chars.ts';
 import type { GrammarState, Typed } from './grammar-table.ts';
 
-// Slots of each of the two tables, which exist once per process. They are indexed by hashes, so an attacker who floods them costs others a copy or a
-// comparison per name, but never a search and never a wrong result.
+// Slots of each of the two tables, which exist once per process. They are indexed by hashes, so an attacker who floods them costs others a
+// copy or a comparison per name, but never a search and never a wrong result.
 const SLOTS = 1024;
 
 // Bytes of the longest name that is kept.
@@ -36,7 +36,9 @@ export function findName(bytes: Uint8Array, from: number, into: NameSpan): boole
   return bytes[at] === LESS;
 }
 
-/** The name at `from` that {@link findName} found: the same string object for the same name, so that it is neither copied nor hashed again. */
+/**
+ * The name at `from` that {@link findName} found: the same string object for the same name, so that it is neither copied nor hashed again.
+ */
 export function cachedName(bytes: Buffer, from: number, span: NameSpan): string {
   const { to, slot } = span;
   const known = names[slot] ?? '';
@@ -65,7 +67,9 @@ function plainBytes(): Uint8Array {
   return table;
 }
 
-/** The bytes that led from the end of one value into the next, such as `</member><member><name>count</name><value><int>`, and their meaning. */
+/**
+ * The bytes that led from the end of one value into the next, such as `</member><member><name>count</name><value><int>`, and their meaning.
+ */
 export interface Memo {
   /** The state before these bytes. After them, the parser is at the content of the value. */
   readonly state: GrammarState;
@@ -80,7 +84,8 @@ export interface Memo {
 
 /** The slot at the start of a document, where nothing has been recognised yet. */
 export const FIRST_SLOT = 0;
-// Eight ASCII bytes form a double that is neither NaN nor zero, so equal doubles are equal bytes, in half as many comparisons as 32-bit words.
+// Eight ASCII bytes form a double that is neither NaN nor zero, so equal doubles are equal bytes, in half as many comparisons as 32-bit
+// words.
 const WORD = 8;
 // With all slots full, the table takes some 300 KiB.
 const MAX_MEMO_BYTES = 128;

@@ -74,7 +74,10 @@ export interface ShortDecimal {
   end: number;
 }
 
-/** Reads `12`, `-12.5` or `12.` at `from` by arithmetic on its bytes; false for what has more digits than that can be sure of, or no digit first. */
+/**
+ * Reads `12`, `-12.5` or `12.` at `from` by arithmetic on its bytes; false for what has more digits than that can be sure of, or no digit
+ * first.
+ */
 export function readShortDecimal(bytes: Uint8Array, from: number, to: number, into: ShortDecimal): boolean {
   const isNegative = bytes[from] === MINUS;
   const first = isNegative ? from + 1 : from;

@@ -1,6 +1,9 @@
 /** The output buffer: bytes in chunks that grow as needed, and prebuilt byte sequences for frequent tags. */
 
-/** An ASCII text that is written eight bytes at a time, as doubles, the widest type that V8 stores. None of them is a NaN, which V8 might change. */
+/**
+ * An ASCII text that is written eight bytes at a time, as doubles, the widest type that V8 stores. None of them is a NaN, which V8 might
+ * change.
+ */
 export interface Tag {
   /** Little-endian; the last one is padded with zeros. */
   readonly words: Float64Array;

@@ -117,8 +117,8 @@ export function serialiseResponse(value: Sendable, options?: WriteOptions): Buff
 }
 
 /**
- * Like {@link serialiseResponse}, but writes a large response in turns of a few milliseconds, so that it does not block other work. Changes to
- * `value` before the promise settles may appear in the response or cause an error.
+ * Like {@link serialiseResponse}, but writes a large response in turns of a few milliseconds, so that it does not block other work. Changes
+ * to `value` before the promise settles may appear in the response or cause an error.
  */
 export function serialiseResponseInTurns(value: Sendable, options: WriteOptions = {}): MaybePromise<Buffer> {
   const out = takeBuffer();
@@ -145,7 +145,10 @@ async function restInTurns(out: ByteBuffer, writer: ValueWriter): Promise<Buffer
   }
 }
 
-/** The body of a fault. Never throws: a code that is not a 32-bit integer becomes -32603, and characters that XML cannot represent become U+FFFD. */
+/**
+ * The body of a fault. Never throws: a code that is not a 32-bit integer becomes -32603, and characters that XML cannot represent become
+ * U+FFFD.
+ */
 export function serialiseFault(code: number, text: string): Buffer {
   const unchecked: unknown = text;
   const legal = cleanUnsendable(typeof unchecked === 'string' ? unchecked : 'the relay failed');

@@ -77,8 +77,8 @@ const COLON = 0x3a;
 const lastDay = { number: NaN, text: '' };
 
 /**
- * Writes `YYYYMMDDTHH:MM:SS` in UTC; the caller has reserved the space. Returns false and writes nothing if the date is invalid or outside the
- * years 0 to 9999.
+ * Writes `YYYYMMDDTHH:MM:SS` in UTC; the caller has reserved the space. Returns false and writes nothing if the date is invalid or outside
+ * the years 0 to 9999.
  */
 export function writeDate(out: ByteBuffer, date: Date): boolean {
   // Subclasses may override getTime.

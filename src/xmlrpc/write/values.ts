@@ -1,4 +1,7 @@
-/** Writes any JavaScript value as XML-RPC, without recursion and in steps, or throws an error that names the path of the part that cannot be sent. */
+/**
+ * Writes any JavaScript value as XML-RPC, without recursion and in steps, or throws an error that names the path of the part that cannot be
+ * sent.
+ */
 import { types } from 'node:util';
 import { Attempt, Double, Int64, Walk, isDict } from '../../values/values.ts';
 import type { WalkLevel } from '../../values/values.ts';
@@ -10,7 +13,8 @@ import { writeDate, writeDouble } from './scalars.ts';
 import { TEXT_PIECE, pieceEnd, writeText } from './text.ts';
 import type { Unsendable } from './text.ts';
 
-// 64 MiB: eight bodies of the default size. Protects the heap from endless iterators and from values that repeat shared parts exponentially often.
+// 64 MiB: eight bodies of the default size. Protects the heap from endless iterators and from values that repeat shared parts exponentially
+// often.
 const MAX_BYTES = 64 * 1024 * 1024;
 // A member takes at least 20 bytes.
 const MAX_NAMES = Math.floor(MAX_BYTES / 20);

@@ -1,4 +1,7 @@
-/** XML 1.0 as far as a document without DOCTYPE has it: tags, attributes, names, comments, instructions, the prolog and what follows the root. */
+/**
+ * XML 1.0 as far as a document without DOCTYPE has it: tags, attributes, names, comments, instructions, the prolog and what follows the
+ * root.
+ */
 import type { Row } from './rows.ts';
 import { accepts, int, malformed, reads, refuses, string, wrong } from './rows.ts';
 
@@ -86,15 +89,15 @@ export const wellFormed: readonly Row[] = [
   refuses('XML 2.11: lines end with CRLF, CR and LF', 'call', '<methodCall>\r\n\r\n\r\r\n<x/>', 'INVALID_REQUEST 5:1', /<x>/),
   refuses('columns count characters', 'call', '<methodCall><!--😀😀--><x/>', 'INVALID_REQUEST 1:22', /<x>/),
   refuses(
-    'half a pair in a text',
+    'a lone surrogate in a text',
     'struct',
     '<struct><member><name>\ud800</name><value/></member></struct>',
     'NOT_WELL_FORMED 1:23',
     /character/,
   ),
-  refuses('half a pair at the end of a text', 'struct', '<struct>\udc00</struct>', 'NOT_WELL_FORMED 1:9', /character/),
-  refuses('half a pair in a comment', 'struct', '<struct><!--\ud800--></struct>', 'NOT_WELL_FORMED 1:13', /character/),
-  refuses('half a pair in a tag', 'struct', '<struct \ud800="1"/>', 'NOT_WELL_FORMED 1:9', /name|character/),
+  refuses('a lone surrogate at the end of a text', 'struct', '<struct>\udc00</struct>', 'NOT_WELL_FORMED 1:9', /character/),
+  refuses('a lone surrogate in a comment', 'struct', '<struct><!--\ud800--></struct>', 'NOT_WELL_FORMED 1:13', /character/),
+  refuses('a lone surrogate in a tag', 'struct', '<struct \ud800="1"/>', 'NOT_WELL_FORMED 1:9', /name|character/),
 
   reads('XML 3.1 [41]: attributes', `<string a="1" b='>'>x</string>`, 'x', string('x')),
   reads('references in an attribute', '<string a="&lt;&#65;&quot;&#x1F600;">x</string>', 'x', string('x')),
@@ -109,7 +112,7 @@ export const wellFormed: readonly Row[] = [
   wrong('tags in capitals', '<STRING>1</STRING>', 1, /<STRING>/),
   wrong('a letter of another script is a name', '<漢/>', 1, /<漢>/),
   malformed('WFC Element Type Match: unclosed', '<string>a', 10, /string|value/),
-  malformed('an end tag too many', '</string>', 1, /end tag|missing/),
+  malformed('an end tag without a start tag', '</string>', 1, /end tag|missing/),
   malformed('an end tag that only starts alike', '<int>1</integer>', 7, /int/),
   malformed('an end tag of the same length', '<i4>1</i8>', 6, /i4/),
   malformed('an end tag in another case', '<int>1</INT>', 7, /int/),
@@ -121,7 +124,7 @@ export const wellFormed: readonly Row[] = [
   malformed('XML 3.1: an unquoted attribute', '<int a=1>1</int>', 7, /quoted/),
   malformed('an attribute without a value', '<int a>1</int>', 7, /quoted/),
   malformed('an attribute without a value at the end', '<int a/>', 7, /quoted/),
-  malformed('an attribute with = alone', '<int a=>1</int>', 7, /quoted/),
+  malformed('an attribute with only =', '<int a=>1</int>', 7, /quoted/),
   malformed('an attribute that does not end', '<int a="1>1</int>', 8, /closed/),
   malformed('WFC Unique Att Spec', '<int a="1" a="2">1</int>', 12, /repeated/),
   malformed('repeated among others', '<int a="1" b="" c="" a="2">1</int>', 22, /repeated/),
@@ -140,7 +143,7 @@ export const wellFormed: readonly Row[] = [
   malformed('a point first', '<.a/>', 2, /name/),
   malformed('a combining mark first', '<\u0301a/>', 2, /name/),
   malformed('a middle dot first', '<\u00b7/>', 2, /name/),
-  malformed('the sign of multiplication is no letter', '<\u00d7/>', 2, /name/),
+  malformed('the multiplication sign is not a letter', '<\u00d7/>', 2, /name/),
   malformed('a name with a $', '<in$t/>', 4, /malformed/),
   malformed('a tag in a tag', '<int <b>>1</int>', 6, /name/),
   malformed('a NUL in a tag', '<in\0t>1</int>', 4, /malformed/),
