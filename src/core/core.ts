@@ -24,5 +24,5 @@ export { memoize } from './memoize.ts';
 export { RateLimitedLog } from './rate-limited-log.ts';
 export { suggest } from './suggest.ts';
 export { countPosition } from './text-position.ts';
-export { clean, quoted, safeJson } from './text.ts';
+export { clean, pieceEnd, quoted, safeJson } from './text.ts';
 export { withTimeout } from './timeout.ts';

@@ -25,6 +25,14 @@ export function safeJson(json: string): string {
   return json.replace(UNSAFE_IN_JSON, escaped);
 }
 
+/** The end of the piece of `text` that starts at `from` and has at most `size` UTF-16 units; never between two surrogates. */
+export function pieceEnd(text: string, from: number, size: number): number {
+  const end = from + size;
+  if (end >= text.length) return text.length;
+  const last = text.charCodeAt(end - 1);
+  return last >= 0xd800 && last <= 0xdbff ? end - 1 : end;
+}
+
 function escaped(char: string): string {
   return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -1,6 +1,6 @@
 /** Writes any JavaScript value as JSON: at once or in turns, without recursion. */
 import { types } from 'node:util';
-import { inSlices } from '../core/core.ts';
+import { inSlices, pieceEnd } from '../core/core.ts';
 import { Attempt, Double, Int64, Walk, isDict, isoText } from '../values/values.ts';
 import type { WalkLevel } from '../values/values.ts';
 import { looksMarked } from './markers.ts';
@@ -228,7 +228,7 @@ class JsonWriter {
   #piece(long: LongValue): void {
     const { rest, length, at } = long;
     if (typeof rest === 'string') {
-      long.at = pieceEnd(rest, at);
+      long.at = pieceEnd(rest, at, TEXT_PIECE);
       this.#put(this.#quoted(rest.slice(at, long.at)).slice(1, -1));
     } else {
       // The memory may have been transferred or resized between two steps.
@@ -281,11 +281,4 @@ class JsonWriter {
   #fail(reason: string): never {
     return this.#walk.fail(reason);
   }
-}
-
-/** The end of the piece of `text` that starts at `from`; never between two surrogates. */
-function pieceEnd(text: string, from: number): number {
-  const end = from + TEXT_PIECE;
-  const last = text.charCodeAt(end - 1);
-  return Math.min(text.length, last >= 0xd800 && last < 0xdc00 ? end + 1 : end);
 }

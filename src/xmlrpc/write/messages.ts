@@ -1,6 +1,6 @@
 /** Writes whole messages and structs: calls, responses, faults, batches, and calls with one struct of forwarded members. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { RelayError, joinInSlices } from '../../core/core.ts';
+import { RelayError, joinInSlices, pieceEnd } from '../../core/core.ts';
 import { memberPath } from '../../values/values.ts';
 import type { MaybePromise } from '../../core/core.ts';
 import type { Sendable } from '../../values/values.ts';
@@ -11,7 +11,7 @@ import { isMethodName } from '../read/grammar.ts';
 import { releaseBuffer, tagOf, takeBuffer } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { NAME_PROBLEM, writeName } from './names.ts';
-import { cleanUnsendable, pieceEnd, writeText } from './text.ts';
+import { TEXT_PIECE, cleanUnsendable, writeText } from './text.ts';
 import { ValueWriter, writeValue } from './values.ts';
 
 // Tcl's reader needs the declaration.
@@ -157,7 +157,10 @@ export function serialiseFault(code: number, text: string): Buffer {
     out.reserve(INT_BYTES);
     out.int32(((code | 0) === code ? code : -32603) | 0);
     put(out, FAULT_STRING);
-    for (let from = 0; from < legal.length; from = pieceEnd(legal, from)) writeText(out, legal.slice(from, pieceEnd(legal, from)), {});
+    for (let from = 0, to; from < legal.length; from = to) {
+      to = pieceEnd(legal, from, TEXT_PIECE);
+      writeText(out, legal.slice(from, to), {});
+    }
     put(out, FAULT_END);
     return out.copy();
   });

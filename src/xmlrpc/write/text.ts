@@ -55,14 +55,6 @@ export function writeText(out: ByteBuffer, text: string, options: WriteOptions):
   return problem;
 }
 
-/** The end of the piece of `text` that starts at `from`. */
-export function pieceEnd(text: string, from: number): number {
-  const end = from + TEXT_PIECE;
-  if (end >= text.length) return text.length;
-  const last = text.charCodeAt(end - 1);
-  return last >= 0xd800 && last <= 0xdbff ? end - 1 : end;
-}
-
 /** Escapes a text that contains only characters that XML allows. */
 export function escapeLegal(text: string): string {
   return text.replace(MARKUP, (char) => ESCAPES.find(([byte]) => byte === char.charCodeAt(0))?.[1] ?? char);

@@ -3,6 +3,7 @@
  * sent.
  */
 import { types } from 'node:util';
+import { pieceEnd } from '../../core/core.ts';
 import { Attempt, Double, Int64, Walk, isDict } from '../../values/values.ts';
 import type { WalkLevel } from '../../values/values.ts';
 import type { WriteOptions } from '../options.ts';
@@ -10,7 +11,7 @@ import { tagOf } from './byte-buffer.ts';
 import type { ByteBuffer, Tag } from './byte-buffer.ts';
 import { NAME_PROBLEM, writeName } from './names.ts';
 import { writeDate, writeDouble } from './scalars.ts';
-import { TEXT_PIECE, pieceEnd, writeText } from './text.ts';
+import { TEXT_PIECE, writeText } from './text.ts';
 import type { Unsendable } from './text.ts';
 
 // 64 MiB: eight bodies of the default size. Protects the heap from endless iterators and from values that repeat shared parts exponentially
@@ -170,7 +171,7 @@ export class ValueWriter {
     const out = this.#out;
     const { rest, length, at } = long;
     if (typeof rest === 'string') {
-      long.at = pieceEnd(rest, at);
+      long.at = pieceEnd(rest, at, TEXT_PIECE);
       const problem = writeText(out, rest.slice(at, long.at), this.#options);
       if (problem !== undefined) this.#fail(UNSENDABLE[problem]);
     } else {
