@@ -94,7 +94,8 @@ function* singleBytes(body: Buffer, { name, points }: CodePage): Decoding {
     for (; count < part.length; count++) {
       const point = points[part[count] ?? 0] ?? REPLACEMENT;
       if (point === REPLACEMENT) break;
-      units.writeUInt16LE(point, 2 * count);
+      units[2 * count] = point & 0xff;
+      units[2 * count + 1] = point >> 8;
     }
     parts.push(Buffer.from(units.toString('utf16le', 0, 2 * count)));
     if (count < part.length) return yield* invalidAfter(parts, name);
