@@ -104,8 +104,7 @@ export interface RunningRelay {
   status(): AppStatus;
   /**
    * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a
-   * restart. Logging is up
-   * to whoever gave the loggers. Throws a RelayError CONFIG_INVALID; nothing has changed then.
+   * restart. Logging is up to whoever gave the loggers. Throws a RelayError CONFIG_INVALID; nothing has changed then.
    */
   reconfigure(config: Config): ReloadReport;
   /** Refuses new requests, lets plugins exit, drains the outboxes, closes everything. Calling it again waits for the same end. */

@@ -1,25 +1,23 @@
-/** HTTP below the calls: a bounded pool of kept-alive connections to one server, and one exchange with every wait and size bounded. */
+/** HTTP: a bounded pool of persistent connections to one server, and exchanges with limits on every wait and size. */
 import { setMaxListeners } from 'node:events';
 import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
 import type { Dispatcher, Pool } from 'undici';
-import { RelayError, clean } from '../core/core.ts';
-import { skipContinue } from './interim-answers.ts';
-import type { CompleteClientOptions } from './options.ts';
-import { connectionError, isAnswerTooLong, retryAfterMs, withAnswerHead } from './reasons.ts';
-import type { AnswerHead } from './reasons.ts';
-import type { ServerUrl } from './server-url.ts';
+import { RelayError, clean, parseMediaType } from '../core/core.ts';
+import { connectionError, isAnswerTooLong, retryAfterMs, withAnswerHead } from './errors.ts';
+import type { AnswerHead } from './errors.ts';
+import { skipContinue } from './interim-responses.ts';
+import type { CompleteClientOptions, ServerUrl } from './options.ts';
 
-/** An answer with status 200, of a type that may be XML-RPC, or of none. */
-export interface HttpAnswer {
+/** A response with status 200 whose media type may be XML-RPC, or missing. */
+export interface HttpResponse {
   readonly bytes: Uint8Array;
   readonly charset: string | undefined;
 }
 
-const XML = /^(?:text|application)\/xml[ \t]*(?:;|$)/i;
-// One parameter of a media type, its value in quotes or not.
-const PARAMETER = /[ \t]*;[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})=(?:"([^"\\]{0,300})"|([!#$%&'*+.^_`|~0-9A-Za-z:-]{0,64}))/y;
+const XML: ReadonlySet<string> = new Set(['text/xml', 'application/xml']);
 
+/** The connections to one server. */
 export class Connection {
   readonly #server: ServerUrl;
   readonly #options: CompleteClientOptions;
@@ -43,16 +41,15 @@ export class Connection {
   }
 
   /**
-   * Posts a body and answers what came back. Throws a RelayError: LIMIT if the server finds the body too large, RATE_LIMITED if too many
-   * calls wait
-   * here, TIMEOUT if the server was too slow, else TRANSPORT; and the signal's reason if that is aborted.
+   * Posts a body and returns the response. Throws a RelayError: LIMIT if the body is too large for the server, RATE_LIMITED if too many
+   * calls are pending, TIMEOUT if the server was too slow, otherwise TRANSPORT; or the reason of an aborted signal.
    */
-  async post(body: Uint8Array, signal?: AbortSignal): Promise<HttpAnswer> {
+  async post(body: Uint8Array, signal?: AbortSignal): Promise<HttpResponse> {
     const { maxPendingCalls } = this.#options;
     signal?.throwIfAborted();
     if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#server.name}: the client is closed`);
     if (this.#pending >= maxPendingCalls) {
-      throw new RelayError('RATE_LIMITED', `${this.#server.name}: ${maxPendingCalls} calls run or wait already (maxPendingCalls)`);
+      throw new RelayError('RATE_LIMITED', `${this.#server.name}: ${maxPendingCalls} calls are already pending (maxPendingCalls)`);
     }
     this.#pending++;
     try {
@@ -62,12 +59,12 @@ export class Connection {
     }
   }
 
-  /** A text that quotes the server, which may quote our credentials. */
+  /** Removes our credentials from a text that quotes the server. */
   withoutSecrets(text: string): string {
     return this.#secrets.reduce((left, secret) => left.replaceAll(secret, '…'), text);
   }
 
-  /** Ends all connections now; calls in flight fail. */
+  /** Closes all connections now; calls in flight fail. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const pool = await this.#pool?.catch(() => undefined);
@@ -75,16 +72,15 @@ export class Connection {
   }
 
   /**
-   * One exchange that ends with its time, or with the caller's signal, wherever it is by then: undici looks at a signal only once there is
-   * a connection.
+   * Runs one exchange within its time and until the signal is aborted. Needed because undici ignores signals before there is a connection.
    */
-  async #bounded(body: Uint8Array, signal: AbortSignal | undefined): Promise<HttpAnswer> {
+  async #bounded(body: Uint8Array, signal: AbortSignal | undefined): Promise<HttpResponse> {
     const { totalTimeoutMs } = this.#options;
     const end = new AbortController();
     const onAbort = (): void => {
       end.abort();
     };
-    // As many calls as there are may share one.
+    // Any number of calls may share one signal.
     if (signal) setMaxListeners(0, signal);
     signal?.addEventListener('abort', onAbort, { once: true });
     let head: Omit<AnswerHead, 'isWhole'> | undefined;
@@ -93,11 +89,11 @@ export class Connection {
     };
     const ended = new Promise<never>((_resolve, reject) => {
       end.signal.addEventListener('abort', () => {
-        reject(new Error('the call was ended'));
+        reject(new Error('the call was aborted'));
       });
     });
     const timer = setTimeout(() => {
-      end.abort(this.#late(`no whole answer in ${totalTimeoutMs} ms (totalTimeoutMs)`));
+      end.abort(this.#late(`no complete response within ${totalTimeoutMs} ms (totalTimeoutMs)`));
     }, totalTimeoutMs);
     try {
       return await Promise.race([this.#exchange(body, end, onHead), ended]);
@@ -116,20 +112,20 @@ export class Connection {
     return RelayError.is(error) ? error : connectionError(this.#server.name, error);
   }
 
-  async #exchange(body: Uint8Array, end: AbortController, onHead: (answer: Dispatcher.ResponseData) => void): Promise<HttpAnswer> {
+  async #exchange(body: Uint8Array, end: AbortController, onHead: (answer: Dispatcher.ResponseData) => void): Promise<HttpResponse> {
     const { signal } = end;
     const pool = await (this.#pool ??= this.#open());
     const answer = await pool.request({ method: 'POST', path: this.#server.path, headers: this.#headers, body, signal });
     onHead(answer);
-    // The time between two bytes is bounded by the pool already, but a server may drip.
+    // The pool limits the time between two bytes, but a server may send one byte at a time.
     const { bodyTimeoutMs } = this.#options;
     const timer = setTimeout(() => {
-      end.abort(this.#late(`the answer did not end in ${bodyTimeoutMs} ms (bodyTimeoutMs)`));
+      end.abort(this.#late(`the response did not end within ${bodyTimeoutMs} ms (bodyTimeoutMs)`));
     }, bodyTimeoutMs);
     try {
       return await this.#checked(answer);
     } catch (error) {
-      // What was not read is not waited for.
+      // The rest of the body is not read.
       answer.body.on('error', () => undefined).destroy();
       throw error;
     } finally {
@@ -137,25 +133,29 @@ export class Connection {
     }
   }
 
-  /** The answer's body, if its head allows that it is XML-RPC; else nothing of it is read but the first line of a text. */
-  async #checked({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<HttpAnswer> {
-    const type = String(headers['content-type'] ?? '');
+  /** Reads the body if the head allows XML-RPC; otherwise only the first line of a text. */
+  async #checked({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<HttpResponse> {
+    const contentType = String(headers['content-type'] ?? '');
+    const media = parseMediaType(contentType);
     const encoding = String(headers['content-encoding'] ?? 'identity');
     const { name } = this.#server;
     if (statusCode !== 200) {
-      const said = type.startsWith('text/plain') ? firstLine(new Uint8Array(await body.arrayBuffer())) : '';
+      const said = media?.type === 'text/plain' ? firstLine(new Uint8Array(await body.arrayBuffer())) : '';
       throw new RelayError(statusCode === 413 ? 'LIMIT' : 'TRANSPORT', `${name} answered HTTP ${statusCode}${this.withoutSecrets(said)}`);
     }
-    // Some servers name no type; what the body is will be seen.
-    const mayBeXml = XML.test(type) || (this.#options.answers === 'lenient' && type.trim() === '');
-    if (!mayBeXml) throw new RelayError('TRANSPORT', `${name} answered no XML; is it an XML-RPC server?`);
+    // Some servers send no Content-Type.
+    const mayBeXml = media ? XML.has(media.type) : this.#options.answers === 'lenient' && contentType.trim() === '';
+    if (!mayBeXml) throw new RelayError('TRANSPORT', `${name} did not answer with XML; is it an XML-RPC server?`);
     if (encoding.toLowerCase() !== 'identity') {
-      throw new RelayError('TRANSPORT', `${name} answered with Content-Encoding '${clean(encoding, 40)}', which was not asked for`);
+      throw new RelayError('TRANSPORT', `${name} answered with Content-Encoding '${clean(encoding, 40)}', which was not requested`);
     }
-    return { bytes: new Uint8Array(await body.arrayBuffer()), charset: charsetOf(type) };
+    return {
+      bytes: new Uint8Array(await body.arrayBuffer()),
+      charset: media?.parameters.find(([parameter]) => parameter === 'charset')?.[1],
+    };
   }
 
-  /** The library costs some 15 MB: a relay without peers never loads it. */
+  /** Loads undici on first use: it takes about 15 MB, which a relay without peers does not need. */
   async #open(): Promise<Pool> {
     const undici = await import('undici');
     const { localAddress, lookup, tls, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs, ...options } = this.#options;
@@ -174,7 +174,7 @@ export class Connection {
       maxResponseSize: options.limits.maxBodyBytes,
       maxHeaderSize: options.maxHeaderBytes,
       keepAliveTimeout: options.keepAliveMs,
-      // What a server says about it is no reason to keep one for longer.
+      // Servers cannot prolong it.
       keepAliveMaxTimeout: options.keepAliveMs,
       connect: (target, callback) => {
         connect(target, (...[error, socket]) => {
@@ -191,7 +191,7 @@ export class Connection {
   }
 }
 
-/** `resolve` as Node's sockets call it. */
+/** Adapts `resolve` to the lookup function of Node's sockets. */
 function lookupBy(resolve: (hostname: string) => Promise<readonly string[]>): LookupFunction {
   return (hostname, { all }, callback) => {
     resolve(hostname).then(
@@ -212,7 +212,7 @@ function lookupBy(resolve: (hostname: string) => Promise<readonly string[]>): Lo
   };
 }
 
-/** What must not stand in a log: the credential as it is sent, and the password in it. */
+/** Texts that must not be logged: the credential as it is sent, and the password in it. */
 function secretsIn(authorization: string | undefined): string[] {
   const [scheme, value = ''] = authorization?.split(' ', 2) ?? [];
   const pair = scheme === 'Basic' ? Buffer.from(value, 'base64').toString('utf8') : '';
@@ -220,15 +220,7 @@ function secretsIn(authorization: string | undefined): string[] {
   return [value, pair, password].filter((secret) => secret !== '');
 }
 
-function charsetOf(type: string): string | undefined {
-  PARAMETER.lastIndex = type.search(/;|$/);
-  for (let found = PARAMETER.exec(type); found; found = PARAMETER.exec(type)) {
-    if (found[1]?.toLowerCase() === 'charset') return found[2] ?? found[3];
-  }
-  return undefined;
-}
-
-/** `: why` from an answer below XML-RPC, if the server says it as text. */
+/** `: reason` from the body of an HTTP error. */
 function firstLine(bytes: Uint8Array): string {
   const [line = ''] = Buffer.from(bytes.subarray(0, 300)).toString('utf8').split('\n', 1);
   return line === '' ? '' : `: ${clean(line)}`;

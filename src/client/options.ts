@@ -1,78 +1,74 @@
-/** The options of a client: what a caller gives, and what they are once checked and filled. */
+/** The options of a client, as given and as completed, and the URL of its server. */
 import { RelayError } from '../core/core.ts';
 import { showValue } from '../values/values.ts';
 import { DEFAULT_LIMITS, completeLimits } from '../xmlrpc/xmlrpc.ts';
 import type { XmlRpcLimits, WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
-/** Certificates of a connection over TLS; texts or buffers in PEM. */
+/** TLS certificates, in PEM. */
 export interface ClientTlsOptions {
-  /** The authorities that are believed. Default: those that Node brings. */
+  /** Trusted authorities. Default: those of Node. */
   readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined;
-  /** The client's own certificate, for servers that ask for one, and its key. Default: none. */
+  /** The client's own certificate, for servers that request one, and its key. Default: none. */
   readonly cert?: string | Buffer | undefined;
   readonly key?: string | Buffer | undefined;
-  /** False talks to whoever answers: for tests alone. Default true. */
+  /** False accepts any server: for tests only. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
   /** The name that the server's certificate must have. Default: the host in the URL. */
   readonly servername?: string | undefined;
 }
 
-/** All may be left out; an explicit `undefined` means the default. */
+/** All are optional; an explicit `undefined` means the default. */
 export interface ClientOptions {
-  /** Sent as `Authorization: Bearer`, instead of what the URL says. A user and a password in the URL are sent as Basic. Default: none. */
+  /** Sent as `Authorization: Bearer`, instead of the user and password in the URL, which are sent as Basic. Default: none. */
   readonly token?: string | undefined;
   readonly tls?: ClientTlsOptions | undefined;
-  /** Path of a unix socket to connect to, whatever host the URL names. Default: none. */
+  /** Path of a unix socket to connect to instead of the host in the URL. Default: none. */
   readonly socketPath?: string | undefined;
   /**
-   * Answers the addresses of the host in the URL, for each new connection; one that is written as an address is not looked up. Default: the
-   * system's resolver.
+   * Resolves the host in the URL to its addresses, for each new connection; IP addresses are not looked up. Default: the system's resolver.
    */
   readonly lookup?: ((hostname: string) => Promise<readonly string[]>) | undefined;
-  /** Local address that connections leave from. Default: the system chooses. */
+  /** Local address of the connections. Default: chosen by the system. */
   readonly localAddress?: string | undefined;
-  /** ms, the default of the three time-outs below. Default 10,000: a server that is slower counts as down. */
+  /** ms, the default of the next three timeouts. Default 10,000: a slower server counts as down. */
   readonly timeoutMs?: number | undefined;
-  /** ms to connect, TLS included. */
+  /** ms to connect, including TLS. */
   readonly connectTimeoutMs?: number | undefined;
-  /** ms from the request to the end of the answer's headers. */
+  /** ms from the request to the end of the response headers. */
   readonly headersTimeoutMs?: number | undefined;
-  /** ms from the end of the headers to the end of the answer. */
+  /** ms from the end of the headers to the end of the response. */
   readonly bodyTimeoutMs?: number | undefined;
-  /** ms for a whole call, the wait for a connection included. Default: the three together. */
+  /** ms for a whole call, including the wait for a connection. Default: the sum of the three. */
   readonly totalTimeoutMs?: number | undefined;
   /**
-   * Connections at once, kept alive between calls; further calls wait for one. Default 1: calls arrive in the order in which they are made,
-   * and a long poll holds
-   * up those behind it. With more there is no order.
+   * Maximum number of connections, which are kept alive between calls; further calls wait. Default 1: calls arrive in order, and a long
+   * poll delays the calls behind it. With more, there is no order.
    */
   readonly maxConnections?: number | undefined;
   /**
-   * Calls that run or wait at once; more are refused with RATE_LIMITED. Default 1,000: protects this program's memory from a server that is
-   * slow.
+   * Maximum number of pending calls; more are rejected with RATE_LIMITED. Default 1,000: protects this program's memory from a slow server.
    */
   readonly maxPendingCalls?: number | undefined;
-  /** ms that an idle connection is kept. Default 4,000: less than servers keep theirs, so none is used that is about to close. */
+  /** ms that an idle connection is kept. Default 4,000: less than on most servers, so that no closing connection is used. */
   readonly keepAliveMs?: number | undefined;
-  /** Bytes of an answer. Default 8 MiB: the largest that relays take as well. */
+  /** Bytes of a response. Default 8 MiB, like the limit of relays for requests. */
   readonly maxResponseBytes?: number | undefined;
-  /** Bytes of an answer's headers. Default 16 KiB, as Node's servers have it. */
+  /** Bytes of the response headers. Default 16 KiB, as in Node's servers. */
   readonly maxHeaderBytes?: number | undefined;
-  /** Bounds on what is inside an answer; `maxBodyBytes` is `maxResponseBytes`. Default: those of the relay's own door. */
+  /** Limits on the content of a response; `maxBodyBytes` is `maxResponseBytes`. Default: those of the relay for requests. */
   readonly limits?: Partial<Omit<XmlRpcLimits, 'maxBodyBytes'>> | undefined;
   /**
-   * How answers are read. `lenient`: of a fault the text counts, whatever else is in it, and a scalar that is none of its type does not
-   * spoil the answer: an integer beyond its bits is a
-   * number, or a bigint beyond 2^53, any other is its text (`00000000T00:00:00` as a date); without a Content-Type the body is looked at.
-   * `strict`: such an answer is
-   * refused with TRANSPORT. XML that is not well-formed or not XML-RPC, and what is over a limit, is refused by both. Default `lenient`.
+   * How responses are read. `lenient` accepts faults of any shape, scalars whose text does not match their type (an integer out of range
+   * becomes a number, or a bigint beyond 2^53; anything else its text, such as the date `00000000T00:00:00`), and responses without a
+   * Content-Type. `strict` rejects these with TRANSPORT. Both reject XML that is not well-formed, XML that is not XML-RPC, and anything
+   * beyond a limit. Default `lenient`.
    */
   readonly answers?: 'lenient' | 'strict' | undefined;
-  /** What the server reads of the extensions, and how values are written for it. Default: what every server reads. */
+  /** The extensions that the server reads, and how values are written for it. Default: what every server reads. */
   readonly send?: WriteOptions | undefined;
 }
 
-/** Options as a client works with them. */
+/** The completed options. */
 export interface CompleteClientOptions {
   readonly token: string | undefined;
   readonly tls: ClientTlsOptions;
@@ -87,18 +83,18 @@ export interface CompleteClientOptions {
   readonly maxPendingCalls: number;
   readonly keepAliveMs: number;
   readonly maxHeaderBytes: number;
-  /** `maxBodyBytes` bounds an answer. */
+  /** `maxBodyBytes` limits a response. */
   readonly limits: Readonly<XmlRpcLimits>;
   readonly answers: 'lenient' | 'strict';
   readonly send: WriteOptions;
 }
 
-// The longest wait that a timer of Node counts.
+// The longest delay of Node's timers.
 const MAX_MS = 2 ** 31 - 1;
-// Visible ASCII: nothing else can stand in a header.
+// Visible ASCII: nothing else is allowed in the header.
 const TOKEN = /^[!-~]{1,4096}$/;
 
-/** Checks and fills. Throws a RelayError CONFIG_INVALID that names the option. */
+/** Checks and completes options. Throws a RelayError CONFIG_INVALID that names the option. */
 export function completeClientOptions(options: ClientOptions): CompleteClientOptions {
   const whole = (name: keyof ClientOptions, fallback: number, max = Number.MAX_SAFE_INTEGER): number => {
     const value = options[name] ?? fallback;
@@ -106,7 +102,7 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
     throw new RelayError('CONFIG_INVALID', `${name}: found ${showValue(value)}, expected a whole number from 1 to ${max}`);
   };
   if (options.token !== undefined && !TOKEN.test(options.token))
-    throw new RelayError('CONFIG_INVALID', 'token: a token is made of 1 to 4096 visible ASCII characters, without blanks');
+    throw new RelayError('CONFIG_INVALID', 'token: expected 1 to 4096 visible ASCII characters without spaces');
   const timeoutMs = whole('timeoutMs', 10_000, MAX_MS);
   const connectTimeoutMs = whole('connectTimeoutMs', timeoutMs, MAX_MS);
   const headersTimeoutMs = whole('headersTimeoutMs', timeoutMs, MAX_MS);
@@ -134,4 +130,65 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
 function answersOf({ answers = 'lenient' }: ClientOptions): 'lenient' | 'strict' {
   if (['lenient', 'strict'].includes(answers)) return answers;
   throw new RelayError('CONFIG_INVALID', `answers: found ${showValue(answers)}, expected 'lenient' or 'strict'`);
+}
+
+export interface ServerUrl {
+  /** `http://host:port`, also for the Host header. */
+  readonly origin: string;
+  /** Path and query. */
+  readonly path: string;
+  /** The name for errors and logs, without credentials. */
+  readonly name: string;
+  /** The socket of an `http+unix:` URL. */
+  readonly socketPath: string | undefined;
+  /** `Basic …` if the URL has a user or a password. */
+  readonly authorization: string | undefined;
+}
+
+const EXPECTED = 'expected http://host:port/path, https://… or http+unix:/path/of.socket';
+
+/**
+ * Reads a URL; the path `/` means `/RPC2`. A unix socket is `http+unix:/run/co2.sock` or, with a path,
+ * `http+unix://%2Frun%2Fco2.sock/RPC2`. Throws a RelayError CONFIG_INVALID that does not quote the URL, which may contain a password.
+ */
+export function readServerUrl(text: string | URL): ServerUrl {
+  const url = URL.canParse(String(text)) ? new URL(String(text)) : undefined;
+  if (url?.protocol === 'http+unix:') return unixUrl(url);
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') throw new RelayError('CONFIG_INVALID', `the URL of the server: ${EXPECTED}`);
+  return {
+    origin: url.origin,
+    path: pathOf(url.pathname, url.search),
+    name: url.host,
+    socketPath: undefined,
+    authorization: basic(url),
+  };
+}
+
+function unixUrl(url: URL): ServerUrl {
+  const socketPath = decoded(url.host === '' ? url.pathname : url.host);
+  if (!socketPath.startsWith('/')) throw new RelayError('CONFIG_INVALID', `the path of the unix socket: ${EXPECTED}`);
+  return {
+    origin: 'http://localhost',
+    path: pathOf(url.host === '' ? '/' : url.pathname, url.search),
+    name: socketPath,
+    socketPath,
+    authorization: basic(url),
+  };
+}
+
+function pathOf(pathname: string, search: string): string {
+  return (pathname === '/' || pathname === '' ? '/RPC2' : pathname) + search;
+}
+
+function basic({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined;
+  return `Basic ${Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')}`;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new RelayError('CONFIG_INVALID', 'the URL of the server: invalid percent-encoding; write %25 for a percent sign');
+  }
 }

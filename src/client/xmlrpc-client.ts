@@ -1,21 +1,18 @@
-/** An XML-RPC client for one server: calls, several in one, introspection; every wait and every answer bounded. */
+/** An XML-RPC client for one server: calls, batches and introspection, with limits on every wait and response. */
 import { RelayError, clean, reasonOf } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { parseResponse, parseResponseInSlices, serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import { Connection } from './connection.ts';
-import { completeClientOptions } from './options.ts';
+import { completeClientOptions, readServerUrl } from './options.ts';
 import type { ClientOptions, CompleteClientOptions } from './options.ts';
-import { withAnswerHead } from './reasons.ts';
-import { RemoteFault } from './remote-fault.ts';
-import { remoteMethods } from './remote-methods.ts';
-import type { RemoteMethods } from './remote-methods.ts';
-import { readServerUrl } from './server-url.ts';
+import { withAnswerHead, RemoteFault } from './errors.ts';
+import { inspect } from 'node:util';
 
-/** How one call is made. */
+/** Options for one call. */
 export interface ClientCallOptions {
-  /** Ends the call; it rejects with the signal's reason. */
+  /** Aborts the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,28 +22,27 @@ export interface MulticallEntry {
   readonly params?: readonly Sendable[] | undefined;
 }
 
-/** What one call of a multicall was answered: a value or a fault. */
+/** The result of one call of a multicall: a value or a fault. */
 export type MulticallResult =
   { readonly value: Value; readonly fault?: undefined } | { readonly value?: undefined; readonly fault: RemoteFault };
 
-/** What a server says that it can, by `system.getCapabilities`. */
+/** A capability that a server reports by `system.getCapabilities`. */
 export interface Capability {
   readonly specUrl: string;
   readonly specVersion: number;
 }
 
-// As at the door: 256 KiB are read in a millisecond, or in some ten if they were made to hurt.
+// As in the HTTP server: 256 KiB are read in a millisecond, or about ten in the worst case.
 const LARGE_BYTES = 256 * 1024;
 
 /**
- * A client of one server. Connections are made at the first call and kept; redirects are not followed, compressed answers are refused.
+ * A client of one server. The first call connects, and connections are kept. Redirects are not followed, and compressed responses are
+ * rejected.
  *
- * Calls that are made together (`Promise.all`) run one after the other, in the order in which they are made, since by default there is one
- * connection: what one does is
- * done when the next arrives. So one that waits at the server, a long poll such as `plugin.subscribe_state`, holds up those behind it, also
- * until their time is over. Give it
- * a client of its own, or `maxConnections: 2` and more (then as many calls run at once, and which of them arrives first nobody knows), and
- * a `timeoutMs` longer than it waits.
+ * Calls that are made together (`Promise.all`) run one after the other, in the order in which they are made, because by default there is
+ * one connection. A call that waits on the server, such as the long poll `plugin.subscribe_state`, therefore delays the calls behind it,
+ * possibly until they time out. Give it its own client, or set `maxConnections` to 2 or more (then that many calls run at once, in no
+ * defined order), and a `timeoutMs` longer than its wait.
  */
 export class XmlRpcClient {
   /** The server's methods as functions: `client.methods.ham.spam.add(1, 2)`. */
@@ -56,9 +52,8 @@ export class XmlRpcClient {
   readonly #name: string;
 
   /**
-   * `url` is `http:`, `https:` or `http+unix:`, and may carry credentials (Basic); a path of `/` means `/RPC2`. Throws a RelayError
-   * CONFIG_INVALID
-   * for a URL or an option that cannot be.
+   * `url` is `http:`, `https:` or `http+unix:`, and may contain credentials (Basic); the path `/` means `/RPC2`. Throws a RelayError
+   * CONFIG_INVALID for an invalid URL or option.
    */
   constructor(url: string | URL, options: ClientOptions = {}) {
     const server = readServerUrl(url);
@@ -68,17 +63,16 @@ export class XmlRpcClient {
   }
 
   /**
-   * Calls `method`. Throws a {@link RemoteFault} if the server answers one, a RelayError TIMEOUT or TRANSPORT if no answer came, LIMIT if
-   * the server finds the call
-   * too large, INTERNAL if a parameter cannot be sent.
+   * Calls `method`. Throws a {@link RemoteFault} if the server responds with one, or a RelayError: TIMEOUT or TRANSPORT if there was no
+   * valid response, LIMIT if the call is too large for the server, INTERNAL if a parameter cannot be sent.
    */
   async call(method: string, params: readonly Sendable[] = [], options: ClientCallOptions = {}): Promise<Value> {
     return (await this.#answer(method, params, options)).value;
   }
 
   /**
-   * Makes several calls in one by `system.multicall`; answers their results in order, a fault where one failed. Throws as {@link call}
-   * does.
+   * Makes several calls at once by `system.multicall`; returns their results in order, with a fault where one failed. Throws like {@link
+   * call}.
    */
   async multicall(calls: readonly MulticallEntry[], options: ClientCallOptions = {}): Promise<readonly MulticallResult[]> {
     if (calls.length === 0) return [];
@@ -96,25 +90,25 @@ export class XmlRpcClient {
     throw this.#wrong('system.listMethods', 'an array of names');
   }
 
-  /** What a method is for; empty if nobody wrote it down. */
+  /** The help text of a method; empty if it has none. */
   async methodHelp(method: string, options: ClientCallOptions = {}): Promise<string> {
     const text = await this.call('system.methodHelp', [method], options);
     if (typeof text === 'string') return text;
     throw this.#wrong('system.methodHelp', 'a text');
   }
 
-  /** The ways in which a method may be called, each a list of type names with the result's first; undefined if the server does not say. */
+  /** The signatures of a method, each a list of type names that starts with the result; undefined if the server does not know them. */
   async methodSignature(method: string, options: ClientCallOptions = {}): Promise<readonly (readonly string[])[] | undefined> {
     const signatures = await this.call('system.methodSignature', [method], options);
-    // The word for it is `undef`; some servers answer another text.
+    // The specification says `undef`; some servers return another text.
     if (typeof signatures === 'string') return undefined;
-    // One signature as a flat list, as supervisord has it.
+    // supervisord returns one signature as a flat list.
     if (isTexts(signatures) && signatures.length > 0) return [signatures];
     if (Array.isArray(signatures) && signatures.every(isTexts)) return signatures;
     throw this.#wrong('system.methodSignature', 'an array of arrays of type names');
   }
 
-  /** The specifications that the server keeps, by name. */
+  /** The specifications that the server implements, by name. */
   async getCapabilities(options: ClientCallOptions = {}): Promise<ReadonlyMap<string, Capability>> {
     const answer = await this.call('system.getCapabilities', [], options);
     if (!isDict(answer)) throw this.#wrong('system.getCapabilities', 'a struct');
@@ -127,12 +121,16 @@ export class XmlRpcClient {
     );
   }
 
-  /** Posts a written call, and answers a fault as such. Throws RelayErrors as {@link call} does. */
+  /** Posts the body of a call; returns faults instead of throwing them. Throws RelayErrors like {@link call}. */
   async post(body: Uint8Array, { signal }: ClientCallOptions = {}): Promise<ParsedResponse> {
     const { bytes, charset } = await this.#connection.post(body, signal);
     try {
-      const options = { charset, limits: this.#options.limits, isLenient: this.#options.answers === 'lenient' };
-      // A small one at once; a large one beside whatever else the caller does.
+      const options = {
+        charset,
+        limits: this.#options.limits,
+        leniency: this.#options.answers === 'lenient' ? ('values' as const) : ('none' as const),
+      };
+      // A large response must not block other work of the caller.
       return bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
     } catch (error) {
       const text = `${this.#name} answered something that is not XML-RPC: ${this.#connection.withoutSecrets(reasonOf(error))}`;
@@ -140,7 +138,7 @@ export class XmlRpcClient {
     }
   }
 
-  /** Ends all connections now; calls in flight fail, and so do later ones. */
+  /** Closes all connections now; calls in flight and later calls fail. */
   async close(): Promise<void> {
     await this.#connection.close();
   }
@@ -151,7 +149,7 @@ export class XmlRpcClient {
     return answer;
   }
 
-  /** A value is wrapped in an array, for a fault is a struct. */
+  /** Values are wrapped in arrays; a struct is a fault. */
   #result(one: Value, answer: ParsedResponse & { kind: 'value' }): MulticallResult {
     if (isSingle(one)) return { value: one[0] };
     const fault = answer.faultIn(one);
@@ -170,4 +168,51 @@ function isSingle(value: Value): value is readonly [Value] {
 
 function isTexts(value: Value): value is readonly string[] {
   return Array.isArray(value) && value.every((one: Value) => typeof one === 'string');
+}
+
+/** A method of the server, and the prefix of others. */
+export interface RemoteMethod {
+  (...params: readonly Sendable[]): Promise<Value>;
+  readonly [name: string]: RemoteMethod;
+}
+
+/** Methods of a server as functions: `methods.ham.spam.add(1, 2)` calls `ham.spam.add`. */
+export type RemoteMethods = Readonly<Record<string, RemoteMethod>>;
+
+// Names that the language and its tools look up on any object, besides inherited ones: the proxy must not look like a promise or define its
+// JSON. Methods with these names can be called by `call`.
+const NOT_REMOTE: ReadonlySet<string> = new Set(['then', 'catch', 'finally', 'toJSON', 'prototype']);
+
+// Names that convert an object to text.
+const AS_TEXT: ReadonlySet<string | symbol> = new Set(['toString', 'toLocaleString', 'valueOf', inspect.custom]);
+
+type Call = (method: string, params: readonly Sendable[]) => Promise<Value>;
+
+/** An object whose properties are methods: calling one calls `call` with its dotted name. */
+export function remoteMethods(call: Call): RemoteMethods {
+  return methodProxy<RemoteMethods>({}, '[methods]', '', call);
+}
+
+function methodNamed(method: string, call: Call): RemoteMethod {
+  const target = (...params: readonly Sendable[]): Promise<Value> => call(method, params);
+  return methodProxy<RemoteMethod>(target, `[method ${method}]`, `${method}.`, call);
+}
+
+/** A proxy with a method for every name, called `prefix` and that name. As text it is `text`. */
+function methodProxy<T extends object>(target: object, text: string, prefix: string, call: Call): T {
+  // An empty and frozen target satisfies the invariants of proxies, so that listing, freezing and inspecting work.
+  for (const key of Reflect.ownKeys(target)) Reflect.deleteProperty(target, key);
+  Object.setPrototypeOf(target, null);
+  const show = (): string => text;
+  Object.defineProperty(target, inspect.custom, { value: show });
+  return new Proxy(Object.freeze(target), {
+    get: (_target, name) => {
+      if (AS_TEXT.has(name)) return show;
+      return isRemote(name) ? methodNamed(prefix + name, call) : undefined;
+    },
+  }) as T;
+}
+
+function isRemote(name: string | symbol): name is string {
+  return typeof name === 'string' && !NOT_REMOTE.has(name) && !(name in Object.prototype);
 }

@@ -1,5 +1,6 @@
-/** The classes of methods, by which everybody names rights: plugin authors, operators and the relay. */
+/** The access classes of methods, in which plugin authors, operators and the relay express rights. */
 
-/** Classes of methods: read (names, help, ping), message (notify), call (a plugin's method), admin (changes the relay). */
+/** The classes: read (names, help, ping), message (notify), call (methods of plugins), admin (changes to the relay). */
 export const ACCESS_CLASSES = ['read', 'message', 'call', 'admin'] as const;
+/** One of {@link ACCESS_CLASSES}. */
 export type AccessClass = (typeof ACCESS_CLASSES)[number];

@@ -1,14 +1,15 @@
-/** Time as a parameter, so that tests run it by hand. */
+/** Time as a parameter, so that tests can control it. */
 import { performance } from 'node:perf_hooks';
 
+/** A source of time. */
 export interface Clock {
-  /** ms, monotonic: for differences alone. */
+  /** Monotonic ms, only for differences. */
   now(): number;
-  /** Calls `due` once after `ms`; the answer takes it back. */
+  /** Calls `due` once after `ms`; the returned function cancels that. */
   after(ms: number, due: () => void): () => void;
 }
 
-/** The machine's. */
+/** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after: (ms, due) => {

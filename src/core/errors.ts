@@ -1,9 +1,9 @@
-/** The one error class inside the relay, its closed table of codes, and the fault that a plugin may throw. */
+/** The relay's error class with its closed table of codes, and the errors that plugins throw on purpose. */
 import { hasMark } from './marks.ts';
 
 /**
- * Every way in which the relay itself can fail: code -> fault number on the wire and meaning.
- * Negative numbers are the interoperability set of XML-RPC; positive ones are ours and never change.
+ * All errors of the relay itself: code -> fault number on the wire, and meaning.
+ * Negative numbers are XML-RPC's specification for fault code interoperability; positive ones are ours and never change.
  */
 export const ERRORS = {
   NOT_WELL_FORMED: { fault: -32700, meaning: 'the request is not well-formed XML or JSON' },
@@ -44,15 +44,15 @@ const RELAY_ERROR = Symbol.for('co2-relay.RelayError');
 const FAULT = Symbol.for('co2-relay.Fault');
 const REFUSAL = Symbol.for('co2-relay.Refusal');
 
-/** A failure of the relay. `message` says what failed, which thing, and what to do; `cause` is for the log alone. */
+/** A failure of the relay. `message` says what failed, which thing, and what to do; `cause` is only for the log. */
 export class RelayError extends Error {
   readonly [RELAY_ERROR] = true;
   override readonly name = 'RelayError';
-  /** ms after which the same may succeed; undefined where nobody knows. */
+  /** ms after which a retry may succeed; undefined if unknown. */
   readonly retryAfterMs: number | undefined;
-  /** True if the log has it already, under the id in the text. */
+  /** True if it is already in the log, under the id in the text. */
   readonly isLogged: boolean;
-  /** True if the text says what the caller can do about it, and nobody else can: the log needs no stack. */
+  /** True if the text says what the caller can do, and only the caller can: the log needs no stack trace. */
   readonly isForCaller: boolean;
 
   constructor(
@@ -66,20 +66,20 @@ export class RelayError extends Error {
     this.isForCaller = options?.isForCaller ?? false;
   }
 
-  /** The number that stands as `faultCode` on the wire. */
+  /** The `faultCode` on the wire. */
   get fault(): number {
     return ERRORS[this.code].fault;
   }
 
-  /** True for a RelayError of this or of any other loaded copy of the package. */
+  /** True for a RelayError of this or any other loaded copy of the package. */
   static is(value: unknown): value is RelayError {
     return hasMark(value, RELAY_ERROR);
   }
 }
 
 /**
- * The fault that an exposed method answers on purpose: `throw new Fault(42, 'no such room')`.
- * `code` is a 32-bit integer outside -32768..-32000, which XML-RPC reserves; a RangeError says so otherwise.
+ * A fault that an exposed method returns on purpose: `throw new Fault(42, 'no such sensor')`.
+ * `code` is a 32-bit integer outside -32768..-32000, which XML-RPC reserves; otherwise the constructor throws a RangeError.
  */
 export class Fault extends Error {
   readonly [FAULT] = true;
@@ -91,22 +91,22 @@ export class Fault extends Error {
   ) {
     super(text);
     if (!isApplicationFaultCode(code)) {
-      throw new RangeError(`fault code ${code}: take a 32-bit integer outside -32768..-32000, which XML-RPC reserves`);
+      throw new RangeError(`fault code ${code}: expected a 32-bit integer outside -32768..-32000, which XML-RPC reserves`);
     }
   }
 
-  /** True for a Fault of this or of any other loaded copy of the package. */
+  /** True for a Fault of this or any other loaded copy of the package. */
   static is(value: unknown): value is Fault {
     return hasMark(value, FAULT) && isApplicationFaultCode((value as Fault).code);
   }
 }
 
-/** What a relay plugin throws to refuse a dict: `throw new Refusal('it has no key')`. Whoever handed the dict in reads the text. */
+/** Thrown by a relay plugin to refuse a dict: `throw new Refusal('it has no key')`. The sender of the dict receives the text. */
 export class Refusal extends Error {
   readonly [REFUSAL] = true;
   override readonly name = 'Refusal';
 
-  /** True for a Refusal of this or of any other loaded copy of the package. */
+  /** True for a Refusal of this or any other loaded copy of the package. */
   static is(value: unknown): value is Refusal {
     return hasMark(value, REFUSAL);
   }
@@ -116,12 +116,12 @@ function isApplicationFaultCode(code: number): boolean {
   return (code | 0) === code && (code < -32768 || code > -32000);
 }
 
-/** The text of anything thrown, for a log line: its message, or the thing itself as a string. */
+/** The text of a thrown value, for the log: its message, or the value as a string. */
 export function reasonOf(thrown: unknown): string {
   try {
-    // Plugins throw what they like: a message need be no text, and to look at it may throw as well.
+    // Plugins may throw anything: the message may not be a string, and reading it may throw.
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
-    return 'something that cannot be shown as text';
+    return 'a value that cannot be shown as text';
   }
 }

@@ -1,18 +1,18 @@
-/** From anything thrown to the code and text of a fault; what must not leave the machine stays in the log. */
+/** Turns a thrown value into the code and text of a fault; details that must not leave the machine go to the log. */
 import { randomBytes } from 'node:crypto';
 import { ERRORS, Fault, RelayError, reasonOf } from './errors.ts';
 import type { Log } from './log.ts';
 import { clean } from './text.ts';
 
+/** The contents of a fault. */
 export interface FaultAnswer {
   readonly code: number;
   readonly text: string;
 }
 
 /**
- * The fault for `error`, thrown while `method` ran. The texts of RelayError and Fault go out; of any other error only an id, under which
- * the log has
- * the whole: its text may hold paths or data of the machine.
+ * The fault for `error`, thrown while `method` ran. The texts of RelayError and Fault are sent. Any other error may contain paths or data
+ * of the machine, so only an id is sent, under which the log has the error.
  */
 export function faultFor(error: unknown, method: string, log: Log): FaultAnswer {
   if (Fault.is(error)) return { code: error.code, text: error.message };
@@ -21,14 +21,14 @@ export function faultFor(error: unknown, method: string, log: Log): FaultAnswer 
   if (RelayError.is(error) && (error.code !== 'INTERNAL' || error.isLogged || error.isForCaller))
     return { code: error.fault, text: error.message };
   const id = randomBytes(4).toString('hex');
-  tell(log, `error ${id} in ${clean(method, 100)}:`, error);
+  logError(log, `error ${id} in ${clean(method, 100)}:`, error);
   if (RelayError.is(error)) return { code: error.fault, text: `${error.message} (error ${id})` };
   const text = `${clean(method, 100)} failed (error ${id}); the relay's log has the reason under this id`;
   return { code: ERRORS.APPLICATION.fault, text };
 }
 
-/** With all that can be shown of the error: what a plugin threw may throw when somebody looks at it. */
-function tell(log: Log, text: string, error: unknown): void {
+/** Logs all details if possible: inspecting an error of a plugin may throw. */
+function logError(log: Log, text: string, error: unknown): void {
   try {
     log.error(text, error);
   } catch {

@@ -1,53 +1,52 @@
-/**
- * First in, first out, each step in constant time (`Array.shift` is not, from some 50,000 elements on). Without a bound: see BoundedQueue.
- */
+/** An unbounded first-in, first-out queue; for bounded ones, see BoundedQueue. */
 
+/** All operations take constant time, unlike `Array.shift` beyond some 50,000 elements. */
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
-  // Items that were taken, and no longer stand in the array.
-  #gone = 0;
+  // Removed items that are no longer in the array.
+  #removed = 0;
 
   get length(): number {
     return this.#items.length - this.#head;
   }
 
-  /** Answers the item's number: how many were pushed before it. */
+  /** Appends an item and returns its number: how many were pushed before it. */
   push(item: T): number {
-    return this.#gone + this.#items.push(item) - 1;
+    return this.#removed + this.#items.push(item) - 1;
   }
 
-  /** Number of the oldest; of the next to come if there is none. */
+  /** The number of the oldest item, or of the next one if the queue is empty. */
   get first(): number {
-    return this.#gone + this.#head;
+    return this.#removed + this.#head;
   }
 
-  /** The item of this number; undefined if it was taken. */
+  /** The item with this number; undefined if it was removed. */
   at(number: number): T | undefined {
-    return this.#items[number - this.#gone];
+    return this.#items[number - this.#removed];
   }
 
-  /** Puts `item` in the place of the one of this number, which is there. */
+  /** Replaces the item with this number, which must be in the queue. */
   replace(number: number, item: T): void {
-    this.#items[number - this.#gone] = item;
+    this.#items[number - this.#removed] = item;
   }
 
-  /** Takes the oldest. */
+  /** Removes the oldest item. */
   shift(): T | undefined {
     if (this.length === 0) return undefined;
     const item = this.#items[this.#head];
     this.#items[this.#head++] = undefined;
-    // Half of the array is behind us: moving the rest now costs each element one move.
+    // Half of the array is unused, so moving the rest costs one move per item on average.
     if (this.#head >= 64 && this.#head * 2 >= this.#items.length) {
       this.#items = this.#items.slice(this.#head);
-      this.#gone += this.#head;
+      this.#removed += this.#head;
       this.#head = 0;
     }
     return item;
   }
 
   clear(): void {
-    this.#gone += this.#items.length;
+    this.#removed += this.#items.length;
     this.#items = [];
     this.#head = 0;
   }

@@ -1,13 +1,13 @@
-/** Work of a few milliseconds at a time, so that what is large holds up nobody else. */
+/** Runs long work in slices of a few milliseconds, so that it does not block other work. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-// A turn of the loop ends after so many milliseconds or steps; each of these is to be a small part of a turn.
+// One turn of the event loop runs this many milliseconds or steps; a step should be a small part of a turn.
 const TURN_MS = 5;
 const TURN_STEPS = 16;
-// What is copied at once, and in one turn.
+// Bytes that are copied without a pause.
 const MAX_COPY_BYTES = 1024 * 1024;
 
-/** Calls `step` until it answers true, and lets other work run every few milliseconds. Rejects with what `step` throws. */
+/** Calls `step` until it returns true, and yields to other work every few milliseconds. Rejects with whatever `step` throws. */
 export async function inSlices(step: () => boolean): Promise<void> {
   for (;;) {
     const until = performance.now() + TURN_MS;
@@ -16,7 +16,7 @@ export async function inSlices(step: () => boolean): Promise<void> {
   }
 }
 
-/** One buffer of all `parts`, copied in turns if they are large together. */
+/** Joins `parts` into one buffer, in slices if they are large. */
 export async function joinInSlices(parts: readonly Buffer[]): Promise<Buffer> {
   const size = parts.reduce((sum, { length }) => sum + length, 0);
   if (size <= MAX_COPY_BYTES) return Buffer.concat(parts, size);

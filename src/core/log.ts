@@ -1,24 +1,25 @@
-/** What a room needs of a logger; log4js's loggers fit it, and so does a test's. */
+/** The part of a logger that the relay uses. */
 
+/** A logger; those of log4js satisfy it. */
 export interface Log {
   debug(text: string, ...more: unknown[]): void;
   info(text: string, ...more: unknown[]): void;
   warn(text: string, ...more: unknown[]): void;
   error(text: string, ...more: unknown[]): void;
-  /** True if debug lines are written; asked before a line is built on a hot path. */
+  /** True if debug lines are written; checked before building a line on a hot path. */
   isDebugEnabled(): boolean;
-  /** As above, for info lines. */
+  /** True if info lines are written. */
   isInfoEnabled(): boolean;
 }
 
-/** Gives the logger of a category: one per room (`relay`, `mesh`) and one per plugin (`plugin.ham.spam`). */
+/** Returns the logger of a category: one per directory (`relay`, `mesh`) and one per plugin (`plugin.ham.spam`). */
 export type LogSource = (category: string) => Log;
 
 function nothing(): void {
-  // Nobody listens.
+  // SILENT discards everything.
 }
 
-/** Writes nothing. */
+/** A logger that discards everything. */
 export const SILENT: Log = {
   debug: nothing,
   info: nothing,

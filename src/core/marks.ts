@@ -1,12 +1,12 @@
-/** Marks on our classes, by which they are recognised across two loaded copies of the package, where `instanceof` fails. */
+/** Marks that identify our classes across two loaded copies of the package, where `instanceof` fails. */
 
-/** True if `value` carries `mark`: how a class is known across two loaded copies of the package, where `instanceof` fails. */
+/** True if `value` has `mark`. */
 export function hasMark(value: unknown, mark: symbol): boolean {
   if (typeof value !== 'object' || value === null) return false;
   try {
     return (value as Record<symbol, unknown>)[mark] === true;
   } catch {
-    // A proxy of somebody's own: it carries no mark of ours.
+    // A foreign proxy that throws does not have our mark.
     return false;
   }
 }
@@ -16,7 +16,7 @@ export function markType(type: object, mark: symbol): void {
   Object.defineProperty(type, mark, { value: true });
 }
 
-/** True if `type` is a class that carries `mark` itself; its heirs do not. */
+/** True if `type` is a class with `mark` itself; subclasses do not inherit it. */
 export function hasTypeMark(type: unknown, mark: symbol): boolean {
   return typeof type === 'function' && Object.hasOwn(type, mark);
 }

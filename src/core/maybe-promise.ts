@@ -1,14 +1,14 @@
-/** Answers that are there at once, or come later. */
+/** Results that are available now or later. */
 
-/** What is there already need not be waited for: a promise costs as much as a small call. */
+/** A value or a promise of it. Hot paths avoid promises, since one costs as much as a small call. */
 export type MaybePromise<T> = T | Promise<T>;
 
-/** True for a promise of whatever make. */
+/** True for any promise or thenable. */
 export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-/** `next` of the value: now if it is there, else when it comes. */
+/** Calls `next` with the value: now if it is available, otherwise later. */
 export function andThen<T, U>(value: MaybePromise<T>, next: (value: T) => MaybePromise<U>): MaybePromise<U> {
   return isPromise(value) ? value.then(next) : next(value);
 }

@@ -1,13 +1,12 @@
-/** The latest answers of a pure function of short texts: the same few addresses and headers come with every request. */
+/** Caches the results of a pure function of short texts, such as the addresses and headers that occur in every request. */
 
-// Some 100 KiB at most per function of texts of the usual length. Who sends ever new texts makes them be worked out each time, as without
-// this.
+// At most about 100 KiB per function for texts of the usual length. Texts that always differ are as expensive as without the cache.
 const MAX_KEPT = 500;
 const MAX_LENGTH = 100;
 
 /**
- * `work`, which is asked once for each of the texts that come often; they are forgotten all together when they are too many. An answer of
- * undefined, and one to a text that is longer than `maxLength`, is not kept.
+ * Wraps `work` so that it runs once per frequent text. The cache is emptied when it is full. Results of undefined, and those of texts
+ * longer than `maxLength`, are not cached.
  */
 export function memoize<T>(work: (text: string) => T, maxLength = MAX_LENGTH): (text: string) => T {
   const known = new Map<string, T>();

@@ -1,28 +1,29 @@
-/** Warnings that somebody outside can cause at will: one a second at most, the next one saying how many were left out. */
+/** Limits warnings that outsiders can cause at will to one per second; the next one says how many were suppressed. */
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 
 const PAUSE_MS = 1_000;
 
+/** A rate-limited log. */
 export class RateLimitedLog {
   #quietUntil = -Infinity;
-  #leftOut = 0;
+  #suppressed = 0;
 
   constructor(
     private readonly log: Pick<Log, 'warn'>,
     private readonly clock: Pick<Clock, 'now'>,
   ) {}
 
-  /** Warns, unless something was warned of a moment ago; then false. */
+  /** Logs a warning; returns false if it was suppressed. */
   warn(text: string): boolean {
     const now = this.clock.now();
     if (now < this.#quietUntil) {
-      this.#leftOut++;
+      this.#suppressed++;
       return false;
     }
     this.#quietUntil = now + PAUSE_MS;
-    this.log.warn(this.#leftOut === 0 ? text : `${text} (and ${this.#leftOut} more since the last such line)`);
-    this.#leftOut = 0;
+    this.log.warn(this.#suppressed === 0 ? text : `${text} (and ${this.#suppressed} more since the last such line)`);
+    this.#suppressed = 0;
     return true;
   }
 }

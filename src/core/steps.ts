@@ -39,8 +39,7 @@ export class Steps {
 
   /**
    * Starts a step. It counts as started from now on, so that a stop also ends what it had begun. Rejects with what it throws, with a
-   * RelayError TIMEOUT
-   * that names the step, or with a RelayError UNAVAILABLE if the signal aborts.
+   * RelayError TIMEOUT that names the step, or with a RelayError UNAVAILABLE if the signal aborts.
    */
   async start(step: Step): Promise<void> {
     const { clock, log, signal } = this.#dependencies;

@@ -1,31 +1,36 @@
-/** Untrusted text made fit for one line of a log, a fault or a page. */
+/** Sanitizes untrusted text for one line of a log, a fault or a page. */
 
-// DEL, C1, line and paragraph separators, and the marks that reorder text on a terminal: those that JSON.stringify leaves as they are.
+// DEL, C1, line and paragraph separators, and marks that reorder text on a terminal: characters that JSON.stringify does not escape.
 const UNSAFE_IN_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
-// The same, and C0.
+// The same and C0.
 const UNSAFE = new RegExp(`[\\u0000-\\u001f]|${UNSAFE_IN_JSON.source}`, 'g');
-// The same, and halves of surrogate pairs, which a file cannot hold.
+// The same and lone surrogates, which files cannot contain.
 const UNSAFE_IN_CODE = new RegExp(`${UNSAFE.source}|\\p{Surrogate}`, 'gu');
 
-/** `text` without control and direction characters, cut to `max` characters (200 unless told). */
+/** `text` without control and direction characters, cut to `max` UTF-16 units (default 200). */
 export function clean(text: string, max = 200): string {
-  // A pair of surrogates is not cut in two: half of one is no character.
+  // Does not cut a surrogate pair.
   const head = text.length > max ? `${text.slice(0, max).replace(/[\ud800-\udbff]$/, '')}…` : text;
   return head.replace(UNSAFE, '\ufffd');
 }
 
-/**
- * A literal in single quotes that JavaScript, TypeScript and Python all read as `text`, on one line that no terminal or editor shows turned
- * round.
- */
+/** A literal in single quotes that JavaScript, TypeScript and Python read as `text`, on one line and without characters that reorder it. */
 export function quoted(text: string): string {
   return `'${text.replace(/['\\]/g, '\\$&').replace(UNSAFE_IN_CODE, escaped)}'`;
 }
 
-/** JSON, as JSON.stringify writes it, in which no character steers a terminal or reorders its text; it means the same. */
+/** Escapes characters in the output of JSON.stringify that control a terminal or reorder its text. */
 export function safeJson(json: string): string {
-  // They stand inside of strings alone.
+  // Such characters only occur in strings.
   return json.replace(UNSAFE_IN_JSON, escaped);
+}
+
+/** The end of the piece of `text` that starts at `from` and has at most `size` UTF-16 units; never between two surrogates. */
+export function pieceEnd(text: string, from: number, size: number): number {
+  const end = from + size;
+  if (end >= text.length) return text.length;
+  const last = text.charCodeAt(end - 1);
+  return last >= 0xd800 && last <= 0xdbff ? end - 1 : end;
 }
 
 function escaped(char: string): string {

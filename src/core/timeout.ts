@@ -4,8 +4,8 @@ import { RelayError } from './errors.ts';
 import { isPromise } from './maybe-promise.ts';
 
 /**
- * Resolves to what `work` yields. Rejects with a RelayError TIMEOUT with `text` if that takes longer than `ms`. The work itself goes on, and
- * its result is ignored.
+ * Resolves to what `work` yields. Rejects with a RelayError TIMEOUT with `text` if that takes longer than `ms`;
+ * the work itself goes on, and its result is ignored.
  */
 export function withTimeout<T>(clock: Clock, ms: number, text: string, work: () => T | Promise<T>): Promise<T> {
   // One promise instead of a race of several: every call of a program waits here.

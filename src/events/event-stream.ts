@@ -118,9 +118,8 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   }
 
   /**
-   * The first event after the number `since` (default: the present one) that matches; kept ones count. Rejects with the reason of `signal`,
-   * or with a
-   * RelayError UNAVAILABLE when the stream closes before.
+   * The first event after the number `since` (default: the present one) that matches; kept ones count. Rejects with the reason of
+   * `signal`, or with a RelayError UNAVAILABLE when the stream closes before.
    */
   next<Match extends Event = Event>(
     matches: ((event: Event) => event is Match) | ((event: Event) => boolean),

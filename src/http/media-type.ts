@@ -1,36 +1,37 @@
-/** Decides which bodies are read: only the media types of an endpoint, never a form or text/plain that a web page could send. Pure. */
-import { clean } from '../core/core.ts';
+/** Accepts exactly the media types of an endpoint, and never a form or text/plain, which any web page could send. */
+import { clean, parseMediaType } from '../core/core.ts';
 import type { Rejection } from './rejection.ts';
 
-/** XML; `charset` is the parameter of the media type, if any. */
+/** XML in the charset that the header names, if any. */
 export interface XmlType {
   readonly kind: 'xml';
   readonly charset: string | undefined;
 }
 
-/** What a body contains. */
+/** The type of a body. */
 export type BodyType = XmlType | { readonly kind: 'json' };
 
-/** The kinds of bodies that an endpoint reads. */
+/** The kinds of bodies that an endpoint may read. */
 export type BodyKind = BodyType['kind'];
 
-const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}";
-const PARAMETER = `[ \\t]*;[ \\t]*(${TOKEN})=(?:"([^"\\\\\\r\\n]{0,64})"|(${TOKEN}))`;
-const TYPE = new RegExp(`^(?:(text/xml|application/xml)|application/json)((?:${PARAMETER})*)[ \\t]*;?[ \\t]*$`, 'i');
-const EACH_PARAMETER = new RegExp(PARAMETER, 'g');
-// Longer than any real one; keeps the expression above short of work.
+const KINDS: ReadonlyMap<string, BodyKind> = new Map([
+  ['text/xml', 'xml'],
+  ['application/xml', 'xml'],
+  ['application/json', 'json'],
+]);
+// Longer than any real header.
 const MAX_LENGTH = 300;
 
 const HINTS: Readonly<Record<BodyKind, string>> = { xml: 'text/xml for XML-RPC', json: 'application/json for JSON' };
 
-// The last header and its result: most requests repeat it, and each request reads it twice.
+// The last header, with its result: nearly every request has the same one, and it is needed twice.
 const last: { header: string | undefined; kinds: readonly BodyKind[]; type: BodyType | Rejection | undefined } = {
   header: undefined,
   kinds: [],
   type: undefined,
 };
 
-/** Reads a Content-Type header for an endpoint that reads `kinds`; anything else is rejected with a text that says what to send. */
+/** Reads the Content-Type of a request for an endpoint that accepts `kinds`; a rejection says what to send. */
 export function readMediaType(header: string | undefined, kinds: readonly BodyKind[]): BodyType | Rejection {
   if (header === undefined) return refused('the request has no Content-Type', kinds);
   if (last.type && last.header === header && last.kinds === kinds) return last.type;
@@ -40,24 +41,15 @@ export function readMediaType(header: string | undefined, kinds: readonly BodyKi
 }
 
 function judged(header: string, kinds: readonly BodyKind[]): BodyType | Rejection {
-  const [, xml, parameters] = (header.length <= MAX_LENGTH ? TYPE.exec(header.trim()) : undefined) ?? [];
-  const kind = xml === undefined ? 'json' : 'xml';
-  if (parameters === undefined || !kinds.includes(kind)) return refused(`Content-Type is '${clean(header, 100)}'`, kinds);
-  const charsets = charsetsIn(parameters);
+  const media = header.length <= MAX_LENGTH ? parseMediaType(header) : undefined;
+  const kind = media?.isWellFormed === true ? KINDS.get(media.type) : undefined;
+  if (media === undefined || kind === undefined || !kinds.includes(kind)) return refused(`Content-Type is '${clean(header, 100)}'`, kinds);
+  const charsets = media.parameters.filter(([name]) => name === 'charset').map(([, value]) => value);
   if (charsets.length > 1) return refused('Content-Type names two charsets', kinds);
   const [charset] = charsets;
   if (kind === 'xml') return { kind, charset };
-  if (charset !== undefined && charset.toLowerCase() !== 'utf-8') return refused('JSON comes in no charset but UTF-8', kinds);
+  if (charset !== undefined && charset.toLowerCase() !== 'utf-8') return refused('JSON is accepted only in UTF-8', kinds);
   return { kind };
-}
-
-// Parameter by parameter, so that quoted text is not taken for another parameter.
-function charsetsIn(parameters: string): readonly (string | undefined)[] {
-  const found: (string | undefined)[] = [];
-  for (const [, name = '', quoted, plain] of parameters.matchAll(EACH_PARAMETER)) {
-    if (name.toLowerCase() === 'charset') found.push(quoted ?? plain);
-  }
-  return found;
 }
 
 function refused(found: string, kinds: readonly BodyKind[]): Rejection {

@@ -1,4 +1,4 @@
-/** The numbers of a text whose plain value does not say their type: whole doubles, and integers that would be written as another type. */
+/** Records numbers whose type their plain value does not tell: whole doubles, and integers that would be written as another type. */
 import { isDict } from '../values/values.ts';
 import type { Dict, Double, Int64, Sendable, Value } from '../values/values.ts';
 
@@ -12,23 +12,24 @@ interface Note {
   readonly exact: Double | Int64;
 }
 
+/** The exact numbers of one text. */
 export class ExactForms {
-  // Reading only takes notes; most texts are never asked for them.
+  // The map is only built on demand, which is rare.
   readonly #notes: Note[] = [];
   #forms: Map<Container, Map<Key, Double | Int64>> | undefined;
 
-  /** The number under `key` of `container` is `exact`. */
+  /** Records that the number under `key` of `container` is `exact`. */
   note(container: Container, key: Key, exact: Double | Int64): void {
     this.#notes.push({ container, key, exact });
   }
 
-  /** The one member of `from` is now under `key` of `to`; what was noted of it was noted last. */
+  /** The only member of `from` moved to `key` of `to`. Its record, if any, is the last one. */
   move(from: Container, to: Container, key: Key): void {
     const last = this.#notes.at(-1);
     if (last?.container === from) this.note(to, key, last.exact);
   }
 
-  /** A copy of `part` with the numbers as they were noted; undefined if none was in the whole text. */
+  /** A copy of `part` with the recorded numbers; undefined if the whole text has none. */
   of(part: Container): Sendable | undefined {
     if (this.#notes.length === 0) return undefined;
     this.#forms ??= byContainer(this.#notes);

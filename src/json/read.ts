@@ -1,29 +1,28 @@
-/** JSON text to values: strict, bounded, one pass over the bytes, without recursion. */
+/** Reads JSON: strict, bounded, in one pass over the bytes, without recursion. */
 import { isUtf8 } from 'node:buffer';
-import { BODY_LIMITS, RelayError, clean } from '../core/core.ts';
-import type { BodyLimits } from '../core/core.ts';
+import { BODY_LIMITS, RelayError, clean, countPosition } from '../core/core.ts';
+import type { BodyLimits, ErrorCode } from '../core/core.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import { CLOSE_LIST, CLOSE_STRUCT, COLON, COMMA, OPEN_LIST, OPEN_STRUCT, QUOTE, isBlank, isNumeric, readString } from './bytes.ts';
 import { ExactForms } from './exact.ts';
 import { bytesOf, dateOf, looksMarked } from './markers.ts';
 import { int64Of, numberOf, smallInteger } from './numbers.ts';
 import type { ReadNumber } from './numbers.ts';
-import { refuse } from './refuse.ts';
-import type { Fail } from './refuse.ts';
+import { CLOSE_LIST, CLOSE_STRUCT, COLON, COMMA, OPEN_LIST, OPEN_STRUCT, QUOTE, isBlank, isNumeric, readString } from './strings.ts';
+import type { Fail } from './strings.ts';
 
-/** A text that was read. */
+/** A JSON text as read. */
 export interface JsonDocument {
-  /** As plugins see it: a double that is whole and an int look alike. */
+  /** The value as plugins see it: whole doubles and ints are not distinguished. */
   readonly value: Value;
-  /** `part`, an array or dict of `value`, with the types that the text gave its numbers; undefined where `part` says them itself. */
+  /** A copy of `part`, an array or dict of `value`, that keeps the types of its numbers; undefined if `part` itself keeps them. */
   exactOf(part: readonly Value[] | Dict): Sendable | undefined;
-  /** The member {@link ReadOptions.keepTextOf} of `dict` as it stands in the text, letter for letter; undefined if it has none. */
+  /** The text of the member {@link ReadOptions.keepTextOf} of `dict`, character for character; undefined if `dict` lacks it. */
   textOf(dict: Dict): string | undefined;
 }
 
-/** How a text is read. */
+/** Options and limits for reading. */
 export interface ReadOptions extends Partial<Readonly<BodyLimits>> {
-  /** The name of a member whose text is kept, in the outermost object or the objects of the outermost array; none unless told. */
+  /** The name of a member whose text is kept, in the outermost object or in the objects of the outermost array. Default: none. */
   readonly keepTextOf?: string;
 }
 
@@ -31,23 +30,22 @@ type Members = Record<string, Value>;
 
 const SLICE_BYTES = 256 * 1024;
 
-/** An array or object that is open. */
-interface Frame {
+/** An open array or object. */
+interface JsonLevel {
   readonly at: number;
-  /** One of the two. */
+  /** The array or the object; the other one is undefined. */
   readonly list: Value[] | undefined;
   readonly dict: Members | undefined;
-  /** Of the member that is being read. */
+  /** The name of the member that is being read. */
   name: string;
-  /** Where the value of that member begins. */
+  /** Where the value of that member starts. */
   valueAt: number;
   members: number;
 }
 
 /**
- * Reads one JSON text in UTF-8. Throws a RelayError NOT_WELL_FORMED that says where, or LIMIT. Names that stand twice in an object are
- * refused: readers
- * differ on which counts.
+ * Reads one JSON text in UTF-8. Throws a RelayError NOT_WELL_FORMED or LIMIT with line and column. Duplicate names in an object are errors,
+ * since readers differ on which one counts.
  */
 export function readJson(body: Uint8Array, options: ReadOptions = {}): JsonDocument {
   const reader = readerOf(body, options);
@@ -55,7 +53,7 @@ export function readJson(body: Uint8Array, options: ReadOptions = {}): JsonDocum
   return reader.document();
 }
 
-/** Reads as {@link readJson} does, and lets other work run after each `sliceBytes` (256 KiB unless told); a string is read at once. */
+/** Reads like {@link readJson}, but yields to other work after each `sliceBytes` (default 256 KiB); one string is read without a pause. */
 export async function readJsonInSlices(body: Uint8Array, options: ReadOptions = {}, sliceBytes = SLICE_BYTES): Promise<JsonDocument> {
   const reader = readerOf(body, options);
   while (!reader.read(sliceBytes)) await new Promise(setImmediate);
@@ -66,16 +64,16 @@ function readerOf(body: Uint8Array, options: ReadOptions): Reader {
   const complete = { ...BODY_LIMITS, ...options };
   if (body.byteLength > complete.maxBodyBytes)
     throw new RelayError('LIMIT', `the body has ${body.byteLength} bytes; the limit is ${complete.maxBodyBytes}`);
-  if (!isUtf8(body)) throw new RelayError('NOT_WELL_FORMED', 'the body is not UTF-8, which JSON has to be');
+  if (!isUtf8(body)) throw new RelayError('NOT_WELL_FORMED', 'the body is not valid UTF-8');
   return new Reader(Buffer.from(body.buffer, body.byteOffset, body.byteLength), complete);
 }
 
 class Reader {
   #at = 0;
   #values = 0;
-  readonly #root: Frame = { at: 0, list: [], dict: undefined, name: '', valueAt: 0, members: 0 };
+  readonly #root: JsonLevel = { at: 0, list: [], dict: undefined, name: '', valueAt: 0, members: 0 };
   #inner = this.#root;
-  readonly #outer: Frame[] = [];
+  readonly #outer: JsonLevel[] = [];
   readonly #exact = new ExactForms();
   readonly #latin1: string;
   readonly #texts = new Map<Dict, readonly [from: number, end: number]>();
@@ -87,7 +85,7 @@ class Reader {
     this.#latin1 = body.toString('latin1');
   }
 
-  /** Reads on for `maxBytes` or a little more; true at the end of the text. */
+  /** Continues for about `maxBytes`; true at the end of the text. */
   read(maxBytes: number): boolean {
     if (this.#at === 0 && this.body[0] === 0xef && this.body[1] === 0xbb && this.body[2] === 0xbf) this.#at = 3;
     const until = this.#at + maxBytes;
@@ -100,7 +98,7 @@ class Reader {
     return true;
   }
 
-  /** What was read, once all is. */
+  /** The result, after the end of the text. */
   document(): JsonDocument {
     const [value = null] = this.#root.list ?? [];
     return { value, exactOf: (part) => this.#exact.of(part), textOf: (dict) => this.#textOf(dict) };
@@ -134,56 +132,56 @@ class Reader {
     }
   }
 
-  /** Reads on to where the next value begins, or to the end of the text. */
+  /** Continues to the start of the next value, or to the end of the text. */
   #afterValue(): void {
     for (;;) {
-      const frame = this.#inner;
+      const level = this.#inner;
       const byte = this.#next();
-      if (frame === this.#root) return;
-      const close = frame.list ? CLOSE_LIST : CLOSE_STRUCT;
-      // An array or object that has just been opened is the only one that may close without a value, or go on without a comma.
-      const isEmpty = frame.list ? frame.list.length === 0 : frame.members === 0;
+      if (level === this.#root) return;
+      const close = level.list ? CLOSE_LIST : CLOSE_STRUCT;
+      // Only a new array or object may close without a value, or continue without a comma.
+      const isEmpty = level.list ? level.list.length === 0 : level.members === 0;
       if (byte === close) {
         this.#at++;
-        this.#close(frame);
+        this.#close(level);
         continue;
       }
-      if (!isEmpty) this.#expect(COMMA, frame.list ? 'a comma or "]"' : 'a comma or "}"');
-      if (frame.dict) this.#name(frame, frame.dict);
+      if (!isEmpty) this.#expect(COMMA, level.list ? 'a comma or "]"' : 'a comma or "}"');
+      if (level.dict) this.#name(level, level.dict);
       return;
     }
   }
 
-  #open(frame: Frame): void {
+  #open(level: JsonLevel): void {
     if (this.#outer.length >= this.limits.maxDepth) this.#limit(this.#at, `arrays and objects deeper than ${this.limits.maxDepth}`);
     this.#outer.push(this.#inner);
-    this.#inner = frame;
+    this.#inner = level;
     this.#at++;
   }
 
-  #close(frame: Frame): void {
+  #close(level: JsonLevel): void {
     this.#inner = this.#outer.pop() ?? this.#root;
-    if (frame.list) this.#add(frame.list);
-    else if (frame.dict && frame.members === 1 && looksMarked(frame.name)) this.#unmark(frame, frame.dict);
-    else if (frame.dict) this.#add(frame.dict);
+    if (level.list) this.#add(level.list);
+    else if (level.dict && level.members === 1 && looksMarked(level.name)) this.#unmark(level, level.dict);
+    else if (level.dict) this.#add(level.dict);
   }
 
-  #name(frame: Frame, dict: Members): void {
+  #name(level: JsonLevel, dict: Members): void {
     if (this.#next() !== QUOTE) this.#unexpected('the name of a member, in double quotes');
     const at = this.#at;
     const name = this.#string();
     if (name.length > this.limits.maxNameLength)
       this.#limit(at, `a member name longer than ${this.limits.maxNameLength} characters (maxNameLength)`);
-    if (dict[name] !== undefined) this.#fail(at, `the member "${clean(name, 40)}" stands twice`);
-    if (++frame.members > this.limits.maxMembers) this.#limit(at, `more than ${this.limits.maxMembers} members`);
-    frame.name = name;
+    if (dict[name] !== undefined) this.#fail(at, `the member "${clean(name, 40)}" is repeated`);
+    if (++level.members > this.limits.maxMembers) this.#limit(at, `more than ${this.limits.maxMembers} members`);
+    level.name = name;
     this.#next();
     this.#expect(COLON, 'a colon');
     this.#next();
-    frame.valueAt = this.#at;
+    level.valueAt = this.#at;
   }
 
-  #unmark({ at, name }: Frame, dict: Members): void {
+  #unmark({ at, name }: JsonLevel, dict: Members): void {
     const content = dict[name];
     const fail = this.#failAt(at);
     if (name === '$date') this.#add(dateOf(content, fail));
@@ -243,7 +241,7 @@ class Reader {
     return span && this.body.toString('utf8', ...span);
   }
 
-  /** The byte after blanks; undefined at the end. */
+  /** Skips white space and returns the next byte; undefined at the end. */
   #next(): number | undefined {
     while (isBlank(this.body[this.#at])) this.#at++;
     return this.body[this.#at];
@@ -255,7 +253,7 @@ class Reader {
   }
 
   #unexpected(expected: string): never {
-    return this.#fail(this.#at, `expected ${expected}${this.#at >= this.body.length ? ', and the text ends' : ''}`);
+    return this.#fail(this.#at, `expected ${expected}${this.#at >= this.body.length ? ', but the text ends' : ''}`);
   }
 
   #limit(at: number, reason: string): never {
@@ -269,4 +267,11 @@ class Reader {
   #failAt(at: number): Fail {
     return (reason) => this.#fail(at, reason);
   }
+}
+
+/** Throws `line L, column C: reason` for the byte offset `at` of `body`. */
+function refuse(code: ErrorCode, body: Uint8Array, at: number, reason: string): never {
+  const position = { line: 1, column: 1 };
+  countPosition(body, 0, at, position);
+  throw new RelayError(code, `line ${position.line}, column ${position.column}: ${reason}`);
 }

@@ -58,7 +58,7 @@ export class CarrierTransport implements LinkTransport {
     if (!connection) throw new RelayError('TRANSPORT', `${labelOf(this.#parts)}: the link is closed`);
     const answer = await connection.send(body);
     try {
-      return parseResponse(answer, { limits: { maxBodyBytes: MAX_RESPONSE_BYTES }, lenientForms: true });
+      return parseResponse(answer, { limits: { maxBodyBytes: MAX_RESPONSE_BYTES }, leniency: 'forms' });
     } catch (error) {
       throw new RelayError('TRANSPORT', `the answer is not a readable XML-RPC response: ${reasonOf(error)}`, { cause: error });
     }

@@ -9,8 +9,7 @@ import { isReloadable } from './resolve.mjs';
 
 /**
  * What the hooks saw: a file is read, or an import leads somewhere. `asked` is the path as it was written, `found` the file without
- * symbolic links,
- * undefined if there is none.
+ * symbolic links, undefined if there is none.
  * @typedef {{ type: 'read', file: string, version: number, print: Fingerprint }
  *   | { type: 'import', from: string, asked: string, found: string | undefined }
  *   | { type: 'adopt', file: string, owner: number, print: Fingerprint }

@@ -4,8 +4,7 @@ import { isLoopback } from './host-id.ts';
 
 /**
  * The name under which a caller at `address` (canonical) is counted: an IPv4 address, or the first 64 bits of an IPv6 one, of which a
- * single
- * subscriber has 2^64. Link-local ones stand for themselves, since all of a network share those bits.
+ * single subscriber has 2^64. Link-local ones stand for themselves, since all of a network share those bits.
  */
 export function addressBlock(address: string): string {
   // All of them are this machine, which can take any.

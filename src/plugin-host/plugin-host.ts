@@ -127,11 +127,9 @@ export class PluginHost {
 
   /**
    * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has
-   * become
-   * ready then, or has ended and is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has
-   * been exited. A plugin that does not load or construct is only a problem in the status. From then on the plugins directory is watched,
-   * as
-   * the options say.
+   * become ready then, or has ended and is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by
+   * then has been exited. A plugin that does not load or construct is only a problem in the status. From then on the plugins directory is
+   * watched, as the options say.
    */
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
@@ -239,8 +237,7 @@ export class PluginHost {
   /**
    * Runs one more program, and remembers it over restarts. Resolves to its name when it is ready, or has ended and is tried again. Rejects
    * with RelayErrors FORBIDDEN (the operator does not allow it), INVALID_PARAMS, STATE_DIRECTORY, and PLUGIN_REFUSED if it can never work
-   * as
-   * it is; then it is forgotten.
+   * as it is; then it is forgotten.
    */
   async addProgram(record: unknown): Promise<string> {
     const { programs, port } = this.#requireRunning();

@@ -11,8 +11,7 @@ const CHUNK = 16 * 1024;
 
 /**
  * SHA-256 over `prefix` and the members of `dict` other than `host_id`, `client_address` and `co2`: equal for equal values, whatever the
- * order of the members and
- * the spelling of the scalars. Does not recurse.
+ * order of the members and the spelling of the scalars. Does not recurse.
  */
 export function contentDigest(prefix: string, dict: Dict): string {
   const hash = createHash('sha256');

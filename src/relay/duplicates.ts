@@ -13,8 +13,8 @@ export interface Noted {
 
 /**
  * A stamp of a peer is believed, so its id alone recognises a copy. The id in the stamp of anybody else is a claim. It can only hold back
- * the dict that carries it,
- * or a copy that says exactly the same: a forged claim with other contents, or under another host_id, suppresses nothing.
+ * the dict that carries it, or a copy that says exactly the same: a forged claim with other contents, or under another host_id, suppresses
+ * nothing.
  */
 export class Duplicates {
   // `host_id id` of each message: the id was made here, or comes from a peer.
@@ -63,8 +63,8 @@ export class Duplicates {
 
   /**
    * True if `dict` says itself that it was here: its stamp claims an id of a message that was, or it is what this relay notified its
-   * satellites of (same host_id, client_address and
-   * contents), which a program sends back with its own token, or nothing, in place of our stamp.
+   * satellites of (same host_id, client_address and contents), which a program sends back with its own token, or nothing, in place of our
+   * stamp.
    */
   isEcho(dict: Dict): boolean {
     const { host_id: hostId, client_address: client, co2 } = dict;

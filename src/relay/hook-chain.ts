@@ -56,8 +56,8 @@ export class HookChain {
 
   /**
    * What `proceed` returns for what the hooks let through, in the order of the calls; at once if neither a hook nor an earlier message has
-   * to be waited
-   * for. Throws, or rejects with, the RelayError or Fault by which the message is refused, or a RelayError UNAVAILABLE if too many wait.
+   * to be waited for. Throws, or rejects with, the RelayError or Fault by which the message is refused, or a RelayError UNAVAILABLE if too
+   * many wait.
    */
   pass<T>(hooks: Hooks, message: Message, from: Submitter, proceed: (outcome: Outcome) => T): MaybePromise<T> {
     const work = (): MaybePromise<T> => andThen(this.#outcome(hooks, message, from), proceed);

@@ -132,9 +132,9 @@ function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, n
 }
 
 /**
- * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting message
- * holds both the
- * dict and the view weakly: they live until the next full garbage collection, which covers all who receive the message at once.
+ * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting
+ * message holds both the dict and the view weakly: they live until the next full garbage collection, which covers all who receive the
+ * message at once.
  */
 function contents(
   source: Buffer,

@@ -15,8 +15,8 @@ export type OriginVerdict =
 
 /**
  * Judges `claimed`, the dict's host_id (undefined if it has none), by who handed it in. `self` is our own host_id, which attests what a
- * client is; `random` makes
- * the first part of a host_id for a client that has none. Addresses are compared in canonical form; ports and names never.
+ * client is; `random` makes the first part of a host_id for a client that has none. Addresses are compared in canonical form; ports and
+ * names never.
  */
 export function checkOrigin(claimed: unknown, ingress: Ingress, self: string, random: () => string): OriginVerdict {
   if (claimed !== undefined && typeof claimed !== 'string') return refused('host_id is not a string');

@@ -81,8 +81,7 @@ export class Router {
 
   /**
    * Takes responsibility for a dict that a caller submits, as one of the satellite `sender` if that is given. Returns its id, at once
-   * unless a hook of a
-   * relay plugin has to be waited for. A copy of a dict that was here before is accepted and goes nowhere.
+   * unless a hook of a relay plugin has to be waited for. A copy of a dict that was here before is accepted and goes nowhere.
    */
   accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
     const { self, mesh } = this.#dependencies;

@@ -39,8 +39,8 @@ export function readStamp(co2: Value): Stamp {
 
 /**
  * The id that a stamp claims which nobody has to believe: the first one that the dict had, handed on by each relay. Undefined if there is
- * none. Never throws. Nothing else of such a
- * stamp is used: a claimed path or hop limit would let its author keep the dict from some relays, and with it the copies that are the same.
+ * none. Never throws. Nothing else of such a stamp is used: a claimed path or hop limit would let its author keep the dict from some
+ * relays, and with it the copies that are the same.
  */
 export function claimIn(co2: Value | undefined): string | undefined {
   if (!isDict(co2)) return undefined;

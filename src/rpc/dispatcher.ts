@@ -95,8 +95,7 @@ export class Dispatcher {
 
   /**
    * True for a dict with the stamp of a peer from a caller that was not a peer when its request arrived. An earlier dict of the same batch
-   * may have
-   * changed that. Connections over the unix socket have no address.
+   * may have changed that. Connections over the unix socket have no address.
    */
   #mayBeMovedPeer([dict]: readonly Value[], caller: Caller): boolean {
     if (caller.isPeer || !caller.isDirect || caller.port === 0 || !isDict(dict) || !isDict(dict.co2)) return false;

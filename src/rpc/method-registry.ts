@@ -33,8 +33,7 @@ export interface HostedMethod {
   readonly access: AccessClass;
   /**
    * Runs the method. `usesI8`: the call held 64-bit integers, so the answer may hold them too. Throws, or rejects with, a RelayError
-   * INVALID_PARAMS or
-   * APPLICATION, or whatever the method throws.
+   * INVALID_PARAMS or APPLICATION, or whatever the method throws.
    */
   readonly invoke: (params: readonly Value[], usesI8?: boolean) => MaybePromise<Sendable | undefined>;
 }

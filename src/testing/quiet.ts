@@ -20,8 +20,7 @@ export function stir(): void {
 
 /**
  * What `look` finds: it is asked now and again whenever something happened, until it answers something or `patienceMs` of real time are
- * over; then this rejects with
- * an Error of `text()`.
+ * over; then this rejects with an Error of `text()`.
  */
 export async function until<T>(look: () => T | undefined, patienceMs: number, text: () => string): Promise<T> {
   const late = new AbortController();

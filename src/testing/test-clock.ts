@@ -33,9 +33,7 @@ export class TestClock implements Clock {
 
   /**
    * Lets `ms` pass, once what is under way has got as far as it can without that. What is due is called in order of its time, at its time,
-   * and what it starts may set
-   * the next timer.
-   * Throws a RangeError for what is no span of time.
+   * and what it starts may set the next timer. Throws a RangeError for what is no span of time.
    */
   async advance(ms: number): Promise<void> {
     if (!Number.isFinite(ms) || ms < 0) throw new RangeError(`clock.advance(${ms}): give the ms that pass, 0 or more`);

@@ -1,13 +1,13 @@
-/** One dict for all satellites: deeply frozen, with fresh copies of the few values that cannot be frozen. */
+/** Shares one dict among all satellites: deeply frozen, with separate copies only of values that cannot be frozen. */
 import type { Dict, Value } from './value.ts';
 
-/** A dict that nobody can change, and whether it holds bytes or dates, which no freeze protects. */
+/** A frozen dict, and whether it contains bytes or dates, which cannot be frozen. */
 export interface Frozen {
   readonly dict: Dict;
   readonly holdsMutable: boolean;
 }
 
-/** Freezes `dict` and everything in it, in place; `dict` must be a tree, as a parse makes it. */
+/** Freezes `dict` and everything in it, in place; `dict` must be a tree, as parsing returns it. */
 export function freezeDict(dict: Dict): Frozen {
   let holdsMutable = false;
   const open: object[] = [dict];
@@ -18,15 +18,15 @@ export function freezeDict(dict: Dict): Frozen {
   };
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (Array.isArray(next)) for (const value of next as readonly Value[]) visit(value);
-    // No list of names or values is made: each message comes through here. A dict has no prototype that could add to it.
+    // Runs for each message, so no list of names or values is made. A dict has no prototype that could add names.
     else for (const name in next) visit((next as Dict)[name]);
-    // Last, since what is frozen is read more slowly.
+    // Frozen objects are read more slowly, so this is last.
     Object.freeze(next);
   }
   return { dict, holdsMutable };
 }
 
-/** The dict as one satellite gets it: the frozen one itself, or a frozen copy with bytes and dates of its own. */
+/** The dict for one satellite: the frozen one itself, or a frozen copy with its own bytes and dates. */
 export function shareDict({ dict, holdsMutable }: Frozen): Dict {
   return holdsMutable ? copyDict(dict) : dict;
 }

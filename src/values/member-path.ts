@@ -1,9 +1,9 @@
-/** How an error text names a part of a value. */
+/** Paths to parts of a value, for error texts. */
 import { clean } from '../core/core.ts';
 
 const IDENTIFIER = /^[A-Za-z_$][A-Za-z0-9_$]{0,63}$/;
 
-/** The place of a member: `result.data`, or `result["odd name"]`. */
-export function memberPath(place: string, name: string): string {
-  return IDENTIFIER.test(name) ? `${place}.${name}` : `${place}[${JSON.stringify(clean(name, 40))}]`;
+/** The path of a member: `result.data` or `result["odd name"]`. */
+export function memberPath(path: string, name: string): string {
+  return IDENTIFIER.test(name) ? `${path}.${name}` : `${path}[${JSON.stringify(clean(name, 40))}]`;
 }

@@ -1,14 +1,14 @@
-/** What a queued message costs in memory, which is what the limits of queues count. */
+/** Estimates the memory that a queued message takes, which is what the limits of queues count. */
 import type { Dict, Value } from './value.ts';
 
 // Measured in Node 20 with 40,000 small messages in a queue: the object, its buffer, its strings and the queue's entry.
 const OVERHEAD_BYTES = 768;
-// The header of a string, and up to two bytes for each of its characters.
+// The header of a string. Each of its UTF-16 units takes up to two bytes.
 const STRING_BYTES = 24;
 
 /**
- * Bytes that a message holds while it waits: its encoded dict and an estimate of what is around it. The decoded view is not counted, since
- * it may be dropped at any time.
+ * Bytes that a queued message takes: its encoded dict and an estimate of the overhead. The decoded view is not counted, since it may be
+ * dropped at any time.
  */
 export function heldBytes({ payload, via }: { readonly payload: Uint8Array; readonly via: readonly string[] }): number {
   let bytes = OVERHEAD_BYTES + payload.byteLength;
@@ -16,12 +16,12 @@ export function heldBytes({ payload, via }: { readonly payload: Uint8Array; read
   return bytes;
 }
 
-// Measured as above. A number is often stored in place, so it is charged with its slot alone.
+// Measured in the same way. A number is often stored in place, so only its slot is counted.
 const SLOT_BYTES = 16;
 const OBJECT_BYTES = 64;
 const BUFFER_BYTES = 200;
 
-/** Estimates the bytes that a decoded dict holds: an empty `<base64/>` takes ten times the bytes that it has on the wire. */
+/** Estimates the bytes that a decoded dict takes: an empty `<base64/>` takes ten times its bytes on the wire. */
 export function decodedBytes(dict: Dict): number {
   let bytes = 0;
   const open: Value[] = [dict];

@@ -3,14 +3,14 @@ import { hasMark, hasTypeMark, markType } from '../core/core.ts';
 
 const DICT = Symbol.for('co2-relay.Dict');
 
-/** True for the class {@link Dict} of this or of any other loaded copy of the package. */
+/** True for the class {@link Dict} of this or any other loaded copy of the package. */
 export function isDictType(type: unknown): boolean {
   return hasTypeMark(type, DICT);
 }
 
 /**
- * A decoded XML-RPC `<struct>`: an object without a prototype, so that no member name means anything but itself.
- * A class, not an interface, because a decorated method's signature may name it and emitted metadata needs a value.
+ * A decoded XML-RPC `<struct>`: an object without a prototype, so that no member name has a special meaning.
+ * It is a class rather than an interface because the emitted metadata of decorated methods needs a value.
  */
 export abstract class Dict {
   readonly [member: string]: Value;
@@ -20,10 +20,10 @@ export abstract class Dict {
   }
 }
 
-/** What a parse yields: `<nil/>`, boolean, int and double, i8 beyond 2^53, string, dateTime, base64, array, struct. */
+/** A value as read: `<nil/>`, boolean, int and double, i8 beyond 2^53, string, dateTime, base64, array, struct. */
 export type Value = null | boolean | number | bigint | string | Date | Buffer | readonly Value[] | Dict;
 
-/** What may be sent: every {@link Value}, and the forms that only make sense on the way out. */
+/** A value that can be sent: every {@link Value}, and types that exist only for sending. */
 export type Sendable =
   | Value
   | Double
@@ -38,58 +38,57 @@ const DOUBLE = Symbol.for('co2-relay.Double');
 const INT64 = Symbol.for('co2-relay.Int64');
 const ATTEMPT = Symbol.for('co2-relay.Attempt');
 
-/** A number that goes out as `<double>` even when it is whole: `new Double(1)` is `1.0`. */
+/** A number that is sent as `<double>` even if it is whole: `new Double(1)` is `1.0`. */
 export class Double {
   readonly [DOUBLE] = true;
 
   constructor(readonly value: number) {}
 
-  /** True for a Double of this or of any other loaded copy of the package. */
+  /** True for a Double of this or any other loaded copy of the package. */
   static is(value: unknown): value is Double {
     return hasMark(value, DOUBLE);
   }
 }
 
-/** An integer that goes out as `<i8>` even when it fits 32 bits: `new Int64(5n)`. */
+/** An integer that is sent as `<i8>` even if it fits 32 bits: `new Int64(5n)`. */
 export class Int64 {
   readonly [INT64] = true;
 
   constructor(readonly value: bigint) {}
 
-  /** True for an Int64 of this or of any other loaded copy of the package. */
+  /** True for an Int64 of this or any other loaded copy of the package. */
   static is(value: unknown): value is Int64 {
     return hasMark(value, INT64);
   }
 }
 
 /**
- * A value to be written, and what is written in its place if it cannot be: so a part fails alone, and nobody has to write it twice to find
- * out.
- * Not to be put inside another one.
+ * A value with a replacement for the case that it cannot be written: one part can fail alone, and nothing has to be written twice to find
+ * out. Attempts cannot be nested.
  */
 export class Attempt {
   readonly [ATTEMPT] = true;
 
-  /** `otherwise` gets the RelayError by which the writing of `value` ended. */
+  /** `otherwise` receives the RelayError with which writing `value` failed, and returns the replacement. */
   constructor(
     readonly value: Sendable,
     readonly otherwise: (error: unknown) => Sendable,
   ) {}
 
-  /** True for an Attempt of this or of any other loaded copy of the package. */
+  /** True for an Attempt of this or any other loaded copy of the package. */
   static is(value: unknown): value is Attempt {
     return hasMark(value, ATTEMPT);
   }
 }
 
-/** A fresh dict with the members of `entries`; plain own data whatever the names are. */
+/** A new dict with the members of `entries`; no name has a special meaning. */
 export function dictOf(entries: Iterable<readonly [string, Value]> = []): Dict {
   const dict = Object.create(null) as Record<string, Value>;
   for (const [name, value] of entries) dict[name] = value;
   return dict;
 }
 
-/** True for a decoded or literal struct, false for dates, bytes, arrays and other class instances. */
+/** True for a decoded struct or a plain object; false for dates, bytes, arrays and other class instances. */
 export function isDict(value: unknown): value is Dict {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -1,5 +1,6 @@
-/** The values of XML-RPC as plain JavaScript, and how they are frozen, copied and walked. */
+/** The values of XML-RPC as plain JavaScript, and functions to freeze, copy, measure and walk them. */
 export { describeValue, showValue } from './describe-value.ts';
+export { FIRST_DATE_MS, LAST_DATE_MS, isoText } from './dates.ts';
 export { freezeDict, shareDict } from './freeze.ts';
 export type { Frozen } from './freeze.ts';
 export { memberPath } from './member-path.ts';
@@ -7,4 +8,4 @@ export { decodedBytes, heldBytes } from './memory-size.ts';
 export { Attempt, Dict, Double, Int64, dictOf, isDict, isDictType } from './value.ts';
 export type { Sendable, Value } from './value.ts';
 export { Walk } from './walk.ts';
-export type { Frame } from './walk.ts';
+export type { WalkLevel } from './walk.ts';

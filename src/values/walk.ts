@@ -1,100 +1,100 @@
-/** The walk over a value that is being written, without recursion: what is open, what comes next, and where that stands. */
+/** Walks over a value that is being written, without recursion: the stack of open arrays and structs, and the path for error texts. */
 import { RelayError } from '../core/core.ts';
 import { memberPath } from './member-path.ts';
 import type { Attempt } from './value.ts';
 
-// As deep as a text is read by default, so that what is written can be read.
+// The default depth for reading, so that everything written can be read.
 const MAX_DEPTH = 64;
 
-/** An array or struct that is being written. */
-export interface Frame {
+/** One level of the walk: an array or struct that is being written. */
+export interface WalkLevel {
   readonly container: object;
   readonly length: number;
   /** Undefined for an array. */
   readonly names: readonly string[] | undefined;
   readonly isMap: boolean;
-  /** Counts the children begun. */
+  /** The index of the next child. */
   next: number;
 }
 
-/** The attempt that was begun last, and which child of which frame it is. */
-interface Begun<Mark> {
+/** The attempt that was started last, and its position in the walk. */
+interface StartedAttempt<Mark> {
   readonly attempt: Attempt;
   readonly mark: Mark;
   readonly depth: number;
-  readonly frame: Frame | undefined;
+  readonly level: WalkLevel | undefined;
   readonly child: number | undefined;
 }
 
-/** What is open in one value; errors call its place `label`: `result.data[3]: …`. A `Mark` says how much was written. */
+/** The walk over one value. Paths in errors start with `label`: `result.data[3]: …`. A `Mark` is an amount of output. */
 export class Walk<Mark> {
   /** The innermost array or struct. */
-  top: Frame | undefined;
-  readonly #frames: Frame[] = [];
-  #begun: Begun<Mark> | undefined;
+  top: WalkLevel | undefined;
+  readonly #levels: WalkLevel[] = [];
+  #attempt: StartedAttempt<Mark> | undefined;
 
   constructor(private readonly label: string) {}
 
-  /** Enters an array, a dict with these `names`, or a Map; fails if that is open already, or too deep. */
-  open(container: object, names?: readonly string[], isMap = false): Frame {
-    const frames = this.#frames;
-    for (const open of frames) if (open.container === container) this.fail('the value contains itself');
-    if (frames.length >= MAX_DEPTH) this.fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
+  /** Enters an array, a dict with these `names`, or a Map; fails on cycles and beyond the maximum depth. */
+  open(container: object, names?: readonly string[], isMap = false): WalkLevel {
+    const levels = this.#levels;
+    for (const open of levels) if (open.container === container) this.fail('the value contains itself');
+    if (levels.length >= MAX_DEPTH) this.fail(`arrays and structs deeper than ${MAX_DEPTH} cannot be sent`);
     const { length } = names ?? (container as readonly unknown[]);
-    const frame = { container, length, names, isMap, next: 0 };
-    frames.push(frame);
-    this.top = frame;
-    return frame;
+    const level = { container, length, names, isMap, next: 0 };
+    levels.push(level);
+    this.top = level;
+    return level;
   }
 
-  /** The innermost array or struct is written. */
+  /** Leaves the innermost array or struct. */
   close(): void {
-    this.#frames.pop();
-    this.top = this.#frames.at(-1);
+    this.#levels.pop();
+    this.top = this.#levels.at(-1);
   }
 
-  /** The keys of a Map, which all are strings; of more than `maxNames` it fails for the reason `tooMany`. */
+  /** The keys of a Map; fails if one is not a string, or, with the reason `tooMany`, if there are more than `maxNames`. */
   namesOf(map: ReadonlyMap<unknown, unknown>, maxNames: number, tooMany: string): readonly string[] {
     const names: string[] = [];
     for (const name of map.keys()) {
-      if (typeof name !== 'string') this.fail('a Map with a key that is no string cannot be sent as a struct');
+      if (typeof name !== 'string') this.fail('a Map with a key that is not a string cannot be sent as a struct');
       if (names.push(name) > maxNames) this.fail(tooMany);
     }
     return names;
   }
 
-  /** Throws a RelayError INTERNAL that names the child which is being written; `isForCaller`: the reason says what the caller can do. */
+  /** Throws a RelayError INTERNAL with the path of the current child. `isForCaller` means that the reason says what the caller can do. */
   fail(reason: string, isForCaller = false): never {
     throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`, { isForCaller });
   }
 
-  /** The value of `attempt` comes next; `mark` is what was written before it. */
+  /** The value of `attempt` is written next; `mark` is the amount of output before it. */
   begin(attempt: Attempt, mark: Mark): void {
-    this.#begun = { attempt, mark, depth: this.#frames.length, frame: this.top, child: this.top?.next };
+    this.#attempt = { attempt, mark, depth: this.#levels.length, level: this.top, child: this.top?.next };
   }
 
   /**
-   * Goes back to where the attempt that is being made began; answers what was written then, and what comes instead. If none is being made
-   * it throws `error`, as one of ours.
+   * Returns to the start of the attempt in progress, and returns the amount of output there and the value to write instead. Throws `error`,
+   * as a RelayError, if no attempt is in progress.
    */
-  giveUp(error: unknown): { readonly mark: Mark; readonly instead: unknown } {
+  rollBack(error: unknown): { readonly mark: Mark; readonly instead: unknown } {
     const known = RelayError.is(error) ? error : this.#unreadable(error);
-    const begun = this.#begun;
-    if (!begun || this.#frames[begun.depth - 1] !== begun.frame || begun.frame?.next !== begun.child) throw known;
-    this.#begun = undefined;
-    this.#frames.length = begun.depth;
-    this.top = begun.frame;
-    return { mark: begun.mark, instead: begun.attempt.otherwise(known) };
+    const started = this.#attempt;
+    if (!started || this.#levels[started.depth - 1] !== started.level || started.level?.next !== started.child) throw known;
+    this.#attempt = undefined;
+    this.#levels.length = started.depth;
+    this.top = started.level;
+    return { mark: started.mark, instead: started.attempt.otherwise(known) };
   }
 
-  /** What a getter, a proxy or an iterator of the value's own threw. */
+  /** The error for an exception from a getter, a proxy or an iterator. */
   #unreadable(cause: unknown): RelayError {
     return new RelayError('INTERNAL', `${this.#path()}: the value cannot be read`, { cause });
   }
 
   #path(): string {
     let path = this.label;
-    for (const { names, next } of this.#frames) {
+    for (const { names, next } of this.#levels) {
       if (next > 0) path = names ? memberPath(path, names[next - 1] ?? '') : `${path}[${next - 1}]`;
     }
     return path;

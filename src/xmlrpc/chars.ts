@@ -1,4 +1,4 @@
-/** The character classes of XML 1.0 over UTF-8 bytes: what may stand in a document, in a name, and what counts as white space. */
+/** The character classes of XML 1.0 over UTF-8 bytes: legal characters, name characters and white space. */
 
 export const TAB = 9;
 export const LF = 10;
@@ -17,7 +17,7 @@ export const GREATER = 62;
 export const QUESTION = 63;
 export const BRACKET = 93;
 export const SMALL_X = 120;
-/** The first of the three bytes of U+FFFE and U+FFFF, the only valid UTF-8 beyond ASCII that XML does not allow. */
+/** The first byte of U+FFFE and U+FFFF, the only valid UTF-8 beyond ASCII that XML does not allow. */
 export const NONCHARACTER = 0xef;
 
 const NAME_START = 1;
@@ -29,7 +29,7 @@ const NAME_STARTS = [
   0xc0, 0xd6, 0xd8, 0xf6, 0xf8, 0x2ff, 0x370, 0x37d, 0x37f, 0x1fff, 0x200c, 0x200d, 0x2070, 0x218f, 0x2c00, 0x2fef, 0x3001, 0xd7ff, 0xf900,
   0xfdcf, 0xfdf0, 0xfffd, 0x10000, 0xeffff,
 ];
-// What NameChar adds to it, [4a].
+// What NameChar adds, [4a].
 const NAME_PARTS = [0xb7, 0xb7, 0x300, 0x36f, 0x203f, 0x2040];
 
 /** S, [3]. */
@@ -37,21 +37,21 @@ export function isBlank(code: number): boolean {
   return code === SPACE || code === LF || code === CR || code === TAB;
 }
 
-/** The first offset in `from..to` that is no white space, or `to`. */
+/** The first offset in `from..to` that is not white space, or `to`. */
 export function skipBlank(bytes: Uint8Array, from: number, to: number): number {
   let at = from;
   while (at < to && isBlank(bytes[at] ?? 0)) at++;
   return at;
 }
 
-/** True if the bytes at `at`, of valid UTF-8, are no character that may stand in XML: not Char, [2]. */
+/** True if the character at `at` of valid UTF-8 is not allowed in XML: not Char, [2]. */
 export function isIllegalAt(bytes: Uint8Array, at: number): boolean {
   const byte = bytes[at] ?? 0;
   if (byte < SPACE) return byte !== LF && byte !== CR && byte !== TAB;
   return byte === NONCHARACTER && bytes[at + 1] === 0xbf && (bytes[at + 2] ?? 0) >= 0xbe;
 }
 
-/** The first offset in `from..to` whose character may not stand in XML, or -1. */
+/** The first offset in `from..to` of a character that XML does not allow, or -1. */
 export function illegalAt(bytes: Uint8Array, from: number, to: number): number {
   for (let at = from; at < to; at++) {
     const byte = bytes[at] ?? 0;
@@ -60,13 +60,13 @@ export function illegalAt(bytes: Uint8Array, from: number, to: number): number {
   return -1;
 }
 
-/** True if the code point may stand in XML, as itself or as a character reference. */
+/** True if XML allows the code point, as a character or as a character reference. */
 export function isLegalCodePoint(point: number): boolean {
   if (point < SPACE) return point === LF || point === CR || point === TAB;
   return point < 0xd800 || (point > 0xdfff && point < 0xfffe) || (point > 0xffff && point < 0x110000);
 }
 
-/** The offset after the name that starts at `from`, no further than `limit`; `from` itself if none does. */
+/** The offset after the name that starts at `from`, at most `limit`; `from` itself if there is no name. */
 export function nameEnd(bytes: Uint8Array, from: number, limit: number): number {
   let at = from;
   let wanted = NAME_START;
@@ -84,7 +84,7 @@ export function nameEnd(bytes: Uint8Array, from: number, limit: number): number 
   return at;
 }
 
-// Bytes of the character that starts with `byte`, which is no ASCII.
+// Bytes of the non-ASCII character that starts with `byte`.
 function sizeOf(byte: number): 2 | 3 | 4 {
   if (byte < 0xe0) return 2;
   return byte < 0xf0 ? 3 : 4;

@@ -1,9 +1,6 @@
-/** Copies bytes that are kept for long. */
+/** Copies bytes that will be kept for a long time. */
 
-/**
- * The bytes from `from` to `to` in memory of their own: a slice would keep all of `bytes` alive, and a small pooled buffer the 8 KiB of its
- * pool.
- */
+/** A copy of `from..to` in memory of its own: a slice would keep all of `bytes` alive, and a pooled buffer the 8 KiB of its pool. */
 export function ownCopy(bytes: Uint8Array, from: number, to: number): Buffer {
   const copy = Buffer.allocUnsafeSlow(to - from);
   copy.set(bytes.subarray(from, to));

@@ -1,21 +1,28 @@
 /**
- * XML-RPC: bytes to values and back as pure functions, a dict's canonical text, and the client. The one file of this room that others
- * import.
+ * The XML-RPC codec: bytes to values (`read/`), values to bytes (`write/`), and the canonical text of a dict. The only file that other
+ * directories import.
  */
-
-export * from './codec.ts';
-export { DEFAULT_LIMITS, completeLimits } from './limits.ts';
+export { DEFAULT_LIMITS, completeLimits } from './options.ts';
+export type { Leniency, ParseOptions, WriteOptions, XmlRpcLimits } from './options.ts';
 export { keptMembers, keptValues } from './message-members.ts';
-export { parseResponse, parseResponseInSlices, parseStruct, sendableResponse, parseCall } from './parse.ts';
-export type { ParsedResponse, Extensions, ParsedCall } from './parse.ts';
+export {
+  canonicalMembers,
+  parseCall,
+  parseCallInSlices,
+  parseResponse,
+  parseResponseInSlices,
+  parseStruct,
+  sendableResponse,
+} from './read/messages.ts';
+export type { Extensions, ParsedCall, ParsedResponse } from './read/messages.ts';
 export {
   serialiseCall,
-  serialiseMembersCall,
-  serialiseStructBytes,
   serialiseFault,
+  serialiseMembersCall,
   serialiseMulticall,
   serialiseResponse,
-} from './serialise.ts';
-export type { XmlRpcLimits } from './limits.ts';
-export type { WriteOptions } from './write-options.ts';
-export { cleanUnsendable } from './write-text.ts';
+  serialiseResponseInTurns,
+  serialiseStruct,
+  serialiseStructBytes,
+} from './write/messages.ts';
+export { cleanUnsendable } from './write/text.ts';

@@ -1,6 +1,4 @@
-/**
- * Answers of servers that keep to no specification: what can be read of them is, by the default of the client; strict reading refuses them.
- */
+/** Responses that violate the specification: accepted by default where they can be understood, rejected by strict reading. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { RelayError, RemoteFault, createClient } from '../../src/client/client.ts';
@@ -39,7 +37,7 @@ const FAULTS: readonly (readonly [what: string, value: string, code: number, fau
   ['a code of 64 bits', struct(member('faultCode', '<i8>5000000000</i8>'), TEXT), 5000000000, 5000000000],
   ['a code beyond 2^53', struct(member('faultCode', '<i8>9007199254740993</i8>'), TEXT), 9007199254740992, 9007199254740993n],
   ['a double as its code', struct(member('faultCode', '<double>4.0</double>'), TEXT), 4, 4],
-  ['a code that is no number', struct(member('faultCode', '<int>x</int>'), TEXT), 0, 'x'],
+  ['a code that is not a number', struct(member('faultCode', '<int>x</int>'), TEXT), 0, 'x'],
   ['nil as its code', struct(member('faultCode', '<nil/>'), TEXT), 0, null],
   ['a struct as its code', struct(member('faultCode', struct()), TEXT), 0, { __proto__: null }],
   ['no code', struct(TEXT), 0, null],
@@ -55,7 +53,7 @@ const FAULTS: readonly (readonly [what: string, value: string, code: number, fau
     1,
     1,
   ],
-  ['a text alone', '<string>no such method here</string>', 0, null],
+  ['only a text', '<string>no such method here</string>', 0, null],
   [
     'bytes as its text',
     struct(member('faultCode', '<int>1</int>'), member('faultString', '<base64>bm8gc3VjaCBtZXRob2QgaGVyZQ==</base64>')),
@@ -65,7 +63,7 @@ const FAULTS: readonly (readonly [what: string, value: string, code: number, fau
 ];
 
 for (const [what, value, code, faultCode] of FAULTS) {
-  test(`the text of a fault with ${what} comes through`, async (t) => {
+  test(`the text of a fault with ${what} is reported`, async (t) => {
     const url = await serverOf(t, answer(faultOf(value)));
     const client = clientOf(t, url);
     const error = await t.throwsAsync(client.call('x'));
@@ -76,7 +74,7 @@ for (const [what, value, code, faultCode] of FAULTS) {
   });
 }
 
-test('so does that of a fault among the results of a multicall', async (t) => {
+test('the same faults are reported among the results of a multicall', async (t) => {
   const results = [
     `<array><data><value><int>1</int></value></data></array>`,
     struct(TEXT, member('faultCode', 'Client'), member('more', 'x')),
@@ -112,7 +110,7 @@ const SCALARS: readonly (readonly [text: string, value: Value])[] = [
 ];
 
 for (const [text, value] of SCALARS) {
-  test(`an answer that holds ${text} is read`, async (t) => {
+  test(`a response with ${text} is accepted`, async (t) => {
     const url = await serverOf(t, answer(valueOf(struct(member('title', 'draft'), member('x', text), member('last', '<i4>7</i4>')))));
     const { title, x, last } = (await clientOf(t, url).call('x')) as unknown as Record<string, Value>;
     t.deepEqual([title, x, last], ['draft', value, 7]);
@@ -120,7 +118,7 @@ for (const [text, value] of SCALARS) {
   });
 }
 
-test('what is right is read as ever', async (t) => {
+test('valid responses are read the same with either option', async (t) => {
   const url = await serverOf(
     t,
     answer(valueOf(struct(member('when', '<dateTime.iso8601>19980717T14:08:55</dateTime.iso8601>'), member('n', '<int>-5</int>')))),
@@ -131,7 +129,7 @@ test('what is right is read as ever', async (t) => {
   }
 });
 
-test('without a Content-Type the body says what it is', async (t) => {
+test('a response without a Content-Type is accepted if its body is XML-RPC', async (t) => {
   for (const [type, headers] of [
     ['', ''],
     ['', 'Content-Type: \r\n'],
@@ -143,7 +141,7 @@ test('without a Content-Type the body says what it is', async (t) => {
   const page = await serverOf(t, answer('<html><body>It works!</body></html>', { type: '' }));
   await t.throwsAsync(clientOf(t, page).call('x'), { message: /answered something that is not XML-RPC: line 1, / });
   const html = await serverOf(t, answer(TRUE, { type: 'text/html' }));
-  await t.throwsAsync(clientOf(t, html).call('x'), { message: /answered no XML/ });
+  await t.throwsAsync(clientOf(t, html).call('x'), { message: /did not answer with XML/ });
 });
 
 const INTERIM: readonly (readonly [what: string, head: string])[] = [
@@ -158,7 +156,7 @@ const INTERIM: readonly (readonly [what: string, head: string])[] = [
 ];
 
 for (const [what, head] of INTERIM) {
-  test(`interim answers are skipped: ${what}`, async (t) => {
+  test(`interim responses are skipped: ${what}`, async (t) => {
     const whole = Buffer.concat([Buffer.from(head), answer(serialiseResponse('HTTP/1.1 100 Continue\r\n\r\n'))]);
     const together = await rawServer(t, (socket) => socket.write(whole));
     const client = clientOf(t, together.url);
@@ -175,7 +173,7 @@ for (const [what, head] of INTERIM) {
   });
 }
 
-test('interim answers without end are bounded by the time of the call', async (t) => {
+test('endless interim responses end with the timeout of the call', async (t) => {
   const { url } = await rawServer(t, (socket) => {
     const more = (): void => {
       if (!socket.destroyed) socket.write('HTTP/1.1 100 Continue\r\n\r\n', () => setImmediate(more));
@@ -186,8 +184,8 @@ test('interim answers without end are bounded by the time of the call', async (t
   t.true(RelayError.is(error) && error.code === 'TIMEOUT');
 });
 
-test('an option that is none of both is refused', (t) => {
+test('other values of the option are rejected', (t) => {
   t.throws(() => createClient('http://127.0.0.1:1', { answers: 'loose' as 'strict' }), {
-    message: /answers: found 'loose', expected 'lenient' or 'strict'/,
+    message: /answers: found a string, expected 'lenient' or 'strict'/,
   });
 });

@@ -1,4 +1,4 @@
-/** The public client: what its functions answer, how it is told where and how to connect, and what it refuses before it does. */
+/** The public client: the results of its methods, how it connects, and what it rejects before it connects. */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ interface Answering {
   readonly server: Server;
 }
 
-/** A server that answers what `work` says, a fault where it throws, and nothing for undefined. */
+/** A server that responds with the result of `work`, with a fault if it throws, and not at all for undefined. */
 async function answering(
   t: ExecutionContext,
   work: (call: ParsedCall) => Sendable | undefined,
@@ -62,7 +62,7 @@ function clientOf(t: ExecutionContext, url: string, options: ClientOptions = {})
   return client;
 }
 
-test('calls, several calls in one, and introspection, with a relay', async (t) => {
+test('calls, multicall and introspection with a relay', async (t) => {
   const relay = await startRelay(t);
   const client = clientOf(t, relay.url, { send: { nil: true, i8: true } });
   t.true(await client.call('ping'));
@@ -76,7 +76,7 @@ test('calls, several calls in one, and introspection, with a relay', async (t) =
   t.deepEqual(await client.multicall([]), []);
 });
 
-test('a fault has its code and text, and is known by its mark', async (t) => {
+test('a fault has a code and a text, and is identified by its mark', async (t) => {
   const { url } = await answering(t, () => {
     throw new Error('no room');
   });
@@ -103,7 +103,7 @@ test('methods as functions: the dotted name is called with the parameters', asyn
   );
 });
 
-test('methods as functions look like nothing else: no promise, no JSON, nothing can be put on them', async (t) => {
+test('methods as functions are not promises, have no JSON form and cannot be modified', async (t) => {
   const { url, calls } = await answering(t, () => true);
   const { methods } = clientOf(t, url);
   const ham = methods.ham!;
@@ -139,7 +139,7 @@ test('methods as functions look like nothing else: no promise, no JSON, nothing 
   t.is(calls.all.length, 0, 'nothing was called');
 });
 
-test('answers of introspection and multicall that are something else are errors that say whose', async (t) => {
+test('unexpected results of introspection and multicall are errors that name the server', async (t) => {
   let said: Sendable = 0;
   const { url } = await answering(t, () => said);
   const client = clientOf(t, url, { answers: 'strict' });
@@ -163,7 +163,7 @@ test('answers of introspection and multicall that are something else are errors 
     [[1], { faultCode: new Int64(4n), faultString: 'x' }],
     [[1], { faultCode: 4.5, faultString: 'x' }],
     [[1], { faultCode: 4, faultString: 5 }],
-    // Another int is none of its faultCode, wherever it stands.
+    // Another int does not make a faultCode an int.
     [[{ faultCode: 4, faultString: 'x' }], { faultCode: new Double(4), faultString: 'x' }],
     [[1], { faultCode: [4], faultString: 'x' }],
     [[1], { faultCode: { faultCode: 4 }, faultString: 'x' }],
@@ -180,7 +180,7 @@ test('answers of introspection and multicall that are something else are errors 
   await wrong({ x: { specUrl: 1, specVersion: 1 } }, () => client.getCapabilities(), /specUrl/);
   said = 'undef';
   t.is(await client.methodSignature('x'), undefined);
-  // Supervisord has one signature, as a flat list.
+  // supervisord returns one signature as a flat list.
   said = ['boolean', 'string'];
   t.deepEqual(await client.methodSignature('x'), [['boolean', 'string']]);
   said = [];
@@ -189,14 +189,14 @@ test('answers of introspection and multicall that are something else are errors 
   t.deepEqual([...(await client.getCapabilities())], [['xmlrpc', { specUrl: 'http://xmlrpc.com/', specVersion: 1 }]]);
 });
 
-test('how values are written is the choice of the client', async (t) => {
+test('the option `send` controls how values are written', async (t) => {
   const { url, calls } = await answering(t, () => true);
   await t.throwsAsync(clientOf(t, url).call('m', [null]), { message: /^params\[0\]: .*nil/ });
   await clientOf(t, url, { send: { nil: true, i8: true } }).call('m', [null, 2n ** 60n]);
   t.deepEqual(calls.all[0]?.params, [null, 2n ** 60n]);
 });
 
-test('credentials: a token as Bearer, a user and a password of the URL as Basic, the token if there are both', async (t) => {
+test('credentials: a token as Bearer, user and password in the URL as Basic, the token if there are both', async (t) => {
   const { url, requests } = await answering(t, () => true);
   const mine = url.replace('//', '//us%40er:p%C3%A4ss@');
   await clientOf(t, url, { token: 'secret-1' }).call('m');
@@ -209,7 +209,7 @@ test('credentials: a token as Bearer, a user and a password of the URL as Basic,
   );
 });
 
-test('a unix socket, named in the URL or beside it', async (t) => {
+test('a unix socket, given by the URL or by an option', async (t) => {
   const path = join(temporaryDir(t), 'rpc.sock');
   const { url, requests } = await answering(t, () => true, path);
   t.is(url, `http+unix:${path}`);
@@ -227,7 +227,7 @@ test('a unix socket, named in the URL or beside it', async (t) => {
   await t.throwsAsync(clientOf(t, 'http+unix:/no/such.sock').call('m'), { message: /^\/no\/such\.sock: there is no such socket/ });
 });
 
-test('calls made together arrive one after the other, in order; one that waits holds up those behind it, and nobody on a second connection', async (t) => {
+test('calls made together arrive in order; a waiting call delays those behind it, but none on a second connection', async (t) => {
   const { url, calls } = await answering(t, ({ methodName }) => (methodName === 'wait' ? undefined : methodName));
   const one = clientOf(t, url);
   const names = ['a', 'b', 'c', 'd', 'e'];
@@ -245,7 +245,7 @@ test('calls made together arrive one after the other, in order; one that waits h
   await Promise.all([...stopped, alsoStopped]);
 });
 
-test('a long poll of a relay and calls beside it', async (t) => {
+test('a long poll and other calls at the same time', async (t) => {
   const relay = await startRelay(t);
   const client = clientOf(t, relay.url, { token: relay.adminToken, maxConnections: 2 });
   const { next } = (await client.call('plugin.subscribe_state', [0, 1])) as { next: number };
@@ -256,7 +256,7 @@ test('a long poll of a relay and calls beside it', async (t) => {
   t.regex((await news).message, /heard enough/);
 });
 
-test('at most so many connections, at most so many calls that wait', async (t) => {
+test('connections and pending calls are limited', async (t) => {
   const { url, calls, server } = await answering(t, () => undefined);
   let connections = 0;
   server.on('connection', () => connections++);
@@ -271,7 +271,7 @@ test('at most so many connections, at most so many calls that wait', async (t) =
   await t.throwsAsync(client.call('m'), { message: /the client is closed/ });
 });
 
-test('a call that is aborted, before and while it runs, rejects with the reason and frees its connection', async (t) => {
+test('a call that is aborted before or while it runs rejects with the reason and frees its connection', async (t) => {
   let isSilent = true;
   const { url, calls } = await answering(t, () => (isSilent ? undefined : true));
   const client = clientOf(t, url, { timeoutMs: 600_000 });
@@ -287,11 +287,11 @@ test('a call that is aborted, before and while it runs, rejects with the reason 
   t.true(await client.call('m'));
 });
 
-test('the time of a whole call ends it, also while it waits for a connection', async (t) => {
+test('the total timeout ends a call, also while it waits for a connection', async (t) => {
   const { url } = await answering(t, () => undefined);
   const client = clientOf(t, url, { totalTimeoutMs: 100 });
   const both = await Promise.all([t.throwsAsync(client.call('a')), t.throwsAsync(client.call('b'))]);
-  for (const error of both) t.regex(error.message, /^127\.0\.0\.1:\d+: no whole answer in 100 ms \(totalTimeoutMs\)/);
+  for (const error of both) t.regex(error.message, /^127\.0\.0\.1:\d+: no complete response within 100 ms \(totalTimeoutMs\)/);
 });
 
 const WRONG: readonly (readonly [url: string, options: object, text: RegExp])[] = [
@@ -310,14 +310,14 @@ const WRONG: readonly (readonly [url: string, options: object, text: RegExp])[] 
 ];
 
 for (const [url, options, text] of WRONG) {
-  test(`refused before anything is connected: ${url} ${JSON.stringify(options)}`, (t) => {
+  test(`rejected before connecting: ${url} ${JSON.stringify(options)}`, (t) => {
     const error = t.throws(() => createClient(url, options as ClientOptions), { message: text });
     t.true(RelayError.is(error) && error.code === 'CONFIG_INVALID');
     t.notRegex(error.message, /hunter/);
   });
 }
 
-test('calls that wait for a connection end with their signal, and make room for others', async (t) => {
+test('calls that wait for a connection can be aborted, and no longer count as pending', async (t) => {
   const { url, calls } = await answering(t, () => undefined);
   const client = clientOf(t, url, { timeoutMs: 600_000, maxPendingCalls: 30 });
   const stuck = t.throwsAsync(client.call('m'));

@@ -1,4 +1,4 @@
-/** The XML-RPC client against servers that answer, refuse, break off, lie, or never end: an answer or an error in bounds. */
+/** The client with servers that respond, refuse, disconnect, lie or never end: a result or an error within the limits. */
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -17,7 +17,7 @@ function clientOf(t: ExecutionContext, url: string, options: ClientOptions = {})
 
 const TRUE = serialiseResponse(true);
 
-test('a call is answered, again and again over one connection', async (t) => {
+test('several calls over one connection', async (t) => {
   const peer = await scriptedPeer(t);
   const client = clientOf(t, peer.url);
   for (let time = 0; time < 3; time++) t.is(await client.call('notify', [{ data: time }]), true);
@@ -28,7 +28,7 @@ test('a call is answered, again and again over one connection', async (t) => {
   );
 });
 
-test('calls made at once each get their own answer', async (t) => {
+test('concurrent calls get their own responses', async (t) => {
   const { url } = await rawServer(t, (socket, request) => {
     socket.write(answer(serialiseResponse(Number(/<int>(\d+)/.exec(request)?.[1]))));
   });
@@ -37,7 +37,7 @@ test('calls made at once each get their own answer', async (t) => {
   t.deepEqual(await Promise.all(numbers.map((number) => client.call('test', [number]))), numbers);
 });
 
-test('a fault is a RemoteFault from call, and an answer from post', async (t) => {
+test('a fault is thrown by call, and returned by post', async (t) => {
   const peer = await scriptedPeer(t);
   peer.script(42, 42);
   const client = clientOf(t, peer.url);
@@ -48,7 +48,7 @@ test('a fault is a RemoteFault from call, and an answer from post', async (t) =>
   t.deepEqual(await client.post(serialiseCall('notify', [{ data: 1 }])), { kind: 'fault', code: 42, text: 'as the script says' });
 });
 
-test('what a request looks like', async (t) => {
+test('the request on the wire', async (t) => {
   const server = await rawServer(t, (socket) => socket.write(answer(TRUE)));
   const url = server.url.replace('http://', 'http://us%40er:pa%3Ass%C3%A9@');
   await clientOf(t, url).call('ping');
@@ -71,9 +71,9 @@ const FAILURES: readonly Failure[] = [
   ['HTTP 500 with a right answer', answer(TRUE, { status: '500 Oh' }), 'TRANSPORT', /answered HTTP 500/],
   ['HTTP 503', answer('', { status: '503 Busy' }), 'TRANSPORT', /answered HTTP 503/],
   ['HTTP 204', Buffer.from('HTTP/1.1 204 No Content\r\n\r\n'), 'TRANSPORT', /answered HTTP 204/],
-  ['a page', answer('<html></html>', { type: 'text/html' }), 'TRANSPORT', /no XML; is it an XML-RPC server\?/],
-  ['a right answer as plain text', answer(TRUE, { type: 'text/plain' }), 'TRANSPORT', /no XML/],
-  ['a type that only begins like one', answer(TRUE, { type: 'text/xml-external-parsed-entity' }), 'TRANSPORT', /no XML/],
+  ['a page', answer('<html></html>', { type: 'text/html' }), 'TRANSPORT', /did not answer with XML; is it an XML-RPC server\?/],
+  ['a right answer as plain text', answer(TRUE, { type: 'text/plain' }), 'TRANSPORT', /did not answer with XML/],
+  ['a type that only begins like one', answer(TRUE, { type: 'text/xml-external-parsed-entity' }), 'TRANSPORT', /did not answer with XML/],
   ['garbage', answer('<<<>>>'), 'TRANSPORT', /not XML-RPC/],
   ['nothing', answer(''), 'TRANSPORT', /not XML-RPC/],
   ['half an answer', answer(TRUE.subarray(0, 60)), 'TRANSPORT', /not XML-RPC/],
@@ -91,9 +91,9 @@ const FAILURES: readonly Failure[] = [
     'TRANSPORT',
     /not XML-RPC/,
   ],
-  ['a charset that nobody reads', answer(TRUE, { type: 'text/xml; charset=utf-7' }), 'TRANSPORT', /not XML-RPC/],
+  ['an unsupported charset', answer(TRUE, { type: 'text/xml; charset=utf-7' }), 'TRANSPORT', /not XML-RPC/],
   [
-    'gzip, which was not asked for',
+    'gzip, which was not requested',
     answer(gzipSync(TRUE), { headers: 'Content-Encoding: gzip\r\n' }),
     'TRANSPORT',
     /Content-Encoding 'gzip'/,
@@ -118,7 +118,7 @@ for (const [what, bytes, code, text] of FAILURES) {
   });
 }
 
-test('after a failure the next call connects anew', async (t) => {
+test('after a failure the next call opens a new connection', async (t) => {
   const peer = await scriptedPeer(t);
   peer.script('reset', 'ok');
   const client = clientOf(t, peer.url);
@@ -126,7 +126,7 @@ test('after a failure the next call connects anew', async (t) => {
   t.is(await client.call('notify', [{ data: 2 }]), true);
 });
 
-test('a connection leaves from the address that it is told', async (t) => {
+test('a connection uses the configured local address', async (t) => {
   const from: (string | undefined)[] = [];
   const { url } = await rawServer(t, (socket) => {
     from.push(socket.remoteAddress);
@@ -148,7 +148,7 @@ test('a redirect is not followed', async (t) => {
   t.is(target.connections(), 0);
 });
 
-test('an answer in the charset of its type is read', async (t) => {
+test('the charset of the Content-Type is respected', async (t) => {
   const body = Buffer.from(
     '<?xml version="1.0"?><methodResponse><params><param><value>\u00e9</value></param></params></methodResponse>',
     'latin1',
@@ -157,12 +157,12 @@ test('an answer in the charset of its type is read', async (t) => {
   t.is(await clientOf(t, url).call('x'), '\u00e9');
 });
 
-test('a fault with a reserved code is a fault as well', async (t) => {
+test('a fault with a reserved code is a fault, too', async (t) => {
   const { url } = await rawServer(t, (socket) => socket.write(answer(serialiseFault(-32601, 'none'))));
   t.like(await t.throwsAsync(clientOf(t, url).call('x'), { instanceOf: RemoteFault }), { code: -32601 });
 });
 
-// What never ends; each is stopped by a limit, and the connection with it.
+// Responses that never end; a limit ends each of them and its connection.
 const ENDLESS: readonly (readonly [what: string, head: string, more: string | undefined, everyMs: number])[] = [
   ['silence', '', undefined, 0],
   ['headers without an end', 'HTTP/1.1 200 OK\r\n', `X-Filler: ${'x'.repeat(1000)}\r\n`, 0],
@@ -182,7 +182,7 @@ const ENDLESS: readonly (readonly [what: string, head: string, more: string | un
 ];
 
 for (const [what, head, more, everyMs] of ENDLESS) {
-  test(`${what}: an error in bounds, and the connection is closed`, async (t) => {
+  test(`${what}: an error within the limits, and the connection is closed`, async (t) => {
     const { url, closed } = await rawServer(t, (socket) => {
       let over = false;
       socket.on('close', () => (over = true));
@@ -201,7 +201,7 @@ for (const [what, head, more, everyMs] of ENDLESS) {
   });
 }
 
-test('nobody listens, a name that is none: the text says which', async (t) => {
+test('errors distinguish a closed port from an unknown name', async (t) => {
   const peer = await scriptedPeer(t);
   await peer.close();
   await t.throwsAsync(clientOf(t, peer.url).call('ping'), { message: /connection refused; is the server running\?/ });
@@ -218,13 +218,13 @@ test('close ends a call in flight', async (t) => {
   t.true(RelayError.is(await call));
 });
 
-test('an error never shows the credentials of the URL', async (t) => {
+test('errors never contain the credentials of the URL', async (t) => {
   const { url } = await rawServer(t, (socket) => socket.destroy());
   const error = await t.throwsAsync(clientOf(t, url.replace('http://', 'http://user:hunter2@')).call('ping'));
   t.notRegex(error.message, /hunter2/);
 });
 
-test('a large answer is read, and refused, as a small one is', async (t) => {
+test('large responses are read and refused like small ones', async (t) => {
   const large = 'ä'.repeat(400_000);
   const whole = serialiseResponse([large]);
   const { url } = await rawServer(t, (socket, request) => {

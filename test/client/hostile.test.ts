@@ -1,6 +1,4 @@
-/**
- * A hostile server, or one that breaks: whatever it answers, the client's error comes in bounds, and after close() no connection is left.
- */
+/** Hostile and broken servers: the client fails within its limits, and close() leaves no connection. */
 import type { Socket } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -79,7 +77,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 10737418240\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the answer is too large/,
+    /the response is too large/,
   ],
   [
     'a body without an end',
@@ -87,7 +85,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the answer is too large/,
+    /the response is too large/,
   ],
   [
     'an error page without an end',
@@ -95,7 +93,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the answer is too large/,
+    /the response is too large/,
   ],
   [
     'a page of another type without an end, of which nothing is read',
@@ -103,7 +101,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /answered no XML/,
+    /did not answer with XML/,
   ],
   [
     'one header without an end',
@@ -111,7 +109,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nX-Long: ');
       pour(socket, 'x'.repeat(4096));
     },
-    /headers of the answer are too large/,
+    /headers of the response are too large/,
   ],
   [
     'headers without an end',
@@ -119,7 +117,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\n');
       pour(socket, 'X-Many: x\r\n'.repeat(100));
     },
-    /headers of the answer are too large/,
+    /headers of the response are too large/,
   ],
   ['the end in the middle of the answer', (socket) => socket.end(answer(TRUE).subarray(0, -5)), /the connection ended before|broke off/],
   [
@@ -140,7 +138,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
 ];
 
 for (const [what, behave, text] of BEHAVIOURS) {
-  test(`${what}: an error in bounds, and no connection is left after close()`, async (t) => {
+  test(`${what}: an error within the limits, and close() leaves no connection`, async (t) => {
     const server = await rawServer(t, behave);
     const client = clientOf(t, server.url);
     const error = await t.throwsAsync(client.call('x'), { message: text });
@@ -150,16 +148,16 @@ for (const [what, behave, text] of BEHAVIOURS) {
   });
 }
 
-test('an answer that is refused by its head is not read on: its connection ends at once', async (t) => {
+test('a response that is rejected by its head is not read further, and its connection is closed', async (t) => {
   const server = await rawServer(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>');
   });
   const client = clientOf(t, server.url, { ...BOUNDS, timeoutMs: 600_000 });
-  await t.throwsAsync(client.call('x'), { message: /answered no XML/ });
+  await t.throwsAsync(client.call('x'), { message: /did not answer with XML/ });
   await server.closed.first(1);
 });
 
-test('informational answers without an end are ended by the time for the headers', async (t) => {
+test('endless interim responses end with the timeout for the headers', async (t) => {
   const server = await rawServer(t, (socket) => {
     pour(socket, 'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n');
   });
@@ -168,11 +166,11 @@ test('informational answers without an end are ended by the time for the headers
   await allClosed(t, client, server);
 });
 
-test('an answer that came before the request ended is an answer, and what comes after it is nobody else’s', async (t) => {
+test('a response before the end of the request is valid, and surplus bytes belong to no other call', async (t) => {
   let served = 0;
   const { url } = await rawServer(t, (socket) => {
     served++;
-    // Two answers to one request: the second belongs to no call.
+    // The second of two responses to one request belongs to no call.
     socket.write(Buffer.concat([answer(serialiseResponse(served)), answer(serialiseResponse('stray'))]));
   });
   const client = clientOf(t, url);
@@ -192,7 +190,7 @@ test('after a fault and after an error the connection, or a new one, serves the 
   t.is(server.connections(), 1);
 });
 
-test('a connection that the server ends while it is idle costs no call', async (t) => {
+test('a connection that the server closes while it is idle fails no call', async (t) => {
   const server = await rawServer(t, (socket) => socket.end(answer(TRUE)));
   const client = clientOf(t, server.url);
   for (let time = 1; time <= 5; time++) {
@@ -201,21 +199,21 @@ test('a connection that the server ends while it is idle costs no call', async (
   }
 });
 
-test('the limits on what is inside an answer are the client’s to set', async (t) => {
+test('the limits on the content of responses are options of the client', async (t) => {
   const { url } = await rawServer(t, (socket) => socket.write(answer(serialiseResponse([[1, 2, 3]]))));
   await t.throwsAsync(clientOf(t, url, { limits: { maxDepth: 1 } }).call('x'), { message: /not XML-RPC/ });
   await t.throwsAsync(clientOf(t, url, { limits: { maxValues: 3 } }).call('x'), { message: /not XML-RPC/ });
   t.deepEqual(await clientOf(t, url, { limits: { maxDepth: 2 } }).call('x'), [[1, 2, 3]]);
 });
 
-/** After close() the server sees all its connections end. */
+/** Waits until the server has seen all connections end after close(). */
 async function allClosed(t: ExecutionContext, client: XmlRpcClient, server: RawServer): Promise<void> {
   await client.close();
   await server.closed.first(server.connections());
   t.is(server.open(), 0);
 }
 
-test('a server that quotes our request does not get our password into an error', async (t) => {
+test('errors that quote the server never contain our password', async (t) => {
   const { url } = await rawServer(t, (socket, request) => {
     const line = request.replaceAll('\r\n', ' ');
     socket.write(`HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\nContent-Length: ${line.length}\r\n\r\n${line}`);

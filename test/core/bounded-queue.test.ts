@@ -1,4 +1,4 @@
-/** The bounded line: order, limits, counts. */
+/** The bounded queue: order, limits and counters. */
 import test from 'ava';
 import fc from 'fast-check';
 import { BoundedQueue } from '../../src/core/core.ts';
@@ -12,7 +12,7 @@ interface Item {
 const bytesOf = ({ bytes }: Item): number => bytes;
 const lineOf = (maxMessages: number, maxBytes: number, log = new LogRecord()): BoundedQueue<Item> =>
   new BoundedQueue({ name: 'ann', limits: { maxMessages, maxBytes }, bytesOf, log: log.source('test') });
-/** How many of the oldest go when `item` comes. */
+/** The number of items that pushing `item` drops. */
 const pushed = (line: BoundedQueue<Item>, one: Item): number => {
   const before = line.dropped;
   line.push(one);
@@ -20,7 +20,7 @@ const pushed = (line: BoundedQueue<Item>, one: Item): number => {
 };
 const item = (id: number, bytes = 1): Item => ({ id, bytes });
 
-test('what came first goes first, and an empty line gives nothing', (t) => {
+test('items leave in the order in which they were pushed, and an empty queue returns undefined', (t) => {
   const line = lineOf(10, 100);
   t.is(line.shift(), undefined);
   for (const id of [1, 2, 3]) t.is(pushed(line, item(id)), 0);
@@ -31,7 +31,7 @@ test('what came first goes first, and an empty line gives nothing', (t) => {
   t.is(line.dropped, 0);
 });
 
-test('over the number of items the oldest goes', (t) => {
+test('beyond the maximum number of items the oldest is dropped', (t) => {
   const line = lineOf(2, 100);
   t.deepEqual(
     [1, 2, 3, 4].map((id) => pushed(line, item(id))),
@@ -41,7 +41,7 @@ test('over the number of items the oldest goes', (t) => {
   t.deepEqual([line.shift()?.id, line.shift()?.id], [3, 4]);
 });
 
-test('over the bytes as many of the oldest go as need be', (t) => {
+test('beyond the maximum bytes as many of the oldest are dropped as necessary', (t) => {
   const line = lineOf(100, 10);
   for (const id of [1, 2, 3]) line.push(item(id, 3));
   t.is(pushed(line, item(4, 7)), 2);
@@ -49,7 +49,7 @@ test('over the bytes as many of the oldest go as need be', (t) => {
   t.deepEqual([line.shift()?.id, line.shift()?.id], [3, 4]);
 });
 
-test('what is larger than the whole line stays alone in it, and goes when the next comes', (t) => {
+test('an item that exceeds the limits is queued alone, and dropped by the next one', (t) => {
   const line = lineOf(100, 10);
   line.push(item(1, 3));
   t.is(pushed(line, item(2, 1000)), 1);
@@ -59,7 +59,7 @@ test('what is larger than the whole line stays alone in it, and goes when the ne
   t.is(line.dropped, 2);
 });
 
-test('clear drops everything, counts it, and leaves a line that works', (t) => {
+test('clear drops and counts everything, and the queue can be used again', (t) => {
   const line = lineOf(10, 100);
   for (const id of [1, 2, 3]) line.push(item(id));
   line.shift();
@@ -70,18 +70,18 @@ test('clear drops everything, counts it, and leaves a line that works', (t) => {
   t.is(line.shift()?.id, 4);
 });
 
-test('a flood is said twice, when it begins and when it is over, however many are dropped', (t) => {
+test('an overflow is logged once at its start and once at its end', (t) => {
   const log = new LogRecord();
   const line = lineOf(2, 100, log);
   for (let id = 0; id < 50; id++) line.push(item(id));
-  t.is(log.matching(/waiting line of ann is full/).length, 1);
+  t.is(log.matching(/queue of ann is full/).length, 1);
   t.is(log.lines.all.length, 1);
   line.shift();
   line.shift();
-  t.is(log.matching(/waiting line of ann is empty again; 48 messages were dropped/).length, 1);
+  t.is(log.matching(/queue of ann is empty again; 48 messages were dropped/).length, 1);
 });
 
-test('any order of pushes and shifts: a plain list would give the same', (t) => {
+test('any order of pushes and shifts gives the same result as a plain list', (t) => {
   const act = fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 0, max: 12 }) }, { weight: 2, arbitrary: fc.constant('shift' as const) });
   fc.assert(
     fc.property(
@@ -110,7 +110,7 @@ test('any order of pushes and shifts: a plain list would give the same', (t) => 
   );
 });
 
-test('a long life does not grow the line: 300,000 items pass through it in order', (t) => {
+test('300,000 items pass in order without growing the queue', (t) => {
   const line = lineOf(1000, 1_000_000);
   let next = 0;
   for (let id = 0; id < 300_000; id++) {
@@ -143,7 +143,7 @@ const rest = (line: BoundedQueue<State>): (number | undefined)[] => {
   return values;
 };
 
-test('of one key the newest waits, in the place of the oldest; what has no key is never merged', (t) => {
+test('the newest item of a key replaces the oldest in its position; items without a key are never merged', (t) => {
   const line = statesOf();
   for (const [value, of] of [
     [1, 'a'],
@@ -161,7 +161,7 @@ test('of one key the newest waits, in the place of the oldest; what has no key i
   t.like(line.status(20), { waiting: 0, bytes: 0, oldestMs: 0, merged: 2 });
 });
 
-test('a merging line is bounded, too: the oldest go, and their keys with them', (t) => {
+test('a merging queue is bounded, too: the oldest items are dropped together with their keys', (t) => {
   const line = statesOf(2);
   for (const [value, of] of [
     [1, 'a'],
@@ -180,7 +180,7 @@ test('a merging line is bounded, too: the oldest go, and their keys with them', 
   t.is(line.bytes, 0);
 });
 
-test('a merging line does what a list of states does, whatever comes in whatever order', (t) => {
+test('any order of pushes into a merging queue gives the same result as a list of states', (t) => {
   const step = fc.oneof(fc.constant('shift' as const), fc.constant(undefined), fc.constantFrom('a', 'b', 'c'));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), fc.integer({ min: 1, max: 4 }), (steps, count) => {

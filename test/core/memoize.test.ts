@@ -1,8 +1,8 @@
-/** What is remembered of a pure function: its answers, and no more of them than are allowed. */
+/** The bounded cache of a pure function. */
 import test from 'ava';
 import { memoize } from '../../src/core/core.ts';
 
-test('the same text is worked out once; after many others, and if it is long, again', (t) => {
+test('a repeated text is computed once, but again after many others or if it is long', (t) => {
   const asked: string[] = [];
   const lengthOf = memoize((text) => {
     asked.push(text);

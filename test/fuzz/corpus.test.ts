@@ -1,11 +1,11 @@
-/** Replays the fuzzer's corpus, and does a short run with a fixed seed. */
+/** The fuzzer's corpus, and a short run with a fixed seed. */
 import test from 'ava';
 import { examine, examineJson } from './examine.ts';
 import { Finding, corpus, runJsonOnce, runOnce } from './fuzz.ts';
 import { Random } from './random.ts';
 
 for (const [name, body] of corpus()) {
-  test(`replayed: ${name}`, (t) => {
+  test(`corpus: ${name}`, (t) => {
     t.notThrows(() => {
       if (name.endsWith('.json')) examineJson(body);
       else examine(body);

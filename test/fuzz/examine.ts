@@ -1,5 +1,6 @@
 /**
- * Invariants for arbitrary bytes: parsing yields a value or a RelayError; a value can be written and parsed again; no prototype is changed.
+ * What must hold of any bytes whatever: a value or a RelayError, never anything else; what is read can be written and reads back; nobody's
+ * prototype changes.
  */
 import { isUtf8 } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
@@ -16,7 +17,7 @@ const SAID = /^(?:line \d+, column \d+: |the body has )[^\p{Cc}\p{Zl}\p{Zp}\p{Bi
 const PROTOTYPES = [Object.prototype, Array.prototype, Function.prototype, Map.prototype, String.prototype];
 const OWN = PROTOTYPES.map((prototype) => Reflect.ownKeys(prototype).length);
 
-/** Throws an Error that describes how the XML-RPC codec mishandled `body`. */
+/** Throws an Error if the codec handles `body` wrongly. */
 export function examine(body: Buffer): void {
   const call = outcome(() => parseCall(body));
   if (call.value) examineCall(body, call.value);
@@ -30,14 +31,14 @@ export function examine(body: Buffer): void {
   );
 }
 
-/** Throws an Error that describes how the JSON codec mishandled `body`. */
+/** Throws an Error if the JSON reader and writer handle `body` wrongly. */
 export function examineJson(body: Buffer): void {
   let value: Value;
   try {
     ({ value } = readJson(body));
   } catch (error) {
     if (!RelayError.is(error) || !['NOT_WELL_FORMED', 'LIMIT'].includes(error.code))
-      throw new Error('unexpected kind of error', { cause: error });
+      throw new Error('an error of another kind', { cause: error });
     return;
   }
   const written = writeJson(value, 'value');
@@ -46,13 +47,14 @@ export function examineJson(body: Buffer): void {
   isSame('JSON that is written twice', writeJson(again, 'value'), written);
 }
 
-/** Returns the result of `attempt`, or the text of its RelayError; any other error is a finding. */
+/** What `attempt` returns, or the text of its RelayError; any other error is a finding. */
 function outcome<T>(attempt: () => T): { value?: T; refusal?: string } {
   try {
     return { value: attempt() };
   } catch (error) {
-    if (!RelayError.is(error) || !CODES.includes(error.code)) throw new Error('unexpected kind of error', { cause: error });
-    if (!SAID.test(error.message)) throw new Error(`an error text that says too little or too much: ${JSON.stringify(error.message)}`);
+    if (!RelayError.is(error) || !CODES.includes(error.code)) throw new Error('an error of another kind', { cause: error });
+    if (!SAID.test(error.message))
+      throw new Error(`an error text without position, or with unsafe characters: ${JSON.stringify(error.message)}`);
     return { refusal: `${error.code} ${error.message}` };
   }
 }
@@ -68,11 +70,11 @@ function examineCall(body: Buffer, call: ParsedCall): void {
     if (source !== undefined) isSame('the source of a struct', parseStruct(source), param);
   }
   const text = body.toString('utf8');
-  // A declared encoding may decode the same bytes to other characters.
+  // A declared encoding may read the same bytes as other characters.
   if (isUtf8(body) && !text.startsWith('\ufeff') && !text.slice(0, 300).includes('encoding')) {
     const wide = parseCall(Buffer.from(`\ufeff${text}`, 'utf16le'));
     isSame('a call in UTF-16', wide.params, call.params);
-    // XML 1.0, section 2.11: all line ends are read as LF.
+    // XML 2.11: whatever the line ends are, it is as if they had been LF.
     const lines = parseCall(Buffer.from(text.replace(/\r\n?/g, '\n')));
     isSame('a call with other line ends', lines.params, call.params);
   }
@@ -91,7 +93,7 @@ function examineStruct(source: string): void {
   isSame('a struct that is written and read', parseStruct(serialiseStruct(dict.value, ALL)), withoutMs(dict.value));
 }
 
-// Plain data: dicts without a prototype, arrays without holes, and the six scalar types.
+// Plain data: dicts without a prototype, dense arrays, and the six scalars.
 function examineValue(root: Value): void {
   const open: Value[] = [root];
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
@@ -105,7 +107,7 @@ function examineValue(root: Value): void {
         if (typeof name !== 'string' || !member?.enumerable || !('value' in member)) throw new Error('a member that is not plain data');
         open.push(member.value as Value);
       }
-    } else if (!isScalar(value)) throw new Error(`a value of a type that parsing never yields: ${typeof value}`);
+    } else if (!isScalar(value)) throw new Error(`a value of a type that a parse never yields: ${typeof value}`);
   }
 }
 
@@ -120,7 +122,7 @@ function isScalar(value: Value): boolean {
   return Buffer.isBuffer(value) || (value instanceof Date && !Number.isNaN(value.getTime()));
 }
 
-// Dates are written with a precision of one second.
+// A date is written in seconds.
 function withoutMs(value: Value): Value {
   if (value instanceof Date) return new Date(Math.floor(value.getTime() / 1000) * 1000);
   if (Array.isArray(value)) return (value as readonly Value[]).map(withoutMs);

@@ -1,9 +1,9 @@
 /**
- * `npm run fuzz -- SECONDS [SEED]`: tests the codec with random documents and mutations, for 30 s by default. Prints runs per second
- * and the seed; documents that fail are saved in test/fuzz/corpus, which a test replays.
+ * `npm run fuzz -- SECONDS [SEED]`: random documents and their mutations against the codec, for 30 s unless told. Prints runs per second
+ * and the seed; what fails is kept in test/fuzz/corpus, which a test replays.
  *
- * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: sends random HTTP requests, 100,000 by default, to every listener of two relays
- * (Linux only). Prints requests per second and the seed, and for a failure the numbers of the connections; FIRST repeats them.
+ * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: random HTTP requests, 100,000 by default, to every listener of two relays (Linux only).
+ * Prints requests per second and the seed, and of a failure the numbers of the connections, which FIRST repeats.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ export function corpus(): [name: string, body: Buffer][] {
     .map((name) => [name, readFileSync(new URL(name, CORPUS))]);
 }
 
-/** One run with JSON: a text that follows the grammar, or a mutation of one. */
+/** One run with JSON: a generated text, or a mutation of one. */
 export function runJsonOnce(random: Random): void {
   const body = Buffer.from(jsonDocument(random));
   const changed = random.once(3) ? body : mutateOften(body, random);
@@ -35,7 +35,7 @@ export function runJsonOnce(random: Random): void {
   }
 }
 
-/** One run: a document that follows the grammar, or a mutation of one or of a document in the corpus. */
+/** One run: a generated document, or a mutation of one or of a document of the corpus. */
 export function runOnce(random: Random, kept: readonly Buffer[]): void {
   const body = kept.length > 0 && random.once(8) ? random.pick(kept) : Buffer.from(document(random));
   const changed = random.once(3) ? body : mutateOften(body, random);
@@ -46,7 +46,7 @@ export function runOnce(random: Random, kept: readonly Buffer[]): void {
   }
 }
 
-/** Bytes for which {@link examine} or {@link examineJson} reports an error. */
+/** Bytes of which {@link examine} or {@link examineJson} says that something is wrong. */
 export class Finding extends Error {
   constructor(
     readonly body: Buffer,

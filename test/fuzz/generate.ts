@@ -1,4 +1,4 @@
-/** Generates documents that mostly follow the grammar of XML-RPC: every element in every spelling, with occasional errors. */
+/** Generates documents that follow the grammar of XML-RPC, with every element and spelling, and occasional errors. */
 import type { Random } from './random.ts';
 
 const NAMESPACE = 'http://ws.apache.org/xmlrpc/namespaces/extensions';
@@ -84,7 +84,7 @@ const BASE64 = ['', 'AQID', 'AA==', 'A A\n=\t=', '+/8=', 'AAA', 'A=', '*'];
 const INTEGER_TAGS = ['int', 'i4', 'i8', 'ex:i1', 'ex:i2', 'ex:int', 'ex:i8', 'ex:biginteger', 'n:i8'];
 const PROLOGS = ['', '', '<?xml version="1.0"?>', '<?xml version="1.0" encoding="UTF-8"?>\n', '\ufeff', ' ', '<!-- -->'];
 
-/** One document: most often a call, otherwise a response, a fault or a struct. */
+/** One document: usually a call, otherwise a response, a fault or a struct. */
 export function document(random: Random): string {
   const kind = random.below(8);
   const prolog = random.pick(PROLOGS);
@@ -140,7 +140,7 @@ function scalar(random: Random): string {
 }
 
 function leaf(random: Random, tag: string, texts: readonly string[]): string {
-  // The first ones are valid; the last ones are not always.
+  // The first ones are right; the last ones are not always.
   const chosen = random.pick(random.once(4) ? texts : texts.slice(0, 2));
   return random.once(9) ? element(random, tag, chosen) : `<${tag}>${chosen}</${tag}>`;
 }

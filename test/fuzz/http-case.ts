@@ -1,26 +1,28 @@
-/** Generates HTTP connections as random bytes: valid, almost valid and invalid requests, how they are split, and how the client leaves. */
+/**
+ * Whole HTTP connections as random bytes: requests that are right, nearly right and wrong, how they are split, and how the client leaves.
+ */
 import { gzipSync } from 'node:zlib';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { mutateOften } from './mutate.ts';
 import { Random } from './random.ts';
 
 /**
- * What a client does after it has sent everything: it waits for the end, half-closes and waits, closes, resets, sends one more request
- * that asks for the end, or never reads.
+ * What a client does after it has sent everything: it waits for the end, half-closes and waits, closes, resets, sends one more request that
+ * asks for the end, or never reads.
  */
 export type Ending = 'wait' | 'half-close' | 'close' | 'reset' | 'last' | 'deaf';
 
 /** One connection. */
 export interface HttpCase {
-  /** What is sent, in these chunks. */
+  /** What is sent, in these pieces. */
   readonly pieces: readonly Buffer[];
-  /** The number of requests in the chunks. */
+  /** How many requests the pieces hold. */
   readonly requests: number;
   readonly ending: Ending;
 }
 
-/** What requests to one listener need besides random input. */
-export interface RequestTarget {
+/** The fixed parts of requests to one listener. */
+export interface Place {
   readonly host: string;
   readonly path: string;
   /** A credential that the listener accepts. */
@@ -122,15 +124,15 @@ const METHODS = [
   'relay.call',
 ];
 
-/** Connection `index` of the run with this seed; always the same one. */
-export function httpCase(seed: number, index: number, target: RequestTarget): HttpCase {
+/** Connection `index` of the run with this seed, which is always the same. */
+export function httpCase(seed: number, index: number, place: Place): HttpCase {
   const random = new Random((seed ^ Math.imul(index + 1, 0x9e3779b1)) >>> 0);
-  // Occasionally more requests than a client may have in flight.
+  // More than one client may have under way, now and then.
   const requests = random.once(200) ? 40 : random.once(3) ? 2 + random.below(3) : 1;
-  const bytes = Buffer.concat(Array.from({ length: requests }, () => request(random, target)));
+  const bytes = Buffer.concat(Array.from({ length: requests }, () => request(random, place)));
   const changed = random.once(6) ? mutateOften(bytes, random) : bytes;
   const ending = endingOf(random);
-  const last = Buffer.from(`GET /RPC2 HTTP/1.1\r\nHost: ${target.host}\r\nConnection: close\r\n\r\n`);
+  const last = Buffer.from(`GET /RPC2 HTTP/1.1\r\nHost: ${place.host}\r\nConnection: close\r\n\r\n`);
   const whole = ending === 'last' ? Buffer.concat([changed, last]) : changed;
   return { pieces: split(whole, random), requests: requests + (ending === 'last' ? 1 : 0), ending };
 }
@@ -146,18 +148,18 @@ function split(bytes: Buffer, random: Random): Buffer[] {
   return [0, ...cuts].map((from, index) => bytes.subarray(from, cuts[index] ?? bytes.length)).filter((piece) => piece.length > 0);
 }
 
-function request(random: Random, target: RequestTarget): Buffer {
+function request(random: Random, place: Place): Buffer {
   const verb = random.once(2) ? 'POST' : random.once(2) ? 'GET' : random.pick(VERBS);
-  const path = random.once(2) ? target.path : random.once(6) ? random.pick(ODD_TARGETS) : random.pick(TARGETS);
+  const target = random.once(2) ? place.path : random.once(6) ? random.pick(ODD_TARGETS) : random.pick(TARGETS);
   const version = random.once(12) ? random.pick(VERSIONS) : '1.1';
   const coding = random.once(4) ? random.pick(CODINGS) : undefined;
   const plain = body(random, verb);
   const content = coding !== undefined && !random.once(4) ? encoded(plain, random) : plain;
   const isChunked = random.once(5);
   const headers: Header[] = [
-    ['Host', target.host],
-    ['Content-Type', random.once(5) ? random.pick(TYPES) : path.startsWith('/api/') ? 'application/json' : 'text/xml'],
-    ...(target.authorization === undefined ? [] : [['Authorization', target.authorization] as const]),
+    ['Host', place.host],
+    ['Content-Type', random.once(5) ? random.pick(TYPES) : target.startsWith('/api/') ? 'application/json' : 'text/xml'],
+    ...(place.authorization === undefined ? [] : [['Authorization', place.authorization] as const]),
     ...(coding === undefined ? [] : [['Content-Encoding', coding] as const]),
     ...(isChunked ? [['Transfer-Encoding', 'chunked'] as const] : lengthOf(content, random)),
     ...(random.once(3) ? random.many(3, () => random.pick(ODD_HEADERS)) : []),
@@ -165,13 +167,13 @@ function request(random: Random, target: RequestTarget): Buffer {
   ];
   const kept = random.once(6) ? headers.filter(() => !random.once(4)) : headers;
   const lines = kept.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  const head = Buffer.from(`${verb} ${path} HTTP/${version}\r\n${lines}\r\n`, 'latin1');
+  const head = Buffer.from(`${verb} ${target} HTTP/${version}\r\n${lines}\r\n`, 'latin1');
   return Buffer.concat([head, isChunked ? chunked(content, random) : content]);
 }
 
 function lengthOf(content: Buffer, random: Random): Header[] {
   if (content.length === 0 && random.once(2)) return [];
-  // Longer or shorter than the body, so that the rest is read as the next request.
+  // Longer than what comes, or shorter, so that the rest is read as the next request.
   const length = random.once(15)
     ? content.length + random.pick([1, 1000, 9_000_000])
     : random.once(15)
@@ -200,7 +202,7 @@ function body(random: Random, verb: string): Buffer {
   }
 }
 
-/** The body as gzip, valid or corrupted in one of several ways. */
+/** The body in gzip, valid or corrupted in one of several ways. */
 function encoded(plain: Buffer, random: Random): Buffer {
   const whole = random.once(30) ? gzipSync(Buffer.alloc(500_000)) : gzipSync(plain);
   if (random.once(3)) return whole;
@@ -219,7 +221,7 @@ function chunked(content: Buffer, random: Random): Buffer {
     const extension = random.once(20) ? `;a="${'b'.repeat(random.pick([1, 20_000]))}"` : '';
     parts.push(Buffer.from(`${part.length.toString(16)}${extension}\r\n`), part, Buffer.from('\r\n'));
     from += size;
-    // A body of single-byte chunks tests no more than one of a hundred.
+    // A body of single bytes says no more than one of a hundred.
     if (parts.length > 300) break;
   }
   const trailers = random.once(10) ? random.pick(['Host: a\r\n', 'X: y\r\n'.repeat(1500), 'Content-Length: 5\r\n', 'broken']) : '';

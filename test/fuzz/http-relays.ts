@@ -1,4 +1,4 @@
-/** The targets of random requests: relays in real processes, and all their listeners. */
+/** The relays that receive the random requests: real processes with all their listeners. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,44 +13,44 @@ import { XmlRpcClient } from '../../src/client/internal.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { writeCertificate } from '../support/certificate.ts';
 import { listeningPort } from '../support/sockets.ts';
-import type { RequestTarget } from './http-case.ts';
+import type { Place } from './http-case.ts';
 
 const CO2 = fileURLToPath(new URL('../../bin/co2.mjs', import.meta.url));
-// Short, so that a client that waits for the end of a connection does not wait long.
+// Short, so that a client which waits for the end of a connection does not wait for long.
 const REQUEST_TIMEOUT_MS = 3000;
-// Far longer than a relay needs, even on a busy machine.
+// Far longer than a relay takes, on a machine that has other things to do.
 const PING_MS = 20_000;
 
 const PLUGIN = `
 import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite()
 export class Target extends Plugin {
-  /** Answers a few turns of the event loop later. */
+  /** Answers a few turns later. */
   @Exposed()
   async wait() { await new Promise((resolve) => setTimeout(resolve, 5)); return true; }
-  /** Returns more than the buffers of the system hold. */
+  /** An answer that does not fit into the buffers of the system. */
   @Exposed()
   large() { return 'x'.repeat(300_000); }
-  /** The number of the process that the child runs in. */
+  /** The process that it runs in. */
   @Exposed()
   pid() { return process.pid; }
 }`;
 
 /** A listener, as a client sees it. */
-export interface Target extends RequestTarget {
+export interface Target extends Place {
   readonly name: string;
   readonly connect: () => Socket;
   /** True if a client can reset its connections. */
   readonly isTcp: boolean;
-  /** A plain call that ends its connection; `lines` are additional headers. */
+  /** A plain call that ends its connection; `lines` are further headers. */
   readonly ping: (lines?: string) => Buffer;
-  /** Whether a plain call is answered. */
+  /** Answers whether a plain call is answered. */
   readonly answers: () => Promise<boolean>;
-  /** How often it is chosen, relative to the others. */
+  /** How often it is chosen, beside the others. */
   readonly weight: number;
 }
 
-/** Relays in processes of their own, with plain HTTP, HTTPS, Unix sockets, the listener for programs and the server of a child. */
+/** Relays in processes of their own, with plain HTTP, HTTPS, unix sockets, the listener for programs and the server of a child. */
 export class HttpRelays {
   readonly targets: Target[] = [];
   readonly #dir = mkdtempSync(join(tmpdir(), 'co2-fuzz-'));
@@ -63,22 +63,20 @@ export class HttpRelays {
     await this.#startOne('secure', { acceptGzip: true, tls: writeCertificate(this.#dir) });
   }
 
-  /** The processes that must still exist at the end: the relays and their children. */
+  /** Processes of which there must be as many at the end: the relays and their children. */
   get pids(): readonly number[] {
     return this.#pids;
   }
 
-  /** Describes what is wrong so far; undefined if nothing is. */
+  /** What is wrong by now; undefined if nothing is. */
   trouble(): string | undefined {
     if (this.#relays.some(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null))
       return `a relay has ended: ${this.#output.slice(-2000)}`;
-    const said = /^.*(?:uncaught exception|unhandled promise rejection|a request failed|did not stop cleanly|has ended|crashed).*$/m.exec(
-      this.#output,
-    );
+    const said = /^.*(?:nobody caught|a request failed|did not stop cleanly|has ended|crashed).*$/m.exec(this.#output);
     return said ? `a relay logged: ${this.#output.slice(said.index, said.index + 1500)}` : undefined;
   }
 
-  /** Stops the relays with SIGTERM; returns their exit codes. */
+  /** Ends the relays with SIGTERM; answers their exit codes. */
   async stop(): Promise<(number | null)[]> {
     const ends = this.#relays.map(async (relay) => {
       if (relay.exitCode === null && relay.signalCode === null) {
@@ -109,7 +107,7 @@ export class HttpRelays {
     this.#relays.push(relay);
     for (const output of [relay.stdout, relay.stderr]) {
       output.setEncoding('utf8').on('data', (text: string) => {
-        // Enough of it to see why a relay exited.
+        // Enough of it to see why a relay ended.
         this.#output = (this.#output + text).slice(-100_000);
       });
     }
@@ -139,7 +137,7 @@ export class HttpRelays {
     if (isSecure) {
       const overTls = (): Socket => connectSecurely({ port, host: '127.0.0.1', rejectUnauthorized: false });
       this.#add({ ...here, name: `${name} tls`, connect: overTls, weight: 2 });
-      // Bytes that are not TLS.
+      // Bytes that are no TLS.
       this.#add({ ...here, name: `${name} tcp`, connect: overTcp, weight: 1 }, overTls);
       this.#add({ ...here, name: `${name} unix`, connect: overUnix, weight: 10 });
       return;
@@ -176,7 +174,7 @@ export class HttpRelays {
   }
 }
 
-/** Resolves with the whole answer; empty if there was none. */
+/** The whole response; empty if there is none. */
 export function answerTo(socket: Socket, bytes: Buffer): Promise<string> {
   return new Promise((resolve) => {
     let text = '';

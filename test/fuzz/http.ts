@@ -1,5 +1,6 @@
 /**
- * Sends random HTTP requests to every listener of running relays: no process may exit or log an internal error, and pings must be answered.
+ * Sends random HTTP requests to every listener of running relays: no process may end or log an internal error, and the next ping is
+ * answered.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { httpCase } from './http-case.ts';
@@ -9,29 +10,29 @@ import type { Target } from './http-relays.ts';
 import { Random } from './random.ts';
 
 export interface HttpRun {
-  /** The minimum number of requests to send. */
+  /** How many are sent at least. */
   readonly requests: number;
   readonly seed: number;
-  /** The number of the first connection; a finding names it, so that it can be repeated on its own. */
+  /** The number of the first connection; a finding names it, so that it can be repeated alone. */
   readonly first?: number;
 }
 
 export interface HttpOutcome {
   readonly requests: number;
   readonly connections: number;
-  /** What failed, and how to repeat it; undefined if nothing did. */
+  /** What went wrong, and how to repeat it; undefined if nothing did. */
   readonly finding: string | undefined;
   /** The exit codes of the relays after SIGTERM. */
   readonly exitCodes: readonly (number | null)[];
 }
 
-// The number of connections between two checks of the relays, and of concurrent ones.
+// Connections between two looks at the relays, and at once.
 const BATCH = 200;
 const AT_ONCE = 20;
-// A client that waits for the end gives up after this time.
+// A client that waits for the end gives up then.
 const PATIENCE_MS = 4000;
 
-/** Runs until enough requests were sent, or a check fails. */
+/** Runs until enough requests were sent, or something went wrong. */
 export async function fuzzHttp({ requests, seed, first = 0 }: HttpRun): Promise<HttpOutcome> {
   const relays = new HttpRelays();
   let sent = 0;

@@ -1,4 +1,4 @@
-/** Generates random JSON texts: every type and marker in every spelling, with occasional errors. */
+/** Generates JSON texts with every type, marker and spelling, and occasional errors. */
 import type { Random } from './random.ts';
 
 const SCALARS = [
@@ -34,7 +34,7 @@ const ODD = [
 ];
 const NAMES = ['a', 'b', 'ä', '', '__proto__', 'constructor', '$date', '$$date', '$base64', '$i8', '$', 'c'];
 
-/** Generates one text. */
+/** One text. */
 export function jsonDocument(random: Random): string {
   return `${random.once(20) ? '\ufeff' : ''}${valueText(random, 4)}`;
 }

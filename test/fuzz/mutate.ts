@@ -1,7 +1,7 @@
-/** Changes the bytes of a document as accidents and attackers do: truncates, duplicates, swaps and replaces. */
+/** Mutations of a document, as accidents and attackers cause them: truncation, repetition, swaps and other spellings. */
 import type { Random } from './random.ts';
 
-/** One change; `at`, `size` and `other` are taken modulo the size of the document. */
+/** One mutation; `at`, `size` and `other` are taken modulo the length of the document. */
 export interface Mutation {
   readonly kind: 'delete' | 'insert' | 'copy' | 'swap' | 'flip' | 'cut' | 'tag';
   readonly at: number;
@@ -11,7 +11,7 @@ export interface Mutation {
 
 export const MUTATIONS: readonly Mutation['kind'][] = ['delete', 'insert', 'copy', 'swap', 'flip', 'cut', 'tag'];
 
-// Boundary values of some rule.
+// Texts that are significant in some rule.
 const PIECES = (
   '<value>|</value>|<int>|</int>|<array><data>|</data></array>|<struct>|</struct>|<member>|<name>__proto__</name>|<nil/>|<value/>|<![CDATA[|]]>|<!--|-->|' +
   '<?|?>|<!DOCTYPE a [<!ENTITY b "c">]>|&|&b;|&#|&#x10FFFF;|;|"|=| a="b"| xmlns:ex=""|/|>|<|\0|\x0b|\x1b|\r|\n|\xff|\xc0\xbc|\xed\xa0\x80|\xef\xbb\xbf|\xef\xbf\xbe|' +
@@ -24,16 +24,16 @@ export function mutate(body: Buffer, { kind, at, size, other }: Mutation): Buffe
   if (body.length === 0) return Buffer.from(PIECES[other % PIECES.length]!);
   const from = at % body.length;
   const to = Math.min(body.length, from + 1 + (size % 40));
-  const offset = other % body.length;
+  const place = other % body.length;
   switch (kind) {
     case 'delete':
       return Buffer.concat([body.subarray(0, from), body.subarray(to)]);
     case 'insert':
       return Buffer.concat([body.subarray(0, from), PIECES[other % PIECES.length]!, body.subarray(from)]);
     case 'copy':
-      return Buffer.concat([body.subarray(0, offset), body.subarray(from, to), body.subarray(offset)]);
+      return Buffer.concat([body.subarray(0, place), body.subarray(from, to), body.subarray(place)]);
     case 'swap':
-      return swapped(body, from, offset);
+      return swapped(body, from, place);
     case 'flip':
       return changed(body, from, other);
     case 'cut':
@@ -43,7 +43,7 @@ export function mutate(body: Buffer, { kind, at, size, other }: Mutation): Buffe
   }
 }
 
-/** One to four changes, one after the other. */
+/** One to four mutations in sequence. */
 export function mutateOften(body: Buffer, random: Random): Buffer {
   let changedBody = body;
   for (let count = random.once(2) ? 1 : 2 + random.below(3); count > 0; count--) {
@@ -61,12 +61,12 @@ function swapped(body: Buffer, one: number, other: number): Buffer {
 
 function changed(body: Buffer, at: number, other: number): Buffer {
   const copy = Buffer.from(body);
-  // Every other time only a single bit.
+  // Every other time only one bit.
   copy[at] = other % 2 === 0 ? body[at]! ^ (1 << ((other >>> 1) % 8)) : (other >>> 1) % 256;
   return copy;
 }
 
-// Swaps two tags, so that elements overlap or are misplaced.
+// Swaps two tags, so that elements overlap or occur in the wrong place.
 function swappedTags(body: Buffer, at: number, other: number): Buffer {
   const tags = [...body.toString('latin1').matchAll(/<[^<>]{1,60}>/g)];
   if (tags.length < 2) return body;

@@ -1,6 +1,6 @@
-/** A seeded random number generator, so that a run can be repeated. */
+/** Random numbers from a seed, so that runs can be repeated. */
 
-/** The only source of randomness in a run. */
+/** A source of random choices; each run uses one. */
 export class Random {
   #state: number;
 
@@ -8,7 +8,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** A non-negative 32-bit integer (mulberry32). */
+  /** A 32-bit integer from 0 (mulberry32). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -22,7 +22,7 @@ export class Random {
     return this.next() % end;
   }
 
-  /** True with a probability of one in `times`. */
+  /** True once in `times`. */
   once(times: number): boolean {
     return this.below(times) === 0;
   }
@@ -31,7 +31,7 @@ export class Random {
     return list[this.below(list.length)]!;
   }
 
-  /** Up to `max` results of `make`. */
+  /** Up to `max` of what `make` makes. */
   many<T>(max: number, make: () => T): T[] {
     return Array.from({ length: this.below(max + 1) }, make);
   }

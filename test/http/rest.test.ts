@@ -71,7 +71,7 @@ test('what fails is a problem document with the status that says whose fault it 
     ['no.such', '[]', 404, -32601, /no method is named 'no\.such'/],
     ['__proto__', '[]', 404, -32601, /no method/],
     ['ping', '{', 400, -32700, /^line 1, column 2: /],
-    ['ping', '{"a":1,"a":2}', 400, -32700, /stands twice/],
+    ['ping', '{"a":1,"a":2}', 400, -32700, /is repeated/],
     ['ping', '5', 400, -32600, /no list of parameters and no object/],
     ['ping', '{"$date":"2026-11-21T09:30:00Z"}', 400, -32600, /no list/],
     ['ham.spam.add', '[1.5, 2]', 422, -32602, /parameter 1 is a double, expected int/],

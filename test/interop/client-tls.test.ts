@@ -62,7 +62,7 @@ test('the client only talks to servers with a trusted certificate for the right 
   t.is(await call(t, url, { ca: [other.cert, address.cert.toString()], cert: mine.cert, key: mine.key }), 'ann');
   t.is(await call(t, url, { rejectUnauthorized: false }), 'anonymous');
   const unknown = await t.throwsAsync(call(t, url, {}), {
-    message: /^127\.0\.0\.1:\d+: its certificate is signed by itself; name it in tls\.ca/,
+    message: /^127\.0\.0\.1:\d+: its certificate is self-signed; name it in tls\.ca/,
   });
   t.true(RelayError.is(unknown) && unknown.code === 'TRANSPORT');
   await t.throwsAsync(call(t, url, { ca: other.cert }), { message: /tls\.ca/ });

@@ -95,7 +95,10 @@ test.serial('our client and our command say which scheme to use, on either side'
     /answered HTTP 400: this port speaks HTTPS: use https:\/\/ in the URL instead of http:\/\/$/,
   );
   const url = plain.url.replace('http:', 'https:');
-  t.regex(await message(t, url), /it does not speak TLS there; if it is an HTTP server, use http:\/\/ in the URL instead of https:\/\/$/);
+  t.regex(
+    await message(t, url),
+    /it does not speak TLS on this port; if it is an HTTP server, use http:\/\/ in the URL instead of https:\/\/$/,
+  );
   await plain.log.line(/^127\.0\.0\.1 used HTTPS on this HTTP port; it must use http:\/\/ in the URL/);
   const command = async (url: string): Promise<string> => {
     const { code, stderr } = await runCo2(t, { args: ['ping', '--url', url] }).exit;
@@ -112,7 +115,7 @@ test.serial('an answer that is a TLS alert is named as one', async (t) => {
   }).listen(0, '127.0.0.1');
   t.teardown(() => server.close());
   await once(server, 'listening');
-  t.regex(await message(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`), /it speaks HTTPS there; use https:\/\//);
+  t.regex(await message(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`), /it speaks HTTPS on this port; use https:\/\//);
 });
 
 test.serial('of a server that just closes the command says that it may be an HTTPS server', async (t) => {

@@ -122,7 +122,7 @@ test('a full outbox drops the oldest dicts, counts and logs them', async (t) => 
   const relay = await startRelay(t, { peers: [before.url], outbox: { maxMessages: 3 }, retry: { minMs: 1, maxMs: 5 } });
   for (let n = 0; n < 10; n++) await relay.emit({ data: n });
   t.like(relay.status().mesh.peers[0], { waiting: 4, dropped: 6, forwarded: 0 });
-  await relay.log.line(/^the waiting line of peer .* is full \(3 messages or .*\): the oldest are dropped/);
+  await relay.log.line(/^the queue of peer .* is full \(3 messages or .*\): the oldest are dropped/);
   const back = await scriptedPeer(t, { host: '127.0.0.9', port: before.port });
   const dicts = await back.notified.first(4);
   // The first one was in flight already.

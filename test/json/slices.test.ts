@@ -1,4 +1,4 @@
-/** JSON read in slices is read, and refused, as it is at once, wherever the slices end; and other work runs between them. */
+/** Reading JSON in slices gives the same result as reading it at once, wherever the slices end, and other work runs between them. */
 import test from 'ava';
 import { readJson, readJsonInSlices } from '../../src/json/json.ts';
 import { turnsDuring } from '../support/turns.ts';
@@ -16,7 +16,7 @@ const TEXTS = [
 ];
 
 for (const text of TEXTS) {
-  test(`alike: ${JSON.stringify(text)}`, async (t) => {
+  test(`same result: ${JSON.stringify(text)}`, async (t) => {
     const body = Buffer.from(text);
     let message: string | undefined;
     let value: unknown;

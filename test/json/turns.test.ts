@@ -1,4 +1,4 @@
-/** JSON in turns is the JSON that is written at once, other work runs meanwhile, and a part that cannot be written is taken back. */
+/** Writing JSON in turns gives the same text as writing it at once, other work runs between them, and failed parts are rolled back. */
 import test from 'ava';
 import fc from 'fast-check';
 import { Attempt } from '../../src/values/values.ts';
@@ -13,7 +13,7 @@ const unsendable = (() => 1) as unknown as Sendable;
 const attempt = (value: Sendable): Attempt => new Attempt(value, (error) => ({ failed: (error as Error).message.slice(0, 60) }));
 const inSlices = async (value: unknown): Promise<string> => (await joinInSlices(await writeJsonInTurns(value, 'x'))).toString();
 
-test('any value, and texts and bytes of any length around the size of a piece', async (t) => {
+test('any value, and texts and bytes with lengths around the size of a piece', async (t) => {
   await fc.assert(
     fc.asyncProperty(anySent, async ({ sent }) => (await inSlices(sent)) === writeJson(sent, 'x')),
     { numRuns: 200 },
@@ -22,11 +22,11 @@ test('any value, and texts and bytes of any length around the size of a piece', 
   for (const length of [16 * KIB - 1, 16 * KIB, 16 * KIB + 1, 24 * KIB - 1, 24 * KIB + 1, 48 * KIB, 100_001]) {
     const text = 'a"\n\u00e4\u{1f40d}'.repeat(length).slice(0, length);
     const whole = text.charCodeAt(length - 1) >> 10 === 0x36 ? `${text}\udc0d` : text;
-    // Wherever a pair of surrogates stands.
+    // At every position of a surrogate pair.
     for (const value of [whole, `b${whole}`]) t.is(await inSlices([value]), JSON.stringify([value]));
     const bytes = Buffer.alloc(length, 'abc');
     t.is(await inSlices(bytes), `{"$base64":"${bytes.toString('base64')}"}`);
-    await t.throwsAsync(inSlices([`${'\u{1f40d}'.repeat(length)}\ud83d`]), { message: /^x\[0\]: the text holds half a surrogate/ });
+    await t.throwsAsync(inSlices([`${'\u{1f40d}'.repeat(length)}\ud83d`]), { message: /^x\[0\]: the text contains a lone surrogate/ });
   }
 });
 
@@ -38,13 +38,13 @@ const LARGE: readonly (readonly [what: string, value: Sendable, turns: number])[
 ];
 
 for (const [what, value, atLeast] of LARGE) {
-  test.serial(`many ${what} are written in many turns, between which others have theirs`, async (t) => {
+  test.serial(`many ${what} are written in many turns, with other work between them`, async (t) => {
     const { turns } = await turnsDuring(() => inSlices(value));
     t.true(turns > atLeast, String(turns));
   });
 }
 
-test('a part that cannot be written is taken back, whatever the size of what was written of it', async (t) => {
+test('a part that cannot be written is rolled back, whatever its size', async (t) => {
   const many = Array.from({ length: 999_000 }, () => 7);
   for (const part of [unsendable, ['x'.repeat(MiB), { a: [unsendable] }], [Buffer.alloc(MiB), '\ud800'], [many, many]] as Sendable[]) {
     const [first, stand, last] = JSON.parse(await inSlices(['first', attempt(part), { a: attempt(many) }])) as [
@@ -56,13 +56,13 @@ test('a part that cannot be written is taken back, whatever the size of what was
     t.deepEqual(Object.keys(stand), ['failed']);
     t.is(last.a.length, many.length);
   }
-  t.is(writeJson(attempt(unsendable), 'x'), '{"failed":"x: a function cannot be sent; leave the member out"}');
+  t.is(writeJson(attempt(unsendable), 'x'), '{"failed":"x: a function cannot be sent; omit the member"}');
   await t.throwsAsync(inSlices([attempt(1), unsendable]), { message: /^x\[1\]: a function/ });
 });
 
-test('bytes that are given away between two turns are an error', async (t) => {
+test('bytes that are transferred between two turns are an error', async (t) => {
   const bytes = new Uint8Array(4 * MiB);
   const writing = inSlices(bytes);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-  await t.throwsAsync(writing, { message: /^x: the bytes were changed/ });
+  await t.throwsAsync(writing, { message: /^x: the length of the bytes changed/ });
 });

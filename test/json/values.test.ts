@@ -1,11 +1,11 @@
-/** JSON <-> values: one table read both ways, and properties over generated values. */
+/** JSON and values: one table tested in both directions, and properties of generated values. */
 import test from 'ava';
 import fc from 'fast-check';
 import { Double, Int64, dictOf, isDict } from '../../src/values/values.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { readJson, writeJson } from '../../src/json/json.ts';
 
-/** The value of a text with the types of its numbers. */
+/** The value of a text that keeps the types of its numbers. */
 function exact(text: string): Sendable | undefined {
   const document = readJson(Buffer.from(`[${text}]`));
   const list = document.value as readonly Value[];
@@ -15,7 +15,7 @@ function exact(text: string): Sendable | undefined {
 const plain = (text: string): Value => readJson(Buffer.from(text)).value;
 const struct = (members: Readonly<Record<string, Value>>): Dict => dictOf(Object.entries(members));
 
-// What is written is what stands here, and it is read back as the same.
+// Each value is written as this text, which is read as the same value.
 const BOTH_WAYS: readonly (readonly [text: string, value: Sendable])[] = [
   ['null', null],
   ['true', true],
@@ -70,7 +70,7 @@ for (const [text, value] of BOTH_WAYS) {
   });
 }
 
-// Other spellings that are read, and what a plugin sees of them.
+// Other accepted spellings, and the values that plugins see.
 const READ: readonly (readonly [text: string, value: Value])[] = [
   [' \t\r\n[ 1 , 2 ] \n', [1, 2]],
   ['\ufeff1', 1],
@@ -99,7 +99,7 @@ for (const [text, value] of READ) {
   });
 }
 
-test('names that mean something to objects are plain own data', (t) => {
+test('names of inherited properties are plain data', (t) => {
   const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', '', '0', 'then', 'toJSON'];
   const text = `{${names.map((name, index) => `${JSON.stringify(name)}:{"x":${index}}`).join()}}`;
   const value = plain(text) as Dict;
@@ -110,13 +110,13 @@ test('names that mean something to objects are plain own data', (t) => {
   t.deepEqual(plain(writeJson(value, 'x')), value);
 });
 
-test('Map, plain object, Uint8Array and small bigint are written as what they are', (t) => {
+test('Map, plain object, Uint8Array and small bigint are written with their types', (t) => {
   t.is(writeJson(new Map<string, Sendable>([['a', new Map([['$i8', 1n]])]]), 'x'), '{"a":{"$$i8":1}}');
   t.is(writeJson({ a: Uint8Array.of(1) }, 'x'), '{"a":{"$base64":"AQ=="}}');
   t.is(writeJson([5n, -2147483648n, 2147483648n], 'x'), '[5,-2147483648,2147483648]');
 });
 
-test('a part of a document keeps its types, and one without any needs no copy', (t) => {
+test('a part of a document keeps the types of its numbers, and is only copied if it has any', (t) => {
   const document = readJson(Buffer.from('{"params":[{"a":1.0,"deep":[[{"b":2147483648}]]},{"c":1}]}'));
   const [first, second] = (document.value as Dict).params as readonly Dict[];
   t.is(writeJson(document.exactOf(first!), 'x'), '{"a":1.0,"deep":[[{"b":2147483648}]]}');
@@ -126,7 +126,7 @@ test('a part of a document keeps its types, and one without any needs no copy', 
   t.is(without.exactOf(without.value as Dict), undefined);
 });
 
-test('the text of a named member is kept in the outermost object or those of the outermost list, and nowhere else', (t) => {
+test('the text of a named member is kept only in the outermost object, or in the objects of the outermost array', (t) => {
   const at = (text: string, find: (value: Value) => Value): string | undefined => {
     const document = readJson(Buffer.from(text), { keepTextOf: 'ä' });
     return document.textOf(find(document.value) as Dict);
@@ -159,7 +159,7 @@ test('the text of a named member is kept in the outermost object or those of the
   t.is(unnamed.textOf(unnamed.value as Dict), undefined);
 });
 
-/** Values in the form in which they are read; equal ones are deepEqual. */
+/** Arbitrary values in the form in which they are read; equal values are deepEqual. */
 function normal(value: Sendable): unknown {
   if (Array.isArray(value)) return (value as readonly Sendable[]).map(normal);
   if (isDict(value)) return Object.entries(value).map(([name, part]) => [name, normal(part)]);
@@ -213,8 +213,8 @@ function bare(value: unknown): unknown {
   return dictOf(Object.entries(value).map(([key, part]) => [key, bare(part) as Value]));
 }
 
-test('what plain JSON says is read as JSON.parse reads it, in every layout, and what we write JSON.parse reads', (t) => {
-  // Digits alone beyond 2^53 are an i8 here, and a double there.
+test('plain JSON in any layout is read like JSON.parse reads it, and JSON.parse reads our output', (t) => {
+  // Digits beyond 2^53 are an i8 for us, and a double for JSON.parse.
   const ours = /"\$+(?:date|base64|i8)"|(?<![.\d])\d{16,21}(?![.\de])/;
   const json = fc.jsonValue({ maxDepth: 5 }).filter((value) => !ours.test(JSON.stringify(value)));
   fc.assert(

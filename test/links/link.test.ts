@@ -182,7 +182,7 @@ test('a full outbox drops the oldest dicts, counts them, and logs it once', asyn
   t.like(link.status(), { waiting: 4, dropped: 3 });
   clock.advance(50);
   t.deepEqual(await takeAll(transport, 5, 2), ['in flight', 'in flight', 4, 5, 6]);
-  t.is(log.matching(/waiting line of peer .* is full/).length, 1);
+  t.is(log.matching(/queue of peer .* is full/).length, 1);
   await log.line(/3 messages were dropped/);
 });
 

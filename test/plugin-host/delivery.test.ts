@@ -155,7 +155,7 @@ test('a full inbox drops the oldest messages, counts them, and logs the flood in
   await sent.until(({ data }) => (data as unknown[]).join(' ') === 'ends 10');
   const warnings = lines.all.filter((line) => line.startsWith('warn '));
   t.is(warnings.length, 2);
-  t.regex(warnings[0] ?? '', /waiting line of ham\.gate\.Gate is full/);
+  t.regex(warnings[0] ?? '', /queue of ham\.gate\.Gate is full/);
   t.regex(warnings[1] ?? '', /7 messages were dropped/);
 });
 

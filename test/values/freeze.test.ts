@@ -1,9 +1,9 @@
-/** One dict for all: frozen to the bottom, but each satellite's bytes and dates are its own. */
+/** One dict for all satellites: deeply frozen, with separate copies of bytes and dates. */
 import test from 'ava';
 import { dictOf, freezeDict, shareDict } from '../../src/values/values.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
 
-/** All objects below `root` but bytes and dates. */
+/** All objects below `root` except bytes and dates. */
 function objectsIn(root: object): object[] {
   const found: object[] = [];
   const open: unknown[] = [root];
@@ -24,7 +24,7 @@ function sample(leaf: Value): Dict {
   ]);
 }
 
-test('everything in a dict is frozen, and a dict without bytes and dates is one object for all', (t) => {
+test('everything in a dict is frozen, and a dict without bytes and dates is shared', (t) => {
   const dict = sample(1n);
   const frozen = freezeDict(dict);
   t.true(objectsIn(dict).length > 5);
@@ -39,7 +39,7 @@ for (const [what, make] of [
   ['bytes', () => Buffer.from('abc')],
   ['a date', () => new Date(0)],
 ] as const) {
-  test(`with ${what} each satellite gets its own copy, frozen around it`, (t) => {
+  test(`with ${what} each satellite gets its own copy, frozen except for these`, (t) => {
     const frozen = freezeDict(sample(make()));
     t.true(frozen.holdsMutable);
     const [one, other] = [shareDict(frozen), shareDict(frozen)];
@@ -65,7 +65,7 @@ function spoil(leaf: Date | Buffer): void {
   else leaf.fill(0);
 }
 
-test('bytes of a copy do not share memory with what they came from', (t) => {
+test('the bytes of a copy do not share memory with the original', (t) => {
   const bytes = Buffer.from('abc');
   const copy = shareDict(freezeDict(dictOf([['data', bytes]]))).data as Buffer;
   t.true(Buffer.isBuffer(copy));
@@ -73,7 +73,7 @@ test('bytes of a copy do not share memory with what they came from', (t) => {
   t.is(copy.toString(), 'abc');
 });
 
-test('neither depth nor width grows the stack', (t) => {
+test('neither depth nor width exhausts the stack', (t) => {
   for (const leaf of [1, Buffer.from('x')]) {
     let deep: Value = leaf;
     for (let level = 0; level < 100_000; level++) deep = level % 2 === 0 ? [deep] : dictOf([['in', deep]]);

@@ -1,9 +1,9 @@
-/** Dicts are plain own data whatever the names are, and wrapped numbers are known by mark. */
+/** Dicts are plain data whatever their names, and wrapped numbers are identified by marks. */
 import test from 'ava';
 import { Double, Int64, dictOf, isDict } from '../../src/values/values.ts';
 import { hasMark } from '../../src/core/core.ts';
 
-test('members of any name are plain own data, and nothing else changes', (t) => {
+test('members of any name are plain data, and nothing else changes', (t) => {
   const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', '', '0', 'valueOf'];
   const dict = dictOf(names.map((name) => [name, dictOf([['polluted', true]])] as const));
   t.deepEqual(Object.keys(dict).sort(), [...names].sort());
@@ -12,7 +12,7 @@ test('members of any name are plain own data, and nothing else changes', (t) => 
   t.deepEqual(Object.keys(dictOf()), []);
 });
 
-test('a dict is a struct, decoded or literal, and nothing else', (t) => {
+test('only decoded structs and plain objects are dicts', (t) => {
   class Own {
     member = 1;
   }
@@ -20,7 +20,7 @@ test('a dict is a struct, decoded or literal, and nothing else', (t) => {
   for (const no of [null, undefined, [], new Date(), Buffer.from(''), new Own(), new Map(), 'x', 1, () => 1]) t.false(isDict(no));
 });
 
-test('Double and Int64 are known by their marks', (t) => {
+test('Double and Int64 are identified by their marks', (t) => {
   t.true(Double.is(new Double(1)));
   t.true(Int64.is(new Int64(1n)));
   t.true(Double.is({ [Symbol.for('co2-relay.Double')]: true, value: 1 }), 'of another copy');

@@ -1,4 +1,4 @@
-/** A part that cannot be written is taken back, and its stand-in written instead; what stands around it stays as it is. */
+/** A part that cannot be written is rolled back and replaced; everything around it stays unchanged. */
 import test from 'ava';
 import { Attempt } from '../../src/values/values.ts';
 import type { Sendable } from '../../src/values/values.ts';
@@ -9,11 +9,11 @@ const LIMITS = { maxBodyBytes: 128 * MiB };
 const unsendable = (() => 1) as unknown as Sendable;
 const attempt = (value: Sendable): Attempt => new Attempt(value, (error) => ({ failed: (error as Error).message.slice(0, 60) }));
 
-/** What is read of `value`, written at once and in turns. */
+/** `value` after a round trip, written at once and in turns. */
 async function both(value: Sendable): Promise<unknown> {
   const atOnce = serialiseResponse(value);
   const inSlices = await serialiseResponseInTurns(value);
-  if (!inSlices.equals(atOnce)) throw new Error('in turns it is another answer');
+  if (!inSlices.equals(atOnce)) throw new Error('writing in turns gives another response');
   const answer = parseResponse(atOnce, { limits: LIMITS });
   return answer.kind === 'value' ? answer.value : answer;
 }
@@ -25,14 +25,14 @@ const throwing = {
 };
 
 const PARTS: readonly (readonly [what: string, value: Sendable, read: string | undefined])[] = [
-  ['what can be sent', ['x', { a: 1 }], undefined],
+  ['a valid value', ['x', { a: 1 }], undefined],
   ['a function', unsendable, 'result[1]: a function cannot be sent'],
   ['a function behind others', ['x', { a: [1, unsendable] }], 'result[1][1].a[1]: a function'],
-  ['a control character', 'a\u0001', 'result[1]: the text holds a control'],
-  ['a control character behind a megabyte', 'a'.repeat(MiB) + '\u0001', 'result[1]: the text holds'],
+  ['a control character', 'a\u0001', 'result[1]: the text contains a control'],
+  ['a control character behind a megabyte', 'a'.repeat(MiB) + '\u0001', 'result[1]: the text contains'],
   ['a function behind several chunks', [Buffer.alloc(3 * MiB), 'y'.repeat(MiB), unsendable], 'result[1][2]: a function'],
   ['a getter that throws', [throwing], 'result[1][0].bad: the value cannot be read'],
-  ['what is longer than any message', Array.from({ length: 70 }, () => 'x'.repeat(MiB)), 'result[1][63]: the message is longer than'],
+  ['a value that exceeds the size limit', Array.from({ length: 70 }, () => 'x'.repeat(MiB)), 'result[1][63]: the message is longer than'],
 ];
 
 for (const [what, value, read] of PARTS) {
@@ -44,20 +44,20 @@ for (const [what, value, read] of PARTS) {
   });
 }
 
-test('a member of a struct, the whole value, and one after the other', async (t) => {
+test('attempts as a member, as the whole value, and in a row', async (t) => {
   const failed = attempt(unsendable);
   t.is(JSON.stringify(await both({ a: failed, b: attempt(1), c: failed })).match(/failed/g)?.length, 2);
   t.regex(JSON.stringify(await both(failed)), /^\{"failed":"result: a function/);
   t.is(((await both(Array.from({ length: 200 }, () => failed))) as unknown[]).length, 200);
 });
 
-test('what fails behind an attempt, or in the stand-in itself, is the failure of all', (t) => {
+test('a failure outside of an attempt, or in its replacement, fails the whole message', (t) => {
   t.throws(() => serialiseResponse([attempt(1), unsendable]), { message: /^result\[1\]: a function/ });
   t.throws(() => serialiseResponse([attempt({}), [unsendable]]), { message: /^result\[1\]\[0\]: a function/ });
   t.throws(() => serialiseResponse([new Attempt(unsendable, () => unsendable)]), { message: /^result\[0\]: a function/ });
 });
 
-test('what is taken back takes no memory: many parts that fail late leave no chunk each', async (t) => {
+test('parts that are rolled back free their memory', async (t) => {
   const before = process.memoryUsage().arrayBuffers;
   const late = [Buffer.alloc(2 * MiB), unsendable];
   const writing = serialiseResponseInTurns(Array.from({ length: 60 }, () => attempt(late)));

@@ -1,4 +1,4 @@
-/** A base64 is a buffer of its own: what stands beside its bytes in memory can be reached from none that a plugin gets. */
+/** A base64 value has memory of its own, so its ArrayBuffer exposes no other data to plugins. */
 import test from 'ava';
 import { read } from './wire.ts';
 

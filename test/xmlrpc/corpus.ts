@@ -65,5 +65,5 @@ export const REFUSED: readonly (readonly [clause: string, body: Buffer])[] = [
   ['base64 with a control character', callOf(`<base64>${'QUJD'.repeat(100)}\u0001</base64>`)],
   ['an int of eleven digits', callOf('<int>21474836480</int>')],
   ['a second root', Buffer.concat([callOf('x'), callOf('y')])],
-  ['a byte that is no UTF-8', Buffer.concat([callOf('x'), Buffer.from([0xff])])],
+  ['a byte that is not UTF-8', Buffer.concat([callOf('x'), Buffer.from([0xff])])],
 ];

@@ -1,6 +1,4 @@
-/**
- * Forms that programs write although the specification does not have them: read in calls, and in responses where the reader asks for it.
- */
+/** Spellings outside the specification that programs write: accepted in calls, and in responses where the reader asks for it. */
 import test from 'ava';
 import { parseResponse, parseResponseInSlices, sendableResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { RESPONSE_HEAD, RESPONSE_TAIL, errorOf, read } from './wire.ts';
@@ -19,12 +17,12 @@ const FORMS: readonly (readonly [inner: string, value: unknown])[] = [
 ];
 
 for (const [inner, value] of FORMS) {
-  test(`${inner.replaceAll('\n', ' ')} is read in a call, and in a response with lenientForms alone`, async (t) => {
+  test(`${inner.replaceAll('\n', ' ')} is accepted in a call, and in a response only with the leniency 'forms'`, async (t) => {
     const body = Buffer.from(RESPONSE_HEAD + inner + RESPONSE_TAIL);
     t.deepEqual(read(inner), value);
-    t.like(parseResponse(body, { lenientForms: true }), { kind: 'value' });
-    t.like(await parseResponseInSlices(body, { lenientForms: true, sliceBytes: 1 }), { kind: 'value' });
-    t.notThrows(() => sendableResponse(body, { lenientForms: true }));
+    t.like(parseResponse(body, { leniency: 'forms' }), { kind: 'value' });
+    t.like(await parseResponseInSlices(body, { leniency: 'forms', sliceBytes: 1 }), { kind: 'value' });
+    t.notThrows(() => sendableResponse(body, { leniency: 'forms' }));
     t.is(errorOf(() => parseResponse(body)).code, 'INVALID_REQUEST');
     t.is(errorOf(() => sendableResponse(body)).code, 'INVALID_REQUEST');
   });

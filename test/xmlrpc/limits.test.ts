@@ -1,4 +1,4 @@
-/** The limits as options; what each of them refuses stands in the table. */
+/** The limits as options; the table tests what each of them refuses. */
 import test from 'ava';
 import { DEFAULT_LIMITS, canonicalMembers, parseCall, parseStruct } from '../../src/xmlrpc/xmlrpc.ts';
 import type { XmlRpcLimits } from '../../src/xmlrpc/xmlrpc.ts';
@@ -6,7 +6,7 @@ import { callOf, canonicalUnder, refusalOf } from './wire.ts';
 
 const arrays = (depth: number): string => '<array><data><value>'.repeat(depth) + '</value></data></array>'.repeat(depth);
 
-test('an explicit undefined means the default, and the defaults cannot be changed', (t) => {
+test('an explicit undefined means the default, and the defaults are frozen', (t) => {
   t.is(refusalOf(() => parseCall(callOf(arrays(65)), { limits: { maxDepth: undefined as unknown as number } })).slice(0, 5), 'LIMIT');
   t.throws(() => {
     (DEFAULT_LIMITS as XmlRpcLimits).maxDepth = 1e9;

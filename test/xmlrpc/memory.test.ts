@@ -1,11 +1,11 @@
-/** What is kept of a large document does not keep the document. */
+/** Values that are kept do not keep their document alive. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import type { Dict } from '../../src/values/values.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 
-test('forty small dicts out of forty requests of 4 MB weigh less than one request', (t) => {
+test('forty small dicts from forty requests of 4 MB take less memory than one request', (t) => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const padding = `<!--${'x'.repeat(4_000_000)}-->`;

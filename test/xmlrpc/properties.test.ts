@@ -1,4 +1,4 @@
-/** What holds of every value and of every document, held against arbitrary ones. */
+/** Properties of arbitrary values and documents. */
 import { inspect, isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
@@ -23,12 +23,12 @@ import { anySent, text } from './arbitraries.ts';
 import { ALL } from './table/rows.ts';
 import { refusalOf, structText } from './wire.ts';
 
-/** Not ava's deepEqual, which takes a dict with a member `length` of some billions for a list of so many items. */
+/** Replaces ava's deepEqual, which takes a dict with a large member `length` for an array. */
 function isSame(found: unknown, expected: unknown): void {
   if (!isDeepStrictEqual(found, expected)) throw new Error(`${inspect(found)} for ${inspect(expected)}`);
 }
 
-test('every value comes back as it was sent, from a call, a response and a struct', (t) => {
+test('every value survives a round trip in a call, a response and a struct', (t) => {
   fc.assert(
     fc.property(anySent, ({ sent, read }) => {
       isSame(parseCall(serialiseCall('m', [sent, sent], ALL)).params, [read, read]);
@@ -41,7 +41,7 @@ test('every value comes back as it was sent, from a call, a response and a struc
   t.pass();
 });
 
-test('what is written is canonical: its members are what was written, byte by byte', (t) => {
+test('written structs are canonical: reading their members returns the same bytes', (t) => {
   fc.assert(
     fc.property(anySent, ({ sent }) => {
       const struct = serialiseStruct({ sent }, ALL);
@@ -51,7 +51,7 @@ test('what is written is canonical: its members are what was written, byte by by
   );
 });
 
-test('whatever a program hands over is written, or is a RelayError', (t) => {
+test('any object is written, or causes a RelayError', (t) => {
   const options = {
     withBigInt: true,
     withDate: true,
@@ -91,7 +91,7 @@ test('every fault is written and read, whatever its code and text', (t) => {
 const seed = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const mutation = fc.record({ kind: fc.constantFrom(...MUTATIONS), at: fc.nat(), size: fc.nat(), other: fc.nat() });
 
-test('any document, changed in any way: a value or a refusal, never anything else', (t) => {
+test('any mutated document results in a value or a refusal', (t) => {
   fc.assert(
     fc.property(seed, fc.array(mutation, { maxLength: 4 }), (from, changes) => {
       examine(changes.reduce(mutate, Buffer.from(document(new Random(from)))));
@@ -101,7 +101,7 @@ test('any document, changed in any way: a value or a refusal, never anything els
   t.pass();
 });
 
-test('any sent value, its document changed in any way', (t) => {
+test('any mutated document of a written value results in a value or a refusal', (t) => {
   fc.assert(
     fc.property(anySent, fc.array(mutation, { minLength: 1, maxLength: 3 }), ({ sent }, changes) => {
       examine(changes.reduce(mutate, serialiseCall('m', [sent], ALL)));
@@ -111,7 +111,7 @@ test('any sent value, its document changed in any way', (t) => {
   t.pass();
 });
 
-test('any document that is written, cut at any byte: refused', (t) => {
+test('any written document is refused if it is truncated at any byte', (t) => {
   fc.assert(
     fc.property(anySent, ({ sent }) => {
       const body = serialiseCall('m', [sent], ALL);
@@ -125,14 +125,14 @@ test('any document that is written, cut at any byte: refused', (t) => {
   t.pass();
 });
 
-test('a body that is a part of a larger buffer is read by itself', (t) => {
+test('a body that is part of a larger buffer is read on its own', (t) => {
   fc.assert(
     fc.property(anySent, fc.uint8Array(), fc.uint8Array(), ({ sent, read }, before, after) => {
       const body = serialiseCall('m', [sent], ALL);
       const whole = Buffer.concat([before, body, after]);
       const view = new Uint8Array(whole.buffer, whole.byteOffset + before.length, body.length);
       const { params } = parseCall(view);
-      // What was read does not change with the buffer, which its owner uses again.
+      // Values do not change when the buffer is reused.
       whole.fill(0);
       isSame(params, [read]);
     }),

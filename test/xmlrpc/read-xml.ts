@@ -1,16 +1,16 @@
-/** The XML layer alone: reads a document of any elements, as a conformance suite needs it. */
+/** Reads documents of any elements by the XML layer alone, for a conformance suite. */
 import { RelayError } from '../../src/core/core.ts';
-import { decodeBody } from '../../src/xmlrpc/decode.ts';
+import { decodeBody } from '../../src/xmlrpc/read/encoding.ts';
 import { DEFAULT_LIMITS } from '../../src/xmlrpc/xmlrpc.ts';
-import { Refusal } from '../../src/xmlrpc/refuse.ts';
-import { XmlReader } from '../../src/xmlrpc/xml-reader.ts';
+import { ParseError } from '../../src/xmlrpc/read/parse-error.ts';
+import { XmlReader } from '../../src/xmlrpc/read/xml-reader.ts';
 
-/** Reads a whole document and gives its character data, or why it is not well-formed. */
+/** Reads a whole document and returns its character data, or why it is not well-formed. */
 export function readXml(body: Uint8Array): { text: string } | { refused: string } {
   try {
     return { text: textOf(body) };
   } catch (error) {
-    if (error instanceof Refusal) return { refused: `${error.code} at byte ${error.at}: ${error.reason}` };
+    if (error instanceof ParseError) return { refused: `${error.code} at byte ${error.at}: ${error.reason}` };
     if (RelayError.is(error)) return { refused: `${error.code}: ${error.message}` };
     throw error;
   }

@@ -1,4 +1,4 @@
-/** What is remembered of earlier messages makes later ones faster, and changes nothing else. */
+/** The caches of earlier messages never change results. */
 import test from 'ava';
 import type { Dict } from '../../src/values/values.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
@@ -11,7 +11,7 @@ const often = (inner: string): void => {
   for (let count = 0; count < 4; count++) parseCall(callOf(inner));
 };
 
-test('a name that repeats is read as if it were new: as another type, in another order, after another one', (t) => {
+test('a repeated name may have another type, another position and another predecessor', (t) => {
   const [a, b] = [member('a', '<int>1</int>'), member('b', '<string>x</string>')];
   often(struct(a, b));
   t.deepEqual(Object.entries(read(struct(a, b)) as Dict), Object.entries({ a: 1, b: 'x' }));
@@ -25,7 +25,7 @@ test('a name that repeats is read as if it were new: as another type, in another
   t.deepEqual(Object.entries(read(struct(a, b, member('c', '<boolean>1</boolean>'))) as Dict), Object.entries({ a: 1, b: 'x', c: true }));
 });
 
-test('a member that repeats within a struct is refused where it stands, however often its bytes were read before', (t) => {
+test('a duplicate member is refused at its position, however often its bytes were read before', (t) => {
   const [a, b] = [member('a', '<int>1</int>'), member('b', '<int>1</int>')];
   often(struct(a, b));
   often(struct(b, a));
@@ -35,7 +35,7 @@ test('a member that repeats within a struct is refused where it stands, however 
   );
 });
 
-test('what was read under wide limits is refused under narrow ones', (t) => {
+test('a document accepted under wide limits is refused under narrow ones', (t) => {
   const wide = struct(member('a_rather_long_name', '<int>123456</int>'), member('b', struct(member('c', '<int>1</int>'))));
   often(wide);
   const narrow: readonly Partial<XmlRpcLimits>[] = [
@@ -48,7 +48,7 @@ test('what was read under wide limits is refused under narrow ones', (t) => {
   for (const limits of narrow) t.is(errorOf(() => parseCall(callOf(wide), { limits })).code, 'LIMIT', JSON.stringify(limits));
 });
 
-test('the same bytes mean something else where their prefix does', (t) => {
+test('the same bytes mean something else if their prefix does', (t) => {
   const inner = struct(member('a', '<ex:i8>1</ex:i8>'), member('b', '<ex:i8>2</ex:i8>'));
   often(inner);
   const call = callOf(inner).toString();
@@ -57,7 +57,7 @@ test('the same bytes mean something else where their prefix does', (t) => {
   t.is(errorOf(() => parseCall(bound('urn:x'))).code, 'INVALID_REQUEST');
 });
 
-test('thousands of names of one length, and of one beginning and end, are kept apart', (t) => {
+test('thousands of names with the same length, start and end are distinguished', (t) => {
   const names = Array.from({ length: 9000 }, (_, i) => `name_${String(i).padStart(5, '0')}_x`);
   const inner = struct(...names.map((name, i) => member(name, `<int>${i}</int>`)));
   for (let count = 0; count < 3; count++) {
@@ -67,7 +67,7 @@ test('thousands of names of one length, and of one beginning and end, are kept a
   }
 });
 
-test('names longer than what is kept, and names of other letters, are read in full', (t) => {
+test('names that are too long for the cache, or not ASCII, are read in full', (t) => {
   const names = ['x'.repeat(39), 'x'.repeat(40), 'x'.repeat(41), 'x'.repeat(42), 'ä', '漢字', 'a\nb', '/>'];
   const inner = struct(...names.map((name) => member(name, '')));
   for (let count = 0; count < 3; count++) t.deepEqual(Object.keys(read(inner) as Dict), names);

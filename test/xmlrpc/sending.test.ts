@@ -1,4 +1,4 @@
-/** Whole messages byte by byte, the places in errors, and the sources of structs. */
+/** Whole messages byte by byte, the paths in errors, and the sources of structs. */
 import test from 'ava';
 import { dictOf } from '../../src/values/values.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
@@ -17,7 +17,7 @@ import { errorOf } from './wire.ts';
 
 const XML = '<?xml version="1.0" encoding="UTF-8"?>';
 const deep = (levels: number): unknown[] => (levels === 1 ? [] : [deep(levels - 1)]);
-test('places name the parameter, the result, the struct', (t) => {
+test('paths in errors name the parameter, the result or the struct', (t) => {
   t.regex(errorOf(() => serialiseCall('m', [1, [NaN]])).text, /^params\[1\]\[0\]: /);
   t.regex(errorOf(() => serialiseResponse({ a: NaN })).text, /^result\.a: /);
   t.regex(errorOf(() => serialiseStruct({ a: NaN })).text, /^struct\.a: /);
@@ -26,7 +26,7 @@ test('places name the parameter, the result, the struct', (t) => {
   t.regex(errorOf(() => serialiseStruct('<struct>')).text, /^struct: /);
 });
 
-test('64 levels are written and read; a value that shares its parts exponentially is refused', (t) => {
+test('64 levels are written and read; a value that repeats shared parts exponentially often is refused', (t) => {
   const back = parseResponse(serialiseResponse(deep(64) as Sendable));
   t.deepEqual(back.kind === 'value' && back.value, deep(64) as Value);
   let shared: unknown[] = ['x'.repeat(10_000)];
@@ -53,14 +53,14 @@ test('messages byte by byte', (t) => {
   t.is(serialiseStruct({ a: 1 }), '<struct><member><name>a</name><value><int>1</int></value></member></struct>');
 });
 
-test('a method name that no server reads is not sent', (t) => {
+test('an invalid method name is not sent', (t) => {
   for (const name of ['', 'a b', 'a<b', 'ä', 'm\n', 'm'.repeat(1025)]) {
     t.regex(errorOf(() => serialiseCall(name, [])).text, /^methodName: /);
     t.is(errorOf(() => serialiseMembersCall(name, new Map(), {})).code, 'INTERNAL');
   }
 });
 
-test('a fault is always written, whatever its code and text are', (t) => {
+test('a fault is always written, whatever its code and text', (t) => {
   const fault = (code: unknown, text: unknown): unknown => parseResponse(serialiseFault(code as number, text as string));
   t.deepEqual(fault(-32601, 'no such method'), { kind: 'fault', code: -32601, text: 'no such method' });
   t.deepEqual(fault(0, ''), { kind: 'fault', code: 0, text: '' });
@@ -87,7 +87,7 @@ test('which extensions a message used', (t) => {
   });
 });
 
-test('the source of a struct is what came, white space, comments and CR included', (t) => {
+test('the source of a struct is its original text with white space, comments and CR', (t) => {
   const inner = '<struct ><member><name>b</name><value>x\r\n</value></member></struct >';
   const outer = `<struct>\r\n<!-- ä😀 --><member><name>a</name><value>${inner}</value></member><member><name>c</name><value><struct/></value></member></struct>`;
   const call = parseCall(
@@ -103,7 +103,7 @@ test('the source of a struct is what came, white space, comments and CR included
   t.deepEqual(parseStruct(outer), dict);
 });
 
-test('a struct that needs a prefix from outside has no source of its own; with ex: it has', (t) => {
+test('a struct that uses a foreign prefix has no source; one that uses ex: has', (t) => {
   const call = (prefix: string): Buffer | undefined => {
     const parsed = parseCall(
       Buffer.from(
@@ -119,7 +119,7 @@ test('a struct that needs a prefix from outside has no source of its own; with e
   t.deepEqual(parseStruct(call('ex')!), dictOf([['a', null]]));
 });
 
-test('own members replace kept ones in their place, new ones follow, the rest stays as it was written', (t) => {
+test('own members replace kept ones in their position, new ones follow, and the others stay unchanged', (t) => {
   const kept = canonicalMembers(
     '<struct><member><name>z</name><value><double>1.0</double></value></member><member><name>host_id</name><value>old</value></member>' +
       '<member><name>&lt;</name><value><i4>7</i4></value></member></struct>',
@@ -140,7 +140,7 @@ function membersText(kept: ReadonlyMap<string, string>, own: Readonly<Record<str
   return body.slice(body.indexOf('<struct>'), body.lastIndexOf('</struct>') + '</struct>'.length);
 }
 
-test('the order of canonical members is the order of the source, whatever the names', (t) => {
+test('canonical members have the order of the source, whatever their names', (t) => {
   const member = (name: string): string => `<member><name>${name}</name><value><int>1</int></value></member>`;
   const text = `<struct>${['b', '10', '9', ''].map(member).join('')}</struct>`;
   t.deepEqual([...canonicalMembers(text).keys()], ['b', '10', '9', '']);

@@ -1,4 +1,4 @@
-/** How much of a large body is made into strings in one turn of the event loop: about a slice, whatever stands around it. */
+/** One turn of the event loop decodes about one slice of a large body to strings, whatever the body contains. */
 import test from 'ava';
 import { parseCall, parseCallInSlices } from '../../src/xmlrpc/xmlrpc.ts';
 import { callOf, errorOf } from './wire.ts';
@@ -11,7 +11,7 @@ const spaced = (body: Buffer): Buffer => Buffer.from(body.toString().replace('<m
 
 const BODIES: Readonly<Record<string, Buffer>> = {
   'a string': callOf(`<string>${LETTERS}</string>`),
-  'a string whose last letter alone is not ASCII': callOf(`<string>${'a'.repeat(512 * KIB)}ä</string>`),
+  'a string in which only the last letter is not ASCII': callOf(`<string>${'a'.repeat(512 * KIB)}ä</string>`),
   'a string under a namespace': spaced(callOf(`<string>${LETTERS}</string>`)),
   'a string with references': callOf(`<string>${LETTERS}&amp;${LETTERS}<![CDATA[${LETTERS}]]></string>`),
   'an untyped string': callOf(LETTERS),
@@ -29,7 +29,7 @@ for (const [what, body] of Object.entries(BODIES)) {
   });
 }
 
-test.serial('a name that is far too long is not decoded to be refused', async (t) => {
+test.serial('a name that is far too long is refused without being decoded', async (t) => {
   for (const body of [
     callOf(`<struct><member><name>${LETTERS}</name><value/></member></struct>`),
     Buffer.from(`<methodCall><methodName>${LETTERS}</methodName></methodCall>`),
@@ -43,7 +43,7 @@ test.serial('a name that is far too long is not decoded to be refused', async (t
   }
 });
 
-test('long blanks before a typed value are no text, long letters are, wherever the slices end', async (t) => {
+test('long white space before a typed value is ignored, and long text is refused, wherever the slices end', async (t) => {
   const long = (filling: string): Buffer => callOf(`${filling.repeat(40 * KIB)}<int>1</int>`);
   const sliced = async (body: Buffer): Promise<unknown> => (await parseCallInSlices(body, { sliceBytes: 17 * KIB })).params;
   t.deepEqual(await sliced(long(' \r')), [1]);
@@ -54,7 +54,7 @@ test('long blanks before a typed value are no text, long letters are, wherever t
   await t.throwsAsync(sliced(callOf(`${' '.repeat(20 * KIB)}x${' '.repeat(40 * KIB)}<int>1</int>`)), { message: /text beside <int>/ });
 });
 
-// The most bytes that became strings between two turns of the loop.
+// The maximum number of bytes decoded to strings between two turns of the event loop.
 async function mostInOneTurn<T>(work: () => Promise<T>): Promise<{ most: number; result: T }> {
   const original = Object.getOwnPropertyDescriptor(Buffer.prototype, 'toString') as {
     value: (this: Buffer, encoding?: BufferEncoding, from?: number, to?: number) => string;

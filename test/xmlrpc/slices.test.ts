@@ -1,8 +1,8 @@
-/** A body read in slices is read as it is at once, wherever the slices end; and other work runs between them. */
+/** Reading a body in slices gives the same result as reading it at once, wherever the slices end, and other work runs between them. */
 import test from 'ava';
 import { dictOf } from '../../src/values/values.ts';
 import type { Dict } from '../../src/values/values.ts';
-import { parseResponseInSlices } from '../../src/xmlrpc/parse.ts';
+import { parseResponseInSlices } from '../../src/xmlrpc/read/messages.ts';
 import { parseCall, parseCallInSlices, parseResponse, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { turnsDuring } from '../support/turns.ts';
@@ -17,7 +17,7 @@ async function turnsOf(body: Buffer, sliceBytes: number): Promise<number> {
 const SIZES = [1, 2, 3, 5, 16, 61, 1000];
 
 for (const [clause, body] of READ) {
-  test(`read alike: ${clause}`, async (t) => {
+  test(`same value: ${clause}`, async (t) => {
     const { methodName, params, extensions } = parseCall(body);
     for (const sliceBytes of SIZES) {
       const call = await parseCallInSlices(body, { sliceBytes });
@@ -25,8 +25,8 @@ for (const [clause, body] of READ) {
     }
   });
 
-  test(`refused alike, cut after any byte: ${clause}`, async (t) => {
-    // Long ones only near their ends: slices have shown above that the middle of a text is like its ends.
+  test(`same refusal, truncated after any byte: ${clause}`, async (t) => {
+    // Long documents only near both ends, to save time.
     const cuts = Array.from({ length: body.length }, (_, cut) => cut).filter((cut) => cut < 700 || cut > body.length - 100);
     for (const cut of cuts) {
       const part = body.subarray(0, cut);
@@ -38,14 +38,14 @@ for (const [clause, body] of READ) {
 }
 
 for (const [clause, body] of REFUSED) {
-  test(`refused alike: ${clause}`, async (t) => {
+  test(`same refusal: ${clause}`, async (t) => {
     const { code, text } = errorOf(() => parseCall(body));
     t.notRegex(code, /NONE|FOREIGN/);
     for (const sliceBytes of SIZES) await t.throwsAsync(parseCallInSlices(body, { sliceBytes }), { message: text });
   });
 }
 
-test('other work runs after every slice, in tags, text, base64, white space and comments alike', async (t) => {
+test('other work runs after every slice, in tags, text, base64, white space and comments', async (t) => {
   const KIB = 1024;
   const bodies = {
     structs: `<array><data>${'<value><struct><member><name>a</name><value><int>1</int></value></member></struct></value>'.repeat(3000)}</data></array>`,
@@ -62,17 +62,17 @@ test('other work runs after every slice, in tags, text, base64, white space and 
   }
 });
 
-test('a slice has a bounded number of values, however short they are', async (t) => {
+test('the number of values in a slice is limited', async (t) => {
   const turns = await turnsOf(callOf(`<array><data>${'<value/>'.repeat(60_000)}</data></array>`), Infinity);
   t.true(turns >= 4, `${turns} turns`);
 });
 
-test('other work runs in blanks before and after the root element', async (t) => {
+test('other work runs in white space before and after the root element', async (t) => {
   const blanks = Buffer.alloc(128 * 1024, ' ');
   t.true((await turnsOf(Buffer.concat([blanks, callOf(''), blanks]), 16 * 1024)) >= 14);
 });
 
-test('base64 is decoded as it is read, also around markup and under a namespace: nothing is read twice', async (t) => {
+test('base64 is decoded while it is read, also around markup and with namespaces, and nothing is read twice', async (t) => {
   const KIB = 1024;
   const lines = 'QUJDQUJD\n'.repeat(28 * KIB);
   const bodies = {
@@ -92,7 +92,7 @@ test('base64 is decoded as it is read, also around markup and under a namespace:
   }
 });
 
-test('a struct of a sliced call knows its source, also of other letters than ASCII', async (t) => {
+test('a struct of a call read in slices has its source, also with text that is not ASCII', async (t) => {
   const struct = '<struct>\n<member><name>ä</name><value>漢😀</value></member> </struct>';
   const call = await parseCallInSlices(callOf(`<array><data><value>ü</value><value>${struct}</value></data></array>`), { sliceBytes: 5 });
   const [, dict] = call.params[0] as [string, Dict];
@@ -105,10 +105,10 @@ test('the default slice is smaller than a large body', async (t) => {
   t.true(turns > 0);
 });
 
-// Without its function, of which each response has its own.
+// Without its function, which differs between responses.
 const bare = (response: ParsedResponse): unknown => ({ ...response, faultIn: undefined });
 
-test('a response read in slices is read, and refused, as it is at once', async (t) => {
+test('reading a response in slices gives the same result as reading it at once', async (t) => {
   const bodies = [serialiseResponse([1, 'ä😀', { a: [true, 2.5] }]), serialiseFault(7, 'no such room'), serialiseResponse('x'.repeat(500))];
   for (const body of bodies) {
     for (const sliceBytes of SIZES) t.deepEqual(bare(await parseResponseInSlices(body, { sliceBytes })), bare(parseResponse(body)));

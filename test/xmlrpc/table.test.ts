@@ -84,7 +84,7 @@ function check(t: ExecutionContext, row: Row): void {
 
 function isRead(t: ExecutionContext, inner: string, value: Sendable): void {
   t.deepEqual(read(inner), value as unknown);
-  t.like(parseResponse(Buffer.from(RESPONSE_HEAD + inner + RESPONSE_TAIL), { lenientForms: true }), { kind: 'value' });
+  t.like(parseResponse(Buffer.from(RESPONSE_HEAD + inner + RESPONSE_TAIL), { leniency: 'forms' }), { kind: 'value' });
   t.deepEqual(parseStruct(`<struct>${member('v', inner)}</struct>`), dictOf([['v', value as string]]));
 }
 
@@ -105,7 +105,7 @@ function isRefused(t: ExecutionContext, { xml, code, column, reason, limits: own
   const attempt = (): unknown => parseCall(callOf(xml), { limits: own });
   const place = column === ANYWHERE ? refusalOf(attempt).split(' ')[1] : `1:${CALL_HEAD.length + column}`;
   isRefusal(t, attempt, `${code} ${place}`, reason);
-  // What has no value has no canonical text either.
+  // A refused text has no canonical text.
   const refusal = refusalOf(() => canonicalUnder(STRUCT_HEAD + xml + CALL_TAIL, own));
   t.is(refusal.split(' ')[0], own.maxDepth !== undefined || own.maxValues !== undefined ? 'LIMIT' : code, refusal);
 }
@@ -124,7 +124,7 @@ function reader(as: Reader): (body: string | Buffer, options: ParseOptions) => o
 const INNER = ALL_ROWS.flatMap((row) => ('xml' in row && row.xml.length < 2000 ? [row.xml] : []));
 const READ = ALL_ROWS.flatMap((row) => ((row.kind === 'both' || row.kind === 'reads') && row.xml.length < 500 ? [row] : []));
 
-/** What comes of a document: its parameters and extensions, or its refusal. */
+/** The result of a document: its parameters and extensions, or its refusal. */
 function outcome(body: Buffer, charset?: string): unknown {
   try {
     const { params, extensions: used } = parseCall(body, { charset });
@@ -134,9 +134,9 @@ function outcome(body: Buffer, charset?: string): unknown {
   }
 }
 
-test('every row gives the same in UTF-16 of either order, with the same line and column', (t) => {
+test('every row gives the same result in UTF-16 of both byte orders, with the same line and column', (t) => {
   for (const inner of INNER) {
-    // Half a pair has no bytes in UTF-8.
+    // A lone surrogate has no UTF-8.
     if (/\p{Surrogate}/u.test(inner)) continue;
     const little = Buffer.from(`\ufeff${CALL_HEAD}${inner}${CALL_TAIL}`, 'utf16le');
     const expected = outcome(callOf(inner));
@@ -145,7 +145,7 @@ test('every row gives the same in UTF-16 of either order, with the same line and
   }
 });
 
-test('every row of Latin letters gives the same in ISO-8859-1, with the same line and column', (t) => {
+test('every row of Latin letters gives the same result in ISO-8859-1, with the same line and column', (t) => {
   const latin = INNER.filter((inner) => /^[\t\n\r\u0020-\u00ff]*$/.test(inner));
   t.true(latin.length > 300);
   for (const inner of latin) {
@@ -153,7 +153,7 @@ test('every row of Latin letters gives the same in ISO-8859-1, with the same lin
   }
 });
 
-test('every row that is read, cut at any byte: refused', (t) => {
+test('every accepted row is refused if it is truncated at any byte', (t) => {
   for (const { xml } of READ) {
     const body = callOf(xml);
     for (let length = CALL_HEAD.length - 9; length < body.length; length++) {
@@ -164,7 +164,7 @@ test('every row that is read, cut at any byte: refused', (t) => {
   t.true(READ.length > 250);
 });
 
-test('every row that is read, among others: neighbours change nothing', (t) => {
+test('every accepted row gives the same result among other values', (t) => {
   const all = READ.map(({ xml }) => `<value>${xml}</value>`).join('');
   t.deepEqual(
     read(`<array><data>${all}</data></array>`),

@@ -1,4 +1,4 @@
-/** Short ways to write documents and to look at refusals, for the tests of the codec. */
+/** Helpers to write documents and inspect refusals, for the tests of the codec. */
 import { RelayError } from '../../src/core/core.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
 import type { ErrorCode } from '../../src/core/core.ts';
@@ -10,23 +10,23 @@ export const CALL_TAIL = '</value></param></params></methodCall>';
 export const RESPONSE_HEAD = '<methodResponse><params><param><value>';
 export const RESPONSE_TAIL = '</value></param></params></methodResponse>';
 
-/** A call of one parameter, given as the inside of its `<value>`. */
+/** A call with one parameter, given as the content of its `<value>`. */
 export function callOf(inner: string): Buffer {
   return Buffer.from(CALL_HEAD + inner + CALL_TAIL);
 }
 
-/** The value that the inside of a `<value>` is read as. */
+/** The value of the content of a `<value>`. */
 export function read(inner: string): Value | undefined {
   return parseCall(callOf(inner)).params[0];
 }
 
-/** The inside of a `<value>` in canonical form. */
+/** The content of a `<value>` in canonical form. */
 export function canonical(inner: string): string | undefined {
   const text = canonicalMembers(`<struct><member><name>v</name><value>${inner}</value></member></struct>`).get('v');
   return text?.replace(/^<value>/, '').replace(/<\/value>$/, '');
 }
 
-/** What a refusal says: `CODE line:column`, or what went wrong instead. */
+/** A refusal as `CODE line:column`, or what happened instead. */
 export function refusalOf(attempt: () => unknown): string {
   try {
     attempt();
@@ -38,7 +38,7 @@ export function refusalOf(attempt: () => unknown): string {
   return 'accepted';
 }
 
-/** The code of the error that `attempt` throws, and its text. */
+/** The code and the text of the error that `attempt` throws. */
 export function errorOf(attempt: () => unknown): { code: ErrorCode | 'NONE' | 'FOREIGN'; text: string } {
   try {
     attempt();
@@ -48,7 +48,7 @@ export function errorOf(attempt: () => unknown): { code: ErrorCode | 'NONE' | 'F
   return { code: 'NONE', text: '' };
 }
 
-/** `<struct>…</struct>` of members in canonical form, as `canonicalMembers` gives them. */
+/** `<struct>…</struct>` of canonical members, as `canonicalMembers` returns them. */
 export function structText(members: ReadonlyMap<string, string>): string {
   const escaped = (name: string): string =>
     name.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('\r', '&#13;');

@@ -1,4 +1,4 @@
-/** How values become bytes: the switches of the output, values larger than the pieces they are written in, and answers in turns. */
+/** Writing values: the options, values larger than the pieces in which they are written, and responses in turns. */
 import test from 'ava';
 import fc from 'fast-check';
 import { Double, Int64 } from '../../src/values/values.ts';
@@ -19,13 +19,13 @@ import { errorOf } from './wire.ts';
 const MiB = 1024 * 1024;
 const LIMITS = { maxBodyBytes: 128 * MiB, maxValues: 10_000_000 };
 
-/** What comes back of `value`. */
+/** `value` after a round trip. */
 function there(value: Sendable): Value | undefined {
   const answer = parseResponse(serialiseResponse(value, { nil: true, i8: true }), { limits: LIMITS });
   return answer.kind === 'value' ? answer.value : undefined;
 }
 
-/** The inside of the answer's `<value>`. */
+/** The content of the response's `<value>`. */
 function inner(value: unknown, options?: WriteOptions): string {
   const text = serialiseResponse(value as Sendable, options).toString('utf8');
   return text.slice(text.indexOf('<value>') + '<value>'.length, text.lastIndexOf('</value>'));
@@ -108,7 +108,7 @@ for (const [what, value, options, reason] of REFUSED) {
   });
 }
 
-test('texts of every length around a piece come back, with what is escaped or wide at every place in it', (t) => {
+test('texts with lengths around the size of a piece survive a round trip, with escaped and wide characters at every position', (t) => {
   for (const unit of ['a', '<', 'ä', '€', '😀', '\ufffd', '\r']) {
     for (const length of [46, 47, 48, 49, 16_381, 16_382, 16_383, 16_384, 16_385, 32_768, 50_000]) {
       const text = 'x'.repeat(length) + unit + 'y';
@@ -120,14 +120,14 @@ test('texts of every length around a piece come back, with what is escaped or wi
   }
 });
 
-test('bytes of every length around a piece come back', (t) => {
+test('bytes with lengths around the size of a piece survive a round trip', (t) => {
   for (const length of [0, 1, 2, 3, 24_574, 24_575, 24_576, 24_577, 49_152, 49_153, 3 * MiB + 1]) {
     const bytes = Buffer.alloc(length, 0xa5);
     t.deepEqual(there(bytes), bytes);
   }
 });
 
-test('values of every kind come back wherever a chunk ends', (t) => {
+test('values of every type survive a round trip wherever a chunk ends', (t) => {
   const values = [7, 'ä<', true, 2.5, null, 2n ** 60n, new Date(0), Buffer.from('abc'), [1], { a: 1 }].map((value) => [value, value]);
   for (let fill = 0; fill < 64; fill++) {
     const value = ['x'.repeat(MiB - 700 + 11 * fill), ...values] as Value[];
@@ -136,7 +136,7 @@ test('values of every kind come back wherever a chunk ends', (t) => {
   }
 });
 
-test('more names than are remembered, and names of every kind, come back', (t) => {
+test('more names than the cache holds, and names of every kind, survive a round trip', (t) => {
   const names = Array.from({ length: 3000 }, (_, index) =>
     index % 3 === 0 ? `n${index}` : index % 3 === 1 ? `ä ${index}` : 'n'.repeat(index % 1000),
   );
@@ -144,7 +144,7 @@ test('more names than are remembered, and names of every kind, come back', (t) =
   t.deepEqual(Object.entries(there(value) as object), Object.entries(value));
 });
 
-test('a getter that writes a message itself disturbs nothing', (t) => {
+test('a getter may write a message itself', (t) => {
   const value = {
     a: 1,
     get b() {
@@ -155,7 +155,7 @@ test('a getter that writes a message itself disturbs nothing', (t) => {
   t.deepEqual({ ...(there(value) as object) }, { a: 1, b: serialiseStruct({ inside: [1] }), c: 3 });
 });
 
-test('an answer does not change when the next one is written', (t) => {
+test('a response does not change when the next one is written', (t) => {
   const first = serialiseResponse('first');
   const text = first.toString();
   serialiseResponse('second');
@@ -163,14 +163,14 @@ test('an answer does not change when the next one is written', (t) => {
   t.is(first.toString(), text);
 });
 
-test('a long text in a fault, and in a kept member, comes whole', (t) => {
+test('a long text in a fault or in a kept member is written completely', (t) => {
   const text = 'ä<\u0001'.repeat(20_000);
   t.like(parseResponse(serialiseFault(1, text)), { code: 1, text: text.replaceAll('\u0001', '\ufffd') });
   const xml = `<value><string>${'ä'.repeat(MiB)}</string></value>`;
   t.true(serialiseMembersCall('m', new Map([['k', xml]]), {}).includes(xml));
 });
 
-test('in turns: the same bytes as at once', async (t) => {
+test('writing in turns gives the same bytes as writing at once', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.jsonValue(), async (value) => {
       const options = { nil: true };
@@ -199,23 +199,23 @@ const LARGE: readonly (readonly [what: string, value: Sendable])[] = [
 ];
 
 for (const [what, value] of LARGE) {
-  test.serial(`32 MiB of ${what} are written in many turns, between which others have theirs`, async (t) => {
+  test.serial(`32 MiB of ${what} are written in many turns, with other work between them`, async (t) => {
     const {
       turns,
       result: { length },
     } = await turnsDuring(() => serialiseResponseInTurns(value));
     t.true(length > 30 * MiB, String(length));
-    // 512 KiB in a turn, and the copy besides.
+    // 512 KiB per turn, and the copy.
     t.true(turns > 60, String(turns));
   });
 }
 
-test('what cannot be sent is an error in turns too, wherever it stands', async (t) => {
+test('a value that cannot be sent is an error in turns, too', async (t) => {
   const value = [...Array.from({ length: 100_000 }, () => 'x'), undefined];
   await t.throwsAsync(async () => serialiseResponseInTurns(value as unknown as Sendable), { message: /^result\[100000\]: undefined/ });
 });
 
-test('what its owner does to a value between two turns is in the answer, or an error', async (t) => {
+test('a change to a value between two turns appears in the response, or is an error', async (t) => {
   const list: unknown[] = Array.from({ length: 100_000 }, () => 'x');
   const shrinking = serialiseResponseInTurns(list as Sendable);
   list.length = 90_000;
@@ -223,5 +223,5 @@ test('what its owner does to a value between two turns is in the answer, or an e
   const bytes = new Uint8Array(4 * MiB);
   const moving = serialiseResponseInTurns(bytes);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-  await t.throwsAsync(async () => moving, { message: /^result: the bytes were changed/ });
+  await t.throwsAsync(async () => moving, { message: /^result: the length of the bytes changed/ });
 });

@@ -10,7 +10,7 @@ import { accountOf, registerLoader, trackModules } from '../../loader/loader.mjs
 import type { Verdict } from '../../message/message.ts';
 import { dictOf, freezeDict, isDict, shareDict } from '../../values/values.ts';
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
-import { parseStruct, serialiseStruct } from '../../xmlrpc/codec.ts';
+import { parseStruct, serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
 import { placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
 import type { PluginProblem, RelayPort } from '../hosted/hosted.ts';
 import { DeliveryContext, importModule, pickSatellites, Version, Watchdog, withoutSatellites } from '../modules/modules.ts';
@@ -163,8 +163,7 @@ export class ChildModule {
 
   /**
    * The relay's `notify(dict)`: delivers to all satellites at once, and resolves when all of them have received it. Rejects with a
-   * RelayError
-   * APPLICATION that names the satellites that failed, and why.
+   * RelayError APPLICATION that names the satellites that failed, and why.
    */
   async notify([dict]: readonly Value[]): Promise<boolean> {
     if (!isDict(dict)) throw new RelayError('INVALID_PARAMS', 'notify takes one struct');

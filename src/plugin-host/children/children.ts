@@ -7,7 +7,7 @@ import type { Clock, Log, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { learnModules } from '../../loader/loader.mjs';
 import { isDict } from '../../values/values.ts';
-import { serialiseResponse } from '../../xmlrpc/codec.ts';
+import { serialiseResponse } from '../../xmlrpc/xmlrpc.ts';
 import { frameRows, placeIn, placeOf, refusal, reportLeftOut } from '../hosted/hosted.ts';
 import type { HostEvent, HostedOptions, PluginProblem, PluginRegistry, RelayPort } from '../hosted/hosted.ts';
 import { acceptInputs, cutShortAmong, cutShortProblem, filesOf, inputsOf, readConfig, renewInputs } from '../modules/modules.ts';

@@ -8,7 +8,7 @@ import { format } from 'node:util';
 import { RelayError } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { parseResponse, serialiseCall } from '../../xmlrpc/codec.ts';
+import { parseResponse, serialiseCall } from '../../xmlrpc/xmlrpc.ts';
 import { errorOf } from '../programs/programs.ts';
 
 // As many as the relay serves without noticing. Further calls wait here.

@@ -7,7 +7,7 @@ import type { Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { answerCall } from '../../rpc/rpc.ts';
 import type { RpcEndpoint } from '../../rpc/rpc.ts';
-import { parseCall } from '../../xmlrpc/codec.ts';
+import { parseCall } from '../../xmlrpc/xmlrpc.ts';
 
 /** A method that the relay calls. `undefined` is answered as true. */
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;

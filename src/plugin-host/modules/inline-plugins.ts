@@ -13,8 +13,7 @@ import type { InlinePluginParts } from './inline-plugin.ts';
 
 /**
  * How a scan treats a save that seems to be under way. `patient`: the scan does nothing. `hasty`: it reloads the files that are complete,
- * and
- * the rest waits. `plain`: it takes the directory as it is.
+ * and the rest waits. `plain`: it takes the directory as it is.
  */
 export type Look = 'patient' | 'hasty' | 'plain';
 

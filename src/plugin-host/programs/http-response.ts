@@ -172,8 +172,7 @@ const USUAL_LENGTH = 400;
 
 /**
  * Reads a head without the empty line at its end; 'continue' for one that says that the answer proper comes after it. Throws an Error that
- * says what is wrong
- * with it. The same few come within a second.
+ * says what is wrong with it. The same few come within a second.
  */
 export const readHead = memoize<ResponseHead | 'continue'>((text) => {
   const [statusLine = '', ...fields] = text.split('\r\n');

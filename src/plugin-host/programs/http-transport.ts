@@ -40,7 +40,7 @@ interface Call {
 export class HttpTransport implements ProgramTransport {
   readonly #plugin: string;
   readonly #faultOf: typeof faultOf;
-  readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly lenientForms: true };
+  readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly leniency: 'forms' };
   readonly #tap: Tap | undefined;
   readonly #clock: Clock;
   readonly #port: number;
@@ -58,7 +58,7 @@ export class HttpTransport implements ProgramTransport {
     { port, path }: { readonly port: number; readonly path: string },
     { clock, maxBodyBytes = DEFAULT_LIMITS.maxBodyBytes, meaning = faultOf, tap }: HttpTransportOptions,
   ) {
-    this.#reading = { limits: { maxBodyBytes }, lenientForms: true };
+    this.#reading = { limits: { maxBodyBytes }, leniency: 'forms' };
     this.#tap = tap;
     this.#plugin = plugin;
     this.#faultOf = meaning;

@@ -162,8 +162,8 @@ export class Program implements HostedPlugin {
 
   /**
    * Starts a new process beside the one that runs, and puts it in its place once it is set up; what comes meanwhile waits. Rejects with a
-   * RelayError PLUGIN_REFUSED if that cannot be; then the old
-   * one goes on. One that has none that runs, or that fetches its calls, is ended first.
+   * RelayError PLUGIN_REFUSED if that cannot be; then the old one goes on. One that has none that runs, or that fetches its calls, is
+   * ended first.
    */
   reload(): Promise<void> {
     return this.#queue.run(async (signal) => {

@@ -1,4 +1,4 @@
-/** array, and what holds of arrays and structs alike: order, nesting, places in errors. */
+/** array, and what applies to arrays and structs: order, nesting, paths in errors. */
 import type { Row } from './rows.ts';
 import { array, boolean, both, dict, double, int, malformed, reads, string, struct, unwritable, writes, wrong } from './rows.ts';
 
@@ -12,7 +12,7 @@ class Point {
 }
 
 export const arrays: readonly Row[] = [
-  both('an empty array is no empty struct', array(), []),
+  both('an empty array is not an empty struct', array(), []),
   both('spec <array>: mixed types', array(int(12), string('Egypt'), boolean('0'), int(-31)), [12, 'Egypt', false, -31]),
   both('array in array', array(array(), array(array())), [[], [[]]]),
   both('struct after struct', array(struct(['a', int(1)]), struct(['a', int(2)])), [dict('a', 1), dict('a', 2)]),
@@ -62,13 +62,13 @@ export const arrays: readonly Row[] = [
   wrong('text after data', '<array><data/>x</array>', 15, /text/),
   wrong('text by reference', '<array>&#65;<data/></array>', 8, /text/),
   wrong('text in CDATA', '<array><![CDATA[x]]><data/></array>', 17, /text/),
-  wrong('NEL is no white space of XML', '<array>\u0085<data/></array>', 8, /text/),
-  wrong('a no-break space is none either', '<array>\u00a0<data/></array>', 8, /text/),
-  wrong('U+FEFF is none either', '<array>\ufeff<data/></array>', 8, /text/),
+  wrong('NEL is not white space', '<array>\u0085<data/></array>', 8, /text/),
+  wrong('a no-break space is not white space', '<array>\u00a0<data/></array>', 8, /text/),
+  wrong('U+FEFF is not white space', '<array>\ufeff<data/></array>', 8, /text/),
   malformed('crossed tags', '<array><data></array></data>', 14, /data/),
   malformed('an array that does not end', '<array><data><value>1</value>', 30, /value|ends|missing|closed/),
 
-  writes('one object twice is no cycle', ((shared) => [shared, shared])([1]), array(array(int(1)), array(int(1)))),
+  writes('one object twice is not a cycle', ((shared) => [shared, shared])([1]), array(array(int(1)), array(int(1)))),
   unwritable('undefined', undefined, 'params[0]', /undefined/),
   unwritable('undefined in an array', [1, undefined], 'params[0][1]', /undefined/),
   unwritable('a hole in an array', Array(1), 'params[0][0]', /undefined/),
@@ -76,7 +76,7 @@ export const arrays: readonly Row[] = [
   unwritable('a function', { f: () => 1 }, 'params[0].f', /function/),
   unwritable('a class', [Point], 'params[0][0]', /function/),
   unwritable('a symbol', [Symbol('s')], 'params[0][0]', /symbol/),
-  unwritable('nil is an extension: only to whom used it', [null], 'params[0][0]', /nil/, { i8: true }),
+  unwritable('nil is an extension that has to be enabled', [null], 'params[0][0]', /nil/, { i8: true }),
   unwritable('a cycle', ring, 'params[0][0].ring', /itself/),
   unwritable('a cycle through a Map', ((map) => map.set('m', map))(new Map<string, unknown>()), 'params[0].m', /itself/),
   unwritable('too deep', deep(65), `params[0]${'[0]'.repeat(64)}`, /deeper than 64/),
@@ -88,5 +88,5 @@ export const arrays: readonly Row[] = [
   unwritable('a regular expression', /x/, 'params[0]', /class/),
   unwritable('a boxed string', Object('x'), 'params[0]', /class/),
   unwritable('an object with inherited members', Object.create({ a: 1 }), 'params[0]', /class/),
-  unwritable('a proxy that is gone', [revoked.proxy], 'params[0][0]', /cannot be read/),
+  unwritable('a revoked proxy', [revoked.proxy], 'params[0][0]', /cannot be read/),
 ];

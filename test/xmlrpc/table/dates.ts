@@ -18,7 +18,7 @@ const WRITTEN = [
   ['beyond 32 bits of seconds', '20380119T03:14:08'],
   ['an hour that Berlin never had', '20240331T02:30:00'],
 ] as const;
-// Hyphens where there are none, a zone if there is none, milliseconds at most.
+// With hyphens, a zone, and at most milliseconds.
 const isoFor = (text: string): string => {
   const [, days = '', time = '', zone = ''] = /^([\d-]+)T([\d:]+(?:\.\d{1,3})?)\d*(.*)$/.exec(text) ?? [];
   return `${days.replace(/^(\d{4})(\d\d)(\d\d)$/, '$1-$2-$3')}T${time}${zone.replace(/^([+-]\d\d)(\d\d)$/, '$1:$2') || 'Z'}`;
@@ -86,8 +86,8 @@ const REFUSED: readonly (readonly [from: string, text: string])[] = [
   ['Z and an offset', '19980717T14:08:55Z+02:00'],
   ['the name of a zone', '19980717T14:08:55CET'],
   ['no seconds', '19980717T14:08'],
-  ['a date alone', '19980717'],
-  ['a time alone', 'T14:08:55'],
+  ['only a date', '19980717'],
+  ['only a time', 'T14:08:55'],
   ['one hyphen of two', '1998-0717T14:08:55'],
   ['the other one', '199807-17T14:08:55'],
   ['two blanks for the T', '19980717  14:08:55'],

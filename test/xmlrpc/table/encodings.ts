@@ -22,7 +22,7 @@ const unknown = (from: string, body: Buffer, reason: RegExp, charset?: string): 
 const invalid = (from: string, body: Buffer, column: number, reason: RegExp, charset?: string): Row =>
   refuses(from, 'call', body, `INVALID_CHARACTER 1:${column}`, reason, { charset });
 
-// A byte of each code page by charset, and what it stands for there.
+// Code page, a byte, and its character.
 const PAGES: readonly (readonly [page: string, byte: number, char: string])[] = [
   ['windows-1250', 0xf8, 'ř'],
   ['cp1251', 0xc6, 'Ж'],
@@ -36,7 +36,7 @@ const PAGES: readonly (readonly [page: string, byte: number, char: string])[] = 
 ];
 
 export const encodings: readonly Row[] = [
-  is('XML 4.3.3: UTF-8 if nobody says anything', utf8('ä漢😀'), 'ä漢😀'),
+  is('XML 4.3.3: UTF-8 by default', utf8('ä漢😀'), 'ä漢😀'),
   is('UTF-8 declared', utf8('ä', 'utf-8'), 'ä'),
   is('UTF-8 with a byte order mark', Buffer.from(`\ufeff${document('ä')}`), 'ä'),
   is('a mark and a declaration', Buffer.from(`\ufeff${document('ä', 'UTF-8')}`), 'ä'),
@@ -46,7 +46,7 @@ export const encodings: readonly Row[] = [
   is('RFC 7303: the charset is over the declaration', utf8('ä', 'iso-8859-1'), 'ä', 'utf-8'),
   is('an unknown declaration under a charset', utf8('ä', 'x-unknown'), 'ä', 'utf-8'),
   is('a quoted charset in capitals', utf8('ä'), 'ä', '"UTF-8"'),
-  is('an empty charset is none', utf8('ä'), 'ä', ''),
+  is('an empty charset is ignored', utf8('ä'), 'ä', ''),
   is('UTF-16, low byte first', little(document('ä😀')), 'ä😀'),
   is('UTF-16, high byte first', big(document('ä😀')), 'ä😀'),
   is('UTF-16 declared, marked and by charset', little(document('ä', 'UTF-16')), 'ä', 'utf-16'),
@@ -54,7 +54,7 @@ export const encodings: readonly Row[] = [
   is('US-ASCII', utf8('a', 'US-ASCII'), 'a'),
   is('US-ASCII with a reference', utf8('a&#228;'), 'aä', 'us-ascii'),
   is('ISO-8859-1', inside(declared('ISO-8859-1'), 0xe4, 0xff), 'äÿ'),
-  is('WHATWG: ISO-8859-1 is windows-1252; to XML it is not', inside(declared('iso-8859-1'), 0x80, 0x85, 0x9f), '\u0080\u0085\u009f'),
+  is('ISO-8859-1 is not windows-1252, unlike for WHATWG', inside(declared('iso-8859-1'), 0x80, 0x85, 0x9f), '\u0080\u0085\u009f'),
   is('single quotes, blanks around =', inside(`<?xml version='1.0' encoding = 'latin1'?>`, 0xe4), 'ä'),
   is('ISO-8859-1 behind many blanks', inside(`<?xml version="1.0"${' '.repeat(400)}encoding="iso-8859-1"?>`, 0xc3, 0xa4), 'Ã¤'),
   is('bytes that would be UTF-8', inside(declared('iso-8859-1'), 0xc3, 0xa4), 'Ã¤'),
@@ -70,13 +70,13 @@ export const encodings: readonly Row[] = [
   unknown('UTF-16 by charset without a mark', Buffer.from(document('a'), 'utf16le'), /byte order mark/, 'utf-16le'),
   unknown('UTF-32, low byte first', Buffer.from([0xff, 0xfe, 0, 0, 60, 0, 0, 0]), /UTF-32/),
   unknown('UTF-32, high byte first', Buffer.from([0, 0, 0xfe, 0xff, 0, 0, 0, 60]), /UTF-32/),
-  refuses('a declaration whose encoding is no name', 'call', utf8('a', '-'), 'NOT_WELL_FORMED 1:1', /declaration/),
+  refuses('a declaration whose encoding is not a name', 'call', utf8('a', '-'), 'NOT_WELL_FORMED 1:1', /declaration/),
   unknown('an encoding behind many blanks', utf8Behind(400, 'nonsense'), /nonsense/),
   unknown('UTF-16 behind many blanks', utf8Behind(400, 'UTF-16'), /byte order mark/),
-  refuses('a declaration longer than anybody needs', 'call', utf8Behind(480, 'nonsense'), 'NOT_WELL_FORMED 1:1', /declaration/),
+  refuses('a declaration that is too long', 'call', utf8Behind(480, 'nonsense'), 'NOT_WELL_FORMED 1:1', /declaration/),
   unknown('Shift_JIS: its backslash', utf8('a', 'Shift_JIS'), /Shift_JIS/),
   unknown('ISO-2022-JP: escape sequences', utf8('a'), /ISO-2022-JP/, 'ISO-2022-JP'),
-  refuses('UTF-16 that nobody announces', 'call', Buffer.from(document('a'), 'utf16le'), 'NOT_WELL_FORMED 1:2', /name/),
+  refuses('UTF-16 without mark and declaration', 'call', Buffer.from(document('a'), 'utf16le'), 'NOT_WELL_FORMED 1:2', /name/),
   refuses('two byte order marks', 'call', Buffer.from(`\ufeff\ufeff${document('a')}`), 'NOT_WELL_FORMED 1:1', /text/),
 
   invalid('a lone byte: Latin as UTF-8', inside('', 0x61, 0xe4), AT + 1, /UTF-8/),
@@ -90,7 +90,7 @@ export const encodings: readonly Row[] = [
   invalid('beyond Unicode', inside('', 0xf4, 0x90, 0x80, 0x80), AT, /UTF-8/),
   invalid('five bytes', inside('', 0xf8, 0x88, 0x80, 0x80, 0x80), AT, /UTF-8/),
   invalid('CVE-2022-25235 (expat): cut in the middle', inside('', 0xe6, 0xbc), AT, /UTF-8/),
-  invalid('a continuation alone', inside('', 0x80), AT, /UTF-8/),
+  invalid('a lone continuation byte', inside('', 0x80), AT, /UTF-8/),
   invalid('0xff', inside('', 0x61, 0x62, 0xff), AT + 2, /UTF-8/),
   invalid('in a tag', Buffer.concat([Buffer.from('<'), Buffer.from([0xe4, 0x3e])]), 2, /UTF-8/),
   invalid('after a mark', Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), inside('', 0xff)]), AT, /UTF-8/),
@@ -106,6 +106,6 @@ export const encodings: readonly Row[] = [
   invalid('windows-1253: a byte without a character', inside('', 0xd2), AT, /windows-1253/, 'windows-1253'),
   invalid('UTF-16: an odd number of bytes', Buffer.concat([little('<a'), Buffer.from([60])]), 3, /UTF-16/),
   invalid('UTF-16, high byte first: an odd number', Buffer.from([0xfe, 0xff, 0]), 1, /UTF-16/),
-  invalid('UTF-16: half a pair', little(document('a\ud83d')), AT + 1, /UTF-16/),
+  invalid('UTF-16: a lone surrogate', little(document('a\ud83d')), AT + 1, /UTF-16/),
   invalid('UTF-16: a pair the wrong way round', little(document('\udc00\ud800')), AT, /UTF-16/),
 ];

@@ -107,10 +107,10 @@ const values: readonly Row[] = [
   wrong('text after a typed child, in CDATA', '<int>1</int><![CDATA[a]]>', 22, /text/),
   wrong('text before a typed child, in CDATA', '<![CDATA[a]]><int>1</int>', 10, /text/),
   wrong('an unknown type', '<foo>1</foo>', 1, /<foo>/),
-  wrong('bigint is none', '<bigint>1</bigint>', 1, /<bigint>/),
-  wrong('an inherited name is no type', '<constructor>1</constructor>', 1, /<constructor>/),
-  wrong('__proto__ is no type', '<__proto__/>', 1, /<__proto__>/),
-  wrong('toString is no type', '<toString/>', 1, /<toString>/),
+  wrong('bigint is not a type', '<bigint>1</bigint>', 1, /<bigint>/),
+  wrong('an inherited name is not a type', '<constructor>1</constructor>', 1, /<constructor>/),
+  wrong('__proto__ is not a type', '<__proto__/>', 1, /<__proto__>/),
+  wrong('toString is not a type', '<toString/>', 1, /<toString>/),
   wrong('a type in a type', '<int><int>1</int></int>', 6, /<int>/),
   wrong('a value in a value', '<value>1</value>', 1, /<value>/),
   wrong('a methodName in a parameter', '<methodName>x</methodName>', 1, /<methodName>/),
@@ -196,7 +196,7 @@ const responses: readonly Row[] = [
 ];
 
 const structs: readonly Row[] = [
-  accepts('a struct alone', 'struct', ` <struct>${member('a', '1')}</struct>\n`, { a: '1' }),
+  accepts('only a struct', 'struct', ` <struct>${member('a', '1')}</struct>\n`, { a: '1' }),
   refuses('an array for a struct', 'struct', '<array><data/></array>', `${NO} 1:1`, /<struct>/),
   refuses('a value around it', 'struct', '<value><struct/></value>', `${NO} 1:1`, /<struct>/),
   refuses('two structs', 'struct', '<struct/><struct/>', 'NOT_WELL_FORMED 1:10', /second root/),

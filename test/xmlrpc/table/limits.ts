@@ -1,4 +1,4 @@
-/** Each limit: what is just within it is read, one more is refused at its place. */
+/** Each limit: the largest allowed value is accepted, and one more is refused at its position. */
 import type { XmlRpcLimits } from '../../../src/xmlrpc/xmlrpc.ts';
 import type { Row } from './rows.ts';
 import { ANYWHERE, accepts, beyond, member, refuses } from './rows.ts';

@@ -45,7 +45,7 @@ interface Unwritable {
   readonly options: WriteOptions;
 }
 
-/** Refused at the character `column` of `xml`, or {@link ANYWHERE}; `reason` stands in the text. */
+/** Refused at the character `column` of `xml`, or {@link ANYWHERE}; `reason` matches the text. */
 interface Refused {
   readonly kind: 'refused';
   readonly from: string;
@@ -59,10 +59,10 @@ interface Refused {
 /** For a column: more than one place would be right. */
 export const ANYWHERE = 0;
 
-/** The face function that reads a document. */
+/** The function that reads a document. */
 export type Reader = 'call' | 'response' | 'struct';
 
-/** A whole document that is read; `gives` is a part of what comes of it. */
+/** A document that is accepted; `gives` is a part of the result. */
 interface Accepts {
   readonly kind: 'accepts';
   readonly from: string;
@@ -72,7 +72,7 @@ interface Accepts {
   readonly options: ParseOptions;
 }
 
-/** A whole document that is refused: `CODE line:column`, and a word of the reason. */
+/** A document that is refused: `CODE line:column`, and a word of the reason. */
 interface Refuses {
   readonly kind: 'refuses';
   readonly from: string;
@@ -83,7 +83,7 @@ interface Refuses {
   readonly options: ParseOptions;
 }
 
-/** Every extension, so that each value has a text. */
+/** All extensions, so that every value can be written. */
 export const ALL: WriteOptions = { nil: true, i8: true };
 
 export const both = (from: string, xml: string, value: Value): Row => ({ kind: 'both', from, xml, value });
@@ -102,7 +102,7 @@ const refusedAs =
 export const wrong = refusedAs('INVALID_REQUEST');
 /** Not XML. */
 export const malformed = refusedAs('NOT_WELL_FORMED');
-/** Over a limit. */
+/** Beyond a limit. */
 export const beyond = refusedAs('LIMIT');
 
 export const accepts = (from: string, as: Reader, body: string | Buffer, gives: object, options: ParseOptions = {}): Row => ({
@@ -132,7 +132,7 @@ export const member = (name: string, inner: string): string => `<member><name>${
 export const struct = (...members: readonly (readonly [name: string, inner: string])[]): string =>
   `<struct>${members.map(([name, inner]) => member(name, inner)).join('')}</struct>`;
 
-/** A decoded struct, from name and value by turns. */
+/** A decoded struct from alternating names and values. */
 export function dict(...namesAndValues: readonly Value[]): Dict {
   const entries: [string, Value][] = [];
   for (let i = 0; i < namesAndValues.length; i += 2) entries.push([namesAndValues[i] as string, namesAndValues[i + 1]!]);

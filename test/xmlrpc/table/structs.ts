@@ -48,7 +48,7 @@ const ODD = [
 ];
 
 export const structs: readonly Row[] = [
-  both('an empty struct is no empty array', struct(), dict()),
+  both('an empty struct is not an empty array', struct(), dict()),
   both(
     'spec <struct>: its own example',
     struct(['lowerBound', int(18)], ['upperBound', int(139)]),
@@ -64,7 +64,7 @@ export const structs: readonly Row[] = [
   ),
   both('names are escaped', struct(['&lt;&amp;&gt;&#13;', int(1)]), dict('<&>\r', 1)),
   both('member order', struct(['z', int(1)], ['a', int(2)]), dict('z', 1, 'a', 2)),
-  both('names that differ in case alone', struct(['a', int(1)], ['A', int(2)]), dict('a', 1, 'A', 2)),
+  both('names that differ only in case', struct(['a', int(1)], ['A', int(2)]), dict('a', 1, 'A', 2)),
   both('names that look alike', struct(['é', int(1)], ['e\u0301', int(2)]), dict('é', 1, 'e\u0301', 2)),
   both('struct in struct', struct(['a', struct(['a', struct()])]), dict('a', dict('a', dict()))),
   both('a member after a nested struct', struct(['a', struct(['b', int(1)])], ['c', int(2)]), dict('a', dict('b', 1), 'c', 2)),
@@ -73,7 +73,7 @@ export const structs: readonly Row[] = [
     struct(['a', struct(['a', int(1)], ['b', int(2)])], ['b', int(3)]),
     dict('a', dict('a', 1, 'b', 2), 'b', 3),
   ),
-  both('arrays and structs by turns', struct(['a', array(struct(['b', array()]))]), dict('a', [dict('b', [])])),
+  both('alternating arrays and structs', struct(['a', array(struct(['b', array()]))]), dict('a', [dict('b', [])])),
   both('members of every kind', struct(['i', int(1)], ['b', boolean('1')], ['s', string('x')]), dict('i', 1, 'b', true, 's', 'x')),
   reads(
     'white space everywhere',
@@ -150,7 +150,7 @@ export const structs: readonly Row[] = [
   writes('a Map with the key __proto__', new Map([['__proto__', 1]]), struct(['__proto__', int(1)])),
   unwritable('undefined as a member', { a: 1, b: undefined }, 'params[0].b', /undefined/),
   unwritable('a control character in a name', { 'a\u0002': 1 }, 'params[0]["a\ufffd"]', /member name/),
-  unwritable('half a surrogate pair in a name', { b: { '\ud800': 1 } }, 'params[0].b[', /member name/),
+  unwritable('a lone surrogate in a name', { b: { '\ud800': 1 } }, 'params[0].b[', /member name/),
   unwritable('a Map with a number as key', { m: new Map([[1, 2]]) }, 'params[0].m', /key/),
   unwritable('a Map with undefined', new Map([['a', undefined]]), 'params[0].a', /undefined/),
   unwritable(
