@@ -186,6 +186,6 @@ test('endless interim responses end with the timeout of the call', async (t) => 
 
 test('other values of the option are rejected', (t) => {
   t.throws(() => createClient('http://127.0.0.1:1', { answers: 'loose' as 'strict' }), {
-    message: /answers: found a string, expected 'lenient' or 'strict'/,
+    message: /answers: found 'loose', expected 'lenient' or 'strict'/,
   });
 });

@@ -306,7 +306,7 @@ const WRONG: readonly (readonly [url: string, options: object, text: RegExp])[] 
   ['http://host/', { bodyTimeoutMs: 1.5 }, /^bodyTimeoutMs: found 1.5/],
   ['http://host/', { totalTimeoutMs: 2 ** 31 }, /^totalTimeoutMs: /],
   ['http://host/', { maxConnections: NaN }, /^maxConnections: found NaN/],
-  ['http://host/', { maxResponseBytes: '5' }, /^maxResponseBytes: found a string/],
+  ['http://host/', { maxResponseBytes: '5' }, /^maxResponseBytes: found '5'/],
 ];
 
 for (const [url, options, text] of WRONG) {
