@@ -104,7 +104,7 @@ export interface RunningRelay {
   status(): AppStatus;
   /**
    * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a
-   * restart. Logging is up to whoever gave the loggers. Throws a RelayError CONFIG_INVALID; nothing has changed then.
+   * restart. The owner of the loggers applies `log`. Throws a RelayError CONFIG_INVALID; nothing has changed then.
    */
   reconfigure(config: Config): ReloadReport;
   /** Refuses new requests, lets plugins exit, drains the outboxes, closes everything. Calling it again waits for the same end. */
@@ -118,7 +118,7 @@ export interface StartedRelay extends Omit<RunningRelay, 'reconfigure'> {
   readonly addPeer: (url: string) => void;
 }
 
-// The options that apply while a relay runs; whoever gave us the loggers applies `log`.
+// The options that apply while a relay runs. The owner of the loggers applies `log`.
 const LIVE: ReadonlySet<string> = new Set(
   (
     'allowedHosts allowedOrigins trustedProxies access.anonymous access.local access.peer access.satellite ' +

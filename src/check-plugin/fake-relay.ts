@@ -51,14 +51,14 @@ export class FakeRelay {
   readonly #seen = new Map<string, Seen>();
   #tokens: readonly { readonly name: string; readonly sha256: string }[] = [];
   readonly #registry = new MethodRegistry();
-  readonly #door: ProgramServer;
+  readonly #server: ProgramServer;
   readonly #onCall: (call: SeenCall) => void;
 
   /** `onCall`: told of every call. */
   constructor(onCall: (call: SeenCall) => void) {
     this.#onCall = onCall;
     this.#register();
-    this.#door = new ProgramServer({
+    this.#server = new ProgramServer({
       dispatcher: {
         count: () => undefined,
         faultFor: (error, method) => faultFor(error, method, SILENT),
@@ -72,15 +72,15 @@ export class FakeRelay {
 
   /** Where programs call, without a credential. */
   get url(): string {
-    return this.#door.url ?? '';
+    return this.#server.url ?? '';
   }
 
   start(): Promise<void> {
-    return this.#door.start();
+    return this.#server.start();
   }
 
   stop(): Promise<void> {
-    return this.#door.stop();
+    return this.#server.stop();
   }
 
   /** From now on this process is let in. */

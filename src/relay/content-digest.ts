@@ -1,12 +1,12 @@
-/** A short name for what a dict says, by which two copies of one dict are recognised. */
+/** A digest of the contents of a dict, equal for two copies of one dict. */
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { isDict } from '../values/values.ts';
 import type { Dict, Value } from '../values/values.ts';
 
-// These are set at every hop, so two copies of one dict differ in them.
+// Each hop sets these members, so two copies of one dict differ in them.
 const SET_BY_RELAYS: ReadonlySet<string> = new Set(['host_id', 'client_address', 'co2']);
-// Characters that are gathered before they are hashed: one call per scalar would cost more than the hashing.
+// Characters that are collected before they are hashed: one call per scalar would cost more than the hashing itself.
 const CHUNK = 16 * 1024;
 
 /**
@@ -17,7 +17,7 @@ export function contentDigest(prefix: string, dict: Dict): string {
   const hash = createHash('sha256');
   const text = new Text(hash);
   text.add(sized('p', prefix));
-  // Values still to come, the next one last; a string is text to be added as it is.
+  // The remaining values, the next one last; a string is added as it is.
   const open: (readonly [Value] | string)[] = [];
   pushMembers(
     open,
@@ -43,7 +43,7 @@ function pushMembers(open: (readonly [Value] | string)[], dict: Dict, names: str
   open.push('{');
 }
 
-/** A scalar at once; what is in an array or a struct comes next. */
+/** Adds a scalar now, and pushes the contents of an array or a struct. */
 function addValue(text: Text, value: Value, open: (readonly [Value] | string)[]): void {
   if (value === null) text.add('z');
   else if (value instanceof Date) text.add(sized('t', String(value.getTime())));
@@ -55,7 +55,7 @@ function addValue(text: Text, value: Value, open: (readonly [Value] | string)[])
   else pushItems(open, value);
 }
 
-/** With its length, so that no two different values run together to the same text. */
+/** Includes the length, so that different values never produce the same text. */
 function sized(kind: string, text: string): string {
   return `${kind}${text.length}:${text}`;
 }

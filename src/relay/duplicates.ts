@@ -1,37 +1,36 @@
-/** Which dicts were here before: what ends every cycle of peers, satellites and programs that send back what they get. */
+/** Recognizes copies of dicts, which ends every cycle of peers, satellites and programs that send back what they receive. */
 import type { Dict } from '../values/values.ts';
 import type { Message } from '../message/message.ts';
 import { contentDigest } from './content-digest.ts';
 import { SeenIds } from './seen-ids.ts';
 import { claimIn } from './stamp.ts';
 
-/** What was noted of one message. */
+/** The entries of one message, by which they can be removed. */
 export interface Noted {
   readonly id: string;
   readonly claims: readonly string[];
 }
 
 /**
- * A stamp of a peer is believed, so its id alone recognises a copy. The id in the stamp of anybody else is a claim. It can only hold back
- * the dict that carries it, or a copy that says exactly the same: a forged claim with other contents, or under another host_id, suppresses
- * nothing.
+ * Stamps of peers are trusted, so the id alone identifies a copy. The id in any other stamp is a claim: it can only suppress the dict that
+ * carries it, or a copy with exactly the same contents. A forged claim with other contents, or under another host_id, suppresses nothing.
  */
 export class Duplicates {
-  // `host_id id` of each message: the id was made here, or comes from a peer.
+  // `host_id id` of each message whose id was made here or comes from a peer.
   readonly #seen = new SeenIds();
-  // Of messages with a claim: `host_id claim`, and a digest of that and the contents.
+  // For each message with a claim: `host_id claim`, and a digest of that and the contents.
   readonly #claimed = new SeenIds();
-  // Digests of what remote satellites were notified of, as they got it.
+  // Digests of the dicts that were sent to remote satellites, as they received them.
   readonly #notified = new SeenIds();
 
-  /** Notes a message of a satellite here, which is always a new one. */
+  /** Adds a message of a local satellite, which is always new. */
   noteSent({ hostId, id }: Message): Noted {
     const key = keyOf(hostId, id);
     this.#seen.add(key);
     return { id: key, claims: [] };
   }
 
-  /** Notes the message that was made of `dict`, which is no echo; undefined if it was here before. */
+  /** Adds the message of `dict`, which is not an echo; undefined if it was here before. */
   note(message: Message, dict: Dict): Noted | undefined {
     const { hostId, id, claim } = message;
     const key = keyOf(hostId, id);
@@ -43,28 +42,27 @@ export class Duplicates {
       if (this.#claimed.has(digest)) return undefined;
       claims = [claimKey, digest];
     }
-    // Somebody claimed this id before. Only a copy with the same contents makes this one a duplicate.
+    // If this id was claimed before, only a copy with the same contents is a duplicate.
     if (this.#claimed.has(key) && this.#claimed.has(contentDigest(key, dict))) return undefined;
     this.#seen.add(key);
     for (const one of claims) this.#claimed.add(one);
     return { id: key, claims };
   }
 
-  /** Forgets what was noted: the message was refused after all, and may come again. */
+  /** Removes the entries of a message that was refused after all, so that it may be submitted again. */
   forget({ id, claims }: Noted): void {
     this.#seen.remove(id);
     for (const claim of claims) this.#claimed.remove(claim);
   }
 
-  /** Notes that remote satellites are notified of `message`. */
+  /** Adds a message that was sent to remote satellites. */
   notified({ hostId, clientAddress: [address, port], frozen }: Message): void {
     this.#notified.add(contentDigest(receivedKey(hostId, address, port), frozen().dict));
   }
 
   /**
-   * True if `dict` says itself that it was here: its stamp claims an id of a message that was, or it is what this relay notified its
-   * satellites of (same host_id, client_address and contents), which a program sends back with its own token, or nothing, in place of our
-   * stamp.
+   * True if `dict` itself shows that it was here: its stamp claims the id of such a message, or it is what this relay sent to its
+   * satellites (same host_id, client_address and contents), returned by a program with its own token, or nothing, in place of our stamp.
    */
   isEcho(dict: Dict): boolean {
     const { host_id: hostId, client_address: client, co2 } = dict;
@@ -79,7 +77,7 @@ export class Duplicates {
   }
 }
 
-/** By its origin too: ids can be guessed, and nobody may use up another's. */
+/** Includes the origin: ids can be guessed, and no sender may use up the ids of another. */
 function keyOf(hostId: string, id: string): string {
   return `${hostId} ${id}`;
 }

@@ -1,10 +1,10 @@
-/** May this link speak for that host_id? Pure; policy `strict`. */
+/** Decides whether a caller may speak for a host_id. Pure; policy `strict`. */
 import { canonicalAddress, formatHostId, isLoopback, parseHostId } from '../message/message.ts';
 import { clean } from '../core/core.ts';
 import type { Attestation, Verdict } from '../message/message.ts';
 import type { Stamp } from './stamp.ts';
 
-/** Who handed the dict in: a client or satellite, or a configured peer with its stamp. */
+/** Who submits a dict: a client or satellite, or a configured peer with its stamp. */
 export type Ingress =
   | { readonly kind: 'client'; readonly address: string; readonly isDirect: boolean }
   | { readonly kind: 'peer'; readonly address: string; readonly stamp: Stamp };
@@ -14,9 +14,9 @@ export type OriginVerdict =
   | { readonly accepted: false; readonly reason: string };
 
 /**
- * Judges `claimed`, the dict's host_id (undefined if it has none), by who handed it in. `self` is our own host_id, which attests what a
- * client is; `random` makes the first part of a host_id for a client that has none. Addresses are compared in canonical form; ports and
- * names never.
+ * Checks `claimed`, the host_id of the dict (undefined if it has none), against who submits it. `self` is our own host_id, which attests
+ * clients; `random` makes the first part of a host_id for a client that has none. Addresses are compared in canonical form; ports and names
+ * are not compared.
  */
 export function checkOrigin(claimed: unknown, ingress: Ingress, self: string, random: () => string): OriginVerdict {
   if (claimed !== undefined && typeof claimed !== 'string') return refused('host_id is not a string');
@@ -29,7 +29,7 @@ function checkClient(
   self: string,
   random: () => string,
 ): OriginVerdict {
-  // Of whoever came through a proxy nobody has seen the address.
+  // The address of a caller behind a proxy is not known.
   const attestation: Attestation | undefined = isDirect ? { by: self, observedIp: address, verdict: 'checked' } : undefined;
   if (claimed === undefined) {
     const hostId = formatHostId({ random: random(), address, port: 0 });
@@ -57,7 +57,7 @@ function checkPeer(claimed: string | undefined, address: string, stamp: Stamp): 
   const host = parseHostId(claimed);
   if (!host) return refused(notHostId(claimed));
   const attested = attests(stamp.attestation, host.address);
-  // Every machine has a loopback: seen from another one the address says nothing, unless a relay wrote down that it saw it there.
+  // Every machine has a loopback address, so one from another machine says nothing unless a relay attests it.
   if (isLoopback(host.address) && !isLoopback(address) && !attested) {
     return refused(`host_id '${clean(claimed, 130)}' is a loopback address of another machine, and no relay attests it`);
   }

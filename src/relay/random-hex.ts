@@ -1,6 +1,6 @@
 /**
- * Random names in hexadecimal, from bytes that are fetched in advance: each message of a client needs some, and asking for a few costs as
- * much as for many.
+ * Random hexadecimal names, from bytes that are fetched in advance: each message of a client needs a few, and fetching few bytes costs as
+ * much as fetching many.
  */
 import { randomFillSync } from 'node:crypto';
 

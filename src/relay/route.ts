@@ -1,7 +1,7 @@
 /** Where a message goes: one pure function, for everything that comes in and everything that is sent. */
 import type { Destination, Message } from '../message/message.ts';
 
-/** The kinds of recipients of a message. The sender itself is left out by whoever delivers. */
+/** The kinds of recipients of a message. Delivery skips the sender itself. */
 export interface Route {
   /** The satellites that this relay hosts. */
   readonly local: boolean;

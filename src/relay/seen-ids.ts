@@ -1,6 +1,6 @@
-/** Which messages were here already: the end of every loop between relays. */
+/** Remembers the ids of recent messages, which ends every loop between relays. */
 
-/** A set of ids that forgets the oldest: two generations, the older one dropped when the younger is full. */
+/** A bounded set of ids in two generations: the older one is dropped when the younger one is full. */
 export class SeenIds {
   #young = new Set<string>();
   #old = new Set<string>();
@@ -11,7 +11,7 @@ export class SeenIds {
    */
   constructor(private readonly generation = 50_000) {}
 
-  /** Notes `id`; true if it was not there before. */
+  /** Adds `id`; true if it is new. */
   add(id: string): boolean {
     if (this.#old.has(id)) return false;
     const { size } = this.#young;
@@ -24,12 +24,11 @@ export class SeenIds {
     return true;
   }
 
-  /** True if `id` was noted and is not forgotten yet. */
+  /** True if `id` is in the set. */
   has(id: string): boolean {
     return this.#young.has(id) || this.#old.has(id);
   }
 
-  /** Forgets `id`: it was refused after all, and may come again. */
   remove(id: string): void {
     this.#young.delete(id);
     this.#old.delete(id);

@@ -1,29 +1,29 @@
-/** The stamp on the wire: the extra key `co2` of a dict between relays, read and checked. */
+/** Reads and checks the stamp on the wire: the member `co2` of a dict between relays. */
 import { HOP_LIMIT } from '../message/message.ts';
 import { RelayError } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Attestation } from '../message/message.ts';
 import type { Value } from '../values/values.ts';
 
-/** `{id, hops, age, by, via, att?, claim?}` as a peer sent it. */
+/** `{id, hops, age, by, via, att?, claim?}` from a peer. */
 export interface Stamp {
   readonly id: string;
   /** Forwards still allowed. */
   readonly hops: number;
   /** ms. */
   readonly age: number;
-  /** host_id of the relay that handed it to us. */
+  /** host_id of the relay that forwarded the dict to us. */
   readonly by: string;
   /** host_ids of the relays before that one, oldest first. */
   readonly via: readonly string[];
   readonly attestation?: Attestation | undefined;
-  /** The id under which a relay that is not trusted by the first proven one handed it in. */
+  /** The id in the stamp of a relay that the first trusted relay did not trust. */
   readonly claim?: string | undefined;
 }
 
-// An id of ours has 30 characters; the rest is room for other programs.
+// Our ids have 30 characters; the rest is room for other programs.
 const ID = /^[!-~]{1,128}$/;
-// A week, as long as a message may live.
+// A week, the longest life of a message.
 const MAX_AGE_MS = 7 * 86_400_000;
 
 /** The stamp in a dict's member `co2`. Throws a RelayError INVALID_PARAMS that names the member that is wrong. */
@@ -38,9 +38,8 @@ export function readStamp(co2: Value): Stamp {
 }
 
 /**
- * The id that a stamp claims which nobody has to believe: the first one that the dict had, handed on by each relay. Undefined if there is
- * none. Never throws. Nothing else of such a stamp is used: a claimed path or hop limit would let its author keep the dict from some
- * relays, and with it the copies that are the same.
+ * The id that an untrusted stamp claims: the first id of the dict, which each relay passes on. Undefined if there is none. Never throws.
+ * Nothing else of such a stamp is used: with a claimed path or hop limit its author could keep the dict, and all equal copies, from relays.
  */
 export function claimIn(co2: Value | undefined): string | undefined {
   if (!isDict(co2)) return undefined;
@@ -48,7 +47,7 @@ export function claimIn(co2: Value | undefined): string | undefined {
   return isId(co2.id) ? co2.id : undefined;
 }
 
-/** True if the stamp, whoever wrote it, says that the relay `hostId` had this dict already: somebody sends it in a circle. */
+/** True if the stamp, trusted or not, says that the relay `hostId` had this dict already: it is going round in a circle. */
 export function hasPassed(co2: Value | undefined, hostId: string): boolean {
   if (!isDict(co2)) return false;
   return co2.by === hostId || (Array.isArray(co2.via) && co2.via.slice(0, HOP_LIMIT).includes(hostId));

@@ -1,6 +1,5 @@
 /**
- * Plugins, their satellites and what happened to them, as they go out. Members are there whatever they are, so that a typed client finds
- * one type.
+ * Plugins, satellites and their events on the wire. Every member is always present, so that a typed client finds one type.
  */
 import type { RelayEvent } from '../relay-events.ts';
 import type { EmittedEvent } from '../../events/events.ts';
@@ -17,7 +16,7 @@ import type {
 
 export type Struct = Readonly<Record<string, Sendable>>;
 
-/** What a status tells of a plugin: no path of the machine. */
+/** The status of a plugin, without local paths. */
 export function pluginOnWire({
   name,
   kind,
@@ -39,12 +38,12 @@ export function pluginOnWire({
   };
 }
 
-/** Bytes as a double: more than 2 GiB are conceivable, and i8 is an extension. */
+/** Bytes are a double: there may be more than 2 GiB, and i8 is an extension. */
 export function keptOnWire({ versions, bytes }: PluginHostStatus['kept']): Struct {
   return { kept_versions: versions, kept_bytes: new Double(bytes) };
 }
 
-/** Why it is in this state; `''` if that needs no reason. */
+/** The reason for this state; `''` if there is none. */
 function reasonOf(state: PluginState): string {
   return 'reason' in state ? state.reason : '';
 }
@@ -64,7 +63,7 @@ export function lineOnWire({ number, at, level, text }: PluginLine): Struct {
   return { number, at, level, text };
 }
 
-/** Without what stands in the message: who may see the plugins may not see the mail. `now`: by the relay's clock. */
+/** Omits the contents of the message: a caller that may see plugins may not read messages. `now` is by the clock of the relay. */
 export function letterOnWire({ id, satellite, message, deaths, reason, at }: DeadLetter, now: number): Struct {
   const age = { age_ms: Math.max(0, Math.round(now - at)), bytes: message.payload.length };
   return { id, plugin: satellite, host_id: message.hostId, deaths, reason, ...age };

@@ -1,4 +1,4 @@
-/** The methods by which an operator looks after plugins. All are of the class admin. */
+/** The methods by which an operator manages plugins. All need the class admin. */
 import type { EventStream } from '../../events/events.ts';
 import { RelayError, clean } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
@@ -26,7 +26,7 @@ const DEFAULT_WAIT_MS = 25_000;
 const MAX_WAIT_MS = 60_000;
 const DEFAULT_LINES = 50;
 const MAX_LINES = 500;
-// A whole number of XML-RPC.
+// The largest XML-RPC int.
 const MAX_NUMBER = 2 ** 31 - 1;
 
 /** Registers them. */
@@ -235,7 +235,7 @@ function wholeIn(
   throw new RelayError('INVALID_PARAMS', `${method}: ${name} is no whole number from 0 to ${most}`);
 }
 
-/** What JSON can keep. Recursion is bounded: no door lets anything deeper than 64 in. */
+/** The value as JSON can hold it. Recursion is bounded: no endpoint accepts anything deeper than 64. */
 function plain(value: Value | Dict, place: string): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return value;

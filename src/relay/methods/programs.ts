@@ -1,4 +1,4 @@
-/** What a program that the relay started calls: other methods, the log, and, if it has no server of its own, its next call. */
+/** The methods for programs that the relay runs: other methods, the log, and the next call for a program without a server. */
 import { RelayError } from '../../core/core.ts';
 import { dictOf, isDict } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
@@ -6,24 +6,24 @@ import type { CallOptions } from '../../plugin-host/plugin-host.ts';
 import type { Caller, Dispatcher, Method, MethodRegistry } from '../../rpc/rpc.ts';
 import { refuseNesting } from '../../rpc/rpc.ts';
 
-/** A call that a program is to answer. */
+/** A call for a program. */
 export interface ProgramCall {
   readonly id: string;
   readonly method: string;
   readonly params: readonly Sendable[];
 }
 
-/** How a program answers a call. */
+/** The answer of a program to a call. */
 export type ProgramAnswer = { readonly value: Sendable } | { readonly fault: { readonly code: number; readonly text: string } };
 
 /**
- * What the plugin host does for its programs. Each throws a RelayError INVALID_PARAMS if there is none of this name, or it waits for
- * nothing of the kind.
+ * What the plugin host does for its programs. Each method throws a RelayError INVALID_PARAMS if there is no program of this name, or if it
+ * expects no such call.
  */
 export interface ProgramDesk {
   /**
-   * The next call of a program without a server; undefined if none came within `waitMs`, it stopped, or `gone` was aborted: it takes no
-   * call then.
+   * The next call for a program without a server; undefined if none arrives within `waitMs`, the program stops, or `gone` is aborted, and
+   * then no call is taken.
    */
   nextCall(program: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined>;
   answerCall(program: string, id: string, answer: ProgramAnswer): void;
@@ -33,9 +33,9 @@ export interface ProgramDesk {
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 type LogLevel = (typeof LEVELS)[number];
 
-/** ms that `plugin.next` waits if nobody says: below the 30 s after which many clients give up. */
+/** Default ms that `plugin.next` waits: less than the 30 s after which many clients time out. */
 const DEFAULT_WAIT_MS = 25_000;
-/** Ends what a program forgot that it asked for. */
+/** Ends waits that a program has forgotten. */
 const MAX_WAIT_MS = 60_000;
 
 /** Registers them. */
@@ -142,7 +142,7 @@ function callOptions({ node }: Dict): CallOptions {
   throw wrong('the option node is the name of a node, a string');
 }
 
-/** By role, not by class: whoever else has the right to call has no plugin that this could be about. */
+/** Checks the role, not the class: other callers with the right to call have no plugin. */
 function requirePlugin(method: string, { role }: Caller): void {
   if (role.kind === 'plugin') return;
   throw new RelayError('FORBIDDEN', `${method} is for plugins that the relay runs, with the token that it gave them (CO2_RELAY_URL)`);

@@ -1,10 +1,10 @@
-/** `relay.reload`: reads the configuration anew, without a restart where that is possible. */
+/** `relay.reload`: reads the configuration again, without a restart where possible. */
 import type { MethodRegistry } from '../../rpc/rpc.ts';
 
 /** Options by their full names (`access.anonymous`) that differ from those in effect. */
 export interface ReloadReport {
   readonly tookEffect: readonly string[];
-  /** They stay as they are until then. */
+  /** They keep their values until then. */
   readonly needsRestart: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** The methods by which satellites elsewhere join, hand in dicts, leave, and are listed. */
+/** The methods by which remote satellites register, submit dicts, unregister, and are listed. */
 import { Double, isDict } from '../../values/values.ts';
 import { RelayError, andThen } from '../../core/core.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
@@ -85,7 +85,7 @@ function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>
   );
 }
 
-/** A plugin's dict is sent as its `send` does it: under our host_id, and not back to it. */
+/** Sends the dict of a plugin as its `send` does: under our host_id, and not back to it. */
 async function sendAs(plugin: string, params: readonly Value[], caller: Caller, { router }: SatelliteMethods): Promise<Sendable> {
   const [dict, options] = params;
   if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
@@ -94,7 +94,7 @@ async function sendAs(plugin: string, params: readonly Value[], caller: Caller, 
   return options === undefined || id;
 }
 
-/** Who comes through a proxy would speak for whatever else runs on this machine, and we would connect back to that. */
+/** A caller behind a proxy would register whatever else runs on this machine, and we would connect to that. */
 function requireDirect(method: string, { isDirect }: Caller): void {
   if (!isDirect)
     throw new RelayError('FORBIDDEN', `${method} came through a proxy that is not in trustedProxies, so nobody knows from where`);
@@ -104,7 +104,7 @@ function credentialOf({ role }: Caller): Credential | undefined {
   return role.kind === 'token' ? { name: role.name, id: role.id } : undefined;
 }
 
-/** A satellite's record as it goes out. */
+/** The record of a satellite on the wire. */
 export function recordOnWire({ address, port, path, hostId, nick, ctime, pings }: SatelliteView): Readonly<Record<string, Sendable>> {
   return {
     addr: [address, port],
@@ -112,7 +112,7 @@ export function recordOnWire({ address, port, path, hostId, nick, ctime, pings }
     nick,
     ctime,
     path,
-    // Doubles whatever they are, so that a typed client finds one type.
+    // Always doubles, so that a typed client finds one type.
     ping_current: new Double(pings.current),
     ping_count: pings.count,
     ping_min: new Double(pings.min),
@@ -133,7 +133,7 @@ export function namesToken({ co2 }: Dict): boolean {
 
 function senderOf(dict: Dict, caller: Caller, methods: SatelliteMethods): Sender | undefined {
   if (namesToken(dict)) return byToken((dict.co2 as Dict).token, caller, methods);
-  // What a peer hands on is not of a satellite, though one may share its address.
+  // A dict from a peer is not a satellite's, even if one shares its address.
   if (caller.isPeer && dict.co2 !== undefined) return undefined;
   return typeof dict.host_id === 'string' && caller.isDirect ? methods.satellites.byHostId(dict.host_id, caller.address) : undefined;
 }

@@ -1,4 +1,4 @@
-/** What an operator asks a running relay: its counters, the links to its peers, its plugins. */
+/** The status of a running relay for its operator: counters, links to peers, plugins. */
 import type { Sendable } from '../../values/values.ts';
 import type { MeshStatus } from '../../mesh/mesh.ts';
 import type { PluginHostStatus, RelayPluginStatus } from '../../plugin-host/plugin-host.ts';
@@ -15,8 +15,7 @@ export interface StatusParts {
 }
 
 /**
- * Registers them. Of the class admin: addresses of the network and reasons of failures are nobody else's business; no path of the machine
- * is told.
+ * Registers them. They need the class admin, because they show addresses and reasons of failures; they show no local path.
  */
 export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins }: StatusParts): void {
   registry.add({

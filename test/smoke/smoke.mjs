@@ -1,0 +1,81 @@
+// @ts-check
+/** Starts a relay with this Node, calls it with curl, saves a plugin and stops it: `npx --yes node@24 test/smoke/smoke.mjs`. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+/** For the whole run. What hangs is killed. */
+const TIME_LIMIT_MS = 60_000;
+const CO2 = fileURLToPath(new URL('../../bin/co2.mjs', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'co2-smoke-'));
+const PLUGIN = join(directory, 'plugins/ham/spam.ts');
+
+/** @param {string} answer */
+function savePlugin(answer) {
+  writeFileSync(
+    PLUGIN,
+    `import { Exposed, Plugin, Satellite } from 'co2-relay';
+
+@Satellite()
+export class Spam extends Plugin {
+  /** Says which version of the plugin runs. */
+  @Exposed()
+  version(): string {
+    return '${answer}';
+  }
+}
+`,
+  );
+}
+
+/** @param {string} url */
+async function askWithCurl(url) {
+  const body = '<?xml version="1.0"?><methodCall><methodName>ham.spam.version</methodName><params/></methodCall>';
+  const { stdout } = await promisify(execFile)('curl', ['-sS', '-m', '10', '-H', 'Content-Type: text/xml', '--data', body, url]);
+  return stdout;
+}
+
+async function smoke() {
+  mkdirSync(join(directory, 'plugins/ham'), { recursive: true });
+  savePlugin('first');
+  const relay = spawn(process.execPath, [CO2, 'start', '--port', '0'], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(relay, 'exit');
+  const limit = setTimeout(() => relay.kill('SIGKILL'), TIME_LIMIT_MS);
+  let said = '';
+  relay.stderr.setEncoding('utf8').on('data', (/** @type {string} */ text) => (said += text));
+  try {
+    const ready = /** @type {string[]} */ (
+      await Promise.race([once(createInterface({ input: relay.stdout }), 'line'), ended.then(() => [])])
+    );
+    const url = / listening on (http:\S+) as /.exec(ready[0] ?? '')?.[1];
+    assert.ok(url !== undefined, `the relay did not start: ${ready[0] ?? ''}`);
+    assert.match(await askWithCurl(url), /first/);
+    savePlugin('second');
+    while (!(await askWithCurl(url)).includes('second')) assert.equal(relay.exitCode ?? relay.signalCode, null, 'the relay ended');
+    relay.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+  } catch (error) {
+    process.stdout.write(said);
+    throw error;
+  } finally {
+    clearTimeout(limit);
+    relay.kill('SIGKILL');
+  }
+}
+
+const title = `smoke › Node ${process.versions.node}: start, call, reload of a saved plugin, stop`;
+try {
+  await smoke();
+  process.stdout.write(`  ✔ ${title}\n`);
+} catch (error) {
+  process.stdout.write(`  ✘ ${title}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exitCode = 1;
+} finally {
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+}
