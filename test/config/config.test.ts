@@ -328,8 +328,8 @@ function refusalOf(...sources: ConfigSource[]): string {
 
 const root = fileURLToPath(new URL('../../src/', import.meta.url));
 const OPTION_FILES = globSync(['*/options.ts', 'plugin-host/*/options.ts', 'config/log-options.ts'], {
-  // The first only puts together those of the directories below it; the second are those of the public client.
-  ignore: ['plugin-host/options.ts', 'client/options.ts'],
+  // The first only puts together those of the directories below it; the others are those of the public client and the codec.
+  ignore: ['plugin-host/options.ts', 'client/options.ts', 'xmlrpc/options.ts'],
   cwd: root,
   posix: true,
 }).filter((path) => !path.startsWith('cli/'));
