@@ -132,7 +132,8 @@ test('a message at which it hangs until it is ended is delivered again, and set 
   const kit = programOf(t, 'hangs-at-poison', { record });
   await kit.start();
   kit.deliver(textMessage('poison'));
-  for (let times = 1; times <= 5; times++) {
+  // On a loaded machine a process may also be ended for a late ping before the message reaches it, which does not count.
+  for (let times = 1; kit.programs.deadLetters.list().length === 0 && times <= 20; times++) {
     // It is not pinged while it works on the message: what it does not answer is a call beside that.
     await t.throwsAsync(kit.call('hang'));
     await kit.until('ready', times + 1);
