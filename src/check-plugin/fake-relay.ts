@@ -168,7 +168,11 @@ export class FakeRelay {
 }
 
 function callerAt(id: string): Caller {
-  return callerOf({ role: { kind: 'plugin', name: id }, address: '127.0.0.1', port: 0, isDirect: true, isPeer: false }, () => undefined);
+  return callerOf(
+    { role: { kind: 'plugin', name: id }, address: '127.0.0.1', port: 0, isDirect: true, isPeer: false },
+    () => undefined,
+    () => undefined,
+  );
 }
 
 function textOf(method: string, params: readonly Value[]): string {

@@ -31,7 +31,11 @@ export async function openJson(
   options: ReadOptions = {},
 ): Promise<JsonRequest> {
   let document: JsonDocument | undefined;
-  const caller = callerOf(request.principal, (dict) => xmlOf(dict, document));
+  const caller = callerOf(
+    request.principal,
+    (dict) => xmlOf(dict, document),
+    (part) => document?.exactOf(part),
+  );
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   if (body.length === 0) return { caller, value: undefined, textOf: () => undefined };
   try {

@@ -48,7 +48,15 @@ async function run({ dispatcher }: RobotEndpointParts, outcome: CallOutcome, { p
     dispatcher.count(caller);
     throw unknown(name);
   }
-  return passed(await dispatcher.call(keyword.name, parametersOf(keyword, args, named), caller));
+  const exactParams = exactParametersOf(keyword, params, caller);
+  const asWritten = exactParams && { ...caller, exactOf: () => exactParams };
+  return passed(await dispatcher.call(keyword.name, parametersOf(keyword, args, named), asWritten ?? caller));
+}
+
+/** The parameters for a keyword with the types that its numbers had in the call; undefined if plain values have them. */
+function exactParametersOf(keyword: Method, params: readonly Value[], { exactOf }: Caller): readonly Sendable[] | undefined {
+  const exact = exactOf(params) as readonly [name: string, args: readonly Sendable[], named?: Sendable] | undefined;
+  return exact && parametersOf(keyword, exact[1], exact[2]);
 }
 
 /** Describes the keywords that the caller may call. */
@@ -146,7 +154,9 @@ export function describeKeyword({ name, help, access, signatures }: Method): Key
 }
 
 /** What the method gets: the positional arguments, and the named ones as a struct after them. */
-export function parametersOf({ signatures = [] }: Method, args: readonly Value[], named: Value | undefined): readonly Value[] {
+export function parametersOf(method: Method, args: readonly Value[], named: Value | undefined): readonly Value[];
+export function parametersOf(method: Method, args: readonly Sendable[], named: Sendable | undefined): readonly Sendable[];
+export function parametersOf({ signatures = [] }: Method, args: readonly Sendable[], named: Sendable | undefined): readonly Sendable[] {
   // Robot sends a text with control characters as bytes, for XML cannot carry it.
   const given = args.map((value, index) => {
     const isText = signatures.length > 0 && signatures.every((types) => types[index + 1] === undefined || types[index + 1] === 'string');

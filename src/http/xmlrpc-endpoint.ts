@@ -51,7 +51,8 @@ export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, answerFor }:
     },
     invoke: (parsed, exchange) => {
       exchange.outcome.rpcMethod = parsed.methodName;
-      const caller = callerOf(exchange.principal, (dict) => parsed.sourceOf(dict), parsed.extensions.i8);
+      const { exactOf } = parsed;
+      const caller = callerOf(exchange.principal, (dict) => parsed.sourceOf(dict), exactOf);
       return call(parsed, caller, exchange);
     },
     writing: ({ extensions }, { principal }) => writingFor(extensions, principal.reads, reads),

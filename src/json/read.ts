@@ -2,8 +2,8 @@
 import { isUtf8 } from 'node:buffer';
 import { BODY_LIMITS, RelayError, clean, countPosition } from '../core/core.ts';
 import type { BodyLimits, ErrorCode } from '../core/core.ts';
-import type { Dict, Sendable, Value } from '../values/values.ts';
-import { ExactForms } from './exact.ts';
+import { ExactNumbers } from '../values/values.ts';
+import type { Dict, ExactOf, Value } from '../values/values.ts';
 import { bytesOf, dateOf, looksMarked } from './markers.ts';
 import { int64Of, numberOf, smallInteger } from './numbers.ts';
 import type { ReadNumber } from './numbers.ts';
@@ -14,8 +14,7 @@ import type { Fail } from './strings.ts';
 export interface JsonDocument {
   /** The value as plugins see it: whole doubles and ints are not distinguished. */
   readonly value: Value;
-  /** A copy of `part`, an array or dict of `value`, that keeps the types of its numbers; undefined if `part` itself keeps them. */
-  exactOf(part: readonly Value[] | Dict): Sendable | undefined;
+  readonly exactOf: ExactOf;
   /** The text of the member {@link ReadOptions.keepTextOf} of `dict`, character for character; undefined if `dict` lacks it. */
   textOf(dict: Dict): string | undefined;
 }
@@ -74,7 +73,7 @@ class Reader {
   readonly #root: JsonLevel = { at: 0, list: [], dict: undefined, name: '', valueAt: 0, members: 0 };
   #inner = this.#root;
   readonly #outer: JsonLevel[] = [];
-  readonly #exact = new ExactForms();
+  readonly #exact = new ExactNumbers();
   readonly #latin1: string;
   readonly #texts = new Map<Dict, readonly [from: number, end: number]>();
 

@@ -111,7 +111,7 @@ function endpointOf(dispatcher: Dispatcher, maxBodyBytes: number): RpcEndpoint<R
         return dispatcher.call(
           methodName,
           params,
-          callerOf(principal, (dict) => call.sourceOf(dict)),
+          callerOf(principal, (dict) => call.sourceOf(dict), call.exactOf),
         );
       dispatcher.count(principal);
       throw new RelayError('NO_SUCH_METHOD', `a transport carries notify, or system.multicall of notify, not '${clean(methodName, 100)}'`);

@@ -1,25 +1,25 @@
 /** A caller together with its call: what methods may know of who calls them. */
 import type { Principal } from '../access/access.ts';
 import type { Identity } from '../message/message.ts';
-import type { Dict } from '../values/values.ts';
+import type { Dict, ExactOf } from '../values/values.ts';
 
 export interface Caller extends Principal {
   /** The XML of a struct among the parameters as it arrived, in UTF-8 and in memory of its own; undefined if it did not arrive as XML. */
   readonly sourceOf: (dict: Dict) => Buffer | undefined;
-  /** True if the call held a 64-bit integer, so whole numbers beyond 32 bits are passed on as such. */
-  readonly usesI8?: boolean | undefined;
+  /** Part of the parameters with the types that its numbers had in the call. */
+  readonly exactOf: ExactOf;
 }
 
 /** Joins a principal with its call. Members are named one by one, since a spread takes Node 20 as long as reading a small call. */
 export function callerOf(
   { role, address, port, isDirect, isPeer, reads, gone }: Principal,
   sourceOf: Caller['sourceOf'],
-  usesI8 = false,
+  exactOf: ExactOf,
 ): Caller {
-  return { role, address, port, isDirect, isPeer, reads, gone, sourceOf, usesI8 };
+  return { role, address, port, isDirect, isPeer, reads, gone, sourceOf, exactOf };
 }
 
 /** A satellite of a plugin as a caller: at the address of this relay. */
-export function pluginCaller(name: string, { address, port }: Identity, usesI8: boolean): Caller {
-  return callerOf({ role: { kind: 'plugin', name }, address, port, isDirect: true, isPeer: false }, () => undefined, usesI8);
+export function pluginCaller(name: string, { address, port }: Identity, exactOf: ExactOf): Caller {
+  return callerOf({ role: { kind: 'plugin', name }, address, port, isDirect: true, isPeer: false }, () => undefined, exactOf);
 }

@@ -5,14 +5,15 @@ import { RelayError, clean, faultFor, isPromise, reasonOf, withTimeout } from '.
 import type { Clock, FaultAnswer, Log } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { CallOptions } from '../plugin/internal.ts';
-import { isDict } from '../values/values.ts';
-import type { Sendable, Value } from '../values/values.ts';
+import { isDict, numberOfType } from '../values/values.ts';
+import type { ExactOf, Sendable, Value } from '../values/values.ts';
 import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
+import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import { pluginCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { addIntrospection } from './introspection.ts';
 import { MethodRegistry } from './method-registry.ts';
-import type { HostedMethod, Method } from './method-registry.ts';
+import type { HostedMethod, Method, Signature } from './method-registry.ts';
 import { addNestedCalls, refuseNesting, requireCount } from './nested-calls.ts';
 
 export interface DispatcherOptions extends AccessOptions {
@@ -29,6 +30,12 @@ export interface PeerAddresses {
   mayHaveMoved(hostId: string): boolean;
   /** Resolves the names of the peers again; true if `address` is one of theirs then. */
   recheck(address: string): Promise<boolean>;
+}
+
+/** How a satellite calls. */
+export interface SatelliteCall extends CallOptions {
+  /** The numbers of its language have no types, so the signature of the method decides between int, i8 and double. Default false. */
+  readonly plainNumbers?: boolean | undefined;
 }
 
 export interface DispatcherDependencies {
@@ -138,10 +145,12 @@ export class Dispatcher {
   }
 
   /** A call by the satellite of this name. */
-  async callAs(satellite: string, name: string, params: readonly Value[], { node }: CallOptions, usesI8: boolean): Promise<Sendable> {
+  async callAs(satellite: string, name: string, params: readonly Value[], options: SatelliteCall, exactOf: ExactOf): Promise<Sendable> {
+    const { node, plainNumbers } = options;
     if (node !== undefined)
       throw new RelayError('INVALID_PARAMS', `no route to node '${clean(node, 100)}': relays are no mesh yet, leave node out to call here`);
-    return this.call(name, params, pluginCaller(satellite, this.#dependencies.self(), usesI8));
+    const exact = plainNumbers ? this.#typed(name, params, exactOf) : exactOf;
+    return this.call(name, params, pluginCaller(satellite, this.#dependencies.self(), exact));
   }
 
   /**
@@ -149,8 +158,16 @@ export class Dispatcher {
    * object.
    */
   async callFromSatellite(satellite: string, name: string, params: readonly Sendable[], options: CallOptions): Promise<Value> {
-    const { value, usesI8 } = copied(params);
-    return copied(await this.callAs(satellite, name, value as readonly Value[], options, usesI8)).value;
+    const sent = copied(params);
+    const result = await this.callAs(satellite, name, sent.value as readonly Value[], { ...options, plainNumbers: true }, sent.exactOf);
+    return copied(result).value;
+  }
+
+  /** The exact parameters of a call whose numbers have no types: what the signature declares a double or an i8 is one. */
+  #typed(name: string, params: readonly Value[], exactOf: ExactOf): ExactOf {
+    const { signatures } = this.registry.find(name);
+    const exact = typed((exactOf(params) as readonly Sendable[] | undefined) ?? params, signatures);
+    return (part) => (part === params ? exact : exactOf(part));
   }
 
   /** True if the caller may call the method of this name. */
@@ -183,8 +200,8 @@ export class Dispatcher {
   #hosted(plugin: string, { name, access, help, signature, invoke }: HostedMethod): Method {
     return {
       ...{ name, plugin, access, help, signatures: signature },
-      invoke: (params, { usesI8 }) => {
-        const answer = invoke(params, usesI8);
+      invoke: (params, { exactOf }) => {
+        const answer = invoke(params, exactOf);
         if (!isPromise(answer)) return answer;
         const { callTimeoutMs } = this.#options;
         const text = `${name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;
@@ -194,11 +211,25 @@ export class Dispatcher {
   }
 }
 
-/** The value as it would arrive over a connection, and whether it holds 64-bit integers. */
-function copied(value: Sendable): { readonly value: Value; readonly usesI8: boolean } {
+/** The value as it would arrive over a connection. */
+function copied(value: Sendable): Extract<ParsedResponse, { readonly kind: 'value' }> {
   const answer = parseResponse(serialiseResponse(value, { nil: true, i8: true }));
   if (answer.kind === 'fault') throw new RelayError('INTERNAL', answer.text);
-  return { value: answer.value, usesI8: answer.extensions.i8 };
+  return answer;
+}
+
+/**
+ * The parameters with the number types on which all signatures for as many parameters agree: JavaScript has no types for whole doubles and
+ * for small 64-bit integers.
+ */
+function typed(params: readonly Sendable[], signatures: readonly Signature[] = []): readonly Sendable[] {
+  const fitting = signatures.filter(({ length }) => length === params.length + 1);
+  const [first, ...others] = fitting;
+  if (!first) return params;
+  return params.map((value, index) => {
+    const type = first[index + 1];
+    return others.every((other) => other[index + 1] === type) ? numberOfType(value, type) : value;
+  });
 }
 
 /** A refusal because of the address, as one that a peer tries again. */

@@ -2,7 +2,7 @@
 import { RelayError, clean } from '../core/core.ts';
 import type { AccessClass, MaybePromise } from '../core/core.ts';
 import { dictOf, isDict } from '../values/values.ts';
-import type { Dict, Sendable, Value } from '../values/values.ts';
+import type { Dict, ExactOf, Sendable, Value } from '../values/values.ts';
 import type { Caller } from './caller.ts';
 
 /** One signature: the type of the result, then that of each parameter. */
@@ -32,10 +32,10 @@ export interface HostedMethod {
   /** The right that a caller needs. */
   readonly access: AccessClass;
   /**
-   * Runs the method. `usesI8`: the call held 64-bit integers, so the answer may hold them too. Throws, or rejects with, a RelayError
+   * Runs the method. `exactOf`: the types that the numbers of the parameters had in the call. Throws, or rejects with, a RelayError
    * INVALID_PARAMS or APPLICATION, or whatever the method throws.
    */
-  readonly invoke: (params: readonly Value[], usesI8?: boolean) => MaybePromise<Sendable | undefined>;
+  readonly invoke: (params: readonly Value[], exactOf: ExactOf) => MaybePromise<Sendable | undefined>;
 }
 
 export class MethodRegistry {

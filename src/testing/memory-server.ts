@@ -52,7 +52,7 @@ export class MemoryServer implements HttpServerPort {
         dispatcher.call(
           call.methodName,
           call.params,
-          callerOf(principal, (dict) => call.sourceOf(dict)),
+          callerOf(principal, (dict) => call.sourceOf(dict), call.exactOf),
         ),
       writing: () => ({ nil: true, i8: true }),
       faultFor: (error, method, request) => {

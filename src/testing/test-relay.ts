@@ -116,7 +116,7 @@ class MemoryRelay implements TestRelay {
     const [received] = call.params;
     if (!isDict(received)) throw new TypeError('deliver: a dict is an object with a member data');
     const claimed = typeof received.host_id === 'string' ? parseHostId(received.host_id) : undefined;
-    const caller = callerOf(standingOf('local', claimed?.address), (one) => call.sourceOf(one));
+    const caller = callerOf(standingOf('local', claimed?.address), (one) => call.sourceOf(one), call.exactOf);
     const id = this.#router?.accept(received, caller) ?? '';
     await this.settled();
     return id;

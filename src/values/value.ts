@@ -81,6 +81,14 @@ export class Attempt {
   }
 }
 
+/** A number as the XML-RPC type `double` or `i8`; any other value, and any number that the type does not hold, as it is. */
+export function numberOfType(value: Sendable, type: string | undefined): Sendable {
+  const number = Double.is(value) ? value.value : value;
+  if (typeof number !== 'number') return value;
+  if (type === 'double' && Number.isFinite(number)) return new Double(number);
+  return type === 'i8' && Number.isSafeInteger(number) ? new Int64(BigInt(number)) : value;
+}
+
 /** A new dict with the members of `entries`; no name has a special meaning. */
 export function dictOf(entries: Iterable<readonly [string, Value]> = []): Dict {
   const dict = Object.create(null) as Record<string, Value>;

@@ -5,15 +5,7 @@
 export { DEFAULT_LIMITS, completeLimits } from './options.ts';
 export type { Leniency, ParseOptions, WriteOptions, XmlRpcLimits } from './options.ts';
 export { keptMembers, keptValues } from './message-members.ts';
-export {
-  canonicalMembers,
-  parseCall,
-  parseCallInSlices,
-  parseResponse,
-  parseResponseInSlices,
-  parseStruct,
-  sendableResponse,
-} from './read/messages.ts';
+export { canonicalMembers, parseCall, parseCallInSlices, parseResponse, parseResponseInSlices, parseStruct } from './read/messages.ts';
 export type { Extensions, ParsedCall, ParsedResponse } from './read/messages.ts';
 export {
   serialiseCall,

@@ -12,7 +12,14 @@ import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { SELF, dictIn, messageOf } from '../mesh/messages.ts';
 
-const OK: ParsedResponse = { kind: 'value', value: true, extensions: { nil: false, i8: false }, faultIn: () => undefined };
+const OK: ParsedResponse = {
+  kind: 'value',
+  value: true,
+  extensions: { nil: false, i8: false },
+  exact: () => true,
+  exactOf: () => undefined,
+  faultIn: () => undefined,
+};
 const fault = (code: number): ParsedResponse => ({ kind: 'fault', code, text: 'because' });
 const down = new RelayError('TRANSPORT', 'connection refused');
 

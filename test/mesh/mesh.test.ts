@@ -36,7 +36,14 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
   const transport = (peer: ServerAddress): LinkTransport => ({
     post: async (body) => {
       sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
-      return { kind: 'value', value: true, extensions: { nil: false, i8: false }, faultIn: () => undefined };
+      return {
+        kind: 'value',
+        value: true,
+        extensions: { nil: false, i8: false },
+        exact: () => true,
+        exactOf: () => undefined,
+        faultIn: () => undefined,
+      };
     },
     reset: async () => undefined,
     close: async () => undefined,

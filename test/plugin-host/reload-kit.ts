@@ -60,7 +60,12 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
     expose: (plugin, methods) => {
       registry.replace(
         plugin,
-        methods.map((method) => ({ ...method, signatures: method.signature, plugin, invoke: (params) => method.invoke(params) })),
+        methods.map((method) => ({
+          ...method,
+          signatures: method.signature,
+          plugin,
+          invoke: (params, { exactOf }) => method.invoke(params, exactOf),
+        })),
       );
     },
     send: (satellite, dict) => {
@@ -83,7 +88,7 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
       await rename(join(directory, `${path}~`), join(directory, path));
     },
     remove: (path) => rm(join(directory, path)),
-    call: async (name, ...params) => registry.find(name).invoke(params, {} as Caller),
+    call: async (name, ...params) => registry.find(name).invoke(params, { exactOf: () => undefined } as unknown as Caller),
     status: (name) => {
       const found = host.status().plugins.find((plugin) => plugin.name === name);
       if (!found) throw new Error(`no plugin ${name}; ${lines.all.join('; ')}`);

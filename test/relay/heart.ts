@@ -145,6 +145,7 @@ export function callerOf(kind: Role['kind'], address = '192.0.2.5', isPeer = kin
     isDirect: true,
     isPeer,
     sourceOf: () => undefined,
+    exactOf: () => undefined,
   };
 }
 

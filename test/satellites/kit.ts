@@ -27,7 +27,14 @@ export interface Posted {
 export type Mood = 'ok' | 'down' | 'hang';
 
 const REFUSED = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
-const OK: ParsedResponse = { kind: 'value', value: true, extensions: { nil: false, i8: false }, faultIn: () => undefined };
+const OK: ParsedResponse = {
+  kind: 'value',
+  value: true,
+  extensions: { nil: false, i8: false },
+  exact: () => true,
+  exactOf: () => undefined,
+  faultIn: () => undefined,
+};
 
 export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> = {}, stateDir = temporaryDir(t)) {
   const clock = new VirtualClock();

@@ -132,7 +132,7 @@ export class ChildModule {
   async setup(config: Value): Promise<void> {
     await this.#version?.configure({ value: config, source: this.#parts.job.configSource });
     const onRunning = (): void => {
-      for (const method of this.#version?.methods ?? []) this.#methods.set(method.name, (params) => method.invoke(params));
+      for (const method of this.#version?.methods ?? []) this.#methods.set(method.name, (params) => method.invoke(params, () => undefined));
     };
     await this.#version?.setUp({ states: new Map(Object.entries(this.#states)), onRunning });
   }
@@ -215,7 +215,7 @@ export class ChildModule {
           });
         return id;
       },
-      call: (_satellite, method, params, { node }) => client.call('relay.call', [method, params, node === undefined ? {} : { node }]),
+      call: (_satellite, method, params, { node }) => client.call('relay.call', [method, params, { plain_numbers: true, ...(node !== undefined && { node }) }]),
     };
   }
 

@@ -5,7 +5,7 @@
 import { RelayError, unlessAborted } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import type { Sendable, Value } from '../../values/values.ts';
+import type { ExactOf, Sendable, Value } from '../../values/values.ts';
 import type { RelayPort } from './hosted-plugin.ts';
 
 /** What the log and the status say of a version that could not replace another. */
@@ -103,13 +103,13 @@ class HeldCalls {
       cancelTimer();
       release(methods);
     };
-    this.methods = old.map((method) => ({ ...method, invoke: (params) => this.#invoke(method.name, params) }));
+    this.methods = old.map((method) => ({ ...method, invoke: (params, exactOf) => this.#invoke(method.name, params, exactOf) }));
   }
 
-  async #invoke(name: string, params: readonly Value[]): Promise<Sendable | undefined> {
+  async #invoke(name: string, params: readonly Value[], exactOf: ExactOf): Promise<Sendable | undefined> {
     const methods = await this.#answering;
     const method = methods.find((one) => one.name === name);
-    if (method) return method.invoke(params);
+    if (method) return method.invoke(params, exactOf);
     throw new RelayError('NO_SUCH_METHOD', `no method is named '${name}' any more: its plugin was reloaded while the call waited`);
   }
 }

@@ -1,6 +1,6 @@
 /** The types that `@Exposed` may declare: which values they accept as parameters, and how they write an answer. */
 import type { XmlRpcType } from '../../plugin/internal.ts';
-import { Double, Int64, isDict } from '../../values/values.ts';
+import { Double, Int64, isDict, numberOfType } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 
 interface ValueType {
@@ -41,10 +41,10 @@ export const VALUE_TYPES: Readonly<Record<XmlRpcType, ValueType>> = {
 function int64(value: unknown): Sendable | undefined {
   if (Int64.is(value)) return value;
   if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? new Int64(value) : undefined;
-  return Number.isSafeInteger(value) ? new Int64(BigInt(value as number)) : undefined;
+  return Number.isSafeInteger(value) ? numberOfType(value as number, 'i8') : undefined;
 }
 
 function double(value: unknown): Sendable | undefined {
   if (Double.is(value)) return value;
-  return typeof value === 'number' && Number.isFinite(value) ? new Double(value) : undefined;
+  return Number.isFinite(value) ? numberOfType(value as number, 'double') : undefined;
 }

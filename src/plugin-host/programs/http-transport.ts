@@ -2,7 +2,7 @@
 import { Fifo, RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { Clock, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { DEFAULT_LIMITS, parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
+import { DEFAULT_LIMITS, parseResponse, parseResponseInSlices } from '../../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
 import type { HttpResponse } from './http-response.ts';
 import { MAX_CALLS, faultOf, requestOf } from './transport.ts';
@@ -72,11 +72,7 @@ export class HttpTransport implements ProgramTransport {
   }
 
   async sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
-    const response = await this.#exchange(request, timeoutMs);
-    const { value, extensions } = await this.#read(response);
-    const { body, charset } = response;
-    // Read again only if it may hold what plain values do not tell.
-    return extensions.i8 || body.includes('double') ? sendableResponse(body, { charset, ...this.#reading }) : value;
+    return (await this.#read(await this.#exchange(request, timeoutMs))).exact();
   }
 
   async ping(timeoutMs: number): Promise<void> {

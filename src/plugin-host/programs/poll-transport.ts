@@ -15,13 +15,20 @@ export interface ProgramCall {
 
 /** What a program answers to a call. */
 export type ProgramAnswer =
-  | { readonly value: Value; readonly fault?: undefined }
+  | {
+      readonly value: Value;
+      /** The value with the types of its numbers. Default: the value. */
+      readonly exact?: Sendable | undefined;
+      readonly fault?: undefined;
+    }
   | { readonly value?: undefined; readonly fault: { readonly code: number; readonly text: string } };
+
+type Result = Extract<ProgramAnswer, { readonly value: Value }>;
 
 interface Pending {
   readonly id: string;
   readonly request: ProgramRequest;
-  readonly resolve: (value: Value) => void;
+  readonly resolve: (answer: Result) => void;
   readonly reject: (error: unknown) => void;
   readonly callOff: () => void;
 }
@@ -44,7 +51,16 @@ export class PollTransport implements ProgramTransport {
     private readonly clock: Clock,
   ) {}
 
-  send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+  async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
+    return (await this.#exchange(request, timeoutMs)).value;
+  }
+
+  async sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
+    const { value, exact = value } = await this.#exchange(request, timeoutMs);
+    return exact;
+  }
+
+  #exchange(request: ProgramRequest, timeoutMs: number): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw this.#closed;
       if (this.#pending.size >= MAX_CALLS) throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls run or wait already`);
@@ -57,11 +73,6 @@ export class PollTransport implements ProgramTransport {
       this.#queue.push(pending);
       this.#wakeOne();
     });
-  }
-
-  /** The door that its answers come in by reads plain values. */
-  sendExact(request: ProgramRequest, timeoutMs: number): Promise<Value> {
-    return this.send(request, timeoutMs);
   }
 
   /** It is well if it fetches; there is nothing to ask it. */
@@ -105,7 +116,7 @@ export class PollTransport implements ProgramTransport {
     const pending = this.#take(id);
     if (!pending) throw new RelayError('INVALID_PARAMS', `no call '${clean(id, 40)}' is under way: it was answered, or its time was over`);
     if (answer.fault) pending.reject(faultOf(this.plugin, answer.fault.code, answer.fault.text));
-    else pending.resolve(answer.value);
+    else pending.resolve(answer);
   }
 
   close(): Promise<void> {

@@ -337,7 +337,11 @@ export class Supervisor {
 
   #hosted({ name, help, signature, access }: DescribedMethod): HostedMethod {
     const { callTimeoutMs } = this.#parts.record;
-    return { name, help, signature, access, invoke: (params, usesI8) => this.#invoke(requestOf(name, params, usesI8), callTimeoutMs) };
+    const invoke: HostedMethod['invoke'] = (params, exactOf) => {
+      const exact = (exactOf(params) as readonly Sendable[] | undefined) ?? params;
+      return this.#invoke(requestOf(name, exact), callTimeoutMs);
+    };
+    return { name, help, signature, access, invoke };
   }
 
   #invoke(request: ProgramRequest, timeoutMs: number): MaybePromise<Sendable> {

@@ -33,9 +33,9 @@ export const DEATH_MS = 1_000;
 /** Calls that run or wait at once, for one program; protects the relay's memory from one that is slow. */
 export const MAX_CALLS = 1_000;
 
-/** A call with parameters that are values; with `wideInts`, whole numbers beyond 32 bits are integers of 64 bits. */
-export function requestOf(method: string, params: readonly Sendable[], wideInts = false): ProgramRequest {
-  return { method, params: () => params, body: () => serialiseCall(method, params, { nil: true, i8: true, wideInts }) };
+/** A call with these parameters. */
+export function requestOf(method: string, params: readonly Sendable[]): ProgramRequest {
+  return { method, params: () => params, body: () => serialiseCall(method, params, { nil: true, i8: true }) };
 }
 
 const NO_SUCH_METHOD = -32601;

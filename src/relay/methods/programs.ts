@@ -2,8 +2,7 @@
 import { RelayError } from '../../core/core.ts';
 import { dictOf, isDict } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
-import type { CallOptions } from '../../plugin-host/plugin-host.ts';
-import type { Caller, Dispatcher, Method, MethodRegistry } from '../../rpc/rpc.ts';
+import type { Caller, Dispatcher, Method, MethodRegistry, SatelliteCall } from '../../rpc/rpc.ts';
 import { refuseNesting } from '../../rpc/rpc.ts';
 
 /** A call for a program. */
@@ -14,7 +13,13 @@ export interface ProgramCall {
 }
 
 /** The answer of a program to a call. */
-export type ProgramAnswer = { readonly value: Sendable } | { readonly fault: { readonly code: number; readonly text: string } };
+export type ProgramAnswer =
+  | {
+      readonly value: Value;
+      /** The value with the types of its numbers. Default: the value. */
+      readonly exact?: Sendable | undefined;
+    }
+  | { readonly fault: { readonly code: number; readonly text: string } };
 
 /**
  * What the plugin host does for its programs. Each method throws a RelayError INVALID_PARAMS if there is no program of this name, or if it
@@ -57,7 +62,7 @@ function speaking(desk: ProgramDesk, dispatcher: Pick<Dispatcher, 'callAs'>): re
     {
       name: 'relay.call',
       access: 'call',
-      help: 'For plugins: calls the method of this name with the list of parameters, as the plugin, and answers what it answers. The struct of options may hold node.',
+      help: 'For plugins: calls the method of this name with the list of parameters, as the plugin, and answers what it answers. The struct of options may hold node, and plain_numbers, with which the signature of the method decides which numbers are doubles or i8.',
       signatures: [
         ['any', 'string', 'array'],
         ['any', 'string', 'array', 'struct'],
@@ -66,7 +71,7 @@ function speaking(desk: ProgramDesk, dispatcher: Pick<Dispatcher, 'callAs'>): re
         if (typeof name !== 'string' || !Array.isArray(params) || !isDict(options) || more.length > 0)
           throw wrong('relay.call takes the name of a method, an array of its parameters, and a struct of options');
         if (name === 'relay.call') refuseNesting(name);
-        return dispatcher.callAs(nameOf(caller), name, params as readonly Value[], callOptions(options), caller.usesI8 === true);
+        return dispatcher.callAs(nameOf(caller), name, params as readonly Value[], callOptions(options), caller.exactOf);
       },
     },
     {
@@ -118,9 +123,11 @@ function polling(desk: ProgramDesk): readonly Method[] {
       access: 'call',
       help: 'For plugins without a server: answers the call of this id with the result. Answers true.',
       signatures: [['boolean', 'string', 'any']],
-      invoke: ([id, value, ...more], caller) => {
-        if (value === undefined || more.length > 0) throw wrong('plugin.answer takes the id of a call and its result');
-        return answer(caller, id, { value });
+      invoke: (params, caller) => {
+        const [id, value] = params;
+        if (value === undefined || params.length !== 2) throw wrong('plugin.answer takes the id of a call and its result');
+        const [, exact = value] = (caller.exactOf(params) as readonly Sendable[] | undefined) ?? params;
+        return answer(caller, id, { value, exact });
       },
     },
     {
@@ -137,9 +144,10 @@ function polling(desk: ProgramDesk): readonly Method[] {
   ];
 }
 
-function callOptions({ node }: Dict): CallOptions {
-  if (node === undefined || typeof node === 'string') return { node };
-  throw wrong('the option node is the name of a node, a string');
+function callOptions({ node, plain_numbers: plainNumbers }: Dict): SatelliteCall {
+  if (node !== undefined && typeof node !== 'string') throw wrong('the option node is the name of a node, a string');
+  if (plainNumbers !== undefined && typeof plainNumbers !== 'boolean') throw wrong('the option plain_numbers is true or false');
+  return { node, plainNumbers };
 }
 
 /** Checks the role, not the class: other callers with the right to call have no plugin. */

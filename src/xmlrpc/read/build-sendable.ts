@@ -16,8 +16,6 @@ interface SendableLevel {
 /** Collects the members of the outermost struct, in member order. */
 export class SendableBuilder implements Sink {
   readonly members = new Map<string, Sendable>();
-  /** The outermost value. */
-  root: Sendable = null;
   readonly #open: SendableLevel[] = [];
 
   /** Without `i8`, integers that fit 32 bits become ints whatever their type was. */
@@ -54,8 +52,8 @@ export class SendableBuilder implements Sink {
 
   #add(value: Sendable): void {
     const level = this.#open.at(-1);
-    if (!level) this.root = value;
-    else if (level.list) level.list.push(value);
+    if (!level) return;
+    if (level.list) level.list.push(value);
     else level.members.set(level.name, value);
   }
 }

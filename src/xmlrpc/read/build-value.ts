@@ -1,6 +1,6 @@
-/** The sink that builds plain JavaScript values and records where each struct is in the source. */
-import { isDict } from '../../values/values.ts';
-import type { Dict, Value } from '../../values/values.ts';
+/** The sink that builds plain JavaScript values, and records where each struct is in the source and which types its numbers lose. */
+import { Double, ExactNumbers, Int64, isDict } from '../../values/values.ts';
+import type { Dict, Sendable, Value } from '../../values/values.ts';
 import type { Sink } from './grammar.ts';
 import type { ScalarType } from './scalars.ts';
 
@@ -33,9 +33,26 @@ export class ValueBuilder implements Sink {
   readonly #dicts: Dict[] = [];
   readonly #spans: number[] = [];
   #indexes: Map<Dict, number> | undefined;
+  // Most messages have no number whose type is lost.
+  #exact: ExactNumbers | undefined;
 
-  scalar(_type: ScalarType, value: Value): void {
+  scalar(type: ScalarType, value: Value): void {
+    // An int, by far the most frequent number, keeps its type.
+    if (typeof value === 'number' && type !== 'int') this.#noteNumber(type, value);
     this.#add(value);
+  }
+
+  #noteNumber(type: ScalarType, value: number): void {
+    if (!Number.isInteger(value)) return;
+    const isDouble = type === 'double' || type === 'bigdecimal';
+    if (!isDouble && type !== 'i8' && type !== 'biginteger') return;
+    this.#exact ??= new ExactNumbers();
+    this.#exact.note(this.#list ?? this.#dict, this.#list?.length ?? this.#name, isDouble ? new Double(value) : new Int64(BigInt(value)));
+  }
+
+  /** A copy of `part` that keeps the types of its numbers; undefined if `part` itself does. */
+  exactOf(part: readonly Value[] | Dict): Sendable | undefined {
+    return this.#exact?.of(part);
   }
 
   #add(value: Value): void {

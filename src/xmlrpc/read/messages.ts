@@ -1,6 +1,6 @@
 /** Reads whole messages: decodes the body to UTF-8, runs it through the grammar, and returns what the sink built. */
 import { RelayError } from '../../core/core.ts';
-import type { Dict, Sendable, Value } from '../../values/values.ts';
+import type { Dict, ExactOf, Sendable, Value } from '../../values/values.ts';
 import { completeLimits } from '../options.ts';
 import type { Leniency, ParseOptions, ReadOptions, SliceOptions } from '../options.ts';
 import { ownCopy } from '../own-copy.ts';
@@ -35,6 +35,7 @@ export interface ParsedCall {
    * meaning.
    */
   sourceOf(dict: Dict): Buffer | undefined;
+  readonly exactOf: ExactOf;
 }
 
 /** A response as received: a value, or a fault with its code and text. */
@@ -43,6 +44,9 @@ export type ParsedResponse =
       readonly kind: 'value';
       readonly value: Value;
       readonly extensions: Extensions;
+      /** The value with the types of its numbers: a double that is whole stays a double when it is written again. */
+      exact(): Sendable;
+      readonly exactOf: ExactOf;
       /** Reads `part` of the value as a fault if it is a struct like one: the form in which system.multicall reports a failed call. */
       faultIn(part: Value): FaultParts | undefined;
     }
@@ -78,12 +82,6 @@ export async function parseResponseInSlices(body: Uint8Array, options: SliceOpti
   return readBodyInSlices(body, options, responseReading(options));
 }
 
-/** Reads the body of a response that is not a fault as a value that keeps its types when written again: a whole double stays a double. */
-export function sendableResponse(body: Uint8Array, options: ParseOptions = {}): Sendable {
-  const sink = new SendableBuilder(true);
-  return readBody(body, options, { start: RESPONSE, sink, rules: rulesOf(options, 'none'), result: () => sink.root });
-}
-
 /** Reads one `<struct>…</struct>`. */
 export function parseStruct(source: string | Buffer, options: ReadOptions = {}): Dict {
   const sink = new ValueBuilder();
@@ -115,7 +113,13 @@ function callReading(options: ParseOptions): Reading<ParsedCall> {
       const span = grammar.usesForeignPrefix ? undefined : sink.spanOf(dict);
       return span && ownCopy(bytes, span.from, span.to);
     };
-    return { methodName: grammar.methodName, params: sink.roots, extensions: extensionsOf(grammar), sourceOf };
+    return {
+      methodName: grammar.methodName,
+      params: sink.roots,
+      extensions: extensionsOf(grammar),
+      sourceOf,
+      exactOf: (part) => sink.exactOf(part),
+    };
   };
   return { start: CALL, sink, rules: rulesOf(options, 'forms'), result };
 }
@@ -126,7 +130,12 @@ function responseReading(options: ParseOptions): Reading<ParsedResponse> {
   const result = (grammar: Grammar, bytes: Buffer): ParsedResponse => {
     const [value = null] = sink.roots;
     if (grammar.isFault) return { kind: 'fault', ...faultOf(bytes, value, sink) };
-    return { kind: 'value', value, extensions: extensionsOf(grammar), faultIn: (part) => sink.faultIn(part) };
+    return {
+      ...{ kind: 'value', value, extensions: extensionsOf(grammar) },
+      exact: () => (sink.exactOf(sink.roots) as readonly Sendable[] | undefined)?.[0] ?? value,
+      exactOf: (part) => sink.exactOf(part),
+      faultIn: (part) => sink.faultIn(part),
+    };
   };
   return { start: RESPONSE, sink, rules, result };
 }

@@ -93,7 +93,7 @@ export function programOf(
     call: async (method, ...params) => {
       const found = exposed.get(`ham.${method}`);
       if (!found) throw new Error(`no method ${method}; there are ${[...exposed.keys()].join(', ')}`);
-      return found.invoke(params);
+      return found.invoke(params, () => undefined);
     },
     deliver: (message) => plugin.inboxes[0]?.take(message) ?? false,
     until: async (type, count = 1) => (await events.until(({ state }) => state.type === type, count))[count - 1]!.state,

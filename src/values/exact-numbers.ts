@@ -1,8 +1,17 @@
-/** Records numbers whose type their plain value does not tell: whole doubles, and integers that would be written as another type. */
-import { isDict } from '../values/values.ts';
-import type { Dict, Double, Int64, Sendable, Value } from '../values/values.ts';
+/**
+ * Records numbers whose type their plain value does not tell: doubles that are whole, and integers that would be written as another type.
+ */
+import { isDict } from './value.ts';
+import type { Dict, Double, Int64, Sendable, Value } from './value.ts';
 
 type Container = readonly Value[] | Dict;
+
+/**
+ * A copy of `part`, an array or dict of a message, that keeps the types of its numbers when it is written again; undefined if `part` itself
+ * does.
+ */
+export type ExactOf = (part: Container) => Sendable | undefined;
+
 type Key = string | number;
 type Copy = Record<Key, Sendable>;
 
@@ -12,8 +21,8 @@ interface Note {
   readonly exact: Double | Int64;
 }
 
-/** The exact numbers of one text. */
-export class ExactForms {
+/** The exact numbers of one message. */
+export class ExactNumbers {
   // The map is only built on demand, which is rare.
   readonly #notes: Note[] = [];
   #forms: Map<Container, Map<Key, Double | Int64>> | undefined;
@@ -29,7 +38,7 @@ export class ExactForms {
     if (last?.container === from) this.note(to, key, last.exact);
   }
 
-  /** A copy of `part` with the recorded numbers; undefined if the whole text has none. */
+  /** A copy of `part` with the recorded numbers; undefined if the whole message has none. */
   of(part: Container): Sendable | undefined {
     if (this.#notes.length === 0) return undefined;
     this.#forms ??= byContainer(this.#notes);
