@@ -136,7 +136,7 @@ export class FakeRelay {
     },
     answerCall: (id, call, answer) => {
       // The door hands in what it has read, and that is values.
-      this.#pollOf(id).answer(call, 'fault' in answer ? answer : { value: answer.value as Value });
+      this.#pollOf(id).answer(call, 'fault' in answer ? answer : { value: answer.value });
     },
     programLog: () => undefined,
   };

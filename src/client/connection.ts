@@ -36,6 +36,8 @@ export class Connection {
       'content-type': 'text/xml; charset=utf-8',
       accept: 'text/xml',
       'user-agent': 'co2-relay',
+      // What the reader of responses understands; servers other than relays ignore it.
+      'accept-xmlrpc-extensions': 'nil, i8',
       ...(authorization === undefined ? {} : { authorization }),
     };
   }

@@ -17,6 +17,7 @@ const PLUGIN = (isolation: string): string => `
     @Exposed() same(value: any) { return value; }
     @Exposed({ params: ['double'], returns: 'double' }) half(value: number) { return value / 2; }
     @Exposed({ params: ['i8'], returns: 'i8' }) next(value: number | bigint) { return BigInt(value) + 1n; }
+    @Exposed() user() { return { email: null, id: 2n ** 40n, big: 2n ** 60n }; }
     @Exposed() async ask(method: string, params: any) { return this.call(method, params); }
   }`;
 
@@ -93,6 +94,18 @@ test('every value keeps its types inside a multicall, and from one program to an
     }),
     { numRuns: 40 },
   );
+});
+
+test('the client reads null and 64-bit numbers of every method; a caller that does not say so is shown the switch', async (t) => {
+  const relay = await start(t);
+  for (const name of ['ham.inline.user', 'ham.child.user']) {
+    const result = await relay.call(name);
+    t.deepEqual({ ...(result as object) }, { email: null, id: 2 ** 40, big: 2n ** 60n });
+    t.is(await callJson(relay, name, '[]'), '{"email":null,"id":1099511627776,"big":{"$i8":"1152921504606846976"}}');
+    const body = `<methodCall><methodName>${name}</methodName></methodCall>`;
+    const response = await fetch(`${relay.url}/RPC2`, { method: 'POST', headers: { 'content-type': 'text/xml' }, body });
+    t.regex(await response.text(), /<fault>.*\?nil=1/s);
+  }
 });
 
 test('a number of JSON reaches a program as it was written', async (t) => {
