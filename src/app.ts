@@ -33,6 +33,7 @@ import {
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
+import type { MethodFailure } from './rpc/rpc.ts';
 import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
@@ -204,13 +205,13 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   } = environment;
   const { maxBodyBytes } = options;
   const events = new EventStream<RelayEvent>({ clock, date, transient: [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS] });
-  logEvents(events, logs, clock);
+  const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
+  logEvents(events, pluginLogs.source, clock);
   if (fakes) events.subscribe(fakes.onMessage, ['message.routed']);
   const identity = new OwnIdentity();
   const self = identity.get;
 
   // Plugins and relay plugins.
-  const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
@@ -246,7 +247,8 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     hookLimits: options.hookLine,
     maxDictBytes: maxBodyBytes,
   });
-  const dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh });
+  const reportFailure = (failure: MethodFailure): string => pluginHost.methodFailed(failure);
+  const dispatcher = new Dispatcher({ options, log, clock, self, peers: mesh, reportFailure });
   let { maintainer } = options;
   const properties = propertiesOf({ version: VERSION, self, maintainer: () => maintainer, satellites, pluginHost });
   const reconfigured = {
@@ -301,12 +303,11 @@ function logEvents(events: EventStream<RelayEvent>, logs: LogSource, clock: Cloc
     },
     ['satellite.registered', 'satellite.left', 'satellite.expired'],
   );
-  const hostLog = logs('plugin-host');
   events.subscribe(
     (event) => {
-      logHostEvent(event, hostLog);
+      logHostEvent(event, logs);
     },
-    ['plugin.state', 'satellite.state', 'plugin.problem', 'plugin.version'],
+    ['plugin.state', 'satellite.state', 'plugin.problem', 'plugin.version', 'plugin.method_failed'],
   );
 }
 

@@ -63,6 +63,11 @@ export class Access {
     };
   }
 
+  /** True if the caller has the right `admin`. */
+  isAdmin({ role }: Principal): boolean {
+    return (role.kind === 'token' ? role.may : this.#roles[role.kind]).classes.has('admin');
+  }
+
   /** Throws a RelayError FORBIDDEN that names the missing right and how to get it. */
   check({ role }: Principal, method: string, needed: AccessClass): void {
     const may = role.kind === 'token' ? role.may : this.#roles[role.kind];

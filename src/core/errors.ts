@@ -13,7 +13,7 @@ export const ERRORS = {
   NO_SUCH_METHOD: { fault: -32601, meaning: 'no method has this name' },
   INVALID_PARAMS: { fault: -32602, meaning: 'the parameters do not fit the method' },
   INTERNAL: { fault: -32603, meaning: 'the relay failed, or the answer cannot be written as XML-RPC' },
-  APPLICATION: { fault: -32500, meaning: 'the method of a plugin failed; the log has the reason under the id in the text' },
+  APPLICATION: { fault: -32500, meaning: 'the method of a plugin failed; the log of the plugin has the reason under the id in the text' },
   TRANSPORT: { fault: -32300, meaning: 'another server could not be reached or did not answer in time' },
   NOT_AUTHENTICATED: { fault: 401, meaning: 'the presented credential is wrong' },
   FORBIDDEN: { fault: 403, meaning: 'the caller lacks a permission, or a relay plugin refused its dict; the text says which' },

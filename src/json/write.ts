@@ -208,7 +208,7 @@ class JsonWriter {
     } else if (Attempt.is(value)) {
       this.#try(value);
     } else {
-      this.#fail('an instance of a class cannot be sent; send a plain object, an array, a Map, a Date or a Buffer');
+      this.#fail(`${describeValue(value)} cannot be sent; send a plain object, an array, a Map, a Date or a Buffer`);
     }
   }
 

@@ -3,13 +3,13 @@
  * exposes their methods.
  */
 import type { DependencyContainer } from 'tsyringe';
-import { RelayError, clean, systemClock } from '../core/core.ts';
+import { RelayError, clean, reasonOf, systemClock } from '../core/core.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { keptBehind } from '../loader/loader.mjs';
 import type { Kept } from '../loader/loader.mjs';
 import type { Message } from '../message/message.ts';
-import type { HostedMethod } from '../rpc/rpc.ts';
+import type { HostedMethod, MethodFailure } from '../rpc/rpc.ts';
 import { Children } from './children/children.ts';
 import { entryOf, findRelayPlugins } from './hooks/hooks.ts';
 import type { RelayPluginOptions } from './hooks/hooks.ts';
@@ -175,6 +175,13 @@ export class PluginHost {
     let recipients = 0;
     for (const inbox of this.#registry.inboxes) if (inbox.name !== except && inbox.take(message)) recipients++;
     return recipients;
+  }
+
+  /** Reports that a method of a plugin failed. Returns the reason, with the place in the plugin's code. */
+  methodFailed({ plugin, method, error, id }: MethodFailure): string {
+    const reason = this.#registry.has(plugin) ? this.#registry.find(plugin).noteFailure(method, error) : clean(reasonOf(error), 500);
+    this.#parts.events.emit({ type: 'plugin.method_failed', plugin, method, reason, id });
+    return reason;
   }
 
   /** The exposed methods of all running plugins. */

@@ -1,8 +1,9 @@
 /** Runs calls: rate limit, lookup, access, method. Clients, satellites and programs all come through here. */
+import { randomBytes } from 'node:crypto';
 import { Access, RateLimits } from '../access/access.ts';
 import type { AccessOptions, Principal } from '../access/access.ts';
-import { RelayError, clean, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
-import type { Clock, FaultAnswer, Log } from '../core/core.ts';
+import { Fault, RelayError, clean, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
+import type { Clock, FaultAnswer, Log, MaybePromise } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { CallOptions } from '../plugin/internal.ts';
 import { isDict, numberOfType } from '../values/values.ts';
@@ -32,6 +33,16 @@ export interface PeerAddresses {
   recheck(address: string): Promise<boolean>;
 }
 
+/** A method of a plugin threw, broke its declaration, or did not answer in time. */
+export interface MethodFailure {
+  readonly plugin: string;
+  readonly method: string;
+  /** What it threw. */
+  readonly error: unknown;
+  /** The id that the caller got; undefined if the fault says everything itself. */
+  readonly id?: string | undefined;
+}
+
 /** How a satellite calls. */
 export interface SatelliteCall extends CallOptions {
   /** The numbers of its language have no types, so the signature of the method decides between int, i8 and double. Default false. */
@@ -45,6 +56,8 @@ export interface DispatcherDependencies {
   /** The identity of this relay. Throws a RelayError UNAVAILABLE before it listens. */
   readonly self: () => Identity;
   readonly peers: PeerAddresses;
+  /** Logs the failure of a method under its plugin. Returns the reason, with the place in the plugin's code. */
+  readonly reportFailure: (failure: MethodFailure) => string;
 }
 
 export class Dispatcher {
@@ -183,7 +196,16 @@ export class Dispatcher {
 
   /** The fault for what a call threw; unknown errors are logged under an id that the fault names. */
   faultFor(error: unknown, method: string): FaultAnswer {
-    return faultFor(error, method, this.#dependencies.log);
+    const plugin = this.registry.pluginOf(method);
+    // A result that cannot be written is found out by the endpoint that writes it.
+    const isResult = plugin !== undefined && RelayError.is(error) && error.code === 'INTERNAL' && !error.isLogged;
+    return faultFor(isResult ? this.#unwritable(plugin, method, error) : error, method, this.#dependencies.log);
+  }
+
+  #unwritable(plugin: string, method: string, error: RelayError): RelayError {
+    const { isForCaller } = error;
+    if (!isForCaller) this.#dependencies.reportFailure({ plugin, method, error });
+    return new RelayError('INTERNAL', `${method}: ${error.message}`, { cause: error, isForCaller, isLogged: !isForCaller });
   }
 
   /**
@@ -197,19 +219,51 @@ export class Dispatcher {
     );
   }
 
+  /**
+   * The error for a caller whose call failed, after it was reported. What a method throws may contain paths or data of the machine, so only
+   * administrators get it; others get an id.
+   */
+  #failed(failure: MethodFailure, caller: Principal): unknown {
+    const { plugin, method, error } = failure;
+    const { reportFailure } = this.#dependencies;
+    if (Fault.is(error)) return error;
+    if (RelayError.is(error)) {
+      if (error.isLogged || !OWN_FAULTS.has(error.code)) return error;
+      if (error.code === 'INTERNAL') return this.#unwritable(plugin, method, error);
+      reportFailure(failure);
+      return error;
+    }
+    const id = randomBytes(4).toString('hex');
+    const reason = reportFailure({ ...failure, id });
+    const text = this.#access.isAdmin(caller) ? reason : `the log of the plugin has the reason (co2 plugin log ${plugin})`;
+    return new RelayError('APPLICATION', `${method} failed (error ${id}): ${text}`, { cause: error, isLogged: true });
+  }
+
   #hosted(plugin: string, { name, access, help, signature, invoke }: HostedMethod): Method {
     return {
       ...{ name, plugin, access, help, signatures: signature },
-      invoke: (params, { exactOf }) => {
-        const answer = invoke(params, exactOf);
+      invoke: (params, caller) => {
+        const fail = (error: unknown): never => {
+          throw this.#failed({ plugin, method: name, error }, caller);
+        };
+        let answer: MaybePromise<Sendable | undefined>;
+        try {
+          answer = invoke(params, caller.exactOf);
+        } catch (error) {
+          return fail(error);
+        }
         if (!isPromise(answer)) return answer;
+        const running = answer;
         const { callTimeoutMs } = this.#options;
         const text = `${name} did not answer in ${callTimeoutMs} ms (callTimeoutMs)`;
-        return withTimeout(this.#dependencies.clock, callTimeoutMs, text, () => answer);
+        return withTimeout(this.#dependencies.clock, callTimeoutMs, text, () => running).catch(fail);
       },
     };
   }
 }
+
+// Errors of a method that are its own fault, not that of its caller.
+const OWN_FAULTS: ReadonlySet<string> = new Set(['APPLICATION', 'INTERNAL', 'TIMEOUT']);
 
 /** The value as it would arrive over a connection. */
 function copied(value: Sendable): Extract<ParsedResponse, { readonly kind: 'value' }> {

@@ -76,6 +76,11 @@ export class MethodRegistry {
     throw new RelayError('NO_SUCH_METHOD', `no method is named '${clean(name, 100)}'; co2.get_method_names lists them all`);
   }
 
+  /** The plugin that exposes the method of this name; undefined if none does. */
+  pluginOf(name: string): string | undefined {
+    return this.#methods.get(name)?.plugin;
+  }
+
   /** All names, sorted. */
   names(): string[] {
     return [...this.#methods.keys()].sort();

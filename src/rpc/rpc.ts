@@ -2,7 +2,7 @@
 export { callerOf } from './caller.ts';
 export type { Caller } from './caller.ts';
 export { Dispatcher } from './dispatcher.ts';
-export type { DispatcherOptions, PeerAddresses, SatelliteCall } from './dispatcher.ts';
+export type { DispatcherOptions, MethodFailure, PeerAddresses, SatelliteCall } from './dispatcher.ts';
 export { answerCall } from './exchange.ts';
 export type { RpcEndpoint } from './exchange.ts';
 export { addIntrospection, describeMethods } from './introspection.ts';

@@ -91,9 +91,9 @@ const FAILURES: readonly (readonly [what: string, params: readonly Sendable[], e
   [
     'an error of the method',
     ['ham.spam.breaks', []],
-    /^ham\.spam\.breaks failed \(error [0-9a-f]{8}\); the relay's log has the reason under this id$/,
+    /^ham\.spam\.breaks failed \(error [0-9a-f]{8}\): the log of the plugin has the reason \(co2 plugin log ham\.spam\)$/,
   ],
-  ['an answer that cannot be written', ['ham.spam.unwritable', []], /^result\.return\[0\]: NaN/],
+  ['an answer that cannot be written', ['ham.spam.unwritable', []], /^ham\.spam\.unwritable: result\.return\[0\]: NaN/],
   ['parameters that do not fit', ['ham.spam.add', ['2', '3']], /parameter 1 is a string, expected int/],
   ['no such keyword', ['ham.spam.none', []], /^no keyword is named 'ham\.spam\.none'/],
   ['a method of the relay, which is no keyword', ['system.listMethods', []], /^no keyword is named/],

@@ -85,7 +85,7 @@ expect(run('ham.spam.big', []), 2 ** 60)
 print('runs ok')
 
 expect(failure('ham.spam.faults', []), 'no such room')
-assert re.fullmatch(r"ham\.spam\.breaks failed \(error [0-9a-f]{8}\); the relay's log has the reason under this id", failure('ham.spam.breaks', []))
+assert re.fullmatch(r"ham\.spam\.breaks failed \(error [0-9a-f]{8}\): the log of the plugin has the reason \(co2 plugin log ham\.spam\)", failure('ham.spam.breaks', []))
 assert 'no keyword' in failure('no.such', [])
 assert 'signature' in failure('ham.spam.add', ['x'])
 for method in ('stop_remote_server', 'get_keyword_source'):

@@ -209,7 +209,7 @@ const UNWRITABLE: readonly (readonly [value: unknown, text: RegExp])[] = [
   [circle, /^x\[0\]\[0\]: the value contains itself/],
   [JSON.parse(nested(65)), /deeper than 64/],
   [new Map([[1, 2]]), /^x: a Map with a key that is not a string/],
-  [new URL('http://127.0.0.1/'), /^x: an instance of a class/],
+  [new URL('http://127.0.0.1/'), /^x: an instance of URL cannot/],
   [hostile, /^x\.bad: the value cannot be read$/],
   [['y'.repeat(200)], /^x\[0\]: the value is longer than 100 bytes/],
   [Buffer.alloc(100), /longer than 100 bytes/],

@@ -70,9 +70,8 @@ export const SINCE_THE_START = { since: 0 };
 /** A stream of host events, which are logged as in a relay. */
 export function loggedEvents(logs: LogSource): EventStream<HostEvent> {
   const events = new EventStream<HostEvent>({ clock: systemClock, maxKept: 100_000 });
-  const log = logs('plugin-host');
   events.subscribe((event) => {
-    logHostEvent(event, log);
+    logHostEvent(event, logs);
   });
   return events;
 }

@@ -98,6 +98,12 @@ export class ChildModule {
     return this.#version?.satellites ?? [];
   }
 
+  /** The reason for which its code threw, with the place. */
+  explain(thrown: unknown): string {
+    const { root } = this.#parts.job.found;
+    return `${reasonText(thrown, root)}${whereThrown(thrown, root)}`;
+  }
+
   /** What it imported, whether it loaded or not. The relay watches these files. */
   async account(): Promise<Sendable> {
     const { root, path } = this.#parts.job.found;
@@ -181,7 +187,7 @@ export class ChildModule {
 
   /** Resolves to the reason why it failed. */
   async #receive({ name, instance }: ReceivingSatellite, frozen: Frozen, stamp: ContextStamp): Promise<string | undefined> {
-    const { receiveTimeoutMs: ms, found } = this.#parts.job;
+    const { receiveTimeoutMs: ms } = this.#parts.job;
     const context = new DeliveryContext(stamp);
     this.#contexts.add(context);
     try {
@@ -190,7 +196,7 @@ export class ChildModule {
       return undefined;
     } catch (error) {
       if (RelayError.is(error) && error.code === 'TIMEOUT') context.abort(error);
-      return `${name}: ${reasonText(error, found.root)}${whereThrown(error, found.root)}`;
+      return `${name}: ${this.explain(error)}`;
     } finally {
       this.#contexts.delete(context);
     }
@@ -215,7 +221,8 @@ export class ChildModule {
           });
         return id;
       },
-      call: (_satellite, method, params, { node }) => client.call('relay.call', [method, params, { plain_numbers: true, ...(node !== undefined && { node }) }]),
+      call: (_satellite, method, params, { node }) =>
+        client.call('relay.call', [method, params, { plain_numbers: true, ...(node !== undefined && { node }) }]),
     };
   }
 

@@ -19,7 +19,11 @@ async function main(url: string, token: string): Promise<void> {
     process.stderr.write(`${reason}\n`);
     process.exit(code);
   });
-  const server = new ChildServer(token, (name) => methods.get(name) ?? module.method(name), log);
+  const server = new ChildServer(
+    token,
+    (name) => methods.get(name) ?? module.method(name),
+    (thrown) => module.explain(thrown),
+  );
   const methods = protocolOf(module, async () => {
     await module.stop();
     await log.flush();

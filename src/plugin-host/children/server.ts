@@ -2,12 +2,13 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { RelayError, faultFor } from '../../core/core.ts';
-import type { Log, MaybePromise } from '../../core/core.ts';
+import { Fault, RelayError } from '../../core/core.ts';
+import type { MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { answerCall } from '../../rpc/rpc.ts';
 import type { RpcEndpoint } from '../../rpc/rpc.ts';
 import { parseCall } from '../../xmlrpc/xmlrpc.ts';
+import { THROWN } from '../programs/programs.ts';
 
 /** A method that the relay calls. `undefined` is answered as true. */
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;
@@ -26,9 +27,9 @@ export class ChildServer {
   #afterNext: (() => void) | undefined;
 
   /** Answers calls at `/<secret>` with the method that `find` returns for a name. */
-  constructor(secret: string, find: (name: string) => ChildMethod | undefined, log: Log) {
+  constructor(secret: string, find: (name: string) => ChildMethod | undefined, explain: (thrown: unknown) => string) {
     this.#path = `/${secret}`;
-    this.#endpoint = endpointOf(find, log);
+    this.#endpoint = endpointOf(find, explain);
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true }, (request, response) => {
       this.#serve(request, response);
     });
@@ -76,7 +77,7 @@ export class ChildServer {
   }
 }
 
-function endpointOf(find: (name: string) => ChildMethod | undefined, log: Log): RpcEndpoint<undefined> {
+function endpointOf(find: (name: string) => ChildMethod | undefined, explain: (thrown: unknown) => string): RpcEndpoint<undefined> {
   return {
     // The relay wrote the call, within its own limits.
     parse: (body) => parseCall(body as Buffer, { limits: { maxBodyBytes: (body as Buffer).length } }),
@@ -86,6 +87,10 @@ function endpointOf(find: (name: string) => ChildMethod | undefined, log: Log): 
       return method(params);
     },
     writing: ({ extensions }) => ({ nil: true, i8: true, wideInts: extensions.i8 }),
-    faultFor: (error, method) => faultFor(error, method, log),
+    // The relay, which alone reads it, logs it and decides what the caller gets.
+    faultFor: (error) => {
+      if (Fault.is(error)) return { code: error.code, text: error.message };
+      return RelayError.is(error) ? { code: error.fault, text: error.message } : { code: THROWN, text: explain(error) };
+    },
   };
 }

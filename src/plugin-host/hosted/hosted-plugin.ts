@@ -1,6 +1,6 @@
 /** What every kind of plugin is to the host: its states and status, the events that it reports, and the registry of all plugins. */
 import { clean, RelayError, suggest } from '../../core/core.ts';
-import type { Log } from '../../core/core.ts';
+import type { Log, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import type { Kept } from '../../loader/loader.mjs';
 import type { CallOptions, SendOptions } from '../../plugin/internal.ts';
@@ -123,8 +123,19 @@ export interface VersionEvent {
   readonly notReloaded?: readonly string[] | undefined;
 }
 
+/** A method of a plugin threw, broke its declaration, or did not answer in time. */
+export interface MethodFailedEvent {
+  readonly type: 'plugin.method_failed';
+  readonly plugin: string;
+  readonly method: string;
+  /** With the place in the plugin's code. */
+  readonly reason: string;
+  /** The id that the caller got, if it did not get the reason. */
+  readonly id: string | undefined;
+}
+
 /** Everything that the plugin host reports. */
-export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent | VersionEvent;
+export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent | VersionEvent | MethodFailedEvent;
 
 /** What `plugin.problem` says of something that does not run, while other things do. */
 export const LEFT_OUT = 'left out';
@@ -134,8 +145,14 @@ export function reportLeftOut(events: EventSink<HostEvent>, problem: PluginProbl
   events.emit({ type: 'plugin.problem', problem, outcome: LEFT_OUT, rows: [] });
 }
 
-/** Writes the log line of an event. */
-export function logHostEvent(event: HostEvent, log: Log): void {
+/** Writes the log line of an event, that of a method to the log of its plugin. */
+export function logHostEvent(event: HostEvent, logs: LogSource): void {
+  if (event.type === 'plugin.method_failed') {
+    const { plugin, method, reason, id } = event;
+    logs(`plugin.${plugin}`).error(`${method} failed${id === undefined ? '' : ` (error ${id})`}: ${reason}`);
+    return;
+  }
+  const log = logs('plugin-host');
   if (event.type === 'plugin.problem') {
     const { problem, outcome, rows } = event;
     for (const text of [`${placeOf(problem)}: ${outcome}: ${problem.reason}`, ...rows]) log.error(text);
@@ -180,6 +197,8 @@ export interface HostedPlugin {
   stop(): Promise<void>;
   /** Ends it and starts its present version. Rejects with why it does not run. Default: `stop`, then `start`. */
   restart?(): Promise<void>;
+  /** Keeps the failure of one of its methods as its last error. Returns the reason, with the place in its code. */
+  noteFailure(method: string, error: unknown): string;
   /** Replaces what runs by the present version without losing a message. Rejects with why it does not. Default: as `restart`. */
   reload?(): Promise<void>;
 }

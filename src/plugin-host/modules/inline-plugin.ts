@@ -12,10 +12,12 @@ import {
   NOT_RELOADED,
   placeOf,
   PluginFailure,
+  reasonText,
   refusal,
   reportLeftOut,
   staleText,
   swap,
+  whereThrown,
 } from '../hosted/hosted.ts';
 import type {
   HostedOptions,
@@ -114,6 +116,13 @@ export class InlinePlugin implements HostedPlugin {
       ...{ restarts: this.#restarts, lastError: this.#lastError, held: this.#parts.watchdog.of(this.name).held },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };
+  }
+
+  noteFailure(method: string, error: unknown): string {
+    const { root } = this.#found;
+    const reason = `${reasonText(error, root)}${whereThrown(error, root)}`;
+    this.#lastError = `${method}: ${reason}`;
+    return reason;
   }
 
   // The start of the host: all plugins are imported, then all constructed, then all configured, before the first `setup`.

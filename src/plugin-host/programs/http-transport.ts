@@ -22,7 +22,7 @@ export interface HttpTransportOptions {
   /** Bytes of an answer. Default: those of a document of XML-RPC. */
   readonly maxBodyBytes?: number | undefined;
   /** Of its faults. Default: those of a program. */
-  readonly meaning?: typeof faultOf | undefined;
+  readonly meaning?: ((plugin: string, code: number, text: string) => Error) | undefined;
   /** Who sees what is said. Default: nobody. */
   readonly tap?: Tap | undefined;
 }
@@ -39,7 +39,7 @@ interface Call {
 
 export class HttpTransport implements ProgramTransport {
   readonly #plugin: string;
-  readonly #faultOf: typeof faultOf;
+  readonly #faultOf: (plugin: string, code: number, text: string) => Error;
   readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly leniency: 'forms' };
   readonly #tap: Tap | undefined;
   readonly #clock: Clock;

@@ -112,6 +112,12 @@ export class Program implements HostedPlugin {
     return this.#supervisor.poll;
   }
 
+  noteFailure(method: string, error: unknown): string {
+    const reason = clean(reasonOf(error), 500);
+    this.#lastError = `${method}: ${reason}`;
+    return reason;
+  }
+
   get status(): PluginStatus {
     const { name } = this;
     const { kind, file } = this.#parts;

@@ -52,6 +52,12 @@ export function faultOf(plugin: string, code: number, text: string): Fault | Rel
   }
 }
 
+/**
+ * The fault with which a child answers what a method threw: its text is the reason, with the place in the plugin's code. Only the relay
+ * reads it, which reports it under an id.
+ */
+export const THROWN = -32_400;
+
 // Two codes share the number 403: the one that a method answers more often comes first in the table.
 const CODES = new Map<number, ErrorCode>(
   (Object.entries(ERRORS) as [ErrorCode, { fault: number }][]).reverse().map(([code, { fault }]) => [fault, code]),
@@ -60,10 +66,10 @@ const CODES = new Map<number, ErrorCode>(
 /**
  * What a fault between a child and its relay was before it was written: an error of the relay by its number, else the Fault of a plugin.
  */
-export function errorOf(code: number, text: string): RelayError | Fault {
+export function errorOf(code: number, text: string, isLogged = true): Error {
+  if (code === THROWN) return new Error(text);
   const known = CODES.get(code);
-  // Whoever wrote it has logged it.
-  if (known !== undefined) return new RelayError(known, text, { isLogged: true });
+  if (known !== undefined) return new RelayError(known, text, { isLogged });
   try {
     return new Fault(code, text);
   } catch {

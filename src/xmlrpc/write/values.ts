@@ -262,7 +262,7 @@ export class ValueWriter {
     if (Double.is(value)) this.#double(value.value, (wrapped) => `Double(${String(wrapped)})`);
     else if (Int64.is(value)) this.#int64(value.value);
     else if (Attempt.is(value)) this.#try(value);
-    else this.#fail('an instance of a class cannot be sent; send a plain object, an array, a Map, a Date or a Buffer');
+    else this.#fail(`${describeValue(value)} cannot be sent; send a plain object, an array, a Map, a Date or a Buffer`);
   }
 
   #try(attempt: Attempt): void {

@@ -146,7 +146,7 @@ for (const isolation of ISOLATIONS) {
     t.deepEqual(await fault('ham.spam.later'), [-7, 'later']);
     const [code, text] = await fault('ham.spam.broken');
     t.is(code, -32500);
-    const id = /^ham\.spam\.broken failed \(error ([\da-f]{8})\); the relay's log has the reason under this id$/.exec(text)?.[1];
+    const id = /^ham\.spam\.broken failed \(error ([\da-f]{8})\): the log of the plugin has the reason \(co2 plugin log ham\.spam\)$/.exec(text)?.[1];
     t.truthy(id, text);
     t.regex((await log.line(new RegExp(`error ${id!}`))).text, /secret \/path/);
     t.deepEqual(await fault('ham.spam.add', [1]), [
