@@ -20,11 +20,16 @@ export function faultFor(error: unknown, method: string, log: Log): FaultAnswer 
     log.debug(`refused ${clean(method, 100)}: ${error.message}`);
   if (RelayError.is(error) && (error.code !== 'INTERNAL' || error.isLogged || error.isForCaller))
     return { code: error.fault, text: error.message };
-  const id = randomBytes(4).toString('hex');
+  const id = errorId();
   logError(log, `error ${id} in ${clean(method, 100)}:`, error);
   if (RelayError.is(error)) return { code: error.fault, text: `${error.message} (error ${id})` };
   const text = `${clean(method, 100)} failed (error ${id}); the relay's log has the reason under this id`;
   return { code: ERRORS.APPLICATION.fault, text };
+}
+
+/** A new id under which the log has what a fault does not say. */
+export function errorId(): string {
+  return randomBytes(4).toString('hex');
 }
 
 /** Logs all details if possible: inspecting an error of a plugin may throw. */

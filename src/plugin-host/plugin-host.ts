@@ -180,7 +180,8 @@ export class PluginHost {
   /** Reports that a method of a plugin failed. Returns the reason, with the place in the plugin's code. */
   methodFailed({ plugin, method, error, id }: MethodFailure): string {
     const reason = this.#registry.has(plugin) ? this.#registry.find(plugin).noteFailure(method, error) : clean(reasonOf(error), 500);
-    this.#parts.events.emit({ type: 'plugin.method_failed', plugin, method, reason, id });
+    const stack = error instanceof Error ? error.stack : undefined;
+    this.#parts.events.emit({ type: 'plugin.method_failed', plugin, method, reason, id, stack });
     return reason;
   }
 

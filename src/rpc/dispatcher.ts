@@ -1,8 +1,7 @@
 /** Runs calls: rate limit, lookup, access, method. Clients, satellites and programs all come through here. */
-import { randomBytes } from 'node:crypto';
 import { Access, RateLimits } from '../access/access.ts';
 import type { AccessOptions, Principal } from '../access/access.ts';
-import { Fault, RelayError, clean, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
+import { Fault, RelayError, clean, errorId, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
 import type { Clock, FaultAnswer, Log, MaybePromise } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { CallOptions } from '../plugin/internal.ts';
@@ -203,9 +202,11 @@ export class Dispatcher {
   }
 
   #unwritable(plugin: string, method: string, error: RelayError): RelayError {
-    const { isForCaller } = error;
-    if (!isForCaller) this.#dependencies.reportFailure({ plugin, method, error });
-    return new RelayError('INTERNAL', `${method}: ${error.message}`, { cause: error, isForCaller, isLogged: !isForCaller });
+    const text = `${method}: ${error.message}`;
+    if (error.isForCaller) return new RelayError('INTERNAL', text, { cause: error, isForCaller: true });
+    const id = errorId();
+    this.#dependencies.reportFailure({ plugin, method, error, id });
+    return new RelayError('INTERNAL', `${text} (error ${id})`, { cause: error, isLogged: true });
   }
 
   /**
@@ -233,7 +234,7 @@ export class Dispatcher {
       reportFailure(failure);
       return error;
     }
-    const id = randomBytes(4).toString('hex');
+    const id = errorId();
     const reason = reportFailure({ ...failure, id });
     const text = this.#access.isAdmin(caller) ? reason : `the log of the plugin has the reason (co2 plugin log ${plugin})`;
     return new RelayError('APPLICATION', `${method} failed (error ${id}): ${text}`, { cause: error, isLogged: true });

@@ -103,7 +103,7 @@ const FAILURES: readonly (readonly [what: string, params: readonly Sendable[], e
 ];
 
 test('a keyword that fails says why, and nothing of the machine', async (t) => {
-  const robot = await startRobot(t);
+  const robot = await startRobot(t, { access: { local: ['read', 'message', 'call'] } });
   for (const [what, params, error] of FAILURES) {
     const { error: text, ...rest } = valueOf(await robot('run_keyword', ...params)) as Dict;
     t.deepEqual(rest, { status: 'FAIL', output: '', return: '', traceback: '', continuable: false, fatal: false }, what);

@@ -132,6 +132,8 @@ export interface MethodFailedEvent {
   readonly reason: string;
   /** The id that the caller got, if it did not get the reason. */
   readonly id: string | undefined;
+  /** What it threw, if that was an Error. */
+  readonly stack: string | undefined;
 }
 
 /** Everything that the plugin host reports. */
@@ -148,8 +150,10 @@ export function reportLeftOut(events: EventSink<HostEvent>, problem: PluginProbl
 /** Writes the log line of an event, that of a method to the log of its plugin. */
 export function logHostEvent(event: HostEvent, logs: LogSource): void {
   if (event.type === 'plugin.method_failed') {
-    const { plugin, method, reason, id } = event;
-    logs(`plugin.${plugin}`).error(`${method} failed${id === undefined ? '' : ` (error ${id})`}: ${reason}`);
+    const { plugin, method, reason, id, stack } = event;
+    const pluginLog = logs(`plugin.${plugin}`);
+    pluginLog.error(`${method} failed${id === undefined ? '' : ` (error ${id})`}: ${reason}`);
+    if (stack !== undefined && pluginLog.isDebugEnabled()) pluginLog.debug(stack);
     return;
   }
   const log = logs('plugin-host');

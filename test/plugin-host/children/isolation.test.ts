@@ -146,7 +146,9 @@ for (const isolation of ISOLATIONS) {
     t.deepEqual(await fault('ham.spam.later'), [-7, 'later']);
     const [code, text] = await fault('ham.spam.broken');
     t.is(code, -32500);
-    const id = /^ham\.spam\.broken failed \(error ([\da-f]{8})\): the log of the plugin has the reason \(co2 plugin log ham\.spam\)$/.exec(text)?.[1];
+    const id = /^ham\.spam\.broken failed \(error ([\da-f]{8})\): the log of the plugin has the reason \(co2 plugin log ham\.spam\)$/.exec(
+      text,
+    )?.[1];
     t.truthy(id, text);
     t.regex((await log.line(new RegExp(`error ${id!}`))).text, /secret \/path/);
     t.deepEqual(await fault('ham.spam.add', [1]), [
@@ -278,8 +280,8 @@ for (const isolation of ISOLATIONS) {
     const { message } = await t.throwsAsync(relay.call('ham.spam.circle'));
     const [id = '', ...more] = [...message.matchAll(/\(error ([0-9a-f]{8})\)/g)].map((match) => match[1]);
     t.deepEqual(more, []);
-    await relay.log.line(new RegExp(`error ${id} in ham\\.spam\\.circle`));
-    t.is(relay.log.matching(/error [0-9a-f]{8} in/).length, 1);
+    await relay.log.line(new RegExp(`ham\\.spam\\.circle failed \\(error ${id}\\)`));
+    t.is(relay.log.matching(/\(error [0-9a-f]{8}\)/).length, 1);
   });
 }
 
