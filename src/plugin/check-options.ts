@@ -2,8 +2,9 @@
 // The whole package would be loaded by every plugin.
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
-import { suggest } from '../core/core.ts';
+import { clean, suggest } from '../core/core.ts';
 import { describeValue, showValue } from '../values/values.ts';
+import { XML_RPC_TYPES } from './metadata.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 
@@ -17,6 +18,9 @@ const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
 };
 const RELAY_PLUGIN: Readonly<Record<keyof RelayPluginOptions, true>> = { order: true, carries: true, config: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
+
+const ISOLATIONS: readonly string[] = ['inline', 'child'];
+const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 
 /** Throws the error for the decorator of this class or method. Undefined if the options are valid. */
 export type Refusal = ((where: string) => never) | undefined;
@@ -45,7 +49,10 @@ function refusal(reason: string | undefined): Refusal {
   };
 }
 
-function whyWrongSatellite({ config, version, requires }: Partial<Record<keyof SatelliteOptions, unknown>>): string | undefined {
+function whyWrongSatellite(options: Partial<Record<keyof SatelliteOptions, unknown>>): string | undefined {
+  const { config, isolation, version, requires } = options;
+  if (isolation !== undefined && !ISOLATIONS.includes(isolation as string))
+    return `isolation: found ${showValue(isolation)}, expected 'inline' or 'child'`;
   if (version !== undefined && (typeof version !== 'string' || valid(version) === null))
     return `version: found ${showValue(version)}, expected a version such as '1.2.0'`;
   if (requires !== undefined && (typeof requires !== 'string' || validRange(requires) === null))
@@ -53,12 +60,26 @@ function whyWrongSatellite({ config, version, requires }: Partial<Record<keyof S
   return whyNoSchema('config', config);
 }
 
-function whyWrong({ params, returns, schema }: Record<keyof ExposedOptions, unknown>): string | undefined {
+function whyWrong({ params, returns, schema, access }: Record<keyof ExposedOptions, unknown>): string | undefined {
   if (params !== undefined && !Array.isArray(params))
     return `params: found ${describeValue(params)}, expected a list of types, one for each parameter: ['int', 'string']`;
   if (returns !== undefined && typeof returns !== 'string')
     return `returns: found ${describeValue(returns)}, expected the name of one type: 'int'`;
-  return whyNoSchema('schema', schema);
+  for (const type of [...(params ?? []), returns ?? 'any'] as readonly unknown[]) {
+    if (!(XML_RPC_TYPES as readonly unknown[]).includes(type)) return `there is no type ${quoted(type, XML_RPC_TYPES)}`;
+  }
+  if (params !== undefined && schema !== undefined) return 'declare params or schema, not both';
+  return whyWrongAccess(access) ?? whyNoSchema('schema', schema);
+}
+
+function whyWrongAccess(access: unknown): string | undefined {
+  if (access === undefined || GRANTABLE.includes(access as string)) return undefined;
+  if (access === 'read') return "access 'read' would open it to strangers, which only the operator decides (access.anonymous)";
+  return `there is no access ${quoted(access, GRANTABLE)}`;
+}
+
+function quoted(name: unknown, known: readonly string[]): string {
+  return typeof name === 'string' ? `"${clean(name, 40)}"${suggest(name, known)}` : describeValue(name);
 }
 
 function whyUnknown(options: unknown, known: readonly string[]): string | undefined {

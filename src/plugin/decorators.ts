@@ -56,9 +56,16 @@ export function Exposed(
   return undefined;
 }
 
+// What the relay calls on a plugin, and what the base class provides.
+const OWN_METHODS: ReadonlySet<string | symbol> = new Set('send call log debug receive setup exit handover restore'.split(' '));
+
 function expose(prototype: object, method: string | symbol, options: ExposedOptions): void {
   if (typeof prototype === 'function')
     throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
+  if (OWN_METHODS.has(method))
+    throw new TypeError(
+      `@Exposed on ${prototype.constructor.name}.${String(method)}: this would replace a method that every plugin has; give it another name`,
+    );
   if (typeof method === 'symbol') throw new TypeError(`@Exposed on ${String(method)}: a method without a name cannot be called`);
   markExposed(prototype, method, options);
 }

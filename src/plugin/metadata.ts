@@ -4,7 +4,12 @@ import type { Dict } from '../values/values.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
 
-/** The names for `params` and `returns` of `@Exposed`. `any` is not checked. */
+/** The names for `params` and `returns` of `@Exposed`. */
+export const XML_RPC_TYPES = 'int i4 i8 boolean string double dateTime.iso8601 base64 array struct nil any'.split(
+  ' ',
+) as readonly XmlRpcType[];
+
+/** A type of a parameter or an answer. `any` is not checked. */
 export type XmlRpcType =
   'int' | 'i4' | 'i8' | 'boolean' | 'string' | 'double' | 'dateTime.iso8601' | 'base64' | 'array' | 'struct' | 'nil' | 'any';
 

@@ -135,11 +135,12 @@ test('a class with an invalid declaration is left out, with the reason', async (
     'bad/static.ts': bad('@Exposed() static'),
     'ham/spam.ts': SPAM,
   });
-  t.regex(problems()['bad/type.ts'] ?? '', /Bad\.go: there is no type "strin"; did you mean "string"/);
-  t.regex(problems()['bad/both.ts'] ?? '', /params or schema, not both/);
+  const reasonOf = (file: string): string => Object.entries(problems()).find(([place]) => place.startsWith(`${file}:`))?.[1] ?? '';
+  t.regex(reasonOf('bad/type.ts'), /Bad\.go: there is no type "strin"; did you mean "string"/);
+  t.regex(reasonOf('bad/both.ts'), /params or schema, not both/);
   t.regex(problems()['bad/accessor.ts'] ?? '', /only methods are callable/);
   t.regex(problems()['bad/dotted.ts'] ?? '', /cannot be called/);
-  t.true(Object.entries(problems()).some(([file, reason]) => file.startsWith('bad/static.ts') && reason.includes('static method go')));
+  t.regex(reasonOf('bad/static.ts'), /static method go/);
   t.true(names().every((name) => name.startsWith('ham.')));
 });
 

@@ -39,9 +39,24 @@ const MISTAKES: readonly [what: string, source: string, says: string][] = [
     "@Exposed on Spam.add: returns: found an array, expected the name of one type: 'int'",
   ],
   [
+    "a method that replaces the plugin's own",
+    spam('@Exposed()').replace('add(', 'send('),
+    '@Exposed on Spam.send: this would replace a method that every plugin has; give it another name',
+  ],
+  [
+    'a misspelt isolation',
+    spam('', `@Satellite({ isolation: 'chlid' })`),
+    "@Satellite on Spam: isolation: found 'chlid', expected 'inline' or 'child'",
+  ],
+  [
+    'an isolation of another type',
+    spam('', '@Satellite({ isolation: true })'),
+    "@Satellite on Spam: isolation: found true, expected 'inline' or 'child'",
+  ],
+  [
     'a misspelt type',
     spam(`@Exposed({ params: ['strin', 'int'] })`),
-    'ham.spam.Spam: @Exposed on Spam.add: there is no type "strin"; did you mean "string"?',
+    '@Exposed on Spam.add: there is no type "strin"; did you mean "string"?',
   ],
   [
     'a schema that is none',

@@ -26,14 +26,6 @@ class Needy {
 }
 
 @Satellite()
-class Misspelt {
-  @Exposed({ params: ['integer' as 'int'] })
-  add(a: number): number {
-    return a;
-  }
-}
-
-@Satellite()
 class Refusing extends Plugin {
   override setup(): void {
     throw new Error('there is no sensor');
@@ -66,7 +58,6 @@ const REFUSED: readonly [what: string, options: Parameters<typeof createTestRela
     /^plugins: two classes are test\.plain; name their modules/,
   ],
   ['what cannot be injected', { plugins: [Needy] }, /^createTestRelay: test\.needy: test\.needy\.Needy: parameter 1 .* has the type URL/],
-  ['an unknown type', { plugins: [Misspelt] }, /test\.misspelt\.Misspelt: @Exposed on Misspelt\.add: there is no type "integer"/],
   ['a setup that throws', { plugins: [Refusing] }, /^plugin test\.refusing\.Refusing: it refuses to start: there is no sensor/],
   ['a setup that hangs', { plugins: [Sleepy], patienceMs: 500 }, /setup\(\) took longer than 10000 ms/],
   ['a missing directory', { pluginsDir: '/nowhere/at/all' }, /\/nowhere\/at\/all: there is no such directory/],

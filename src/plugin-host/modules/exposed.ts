@@ -3,7 +3,7 @@
  * signatures.
  */
 import 'reflect-metadata';
-import { isPromise, RelayError, suggest } from '../../core/core.ts';
+import { isPromise, RelayError } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
 import { exposedMethodsOf } from '../../plugin/internal.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../../plugin/internal.ts';
@@ -23,8 +23,6 @@ export interface ExposedMethod {
   readonly run: (this: object, ...params: readonly unknown[]) => unknown;
 }
 
-const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
-
 /** The methods that `target` itself exposes. Throws an Error that names the method whose declaration is invalid. */
 export function exposedMethods(target: AnyClass, module: string): readonly ExposedMethod[] {
   return [...exposedMethodsOf(target)].map(([method, options]) => {
@@ -34,13 +32,6 @@ export function exposedMethods(target: AnyClass, module: string): readonly Expos
     };
     if (typeof run !== 'function') return refuse('only methods are callable');
     if (!/^[A-Za-z_]\w*$/.test(method)) refuse('the name cannot be called: letters, digits and "_", no digit first');
-    if (options.params && options.schema) refuse('declare params or schema, not both');
-    for (const type of [...(options.params ?? []), options.returns ?? 'any']) {
-      if (!Object.hasOwn(VALUE_TYPES, type)) refuse(`there is no type "${type}"${suggest(type, Object.keys(VALUE_TYPES))}`);
-    }
-    const access: string = options.access ?? 'call';
-    if (access === 'read') refuse("access 'read' would open it to strangers, which only the operator decides (access.anonymous)");
-    if (!GRANTABLE.includes(access)) refuse(`there is no access "${access}"${suggest(access, GRANTABLE)}`);
     const name = `${module}.${method}`;
     return { method, name, options, signature: signatureOf(target, method, options), run: run as ExposedMethod['run'] };
   });
