@@ -5,7 +5,7 @@ import { fingerprintSync } from './fingerprint.mjs';
 import { ownerAmong } from './module-graph.mjs';
 
 /** @typedef {import('./module-graph.mjs').Ledger} Ledger */
-/** @typedef {import('./module-graph.mjs').Line} Line */
+/** @typedef {import('./module-graph.mjs').HooksChannel} HooksChannel */
 
 /**
  * In the hooks thread. A message is read when something is asked, so that whatever was told before an import began is known when it is
@@ -52,9 +52,9 @@ function next(port) {
 /**
  * The other end, in the main thread. When an import has ended, the records of the hooks up to then have arrived.
  * @param {import('node:worker_threads').MessagePort} port
- * @returns {Line}
+ * @returns {HooksChannel}
  */
-export function lineOver(port) {
+export function hooksChannelOver(port) {
   return {
     send(update) {
       port.postMessage(update);

@@ -6,7 +6,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { COMPILE_ERROR } from './compile-error.mjs';
 import { DOC_COMMENTS, emptyTable } from './doc-comments.mjs';
 import { initialize, load, resolve } from './hooks.mjs';
-import { lineOver } from './ledger.mjs';
+import { hooksChannelOver } from './ledger.mjs';
 import { ModuleGraph } from './module-graph.mjs';
 import { urlOf } from './versions.mjs';
 
@@ -25,9 +25,9 @@ export { isWritableByAll, whyNotExecutable } from './safety.mjs';
  *   `file` is an absolute path, `line` and `column` count from 1, `reason` is one sentence, `frame` the lines around the place.
  */
 
-/** @typedef {import('./module-graph.mjs').Account} Account */
-/** @typedef {import('./module-graph.mjs').Kept} Kept */
-/** @typedef {import('./module-graph.mjs').Stale} Stale */
+/** @typedef {import('./module-graph.mjs').ModuleSnapshot} ModuleSnapshot */
+/** @typedef {import('./module-graph.mjs').RetainedVersions} RetainedVersions */
+/** @typedef {import('./module-graph.mjs').StaleModule} StaleModule */
 
 /** Class name -> method name -> the text of its doc comment. @typedef {Record<string, Record<string, string>>} DocComments */
 
@@ -51,7 +51,7 @@ export function registerLoader(options = {}) {
   } else {
     // Before Node 22.15 the hooks live in a thread of their own, which Node starts with hooks.mjs and `initialize(data)`.
     const { port1, port2 } = new MessageChannel();
-    shared[REGISTERED] = new ModuleGraph(lineOver(port1), forgetDocComments);
+    shared[REGISTERED] = new ModuleGraph(hooksChannelOver(port1), forgetDocComments);
     api.register('./hooks.mjs', { parentURL: import.meta.url, data: { cacheDir, ledger: port2 }, transferList: [port2] });
   }
 }
@@ -94,8 +94,8 @@ export function isShorter(root) {
  * Gives a new version to a tracked module and to all tracked ones that it imports, changed or not.
  * @param {string} file Without symbolic links.
  */
-export function renewBehind(file) {
-  return graph().renewBehind(file);
+export function renewModule(file) {
+  return graph().renewModule(file);
 }
 
 /**
@@ -111,32 +111,32 @@ export function acceptModule(file) {
  * count as changed until the next {@link renewChanged}.
  * @param {string} file Without symbolic links.
  */
-export function tornBehind(file) {
-  return graph().tornBehind(file);
+export function tornFiles(file) {
+  return graph().tornFiles(file);
 }
 
 /**
  * The files of a tracked module and its imports that had content and are empty now, because a save is incomplete.
  * @param {string} file Without symbolic links.
  */
-export function emptiedBehind(file) {
-  return graph().emptiedBehind(file);
+export function emptiedFiles(file) {
+  return graph().emptiedFiles(file);
 }
 
 /**
- * The known state of a tracked module and of the tracked ones that it imports, for {@link learnModules} in another process.
+ * The known state of a tracked module and of the tracked ones that it imports, for {@link mergeSnapshot} in another process.
  * @param {string} file Without symbolic links.
- * @returns {Account}
+ * @returns {ModuleSnapshot}
  */
-export function accountOf(file) {
-  return graph().accountOf(file);
+export function snapshotOf(file) {
+  return graph().snapshotOf(file);
 }
 
 /**
  * Tracks the files that another process imported.
- * @param {Account} account
+ * @param {ModuleSnapshot} account
  */
-export function learnModules(account) {
+export function mergeSnapshot(account) {
   graph().learn(account);
 }
 
@@ -152,8 +152,8 @@ export function helperPaths() {
  * What this process keeps of older versions of tracked modules and of all that they import; of all that it imported if none are named.
  * @param {readonly string[]} [files] Without symbolic links.
  */
-export function keptBehind(files) {
-  return graph().keptBehind(files);
+export function retainedVersions(files) {
+  return graph().retainedVersions(files);
 }
 
 /**
@@ -161,8 +161,8 @@ export function keptBehind(files) {
  * packages.
  * @param {string} file Without symbolic links.
  */
-export function staleBehind(file) {
-  return graph().staleBehind(file);
+export function staleImports(file) {
+  return graph().staleImports(file);
 }
 
 /**

@@ -18,12 +18,12 @@ import { isReloadable } from './resolve.mjs';
  */
 
 /** Versions of modules that a process keeps though newer ones took their place, and an estimate of the bytes that they hold.
- * @typedef {{ versions: number, bytes: number }} Kept
+ * @typedef {{ versions: number, bytes: number }} RetainedVersions
  */
 
 /**
  * A file that runs as it was when it was first imported: CommonJS, or the directory of a package. @typedef {{ path: string, kind:
- * 'commonjs' | 'package' }} Stale
+ * 'commonjs' | 'package' }} StaleModule
  */
 
 /**
@@ -39,7 +39,7 @@ import { isReloadable } from './resolve.mjs';
  *   versionOf(file: string): number, note(note: Note): void }} Ledger
  */
 
-/** The way to hooks in a thread of their own. @typedef {{ send(update: Update): void, receive(): Note | undefined }} Line */
+/** The way to hooks in a thread of their own. @typedef {{ send(update: Update): void, receive(): Note | undefined }} HooksChannel */
 
 /**
  * @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined>, packages: Set<string>,
@@ -48,7 +48,7 @@ import { isReloadable } from './resolve.mjs';
 
 /**
  * What a process knows of a module that it imported: each file as it was when it was read, and where its imports led.
- * @typedef {{ file: string, print: Fingerprint, imports: [asked: string, found: string | undefined][] }[]} Account
+ * @typedef {{ file: string, print: Fingerprint, imports: [asked: string, found: string | undefined][] }[]} ModuleSnapshot
  */
 
 // Measured with plugins of 1 to 50 KB: for each byte of source its compiled text, source map and code; for each version the module itself.
@@ -68,17 +68,17 @@ export class ModuleGraph {
   #helpers = new Map();
   /** Directory of a package -> its files that were imported, as they were then. @type {Map<string, Map<string, Fingerprint>>} */
   #packages = new Map();
-  /** @type {Line | undefined} */
-  #line;
+  /** @type {HooksChannel | undefined} */
+  #channel;
   /** @type {(file: string, version: number) => void} */
   #onOutdated;
 
   /**
-   * @param {Line | undefined} line undefined: the hooks run in this thread
+   * @param {HooksChannel | undefined} channel undefined: the hooks run in this thread
    * @param {(file: string, version: number) => void} onOutdated Called for each version of a file that is replaced by another.
    */
-  constructor(line, onOutdated) {
-    this.#line = line;
+  constructor(channel, onOutdated) {
+    this.#channel = channel;
     this.#onOutdated = onOutdated;
   }
 
@@ -90,7 +90,7 @@ export class ModuleGraph {
   track(root, owner) {
     if (this.#roots.get(root) === owner) return;
     this.#roots.set(root, owner);
-    this.#line?.send({ roots: [[root, owner]] });
+    this.#channel?.send({ roots: [[root, owner]] });
   }
 
   /** @param {string} file */
@@ -173,9 +173,9 @@ export class ModuleGraph {
   /**
    * What this process keeps of older versions of files and of all that they import; of all files if none are named.
    * @param {readonly string[]} [files]
-   * @returns {Kept}
+   * @returns {RetainedVersions}
    */
-  keptBehind(files) {
+  retainedVersions(files) {
     this.#pull();
     const entries = files ? new Set(files.flatMap((file) => [...this.#behind(file)])) : this.#files.keys();
     const kept = { versions: 0, bytes: 0 };
@@ -191,11 +191,11 @@ export class ModuleGraph {
   /**
    * Among a file and all that it imports what has changed since this process imported it, and stays as it was.
    * @param {string} file
-   * @returns {Promise<Stale[]>}
+   * @returns {Promise<StaleModule[]>}
    */
-  async staleBehind(file) {
+  async staleImports(file) {
     const behind = [...this.#behind(file)].map((path) => /** @type {const} */ ([path, this.#entry(path)]));
-    const files = behind.filter(([, { isStale }]) => isStale).map(([path]) => /** @type {Stale} */ ({ path, kind: 'commonjs' }));
+    const files = behind.filter(([, { isStale }]) => isStale).map(([path]) => /** @type {StaleModule} */ ({ path, kind: 'commonjs' }));
     const packages = new Set(behind.flatMap(([, entry]) => [...entry.packages]));
     for (const directory of packages) {
       const prints = [...(this.#packages.get(directory) ?? [])];
@@ -237,12 +237,12 @@ export class ModuleGraph {
   }
 
   /** Among a file and all that it imports those that were written while they were imported. @param {string} file */
-  tornBehind(file) {
+  tornFiles(file) {
     return [...this.#behind(file)].filter((one) => this.#files.get(one)?.print === CHANGED);
   }
 
   /** Among a file and all that it imports those that had content and are empty by now. @param {string} file */
-  emptiedBehind(file) {
+  emptiedFiles(file) {
     return [...this.#behind(file)].filter((one) => {
       const { hadContent = false, print = ABSENT } = this.#files.get(one) ?? {};
       return hadContent && print.stamp !== ABSENT.stamp && sizeOf(print) === 0;
@@ -250,13 +250,13 @@ export class ModuleGraph {
   }
 
   /** Gives a new version to a file and to all that it imports. @param {string} file */
-  async renewBehind(file) {
+  async renewModule(file) {
     this.#entry(file);
     await this.#renew(this.#behind(file));
   }
 
-  /** What is known of a file and of all that it imports. @param {string} file @returns {Account} */
-  accountOf(file) {
+  /** What is known of a file and of all that it imports. @param {string} file @returns {ModuleSnapshot} */
+  snapshotOf(file) {
     return [...this.#behind(file)].flatMap((one) => {
       const entry = this.#files.get(one);
       return entry ? [{ file: one, print: entry.print, imports: [...entry.imports] }] : [];
@@ -266,7 +266,7 @@ export class ModuleGraph {
   /**
    * Learns what another process that imported a module knows of it; of tracked files alone, and of those that are not as they are known
    * here it only keeps that they changed.
-   * @param {Account} account
+   * @param {ModuleSnapshot} account
    */
   learn(account) {
     this.#pull();
@@ -309,7 +309,7 @@ export class ModuleGraph {
   async #isChanged(file, entry) {
     if (!(await isUnchanged(file, entry.print))) return true;
     for (const [asked, found] of entry.imports) {
-      if (asked === found || (await leadsTo(asked)) === found) continue;
+      if (asked === found || (await targetOf(asked)) === found) continue;
       // Reported once: the next version of the file records the new target.
       entry.imports.delete(asked);
       return true;
@@ -344,7 +344,7 @@ export class ModuleGraph {
       entry.version += 1;
       versions.push([file, entry.version]);
     }
-    if (versions.length > 0) this.#line?.send({ versions });
+    if (versions.length > 0) this.#channel?.send({ versions });
   }
 
   /** @param {string} file */
@@ -358,7 +358,7 @@ export class ModuleGraph {
   }
 
   #pull() {
-    for (let note = this.#line?.receive(); note; note = this.#line?.receive()) this.note(note);
+    for (let note = this.#channel?.receive(); note; note = this.#channel?.receive()) this.note(note);
   }
 }
 
@@ -388,7 +388,7 @@ export function ownerAmong(roots, file) {
 }
 
 /** The file that an import of this path would find, without symbolic links; undefined if there is none. @param {string} asked */
-async function leadsTo(asked) {
+async function targetOf(asked) {
   // As resolve.mjs has it.
   const candidates = /\.m?js$/.test(asked) ? [asked, asked.replace(/js$/, 'ts')] : [asked];
   for (const candidate of candidates) {

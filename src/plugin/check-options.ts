@@ -1,5 +1,5 @@
 /** Checks the options of decorators. Plugins run without type checks, so nothing else would report invalid ones. */
-// The whole package would be loaded by every plugin.
+// Single files of semver, since every plugin loads this module.
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
 import { suggest } from '../core/core.ts';
@@ -7,7 +7,7 @@ import { describeValue, showValue } from '../values/values.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 
-// Objects, so that an option that is added to the type must be added here.
+// Objects rather than arrays, so that TypeScript demands a new option here, too.
 const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
   config: true,
   isolation: true,
@@ -21,7 +21,7 @@ const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, re
 /** Throws the error for the decorator of this class or method. Undefined if the options are valid. */
 export type Refusal = ((where: string) => never) | undefined;
 
-/** To be called where the options are written, because the error has the place of the call. */
+/** Must be called where the options are written: the stack of the error begins at the call. */
 export function refusalOfSatellite(options: unknown): Refusal {
   return refusal(whyUnknown(options, Object.keys(SATELLITE)) ?? whyWrongSatellite(options as SatelliteOptions));
 }

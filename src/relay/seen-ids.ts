@@ -1,4 +1,4 @@
-/** Remembers the ids of recent messages, which ends every loop between relays. */
+/** Remembers the ids of recent messages, so that no message circulates between relays. */
 
 /** A bounded set of ids in two generations: the older one is dropped when the younger one is full. */
 export class SeenIds {
@@ -6,8 +6,8 @@ export class SeenIds {
   #old = new Set<string>();
 
   /**
-   * `generation`: ids per generation; 50,000 ids are about 8 MB and, at 1,000 dicts a second, most of a minute, far longer than a dict
-   * circles.
+   * `generation`: ids per generation. Default 50,000, which take about 8 MB and last, at 1,000 dicts a second, for most of a minute: far
+   * longer than a dict needs to come back.
    */
   constructor(private readonly generation = 50_000) {}
 

@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 /** The file is larger than the limit. */
 export class FileTooLarge extends Error {}
 
+/** How a file is read. */
 export interface Reading {
   readonly maxBytes: number;
   /** A file that an operator names may be a symbolic link; a file of the state directory may not. */
@@ -24,11 +25,11 @@ const CHUNK_BYTES = 64 * 1024;
  * a regular file.
  */
 export function readSmallFile(file: string, { maxBytes, links, check }: Reading): string {
-  // Windows lacks the last two; they are 0 there. Without O_NONBLOCK, opening a FIFO waits for a writer indefinitely.
+  // Windows lacks the last two flags; they are 0 there. Without O_NONBLOCK, opening a FIFO waits for a writer indefinitely.
   const handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | (links === 'refuse' ? constants.O_NOFOLLOW : 0));
   try {
     const stats = fstatSync(handle);
-    if (stats.isDirectory()) throw new Error('a directory stands where a file is needed');
+    if (stats.isDirectory()) throw new Error('expected a file, found a directory');
     if (!stats.isFile()) throw new Error('it is not a regular file');
     check?.(stats);
     return readAtMost(handle, maxBytes);

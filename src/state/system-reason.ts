@@ -4,9 +4,9 @@
 export function systemReason(error: unknown): string {
   if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) return 'permission denied';
   if (isCode(error, 'ENOENT')) return 'there is no such file';
-  if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'a file stands where a directory is needed';
-  if (isCode(error, 'EISDIR')) return 'a directory stands where a file is needed';
-  if (isCode(error, 'ELOOP')) return 'a symbolic link stands where a file is needed';
+  if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'expected a directory, found a file';
+  if (isCode(error, 'EISDIR')) return 'expected a file, found a directory';
+  if (isCode(error, 'ELOOP')) return 'expected a file, found a symbolic link';
   if (isCode(error, 'ENXIO')) return 'it is not a regular file';
   if (isCode(error, 'ENOSPC')) return 'the disk is full';
   if (isCode(error, 'EROFS')) return 'the file system is read-only';

@@ -68,7 +68,7 @@ export class Walk<Mark> {
     throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`, { isForCaller });
   }
 
-  /** The value of `attempt` is written next; `mark` is the amount of output before it. */
+  /** Notes that the value of `attempt` is written next; `mark` is the amount of output before it. */
   begin(attempt: Attempt, mark: Mark): void {
     this.#attempt = { attempt, mark, depth: this.#levels.length, level: this.top, child: this.top?.next };
   }

@@ -43,7 +43,7 @@ export const all = { middle, still, data, npm, url: import.meta.url };`,
        writeFileSync(dir + '/ham/_still.ts', 'export const still = 3;');
        await renewChanged(dir);
        const three = await load();
-       await renewBehind(spam);
+       await renewModule(spam);
        const four = await load();
        answer({
          untouched, docs, missing: missing.code, again: again === moduleUrl(spam),

@@ -175,7 +175,7 @@ test('a version that fails at any step leaves the old one as it is, and is logge
   let count = 0;
   for (const [what, source, expected] of failures) {
     await kit.save('ham/spam.ts', source);
-    await kit.line('not reloaded, the version before goes on', ++count);
+    await kit.line('not reloaded, the previous version keeps running', ++count);
     t.regex(kit.status('ham.spam').lastError ?? '', expected, what);
     t.deepEqual(kit.status('ham.spam').state, { type: 'ready' }, what);
     t.is(await kit.call('ham.spam.version'), 'one', what);
@@ -209,13 +209,13 @@ test('of two classes the one that runs is exited again when the other one refuse
 test('a handover that throws keeps the old version; a restart replaces it', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one', `  handover() { throw new Error('torn'); }`) });
   await kit.save('ham/spam.ts', versioned('two'));
-  await kit.line('the running version does not hand over: torn');
+  await kit.line('handover of the running version failed: torn');
   t.is(await kit.call('ham.spam.version'), 'one');
   await kit.host.restartPlugin('ham.spam');
   t.is(await kit.call('ham.spam.version'), 'two');
 });
 
-test('a setup that hangs ends at its time limit, and the version before goes on', async (t) => {
+test('a setup that hangs ends at its time limit, and the previous version keeps running', async (t) => {
   const clock = new VirtualClock();
   const kit = await live(t, { 'ham/spam.ts': receives('one') }, { clock, watch: false });
   await kit.save('ham/spam.ts', receives('two', `  setup() { this.log('sets up'); return new Promise<void>(() => undefined); }`));
@@ -321,7 +321,7 @@ test('a stopped plugin stays stopped whatever is saved, and then starts its curr
   await kit.host.stopPlugin('ham.spam');
   await kit.save('ham/spam.ts', 'const a = ;');
   await t.throwsAsync(kit.host.startPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /ham\/spam\.ts:1:11: / });
-  t.is(kit.status('ham.spam').state.type, 'left-out');
+  t.is(kit.status('ham.spam').state.type, 'not-loaded');
   await kit.remove('ham/spam.ts');
   await kit.changed('ham.spam', 'unloaded');
 });

@@ -364,7 +364,7 @@ for (const [what, limits] of [
     t.is(kit.delivered().length, taken + 1);
     t.true(await kit.notify(stamped(4, 'far.4'), PEER));
     t.is(kit.delivered().length, taken + 2, 'it was not taken for a duplicate');
-    t.is(kit.heart.log.matching(/refused a dict: .* wait for the hooks of relay plugins already \(hookLine\)/).length, 1);
+    t.is(kit.heart.log.matching(/refused a dict: .* are already waiting for the hooks of relay plugins \(hookLine\)/).length, 1);
   });
 }
 

@@ -109,7 +109,7 @@ test('nobody but this relay may speak as this relay, not even from its own addre
   const heart = makeHeart();
   const error = await t.throwsAsync(heart.call('notify', [received({ data: 1, host_id: SELF })], callerOf('local', '192.0.2.1')));
   t.like(error, { code: 'ORIGIN_REFUSED' });
-  t.regex(error.message, /is this relay's own: leave host_id out/);
+  t.regex(error.message, /is this relay's own: omit host_id/);
   t.deepEqual([heart.delivered.length, heart.forwarded.length], [0, 0]);
 });
 
@@ -151,7 +151,7 @@ test('a forged host_id: a fault 403, a counter, a log line, and nothing is deliv
   t.like(error, { code: 'ORIGIN_REFUSED', fault: 403 });
   t.is(heart.delivered.length + heart.forwarded.length, 0);
   t.is(heart.status().originRefused, 1);
-  const told = heart.log.lines.all.filter(({ text }) => /refused a dict of local caller 127\.0\.0\.1: .*198\.51\.100\.1/.test(text));
+  const told = heart.log.lines.all.filter(({ text }) => /refused a dict from local caller 127\.0\.0\.1: .*198\.51\.100\.1/.test(text));
   t.deepEqual(
     told.map(({ level }) => level),
     ['debug', 'warn'],
@@ -162,7 +162,7 @@ test('every refusal is told at debug under the id that the dict claims; forged o
   const heart = makeHeart();
   const forged = { ...FORWARDED, co2: { ...STAMP, by: 'p@203.0.113.9:2004' } };
   for (let time = 0; time < 5; time++) await t.throwsAsync(heart.call('notify', [received(forged)], PEER));
-  t.is(heart.log.matching(/^refused far\.1 of peer caller 192\.0\.2\.9: co2\.by/).length, 5);
+  t.is(heart.log.matching(/^refused far\.1 from peer caller 192\.0\.2\.9: co2\.by/).length, 5);
   t.is(heart.log.lines.all.filter(({ level }) => level === 'warn').length, 1);
   t.is(heart.status().originRefused, 5);
 });

@@ -132,7 +132,7 @@ for (const [what, end] of [
       end(kit.validTokens);
       kit.clock.advance(1000);
       await settle();
-      await kit.log.line(/^dropped satellite 192\.0\.2\.7:5000: the token 'ci' that it registered with is no longer valid/);
+      await kit.log.line(/^dropped satellite 192\.0\.2\.7:5000: the token 'ci' with which it registered is no longer valid/);
       t.deepEqual(
         kit.satellites.list().map(({ port }) => port),
         [5001],

@@ -63,7 +63,7 @@ test('what was registered with a token belongs to it as long as it is valid; wha
   await again.start();
   for (const kit of [{ satellites, register }, again]) {
     for (const other of [undefined, { name: 'ci', id: 'second' }, { name: 'other', id: 'x' }]) {
-      const sender = kit.satellites.byPlace('192.0.2.7', 5000)!;
+      const sender = kit.satellites.byEndpoint('192.0.2.7', 5000)!;
       const refused = { code: 'FORBIDDEN', message: /192\.0\.2\.7:5000 was registered with a token: present the same one/ };
       t.like(
         t.throws(() => kit.satellites.requireOwner(sender, other), { message: refused.message }),
@@ -155,7 +155,7 @@ test('found by token from its own address alone, by host_id with address and por
   t.is(satellites.byHostId('b@192.0.2.7:5001', '192.0.2.8'), undefined);
   t.is(satellites.byHostId('b@192.0.2.7:5002', '192.0.2.7'), undefined);
   t.is(satellites.byHostId('nonsense', '192.0.2.7'), undefined);
-  t.is(satellites.byPlace('192.0.2.7', 5001)?.hostId, 'b@192.0.2.7:5001');
+  t.is(satellites.byEndpoint('192.0.2.7', 5001)?.hostId, 'b@192.0.2.7:5001');
   t.true(satellites.isSatelliteAddress('192.0.2.7'));
   t.false(satellites.isSatelliteAddress('192.0.2.8'));
 });
@@ -208,7 +208,7 @@ test('no other machine gets all places; this one may', async (t) => {
   const results = await Promise.allSettled(ports.map((port) => register({ port }, '192.0.2.7')));
   const [refused] = results.filter((result) => result.status === 'rejected');
   t.is(satellites.list().length, 25);
-  t.regex(String(refused?.reason), /25 satellites are registered from your address/);
+  t.regex(String(refused?.reason), /25 satellites are already registered from your address/);
   await Promise.all(ports.map((port) => register({ port }, '127.0.0.1')));
   await register({ port: 5000 }, '192.0.2.8');
   t.is(satellites.list().length, 66);

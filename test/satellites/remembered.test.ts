@@ -78,7 +78,7 @@ test('stored satellites at our own address, or over the limit, are dropped and l
     satellites.list().map(({ port }) => port),
     [5000],
   );
-  t.is(log.matching(/is forgotten/).length, 2);
+  t.is(log.matching(/^dropped satellite /).length, 2);
 });
 
 test('a registration that cannot be saved is rejected, and the previous one stays', async (t) => {
@@ -135,5 +135,5 @@ test('a state file that cannot be read stops the start', async (t) => {
   mkdirSync(join(stateDir, 'satellites.json'));
   const error = await t.throwsAsync(start());
   t.true(RelayError.is(error) && error.code === 'STATE_DIRECTORY', String(error));
-  t.regex(error.message, /satellites\.json cannot be read: a directory stands where a file is needed/);
+  t.regex(error.message, /satellites\.json cannot be read: expected a file, found a directory/);
 });
