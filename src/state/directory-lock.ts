@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { RelayError } from '../core/core.ts';
 import { withLockFile } from './lock-file.ts';
-import { isCode, systemReason } from './system-reason.ts';
+import { isCode, systemReason } from './files.ts';
 
 /** Where a relay listens. */
 export interface Listening {

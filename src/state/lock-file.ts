@@ -2,7 +2,7 @@
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RelayError } from '../core/core.ts';
-import { isCode } from './system-reason.ts';
+import { isCode } from './files.ts';
 
 const PAUSE_MS = 50;
 // The work under a lock takes some ms, and a second on a slow disk; a process that holds it longer was killed.

@@ -1,8 +1,7 @@
 /** One value that survives a crash, in a JSON file that is always complete on disk. */
 import { rename } from 'node:fs/promises';
 import { RelayError, SerialQueue, reasonOf } from '../core/core.ts';
-import { requireOwn, FileTooLarge, readSmallFile, replaceFile } from './files.ts';
-import { isCode, systemReason } from './system-reason.ts';
+import { requireOwn, FileTooLarge, readSmallFile, replaceFile, isCode, systemReason } from './files.ts';
 
 /** What {@link StateFile.load} found: nothing, the value, or a damaged file, which has been renamed to `<name>.damaged`. */
 export type Found<T> =

@@ -4,8 +4,7 @@ import type { Stats } from 'node:fs';
 import { link, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RelayError } from '../core/core.ts';
-import { requireOwn, readSmallFile } from './files.ts';
-import { isCode, systemReason } from './system-reason.ts';
+import { requireOwn, readSmallFile, isCode, systemReason } from './files.ts';
 
 export { stateDefaults, stateShape } from './options.ts';
 export type { StateOptions } from './options.ts';
@@ -13,9 +12,8 @@ export { askLock, lockDirectory } from './directory-lock.ts';
 export type { Listening } from './directory-lock.ts';
 
 export { StateFile } from './state-file.ts';
-export { isCode, systemReason } from './system-reason.ts';
+export { isCode, systemReason, requireOwn, readSmallFile, replaceFile } from './files.ts';
 export { withLockFile } from './lock-file.ts';
-export { requireOwn, readSmallFile, replaceFile } from './files.ts';
 
 // A name or a token and its line end; a larger file was not written by the relay.
 const MAX_LINE_BYTES = 4096;

@@ -92,7 +92,7 @@ export const all = { middle, still, data, npm, url: import.meta.url };`,
     t.deepEqual(result, [
       '/_open.ts is not executed: every user of this machine can write to it, and it would be executed; chmod o-w',
       '/_open.ts is not executed: it is not a regular file',
-      '/_open.ts is a link out of the directory, so it is not executed',
+      '/_open.ts is a link to a file outside the directory, so it is not executed',
     ]);
   });
 }

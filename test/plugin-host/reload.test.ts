@@ -218,12 +218,12 @@ test('links within the directory are followed when they are swapped, of modules 
   t.deepEqual([await call('ham.spam.helper'), await call('ham.eggs.version')], ['two', 'two']);
 });
 
-test('a helper that is a link out of the directory is not executed', async (t) => {
+test('a helper that is a link to a file outside the directory is not executed', async (t) => {
   const outside = await writePlugins(t, { 'evil.ts': `throw new Error('executed')` });
   const { save, line, directory } = await live(t, { 'ham/spam.ts': versioned('one') });
   await symlink(join(outside, 'evil.ts'), join(directory, 'ham/_evil.ts'));
   await save('ham/spam.ts', versioned('two', '', `import './_evil.ts';`));
-  t.truthy(await line('not reloaded, the previous version keeps running: ham/_evil.ts is a link out of the directory'));
+  t.truthy(await line('not reloaded, the previous version keeps running: ham/_evil.ts is a link to a file outside the directory'));
 });
 
 test('files that have become unsafe do not replace what runs, including helpers', async (t) => {

@@ -146,10 +146,10 @@ test('the error names a dict that is never settled or never sent', async (t) => 
   const late = await t.throwsAsync(relay.deliver({ data: 'x' }));
   t.is(
     late.message,
-    'not settled after 500 ms: receive() has not ended for 1 message (satellites: test.pong.Pong, test.slow.Slow); one that waits for time needs clock.advance()',
+    'not settled after 500 ms: receive() has not ended for 1 message (satellites: test.pong.Pong, test.slow.Slow); if it waits for a timer of the relay, call clock.advance()',
   );
   const none = await t.throwsAsync(relay.nextSent());
-  t.is(none.message, 'no satellite sent a dict in 500 ms; before that: none');
+  t.is(none.message, 'no satellite sent a dict within 500 ms; before that: none');
 });
 
 test('errors of receive are recorded in errors and affect no other satellite', async (t) => {
