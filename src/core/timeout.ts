@@ -5,7 +5,7 @@ import { isPromise } from './maybe-promise.ts';
 
 /**
  * Resolves to what `work` yields. Rejects with a RelayError TIMEOUT with `text` if that takes longer than `ms`;
- * the work itself goes on, and its result is ignored.
+ * the work itself continues, and its result is ignored.
  */
 export function withTimeout<T>(clock: Clock, ms: number, text: string, work: () => T | Promise<T>): Promise<T> {
   // One promise is cheaper than a race of several, and every call of a program waits here.

@@ -44,7 +44,7 @@ test('names are unique, plain, and not admin', async (t) => {
   t.deepEqual(names(listTokens(dir)), ['ci']);
 });
 
-test('ten at once are all kept', async (t) => {
+test('ten tokens created at once are all stored', async (t) => {
   const { dir } = watched(t);
   await Promise.all(Array.from({ length: 10 }, (_, index) => add(dir, `t${index}`)));
   t.is(listTokens(dir).length, 10);
@@ -93,7 +93,7 @@ test('an unreadable file keeps the previous tokens, is logged once, and is read 
   t.true(log.lines.all.some(({ level }) => level === 'error'));
 });
 
-test('a change that cannot be read at the first look is read at the next: what was revoked stays so', async (t) => {
+test('a change that cannot be read at the first check is read at the next, so revoked tokens stay revoked', async (t) => {
   const { dir, clock, log } = watched(t);
   const [whole, broken, current] = ['whole', 'broken', 'current'].map((name) => join(dir, name)) as [string, string, string];
   const lead = (to: string): void => {
@@ -181,7 +181,7 @@ test('a file that others may read, and a directory in its place, stop the start'
   t.throws(two.open, { message: /tokens\.json cannot be read: expected a file, found a directory; make it a file/ });
 });
 
-test('a lock that somebody left is named', async (t) => {
+test('a stale lock is reported with its path', async (t) => {
   const { dir, file } = watched(t);
   writeFileSync(`${file}.lock`, '');
   await t.throwsAsync(add(dir, 'x'), { message: /tokens\.json\.lock is there.*delete the file/ });

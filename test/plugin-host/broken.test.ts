@@ -4,7 +4,7 @@ import { ECHO, hostOf, satelliteSource, started } from './kit.ts';
 
 const FINE = satelliteSource('Fine', `  @Exposed() fine() { return true; }`);
 
-test('a module that does not load or construct is not loaded, with file, line and reason in one log line', async (t) => {
+test('a module that cannot be imported or constructed is reported in one log line with file, line and reason', async (t) => {
   const { call, problems, lines, host } = await started(t, {
     'bad/syntax.ts': `const a = 1;\nconst b = ;\n`,
     'bad/script.js': `const a = 1;\nconst b = ;\n`,

@@ -111,7 +111,7 @@ test('a package.json that cannot be read leaves the modules of its folder as the
   t.false(kit.lines.all.some((line) => line.includes('ham.spam unloaded')));
 });
 
-test('a file that is gone is waited for: it is reloaded with its state when it comes back, and unloaded if it does not', async (t) => {
+test('a deleted file is waited for: it is reloaded with its state when it reappears, and unloaded if it does not', async (t) => {
   const clock = new VirtualClock();
   const files = { 'ham/spam.ts': versioned('one', COUNTS), 'ham/spam.config.ts': 'export default {};', 'eggs/a.ts': versioned('a') };
   const kit = { ...(await live(t, files, { clock })), clock };
@@ -168,7 +168,7 @@ test('a truncated file that compiles is loaded only if it stays as it is', async
   await t.throwsAsync(kit.call('ham.spam.helped'), { message: /help is not defined/ });
 });
 
-test('while changes go on, complete files are reloaded, and files that are gone or truncated wait', async (t) => {
+test('while changes continue, complete files are reloaded, and deleted or truncated files are not yet', async (t) => {
   const clock = new VirtualClock();
   const files = { 'ham/spam.ts': versioned('one'), 'ham/eggs.ts': versioned('one'), 'ham/half.ts': versioned('one', '', '// a comment') };
   const kit = { ...(await live(t, files, { clock })), clock };

@@ -206,7 +206,7 @@ test('messages that arrive during the start wait for the setup of the satellite'
   t.is(sent.all.length, 2);
 });
 
-test('a stop lets idle satellites receive what waits, aborts the receive that hangs, and leaves nothing open', async (t) => {
+test('a stop lets idle satellites receive the queued messages, aborts a receive that hangs, and leaves nothing open', async (t) => {
   const { host, sent, lines, clock } = await started(t, { 'ham/echo.ts': ECHO, 'ham/gate.ts': GATE });
   for (const n of [1, 2]) host.deliver(messageOf(n));
   await host.stop();

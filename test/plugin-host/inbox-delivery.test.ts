@@ -72,7 +72,7 @@ test('an interrupted message is delivered again before all others, and counted w
   t.is(inbox.interrupt(true), undefined, 'nothing is under way');
 });
 
-test('a pause resolves when the delivery under way has ended, and keeps what comes', async (t) => {
+test('a pause resolves when the delivery in progress has ended, and keeps new messages', async (t) => {
   const { inbox, begun } = inboxOf();
   inbox.take(messageOf(1));
   let isPaused = false;

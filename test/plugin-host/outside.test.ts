@@ -143,7 +143,7 @@ test('files that editors and merges leave behind are not modules', async (t) => 
   t.false(lines.all.some((one) => /reloaded|not loaded/.test(one)));
 });
 
-test('what reloads leave in memory is counted', async (t) => {
+test('the memory that reloads retain is counted', async (t) => {
   const files = { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` };
   const { write, host, status } = await project(t, files, { watch: false });
   t.deepEqual(status('ham.spam').kept, { versions: 0, bytes: 0 });

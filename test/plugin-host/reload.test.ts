@@ -109,7 +109,7 @@ test('a module that was not loaded at the start loads once it, or its helper, is
   t.deepEqual(host.status().problems, []);
 });
 
-test('a new file that does not load is not loaded, and logged with line and frame', async (t) => {
+test('a new file that does not load is logged with line and frame', async (t) => {
   const { save, line, status, lines, host } = await live(t, { 'ham/spam.ts': versioned('one') });
   await save('ham/bad.ts', `const a = 1;\nconst b = ;\n`);
   await line('ham/bad.ts:2:11: not loaded: ');
@@ -226,7 +226,7 @@ test('a helper that is a link to a file outside the directory is not executed', 
   t.truthy(await line('not reloaded, the previous version keeps running: ham/_evil.ts is a link to a file outside the directory'));
 });
 
-test('files that have become unsafe do not replace what runs, including helpers', async (t) => {
+test('files that have become unsafe, including helpers, do not replace the running version', async (t) => {
   const uses = versioned('one', '', `import './_helper.ts';`);
   const { save, line, directory, status, call, changed } = await live(t, { 'ham/spam.ts': uses, 'ham/_helper.ts': '' });
   await chmod(join(directory, 'ham/_helper.ts'), 0o666);
@@ -279,7 +279,7 @@ test('with watch: false the directory is scanned only on demand', async (t) => {
   await changed('ham.new', 'loaded');
 });
 
-test('a start by hand reports each state once', async (t) => {
+test('startPlugin reports each state once', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
   await kit.host.stopPlugin('ham.spam');
   await kit.host.startPlugin('ham.spam');

@@ -20,7 +20,7 @@ function open(name: string): void {
   gates.get(name)?.();
 }
 
-test('messages that come while the new version sets up slowly arrive exactly once, in order', async (t) => {
+test('messages that arrive during a slow setup of the new version are delivered exactly once, in order', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': receives('one') });
   kit.deliver(0);
   await kit.sent.until(() => true);
@@ -36,7 +36,7 @@ test('messages that come while the new version sets up slowly arrive exactly onc
   t.like(kit.status('ham.spam').satellites[0], { delivered: 5, failed: 0, dropped: 0, waiting: 0 });
 });
 
-test('a receive under way ends before state is handed over', async (t) => {
+test('a receive in progress ends before the handover', async (t) => {
   const old = satelliteSource(
     'Spam',
     `  seen: unknown[] = [];
@@ -64,7 +64,7 @@ test('a receive under way ends before state is handed over', async (t) => {
   t.is(told(kit)[0], 'setup a');
 });
 
-test('state goes from a class to the one of its name, restore before setup, and exit is last', async (t) => {
+test('state is passed to the class of the same name: restore precedes setup, and exit comes last', async (t) => {
   const source = (version: string): string =>
     ['First', 'Second']
       .map((name) =>
@@ -108,7 +108,7 @@ const counter = (setup = ''): string =>
     GATE,
   );
 
-test('a call that comes while state is handed over is answered by the new version, so its effect is kept', async (t) => {
+test('a call that arrives during the handover is answered by the new version, so its effect is kept', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': counter() });
   t.is(await kit.call('ham.spam.add'), 1);
   await kit.save('ham/spam.ts', counter(`async setup() { this.log('sets up'); await gate('setup'); }`));
@@ -120,7 +120,7 @@ test('a call that comes while state is handed over is answered by the new versio
   t.is(await kit.call('ham.spam.add'), 4);
 });
 
-test('a call that is under way ends before state is handed over', async (t) => {
+test('a call in progress ends before the handover', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': counter() });
   const call = kit.call('ham.spam.slow');
   await kit.line('counts slowly');
@@ -231,7 +231,7 @@ test('a setup that hangs ends at its time limit, and the previous version keeps 
   t.deepEqual(told(kit), ['one 1']);
 });
 
-test('a call under way is answered by the old version, which exits afterwards', async (t) => {
+test('a call in progress is answered by the old version, which exits afterwards', async (t) => {
   const slow = (version: string): string =>
     versioned(
       version,
@@ -335,7 +335,7 @@ test('actions on a plugin that fail reject with the reason', async (t) => {
   t.is(await kit.call('ham.spam.version'), 'one');
 });
 
-test('a stop during a reload cancels it, delivers what waited, and ends both versions', async (t) => {
+test('a stop during a reload cancels it, delivers the waiting messages, and ends both versions', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': receives('one', `  async exit() { await this.send({ data: ['one exits'] }); }`) });
   await kit.save('ham/spam.ts', receives('two', `  setup() { this.log('sets up'); return new Promise<void>(() => undefined); }`));
   await kit.line('sets up');

@@ -72,7 +72,7 @@ test('each does its work and answers how the plugin is then', async (t) => {
   t.is(((await call('plugin.load')) as unknown[]).length, 1);
 });
 
-test('nobody without the right admin gets at any of them', async (t) => {
+test('all of them need the right admin', async (t) => {
   const { dispatcher, call } = kit();
   const names = dispatcher.registry.names().filter((name) => name.startsWith('plugin.'));
   t.is(names.length, 15);
@@ -86,7 +86,7 @@ test('nobody without the right admin gets at any of them', async (t) => {
   t.truthy(await call('plugin.list'));
 });
 
-test('wrong parameters are told in words', async (t) => {
+test('invalid parameters are explained', async (t) => {
   const { refused } = kit();
   t.is(await refused('plugin.info', 'ham.spam', 1), 'plugin.info takes the name of a plugin; plugin.list lists them');
   t.is(await refused('plugin.stop'), 'plugin.stop takes the name of a plugin; plugin.list lists them');
@@ -105,7 +105,7 @@ test('wrong parameters are told in words', async (t) => {
   t.is(await refused('plugin.add', 'ham'), 'plugin.add takes one struct');
 });
 
-test('a record crosses as plain data, and what a file cannot hold is refused with its place', async (t) => {
+test('a record is passed on as plain data, and values that JSON cannot represent are rejected with their path', async (t) => {
   const { call, did, refused } = kit();
   await call('plugin.add', received({ name: 'ham', args: ['a'], config: received({ deep: [1, 2.5, null, true] }) }));
   t.deepEqual(did, [['add', { name: 'ham', args: ['a'], config: { deep: [1, 2.5, null, true] } }]]);
@@ -115,7 +115,7 @@ test('a record crosses as plain data, and what a file cannot hold is refused wit
   );
 });
 
-test('dead letters are listed without what stands in them, delivered again, and dropped', async (t) => {
+test('dead letters are listed without their contents, delivered again, and dropped', async (t) => {
   const { call, refused, deadLetters, delivered } = kit();
   const [one, two] = [messageOf('secret', { id: 'one' }), messageOf('secret', { id: 'two' })];
   deadLetters.add({ satellite: 'ham', message: one, deaths: 5, reason: 'signal SIGSEGV' });

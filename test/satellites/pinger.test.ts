@@ -99,7 +99,7 @@ test('a dict on its way is not overtaken by pings, and not judged', async (t) =>
   t.is(satellites.list()[0]?.pings.fails, 0);
 });
 
-test('a ping that never ends holds up only its own satellite', async (t) => {
+test('a ping that never ends only delays its own satellite', async (t) => {
   const { clock, moods, register, posts } = makeKit(t, OPTIONS);
   await register({ port: 5000 });
   await register({ port: 5001 });

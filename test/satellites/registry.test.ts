@@ -55,7 +55,7 @@ test('a nick is cleaned and cut', async (t) => {
   t.is((await register({ port: 5001, nick: '  ', host_id: 'a@192.0.2.7:5001' }, '192.0.2.7', 'a@192.0.2.7:5001')).nick, 'a@192.0.2.7:5001');
 });
 
-test('what was registered with a token belongs to it as long as it is valid; what was registered without one to its address', async (t) => {
+test('a registration with a token belongs to that token while it is valid; one without belongs to its address', async (t) => {
   const { satellites, register, validTokens, stateDir } = makeKit(t);
   const ci = { name: 'ci', id: 'first' };
   const { token } = await register({ port: 5000 }, '192.0.2.7', undefined, ci);
@@ -110,7 +110,7 @@ test('of many at once no more than the limit get in', async (t) => {
   t.is(satellites.list().length, 5);
 });
 
-test('the same place again: a new token, the old place in the list, and what waits is kept', async (t) => {
+test('a repeated registration gets a new token, but keeps its position in the list and its waiting dicts', async (t) => {
   const { satellites, register, moods, notified, posts, clock } = makeKit(t);
   const url = 'http://192.0.2.7:5000/RPC2';
   const first = await register({ port: 5000, nick: 'one' });
@@ -190,7 +190,7 @@ test('all but the sender are notified, in order; one that hangs or is down does 
   t.deepEqual(notified('http://192.0.2.7:5003/RPC2'), ['a', 'b', 'c']);
 });
 
-test('a stop sends what waits and the farewell, and closes all; a satellite that is down does not delay it', async (t) => {
+test('a stop sends the waiting dicts and the farewell, and closes all connections; a satellite that is down does not delay it', async (t) => {
   const { satellites, register, notified, moods, closed, clock } = makeKit(t);
   for (const port of [5000, 5001]) await register({ port });
   moods.set('http://192.0.2.7:5001/RPC2', 'down');

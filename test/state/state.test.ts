@@ -50,7 +50,7 @@ test('starters at once agree, and leave nothing behind', async (t) => {
   t.deepEqual(readdirSync(directory).sort(), ['admin.token', 'host-id']);
 });
 
-test('what an operator put there is used: another token, with or without a newline', async (t) => {
+test('a token that an operator wrote is used, with or without a newline', async (t) => {
   const directory = join(temporaryDir(t), 'state');
   mkdirSync(directory);
   writeFileSync(join(directory, 'admin.token'), 'my-own-token_1', { mode: 0o600 });
@@ -143,7 +143,7 @@ test('a directory that others may write in is refused: they could put a token th
   await t.notThrowsAsync(openStateDirectory(directory));
 });
 
-test('what belongs to another user is refused: whose it is, and what to do', async (t) => {
+test('files of another user are refused, with the owner and what to do', async (t) => {
   const error = t.throws(() => {
     requireOwn('/state', { uid: 1001 }, 1000);
   });

@@ -87,7 +87,7 @@ for (const [what, options, says] of REFUSED) {
   });
 }
 
-test.serial('a directory of plugins is loaded as a start loads it; one that does not load is refused with file and line', async (t) => {
+test.serial('a plugins directory is loaded as at a normal start; if a plugin does not load, the error names file and line', async (t) => {
   const good = `import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite() export class Spam extends Plugin {
   /** Adds two numbers. */

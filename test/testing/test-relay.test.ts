@@ -175,7 +175,7 @@ class Merging extends Plugin {
   }
 }
 
-test('a dict that is merged into a later one needs no receive of its own', async (t) => {
+test('settled does not wait for a dict that was merged into a later one', async (t) => {
   const relay = await relayOf(t, { plugins: [Merging] });
   await Promise.all([1, 2, 3].map((data) => relay.deliver({ data })));
   t.deepEqual(
