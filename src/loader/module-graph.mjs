@@ -31,9 +31,10 @@ import { isReloadable } from './resolve.mjs';
  * @typedef {{ roots?: [string, number][], versions?: [string, number][] }} Update
  */
 
-/** The part of the graph that the hooks use, in whichever thread they run. `ownerOf` returns the owner of the tracked directory, undefined for
- * a file that is not tracked. `adopt` begins to track a file outside the roots that a tracked one imports; `ownerOfHelper` returns the user
- * id that such a file may belong to.
+/**
+ * The part of the graph that the hooks use, in whichever thread they run. `ownerOf` returns the owner of the tracked directory, undefined
+ * for a file that is not tracked. `adopt` begins to track a file outside the roots that a tracked one imports; `ownerOfHelper` returns the
+ * user id that such a file may belong to.
  * @typedef {{ ownerOf(file: string): number | undefined, ownerOfHelper(file: string): number | undefined, adopt(file: string, owner:
  * number): void,
  *   versionOf(file: string): number, note(note: Note): void }} Ledger

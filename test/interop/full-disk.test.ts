@@ -140,5 +140,5 @@ test('a read-only state directory with the lock of a killed relay: one line that
   t.is(code, 1);
   t.deepEqual(stdout, []);
   t.is(stderr.length, 1, stderr.join('\n'));
-  t.regex(stderr[0] ?? '', /^co2: .*relay\.lock cannot be made: the file system is read-only; choose another directory with --data$/);
+  t.regex(stderr[0] ?? '', /^co2: .*relay\.lock cannot be created: the file system is read-only; choose another directory with --data$/);
 });
