@@ -6,7 +6,7 @@ import { createClient } from '../src/client/client.ts';
 import { serialiseCall } from '../src/xmlrpc/xmlrpc.ts';
 import type { XmlRpcClient } from '../src/client/client.ts';
 import { deliveries } from './deliveries.ts';
-import { Line, load, requestOf } from './load.ts';
+import { Connection, load, requestOf } from './load.ts';
 import { Peers, residentMiB } from './peers.ts';
 import type { RunningRelay } from './peers.ts';
 import { save } from './plugin-files.ts';
@@ -135,10 +135,10 @@ async function besideBlocked({ port, token }: RunningRelay, count: number): Prom
 }
 
 async function delays(client: XmlRpcClient, port: number, count: number): Promise<number[]> {
-  const line = new Line(port);
+  const connection = new Connection(port);
   for (let n = 0; n < count; n++)
-    await line.ask(requestOf(serialiseCall('notify', [{ data: 'time', at: String(process.hrtime.bigint()) }])));
-  line.close();
+    await connection.ask(requestOf(serialiseCall('notify', [{ data: 'time', at: String(process.hrtime.bigint()) }])));
+  connection.close();
   return (await client.call('ham.meter.take', [])) as number[];
 }
 
@@ -189,8 +189,8 @@ export class Meter extends Plugin {
   @Exposed({ params: ['string', 'int'], returns: 'double' }) async calls(method: string, count: number) {
     const began = performance.now();
     let left = count;
-    const line = async () => { while (left-- > 0) await this.call(method, [1, 2]); };
-    await Promise.all(Array.from({ length: ${CONNECTIONS} }, line));
+    const worker = async () => { while (left-- > 0) await this.call(method, [1, 2]); };
+    await Promise.all(Array.from({ length: ${CONNECTIONS} }, worker));
     return performance.now() - began;
   }
 }

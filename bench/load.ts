@@ -34,15 +34,15 @@ export async function load(port: number, request: Buffer, connections: number, {
   const end = start + ms;
   await Promise.all(
     Array.from({ length: connections }, async () => {
-      const line = new Line(port);
+      const connection = new Connection(port);
       try {
         while (performance.now() < end && latencies.length < calls) {
           const sent = performance.now();
-          await line.ask(request);
+          await connection.ask(request);
           latencies.push(performance.now() - sent);
         }
       } finally {
-        line.close();
+        connection.close();
       }
     }),
   );
@@ -50,7 +50,7 @@ export async function load(port: number, request: Buffer, connections: number, {
 }
 
 /** One connection; it reconnects when the server closes it between two requests. */
-export class Line {
+export class Connection {
   #socket: Socket | undefined;
   #parts: Buffer[] = [];
   #bytes = 0;

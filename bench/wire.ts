@@ -1,7 +1,7 @@
 /** Calls over HTTP: calls per second, latency, memory in use afterwards, and how a large body delays others. */
 import { NOTE, NOTIFY, SMALL, arrayOfStructs, base64Of } from './documents.ts';
 import type { Document } from './documents.ts';
-import { Line, load, requestOf } from './load.ts';
+import { Connection, load, requestOf } from './load.ts';
 import { BARE, NPM, cpuSeconds, residentMiB } from './peers.ts';
 import type { Server } from './peers.ts';
 import { median, quantile } from './statistics.ts';
@@ -119,7 +119,7 @@ export async function pingsBesideLarge({ port }: Server, rounds: number): Promis
 }
 
 async function pingsDuring(port: number, large: Buffer): Promise<number[]> {
-  const [slow, quick] = [new Line(port), new Line(port)];
+  const [slow, quick] = [new Connection(port), new Connection(port)];
   const ping = requestOf(Buffer.from('<methodCall><methodName>ping</methodName></methodCall>'));
   await quick.ask(ping);
   const reading = { isOver: false };

@@ -175,7 +175,7 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
 
 /**
  * Checks what a start reads besides the options, and starts nothing: secrets, certificates, plugins and programs.
- * Returns what would be left out, a line each. Rejects with the RelayError that a start would end with.
+ * Returns a line for each plugin that would not be loaded. Rejects with the RelayError with which a start would fail.
  */
 export async function checkStart(
   { options, isSet, placeOf }: Completed,
@@ -185,7 +185,7 @@ export async function checkStart(
     configuredTokens(options.access.tokens, undefined, env);
     if (options.tls) readTls(options.tls);
     const problems = await checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH);
-    return problems.map(({ file, reason }) => `${file} is left out: ${reason}`);
+    return problems.map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
   } catch (error) {
     throw placed(error, placeOf);
   }
@@ -235,9 +235,9 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
       (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
     );
   // A satellite there would send everything that it gets back to us.
-  const taken = (address: string, port: number): string | undefined =>
+  const ownerOf = (address: string, port: number): string | undefined =>
     http.isOwn(address, port) ? "this relay's own address" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
-  const satellites = new Satellites({ options, logs, events, clock, random, transport, stateDir: state.path, taken, isValidToken });
+  const satellites = new Satellites({ options, logs, events, clock, random, transport, stateDir: state.path, ownerOf, isValidToken });
 
   // The way of a dict, and the methods.
   const log = logs('relay');

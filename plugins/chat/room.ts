@@ -12,7 +12,7 @@ const MAX_TEXT = 1000;
 export class Room extends Plugin {
   readonly #lines: string[] = [];
 
-  /** Sends a line to everybody in the network; returns the id of the message. */
+  /** Sends a line to the whole network; returns the id of the message. */
   @Exposed({ params: ['string', 'string'], returns: 'string' })
   async say(nick: string, text: string): Promise<string> {
     const chat = { nick: oneLine(nick), text: oneLine(text) };

@@ -1,4 +1,4 @@
-/** Access: roles, grants, tokens and credentials; rate limits and the lockout after wrong credentials. */
+/** Access control: roles, grants, tokens and credentials; rate limits and the lockout after wrong credentials. */
 export { configuredTokens } from './configured-tokens.ts';
 export { credentialCheck } from './credentials.ts';
 export type { KnownToken, Presented, TokenSource } from './credentials.ts';

@@ -47,7 +47,7 @@ export function readSecret(option: string, { file, env }: Pick<ConfiguredToken, 
   if (found === undefined) return refuse('is not set; set it to the secret');
   const secret = found.trim();
   if (secret === '') return refuse('is empty; put the secret there');
-  if (!SECRET.test(secret)) return refuse('holds no usable secret: expected 16 to 512 printable ASCII characters without blanks');
+  if (!SECRET.test(secret)) return refuse('does not hold a valid secret: expected 16 to 512 printable ASCII characters without spaces');
   return secret;
 }
 

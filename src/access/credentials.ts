@@ -1,4 +1,4 @@
-/** The credential of a request, a Bearer token or the password of Basic, and which of the known tokens it is. */
+/** Checks the credential of a request, a Bearer token or the password of Basic authentication, against the known tokens. */
 import { timingSafeEqual } from 'node:crypto';
 import { sha256 } from '../core/core.ts';
 import { permissionOf, tokenId } from './grants.ts';
@@ -19,7 +19,7 @@ export interface KnownToken extends Grant {
 /** Returns the current tokens; the same array as long as nothing changed. */
 export type TokenSource = () => readonly KnownToken[];
 
-/** What a request presented. An expired token does not count as a guess: its holder knew it. */
+/** What a request presented. An expired token does not count as a guess, since its holder knew it. */
 export type Presented =
   | { readonly kind: 'none' }
   | { readonly kind: 'wrong' }
@@ -29,7 +29,7 @@ export type Presented =
       readonly name: string;
       readonly id: string;
       readonly may: Permission;
-      /** Undefined if the token does not say. */
+      /** Undefined if the token does not specify it. */
       readonly reads: Extensions | undefined;
     };
 

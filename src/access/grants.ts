@@ -1,11 +1,12 @@
-/** Rights: classes of methods, and globs of method names. Pure. */
+/** Rights: classes of methods, and globs of method names. */
 import type { AccessClass } from '../core/core.ts';
 
-// 64 bits: too many to collide by chance, and too few to find the token from.
+// 64 bits: too many to collide by chance, and too few to recover the token.
 const TOKEN_ID_DIGITS = 16;
 
 /** Extensions of XML-RPC that a caller may be known to read. */
 export const EXTENSIONS = ['nil', 'i8'] as const;
+/** One of {@link EXTENSIONS}. */
 export type Extension = (typeof EXTENSIONS)[number];
 
 /** The right to call the methods of these classes whose names match one of the globs. */
@@ -28,7 +29,7 @@ export interface Permission {
   readonly methods: readonly string[];
 }
 
-// Two stars in a row would mean "two or more characters"; that is a mistake, not a wish.
+// Two stars in a row would mean "two or more characters"; they are rejected as a mistake.
 const GLOB = /^(?!.*\*\*)[\w.*]{1,200}$/;
 
 /** True if `text` is a valid glob of method names. */

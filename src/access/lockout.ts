@@ -9,13 +9,13 @@ interface Attempts {
 
 const WINDOW_MS = 60_000;
 const LOCK_MS = 60_000;
-// About 1 MB. Counting does not stop a guesser with more addresses than that; the oldest are forgotten first.
+// About 1 MB. Counting does not stop an attacker with more addresses than that; the oldest are evicted first.
 const MAX_BLOCKS = 10_000;
 
 /**
  * Counts wrong credentials per address block (see {@link addressBlock}). While another machine is locked out, its credentials are not
- * checked: the lock ends after a minute whatever is tried, and a guesser does not learn that a guess was right. This machine is never
- * locked out: valid credentials are still accepted from it.
+ * checked: the lock ends after a minute regardless of further attempts, and an attacker does not learn that a guess was right. This
+ * machine is never locked out: valid credentials are still accepted from it.
  */
 export class Lockout {
   readonly #blocks = new Map<string, Attempts>();
@@ -48,7 +48,7 @@ export class Lockout {
     attempts.lockedUntil = now + LOCK_MS;
     this.#locks++;
     this.log.warn(
-      `${attempts.wrong} wrong credentials from ${block} in a minute: locked out for a minute; valid ones from this machine still pass (maxWrongCredentials)`,
+      `${attempts.wrong} wrong credentials from ${block} in a minute: locked out for a minute; valid ones from this machine are still accepted (maxWrongCredentials)`,
     );
   }
 

@@ -35,6 +35,7 @@ export interface Rate {
   readonly burst: number;
 }
 
+/** The options of access control. */
 export interface AccessOptions {
   /** What each role may call. */
   readonly access: {
@@ -65,16 +66,16 @@ export interface AccessOptions {
     /** Default 5,000 per second, 20,000 at once: more than one program can use, and it ends runaway loops. */
     readonly local: Rate;
     /**
-     * Default 5,000 per second, 20,000 at once: a peer that returns may empty an outbox of 10,000. Each dict of a batch counts. The peer
-     * sends refused dicts again.
+     * Default 5,000 per second, 20,000 at once: a peer that reconnects may have an outbox of 10,000 to send. Each dict of a batch counts.
+     * The peer retries rejected dicts.
      */
     readonly peer: Rate;
     /**
-     * Default 5,000 per second, 20,000 at once. Programs beside a satellite on this machine share its limit. Satellites in the process of
-     * the relay are not limited.
+     * Default 5,000 per second, 20,000 at once. Other programs on a satellite's machine share its limit. Satellites in the process of the
+     * relay are not limited.
      */
     readonly satellite: Rate;
-    /** Default 1,000 per second, 5,000 at once: generous, and a leaked token still cannot take the relay away from others. */
+    /** Default 1,000 per second, 5,000 at once: generous, yet a leaked token cannot make the relay unusable for others. */
     readonly token: Rate;
   };
 }
@@ -99,7 +100,7 @@ export const accessDefaults: AccessOptions = {
 const classes = z.array(z.enum(ACCESS_CLASSES));
 const methods = z.array(z.string().refine(isMethodGlob, { error: "a name of a method, with '*' for one or more characters" }));
 const grant = z.strictObject({ classes, methods: methods.optional() });
-// No union: its refusals would not say what is wrong in the form that was meant.
+// Not a union: its errors would not say what is wrong in the form that was meant.
 const roleGrant = z
   .unknown()
   .superRefine((value, context) => {

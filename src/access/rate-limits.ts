@@ -21,6 +21,7 @@ interface Bucket {
 // About 2 MB. A caller with more addresses than that gets new buckets anyway, and the relay's memory matters more.
 const MAX_BUCKETS = 10_000;
 
+/** The buckets of all callers. */
 export class RateLimits {
   // Least recently used first. A caller without a bucket has a full one.
   readonly #buckets = new Map<string, Bucket>();

@@ -1,6 +1,5 @@
 /**
- * Who makes a call, and whether they may make it. The caller is determined once per request, before its body is read; the check is made
- * once per call.
+ * Callers and their rights. The caller is determined once per request, before its body is read; its right is checked once per call.
  */
 import { RelayError } from '../core/core.ts';
 import type { AccessClass } from '../core/core.ts';
@@ -15,7 +14,7 @@ import type { AccessOptions, RoleGrant } from './options.ts';
  * - `satellite`: calls from an address that a satellite registered from without a token.
  * - `local`: calls from this machine.
  * - `plugin`: code of a local satellite, in this process or in a program that the relay started.
- * - `anonymous`: anybody else.
+ * - `anonymous`: anyone else.
  */
 export type Role =
   | { readonly kind: 'token'; readonly name: string; readonly id: string; readonly may: Permission }
@@ -25,7 +24,7 @@ export type Role =
   | { readonly kind: 'anonymous' }
   | { readonly kind: 'plugin'; readonly name: string };
 
-/** What an endpoint knows of a caller before it reads the body. */
+/** What an endpoint knows about a caller before it reads the body. */
 export interface Principal {
   readonly role: Role;
   /** Canonical address: the socket's, or the one that a trusted proxy states. */
@@ -33,9 +32,9 @@ export interface Principal {
   readonly port: number;
   /** False if an untrusted proxy on this machine forwarded the call: `address` is then the proxy's and does not identify the caller. */
   readonly isDirect: boolean;
-  /** True if the address is a configured peer's, whatever the role: the `co2` stamp of such a caller is believed. */
+  /** True if the address is a configured peer's, whatever the role: the `co2` stamp of such a caller is trusted. */
   readonly isPeer: boolean;
-  /** The extensions that the caller is known to read, whatever its call uses. Undefined: not known. */
+  /** The extensions that the caller is known to read, whatever its call uses. Undefined: unknown. */
   readonly reads?: Extensions | undefined;
   /** Aborted when the connection closes before the answer is sent; for long waits. Undefined where it is not observed. */
   readonly gone?: AbortSignal | undefined;
@@ -97,7 +96,7 @@ function subjectOf(role: Role): string {
 }
 
 function remedy(role: Role, needed: AccessClass): string {
-  if (role.kind === 'token') return 'present another token, or have one made (co2 token create)';
+  if (role.kind === 'token') return 'present a token that has it, or create one (co2 token create)';
   const grant = role.kind === 'anonymous' && needed !== 'admin' ? `, or the operator adds '${needed}' to access.anonymous` : '';
   return `present a token (Authorization: Bearer)${grant}`;
 }

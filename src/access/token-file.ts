@@ -1,6 +1,6 @@
 /**
- * `tokens.json` in the state directory: its format, the commands that add and remove tokens, and the view of a running relay, which
- * follows changes.
+ * `tokens.json` in the state directory: its format, the functions that add and remove tokens, and the view of a running relay, which
+ * follows changes to the file.
  */
 import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ACCESS_CLASSES, RelayError, reasonOf, sha256, suggest } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
-import { inTurn, isCode, readSmallFile, replaceFile, requireOwn, systemReason } from '../state/state.ts';
+import { isCode, readSmallFile, replaceFile, requireOwn, systemReason, withLockFile } from '../state/state.ts';
 import type { KnownToken } from './credentials.ts';
 import { EXTENSIONS, isMethodGlob } from './grants.ts';
 
@@ -24,10 +24,10 @@ const TOKENS_FILE = 'tokens.json';
 const MAX_TOKENS = 1_000;
 const MAX_FILE_BYTES = 1024 * 1024;
 const TOKEN_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
-// A revoked token stays valid for at most this long; and a request costs a look at the disk at most this often.
-const LOOK_MS = 1_000;
-// Five looks: a file that is being written is complete by then. Beyond that, an unreadable file must not keep revoked tokens valid.
-const GRACE_MS = 4 * LOOK_MS;
+// A revoked token stays valid for at most this long, and requests cause at most one look at the disk in this time.
+const CHECK_INTERVAL_MS = 1_000;
+// A file that is being written is complete by then. Beyond that, an unreadable file must not keep revoked tokens valid.
+const GRACE_MS = 4 * CHECK_INTERVAL_MS;
 
 /** The tokens as a running relay sees them. */
 export class TokenFile {
@@ -35,9 +35,9 @@ export class TokenFile {
   #tokens: readonly StoredToken[];
   // Undefined if the last read failed.
   #signature: string | undefined;
-  // When the present series of failed reads began.
+  // When the current series of failed reads began.
   #unreadableSince: number | undefined;
-  #lookedAt: number;
+  #checkedAt: number;
 
   /** Reads the file in `dataDir`. Throws a RelayError STATE_DIRECTORY if it is damaged, unreadable or open to other users. */
   constructor(
@@ -46,10 +46,10 @@ export class TokenFile {
     private readonly log: Log,
   ) {
     this.#file = join(dataDir, TOKENS_FILE);
-    // The signature comes first: a change between the two is then read again, not missed.
+    // The signature is taken first, so that a change between the two statements causes a second read and is not missed.
     this.#signature = signatureOf(this.#file);
     this.#tokens = readTokens(this.#file);
-    this.#lookedAt = clock.now();
+    this.#checkedAt = clock.now();
   }
 
   /**
@@ -58,21 +58,21 @@ export class TokenFile {
    */
   all(): readonly StoredToken[] {
     const now = this.clock.now();
-    if (now - this.#lookedAt < LOOK_MS) return this.#tokens;
-    this.#lookedAt = now;
+    if (now - this.#checkedAt < CHECK_INTERVAL_MS) return this.#tokens;
+    this.#checkedAt = now;
     const signature = signatureOf(this.#file);
-    if (signature !== this.#signature) this.#readAgain(signature, now);
+    if (signature !== this.#signature) this.#reload(signature, now);
     return this.#tokens;
   }
 
-  #readAgain(signature: string, now: number): void {
+  #reload(signature: string, now: number): void {
     try {
       this.#tokens = readTokens(this.#file);
       this.#signature = signature;
       this.#unreadableSince = undefined;
       this.log.info(`${this.#file} has changed: ${this.#tokens.length} tokens`);
     } catch (error) {
-      // The next look reads it whatever its signature is.
+      // The next check reads the file whatever its signature is.
       this.#signature = undefined;
       this.#keepOrDrop(now, reasonOf(error));
     }
@@ -104,8 +104,8 @@ export async function addToken(
   const token = randomBytes(32).toString('base64url');
   await edit(dataDir, (tokens) => {
     if (tokens.some((other) => other.name === name))
-      throw new RelayError('INVALID_PARAMS', `there is a token '${name}' already; revoke it first, or take another name`);
-    if (tokens.length >= MAX_TOKENS) throw new RelayError('LIMIT', `there are ${MAX_TOKENS} tokens already; revoke those no longer needed`);
+      throw new RelayError('INVALID_PARAMS', `there is already a token '${name}'; revoke it first, or choose another name`);
+    if (tokens.length >= MAX_TOKENS) throw new RelayError('LIMIT', `there are already ${MAX_TOKENS} tokens; revoke those no longer needed`);
     return [...tokens, { name, sha256: sha256(token), ...grant, created: now.toISOString(), expires: expires?.toISOString() }];
   });
   return token;
@@ -113,7 +113,7 @@ export async function addToken(
 
 /** Revokes a token. Throws RelayErrors INVALID_PARAMS and STATE_DIRECTORY. */
 export async function removeToken(dataDir: string, name: string): Promise<void> {
-  // Checked before the lock is taken: without a state directory there is nowhere to put one.
+  // Checked before the lock is acquired, since the lock file needs a state directory.
   const names = listTokens(dataDir).map((token) => token.name);
   if (!names.includes(name)) throw new RelayError('INVALID_PARAMS', `there is no token '${name}'${suggest(name, names)}`);
   await edit(dataDir, (tokens) => tokens.filter((token) => token.name !== name));
@@ -127,9 +127,9 @@ export function listTokens(dataDir: string): readonly StoredToken[] {
 async function edit(dataDir: string, change: (tokens: readonly StoredToken[]) => readonly StoredToken[]): Promise<void> {
   const file = join(dataDir, TOKENS_FILE);
   try {
-    // Two commands at once take turns, or the later one would undo the other.
-    // A stale lock is reported instead of removed: nobody knows how long a slow disk takes.
-    await inTurn({ lock: `${file}.lock`, who: 'co2 token', removesStale: false }, () => {
+    // Concurrent commands must not overwrite each other's changes. A stale lock is reported instead of removed, since a slow disk may
+    // take any time.
+    await withLockFile({ path: `${file}.lock`, holder: 'co2 token', removesStale: false }, () => {
       const content = { version: 1, tokens: change(readTokens(file)) };
       return replaceFile(file, `${JSON.stringify(content, undefined, 2)}\n`);
     });

@@ -1,4 +1,4 @@
-/** The contract test of a program: starts it as the relay does, and looks whether what docs/protocol-for-programs.md says holds. */
+/** The contract test of a program: starts it as the relay does, and checks whether it conforms to docs/protocol-for-programs.md. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,12 +6,12 @@ import { RelayError, SILENT, clean, reasonOf, systemClock } from '../core/core.t
 import { OrphanWatch, completeRecord, findExecutable, programShape } from '../plugin-host/programs/internal.ts';
 import type { ProgramOptions, ProgramRecord } from '../plugin-host/programs/internal.ts';
 import { BY_HAND, STARTING } from './checks/starting.ts';
-import { CALLS, SAID, WORKING } from './checks/calls.ts';
+import { CALLS, METHOD_CALLS, OUTPUT_CHECKS } from './checks/calls.ts';
 import { ENDING } from './checks/ending.ts';
 import { HTTP_FORM, POLL_FORM } from './checks/http-form.ts';
 import { MESSAGES } from './checks/messages.ts';
 import { PREPARING } from './checks/preparing.ts';
-import { AT_LAST, BESIDE, LISTENS } from './checks/surroundings.ts';
+import { LISTENS, MORE_PROCESSES, WITHOUT_RELAY } from './checks/surroundings.ts';
 import { Exam } from './exam.ts';
 import type { Check, Limits } from './exam.ts';
 import type { Finding, Verdict } from './outcome.ts';
@@ -21,29 +21,31 @@ import { CheckedProcess } from './checked-process.ts';
 export { findingText } from './outcome.ts';
 export type { Finding, Verdict } from './outcome.ts';
 
+/** Which program is checked, and how. */
 export interface CheckOptions {
   readonly record: Pick<ProgramRecord, 'name' | 'exec' | 'args' | 'env' | 'config'>;
-  /** ms for each step; where the protocol gives it less, that holds. */
+  /** ms for each step, unless the protocol allows less. */
   readonly timeoutMs: number;
-  /** Calls its methods, too, which may do anything. */
+  /** True to call its methods, too, whatever they do. */
   readonly callsMethods: boolean;
-  /** Version of the relay. */
+  /** The version of the relay. */
   readonly version: string;
-  /** Our own environment. */
+  /** The environment of this process. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted, it ends all processes and rejects with the reason. */
+  /** Ends all processes when it is aborted; the check then rejects with its reason. */
   readonly signal: AbortSignal;
-  /** Told of each as it is found. */
+  /** Called with each finding as it is made. */
   readonly onFinding: (finding: Finding) => void;
-  /** Told of everything that is said, both ways. */
+  /** Called with everything that the program and the relay send to each other. */
   readonly onWire: (text: string) => void;
 }
 
+/** The result of all checks. */
 export interface CheckReport {
   readonly findings: readonly Finding[];
   readonly counts: Readonly<Record<Verdict, number>>;
-  /** Checks that could not be made, because the program did not get that far. */
-  readonly leftOut: number;
+  /** Checks that were not made, because the program did not get that far. */
+  readonly skipped: number;
 }
 
 const CHECKS: readonly Check[] = [
@@ -55,17 +57,16 @@ const CHECKS: readonly Check[] = [
   ...POLL_FORM,
   ...CALLS,
   ...MESSAGES,
-  ...WORKING,
-  ...BESIDE,
+  ...METHOD_CALLS,
+  ...MORE_PROCESSES,
   ...ENDING,
-  ...AT_LAST,
-  // All that the main process had to say is read by then.
-  ...SAID,
+  ...WITHOUT_RELAY,
+  // By then, the whole output of the main process has been read.
+  ...OUTPUT_CHECKS,
 ];
 
 /**
- * Looks at a program, and leaves no process of it. Rejects with a RelayError CONFIG_INVALID if there is nothing to look at: no such file, a
- * name that cannot be.
+ * Checks a program, and ends all its processes. Rejects with a RelayError CONFIG_INVALID if the file does not exist or the name is invalid.
  */
 export async function checkPlugin(options: CheckOptions): Promise<CheckReport> {
   const record = recordOf(options);
@@ -104,10 +105,10 @@ export async function checkPlugin(options: CheckOptions): Promise<CheckReport> {
     options.signal.removeEventListener('abort', onAbort);
   }
   const count = (wanted: Verdict): number => findings.filter(({ verdict }) => verdict === wanted).length;
-  return { findings, counts: { ok: count('ok'), note: count('note'), failed: count('failed') }, leftOut: exam.leftOut };
+  return { findings, counts: { ok: count('ok'), note: count('note'), failed: count('failed') }, skipped: exam.skipped };
 }
 
-/** As `config.ts` would have it. Throws a RelayError CONFIG_INVALID. */
+/** Completes the record as the relay does with those of `config.ts`. Throws a RelayError CONFIG_INVALID. */
 function recordOf({ record, env }: CheckOptions): ProgramOptions {
   const parsed = programShape.pick({ name: true }).safeParse({ name: record.name });
   if (!parsed.success)

@@ -6,20 +6,21 @@ import { Session, requestOf } from '../plugin-host/programs/internal.ts';
 import type { Handshake, OrphanWatch, ProcessEnd, ProgramOptions, ProgramRequest } from '../plugin-host/programs/internal.ts';
 import type { FakeRelay } from './fake-relay.ts';
 
+/** What a {@link CheckedProcess} needs. */
 export interface CheckedProcessParts {
-  /** Tells it from other processes of the same program. */
+  /** Distinguishes it from other processes of the same program. */
   readonly id: string;
   readonly record: ProgramOptions;
   readonly clock: Clock;
   readonly orphans: OrphanWatch;
   readonly relay: FakeRelay;
-  /** Its working directory is made here. */
+  /** The directory in which its working directory is created. */
   readonly stateDir: string;
-  /** Ours. */
+  /** The environment of this process. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What its environment has in place of what the relay says; undefined: it has none. */
+  /** Overrides variables that the relay sets; undefined removes one. */
   readonly over: Readonly<Record<string, string | undefined>>;
-  /** Told of what is said, both ways. */
+  /** Called with everything that the program and the relay send to each other. */
   readonly onWire: (text: string) => void;
 }
 
@@ -29,28 +30,29 @@ export interface End extends ProcessEnd {
 }
 
 const MAX_LINES = 100;
-// As output.ts of the host says it.
-const LEFT_OUT = /^… and \d+ more lines/;
-// As the host waits until it knows whether a lost connection was the end of the program.
+// The line by which output.ts of the host says that it dropped some.
+const OMITTED_LINES = /^… and \d+ more lines/;
+// The host waits this long, too, to find out whether a lost connection was the end of the program.
 const DEATH_MS = 1_000;
-// What it answered before it ended may be read after that.
+// Calls that it made before it ended may arrive after that.
 const LAST_ANSWER_MS = 200;
 
+/** A process of the checked program. */
 export class CheckedProcess {
   readonly #parts: CheckedProcessParts;
   readonly #session: Session;
   #end: End | undefined;
-  /** Without its end; undefined if there was none. */
+  /** The first line without its line end; undefined if there was none. */
   readonly firstLine: Promise<string | undefined>;
   readonly ended: Promise<End>;
-  /** The first of those that it wrote besides. */
+  /** The first 100 of the other lines that it wrote. */
   readonly lines: string[] = [];
   lineCount = 0;
-  /** The line by which the log would say that it left some out. */
+  /** The line by which the log would say that some were dropped. */
   flood: string | undefined;
   handshake: Handshake | undefined;
 
-  /** Starts it. Throws an Error if there is nothing that can be started. */
+  /** Starts it. Throws an Error if it cannot be started. */
   constructor(parts: CheckedProcessParts) {
     this.#parts = parts;
     const { id, record, clock, orphans, relay, stateDir, env, over, onWire } = parts;
@@ -78,7 +80,7 @@ export class CheckedProcess {
             this.#session.close();
           });
         },
-        // The last line may be read after the end was seen.
+        // The last line may be read after the end of the process was noticed.
         onOutputEnd: () => {
           greet(undefined);
         },
@@ -95,28 +97,28 @@ export class CheckedProcess {
     return this.#session.pid;
   }
 
-  /** Undefined as long as it runs. */
+  /** Undefined as long as it is running. */
   get end(): End | undefined {
     return this.#end;
   }
 
-  /** Takes its first line for what it is. Throws an Error that says what is wrong with it. */
+  /** Parses its first line. Throws an Error that says what is wrong with it. */
   greet(line: string): Handshake {
     this.handshake = this.#session.accept(line);
     return this.handshake;
   }
 
-  /** Calls a method. Rejects with what it answers as a fault, or with an Error that says why there is no answer. */
+  /** Calls a method. Rejects with the fault that it answers, or with an Error that says why there is no answer. */
   call(method: string, params: readonly Sendable[], timeoutMs: number): Promise<Value> {
     return this.send(requestOf(method, params), timeoutMs);
   }
 
-  /** The same for a call that is made already. */
+  /** The same for a call that is serialized already. */
   async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
     return this.#explained(() => this.#session.send(request, timeoutMs));
   }
 
-  /** Makes the calls that come before its work. Rejects with an Error that says what is wrong. */
+  /** Makes the calls that prepare a program for its work. Rejects with an Error that says what is wrong. */
   async prepare(relayVersion: string, timeoutMs: number): Promise<void> {
     await this.#explained(() => this.#session.prepare({ relayVersion, timeoutMs }));
   }
@@ -126,7 +128,7 @@ export class CheckedProcess {
     await this.#explained(() => this.#session.ping(timeoutMs));
   }
 
-  /** Its end, or undefined if it is still there after `ms`. */
+  /** Its end, or undefined if it is still running after `ms`. */
   async endWithin(ms: number): Promise<End | undefined> {
     return withTimeout(this.#parts.clock, ms, '', () => this.ended).catch(() => undefined);
   }
@@ -135,7 +137,7 @@ export class CheckedProcess {
     this.#session.signal(signal);
   }
 
-  /** Leaves nothing of it. */
+  /** Kills it with its process group, and waits for its end. */
   async kill(): Promise<void> {
     this.signal('SIGKILL');
     if (this.pid !== undefined) await this.ended;
@@ -143,12 +145,12 @@ export class CheckedProcess {
 
   #keep(line: string): void {
     this.lineCount++;
-    if (LEFT_OUT.test(line)) this.flood ??= line;
+    if (OMITTED_LINES.test(line)) this.flood ??= line;
     if (this.lines.length < MAX_LINES) this.lines.push(line);
     this.#parts.onWire(`wrote: ${line}`);
   }
 
-  /** That it ended says more than that its connection did. */
+  /** If a call fails because the process has ended, the error says so, which explains more than the lost connection. */
   async #explained<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();

@@ -1,32 +1,32 @@
-/** The looking at one program: what its checks share, and how they are gone through. */
+/** Runs the checks of one program in order, and holds what they share. */
 import { clean } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import type { Description, ProgramOptions } from '../plugin-host/programs/internal.ts';
-import { failed, inWords } from './outcome.ts';
+import { failed, describeError } from './outcome.ts';
 import type { Finding, Outcome, Section } from './outcome.ts';
 import type { FakeRelay } from './fake-relay.ts';
 import { CheckedProcess } from './checked-process.ts';
 
-/** One sentence of the protocol that can be seen to hold from outside. */
+/** A check of one rule of the protocol. */
 export interface Check {
   readonly name: string;
   readonly section: Section;
   readonly expected: string;
-  /** What to do where the outcome does not say it. */
+  /** What to do if it fails; that of the outcome takes precedence. */
   readonly advice: string;
-  /** Default: always. */
+  /** True if the check applies. Default: always. */
   readonly when?: (exam: Exam) => boolean;
-  /** It is about the program's main process, and left out once that has ended or cannot go on. */
+  /** True if it checks the program's main process; it is skipped once that has ended or cannot continue. */
   readonly needsMain?: boolean;
-  /** If it fails, the main process cannot go on. */
+  /** True if the main process cannot continue after a failure. */
   readonly isVital?: boolean;
-  /** The main process may end by it. */
+  /** True if the main process may end during the check. */
   readonly endsMain?: boolean;
-  /** What it rejects with is a failure. */
-  readonly look: (exam: Exam) => Promise<Outcome>;
+  /** Makes the check. A rejection is a failure. */
+  readonly run: (exam: Exam) => Promise<Outcome>;
 }
 
-/** ms for each step, none more than the person allows. */
+/** Time limits of the steps in ms, none longer than the user allows. */
 export interface Limits {
   readonly startMs: number;
   readonly setupMs: number;
@@ -35,35 +35,37 @@ export interface Limits {
   readonly stopMs: number;
 }
 
+/** What an {@link Exam} needs. */
 export interface ExamParts {
   readonly record: ProgramOptions;
   readonly limits: Limits;
-  /** Calls its methods, too. */
+  /** True to call its methods, too. */
   readonly callsMethods: boolean;
-  /** Of this relay. */
+  /** The version of this relay. */
   readonly version: string;
   readonly clock: Clock;
   readonly relay: FakeRelay;
-  /** Starts one more process of it; `over`: what its environment has instead. */
+  /** Starts another process of the program; `over` overrides variables of its environment. */
   readonly start: (over?: Readonly<Record<string, string | undefined>>) => CheckedProcess;
   readonly signal: AbortSignal;
   readonly onFinding: (finding: Finding) => void;
 }
 
+/** The checks of one program. */
 export class Exam {
   #main: CheckedProcess | undefined;
-  /** Another process of it beside the main one. */
+  /** Another process of the program, beside the main one. */
   second: CheckedProcess | undefined;
-  /** One that was told of a version that is still to come. */
+  /** A process that was offered a future version of the protocol. */
   third: CheckedProcess | undefined;
   description: Description | undefined;
-  /** Checks that could not be made. */
-  leftOut = 0;
+  /** Checks that were not made. */
+  skipped = 0;
   #isOver = false;
 
   constructor(readonly parts: ExamParts) {}
 
-  /** The process that is asked. Throws an Error before it was started. */
+  /** The main process. Throws an Error if it has not been started. */
   get main(): CheckedProcess {
     if (this.#main) return this.#main;
     throw new Error('it was not started');
@@ -82,36 +84,36 @@ export class Exam {
     return this.#main?.handshake?.form === 'poll';
   }
 
-  /** Makes them in order. Rejects with the signal's reason once that is aborted. */
+  /** Makes the checks in order. Rejects with the signal's reason once that is aborted. */
   async run(checks: readonly Check[]): Promise<void> {
     const { signal, onFinding } = this.parts;
     for (const check of checks) {
       signal.throwIfAborted();
       if (check.when?.(this) === false) continue;
       if (check.needsMain === true && this.#isOver) {
-        this.leftOut++;
+        this.skipped++;
         continue;
       }
-      const outcome = await this.#look(check);
+      const outcome = await this.#outcomeOf(check);
       signal.throwIfAborted();
       onFinding(findingOf(check, outcome));
       if (check.isVital === true && outcome.verdict === 'failed') this.#isOver = true;
     }
   }
 
-  /** What `check` found; that the main process ended by it is a failure whatever it answered. */
-  async #look(check: Check): Promise<Outcome> {
-    const outcome = await check.look(this).catch((error: unknown) => failed(inWords(error)));
+  /** Makes a check. If the main process ended unexpectedly during it, that is a failure, whatever it answered. */
+  async #outcomeOf(check: Check): Promise<Outcome> {
+    const outcome = await check.run(this).catch((error: unknown) => failed(describeError(error)));
     const end = check.endsMain === true ? undefined : this.#main?.end;
     if (!end || this.#isOver || check.needsMain !== true) return outcome;
     this.#isOver = true;
-    const said = this.#main?.lines.at(-1);
-    return failed(`${end.reason}${said === undefined ? '' : `; its last line was '${clean(said)}'`}`, check.advice);
+    const lastLine = this.#main?.lines.at(-1);
+    return failed(`${end.reason}${lastLine === undefined ? '' : `; its last line was '${clean(lastLine)}'`}`, check.advice);
   }
 }
 
 function findingOf({ name, section, expected, advice }: Check, outcome: Outcome): Finding {
   if (outcome.verdict === 'ok') return { check: name, ...outcome };
-  const { verdict, came } = outcome;
-  return { check: name, verdict, expected, came: clean(came, 600), advice: outcome.advice ?? advice, section };
+  const { verdict, found } = outcome;
+  return { check: name, verdict, expected, found: clean(found, 600), advice: outcome.advice ?? advice, section };
 }

@@ -7,54 +7,56 @@ import type { PollTransport } from '../plugin-host/programs/internal.ts';
 import { MethodRegistry, addIntrospection, callerOf } from '../rpc/rpc.ts';
 import { addProgramMethods } from '../relay/relay.ts';
 import type { Caller } from '../rpc/rpc.ts';
-import type { ProgramDesk } from '../relay/relay.ts';
+import type { ProgramPort } from '../relay/relay.ts';
 
-/** A process of the program, as the door knows it. */
-export interface Known {
-  /** Tells the processes of one program apart. */
+/** A process of the program that may call. */
+export interface KnownProcess {
+  /** Distinguishes the processes of one program. */
   readonly id: string;
-  /** Of its token, hex. */
+  /** SHA-256 of its token, hex. */
   readonly sha256: string;
-  /** Undefined for one that has a server. */
+  /** Returns undefined for a process that has a server. */
   readonly poll: () => PollTransport | undefined;
 }
 
-/** A call that a program made, and what became of it. */
+/** A call that a program made, and its outcome. */
 export interface SeenCall {
   readonly method: string;
-  /** The call in short, `relay.relay({"data":"pong"})`, fit for a terminal. */
+  /** The call abbreviated, `relay.relay({"data":"pong"})`, safe for a terminal. */
   readonly text: string;
   readonly fault?: { readonly code: number; readonly text: string } | undefined;
 }
 
-/** What one process did at the door. */
-export interface Seen {
-  /** The first of them, but for those of `plugin.next` and `plugin.answer` that went well. */
+/** The calls of one process. */
+export interface SeenCalls {
+  /** The first 50 calls, except those of `plugin.next` and `plugin.answer` that succeeded. */
   readonly calls: SeenCall[];
-  /** All, however many are kept. */
+  /** The number of such calls, including those that are not kept. */
   count: number;
-  /** Times that it asked for a call, and that it was told that there is none. */
+  /** How often it asked for a call. */
   fetches: number;
+  /** How often it was answered that there is none. */
   empties: number;
 }
 
 const MAX_KEPT = 50;
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
-// As a relay has it by default.
+// The default of a relay.
 const REQUEST_TIMEOUT_MS = 30_000;
-/** A relay says after `waitMs` that there is no call; here it does not take that long until each program has seen it. */
+/** A relay answers after `waitMs` that there is no call; this one does so after a second at most, so that the check takes less time. */
 export const MAX_WAIT_MS = 1_000;
 const POLLING: ReadonlySet<string> = new Set(['plugin.next', 'plugin.answer', 'plugin.answer_fault']);
 
+/** The fake relay. */
 export class FakeRelay {
-  readonly #known = new Map<string, Known>();
-  readonly #seen = new Map<string, Seen>();
+  readonly #known = new Map<string, KnownProcess>();
+  readonly #seen = new Map<string, SeenCalls>();
   #tokens: readonly { readonly name: string; readonly sha256: string }[] = [];
   readonly #registry = new MethodRegistry();
   readonly #server: ProgramServer;
   readonly #onCall: (call: SeenCall) => void;
 
-  /** `onCall`: told of every call. */
+  /** `onCall` is called for every call of a program. */
   constructor(onCall: (call: SeenCall) => void) {
     this.#onCall = onCall;
     this.#register();
@@ -70,7 +72,7 @@ export class FakeRelay {
     });
   }
 
-  /** Where programs call, without a credential. */
+  /** The URL that programs call, without a credential. */
   get url(): string {
     return this.#server.url ?? '';
   }
@@ -83,37 +85,37 @@ export class FakeRelay {
     return this.#server.stop();
   }
 
-  /** From now on this process is let in. */
-  add(known: Known): void {
+  /** Accepts calls of this process from now on. */
+  add(known: KnownProcess): void {
     this.#known.set(known.id, known);
     this.#seen.set(known.id, { calls: [], count: 0, fetches: 0, empties: 0 });
-    this.#takeTokens();
+    this.#updateTokens();
   }
 
-  /** Its process has ended; what it did is still known. */
+  /** Rejects calls of this process from now on; its past calls are kept. */
   remove(id: string): void {
     this.#known.delete(id);
-    this.#takeTokens();
+    this.#updateTokens();
   }
 
-  /** What this process did. */
-  seen(id: string): Seen {
+  /** The calls of this process. */
+  seen(id: string): SeenCalls {
     const seen = this.#seen.get(id);
     if (seen) return seen;
-    throw new Error(`no process ${id} was ever let in`);
+    throw new Error(`there is no process ${id}`);
   }
 
-  #takeTokens(): void {
+  #updateTokens(): void {
     this.#tokens = [...this.#known.values()].map(({ id: name, sha256 }) => ({ name, sha256 }));
   }
 
   #register(): void {
     addIntrospection(this.#registry);
-    addProgramMethods(this.#registry, this.#desk, { callAs: (id, name, params) => this.#call(name, params, callerAt(id)) });
+    addProgramMethods(this.#registry, this.#port, { callAs: (id, name, params) => this.#call(name, params, callerAt(id)) });
     this.#registry.add({
       name: 'relay.relay',
       access: 'message',
-      help: 'Takes a dict with the member data.',
+      help: 'Accepts a dict with the member data.',
       signatures: [
         ['boolean', 'struct'],
         ['string', 'struct', 'struct'],
@@ -126,7 +128,7 @@ export class FakeRelay {
     });
   }
 
-  readonly #desk: ProgramDesk = {
+  readonly #port: ProgramPort = {
     nextCall: async (id, waitMs, gone) => {
       const seen = this.seen(id);
       seen.fetches++;
@@ -135,8 +137,7 @@ export class FakeRelay {
       return call;
     },
     answerCall: (id, call, answer) => {
-      // The door hands in what it has read, and that is values.
-      this.#pollOf(id).answer(call, 'fault' in answer ? answer : { value: answer.value });
+      this.#pollOf(id).answer(call, answer);
     },
     programLog: () => undefined,
   };
@@ -144,7 +145,7 @@ export class FakeRelay {
   #pollOf(id: string): PollTransport {
     const poll = this.#known.get(id)?.poll();
     if (poll) return poll;
-    throw new RelayError('INVALID_PARAMS', 'it said in its first line that it has a server: it is called there');
+    throw new RelayError('INVALID_PARAMS', 'its first line says that it has a server, so it is called there');
   }
 
   async #call(method: string, params: readonly Value[], caller: Caller): Promise<Sendable> {

@@ -26,7 +26,7 @@ Examples:
   co2 check-plugin python3 -- /srv/satellites/thermo.py
 The program is started several times, like a relay does it, in a working directory of its own (use absolute paths in its
 arguments), and receives test messages (data: "ping", texts, numbers, 300,000 letters). docs/protocol-for-programs.md describes each
-check. Exit codes: 0 all checks passed, 1 a check failed or was skipped, 2 invalid usage. --json prints {program, name, ok, counts, left_out, findings: [{check, verdict, ...}]}.`;
+check. Exit codes: 0 all checks passed, 1 a check failed or was skipped, 2 invalid usage. --json prints {program, name, ok, counts, skipped, findings: [{check, verdict, ...}]}.`;
 
 // The exit code of a shell after SIGINT.
 const INTERRUPTED = 130;
@@ -90,24 +90,24 @@ async function check(exec: string, args: readonly string[], flags: CheckFlags): 
   }
 }
 
-function isPassed({ counts, leftOut }: CheckReport): boolean {
-  return counts.failed === 0 && leftOut === 0;
+function isPassed({ counts, skipped }: CheckReport): boolean {
+  return counts.failed === 0 && skipped === 0;
 }
 
-function summary({ counts, leftOut }: CheckReport): string {
+function summary({ counts, skipped }: CheckReport): string {
   const parts = [
     `${counts.ok} passed`,
     ...(counts.note > 0 ? [`${counts.note} passed with a note`] : []),
     ...(counts.failed > 0 ? [`${counts.failed} failed`] : []),
-    ...(leftOut > 0 ? [`${leftOut} skipped`] : []),
+    ...(skipped > 0 ? [`${skipped} skipped`] : []),
   ];
   return `\n${parts.join(', ')}`;
 }
 
 function onWire(program: string, name: string, report: CheckReport): object {
-  const { counts, leftOut: left_out, findings } = report;
+  const { counts, skipped, findings } = report;
   const members = findings.map((finding: Finding) => ({ ...finding }));
-  return { program, name, ok: isPassed(report), counts, left_out, findings: members };
+  return { program, name, ok: isPassed(report), counts, skipped, findings: members };
 }
 
 /** `./my-thermo.py` -> `my_thermo`. */

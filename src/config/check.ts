@@ -1,4 +1,4 @@
-/** Checks options, and explains what is wrong: the place, the key, what was found and what is expected. */
+/** Checks options, and explains what is wrong: the source, the key, what was found and what is expected. */
 import type { z } from 'zod';
 import { RelayError, suggest } from '../core/core.ts';
 import { showValue } from '../values/values.ts';
@@ -15,8 +15,8 @@ export interface ConfigSource {
 }
 
 /**
- * Throws a RelayError CONFIG_INVALID if `values` do not match `schema`. `source` is the last source merged into them, and so the one to
- * blame.
+ * Throws a RelayError CONFIG_INVALID if `values` do not match `schema`. `source` is the last source that was merged into them, and so the
+ * one that the error names.
  */
 export function check(schema: z.ZodType, source: ConfigSource, values: Tree): void {
   const result = schema.safeParse(values, { reportInput: true });
@@ -33,7 +33,7 @@ function unknownOption(schema: z.ZodType, source: ConfigSource, path: readonly s
   return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(schema, path))}`);
 }
 
-/** None of several forms fits. The intended one is the first whose type is right, else the first. */
+/** The error for a value that fits none of several forms. It explains the first form whose type is right, or else the first. */
 function wrongChoice(schema: z.ZodType, source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion): RelayError {
   const firsts = issue.errors.map(([first]) => first).filter((first) => first !== undefined);
   const meant = firsts.find(({ code, path }) => code !== 'invalid_type' || path.length > 0) ?? firsts[0] ?? issue;

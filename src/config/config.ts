@@ -21,7 +21,7 @@ export type { Config, Options } from './define-config.ts';
 export type { ConfigSource } from './check.ts';
 export type { LogLevel, LogOptions } from './log-options.ts';
 
-/** What an option has if nobody sets it. */
+/** The default of every option. */
 export const DEFAULTS: Options = {
   ...httpDefaults,
   ...stateDefaults,
@@ -52,13 +52,13 @@ export interface Completed {
   readonly options: Options;
   /** True if a source sets this option; false if it has its default. */
   readonly isSet: (key: keyof Options) => boolean;
-  /** Where this option was last set, in words: `config.ts: port`, `--port`; its bare name if it has its default. */
+  /** Describes where this option was last set: `config.ts: port`, `--port`; its bare name if it has its default. */
   readonly placeOf: (key: string) => string;
 }
 
 /**
  * Merges `sources`, of which later ones win, into complete, checked and frozen options. Throws a RelayError CONFIG_INVALID that names the
- * place, the key, what was found and what is expected, and for an unknown key the nearest known one.
+ * source, the key, what was found and what is expected, and for an unknown key the nearest known one.
  */
 export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDir: string): Completed {
   let merged = absolutePaths(DEFAULTS as unknown as Tree, defaultsBaseDir);
@@ -140,13 +140,13 @@ export type OptionKind = 'text' | 'number' | 'boolean' | 'switch' | 'list' | 'js
 
 function kindOf(schema: z.core.$ZodType): OptionKind {
   const inner = bare(schema);
-  // By the name of the type: URLs and enums are texts too, but not instances of ZodString.
+  // Decided by the name of the type: URLs and enums are texts too, but not instances of ZodString.
   switch (inner._zod.def.type) {
     case 'string':
     case 'enum':
       return 'text';
     case 'literal':
-      // A boolean, or a word that says how.
+      // A boolean, or a word that selects a mode.
       return inner instanceof z.ZodLiteral && inner.values.has(true) ? 'switch' : 'text';
     case 'number':
     case 'boolean':

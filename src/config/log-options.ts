@@ -1,12 +1,15 @@
-/** Options of logging: what is logged, and where to. */
+/** Options of logging: what is logged, and where. */
 import { z } from 'zod';
 
+/** The levels of the log; each includes those after it. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'off'] as const;
+/** One of {@link LOG_LEVELS}. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Log categories, besides `plugin.<package>.<module>` for each plugin. */
 export const LOG_CATEGORIES = ['app', 'http', 'mesh', 'plugin-host', 'relay', 'relay-plugins', 'satellites'] as const;
 
+/** The options of logging. */
 export interface LogOptions {
   readonly log: {
     /** The lowest level that is logged. Default `info`; `debug` logs every dict. */

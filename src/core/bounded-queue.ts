@@ -18,7 +18,7 @@ export interface BoundedQueueOptions<T> {
   readonly limits: QueueLimits;
   /** The memory that an item takes; must not change. */
   readonly bytesOf: (item: T) => number;
-  /** Since when an item is queued, by the clock of {@link BoundedQueue.status}. Default: unknown. */
+  /** When an item was queued, by the clock of {@link BoundedQueue.status}. Default: unknown. */
   readonly sinceOf?: ((item: T) => number) | undefined;
   /** The key of the thing whose state the item is; undefined if it must not be merged. Must not throw. Default: nothing is merged. */
   readonly keyOf?: ((item: T) => string | undefined) | undefined;
@@ -32,7 +32,7 @@ export interface QueueStatus {
   readonly bytes: number;
   /** ms that the oldest item has waited; 0 if the queue is empty. */
   readonly oldestMs: number;
-  /** Items dropped since the start, by the limits or by `clear`. */
+  /** Items dropped since the start, by overflow or by `clear`. */
   readonly dropped: number;
   /** Items replaced by a newer state of the same thing since the start. */
   readonly merged: number;
@@ -62,7 +62,7 @@ export class BoundedQueue<T> {
     return this.#bytes;
   }
 
-  /** Items dropped since the start, by the limits or by `clear`. */
+  /** Items dropped since the start, by overflow or by `clear`. */
   get dropped(): number {
     return this.#dropped;
   }

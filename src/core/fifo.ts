@@ -1,6 +1,6 @@
-/** An unbounded first-in, first-out queue; for bounded ones, see BoundedQueue. */
+/** An unbounded first-in, first-out queue; BoundedQueue adds limits. */
 
-/** All operations take constant time, unlike `Array.shift` beyond some 50,000 elements. */
+/** A queue whose operations all take constant time, unlike `Array.shift` beyond some 50,000 elements. */
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;

@@ -6,7 +6,7 @@ export interface MediaType {
   readonly type: string;
   /** Names in lower case; values without their quotes. */
   readonly parameters: readonly (readonly [name: string, value: string])[];
-  /** False if the header goes on with something that is not a parameter. */
+  /** False if the header continues with something that is not a parameter. */
   readonly isWellFormed: boolean;
 }
 

@@ -1,7 +1,7 @@
 /** Caches the results of a pure function of short texts, such as the addresses and headers that occur in every request. */
 
 // At most about 100 KiB per function for texts of the usual length. Texts that always differ are as expensive as without the cache.
-const MAX_KEPT = 500;
+const MAX_ENTRIES = 500;
 const MAX_LENGTH = 100;
 
 /**
@@ -11,12 +11,12 @@ const MAX_LENGTH = 100;
 export function memoize<T>(work: (text: string) => T, maxLength = MAX_LENGTH): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {
-    const answer = known.get(text);
-    if (answer !== undefined) return answer;
-    const found = work(text);
-    if (text.length > maxLength) return found;
-    if (known.size >= MAX_KEPT) known.clear();
-    known.set(text, found);
-    return found;
+    const cached = known.get(text);
+    if (cached !== undefined) return cached;
+    const result = work(text);
+    if (text.length > maxLength) return result;
+    if (known.size >= MAX_ENTRIES) known.clear();
+    known.set(text, result);
+    return result;
   };
 }

@@ -1,6 +1,7 @@
 /** Runs pieces of asynchronous work strictly one after another. */
 import { RelayError } from './errors.ts';
 
+/** Starts each piece of work when the previous one has ended, whether it succeeded or failed. */
 export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
   #length = 0;
@@ -15,12 +16,11 @@ export class SerialQueue {
   }
 
   /**
-   * Runs `work` once everything submitted before it has ended, and settles as it does. Work that fails does not hold up what follows.
-   * `work` gets a signal that {@link cancel} aborts.
+   * Runs `work` once everything submitted before it has ended, and settles as it does. `work` gets a signal that {@link cancel} aborts.
    */
   run<T>(work: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
     if (this.#length >= this.maxLength)
-      return Promise.reject(new RelayError('LIMIT', `${this.#length} pieces of work are queued already; at most ${this.maxLength} may be`));
+      return Promise.reject(new RelayError('LIMIT', `the queue is full (limit ${this.maxLength}); try again later`));
     this.#length++;
     const { signal } = this.#cancellation;
     const done = this.#last.then(() => {
@@ -34,7 +34,7 @@ export class SerialQueue {
     return done;
   }
 
-  /** Rejects what waits with `reason`, and aborts the signal of what runs. Work that is submitted from now on is not affected. */
+  /** Rejects all waiting work with `reason`, and aborts the signal of the running piece. Work submitted later is not affected. */
   cancel(reason: RelayError): void {
     this.#cancellation.abort(reason);
     this.#cancellation = new AbortController();

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * SHA-256 of `text`, hex. A slow, salted hash guards secrets that people choose; our tokens are random bits that nobody finds by trying,
- * and they are compared at every request.
+ * SHA-256 of `text`, hex. A slow, salted hash is for secrets that people choose; our tokens are random bits that cannot be guessed, and
+ * they are compared at every request.
  */
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');

@@ -4,21 +4,23 @@ import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import { withTimeout } from './timeout.ts';
 
+/** A part of a program, as a pair of functions that start and stop it. */
 export interface Step {
-  /** As errors and log lines name it: `satellites`. */
+  /** Its name in errors and log lines: `satellites`. */
   readonly name: string;
   readonly start: () => Promise<void> | void;
   readonly stop: () => Promise<void> | void;
   /**
-   * ms for the start. Default 30,000: what starts without plugins takes milliseconds, and a name server that does not answer some seconds.
+   * ms for the start. Default 30,000: most steps take milliseconds, and a name server that does not answer takes some seconds.
    */
   readonly startTimeoutMs?: number | undefined;
   /** ms for the stop. Default 30,000. */
   readonly stopTimeoutMs?: number | undefined;
-  /** True for the step that is stopped before all others: what lets requests in. */
+  /** True for the step that accepts requests: it is stopped before all others. */
   readonly stopsFirst?: boolean;
 }
 
+/** What {@link Steps} needs. */
 export interface StepsDependencies {
   readonly clock: Clock;
   readonly log: Log;
@@ -28,6 +30,7 @@ export interface StepsDependencies {
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
+/** The steps of one program. */
 export class Steps {
   readonly #dependencies: StepsDependencies;
   readonly #started: Step[] = [];
@@ -38,8 +41,8 @@ export class Steps {
   }
 
   /**
-   * Starts a step. It counts as started from now on, so that a stop also ends what it had begun. Rejects with what it throws, with a
-   * RelayError TIMEOUT that names the step, or with a RelayError UNAVAILABLE if the signal aborts.
+   * Starts a step. It counts as started from now on, so that {@link stop} also cleans up a step that failed halfway. Rejects with the
+   * step's own error, with a RelayError TIMEOUT that names the step, or with a RelayError UNAVAILABLE if the signal aborts.
    */
   async start(step: Step): Promise<void> {
     const { clock, log, signal } = this.#dependencies;
@@ -51,8 +54,8 @@ export class Steps {
   }
 
   /**
-   * Stops what was started, in reverse. Errors and steps that take too long are logged, and the stop goes on. Calling it again waits for
-   * the same end.
+   * Stops the started steps in reverse order. Errors and timeouts of single steps are logged, and the others are stopped all the same.
+   * Further calls return the same promise.
    */
   stop(): Promise<void> {
     this.#stopped ??= this.#stopAll();
@@ -76,7 +79,7 @@ export class Steps {
   }
 }
 
-/** Resolves when `work` does, or as soon as the signal aborts; then what `work` does later is ignored. */
+/** Resolves when `work` does, or as soon as the signal aborts; the later outcome of `work` is then ignored. */
 function untilAborted(work: Promise<void> | void, signal: AbortSignal | undefined): Promise<void> {
   if (!signal || work === undefined) return Promise.resolve(work);
   return new Promise((resolve, reject) => {

@@ -5,10 +5,10 @@ import { isPromise } from './maybe-promise.ts';
 
 /**
  * Resolves to what `work` yields. Rejects with a RelayError TIMEOUT with `text` if that takes longer than `ms`;
- * the work itself goes on, and its result is ignored.
+ * the work itself continues, and its result is ignored.
  */
 export function withTimeout<T>(clock: Clock, ms: number, text: string, work: () => T | Promise<T>): Promise<T> {
-  // One promise instead of a race of several: every call of a program waits here.
+  // One promise is cheaper than a race of several, and every call of a program waits here.
   return new Promise((resolve, reject) => {
     // The work may throw anything.
     const rejectWith: (thrown: unknown) => void = reject;
@@ -53,6 +53,7 @@ export function unlessAborted<T>(signal: AbortSignal, work: () => T | Promise<T>
   });
 }
 
+/** The limits of one step of a longer operation. */
 export interface StepLimits {
   readonly clock: Clock;
   readonly timeoutMs: number;

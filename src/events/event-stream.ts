@@ -4,12 +4,12 @@
 import { RelayError } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 
-/** What every event has: a literal `type`, by which TypeScript tells one from another. */
+/** What every event has: a literal `type`, by which TypeScript narrows the union. */
 export interface TypedEvent {
   readonly type: string;
 }
 
-/** An event that was emitted. Numbers increase by one; those of two starts of a relay differ. */
+/** An event that was emitted. Numbers increase by one, and no two runs of a relay use the same ones. */
 export interface EmittedEvent<Event extends TypedEvent> {
   readonly number: number;
   readonly at: Date;
@@ -19,38 +19,39 @@ export interface EmittedEvent<Event extends TypedEvent> {
 /** Where a part of the relay reports what happens to it. */
 export interface EventSink<Event extends TypedEvent> {
   emit(event: Event): void;
-  /** True if anybody would see an event of this type. Asked before an event is built on a hot path. */
+  /** True if an event of this type would be kept or has a subscriber. Checked before an event is built on a hot path. */
   isWatched(type: Event['type']): boolean;
 }
 
 /** Ignores all events. */
 export const NO_EVENTS: EventSink<TypedEvent> = { emit: () => undefined, isWatched: () => false };
 
-/** Answer of a long poll. */
+/** The answer to a long poll. */
 export interface EventBatch<Event extends TypedEvent> {
   readonly events: readonly EmittedEvent<Event>[];
-  /** The number to ask with next. */
+  /** The number to pass to the next poll. */
   readonly next: number;
-  /** True if events were missed: more came than are kept, or the relay was restarted meanwhile. */
+  /** True if events were missed: more were emitted than are kept, or the relay was restarted. */
   readonly missed: boolean;
 }
 
+/** The options of a stream. */
 export interface EventStreamOptions<Event extends TypedEvent> {
   readonly clock: Clock;
-  /** ms since 1970. Default Date.now. */
+  /** Returns ms since 1970. Default Date.now. */
   readonly date?: (() => number) | undefined;
-  /** Types that only go to current subscribers and are not kept: what happens once per message. Default none. */
+  /** Types that are only sent to current subscribers and not kept: those emitted once per message. Default none. */
   readonly transient?: readonly Event['type'][] | undefined;
-  /** Default 1,000: a bad day of two hundred plugins, some 100 KB. */
+  /** Number of events kept. Default 1,000: enough for a bad day of two hundred plugins; they take some 100 KB. */
   readonly maxKept?: number | undefined;
 }
 
 const MAX_KEPT = 1_000;
-// Room for as many events before a number exceeds the XML-RPC int.
+// Leaves another 2^30 numbers before one exceeds an XML-RPC int.
 const FIRST_NUMBERS = 2 ** 30;
 // Each long poll holds a connection.
 const MAX_WAITERS = 100;
-// Of one `for await` whose loop is slower than the events: protects the heap; the oldest are dropped.
+// Unread events of one `for await` loop. Protects the heap from a slow loop; the oldest events are dropped.
 const MAX_UNREAD = 10_000;
 
 interface Subscriber<Event extends TypedEvent> {
@@ -58,13 +59,14 @@ interface Subscriber<Event extends TypedEvent> {
   readonly receive: (emitted: EmittedEvent<Event>) => void;
 }
 
+/** A stream of typed events; see the head of this file. */
 export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   readonly #options: EventStreamOptions<Event>;
   readonly #transient: ReadonlySet<string>;
   readonly #kept: EmittedEvent<Event>[] = [];
   readonly #subscribers = new Set<Subscriber<Event>>();
   readonly #closing = new AbortController();
-  /** The number before the first. */
+  /** The number before that of the first event. */
   readonly #base: number;
   #last: number;
   #longPolls = 0;
@@ -72,7 +74,7 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   constructor(options: EventStreamOptions<Event>) {
     this.#options = options;
     this.#transient = new Set(options.transient);
-    // States do not change a thousand times a second for long, so no start repeats the numbers of the start before it.
+    // Starts at the time in ms. Kept events do not come at a thousand a second for long, so no run repeats the numbers of an earlier one.
     this.#base = Math.floor(this.#now()) % FIRST_NUMBERS;
     this.#last = this.#base;
   }
@@ -94,7 +96,7 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
 
   /**
    * Calls `receive` with every event of these types (default all) from now on, within `emit`; it must not throw. Returns the function that
-   * ends it.
+   * ends the subscription.
    */
   subscribe<Type extends Event['type'] = Event['type']>(
     receive: (event: Extract<Event, { readonly type: Type }>, emitted: EmittedEvent<Event>) => void,
@@ -118,8 +120,8 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   }
 
   /**
-   * The first event after the number `since` (default: the present one) that matches; kept ones count. Rejects with the reason of
-   * `signal`, or with a RelayError UNAVAILABLE when the stream closes before.
+   * Resolves to the first matching event after the number `since` (default: the latest); it may be one that was emitted before the call
+   * and kept. Rejects with the reason of `signal`, or with a RelayError UNAVAILABLE if the stream closes first.
    */
   next<Match extends Event = Event>(
     matches: ((event: Event) => event is Match) | ((event: Event) => boolean),
@@ -152,12 +154,11 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   }
 
   /**
-   * Long poll: the kept events after the number `since` (0: all that are kept) that match. If there are none yet, waits up to `waitMs` for
-   * the first one.
-   * Rejects with a RelayError LIMIT if 100 callers wait already.
+   * Long poll: returns the matching kept events after the number `since` (0: all kept events). If there are none yet, waits up to `waitMs`
+   * for the first one. Rejects with a RelayError LIMIT if 100 callers wait already.
    */
   async after(since: number, { waitMs = 0, matches = () => true }: AfterOptions<Event> = {}): Promise<EventBatch<Event>> {
-    // A number out of our range was given by a relay that ran before.
+    // A number outside our range was issued by an earlier run of the relay.
     const isOurs = since === 0 || (since >= this.#base && since <= this.#last);
     const from = isOurs ? Math.max(since, this.#base) : this.#base;
     const isNew = ({ number, event }: EmittedEvent<Event>): boolean => number > from && matches(event);
@@ -166,7 +167,7 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
     return { events: this.#kept.filter(isNew), next: this.#last, missed: !isOurs || oldest > from + 1 };
   }
 
-  /** Every event from now on; ends when the stream closes. A loop that is more than 10,000 events behind misses the oldest. */
+  /** Yields every event from now on; ends when the stream closes. A loop that falls more than 10,000 events behind misses the oldest. */
   async *[Symbol.asyncIterator](): AsyncGenerator<EmittedEvent<Event>, void, undefined> {
     const unread: EmittedEvent<Event>[] = [];
     let wake = nothing;
@@ -200,7 +201,7 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
 
   async #arrival(waitMs: number, matches: (event: Event) => boolean): Promise<void> {
     if (this.#longPolls >= MAX_WAITERS)
-      throw new RelayError('LIMIT', `${MAX_WAITERS} callers are waiting for events already; ask with a wait of 0`);
+      throw new RelayError('LIMIT', `${MAX_WAITERS} callers are already waiting for events; poll with a wait of 0`);
     this.#longPolls++;
     const timeout = new AbortController();
     const cancelTimer = this.#options.clock.after(waitMs, () => {
@@ -209,7 +210,7 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
     try {
       await this.next(matches, { signal: timeout.signal });
     } catch {
-      // The time is over or the relay stops: the poll is answered with what there is.
+      // The time is over or the relay is stopping: the poll is answered with the events there are.
     } finally {
       cancelTimer();
       this.#longPolls--;
@@ -227,5 +228,5 @@ interface AfterOptions<Event extends TypedEvent> {
 }
 
 function nothing(): void {
-  // Nobody waits.
+  // The loop is not waiting.
 }

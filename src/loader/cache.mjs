@@ -1,11 +1,11 @@
 // @ts-check
-/** A cache of compiled modules on disk, by content. It only saves time: if anything fails, modules are compiled. */
+/** A cache of compiled modules on disk, by content. It only saves time: if it fails, modules are compiled. */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * The number of entries that are kept, so that the directory does not grow with every edit: some forty versions of 50 files, about 20 MB.
+ * Limits the entries, so that the directory does not grow with every edit: some forty versions of 50 files, about 20 MB.
  */
 const MAX_ENTRIES = 2000;
 /** An entry that has not been read for so long belongs to a version that is gone. */

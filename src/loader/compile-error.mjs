@@ -1,5 +1,5 @@
 // @ts-check
-/** A module that does not compile: the reason, the place, and the module that throws them when it is imported. */
+/** Explains why a module does not compile, and generates a module that throws the explanation when it is imported. */
 
 /** The mark of a CompileError, the same for every copy of the package. */
 export const COMPILE_ERROR = Symbol.for('co2-relay.CompileError');
@@ -8,11 +8,11 @@ export const COMPILE_ERROR = Symbol.for('co2-relay.CompileError');
 
 /** Lines shown before and after the place. */
 const FRAME_LINES = 2;
-/** Characters of a line in the frame: minified code has lines of megabytes. */
+/** Characters of a line in the frame; minified code has lines of megabytes. */
 const FRAME_WIDTH = 160;
 
 /**
- * Reads the report of the compiler. Only its drawing shows the exact place:
+ * Parses the report of the compiler, of which only the drawing shows the exact place:
  *
  *       x Unexpected character '#'
  *        ,-[/tmp/a.ts:2:1]
@@ -91,8 +91,8 @@ export function frameOf(lines, line, column) {
 }
 
 /**
- * The module in place of one that does not compile. It exports every name that the source seems to export, since an
- * importer is linked before anything runs and would fail with "does not provide an export named ..." instead.
+ * A module that replaces one that does not compile. It exports every name that the source seems to export, since an importer is linked
+ * before anything runs and would fail with "does not provide an export named ..." instead.
  * @param {Explanation} explanation
  * @param {string} source
  */

@@ -31,7 +31,7 @@ const options = {
     parser: typeScript,
     externalHelpers: false,
     keepClassNames: true,
-    // Without it nobody can import JSON.
+    // Imports of JSON need their attributes.
     experimental: { keepImportAttributes: true },
     transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
   },
@@ -43,13 +43,13 @@ let loaded;
 /** @type {string | undefined} */
 let id;
 
-/** Takes about 40 MB and 50 ms, which a warm start saves. @returns {Compiler} */
+/** Loads the compiler, which takes about 40 MB and 50 ms; with a warm cache it is not needed. @returns {Compiler} */
 function compiler() {
   loaded ??= /** @type {Compiler} */ (require('@swc/core'));
   return loaded;
 }
 
-/** Everything besides the source that decides the output: the compiler, its options, and the code of the loader. */
+/** Identifies everything but the source that determines the output: the compiler, its options, and the code of the loader. */
 export function compilerId() {
   if (id !== undefined) return id;
   const hash = createHash('sha256');
@@ -92,7 +92,10 @@ export function compileScript(source) {
   return `${source}\n${docComments(source, script)}`;
 }
 
-/** A failure to read help texts must not break the module. @param {string} source @param {typeof typeScript | typeof script} syntax */
+/**
+ * The statement that records the doc comments; empty if they cannot be read, so that the module still works. @param {string} source @param
+ * {typeof typeScript | typeof script} syntax
+ */
 function docComments(source, syntax) {
   try {
     return docFooter(readDocComments(source, (text) => parsed(text, syntax)));
@@ -101,7 +104,7 @@ function docComments(source, syntax) {
   }
 }
 
-/** @param {string} source @param {boolean} isTypeScript */
+/** True if the source has no syntax error. @param {string} source @param {boolean} isTypeScript */
 export function parses(source, isTypeScript) {
   try {
     parsed(source, isTypeScript ? typeScript : script);

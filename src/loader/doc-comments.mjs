@@ -1,5 +1,5 @@
 // @ts-check
-/** The help texts of plugins: the doc comments above class methods, read from the source by the places that the syntax tree gives. */
+/** Reads the help texts of plugins, which are the doc comments above class methods, by the positions in the syntax tree. */
 
 /** The key under which the footer of a compiled module records them, in a Map from the URL of the module. */
 export const DOC_COMMENTS = Symbol.for('co2-relay.doc-comments');
@@ -17,7 +17,11 @@ export function emptyTable() {
   return table;
 }
 
-/** A decorator's name begins with a capital letter, a tag of a doc comment does not; a false alarm costs a parse. @param {string} source */
+/**
+ * True if the source may have a decorator, whose name begins with a capital letter, unlike a tag of a doc comment; a false positive costs a
+ * parse.
+ * @param {string} source
+ */
 export function mayHaveDocComments(source) {
   return source.includes('/**') && /@(?:[\w$]+\.)*[A-Z]/.test(source);
 }
@@ -40,8 +44,8 @@ export function docFooter(docs) {
  * @returns {DocComments}
  */
 export function readDocComments(source, parse) {
-  // The compiler counts in bytes of UTF-8, from a number that depends on what it parsed before: a statement of ours at the
-  // beginning says which. A line for the shell is allowed only at the very beginning.
+  // The compiler's positions are bytes of UTF-8 with an offset that depends on what it parsed before; the statement that we add at the
+  // beginning shows the offset. A line for the shell is only valid at the very beginning, so it becomes a comment.
   const text = `;${source.replace(/^#!/, '//')}`;
   const bytes = Buffer.from(text);
   const tree = /** @type {{ body: Node[] }} */ (parse(text));

@@ -15,7 +15,7 @@ export const ABSENT = { stamp: '' };
 /** The fingerprint of a file that has changed since. No file has it. @type {Fingerprint} */
 export const CHANGED = { stamp: 'changed' };
 
-/** The clocks of file systems have a precision of some ms. */
+/** Two writes within this time may have the same timestamp, since the clocks of file systems have a precision of some ms. */
 const YOUNG_MS = 50;
 const BIG = /** @type {const} */ ({ bigint: true });
 
@@ -49,7 +49,7 @@ export async function isUnchanged(file, known) {
   }
 }
 
-/** True if both are of the same content. @param {Fingerprint} one @param {Fingerprint} other */
+/** True if both have the same content. @param {Fingerprint} one @param {Fingerprint} other */
 export function isSame(one, other) {
   // One may have been taken when the file was new, the other later.
   return one.stamp === other.stamp && (one.hash ?? other.hash) === (other.hash ?? one.hash);
@@ -60,7 +60,7 @@ export function sizeOf({ stamp }) {
   return Number(stamp.split(':')[2] ?? 0);
 }
 
-/** 0 for a file that is not there. @param {string} file */
+/** The current size of a file; 0 if it does not exist. @param {string} file */
 export async function sizeNow(file) {
   return stat(file).then(
     (status) => status.size,
@@ -68,12 +68,12 @@ export async function sizeNow(file) {
   );
 }
 
-/** Uses the time of the last change of anything, so that new permissions count, too. @param {import('node:fs').BigIntStats} status */
+/** Uses the time of the last status change, so that new permissions count, too. @param {import('node:fs').BigIntStats} status */
 function stampOf({ dev, ino, size, ctimeNs }) {
   return `${dev}:${ino}:${size}:${ctimeNs}`;
 }
 
-/** Reading a FIFO would never end. @param {import('node:fs').BigIntStats} status */
+/** Only for regular files, since reading a FIFO would never end. @param {import('node:fs').BigIntStats} status */
 function isYoung(status) {
   return status.isFile() && Date.now() - Number(status.ctimeMs) < YOUNG_MS;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The two module hooks, for both kinds: in the main thread (`registerHooks`) and in the hooks thread (`register`). */
+/** The two module hooks, `resolve` and `load`, which run in the main thread (`registerHooks`) or in the hooks thread (`register`). */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -26,8 +26,8 @@ let ledger = {
 };
 
 /**
- * Takes the options of the loader; Node calls it in the hooks thread, where `ledger` is the port to it, `registerLoader` calls it in the
- * main thread.
+ * Sets the options of the loader. Node calls it in the hooks thread, where `ledger` is the port to the graph; `registerLoader` calls it in
+ * the main thread.
  * @param {{ cacheDir: string | undefined, ledger: import('./module-graph.mjs').Ledger | import('node:worker_threads').MessagePort }}
  * options
  */
@@ -37,7 +37,7 @@ export function initialize(options) {
 }
 
 /**
- * Live reload stands here: whatever a tracked file imports of the tracked ones is the current version of it, and is noted.
+ * Makes live reload work: an import of a tracked file by another one resolves to its current version, and is noted in the ledger.
  * @type {import('node:module').ResolveHook}
  */
 export function resolve(specifier, context, nextResolve) {
@@ -53,13 +53,13 @@ export function resolve(specifier, context, nextResolve) {
     const asked = askedPath(target, context.parentURL);
     const usual = fileIn(resolved.url);
     if (usual === undefined) return resolved;
-    // Node remembers the target of a link for ever.
+    // Node caches the target of a link forever.
     const isLast = asked === undefined || (ledger.ownerOf(usual) === undefined && !isReloadable(usual));
     const url = isLast ? resolved.url : pathToFileURL(realpathSync(asked)).href;
     const file = fileIn(url) ?? usual;
     if (ledger.ownerOf(file) === undefined) {
       if (asked !== undefined && ledger.ownerOf(asked) !== undefined)
-        throw new Error(`${asked} is a link out of the directory, so it is not executed`);
+        throw new Error(`${asked} is a link to a file outside the directory, so it is not executed`);
       if (!isReloadable(file)) {
         notePackage(from, file);
         return resolved;
@@ -83,7 +83,7 @@ export function resolve(specifier, context, nextResolve) {
   }
 }
 
-/** A module without exports, in place of one that only has types. @type {Resolved} */
+/** A module without exports, which replaces one that only has types. @type {Resolved} */
 const NOTHING = { url: 'data:text/javascript,export{}', format: 'module', shortCircuit: true };
 const NOT_FOUND = ['ERR_MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED'];
 
@@ -107,7 +107,7 @@ function resolveForTypes(specifier, context, nextResolve) {
 }
 
 /**
- * True for any package, whose declarations may be anywhere; of a file that is missing only where `x.d.ts` is beside it.
+ * True if there may be declarations: always for a package, where they may be anywhere; for a missing file if `x.d.ts` is next to it.
  * @param {string} specifier
  * @param {string | undefined} parentURL
  */
@@ -147,7 +147,7 @@ function loadSource(...[url, context, nextLoad]) {
   return { format: 'module', shortCircuit: true, source: compiled(script) };
 }
 
-/** Helpers are executed, too. Throws an Error with the reason why this one must not be. @param {string} file */
+/** Throws an Error with the reason if the file must not be executed. Imported helpers are checked, too. @param {string} file */
 function requireSafe(file) {
   const status = statSync(file, { throwIfNoEntry: false });
   const reason = status && whyNotExecutable(status, ledger.ownerOf(file) ?? ledger.ownerOfHelper(file) ?? status.uid);
@@ -164,7 +164,7 @@ function compiled({ file, source, compile }) {
   return output;
 }
 
-/** A `.js` module with satellites, whose doc comments are needed, too. Node handles everything else.
+/** Reads a `.js` module with satellites, whose doc comments are needed, too. Node handles everything else.
  * @param {string} url
  * @param {string} extension
  * @param {string | null | undefined} format
@@ -176,16 +176,16 @@ function readScriptWithDocs(url, extension, format) {
   if (file.startsWith(`${packageRoot}/dist/`) || file.startsWith(`${packageRoot}/src/`)) return undefined;
   const source = readSource(file);
   if (!source.includes('/**') || !source.includes('Satellite') || !source.includes('co2-relay')) return undefined;
-  // Without a "type" in package.json Node looks at the syntax; so do we: a statement that only an ES module can have.
+  // Without a "type" in package.json Node decides by the syntax, and so do we: by a statement that only an ES module can have.
   const isModule = format === 'module' || extension === '.mjs' || /^\s*(?:import\s*[\w{*'"]|export\s*[\w{*])/m.test(source);
   return isModule ? { file, source, compile: compileScript } : undefined;
 }
 
-/** Package directory -> whether its package.json has the keyword of plugins. @type {Map<string, boolean>} */
+/** Maps a package directory to whether its package.json has the keyword of plugins. @type {Map<string, boolean>} */
 const pluginPackages = new Map();
 
 /**
- * File of a package -> as it was when it was first imported, which is what runs until the process ends.
+ * Maps a file of a package to its fingerprint at the first import, whose code runs until the process ends.
  * @type {Map<string, import('./fingerprint.mjs').Fingerprint>}
  */
 const packageFiles = new Map();

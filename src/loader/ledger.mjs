@@ -1,15 +1,15 @@
 // @ts-check
-/** The module graph for hooks in a thread of their own: versions and records of what was read pass over a port. */
+/** Connects the module graph to hooks in a thread of their own: versions, and notes of what was read, are sent over a port. */
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { fingerprintSync } from './fingerprint.mjs';
 import { ownerAmong } from './module-graph.mjs';
 
 /** @typedef {import('./module-graph.mjs').Ledger} Ledger */
-/** @typedef {import('./module-graph.mjs').Line} Line */
+/** @typedef {import('./module-graph.mjs').HooksChannel} HooksChannel */
 
 /**
- * In the hooks thread. A message is read when something is asked, so that whatever was told before an import began is known when it is
- * resolved.
+ * The ledger in the hooks thread. Messages are read on each query, so that everything that was sent before an import began is known when it
+ * is resolved.
  * @param {import('node:worker_threads').MessagePort} port
  * @returns {Ledger}
  */
@@ -50,11 +50,11 @@ function next(port) {
 }
 
 /**
- * The other end, in the main thread. When an import has ended, the records of the hooks up to then have arrived.
+ * The other end, in the main thread. When an import has ended, the notes of the hooks about it have arrived.
  * @param {import('node:worker_threads').MessagePort} port
- * @returns {Line}
+ * @returns {HooksChannel}
  */
-export function lineOver(port) {
+export function hooksChannelOver(port) {
   return {
     send(update) {
       port.postMessage(update);

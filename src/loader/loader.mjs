@@ -1,12 +1,12 @@
 // @ts-check
-/** The public file of the loader: every `.ts` module that this process imports is compiled on the fly, and its doc comments are kept. */
+/** The public file of the loader, which compiles every `.ts` module that this process imports and records its doc comments. */
 import { statSync } from 'node:fs';
 import * as nodeModule from 'node:module';
 import { MessageChannel } from 'node:worker_threads';
 import { COMPILE_ERROR } from './compile-error.mjs';
 import { DOC_COMMENTS, emptyTable } from './doc-comments.mjs';
 import { initialize, load, resolve } from './hooks.mjs';
-import { lineOver } from './ledger.mjs';
+import { hooksChannelOver } from './ledger.mjs';
 import { ModuleGraph } from './module-graph.mjs';
 import { urlOf } from './versions.mjs';
 
@@ -15,19 +15,19 @@ export { isWritableByAll, whyNotExecutable } from './safety.mjs';
 
 /**
  * @typedef {object} LoaderOptions
- * @property {string | undefined} [cacheDir] Directory of compiled modules, made when missing, mode 0700. Default: none, compile at each
- * start.
+ * @property {string | undefined} [cacheDir] Directory of compiled modules, created if missing, mode 0700. Default: none, so that modules
+ * are compiled at each start.
  */
 
 /**
- * What an import of a module that does not compile rejects with.
+ * The error of an import of a module that does not compile.
  * @typedef {Error & { file: string, line: number, column: number, reason: string, frame: string }} CompileError
- *   `file` is an absolute path, `line` and `column` count from 1, `reason` is one sentence, `frame` the lines around the place.
+ *   `file` is an absolute path, `line` and `column` count from 1, `reason` is one sentence, `frame` has the lines around the place.
  */
 
-/** @typedef {import('./module-graph.mjs').Account} Account */
-/** @typedef {import('./module-graph.mjs').Kept} Kept */
-/** @typedef {import('./module-graph.mjs').Stale} Stale */
+/** @typedef {import('./module-graph.mjs').ModuleSnapshot} ModuleSnapshot */
+/** @typedef {import('./module-graph.mjs').RetainedVersions} RetainedVersions */
+/** @typedef {import('./module-graph.mjs').StaleModule} StaleModule */
 
 /** Class name -> method name -> the text of its doc comment. @typedef {Record<string, Record<string, string>>} DocComments */
 
@@ -35,7 +35,7 @@ const REGISTERED = Symbol.for('co2-relay.loader');
 const shared = /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis));
 
 /**
- * Registers the loader for this process (in a worker: for this thread). The first call wins, later ones do nothing.
+ * Registers the loader for this process (in a worker: for this thread). Only the first call has an effect.
  * @param {LoaderOptions} [options]
  */
 export function registerLoader(options = {}) {
@@ -49,16 +49,16 @@ export function registerLoader(options = {}) {
     initialize({ cacheDir, ledger: graph });
     api.registerHooks({ resolve, load });
   } else {
-    // Before Node 22.15 the hooks live in a thread of their own, which Node starts with hooks.mjs and `initialize(data)`.
+    // Before Node 22.15 the hooks run in a thread of their own, which Node starts with hooks.mjs and `initialize(data)`.
     const { port1, port2 } = new MessageChannel();
-    shared[REGISTERED] = new ModuleGraph(lineOver(port1), forgetDocComments);
+    shared[REGISTERED] = new ModuleGraph(hooksChannelOver(port1), forgetDocComments);
     api.register('./hooks.mjs', { parentURL: import.meta.url, data: { cacheDir, ledger: port2 }, transferList: [port2] });
   }
 }
 
 /**
- * From now on the modules below a directory, and what they import that lies outside of it, have versions and must be safe to execute; not
- * those in a node_modules.
+ * Tracks the modules below a directory, and the files outside it that they import, except those in a node_modules: from now on they have
+ * versions and must be safe to execute.
  * @param {string} root Without symbolic links.
  */
 export function trackModules(root) {
@@ -74,16 +74,17 @@ export function moduleUrl(file) {
 }
 
 /**
- * Looks at all tracked modules below a directory that were imported: what changed since, and whatever imports that, gets a new version.
+ * Checks all tracked modules below a directory that were imported: those that have changed since, and their importers, get a new version.
  * @param {string} root Without symbolic links.
- * @param {{ isWholeOnly?: boolean }} [options] `isWholeOnly`: leave out what {@link isShorter} means.
+ * @param {{ isWholeOnly?: boolean }} [options] `isWholeOnly`: skip the files for which {@link isShorter} holds.
  */
 export function renewChanged(root, options) {
   return graph().renewChanged(root, options);
 }
 
 /**
- * True if a tracked module below a directory is gone, or has changed and is shorter than when it last ran: it may be being written.
+ * True if a tracked module below a directory is gone, or has changed and is shorter than when it last ran: it may be in the middle of a
+ * save.
  * @param {string} root Without symbolic links.
  */
 export function isShorter(root) {
@@ -94,12 +95,12 @@ export function isShorter(root) {
  * Gives a new version to a tracked module and to all tracked ones that it imports, changed or not.
  * @param {string} file Without symbolic links.
  */
-export function renewBehind(file) {
-  return graph().renewBehind(file);
+export function renewModule(file) {
+  return graph().renewModule(file);
 }
 
 /**
- * Marks the version of a tracked module that was imported last as running: all its files were complete.
+ * Marks the last imported version of a tracked module as running, so that all its files were complete.
  * @param {string} file Without symbolic links.
  */
 export function acceptModule(file) {
@@ -111,37 +112,37 @@ export function acceptModule(file) {
  * count as changed until the next {@link renewChanged}.
  * @param {string} file Without symbolic links.
  */
-export function tornBehind(file) {
-  return graph().tornBehind(file);
+export function tornFiles(file) {
+  return graph().tornFiles(file);
 }
 
 /**
  * The files of a tracked module and its imports that had content and are empty now, because a save is incomplete.
  * @param {string} file Without symbolic links.
  */
-export function emptiedBehind(file) {
-  return graph().emptiedBehind(file);
+export function emptiedFiles(file) {
+  return graph().emptiedFiles(file);
 }
 
 /**
- * The known state of a tracked module and of the tracked ones that it imports, for {@link learnModules} in another process.
+ * What is known about a tracked module and the tracked ones that it imports, for {@link mergeSnapshot} in another process.
  * @param {string} file Without symbolic links.
- * @returns {Account}
+ * @returns {ModuleSnapshot}
  */
-export function accountOf(file) {
-  return graph().accountOf(file);
+export function snapshotOf(file) {
+  return graph().snapshotOf(file);
 }
 
 /**
  * Tracks the files that another process imported.
- * @param {Account} account
+ * @param {ModuleSnapshot} snapshot
  */
-export function learnModules(account) {
-  graph().learn(account);
+export function mergeSnapshot(snapshot) {
+  graph().mergeSnapshot(snapshot);
 }
 
 /**
- * The files outside of the tracked directories that tracked modules import, and the paths by which they do.
+ * The files outside the tracked directories that tracked modules import, and the paths by which they import them.
  * @returns {ReadonlySet<string>}
  */
 export function helperPaths() {
@@ -149,20 +150,20 @@ export function helperPaths() {
 }
 
 /**
- * What this process keeps of older versions of tracked modules and of all that they import; of all that it imported if none are named.
+ * What this process retains of older versions of tracked modules and of all their imports; of all imported modules if none are named.
  * @param {readonly string[]} [files] Without symbolic links.
  */
-export function keptBehind(files) {
-  return graph().keptBehind(files);
+export function retainedVersions(files) {
+  return graph().retainedVersions(files);
 }
 
 /**
- * Among a tracked module and all that it imports what has changed since this process imported it, and runs as it was then: CommonJS, and
- * packages.
+ * Files among a tracked module and all its imports that have changed but still run as this process first imported them: CommonJS modules
+ * and packages.
  * @param {string} file Without symbolic links.
  */
-export function staleBehind(file) {
-  return graph().staleBehind(file);
+export function staleImports(file) {
+  return graph().staleImports(file);
 }
 
 /**
@@ -174,17 +175,17 @@ export function isImported(file) {
 }
 
 /**
- * False for the source of a module that has a syntax error.
+ * True if the source of a module has no syntax error.
  * @param {string} source
- * @param {string} file Its name says which language it is in.
+ * @param {string} file Its extension tells the language.
  */
 export async function isSyntaxSound(source, file) {
-  // Loads the compiler, which this thread rarely needs.
+  // Imported on demand, since it loads the compiler, which this thread rarely needs.
   const { parses } = await import('./compile.mjs');
   return parses(source, /\.m?ts$/.test(file));
 }
 
-/** The one of the copy of the package that registered the hooks. */
+/** The module graph of whichever copy of the package registered the hooks. */
 function graph() {
   registerLoader();
   return /** @type {ModuleGraph} */ (shared[REGISTERED]);

@@ -8,8 +8,8 @@ import { isReloadable } from './resolve.mjs';
 /** @typedef {import('./fingerprint.mjs').Fingerprint} Fingerprint */
 
 /**
- * What the hooks saw: a file is read, or an import leads somewhere. `asked` is the path as it was written, `found` the file without
- * symbolic links, undefined if there is none.
+ * What the hooks report: a file is read, or an import is resolved. `asked` is the path as it was written, `found` the file without symbolic
+ * links, undefined if there is none.
  * @typedef {{ type: 'read', file: string, version: number, print: Fingerprint }
  *   | { type: 'import', from: string, asked: string, found: string | undefined }
  *   | { type: 'adopt', file: string, owner: number, print: Fingerprint }
@@ -17,29 +17,30 @@ import { isReloadable } from './resolve.mjs';
  *   | { type: 'package', from: string, directory: string, prints: [string, Fingerprint][] }} Note
  */
 
-/** Versions of modules that a process keeps though newer ones took their place, and an estimate of the bytes that they hold.
- * @typedef {{ versions: number, bytes: number }} Kept
+/** Module versions that a process retains although newer ones have replaced them, and an estimate of their memory.
+ * @typedef {{ versions: number, bytes: number }} RetainedVersions
  */
 
 /**
  * A file that runs as it was when it was first imported: CommonJS, or the directory of a package. @typedef {{ path: string, kind:
- * 'commonjs' | 'package' }} Stale
+ * 'commonjs' | 'package' }} StaleModule
  */
 
 /**
- * What the hooks must know: directories with their owners' user ids, files with their versions.
+ * What the hooks need to know: directories with their owners' user ids, and files with their versions.
  * @typedef {{ roots?: [string, number][], versions?: [string, number][] }} Update
  */
 
-/** What the hooks see of it, in whichever thread they run. `ownerOf` is that of the directory, undefined for a file that is not tracked.
- * `adopt` begins to track a file outside of the roots, which a tracked one imports; `ownerOfHelper` is the user id that such a file may
- * belong to.
+/**
+ * The part of the graph that the hooks use, in whichever thread they run. `ownerOf` returns the owner of the tracked directory, undefined
+ * for a file that is not tracked. `adopt` begins to track a file outside the roots that a tracked one imports; `ownerOfHelper` returns the
+ * user id that such a file may belong to.
  * @typedef {{ ownerOf(file: string): number | undefined, ownerOfHelper(file: string): number | undefined, adopt(file: string, owner:
  * number): void,
  *   versionOf(file: string): number, note(note: Note): void }} Ledger
  */
 
-/** The way to hooks in a thread of their own. @typedef {{ send(update: Update): void, receive(): Note | undefined }} Line */
+/** The connection to hooks in a thread of their own. @typedef {{ send(update: Update): void, receive(): Note | undefined }} HooksChannel */
 
 /**
  * @typedef {{ version: number, print: Fingerprint, importsOf: number, imports: Map<string, string | undefined>, packages: Set<string>,
@@ -47,16 +48,16 @@ import { isReloadable } from './resolve.mjs';
  *   isCommonJs: boolean, isStale: boolean, reads: number, readBytes: number, looked: Fingerprint | undefined, wholeSize: number }} Entry */
 
 /**
- * What a process knows of a module that it imported: each file as it was when it was read, and where its imports led.
- * @typedef {{ file: string, print: Fingerprint, imports: [asked: string, found: string | undefined][] }[]} Account
+ * What a process knows about a module that it imported: each file as it was when it was read, and the targets of its imports.
+ * @typedef {{ file: string, print: Fingerprint, imports: [asked: string, found: string | undefined][] }[]} ModuleSnapshot
  */
 
 // Measured with plugins of 1 to 50 KB: for each byte of source its compiled text, source map and code; for each version the module itself.
 const BYTES_PER_SOURCE_BYTE = 21;
 const BYTES_PER_VERSION = 8 * 1024;
 
-/** The most files outside of the roots that other processes may report: they are checked at each save. */
-const MAX_LEARNED = 5_000;
+/** Limits the files outside the roots that other processes report, since all of them are checked at each save. */
+const MAX_REPORTED = 5_000;
 
 /** @implements {Ledger} */
 export class ModuleGraph {
@@ -64,33 +65,33 @@ export class ModuleGraph {
   #roots = new Map();
   /** @type {Map<string, Entry>} */
   #files = new Map();
-  /** Tracked files outside of the roots. @type {Map<string, number>} */
+  /** Tracked files outside the roots. @type {Map<string, number>} */
   #helpers = new Map();
   /** Directory of a package -> its files that were imported, as they were then. @type {Map<string, Map<string, Fingerprint>>} */
   #packages = new Map();
-  /** @type {Line | undefined} */
-  #line;
+  /** @type {HooksChannel | undefined} */
+  #channel;
   /** @type {(file: string, version: number) => void} */
   #onOutdated;
 
   /**
-   * @param {Line | undefined} line undefined: the hooks run in this thread
+   * @param {HooksChannel | undefined} channel undefined: the hooks run in this thread
    * @param {(file: string, version: number) => void} onOutdated Called for each version of a file that is replaced by another.
    */
-  constructor(line, onOutdated) {
-    this.#line = line;
+  constructor(channel, onOutdated) {
+    this.#channel = channel;
     this.#onOutdated = onOutdated;
   }
 
   /**
-   * From now on the files below `root`, but for those in a node_modules below it, have versions.
+   * From now on, the files below `root` have versions, except those in a node_modules below it.
    * @param {string} root
    * @param {number} owner
    */
   track(root, owner) {
     if (this.#roots.get(root) === owner) return;
     this.#roots.set(root, owner);
-    this.#line?.send({ roots: [[root, owner]] });
+    this.#channel?.send({ roots: [[root, owner]] });
   }
 
   /** @param {string} file */
@@ -108,7 +109,7 @@ export class ModuleGraph {
     if (!this.#helpers.has(file)) this.note({ type: 'adopt', file, owner, print: fingerprintSync(file) });
   }
 
-  /** Outside of the roots the tracked files, and the paths by which they are imported. */
+  /** The tracked files outside the roots, and the paths by which they are imported. */
   helperPaths() {
     this.#pull();
     const paths = new Set(this.#helpers.keys());
@@ -117,7 +118,7 @@ export class ModuleGraph {
     return paths;
   }
 
-  /** True for a file that was read, or looked for, on behalf of a tracked one. @param {string} file */
+  /** True for a file that a tracked one imported, or tried to import. @param {string} file */
   isKnown(file) {
     this.#pull();
     if (this.#files.has(file)) return true;
@@ -171,32 +172,32 @@ export class ModuleGraph {
   }
 
   /**
-   * What this process keeps of older versions of files and of all that they import; of all files if none are named.
+   * What this process retains of older versions of files and of all their imports; of all files if none are named.
    * @param {readonly string[]} [files]
-   * @returns {Kept}
+   * @returns {RetainedVersions}
    */
-  keptBehind(files) {
+  retainedVersions(files) {
     this.#pull();
-    const entries = files ? new Set(files.flatMap((file) => [...this.#behind(file)])) : this.#files.keys();
-    const kept = { versions: 0, bytes: 0 };
+    const entries = files ? new Set(files.flatMap((file) => [...this.#withImports(file)])) : this.#files.keys();
+    const retained = { versions: 0, bytes: 0 };
     for (const file of entries) {
       const { reads = 0, readBytes = 0, print = ABSENT } = this.#files.get(file) ?? {};
       if (reads < 2) continue;
-      kept.versions += reads - 1;
-      kept.bytes += (reads - 1) * BYTES_PER_VERSION + Math.max(0, readBytes - sizeOf(print)) * BYTES_PER_SOURCE_BYTE;
+      retained.versions += reads - 1;
+      retained.bytes += (reads - 1) * BYTES_PER_VERSION + Math.max(0, readBytes - sizeOf(print)) * BYTES_PER_SOURCE_BYTE;
     }
-    return kept;
+    return retained;
   }
 
   /**
-   * Among a file and all that it imports what has changed since this process imported it, and stays as it was.
+   * Modules among a file and all its imports that have changed, but cannot be reloaded.
    * @param {string} file
-   * @returns {Promise<Stale[]>}
+   * @returns {Promise<StaleModule[]>}
    */
-  async staleBehind(file) {
-    const behind = [...this.#behind(file)].map((path) => /** @type {const} */ ([path, this.#entry(path)]));
-    const files = behind.filter(([, { isStale }]) => isStale).map(([path]) => /** @type {Stale} */ ({ path, kind: 'commonjs' }));
-    const packages = new Set(behind.flatMap(([, entry]) => [...entry.packages]));
+  async staleImports(file) {
+    const entries = [...this.#withImports(file)].map((path) => /** @type {const} */ ([path, this.#entry(path)]));
+    const files = entries.filter(([, { isStale }]) => isStale).map(([path]) => /** @type {StaleModule} */ ({ path, kind: 'commonjs' }));
+    const packages = new Set(entries.flatMap(([, entry]) => [...entry.packages]));
     for (const directory of packages) {
       const prints = [...(this.#packages.get(directory) ?? [])];
       const areSame = await Promise.all(prints.map(([path, print]) => isUnchanged(path, print)));
@@ -206,7 +207,7 @@ export class ModuleGraph {
   }
 
   /**
-   * Gives a new version to each file below `root`, or outside of all roots, that is not as it was read, and to all that import it.
+   * Gives a new version to each file below `root`, or outside all roots, that has changed since it was read, and to all its importers.
    * @param {string} root
    * @param {{ isWholeOnly?: boolean }} [options]
    */
@@ -220,7 +221,7 @@ export class ModuleGraph {
   }
 
   /**
-   * True if a file below `root`, or outside of all roots, has changed and is shorter than it was when it last ran, or gone.
+   * True if a file below `root`, or outside all roots, is gone, or has changed and is shorter than when it last ran.
    * @param {string} root
    */
   async isShorter(root) {
@@ -228,51 +229,51 @@ export class ModuleGraph {
     return (await Promise.all(this.#below(root).map(([file, entry]) => isShorter(file, entry)))).includes(true);
   }
 
-  /** The last versions of a file and of all that it imports run, so each file was complete. @param {string} file */
+  /** Notes that the last versions of a file and all its imports are running, so that each file was complete. @param {string} file */
   accept(file) {
-    for (const one of this.#behind(file)) {
+    for (const one of this.#withImports(file)) {
       const entry = this.#files.get(one);
       if (entry && entry.print !== CHANGED) entry.wholeSize = sizeOf(entry.print);
     }
   }
 
-  /** Among a file and all that it imports those that were written while they were imported. @param {string} file */
-  tornBehind(file) {
-    return [...this.#behind(file)].filter((one) => this.#files.get(one)?.print === CHANGED);
+  /** The files among a file and all its imports that were written while they were imported. @param {string} file */
+  tornFiles(file) {
+    return [...this.#withImports(file)].filter((one) => this.#files.get(one)?.print === CHANGED);
   }
 
-  /** Among a file and all that it imports those that had content and are empty by now. @param {string} file */
-  emptiedBehind(file) {
-    return [...this.#behind(file)].filter((one) => {
+  /** The files among a file and all its imports that had content and are empty now. @param {string} file */
+  emptiedFiles(file) {
+    return [...this.#withImports(file)].filter((one) => {
       const { hadContent = false, print = ABSENT } = this.#files.get(one) ?? {};
       return hadContent && print.stamp !== ABSENT.stamp && sizeOf(print) === 0;
     });
   }
 
-  /** Gives a new version to a file and to all that it imports. @param {string} file */
-  async renewBehind(file) {
+  /** Gives a new version to a file and to all its imports. @param {string} file */
+  async renewModule(file) {
     this.#entry(file);
-    await this.#renew(this.#behind(file));
+    await this.#renew(this.#withImports(file));
   }
 
-  /** What is known of a file and of all that it imports. @param {string} file @returns {Account} */
-  accountOf(file) {
-    return [...this.#behind(file)].flatMap((one) => {
+  /** What is known about a file and all its imports. @param {string} file @returns {ModuleSnapshot} */
+  snapshotOf(file) {
+    return [...this.#withImports(file)].flatMap((one) => {
       const entry = this.#files.get(one);
       return entry ? [{ file: one, print: entry.print, imports: [...entry.imports] }] : [];
     });
   }
 
   /**
-   * Learns what another process that imported a module knows of it; of tracked files alone, and of those that are not as they are known
-   * here it only keeps that they changed.
-   * @param {Account} account
+   * Adds what another process that imported a module knows about its tracked files. A file that differs from what is known here is marked
+   * as changed.
+   * @param {ModuleSnapshot} snapshot
    */
-  learn(account) {
+  mergeSnapshot(snapshot) {
     this.#pull();
-    const owner = this.ownerOf(account[0]?.file ?? '');
-    for (const { file, print, imports } of account) {
-      if (this.ownerOf(file) === undefined && !this.#isLearnable(file, owner)) continue;
+    const owner = this.ownerOf(snapshot[0]?.file ?? '');
+    for (const { file, print, imports } of snapshot) {
+      if (this.ownerOf(file) === undefined && !this.#adoptReported(file, owner)) continue;
       const known = this.#files.get(file);
       const entry = this.#entry(file);
       setPrint(entry, known === undefined || isSame(known.print, print) ? print : CHANGED);
@@ -286,16 +287,16 @@ export class ModuleGraph {
     return [...this.#files].filter(([file]) => file.startsWith(root + sep) || this.#helpers.has(file));
   }
 
-  /** @param {string} file @param {number | undefined} owner */
-  #isLearnable(file, owner) {
+  /** False if the file cannot be tracked. @param {string} file @param {number | undefined} owner */
+  #adoptReported(file, owner) {
     if (owner === undefined || !isAbsolute(file) || !isReloadable(file)) return false;
-    if (!this.#helpers.has(file) && this.#helpers.size >= MAX_LEARNED) return false;
+    if (!this.#helpers.has(file) && this.#helpers.size >= MAX_REPORTED) return false;
     this.#helpers.set(file, owner);
     return true;
   }
 
-  /** A file and all that it imports. @param {string} file */
-  #behind(file) {
+  /** A file and all that it imports, directly or not. @param {string} file */
+  #withImports(file) {
     this.#pull();
     const files = new Set([file]);
     for (const from of files) {
@@ -309,7 +310,7 @@ export class ModuleGraph {
   async #isChanged(file, entry) {
     if (!(await isUnchanged(file, entry.print))) return true;
     for (const [asked, found] of entry.imports) {
-      if (asked === found || (await leadsTo(asked)) === found) continue;
+      if (asked === found || (await targetOf(asked)) === found) continue;
       // Reported once: the next version of the file records the new target.
       entry.imports.delete(asked);
       return true;
@@ -344,7 +345,7 @@ export class ModuleGraph {
       entry.version += 1;
       versions.push([file, entry.version]);
     }
-    if (versions.length > 0) this.#line?.send({ versions });
+    if (versions.length > 0) this.#channel?.send({ versions });
   }
 
   /** @param {string} file */
@@ -358,7 +359,7 @@ export class ModuleGraph {
   }
 
   #pull() {
-    for (let note = this.#line?.receive(); note; note = this.#line?.receive()) this.note(note);
+    for (let note = this.#channel?.receive(); note; note = this.#channel?.receive()) this.note(note);
   }
 }
 
@@ -376,7 +377,7 @@ async function isShorter(file, { wholeSize, print }) {
 }
 
 /**
- * The owner of the root that the file lies below, if it does, and in no node_modules there.
+ * The owner of the root that contains the file; undefined if none does, or if the file is in a node_modules below it.
  * @param {ReadonlyMap<string, number>} roots
  * @param {string} file
  */
@@ -388,14 +389,14 @@ export function ownerAmong(roots, file) {
 }
 
 /** The file that an import of this path would find, without symbolic links; undefined if there is none. @param {string} asked */
-async function leadsTo(asked) {
-  // As resolve.mjs has it.
+async function targetOf(asked) {
+  // The same candidates as in resolve.mjs.
   const candidates = /\.m?js$/.test(asked) ? [asked, asked.replace(/js$/, 'ts')] : [asked];
   for (const candidate of candidates) {
     try {
       if ((await stat(candidate)).isFile()) return await realpath(candidate);
     } catch {
-      // The next one may be there.
+      // The next candidate may exist.
     }
   }
   return undefined;

@@ -1,23 +1,23 @@
 // @ts-check
-/** A decorator of a `#private` member: the language does not have it in this form, and the compiler drops it silently. */
+/** Finds decorators of `#private` members, which the language does not support in this form, and which the compiler drops silently. */
 import { frameOf } from './compile-error.mjs';
 
 /** @typedef {import('./doc-comments.mjs').Node} Node */
 
-/** A false alarm costs a parse. @param {string} source */
+/** True if there may be one; a false positive costs a parse. @param {string} source */
 export function mayDecoratePrivate(source) {
   return source.includes('#') && /@(?:[\w$]+\.)*[A-Z]/.test(source);
 }
 
 /**
- * The first of them; undefined if there is none.
+ * Explains the first such decorator; undefined if there is none.
  * @param {string} source
  * @param {string} file
  * @param {(text: string) => unknown} parse
  * @returns {import('./compile-error.mjs').Explanation | undefined}
  */
 export function explainPrivateDecorator(source, file, parse) {
-  // As for doc comments: the compiler counts in bytes, from a number that the statement at the beginning says.
+  // As in doc-comments.mjs: positions are bytes, relative to that of the statement that we add at the beginning.
   const text = `;${source.replace(/^#!/, '//')}`;
   const tree = /** @type {{ body: Node[] }} */ (parse(text));
   const base = tree.body[0]?.span?.start ?? 0;
@@ -27,7 +27,7 @@ export function explainPrivateDecorator(source, file, parse) {
     .toString('utf8', 1, found.start - base)
     .split(/\r\n|[\n\r\u2028\u2029]/);
   const [line, column] = [before.length, (before.at(-1) ?? '').length + 1];
-  const reason = `a decorator has no effect on the private member #${found.name}; make it public, or leave the decorator out`;
+  const reason = `a decorator has no effect on the private member #${found.name}; make it public, or remove the decorator`;
   return { file, line, column, reason, frame: frameOf(source.split(/\r\n|[\n\r\u2028\u2029]/), line, column) };
 }
 

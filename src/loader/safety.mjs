@@ -1,7 +1,7 @@
 // @ts-check
 /** Decides which files may be executed: only sources, and only those that no other user could have written. */
 
-/** 4 MiB. No person writes a larger source, and compiling it would block the relay. */
+/** 4 MiB: sources that people write are smaller, and compiling a larger one would block the relay. */
 export const MAX_SOURCE_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -24,7 +24,7 @@ export function whyNotExecutable(status, directoryOwner) {
   if (!trusted.includes(uid))
     return `it belongs to user ${uid}, who is neither the owner of the directory (${directoryOwner}), nor the user of this relay, nor root; chown it if it is meant to run`;
   if (Number(status.size) > MAX_SOURCE_BYTES)
-    return `it has ${String(status.size)} bytes, and a source has at most ${MAX_SOURCE_BYTES}; load what is large as data`;
+    return `it has ${String(status.size)} bytes, and a source may have at most ${MAX_SOURCE_BYTES}; load large data from a file`;
   return undefined;
 }
 

@@ -1,22 +1,22 @@
 // @ts-check
 /**
- * Imported names that only the emitted metadata of decorators uses. The compiler looks at one file, so it cannot know whether
- * such a name is a class, whose value the metadata needs, or a type, which no module exports when it runs and which would break the import.
+ * Relaxes imports of names that only the emitted metadata of decorators uses. The compiler sees one file, so it cannot know whether such a
+ * name is a class, whose value the metadata needs, or a type, which does not exist at run time and would break the import.
  */
 
 /** @typedef {import('./doc-comments.mjs').Node} Node */
 /** @typedef {{ start: number, end: number, text: string }} Edit In bytes of the code. */
 
-/** Begins the specifier of an import that may lead to declarations alone; the resolve hook takes it off. */
+/** The prefix of the specifier of an import that may lead to declarations only; the resolve hook removes it. */
 export const FOR_TYPES = 'co2-types:';
 
-/** A false alarm costs another compilation. @param {string} code */
+/** True if there may be such imports; a false positive costs another compilation. @param {string} code */
 export function mayImportTypes(code) {
   return code.includes('_ts_metadata(') && /^import\s/m.test(code);
 }
 
 /**
- * Imports such names as members of their module, of which a missing one is undefined:
+ * Imports such names as members of their module, where a missing name is undefined:
  *
  *       import { Reading } from "./_shapes.ts";            typeof Reading === "undefined" ? Object : Reading
  *       import * as types_1 from "./_shapes.ts";           typeof types_1.Reading === "undefined" ? Object : types_1.Reading
@@ -60,7 +60,7 @@ export function relaxTypeImports(code, plain, parse) {
 
 /** @param {string} code @param {(text: string) => unknown} parse */
 function treeOf(code, parse) {
-  // The compiler counts bytes from a number that depends on what it parsed before: a statement of ours at the beginning says which.
+  // The compiler's positions are bytes with an offset that depends on what it parsed before; the statement that we add shows the offset.
   const text = `;${code.replace(/^#!/, '//')}`;
   const tree = /** @type {{ body: Node[] }} */ (parse(text));
   return { tree, bytes: Buffer.from(text), base: tree.body[0]?.span?.start ?? 0 };

@@ -1,9 +1,9 @@
 // @ts-check
-/** The versions of tracked files in URLs: `file:///plugins/ham/spam.ts?v=2` is the third that was imported. Pure. */
+/** The versions of tracked files in URLs: `file:///plugins/ham/spam.ts?v=2` is the third version that was imported. */
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /**
- * The file that the URL of a module means, if it is tracked: it lies below a root, or such a file imports it.
+ * The file of a module URL, if it is tracked: it is below a root, or imported by such a file.
  * @param {Pick<import('./module-graph.mjs').Ledger, 'ownerOf' | 'ownerOfHelper'>} ledger
  * @param {string | undefined} url
  */
@@ -22,7 +22,7 @@ export function versionIn(url) {
   return Number(/[?&]v=(\d+)(?:#.*)?$/.exec(url ?? '')?.[1] ?? 0);
 }
 
-/** The first version only has the query that the author wrote. @param {string} url @param {number} version */
+/** Adds the version to a URL; the first version only has the query that the author wrote. @param {string} url @param {number} version */
 export function withVersion(url, version) {
   if (version === 0) return url;
   const [, base = url, fragment = ''] = /^([^#]*)(#.*)?$/s.exec(url) ?? [];

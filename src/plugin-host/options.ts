@@ -1,4 +1,4 @@
-/** All options of the plugin host. Each directory below owns its part. */
+/** All options of the plugin host, of which each directory below it owns a part. */
 import { childDefaults, childShape } from './children/children.ts';
 import type { ChildOptions } from './children/children.ts';
 import { hostedDefaults, hostedShape } from './hosted/hosted.ts';

@@ -6,8 +6,8 @@ import type { DependencyContainer } from 'tsyringe';
 import { RelayError, clean, reasonOf, systemClock } from '../core/core.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
-import { keptBehind } from '../loader/loader.mjs';
-import type { Kept } from '../loader/loader.mjs';
+import { retainedVersions } from '../loader/loader.mjs';
+import type { RetainedVersions } from '../loader/loader.mjs';
 import type { Message } from '../message/message.ts';
 import type { HostedMethod, MethodFailure } from '../rpc/rpc.ts';
 import { Children } from './children/children.ts';
@@ -48,9 +48,9 @@ export type { CallOptions, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
 
 /** States of a plugin that has imported its files, or tried to. */
-const LOADED: ReadonlySet<string> = new Set(['ready', 'failed', 'left-out']);
+const LOADED: ReadonlySet<string> = new Set(['ready', 'failed', 'not-loaded']);
 const NO_TOKENS: readonly PluginToken[] = [];
-/** A stop lets the exits of this process run one after another for at most so many times `exitTimeoutMs`; then the rest run at once. */
+/** When the host stops, the plugins of this process exit one by one for this many times `exitTimeoutMs`; the rest then exit at once. */
 const EXITS_IN_SEQUENCE = 2;
 
 export interface PluginHostParts {
@@ -63,9 +63,9 @@ export interface PluginHostParts {
   readonly relayVersion: string;
   readonly logs: LogSource;
   readonly events: EventSink<HostEvent>;
-  /** The relay plugins of config.ts, which are loaded elsewhere. Default none. */
+  /** The relay plugins of config.ts, which the plugin host does not load. Default none. */
   readonly relayPlugins?: RelayPluginOptions['relayPlugins'] | undefined;
-  /** Where compiled plugins are cached. Undefined: nowhere. */
+  /** Where compiled plugins are cached. Undefined: they are not cached. */
   readonly cacheDir: string | undefined;
   /** What programs get from the relay. Default: there are no programs, whatever the options say. */
   readonly programs?: ProgramSurroundings | undefined;
@@ -78,10 +78,10 @@ export interface PluginHostStatus {
   readonly plugins: readonly PluginStatus[];
   /** The satellites of all plugins. */
   readonly satellites: readonly SatelliteStatus[];
-  /** What is left out, and why. */
+  /** What is not loaded, and why. */
   readonly problems: readonly PluginProblem[];
-  /** What this process keeps of versions of modules that no longer run. */
-  readonly kept: Kept;
+  /** What this process retains of module versions that no longer run. */
+  readonly kept: RetainedVersions;
 }
 
 export class PluginHost {
@@ -110,7 +110,7 @@ export class PluginHost {
     const common = {
       ...parts,
       ...{ clock, log: this.#log, registry: this.#registry, events: this.#events() },
-      // Without their configurations: those may hold secrets, and children get this on their command line.
+      // Without their configurations, which may hold secrets, because children get this on their command line.
       relayPlugins: (parts.relayPlugins ?? []).map((entry) => entryOf(entry).use),
     };
     this.#inline = new InlinePlugins({
@@ -126,10 +126,10 @@ export class PluginHost {
   }
 
   /**
-   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs: each has
-   * become ready then, or has ended and is tried again. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by
-   * then has been exited. A plugin that does not load or construct is only a problem in the status. From then on the plugins directory is
-   * watched, as the options say.
+   * Finds, loads and constructs all plugins, then sets them up in order of their names, then starts children, then programs. When this
+   * resolves, each is ready, or has ended and will be retried. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED, after exiting
+   * the plugins that were set up. A plugin that does not load or construct is only a problem in the status. Then watches the plugins
+   * directory, if the options say so.
    */
   start(port: RelayPort): Promise<void> {
     this.#starting ??= this.#start(port);
@@ -159,7 +159,7 @@ export class PluginHost {
     this.#requirePrograms().log(plugin, level, text);
   }
 
-  /** Messages that made their recipients end again and again. */
+  /** Messages that made their recipients end repeatedly. */
   get deadLetters(): DeadLetters {
     return this.#requirePrograms().deadLetters;
   }
@@ -196,35 +196,35 @@ export class PluginHost {
       plugins,
       satellites: plugins.flatMap(({ satellites }) => satellites),
       problems: [...this.#inline.problems, ...this.#children.problems],
-      kept: keptBehind(),
+      kept: retainedVersions(),
     };
   }
 
   /**
-   * Loads what is new in the plugins directory, reloads what changed and unloads what is gone, as the watcher does. Resolves when it has
-   * looked.
+   * Loads what is new in the plugins directory, reloads what changed and unloads what is gone, as the watcher does. Resolves when the
+   * directory has been scanned.
    */
   async rescan(): Promise<void> {
     await this.#inline.rescan();
   }
 
   /**
-   * Starts a plugin that was stopped, or left out; one that runs goes on. Rejects with a RelayError INVALID_PARAMS if there is none of this
-   * name, PLUGIN_REFUSED if it does not start.
+   * Starts a plugin that was stopped, or not loaded; does nothing to one that runs. Rejects with a RelayError INVALID_PARAMS if there is
+   * none of this name, PLUGIN_REFUSED if it does not start.
    */
   async startPlugin(name: string): Promise<void> {
     const { plugin, port } = this.#lookUp(name);
     await plugin.start(port);
   }
 
-  /** Exits a plugin. It stays stopped until it is started by hand, whatever is saved. Rejects with a RelayError INVALID_PARAMS. */
+  /** Exits a plugin. It stays stopped until `startPlugin`, even if its file is saved. Rejects with a RelayError INVALID_PARAMS. */
   async stopPlugin(name: string): Promise<void> {
     await this.#lookUp(name).plugin.stop();
   }
 
   /**
-   * Exits a plugin and starts its current version. Rejects as {@link startPlugin}. A plugin in this process goes on if its new version does
-   * not load.
+   * Exits a plugin and starts its current version. Rejects as {@link startPlugin} does. A plugin in this process keeps running if its new
+   * version does not load.
    */
   async restartPlugin(name: string): Promise<void> {
     const { plugin, port } = this.#lookUp(name);
@@ -236,16 +236,19 @@ export class PluginHost {
     await plugin.start(port);
   }
 
-  /** Replaces a running plugin by its current version, changed or not. If that fails, what runs goes on. Rejects as {@link startPlugin}. */
+  /**
+   * Replaces a running plugin by its current version, changed or not; if that fails, it keeps running. Rejects as {@link startPlugin}
+   * does.
+   */
   async reloadPlugin(name: string): Promise<void> {
     const { plugin } = this.#lookUp(name);
     await (plugin.reload ? plugin.reload() : this.restartPlugin(name));
   }
 
   /**
-   * Runs one more program, and remembers it over restarts. Resolves to its name when it is ready, or has ended and is tried again. Rejects
-   * with RelayErrors FORBIDDEN (the operator does not allow it), INVALID_PARAMS, STATE_DIRECTORY, and PLUGIN_REFUSED if it can never work
-   * as it is; then it is forgotten.
+   * Runs one more program, and remembers it across restarts. Resolves to its name when it is ready, or has ended and will be retried.
+   * Rejects with RelayErrors FORBIDDEN (the operator does not allow it), INVALID_PARAMS, STATE_DIRECTORY, and PLUGIN_REFUSED if it can
+   * never work as it is; then it is removed again.
    */
   async addProgram(record: unknown): Promise<string> {
     const { programs, port } = this.#requireRunning();
@@ -264,7 +267,7 @@ export class PluginHost {
       const found = await this.#inline.prepare(port);
       await this.#children.prepare(this.#inline.children, found.directory);
       await this.#programs?.prepare();
-      for (const plugin of this.#registry.all.filter(isInline)) if (plugin.status.state.type !== 'left-out') await plugin.start(port);
+      for (const plugin of this.#registry.all.filter(isInline)) if (plugin.status.state.type !== 'not-loaded') await plugin.start(port);
       if (!this.#stopping) await this.#children.start(port);
       if (!this.#stopping) await this.#programs?.start(port);
       this.#logStarted(found);
@@ -287,11 +290,11 @@ export class PluginHost {
   #watch(): void {
     const { watch: mode, pluginsDir: directory } = this.#parts.options;
     if (mode === false || this.#stopping) return;
-    this.#watcher = new Watcher({ mode, directory, rescan: (look) => this.#inline.rescan(look), clock: this.#clock, log: this.#log });
+    this.#watcher = new Watcher({ mode, directory, rescan: (mode) => this.#inline.rescan(mode), clock: this.#clock, log: this.#log });
     void this.#watcher.start();
   }
 
-  /** Also tells the watcher when a plugin may import other files than before. */
+  /** Also lets the watcher follow other files when the imports of a plugin may have changed. */
   #events(): EventSink<HostEvent> {
     const { events } = this.#parts;
     return {
@@ -305,17 +308,17 @@ export class PluginHost {
 
   #requirePrograms(): Programs {
     if (this.#programs) return this.#programs.all;
-    throw new RelayError('UNAVAILABLE', 'this relay runs no programs');
+    throw new RelayError('UNAVAILABLE', 'this relay does not run programs');
   }
 
   #requireRunning(): { readonly port: RelayPort; readonly programs: HostPrograms } {
     if (this.#port && this.#programs && !this.#stopping) return { port: this.#port, programs: this.#programs };
-    throw new RelayError('UNAVAILABLE', 'the plugin host runs no programs');
+    throw new RelayError('UNAVAILABLE', 'the plugin host is not running, or does not run programs');
   }
 
   /** Throws a RelayError INVALID_PARAMS, or UNAVAILABLE while the host starts or stops. */
   #lookUp(name: string): { readonly plugin: HostedPlugin; readonly port: RelayPort } {
-    if (!this.#port || this.#stopping) throw new RelayError('UNAVAILABLE', 'the plugin host does not run');
+    if (!this.#port || this.#stopping) throw new RelayError('UNAVAILABLE', 'the plugin host is not running');
     return { plugin: this.#registry.find(name), port: this.#port };
   }
 
@@ -348,8 +351,8 @@ export class PluginHost {
 
 /**
  * Checks what a start would run: the plugins directory, the names in `plugins`, `pluginList` and `relayPlugins`, and the commands of
- * `programs`, which are looked up in `path` (PATH). Returns what would be left out. Rejects with the RelayError CONFIG_INVALID of a start
- * that would fail.
+ * `programs`, which are looked up in `path` (PATH). Returns what would not be loaded. Rejects with the RelayError CONFIG_INVALID with which
+ * a start would fail.
  */
 export async function checkPlugins(
   options: FindOptions & RelayPluginOptions & Pick<PluginHostOptions, 'programs'>,

@@ -1,4 +1,4 @@
-/** The last lines of the log of each plugin, for remote readers: bounded, numbered, truncated, and without what looks like a secret. */
+/** The last lines of each plugin's log, for remote readers: bounded, numbered, truncated, and with likely secrets hidden. */
 import { format } from 'node:util';
 import { clean } from '../core/core.ts';
 import type { Log, LogSource } from '../core/core.ts';
@@ -24,9 +24,9 @@ const MAX_LINES = 500;
 const MAX_CHARACTERS = 64 * 1024;
 const MAX_TEXT = 2_000;
 const HIDDEN = '(hidden)';
-// Passwords in URLs, credentials, and the words after `token` and the like. Texts are truncated before, and each pattern tries few places
-// of a text, so that no text takes long to match.
-const SECRETS = [
+// Passwords in URLs, credentials, and the words after `token` and the like. Texts are truncated first, and each pattern can start at few
+// positions of a text, so no text takes long to match.
+const SECRET_PATTERNS = [
   /(?<=\/\/[^/@:\s]{0,100}:)[^/@\s]+(?=@)/g,
   /(?<=\b(?:bearer|basic)\s)[\w.~+/=-]{8,}/gi,
   /(?<=(?:token|passw(?:or)?d|secret|api_?key|credential)["']?\s?[=:]\s?["']?)[^\s"',;]{4,}/gi,
@@ -42,15 +42,15 @@ export class PluginLogs {
     private readonly date: () => number,
   ) {}
 
-  /** The same loggers. Lines of plugins are kept, at whatever level the log itself writes. */
+  /** The same loggers, except that lines of plugins are also kept, whatever level the log itself writes. */
   readonly source: LogSource = (category) => {
     const log = this.logs(category);
-    return category.startsWith(CATEGORY) ? this.#listened(log, this.#ringOf(category.slice(CATEGORY.length))) : log;
+    return category.startsWith(CATEGORY) ? this.#recording(log, this.#ringOf(category.slice(CATEGORY.length))) : log;
   };
 
   /**
-   * The last `count` lines of a plugin after the number `since`. If that number has not been reached, an earlier run of the relay gave it,
-   * and all lines count.
+   * The last `count` lines of a plugin after the number `since`. A number that has not been reached was issued by an earlier run of the
+   * relay; then all lines count.
    */
   lines(plugin: string, count: number, since = 0): readonly PluginLine[] {
     const { lines = [], last = 0 } = this.#rings.get(plugin) ?? {};
@@ -64,7 +64,7 @@ export class PluginLogs {
     return ring;
   }
 
-  #listened(log: Log, ring: Ring): Log {
+  #recording(log: Log, ring: Ring): Log {
     const at =
       (level: LogLevel) =>
       (text: string, ...more: unknown[]): void => {
@@ -78,8 +78,8 @@ export class PluginLogs {
     };
   }
 
-  #keep(ring: Ring, level: LogLevel, said: string): void {
-    const text = this.#withoutSecrets(clean(said.slice(0, MAX_TEXT).replaceAll('\n', ' | '), MAX_TEXT));
+  #keep(ring: Ring, level: LogLevel, raw: string): void {
+    const text = this.#withoutSecrets(clean(raw.slice(0, MAX_TEXT).replaceAll('\n', ' | '), MAX_TEXT));
     ring.lines.push({ number: ++ring.last, at: new Date(this.date()), level, text });
     ring.characters += text.length;
     while (ring.lines.length > MAX_LINES || ring.characters > MAX_CHARACTERS) ring.characters -= ring.lines.shift()?.text.length ?? 0;
@@ -87,6 +87,6 @@ export class PluginLogs {
 
   #withoutSecrets(text: string): string {
     const known = this.secrets.reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), text);
-    return SECRETS.reduce((rest, pattern) => rest.replace(pattern, HIDDEN), known);
+    return SECRET_PATTERNS.reduce((rest, pattern) => rest.replace(pattern, HIDDEN), known);
   }
 }

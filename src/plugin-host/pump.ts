@@ -8,9 +8,9 @@ import type { Inbox } from './hosted/hosted.ts';
 
 /** Deliveries before I/O gets its turn: with synchronous satellites some milliseconds at most. */
 const DELIVERIES_PER_TURN = 1000;
-/** Turns that `settle` waits for at most. It ends the exchange of two satellites that answer each other for ever. */
+/** Turns that `settle` waits for at most, in case two satellites answer each other forever. */
 const LAST_TURNS = 20;
-/** ms after which a turn ends in any case, which a client that waits for an answer does not notice. */
+/** ms after which a turn ends in any case; a client that waits for an answer does not notice such a delay. */
 const TURN_MS = 10;
 
 export class Pump {
@@ -22,7 +22,7 @@ export class Pump {
     this.#clock = clock;
   }
 
-  /** Has the inbox deliver in a later turn of the event loop, never now: the sender is answered first. */
+  /** Schedules a delivery of the inbox for a later turn of the event loop, so that the sender is answered first. */
   readonly wake = (inbox: Inbox): void => {
     if (!inbox.isScheduled) {
       inbox.isScheduled = true;
@@ -31,7 +31,7 @@ export class Pump {
     this.#scheduled ??= setImmediate(this.#turn);
   };
 
-  /** Lets messages that wait be received by satellites that are not busy with an earlier one. */
+  /** Waits until satellites that are not busy with an earlier message have received the queued ones. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < LAST_TURNS && this.#scheduled; turn++) await new Promise(setImmediate);
   }

@@ -1,4 +1,4 @@
-/** Watches the plugins directory, and the files outside of it that plugins import, and rescans once for a burst of changes. */
+/** Watches the plugins directory and the files outside it that plugins import, and rescans once per burst of changes. */
 import { statSync, watch, watch as watchLink } from 'node:fs';
 import type { FSWatcher, Stats } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
@@ -7,20 +7,22 @@ import { clean, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import { helperPaths, isImported } from '../loader/loader.mjs';
 import { EXTENSIONS, isTemporary } from './hosted/hosted.ts';
-import type { Look } from './modules/modules.ts';
+import type { ScanMode } from './modules/modules.ts';
 
 /** ms without a change before a rescan: an editor writes, renames and sets permissions in one go. */
 const QUIET_MS = 50;
-/** ms after which a rescan happens although changes go on: a large tree is being copied, or a file is written for ever. */
+/** ms after which a rescan happens even if changes continue: a large tree is being copied, or a file is written all the time. */
 const MAX_WAIT_MS = 1000;
 /**
- * ms without a change after which a directory with a save under way is taken as it is: longer than a pause between two writes to a file
- * over a network.
+ * ms without a change after which a directory is loaded as it is, even if a save seems incomplete: longer than the pause between two
+ * writes to a file over a network.
  */
 const SETTLE_MS = 400;
-/** ms after which the complete files are loaded although changes go on: others do not wait for a file that is written all the time. */
+/**
+ * ms after which the complete files are loaded even if changes continue, so that they do not wait for a file that is written all the time.
+ */
 const MAX_SETTLE_MS = 3000;
-/** ms between two rescans where changes are not reported: as long as a person waits, at a few system calls per file. */
+/** ms between two rescans where changes are not reported: as long as a person is willing to wait, at a few system calls per file. */
 const POLL_MS = 1000;
 
 export interface WatcherParts {
@@ -30,10 +32,10 @@ export interface WatcherParts {
   readonly clock: Clock;
   readonly log: Log;
   /**
-   * Loads what has changed. Not called again before it has resolved. Resolves to true if something waits for the rest of a save. Never
-   * rejects.
+   * Loads what has changed. Not called again before it has resolved. Resolves to true if a save seems incomplete, so that something was
+   * not loaded yet. Never rejects.
    */
-  readonly rescan: (look: Look) => Promise<boolean>;
+  readonly rescan: (mode: ScanMode) => Promise<boolean>;
 }
 
 interface Closable {
@@ -54,7 +56,7 @@ export class Watcher {
   /** The time of the first change that has not been scanned yet. */
   #since: number | undefined;
   #lastChange = -Infinity;
-  /** Since when scans have found a save under way, and done nothing. */
+  /** When scans began to find an incomplete save, and to do nothing. */
   #unsettledSince: number | undefined;
 
   constructor(parts: WatcherParts) {
@@ -74,19 +76,19 @@ export class Watcher {
     await this.#rescan();
   }
 
-  /** No more scans from now on. One that is under way goes on. */
+  /** Starts no more scans; one that is running continues. */
   async end(): Promise<void> {
     this.#isEnded = true;
     this.#cancelTimer?.();
     await this.#unsubscribe();
   }
 
-  /** To be called when plugins may import other files than before. Those outside of the directory are watched, too. */
+  /** Call this when the imports of plugins may have changed: imported files outside the directory are watched, too. */
   followHelpers(): void {
     if (!this.#isPolling && !this.#isEnded) this.#helpers.follow(helperPaths());
   }
 
-  /** Watches the present target of the path of the directory. */
+  /** Watches the current target of the path of the directory. */
   async #follow(): Promise<void> {
     if (this.#isPolling) return;
     this.followHelpers();
@@ -105,7 +107,7 @@ export class Watcher {
 
   /** Resolves when changes are reported. */
   async #subscribe(directory: string): Promise<void> {
-    // It takes some ms to load, which the start need not wait for.
+    // Loaded on demand: it takes some ms, and the start need not wait for it.
     const { watch } = await import('chokidar');
     if (this.#isEnded) return;
     const isIgnored = (path: string, stats?: Stats): boolean =>
@@ -119,7 +121,7 @@ export class Watcher {
       if (event.endsWith('Dir')) this.#changed();
       else notice(path);
     });
-    // Not reported by chokidar's own events: the new target of a link, other permissions, a second change at once.
+    // Chokidar's own events do not report the new target of a link, new permissions, or a second change at the same time.
     watcher.on('raw', (_event: unknown, name: unknown, details: unknown) => {
       const { watchedPath } = (details ?? {}) as { watchedPath?: unknown };
       if (typeof name !== 'string') return;
@@ -136,7 +138,7 @@ export class Watcher {
     });
   }
 
-  /** Each link in the path of the directory, such as `current -> releases/42`, is watched from its folder. */
+  /** Watches each link in the path of the directory, such as `current -> releases/42`, from the folder of the link. */
   async #watchLinks(): Promise<void> {
     for (let path = this.#parts.directory; path !== dirname(path); path = dirname(path)) {
       const isLink = await lstat(path).then(
@@ -159,11 +161,11 @@ export class Watcher {
     await Promise.all(watchers.map((watcher) => watcher.close()));
   }
 
-  /** The system has no more watches, or the file system does not support them. */
+  /** Polls from now on, because the system has no more watches, or the file system does not support them. */
   async #fallBack(error: unknown): Promise<void> {
     if (this.#isPolling || this.#isEnded) return;
     this.#isPolling = true;
-    this.#parts.log.warn(`changes of the plugins directory are not reported (${clean(reasonOf(error))}), so it is polled once a second`);
+    this.#parts.log.warn(`cannot watch the plugins directory (${clean(reasonOf(error))}); polling it once a second instead`);
     await this.#unsubscribe();
     this.#schedule(POLL_MS);
   }
@@ -174,13 +176,13 @@ export class Watcher {
     if (!this.#isPolling) this.#schedule(QUIET_MS);
   }
 
-  /** Once for each place: earlier changes have been scanned, and later ones will be. */
+  /** Logs once per target that it is watched: earlier changes have been scanned, and later ones will be. */
   #announce(): void {
     const { directory, log } = this.#parts;
-    const place = this.#target ?? directory;
-    if (place === this.#announced) return;
-    this.#announced = place;
-    log.debug(`watching ${clean(place)}`);
+    const target = this.#target ?? directory;
+    if (target === this.#announced) return;
+    this.#announced = target;
+    log.debug(`watching ${clean(target)}`);
   }
 
   #hasChanged(): boolean {
@@ -202,9 +204,9 @@ export class Watcher {
     this.#isScanning = true;
     this.#since = undefined;
     await this.#follow();
-    const look = this.#nextLook();
-    const isUnsettled = await this.#parts.rescan(look);
-    this.#note(isUnsettled, look);
+    const mode = this.#nextMode();
+    const isUnsettled = await this.#parts.rescan(mode);
+    this.#note(isUnsettled, mode);
     this.#isScanning = false;
     this.#announce();
     if (this.#hasChanged() && !this.#isPolling) this.#schedule(QUIET_MS);
@@ -212,15 +214,15 @@ export class Watcher {
     else if (this.#isPolling) this.#schedule(POLL_MS);
   }
 
-  #note(isUnsettled: boolean, look: Look): void {
+  #note(isUnsettled: boolean, mode: ScanMode): void {
     const { clock, log } = this.#parts;
     if (isUnsettled && this.#unsettledSince === undefined)
-      log.debug('files are gone or shorter than before: waiting for the rest of a save');
+      log.debug('files are gone or shorter than before: waiting for the save to be complete');
     if (!isUnsettled) this.#unsettledSince = undefined;
-    else if (this.#unsettledSince === undefined || look === 'hasty') this.#unsettledSince = clock.now();
+    else if (this.#unsettledSince === undefined || mode === 'hasty') this.#unsettledSince = clock.now();
   }
 
-  #nextLook(): Look {
+  #nextMode(): ScanMode {
     if (this.#unsettledSince === undefined) return 'patient';
     const now = this.#parts.clock.now();
     if (now - this.#lastChange >= SETTLE_MS) return 'plain';
@@ -228,7 +230,7 @@ export class Watcher {
   }
 }
 
-/** True for what may be code, or lead to code. Everything else in the directory is ignored. */
+/** True for a path that may be code, or lead to code. Everything else in the directory is ignored. */
 function isRelevant(path: string): boolean {
   const name = basename(path);
   if (isTemporary(name)) return false;
@@ -261,7 +263,7 @@ export class HelperWatch {
     this.#parts = parts;
   }
 
-  /** Watches these paths and no others. One that was not watched before counts as changed. */
+  /** Watches exactly these paths. A path that was not watched before counts as changed. */
   follow(paths: ReadonlySet<string>): void {
     const wanted = namesByFolder(paths);
     for (const [path, { watcher, inode }] of this.#folders) {
@@ -270,7 +272,7 @@ export class HelperWatch {
       this.#folders.delete(path);
     }
     if (wanted.size > MAX_FOLDERS) {
-      this.#parts.onError(new Error(`plugins import from more than ${MAX_FOLDERS} folders outside of it`));
+      this.#parts.onError(new Error(`plugins import from more than ${MAX_FOLDERS} folders outside it`));
       return;
     }
     for (const [path, names] of wanted) this.#followFolder(path, names);

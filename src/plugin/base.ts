@@ -39,14 +39,14 @@ export abstract class Plugin<Config = unknown> {
 
   /**
    * Returns the state for the next version of this class when the plugin is reloaded: plain data, since the classes of the two versions
-   * differ. Called while no message is being received, before the `setup` of the next version. If the next version does not start, this one
-   * goes on, so it must not give anything away for good. Should end within `exitTimeoutMs`. If it throws, the plugin is not reloaded.
+   * differ. Called while no message is being received, before the `setup` of the next version. If the next version does not start, this
+   * one keeps running, so do not release anything here. Should end within `exitTimeoutMs`. If it throws, the plugin is not reloaded.
    */
   handover?(): unknown;
 
   /**
-   * Called at a reload, before `setup`, with what `handover` of the version before returned (a class of the same name). Not called without
-   * a `handover`.
+   * Called at a reload, before `setup`, with the state that `handover` of the previous version returned (of the class of the same name).
+   * Not called if that version has no `handover`.
    */
   restore?(state: unknown): void | Promise<void>;
 
@@ -55,8 +55,8 @@ export abstract class Plugin<Config = unknown> {
   }
 
   /**
-   * Called for each dict of the network, one after another. `dict` is `{host_id, client_address, data, ...}`, deeply frozen and shared with
-   * the other satellites, except that bytes and dates in it are your own copies. An error is logged and affects no other satellite.
+   * Called for each dict of the network, one at a time. `dict` is `{host_id, client_address, data, ...}`, deeply frozen and shared with the
+   * other satellites, except that bytes and dates in it are your own copies. An error is logged and affects no other satellite.
    */
   receive(_dict: Dict, _context: Context): void | Promise<void> {
     return undefined;
@@ -64,7 +64,7 @@ export abstract class Plugin<Config = unknown> {
 
   /**
    * Called once before the first `receive`, with the configuration of this plugin (`{}` if there is none). If it throws, the relay does not
-   * start, or the version before goes on, so throw an error that tells the operator what to do.
+   * start, or the previous version keeps running, so throw an error that tells the operator what to do.
    */
   setup(_config: Config): void | Promise<void> {
     return undefined;

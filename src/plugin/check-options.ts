@@ -1,5 +1,5 @@
 /** Checks the options of decorators. Plugins run without type checks, so nothing else would report invalid ones. */
-// The whole package would be loaded by every plugin.
+// Single files of semver, since every plugin loads this module.
 import valid from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
 import { clean, suggest } from '../core/core.ts';
@@ -8,7 +8,7 @@ import { XML_RPC_TYPES } from './metadata.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 
-// Objects, so that an option that is added to the type must be added here.
+// Objects rather than arrays, so that TypeScript demands a new option here, too.
 const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
   config: true,
   isolation: true,
@@ -25,7 +25,7 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 /** Throws the error for the decorator of this class or method. Undefined if the options are valid. */
 export type Refusal = ((where: string) => never) | undefined;
 
-/** To be called where the options are written, because the error has the place of the call. */
+/** Must be called where the options are written: the stack of the error begins at the call. */
 export function refusalOfSatellite(options: unknown): Refusal {
   return refusal(whyUnknown(options, Object.keys(SATELLITE)) ?? whyWrongSatellite(options as SatelliteOptions));
 }
@@ -74,7 +74,7 @@ function whyWrong({ params, returns, schema, access }: Record<keyof ExposedOptio
 
 function whyWrongAccess(access: unknown): string | undefined {
   if (access === undefined || GRANTABLE.includes(access as string)) return undefined;
-  if (access === 'read') return "access 'read' would open it to strangers, which only the operator decides (access.anonymous)";
+  if (access === 'read') return "access 'read' would open it to anyone, which only the operator may do (access.anonymous)";
   return `there is no access ${quoted(access, GRANTABLE)}`;
 }
 

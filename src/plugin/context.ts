@@ -11,7 +11,7 @@ export abstract class Context {
   abstract readonly ageMs: number;
   /** True if it may have been delivered to this satellite before. */
   abstract readonly redelivered: boolean;
-  /** What is known of its `host_id`; see {@link Verdict}. */
+  /** What is known about its `host_id`; see {@link Verdict}. */
   abstract readonly verdict: Verdict;
   /** Aborted when the relay stops, or when `receive` exceeds its time limit. */
   abstract readonly signal: AbortSignal;

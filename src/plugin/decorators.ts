@@ -1,4 +1,4 @@
-/** The decorators for authors of plugins. Each works with and without a call: `@Satellite` and `@Satellite()`. */
+/** The decorators for plugin authors. Each works with and without parentheses: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
 import { refusalOfExposed, refusalOfRelayPlugin, refusalOfSatellite } from './check-options.ts';
 import { markExposed, markInjectable, markInjected, markRelayPlugin, markSatellite } from './metadata.ts';
@@ -74,9 +74,7 @@ function expose(prototype: object, method: string | symbol, options: ExposedOpti
 export function Inject(token: InjectionToken): (target: object, name: string | symbol | undefined, index: number) => void {
   // Undefined at run time, whatever its type: a type that was imported with `import type`, or a class of two files that import each other.
   if ((token as InjectionToken | undefined) === undefined)
-    throw new TypeError(
-      '@Inject(undefined): what is to be injected is not there yet; import the class itself, not as a type, and not in a circle',
-    );
+    throw new TypeError('@Inject(undefined): the token is undefined; import the class itself, not as a type, and avoid circular imports');
   return (target, _name, index) => {
     markInjected(target, index, token);
   };

@@ -1,4 +1,4 @@
-/** The second entry of plugin/: what the plugin host, and nothing else, reads from the class of a plugin and gives to its instance. */
+/** The second entry of plugin/, for the plugin host alone: what it reads from a plugin's class and passes to the instance. */
 export { ATTACH } from './base.ts';
 export type { CallOptions, Plugin, Sender, SendOptions } from './base.ts';
 export type { Context } from './context.ts';

@@ -5,7 +5,8 @@ import { hasTypeMark, markType } from '../core/core.ts';
 const LOGGER_TYPE = Symbol.for('co2-relay.Logger.type');
 
 /**
- * Writes to the category `plugin.<package>.<module>`. Texts may contain placeholders of util.format. A class, so that metadata can name it.
+ * Writes to the category `plugin.<package>.<module>`. Texts may contain placeholders of util.format. It is a class rather than an interface
+ * so that emitted metadata can refer to it.
  */
 export abstract class Logger {
   abstract debug(text: string, ...more: unknown[]): void;

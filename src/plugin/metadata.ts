@@ -1,4 +1,4 @@
-/** What the decorators record on a class, and how the plugin host reads it, also from another copy of this package. */
+/** What the decorators record on a class, and how the plugin host reads it, even if another copy of this package recorded it. */
 import type { AccessClass } from '../core/core.ts';
 import type { Dict } from '../values/values.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
@@ -19,7 +19,7 @@ export interface SatelliteOptions {
   readonly config?: StandardSchema | undefined;
   /**
    * Where the module runs: `inline`, in the process of the relay, or `child`, in a process of its own, where it may block, leak and crash
-   * without harm to others. Must be a literal, since it is read without running the module. The `isolation` option of the operator wins.
+   * without harming others. Must be a literal, since it is read without running the module. The `isolation` option of the operator wins.
    * Default `inline`.
    */
   readonly isolation?: 'inline' | 'child' | undefined;
@@ -31,28 +31,31 @@ export interface SatelliteOptions {
    */
   readonly requires?: string | undefined;
   /**
-   * The queue of messages for a `receive` that is slower than they come. Default: the `inbox` option of the operator; the oldest are
+   * The queue of messages that arrive faster than `receive` processes them. Default: the `inbox` option of the operator; the oldest are
    * dropped.
    */
   readonly inbox?: SatelliteInbox | undefined;
 }
 
-/** What a class asks of its inbox. */
+/** The inbox that a class requests. */
 export interface SatelliteInbox {
   /**
    * What happens to queued messages. `drop-oldest`, the default: when the inbox is full, the oldest are dropped. `merge`: of messages with
-   * the same `key` only the newest is queued, in the place of the oldest. Use it for states of which only the last counts, such as a
-   * temperature or a position. When the inbox is full, the oldest are dropped there, too.
+   * the same `key` only the newest is queued, in the position of the oldest. Use it for states of which only the last counts, such as a
+   * temperature or a position. When the inbox is full, the oldest are dropped as well.
    */
   readonly overflow?: 'drop-oldest' | 'merge' | undefined;
   /**
-   * For `merge`: the thing whose state the dict is. Undefined: the dict is never merged. Called for each message as it comes, so it must be
-   * fast and free of side effects.
+   * For `merge`: identifies the thing whose state the dict is. If it returns undefined, the dict is not merged. Called for each message on
+   * arrival, so it must be fast and free of side effects.
    */
   readonly key?: ((dict: Dict) => string | undefined) | undefined;
-  /** Messages that may be queued, at most `inbox.maxMessages` of the operator. Default: that. */
+  /** Messages that may be queued, at most the operator's `inbox.maxMessages`, which is the default. */
   readonly maxMessages?: number | undefined;
-  /** Bytes of the queued messages, counted as about 768 each and their XML, at most `inbox.maxBytes` of the operator. Default: that. */
+  /**
+   * Bytes of the queued messages, counted as their XML and about 768 bytes each; at most the operator's `inbox.maxBytes`, which is the
+   * default.
+   */
   readonly maxBytes?: number | undefined;
 }
 
@@ -60,14 +63,13 @@ export interface SatelliteInbox {
 export interface ExposedOptions {
   /** The types of the parameters, in order. Other calls are rejected (-32602). Default: parameters are not checked. */
   readonly params?: readonly XmlRpcType[] | undefined;
-  /** The type of the answer. It decides how an integer is written, and is checked. Default: by the value. */
+  /** The type of the answer. It is checked, and determines how an integer is written. Default: determined by the value. */
   readonly returns?: XmlRpcType | undefined;
   /** A schema of the list of parameters, in place of `params`: `z.tuple([z.int(), z.string()])`. */
   readonly schema?: StandardSchema | undefined;
   /**
-   * The access that a caller needs: `call`; `message` for methods that belong to the traffic of dicts; `admin` for methods that only the
-   * operator may call, with a token. `read`, which would open the method to strangers, is a decision of the operator (`access.anonymous`).
-   * Default `call`.
+   * The access that a caller needs: `call`; `message` for methods that exchange dicts; `admin` for methods that only the operator may call,
+   * with a token. `read`, which would open the method to anyone, is the operator's decision (`access.anonymous`). Default `call`.
    */
   readonly access?: Exclude<AccessClass, 'read'> | undefined;
 }
@@ -88,7 +90,7 @@ export function markSatellite(target: AnyClass, options: SatelliteOptions): void
   Object.defineProperty(target, SATELLITE, { value: options, configurable: true });
 }
 
-/** The options of a class that is itself decorated with `@Satellite`. Undefined for other classes, also for its subclasses. */
+/** The options of a class that is itself decorated with `@Satellite`. Undefined for other classes, including its subclasses. */
 export function satelliteOptionsOf(value: unknown): SatelliteOptions | undefined {
   return typeof value === 'function' ? own<SatelliteOptions>(value, SATELLITE) : undefined;
 }

@@ -1,4 +1,4 @@
-/** PUBLIC: everything that authors of plugins import from 'co2-relay'. */
+/** PUBLIC: everything that plugin authors import from 'co2-relay'. */
 export { Exposed, Inject, Injectable, RelayPlugin, Satellite } from './decorators.ts';
 export { Plugin } from './base.ts';
 export type { CallOptions, SendOptions } from './base.ts';

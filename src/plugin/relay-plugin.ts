@@ -1,4 +1,4 @@
-/** The shape of a relay plugin: hooks on every dict, and transports. All of it is optional. */
+/** The interface of a relay plugin: hooks on every dict, and transports. All of it is optional. */
 import type { Carrier } from './carrier.ts';
 import type { Dict } from '../values/values.ts';
 import type { Verdict } from '../message/message.ts';
@@ -20,7 +20,7 @@ export interface RelayPluginOptions {
  */
 export type HookPlace = 'origin' | 'through' | 'delivery';
 
-/** What a hook is told about a dict. */
+/** What a hook learns about a dict. */
 export interface HookContext {
   readonly where: HookPlace;
   /** The same at every relay. */
@@ -29,7 +29,7 @@ export interface HookContext {
   readonly hops: number;
   /** ms since it was sent. */
   readonly ageMs: number;
-  /** What is known of its `host_id`. */
+  /** What is known about its `host_id`. */
   readonly verdict: Verdict;
   /** Who submitted it to this relay: a peer by its host_id, a satellite by its name, a client by its address. */
   readonly from: { readonly kind: 'peer' | 'satellite' | 'client'; readonly name: string };
@@ -39,18 +39,18 @@ export interface HookContext {
   readonly signal: AbortSignal;
 }
 
-/** Nothing: the dict goes on unchanged. A struct: it replaces the dict, where the hook may change it. Or a promise of either. */
+/** Nothing, which leaves the dict unchanged; a struct, which replaces it where the hook may change it; or a promise of either. */
 export type HookResult = unknown;
 
 /**
- * The shape of a class decorated with `@RelayPlugin`. A hook gets the dict as satellites get it, deeply frozen. It lets the dict pass by
- * returning nothing, rejects it by throwing a `Refusal`, and changes it, at `origin` and `delivery`, by returning another one, which keeps
- * the `host_id`, `client_address` and `co2` of the original. A hook that fails, returns anything else, changes a dict that goes `through`,
- * or exceeds `hookTimeoutMs` rejects the dict, too. Dicts come one after another, in order; the next one waits.
+ * The interface of a class decorated with `@RelayPlugin`. A hook receives the dict as satellites do, deeply frozen. It lets the dict pass
+ * by returning nothing, rejects it by throwing a `Refusal`, and changes it, at `origin` and `delivery`, by returning another one, which
+ * keeps the `host_id`, `client_address` and `co2` of the original. A hook that fails, returns anything else, changes a dict that goes
+ * `through`, or exceeds `hookTimeoutMs` rejects the dict, too. Hooks are called for one dict at a time, in order; the next one waits.
  */
 export interface RelayHooks<Config = never> {
   /**
-   * Called once before everything else, with the configuration of its entry in `relayPlugins` (`{}` if there is none). If it throws, the
+   * Called once before all other methods, with the configuration of its entry in `relayPlugins` (`{}` if there is none). If it throws, the
    * relay does not start.
    */
   setup?(config: Config): void | Promise<void>;
@@ -60,13 +60,13 @@ export interface RelayHooks<Config = never> {
    */
   onAccept?(dict: Dict, context: HookContext): HookResult;
   /**
-   * Called for each dict that enters the network here, `where: 'origin'`: everybody, including the satellites here, gets what it returns,
-   * and a rejection is a fault for the submitter. Also called for each dict of a peer that would be forwarded to others, `where:
-   * 'through'`: if it rejects the dict, that is not forwarded, but it is delivered here all the same.
+   * Called for each dict that enters the network here, `where: 'origin'`: all recipients, including the satellites here, receive what it
+   * returns, and a rejection is a fault for the submitter. Also called for each dict of a peer that would be forwarded to others, `where:
+   * 'through'`: a dict that it rejects is not forwarded, but is still delivered here.
    */
   onForward?(dict: Dict, context: HookContext): HookResult;
   /** Makes a carrier for each connection to a peer whose URL has the scheme `carries`. */
   createCarrier?(): Carrier;
-  /** Called once when the relay has stopped everything else. */
+  /** Called once after the relay has stopped everything else. */
   exit?(): void | Promise<void>;
 }

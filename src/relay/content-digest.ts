@@ -4,20 +4,20 @@ import type { Hash } from 'node:crypto';
 import { isDict } from '../values/values.ts';
 import type { Dict, Value } from '../values/values.ts';
 
-// Each hop sets these members, so two copies of one dict differ in them.
+// Each hop sets these members, so they differ between copies of a dict.
 const SET_BY_RELAYS: ReadonlySet<string> = new Set(['host_id', 'client_address', 'co2']);
 // Characters that are collected before they are hashed: one call per scalar would cost more than the hashing itself.
 const CHUNK = 16 * 1024;
 
 /**
  * SHA-256 over `prefix` and the members of `dict` other than `host_id`, `client_address` and `co2`: equal for equal values, whatever the
- * order of the members and the spelling of the scalars. Does not recurse.
+ * order of the members and the notation of the scalars. Does not recurse.
  */
 export function contentDigest(prefix: string, dict: Dict): string {
   const hash = createHash('sha256');
   const text = new Text(hash);
   text.add(sized('p', prefix));
-  // The remaining values, the next one last; a string is added as it is.
+  // A stack of the remaining values; a string is text that is added as it is.
   const open: (readonly [Value] | string)[] = [];
   pushMembers(
     open,

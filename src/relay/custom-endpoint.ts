@@ -11,24 +11,25 @@ import type { ParsedCall } from '../xmlrpc/xmlrpc.ts';
 
 /** A peer that is not reached over HTTP. */
 export interface CustomPeer {
-  /** As its host_id has them; canonical. */
+  /** The address and port in its host_id; canonical. */
   readonly address: string;
   readonly port: number;
   /** True if it may send doubles that are not finite. */
   readonly nonFinite: boolean;
 }
 
-/** What is known of one document. */
+/** What is known about one document. */
 interface Received {
   readonly principal: Principal;
   readonly nonFinite: boolean;
 }
 
-// A relay sends one document at a time; the others are room for a transport that had to wait.
+// A relay sends one document at a time; a transport that had to wait may pass several.
 const MAX_WAITING = 16;
-// Small documents may wait whatever `maxBodyBytes` is; large ones have its bytes together.
+// So many bytes of documents may wait even if `maxBodyBytes` is smaller.
 const MIN_WAITING_BYTES = 64 * 1024;
 
+/** The endpoint of all custom transports. */
 export class CustomEndpoint {
   readonly #endpoint: RpcEndpoint<Received>;
   readonly #maxWaitingBytes: number;
@@ -36,18 +37,18 @@ export class CustomEndpoint {
   #isOpen = false;
   #running = 0;
 
-  /** `maxBodyBytes`: of one document. */
+  /** `maxBodyBytes` is the limit for one document. */
   constructor(dispatcher: Dispatcher, maxBodyBytes: number) {
     this.#endpoint = endpointOf(dispatcher, maxBodyBytes);
     this.#maxWaitingBytes = Math.max(MIN_WAITING_BYTES, maxBodyBytes);
   }
 
-  /** Accepts documents from now on; before that they are answered fault 503. */
+  /** Accepts documents from now on; until then they are answered with fault 503. */
   open(): void {
     this.#isOpen = true;
   }
 
-  /** Accepts no new document, and waits for those that are running. */
+  /** Accepts no more documents, and waits for those that are being processed. */
   async stop(): Promise<void> {
     this.#isOpen = false;
     if (this.#running === 0) return;
@@ -56,7 +57,7 @@ export class CustomEndpoint {
     });
   }
 
-  /** The function to which a transport hands the documents of this peer. They are answered one after another, in order. */
+  /** The function to which a transport passes the documents of this peer. They are answered one after another, in order. */
   receiver({ address, port, nonFinite }: CustomPeer): Receive {
     const received: Received = { principal: { role: { kind: 'peer' }, address, port, isDirect: true, isPeer: true }, nonFinite };
     const waiting = new Fifo<() => Promise<void>>();
@@ -72,8 +73,8 @@ export class CustomEndpoint {
       // A transport is a plugin: it may pass anything.
       const bytes = ArrayBuffer.isView(document) ? document.byteLength : 0;
       if (waiting.length > 0 && waitingBytes + bytes > this.#maxWaitingBytes)
-        return this.#unavailable(`documents of ${waitingBytes} bytes wait already; send it again later`);
-      if (waiting.length >= MAX_WAITING) return this.#unavailable(`${MAX_WAITING} documents wait already; send one at a time`);
+        return this.#unavailable(`documents of ${waitingBytes} bytes are already waiting; send it again later`);
+      if (waiting.length >= MAX_WAITING) return this.#unavailable(`${MAX_WAITING} documents are already waiting; send one at a time`);
       this.#running++;
       const answer = await new Promise<Uint8Array>((resolve) => {
         waitingBytes += bytes;
@@ -121,7 +122,7 @@ function endpointOf(dispatcher: Dispatcher, maxBodyBytes: number): RpcEndpoint<R
   };
 }
 
-/** True for `system.multicall` with calls of notify alone, also with none: that asks whether the method exists. */
+/** True for `system.multicall` with calls of notify alone, or with none, by which a relay asks whether the method exists. */
 function isBatch({ methodName, params }: Pick<ParsedCall, 'methodName' | 'params'>): boolean {
   const [list] = params;
   if (methodName !== 'system.multicall' || params.length !== 1 || !Array.isArray(list)) return false;

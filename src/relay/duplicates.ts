@@ -2,21 +2,21 @@
 import type { Dict } from '../values/values.ts';
 import type { Message } from '../message/message.ts';
 import { contentDigest } from './content-digest.ts';
-import { SeenIds } from './seen-ids.ts';
 import { claimIn } from './stamp.ts';
 
-/** The entries of one message, by which they can be removed. */
-export interface Noted {
+/** The entries of one message, for {@link Duplicates.forget}. */
+export interface DuplicateEntry {
   readonly id: string;
   readonly claims: readonly string[];
 }
 
 /**
- * Stamps of peers are trusted, so the id alone identifies a copy. The id in any other stamp is a claim: it can only suppress the dict that
- * carries it, or a copy with exactly the same contents. A forged claim with other contents, or under another host_id, suppresses nothing.
+ * Recognizes copies. Stamps of peers are trusted, so the id alone identifies a copy. The id in any other stamp is a claim: it can only
+ * suppress the dict that carries it, or a copy with exactly the same contents. A forged claim with other contents, or under another
+ * host_id, suppresses nothing.
  */
 export class Duplicates {
-  // `host_id id` of each message whose id was made here or comes from a peer.
+  // `host_id id` of each message whose id was assigned here or comes from a peer.
   readonly #seen = new SeenIds();
   // For each message with a claim: `host_id claim`, and a digest of that and the contents.
   readonly #claimed = new SeenIds();
@@ -24,14 +24,14 @@ export class Duplicates {
   readonly #notified = new SeenIds();
 
   /** Adds a message of a local satellite, which is always new. */
-  noteSent({ hostId, id }: Message): Noted {
+  noteSent({ hostId, id }: Message): DuplicateEntry {
     const key = keyOf(hostId, id);
     this.#seen.add(key);
     return { id: key, claims: [] };
   }
 
-  /** Adds the message of `dict`, which is not an echo; undefined if it was here before. */
-  note(message: Message, dict: Dict): Noted | undefined {
+  /** Adds the message of `dict`, which is not an echo; undefined if it is a copy of an earlier one. */
+  note(message: Message, dict: Dict): DuplicateEntry | undefined {
     const { hostId, id, claim } = message;
     const key = keyOf(hostId, id);
     if (this.#seen.has(key)) return undefined;
@@ -49,8 +49,8 @@ export class Duplicates {
     return { id: key, claims };
   }
 
-  /** Removes the entries of a message that was refused after all, so that it may be submitted again. */
-  forget({ id, claims }: Noted): void {
+  /** Removes the entries of a message that was refused later, so that it may be submitted again. */
+  forget({ id, claims }: DuplicateEntry): void {
     this.#seen.remove(id);
     for (const claim of claims) this.#claimed.remove(claim);
   }
@@ -61,8 +61,8 @@ export class Duplicates {
   }
 
   /**
-   * True if `dict` itself shows that it was here: its stamp claims the id of such a message, or it is what this relay sent to its
-   * satellites (same host_id, client_address and contents), returned by a program with its own token, or nothing, in place of our stamp.
+   * True if `dict` itself shows that this relay has had it: its stamp claims the id of a known message, or it equals a dict that this relay
+   * sent to its satellites (same host_id, client_address and contents), even if the program that returns it replaced our stamp.
    */
   isEcho(dict: Dict): boolean {
     const { host_id: hostId, client_address: client, co2 } = dict;
@@ -77,11 +77,46 @@ export class Duplicates {
   }
 }
 
-/** Includes the origin: ids can be guessed, and no sender may use up the ids of another. */
+/** Includes the origin: ids can be guessed, and no sender may claim the ids of another. */
 function keyOf(hostId: string, id: string): string {
   return `${hostId} ${id}`;
 }
 
 function receivedKey(hostId: string, address: string, port: number): string {
   return `${hostId} ${address} ${port}`;
+}
+
+/** A bounded set of ids in two generations: the older one is dropped when the younger one is full. */
+export class SeenIds {
+  #young = new Set<string>();
+  #old = new Set<string>();
+
+  /**
+   * `generation`: ids per generation. Default 50,000, which take about 8 MB and last, at 1,000 dicts a second, for most of a minute: far
+   * longer than a dict needs to come back.
+   */
+  constructor(private readonly generation = 50_000) {}
+
+  /** Adds `id`; true if it is new. */
+  add(id: string): boolean {
+    if (this.#old.has(id)) return false;
+    const { size } = this.#young;
+    this.#young.add(id);
+    if (this.#young.size === size) return false;
+    if (this.#young.size >= this.generation) {
+      this.#old = this.#young;
+      this.#young = new Set();
+    }
+    return true;
+  }
+
+  /** True if `id` is in the set. */
+  has(id: string): boolean {
+    return this.#young.has(id) || this.#old.has(id);
+  }
+
+  remove(id: string): void {
+    this.#young.delete(id);
+    this.#old.delete(id);
+  }
 }

@@ -1,4 +1,4 @@
-/** The hooks of relay plugins on a message: between the origin check and its recipients, one message at a time and in order. */
+/** Runs the hooks of relay plugins on each message after the origin check and before delivery, one message at a time and in order. */
 import { Fifo, RateLimitedLog, RelayError, andThen, clean, isPromise, reasonOf } from '../core/core.ts';
 import type { Clock, Log, MaybePromise, QueueLimits } from '../core/core.ts';
 import { hopsOf } from '../message/message.ts';
@@ -8,7 +8,7 @@ import type { Sender } from '../satellites/satellites.ts';
 import { decodedBytes, heldBytes, shareDict } from '../values/values.ts';
 import { withContents } from './ingress.ts';
 
-/** A message as its recipients get it. */
+/** A message as the hooks leave it. */
 export interface Outcome {
   /** What the satellites of this relay get. */
   readonly here: Message;
@@ -16,8 +16,10 @@ export interface Outcome {
   readonly onward: Message | undefined;
 }
 
+/** Who submitted a message. */
 export type Submitter = HookAbout['from'];
 
+/** What a {@link HookChain} needs. */
 export interface HookChainDependencies {
   /** The names of the peers to which a message would be forwarded. */
   readonly targets: (message: Message) => readonly string[];
@@ -26,7 +28,7 @@ export interface HookChainDependencies {
   readonly log: Log;
 }
 
-/** A message that waits until those before it have passed the hooks. */
+/** A message that waits until earlier ones have passed the hooks. */
 interface Waiting {
   readonly bytes: number;
   /** Never rejects. */
@@ -34,6 +36,7 @@ interface Waiting {
   readonly refuse: (error: RelayError) => void;
 }
 
+/** The hooks of all relay plugins, with the messages that wait for them. */
 export class HookChain {
   readonly #dependencies: HookChainDependencies;
   readonly #warnings: RateLimitedLog;
@@ -49,20 +52,20 @@ export class HookChain {
     this.#warnings = new RateLimitedLog(dependencies.log, dependencies.clock);
   }
 
-  /** Dicts that wait for hooks now, that were refused because too many did, and that a hook did not let through to peers. */
+  /** Numbers of dicts that wait for hooks now, that were refused because too many did, and that hooks did not let pass to peers. */
   get counters(): { hooksWaiting: number; hooksOverflowed: number; heldBack: number } {
     return { hooksWaiting: this.#waiting.length, hooksOverflowed: this.#overflowed, heldBack: this.#heldBack };
   }
 
   /**
-   * What `proceed` returns for what the hooks let through, in the order of the calls; at once if neither a hook nor an earlier message has
-   * to be waited for. Throws, or rejects with, the RelayError or Fault by which the message is refused, or a RelayError UNAVAILABLE if too
-   * many wait.
+   * Runs the hooks and calls `proceed` with the outcome, in the order of the calls of `pass`. Returns the result of `proceed`, without a
+   * promise if neither a hook nor an earlier message has to be awaited. Throws, or rejects with, the RelayError or Fault by which a hook
+   * refuses the message, or a RelayError UNAVAILABLE if too many wait.
    */
   pass<T>(hooks: Hooks, message: Message, from: Submitter, proceed: (outcome: Outcome) => T): MaybePromise<T> {
     const work = (): MaybePromise<T> => andThen(this.#outcome(hooks, message, from), proceed);
     if (this.#isBusy) return this.#enqueue(message, work);
-    // Busy also while `work` runs: a message that a hook sends comes after this one.
+    // Also busy while `work` runs, so that a message that a hook sends comes after this one.
     this.#isBusy = true;
     let result: MaybePromise<T>;
     try {
@@ -79,7 +82,7 @@ export class HookChain {
     return result;
   }
 
-  /** Resolves once no message is at a hook; what still waits after `ms` is refused. */
+  /** Resolves once no message is being processed by a hook; messages that are still waiting after `ms` are refused. */
   async settle(ms: number): Promise<void> {
     if (!this.#isBusy) return;
     const cancelTimer = this.#dependencies.clock.after(ms, () => {
@@ -124,7 +127,7 @@ export class HookChain {
     return false;
   }
 
-  /** The message as the hooks, from the one at `first` on, leave it. */
+  /** Runs the hooks from the index `first` on, and returns the message as they leave it. */
   #run(hooks: readonly Hook[], message: Message, about: Pick<HookAbout, 'where' | 'from' | 'to'>, first = 0): MaybePromise<Message> {
     let current = message;
     for (const [index, hook] of hooks.entries()) {
@@ -145,12 +148,12 @@ export class HookChain {
 
   #enqueue<T>(message: Message, work: () => MaybePromise<T>): Promise<T> {
     const { maxMessages, maxBytes } = this.#dependencies.limits;
-    // The caller waits for its answer and holds the decoded dict meanwhile.
+    // The decoded dict counts too, since the caller holds it while it waits.
     const bytes = heldBytes(message) + decodedBytes(message.frozen().dict);
     const isFull = this.#waiting.length >= maxMessages || (this.#waiting.length > 0 && this.#bytes + bytes > maxBytes);
     if (isFull) {
       this.#overflowed++;
-      const text = `${this.#waiting.length} dicts wait for the hooks of relay plugins already (hookLine)`;
+      const text = `${this.#waiting.length} dicts are already waiting for the hooks of relay plugins (hookLine)`;
       this.#warnings.warn(`refused a dict: ${text}`);
       throw new RelayError('UNAVAILABLE', `${text}; send it again later`);
     }
@@ -189,7 +192,7 @@ export class HookChain {
   }
 }
 
-/** Who submitted a message to this relay: a peer if it has a stamp, which is believed from peers alone. */
+/** Who submitted a message to this relay: a peer if it has a stamp, since stamps are only trusted from peers. */
 export function submitterOf({ via, clientAddress: [address] }: Message, sender: Sender | undefined): Submitter {
   const peer = via.at(-1);
   if (peer !== undefined) return { kind: 'peer', name: peer };

@@ -35,9 +35,8 @@ export function makeMinter(clock: Pick<Clock, 'now'>): Minter {
 }
 
 /**
- * The message of a dict that a caller submits, after the origin check. `sender` is the host_id of the remote satellite that submits it, if
- * it is one.
- * Throws RelayErrors INVALID_PARAMS and ORIGIN_REFUSED.
+ * The message of a dict that a caller submits, after the origin check. `sender` is the host_id of the submitter if that is a remote
+ * satellite. Throws RelayErrors INVALID_PARAMS and ORIGIN_REFUSED.
  */
 export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mint: Minter, sender?: string): Message {
   requireData(dict);
@@ -85,12 +84,12 @@ export function messageFromSatellite(source: Buffer, self: Identity, mint: Minte
   };
 }
 
-/** The message with other contents; its `host_id`, `client_address` and stamp stay. */
+/** The message with other contents, but the same `host_id`, `client_address` and stamp. */
 export function withContents(message: Message, { source, dict }: { readonly source: Buffer; readonly dict: Dict }): Message {
   return { ...message, ...contents(source, dict, message.hostId, message.clientAddress) };
 }
 
-/** The XML of the dict as its caller wrote it, or serialized again where that is not known. */
+/** The XML of the dict as its caller wrote it, or serialized again if that is unknown. */
 export function sourceOf(dict: Dict, caller: Caller): Buffer {
   return caller.sourceOf(dict) ?? serialiseStructBytes(dict, { nil: true, i8: true });
 }
@@ -101,8 +100,8 @@ function requireData(dict: Dict): void {
 }
 
 /**
- * Stamps are believed from configured peers only: others could use them to suppress dicts. Duplicates says what the id in such a stamp is
- * used for.
+ * Stamps are only trusted from configured peers, since others could use them to suppress dicts. Duplicates explains what the id in an
+ * untrusted stamp is used for.
  */
 function ingressOf(dict: Dict, caller: Caller): Ingress {
   const stamp = caller.isPeer && dict.co2 !== undefined ? readStamp(dict.co2) : undefined;
@@ -133,8 +132,8 @@ function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, n
 
 /**
  * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting
- * message holds both the dict and the view weakly: they live until the next full garbage collection, which covers all who receive the
- * message at once.
+ * message holds both the dict and the view weakly: they live until the next full garbage collection, long enough for all recipients that
+ * are not delayed.
  */
 function contents(
   source: Buffer,
@@ -154,7 +153,7 @@ function contents(
   return { payload: source, frozen };
 }
 
-/** The source was parsed before, by rules that were at most as lenient as these. */
+/** Parses the source again. These rules are at least as lenient as those by which it was accepted. */
 function decodeAgain(source: Buffer): Dict {
   return parseStruct(source, { limits: { maxBodyBytes: source.length }, allowNonFinite: true });
 }

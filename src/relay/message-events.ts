@@ -1,19 +1,20 @@
-/** What the router reports of single messages. These events are transient: they only reach current subscribers. */
+/** The events of single messages. They are transient: they only reach current subscribers. */
 import type { ErrorCode } from '../core/core.ts';
 import type { Message } from '../message/message.ts';
 
+/** What the router reports about one message. */
 export type MessageEvent =
   | {
-      /** The message went to its recipients. */
+      /** The message was routed to its recipients. */
       readonly type: 'message.routed';
       readonly message: Message;
-      /** The satellite of this relay that sent it; undefined for a message that came in. */
+      /** The local satellite that sent it; undefined for a message that a caller submitted. */
       readonly sender: string | undefined;
-      /** The number of satellites of this relay in whose inboxes it is. */
+      /** The number of local satellites in whose inboxes it was put. */
       readonly recipients: number;
     }
   | {
-      /** A copy of a message that was here before; it is acknowledged and goes nowhere. */
+      /** A copy of an earlier message, which is acknowledged but not delivered. */
       readonly type: 'message.duplicate';
       readonly id: string;
     }
@@ -22,7 +23,7 @@ export type MessageEvent =
       readonly type: 'message.refused';
       /** The id that the dict claims, or what was refused. */
       readonly what: string;
-      /** Who submitted it, in words. */
+      /** A description of the submitter. */
       readonly caller: string;
       readonly code: ErrorCode;
       readonly reason: string;

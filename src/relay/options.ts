@@ -1,8 +1,9 @@
-/** What the operator decides about trust and about calls. */
+/** Options of trust and of calls. */
 import { z } from 'zod';
 import { accessDefaults, accessShape } from '../access/access.ts';
 import type { AccessOptions } from '../access/access.ts';
 
+/** The options of the relay itself. */
 export interface RelayOptions extends AccessOptions {
   /**
    * How the `host_id` of a dict is checked. `strict`: its address must be the address of the sender, or a configured peer forwards it.
@@ -10,8 +11,8 @@ export interface RelayOptions extends AccessOptions {
    */
   readonly originCheck: 'strict';
   /**
-   * How long a method of a plugin may take to answer. Default 60,000: longer than people wait, and it releases what a method that hangs
-   * holds.
+   * How long a method of a plugin may take to answer. Default 60,000: longer than people wait, and a method that hangs does not hold its
+   * connection forever.
    */
   readonly callTimeoutMs: number;
   /**

@@ -1,4 +1,4 @@
-/** Decides whether a caller may speak for a host_id. Pure; policy `strict`. */
+/** Decides whether a caller may speak for a host_id, by the policy `strict`. */
 import { canonicalAddress, formatHostId, isLoopback, parseHostId } from '../message/message.ts';
 import { clean } from '../core/core.ts';
 import type { Attestation, Verdict } from '../message/message.ts';
@@ -37,12 +37,11 @@ function checkClient(
   }
   if (!isDirect)
     return refused(
-      'a proxy that is not in trustedProxies handed the dict on, so it cannot name a host_id: leave it out, or trust the proxy',
+      'a dict that a proxy outside trustedProxies forwards cannot name a host_id: omit host_id, or add the proxy to trustedProxies',
     );
   const host = parseHostId(claimed);
   if (!host) return refused(notHostId(claimed));
-  if (formatHostId(host) === self)
-    return refused(`host_id '${clean(claimed, 130)}' is this relay's own: leave host_id out, the relay sets it`);
+  if (formatHostId(host) === self) return refused(`host_id '${clean(claimed, 130)}' is this relay's own: omit host_id, the relay sets it`);
   if (host.address !== address) return refused(`host_id '${clean(claimed, 130)}' does not belong to ${address}, where it came from`);
   return { accepted: true, hostId: formatHostId(host), verdict: 'checked', attestation };
 }
@@ -70,7 +69,7 @@ function attests(attestation: Attestation | undefined, address: string): boolean
 }
 
 function notHostId(text: string): string {
-  return `'${clean(text, 130)}' is no host_id (<random>@<ip>:<port>, with an address that a host can have)`;
+  return `'${clean(text, 130)}' is not a valid host_id (<random>@<ip>:<port>, with an address that a host can have)`;
 }
 
 function refused(reason: string): OriginVerdict {

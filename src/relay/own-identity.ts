@@ -17,6 +17,6 @@ export class OwnIdentity {
   /** Throws a RelayError UNAVAILABLE before the relay listens. */
   readonly get = (): Identity => {
     if (this.#identity) return this.#identity;
-    throw new RelayError('UNAVAILABLE', 'the relay does not listen yet');
+    throw new RelayError('UNAVAILABLE', 'the relay is not listening yet');
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Random hexadecimal names, from bytes that are fetched in advance: each message of a client needs a few, and fetching few bytes costs as
- * much as fetching many.
+ * Random hexadecimal names, from bytes that are generated in advance: each message of a client needs a few, and generating a few costs as
+ * much as generating many.
  */
 import { randomFillSync } from 'node:crypto';
 

@@ -6,6 +6,7 @@ import type { EventSink } from '../events/events.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { MessageEvent } from './message-events.ts';
 
+/** Counts and reports refusals. */
 export class RejectionLog {
   readonly #log: Log;
   readonly #warnings: RateLimitedLog;
@@ -18,12 +19,12 @@ export class RejectionLog {
     this.#events = events;
   }
 
-  /** Dicts whose sender may not speak for their host_id; dicts and goodbyes with a token that belongs to no satellite. */
+  /** Dicts whose sender may not speak for their host_id; dicts and unregistrations whose token does not belong to a satellite. */
   get counters(): { originRefused: number; wrongTokens: number } {
     return { ...this.#count };
   }
 
-  /** The result of `work`. A RelayError that it throws is recorded under `what` and thrown on. */
+  /** Returns the result of `work`. A RelayError that it throws is recorded under `what` and rethrown. */
   recording<T>(caller: Caller, what: string, work: () => T): T {
     try {
       return work();
@@ -35,16 +36,16 @@ export class RejectionLog {
 
   wrongToken(caller: Caller): void {
     this.#count.wrongTokens++;
-    this.#warnings.warn(`refused ${describeCaller(caller)}: its token belongs to no satellite at this address`);
+    this.#warnings.warn(`refused ${describeCaller(caller)}: its token does not belong to a satellite at this address`);
   }
 
-  /** Every refusal at debug under the id that the dict claims; forged origins also as a warning, once a second at most. */
+  /** Logs every refusal at debug, with the id that the dict claims, and forged origins as a warning, once a second at most. */
   #record(what: string, caller: Caller, { code, message: reason }: RelayError): void {
     if (this.#events.isWatched('message.refused'))
       this.#events.emit({ type: 'message.refused', what, caller: describeCaller(caller), code, reason });
-    this.#log.debug(`refused ${what} of ${describeCaller(caller)}: ${reason}`);
+    this.#log.debug(`refused ${what} from ${describeCaller(caller)}: ${reason}`);
     if (code !== 'ORIGIN_REFUSED') return;
     this.#count.originRefused++;
-    this.#warnings.warn(`refused a dict of ${describeCaller(caller)}: ${reason}`);
+    this.#warnings.warn(`refused a dict from ${describeCaller(caller)}: ${reason}`);
   }
 }

@@ -34,7 +34,7 @@ export interface RelayMethodsDependencies {
   readonly reload: Reload | undefined;
 }
 
-/** Registers them; once per relay. */
+/** Registers the methods. Called once per relay. */
 export function relayMethods(dependencies: RelayMethodsDependencies): void {
   const { dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload } =
     dependencies;

@@ -1,4 +1,6 @@
-/** The relay itself: the way of a dict from its sender to its recipients (`router.ts`), and the wire methods of the relay (`methods/`). */
+/**
+ * The relay itself: routes each dict from its sender to its recipients (`router.ts`), and provides the relay's wire methods (`methods/`).
+ */
 export { CustomEndpoint } from './custom-endpoint.ts';
 export { MESSAGE_EVENTS } from './message-events.ts';
 export type { MessageEvent } from './message-events.ts';
@@ -6,10 +8,9 @@ export { addBasicMethods } from './methods/basic.ts';
 export { pluginOnWire } from './methods/plugin-on-wire.ts';
 export { addPluginMethods } from './methods/plugins.ts';
 export { addProgramMethods } from './methods/programs.ts';
-export type { ProgramCall, ProgramDesk } from './methods/programs.ts';
+export type { ProgramCall, ProgramPort } from './methods/programs.ts';
 export { propertiesOf } from './methods/properties.ts';
 export type { Properties } from './methods/properties.ts';
-
 export type { Reload, ReloadReport } from './methods/reload.ts';
 export { addSatelliteMethods, recordOnWire } from './methods/satellites.ts';
 export { addStatus } from './methods/status.ts';

@@ -1,4 +1,4 @@
-/** Where a message goes: one pure function, for everything that comes in and everything that is sent. */
+/** Decides where a message goes, in one pure function for everything that is submitted or sent. */
 import type { Destination, Message } from '../message/message.ts';
 
 /** The kinds of recipients of a message. Delivery skips the sender itself. */
@@ -7,7 +7,7 @@ export interface Route {
   readonly local: boolean;
   /** The satellites that registered at this relay. */
   readonly remote: boolean;
-  /** The peers; the mesh leaves out those that had the message. */
+  /** The peers; the mesh skips those that the message has passed. */
   readonly peers: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The way of a dict: in by `accept`, out by `send`, and both to `#deliver`, where every message reaches its recipients. */
+/** Routes every dict: `accept` takes those of callers, `send` those of local satellites, and both end in `#deliver`. */
 import { RelayError, isPromise } from '../core/core.ts';
 import type { Clock, Log, MaybePromise, QueueLimits } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
@@ -10,7 +10,7 @@ import type { Satellites, Sender as RemoteSender } from '../satellites/satellite
 import type { Dict, Sendable } from '../values/values.ts';
 import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import { Duplicates } from './duplicates.ts';
-import type { Noted } from './duplicates.ts';
+import type { DuplicateEntry } from './duplicates.ts';
 import { HookChain, submitterOf } from './hook-chain.ts';
 import type { Outcome, Submitter } from './hook-chain.ts';
 import { claimedId, clientIngress, describeMessage, makeMinter, messageFromCaller, messageFromSatellite, sourceOf } from './ingress.ts';
@@ -21,19 +21,20 @@ import type { RejectionLog } from './rejection-log.ts';
 import { route } from './route.ts';
 import { hasPassed } from './stamp.ts';
 
-/** The satellite that does not get its own message back: a local one by name, a remote one by id. */
+/** The satellite that sent the message, and so does not receive it: a local one by name, a remote one by id. */
 interface Sender {
   readonly local?: string | undefined;
   readonly remote?: string | undefined;
 }
 
-/** A message on its way to the hooks, and what is forgotten of it if they refuse it. */
+/** A message for the hooks, and the entry that is removed if they refuse it. */
 interface Hookable {
   readonly message: Message;
-  readonly noted: Noted;
+  readonly entry: DuplicateEntry;
   readonly from: Submitter;
 }
 
+/** What the router needs. */
 export interface RouterDependencies {
   readonly pluginHost: Pick<PluginHost, 'deliver'>;
   readonly satellites: Pick<Satellites, 'deliver'>;
@@ -74,14 +75,14 @@ export class Router {
     return { ...this.#count, ...this.#hookChain.counters };
   }
 
-  /** Resolves once no message is at a hook; what still waits after `ms` is refused. */
+  /** Resolves once no message is being processed by a hook; messages that are still waiting after `ms` are refused. */
   settle(ms: number): Promise<void> {
     return this.#hookChain.settle(ms);
   }
 
   /**
-   * Takes responsibility for a dict that a caller submits, as one of the satellite `sender` if that is given. Returns its id, at once
-   * unless a hook of a relay plugin has to be waited for. A copy of a dict that was here before is accepted and goes nowhere.
+   * Takes responsibility for a dict that a caller submits, on behalf of the remote satellite `sender` if that is given. Returns its id,
+   * without a promise unless a hook of a relay plugin has to be awaited. A copy of an earlier dict is accepted, but not delivered.
    */
   accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
     const { self, mesh } = this.#dependencies;
@@ -90,19 +91,19 @@ export class Router {
     // A dict of ours that a satellite sends back is a copy, not a forgery of our host_id.
     if (isEcho && dict.host_id === hostId) return this.#duplicate(claimedId(dict), claimedId(dict));
     const message = this.#checked(dict, caller, sender);
-    // A dict of ours that comes back is a copy too, though its id may have been forgotten in a restart.
-    const noted = isEcho || message.hostId === hostId ? undefined : this.#duplicates.note(message, dict);
-    if (!noted) return this.#duplicate(message.id, describeMessage(message));
+    // A dict of ours that comes back is a copy too, even if its id was forgotten at a restart.
+    const entry = isEcho || message.hostId === hostId ? undefined : this.#duplicates.note(message, dict);
+    if (!entry) return this.#duplicate(message.id, describeMessage(message));
     const lastHop = message.via.at(-1);
     if (lastHop !== undefined) mesh.noteHop(lastHop);
-    return this.#throughHooks({ message, noted, from: submitterOf(message, sender) }, (outcome) => {
+    return this.#throughHooks({ message, entry, from: submitterOf(message, sender) }, (outcome) => {
       this.#count.accepted++;
       if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
       return this.#deliver(outcome, { remote: sender?.id });
     });
   }
 
-  /** Sends a dict of the local satellite of this name to everybody else; resolves to its id. */
+  /** Sends a dict of the local satellite of this name to all others and to the peers; resolves to its id. */
   send(satellite: string, dict: Sendable): Promise<string> {
     return this.#send(satellite, () => serialiseStructBytes(dict, { nil: true, i8: true }));
   }
@@ -112,7 +113,7 @@ export class Router {
     return this.#send(satellite, () => sourceOf(dict, caller));
   }
 
-  /** What remote satellites get when this relay stops: `{data: {goodbye: <host_id>}}`. */
+  /** The message that remote satellites get when this relay stops: `{data: {goodbye: <host_id>}}`. */
   goodbye(): Message {
     const self = this.#dependencies.self();
     return messageFromSatellite(serialiseStructBytes({ data: { goodbye: self.hostId } }), self, this.#mint);
@@ -138,8 +139,8 @@ export class Router {
       const source = write();
       this.#requireSize(source);
       const message = messageFromSatellite(source, this.#dependencies.self(), this.#mint);
-      const noted = this.#duplicates.noteSent(message);
-      return this.#throughHooks({ message, noted, from: { kind: 'satellite', name: satellite } }, (outcome) => {
+      const entry = this.#duplicates.noteSent(message);
+      return this.#throughHooks({ message, entry, from: { kind: 'satellite', name: satellite } }, (outcome) => {
         this.#count.sent++;
         if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
         return this.#deliver(outcome, { local: satellite });
@@ -147,13 +148,13 @@ export class Router {
     });
   }
 
-  /** Goes on with what the hooks let through. A dict that they refuse is forgotten: its sender may submit it again. */
-  #throughHooks({ message, noted, from }: Hookable, proceed: (outcome: Outcome) => string): MaybePromise<string> {
+  /** Runs the hooks, then `proceed`. A dict that the hooks refuse is forgotten, so that its sender may submit it again. */
+  #throughHooks({ message, entry, from }: Hookable, proceed: (outcome: Outcome) => string): MaybePromise<string> {
     const { hooks } = this.#dependencies.relayPlugins;
     if (hooks === undefined) return proceed({ here: message, onward: message });
     const refuse = (error: unknown): never => {
       this.#count.refusedByHooks++;
-      this.#duplicates.forget(noted);
+      this.#duplicates.forget(entry);
       throw error;
     };
     try {
@@ -165,7 +166,7 @@ export class Router {
   }
 
   /**
-   * Hands a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers. Returns its id.
+   * Passes a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers. Returns its id.
    */
   #deliver({ here, onward }: Outcome, sender: Sender): string {
     const { pluginHost, satellites, mesh, events } = this.#dependencies;

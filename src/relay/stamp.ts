@@ -21,12 +21,12 @@ export interface Stamp {
   readonly claim?: string | undefined;
 }
 
-// Our ids have 30 characters; the rest is room for other programs.
+// Our ids have 30 characters; those of other programs may be longer.
 const ID = /^[!-~]{1,128}$/;
 // A week, the longest life of a message.
 const MAX_AGE_MS = 7 * 86_400_000;
 
-/** The stamp in a dict's member `co2`. Throws a RelayError INVALID_PARAMS that names the member that is wrong. */
+/** The stamp in a dict's member `co2`. Throws a RelayError INVALID_PARAMS that names the invalid member. */
 export function readStamp(co2: Value): Stamp {
   if (!isDict(co2)) throw wrong('co2', 'a struct');
   const { id, hops, age, by, via, att, claim } = co2;
@@ -39,7 +39,7 @@ export function readStamp(co2: Value): Stamp {
 
 /**
  * The id that an untrusted stamp claims: the first id of the dict, which each relay passes on. Undefined if there is none. Never throws.
- * Nothing else of such a stamp is used: with a claimed path or hop limit its author could keep the dict, and all equal copies, from relays.
+ * Nothing else in such a stamp is used: with a false path or hop limit its author could keep the dict, and all equal copies, from relays.
  */
 export function claimIn(co2: Value | undefined): string | undefined {
   if (!isDict(co2)) return undefined;
@@ -47,7 +47,7 @@ export function claimIn(co2: Value | undefined): string | undefined {
   return isId(co2.id) ? co2.id : undefined;
 }
 
-/** True if the stamp, trusted or not, says that the relay `hostId` had this dict already: it is going round in a circle. */
+/** True if the stamp, trusted or not, says that the relay `hostId` has already had this dict, so that it is circulating. */
 export function hasPassed(co2: Value | undefined, hostId: string): boolean {
   if (!isDict(co2)) return false;
   return co2.by === hostId || (Array.isArray(co2.via) && co2.via.slice(0, HOP_LIMIT).includes(hostId));

@@ -1,4 +1,4 @@
-/** The counters of a relay. */
+/** The counters of a relay, collected from its parts. */
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { RejectionLog } from './rejection-log.ts';
 import type { Router } from './router.ts';
@@ -12,11 +12,11 @@ export interface RelayStatus {
   readonly originRefused: number;
   /** Calls over the limit of their caller. */
   readonly rateLimited: number;
-  /** Dicts and goodbyes with a token that belongs to no satellite. */
+  /** Dicts and unregistrations whose token does not belong to a satellite. */
   readonly wrongTokens: number;
   /** Dicts that hooks of relay plugins refused. */
   readonly refusedByHooks: number;
-  /** Dicts that hooks let through to satellites but not to peers. */
+  /** Dicts that hooks let pass to satellites but not to peers. */
   readonly heldBack: number;
   /** Dicts that wait for hooks now. */
   readonly hooksWaiting: number;

@@ -1,6 +1,7 @@
 /** Options of remote satellites: how many may register, and when one counts as gone. */
 import { z } from 'zod';
 
+/** The options of remote satellites. */
 export interface SatelliteOptions {
   /**
    * Remote satellites that may be registered at the same time. Default 100: each may hold an `outbox`, so this protects the memory of the
@@ -8,8 +9,8 @@ export interface SatelliteOptions {
    */
   readonly maxSatellites: number;
   /**
-   * Time between two pings of a satellite. Default 30,000: one that died is noticed within minutes, and pinging a hundred of them costs
-   * three calls a second.
+   * Time between two pings of a satellite. Default 30,000: one that is gone is noticed within minutes, and pinging a hundred of them costs
+   * about three calls a second.
    */
   readonly pingIntervalMs: number;
   /**

@@ -1,8 +1,8 @@
-/** Ping statistics of one satellite, and what to do when the next ping is due. Pure. */
+/** Ping statistics of one satellite, and the decision what to do when the next ping is due. */
 
 /** Statistics since the registration; times in ms. */
 export interface Pings {
-  /** Of the last answer. -1 until there is one, as for min, max and avg. */
+  /** The time of the last answer. Like min, max and avg, -1 until there is one. */
   readonly current: number;
   /** Number of answered pings. */
   readonly count: number;
@@ -13,6 +13,7 @@ export interface Pings {
   readonly fails: number;
 }
 
+/** The statistics before the first ping. */
 export const NO_PINGS: Pings = { current: -1, count: 0, min: -1, max: -1, avg: -1, fails: 0 };
 
 /** The statistics after a ping that was answered in `ms`. */
@@ -31,9 +32,9 @@ export function afterSign(pings: Pings): Pings {
   return pings.fails === 0 ? pings : { ...pings, fails: 0 };
 }
 
-/** What happened to a satellite's dicts since the last ping was due. */
+/** What has happened to a satellite's dicts since the last ping was due. */
 export interface Interval {
-  /** A request is under way, and a ping would only wait behind it. */
+  /** True if a request is in progress, behind which a ping would only wait. */
   readonly isBusy: boolean;
   readonly answered: boolean;
   readonly failed: boolean;

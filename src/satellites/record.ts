@@ -1,4 +1,4 @@
-/** The record of a remote satellite: how it is registered, stored and shown. */
+/** The record of a remote satellite: how it is read from a registration, stored and shown. */
 import { z } from 'zod';
 import { RelayError, clean } from '../core/core.ts';
 import { canonicalAddress, formatHostId, hostPort, parseHostId } from '../message/message.ts';
@@ -21,15 +21,15 @@ export interface SatelliteRecord {
   readonly nick: string;
   /** Time of registration. */
   readonly ctime: Date;
-  /** The token that it was registered with; the registration ends when that becomes invalid. Undefined: registered without a token. */
+  /** The token with which it was registered; the registration ends when that becomes invalid. Undefined: registered without a token. */
   readonly registeredWith?: Credential | undefined;
   /** SHA-256 of its own token, hex, so that a reader of the file cannot act for it. */
   readonly tokenHash: string;
 }
 
-// A display name; twice the width of a column.
+// A display name, at most twice as wide as a column of a table.
 const MAX_NICK = 64;
-// Visible ASCII without a fragment. No RPC server has a path of more than 200 characters.
+// Visible ASCII without a fragment. RPC servers do not have paths of more than 200 characters.
 const PATH = /^\/[!-"$-~]{0,199}$/;
 const DEFAULT_PATH = '/RPC2';
 
@@ -39,7 +39,7 @@ export type SatelliteEndpoint = Pick<SatelliteRecord, 'address' | 'port' | 'path
 /** Reads `port` and `path` of `relay.register`; `address` is the caller's. Throws a RelayError INVALID_PARAMS. */
 export function readEndpoint({ port, path = DEFAULT_PATH }: Dict, address: string): SatelliteEndpoint {
   if (!isPort(port))
-    throw new RelayError('INVALID_PARAMS', 'relay.register needs port, the one that you listen on: an integer from 1 to 65535');
+    throw new RelayError('INVALID_PARAMS', 'relay.register needs the member port, on which you listen: an integer from 1 to 65535');
   if (typeof path !== 'string' || !PATH.test(path)) {
     throw new RelayError(
       'INVALID_PARAMS',
@@ -88,10 +88,10 @@ const STORED = z.strictObject({
 });
 const FILE = z.strictObject({ version: z.literal(1), satellites: z.array(STORED) });
 
-/** Content of the file. */
+/** The content of the file. */
 export function toFile(records: Iterable<SatelliteRecord>): z.infer<typeof FILE> {
-  const satellites = [...records].map(({ hostId, nick, ctime, tokenHash, registeredWith, ...place }) => ({
-    ...place,
+  const satellites = [...records].map(({ hostId, nick, ctime, tokenHash, registeredWith, ...endpoint }) => ({
+    ...endpoint,
     ...{ host_id: hostId, nick, ctime: ctime.toISOString(), token: tokenHash },
     ...{ registered_with: registeredWith?.name, registered_with_id: registeredWith?.id },
   }));
@@ -106,9 +106,9 @@ export function fromFile(content: unknown): readonly SatelliteRecord[] {
     throw new Error(`${clean(issue?.path.join('.') ?? '', 100)}: ${clean(issue?.message ?? '', 200)}`);
   }
   return result.data.satellites.map(
-    ({ host_id: hostId, nick, ctime, token, registered_with: name, registered_with_id: id = '', ...place }) => {
+    ({ host_id: hostId, nick, ctime, token, registered_with: name, registered_with_id: id = '', ...endpoint }) => {
       const registeredWith = name === undefined ? undefined : { name, id };
-      return { ...place, hostId, tokenHash: token, registeredWith, nick: clean(nick, MAX_NICK), ctime: new Date(ctime) };
+      return { ...endpoint, hostId, tokenHash: token, registeredWith, nick: clean(nick, MAX_NICK), ctime: new Date(ctime) };
     },
   );
 }

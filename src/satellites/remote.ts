@@ -1,5 +1,5 @@
 /**
- * One remote satellite: its registration, the link that notifies it, and the pings on the same connection that find out when it is gone.
+ * One remote satellite: its registration, the link that notifies it, and the pings on the same connection that detect when it is gone.
  */
 import { randomUUID } from 'node:crypto';
 import { Link, Outbox, ServerAddress, isSignOfLife } from '../links/links.ts';
@@ -23,15 +23,16 @@ export interface RemoteParts {
   readonly events: EventSink<LinkEvent>;
   readonly transport: (server: ServerAddress) => LinkTransport;
   readonly isValidToken: (credential: Credential) => boolean;
-  /** Called once, when the satellite stopped answering or its token became invalid; the pings have ended then. */
+  /** Called once, when the satellite has stopped answering or its token has become invalid. No pings are sent after that. */
   readonly onExpired: (remote: Remote, reason: string) => void;
 }
 
 // One empty struct, as in every co2 call.
 const PING = serialiseCall('ping', [dictOf()]);
 
+/** A registered satellite. */
 export class Remote {
-  /** Identifies it inside this process, whatever is registered at its endpoint later. */
+  /** Identifies it in this process, whatever is registered at its endpoint later. */
   readonly id = randomUUID();
   readonly #parts: RemoteParts;
   readonly #transport: LinkTransport;
@@ -62,7 +63,7 @@ export class Remote {
     });
   }
 
-  /** For the log. */
+  /** Its name in the log. */
   get name(): string {
     return `satellite ${endpointKey(this.record)}`;
   }
@@ -88,19 +89,19 @@ export class Remote {
     this.#link.wake();
   }
 
-  /** It registered again, so it is there: failures are forgotten, and what waits is sent at once. */
-  welcomeBack(): void {
+  /** Call this when the satellite has registered again, so that it is alive: resets failures, and sends waiting dicts at once. */
+  registeredAgain(): void {
     this.#pings = afterSign(this.#pings);
     this.#link.startedAgain();
   }
 
-  /** Sends what waits, and ends. */
+  /** Sends the waiting dicts, and ends. */
   async drain(budgetMs: number): Promise<void> {
     this.#stopPings();
     await this.#link.drain(budgetMs);
   }
 
-  /** Ends without sending what waits. */
+  /** Ends without sending the waiting dicts. */
   async abandon(): Promise<void> {
     this.#stopPings();
     await this.#link.abandon();
@@ -115,11 +116,11 @@ export class Remote {
     this.#pings = afterSign(this.#pings);
   }
 
-  /** Never rejects. The next ping is due one interval after this one has ended, so that there is never more than one under way. */
+  /** Never rejects. The next ping is due one interval after this one has ended, so that there is never more than one in progress. */
   async #onPingDue(): Promise<void> {
     const { registeredWith } = this.record;
     if (registeredWith !== undefined && !this.#parts.isValidToken(registeredWith)) {
-      this.#expire(`the token '${registeredWith.name}' that it registered with is no longer valid`);
+      this.#expire(`the token '${registeredWith.name}' with which it registered is no longer valid`);
       return;
     }
     const { state, lastError } = this.#link.status();
@@ -135,11 +136,11 @@ export class Remote {
     const start = clock.now();
     try {
       const answer = await this.#transport.post(PING);
-      // Any answer of the satellite is a sign of life, even that it has no such method; what a proxy answers for a satellite that is down
-      // is not.
+      // Any answer of the satellite itself is a sign of life, even a fault for an unknown method; the answer of a proxy in front of it is
+      // not.
       if (answer.kind === 'other' && !isSignOfLife(answer)) throw new RelayError('TRANSPORT', answer.reason);
     } catch (error) {
-      // A dict that was answered meanwhile is the better evidence.
+      // A dict that was answered meanwhile proves that it is alive.
       if (!this.#answered) this.#countFailure(reasonOf(error));
       return;
     }

@@ -1,4 +1,4 @@
-/** What happens to remote satellites, as events, and the log lines for them. */
+/** The events of remote satellites, and their log lines. */
 import { clean } from '../core/core.ts';
 import type { Log } from '../core/core.ts';
 
@@ -7,6 +7,7 @@ interface RemoteSatellite {
   readonly satellite: string;
 }
 
+/** A change of a registration. */
 export type RemoteSatelliteEvent =
   | (RemoteSatellite & { readonly type: 'satellite.registered'; readonly hostId: string; readonly nick: string })
   /** It unregistered. */

@@ -1,4 +1,4 @@
-/** Remote satellites: registration, notification and expiry; remembered across restarts. */
+/** Remote satellites: registers them, notifies them, expires those that are gone, and remembers them across restarts. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Notification } from '../links/links.ts';
@@ -34,8 +34,10 @@ export interface SatellitesParts {
   readonly transport: (server: ServerAddress) => LinkTransport;
   /** The state directory, in which `satellites.json` remembers them. */
   readonly stateDir: string;
-  /** Why no satellite may register at this address and port, because it is ours or a peer's; undefined if one may. */
-  readonly taken: (address: string, port: number) => string | undefined;
+  /**
+   * Who else uses this address and port, which is this relay or a peer, so that no satellite may register there; undefined if none does.
+   */
+  readonly ownerOf: (address: string, port: number) => string | undefined;
   /** True while the token is neither revoked nor expired; a new token of the same name is another token. */
   readonly isValidToken: (credential: Credential) => boolean;
 }
@@ -44,7 +46,7 @@ export interface SatellitesParts {
 export interface Registrant {
   /** Canonical. */
   readonly address: string;
-  /** The host_id that it states, checked; undefined if it states none. */
+  /** The host_id that it claims, checked; undefined if it claims none. */
   readonly hostId: string | undefined;
   /** The token that it presented. */
   readonly token: Credential | undefined;
@@ -81,9 +83,10 @@ export interface Sender {
 // A record takes at most 600 bytes of JSON, and the option allows 10,000.
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
-// Of one machine; a quarter of the default of maxSatellites.
+// So many satellites may register from one address, whatever maxSatellites is: a quarter of its default.
 const MIN_SHARE = 25;
 
+/** All remote satellites of this relay. */
 export class Satellites {
   readonly #parts: SatellitesParts;
   readonly #log: Log;
@@ -128,8 +131,8 @@ export class Satellites {
   async register(props: Dict, { address, hostId, token: registeredWith }: Registrant): Promise<Registered> {
     const endpoint = readEndpoint(props, address);
     const key = endpointKey(endpoint);
-    const taken = this.#parts.taken(address, endpoint.port);
-    if (taken !== undefined) throw new RelayError('INVALID_PARAMS', `${key} is ${taken}, and cannot be a satellite`);
+    const owner = this.#parts.ownerOf(address, endpoint.port);
+    if (owner !== undefined) throw new RelayError('INVALID_PARAMS', `${key} is ${owner}, and cannot be a satellite`);
     this.#requireOwner(this.#remotes.get(key), registeredWith);
     const named = hostId ?? hostIdFor(endpoint, randomBytes(8).toString('hex'));
     const token = randomBytes(24).toString('base64url');
@@ -148,8 +151,8 @@ export class Satellites {
   }
 
   /**
-   * Unregisters a satellite; resolves once it is removed from disk. Rejects with a RelayError UNAVAILABLE if that fails; it is still
-   * registered then.
+   * Unregisters a satellite; resolves once it is removed from disk. Rejects with a RelayError UNAVAILABLE if that fails; then it is still
+   * registered.
    */
   async unregister({ id }: Sender): Promise<void> {
     const remote = this.#byId(id);
@@ -160,9 +163,13 @@ export class Satellites {
     } catch (error) {
       this.#leaving.delete(remote);
       this.#log.error(`${remote.name} could not be unregistered: ${reasonOf(error)}`);
-      throw new RelayError('UNAVAILABLE', 'still registered: it cannot be removed from disk, the log says why; call again later', {
-        cause: error,
-      });
+      throw new RelayError(
+        'UNAVAILABLE',
+        'the satellite is still registered, since it cannot be removed from disk (see the log); call again later',
+        {
+          cause: error,
+        },
+      );
     }
     // Another call may have registered it again, or unregistered it too.
     if (!this.#leaving.delete(remote) || !this.#remove(remote)) return;
@@ -193,13 +200,13 @@ export class Satellites {
   }
 
   /** The satellite that listens at this address and port. */
-  byPlace(address: string, port: number): Sender | undefined {
+  byEndpoint(address: string, port: number): Sender | undefined {
     return this.#find(({ record }) => record.address === address && record.port === port);
   }
 
   /**
-   * True if a satellite at `address` (canonical) registered without a token. One with a token must present it, or its address would grant
-   * more than the token.
+   * True if a satellite at `address` (canonical) registered without a token. One that registered with a token must present it, or its
+   * address would grant more than the token.
    */
   isSatelliteAddress(address: string): boolean {
     return this.#find(({ record }) => record.address === address && record.registeredWith === undefined) !== undefined;
@@ -222,7 +229,7 @@ export class Satellites {
     return recipients;
   }
 
-  /** In order of their registration. */
+  /** The satellites in order of their registration. */
   list(): readonly SatelliteView[] {
     return [...this.#remotes.values()].map(view);
   }
@@ -231,7 +238,7 @@ export class Satellites {
     return { satellites: [...this.#remotes.values()].map((remote) => ({ ...view(remote), link: remote.status })), ...this.#count };
   }
 
-  /** Sends what waits and then `farewell`, for `drainMs` at most, and closes all connections. The registrations stay on disk. */
+  /** Sends the waiting dicts and then `farewell`, for `drainMs` at most, and closes all connections. The registrations stay on disk. */
   async stop(farewell: Message | undefined): Promise<void> {
     if (farewell) this.deliver(farewell);
     await Promise.all([...this.#remotes.values()].map((remote) => remote.drain(this.#parts.options.drainMs)));
@@ -239,12 +246,12 @@ export class Satellites {
 
   #remember(record: SatelliteRecord): void {
     const key = endpointKey(record);
-    const taken = this.#parts.taken(record.address, record.port);
-    if (taken !== undefined) this.#log.warn(`satellite ${key} is forgotten: it is ${taken}`);
-    else if (this.#remotes.size >= this.max) this.#log.warn(`satellite ${key} is forgotten: only ${this.max} are allowed (maxSatellites)`);
+    const owner = this.#parts.ownerOf(record.address, record.port);
+    if (owner !== undefined) this.#log.warn(`dropped satellite ${key}: it is ${owner}`);
+    else if (this.#remotes.size >= this.max) this.#log.warn(`dropped satellite ${key}: only ${this.max} are allowed (maxSatellites)`);
     else if (!this.#remotes.has(key)) {
       const { random, options } = this.#parts;
-      // Spread over an interval, so that a hundred are not pinged at the same moment.
+      // The first pings are spread over an interval, so that a hundred satellites are not pinged at the same moment.
       this.#add(record).start(Math.round(random() * options.pingIntervalMs));
     }
   }
@@ -254,21 +261,24 @@ export class Satellites {
     const before = this.#remotes.get(endpointKey(record));
     if (!before) this.#requireShare(record.address);
     if (!before && this.#remotes.size >= this.max)
-      throw new RelayError('LIMIT', `${this.max} satellites are registered, the limit of this relay (maxSatellites); call again later`);
+      throw new RelayError(
+        'LIMIT',
+        `${this.max} satellites are already registered, which is the limit of this relay (maxSatellites); call again later`,
+      );
     const recordBefore = before?.record;
     const isSamePath = recordBefore?.path === record.path;
     const remote = before && isSamePath ? before : this.#add(record);
     remote.record = record;
     this.#leaving.delete(remote);
-    // Before saving, so that earlier failed pings do not expire it meanwhile.
-    if (remote === before) remote.welcomeBack();
+    // Called before saving, so that earlier failed pings do not expire it meanwhile.
+    if (remote === before) remote.registeredAgain();
     try {
       await this.#save();
     } catch (error) {
       this.#log.error(`${remote.name} could not be registered: ${reasonOf(error)}`);
       this.#undo(remote, record, before, recordBefore);
       if (remote !== before) await remote.abandon();
-      throw new RelayError('UNAVAILABLE', 'the registration cannot be saved, the log says why; call again later', { cause: error });
+      throw new RelayError('UNAVAILABLE', 'the registration cannot be saved (see the log); call again later', { cause: error });
     }
     if (remote !== before) {
       remote.start();
@@ -286,14 +296,14 @@ export class Satellites {
     );
   }
 
-  /** Registering costs nothing, so no other machine may use up the limit. */
+  /** Throws if too many satellites are registered from this address: registering is free, so no other machine may use up the limit. */
   #requireShare(address: string): void {
     const share = Math.max(MIN_SHARE, Math.ceil(this.max / 4));
-    const there = [...this.#remotes.values()].filter(({ record }) => addressBlock(record.address) === addressBlock(address)).length;
-    if (!isLoopback(address) && there >= share)
+    const count = [...this.#remotes.values()].filter(({ record }) => addressBlock(record.address) === addressBlock(address)).length;
+    if (!isLoopback(address) && count >= share)
       throw new RelayError(
         'LIMIT',
-        `${share} satellites are registered from your address, the limit for one address; unregister one first`,
+        `${share} satellites are already registered from your address, which is the limit; unregister one first`,
       );
   }
 

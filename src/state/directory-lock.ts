@@ -1,6 +1,6 @@
 /**
- * One relay per state directory. The lock is a unix socket that states who holds it; the kernel closes it when its process ends, so it
- * can be neither stale nor forged.
+ * Ensures that one relay at most uses a state directory. The lock is a unix socket on which its holder tells its process id and addresses;
+ * the kernel closes it when the process ends, so it can be neither stale nor forged.
  */
 import { mkdtemp, open, rm, stat, symlink } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RelayError } from '../core/core.ts';
-import { inTurn } from './in-turn.ts';
-import { isCode, systemReason } from './system-reason.ts';
+import { withLockFile } from './lock-file.ts';
+import { isCode, systemReason } from './files.ts';
 
 /** Where a relay listens. */
 export interface Listening {
@@ -23,7 +23,7 @@ export interface Listening {
 
 interface LockHolder {
   readonly pid: number;
-  /** Undefined while the relay starts, and if it is of an older version. */
+  /** Undefined while the relay is starting, or if it is an older version that does not tell. */
   readonly listening: Listening | undefined;
 }
 
@@ -41,13 +41,13 @@ const ANSWER_TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 // The path of a socket, with its terminating zero, is limited to 104 bytes on some systems and to 108 on Linux.
 const MAX_PATH_BYTES = 100;
-// A relay could not write its state there either.
+// With these errors, a relay could not write its state in the directory either.
 const UNUSABLE = ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'] as const;
 
 /**
  * Locks `directory`, and returns the function that unlocks it. Rejects with a RelayError STATE_DIRECTORY if a running relay holds the
- * lock, or if the directory is not writable. Where sockets are not possible (some network file systems) nothing is locked. Whoever
- * connects is told what `listening` returns at that moment.
+ * lock, or if the directory is not writable. Where sockets are not possible (some network file systems) nothing is locked. A client that
+ * connects to the socket receives what `listening` returns at that moment.
  */
 export async function lockDirectory(
   directory: string,
@@ -65,14 +65,14 @@ export async function lockDirectory(
     await short.release();
     if (RelayError.is(error)) throw error;
     if (!UNUSABLE.some((code) => isCode(error, code))) return () => Promise.resolve();
-    const text = `${join(directory, LOCK_NAME)} cannot be made: ${systemReason(error)}; choose another directory with --data`;
+    const text = `${join(directory, LOCK_NAME)} cannot be created: ${systemReason(error)}; choose another directory with --data`;
     throw new RelayError('STATE_DIRECTORY', text, { cause: error });
   }
 }
 
 /**
- * The relay that holds the lock; undefined if none does. Rejects with a RelayError: TIMEOUT if it does not answer, TRANSPORT if it cannot
- * be asked.
+ * The relay that holds the lock; undefined if none does. Rejects with a RelayError: TIMEOUT if it does not answer, TRANSPORT if the
+ * connection fails.
  */
 export async function askLock(directory: string, timeoutMs: number): Promise<LockHolder | undefined> {
   const short = await shortPath(directory);
@@ -91,11 +91,11 @@ async function takeLock(directory: string, short: string, listening: () => Liste
     } catch (error) {
       if (!isCode(error, 'EADDRINUSE')) throw error;
       if (attempt === MAX_ATTEMPTS)
-        throw new RelayError('STATE_DIRECTORY', `${join(directory, LOCK_NAME)} is taken again and again; start one relay`);
+        throw new RelayError('STATE_DIRECTORY', `${join(directory, LOCK_NAME)}: other relays keep locking it; start only one`);
     }
     await refuseIfHeld(path, directory);
     // Only one process at a time removes a dead relay's socket, or it might remove the one that another process has just created.
-    await inTurn({ lock: join(directory, `${LOCK_NAME}.stale`), who: 'relay that starts', removesStale: true }, async () => {
+    await withLockFile({ path: join(directory, `${LOCK_NAME}.stale`), holder: 'starting relay', removesStale: true }, async () => {
       const before = await stat(path).catch(() => undefined);
       await refuseIfHeld(path, directory);
       if ((await stat(path).catch(() => undefined))?.ino === before?.ino) await rm(path, { force: true });
@@ -106,8 +106,8 @@ async function takeLock(directory: string, short: string, listening: () => Liste
 async function listen(path: string, listening: () => Listening | undefined): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    const place = listening();
-    socket.end(`${process.pid}\n${place === undefined ? '' : `${JSON.stringify(place)}\n`}`);
+    const current = listening();
+    socket.end(`${process.pid}\n${current === undefined ? '' : `${JSON.stringify(current)}\n`}`);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -127,7 +127,7 @@ function close(server: Server): Promise<void> {
 }
 
 async function refuseIfHeld(path: string, directory: string): Promise<void> {
-  // If asking fails, a relay may still be there.
+  // If the question fails, a relay may still be running.
   const holder = await askSocket(path, join(directory, LOCK_NAME), ANSWER_TIMEOUT_MS).catch(() => ({ pid: 0 }));
   if (holder === undefined) return;
   const pid = holder.pid === 0 ? 'unknown' : holder.pid;
@@ -137,7 +137,7 @@ async function refuseIfHeld(path: string, directory: string): Promise<void> {
   );
 }
 
-/** Asks the socket at `path`, which errors call `name`. */
+/** Reads the holder from the socket at `path`; `name` is its path in errors. */
 function askSocket(path: string, name: string, timeoutMs: number): Promise<LockHolder | undefined> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -148,7 +148,7 @@ function askSocket(path: string, name: string, timeoutMs: number): Promise<LockH
       reject(new RelayError(code, `${name}: ${reason}`));
     };
     const timer = setTimeout(() => {
-      fail('TIMEOUT', `the relay that has it did not answer in ${timeoutMs} ms`);
+      fail('TIMEOUT', `the relay that holds it did not answer within ${timeoutMs} ms`);
     }, timeoutMs);
     socket.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
@@ -161,7 +161,7 @@ function askSocket(path: string, name: string, timeoutMs: number): Promise<LockH
     socket.once('error', (error) => {
       // Only these two mean that there is no relay.
       if (isCode(error, 'ECONNREFUSED') || isCode(error, 'ENOENT')) resolve(undefined);
-      else fail('TRANSPORT', `it cannot be asked: ${error.message}`);
+      else fail('TRANSPORT', `cannot connect to it: ${error.message}`);
     });
     socket.once('close', () => {
       clearTimeout(timer);

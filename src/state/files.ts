@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 /** The file is larger than the limit. */
 export class FileTooLarge extends Error {}
 
+/** How a file is read. */
 export interface Reading {
   readonly maxBytes: number;
   /** A file that an operator names may be a symbolic link; a file of the state directory may not. */
@@ -24,11 +25,11 @@ const CHUNK_BYTES = 64 * 1024;
  * a regular file.
  */
 export function readSmallFile(file: string, { maxBytes, links, check }: Reading): string {
-  // Windows lacks the last two; they are 0 there. Without O_NONBLOCK, opening a FIFO waits for a writer indefinitely.
+  // Windows lacks the last two flags; they are 0 there. Without O_NONBLOCK, opening a FIFO waits for a writer indefinitely.
   const handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | (links === 'refuse' ? constants.O_NOFOLLOW : 0));
   try {
     const stats = fstatSync(handle);
-    if (stats.isDirectory()) throw new Error('a directory stands where a file is needed');
+    if (stats.isDirectory()) throw new Error('expected a file, found a directory');
     if (!stats.isFile()) throw new Error('it is not a regular file');
     check?.(stats);
     return readAtMost(handle, maxBytes);
@@ -96,4 +97,22 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
+}
+
+/** The reason of a failed file operation. */
+export function systemReason(error: unknown): string {
+  if (isCode(error, 'EACCES') || isCode(error, 'EPERM')) return 'permission denied';
+  if (isCode(error, 'ENOENT')) return 'there is no such file';
+  if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) return 'expected a directory, found a file';
+  if (isCode(error, 'EISDIR')) return 'expected a file, found a directory';
+  if (isCode(error, 'ELOOP')) return 'expected a file, found a symbolic link';
+  if (isCode(error, 'ENXIO')) return 'it is not a regular file';
+  if (isCode(error, 'ENOSPC')) return 'the disk is full';
+  if (isCode(error, 'EROFS')) return 'the file system is read-only';
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** True if `error` is a system error with this code. */
+export function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
 }

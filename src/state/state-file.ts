@@ -1,18 +1,18 @@
 /** One value that survives a crash, in a JSON file that is always complete on disk. */
 import { rename } from 'node:fs/promises';
 import { RelayError, SerialQueue, reasonOf } from '../core/core.ts';
-import { requireOwn, FileTooLarge, readSmallFile, replaceFile } from './files.ts';
-import { isCode, systemReason } from './system-reason.ts';
+import { requireOwn, FileTooLarge, readSmallFile, replaceFile, isCode, systemReason } from './files.ts';
 
-/** What was found at start: nothing, the value, or a damaged file, which has been renamed to `<name>.damaged`. */
+/** What {@link StateFile.load} found: nothing, the value, or a damaged file, which has been renamed to `<name>.damaged`. */
 export type Found<T> =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'damaged'; readonly reason: string; readonly movedTo: string };
 
+/** The file of one value. */
 export class StateFile {
   readonly #writes = new SerialQueue();
-  /** The write that waits for the present one; all saves meanwhile share it. */
+  /** The write that is queued behind the running one; all saves until it starts share it. */
   #next: Promise<void> | undefined;
 
   /**
@@ -35,7 +35,7 @@ export class StateFile {
     } catch (error) {
       if (RelayError.is(error)) throw error;
       const movedTo = `${this.path}.damaged`;
-      await this.#do('set aside', () => rename(this.path, movedTo));
+      await this.#do('renamed', () => rename(this.path, movedTo));
       return { kind: 'damaged', reason: reasonOf(error), movedTo };
     }
   }

@@ -4,8 +4,7 @@ import type { Stats } from 'node:fs';
 import { link, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RelayError } from '../core/core.ts';
-import { requireOwn, readSmallFile } from './files.ts';
-import { isCode, systemReason } from './system-reason.ts';
+import { requireOwn, readSmallFile, isCode, systemReason } from './files.ts';
 
 export { stateDefaults, stateShape } from './options.ts';
 export type { StateOptions } from './options.ts';
@@ -13,11 +12,10 @@ export { askLock, lockDirectory } from './directory-lock.ts';
 export type { Listening } from './directory-lock.ts';
 
 export { StateFile } from './state-file.ts';
-export { isCode, systemReason } from './system-reason.ts';
-export { inTurn } from './in-turn.ts';
-export { requireOwn, readSmallFile, replaceFile } from './files.ts';
+export { isCode, systemReason, requireOwn, readSmallFile, replaceFile } from './files.ts';
+export { withLockFile } from './lock-file.ts';
 
-// A name or a token and its line end; a larger file is not one of ours.
+// A name or a token and its line end; a larger file was not written by the relay.
 const MAX_LINE_BYTES = 4096;
 
 /** An opened state directory. */
@@ -27,7 +25,7 @@ export interface StateDirectory {
   readonly hostIdRandom: string;
   /** The credential with all rights. */
   readonly adminToken: string;
-  /** Where compiled plugins are cached. Undefined: nowhere. */
+  /** Where compiled plugins are cached. Undefined: they are not cached. */
   readonly cacheDir: string | undefined;
 }
 
@@ -40,8 +38,8 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
     await makeDirectory(path);
     refuseOpenDirectory(path, await stat(path));
     // 64 random bits: enough that no two relays ever have the same name; not a secret.
-    const hostIdRandom = await keep(join(path, 'host-id'), () => randomBytes(8).toString('hex'), requireOwn);
-    const adminToken = await keep(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'), refuseOpenSecret);
+    const hostIdRandom = await readOrCreate(join(path, 'host-id'), () => randomBytes(8).toString('hex'), requireOwn);
+    const adminToken = await readOrCreate(join(path, 'admin.token'), () => randomBytes(32).toString('base64url'), refuseOpenSecret);
     return { path, hostIdRandom, adminToken, cacheDir: join(path, 'cache') };
   } catch (error) {
     if (RelayError.is(error)) throw error;
@@ -56,17 +54,17 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
  */
 export async function makeDirectory(path: string): Promise<void> {
   const missing: string[] = [];
-  for (let above = path; !(await isThere(above)); above = dirname(above)) missing.unshift(above);
+  for (let above = path; !(await exists(above)); above = dirname(above)) missing.unshift(above);
   for (const directory of missing) {
     await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
       // Another process created it in between.
       if (!isCode(error, 'EEXIST')) throw error;
     });
   }
-  if (!(await stat(path)).isDirectory()) throw new Error('a file stands where a directory is needed');
+  if (!(await stat(path)).isDirectory()) throw new Error('expected a directory, found a file');
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
     return true;
@@ -82,16 +80,16 @@ type Check = (file: string, stats: Stats) => void;
  * The one line in `file`, which is created with the result of `make` if it does not exist. Two processes that start at once get the same
  * line.
  */
-async function keep(file: string, make: () => string, check: Check): Promise<string> {
-  const text = readIfThere(file, check) ?? (await create(file, make())) ?? readIfThere(file, check) ?? '';
+async function readOrCreate(file: string, make: () => string, check: Check): Promise<string> {
+  const text = readIfPresent(file, check) ?? (await create(file, make())) ?? readIfPresent(file, check) ?? '';
   const line = text.trim();
   if (!/^[A-Za-z0-9_-]{8,128}$/.test(line)) {
-    throw new RelayError('STATE_DIRECTORY', `${file} is empty or damaged: restore it, or delete it to have a new one made`);
+    throw new RelayError('STATE_DIRECTORY', `${file} is empty or damaged: restore it, or delete it so that a new one is created`);
   }
   return line;
 }
 
-function readIfThere(file: string, check: Check): string | undefined {
+function readIfPresent(file: string, check: Check): string | undefined {
   try {
     return readSmallFile(file, {
       maxBytes: MAX_LINE_BYTES,
@@ -103,15 +101,15 @@ function readIfThere(file: string, check: Check): string | undefined {
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined;
     if (RelayError.is(error)) throw error;
-    const text = `${file} cannot be read: ${systemReason(error)}; restore it, or delete it to have a new one made`;
+    const text = `${file} cannot be read: ${systemReason(error)}; restore it, or delete it so that a new one is created`;
     throw new RelayError('STATE_DIRECTORY', text, { cause: error });
   }
 }
 
-/** Undefined if another process was faster. */
+/** Creates the file; undefined if another process was faster. */
 async function create(file: string, text: string): Promise<string | undefined> {
-  // Written to a temporary file and linked, so that a crash never leaves an empty file and the slower of two processes reads the faster
-  // one's.
+  // Written to a temporary file and linked, so that a crash never leaves an empty file, and the slower of two processes reads the file of
+  // the faster one.
   const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
   await writeFile(temporary, `${text}\n`, { mode: 0o600, flag: 'wx' });
   try {

@@ -1,4 +1,4 @@
-/** Keeps what a relay logs, so that a test reads what an operator would. */
+/** Records the log of a relay, so that a test can read what an operator would. */
 import { format } from 'node:util';
 import type { Log, LogSource } from '../core/core.ts';
 
@@ -10,7 +10,7 @@ export interface LogLine {
   readonly text: string;
 }
 
-/** Hands every line that is logged to `onLine`. */
+/** Passes every line that is logged to `onLine`. */
 export function recordingLogs(onLine: (line: LogLine) => void): LogSource {
   return (category): Log => {
     const write =

@@ -1,4 +1,4 @@
-/** The network of test relays: each has an address that only they know, and calls go from one to the other as bytes in memory. */
+/** The network of test relays: each has an address that only test relays know, and calls are passed between them as bytes in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { HttpServerDependencies, HttpServerPort } from '../app.ts';
 import type { LinkTransport, ServerAddress } from '../links/links.ts';
@@ -9,7 +9,7 @@ import type { Principal } from '../access/access.ts';
 import { parseCall, parseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 
-/** What came of a call; `error` is what the relay or the plugin threw, which no client sees. */
+/** The result of a call; `error` is what the relay or the plugin threw, which clients do not see. */
 export interface Answered {
   readonly response: ParsedResponse;
   readonly error?: unknown;
@@ -28,7 +28,7 @@ const PORT = 2004;
 const open = new Map<string, MemoryServer>();
 let relays = 0;
 
-/** HttpServer of one relay that no port is bound for. */
+/** Replaces the HttpServer of one relay, without binding a port. */
 export class MemoryServer implements HttpServerPort {
   readonly scheme = 'http';
   readonly bound: Endpoint;
@@ -38,7 +38,7 @@ export class MemoryServer implements HttpServerPort {
 
   constructor() {
     relays++;
-    // Addresses of private networks: host_ids may hold them, and nobody is called there.
+    // Addresses of private networks: they are valid in a host_id, and nothing connects to them.
     this.bound = { address: `10.${(relays >> 16) & 255}.${(relays >> 8) & 255}.${relays & 255}`, port: PORT };
   }
 
@@ -88,10 +88,10 @@ export class MemoryServer implements HttpServerPort {
   }
 
   reconfigure(): void {
-    // Nothing of them depends on an option.
+    // No option affects it.
   }
 
-  /** Answers the serialized call of a caller as the HTTP endpoint does. */
+  /** Answers a serialized call like the HTTP endpoint. */
   async answer(body: Uint8Array, principal: Principal): Promise<Answered> {
     if (this.#endpoint === undefined || !open.has(this.bound.address))
       throw new RelayError('UNAVAILABLE', 'this test relay has been stopped');
@@ -105,18 +105,18 @@ export class MemoryServer implements HttpServerPort {
     return {
       canBatch: true,
       post: async (body) => {
-        // As on a network, nothing arrives in the turn in which it was sent.
+        // As on a network, nothing arrives in the same turn of the event loop.
         await nextTurn();
         const target = server.port === PORT ? open.get(server.addresses[0] ?? '') : undefined;
-        if (target === undefined) throw new RelayError('TRANSPORT', `no test relay runs at ${server.name}`);
-        return (await target.answer(body, target.#standingOf(this.bound))).response;
+        if (target === undefined) throw new RelayError('TRANSPORT', `there is no test relay at ${server.name}`);
+        return (await target.answer(body, target.#principalOf(this.bound))).response;
       },
       reset: async () => undefined,
       close: async () => undefined,
     };
   }
 
-  #standingOf({ address, port }: Endpoint): Principal {
+  #principalOf({ address, port }: Endpoint): Principal {
     const isPeer = this.#addresses?.isPeerAddress(address) === true;
     return { role: { kind: isPeer ? 'peer' : 'anonymous' }, address, port, isDirect: true, isPeer };
   }

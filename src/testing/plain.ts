@@ -1,10 +1,10 @@
-/** Received values as a test compares them. */
+/** Converts received values for comparison with literals. */
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 
 /**
  * `value` with its structs as plain objects, which assert.deepEqual finds equal to literals; a received struct has no prototype.
- * Recursion is bounded, since the parser lets nothing deeper than 64 in.
+ * Recursion is bounded, since the parser rejects anything deeper than 64.
  */
 export function plain(value: Value): Value {
   if (Array.isArray(value)) return (value as readonly Value[]).map(plain);

@@ -1,36 +1,36 @@
-/** When nothing is under way any more between relays: what a test waits for before it looks. */
+/** Waits until test relays are idle, or until a condition holds. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AppStatus } from '../app.ts';
 
-/** A relay that is waited for. */
-export interface Busy {
-  /** Times that a message was put into the line of a satellite. */
-  readonly taken: number;
+/** A relay to wait for. */
+export interface WatchedRelay {
+  /** How many messages were put into the inboxes of its satellites. */
+  readonly queued: number;
   status(): AppStatus;
 }
 
 const waiting = new Set<() => void>();
 
-/** Has everybody who waits look again; called for whatever happens in any test relay. */
-export function stir(): void {
-  const looking = [...waiting];
+/** Makes all waits check their conditions again. Called whenever something happens in a test relay. */
+export function recheck(): void {
+  const checks = [...waiting];
   waiting.clear();
-  for (const look of looking) look();
+  for (const check of checks) check();
 }
 
 /**
- * What `look` finds: it is asked now and again whenever something happened, until it answers something or `patienceMs` of real time are
- * over; then this rejects with an Error of `text()`.
+ * Resolves to the first result of `check` other than undefined; calls it now and whenever something happens. After `patienceMs` of real
+ * time, rejects with an Error of `text()`.
  */
-export async function until<T>(look: () => T | undefined, patienceMs: number, text: () => string): Promise<T> {
+export async function until<T>(check: () => T | undefined, patienceMs: number, text: () => string): Promise<T> {
   const late = new AbortController();
   const patience = setTimeout(() => {
     late.abort();
-    stir();
+    recheck();
   }, patienceMs);
   try {
     for (;;) {
-      const found = look();
+      const found = check();
       if (found !== undefined) return found;
       if (late.signal.aborted) throw new Error(text());
       await new Promise<void>((resolve) => waiting.add(resolve));
@@ -40,29 +40,29 @@ export async function until<T>(look: () => T | undefined, patienceMs: number, te
   }
 }
 
-/** Resolves once every message has been received by all, and no dict is between two relays. */
-export async function settled(relays: () => readonly Busy[], patienceMs: number): Promise<void> {
-  const isQuiet = (): boolean => relays().every((relay) => underWay(relay) === 0);
+/** Resolves once all deliveries have ended, and no dict is on its way to another relay. */
+export async function settled(relays: () => readonly WatchedRelay[], patienceMs: number): Promise<void> {
+  const isIdle = (): boolean => relays().every((relay) => pending(relay) === 0);
   const text = (): string => `not settled after ${patienceMs} ms: ${relays().flatMap(described).join('; ')}`;
   do {
-    await until(() => isQuiet() || undefined, patienceMs, text);
-    // A dict that was sent in passing is counted a turn later.
+    await until(() => isIdle() || undefined, patienceMs, text);
+    // A dict that was sent during a delivery is counted one turn later.
     await nextTurn();
-  } while (!isQuiet());
+  } while (!isIdle());
 }
 
 /** Deliveries and forwards that have not ended. */
-function underWay(relay: Busy): number {
+function pending(relay: WatchedRelay): number {
   const { mesh } = relay.status();
   return deliveries(relay) + mesh.peers.filter(({ state }) => state === 'sending').length;
 }
 
-function deliveries(relay: Busy): number {
+function deliveries(relay: WatchedRelay): number {
   const { satellites } = relay.status().plugins;
-  return satellites.reduce((left, { delivered, failed, dropped, merged }) => left - delivered - failed - dropped - merged, relay.taken);
+  return satellites.reduce((left, { delivered, failed, dropped, merged }) => left - delivered - failed - dropped - merged, relay.queued);
 }
 
-function described(relay: Busy): string[] {
+function described(relay: WatchedRelay): string[] {
   const { plugins, mesh } = relay.status();
   const running = deliveries(relay);
   const names = plugins.satellites.map(({ name }) => name).join(', ');
@@ -71,7 +71,7 @@ function described(relay: Busy): string[] {
     running === 0
       ? []
       : [
-          `receive() has not ended for ${running} ${running === 1 ? 'message' : 'messages'} (satellites: ${names}); one that waits for time needs clock.advance()`,
+          `receive() has not ended for ${running} ${running === 1 ? 'message' : 'messages'} (satellites: ${names}); if it waits for a timer of the relay, call clock.advance()`,
         ];
   return [...receives, ...links];
 }

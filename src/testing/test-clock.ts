@@ -1,4 +1,4 @@
-/** Time that passes only when a test says so. */
+/** A clock that a test advances. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../core/core.ts';
 
@@ -7,12 +7,12 @@ interface Timer {
   readonly due: () => void;
 }
 
-// Timers that one advance() calls: a timer that sets itself again at once would never let it end.
+// Timers that one advance() calls at most: a timer that always restarts itself at once would never let it end.
 const MAX_DUE = 100_000;
-// Of the event loop, between two moments: a dict goes from one satellite to the next, or to the next relay, in one or two.
+// Turns of the event loop between two timers: a dict takes one or two to reach the next satellite or relay.
 const TURNS = 5;
 
-/** The relay's time: its limits, pauses and ages. A plugin's own setTimeout and Date are not among it. */
+/** The clock of a relay, for its limits, delays and ages. A plugin's own setTimeout and Date do not use it. */
 export class TestClock implements Clock {
   #now = 0;
   readonly #timers = new Set<Timer>();
@@ -22,7 +22,7 @@ export class TestClock implements Clock {
     return this.#now;
   }
 
-  /** Calls `due` once, when `ms` have passed; the answer takes it back. */
+  /** Calls `due` once, when `ms` have passed; the returned function cancels that. */
   after(ms: number, due: () => void): () => void {
     const timer = { at: this.#now + Math.max(0, ms), due };
     this.#timers.add(timer);
@@ -32,16 +32,16 @@ export class TestClock implements Clock {
   }
 
   /**
-   * Lets `ms` pass, once what is under way has got as far as it can without that. What is due is called in order of its time, at its time,
-   * and what it starts may set the next timer. Throws a RangeError for what is no span of time.
+   * Advances the time by `ms`, after pending work has got as far as it can without that. Timers are called in order, each at its time, and
+   * may set further timers. Rejects with a RangeError if `ms` is not a finite number of at least 0.
    */
   async advance(ms: number): Promise<void> {
-    if (!Number.isFinite(ms) || ms < 0) throw new RangeError(`clock.advance(${ms}): give the ms that pass, 0 or more`);
+    if (!Number.isFinite(ms) || ms < 0) throw new RangeError(`clock.advance(${ms}): expected a number of ms, 0 or more`);
     const end = this.#now + ms;
     let count = 0;
     await turns();
     for (let next = this.#next(end); next; next = this.#next(end)) {
-      if (++count > MAX_DUE) throw new Error(`clock.advance(${ms}): more than ${MAX_DUE} timers were due; one sets itself again at once`);
+      if (++count > MAX_DUE) throw new Error(`clock.advance(${ms}): more than ${MAX_DUE} timers were due; one restarts itself at once`);
       this.#now = Math.max(this.#now, next.at);
       this.#timers.delete(next);
       next.due();
@@ -51,7 +51,7 @@ export class TestClock implements Clock {
   }
 
   /**
-   * Lets all timers of now expire, the earliest first. An expired one may cancel later ones before they expire; timers that it starts wait.
+   * Lets all current timers expire, the earliest first. An expired timer may cancel later ones; timers that it starts do not expire.
    */
   async runOut(): Promise<void> {
     for (const timer of [...this.#timers].sort((one, other) => one.at - other.at)) {

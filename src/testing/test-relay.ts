@@ -1,4 +1,4 @@
-/** The test relay: the real relay, plugin host and links, on memory in place of network and disk. */
+/** The test relay: the real relay, plugin host and links, with memory in place of network and disk. */
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { startRelay } from '../app.ts';
@@ -19,22 +19,22 @@ import { recordingLogs } from './logs.ts';
 import type { LogLine } from './logs.ts';
 import { MemoryServer } from './memory-server.ts';
 import { plain } from './plain.ts';
-import { makePlace } from './plugin-files.ts';
-import type { Place } from './plugin-files.ts';
-import { settled, stir, until } from './quiet.ts';
+import { makeTestDirectory } from './plugin-files.ts';
+import type { TestDirectory } from './plugin-files.ts';
+import { recheck, settled, until } from './quiet.ts';
 import { TestClock } from './test-clock.ts';
 import type { TestCaller, TestRelay, TestRelayOptions } from './types.ts';
 
 const PATIENCE_MS = 2_000;
 
-/** Starts a relay in memory. Rejects with what stops a start, and also if a plugin of it would be left out; nothing is left open then. */
+/** Starts a relay in memory. Rejects with the error of the start, or if a plugin is not loaded; then everything is closed again. */
 export async function createTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
   if (options.plugins !== undefined && options.pluginsDir !== undefined)
     throw new TypeError('createTestRelay: give plugins or pluginsDir, not both');
-  const place = await makePlace(options.plugins ?? []);
-  const relay = new MemoryRelay(options, place);
+  const directory = await makeTestDirectory(options.plugins ?? []);
+  const relay = new MemoryRelay(options, directory);
   try {
-    await relay.start(completed(options, place));
+    await relay.start(completed(options, directory));
     for (const peer of options.peers ?? []) joinTestRelays(relay, peer);
     return relay;
   } catch (error) {
@@ -49,10 +49,10 @@ export function joinTestRelays(...relays: readonly TestRelay[]): void {
   for (const one of joined) for (const other of joined) if (one !== other) one.addPeer(other);
 }
 
-function completed({ pluginsDir, config = {} }: TestRelayOptions, place: Place): Completed {
-  const directory = pluginsDir instanceof URL ? fileURLToPath(pluginsDir) : (pluginsDir ?? place.pluginsDir);
-  // Nothing is saved while a test runs, and a watch takes longer than the rest of the start.
-  const own: Config = { pluginsDir: directory, projectDir: place.path, pluginPackages: false, watch: false };
+function completed({ pluginsDir, config = {} }: TestRelayOptions, directory: TestDirectory): Completed {
+  const plugins = pluginsDir instanceof URL ? fileURLToPath(pluginsDir) : (pluginsDir ?? directory.pluginsDir);
+  // Files do not change during a test, and watching takes longer than the rest of the start.
+  const own: Config = { pluginsDir: plugins, projectDir: directory.path, pluginPackages: false, watch: false };
   const sources = [own, config].map((values) => ({
     values,
     baseDir: process.cwd(),
@@ -65,25 +65,26 @@ class MemoryRelay implements TestRelay {
   readonly clock: TestClock;
   readonly sent: Dict[] = [];
   readonly logs: LogLine[] = [];
-  taken = 0;
+  queued = 0;
   readonly #patienceMs: number;
-  readonly #place: Place;
+  readonly #directory: TestDirectory;
   readonly #server = new MemoryServer();
   readonly #peers = new Set<MemoryRelay>();
-  #handedOut = 0;
+  /** How many dicts `nextSent` has returned. */
+  #returned = 0;
   #router: Pick<Router, 'accept'> | undefined;
   #started: StartedRelay | undefined;
   #stopped: Promise<void> | undefined;
 
-  constructor({ clock, peers = [], patienceMs = PATIENCE_MS }: TestRelayOptions, place: Place) {
+  constructor({ clock, peers = [], patienceMs = PATIENCE_MS }: TestRelayOptions, directory: TestDirectory) {
     this.clock = clock ?? peers[0]?.clock ?? new TestClock();
     this.#patienceMs = patienceMs;
-    this.#place = place;
+    this.#directory = directory;
   }
 
   static from(relay: TestRelay): MemoryRelay {
     if (#peers in relay) return relay;
-    throw new TypeError('joinTestRelays: found something else than relays of createTestRelay');
+    throw new TypeError('joinTestRelays: expected relays from createTestRelay');
   }
 
   get hostId(): string {
@@ -97,11 +98,11 @@ class MemoryRelay implements TestRelay {
   async start(options: Completed): Promise<void> {
     const logs = recordingLogs((line) => {
       this.logs.push(line);
-      stir();
+      recheck();
     });
     const environment = { logs, clock: this.clock, random: () => 0.5 };
     this.#started = await this.#patiently(startRelay(options, environment, this.#fakes()));
-    this.#requireAll();
+    this.#requireAllLoaded();
   }
 
   addPeer(other: MemoryRelay): void {
@@ -116,18 +117,18 @@ class MemoryRelay implements TestRelay {
     const [received] = call.params;
     if (!isDict(received)) throw new TypeError('deliver: a dict is an object with a member data');
     const claimed = typeof received.host_id === 'string' ? parseHostId(received.host_id) : undefined;
-    const caller = callerOf(standingOf('local', claimed?.address), (one) => call.sourceOf(one), call.exactOf);
+    const caller = callerOf(principalOf('local', claimed?.address), (one) => call.sourceOf(one), call.exactOf);
     const id = this.#router?.accept(received, caller) ?? '';
     await this.settled();
     return id;
   }
 
   nextSent(): Promise<Dict> {
-    // Taken as soon as it is seen, so that of two who wait each gets one of its own.
-    const take = (): Dict | undefined => (this.#handedOut < this.sent.length ? this.sent[this.#handedOut++] : undefined);
+    // Counted at once, so that two calls that wait get different dicts.
+    const take = (): Dict | undefined => (this.#returned < this.sent.length ? this.sent[this.#returned++] : undefined);
     return until(take, this.#patienceMs, () => {
-      const before = this.#handedOut === 0 ? 'none' : `${this.#handedOut}, which nextSent() has answered`;
-      return `no satellite sent a dict in ${this.#patienceMs} ms; before that: ${before}`;
+      const before = this.#returned === 0 ? 'none' : `${this.#returned}, which nextSent() has returned`;
+      return `no satellite sent a dict within ${this.#patienceMs} ms; before that: ${before}`;
     });
   }
 
@@ -137,7 +138,7 @@ class MemoryRelay implements TestRelay {
     { as = 'local' }: { readonly as?: TestCaller | undefined } = {},
   ): Promise<Value> {
     const body = serialiseCall(method, params, { nil: true, i8: true });
-    const { response, error } = await this.#server.answer(body, standingOf(as));
+    const { response, error } = await this.#server.answer(body, principalOf(as));
     if (response.kind === 'value') return plain(response.value);
     throw Object.assign(new RemoteFault(response.code, response.text), { cause: error });
   }
@@ -161,42 +162,45 @@ class MemoryRelay implements TestRelay {
 
   async #stop(): Promise<void> {
     await this.#patiently(this.#started?.stop() ?? Promise.resolve());
-    await this.#place.remove();
+    await this.#directory.remove();
   }
 
   #fakes(): Fakes {
     const name = randomBytes(8).toString('hex');
     return {
-      state: { path: this.#place.path, hostIdRandom: name, adminToken: randomBytes(32).toString('base64url'), cacheDir: undefined },
+      state: { path: this.#directory.path, hostIdRandom: name, adminToken: randomBytes(32).toString('base64url'), cacheDir: undefined },
       http: (parts) => {
         this.#router = parts.router;
         return this.#server.of(parts);
       },
       transport: (server) => this.#server.carrierTo(server),
       onMessage: ({ message, sender, recipients }) => {
-        this.taken += recipients;
+        this.queued += recipients;
         if (sender !== undefined) this.sent.push(plain(shareDict(message.frozen())) as Dict);
-        stir();
+        recheck();
       },
     };
   }
 
-  /** Whatever a plugin of a test is left out for is a mistake, in the test or in the plugin. */
-  #requireAll(): void {
+  /** Throws if a plugin is not loaded, which is a mistake in the test or in the plugin. */
+  #requireAllLoaded(): void {
     const { problems, satellites } = this.status().plugins;
     if (problems.length > 0) {
       const texts = problems.map(
         ({ file, line, module, reason }) =>
-          `${this.#place.satellites.length > 0 ? (module ?? file) : [file, line].filter(Boolean).join(':')}: ${reason}`,
+          `${this.#directory.satellites.length > 0 ? (module ?? file) : [file, line].filter(Boolean).join(':')}: ${reason}`,
       );
       throw new Error(`createTestRelay: ${texts.join('; ')}`);
     }
     const names = new Set(satellites.map(({ name }) => name));
-    const missing = this.#place.satellites.find(({ module, className }) => !names.has(`${module}.${className}`));
-    if (missing) throw new TypeError(`createTestRelay: ${missing.className} is not decorated with @Satellite(), so nothing of it runs`);
+    const missing = this.#directory.satellites.find(({ module, className }) => !names.has(`${module}.${className}`));
+    if (missing) throw new TypeError(`createTestRelay: ${missing.className} is not decorated with @Satellite(), so it does not run`);
   }
 
-  /** What `work` yields. The relay's time stands still, so if it takes long, its time limits run out. */
+  /**
+   * Resolves as `work` does. Since the clock of the relay does not advance by itself, this lets its time limits expire if `work` takes
+   * long.
+   */
   async #patiently<T>(work: Promise<T>): Promise<T> {
     const late = setInterval(() => {
       void this.clock.runOut();
@@ -208,10 +212,10 @@ class MemoryRelay implements TestRelay {
     }
   }
 
-  /** Those that run of itself and of whoever it is joined to over any number of others. */
+  /** The running relays among this one and those that it is linked to, directly or over others. */
   #network(): readonly MemoryRelay[] {
     const found = new Set<MemoryRelay>([this]);
-    // A set that grows while it is gone through is gone through to its end.
+    // The loop also visits relays that are added to the set meanwhile.
     for (const relay of found) for (const peer of relay.#peers) found.add(peer);
     return [...found].filter((relay) => relay.#stopped === undefined);
   }
@@ -222,12 +226,12 @@ class MemoryRelay implements TestRelay {
   }
 
   #running(): StartedRelay {
-    if (this.#stopped) throw new Error('this test relay does not run any more');
+    if (this.#stopped) throw new Error('this test relay has been stopped');
     return this.#everStarted();
   }
 }
 
-function standingOf(caller: TestCaller, address = caller === 'anonymous' ? '192.0.2.1' : '127.0.0.1'): Principal {
+function principalOf(caller: TestCaller, address = caller === 'anonymous' ? '192.0.2.1' : '127.0.0.1'): Principal {
   const role: Principal['role'] =
     caller === 'admin'
       ? { kind: 'token', name: 'admin', id: 'admin', may: permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] }) }

@@ -1,6 +1,6 @@
 /**
- * PUBLIC: the test kit, 'co2-relay/testing'. A whole relay in memory: no port, no state directory, time that the test lets pass. Fits every
- * test runner.
+ * PUBLIC: the test kit, 'co2-relay/testing'. A whole relay in memory, without a port or a state directory, with a clock that the test
+ * advances. Works with every test runner.
  */
 export type { Config } from '../config/config.ts';
 export { RelayError } from '../core/core.ts';

@@ -7,8 +7,8 @@ const OVERHEAD_BYTES = 768;
 const STRING_BYTES = 24;
 
 /**
- * Bytes that a queued message takes: its encoded dict and an estimate of the overhead. The decoded view is not counted, since it may be
- * dropped at any time.
+ * Bytes that a queued message takes: its encoded dict and an estimate of the overhead. The decoded view is not counted, since it can be
+ * discarded at any time.
  */
 export function heldBytes({ payload, via }: { readonly payload: Uint8Array; readonly via: readonly string[] }): number {
   let bytes = OVERHEAD_BYTES + payload.byteLength;
@@ -16,7 +16,7 @@ export function heldBytes({ payload, via }: { readonly payload: Uint8Array; read
   return bytes;
 }
 
-// Measured in the same way. A number is often stored in place, so only its slot is counted.
+// Measured likewise. A number is often stored in place, so only its slot is counted.
 const SLOT_BYTES = 16;
 const OBJECT_BYTES = 64;
 const BUFFER_BYTES = 200;

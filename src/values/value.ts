@@ -63,13 +63,13 @@ export class Int64 {
 }
 
 /**
- * A value with a replacement for the case that it cannot be written: one part can fail alone, and nothing has to be written twice to find
- * out. Attempts cannot be nested.
+ * A value with a replacement in case it cannot be written, so that one part of a document can fail without the rest. Attempts cannot be
+ * nested.
  */
 export class Attempt {
   readonly [ATTEMPT] = true;
 
-  /** `otherwise` receives the RelayError with which writing `value` failed, and returns the replacement. */
+  /** `otherwise` is called with the RelayError if `value` cannot be written, and returns the replacement. */
   constructor(
     readonly value: Sendable,
     readonly otherwise: (error: unknown) => Sendable,

@@ -1,6 +1,5 @@
 /** Walks over a value that is being written, without recursion: the stack of open arrays and structs, and the path for error texts. */
-import { RelayError } from '../core/core.ts';
-import { memberPath } from './member-path.ts';
+import { RelayError, clean } from '../core/core.ts';
 import type { Attempt } from './value.ts';
 
 // The default depth for reading, so that everything written can be read.
@@ -68,7 +67,7 @@ export class Walk<Mark> {
     throw new RelayError('INTERNAL', `${this.#path()}: ${reason}`, { isForCaller });
   }
 
-  /** The value of `attempt` is written next; `mark` is the amount of output before it. */
+  /** Notes that the value of `attempt` is written next; `mark` is the amount of output before it. */
   begin(attempt: Attempt, mark: Mark): void {
     this.#attempt = { attempt, mark, depth: this.#levels.length, level: this.top, child: this.top?.next };
   }
@@ -99,4 +98,11 @@ export class Walk<Mark> {
     }
     return path;
   }
+}
+
+const IDENTIFIER = /^[A-Za-z_$][A-Za-z0-9_$]{0,63}$/;
+
+/** The path of a member: `result.data` or `result["odd name"]`. */
+export function memberPath(path: string, name: string): string {
+  return IDENTIFIER.test(name) ? `${path}.${name}` : `${path}[${JSON.stringify(clean(name, 40))}]`;
 }

@@ -55,7 +55,7 @@ test('each call of a multicall counts, and those over the limit are refused one 
   t.like(await t.throwsAsync(call('ping', [], STRANGER)), limited);
 });
 
-test('method_call counts twice: itself and what it calls', async (t) => {
+test('method_call counts twice: for itself and for the method that it calls', async (t) => {
   const { call } = tight();
   const ping = received({ method_name: 'ping' });
   t.true(await call('method_call', [ping], STRANGER));

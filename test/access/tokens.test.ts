@@ -37,14 +37,14 @@ test('a token has 256 bits, and the file, for its owner alone, has but its hash'
 test('names are unique, plain, and not admin', async (t) => {
   const { dir } = watched(t);
   await add(dir, 'ci');
-  await t.throwsAsync(add(dir, 'ci'), { message: /already; revoke it first/ });
+  await t.throwsAsync(add(dir, 'ci'), { message: /already a token .ci.; revoke it first/ });
   for (const name of ['', 'admin', 'a b', '../x', '-a', 'x'.repeat(65), 'a\n'])
     await t.throwsAsync(add(dir, name), { message: /a token's name/ });
   await t.throwsAsync(removeToken(dir, 'cj'), { message: /no token 'cj'; did you mean "ci"/ });
   t.deepEqual(names(listTokens(dir)), ['ci']);
 });
 
-test('ten at once are all kept', async (t) => {
+test('ten tokens created at once are all stored', async (t) => {
   const { dir } = watched(t);
   await Promise.all(Array.from({ length: 10 }, (_, index) => add(dir, `t${index}`)));
   t.is(listTokens(dir).length, 10);
@@ -93,7 +93,7 @@ test('an unreadable file keeps the previous tokens, is logged once, and is read 
   t.true(log.lines.all.some(({ level }) => level === 'error'));
 });
 
-test('a change that cannot be read at the first look is read at the next: what was revoked stays so', async (t) => {
+test('a change that cannot be read at the first check is read at the next, so revoked tokens stay revoked', async (t) => {
   const { dir, clock, log } = watched(t);
   const [whole, broken, current] = ['whole', 'broken', 'current'].map((name) => join(dir, name)) as [string, string, string];
   const lead = (to: string): void => {
@@ -178,10 +178,10 @@ test('a file that others may read, and a directory in its place, stop the start'
   t.throws(one.open, { message: /open to other users \(mode 640\): run chmod 600/ });
   const two = watched(t);
   mkdirSync(two.file);
-  t.throws(two.open, { message: /tokens\.json cannot be read: a directory stands where a file is needed; make it a file/ });
+  t.throws(two.open, { message: /tokens\.json cannot be read: expected a file, found a directory; make it a file/ });
 });
 
-test('a lock that somebody left is named', async (t) => {
+test('a stale lock is reported with its path', async (t) => {
   const { dir, file } = watched(t);
   writeFileSync(`${file}.lock`, '');
   await t.throwsAsync(add(dir, 'x'), { message: /tokens\.json\.lock is there.*delete the file/ });
@@ -211,7 +211,7 @@ test('a secret of the operator from a file or the environment, and every way in 
   refused(() => from('short'), /16 to 512/);
   refused(() => from('two words that are long'), /without blanks/);
   refused(() => from(SECRET, 0o604), /open to all users.*chmod/);
-  refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /cannot be read: a directory stands where/);
+  refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /cannot be read: expected a file, found a directory/);
   refused(() => from('x'.repeat(5000)), /larger than 4096 bytes/);
   await run(t, 'mkfifo', ['-m', '600', join(dir, 'fifo')]).exit;
   refused(() => readSecret('access.tokens.ci', { file: join(dir, 'fifo') }, {}), /it is not a regular file/);

@@ -19,7 +19,7 @@ test('without a configuration it opens no socket, and says so once', async (t) =
   t.is(await relay.call('pd.bridge.send_message', ['freq', 440]), 0);
 });
 
-test('TCP: what netsend says is a dict of the network, in order; floats are numbers, symbols are strings', async (t) => {
+test('TCP: messages of netsend become dicts, in order; floats are numbers, symbols are strings', async (t) => {
   const { ports, hear, relay, status } = await startBridge(t, TCP);
   const heard = await hear();
   const { socket } = await netsend(t, ports[0]!);
@@ -31,7 +31,7 @@ test('TCP: what netsend says is a dict of the network, in order; floats are numb
   t.like(await status(), { received: 6, refused: 0, connections: 1, listening: [{ host: '127.0.0.1', port: ports[0], protocol: 'tcp' }] });
 });
 
-test('TCP: a dict of somebody else goes to each patch that is connected, and what a patch said to none', async (t) => {
+test('TCP: a dict of another sender is sent to all connected patches, and that of a patch to none', async (t) => {
   const { relay, ports, hear, until } = await startBridge(t, TCP);
   const heard = await hear();
   const one = await netsend(t, ports[0]!);
@@ -77,7 +77,7 @@ test('a target that is started later is connected, gets dicts, can answer, and i
   t.like(await status(), { sent: 2, dropped: 1, received: 1 });
 });
 
-test('UDP: both ways; a datagram may hold several messages and never half of one', async (t) => {
+test('UDP in both directions: a datagram may contain several messages, but no part of one', async (t) => {
   const patch = await datagrams(t);
   const { relay, ports, hear, until } = await startBridge(t, { ...UDP, sendTo: [{ port: patch.port, protocol: 'udp' }] });
   const heard = await hear();

@@ -1,4 +1,4 @@
-/** What `co2 check-plugin` finds of programs that are right, of hostile ones, and what it leaves behind: nothing. */
+/** `co2 check-plugin` with correct and hostile programs; it leaves no process behind. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -10,29 +10,29 @@ const PAGE = readFileSync(join(PROJECT_DIR, 'docs/protocol-for-programs.md'), 'u
 
 const detail = (findings: readonly Finding[], check: RegExp): string | undefined => findings.find((one) => check.test(one.check))?.detail;
 
-test('of a program with a server all holds, and what it sends is shown', async (t) => {
-  const { wrong, counts, leftOut, findings, wire } = await look(t, 'good', { callsMethods: true });
+test('a correct program with a server passes all checks, and what it sends is shown', async (t) => {
+  const { wrong, counts, skipped, findings, wire } = await look(t, 'good', { callsMethods: true });
   t.deepEqual(wrong, []);
-  t.deepEqual({ ...counts, leftOut }, { ok: findings.length, note: 0, failed: 0, leftOut: 0 });
-  t.regex(detail(findings, /^its first line says/) ?? '', /^it has a server, at port \d+$/);
+  t.deepEqual({ ...counts, skipped }, { ok: findings.length, note: 0, failed: 0, skipped: 0 });
+  t.regex(detail(findings, /^its first line is valid/) ?? '', /^it has a server on port \d+$/);
   t.is(detail(findings, /^plugin\.describe/), 'receive, exposed; ham.add');
   t.is(detail(findings, /^its methods answer/), 'ham.add(int, int)');
-  t.is(detail(findings, /^what it calls/), 'relay.relay({"data":"pong"})');
+  t.is(detail(findings, /^its calls of the relay/), 'relay.relay({"data":"pong"})');
   t.regex(detail(findings, /^SIGTERM/) ?? '', /SIGTERM$/);
   t.true(wire.some((text) => text.startsWith('> <?xml') && text.includes('<methodName>plugin.setup</methodName>')));
   t.true(wire.some((text) => text.startsWith('< HTTP/1.1 200 OK') && text.includes('<methodResponse>')));
   t.true(wire.some((text) => text.startsWith('first line: co2|1|http')));
 });
 
-test('of a program without a server all holds, too', async (t) => {
+test('a correct program without a server passes all checks', async (t) => {
   const { wrong, findings } = await look(t, 'poll-good');
   t.deepEqual(wrong, []);
-  t.is(detail(findings, /^its first line says/), 'it fetches its calls');
-  t.is(detail(findings, /^without the relay/), 'it ended by itself');
-  t.false(findings.some(({ check }) => check.includes('another path')));
+  t.is(detail(findings, /^its first line is valid/), 'it polls for its calls');
+  t.is(detail(findings, /^it ends when the relay is gone/), 'it ended by itself');
+  t.false(findings.some(({ check }) => check.includes('other paths')));
 });
 
-test('its methods are called only if somebody says so', async (t) => {
+test('its methods are only called on request', async (t) => {
   const { findings, wire } = await look(t, 'good');
   t.false(findings.some(({ check }) => check.startsWith('its methods answer')));
   t.false(wire.some((text) => text.includes('<methodName>ham.add</methodName>')));
@@ -43,55 +43,55 @@ test('a configuration and variables reach it', async (t) => {
   t.deepEqual((await look(t, 'wants-config', { record })).wrong, []);
 });
 
-test('a state that is handed over is taken by another process', async (t) => {
+test('another process restores the state of plugin.handover', async (t) => {
   const { wrong, wire } = await look(t, 'handover');
   t.deepEqual(wrong, []);
   const restored = wire.findIndex((text) => text.includes('<methodName>plugin.restore</methodName>'));
   t.true(wire[restored]?.includes('<string>state</string>'));
 });
 
-test('what comes after a failure that ends it is counted, not guessed', async (t) => {
-  const { leftOut, wrong } = await look(t, 'dies-at-nil');
-  t.true(leftOut > 0);
+test('checks after a failure that ends the program are counted as skipped', async (t) => {
+  const { skipped, wrong } = await look(t, 'dies-at-nil');
+  t.true(skipped > 0);
   t.deepEqual(
     wrong.map(({ check }) => check),
-    ['it takes nil'],
+    ['it accepts nil'],
   );
 });
 
-const HOSTILE: readonly (readonly [mode: string, check: RegExp, came: RegExp])[] = [
-  ['floods', /^what it writes besides/, /more lines/],
-  ['huge', /^it takes a message/, /larger than \d+ bytes/],
-  ['not-xml', /^it takes a message/, /not XML-RPC/],
+const HOSTILE: readonly (readonly [mode: string, check: RegExp, found: RegExp])[] = [
+  ['floods', /^its other output/, /more lines/],
+  ['huge', /^it accepts a message/, /larger than \d+ bytes/],
+  ['not-xml', /^it accepts a message/, /not XML-RPC/],
 ];
 
-for (const [mode, check, came] of HOSTILE) {
-  test(`hostile: ${mode} is bounded and told`, async (t) => {
+for (const [mode, check, found] of HOSTILE) {
+  test(`hostile: ${mode} is bounded and reported`, async (t) => {
     const { wrong } = await look(t, mode);
-    t.regex(wrong.find((one) => check.test(one.check))?.came ?? '', came);
+    t.regex(wrong.find((one) => check.test(one.check))?.found ?? '', found);
   });
 }
 
-test('hostile: a line without an end holds up nothing', async (t) => {
+test('hostile: an endless line does not block the checks', async (t) => {
   t.deepEqual((await look(t, 'endless-line')).wrong, []);
 });
 
-test('given up, it leaves no process', async (t) => {
-  const told = new AbortController();
+test('no process is left when the check is canceled', async (t) => {
+  const canceled = new AbortController();
   let port = 0;
-  const looked = look(t, 'good', {
-    signal: told.signal,
+  const result = look(t, 'good', {
+    signal: canceled.signal,
     onFinding: ({ check, detail: seen }) => {
-      if (check.startsWith('its first line says')) port = Number(/\d+/.exec(seen ?? '')?.[0]);
-      if (check.startsWith('plugin.setup')) told.abort();
+      if (check.startsWith('its first line is valid')) port = Number(/\d+/.exec(seen ?? '')?.[0]);
+      if (check.startsWith('plugin.setup')) canceled.abort();
     },
   });
-  await t.throwsAsync(looked, { any: true, name: 'AbortError' });
+  await t.throwsAsync(result, { any: true, name: 'AbortError' });
   t.true(port > 0);
   await t.throwsAsync(fetch(`http://127.0.0.1:${port}/`));
 });
 
-test('every failure names a section that the page has', async (t) => {
+test('every failure names a section of the page', async (t) => {
   const headings = new Set([...PAGE.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading));
   const source = readFileSync(join(PROJECT_DIR, 'src/check-plugin/outcome.ts'), 'utf8');
   const sections = [...(/export type Section =([^;]*);/.exec(source)?.[1] ?? '').matchAll(/'([^']+)'/g)].map(([, name]) => name);
@@ -99,7 +99,7 @@ test('every failure names a section that the page has', async (t) => {
   for (const section of sections) t.true(headings.has(section), section);
 });
 
-test('what cannot be a program is told before anything is started', async (t) => {
+test('what cannot be a program is rejected before anything is started', async (t) => {
   const code = 'CONFIG_INVALID';
   const record = { name: 'ham', exec: './nothing-there' };
   await t.throwsAsync(look(t, '', { record }), { code, message: /^there is no .*nothing-there$/ });

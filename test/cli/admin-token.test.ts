@@ -144,7 +144,7 @@ test.serial('no token is sent if the lock does not report the addresses of its r
     ['4711\n', /the relay \(process 4711\) does not report its addresses; is it starting, or an older version\?$/],
     ['4711\n{"scheme":"http"}\n', /the relay \(process 4711\) does not report its addresses/],
     ['x'.repeat(100_000), /relay\.lock: its answer is too long$/],
-    [undefined, /relay\.lock: the relay that has it did not answer in 1000 ms$/],
+    [undefined, /relay\.lock: the relay that holds it did not answer within 1000 ms$/],
   ];
   for (const [answer, says] of answers) {
     const lock = createSocketServer((socket) => {

@@ -31,11 +31,11 @@ test.serial('a correct program passes every check', async (t) => {
 test.serial('a failed check prints expected and actual behaviour and a remedy, and exits with 1', async (t) => {
   const { code, stdout } = await check(t, 'setup-false', '--name', 'ham.spam');
   t.is(code, 1);
-  const at = stdout.indexOf('FAILED  plugin.setup takes its configuration');
+  const at = stdout.indexOf('FAILED  plugin.setup accepts its configuration');
   t.deepEqual(stdout.slice(at + 1, at + 4), [
     '        expected: anything but false, or fault -32601',
-    '        came:     it answered false: it refuses its configuration',
-    '        do:       answer a fault whose text says why (protocol-for-programs.md, "What the relay calls")',
+    '        found:    it answered false, which rejects its configuration',
+    '        do:       answer with a fault whose text says why (protocol-for-programs.md, "What the relay calls")',
   ]);
   t.regex(stdout.at(-1) ?? '', /^\d+ passed, 1 failed, \d+ skipped$/);
 });
@@ -66,8 +66,8 @@ test.serial('--json prints JSON, and --verbose prints the traffic to standard er
     findings: { check: string; verdict: string }[];
   };
   t.is(code, 0);
-  t.like(report, { name: 'ham', program: NODE, ok: true, left_out: 0, counts: { failed: 0, note: 0, ok: report.findings.length } });
-  t.like(report.findings[0], { check: 'run by hand, it says what it is and ends', verdict: 'ok' });
+  t.like(report, { name: 'ham', program: NODE, ok: true, skipped: 0, counts: { failed: 0, note: 0, ok: report.findings.length } });
+  t.like(report.findings[0], { check: 'started by hand, it explains what it is and ends', verdict: 'ok' });
   t.true(stderr.some((line) => line.includes('<methodName>plugin.setup</methodName>') && line.includes('<string>red</string>')));
 });
 

@@ -84,7 +84,7 @@ test.serial('methods, help, ping, status and peers of a relay', async (t) => {
   const status = JSON.parse((await ask(t, relay, 'status', '--json')).stdout.join('')) as object;
   t.like(status, {
     host_id: relay.hostId,
-    plugins_left_out: 0,
+    plugins_not_loaded: 0,
     dicts: { accepted: 0 },
     satellites: [{ name: 'ham.ear.Ear', state: 'running' }],
   });

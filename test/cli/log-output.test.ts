@@ -164,7 +164,7 @@ test('a file that cannot be opened is retried and receives the waiting line', as
   await written;
   await sink.close();
   t.is(readFileSync(path, 'utf8'), 'waits\n');
-  t.deepEqual(failures, ['a directory stands where a file is needed', 'recovered']);
+  t.deepEqual(failures, ['expected a file, found a directory', 'recovered']);
 });
 
 test('close() gives up while the file is not writable', async (t) => {

@@ -33,7 +33,7 @@ test.serial('plugins are listed, stopped, started and shown', async (t) => {
   t.deepEqual([wrong.code, wrong.stdout], [1, []]);
   t.regex(wrong.stderr.join('\n'), /^co2: fault -32602: there is no plugin 'ham.eer'; did you mean "ham.ear"\?$/);
   t.is((await ask(t, relay, 'dead-letters')).stdout.join(), '(none)');
-  t.regex((await ask(t, relay, 'replay', 'no-such-id')).stderr.join(), /no message 'no-such-id' was set aside/);
+  t.regex((await ask(t, relay, 'replay', 'no-such-id')).stderr.join(), /there is no dead letter 'no-such-id'/);
 });
 
 test.serial('the log of a plugin is shown and followed', async (t) => {

@@ -35,14 +35,14 @@ const REFUSALS: readonly Refusal[] = [
     title: '--data that is a file',
     args: ['--data', 'a', '--port', '0'],
     files: { a: '' },
-    says: /\/a .*file stands.*--data/,
+    says: /\/a .*found a file.*--data/,
     code: FAILED,
   },
   {
     title: '--data below a file',
     args: ['--data', 'a/b', '--port', '0'],
     files: { a: '' },
-    says: /a\/b .*file stands.*--data/,
+    says: /a\/b .*found a file.*--data/,
     code: FAILED,
   },
   {

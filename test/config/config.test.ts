@@ -144,7 +144,7 @@ test('the files among relayPlugins start where they are written, names of module
   t.false(Object.isFrozen(config) || Object.isFrozen(config.deep));
 });
 
-test('the options are frozen to the bottom, and what the operator wrote is not', (t) => {
+test('the options are deeply frozen, but the objects of the operator are not', (t) => {
   const written = { peers: ['http://a:1'], access: { anonymous: ['message'] }, log: { levels: { relay: 'debug' } } };
   const { plugins, ...options } = optionsOf(file(written));
   t.truthy(plugins);
@@ -290,7 +290,7 @@ for (const [index, [values, pattern]] of VALUES.entries()) {
   });
 }
 
-test('a source that is no object of options', (t) => {
+test('a source that is not an object of options', (t) => {
   for (const [values, found] of [
     [undefined, 'undefined'],
     [null, 'null'],
@@ -307,7 +307,7 @@ test('the place of a mistake is where it was written, whatever the other source 
   t.regex(refusalOf(file({ port: 'x' }), flags({ port: 5 })), /^config\.ts: port: /);
 });
 
-test('defineConfig answers what it gets', (t) => {
+test('defineConfig returns its argument', (t) => {
   const config = { port: 5 };
   t.is(defineConfig(config), config);
 });

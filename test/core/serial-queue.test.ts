@@ -35,7 +35,7 @@ test('work runs in order, one piece at a time, whatever fails before it', async 
   t.deepEqual(seen, ['first begins', 'first ends', 'second']);
 });
 
-test('cancelling aborts what runs and rejects what waits, but not what comes later', async (t) => {
+test('cancel aborts running work and rejects waiting work, but not later work', async (t) => {
   const queue = new SerialQueue();
   const running = deferred();
   let aborted: unknown;

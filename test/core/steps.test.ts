@@ -32,7 +32,7 @@ test('steps stop in reverse, after the one that stops first', async (t) => {
   t.deepEqual(done, ['start server', 'start mesh', 'start plugins', 'stop server', 'stop plugins', 'stop mesh']);
 });
 
-test('a start that takes too long fails and names the step; what it had begun is stopped', async (t) => {
+test('a start that takes too long fails and names the step, and the started steps are stopped', async (t) => {
   const { steps, clock, done, step } = makeSteps();
   const starting = steps.start(step('satellites', { start: never, startTimeoutMs: 500 }));
   clock.advance(500);

@@ -72,7 +72,7 @@ export const RELAY_RUNS: Readonly<Record<string, Run>> = {
     const relay = await start(t, source);
     t.regex((await co2(t, relay, 'co2 plugin info ham.spam')).join('\n'), /version +1\.2\.0/);
     const other = await start(t, source.replace('>=0.1.0', '^99.0.0'));
-    await other.stderr.line(/ham\/spam\.ts: left out: .*1\.2\.0.* requires a relay \^99\.0\.0, and this one is \d/);
+    await other.stderr.line(/ham\/spam\.ts: not loaded: .*1\.2\.0.* requires a relay \^99\.0\.0, and this one is \d/);
   },
 
   operating: async (t, source) => {

@@ -29,7 +29,7 @@ test('a subscriber gets the events of its types, in order, until it unsubscribes
   t.deepEqual(seen, ['ready', 'failed']);
 });
 
-test('transient events are not kept, and are watched only while somebody subscribes to them', (t) => {
+test('transient events are not kept, and are only watched while they have a subscriber', (t) => {
   const { events } = makeStream();
   t.false(events.isWatched('message.accepted'));
   t.true(events.isWatched('plugin.state'));
@@ -43,7 +43,7 @@ test('transient events are not kept, and are watched only while somebody subscri
   t.deepEqual(events.kept(), []);
 });
 
-test('next resolves to a kept event after the given number, or to the first that comes', async (t) => {
+test('next resolves to a kept event after the given number, or to the next one that is emitted', async (t) => {
   const { events } = makeStream();
   events.emit(ready);
   t.is(await events.next(({ type }) => type === 'plugin.state', { since: 0 }), ready);
@@ -64,7 +64,7 @@ test('next rejects when its signal aborts, and when the stream closes', async (t
   t.true(RelayError.is(await closed));
 });
 
-test('a long poll answers what came since a number, and waits for the first matching event', async (t) => {
+test('a long poll returns the events since a number, or waits for the first matching one', async (t) => {
   const { events, clock } = makeStream();
   events.emit(ready);
   const first = await events.after(0);

@@ -9,7 +9,7 @@ import { ACCESS_CLASSES, RelayError } from '../../src/core/core.ts';
 import { Double, Int64, dictOf } from '../../src/values/values.ts';
 import type { Sendable } from '../../src/values/values.ts';
 import { addProgramMethods } from '../../src/relay/relay.ts';
-import type { ProgramCall, ProgramDesk } from '../../src/relay/relay.ts';
+import type { ProgramCall, ProgramPort } from '../../src/relay/relay.ts';
 import { describeMethods } from '../../src/rpc/rpc.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
@@ -22,7 +22,7 @@ const TOKEN = 'thermo-secret';
 const tokenOf = (name: string, secret: string): ProgramToken => ({ name, sha256: createHash('sha256').update(secret).digest('hex') });
 const basic = (secret: string): string => `Basic ${Buffer.from(`plugin:${secret}`).toString('base64')}`;
 
-class Desk implements ProgramDesk {
+class Desk implements ProgramPort {
   readonly noted: unknown[] = [];
   readonly waiting = new Gate<{ readonly waitMs: number; readonly gone: AbortSignal | undefined }>();
   next: ProgramCall | undefined;

@@ -91,7 +91,7 @@ test('a registration belongs to the token that made it, and ends when another to
   pass(1000);
   t.is(await ask(first, 'relay.register'), 401);
   pass(30_000);
-  await log.line(/^dropped satellite 127\.0\.0\.1:\d+: the token 'ci' that it registered with is no longer valid/);
+  await log.line(/^dropped satellite 127\.0\.0\.1:\d+: the token 'ci' with which it registered is no longer valid/);
   t.like(await ask(second, 'relay.register'), { addr: ['127.0.0.1', port] });
 });
 

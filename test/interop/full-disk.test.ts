@@ -68,7 +68,7 @@ test('a disk that fills up while the relay runs: a registration is rejected befo
   const client = await clientOf(t, relay);
   const error = await t.throwsAsync(client.call('relay.register', [{ port: 9, nick: 'ann' }]));
   t.like(error, { code: 503 });
-  t.regex(error.message, /cannot be saved, the log says why/);
+  t.regex(error.message, /cannot be saved \(see the log\)/);
   await relay.stderr.line(/satellites .*(the disk is full|ENOSPC)/);
   t.is(await client.call('relay.get_num_satellites'), 0);
   t.is(await client.call('notify', [{ data: 1 }]), true);
@@ -140,5 +140,5 @@ test('a read-only state directory with the lock of a killed relay: one line that
   t.is(code, 1);
   t.deepEqual(stdout, []);
   t.is(stderr.length, 1, stderr.join('\n'));
-  t.regex(stderr[0] ?? '', /^co2: .*relay\.lock cannot be made: the file system is read-only; choose another directory with --data$/);
+  t.regex(stderr[0] ?? '', /^co2: .*relay\.lock cannot be created: the file system is read-only; choose another directory with --data$/);
 });

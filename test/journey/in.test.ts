@@ -70,7 +70,7 @@ test('a forged host_id is rejected with fault 403, counted, logged and not deliv
   const [first] = await relay.received.first(1);
   t.is(first?.dict.data, 'honest');
   t.is(relay.status().relay.originRefused, 5);
-  const logged = relay.log.lines.all.filter(({ text }) => text.startsWith('refused a dict of '));
+  const logged = relay.log.lines.all.filter(({ text }) => text.startsWith('refused a dict from '));
   t.is(logged.filter(({ level }) => level === 'debug').length, 5);
   t.true(logged.some(({ level }) => level === 'warn'));
 });

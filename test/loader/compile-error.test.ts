@@ -39,7 +39,7 @@ test('a decorator of a private member, which the compiler would drop, is an erro
   const source = `import { Exposed } from 'x';\nconst é = '😀';\nexport class A {\n  @Exposed() open() { return this.#a; }\n  #a = 1; /* ü */ @Exposed() #hidden() {}\n}\n`;
   const error = await thrownBy(source);
   t.like(error, { name: 'CompileError', line: 5, column: 19 });
-  t.is(error.reason, 'a decorator has no effect on the private member #hidden; make it public, or leave the decorator out');
+  t.is(error.reason, 'a decorator has no effect on the private member #hidden; make it public, or remove the decorator');
   t.regex(String(error.frame), /> 5 \| .*#hidden/);
   t.like(await thrownBy('export class A { @Exposed #a = 1; }'), { line: 1, column: 18 });
   const fine = compileTypeScript('const D = () => () => 0;\nexport class A { @D() open() { return this.#a; } #a = 1; }', '/dir/a.ts');

@@ -75,7 +75,7 @@ export async function run(
   const script = `
     import module from 'node:module';
     if (${String(kind === 'thread')}) { module.registerHooks = undefined; module.syncBuiltinESMExports(); }
-    const { registerLoader, docCommentsOf, isCompileError, trackModules, moduleUrl, renewChanged, renewBehind } = await import(${JSON.stringify(join(packageDir, layout, 'loader/loader.mjs'))});
+    const { registerLoader, docCommentsOf, isCompileError, trackModules, moduleUrl, renewChanged, renewModule } = await import(${JSON.stringify(join(packageDir, layout, 'loader/loader.mjs'))});
     registerLoader({ cacheDir: ${JSON.stringify(cacheDir)} });
     await import('reflect-metadata');
     const swcIsLoaded = () => process.report.getReport().sharedObjects.some((file) => file.includes('swc'));

@@ -186,7 +186,7 @@ test('an unknown export of the package is reported with the known ones', async (
   t.is(result, 'the package has no module "co2-relay/secret" (it has: co2-relay, co2-relay/config, co2-relay/package.json)');
 });
 
-test('./x.js means x.ts only where there is no x.js', async (t) => {
+test('./x.js resolves to x.ts only if there is no x.js', async (t) => {
   const packageDir = makePackage(t);
   const dir = makeTree(t, {
     'a.ts':

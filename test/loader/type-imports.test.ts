@@ -188,7 +188,7 @@ for (const kind of KINDS) {
   });
 }
 
-test('lines stay where they are, and what has no types in its signatures is compiled as before', (t) => {
+test('line numbers are preserved, and modules without types in their signatures are compiled as before', (t) => {
   const body = (text: string): readonly string[] => text.split('\n').slice(0, -2);
   const head = "import {\n  Kind,\n  used,\n} from './a.ts';\n";
   const made = body(compileTypeScript(`${head}export class C { @used() take(kind: Kind) {} }\nthrow new Error('here');`, '/a.ts'));

@@ -43,7 +43,7 @@ export const all = { middle, still, data, npm, url: import.meta.url };`,
        writeFileSync(dir + '/ham/_still.ts', 'export const still = 3;');
        await renewChanged(dir);
        const three = await load();
-       await renewBehind(spam);
+       await renewModule(spam);
        const four = await load();
        answer({
          untouched, docs, missing: missing.code, again: again === moduleUrl(spam),
@@ -92,7 +92,7 @@ export const all = { middle, still, data, npm, url: import.meta.url };`,
     t.deepEqual(result, [
       '/_open.ts is not executed: every user of this machine can write to it, and it would be executed; chmod o-w',
       '/_open.ts is not executed: it is not a regular file',
-      '/_open.ts is a link out of the directory, so it is not executed',
+      '/_open.ts is a link to a file outside the directory, so it is not executed',
     ]);
   });
 }

@@ -4,7 +4,7 @@ import { ECHO, hostOf, satelliteSource, started } from './kit.ts';
 
 const FINE = satelliteSource('Fine', `  @Exposed() fine() { return true; }`);
 
-test('a module that does not load or construct is left out, with file, line and reason in one log line', async (t) => {
+test('a module that cannot be imported or constructed is reported in one log line with file, line and reason', async (t) => {
   const { call, problems, lines, host } = await started(t, {
     'bad/syntax.ts': `const a = 1;\nconst b = ;\n`,
     'bad/script.js': `const a = 1;\nconst b = ;\n`,
@@ -31,7 +31,7 @@ test('a module that does not load or construct is left out, with file, line and 
   t.regex(reasons['bad/script.js:2'] ?? '', /./);
   t.is(host.status().problems.length, 9);
   t.is(lines.all.filter((line) => line.startsWith('error ')).length, 9);
-  t.true(lines.all.some((line) => /^error plugin-host: bad\/syntax\.ts:2:\d+: left out: [^\n]+$/.test(line)));
+  t.true(lines.all.some((line) => /^error plugin-host: bad\/syntax\.ts:2:\d+: not loaded: [^\n]+$/.test(line)));
   t.false(JSON.stringify(host.status()).includes('/tmp/'));
 });
 
@@ -41,7 +41,7 @@ test('an import without its extension is reported with the extension', async (t)
   t.is(problems()['bad/far.ts'], "Cannot find module 'bad/_far' imported from bad/far.ts");
 });
 
-test('a module that never finishes loading is left out', async (t) => {
+test('a module that never finishes loading is not loaded', async (t) => {
   const kit = await hostOf(t, { 'bad/hangs.ts': `await new Promise(() => undefined);`, 'good/fine.ts': FINE });
   const start = kit.start();
   await kit.clock.whenPending();
@@ -53,6 +53,6 @@ test('a module that never finishes loading is left out', async (t) => {
 
 test('a module without satellites is logged at level info and is not a problem', async (t) => {
   const { lines, host } = await started(t, { 'ham/spam.ts': 'export class Plain {}', 'ham/echo.ts': ECHO });
-  t.true(lines.all.some((line) => line.startsWith('info plugin-host: ham/spam.ts: exports no class decorated with @Satellite')));
+  t.true(lines.all.some((line) => line.startsWith('info plugin-host: ham/spam.ts: does not export a class decorated with @Satellite')));
   t.is(host.status().problems.length, 0);
 });

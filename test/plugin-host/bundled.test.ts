@@ -60,7 +60,7 @@ test('echo answers a ping once, and never its own answer', async (t) => {
   );
 });
 
-test('the room remembers what is said and heard, bounded, and ignores everything else', async (t) => {
+test('the room remembers a bounded number of its own and received lines, and ignores other dicts', async (t) => {
   const { host, sent, call, lines } = await started(t, bundled);
   t.is(await call('chat.room.say', 'ann', 'hello'), 'sent.1');
   t.deepEqual(sent.all[0]?.data as unknown, { chat: { nick: 'ann', text: 'hello' } });

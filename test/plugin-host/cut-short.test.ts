@@ -14,7 +14,7 @@ const COUNTS = `  received = 0;
   handover() { return this.received; }
   restore(state: number) { this.received = state; }`;
 
-const KEPT = 'not reloaded, the version before goes on: ';
+const KEPT = 'not reloaded, the previous version keeps running: ';
 
 /** Lets the watch see a change, and waits until it has looked at the directory and waits again. */
 async function look({ clock, lines }: LiveKit & { readonly clock: VirtualClock }, text: string, count = 1): Promise<void> {
@@ -71,7 +71,7 @@ test('a helper that is truncated reloads nothing until it has content again; one
     'ham/_empty.ts': '',
   });
   await kit.save('ham/_values.ts', '');
-  await kit.line(`ham/_values.ts: ${KEPT}the file is empty; save it again, or write a comment into it if it is to be empty`);
+  await kit.line(`ham/_values.ts: ${KEPT}the file is empty; save it again, or put a comment in it if it is meant to be empty`);
   t.is(await kit.call('ham.spam.value'), 1);
   await kit.save('ham/_empty.ts', '');
   await kit.save('ham/_values.ts', `export const value = 2;`);
@@ -103,7 +103,7 @@ test('a package.json that cannot be read leaves the modules of its folder as the
   t.deepEqual(kit.registry.names(), ['ham.spam.version']);
   for (const [index, text] of ['', manifest.slice(0, 20)].entries()) {
     await kit.save('ham/package.json', text);
-    await kit.line('ham/package.json: left out: cannot be read, so the modules of its folder stay as they are', index + 1);
+    await kit.line('ham/package.json: not loaded: cannot be read, so the modules of its folder stay as they are', index + 1);
     t.deepEqual(kit.registry.names(), ['ham.spam.version']);
   }
   await kit.save('ham/package.json', JSON.stringify({ co2: { modules: ['spam', 'other'] } }));
@@ -111,13 +111,13 @@ test('a package.json that cannot be read leaves the modules of its folder as the
   t.false(kit.lines.all.some((line) => line.includes('ham.spam unloaded')));
 });
 
-test('a file that is gone is waited for: it is reloaded with its state when it comes back, and unloaded if it does not', async (t) => {
+test('a deleted file is waited for: it is reloaded with its state when it reappears, and unloaded if it does not', async (t) => {
   const clock = new VirtualClock();
   const files = { 'ham/spam.ts': versioned('one', COUNTS), 'ham/spam.config.ts': 'export default {};', 'eggs/a.ts': versioned('a') };
   const kit = { ...(await live(t, files, { clock })), clock };
   kit.deliver(1);
   await rename(join(kit.directory, 'ham/spam.ts'), join(kit.directory, 'ham/spam.ts~'));
-  await look(kit, 'waiting for the rest of a save');
+  await look(kit, 'waiting for the save to be complete');
   t.is(await kit.call('ham.spam.version'), 'one');
   await kit.save('ham/spam.ts', versioned('two', COUNTS));
   await look(kit, 'ham.spam reloaded');
@@ -125,7 +125,7 @@ test('a file that is gone is waited for: it is reloaded with its state when it c
   // A whole folder, as a deployment replaces it.
   await cp(join(kit.directory, 'ham'), join(kit.directory, '.ham'), { recursive: true });
   await rm(join(kit.directory, 'ham'), { recursive: true });
-  await look(kit, 'waiting for the rest of a save', 2);
+  await look(kit, 'waiting for the save to be complete', 2);
   await writeFile(join(kit.directory, '.ham/spam.ts'), versioned('three', COUNTS));
   await rename(join(kit.directory, '.ham'), join(kit.directory, 'ham'));
   await look(kit, 'ham.spam reloaded', 2);
@@ -133,7 +133,7 @@ test('a file that is gone is waited for: it is reloaded with its state when it c
   t.false(kit.lines.all.some((line) => line.includes('unloaded')));
   // A folder that gets another name: no two copies of it run at any time.
   await rename(join(kit.directory, 'eggs'), join(kit.directory, 'other'));
-  await look(kit, 'waiting for the rest of a save', 3);
+  await look(kit, 'waiting for the save to be complete', 3);
   t.deepEqual(
     kit.host.status().plugins.map(({ name }) => name),
     ['eggs.a', 'ham.spam'],
@@ -156,24 +156,24 @@ test('a truncated file that compiles is loaded only if it stays as it is', async
   const half = (source: string): string => source.slice(0, source.indexOf('\nfunction help'));
   const kit = { ...(await live(t, { 'ham/spam.ts': whole('one') }, { clock })), clock };
   await kit.save('ham/spam.ts', half(whole('two')));
-  await look(kit, 'waiting for the rest of a save');
+  await look(kit, 'waiting for the save to be complete');
   await kit.save('ham/spam.ts', whole('two'));
   await look(kit, 'ham.spam reloaded');
   t.is(await kit.call('ham.spam.helped'), 'two');
   await kit.save('ham/spam.ts', half(whole('three')));
-  await look(kit, 'waiting for the rest of a save', 2);
+  await look(kit, 'waiting for the save to be complete', 2);
   await clock.whenPending();
   clock.advance(400);
   await kit.changed('ham.spam', 'reloaded', 2);
   await t.throwsAsync(kit.call('ham.spam.helped'), { message: /help is not defined/ });
 });
 
-test('while changes go on, complete files are reloaded, and files that are gone or truncated wait', async (t) => {
+test('while changes continue, complete files are reloaded, and deleted or truncated files are not yet', async (t) => {
   const clock = new VirtualClock();
   const files = { 'ham/spam.ts': versioned('one'), 'ham/eggs.ts': versioned('one'), 'ham/half.ts': versioned('one', '', '// a comment') };
   const kit = { ...(await live(t, files, { clock })), clock };
   await kit.remove('ham/eggs.ts');
-  await look(kit, 'waiting for the rest of a save');
+  await look(kit, 'waiting for the save to be complete');
   await kit.save('ham/half.ts', versioned('one'));
   for (let n = 0; !kit.lines.all.some((line) => line.includes('ham.spam reloaded')); n++) {
     await kit.save('ham/spam.ts', versioned(`another ${n}`));

@@ -76,11 +76,11 @@ test('the declared result decides how a number is written, and is checked', asyn
   t.deepEqual(await call('ham.spam.long', 5), new Int64(5n));
   t.deepEqual(await call('ham.spam.long', 2n ** 62n), new Int64(2n ** 62n));
   t.is(await call('ham.spam.text', 'x'), 'x');
-  await t.throwsAsync(call('ham.spam.text', 5), { code: 'APPLICATION', message: 'ham.spam.text: it answered an int, and declares string' });
+  await t.throwsAsync(call('ham.spam.text', 5), { code: 'APPLICATION', message: 'ham.spam.text: it returned an int, but declares string' });
   await t.throwsAsync(call('ham.spam.long', 1.5), { code: 'APPLICATION' });
   await t.throwsAsync(call('ham.spam.add', 2 ** 31 - 1, 1), {
     code: 'APPLICATION',
-    message: /an integer beyond 32 bits, and declares int/,
+    message: /an integer beyond 32 bits, but declares int/,
   });
 });
 
@@ -125,7 +125,7 @@ test('a schema checks, transforms and describes the parameters', async (t) => {
   t.is(method('ham.spam.other')?.signature, undefined);
 });
 
-test('a class with an invalid declaration is left out, with the reason', async (t) => {
+test('a class with an invalid declaration is not loaded, with the reason', async (t) => {
   const bad = (declaration: string): string => satelliteSource('Bad', `  ${declaration} go() {}`);
   const { problems, names } = await started(t, {
     'bad/type.ts': bad(`@Exposed({ params: ['strin' as 'string'] })`),
@@ -138,13 +138,13 @@ test('a class with an invalid declaration is left out, with the reason', async (
   const reasonOf = (file: string): string => Object.entries(problems()).find(([place]) => place.startsWith(`${file}:`))?.[1] ?? '';
   t.regex(reasonOf('bad/type.ts'), /Bad\.go: there is no type "strin"; did you mean "string"/);
   t.regex(reasonOf('bad/both.ts'), /params or schema, not both/);
-  t.regex(problems()['bad/accessor.ts'] ?? '', /only methods are callable/);
-  t.regex(problems()['bad/dotted.ts'] ?? '', /cannot be called/);
+  t.regex(problems()['bad/accessor.ts'] ?? '', /only methods can be exposed/);
+  t.regex(problems()['bad/dotted.ts'] ?? '', /a method name has letters/);
   t.regex(reasonOf('bad/static.ts'), /static method go/);
   t.true(names().every((name) => name.startsWith('ham.')));
 });
 
-test('two satellites of a module that expose the same name are both left out', async (t) => {
+test('two satellites of a module that expose the same name are both refused', async (t) => {
   const two = satelliteSource('One', `  @Exposed() go() { return 1; }`) + `@Satellite() export class Two { @Exposed() go() { return 2; } }`;
   const { host, names } = await started(t, { 'ham/spam.ts': two });
   t.deepEqual(names(), []);
@@ -165,7 +165,7 @@ test('a method declares the access that it needs: call, unless it is message or 
 });
 
 for (const [access, says] of [
-  ['read', /access 'read' would open it to strangers/],
+  ['read', /access 'read' would open it to anyone/],
   ['amdin', /there is no access "amdin"; did you mean "admin"/],
 ] as const) {
   test(`access '${access}' is refused when the plugin is loaded`, async (t) => {

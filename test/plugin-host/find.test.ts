@@ -43,7 +43,7 @@ test('names that cannot be part of a method name are reported in one line', (t) 
   }
 });
 
-test('two files for one module are both left out, and each is named', async (t) => {
+test('two files for one module are both refused, and each is named', async (t) => {
   const { names, problems } = await started(t, {
     'ham/a-b.ts': WHO,
     'ham/a_b.ts': WHO,
@@ -63,7 +63,7 @@ test('packages named like the relay’s own methods are not loaded', async (t) =
   const { names, problems, lines } = await started(t, Object.fromEntries([...reserved, 'ham'].map((name) => [`${name}/spam.ts`, WHO])));
   t.deepEqual(names(), ['ham.spam.who']);
   t.is(Object.keys(problems()).length, reserved.length);
-  t.true(lines.all.some((line) => /^error plugin-host: system\/spam\.ts: left out: .*reserved/.test(line)));
+  t.true(lines.all.some((line) => /^error plugin-host: system\/spam\.ts: not loaded: .*reserved/.test(line)));
 });
 
 test('pluginList loads only these packages; an unknown one ends the start with a suggestion', async (t) => {
@@ -90,7 +90,7 @@ test('co2.modules names the modules of a folder', async (t) => {
   });
   t.deepEqual(names(), ['ham.spam.who', 'other.spam.who']);
   t.regex(problems()['ham/package.json'] ?? '', /"egs".*did you mean "eggs"/);
-  t.regex(problems()['torn/package.json'] ?? '', /nothing of its folder is loaded/);
+  t.regex(problems()['torn/package.json'] ?? '', /no module of its folder is loaded/);
 });
 
 test('a co2.modules with invalid entries is reported, and its names load', async (t) => {
@@ -143,7 +143,7 @@ test('files that are not sources, or belong to another user, are not executed', 
   const { names, problems } = await started(t, directory);
   t.deepEqual(names(), ['ham.fine.who']);
   const reasons = problems();
-  t.regex(reasons['ham/large.ts'] ?? '', /^it has \d+ bytes, and a source has at most 4194304/);
+  t.regex(reasons['ham/large.ts'] ?? '', /^it has \d+ bytes, and a source may have at most 4194304/);
   t.regex(reasons['ham/new\ufffdline.ts'] ?? '', /the file name "new\ufffdline" cannot be part of a method name/);
   t.regex(reasons['ham/same-name.ts'] ?? '', /would both be module ham\.same_name; rename one/);
   t.regex(reasons['ham/same_name.mts'] ?? '', /would both be module ham\.same_name; rename one/);

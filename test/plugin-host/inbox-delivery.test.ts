@@ -72,7 +72,7 @@ test('an interrupted message is delivered again before all others, and counted w
   t.is(inbox.interrupt(true), undefined, 'nothing is under way');
 });
 
-test('a pause resolves when the delivery under way has ended, and keeps what comes', async (t) => {
+test('a pause resolves when the delivery in progress has ended, and keeps new messages', async (t) => {
   const { inbox, begun } = inboxOf();
   inbox.take(messageOf(1));
   let isPaused = false;
@@ -102,7 +102,7 @@ test('a delivery that takes too long or is aborted is not waited for', async (t)
   );
   t.like(inbox.counters, { failed: 1, delivered: 0 });
   t.false(inbox.take(messageOf(3)));
-  t.is(record.matching(/delivery of id\.1 to ham failed: it did not end in 500 ms/).length, 1);
+  t.is(record.matching(/delivery of id\.1 to ham failed: it took longer than 500 ms/).length, 1);
   t.is(clock.pending, 0);
 });
 

@@ -74,7 +74,7 @@ test('a class may ask for less than the operator allows, but not for more', asyn
   t.like(host.status().satellites[0], { refused: 1, waiting: 0 });
 });
 
-test('a class with an invalid inbox is left out, with the reason', async (t) => {
+test('a class with an invalid inbox is not loaded, with the reason', async (t) => {
   const { problems } = await started(t, {
     'ham/a.ts': slow(`{ overflow: 'merge' } as never`),
     'ham/b.ts': slow(`{ overflow: 'merg' } as never`),
@@ -85,9 +85,9 @@ test('a class with an invalid inbox is left out, with the reason', async (t) => 
     Object.values(problems()).map((reason) => reason.replace(/^.*@Satellite: /, '')),
     [
       "inbox.overflow 'merge' needs the function inbox.key",
-      "inbox.overflow is neither 'drop-oldest' nor 'merge'",
-      'inbox.maxMessages is not a whole number from 1',
-      'inbox.maxBytes is not a whole number from 1',
+      "inbox.overflow: found 'merg', expected 'drop-oldest' or 'merge'",
+      'inbox.maxMessages: found 0, expected a whole number of at least 1',
+      'inbox.maxBytes: found 1.5, expected a whole number of at least 1',
     ],
   );
 });

@@ -42,7 +42,7 @@ test('two hosts over the same files share classes, and no instances', async (t) 
   t.is(await two.call('ham.spam.next'), 1);
 });
 
-test('a parameter of type Logger gets the logger, and a subclass without a constructor gets what its base class asks for', async (t) => {
+test('a parameter of type Logger gets the logger, and a subclass without a constructor gets the parameters of its base class', async (t) => {
   const source = satelliteSource(
     'Spam',
     `  constructor(readonly logger: Logger) { super(); }
@@ -58,7 +58,7 @@ test('a parameter of type Logger gets the logger, and a subclass without a const
   t.true(lines.all.includes('info plugin.ham.spam: inherited'));
 });
 
-test('what cannot be injected is named, by class and parameter, and the others run', async (t) => {
+test('a parameter that cannot be injected is reported by class and position, and the other satellites run', async (t) => {
   const taking = (parameters: string, head = ''): string => satelliteSource('Bad', `  constructor(${parameters}) { super(); }`, head);
   const { problems, names } = await started(t, {
     'bad/union.ts': taking('readonly a: string | number'),
@@ -76,10 +76,10 @@ test('what cannot be injected is named, by class and parameter, and the others r
   const reasons = problems();
   t.is(
     reasons['bad/union.ts'],
-    'bad.union.Bad: parameter 1 of the constructor of Bad has the type Object (an interface, a union, or a class that is imported as a type only), which cannot be injected; name what it gets: @Inject(...)',
+    'bad.union.Bad: parameter 1 of the constructor of Bad has the type Object (an interface, a union, or a class that is imported as a type only), which cannot be injected; name a token: @Inject(...)',
   );
   t.regex(reasons['bad/text.ts'] ?? '', /parameter 2 of the constructor of Bad has the type String/);
-  t.regex(reasons['bad/token.ts'] ?? '', /parameter 1 .*Symbol\(database\), and nothing is registered/);
+  t.regex(reasons['bad/token.ts'] ?? '', /parameter 1 .*Symbol\(database\), but nothing is registered/);
   t.regex(reasons['bad/helper.ts'] ?? '', /parameter 1 of the constructor of Helper has no known type; decorate Helper with @Injectable/);
   t.regex(reasons['bad/circle.ts'] ?? '', /circular dependency: the constructor of A needs B needs A/);
   t.is(reasons['bad/throws.ts:4'], 'bad.throws.Bad: no sensor');

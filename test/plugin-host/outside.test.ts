@@ -40,16 +40,16 @@ test('a helper outside of the plugins directory, and what that imports, is reloa
   await changed('ham.spam', 'reloaded', 2);
   t.is(await call('ham.spam.value'), 33);
   await write('shared.ts', `import { word } from './new/word.ts';\nexport const value = word + ;`);
-  await line(`${at('shared.ts')}:2:29: not reloaded, the version before goes on: `);
+  await line(`${at('shared.ts')}:2:29: not reloaded, the previous version keeps running: `);
   await write('shared.ts', `export { value } from './new/more/value.ts';`);
-  await line('not reloaded, the version before goes on', 2);
+  await line('not reloaded, the previous version keeps running', 2);
   // Where it is looked for there is no folder yet.
   await mkdir(at('new/more'), { recursive: true });
   await write('new/more/value.ts', `export const value = 4;`);
   await changed('ham.spam', 'reloaded', 3);
   t.is(await call('ham.spam.value'), 4);
   await rm(at('new'), { recursive: true });
-  await line('not reloaded, the version before goes on', 3);
+  await line('not reloaded, the previous version keeps running', 3);
   await mkdir(at('new/more'), { recursive: true });
   await write('new/more/value.ts', `export const value = 5;`);
   await changed('ham.spam', 'reloaded', 4);
@@ -106,7 +106,9 @@ test('CommonJS files and packages stay as they were, and are named at each reloa
   t.false(lines.all.some((one) => one.includes('with the old code of')));
 
   await write('plugins/ham/_old.cjs', `exports.value = 2;`);
-  const warned = await line('but with the old code of ham/_old.cjs (CommonJS), which a process imports once: restart the relay, or run');
+  const warned = await line(
+    'but with the old code of ham/_old.cjs (CommonJS), which a process can import only once: restart the relay, or run',
+  );
   t.regex(warned, /^warn plugin-host: ham\.spam reloaded in \d+ ms/);
   t.deepEqual(await call('ham.spam.values'), [1, 1, 2]);
 
@@ -138,10 +140,10 @@ test('files that editors and merges leave behind are not modules', async (t) => 
   await changed('ham.late', 'loaded');
   t.deepEqual(registry.names(), ['ham.late.version', 'ham.spam.version']);
   t.deepEqual(host.status().problems, []);
-  t.false(lines.all.some((one) => /reloaded|left out/.test(one)));
+  t.false(lines.all.some((one) => /reloaded|not loaded/.test(one)));
 });
 
-test('what reloads leave in memory is counted', async (t) => {
+test('the memory that reloads retain is counted', async (t) => {
   const files = { 'plugins/ham/spam.ts': USES, 'shared.ts': `export const value = 1;` };
   const { write, host, status } = await project(t, files, { watch: false });
   t.deepEqual(status('ham.spam').kept, { versions: 0, bytes: 0 });

@@ -104,7 +104,7 @@ test('they need no plugins directory, are listed in pluginList and configured li
   t.deepEqual(other.names(), ['eggs.a.who']);
 });
 
-test('a package and a file for one module are both left out, and both places are named', async (t) => {
+test('a package and a file for one module are both refused, and both places are named', async (t) => {
   const again = {
     'node_modules/again/package.json': manifest({ package: 'eggs', modules: { a: 'a.js', 'x-y': 'a.js', x_y: 'a.js' } }),
     'node_modules/again/a.js': COMPILED,
@@ -153,7 +153,7 @@ const WRONG: readonly [string, Files, string, RegExp][] = [
     'a file outside',
     { 'package.json': manifest({ package: 'wrong', modules: { a: '../co2-ham/spam.js' } }) },
     'wrong/../co2-ham/spam.js',
-    /outside of its package/,
+    /outside its package/,
   ],
   ['a manifest that does not parse', { 'package.json': '{"co2": {' }, 'wrong', /JSON/],
   [
@@ -188,7 +188,7 @@ test('a missing dependency, an invalid name and an invalid package.json are repo
   const kit = await project(t, HAM, ['co2-ham', 'co2-eggs', '../co2-ham']);
   await kit.start();
   t.deepEqual(kit.names(), ['ham.spam.who']);
-  t.regex(kit.problems()['node_modules/co2-eggs'] ?? '', /not installed; npm install/);
+  t.regex(kit.problems()['node_modules/co2-eggs'] ?? '', /not installed; run npm install/);
   t.regex(kit.problems()['node_modules/../co2-ham'] ?? '', /not a valid package name/);
   const torn = await project(t, { ...HAM, 'package.json': '{' }, []);
   await torn.start();

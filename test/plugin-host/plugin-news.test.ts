@@ -34,7 +34,7 @@ test('the last lines of each plugin are kept, and no more than that', (t) => {
   t.true(kept.reduce((sum, length) => sum + length, 0) <= 64 * 1024 && kept.length > 30);
 });
 
-test('what looks like a secret is hidden from readers of the log', (t) => {
+test('likely secrets are hidden from readers of the log', (t) => {
   const logs = new PluginLogs(new LogRecord().source, ['hunter2hunter2'], () => 0);
   const log = logs.source('plugin.ham');
   const said = [

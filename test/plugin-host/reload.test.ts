@@ -55,7 +55,7 @@ test('new configuration reloads the plugin; invalid configuration does not', asy
     'ham/spam.ts': satelliteSource('Spam', `  async setup(config: unknown) { await this.send({ data: JSON.stringify(config) }); }`),
   });
   await save('ham/spam.config.ts', `import { high } from './_values.ts'; export default { high };`);
-  await line('not reloaded, the version before goes on');
+  await line('not reloaded, the previous version keeps running');
   t.regex(status('ham.spam').lastError ?? '', /its configuration does not load: .*Cannot find module.*_values\.ts/);
   await save('ham/_values.ts', `export const high = 2;`);
   await changed('ham.spam', 'reloaded');
@@ -91,7 +91,7 @@ test('new files load, deleted ones unload, renamed ones do both', async (t) => {
   t.false(lines.all.some((one) => one.startsWith('error')));
 });
 
-test('a module that was left out at the start loads once it, or its helper, is fixed', async (t) => {
+test('a module that was not loaded at the start loads once it, or its helper, is fixed', async (t) => {
   const { save, call, host, status, changed } = await live(t, {
     'ham/spam.ts': `const a = ;\n`,
     'ham/eggs.ts': versioned('one', '', `import './_helper.ts';`),
@@ -100,7 +100,7 @@ test('a module that was left out at the start loads once it, or its helper, is f
     host.status().problems.map(({ file }) => file),
     ['ham/eggs.ts', 'ham/spam.ts'],
   );
-  t.is(status('ham.spam').state.type, 'left-out');
+  t.is(status('ham.spam').state.type, 'not-loaded');
   await save('ham/spam.ts', versioned('one'));
   await changed('ham.spam', 'loaded');
   await save('ham/_helper.ts', ``);
@@ -109,17 +109,17 @@ test('a module that was left out at the start loads once it, or its helper, is f
   t.deepEqual(host.status().problems, []);
 });
 
-test('a new file that does not load is left out, and logged with line and frame', async (t) => {
+test('a new file that does not load is logged with line and frame', async (t) => {
   const { save, line, status, lines, host } = await live(t, { 'ham/spam.ts': versioned('one') });
   await save('ham/bad.ts', `const a = 1;\nconst b = ;\n`);
-  await line('ham/bad.ts:2:11: left out: ');
+  await line('ham/bad.ts:2:11: not loaded: ');
   await line('> 2 | const b = ;');
-  t.like(status('ham.bad'), { state: { type: 'left-out' } });
+  t.like(status('ham.bad'), { state: { type: 'not-loaded' } });
   t.is(host.status().problems.length, 1);
   await save('ham/bad.ts', satelliteSource('Bad', `  setup() { throw new Error('no thermometer'); }`));
-  await line('left out: plugin ham.bad.Bad: it refuses to start: no thermometer');
+  await line('not loaded: plugin ham.bad.Bad: it refuses to start: no thermometer');
   t.regex(status('ham.bad').lastError ?? '', /^ham\/bad\.ts:6:\d+: /);
-  t.is(lines.all.filter((one) => one.includes('left out: ')).length, 2);
+  t.is(lines.all.filter((one) => one.includes('not loaded: ')).length, 2);
 });
 
 test('a new version that never finishes loading fails once, after its time limit', async (t) => {
@@ -139,11 +139,11 @@ test('each class of a new file that cannot be constructed is logged once', async
   const bad = (name: string): string => `@Satellite()\nexport class ${name} { constructor() { throw new Error('no ${name}'); } }\n`;
   const { save, line, lines, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
   await save('ham/two.ts', `import { Satellite } from 'co2-relay';\n${bad('One')}${bad('Two')}`);
-  await line('left out: ham.two.One: no One');
-  await line('left out: ham.two.Two: no Two');
+  await line('not loaded: ham.two.One: no One');
+  await line('not loaded: ham.two.Two: no Two');
   await save('ham/eggs.ts', versioned('one'));
   await changed('ham.eggs', 'loaded');
-  t.is(lines.all.filter((one) => one.includes('left out: ')).length, 2);
+  t.is(lines.all.filter((one) => one.includes('not loaded: ')).length, 2);
   t.is(host.status().problems.length, 2);
 });
 
@@ -203,7 +203,7 @@ test('links within the directory are followed when they are swapped, of modules 
       await symlink(from, join(kit.directory, 'ham/swap'));
       await rename(join(kit.directory, 'ham/swap'), join(kit.directory, to));
     };
-    await kit.line('ham/spam.ts: left out');
+    await kit.line('ham/spam.ts: not loaded');
     await swap('_text1.ts', 'ham/_text.ts');
     await swap('_eggs1.ts', 'ham/eggs.ts');
     await kit.changed('ham.spam', 'loaded');
@@ -218,24 +218,26 @@ test('links within the directory are followed when they are swapped, of modules 
   t.deepEqual([await call('ham.spam.helper'), await call('ham.eggs.version')], ['two', 'two']);
 });
 
-test('a helper that is a link out of the directory is not executed', async (t) => {
+test('a helper that is a link to a file outside the directory is not executed', async (t) => {
   const outside = await writePlugins(t, { 'evil.ts': `throw new Error('executed')` });
   const { save, line, directory } = await live(t, { 'ham/spam.ts': versioned('one') });
   await symlink(join(outside, 'evil.ts'), join(directory, 'ham/_evil.ts'));
   await save('ham/spam.ts', versioned('two', '', `import './_evil.ts';`));
-  t.truthy(await line('not reloaded, the version before goes on: ham/_evil.ts is a link out of the directory'));
+  t.truthy(await line('not reloaded, the previous version keeps running: ham/_evil.ts is a link to a file outside the directory'));
 });
 
-test('files that have become unsafe do not replace what runs, including helpers', async (t) => {
+test('files that have become unsafe, including helpers, do not replace the running version', async (t) => {
   const uses = versioned('one', '', `import './_helper.ts';`);
   const { save, line, directory, status, call, changed } = await live(t, { 'ham/spam.ts': uses, 'ham/_helper.ts': '' });
   await chmod(join(directory, 'ham/_helper.ts'), 0o666);
-  await line('not reloaded, the version before goes on: ham/_helper.ts is not executed: every user of this machine can write to it');
+  await line(
+    'not reloaded, the previous version keeps running: ham/_helper.ts is not executed: every user of this machine can write to it',
+  );
   await chmod(join(directory, 'ham/_helper.ts'), 0o644);
   await changed('ham.spam', 'reloaded');
   await chmod(join(directory, 'ham/spam.ts'), 0o666);
   await save('ham/spam.ts', versioned('evil'));
-  await line('not reloaded, the version before goes on: every user of this machine can write to it');
+  await line('not reloaded, the previous version keeps running: every user of this machine can write to it');
   t.is(await call('ham.spam.version'), 'one');
   t.like(status('ham.spam'), { state: { type: 'ready' } });
   await chmod(join(directory, 'ham/spam.ts'), 0o644);
@@ -277,7 +279,7 @@ test('with watch: false the directory is scanned only on demand', async (t) => {
   await changed('ham.new', 'loaded');
 });
 
-test('a start by hand reports each state once', async (t) => {
+test('startPlugin reports each state once', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
   await kit.host.stopPlugin('ham.spam');
   await kit.host.startPlugin('ham.spam');

@@ -26,7 +26,7 @@ test('the status has the version of the decorator, or else of the package.json o
   t.deepEqual(kit.problems(), {});
 });
 
-test('a plugin that requires another relay is left out, with both versions; the others run', async (t) => {
+test('a plugin that requires another relay is not loaded, with both versions; the others run', async (t) => {
   const kit = await started(t, {
     'ham/spam.ts': spam(`{ version: '1.2.3', requires: '^2.0.0' }`),
     'ham/eggs.ts': spam(`{ requires: '>=0.9.0' }`),
@@ -38,7 +38,7 @@ test('a plugin that requires another relay is left out, with both versions; the 
   t.deepEqual(kit.problems(), {
     'ham/spam.ts': 'ham.spam.Spam: its version 1.2.3 requires a relay ^2.0.0, and this one is 0.9.0',
     'new/spam.ts': 'new.spam.Spam: its version 3.0.0 requires a relay >=1.0.0, and this one is 0.9.0',
-    'odd/spam.ts': "odd.spam.Spam: it requires the relay 'newest', which is not a range of versions such as ^1.2.0",
+    'odd/spam.ts': "odd.spam.Spam: it requires the relay 'newest', which is not a version range such as ^1.2.0",
   });
   t.deepEqual(kit.names(), ['ham.eggs.answer']);
 });
@@ -62,7 +62,7 @@ test('a reload to a version that requires another relay leaves the one before', 
   const kit = await live(t, { 'ham/spam.ts': spam(`{ version: '1.0.0' }`) });
   await kit.save('ham/spam.ts', spam(`{ version: '2.0.0', requires: '>0.9.0' }`));
   await kit.line(
-    'not reloaded, the version before goes on: ham.spam.Spam: its version 2.0.0 requires a relay >0.9.0, and this one is 0.9.0',
+    'not reloaded, the previous version keeps running: ham.spam.Spam: its version 2.0.0 requires a relay >0.9.0, and this one is 0.9.0',
   );
   t.like(kit.status('ham.spam'), { version: '1.0.0', state: { type: 'ready' } });
   await kit.save('ham/spam.ts', spam(`{ version: '2.1.0', requires: '^0.9.0' }`));

@@ -20,7 +20,7 @@ function open(name: string): void {
   gates.get(name)?.();
 }
 
-test('messages that come while the new version sets up slowly arrive exactly once, in order', async (t) => {
+test('messages that arrive during a slow setup of the new version are delivered exactly once, in order', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': receives('one') });
   kit.deliver(0);
   await kit.sent.until(() => true);
@@ -36,7 +36,7 @@ test('messages that come while the new version sets up slowly arrive exactly onc
   t.like(kit.status('ham.spam').satellites[0], { delivered: 5, failed: 0, dropped: 0, waiting: 0 });
 });
 
-test('a receive under way ends before state is handed over', async (t) => {
+test('a receive in progress ends before the handover', async (t) => {
   const old = satelliteSource(
     'Spam',
     `  seen: unknown[] = [];
@@ -64,7 +64,7 @@ test('a receive under way ends before state is handed over', async (t) => {
   t.is(told(kit)[0], 'setup a');
 });
 
-test('state goes from a class to the one of its name, restore before setup, and exit is last', async (t) => {
+test('state is passed to the class of the same name: restore precedes setup, and exit comes last', async (t) => {
   const source = (version: string): string =>
     ['First', 'Second']
       .map((name) =>
@@ -108,7 +108,7 @@ const counter = (setup = ''): string =>
     GATE,
   );
 
-test('a call that comes while state is handed over is answered by the new version, so its effect is kept', async (t) => {
+test('a call that arrives during the handover is answered by the new version, so its effect is kept', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': counter() });
   t.is(await kit.call('ham.spam.add'), 1);
   await kit.save('ham/spam.ts', counter(`async setup() { this.log('sets up'); await gate('setup'); }`));
@@ -120,7 +120,7 @@ test('a call that comes while state is handed over is answered by the new versio
   t.is(await kit.call('ham.spam.add'), 4);
 });
 
-test('a call that is under way ends before state is handed over', async (t) => {
+test('a call in progress ends before the handover', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': counter() });
   const call = kit.call('ham.spam.slow');
   await kit.line('counts slowly');
@@ -175,7 +175,7 @@ test('a version that fails at any step leaves the old one as it is, and is logge
   let count = 0;
   for (const [what, source, expected] of failures) {
     await kit.save('ham/spam.ts', source);
-    await kit.line('not reloaded, the version before goes on', ++count);
+    await kit.line('not reloaded, the previous version keeps running', ++count);
     t.regex(kit.status('ham.spam').lastError ?? '', expected, what);
     t.deepEqual(kit.status('ham.spam').state, { type: 'ready' }, what);
     t.is(await kit.call('ham.spam.version'), 'one', what);
@@ -209,13 +209,13 @@ test('of two classes the one that runs is exited again when the other one refuse
 test('a handover that throws keeps the old version; a restart replaces it', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one', `  handover() { throw new Error('torn'); }`) });
   await kit.save('ham/spam.ts', versioned('two'));
-  await kit.line('the running version does not hand over: torn');
+  await kit.line('handover of the running version failed: torn');
   t.is(await kit.call('ham.spam.version'), 'one');
   await kit.host.restartPlugin('ham.spam');
   t.is(await kit.call('ham.spam.version'), 'two');
 });
 
-test('a setup that hangs ends at its time limit, and the version before goes on', async (t) => {
+test('a setup that hangs ends at its time limit, and the previous version keeps running', async (t) => {
   const clock = new VirtualClock();
   const kit = await live(t, { 'ham/spam.ts': receives('one') }, { clock, watch: false });
   await kit.save('ham/spam.ts', receives('two', `  setup() { this.log('sets up'); return new Promise<void>(() => undefined); }`));
@@ -231,7 +231,7 @@ test('a setup that hangs ends at its time limit, and the version before goes on'
   t.deepEqual(told(kit), ['one 1']);
 });
 
-test('a call under way is answered by the old version, which exits afterwards', async (t) => {
+test('a call in progress is answered by the old version, which exits afterwards', async (t) => {
   const slow = (version: string): string =>
     versioned(
       version,
@@ -321,7 +321,7 @@ test('a stopped plugin stays stopped whatever is saved, and then starts its curr
   await kit.host.stopPlugin('ham.spam');
   await kit.save('ham/spam.ts', 'const a = ;');
   await t.throwsAsync(kit.host.startPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /ham\/spam\.ts:1:11: / });
-  t.is(kit.status('ham.spam').state.type, 'left-out');
+  t.is(kit.status('ham.spam').state.type, 'not-loaded');
   await kit.remove('ham/spam.ts');
   await kit.changed('ham.spam', 'unloaded');
 });
@@ -335,7 +335,7 @@ test('actions on a plugin that fail reject with the reason', async (t) => {
   t.is(await kit.call('ham.spam.version'), 'one');
 });
 
-test('a stop during a reload cancels it, delivers what waited, and ends both versions', async (t) => {
+test('a stop during a reload cancels it, delivers the waiting messages, and ends both versions', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': receives('one', `  async exit() { await this.send({ data: ['one exits'] }); }`) });
   await kit.save('ham/spam.ts', receives('two', `  setup() { this.log('sets up'); return new Promise<void>(() => undefined); }`));
   await kit.line('sets up');

@@ -79,6 +79,6 @@ test('a type that a constructor asks for is named as one that cannot be injected
   });
   t.regex(
     problems()['ham/spam.ts'] ?? '',
-    /parameter 1 of the constructor of Spam has the type Object \(an interface, .*\), which cannot be injected; name what it gets: @Inject/,
+    /parameter 1 of the constructor of Spam has the type Object \(an interface, .*\), which cannot be injected; name a token: @Inject/,
   );
 });

@@ -81,7 +81,7 @@ const MISTAKES: readonly [what: string, source: string, says: string][] = [
   [
     'a class that is injected before it is there',
     spam('', '@Satellite()', 'let Scale: undefined;', 'constructor(@Inject(Scale) readonly scale: object) { super(); }'),
-    '@Inject(undefined): what is to be injected is not there yet; import the class itself, not as a type, and not in a circle',
+    '@Inject(undefined): the token is undefined; import the class itself, not as a type, and avoid circular imports',
   ],
   [
     'a decorator that there is not',
@@ -108,7 +108,7 @@ test('a forgotten export is logged at level info with a question', async (t) => 
       ({ level, text }) =>
         level === 'info' &&
         text ===
-          'ham/spam.ts: exports no class decorated with @Satellite, so nothing of it runs; is the decorator missing, or the word export?',
+          'ham/spam.ts: does not export a class decorated with @Satellite, so it does nothing; is the decorator missing, or the word export?',
     ),
   );
 });

@@ -69,7 +69,7 @@ for (const [what, dict, code, text] of FORGED) {
   });
 }
 
-test('what is not finite comes in from a peer that may', async (t) => {
+test('non-finite doubles are accepted from a peer that may send them', async (t) => {
   const { heart, door, hand } = doorOf({}, true);
   door.open();
   const document = notify({ ...FORWARDED, data: 'NaN' })
@@ -83,7 +83,7 @@ function batch(methods: readonly string[]): Buffer {
   return serialiseCall('system.multicall', [methods.map((methodName) => ({ methodName, params: [FORWARDED] }))]);
 }
 
-test('several dicts come in one document, each with its own outcome', async (t) => {
+test('a document may carry several dicts, each with its own outcome', async (t) => {
   const { heart, door, hand } = doorOf();
   door.open();
   t.like(await hand(batch([])), { kind: 'value', value: [] }, 'so a link asks whether it may send several');
@@ -139,7 +139,7 @@ test('rights and limits are those of a peer', async (t) => {
   t.is(looks, 0, 'who is over the limit has nothing read');
 });
 
-test('before it opens and after it stopped it asks to come later; a stop waits for what is under way', async (t) => {
+test('before it opens and after it has stopped it answers to call again later; a stop waits for documents in progress', async (t) => {
   const { heart, door, hand } = doorOf();
   t.like(await hand(notify(FORWARDED)), { kind: 'fault', code: 503 });
   door.open();
@@ -156,7 +156,7 @@ test('before it opens and after it stopped it asks to come later; a stop waits f
   t.is(heart.delivered.length, 1);
 });
 
-test('documents are taken one after the other, in order; a flood is told to come later', async (t) => {
+test('documents are processed one at a time, in order; those of a flood are rejected until later', async (t) => {
   const { heart, door, hand } = doorOf();
   door.open();
   const answered = new Gate<number>();

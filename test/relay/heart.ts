@@ -83,7 +83,7 @@ export function makeHeart(
     transport: () => {
       throw new Error('nobody registers here');
     },
-    taken: () => undefined,
+    ownerOf: () => undefined,
     isValidToken: () => true,
   });
   const identity = new OwnIdentity();

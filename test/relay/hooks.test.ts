@@ -48,7 +48,7 @@ const changed = (dict: Dict, members: object): object => Object.assign({}, dict,
 
 const data = ({ data: value }: Dict): Value | undefined => value;
 
-test('at the origin: what a hook returns is what satellites and peers get; who it is of stays', async (t) => {
+test('at the origin, satellites and peers get the dict that a hook returns, with its original sender', async (t) => {
   const kit = hooked({
     onForward: [(dict) => changed(dict, { data: [dict.data, 'seen'], host_id: SELF, client_address: 'x', co2: { by: 'me' } })],
   });
@@ -64,7 +64,7 @@ test('at the origin: what a hook returns is what satellites and peers get; who i
   t.deepEqual({ ...kit.counters }, { passed: 0, transformed: 1, refused: 0, late: 0, failed: 0 });
 });
 
-test('at delivery: satellites here get what the hooks make of it, each hook what the one before made; peers get what came', async (t) => {
+test('at delivery, local satellites get the result of all hooks in turn; peers get the original dict', async (t) => {
   const kit = hooked({
     onAccept: [(dict) => ({ data: [dict.data, 'a'] }), ({ data: value }) => Promise.resolve({ data: [value!, 'b'] }), () => undefined],
   });
@@ -76,7 +76,7 @@ test('at delivery: satellites here get what the hooks make of it, each hook what
   t.like(kit.counters, { transformed: 2, passed: 1 });
 });
 
-test('what a hook is told: where the dict is, whose it is, who handed it in, where it goes', async (t) => {
+test('the context of a hook says where the dict is, who sent and who submitted it, and where it goes', async (t) => {
   const seen: HookContext[] = [];
   const note: Method = (_dict, context) => void seen.push(context);
   const kit = hooked({ onAccept: [note], onForward: [note] });
@@ -138,7 +138,7 @@ for (const [what, hook, goesOn, counter] of THROUGH) {
   });
 }
 
-test('refused: whoever handed it in reads why, nobody gets it, and it may come again', async (t) => {
+test('a refused dict: its submitter gets the reason, it is not delivered, and it may be submitted again', async (t) => {
   let opinion: Error | undefined = new Refusal('it has no key');
   const judge: Method = () => {
     if (opinion) throw opinion;
@@ -263,7 +263,7 @@ test('bytes and dates are the hook’s own: what it does to them nobody else see
   t.deepEqual(kit.delivered().map(data), [[Buffer.from('abc'), new Date(1e12)]]);
 });
 
-test('a hook that hangs: its dict is refused in time, its signal is aborted, the next one passes, and what it says later counts for nothing', async (t) => {
+test('a hook that hangs: its dict is refused in time, its signal is aborted, the next dict passes, and its late result is ignored', async (t) => {
   const clock = new VirtualClock();
   const late = new Gate<(answer: unknown) => void>();
   let signal: AbortSignal | undefined;
@@ -364,7 +364,7 @@ for (const [what, limits] of [
     t.is(kit.delivered().length, taken + 1);
     t.true(await kit.notify(stamped(4, 'far.4'), PEER));
     t.is(kit.delivered().length, taken + 2, 'it was not taken for a duplicate');
-    t.is(kit.heart.log.matching(/refused a dict: .* wait for the hooks of relay plugins already \(hookLine\)/).length, 1);
+    t.is(kit.heart.log.matching(/refused a dict: .* are already waiting for the hooks of relay plugins \(hookLine\)/).length, 1);
   });
 }
 
@@ -376,7 +376,7 @@ test('without hooks, and with hooks that answer at once, a dict is accepted in t
   t.is(kit.delivered().length, 1);
 });
 
-test('a stop waits for the hook that runs, and refuses what waits after its time', async (t) => {
+test('a stop waits for the running hook, and refuses the dicts that still wait after the time limit', async (t) => {
   const clock = new VirtualClock();
   const gate = new Gate<() => void>();
   const kit = hooked({

@@ -150,7 +150,7 @@ test('any bytes as host_id: never accepted for an address that they do not name,
   );
 });
 
-test('a refusal says who and why in one clean line', (t) => {
+test('a refusal names the caller and the reason in one sanitized line', (t) => {
   const ingress: Ingress = { kind: 'client', address: '10.0.0.1', isDirect: true };
   const reasonOf = (claimed: unknown): string => {
     const verdict = checkOrigin(claimed, ingress, SELF, random);
@@ -163,7 +163,7 @@ test('a refusal says who and why in one clean line', (t) => {
   t.regex(verdict.accepted ? '' : verdict.reason, /10\.0\.0\.7.*10\.0\.0\.8.*publicAddress/);
 });
 
-test('who came through a proxy that is not trusted names nobody, and nobody attests the address', (t) => {
+test('a caller behind an untrusted proxy cannot name a host_id, and its address is not attested', (t) => {
   const ingress: Ingress = { kind: 'client', address: '127.0.0.1', isDirect: false };
   t.like(checkOrigin('root@127.0.0.1:22', ingress, SELF, random), { accepted: false });
   t.deepEqual(checkOrigin(undefined, ingress, SELF, random), {

@@ -72,7 +72,7 @@ test('each does its work and answers how the plugin is then', async (t) => {
   t.is(((await call('plugin.load')) as unknown[]).length, 1);
 });
 
-test('nobody without the right admin gets at any of them', async (t) => {
+test('all of them need the right admin', async (t) => {
   const { dispatcher, call } = kit();
   const names = dispatcher.registry.names().filter((name) => name.startsWith('plugin.'));
   t.is(names.length, 15);
@@ -86,30 +86,36 @@ test('nobody without the right admin gets at any of them', async (t) => {
   t.truthy(await call('plugin.list'));
 });
 
-test('wrong parameters are told in words', async (t) => {
+test('invalid parameters are explained', async (t) => {
   const { refused } = kit();
   t.is(await refused('plugin.info', 'ham.spam', 1), 'plugin.info takes the name of a plugin; plugin.list lists them');
   t.is(await refused('plugin.stop'), 'plugin.stop takes the name of a plugin; plugin.list lists them');
   t.is(await refused('plugin.info', 'ham.spam\u0000'), 'there is no plugin \'ham.spam�\'; did you mean "ham.spam"?');
-  t.is(await refused('plugin.subscribe_state', -1), 'plugin.subscribe_state: since is no whole number from 0 to 2147483647');
-  t.is(await refused('plugin.subscribe_state', 0, 60_001), 'plugin.subscribe_state: timeout_ms is no whole number from 0 to 60000');
+  t.is(
+    await refused('plugin.subscribe_state', -1),
+    'plugin.subscribe_state: since: found -1, expected a whole number from 0 to 2147483647',
+  );
+  t.is(
+    await refused('plugin.subscribe_state', 0, 60_001),
+    'plugin.subscribe_state: timeout_ms: found 60001, expected a whole number from 0 to 60000',
+  );
   t.is(await refused('plugin.subscribe_state', 0, 1, 2), 'plugin.subscribe_state takes at most 2 parameters');
-  t.is(await refused('plugin.log', 'ham.spam', 501), 'plugin.log: lines is no whole number from 0 to 500');
+  t.is(await refused('plugin.log', 'ham.spam', 501), 'plugin.log: lines: found 501, expected a whole number from 0 to 500');
   t.is(await refused('plugin.log', 'no.one'), "there is no plugin 'no.one'; known: ham.spam");
   t.is(await refused('plugin.add', 'ham'), 'plugin.add takes one struct');
 });
 
-test('a record crosses as plain data, and what a file cannot hold is refused with its place', async (t) => {
+test('a record is passed on as plain data, and values that JSON cannot represent are rejected with their path', async (t) => {
   const { call, did, refused } = kit();
   await call('plugin.add', received({ name: 'ham', args: ['a'], config: received({ deep: [1, 2.5, null, true] }) }));
   t.deepEqual(did, [['add', { name: 'ham', args: ['a'], config: { deep: [1, 2.5, null, true] } }]]);
   t.is(
     await refused('plugin.add', received({ config: received({ list: [1, Buffer.from('x')] }) })),
-    'plugin.add: the record.config.list[1] is nothing that a file of JSON can hold: a long integer, a date, bytes',
+    'plugin.add: the record.config.list[1]: found bytes, expected a value that JSON can represent',
   );
 });
 
-test('dead letters are listed without what stands in them, delivered again, and dropped', async (t) => {
+test('dead letters are listed without their contents, delivered again, and dropped', async (t) => {
   const { call, refused, deadLetters, delivered } = kit();
   const [one, two] = [messageOf('secret', { id: 'one' }), messageOf('secret', { id: 'two' })];
   deadLetters.add({ satellite: 'ham', message: one, deaths: 5, reason: 'signal SIGSEGV' });
@@ -118,12 +124,12 @@ test('dead letters are listed without what stands in them, delivered again, and 
   const letter = { id: 'one', plugin: 'ham', host_id: 'x@127.0.0.1:1', deaths: 5, reason: 'signal SIGSEGV', age_ms: 600, bytes: 23 };
   t.deepEqual(await call('plugin.dead_letters', 'ham'), [letter]);
   t.is(((await call('plugin.dead_letters')) as unknown[]).length, 3);
-  t.is(await refused('plugin.replay', 'two'), 'plugin.replay: several plugins died of that message (eggs, deaf): name one');
+  t.is(await refused('plugin.replay', 'two'), 'plugin.replay: several plugins have a dead letter with this id (eggs, deaf): name one');
   t.is(await refused('plugin.replay', 'two', 'deaf'), 'deaf takes no messages now; start it first');
   t.true(await call('plugin.replay', 'two', 'eggs'));
   t.true(await call('plugin.drop_letter', 'two'));
   t.true(await call('plugin.replay', 'one'));
   t.deepEqual(delivered, ['deaf two', 'eggs two', 'ham one']);
-  t.is(await refused('plugin.drop_letter', 'one'), "no message 'one' was set aside; plugin.dead_letters lists them");
+  t.is(await refused('plugin.drop_letter', 'one'), "there is no dead letter 'one'; plugin.dead_letters lists them");
   t.deepEqual(await call('plugin.dead_letters'), []);
 });

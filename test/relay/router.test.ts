@@ -46,7 +46,7 @@ test('send takes a Map too, and a dict without data is refused to its sender', a
   t.regex(error.message, /no member 'data'/);
 });
 
-test('notify by a peer: its stamp is believed, so that the mesh knows who had it', async (t) => {
+test('notify by a peer: its stamp is trusted, so the mesh knows which relays had the dict', async (t) => {
   const heart = makeHeart();
   t.is(await heart.call('notify', [received(FORWARDED)], PEER), true);
   t.like(heart.forwarded[0], {
@@ -60,7 +60,7 @@ test('notify by a peer: its stamp is believed, so that the mesh knows who had it
   t.is(heart.delivered.length, 1);
 });
 
-test('notify by a peer a second time: answered true, counted, and goes nowhere', async (t) => {
+test('a repeated notify by a peer is answered with true and counted, but not delivered', async (t) => {
   const heart = makeHeart();
   for (let time = 0; time < 3; time++) t.is(await heart.call('notify', [received(FORWARDED)], PEER), true);
   t.is(heart.delivered.length, 1);
@@ -98,18 +98,18 @@ for (const [what, caller] of STRANGERS) {
   });
 }
 
-test('our own dict that comes back under an id that a restart forgot is a duplicate, too', async (t) => {
+test('our own dict that comes back after a restart, with a forgotten id, is a duplicate, too', async (t) => {
   const heart = makeHeart();
   t.is(await heart.call('notify', [received({ ...FORWARDED, host_id: SELF })], PEER), true);
   t.deepEqual([heart.delivered.length, heart.forwarded.length], [0, 0]);
   t.like(heart.status(), { accepted: 0, duplicates: 1 });
 });
 
-test('nobody but this relay may speak as this relay, not even from its own address', async (t) => {
+test('only this relay may use its host_id; a client at its address may not', async (t) => {
   const heart = makeHeart();
   const error = await t.throwsAsync(heart.call('notify', [received({ data: 1, host_id: SELF })], callerOf('local', '192.0.2.1')));
   t.like(error, { code: 'ORIGIN_REFUSED' });
-  t.regex(error.message, /is this relay's own: leave host_id out/);
+  t.regex(error.message, /is this relay's own: omit host_id/);
   t.deepEqual([heart.delivered.length, heart.forwarded.length], [0, 0]);
 });
 
@@ -151,18 +151,18 @@ test('a forged host_id: a fault 403, a counter, a log line, and nothing is deliv
   t.like(error, { code: 'ORIGIN_REFUSED', fault: 403 });
   t.is(heart.delivered.length + heart.forwarded.length, 0);
   t.is(heart.status().originRefused, 1);
-  const told = heart.log.lines.all.filter(({ text }) => /refused a dict of local caller 127\.0\.0\.1: .*198\.51\.100\.1/.test(text));
+  const told = heart.log.lines.all.filter(({ text }) => /refused a dict from local caller 127\.0\.0\.1: .*198\.51\.100\.1/.test(text));
   t.deepEqual(
     told.map(({ level }) => level),
     ['debug', 'warn'],
   );
 });
 
-test('every refusal is told at debug under the id that the dict claims; forged origins warn once a second', async (t) => {
+test('every refusal is logged at debug with the id that the dict claims; forged origins are a warning, once a second', async (t) => {
   const heart = makeHeart();
   const forged = { ...FORWARDED, co2: { ...STAMP, by: 'p@203.0.113.9:2004' } };
   for (let time = 0; time < 5; time++) await t.throwsAsync(heart.call('notify', [received(forged)], PEER));
-  t.is(heart.log.matching(/^refused far\.1 of peer caller 192\.0\.2\.9: co2\.by/).length, 5);
+  t.is(heart.log.matching(/^refused far\.1 from peer caller 192\.0\.2\.9: co2\.by/).length, 5);
   t.is(heart.log.lines.all.filter(({ level }) => level === 'warn').length, 1);
   t.is(heart.status().originRefused, 5);
 });
@@ -269,7 +269,7 @@ for (const [what, dict] of UNSENDABLE) {
   });
 }
 
-test('what a satellite changes in its object after send changes nothing on the way', async (t) => {
+test('changes that a satellite makes to its object after send have no effect', async (t) => {
   const heart = makeHeart();
   const mine = { data: [1, 2] };
   const sent = heart.router.send('ham.spam.Spam', mine);
@@ -293,7 +293,7 @@ test('before it listens a relay says so', async (t) => {
   t.is(heart.delivered.length, 0);
 });
 
-test('a satellite calls as any client does, gets its own copy, and may not do what it has no right to', async (t) => {
+test('a satellite calls like any client, gets its own copy of the result, and needs the right for each method', async (t) => {
   const given: Value[] = [];
   const heart = makeHeart({}, [{ name: 'a.b.echo', invoke: async ([value]) => (given.push(value!), value) }]);
   const call = (name: string, params: Sendable[], options = {}): Promise<Value> =>

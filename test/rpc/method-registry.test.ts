@@ -3,7 +3,7 @@ import test from 'ava';
 import { Dispatcher } from '../../src/rpc/rpc.ts';
 import { MethodRegistry } from '../../src/rpc/method-registry.ts';
 import type { Method } from '../../src/rpc/method-registry.ts';
-import { SeenIds } from '../../src/relay/seen-ids.ts';
+import { SeenIds } from '../../src/relay/duplicates.ts';
 import { dictOf } from '../../src/values/values.ts';
 import { callerOf, makeHeart } from '../relay/heart.ts';
 

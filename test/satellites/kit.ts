@@ -67,7 +67,7 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
     options: { ...linkDefaults, ...satelliteDefaults, ...options, drainMs: 100 },
     ...{ logs: log.source, clock, random: () => 0.5, transport, events, stateDir },
     isValidToken: ({ name, id }) => validTokens.get(name) === id,
-    taken: (_address, port) => (port === 2004 ? "this relay's own address" : undefined),
+    ownerOf: (_address, port) => (port === 2004 ? "this relay's own address" : undefined),
   });
   const register = (props: Readonly<Record<string, Sendable | undefined>>, address = '192.0.2.7', hostId?: string, token?: Credential) =>
     satellites.register(received(props), { address, hostId, token });

@@ -99,7 +99,7 @@ test('a dict on its way is not overtaken by pings, and not judged', async (t) =>
   t.is(satellites.list()[0]?.pings.fails, 0);
 });
 
-test('a ping that never ends holds up only its own satellite', async (t) => {
+test('a ping that never ends only delays its own satellite', async (t) => {
   const { clock, moods, register, posts } = makeKit(t, OPTIONS);
   await register({ port: 5000 });
   await register({ port: 5001 });
@@ -132,7 +132,7 @@ for (const [what, end] of [
       end(kit.validTokens);
       kit.clock.advance(1000);
       await settle();
-      await kit.log.line(/^dropped satellite 192\.0\.2\.7:5000: the token 'ci' that it registered with is no longer valid/);
+      await kit.log.line(/^dropped satellite 192\.0\.2\.7:5000: the token 'ci' with which it registered is no longer valid/);
       t.deepEqual(
         kit.satellites.list().map(({ port }) => port),
         [5001],

@@ -55,7 +55,7 @@ test('a nick is cleaned and cut', async (t) => {
   t.is((await register({ port: 5001, nick: '  ', host_id: 'a@192.0.2.7:5001' }, '192.0.2.7', 'a@192.0.2.7:5001')).nick, 'a@192.0.2.7:5001');
 });
 
-test('what was registered with a token belongs to it as long as it is valid; what was registered without one to its address', async (t) => {
+test('a registration with a token belongs to that token while it is valid; one without belongs to its address', async (t) => {
   const { satellites, register, validTokens, stateDir } = makeKit(t);
   const ci = { name: 'ci', id: 'first' };
   const { token } = await register({ port: 5000 }, '192.0.2.7', undefined, ci);
@@ -63,7 +63,7 @@ test('what was registered with a token belongs to it as long as it is valid; wha
   await again.start();
   for (const kit of [{ satellites, register }, again]) {
     for (const other of [undefined, { name: 'ci', id: 'second' }, { name: 'other', id: 'x' }]) {
-      const sender = kit.satellites.byPlace('192.0.2.7', 5000)!;
+      const sender = kit.satellites.byEndpoint('192.0.2.7', 5000)!;
       const refused = { code: 'FORBIDDEN', message: /192\.0\.2\.7:5000 was registered with a token: present the same one/ };
       t.like(
         t.throws(() => kit.satellites.requireOwner(sender, other), { message: refused.message }),
@@ -110,7 +110,7 @@ test('of many at once no more than the limit get in', async (t) => {
   t.is(satellites.list().length, 5);
 });
 
-test('the same place again: a new token, the old place in the list, and what waits is kept', async (t) => {
+test('a repeated registration gets a new token, but keeps its position in the list and its waiting dicts', async (t) => {
   const { satellites, register, moods, notified, posts, clock } = makeKit(t);
   const url = 'http://192.0.2.7:5000/RPC2';
   const first = await register({ port: 5000, nick: 'one' });
@@ -155,7 +155,7 @@ test('found by token from its own address alone, by host_id with address and por
   t.is(satellites.byHostId('b@192.0.2.7:5001', '192.0.2.8'), undefined);
   t.is(satellites.byHostId('b@192.0.2.7:5002', '192.0.2.7'), undefined);
   t.is(satellites.byHostId('nonsense', '192.0.2.7'), undefined);
-  t.is(satellites.byPlace('192.0.2.7', 5001)?.hostId, 'b@192.0.2.7:5001');
+  t.is(satellites.byEndpoint('192.0.2.7', 5001)?.hostId, 'b@192.0.2.7:5001');
   t.true(satellites.isSatelliteAddress('192.0.2.7'));
   t.false(satellites.isSatelliteAddress('192.0.2.8'));
 });
@@ -190,7 +190,7 @@ test('all but the sender are notified, in order; one that hangs or is down does 
   t.deepEqual(notified('http://192.0.2.7:5003/RPC2'), ['a', 'b', 'c']);
 });
 
-test('a stop sends what waits and the farewell, and closes all; a satellite that is down does not delay it', async (t) => {
+test('a stop sends the waiting dicts and the farewell, and closes all connections; a satellite that is down does not delay it', async (t) => {
   const { satellites, register, notified, moods, closed, clock } = makeKit(t);
   for (const port of [5000, 5001]) await register({ port });
   moods.set('http://192.0.2.7:5001/RPC2', 'down');
@@ -208,7 +208,7 @@ test('no other machine gets all places; this one may', async (t) => {
   const results = await Promise.allSettled(ports.map((port) => register({ port }, '192.0.2.7')));
   const [refused] = results.filter((result) => result.status === 'rejected');
   t.is(satellites.list().length, 25);
-  t.regex(String(refused?.reason), /25 satellites are registered from your address/);
+  t.regex(String(refused?.reason), /25 satellites are already registered from your address/);
   await Promise.all(ports.map((port) => register({ port }, '127.0.0.1')));
   await register({ port: 5000 }, '192.0.2.8');
   t.is(satellites.list().length, 66);

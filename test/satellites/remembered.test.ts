@@ -7,7 +7,7 @@ import { StateFile } from '../../src/state/state.ts';
 import { temporaryDir } from '../support/relays.ts';
 import { makeKit } from './kit.ts';
 
-test('who registered is known after a restart, in order, with the same tokens; who left or was dropped is not', async (t) => {
+test('registrations survive a restart, in order, with the same tokens; those that ended do not', async (t) => {
   const first = makeKit(t, { pingIntervalMs: 1000, maxPingFails: 1 });
   const one = await first.register({ port: 5000, nick: 'one', path: '/x' }, '192.0.2.7', 'a@192.0.2.7:5000');
   const left = await first.register({ port: 5001 });
@@ -30,7 +30,7 @@ test('who registered is known after a restart, in order, with the same tokens; w
   t.truthy(second.satellites.byToken(one.token, '192.0.2.7'));
 });
 
-test('the answer comes after the disk has it; the file is private and holds no token', async (t) => {
+test('the answer is sent once the registration is on disk; the file is private and contains no token', async (t) => {
   const { register, stateDir } = makeKit(t);
   const { token } = await register({ port: 5000 });
   const file = join(stateDir, 'satellites.json');
@@ -78,7 +78,7 @@ test('stored satellites at our own address, or over the limit, are dropped and l
     satellites.list().map(({ port }) => port),
     [5000],
   );
-  t.is(log.matching(/is forgotten/).length, 2);
+  t.is(log.matching(/^dropped satellite /).length, 2);
 });
 
 test('a registration that cannot be saved is rejected, and the previous one stays', async (t) => {
@@ -135,5 +135,5 @@ test('a state file that cannot be read stops the start', async (t) => {
   mkdirSync(join(stateDir, 'satellites.json'));
   const error = await t.throwsAsync(start());
   t.true(RelayError.is(error) && error.code === 'STATE_DIRECTORY', String(error));
-  t.regex(error.message, /satellites\.json cannot be read: a directory stands where a file is needed/);
+  t.regex(error.message, /satellites\.json cannot be read: expected a file, found a directory/);
 });

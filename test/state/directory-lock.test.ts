@@ -85,7 +85,7 @@ test('the locks of two long directories in one process are two', async (t) => {
   t.deepEqual([readdirSync(a), readdirSync(b)], [[], []]);
 });
 
-test('what a process left behind that was killed while it removed a stale lock does not block the next start', async (t) => {
+test('a process that was killed while it removed a stale lock does not block the next start', async (t) => {
   const dataDir = shortDir(t);
   const killed = await startCo2(t, { args: ['--data', dataDir] });
   killed.kill('SIGKILL');

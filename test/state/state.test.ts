@@ -50,7 +50,7 @@ test('starters at once agree, and leave nothing behind', async (t) => {
   t.deepEqual(readdirSync(directory).sort(), ['admin.token', 'host-id']);
 });
 
-test('what an operator put there is used: another token, with or without a newline', async (t) => {
+test('a token that an operator wrote is used, with or without a newline', async (t) => {
   const directory = join(temporaryDir(t), 'state');
   mkdirSync(directory);
   writeFileSync(join(directory, 'admin.token'), 'my-own-token_1', { mode: 0o600 });
@@ -127,7 +127,7 @@ test('a file is in the place of the directory, or of one of its parents', async 
   for (const directory of [join(base, 'file'), join(base, 'file', 'state')]) {
     const text = await refusal(t, directory);
     t.true(text.includes(directory), text);
-    t.regex(text, /a file stands where a directory is needed; choose another with --data/);
+    t.regex(text, /expected a directory, found a file; choose another with --data/);
   }
 });
 
@@ -143,7 +143,7 @@ test('a directory that others may write in is refused: they could put a token th
   await t.notThrowsAsync(openStateDirectory(directory));
 });
 
-test('what belongs to another user is refused: whose it is, and what to do', async (t) => {
+test('files of another user are refused, with the owner and what to do', async (t) => {
   const error = t.throws(() => {
     requireOwn('/state', { uid: 1001 }, 1000);
   });
@@ -183,7 +183,7 @@ test('a FIFO, a link or an endless file does not block', async (t) => {
   writeFileSync(elsewhere, 'abcdefgh12345678', { mode: 0o600 });
   rmSync(join(directory, 'admin.token'));
   symlinkSync(elsewhere, join(directory, 'admin.token'));
-  t.regex(await refusal(t, directory), /admin\.token cannot be read: a symbolic link stands where a file is needed/);
+  t.regex(await refusal(t, directory), /admin\.token cannot be read: expected a file, found a symbolic link/);
   t.is(readSmallFile(join(directory, 'admin.token'), { maxBytes: 16, links: 'follow' }), 'abcdefgh12345678');
   t.throws(() => readSmallFile(elsewhere, { maxBytes: 15, links: 'follow' }), { message: 'it is larger than 15 bytes' });
   const file = new StateFile(join(directory, 'satellites.json'), 1000);

@@ -1,4 +1,4 @@
-/** Messages as they come from the network, to a program that receives them. */
+/** Checks that a program which receives messages accepts whatever the network may send. */
 import { Fault, RelayError } from '../../core/core.ts';
 import { Int64, dictOf, freezeDict } from '../../values/values.ts';
 import { HOP_LIMIT } from '../../message/message.ts';
@@ -7,14 +7,14 @@ import type { Sendable } from '../../values/values.ts';
 import { notificationOf } from '../../plugin-host/programs/internal.ts';
 import { serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import type { Check, Exam } from '../exam.ts';
-import { inWords, note, ok } from '../outcome.ts';
+import { describeError, note, ok } from '../outcome.ts';
 import type { Outcome, Section } from '../outcome.ts';
 import type { CheckedProcess } from '../checked-process.ts';
 import { startAnother } from './starting.ts';
 
 const HOST_ID = 'check@192.0.2.1:2004';
 const LARGE = 300_000;
-// Of each kind of letter one: accents, what HTML would take for markup, three bytes.
+// One character of each kind: accents, markup, and three bytes in UTF-8.
 const TEXT = 'Grüße <&> "日本" \u00a0end';
 const BEYOND = 'satellite 🛰';
 
@@ -29,38 +29,39 @@ function messageCheck(name: string, data: Sendable, section: Section = 'What the
   return {
     name,
     section,
-    expected: 'an answer to notify, whatever the message is about',
-    advice: 'look at a message with care, leave alone what is not for you, and answer true',
+    expected: 'an answer to notify, whatever the message contains',
+    advice: 'check the contents of a message, ignore messages of no interest, and answer true',
     needsMain: true,
     when: receives,
-    look: (exam) => deliver(exam.main, exam, data),
+    run: (exam) => deliver(exam.main, exam, data),
   };
 }
 
-/** In a process of its own: some libraries cannot read it, whatever the program does. */
+/** Uses a process of its own, since some libraries cannot parse such characters, and the process may end. */
 const BEYOND_16_BITS: Check = {
-  name: 'it takes letters beyond 16 bits, such as emoji',
+  name: 'it accepts characters beyond 16 bits, such as emoji',
   section: 'Values',
   expected: 'an answer to notify',
-  advice: 'take a library that reads all of UTF-8; a relay sets such a message aside after the fifth process that ended at it',
+  advice: 'use a library that supports all of UTF-8; a relay makes such a message a dead letter after five crashes',
   when: receives,
   needsMain: true,
-  look: async (exam) => {
+  run: async (exam) => {
     const another = await startAnother(exam);
-    const outcome = await deliver(another, exam, BEYOND).catch((error: unknown) => note(inWords(error)));
+    const outcome = await deliver(another, exam, BEYOND).catch((error: unknown) => note(describeError(error)));
     await another.kill();
     return outcome;
   },
 };
 
+/** The checks of this file. */
 export const MESSAGES: readonly Check[] = [
-  messageCheck('it takes a message', 'ping'),
-  messageCheck('it takes letters of every language', { text: TEXT, [TEXT]: 1 }, 'Values'),
+  messageCheck('it accepts a message', 'ping'),
+  messageCheck('it accepts characters of other languages', { text: TEXT, [TEXT]: 1 }, 'Values'),
   BEYOND_16_BITS,
-  messageCheck('it takes nil', { nothing: null }, 'Values'),
-  messageCheck('it takes integers of 64 bits', { long: new Int64(9_007_199_254_740_993n), short: new Int64(7n) }, 'Values'),
-  messageCheck('it takes a message that it knows nothing of, with values of every type', ANYTHING, 'Values'),
-  messageCheck('it takes a message of 300,000 characters', { large: 'x'.repeat(LARGE) }),
+  messageCheck('it accepts nil', { nothing: null }, 'Values'),
+  messageCheck('it accepts integers of 64 bits', { long: new Int64(9_007_199_254_740_993n), short: new Int64(7n) }, 'Values'),
+  messageCheck('it accepts an unknown message, with values of every type', ANYTHING, 'Values'),
+  messageCheck('it accepts a message of 300,000 characters', { large: 'x'.repeat(LARGE) }),
 ];
 
 function receives({ description }: Exam): boolean {
@@ -73,18 +74,18 @@ async function deliver(process: CheckedProcess, { parts: { clock, limits } }: Ex
     await process.send(notificationOf(messageOf(data, now), now, false), limits.callMs);
     return ok();
   } catch (error) {
-    // The relay goes on with the next one.
+    // After a fault, the relay continues with the next message.
     const isFault =
       Fault.is(error) || (RelayError.is(error) && !['TRANSPORT', 'TIMEOUT', 'RATE_LIMITED', 'UNAVAILABLE'].includes(error.code));
     if (!isFault) throw error;
     return note(
-      inWords(error),
-      'each message that it answers with a fault stands in the log as an error; answer true to what is not for you',
+      describeError(error),
+      'each message that it answers with a fault is logged as an error; answer true to messages of no interest',
     );
   }
 }
 
-/** As the relay has it of a client here. */
+/** A message like that of a client of the relay. */
 function messageOf(data: Sendable, arrivedAt: number): Message {
   return {
     id: 'check.1',

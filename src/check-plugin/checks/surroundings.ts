@@ -1,46 +1,47 @@
-/** The program and its machine: where it listens, two of it at once, versions of the protocol that are still to come. */
+/** Checks of a program and its machine: where it listens, several processes at once, future versions of the protocol, a lost relay. */
 import type { Check } from '../exam.ts';
 import { failed, note, ok } from '../outcome.ts';
 import { greetAnother, startAnother } from './starting.ts';
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 
+/** The check of the addresses on which it listens. */
 export const LISTENS: Check = {
-  name: 'it listens on this machine alone',
+  name: 'it only listens on this machine',
   section: 'The first line',
   expected: 'no address but 127.0.0.1',
   advice: 'bind the server to 127.0.0.1, not to all addresses',
   needsMain: true,
-  look: async ({ main }) => {
+  run: async ({ main }) => {
     const open = main.pid === undefined ? undefined : openToOthers(main.pid);
-    if (open === undefined) return ok('not seen: this system does not tell');
+    if (open === undefined) return ok('unknown: this system does not show it');
     return open.length === 0 ? ok() : failed(open.slice(0, 5).join(', '));
   },
 };
 
 const TWICE: Check = {
-  name: 'two of it run at the same time',
+  name: 'two processes of it run at the same time',
   section: 'Starting',
-  expected: 'that the second process gets ready while the first one works',
-  advice: 'take any free port (0), and keep files in the working directory',
+  expected: 'a second process that becomes ready while the first one is running',
+  advice: 'use any free port (0), and keep files in the working directory',
   needsMain: true,
-  look: async (exam) => {
+  run: async (exam) => {
     exam.second = await startAnother(exam);
     return ok();
   },
 };
 
 const HANDOVER: Check = {
-  name: 'plugin.handover and plugin.restore pass its state on',
+  name: 'plugin.handover and plugin.restore transfer its state',
   section: 'What the relay calls',
-  expected: 'any value from plugin.handover, which plugin.restore of another process takes',
-  advice: 'answer the state, and take it as the one parameter; or leave handover out of the capabilities',
+  expected: 'any value from plugin.handover, which plugin.restore of another process accepts',
+  advice: 'return the state, and accept it as the only parameter; or remove handover from the capabilities',
   needsMain: true,
   when: ({ description }) => description?.capabilities.has('handover') === true,
-  look: async (exam) => {
+  run: async (exam) => {
     const { stopMs, setupMs } = exam.parts.limits;
     const state = await exam.main.call('plugin.handover', [], stopMs);
-    const heir = await startAnother(exam, (another) => another.call('plugin.restore', [state], setupMs));
-    await heir.kill();
+    const successor = await startAnother(exam, (another) => another.call('plugin.restore', [state], setupMs));
+    await successor.kill();
     return ok();
   },
 };
@@ -49,52 +50,57 @@ const TERMINATED: Check = {
   name: 'SIGTERM ends it',
   section: 'What the relay calls',
   expected: 'its end within 5 s after SIGTERM',
-  advice: 'leave SIGTERM as it is, or end when it comes: a second later, or five, comes SIGKILL',
+  advice: 'do not handle SIGTERM, or end when it comes: SIGKILL follows one to five seconds later',
   when: ({ second }) => second !== undefined,
-  look: async ({ second, parts: { limits } }) => {
+  run: async ({ second, parts: { limits } }) => {
     second?.signal('SIGTERM');
     const end = await second?.endWithin(limits.stopMs);
     await second?.kill();
-    return end ? ok(end.reason) : failed(`it still ran ${limits.stopMs} ms later`);
+    return end ? ok(end.reason) : failed(`it was still running ${limits.stopMs} ms later`);
   },
 };
 
-export const BESIDE: readonly Check[] = [TWICE, HANDOVER, TERMINATED];
+/** Checks that need more than one process of the program. */
+export const MORE_PROCESSES: readonly Check[] = [TWICE, HANDOVER, TERMINATED];
 
 const VERSIONS: Check = {
   name: 'it chooses a version of the protocol that it speaks',
   section: 'The first line',
-  expected: 'co2|1|..., where CO2_PROTOCOL_VERSIONS is 2,1',
-  advice: 'split CO2_PROTOCOL_VERSIONS at its commas and take the one that the program is written for, 1',
+  expected: 'co2|1|... if CO2_PROTOCOL_VERSIONS is 2,1',
+  advice: 'split CO2_PROTOCOL_VERSIONS at its commas and choose the version that the program supports, 1',
   when: ({ isHttp, isPoll }) => isHttp || isPoll,
-  look: async (exam) => {
+  run: async (exam) => {
     exam.third = await greetAnother(exam, { CO2_PROTOCOL_VERSIONS: '2,1' });
     return ok();
   },
 };
 
 const ALONE: Check = {
-  name: 'without the relay it can be ended',
+  name: 'it ends when the relay is gone',
   section: 'What the relay calls',
   expected: 'its end, by itself or by SIGTERM, when the relay is gone',
-  advice: 'end when the relay cannot be reached any more, and leave SIGTERM as it is',
+  advice: 'end when the relay can no longer be reached, and do not handle SIGTERM',
   when: ({ third }) => third !== undefined,
-  look: async ({ third, isPoll, parts: { limits, relay } }) => {
+  run: async ({ third, isPoll, parts: { limits, relay } }) => {
     await relay.stop();
-    // Who has a server need not notice.
-    const alone = isPoll ? await third?.endWithin(limits.stopMs) : undefined;
-    if (alone) return ok('it ended by itself');
+    // A program with a server need not notice it.
+    const endedAlone = isPoll ? await third?.endWithin(limits.stopMs) : undefined;
+    if (endedAlone) return ok('it ended by itself');
     third?.signal('SIGTERM');
     const end = await third?.endWithin(limits.stopMs);
     await third?.kill();
-    if (!end) return failed(`it still ran ${limits.stopMs} ms after SIGTERM`);
-    return isPoll ? note('it went on until SIGTERM came', 'end when plugin.next fails') : ok(end.reason);
+    if (!end) return failed(`it was still running ${limits.stopMs} ms after SIGTERM`);
+    return isPoll ? note('it continued until SIGTERM', 'end when plugin.next fails') : ok(end.reason);
   },
 };
 
-export const AT_LAST: readonly Check[] = [VERSIONS, ALONE];
+/** Checks after which the fake relay is gone. */
+export const WITHOUT_RELAY: readonly Check[] = [VERSIONS, ALONE];
 
-/** `0.0.0.0:8080` for each address that is not one of this machine alone; undefined where that cannot be seen. */
+/**
+ * The addresses other than loopback on which a process group listens, such as `0.0.0.0:8080`; undefined on systems where they cannot be
+ * read.
+ */
 export function openToOthers(group: number): readonly string[] | undefined {
   if (process.platform !== 'linux') return undefined;
   try {
@@ -118,7 +124,7 @@ const LISTEN = '0A';
 function processesOf(group: number): readonly string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid)) return false;
-    // What stands before the last bracket is the name of the process, which may hold anything.
+    // The text up to the last bracket contains the name of the process, which may be anything.
     const fields = textOf(`/proc/${pid}/stat`).replace(/^.*\)/s, '').trim().split(' ');
     return Number(fields[2]) === group;
   });
@@ -142,7 +148,7 @@ function listening(file: string, bytes: number): readonly Listener[] {
   });
 }
 
-/** The kernel writes words of four bytes, each in the order of the machine, which is the smallest first wherever this runs. */
+/** The kernel writes words of four bytes in the byte order of the machine, which is little-endian wherever this runs. */
 function bytesOf(address: string): readonly number[] {
   const bytes = Buffer.from(address, 'hex');
   return [...bytes.swap32()];

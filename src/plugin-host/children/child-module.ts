@@ -6,14 +6,14 @@ import { container } from 'tsyringe';
 import { clean, RelayError, systemClock, withTimeout } from '../../core/core.ts';
 import type { Clock, Log } from '../../core/core.ts';
 import { NO_EVENTS } from '../../events/events.ts';
-import { accountOf, registerLoader, trackModules } from '../../loader/loader.mjs';
+import { snapshotOf, registerLoader, trackModules } from '../../loader/loader.mjs';
 import type { Verdict } from '../../message/message.ts';
 import { dictOf, freezeDict, isDict, shareDict } from '../../values/values.ts';
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
 import { placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
 import type { PluginProblem, RelayPort } from '../hosted/hosted.ts';
-import { DeliveryContext, importModule, pickSatellites, Version, Watchdog, withoutSatellites } from '../modules/modules.ts';
+import { DeliveryContext, importModule, pickSatellites, Version, Watchdog, noSatellitesProblem } from '../modules/modules.ts';
 import type { ContextStamp, LoadedModule, SatelliteInstance } from '../modules/modules.ts';
 import { accountOnWire } from './job.ts';
 import type { ChildJob } from './job.ts';
@@ -64,7 +64,7 @@ export class ChildModule {
     if (module) this.#version = this.#construct(module, relayVersion, report);
     const reasons = problems.map((problem) => `${placeOf(problem)}: ${problem.reason}`);
     if (this.#satellites.length === 0 && reasons.length > 0) throw new RelayError('PLUGIN_REFUSED', reasons.join('; '));
-    for (const reason of reasons) log.error(`left out: ${reason}`);
+    for (const reason of reasons) log.error(`not loaded: ${reason}`);
     this.#version?.attach(this.#port());
   }
 
@@ -74,7 +74,7 @@ export class ChildModule {
       const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: job.relayPlugins });
       // A file that was truncated to be written must not replace a process that works by one that does nothing.
       if (imported.exported.size === 0 && imported.relayPlugins.count === 0) {
-        report(await withoutSatellites(job.found));
+        report(await noSatellitesProblem(job.found));
         return undefined;
       }
       return pickSatellites(imported, { others: [], log, report });
@@ -107,7 +107,7 @@ export class ChildModule {
   /** What it imported, whether it loaded or not. The relay watches these files. */
   async account(): Promise<Sendable> {
     const { root, path } = this.#parts.job.found;
-    return accountOnWire(accountOf(await realpath(join(root, path))));
+    return accountOnWire(snapshotOf(await realpath(join(root, path))));
   }
 
   /** The result of `plugin.get_version`. */

@@ -5,13 +5,13 @@
 import { clean, reasonOf } from '../../core/core.ts';
 import type { Clock, Log, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
-import { learnModules } from '../../loader/loader.mjs';
+import { mergeSnapshot } from '../../loader/loader.mjs';
 import { isDict } from '../../values/values.ts';
 import { serialiseResponse } from '../../xmlrpc/xmlrpc.ts';
-import { frameRows, placeIn, placeOf, refusal, reportLeftOut } from '../hosted/hosted.ts';
+import { frameRows, placeIn, placeOf, refusal, reportNotLoaded } from '../hosted/hosted.ts';
 import type { HostEvent, HostedOptions, PluginProblem, PluginRegistry, RelayPort } from '../hosted/hosted.ts';
-import { acceptInputs, cutShortAmong, cutShortProblem, filesOf, inputsOf, readConfig, renewInputs } from '../modules/modules.ts';
-import type { ConfigPlace, FoundModule, ModuleOptions } from '../modules/modules.ts';
+import { acceptInputs, incompleteFile, incompleteFileProblem, filesOf, inputsOf, readConfig, renewInputs } from '../modules/modules.ts';
+import type { ConfigSources, FoundModule, ModuleOptions } from '../modules/modules.ts';
 import type { Explained, Program, ProgramRecord, Programs } from '../programs/programs.ts';
 import { OUT_OF_MEMORY, argumentsOf, readAccount } from './job.ts';
 import type { ChildOptions } from './options.ts';
@@ -135,7 +135,7 @@ export class Children {
   async #make(found: FoundModule): Promise<Child | undefined> {
     const { options, programs, registry, events } = this.#parts;
     if (registry.has(found.module)) {
-      reportLeftOut(events, { file: clean(found.file), reason: `there is another plugin named ${found.module}; rename one` });
+      reportNotLoaded(events, { file: clean(found.file), reason: `there is another plugin named ${found.module}; rename one` });
       return undefined;
     }
     const attempted = await inputsOf(found, this.#place);
@@ -153,7 +153,7 @@ export class Children {
         return this.#record(child.found);
       },
       onFirstAnswer: (answer) => {
-        learnModules(readAccount(answer));
+        mergeSnapshot(readAccount(answer));
         requireWhole(child);
         child.renewed = [];
       },
@@ -197,7 +197,7 @@ export class Children {
     const { state, lastError = '' } = child.plugin.status;
     if (state.type !== 'failed' || lastError.startsWith('plugin.setup ')) return false;
     child.leftOut = lastError;
-    reportLeftOut(this.#parts.events, problemOf(child.found, lastError));
+    reportNotLoaded(this.#parts.events, problemOf(child.found, lastError));
     return true;
   }
 
@@ -208,7 +208,7 @@ export class Children {
     this.#parts.registry.remove(plugin.name);
   }
 
-  get #place(): ConfigPlace {
+  get #place(): ConfigSources {
     return { directory: this.#directory, plugins: this.#parts.options.plugins };
   }
 }
@@ -219,9 +219,9 @@ function problemOf({ module, file }: FoundModule, reported: string): PluginProbl
 
 /** Throws a RelayError PLUGIN_REFUSED if a file of the next process was incomplete when it was checked, or read. */
 function requireWhole({ renewed, found }: Child): void {
-  const cutShort = cutShortAmong(renewed);
+  const cutShort = incompleteFile(renewed);
   if (!cutShort) return;
-  const problem = cutShortProblem(found, cutShort);
+  const problem = incompleteFileProblem(found, cutShort);
   throw refusal(found.module, `${placeOf(problem)}: ${problem.reason}`);
 }
 

@@ -4,7 +4,7 @@
  */
 import { memoryUsage, ppid } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import type { Account } from '../../loader/loader.mjs';
+import type { ModuleSnapshot } from '../../loader/loader.mjs';
 import { isDict } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { FoundModule } from '../modules/modules.ts';
@@ -70,7 +70,7 @@ const MAX_IMPORTS = 1_000;
 const MAX_TEXT = 5_000;
 
 /** The files that a child imported, as XML-RPC for {@link readAccount}. */
-export function accountOnWire(account: Account): Sendable {
+export function accountOnWire(account: ModuleSnapshot): Sendable {
   return account.slice(0, MAX_FILES).map(({ file, print: { stamp, hash = '' }, imports }) => ({
     ...{ file, stamp, hash },
     imports: imports.map(([asked, found = '']) => [asked, found]),
@@ -78,7 +78,7 @@ export function accountOnWire(account: Account): Sendable {
 }
 
 /** The valid entries of `answer`; others are ignored. */
-export function readAccount(answer: Value | undefined): Account {
+export function readAccount(answer: Value | undefined): ModuleSnapshot {
   if (!Array.isArray(answer) || answer.length > MAX_FILES) return [];
   return answer.flatMap((entry: Value) => {
     const { file, stamp, hash, imports } = isDict(entry) ? entry : {};

@@ -3,14 +3,14 @@ import { realpath } from 'node:fs/promises';
 import { basename, dirname, extname } from 'node:path';
 import { clean, RelayError, suggest } from '../../core/core.ts';
 import { EXTENSIONS } from '../hosted/hosted.ts';
-import type { Place } from '../hosted/hosted.ts';
+import type { ModuleLocation } from '../hosted/hosted.ts';
 import { findModules, isFileName, whyUnsafe } from '../modules/modules.ts';
 import type { FindOptions, Found } from '../modules/modules.ts';
 import { entryOf } from './options.ts';
 import type { RelayPluginOptions } from './options.ts';
 
 /** A file with relay plugins, and the configuration for their `setup`. */
-export interface NamedRelayPlugin extends Place {
+export interface NamedRelayPlugin extends ModuleLocation {
   /** `ham.filter`, or the name of the file without its extension. */
   readonly module: string;
   /** For people. */

@@ -1,8 +1,8 @@
-/** What every kind of plugin is to the host: its states and status, the events that it reports, and the registry of all plugins. */
+/** The host's view of every kind of plugin: its states and status, the events that it reports, and the registry of all plugins. */
 import { clean, RelayError, suggest } from '../../core/core.ts';
 import type { Log, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
-import type { Kept } from '../../loader/loader.mjs';
+import type { RetainedVersions } from '../../loader/loader.mjs';
 import type { CallOptions, SendOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -11,10 +11,10 @@ import { compare } from './module-file.ts';
 import { placeOf } from './problem.ts';
 import type { PluginProblem } from './problem.ts';
 
-/** `[result, ...parameters]` for each way to call a method. Undefined where a type is not known. */
+/** `[result, ...parameters]` for each form in which a method can be called. Undefined if a type is unknown. */
 export type Signature = readonly (readonly string[])[] | undefined;
 
-/** What the plugin host calls of the relay. `satellite` is the name of the one that sends or calls. */
+/** The functions of the relay that the plugin host calls. `satellite` is the name of the satellite that sends or calls. */
 export interface RelayPort {
   /**
    * Makes these methods, and no others, callable for the plugin of this name. Throws a RelayError PLUGIN_REFUSED, and changes nothing, if
@@ -25,7 +25,7 @@ export interface RelayPort {
   call(satellite: string, method: string, params: readonly Sendable[], options: CallOptions): Promise<Value>;
 }
 
-/** The life of a satellite, in this order. `refused` takes the place of `running` and ends the start. */
+/** The states of a satellite, in this order. `refused` replaces `running` and ends the start. */
 export type SatelliteState =
   | { readonly type: 'constructed' }
   | { readonly type: 'setting-up' }
@@ -47,8 +47,9 @@ export interface SatelliteStatus extends InboxCounters {
 export type PluginKind = 'inline' | 'child' | 'program';
 
 /**
- * The life of a plugin. `busy`: it works on calls and may answer late. `unresponsive`: it misses its pings. `backoff`: it ended, and is
- * started again at `until` (the host's clock). `failed`: it is not started again by itself. `left-out`: it cannot run; the reason says why.
+ * The states of a plugin. `busy`: it is processing calls and may answer late. `unresponsive`: it misses its pings. `backoff`: it ended, and
+ * is restarted at `until` (the host's clock). `failed`: it is not restarted automatically. `not-loaded`: it cannot run; the reason says
+ * why.
  */
 export type PluginState =
   | { readonly type: 'stopped' }
@@ -60,7 +61,7 @@ export type PluginState =
   | { readonly type: 'stopping' }
   | { readonly type: 'backoff'; readonly attempt: number; readonly until: number }
   | { readonly type: 'failed'; readonly reason: string }
-  | { readonly type: 'left-out'; readonly reason: string };
+  | { readonly type: 'not-loaded'; readonly reason: string };
 
 export interface PluginStatus {
   /** `ham.spam`, or the name of a program. */
@@ -69,17 +70,17 @@ export interface PluginStatus {
   readonly state: PluginState;
   /** For people: `ham/spam.ts`, the command of a program. */
   readonly file: string;
-  /** The version that it states. */
+  /** The version that it declares. */
   readonly version?: string | undefined;
-  /** What this process keeps of versions that no longer run, since it never forgets a module. Undefined for a process of its own. */
-  readonly kept?: Kept | undefined;
+  /** What this process retains of versions that no longer run, since Node never unloads a module. Undefined for a process of its own. */
+  readonly kept?: RetainedVersions | undefined;
   /** Files that run as they were first imported, though they have changed: CommonJS, packages. Default: none. */
   readonly notReloaded?: readonly string[] | undefined;
   /** How often it was restarted automatically, or reloaded, since the relay started. */
   readonly restarts: number;
   /** Why it last failed to start, to reload or to keep running. Kept after it has recovered. */
   readonly lastError?: string | undefined;
-  /** How often it blocked the event loop for longer than `loopWarningMs`. Undefined for a process, which has a loop of its own. */
+  /** How often it blocked the relay's event loop for longer than `loopWarningMs`. Undefined for a process of its own. */
   readonly held?: number | undefined;
   /** Of a process. */
   readonly pid?: number | undefined;
@@ -104,7 +105,7 @@ export interface SatelliteEvent {
 export interface ProblemEvent {
   readonly type: 'plugin.problem';
   readonly problem: PluginProblem;
-  /** What that means: `left out`, `not reloaded, the version before goes on`. */
+  /** What that means: `not loaded`, `not reloaded, the previous version keeps running`. */
   readonly outcome: string;
   /** The lines of the source around the place. */
   readonly rows: readonly string[];
@@ -139,12 +140,12 @@ export interface MethodFailedEvent {
 /** Everything that the plugin host reports. */
 export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent | VersionEvent | MethodFailedEvent;
 
-/** What `plugin.problem` says of something that does not run, while other things do. */
-export const LEFT_OUT = 'left out';
+/** The outcome in `plugin.problem` for a file or class that does not run while others do. */
+export const NOT_LOADED = 'not loaded';
 
 /** Reports that a file or a class does not run. */
-export function reportLeftOut(events: EventSink<HostEvent>, problem: PluginProblem): void {
-  events.emit({ type: 'plugin.problem', problem, outcome: LEFT_OUT, rows: [] });
+export function reportNotLoaded(events: EventSink<HostEvent>, problem: PluginProblem): void {
+  events.emit({ type: 'plugin.problem', problem, outcome: NOT_LOADED, rows: [] });
 }
 
 /** Writes the log line of an event, that of a method to the log of its plugin. */
@@ -172,13 +173,13 @@ export function logHostEvent(event: HostEvent, logs: LogSource): void {
 
 function logVersion({ plugin, change, file, ms, notReloaded = [] }: VersionEvent, log: Log): void {
   const place = clean(file);
-  if (change === 'unloaded') log.info(`${plugin} unloaded: ${place} is gone, or not to be loaded any more`);
+  if (change === 'unloaded') log.info(`${plugin} unloaded: ${place} is gone, or no longer to be loaded`);
   else if (change === 'loaded') log.info(`${plugin} loaded (${place})`);
   else {
     const text = change === 'reloaded' ? `${plugin} reloaded in ${ms ?? 0} ms (${place})` : `${plugin} restarted`;
     if (notReloaded.length > 0)
       log.warn(
-        `${text}, but with the old code of ${notReloaded.join(', ')}, which a process imports once: restart the relay, or run the plugin in a child (isolation: 'child')`,
+        `${text}, but with the old code of ${notReloaded.join(', ')}, which a process can import only once: restart the relay, or run the plugin in a child (isolation: 'child')`,
       );
     else log.info(text);
   }
@@ -188,22 +189,24 @@ function logVersion({ plugin, change, file, ms, notReloaded = [] }: VersionEvent
 export interface HostedPlugin {
   readonly name: string;
   readonly status: PluginStatus;
-  /** The inboxes of its satellites. The same array as long as they are the same. */
+  /** The inboxes of its satellites. The same array as long as nothing changes. */
   readonly inboxes: readonly Inbox[];
   /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
   /**
-   * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with why it does not run (PLUGIN_REFUSED,
-   * CONFIG_INVALID).
+   * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with the reason why it does not run
+   * (PLUGIN_REFUSED, CONFIG_INVALID).
    */
   start(port: RelayPort): Promise<void>;
   /** Ends it within its time limits, and withdraws its methods. Never rejects. */
   stop(): Promise<void>;
-  /** Ends it and starts its present version. Rejects with why it does not run. Default: `stop`, then `start`. */
+  /** Ends it and starts its current version. Rejects with the reason why that does not run. Default: `stop`, then `start`. */
   restart?(): Promise<void>;
   /** Keeps the failure of one of its methods as its last error. Returns the reason, with the place in its code. */
   noteFailure(method: string, error: unknown): string;
-  /** Replaces what runs by the present version without losing a message. Rejects with why it does not. Default: as `restart`. */
+  /**
+   * Replaces the running version by the current one without losing a message. Rejects with the reason if it cannot. Default: as `restart`.
+   */
   reload?(): Promise<void>;
 }
 
@@ -247,7 +250,7 @@ export class PluginRegistry {
     this.refreshInboxes();
   }
 
-  /** To be called when a plugin has other satellites than before. */
+  /** Must be called when the satellites of a plugin have changed. */
   refreshInboxes(): void {
     this.#inboxes = this.all.flatMap(({ inboxes }) => inboxes);
   }

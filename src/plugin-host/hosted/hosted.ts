@@ -1,5 +1,5 @@
-/** What all kinds of plugins share: states and events, the registry, inboxes, the order of a swap, and how a failure is reported. */
-export { LEFT_OUT, PluginRegistry, logHostEvent, noSuchPlugin, reportLeftOut } from './hosted-plugin.ts';
+/** What all kinds of plugins share: states and events, the registry, inboxes, swaps of versions, and reports of failures. */
+export { NOT_LOADED, PluginRegistry, logHostEvent, noSuchPlugin, reportNotLoaded } from './hosted-plugin.ts';
 export type {
   HostEvent,
   HostedPlugin,
@@ -22,10 +22,10 @@ export {
   isHelperFolder,
   isReserved,
   isTemporary,
-  nameAnnounced,
+  nameDeclared,
   nameModules,
-  statedIn,
-  whyUnfit,
+  readStatedVersion,
+  incompatibility,
   withoutClashes,
 } from './module-file.ts';
 export type { ModuleFile, StatedVersion } from './module-file.ts';
@@ -46,7 +46,7 @@ export {
   staleText,
   whereThrown,
 } from './problem.ts';
-export type { Place, PluginProblem } from './problem.ts';
+export type { ModuleLocation, PluginProblem } from './problem.ts';
 export { NOT_RELOADED, swap } from './swap.ts';
 export type { Incoming } from './swap.ts';
 export { VALUE_TYPES } from './value-types.ts';

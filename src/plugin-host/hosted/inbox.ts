@@ -5,40 +5,40 @@ import type { Message } from '../../message/message.ts';
 
 /** How messages reach the satellite. */
 export interface Recipient {
-  /** Delivers one message. A promise means that it is busy with it until that settles. May throw. */
+  /** Delivers one message. If it returns a promise, it is busy with the message until that settles. May throw. */
   deliver(message: Message, redelivered: boolean): unknown;
   /**
-   * Called once for each delivery that returned a promise: when that has settled, or, with the reason, when it is not waited for any more.
+   * Called once for each delivery that returned a promise: when that has settled, or, with the reason, when the inbox stops waiting for it.
    */
   ended?(reason?: RelayError): void;
   /** The reason why a delivery failed, for the log. */
   explain(error: unknown): string;
 }
 
+/** What an {@link Inbox} needs. */
 export interface InboxParts {
-  /** The satellite's. */
+  /** The name of the satellite. */
   readonly name: string;
   readonly queue: BoundedQueue<Message>;
   readonly recipient: Recipient;
   /** The time limit of one delivery, in ms. Infinity if the recipient keeps it. */
   readonly timeoutMs: number;
   /**
-   * Has {@link Inbox.next} called, now or later. Called when the inbox becomes ready, but not by a `next` that returned with the inbox
-   * still
-   * ready: its caller sees that.
+   * Schedules a call of {@link Inbox.next}. Called when the inbox becomes ready, but not when `next` returns with the inbox still ready,
+   * since the caller of `next` checks that.
    */
   readonly wake: (inbox: Inbox) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** The state of an inbox, and what became of the messages that were in it. */
+/** The state of an inbox, and counts of the messages that have left it. */
 export interface InboxCounters extends QueueStatus {
   /** Messages that the satellite received. */
   readonly delivered: number;
   /** Messages whose delivery failed or took too long. */
   readonly failed: number;
-  /** Messages that came after the satellite was stopped. */
+  /** Messages that arrived after the satellite was stopped. */
   readonly refused: number;
 }
 
@@ -50,31 +50,32 @@ export const NO_INBOX: InboxCounters = {
 /** A delivery that has not ended, or that was interrupted and is to be repeated. */
 interface Delivery {
   readonly message: Message;
-  /** How often the satellite ended during this delivery by its own fault. */
+  /** How often the satellite crashed during this delivery. */
   deaths: number;
   redelivered: boolean;
   cancelTimer: () => void;
 }
 
+/** The inbox of one satellite. */
 export class Inbox {
   // The fields that each message needs come first: in a host of a thousand satellites, the memory of the others is not touched.
   readonly name: string;
   readonly #queue: BoundedQueue<Message>;
   /** Set by the pump while this inbox is scheduled. */
   isScheduled = false;
-  /** `waiting`: for a setup or a process; `unused`: the satellite receives no messages. */
+  /** `waiting`: a setup or a process is not ready yet; `unused`: the satellite does not receive messages. */
   #phase: 'waiting' | 'open' | 'unused' | 'closed' = 'waiting';
   /** Messages are kept for another version. */
   #isPaused = false;
-  /** The delivery under way. */
+  /** The delivery in progress. */
   #running: Delivery | undefined;
   /** The delivery to be repeated before anything else. */
   #interrupted: Delivery | undefined;
   readonly #recipient: Recipient;
   readonly #parts: InboxParts;
-  // `dropped` and `merged` are those of earlier versions; the queue counts its own.
+  // `dropped` and `merged` count for earlier versions of the satellite; the queue counts for this one.
   readonly #count = { delivered: 0, failed: 0, refused: 0, dropped: 0, merged: 0 };
-  /** Resolves the `pause` that waits for the delivery under way. */
+  /** Resolves the `pause` that waits for the delivery in progress. */
   #onIdle: (() => void) | undefined;
 
   constructor(parts: InboxParts) {
@@ -99,7 +100,7 @@ export class Inbox {
     };
   }
 
-  /** Queues a message. False if the satellite receives none, or was stopped. */
+  /** Queues a message. Returns false if the satellite does not receive messages, or was stopped. */
   take(message: Message): boolean {
     if (this.#phase === 'unused') return false;
     if (this.#phase === 'closed') {
@@ -127,11 +128,11 @@ export class Inbox {
     }
   }
 
-  /** The satellite is ready. `receives` is false if it takes no messages; then those that wait are dropped. */
+  /** Starts to deliver, because the satellite is ready. If `receives` is false, it takes no messages, and the waiting ones are dropped. */
   open(receives = true): void {
     const wasOpen = this.#phase === 'open';
     this.#phase = receives ? 'open' : 'unused';
-    if (!receives) this.#forget(wasOpen ? 'it receives no messages any more' : undefined);
+    if (!receives) this.#drop(wasOpen ? 'it no longer receives messages' : undefined);
     this.#wakeIfReady();
   }
 
@@ -140,7 +141,7 @@ export class Inbox {
     if (this.#phase !== 'open') this.#phase = 'waiting';
   }
 
-  /** Keeps messages for another version of the satellite. Resolves when the delivery under way has ended. */
+  /** Keeps messages for another version of the satellite. Resolves when the delivery in progress has ended. */
   pause(): Promise<void> {
     this.#isPaused = true;
     this.#parts.log.debug(`messages wait for the next version of ${this.name}`);
@@ -150,13 +151,13 @@ export class Inbox {
     });
   }
 
-  /** Delivers again after {@link pause}. */
+  /** Resumes delivery after {@link pause}. */
   resume(): void {
     this.#isPaused = false;
     this.#wakeIfReady();
   }
 
-  /** Takes the messages that wait in the inbox of the version before, which is paused, ahead of its own, and continues its counters. */
+  /** Takes over the waiting messages and the counters of the inbox of the previous version, which is paused. */
   succeed(other: Inbox): void {
     for (let message = other.#queue.shift(); message; message = other.#queue.shift()) this.#queue.push(message);
     const { delivered, failed, refused, dropped, merged } = other.counters;
@@ -169,8 +170,8 @@ export class Inbox {
   }
 
   /**
-   * The satellite has ended, and another process may take its place: the message under way is delivered again. Returns that message and how
-   * often the satellite has ended with it, if it was at one. `isItsFault`: nobody made it end.
+   * Call this when the process of the satellite has ended and may be restarted: the message in progress is then delivered again. Returns
+   * that message, if there was one, and how often the satellite has crashed during its delivery. `isItsFault`: it ended by itself.
    */
   interrupt(isItsFault: boolean): { readonly message: Message; readonly deaths: number } | undefined {
     if (this.#phase === 'open') this.#phase = 'waiting';
@@ -183,24 +184,24 @@ export class Inbox {
     return delivery;
   }
 
-  /** Gives up the message that was interrupted; it counts as failed. */
+  /** Drops the message whose delivery was interrupted; it counts as failed. */
   dropInterrupted(): void {
     if (this.#interrupted) this.#count.failed++;
     this.#interrupted = undefined;
   }
 
-  /** Ends deliveries and drops what waits. The delivery under way goes on. */
+  /** Ends deliveries and drops the waiting messages. The delivery in progress continues. */
   close(): void {
     this.#phase = 'closed';
-    this.#forget('it was stopped');
+    this.#drop('it was stopped');
   }
 
-  /** Does not wait for the delivery under way any more. */
+  /** Stops waiting for the delivery in progress. */
   abort(): void {
-    if (this.#running) this.#end(this.#running, new RelayError('UNAVAILABLE', 'the relay stops'));
+    if (this.#running) this.#end(this.#running, new RelayError('UNAVAILABLE', 'the relay is stopping'));
   }
 
-  #forget(reason: string | undefined): void {
+  #drop(reason: string | undefined): void {
     const lost = this.#queue.clear() + (this.#interrupted ? 1 : 0);
     this.#interrupted = undefined;
     if (lost > 0 && reason !== undefined) this.#parts.log.warn(`dropped ${countOf(lost)}: ${this.name}: ${reason}`);
@@ -211,7 +212,7 @@ export class Inbox {
     this.#running = delivery;
     if (timeoutMs < Infinity) {
       delivery.cancelTimer = clock.after(timeoutMs, () => {
-        const error = new RelayError('TIMEOUT', `it did not end in ${timeoutMs} ms (receiveTimeoutMs); the next message is delivered`);
+        const error = new RelayError('TIMEOUT', `it took longer than ${timeoutMs} ms (receiveTimeoutMs); the next message is delivered`);
         if (this.#end(delivery, error)) this.#failed(delivery.message, error);
       });
     }
@@ -225,7 +226,7 @@ export class Inbox {
     );
   }
 
-  /** Makes room for the next delivery. False if this one had ended before. Its outcome is counted before the next one begins. */
+  /** Ends a delivery, so that the next one can begin. Returns false if it had already ended. */
   #end(delivery: Delivery, reason?: RelayError): boolean {
     if (this.#running !== delivery) return false;
     delivery.cancelTimer();

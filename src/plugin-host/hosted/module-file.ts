@@ -1,6 +1,6 @@
 /**
- * What a file name says of a module: the folder is its package, the file its name. Also the version that it states. Nothing here reads the
- * disk.
+ * Derives the name of a module from its file: the folder is the package, the file the module. Also reads the version that a package.json
+ * declares. Nothing here accesses the disk.
  */
 import satisfies from 'semver/functions/satisfies.js';
 import valid from 'semver/functions/valid.js';
@@ -12,7 +12,7 @@ import { isDict, showValue } from '../../values/values.ts';
 export interface ModuleFile {
   /** For people, with `/`: `ham/spam.ts` in the plugins directory, `node_modules/co2-ham/dist/spam.js` of an npm package. */
   readonly file: string;
-  /** Its folder in the plugins directory, `''` for that itself. Modules of npm packages are configured there, too. */
+  /** Its folder in the plugins directory, `''` for the directory itself. Modules of npm packages are configured there, too. */
   readonly folder: string;
   /** The name of the file without its extension: `my-spam`. */
   readonly stem: string;
@@ -22,12 +22,13 @@ export interface ModuleFile {
   readonly moduleName: string;
   /** `ham.spam` */
   readonly module: string;
-  /** Why it must not be loaded, if so. */
+  /** Why it must not be loaded. Undefined if it may be. */
   readonly refused?: string | undefined;
 }
 
 /** The package of files that are in the plugins directory itself. */
 export const TOP_PACKAGE = 'plugins';
+/** The extensions of modules. */
 export const EXTENSIONS = ['ts', 'mts', 'js', 'mjs'] as const;
 
 /** Prefixes of the methods of the relay. */
@@ -46,8 +47,8 @@ export function nameModules(files: readonly string[]): readonly ModuleFile[] {
   return withoutClashes(modules);
 }
 
-/** The module that an npm package declares under these two names, with the reason if they cannot be used. */
-export function nameAnnounced(file: string, folder: string, stem: string): ModuleFile {
+/** The module that an npm package declares by these two names, with the reason if they cannot be used. */
+export function nameDeclared(file: string, folder: string, stem: string): ModuleFile {
   const packageName = folder.replaceAll('-', '_');
   const moduleName = stem.replaceAll('-', '_');
   const refused = refusal(packageName, moduleName, { package: 'co2.package', module: 'co2.modules' });
@@ -107,7 +108,7 @@ function refusal(packageName: string, moduleName: string, places: { package: str
   return undefined;
 }
 
-/** In order of their names. If two files claim one module, neither is loaded, since the choice would be a guess. */
+/** The modules in order of their names. If two files have the same module name, both are refused, since the choice would be a guess. */
 export function withoutClashes<File extends ModuleFile>(modules: readonly File[]): File[] {
   const claims = new Map<string, File[]>();
   for (const one of modules) claims.set(one.module, [...(claims.get(one.module) ?? []), one]);
@@ -122,24 +123,24 @@ export function withoutClashes<File extends ModuleFile>(modules: readonly File[]
   return checked.sort((a, b) => compare(a.module, b.module) || compare(a.file, b.file));
 }
 
+/** What a plugin declares about its version. */
 export interface StatedVersion {
   readonly version?: string | undefined;
   /** The range of versions of the relay that it works with. */
   readonly requires?: string | undefined;
 }
 
-/** Why a plugin that states this does not work with this relay. Undefined if it does. */
-export function whyUnfit({ version, requires }: StatedVersion, relayVersion: string): string | undefined {
+/** Why a plugin that declares this does not work with this relay. Undefined if it does. */
+export function incompatibility({ version, requires }: StatedVersion, relayVersion: string): string | undefined {
   if (requires === undefined || requires === '') return undefined;
   const own = version === undefined ? 'it' : `its version ${version}`;
-  if (validRange(requires) === null)
-    return `${own} requires the relay '${clean(requires)}', which is not a range of versions such as ^1.2.0`;
+  if (validRange(requires) === null) return `${own} requires the relay '${clean(requires)}', which is not a version range such as ^1.2.0`;
   if (satisfies(relayVersion, requires, { includePrerelease: true })) return undefined;
   return `${own} requires a relay ${clean(requires)}, and this one is ${relayVersion}`;
 }
 
 /** Reads `version` and `co2.requires` of a package.json. Invalid values are reported. */
-export function statedIn(manifest: unknown, report: (reason: string) => void): StatedVersion {
+export function readStatedVersion(manifest: unknown, report: (reason: string) => void): StatedVersion {
   const { version, co2 } = isDict(manifest) ? manifest : {};
   const { requires } = isDict(co2) ? co2 : {};
   const known = typeof version === 'string' && valid(version) !== null ? version : undefined;

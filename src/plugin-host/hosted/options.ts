@@ -1,23 +1,23 @@
 /** The options that every kind of plugin shares: its inbox and the time limits of its steps. */
 import { z } from 'zod';
 
-/** The limits of the inbox of one satellite. Its class may ask for less, and for `merge` (`@Satellite({ inbox })`). */
+/** The limits of the inbox of one satellite. Its class may request less, and `merge` (`@Satellite({ inbox })`). */
 export interface InboxOptions {
   /**
-   * Messages that wait for one satellite. Default 1,000, some seconds of a busy network: it protects the memory of the relay from a slow
-   * `receive`.
+   * Messages that may wait for one satellite. Default 1,000, some seconds of a busy network: it protects the memory of the relay from a
+   * slow `receive`.
    */
   readonly maxMessages: number;
   /**
-   * Memory of the messages that wait for one satellite, counted as their XML and about 768 bytes each. Default 16 MiB: it protects memory
-   * when messages are few and large. One message always fits.
+   * Memory of the messages that wait for one satellite, counted as their XML and about 768 bytes each. Default 16 MiB: it protects the
+   * relay when messages are few and large. One message always fits.
    */
   readonly maxBytes: number;
   /** What happens when the inbox is full. Default `drop-oldest`: recent messages matter more than old ones, and the sender never waits. */
   readonly overflow: 'drop-oldest';
 }
 
-/** Longer than a day is no limit, and beyond 2^31 ms a timer of Node fires at once. */
+/** A time limit in ms, at most a day: more would not be a limit, and beyond 2^31 ms a timer of Node fires at once. */
 export const timeLimit = z.int().min(1).max(86_400_000);
 
 /** Limits of each plugin, wherever it runs. */
@@ -26,8 +26,8 @@ export interface HostedOptions {
   /** How long a module may take to load, and one `setup` to run. Default 10,000: enough to open a connection, and a start never hangs. */
   readonly setupTimeoutMs: number;
   /**
-   * How long one `exit` may take; if many hang, all together get three times as long. Default 5,000: enough to write a file, and a plugin
-   * that hangs does not block a stop.
+   * How long one `exit` may take; if many hang, they all together get three times as long. Default 5,000: enough to write a file, and a
+   * hanging plugin does not block a stop.
    */
   readonly exitTimeoutMs: number;
   /**

@@ -1,11 +1,11 @@
-/** Explains why a file, a class or a version does not run: the place and the reason, each fit for one line of a log. */
+/** Explains why a file, a class or a version does not run: the place in the source and the reason, both safe for a line of a log. */
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { clean, hasMark, reasonOf, RelayError } from '../../core/core.ts';
 import { frameOf } from '../../loader/loader.mjs';
-import type { Stale } from '../../loader/loader.mjs';
+import type { StaleModule } from '../../loader/loader.mjs';
 import { EXTENSIONS } from './module-file.ts';
 
 export interface PluginProblem {
@@ -55,8 +55,8 @@ export function problemOf(thrown: unknown, directory: string, file: string): Plu
   return { file, ...firstPlace(stack, directory), reason };
 }
 
-/** Where a module is on the disk. */
-export interface Place {
+/** The location of a module on the disk. */
+export interface ModuleLocation {
   /** The plugins directory, or that of the npm package, without symbolic links. */
   readonly root: string;
   /** What people read instead of `root`: `''`, or `node_modules/co2-ham/`. */
@@ -66,19 +66,19 @@ export interface Place {
 }
 
 /** The problem for a value that a module threw. */
-export function problemAt(thrown: unknown, { root, rootName, path }: Place): PluginProblem {
+export function problemAt(thrown: unknown, { root, rootName, path }: ModuleLocation): PluginProblem {
   const problem = problemOf(thrown, root, path);
   return isAbsolute(problem.file) ? problem : { ...problem, file: clean(rootName + problem.file) };
 }
 
 /** The name of a file for people, by its absolute path. */
-export function fileAt({ root, rootName }: Place, path: string): string {
+export function fileAt({ root, rootName }: ModuleLocation, path: string): string {
   const file = shown(root, path);
   return clean(isAbsolute(file) ? file : rootName + file);
 }
 
 /** The name of a file that still runs as it was first imported: `ham/_old.cjs (CommonJS)`, `node_modules/thing`. */
-export function staleText(place: Place, { path, kind }: Stale): string {
+export function staleText(place: ModuleLocation, { path, kind }: StaleModule): string {
   if (kind === 'commonjs') return `${fileAt(place, path)} (CommonJS)`;
   return clean(path.slice(path.lastIndexOf('node_modules')).split(sep).join('/'));
 }
@@ -88,7 +88,7 @@ export function reasonText(thrown: unknown, directory: string): string {
   const [first = ''] = reasonOf(thrown).trim().split('\n', 1);
   const text = first.replaceAll(pathToFileURL(join(directory, sep)).href, '').replaceAll(join(directory, sep), '');
   return clean(
-    text === '' ? 'an error without a text' : text + forgottenExtension(thrown) + (missingExportOf(thrown)?.hint ?? ''),
+    text === '' ? 'an error without a message' : text + forgottenExtension(thrown) + (missingExportOf(thrown)?.hint ?? ''),
     MAX_REASON,
   );
 }
@@ -108,27 +108,27 @@ export function whereThrown(thrown: unknown, directory: string): string {
   return problem.file === '' ? '' : ` (${clean(placeOf(problem))})`;
 }
 
-interface Spot {
+interface Position {
   file: string;
   line: number;
   column?: number;
 }
 
 /** Stack frames look like `at f (file:///dir/ham/spam.ts?v=1:3:7)`. The stack of a syntax error begins with `file:///dir/ham/spam.js:3`. */
-function firstPlace(stack: string, directory: string): Spot | undefined {
+function firstPlace(stack: string, directory: string): Position | undefined {
   for (const row of stack.split('\n')) {
-    const [, spot, line = '', column] =
+    const [, path, line = '', column] =
       /(file:\/\/[^\s()]+?|\/[^\s()]+?|[A-Za-z]:\\[^()]+?)(?:\?[^\s:()]*)?:(\d+)(?::(\d+))?\)?$/.exec(row) ?? [];
-    const file = spot === undefined ? undefined : inside(directory, pathOf(spot));
+    const file = path === undefined ? undefined : inside(directory, pathOf(path));
     if (file === undefined) continue;
     return { file, line: Number(line), ...(column === undefined ? {} : { column: Number(column) }) };
   }
   return undefined;
 }
 
-function pathOf(spot: string): string {
+function pathOf(urlOrPath: string): string {
   try {
-    return spot.startsWith('file:') ? fileURLToPath(spot) : spot;
+    return urlOrPath.startsWith('file:') ? fileURLToPath(urlOrPath) : urlOrPath;
   } catch {
     return '';
   }
@@ -153,7 +153,7 @@ export class PluginFailure extends Error {
 }
 
 /** The problem for a value that a module threw: the place in the plugin's own code, if there is one, and the reason. */
-export function failureOf(thrown: unknown, place: Place & { readonly module: string }): PluginProblem {
+export function failureOf(thrown: unknown, place: ModuleLocation & { readonly module: string }): PluginProblem {
   if (thrown instanceof PluginFailure) return thrown.problem;
   // A refusal has the reason in its message, and the place in its cause.
   const isRefusal = RelayError.is(thrown) && thrown.cause !== undefined;
@@ -162,7 +162,10 @@ export function failureOf(thrown: unknown, place: Place & { readonly module: str
 }
 
 /** The lines of the source around the place of a problem. None if the place is not in a file of the plugin. */
-export async function frameRows({ file, line, column = 1, frame }: PluginProblem, { root, rootName }: Place): Promise<readonly string[]> {
+export async function frameRows(
+  { file, line, column = 1, frame }: PluginProblem,
+  { root, rootName }: ModuleLocation,
+): Promise<readonly string[]> {
   const text = frame ?? (line === undefined ? '' : await readFrame(join(root, file.slice(rootName.length)), line, column));
   return text
     .split('\n')
@@ -181,11 +184,12 @@ export function refusal(name: string, reason: string, cause?: unknown): RelayErr
   return new RelayError('PLUGIN_REFUSED', `plugin ${clean(name)}: ${reason}`, { cause });
 }
 
-/** The error for a version that is not replaced because it does not hand over its state. */
+/** The error for a version that is not replaced because its `handover` failed. */
 export function notHandedOver(name: string, reason: string, cause: unknown): RelayError {
-  return refusal(name, `the running version does not hand over: ${reason}; a restart of the plugin drops its state`, cause);
+  return refusal(name, `handover of the running version failed: ${reason}; to drop its state, restart the plugin`, cause);
 }
 
+/** An import of a name that a module does not export. */
 export interface MissingExport {
   /** Absolute. */
   readonly file: string;

@@ -1,6 +1,6 @@
 /**
  * Replaces the running version of a plugin by a new one, wherever it runs. No message is lost or delivered twice; if the new version fails,
- * the old one goes on.
+ * the old one keeps running.
  */
 import { RelayError, unlessAborted } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
@@ -8,35 +8,35 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { ExactOf, Sendable, Value } from '../../values/values.ts';
 import type { RelayPort } from './hosted-plugin.ts';
 
-/** What the log and the status say of a version that could not replace another. */
-export const NOT_RELOADED = 'not reloaded, the version before goes on';
+/** The outcome in the log and the status for a version that could not replace the running one. */
+export const NOT_RELOADED = 'not reloaded, the previous version keeps running';
 
-// Callers hardly notice a second. A setup that takes longer, or that calls its own plugin, is not waited for: then the old version answers.
+// Callers hardly notice a second. If a setup takes longer, or calls its own plugin, the old version answers.
 const HOLD_CALLS_MS = 1_000;
 
-/** The version that runs. `State` is what it hands over. */
+/** The running version. `State` is what it passes to the next one. */
 export interface Outgoing<State> {
-  /** True if it hands over state. The effect of a call that it answered after that would be lost. */
+  /** True if it passes its state to the next version. The effect of a call that it answered after that would be lost. */
   readonly handsOver: boolean;
   /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
-  /** Resolves when no call is under way, or after `timeoutMs`. */
+  /** Resolves when no call is in progress, or after `timeoutMs`. */
   finishCalls(timeoutMs: number): Promise<void>;
-  /** Keeps messages from now on. Resolves when no delivery is under way. */
+  /** Keeps messages from now on. Resolves when no delivery is in progress. */
   pause(): Promise<void>;
   /** Rejects with a RelayError PLUGIN_REFUSED. */
   handOver(signal: AbortSignal): Promise<State>;
-  /** Delivers messages again, because it goes on. */
+  /** Delivers messages again, because it keeps running. */
   resume(): void;
 }
 
-/** The version that is to run: constructed and configured, or a process that has described itself. */
+/** The next version: constructed and configured, or a process that has described itself. */
 export interface Incoming<State> {
   /** Restores the state and sets it up. Rejects with a RelayError PLUGIN_REFUSED. */
   setUp(parts: { readonly signal: AbortSignal; readonly states: State }): Promise<void>;
   /** Callable once it is set up. */
   readonly methods: readonly HostedMethod[];
-  /** Ends it, because it does not run after all. Never rejects. */
+  /** Ends it, because the swap failed. Never rejects. */
   exit(): Promise<void>;
 }
 
@@ -45,14 +45,14 @@ export interface SwapParts {
   readonly name: string;
   readonly port: RelayPort;
   readonly clock: Clock;
-  /** Cancels the swap; the old version goes on. */
+  /** Cancels the swap; the old version keeps running. */
   readonly signal: AbortSignal;
-  /** Called at the moment from which messages and calls go to the new version. It takes over the messages that wait. */
+  /** Called at the moment from which messages and calls go to the new version. It takes over the waiting messages. */
   readonly onSwitch: () => void;
 }
 
 /**
- * Resolves when `next` runs and `old` may be exited. Rejects with why `next` does not run.
+ * Resolves when `next` runs and `old` may be exited. Rejects with the reason why `next` does not run.
  *
  *     old   receives | paused: messages wait, and calls if there is state to hand over ... | finishes its calls, exits
  *     new                                      handover -> restore -> setup -> methods ->    receives and answers what waited
@@ -85,7 +85,7 @@ export async function swap<State>(
   calls?.release(next.methods);
 }
 
-/** Calls that wait until it is known which version answers them. After {@link HOLD_CALLS_MS} the old one does. */
+/** Calls that wait until it is decided which version answers them. After {@link HOLD_CALLS_MS} the old one does. */
 class HeldCalls {
   /** The methods of the old version, whose calls wait. */
   readonly methods: readonly HostedMethod[];
@@ -110,6 +110,6 @@ class HeldCalls {
     const methods = await this.#answering;
     const method = methods.find((one) => one.name === name);
     if (method) return method.invoke(params, exactOf);
-    throw new RelayError('NO_SUCH_METHOD', `no method is named '${name}' any more: its plugin was reloaded while the call waited`);
+    throw new RelayError('NO_SUCH_METHOD', `the method '${name}' no longer exists: its plugin was reloaded while the call waited`);
   }
 }

@@ -23,6 +23,7 @@ const isStruct = (value: unknown): boolean => isDict(value) || value instanceof 
 // Adding 0 turns -0 into 0, since integer types have no -0.
 const int: ValueType = { accepts: isInt, answer: (value) => (isInt(value) ? value + 0 : undefined) };
 
+/** The types by name. */
 export const VALUE_TYPES: Readonly<Record<XmlRpcType, ValueType>> = {
   int,
   i4: int,

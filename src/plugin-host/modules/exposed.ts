@@ -1,6 +1,5 @@
 /**
- * The methods that a satellite exposes: a map from names to functions, with parameters and answers checked as declared, and their
- * signatures.
+ * The methods that a satellite exposes: their functions and signatures, and calls with the parameters and the answer checked as declared.
  */
 import 'reflect-metadata';
 import { isPromise, RelayError } from '../../core/core.ts';
@@ -30,14 +29,14 @@ export function exposedMethods(target: AnyClass, module: string): readonly Expos
     const refuse = (reason: string): never => {
       throw new Error(`@Exposed on ${target.name}.${method}: ${reason}`);
     };
-    if (typeof run !== 'function') return refuse('only methods are callable');
-    if (!/^[A-Za-z_]\w*$/.test(method)) refuse('the name cannot be called: letters, digits and "_", no digit first');
+    if (typeof run !== 'function') return refuse('only methods can be exposed');
+    if (!/^[A-Za-z_]\w*$/.test(method)) refuse('a method name has letters, digits and "_", and does not begin with a digit');
     const name = `${module}.${method}`;
     return { method, name, options, signature: signatureOf(target, method, options), run: run as ExposedMethod['run'] };
   });
 }
 
-/** Calls `method` on `instance`, with its parameters checked before and its answer after. */
+/** Calls `method` on `instance`, and checks its parameters and its answer. */
 export function invokeExposed(method: ExposedMethod, instance: object, params: readonly Value[]): MaybePromise<Sendable | undefined> {
   const { name, options } = method;
   if (options.params) checkParams(name, options, params);
@@ -91,12 +90,12 @@ function checkAnswer(name: string, { returns }: ExposedOptions, answer: unknown)
   if (returns === undefined || returns === 'any') return answer as Sendable | undefined;
   const checked = VALUE_TYPES[returns].answer(answer);
   if (checked !== undefined) return checked;
-  throw new RelayError('APPLICATION', `${name}: it answered ${describeValue(answer)}, and declares ${returns}`);
+  throw new RelayError('APPLICATION', `${name}: it returned ${describeValue(answer)}, but declares ${returns}`);
 }
 
 /**
- * Emitted types that say enough. A `number` is a double for readers, although integers are written as int, which every reader of doubles
- * accepts.
+ * XML-RPC types for emitted types. A `number` is declared as double, although integers are written as int, which everyone who expects a
+ * double accepts.
  */
 const EMITTED = new Map<unknown, string>([
   [String, 'string'],
@@ -108,12 +107,12 @@ const EMITTED = new Map<unknown, string>([
   [Array, 'array'],
 ]);
 
-/** The signature of a method of `target`: declared, or of its schema, or of the emitted types. */
+/** The signature of a method of `target`: as declared, or derived from its schema, or from the emitted types. */
 export function signatureOf(target: AnyClass, method: string, { params, returns, schema }: ExposedOptions): Signature {
   const result = returns ?? emitted('design:returntype', target, method);
   if (typeof result !== 'string') return undefined;
-  const ways = params ? [params] : schema ? waysOf(schema) : [emitted('design:paramtypes', target, method)];
-  return ways?.every(isList) ? ways.map((way) => [result, ...way]) : undefined;
+  const lists = params ? [params] : schema ? parameterLists(schema) : [emitted('design:paramtypes', target, method)];
+  return lists?.every(isList) ? lists.map((list) => [result, ...list]) : undefined;
 }
 
 /** `int ham.spam.add(int, int)`: the declared types, without the result if it is not declared. */
@@ -121,8 +120,8 @@ export function declaration(name: string, { params, returns }: ExposedOptions): 
   return `${returns === undefined ? '' : `${returns} `}${name}(${params?.join(', ') ?? '...'})`;
 }
 
-function isList(way: readonly string[] | string | undefined): way is readonly string[] {
-  return Array.isArray(way);
+function isList(types: readonly string[] | string | undefined): types is readonly string[] {
+  return Array.isArray(types);
 }
 
 function emitted(kind: 'design:paramtypes', target: AnyClass, method: string): readonly string[] | undefined;
@@ -146,8 +145,8 @@ interface JsonSchema {
   readonly minItems?: number;
 }
 
-/** The parameter lists that a zod tuple accepts: without its optional ones, with one, with two, ... */
-function waysOf(schema: StandardSchema): readonly (readonly string[])[] | undefined {
+/** The parameter lists that a zod tuple accepts: without optional parameters, with one, with two, and so on. */
+function parameterLists(schema: StandardSchema): readonly (readonly string[])[] | undefined {
   if (schema['~standard'].vendor !== 'zod') return undefined;
   const list = jsonSchemaOf(schema);
   if (list?.type !== 'array' || !list.prefixItems || (list.items !== undefined && list.items !== false)) return undefined;

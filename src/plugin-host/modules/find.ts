@@ -1,4 +1,4 @@
-/** Finds plugins on the disk and in npm packages, decides which of them may be loaded, and where they run. */
+/** Finds plugins on the disk and in npm packages, and decides which of them may be loaded and where they run. */
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { access, lstat, readFile, realpath, stat } from 'node:fs/promises';
@@ -7,14 +7,23 @@ import { glob } from 'glob';
 import { clean, reasonOf, RelayError, suggest } from '../../core/core.ts';
 import { isSyntaxSound, isWritableByAll, whyNotExecutable } from '../../loader/loader.mjs';
 import { isDict } from '../../values/values.ts';
-import { compare, EXTENSIONS, isHelperFolder, nameModules, statedIn, TOP_PACKAGE, reasonText, withoutClashes } from '../hosted/hosted.ts';
-import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
+import {
+  compare,
+  EXTENSIONS,
+  isHelperFolder,
+  nameModules,
+  readStatedVersion,
+  TOP_PACKAGE,
+  reasonText,
+  withoutClashes,
+} from '../hosted/hosted.ts';
+import type { ModuleFile, ModuleLocation, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
 import { findPackaged } from './packages.ts';
 import type { Packaged } from './packages.ts';
 
-/** A module and its place. */
+/** A module and its location. */
 export type FoundModule = ModuleFile &
-  Place & { /** By the package.json of its folder or its npm package. */ readonly stated?: StatedVersion };
+  ModuleLocation & { /** The version that the package.json of its folder or its npm package declares. */ readonly stated?: StatedVersion };
 
 /** The contents of a plugins directory and of the npm packages. */
 export interface Found {
@@ -30,6 +39,7 @@ export interface Found {
   readonly manifests: ReadonlyMap<string, Manifest>;
 }
 
+/** Where plugins are looked for, and which of them are wanted. */
 export interface FindOptions {
   readonly pluginsDir: string;
   readonly pluginPackages: boolean;
@@ -53,15 +63,16 @@ export async function findModules(options: FindOptions): Promise<Found> {
 }
 
 /**
- * Finds the modules again; npm packages are as they were `before`. A package.json that cannot be read, because it is being written, counts
- * as it was. Rejects as {@link findModules}, but modules that `plugins` and `pluginList` name may have disappeared.
+ * Finds the modules again, except those of npm packages, which are not scanned again. A package.json that cannot be read, perhaps because
+ * it is being written, counts as unchanged. Rejects as {@link findModules} does, but modules that `plugins` and `pluginList` name may have
+ * disappeared.
  */
 export async function findAgain(options: FindOptions, { packaged, manifests }: Found): Promise<Found> {
   const directory = await openDirectory(options);
   return choose(options, { directory, named: await nameAll(directory, packaged), packaged, before: manifests });
 }
 
-/** True if something that existed `before` is gone: it was deleted, or is about to be written again. */
+/** True if something that existed `before` is gone: it was deleted, or is about to be rewritten. */
 export function isSomethingGone(found: Found, before: Found): boolean {
   const present = new Set([...found.modules, ...found.refused].map(({ module }) => module));
   if ([...before.modules, ...before.refused].some(({ module }) => !present.has(module))) return true;
@@ -81,15 +92,15 @@ interface Named {
   readonly before: Found['manifests'];
 }
 
-/** Selects the modules of `named` that the options want, and checks whether they may be executed. */
+/** Selects the modules that the options allow, and checks whether they may be executed. */
 async function choose(options: FindOptions, { directory, named, packaged, before }: Named): Promise<Found> {
   const listed = options.pluginList ?? packagesOf(named);
   const chosen = named.filter(({ packageName }) => listed.includes(packageName));
   const problems = [...packaged.problems];
   if (directory !== undefined) problems.push(...(await unreadableFolders(directory)));
   const manifests = directory === undefined ? new Map<string, Manifest>() : await readManifests(directory, chosen, { before, problems });
-  const announced = applyManifests(chosen, manifests, problems);
-  const checked = (await Promise.all(announced.map(check))).flat();
+  const wanted = applyManifests(chosen, manifests, problems);
+  const checked = (await Promise.all(wanted.map(check))).flat();
   for (const { module, file, refused } of checked) {
     if (refused !== undefined) problems.push({ module: clean(module), file: clean(file), reason: refused });
   }
@@ -117,7 +128,7 @@ async function openDirectory({ pluginsDir, directoryRequired }: FindOptions): Pr
   const status = await statIfThere(pluginsDir).catch((error: unknown) => refuse(reasonOf(error)));
   if (!status) return directoryRequired ? refuse('there is no such directory') : undefined;
   if (!status.isDirectory()) return refuse('it is a file, not a directory');
-  if (!(await isReadable(pluginsDir))) return refuse('it cannot be read; see its permissions');
+  if (!(await isReadable(pluginsDir))) return refuse('it cannot be read; check its permissions');
   if (isWritableByAll(status)) return refuse('every user of this machine can write there, and its files are executed; chmod o-w');
   return realpath(pluginsDir);
 }
@@ -131,7 +142,7 @@ async function unreadableFolders(directory: string): Promise<PluginProblem[]> {
   const folders = await glob('*/', { cwd: directory, posix: true });
   const problems = folders.sort(compare).map(async (folder): Promise<PluginProblem[]> => {
     const unread = !isHelperFolder(folder) && !(await isReadable(join(directory, folder)));
-    return unread ? [{ file: clean(folder), reason: 'the folder cannot be read; see its permissions' }] : [];
+    return unread ? [{ file: clean(folder), reason: 'the folder cannot be read; check its permissions' }] : [];
   });
   return (await Promise.all(problems)).flat();
 }
@@ -176,7 +187,7 @@ interface ManifestsParts {
   readonly problems: PluginProblem[];
 }
 
-/** Reads the package.json of each folder of the plugins directory that has modules. One that cannot be read is as it was `before`. */
+/** Reads the package.json of each folder of the plugins directory that has modules. If one cannot be read, that of `before` is used. */
 async function readManifests(
   directory: string,
   modules: readonly FoundModule[],
@@ -187,21 +198,21 @@ async function readManifests(
   for (const folder of new Set(folders)) {
     const known = before.get(folder);
     const report = (reason: string): void => void problems.push({ file: manifestOf(folder), reason });
-    const meanwhile = known ? 'the modules of its folder stay as they are' : 'nothing of its folder is loaded';
+    const meanwhile = known ? 'the modules of its folder stay as they are' : 'no module of its folder is loaded';
     const manifest = await readManifest(join(directory, folder, 'package.json'), meanwhile, report);
     manifests.set(folder, known && !manifest.isRead ? known : manifest);
   }
   return manifests;
 }
 
-/** Those that could be read. */
+/** The manifests that could be read. */
 function withoutUnread(manifests: ReadonlyMap<string, Manifest>): Found['manifests'] {
   return new Map([...manifests].filter(([, { isRead }]) => isRead));
 }
 
 /**
- * Keeps the modules that the package.json of their folder lists under `co2.modules`, or all if it lists none, and adds the version that it
- * states.
+ * Keeps the modules that the package.json of their folder lists under `co2.modules`, or all if it has no such list, and adds the version
+ * that it declares.
  */
 function applyManifests(modules: readonly FoundModule[], manifests: Found['manifests'], problems: PluginProblem[]): FoundModule[] {
   const inDirectory = modules.filter(({ rootName }) => rootName === '');
@@ -236,7 +247,7 @@ async function readManifest(path: string, meanwhile: string, report: (reason: st
     report(`cannot be read, so ${meanwhile}: ${clean(reasonOf(error))}`);
     return { isThere: true, isRead: false, listed: [], stated: {} };
   }
-  return { isThere: true, isRead: true, listed: listedIn(content, report), stated: statedIn(content, report) };
+  return { isThere: true, isRead: true, listed: listedIn(content, report), stated: readStatedVersion(content, report) };
 }
 
 function listedIn(content: unknown, report: (reason: string) => void): readonly string[] | undefined {
@@ -280,7 +291,7 @@ export function requireModules(modules: readonly FoundModule[], isolation: Reado
 /** Modules by where they run. */
 export type ByIsolation = Readonly<Record<Isolation, readonly FoundModule[]>>;
 
-/** Sorts modules by where they run: as config.ts says, or else their source, which is read and not run, or else where they ran `before`. */
+/** Sorts modules by where they run: as config.ts says, or else their source, which is read but not run, or else where they ran `before`. */
 export async function byIsolation(
   modules: readonly FoundModule[],
   isolation: Readonly<Record<string, Isolation>>,
@@ -294,17 +305,20 @@ export async function byIsolation(
   return sorted;
 }
 
-/** What the decorator says. Undefined if there is none, as in a file that is empty, incomplete or unreadable; loading it reports why. */
+/**
+ * What the decorator says. Undefined if there is no decorator, as in a file that is empty, incomplete or unreadable; loading it reports
+ * why.
+ */
 async function declaredIsolation({ root, path }: FoundModule, was: Isolation | undefined): Promise<Isolation | undefined> {
   const source = await readFile(join(root, path), 'utf8').catch(() => '');
   const declared = isolationIn(source);
-  // Moving it ends what runs, so an invalid version is refused where the version before runs.
+  // Moving a module ends its running version, so an invalid version is refused where the previous one runs.
   if (declared === undefined || was === undefined || declared === was) return declared;
   return (await isSyntaxSound(source, path)) ? declared : undefined;
 }
 
 function isolationIn(source: string): Isolation | undefined {
-  // Most files do not mention it, and cost no more than this search.
+  // Most files do not mention it, and this search is all that they cost.
   if (!source.includes('isolation')) return DECORATED.test(source) ? 'inline' : undefined;
   const code = source.replace(COMMENTS, '');
   if (!DECORATED.test(code)) return undefined;
@@ -312,14 +326,14 @@ function isolationIn(source: string): Isolation | undefined {
 }
 
 /**
- * The reason why `file` (relative to `directory`, which has no symbolic links) must not be executed, since another user could put code into
- * the relay. Undefined if it may be. `what` names the directory for people.
+ * The reason why `file` (relative to `directory`, which has no symbolic links) must not be executed, because another user could inject
+ * code. Undefined if it may be. `what` names the directory in the reason.
  */
 export async function whyUnsafe(directory: string, file: string, what = 'the plugins directory'): Promise<string | undefined> {
   try {
     const path = await realpath(join(directory, file));
     const inside = relative(directory, path);
-    if (inside.startsWith('..') || isAbsolute(inside)) return `it is a link to a file outside of ${what}`;
+    if (inside.startsWith('..') || isAbsolute(inside)) return `it is a link to a file outside ${what}`;
     const unsafe = whyNotExecutable(await stat(path), (await stat(directory)).uid);
     if (unsafe !== undefined) return unsafe;
     for (const holder of new Set([dirname(join(directory, file)), dirname(path)])) {

@@ -1,4 +1,4 @@
-/** Constructs the classes of a plugin. tsyringe injects what their constructors ask for, from one child container for each plugin. */
+/** Constructs the classes of a plugin. tsyringe injects the constructor parameters, from one child container per plugin. */
 import 'reflect-metadata';
 import { inject, injectable, Lifecycle } from 'tsyringe';
 import type { DependencyContainer } from 'tsyringe';
@@ -8,7 +8,7 @@ import type { AnyClass, InjectionToken } from '../../plugin/internal.ts';
 
 type Constructor = new (...args: unknown[]) => object;
 
-/** Constructs the satellites of one plugin. Helper classes are made once for all of them. */
+/** Constructs the satellites of one plugin, which share the instances of their helper classes. */
 export class Injector {
   readonly #container: DependencyContainer;
   readonly #log: Log;
@@ -27,8 +27,8 @@ export class Injector {
   }
 
   /**
-   * Registers `target` and everything that it needs with tsyringe, and makes its helpers, deepest first, so that an error is that of the
-   * constructor.
+   * Registers `target` and all its dependencies with tsyringe, and constructs the dependencies, deepest first, so that the error of a
+   * constructor reaches the caller unchanged.
    */
   #prepare(target: AnyClass, path: readonly AnyClass[]): void {
     if (this.#ready.has(target)) return;
@@ -40,7 +40,8 @@ export class Injector {
     for (const [index, token] of tokens.entries()) {
       this.#prepareParameter(target, index, token, [...path, target]);
     }
-    // Only tokens of @Inject: tsyringe overwrites the emitted types with its own descriptors, and another relay reads those again.
+    // Only tokens of @Inject are passed on: tsyringe replaces the emitted types by its own descriptors, which another relay would then
+    // read.
     for (const [index, token] of injectedTokensOf(declaringClassOf(target))) inject(token as Constructor)(target, undefined, index);
     injectable()(target as Constructor);
     this.#container.register(target as Constructor, { useClass: target as Constructor }, { lifecycle: Lifecycle.ContainerScoped });
@@ -51,14 +52,14 @@ export class Injector {
     const parameter = `parameter ${index + 1} of the constructor of ${target.name}`;
     if (typeof token === 'symbol' || typeof token === 'string') {
       if (this.#container.isRegistered(token, true)) return;
-      throw new Error(`${parameter} asks for ${String(token)}, and nothing is registered under this name`);
+      throw new Error(`${parameter} asks for ${String(token)}, but nothing is registered under this name`);
     }
     if (!isHelperClass(token)) {
-      throw new Error(`${parameter} has the type ${nameOf(token)}, which cannot be injected; name what it gets: @Inject(...)`);
+      throw new Error(`${parameter} has the type ${nameOf(token)}, which cannot be injected; name a token: @Inject(...)`);
     }
     if (this.#container.isRegistered(token as Constructor, true)) return;
     if (isLoggerType(token)) {
-      // From whichever copy of the package the plugin imports it.
+      // The plugin may have imported it from another copy of the package.
       this.#container.register(token as Constructor, { useValue: this.#log });
       return;
     }
@@ -67,7 +68,7 @@ export class Injector {
   }
 }
 
-/** What the parameters of the constructor get, in order: the token of `@Inject`, or else the emitted type. */
+/** What is injected for each parameter of the constructor: the token of `@Inject`, or else the emitted type. */
 function parametersOf(target: AnyClass, isHelper: boolean): readonly unknown[] {
   const declaring = declaringClassOf(target);
   const types = ownTypesOf(declaring) ?? [];
@@ -76,8 +77,7 @@ function parametersOf(target: AnyClass, isHelper: boolean): readonly unknown[] {
   return Array.from({ length: count }, (_, index) => {
     const token = tokens.get(index) ?? types[index];
     if (token !== undefined || ownTypesOf(declaring)) return token;
-    const remedy =
-      isHelper && !isInjectable(declaring) ? `decorate ${declaring.name} with @Injectable()` : 'name what it gets: @Inject(...)';
+    const remedy = isHelper && !isInjectable(declaring) ? `decorate ${declaring.name} with @Injectable()` : 'name a token: @Inject(...)';
     throw new Error(`parameter ${index + 1} of the constructor of ${target.name} has no known type; ${remedy}`);
   });
 }
@@ -106,7 +106,7 @@ function isHelperClass(token: unknown): token is AnyClass {
 }
 
 function nameOf(type: unknown): string {
-  // Metadata has no more than this of a type without a value.
+  // Metadata has Object for every type that does not exist at run time.
   if (type === Object) return 'Object (an interface, a union, or a class that is imported as a type only)';
   return typeof type === 'function' ? type.name : String(type);
 }

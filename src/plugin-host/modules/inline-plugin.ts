@@ -1,20 +1,21 @@
 /**
- * A module that runs in this process as a plugin: its life from the import of its file to its exit, and how one version replaces another.
+ * A module that runs in this process as a plugin: its lifecycle from the import of its file to its exit, including the replacement of one
+ * version by another.
  */
 import { clean, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
-import { keptBehind, renewChanged, staleBehind } from '../../loader/loader.mjs';
+import { retainedVersions, renewChanged, staleImports } from '../../loader/loader.mjs';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import {
   failureOf,
   frameRows,
-  LEFT_OUT,
+  NOT_LOADED,
   NOT_RELOADED,
   placeOf,
   PluginFailure,
   reasonText,
   refusal,
-  reportLeftOut,
+  reportNotLoaded,
   staleText,
   swap,
   whereThrown,
@@ -31,33 +32,33 @@ import type {
   VersionEvent,
 } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
-import { acceptInputs, cutShortAmong, cutShortProblem, filesOf, inputsOf, renewInputs, withoutSatellites } from './inputs.ts';
+import { acceptInputs, incompleteFile, incompleteFileProblem, filesOf, inputsOf, renewInputs, noSatellitesProblem } from './inputs.ts';
 import { importModule, pickSatellites } from './load.ts';
 import type { ImportedModule } from './load.ts';
 import type { ModuleOptions } from './options.ts';
 import { readConfig } from './plugin-config.ts';
-import type { ConfigPlace } from './plugin-config.ts';
+import type { ConfigSources } from './plugin-config.ts';
 import { Version } from './version.ts';
 import type { VersionParts } from './version.ts';
 
 export interface InlinePluginParts extends VersionParts {
   readonly options: ModuleOptions & HostedOptions;
-  /** The files and modules that config.ts names as relay plugins; those are loaded elsewhere. */
+  /** The files and modules that config.ts names as relay plugins; those are loaded separately. */
   readonly relayPlugins: readonly string[];
-  /** The plugins directory in use. */
+  /** The current plugins directory. */
   readonly directory: () => string | undefined;
   /** The imported modules of all other plugins. */
   readonly others: () => readonly ImportedModule[];
   readonly registry: Pick<PluginRegistry, 'refreshInboxes'>;
-  /** Of the plugin host. */
+  /** The log of the plugin host. */
   readonly log: Log;
 }
 
 export class InlinePlugin implements HostedPlugin {
   readonly #parts: InlinePluginParts;
-  /** Starts, stops and reloads, one after another. */
+  /** Runs starts, stops and reloads one after another. */
   readonly #queue = new SerialQueue();
-  /** How its file was found last. */
+  /** Its file, as the latest scan found it. */
   #found: FoundModule;
   #state: PluginState = { type: 'stopped' };
   #problems: readonly PluginProblem[] = [];
@@ -68,12 +69,12 @@ export class InlinePlugin implements HostedPlugin {
   #attempted = '';
   /** An import that has not been used yet, and its inputs. */
   #preloaded: { readonly inputs: string; readonly imported: Promise<ImportedModule> } | undefined;
-  /** The files that what runs was made of. */
+  /** The files of the running version. */
   #files: readonly string[] = [];
   #stale: readonly string[] = [];
   /** Constructed at the start of the host, and not set up yet. */
   #prepared: Version | undefined;
-  /** The version that runs, or ran last. */
+  /** The version that is running, or was last. */
   #version: Version | undefined;
   #isRunning = false;
   /** A check of its inputs is queued. */
@@ -95,7 +96,7 @@ export class InlinePlugin implements HostedPlugin {
     return this.#imported;
   }
 
-  /** What is left out of what runs, or why nothing runs. */
+  /** Which parts of it do not run, or why none does. */
   get problems(): readonly PluginProblem[] {
     return this.#problems;
   }
@@ -112,7 +113,7 @@ export class InlinePlugin implements HostedPlugin {
     return {
       ...{ name: this.name, kind: 'inline', state: this.#state, file: this.#found.file },
       version: this.#version?.stated.version,
-      ...{ kept: keptBehind(this.#files), notReloaded: this.#stale },
+      ...{ kept: retainedVersions(this.#files), notReloaded: this.#stale },
       ...{ restarts: this.#restarts, lastError: this.#lastError, held: this.#parts.watchdog.of(this.name).held },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };
@@ -127,24 +128,24 @@ export class InlinePlugin implements HostedPlugin {
 
   // The start of the host: all plugins are imported, then all constructed, then all configured, before the first `setup`.
 
-  /** Imports it. Never rejects: if that fails, the plugin is left out. */
+  /** Imports it. Never rejects: if that fails, the plugin is not loaded. */
   async import(): Promise<void> {
     await this.#importCurrent().catch((error: unknown) => {
       const problem = failureOf(error, this.#found);
-      this.#leaveOut(problem);
-      this.#becomeLeftOut(problem);
+      this.#addProblem(problem);
+      this.#setNotLoaded(problem);
     });
   }
 
-  /** Constructs what was imported. Satellites that cannot be constructed are left out. */
+  /** Constructs its satellites, and reports those that cannot be constructed. */
   construct(port: RelayPort): void {
     this.#port = port;
     if (!this.#imported) return;
     const version = this.#construct(this.#imported, (problem) => {
-      this.#leaveOut(problem);
+      this.#addProblem(problem);
     });
     const [problem] = this.#problems;
-    if (problem && version.satellites.length === 0) this.#becomeLeftOut(problem);
+    if (problem && version.satellites.length === 0) this.#setNotLoaded(problem);
     else this.#prepared = this.#version = version;
     version.attach(port);
   }
@@ -182,21 +183,21 @@ export class InlinePlugin implements HostedPlugin {
     this.#imported = undefined;
   }
 
-  /** Cancels a reload that is under way, so that the present version goes on. */
+  /** Cancels a reload in progress, so that the running version stays. */
   async cancel(): Promise<void> {
     this.#cancel();
     await this.#queue.idle();
   }
 
-  /** Notes how its file was found. True if it has to be loaded again; never while it is stopped by hand. */
+  /** Updates what is known about its file. True if it has to be reloaded; never while it is stopped. */
   async isOutdated(found: FoundModule): Promise<boolean> {
     this.#found = found;
     return this.#state.type !== 'stopped' && (await this.#inputs()) !== this.#attempted;
   }
 
   /**
-   * Imports its current version, so that other modules know which class belongs to which before any of them is reloaded. Never rejects: the
-   * reload does.
+   * Imports its current version, so that all modules know which class belongs to which before any of them is reloaded. Never rejects: the
+   * reload reports the error.
    */
   async preload(): Promise<void> {
     if (this.#found.refused !== undefined) return;
@@ -206,7 +207,7 @@ export class InlinePlugin implements HostedPlugin {
     await imported.catch(() => undefined);
   }
 
-  /** Loads its current version, once for all requests that come before that begins. Never rejects: failures are reported. */
+  /** Loads its current version, once for all requests that arrive before it begins. Never rejects: failures are reported. */
   async update(): Promise<void> {
     if (this.#isUpdateDue) return;
     this.#isUpdateDue = true;
@@ -218,18 +219,18 @@ export class InlinePlugin implements HostedPlugin {
     });
   }
 
-  /** Loads it again with all that it imports, changed or not. Rejects with a RelayError PLUGIN_REFUSED; then the version before goes on. */
+  /** Reloads it with all its imports, changed or not. Rejects with a RelayError PLUGIN_REFUSED; then the previous version keeps running. */
   reload(): Promise<void> {
     return this.#enqueue(async (port, signal) => {
       if (this.#state.type === 'stopped') throw refusal(this.name, 'it is stopped; start it instead');
-      await renewInputs(this.#found, this.#configPlace);
+      await renewInputs(this.#found, this.#configSources);
       await this.#loadOrReplace(port, signal);
     });
   }
 
   /**
-   * Ends what runs and starts the current version, which gets the messages that wait, and no state. Rejects with a RelayError
-   * PLUGIN_REFUSED; if the current version cannot be constructed, what ran goes on.
+   * Ends the running version and starts the current one, which gets the waiting messages, but no state. Rejects with a RelayError
+   * PLUGIN_REFUSED; if the current version cannot be constructed, the running one stays.
    */
   restart(): Promise<void> {
     return this.#enqueue(async (port, signal) => {
@@ -240,7 +241,7 @@ export class InlinePlugin implements HostedPlugin {
       }
       await renewChanged(this.#found.root);
       const next = await this.#successor(old, signal).catch(async (error: unknown) => {
-        throw await this.#failed(error, 'not restarted, what runs goes on', signal);
+        throw await this.#failed(error, 'not restarted, the previous version keeps running', signal);
       });
       await unlessAborted(signal, () => old.pause()).catch((error: unknown) => {
         old.resume();
@@ -252,7 +253,7 @@ export class InlinePlugin implements HostedPlugin {
       port.expose(this.name, []);
       await old.exit();
       this.#isRunning = false;
-      await this.#orLeaveOut(signal, () => this.#run(next, port, signal));
+      await this.#loading(signal, () => this.#run(next, port, signal));
       this.#reportVersion('restarted');
     });
   }
@@ -261,18 +262,18 @@ export class InlinePlugin implements HostedPlugin {
     await (this.#isRunning && this.#version ? this.#replace(this.#version, port, signal) : this.#load(port, signal));
   }
 
-  /** Loads and starts it while nothing of it runs. */
+  /** Loads and starts it. No version of it may be running. */
   async #load(port: RelayPort, signal: AbortSignal): Promise<void> {
-    await this.#orLeaveOut(signal, async () => {
+    await this.#loading(signal, async () => {
       this.#setState({ type: 'starting' });
       await renewChanged(this.#found.root);
       this.#problems = [];
       const imported = await this.#importCurrent(signal);
       const problems: PluginProblem[] = [];
       const version = this.#construct(imported, (problem) => problems.push(problem));
-      // If nothing is left, the first problem is the reason.
+      // If no satellite is left, the first problem is the reason.
       const fatal = version.satellites.length === 0 ? problems.shift() : undefined;
-      for (const problem of problems) this.#leaveOut(problem);
+      for (const problem of problems) this.#addProblem(problem);
       if (fatal) throw new PluginFailure(fatal);
       await this.#configure(version, imported, signal);
       await this.#run(version, port, signal);
@@ -280,7 +281,9 @@ export class InlinePlugin implements HostedPlugin {
     this.#reportVersion('loaded');
   }
 
-  /** Replaces `old`, which runs, by the current version. If that fails everything stays as it is, and the reason is thrown. */
+  /**
+   * Replaces `old`, which is running, by the current version. If that fails, everything stays as it is, and this rejects with the reason.
+   */
   async #replace(old: Version, port: RelayPort, signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
     const began = clock.now();
@@ -308,7 +311,7 @@ export class InlinePlugin implements HostedPlugin {
   #reportReloaded(ms: number): void {
     if (this.#imported?.relayPlugins.isInUse === true) {
       const file = clean(this.#found.file);
-      this.#parts.log.warn(`${file}: its relay plugins go on as they were when the relay started; restart the relay`);
+      this.#parts.log.warn(`${file}: its relay plugins are not reloaded; restart the relay`);
       if (this.inboxes.length + this.methods.length === 0) return;
     }
     this.#reportVersion('reloaded', ms);
@@ -323,9 +326,9 @@ export class InlinePlugin implements HostedPlugin {
   async #run(version: Version, port: RelayPort, signal: AbortSignal): Promise<void> {
     version.attach(port);
     this.#adopt(version);
-    // It is `starting` already if it was loaded just now.
+    // It is `starting` already if it has just been loaded.
     if (this.#state.type !== 'starting') this.#setState({ type: 'starting' });
-    // After each satellite, so that those after it may call it in their setup.
+    // Exposed after each satellite, so that the setup of a later one can call it.
     const onRunning = (): void => {
       port.expose(this.name, version.methods);
     };
@@ -341,7 +344,7 @@ export class InlinePlugin implements HostedPlugin {
     this.#setState({ type: 'ready' });
   }
 
-  /** From now on `version` is the one that messages are delivered to. */
+  /** Delivers messages to `version` from now on. */
   #adopt(version: Version): void {
     if (this.#version !== version) this.#restarts += Number(this.#isRunning);
     this.#version = version;
@@ -349,12 +352,12 @@ export class InlinePlugin implements HostedPlugin {
   }
 
   /**
-   * A version that may replace `old`, which runs. Rejects if anything of it would be left out, and if its file has no satellites any more,
+   * A version that may replace `old`, which is running. Rejects if any of its satellites cannot run, and if its file no longer has any,
    * since then a save is probably incomplete.
    */
   async #successor(old: Version, signal: AbortSignal): Promise<Version> {
     const imported = await this.#importWhole(signal);
-    if (old.satellites.length > 0 && imported.exported.size === 0) throw new PluginFailure(await withoutSatellites(this.#found));
+    if (old.satellites.length > 0 && imported.exported.size === 0) throw new PluginFailure(await noSatellitesProblem(this.#found));
     const problems: PluginProblem[] = [];
     const version = this.#construct(imported, (problem) => problems.push(problem));
     if (problems[0]) throw new PluginFailure(problems[0]);
@@ -362,26 +365,26 @@ export class InlinePlugin implements HostedPlugin {
     return version;
   }
 
-  /** Imports its current version. Rejects with what the import throws, or with why the file must not be executed. */
+  /** Imports its current version. Rejects with the error of the import, or with the reason why the file must not be executed. */
   async #importCurrent(signal?: AbortSignal): Promise<ImportedModule> {
     this.#attempted = await this.#inputs();
     const { module, file, refused } = this.#found;
     if (refused !== undefined) throw new PluginFailure({ module, file: clean(file), reason: refused });
     const preloaded = this.#preloaded;
     this.#preloaded = undefined;
-    // A second import of a module that hangs would be waited for twice.
+    // A preloaded import is reused even if it hangs: a second import would double the wait.
     if (preloaded?.inputs !== this.#attempted) return this.#importFile(signal);
     return signal ? unlessAborted(signal, () => preloaded.imported) : preloaded.imported;
   }
 
-  /** As {@link #importCurrent}, but rejects if one of its files was incomplete. */
+  /** Like {@link #importCurrent}, but also rejects if one of its files was incomplete. */
   async #importWhole(signal: AbortSignal): Promise<ImportedModule> {
     const importing = await this.#importCurrent(signal).then(
       (imported) => ({ imported }),
       (error: unknown) => ({ error }),
     );
-    const cutShort = cutShortAmong(await filesOf(this.#found, this.#configPlace));
-    if (cutShort) throw new PluginFailure(cutShortProblem(this.#found, cutShort));
+    const incomplete = incompleteFile(await filesOf(this.#found, this.#configSources));
+    if (incomplete) throw new PluginFailure(incompleteFileProblem(this.#found, incomplete));
     if ('error' in importing) throw importing.error;
     return importing.imported;
   }
@@ -399,23 +402,23 @@ export class InlinePlugin implements HostedPlugin {
   async #configure(version: Version, imported: ImportedModule, signal?: AbortSignal): Promise<void> {
     if (version.satellites.length === 0) return;
     const { clock, options } = this.#parts;
-    await version.configure(await readConfig(imported, this.#configPlace, { clock, timeoutMs: options.setupTimeoutMs, signal }));
+    await version.configure(await readConfig(imported, this.#configSources, { clock, timeoutMs: options.setupTimeoutMs, signal }));
   }
 
-  /** The module that was imported last runs: its files are current. */
+  /** Records that the module that was imported last is running, so that its files are current. */
   async #accept(): Promise<void> {
-    this.#files = await filesOf(this.#found, this.#configPlace);
+    this.#files = await filesOf(this.#found, this.#configSources);
     acceptInputs(this.#files);
-    const stale = (await Promise.all(this.#files.map(staleBehind))).flat();
+    const stale = (await Promise.all(this.#files.map(staleImports))).flat();
     this.#stale = [...new Set(stale.map((one) => staleText(this.#found, one)))];
   }
 
-  get #configPlace(): ConfigPlace {
+  get #configSources(): ConfigSources {
     return { directory: this.#parts.directory(), plugins: this.#parts.options.plugins };
   }
 
   #inputs(): Promise<string> {
-    return inputsOf(this.#found, this.#configPlace);
+    return inputsOf(this.#found, this.#configSources);
   }
 
   #setState(state: PluginState): void {
@@ -423,33 +426,32 @@ export class InlinePlugin implements HostedPlugin {
     this.#parts.events.emit({ type: 'plugin.state', plugin: this.name, state });
   }
 
-  /** Something of it does not run. */
-  #leaveOut(problem: PluginProblem): void {
+  /** Reports that a part of it does not run. */
+  #addProblem(problem: PluginProblem): void {
     this.#problems = [...this.#problems, problem];
-    reportLeftOut(this.#parts.events, problem);
+    reportNotLoaded(this.#parts.events, problem);
   }
 
-  /** Nothing of it runs. */
-  #becomeLeftOut(problem: PluginProblem): void {
+  #setNotLoaded(problem: PluginProblem): void {
     this.#lastError = `${placeOf(problem)}: ${problem.reason}`;
-    this.#setState({ type: 'left-out', reason: problem.reason });
+    this.#setState({ type: 'not-loaded', reason: problem.reason });
   }
 
-  /** Does `work`. If that fails, nothing of it runs, and this rejects with the result of {@link #failed}. */
-  async #orLeaveOut(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  /** Does `work`. If that fails, the plugin is not loaded, and this rejects with the result of {@link #failed}. */
+  async #loading(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
       const problem = failureOf(error, this.#found);
       this.#problems = [problem, ...this.#problems];
-      this.#becomeLeftOut(problem);
-      throw await this.#failed(error, LEFT_OUT, signal);
+      this.#setNotLoaded(problem);
+      throw await this.#failed(error, NOT_LOADED, signal);
     }
   }
 
-  /** Reports and keeps a failure. Resolves to the error to throw. */
+  /** Reports and records a failure. Resolves to the error to throw. */
   async #failed(error: unknown, outcome: string, signal: AbortSignal): Promise<unknown> {
-    // Somebody stopped it, and does not expect that the work succeeds.
+    // The plugin was stopped meanwhile, so the failure is expected.
     if (signal.aborted) return error;
     const problem = failureOf(error, this.#found);
     this.#lastError = `${placeOf(problem)}: ${problem.reason}`;

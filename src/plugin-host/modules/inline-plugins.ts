@@ -1,10 +1,10 @@
 /**
- * The plugins of this process: the modules of the plugins directory and of npm packages, from the scan that finds them to the one that
- * misses them.
+ * The plugins of this process, which are the modules of the plugins directory and of npm packages: scans for changes, and loads, reloads
+ * and unloads them accordingly.
  */
 import { clean, reasonOf } from '../../core/core.ts';
 import { isShorter, registerLoader, renewChanged, trackModules } from '../../loader/loader.mjs';
-import { reportLeftOut } from '../hosted/hosted.ts';
+import { reportNotLoaded } from '../hosted/hosted.ts';
 import type { PluginProblem, PluginRegistry, RelayPort } from '../hosted/hosted.ts';
 import { byIsolation, findAgain, findModules, isSomethingGone, requireModules } from './find.ts';
 import type { FindOptions, Found, FoundModule } from './find.ts';
@@ -12,14 +12,14 @@ import { InlinePlugin } from './inline-plugin.ts';
 import type { InlinePluginParts } from './inline-plugin.ts';
 
 /**
- * How a scan treats a save that seems to be under way. `patient`: the scan does nothing. `hasty`: it reloads the files that are complete,
- * and the rest waits. `plain`: it takes the directory as it is.
+ * How a scan treats a save that seems to be incomplete. `patient`: it does nothing. `hasty`: it reloads only the files that are complete.
+ * `plain`: it loads the directory as it is.
  */
-export type Look = 'patient' | 'hasty' | 'plain';
+export type ScanMode = 'patient' | 'hasty' | 'plain';
 
 export interface InlinePluginsParts extends Omit<InlinePluginParts, 'directory' | 'others'> {
   readonly directoryRequired: boolean;
-  /** Where compiled plugins are cached. Undefined: nowhere. */
+  /** Where compiled plugins are cached. Undefined: they are not cached. */
   readonly cacheDir: string | undefined;
   readonly registry: PluginRegistry;
   /** Called with the modules that run in processes of their own, at each scan but the first. */
@@ -35,7 +35,7 @@ export class InlinePlugins {
   #isEnded = false;
   #scan: Promise<boolean> | undefined;
   #nextScan: Promise<boolean> | undefined;
-  #nextLook: Look | undefined;
+  #nextMode: ScanMode | undefined;
   /** Why the directory could not be read; it is logged once. */
   #unreadable = '';
 
@@ -53,14 +53,14 @@ export class InlinePlugins {
     return this.#children;
   }
 
-  /** What is left out, and why. */
+  /** What is not loaded, and why. */
   get problems(): readonly PluginProblem[] {
     const found = this.#found?.problems.filter((problem) => !this.#isOfPlugin(problem)) ?? [];
     return [...found, ...[...this.#all.values()].flatMap(({ problems }) => problems)];
   }
 
   /**
-   * Finds, imports, constructs and configures all modules. What fails is left out. Rejects with a RelayError CONFIG_INVALID or
+   * Finds, imports, constructs and configures all modules, and reports those that do not load. Rejects with a RelayError CONFIG_INVALID or
    * PLUGIN_REFUSED.
    */
   async prepare(port: RelayPort): Promise<Found> {
@@ -75,18 +75,18 @@ export class InlinePlugins {
     for (const module of found.modules) this.#add(module);
     const plugins = [...this.#all.values()];
     for (const plugin of plugins) await plugin.import();
-    // Each may be called before it runs, and every configuration is checked before the first `setup`.
+    // All are constructed first, since a `setup` may call another plugin, and every configuration is checked before the first `setup`.
     for (const plugin of plugins) plugin.construct(port);
     for (const plugin of plugins) await plugin.configure();
     return found;
   }
 
   /**
-   * Scans the plugins directory: loads what is new, reloads what changed, unloads what is gone. Resolves when all that is known, while
-   * plugins may still be busy with it, and to true if something waits for the rest of a save. Never rejects.
+   * Scans the plugins directory: loads what is new, reloads what changed, unloads what is gone. Resolves when the scan is complete, while
+   * plugins may still be reloading; to true if a save seems incomplete, so that something was not loaded yet. Never rejects.
    */
-  rescan(look: Look = 'plain'): Promise<boolean> {
-    this.#nextLook = look === 'plain' ? look : (this.#nextLook ?? look);
+  rescan(mode: ScanMode = 'plain'): Promise<boolean> {
+    this.#nextMode = mode === 'plain' ? mode : (this.#nextMode ?? mode);
     // All requests during a scan share one more scan.
     if (this.#scan) return (this.#nextScan ??= this.#scan.then(() => this.#startScan()));
     return this.#startScan();
@@ -94,22 +94,22 @@ export class InlinePlugins {
 
   #startScan(): Promise<boolean> {
     this.#nextScan = undefined;
-    const look = this.#nextLook;
-    this.#nextLook = undefined;
-    this.#scan = this.#scanNow(look).finally(() => (this.#scan = undefined));
+    const mode = this.#nextMode;
+    this.#nextMode = undefined;
+    this.#scan = this.#scanNow(mode).finally(() => (this.#scan = undefined));
     return this.#scan;
   }
 
-  async #scanNow(look: Look = 'plain'): Promise<boolean> {
+  async #scanNow(mode: ScanMode = 'plain'): Promise<boolean> {
     const before = this.#found;
     if (!before || this.#isEnded) return false;
     let isUnsettled = false;
     try {
       const all = await findAgain(this.#findOptions, before);
-      // A missing directory will more likely be back soon than it is meant to stop everything.
+      // A missing directory is more likely to reappear soon than meant to stop all plugins.
       if (all.directory === undefined) throw new Error(before.directory === undefined ? '' : 'it is gone');
-      isUnsettled = look !== 'plain' && (await this.#isBeingWritten(all, before));
-      if (isUnsettled && look === 'patient') return true;
+      isUnsettled = mode !== 'plain' && (await this.#isBeingWritten(all, before));
+      if (isUnsettled && mode === 'patient') return true;
       // Modules are added and removed only once the changes have ended.
       const found = isUnsettled ? before : await this.#withoutChildren(all);
       this.#unreadable = '';
@@ -126,19 +126,19 @@ export class InlinePlugins {
     return isUnsettled;
   }
 
-  /** True if a file is gone or shorter than it was, as it also is between the steps in which editors, `cp` and `git checkout` write it. */
+  /** True if a file is gone or shorter than it was, which also happens while editors, `cp` and `git checkout` write it. */
   async #isBeingWritten(found: Found, before: Found): Promise<boolean> {
     if (isSomethingGone(found, { ...before, modules: [...before.modules, ...this.#children] })) return true;
     return found.directory !== undefined && isShorter(found.directory);
   }
 
-  /** Cancels reloads that are under way. Nothing is loaded from now on. */
+  /** Cancels reloads in progress. Nothing is loaded from now on. */
   async end(): Promise<void> {
     this.#isEnded = true;
     await Promise.all([...this.#all.values()].map((plugin) => plugin.cancel()));
   }
 
-  /** Notes the modules that run in processes of their own, and returns the others. */
+  /** Records the modules that run in processes of their own, and returns the others. */
   async #withoutChildren(found: Found): Promise<Found> {
     const before = { inline: this.#found?.modules ?? [], child: this.#children };
     const { inline, child } = await byIsolation(found.modules, this.#parts.options.isolation, before);
@@ -146,7 +146,7 @@ export class InlinePlugins {
     return { ...found, modules: inline };
   }
 
-  /** It may have changed during an await, which TypeScript does not expect of the field. */
+  /** A method, because TypeScript assumes that the field does not change during an await. */
   #hasEnded(): boolean {
     return this.#isEnded;
   }
@@ -169,7 +169,7 @@ export class InlinePlugins {
     for (const plugin of [...added, ...outdated]) await plugin.preload();
     for (const plugin of outdated) void plugin.update();
     const port = this.#port;
-    // A plugin that does not start has reported why.
+    // A plugin that does not start reports why.
     if (port && !this.#isEnded) for (const plugin of added) plugin.start(port).catch(() => undefined);
   }
 
@@ -202,12 +202,12 @@ export class InlinePlugins {
   }
 
   #report(problem: PluginProblem): void {
-    reportLeftOut(this.#parts.events, problem);
+    reportNotLoaded(this.#parts.events, problem);
   }
 
   #warnUnreadable(reason: string): void {
     if (reason !== '' && reason !== this.#unreadable)
-      this.#parts.log.warn(`the plugins directory cannot be read, so all plugins go on as they are: ${clean(reason)}`);
+      this.#parts.log.warn(`the plugins directory cannot be read, so all plugins stay as they are: ${clean(reason)}`);
     this.#unreadable = reason;
   }
 

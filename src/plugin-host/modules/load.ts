@@ -10,12 +10,12 @@ import { compare } from '../hosted/hosted.ts';
 import type { PluginProblem } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
 
-/** What a satellite may have. Classes that do not extend `Plugin` may lack any of it. */
+/** The members of a satellite that the host uses. A class that does not extend `Plugin` may lack any of them. */
 export type SatelliteInstance = Partial<Pick<Plugin, 'receive' | 'setup' | 'exit' | 'handover' | 'restore'>> & {
   [ATTACH]?: (sender: Sender) => void;
 };
 
-/** A class to make a satellite of. */
+/** A class that is to be constructed as a satellite. */
 export interface SatelliteClass {
   /** `ham.spam.Spam` */
   readonly name: string;
@@ -23,24 +23,26 @@ export interface SatelliteClass {
   readonly options: SatelliteOptions;
 }
 
+/** A module that was imported. */
 export interface ImportedModule extends FoundModule {
   /** The URL of the import. */
   readonly url: string;
-  /** Classes decorated with `@Satellite`, its own and those of other modules. */
+  /** The exported classes decorated with `@Satellite`, its own and those of other modules. */
   readonly exported: ReadonlySet<AnyClass>;
   readonly relayPlugins: ExportedRelayPlugins;
 }
 
+/** A module with the satellites that belong to it. */
 export interface LoadedModule extends ImportedModule {
   readonly satellites: readonly SatelliteClass[];
 }
 
 export interface ImportParts extends StepLimits {
-  /** The files and modules that config.ts names as relay plugins; those are loaded elsewhere. */
+  /** The files and modules that config.ts names as relay plugins; those are loaded separately. */
   readonly relayPlugins: readonly string[];
 }
 
-/** Imports the current version of a module. Rejects with what the import throws, or with a RelayError TIMEOUT. */
+/** Imports the current version of a module. Rejects with the error of the import, or with a RelayError TIMEOUT. */
 export async function importModule(found: FoundModule, parts: ImportParts): Promise<ImportedModule> {
   const url = moduleUrl(await realpath(join(found.root, found.path)));
   const { timeoutMs } = parts;
@@ -77,8 +79,8 @@ function rank(a: FoundModule, b: FoundModule): number {
 
 function whyNone(exported: number): string {
   return exported === 0
-    ? 'exports no class decorated with @Satellite, so nothing of it runs; is the decorator missing, or the word export?'
-    : 'exports only satellites of other modules';
+    ? 'does not export a class decorated with @Satellite, so it does nothing; is the decorator missing, or the word export?'
+    : 'exports only satellites of other modules, so it does nothing';
 }
 
 function exportedClasses(namespace: object): Set<AnyClass> {
@@ -101,7 +103,7 @@ function withoutNamesakes(found: FoundModule, targets: readonly AnyClass[], repo
 /** The relay plugins among the exports of a module. */
 export interface ExportedRelayPlugins {
   readonly count: number;
-  /** True if `relayPlugins` names their module. Then they run since the relay started. */
+  /** True if `relayPlugins` names their module. Then they have been running since the relay started. */
   readonly isInUse: boolean;
   /** How to make them run. Undefined if they do, or if there are none. */
   readonly hint: string | undefined;

@@ -3,15 +3,15 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, extname, join, posix } from 'node:path';
 import { clean, reasonOf } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
-import { EXTENSIONS, compare, nameAnnounced, statedIn } from '../hosted/hosted.ts';
-import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
+import { EXTENSIONS, compare, nameDeclared, readStatedVersion } from '../hosted/hosted.ts';
+import type { ModuleFile, ModuleLocation, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
 import { isWritableByAll } from '../../loader/loader.mjs';
 
 const KEYWORD = 'co2-relay-plugin';
-/** The names that npm allows. Others, such as `../x`, would lead out of node_modules. */
+/** The names that npm allows. Others, such as `../x`, could point outside node_modules. */
 const NPM_NAME = /^(?:@[\w~-][\w.~-]*\/)?[\w~-][\w.~-]*$/;
 
-type PackagedModule = ModuleFile & Place & { readonly stated: StatedVersion };
+type PackagedModule = ModuleFile & ModuleLocation & { readonly stated: StatedVersion };
 
 /** The modules that installed packages declare. */
 export interface Packaged {
@@ -45,9 +45,9 @@ function dependenciesOf(manifest: unknown): string[] {
 
 /** The modules of one dependency. None if it is not a package with plugins. Rejects with an Error that says what is wrong with it. */
 async function modulesOf(projectDir: string, name: string, report: (reason: string) => void): Promise<PackagedModule[]> {
-  if (!NPM_NAME.test(name)) throw new Error('package.json depends on it, and that is not a valid package name');
+  if (!NPM_NAME.test(name)) throw new Error('package.json depends on it, but that is not a valid package name');
   const link = await findInstalled(projectDir, name);
-  if (link === undefined) throw new Error('package.json depends on it, and it is not installed; npm install');
+  if (link === undefined) throw new Error('package.json depends on it, but it is not installed; run npm install');
   // A linked package (npm link, a workspace) was chosen by the operator, and may be anywhere.
   const root = await realpath(link);
   const manifest = await readManifest(root);
@@ -56,21 +56,21 @@ async function modulesOf(projectDir: string, name: string, report: (reason: stri
     if (isWritableByAll(await stat(path))) throw new Error(`every user of this machine can write to ${path}; chmod o-w`);
   }
   const rootName = `node_modules/${name}/`;
-  const stated = statedIn(manifest, report);
-  return announcedIn(manifest).map(({ packageName, module, path }) => ({
-    ...nameAnnounced(rootName + path, packageName, module),
+  const stated = readStatedVersion(manifest, report);
+  return declaredModules(manifest).map(({ packageName, module, path }) => ({
+    ...nameDeclared(rootName + path, packageName, module),
     ...{ root, rootName, path, stated },
   }));
 }
 
-interface Announced {
+interface DeclaredModule {
   readonly packageName: string;
   readonly module: string;
   readonly path: string;
 }
 
 /** Reads the field `co2`: `{ "package": "ham", "modules": { "spam": "dist/spam.js" } }`. */
-function announcedIn({ co2 }: { readonly co2?: unknown }): Announced[] {
+function declaredModules({ co2 }: { readonly co2?: unknown }): DeclaredModule[] {
   const { package: packageName, modules } = isDict(co2) ? co2 : {};
   if (typeof packageName !== 'string' || !isDict(modules)) {
     throw new Error('its package.json needs a field such as "co2": { "package": "ham", "modules": { "spam": "dist/spam.js" } }');

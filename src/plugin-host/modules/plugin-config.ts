@@ -10,13 +10,14 @@ import type { ModuleFile } from '../hosted/hosted.ts';
 import { whyUnsafe } from './find.ts';
 import type { SatelliteClass } from './load.ts';
 
-/** A configuration and its source, in words for the operator. */
+/** A configuration, and a description of its source for the operator. */
 export interface RawConfig {
   readonly value: unknown;
   readonly source: string;
 }
 
-export interface ConfigPlace {
+/** Where the configuration of a plugin may be. */
+export interface ConfigSources {
   /** Undefined if there is no plugins directory. */
   readonly directory: string | undefined;
   readonly plugins: Readonly<Record<string, unknown>>;
@@ -25,7 +26,10 @@ export interface ConfigPlace {
 const NONE: RawConfig = { value: {}, source: 'no configuration' };
 
 /** The files that may hold the configuration of a module, relative to the plugins directory. None if config.ts has it. */
-export async function configFilesOf({ module, folder, stem }: ModuleFile, { directory, plugins }: ConfigPlace): Promise<readonly string[]> {
+export async function configFilesOf(
+  { module, folder, stem }: ModuleFile,
+  { directory, plugins }: ConfigSources,
+): Promise<readonly string[]> {
   if (directory === undefined || isConfigured(module, plugins)) return [];
   const wanted = EXTENSIONS.map((extension) => `${stem}.config.${extension}`);
   // The folder may be gone, or belong to an npm package.
@@ -36,12 +40,12 @@ export async function configFilesOf({ module, folder, stem }: ModuleFile, { dire
     .map((name) => (folder === '' ? name : `${folder}/${name}`));
 }
 
-function isConfigured(module: string, plugins: ConfigPlace['plugins']): boolean {
+function isConfigured(module: string, plugins: ConfigSources['plugins']): boolean {
   return Object.hasOwn(plugins, module) && plugins[module] !== undefined;
 }
 
 /** The unchecked configuration of a module; `{}` if there is none. Rejects with a RelayError PLUGIN_REFUSED if its file does not load. */
-export async function readConfig(found: ModuleFile, place: ConfigPlace, parts: StepLimits): Promise<RawConfig> {
+export async function readConfig(found: ModuleFile, place: ConfigSources, parts: StepLimits): Promise<RawConfig> {
   const { module } = found;
   const { directory = '', plugins } = place;
   if (isConfigured(module, plugins)) return { value: plugins[module], source: `plugins['${module}'] in config.ts` };
@@ -104,7 +108,7 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
 
 const SECRET = /pass|secret|token|key|credential|auth/i;
 
-/** A value of a configuration for the operator. What may be a secret is only described. */
+/** Shows a value of a configuration to the operator. A possible secret is only described. */
 function showConfigured(value: unknown, path: readonly PropertyKey[]): string {
   if (value === undefined) return 'nothing';
   return path.some((key) => SECRET.test(String(key))) ? describeValue(value) : showValue(value);

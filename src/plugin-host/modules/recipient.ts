@@ -1,21 +1,21 @@
-/** Delivery to a satellite of this process: the inbox that its class asks for, and the calls of its `receive`. */
+/** Delivery to a satellite of this process: makes the inbox that its class requests, and calls its `receive`. */
 import { BoundedQueue, clean, isPromise, RateLimitedLog, reasonOf } from '../../core/core.ts';
 import type { Clock, Log, RelayError } from '../../core/core.ts';
 import { hopsOf } from '../../message/message.ts';
 import type { Message, Verdict } from '../../message/message.ts';
 import type { Plugin, SatelliteInbox } from '../../plugin/internal.ts';
 import { Context } from '../../plugin/plugin.ts';
-import { heldBytes, shareDict } from '../../values/values.ts';
+import { heldBytes, shareDict, showValue } from '../../values/values.ts';
 import type { Dict } from '../../values/values.ts';
 import { Inbox, reasonText, whereThrown } from '../hosted/hosted.ts';
 import type { InboxOptions, Recipient } from '../hosted/hosted.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 
 export interface LocalInboxParts {
-  /** The satellite's. */
+  /** The name of the satellite. */
   readonly name: string;
   readonly target: Pick<Plugin, 'receive'>;
-  /** What the class asks for. */
+  /** What the class requests. */
   readonly asked: SatelliteInbox | undefined;
   /** What the operator allows. */
   readonly allowed: InboxOptions;
@@ -29,10 +29,10 @@ export interface LocalInboxParts {
   readonly directory: string;
 }
 
-/** The inbox of a satellite with a `receive`. Throws an Error if the class asks for something that makes no sense. */
+/** The inbox of a satellite with a `receive`. Throws an Error if the class requests something invalid. */
 export function makeInbox(parts: LocalInboxParts): Inbox {
   const { name, asked = {}, allowed, timeoutMs, wake, clock, log } = parts;
-  // A plain literal: objects made by a spread are read more slowly, which a thousand inboxes make visible.
+  // A plain literal: objects made by a spread are read more slowly, which is measurable with a thousand inboxes.
   const queue = new BoundedQueue<Message>({
     name,
     log,
@@ -49,9 +49,9 @@ export function makeInbox(parts: LocalInboxParts): Inbox {
 
 class LocalRecipient implements Recipient {
   readonly #parts: LocalInboxParts;
-  /** Looked up once: among a thousand classes each lookup costs more than the call. */
+  /** Looked up once: with a thousand classes, the lookup costs more than the call. */
   #receive: Plugin['receive'] | undefined;
-  /** Of the delivery under way. */
+  /** The context of the delivery in progress. */
   #context: DeliveryContext | undefined;
 
   constructor(parts: LocalInboxParts) {
@@ -84,7 +84,7 @@ class LocalRecipient implements Recipient {
   }
 }
 
-/** A context without its signal. */
+/** The data of a context, which are all its members but the signal. */
 export type ContextStamp = Omit<Context, 'signal'>;
 
 /** The context of one delivery to one satellite. */
@@ -105,12 +105,12 @@ export class DeliveryContext extends Context {
     this.verdict = verdict;
   }
 
-  /** Made on demand: most satellites never read it, and it costs more than the rest of a delivery. */
+  /** Created on demand: most satellites never read it, and it costs more than the rest of a delivery. */
   get signal(): AbortSignal {
     return (this.#controller ??= new AbortController()).signal;
   }
 
-  /** Aborts the signal, also if it is read later. */
+  /** Aborts the signal, even if it is read later. */
   abort(reason: Error): void {
     (this.#controller ??= new AbortController()).abort(reason);
   }
@@ -125,7 +125,7 @@ function contextOf(message: Message, now: number): DeliveryContext {
 function atMost(allowed: number, asked: unknown, option: string): number {
   if (asked === undefined) return allowed;
   if (typeof asked === 'number' && Number.isInteger(asked) && asked >= 1) return Math.min(allowed, asked);
-  throw new Error(`@Satellite: ${option} is not a whole number from 1`);
+  throw new Error(`@Satellite: ${option}: found ${showValue(asked)}, expected a whole number of at least 1`);
 }
 
 /** The author's function, made safe: if it fails, the message is not merged. */
@@ -135,7 +135,7 @@ function safeKey(
 ): ((message: Message) => string | undefined) | undefined {
   const { overflow = 'drop-oldest', key } = asked as { overflow?: unknown; key?: unknown };
   if (overflow !== 'merge' && overflow !== 'drop-oldest')
-    throw new Error("@Satellite: inbox.overflow is neither 'drop-oldest' nor 'merge'");
+    throw new Error(`@Satellite: inbox.overflow: found ${showValue(overflow)}, expected 'drop-oldest' or 'merge'`);
   if (overflow === 'drop-oldest') return undefined;
   if (typeof key !== 'function') throw new Error("@Satellite: inbox.overflow 'merge' needs the function inbox.key");
   const warnings = new RateLimitedLog(log, clock);

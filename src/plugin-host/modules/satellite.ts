@@ -19,13 +19,13 @@ export interface SatelliteParts {
   readonly file: string;
   readonly directory: string;
   readonly instance: SatelliteInstance;
-  /** Undefined for one without a `receive` of its own. */
+  /** Undefined for a satellite without a `receive` of its own. */
   readonly inbox: Inbox | undefined;
   readonly methods: readonly (ExposedMethod & { readonly help: string })[];
   readonly watchdog: Watchdog;
   readonly watched: Watched;
   readonly clock: Clock;
-  /** Of the category of the plugin. */
+  /** The log of the plugin. */
   readonly log: Log;
   readonly events: EventSink<HostEvent>;
 }
@@ -38,7 +38,7 @@ export interface SetupLimits {
 export class Satellite {
   readonly #parts: SatelliteParts;
   #state: SatelliteState = { type: 'constructed' };
-  /** Calls under way. */
+  /** The number of calls in progress. */
   #calls = 0;
   #onLastCall: (() => void) | undefined;
 
@@ -97,8 +97,8 @@ export class Satellite {
   }
 
   /**
-   * Runs its `restore` with the state of the version before, if there is any, and its `setup`. Messages are delivered from then on. Rejects
-   * with a RelayError PLUGIN_REFUSED.
+   * Runs its `restore` with the state of the previous version, if there is any, and its `setup`. Messages are delivered from then on.
+   * Rejects with a RelayError PLUGIN_REFUSED.
    */
   async setup(config: unknown, limits: SetupLimits, state?: unknown): Promise<void> {
     const { name, instance, inbox } = this.#parts;
@@ -116,7 +116,7 @@ export class Satellite {
     inbox?.open();
   }
 
-  /** Ends deliveries, runs its `exit` if it was set up, then aborts the `receive` that still runs. Never rejects. */
+  /** Ends deliveries, runs its `exit` if it was set up, then aborts a `receive` that is still running. Never rejects. */
   async exit(timeoutMs: number): Promise<void> {
     const { name, instance, clock, inbox, log, watchdog, watched } = this.#parts;
     inbox?.close();
@@ -136,7 +136,7 @@ export class Satellite {
     inbox?.abort();
   }
 
-  /** Waits for the calls under way, but not longer than `timeoutMs`. */
+  /** Waits for the calls in progress, but not longer than `timeoutMs`. */
   async finishCalls(timeoutMs: number): Promise<void> {
     if (this.#calls === 0) return;
     await withTimeout(this.#parts.clock, timeoutMs, '', () => new Promise<void>((resolve) => (this.#onLastCall = resolve))).catch(
@@ -170,7 +170,7 @@ export class Satellite {
     return `${reasonText(error, directory)}${whereThrown(error, directory)}`;
   }
 
-  /** Work that a stopped satellite left running must not send in its name. */
+  /** Throws if the satellite has ended: work that it left running must not send in its name. */
   #requireAlive(): void {
     const { type } = this.#state;
     if (type === 'exited' || type === 'refused') throw new RelayError('UNAVAILABLE', `${this.name} has been stopped`);

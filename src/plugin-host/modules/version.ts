@@ -7,7 +7,7 @@ import { docCommentsOf } from '../../loader/loader.mjs';
 import { ATTACH } from '../../plugin/internal.ts';
 import type { AnyClass } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import { problemAt, whyUnfit } from '../hosted/hosted.ts';
+import { problemAt, incompatibility } from '../hosted/hosted.ts';
 import type { HostedOptions, HostEvent, Inbox, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
@@ -39,7 +39,7 @@ export interface ConstructedSatellite {
   readonly module: LoadedModule;
   readonly declared: SatelliteClass;
   readonly instance: SatelliteInstance;
-  /** The methods that it exposes once it runs. */
+  /** The methods that it exposes while it is running. */
   readonly methods: readonly DocumentedMethod[];
   readonly satellite: Satellite;
   /** Undefined for a satellite without a `receive` of its own. */
@@ -58,14 +58,14 @@ export class Version {
   readonly inboxes: readonly Inbox[];
   #configs: readonly unknown[] = [];
 
-  /** Constructs the satellites of a module, in order. `report` is called for each that cannot be constructed, and is left out. */
+  /** Constructs the satellites of a module, in order. Calls `report` for each that cannot be constructed. */
   constructor(module: LoadedModule, parts: VersionParts, report: (problem: PluginProblem) => void) {
     this.#limits = parts.options;
     this.satellites = construct(module, parts, report);
     this.inboxes = this.satellites.flatMap(({ inbox }) => inbox ?? []);
   }
 
-  /** The version that its satellites state: the first one that does. */
+  /** The version that its satellites declare: that of the first one that declares any. */
   get stated(): StatedVersion {
     const all = this.satellites.map(({ declared, module }) => statedBy(declared, module));
     return {
@@ -85,14 +85,14 @@ export class Version {
     this.#configs = configs;
   }
 
-  /** Lets its satellites send and call. They may be called before they run. */
+  /** Lets its satellites send and call. */
   attach(port: RelayPort): void {
     for (const { satellite } of this.satellites) satellite.attach(port);
   }
 
   /**
-   * Sets its satellites up, in order. `states` is what satellites of the version before handed over, by name; `onRunning` is called after
-   * each that runs. Rejects with a RelayError PLUGIN_REFUSED; those that run by then are to be exited.
+   * Sets up its satellites, in order. `states` has the states of the satellites of the previous version, by name; `onRunning` is called
+   * after each setup. Rejects with a RelayError PLUGIN_REFUSED; then the caller must exit the satellites that are running.
    */
   async setUp({ signal, states, onRunning }: SetUpParts = {}): Promise<void> {
     const limits: SetupLimits = { timeoutMs: this.#limits.setupTimeoutMs, signal };
@@ -102,12 +102,12 @@ export class Version {
     }
   }
 
-  /** True if one of its satellites has state for its successor. */
+  /** True if one of its satellites passes state to the next version. */
   get handsOver(): boolean {
     return this.satellites.some(({ instance }) => typeof instance.handover === 'function');
   }
 
-  /** The state that each satellite hands over, by name. Rejects with a RelayError PLUGIN_REFUSED. */
+  /** The state that each satellite passes to the next version, by name. Rejects with a RelayError PLUGIN_REFUSED. */
   async handOver(signal?: AbortSignal): Promise<ReadonlyMap<string, unknown>> {
     const limits: SetupLimits = { timeoutMs: this.#limits.exitTimeoutMs, signal };
     const states = new Map<string, unknown>();
@@ -115,17 +115,17 @@ export class Version {
     return states;
   }
 
-  /** Keeps messages for another version. Resolves when no `receive` is under way. */
+  /** Keeps messages for another version. Resolves when no `receive` is running. */
   async pause(): Promise<void> {
     await Promise.all(this.inboxes.map((inbox) => inbox.pause()));
   }
 
-  /** Delivers again after {@link pause}. */
+  /** Resumes delivery after {@link pause}. */
   resume(): void {
     for (const inbox of this.inboxes) inbox.resume();
   }
 
-  /** Takes the messages that wait in the inboxes of the same names of `old`, which is paused. */
+  /** Takes over the messages that wait in the inboxes of the same names of `old`, which is paused. */
   succeed(old: Version): void {
     for (const inbox of this.inboxes) {
       const before = old.inboxes.find(({ name }) => name === inbox.name);
@@ -133,7 +133,7 @@ export class Version {
     }
   }
 
-  /** Waits for the calls under way, at most `timeoutMs`. Default: the time limit of an exit. */
+  /** Waits for the calls in progress, at most `timeoutMs`. Default: the time limit of an exit. */
   async finishCalls(timeoutMs = this.#limits.exitTimeoutMs): Promise<void> {
     await Promise.all(this.satellites.map(({ satellite }) => satellite.finishCalls(timeoutMs)));
   }
@@ -151,30 +151,30 @@ interface SetUpParts {
 }
 
 function construct(module: LoadedModule, parts: VersionParts, report: (problem: PluginProblem) => void): ConstructedSatellite[] {
-  const leaveOut = ({ name }: SatelliteClass, error: unknown): void => {
+  const reject = ({ name }: SatelliteClass, error: unknown): void => {
     const problem = problemAt(error, module);
     report({ ...problem, module: module.module, reason: `${clean(name)}: ${problem.reason}` });
   };
   const injector = new Injector(parts.container, parts.logs(`plugin.${module.module}`));
-  return declaredIn(module, parts.relayVersion, leaveOut).flatMap((declared) => {
+  return validClasses(module, parts.relayVersion, reject).flatMap((declared) => {
     try {
       return constructOne(module, declared, injector.construct(declared.target), parts);
     } catch (error) {
-      leaveOut(declared, error);
+      reject(declared, error);
       return [];
     }
   });
 }
 
-/** The classes of a module that fit this relay, and whose exposed methods are valid and have different names. */
-function declaredIn(module: LoadedModule, relayVersion: string, leaveOut: (satellite: SatelliteClass, error: unknown) => void): Declared[] {
+/** The classes of a module that work with this relay, and whose exposed methods are valid and have different names. */
+function validClasses(module: LoadedModule, relayVersion: string, reject: (satellite: SatelliteClass, error: unknown) => void): Declared[] {
   const valid = module.satellites.flatMap((satellite): Declared[] => {
     try {
-      const unfit = whyUnfit(statedBy(satellite, module), relayVersion);
-      if (unfit !== undefined) throw new Error(unfit);
+      const reason = incompatibility(statedBy(satellite, module), relayVersion);
+      if (reason !== undefined) throw new Error(reason);
       return [{ ...satellite, methods: exposedMethods(satellite.target, module.module) }];
     } catch (error) {
-      leaveOut(satellite, error);
+      reject(satellite, error);
       return [];
     }
   });
@@ -183,12 +183,12 @@ function declaredIn(module: LoadedModule, relayVersion: string, leaveOut: (satel
   return valid.filter((satellite) => {
     const contested = satellite.methods.map(({ name }) => name).find((method) => (claims.get(method)?.length ?? 0) > 1);
     if (contested === undefined) return true;
-    leaveOut(satellite, new Error(`${claims.get(contested)?.join(' and ') ?? ''} both expose ${contested}; rename one`));
+    reject(satellite, new Error(`${claims.get(contested)?.join(' and ') ?? ''} both expose ${contested}; rename one`));
     return false;
   });
 }
 
-/** The version that a class states. If it states none, that of its package. */
+/** The version that a class declares, or else that of its package. */
 function statedBy({ options: { version, requires } }: SatelliteClass, { stated = {} }: FoundModule): StatedVersion {
   return { version: version ?? stated.version, requires: requires ?? stated.requires };
 }
@@ -211,7 +211,8 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
 }
 
 /**
- * True if it has a `receive` of its own. That of the base class, known by the mark beside it, does nothing, so nothing is queued for it.
+ * True if it has a `receive` of its own. That of the base class, which is recognized by the mark beside it, does nothing, so messages are
+ * not queued for it.
  */
 function receives(
   instance: SatelliteInstance,

@@ -1,11 +1,11 @@
 /**
- * Names the inline plugin that blocks the event loop. Synchronous work, up to the first `await`, is measured exactly. Work after an `await`
- * is noticed by a timer that fires late; then the plugins that were active are suspected. The timer runs only while a plugin is active.
+ * Reports the inline plugin that blocks the event loop. Synchronous work, up to the first `await`, is measured exactly. Work after an
+ * `await` is noticed by a timer that fires late; then the plugins that were active are suspects. The timer runs only while one is active.
  */
 import { RateLimitedLog } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
 
-/** A plugin, as the watchdog knows it. Kept over its reloads. */
+/** A plugin, as the watchdog knows it. It stays the same when the plugin is reloaded. */
 export interface Watched {
   readonly name: string;
   /** How often it blocked the event loop. */
@@ -17,7 +17,9 @@ export interface WatchdogParts {
   readonly limitMs: number;
   readonly clock: Clock;
   readonly logs: LogSource;
-  /** ms of processor time that this process has used: a process that waited for the machine blocked nothing. */
+  /**
+   * ms of processor time that this process has used: if it waited for the processor, no plugin is to blame. Default: that of the system.
+   */
   readonly cpuMs?: (() => number) | undefined;
 }
 
@@ -48,7 +50,7 @@ export class Watchdog {
   readonly #warnings: RateLimitedLog;
   #pending = 0;
   #beat: Beat | undefined;
-  // ms since the last beat for which the plugin is known, and ms of the calls within the current call.
+  // ms since the last beat that are attributed to a plugin already, and ms of the calls within the current call.
   #knownMs = 0;
   #innerMs = 0;
 
@@ -70,8 +72,8 @@ export class Watchdog {
   }
 
   /**
-   * Returns the result of `work`, which belongs to the plugin. `what` names the work in the log. A nested call of another plugin counts for
-   * that one.
+   * Runs `work`, which belongs to the plugin, and returns its result. `what` names the work in the log. A nested call of another plugin
+   * counts for that plugin.
    */
   run<T>({ name }: Watched, what: string, work: () => T): T {
     const { clock, limitMs } = this.#parts;
@@ -89,7 +91,7 @@ export class Watchdog {
     }
   }
 
-  /** The plugin has asynchronous work. Each call is followed by one of {@link end}. */
+  /** Notes that the plugin has begun asynchronous work. Each call must be followed by one of {@link end}. */
   begin({ name }: Watched): void {
     const plugin = this.#plugins.get(name);
     if (!plugin) return;
@@ -98,6 +100,7 @@ export class Watchdog {
     if (!this.#beat && this.#parts.limitMs < Infinity) this.#arm();
   }
 
+  /** Notes that a piece of asynchronous work has settled. */
   end({ name }: Watched): void {
     const plugin = this.#plugins.get(name);
     if (!plugin) return;

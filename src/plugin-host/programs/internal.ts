@@ -1,5 +1,5 @@
 /** What `check-plugin` needs of this directory: it runs a program in the same session as the host does, step by step. */
-export { whyUnfit, VALUE_TYPES } from '../hosted/hosted.ts';
+export { incompatibility, VALUE_TYPES } from '../hosted/hosted.ts';
 export { readDescription, readVersion } from './description.ts';
 export type { Description } from './description.ts';
 export type { Handshake } from './handshake.ts';

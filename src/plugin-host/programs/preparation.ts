@@ -4,7 +4,7 @@
  */
 import { Fault, RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { whyUnfit } from '../hosted/hosted.ts';
+import { incompatibility } from '../hosted/hosted.ts';
 import { UNDESCRIBED, readDescription, readVersion } from './description.ts';
 import type { Description } from './description.ts';
 import { requestOf } from './transport.ts';
@@ -39,7 +39,7 @@ export async function prepare(parts: PreparationParts): Promise<Prepared> {
   parts.onFirstAnswer?.(first);
   const version = await ask(parts, 'plugin.get_version', []);
   const own = version === undefined ? undefined : believed(() => readVersion(version));
-  const unfit = own === undefined ? undefined : whyUnfit(own, relayVersion);
+  const unfit = own === undefined ? undefined : incompatibility(own, relayVersion);
   if (unfit !== undefined) throw new RelayError('PLUGIN_REFUSED', unfit);
   const answer = await ask(parts, 'plugin.describe', []);
   const description = answer === undefined ? UNDESCRIBED : believed(() => readDescription(plugin, answer));

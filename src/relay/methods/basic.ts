@@ -7,13 +7,13 @@ import type { Value } from '../../values/values.ts';
 import type { Router } from '../router.ts';
 import type { Properties } from './properties.ts';
 
-/** Registers them. */
+/** Registers the methods. */
 export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, 'accept'>, properties: () => Properties): void {
   registry.add(
     {
       name: 'ping',
       access: 'read',
-      help: 'Answers true: this server is alive.',
+      help: 'Returns true: this server is alive.',
       signatures: [['boolean'], ['boolean', 'struct']],
       invoke: () => true,
     },
@@ -23,7 +23,7 @@ export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, '
     {
       name: 'test',
       access: 'read',
-      help: 'Answers its parameter (an empty struct if there is none), to see what arrives here.',
+      help: 'Returns its parameter (an empty struct if there is none), to show what arrives here.',
       signatures: [['any', 'any']],
       invoke: (params) => onlyOne(params),
     },
@@ -32,14 +32,14 @@ export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, '
   registry.add({
     name: 'system.get_properties',
     access: 'read',
-    help: 'Answers what this server is: host_id, versions, host, start and server time, uptime (s), maintainer, loaded plugins.',
+    help: 'Describes this server: host_id, versions, host, start and server time, uptime (s), maintainer, loaded plugins.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: properties,
   });
   registry.add({
     name: 'notify',
     access: 'message',
-    help: 'Hands in a dict {"data": anything, ...}: all satellites and all peers get it. Answers true once the relay has accepted it.',
+    help: 'Submits a dict {"data": anything, ...} to all satellites and all peers. Returns true once the relay has accepted it.',
     signatures: [['boolean', 'struct']],
     invoke: (params, caller) => andThen(router.accept(oneStruct('notify', params), caller), () => true),
   });

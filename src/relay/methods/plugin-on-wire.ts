@@ -1,5 +1,5 @@
 /**
- * Plugins, satellites and their events on the wire. Every member is always present, so that a typed client finds one type.
+ * Plugins, satellites and their events as structs on the wire. Every member is always present, so that typed clients can rely on it.
  */
 import type { RelayEvent } from '../relay-events.ts';
 import type { EmittedEvent } from '../../events/events.ts';
@@ -14,6 +14,7 @@ import type {
   SatelliteStatus,
 } from '../../plugin-host/plugin-host.ts';
 
+/** A struct to send. */
 export type Struct = Readonly<Record<string, Sendable>>;
 
 /** The status of a plugin, without local paths. */
@@ -38,32 +39,35 @@ export function pluginOnWire({
   };
 }
 
-/** Bytes are a double: there may be more than 2 GiB, and i8 is an extension. */
+/** The retained versions. Bytes are a double, since they may exceed 2 GiB, and i8 is an extension. */
 export function keptOnWire({ versions, bytes }: PluginHostStatus['kept']): Struct {
   return { kept_versions: versions, kept_bytes: new Double(bytes) };
 }
 
-/** The reason for this state; `''` if there is none. */
+/** The reason for this state; `''` if it has none. */
 function reasonOf(state: PluginState): string {
   return 'reason' in state ? state.reason : '';
 }
 
+/** The status of a satellite. */
 export function satelliteOnWire(status: SatelliteStatus): Struct {
   const { name, state, waiting, bytes, oldestMs, delivered, failed, dropped, merged, refused } = status;
   return { ...{ name, state: state.type, waiting, bytes, oldest_ms: oldestMs }, ...{ delivered, failed, dropped, merged, refused } };
 }
 
+/** A change of a plugin's state; no struct for other events. */
 export function eventOnWire({ number, at, event }: EmittedEvent<RelayEvent>): Struct[] {
   if (event.type !== 'plugin.state') return [];
   const { plugin, state } = event;
   return [{ number, at, plugin, state: state.type, reason: reasonOf(state) }];
 }
 
+/** A line of a plugin's log. */
 export function lineOnWire({ number, at, level, text }: PluginLine): Struct {
   return { number, at, level, text };
 }
 
-/** Omits the contents of the message: a caller that may see plugins may not read messages. `now` is by the clock of the relay. */
+/** A dead letter without the message, since a caller that may see plugins may not read messages. `now` is by the clock of the relay. */
 export function letterOnWire({ id, satellite, message, deaths, reason, at }: DeadLetter, now: number): Struct {
   const age = { age_ms: Math.max(0, Math.round(now - at)), bytes: message.payload.length };
   return { id, plugin: satellite, host_id: message.hostId, deaths, reason, ...age };

@@ -1,7 +1,7 @@
 /** The methods by which an operator manages plugins. All need the class admin. */
 import type { EventStream } from '../../events/events.ts';
 import { RelayError, clean } from '../../core/core.ts';
-import { isDict } from '../../values/values.ts';
+import { describeValue, isDict, showValue } from '../../values/values.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Dict, Value } from '../../values/values.ts';
 import { noSuchPlugin } from '../../plugin-host/plugin-host.ts';
@@ -29,7 +29,7 @@ const MAX_LINES = 500;
 // The largest XML-RPC int.
 const MAX_NUMBER = 2 ** 31 - 1;
 
-/** Registers them. */
+/** Registers the methods. */
 export function addPluginMethods(registry: MethodRegistry, parts: PluginMethodsParts): void {
   const add = (method: Omit<Method, 'access'>, synonyms: readonly string[] = []): void => {
     registry.add({ access: 'admin', ...method }, synonyms);
@@ -39,10 +39,10 @@ export function addPluginMethods(registry: MethodRegistry, parts: PluginMethodsP
       .exposed()
       .filter(({ plugin }) => plugin === name)
       .map((method) => method.name);
-  addLooks(add, parts, methodsOf);
-  addLife(add, parts, methodsOf);
-  addNews(add, parts);
-  addLetters(add, parts);
+  addQueries(add, parts, methodsOf);
+  addChanges(add, parts, methodsOf);
+  addFeeds(add, parts);
+  addDeadLetters(add, parts);
 }
 
 /** The names of the methods of a plugin. */
@@ -50,27 +50,27 @@ type MethodsOf = (plugin: string) => readonly string[];
 
 type Add = (method: Omit<Method, 'access'>, synonyms?: readonly string[]) => void;
 
-function addLooks(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): void {
+function addQueries(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): void {
   add({
     name: 'plugin.list',
-    help: 'Lists the plugins: name, kind (inline, child, program), state and its reason, version, restarts, held (times it held the event loop), pid, waiting messages, last_error, kept_versions and kept_bytes (versions of its modules that were replaced and stay in memory, an estimate), not_reloaded (what runs as it was though it has changed).',
+    help: 'Lists the plugins: name, kind (inline, child, program), state and its reason, version, restarts, held (how often it blocked the event loop), pid, waiting messages, last_error, kept_versions and kept_bytes (replaced versions of its modules that remain in memory, an estimate), not_reloaded (files that changed but still run in their old version).',
     signatures: [['array'], ['array', 'struct']],
     invoke: () => host.status().plugins.map(pluginOnWire),
   });
   add({
     name: 'plugin.info',
-    help: 'Answers a plugin as plugin.list does, and its file, its methods and its satellites with the counters of their lines.',
+    help: 'Returns a plugin as plugin.list does, with its file, its methods and its satellites with the counters of their inboxes.',
     signatures: [['struct', 'string']],
     invoke: (params) => infoOf(nameIn('plugin.info', params), host, methodsOf),
   });
 }
 
-function addLife(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): void {
+function addChanges(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): void {
   const change = (name: string, help: string, work: (plugin: string) => Promise<void>, synonyms?: readonly string[]): void => {
     add(
       {
         name,
-        help: `${help} Answers what plugin.info does.`,
+        help: `${help} Returns the plugin as plugin.info does.`,
         signatures: [['struct', 'string']],
         invoke: async (params) => {
           const plugin = nameIn(name, params);
@@ -81,22 +81,22 @@ function addLife(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): 
       synonyms,
     );
   };
-  change('plugin.start', 'Starts a plugin that was stopped, failed or left out.', (name) => host.startPlugin(name));
+  change('plugin.start', 'Starts a plugin that was stopped, has failed or was not loaded.', (name) => host.startPlugin(name));
   change(
     'plugin.stop',
-    'Stops a plugin: its methods go, what waits for it is lost, and it stays stopped until plugin.start or a restart of the relay.',
+    'Stops a plugin: its methods are removed, its waiting messages are dropped, and it stays stopped until plugin.start or a restart of the relay.',
     (name) => host.stopPlugin(name),
     ['plugin.unload'],
   );
-  change('plugin.restart', 'Stops a plugin and starts it as it is by now, without what it knew.', (name) => host.restartPlugin(name));
+  change('plugin.restart', 'Stops a plugin and starts its current version, without its state.', (name) => host.restartPlugin(name));
   change(
     'plugin.reload',
-    'Puts the current version of a plugin in the place of the one that runs, which goes on if the new one does not start.',
+    'Replaces the running version of a plugin by the current one; if that does not start, the running version stays.',
     (name) => host.reloadPlugin(name),
   );
   add({
     name: 'plugin.load',
-    help: 'Looks at the plugins directory now: what is new is loaded, what changed is reloaded, what is gone is unloaded. Answers what plugin.list does.',
+    help: 'Scans the plugins directory now: loads new plugins, reloads changed ones and unloads deleted ones. Returns the plugins as plugin.list does.',
     signatures: [['array'], ['array', 'struct']],
     invoke: async () => {
       await host.rescan();
@@ -105,13 +105,13 @@ function addLife(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): 
   });
   add({
     name: 'plugin.add',
-    help: 'Adds a program as config.ts would (name, exec, args, env, cwd, user, group, config, timeoutMs, maxTimeouts, ...) and remembers it over restarts; only if allowAddPrograms is true. Answers what plugin.info does.',
+    help: 'Adds a program, with the members of a program in config.ts (name, exec, args, env, cwd, user, group, config, timeoutMs, maxTimeouts, ...), and remembers it across restarts; only if allowAddPrograms is true. Returns the plugin as plugin.info does.',
     signatures: [['struct', 'struct']],
     invoke: async (params) => infoOf(await host.addProgram(plain(oneStruct('plugin.add', params), 'the record')), host, methodsOf),
   });
   add({
     name: 'plugin.remove',
-    help: 'Stops a program that plugin.add added, and forgets it. Answers true.',
+    help: 'Stops a program that plugin.add added, and removes it. Returns true.',
     signatures: [['boolean', 'string']],
     invoke: async (params) => {
       await host.removeProgram(nameIn('plugin.remove', params));
@@ -120,23 +120,23 @@ function addLife(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): 
   });
 }
 
-function addNews(add: Add, { host, events, logs }: PluginMethodsParts): void {
+function addFeeds(add: Add, { host, events, logs }: PluginMethodsParts): void {
   add({
     name: 'plugin.subscribe_state',
-    help: "Answers {events, next, missed}: the changes of plugins' states after the number since (default 0: all that is known). If there are none it waits timeout_ms (default 25000, at most 60000) for one; ask again with next. missed: events are lost, or the relay was started anew; plugin.list tells how it is.",
+    help: "Returns {events, next, missed}: the changes of plugins' states after the number since (default 0: all that are kept). If there are none, waits up to timeout_ms (default 25000, at most 60000) for one; pass next to the following call. missed is true if events were lost, or the relay was restarted; then plugin.list shows the current states.",
     signatures: [['struct'], ['struct', 'int'], ['struct', 'int', 'int']],
     invoke: async (params) => {
       const method = 'plugin.subscribe_state';
       requireAtMost(method, params, 2);
-      const waitMs = wholeIn(method, params, 1, 'timeout_ms', { otherwise: DEFAULT_WAIT_MS, most: MAX_WAIT_MS });
-      const since = wholeIn(method, params, 0, 'since', { otherwise: 0, most: MAX_NUMBER });
+      const waitMs = wholeIn(method, params, 1, 'timeout_ms', { fallback: DEFAULT_WAIT_MS, max: MAX_WAIT_MS });
+      const since = wholeIn(method, params, 0, 'since', { fallback: 0, max: MAX_NUMBER });
       const batch = await events.after(since, { waitMs, matches: ({ type }) => type === 'plugin.state' });
       return { ...batch, events: batch.events.flatMap(eventOnWire) };
     },
   });
   add({
     name: 'plugin.log',
-    help: "Answers the last lines (default 50, at most 500) of a plugin's log that came after the number since (default 0): number, at, level, text. What looks like a secret is hidden.",
+    help: "Returns the last lines (default 50, at most 500) of a plugin's log after the number since (default 0): number, at, level, text. Likely secrets are hidden.",
     signatures: [
       ['array', 'string'],
       ['array', 'string', 'int'],
@@ -146,16 +146,16 @@ function addNews(add: Add, { host, events, logs }: PluginMethodsParts): void {
       const method = 'plugin.log';
       requireAtMost(method, params, 3);
       const { name } = find(nameIn(method, params.slice(0, 1)), host);
-      const count = wholeIn(method, params, 1, 'lines', { otherwise: DEFAULT_LINES, most: MAX_LINES });
-      return logs.lines(name, count, wholeIn(method, params, 2, 'since', { otherwise: 0, most: MAX_NUMBER })).map(lineOnWire);
+      const count = wholeIn(method, params, 1, 'lines', { fallback: DEFAULT_LINES, max: MAX_LINES });
+      return logs.lines(name, count, wholeIn(method, params, 2, 'since', { fallback: 0, max: MAX_NUMBER })).map(lineOnWire);
     },
   });
 }
 
-function addLetters(add: Add, { host, clock }: PluginMethodsParts): void {
+function addDeadLetters(add: Add, { host, clock }: PluginMethodsParts): void {
   add({
     name: 'plugin.dead_letters',
-    help: 'Lists the messages that killed their receiver five times and were set aside, of one plugin or of all: id, plugin, host_id, deaths, reason, age_ms, bytes.',
+    help: 'Lists the dead letters of one plugin or of all, which are messages that crashed their recipient five times: id, plugin, host_id, deaths, reason, age_ms, bytes.',
     signatures: [['array'], ['array', 'string']],
     invoke: (params) => {
       const plugin = params.length === 0 ? undefined : nameIn('plugin.dead_letters', params);
@@ -166,7 +166,7 @@ function addLetters(add: Add, { host, clock }: PluginMethodsParts): void {
   const letter = (name: string, help: string, work: (found: DeadLetter) => void): void => {
     add({
       name,
-      help: `${help} The plugin is needed only where two died of one message. Answers true.`,
+      help: `${help} Name the plugin if several have a dead letter with this id. Returns true.`,
       signatures: [
         ['boolean', 'string'],
         ['boolean', 'string', 'string'],
@@ -177,10 +177,10 @@ function addLetters(add: Add, { host, clock }: PluginMethodsParts): void {
       },
     });
   };
-  letter('plugin.replay', 'Delivers a message that was set aside once more.', ({ satellite, id }) => {
+  letter('plugin.replay', 'Delivers the dead letter with this id again.', ({ satellite, id }) => {
     host.deadLetters.replay(satellite, id);
   });
-  letter('plugin.drop_letter', 'Forgets a message that was set aside.', ({ satellite, id }) => {
+  letter('plugin.drop_letter', 'Deletes the dead letter with this id.', ({ satellite, id }) => {
     host.deadLetters.drop(satellite, id);
   });
 }
@@ -203,13 +203,13 @@ function find(name: string, host: Pick<PluginHost, 'status'>): PluginStatus {
 function letterIn(method: string, params: readonly Value[], letters: readonly DeadLetter[]): DeadLetter {
   const [id, plugin] = params;
   if (params.length > 2 || typeof id !== 'string' || (plugin !== undefined && typeof plugin !== 'string'))
-    throw new RelayError('INVALID_PARAMS', `${method} takes the id of a message, and the name of its plugin if need be`);
+    throw new RelayError('INVALID_PARAMS', `${method} takes the id of a dead letter, and optionally the name of its plugin`);
   const found = letters.filter((letter) => letter.id === id && (plugin === undefined || letter.satellite === plugin));
   const [first, ...others] = found;
-  if (!first) throw new RelayError('INVALID_PARAMS', `no message '${clean(id, 130)}' was set aside; plugin.dead_letters lists them`);
+  if (!first) throw new RelayError('INVALID_PARAMS', `there is no dead letter '${clean(id, 130)}'; plugin.dead_letters lists them`);
   if (others.length === 0) return first;
   const plugins = found.map(({ satellite }) => satellite).join(', ');
-  throw new RelayError('INVALID_PARAMS', `${method}: several plugins died of that message (${clean(plugins)}): name one`);
+  throw new RelayError('INVALID_PARAMS', `${method}: several plugins have a dead letter with this id (${clean(plugins)}): name one`);
 }
 
 function nameIn(method: string, params: readonly Value[]): string {
@@ -227,23 +227,23 @@ function wholeIn(
   params: readonly Value[],
   index: number,
   name: string,
-  { otherwise, most }: { readonly otherwise: number; readonly most: number },
+  { fallback, max }: { readonly fallback: number; readonly max: number },
 ): number {
   const value = params[index];
-  if (value === undefined) return otherwise;
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most) return value;
-  throw new RelayError('INVALID_PARAMS', `${method}: ${name} is no whole number from 0 to ${most}`);
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max) return value;
+  throw new RelayError('INVALID_PARAMS', `${method}: ${name}: found ${showValue(value)}, expected a whole number from 0 to ${max}`);
 }
 
-/** The value as JSON can hold it. Recursion is bounded: no endpoint accepts anything deeper than 64. */
-function plain(value: Value | Dict, place: string): unknown {
+/** The value as JSON can represent it. Recursion is bounded: no endpoint accepts anything deeper than 64. */
+function plain(value: Value | Dict, path: string): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
-  if (Array.isArray(value)) return value.map((one: Value, index) => plain(one, `${place}[${index}]`));
+  if (Array.isArray(value)) return value.map((one: Value, index) => plain(one, `${path}[${index}]`));
   if (isDict(value))
-    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one, `${place}.${clean(name, 60)}`)]));
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one, `${path}.${clean(name, 60)}`)]));
   throw new RelayError(
     'INVALID_PARAMS',
-    `plugin.add: ${clean(place, 200)} is nothing that a file of JSON can hold: a long integer, a date, bytes`,
+    `plugin.add: ${clean(path, 200)}: found ${describeValue(value)}, expected a value that JSON can represent`,
   );
 }

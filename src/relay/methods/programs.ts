@@ -1,4 +1,4 @@
-/** The methods for programs that the relay runs: other methods, the log, and the next call for a program without a server. */
+/** The methods for programs that the relay runs: they call other methods, write to the log, and fetch calls without a server. */
 import { RelayError } from '../../core/core.ts';
 import { dictOf, isDict } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
@@ -22,13 +22,13 @@ export type ProgramAnswer =
   | { readonly fault: { readonly code: number; readonly text: string } };
 
 /**
- * What the plugin host does for its programs. Each method throws a RelayError INVALID_PARAMS if there is no program of this name, or if it
- * expects no such call.
+ * The functions of the plugin host for its programs. Each throws a RelayError INVALID_PARAMS if there is no program of this name, or if it
+ * has no such call.
  */
-export interface ProgramDesk {
+export interface ProgramPort {
   /**
-   * The next call for a program without a server; undefined if none arrives within `waitMs`, the program stops, or `gone` is aborted, and
-   * then no call is taken.
+   * The next call for a program without a server; undefined if none arrives within `waitMs`, the program stops, or `gone` is aborted, which
+   * leaves the call in the queue.
    */
   nextCall(program: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined>;
   answerCall(program: string, id: string, answer: ProgramAnswer): void;
@@ -43,9 +43,9 @@ const DEFAULT_WAIT_MS = 25_000;
 /** Ends waits that a program has forgotten. */
 const MAX_WAIT_MS = 60_000;
 
-/** Registers them. */
-export function addProgramMethods(registry: MethodRegistry, desk: ProgramDesk, dispatcher: Pick<Dispatcher, 'callAs'>): void {
-  for (const method of [...speaking(desk, dispatcher), ...polling(desk)]) {
+/** Registers the methods. */
+export function addProgramMethods(registry: MethodRegistry, port: ProgramPort, dispatcher: Pick<Dispatcher, 'callAs'>): void {
+  for (const method of [...outgoingMethods(port, dispatcher), ...pollingMethods(port)]) {
     const { name, invoke } = method;
     registry.add({
       ...method,
@@ -57,12 +57,13 @@ export function addProgramMethods(registry: MethodRegistry, desk: ProgramDesk, d
   }
 }
 
-function speaking(desk: ProgramDesk, dispatcher: Pick<Dispatcher, 'callAs'>): readonly Method[] {
+/** The methods by which a program calls and logs. */
+function outgoingMethods(port: ProgramPort, dispatcher: Pick<Dispatcher, 'callAs'>): readonly Method[] {
   return [
     {
       name: 'relay.call',
       access: 'call',
-      help: 'For plugins: calls the method of this name with the list of parameters, as the plugin, and answers what it answers. The struct of options may hold node, and plain_numbers, with which the signature of the method decides which numbers are doubles or i8.',
+      help: 'For plugins: calls a method by its name with a list of parameters, on behalf of the plugin, and returns its result. The struct of options may have the members node, and plain_numbers: with true, the signature of the method decides which numbers are doubles or i8.',
       signatures: [
         ['any', 'string', 'array'],
         ['any', 'string', 'array', 'struct'],
@@ -77,51 +78,52 @@ function speaking(desk: ProgramDesk, dispatcher: Pick<Dispatcher, 'callAs'>): re
     {
       name: 'relay.log',
       access: 'call',
-      help: "For plugins: writes the text to the log, under the plugin's name. The level is debug, info, warn or error. Answers true.",
+      help: "For plugins: writes a text to the log, under the plugin's name. The level is debug, info, warn or error. Returns true.",
       signatures: [['boolean', 'string', 'string']],
       invoke: ([level, text, ...more], caller) => {
         const known = LEVELS.find((one) => one === level);
         if (known === undefined || typeof text !== 'string' || more.length > 0)
           throw wrong(`relay.log takes a level (${LEVELS.join(', ')}) and a text`);
-        desk.programLog(nameOf(caller), known, text);
+        port.programLog(nameOf(caller), known, text);
         return true;
       },
     },
     {
       name: 'relay.push_items',
       access: 'call',
-      help: 'For plugins: hands in the next items of a stream. No method that makes streams is there yet.',
+      help: 'For plugins: submits the next items of a stream. There are no methods that open streams yet.',
       signatures: [['boolean', 'string', 'array']],
       invoke: () => {
-        throw wrong('no such stream: relay.push_items answers a stream that the relay opened, and it opens none yet');
+        throw wrong('no such stream: relay.push_items adds items to a stream that the relay opened, and it does not open streams yet');
       },
     },
   ];
 }
 
-function polling(desk: ProgramDesk): readonly Method[] {
+/** The methods by which a program without a server fetches and answers calls. */
+function pollingMethods(port: ProgramPort): readonly Method[] {
   const answer = (caller: Caller, id: Value | undefined, answered: ProgramAnswer): boolean => {
-    if (typeof id !== 'string') throw wrong('the first parameter is the id that plugin.next gave the call');
-    desk.answerCall(nameOf(caller), id, answered);
+    if (typeof id !== 'string') throw wrong('the first parameter is the id of the call, which plugin.next returned');
+    port.answerCall(nameOf(caller), id, answered);
     return true;
   };
   return [
     {
       name: 'plugin.next',
       access: 'call',
-      help: `For plugins without a server: waits for the next call and answers {id, method, params}; an empty struct if none came within so many ms (default ${DEFAULT_WAIT_MS}, at most ${MAX_WAIT_MS}).`,
+      help: `For plugins without a server: waits for the next call and returns {id, method, params}, or an empty struct if none arrives within the given ms (default ${DEFAULT_WAIT_MS}, at most ${MAX_WAIT_MS}).`,
       signatures: [['struct'], ['struct', 'int']],
       invoke: async ([waitMs = DEFAULT_WAIT_MS, ...more], caller) => {
         if (typeof waitMs !== 'number' || !(waitMs >= 0 && waitMs <= MAX_WAIT_MS) || more.length > 0)
           throw wrong(`plugin.next takes the ms to wait, 0 to ${MAX_WAIT_MS}`);
-        const call = await desk.nextCall(nameOf(caller), waitMs, caller.gone);
+        const call = await port.nextCall(nameOf(caller), waitMs, caller.gone);
         return call ? { id: call.id, method: call.method, params: call.params } : {};
       },
     },
     {
       name: 'plugin.answer',
       access: 'call',
-      help: 'For plugins without a server: answers the call of this id with the result. Answers true.',
+      help: 'For plugins without a server: answers the call with this id by a result. Returns true.',
       signatures: [['boolean', 'string', 'any']],
       invoke: (params, caller) => {
         const [id, value] = params;
@@ -133,7 +135,7 @@ function polling(desk: ProgramDesk): readonly Method[] {
     {
       name: 'plugin.answer_fault',
       access: 'call',
-      help: 'For plugins without a server: answers the call of this id with a fault of this code and text. Answers true.',
+      help: 'For plugins without a server: answers the call with this id by a fault with a code and a text. Returns true.',
       signatures: [['boolean', 'string', 'int', 'string']],
       invoke: ([id, code, text, ...more], caller) => {
         if (typeof code !== 'number' || (code | 0) !== code || typeof text !== 'string' || more.length > 0)
@@ -150,10 +152,10 @@ function callOptions({ node, plain_numbers: plainNumbers }: Dict): SatelliteCall
   return { node, plainNumbers };
 }
 
-/** Checks the role, not the class: other callers with the right to call have no plugin. */
+/** Checks the role rather than the access class: a caller that is not a plugin may have the class too. */
 function requirePlugin(method: string, { role }: Caller): void {
   if (role.kind === 'plugin') return;
-  throw new RelayError('FORBIDDEN', `${method} is for plugins that the relay runs, with the token that it gave them (CO2_RELAY_URL)`);
+  throw new RelayError('FORBIDDEN', `only plugins that the relay runs may call ${method}, with the token from CO2_RELAY_URL`);
 }
 
 function nameOf({ role }: Caller): string {

@@ -1,15 +1,16 @@
-/** What `system.get_properties` answers and pages show: what this relay is, since when it runs, and its plugins. */
+/** The properties that `system.get_properties` returns and pages show: what this relay is, when it started, and its plugins. */
 import type { Identity } from '../../message/message.ts';
 import type { PluginHost } from '../../plugin-host/plugin-host.ts';
 import type { Satellites } from '../../satellites/satellites.ts';
 import type { Sendable } from '../../values/values.ts';
 
+/** The properties, with the names that they have on the wire. */
 export type Properties = Readonly<Record<string, Sendable>>;
 
 export interface PropertiesDependencies {
   readonly version: string;
   readonly self: () => Identity;
-  /** The option of now. */
+  /** The current value of the option. */
   readonly maintainer: () => string;
   readonly satellites: Pick<Satellites, 'max'>;
   readonly pluginHost: Pick<PluginHost, 'status'>;

@@ -9,18 +9,18 @@ import type { Caller, MethodRegistry } from '../../rpc/rpc.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
 
 export interface SatelliteMethods {
-  readonly satellites: Pick<Satellites, 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byPlace' | 'list'>;
+  readonly satellites: Pick<Satellites, 'register' | 'unregister' | 'requireOwner' | 'byToken' | 'byHostId' | 'byEndpoint' | 'list'>;
   readonly router: Pick<Router, 'accept' | 'checkedHostId' | 'sendAsWritten'>;
   readonly rejections: Pick<RejectionLog, 'wrongToken'>;
 }
 
-/** Registers them. */
+/** Registers the methods. */
 export function addSatelliteMethods(registry: MethodRegistry, methods: SatelliteMethods): void {
   const { satellites, router } = methods;
   registry.add({
     name: 'relay.register',
     access: 'message',
-    help: "Registers the XML-RPC server at the caller's address and the member port (path, nick and host_id if need be) as a satellite: it gets notify(dict) from now on. Answers its record and a token.",
+    help: "Registers the XML-RPC server at the caller's address and the member port (optionally path, nick and host_id) as a satellite, which then receives notify(dict). Returns its record and a token.",
     signatures: [['struct', 'struct']],
     invoke: async (params, caller) => {
       const props = oneStruct('relay.register', params);
@@ -37,18 +37,18 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
   registry.add({
     name: 'relay.unregister',
     access: 'message',
-    help: 'Ends the registration that the member token names, or port or host_id of the caller; one that was made with an access token by that or by the member token alone. Answers true.',
+    help: "Ends a registration, which is identified by the member token, or by port or host_id at the caller's address; one that was made with an access token requires that or the member token. Returns true.",
     signatures: [['boolean', 'struct']],
     invoke: async (params, caller) => {
       requireDirect('relay.unregister', caller);
-      await satellites.unregister(leaving(oneStruct('relay.unregister', params), caller, methods));
+      await satellites.unregister(leavingSatellite(oneStruct('relay.unregister', params), caller, methods));
       return true;
     },
   });
   registry.add({
     name: 'relay.relay',
     access: 'message',
-    help: 'Hands in a dict as a satellite does: all other satellites and all peers get it. The sender is named by co2: {token}, or by host_id. Answers true once the relay has accepted it; a plugin that adds a struct of options gets the id of the message.',
+    help: 'Submits a dict on behalf of a satellite, to all other satellites and all peers. The sender is identified by co2: {token}, or by host_id. Returns true once the relay has accepted it; to a plugin that adds a struct of options it returns the id of the message.',
     signatures: [
       ['boolean', 'struct'],
       ['string', 'struct', 'struct'],
@@ -67,7 +67,7 @@ function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>
     {
       name: 'relay.get_satellites',
       access: 'read',
-      help: 'Answers the records of all satellites that registered: addr [ip, port], host_id, nick, ctime, path, and how they answer pings (ms, -1 if never; ping_fails: failures in a row).',
+      help: 'Lists the registered satellites: addr [ip, port], host_id, nick, ctime, path, and ping times (ms, -1 if it never answered; ping_fails: failures in a row).',
       signatures: [['array'], ['array', 'struct']],
       invoke: () => satellites.list().map(recordOnWire),
     },
@@ -77,7 +77,7 @@ function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>
     {
       name: 'relay.get_num_satellites',
       access: 'read',
-      help: 'Answers how many satellites are registered.',
+      help: 'Returns the number of registered satellites.',
       signatures: [['int'], ['int', 'struct']],
       invoke: () => satellites.list().length,
     },
@@ -85,19 +85,22 @@ function addLists(registry: MethodRegistry, satellites: Pick<Satellites, 'list'>
   );
 }
 
-/** Sends the dict of a plugin as its `send` does: under our host_id, and not back to it. */
+/** Sends a dict of a plugin as its `send` does: under our host_id, and not to the plugin itself. */
 async function sendAs(plugin: string, params: readonly Value[], caller: Caller, { router }: SatelliteMethods): Promise<Sendable> {
   const [dict, options] = params;
   if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
-    throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and of a plugin a struct of options');
+    throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and from a plugin also a struct of options');
   const id = await router.sendAsWritten(plugin, dict, caller);
   return options === undefined || id;
 }
 
-/** A caller behind a proxy would register whatever else runs on this machine, and we would connect to that. */
+/** Throws if the caller is behind a proxy: its registration would make us connect to another program on the machine of the proxy. */
 function requireDirect(method: string, { isDirect }: Caller): void {
   if (!isDirect)
-    throw new RelayError('FORBIDDEN', `${method} came through a proxy that is not in trustedProxies, so nobody knows from where`);
+    throw new RelayError(
+      'FORBIDDEN',
+      `${method} came through a proxy that is not in trustedProxies, so the address of the caller is unknown`,
+    );
 }
 
 function credentialOf({ role }: Caller): Credential | undefined {
@@ -112,7 +115,7 @@ export function recordOnWire({ address, port, path, hostId, nick, ctime, pings }
     nick,
     ctime,
     path,
-    // Always doubles, so that a typed client finds one type.
+    // Always doubles, so that typed clients can rely on the type.
     ping_current: new Double(pings.current),
     ping_count: pings.count,
     ping_min: new Double(pings.min),
@@ -138,21 +141,22 @@ function senderOf(dict: Dict, caller: Caller, methods: SatelliteMethods): Sender
   return typeof dict.host_id === 'string' && caller.isDirect ? methods.satellites.byHostId(dict.host_id, caller.address) : undefined;
 }
 
-function leaving(props: Dict, caller: Caller, methods: SatelliteMethods): Sender {
+/** The satellite that a call of `relay.unregister` means. */
+function leavingSatellite(props: Dict, caller: Caller, methods: SatelliteMethods): Sender {
   if (namesToken(props)) return byToken((props.co2 as Dict).token, caller, methods);
   if (props.token !== undefined) return byToken(props.token, caller, methods);
   const { satellites } = methods;
   const { host_id: hostId, port } = props;
   const found =
     typeof port === 'number'
-      ? satellites.byPlace(caller.address, port)
+      ? satellites.byEndpoint(caller.address, port)
       : satellites.byHostId(methods.router.checkedHostId(props, caller) ?? '', caller.address);
   if (found) {
     satellites.requireOwner(found, credentialOf(caller));
     return found;
   }
   if (hostId === undefined && port === undefined)
-    throw new RelayError('INVALID_PARAMS', 'relay.unregister needs token, port or host_id, to know who leaves');
+    throw new RelayError('INVALID_PARAMS', 'relay.unregister needs token, port or host_id, to identify the satellite');
   throw new RelayError('INVALID_PARAMS', `no such satellite is registered at ${caller.address}; relay.get_satellites lists them`);
 }
 
@@ -160,5 +164,5 @@ function byToken(token: Value | undefined, caller: Caller, { satellites, rejecti
   const sender = typeof token === 'string' ? satellites.byToken(token, caller.address) : undefined;
   if (sender) return sender;
   rejections.wrongToken(caller);
-  throw new RelayError('NOT_AUTHENTICATED', 'the token names no satellite at your address; relay.register answers a new one');
+  throw new RelayError('NOT_AUTHENTICATED', 'the token does not belong to a satellite at your address; relay.register returns a new one');
 }

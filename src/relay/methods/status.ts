@@ -1,4 +1,4 @@
-/** The status of a running relay for its operator: counters, links to peers, plugins. */
+/** The methods that show an operator the status of the relay: counters, links to peers, plugins. */
 import type { Sendable } from '../../values/values.ts';
 import type { MeshStatus } from '../../mesh/mesh.ts';
 import type { PluginHostStatus, RelayPluginStatus } from '../../plugin-host/plugin-host.ts';
@@ -15,20 +15,20 @@ export interface StatusParts {
 }
 
 /**
- * Registers them. They need the class admin, because they show addresses and reasons of failures; they show no local path.
+ * Registers the methods. They need the class admin, because they show addresses and reasons of failures; they do not show local paths.
  */
 export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins }: StatusParts): void {
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
-    help: 'Lists the peer relays: peer (URL), state of the link, dicts waiting, forwarded, unreadable (of those forwarded: taken with an answer that could not be read), refused, dropped, and last_error.',
+    help: 'Lists the peer relays: peer (URL), state of the link, numbers of dicts waiting, forwarded, unreadable (forwarded, but the answer could not be parsed), refused and dropped, and last_error.',
     signatures: [['array'], ['array', 'struct']],
     invoke: () => peers(mesh()),
   });
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Answers what this relay is and does: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, satellites here with their lines, relay plugins, plugins left out, kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
+    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { accepted, sent, duplicates, originRefused } = counters();
@@ -41,7 +41,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
         plugins: hosted.map(pluginOnWire),
         satellites: satellites.map(satelliteOnWire),
         relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
-        plugins_left_out: problems.length,
+        plugins_not_loaded: problems.length,
         ...keptOnWire(kept),
       };
     },

@@ -155,7 +155,7 @@ for (const isolation of ISOLATIONS) {
       -32602,
       'ham.spam.add: 1 parameter given, expected 2 (signature: int ham.spam.add(int, int))',
     ]);
-    t.deepEqual(await fault('ham.spam.liar'), [-32500, 'ham.spam.liar: it answered a string, and declares int']);
+    t.deepEqual(await fault('ham.spam.liar'), [-32500, 'ham.spam.liar: it returned a string, but declares int']);
     t.is((await fault('ham.spam.nobody'))[0], -32601);
   });
 
@@ -202,22 +202,25 @@ for (const isolation of ISOLATIONS) {
     t.is(relay.status().relay.sent, 2);
   });
 
-  test.serial(`${isolation}: a refused configuration ends the start, with the key; a module that does not load is left out`, async (t) => {
-    const schema = spam('', '{ config: z.object({ limit: z.number() }) }', `import { z } from '${import.meta.resolve('zod')}';`);
-    await t.throwsAsync(started(t, isolation, schema, { plugins: { 'ham.spam': { limit: 'many' } } }), {
-      message: /ham\.spam.*key "limit": .*found 'many' \(plugins\['ham\.spam'\] in config\.ts\)/,
-    });
-    await t.throwsAsync(started(t, isolation, spam(`setup() { throw new Error('no sensor'); }`)), {
-      message: /ham\.spam.*refuses to start: no sensor/,
-    });
-    const directory = pluginsDir(t, { 'ham/spam.ts': 'export class {', 'ham/eggs.ts': RECORDER });
-    const relay = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.spam': isolation } });
-    const [problem] = relay.status().plugins.problems;
-    t.is(problem?.module, 'ham.spam');
-    t.regex(`${problem?.file ?? ''} ${problem?.reason ?? ''}`, /ham\/spam\.ts/);
-  });
+  test.serial(
+    `${isolation}: a refused configuration ends the start, with the key; a module that does not load is not loaded`,
+    async (t) => {
+      const schema = spam('', '{ config: z.object({ limit: z.number() }) }', `import { z } from '${import.meta.resolve('zod')}';`);
+      await t.throwsAsync(started(t, isolation, schema, { plugins: { 'ham.spam': { limit: 'many' } } }), {
+        message: /ham\.spam.*key "limit": .*found 'many' \(plugins\['ham\.spam'\] in config\.ts\)/,
+      });
+      await t.throwsAsync(started(t, isolation, spam(`setup() { throw new Error('no sensor'); }`)), {
+        message: /ham\.spam.*refuses to start: no sensor/,
+      });
+      const directory = pluginsDir(t, { 'ham/spam.ts': 'export class {', 'ham/eggs.ts': RECORDER });
+      const relay = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.spam': isolation } });
+      const [problem] = relay.status().plugins.problems;
+      t.is(problem?.module, 'ham.spam');
+      t.regex(`${problem?.file ?? ''} ${problem?.reason ?? ''}`, /ham\/spam\.ts/);
+    },
+  );
 
-  test.serial(`${isolation}: its version is told; one that requires another relay is left out, with both numbers`, async (t) => {
+  test.serial(`${isolation}: its version is told; one that requires another relay is not loaded, with both numbers`, async (t) => {
     const versioned = (requires: string): string =>
       spam('@Exposed() answer() { return 1; }', `{ version: '1.2.3', requires: '${requires}' }`);
     const relay = await started(t, isolation, versioned('>=0.1.0'));

@@ -85,7 +85,7 @@ test.serial('a version that does not compile or start is logged with file, line 
   ];
   for (const [index, [source, reason, frame]] of broken.entries()) {
     save(source);
-    await logged(relay, /^ham\/spam\.ts:\d+:\d+: not reloaded, the version before goes on: /, index + 1);
+    await logged(relay, /^ham\/spam\.ts:\d+:\d+: not reloaded, the previous version keeps running: /, index + 1);
     t.regex(plugin().lastError ?? '', reason);
     await log.line(frame);
     t.is(await relay.call('ham.spam.version'), 'one');
@@ -170,8 +170,8 @@ test.serial('a handover that throws keeps the old process, and is logged once; a
   const relay = await started(t, spam('one', "handover() { throw new Error('torn'); }"));
   const pid = await relay.pid();
   relay.save(spam('two'));
-  const { text } = await relay.log.line(/not reloaded, the version before goes on/);
-  t.regex(text, /: plugin ham\.spam\.Spam: the running version does not hand over: torn; a restart of the plugin drops its state$/);
+  const { text } = await relay.log.line(/not reloaded, the previous version keeps running/);
+  t.regex(text, /: plugin ham\.spam\.Spam: handover of the running version failed: torn; to drop its state, restart the plugin$/);
   t.is(await relay.pid(), pid);
   t.true(await relay.call('notify', { data: 1 }));
   await relay.admin('plugin.restart');
@@ -216,24 +216,27 @@ test.serial('a new configuration file reloads the child', async (t) => {
   await relay.log.line(/^ham\.spam reloaded/);
   t.is(await relay.call('ham.spam.bound'), 2);
   relay.save('export default { limit: ', 'ham/spam.config.ts');
-  await relay.log.line(/^ham\/spam\.config\.ts:1:\d+: not reloaded, the version before goes on: its configuration does not load: /);
+  await relay.log.line(/^ham\/spam\.config\.ts:1:\d+: not reloaded, the previous version keeps running: its configuration does not load: /);
   t.is(await relay.call('ham.spam.bound'), 2);
 });
 
-test.serial('a child that was left out runs once it loads; a stopped one stays stopped, and then starts its current version', async (t) => {
-  const relay = await started(t, spam('one').replace('export class', 'export clas'));
-  t.like(relay.plugin(), { state: { type: 'failed' } });
-  t.is(relay.status().plugins.problems.length, 1);
-  relay.save(spam('two'));
-  await relay.log.line(/^ham\.spam is ready/);
-  t.is(await relay.call('ham.spam.version'), 'two');
-  t.deepEqual(relay.status().plugins.problems, []);
-  await relay.admin('plugin.stop');
-  relay.save(spam('three'));
-  await t.throwsAsync(relay.admin('plugin.reload'), { message: /ham\.spam: it is stopped; start it instead/ });
-  await relay.admin('plugin.start');
-  t.is(await relay.call('ham.spam.version'), 'three');
-});
+test.serial(
+  'a child that was not loaded runs once it loads; a stopped one stays stopped, and then starts its current version',
+  async (t) => {
+    const relay = await started(t, spam('one').replace('export class', 'export clas'));
+    t.like(relay.plugin(), { state: { type: 'failed' } });
+    t.is(relay.status().plugins.problems.length, 1);
+    relay.save(spam('two'));
+    await relay.log.line(/^ham\.spam is ready/);
+    t.is(await relay.call('ham.spam.version'), 'two');
+    t.deepEqual(relay.status().plugins.problems, []);
+    await relay.admin('plugin.stop');
+    relay.save(spam('three'));
+    await t.throwsAsync(relay.admin('plugin.reload'), { message: /ham\.spam: it is stopped; start it instead/ });
+    await relay.admin('plugin.start');
+    t.is(await relay.call('ham.spam.version'), 'three');
+  },
+);
 
 test.serial('a save moves a module to another process and back; without a decorator it stays where it is', async (t) => {
   const relay = await started(t, spam('one'));
@@ -245,14 +248,17 @@ test.serial('a save moves a module to another process and back; without a decora
   const pid = await relay.pid();
   t.not(pid, process.pid);
   const cutShort = [
-    ['', /^ham\/spam\.ts: not reloaded, the version before goes on: the file is empty; save it again, or delete it to unload ham\.spam$/],
+    [
+      '',
+      /^ham\/spam\.ts: not reloaded, the previous version keeps running: the file is empty; save it again, or delete it to unload ham\.spam$/,
+    ],
     [
       "import { Plugin, Satellite } from 'co2-relay';\n",
-      /not reloaded, the version before goes on: it no longer exports a class decorated with @Satellite/,
+      /not reloaded, the previous version keeps running: it no longer exports a class decorated with @Satellite/,
     ],
     [
       "import { Satellite } from 'co2-relay';\n@Satellite()\nexport class Spam {",
-      /^ham\/spam\.ts:3:\d+: not reloaded, the version before goes on: /,
+      /^ham\/spam\.ts:3:\d+: not reloaded, the previous version keeps running: /,
     ],
   ] as const;
   for (const [source, says] of cutShort) {
@@ -274,14 +280,14 @@ test.serial('a helper of a child that is truncated replaces nothing, nor does a 
   });
   const pid = await relay.pid();
   relay.save('', 'ham/_values.ts');
-  await relay.log.line(/not reloaded, the version before goes on: ham\/_values\.ts: the file is empty; save it again/);
+  await relay.log.line(/not reloaded, the previous version keeps running: ham\/_values\.ts: the file is empty; save it again/);
   t.is(await relay.pid(), pid);
   relay.save('export const value = 2;', 'ham/_values.ts');
   await relay.log.line(/^ham\.spam reloaded/);
   t.is(await relay.call('ham.spam.value'), 2);
   const next = await relay.pid();
   relay.save('', 'ham/spam.config.ts');
-  await relay.log.line(/not reloaded, the version before goes on: ham\/spam\.config\.ts: the file is empty; save it again/);
+  await relay.log.line(/not reloaded, the previous version keeps running: ham\/spam\.config\.ts: the file is empty; save it again/);
   t.is(await relay.pid(), next);
 });
 
@@ -297,10 +303,10 @@ test.serial('a child is reloaded with the files that it imports, wherever they a
   relay.save(spam('two').replace('class Spam', 'class Eggs'), 'ham/eggs.ts');
   await relay.log.line(/^ham\.eggs reloaded/);
   relay.save('export const word = ;', '_lib/word.ts');
-  await relay.log.line(/^_lib\/word\.ts:1:\d+: not reloaded, the version before goes on/);
+  await relay.log.line(/^_lib\/word\.ts:1:\d+: not reloaded, the previous version keeps running/);
   t.is(await relay.call('ham.spam.word'), 'a');
   relay.save("export { word } from './more.ts';", '_lib/word.ts');
-  await logged(relay, /not reloaded, the version before goes on/, 2);
+  await logged(relay, /not reloaded, the previous version keeps running/, 2);
   relay.save("export const word = 'b';", '_lib/more.ts');
   await relay.log.line(/^ham\.spam reloaded/);
   t.is(await relay.call('ham.spam.word'), 'b');
@@ -341,7 +347,7 @@ test.serial('a helper that every user may write is not executed in a child eithe
   t.deepEqual(relay.log.matching(/executed/), relay.log.matching(/would be executed/));
 });
 
-test.serial('a child whose import never ends is left out, and the log says what took so long', async (t) => {
+test.serial('a child whose import never ends is not loaded, and the log says what took so long', async (t) => {
   const directory = pluginsDir(t, { 'ham/spam.ts': spam('one', '', 'await new Promise(() => undefined);') });
   const relay = await startRelay(t, { pluginsDir: directory, setupTimeoutMs: 500 });
   t.like(relay.status().plugins.problems, [{ file: 'ham/spam.ts', reason: 'ham/spam.ts: loading it took longer than 500 ms' }]);

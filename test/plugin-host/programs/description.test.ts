@@ -2,7 +2,7 @@
 import test from 'ava';
 import type { Value } from '../../../src/values/values.ts';
 import { readDescription, readVersion } from '../../../src/plugin-host/programs/description.ts';
-import { whyUnfit } from '../../../src/plugin-host/hosted/module-file.ts';
+import { incompatibility } from '../../../src/plugin-host/hosted/module-file.ts';
 
 const method = (more: Readonly<Record<string, Value>>): Value => ({ capabilities: [], methods: [{ name: 'ham.add', ...more }] });
 
@@ -42,12 +42,12 @@ for (const [answer, reason] of WRONG) {
 }
 
 test('versions: a range that the relay fits, one that it does not, and none', (t) => {
-  const of = (requires: string): string | undefined => whyUnfit(readVersion({ version: '1.0.0', requires }), '0.9.1');
+  const of = (requires: string): string | undefined => incompatibility(readVersion({ version: '1.0.0', requires }), '0.9.1');
   t.is(of('^0.9.0'), undefined);
   t.is(of('>=0.1 <2'), undefined);
   t.is(of('^1.0.0'), 'its version 1.0.0 requires a relay ^1.0.0, and this one is 0.9.1');
-  t.regex(of('newest') ?? '', /requires the relay 'newest', which is not a range of versions/);
-  t.is(whyUnfit(readVersion({}), '0.9.1'), undefined);
+  t.regex(of('newest') ?? '', /requires the relay 'newest', which is not a version range/);
+  t.is(incompatibility(readVersion({}), '0.9.1'), undefined);
   t.throws(() => readVersion({ version: 1 }), { message: /version is no short text/ });
   t.throws(() => readVersion({ requires: 'x'.repeat(201) }), { message: /requires is no short text/ });
 });

@@ -53,7 +53,7 @@ test('one that does not start changes nothing, and leaves no process', async (t)
   t.like(kit.plugin.status, { state: { type: 'ready' }, pid, restarts: 0, lastError: 'it ended with code 6' });
   t.is(await kit.call('echo', 'still here'), 'still here');
   t.deepEqual(kit.log.matching(/started again|start it by hand/), []);
-  t.is(kit.log.matching(/^ham: not reloaded, the version before goes on: it ended with code 6$/).length, 1);
+  t.is(kit.log.matching(/^ham: not reloaded, the previous version keeps running: it ended with code 6$/).length, 1);
   t.is(kit.programs.tokens().length, 1);
 });
 
