@@ -48,7 +48,7 @@ export type { CallOptions, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
 
 /** States of a plugin that has imported its files, or tried to. */
-const LOADED: ReadonlySet<string> = new Set(['ready', 'failed', 'not-loaded']);
+const LOADED: ReadonlySet<string> = new Set(['ready', 'empty', 'backoff', 'failed', 'not-loaded']);
 const NO_TOKENS: readonly PluginToken[] = [];
 /** When the host stops, the plugins of this process exit one by one for this many times `exitTimeoutMs`; the rest then exit at once. */
 const EXITS_IN_SEQUENCE = 2;
@@ -267,7 +267,7 @@ export class PluginHost {
       const found = await this.#inline.prepare(port);
       await this.#children.prepare(this.#inline.children, found.directory);
       await this.#programs?.prepare();
-      for (const plugin of this.#registry.all.filter(isInline)) if (plugin.status.state.type !== 'not-loaded') await plugin.start(port);
+      await this.#startInline(port);
       if (!this.#stopping) await this.#children.start(port);
       if (!this.#stopping) await this.#programs?.start(port);
       this.#logStarted(found);
@@ -277,6 +277,20 @@ export class PluginHost {
     }
     this.#isStarted = true;
     this.#watch();
+  }
+
+  /** One after another, so that a plugin may call those that started before it. */
+  async #startInline(port: RelayPort): Promise<void> {
+    const { strictStart } = this.#parts.options;
+    for (const plugin of this.#registry.all.filter(isInline)) {
+      const { state, file } = plugin.status;
+      if (state.type !== 'not-loaded') {
+        // The failure is reported, and the plugin tries again.
+        await plugin.start(port).catch((error: unknown) => {
+          if (strictStart || this.#stopping) throw error;
+        });
+      } else if (strictStart) throw new RelayError('PLUGIN_REFUSED', `${file}: ${state.reason} (strictStart)`);
+    }
   }
 
   #logStarted(found: Found): void {

@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { container } from 'tsyringe';
-import { clean, RelayError, systemClock, withTimeout } from '../../core/core.ts';
+import { clean, reasonOf, RelayError, systemClock, withTimeout } from '../../core/core.ts';
 import type { Clock, Log } from '../../core/core.ts';
 import { NO_EVENTS } from '../../events/events.ts';
 import { snapshotOf, registerLoader, trackModules } from '../../loader/loader.mjs';
@@ -87,7 +87,7 @@ export class ChildModule {
   #construct(module: LoadedModule, relayVersion: string, report: (problem: PluginProblem) => void): Version {
     const { job, log } = this.#parts;
     const logs = (): Log => log;
-    const options = { ...job, inbox: UNUSED_INBOX };
+    const options = { ...job, inbox: UNUSED_INBOX, strictStart: true };
     // Nobody else waits for the event loop of a child.
     const watchdog = new Watchdog({ limitMs: Infinity, clock: this.#clock, logs });
     const parts = { options, relayVersion, container, logs, clock: this.#clock, watchdog, events: NO_EVENTS, wake: () => undefined };
@@ -140,7 +140,10 @@ export class ChildModule {
     const onRunning = (): void => {
       for (const method of this.#version?.methods ?? []) this.#methods.set(method.name, (params) => method.invoke(params, () => undefined));
     };
-    await this.#version?.setUp({ states: new Map(Object.entries(this.#states)), onRunning });
+    await this.#version?.setUp({ states: new Map(Object.entries(this.#states)), onRunning }).catch((error: unknown) => {
+      // Unlike a refused configuration, a setup that fails may succeed at the next start.
+      throw new RelayError('UNAVAILABLE', reasonOf(error), { cause: error });
+    });
   }
 
   /** An exposed method by its full name, once its satellite runs. */

@@ -187,6 +187,7 @@ export class Children {
     try {
       await plugin.start(port);
     } catch (error) {
+      if (this.#parts.options.strictStart) throw error;
       if (plugin.status.state.type !== 'failed') this.#parts.log.warn(`${reasonOf(error)}; the relay runs without it for now`);
       else if (!this.#noteFailure(child)) throw error;
     }
@@ -197,7 +198,8 @@ export class Children {
     const { state, lastError = '' } = child.plugin.status;
     if (state.type !== 'failed' || lastError.startsWith('plugin.setup ')) return false;
     child.leftOut = lastError;
-    reportNotLoaded(this.#parts.events, problemOf(child.found, lastError));
+    const problem = { ...placeIn(lastError), ...problemOf(child.found, lastError) };
+    reportNotLoaded(this.#parts.events, problem, frameRows(problem, child.found));
     return true;
   }
 
@@ -231,7 +233,7 @@ async function explain(reported: string, found: FoundModule): Promise<Explained>
   const problem = { file: found.file, ...placeIn(text), reason: text };
   const place = placeOf(problem);
   const reason = text.replace(`${place}: `, '').replace(` (${place})`, '');
-  return { place, reason, rows: await frameRows(problem, found) };
+  return { place, reason, rows: frameRows(problem, found) };
 }
 
 /**

@@ -49,7 +49,7 @@ export type PluginKind = 'inline' | 'child' | 'program';
 /**
  * The states of a plugin. `busy`: it is processing calls and may answer late. `unresponsive`: it misses its pings. `backoff`: it ended, and
  * is restarted at `until` (the host's clock). `failed`: it is not restarted automatically. `not-loaded`: it cannot run; the reason says
- * why.
+ * why. `empty`: its file was loaded, but it does nothing.
  */
 export type PluginState =
   | { readonly type: 'stopped' }
@@ -61,7 +61,8 @@ export type PluginState =
   | { readonly type: 'stopping' }
   | { readonly type: 'backoff'; readonly attempt: number; readonly until: number }
   | { readonly type: 'failed'; readonly reason: string }
-  | { readonly type: 'not-loaded'; readonly reason: string };
+  | { readonly type: 'not-loaded'; readonly reason: string }
+  | { readonly type: 'empty'; readonly reason: string };
 
 export interface PluginStatus {
   /** `ham.spam`, or the name of a program. */
@@ -143,9 +144,9 @@ export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent | VersionEve
 /** The outcome in `plugin.problem` for a file or class that does not run while others do. */
 export const NOT_LOADED = 'not loaded';
 
-/** Reports that a file or a class does not run. */
-export function reportNotLoaded(events: EventSink<HostEvent>, problem: PluginProblem): void {
-  events.emit({ type: 'plugin.problem', problem, outcome: NOT_LOADED, rows: [] });
+/** Reports that a file or a class does not run, with the lines of the source around the place. */
+export function reportNotLoaded(events: EventSink<HostEvent>, problem: PluginProblem, rows: readonly string[] = []): void {
+  events.emit({ type: 'plugin.problem', problem, outcome: NOT_LOADED, rows });
 }
 
 /** Writes the log line of an event, that of a method to the log of its plugin. */

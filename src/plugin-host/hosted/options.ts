@@ -35,6 +35,11 @@ export interface HostedOptions {
    * plugin from a promise that never settles.
    */
   readonly receiveTimeoutMs: number;
+  /**
+   * True: a plugin that is not loaded, or whose `setup` fails, stops the start of the relay. Default false: the relay runs without it, and
+   * a `setup` that failed is tried again, since a device that is off must not take everything else down.
+   */
+  readonly strictStart: boolean;
 }
 
 export const hostedDefaults: HostedOptions = {
@@ -42,6 +47,7 @@ export const hostedDefaults: HostedOptions = {
   setupTimeoutMs: 10_000,
   exitTimeoutMs: 5_000,
   receiveTimeoutMs: 60_000,
+  strictStart: false,
 };
 
 export const hostedShape = {
@@ -53,4 +59,5 @@ export const hostedShape = {
   setupTimeoutMs: timeLimit,
   exitTimeoutMs: timeLimit,
   receiveTimeoutMs: timeLimit,
+  strictStart: z.boolean(),
 };

@@ -1,6 +1,5 @@
 /** Explains why a file, a class or a version does not run: the place in the source and the reason, both safe for a line of a log. */
 import { existsSync, readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { clean, hasMark, reasonOf, RelayError } from '../../core/core.ts';
@@ -162,20 +161,16 @@ export function failureOf(thrown: unknown, place: ModuleLocation & { readonly mo
 }
 
 /** The lines of the source around the place of a problem. None if the place is not in a file of the plugin. */
-export async function frameRows(
-  { file, line, column = 1, frame }: PluginProblem,
-  { root, rootName }: ModuleLocation,
-): Promise<readonly string[]> {
-  const text = frame ?? (line === undefined ? '' : await readFrame(join(root, file.slice(rootName.length)), line, column));
+export function frameRows({ file, line, column = 1, frame }: PluginProblem, { root, rootName }: ModuleLocation): readonly string[] {
+  const text = frame ?? (line === undefined ? '' : readFrame(join(root, file.slice(rootName.length)), line, column));
   return text
     .split('\n')
     .filter((row) => row !== '')
     .map((row) => clean(row.replaceAll('\t', ' '), 200));
 }
 
-async function readFrame(path: string, line: number, column: number): Promise<string> {
-  const source = await readFile(path, 'utf8').catch(() => '');
-  const lines = source.split(/\r\n|[\n\r\u2028\u2029]/);
+function readFrame(path: string, line: number, column: number): string {
+  const lines = textOf(path).split(/\r\n|[\n\r\u2028\u2029]/);
   return line > lines.length ? '' : frameOf(lines, line, column);
 }
 

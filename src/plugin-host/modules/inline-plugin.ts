@@ -2,7 +2,7 @@
  * A module that runs in this process as a plugin: its lifecycle from the import of its file to its exit, including the replacement of one
  * version by another.
  */
-import { clean, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
+import { clean, nextDelay, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import { retainedVersions, renewChanged, staleImports } from '../../loader/loader.mjs';
 import type { HostedMethod } from '../../rpc/rpc.ts';
@@ -50,9 +50,14 @@ export interface InlinePluginParts extends VersionParts {
   /** The imported modules of all other plugins. */
   readonly others: () => readonly ImportedModule[];
   readonly registry: Pick<PluginRegistry, 'refreshInboxes'>;
+  /** Uniform in [0, 1), for delays. Default Math.random. */
+  readonly random?: (() => number) | undefined;
   /** The log of the plugin host. */
   readonly log: Log;
 }
+
+// A device or a server that a setup needs is often back within seconds.
+const SETUP_BACK_OFF = { firstMs: 1_000, factor: 2, maxMs: 60_000, jitter: 0.5 };
 
 export class InlinePlugin implements HostedPlugin {
   readonly #parts: InlinePluginParts;
@@ -81,6 +86,9 @@ export class InlinePlugin implements HostedPlugin {
   #isUpdateDue = false;
   #port: RelayPort | undefined;
   #restarts = 0;
+  /** Setups that failed in a row. */
+  #failedSetups = 0;
+  #cancelRetry: () => void = () => undefined;
 
   constructor(found: FoundModule, parts: InlinePluginParts) {
     this.#found = found;
@@ -160,7 +168,7 @@ export class InlinePlugin implements HostedPlugin {
     return this.#enqueue(async (_port, signal) => {
       const prepared = this.#prepared;
       this.#prepared = undefined;
-      if (prepared) await this.#run(prepared, port, signal);
+      if (prepared) await this.#startVersion(port, signal, () => Promise.resolve(prepared));
       else if (!this.#isRunning) await this.#load(port, signal);
     });
   }
@@ -240,8 +248,8 @@ export class InlinePlugin implements HostedPlugin {
         return;
       }
       await renewChanged(this.#found.root);
-      const next = await this.#successor(old, signal).catch(async (error: unknown) => {
-        throw await this.#failed(error, 'not restarted, the previous version keeps running', signal);
+      const next = await this.#successor(old, signal).catch((error: unknown) => {
+        throw this.#failed(error, 'not restarted, the previous version keeps running', signal);
       });
       await unlessAborted(signal, () => old.pause()).catch((error: unknown) => {
         old.resume();
@@ -253,7 +261,7 @@ export class InlinePlugin implements HostedPlugin {
       port.expose(this.name, []);
       await old.exit();
       this.#isRunning = false;
-      await this.#loading(signal, () => this.#run(next, port, signal));
+      await this.#startVersion(port, signal, () => Promise.resolve(next));
       this.#reportVersion('restarted');
     });
   }
@@ -264,7 +272,7 @@ export class InlinePlugin implements HostedPlugin {
 
   /** Loads and starts it. No version of it may be running. */
   async #load(port: RelayPort, signal: AbortSignal): Promise<void> {
-    await this.#loading(signal, async () => {
+    await this.#startVersion(port, signal, async () => {
       this.#setState({ type: 'starting' });
       await renewChanged(this.#found.root);
       this.#problems = [];
@@ -276,7 +284,7 @@ export class InlinePlugin implements HostedPlugin {
       for (const problem of problems) this.#addProblem(problem);
       if (fatal) throw new PluginFailure(fatal);
       await this.#configure(version, imported, signal);
-      await this.#run(version, port, signal);
+      return version;
     });
     this.#reportVersion('loaded');
   }
@@ -298,11 +306,11 @@ export class InlinePlugin implements HostedPlugin {
       await swap(old, next, { name: this.name, port, clock, signal, onSwitch });
     } catch (error) {
       this.#setState({ type: 'ready' });
-      throw await this.#failed(error, NOT_RELOADED, signal);
+      throw this.#failed(error, NOT_RELOADED, signal);
     }
     await this.#accept();
     this.#problems = [];
-    this.#setState({ type: 'ready' });
+    this.#setRunning(this.#version);
     this.#reportReloaded(Math.round(clock.now() - began));
     await old.finishCalls();
     await old.exit();
@@ -341,7 +349,12 @@ export class InlinePlugin implements HostedPlugin {
     }
     this.#isRunning = true;
     await this.#accept();
-    this.#setState({ type: 'ready' });
+    this.#setRunning(version);
+  }
+
+  #setRunning(version: Version | undefined): void {
+    const reason = version?.emptyReason;
+    this.#setState(reason === undefined ? { type: 'ready' } : { type: 'empty', reason });
   }
 
   /** Delivers messages to `version` from now on. */
@@ -395,14 +408,24 @@ export class InlinePlugin implements HostedPlugin {
   }
 
   #construct(imported: ImportedModule, report: (problem: PluginProblem) => void): Version {
-    const { others, log } = this.#parts;
-    return new Version(pickSatellites(imported, { others: others(), log, report }), this.#parts, report);
+    const { others, log, options } = this.#parts;
+    const loaded = pickSatellites(imported, { others: others(), log, report });
+    const asked = loaded.satellites.find((satellite) => satellite.options.isolation === 'child');
+    if (!asked || options.isolation[this.name] === 'inline') return new Version(loaded, this.#parts, report);
+    report(this.#notLiteral(asked.target.name));
+    return new Version({ ...loaded, satellites: [] }, this.#parts, report);
   }
 
   async #configure(version: Version, imported: ImportedModule, signal?: AbortSignal): Promise<void> {
     if (version.satellites.length === 0) return;
     const { clock, options } = this.#parts;
     await version.configure(await readConfig(imported, this.#configSources, { clock, timeoutMs: options.setupTimeoutMs, signal }));
+  }
+
+  #notLiteral(className: string): PluginProblem {
+    const { module, file } = this.#found;
+    const reason = `@Satellite on ${clean(className, 100)}: isolation is read without running the file, so it must be the literal 'child' there; or set isolation: { '${module}': 'child' } in config.ts`;
+    return { module, file: clean(file), reason };
   }
 
   /** Records that the module that was imported last is running, so that its files are current. */
@@ -429,7 +452,7 @@ export class InlinePlugin implements HostedPlugin {
   /** Reports that a part of it does not run. */
   #addProblem(problem: PluginProblem): void {
     this.#problems = [...this.#problems, problem];
-    reportNotLoaded(this.#parts.events, problem);
+    reportNotLoaded(this.#parts.events, problem, frameRows(problem, this.#found));
   }
 
   #setNotLoaded(problem: PluginProblem): void {
@@ -437,29 +460,52 @@ export class InlinePlugin implements HostedPlugin {
     this.#setState({ type: 'not-loaded', reason: problem.reason });
   }
 
-  /** Does `work`. If that fails, the plugin is not loaded, and this rejects with the result of {@link #failed}. */
-  async #loading(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  /**
+   * Sets up the version that `load` makes. If `load` fails, the plugin is not loaded until its file changes; if the setup fails, it is tried
+   * again after a growing delay. Rejects with the result of {@link #failed}.
+   */
+  async #startVersion(port: RelayPort, signal: AbortSignal, load: () => Promise<Version>): Promise<void> {
+    this.#cancelRetry();
+    let version: Version | undefined;
     try {
-      await work();
+      version = await load();
+      await this.#run(version, port, signal);
+      this.#failedSetups = 0;
     } catch (error) {
       const problem = failureOf(error, this.#found);
       this.#problems = [problem, ...this.#problems];
-      this.#setNotLoaded(problem);
-      throw await this.#failed(error, NOT_LOADED, signal);
+      const outcome = version && !signal.aborted ? this.#retryLater() : NOT_LOADED;
+      if (outcome === NOT_LOADED) this.#setNotLoaded(problem);
+      throw this.#failed(error, outcome, signal);
     }
   }
 
-  /** Reports and records a failure. Resolves to the error to throw. */
-  async #failed(error: unknown, outcome: string, signal: AbortSignal): Promise<unknown> {
+  /** Tries again after a while. Returns the outcome for the log. */
+  #retryLater(): string {
+    const { clock, random = Math.random } = this.#parts;
+    const delayMs = nextDelay(this.#failedSetups++, SETUP_BACK_OFF, random);
+    this.#setState({ type: 'backoff', attempt: this.#failedSetups, until: clock.now() + delayMs });
+    this.#cancelRetry = clock.after(delayMs, () => {
+      // A failure is reported, and retried later again.
+      void this.#enqueue(async (port, signal) => {
+        if (!this.#isRunning) await this.#load(port, signal);
+      }).catch(() => undefined);
+    });
+    return `not started, it is tried again in ${(delayMs / 1000).toFixed(1)} s`;
+  }
+
+  /** Reports and records a failure. Returns the error to throw. */
+  #failed(error: unknown, outcome: string, signal: AbortSignal): unknown {
     // The plugin was stopped meanwhile, so the failure is expected.
     if (signal.aborted) return error;
     const problem = failureOf(error, this.#found);
     this.#lastError = `${placeOf(problem)}: ${problem.reason}`;
-    this.#parts.events.emit({ type: 'plugin.problem', problem, outcome, rows: await frameRows(problem, this.#found) });
+    this.#parts.events.emit({ type: 'plugin.problem', problem, outcome, rows: frameRows(problem, this.#found) });
     return RelayError.is(error) && error.code === 'PLUGIN_REFUSED' ? error : refusal(this.name, this.#lastError, error);
   }
 
   #cancel(): void {
+    this.#cancelRetry();
     this.#queue.cancel(new RelayError('UNAVAILABLE', `plugin ${this.name} is being stopped`));
   }
 

@@ -35,6 +35,8 @@ export interface ImportedModule extends FoundModule {
 /** A module with the satellites that belong to it. */
 export interface LoadedModule extends ImportedModule {
   readonly satellites: readonly SatelliteClass[];
+  /** Why it has no satellite; undefined if it has one, or only relay plugins. */
+  readonly emptyReason: string | undefined;
 }
 
 export interface ImportParts extends StepLimits {
@@ -67,8 +69,9 @@ export function pickSatellites(imported: ImportedModule, { others, log, report }
   const own = [...imported.exported].filter((target) => !before.some(({ exported }) => exported.has(target)));
   const { count, hint } = imported.relayPlugins;
   if (hint !== undefined) log.warn(`${clean(imported.file)}: ${hint}`);
-  if (own.length === 0 && count === 0) log.info(`${clean(imported.file)}: ${whyNone(imported.exported.size)}`);
-  return { ...imported, satellites: withoutNamesakes(imported, own, report) };
+  const emptyReason = own.length === 0 && count === 0 ? whyNone(imported.exported.size) : undefined;
+  if (emptyReason !== undefined) log[imported.exported.size === 0 ? 'warn' : 'info'](`${clean(imported.file)}: it ${emptyReason}`);
+  return { ...imported, satellites: withoutNamesakes(imported, own, report), emptyReason };
 }
 
 /** Negative if a class that both export belongs to `a`. */

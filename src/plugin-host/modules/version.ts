@@ -1,6 +1,6 @@
 /** One version of a module: its satellites, which are constructed, configured, set up and ended together. */
 import type { DependencyContainer } from 'tsyringe';
-import { clean } from '../../core/core.ts';
+import { clean, suggest } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { docCommentsOf } from '../../loader/loader.mjs';
@@ -58,10 +58,16 @@ export class Version {
   readonly inboxes: readonly Inbox[];
   #configs: readonly unknown[] = [];
 
+  /** Why it does nothing; undefined if it may do something. */
+  readonly emptyReason: string | undefined;
+
   /** Constructs the satellites of a module, in order. Calls `report` for each that cannot be constructed. */
   constructor(module: LoadedModule, parts: VersionParts, report: (problem: PluginProblem) => void) {
     this.#limits = parts.options;
     this.satellites = construct(module, parts, report);
+    const idle = this.satellites.map(idleReason);
+    for (const reason of idle) if (reason !== undefined) parts.logs('plugin-host').warn(`${clean(module.file)}: ${reason}`);
+    this.emptyReason = module.emptyReason ?? (this.satellites.length > 0 && idle.every((reason) => reason !== undefined) ? idle[0] : undefined);
     this.inboxes = this.satellites.flatMap(({ inbox }) => inbox ?? []);
   }
 
@@ -208,6 +214,19 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
   const methods = declared.methods.map((method) => ({ ...method, help: cleanLines(docs[method.method] ?? '') }));
   const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, inbox, methods, events });
   return { module, declared, instance, methods, satellite, inbox };
+}
+
+/** Why a satellite does nothing, though it was constructed; undefined if it may do something. */
+function idleReason({ declared, instance, methods, inbox }: ConstructedSatellite): string | undefined {
+  if (inbox || methods.length > 0) return undefined;
+  const { prototype } = declared.target;
+  const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor');
+  const misspelt = own.map((name) => ({ name, hint: suggest(name, ['receive']) })).find(({ hint }) => hint.includes('did you mean'));
+  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed`;
+  if (misspelt) return `${lacks}; did you mean receive() by ${clean(misspelt.name, 60)}()?`;
+  // A sensor may start in its setup, or in its constructor, and only send.
+  const isActive = own.includes('setup') || typeof instance[ATTACH] !== 'function' || Object.keys(instance).length > 0;
+  return isActive ? undefined : `${lacks}, and no setup() in which it could begin to send, so it does nothing`;
 }
 
 /**
