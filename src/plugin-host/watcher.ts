@@ -5,8 +5,10 @@ import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { clean, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
 import { helperPaths, isImported } from '../loader/loader.mjs';
 import { EXTENSIONS, isTemporary } from './hosted/hosted.ts';
+import type { HostEvent } from './hosted/hosted.ts';
 import type { Look } from './modules/modules.ts';
 
 /** ms without a change before a rescan: an editor writes, renames and sets permissions in one go. */
@@ -29,6 +31,7 @@ export interface WatcherParts {
   readonly mode: true | 'poll';
   readonly clock: Clock;
   readonly log: Log;
+  readonly events: EventSink<HostEvent>;
   /**
    * Loads what has changed. Not called again before it has resolved. Resolves to true if something waits for the rest of a save. Never
    * rejects.
@@ -176,11 +179,11 @@ export class Watcher {
 
   /** Once for each place: earlier changes have been scanned, and later ones will be. */
   #announce(): void {
-    const { directory, log } = this.#parts;
+    const { directory, events } = this.#parts;
     const place = this.#target ?? directory;
     if (place === this.#announced) return;
     this.#announced = place;
-    log.debug(`watching ${clean(place)}`);
+    events.emit({ type: 'plugins.watched', directory: place });
   }
 
   #hasChanged(): boolean {
@@ -213,9 +216,8 @@ export class Watcher {
   }
 
   #note(isUnsettled: boolean, look: Look): void {
-    const { clock, log } = this.#parts;
-    if (isUnsettled && this.#unsettledSince === undefined)
-      log.debug('files are gone or shorter than before: waiting for the rest of a save');
+    const { clock, events } = this.#parts;
+    if (isUnsettled && this.#unsettledSince === undefined) events.emit({ type: 'plugins.unsettled' });
     if (!isUnsettled) this.#unsettledSince = undefined;
     else if (this.#unsettledSince === undefined || look === 'hasty') this.#unsettledSince = clock.now();
   }

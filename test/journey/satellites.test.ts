@@ -255,7 +255,7 @@ test('a dict that a satellite reads but does not answer in time arrives once, an
   await relay.call('notify', { data: 'slow' });
   await relay.call('notify', { data: 'next' });
   t.deepEqual(datas(await satellite.notified.first(2)), ['slow', 'next']);
-  t.regex((await relay.log.line(/^satellite .* rejected /)).text, /timed out|no (complete )?response within/);
+  await relay.seen.event('link.refused', { role: 'satellite', reason: /timed out|no (complete )?response within/ });
   t.like(relay.status().satellites.satellites[0], { link: { refused: 1, dropped: 0 } });
 });
 
@@ -266,7 +266,7 @@ test('a dict at which a satellite closes the connection is tried five times, no 
   await relay.call('notify', { data: 'deadly' });
   await relay.call('notify', { data: 'next' });
   t.deepEqual(datas(await satellite.notified.first(6)), [...Array<string>(5).fill('deadly'), 'next']);
-  await relay.log.line(/^satellite .* rejected .*ended 5 times without an answer/);
+  await relay.seen.event('link.refused', { role: 'satellite', reason: /ended 5 times without an answer/ });
 });
 
 test('a satellite whose notify always fails is logged once; others are logged with the reason why they were dropped', async (t) => {

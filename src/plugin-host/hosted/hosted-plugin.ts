@@ -1,11 +1,13 @@
 /** What every kind of plugin is to the host: its states and status, the events that it reports, and the registry of all plugins. */
 import { clean, RelayError, suggest } from '../../core/core.ts';
-import type { Log } from '../../core/core.ts';
+import type { Log, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import type { Kept } from '../../loader/loader.mjs';
 import type { CallOptions, SendOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
+import { TRANSIENT_INBOX_EVENTS, logInboxEvent } from './inbox-events.ts';
+import type { InboxEvent } from './inbox-events.ts';
 import type { Inbox, InboxCounters } from './inbox.ts';
 import { compare } from './module-file.ts';
 import { placeOf } from './problem.ts';
@@ -104,6 +106,8 @@ export interface SatelliteEvent {
 export interface ProblemEvent {
   readonly type: 'plugin.problem';
   readonly problem: PluginProblem;
+  /** The plugin whose log has it. Default: it is logged by the host. */
+  readonly plugin?: string | undefined;
   /** What that means: `left out`, `not reloaded, the version before goes on`. */
   readonly outcome: string;
   /** The lines of the source around the place. */
@@ -123,8 +127,39 @@ export interface VersionEvent {
   readonly notReloaded?: readonly string[] | undefined;
 }
 
+/** Whatever is saved in this plugins directory from now on is noticed. */
+export interface WatchEvent {
+  readonly type: 'plugins.watched';
+  /** Absolute; the target of the option if that is a link. */
+  readonly directory: string;
+}
+
+/** A save seems to be under way in the plugins directory: files are gone or shorter than before, so that nothing of them is loaded yet. */
+export interface UnsettledEvent {
+  readonly type: 'plugins.unsettled';
+}
+
 /** Everything that the plugin host reports. */
-export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent | VersionEvent;
+export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent | VersionEvent | WatchEvent | UnsettledEvent | InboxEvent;
+
+/** Events that may occur once per message or reload. */
+export const TRANSIENT_HOST_EVENTS = TRANSIENT_INBOX_EVENTS;
+
+/** The events that {@link hostLogger} logs. */
+export const LOGGED_HOST_EVENTS = [
+  'plugin.state',
+  'satellite.state',
+  'plugin.problem',
+  'plugin.version',
+  'plugins.watched',
+  'plugins.unsettled',
+  'inbox.failed',
+  'inbox.paused',
+  'inbox.dropped',
+  'inbox.dead-letter',
+] as const satisfies readonly HostEvent['type'][];
+
+type LoggedHostEvent = Extract<HostEvent, { readonly type: (typeof LOGGED_HOST_EVENTS)[number] }>;
 
 /** What `plugin.problem` says of something that does not run, while other things do. */
 export const LEFT_OUT = 'left out';
@@ -134,19 +169,37 @@ export function reportLeftOut(events: EventSink<HostEvent>, problem: PluginProbl
   events.emit({ type: 'plugin.problem', problem, outcome: LEFT_OUT, rows: [] });
 }
 
-/** Writes the log line of an event. */
-export function logHostEvent(event: HostEvent, log: Log): void {
-  if (event.type === 'plugin.problem') {
-    const { problem, outcome, rows } = event;
-    for (const text of [`${placeOf(problem)}: ${outcome}: ${problem.reason}`, ...rows]) log.error(text);
-    return;
-  }
-  if (event.type === 'plugin.version') {
-    logVersion(event, log);
-    return;
-  }
-  const name = event.type === 'plugin.state' ? event.plugin : event.satellite;
-  if (log.isDebugEnabled()) log.debug(`${name} is ${event.state.type}`);
+/** Returns the subscriber that logs {@link LOGGED_HOST_EVENTS}, those of inboxes in the log of the plugin. */
+export function hostLogger(logs: LogSource): (event: LoggedHostEvent) => void {
+  const log = logs('plugin-host');
+  return (event) => {
+    switch (event.type) {
+      case 'plugin.problem':
+        logProblem(event, event.plugin === undefined ? log : logs(`plugin.${event.plugin}`));
+        break;
+      case 'plugin.version':
+        logVersion(event, log);
+        break;
+      case 'plugins.watched':
+        log.debug(`watching ${clean(event.directory)}`);
+        break;
+      case 'plugins.unsettled':
+        log.debug('files are gone or shorter than before: waiting for the rest of a save');
+        break;
+      case 'plugin.state':
+        if (log.isDebugEnabled()) log.debug(`${event.plugin} is ${event.state.type}`);
+        break;
+      case 'satellite.state':
+        if (log.isDebugEnabled()) log.debug(`${event.satellite} is ${event.state.type}`);
+        break;
+      default:
+        logInboxEvent(event, logs(`plugin.${event.plugin}`));
+    }
+  };
+}
+
+function logProblem({ problem, outcome, rows }: ProblemEvent, log: Log): void {
+  for (const text of [`${placeOf(problem)}: ${outcome}: ${problem.reason}`, ...rows]) log.error(text);
 }
 
 function logVersion({ plugin, change, file, ms, notReloaded = [] }: VersionEvent, log: Log): void {

@@ -1,5 +1,13 @@
 /** What all kinds of plugins share: states and events, the registry, inboxes, the order of a swap, and how a failure is reported. */
-export { LEFT_OUT, PluginRegistry, logHostEvent, noSuchPlugin, reportLeftOut } from './hosted-plugin.ts';
+export {
+  LEFT_OUT,
+  LOGGED_HOST_EVENTS,
+  PluginRegistry,
+  TRANSIENT_HOST_EVENTS,
+  hostLogger,
+  noSuchPlugin,
+  reportLeftOut,
+} from './hosted-plugin.ts';
 export type {
   HostEvent,
   HostedPlugin,

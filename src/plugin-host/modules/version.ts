@@ -200,7 +200,7 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
   const common = { name, directory: module.root, clock, log, watchdog, watched: watchdog.of(module.module) };
   const inbox = receives(instance, target)
     ? makeInbox({
-        ...{ ...common, target: instance, wake, timeoutMs: options.receiveTimeoutMs },
+        ...{ ...common, plugin: module.module, events, target: instance, wake, timeoutMs: options.receiveTimeoutMs },
         ...{ asked: declared.options.inbox, allowed: options.inbox },
       })
     : undefined;
