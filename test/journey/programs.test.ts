@@ -26,8 +26,8 @@ test('a program is called, described and notified like a local satellite', async
 
 test('the relay does not start with a program that can never work as configured', async (t) => {
   await t.throwsAsync(startRelay(t, { programs: [program('refuses')] }), {
-    message: 'plugin ham: plugin.setup failed: fault 7: a colour is needed',
     code: 'PLUGIN_REFUSED',
+    message: /a colour is needed/,
   } as never);
 });
 
@@ -69,11 +69,13 @@ test('the relay starts without a program that exits, and retries it', async (t) 
 
 test('two plugins with the same name', async (t) => {
   await t.throwsAsync(startRelay(t, { programs: [program('good'), program('good')] }), {
+    code: 'CONFIG_INVALID',
     message: "createRelay: programs: found two plugins 'ham', the second as programs[1]; give each a name of its own",
-  });
+  } as never);
   await t.throwsAsync(startRelay(t, { programs: [program('good', { name: 'test.recorder' })] }), {
-    message: /found two plugins 'test\.recorder'/,
-  });
+    code: 'CONFIG_INVALID',
+    message: /'test\.recorder'/,
+  } as never);
 });
 
 const WRONG: readonly (readonly [object, RegExp])[] = [
@@ -114,7 +116,7 @@ test('a slow start logs what it waits for', async (t) => {
     'the start has waited for programs for 10 s: ham (starting)',
   ]);
   giveUp.abort();
-  await t.throwsAsync(starting, { message: 'the start was canceled while starting plugins' });
+  await t.throwsAsync(starting, { code: 'UNAVAILABLE', message: /canceled while starting plugins/ } as never);
 });
 
 test('a start that waits for a program can be canceled at once, and leaves no process', async (t) => {
@@ -132,6 +134,6 @@ test('a start that waits for a program can be canceled at once, and leaves no pr
   );
   await log.line(/^waits$/);
   giveUp.abort();
-  await t.throwsAsync(starting, { message: 'the start was canceled while starting plugins' });
+  await t.throwsAsync(starting, { code: 'UNAVAILABLE', message: /canceled while starting plugins/ } as never);
   t.false(isAlive(pidIn(file)));
 });

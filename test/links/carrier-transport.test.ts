@@ -90,7 +90,7 @@ test('it connects before there is anything to send, sends by the same connection
   t.true(peer.signal.aborted);
   const late = parseResponse(await receive(Buffer.from('x')));
   t.like(late, { kind: 'fault', code: 503 }, 'what comes afterwards is not taken');
-  await t.throwsAsync(carrier.post(DOCUMENT), { message: /the link is closed/ });
+  await t.throwsAsync(carrier.post(DOCUMENT), { code: 'TRANSPORT', message: /closed/ });
 });
 
 test('a connection that does not come about is closed, and tried again after pauses that grow', async (t) => {
