@@ -11,13 +11,28 @@ import { EventStream } from './events/events.ts';
 import type { EventSink } from './events/events.ts';
 import { HttpServer, ProgramServer, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
-import { CarrierTransport, HttpLinkTransport, TRANSIENT_LINK_EVENTS, linkLogger, resolveBySystem } from './links/links.ts';
+import {
+  CarrierTransport,
+  HttpLinkTransport,
+  LOGGED_LINK_EVENTS,
+  TRANSIENT_LINK_EVENTS,
+  linkLogger,
+  resolveBySystem,
+} from './links/links.ts';
 import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import type { Receive } from './plugin/plugin.ts';
-import { PluginHost, PluginLogs, RelayPlugins, checkPlugins, logHostEvent } from './plugin-host/plugin-host.ts';
+import {
+  LOGGED_HOST_EVENTS,
+  PluginHost,
+  PluginLogs,
+  RelayPlugins,
+  TRANSIENT_HOST_EVENTS,
+  checkPlugins,
+  hostLogger,
+} from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
@@ -204,7 +219,8 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     resolve = resolveBySystem,
   } = environment;
   const { maxBodyBytes } = options;
-  const events = new EventStream<RelayEvent>({ clock, date, transient: [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS] });
+  const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
+  const events = new EventStream<RelayEvent>({ clock, date, transient });
   const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   logEvents(events, pluginLogs.source, clock);
   if (fakes) events.subscribe(fakes.onMessage, ['message.routed']);
@@ -295,7 +311,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
 
 /** Writes the log lines of events. */
 function logEvents(events: EventStream<RelayEvent>, logs: LogSource, clock: Clock): void {
-  events.subscribe(linkLogger(logs, clock), ['link.state', 'link.retry', 'link.refused', 'link.dropped', 'link.carrier']);
+  events.subscribe(linkLogger(logs, clock), LOGGED_LINK_EVENTS);
   const satelliteLog = logs('satellites');
   events.subscribe(
     (event) => {
@@ -303,12 +319,7 @@ function logEvents(events: EventStream<RelayEvent>, logs: LogSource, clock: Cloc
     },
     ['satellite.registered', 'satellite.left', 'satellite.expired'],
   );
-  events.subscribe(
-    (event) => {
-      logHostEvent(event, logs);
-    },
-    ['plugin.state', 'satellite.state', 'plugin.problem', 'plugin.version', 'plugin.method_failed'],
-  );
+  events.subscribe(hostLogger(logs), LOGGED_HOST_EVENTS);
 }
 
 interface CustomTransportParts {

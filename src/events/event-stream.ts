@@ -65,6 +65,8 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   readonly #transient: ReadonlySet<string>;
   readonly #kept: EmittedEvent<Event>[] = [];
   readonly #subscribers = new Set<Subscriber<Event>>();
+  /** The types that subscribers ask for, so that `isWatched` costs one look-up; undefined if one of them asks for all. */
+  #watched: ReadonlySet<string> | undefined = new Set();
   readonly #closing = new AbortController();
   /** The number before that of the first event. */
   readonly #base: number;
@@ -89,9 +91,7 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
   }
 
   isWatched(type: Event['type']): boolean {
-    if (!this.#transient.has(type)) return true;
-    for (const { types } of this.#subscribers) if (types?.has(type) !== false) return true;
-    return false;
+    return this.#watched?.has(type) !== false || !this.#transient.has(type);
   }
 
   /**
@@ -109,8 +109,10 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
       },
     };
     this.#subscribers.add(subscriber);
+    this.#collectWatched();
     return () => {
       this.#subscribers.delete(subscriber);
+      this.#collectWatched();
     };
   }
 
@@ -215,6 +217,12 @@ export class EventStream<Event extends TypedEvent> implements EventSink<Event> {
       cancelTimer();
       this.#longPolls--;
     }
+  }
+
+  #collectWatched(): void {
+    const subscribers = [...this.#subscribers];
+    const asksForAll = subscribers.some(({ types }) => types === undefined);
+    this.#watched = asksForAll ? undefined : new Set(subscribers.flatMap(({ types }) => [...(types ?? [])]));
   }
 
   #now(): number {

@@ -28,6 +28,8 @@ export type LinkEvent =
   | (LinkName & { readonly type: 'link.retry' } & Omit<LinkConnection & { type: 'backing-off' }, 'type'> & { readonly waiting: number })
   /** Transient: the server rejected a dict for good. `isRepeated`: for the same reason as the one before it. */
   | (LinkName & { readonly type: 'link.refused'; readonly id: string; readonly reason: string; readonly isRepeated: boolean })
+  /** Transient: the server accepted a dict. `unreadable`: why its answer, which could not be read, counts as that. */
+  | (LinkName & { readonly type: 'link.forwarded'; readonly id: string; readonly unreadable?: string | undefined })
   /** Dicts were lost because the link ended. */
   | (LinkName & { readonly type: 'link.dropped'; readonly count: number; readonly reason: string })
   /** The connection of a relay plugin's carrier; `attempts` to connect failed so far. */
@@ -39,7 +41,18 @@ export type LinkEvent =
     });
 
 /** Events that may occur once per message or attempt. */
-export const TRANSIENT_LINK_EVENTS = ['link.retry', 'link.refused'] as const satisfies readonly LinkEvent['type'][];
+export const TRANSIENT_LINK_EVENTS = ['link.retry', 'link.forwarded', 'link.refused'] as const satisfies readonly LinkEvent['type'][];
+
+/** The events that {@link linkLogger} logs. */
+export const LOGGED_LINK_EVENTS = [
+  'link.state',
+  'link.retry',
+  'link.refused',
+  'link.dropped',
+  'link.carrier',
+] as const satisfies readonly LinkEvent['type'][];
+
+type LoggedLinkEvent = Extract<LinkEvent, { readonly type: (typeof LOGGED_LINK_EVENTS)[number] }>;
 
 /** `peer http://192.168.1.7:2004` */
 export function labelOf({ role, name }: LinkName): string {
@@ -47,7 +60,7 @@ export function labelOf({ role, name }: LinkName): string {
 }
 
 /** Returns the subscriber that logs links; what a server can cause at will is rate limited. */
-export function linkLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: LinkEvent) => void {
+export function linkLogger(logs: LogSource, clock: Pick<Clock, 'now'>): (event: LoggedLinkEvent) => void {
   const byLink = new Map<string, LinkLog>();
   return (event) => {
     const label = labelOf(event);
@@ -73,7 +86,7 @@ class LinkLog {
     this.#failures = new RateLimitedLog(log, clock);
   }
 
-  write(event: LinkEvent): void {
+  write(event: LoggedLinkEvent): void {
     const { label, log } = this;
     switch (event.type) {
       case 'link.state':

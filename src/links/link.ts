@@ -344,11 +344,12 @@ export class Link {
   }
 
   #countAccepted({ id }: Outgoing, unreadable: string | undefined): void {
-    const { log } = this.#parts;
+    const { role, name, log, events } = this.#parts;
     this.#lastRefusal = undefined;
     this.#count.forwarded++;
     if (unreadable !== undefined) this.#count.unreadable++;
-    // Once per message: no event is built for it.
+    if (events.isWatched('link.forwarded')) events.emit({ type: 'link.forwarded', role, name, id, unreadable });
+    // Once per message: no event is built for the log.
     if (!log.isDebugEnabled()) return;
     const how = unreadable === undefined ? '' : `; its answer could not be read, so it counts as accepted (${clean(unreadable, 300)})`;
     log.debug(`forwarded ${id} to ${labelOf(this.#parts)}${how}`);

@@ -16,7 +16,7 @@ import type { RelayPluginOptions } from './hooks/hooks.ts';
 import { PluginRegistry, compare } from './hosted/hosted.ts';
 import type { HostEvent, HostedPlugin, PluginProblem, PluginStatus, RelayPort, SatelliteStatus } from './hosted/hosted.ts';
 import { InlinePlugins, Watchdog, findModules } from './modules/modules.ts';
-import type { FindOptions, Found } from './modules/modules.ts';
+import type { FindOptions, Found, ScanMode } from './modules/modules.ts';
 import type { PluginHostOptions } from './options.ts';
 import { HostPrograms, checkPrograms } from './programs/programs.ts';
 import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings, Programs } from './programs/programs.ts';
@@ -25,7 +25,7 @@ import { Watcher } from './watcher.ts';
 
 export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hooks.ts';
 export type { Hook, HookAbout, Hooks, RelayPluginEntry, RelayPluginOptions, RelayPluginStatus, Replacement } from './hooks/hooks.ts';
-export { logHostEvent, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
+export { LOGGED_HOST_EVENTS, TRANSIENT_HOST_EVENTS, hostLogger, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
 export type {
   HostEvent,
   InboxOptions,
@@ -304,7 +304,9 @@ export class PluginHost {
   #watch(): void {
     const { watch: mode, pluginsDir: directory } = this.#parts.options;
     if (mode === false || this.#stopping) return;
-    this.#watcher = new Watcher({ mode, directory, rescan: (mode) => this.#inline.rescan(mode), clock: this.#clock, log: this.#log });
+    const { events } = this.#parts;
+    const rescan = (scan: ScanMode): Promise<boolean> => this.#inline.rescan(scan);
+    this.#watcher = new Watcher({ mode, directory, rescan, events, clock: this.#clock, log: this.#log });
     void this.#watcher.start();
   }
 

@@ -5,8 +5,10 @@ import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { clean, reasonOf } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
 import { helperPaths, isImported } from '../loader/loader.mjs';
 import { EXTENSIONS, isTemporary } from './hosted/hosted.ts';
+import type { HostEvent } from './hosted/hosted.ts';
 import type { ScanMode } from './modules/modules.ts';
 
 /** ms without a change before a rescan: an editor writes, renames and sets permissions in one go. */
@@ -31,6 +33,7 @@ export interface WatcherParts {
   readonly mode: true | 'poll';
   readonly clock: Clock;
   readonly log: Log;
+  readonly events: EventSink<HostEvent>;
   /**
    * Loads what has changed. Not called again before it has resolved. Resolves to true if a save seems incomplete, so that something was
    * not loaded yet. Never rejects.
@@ -176,13 +179,13 @@ export class Watcher {
     if (!this.#isPolling) this.#schedule(QUIET_MS);
   }
 
-  /** Logs once per target that it is watched: earlier changes have been scanned, and later ones will be. */
+  /** Reports once per target that it is watched: earlier changes have been scanned, and later ones will be. */
   #announce(): void {
-    const { directory, log } = this.#parts;
+    const { directory, events } = this.#parts;
     const target = this.#target ?? directory;
     if (target === this.#announced) return;
     this.#announced = target;
-    log.debug(`watching ${clean(target)}`);
+    events.emit({ type: 'plugins.watched', directory: target });
   }
 
   #hasChanged(): boolean {
@@ -215,9 +218,8 @@ export class Watcher {
   }
 
   #note(isUnsettled: boolean, mode: ScanMode): void {
-    const { clock, log } = this.#parts;
-    if (isUnsettled && this.#unsettledSince === undefined)
-      log.debug('files are gone or shorter than before: waiting for the save to be complete');
+    const { clock, events } = this.#parts;
+    if (isUnsettled && this.#unsettledSince === undefined) events.emit({ type: 'plugins.unsettled' });
     if (!isUnsettled) this.#unsettledSince = undefined;
     else if (this.#unsettledSince === undefined || mode === 'hasty') this.#unsettledSince = clock.now();
   }

@@ -54,13 +54,14 @@ test('the refusal comes before the method runs, nested or not', async (t) => {
   let runs = 0;
   const heart = makeHeart({}, [{ name: 'ham.spam.run', invoke: async () => ++runs }]);
   const stranger = callerOf('anonymous');
-  await t.throwsAsync(heart.call('ham.spam.run', [], stranger), { message: /needs the right 'call'/ });
+  await t.throwsAsync(heart.call('ham.spam.run', [], stranger), { code: 'FORBIDDEN', message: /'call'/ });
   await t.throwsAsync(heart.call('method_call', [received({ method_name: 'ham.spam.run' })], stranger), {
-    message: /needs the right 'call'/,
+    code: 'FORBIDDEN',
+    message: /'call'/,
   });
   const [inner] = (await heart.call('system.multicall', [[received({ methodName: 'ham.spam.run', params: [] })]], stranger)) as [object];
   t.like(inner, { faultCode: 403 });
-  await t.throwsAsync(heart.call('notify', [received({ data: 1 })], stranger), { message: /needs the right 'message'/ });
+  await t.throwsAsync(heart.call('notify', [received({ data: 1 })], stranger), { code: 'FORBIDDEN', message: /'message'/ });
   t.is(runs, 0);
   t.is(heart.delivered.length, 0);
   t.is(await heart.call('ham.spam.run', [], callerOf('token')), 1);

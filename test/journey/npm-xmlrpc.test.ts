@@ -68,7 +68,7 @@ test('as a peer with only notify: every dict arrives once and in order', async (
     Array.from({ length: 10 }, (_, n) => ({ n, text: 'h\u00e9' })),
   );
   t.true(dicts.every(({ host_id }) => host_id === relay.hostId));
-  await relay.log.line(new RegExp(`^forwarded ${ids[9]!} `));
+  await relay.seen.event('link.forwarded', { id: ids[9]! });
   t.like(relay.status().mesh.peers[0], { forwarded: 10, refused: 0, dropped: 0 });
 });
 

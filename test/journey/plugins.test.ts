@@ -88,12 +88,13 @@ test('an added program runs, is restored after a restart, and is gone for good o
   const first = await start(t, config);
   t.like(await first.admin('plugin.add', program), { name: 'frier', kind: 'program', state: 'ready', version: '1.2.3' });
   t.is(await first.call('frier.echo', 'hello'), 'hello');
-  await t.throwsAsync(first.admin('plugin.add', program), { message: /there is a plugin frier already/ });
+  await t.throwsAsync(first.admin('plugin.add', program), { code: -32602, message: /frier already/ } as never);
   await t.throwsAsync(first.admin('plugin.add', { ...program, name: 'x', exec: 'bin/x' }), {
-    message: /exec: found 'bin\/x', expected an absolute path/,
-  });
-  await t.throwsAsync(first.admin('plugin.add', { ...program, name: 'x', arg: [] }), { message: /plugin.add: .*arg/ });
-  await t.throwsAsync(first.admin('plugin.remove', 'ham.ear'), { message: /was not added while the relay ran/ });
+    code: -32602,
+    message: /exec: .*'bin\/x'/,
+  } as never);
+  await t.throwsAsync(first.admin('plugin.add', { ...program, name: 'x', arg: [] }), { code: -32602, message: /'?arg/ } as never);
+  await t.throwsAsync(first.admin('plugin.remove', 'ham.ear'), { code: -32602, message: /ham\.ear/ } as never);
   await first.stop();
 
   const second = await start(t, config);
@@ -139,7 +140,7 @@ test("a symbolic link in place of a program's directory is not followed", async 
 test('without allowAddPrograms no program can be added, and those added before are not started', async (t) => {
   const dataDir = join(temporaryDir(t), 'state');
   const first = await start(t, { dataDir });
-  await t.throwsAsync(first.admin('plugin.add', program), { message: /allowAddPrograms: true/ });
+  await t.throwsAsync(first.admin('plugin.add', program), { code: 403, message: /allowAddPrograms/ } as never);
   await first.stop();
   writeFileSync(join(dataDir, 'plugins.json'), JSON.stringify({ version: 1, programs: [program] }));
   const second = await start(t, { dataDir });

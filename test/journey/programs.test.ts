@@ -16,7 +16,7 @@ test('a program is called, described and notified like a local satellite', async
   t.is(await relay.call('system.methodHelp', 'ham.echo'), 'Does echo.');
   t.deepEqual(await relay.call('system.methodSignature', 'ham.echo'), [['string', 'string']]);
   await relay.call('notify', { data: 'news' });
-  await relay.log.line(/^delivered .* to ham$/);
+  await relay.seen.event('inbox.delivered', { satellite: 'ham' });
   t.deepEqual(await relay.call('ham.heard'), ['news']);
   const plugin = relay.status().plugins.plugins.find(({ name }) => name === 'ham');
   t.like(plugin, { name: 'ham', kind: 'program', version: '1.2.3', restarts: 0, state: { type: 'ready' } });
@@ -26,8 +26,8 @@ test('a program is called, described and notified like a local satellite', async
 
 test('the relay does not start with a program that can never work as configured', async (t) => {
   await t.throwsAsync(startRelay(t, { programs: [program('refuses')] }), {
-    message: 'plugin ham: plugin.setup failed: fault 7: a colour is needed',
     code: 'PLUGIN_REFUSED',
+    message: /a colour is needed/,
   } as never);
 });
 
@@ -41,7 +41,8 @@ test('the log of a failed program says whether the start fails or someone has to
     'ham has failed: plugin.setup failed: fault 7: a colour is needed; the relay does not start with it',
   ]);
   const relay = await startRelay(t, { programs: [program('misses-pings', { pingIntervalMs: 20, timeoutMs: 20, maxTimeouts: 1 })] });
-  t.regex((await relay.log.line(/ham has failed/)).text, /; it is not started again by itself; start it by hand \(plugin\.start\)$/);
+  await relay.seen.event('plugin.state', { plugin: 'ham', state: { type: 'failed' } });
+  t.is(relay.log.matching(/^ham has failed: .*; it is not started again by itself; start it by hand \(plugin\.start\)$/).length, 1);
 });
 
 test('names of members of Object.prototype are ordinary names', async (t) => {
@@ -61,16 +62,20 @@ test('names of members of Object.prototype are ordinary names', async (t) => {
 test('the relay starts without a program that exits, and retries it', async (t) => {
   const relay = await startRelay(t, { programs: [program('crashes')] }).catch((error: unknown) => error as Error);
   if (relay instanceof Error) return t.fail(relay.message);
-  t.regex((await relay.log.line(/the relay runs without it for now/)).text, /plugin ham: it ended with code 5/);
+  const { attempt } = (await relay.seen.event('plugin.state', { plugin: 'ham', state: { type: 'backoff' } })).state as { attempt: number };
+  t.is(attempt, 1);
+  t.is(relay.log.matching(/plugin ham: it ended with code 5.*the relay runs without it for now/).length, 1);
 });
 
 test('two plugins with the same name', async (t) => {
   await t.throwsAsync(startRelay(t, { programs: [program('good'), program('good')] }), {
+    code: 'CONFIG_INVALID',
     message: "createRelay: programs: found two plugins 'ham', the second as programs[1]; give each a name of its own",
-  });
+  } as never);
   await t.throwsAsync(startRelay(t, { programs: [program('good', { name: 'test.recorder' })] }), {
-    message: /found two plugins 'test\.recorder'/,
-  });
+    code: 'CONFIG_INVALID',
+    message: /'test\.recorder'/,
+  } as never);
 });
 
 const WRONG: readonly (readonly [object, RegExp])[] = [
@@ -111,7 +116,7 @@ test('a slow start logs what it waits for', async (t) => {
     'the start has waited for programs for 10 s: ham (starting)',
   ]);
   giveUp.abort();
-  await t.throwsAsync(starting, { message: 'the start was canceled while starting plugins' });
+  await t.throwsAsync(starting, { code: 'UNAVAILABLE', message: /canceled while starting plugins/ } as never);
 });
 
 test('a start that waits for a program can be canceled at once, and leaves no process', async (t) => {
@@ -129,6 +134,6 @@ test('a start that waits for a program can be canceled at once, and leaves no pr
   );
   await log.line(/^waits$/);
   giveUp.abort();
-  await t.throwsAsync(starting, { message: 'the start was canceled while starting plugins' });
+  await t.throwsAsync(starting, { code: 'UNAVAILABLE', message: /canceled while starting plugins/ } as never);
   t.false(isAlive(pidIn(file)));
 });

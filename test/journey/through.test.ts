@@ -157,8 +157,8 @@ test('a message can be followed by its id through the logs of two relays', async
   await a!.call('notify', { data: 1 });
   const [received] = await b!.received.first(1);
   const { id } = received!.context;
-  await b!.log.line(new RegExp(`^delivered ${id} `));
-  await a!.log.line(new RegExp(`^forwarded ${id} `));
+  await b!.seen.event('inbox.delivered', { id });
+  await a!.seen.event('link.forwarded', { id });
   const story = ({ log }: typeof a & object): string[] =>
     log.lines.all.filter(({ level, text }) => level === 'debug' && text.includes(id)).map(({ text }) => text);
   t.deepEqual(

@@ -111,10 +111,12 @@ for (const who of ['peer', 'satellite'] as const) {
   }
 }
 
-test('an unreadable answer is counted and logged', async (t) => {
+test('an unreadable answer is counted and reported', async (t) => {
   const link = await linked(t, 'satellite', [ODD['an empty body']!]);
   t.like(await sendTwo(link), { forwarded: 2, unreadable: 1, refused: 0 });
-  await link.relay.log.line(/forwarded .* to satellite .*; its answer could not be read, so it counts as accepted/);
+  const { unreadable } = await link.relay.seen.event('link.forwarded', { role: 'satellite', unreadable: /./ });
+  t.is(link.relay.log.matching(/^forwarded .* to satellite .*; its answer could not be read, so it counts as accepted/).length, 1);
+  t.is(link.relay.seen.matching('link.forwarded', { unreadable: unreadable! }).length, 1);
 });
 
 test('an answer that breaks off after its head: a satellite took the dict, a peer gets it again and knows it', async (t) => {

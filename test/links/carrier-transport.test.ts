@@ -5,11 +5,12 @@
 import test from 'ava';
 import { Refusal, RelayError } from '../../src/core/core.ts';
 import type { Carrier, CarrierPeer, Receive } from '../../src/plugin/plugin.ts';
-import { CarrierTransport, linkLogger } from '../../src/links/links.ts';
+import { CarrierTransport, LOGGED_LINK_EVENTS, linkLogger } from '../../src/links/links.ts';
 import { parseResponse, serialiseCall, serialiseFault, serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import type { LinkEvent } from '../../src/links/links.ts';
 import { EventStream } from '../../src/events/events.ts';
 import { Gate } from '../support/gate.ts';
+import { EventRecord } from '../support/event-record.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
@@ -54,7 +55,8 @@ function setUp(...behaviours: Behaviour[]) {
     };
   };
   const events = new EventStream<LinkEvent>({ clock });
-  events.subscribe(linkLogger(log.source, clock));
+  events.subscribe(linkLogger(log.source, clock), LOGGED_LINK_EVENTS);
+  const seen = new EventRecord(events);
   const carrier = new CarrierTransport({
     ...{
       role: 'peer',
@@ -68,7 +70,7 @@ function setUp(...behaviours: Behaviour[]) {
     },
     ...{ receive: async (document) => document, timeoutMs: 1000, retry: { minMs: 100, maxMs: 1000 }, random: () => 0.5 },
   });
-  return { clock, log, events, did, made, carrier };
+  return { clock, log, events, seen, did, made, carrier };
 }
 
 const never = (): Promise<never> => new Promise<never>(() => undefined);
@@ -88,12 +90,12 @@ test('it connects before there is anything to send, sends by the same connection
   t.true(peer.signal.aborted);
   const late = parseResponse(await receive(Buffer.from('x')));
   t.like(late, { kind: 'fault', code: 503 }, 'what comes afterwards is not taken');
-  await t.throwsAsync(carrier.post(DOCUMENT), { message: /the link is closed/ });
+  await t.throwsAsync(carrier.post(DOCUMENT), { code: 'TRANSPORT', message: /closed/ });
 });
 
 test('a connection that does not come about is closed, and tried again after pauses that grow', async (t) => {
   const refuse = { connect: () => Promise.reject(new Error('nobody there')) };
-  const { carrier, did, clock, log, made } = setUp(refuse, refuse, refuse, {});
+  const { carrier, did, clock, log, seen, made } = setUp(refuse, refuse, refuse, {});
   carrier.open();
   for (const [index, pause] of [100, 200, 400].entries()) {
     t.is((await clock.set.first(3 * (index + 1))).at(-1), pause);
@@ -101,7 +103,7 @@ test('a connection that does not come about is closed, and tried again after pau
     clock.advance(pause);
     await made.first(index + 2);
   }
-  await log.line(/peer memory:\/\/b is connected again after 3 attempts/);
+  await seen.event('link.carrier', { role: 'peer', name: 'memory://b', state: 'connected', attempts: 3 });
   t.deepEqual(did, ['connect 1', 'close 1', 'connect 2', 'close 2', 'connect 3', 'close 3', 'connect 4']);
   const lines = log.lines.all.filter(({ text }) => text === 'peer memory://b: cannot connect: nobody there');
   t.deepEqual(
@@ -199,7 +201,7 @@ for (const what of ['connect', 'send', 'close'] as const) {
       t.true(peer.signal.aborted, 'it is told before it is closed');
       clock.advance(1000);
       await closed;
-      await log.line(/did not close in 1000 ms/);
+      t.is(log.matching(/did not close in 1000 ms/).length, 1);
       return;
     }
     await clock.set.first(what === 'connect' ? 1 : 2);
@@ -214,7 +216,7 @@ for (const what of ['connect', 'send', 'close'] as const) {
 }
 
 test('a carrier that says that the connection is lost: what waits rejects, and a new connection is made though nothing is to be sent', async (t) => {
-  const { carrier, did, made, clock, log } = setUp({ send: never }, {});
+  const { carrier, did, made, clock, seen } = setUp({ send: never }, {});
   carrier.open();
   const post = carrier.post(DOCUMENT);
   const [{ peer }] = (await made.first(1)) as [Made];
@@ -222,8 +224,7 @@ test('a carrier that says that the connection is lost: what waits rejects, and a
   peer.lost('the other side hung up');
   peer.lost('twice');
   t.like(await t.throwsAsync(post), { code: 'TRANSPORT' });
-  await log.line(/peer memory:\/\/b: connection lost: the other side hung up/);
-  t.is(log.matching(/twice/).length, 0);
+  t.like(seen.matching('link.carrier', { state: 'lost' }), [{ name: 'memory://b', reason: 'the other side hung up' }]);
   await clock.set.first(4);
   clock.advance(1000);
   await made.first(2);

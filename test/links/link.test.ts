@@ -4,10 +4,11 @@ import { RelayError } from '../../src/core/core.ts';
 import type { Value } from '../../src/values/values.ts';
 import type { Message } from '../../src/message/message.ts';
 import { EventStream } from '../../src/events/events.ts';
-import { Link, Notification, Outbox, TRANSIENT_LINK_EVENTS, linkLogger } from '../../src/links/links.ts';
+import { LOGGED_LINK_EVENTS, Link, Notification, Outbox, TRANSIENT_LINK_EVENTS, linkLogger } from '../../src/links/links.ts';
 import type { LinkEvent, LinkTransport } from '../../src/links/links.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
+import { EventRecord } from '../support/event-record.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { SELF, dictIn, messageOf } from '../mesh/messages.ts';
@@ -64,7 +65,8 @@ function setUp({ maxMessages = 1000, maxBytes = 1_000_000 } = {}) {
   const log = new LogRecord();
   const options = { outbox: { maxMessages, maxBytes }, retry: { minMs: 100, maxMs: 1000 } };
   const events = new EventStream<LinkEvent>({ clock, transient: TRANSIENT_LINK_EVENTS });
-  events.subscribe(linkLogger(log.source, clock));
+  events.subscribe(linkLogger(log.source, clock), LOGGED_LINK_EVENTS);
+  const seen = new EventRecord(events);
   const name = 'http://192.0.2.9:2004';
   const outbox = new Outbox({ name: `peer ${name}`, limits: options.outbox, log: log.source('mesh') });
   const link = new Link({
@@ -80,7 +82,7 @@ function setUp({ maxMessages = 1000, maxBytes = 1_000_000 } = {}) {
   const send = (...data: readonly (string | number)[]): void => {
     sendMessages(...data.map((one) => messageOf(one)));
   };
-  return { clock, transport, log, events, link, send, sendMessages };
+  return { clock, transport, log, events, seen, link, send, sendMessages };
 }
 
 /** Answers every post with true until `count` were made; their data in order. */
@@ -104,7 +106,7 @@ test('dicts go out in order, one in flight at a time', async (t) => {
 });
 
 test('a failed peer gets the same dict again on a new connection, after growing delays', async (t) => {
-  const { clock, transport, log, link, send } = setUp();
+  const { clock, transport, log, seen, link, send } = setUp();
   send('a', 'b');
   for (const [index, pause] of [50, 100, 200, 400, 500, 500].entries()) {
     (await transport.nth(index + 1)).answer(down);
@@ -116,7 +118,7 @@ test('a failed peer gets the same dict again on a new connection, after growing 
     clock.advance(1);
   }
   t.deepEqual(await takeAll(transport, 8, 7), ['a', 'a', 'a', 'a', 'a', 'a', 'a', 'b']);
-  await log.line(/answers again after 6 attempts/);
+  await seen.event('link.state', { state: { type: 'up', attempts: 6 } });
   t.is(log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes('is down')).length, 1, 'an operator is told once');
 });
 
@@ -138,13 +140,13 @@ test('another reason why a peer is down is a warning again, and so is the return
 });
 
 test('a dict that cannot be serialized is dropped, and does not hold up those behind it', async (t) => {
-  const { transport, link, log, sendMessages } = setUp();
+  const { transport, link, seen, sendMessages } = setUp();
   const bad = messageOf('bad', { source: '<struct><member>' });
   sendMessages(bad, bad, bad, messageOf('good'));
   t.deepEqual(await takeAll(transport, 1), ['good']);
   await link.drain(1000);
   t.like(link.status(), { forwarded: 1, refused: 3, dropped: 0 });
-  t.is(log.matching(/peer .* rejected m\.bad.*cannot be written/).length, 3);
+  t.is(seen.matching('link.refused', { role: 'peer', id: bad.id, reason: /cannot be written/ }).length, 3);
 });
 
 for (const code of [503, 504, -32300, -32400]) {
@@ -165,11 +167,15 @@ for (const [what, answer] of [
   ['a body that is too large', new RelayError('LIMIT', 'answered HTTP 413')] as const,
 ]) {
   test(`${what} stays: that dict is dropped for the peer, the next goes out at once`, async (t) => {
-    const { clock, transport, log, link, send } = setUp();
+    const { clock, transport, log, seen, link, send } = setUp();
     send('bad', 'good');
     (await transport.nth(1)).answer(answer);
     t.deepEqual(await takeAll(transport, 2, 2), ['bad', 'good']);
-    t.is((await log.line(/peer http:\/\/192\.0\.2\.9:2004 rejected m\.bad/)).level, 'warn');
+    t.like(seen.matching('link.refused'), [{ role: 'peer', name: 'http://192.0.2.9:2004', id: 'm.bad' }]);
+    t.deepEqual(
+      log.lines.all.filter(({ level }) => level === 'warn').map(({ text }) => text.split(',')[0]),
+      ['peer http://192.0.2.9:2004 rejected m.bad'],
+    );
     await link.drain(1000);
     t.like(link.status(), { forwarded: 1, refused: 1, dropped: 0 });
     t.deepEqual(
@@ -190,7 +196,7 @@ test('a full outbox drops the oldest dicts, counts them, and logs it once', asyn
   clock.advance(50);
   t.deepEqual(await takeAll(transport, 5, 2), ['in flight', 'in flight', 4, 5, 6]);
   t.is(log.matching(/queue of peer .* is full/).length, 1);
-  await log.line(/3 messages were dropped/);
+  t.is(log.matching(/3 messages were dropped/).length, 1);
 });
 
 test('an outbox that is full by bytes drops the oldest dicts too', async (t) => {
@@ -228,7 +234,7 @@ test('drain of an idle link ends at once, and a second one with it', async (t) =
 });
 
 test('drain ends at once if the peer is down, and logs what is lost', async (t) => {
-  const { clock, transport, log, link, send } = setUp();
+  const { clock, transport, log, seen, link, send } = setUp();
   send(1, 2, 3);
   (await transport.nth(1)).answer(down);
   await clock.set.first(1);
@@ -236,7 +242,8 @@ test('drain ends at once if the peer is down, and logs what is lost', async (t) 
   t.is(transport.posts.all.length, 1);
   t.like(link.status(), { state: 'closed', waiting: 0, dropped: 3 });
   t.is(clock.pending, 0);
-  await log.line(/lost 3 dicts still waiting when the relay stopped/);
+  t.like(seen.matching('link.dropped'), [{ count: 3 }]);
+  t.is(log.matching(/lost 3 dicts still waiting when the relay stopped/).length, 1);
 });
 
 test('drain ends when the peer fails meanwhile', async (t) => {
@@ -267,11 +274,12 @@ test('drain ends with its budget though the peer is silent, and what was in flig
 });
 
 test('what a peer says is clean in the log', async (t) => {
-  const { transport, log, send } = setUp();
+  const { transport, log, seen, send } = setUp();
   send(1);
   (await transport.nth(1)).answer({ kind: 'fault', code: 7, text: `\u001b[2J\n${'x'.repeat(5000)}` });
-  const { text } = await log.line(/rejected/);
-  t.regex(text, /^[\x20-\uffff]{1,600}$/);
+  await seen.event('link.refused');
+  const [text] = log.matching(/rejected/);
+  t.regex(text ?? '', /^[\x20-\uffff]{1,600}$/);
 });
 
 test('the states of a link are events, each change once', async (t) => {

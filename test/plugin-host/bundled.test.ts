@@ -48,12 +48,12 @@ test('all methods of the bundled plugins have help and a signature', async (t) =
 });
 
 test('echo answers a ping once, and never its own answer', async (t) => {
-  const { host, sent, call, lines } = await started(t, bundled);
+  const { host, sent, call, seen } = await started(t, bundled);
   t.is(await call('example.echo.say', 'ham'), 'ham');
   t.is(await call('example.echo.add', 2, 3), 5);
   host.deliver(messageOf('ping', { hopsLeft: 15 }));
   host.deliver(messageOf(dictOf([['pong', 'x@127.0.0.1:1']])));
-  await lines.until((line) => line.endsWith('to example.echo.Echo'), 2);
+  await seen.event('inbox.delivered', { satellite: 'example.echo.Echo' }, 2);
   t.deepEqual(
     sent.all.map(({ data }) => data as unknown),
     [{ pong: 'x@127.0.0.1:1', hops: 1 }],
@@ -61,7 +61,7 @@ test('echo answers a ping once, and never its own answer', async (t) => {
 });
 
 test('the room remembers a bounded number of its own and received lines, and ignores other dicts', async (t) => {
-  const { host, sent, call, lines } = await started(t, bundled);
+  const { host, sent, call, seen } = await started(t, bundled);
   t.is(await call('chat.room.say', 'ann', 'hello'), 'sent.1');
   t.deepEqual(sent.all[0]?.data as unknown, { chat: { nick: 'ann', text: 'hello' } });
   const heard = [
@@ -80,7 +80,7 @@ test('the room remembers a bounded number of its own and received lines, and ign
     [1],
   ];
   for (const data of heard) host.deliver(messageOf(data));
-  await lines.until((line) => line.endsWith('to chat.room.Room'), heard.length);
+  await seen.event('inbox.delivered', { satellite: 'chat.room.Room' }, heard.length);
   t.deepEqual(await call('chat.room.history', 10), ['ann: hello', 'bob: hi']);
   t.deepEqual(await call('chat.room.history', 1), ['bob: hi']);
   t.deepEqual(await call('chat.room.history', 0), []);
@@ -92,7 +92,7 @@ test('the room remembers a bounded number of its own and received lines, and ign
 });
 
 test('each message in the room is one readable line, whatever it contains', async (t) => {
-  const { host, call, lines } = await started(t, bundled);
+  const { host, call, seen } = await started(t, bundled);
   const said = (nick: string, text: string): Value =>
     dictOf([
       [
@@ -110,7 +110,7 @@ test('each message in the room is one readable line, whatever it contains', asyn
     said('bob', '\u0085\u2028\n'),
   ];
   for (const data of heard) host.deliver(messageOf(data));
-  await lines.until((line) => line.endsWith('to chat.room.Room'), heard.length);
+  await seen.event('inbox.delivered', { satellite: 'chat.room.Room' }, heard.length);
   t.deepEqual(await call('chat.room.history', 10), ['bob: hi  ann: I am a fool', `${'x'.repeat(39)}: ${'y'.repeat(999)}`]);
   await t.throwsAsync(call('chat.room.say', 'bob', '\n'), { name: 'Fault', code: 2 });
   await call('chat.room.say', 'bob', 'hi\nann: me too');

@@ -3,8 +3,11 @@ import test from 'ava';
 import { BoundedQueue } from '../../src/core/core.ts';
 import type { RelayError } from '../../src/core/core.ts';
 import type { Message } from '../../src/message/message.ts';
+import { EventStream } from '../../src/events/events.ts';
 import { Inbox } from '../../src/plugin-host/hosted/hosted.ts';
+import type { HostEvent } from '../../src/plugin-host/plugin-host.ts';
 import { shareDict } from '../../src/values/values.ts';
+import { EventRecord } from '../support/event-record.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { messageOf } from './kit.ts';
@@ -21,12 +24,14 @@ function inboxOf(timeoutMs = 1_000) {
   const clock = new VirtualClock(0);
   const record = new LogRecord();
   const log = record.source('plugin-host');
+  const events = new EventStream<HostEvent>({ clock });
+  const seen = new EventRecord(events);
   const begun: Begun[] = [];
   const ended: (RelayError | undefined)[] = [];
   const limits = { maxMessages: 10, maxBytes: 1e6 };
   const queue = new BoundedQueue<Message>({ name: 'ham', limits, bytesOf: () => 1, log });
   const inbox = new Inbox({
-    ...{ name: 'ham', queue, timeoutMs, clock, log },
+    ...{ name: 'ham', plugin: 'ham', queue, timeoutMs, clock, log, events },
     recipient: {
       deliver: (message, redelivered) =>
         new Promise<void>((finish, fail) => begun.push({ data: shareDict(message.frozen()).data, redelivered, finish, fail })),
@@ -38,7 +43,7 @@ function inboxOf(timeoutMs = 1_000) {
     },
   });
   inbox.open();
-  return { inbox, begun, ended, clock, record };
+  return { inbox, begun, ended, clock, seen };
 }
 
 /** Lets the outcome of a delivery arrive. */
@@ -88,7 +93,7 @@ test('a pause resolves when the delivery in progress has ended, and keeps new me
 });
 
 test('a delivery that takes too long or is aborted is not waited for', async (t) => {
-  const { inbox, begun, ended, clock, record } = inboxOf(500);
+  const { inbox, begun, ended, clock, seen } = inboxOf(500);
   inbox.take(messageOf(1, { id: 'id.1' }));
   inbox.take(messageOf(2));
   clock.advance(500);
@@ -102,12 +107,12 @@ test('a delivery that takes too long or is aborted is not waited for', async (t)
   );
   t.like(inbox.counters, { failed: 1, delivered: 0 });
   t.false(inbox.take(messageOf(3)));
-  t.is(record.matching(/delivery of id\.1 to ham failed: it took longer than 500 ms/).length, 1);
+  t.is(seen.matching('inbox.failed', { satellite: 'ham', id: 'id.1', reason: /it took longer than 500 ms/ }).length, 1);
   t.is(clock.pending, 0);
 });
 
 test('an inbox whose satellite receives nothing takes no messages, and drops those that wait', (t) => {
-  const { inbox, record } = inboxOf();
+  const { inbox, seen } = inboxOf();
   inbox.take(messageOf(1));
   inbox.take(messageOf(2));
   inbox.interrupt(false);
@@ -117,5 +122,5 @@ test('an inbox whose satellite receives nothing takes no messages, and drops tho
   inbox.open(false);
   t.false(inbox.take(messageOf(4)));
   t.like(inbox.counters, { waiting: 0, refused: 0 });
-  t.is(record.matching(/^dropped/).length, 0, 'the satellite never said that it would receive them');
+  t.deepEqual(seen.matching('inbox.dropped'), [], 'the satellite never said that it would receive them');
 });

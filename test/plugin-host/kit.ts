@@ -10,10 +10,17 @@ import type { Clock, LogSource } from '../../src/core/core.ts';
 import type { Message } from '../../src/message/message.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import { EventStream } from '../../src/events/events.ts';
-import { PluginHost, logHostEvent, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
+import {
+  LOGGED_HOST_EVENTS,
+  PluginHost,
+  TRANSIENT_HOST_EVENTS,
+  hostLogger,
+  pluginHostDefaults,
+} from '../../src/plugin-host/plugin-host.ts';
 import type { HostEvent, PluginHostOptions, PluginHostStatus, RelayPluginOptions, RelayPort } from '../../src/plugin-host/plugin-host.ts';
 import type { HostedMethod } from '../../src/rpc/rpc.ts';
 import { recordingLogs } from '../../src/testing/logs.ts';
+import { EventRecord } from '../support/event-record.ts';
 import { Gate } from '../support/gate.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
@@ -49,7 +56,7 @@ export interface Kit {
   readonly host: PluginHost;
   readonly directory: string;
   readonly lines: Gate<string>;
-  readonly events: EventStream<HostEvent>;
+  readonly seen: EventRecord<HostEvent>;
   /** What satellites sent, which is how the plugins of these tests report what they received. */
   readonly sent: Gate<Sent>;
   readonly clock: VirtualClock;
@@ -60,19 +67,14 @@ export interface Kit {
   readonly call: (name: string, ...params: Value[]) => Promise<Sendable | undefined>;
   readonly method: (name: string) => HostedMethod | undefined;
   readonly names: () => string[];
-  /** Files that were left out, with their reasons. */
+  /** Files that were not loaded, with their reasons. */
   readonly problems: () => Record<string, string>;
 }
 
-/** For `events.next`: past events count, too. */
-export const SINCE_THE_START = { since: 0 };
-
 /** A stream of host events, which are logged as in a relay. */
 export function loggedEvents(logs: LogSource): EventStream<HostEvent> {
-  const events = new EventStream<HostEvent>({ clock: systemClock, maxKept: 100_000 });
-  events.subscribe((event) => {
-    logHostEvent(event, logs);
-  });
+  const events = new EventStream<HostEvent>({ clock: systemClock, transient: TRANSIENT_HOST_EVENTS });
+  events.subscribe(hostLogger(logs), LOGGED_HOST_EVENTS);
   return events;
 }
 
@@ -85,6 +87,7 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
   const clock = new VirtualClock(0);
   const sent = new Gate<Sent>();
   const events = loggedEvents(logs);
+  const seen = new EventRecord(events);
   const { directoryRequired = true, relayPlugins, ...changed } = overrides;
   // What is watched has tests of its own.
   const options = { ...pluginHostDefaults, pluginsDir: directory, watch: false, ...changed };
@@ -110,12 +113,8 @@ export async function hostOf(t: ExecutionContext, files: Files | string, overrid
   t.teardown(() => host.stop());
   const method = (name: string): HostedMethod | undefined => host.methods().find((one) => one.name === name);
   return {
-    ...{ host, directory, lines, events, sent, clock, method },
-    settingUp: (satellite) =>
-      events.next(
-        (event) => event.type === 'satellite.state' && event.satellite === satellite && event.state.type === 'setting-up',
-        SINCE_THE_START,
-      ),
+    ...{ host, directory, lines, seen, sent, clock, method },
+    settingUp: (satellite) => seen.event('satellite.state', { satellite, state: { type: 'setting-up' } }),
     start: () => host.start(port),
     call: async (name, ...params) => {
       const found = method(name);

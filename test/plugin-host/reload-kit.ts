@@ -3,14 +3,16 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { container } from 'tsyringe';
-import type { EventStream } from '../../src/events/events.ts';
 import { systemClock } from '../../src/core/core.ts';
 import type { Clock } from '../../src/core/core.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import { PluginHost, pluginHostDefaults } from '../../src/plugin-host/plugin-host.ts';
-import type { HostEvent, PluginHostOptions, PluginStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
+import type { HostEvent, PluginHostOptions, PluginProblem, PluginStatus, RelayPort } from '../../src/plugin-host/plugin-host.ts';
+import { NOT_LOADED, NOT_RELOADED } from '../../src/plugin-host/hosted/hosted.ts';
 import type { Caller } from '../../src/rpc/caller.ts';
 import { MethodRegistry } from '../../src/rpc/method-registry.ts';
+import { EventRecord } from '../support/event-record.ts';
+import type { Like } from '../support/event-record.ts';
 import { Gate } from '../support/gate.ts';
 import { loggedEvents, memoryLog, messageOf, satelliteSource, writePlugins } from './kit.ts';
 import type { Files, Sent } from './kit.ts';
@@ -19,7 +21,7 @@ export interface LiveKit {
   readonly host: PluginHost;
   readonly directory: string;
   readonly lines: Gate<string>;
-  readonly events: EventStream<HostEvent>;
+  readonly seen: EventRecord<HostEvent>;
   readonly sent: Gate<Sent>;
   readonly registry: MethodRegistry;
   readonly save: (path: string, source: string) => Promise<void>;
@@ -28,14 +30,21 @@ export interface LiveKit {
   readonly remove: (path: string) => Promise<void>;
   readonly call: (name: string, ...params: Value[]) => Promise<Sendable | undefined>;
   readonly status: (name: string) => PluginStatus;
-  /** The first log line, past or to come, that contains this. */
-  readonly line: (text: string, count?: number) => Promise<string>;
   readonly deliver: (data: Value) => void;
   /** Resolves when the plugin has changed in this way so many times since the start of the host. */
-  readonly changed: (plugin: string, change: VersionChange, count?: number) => Promise<void>;
+  readonly changed: (plugin: string, change: VersionEvent['change'], count?: number) => Promise<VersionEvent>;
+  /** Resolves with the `count`th problem of a file like this whose new version does not run. */
+  readonly notReloaded: (problem?: Like<PluginProblem>, count?: number) => Promise<ProblemEvent>;
+  /** Resolves with the `count`th problem of a file like this that is not loaded. */
+  readonly notLoaded: (problem: Like<PluginProblem>, count?: number) => Promise<ProblemEvent>;
+  /** Resolves when the watcher saw incomplete saves so many times. */
+  readonly unsettled: (count?: number) => Promise<unknown>;
+  /** Resolves when the satellite received so many messages. */
+  readonly delivered: (satellite: string, count?: number) => Promise<unknown>;
 }
 
-type VersionChange = 'loaded' | 'reloaded' | 'unloaded';
+type VersionEvent = Extract<HostEvent, { type: 'plugin.version' }>;
+type ProblemEvent = Extract<HostEvent, { type: 'plugin.problem' }>;
 
 export type LiveOverrides = Partial<PluginHostOptions> & { clock?: Clock };
 
@@ -44,6 +53,7 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
   const directory = typeof files === 'string' ? files : await writePlugins(t, files);
   const { logs, lines } = memoryLog();
   const events = loggedEvents(logs);
+  const seen = new EventRecord(events);
   const sent = new Gate<Sent>();
   const registry = new MethodRegistry();
   const { clock = systemClock, ...changed } = overrides;
@@ -76,12 +86,15 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
   };
   t.teardown(() => host.stop());
   await host.start(port);
-  const line = async (text: string, count = 1): Promise<string> => (await lines.until((one) => one.includes(text), count)).at(-1) ?? '';
   // The first look is over too, so that whatever a test saves is a change.
-  if (changed.watch === undefined) await line('watching ');
+  if (changed.watch === undefined) await seen.event('plugins.watched');
   return {
-    ...{ host, directory, lines, events, sent, registry, line },
-    changed: (plugin, change, count) => versionChanged(events, plugin, change, count),
+    ...{ host, directory, lines, seen, sent, registry },
+    changed: (plugin, change, count) => seen.event('plugin.version', { plugin, change }, count),
+    notReloaded: (problem, count) => seen.event('plugin.problem', { outcome: NOT_RELOADED, problem }, count),
+    notLoaded: (problem, count) => seen.event('plugin.problem', { outcome: NOT_LOADED, problem }, count),
+    unsettled: (count) => seen.event('plugins.unsettled', {}, count),
+    delivered: (satellite, count) => seen.event('inbox.delivered', { satellite }, count),
     save: (path, source) => writeFile(join(directory, path), source),
     saveByRename: async (path, source) => {
       await writeFile(join(directory, `${path}~`), source);
@@ -98,20 +111,6 @@ export async function live(t: ExecutionContext, files: Files | string, overrides
       host.deliver(messageOf(data));
     },
   };
-}
-
-/** Resolves when the plugin has changed in this way `count` times. */
-export async function versionChanged(
-  events: { next: EventStream<HostEvent>['next']; kept: EventStream<HostEvent>['kept'] },
-  plugin: string,
-  change: VersionChange,
-  count = 1,
-): Promise<void> {
-  const matches = (event: { readonly type: string }): boolean => {
-    const { type, plugin: name, change: found } = event as Partial<Extract<HostEvent, { type: 'plugin.version' }>>;
-    return type === 'plugin.version' && name === plugin && found === change;
-  };
-  while (events.kept(matches).length < count) await events.next(matches);
 }
 
 /** A satellite whose method `version` answers this. */

@@ -2,6 +2,7 @@
 import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { NOT_RELOADED } from '../../src/plugin-host/hosted/hosted.ts';
 import { hostOf, satelliteSource, writePlugins } from './kit.ts';
 import { live, versioned } from './reload-kit.ts';
 
@@ -23,7 +24,7 @@ test('a saved module is reloaded, however it is saved, and its methods are expos
 
 test('a changed helper reloads every module that imports it, and no other', async (t) => {
   const uses = (depth: string): string => versioned('', `  @Exposed() helper() { return text; }`, `import { text } from '${depth}';`);
-  const { save, call, lines, changed } = await live(t, {
+  const { save, call, seen, changed } = await live(t, {
     'ham/a.ts': uses('./_middle.js'),
     'ham/b.ts': uses('../shared/deep/text.ts'),
     'ham/c.ts': versioned('alone'),
@@ -34,7 +35,7 @@ test('a changed helper reloads every module that imports it, and no other', asyn
   await changed('ham.a', 'reloaded');
   await changed('ham.b', 'reloaded');
   t.deepEqual([await call('ham.a.helper'), await call('ham.b.helper')], ['two', 'two']);
-  t.false(lines.all.some((one) => one.includes('ham.c reloaded')));
+  t.deepEqual(seen.matching('plugin.version', { plugin: 'ham.c' }), []);
 });
 
 test('a helper that did not change stays the same object for all, and so do packages', async (t) => {
@@ -51,11 +52,11 @@ test('a helper that did not change stays the same object for all, and so do pack
 });
 
 test('new configuration reloads the plugin; invalid configuration does not', async (t) => {
-  const { save, sent, line, status, remove, changed } = await live(t, {
+  const { save, sent, notReloaded, status, remove, changed } = await live(t, {
     'ham/spam.ts': satelliteSource('Spam', `  async setup(config: unknown) { await this.send({ data: JSON.stringify(config) }); }`),
   });
   await save('ham/spam.config.ts', `import { high } from './_values.ts'; export default { high };`);
-  await line('not reloaded, the previous version keeps running');
+  await notReloaded();
   t.regex(status('ham.spam').lastError ?? '', /its configuration does not load: .*Cannot find module.*_values\.ts/);
   await save('ham/_values.ts', `export const high = 2;`);
   await changed('ham.spam', 'reloaded');
@@ -110,40 +111,42 @@ test('a module that was not loaded at the start loads once it, or its helper, is
 });
 
 test('a new file that does not load is logged with line and frame', async (t) => {
-  const { save, line, status, lines, host } = await live(t, { 'ham/spam.ts': versioned('one') });
+  const { save, notLoaded, status, lines, seen, host } = await live(t, { 'ham/spam.ts': versioned('one') });
   await save('ham/bad.ts', `const a = 1;\nconst b = ;\n`);
-  await line('ham/bad.ts:2:11: not loaded: ');
-  await line('> 2 | const b = ;');
+  const { rows } = await notLoaded({ file: 'ham/bad.ts', line: 2, column: 11 });
+  t.true(rows.includes('> 2 | const b = ;'));
+  t.true(lines.all.some((line) => line.startsWith('error plugin-host: ham/bad.ts:2:11: not loaded: ')));
+  t.true(lines.all.includes('error plugin-host: > 2 | const b = ;'));
   t.like(status('ham.bad'), { state: { type: 'not-loaded' } });
   t.is(host.status().problems.length, 1);
   await save('ham/bad.ts', satelliteSource('Bad', `  setup() { throw new Error('no thermometer'); }`));
-  await line('not loaded: plugin ham.bad.Bad: it refuses to start: no thermometer');
+  await notLoaded({ reason: /^plugin ham\.bad\.Bad: it refuses to start: no thermometer/ });
   t.regex(status('ham.bad').lastError ?? '', /^ham\/bad\.ts:6:\d+: /);
-  t.is(lines.all.filter((one) => one.includes('not loaded: ')).length, 2);
+  t.is(seen.matching('plugin.problem').length, 2);
 });
 
 test('a new version that never finishes loading fails once, after its time limit', async (t) => {
-  const { host, start, clock, directory, lines, call } = await hostOf(t, { 'ham/spam.ts': versioned('one') });
+  const { host, start, clock, directory, seen, call } = await hostOf(t, { 'ham/spam.ts': versioned('one') });
   await start();
   await writeFile(join(directory, 'ham/spam.ts'), `await new Promise(() => undefined);`);
   const look = host.rescan();
   await clock.whenPending();
   clock.advance(10_000);
   await look;
-  await lines.until((line) => line.includes('not reloaded'));
+  await seen.event('plugin.problem', { outcome: NOT_RELOADED });
   t.is(clock.pending, 0);
   t.is(await call('ham.spam.version'), 'one');
 });
 
-test('each class of a new file that cannot be constructed is logged once', async (t) => {
+test('each class of a new file that cannot be constructed is reported once', async (t) => {
   const bad = (name: string): string => `@Satellite()\nexport class ${name} { constructor() { throw new Error('no ${name}'); } }\n`;
-  const { save, line, lines, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
+  const { save, notLoaded, seen, host, changed } = await live(t, { 'ham/spam.ts': versioned('one') });
   await save('ham/two.ts', `import { Satellite } from 'co2-relay';\n${bad('One')}${bad('Two')}`);
-  await line('not loaded: ham.two.One: no One');
-  await line('not loaded: ham.two.Two: no Two');
+  await notLoaded({ reason: /^ham\.two\.One: no One/ });
+  await notLoaded({ reason: /^ham\.two\.Two: no Two/ });
   await save('ham/eggs.ts', versioned('one'));
   await changed('ham.eggs', 'loaded');
-  t.is(lines.all.filter((one) => one.includes('not loaded: ')).length, 2);
+  t.is(seen.matching('plugin.problem').length, 2);
   t.is(host.status().problems.length, 2);
 });
 
@@ -154,7 +157,7 @@ test('a directory that is created later, or replaced through a link, is noticed'
     '2/ham/new.ts': versioned('new'),
   });
   await symlink(join(base, '1'), join(base, 'current'));
-  const { call, line, changed } = await live(t, join(base, 'current'));
+  const { call, seen, changed } = await live(t, join(base, 'current'));
   t.is(await call('ham.spam.version'), 'one');
   await symlink(join(base, '2'), join(base, 'next'));
   await rename(join(base, 'next'), join(base, 'current'));
@@ -162,7 +165,7 @@ test('a directory that is created later, or replaced through a link, is noticed'
   await changed('ham.new', 'loaded');
   t.is(await call('ham.spam.version'), 'two');
   // It is watched where it leads now.
-  await line(`watching ${join(base, '2')}`);
+  await seen.event('plugins.watched', { directory: join(base, '2') });
   await writeFile(join(base, '2/ham/spam.ts'), versioned('three'));
   await changed('ham.spam', 'reloaded', 2);
   t.is(await call('ham.spam.version'), 'three');
@@ -203,7 +206,7 @@ test('links within the directory are followed when they are swapped, of modules 
       await symlink(from, join(kit.directory, 'ham/swap'));
       await rename(join(kit.directory, 'ham/swap'), join(kit.directory, to));
     };
-    await kit.line('ham/spam.ts: not loaded');
+    await kit.notLoaded({ file: 'ham/spam.ts' });
     await swap('_text1.ts', 'ham/_text.ts');
     await swap('_eggs1.ts', 'ham/eggs.ts');
     await kit.changed('ham.spam', 'loaded');
@@ -220,24 +223,22 @@ test('links within the directory are followed when they are swapped, of modules 
 
 test('a helper that is a link to a file outside the directory is not executed', async (t) => {
   const outside = await writePlugins(t, { 'evil.ts': `throw new Error('executed')` });
-  const { save, line, directory } = await live(t, { 'ham/spam.ts': versioned('one') });
+  const { save, notReloaded, directory } = await live(t, { 'ham/spam.ts': versioned('one') });
   await symlink(join(outside, 'evil.ts'), join(directory, 'ham/_evil.ts'));
   await save('ham/spam.ts', versioned('two', '', `import './_evil.ts';`));
-  t.truthy(await line('not reloaded, the previous version keeps running: ham/_evil.ts is a link to a file outside the directory'));
+  t.truthy(await notReloaded({ reason: /^ham\/_evil\.ts is a link to a file outside the directory/ }));
 });
 
 test('files that have become unsafe, including helpers, do not replace the running version', async (t) => {
   const uses = versioned('one', '', `import './_helper.ts';`);
-  const { save, line, directory, status, call, changed } = await live(t, { 'ham/spam.ts': uses, 'ham/_helper.ts': '' });
+  const { save, notReloaded, directory, status, call, changed } = await live(t, { 'ham/spam.ts': uses, 'ham/_helper.ts': '' });
   await chmod(join(directory, 'ham/_helper.ts'), 0o666);
-  await line(
-    'not reloaded, the previous version keeps running: ham/_helper.ts is not executed: every user of this machine can write to it',
-  );
+  await notReloaded({ reason: /^ham\/_helper\.ts is not executed: every user of this machine can write to it/ });
   await chmod(join(directory, 'ham/_helper.ts'), 0o644);
   await changed('ham.spam', 'reloaded');
   await chmod(join(directory, 'ham/spam.ts'), 0o666);
   await save('ham/spam.ts', versioned('evil'));
-  await line('not reloaded, the previous version keeps running: every user of this machine can write to it');
+  await notReloaded({ reason: /^every user of this machine can write to it/ });
   t.is(await call('ham.spam.version'), 'one');
   t.like(status('ham.spam'), { state: { type: 'ready' } });
   await chmod(join(directory, 'ham/spam.ts'), 0o644);
@@ -283,6 +284,6 @@ test('startPlugin reports each state once', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': versioned('one') }, { watch: false });
   await kit.host.stopPlugin('ham.spam');
   await kit.host.startPlugin('ham.spam');
-  const states = kit.lines.all.flatMap((line) => /^debug plugin-host: ham\.spam is (\w+)$/.exec(line)?.[1] ?? []);
+  const states = kit.seen.matching('plugin.state').map(({ state }) => state.type);
   t.deepEqual(states, ['starting', 'ready', 'stopping', 'stopped', 'starting', 'ready']);
 });

@@ -61,9 +61,7 @@ test('an invalid version in a package.json is reported, and its modules run', as
 test('a reload to a version that requires another relay leaves the one before', async (t) => {
   const kit = await live(t, { 'ham/spam.ts': spam(`{ version: '1.0.0' }`) });
   await kit.save('ham/spam.ts', spam(`{ version: '2.0.0', requires: '>0.9.0' }`));
-  await kit.line(
-    'not reloaded, the previous version keeps running: ham.spam.Spam: its version 2.0.0 requires a relay >0.9.0, and this one is 0.9.0',
-  );
+  await kit.notReloaded({ reason: /^ham\.spam\.Spam: its version 2\.0\.0 requires a relay >0\.9\.0, and this one is 0\.9\.0$/ });
   t.like(kit.status('ham.spam'), { version: '1.0.0', state: { type: 'ready' } });
   await kit.save('ham/spam.ts', spam(`{ version: '2.1.0', requires: '^0.9.0' }`));
   await kit.changed('ham.spam', 'reloaded');

@@ -200,8 +200,7 @@ test('multicall: the calls run one after the other, and the limit is of their nu
   t.is(((await call('system.multicall', [list(element, element, element)])) as unknown[]).length, 3);
   t.is(most, 1);
   t.deepEqual(await call('system.multicall', [[]]), []);
-  const error = await t.throwsAsync(call('system.multicall', [list(element, element, element, element)]), { message: /maxMulticall/ });
-  t.like(error, { code: 'LIMIT' });
+  await t.throwsAsync(call('system.multicall', [list(element, element, element, element)]), { code: 'LIMIT', message: /maxMulticall/ });
   for (const params of [[], ['x'], [received({})], [[], []]] as Value[][]) {
     t.like(await t.throwsAsync(call('system.multicall', params)), { code: 'INVALID_PARAMS' });
   }
@@ -225,9 +224,7 @@ test('method_call hands the same struct on', async (t) => {
   t.is(seen[0]?.[0], dict);
   t.is(seen[0]?.length, 1);
   for (const name of ['method_call', 'web.method_call', 'system.multicall']) {
-    t.like(await t.throwsAsync(call('method_call', [received({ method_name: name })]), { message: /inside another call/ }), {
-      code: 'INVALID_PARAMS',
-    });
+    await t.throwsAsync(call('method_call', [received({ method_name: name })]), { code: 'INVALID_PARAMS', message: /inside another call/ });
   }
   for (const params of [[], ['ping'], [received({})], [received({ method_name: 5 })], [dict, dict]] as Value[][]) {
     t.like(await t.throwsAsync(call('method_call', params)), { code: 'INVALID_PARAMS' });
@@ -236,7 +233,7 @@ test('method_call hands the same struct on', async (t) => {
 
 test('a method of a plugin that hangs times out by name, and its answer is undefined no longer', async (t) => {
   const { call, dispatcher } = makeHeart({ callTimeoutMs: 1 }, [{ name: 'a.b.hangs', invoke: () => new Promise(() => undefined) }]);
-  const error = await t.throwsAsync(call('a.b.hangs'), { message: 'a.b.hangs did not answer in 1 ms (callTimeoutMs)' });
+  const error = await t.throwsAsync(call('a.b.hangs'), { code: 'TIMEOUT', message: /a\.b\.hangs .*1 ms \(callTimeoutMs\)/ });
   t.is(dispatcher.faultFor(error, 'a.b.hangs').code, 504);
 });
 
@@ -289,8 +286,8 @@ test('a peer may send a thousand dicts in one multicall, others as many calls as
     list(...Array.from({ length: count }, (_, data) => ({ methodName: 'notify', params: [{ data, host_id: 'a@192.0.2.5:1' }] })));
   t.is(((await call('system.multicall', [dicts(1000)], callerOf('peer'))) as unknown[]).length, 1000);
   t.is(delivered.length, 1000);
-  await t.throwsAsync(call('system.multicall', [dicts(1001)], callerOf('peer')), { message: /at most 1000/ });
-  await t.throwsAsync(call('system.multicall', [dicts(4)]), { message: /at most 3/ });
+  await t.throwsAsync(call('system.multicall', [dicts(1001)], callerOf('peer')), { code: 'LIMIT', message: /1000/ });
+  await t.throwsAsync(call('system.multicall', [dicts(4)]), { code: 'LIMIT', message: /3/ });
 });
 
 test('of a batch of a peer no dict is taken behind one that is to come later, so that order stays', async (t) => {

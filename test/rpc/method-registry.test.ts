@@ -44,8 +44,8 @@ test(`${NAMES.length} names that nobody registered: no such method, by any way`,
   t.true(NAMES.length > 80);
   const { call } = makeHeart({}, [{}]);
   for (const name of NAMES) {
-    const expected = { message: /^no method is named '/ };
-    t.like(await t.throwsAsync(call(name, [], callerOf('token')), expected, name), { code: 'NO_SUCH_METHOD', fault: -32601 });
+    const expected = { code: 'NO_SUCH_METHOD' };
+    t.like(await t.throwsAsync(call(name, [], callerOf('token')), expected, name), { fault: -32601 });
     await t.throwsAsync(call('method_call', [dictOf([['method_name', name]])]), expected, name);
     for (const about of ['system.methodHelp', 'system.methodSignature', 'co2.get_method_signature']) {
       await t.throwsAsync(call(about, [name]), expected, `${about} ${name}`);
@@ -63,12 +63,15 @@ test('a name that is registered is found under itself and its synonyms, each kno
   registry.add({ name: 'constructor', access: 'read', help: 'h', signatures: undefined, invoke: () => 1 }, ['__proto__', 'b']);
   t.deepEqual(registry.names(), ['__proto__', 'b', 'constructor']);
   for (const name of registry.names()) t.like(registry.find(name), { name, help: 'h' });
-  t.throws(() => registry.find('toString'), { message: /no method/ });
+  t.throws(() => registry.find('toString'), { code: 'NO_SUCH_METHOD', message: /^no method is named 'toString'/ });
 });
 
 test('a name that is taken is not taken over', (t) => {
-  t.throws(() => makeHeart({}, [{}, {}]), { message: 'ham.spam exposes ham.spam.run twice; rename one' });
-  t.throws(() => makeHeart({}, [{ name: 'ping' }]), { message: /^ham\.spam exposes ping, which is a method of the relay already/ });
+  t.throws(() => makeHeart({}, [{}, {}]), { code: 'PLUGIN_REFUSED', message: /ham\.spam\.run twice/ });
+  t.throws(() => makeHeart({}, [{ name: 'ping' }]), {
+    code: 'PLUGIN_REFUSED',
+    message: /exposes ping, which is a method of the relay already/,
+  });
 });
 
 test('the methods of a plugin replace those that it had, all or none', (t) => {

@@ -1,6 +1,6 @@
 /** Remote satellites without a network: each answers as the test says, on a clock that the test moves. */
 import type { ExecutionContext } from 'ava';
-import { TRANSIENT_LINK_EVENTS, linkDefaults, linkLogger } from '../../src/links/links.ts';
+import { LOGGED_LINK_EVENTS, TRANSIENT_LINK_EVENTS, linkDefaults, linkLogger } from '../../src/links/links.ts';
 import type { LinkEvent, LinkTransport } from '../../src/links/links.ts';
 import type { Dict, Sendable } from '../../src/values/values.ts';
 import { RelayError } from '../../src/core/core.ts';
@@ -10,6 +10,7 @@ import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { EventStream } from '../../src/events/events.ts';
 import { SELF } from '../mesh/messages.ts';
+import { EventRecord } from '../support/event-record.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { temporaryDir } from '../support/relays.ts';
@@ -56,11 +57,14 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
     },
   });
   const events = new EventStream<LinkEvent | RemoteSatelliteEvent>({ clock, transient: TRANSIENT_LINK_EVENTS });
-  const subscribeLink = linkLogger(log.source, clock);
-  events.subscribe((event) => {
-    if (event.type.startsWith('link.')) subscribeLink(event as LinkEvent);
-    else logSatelliteEvents(event as RemoteSatelliteEvent, log.source('satellites'));
-  });
+  const seen = new EventRecord(events);
+  events.subscribe(linkLogger(log.source, clock), LOGGED_LINK_EVENTS);
+  events.subscribe(
+    (event) => {
+      logSatelliteEvents(event, log.source('satellites'));
+    },
+    ['satellite.registered', 'satellite.left', 'satellite.expired'],
+  );
   // Name -> which one it is.
   const validTokens = new Map([['ci', 'first']]);
   const satellites = new Satellites({
@@ -75,7 +79,7 @@ export function makeKit(t: ExecutionContext, options: Partial<SatelliteOptions> 
   return {
     clock,
     log,
-    events,
+    seen,
     posts,
     moods,
     validTokens,

@@ -10,7 +10,9 @@ import type { Config } from '../../src/config/config.ts';
 import type { RelayEnvironment, RunningRelay } from '../../src/create-relay.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
 import { XmlRpcClient } from '../../src/client/internal.ts';
+import type { RelayEvent } from '../../src/relay/relay.ts';
 import type { Received } from '../fixtures/recorder/test/recorder.ts';
+import { EventRecord } from './event-record.ts';
 import { Gate } from './gate.ts';
 import { LogRecord } from './log-record.ts';
 
@@ -21,6 +23,8 @@ export interface TestRelay extends RunningRelay {
   /** What the recorder received. */
   readonly received: Gate<Received>;
   readonly log: LogRecord;
+  /** Its events but `message.routed`, which holds the message. Transient ones are recorded once the relay has started. */
+  readonly seen: EventRecord<RelayEvent>;
   /** Calls a method over HTTP, as a client on this machine. */
   call(method: string, ...params: Sendable[]): Promise<Value>;
   /** Makes the recorder send a dict; returns the message's id. */
@@ -47,6 +51,7 @@ export async function startRelay(t: ExecutionContext, overrides: Config = {}, su
     ...relay,
     received,
     log,
+    seen: new EventRecord(relay.events, ['message.routed']),
     call: (method, ...params) => client.call(method, params),
     emit: async (dict) => (await client.call('test.recorder.emit', [dict])) as string,
   };

@@ -230,10 +230,10 @@ function requireWhole({ renewed, found }: Child): void {
 /** What its process reported, as it would be reported of a module in this process. */
 async function explain(reported: string, found: FoundModule): Promise<Explained> {
   const text = reported.replace(FAILED_STEP, '');
-  const problem = { file: found.file, ...placeIn(text), reason: text };
-  const place = placeOf(problem);
-  const reason = text.replace(`${place}: `, '').replace(` (${place})`, '');
-  return { place, reason, rows: frameRows(problem, found) };
+  const placed = { module: found.module, file: found.file, ...placeIn(text), reason: text };
+  const place = placeOf(placed);
+  const problem = { ...placed, reason: text.replace(`${place}: `, '').replace(` (${place})`, '') };
+  return { problem, rows: frameRows(problem, found) };
 }
 
 /**

@@ -6,6 +6,8 @@ import type { RetainedVersions } from '../../loader/loader.mjs';
 import type { CallOptions, SendOptions } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
+import { TRANSIENT_INBOX_EVENTS, logInboxEvent } from './inbox-events.ts';
+import type { InboxEvent } from './inbox-events.ts';
 import type { Inbox, InboxCounters } from './inbox.ts';
 import { compare } from './module-file.ts';
 import { placeOf } from './problem.ts';
@@ -106,6 +108,8 @@ export interface SatelliteEvent {
 export interface ProblemEvent {
   readonly type: 'plugin.problem';
   readonly problem: PluginProblem;
+  /** The plugin whose log has it. Default: it is logged by the host. */
+  readonly plugin?: string | undefined;
   /** What that means: `not loaded`, `not reloaded, the previous version keeps running`. */
   readonly outcome: string;
   /** The lines of the source around the place. */
@@ -138,8 +142,41 @@ export interface MethodFailedEvent {
   readonly stack: string | undefined;
 }
 
+/** Whatever is saved in this plugins directory from now on is noticed. */
+export interface WatchEvent {
+  readonly type: 'plugins.watched';
+  /** Absolute; the target of the option if that is a link. */
+  readonly directory: string;
+}
+
+/** A save seems to be incomplete: files are gone or shorter than before, so nothing of them is loaded yet. */
+export interface UnsettledEvent {
+  readonly type: 'plugins.unsettled';
+}
+
 /** Everything that the plugin host reports. */
-export type HostEvent = PluginEvent | SatelliteEvent | ProblemEvent | VersionEvent | MethodFailedEvent;
+export type HostEvent =
+  PluginEvent | SatelliteEvent | ProblemEvent | VersionEvent | MethodFailedEvent | WatchEvent | UnsettledEvent | InboxEvent;
+
+/** Events that may occur once per message or reload. */
+export const TRANSIENT_HOST_EVENTS = TRANSIENT_INBOX_EVENTS;
+
+/** The events that {@link hostLogger} logs. */
+export const LOGGED_HOST_EVENTS = [
+  'plugin.state',
+  'satellite.state',
+  'plugin.problem',
+  'plugin.version',
+  'plugin.method_failed',
+  'plugins.watched',
+  'plugins.unsettled',
+  'inbox.failed',
+  'inbox.paused',
+  'inbox.dropped',
+  'inbox.dead-letter',
+] as const satisfies readonly HostEvent['type'][];
+
+type LoggedHostEvent = Extract<HostEvent, { readonly type: (typeof LOGGED_HOST_EVENTS)[number] }>;
 
 /** The outcome in `plugin.problem` for a file or class that does not run while others do. */
 export const NOT_LOADED = 'not loaded';
@@ -149,27 +186,45 @@ export function reportNotLoaded(events: EventSink<HostEvent>, problem: PluginPro
   events.emit({ type: 'plugin.problem', problem, outcome: NOT_LOADED, rows });
 }
 
-/** Writes the log line of an event, that of a method to the log of its plugin. */
-export function logHostEvent(event: HostEvent, logs: LogSource): void {
-  if (event.type === 'plugin.method_failed') {
-    const { plugin, method, reason, id, stack } = event;
-    const pluginLog = logs(`plugin.${plugin}`);
-    pluginLog.error(`${method} failed${id === undefined ? '' : ` (error ${id})`}: ${reason}`);
-    if (stack !== undefined && pluginLog.isDebugEnabled()) pluginLog.debug(stack);
-    return;
-  }
+/** Returns the subscriber that logs {@link LOGGED_HOST_EVENTS}, those of methods and inboxes in the log of the plugin. */
+export function hostLogger(logs: LogSource): (event: LoggedHostEvent) => void {
   const log = logs('plugin-host');
-  if (event.type === 'plugin.problem') {
-    const { problem, outcome, rows } = event;
-    for (const text of [`${placeOf(problem)}: ${outcome}: ${problem.reason}`, ...rows]) log.error(text);
-    return;
-  }
-  if (event.type === 'plugin.version') {
-    logVersion(event, log);
-    return;
-  }
-  const name = event.type === 'plugin.state' ? event.plugin : event.satellite;
-  if (log.isDebugEnabled()) log.debug(`${name} is ${event.state.type}`);
+  return (event) => {
+    switch (event.type) {
+      case 'plugin.problem':
+        logProblem(event, event.plugin === undefined ? log : logs(`plugin.${event.plugin}`));
+        break;
+      case 'plugin.version':
+        logVersion(event, log);
+        break;
+      case 'plugin.method_failed':
+        logFailedMethod(event, logs(`plugin.${event.plugin}`));
+        break;
+      case 'plugins.watched':
+        log.debug(`watching ${clean(event.directory)}`);
+        break;
+      case 'plugins.unsettled':
+        log.debug('files are gone or shorter than before: waiting for the save to be complete');
+        break;
+      case 'plugin.state':
+        if (log.isDebugEnabled()) log.debug(`${event.plugin} is ${event.state.type}`);
+        break;
+      case 'satellite.state':
+        if (log.isDebugEnabled()) log.debug(`${event.satellite} is ${event.state.type}`);
+        break;
+      default:
+        logInboxEvent(event, logs(`plugin.${event.plugin}`));
+    }
+  };
+}
+
+function logFailedMethod({ method, reason, id, stack }: MethodFailedEvent, log: Log): void {
+  log.error(`${method} failed${id === undefined ? '' : ` (error ${id})`}: ${reason}`);
+  if (stack !== undefined && log.isDebugEnabled()) log.debug(stack);
+}
+
+function logProblem({ problem, outcome, rows }: ProblemEvent, log: Log): void {
+  for (const text of [`${placeOf(problem)}: ${outcome}: ${problem.reason}`, ...rows]) log.error(text);
 }
 
 function logVersion({ plugin, change, file, ms, notReloaded = [] }: VersionEvent, log: Log): void {

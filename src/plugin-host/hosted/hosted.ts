@@ -1,5 +1,13 @@
 /** What all kinds of plugins share: states and events, the registry, inboxes, swaps of versions, and reports of failures. */
-export { NOT_LOADED, PluginRegistry, logHostEvent, noSuchPlugin, reportNotLoaded } from './hosted-plugin.ts';
+export {
+  LOGGED_HOST_EVENTS,
+  NOT_LOADED,
+  PluginRegistry,
+  TRANSIENT_HOST_EVENTS,
+  hostLogger,
+  noSuchPlugin,
+  reportNotLoaded,
+} from './hosted-plugin.ts';
 export type {
   HostEvent,
   HostedPlugin,

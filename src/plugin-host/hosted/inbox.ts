@@ -1,7 +1,10 @@
 /** The inbox of a satellite: ordered delivery, one message at a time, with a bounded queue, a pause for a swap, and counters. */
-import { clean, isPromise, RelayError } from '../../core/core.ts';
+import { isPromise, RelayError } from '../../core/core.ts';
 import type { BoundedQueue, Clock, Log, QueueStatus } from '../../core/core.ts';
+import type { EventSink } from '../../events/events.ts';
 import type { Message } from '../../message/message.ts';
+import { logDelivered } from './inbox-events.ts';
+import type { InboxEvent } from './inbox-events.ts';
 
 /** How messages reach the satellite. */
 export interface Recipient {
@@ -19,6 +22,8 @@ export interface Recipient {
 export interface InboxParts {
   /** The name of the satellite. */
   readonly name: string;
+  /** The plugin to which the satellite belongs. */
+  readonly plugin: string;
   readonly queue: BoundedQueue<Message>;
   readonly recipient: Recipient;
   /** The time limit of one delivery, in ms. Infinity if the recipient keeps it. */
@@ -29,7 +34,9 @@ export interface InboxParts {
    */
   readonly wake: (inbox: Inbox) => void;
   readonly clock: Clock;
+  /** Of the category of the plugin. */
   readonly log: Log;
+  readonly events: EventSink<InboxEvent>;
 }
 
 /** The state of an inbox, and counts of the messages that have left it. */
@@ -144,7 +151,8 @@ export class Inbox {
   /** Keeps messages for another version of the satellite. Resolves when the delivery in progress has ended. */
   pause(): Promise<void> {
     this.#isPaused = true;
-    this.#parts.log.debug(`messages wait for the next version of ${this.name}`);
+    const { plugin, events } = this.#parts;
+    if (events.isWatched('inbox.paused')) events.emit({ type: 'inbox.paused', plugin, satellite: this.name });
     return new Promise((resolve) => {
       if (this.#running) this.#onIdle = resolve;
       else resolve();
@@ -184,10 +192,13 @@ export class Inbox {
     return delivery;
   }
 
-  /** Drops the message whose delivery was interrupted; it counts as failed. */
+  /** Sets aside the message whose delivery was interrupted; it counts as failed. */
   dropInterrupted(): void {
-    if (this.#interrupted) this.#count.failed++;
+    if (!this.#interrupted) return;
+    const { message, deaths } = this.#interrupted;
     this.#interrupted = undefined;
+    this.#count.failed++;
+    this.#parts.events.emit({ type: 'inbox.dead-letter', plugin: this.#parts.plugin, satellite: this.name, id: message.id, deaths });
   }
 
   /** Ends deliveries and drops the waiting messages. The delivery in progress continues. */
@@ -204,7 +215,8 @@ export class Inbox {
   #drop(reason: string | undefined): void {
     const lost = this.#queue.clear() + (this.#interrupted ? 1 : 0);
     this.#interrupted = undefined;
-    if (lost > 0 && reason !== undefined) this.#parts.log.warn(`dropped ${countOf(lost)}: ${this.name}: ${reason}`);
+    const { plugin, events } = this.#parts;
+    if (lost > 0 && reason !== undefined) events.emit({ type: 'inbox.dropped', plugin, satellite: this.name, count: lost, reason });
   }
 
   #wait(delivery: Delivery, result: PromiseLike<unknown>): void {
@@ -253,18 +265,18 @@ export class Inbox {
 
   #countDelivered({ id }: Message): void {
     this.#count.delivered++;
-    const { log } = this.#parts;
-    if (log.isDebugEnabled()) log.debug(`delivered ${clean(id)} to ${this.name}`);
+    const { log, events, plugin } = this.#parts;
+    // Once per message and satellite: no event is built for the log.
+    if (log.isDebugEnabled()) logDelivered(log, id, this.name);
+    if (events.isWatched('inbox.delivered')) events.emit({ type: 'inbox.delivered', plugin, satellite: this.name, id });
   }
 
   #countFailed({ id }: Message, error: unknown): void {
     this.#count.failed++;
-    this.#parts.log.error(`delivery of ${clean(id)} to ${this.name} failed: ${this.#recipient.explain(error)}`);
+    const { plugin, events } = this.#parts;
+    const reason = this.#recipient.explain(error);
+    events.emit({ type: 'inbox.failed', plugin, satellite: this.name, id, reason });
   }
-}
-
-function countOf(messages: number): string {
-  return messages === 1 ? '1 queued message' : `${messages} queued messages`;
 }
 
 function doNothing(): void {

@@ -1,6 +1,7 @@
 /** Delivery to a satellite of this process: makes the inbox that its class requests, and calls its `receive`. */
 import { BoundedQueue, clean, isPromise, RateLimitedLog, reasonOf } from '../../core/core.ts';
 import type { Clock, Log, RelayError } from '../../core/core.ts';
+import type { EventSink } from '../../events/events.ts';
 import { hopsOf } from '../../message/message.ts';
 import type { Message, Verdict } from '../../message/message.ts';
 import type { Plugin, SatelliteInbox } from '../../plugin/internal.ts';
@@ -8,12 +9,14 @@ import { Context } from '../../plugin/plugin.ts';
 import { heldBytes, shareDict, showValue } from '../../values/values.ts';
 import type { Dict } from '../../values/values.ts';
 import { Inbox, reasonText, whereThrown } from '../hosted/hosted.ts';
-import type { InboxOptions, Recipient } from '../hosted/hosted.ts';
+import type { HostEvent, InboxOptions, Recipient } from '../hosted/hosted.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 
 export interface LocalInboxParts {
   /** The name of the satellite. */
   readonly name: string;
+  /** The module, as plugins are named. */
+  readonly plugin: string;
   readonly target: Pick<Plugin, 'receive'>;
   /** What the class requests. */
   readonly asked: SatelliteInbox | undefined;
@@ -25,13 +28,14 @@ export interface LocalInboxParts {
   readonly watched: Watched;
   readonly clock: Clock;
   readonly log: Log;
+  readonly events: EventSink<HostEvent>;
   /** The plugins directory or that of the npm package, for the place of an error. */
   readonly directory: string;
 }
 
 /** The inbox of a satellite with a `receive`. Throws an Error if the class requests something invalid. */
 export function makeInbox(parts: LocalInboxParts): Inbox {
-  const { name, asked = {}, allowed, timeoutMs, wake, clock, log } = parts;
+  const { name, plugin, asked = {}, allowed, timeoutMs, wake, clock, log, events } = parts;
   // A plain literal: objects made by a spread are read more slowly, which is measurable with a thousand inboxes.
   const queue = new BoundedQueue<Message>({
     name,
@@ -44,7 +48,7 @@ export function makeInbox(parts: LocalInboxParts): Inbox {
     sinceOf: ({ arrivedAt }) => arrivedAt,
     keyOf: safeKey(asked, parts),
   });
-  return new Inbox({ name, queue, recipient: new LocalRecipient(parts), timeoutMs, wake, clock, log });
+  return new Inbox({ name, queue, recipient: new LocalRecipient(parts), plugin, timeoutMs, wake, clock, log, events });
 }
 
 class LocalRecipient implements Recipient {

@@ -67,7 +67,8 @@ export class Version {
     this.satellites = construct(module, parts, report);
     const idle = this.satellites.map(idleReason);
     for (const reason of idle) if (reason !== undefined) parts.logs('plugin-host').warn(`${clean(module.file)}: ${reason}`);
-    this.emptyReason = module.emptyReason ?? (this.satellites.length > 0 && idle.every((reason) => reason !== undefined) ? idle[0] : undefined);
+    this.emptyReason =
+      module.emptyReason ?? (this.satellites.length > 0 && idle.every((reason) => reason !== undefined) ? idle[0] : undefined);
     this.inboxes = this.satellites.flatMap(({ inbox }) => inbox ?? []);
   }
 
@@ -206,7 +207,7 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
   const common = { name, directory: module.root, clock, log, watchdog, watched: watchdog.of(module.module) };
   const inbox = receives(instance, target)
     ? makeInbox({
-        ...{ ...common, target: instance, wake, timeoutMs: options.receiveTimeoutMs },
+        ...{ ...common, plugin: module.module, events, target: instance, wake, timeoutMs: options.receiveTimeoutMs },
         ...{ asked: declared.options.inbox, allowed: options.inbox },
       })
     : undefined;

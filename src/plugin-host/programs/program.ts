@@ -6,8 +6,17 @@ import type { Message } from '../../message/message.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { heldBytes } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
-import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, refusal, swap } from '../hosted/hosted.ts';
-import type { HostedPlugin, HostEvent, Incoming, PluginState, PluginStatus, RelayPort, SatelliteStatus } from '../hosted/hosted.ts';
+import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
+import type {
+  HostedPlugin,
+  HostEvent,
+  Incoming,
+  PluginProblem,
+  PluginState,
+  PluginStatus,
+  RelayPort,
+  SatelliteStatus,
+} from '../hosted/hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { programRecipient } from './notification.ts';
 import { completeRecord } from './options.ts';
@@ -21,12 +30,10 @@ import { Supervisor } from './supervisor.ts';
 import type { SupervisorEvents, SupervisorParts } from './supervisor.ts';
 import { requestOf } from './transport.ts';
 
-/** Why something in a plugin failed, for its log. */
+/** Why something in a plugin failed. */
 export interface Explained {
-  /** The place of the error, in words. */
-  readonly place: string;
-  readonly reason: string;
-  /** The lines around it. */
+  readonly problem: PluginProblem;
+  /** The lines of the source around the place. */
   readonly rows: readonly string[];
 }
 
@@ -74,12 +81,12 @@ export class Program implements HostedPlugin {
 
   constructor(parts: ProgramParts) {
     this.#parts = parts;
-    const { record, inbox, receiveTimeoutMs, clock, log } = parts;
+    const { record, inbox, receiveTimeoutMs, clock, log, events } = parts;
     const { name } = record;
     const queue = new BoundedQueue<Message>({ name, log, limits: inbox, bytesOf: heldBytes, sinceOf: ({ arrivedAt }) => arrivedAt });
     const recipient = programRecipient(clock, receiveTimeoutMs, (request, timeoutMs) => this.#supervisor.send(request, timeoutMs));
     this.#inbox = new Inbox({
-      ...{ name, queue, recipient, clock, log },
+      ...{ name, plugin: name, queue, recipient, clock, log, events },
       // The supervisor keeps the time limit.
       timeoutMs: Infinity,
       // The answers of the program drive it.
@@ -302,11 +309,8 @@ export class Program implements HostedPlugin {
     if (!interrupted || !isItsFault) return false;
     const { message, deaths } = interrupted;
     if (deaths >= MAX_DEATHS) {
-      this.#inbox.dropInterrupted();
       this.#parts.deadLetters.add({ satellite: this.name, message, deaths, reason });
-      this.#parts.log.error(
-        `${this.name} ended ${deaths} times at the message ${clean(message.id)}: it is set aside (plugin.dead_letters)`,
-      );
+      this.#inbox.dropInterrupted();
     }
     return true;
   }
@@ -334,14 +338,17 @@ export class Program implements HostedPlugin {
     if (after.kind !== before.kind || !isSame(state, this.#stateOf(before))) this.#tell(state);
   }
 
-  /** Tells of a failure in the log, and keeps it; what to throw then. */
+  /** Reports a failure, and keeps it; what to throw then. */
   async #notReloaded(error: unknown, signal: AbortSignal): Promise<unknown> {
     // Who stops it need not be told that nothing came of what was under way.
     if (signal.aborted) return error;
     const told = clean(reasonOf(error).replace(`plugin ${this.name}: `, ''), 500);
-    const { place, reason, rows } = (await this.#parts.explain?.(told)) ?? { place: this.name, reason: told, rows: [] };
-    this.#lastError = place === this.name ? reason : `${place}: ${reason}`;
-    for (const text of [`${place}: ${NOT_RELOADED}: ${reason}`, ...rows]) this.#parts.log.error(text);
+    const { name: plugin } = this;
+    const unplaced: Explained = { problem: { module: plugin, file: plugin, reason: told }, rows: [] };
+    const { problem, rows } = (await this.#parts.explain?.(told)) ?? unplaced;
+    const place = placeOf(problem);
+    this.#lastError = place === plugin ? problem.reason : `${place}: ${problem.reason}`;
+    this.#parts.events.emit({ type: 'plugin.problem', plugin, problem, outcome: NOT_RELOADED, rows });
     return refusal(this.name, this.#lastError, error);
   }
 

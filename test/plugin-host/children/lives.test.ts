@@ -5,6 +5,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { argumentsOf } from '../../../src/plugin-host/children/job.ts';
 import { pluginsDir, startRelay } from '../../support/relays.ts';
+import type { RelayEvent } from '../../../src/relay/relay.ts';
 import type { TestRelay } from '../../support/relays.ts';
 import { isAlive } from '../programs/kit.ts';
 
@@ -29,12 +30,12 @@ async function started(t: ExecutionContext): Promise<TestRelay> {
   return startRelay(t, { pluginsDir: directory, maxMemoryMb: 64 });
 }
 
-/** Resolves when the child is ready for the `count`th time. */
-async function ready({ log }: TestRelay, count: number): Promise<void> {
-  for (let n = 1, seen = 0; seen < count; n++) {
-    const lines = await log.lines.first(n);
-    if (lines[n - 1]!.text.startsWith('ham.spam is ready (process')) seen++;
-  }
+/** Resolves when the child, which has ended, is ready again. */
+async function readyAgain({ seen }: TestRelay): Promise<void> {
+  const began = seen.all.all.indexOf(await seen.event('plugin.state', { plugin: 'ham.spam', state: { type: 'backoff' } }));
+  const isReady = (event: RelayEvent): boolean =>
+    event.type === 'plugin.state' && event.plugin === 'ham.spam' && event.state.type === 'ready' && seen.all.all.indexOf(event) > began;
+  await seen.all.until(isReady);
 }
 
 for (const [method, reason] of [
@@ -42,13 +43,14 @@ for (const [method, reason] of [
   ['bytes', /code 86: out of memory \(maxMemoryMb: 64\)/],
   ['later', /it ended with code 1/],
 ] as const) {
-  test.serial(`a child that ends by ${method}: its call fails, the reason is told, the others go on, it comes back`, async (t) => {
+  test.serial(`a child that ends by ${method}: its call fails, the reason is logged, the others go on, it comes back`, async (t) => {
     const relay = await started(t);
     const pid = await relay.call('ham.spam.pid');
     await relay.call(`ham.spam.${method}`).catch(() => undefined);
-    await relay.log.line(reason);
+    await relay.seen.event('plugin.state', { plugin: 'ham.spam', state: { type: 'backoff' } });
+    t.true(relay.log.matching(reason).length > 0);
     t.is(await relay.call('ham.eggs.pid'), process.pid);
-    await ready(relay, 2);
+    await readyAgain(relay);
     t.not(await relay.call('ham.spam.pid'), pid);
     const status = relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam');
     t.regex(status?.lastError ?? '', reason);

@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { PluginStatus } from '../../../src/plugin-host/plugin-host.ts';
+import type { RelayEvent } from '../../../src/relay/relay.ts';
+import { NOT_RELOADED } from '../../../src/plugin-host/hosted/hosted.ts';
+import type { Like } from '../../support/event-record.ts';
 import { XmlRpcClient } from '../../../src/client/internal.ts';
 import { pluginsDir, startRelay } from '../../support/relays.ts';
 import type { TestRelay } from '../../support/relays.ts';
@@ -51,7 +54,7 @@ async function started(t: ExecutionContext, source: string, files: Readonly<Reco
   const directory = pluginsDir(t, { 'ham/spam.ts': source, ...files });
   const relay = await startRelay(t, { pluginsDir: directory });
   // What is saved from here on is a change.
-  await relay.log.line(/^watching /);
+  await relay.seen.event('plugins.watched');
   const operator = new XmlRpcClient(new URL(relay.url), { token: relay.adminToken });
   t.teardown(() => operator.close());
   return {
@@ -65,9 +68,16 @@ async function started(t: ExecutionContext, source: string, files: Readonly<Reco
   };
 }
 
-/** Resolves when a line like this was logged for the `count`th time. */
-async function logged({ log }: TestRelay, text: RegExp, count: number): Promise<void> {
-  for (let n = log.lines.all.length; log.matching(text).length < count; n++) await log.lines.first(n + 1);
+type ProblemEvent = Extract<RelayEvent, { type: 'plugin.problem' }>;
+
+/** Resolves when a module was reloaded for the `count`th time. */
+function reloaded({ seen }: TestRelay, plugin = 'ham.spam', count = 1): Promise<unknown> {
+  return seen.event('plugin.version', { plugin, change: 'reloaded' }, count);
+}
+
+/** Resolves with the `count`th problem like this of a new version that does not run. */
+function notReloaded({ seen }: TestRelay, problem: Like<ProblemEvent['problem']> = {}, count = 1): Promise<ProblemEvent> {
+  return seen.event('plugin.problem', { outcome: NOT_RELOADED, problem }, count);
 }
 
 test.serial('a version that does not compile or start is logged with file, line and frame, and the old process goes on', async (t) => {
@@ -85,16 +95,19 @@ test.serial('a version that does not compile or start is logged with file, line 
   ];
   for (const [index, [source, reason, frame]] of broken.entries()) {
     save(source);
-    await logged(relay, /^ham\/spam\.ts:\d+:\d+: not reloaded, the previous version keeps running: /, index + 1);
+    const { rows } = await notReloaded(relay, { module: 'ham.spam', file: 'ham/spam.ts' }, index + 1);
     t.regex(plugin().lastError ?? '', reason);
-    await log.line(frame);
+    t.true(rows.some((row) => frame.test(row)));
+    t.is(log.matching(/^ham\/spam\.ts:\d+:\d+: not reloaded, the version before goes on: /).length, index + 1);
+    t.is(log.matching(frame).length, 1);
     t.is(await relay.call('ham.spam.version'), 'one');
     t.is(await relay.pid(), pid);
     t.like(plugin(), { state: { type: 'ready' }, restarts: 0, pid });
   }
   t.deepEqual(relay.status().plugins.problems, []);
   save(spam('three'));
-  await log.line(/^ham\.spam reloaded in \d+ ms \(ham\/spam\.ts\)$/);
+  await reloaded(relay);
+  t.is(log.matching(/^ham\.spam reloaded in \d+ ms \(ham\/spam\.ts\)$/).length, 1);
   t.is(await relay.call('ham.spam.version'), 'three');
   await gone(pid);
   t.like(plugin(), { state: { type: 'ready' }, restarts: 1, pid: await relay.pid() });
@@ -104,7 +117,7 @@ test.serial(
   'hundreds of messages during three reloads arrive once, in order; the state goes from process to process, none of which stays',
   async (t) => {
     const relay = await started(t, spam('0', KEEPS));
-    const { save, log } = relay;
+    const { save } = relay;
     const count = 400;
     const pids = new Set([await relay.pid()]);
     const sending = (async () => {
@@ -112,7 +125,7 @@ test.serial(
     })();
     for (let version = 1; version <= 3; version++) {
       save(spam(String(version), KEEPS));
-      await logged(relay, /^ham\.spam reloaded/, version);
+      await reloaded(relay, 'ham.spam', version);
       pids.add(await relay.pid());
     }
     await sending;
@@ -123,7 +136,7 @@ test.serial(
     t.is(await relay.call('ham.spam.version'), '3');
     t.is(pids.size, 4);
     t.like(relay.status().plugins.plugins[0]?.satellites[0], { failed: 0, dropped: 0, refused: 0 });
-    t.deepEqual(log.matching(/they are lost/), []);
+    t.deepEqual(relay.seen.matching('inbox.dropped'), []);
     for (const pid of [...pids].slice(0, 3)) await gone(pid);
     const [, , , last = 0] = [...pids];
     t.true(isAlive(last));
@@ -151,27 +164,30 @@ test.serial('methods are exposed all the time, those of one version or of the ot
 test.serial('a call under way is answered by the old process, which ends afterwards', async (t) => {
   const slow = `
   private finish: (() => void) | undefined;
-  @Exposed() async slow() { this.log('called'); await new Promise<void>((resolve) => { this.finish = resolve; }); return process.pid; }
+  @Exposed() async slow() { await this.send({ data: 'called' }); await new Promise<void>((resolve) => { this.finish = resolve; }); return process.pid; }
   @Exposed() finishSlow() { this.finish?.(); }`;
   const relay = await started(t, spam('one', slow));
   const pid = await relay.pid();
+  const called = relay.events.next(({ type }) => type === 'message.routed');
   const answer = relay.call('ham.spam.slow');
-  await relay.log.line(/^called$/);
+  await called;
   // Old versions answer until the new one is set up, so this lets the call go in the middle of the swap.
   relay.save(spam('two', "async setup() { await this.call('ham.spam.finishSlow'); }"));
   t.is(await answer, pid);
-  await relay.log.line(/^ham\.spam reloaded/);
+  await reloaded(relay);
   t.is(await relay.call('ham.spam.version'), 'two');
   await gone(pid);
   t.not(await relay.pid(), pid);
 });
 
-test.serial('a handover that throws keeps the old process, and is logged once; a restart replaces it', async (t) => {
+test.serial('a handover that throws keeps the old process, and is reported once; a restart replaces it', async (t) => {
   const relay = await started(t, spam('one', "handover() { throw new Error('torn'); }"));
   const pid = await relay.pid();
   relay.save(spam('two'));
-  const { text } = await relay.log.line(/not reloaded, the previous version keeps running/);
-  t.regex(text, /: plugin ham\.spam\.Spam: handover of the running version failed: torn; to drop its state, restart the plugin$/);
+  await notReloaded(relay, {
+    reason: /^plugin ham\.spam\.Spam: handover of the running version failed: torn; to drop its state, restart the plugin$/,
+  });
+  t.is(relay.seen.matching('plugin.problem').length, 1);
   t.is(await relay.pid(), pid);
   t.true(await relay.call('notify', { data: 1 }));
   await relay.admin('plugin.restart');
@@ -183,11 +199,10 @@ test.serial('a process that dies while it is being replaced loses its state, but
   relay.save(
     spam(
       'two',
-      `${KEEPS}\nasync setup() { this.log('sets up'); await this.call('ham.spam.die').catch(() => undefined); await this.call('notify', [{ data: 'meanwhile' }]); }`,
+      `${KEEPS}\nasync setup() { await this.call('ham.spam.die').catch(() => undefined); await this.call('notify', [{ data: 'meanwhile' }]); }`,
     ),
   );
-  await relay.log.line(/^sets up$/);
-  await relay.log.line(/^ham\.spam reloaded/);
+  await reloaded(relay);
   await relay.call('notify', { data: 'after' });
   t.deepEqual(await relay.call('ham.spam.all', 2), ['meanwhile', 'after']);
   t.is(await relay.call('ham.spam.version'), 'two');
@@ -202,7 +217,7 @@ test.serial('a stop cancels a reload and leaves no process', async (t) => {
   await relay.stop();
   t.false(isAlive(pid));
   t.false(isAlive(Number(text.split(' ')[2])));
-  t.deepEqual(relay.log.matching(/not reloaded/), []);
+  t.deepEqual(relay.seen.matching('plugin.problem'), []);
 });
 
 test.serial('a new configuration file reloads the child', async (t) => {
@@ -213,62 +228,51 @@ test.serial('a new configuration file reloads the child', async (t) => {
   const relay = await started(t, source, { 'ham/spam.config.ts': 'export default { limit: 1 };' });
   t.is(await relay.call('ham.spam.bound'), 1);
   relay.save('export default { limit: 2 };', 'ham/spam.config.ts');
-  await relay.log.line(/^ham\.spam reloaded/);
+  await reloaded(relay);
   t.is(await relay.call('ham.spam.bound'), 2);
   relay.save('export default { limit: ', 'ham/spam.config.ts');
-  await relay.log.line(/^ham\/spam\.config\.ts:1:\d+: not reloaded, the previous version keeps running: its configuration does not load: /);
+  await notReloaded(relay, { file: 'ham/spam.config.ts', line: 1, reason: /^its configuration does not load: / });
   t.is(await relay.call('ham.spam.bound'), 2);
 });
 
-test.serial(
-  'a child that was not loaded runs once it loads; a stopped one stays stopped, and then starts its current version',
-  async (t) => {
-    const relay = await started(t, spam('one').replace('export class', 'export clas'));
-    t.like(relay.plugin(), { state: { type: 'failed' } });
-    t.is(relay.status().plugins.problems.length, 1);
-    relay.save(spam('two'));
-    await relay.log.line(/^ham\.spam is ready/);
-    t.is(await relay.call('ham.spam.version'), 'two');
-    t.deepEqual(relay.status().plugins.problems, []);
-    await relay.admin('plugin.stop');
-    relay.save(spam('three'));
-    await t.throwsAsync(relay.admin('plugin.reload'), { message: /ham\.spam: it is stopped; start it instead/ });
-    await relay.admin('plugin.start');
-    t.is(await relay.call('ham.spam.version'), 'three');
-  },
-);
+test.serial('a child that was not loaded runs once it loads; a stopped one stays stopped, then starts its current version', async (t) => {
+  const relay = await started(t, spam('one').replace('export class', 'export clas'));
+  t.like(relay.plugin(), { state: { type: 'failed' } });
+  t.is(relay.status().plugins.problems.length, 1);
+  relay.save(spam('two'));
+  await relay.seen.event('plugin.state', { plugin: 'ham.spam', state: { type: 'ready' } });
+  t.is(await relay.call('ham.spam.version'), 'two');
+  t.deepEqual(relay.status().plugins.problems, []);
+  await relay.admin('plugin.stop');
+  relay.save(spam('three'));
+  await t.throwsAsync(relay.admin('plugin.reload'), { message: /ham\.spam: it is stopped; start it instead/ });
+  await relay.admin('plugin.start');
+  t.is(await relay.call('ham.spam.version'), 'three');
+});
 
 test.serial('a save moves a module to another process and back; without a decorator it stays where it is', async (t) => {
   const relay = await started(t, spam('one'));
   relay.save(spam('two').replace("{ isolation: 'child' }", ''));
-  await relay.log.line(/^ham\.spam loaded/);
+  await relay.seen.event('plugin.version', { plugin: 'ham.spam', change: 'loaded' });
   t.is(await relay.pid(), process.pid);
   relay.save(spam('three'));
-  await logged(relay, /^ham\.spam is ready \(process/, 2);
+  while (relay.plugin().kind !== 'child' || relay.plugin().state.type !== 'ready')
+    await relay.events.next(({ type }) => type === 'plugin.state');
   const pid = await relay.pid();
   t.not(pid, process.pid);
   const cutShort = [
-    [
-      '',
-      /^ham\/spam\.ts: not reloaded, the previous version keeps running: the file is empty; save it again, or delete it to unload ham\.spam$/,
-    ],
-    [
-      "import { Plugin, Satellite } from 'co2-relay';\n",
-      /not reloaded, the previous version keeps running: it no longer exports a class decorated with @Satellite/,
-    ],
-    [
-      "import { Satellite } from 'co2-relay';\n@Satellite()\nexport class Spam {",
-      /^ham\/spam\.ts:3:\d+: not reloaded, the previous version keeps running: /,
-    ],
+    ['', { reason: /^the file is empty; save it again, or delete it to unload ham\.spam$/ }],
+    ["import { Plugin, Satellite } from 'co2-relay';\n", { reason: /^it no longer exports a class decorated with @Satellite/ }],
+    ["import { Satellite } from 'co2-relay';\n@Satellite()\nexport class Spam {", { line: 3 }],
   ] as const;
-  for (const [source, says] of cutShort) {
+  for (const [source, problem] of cutShort) {
     relay.save(source);
-    await relay.log.line(says);
+    await notReloaded(relay, { file: 'ham/spam.ts', ...problem });
     t.like(relay.plugin(), { kind: 'child', state: { type: 'ready' }, pid });
     t.is(await relay.call('ham.spam.version'), 'three');
   }
   relay.save(spam('four'));
-  await relay.log.line(/^ham\.spam reloaded/);
+  await reloaded(relay);
   t.is(await relay.call('ham.spam.version'), 'four');
 });
 
@@ -280,14 +284,14 @@ test.serial('a helper of a child that is truncated replaces nothing, nor does a 
   });
   const pid = await relay.pid();
   relay.save('', 'ham/_values.ts');
-  await relay.log.line(/not reloaded, the previous version keeps running: ham\/_values\.ts: the file is empty; save it again/);
+  await notReloaded(relay, { reason: /^ham\/_values\.ts: the file is empty; save it again/ });
   t.is(await relay.pid(), pid);
   relay.save('export const value = 2;', 'ham/_values.ts');
-  await relay.log.line(/^ham\.spam reloaded/);
+  await reloaded(relay);
   t.is(await relay.call('ham.spam.value'), 2);
   const next = await relay.pid();
   relay.save('', 'ham/spam.config.ts');
-  await relay.log.line(/not reloaded, the previous version keeps running: ham\/spam\.config\.ts: the file is empty; save it again/);
+  await notReloaded(relay, { reason: /^ham\/spam\.config\.ts: the file is empty; save it again/ });
   t.is(await relay.pid(), next);
 });
 
@@ -301,16 +305,16 @@ test.serial('a child is reloaded with the files that it imports, wherever they a
   // Another module of the folder, and a file that nobody imports.
   relay.save('export {};', 'ham/_other.ts');
   relay.save(spam('two').replace('class Spam', 'class Eggs'), 'ham/eggs.ts');
-  await relay.log.line(/^ham\.eggs reloaded/);
+  await reloaded(relay, 'ham.eggs');
   relay.save('export const word = ;', '_lib/word.ts');
-  await relay.log.line(/^_lib\/word\.ts:1:\d+: not reloaded, the previous version keeps running/);
+  await notReloaded(relay, { file: '_lib/word.ts', line: 1 });
   t.is(await relay.call('ham.spam.word'), 'a');
   relay.save("export { word } from './more.ts';", '_lib/word.ts');
-  await logged(relay, /not reloaded, the previous version keeps running/, 2);
+  await notReloaded(relay, {}, 2);
   relay.save("export const word = 'b';", '_lib/more.ts');
-  await relay.log.line(/^ham\.spam reloaded/);
+  await reloaded(relay);
   t.is(await relay.call('ham.spam.word'), 'b');
-  t.is(relay.log.matching(/^ham\.spam reloaded/).length, 1);
+  t.is(relay.seen.matching('plugin.version', { plugin: 'ham.spam', change: 'reloaded' }).length, 1);
   t.is(relay.plugin().restarts, 1);
 });
 
@@ -322,10 +326,10 @@ test.serial('helpers outside of the plugins directory are part of a child, too, 
     'lib/value.ts': 'export const value = 1;',
   });
   const relay = await startRelay(t, { pluginsDir: join(root, 'plugins') });
-  await relay.log.line(/^watching /);
+  await relay.seen.event('plugins.watched');
   t.is(await relay.call('ham.spam.value'), 1);
   writeFileSync(join(root, 'lib/value.ts'), 'export const value = 2;');
-  await relay.log.line(/^ham\.spam reloaded/);
+  await reloaded(relay);
   t.is(await relay.call('ham.spam.value'), 2);
   const unwatched = await startRelay(t, { pluginsDir: join(root, 'plugins'), watch: false });
   writeFileSync(join(root, 'shared.ts'), 'export const value = 3;');

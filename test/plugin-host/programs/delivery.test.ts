@@ -14,7 +14,7 @@ function textMessage(text: string, more: Change = {}): Message {
 
 /** Resolves when so many messages were delivered. */
 async function delivered(kit: ProgramKit, count: number): Promise<void> {
-  while (kit.log.matching(/^delivered /).length < count) await kit.log.lines.first(kit.log.lines.all.length + 1);
+  await kit.seen.event('inbox.delivered', { satellite: 'ham' }, count);
 }
 
 test('messages that come while it starts wait for it', async (t) => {
@@ -61,10 +61,7 @@ test('a message that kills it five times is set aside; the plugin is not blamed,
   t.deepEqual(await kit.call('heard'), ['after']);
   t.like(kit.plugin.status, { restarts: 0, state: { type: 'ready' } });
   t.like(kit.plugin.status.satellites[0], { delivered: 2, failed: 1, waiting: 0 });
-  t.deepEqual(
-    kit.events.all.filter(({ state }) => state.type === 'failed'),
-    [],
-  );
+  t.deepEqual(kit.seen.matching('plugin.state', { state: { type: 'failed' } }), []);
   const [letter, ...others] = kit.programs.deadLetters.list();
   t.like(letter, { satellite: 'ham', deaths: 5, reason: 'it ended with code 9' });
   t.is(others.length, 0);
@@ -121,7 +118,7 @@ test('a message at which it hangs ends in its time, and the next one is delivere
   await kit.start();
   for (const word of ['poison', 'after']) kit.deliver(textMessage(word));
   clock.advance(60_000);
-  await kit.log.line(/delivery of test\.\d+ to ham failed: notify was not answered in 60000 ms/);
+  await kit.seen.event('inbox.failed', { satellite: 'ham', reason: /^notify was not answered in 60000 ms/ });
   await delivered(kit, 1);
   t.deepEqual(await kit.call('heard'), ['after']);
   t.like(kit.plugin.status.satellites[0], { delivered: 1, failed: 1 });
@@ -139,7 +136,8 @@ test('a message at which it hangs until it is ended is delivered again, and set 
     await kit.until('ready', times + 1);
   }
   t.is(kit.programs.deadLetters.list().length, 1);
-  t.is(kit.log.matching(/ended 5 times at the message .*: it is set aside/).length, 1);
+  t.like(kit.seen.matching('inbox.dead-letter'), [{ plugin: 'ham', satellite: 'ham', deaths: 5 }]);
+  t.is(kit.log.matching(/^ham ended 5 times at the message .*: it is set aside \(plugin\.dead_letters\)$/).length, 1);
 });
 
 test('a fault at a message is a failure of that one alone', async (t) => {
@@ -148,5 +146,6 @@ test('a fault at a message is a failure of that one alone', async (t) => {
   for (const word of ['poison', 'after']) kit.deliver(textMessage(word));
   await delivered(kit, 1);
   t.deepEqual(await kit.call('heard'), ['after']);
-  t.is(kit.log.matching(/delivery of test\.\d+ to ham failed: not that one/).length, 1);
+  t.is(kit.seen.matching('inbox.failed', { reason: /not that one/ }).length, 1);
+  t.is(kit.log.matching(/^delivery of test\.\d+ to ham failed: .*not that one/).length, 1);
 });

@@ -10,13 +10,14 @@ import type { Message } from '../../../src/message/message.ts';
 import type { Sendable, Value } from '../../../src/values/values.ts';
 import { pluginHostDefaults } from '../../../src/plugin-host/plugin-host.ts';
 import type { HostedMethod } from '../../../src/rpc/rpc.ts';
-import type { PluginEvent, PluginState, RelayPort } from '../../../src/plugin-host/plugin-host.ts';
+import type { HostEvent, PluginState, RelayPort } from '../../../src/plugin-host/plugin-host.ts';
 import type { ProgramRecord } from '../../../src/plugin-host/programs/options.ts';
 import type { Program } from '../../../src/plugin-host/programs/program.ts';
 import { Programs } from '../../../src/plugin-host/programs/program-set.ts';
+import { EventRecord } from '../../support/event-record.ts';
 import { LogRecord } from '../../support/log-record.ts';
 import { temporaryDir } from '../../support/relays.ts';
-import { Gate } from '../../support/gate.ts';
+import { loggedEvents } from '../kit.ts';
 
 /** The program whose behaviour the first of its arguments names. */
 export const FIXTURE = fileURLToPath(new URL('../../fixtures/programs/program.mjs', import.meta.url));
@@ -25,7 +26,7 @@ export interface ProgramKit {
   readonly plugin: Program;
   readonly programs: Programs;
   readonly log: LogRecord;
-  readonly events: Gate<PluginEvent>;
+  readonly seen: EventRecord<HostEvent>;
   readonly stateDir: string;
   /** Starts it; it is stopped when the test ends. */
   start(): Promise<void>;
@@ -55,18 +56,14 @@ export function programOf(
   const stateDir = join(temporaryDir(t), 'state');
   mkdirSync(stateDir);
   const log = new LogRecord();
-  const events = new Gate<PluginEvent>();
+  const events = loggedEvents(log.source);
+  const seen = new EventRecord(events);
   const programs = new Programs({
     options: { ...pluginHostDefaults, ...(receiveTimeoutMs === undefined ? {} : { receiveTimeoutMs }) },
     surroundings: { relayUrl: () => 'http://127.0.0.1:1', stateDir, maxBodyBytes, version: '0.9.0', random, env: process.env },
     clock,
     logs: log.source,
-    events: {
-      emit: (event) => {
-        if (event.type === 'plugin.state') events.push(event);
-      },
-      isWatched: () => true,
-    },
+    events,
   });
   const plugin = programs.add({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode, ...args], ...record });
   const exposed = new Map<string, HostedMethod>();
@@ -88,7 +85,7 @@ export function programOf(
     await programs.stop();
   });
   return {
-    ...{ plugin, programs, log, events, stateDir },
+    ...{ plugin, programs, log, seen, stateDir },
     start: () => plugin.start(port),
     call: async (method, ...params) => {
       const found = exposed.get(`ham.${method}`);
@@ -96,7 +93,7 @@ export function programOf(
       return found.invoke(params, () => undefined);
     },
     deliver: (message) => plugin.inboxes[0]?.take(message) ?? false,
-    until: async (type, count = 1) => (await events.until(({ state }) => state.type === type, count))[count - 1]!.state,
+    until: async (type, count = 1) => (await seen.event('plugin.state', { state: { type } as PluginState }, count)).state,
   };
 }
 

@@ -40,7 +40,7 @@ test('one that hangs at every start waits longer each time and has failed in the
   await kit.start();
   const { reason } = (await kit.until('failed')) as { reason: string };
   t.regex(reason, /it was started 5 times in 60 s and ended each time; the last time: it did not answer 1 times in a row/);
-  const attempts = kit.events.all.flatMap(({ state }) => (state.type === 'backoff' ? [state.attempt] : []));
+  const attempts = kit.seen.matching('plugin.state').flatMap(({ state }) => (state.type === 'backoff' ? [state.attempt] : []));
   t.deepEqual(attempts, [1, 2, 3, 4, 5]);
 });
 

@@ -47,7 +47,7 @@ test('it is notified by a call like any other, of the values and what goes with 
   t.like(dict, { host_id: 'x@127.0.0.1:1', client_address: ['10.0.0.1', 7] });
   t.like(dict.co2, { id: 'id.1', hops: 0, redelivered: false });
   kit.programs.answerCall('ham', id, { value: true });
-  await kit.log.line(/delivered id\.1 to ham/);
+  await kit.seen.event('inbox.delivered', { satellite: 'ham', id: 'id.1' });
 });
 
 test('a call that nobody fetches, or nobody answers, ends in its time; its late answer is refused', async (t) => {

@@ -19,8 +19,7 @@ test('a program is started, called by its methods, notified in order, and stoppe
   t.like(echo, { name: 'ham.echo', help: 'Does echo.', access: 'call' });
   t.deepEqual(echo?.signature, [['string', 'string']]);
   for (const word of ['one', 'two', 'three']) kit.deliver(dataMessage(word));
-  await kit.log.line(/delivered .* to ham/);
-  for (let lines = 1; lines < 3; lines = kit.log.matching(/^delivered/).length) await kit.log.lines.first(kit.log.lines.all.length + 1);
+  await kit.seen.event('inbox.delivered', { satellite: 'ham' }, 3);
   t.deepEqual(await kit.call('heard'), ['one', 'two', 'three']);
   const { pid = 0 } = kit.plugin.status;
   await kit.plugin.stop();

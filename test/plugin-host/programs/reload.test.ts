@@ -1,6 +1,7 @@
 /** A program is reloaded: a new process beside the one that runs takes its place, or nothing has changed. */
 import { join } from 'node:path';
 import test from 'ava';
+import { NOT_RELOADED } from '../../../src/plugin-host/hosted/hosted.ts';
 import { temporaryDir } from '../../support/relays.ts';
 import { messageOf } from '../kit.ts';
 import { gone, isAlive, programOf } from './kit.ts';
@@ -18,16 +19,16 @@ test('what it heard goes from process to process, every message to one of them',
   const reloading = kit.plugin.reload();
   t.is(kit.plugin.status.pid, first);
   for (const text of words.slice(100, 200)) kit.deliver(word(text));
-  await kit.log.line(/^messages wait for the next version of ham$/);
+  await kit.seen.event('inbox.paused', { satellite: 'ham' });
   for (const text of words.slice(200)) kit.deliver(word(text));
   await reloading;
   await gone(first);
-  for (let lines = kit.log.lines.all.length; kit.log.matching(/^delivered/).length < 300; lines++) await kit.log.lines.first(lines + 1);
+  await kit.seen.event('inbox.delivered', { satellite: 'ham' }, 300);
   t.deepEqual(await kit.call('heard'), words);
   t.like(kit.plugin.status, { state: { type: 'ready' }, restarts: 1, lastError: undefined });
   t.like(kit.plugin.status.satellites[0], { delivered: 300, failed: 0, dropped: 0, waiting: 0 });
   t.deepEqual(
-    kit.events.all.map(({ state }) => state.type),
+    kit.seen.matching('plugin.state').map(({ state }) => state.type),
     ['starting', 'ready', 'reloading', 'ready'],
   );
 });
@@ -53,7 +54,9 @@ test('one that does not start changes nothing, and leaves no process', async (t)
   t.like(kit.plugin.status, { state: { type: 'ready' }, pid, restarts: 0, lastError: 'it ended with code 6' });
   t.is(await kit.call('echo', 'still here'), 'still here');
   t.deepEqual(kit.log.matching(/started again|start it by hand/), []);
-  t.is(kit.log.matching(/^ham: not reloaded, the previous version keeps running: it ended with code 6$/).length, 1);
+  t.like(kit.seen.matching('plugin.problem'), [{ plugin: 'ham', outcome: NOT_RELOADED, problem: { reason: 'it ended with code 6' } }]);
+  const [line] = kit.log.lines.all.filter(({ level }) => level === 'error');
+  t.like(line, { category: 'plugin.ham', text: 'ham: not reloaded, the previous version keeps running: it ended with code 6' });
   t.is(kit.programs.tokens().length, 1);
 });
 
