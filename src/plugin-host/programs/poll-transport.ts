@@ -109,7 +109,7 @@ export class PollTransport implements ProgramTransport {
   }
 
   close(): Promise<void> {
-    this.#closed = new RelayError('TRANSPORT', `${this.plugin} is not there any more`);
+    this.#closed = new RelayError('TRANSPORT', `${this.plugin} does not run any more`);
     for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(this.#closed);
     this.#queue.clear();
     for (const seen of [...this.#pings]) seen();

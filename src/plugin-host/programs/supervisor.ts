@@ -1,5 +1,5 @@
 /** Keeps a program running: one session at a time, started, watched, ended and started again as the supervision decides. */
-import { RelayError, clean, reasonOf } from '../../core/core.ts';
+import { RelayError, clean, errorFromFault, reasonOf } from '../../core/core.ts';
 import type { Fault, Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
@@ -13,7 +13,7 @@ import { Session } from './session.ts';
 import type { SessionOptions } from './session.ts';
 import { RUNG_MS, describeState, step } from './supervision.ts';
 import type { Supervised, SupervisionEffect, SupervisionEvent } from './supervision.ts';
-import { DEATH_MS, errorOf, requestOf } from './transport.ts';
+import { DEATH_MS, requestOf } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
 export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'http'> {
@@ -57,7 +57,7 @@ const STOP_MS = 3 * RUNG_MS + 1_000;
 const FOREGROUND = 'run it in the foreground (many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off")';
 
 /** The relay's own code runs on both sides of a child: its faults are the errors that were thrown there. */
-const childError = (_plugin: string, code: number, text: string): Fault | RelayError => errorOf(code, text);
+const childError = (_plugin: string, code: number, text: string): Fault | RelayError => errorFromFault(code, text);
 
 export class Supervisor {
   readonly #parts: SupervisorParts;
