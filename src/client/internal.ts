@@ -1,5 +1,4 @@
 /** The client as the relay's own directories use it; `client.ts` is the public entry. */
-export { answerHeadOf, connectionError, mayHaveArrived, RemoteFault } from './errors.ts';
-export { skipContinue } from './interim-responses.ts';
+export { answerHeadOf, mayHaveArrived, RemoteFault } from './errors.ts';
 export { XmlRpcClient } from './xmlrpc-client.ts';
 export type { ClientOptions } from './options.ts';

@@ -26,7 +26,8 @@ export class RelayClient {
   }
 
   /**
-   * Rejects with the RelayError or Fault that the relay answers ({@link errorFromFault}), or with a RelayError TRANSPORT if it cannot be reached.
+   * Rejects with the RelayError or Fault that the relay answers ({@link errorFromFault}), or with a RelayError TRANSPORT if the relay
+   * cannot be reached.
    */
   async call(method: string, params: readonly Sendable[]): Promise<Value> {
     const answer = parseResponse(await this.#post(serialiseCall(method, params, { nil: true, i8: true })), {

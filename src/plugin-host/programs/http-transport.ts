@@ -1,29 +1,21 @@
 /** Calls a program that is an XML-RPC server on this machine, over a few persistent connections. */
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Socket } from 'node:net';
-import type { Dispatcher, Pool } from 'undici';
-import { connectionError, skipContinue } from '../../client/internal.ts';
-import { RelayError, clean, parseMediaType, reasonOf } from '../../core/core.ts';
+import { Fifo, RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { Clock, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { DEFAULT_LIMITS, parseResponse, parseResponseInSlices, sendableResponse } from '../../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
+import type { HttpResponse } from './http-response.ts';
 import { MAX_CALLS, faultOf, requestOf } from './transport.ts';
 import type { ProgramRequest, ProgramTransport } from './transport.ts';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { ResponseReader } from './http-response.ts';
 
 // Several, for servers with threads. A server with one thread is called over one connection as long as its calls come one by one.
 const CONNECTIONS = 8;
-// Short: a server with one thread may serve nobody else as long as a connection is open.
-const KEEP_ALIVE_MS = 1_000;
-// As Node's servers have it; protects the relay's memory from a program that sends headers without end.
-const MAX_HEAD_BYTES = 16 * 1024;
 // A document that is parsed in a millisecond; the relay does other work while it parses a larger one.
 const LARGE_BYTES = 256 * 1024;
-const HEADERS = ['User-Agent', 'co2-relay', 'Accept', 'text/xml', 'Content-Type', 'text/xml; charset=utf-8'];
 const PING = requestOf('ping', []);
-
-/** Gets the bytes that go to a program and come from it, as they do; of a request only its body. */
-export type Tap = (direction: 'to' | 'from', bytes: Buffer) => void;
 
 export interface HttpTransportOptions {
   readonly clock: Clock;
@@ -37,17 +29,28 @@ export interface HttpTransportOptions {
 
 type ResponseValue = Extract<ParsedResponse, { readonly kind: 'value' }>;
 
+interface Call {
+  readonly body: Buffer;
+  readonly resolve: (response: HttpResponse) => void;
+  readonly reject: (error: unknown) => void;
+  /** Undefined while it waits for one. */
+  connection: HttpConnection | undefined;
+}
+
 export class HttpTransport implements ProgramTransport {
   readonly #plugin: string;
   readonly #faultOf: typeof faultOf;
   readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly leniency: 'forms' };
   readonly #tap: Tap | undefined;
   readonly #clock: Clock;
-  readonly #path: string;
-  readonly #pool: Promise<Pool>;
-  /** Under way, or waiting for a connection. */
-  readonly #exchanges = new Set<Exchange>();
-  #closed: RelayError | undefined;
+  readonly #port: number;
+  readonly #head: string;
+  readonly #idle: HttpConnection[] = [];
+  readonly #open = new Set<HttpConnection>();
+  /** Calls that wait for a connection. */
+  readonly #waiting = new Fifo<Call>();
+  readonly #calls = new Set<Call>();
+  #isClosed = false;
 
   /** `port` and `path` are from its handshake. It is only ever called on this machine, and no redirect is followed. */
   constructor(
@@ -60,8 +63,8 @@ export class HttpTransport implements ProgramTransport {
     this.#plugin = plugin;
     this.#faultOf = meaning;
     this.#clock = clock;
-    this.#path = path;
-    this.#pool = openPool(port, tap);
+    this.#port = port;
+    this.#head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUser-Agent: co2-relay\r\nAccept: text/xml\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: `;
   }
 
   async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
@@ -83,11 +86,12 @@ export class HttpTransport implements ProgramTransport {
     });
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#isClosed = true;
     const closed = new RelayError('TRANSPORT', `${this.#plugin} does not run any more`);
-    this.#closed = closed;
-    for (const exchange of this.#exchanges) exchange.abort(closed);
-    await (await this.#pool).destroy();
+    for (const call of [...this.#calls]) this.#abort(call, closed);
+    for (const connection of [...this.#open]) connection.end(closed);
+    return Promise.resolve();
   }
 
   /** The value of a response. Rejects with the error for a fault, or with a RelayError TRANSPORT. */
@@ -115,199 +119,211 @@ export class HttpTransport implements ProgramTransport {
 
   #exchange({ method, body }: ProgramRequest, timeoutMs: number): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) throw this.#closed;
-      if (this.#exchanges.size >= MAX_CALLS)
+      if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#plugin} does not run any more`);
+      if (this.#calls.size >= MAX_CALLS)
         throw new RelayError('RATE_LIMITED', `${this.#plugin}: ${MAX_CALLS} calls are already running or waiting`);
-      const bytes = body();
-      const cancelTimer = this.#clock.after(timeoutMs, () => {
-        exchange.abort(new RelayError('TIMEOUT', `${method} was not answered in ${timeoutMs} ms`));
-      });
-      const exchange = new Exchange(this.#reading.limits.maxBodyBytes, {
-        onStart: () => this.#tap?.('to', bytes),
-        onResponse: (response) => {
-          cancelTimer();
+      const finish = (): void => {
+        cancelTimer();
+        this.#calls.delete(call);
+      };
+      const call: Call = {
+        body: body(),
+        connection: undefined,
+        resolve: (response) => {
+          finish();
           resolve(response);
         },
-        onError: (error) => {
-          cancelTimer();
-          reject(RelayError.is(error) ? error : connectionError(this.#plugin, error));
+        reject: (error) => {
+          finish();
+          reject(this.#named(error));
         },
-        onEnd: () => this.#exchanges.delete(exchange),
+      };
+      const cancelTimer = this.#clock.after(timeoutMs, () => {
+        this.#abort(call, new RelayError('TIMEOUT', `${method} was not answered in ${timeoutMs} ms`));
       });
-      this.#exchanges.add(exchange);
-      void this.#pool.then((pool) => pool.dispatch({ method: 'POST', path: this.#path, headers: HEADERS, body: bytes }, exchange));
+      this.#calls.add(call);
+      this.#begin(call);
     });
+  }
+
+  #begin(call: Call): void {
+    const connection = this.#idleOne() ?? (this.#open.size < CONNECTIONS ? this.#connect() : undefined);
+    if (connection) this.#run(call, connection);
+    else this.#waiting.push(call);
+  }
+
+  #idleOne(): HttpConnection | undefined {
+    let connection = this.#idle.pop();
+    while (connection?.isOpen === false) connection = this.#idle.pop();
+    return connection;
+  }
+
+  #connect(): HttpConnection {
+    const onEnd = (): void => {
+      this.#open.delete(connection);
+      const at = this.#idle.indexOf(connection);
+      if (at >= 0) this.#idle.splice(at, 1);
+      const next = this.#next();
+      if (next) this.#begin(next);
+    };
+    const connection = new HttpConnection(this.#port, onEnd, this.#reading.limits.maxBodyBytes, this.#tap);
+    this.#open.add(connection);
+    return connection;
+  }
+
+  #run(call: Call, connection: HttpConnection): void {
+    call.connection = connection;
+    connection.exchange(this.#head, call.body).then(
+      (response) => {
+        if (connection.isOpen) this.#release(connection);
+        call.resolve(response);
+      },
+      (error: unknown) => {
+        call.reject(error);
+      },
+    );
+  }
+
+  #release(connection: HttpConnection): void {
+    const next = this.#next();
+    if (next) this.#run(next, connection);
+    else this.#idle.push(connection);
+  }
+
+  /** The oldest call that waits and has not been aborted. */
+  #next(): Call | undefined {
+    for (let call = this.#waiting.shift(); call; call = this.#waiting.shift()) if (this.#calls.has(call)) return call;
+    return undefined;
+  }
+
+  /** Rejects a call now. Its connection is closed, since its response is not read. */
+  #abort(call: Call, error: unknown): void {
+    call.reject(error);
+    call.connection?.end(new RelayError('TRANSPORT', 'the call was aborted'));
+  }
+
+  #named(error: unknown): RelayError {
+    if (RelayError.is(error) && (error.code !== 'TRANSPORT' || error.message.startsWith(this.#plugin))) return error;
+    return new RelayError('TRANSPORT', `${this.#plugin}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
-/** Loads undici on first use: it takes about 15 MB, which neither a relay without programs nor a child needs. */
-async function openPool(port: number, tap: Tap | undefined): Promise<Pool> {
-  const undici = await import('undici');
-  const connect = undici.buildConnector({});
-  return new undici.Pool(`http://127.0.0.1:${port}`, {
-    connections: CONNECTIONS,
-    pipelining: 1,
-    // Every call has a time limit of its own, and every response a size limit.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    maxHeaderSize: MAX_HEAD_BYTES,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    // Programs cannot prolong it.
-    keepAliveMaxTimeout: KEEP_ALIVE_MS,
-    connect: (target, callback) => {
-      connect(target, (...[error, socket]) => {
-        if (error) callback(error, null);
-        else callback(null, skipContinue(tap ? tapped(socket, tap) : socket));
-      });
-    },
-  });
+interface Exchange {
+  readonly reader: ResponseReader;
+  readonly resolve: (response: HttpResponse) => void;
+  readonly reject: (error: RelayError) => void;
 }
 
-function tapped<T extends Pick<Socket, 'read'>>(socket: T, tap: Tap): T {
-  const read = socket.read.bind(socket);
-  socket.read = (size?: number): Buffer | null => {
-    const chunk = read(size) as Buffer | null;
-    if (chunk !== null) tap('from', chunk);
-    return chunk;
-  };
-  return socket;
-}
+/** Gets the bytes that go to a program and come from it, as they do; of a request only its body. */
+export type Tap = (direction: 'to' | 'from', bytes: Buffer) => void;
 
-/** A response with status 200 that may be XML-RPC. */
-interface HttpResponse {
-  readonly body: Buffer;
-  /** From its Content-Type. */
-  readonly charset: string | undefined;
-}
+// Short: a server with one thread may serve nobody else as long as a connection is open.
+const KEEP_ALIVE_MS = 1_000;
+const SMALL_BYTES = 16 * 1024;
 
-interface ExchangeEvents {
-  /** The request is being sent. */
-  readonly onStart: () => void;
-  readonly onResponse: (response: HttpResponse) => void;
-  /** May be called more than once. */
-  readonly onError: (error: unknown) => void;
-  /** The connection is free again, or lost. */
-  readonly onEnd: () => void;
-}
-
-const XML: ReadonlySet<string> = new Set(['text/xml', 'application/xml']);
-// Interim responses (1xx) before the final one. Servers send one at most.
-const MAX_INTERIM = 16;
-// A chunk of one byte takes five more for its framing. Framing may be as long as the body, and so much longer; this protects the relay's
-// processor from a program that sends little at great length.
-const CHUNK_FRAMING_BYTES = 5;
-const MAX_SURPLUS_BYTES = 1024 * 1024;
-
-/** One request and its response. undici aborts the request with the error that a method throws. */
-class Exchange implements Dispatcher.DispatchHandler {
+export class HttpConnection {
+  readonly #socket: Socket;
   readonly #maxBodyBytes: number;
-  readonly #events: ExchangeEvents;
-  readonly #body = new CollectedBytes();
-  #controller: Dispatcher.DispatchController | undefined;
-  #abortedWith: Error | undefined;
-  #charset: string | undefined;
-  #interim = 0;
-  #pieces = 0;
-  /** Bytes of the body that have not arrived yet; 0 if its length is unknown. */
-  #missing = 0;
+  readonly #tap: Tap | undefined;
+  #exchange: Exchange | undefined;
+  #isOpen = true;
 
-  constructor(maxBodyBytes: number, events: ExchangeEvents) {
+  /** Connects, on this machine. `onEnd`: no further exchange can be made. `maxBodyBytes`: of a response. */
+  constructor(port: number, onEnd: (connection: HttpConnection) => void, maxBodyBytes: number, tap?: Tap) {
     this.#maxBodyBytes = maxBodyBytes;
-    this.#events = events;
-  }
-
-  /** Fails now. Its connection is closed, since the rest of the response is not read. */
-  abort(error: Error): void {
-    this.#abortedWith = error;
-    this.#events.onError(error);
-    this.#controller?.abort(error);
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#abortedWith) controller.abort(this.#abortedWith);
-    else this.#events.onStart();
-  }
-
-  onResponseStart(_controller: unknown, status: number, headers: IncomingHttpHeaders): void {
-    if (status < 200) {
-      if (++this.#interim > MAX_INTERIM) throw new Error(`it sent more than ${MAX_INTERIM} interim responses (HTTP 1xx)`);
-      return;
-    }
-    if (status !== 200) throw new Error(`it answered HTTP ${status}`);
-    const { 'content-type': contentType, 'content-encoding': encoding = 'identity', 'transfer-encoding': transfer = 'chunked' } = headers;
-    const media = typeof contentType === 'string' ? parseMediaType(contentType) : undefined;
-    if (!media || !XML.has(media.type)) throw new Error(`it did not answer with XML (Content-Type: ${clean(contentType ?? 'none', 80)})`);
-    if (encoding.toLowerCase() !== 'identity')
-      throw new Error(`it answered with Content-Encoding '${clean(encoding, 40)}', which was not requested`);
-    if (transfer.toLowerCase() !== 'chunked')
-      throw new Error(`it answered with Transfer-Encoding '${clean(transfer, 40)}', which was not requested`);
-    this.#charset = media.parameters.find(([name]) => name === 'charset')?.[1];
-    this.#missing = Number(headers['content-length'] ?? 0);
-    if (this.#missing > this.#maxBodyBytes) throw this.#tooLarge();
-  }
-
-  onResponseData(_controller: unknown, piece: Buffer): void {
-    if (this.#body.size + piece.length > this.#maxBodyBytes) throw this.#tooLarge();
-    this.#missing = Math.max(0, this.#missing - piece.length);
-    this.#body.add(piece, this.#missing);
-    if (++this.#pieces * CHUNK_FRAMING_BYTES > this.#body.size + MAX_SURPLUS_BYTES)
-      throw new Error('its response has more framing between chunks than content');
-  }
-
-  onResponseEnd(): void {
-    this.#events.onEnd();
-    // undici frees the connection in an immediate that it sets after this method. A caller that makes its next call at once must find the
-    // connection free: a server with one thread would not serve a second one.
-    process.nextTick(() => {
-      setImmediate(() => {
-        this.#events.onResponse({ body: this.#body.whole, charset: this.#charset });
-      });
+    this.#tap = tap;
+    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true, timeout: KEEP_ALIVE_MS });
+    this.#socket.on('data', (chunk: Buffer) => {
+      this.#take(chunk);
+    });
+    this.#socket.once('end', () => {
+      this.#ended();
+    });
+    this.#socket.on('error', (error) => {
+      this.end(failure(error));
+    });
+    this.#socket.on('timeout', () => {
+      if (!this.#exchange) this.end(new RelayError('TRANSPORT', 'the connection was idle'));
+    });
+    this.#socket.once('close', () => {
+      this.end(new RelayError('TRANSPORT', 'the connection ended without an answer'));
+      onEnd(this);
     });
   }
 
-  onResponseError(_controller: unknown, error: Error): void {
-    this.#events.onEnd();
-    this.#events.onError(error);
+  /** False if no further exchange can be made. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
-  #tooLarge(): Error {
-    return new Error(`its response is larger than ${this.#maxBodyBytes} bytes`);
+  /**
+   * Sends a request and resolves to the response. `head` ends before the value of its last header, the length of `body`. Rejects with a
+   * RelayError TRANSPORT, or with the error of `end`.
+   */
+  exchange(head: string, body: Buffer): Promise<HttpResponse> {
+    return new Promise((resolve, reject) => {
+      if (!this.#isOpen) {
+        reject(new RelayError('TRANSPORT', 'the connection has ended'));
+        return;
+      }
+      this.#exchange = { reader: new ResponseReader(this.#maxBodyBytes), resolve, reject };
+      this.#tap?.('to', body);
+      const start = `${head}${body.length}\r\n\r\n`;
+      if (body.length > SMALL_BYTES) {
+        this.#socket.cork();
+        this.#socket.write(start, 'latin1');
+        this.#socket.write(body);
+        this.#socket.uncork();
+      } else {
+        // Copying so little costs less than a second write.
+        const request = Buffer.allocUnsafe(start.length + body.length);
+        body.copy(request, request.write(start, 'latin1'));
+        this.#socket.write(request);
+      }
+    });
+  }
+
+  /** Ends it now, and rejects an exchange that is under way with `error`. */
+  end(error: RelayError): void {
+    this.#isOpen = false;
+    this.#socket.destroy();
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.reject(error);
+  }
+
+  #take(chunk: Buffer): void {
+    this.#tap?.('from', chunk);
+    if (!this.#exchange) this.end(new RelayError('TRANSPORT', 'it sent a response without a request'));
+    else this.#settle(this.#exchange, ({ reader }) => reader.push(chunk));
+  }
+
+  #ended(): void {
+    this.#isOpen = false;
+    if (this.#exchange) this.#settle(this.#exchange, ({ reader }) => reader.end());
+    this.#socket.destroy();
+  }
+
+  #settle(exchange: Exchange, read: (exchange: Exchange) => HttpResponse | undefined): void {
+    try {
+      const response = read(exchange);
+      if (!response) return;
+      this.#exchange = undefined;
+      if (!response.isReusable) this.end(failure(undefined));
+      exchange.resolve(response);
+    } catch (error) {
+      this.end(failure(error));
+    }
   }
 }
 
-/** The pieces of a body in one buffer, so that many small pieces do not take many times their bytes. */
-class CollectedBytes {
-  /** Only the first `size` are used. A single piece is kept without a copy. */
-  #bytes: Buffer = Buffer.alloc(0);
-  #size = 0;
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused; its server is not listening',
+  ECONNRESET: 'the connection broke before the response was complete',
+  EPIPE: 'the connection broke before the response was complete',
+};
 
-  get size(): number {
-    return this.#size;
-  }
-
-  /** All bytes. Nothing may be added afterwards. */
-  get whole(): Buffer {
-    return this.#bytes.subarray(0, this.#size);
-  }
-
-  /** `toCome`: how many more bytes are known to follow. */
-  add(piece: Buffer, toCome: number): void {
-    if (piece.length === 0) return;
-    const size = this.#size + piece.length;
-    if (this.#size === 0 && toCome === 0) this.#bytes = piece;
-    else this.#copy(piece, size, size + toCome);
-    this.#size = size;
-  }
-
-  #copy(piece: Buffer, size: number, wanted: number): void {
-    // A piece that was kept without a copy has no room at its end, so nothing is ever written into a buffer that is not ours.
-    if (size > this.#bytes.length) {
-      // Doubled, so that a body that arrives byte by byte is not copied for each of them.
-      const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.#size));
-      this.#bytes.copy(larger, 0, 0, this.#size);
-      this.#bytes = larger;
-    }
-    piece.copy(this.#bytes, this.#size);
-  }
+function failure(error: unknown): RelayError {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return new RelayError('TRANSPORT', REASONS[code ?? ''] ?? reasonOf(error), { cause: error });
 }

@@ -68,7 +68,7 @@ export class Programs {
   add(
     record: ProgramRecord,
     over: Partial<
-      Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'endInWords' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
+      Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'explainEnd' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
     > = {},
   ): Program {
     const { options, surroundings, clock, logs, events } = this.#parts;
