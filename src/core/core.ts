@@ -9,7 +9,7 @@ export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { ERRORS, Fault, Refusal, RelayError, reasonOf } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
-export { errorId, faultFor } from './fault-answer.ts';
+export { THROWN, errorFromFault, errorId, faultFor } from './fault-answer.ts';
 export type { FaultAnswer } from './fault-answer.ts';
 export { Fifo } from './fifo.ts';
 export { inSlices, joinInSlices } from './in-slices.ts';

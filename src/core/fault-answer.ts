@@ -1,8 +1,15 @@
-/** Turns a thrown value into the code and text of a fault; details that must not leave the machine go to the log. */
+/** Turns errors into faults and back. Details that must not leave the machine go to the log. */
 import { randomBytes } from 'node:crypto';
 import { ERRORS, Fault, RelayError, reasonOf } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
 import type { Log } from './log.ts';
 import { clean } from './text.ts';
+
+/**
+ * The fault with which a child answers what a method threw: its text is the reason, with the place in the plugin's code. Only the relay
+ * reads it, which reports it under an id.
+ */
+export const THROWN = -32_400;
 
 /** The contents of a fault. */
 export interface FaultAnswer {
@@ -38,5 +45,26 @@ function logError(log: Log, text: string, error: unknown): void {
     log.error(text, error);
   } catch {
     log.error(`${text} ${clean(reasonOf(error))}`);
+  }
+}
+
+// Two codes share the number 403: the one that a method answers more often comes first in the table.
+const CODES = new Map<number, ErrorCode>(
+  (Object.entries(ERRORS) as [ErrorCode, { fault: number }][]).reverse().map(([code, { fault }]) => [fault, code]),
+);
+
+/**
+ * The error that a relay, or a child of it, wrote as this fault: a RelayError if the number is one of the relay's, else the Fault of a
+ * plugin.
+ */
+export function errorFromFault(code: number, text: string, isLogged = true): Error {
+  if (code === THROWN) return new Error(text);
+  const known = CODES.get(code);
+  // The process that wrote the fault has logged the error.
+  if (known !== undefined) return new RelayError(known, text, { isLogged });
+  try {
+    return new Fault(code, text);
+  } catch {
+    return new RelayError('APPLICATION', text);
   }
 }

@@ -1,6 +1,6 @@
 /** The endpoint for custom transports of relay plugins: documents of a peer, handled like its `notify` over HTTP. */
 import type { Principal } from '../access/access.ts';
-import { Fifo, RelayError, clean } from '../core/core.ts';
+import { RelayError, SerialQueue, clean } from '../core/core.ts';
 import type { Receive } from '../plugin/plugin.ts';
 import { answerCall, callerOf } from '../rpc/rpc.ts';
 import type { Dispatcher, RpcEndpoint } from '../rpc/rpc.ts';
@@ -33,9 +33,9 @@ const MIN_WAITING_BYTES = 64 * 1024;
 export class CustomEndpoint {
   readonly #endpoint: RpcEndpoint<Received>;
   readonly #maxWaitingBytes: number;
-  readonly #onIdle: (() => void)[] = [];
+  /** One per peer. */
+  readonly #queues: SerialQueue[] = [];
   #isOpen = false;
-  #running = 0;
 
   /** `maxBodyBytes` is the limit for one document. */
   constructor(dispatcher: Dispatcher, maxBodyBytes: number) {
@@ -51,41 +51,28 @@ export class CustomEndpoint {
   /** Accepts no more documents, and waits for those that are being processed. */
   async stop(): Promise<void> {
     this.#isOpen = false;
-    if (this.#running === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onIdle.push(resolve);
-    });
+    await Promise.all(this.#queues.map((queue) => queue.idle()));
   }
 
   /** The function to which a transport passes the documents of this peer. They are answered one after another, in order. */
   receiver({ address, port, nonFinite }: CustomPeer): Receive {
     const received: Received = { principal: { role: { kind: 'peer' }, address, port, isDirect: true, isPeer: true }, nonFinite };
-    const waiting = new Fifo<() => Promise<void>>();
+    const queue = new SerialQueue();
+    this.#queues.push(queue);
     let waitingBytes = 0;
-    let isBusy = false;
-    const run = async (): Promise<void> => {
-      isBusy = true;
-      for (let next = waiting.shift(); next; next = waiting.shift()) await next();
-      isBusy = false;
-    };
     return async (document) => {
       if (!this.#isOpen) return this.#unavailable('the relay is starting or stopping; call again in a moment');
       // A transport is a plugin: it may pass anything.
       const bytes = ArrayBuffer.isView(document) ? document.byteLength : 0;
-      if (waiting.length > 0 && waitingBytes + bytes > this.#maxWaitingBytes)
+      const waiting = queue.length - 1;
+      if (waiting > 0 && waitingBytes + bytes > this.#maxWaitingBytes)
         return this.#unavailable(`documents of ${waitingBytes} bytes are already waiting; send it again later`);
-      if (waiting.length >= MAX_WAITING) return this.#unavailable(`${MAX_WAITING} documents are already waiting; send one at a time`);
-      this.#running++;
-      const answer = await new Promise<Uint8Array>((resolve) => {
-        waitingBytes += bytes;
-        waiting.push(async () => {
-          waitingBytes -= bytes;
-          resolve(await answerCall(this.#endpoint, document, received));
-        });
-        if (!isBusy) void run();
+      if (waiting >= MAX_WAITING) return this.#unavailable(`${MAX_WAITING} documents are already waiting; send one at a time`);
+      waitingBytes += bytes;
+      return queue.run(() => {
+        waitingBytes -= bytes;
+        return answerCall(this.#endpoint, document, received);
       });
-      if (--this.#running === 0) for (const onIdle of this.#onIdle.splice(0)) onIdle();
-      return answer;
     };
   }
 

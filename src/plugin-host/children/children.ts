@@ -144,7 +144,7 @@ export class Children {
       // The child keeps the limit itself, and reports what took so long.
       setupTimeoutMs: options.setupTimeoutMs + GRACE_MS,
       file: found.file,
-      endInWords: (reason) => explainEnd(reason, options.maxMemoryMb),
+      explainEnd: (reason) => explainEnd(reason, options.maxMemoryMb),
       renew: async () => {
         await renewInputs(child.found, this.#place);
         child.attempted = await inputsOf(child.found, this.#place);

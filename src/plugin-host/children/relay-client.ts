@@ -5,11 +5,10 @@
 import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { format } from 'node:util';
-import { RelayError } from '../../core/core.ts';
+import { RelayError, errorFromFault } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { parseResponse, serialiseCall } from '../../xmlrpc/xmlrpc.ts';
-import { errorOf } from '../programs/programs.ts';
 
 // As many as the relay serves without noticing. Further calls wait here.
 const MAX_SOCKETS = 32;
@@ -27,13 +26,14 @@ export class RelayClient {
   }
 
   /**
-   * Rejects with the RelayError or Fault that the relay answers ({@link errorOf}), or with a RelayError TRANSPORT if it cannot be reached.
+   * Rejects with the RelayError or Fault that the relay answers ({@link errorFromFault}), or with a RelayError TRANSPORT if the relay
+   * cannot be reached.
    */
   async call(method: string, params: readonly Sendable[]): Promise<Value> {
     const answer = parseResponse(await this.#post(serialiseCall(method, params, { nil: true, i8: true })), {
       limits: { maxBodyBytes: Infinity },
     });
-    if (answer.kind === 'fault') throw errorOf(answer.code, answer.text);
+    if (answer.kind === 'fault') throw errorFromFault(answer.code, answer.text);
     return answer.value;
   }
 

@@ -2,13 +2,12 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Fault, RelayError } from '../../core/core.ts';
+import { Fault, RelayError, THROWN } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { answerCall } from '../../rpc/rpc.ts';
 import type { RpcEndpoint } from '../../rpc/rpc.ts';
 import { parseCall } from '../../xmlrpc/xmlrpc.ts';
-import { THROWN } from '../programs/programs.ts';
 
 /** A method that the relay calls. `undefined` is answered as true. */
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;

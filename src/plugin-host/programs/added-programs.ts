@@ -1,4 +1,4 @@
-/** The programs that were added while the relay ran, remembered over restarts in the state directory; and what may be added at all. */
+/** The programs that were added while the relay ran, kept in the state directory across restarts. */
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import { RelayError, clean } from '../../core/core.ts';
@@ -75,7 +75,7 @@ export class AddedPrograms {
     });
   }
 
-  /** Resolves once the disk has forgotten it too. */
+  /** Resolves once it is removed from disk. */
   async forget(name: string): Promise<void> {
     if (this.#records.delete(name)) await this.#save();
   }

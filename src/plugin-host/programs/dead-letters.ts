@@ -1,4 +1,4 @@
-/** Messages that killed their receiver again and again, set aside: the newest of them, in memory. */
+/** Dead letters: messages that repeatedly ended their recipient. The newest ones are kept in memory. */
 import { RelayError, clean } from '../../core/core.ts';
 import { heldBytes } from '../../values/values.ts';
 import type { Clock } from '../../core/core.ts';
@@ -8,7 +8,7 @@ import type { Message } from '../../message/message.ts';
 export interface DeadLetter {
   /** The message's id. */
   readonly id: string;
-  /** The satellite that it killed. */
+  /** The satellite that ended because of it. */
   readonly satellite: string;
   readonly message: Message;
   /** How often it did. */
@@ -27,7 +27,7 @@ export class DeadLetters {
   readonly #letters = new Map<string, DeadLetter>();
   #bytes = 0;
 
-  /** `deliver` puts a message into the line of a satellite again; false if there is none of this name, or it takes none. */
+  /** `deliver` puts a message into the inbox of a satellite again; false if there is no such satellite, or it accepts no messages. */
   constructor(
     private readonly clock: Pick<Clock, 'now'>,
     private readonly deliver: (satellite: string, message: Message) => boolean,
@@ -38,7 +38,7 @@ export class DeadLetters {
     return [...this.#letters.values()];
   }
 
-  /** Sets one aside; the oldest go if there is no room. */
+  /** Adds a dead letter; the oldest are dropped if there is no room. */
   add(letter: Omit<DeadLetter, 'id' | 'at'>): void {
     const { satellite, message } = letter;
     this.#remove(keyOf(satellite, message.id));

@@ -1,4 +1,4 @@
-/** What a program says of itself by `plugin.get_version` and `plugin.describe`, checked before anything of it is believed. Pure. */
+/** Checks what a program answers to `plugin.get_version` and `plugin.describe`. Pure. */
 import { clean } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
 import type { AccessClass } from '../../core/core.ts';
@@ -10,16 +10,16 @@ export interface DescribedMethod {
   /** `ham.add` */
   readonly name: string;
   readonly help: string;
-  /** `[[result, ...params]]`; undefined if it does not say. */
+  /** `[[result, ...params]]`; undefined if the program does not state it. */
   readonly signature: readonly (readonly string[])[] | undefined;
   readonly access: AccessClass;
 }
 
-/** A satellite, where a process has several. */
+/** One of several satellites in a process. */
 export interface DescribedSatellite {
   /** `ham.spam.Spam` */
   readonly name: string;
-  /** It takes messages. */
+  /** True if it receives messages. */
   readonly receives: boolean;
 }
 
@@ -30,10 +30,10 @@ export interface Description {
   readonly satellites: readonly DescribedSatellite[];
 }
 
-/** Of a program that does not describe itself. */
+/** The description of a program that does not describe itself. */
 export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [], satellites: [] };
 
-// What a person can survey; a program needs not be believed to have more.
+// More than a program needs; protects the relay's memory and its pages.
 const MAX_METHODS = 1_000;
 const MAX_SATELLITES = 1_000;
 const MAX_CAPABILITIES = 100;

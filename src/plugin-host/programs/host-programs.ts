@@ -1,4 +1,4 @@
-/** How programs come to the host and go: those of config.ts, and those that are added while the relay runs. */
+/** Starts, adds and removes programs: those of config.ts, and those that are added while the relay runs. */
 import type { HostedOptions, HostedPlugin, PluginRegistry, RelayPort } from '../hosted/hosted.ts';
 import type { ProgramsOptions, ProgramRecord } from './options.ts';
 import { RelayError, clean, reasonOf } from '../../core/core.ts';
@@ -12,7 +12,7 @@ export interface HostProgramsParts extends ProgramsParts {
   readonly options: HostedOptions & ProgramsOptions;
   /** Of the plugin host. */
   readonly log: Log;
-  /** Where they stand while they are there. */
+  /** All plugins of the host. */
   readonly registry: PluginRegistry;
 }
 
@@ -57,8 +57,8 @@ export class HostPrograms {
         log.error(`${reasonOf(error)}; the relay runs without it`);
       }),
     );
-    const callOff = tellProgress([...this.#toStart, ...this.#addedBefore], this.#parts);
-    await Promise.all([...this.#toStart.map((plugin) => this.#start(plugin, port)), ...others]).finally(callOff);
+    const cancelProgress = logProgress([...this.#toStart, ...this.#addedBefore], this.#parts);
+    await Promise.all([...this.#toStart.map((plugin) => this.#start(plugin, port)), ...others]).finally(cancelProgress);
     this.#isStarting = false;
   }
 
@@ -105,7 +105,7 @@ export class HostPrograms {
     return plugin;
   }
 
-  /** Rejects only if another try makes no sense. */
+  /** Rejects only if another attempt cannot succeed. */
   async #start(plugin: HostedPlugin, port: RelayPort): Promise<void> {
     try {
       await plugin.start(port);
@@ -126,17 +126,17 @@ export class HostPrograms {
 // What an interpreter needs at most; a start that takes longer should say why.
 const EVERY_MS = 5_000;
 
-/** Tells every five seconds which of `plugins` are not ready yet, until the answered function is called. */
-export function tellProgress(plugins: readonly HostedPlugin[], { clock, log }: { readonly clock: Clock; readonly log: Log }): () => void {
+/** Logs every five seconds which of `plugins` are not ready yet, until the returned function is called. */
+export function logProgress(plugins: readonly HostedPlugin[], { clock, log }: { readonly clock: Clock; readonly log: Log }): () => void {
   const began = clock.now();
-  const tell = (): void => {
+  const report = (): void => {
     const late = plugins.map(({ status }) => status).filter(({ state: { type } }) => type === 'starting' || type === 'stopping');
     const names = late.map(({ name, state: { type } }) => `${name} (${type})`).join(', ');
     if (names !== '') log.info(`the start has waited for programs for ${Math.round((clock.now() - began) / 1000)} s: ${names}`);
-    callOff = clock.after(EVERY_MS, tell);
+    cancelTimer = clock.after(EVERY_MS, report);
   };
-  let callOff = clock.after(EVERY_MS, tell);
+  let cancelTimer = clock.after(EVERY_MS, report);
   return () => {
-    callOff();
+    cancelTimer();
   };
 }

@@ -1,5 +1,5 @@
-/** Reads one HTTP response as its bytes come, in bounded memory. Pure: it knows no socket. */
-import { clean, memoize } from '../../core/core.ts';
+/** Reads one HTTP response as its bytes arrive, in bounded memory. Pure: it has no socket. */
+import { clean, memoize, parseMediaType } from '../../core/core.ts';
 
 /** A response with status 200 that may be XML-RPC. */
 export interface HttpResponse {
@@ -10,12 +10,12 @@ export interface HttpResponse {
   readonly isReusable: boolean;
 }
 
-// As Node's servers have it; protects the relay's memory from a program that sends headers for ever.
+// As Node's servers have it; protects the relay's memory from a program that sends headers without end.
 const MAX_HEAD_BYTES = 16 * 1024;
-// A chunk's size and what may follow it.
+// The size of a chunk with its extensions.
 const MAX_LINE_BYTES = 1024;
-// Heads and the lines of chunks may be as long as the body, and so much longer; protects the relay's processor from one that says nothing
-// at length.
+// Heads and the lines between chunks may be as long as the body, and so much longer; protects the relay's processor from a program that
+// sends little at great length.
 const MAX_SURPLUS_BYTES = 1024 * 1024;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const END_OF_LINE = Buffer.from('\r\n');
@@ -25,19 +25,19 @@ type Step = 'head' | 'length' | 'to-the-end' | 'chunk-size' | 'chunk' | 'chunk-e
 
 export class ResponseReader {
   #step: Step = 'head';
-  /** What came and is not understood yet. */
+  /** Bytes that have arrived and are not parsed yet. */
   #rest: Buffer = NOTHING;
   readonly #body = new CollectedBytes();
   /** Bytes of heads and of the lines of chunks. */
   #framing = 0;
-  /** Bytes of the body or of the chunk that are to come. */
+  /** Bytes of the body or of the chunk that have not arrived yet. */
   #left = 0;
   #charset: string | undefined;
   #isReusable = false;
 
   constructor(private readonly maxBodyBytes: number) {}
 
-  /** The response once it is whole. Throws an Error that says what is wrong with it. */
+  /** The response once it is complete. Throws an Error that says what is wrong with it. */
   push(chunk: Buffer): HttpResponse | undefined {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     while (this.#advance());
@@ -46,13 +46,13 @@ export class ResponseReader {
     return this.#whole();
   }
 
-  /** The connection has ended: the response, if that is how it ends. Throws an Error if it is not whole. */
+  /** The connection has ended: the response, if it ends with the connection. Throws an Error if it is truncated. */
   end(): HttpResponse {
     if (this.#step === 'to-the-end') return this.#whole();
     throw new Error(
       this.#step === 'head' && this.#rest.length === 0
         ? 'the connection ended without an answer'
-        : 'the connection ended before the answer was whole',
+        : 'the connection ended before the response was complete',
     );
   }
 
@@ -88,7 +88,8 @@ export class ResponseReader {
 
   #readHead(): boolean {
     const end = this.#rest.indexOf(END_OF_HEAD);
-    if (end > MAX_HEAD_BYTES || (end < 0 && this.#rest.length > MAX_HEAD_BYTES)) throw new Error('the headers of the answer are too large');
+    if (end > MAX_HEAD_BYTES || (end < 0 && this.#rest.length > MAX_HEAD_BYTES))
+      throw new Error('the headers of the response are too large');
     if (end < 0) return false;
     const head = readHead(this.#rest.toString('latin1', 0, end));
     this.#passFraming(end + END_OF_HEAD.length);
@@ -118,7 +119,7 @@ export class ResponseReader {
 
   #startChunk(line: string): void {
     const [, digits] = /^([0-9A-Fa-f]{1,8})[ \t]*(?:;|$)/.exec(line) ?? [];
-    if (digits === undefined) throw new Error('a chunk of its answer has no size');
+    if (digits === undefined) throw new Error('a chunk of its response has no size');
     this.#expect(parseInt(digits, 16));
     this.#step = this.#left === 0 ? 'trailer' : 'chunk';
   }
@@ -126,7 +127,7 @@ export class ResponseReader {
   #readLine(take: (line: string) => void): boolean {
     const end = this.#rest.indexOf(END_OF_LINE);
     if (end > MAX_LINE_BYTES || (end < 0 && this.#rest.length > MAX_LINE_BYTES))
-      throw new Error('a line between two chunks of its answer is too long');
+      throw new Error('a line between two chunks of its response is too long');
     if (end < 0) return false;
     const line = this.#rest.toString('latin1', 0, end);
     this.#passFraming(end + END_OF_LINE.length);
@@ -143,11 +144,11 @@ export class ResponseReader {
     this.#rest = this.#rest.subarray(bytes);
     this.#framing += bytes;
     if (this.#framing > this.#body.size + MAX_SURPLUS_BYTES)
-      throw new Error('its answer has more headers and lines between chunks than content');
+      throw new Error('its response has more headers and lines between chunks than content');
   }
 
   #requireRoom(bytes: number): void {
-    if (this.#body.size + bytes > this.maxBodyBytes) throw new Error(`the answer is larger than ${this.maxBodyBytes} bytes`);
+    if (this.#body.size + bytes > this.maxBodyBytes) throw new Error(`its response is larger than ${this.maxBodyBytes} bytes`);
   }
 
   #whole(): HttpResponse {
@@ -165,14 +166,13 @@ export interface ResponseHead {
   readonly body: number | 'chunked' | 'to-the-end';
 }
 
-const XML = /^(?:text|application)\/xml[ \t]*(?:;|$)/i;
-const CHARSET = /;[ \t]*charset="?([!#-+.0-9:A-Z_a-z-]{1,64})/i;
-// What servers send: a date, some words on the connection.
+const XML: ReadonlySet<string> = new Set(['text/xml', 'application/xml']);
+// Typical heads are shorter: a date, the headers of the connection.
 const USUAL_LENGTH = 400;
 
 /**
- * Reads a head without the empty line at its end; 'continue' for one that says that the answer proper comes after it. Throws an Error that
- * says what is wrong with it. The same few come within a second.
+ * Parses a head without the empty line at its end; 'continue' for an interim response (1xx). Throws an Error that says what is wrong with
+ * it. Memoized, since a program sends the same few heads within a second.
  */
 export const readHead = memoize<ResponseHead | 'continue'>((text) => {
   const [statusLine = '', ...fields] = text.split('\r\n');
@@ -184,39 +184,41 @@ export const readHead = memoize<ResponseHead | 'continue'>((text) => {
 
 function frame(headers: ReadonlyMap<string, string>, isModern: boolean, status: string): ResponseHead {
   if (status !== '200') throw new Error(`it answered HTTP ${status}`);
-  const type = headers.get('content-type') ?? '';
-  if (!XML.test(type)) throw new Error('it answered no XML');
+  const media = parseMediaType(headers.get('content-type') ?? '');
+  if (!media || !XML.has(media.type)) throw new Error('it did not answer with XML');
   if ((headers.get('content-encoding') ?? 'identity').toLowerCase() !== 'identity')
-    throw new Error('it answered with a Content-Encoding that was not asked for');
-  const charset = CHARSET.exec(type)?.[1];
+    throw new Error('it answered with a Content-Encoding that was not requested');
+  const charset = media.parameters.find(([name]) => name === 'charset')?.[1];
   const connection = (headers.get('connection') ?? '').toLowerCase();
   const isReusable = isModern ? !connection.includes('close') : connection.includes('keep-alive');
   const [coding, length] = [headers.get('transfer-encoding'), headers.get('content-length')];
   if (coding !== undefined) {
-    if (coding.toLowerCase() !== 'chunked' || length !== undefined) throw new Error('the length of its answer has two meanings');
+    if (coding.toLowerCase() !== 'chunked' || length !== undefined)
+      throw new Error('its response has a Transfer-Encoding that was not requested, or two lengths');
     return { charset, isReusable, body: 'chunked' };
   }
   if (length === undefined) return { charset, isReusable: false, body: 'to-the-end' };
-  if (!/^\d{1,15}$/.test(length)) throw new Error('the Content-Length of its answer is no number');
+  if (!/^\d{1,15}$/.test(length)) throw new Error('the Content-Length of its response is not a number');
   return { charset, isReusable, body: Number(length) };
 }
 
-/** By their names in small letters. */
+/** By their names in lower case. */
 function headersOf(fields: readonly string[]): ReadonlyMap<string, string> {
   const headers = new Map<string, string>();
   for (const field of fields) {
     const colon = field.indexOf(':');
     const name = field.slice(0, Math.max(colon, 0)).toLowerCase();
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) throw new Error('the headers of its answer are not HTTP');
+    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) throw new Error('the headers of its response are not HTTP');
     const isRepeated = headers.has(name) && (name === 'content-length' || name === 'transfer-encoding' || name === 'content-type');
-    if (isRepeated) throw new Error(`it answered two headers ${name}`);
+    if (isRepeated) throw new Error(`its response has two headers ${name}`);
     headers.set(name, field.slice(colon + 1).trim());
   }
   return headers;
 }
 
+/** The pieces of a body in one buffer, so that many small pieces do not take many times their bytes. */
 export class CollectedBytes {
-  /** Of these the first `size`; a piece that came alone is kept as it is. */
+  /** Only the first `size` are used. A single piece is kept without a copy. */
   #bytes: Buffer = NOTHING;
   #size = 0;
 
@@ -224,12 +226,12 @@ export class CollectedBytes {
     return this.#size;
   }
 
-  /** All of them; nothing may be added any more. */
+  /** All bytes. Nothing may be added afterwards. */
   get whole(): Buffer {
     return this.#bytes.subarray(0, this.#size);
   }
 
-  /** `toCome`: how many more are known to follow. */
+  /** `toCome`: how many more bytes are known to follow. */
   add(piece: Buffer, toCome = 0): void {
     if (piece.length === 0) return;
     const size = this.#size + piece.length;
@@ -239,9 +241,9 @@ export class CollectedBytes {
   }
 
   #copy(piece: Buffer, size: number, wanted: number): void {
-    // A piece that was kept as it is has no room at its end, so what follows it never writes over what is not ours.
+    // A piece that was kept without a copy has no room at its end, so nothing is ever written into a buffer that is not ours.
     if (size > this.#bytes.length) {
-      // Doubled, so that a body that comes byte by byte is not copied once for each.
+      // Doubled, so that a body that arrives byte by byte is not copied for each of them.
       const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.#size));
       this.#bytes.copy(larger, 0, 0, this.#size);
       this.#bytes = larger;

@@ -1,4 +1,4 @@
-/** Calls a program that is an XML-RPC server on this machine, over a few connections that are kept. */
+/** Calls a program that is an XML-RPC server on this machine, over a few persistent connections. */
 import { Fifo, RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { Clock, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -11,19 +11,19 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { ResponseReader } from './http-response.ts';
 
-// Several, for servers with threads; one that has a single thread is called over one as long as its calls come one by one.
+// Several, for servers with threads. A server with one thread is called over one connection as long as its calls come one by one.
 const CONNECTIONS = 8;
-// What is read in a millisecond; a larger answer is read beside whatever else the relay does.
+// A document that is parsed in a millisecond; the relay does other work while it parses a larger one.
 const LARGE_BYTES = 256 * 1024;
 const PING = requestOf('ping', []);
 
 export interface HttpTransportOptions {
   readonly clock: Clock;
-  /** Bytes of an answer. Default: those of a document of XML-RPC. */
+  /** The largest response, in bytes. Default: the largest XML-RPC document. */
   readonly maxBodyBytes?: number | undefined;
-  /** Of its faults. Default: those of a program. */
+  /** Translates the faults of the program into errors. Default: {@link faultOf}. */
   readonly meaning?: ((plugin: string, code: number, text: string) => Error) | undefined;
-  /** Who sees what is said. Default: nobody. */
+  /** Default: none. */
   readonly tap?: Tap | undefined;
 }
 
@@ -33,7 +33,7 @@ interface Call {
   readonly body: Buffer;
   readonly resolve: (response: HttpResponse) => void;
   readonly reject: (error: unknown) => void;
-  /** Undefined as long as it waits for one. */
+  /** Undefined while it waits for one. */
   connection: HttpConnection | undefined;
 }
 
@@ -47,12 +47,12 @@ export class HttpTransport implements ProgramTransport {
   readonly #head: string;
   readonly #idle: HttpConnection[] = [];
   readonly #open = new Set<HttpConnection>();
-  /** Those that wait for a connection. */
+  /** Calls that wait for a connection. */
   readonly #waiting = new Fifo<Call>();
   readonly #calls = new Set<Call>();
   #isClosed = false;
 
-  /** `port` and `path` as its handshake says; it is only ever called on this machine, and no redirect is followed. */
+  /** `port` and `path` are from its handshake. It is only ever called on this machine, and no redirect is followed. */
   constructor(
     plugin: string,
     { port, path }: { readonly port: number; readonly path: string },
@@ -84,13 +84,13 @@ export class HttpTransport implements ProgramTransport {
 
   close(): Promise<void> {
     this.#isClosed = true;
-    const gone = new RelayError('TRANSPORT', `${this.#plugin} is not there any more`);
-    for (const call of [...this.#calls]) this.#giveUp(call, gone);
-    for (const connection of [...this.#open]) connection.end(gone);
+    const closed = new RelayError('TRANSPORT', `${this.#plugin} does not run any more`);
+    for (const call of [...this.#calls]) this.#abort(call, closed);
+    for (const connection of [...this.#open]) connection.end(closed);
     return Promise.resolve();
   }
 
-  /** The value of an answer. Rejects with what a fault means, or with a RelayError TRANSPORT. */
+  /** The value of a response. Rejects with the error for a fault, or with a RelayError TRANSPORT. */
   async #read({ body, charset }: HttpResponse): Promise<ResponseValue> {
     const answer = await this.#parse(body, charset);
     if (answer.kind === 'fault') throw this.#faultOf(this.#plugin, answer.code, answer.text);
@@ -115,26 +115,27 @@ export class HttpTransport implements ProgramTransport {
 
   #exchange({ method, body }: ProgramRequest, timeoutMs: number): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#plugin} is not there any more`);
-      if (this.#calls.size >= MAX_CALLS) throw new RelayError('RATE_LIMITED', `${this.#plugin}: ${MAX_CALLS} calls run or wait already`);
-      const over = (): void => {
-        callOff();
+      if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#plugin} does not run any more`);
+      if (this.#calls.size >= MAX_CALLS)
+        throw new RelayError('RATE_LIMITED', `${this.#plugin}: ${MAX_CALLS} calls are already running or waiting`);
+      const finish = (): void => {
+        cancelTimer();
         this.#calls.delete(call);
       };
       const call: Call = {
         body: body(),
         connection: undefined,
         resolve: (response) => {
-          over();
+          finish();
           resolve(response);
         },
         reject: (error) => {
-          over();
+          finish();
           reject(this.#named(error));
         },
       };
-      const callOff = this.#clock.after(timeoutMs, () => {
-        this.#giveUp(call, new RelayError('TIMEOUT', `${method} was not answered in ${timeoutMs} ms`));
+      const cancelTimer = this.#clock.after(timeoutMs, () => {
+        this.#abort(call, new RelayError('TIMEOUT', `${method} was not answered in ${timeoutMs} ms`));
       });
       this.#calls.add(call);
       this.#begin(call);
@@ -185,16 +186,16 @@ export class HttpTransport implements ProgramTransport {
     else this.#idle.push(connection);
   }
 
-  /** The oldest that waits and was not given up. */
+  /** The oldest call that waits and has not been aborted. */
   #next(): Call | undefined {
     for (let call = this.#waiting.shift(); call; call = this.#waiting.shift()) if (this.#calls.has(call)) return call;
     return undefined;
   }
 
-  /** What comes of it is not waited for: its connection is of no further use. */
-  #giveUp(call: Call, error: unknown): void {
+  /** Rejects a call now. Its connection is closed, since its response is not read. */
+  #abort(call: Call, error: unknown): void {
     call.reject(error);
-    call.connection?.end(new RelayError('TRANSPORT', 'the call was given up'));
+    call.connection?.end(new RelayError('TRANSPORT', 'the call was aborted'));
   }
 
   #named(error: unknown): RelayError {
@@ -209,7 +210,7 @@ interface Exchange {
   readonly reject: (error: RelayError) => void;
 }
 
-/** Told of what goes to a program and what comes from it, as it goes; of a request its body alone. */
+/** Gets the bytes that go to a program and come from it, as they do; of a request only its body. */
 export type Tap = (direction: 'to' | 'from', bytes: Buffer) => void;
 
 // Short: a server with one thread may serve nobody else as long as a connection is open.
@@ -238,7 +239,7 @@ export class HttpConnection {
       this.end(failure(error));
     });
     this.#socket.on('timeout', () => {
-      if (!this.#exchange) this.end(new RelayError('TRANSPORT', 'the connection was not needed any more'));
+      if (!this.#exchange) this.end(new RelayError('TRANSPORT', 'the connection was idle'));
     });
     this.#socket.once('close', () => {
       this.end(new RelayError('TRANSPORT', 'the connection ended without an answer'));
@@ -252,8 +253,8 @@ export class HttpConnection {
   }
 
   /**
-   * Sends a request, `head` up to the value of its last header, the length of `body`; answers the response. Rejects with a RelayError
-   * TRANSPORT, or with what it is ended with.
+   * Sends a request and resolves to the response. `head` ends before the value of its last header, the length of `body`. Rejects with a
+   * RelayError TRANSPORT, or with the error of `end`.
    */
   exchange(head: string, body: Buffer): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
@@ -270,7 +271,7 @@ export class HttpConnection {
         this.#socket.write(body);
         this.#socket.uncork();
       } else {
-        // To copy so little costs less than a second write.
+        // Copying so little costs less than a second write.
         const request = Buffer.allocUnsafe(start.length + body.length);
         body.copy(request, request.write(start, 'latin1'));
         this.#socket.write(request);
@@ -278,7 +279,7 @@ export class HttpConnection {
     });
   }
 
-  /** Ends it now; an exchange that is under way rejects with `error`. */
+  /** Ends it now, and rejects an exchange that is under way with `error`. */
   end(error: RelayError): void {
     this.#isOpen = false;
     this.#socket.destroy();
@@ -289,8 +290,7 @@ export class HttpConnection {
 
   #take(chunk: Buffer): void {
     this.#tap?.('from', chunk);
-    // Nobody asked.
-    if (!this.#exchange) this.end(new RelayError('TRANSPORT', 'it sent something that nobody had asked for'));
+    if (!this.#exchange) this.end(new RelayError('TRANSPORT', 'it sent a response without a request'));
     else this.#settle(this.#exchange, ({ reader }) => reader.push(chunk));
   }
 
@@ -314,9 +314,9 @@ export class HttpConnection {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused; its server does not listen',
-  ECONNRESET: 'the connection broke off before the answer was whole',
-  EPIPE: 'the connection broke off before the answer was whole',
+  ECONNREFUSED: 'connection refused; its server is not listening',
+  ECONNRESET: 'the connection broke before the response was complete',
+  EPIPE: 'the connection broke before the response was complete',
 };
 
 function failure(error: unknown): RelayError {

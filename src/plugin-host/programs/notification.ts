@@ -1,4 +1,4 @@
-/** Delivery to a program: the `notify` call for a message, and what to think of one that failed. */
+/** Delivery to a program: the `notify` call for a message. */
 import { clean, reasonOf, RelayError } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import { hopsOf } from '../../message/message.ts';
@@ -9,7 +9,7 @@ import type { Recipient } from '../hosted/hosted.ts';
 import { DEATH_MS } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
-/** A program that is notified of messages by `send`, one at a time. `timeoutMs` is for one `notify`. */
+/** A program as the recipient of an inbox: `send` calls it. `timeoutMs` limits one `notify`. */
 export function programRecipient(
   clock: Clock,
   timeoutMs: number,
@@ -20,7 +20,7 @@ export function programRecipient(
       try {
         await send(notificationOf(message, clock.now(), redelivered), timeoutMs);
       } catch (error) {
-        // Its process may be about to end; then the inbox is interrupted, and the message is delivered again.
+        // The process may be about to end. Then the inbox is interrupted and delivers the message again, so wait for that.
         if (RelayError.is(error) && error.code === 'TRANSPORT')
           await new Promise<void>((resolve) => {
             clock.after(DEATH_MS, resolve);
@@ -43,7 +43,7 @@ export function notificationOf(message: Message, now: number, redelivered: boole
   return {
     method: 'notify',
     body: () => serialiseMembersCall('notify', keptMembers(message), own),
-    // Written by the endpoint from which the program fetches its calls.
+    // For a program that fetches its calls: the endpoint writes them.
     params: () => [new Map([...keptValues(message, { i8: true }), ...Object.entries(own)])],
   };
 }

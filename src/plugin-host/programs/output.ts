@@ -1,4 +1,4 @@
-/** What a program writes: cut into lines that are fit for a log, in bounded memory, and not more of them than a log should hold. */
+/** The output of a program: split into lines for the log, in bounded memory and at a bounded rate. */
 import { clean } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 

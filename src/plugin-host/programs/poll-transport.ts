@@ -1,4 +1,4 @@
-/** Calls a program that has no server: the calls wait until it fetches them, and it brings the answers. */
+/** Calls a program that has no server: calls are queued until the program fetches them, and it sends the answers. */
 import { Fifo, RelayError, clean } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -7,7 +7,7 @@ import type { ProgramRequest, ProgramTransport } from './transport.ts';
 
 /** A call as the program fetches it. */
 export interface ProgramCall {
-  /** What its answer names. */
+  /** Its answer refers to it. */
   readonly id: string;
   readonly method: string;
   readonly params: readonly Sendable[];
@@ -30,17 +30,17 @@ interface Pending {
   readonly request: ProgramRequest;
   readonly resolve: (answer: Result) => void;
   readonly reject: (error: unknown) => void;
-  readonly callOff: () => void;
+  readonly cancelTimer: () => void;
 }
 
-// Fetching at once: a program with threads may have some; who has more is wrong.
+// Long polls at a time: a program with threads may have some. More than this is a mistake of the program.
 const MAX_WAITERS = 64;
 
 export class PollTransport implements ProgramTransport {
   readonly #queue = new Fifo<Pending>();
   /** Queued or fetched, by id. */
   readonly #pending = new Map<string, Pending>();
-  /** Called with true, they wait no longer. */
+  /** Long polls that wait for a call. They end without one if called with true. */
   readonly #waiters = new Set<(isReleased: boolean) => void>();
   readonly #pings = new Set<() => void>();
   #count = 0;
@@ -63,29 +63,30 @@ export class PollTransport implements ProgramTransport {
   #exchange(request: ProgramRequest, timeoutMs: number): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw this.#closed;
-      if (this.#pending.size >= MAX_CALLS) throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls run or wait already`);
+      if (this.#pending.size >= MAX_CALLS)
+        throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls are already running or waiting`);
       const id = String(++this.#count);
-      const callOff = this.clock.after(timeoutMs, () => {
+      const cancelTimer = this.clock.after(timeoutMs, () => {
         this.#take(id)?.reject(new RelayError('TIMEOUT', `${request.method} was not answered in ${timeoutMs} ms`));
       });
-      const pending = { id, request, resolve, reject, callOff };
+      const pending = { id, request, resolve, reject, cancelTimer };
       this.#pending.set(id, pending);
       this.#queue.push(pending);
       this.#wakeOne();
     });
   }
 
-  /** It is well if it fetches; there is nothing to ask it. */
+  /** A program that fetches calls is alive; there is no call to make. */
   ping(timeoutMs: number): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closed);
     if (this.#waiters.size > 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const callOff = this.clock.after(timeoutMs, () => {
+      const cancelTimer = this.clock.after(timeoutMs, () => {
         this.#pings.delete(seen);
         reject(new RelayError('TIMEOUT', `it fetched no call in ${timeoutMs} ms`));
       });
       const seen = (): void => {
-        callOff();
+        cancelTimer();
         this.#pings.delete(seen);
         resolve();
       };
@@ -94,33 +95,34 @@ export class PollTransport implements ProgramTransport {
   }
 
   /**
-   * The next call, or undefined if none came within `waitMs`, or before `gone` was aborted: who has hung up takes none. Rejects with a
-   * RelayError RATE_LIMITED if too many wait.
+   * Long poll: the next call, or undefined if none came within `waitMs` or until `disconnected` was aborted. Rejects with a RelayError
+   * RATE_LIMITED if too many long polls wait.
    */
-  async next(waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
+  async next(waitMs: number, disconnected?: AbortSignal): Promise<ProgramCall | undefined> {
     this.#seen();
     const due = this.clock.now() + waitMs;
     for (;;) {
-      const call = gone?.aborted === true ? undefined : this.#fetch();
+      const call = disconnected?.aborted === true ? undefined : this.#fetch();
       const left = due - this.clock.now();
       if (call || left <= 0 || this.#closed) return call;
       if (this.#waiters.size >= MAX_WAITERS)
-        throw new RelayError('RATE_LIMITED', `${this.plugin} fetches ${MAX_WAITERS} times at once already`);
-      if (await this.#isReleased(left, gone)) return undefined;
+        throw new RelayError('RATE_LIMITED', `${this.plugin} already has ${MAX_WAITERS} long polls waiting`);
+      if (await this.#isReleased(left, disconnected)) return undefined;
     }
   }
 
-  /** Throws a RelayError INVALID_PARAMS if no call of this id is under way. */
+  /** Settles a call with the program's answer. Throws a RelayError INVALID_PARAMS if no call with this id is under way. */
   answer(id: string, answer: ProgramAnswer): void {
     this.#seen();
     const pending = this.#take(id);
-    if (!pending) throw new RelayError('INVALID_PARAMS', `no call '${clean(id, 40)}' is under way: it was answered, or its time was over`);
+    if (!pending)
+      throw new RelayError('INVALID_PARAMS', `no call '${clean(id, 40)}' is under way: it was answered already, or it timed out`);
     if (answer.fault) pending.reject(faultOf(this.plugin, answer.fault.code, answer.fault.text));
     else pending.resolve(answer);
   }
 
   close(): Promise<void> {
-    this.#closed = new RelayError('TRANSPORT', `${this.plugin} is not there any more`);
+    this.#closed = new RelayError('TRANSPORT', `${this.plugin} does not run any more`);
     for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(this.#closed);
     this.#queue.clear();
     for (const seen of [...this.#pings]) seen();
@@ -132,7 +134,7 @@ export class PollTransport implements ProgramTransport {
     for (const seen of [...this.#pings]) seen();
   }
 
-  /** The oldest that nobody gave up. */
+  /** The oldest call that has not timed out. */
   #fetch(): ProgramCall | undefined {
     for (let pending = this.#queue.shift(); pending; pending = this.#queue.shift()) {
       const { id, request } = pending;
@@ -144,23 +146,23 @@ export class PollTransport implements ProgramTransport {
   #take(id: string): Pending | undefined {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
-    pending?.callOff();
+    pending?.cancelTimer();
     return pending;
   }
 
-  #isReleased(ms: number, gone: AbortSignal | undefined): Promise<boolean> {
+  #isReleased(ms: number, disconnected: AbortSignal | undefined): Promise<boolean> {
     return new Promise((resolve) => {
       const wake = (isReleased: boolean): void => {
-        callOff();
-        gone?.removeEventListener('abort', onGone);
+        cancelTimer();
+        disconnected?.removeEventListener('abort', onDisconnect);
         this.#waiters.delete(wake);
         resolve(isReleased);
       };
-      const onGone = (): void => {
+      const onDisconnect = (): void => {
         wake(true);
       };
-      gone?.addEventListener('abort', onGone, { once: true });
-      const callOff = this.clock.after(ms, () => {
+      disconnected?.addEventListener('abort', onDisconnect, { once: true });
+      const cancelTimer = this.clock.after(ms, () => {
         wake(false);
       });
       this.#waiters.add(wake);

@@ -1,4 +1,4 @@
-/** The programs of a host: what they share, and how they reach the relay. The one file of this folder that the rest of the room imports. */
+/** The programs of a host: what they share, and their access to the relay. */
 import { clean, RelayError, suggest } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
@@ -18,13 +18,13 @@ export type { Explained, Program } from './program.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 
-/** What programs are given of the relay. */
+/** What programs need to know of the relay. */
 export interface ProgramSurroundings {
-  /** Where they call the relay, without credentials; known once it listens. */
+  /** The URL at which they call the relay, without credentials; known once it listens. */
   readonly relayUrl: () => string;
-  /** Where their working directories are made. */
+  /** Their working directories are created here. */
   readonly stateDir: string;
-  /** Bytes of an answer. */
+  /** The largest response of a program, in bytes. */
   readonly maxBodyBytes: number;
   /** Version of the relay. */
   readonly version: string;
@@ -42,7 +42,7 @@ export interface ProgramsParts {
   readonly events: EventSink<HostEvent>;
 }
 
-/** How a program proves to be the plugin of this name. */
+/** The token by which a program proves to be the plugin of this name. */
 export interface PluginToken {
   readonly name: string;
   /** SHA-256 of the token, hex. */
@@ -64,11 +64,11 @@ export class Programs {
     this.deadLetters = new DeadLetters(parts.clock, (satellite, message) => this.#deliver(satellite, message));
   }
 
-  /** Makes the plugin of a record; nothing runs yet. `over`: what is not as for a program of the operator. */
+  /** Makes the plugin of a record; nothing runs yet. `over` replaces the settings of programs of the operator. */
   add(
     record: ProgramRecord,
     over: Partial<
-      Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'endInWords' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
+      Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'explainEnd' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
     > = {},
   ): Program {
     const { options, surroundings, clock, logs, events } = this.#parts;
@@ -91,13 +91,13 @@ export class Programs {
     return plugin;
   }
 
-  /** Forgets one that was stopped. */
+  /** Removes a program that was stopped. */
   remove(name: string): void {
     this.#plugins.delete(name);
     this.#tokens = undefined;
   }
 
-  /** The same array as long as nothing changed. */
+  /** The tokens of all processes. Returns the same array until something changes. */
   tokens(): readonly PluginToken[] {
     this.#tokens ??= [...this.#plugins.values()].flatMap(({ name, tokenHashes }) => tokenHashes.map((sha256) => ({ name, sha256 })));
     return this.#tokens;

@@ -1,7 +1,6 @@
 /** Plugins that are processes: the protocol, the process, its supervision, and delivery to it. */
 export { checkPrograms } from './surroundings.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
-export { THROWN, errorOf } from './transport.ts';
 export { HostPrograms } from './host-programs.ts';
 export type { ProgramRecord, ProgramsOptions } from './options.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';

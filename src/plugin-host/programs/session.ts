@@ -1,4 +1,4 @@
-/** One process of a program and the relay's conversation with it: start, first line, preparation, calls, end. */
+/** One process of a program, from its start to its end: the handshake, its setup, and all calls to it. */
 import { RelayError } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -23,7 +23,7 @@ export interface SessionOptions {
   readonly record: ProgramOptions;
   readonly clock: Clock;
   readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
-  /** Where the program calls the relay, without credentials; known once the relay listens. */
+  /** The URL at which the program calls the relay, without credentials; known once the relay listens. */
   readonly relayUrl: () => string;
   /** The working directories of programs are created here. */
   readonly stateDir: string;
@@ -40,7 +40,7 @@ const STOP: ProgramRequest = requestOf('plugin.stop', []);
 export class Session {
   readonly #options: SessionOptions;
   readonly #process: ProgramProcess;
-  /** Exists before the first line was read, since the program may fetch its first call before we have read that. */
+  /** Exists before the handshake is read, since the program may fetch its first call before that. */
   readonly #poll: PollTransport;
   #transport: ProgramTransport | undefined;
   readonly #token: string;
@@ -70,45 +70,45 @@ export class Session {
     return this.#process.pid;
   }
 
-  /** The queue of calls of a program that fetches them, or may turn out to; undefined for one that is called over HTTP. */
+  /** The queue of calls, if the program fetches its calls or has not sent its handshake yet; undefined if it is called over HTTP. */
   get poll(): PollTransport | undefined {
     return this.#transport === undefined || this.#transport === this.#poll ? this.#poll : undefined;
   }
 
-  /** True once the first line was accepted. */
-  get isGreeted(): boolean {
+  /** True once the handshake was accepted. */
+  get isConnected(): boolean {
     return this.#transport !== undefined;
   }
 
-  /** Reads the first line: from now on the program can be called. Throws an Error that says what is wrong with the line. */
+  /** Reads the handshake; from now on the program can be called. Throws an Error that says what is wrong with the line. */
   accept(line: string, { allowsPoll = true } = {}): Handshake {
     const { record, clock, http } = this.#options;
     const handshake = readHandshake(line, [this.#token]);
     if (handshake.form === 'poll' && !allowsPoll)
-      throw new Error('it fetches its calls now, and two that do cannot be told apart; restart it instead');
+      throw new Error('it fetches its calls now, and two such processes cannot be told apart; restart it instead');
     this.#transport = handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, handshake, { clock, ...http });
     return handshake;
   }
 
-  /** Makes the calls that come before the program's work. Rejects as {@link prepare} does. */
+  /** Makes the calls that set the program up. Rejects as {@link prepare} does. */
   async prepare(options: Omit<PreparationParts, 'plugin' | 'config' | 'transport'>): Promise<Prepared> {
     const { name: plugin, config } = this.#options.record;
-    return prepare({ plugin, config, transport: this.#ready(), ...options });
+    return prepare({ plugin, config, transport: this.#connected(), ...options });
   }
 
   /** Calls the program. Rejects as {@link ProgramTransport.send} does. */
   send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
-    return this.#ready().send(request, timeoutMs);
+    return this.#connected().send(request, timeoutMs);
   }
 
   /** As {@link send}, for a result that is passed on unchanged. */
   sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
-    return this.#ready().sendExact(request, timeoutMs);
+    return this.#connected().sendExact(request, timeoutMs);
   }
 
   /** Rejects if there is no sign of life in time. */
   async ping(timeoutMs: number): Promise<void> {
-    await this.#ready().ping(timeoutMs);
+    await this.#connected().ping(timeoutMs);
   }
 
   /** Asks the program to stop; rejects if it cannot be asked. */
@@ -116,7 +116,7 @@ export class Session {
     try {
       await this.send(STOP, RUNG_MS);
     } catch (error) {
-      // A program that ends at once may not get round to an answer.
+      // A program may end before it answers.
       if (!(RelayError.is(error) && (error.code === 'TRANSPORT' || error.code === 'TIMEOUT'))) throw error;
     }
   }
@@ -125,25 +125,25 @@ export class Session {
     this.#process.signal(signal);
   }
 
-  /** Ends the conversation: calls that are under way reject, and so do later ones. */
+  /** Rejects the calls that are under way, and all later ones. */
   close(): void {
     void this.#poll.close();
     void this.#transport?.close();
   }
 
-  /** A line of its output without its token. */
+  /** Removes the token of the program from a line of its output. */
   withoutToken(line: string): string {
     return withoutKnown(line, [this.#token]);
   }
 
-  /** A line that may be a handshake, without anything that is or may be a secret. */
+  /** Removes everything that is or may be a secret from a line that may be a handshake. */
   withoutSecrets(line: string): string {
     return withoutSecrets(line, [this.#token]);
   }
 
-  #ready(): ProgramTransport {
+  #connected(): ProgramTransport {
     if (this.#transport) return this.#transport;
-    throw new RelayError('UNAVAILABLE', `${this.#options.record.name} has not said yet how it is called`);
+    throw new RelayError('UNAVAILABLE', `${this.#options.record.name} has not sent its handshake yet`);
   }
 }
 

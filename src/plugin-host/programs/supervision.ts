@@ -1,17 +1,17 @@
-/** The life of a program's process, as a pure machine: what happens next is decided here, and done elsewhere. */
-
+/** The life cycle of a program's process as a pure state machine: it decides what happens next, and the supervisor does it. */
 import { clean, nextDelay } from '../../core/core.ts';
 import type { BackOff } from '../../core/core.ts';
 import type { PluginState, SatelliteState } from '../hosted/hosted.ts';
+
 /** What is remembered of earlier deaths. */
 interface History {
-  /** Deaths since it was last well: how long the next pause may be. */
+  /** Deaths since it was last stable; they determine the next pause. */
   readonly deaths: number;
-  /** When it was started again by itself, as far as that still counts. */
+  /** When it was restarted automatically, within the last minute. */
   readonly restarts: readonly number[];
 }
 
-/** Where a stop leads. */
+/** What follows a stop. */
 type Goal = { readonly to: 'stopped' } | { readonly to: 'starting' } | { readonly to: 'failed' | 'backoff'; readonly reason: string };
 
 interface Up {
@@ -25,8 +25,8 @@ interface Up {
 }
 
 /**
- * `starting`, `up` and `stopping` have a process, and nothing else has. `greeted`: its handshake was read. `isExtended`: it got its start
- * time twice, because the relay was paused. `isBusy`: it worked when it should have been pinged. `rung`: how hard it was told to end.
+ * Only `starting`, `up` and `stopping` have a process. `greeted`: its handshake was read. `isExtended`: its start timeout was granted
+ * twice, because the relay was paused. `isBusy`: it was working when a ping was due. `rung`: how it was last made to end.
  */
 export type Supervised =
   | { readonly kind: 'stopped' }
@@ -41,13 +41,13 @@ export type SupervisionEvent =
   | { readonly type: 'stop' }
   /** Its handshake was read. */
   | { readonly type: 'greeted' }
-  /** Its start sequence is over: it may be called. */
+  /** It is set up, and may be called. */
   | { readonly type: 'prepared' }
-  /** It cannot work as it is: the same would happen at every start. */
+  /** It cannot run: every start would fail in the same way. */
   | { readonly type: 'refused'; readonly reason: string }
-  /** Its start went wrong; another one may go well. */
+  /** Its start failed; another one may succeed. */
   | { readonly type: 'broken'; readonly reason: string }
-  /** There is no process: what is to be run cannot be. */
+  /** The process could not be started. */
   | { readonly type: 'unstartable'; readonly reason: string }
   /** Its process ended. `isSpared`: a message is to blame for it. */
   | { readonly type: 'exited'; readonly reason: string; readonly isSpared: boolean }
@@ -55,12 +55,12 @@ export type SupervisionEvent =
   | { readonly type: 'answered' }
   /** A ping or a call that it did not answer in time. `relayPaused`: the relay itself did not run for part of that time. */
   | { readonly type: 'missed'; readonly relayPaused: boolean }
-  /** It cannot be asked to stop. */
+  /** The call that asks it to stop failed. */
   | { readonly type: 'deaf' }
-  /** The time of the last `wait` is over. `relayPaused`: as for `missed`. */
+  /** The last `wait` is over. `relayPaused`: as for `missed`. */
   | { readonly type: 'due'; readonly relayPaused: boolean };
 
-/** `wait` takes the place of an earlier one; without `ms` there is none any more. */
+/** `wait` replaces an earlier one; without `ms` it only cancels that. */
 export type SupervisionEffect =
   | { readonly type: 'spawn' }
   | { readonly type: 'ask' }
@@ -86,21 +86,21 @@ export interface SupervisionRules {
   readonly maxTimeouts: number;
 }
 
-/** ms between two rungs of a stop: it is asked, gets SIGTERM, gets SIGKILL. */
+/** ms between the steps of a stop: a call of `plugin.stop`, SIGTERM, SIGKILL. */
 export const RUNG_MS = 5_000;
-// Who was up for so long is well: what was before is forgotten.
+// A program that was up for this long is stable: its earlier deaths are forgotten.
 const WELL_MS = 60_000;
 // How long missed pings are excused by pauses of the relay: a relay that is held up all the time still finds a program that hangs.
 const MAX_EXCUSED_MS = 60_000;
 const MAX_RESTARTS = 5;
-// Full jitter: programs that ended for one common reason do not come back all at once.
+// Full jitter: programs that ended for a common reason do not all restart at the same moment.
 const RESTART_DELAY: BackOff = { firstMs: 500, factor: 2, maxMs: 60_000, jitter: 1 };
 
 const FRESH: History = { deaths: 0, restarts: [] };
 
 type Step = readonly [Supervised, readonly SupervisionEffect[]];
 
-/** The next state and what to do, in order. Events that mean nothing in a state change nothing. */
+/** The next state and what to do, in order. Events that do not apply to a state are ignored. */
 export function step(state: Supervised, event: SupervisionEvent, rules: SupervisionRules): Step {
   switch (state.kind) {
     case 'stopped':
@@ -142,7 +142,7 @@ function whileBackingOff(state: Supervised & { kind: 'backoff' }, event: Supervi
 
 function whileStarting(state: Supervised & { kind: 'starting' }, event: SupervisionEvent, rules: SupervisionRules): Step {
   const { history, greeted, isExtended = false } = state;
-  // Who has not said where it is cannot be asked.
+  // Before its handshake it cannot be called.
   const rung = greeted ? 'ask' : 'term';
   switch (event.type) {
     case 'greeted':
@@ -150,7 +150,7 @@ function whileStarting(state: Supervised & { kind: 'starting' }, event: Supervis
     case 'prepared':
       return greeted ? up(history, rules) : [state, []];
     case 'due':
-      // It did not have its time: whatever stopped the relay may have stopped the program as well.
+      // Whatever paused the relay may have paused the program as well, so it gets its time again.
       if (event.relayPaused && !isExtended) return [{ ...state, isExtended: true }, [{ type: 'wait', ms: rules.startTimeoutMs }]];
       return descend(
         rung,
@@ -191,7 +191,7 @@ function whileUp(state: Up, event: SupervisionEvent, rules: SupervisionRules): S
   }
 }
 
-/** One that hangs is ended and started again after the same pause as one that crashes: a machine that was paused must not leave it down. */
+/** A program that hangs is restarted after the same pause as one that crashes, since a pause of the machine must not leave it stopped. */
 function miss(state: Up, relayPaused: boolean, { now, lastSign, maxTimeouts, pingIntervalMs: ms }: SupervisionRules): Step {
   const { since, history, excusedSince = now } = state;
   if (relayPaused && now - excusedSince < MAX_EXCUSED_MS) return [{ ...state, excusedSince }, [{ type: 'wait', ms }]];
@@ -202,7 +202,7 @@ function miss(state: Up, relayPaused: boolean, { now, lastSign, maxTimeouts, pin
 }
 
 function pingIfQuiet(state: Up, { now, isWorking, lastSign, pingIntervalMs }: SupervisionRules): Step {
-  // Many a server has one thread: as long as it works it cannot answer a ping.
+  // Many servers have one thread, and cannot answer a ping while they work.
   if (isWorking) return [{ ...state, isBusy: state.missed === 0 }, [{ type: 'wait', ms: pingIntervalMs }]];
   const quietMs = now - lastSign;
   if (quietMs < pingIntervalMs && state.missed === 0)
@@ -228,7 +228,7 @@ function whileStopping(state: Supervised & { kind: 'stopping' }, event: Supervis
   }
 }
 
-/** What a stop was for. */
+/** The state after a stop. */
 function arrive(goal: Goal, history: History, isSpared: boolean, rules: SupervisionRules): Step {
   switch (goal.to) {
     case 'stopped':
@@ -269,7 +269,7 @@ function fail(reason: string): Step {
   return [{ kind: 'failed', reason }, [{ type: 'wait' }, { type: 'alarm', reason }]];
 }
 
-/** Of the plugin. */
+/** The state of the plugin, as others see it. */
 export function pluginState(state: Supervised): PluginState {
   switch (state.kind) {
     case 'up':
@@ -284,7 +284,7 @@ export function pluginState(state: Supervised): PluginState {
   }
 }
 
-/** Of its satellite. */
+/** The state of its satellites, as others see it. */
 export function satelliteState(state: Supervised): SatelliteState {
   switch (state.kind) {
     case 'up':

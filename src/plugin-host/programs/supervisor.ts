@@ -1,5 +1,5 @@
 /** Keeps a program running: one session at a time, started, watched, ended and started again as the supervision decides. */
-import { RelayError, clean, reasonOf } from '../../core/core.ts';
+import { RelayError, clean, errorFromFault, reasonOf } from '../../core/core.ts';
 import type { Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
@@ -13,7 +13,7 @@ import { Session } from './session.ts';
 import type { SessionOptions } from './session.ts';
 import { RUNG_MS, describeState, step } from './supervision.ts';
 import type { Supervised, SupervisionEffect, SupervisionEvent } from './supervision.ts';
-import { DEATH_MS, errorOf, requestOf } from './transport.ts';
+import { DEATH_MS, requestOf } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
 export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'http'> {
@@ -32,8 +32,8 @@ export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'htt
   readonly pauses: PauseWatch;
   /** As {@link PreparationParts.onFirstAnswer}. */
   readonly onFirstAnswer?: PreparationParts['onFirstAnswer'];
-  /** Explains why a process ended better than the system does. Default: the system's reason. */
-  readonly endInWords?: ((reason: string) => string) | undefined;
+  /** Explains why a process ended, given the reason of the system. Default: that reason. */
+  readonly explainEnd?: ((reason: string) => string) | undefined;
   /** Called when the token of the process changed. */
   readonly onToken: () => void;
 }
@@ -45,19 +45,19 @@ export interface SupervisorEvents {
   readonly onChange: (after: Supervised, before: Supervised) => void;
   /** The program is not started again by itself. */
   readonly onAlarm: (reason: string) => void;
-  /** The process has ended; `isItsFault`: nobody made it end. Returns true if a message is to blame. */
+  /** The process has ended; `isItsFault`: not because of a stop. Returns true if a message is to blame. */
   readonly onExit: (reason: string, isItsFault: boolean) => boolean;
   /** For one that replaces another process: called before its `setup`; resolves to the state to restore, undefined for none. */
   readonly onDescribed?: ((description: Prepared) => Promise<Sendable | undefined>) | undefined;
 }
 
-// A stop has three steps; after the last one it is not waited for any longer.
+// A stop has three steps; after the last one the supervisor no longer waits.
 const STOP_MS = 3 * RUNG_MS + 1_000;
-// What the options are called in programs that have them.
+// With the usual names of such options.
 const FOREGROUND = 'run it in the foreground (many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off")';
 
-/** The relay's own code runs on both sides of a child: its faults are the errors that were thrown there. */
-const childError = (_plugin: string, code: number, text: string): Error => errorOf(code, text, false);
+/** A child runs code of the relay, so its faults are translated back into the errors that were thrown there, which nothing has logged. */
+const childError = (_plugin: string, code: number, text: string): Error => errorFromFault(code, text, false);
 
 export class Supervisor {
   readonly #parts: SupervisorParts;
@@ -83,7 +83,7 @@ export class Supervisor {
     return this.#state;
   }
 
-  /** What its process said of itself, or the last one that did. */
+  /** How the present process described itself, or else the last one that did. */
   get prepared(): Prepared | undefined {
     return this.#prepared;
   }
@@ -120,7 +120,7 @@ export class Supervisor {
     }
   }
 
-  /** Asks the process to end, and makes it end if it does not. Never rejects. */
+  /** Asks the process to end, and kills it if it does not. Never rejects. */
   async stop(): Promise<void> {
     this.#handle({ type: 'stop' });
     const { clock, log } = this.#parts;
@@ -132,7 +132,7 @@ export class Supervisor {
     const hasEnded = (): boolean => this.state.kind === 'stopped';
     while (!hasEnded() && !late.isDue) await this.#change();
     cancel();
-    if (!hasEnded()) log.error(`it did not end; its process ${this.pid ?? ''} may still be there`);
+    if (!hasEnded()) log.error(`it did not end; its process ${this.pid ?? ''} may still be running`);
   }
 
   /** Waits for the calls that are under way, but not longer than `timeoutMs`. */
@@ -161,7 +161,7 @@ export class Supervisor {
     return this.#parts.record.name;
   }
 
-  /** Takes one event after the other: what an effect causes at once is handled when all effects are done. */
+  /** Handles one event after the other: an event that an effect emits is handled when all effects are done. */
   #handle(event: SupervisionEvent): void {
     this.#events.push(event);
     if (this.#isHandling) return;
@@ -224,14 +224,14 @@ export class Supervisor {
   }
 
   #spawn(): void {
-    const { record, kind, maxBodyBytes, log, clock, pauses, endInWords, onToken } = this.#parts;
+    const { record, kind, maxBodyBytes, log, clock, pauses, explainEnd, onToken } = this.#parts;
     const http = { maxBodyBytes, meaning: kind === 'child' ? childError : undefined };
     try {
       const session = new Session(
         { ...this.#parts, record, clock, http },
         {
           onFirstLine: (line) => {
-            this.#greet(session, line);
+            this.#readHandshake(session, line);
           },
           onUnfinishedFirstLine: (text) => {
             log.warn(`its first line has no line end yet: '${clean(session.withoutSecrets(text))}'`);
@@ -241,7 +241,7 @@ export class Supervisor {
           },
           onExit: (reason, end) => {
             session.close();
-            this.#exited(endInWords?.(reason) ?? explainExit(reason, end, session.isGreeted));
+            this.#exited(explainEnd?.(reason) ?? explainExit(reason, end, session.isConnected));
           },
           onOutputHeld: () => {
             log.warn(
@@ -258,8 +258,8 @@ export class Supervisor {
     onToken();
   }
 
-  #greet(session: Session, line: string): void {
-    // Its end may be seen before its last output was read.
+  #readHandshake(session: Session, line: string): void {
+    // The end of a process may be noticed before its last output is read.
     if (session !== this.#session) {
       this.#parts.log.info(clean(session.withoutSecrets(line)));
       return;
@@ -303,7 +303,7 @@ export class Supervisor {
 
   #exited(reason: string): void {
     const { state } = this;
-    // A program that is ended because it hangs may hang at the message that it has, as another one crashes at it.
+    // A program that is killed because it hangs may hang because of its message, just as another one crashes because of it.
     const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
     const isSpared = this.#on.onExit(reason, isItsFault);
     this.#session = undefined;
@@ -324,13 +324,13 @@ export class Supervisor {
     this.#report(session, { type: 'answered' });
   }
 
-  /** The program did not answer within `timeoutMs`, which are over now. */
+  /** The program has not answered within the last `timeoutMs`. */
   #missed(session: Session, timeoutMs: number): void {
     const { clock, pauses } = this.#parts;
     this.#report(session, { type: 'missed', relayPaused: pauses.wasPausedSince(clock.now() - timeoutMs) });
   }
 
-  /** Ignores what is reported of an earlier session. */
+  /** Ignores events of an earlier session. */
   #report(session: Session, event: SupervisionEvent): void {
     if (session === this.#session) this.#handle(event);
   }
@@ -349,7 +349,7 @@ export class Supervisor {
     return this.sendExact(request, timeoutMs);
   }
 
-  /** An answer is a sign of life; one that does not come in time counts as a missed ping. */
+  /** An answer is a sign of life; a missing one counts as a missed ping. */
   async #call<T>(call: (session: Session) => Promise<T>, timeoutMs: number): Promise<T> {
     const session = this.#running();
     this.#calls++;
@@ -374,7 +374,7 @@ export class Supervisor {
   #sawSign(session: Session): void {
     this.#lastSign = this.#parts.clock.now();
     const { state } = this;
-    // Thousands of answers a second change nothing.
+    // Usually nothing changes, for thousands of answers a second.
     if (state.kind === 'up' && (state.missed > 0 || (state.isBusy && this.#calls === 0))) this.#report(session, { type: 'answered' });
   }
 
@@ -403,9 +403,9 @@ export class Supervisor {
   }
 }
 
-/** Says more of an end that looks as if the program had put itself into the background, where it cannot be supervised. */
-function explainExit(reason: string, { code, leftBehind }: ProcessEnd, isGreeted: boolean): string {
+/** Adds advice if the program seems to have put itself into the background, where it cannot be supervised. */
+function explainExit(reason: string, { code, leftBehind }: ProcessEnd, isConnected: boolean): string {
   if (code !== 0) return reason;
   if (leftBehind) return `${reason} and left processes behind, which were ended; ${FOREGROUND}`;
-  return `${reason} ${isGreeted ? 'by itself' : 'before its first line'}; if it puts itself into the background, ${FOREGROUND}`;
+  return `${reason} ${isConnected ? 'by itself' : 'before its first line'}; if it puts itself into the background, ${FOREGROUND}`;
 }

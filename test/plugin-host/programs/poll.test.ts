@@ -62,7 +62,7 @@ test('a call that nobody fetches, or nobody answers, ends in its time; its late 
     kit.programs.answerCall('ham', id, { value: 1 });
   });
   t.is(error.code, 'INVALID_PARAMS');
-  t.regex(error.message, /no call '\d+' is under way: it was answered, or its time was over/);
+  t.regex(error.message, /no call '\d+' is under way: it was answered already, or it timed out/);
 });
 
 test('who waits for a call gets none after its time; fetching is a sign of life', async (t) => {
@@ -80,7 +80,7 @@ test('who waits for a call gets none after its time; fetching is a sign of life'
 test('more than a thousand calls under way are refused', async (t) => {
   const kit = await polling({ t });
   const calls = Array.from({ length: 1_000 }, () => kit.call('add').catch((error: unknown) => error));
-  await t.throwsAsync(kit.call('add'), { code: 'RATE_LIMITED', message: 'ham: 1000 calls run or wait already' } as never);
+  await t.throwsAsync(kit.call('add'), { code: 'RATE_LIMITED', message: 'ham: 1000 calls are already running or waiting' } as never);
   await kit.plugin.stop();
   t.is(((await calls[0]) as RelayError).code, 'TRANSPORT');
 });

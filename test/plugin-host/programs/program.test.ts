@@ -52,7 +52,7 @@ test('an answer may be as large as the operator lets bodies be, and no larger', 
   t.is(await wide.call('echo', text), text);
   const narrow = programOf(t, 'good', { maxBodyBytes: 10_000 });
   await narrow.start();
-  await t.throwsAsync(narrow.call('echo', text), { message: /the answer is larger than 10000 bytes/ });
+  await t.throwsAsync(narrow.call('echo', text), { message: /its response is larger than 10000 bytes/ });
 });
 
 test('a crash is noticed, the callers are told the state, and it is started again', async (t) => {
