@@ -43,7 +43,7 @@ export interface BridgeRelay {
 /** Starts a relay with the bundled bridge. */
 export async function startBridge(t: ExecutionContext, config?: Readonly<Record<string, unknown>>): Promise<BridgeRelay> {
   const plugins = config ? { 'pd.bridge': config } : {};
-  const relay = await startRelay(t, { pluginsDir: join(PROJECT_DIR, 'plugins'), pluginList: ['pd'], plugins });
+  const relay = await startRelay(t, { pluginsDir: join(PROJECT_DIR, 'plugins'), pluginList: ['pd'], plugins, strictStart: true });
   const hear = async (): Promise<Gate<Dict>> => {
     const other = await scriptedPeer(t);
     await relay.call('relay.register', { port: other.port });

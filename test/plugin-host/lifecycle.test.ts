@@ -87,9 +87,10 @@ test('setup in order of names, exit in reverse, once', async (t) => {
   t.true(host.status().satellites.every(({ state }) => state.type === 'exited'));
 });
 
-test('a setup that throws ends the start; satellites that were set up exit in reverse order', async (t) => {
+test('with strictStart a setup that throws ends the start; satellites that were set up exit in reverse order', async (t) => {
   const throwing = TELLS.replace('async setup(config: unknown) {', `async setup() {\n throw new Error('no database');`);
-  const { start, sent, host } = await hostOf(t, { 'a/a.ts': TELLS, 'b/b.ts': TELLS, 'c/bad.ts': throwing, 'd/d.ts': TELLS });
+  const files = { 'a/a.ts': TELLS, 'b/b.ts': TELLS, 'c/bad.ts': throwing, 'd/d.ts': TELLS };
+  const { start, sent, host } = await hostOf(t, files, { strictStart: true });
   await t.throwsAsync(start(), {
     code: 'PLUGIN_REFUSED',
     message: /^plugin c\.bad\.Tells: it refuses to start: no database \(c\/bad\.ts:7:\d+\)/,
@@ -101,9 +102,99 @@ test('a setup that throws ends the start; satellites that were set up exit in re
   t.is(sent.all.length, 4);
 });
 
+test('a setup that throws does not stop the start: it is tried again after growing delays, until it succeeds', async (t) => {
+  const failing = satelliteSource(
+    'Sensor',
+    `  async setup() {
+    const tries = ((globalThis as { tries?: number }).tries ?? 0) + 1;
+    (globalThis as { tries?: number }).tries = tries;
+    if (tries < 3) throw new Error('no sensor ' + tries);
+  }
+  @Exposed() read() { return 5; }`,
+  );
+  const { host, call, clock, seen } = await started(t, { 'ham/sensor.ts': failing, 'ham/spam.ts': TELLS });
+  const sensor = () => host.status().plugins.find(({ name }) => name === 'ham.sensor');
+  t.like(sensor(), {
+    state: { type: 'backoff', attempt: 1 },
+    lastError: 'ham/sensor.ts:9:26: plugin ham.sensor.Sensor: it refuses to start: no sensor 1 (ham/sensor.ts:9:26)',
+  });
+  t.like(
+    host.status().plugins.find(({ name }) => name === 'ham.spam'),
+    { state: { type: 'ready' } },
+  );
+  clock.advance(1_000);
+  await seen.event('plugin.state', { plugin: 'ham.sensor', state: { type: 'backoff', attempt: 2 } });
+  t.is(seen.matching('plugin.problem', { outcome: /^not started, it is tried again in \d\.\d s$/ }).length, 2);
+  clock.advance(2_000);
+  await seen.event('plugin.state', { plugin: 'ham.sensor', state: { type: 'ready' } });
+  t.is(await call('ham.sensor.read'), 5);
+  t.deepEqual(host.status().problems, []);
+});
+
+test('a stop ends the attempts of a setup that fails', async (t) => {
+  const failing = satelliteSource('Sensor', `  setup() { throw new Error('no sensor'); }`);
+  const { host, clock } = await started(t, { 'ham/sensor.ts': failing });
+  t.is(clock.pending, 1);
+  await host.stop();
+  t.is(clock.pending, 0);
+});
+
+test('with strictStart a file that does not load ends the start', async (t) => {
+  const { start } = await hostOf(t, { 'ham/bad.ts': 'const a = ;', 'ham/spam.ts': TELLS }, { strictStart: true });
+  await t.throwsAsync(start(), { code: 'PLUGIN_REFUSED', message: /^ham\/bad\.ts: .* \(strictStart\)$/ });
+});
+
+const IDLE: readonly (readonly [what: string, source: string, reason: RegExp])[] = [
+  ['a file without a decorated class', 'export class Spam {}', /does not export a class decorated with @Satellite/],
+  [
+    'a class without receive, exposed method or setup',
+    satelliteSource('Spam', '  help() { return 5; }'),
+    /^ham\.spam\.Spam has neither receive\(\) nor a method decorated with @Exposed, and no setup\(\)/,
+  ],
+  [
+    'a class that misspells receive',
+    satelliteSource('Spam', '  recieve() { return undefined; }\n  setup() {}'),
+    /did you mean receive\(\) by recieve\(\)\?$/,
+  ],
+];
+
+for (const [what, source, reason] of IDLE) {
+  test(`${what} is empty, and a warning says why`, async (t) => {
+    const { host, lines } = await started(t, { 'ham/spam.ts': source });
+    const [plugin] = host.status().plugins;
+    t.is(plugin?.state.type, 'empty');
+    t.regex(plugin?.state.type === 'empty' ? plugin.state.reason : '', reason);
+    t.is(lines.all.filter((line) => line.startsWith('warn plugin-host: ham/spam.ts: ')).length, 1);
+  });
+}
+
+test('a satellite that only sends, from its setup on, is ready', async (t) => {
+  const { host } = await started(t, { 'ham/spam.ts': satelliteSource('Spam', `  async setup() { await this.send({ data: 1 }); }`) });
+  t.deepEqual(host.status().plugins[0]?.state, { type: 'ready' });
+});
+
+test('an isolation that is not a literal is refused, unless config.ts says inline', async (t) => {
+  const source = `const where = 'child';\n${satelliteSource('Spam', '  receive() {}').replace('@Satellite()', '@Satellite({ isolation: where })')}`;
+  const { host } = await started(t, { 'ham/spam.ts': source });
+  t.regex(
+    host.status().problems[0]?.reason ?? '',
+    /^@Satellite on Spam: isolation is read without running the file, so it must be the literal/,
+  );
+  const inline = await started(t, { 'ham/spam.ts': source }, { isolation: { 'ham.spam': 'inline' } });
+  t.deepEqual(inline.host.status().plugins[0]?.state, { type: 'ready' });
+});
+
+test('the lines around a mistake are logged at a start too', async (t) => {
+  const { lines } = await started(t, { 'ham/spam.ts': satelliteSource('Spam', `  @Exposed({ parms: [] } as never) go() {}`) });
+  t.true(
+    lines.all.some((line) => /^error plugin-host: > *\d+ \| .*parms/.test(line)),
+    lines.all.join('\n'),
+  );
+});
+
 test('setup and exit have a time limit each', async (t) => {
   const hangs = (method: string): string => satelliteSource('Hangs', `  ${method}() { return new Promise<void>(() => undefined); }`);
-  const slow = await hostOf(t, { 'a/hangs.ts': hangs('setup') });
+  const slow = await hostOf(t, { 'a/hangs.ts': hangs('setup') }, { strictStart: true });
   const start = slow.start();
   await slow.clock.whenPending();
   // The first timer is the import's; time passes until the one of setup() has rung.

@@ -98,7 +98,7 @@ for (const [what, source, says] of MISTAKES) {
   });
 }
 
-test('a forgotten export is logged at level info with a question', async (t) => {
+test('a forgotten export is a warning with a question', async (t) => {
   const relay = await createTestRelay({
     pluginsDir: pluginsDir(t, { 'ham/spam.ts': spam('@Exposed()').replace('export class', 'class') }),
   });
@@ -106,9 +106,9 @@ test('a forgotten export is logged at level info with a question', async (t) => 
   t.true(
     relay.logs.some(
       ({ level, text }) =>
-        level === 'info' &&
+        level === 'warn' &&
         text ===
-          'ham/spam.ts: does not export a class decorated with @Satellite, so it does nothing; is the decorator missing, or the word export?',
+          'ham/spam.ts: it does not export a class decorated with @Satellite, so it does nothing; is the decorator missing, or the word export?',
     ),
   );
 });

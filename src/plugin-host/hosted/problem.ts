@@ -51,7 +51,24 @@ export function problemOf(thrown: unknown, directory: string, file: string): Plu
   const missing = missingExportOf(thrown);
   const importer = missing && inside(directory, missing.file);
   if (importer !== undefined && missing?.line !== undefined) return { file: importer, line: missing.line, reason };
-  return { file, ...firstPlace(stack, directory), reason };
+  const place = firstPlace(stack, directory);
+  return { file, ...place, ...(place && decoratorPlace(reason, join(directory, place.file))), reason };
+}
+
+const DECORATOR_ERROR = /^@(Exposed|Satellite|RelayPlugin) on ([\w$]+)(?:\.([\w$]+))?: /;
+
+/** Where the decorator is that a reason names: decorators of methods run at the end of their class, so the stack leads there. */
+function decoratorPlace(reason: string, path: string): { readonly line: number; readonly column: number } | undefined {
+  const [, decorator, className = '', method] = DECORATOR_ERROR.exec(reason) ?? [];
+  if (decorator === undefined) return undefined;
+  const source = textOf(path);
+  const classAt = source.search(new RegExp(`\\bclass\\s+${escape(className)}(?![\\w$])`));
+  const inClass = classAt === -1 ? '' : source.slice(classAt);
+  const memberAt = method === undefined ? 0 : inClass.search(new RegExp(`(?<![\\w$.])${escape(method)}\\s*[(<]`));
+  const at = memberAt === -1 ? -1 : source.lastIndexOf(`@${decorator}`, classAt + memberAt);
+  if (at === -1 || (method !== undefined && at < classAt)) return undefined;
+  const before = source.slice(0, at).split('\n');
+  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
 }
 
 /** The location of a module on the disk. */

@@ -110,7 +110,8 @@ export class Satellite {
     } catch (error) {
       const reason = this.#explain(error);
       this.#setState({ type: 'refused', reason });
-      throw refusal(name, `it refuses to start: ${reason} (${this.#parts.file})`, error);
+      const file = whereThrown(error, this.#parts.directory) === '' ? ` (${this.#parts.file})` : '';
+      throw refusal(name, `it refuses to start: ${reason}${file}`, error);
     }
     this.#setState({ type: 'running' });
     inbox?.open();

@@ -209,7 +209,7 @@ for (const isolation of ISOLATIONS) {
       await t.throwsAsync(started(t, isolation, schema, { plugins: { 'ham.spam': { limit: 'many' } } }), {
         message: /ham\.spam.*key "limit": .*found 'many' \(plugins\['ham\.spam'\] in config\.ts\)/,
       });
-      await t.throwsAsync(started(t, isolation, spam(`setup() { throw new Error('no sensor'); }`)), {
+      await t.throwsAsync(started(t, isolation, spam(`setup() { throw new Error('no sensor'); }`), { strictStart: true }), {
         message: /ham\.spam.*refuses to start: no sensor/,
       });
       const directory = pluginsDir(t, { 'ham/spam.ts': 'export class {', 'ham/eggs.ts': RECORDER });
