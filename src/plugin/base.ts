@@ -63,8 +63,9 @@ export abstract class Plugin<Config = unknown> {
   }
 
   /**
-   * Called once before the first `receive`, with the configuration of this plugin (`{}` if there is none). If it throws, the plugin is tried
-   * again later (with `strictStart`, the relay does not start), or the previous version keeps running, so throw an error that says what to do.
+   * Called once before the first `receive`, with the configuration of this plugin (`{}` if there is none). If it throws, the plugin is
+   * tried again later (with `strictStart`, the relay does not start), or the previous version keeps running, so throw an error that says
+   * what to do.
    */
   setup(_config: Config): void | Promise<void> {
     return undefined;

@@ -65,7 +65,7 @@ function whyWrong({ params, returns, schema, access }: Record<keyof ExposedOptio
     return `params: found ${describeValue(params)}, expected a list of types, one for each parameter: ['int', 'string']`;
   if (returns !== undefined && typeof returns !== 'string')
     return `returns: found ${describeValue(returns)}, expected the name of one type: 'int'`;
-  for (const type of [...(params ?? []), returns ?? 'any'] as readonly unknown[]) {
+  for (const type of [...((params ?? []) as readonly unknown[]), returns ?? 'any']) {
     if (!(XML_RPC_TYPES as readonly unknown[]).includes(type)) return `there is no type ${quoted(type, XML_RPC_TYPES)}`;
   }
   if (params !== undefined && schema !== undefined) return 'declare params or schema, not both';

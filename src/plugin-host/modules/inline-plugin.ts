@@ -33,7 +33,7 @@ import type {
 } from '../hosted/hosted.ts';
 import type { FoundModule } from './find.ts';
 import { acceptInputs, incompleteFile, incompleteFileProblem, filesOf, inputsOf, renewInputs, noSatellitesProblem } from './inputs.ts';
-import { importModule, pickSatellites } from './load.ts';
+import { importModule, notLiteralProblem, pickSatellites } from './load.ts';
 import type { ImportedModule } from './load.ts';
 import type { ModuleOptions } from './options.ts';
 import { readConfig } from './plugin-config.ts';
@@ -412,7 +412,7 @@ export class InlinePlugin implements HostedPlugin {
     const loaded = pickSatellites(imported, { others: others(), log, report });
     const asked = loaded.satellites.find((satellite) => satellite.options.isolation === 'child');
     if (!asked || options.isolation[this.name] === 'inline') return new Version(loaded, this.#parts, report);
-    report(this.#notLiteral(asked.target.name));
+    report(notLiteralProblem(this.#found, asked.target.name));
     return new Version({ ...loaded, satellites: [] }, this.#parts, report);
   }
 
@@ -420,12 +420,6 @@ export class InlinePlugin implements HostedPlugin {
     if (version.satellites.length === 0) return;
     const { clock, options } = this.#parts;
     await version.configure(await readConfig(imported, this.#configSources, { clock, timeoutMs: options.setupTimeoutMs, signal }));
-  }
-
-  #notLiteral(className: string): PluginProblem {
-    const { module, file } = this.#found;
-    const reason = `@Satellite on ${clean(className, 100)}: isolation is read without running the file, so it must be the literal 'child' there; or set isolation: { '${module}': 'child' } in config.ts`;
-    return { module, file: clean(file), reason };
   }
 
   /** Records that the module that was imported last is running, so that its files are current. */
@@ -461,8 +455,8 @@ export class InlinePlugin implements HostedPlugin {
   }
 
   /**
-   * Sets up the version that `load` makes. If `load` fails, the plugin is not loaded until its file changes; if the setup fails, it is tried
-   * again after a growing delay. Rejects with the result of {@link #failed}.
+   * Sets up the version that `load` makes. If `load` fails, the plugin is not loaded until its file changes; if the setup fails, it is
+   * tried again after a growing delay. Rejects with the result of {@link #failed}.
    */
   async #startVersion(port: RelayPort, signal: AbortSignal, load: () => Promise<Version>): Promise<void> {
     this.#cancelRetry();

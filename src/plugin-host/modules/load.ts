@@ -74,6 +74,12 @@ export function pickSatellites(imported: ImportedModule, { others, log, report }
   return { ...imported, satellites: withoutNamesakes(imported, own, report), emptyReason };
 }
 
+/** The problem of a module that runs in this process though its decorator asks for a child, because the host could not read that. */
+export function notLiteralProblem({ module, file }: FoundModule, className: string): PluginProblem {
+  const reason = `@Satellite on ${clean(className, 100)}: isolation is read without running the file, so it must be the literal 'child' there; or set isolation: { '${module}': 'child' } in config.ts`;
+  return { module, file: clean(file), reason };
+}
+
 /** Negative if a class that both export belongs to `a`. */
 function rank(a: FoundModule, b: FoundModule): number {
   const isIndex = ({ moduleName }: FoundModule): number => Number(moduleName === 'index');
