@@ -58,7 +58,11 @@ const REFUSED: readonly [what: string, options: Parameters<typeof createTestRela
     /^plugins: two classes are named test\.plain; name their modules/,
   ],
   ['what cannot be injected', { plugins: [Needy] }, /^createTestRelay: test\.needy: test\.needy\.Needy: parameter 1 .* has the type URL/],
-  ['a setup that throws', { plugins: [Refusing] }, /^createTestRelay: test\.refusing: plugin test\.refusing\.Refusing: it refuses to start: there is no sensor/],
+  [
+    'a setup that throws',
+    { plugins: [Refusing] },
+    /^createTestRelay: test\.refusing: plugin test\.refusing\.Refusing: it refuses to start: there is no sensor/,
+  ],
   ['a setup that hangs', { plugins: [Sleepy], patienceMs: 500 }, /setup\(\) took longer than 10000 ms/],
   ['a missing directory', { pluginsDir: '/nowhere/at/all' }, /\/nowhere\/at\/all: there is no such directory/],
   ['both kinds of plugins', { plugins: [Plain], pluginsDir: '.' }, /give plugins or pluginsDir, not both/],
