@@ -66,7 +66,7 @@ export class Bridge extends Plugin<Config> {
     const { listen, sendTo } = config;
     this.#config = config;
     if (listen.length === 0 && sendTo.length === 0) {
-      this.logger.info("not in use: config.ts has no plugins: { 'pd.bridge': { listen: [{ port: 3000 }] } }");
+      this.logger.debug("not in use: config.ts has no plugins: { 'pd.bridge': { listen: [{ port: 3000 }] } }");
       return;
     }
     const hub: Hub = {

@@ -43,9 +43,25 @@ async function run({ flags, read, logs, lifecycle }: Run): Promise<void> {
   const relay = await startRelay(read.completed, { logs, signal: lifecycle.signal, reload: () => reload() });
   reload = reloadOf(flags, relay, read, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
+  // Scripts read the line above, and nothing else is written for them.
+  if (process.stdout.isTTY) process.stdout.write(greeting(relay));
   logEnvironment(read, logs('app'));
   await lifecycle.stopRequest;
   await relay.stop();
+}
+
+/** What to try next, for people at a terminal. */
+export function greeting({ url, status }: Pick<StartedRelay, 'url' | 'status'>): string {
+  const { plugins } = status().plugins;
+  const hasExample = plugins.some(({ name, state }) => name === 'example.echo' && state.type === 'ready');
+  const steps = [
+    ...(hasExample ? [['co2 call example.echo.add 2 3', 'calls a method of plugins/example/echo.ts']] : []),
+    ['co2 new plugin ham/spam', 'writes a plugin, which the running relay loads at once'],
+    ['co2 watch', 'shows the dicts of the network as they pass'],
+    [url, 'shows everything in a browser'],
+  ] as const;
+  const width = Math.max(...steps.map(([what = '']) => what.length));
+  return `\nTry next, in another terminal:\n${steps.map(([what = '', does = '']) => `  ${what.padEnd(width)}  ${does}\n`).join('')}\n`;
 }
 
 /** Logs properties of the environment that an operator should know. */
@@ -60,7 +76,7 @@ function logEnvironment({ ignored }: Pick<ReadOptions, 'ignored'>, log: Log): vo
       'running as process 1: SIGTERM works, but orphaned child processes are not reaped; use an init process (docker run --init, tini)',
     );
   const major = Number(process.versions.node.split('.', 1)[0]);
-  if (major < 22) log.warn(`Node ${process.versions.node} has reached its end of life; use Node 22 or newer to get security fixes`);
+  if (major < 22) log.debug(`Node ${process.versions.node} has reached its end of life; use Node 22 or newer to get security fixes`);
 }
 
 type Report = ReturnType<StartedRelay['reconfigure']>;

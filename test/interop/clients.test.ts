@@ -11,7 +11,7 @@ import { PROJECT_DIR, run, startCo2 } from '../support/processes.ts';
 import { temporaryDir } from '../support/relays.ts';
 
 const PLUGINS = fileURLToPath(new URL('../fixtures/interop/', import.meta.url));
-const README = join(PROJECT_DIR, 'README.md');
+const CALLING = join(PROJECT_DIR, 'docs/calling.md');
 const source = (name: string): string => fileURLToPath(new URL(`clients/${name}`, import.meta.url));
 
 /** What interop.echo.shape must return for the value that each client sends. */
@@ -53,8 +53,8 @@ test.serial("Python's allow_none client: nil where the URL or a header says so, 
   const { code, stdout, stderr } = await run(t, 'python3', [source('none.py'), relay.url]).exit;
   t.is(code, 0, stderr.join('\n'));
   t.deepEqual(stdout, ['fault ok', 'nil ok']);
-  // The command line in README.
-  const [line = ''] = /xmlrpc\.client\.ServerProxy\('http:\/\/127\.0\.0\.1:2004\/\?nil=1'.*$/m.exec(readFileSync(README, 'utf8')) ?? [];
+  // The command line in docs/calling.md.
+  const [line = ''] = /xmlrpc\.client\.ServerProxy\('http:\/\/127\.0\.0\.1:2004\/\?nil=1'.*$/m.exec(readFileSync(CALLING, 'utf8')) ?? [];
   const program = `import xmlrpc.client; print(${line.replace('127.0.0.1:2004', `127.0.0.1:${relay.port}`)}.interop.echo.gap())`;
   t.deepEqual((await run(t, 'python3', ['-c', program]).exit).stdout, ["{'name': 'ann', 'since': None}"]);
   t.deepEqual(

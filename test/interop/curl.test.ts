@@ -1,4 +1,4 @@
-/** curl against a real relay: README's commands as a reader pastes them, the pages, and the answers to wrong requests. */
+/** curl against a real relay: the commands of README and docs/calling.md as a reader pastes them, the pages, and the answers to wrong requests. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -29,21 +29,22 @@ async function answer(t: ExecutionContext, ...args: string[]): Promise<{ status:
 
 interface Paste {
   readonly command: string;
-  /** The output that README shows below the command. */
+  /** The output that the page shows below the command. */
   readonly shown: string | undefined;
 }
 
-/** The curl commands of README's section for the first five minutes. */
+/** The curl commands of README's first five minutes, and of docs/calling.md. */
 function pastes(): Paste[] {
   const readme = readFileSync(join(PROJECT_DIR, 'README.md'), 'utf8');
-  const [, section = ''] = /^## The first five minutes\n([\s\S]*?)^## /m.exec(readme) ?? [];
+  const [, first = ''] = /^## The first five minutes\n([\s\S]*?)^## /m.exec(readme) ?? [];
+  const section = first.replace(/^npm ci && npm start$/m, '') + readFileSync(join(PROJECT_DIR, 'docs/calling.md'), 'utf8');
   const blocks = [...section.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)];
   return blocks.flatMap(([, language, text = ''], index): Paste[] => {
     if (language !== 'sh') return [];
     const next = blocks[index + 1];
     const block = blocks[index]!;
     const isBelow = next?.[1] === 'text' && section.slice(block.index + block[0].length, next.index).trim() === '';
-    const commands = text.trimEnd().split('\n');
+    const commands = text.trim() === '' ? [] : text.trimEnd().split('\n');
     return commands.map((command, at) => ({ command, shown: isBelow && at === commands.length - 1 ? next[2]!.trimEnd() : undefined }));
   });
 }
@@ -57,10 +58,10 @@ function normalised(text: string): string {
     .trimEnd();
 }
 
-test.serial('every curl line of README works as pasted, and answers what README shows', async (t) => {
+test.serial('every curl line of README and docs/calling.md works as pasted, and answers what the page shows', async (t) => {
   const relay = await startCo2(t, { args: BUNDLED });
   const found = pastes();
-  t.true(found.length >= 4, 'README has the section "## The first five minutes" with its commands');
+  t.true(found.length >= 4, 'README has the section "## The first five minutes", and docs/calling.md has commands');
   for (const { command, shown } of found) {
     t.true(command.startsWith('curl ') && command.includes('127.0.0.1:2004'), `a line that this test does not know: ${command}`);
     const line = command.replaceAll('127.0.0.1:2004', `127.0.0.1:${relay.port}`);
@@ -76,7 +77,7 @@ test.serial('every curl line of README works as pasted, and answers what README 
   t.true(found.filter(({ shown }) => shown !== undefined).length >= 2);
 });
 
-test.serial('the notify of README is heard: the history, asked afterwards, has it', async (t) => {
+test.serial('the notify of docs/calling.md is heard: the history, asked afterwards, has it', async (t) => {
   const relay = await startCo2(t, { args: BUNDLED });
   const outputs: string[] = [];
   for (const { command } of pastes())

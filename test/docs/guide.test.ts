@@ -1,0 +1,51 @@
+/** README's first steps and the deployment files of docs/operations.md, as a reader uses them. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { greeting } from '../../src/cli/start.ts';
+import { PROJECT_DIR, runCo2, startCo2 } from '../support/processes.ts';
+import { snippetsOf } from './snippets.ts';
+
+const page = (name: string): string => readFileSync(join(PROJECT_DIR, name), 'utf8');
+
+test.serial("README's commands and plugin: a plugin that is saved is called at once", async (t) => {
+  const readme = page('README.md');
+  const [, plugin = ''] = /^```ts\n([\s\S]*?)^```$/m.exec(readme) ?? [];
+  const relay = await startCo2(t, {
+    args: ['--plugins', 'plugins'],
+    files: { 'plugins/example/echo.ts': page('plugins/example/echo.ts') },
+  });
+  const co2 = async (line: string): Promise<string> => {
+    const { code, stdout, stderr } = await runCo2(t, { args: [...line.split(' '), '--url', relay.url] }).exit;
+    t.is(code, 0, stderr.join('\n'));
+    return stdout.join('\n');
+  };
+  const [, command = '', shown = ''] = /^\$ npx co2 (.*)\n(.*)$/m.exec(readme) ?? [];
+  t.is(await co2(command), shown);
+  mkdirSync(join(relay.cwd, 'plugins/ham'));
+  writeFileSync(join(relay.cwd, 'plugins/ham/spam.ts'), plugin);
+  await relay.stderr.line(/ham\.spam loaded/);
+  t.true(readme.includes('`npx co2 call ham.spam.add 2 3` answers 5'));
+  t.is(await co2('call ham.spam.add 2 3'), '5');
+  t.true(readme.includes('`npx co2 notify ping`'));
+  await co2('notify data=ping');
+});
+
+test('the unit for systemd and the Dockerfile start a relay with options that exist', async (t) => {
+  const files = new Map(snippetsOf(page('docs/operations.md')).map(({ name, source }) => [name, source]));
+  const [, args = ''] = /^ExecStart=\S+ co2 start (.*)$/m.exec(files.get('systemd') ?? '') ?? [];
+  t.regex(args, /^--data \S+$/);
+  const [, variables = ''] = /^ENV (.*)$/m.exec(files.get('docker') ?? '') ?? [];
+  const env = Object.fromEntries(variables.split(' ').map((pair) => pair.split('=') as [string, string]));
+  const { code, stdout, stderr } = await runCo2(t, { args: ['config', 'show', ...args.split(' ')], env }).exit;
+  t.is(code, 0, stderr.join('\n'));
+  t.regex(stdout.join('\n'), /0\.0\.0\.0/);
+});
+
+test('a start at a terminal says what to try next, with commands that exist', async (t) => {
+  const status = () => ({ plugins: { plugins: [{ name: 'example.echo', state: { type: 'ready' } }] } });
+  const text = greeting({ url: 'http://127.0.0.1:2004', status } as unknown as Parameters<typeof greeting>[0]);
+  const commands = [...text.matchAll(/^ {2}co2 (\w+)/gm)].map(([, command = '']) => command);
+  t.deepEqual(commands, ['call', 'new', 'watch']);
+  for (const command of commands) t.is((await runCo2(t, { args: [command, '--help'] }).exit).code, 0, command);
+});
