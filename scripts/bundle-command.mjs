@@ -3,7 +3,7 @@
  * Joins the built files of the `co2` command that client commands import into a few: opening a hundred small modules takes Node longer
  * than a call. Runs after the compiler; everything else of the command is imported on demand, and stays as it is.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -57,9 +57,7 @@ await build({
 
 // Their licences ask for their text beside every copy.
 const licences = NAMES.map((name) => {
-  const [file = ''] = ['LICENSE', 'LICENSE.md']
-    .map((known) => new URL(`../node_modules/${name}/${known}`, import.meta.url))
-    .filter((url) => existsSync(url));
-  return `${name}\n\n${readFileSync(file, 'utf8')}`;
+  const text = readFileSync(new URL(`../node_modules/${name}/LICENSE${name.startsWith('fastest') ? '.md' : ''}`, import.meta.url), 'utf8');
+  return `${name}\n\n${text}`;
 });
 writeFileSync(resolve(out, 'LICENSES.txt'), licences.join('\n\n'));

@@ -12,7 +12,8 @@ import { withRelay } from './relay-connection.ts';
 import type { Call } from './relay-connection.ts';
 import { addTargetOptions } from './target.ts';
 import type { TargetFlags } from './target.ts';
-import { dictOfWords, paramsOf, toJson, toTable, toText } from './values.ts';
+import type { WatchFlags } from './watch.ts';
+import { dictOfWords, matchesPattern, paramsOf, toJson, toTable, toText } from './values.ts';
 
 const ARGUMENTS = `
 ARGS are parsed as JSON (2, 1.0, "x", true, [1,2], {"a":1}, {"$date":"2026-01-31T09:30:00Z"}, {"$base64":"AQI="}); anything else is a string.
@@ -31,6 +32,13 @@ Examples:
   co2 notify '{"data": {"temperature": 21.5}}'
   echo hello | co2 notify -
 ${ARGUMENTS}`;
+const WATCH_HELP = `
+Examples:
+  co2 watch
+  co2 watch topic=x data.chat.nick='a*'
+  co2 watch --count 1 --json
+Filters name members of the dict and their values; * stands for any characters. A line has the time (UTC), who sent the dict, and its members.
+--json prints an object a line: {at, id, sender, recipients, dict} or {at, type, subject, state, reason}.`;
 const METHODS_HELP = `
 Examples:
   co2 methods
@@ -51,6 +59,13 @@ const PEER_COLUMNS = ['peer', 'state', 'waiting', 'forwarded', 'unreadable', 're
 
 /** Adds the commands. */
 export function addClientCommands(program: Command): void {
+  addTraffic(program);
+  addIntrospection(program);
+  addOperation(program);
+}
+
+/** Calls and dicts. */
+function addTraffic(program: Command): void {
   client(program, 'call <method> [args...]', 'call a method and print the result', CALL_HELP).action(
     (method: string, words: string[], flags: TargetFlags) => {
       const params = paramsOf(words);
@@ -65,6 +80,20 @@ export function addClientCommands(program: Command): void {
       () => 'accepted',
     );
   });
+  client(program, 'watch [filters...]', 'print dicts as they pass, and for admins events of plugins and links', WATCH_HELP)
+    .alias('listen')
+    .option('--count <number>', 'end after this many', count)
+    .option('--events', 'also with filters, and an error without the right to see them')
+    .option('--no-events', 'dicts only')
+    .option('--no-dicts', 'events only')
+    .action(async (filters: readonly string[], flags: WatchFlags) => {
+      const { watch } = await import('./watch.ts');
+      await watch(filters, flags);
+    });
+}
+
+/** What a server offers, and whether it answers. */
+function addIntrospection(program: Command): void {
   client(
     program,
     'methods [pattern]',
@@ -75,6 +104,10 @@ export function addClientCommands(program: Command): void {
     .option('--method', 'show the method, even if a command has the same name')
     .action((words: readonly string[], flags: HelpFlags) => help(program, words, flags));
   client(program, 'ping', 'measure a round trip to the relay, or to any XML-RPC server').action(ping);
+}
+
+/** What an operator looks at and does. */
+function addOperation(program: Command): void {
   client(program, 'status', 'show counters, links and plugins; for other servers, their own status').action(status);
   client(program, 'peers', 'list the peer relays and the state of their links').action((flags: TargetFlags) =>
     callAndPrint(
@@ -135,6 +168,11 @@ function lines(text: string): number {
   throw new InvalidArgumentError(`expected an integer from 1 to ${MAX_LINES}.`);
 }
 
+function count(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a whole number of 1 or more.');
+}
+
 async function methods(pattern: string | undefined, flags: TargetFlags): Promise<void> {
   const { names } = await withRelay(flags, methodNames);
   const found = pattern === undefined ? names : names.filter((name) => matchesName(name, pattern));
@@ -147,19 +185,7 @@ async function methods(pattern: string | undefined, flags: TargetFlags): Promise
 
 /** `pattern` is a whole name, the package or module that contains it, or has * for any characters. */
 function matchesName(name: string, pattern: string): boolean {
-  if (!pattern.includes('*')) return name === pattern || name.startsWith(`${pattern}.`);
-  // The parts in order; a regular expression of a person's stars could take forever.
-  const parts = pattern.split('*');
-  const [first = ''] = parts;
-  const last = parts.at(-1) ?? '';
-  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false;
-  let at = first.length;
-  for (const part of parts.slice(1, -1)) {
-    const found = name.slice(0, name.length - last.length).indexOf(part, at);
-    if (found === -1) return false;
-    at = found + part.length;
-  }
-  return true;
+  return pattern.includes('*') ? matchesPattern(name, pattern) : name === pattern || name.startsWith(`${pattern}.`);
 }
 
 function reloadText(value: Value): string {

@@ -228,3 +228,18 @@ function requireSizes(text: string): void {
     throw new RelayError('CONFIG_INVALID', `${clean(token, 40)} does not fit 64 bits, the largest integer type; ${remedy}`);
   }
 }
+
+/** `*` stands for any characters. Each part is looked for once, so that no pattern takes long. */
+export function matchesPattern(text: string, pattern: string): boolean {
+  const parts = pattern.split('*');
+  const [first = ''] = parts;
+  const last = parts.at(-1) ?? '';
+  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
+  let at = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = text.slice(0, text.length - last.length).indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return true;
+}

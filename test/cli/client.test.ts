@@ -346,3 +346,35 @@ test.serial('the command finds the running relay on any port, without its config
   t.is((await relay.exit).code, 0);
   t.deepEqual(readdirSync(other), []);
 });
+
+test.serial('watch prints dicts with filters, and events to an admin', async (t) => {
+  const relay = await startCo2(t, { files });
+  const target = ['--url', relay.url];
+  const other = pluginsDir(t, {});
+  const filtered = runCo2(t, { args: ['watch', 'topic=x', 'data.n=1', '--count', '1', '--json', ...target], cwd: other });
+  const patterned = runCo2(t, { args: ['listen', 'topic=a*c', '--count', '2', ...target], cwd: other });
+  const everything = runCo2(t, { args: ['watch', ...target], cwd: relay.cwd });
+  // Everything sees the dicts that the relay accepts once it watches; the others end with the dicts that match.
+  const isWatching = (async () => {
+    for (;;) {
+      await relay.call('notify', { data: { n: 2 }, topic: 'x' });
+      await relay.call('notify', { data: { n: 1 }, topic: 'x' });
+      await relay.call('notify', { data: 3.5, topic: 'abc' });
+      if (filtered.stdout.all.length > 0 && patterned.stdout.all.length > 1 && everything.stdout.all.length > 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  })();
+  const [one, two] = [await filtered.exit, await patterned.exit];
+  t.deepEqual([one.code, two.code, one.stderr, two.stderr], [0, 0, [], []]);
+  t.like(JSON.parse(one.stdout[0]!), { sender: '', recipients: 1, dict: { data: { n: 1 }, topic: 'x' } });
+  t.regex(two.stdout[0]!, /^\d\d:\d\d:\d\d\.\d{3} {2}\w+@127\.0\.0\.1:0 {2}\{"data":3\.5,"topic":"abc"\}$/);
+  t.regex(await everything.stdout.line(/"n":2/), /\{"data":\{"n":2\},"topic":"x"\}/);
+  await isWatching;
+  writeFileSync(join(relay.cwd, 'plugins/ham/new.ts'), EAR);
+  t.regex(await everything.stdout.line(/plugin\.version/), / {2}\[plugin\.version\] ham\.new loaded$/);
+  const denied = await runCo2(t, { args: ['watch', '--events', ...target], cwd: other }).exit;
+  t.is(denied.code, 1);
+  t.regex(denied.stderr.join(), /^co2: fault 403: relay\.watch_events needs the right 'admin'/);
+  const wrong = await runCo2(t, { args: ['watch', 'topic', ...target], cwd: other }).exit;
+  t.deepEqual([wrong.code, wrong.stderr], [2, ["co2: 'topic' is not a filter: write member=value, such as topic=x"]]);
+});
