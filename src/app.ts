@@ -72,6 +72,8 @@ export interface RelayEnvironment {
   readonly date?: (() => number) | undefined;
   /** Environment variables, for secrets. Default those of the process. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** The absolute path of the configuration file, which the `co2` command compares with the one that it would read. Default: none. */
+  readonly configFile?: string | undefined;
   /** Resolves the host name of a peer. Default: the resolver of the system. */
   readonly resolve?: Resolve | undefined;
 }
@@ -159,7 +161,7 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
   const { events, identity, dispatcher, router, rejections, http, customEndpoint, mesh, satellites, pluginHost, relayPlugins } = parts;
   const steps = new Steps({ clock, log: logs('app'), signal });
   try {
-    if (!fakes) await lock(steps, state, () => listeningOf(http, options));
+    if (!fakes) await lock(steps, state, () => listeningOf(http, options, environment.configFile));
     await startInOrder(steps, parts, options, state);
     http.open();
     customEndpoint.open();
@@ -348,8 +350,12 @@ function customTransport({ name, url, port, addresses }: ServerAddress, nonFinit
 }
 
 /** What the lock tells about where the relay listens; nothing until it does. */
-function listeningOf({ scheme, listening: addresses }: HttpServerPort, { unixSocket }: Options): Listening | undefined {
-  return addresses.length === 0 ? undefined : { scheme, addresses, unixSocket };
+function listeningOf(
+  { scheme, listening: addresses }: HttpServerPort,
+  { unixSocket }: Options,
+  configFile: string | undefined,
+): Listening | undefined {
+  return addresses.length === 0 ? undefined : { scheme, addresses, unixSocket, configFile };
 }
 
 /** Keeps other relays out of the state directory. */

@@ -1,17 +1,56 @@
-/** The commands that call a running relay: call, notify, methods, help, ping, satellites, peers, reload, status. */
+/** The commands that ask a running relay. What only one of them needs is loaded when it runs. */
+import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import { clean } from '../core/core.ts';
+import { RemoteFault } from '../client/internal.ts';
+import { clean, RelayError, suggest } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import { prepare } from './command-line.ts';
 import { describeMethod, helpText, methodNames, checkLiveness, statusOf } from './introspection.ts';
-import { addTargetOptions, socketOf, withRelay } from './relay-connection.ts';
-import type { Call, TargetFlags } from './relay-connection.ts';
-import { dictOfWords, paramsOf, toJson, toTable, toText } from './values.ts';
+import { nameOf } from './find-relay.ts';
+import { withRelay } from './relay-connection.ts';
+import type { Call } from './relay-connection.ts';
+import { addTargetOptions } from './target.ts';
+import type { TargetFlags } from './target.ts';
+import type { WatchFlags } from './watch.ts';
+import { dictOfWords, matchesPattern, paramsOf, toJson, toTable, toText } from './values.ts';
 
 const ARGUMENTS = `
-ARGS are parsed as JSON (2, 1.0, "x", true, [1,2], {"a":1}); anything else is a string. All key=value pairs form one struct.
+ARGS are parsed as JSON (2, 1.0, "x", true, [1,2], {"a":1}, {"$date":"2026-01-31T09:30:00Z"}, {"$base64":"AQI="}); anything else is a string.
+All key=value pairs form one struct; a.b=1 is a member of its member a. @file is the content of a file, - is standard input, also as a value.
 1.0 is sent as a double, an integer beyond 32 bits as <i8>, null as <nil/>. Nothing after -- is a flag.`;
+const CALL_HELP = `
+Examples:
+  co2 call example.echo.add 2 3
+  co2 call ham.spam.save name=ann address.city=Ulm photo=@ann.jpg
+  co2 call ham.spam.add --url 192.168.1.5:2004 -- -2 3
+${ARGUMENTS}`;
+const NOTIFY_HELP = `
+Examples:
+  co2 notify hello
+  co2 notify data=hello topic=x
+  co2 notify '{"data": {"temperature": 21.5}}'
+  echo hello | co2 notify -
+${ARGUMENTS}`;
+const WATCH_HELP = `
+Examples:
+  co2 watch
+  co2 watch topic=x data.chat.nick='a*'
+  co2 watch --count 1 --json
+Filters name members of the dict and their values; * stands for any characters. A line has the time (UTC), who sent the dict, and its members.
+--json prints an object a line: {at, id, sender, recipients, dict} or {at, type, subject, state, reason}.`;
+const METHODS_HELP = `
+Examples:
+  co2 methods
+  co2 methods example
+  co2 methods 'example.*'`;
+const HELP_HELP = `
+Examples:
+  co2 help notify                the command
+  co2 help example.echo.add      the method of the relay
+  co2 help --method notify       the method, where a command has the same name`;
+const MORE_OPTIONS = `
+Options of all commands that ask a relay (--url, --token, --json, ...): co2 --help`;
 const EXIT_CODES = `
 Exit codes: 0 success, 1 a fault or another failure, 2 invalid usage, 3 no relay answers.`;
 
@@ -20,10 +59,20 @@ const PEER_COLUMNS = ['peer', 'state', 'waiting', 'forwarded', 'unreadable', 're
 
 /** Adds the commands. */
 export function addClientCommands(program: Command): void {
-  client(program, 'call <method> [args...]', 'call a method and print the result', ARGUMENTS).action(
-    (method: string, words: string[], flags: TargetFlags) => callAndPrint(flags, (call) => call(method, ...paramsOf(words))),
+  addTraffic(program);
+  addIntrospection(program);
+  addOperation(program);
+}
+
+/** Calls and dicts. */
+function addTraffic(program: Command): void {
+  client(program, 'call <method> [args...]', 'call a method and print the result', CALL_HELP).action(
+    (method: string, words: string[], flags: TargetFlags) => {
+      const params = paramsOf(words);
+      return callAndPrint(flags, (call) => call(method, ...params));
+    },
   );
-  client(program, 'notify [args...]', 'submit a dict: co2 notify data=hello', ARGUMENTS).action((words: string[], flags: TargetFlags) => {
+  client(program, 'notify [args...]', 'submit a dict: co2 notify hello', NOTIFY_HELP).action((words: string[], flags: TargetFlags) => {
     const dict = dictOfWords(words);
     return callAndPrint(
       flags,
@@ -31,23 +80,35 @@ export function addClientCommands(program: Command): void {
       () => 'accepted',
     );
   });
-  client(program, 'methods', 'list all methods').action((flags: TargetFlags) =>
-    callAndPrint(flags, async (call) => (await methodNames(call)).names),
-  );
-  client(program, 'help [method]', 'show the usage and documentation of a method; without a name, this help').action(
-    async (method: string | undefined, flags: TargetFlags) => {
-      if (method === undefined) program.outputHelp();
-      else await help(method, flags);
-    },
-  );
-  client(program, 'ping', 'check whether the relay, or any XML-RPC server, answers').action(ping);
-  client(program, 'satellites', 'list the remote satellites').action((flags: TargetFlags) =>
-    callAndPrint(
-      flags,
-      (call) => call('relay.get_satellites'),
-      (value) => toTable(value, SATELLITE_COLUMNS),
-    ),
-  );
+  client(program, 'watch [filters...]', 'print dicts as they pass, and for admins events of plugins and links', WATCH_HELP)
+    .alias('listen')
+    .option('--count <number>', 'end after this many', count)
+    .option('--events', 'also with filters, and an error without the right to see them')
+    .option('--no-events', 'dicts only')
+    .option('--no-dicts', 'events only')
+    .action(async (filters: readonly string[], flags: WatchFlags) => {
+      const { watch } = await import('./watch.ts');
+      await watch(filters, flags);
+    });
+}
+
+/** What a server offers, and whether it answers. */
+function addIntrospection(program: Command): void {
+  client(
+    program,
+    'methods [pattern]',
+    'list the methods, or those that match: a package, a name, or a pattern with *',
+    METHODS_HELP,
+  ).action(methods);
+  client(program, 'help [words...]', 'show the help of a command, or the documentation of a method of the relay', HELP_HELP)
+    .option('--method', 'show the method, even if a command has the same name')
+    .action((words: readonly string[], flags: HelpFlags) => help(program, words, flags));
+  client(program, 'ping', 'measure a round trip to the relay, or to any XML-RPC server').action(ping);
+}
+
+/** What an operator looks at and does. */
+function addOperation(program: Command): void {
+  client(program, 'status', 'show counters, links and plugins; for other servers, their own status').action(status);
   client(program, 'peers', 'list the peer relays and the state of their links').action((flags: TargetFlags) =>
     callAndPrint(
       flags,
@@ -55,10 +116,76 @@ export function addClientCommands(program: Command): void {
       (value) => toTable(value, PEER_COLUMNS),
     ),
   );
+  client(program, 'satellites', 'list the remote satellites').action((flags: TargetFlags) =>
+    callAndPrint(
+      flags,
+      (call) => call('relay.get_satellites'),
+      (value) => toTable(value, SATELLITE_COLUMNS),
+    ),
+  );
+  addLogCommand(program, 'log [plugin]', "show the last lines of a plugin's log, or of all plugins");
   client(program, 'reload', 'make the relay reload its configuration').action((flags: TargetFlags) =>
     callAndPrint(flags, (call) => call('relay.reload'), reloadText),
   );
-  client(program, 'status', 'show counters, links and plugins; for other servers, their own status').action(status);
+  client(program, 'stop', 'stop the relay that runs on the state directory, and wait until it has ended', STOP_HELP).action(
+    async (flags: TargetFlags) => {
+      const { stop } = await import('./stop.ts');
+      await stop(flags);
+    },
+  );
+}
+
+const STOP_HELP = `
+It ends in order, like after SIGTERM. It has to run on this machine, as the same user; --timeout limits the wait.`;
+
+interface LogFlags extends TargetFlags {
+  readonly follow?: boolean;
+  readonly lines: number;
+}
+
+const LOG_HELP = `
+Examples:
+  co2 log -f
+  co2 log ham.spam -n 100`;
+
+/** Adds `log`, which is also `plugin log`. */
+export function addLogCommand(parent: Command, usage: string, description: string): void {
+  client(parent, usage, description, LOG_HELP)
+    .option('-f, --follow', 'print new lines until interrupted')
+    .option('-n, --lines <number>', `number of lines, at most ${MAX_LINES}`, lines, 50)
+    .action(async (name: string | undefined, flags: LogFlags) => {
+      const { showLog } = await import('./plugin-log.ts');
+      await showLog(name, flags);
+    });
+}
+
+// As many as a relay keeps.
+const MAX_LINES = 500;
+
+function lines(text: string): number {
+  const value = Number(text);
+  if (/^\d{1,3}$/.test(text) && value >= 1 && value <= MAX_LINES) return value;
+  throw new InvalidArgumentError(`expected an integer from 1 to ${MAX_LINES}.`);
+}
+
+function count(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a whole number of 1 or more.');
+}
+
+async function methods(pattern: string | undefined, flags: TargetFlags): Promise<void> {
+  const { names } = await withRelay(flags, methodNames);
+  const found = pattern === undefined ? names : names.filter((name) => matchesName(name, pattern));
+  if (found.length === 0 && pattern !== undefined) {
+    const hint = pattern.includes('*') ? '' : suggest(pattern, names).replace(/\?$/, '');
+    throw new RelayError('NO_SUCH_METHOD', `no method matches '${clean(pattern, 100)}'${hint}`);
+  }
+  print(flags, found, toText(found));
+}
+
+/** `pattern` is a whole name, the package or module that contains it, or has * for any characters. */
+function matchesName(name: string, pattern: string): boolean {
+  return pattern.includes('*') ? matchesPattern(name, pattern) : name === pattern || name.startsWith(`${pattern}.`);
 }
 
 function reloadText(value: Value): string {
@@ -71,7 +198,10 @@ function reloadText(value: Value): string {
 
 /** Adds a command with the flags, help and errors that all client commands share. */
 export function client(program: Command, usage: string, description: string, more = ''): Command {
-  return addTargetOptions(prepare(program.command(usage)).description(description)).addHelpText('after', `${more}${EXIT_CODES}`);
+  return addTargetOptions(prepare(program.command(usage)).description(description)).addHelpText(
+    'after',
+    `${more}${MORE_OPTIONS}${EXIT_CODES}`,
+  );
 }
 
 /** Calls the relay and prints the result. */
@@ -84,9 +214,41 @@ export async function callAndPrint(
   print(flags, value, text(value));
 }
 
-async function help(method: string, flags: TargetFlags): Promise<void> {
-  const account = await withRelay(flags, (call) => describeMethod(call, method));
-  print(flags, { method, usage: account.usage, help: account.help }, toText(helpText(account)));
+interface HelpFlags extends TargetFlags {
+  readonly method?: boolean;
+}
+
+/** The help of a command, `plugin list`, or else of a method. */
+async function help(program: Command, words: readonly string[], { method: isMethod = false, ...flags }: HelpFlags): Promise<void> {
+  const [first, ...more] = words;
+  if (first === undefined) {
+    program.outputHelp();
+    return;
+  }
+  let command = isMethod ? undefined : subcommand(program, first);
+  if (command) {
+    for (const word of more) {
+      const parent = command;
+      command = subcommand(parent, word);
+      if (!command) throw unknownIn(parent, word);
+    }
+    command.outputHelp();
+    return;
+  }
+  if (more.length > 0) throw new RelayError('CONFIG_INVALID', 'help takes a command or one method; see co2 help --help');
+  const account = await withRelay(flags, (call) => describeMethod(call, first));
+  print(flags, { method: first, usage: account.usage, help: account.help }, toText(helpText(account)));
+}
+
+function subcommand(parent: Command, word: string): Command | undefined {
+  return parent.commands.find((one) => one.name() === word || one.aliases().includes(word));
+}
+
+function unknownIn(parent: Command, word: string): RelayError {
+  const known = parent.commands.map((one) => one.name());
+  const hint =
+    known.length === 0 ? ' has no commands of its own' : ` has no command '${clean(word, 60)}'${suggest(word, known).replace(/\?$/, '')}`;
+  return new RelayError('CONFIG_INVALID', `${parent.name()}${hint}`);
 }
 
 async function status(flags: TargetFlags): Promise<void> {
@@ -96,25 +258,23 @@ async function status(flags: TargetFlags): Promise<void> {
   print(flags, isRelay ? value : { answered: method, value }, head + toText(value));
 }
 
+/** The first call connects and finds a method that the server has; the second one is measured. */
 async function ping(flags: TargetFlags): Promise<void> {
-  const begin = performance.now();
-  const { method, value, fault, at } = await withRelay(flags, async (call, url) => ({ ...(await checkLiveness(call)), at: url }));
-  const took = `in ${(performance.now() - begin).toFixed(0)} ms`;
+  const { method, value, fault, ms, at } = await withRelay(flags, async (call, url) => {
+    const alive = await checkLiveness(call);
+    const begin = performance.now();
+    await call(alive.method).catch((error: unknown) => {
+      if (!RemoteFault.is(error)) throw error;
+    });
+    return { ...alive, ms: performance.now() - begin, at: nameOf(url) };
+  });
+  const took = `in ${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+  const result = { answered: method, url: at, ms: Math.round(ms * 1000) / 1000 };
   if (fault) {
-    print(
-      flags,
-      { answered: method, fault },
-      `${nameOf(at)} answered fault ${clean(String(fault.code), 100)} ${took}: ${clean(fault.text, 300)}`,
-    );
-  } else if (method === 'ping') {
-    print(flags, value, `${nameOf(at)} answered ${toText(value ?? null)} ${took}`);
-  } else {
-    print(flags, { answered: method }, `${nameOf(at)} answered ${method} ${took}; it has no ping`);
-  }
-}
-
-function nameOf(url: URL): string {
-  return socketOf(url) ?? url.host;
+    const code = clean(String(fault.code), 100);
+    print(flags, { ...result, fault: { ...fault } }, `${at} answered fault ${code} ${took}: ${clean(fault.text, 300)}`);
+  } else if (method === 'ping') print(flags, { ...result, value: value ?? null }, `${at} answered ${toText(value ?? null)} ${took}`);
+  else print(flags, result, `${at} answered ${method} ${took}; it has no ping`);
 }
 
 function print(flags: TargetFlags, value: unknown, text: string): void {

@@ -1,6 +1,6 @@
 /** What all commands share: their help option, usage errors as one line, and parsers of option values. */
-import { InvalidArgumentError } from 'commander';
-import type { Command, CommanderError } from 'commander';
+import { CommanderError, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { clean, suggest } from '../core/core.ts';
 
 /** Thrown where commander would exit: a usage error, or the end of a help or version text (`exitCode` 0). */
@@ -13,14 +13,15 @@ export class UsageError extends Error {
   }
 }
 
-/** Adds `--help` to a command and makes it throw a {@link UsageError} instead of exiting. */
+/** Adds `-h` and `--help` to a command and makes it throw a {@link UsageError} instead of exiting. */
 export function prepare(command: Command): Command {
   return command
-    .helpOption('--help', 'show this help')
+    .helpOption('-h, --help', 'show this help')
     .exitOverride((error) => {
       throw new UsageError(command, error);
     })
-    .configureOutput({ writeErr: () => undefined });
+    .configureOutput({ writeErr: () => undefined })
+    .showSuggestionAfterError(false);
 }
 
 /** Parses `NAME=VALUE` of an option that may be repeated. */
@@ -30,24 +31,76 @@ export function environmentVariable(text: string, before: Readonly<Record<string
   return { ...before, [name]: value };
 }
 
+/**
+ * The arguments with the options before a command moved behind it: `--json token list` is read as `token list --json`. Throws a {@link
+ * UsageError} for an unknown command.
+ */
+export function withOptionsLast(program: Command, args: readonly string[]): readonly string[] {
+  const takesValue = new Map(allOptions(program).map(({ flag, isValued }) => [flag, isValued]));
+  const path: string[] = [];
+  const early: string[] = [];
+  let command = program;
+  let at = 0;
+  for (; at < args.length; at++) {
+    const word = args[at] ?? '';
+    const sub = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
+    if (sub) {
+      path.push(word);
+      command = sub;
+    } else if (word.startsWith('-') && word !== '-' && word !== '--') {
+      early.push(word);
+      const isValued = takesValue.get(word.replace(/=.*$/s, ''));
+      // Commander reports it, with a similar option.
+      if (isValued === undefined) return args;
+      const next = args[at + 1];
+      if (!isValued || word.includes('=') || next === undefined) continue;
+      early.push(next);
+      at++;
+    } else break;
+  }
+  const rest = args.slice(at);
+  if (path.length > 0) return [...path, ...early, ...rest];
+  const [word] = rest;
+  if (word === undefined || word === '--') return args;
+  throw new UsageError(program, new CommanderError(1, 'commander.unknownCommand', unknownCommand(word, program)));
+}
+
+function allOptions(command: Command): readonly { readonly flag: string; readonly isValued: boolean }[] {
+  const own = command.options.flatMap(({ short, long, required, optional }) =>
+    [short, long].filter((flag) => flag !== undefined).map((flag) => ({ flag, isValued: required || optional })),
+  );
+  return [...own, ...command.commands.flatMap(allOptions)];
+}
+
 /** One line: the error and the help to read. */
 export function usageErrorText({ command, error }: UsageError): string {
   const program = command.parent && !command.parent.parent ? command.parent : command;
   // The help of the program includes the flags of `co2 start`.
   const isStart = command.name() === 'start';
-  return `${reason(command, error, program)}; see ${isStart ? program.name() : pathOf(command)} --help`;
+  return `${reason(command, error)}; see ${isStart ? program.name() : pathOf(command)} --help`;
 }
 
-function reason(command: Command, { code, message }: CommanderError, program: Command): string {
+function reason(command: Command, { code, message }: CommanderError): string {
   if (code === 'commander.help') return `${command.name()} requires one of ${listed(command.commands.map((sub) => sub.name()))}`;
-  // `start` is the default command, so commander takes a misspelled command for an extra argument of it.
-  if (code === 'commander.excessArguments' && command.name() === 'start') return unknownCommand(command.args[0] ?? '', program);
+  const [, word = ''] = /'(.*)'/s.exec(message) ?? [];
+  if (code === 'commander.unknownCommand' && command.parent) return unknownCommand(word, command);
+  if (code === 'commander.unknownOption')
+    return `unknown option '${clean(word, 60)}'${near(
+      word,
+      allOptions(command).map(({ flag }) => flag),
+    )}`;
   return message.replace(/^error: /, '').replace(/\.$/, '');
 }
 
-function unknownCommand(word: string, program: Command): string {
-  const known = program.commands.map((command) => command.name());
-  return `unknown command '${clean(word, 60)}'${suggest(word, known).replace(/\?$/, '')}`;
+function unknownCommand(word: string, command: Command): string {
+  const known = command.commands.map((sub) => sub.name());
+  return `unknown command '${clean(word, 60)}'${near(word, known)}`;
+}
+
+/** A similar name; the help lists all of them. */
+function near(word: string, known: readonly string[]): string {
+  const text = suggest(word, known);
+  return text.startsWith('; did you mean') ? text.replace(/\?$/, '') : '';
 }
 
 /** `co2 token create`. */

@@ -7,8 +7,9 @@ import { client } from './client-commands.ts';
 import { clientSource, MARK } from './client-source.ts';
 import { prepare } from './command-line.ts';
 import { readMethods } from './introspection.ts';
-import { socketOf, withRelay } from './relay-connection.ts';
-import type { TargetFlags } from './relay-connection.ts';
+import { withRelay } from './relay-connection.ts';
+import { socketOf } from './target.ts';
+import type { TargetFlags } from './target.ts';
 import { toJson } from './values.ts';
 
 interface GenFlags extends TargetFlags {

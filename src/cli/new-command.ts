@@ -7,7 +7,7 @@ import { clean, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import { commandName } from './package.ts';
 import { systemReason } from '../state/state.ts';
-import { optionsOf } from './relay-connection.ts';
+import { optionsOf } from './find-relay.ts';
 import { toJson } from './values.ts';
 
 const TEMPLATES = new URL('../../templates/', import.meta.url);

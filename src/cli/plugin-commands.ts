@@ -1,20 +1,12 @@
 /** `co2 plugin`: manages the plugins of a running relay. */
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
-import { callAndPrint, client } from './client-commands.ts';
+import { addLogCommand, callAndPrint, client } from './client-commands.ts';
 import { environmentVariable, prepare } from './command-line.ts';
-import { withRelay } from './relay-connection.ts';
-import type { TargetFlags } from './relay-connection.ts';
-import { toJson, toTable, toText, valueOf } from './values.ts';
-
-interface LogFlags extends TargetFlags {
-  readonly follow?: boolean;
-  readonly lines: number;
-}
+import type { TargetFlags } from './target.ts';
+import { toTable, toText, valueOf } from './values.ts';
 
 interface AddFlags extends TargetFlags {
   readonly env?: Readonly<Record<string, string>>;
@@ -27,18 +19,11 @@ interface AddFlags extends TargetFlags {
 const COLUMNS = ['name', 'kind', 'state', 'version', 'pid', 'restarts', 'held', 'waiting', 'kept_versions', 'last_error'];
 const SATELLITE_COLUMNS = ['name', 'state', 'waiting', 'oldest_ms', 'delivered', 'failed', 'dropped', 'merged', 'refused'];
 const LETTER_COLUMNS = ['id', 'plugin', 'host_id', 'deaths', 'age_ms', 'bytes', 'reason'];
-const FOLLOW_MS = 500;
-// As many as a relay keeps.
-const MAX_LINES = 500;
-
 const ADD_HELP = `
 Examples:
   co2 plugin add weather -- python3 /srv/satellites/weather.py
   co2 plugin add ham.fryer ./fryer --env LOG=1 --setup '{"pan": 2}' -- --quiet
 The program survives restarts of the relay. Requires allowAddPrograms: true in config.ts.`;
-const LOG_HELP = `
-Example:
-  co2 plugin log ham.spam -f`;
 const LETTER_HELP = `
 A message that crashed a program five times becomes a dead letter, kept in memory; co2 plugin dead-letters lists its id.`;
 
@@ -57,10 +42,7 @@ export function addPluginCommands(program: Command): void {
     callAndPrint(flags, (call) => call('plugin.load'), listText),
   );
   addProgramCommands(plugin);
-  client(plugin, 'log <name>', "show the last lines of a plugin's log", LOG_HELP)
-    .option('-f, --follow', 'print new lines until interrupted')
-    .option('-n, --lines <number>', `number of lines, at most ${MAX_LINES}`, lines, 50)
-    .action(showLog);
+  addLogCommand(plugin, 'log <name>', "show the last lines of a plugin's log");
   addLetterCommands(plugin);
 }
 
@@ -118,28 +100,6 @@ function addLetterCommands(plugin: Command): void {
   letter('drop', 'delete a dead letter', 'plugin.drop_letter', 'dropped');
 }
 
-async function showLog(name: string, { follow, lines: count, ...flags }: LogFlags): Promise<void> {
-  await withRelay(flags, async (call) => {
-    let since = 0;
-    for (let wanted = count; ; wanted = MAX_LINES) {
-      const found = await call('plugin.log', name, wanted, since);
-      const records = Array.isArray(found) ? found.filter((line: Value): line is Dict => isDict(line)) : [];
-      const [last] = records.slice(-1);
-      if (typeof last?.number === 'number') since = last.number;
-      if (follow !== true) {
-        process.stdout.write(`${flags.json === true ? toJson(found) : records.map(lineText).join('\n') || '(none)'}\n`);
-        return;
-      }
-      for (const line of records) process.stdout.write(`${flags.json === true ? toJson(line, 0) : lineText(line)}\n`);
-      await sleep(FOLLOW_MS);
-    }
-  });
-}
-
-function lineText({ at, level, text }: Dict): string {
-  return `${toText(at ?? '')} ${toText(level ?? '').padEnd(5)} ${toText(text ?? '')}`;
-}
-
 function listText(value: Value): string {
   if (!Array.isArray(value) || value.length === 0) return 'no plugins';
   return toTable(
@@ -164,10 +124,4 @@ function withoutEmptyPid(plugin: Dict): Dict {
 
 function given(name: string | undefined): readonly string[] {
   return name === undefined ? [] : [name];
-}
-
-function lines(text: string): number {
-  const value = Number(text);
-  if (/^\d{1,3}$/.test(text) && value >= 1 && value <= MAX_LINES) return value;
-  throw new InvalidArgumentError(`expected an integer from 1 to ${MAX_LINES}.`);
 }

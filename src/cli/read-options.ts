@@ -8,7 +8,7 @@ import type { Completed, ConfigSource, OptionKind } from '../config/config.ts';
 import { registerLoader } from '../loader/loader.mjs';
 import { clean, reasonOf, RelayError, suggest, systemClock, withTimeout } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
-import { configOf, flagName } from './start-options.ts';
+import { CONFIG_NAMES, OTHER_VARIABLES, configOf, flagName } from './start-options.ts';
 import type { StartFlags } from './start-options.ts';
 
 /** One source of options, as shown by `co2 config show`. */
@@ -33,15 +33,21 @@ interface ReadSettings {
   readonly file?: ConfigFile | undefined;
   /** For the time limit of the file. */
   readonly clock?: Clock | undefined;
+  /** True for a command that only asks a relay, and must not make a state directory. */
+  readonly isClient?: boolean;
 }
 
 /** Reads flags, environment and file; the file is read again at each call. Throws a RelayError CONFIG_INVALID. */
-export async function readOptions(flags: StartFlags, { file: knownFile, clock = systemClock }: ReadSettings = {}): Promise<ReadOptions> {
+export async function readOptions(
+  flags: StartFlags,
+  { file: knownFile, clock = systemClock, isClient = false }: ReadSettings = {},
+): Promise<ReadOptions> {
   const directory = process.cwd();
   const environment = environmentSource(process.env, directory);
-  const dataDir = flags.data ?? nonEmpty(process.env.CO2_DATA_DIR) ?? '.co2';
+  const dataDir = resolve(directory, flags.data ?? nonEmpty(process.env.CO2_DATA_DIR) ?? '.co2');
+  const cacheDir = isClient && !existsSync(dataDir) ? undefined : resolve(dataDir, 'cache');
   const found = knownFile ?? findConfigFile(flags.config ?? nonEmpty(process.env.CO2_CONFIG), directory);
-  const file = found && (await loadConfigFile(found, resolve(directory, dataDir, 'cache'), clock));
+  const file = found && (await loadConfigFile(found, cacheDir, clock));
   // npm plugins are installed beside the configuration file, wherever the command runs; every other source overrides this default.
   const project: ConfigSource[] = file ? [{ values: { projectDir: '.' }, baseDir: file.baseDir, nameOf: file.nameOf }] : [];
   const line: ConfigSource = { values: configOf(flags), baseDir: directory, nameOf: flagName };
@@ -71,7 +77,6 @@ interface ConfigFile {
 
 // Allows a file that requests something from a server; protects later reloads from one that never ends.
 const LOAD_LIMIT_MS = 30_000;
-const NAMES = ['config.ts', 'config.mts', 'config.js', 'config.mjs'];
 
 let reads = 0;
 
@@ -79,7 +84,7 @@ let reads = 0;
  * The configuration file `named`, or config.ts in `directory` if it exists. Throws a RelayError CONFIG_INVALID if `named` does not exist.
  */
 function findConfigFile(named: string | undefined, directory: string): ConfigFile | undefined {
-  const name = named ?? NAMES.find((known) => existsSync(resolve(directory, known)));
+  const name = named ?? CONFIG_NAMES.find((known) => existsSync(resolve(directory, known)));
   if (name === undefined) return undefined;
   const path = resolve(directory, name);
   if (!existsSync(path)) throw new RelayError('CONFIG_INVALID', `${name}: no such file (--config)`);
@@ -87,7 +92,7 @@ function findConfigFile(named: string | undefined, directory: string): ConfigFil
 }
 
 /** The current content of the file. Throws a RelayError CONFIG_INVALID if it is missing, fails to load, or takes too long. */
-export async function loadConfigFile({ name, path }: ConfigFile, cacheDir: string, clock: Clock): Promise<ConfigSource> {
+export async function loadConfigFile({ name, path }: ConfigFile, cacheDir: string | undefined, clock: Clock): Promise<ConfigSource> {
   // A file that is missing at a reload is an error: the operator does not want the defaults.
   if (!existsSync(path))
     throw new RelayError('CONFIG_INVALID', `${name} no longer exists: ${path} was read at the start; restore it, or restart the relay`);
@@ -134,8 +139,6 @@ function lineIn(file: string, thrown: unknown): string | undefined {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-// Not options: the name of the configuration file, and variables of programs that a relay starts or that call a relay.
-const OTHER = /^CO2_(CONFIG$|RELAY_URL$|PROTOCOL_VERSIONS$|PLUGIN_|TEST_)/;
 // Named like its flag.
 const SHORT: Readonly<Record<string, string>> = { CO2_LOG_LEVEL: 'log.level' };
 
@@ -167,7 +170,7 @@ export function environmentSource(environment: Environment, baseDir: string): En
       continue;
     }
     const key = keys.get(name);
-    if (key === undefined && OTHER.test(name)) continue;
+    if (key === undefined && OTHER_VARIABLES.test(name)) continue;
     if (key === undefined) throw unknownVariable(name, [...keys.keys()]);
     if (text === '') continue;
     const other = names.get(key);

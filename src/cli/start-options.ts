@@ -1,6 +1,11 @@
-/** The flags of `co2 start` and the options that they set. */
+/** The flags of `co2 start` and the options that they set, the names of its file, and the variables that are no options. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
+
+/** The names of a configuration file that is found by itself. */
+export const CONFIG_NAMES = ['config.ts', 'config.mts', 'config.js', 'config.mjs'];
+/** Variables beginning with CO2_ that are no options: for client commands, and for programs that a relay starts. */
+export const OTHER_VARIABLES = /^CO2_(CONFIG$|URL$|TOKEN$|TOKEN_FILE$|RELAY_URL$|PROTOCOL_VERSIONS$|PLUGIN_|TEST_)/;
 
 /** Parsed flags; undefined if a flag is absent. */
 export interface StartFlags {

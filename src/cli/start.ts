@@ -40,7 +40,10 @@ async function run({ flags, read, logs, lifecycle }: Run): Promise<void> {
   let reload: Reload = () => Promise.reject(new RelayError('UNAVAILABLE', 'the relay is still starting; retry in a moment'));
   // Reload logs its own errors. Without this handler a SIGHUP would kill the relay, also while it starts.
   process.on('SIGHUP', () => void reload().catch(() => undefined));
-  const relay = await startRelay(read.completed, { logs, signal: lifecycle.signal, reload: () => reload() });
+  const relay = await startRelay(read.completed, {
+    ...{ logs, signal: lifecycle.signal, configFile: read.file?.path },
+    reload: () => reload(),
+  });
   reload = reloadOf(flags, relay, read, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
   // Scripts read the line above, and nothing else is written for them.

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { clean, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import { loaderImport } from './package.ts';
-import { optionsOf } from './relay-connection.ts';
+import { optionsOf } from './find-relay.ts';
 
 interface TestFlags {
   readonly dir?: string;

@@ -7,7 +7,7 @@ import type { AccessClass } from '../core/core.ts';
 import type { Extension, Grant, StoredToken } from '../access/access.ts';
 import { openStateDirectory } from '../state/state.ts';
 import { prepare } from './command-line.ts';
-import { optionsOf } from './relay-connection.ts';
+import { optionsOf } from './find-relay.ts';
 import { toJson } from './values.ts';
 
 interface PlaceFlags {

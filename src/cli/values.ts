@@ -1,25 +1,37 @@
 /** Values on the command line: arguments become parameters, results become text or JSON. The parser limits their depth to 64. */
-import { clean, RelayError, safeJson } from '../core/core.ts';
-import { Double, Int64, isDict } from '../values/values.ts';
+import { readFileSync } from 'node:fs';
+import { clean, reasonOf, RelayError, safeJson } from '../core/core.ts';
+import { readJson, writeJson } from '../json/json.ts';
+import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 
-const BIG = /"\\u0000(-?\d+)"/g;
-
 /**
- * Exact JSON: dates in ISO 8601, bytes as `{"base64": "..."}`, long integers with all digits; on one line if `indent` is 0.
- * Control characters are escaped, so that it is safe to print.
+ * JSON in the form of the relay's own JSON endpoints: `{"$base64": "..."}`, `{"$date": "..."}`, `{"$i8": "..."}` for what JSON lacks; on
+ * one line if `indent` is 0. Control characters are escaped, so that it is safe to print.
  */
 export function toJson(value: unknown, indent = 2): string {
-  const text = JSON.stringify(
-    value,
-    function (this: Record<string, unknown>, key, after: unknown) {
-      const before = this[key];
-      if (Buffer.isBuffer(before)) return { base64: before.toString('base64') };
-      return typeof before === 'bigint' ? `\u0000${before}` : after;
-    },
-    indent,
-  );
-  return safeJson(text.replace(BIG, '$1'));
+  const text = writeJson(value, 'the result');
+  return safeJson(indent === 0 ? text : indented(text, indent));
+}
+
+const JSON_TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^{}[\],:"]+/g;
+
+/** Spreads compact JSON over lines. Re-parsing it would round long integers and drop the point of 1.0. */
+function indented(text: string, indent: number): string {
+  let out = '';
+  let depth = 0;
+  let before = '';
+  const newLine = (): string => `\n${' '.repeat(depth * indent)}`;
+  for (const [token] of text.matchAll(JSON_TOKEN)) {
+    const isEnd = token === '}' || token === ']';
+    if (isEnd) depth--;
+    if (before === '{' || before === '[') out += isEnd ? '' : newLine();
+    else if (isEnd || before === ',') out += newLine();
+    out += token === ':' ? ': ' : token;
+    if (token === '{' || token === '[') depth++;
+    before = token;
+  }
+  return out;
 }
 
 /** Text for people: plain strings, aligned members, indented nested values. */
@@ -85,72 +97,149 @@ function oneLine(text: string): string {
   return clean(text, Infinity);
 }
 
-const PAIR = /^([A-Za-z_][\w.-]*)=(.*)$/s;
-// A string, which is skipped, or a number in a JSON text.
-const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-// No JSON that a person types has a member with this name.
-const NUMBER_MARK = '\u0000number';
+const PAIR = /^([A-Za-z_][\w-]*(?:\.[\w-]+)*)=(.*)$/s;
+// Protects this process; a relay accepts less.
+const MAX_INPUT_BYTES = 64 * 1024 * 1024;
+
+/** What arguments may name besides their own text: `-` and `@file`. */
+export interface ArgumentSources {
+  /** The whole standard input. */
+  readonly stdin: () => Buffer;
+  readonly file: (path: string) => Buffer;
+}
+
+const PROCESS_SOURCES: ArgumentSources = { stdin: () => readFileSync(0), file: (path) => readFileSync(path) };
 
 /**
- * One parameter for each argument; all key=value pairs form one struct at the position of the first. Throws a RelayError CONFIG_INVALID.
+ * One parameter for each argument; all key=value pairs form one struct at the position of the first, in which `a.b=1` sets the member b of
+ * the struct a. Throws a RelayError CONFIG_INVALID.
  */
-export function paramsOf(words: readonly string[]): Sendable[] {
+export function paramsOf(words: readonly string[], sources = PROCESS_SOURCES): Sendable[] {
+  if (words.filter((word) => word === '-' || PAIR.exec(word)?.[2] === '-').length > 1)
+    throw new RelayError('CONFIG_INVALID', 'standard input (-) can be only one of the arguments');
   const params: Sendable[] = [];
-  const struct = new Map<string, Sendable>();
+  let struct: Struct | undefined;
   for (const word of words) {
     const [, key, value = ''] = PAIR.exec(word) ?? [];
     if (key === undefined) {
-      params.push(valueOf(word));
+      params.push(argument(word, sources));
       continue;
     }
-    if (struct.has(key)) throw new RelayError('CONFIG_INVALID', `duplicate member ${key}`);
-    if (struct.size === 0) params.push(struct);
-    struct.set(key, valueOf(value));
+    if (!struct) params.push((struct = new Map()));
+    setMember(struct, key, argument(value, sources));
   }
   return params;
 }
 
-/** The dict of `co2 notify`: key=value pairs or one JSON object, with the member `data`. Throws a RelayError CONFIG_INVALID. */
-export function dictOfWords(words: readonly string[]): Sendable {
-  const [dict, ...more] = paramsOf(words);
-  const members = dict instanceof Map ? [...dict.keys()] : isObject(dict) ? Object.keys(dict) : undefined;
-  if (dict === undefined || members === undefined || more.length > 0)
-    throw new RelayError('CONFIG_INVALID', 'notify takes one dict: key=value pairs or one JSON object');
-  if (!members.includes('data')) throw new RelayError('CONFIG_INVALID', 'the dict requires the member data: co2 notify data=hello');
-  return dict;
+type Struct = Map<string, Sendable>;
+
+function setMember(struct: Struct, key: string, value: Sendable): void {
+  const path = key.split('.');
+  const last = path.pop() ?? '';
+  let level = struct;
+  for (const part of path) {
+    const inner = level.get(part) ?? new Map<string, Sendable>();
+    // A struct that was written as JSON is complete.
+    if (!(inner instanceof Map)) throw new RelayError('CONFIG_INVALID', `duplicate member ${part}: ${key} needs it to be a struct`);
+    level.set(part, inner);
+    level = inner as Struct;
+  }
+  if (level.has(last)) throw new RelayError('CONFIG_INVALID', `duplicate member ${key}`);
+  level.set(last, value);
 }
 
-/** The value of an argument: parsed if it is JSON, else a string. */
-export function valueOf(word: string): Sendable {
+/**
+ * The dict of `co2 notify`: key=value pairs, one JSON object, or a text for its member `data`, with more pairs if need be. Throws a
+ * RelayError CONFIG_INVALID.
+ */
+export function dictOfWords(words: readonly string[], sources = PROCESS_SOURCES): Sendable {
+  const [first, second, ...more] = paramsOf(words, sources);
+  if (first === undefined || more.length > 0 || (second !== undefined && !(second instanceof Map)))
+    throw new RelayError('CONFIG_INVALID', 'notify takes one dict: co2 notify hello, co2 notify data=hello topic=x, or one JSON object');
+  const dict = isStruct(first) && second === undefined ? first : withData(first, second);
+  if (dict instanceof Map ? dict.has('data') : Object.hasOwn(dict, 'data')) return dict;
+  throw new RelayError('CONFIG_INVALID', 'the dict requires the member data: co2 notify data=hello');
+}
+
+function withData(data: Sendable, others: Struct = new Map()): Struct {
+  if (isStruct(data)) throw new RelayError('CONFIG_INVALID', 'notify takes one dict: write all members in the JSON object');
+  if (others.has('data')) throw new RelayError('CONFIG_INVALID', 'duplicate member data');
+  return new Map<string, Sendable>([['data', data], ...others]);
+}
+
+function isStruct(value: Sendable): value is Dict | Struct {
+  return value instanceof Map || isDict(value);
+}
+
+/** An argument: standard input for `-`, the content of a file for `@file`, else its own text, each read like {@link valueOf}. */
+function argument(word: string, sources: ArgumentSources): Sendable {
+  if (word === '-') return contentOf(sources.stdin(), 'standard input');
+  if (!/^@./s.test(word)) return valueOf(word);
+  const path = word.slice(1);
+  let bytes: Buffer;
   try {
-    JSON.parse(word);
+    bytes = sources.file(path);
+  } catch (error) {
+    const remedy = `for the text itself write '${clean(JSON.stringify(word))}'`;
+    throw new RelayError('CONFIG_INVALID', `cannot read the file ${clean(path)}: ${clean(reasonOf(error))}; ${remedy}`);
+  }
+  return contentOf(bytes, path);
+}
+
+/** JSON or text without its last line end; bytes that are not UTF-8 are sent as base64. */
+function contentOf(bytes: Buffer, name: string): Sendable {
+  if (bytes.length > MAX_INPUT_BYTES) throw new RelayError('CONFIG_INVALID', `${clean(name)} is larger than 64 MiB`);
+  try {
+    return valueOf(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, ''));
+  } catch (error) {
+    if (RelayError.is(error)) throw error;
+    return bytes;
+  }
+}
+
+/** The value of a text: parsed if it is JSON, else a string. 1.0 is a double. Throws a RelayError CONFIG_INVALID. */
+export function valueOf(text: string): Sendable {
+  try {
+    JSON.parse(text);
   } catch {
-    return word;
+    return text;
   }
-  // JSON has one type of number, XML-RPC three: int, i8 and double; 1.0 is a double.
-  const marked = word.replace(STRING_OR_NUMBER, (token) => (token.startsWith('"') ? token : `{"\\u0000number":"${token}"}`));
-  return JSON.parse(marked, (_key, value: unknown) => {
-    if (!isObject(value)) return value;
-    const token = value[NUMBER_MARK];
-    return typeof token === 'string' ? numberOf(token) : new Map(Object.entries(value));
-  }) as Sendable;
+  requireSizes(text);
+  try {
+    // Only arrays and dicts remember the exact types of their numbers.
+    const document = readJson(Buffer.from(`[${text}]`));
+    const list = (document.exactOf(document.value as readonly Value[]) ?? document.value) as readonly Sendable[];
+    return list[0] ?? null;
+  } catch (error) {
+    throw new RelayError('CONFIG_INVALID', `${clean(text, 40)}: ${reasonOf(error).replace(/^line 1, column \d+: /, '')}`, { cause: error });
+  }
 }
 
-function numberOf(token: string): Sendable {
-  if (/[.eE]/.test(token)) {
-    const double = Number(token);
-    if (!Number.isFinite(double)) throw new RelayError('CONFIG_INVALID', `${clean(token, 40)} is too large for a double`);
-    return new Double(double);
+// A string, which is skipped, or a number in a JSON text.
+const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+/** Rejects integers beyond 64 bits, which readers of JSON otherwise round to doubles. */
+function requireSizes(text: string): void {
+  for (const [token] of text.matchAll(STRING_OR_NUMBER)) {
+    if (token.startsWith('"') || token.length < 19 || /[.eE]/.test(token)) continue;
+    const whole = BigInt(token);
+    if (whole === BigInt.asIntN(64, whole)) continue;
+    const remedy = `write ${clean(token, 20)}.0 for a double`;
+    throw new RelayError('CONFIG_INVALID', `${clean(token, 40)} does not fit 64 bits, the largest integer type; ${remedy}`);
   }
-  const whole = BigInt(token);
-  if (whole === BigInt.asIntN(32, whole)) return Number(whole);
-  if (whole === BigInt.asIntN(64, whole)) return new Int64(whole);
-  throw new RelayError(
-    'CONFIG_INVALID',
-    `${clean(token, 40)} does not fit 64 bits, the largest integer type; write ${clean(token, 20)}.0 for a double`,
-  );
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Map) && !Double.is(value);
+/** `*` stands for any characters. Each part is looked for once, so that no pattern takes long. */
+export function matchesPattern(text: string, pattern: string): boolean {
+  const parts = pattern.split('*');
+  const [first = ''] = parts;
+  const last = parts.at(-1) ?? '';
+  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
+  let at = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = text.slice(0, text.length - last.length).indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return true;
 }

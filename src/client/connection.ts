@@ -7,6 +7,7 @@ import { RelayError, clean, parseMediaType } from '../core/core.ts';
 import { connectionError, isAnswerTooLong, retryAfterMs, withAnswerHead } from './errors.ts';
 import type { AnswerHead } from './errors.ts';
 import { skipContinue } from './interim-responses.ts';
+import { httpPool } from './http-pool.ts';
 import type { CompleteClientOptions, ServerUrl } from './options.ts';
 
 /** A response with status 200 whose media type may be XML-RPC, or missing. */
@@ -117,7 +118,8 @@ export class Connection {
   async #exchange(body: Uint8Array, end: AbortController, onHead: (answer: Dispatcher.ResponseData) => void): Promise<HttpResponse> {
     const { signal } = end;
     const pool = await (this.#pool ??= this.#open());
-    const answer = await pool.request({ method: 'POST', path: this.#server.path, headers: this.#headers, body, signal });
+    const request = { method: 'POST', path: this.#server.path, headers: this.#headers, body, signal } as const;
+    const answer = await (await httpPool()).request(pool, request);
     onHead(answer);
     // The pool limits the time between two bytes, but a server may send one byte at a time.
     const { bodyTimeoutMs } = this.#options;
@@ -157,18 +159,17 @@ export class Connection {
     };
   }
 
-  /** Loads undici on first use: it takes about 15 MB, which a relay without peers does not need. */
   async #open(): Promise<Pool> {
-    const undici = await import('undici');
+    const { Pool, buildConnector } = await httpPool();
     const { localAddress, lookup, tls, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs, ...options } = this.#options;
     const socketPath = options.socketPath ?? this.#server.socketPath;
-    const connect = undici.buildConnector({
+    const connect = buildConnector({
       ...(tls as object),
       timeout: connectTimeoutMs,
       ...(socketPath === undefined ? {} : { socketPath }),
       ...(lookup === undefined ? {} : { lookup: lookupBy(lookup) }),
     });
-    return new undici.Pool(this.#server.origin, {
+    return new Pool(this.#server.origin, {
       pipelining: 1,
       connections: options.maxConnections,
       headersTimeout: headersTimeoutMs,

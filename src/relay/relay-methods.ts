@@ -16,7 +16,9 @@ import { addStatus } from './methods/status.ts';
 import type { RejectionLog } from './rejection-log.ts';
 import type { RelayEvent } from './relay-events.ts';
 import type { Router } from './router.ts';
+import { addWatchMethods } from './methods/watch.ts';
 import { relayStatus } from './status.ts';
+import { Watches } from './watches.ts';
 
 export interface RelayMethodsDependencies {
   readonly dispatcher: Dispatcher;
@@ -26,10 +28,10 @@ export interface RelayMethodsDependencies {
   readonly mesh: Pick<Mesh, 'status'>;
   readonly pluginHost: PluginHost;
   readonly relayPlugins: Pick<RelayPlugins, 'status'>;
-  readonly events: Pick<EventStream<RelayEvent>, 'after'>;
+  readonly events: Pick<EventStream<RelayEvent>, 'after' | 'subscribe' | 'next'>;
   readonly pluginLogs: Pick<PluginLogs, 'lines'>;
   readonly properties: () => Properties;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'after'>;
   /** Undefined: there is no `relay.reload`. */
   readonly reload: Reload | undefined;
 }
@@ -50,5 +52,6 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
   });
   addProgramMethods(registry, pluginHost, dispatcher);
   addPluginMethods(registry, { host: pluginHost, events, logs: pluginLogs, clock });
+  addWatchMethods(registry, new Watches(events, clock));
   if (reload) addReload(registry, reload);
 }

@@ -7,31 +7,33 @@ import { connect, createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { RelayError } from '../core/core.ts';
 import { withLockFile } from './lock-file.ts';
 import { isCode, systemReason } from './files.ts';
 
+interface BoundAddress {
+  /** Canonical. */
+  readonly address: string;
+  readonly port: number;
+}
+
 /** Where a relay listens. */
 export interface Listening {
   readonly scheme: 'http' | 'https';
-  /** Canonical addresses with their ports. */
-  readonly addresses: readonly { readonly address: string; readonly port: number }[];
+  readonly addresses: readonly BoundAddress[];
   /** Absolute; undefined if it has no unix socket. */
   readonly unixSocket?: string | undefined;
+  /** The absolute path of the configuration file that it read; undefined if it read none. */
+  readonly configFile?: string | undefined;
 }
 
-interface LockHolder {
+/** The relay that holds a lock. */
+export interface LockHolder {
   readonly pid: number;
   /** Undefined while the relay is starting, or if it is an older version that does not tell. */
   readonly listening: Listening | undefined;
 }
 
-const LISTENING = z.object({
-  scheme: z.enum(['http', 'https']),
-  addresses: z.array(z.object({ address: z.string(), port: z.int() })),
-  unixSocket: z.string().optional(),
-});
 const LOCK_NAME = 'relay.lock';
 // Another process may remove a dead relay's socket, or create its own, between two of our steps.
 const MAX_ATTEMPTS = 3;
@@ -174,12 +176,26 @@ function holderIn(answer: string): LockHolder {
   return { pid: Number(/^\d{1,10}$/.exec(pid)?.[0] ?? 0), listening: listeningIn(line) };
 }
 
+// Checked by hand: a schema library would take a client command longer to load than its whole work.
 function listeningIn(line: string): Listening | undefined {
   try {
-    return LISTENING.safeParse(JSON.parse(line)).data;
+    const { scheme, addresses, unixSocket, configFile } = JSON.parse(line) as Readonly<Record<string, unknown>>;
+    if (scheme !== 'http' && scheme !== 'https') return undefined;
+    if (!Array.isArray(addresses) || !addresses.every(isBoundAddress)) return undefined;
+    return { scheme, addresses, unixSocket: textOr(unixSocket), configFile: textOr(configFile) };
   } catch {
     return undefined;
   }
+}
+
+function isBoundAddress(value: unknown): value is BoundAddress {
+  if (typeof value !== 'object' || value === null) return false;
+  const { address, port } = value as Readonly<Record<string, unknown>>;
+  return typeof address === 'string' && Number.isInteger(port);
+}
+
+function textOr(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 interface ShortPath {

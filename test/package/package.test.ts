@@ -22,6 +22,25 @@ test.after.always((t) => {
   (t.context as Partial<typeof t.context>).packed?.remove();
 });
 
+test('a client command imports the client alone', async (t) => {
+  const directory = installed(t, t.context.packed);
+  const relay = await startInstalled(t, directory);
+  const command = join(directory, 'node_modules/.bin/co2');
+  const coverage = join(directory, 'coverage');
+  const { code, stdout } = await run(t, command, ['ping'], { cwd: directory, env: { NODE_V8_COVERAGE: coverage } }).exit;
+  t.is(code, 0);
+  t.regex(stdout.join(), new RegExp(`^${new URL(relay.url).host} answered true in`), 'found on its free port');
+  const [file = ''] = readdirSync(coverage);
+  const { result } = JSON.parse(readFileSync(join(coverage, file), 'utf8')) as { result: { url: string }[] };
+  const loaded = result.map(({ url }) => url).filter((url) => url.startsWith('file:'));
+  t.true(loaded.length > 0 && loaded.length <= 20, loaded.join('\n'));
+  t.deepEqual(
+    loaded.filter((url) => !/co2-relay\/(?:bin\/co2\.mjs|dist\/cli\/co2[^/]*\.js)$/.test(url)),
+    [],
+    'no schemas, no relay',
+  );
+});
+
 interface Manifest {
   readonly bin: Readonly<Record<string, string>>;
   readonly engines: Readonly<Record<string, string>>;
@@ -48,7 +67,7 @@ test('the tarball contains what is needed to run, and no sources, tests, plugins
     globSync('templates/**', { cwd: PROJECT_DIR, nodir: true, posix: true }).sort(),
   );
   t.deepEqual(
-    paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.js\.map|\.mjs|\.d\.mts|\.mjs\.map)$/.test(path)),
+    paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.js\.map|\.mjs|\.d\.mts|\.mjs\.map|\/LICENSES\.txt)$/.test(path)),
     [],
   );
   // A build that compiled the tests or the plugins as well would have placed them next to the sources.

@@ -69,6 +69,8 @@ const PUBLIC_FILES: Readonly<Record<string, string>> = {
 const SECOND_ENTRIES: Readonly<Record<string, readonly string[]>> = {
   // What the plugin host needs to know about a plugin, but its author does not.
   'src/plugin/internal.ts': ['rpc', 'plugin-host', ...HOST],
+  // The directory lock alone, which client commands ask.
+  'src/state/internal.ts': ['cli'],
   'src/client/internal.ts': ['links', 'plugin-host/programs', 'plugin-host/children', 'testing', 'check-plugin', 'cli'],
   'src/plugin-host/programs/internal.ts': ['check-plugin'],
 };

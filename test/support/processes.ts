@@ -135,11 +135,13 @@ export interface Co2Options {
   /** Default: a fresh temporary directory with `files`. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Its stdin. Default: empty. */
+  readonly input?: string;
 }
 
 /** Starts `co2` with exactly these arguments, in a working directory of its own, which also contains its state directory. */
-export function runCo2(t: ExecutionContext, { args = [], files = {}, cwd = pluginsDir(t, files), env }: Co2Options = {}): Program {
-  return run(t, process.execPath, [CO2, ...args], { cwd, env });
+export function runCo2(t: ExecutionContext, { args = [], files = {}, cwd = pluginsDir(t, files), env, input }: Co2Options = {}): Program {
+  return run(t, process.execPath, [CO2, ...args], { cwd, env, input });
 }
 
 export interface RelayProcess extends Program {

@@ -1,0 +1,173 @@
+/**
+ * Finds the relay that a client command asks: the one that the user names, the one that runs on the state directory, or the configured
+ * one. The configuration, which may have to be compiled, is read only where it decides.
+ */
+import { existsSync, realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Options } from '../config/config.ts';
+import { clean, RelayError } from '../core/core.ts';
+import { askLock } from '../state/internal.ts';
+import type { Listening } from '../state/internal.ts';
+import { CONFIG_NAMES, OTHER_VARIABLES } from './start-options.ts';
+import { socketOf, urlOf } from './target.ts';
+import type { TargetFlags } from './target.ts';
+
+/** The relay to ask. */
+export interface FoundRelay {
+  readonly url: URL;
+  /** The absolute path of its state directory, if it runs on this machine. */
+  readonly dataDir: string;
+  /**
+   * How the relay is known to be the one of the directory: it said so itself (`runs`), flags or configuration say so (`configured`), or not
+   * at all (`named`): a URL alone may name any server.
+   */
+  readonly as: 'runs' | 'configured' | 'named';
+}
+
+/** A relay that runs on a state directory of this machine. */
+export interface RunningRelay {
+  readonly pid: number;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly listening: Listening;
+}
+
+const DEFAULT_URL = 'http://127.0.0.1:2004';
+
+type Place = Pick<TargetFlags, 'data' | 'config'>;
+
+// Long enough for a relay that is alive but busy.
+const ANSWER_MS = 10_000;
+
+/** Throws a RelayError CONFIG_INVALID for an invalid flag or, if it is needed to find the relay, an invalid configuration. */
+export async function findRelay(flags: TargetFlags): Promise<FoundRelay> {
+  const named = namedUrl(flags);
+  if (named) return namedRelay(named, flags);
+  const { running, options } = await relayOfDirectory(flags);
+  if (running) return { url: urlOfListening(running.listening), dataDir: running.dataDir, as: 'runs' };
+  if (!options) return { url: new URL(DEFAULT_URL), dataDir: resolve(givenDirectory(flags) ?? '.co2'), as: 'configured' };
+  if (options.port === 0) throw noRelay(options.dataDir);
+  const { urlOfOptions } = await import('./relay-owner.ts');
+  return { url: urlOfOptions(options), dataDir: options.dataDir, as: 'configured' };
+}
+
+/**
+ * The relay that runs on the state directory of these flags. Rejects with a RelayError: TRANSPORT if none does, CONFIG_INVALID for an
+ * invalid configuration.
+ */
+export async function runningRelay(flags: Place): Promise<RunningRelay> {
+  const { running, options } = await relayOfDirectory(flags);
+  if (running) return running;
+  throw noRelay(options?.dataDir ?? resolve(givenDirectory(flags) ?? '.co2'));
+}
+
+function noRelay(dataDir: string): RelayError {
+  return new RelayError(
+    'TRANSPORT',
+    `no relay runs on ${clean(dataDir, Infinity)}; start it (co2 start), or select another with --data or --url`,
+  );
+}
+
+function namedUrl({ url }: TargetFlags): URL | undefined {
+  if (url !== undefined) return urlOf(url, '--url');
+  const { CO2_URL: variable = '' } = process.env;
+  return variable === '' ? undefined : urlOf(variable, 'CO2_URL');
+}
+
+/** With a URL, commands work despite an invalid configuration in the working directory, unless the user names it. */
+async function namedRelay(url: URL, flags: TargetFlags): Promise<FoundRelay> {
+  const as = flags.data === undefined && flags.config === undefined ? 'named' : 'configured';
+  const given = givenDirectory(flags);
+  const { isLocalUrl } = await import('./relay-owner.ts');
+  if (flags.config === undefined && (given !== undefined || hasToken(flags) || !isLocalUrl(url)))
+    return { url, dataDir: resolve(given ?? '.co2'), as };
+  if (flags.config !== undefined) return { url, dataDir: (await optionsOf(flags)).dataDir, as };
+  const running = await relayHere(flags);
+  const dataDir = running?.dataDir ?? (await optionsOf(flags).catch(() => undefined))?.dataDir ?? resolve('.co2');
+  return { url, dataDir, as };
+}
+
+function hasToken({ token, tokenFile }: TargetFlags): boolean {
+  const { CO2_TOKEN: variable = '', CO2_TOKEN_FILE: file = '' } = process.env;
+  return (token ?? tokenFile ?? variable + file) !== '';
+}
+
+/** The relay that runs on the state directory, and the options if they had to be read; neither if they are the defaults. */
+async function relayOfDirectory(flags: Place): Promise<{ readonly running?: RunningRelay | undefined; readonly options?: Options }> {
+  const running = setsAddress() ? undefined : await relayHere(flags);
+  if (running || isDefault(flags)) return { running };
+  const options = await optionsOf(flags);
+  return { running: setsAddress() ? undefined : await relayOn(options.dataDir), options };
+}
+
+/** An environment with an address says where the relay is; port 0 says nothing. */
+function setsAddress(): boolean {
+  const { CO2_PORT: port = '', CO2_HOST: host = '' } = process.env;
+  return (port !== '' && port !== '0') || host !== '';
+}
+
+/** The running relay, if that is certain without reading the configuration: it says that it has read the same file. */
+async function relayHere(flags: Place): Promise<RunningRelay | undefined> {
+  if (setsOptions()) return undefined;
+  const given = givenDirectory(flags);
+  const running = await relayOn(resolve(given ?? '.co2'));
+  if (!running || given !== undefined) return running;
+  return isSameFile(configFile(flags), running.listening.configFile) ? running : undefined;
+}
+
+function givenDirectory({ data }: Place): string | undefined {
+  return data ?? nonEmpty(process.env.CO2_DATA_DIR);
+}
+
+/** True if the options are the defaults for certain. */
+function isDefault(flags: Place): boolean {
+  return !setsOptions() && configFile(flags) === undefined;
+}
+
+/** True if options may be set in the environment, where a misspelled one is an error. */
+function setsOptions(): boolean {
+  return Object.keys(process.env).some((name) => name.startsWith('CO2_') && name !== 'CO2_DATA_DIR' && !OTHER_VARIABLES.test(name));
+}
+
+function configFile({ config }: Place): string | undefined {
+  return config ?? nonEmpty(process.env.CO2_CONFIG) ?? CONFIG_NAMES.find((name) => existsSync(name));
+}
+
+function isSameFile(ours: string | undefined, theirs: string | undefined): boolean {
+  if (ours === undefined || theirs === undefined) return ours === theirs;
+  try {
+    return realpathSync(ours) === realpathSync(theirs);
+  } catch {
+    return false;
+  }
+}
+
+/** Never rejects: a directory that cannot be asked has no relay that we could find by it. */
+async function relayOn(dataDir: string): Promise<RunningRelay | undefined> {
+  const holder = await askLock(dataDir, ANSWER_MS).catch(() => undefined);
+  return holder?.listening && { pid: holder.pid, dataDir, listening: holder.listening };
+}
+
+/** The first address, as seen from this machine. A certificate rarely names it, so HTTPS relays are asked by their socket if possible. */
+function urlOfListening({ scheme, addresses: [first], unixSocket }: Listening): URL {
+  if (first === undefined || (scheme === 'https' && unixSocket !== undefined)) return new URL(`http+unix:${unixSocket ?? '/'}`);
+  const { address, port } = first;
+  const reached = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address;
+  return new URL(`${scheme}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`);
+}
+
+/** The options of a relay that starts with the same flags. Imported on demand: schemas and the compiler take longer than a call. */
+export async function optionsOf({ data, config }: Place): Promise<Options> {
+  const { readOptions } = await import('./read-options.ts');
+  const flags = { ...(data === undefined ? {} : { data }), ...(config === undefined ? {} : { config }) };
+  return (await readOptions(flags, { isClient: true })).completed.options;
+}
+
+/** How a relay is named to the user. */
+export function nameOf(url: URL): string {
+  return socketOf(url) ?? url.host;
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}

@@ -1,0 +1,120 @@
+/** `co2 watch`: prints the dicts that pass a relay, and for admins what happens to its plugins, satellites and links. */
+import { clean, RelayError } from '../core/core.ts';
+import { RemoteFault } from '../client/internal.ts';
+import { isDict } from '../values/values.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
+import { withRelay } from './relay-connection.ts';
+import type { TargetFlags } from './target.ts';
+import { matchesPattern, paramsOf, toJson, toText } from './values.ts';
+
+/** The flags of `co2 watch`. */
+export interface WatchFlags extends TargetFlags {
+  readonly count?: number;
+  readonly events?: boolean;
+  readonly dicts?: boolean;
+}
+
+// A poll ends well before the time limit of a call.
+const WAIT_MS = 20_000;
+const FORBIDDEN = 403;
+
+/** Prints what matches the filters until `count` is reached or the process is interrupted. Rejects like a call. */
+export async function watch(filters: readonly string[], flags: WatchFlags): Promise<void> {
+  const accepts = filterOf(filters);
+  const { count = Infinity } = flags;
+  let left = count;
+  const end = new AbortController();
+  const printer = (text: (item: Dict) => string, matches: (item: Dict) => boolean) => (item: Dict) => {
+    if (left <= 0 || !matches(item)) return;
+    process.stdout.write(`${flags.json === true ? toJson(item, 0) : text(item)}\n`);
+    if (--left <= 0) end.abort();
+  };
+  const dicts = (): Promise<void> => follow(flags, 'relay.watch', 'dicts', printer(dictLine, accepts), end.signal);
+  const events = (): Promise<void> =>
+    follow(
+      flags,
+      'relay.watch_events',
+      'events',
+      printer(eventLine, () => true),
+      end.signal,
+    ).catch((error: unknown) => {
+      // Only an admin may see them; without the flag they are an extra.
+      if (flags.events === true || !RemoteFault.is(error) || error.code !== FORBIDDEN) throw error;
+    });
+  // Filters are about dicts.
+  const wantsEvents = flags.events ?? filters.length === 0;
+  await Promise.race([
+    Promise.all([...(flags.dicts === false ? [] : [dicts()]), ...(wantsEvents ? [events()] : [])]),
+    new Promise<void>((resolve) => {
+      end.signal.addEventListener('abort', () => {
+        resolve();
+      });
+    }),
+  ]);
+}
+
+async function follow(
+  flags: TargetFlags,
+  method: string,
+  member: 'dicts' | 'events',
+  print: (item: Dict) => void,
+  end: AbortSignal,
+): Promise<void> {
+  await withRelay(flags, async (call) => {
+    const timeoutMs = Math.floor(Math.min(WAIT_MS, flags.timeout * 500));
+    let watch: Value = '';
+    while (!end.aborted) {
+      const answer: Value = await call(method, watch === '' ? {} : { watch, timeout_ms: timeoutMs });
+      if (!isDict(answer) || typeof answer.watch !== 'string')
+        throw new RelayError('TRANSPORT', `the server's response to ${method} is not a watch`);
+      ({ watch } = answer);
+      const { missed, [member]: items } = answer;
+      if (typeof missed === 'number' && missed > 0)
+        process.stderr.write(`co2: missed ${missed} ${member}: more came than could be printed\n`);
+      for (const item of listOf(items)) print(item);
+    }
+  });
+}
+
+function listOf(value: Value | undefined): readonly Dict[] {
+  return Array.isArray(value) ? value.filter((one: Value): one is Dict => isDict(one)) : [];
+}
+
+/** True for dicts with all these members: `topic=x data.chat.nick=ann`; a value with * is a pattern of texts. */
+function filterOf(words: readonly string[]): (item: Dict) => boolean {
+  const conditions = words.map((word) => {
+    const at = word.indexOf('=');
+    if (at < 1) throw new RelayError('CONFIG_INVALID', `'${clean(word, 60)}' is not a filter: write member=value, such as topic=x`);
+    const text = word.slice(at + 1);
+    return { path: word.slice(0, at).split('.'), text, wanted: textOf(paramsOf([text])[0]) };
+  });
+  return ({ dict }) =>
+    conditions.every(({ path, text, wanted }) => {
+      let value: Value | undefined = dict;
+      for (const name of path) value = isDict(value) ? value[name] : undefined;
+      if (value === undefined) return false;
+      return text.includes('*') && typeof value === 'string' ? matchesPattern(value, text) : textOf(value) === wanted;
+    });
+}
+
+/** Equal values have equal texts: 1 and 1.0 are the same to a person. */
+function textOf(value: Sendable | undefined): string {
+  return value === undefined ? '' : toJson(value, 0).replace(/^(-?\d+)\.0$/, '$1');
+}
+
+/** `10:15:02.123  ham.spam.Pong  {"data":...}`: who sent it, and its members without those that relays add. */
+function dictLine({ at, sender, dict }: Dict): string {
+  const members = isDict(dict) ? Object.entries(dict) : [];
+  const own = members.filter(([name]) => !['host_id', 'client_address', 'co2'].includes(name));
+  const from = typeof sender === 'string' && sender !== '' ? sender : isDict(dict) ? toText(dict.host_id ?? '') : '';
+  return `${timeOf(at)}  ${clean(from)}  ${toJson(Object.fromEntries(own), 0)}`;
+}
+
+function eventLine({ at, type, subject, state, reason }: Dict): string {
+  const why = typeof reason === 'string' && reason !== '' ? `: ${clean(reason, 300)}` : '';
+  return `${timeOf(at)}  [${toText(type ?? '')}] ${clean(toText(subject ?? ''))} ${clean(toText(state ?? ''))}${why}`;
+}
+
+function timeOf(at: Value | undefined): string {
+  return at instanceof Date ? at.toISOString().slice(11, 23) : '';
+}

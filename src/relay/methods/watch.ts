@@ -1,0 +1,119 @@
+/** The methods by which callers look on: the dicts that pass the relay, and what happens to its plugins, links and satellites. */
+import { posix } from 'node:path';
+import { RelayError } from '../../core/core.ts';
+import type { EmittedEvent } from '../../events/events.ts';
+import { oneStruct } from '../../rpc/rpc.ts';
+import type { Method, MethodRegistry } from '../../rpc/rpc.ts';
+import { shareDict } from '../../values/values.ts';
+import type { Sendable, Value } from '../../values/values.ts';
+import type { RelayEvent } from '../relay-events.ts';
+import type { Watches } from '../watches.ts';
+
+type Struct = Readonly<Record<string, Sendable>>;
+
+const DICTS = ['message.routed'] as const satisfies readonly RelayEvent['type'][];
+const EVENTS = [
+  ...['plugin.state', 'plugin.version', 'plugin.problem', 'satellite.state'],
+  ...['link.state', 'link.refused', 'link.dropped', 'link.carrier'],
+  ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
+] as readonly RelayEvent['type'][];
+const DEFAULT_WAIT_MS = 25_000;
+const MAX_WAIT_MS = 60_000;
+
+/** Registers them. */
+export function addWatchMethods(registry: MethodRegistry, watches: Watches): void {
+  const add = (method: Pick<Method, 'name' | 'access' | 'help'>, types: readonly RelayEvent['type'][], answer: Answer): void => {
+    registry.add({
+      ...method,
+      signatures: [['struct'], ['struct', 'struct']],
+      invoke: async (params, { gone }) => {
+        const { id, waitMs } = pollOf(method.name, params);
+        const { events, missed, ...batch } = await watches.poll(types, { id, waitMs, gone });
+        return { watch: batch.id, missed, ...answer(events) };
+      },
+    });
+  };
+  add(
+    {
+      name: 'relay.watch',
+      // Whoever may send dicts may register as a satellite and gets all of them anyway.
+      access: 'message',
+      help: 'Shows dicts as they pass. Without parameters it opens a watch and answers its name; with {watch: NAME} it answers {watch, dicts, missed}: the dicts since the last call, each {at, id, sender, recipients, dict}. If there are none it waits timeout_ms (default 25000, at most 60000) for one. A watch keeps 1000 dicts or 8 MiB; missed counts those that were dropped. It ends 60 s after the last call.',
+    },
+    DICTS,
+    (events) => ({ dicts: events.flatMap(dictOnWire) }),
+  );
+  add(
+    {
+      name: 'relay.watch_events',
+      access: 'admin',
+      help: 'Shows what happens to plugins, satellites and links, and which dicts are refused, as relay.watch shows dicts: {watch, events, missed}, each event {at, type, subject, state, reason}.',
+    },
+    EVENTS,
+    (events) => ({ events: events.map(eventOnWire) }),
+  );
+}
+
+type Answer = (events: readonly EmittedEvent<RelayEvent>[]) => Struct;
+
+function pollOf(method: string, params: readonly Value[]): { readonly id: string | undefined; readonly waitMs: number } {
+  const { watch: id, timeout_ms: waitMs = DEFAULT_WAIT_MS, ...others } = oneStruct(method, params);
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) throw new RelayError('INVALID_PARAMS', `${method} knows the members watch and timeout_ms only`);
+  if (id !== undefined && typeof id !== 'string')
+    throw new RelayError('INVALID_PARAMS', `${method}: watch must be the name that an earlier call answered`);
+  if (typeof waitMs === 'number' && Number.isInteger(waitMs) && waitMs >= 0 && waitMs <= MAX_WAIT_MS) return { id, waitMs };
+  throw new RelayError('INVALID_PARAMS', `${method}: timeout_ms must be an integer from 0 to ${MAX_WAIT_MS}`);
+}
+
+function dictOnWire({ at, event }: EmittedEvent<RelayEvent>): Struct[] {
+  if (event.type !== 'message.routed') return [];
+  const { message, sender = '', recipients } = event;
+  return [{ at, id: message.id, sender, recipients, dict: shareDict(message.frozen()) }];
+}
+
+/** Every member is always present, so that a typed client finds one type. */
+function eventOnWire({ at, event }: EmittedEvent<RelayEvent>): Struct {
+  return { at, type: event.type, ...factsOf(event) };
+}
+
+interface Facts {
+  readonly subject: string;
+  readonly state: string;
+  readonly reason: string;
+}
+
+function factsOf(event: RelayEvent): Facts {
+  switch (event.type) {
+    case 'plugin.state':
+      return { subject: event.plugin, state: event.state.type, reason: 'reason' in event.state ? event.state.reason : '' };
+    case 'plugin.version':
+      return { subject: event.plugin, state: event.change, reason: '' };
+    case 'plugin.problem':
+      return { subject: event.problem.module ?? posix.basename(event.problem.file), state: event.outcome, reason: event.problem.reason };
+    case 'satellite.state':
+      return { subject: event.satellite, state: event.state.type, reason: '' };
+    case 'satellite.registered':
+      return { subject: event.satellite, state: 'registered', reason: event.nick };
+    case 'satellite.left':
+      return { subject: event.satellite, state: 'left', reason: '' };
+    case 'satellite.expired':
+      return { subject: event.satellite, state: 'expired', reason: event.reason };
+    case 'link.state':
+      return { subject: `${event.role} ${event.name}`, state: event.state.type, reason: 'reason' in event.state ? event.state.reason : '' };
+    case 'link.retry':
+      return { subject: `${event.role} ${event.name}`, state: 'backing-off', reason: event.reason };
+    case 'link.refused':
+      return { subject: `${event.role} ${event.name}`, state: `refused ${event.id}`, reason: event.reason };
+    case 'link.dropped':
+      return { subject: `${event.role} ${event.name}`, state: `lost ${event.count}`, reason: event.reason };
+    case 'link.carrier':
+      return { subject: `${event.role} ${event.name}`, state: event.state, reason: event.reason };
+    case 'message.refused':
+      return { subject: event.caller, state: `refused ${event.what}`, reason: event.reason };
+    case 'message.duplicate':
+      return { subject: event.id, state: 'duplicate', reason: '' };
+    case 'message.routed':
+      return { subject: event.message.id, state: 'routed', reason: '' };
+  }
+}

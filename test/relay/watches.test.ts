@@ -1,0 +1,86 @@
+/** Watches: their queue loses nothing between polls and never grows without limit, and one that nobody polls ends. */
+import test from 'ava';
+import { EventStream } from '../../src/events/events.ts';
+import type { Message } from '../../src/message/message.ts';
+import { MESSAGE_EVENTS } from '../../src/relay/relay.ts';
+import type { RelayEvent } from '../../src/relay/relay.ts';
+import { Watches } from '../../src/relay/watches.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+const DICTS = ['message.routed'] as const;
+
+function makeWatches() {
+  const clock = new VirtualClock();
+  const events = new EventStream<RelayEvent>({ clock, transient: MESSAGE_EVENTS });
+  const watches = new Watches(events, clock);
+  const route = (id: string, bytes = 10): void => {
+    const message = { id, payload: Buffer.alloc(bytes) } as unknown as Message;
+    events.emit({ type: 'message.routed', message, sender: undefined, recipients: 0 });
+  };
+  const poll = async (id: string | undefined, waitMs = 0, gone?: AbortSignal) => {
+    const batch = await watches.poll(DICTS, { id, waitMs, gone });
+    return { ...batch, ids: batch.events.flatMap(({ event }) => (event.type === 'message.routed' ? [event.message.id] : [])) };
+  };
+  return { clock, events, watches, route, poll };
+}
+
+test('a watch answers what came between two polls, once and in order', async (t) => {
+  const { events, route, poll } = makeWatches();
+  t.false(events.isWatched('message.routed'), 'a relay that nobody watches builds no events');
+  const { id } = await poll(undefined);
+  t.true(events.isWatched('message.routed'));
+  route('a');
+  route('b');
+  t.like(await poll(id), { ids: ['a', 'b'], missed: 0 });
+  t.like(await poll(id), { ids: [], missed: 0 });
+  const waiting = poll(id, 1000);
+  route('c');
+  t.deepEqual((await waiting).ids, ['c']);
+});
+
+test('a poll ends when its time is over, its caller goes, or the relay stops', async (t) => {
+  const { clock, events, poll } = makeWatches();
+  const { id } = await poll(undefined);
+  const late = poll(id, 1000);
+  clock.advance(1000);
+  t.deepEqual((await late).ids, []);
+  const gone = new AbortController();
+  const left = poll(id, 1000, gone.signal);
+  await t.throwsAsync(poll(id, 1000), { message: /polled already/ });
+  gone.abort();
+  t.deepEqual((await left).ids, []);
+  const stopped = poll(id, 1000);
+  events.close();
+  t.deepEqual((await stopped).ids, []);
+});
+
+test('a full queue drops the oldest and reports how many; large answers are divided', async (t) => {
+  const { route, poll } = makeWatches();
+  const { id } = await poll(undefined);
+  for (let n = 0; n < 1003; n++) route(String(n));
+  const { ids, missed } = await poll(id);
+  t.deepEqual([ids.length, ids[0], missed], [1000, '3', 3]);
+  t.is((await poll(id)).missed, 0, 'reported once');
+  for (let n = 0; n < 20; n++) route(String(n), 600_000);
+  const sizes: number[] = [];
+  let dropped = 0;
+  for (let batch = await poll(id); batch.ids.length > 0; batch = await poll(id)) {
+    sizes.push(batch.ids.length);
+    dropped += batch.missed;
+  }
+  t.deepEqual([new Set(sizes), sizes.length, dropped], [new Set([1]), 13, 7], '8 MiB are kept, and 1 MiB is answered at a time');
+});
+
+test('a watch that is not polled for a minute ends, and there are at most twenty', async (t) => {
+  const { clock, events, watches, route, poll } = makeWatches();
+  const { id } = await poll(undefined);
+  clock.advance(61_000);
+  route('x');
+  t.false(events.isWatched('message.routed'));
+  await t.throwsAsync(poll(id), { code: 'INVALID_PARAMS', message: /no such watch/ });
+  for (let n = 0; n < 20; n++) await poll(undefined);
+  await t.throwsAsync(poll(undefined), { code: 'LIMIT', message: /20 callers are watching/ });
+  clock.advance(61_000);
+  const { id: dicts } = await poll(undefined);
+  await t.throwsAsync(watches.poll(['plugin.state'], { id: dicts, waitMs: 0, gone: undefined }), { message: /no such watch/ });
+});
