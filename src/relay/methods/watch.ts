@@ -13,7 +13,8 @@ type Struct = Readonly<Record<string, Sendable>>;
 
 const DICTS = ['message.routed'] as const satisfies readonly RelayEvent['type'][];
 const EVENTS = [
-  ...['plugin.state', 'plugin.version', 'plugin.problem', 'satellite.state'],
+  ...['plugin.state', 'plugin.version', 'plugin.problem', 'plugin.method_failed', 'satellite.state'],
+  ...['inbox.failed', 'inbox.dropped', 'inbox.dead-letter'],
   ...['link.state', 'link.refused', 'link.dropped', 'link.carrier'],
   ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
 ] as readonly RelayEvent['type'][];
@@ -91,6 +92,14 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: event.plugin, state: event.change, reason: '' };
     case 'plugin.problem':
       return { subject: event.problem.module ?? posix.basename(event.problem.file), state: event.outcome, reason: event.problem.reason };
+    case 'plugin.method_failed':
+      return { subject: event.plugin, state: `${event.method} failed`, reason: event.reason };
+    case 'inbox.failed':
+      return { subject: event.satellite, state: `delivery of ${event.id} failed`, reason: event.reason };
+    case 'inbox.dropped':
+      return { subject: event.satellite, state: `lost ${event.count}`, reason: event.reason };
+    case 'inbox.dead-letter':
+      return { subject: event.satellite, state: `dead letter ${event.id}`, reason: `it ended ${event.deaths} times at this message` };
     case 'satellite.state':
       return { subject: event.satellite, state: event.state.type, reason: '' };
     case 'satellite.registered':
@@ -101,8 +110,6 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: event.satellite, state: 'expired', reason: event.reason };
     case 'link.state':
       return { subject: `${event.role} ${event.name}`, state: event.state.type, reason: 'reason' in event.state ? event.state.reason : '' };
-    case 'link.retry':
-      return { subject: `${event.role} ${event.name}`, state: 'backing-off', reason: event.reason };
     case 'link.refused':
       return { subject: `${event.role} ${event.name}`, state: `refused ${event.id}`, reason: event.reason };
     case 'link.dropped':
@@ -111,9 +118,7 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: `${event.role} ${event.name}`, state: event.state, reason: event.reason };
     case 'message.refused':
       return { subject: event.caller, state: `refused ${event.what}`, reason: event.reason };
-    case 'message.duplicate':
-      return { subject: event.id, state: 'duplicate', reason: '' };
-    case 'message.routed':
-      return { subject: event.message.id, state: 'routed', reason: '' };
+    default:
+      return { subject: '', state: '', reason: '' };
   }
 }
