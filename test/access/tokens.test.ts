@@ -184,7 +184,7 @@ test('a file that others may read, and a directory in its place, stop the start'
 test('a stale lock is reported with its path', async (t) => {
   const { dir, file } = watched(t);
   writeFileSync(`${file}.lock`, '');
-  await t.throwsAsync(add(dir, 'x'), { message: /tokens\.json\.lock is there.*delete the file/ });
+  await t.throwsAsync(add(dir, 'x'), { message: /tokens\.json\.lock is locked.*delete the file/ });
 });
 
 test('a secret of the operator from a file or the environment, and every way in which it can be invalid', async (t) => {
@@ -209,7 +209,7 @@ test('a secret of the operator from a file or the environment, and every way in 
   refused(() => from(''), /is empty/);
   refused(() => from(' \n'), /is empty/);
   refused(() => from('short'), /16 to 512/);
-  refused(() => from('two words that are long'), /without blanks/);
+  refused(() => from('two words that are long'), /without spaces/);
   refused(() => from(SECRET, 0o604), /open to all users.*chmod/);
   refused(() => readSecret('access.tokens.ci', { file: dir }, {}), /cannot be read: expected a file, found a directory/);
   refused(() => from('x'.repeat(5000)), /larger than 4096 bytes/);
