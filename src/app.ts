@@ -15,6 +15,7 @@ import { CarrierTransport, HttpLinkTransport, TRANSIENT_LINK_EVENTS, linkLogger,
 import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
+import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import type { Receive } from './plugin/plugin.ts';
 import { PluginHost, PluginLogs, RelayPlugins, checkPlugins, logHostEvent } from './plugin-host/plugin-host.ts';
@@ -27,12 +28,14 @@ import {
   Router,
   pluginOnWire,
   propertiesOf,
+  reasonsAgainst,
   recordOnWire,
   relayMethods,
   relayStatus,
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
+import type { CallStatus } from './rpc/rpc.ts';
 import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
@@ -80,6 +83,7 @@ export type HttpServerPort = Pick<
 /** All counters and states of a running relay. */
 export interface AppStatus {
   readonly relay: RelayStatus;
+  readonly calls: CallStatus;
   readonly mesh: MeshStatus;
   /** The remote ones. */
   readonly satellites: SatellitesStatus;
@@ -140,7 +144,7 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
   const { logs = silent, clock = systemClock, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, environment, fakes);
-  const { events, identity, dispatcher, router, rejections, http, customEndpoint, mesh, satellites, pluginHost, relayPlugins } = parts;
+  const { events, identity, dispatcher, http, customEndpoint, mesh } = parts;
   const steps = new Steps({ clock, log: logs('app'), signal });
   try {
     if (!fakes) await lock(steps, state, () => listeningOf(http, options));
@@ -156,14 +160,7 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
     hostId: identity.get().hostId,
     adminToken: state.adminToken,
     events,
-    status: () => ({
-      relay: relayStatus({ router, rejections, dispatcher }),
-      mesh: mesh.status(),
-      satellites: satellites.status(),
-      plugins: pluginHost.status(),
-      relayPlugins: relayPlugins.status(),
-      http: http.status(),
-    }),
+    status: parts.status,
     reconfigure: reconfigurer(options, [dispatcher, http, parts.reconfigured]),
     addPeer: (url) => {
       mesh.add(url);
@@ -278,16 +275,26 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     satellites: () => satellites.list().map(recordOnWire),
     plugins: () => pluginHost.status().plugins.map(pluginOnWire),
   };
+  const status = (): AppStatus => ({
+    ...{ relay: relayStatus({ router, rejections, dispatcher }), calls: dispatcher.status(), mesh: mesh.status() },
+    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), http: http.status() },
+  });
+  const health = {
+    notReady: () => reasonsAgainst({ plugins: pluginHost.status(), mesh: mesh.status() }),
+    metrics: () => metricsText({ ...status(), version: VERSION, hostId: self().hostId }),
+    metricsType: METRICS_TYPE,
+  };
   const tokens = [() => ownTokens, () => tokenFile.all()];
   const http: HttpServerPort =
-    fakes?.http({ dispatcher, addresses, router }) ?? new HttpServer({ options, dispatcher, addresses, about, tokens, logs, clock, date });
+    fakes?.http({ dispatcher, addresses, router }) ??
+    new HttpServer({ options, dispatcher, addresses, about, health, tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programTokens = () => pluginHost.programTokens();
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: programTokens, ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer },
+    ...{ http, customEndpoint, programServer, status },
   };
 }
 

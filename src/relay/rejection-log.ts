@@ -1,7 +1,7 @@
 /** Refused dicts and registrations: counted, reported, and logged without flooding the log. */
 import { describeCaller } from '../access/access.ts';
 import { RateLimitedLog, RelayError } from '../core/core.ts';
-import type { Clock, Log } from '../core/core.ts';
+import type { Clock, ErrorCode, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { MessageEvent } from './message-events.ts';
@@ -11,6 +11,7 @@ export class RejectionLog {
   readonly #warnings: RateLimitedLog;
   readonly #events: EventSink<MessageEvent>;
   readonly #count = { originRefused: 0, wrongTokens: 0 };
+  readonly #byCode = new Map<ErrorCode, number>();
 
   constructor(log: Log, clock: Clock, events: EventSink<MessageEvent>) {
     this.#log = log;
@@ -18,9 +19,12 @@ export class RejectionLog {
     this.#events = events;
   }
 
-  /** Dicts whose sender may not speak for their host_id; dicts and goodbyes with a token that belongs to no satellite. */
-  get counters(): { originRefused: number; wrongTokens: number } {
-    return { ...this.#count };
+  /**
+   * Dicts whose sender may not speak for their host_id; dicts and goodbyes with a token that belongs to no satellite; refused dicts and
+   * registrations by the code of their fault, those of wrong origin included.
+   */
+  get counters(): { originRefused: number; wrongTokens: number; refusedByCode: ReadonlyMap<ErrorCode, number> } {
+    return { ...this.#count, refusedByCode: this.#byCode };
   }
 
   /** The result of `work`. A RelayError that it throws is recorded under `what` and thrown on. */
@@ -40,6 +44,7 @@ export class RejectionLog {
 
   /** Every refusal at debug under the id that the dict claims; forged origins also as a warning, once a second at most. */
   #record(what: string, caller: Caller, { code, message: reason }: RelayError): void {
+    this.#byCode.set(code, (this.#byCode.get(code) ?? 0) + 1);
     if (this.#events.isWatched('message.refused'))
       this.#events.emit({ type: 'message.refused', what, caller: describeCaller(caller), code, reason });
     this.#log.debug(`refused ${what} of ${describeCaller(caller)}: ${reason}`);

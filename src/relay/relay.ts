@@ -17,6 +17,8 @@ export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
 export { OwnIdentity } from './own-identity.ts';
 export { RejectionLog } from './rejection-log.ts';
+export { READINESS_PARTS, reasonsAgainst } from './readiness.ts';
+export type { NotReady, ReadinessPart } from './readiness.ts';
 export type { RelayEvent } from './relay-events.ts';
 export { relayMethods } from './relay-methods.ts';
 export { Router } from './router.ts';

@@ -1,13 +1,15 @@
 /** Runs calls: rate limit, lookup, access, method. Clients, satellites and programs all come through here. */
 import { Access, RateLimits } from '../access/access.ts';
 import type { AccessOptions, Principal } from '../access/access.ts';
-import { RelayError, clean, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
-import type { Clock, FaultAnswer, Log } from '../core/core.ts';
+import { Fault, RelayError, clean, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
+import type { Clock, ErrorCode, FaultAnswer, Log } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { CallOptions } from '../plugin/internal.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
+import { CallTimes } from './call-durations.ts';
+import type { CallDurations } from './call-durations.ts';
 import { pluginCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { addIntrospection } from './introspection.ts';
@@ -31,6 +33,17 @@ export interface PeerAddresses {
   recheck(address: string): Promise<boolean>;
 }
 
+/** What a fault is counted as: the code of a RelayError, APPLICATION for an unexpected error, or a Fault that a plugin threw on purpose. */
+export type FaultKind = ErrorCode | 'FAULT';
+
+/** Calls since the start. */
+export interface CallStatus {
+  /** By method; at most 200 methods have an entry of their own. */
+  readonly durations: readonly CallDurations[];
+  /** Faults that were answered, by their kind; also for requests that could not be read. */
+  readonly faults: ReadonlyMap<FaultKind, number>;
+}
+
 export interface DispatcherDependencies {
   readonly options: DispatcherOptions;
   readonly log: Log;
@@ -45,6 +58,8 @@ export class Dispatcher {
   readonly registry = new MethodRegistry();
   readonly #dependencies: DispatcherDependencies;
   readonly #limits: RateLimits;
+  readonly #times = new CallTimes();
+  readonly #faults = new Map<FaultKind, number>();
   #options: DispatcherOptions;
   #access: Access;
 
@@ -61,6 +76,10 @@ export class Dispatcher {
   /** Calls that exceeded the limit of their caller. */
   get rateLimited(): number {
     return this.#limits.refused;
+  }
+
+  status(): CallStatus {
+    return { durations: this.#times.list(), faults: this.#faults };
   }
 
   /** Uses other options from now on; running calls keep those that they started with. */
@@ -88,9 +107,15 @@ export class Dispatcher {
     const method = this.registry.find(name);
     if (name === 'notify' && this.#mayBeMovedPeer(params, caller)) return this.#callOfMovedPeer(method, params, caller);
     this.#access.check(caller, name, method.access);
-    const answer = method.invoke(params, caller);
-    const result = isPromise(answer) ? await answer : answer;
-    return result === undefined ? true : result;
+    const { clock } = this.#dependencies;
+    const startedAt = clock.now();
+    try {
+      const answer = method.invoke(params, caller);
+      const result = isPromise(answer) ? await answer : answer;
+      return result === undefined ? true : result;
+    } finally {
+      this.#times.record(name, clock.now() - startedAt);
+    }
   }
 
   /**
@@ -109,7 +134,7 @@ export class Dispatcher {
    * is temporary, since the name server or the operator may be late, and a peer drops what is refused for good. Throws like {@link call}.
    */
   async #callOfMovedPeer(method: Method, params: readonly Value[], stranger: Caller): Promise<Sendable> {
-    const { peers } = this.#dependencies;
+    const { peers, clock } = this.#dependencies;
     const isPeer = peers.isPeerAddress(stranger.address) || (await peers.recheck(stranger.address));
     const caller: Caller = isPeer
       ? { ...stranger, role: stranger.role.kind === 'token' ? stranger.role : { kind: 'peer' }, isPeer }
@@ -119,10 +144,13 @@ export class Dispatcher {
     } catch (error) {
       throw isPeer ? error : notYetAPeer(error, caller);
     }
+    const startedAt = clock.now();
     try {
       return (await method.invoke(params, caller)) ?? true;
     } catch (error) {
       throw !isPeer && RelayError.is(error) && error.code === 'ORIGIN_REFUSED' ? notYetAPeer(error, caller) : error;
+    } finally {
+      this.#times.record(method.name, clock.now() - startedAt);
     }
   }
 
@@ -164,8 +192,17 @@ export class Dispatcher {
     }
   }
 
-  /** The fault for what a call threw; unknown errors are logged under an id that the fault names. */
+  /**
+   * Throws a RelayError FORBIDDEN if the caller may not read something that is no method but has a name like one, for the globs of tokens.
+   */
+  requireRead(name: string, caller: Principal): void {
+    this.#access.check(caller, name, 'read');
+  }
+
+  /** The fault for what a call threw, which is counted; unknown errors are logged under an id that the fault names. */
   faultFor(error: unknown, method: string): FaultAnswer {
+    const kind = Fault.is(error) ? 'FAULT' : RelayError.is(error) ? error.code : 'APPLICATION';
+    this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
     return faultFor(error, method, this.#dependencies.log);
   }
 
@@ -178,6 +215,7 @@ export class Dispatcher {
       plugin,
       methods.map((method) => this.#hosted(plugin, method)),
     );
+    this.#times.makeRoom((name) => this.registry.has(name));
   }
 
   #hosted(plugin: string, { name, access, help, signature, invoke }: HostedMethod): Method {

@@ -76,6 +76,10 @@ export class MethodRegistry {
     throw new RelayError('NO_SUCH_METHOD', `no method is named '${clean(name, 100)}'; co2.get_method_names lists them all`);
   }
 
+  has(name: string): boolean {
+    return this.#methods.has(name);
+  }
+
   /** All names, sorted. */
   names(): string[] {
     return [...this.#methods.keys()].sort();
