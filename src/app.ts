@@ -26,6 +26,7 @@ import {
   OwnIdentity,
   RejectionLog,
   Router,
+  overviewOf,
   pluginOnWire,
   propertiesOf,
   reasonsAgainst,
@@ -274,6 +275,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     properties,
     satellites: () => satellites.list().map(recordOnWire),
     plugins: () => pluginHost.status().plugins.map(pluginOnWire),
+    overview: () => overviewOf({ plugins: pluginHost.status(), mesh: mesh.status() }),
   };
   const status = (): AppStatus => ({
     ...{ relay: relayStatus({ router, rejections, dispatcher }), calls: dispatcher.status(), mesh: mesh.status() },

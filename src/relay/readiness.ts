@@ -22,8 +22,29 @@ export interface NotReady {
 // A plugin that is busy, reloads or was stopped by hand does what it should.
 const NOT_READY: ReadonlySet<PluginState['type']> = new Set(['failed', 'left-out', 'backoff', 'unresponsive']);
 
+/** What is seen of a relay at first sight: names and states, without causes. */
+export interface Overview {
+  readonly isReady: boolean;
+  readonly peers: readonly { readonly name: string; readonly state: MeshStatus['peers'][number]['connection'] }[];
+  readonly plugins: readonly { readonly name: string; readonly kind: string; readonly state: string }[];
+}
+
+interface Parts {
+  readonly plugins: PluginHostStatus;
+  readonly mesh: MeshStatus;
+}
+
+/** Names and states of peers and plugins. */
+export function overviewOf(parts: Parts): Overview {
+  return {
+    isReady: reasonsAgainst(parts).length === 0,
+    peers: parts.mesh.peers.map(({ peer: name, connection: state }) => ({ name, state })),
+    plugins: parts.plugins.plugins.map(({ name, kind, state }) => ({ name, kind, state: state.type })),
+  };
+}
+
 /** All reasons; none if the relay is ready. A peer that has not been tried yet is no reason. */
-export function reasonsAgainst({ plugins, mesh }: { readonly plugins: PluginHostStatus; readonly mesh: MeshStatus }): readonly NotReady[] {
+export function reasonsAgainst({ plugins, mesh }: Parts): readonly NotReady[] {
   const failed = plugins.plugins
     .filter(({ state }) => NOT_READY.has(state.type))
     .map(({ name, state, lastError }) => {
