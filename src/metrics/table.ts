@@ -61,7 +61,7 @@ const DICTS: readonly Metric[] = [
     ({ relay }) => [
       // Always there, so that the first one is an increase.
       [0, { reason: 'ORIGIN_REFUSED' }],
-      ...[...relay.refusedByCode].map(([reason, count]): Sample => [count, { reason }]),
+      ...Object.entries(relay.refusedByCode).map(([reason, count]): Sample => [count, { reason }]),
       [relay.refusedByHooks, { reason: 'HOOK' }],
       [relay.wrongTokens, { reason: 'WRONG_TOKEN' }],
     ],
@@ -251,7 +251,7 @@ const CALLS: readonly Metric[] = [
     'co2_faults_total',
     'Answered faults: the code of the error, FAULT for one that a plugin throws on purpose.',
     ['kind'],
-    ({ calls }) => [[0, { kind: 'INTERNAL' }], ...[...calls.faults].map(([kind, count]): Sample => [count, { kind }])],
+    ({ calls }) => [[0, { kind: 'INTERNAL' }], ...Object.entries(calls.faults).map(([kind, count]): Sample => [count, { kind }])],
   ),
   counter('co2_rate_limited_total', 'Calls over the rate limit of their caller.', [], ({ relay }) => [[relay.rateLimited]]),
   counter('co2_wrong_credentials_total', 'Requests with a wrong token.', [], ({ http }) => [[http.wrongCredentials]]),

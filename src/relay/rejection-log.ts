@@ -23,8 +23,8 @@ export class RejectionLog {
    * Dicts whose sender may not speak for their host_id; dicts and goodbyes with a token that belongs to no satellite; refused dicts and
    * registrations by the code of their fault, those of wrong origin included.
    */
-  get counters(): { originRefused: number; wrongTokens: number; refusedByCode: ReadonlyMap<ErrorCode, number> } {
-    return { ...this.#count, refusedByCode: this.#byCode };
+  get counters(): { originRefused: number; wrongTokens: number; refusedByCode: Partial<Record<ErrorCode, number>> } {
+    return { ...this.#count, refusedByCode: Object.fromEntries(this.#byCode) };
   }
 
   /** The result of `work`. A RelayError that it throws is recorded under `what` and thrown on. */

@@ -12,7 +12,7 @@ export interface RelayStatus {
   /** Dicts whose sender may not speak for their host_id. */
   readonly originRefused: number;
   /** Refused dicts and registrations by the code of their fault, `originRefused` included; not what hooks refused. */
-  readonly refusedByCode: ReadonlyMap<ErrorCode, number>;
+  readonly refusedByCode: Readonly<Partial<Record<ErrorCode, number>>>;
   /** Calls over the limit of their caller. */
   readonly rateLimited: number;
   /** Dicts and goodbyes with a token that belongs to no satellite. */

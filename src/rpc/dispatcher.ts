@@ -41,7 +41,7 @@ export interface CallStatus {
   /** By method; at most 200 methods have an entry of their own. */
   readonly durations: readonly CallDurations[];
   /** Faults that were answered, by their kind; also for requests that could not be read. */
-  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly faults: Readonly<Partial<Record<FaultKind, number>>>;
 }
 
 export interface DispatcherDependencies {
@@ -79,7 +79,7 @@ export class Dispatcher {
   }
 
   status(): CallStatus {
-    return { durations: this.#times.list(), faults: this.#faults };
+    return { durations: this.#times.list(), faults: Object.fromEntries(this.#faults) };
   }
 
   /** Uses other options from now on; running calls keep those that they started with. */
