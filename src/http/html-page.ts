@@ -41,6 +41,8 @@ const PEER_STATES = { idle: 'not tried yet', connecting: 'connecting', up: 'up',
 // A form for each way to call a method; the relay's own methods have three ways at most.
 const MAX_FORMS = 4;
 const MAX_BRIEF = 160;
+// A form and its lines take some 3 kB; the methods of a larger relay have theirs on pages of their own.
+const MAX_WITH_FORMS = 300;
 const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Cg fill='%230a6e6e'%3E%3Ccircle cx='16' cy='16' r='6'/%3E%3Ccircle cx='4' cy='16' r='4'/%3E%3Ccircle cx='28' cy='16' r='4'/%3E%3C/g%3E%3C/svg%3E";
 const MARKS: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
@@ -63,7 +65,7 @@ export function htmlMethod(method: MethodDescription, { origin }: PagePlace): st
   return documentOf(`${method.name} - co2-relay`, '', [
     '<p><a href="?">All methods</a></p>',
     '<div class="card">',
-    methodSection(method, origin, true),
+    methodSection(method, { origin, isOpen: true, hasForms: true }),
     '</div>',
   ]);
 }
@@ -133,6 +135,7 @@ function stateCard(title: string, headings: readonly string[], rows: readonly (r
 }
 
 function methodsCard(methods: readonly MethodDescription[], { origin }: PagePlace): string[] {
+  const look = { origin, hasForms: methods.length <= MAX_WITH_FORMS };
   const groups = new Map<string, MethodDescription[]>();
   const own: MethodDescription[] = [];
   for (const method of methods) {
@@ -147,30 +150,41 @@ function methodsCard(methods: readonly MethodDescription[], { origin }: PagePlac
     `<p class="muted">Called by POST ${escaped(origin)}/api/METHOD with JSON, or by XML-RPC and JSON-RPC at ${escaped(origin)}/RPC2.</p>`,
     ...[...groups]
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .flatMap(([plugin, list]) => methodGroup(plugin, `plugin-${plugin}`, list, origin, true)),
-    ...(own.length === 0 ? [] : methodGroup('Methods of the relay', 'relay-methods', own, origin, groups.size === 0)),
+      .flatMap(([plugin, list]) => methodGroup(plugin, `plugin-${plugin}`, list, { ...look, isOpen: true })),
+    ...(own.length === 0 ? [] : methodGroup('Methods of the relay', 'relay-methods', own, { ...look, isOpen: groups.size === 0 })),
     '<p id="none" class="muted" hidden>No method matches.</p>',
     '</section>',
   ];
 }
 
-function methodGroup(title: string, id: string, methods: readonly MethodDescription[], origin: string, isOpen: boolean): string[] {
-  const open = isOpen ? ' open data-open="yes"' : '';
+/** How methods are shown. */
+interface Look {
+  readonly origin: string;
+  readonly isOpen: boolean;
+  /** With forms and lines to copy. */
+  readonly hasForms: boolean;
+}
+
+function methodGroup(title: string, id: string, methods: readonly MethodDescription[], look: Look): string[] {
+  const open = look.isOpen ? ' open data-open="yes"' : '';
   return [
     `<details class="group" id="${encoded(id)}"${open}>`,
     `<summary><h3>${escaped(title)}</h3><span class="muted">${methods.length}</span></summary>`,
-    ...methods.map((method) => methodSection(method, origin, false)),
+    ...methods.map((method) => methodSection(method, { ...look, isOpen: false })),
     '</details>',
   ];
 }
 
-function methodSection(method: MethodDescription, origin: string, isOpen: boolean): string {
+function methodSection(method: MethodDescription, { origin, isOpen, hasForms }: Look): string {
   const { name, usage, help, access, signatures } = method;
   const body: string[] = [`<pre>${escapedLines(usage)}</pre>`];
   if (help !== '') body.push(`<p class="help">${escapedLines(help)}</p>`);
-  body.push(`<p class="muted">Needs the right '${escaped(access)}'. <a href="?method=${encoded(name)}">Link to this method</a></p>`);
-  if (canBeCalled(name)) body.push(...(signatures ?? [undefined]).slice(0, MAX_FORMS).map((signature) => callForm(name, signature)));
-  const calls = callExamples(method, origin);
+  body.push(
+    `<p class="muted">Needs the right '${escaped(access)}'. <a href="?method=${encoded(name)}">${hasForms ? 'Link to this method' : 'Call it'}</a></p>`,
+  );
+  if (hasForms && canBeCalled(name))
+    body.push(...(signatures ?? [undefined]).slice(0, MAX_FORMS).map((signature) => callForm(name, signature)));
+  const calls = hasForms ? callExamples(method, origin) : undefined;
   if (calls) {
     const lines = Object.entries(EXAMPLES).map(([key, label]) => example(label, calls[key as keyof typeof EXAMPLES]));
     body.push(`<details${isOpen ? ' open' : ''}><summary>Call it from a program</summary>`, ...lines, '</details>');

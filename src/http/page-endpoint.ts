@@ -27,14 +27,14 @@ export interface PageEndpointParts {
 
 /** Answers text, HTML or JSON, about all methods or the one in `?method=`. A page counts as a call for the rate limit. */
 export function answerPage(parts: PageEndpointParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const [path = '', query = ''] = request.url.split('?', 2);
+  const names = new URLSearchParams(query).getAll('method');
   parts.dispatcher.count(request.principal);
   const content = visibleTo(request.principal, parts);
   if (Object.keys(content).length === 0) return reject(reply, { status: 403, text: 'reading about this relay needs a token' }, undefined);
-  const [path = '', query = ''] = request.url.split('?', 2);
   const place = { origin: originOf(parts.scheme, request), showsCalls: path !== '/' };
   // The page depends on its reader and changes at any time.
   reply.headers({ 'x-content-type-options': 'nosniff', vary: 'Accept', 'cache-control': 'no-store' });
-  const names = new URLSearchParams(query).getAll('method');
   if (names.length === 0) return sendPage(request, reply, withOverview(content, request.principal, parts), place);
   const method = findMethod(names, content.methods);
   return 'status' in method ? reject(reply, method, undefined) : sendMethod(request, reply, method, place);

@@ -115,7 +115,9 @@ test('they need the right to read or a token that covers them; other methods and
   const dataDir = temporaryDir(t);
   const open = await startRelay(t, { trustedProxies: ['127.0.0.1/32'] });
   for (const path of PATHS) t.is((await get(open.url, path, STRANGER)).status, 200, path);
-  const probes = snippetsOf(page).find(({ name }) => name === 'kubernetes')!.source.matchAll(/path: '?([^ ',]+)/g);
+  const probes = snippetsOf(page)
+    .find(({ name }) => name === 'kubernetes')!
+    .source.matchAll(/path: '?([^ ',]+)/g);
   for (const [, path = ''] of probes) t.is((await get(open.url, path, STRANGER)).status, 200, path);
 
   const [, names = ''] = /--methods (\S+)/.exec(snippetsOf(page).find(({ name }) => name === 'token')!.source)!;

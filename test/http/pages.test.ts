@@ -229,3 +229,17 @@ test('a quoted text is one literal of JavaScript that means the text', (t) => {
   );
   t.pass();
 });
+
+test('the page of a relay with many methods has no forms; each method has its own on a page of its own', (t) => {
+  const place = { origin: 'http://127.0.0.1:2004', showsCalls: true };
+  const methods = Array.from({ length: 301 }, (_, index): MethodDescription => {
+    const name = `ham.spam.m${index}`;
+    return { name, help: '', usage: name, access: 'call', signatures: [['int']], plugin: 'ham.spam' };
+  });
+  const formsIn = (page: string): number => page.split('class="call"').length - 1;
+  t.is(formsIn(htmlPage({ methods: methods.slice(1) }, place)), 300);
+  const page = htmlPage({ methods }, place);
+  t.is(formsIn(page), 0);
+  t.true(page.includes('<a href="?method=ham.spam.m300">Call it</a>'));
+  t.is(formsIn(htmlMethod(methods[0]!, place)), 1);
+});
