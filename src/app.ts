@@ -22,6 +22,7 @@ import {
 import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
+import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import type { Receive } from './plugin/plugin.ts';
 import {
@@ -40,15 +41,17 @@ import {
   OwnIdentity,
   RejectionLog,
   Router,
+  overviewOf,
   pluginOnWire,
   propertiesOf,
+  reasonsAgainst,
   recordOnWire,
   relayMethods,
   relayStatus,
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
-import type { MethodFailure } from './rpc/rpc.ts';
+import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
 import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
@@ -98,6 +101,7 @@ export type HttpServerPort = Pick<
 /** All counters and states of a running relay. */
 export interface AppStatus {
   readonly relay: RelayStatus;
+  readonly calls: CallStatus;
   readonly mesh: MeshStatus;
   /** The remote ones. */
   readonly satellites: SatellitesStatus;
@@ -158,7 +162,7 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
   const { logs = silent, clock = systemClock, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, environment, fakes);
-  const { events, identity, dispatcher, router, rejections, http, customEndpoint, mesh, satellites, pluginHost, relayPlugins } = parts;
+  const { events, identity, dispatcher, http, customEndpoint, mesh } = parts;
   const steps = new Steps({ clock, log: logs('app'), signal });
   try {
     if (!fakes) await lock(steps, state, () => listeningOf(http, options, environment.configFile));
@@ -174,14 +178,7 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
     hostId: identity.get().hostId,
     adminToken: state.adminToken,
     events,
-    status: () => ({
-      relay: relayStatus({ router, rejections, dispatcher }),
-      mesh: mesh.status(),
-      satellites: satellites.status(),
-      plugins: pluginHost.status(),
-      relayPlugins: relayPlugins.status(),
-      http: http.status(),
-    }),
+    status: parts.status,
     reconfigure: reconfigurer(options, [dispatcher, http, parts.reconfigured]),
     addPeer: (url) => {
       mesh.add(url);
@@ -297,17 +294,28 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     properties,
     satellites: () => satellites.list().map(recordOnWire),
     plugins: () => pluginHost.status().plugins.map(pluginOnWire),
+    overview: () => overviewOf({ plugins: pluginHost.status(), mesh: mesh.status() }),
+  };
+  const status = (): AppStatus => ({
+    ...{ relay: relayStatus({ router, rejections, dispatcher }), calls: dispatcher.status(), mesh: mesh.status() },
+    ...{ satellites: satellites.status(), plugins: pluginHost.status(), relayPlugins: relayPlugins.status(), http: http.status() },
+  });
+  const health = {
+    notReady: () => reasonsAgainst({ plugins: pluginHost.status(), mesh: mesh.status() }),
+    metrics: () => metricsText({ ...status(), version: VERSION, hostId: self().hostId }),
+    metricsType: METRICS_TYPE,
   };
   const tokens = [() => ownTokens, () => tokenFile.all()];
   const http: HttpServerPort =
-    fakes?.http({ dispatcher, addresses, router }) ?? new HttpServer({ options, dispatcher, addresses, about, tokens, logs, clock, date });
+    fakes?.http({ dispatcher, addresses, router }) ??
+    new HttpServer({ options, dispatcher, addresses, about, health, tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programTokens = () => pluginHost.programTokens();
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: programTokens, ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer },
+    ...{ http, customEndpoint, programServer, status },
   };
 }
 

@@ -1,14 +1,20 @@
 /** Example lines that call a method from a shell, Python and TypeScript, with sample values by type. Pure. */
 import { quoted } from '../core/core.ts';
+import { writeJson } from '../json/json.ts';
 import type { Sendable } from '../values/values.ts';
 import type { MethodDescription } from '../rpc/rpc.ts';
 import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 
 /** One line for each. */
 export interface CallExamples {
-  readonly curl: string;
+  /** curl with JSON. */
+  readonly json: string;
   readonly python: string;
+  /** The command `co2`. */
+  readonly co2: string;
   readonly typescript: string;
+  /** curl with XML-RPC. */
+  readonly curl: string;
 }
 
 interface Sample {
@@ -43,25 +49,41 @@ const PYTHON_KEYWORDS: ReadonlySet<string> = new Set(
 );
 const PLAIN_WORD = /^[A-Za-z0-9_@%+=:,./-]+$/;
 
-/** How `method` is called in its first way at `url`, the XML-RPC endpoint; undefined for a name that cannot be called remotely. */
-export function callExamples({ name, signatures }: Pick<MethodDescription, 'name' | 'signatures'>, url: string): CallExamples | undefined {
-  if (!WIRE_NAME.test(name)) return undefined;
-  const samples = (signatures?.[0] ?? []).slice(1).map((type) => SAMPLES.get(type) ?? TEXT);
+/** How `method` is called in its first way at the relay `origin`; undefined for a name that cannot be called remotely. */
+export function callExamples(
+  { name, signatures }: Pick<MethodDescription, 'name' | 'signatures'>,
+  origin: string,
+): CallExamples | undefined {
+  if (!canBeCalled(name)) return undefined;
+  const samples = (signatures?.[0] ?? []).slice(1).map(sampleOf);
   const nil = samples.some(({ value }) => value === null);
-  const call = serialiseCall(
-    name,
-    samples.map(({ value }) => value),
-    { nil },
-  );
+  const values = samples.map(({ value }) => value);
   const python = samples.map((sample) => sample.python).join(', ');
   const typescript = samples.map((sample) => sample.typescript).join(', ');
+  const url = `${origin}/RPC2`;
   const server = `xmlrpc.client.ServerProxy(${quoted(url)}${nil ? ', allow_none=True' : ''})`;
   const client = `createClient(${quoted(url)}${nil ? ', { send: { nil: true } }' : ''})`;
   return {
-    curl: curlLine(Buffer.from(call).toString(), url),
+    json: jsonCurlLine(name, writeJson(values, 'the sample'), origin),
     python: `import xmlrpc.client; print(${pythonMethod(server, name)}(${python}))`,
+    co2: ['co2 call --url', shellWord(origin), name, ...values.map(co2Argument)].join(' '),
     typescript: `import { createClient } from 'co2-relay/client'; console.log(await ${client}.call(${quoted(name)}, [${typescript}]));`,
+    curl: curlLine(Buffer.from(serialiseCall(name, values, { nil })).toString(), url),
   };
+}
+
+/** True for a name that can be sent over the wire. */
+export function canBeCalled(name: string): boolean {
+  return WIRE_NAME.test(name);
+}
+
+/** A value of this type as JSON. */
+export function sampleJson(type: string): string {
+  return writeJson(sampleOf(type).value, 'the sample');
+}
+
+function sampleOf(type: string): Sample {
+  return SAMPLES.get(type) ?? TEXT;
 }
 
 function pythonMethod(server: string, name: string): string {
@@ -69,9 +91,19 @@ function pythonMethod(server: string, name: string): string {
   return isSpelt ? `${server}.${name}` : `getattr(${server}, ${quoted(name)})`;
 }
 
+/** The command parses an argument as JSON, and takes anything else for a string. */
+function co2Argument(value: Sendable): string {
+  return shellWord(typeof value === 'string' ? value : writeJson(value, 'the sample'));
+}
+
 /** A line that posts an XML body. */
 export function curlLine(body: string, url: string): string {
   return `curl -H 'Content-Type: text/xml' -d ${shellQuoted(body)} ${shellWord(url)}`;
+}
+
+/** A line that calls a method by the JSON endpoint; `params` is a JSON list. */
+export function jsonCurlLine(name: string, params: string, origin: string): string {
+  return `curl -H 'Content-Type: application/json' -d ${shellQuoted(params)} ${shellWord(`${origin}/api/${encodeURIComponent(name)}`)}`;
 }
 
 /** A word of a POSIX shell, quoted where it must be. */

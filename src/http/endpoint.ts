@@ -34,14 +34,16 @@ export interface Endpoint extends RejectionStyle {
   readonly path: string;
   /** Answers GET and HEAD. Default: neither is allowed. */
   readonly get?: (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>;
-  /** Answers POST, with a body of one of the `reads` types. */
-  readonly post: (request: FastifyRequest, reply: FastifyReply, type: BodyType) => Promise<FastifyReply>;
+  /** Answers POST, with a body of one of the `reads` types. Default: POST is not allowed. */
+  readonly post?: (request: FastifyRequest, reply: FastifyReply, type: BodyType) => Promise<FastifyReply>;
   /** Answers a caller that was rejected before its body was read: a wrong credential, or too many calls. */
   readonly fail: (request: FastifyRequest, reply: FastifyReply, error: unknown) => FastifyReply;
   /** The XML-RPC handler, which the fast path calls directly. */
   readonly xml?: XmlCalls;
   /** The media types of its bodies. */
   readonly reads: readonly BodyKind[];
+  /** True if it answers also while the relay starts and stops. Default: it is rejected with 503 then. */
+  readonly answersAlways?: boolean;
   /** True if rejections are problem documents (RFC 9457). Default: plain text. */
   readonly writesProblems?: boolean;
 }

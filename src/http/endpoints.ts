@@ -1,6 +1,8 @@
 /** The endpoint table: which handler answers at which path, and what it reads. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Endpoint, XmlCalls } from './endpoint.ts';
+import { healthEndpoints } from './health-endpoints.ts';
+import type { HealthEndpointParts } from './health-endpoints.ts';
 import type { JsonEndpointParts } from './json-body.ts';
 import { answerJsonRpc, failJsonRpc } from './json-rpc-endpoint.ts';
 import { readMediaType } from './media-type.ts';
@@ -13,7 +15,9 @@ import type { RobotEndpointParts } from './robot-endpoint.ts';
 import { rpcCalls, sendXml } from './xmlrpc-endpoint.ts';
 
 /** The table of one server. */
-export function makeEndpoints(parts: RobotEndpointParts & JsonEndpointParts & PageEndpointParts): readonly Endpoint[] {
+export function makeEndpoints(
+  parts: RobotEndpointParts & JsonEndpointParts & PageEndpointParts & HealthEndpointParts,
+): readonly Endpoint[] {
   const [calls, keywords] = [rpcCalls(parts), robotCalls(parts)];
   const rpc: Omit<Endpoint, 'path'> = {
     reads: ['xml', 'json'],
@@ -38,6 +42,7 @@ export function makeEndpoints(parts: RobotEndpointParts & JsonEndpointParts & Pa
       post: (request, reply, type) => answerXml(keywords, request, reply, type as XmlType),
       fail: (request, reply, error) => sendXml(reply, keywords.fail(request.outcome, error)),
     },
+    ...healthEndpoints(parts),
   ];
 }
 

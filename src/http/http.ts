@@ -22,6 +22,7 @@ import { fastPath } from './fast-path.ts';
 import { FileHandles, systemFiles } from './file-handles.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRequest, CallerRules } from './find-caller.ts';
+import type { Health } from './health-endpoints.ts';
 import { InFlight, shareOf, watchInFlight } from './in-flight.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { Listeners, addressesOf, freePort, isOwnAddress, listenError, ownAddress } from './listeners.ts';
@@ -41,6 +42,7 @@ import { WrongScheme } from './wrong-scheme.ts';
 export { httpDefaults, httpShape } from './options.ts';
 export type { HttpOptions } from './options.ts';
 
+export type { Health } from './health-endpoints.ts';
 export type { AboutRelay } from './page-endpoint.ts';
 export { ProgramServer } from './program-server.ts';
 export type { ProgramToken } from './program-server.ts';
@@ -76,6 +78,7 @@ export interface HttpServerDependencies {
   readonly dispatcher: Dispatcher;
   readonly addresses: KnownAddresses;
   readonly about: AboutRelay;
+  readonly health: Health;
   /** The sources of the tokens that callers may present. */
   readonly tokens: readonly TokenSource[];
   readonly logs: LogSource;
@@ -113,7 +116,7 @@ export class HttpServer {
 
   constructor(parts: HttpServerDependencies) {
     this.#parts = parts;
-    const { options, dispatcher, addresses, about, tokens, logs, clock, date } = parts;
+    const { options, dispatcher, addresses, about, health, tokens, logs, clock, date } = parts;
     // Taken before the files are read, so that a change in between is noticed.
     const certificates = options.tls ? tlsSignature(options.tls) : '';
     this.#server = makeServer(
@@ -153,7 +156,7 @@ export class HttpServer {
     };
     this.#accessLog = new AccessLog(logs('access'), this.#rules);
     this.#endpoints = makeEndpoints({
-      ...{ dispatcher, about, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() },
+      ...{ dispatcher, about, health, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() },
       acceptsNonFinite: (address) => addresses.acceptsNonFinite(address),
     });
     this.#addHooks();
@@ -294,6 +297,7 @@ export class HttpServer {
       const { path: url, get, post, reads } = endpoint;
       const config = { endpoint };
       if (get) this.#server.get(url, { config }, get);
+      if (!post) continue;
       this.#server.post(url, { config }, (request, reply) => {
         const type = readMediaType(request.headers['content-type'], reads);
         return 'status' in type ? this.#reject(request, reply, type) : post(request, reply, type);
@@ -307,7 +311,9 @@ export class HttpServer {
   /** Why a request is rejected by its head, or undefined; `endpoint` is the one that would answer it. */
   #check(head: Head, endpoint: Endpoint | undefined): Rejection | undefined {
     return (
-      this.#checkHost(head.headers, head.socket) ?? this.#checkOpen() ?? checkRequest(head, endpoint, this.#endpoints, this.#parts.options)
+      this.#checkHost(head.headers, head.socket) ??
+      (endpoint?.answersAlways === true ? undefined : this.#checkOpen()) ??
+      checkRequest(head, endpoint, this.#endpoints, this.#parts.options)
     );
   }
 

@@ -5,7 +5,8 @@ import { describeMethods } from '../rpc/rpc.ts';
 import type { Dispatcher, MethodDescription } from '../rpc/rpc.ts';
 import type { Principal } from '../access/access.ts';
 import type { Rejection } from './rejection.ts';
-import { HTML_HEADERS, htmlMethod, htmlPage, jsonPage, textMethod, textPage } from './pages.ts';
+import { HTML_HEADERS, htmlMethod, htmlPage } from './html-page.ts';
+import { jsonPage, textMethod, textPage } from './pages.ts';
 import type { PageContent, PagePlace } from './pages.ts';
 import { reject, setRemedies, statusOf } from './rejection.ts';
 
@@ -15,25 +16,26 @@ export interface AboutRelay {
   /** The remote ones. */
   satellites(): NonNullable<PageContent['satellites']>;
   plugins(): NonNullable<PageContent['plugins']>;
+  overview(): NonNullable<PageContent['overview']>;
 }
 
 export interface PageEndpointParts {
-  readonly dispatcher: Pick<Dispatcher, 'may' | 'count' | 'registry'>;
+  readonly dispatcher: Pick<Dispatcher, 'may' | 'count' | 'registry' | 'requireRead'>;
   readonly about: AboutRelay;
   readonly scheme: 'http' | 'https';
 }
 
 /** Answers text, HTML or JSON, about all methods or the one in `?method=`. A page counts as a call for the rate limit. */
 export function answerPage(parts: PageEndpointParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const [path = '', query = ''] = request.url.split('?', 2);
+  const names = new URLSearchParams(query).getAll('method');
   parts.dispatcher.count(request.principal);
   const content = visibleTo(request.principal, parts);
   if (Object.keys(content).length === 0) return reject(reply, { status: 403, text: 'reading about this relay needs a token' }, undefined);
-  const [path = '', query = ''] = request.url.split('?', 2);
   const place = { origin: originOf(parts.scheme, request), showsCalls: path !== '/' };
   // The page depends on its reader and changes at any time.
   reply.headers({ 'x-content-type-options': 'nosniff', vary: 'Accept', 'cache-control': 'no-store' });
-  const names = new URLSearchParams(query).getAll('method');
-  if (names.length === 0) return sendPage(request, reply, content, place);
+  if (names.length === 0) return sendPage(request, reply, withOverview(content, request.principal, parts), place);
   const method = findMethod(names, content.methods);
   return 'status' in method ? reject(reply, method, undefined) : sendMethod(request, reply, method, place);
 }
@@ -69,6 +71,17 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, content: PageCon
   const form = wantedForm(request.headers.accept);
   if (form === 'html') return sendHtml(reply, htmlPage(content, place));
   return form === 'json' ? sendJson(reply, jsonPage(content, place)) : sendText(reply, textPage(content, place));
+}
+
+/** The states in `content`, for callers who may ask for `/readyz`, which names the same. */
+function withOverview(content: PageContent, caller: Principal, { dispatcher, about }: PageEndpointParts): PageContent {
+  try {
+    dispatcher.requireRead('readyz', caller);
+    return { ...content, overview: about.overview() };
+  } catch (error) {
+    if (RelayError.is(error)) return content;
+    throw error;
+  }
 }
 
 function sendMethod(request: FastifyRequest, reply: FastifyReply, method: MethodDescription, place: PagePlace): FastifyReply {

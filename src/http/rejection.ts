@@ -14,6 +14,7 @@ export interface Rejection {
 /** The properties of an endpoint that decide how it writes a rejection. */
 export interface RejectionStyle {
   readonly get?: unknown;
+  readonly post?: unknown;
   readonly writesProblems?: boolean;
 }
 
@@ -45,12 +46,17 @@ export function statusOf(error: unknown): number {
 
 /** Sends a rejection; `endpoint` is the one that was asked, undefined if there is none at the path. */
 export function reject(reply: FastifyReply, { status, text }: Rejection, endpoint: RejectionStyle | undefined): FastifyReply {
-  if (status === 405 && endpoint) reply.header('allow', endpoint.get === undefined ? 'POST' : ANY_METHOD);
+  if (status === 405 && endpoint) reply.header('allow', methodsOf(endpoint));
   if (status === 503) reply.header('retry-after', '1');
   // A proxy in front may read the request differently; closing the connection keeps it from finding a second request behind this one.
   if (status === 400 || status === 413 || status === 431) reply.header('connection', 'close');
   if (endpoint?.writesProblems === true) return sendProblem(reply, status, { code: status, text });
   return reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`);
+}
+
+function methodsOf({ get, post }: RejectionStyle): string {
+  if (get === undefined) return 'POST';
+  return post === undefined ? 'GET, HEAD' : ANY_METHOD;
 }
 
 /** Sets the headers that say what a client can do about `error`: authenticate, or retry later. */

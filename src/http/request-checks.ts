@@ -44,6 +44,7 @@ export function pathOf({ url = '' }: Pick<Head, 'url'>): string {
 export function noEndpoint(request: Pick<Head, 'method' | 'url'>, endpoints: readonly Endpoint[]): Rejection {
   const { method = '' } = request;
   const endpoint = endpointAt(endpoints, pathOf(request));
+  if (endpoint?.get && !endpoint.post) return { status: 405, text: `${method} is not allowed here; GET it` };
   if (endpoint?.get) return { status: 405, text: `${method} is not allowed here; POST a call, or GET a description` };
   if (endpoint) return { status: 405, text: `${method} is not allowed here; POST the parameters as JSON` };
   const path = clean(pathOf(request), 100);

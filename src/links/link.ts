@@ -55,7 +55,13 @@ export interface LinkParts extends LinkName {
 /** State of one link, and counters since the start. */
 export interface LinkStatus {
   readonly state: LinkState['kind'];
+  /** How the link stands with its server; `state` alternates between sending and waiting while a server is down. */
+  readonly connection: LinkConnection['type'];
   readonly waiting: number;
+  /** Memory of the waiting dicts. */
+  readonly bytes: number;
+  /** For how long the oldest waiting dict has been at this relay, in ms; 0 if none waits. */
+  readonly oldestMs: number;
   readonly forwarded: number;
   /** Of those forwarded: the server accepted them in an answer that could not be read. */
   readonly unreadable: number;
@@ -146,8 +152,11 @@ export class Link {
   }
 
   status(): LinkStatus {
-    const { source } = this.#parts;
-    return { state: this.#state.kind, waiting: source.size(), ...this.#count, dropped: source.dropped, lastError: this.#lastError };
+    const { source, clock } = this.#parts;
+    return {
+      ...{ state: this.#state.kind, connection: this.#connection.type, waiting: source.size(), ...source.backlog(clock.now()) },
+      ...{ ...this.#count, dropped: source.dropped, lastError: this.#lastError },
+    };
   }
 
   #retry(): void {

@@ -31,6 +31,7 @@ export class Notification implements Outgoing {
   readonly id: string;
   /** Memory that it holds while it waits. */
   readonly bytes: number;
+  readonly since: number;
   // A hundred satellites get the same bytes at once; those that get them later have them written again.
   #written: { readonly age: number; readonly body: WeakRef<Buffer> } | undefined;
 
@@ -40,6 +41,7 @@ export class Notification implements Outgoing {
   ) {
     this.id = message.id;
     this.bytes = OWN_BYTES + heldBytes(message);
+    this.since = message.arrivedAt;
   }
 
   /** The serialized call `notify(dict)` with its present age. Throws a RelayError if the server cannot be sent this dict. */

@@ -7,6 +7,8 @@ export interface Outgoing {
   readonly id: string;
   /** Memory that it holds while it waits. */
   readonly bytes: number;
+  /** Since when it is here, by the clock of the link. Default: unknown. */
+  readonly since?: number | undefined;
   /** Writes the call `notify(dict)`. Throws a RelayError if the server cannot be sent this dict. */
   body(): Buffer;
 }
@@ -22,6 +24,8 @@ export interface Source {
   ack(items: readonly Outgoing[]): void;
   /** Number of items that are not acknowledged. */
   size(): number;
+  /** Their bytes, and for how long the oldest of them has been here (ms, 0 if there is none or its time is unknown). */
+  backlog(now: number): { readonly bytes: number; readonly oldestMs: number };
   /** Ends the source; returns how many items are lost with it. */
   close(): number;
   /** Number of items lost since the start, to the limits or at the end. */
@@ -83,6 +87,12 @@ export class Outbox implements Source {
 
   size(): number {
     return this.#pending.length + this.#queue.length;
+  }
+
+  backlog(now: number): { readonly bytes: number; readonly oldestMs: number } {
+    const since = (this.#pending[0] ?? this.#queue.first)?.since ?? now;
+    const bytes = this.#pending.reduce((sum, item) => sum + item.bytes, this.#queue.bytes);
+    return { bytes, oldestMs: Math.max(0, Math.round(now - since)) };
   }
 
   close(): number {

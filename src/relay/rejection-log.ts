@@ -1,7 +1,7 @@
 /** Refused dicts and registrations: counted, reported, and logged without flooding the log. */
 import { describeCaller } from '../access/access.ts';
 import { RateLimitedLog, RelayError } from '../core/core.ts';
-import type { Clock, Log } from '../core/core.ts';
+import type { Clock, ErrorCode, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { MessageEvent } from './message-events.ts';
@@ -12,6 +12,7 @@ export class RejectionLog {
   readonly #warnings: RateLimitedLog;
   readonly #events: EventSink<MessageEvent>;
   readonly #count = { originRefused: 0, wrongTokens: 0 };
+  readonly #byCode = new Map<ErrorCode, number>();
 
   constructor(log: Log, clock: Clock, events: EventSink<MessageEvent>) {
     this.#log = log;
@@ -19,9 +20,12 @@ export class RejectionLog {
     this.#events = events;
   }
 
-  /** Dicts whose sender may not speak for their host_id; dicts and unregistrations whose token does not belong to a satellite. */
-  get counters(): { originRefused: number; wrongTokens: number } {
-    return { ...this.#count };
+  /**
+   * Dicts whose sender may not speak for their host_id; dicts and unregistrations whose token does not belong to a satellite; refused dicts
+   * and registrations by the code of their fault, those of wrong origin included.
+   */
+  get counters(): { originRefused: number; wrongTokens: number; refusedByCode: Partial<Record<ErrorCode, number>> } {
+    return { ...this.#count, refusedByCode: Object.fromEntries(this.#byCode) };
   }
 
   /** Returns the result of `work`. A RelayError that it throws is recorded under `what` and rethrown. */
@@ -41,6 +45,7 @@ export class RejectionLog {
 
   /** Logs every refusal at debug, with the id that the dict claims, and forged origins as a warning, once a second at most. */
   #record(what: string, caller: Caller, { code, message: reason }: RelayError): void {
+    this.#byCode.set(code, (this.#byCode.get(code) ?? 0) + 1);
     if (this.#events.isWatched('message.refused'))
       this.#events.emit({ type: 'message.refused', what, caller: describeCaller(caller), code, reason });
     this.#log.debug(`refused ${what} from ${describeCaller(caller)}: ${reason}`);

@@ -18,6 +18,8 @@ export { relayDefaults, relayShape } from './options.ts';
 export type { RelayOptions } from './options.ts';
 export { OwnIdentity } from './own-identity.ts';
 export { RejectionLog } from './rejection-log.ts';
+export { READINESS_PARTS, overviewOf, reasonsAgainst } from './readiness.ts';
+export type { NotReady, Overview, ReadinessPart } from './readiness.ts';
 export type { RelayEvent } from './relay-events.ts';
 export { relayMethods } from './relay-methods.ts';
 export { Router } from './router.ts';

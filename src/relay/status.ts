@@ -1,4 +1,5 @@
 /** The counters of a relay, collected from its parts. */
+import type { ErrorCode } from '../core/core.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { RejectionLog } from './rejection-log.ts';
 import type { Router } from './router.ts';
@@ -10,6 +11,8 @@ export interface RelayStatus {
   readonly duplicates: number;
   /** Dicts whose sender may not speak for their host_id. */
   readonly originRefused: number;
+  /** Refused dicts and registrations by the code of their fault, `originRefused` included; not what hooks refused. */
+  readonly refusedByCode: Readonly<Partial<Record<ErrorCode, number>>>;
   /** Calls over the limit of their caller. */
   readonly rateLimited: number;
   /** Dicts and unregistrations whose token does not belong to a satellite. */

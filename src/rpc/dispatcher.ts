@@ -2,13 +2,15 @@
 import { Access, RateLimits } from '../access/access.ts';
 import type { AccessOptions, Principal } from '../access/access.ts';
 import { Fault, RelayError, clean, errorId, faultFor, isPromise, reasonOf, withTimeout } from '../core/core.ts';
-import type { Clock, FaultAnswer, Log, MaybePromise } from '../core/core.ts';
+import type { Clock, ErrorCode, FaultAnswer, Log, MaybePromise } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { CallOptions } from '../plugin/internal.ts';
 import { isDict, numberOfType } from '../values/values.ts';
 import type { ExactOf, Sendable, Value } from '../values/values.ts';
 import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
+import { CallTimes } from './call-durations.ts';
+import type { CallDurations } from './call-durations.ts';
 import { pluginCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { addIntrospection } from './introspection.ts';
@@ -48,6 +50,17 @@ export interface SatelliteCall extends CallOptions {
   readonly plainNumbers?: boolean | undefined;
 }
 
+/** What a fault is counted as: the code of a RelayError, APPLICATION for an unexpected error, or a Fault that a plugin threw on purpose. */
+export type FaultKind = ErrorCode | 'FAULT';
+
+/** Calls since the start. */
+export interface CallStatus {
+  /** By method; at most 200 methods have an entry of their own. */
+  readonly durations: readonly CallDurations[];
+  /** Faults that were answered, by their kind; also for requests that could not be read. */
+  readonly faults: Readonly<Partial<Record<FaultKind, number>>>;
+}
+
 export interface DispatcherDependencies {
   readonly options: DispatcherOptions;
   readonly log: Log;
@@ -64,6 +77,8 @@ export class Dispatcher {
   readonly registry = new MethodRegistry();
   readonly #dependencies: DispatcherDependencies;
   readonly #limits: RateLimits;
+  readonly #times = new CallTimes();
+  readonly #faults = new Map<FaultKind, number>();
   #options: DispatcherOptions;
   #access: Access;
 
@@ -80,6 +95,10 @@ export class Dispatcher {
   /** Calls that exceeded the limit of their caller. */
   get rateLimited(): number {
     return this.#limits.refused;
+  }
+
+  status(): CallStatus {
+    return { durations: this.#times.list(), faults: Object.fromEntries(this.#faults) };
   }
 
   /** Uses other options from now on; running calls keep those that they started with. */
@@ -107,9 +126,15 @@ export class Dispatcher {
     const method = this.registry.find(name);
     if (name === 'notify' && this.#mayBeMovedPeer(params, caller)) return this.#callOfMovedPeer(method, params, caller);
     this.#access.check(caller, name, method.access);
-    const answer = method.invoke(params, caller);
-    const result = isPromise(answer) ? await answer : answer;
-    return result === undefined ? true : result;
+    const { clock } = this.#dependencies;
+    const startedAt = clock.now();
+    try {
+      const answer = method.invoke(params, caller);
+      const result = isPromise(answer) ? await answer : answer;
+      return result === undefined ? true : result;
+    } finally {
+      this.#times.record(name, clock.now() - startedAt);
+    }
   }
 
   /**
@@ -128,7 +153,7 @@ export class Dispatcher {
    * is temporary, since the name server or the operator may be late, and a peer drops what is refused for good. Throws like {@link call}.
    */
   async #callOfMovedPeer(method: Method, params: readonly Value[], stranger: Caller): Promise<Sendable> {
-    const { peers } = this.#dependencies;
+    const { peers, clock } = this.#dependencies;
     const isPeer = peers.isPeerAddress(stranger.address) || (await peers.recheck(stranger.address));
     const caller: Caller = isPeer
       ? { ...stranger, role: stranger.role.kind === 'token' ? stranger.role : { kind: 'peer' }, isPeer }
@@ -138,10 +163,13 @@ export class Dispatcher {
     } catch (error) {
       throw isPeer ? error : notYetAPeer(error, caller);
     }
+    const startedAt = clock.now();
     try {
       return (await method.invoke(params, caller)) ?? true;
     } catch (error) {
       throw !isPeer && RelayError.is(error) && error.code === 'ORIGIN_REFUSED' ? notYetAPeer(error, caller) : error;
+    } finally {
+      this.#times.record(method.name, clock.now() - startedAt);
     }
   }
 
@@ -193,8 +221,17 @@ export class Dispatcher {
     }
   }
 
-  /** The fault for what a call threw; unknown errors are logged under an id that the fault names. */
+  /**
+   * Throws a RelayError FORBIDDEN if the caller may not read something that is no method but has a name like one, for the globs of tokens.
+   */
+  requireRead(name: string, caller: Principal): void {
+    this.#access.check(caller, name, 'read');
+  }
+
+  /** The fault for what a call threw, which is counted; unknown errors are logged under an id that the fault names. */
   faultFor(error: unknown, method: string): FaultAnswer {
+    const kind = Fault.is(error) ? 'FAULT' : RelayError.is(error) ? error.code : 'APPLICATION';
+    this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
     const plugin = this.registry.pluginOf(method);
     // A result that cannot be written is found out by the endpoint that writes it.
     const isResult = plugin !== undefined && RelayError.is(error) && error.code === 'INTERNAL' && !error.isLogged;
@@ -218,6 +255,7 @@ export class Dispatcher {
       plugin,
       methods.map((method) => this.#hosted(plugin, method)),
     );
+    this.#times.makeRoom((name) => this.registry.has(name));
   }
 
   /**

@@ -106,12 +106,15 @@ export interface MethodDescription {
   readonly access: string;
   /** Undefined where the types are not known. */
   readonly signatures: readonly Signature[] | undefined;
+  /** The plugin that exposes it; undefined for a method of the relay. */
+  readonly plugin?: string | undefined;
 }
 
 /** All of them, sorted by name. */
 export function describeMethods(registry: MethodRegistry): MethodDescription[] {
   return registry.names().map((name) => {
     const method = registry.find(name);
-    return { name, help: method.help, usage: describeCall(method), access: method.access, signatures: method.signatures };
+    const { help, access, signatures, plugin } = method;
+    return { name, help, usage: describeCall(method), access, signatures, plugin };
   });
 }

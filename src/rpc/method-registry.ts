@@ -81,6 +81,10 @@ export class MethodRegistry {
     return this.#methods.get(name)?.plugin;
   }
 
+  has(name: string): boolean {
+    return this.#methods.has(name);
+  }
+
   /** All names, sorted. */
   names(): string[] {
     return [...this.#methods.keys()].sort();

@@ -63,8 +63,13 @@ export interface Registered extends SatelliteView {
   readonly token: string;
 }
 
+/** Counters of several links together. */
+export type LinkTotals = Readonly<Record<(typeof COUNTED)[number], number>>;
+
 export interface SatellitesStatus {
   readonly satellites: readonly (SatelliteView & { readonly link: LinkStatus })[];
+  /** Dicts for all satellites since the start, also for those that have left. */
+  readonly totals: LinkTotals;
   /** Registrations since the start, repeated ones included. */
   readonly registered: number;
   readonly unregistered: number;
@@ -79,6 +84,8 @@ export interface Sender {
   readonly hostId: string;
   readonly name: string;
 }
+
+const COUNTED = ['forwarded', 'refused', 'dropped'] as const;
 
 // A record takes at most 600 bytes of JSON, and the option allows 10,000.
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
@@ -95,6 +102,10 @@ export class Satellites {
   readonly #remotes = new Map<string, Remote>();
   // Still registered in memory, but not in the file that is being written.
   readonly #leaving = new Set<Remote>();
+  // With those that were replaced or removed, until their links are closed.
+  readonly #open = new Set<Remote>();
+  // Of those that have left. Counters must not decrease when a satellite leaves.
+  readonly #departed = { forwarded: 0, refused: 0, dropped: 0 };
   readonly #count = { registered: 0, unregistered: 0, dropped: 0 };
   #hostId = '';
 
@@ -175,7 +186,7 @@ export class Satellites {
     if (!this.#leaving.delete(remote) || !this.#remove(remote)) return;
     this.#count.unregistered++;
     this.#parts.events.emit({ type: 'satellite.left', satellite: endpointKey(remote.record) });
-    await remote.abandon();
+    await this.#abandon(remote);
   }
 
   /** Throws a RelayError FORBIDDEN if the satellite was registered with a token that is still valid, and `credential` is not that token. */
@@ -235,7 +246,8 @@ export class Satellites {
   }
 
   status(): SatellitesStatus {
-    return { satellites: [...this.#remotes.values()].map((remote) => ({ ...view(remote), link: remote.status })), ...this.#count };
+    const satellites = [...this.#remotes.values()].map((remote) => ({ ...view(remote), link: remote.status }));
+    return { satellites, totals: this.#totals(), ...this.#count };
   }
 
   /** Sends the waiting dicts and then `farewell`, for `drainMs` at most, and closes all connections. The registrations stay on disk. */
@@ -277,12 +289,12 @@ export class Satellites {
     } catch (error) {
       this.#log.error(`${remote.name} could not be registered: ${reasonOf(error)}`);
       this.#undo(remote, record, before, recordBefore);
-      if (remote !== before) await remote.abandon();
+      if (remote !== before) await this.#abandon(remote);
       throw new RelayError('UNAVAILABLE', 'the registration cannot be saved (see the log); call again later', { cause: error });
     }
     if (remote !== before) {
       remote.start();
-      await before?.abandon();
+      if (before) await this.#abandon(before);
     }
     return remote;
   }
@@ -325,14 +337,28 @@ export class Satellites {
       },
     });
     this.#remotes.set(endpointKey(record), remote);
+    this.#open.add(remote);
     return remote;
+  }
+
+  /** Closes its link, and keeps what the link has counted. */
+  async #abandon(remote: Remote): Promise<void> {
+    const closing = remote.abandon();
+    if (this.#open.delete(remote)) addTo(this.#departed, remote.status);
+    await closing;
+  }
+
+  #totals(): LinkTotals {
+    const totals = { ...this.#departed };
+    for (const remote of this.#open) addTo(totals, remote.status);
+    return totals;
   }
 
   #drop(remote: Remote, reason: string): void {
     if (!this.#remove(remote)) return;
     this.#count.dropped++;
     this.#parts.events.emit({ type: 'satellite.expired', satellite: endpointKey(remote.record), reason });
-    void Promise.all([remote.abandon(), this.#save()]).catch((error: unknown) => {
+    void Promise.all([this.#abandon(remote), this.#save()]).catch((error: unknown) => {
       this.#log.error(`${remote.name} is dropped, but could not be removed from disk: ${reasonOf(error)}`);
     });
   }
@@ -360,6 +386,10 @@ export class Satellites {
     }
     return undefined;
   }
+}
+
+function addTo(sum: Record<(typeof COUNTED)[number], number>, counters: LinkTotals): void {
+  for (const key of COUNTED) sum[key] += counters[key];
 }
 
 function view({ record, pings }: Remote): SatelliteView {

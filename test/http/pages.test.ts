@@ -1,14 +1,17 @@
 /** The page of a GET: its forms, one method alone, strict headers for browsers, and example lines that work. */
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
 import { wantedForm } from '../../src/http/page-endpoint.ts';
 import type { PageForm } from '../../src/http/page-endpoint.ts';
 import { callExamples } from '../../src/http/call-examples.ts';
-import { htmlMethod, htmlPage, jsonPage, textPage } from '../../src/http/pages.ts';
+import { HTML_HEADERS, htmlMethod, htmlPage } from '../../src/http/html-page.ts';
+import { jsonPage, textPage } from '../../src/http/pages.ts';
 import type { PageContent } from '../../src/http/pages.ts';
 import { quoted } from '../../src/core/core.ts';
+import { readJson } from '../../src/json/json.ts';
 import type { MethodDescription } from '../../src/rpc/rpc.ts';
 import { parseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { startRelay } from '../support/relays.ts';
@@ -47,7 +50,7 @@ test('the form that is wanted: weights, then exactness, then order; text for who
   for (const [accept, form] of cases) t.is(wantedForm(accept), form, accept?.slice(0, 80));
 });
 
-test('a browser gets HTML that loads and runs nothing, with an anchor for each method; the form varies with Accept', async (t) => {
+test('a browser gets HTML that loads nothing and runs its own script only, with an anchor for each method; the form varies with Accept', async (t) => {
   const { url, hostId } = await startRelay(t);
   for (const path of ['/', '/RPC2']) {
     for (const method of ['GET', 'HEAD']) {
@@ -61,14 +64,21 @@ test('a browser gets HTML that loads and runs nothing, with an anchor for each m
       });
       t.regex(
         answer!.headers['content-security-policy']!,
-        /^default-src 'none'; style-src 'sha256-[\w+/]{43}='; frame-ancestors 'none'; base-uri 'none'; form-action 'none'$/,
+        /^default-src 'none'; style-src 'sha256-[\w+/]{43}='; script-src 'sha256-[\w+/]{43}='; connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'$/,
       );
       t.is(answer!.body.length === 0, method === 'HEAD');
     }
     const page = (await request(url, { method: 'GET', path, headers: { accept: BROWSER } })).body.toString();
-    for (const part of [hostId, '<section id="test.recorder.emit">', 'Sends a dict to the network.', 'href="#ping"', '0 remote satellites'])
+    for (const part of [hostId, 'id="test.recorder.emit"', 'Sends a dict to the network.', 'id="ping"', '0 remote satellites'])
       t.true(page.includes(part), part);
-    t.notRegex(page, /<script|<img|<link|<iframe|src=|\son\w+=/i);
+    // The style and the script are those whose hashes are in the headers; besides them there is markup only.
+    const [, style = ''] = /<style>([^<]*)<\/style>/.exec(page) ?? [];
+    const [, script = ''] = /<script>([^]*)<\/script>/.exec(page) ?? [];
+    for (const text of [style, script])
+      t.true(HTML_HEADERS['content-security-policy']!.includes(createHash('sha256').update(text).digest('base64')));
+    const markup = page.replace(style, '').replace(script, '');
+    t.is(markup.match(/<script/g)!.length, 1);
+    t.notRegex(markup, /<img|<link (?!rel="icon" href="data:)|<iframe|<base|src=|\son\w+=|javascript:/i);
     for (const accept of ['text/plain', 'application/json'])
       t.like((await request(url, { method: 'GET', path, headers: { accept } })).headers, {
         vary: 'Accept',
@@ -111,45 +121,56 @@ test('who may not read the methods is shown none, in any form', async (t) => {
 });
 
 /** What stands between the tags of `html`, with what a browser would take for tags left out. */
-function tagsOf(html: string): readonly string[] {
+function tagsOf(page: string): readonly string[] {
+  // The script is constant, and compares with "<".
+  const html = page.replace(/<script>[^]*<\/script>/, '');
   return [...html.matchAll(/<\/?([a-z][a-z0-9]*|!doctype)/gi)].map((match) => match[1]!.toLowerCase());
 }
 
 const TAGS = new Set(
-  '!doctype html head meta title style body h1 h2 h3 h4 p a ul li section pre details summary table tr th td'.split(' '),
+  (
+    '!doctype html head meta title link style body header main footer h1 h2 h3 h4 p a section pre details summary table tr th td ' +
+    'div span dl dt dd code wbr form label input textarea button output'
+  ).split(' '),
 );
 
 function contentOf(text: string): PageContent {
-  const method: MethodDescription = { name: text, help: text, usage: text, access: text, signatures: [['int', text]] };
-  return { properties: { [text]: text }, methods: [method], satellites: [{ nick: text, addr: [text, 1] }] as never };
+  const about = { help: text, usage: text, access: text, signatures: [['int', text]] };
+  // The first has a name that cannot be called, and so no form; the second has one.
+  const methods: readonly MethodDescription[] = [
+    { name: `${text}!`, ...about },
+    { name: 'ham.spam.add', ...about, plugin: text },
+  ];
+  const overview = { isReady: true, peers: [{ name: text, state: 'up' }], plugins: [{ name: text, kind: text, state: text }] } as const;
+  const plugins = [{ name: text, reason: text, restarts: 1, waiting: 1, last_error: text }];
+  return { properties: { [text]: text }, methods, satellites: [{ nick: text, addr: [text, 1] }] as never, overview, plugins };
 }
 
 test('whatever stands in names, help and records is text, in every form', (t) => {
   const hostile = fc.oneof(
     fc.constantFrom(HOSTILE, '</title><b>', '" onclick="x', "' x='", '\u2029', '\ud800'),
-    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }),
   );
   const harmless = contentOf('x!');
   const count = (page: string): number => page.split('"').length;
-  const place = { origin: `http://"'<script>`, showsCalls: true };
+  const place = { origin: `http://"'<b>`, showsCalls: true };
   fc.assert(
     fc.property(hostile, (text) => {
       const content = contentOf(text);
-      const [method] = content.methods!;
-      for (const [html, isPage] of [
-        [htmlPage(content, place), true],
-        [htmlMethod(method!, place), false],
-      ] as const) {
+      const pairs = [
+        [htmlPage(content, place), htmlPage(harmless, place)],
+        ...content.methods!.map((method, index) => [htmlMethod(method, place), htmlMethod(harmless.methods![index]!, place)] as const),
+      ] as const;
+      for (const [html, harmlessHtml] of pairs) {
         for (const tag of tagsOf(html)) if (!TAGS.has(tag)) throw new Error(`<${tag}>`);
         if (UNSAFE.test(html)) throw new Error(html);
         // Quotes stand where the page has its own: as many as on a page without the text.
-        if (count(html) !== count(isPage ? htmlPage(harmless, place) : htmlMethod(harmless.methods![0]!, place)))
-          throw new Error(`quotes: ${html}`);
+        if (count(html) !== count(harmlessHtml)) throw new Error(`quotes: ${html}`);
       }
       if (UNSAFE.test(textPage(content, place))) throw new Error('text');
       const json = jsonPage(content, place);
       if (UNSAFE.test(json)) throw new Error('json');
-      t.is((JSON.parse(json) as { methods: { name: string }[] }).methods[0]!.name, text);
+      t.is((JSON.parse(json) as { methods: { name: string }[] }).methods[0]!.name, `${text}!`);
     }),
     { numRuns: 500 },
   );
@@ -164,24 +185,32 @@ const SIGNATURES: readonly (readonly string[])[] = [
 ];
 
 test('a copied curl line posts a call of the method with a value of each type, whatever the URL', async (t) => {
-  for (const url of ['http://127.0.0.1:2004/RPC2', 'http://[::1]:2004/RPC2', `http://h/'"$(touch x)\`;\\&`]) {
+  for (const origin of ['http://127.0.0.1:2004', 'http://[::1]:2004', `http://h/'"$(touch x)\`;\\&`]) {
     for (const signature of SIGNATURES) {
-      const { curl } = callExamples({ name: 'ham.spam.add', signatures: [signature] }, url)!;
-      // The shell's own reading of the line.
-      const { stdout } = await promisify(execFile)('sh', ['-c', `curl() { printf '%s\\0' "$@"; }; ${curl}`]);
-      const [flag, header, data, body, target, ...more] = stdout.split('\0');
-      t.deepEqual([flag, header, data, target, more], ['-H', 'Content-Type: text/xml', '-d', url, ['']]);
+      const { curl, json, co2 } = callExamples({ name: 'ham.spam.add', signatures: [signature] }, origin)!;
+      // The shell's own reading of the lines.
+      const shell = async (line: string): Promise<readonly string[]> => {
+        const program = `curl() { printf '%s\\0' "$@"; }; co2() { printf '%s\\0' "$@"; }; ${line}`;
+        return (await promisify(execFile)('sh', ['-c', program])).stdout.split('\0').slice(0, -1);
+      };
+      const [flag, header, data, body, target, ...more] = await shell(curl);
+      t.deepEqual([flag, header, data, target, more], ['-H', 'Content-Type: text/xml', '-d', `${origin}/RPC2`, []]);
       const call = parseCall(Buffer.from(body!));
       t.is(call.methodName, 'ham.spam.add');
       t.is(call.params.length, signature.length - 1);
+      const [, type, , params, endpoint] = await shell(json);
+      t.deepEqual([type, endpoint], ['Content-Type: application/json', `${origin}/api/ham.spam.add`]);
+      t.deepEqual(readJson(Buffer.from(params!)).value, call.params);
+      const [command, flagUrl, url, name, ...args] = await shell(co2);
+      t.deepEqual([command, flagUrl, url, name, args.length], ['call', '--url', origin, 'ham.spam.add', call.params.length]);
     }
   }
 });
 
 test('a name that cannot be called remotely has no examples, one that is a word of Python has a line that works', (t) => {
-  for (const name of [HOSTILE, '', 'a b', "a'b", 'a"', 'é']) t.is(callExamples({ name, signatures: undefined }, 'http://h/'), undefined);
-  const line = (name: string): string => callExamples({ name, signatures: undefined }, 'http://h/')!.python;
-  t.is(line('a.b'), `import xmlrpc.client; print(xmlrpc.client.ServerProxy('http://h/').a.b())`);
+  for (const name of [HOSTILE, '', 'a b', "a'b", 'a"', 'é']) t.is(callExamples({ name, signatures: undefined }, 'http://h'), undefined);
+  const line = (name: string): string => callExamples({ name, signatures: undefined }, 'http://h')!.python;
+  t.is(line('a.b'), `import xmlrpc.client; print(xmlrpc.client.ServerProxy('http://h/RPC2').a.b())`);
   for (const name of ['a.import', 'a/b', 'a..b', '_a', '1']) t.true(line(name).includes(`getattr(`), name);
 });
 
@@ -199,4 +228,18 @@ test('a quoted text is one literal of JavaScript that means the text', (t) => {
     }),
   );
   t.pass();
+});
+
+test('the page of a relay with many methods has no forms; each method has its own on a page of its own', (t) => {
+  const place = { origin: 'http://127.0.0.1:2004', showsCalls: true };
+  const methods = Array.from({ length: 301 }, (_, index): MethodDescription => {
+    const name = `ham.spam.m${index}`;
+    return { name, help: '', usage: name, access: 'call', signatures: [['int']], plugin: 'ham.spam' };
+  });
+  const formsIn = (page: string): number => page.split('class="call"').length - 1;
+  t.is(formsIn(htmlPage({ methods: methods.slice(1) }, place)), 300);
+  const page = htmlPage({ methods }, place);
+  t.is(formsIn(page), 0);
+  t.true(page.includes('<a href="?method=ham.spam.m300">Call it</a>'));
+  t.is(formsIn(htmlMethod(methods[0]!, place)), 1);
 });

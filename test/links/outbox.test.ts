@@ -35,6 +35,17 @@ test('a batch keeps to the limit of bytes, but the first item is returned whatev
   t.is(ids(outbox.next(10, 5)), 'a');
 });
 
+test('the backlog counts what is being sent: bytes, and the age of the oldest item', (t) => {
+  const outbox = outboxOf('');
+  t.deepEqual(outbox.backlog(5000), { bytes: 0, oldestMs: 0 });
+  outbox.push({ ...item('a', 7), since: 1000 });
+  outbox.push({ ...item('b', 5), since: 2000 });
+  const batch = outbox.next(1, 1000);
+  t.deepEqual(outbox.backlog(5000), { bytes: 12, oldestMs: 4000 });
+  outbox.ack(batch);
+  t.deepEqual(outbox.backlog(5000), { bytes: 5, oldestMs: 3000 });
+});
+
 test('a full outbox drops its oldest items, but none that is being sent', (t) => {
   const outbox = outboxOf('ab', { maxMessages: 2, maxBytes: 10_000 });
   outbox.next(1, 1000);

@@ -57,7 +57,7 @@ test('the tarball contains what is needed to run, and no sources, tests, plugins
   const { directory, files, builtIn } = t.context.packed;
   const paths = files.map(({ path }) => path);
   const roots = new Set(paths.map((path) => path.split('/', 1)[0]));
-  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'templates']);
+  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'templates', 'web']);
   t.deepEqual(
     paths.filter((path) => path.startsWith('bin/')),
     ['bin/co2.mjs'],

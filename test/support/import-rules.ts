@@ -47,7 +47,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   recording: [...FLOW, ...PARTS, 'relay'],
   services: [...FLOW, ...PARTS, 'relay'],
   http: [...FLOW, 'relay'],
-  metrics: [...BASE, 'events', 'relay'],
+  metrics: [...FLOW, ...PARTS, 'relay'],
   config: BELOW_APP.filter((directory) => directory !== 'config'),
   app: BELOW_APP,
   'create-relay': [...BELOW_APP, 'app'],

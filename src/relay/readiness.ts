@@ -1,0 +1,63 @@
+/** Whether a relay does its whole job, and the reasons if it does not. Pure. */
+import { basename, isAbsolute } from 'node:path';
+import type { MeshStatus } from '../mesh/mesh.ts';
+import type { PluginHostStatus, PluginState } from '../plugin-host/plugin-host.ts';
+
+/** The parts of a relay whose state decides, as `/readyz?exclude=` names them. */
+export const READINESS_PARTS = ['plugins', 'peers'] as const;
+
+export type ReadinessPart = (typeof READINESS_PARTS)[number];
+
+/** Why a relay is not ready. */
+export interface NotReady {
+  readonly part: ReadinessPart;
+  /** The name of a plugin, or the file of one that has no name, without its directories; the URL of a peer without credentials. */
+  readonly name: string;
+  /** In one word. */
+  readonly state: string;
+  /** What went wrong, in words; it may name paths and addresses. Undefined if that is not known. */
+  readonly reason: string | undefined;
+}
+
+// A plugin that is busy, reloads or was stopped by hand does what it should.
+const NOT_READY: ReadonlySet<PluginState['type']> = new Set(['failed', 'not-loaded', 'backoff', 'unresponsive']);
+
+/** What is seen of a relay at first sight: names and states, without causes. */
+export interface Overview {
+  readonly isReady: boolean;
+  readonly peers: readonly { readonly name: string; readonly state: MeshStatus['peers'][number]['connection'] }[];
+  readonly plugins: readonly { readonly name: string; readonly kind: string; readonly state: string }[];
+}
+
+interface Parts {
+  readonly plugins: PluginHostStatus;
+  readonly mesh: MeshStatus;
+}
+
+/** Names and states of peers and plugins. */
+export function overviewOf(parts: Parts): Overview {
+  return {
+    isReady: reasonsAgainst(parts).length === 0,
+    peers: parts.mesh.peers.map(({ peer: name, connection: state }) => ({ name, state })),
+    plugins: parts.plugins.plugins.map(({ name, kind, state }) => ({ name, kind, state: state.type })),
+  };
+}
+
+/** All reasons; none if the relay is ready. A peer that has not been tried yet is no reason. */
+export function reasonsAgainst({ plugins, mesh }: Parts): readonly NotReady[] {
+  const failed = plugins.plugins
+    .filter(({ state }) => NOT_READY.has(state.type))
+    .map(({ name, state, lastError }) => {
+      const reason = 'reason' in state ? state.reason : lastError;
+      return { part: 'plugins', name, state: state.type, reason } as const;
+    });
+  const named = new Set(failed.map(({ name }) => name));
+  const leftOut = plugins.problems
+    .map(({ module, file, reason }) => ({ name: module ?? (isAbsolute(file) ? basename(file) : file), reason }))
+    .filter(({ name }) => !named.has(name))
+    .map(({ name, reason }) => ({ part: 'plugins', name, state: 'not-loaded', reason }) as const);
+  const down = mesh.peers
+    .filter(({ connection }) => connection === 'backing-off')
+    .map(({ peer, lastError }) => ({ part: 'peers', name: peer, state: 'down', reason: lastError }) as const);
+  return [...failed, ...leftOut, ...down];
+}
