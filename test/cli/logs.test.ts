@@ -116,7 +116,9 @@ export class Parrot extends Plugin {
   await t.throwsAsync(relay.call('a.parrot.say', 'x\n2026-01-01T00:00:00.000 INFO app forged\u0085\u202e!'));
   relay.kill('SIGTERM');
   const { stderr } = await relay.exit;
-  t.is(stderr.filter((line) => line.includes('forged')).length, 2, 'what was logged, and the error');
+  // Of the error, the log has the first line.
+  t.is(stderr.filter((line) => line.includes('forged')).length, 1, stderr.join('\n'));
+  t.is(stderr.filter((line) => /ERROR plugin\.a\.parrot a\.parrot\.say failed \(error [0-9a-f]{8}\): cannot say x /.test(line)).length, 1);
   t.true(stderr.filter((line) => line.includes('forged')).every((line) => line.startsWith('    | ')));
   t.false(stderr.some((line) => /[\u0085\u202e]/.test(line)));
 });

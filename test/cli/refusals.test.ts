@@ -105,8 +105,9 @@ const REFUSALS: readonly Refusal[] = [
     code: USAGE,
   },
   {
-    title: 'a plugin whose setup throws, with its reason and place',
+    title: 'with strictStart a plugin whose setup throws, with its reason and place',
     args: ['--port', '0'],
+    env: { CO2_STRICT_START: 'true' },
     files: { 'plugins/ham/spam.ts': REFUSING },
     says: /ham\.spam\.Refusing.*the key "colour" is missing.*ham\/spam\.ts:\d+/,
     code: FAILED,

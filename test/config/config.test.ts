@@ -39,6 +39,7 @@ const DEFAULTS = {
   maxMemoryMb: 256,
   inbox: { maxMessages: 1000, maxBytes: 16 * 1024 * 1024, overflow: 'drop-oldest' },
   setupTimeoutMs: 10_000,
+  strictStart: false,
   exitTimeoutMs: 5000,
   receiveTimeoutMs: 60_000,
   loopWarningMs: 250,

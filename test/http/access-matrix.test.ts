@@ -120,7 +120,7 @@ async function credentials(t: ExecutionContext, dataDir: string, adminToken: str
 
 type Headers = Credential['headers'];
 // What a denial says; a method may answer 403 for reasons of its own.
-const DENIED = /needs the right|not among the methods|is for plugins/;
+const DENIED = /needs the right|not among the methods|only plugins that the relay runs may call/;
 
 /** The endpoints: each calls `method` without parameters and says what happened. */
 const ENDPOINTS: Readonly<Record<string, (url: string, method: string, headers: Headers) => Promise<Outcome>>> = {

@@ -199,7 +199,7 @@ test('what a method answers and throws: types, codes and texts', async (t) => {
   const broken = await ask('spec.rpc.fails');
   t.regex(broken, /"code":-32500,.*error [0-9a-f]{8}/);
   t.notRegex(broken, /secret/);
-  t.regex(await ask('spec.rpc.unwritable'), /"code":-32603,"message":"result: a function cannot be sent/);
+  t.regex(await ask('spec.rpc.unwritable'), /"code":-32603,"message":"spec\.rpc\.unwritable: result: a function cannot be sent/);
 });
 
 test('what is about the request comes with its HTTP status: a wrong credential, a missing right, too many calls', async (t) => {

@@ -52,7 +52,7 @@ for (const [endpoint, ask] of ENDPOINTS) {
     const reads = [first, second].map((result) => (result as unknown as [{ reads: number }])[0].reads);
     t.is(reads[1]! - reads[0]!, 1);
     t.like(unwritable, { faultCode: -32603 });
-    t.regex(String(unwritable!.faultString), /^result\[1\]\[0\]\[1\]: a function cannot be sent/);
+    t.regex(String(unwritable!.faultString), /^many\.results\.unwritable: result\[1\]\[0\]\[1\]: a function cannot be sent/);
     t.like(deep, { faultCode: -32603 });
     t.regex(String(deep!.faultString), /deeper than 64/);
     t.like(huge, { faultCode: -32603 });

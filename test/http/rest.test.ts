@@ -81,7 +81,7 @@ test('what fails is a problem document with the status that says whose fault it 
     ['relay.get_status', '[]', 403, 403, /needs the right 'admin'/],
     ['ham.spam.faults', '[]', 422, 42, /^no such room$/],
     ['ham.spam.breaks', '[]', 500, -32500, /error [0-9a-f]{8}/],
-    ['ham.spam.unwritable', '[]', 500, -32603, /^result: NaN cannot be sent/],
+    ['ham.spam.unwritable', '[]', 500, -32603, /^ham\.spam\.unwritable: result: NaN cannot be sent/],
     ['ham.spam.hangs', '[]', 504, 504, /did not answer in 1 ms/],
     ['ping', '['.repeat(65), 413, 413, /deeper than 64/],
     ['system.multicall', '[[{"methodName":"ping","params":[]},{"methodName":"ping","params":[]}]]', 413, 413, /maxMulticall/],

@@ -1,4 +1,7 @@
-/** curl against a real relay: the commands of README and docs/calling.md as a reader pastes them, the pages, and the answers to wrong requests. */
+/**
+ * curl against a real relay: the commands of README and docs/calling.md as a reader pastes them, the pages, and the answers to wrong
+ * requests.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

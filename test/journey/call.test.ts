@@ -82,7 +82,7 @@ test('invalid parameters, unknown names, faults and failures are answered with t
   t.is(failure.code, -32500);
   t.false(failure.message.includes('/secret/path'));
   const id = /error ([0-9a-f]+)/.exec(failure.message)?.[1];
-  t.is(relay.log.matching(new RegExp(`^error ${id!} in ham\\.spam\\.fail.*/secret/path is gone`, 's')).length, 1);
+  t.is(relay.log.matching(new RegExp(`^ham\\.spam\\.fail failed \\(error ${id!}\\): .*/secret/path is gone`)).length, 1);
 });
 
 test('a plugin calls another one; each call of a multicall gets an answer of its own', async (t) => {
@@ -106,7 +106,7 @@ test('broken plugins are skipped and reported with file and line, and the relay 
     { file: 'bad/construct.ts', line: 6, reason: /no luck/ },
   ])
     t.is(relay.seen.matching('plugin.problem', { outcome: 'not loaded', problem }).length, 1, problem.file);
-  t.is(relay.log.lines.all.filter(({ level }) => level === 'error').length, 3);
+  t.is(relay.log.matching(/: not loaded: /).length, 3);
   t.is(relay.status().plugins.problems.length, 3);
 });
 
@@ -131,7 +131,7 @@ export class Picky extends Plugin<{ colour?: string }> {
   const note = (text: string): void => void noted.push(text);
   const directory = pluginsDir(t, sources);
   const start = (colour: string): ReturnType<typeof startRelay> =>
-    startRelay(t, { pluginsDir: directory, plugins: { 'a.first': { note }, 'ham.picky': { colour } } });
+    startRelay(t, { pluginsDir: directory, plugins: { 'a.first': { note }, 'ham.picky': { colour } }, strictStart: true });
   await t.throwsAsync(start('red'), { message: /ham\.picky\.Picky.*colour must be blue.*ham\/picky\.ts/ });
   t.deepEqual(noted, ['setup', 'exit']);
   t.true(await (await start('blue')).call('ping'));

@@ -168,7 +168,9 @@ export class InlinePlugin implements HostedPlugin {
     return this.#enqueue(async (_port, signal) => {
       const prepared = this.#prepared;
       this.#prepared = undefined;
-      if (prepared) await this.#startVersion(port, signal, () => Promise.resolve(prepared));
+      // The failed start of the relay says why.
+      if (prepared && this.#parts.options.strictStart) await this.#run(prepared, port, signal);
+      else if (prepared) await this.#startVersion(port, signal, () => Promise.resolve(prepared));
       else if (!this.#isRunning) await this.#load(port, signal);
     });
   }
