@@ -3,7 +3,7 @@ import { Double } from '../values/values.ts';
 import { clean } from '../core/core.ts';
 import type { MethodDescription } from '../rpc/rpc.ts';
 import type { Overview, Properties, pluginOnWire, recordOnWire } from '../relay/relay.ts';
-import { callExamples, jsonCurlLine } from './call-examples.ts';
+import { callExamples, curlLine, jsonCurlLine } from './call-examples.ts';
 
 /** What a page shows: only what its reader has the rights for. */
 export interface PageContent {
@@ -25,6 +25,7 @@ export interface PagePlace {
   readonly showsCalls: boolean;
 }
 
+const PING = '<methodCall><methodName>ping</methodName></methodCall>';
 const JSON_UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 /** The page as text: properties, satellites, methods with help, and what to try next. */
@@ -36,7 +37,13 @@ export function textPage({ properties, methods, satellites }: PageContent, { ori
     lines.push('', `${methods.length} methods, called by POST ${origin}/RPC2 with Content-Type: text/xml`, '');
     for (const method of methods) lines.push(...methodLines(method, showsCalls ? origin : undefined));
   }
-  lines.push('', 'Try:', `  ${jsonCurlLine('ping', '[]', origin)}`, `  curl -H 'Accept: application/json' ${origin}/`);
+  lines.push(
+    '',
+    'Try:',
+    `  ${jsonCurlLine('ping', '[]', origin)}`,
+    `  ${curlLine(PING, `${origin}/RPC2`)}`,
+    `  curl -H 'Accept: application/json' ${origin}/`,
+  );
   if (!showsCalls) lines.push(`  curl ${origin}/RPC2      lines to copy for each method`);
   return `${lines.join('\n')}\n`;
 }

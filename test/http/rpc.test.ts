@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import test from 'ava';
 import { createRelay } from '../../src/create-relay.ts';
-import { parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseCall, parseResponse, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { Gate } from '../support/gate.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
@@ -228,12 +228,19 @@ test('GET is a page for people, JSON for programs, HEAD the same without a body'
   }
 });
 
-test('a copyable curl line of the page works as it stands there', async (t) => {
+test('the copyable curl lines of the page work as they stand there, with JSON and with XML-RPC', async (t) => {
   const { url } = await startRelay(t);
   const page = (await request(url, { method: 'GET', path: '/' })).body.toString();
-  const [, type = '', body = '', target = ''] = /curl -H 'Content-Type: ([^']+)' -d '([^']+)' (\S+)/.exec(page) ?? [];
-  t.is(target, `${url}/api/ping`);
-  t.like(await request(url, { path: '/api/ping', body, headers: { 'content-type': type } }), { status: 200, body: Buffer.from('true') });
+  const lines = [...page.matchAll(/curl -H 'Content-Type: ([^']+)' -d '([^']+)' (\S+)/g)];
+  const [[, json = '', params = '', endpoint = ''] = [], [, type = '', body = '', target = ''] = []] = lines;
+  t.is(endpoint, `${url}/api/ping`);
+  t.like(await request(url, { path: '/api/ping', body: params, headers: { 'content-type': json } }), {
+    status: 200,
+    body: Buffer.from('true'),
+  });
+  t.is(target, `${url}/RPC2`);
+  t.is(parseCall(Buffer.from(body)).methodName, 'ping');
+  t.like(await call(url, 'x', [], { body, headers: { 'content-type': type } }), { kind: 'value', value: true });
 });
 
 test('HTTP/1.0, without a Host too, and kept-alive connections with several calls', async (t) => {
