@@ -55,6 +55,10 @@ export interface LinkParts extends LinkName {
 /** State of one link, and counters since the start. */
 export interface LinkStatus {
   readonly state: LinkState['kind'];
+  /** How the server answers. `unused`: nothing has been sent to it; `unreached`: it has never answered. */
+  readonly reach: 'unused' | 'up' | 'down' | 'unreached';
+  /** ms since the first of the requests in a row that failed; 0 if the last one did not. */
+  readonly downMs: number;
   readonly waiting: number;
   readonly forwarded: number;
   /** Of those forwarded: the server accepted them in an answer that could not be read. */
@@ -89,6 +93,8 @@ export class Link {
   #state: LinkState = { kind: 'idle' };
   // What others are told of it; changes when the server fails or recovers.
   #connection: LinkConnection = { type: 'idle' };
+  #hasAnswered = false;
+  #failingSince: number | undefined;
   #cancelTimer: (() => void) | undefined;
   // The server asked not to be called before this time.
   #notBefore = -Infinity;
@@ -146,8 +152,22 @@ export class Link {
   }
 
   status(): LinkStatus {
-    const { source } = this.#parts;
-    return { state: this.#state.kind, waiting: source.size(), ...this.#count, dropped: source.dropped, lastError: this.#lastError };
+    const { source, clock } = this.#parts;
+    return {
+      ...{ state: this.#state.kind, reach: this.#reach, waiting: source.size(), ...this.#count },
+      downMs: this.#failingSince === undefined ? 0 : Math.max(1, Math.round(clock.now() - this.#failingSince)),
+      ...{ dropped: source.dropped, lastError: this.#lastError },
+    };
+  }
+
+  /** True if the server was asked and has never answered. */
+  get isUnreached(): boolean {
+    return this.#reach === 'unreached';
+  }
+
+  get #reach(): LinkStatus['reach'] {
+    if (this.#failingSince !== undefined) return this.#hasAnswered ? 'down' : 'unreached';
+    return this.#hasAnswered ? 'up' : 'unused';
   }
 
   #retry(): void {
@@ -185,6 +205,8 @@ export class Link {
 
   #setConnection(state: LinkConnection): void {
     this.#connection = state;
+    if (state.type === 'up') [this.#hasAnswered, this.#failingSince] = [true, undefined];
+    else if (state.type === 'backing-off') this.#failingSince ??= this.#parts.clock.now();
     const { role, name, source, events } = this.#parts;
     events.emit({ type: 'link.state', role, name, state, waiting: source.size() });
   }
