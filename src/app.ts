@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { container as globalContainer } from 'tsyringe';
 import { TokenFile, configuredTokens, tokenId } from './access/access.ts';
-import { changedOptions, takeOptions } from './config/config.ts';
+import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
@@ -189,20 +189,29 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
 
 /**
  * Checks what a start reads besides the options, and starts nothing: secrets, certificates, plugins and programs.
- * Returns a line for each plugin that would not be loaded. Rejects with the RelayError with which a start would fail.
+ * Returns a line for each plugin that would not be loaded. Rejects with the RelayError with which a start would fail; if there are several,
+ * they are the errors of its cause, an AggregateError.
  */
 export async function checkStart(
   { options, isSet, placeOf }: Completed,
   env: RelayEnvironment['env'] = process.env,
 ): Promise<readonly string[]> {
-  try {
-    configuredTokens(options.access.tokens, undefined, env);
-    if (options.tls) readTls(options.tls);
-    const problems = await checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH);
-    return problems.map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
-  } catch (error) {
-    throw placed(error, placeOf);
-  }
+  const problems: RelayError[] = [];
+  const attempt = async <T>(work: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      const problem = placed(error, placeOf);
+      if (!RelayError.is(problem)) throw problem;
+      problems.push(problem);
+      return undefined;
+    }
+  };
+  await attempt(() => configuredTokens(options.access.tokens, undefined, env));
+  if (options.tls) await attempt(() => options.tls && readTls(options.tls));
+  const notLoaded = await attempt(() => checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH));
+  throwProblems(problems);
+  return (notLoaded ?? []).map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
 }
 
 type Parts = ReturnType<typeof makeParts>;

@@ -6,12 +6,14 @@ import { clean, RelayError, suggest } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import { prepare } from './command-line.ts';
-import { describeMethod, helpText, methodNames, checkLiveness, statusOf } from './introspection.ts';
+import { describeMethod, helpText, methodNames, checkLiveness } from './introspection.ts';
 import { nameOf } from './find-relay.ts';
 import { withRelay } from './relay-connection.ts';
 import type { Call } from './relay-connection.ts';
 import { addTargetOptions } from './target.ts';
 import type { TargetFlags } from './target.ts';
+import type { BenchFlags } from './bench.ts';
+import type { StatusFlags } from './status.ts';
 import type { WatchFlags } from './watch.ts';
 import { dictOfWords, matchesPattern, paramsOf, toJson, toTable, toText } from './values.ts';
 
@@ -55,7 +57,7 @@ const EXIT_CODES = `
 Exit codes: 0 success, 1 a fault or another failure, 2 invalid usage, 3 no relay answers.`;
 
 const SATELLITE_COLUMNS = ['nick', 'addr', 'host_id', 'ping_current', 'ping_avg', 'ping_count', 'ping_fails', 'ctime'];
-const PEER_COLUMNS = ['peer', 'state', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped', 'last_error'];
+const PEER_COLUMNS = ['peer', 'state', 'down_ms', 'waiting', 'forwarded', 'unreadable', 'refused', 'dropped', 'last_error'];
 
 /** Adds the commands. */
 export function addClientCommands(program: Command): void {
@@ -108,7 +110,12 @@ function addIntrospection(program: Command): void {
 
 /** What an operator looks at and does. */
 function addOperation(program: Command): void {
-  client(program, 'status', 'show counters, links and plugins; for other servers, their own status').action(status);
+  client(program, 'status', 'show a relay on one screen, or the own status of another server', STATUS_HELP)
+    .option('--all', 'show everything that the relay reports')
+    .action(async (flags: StatusFlags) => {
+      const { status } = await import('./status.ts');
+      await status(flags);
+    });
   client(program, 'peers', 'list the peer relays and the state of their links').action((flags: TargetFlags) =>
     callAndPrint(
       flags,
@@ -123,6 +130,13 @@ function addOperation(program: Command): void {
       (value) => toTable(value, SATELLITE_COLUMNS),
     ),
   );
+  client(program, 'bench', 'measure the round trips and dicts per second of a running relay', BENCH_HELP)
+    .option('--seconds <number>', 'duration of each measurement', benchSeconds, 2)
+    .option('--no-dicts', 'round trips only')
+    .action(async (flags: BenchFlags) => {
+      const { bench } = await import('./bench.ts');
+      await bench(flags);
+    });
   addLogCommand(program, 'log [plugin]', "show the last lines of a plugin's log, or of all plugins");
   client(program, 'reload', 'make the relay reload its configuration').action((flags: TargetFlags) =>
     callAndPrint(flags, (call) => call('relay.reload'), reloadText),
@@ -135,6 +149,10 @@ function addOperation(program: Command): void {
   );
 }
 
+const BENCH_HELP = `
+Its dicts {"data": "co2 bench"} go to all satellites and peers of the relay, and count against the rate limit of the caller.`;
+const STATUS_HELP = `
+It shows rates (counted for half a second), a line for each peer, and only plugins and queues that are not well. --json prints everything.`;
 const STOP_HELP = `
 It ends in order, like after SIGTERM. It has to run on this machine, as the same user; --timeout limits the wait.`;
 
@@ -166,6 +184,12 @@ function lines(text: string): number {
   const value = Number(text);
   if (/^\d{1,3}$/.test(text) && value >= 1 && value <= MAX_LINES) return value;
   throw new InvalidArgumentError(`expected an integer from 1 to ${MAX_LINES}.`);
+}
+
+function benchSeconds(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= 3600) return value;
+  throw new InvalidArgumentError('expected seconds, more than 0 and at most 3600.');
 }
 
 function count(text: string): number {
@@ -249,13 +273,6 @@ function unknownIn(parent: Command, word: string): RelayError {
   const hint =
     known.length === 0 ? ' has no commands of its own' : ` has no command '${clean(word, 60)}'${suggest(word, known).replace(/\?$/, '')}`;
   return new RelayError('CONFIG_INVALID', `${parent.name()}${hint}`);
-}
-
-async function status(flags: TargetFlags): Promise<void> {
-  const { method, value, at } = await withRelay(flags, async (call, url) => ({ ...(await statusOf(call)), at: url }));
-  const isRelay = method === 'relay.get_status';
-  const head = isRelay ? '' : `${nameOf(at)} has no relay.get_status; result of ${method}:\n`;
-  print(flags, isRelay ? value : { answered: method, value }, head + toText(value));
 }
 
 /** The first call connects and finds a method that the server has; the second one is measured. */

@@ -1,12 +1,15 @@
 /** `co2 config check` validates the options of a start; `co2 config show` prints them with their sources, secrets hidden. */
 import type { Command } from 'commander';
 import type { Options } from '../config/config.ts';
-import { clean } from '../core/core.ts';
+import { clean, reasonOf, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import type { OptionSource, ReadOptions } from './read-options.ts';
 import { addStartOptions } from './start-options.ts';
 import type { StartFlags } from './start-options.ts';
 import { toJson } from './values.ts';
+
+// The exit code of a wrong configuration.
+const INVALID = 2;
 
 interface Shown {
   readonly value: unknown;
@@ -15,24 +18,45 @@ interface Shown {
 }
 
 /** Adds the commands. */
-export function addConfigCommands(program: Command): void {
+export function addConfigCommands(program: Command, onExit: (code: number) => void): void {
   const config = prepare(program.command('config')).description('check or show the configuration').helpCommand(false);
   const sub = (name: string, description: string): Command => addStartOptions(prepare(config.command(name)).description(description));
-  sub('check', 'validate options, secrets, certificates, names of plugins and executables of programs, without running a plugin').action(
-    check,
-  );
+  sub('check', 'name all mistakes in options, secrets, certificates, names of plugins and executables of programs; runs no plugin')
+    .option('--json', 'print JSON: {valid, file, problems, warnings}')
+    .action(async (flags: StartFlags) => {
+      onExit(await check(flags));
+    });
   sub('show', 'print the effective options and their sources; secrets are hidden').option('--json', 'print JSON').action(show);
 }
 
 // Imported on demand: the relay's modules would slow down the other commands.
 const readOptions = async (flags: StartFlags): Promise<ReadOptions> => (await import('./read-options.ts')).readOptions(flags);
 
-async function check(flags: StartFlags): Promise<void> {
-  const { completed, sources } = await readOptions(flags);
-  const { checkStart } = await import('../app.ts');
-  for (const warning of await checkStart(completed)) process.stderr.write(`${clean(warning, Infinity)}\n`);
-  const file = sources.find(({ kind }) => kind === 'file')?.source.nameOf('') ?? 'no file, defaults';
-  process.stdout.write(`the configuration is valid (${clean(file, Infinity)})\n`);
+/** Reports everything that is wrong; resolves to the exit code, or throws the last problem, which then is reported like any error. */
+async function check({ json, ...flags }: StartFlags & { readonly json?: boolean }): Promise<number> {
+  let file = '';
+  try {
+    const { completed, sources } = await readOptions(flags);
+    file = sources.find(({ kind }) => kind === 'file')?.source.nameOf('') ?? 'no file, defaults';
+    const { checkStart } = await import('../app.ts');
+    const warnings = await checkStart(completed);
+    if (json === true) {
+      process.stdout.write(`${toJson({ valid: true, file, problems: [], warnings })}\n`);
+      return 0;
+    }
+    for (const warning of warnings) process.stderr.write(`${clean(warning, Infinity)}\n`);
+    process.stdout.write(`the configuration is valid (${clean(file, Infinity)})\n`);
+    return 0;
+  } catch (error) {
+    if (!RelayError.is(error)) throw error;
+    const problems: readonly unknown[] = error.cause instanceof AggregateError ? error.cause.errors : [error];
+    if (json === true) {
+      process.stdout.write(`${toJson({ valid: false, file, problems: problems.map(reasonOf), warnings: [] })}\n`);
+      return INVALID;
+    }
+    for (const problem of problems.slice(0, -1)) process.stderr.write(`co2: ${clean(reasonOf(problem), Infinity)}\n`);
+    throw problems.at(-1);
+  }
 }
 
 async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }): Promise<void> {

@@ -51,7 +51,7 @@ const GROUPS: readonly Group[] = [
     add: addClientCommands,
   },
   { names: ['plugin'], add: async (program) => (await import('./plugin-commands.ts')).addPluginCommands(program) },
-  { names: ['config'], add: async (program) => (await import('./config-commands.ts')).addConfigCommands(program) },
+  { names: ['config'], add: async (program, onExit) => (await import('./config-commands.ts')).addConfigCommands(program, onExit) },
   { names: ['token'], add: async (program) => (await import('./token-command.ts')).addTokenCommand(program) },
   { names: ['new'], add: async (program) => (await import('./new-command.ts')).addNewCommand(program) },
   { names: ['test'], add: async (program, onExit) => (await import('./test-command.ts')).addTestCommand(program, onExit) },

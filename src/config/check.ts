@@ -15,17 +15,27 @@ export interface ConfigSource {
 }
 
 /**
- * Throws a RelayError CONFIG_INVALID if `values` do not match `schema`. `source` is the last source that was merged into them, and so the
- * one that the error names.
+ * Everything in `values` that does not match `schema`, as RelayErrors CONFIG_INVALID. `source` is the last source that was merged into them,
+ * and so the one that the errors name.
  */
-export function check(schema: z.ZodType, source: ConfigSource, values: Tree): void {
+export function problemsOf(schema: z.ZodType, source: ConfigSource, values: Tree): readonly RelayError[] {
   const result = schema.safeParse(values, { reportInput: true });
-  const [issue] = result.success ? [] : result.error.issues;
-  if (!issue) return;
-  if (issue.code === 'invalid_union') throw wrongChoice(schema, source, issue);
+  return result.success ? [] : result.error.issues.flatMap((issue) => problemsOfIssue(schema, source, issue));
+}
+
+/** Throws the first of several problems; all of them are the errors of its cause, an AggregateError. */
+export function throwProblems(problems: readonly RelayError[]): void {
+  const [first, ...more] = problems;
+  if (!first) return;
+  if (more.length === 0) throw first;
+  throw new RelayError(first.code, first.message, { cause: new AggregateError(problems) });
+}
+
+function problemsOfIssue(schema: z.ZodType, source: ConfigSource, issue: z.core.$ZodIssue): readonly RelayError[] {
+  if (issue.code === 'invalid_union') return [wrongChoice(schema, source, issue)];
   const path = issue.path.map(String);
-  if (issue.code === 'unrecognized_keys') throw unknownOption(schema, source, path, issue.keys);
-  throw wrongValue(source, path.join('.'), issue.input, issue);
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownOption(schema, source, path, [key]));
+  return [wrongValue(source, path.join('.'), issue.input, issue)];
 }
 
 function unknownOption(schema: z.ZodType, source: ConfigSource, path: readonly string[], [name = '']: readonly string[]): RelayError {

@@ -9,7 +9,7 @@ import { pluginHostDefaults, pluginHostShape, relayPluginDefaults, relayPluginSh
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
 import { stateDefaults, stateShape } from '../state/state.ts';
-import { check, showOption } from './check.ts';
+import { problemsOf, showOption, throwProblems } from './check.ts';
 import type { ConfigSource } from './check.ts';
 import { logDefaults, logShape } from './log-options.ts';
 import { absolutePaths, isTree } from './paths.ts';
@@ -18,6 +18,7 @@ import type { Options } from './define-config.ts';
 
 export { defineConfig } from './define-config.ts';
 export type { Config, Options } from './define-config.ts';
+export { throwProblems } from './check.ts';
 export type { ConfigSource } from './check.ts';
 export type { LogLevel, LogOptions } from './log-options.ts';
 
@@ -61,14 +62,18 @@ export interface Completed {
  * source, the key, what was found and what is expected, and for an unknown key the nearest known one.
  */
 export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDir: string): Completed {
+  const problems: RelayError[] = [];
   let merged = absolutePaths(DEFAULTS as unknown as Tree, defaultsBaseDir);
   for (const source of sources) {
     const values = source.values;
     if (!isTree(values))
       throw new RelayError('CONFIG_INVALID', `${source.nameOf('')}: found ${showOption(values)}, expected an object of options`);
-    check(SCHEMA, source, merge(merged, values));
-    merged = merge(merged, absolutePaths(values, source.baseDir));
+    const found = problemsOf(SCHEMA, source, merge(merged, values));
+    problems.push(...found);
+    // A wrong value would be reported again, of each later source.
+    if (found.length === 0) merged = merge(merged, absolutePaths(values, source.baseDir));
   }
+  throwProblems(problems);
   const options = deepFreeze(SCHEMA.parse(merged)) as unknown as Options;
   const settersOf = (key: string): readonly ConfigSource[] => sources.filter(({ values }) => (values as Tree)[key] !== undefined);
   return {

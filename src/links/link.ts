@@ -57,6 +57,10 @@ export interface LinkStatus {
   readonly state: LinkState['kind'];
   /** How the link stands with its server; `state` alternates between sending and waiting while a server is down. */
   readonly connection: LinkConnection['type'];
+  /** How the server answers. `unused`: nothing has been sent to it; `unreached`: it has never answered. */
+  readonly reach: 'unused' | 'up' | 'down' | 'unreached';
+  /** ms since the first of the requests in a row that failed; 0 if the last one did not. */
+  readonly downMs: number;
   readonly waiting: number;
   /** Memory of the waiting dicts. */
   readonly bytes: number;
@@ -95,6 +99,8 @@ export class Link {
   #state: LinkState = { kind: 'idle' };
   // What others are told of it; changes when the server fails or recovers.
   #connection: LinkConnection = { type: 'idle' };
+  #hasAnswered = false;
+  #failingSince: number | undefined;
   #cancelTimer: (() => void) | undefined;
   // The server asked not to be called before this time.
   #notBefore = -Infinity;
@@ -154,9 +160,20 @@ export class Link {
   status(): LinkStatus {
     const { source, clock } = this.#parts;
     return {
-      ...{ state: this.#state.kind, connection: this.#connection.type, waiting: source.size(), ...source.backlog(clock.now()) },
-      ...{ ...this.#count, dropped: source.dropped, lastError: this.#lastError },
+      ...{ state: this.#state.kind, connection: this.#connection.type, reach: this.#reach },
+      ...{ waiting: source.size(), ...source.backlog(clock.now()), ...this.#count, dropped: source.dropped, lastError: this.#lastError },
+      downMs: this.#failingSince === undefined ? 0 : Math.max(1, Math.round(clock.now() - this.#failingSince)),
     };
+  }
+
+  /** True if the server was asked and has never answered. */
+  get isUnreached(): boolean {
+    return this.#reach === 'unreached';
+  }
+
+  get #reach(): LinkStatus['reach'] {
+    if (this.#failingSince !== undefined) return this.#hasAnswered ? 'down' : 'unreached';
+    return this.#hasAnswered ? 'up' : 'unused';
   }
 
   #retry(): void {
@@ -194,6 +211,8 @@ export class Link {
 
   #setConnection(state: LinkConnection): void {
     this.#connection = state;
+    if (state.type === 'up') [this.#hasAnswered, this.#failingSince] = [true, undefined];
+    else if (state.type === 'backing-off') this.#failingSince ??= this.#parts.clock.now();
     const { role, name, source, events } = this.#parts;
     events.emit({ type: 'link.state', role, name, state, waiting: source.size() });
   }

@@ -1,7 +1,7 @@
 /** The peer relays: forwards each message to the peers that have not had it, and knows which addresses are peers'. */
 import { Link, Notification, Outbox, ServerAddress } from '../links/links.ts';
 import type { LinkEvent, LinkOptions, LinkStatus, LinkTransport, Resolve } from '../links/links.ts';
-import { RelayError, reasonOf, withTimeout } from '../core/core.ts';
+import { RelayError, clean, reasonOf, withTimeout } from '../core/core.ts';
 import { hopsOf, isLoopback, parseHostId } from '../message/message.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
@@ -37,6 +37,8 @@ const MAX_KNOWN = 1000;
 export interface PeerStatus extends LinkStatus {
   /** URL without credentials. */
   readonly peer: string;
+  /** True if dicts of this peer have arrived here. */
+  readonly isHeard: boolean;
 }
 
 export interface MeshStatus {
@@ -51,14 +53,16 @@ interface Peer {
   readonly link: Link;
   readonly transport: LinkTransport;
   readonly options: PeerOptions;
+  isHeard: boolean;
+  isOneWayLogged: boolean;
 }
 
 export class Mesh {
   readonly #parts: MeshParts;
   readonly #log: Log;
   readonly #peers: Peer[];
-  // Random parts of the host_ids of peers, from trusted stamps.
-  readonly #known = new Set<string>();
+  // The peers by the random parts of their host_ids, from trusted stamps; undefined for one that listens at an address of no entry.
+  readonly #known = new Map<string, Peer | undefined>();
   #recheckedAt = -Infinity;
   #rechecking: Promise<void> | undefined;
   #cancelRefresh: (() => void) | undefined;
@@ -80,7 +84,7 @@ export class Mesh {
     const transport = this.#parts.transport(address, peer);
     const outbox = new Outbox({ name: `peer ${name}`, limits: options.outbox, log });
     const link = new Link({ role: 'peer', name, source: outbox, transport, options, clock, random, events, log });
-    return { address, outbox, link, transport, options: peer };
+    return { ...{ address, outbox, link, transport, options: peer }, isHeard: false, isOneWayLogged: false };
   }
 
   /** Adds a peer, unless it is there already. Its name is resolved when there is something to forward. */
@@ -146,9 +150,23 @@ export class Mesh {
   /** Remembers the host_id of a peer, from a trusted stamp. */
   noteHop(hostId: string): void {
     const random = hostId.slice(0, hostId.indexOf('@'));
-    if (this.#known.has(random)) return;
+    if (!this.#known.has(random)) this.#learn(random, hostId);
+    const peer = this.#known.get(random);
+    if (!peer || peer.isOneWayLogged || !peer.link.isUnreached) return;
+    peer.isOneWayLogged = true;
+    const { name } = peer.address;
+    const reason = peer.link.status().lastError ?? 'no answer';
+    this.#log.warn(
+      `peer ${name} is one-way: it sends to this relay, but has never answered (${clean(reason, 300)}); can it be reached from here?`,
+    );
+  }
+
+  #learn(random: string, hostId: string): void {
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-    this.#known.add(random);
+    const host = parseHostId(hostId);
+    const peer = host && this.#peers.find(({ address }) => address.is(host.address, host.port));
+    if (peer) peer.isHeard = true;
+    this.#known.set(random, peer);
   }
 
   /**
@@ -211,7 +229,10 @@ export class Mesh {
   }
 
   status(): MeshStatus {
-    return { peers: this.#peers.map(({ address, link }) => ({ peer: address.name, ...link.status() })), hopLimited: this.#hopLimited };
+    return {
+      peers: this.#peers.map(({ address, link, isHeard }) => ({ peer: address.name, isHeard, ...link.status() })),
+      hopLimited: this.#hopLimited,
+    };
   }
 
   #refreshLater(): void {

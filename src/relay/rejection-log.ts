@@ -1,16 +1,23 @@
 /** Refused dicts and registrations: counted, reported, and logged without flooding the log. */
 import { describeCaller } from '../access/access.ts';
-import { RateLimitedLog, RelayError } from '../core/core.ts';
+import { RateLimitedLog, RelayError, clean } from '../core/core.ts';
 import type { Clock, ErrorCode, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
+import { hostPort, parseHostId } from '../message/message.ts';
 import type { Caller } from '../rpc/rpc.ts';
+import { isDict } from '../values/values.ts';
+import type { Value } from '../values/values.ts';
 import type { MessageEvent } from './message-events.ts';
+
+// Each is a line of the log. A client that invents relays must not fill it.
+const MAX_UNLISTED = 100;
 
 /** Counts and reports refusals. */
 export class RejectionLog {
   readonly #log: Log;
   readonly #warnings: RateLimitedLog;
   readonly #events: EventSink<MessageEvent>;
+  readonly #unlisted = new Set<string>();
   readonly #count = { originRefused: 0, wrongTokens: 0 };
   readonly #byCode = new Map<ErrorCode, number>();
 
@@ -41,6 +48,23 @@ export class RejectionLog {
   wrongToken(caller: Caller): void {
     this.#count.wrongTokens++;
     this.#warnings.warn(`refused ${describeCaller(caller)}: its token does not belong to a satellite at this address`);
+  }
+
+  /**
+   * Warns once of a relay that sends as a peer and is not in `peers`: its dicts arrive, but nothing goes back. `co2` is the stamp, which is
+   * not believed.
+   */
+  unlistedRelay(co2: Value, { address, isPeer, role }: Caller): void {
+    const { by } = isDict(co2) ? co2 : {};
+    if (isPeer || role.kind === 'satellite' || typeof by !== 'string' || this.#unlisted.has(by)) return;
+    const host = parseHostId(by);
+    // Anybody may write a stamp; one of another address is not that relay's own.
+    if (host?.address !== address || this.#unlisted.size >= MAX_UNLISTED) return;
+    this.#unlisted.add(by);
+    const place = hostPort(host.address, host.port);
+    this.#log.warn(
+      `relay ${clean(by)} sends to this relay, but is not one of its peers, so it gets nothing back; add http://${place} to peers`,
+    );
   }
 
   /** Logs every refusal at debug, with the id that the dict claims, and forged origins as a warning, once a second at most. */

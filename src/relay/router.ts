@@ -96,6 +96,7 @@ export class Router {
     if (!entry) return this.#duplicate(message.id, describeMessage(message));
     const lastHop = message.via.at(-1);
     if (lastHop !== undefined) mesh.noteHop(lastHop);
+    else if (dict.co2 !== undefined && sender === undefined) this.#dependencies.rejections.unlistedRelay(dict.co2, caller);
     return this.#throughHooks({ message, entry, from: submitterOf(message, sender) }, (outcome) => {
       this.#count.accepted++;
       if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);

@@ -116,8 +116,23 @@ test.serial('methods, help, ping, status and peers of a relay', async (t) => {
     satellites: [{ name: 'ham.ear.Ear', state: 'running' }],
   });
   t.false(JSON.stringify(status).includes(relay.cwd), 'no path of the machine');
+  const screen = await ask(t, relay, 'status');
+  t.is(screen.code, 0);
+  t.true(screen.stdout.length < 10, screen.stdout.join('\n'));
+  for (const line of [
+    new RegExp(`^co2-relay \\S+ at ${new URL(relay.url).host}, host_id ${relay.hostId}$`),
+    /^up \d+ s since \d{4}-/,
+    /^dicts {7}0 accepted \(0\/s\), 0 sent \(0\/s\), 0 duplicates, 0 origin refused, 0 hop limited$/,
+    /^peers {7}http:\/\/127\.0\.0\.1:\d+\S* {2}unused, 0 forwarded$/,
+    /^plugins {5}1, all well$/,
+  ])
+    t.true(
+      screen.stdout.some((text) => line.test(text)),
+      `${String(line)} in\n${screen.stdout.join('\n')}`,
+    );
+  t.regex((await ask(t, relay, 'status', '--all')).stdout.join('\n'), /kept_versions/);
   const [head, row] = (await ask(t, relay, 'peers')).stdout;
-  t.regex(head!, /^peer +state +waiting +forwarded/);
+  t.regex(head!, /^peer +state +down_ms +waiting +forwarded/);
   t.true(row!.startsWith(peer.url.replace(/\/$/, '')));
 });
 

@@ -243,3 +243,29 @@ test.serial('config show hides secrets', async (t) => {
       t.true(text.includes(shown), shown);
   }
 });
+
+test.serial('config check names all mistakes at once, as JSON too', async (t) => {
+  const config = "export default { prot: 1, hosst: 'x', outbox: { maxMessages: 0 }, peers: ['ftp://b'] };";
+  const cwd = pluginsDir(t, { 'config.ts': config });
+  const texts = [
+    /^config\.ts: prot: there is no such option; did you mean "port"\?$/,
+    /^config\.ts: hosst: there is no such option; did you mean "host"\?$/,
+    /^config\.ts: outbox\.maxMessages: found 0, expected at least 1$/,
+    /^config\.ts: peers\.0: found 'ftp:\/\/b', expected a URL like/,
+    /^--port: found 99999, expected at most 65535$/,
+  ];
+  const text = await runCo2(t, { args: ['config', 'check', '--port', '99999'], cwd }).exit;
+  t.deepEqual([text.code, text.stdout, text.stderr.length], [2, [], texts.length], text.stderr.join('\n'));
+  for (const says of texts)
+    t.true(
+      text.stderr.some((line) => says.test(line.replace('co2: ', ''))),
+      `${String(says)} in\n${text.stderr.join('\n')}`,
+    );
+  const json = await runCo2(t, { args: ['config', 'check', '--json', '--port', '99999'], cwd }).exit;
+  const report = JSON.parse(json.stdout.join('\n')) as { valid: boolean; problems: string[] };
+  t.deepEqual([json.code, report.valid, report.problems.length], [2, false, texts.length]);
+  const start = await runCo2(t, { args: ['--port', '99999'], cwd }).exit;
+  t.deepEqual([start.code, start.stderr.length], [2, 1], 'a start names the first');
+  const good = await runCo2(t, { args: ['config', 'check', '--json'], cwd: pluginsDir(t, {}) }).exit;
+  t.deepEqual([good.code, JSON.parse(good.stdout.join('\n'))], [0, { valid: true, file: 'no file, defaults', problems: [], warnings: [] }]);
+});

@@ -1,4 +1,5 @@
 /** Which peers a dict goes to, what it carries, and which addresses are peers'. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import { RelayError } from '../../src/core/core.ts';
 import { Mesh, meshDefaults } from '../../src/mesh/mesh.ts';
@@ -29,12 +30,20 @@ interface Sent {
   readonly dict: Dict;
 }
 
-function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) {
+function makeMesh(
+  peers: readonly string[],
+  { isReachable = () => true, ...options }: Partial<MeshOptions> & { readonly isReachable?: () => boolean } = {},
+) {
+  const failures = new Gate<string>();
   const sent = new Gate<Sent>();
   const log = new LogRecord();
   const clock = new VirtualClock();
   const transport = (peer: ServerAddress): LinkTransport => ({
     post: async (body) => {
+      if (!isReachable()) {
+        failures.push(peer.name);
+        throw new RelayError('TRANSPORT', 'no route');
+      }
       sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
       return {
         kind: 'value',
@@ -59,7 +68,7 @@ function makeMesh(peers: readonly string[], options: Partial<MeshOptions> = {}) 
     resolve,
     transport,
   });
-  return { mesh, sent, log, clock };
+  return { mesh, sent, log, clock, failures };
 }
 
 const A = 'http://192.0.2.11:2004';
@@ -247,4 +256,34 @@ test('an address that is written as such is never asked for', async (t) => {
     throw new Error('asked');
   });
   await t.notThrowsAsync(peer.refresh());
+});
+
+test('the state of a peer is what is known: unused, up, unreached, down, and one-way, which is logged once', async (t) => {
+  let isReachable = true;
+  const { mesh, sent, log, clock, failures } = makeMesh([A], { isReachable: () => isReachable });
+  await mesh.start(SELF);
+  t.like(mesh.status().peers[0], { reach: 'unused', isHeard: false, downMs: 0 });
+  isReachable = false;
+  mesh.forward(messageOf('x'));
+  await failures.first(1);
+  await clock.whenPending();
+  clock.advance(50);
+  t.like(mesh.status().peers[0], { reach: 'unreached', isHeard: false, downMs: 50 });
+  for (let n = 0; n < 3; n++) mesh.noteHop('a@192.0.2.11:2004');
+  t.like(mesh.status().peers[0], { reach: 'unreached', isHeard: true });
+  const warnings = (): readonly string[] => log.lines.all.map((line) => JSON.stringify(line)).filter((line) => line.includes('one-way'));
+  t.is(warnings().length, 1);
+  t.regex(warnings()[0]!, /peer http:\/\/192\.0\.2\.11:2004 is one-way: it sends to this relay, but has never answered \(no route\)/);
+  isReachable = true;
+  clock.advance(60_000);
+  await sent.first(1);
+  await nextTurn();
+  t.like(mesh.status().peers[0], { reach: 'up', downMs: 0 });
+  isReachable = false;
+  mesh.forward(messageOf('y'));
+  await failures.first(2);
+  await clock.whenPending();
+  t.like(mesh.status().peers[0], { reach: 'down', isHeard: true });
+  mesh.noteHop('a@192.0.2.11:2004');
+  t.is(warnings().length, 1);
 });

@@ -306,3 +306,17 @@ test('a satellite calls like any client, gets its own copy of the result, and ne
   await t.throwsAsync(call('a.b.nobody', []), { code: 'NO_SUCH_METHOD' });
   await t.throwsAsync(call('ping', [], { node: 'b7' }), { code: 'INVALID_PARAMS', message: /'b7'/ });
 });
+
+test('a relay that sends as a peer and is not listed is reported once', async (t) => {
+  const heart = makeHeart();
+  const sends = (id: string, by: string, caller: Caller): Promise<Sendable> =>
+    heart.call('notify', [received({ data: id, co2: { ...STAMP, id, by } })], caller);
+  await sends('a.1', 'b@192.0.2.5:2004', callerOf('local', '192.0.2.5'));
+  await sends('a.2', 'b@192.0.2.5:2004', callerOf('local', '192.0.2.5'));
+  await sends('a.3', 'c@192.0.2.77:2004', callerOf('local', '192.0.2.5'));
+  await heart.call('notify', [received(FORWARDED)], PEER);
+  const lines = heart.log.lines.all.map((line) => JSON.stringify(line)).filter((line) => line.includes('not one of its peers'));
+  t.is(lines.length, 1);
+  t.regex(lines[0]!, /relay b@192\.0\.2\.5:2004 sends to this relay, .* add http:\/\/192\.0\.2\.5:2004 to peers/);
+  t.is(heart.delivered.length, 4, 'its dicts arrive all the same');
+});

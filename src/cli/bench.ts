@@ -1,0 +1,84 @@
+/** `co2 bench`: how many round trips and dicts a second a running relay answers. */
+import { RemoteFault } from '../client/internal.ts';
+import { isDict } from '../values/values.ts';
+import type { Sendable, Value } from '../values/values.ts';
+import { nameOf } from './find-relay.ts';
+import { withRelay } from './relay-connection.ts';
+import type { Call } from './relay-connection.ts';
+import type { TargetFlags } from './target.ts';
+import { toJson, toText } from './values.ts';
+
+/** The flags of `co2 bench`. */
+export interface BenchFlags extends TargetFlags {
+  /** Of each measurement. */
+  readonly seconds: number;
+  readonly dicts?: boolean;
+}
+
+interface Rate {
+  readonly count: number;
+  readonly per_second: number;
+  /** ms of one call, in the middle and at the slow end. */
+  readonly p50_ms: number;
+  readonly p99_ms: number;
+}
+
+// Dicts that are submitted at once.
+const BATCH = 100;
+// Protects this process during a long measurement; the times of later calls are left out.
+const MAX_TIMES = 1_000_000;
+
+/** Measures one call after the other, then dicts one by one and in batches, and prints the rates. Rejects like a call. */
+export async function bench(flags: BenchFlags): Promise<void> {
+  const { at, results } = await withRelay(flags, async (call, url) => {
+    const dict = { data: 'co2 bench' };
+    const batch = Array.from({ length: BATCH }, () => ({ methodName: 'notify', params: [dict] }));
+    // The first call connects.
+    await call('ping');
+    return {
+      at: nameOf(url),
+      results: {
+        round_trips: await measure(flags.seconds, 1, () => call('ping')),
+        ...(flags.dicts === false
+          ? {}
+          : {
+              dicts: await measure(flags.seconds, 1, () => call('notify', dict)),
+              batched_dicts: await measure(flags.seconds, BATCH, () => submit(call, batch)),
+            }),
+      },
+    };
+  });
+  if (flags.json === true) {
+    process.stdout.write(`${toJson({ url: at, ...results })}\n`);
+    return;
+  }
+  const lines = Object.entries(results).map(
+    ([name, { per_second: rate, p50_ms: p50, p99_ms: p99 }]) =>
+      `${name.replace('_', ' ').padEnd(14)} ${String(rate).padStart(8)}/s   median ${p50} ms, 99% within ${p99} ms`,
+  );
+  process.stdout.write(`${at}, one call at a time over one connection; batches of ${BATCH} dicts\n${lines.join('\n')}\n`);
+}
+
+/** Submits the dicts; throws the first fault among the results. */
+async function submit(call: Call, batch: Sendable): Promise<void> {
+  const answers = await call('system.multicall', batch);
+  const fault = Array.isArray(answers) ? answers.find((answer: Value) => isDict(answer)) : undefined;
+  if (isDict(fault)) throw new RemoteFault(Number(fault.faultCode), toText(fault.faultString ?? ''));
+}
+
+async function measure(seconds: number, each: number, work: () => Promise<unknown>): Promise<Rate> {
+  const times: number[] = [];
+  const begin = performance.now();
+  let now = begin;
+  let count = 0;
+  do {
+    await work();
+    const end = performance.now();
+    if (times.length < MAX_TIMES) times.push(end - now);
+    now = end;
+    count += each;
+  } while (now - begin < seconds * 1000);
+  times.sort((a, b) => a - b);
+  const at = (part: number): number => Math.round((times[Math.floor(part * (times.length - 1))] ?? 0) * 1000) / 1000;
+  return { count, per_second: Math.round((count * 1000) / (now - begin)), p50_ms: at(0.5), p99_ms: at(0.99) };
+}

@@ -1,0 +1,125 @@
+/** `co2 status`: one screen about a relay; for other servers, the result of a method that tells about them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { clean } from '../core/core.ts';
+import { isDict } from '../values/values.ts';
+import type { Dict, Value } from '../values/values.ts';
+import { nameOf } from './find-relay.ts';
+import { statusOf } from './introspection.ts';
+import { withRelay } from './relay-connection.ts';
+import type { TargetFlags } from './target.ts';
+import { toJson, toText } from './values.ts';
+
+/** The flags of `co2 status`. */
+export interface StatusFlags extends TargetFlags {
+  readonly all?: boolean;
+}
+
+// Rates are counted over this time.
+const SAMPLE_MS = 500;
+const WELL: ReadonlySet<Value | undefined> = new Set(['ready', 'busy', 'starting', 'reloading']);
+const COUNTERS = ['accepted', 'sent', 'duplicates', 'origin_refused', 'hop_limited'] as const;
+
+/** Prints it. Rejects like a call. */
+export async function status({ all = false, ...flags }: StatusFlags): Promise<void> {
+  const isScreen = !all && flags.json !== true;
+  const { method, value, at, before } = await withRelay(flags, async (call, url) => {
+    const first = await statusOf(call);
+    if (!isScreen || first.method !== 'relay.get_status') return { ...first, at: nameOf(url), before: undefined };
+    await sleep(SAMPLE_MS);
+    return { ...first, value: await call(first.method), at: nameOf(url), before: first.value };
+  });
+  const isRelay = method === 'relay.get_status';
+  if (flags.json === true) print(toJson(isRelay ? value : { answered: method, value }));
+  else if (!isRelay) print(`${at} has no relay.get_status; result of ${method}:\n${toText(value)}`);
+  else if (isScreen && isDict(value)) print(screen(at, value, isDict(before) ? before : value).join('\n'));
+  else print(toText(value));
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function screen(at: string, now: Dict, before: Dict): readonly string[] {
+  const { versions, host_id: hostId, uptime, start_time: start, plugins_left_out: leftOut } = now;
+  const version = isDict(versions) ? textOf(versions.co2_relay) : '';
+  return [
+    `co2-relay ${version} at ${at}, host_id ${textOf(hostId)}`,
+    `up ${durationOf(numberOf(uptime) * 1000)}${start instanceof Date ? ` since ${start.toISOString()}` : ''}`,
+    `dicts       ${dictsText(now.dicts, before.dicts)}`,
+    ...section('peers', listOf(now.peers).map(peerText)),
+    ...pluginLines(listOf(now.plugins)),
+    ...section('queues', listOf(now.satellites).flatMap(queueText)),
+    ...(numberOf(leftOut) > 0 ? [`left out    ${numberOf(leftOut)} files or classes are not loaded; the log of the relay says why`] : []),
+  ];
+}
+
+function dictsText(now: Value | undefined, before: Value | undefined): string {
+  const [counts, earlier] = [isDict(now) ? now : {}, isDict(before) ? before : {}];
+  const rate = (name: string): string => {
+    const perSecond = ((numberOf(counts[name]) - numberOf(earlier[name])) * 1000) / SAMPLE_MS;
+    return name === 'accepted' || name === 'sent' ? ` (${perSecond}/s)` : '';
+  };
+  return COUNTERS.map((name) => `${numberOf(counts[name])} ${name.replace('_', ' ')}${rate(name)}`).join(', ');
+}
+
+function peerText({ peer, state, down_ms: downMs, waiting, forwarded, refused, dropped, last_error: error }: Dict): string {
+  const since = numberOf(downMs) > 0 ? ` since ${durationOf(numberOf(downMs))}` : '';
+  const counts = [
+    `${numberOf(forwarded)} forwarded`,
+    ...some(waiting, 'waiting'),
+    ...some(refused, 'refused'),
+    ...some(dropped, 'dropped'),
+  ];
+  const why = since === '' || textOf(error) === '' ? '' : `: ${textOf(error)}`;
+  return `${textOf(peer)}  ${textOf(state)}${since}, ${counts.join(', ')}${why}`;
+}
+
+function pluginLines(plugins: readonly Dict[]): readonly string[] {
+  const unwell = plugins.filter(({ state }) => !WELL.has(state));
+  if (unwell.length === 0) return [`plugins     ${plugins.length === 0 ? 'none' : `${plugins.length}, all well`}`];
+  return [
+    `plugins     ${plugins.length - unwell.length} of ${plugins.length} are well; not well:`,
+    ...unwell.map(({ name, state, reason, last_error: error }) => {
+      const why = textOf(reason) === '' ? textOf(error) : textOf(reason);
+      return `  ${textOf(name)}  ${textOf(state)}${why === '' ? '' : `: ${why}`}`;
+    }),
+  ];
+}
+
+/** Satellites whose messages wait or were lost. */
+function queueText({ name, waiting, oldest_ms: oldestMs, failed, dropped }: Dict): readonly string[] {
+  const parts = [...some(waiting, 'waiting'), ...some(failed, 'failed'), ...some(dropped, 'dropped')];
+  if (parts.length === 0) return [];
+  const age = numberOf(waiting) > 0 ? `, the oldest for ${durationOf(numberOf(oldestMs))}` : '';
+  return [`${textOf(name)}  ${parts.join(', ')}${age}`];
+}
+
+function section(title: string, lines: readonly string[]): readonly string[] {
+  const [first, ...more] = lines;
+  return first === undefined ? [] : [`${title.padEnd(12)}${first}`, ...more.map((line) => `${' '.repeat(12)}${line}`)];
+}
+
+function some(count: Value | undefined, what: string): readonly string[] {
+  return numberOf(count) > 0 ? [`${numberOf(count)} ${what}`] : [];
+}
+
+/** `3 d 4 h`, `12 min`, `5 s`. */
+function durationOf(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  if (days > 0) return `${days} d ${hours} h`;
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return minutes > 0 ? `${minutes} min` : `${seconds} s`;
+}
+
+function listOf(value: Value | undefined): readonly Dict[] {
+  return Array.isArray(value) ? value.filter((one: Value): one is Dict => isDict(one)) : [];
+}
+
+function textOf(value: Value | undefined): string {
+  return typeof value === 'string' ? clean(value, 300) : '';
+}
+
+function numberOf(value: Value | undefined): number {
+  return typeof value === 'number' ? value : 0;
+}
