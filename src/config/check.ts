@@ -15,8 +15,8 @@ export interface ConfigSource {
 }
 
 /**
- * Everything in `values` that does not match `schema`, as RelayErrors CONFIG_INVALID. `source` is the last source that was merged into them,
- * and so the one that the errors name.
+ * Everything in `values` that does not match `schema`, as RelayErrors CONFIG_INVALID. `source` is the last source that was merged into
+ * them, and so the one that the errors name.
  */
 export function problemsOf(schema: z.ZodType, source: ConfigSource, values: Tree): readonly RelayError[] {
   const result = schema.safeParse(values, { reportInput: true });
