@@ -1,11 +1,13 @@
 /** The published package: the content of the tarball, the command in an empty directory, types, external plugins, and embedded relays. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import anyTest from 'ava';
 import type { TestFn } from 'ava';
 import { globSync } from 'glob';
 import { publint } from 'publint';
+import minVersion from 'semver/ranges/min-version.js';
+import satisfies from 'semver/functions/satisfies.js';
 import ts from 'typescript';
 import { PROJECT_DIR, run } from '../support/processes.ts';
 import { addCopy, installed, packProject, startInstalled } from './kit.ts';
@@ -26,42 +28,83 @@ interface Manifest {
   readonly bin: Readonly<Record<string, string>>;
   readonly engines: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
-  readonly overrides: Readonly<Record<string, string>>;
-  readonly '//overrides': Readonly<Record<string, string>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
+  readonly overrides?: Readonly<Record<string, string>>;
+}
+
+interface Lock {
+  readonly packages: Readonly<Record<string, LockedPackage>>;
+}
+
+interface LockedPackage {
+  readonly dev?: boolean;
+  readonly hasInstallScript?: boolean;
+  readonly engines?: { readonly node?: string };
 }
 
 function manifestOf({ directory }: Packed): Manifest {
   return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
 }
 
-test('the tarball contains what is needed to run, and no sources, tests, plugins or local paths', (t) => {
+/** Pages about the project itself. They are read in the repository, and README links to them. */
+const FOR_CONTRIBUTORS = new Set(['CONTRIBUTING.md', 'NOTES.md', 'docs/architecture.md']);
+
+test('the tarball contains what is needed to run and to read, and no sources, tests or local paths', (t) => {
   const { directory, files, builtIn } = t.context.packed;
   const paths = files.map(({ path }) => path);
   const roots = new Set(paths.map((path) => path.split('/', 1)[0]));
-  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'templates']);
+  t.deepEqual([...roots].sort(), [
+    ...['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md'],
+    ...['bin', 'dist', 'docs', 'examples', 'package.json', 'plugins', 'templates'],
+  ]);
   t.deepEqual(
     paths.filter((path) => path.startsWith('bin/')),
     ['bin/co2.mjs'],
   );
+  for (const shipped of ['plugins', 'templates', 'examples']) {
+    t.deepEqual(
+      paths.filter((path) => path.startsWith(`${shipped}/`)).sort(),
+      globSync(`${shipped}/**`, { cwd: PROJECT_DIR, nodir: true, posix: true }).sort(),
+    );
+  }
   t.deepEqual(
-    paths.filter((path) => path.startsWith('templates/')).sort(),
-    globSync('templates/**', { cwd: PROJECT_DIR, nodir: true, posix: true }).sort(),
+    paths.filter((path) => path.startsWith('docs/')).sort(),
+    globSync('docs/*.md', { cwd: PROJECT_DIR, posix: true })
+      .filter((path) => !FOR_CONTRIBUTORS.has(path))
+      .sort(),
   );
   t.deepEqual(
-    paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.js\.map|\.mjs|\.d\.mts|\.mjs\.map)$/.test(path)),
+    paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.mjs|\.d\.mts)$/.test(path)),
     [],
   );
   // A build that compiled the tests or the plugins as well would have placed them next to the sources.
   t.deepEqual(
-    readdirSync(join(directory, 'dist')).filter(
-      (name) => !existsSync(join(PROJECT_DIR, 'src', name.replace(/\.(?:js|d\.ts|js\.map)$/, '.ts'))),
-    ),
+    readdirSync(join(directory, 'dist')).filter((name) => !existsSync(join(PROJECT_DIR, 'src', name.replace(/\.(?:js|d\.ts)$/, '.ts')))),
     [],
   );
   for (const path of paths) {
     const text = readFileSync(join(directory, path), 'utf8');
     for (const local of [PROJECT_DIR, builtIn]) t.false(text.includes(local), `${path} names ${local}`);
+    // Sources are not published, so a source map would name files that do not exist.
+    if (path.startsWith('dist/')) t.notRegex(text, /^\/\/# sourceMappingURL=\S+\.map$/m, path);
   }
+});
+
+test('every relative link of a page in the tarball leads to a file in it', (t) => {
+  const { directory, files } = t.context.packed;
+  const pages = files.map(({ path }) => path).filter((path) => path.endsWith('.md'));
+  t.true(pages.length > 8);
+  const broken = pages.flatMap((page) => {
+    const prose = readFileSync(join(directory, page), 'utf8').replace(/^```[\s\S]*?^```$/gm, '');
+    const targets = [...prose.matchAll(/\]\((?!https?:)([^)#\s]+)(?:#[^)\s]+)?\)/g)].map(([, path = '']) =>
+      posix.join(posix.dirname(page), path),
+    );
+    return targets
+      .filter((target) => !existsSync(join(directory, target)) && !(page === 'README.md' && FOR_CONTRIBUTORS.has(target)))
+      .map((target) => `${page}: ${target}`);
+  });
+  t.deepEqual(broken, []);
 });
 
 test('every entry of the package leads to a file and its types, and the command can be run', (t) => {
@@ -101,10 +144,20 @@ test('"are the types wrong" finds the types of every entry point of this ESM-onl
   );
 });
 
-test('every override of a dependency has a reason beside it', (t) => {
-  const { overrides, '//overrides': reasons } = manifestOf(t.context.packed);
-  t.deepEqual(Object.keys(reasons), Object.keys(overrides));
-  for (const reason of Object.values(reasons)) t.regex(reason, /^.{20,}\.$/);
+test('what an installation brings runs on the oldest supported Node and has no install script', (t) => {
+  const { engines, dependencies, optionalDependencies, overrides } = manifestOf(t.context.packed);
+  const oldest = minVersion(engines.node ?? '')?.version ?? '';
+  const { packages } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package-lock.json'), 'utf8')) as Lock;
+  const installed = Object.entries(packages).filter(([path, { dev }]) => path !== '' && dev !== true);
+  t.true(installed.length > Object.keys({ ...dependencies, ...optionalDependencies }).length);
+  const unfit = installed.filter(([, one]) => one.hasInstallScript === true || !satisfies(oldest, one.engines?.node ?? '*'));
+  t.deepEqual(
+    unfit.map(([path]) => path),
+    [],
+  );
+  // Overrides of a dependency have no effect, so the lock file would not be what an installation brings.
+  t.is(overrides, undefined);
+  for (const version of Object.values({ ...dependencies, ...optionalDependencies })) t.regex(version, /^\d+\.\d+\.\d+$/);
 });
 
 test('co2 start runs in an empty directory, reports that there are no plugins, answers and stops', async (t) => {
