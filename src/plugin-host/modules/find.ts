@@ -1,4 +1,4 @@
-/** Finds plugins on the disk and in npm packages, decides which of them may be loaded, and where they run. */
+/** Finds plugins on the disk, in npm packages and in this package, decides which of them may be loaded, and where they run. */
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { access, lstat, readFile, realpath, stat } from 'node:fs/promises';
@@ -9,6 +9,8 @@ import { isSyntaxSound, isWritableByAll, whyNotExecutable } from '../../loader/l
 import { isDict } from '../../values/values.ts';
 import { compare, EXTENSIONS, isHelperFolder, nameModules, statedIn, TOP_PACKAGE, reasonText, withoutClashes } from '../hosted/hosted.ts';
 import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
+import { findBundled } from './bundled.ts';
+import type { BundledPackage } from './bundled.ts';
 import { findPackaged } from './packages.ts';
 import type { Packaged } from './packages.ts';
 
@@ -16,7 +18,7 @@ import type { Packaged } from './packages.ts';
 export type FoundModule = ModuleFile &
   Place & { /** By the package.json of its folder or its npm package. */ readonly stated?: StatedVersion };
 
-/** The contents of a plugins directory and of the npm packages. */
+/** The contents of a plugins directory, of the npm packages, and of the bundled packages that are turned on. */
 export interface Found {
   /** The directory without symbolic links, as in the URLs of its modules. Undefined if there is none. */
   readonly directory: string | undefined;
@@ -25,6 +27,7 @@ export interface Found {
   /** The modules that must not be loaded. Their reasons are among `problems`. */
   readonly refused: readonly FoundModule[];
   readonly problems: readonly PluginProblem[];
+  /** Those of npm packages and the bundled ones. */
   readonly packaged: Packaged;
   /** The package.json of each folder, as it was when it could last be read. */
   readonly manifests: ReadonlyMap<string, Manifest>;
@@ -32,6 +35,7 @@ export interface Found {
 
 export interface FindOptions {
   readonly pluginsDir: string;
+  readonly bundled: readonly BundledPackage[];
   readonly pluginPackages: boolean;
   readonly projectDir: string;
   readonly pluginList?: readonly string[] | undefined;
@@ -46,15 +50,17 @@ export interface FindOptions {
  */
 export async function findModules(options: FindOptions): Promise<Found> {
   const directory = await openDirectory(options);
-  const packaged = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
+  const installed = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
+  const bundled = await findBundled(options.bundled, directory);
+  const packaged = { modules: [...bundled, ...installed.modules], problems: installed.problems };
   const named = await nameAll(directory, packaged);
   checkNames(options, named);
   return choose(options, { directory, named, packaged, before: new Map() });
 }
 
 /**
- * Finds the modules again; npm packages are as they were `before`. A package.json that cannot be read, because it is being written, counts
- * as it was. Rejects as {@link findModules}, but modules that `plugins` and `pluginList` name may have disappeared.
+ * Finds the modules again; npm packages and bundled plugins are as they were `before`. A package.json that cannot be read, because it is
+ * being written, counts as it was. Rejects as {@link findModules}, but modules that `plugins` and `pluginList` name may have disappeared.
  */
 export async function findAgain(options: FindOptions, { packaged, manifests }: Found): Promise<Found> {
   const directory = await openDirectory(options);
@@ -83,7 +89,7 @@ interface Named {
 
 /** Selects the modules of `named` that the options want, and checks whether they may be executed. */
 async function choose(options: FindOptions, { directory, named, packaged, before }: Named): Promise<Found> {
-  const listed = options.pluginList ?? packagesOf(named);
+  const listed = options.pluginList ? [...options.pluginList, ...options.bundled] : packagesOf(named);
   const chosen = named.filter(({ packageName }) => listed.includes(packageName));
   const problems = [...packaged.problems];
   if (directory !== undefined) problems.push(...(await unreadableFolders(directory)));
