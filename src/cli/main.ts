@@ -8,6 +8,7 @@ import { addClientCommands } from './client-commands.ts';
 import { prepare, UsageError, usageErrorText } from './command-line.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addGenCommand } from './gen-command.ts';
+import { addInitCommand } from './init-command.ts';
 import { addNewCommand } from './new-command.ts';
 import { VERSION } from './package.ts';
 import { addPluginCommands } from './plugin-commands.ts';
@@ -41,6 +42,7 @@ async function main(): Promise<number> {
   addPluginCommands(program);
   addTokenCommand(program);
   addGenCommand(program);
+  addInitCommand(program);
   addNewCommand(program);
   const onExit = (exit: number): void => {
     code = exit;
