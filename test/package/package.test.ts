@@ -3,14 +3,14 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from '
 import { join, posix } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import anyTest from 'ava';
-import type { TestFn } from 'ava';
+import type { ExecutionContext, TestFn } from 'ava';
 import { globSync } from 'glob';
 import { publint } from 'publint';
 import minVersion from 'semver/ranges/min-version.js';
 import satisfies from 'semver/functions/satisfies.js';
 import ts from 'typescript';
 import { PROJECT_DIR, run } from '../support/processes.ts';
-import { addCopy, installed, packProject, startInstalled } from './kit.ts';
+import { addCopy, installed, packProject, startInstalled, writeFiles } from './kit.ts';
 import type { Packed } from './kit.ts';
 
 const test = anyTest as TestFn<{ packed: Packed }>;
@@ -379,17 +379,57 @@ const who = (name: string): string => `import { Exposed, Plugin, Satellite } fro
   exit() { console.log('exit ${name}'); }
 }`;
 
-test('co2 new plugin writes a plugin whose test passes right away where the package is installed', async (t) => {
-  const directory = installed(t, t.context.packed);
+/** Runs the compiler in a directory where the package is installed; returns what it reports. */
+async function compile(t: ExecutionContext, cwd: string, ...args: readonly string[]): Promise<readonly string[]> {
+  return (await run(t, process.execPath, [join(PROJECT_DIR, 'node_modules/typescript/bin/tsc'), ...args], { cwd }).exit).stdout;
+}
+
+test('co2 init makes an installation a project that compiles, passes its tests, and runs with the bundled plugins', async (t) => {
+  const directory = installed(t, t.context.packed, { 'package.json': '{"dependencies":{"co2-relay":"*"}}' });
   const co2 = join(directory, 'node_modules/.bin/co2');
-  const made = await run(t, co2, ['new', 'plugin', 'ham/spam'], { cwd: directory }).exit;
-  t.deepEqual(made.stdout.slice(0, 2), [
-    'wrote plugins/ham/spam.ts and plugins/ham/spam.test.ts',
-    'test it:  npx co2 test plugins/ham/spam.test.ts',
+  const made = await run(t, co2, ['init'], { cwd: directory }).exit;
+  t.deepEqual(made.stdout, [
+    'wrote config.ts, plugins/ham/spam.ts, plugins/ham/spam.test.ts, tsconfig.json and .gitignore',
+    'set "type": "module" in package.json',
+    'test it:  npx co2 test',
+    'run it:   npx co2 start',
+    'call it:  npx co2 call ham.spam.add 2 3',
   ]);
+  const more = await run(t, co2, ['new', 'plugin', 'ham/eggs'], { cwd: directory }).exit;
+  t.deepEqual(more.stdout.slice(0, 2), [
+    'wrote plugins/ham/eggs.ts and plugins/ham/eggs.test.ts',
+    'test it:  npx co2 test plugins/ham/eggs.test.ts',
+  ]);
+  t.deepEqual(await compile(t, directory), []);
   const tested = await run(t, co2, ['test'], { cwd: directory }).exit;
   t.is(tested.code, 0, [...tested.stdout, ...tested.stderr].join('\n'));
-  t.true(tested.stdout.includes('# pass 3'));
+  t.true(tested.stdout.includes('# pass 6'));
+  const relay = await startInstalled(t, directory);
+  t.is(await relay.call('example.echo.add', 2, 3), 5);
+  t.is(await relay.call('system.methodHelp', 'example.echo.say'), 'Returns the text that it is given.');
+  t.is(await relay.call('ham.spam.add', 2, 3), 5);
+  relay.kill('SIGTERM');
+  const { stderr } = await relay.exit;
+  t.deepEqual(
+    stderr.filter((line) => / (?:WARN|ERROR) /.test(line) && !line.includes('Node')),
+    [],
+  );
+});
+
+const STRICT = ['noImplicitOverride', 'noImplicitReturns', 'noUnusedLocals', 'noUnusedParameters', 'noFallthroughCasesInSwitch'];
+
+test('the plugin in README compiles with the configuration of tsc --init, and under strict settings', async (t) => {
+  const [, source = ''] = /```ts\n([^`]*class Pong[^`]*)```/.exec(readFileSync(join(PROJECT_DIR, 'README.md'), 'utf8')) ?? [];
+  t.true(source.includes("from 'co2-relay'"));
+  const directory = installed(t, t.context.packed, { 'package.json': '{"type":"module"}', 'plugins/ham/spam.ts': source });
+  await compile(t, directory, '--init');
+  t.deepEqual(await compile(t, directory, '-p', '.', '--noEmit'), []);
+  t.deepEqual(await compile(t, directory, '-p', '.', '--noEmit', ...STRICT.flatMap((name) => [`--${name}`, 'true'])), []);
+  writeFiles(directory, { 'tsconfig.json': '{"extends":"co2-relay/tsconfig.json"}' });
+  t.deepEqual(await compile(t, directory, ...STRICT.flatMap((name) => [`--${name}`, 'true'])), []);
+  // The compiler did look at it.
+  writeFiles(directory, { 'plugins/ham/spam.ts': source.replace(`returns: 'int'`, `returns: 'integer'`) });
+  t.regex((await compile(t, directory)).join('\n'), /spam\.ts.*'"integer"' is not assignable/);
 });
 
 test('a program embeds two relays, stops both, and exits without further help', async (t) => {
