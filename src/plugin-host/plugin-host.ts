@@ -271,7 +271,8 @@ export class PluginHost {
   #logStarted(found: Found): void {
     const running = this.status().satellites.length;
     const { pluginsDir } = this.#parts.options;
-    if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
+    if (found.directory === undefined && found.modules.length === 0)
+      this.#log.info(`no plugins: there is no directory ${pluginsDir}; co2 init writes a first plugin`);
     else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
   }
 
