@@ -18,7 +18,7 @@ import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { formatHostId, hostPort } from './message/message.ts';
 import type { Receive } from './plugin/plugin.ts';
 import { PluginHost, PluginLogs, RelayPlugins, checkPlugins, logHostEvent } from './plugin-host/plugin-host.ts';
-import type { PluginHostStatus, RelayPluginStatus, RelayPort } from './plugin-host/plugin-host.ts';
+import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
   MESSAGE_EVENTS,
@@ -35,6 +35,7 @@ import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from
 import { Dispatcher } from './rpc/rpc.ts';
 import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
+import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
 
@@ -42,7 +43,10 @@ export type { HttpServerDependencies } from './http/http.ts';
 
 /** What a relay takes from the process in which it runs. */
 export interface RelayEnvironment {
-  /** Default: nothing is logged. */
+  /**
+   * Loggers by category, such as those of log4js (`(category) => log4js.getLogger(category)`). Default: warnings and errors are written to
+   * stderr; the options `log.level` and `log.levels` change that.
+   */
   readonly logs?: LogSource | undefined;
   /** Default: the clock of the machine. */
   readonly clock?: Clock | undefined;
@@ -58,6 +62,11 @@ export interface RelayEnvironment {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Resolves the host name of a peer. Default: the resolver of the system. */
   readonly resolve?: Resolve | undefined;
+}
+
+/** The environment of a start, with the classes of the process that run as plugins. */
+export interface StartEnvironment extends RelayEnvironment {
+  readonly classes?: SatelliteClasses | undefined;
 }
 
 /** Replacements of network and disk, for the test kit. */
@@ -101,6 +110,21 @@ export interface RunningRelay {
    * subscribers.
    */
   readonly events: EventStream<RelayEvent>;
+  /**
+   * Calls `listener` with every event of this type from now on, such as `plugin.state` or `link.state`, and returns the function that ends
+   * it. What the listener throws is logged.
+   */
+  on<Type extends RelayEvent['type']>(type: Type, listener: (event: Extract<RelayEvent, { readonly type: Type }>) => void): () => void;
+  /**
+   * Calls a method of a plugin, a program or the relay by its full name, with the rights of the admin token: `await relay.call(
+   * 'ham.spam.add', [2, 3])`. Parameters and result are copies. Rejects with what the method throws, or with a RelayError.
+   */
+  call(method: string, params?: readonly Sendable[]): Promise<Value>;
+  /**
+   * Sends a dict as this relay: to all satellites and all peers. It needs a member `data`; `host_id` and `co2` are overwritten. Resolves to
+   * the id of the message. Rejects with a RelayError if no receiver could read the dict, or if the relay is stopping.
+   */
+  notify(dict: Sendable): Promise<string>;
   status(): AppStatus;
   /**
    * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a
@@ -134,8 +158,11 @@ export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', impor
 
 const silent: LogSource = () => SILENT;
 
+/** The sender of what the program sends that runs the relay. No satellite has this name, so all of them receive it. */
+const EMBEDDER = 'the program that runs the relay';
+
 /** Starts a relay from complete options. */
-export async function startRelay(completed: Completed, environment: RelayEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
+export async function startRelay(completed: Completed, environment: StartEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
   const { options } = completed;
   const { logs = silent, clock = systemClock, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
@@ -156,6 +183,9 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
     hostId: identity.get().hostId,
     adminToken: state.adminToken,
     events,
+    on: (type, listener) => events.subscribe(guarded(listener, type, logs('app')), [type]),
+    call: (method, params = []) => dispatcher.callFromProgram(method, params),
+    notify: (dict) => router.send(EMBEDDER, dict),
     status: () => ({
       relay: relayStatus({ router, rejections, dispatcher }),
       mesh: mesh.status(),
@@ -190,10 +220,21 @@ export async function checkStart(
   }
 }
 
+/** A listener whose errors are logged, since they must not disturb the part that emits. */
+function guarded<Event>(listener: (event: Event) => void, type: string, log: Log): (event: Event) => void {
+  return (event) => {
+    try {
+      listener(event);
+    } catch (error) {
+      log.error(`a listener of ${type} failed:`, error);
+    }
+  };
+}
+
 type Parts = ReturnType<typeof makeParts>;
 
 /** Makes the parts of a relay, each with what it depends on; nothing runs yet. */
-function makeParts({ options, isSet }: Completed, state: StateDirectory, environment: RelayEnvironment, fakes: Fakes | undefined) {
+function makeParts({ options, isSet }: Completed, state: StateDirectory, environment: StartEnvironment, fakes: Fakes | undefined) {
   const {
     logs = silent,
     clock = systemClock,
@@ -214,7 +255,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
-    ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins },
+    ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins, classes: environment.classes },
     events,
     programs: { relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });

@@ -8,7 +8,7 @@ import type { CallOptions } from '../plugin/internal.ts';
 import { isDict } from '../values/values.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
-import { pluginCaller } from './caller.ts';
+import { pluginCaller, programCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { addIntrospection } from './introspection.ts';
 import { MethodRegistry } from './method-registry.ts';
@@ -151,6 +151,12 @@ export class Dispatcher {
   async callFromSatellite(satellite: string, name: string, params: readonly Sendable[], options: CallOptions): Promise<Value> {
     const { value, usesI8 } = copied(params);
     return copied(await this.callAs(satellite, name, value as readonly Value[], options, usesI8)).value;
+  }
+
+  /** A call by the program that runs this relay, which may call everything. Copied as that of {@link callFromSatellite}. */
+  async callFromProgram(name: string, params: readonly Sendable[]): Promise<Value> {
+    const { value, usesI8 } = copied(params);
+    return copied(await this.call(name, value as readonly Value[], programCaller(this.#dependencies.self(), usesI8))).value;
   }
 
   /** True if the caller may call the method of this name. */

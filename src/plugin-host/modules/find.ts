@@ -11,12 +11,19 @@ import { compare, EXTENSIONS, isHelperFolder, nameModules, statedIn, TOP_PACKAGE
 import type { ModuleFile, Place, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
 import { findBundled } from './bundled.ts';
 import type { BundledPackage } from './bundled.ts';
+import { modulesOfClasses } from './classes.ts';
+import type { SatelliteClasses } from './classes.ts';
 import { findPackaged } from './packages.ts';
 import type { Packaged } from './packages.ts';
 
 /** A module and its place. */
 export type FoundModule = ModuleFile &
-  Place & { /** By the package.json of its folder or its npm package. */ readonly stated?: StatedVersion };
+  Place & {
+    /** By the package.json of its folder or its npm package. */
+    readonly stated?: StatedVersion;
+    /** What the module exports, if it is made of classes and not of a file. */
+    readonly exports?: Readonly<Record<string, unknown>>;
+  };
 
 /** The contents of a plugins directory, of the npm packages, and of the bundled packages that are turned on. */
 export interface Found {
@@ -36,6 +43,8 @@ export interface Found {
 export interface FindOptions {
   readonly pluginsDir: string;
   readonly bundled: readonly BundledPackage[];
+  /** Classes of the program that runs the relay. */
+  readonly classes?: SatelliteClasses | undefined;
   readonly pluginPackages: boolean;
   readonly projectDir: string;
   readonly pluginList?: readonly string[] | undefined;
@@ -52,7 +61,8 @@ export async function findModules(options: FindOptions): Promise<Found> {
   const directory = await openDirectory(options);
   const installed = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
   const bundled = await findBundled(options.bundled, directory);
-  const packaged = { modules: [...bundled, ...installed.modules], problems: installed.problems };
+  const classes = modulesOfClasses(options.classes ?? []);
+  const packaged = { modules: [...classes, ...bundled, ...installed.modules], problems: installed.problems };
   const named = await nameAll(directory, packaged);
   checkNames(options, named);
   return choose(options, { directory, named, packaged, before: new Map() });
@@ -90,7 +100,7 @@ interface Named {
 /** Selects the modules of `named` that the options want, and checks whether they may be executed. */
 async function choose(options: FindOptions, { directory, named, packaged, before }: Named): Promise<Found> {
   const listed = options.pluginList ? [...options.pluginList, ...options.bundled] : packagesOf(named);
-  const chosen = named.filter(({ packageName }) => listed.includes(packageName));
+  const chosen = named.filter(({ packageName, exports }) => exports !== undefined || listed.includes(packageName));
   const problems = [...packaged.problems];
   if (directory !== undefined) problems.push(...(await unreadableFolders(directory)));
   const manifests = directory === undefined ? new Map<string, Manifest>() : await readManifests(directory, chosen, { before, problems });
@@ -107,6 +117,7 @@ async function choose(options: FindOptions, { directory, named, packaged, before
 /** The module, with the reason if it must not be executed. Empty if it has disappeared since the directory was listed. */
 async function check(found: FoundModule): Promise<FoundModule[]> {
   const { root, rootName, path } = found;
+  if (found.exports) return [found];
   const refused = found.refused ?? (await (rootName === '' ? whyUnsafe(root, path) : whyUnsafe(root, path, 'its package')));
   if (refused === undefined) return [found];
   const isThere = await lstat(join(root, path)).then(
@@ -189,7 +200,7 @@ async function readManifests(
   { before, problems }: ManifestsParts,
 ): Promise<ReadonlyMap<string, Manifest>> {
   const manifests = new Map<string, Manifest>();
-  const folders = modules.filter(({ rootName }) => rootName === '').map(({ folder }) => folder);
+  const folders = modules.filter(isInDirectory).map(({ folder }) => folder);
   for (const folder of new Set(folders)) {
     const known = before.get(folder);
     const report = (reason: string): void => void problems.push({ file: manifestOf(folder), reason });
@@ -198,6 +209,11 @@ async function readManifests(
     manifests.set(folder, known && !manifest.isRead ? known : manifest);
   }
   return manifests;
+}
+
+/** True for the module of a file in the plugins directory. */
+function isInDirectory({ rootName, exports }: FoundModule): boolean {
+  return rootName === '' && exports === undefined;
 }
 
 /** Those that could be read. */
@@ -210,8 +226,8 @@ function withoutUnread(manifests: ReadonlyMap<string, Manifest>): Found['manifes
  * states.
  */
 function applyManifests(modules: readonly FoundModule[], manifests: Found['manifests'], problems: PluginProblem[]): FoundModule[] {
-  const inDirectory = modules.filter(({ rootName }) => rootName === '');
-  const kept = modules.filter(({ rootName }) => rootName !== '');
+  const inDirectory = modules.filter(isInDirectory);
+  const kept = modules.filter((module) => !isInDirectory(module));
   for (const [folder, { listed, stated }] of manifests) {
     const inFolder = inDirectory.filter((module) => module.folder === folder);
     const known = inFolder.map(({ moduleName }) => moduleName);
@@ -277,7 +293,12 @@ const COMMENTS = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
 /** Throws a RelayError CONFIG_INVALID if `isolation` names a module that does not exist. */
 export function requireModules(modules: readonly FoundModule[], isolation: Readonly<Record<string, Isolation>>): void {
   const names = modules.map(({ module }) => module);
-  for (const name of Object.keys(isolation)) {
+  for (const [name, where] of Object.entries(isolation)) {
+    if (where === 'child' && modules.some(({ module, exports }) => module === name && exports !== undefined))
+      throw new RelayError(
+        'CONFIG_INVALID',
+        `isolation: ${name} is a class of this program, and only a file can be loaded in another process`,
+      );
     if (!names.includes(name))
       throw new RelayError('CONFIG_INVALID', `isolation: there is no module '${clean(name)}' in use${suggest(name, names)}`);
   }
@@ -301,7 +322,8 @@ export async function byIsolation(
 }
 
 /** What the decorator says. Undefined if there is none, as in a file that is empty, incomplete or unreadable; loading it reports why. */
-async function declaredIsolation({ root, path }: FoundModule, was: Isolation | undefined): Promise<Isolation | undefined> {
+async function declaredIsolation({ root, path, exports }: FoundModule, was: Isolation | undefined): Promise<Isolation | undefined> {
+  if (exports) return 'inline';
   const source = await readFile(join(root, path), 'utf8').catch(() => '');
   const declared = isolationIn(source);
   // Moving it ends what runs, so an invalid version is refused where the version before runs.

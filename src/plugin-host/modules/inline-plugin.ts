@@ -229,7 +229,7 @@ export class InlinePlugin implements HostedPlugin {
         await this.#load(port, signal);
         return;
       }
-      await renewChanged(this.#found.root);
+      if (!this.#found.exports) await renewChanged(this.#found.root);
       const next = await this.#successor(old, signal).catch(async (error: unknown) => {
         throw await this.#failed(error, 'not restarted, what runs goes on', signal);
       });
@@ -256,7 +256,7 @@ export class InlinePlugin implements HostedPlugin {
   async #load(port: RelayPort, signal: AbortSignal): Promise<void> {
     await this.#orLeaveOut(signal, async () => {
       this.#setState({ type: 'starting' });
-      await renewChanged(this.#found.root);
+      if (!this.#found.exports) await renewChanged(this.#found.root);
       this.#problems = [];
       const imported = await this.#importCurrent(signal);
       const problems: PluginProblem[] = [];

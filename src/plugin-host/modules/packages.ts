@@ -13,7 +13,7 @@ const OWN_NAME = 'co2-relay';
 /** The names that npm allows. Others, such as `../x`, would lead out of node_modules. */
 const NPM_NAME = /^(?:@[\w~-][\w.~-]*\/)?[\w~-][\w.~-]*$/;
 
-type PackagedModule = ModuleFile & Place & { readonly stated: StatedVersion };
+type PackagedModule = ModuleFile & Place & { readonly stated: StatedVersion; readonly exports?: Readonly<Record<string, unknown>> };
 
 /** The modules that installed packages declare. */
 export interface Packaged {
