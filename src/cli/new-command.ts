@@ -1,6 +1,6 @@
 /** `co2 new plugin`: writes a working plugin and a passing test, made from the files in templates/. */
 import { existsSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { extname, join, relative, resolve } from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { clean, RelayError } from '../core/core.ts';
@@ -20,8 +20,8 @@ interface NewFlags {
 }
 
 const MORE = `
-co2 new plugin ham/spam writes plugins/ham/spam.ts, whose methods are called ham.spam.*, and its test. Any other language makes a program
-that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
+co2 new plugin ham/spam writes plugins/ham/spam.ts, whose methods are called ham.spam.*, and its test. --lang javascript writes spam.mjs.
+Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
 
 /** Adds the command. */
 export function addNewCommand(program: Command): void {
@@ -43,7 +43,8 @@ async function write(name: string, flags: NewFlags): Promise<void> {
   const directory = await directoryOf(language, flags);
   const { findFiles, nameModules } = await import('../plugin-host/plugin-host.ts');
   const existing = language.directory === 'plugins' && existsSync(directory) ? await findFiles(directory) : [];
-  const plugin = planPlugin(name, existing, nameModules);
+  const extension = language.directory === 'plugins' ? extname(language.files[0] ?? '').slice(1) : 'ts';
+  const plugin = planPlugin(name, existing, nameModules, extension);
   const files = filesOf(language, plugin);
   if (flags.force !== true) requireNew(directory, files, 'choose another name, or overwrite it with --force');
   for (const file of files) put(directory, file);

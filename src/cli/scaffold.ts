@@ -33,6 +33,13 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
     packages: [],
     test: (file, co2) => `${co2} test ${file}`,
   },
+  javascript: {
+    template: 'javascript',
+    files: ['spam.mjs', 'spam.test.mjs'],
+    directory: 'plugins',
+    packages: [],
+    test: (file, co2) => `${co2} test ${file}`,
+  },
   python: {
     template: 'python',
     files: ['spam.py', 'spam_test.py'],
@@ -62,6 +69,30 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
     packages: ['gcc', 'libc6-dev', 'make', 'libxmlrpc-core-c3-dev'],
     test: (file) => `make -C ${posix.dirname(file)} test`,
     build: (file) => ({ command: `make -C ${posix.dirname(file)}`, exec: file.replace(/\.c$/, '') }),
+  },
+  go: {
+    template: 'go',
+    files: ['spam.go', 'spam_test.go', 'xmlrpc.go', 'go.mod'],
+    hasOwnDirectory: true,
+    directory: 'programs',
+    packages: ['golang-go'],
+    test: (file) => `(cd ${posix.dirname(file)} && go test)`,
+    build: (file) => ({ command: `(cd ${posix.dirname(file)} && go build)`, exec: file.replace(/\.go$/, '') }),
+  },
+  php: {
+    template: 'php',
+    files: ['spam.php', 'spam_test.php'],
+    directory: 'programs',
+    packages: ['php-cli', 'php-xml'],
+    test: (file) => `php ${file}`,
+  },
+  java: {
+    template: 'java',
+    // A file that Java compiles when it starts must not end with .java.
+    files: ['spam', 'spam_test.java'],
+    directory: 'programs',
+    packages: ['default-jdk-headless'],
+    test: (file) => `java ${file}`,
   },
   sh: {
     template: 'shell',
@@ -93,8 +124,8 @@ type NameFiles = (files: readonly string[]) => readonly {
  * The plugin with this name. `existing` are the files of the plugins directory; a file that it would replace causes no conflict.
  * Throws a RelayError CONFIG_INVALID if the name is invalid or in use.
  */
-export function planPlugin(name: string, existing: readonly string[], nameFiles: NameFiles): NewPlugin {
-  const path = name.replace(/\.(?:m?[tj]s|py|pl|rb|c|sh)$/, '');
+export function planPlugin(name: string, existing: readonly string[], nameFiles: NameFiles, extension = 'ts'): NewPlugin {
+  const path = name.replace(/\.(?:m?[tj]s|py|pl|rb|c|go|php|java|sh)$/, '');
   const refuse = (reason: string): never => {
     throw new RelayError('CONFIG_INVALID', `invalid plugin name '${clean(name, 80)}': ${reason}`);
   };
@@ -103,7 +134,7 @@ export function planPlugin(name: string, existing: readonly string[], nameFiles:
     const meant = parts.length === 2 ? parts.join('/') : 'ham/spam';
     return refuse(`expected package/module, such as ${clean(meant, 80)}`);
   }
-  const file = `${path}.ts`;
+  const file = `${path}.${extension}`;
   const named = nameFiles([...existing.filter((other) => other !== file), file]).find((one) => one.file === file);
   if (!named)
     return refuse('a name with a leading "_" or with ".test" or ".config" at its end is a helper, and node_modules belongs to npm');

@@ -40,12 +40,12 @@ export function RelayPlugin(first?: AnyClass | RelayPluginOptions): ((target: An
 
 /** The decorator of a method, in the form of TypeScript's `experimentalDecorators`, which the relay compiles, and in that of ECMAScript. */
 export interface ExposedDecorator {
-  (prototype: object, method: string | symbol, descriptor: PropertyDescriptor): void;
+  (prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
   (method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
 }
 
 /** Makes a method callable by every XML-RPC client as `package.module.method`. Its doc comment is its help. */
-export function Exposed(prototype: object, method: string | symbol, descriptor: PropertyDescriptor): void;
+export function Exposed(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
 export function Exposed(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
 export function Exposed(options?: ExposedOptions): ExposedDecorator;
 export function Exposed(first?: object, second?: string | symbol | ClassMethodDecoratorContext): ExposedDecorator | undefined {

@@ -42,6 +42,21 @@ test.serial('a new TypeScript plugin compiles in strict mode, passes its test an
   t.deepEqual(called.stdout, ['5']);
 });
 
+test.serial('a new plugin in plain JavaScript passes its test and answers calls, with help, in a relay', async (t) => {
+  const cwd = pluginsDir(t, {});
+  const made = await make(t, cwd, 'ham/my-spam', '--lang', 'javascript');
+  t.like(made, { code: 0, stderr: [] });
+  t.is(made.stdout[0], 'wrote plugins/ham/my-spam.mjs and plugins/ham/my-spam.test.mjs');
+  const passed = await copied(t, cwd, made.stdout[1]);
+  t.is(passed.code, 0, passed.stdout.join('\n'));
+  t.true(passed.stdout.includes('# pass 3'));
+  const relay = await startCo2(t, { cwd });
+  t.is(await relay.call('ham.my_spam.add', 2, 3), 5);
+  t.is(await relay.call('system.methodHelp', 'ham.my_spam.add'), 'Adds two numbers.');
+  const clash = await make(t, cwd, 'ham/my_spam', '--lang', 'typescript');
+  t.regex(clash.stderr.join(), /ham\/my-spam\.mjs.*would both be module ham\.my_spam/);
+});
+
 test.serial('co2 test finds the tests and fails if one of them fails', async (t) => {
   const cwd = pluginsDir(t, {});
   await make(t, cwd, 'ham/spam');
@@ -66,6 +81,21 @@ const WRITTEN: readonly (readonly [language: string, files: readonly string[], s
     ['ham/my-spam/my-spam.c', 'ham/my-spam/my-spam_test.c', 'ham/my-spam/Makefile'],
     ['gcc libc6-dev make libxmlrpc-core-c3-dev', 'make -C programs/ham/my-spam test', './programs/ham/my-spam/my-spam'],
   ],
+  [
+    'go',
+    ['ham/my-spam/my-spam.go', 'ham/my-spam/my-spam_test.go', 'ham/my-spam/xmlrpc.go', 'ham/my-spam/go.mod'],
+    ['golang-go', '(cd programs/ham/my-spam && go test)', './programs/ham/my-spam/my-spam'],
+  ],
+  [
+    'php',
+    ['ham/my-spam.php *', 'ham/my-spam_test.php'],
+    ['php-cli php-xml', 'php programs/ham/my-spam_test.php', './programs/ham/my-spam.php'],
+  ],
+  [
+    'java',
+    ['ham/my-spam *', 'ham/my-spam_test.java'],
+    ['default-jdk-headless', 'java programs/ham/my-spam_test.java', './programs/ham/my-spam'],
+  ],
   ['sh', ['ham/my-spam.sh *', 'ham/my-spam_test.sh *'], ['curl', 'sh programs/ham/my-spam_test.sh', './programs/ham/my-spam.sh']],
 ];
 
@@ -88,7 +118,10 @@ for (const [language, expected, [packages = '', testLine = '', exec = '']] of WR
       ],
     );
     t.true(steps.some((step) => /^check it: .* check-plugin --name ham\.my_spam /.test(step) && step.endsWith(` ${exec}`)));
-    t.is(steps.includes('build it: make -C programs/ham/my-spam'), language === 'c');
+    t.is(
+      steps.find((step) => step.startsWith('build it: ')),
+      { c: 'build it: make -C programs/ham/my-spam', go: 'build it: (cd programs/ham/my-spam && go build)' }[language],
+    );
     const sources = paths.map((path) => readFileSync(join(cwd, path), 'utf8'));
     t.deepEqual(
       sources.filter((source) => /ham\.spam|(?<!my[-_])spam/.test(source)),
@@ -96,7 +129,7 @@ for (const [language, expected, [packages = '', testLine = '', exec = '']] of WR
       'every name is replaced',
     );
     t.true(sources[0]?.includes(`ham.my_spam is a satellite that co2-relay starts: add it to 'programs' in config.ts`));
-    if (shown[0]?.endsWith('*') === true) t.regex(sources[0] ?? '', /^#!\/(usr\/bin\/env \w+|bin\/sh)\n/);
+    if (shown[0]?.endsWith('*') === true) t.regex(sources[0] ?? '', /^#!\/(usr\/bin\/env [-\w ]+|bin\/sh)\n/);
   });
 }
 
@@ -164,7 +197,7 @@ test.serial('an unknown language, an unwritable directory and a missing test are
   const cwd = pluginsDir(t, { a: '' });
   t.regex(
     (await make(t, cwd, 'ham/spam', '--lang', 'cobol')).stderr.join(),
-    /--lang.*'cobol'.*typescript, python, perl, ruby, c, sh.*co2 new plugin --help/,
+    /--lang.*'cobol'.*typescript, javascript, python, perl, ruby, c, go, php, java, sh.*co2 new plugin --help/,
   );
   t.deepEqual((await make(t, cwd, 'ham/spam', '--dir', 'a')).stderr, [
     `co2: cannot write ${join(cwd, 'a/ham/spam.ts')}: ${systemReason(Object.assign(new Error(), { code: 'ENOTDIR' }))}`,

@@ -2,6 +2,7 @@
  * The programs of templates/ as written by `co2 new plugin`: they pass their tests, conform to the protocol and run in a relay, and their
  * tests detect bugs.
  */
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -22,11 +23,17 @@ function shell(t: ExecutionContext, cwd: string, line: string): Promise<Exit> {
   return run(t, 'sh', ['-c', line], { cwd }).exit;
 }
 
+// A JDK is a download of 200 MB, so this language is tested where there is one.
+const hasJdk = spawnSync('javac', ['--version']).status === 0;
+
 const LANGUAGES: readonly (readonly [language: string, passes: RegExp, broken: readonly [string, string]])[] = [
   ['python', /^OK$/, ['return a + b', 'return a - b']],
   ['perl', /^Result: PASS$/, ['$x + $y', '$x - $y']],
   ['ruby', /4 runs, 12 assertions, 0 failures, 0 errors/, ['one + other', 'one - other']],
   ['c', /^ok - stops on request$/, ['__builtin_add_overflow', '__builtin_sub_overflow']],
+  ['go', /^PASS$/, ['return a + b', 'return a - b']],
+  ['php', /^ok - stops on request$/, ['$a + $b', '$a - $b']],
+  ...(hasJdk ? [['java', /^ok - stops on request$/, ['Math.addExact', 'Math.subtractExact']] as const] : []),
   ['sh', /^ok - stops on request$/, ['$(($1 + $2))', '$(($1 - $2))']],
 ];
 
