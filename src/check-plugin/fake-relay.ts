@@ -8,6 +8,7 @@ import { MethodRegistry, addIntrospection, callerOf } from '../rpc/rpc.ts';
 import { addProgramMethods } from '../relay/relay.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { ProgramDesk } from '../relay/relay.ts';
+import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
 /** A process of the program, as the door knows it. */
 export interface Known {
@@ -15,6 +16,8 @@ export interface Known {
   readonly id: string;
   /** Of its token, hex. */
   readonly sha256: string;
+  /** How values are written for it. Undefined: as they came. */
+  readonly send?: WriteOptions | undefined;
   /** Undefined for one that has a server. */
   readonly poll: () => PollTransport | undefined;
 }
@@ -49,7 +52,7 @@ const POLLING: ReadonlySet<string> = new Set(['plugin.next', 'plugin.answer', 'p
 export class FakeRelay {
   readonly #known = new Map<string, Known>();
   readonly #seen = new Map<string, Seen>();
-  #tokens: readonly { readonly name: string; readonly sha256: string }[] = [];
+  #tokens: readonly { readonly name: string; readonly sha256: string; readonly send?: WriteOptions | undefined }[] = [];
   readonly #registry = new MethodRegistry();
   readonly #server: ProgramServer;
   readonly #onCall: (call: SeenCall) => void;
@@ -104,7 +107,7 @@ export class FakeRelay {
   }
 
   #takeTokens(): void {
-    this.#tokens = [...this.#known.values()].map(({ id: name, sha256 }) => ({ name, sha256 }));
+    this.#tokens = [...this.#known.values()].map(({ id: name, sha256, send }) => ({ name, sha256, send }));
   }
 
   #register(): void {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { extname, join, relative, resolve } from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { clean, RelayError } from '../core/core.ts';
+import { clean, quoted, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import { commandName } from './package.ts';
 import { optionsOf } from './relay-connection.ts';
@@ -78,11 +78,18 @@ function printResult({ module }: NewPlugin, language: Language, files: readonly 
   process.stdout.write(`wrote ${files.slice(0, -1).join(', ')} and ${files.at(-1) ?? ''}\n${steps.join('\n')}\n`);
 }
 
-function programSteps(module: string, { build }: Language, file: string): readonly string[] {
+function programSteps(module: string, { build, send }: Language, file: string): readonly string[] {
   const { command, exec } = build?.(file) ?? { exec: file };
+  const [option, member] = send ? [` --send '${JSON.stringify(send)}'`, `, send: ${inTypeScript(send)}`] : ['', ''];
   return [
     ...(command === undefined ? [] : [`build it: ${command}`]),
-    `check it: ${commandName()} check-plugin --name ${module} ./${exec}`,
-    `add it to config.ts:  programs: [{ name: '${module}', exec: './${exec}' }]`,
+    `check it: ${commandName()} check-plugin --name ${module}${option} ./${exec}`,
+    `add it to config.ts:  programs: [{ name: '${module}', exec: './${exec}'${member} }]`,
   ];
+}
+
+function inTypeScript(options: Readonly<Record<string, string>>): string {
+  return `{ ${Object.entries(options)
+    .map(([name, value]) => `${name}: ${quoted(value)}`)
+    .join(', ')} }`;
 }

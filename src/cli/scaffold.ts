@@ -18,6 +18,8 @@ export interface Language {
   readonly directory: 'plugins' | 'programs';
   /** Debian packages that it needs. */
   readonly packages: readonly string[];
+  /** What the relay must know about writing for its library: `send` in config.ts. Default: nothing. */
+  readonly send?: Readonly<Record<string, string>>;
   /** The command that runs the test; like `build`, with paths as the user sees them. */
   readonly test: (file: string, co2: string) => string;
   /** The command that compiles the program, and the file that it makes. Default: it needs no compiler. */
@@ -67,6 +69,8 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
     hasOwnDirectory: true,
     directory: 'programs',
     packages: ['gcc', 'libc6-dev', 'make', 'libxmlrpc-core-c3-dev'],
+    // xmlrpc-c before 1.50 cannot read characters beyond U+FFFF.
+    send: { astral: 'replace' },
     test: (file) => `make -C ${posix.dirname(file)} test`,
     build: (file) => ({ command: `make -C ${posix.dirname(file)}`, exec: file.replace(/\.c$/, '') }),
   },

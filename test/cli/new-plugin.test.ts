@@ -114,7 +114,7 @@ for (const [language, expected, [packages = '', testLine = '', exec = '']] of WR
       [
         `requires: apt-get install ${packages}`,
         `test it:  ${testLine}`,
-        `add it to config.ts:  programs: [{ name: 'ham.my_spam', exec: '${exec}' }]`,
+        `add it to config.ts:  programs: [{ name: 'ham.my_spam', exec: '${exec}'${language === 'c' ? ", send: { astral: 'replace' }" : ''} }]`,
       ],
     );
     t.true(steps.some((step) => /^check it: .* check-plugin --name ham\.my_spam /.test(step) && step.endsWith(` ${exec}`)));

@@ -87,7 +87,7 @@ async function runs(t: ExecutionContext, cwd: string, line: string): Promise<voi
   await t.throwsAsync(relay.call('ham.my_spam.subtract', 1, 2), { message: /ham\.my_spam\.subtract/ });
   const other = await scriptedPeer(t);
   await relay.call('relay.register', { port: other.port, nick: 'other' });
-  await relay.call('notify', { data: { no: 'ping' } });
+  await relay.call('notify', { data: { no: 'ping', text: 'satellite 🛰' } });
   await relay.call('notify', { data: 'ping' });
   const heard = await other.notified.first(3);
   const { host_id: sender } = heard[1] as { host_id: string };

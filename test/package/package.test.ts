@@ -384,7 +384,7 @@ async function compile(t: ExecutionContext, cwd: string, ...args: readonly strin
   return (await run(t, process.execPath, [join(PROJECT_DIR, 'node_modules/typescript/bin/tsc'), ...args], { cwd }).exit).stdout;
 }
 
-test('co2 init makes an installation a project that compiles, passes its tests, and runs with the bundled plugins', async (t) => {
+test.serial('co2 init makes an installation a project that compiles, passes its tests, and runs with the bundled plugins', async (t) => {
   const directory = installed(t, t.context.packed, { 'package.json': '{"dependencies":{"co2-relay":"*"}}' });
   const co2 = join(directory, 'node_modules/.bin/co2');
   const made = await run(t, co2, ['init'], { cwd: directory }).exit;
@@ -418,7 +418,7 @@ test('co2 init makes an installation a project that compiles, passes its tests, 
 
 const STRICT = ['noImplicitOverride', 'noImplicitReturns', 'noUnusedLocals', 'noUnusedParameters', 'noFallthroughCasesInSwitch'];
 
-test('the plugin in README compiles with the configuration of tsc --init, and under strict settings', async (t) => {
+test.serial('the plugin in README compiles with the configuration of tsc --init, and under strict settings', async (t) => {
   const [, source = ''] = /```ts\n([^`]*class Pong[^`]*)```/.exec(readFileSync(join(PROJECT_DIR, 'README.md'), 'utf8')) ?? [];
   t.true(source.includes("from 'co2-relay'"));
   const directory = installed(t, t.context.packed, { 'package.json': '{"type":"module"}', 'plugins/ham/spam.ts': source });

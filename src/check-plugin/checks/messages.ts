@@ -42,14 +42,13 @@ const BEYOND_16_BITS: Check = {
   name: 'it takes letters beyond 16 bits, such as emoji',
   section: 'Values',
   expected: 'an answer to notify',
-  advice: 'take a library that reads all of UTF-8; a relay sets such a message aside after the fifth process that ended at it',
+  advice:
+    'use a library that reads all of UTF-8, or write send: { astral: \'replace\' } beside the program in config.ts (--send \'{"astral":"replace"}\' here)',
   when: receives,
   needsMain: true,
   look: async (exam) => {
     const another = await startAnother(exam);
-    const outcome = await deliver(another, exam, BEYOND).catch((error: unknown) => note(inWords(error)));
-    await another.kill();
-    return outcome;
+    return deliver(another, exam, BEYOND).finally(() => another.kill());
   },
 };
 

@@ -2,14 +2,15 @@
 import { Fault, RelayError, clean, ERRORS } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { serialiseCall } from '../../xmlrpc/xmlrpc.ts';
+import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import type { ErrorCode } from '../../core/core.ts';
 
 /** A call on its way to a program, as bytes for who has a server, as values for who fetches its calls. */
 export interface ProgramRequest {
   readonly method: string;
   readonly params: () => readonly Sendable[];
-  /** The whole call as XML-RPC. */
-  readonly body: () => Buffer;
+  /** The whole call as XML-RPC, written in this way, or as it came. Throws a RelayError if it cannot be written so. */
+  readonly body: (writing?: WriteOptions) => Buffer;
 }
 
 export interface ProgramTransport {
@@ -35,7 +36,7 @@ export const MAX_CALLS = 1_000;
 
 /** A call with parameters that are values; with `wideInts`, whole numbers beyond 32 bits are integers of 64 bits. */
 export function requestOf(method: string, params: readonly Sendable[], wideInts = false): ProgramRequest {
-  return { method, params: () => params, body: () => serialiseCall(method, params, { nil: true, i8: true, wideInts }) };
+  return { method, params: () => params, body: (writing) => serialiseCall(method, params, { nil: true, i8: true, wideInts, ...writing }) };
 }
 
 const NO_SUCH_METHOD = -32601;

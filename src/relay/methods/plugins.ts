@@ -155,7 +155,7 @@ function addNews(add: Add, { host, events, logs }: PluginMethodsParts): void {
 function addLetters(add: Add, { host, clock }: PluginMethodsParts): void {
   add({
     name: 'plugin.dead_letters',
-    help: 'Lists the messages that killed their receiver five times and were set aside, of one plugin or of all: id, plugin, host_id, deaths, reason, age_ms, bytes.',
+    help: 'Lists the messages that were set aside, since they killed their receiver five times or cannot be written for it (deaths is 0 then), of one plugin or of all: id, plugin, host_id, deaths, reason, age_ms, bytes.',
     signatures: [['array'], ['array', 'string']],
     invoke: (params) => {
       const plugin = params.length === 0 ? undefined : nameIn('plugin.dead_letters', params);
