@@ -34,7 +34,7 @@ import {
   checkPlugins,
   hostLogger,
 } from './plugin-host/plugin-host.ts';
-import type { PluginHostStatus, RelayPluginStatus, RelayPort } from './plugin-host/plugin-host.ts';
+import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
   MESSAGE_EVENTS,
@@ -54,6 +54,7 @@ import { Dispatcher } from './rpc/rpc.ts';
 import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
 import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
+import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
 
@@ -61,7 +62,10 @@ export type { HttpServerDependencies } from './http/http.ts';
 
 /** What a relay takes from the process in which it runs. */
 export interface RelayEnvironment {
-  /** Default: nothing is logged. */
+  /**
+   * Loggers by category, such as those of log4js (`(category) => log4js.getLogger(category)`). Default: warnings and errors are written to
+   * stderr; the options `log.level` and `log.levels` change that.
+   */
   readonly logs?: LogSource | undefined;
   /** Default: the clock of the machine. */
   readonly clock?: Clock | undefined;
@@ -79,6 +83,11 @@ export interface RelayEnvironment {
   readonly configFile?: string | undefined;
   /** Resolves the host name of a peer. Default: the resolver of the system. */
   readonly resolve?: Resolve | undefined;
+}
+
+/** The environment of a start, with the classes of the process that run as plugins. */
+export interface StartEnvironment extends RelayEnvironment {
+  readonly classes?: SatelliteClasses | undefined;
 }
 
 /** Replacements of network and disk, for the test kit. */
@@ -123,6 +132,21 @@ export interface RunningRelay {
    * subscribers.
    */
   readonly events: EventStream<RelayEvent>;
+  /**
+   * Calls `listener` with every event of this type from now on, such as `plugin.state` or `link.state`, and returns the function that ends
+   * it. What the listener throws is logged.
+   */
+  on<Type extends RelayEvent['type']>(type: Type, listener: (event: Extract<RelayEvent, { readonly type: Type }>) => void): () => void;
+  /**
+   * Calls a method of a plugin, a program or the relay by its full name, with the rights of the admin token: `await relay.call(
+   * 'ham.spam.add', [2, 3])`. Parameters and result are copies. Rejects with what the method throws, or with a RelayError.
+   */
+  call(method: string, params?: readonly Sendable[]): Promise<Value>;
+  /**
+   * Sends a dict as this relay: to all satellites and all peers. It needs a member `data`; `host_id` and `co2` are overwritten. Resolves to
+   * the id of the message. Rejects with a RelayError if no receiver could read the dict, or if the relay is stopping.
+   */
+  notify(dict: Sendable): Promise<string>;
   status(): AppStatus;
   /**
    * Applies what can change while the relay runs from `config`, in which an omitted option has its default, and reports what needs a
@@ -156,13 +180,16 @@ export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', impor
 
 const silent: LogSource = () => SILENT;
 
+/** The sender of what the program sends that runs the relay. No satellite has this name, so all of them receive it. */
+const EMBEDDER = 'the program that runs the relay';
+
 /** Starts a relay from complete options. */
-export async function startRelay(completed: Completed, environment: RelayEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
+export async function startRelay(completed: Completed, environment: StartEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
   const { options } = completed;
   const { logs = silent, clock = systemClock, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, environment, fakes);
-  const { events, identity, dispatcher, http, customEndpoint, mesh } = parts;
+  const { events, identity, dispatcher, router, http, customEndpoint, mesh } = parts;
   const steps = new Steps({ clock, log: logs('app'), signal });
   try {
     if (!fakes) await lock(steps, state, () => listeningOf(http, options, environment.configFile));
@@ -178,6 +205,9 @@ export async function startRelay(completed: Completed, environment: RelayEnviron
     hostId: identity.get().hostId,
     adminToken: state.adminToken,
     events,
+    on: (type, listener) => events.subscribe(guarded(listener, type, logs('app')), [type]),
+    call: (method, params = []) => dispatcher.callFromProgram(method, params),
+    notify: (dict) => router.send(EMBEDDER, dict),
     status: parts.status,
     reconfigure: reconfigurer(options, [dispatcher, http, parts.reconfigured]),
     addPeer: (url) => {
@@ -214,10 +244,21 @@ export async function checkStart(
   return (notLoaded ?? []).map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
 }
 
+/** A listener whose errors are logged, since they must not disturb the part that emits. */
+function guarded<Event>(listener: (event: Event) => void, type: string, log: Log): (event: Event) => void {
+  return (event) => {
+    try {
+      listener(event);
+    } catch (error) {
+      log.error(`a listener of ${type} failed:`, error);
+    }
+  };
+}
+
 type Parts = ReturnType<typeof makeParts>;
 
 /** Makes the parts of a relay, each with what it depends on; nothing runs yet. */
-function makeParts({ options, isSet }: Completed, state: StateDirectory, environment: RelayEnvironment, fakes: Fakes | undefined) {
+function makeParts({ options, isSet }: Completed, state: StateDirectory, environment: StartEnvironment, fakes: Fakes | undefined) {
   const {
     logs = silent,
     clock = systemClock,
@@ -239,7 +280,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
-    ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins },
+    ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins, classes: environment.classes },
     events,
     programs: { relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
   });

@@ -23,7 +23,7 @@ export type { Finding, Verdict } from './outcome.ts';
 
 /** Which program is checked, and how. */
 export interface CheckOptions {
-  readonly record: Pick<ProgramRecord, 'name' | 'exec' | 'args' | 'env' | 'config'>;
+  readonly record: Pick<ProgramRecord, 'name' | 'exec' | 'args' | 'env' | 'config' | 'send'>;
   /** ms for each step, unless the protocol allows less. */
   readonly timeoutMs: number;
   /** True to call its methods, too, whatever they do. */
@@ -110,12 +110,17 @@ export async function checkPlugin(options: CheckOptions): Promise<CheckReport> {
 
 /** Completes the record as the relay does with those of `config.ts`. Throws a RelayError CONFIG_INVALID. */
 function recordOf({ record, env }: CheckOptions): ProgramOptions {
-  const parsed = programShape.pick({ name: true }).safeParse({ name: record.name });
-  if (!parsed.success)
+  const name = programShape.pick({ name: true }).safeParse({ name: record.name });
+  if (!name.success)
     throw new RelayError(
       'CONFIG_INVALID',
-      `--name: '${clean(record.name, 60)}': expected ${parsed.error.issues[0]?.message ?? 'another name'}`,
+      `--name: '${clean(record.name, 60)}': expected ${name.error.issues[0]?.message ?? 'another name'}`,
     );
+  const send = programShape.pick({ send: true }).safeParse({ send: record.send });
+  if (!send.success) {
+    const [issue] = send.error.issues;
+    throw new RelayError('CONFIG_INVALID', `--send: ${issue?.path.slice(1).join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+  }
   try {
     return completeRecord({ ...record, exec: findExecutable(record.exec, env.PATH, record.env?.PATH) });
   } catch (error) {

@@ -86,7 +86,7 @@ export class CheckedProcess {
         },
       },
     );
-    relay.add({ id, sha256: this.#session.tokenHash, poll: () => this.#session.poll });
+    relay.add({ id, sha256: this.#session.tokenHash, send: parts.record.send, poll: () => this.#session.poll });
   }
 
   get id(): string {

@@ -8,6 +8,7 @@ import { MethodRegistry, addIntrospection, callerOf } from '../rpc/rpc.ts';
 import { addProgramMethods } from '../relay/relay.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { ProgramPort } from '../relay/relay.ts';
+import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
 /** A process of the program that may call. */
 export interface KnownProcess {
@@ -15,6 +16,8 @@ export interface KnownProcess {
   readonly id: string;
   /** SHA-256 of its token, hex. */
   readonly sha256: string;
+  /** How values are written for it. Undefined: as they came. */
+  readonly send?: WriteOptions | undefined;
   /** Returns undefined for a process that has a server. */
   readonly poll: () => PollTransport | undefined;
 }
@@ -51,7 +54,7 @@ const POLLING: ReadonlySet<string> = new Set(['plugin.next', 'plugin.answer', 'p
 export class FakeRelay {
   readonly #known = new Map<string, KnownProcess>();
   readonly #seen = new Map<string, SeenCalls>();
-  #tokens: readonly { readonly name: string; readonly sha256: string }[] = [];
+  #tokens: readonly { readonly name: string; readonly sha256: string; readonly send?: WriteOptions | undefined }[] = [];
   readonly #registry = new MethodRegistry();
   readonly #server: ProgramServer;
   readonly #onCall: (call: SeenCall) => void;
@@ -106,7 +109,7 @@ export class FakeRelay {
   }
 
   #updateTokens(): void {
-    this.#tokens = [...this.#known.values()].map(({ id: name, sha256 }) => ({ name, sha256 }));
+    this.#tokens = [...this.#known.values()].map(({ id: name, sha256, send }) => ({ name, sha256, send }));
   }
 
   #register(): void {

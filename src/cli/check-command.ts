@@ -13,6 +13,7 @@ interface CheckFlags {
   readonly name?: string;
   readonly config?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
+  readonly send?: Readonly<Record<string, unknown>>;
   readonly timeout: number;
   readonly call?: boolean;
   readonly verbose?: boolean;
@@ -40,6 +41,7 @@ export function addCheckCommand(program: Command, onExit: (code: number) => void
     .option('--name <name>', "its name in 'programs' (default: the name of its file)")
     .option('--config <file or json>', 'configuration for its plugin.setup: JSON or a JSON file', configOf)
     .option('--env <name=value>', 'environment variable; may be repeated', environmentVariable)
+    .option('--send <json>', 'how values are written for it, as send in \'programs\': {"astral":"replace"}', configOf)
     .option('--timeout <ms>', 'time limit of each step', milliseconds, 10_000)
     .option('--call', 'also call its methods with simple parameters, despite their side effects')
     .option('--verbose', 'print the traffic between the program and the relay to standard error')
@@ -62,10 +64,10 @@ async function check(exec: string, args: readonly string[], flags: CheckFlags): 
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
   try {
-    const { config = {}, env = {}, call: callsMethods = false, timeout: timeoutMs } = flags;
+    const { config = {}, env = {}, send, call: callsMethods = false, timeout: timeoutMs } = flags;
     const options: CheckOptions = {
       ...{
-        record: { name, exec, args, env, config },
+        record: { name, exec, args, env, config, send },
         timeoutMs,
         callsMethods,
         version: VERSION,

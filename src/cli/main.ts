@@ -53,6 +53,7 @@ const GROUPS: readonly Group[] = [
   { names: ['plugin'], add: async (program) => (await import('./plugin-commands.ts')).addPluginCommands(program) },
   { names: ['config'], add: async (program, onExit) => (await import('./config-commands.ts')).addConfigCommands(program, onExit) },
   { names: ['token'], add: async (program) => (await import('./token-command.ts')).addTokenCommand(program) },
+  { names: ['init'], add: async (program) => (await import('./init-command.ts')).addInitCommand(program) },
   { names: ['new'], add: async (program) => (await import('./new-command.ts')).addNewCommand(program) },
   { names: ['test'], add: async (program, onExit) => (await import('./test-command.ts')).addTestCommand(program, onExit) },
   { names: ['check-plugin'], add: async (program, onExit) => (await import('./check-command.ts')).addCheckCommand(program, onExit) },

@@ -26,6 +26,7 @@ export { memoize } from './memoize.ts';
 export { RateLimitedLog } from './rate-limited-log.ts';
 export { SerialQueue } from './serial-queue.ts';
 export { sha256 } from './sha256.ts';
+export { stderrLogs } from './stderr-log.ts';
 export { Steps } from './steps.ts';
 export type { Step } from './steps.ts';
 export { suggest } from './suggest.ts';

@@ -17,6 +17,7 @@ import { readMediaType } from './media-type.ts';
 import type { BodyKind, XmlType } from './media-type.ts';
 import { XML, xmlCalls } from './xmlrpc-endpoint.ts';
 import type { XmlRpcEndpointParts } from './xmlrpc-endpoint.ts';
+import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 import { checkingInterval } from './server.ts';
 
 /** The token of a program, by its hash. */
@@ -24,6 +25,8 @@ export interface ProgramToken {
   readonly name: string;
   /** SHA-256 of the token, hex. */
   readonly sha256: string;
+  /** How answers to it are written. Default: as they came, with nil and i8. */
+  readonly send?: WriteOptions | undefined;
 }
 
 export interface ProgramServerDependencies {
@@ -53,7 +56,11 @@ export class ProgramServer {
     this.#calls = xmlCalls(
       { dispatcher, maxBodyBytes, bodies: new LargeBodies() },
       // A program that serves calls of others gets their nil and i8 values, whether it declared them or not.
-      { call: ({ methodName, params }, caller) => dispatcher.call(methodName, params, caller), reads: { nil: true, i8: true } },
+      {
+        call: ({ methodName, params }, caller) => dispatcher.call(methodName, params, caller),
+        reads: { nil: true, i8: true },
+        writing: ({ role }) => this.#sendOf(role),
+      },
     );
     this.#check = credentialCheck([knownTokens(tokens)], Date.now);
     const limits = { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: checkingInterval(requestTimeoutMs) };
@@ -119,6 +126,12 @@ export class ProgramServer {
     const body = await bodyOf(request, this.parts.maxBodyBytes);
     if (body === undefined) return;
     send(response, 200, XML, await this.#calls.answer({ principal, body, outcome, charset: type.charset }));
+  }
+
+  #sendOf(role: Principal['role']): WriteOptions | undefined {
+    return role.kind === 'plugin'
+      ? this.parts.tokens().find(({ name, send }) => send !== undefined && name === role.name)?.send
+      : undefined;
   }
 
   /** Throws a RelayError NOT_AUTHENTICATED. */

@@ -1,12 +1,13 @@
 /** `POST /RPC2` and `POST /`: the XML-RPC endpoint. */
 import type { FastifyReply } from 'fastify';
+import type { Principal } from '../access/access.ts';
 import { RelayError } from '../core/core.ts';
 import type { FaultAnswer } from '../core/core.ts';
 import { answerCall, callerOf } from '../rpc/rpc.ts';
 import type { Caller, Dispatcher, RpcEndpoint } from '../rpc/rpc.ts';
 import type { Sendable } from '../values/values.ts';
 import { serialiseFault } from '../xmlrpc/xmlrpc.ts';
-import type { Extensions, ParsedCall } from '../xmlrpc/xmlrpc.ts';
+import type { Extensions, ParsedCall, WriteOptions } from '../xmlrpc/xmlrpc.ts';
 import type { CallOutcome, Exchange, XmlCalls } from './endpoint.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import { writingFor } from './reads.ts';
@@ -28,6 +29,8 @@ export interface XmlService {
   readonly call: (call: ParsedCall, caller: Caller, exchange: Exchange) => Promise<Sendable>;
   /** The extensions that every caller reads. Default: those that its call uses, and those that it says it reads. */
   readonly reads?: Extensions;
+  /** How answers to this caller are written, over what it reads. Default: nothing more. */
+  readonly writing?: (principal: Principal) => WriteOptions | undefined;
   /** The result that is answered in place of a fault of this call; undefined, and without it, the fault is. */
   readonly answerFor?: (call: ParsedCall, fault: FaultAnswer) => Sendable | undefined;
 }
@@ -38,7 +41,7 @@ export function rpcCalls(parts: XmlRpcEndpointParts): XmlCalls {
 }
 
 /** The calls that `service` answers. */
-export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, answerFor }: XmlService): XmlCalls {
+export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, writing, answerFor }: XmlService): XmlCalls {
   const { dispatcher, bodies, maxBodyBytes, acceptsNonFinite } = parts;
   const endpoint: RpcEndpoint<Exchange> = {
     parse: (body, { principal, charset }) => {
@@ -55,7 +58,11 @@ export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, answerFor }:
       const caller = callerOf(exchange.principal, (dict) => parsed.sourceOf(dict), exactOf);
       return call(parsed, caller, exchange);
     },
-    writing: ({ extensions }, { principal }) => writingFor(extensions, principal.reads, reads),
+    writing: ({ extensions }, { principal }) => {
+      const usual = writingFor(extensions, principal.reads, reads);
+      const own = writing?.(principal);
+      return own ? { ...usual, ...own } : usual;
+    },
     faultFor: (error, _method, { outcome }) => faultFor(dispatcher, outcome, error),
     ...(answerFor && { resultForFault: answerFor }),
   };

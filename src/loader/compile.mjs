@@ -2,23 +2,19 @@
 /** Compiles source text to the ES module that Node runs. The compiler itself is loaded for the first module that is not in the cache. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { explainSyntaxError, failingModule } from './compile-error.mjs';
+import { compilerVersion, parseSync, transformSync } from './compiler.mjs';
 import { docFooter, mayHaveDocComments, readDocComments } from './doc-comments.mjs';
 import { explainPrivateDecorator, mayDecoratePrivate } from './private-decorator.mjs';
 import { mayImportTypes, relaxTypeImports } from './type-imports.mjs';
 
-/** @typedef {typeof import('@swc/core')} Compiler */
-
-const require = createRequire(import.meta.url);
-
-/** @satisfies {import('@swc/core').TsParserConfig} */
+/** @satisfies {import('@swc/types').TsParserConfig} */
 const typeScript = { syntax: /** @type {const} */ ('typescript'), decorators: true };
-/** @satisfies {import('@swc/core').EsParserConfig} */
+/** @satisfies {import('@swc/types').EsParserConfig} */
 const script = { syntax: /** @type {const} */ ('ecmascript'), decorators: true };
 
-/** @satisfies {import('@swc/core').Options} */
+/** @satisfies {import('@swc/types').Options} */
 const options = {
   swcrc: false,
   configFile: false,
@@ -38,23 +34,22 @@ const options = {
   module: { type: /** @type {const} */ ('es6') },
 };
 
-/** @type {Compiler | undefined} */
-let loaded;
 /** @type {string | undefined} */
 let id;
-
-/** Loads the compiler, which takes about 40 MB and 50 ms; with a warm cache it is not needed. @returns {Compiler} */
-function compiler() {
-  loaded ??= /** @type {Compiler} */ (require('@swc/core'));
-  return loaded;
-}
 
 /** Identifies everything but the source that determines the output: the compiler, its options, and the code of the loader. */
 export function compilerId() {
   if (id !== undefined) return id;
   const hash = createHash('sha256');
-  hash.update(readFileSync(require.resolve('@swc/core/package.json')));
-  for (const file of ['./compile.mjs', './compile-error.mjs', './doc-comments.mjs', './private-decorator.mjs', './type-imports.mjs'])
+  hash.update(compilerVersion());
+  for (const file of [
+    './compile.mjs',
+    './compiler.mjs',
+    './compile-error.mjs',
+    './doc-comments.mjs',
+    './private-decorator.mjs',
+    './type-imports.mjs',
+  ])
     hash.update(readFileSync(new URL(file, import.meta.url)));
   id = hash.digest('hex');
   return id;
@@ -69,7 +64,7 @@ export function compilerId() {
 export function compileTypeScript(source, file) {
   try {
     const ours = { ...options, filename: file, sourceFileName: pathToFileURL(file).href };
-    const output = compiler().transformSync(source, ours);
+    const output = transformSync(source, ours);
     const code = mayImportTypes(output.code) ? withTypesRelaxed(output.code, source, ours) : output.code;
     const dropped = mayDecoratePrivate(source) ? explainPrivateDecorator(source, file, (text) => parsed(text, typeScript)) : undefined;
     if (dropped) return failingModule(dropped, source);
@@ -83,7 +78,7 @@ export function compileTypeScript(source, file) {
 /** @param {string} code @param {string} source @param {typeof options} ours */
 function withTypesRelaxed(code, source, ours) {
   const transform = { ...ours.jsc.transform, decoratorMetadata: false };
-  const plain = compiler().transformSync(source, { ...ours, sourceMaps: false, jsc: { ...ours.jsc, transform } });
+  const plain = transformSync(source, { ...ours, sourceMaps: false, jsc: { ...ours.jsc, transform } });
   return relaxTypeImports(code, plain.code, (text) => parsed(text, script));
 }
 
@@ -116,5 +111,5 @@ export function parses(source, isTypeScript) {
 
 /** The syntax tree. @param {string} text @param {typeof typeScript | typeof script} syntax */
 function parsed(text, syntax) {
-  return compiler().parseSync(text, { ...syntax, target: 'es2022' });
+  return parseSync(text, { ...syntax, target: 'es2022' });
 }

@@ -1,6 +1,7 @@
 /** Options of the mesh: the peers, and how long to wait for them. */
 import { z } from 'zod';
 import { parseHostId } from '../message/message.ts';
+import { writeOptionsShape } from '../rpc/rpc.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
 
 /** A peer that needs other settings than the default, or that is reached by a transport of a relay plugin. */
@@ -58,15 +59,6 @@ const carriedUrl = z.url({
   error: 'a URL like memory://b, which a relay plugin carries, since there is an address',
 });
 
-const writeOptions = z.strictObject({
-  nil: z.boolean().optional(),
-  i8: z.boolean().optional(),
-  doubles: z.enum(['decimal', 'exponent']).optional(),
-  nonFinite: z.boolean().optional(),
-  charset: z.enum(['utf-8', 'ascii']).optional(),
-  astral: z.boolean().optional(),
-});
-
 const peer = z
   .strictObject({
     url: z.string(),
@@ -74,7 +66,7 @@ const peer = z
       .string()
       .refine((text) => addressAndPort(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })
       .optional(),
-    send: writeOptions.optional(),
+    send: writeOptionsShape.optional(),
     accept: z.strictObject({ nonFinite: z.boolean().optional() }).optional(),
   })
   .superRefine(({ url, address }, context) => {

@@ -16,7 +16,7 @@ import type { RelayPluginOptions } from './hooks/hooks.ts';
 import { PluginRegistry, compare } from './hosted/hosted.ts';
 import type { HostEvent, HostedPlugin, PluginProblem, PluginStatus, RelayPort, SatelliteStatus } from './hosted/hosted.ts';
 import { InlinePlugins, Watchdog, findModules } from './modules/modules.ts';
-import type { FindOptions, Found, ScanMode } from './modules/modules.ts';
+import type { FindOptions, Found, SatelliteClasses, ScanMode } from './modules/modules.ts';
 import type { PluginHostOptions } from './options.ts';
 import { HostPrograms, checkPrograms } from './programs/programs.ts';
 import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings, Programs } from './programs/programs.ts';
@@ -39,6 +39,7 @@ export type {
   SatelliteStatus,
 } from './hosted/hosted.ts';
 export { findFiles, isFileName } from './modules/modules.ts';
+export type { SatelliteClass, SatelliteClasses } from './modules/modules.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { PluginHostOptions } from './options.ts';
 export { PluginLogs } from './plugin-logs.ts';
@@ -57,6 +58,8 @@ export interface PluginHostParts {
   readonly options: PluginHostOptions;
   /** False: a missing plugins directory means that there are no plugins. True: it is a RelayError CONFIG_INVALID. */
   readonly directoryRequired: boolean;
+  /** Classes of the program that runs the relay. Default none. */
+  readonly classes?: SatelliteClasses | undefined;
   /** The container of the app. Each plugin gets a child of it. */
   readonly container: DependencyContainer;
   /** The version of the relay. */
@@ -296,7 +299,8 @@ export class PluginHost {
   #logStarted(found: Found): void {
     const running = this.status().satellites.length;
     const { pluginsDir } = this.#parts.options;
-    if (found.directory === undefined && found.modules.length === 0) this.#log.info(`no plugins: there is no directory ${pluginsDir}`);
+    if (found.directory === undefined && found.modules.length === 0)
+      this.#log.info(`no plugins: there is no directory ${pluginsDir}; co2 init writes a first plugin`);
     else this.#log.info(`satellites running: ${running}, from ${placesOf(found).join(', ')}`);
   }
 

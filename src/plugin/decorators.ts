@@ -1,7 +1,7 @@
 /** The decorators for plugin authors. Each works with and without parentheses: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
 import { refusalOfExposed, refusalOfRelayPlugin, refusalOfSatellite } from './check-options.ts';
-import { markExposed, markInjectable, markInjected, markRelayPlugin, markSatellite } from './metadata.ts';
+import { markExposed, markInjectable, markInjected, markMethod, markRelayPlugin, markSatellite } from './metadata.ts';
 import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 
@@ -38,36 +38,49 @@ export function RelayPlugin(first?: AnyClass | RelayPluginOptions): ((target: An
   return undefined;
 }
 
+/** The decorator of a method, in the form of TypeScript's `experimentalDecorators`, which the relay compiles, and in that of ECMAScript. */
+export interface ExposedDecorator {
+  (prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
+  (method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
+}
+
 /** Makes a method callable by every XML-RPC client as `package.module.method`. Its doc comment is its help. */
-export function Exposed(prototype: object, method: string | symbol, descriptor: PropertyDescriptor): void;
-export function Exposed(options?: ExposedOptions): (prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void;
-export function Exposed(
-  first?: object,
-  method?: string | symbol,
-): ((prototype: object, method: string | symbol, descriptor: PropertyDescriptor) => void) | undefined {
-  if (first === undefined || method === undefined) {
+export function Exposed(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
+export function Exposed(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
+export function Exposed(options?: ExposedOptions): ExposedDecorator;
+export function Exposed(first?: object, second?: string | symbol | ClassMethodDecoratorContext): ExposedDecorator | undefined {
+  if (first === undefined || second === undefined) {
     const refuse = refusalOfExposed(first ?? {});
-    return (prototype, name) => {
-      refuse?.(`@Exposed on ${prototype.constructor.name}.${String(name)}`);
-      expose(prototype, name, first ?? {});
+    return (target: object, place: string | symbol | ClassMethodDecoratorContext) => {
+      refuse?.(`@Exposed on ${typeof place === 'object' ? '' : `${target.constructor.name}.`}${String(nameAt(place))}`);
+      expose(target, place, first ?? {});
     };
   }
-  expose(first, method, {});
+  expose(first, second, {});
   return undefined;
 }
 
 // What the relay calls on a plugin, and what the base class provides.
 const OWN_METHODS: ReadonlySet<string | symbol> = new Set('send call log debug receive setup exit handover restore'.split(' '));
 
-function expose(prototype: object, method: string | symbol, options: ExposedOptions): void {
-  if (typeof prototype === 'function')
-    throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
-  if (OWN_METHODS.has(method))
-    throw new TypeError(
-      `@Exposed on ${prototype.constructor.name}.${String(method)}: this would replace a method that every plugin has; give it another name`,
-    );
+function expose(target: object, place: string | symbol | ClassMethodDecoratorContext, options: ExposedOptions): void {
+  const method = nameAt(place);
+  const isStatic = typeof place === 'object' ? place.static : typeof target === 'function';
+  if (isStatic) throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
+  if (typeof place === 'object' && place.private)
+    throw new TypeError(`@Exposed on the private method ${String(method)}: only public methods are callable`);
+  if (OWN_METHODS.has(method)) {
+    const owner = typeof place === 'object' ? '' : `${target.constructor.name}.`;
+    throw new TypeError(`@Exposed on ${owner}${String(method)}: this would replace a method that every plugin has; give it another name`);
+  }
   if (typeof method === 'symbol') throw new TypeError(`@Exposed on ${String(method)}: a method without a name cannot be called`);
-  markExposed(prototype, method, options);
+  // An ECMAScript decorator gets the method alone, before there is a class.
+  if (typeof place === 'object') markMethod(target, options);
+  else markExposed(target, method, options);
+}
+
+function nameAt(place: string | symbol | ClassMethodDecoratorContext): string | symbol {
+  return typeof place === 'object' ? place.name : place;
 }
 
 /** Names the value of a constructor parameter if its type alone does not: `@Inject(LOGGER) logger: Logger`. */

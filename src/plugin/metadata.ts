@@ -109,9 +109,20 @@ export function markExposed(prototype: object, method: string, options: ExposedO
   Object.defineProperty(prototype, EXPOSED, { value: methods.set(method, options), configurable: true });
 }
 
+/** Records the options on the method itself. */
+export function markMethod(method: object, options: ExposedOptions): void {
+  Object.defineProperty(method, EXPOSED, { value: options, configurable: true });
+}
+
 /** The methods that `target` itself exposes. Inherited ones are not included. */
 export function exposedMethodsOf(target: AnyClass): ExposedMethods {
-  return own<ExposedMethods>(target.prototype as object, EXPOSED) ?? new Map<string, ExposedOptions>();
+  const prototype = target.prototype as object;
+  const methods = new Map(own<ExposedMethods>(prototype, EXPOSED));
+  for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    const options = typeof value === 'function' ? own<ExposedOptions>(value as object, EXPOSED) : undefined;
+    if (options) methods.set(name, options);
+  }
+  return methods;
 }
 
 export function markInjected(target: object, index: number, token: InjectionToken): void {

@@ -1,5 +1,7 @@
 /** A caller together with its call: what methods may know of who calls them. */
+import { permissionOf } from '../access/access.ts';
 import type { Principal } from '../access/access.ts';
+import { ACCESS_CLASSES } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { Dict, ExactOf } from '../values/values.ts';
 
@@ -22,4 +24,12 @@ export function callerOf(
 /** A satellite of a plugin as a caller: at the address of this relay. */
 export function pluginCaller(name: string, { address, port }: Identity, exactOf: ExactOf): Caller {
   return callerOf({ role: { kind: 'plugin', name }, address, port, isDirect: true, isPeer: false }, () => undefined, exactOf);
+}
+
+const EVERYTHING = permissionOf({ classes: ACCESS_CLASSES, methods: ['*'] });
+
+/** The program that runs this relay as a caller: at the address of the relay, with the rights of the admin token. */
+export function programCaller({ address, port }: Identity, exactOf: ExactOf): Caller {
+  const role = { kind: 'token', name: 'admin', id: 'admin', may: EVERYTHING } as const;
+  return callerOf({ role, address, port, isDirect: true, isPeer: false }, () => undefined, exactOf);
 }

@@ -11,7 +11,7 @@ import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
 import { CallTimes } from './call-durations.ts';
 import type { CallDurations } from './call-durations.ts';
-import { pluginCaller } from './caller.ts';
+import { pluginCaller, programCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { addIntrospection } from './introspection.ts';
 import { MethodRegistry } from './method-registry.ts';
@@ -208,6 +208,14 @@ export class Dispatcher {
     const { signatures } = this.registry.find(name);
     const exact = typed((exactOf(params) as readonly Sendable[] | undefined) ?? params, signatures);
     return (part) => (part === params ? exact : exactOf(part));
+  }
+
+  /** A call by the program that runs this relay, which may call everything. Copied as that of {@link callFromSatellite}. */
+  async callFromProgram(name: string, params: readonly Sendable[]): Promise<Value> {
+    const sent = copied(params);
+    const list = sent.value as readonly Value[];
+    const caller = programCaller(this.#dependencies.self(), this.#typed(name, list, sent.exactOf));
+    return copied(await this.call(name, list, caller)).value;
   }
 
   /** True if the caller may call the method of this name. */

@@ -12,3 +12,4 @@ export type { MethodDescription } from './introspection.ts';
 export { MethodRegistry, oneStruct } from './method-registry.ts';
 export type { HostedMethod, Method } from './method-registry.ts';
 export { refuseNesting } from './nested-calls.ts';
+export { writeOptionsShape } from './write-options.ts';

@@ -89,6 +89,9 @@ export interface WriteOptions {
   readonly nonFinite?: boolean | undefined;
   /** `ascii` writes all other characters as character references, for clients that treat bytes as characters. Default `utf-8`. */
   readonly charset?: 'utf-8' | 'ascii' | undefined;
-  /** False rejects text with characters beyond U+FFFF, which xmlrpc-c before 1.50 cannot read. Default true. */
-  readonly astral?: boolean | undefined;
+  /**
+   * For readers such as xmlrpc-c before 1.50, which cannot read characters beyond U+FFFF (emoji): `replace` writes U+FFFD in their place,
+   * false rejects the text. Default true.
+   */
+  readonly astral?: boolean | 'replace' | undefined;
 }

@@ -48,7 +48,7 @@ const BREACHES: readonly Breach[] = [
   ['other-fault', 'note', /^a method that it does not have/, /^fault 1: not supported$/],
   ['fault-500', 'failed', /^a method that it does not have/, /HTTP 500/],
   ['dies-at-nil', 'failed', /^it accepts nil/, /^it ended with code 5/],
-  ['dies-at-emoji', 'note', /^it accepts characters beyond 16 bits/, /^it ended with code 5/],
+  ['dies-at-emoji', 'failed', /^it accepts characters beyond 16 bits/, /^it ended with code 5/],
   ['hangs-at-large', 'failed', /^it accepts a message of 300,000/, /notify was not answered in 4000 ms/, SHORT],
   ['wrong-result', 'failed', /^its methods answer/, /ham\.add answered a string, but its signature says int/, CALLS],
   ['not-there', 'failed', /^its methods answer/, /ham\.add is described, but answers that there is no such method/, CALLS],

@@ -1,10 +1,10 @@
-/** `co2 new plugin` and `co2 test`: a new plugin compiles, passes its test and runs in a relay, and no file is overwritten. */
+/** `co2 init`, `co2 new plugin`, `co2 test`: what they write compiles, passes its test and runs in a relay, and no file is overwritten. */
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { run, runCo2, startCo2 } from '../support/processes.ts';
-import { planPlugin } from '../../src/cli/new-command.ts';
+import { planPlugin } from '../../src/cli/scaffold.ts';
 import { systemReason } from '../../src/state/state.ts';
 import { nameModules } from '../../src/plugin-host/plugin-host.ts';
 import type { Exit } from '../support/processes.ts';
@@ -42,6 +42,21 @@ test.serial('a new TypeScript plugin compiles in strict mode, passes its test an
   t.deepEqual(called.stdout, ['5']);
 });
 
+test.serial('a new plugin in plain JavaScript passes its test and answers calls, with help, in a relay', async (t) => {
+  const cwd = pluginsDir(t, {});
+  const made = await make(t, cwd, 'ham/my-spam', '--lang', 'javascript');
+  t.like(made, { code: 0, stderr: [] });
+  t.is(made.stdout[0], 'wrote plugins/ham/my-spam.mjs and plugins/ham/my-spam.test.mjs');
+  const passed = await copied(t, cwd, made.stdout[1]);
+  t.is(passed.code, 0, passed.stdout.join('\n'));
+  t.true(passed.stdout.includes('# pass 3'));
+  const relay = await startCo2(t, { cwd });
+  t.is(await relay.call('ham.my_spam.add', 2, 3), 5);
+  t.is(await relay.call('system.methodHelp', 'ham.my_spam.add'), 'Adds two numbers.');
+  const clash = await make(t, cwd, 'ham/my_spam', '--lang', 'typescript');
+  t.regex(clash.stderr.join(), /ham\/my-spam\.mjs.*would both be module ham\.my_spam/);
+});
+
 test.serial('co2 test finds the tests and fails if one of them fails', async (t) => {
   const cwd = pluginsDir(t, {});
   await make(t, cwd, 'ham/spam');
@@ -66,6 +81,21 @@ const WRITTEN: readonly (readonly [language: string, files: readonly string[], s
     ['ham/my-spam/my-spam.c', 'ham/my-spam/my-spam_test.c', 'ham/my-spam/Makefile'],
     ['gcc libc6-dev make libxmlrpc-core-c3-dev', 'make -C programs/ham/my-spam test', './programs/ham/my-spam/my-spam'],
   ],
+  [
+    'go',
+    ['ham/my-spam/my-spam.go', 'ham/my-spam/my-spam_test.go', 'ham/my-spam/xmlrpc.go', 'ham/my-spam/go.mod'],
+    ['golang-go', '(cd programs/ham/my-spam && go test)', './programs/ham/my-spam/my-spam'],
+  ],
+  [
+    'php',
+    ['ham/my-spam.php *', 'ham/my-spam_test.php'],
+    ['php-cli php-xml', 'php programs/ham/my-spam_test.php', './programs/ham/my-spam.php'],
+  ],
+  [
+    'java',
+    ['ham/my-spam *', 'ham/my-spam_test.java'],
+    ['default-jdk-headless', 'java programs/ham/my-spam_test.java', './programs/ham/my-spam'],
+  ],
   ['sh', ['ham/my-spam.sh *', 'ham/my-spam_test.sh *'], ['curl', 'sh programs/ham/my-spam_test.sh', './programs/ham/my-spam.sh']],
 ];
 
@@ -84,11 +114,14 @@ for (const [language, expected, [packages = '', testLine = '', exec = '']] of WR
       [
         `requires: apt-get install ${packages}`,
         `test it:  ${testLine}`,
-        `add it to config.ts:  programs: [{ name: 'ham.my_spam', exec: '${exec}' }]`,
+        `add it to config.ts:  programs: [{ name: 'ham.my_spam', exec: '${exec}'${language === 'c' ? ", send: { astral: 'replace' }" : ''} }]`,
       ],
     );
     t.true(steps.some((step) => /^check it: .* check-plugin --name ham\.my_spam /.test(step) && step.endsWith(` ${exec}`)));
-    t.is(steps.includes('build it: make -C programs/ham/my-spam'), language === 'c');
+    t.is(
+      steps.find((step) => step.startsWith('build it: ')),
+      { c: 'build it: make -C programs/ham/my-spam', go: 'build it: (cd programs/ham/my-spam && go build)' }[language],
+    );
     const sources = paths.map((path) => readFileSync(join(cwd, path), 'utf8'));
     t.deepEqual(
       sources.filter((source) => /ham\.spam|(?<!my[-_])spam/.test(source)),
@@ -96,7 +129,7 @@ for (const [language, expected, [packages = '', testLine = '', exec = '']] of WR
       'every name is replaced',
     );
     t.true(sources[0]?.includes(`ham.my_spam is a satellite that co2-relay starts: add it to 'programs' in config.ts`));
-    if (shown[0]?.endsWith('*') === true) t.regex(sources[0] ?? '', /^#!\/(usr\/bin\/env \w+|bin\/sh)\n/);
+    if (shown[0]?.endsWith('*') === true) t.regex(sources[0] ?? '', /^#!\/(usr\/bin\/env [-\w ]+|bin\/sh)\n/);
   });
 }
 
@@ -164,7 +197,7 @@ test.serial('an unknown language, an unwritable directory and a missing test are
   const cwd = pluginsDir(t, { a: '' });
   t.regex(
     (await make(t, cwd, 'ham/spam', '--lang', 'cobol')).stderr.join(),
-    /--lang.*'cobol'.*typescript, python, perl, ruby, c, sh.*co2 new plugin --help/,
+    /--lang.*'cobol'.*typescript, javascript, python, perl, ruby, c, go, php, java, sh.*co2 new plugin --help/,
   );
   t.deepEqual((await make(t, cwd, 'ham/spam', '--dir', 'a')).stderr, [
     `co2: cannot write ${join(cwd, 'a/ham/spam.ts')}: ${systemReason(Object.assign(new Error(), { code: 'ENOTDIR' }))}`,
@@ -173,4 +206,67 @@ test.serial('an unknown language, an unwritable directory and a missing test are
   t.like(none, { code: 2, stdout: [] });
   t.deepEqual(none.stderr, [`co2: no tests (*.test.ts) below ${join(cwd, 'plugins')}; co2 new plugin writes one`]);
   t.regex((await runCo2(t, { args: ['new'], cwd }).exit).stderr.join(), /new requires one of .*plugin/);
+});
+
+test.serial('co2 init writes a project whose test passes and whose relay has the new and the bundled plugins', async (t) => {
+  const cwd = pluginsDir(t, {});
+  const made = await runCo2(t, { args: ['init', 'mine'], cwd }).exit;
+  t.like(made, { code: 0, stderr: [] });
+  const [wrote, cdLine, testLine, , callLine] = made.stdout;
+  const expected = ['config.ts', 'plugins/ham/spam.ts', 'plugins/ham/spam.test.ts', 'tsconfig.json', 'package.json', '.gitignore'];
+  t.is(wrote, `wrote ${expected.slice(0, -1).join(', ')} and .gitignore`);
+  t.is(cdLine, 'go there: cd mine');
+  const project = join(cwd, 'mine');
+  t.deepEqual(readdirSync(project).sort(), ['.gitignore', 'config.ts', 'package.json', 'plugins', 'tsconfig.json']);
+  t.deepEqual(compilerErrors(expected.slice(0, 3).map((path) => join(project, path))), []);
+  const manifest = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')) as {
+    type: string;
+    dependencies: Record<string, string>;
+  };
+  t.like(manifest, { type: 'module', private: true });
+  t.regex(manifest.dependencies['co2-relay'] ?? '', /^\^\d+\.\d+\.\d+/);
+  const passed = await copied(t, project, testLine);
+  t.is(passed.code, 0, passed.stdout.join('\n'));
+  const relay = await startCo2(t, { cwd: project });
+  t.is(await relay.call('example.echo.add', 2, 3), 5);
+  t.deepEqual(await relay.call('chat.room.history', 1), []);
+  t.deepEqual(
+    relay.stderr.all.filter((line) => / (?:WARN|ERROR) /.test(line) && !line.includes('Node')),
+    [],
+  );
+  const [, command = ''] = /co2\.mjs (call .*)$/.exec(callLine ?? '') ?? [];
+  const called = await runCo2(t, { args: [...command.split(' '), '--url', relay.url], cwd: project }).exit;
+  t.deepEqual(called.stdout, ['5']);
+});
+
+test.serial('co2 init keeps the files of a project, makes it one of ES modules, and says what else they need', async (t) => {
+  const kept = { 'tsconfig.json': '{}', '.gitignore': 'dist/\n', 'plugins/ham/spam.ts': '// mine' };
+  const cwd = pluginsDir(t, { ...kept, 'package.json': '{\n    "name": "mine",\n    "dependencies": {}\n}\n' });
+  const made = await runCo2(t, { args: ['init'], cwd }).exit;
+  t.like(made, { code: 0, stderr: [] });
+  t.deepEqual(made.stdout.slice(0, 5), [
+    'wrote config.ts and plugins/ham/spam.test.ts',
+    'set "type": "module" in package.json',
+    'kept plugins/ham/spam.ts, tsconfig.json and .gitignore',
+    'tsconfig.json is not changed: add "extends": "co2-relay/tsconfig.json", so that the editor agrees with the relay',
+    '.gitignore is not changed: add .co2/, the state directory of the relay, which contains its admin token',
+  ]);
+  for (const [path, source] of Object.entries(kept)) t.is(readFileSync(join(cwd, path), 'utf8'), source);
+  t.is(readFileSync(join(cwd, 'package.json'), 'utf8'), '{\n    "type": "module",\n    "name": "mine",\n    "dependencies": {}\n}\n');
+  const again = await runCo2(t, { args: ['init'], cwd }).exit;
+  t.like(again, { code: 2, stdout: [], stderr: ['co2: config.ts already exists; add a plugin to this project with co2 new plugin'] });
+});
+
+test.serial('co2 init leaves "type": "commonjs" alone, refuses a package.json that is not JSON, and prints JSON', async (t) => {
+  const cwd = pluginsDir(t, { 'package.json': '{"type":"commonjs"}' });
+  const made = await runCo2(t, { args: ['init', '--json'], cwd }).exit;
+  const result = JSON.parse(made.stdout.join('')) as Readonly<Record<string, readonly string[]>>;
+  t.like(result, { directory: cwd, changed: [], kept: ['package.json'] } as never);
+  t.true(result.hints?.[0]?.startsWith('package.json has "type": "commonjs": set it to "module"'));
+  t.is(result.next?.length, 3);
+  const torn = pluginsDir(t, { 'package.json': '{' });
+  const refused = await runCo2(t, { args: ['init'], cwd: torn }).exit;
+  t.like(refused, { code: 2, stdout: [] });
+  t.regex(refused.stderr.join(), /^co2: package\.json is not valid JSON: /);
+  t.deepEqual(readdirSync(torn), ['package.json'], 'nothing is written');
 });

@@ -26,6 +26,7 @@ const OPTIONS: ts.CompilerOptions = {
     'co2-relay': [join(PROJECT_DIR, 'src/plugin/plugin.ts')],
     'co2-relay/client': [join(PROJECT_DIR, 'src/client/client.ts')],
     'co2-relay/config': [join(PROJECT_DIR, 'src/config/define-config.ts')],
+    'co2-relay/relay': [join(PROJECT_DIR, 'src/create-relay.ts')],
     'co2-relay/testing': [join(PROJECT_DIR, 'src/testing/testing.ts')],
   },
 };

@@ -27,13 +27,14 @@ async function load(t: ExecutionContext, source: string, config: TestRelayOption
 
 /** The compiler's diagnostics for a project with this tsconfig.json, as `file:line text`. */
 function projectErrors(t: ExecutionContext, tsconfig: string, files: Readonly<Record<string, string>>): readonly string[] {
-  const directory = project(t, { 'tsconfig.json': tsconfig, ...files });
+  // This project cannot be installed in itself.
+  const base = join(PROJECT_DIR, 'templates/tsconfig.base.json');
+  const directory = project(t, { 'tsconfig.json': tsconfig.replace('co2-relay/tsconfig.json', base), ...files });
   const host = {
     ...ts.sys,
     onUnRecoverableConfigFileDiagnostic: (found: ts.Diagnostic) => t.fail(ts.flattenDiagnosticMessageText(found.messageText, ' ')),
   };
   const parsed = ts.getParsedCommandLineOfConfigFile(join(directory, 'tsconfig.json'), {}, host);
-  // Replaces the installed package, which this project cannot install in itself.
   const paths = { 'co2-relay': [join(PROJECT_DIR, 'src/plugin/plugin.ts')] };
   const typeRoots = [join(PROJECT_DIR, 'node_modules/@types')];
   const program = ts.createProgram(parsed?.fileNames ?? [], { ...parsed?.options, paths, typeRoots, skipLibCheck: true });

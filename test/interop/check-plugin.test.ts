@@ -45,7 +45,8 @@ const PROGRAMS: readonly Program[] = [
   { language: 'Python', find: inPlace('python/spam.py'), notes: [UNKNOWN_METHOD] },
   { language: 'Perl', find: inPlace('perl/spam.pl') },
   { language: 'Ruby', find: inPlace('ruby/spam.rb') },
-  { language: 'C', find: compiled, notes: [/^it accepts characters beyond 16 bits, such as emoji: it ended/] },
+  { language: 'C', find: async (t) => ['--send', '{"astral":"replace"}', ...(await compiled(t))] },
+  { language: 'PHP', find: inPlace('php/spam.php') },
   { language: 'shell', find: inPlace('shell/spam.sh') },
 ];
 

@@ -2,6 +2,7 @@
  * The programs of templates/ as written by `co2 new plugin`: they pass their tests, conform to the protocol and run in a relay, and their
  * tests detect bugs.
  */
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -22,11 +23,17 @@ function shell(t: ExecutionContext, cwd: string, line: string): Promise<Exit> {
   return run(t, 'sh', ['-c', line], { cwd }).exit;
 }
 
+// A JDK is a download of 200 MB, so this language is tested where there is one.
+const hasJdk = spawnSync('javac', ['--version']).status === 0;
+
 const LANGUAGES: readonly (readonly [language: string, passes: RegExp, broken: readonly [string, string]])[] = [
   ['python', /^OK$/, ['return a + b', 'return a - b']],
   ['perl', /^Result: PASS$/, ['$x + $y', '$x - $y']],
   ['ruby', /4 runs, 12 assertions, 0 failures, 0 errors/, ['one + other', 'one - other']],
   ['c', /^ok - stops on request$/, ['__builtin_add_overflow', '__builtin_sub_overflow']],
+  ['go', /^PASS$/, ['return a + b', 'return a - b']],
+  ['php', /^ok - stops on request$/, ['$a + $b', '$a - $b']],
+  ...(hasJdk ? [['java', /^ok - stops on request$/, ['Math.addExact', 'Math.subtractExact']] as const] : []),
   ['sh', /^ok - stops on request$/, ['$(($1 + $2))', '$(($1 - $2))']],
 ];
 
@@ -80,7 +87,7 @@ async function runs(t: ExecutionContext, cwd: string, line: string): Promise<voi
   await t.throwsAsync(relay.call('ham.my_spam.subtract', 1, 2), { message: /ham\.my_spam\.subtract/ });
   const other = await scriptedPeer(t);
   await relay.call('relay.register', { port: other.port, nick: 'other' });
-  await relay.call('notify', { data: { no: 'ping' } });
+  await relay.call('notify', { data: { no: 'ping', text: 'satellite 🛰' } });
   await relay.call('notify', { data: 'ping' });
   const heard = await other.notified.first(3);
   const { host_id: sender } = heard[1] as { host_id: string };

@@ -147,6 +147,24 @@ for (const kind of KINDS) {
   });
 }
 
+test('without a compiler for the platform, the error names the packages that are missing', async (t) => {
+  const packageDir = makePackage(t);
+  const result = await run(
+    { packageDir },
+    `Object.defineProperty(process, 'platform', { value: 'linux' });
+    Object.defineProperty(process, 'arch', { value: 'sparc' });
+    const { parseSync, compilerVersion } = await import(${JSON.stringify(pathToFileURL(join(packageDir, 'src/loader/compiler.mjs')).href)});
+    const texts = [];
+    for (const call of [() => parseSync('1', { syntax: 'ecmascript', target: 'es2022' }), compilerVersion])
+      try { call(); } catch (error) { texts.push(error.message); }
+    answer(texts);`,
+  );
+  const names = '@swc/core-linux-sparc-gnu or @swc/core-linux-sparc-musl is not installed';
+  const [parsing, version] = result as [string, string];
+  t.true(parsing.startsWith(`no TypeScript compiler for linux-sparc: ${names} (Cannot find module`), parsing);
+  t.is(version, `no TypeScript compiler for linux-sparc: ${names}; run npm install without --omit=optional`);
+});
+
 test('the names of the package lead to the sources in a checkout, to dist in a package', async (t) => {
   const dir = makeTree(t, { 'a.ts': "export * from 'co2-relay/config';\nexport { from as plugin } from 'co2-relay';\n" });
   for (const layout of ['src', 'dist'] as const) {

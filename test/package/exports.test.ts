@@ -15,7 +15,10 @@ const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]
       'RemoteMethods Sendable Value XmlRpcClient createClient',
   ],
   'co2-relay/config': ['src/config/define-config.ts', 'Config Options defineConfig'],
-  'co2-relay/relay': ['src/create-relay.ts', 'AppStatus Config RelayEnvironment RunningRelay createRelay'],
+  'co2-relay/relay': [
+    'src/create-relay.ts',
+    'AppStatus Config EmbeddedConfig RelayEnvironment RelayEvent RunningRelay SatelliteClass SatelliteClasses createRelay',
+  ],
   'co2-relay/testing': [
     'src/testing/testing.ts',
     'Config Dict LogLine RelayError RemoteFault SatelliteClass Sendable TestCaller TestClock TestPlugins TestRelay TestRelayOptions Value createTestRelay joinTestRelays',

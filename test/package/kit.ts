@@ -1,5 +1,5 @@
 /** The package as built by `npm pack`, and directories outside of the repository where it is installed. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -82,12 +82,19 @@ export function installed(t: ExecutionContext, { directory: packed }: Packed, fi
   return directory;
 }
 
+interface Dependencies {
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
+}
+
 /** Copies the package and links its dependencies into a node_modules. */
 export function addCopy(packed: string, nodeModules: string): void {
   cpSync(packed, join(nodeModules, 'co2-relay'), { recursive: true });
-  const { dependencies } = JSON.parse(readFileSync(join(packed, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
-  for (const name of Object.keys(dependencies)) {
+  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(packed, 'package.json'), 'utf8')) as Dependencies;
+  for (const name of [...Object.keys(dependencies), ...Object.keys(optionalDependencies)]) {
     const [from, to] = [join(PROJECT_DIR, 'node_modules', name), join(nodeModules, name)];
+    // npm installs only the compiler of this platform.
+    if (name in optionalDependencies && !existsSync(from)) continue;
     mkdirSync(dirname(to), { recursive: true });
     // The one with state of its own is copied, as npm would: two copies of the package may have separate state.
     if (name === 'reflect-metadata') cpSync(realpathSync(from), to, { recursive: true });

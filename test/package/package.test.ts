@@ -1,14 +1,16 @@
 /** The published package: the content of the tarball, the command in an empty directory, types, external plugins, and embedded relays. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import anyTest from 'ava';
-import type { TestFn } from 'ava';
+import type { ExecutionContext, TestFn } from 'ava';
 import { globSync } from 'glob';
 import { publint } from 'publint';
+import minVersion from 'semver/ranges/min-version.js';
+import satisfies from 'semver/functions/satisfies.js';
 import ts from 'typescript';
 import { PROJECT_DIR, run } from '../support/processes.ts';
-import { addCopy, installed, packProject, startInstalled } from './kit.ts';
+import { addCopy, installed, packProject, startInstalled, writeFiles } from './kit.ts';
 import type { Packed } from './kit.ts';
 
 const test = anyTest as TestFn<{ packed: Packed }>;
@@ -45,42 +47,83 @@ interface Manifest {
   readonly bin: Readonly<Record<string, string>>;
   readonly engines: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
-  readonly overrides: Readonly<Record<string, string>>;
-  readonly '//overrides': Readonly<Record<string, string>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
+  readonly overrides?: Readonly<Record<string, string>>;
+}
+
+interface Lock {
+  readonly packages: Readonly<Record<string, LockedPackage>>;
+}
+
+interface LockedPackage {
+  readonly dev?: boolean;
+  readonly hasInstallScript?: boolean;
+  readonly engines?: { readonly node?: string };
 }
 
 function manifestOf({ directory }: Packed): Manifest {
   return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
 }
 
-test('the tarball contains what is needed to run, and no sources, tests, plugins or local paths', (t) => {
+/** Pages about the project itself. They are read in the repository, and README links to them. */
+const FOR_CONTRIBUTORS = new Set(['CONTRIBUTING.md', 'NOTES.md', 'docs/architecture.md']);
+
+test('the tarball contains what is needed to run and to read, and no sources, tests or local paths', (t) => {
   const { directory, files, builtIn } = t.context.packed;
   const paths = files.map(({ path }) => path);
   const roots = new Set(paths.map((path) => path.split('/', 1)[0]));
-  t.deepEqual([...roots].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'templates', 'web']);
+  t.deepEqual([...roots].sort(), [
+    ...['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md'],
+    ...['bin', 'dist', 'docs', 'examples', 'package.json', 'plugins', 'templates', 'web'],
+  ]);
   t.deepEqual(
     paths.filter((path) => path.startsWith('bin/')),
     ['bin/co2.mjs'],
   );
+  for (const shipped of ['plugins', 'templates', 'examples']) {
+    t.deepEqual(
+      paths.filter((path) => path.startsWith(`${shipped}/`)).sort(),
+      globSync(`${shipped}/**`, { cwd: PROJECT_DIR, nodir: true, posix: true }).sort(),
+    );
+  }
   t.deepEqual(
-    paths.filter((path) => path.startsWith('templates/')).sort(),
-    globSync('templates/**', { cwd: PROJECT_DIR, nodir: true, posix: true }).sort(),
+    paths.filter((path) => path.startsWith('docs/')).sort(),
+    globSync('docs/*.md', { cwd: PROJECT_DIR, posix: true })
+      .filter((path) => !FOR_CONTRIBUTORS.has(path))
+      .sort(),
   );
   t.deepEqual(
-    paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.js\.map|\.mjs|\.d\.mts|\.mjs\.map|\/LICENSES\.txt)$/.test(path)),
+    paths.filter((path) => path.startsWith('dist/') && !/(?:\.js|\.d\.ts|\.mjs|\.d\.mts|\/LICENSES\.txt)$/.test(path)),
     [],
   );
   // A build that compiled the tests or the plugins as well would have placed them next to the sources.
   t.deepEqual(
-    readdirSync(join(directory, 'dist')).filter(
-      (name) => !existsSync(join(PROJECT_DIR, 'src', name.replace(/\.(?:js|d\.ts|js\.map)$/, '.ts'))),
-    ),
+    readdirSync(join(directory, 'dist')).filter((name) => !existsSync(join(PROJECT_DIR, 'src', name.replace(/\.(?:js|d\.ts)$/, '.ts')))),
     [],
   );
   for (const path of paths) {
     const text = readFileSync(join(directory, path), 'utf8');
     for (const local of [PROJECT_DIR, builtIn]) t.false(text.includes(local), `${path} names ${local}`);
+    // Sources are not published, so a source map would name files that do not exist.
+    if (path.startsWith('dist/')) t.notRegex(text, /^\/\/# sourceMappingURL=\S+\.map$/m, path);
   }
+});
+
+test('every relative link of a page in the tarball leads to a file in it', (t) => {
+  const { directory, files } = t.context.packed;
+  const pages = files.map(({ path }) => path).filter((path) => path.endsWith('.md'));
+  t.true(pages.length > 8);
+  const broken = pages.flatMap((page) => {
+    const prose = readFileSync(join(directory, page), 'utf8').replace(/^```[\s\S]*?^```$/gm, '');
+    const targets = [...prose.matchAll(/\]\((?!https?:)([^)#\s]+)(?:#[^)\s]+)?\)/g)].map(([, path = '']) =>
+      posix.join(posix.dirname(page), path),
+    );
+    return targets
+      .filter((target) => !existsSync(join(directory, target)) && !(page === 'README.md' && FOR_CONTRIBUTORS.has(target)))
+      .map((target) => `${page}: ${target}`);
+  });
+  t.deepEqual(broken, []);
 });
 
 test('every entry of the package leads to a file and its types, and the command can be run', (t) => {
@@ -120,10 +163,20 @@ test('"are the types wrong" finds the types of every entry point of this ESM-onl
   );
 });
 
-test('every override of a dependency has a reason beside it', (t) => {
-  const { overrides, '//overrides': reasons } = manifestOf(t.context.packed);
-  t.deepEqual(Object.keys(reasons), Object.keys(overrides));
-  for (const reason of Object.values(reasons)) t.regex(reason, /^.{20,}\.$/);
+test('what an installation brings runs on the oldest supported Node and has no install script', (t) => {
+  const { engines, dependencies, optionalDependencies, overrides } = manifestOf(t.context.packed);
+  const oldest = minVersion(engines.node ?? '')?.version ?? '';
+  const { packages } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package-lock.json'), 'utf8')) as Lock;
+  const installed = Object.entries(packages).filter(([path, { dev }]) => path !== '' && dev !== true);
+  t.true(installed.length > Object.keys({ ...dependencies, ...optionalDependencies }).length);
+  const unfit = installed.filter(([, one]) => one.hasInstallScript === true || !satisfies(oldest, one.engines?.node ?? '*'));
+  t.deepEqual(
+    unfit.map(([path]) => path),
+    [],
+  );
+  // Overrides of a dependency have no effect, so the lock file would not be what an installation brings.
+  t.is(overrides, undefined);
+  for (const version of Object.values({ ...dependencies, ...optionalDependencies })) t.regex(version, /^\d+\.\d+\.\d+$/);
 });
 
 test('co2 start runs in an empty directory, reports that there are no plugins, answers and stops', async (t) => {
@@ -345,17 +398,57 @@ const who = (name: string): string => `import { Exposed, Plugin, Satellite } fro
   exit() { console.log('exit ${name}'); }
 }`;
 
-test('co2 new plugin writes a plugin whose test passes right away where the package is installed', async (t) => {
-  const directory = installed(t, t.context.packed);
+/** Runs the compiler in a directory where the package is installed; returns what it reports. */
+async function compile(t: ExecutionContext, cwd: string, ...args: readonly string[]): Promise<readonly string[]> {
+  return (await run(t, process.execPath, [join(PROJECT_DIR, 'node_modules/typescript/bin/tsc'), ...args], { cwd }).exit).stdout;
+}
+
+test.serial('co2 init makes an installation a project that compiles, passes its tests, and runs with the bundled plugins', async (t) => {
+  const directory = installed(t, t.context.packed, { 'package.json': '{"dependencies":{"co2-relay":"*"}}' });
   const co2 = join(directory, 'node_modules/.bin/co2');
-  const made = await run(t, co2, ['new', 'plugin', 'ham/spam'], { cwd: directory }).exit;
-  t.deepEqual(made.stdout.slice(0, 2), [
-    'wrote plugins/ham/spam.ts and plugins/ham/spam.test.ts',
-    'test it:  npx co2 test plugins/ham/spam.test.ts',
+  const made = await run(t, co2, ['init'], { cwd: directory }).exit;
+  t.deepEqual(made.stdout, [
+    'wrote config.ts, plugins/ham/spam.ts, plugins/ham/spam.test.ts, tsconfig.json and .gitignore',
+    'set "type": "module" in package.json',
+    'test it:  npx co2 test',
+    'run it:   npx co2 start',
+    'call it:  npx co2 call ham.spam.add 2 3',
   ]);
+  const more = await run(t, co2, ['new', 'plugin', 'ham/eggs'], { cwd: directory }).exit;
+  t.deepEqual(more.stdout.slice(0, 2), [
+    'wrote plugins/ham/eggs.ts and plugins/ham/eggs.test.ts',
+    'test it:  npx co2 test plugins/ham/eggs.test.ts',
+  ]);
+  t.deepEqual(await compile(t, directory), []);
   const tested = await run(t, co2, ['test'], { cwd: directory }).exit;
   t.is(tested.code, 0, [...tested.stdout, ...tested.stderr].join('\n'));
-  t.true(tested.stdout.includes('# pass 3'));
+  t.true(tested.stdout.includes('# pass 6'));
+  const relay = await startInstalled(t, directory);
+  t.is(await relay.call('example.echo.add', 2, 3), 5);
+  t.is(await relay.call('system.methodHelp', 'example.echo.say'), 'Returns the text that it is given.');
+  t.is(await relay.call('ham.spam.add', 2, 3), 5);
+  relay.kill('SIGTERM');
+  const { stderr } = await relay.exit;
+  t.deepEqual(
+    stderr.filter((line) => / (?:WARN|ERROR) /.test(line) && !line.includes('Node')),
+    [],
+  );
+});
+
+const STRICT = ['noImplicitOverride', 'noImplicitReturns', 'noUnusedLocals', 'noUnusedParameters', 'noFallthroughCasesInSwitch'];
+
+test.serial('the plugin in README compiles with the configuration of tsc --init, and under strict settings', async (t) => {
+  const [, source = ''] = /```ts\n([^`]*class Pong[^`]*)```/.exec(readFileSync(join(PROJECT_DIR, 'README.md'), 'utf8')) ?? [];
+  t.true(source.includes("from 'co2-relay'"));
+  const directory = installed(t, t.context.packed, { 'package.json': '{"type":"module"}', 'plugins/ham/spam.ts': source });
+  await compile(t, directory, '--init');
+  t.deepEqual(await compile(t, directory, '-p', '.', '--noEmit'), []);
+  t.deepEqual(await compile(t, directory, '-p', '.', '--noEmit', ...STRICT.flatMap((name) => [`--${name}`, 'true'])), []);
+  writeFiles(directory, { 'tsconfig.json': '{"extends":"co2-relay/tsconfig.json"}' });
+  t.deepEqual(await compile(t, directory, ...STRICT.flatMap((name) => [`--${name}`, 'true'])), []);
+  // The compiler did look at it.
+  writeFiles(directory, { 'plugins/ham/spam.ts': source.replace(`returns: 'int'`, `returns: 'integer'`) });
+  t.regex((await compile(t, directory)).join('\n'), /spam\.ts.*'"integer"' is not assignable/);
 });
 
 test('a program embeds two relays, stops both, and exits without further help', async (t) => {

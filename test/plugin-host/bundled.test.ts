@@ -1,9 +1,12 @@
 /** The plugins that come with the relay, and the example, do what their comments say. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { Double, dictOf } from '../../src/values/values.ts';
 import type { Value } from '../../src/values/values.ts';
-import { messageOf, started } from './kit.ts';
+import { BUNDLED } from '../../src/plugin-host/modules/bundled.ts';
+import { messageOf, satelliteSource, started, writePlugins } from './kit.ts';
 
 const bundled = fileURLToPath(new URL('../../plugins', import.meta.url));
 const example = fileURLToPath(new URL('../../examples/plugin-with-config/plugins', import.meta.url));
@@ -127,4 +130,32 @@ test('the example has a checked configuration, an injected helper and its logger
     sent.all.map(({ data }) => data as unknown),
     [{ alarm: 'north wing', celsius: 35 }],
   );
+});
+
+test('`bundled` loads bundled packages by name, beside the plugins of the directory, whatever pluginList says', async (t) => {
+  t.deepEqual([...BUNDLED], readdirSync(bundled).sort());
+  const own = await writePlugins(t, { 'ham/spam.ts': satelliteSource('Who', '@Exposed() who() { return 1; }'), 'eggs/spam.ts': '' });
+  const kit = await started(t, own, { bundled: ['example', 'chat'], pluginList: ['ham'] });
+  t.deepEqual(kit.names(), ['chat.room.say', 'chat.room.history', 'example.echo.say', 'example.echo.add', 'ham.spam.who']);
+  t.is(await kit.call('example.echo.add', 2, 3), 5);
+  t.deepEqual(kit.problems(), {});
+  t.is(kit.host.status().plugins.find(({ name }) => name === 'chat.room')?.file, 'co2-relay/plugins/chat/room.ts');
+  t.true(kit.lines.all.some((line) => /satellites running: 3, from .*, co2-relay\/plugins$/.test(line)));
+});
+
+test('`bundled` needs no plugins directory, and finds nothing twice if that is the bundled one', async (t) => {
+  const none = await started(t, join(bundled, 'missing'), { bundled: ['example'], directoryRequired: false });
+  t.deepEqual(none.names(), ['example.echo.say', 'example.echo.add']);
+  const same = await started(t, bundled, { bundled: ['example'] });
+  t.deepEqual([same.problems(), same.names().length > 20], [{}, true]);
+});
+
+test('a plugin with the name of a bundled one that is turned on is a clash, which names both files', async (t) => {
+  const own = await writePlugins(t, { 'chat/room.ts': satelliteSource('Room', '') });
+  const kit = await started(t, own, { bundled: ['chat'] });
+  t.deepEqual(kit.names(), []);
+  t.deepEqual(kit.problems(), {
+    'chat/room.ts': 'chat/room.ts and co2-relay/plugins/chat/room.ts would both be module chat.room; rename one',
+    'co2-relay/plugins/chat/room.ts': 'co2-relay/plugins/chat/room.ts and chat/room.ts would both be module chat.room; rename one',
+  });
 });

@@ -1,5 +1,6 @@
 /** Exposed methods: names, help, signatures, and what is enforced. */
 import test from 'ava';
+import ts from 'typescript';
 import { Double, Int64, dictOf } from '../../src/values/values.ts';
 import { satelliteSource, started } from './kit.ts';
 
@@ -176,3 +177,33 @@ for (const [access, says] of [
     t.regex(Object.values(problems()).join(), says);
   });
 }
+
+/** As a compiler writes it that is not told about `experimentalDecorators`. */
+function withEcmaScriptDecorators(source: string): string {
+  return ts.transpileModule(source, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } }).outputText;
+}
+
+test('JavaScript that was compiled with the decorators of ECMAScript works, and its mistakes are reported', async (t) => {
+  const go = (declaration: string): string => withEcmaScriptDecorators(satelliteSource('Bad', `  ${declaration} go() { return this.go; }`));
+  const spam = satelliteSource(
+    'Spam',
+    `  @Exposed({ params: ['int', 'int'], returns: 'int' }) add(a: number, b: number) { return a + b; }
+  @Exposed who() { return this.toString(); }
+  hidden() {}`,
+  );
+  const { problems, names, call } = await started(t, {
+    'ham/spam.mjs': withEcmaScriptDecorators(spam),
+    'bad/static.mjs': go('@Exposed() static'),
+    'bad/private.mjs': withEcmaScriptDecorators(satelliteSource('Bad', '  @Exposed() #go() {} other() { this.#go(); }')),
+    'bad/option.mjs': go(`@Exposed({ parms: [] } as never)`),
+  });
+  t.deepEqual(names(), ['ham.spam.add', 'ham.spam.who']);
+  t.is(await call('ham.spam.add', 2, 3), 5);
+  t.is(await call('ham.spam.who'), 'ham.spam.Spam');
+  await t.throwsAsync(call('ham.spam.add', 'x', 3), { message: /parameter 1 is a string, expected int/ });
+  const reasons = Object.values(problems()).sort();
+  t.is(reasons.length, 3);
+  t.regex(reasons[0] ?? '', /@Exposed on go: .*"parms"/);
+  t.regex(reasons[1] ?? '', /@Exposed on the private method #go: only public methods are callable/);
+  t.regex(reasons[2] ?? '', /@Exposed on the static method go: only instance methods are callable/);
+});

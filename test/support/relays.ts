@@ -19,7 +19,7 @@ import { LogRecord } from './log-record.ts';
 /** A plugins directory with one satellite, `test.recorder`. */
 export const RECORDER_DIR = fileURLToPath(new URL('../fixtures/recorder/', import.meta.url));
 
-export interface TestRelay extends RunningRelay {
+export interface TestRelay extends Omit<RunningRelay, 'call'> {
   /** What the recorder received. */
   readonly received: Gate<Received>;
   readonly log: LogRecord;

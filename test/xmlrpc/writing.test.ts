@@ -55,6 +55,14 @@ const WRITTEN: readonly Row[] = [
   ['ASCII', 'aä€😀\ufffd<&>\r\n', { charset: 'ascii' }, '<string>a&#228;&#8364;&#128512;&#65533;&lt;&amp;&gt;&#13;\n</string>'],
   ['ASCII in a name', { ä: 1 }, { charset: 'ascii' }, '<struct><member><name>&#228;</name><value><int>1</int></value></member></struct>'],
   ['no character beyond U+FFFF, and none there', 'ä€', { astral: false }, '<string>ä€</string>'],
+  [
+    'U+FFFD for characters beyond U+FFFF',
+    { 'a😀': '😀b🛰' },
+    { astral: 'replace' },
+    '<struct><member><name>a\ufffd</name><value><string>\ufffdb\ufffd</string></value></member></struct>',
+  ],
+  ['the same in ASCII', '😀ä', { astral: 'replace', charset: 'ascii' }, '<string>&#65533;&#228;</string>'],
+  ['the same in a long text', '😀'.repeat(20_000), { astral: 'replace' }, `<string>${'\ufffd'.repeat(20_000)}</string>`],
   ['markup in a long text', '<&>\r'.repeat(30), undefined, `<string>${'&lt;&amp;&gt;&#13;'.repeat(30)}</string>`],
   [
     'markup in a name',

@@ -42,14 +42,13 @@ const BEYOND_16_BITS: Check = {
   name: 'it accepts characters beyond 16 bits, such as emoji',
   section: 'Values',
   expected: 'an answer to notify',
-  advice: 'use a library that supports all of UTF-8; a relay makes such a message a dead letter after five crashes',
+  advice:
+    'use a library that reads all of UTF-8, or write send: { astral: \'replace\' } beside the program in config.ts (--send \'{"astral":"replace"}\' here)',
   when: receives,
   needsMain: true,
   run: async (exam) => {
     const another = await startAnother(exam);
-    const outcome = await deliver(another, exam, BEYOND).catch((error: unknown) => note(describeError(error)));
-    await another.kill();
-    return outcome;
+    return deliver(another, exam, BEYOND).finally(() => another.kill());
   },
 };
 

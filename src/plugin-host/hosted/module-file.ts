@@ -47,11 +47,19 @@ export function nameModules(files: readonly string[]): readonly ModuleFile[] {
   return withoutClashes(modules);
 }
 
-/** The module that an npm package declares by these two names, with the reason if they cannot be used. */
-export function nameDeclared(file: string, folder: string, stem: string): ModuleFile {
+/** Where a package and a module get their names, in words for people. */
+interface NamePlaces {
+  readonly package: string;
+  readonly module: string;
+}
+
+const PACKAGE_JSON: NamePlaces = { package: 'co2.package', module: 'co2.modules' };
+
+/** The module of these two names, with the reason if they cannot be used. `places` names where they are declared. */
+export function nameDeclared(file: string, folder: string, stem: string, places: NamePlaces = PACKAGE_JSON): ModuleFile {
   const packageName = folder.replaceAll('-', '_');
   const moduleName = stem.replaceAll('-', '_');
-  const refused = refusal(packageName, moduleName, { package: 'co2.package', module: 'co2.modules' });
+  const refused = refusal(packageName, moduleName, places);
   return { file, folder, stem, packageName, moduleName, module: `${packageName}.${moduleName}`, refused };
 }
 
@@ -92,8 +100,7 @@ export function isHelperFolder(folder: string): boolean {
   return /^[_.]/.test(folder) || folder === 'node_modules';
 }
 
-/** `places` names the origins of the two names. */
-function refusal(packageName: string, moduleName: string, places: { package: string; module: string }): string | undefined {
+function refusal(packageName: string, moduleName: string, places: NamePlaces): string | undefined {
   if (isReserved(packageName)) {
     const remedy = places.package.startsWith('the ') ? 'rename the folder' : `choose another ${places.package}`;
     return `package name "${packageName}" is reserved for the relay's own methods; ${remedy}`;

@@ -1,4 +1,4 @@
-/** Finds plugins on the disk and in npm packages, and decides which of them may be loaded and where they run. */
+/** Finds plugins on the disk, in npm packages and in this package, and decides which of them may be loaded and where they run. */
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { access, lstat, readFile, realpath, stat } from 'node:fs/promises';
@@ -18,14 +18,23 @@ import {
   withoutClashes,
 } from '../hosted/hosted.ts';
 import type { ModuleFile, ModuleLocation, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
+import { findBundled } from './bundled.ts';
+import type { BundledPackage } from './bundled.ts';
+import { modulesOfClasses } from './classes.ts';
+import type { SatelliteClasses } from './classes.ts';
 import { findPackaged } from './packages.ts';
 import type { Packaged } from './packages.ts';
 
 /** A module and its location. */
 export type FoundModule = ModuleFile &
-  ModuleLocation & { /** The version that the package.json of its folder or its npm package declares. */ readonly stated?: StatedVersion };
+  ModuleLocation & {
+    /** The version that the package.json of its folder or its npm package declares. */
+    readonly stated?: StatedVersion;
+    /** What the module exports, if it is made of classes and not of a file. */
+    readonly exports?: Readonly<Record<string, unknown>>;
+  };
 
-/** The contents of a plugins directory and of the npm packages. */
+/** The contents of a plugins directory, of the npm packages, and of the bundled packages that are turned on. */
 export interface Found {
   /** The directory without symbolic links, as in the URLs of its modules. Undefined if there is none. */
   readonly directory: string | undefined;
@@ -34,6 +43,7 @@ export interface Found {
   /** The modules that must not be loaded. Their reasons are among `problems`. */
   readonly refused: readonly FoundModule[];
   readonly problems: readonly PluginProblem[];
+  /** Those of npm packages and the bundled ones. */
   readonly packaged: Packaged;
   /** The package.json of each folder, as it was when it could last be read. */
   readonly manifests: ReadonlyMap<string, Manifest>;
@@ -42,6 +52,9 @@ export interface Found {
 /** Where plugins are looked for, and which of them are wanted. */
 export interface FindOptions {
   readonly pluginsDir: string;
+  readonly bundled: readonly BundledPackage[];
+  /** Classes of the program that runs the relay. */
+  readonly classes?: SatelliteClasses | undefined;
   readonly pluginPackages: boolean;
   readonly projectDir: string;
   readonly pluginList?: readonly string[] | undefined;
@@ -56,15 +69,18 @@ export interface FindOptions {
  */
 export async function findModules(options: FindOptions): Promise<Found> {
   const directory = await openDirectory(options);
-  const packaged = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
+  const installed = options.pluginPackages ? await findPackaged(options.projectDir) : { modules: [], problems: [] };
+  const bundled = await findBundled(options.bundled, directory);
+  const classes = modulesOfClasses(options.classes ?? []);
+  const packaged = { modules: [...classes, ...bundled, ...installed.modules], problems: installed.problems };
   const named = await nameAll(directory, packaged);
   checkNames(options, named);
   return choose(options, { directory, named, packaged, before: new Map() });
 }
 
 /**
- * Finds the modules again, except those of npm packages, which are not scanned again. A package.json that cannot be read, perhaps because
- * it is being written, counts as unchanged. Rejects as {@link findModules} does, but modules that `plugins` and `pluginList` name may have
+ * Finds the modules again; npm packages and bundled plugins are as they were `before`. A package.json that cannot be read, perhaps because it
+ * is being written, counts as unchanged. Rejects as {@link findModules} does, but modules that `plugins` and `pluginList` name may have
  * disappeared.
  */
 export async function findAgain(options: FindOptions, { packaged, manifests }: Found): Promise<Found> {
@@ -94,8 +110,8 @@ interface Named {
 
 /** Selects the modules that the options allow, and checks whether they may be executed. */
 async function choose(options: FindOptions, { directory, named, packaged, before }: Named): Promise<Found> {
-  const listed = options.pluginList ?? packagesOf(named);
-  const chosen = named.filter(({ packageName }) => listed.includes(packageName));
+  const listed = options.pluginList ? [...options.pluginList, ...options.bundled] : packagesOf(named);
+  const chosen = named.filter(({ packageName, exports }) => exports !== undefined || listed.includes(packageName));
   const problems = [...packaged.problems];
   if (directory !== undefined) problems.push(...(await unreadableFolders(directory)));
   const manifests = directory === undefined ? new Map<string, Manifest>() : await readManifests(directory, chosen, { before, problems });
@@ -112,6 +128,7 @@ async function choose(options: FindOptions, { directory, named, packaged, before
 /** The module, with the reason if it must not be executed. Empty if it has disappeared since the directory was listed. */
 async function check(found: FoundModule): Promise<FoundModule[]> {
   const { root, rootName, path } = found;
+  if (found.exports) return [found];
   const refused = found.refused ?? (await (rootName === '' ? whyUnsafe(root, path) : whyUnsafe(root, path, 'its package')));
   if (refused === undefined) return [found];
   const isThere = await lstat(join(root, path)).then(
@@ -194,7 +211,7 @@ async function readManifests(
   { before, problems }: ManifestsParts,
 ): Promise<ReadonlyMap<string, Manifest>> {
   const manifests = new Map<string, Manifest>();
-  const folders = modules.filter(({ rootName }) => rootName === '').map(({ folder }) => folder);
+  const folders = modules.filter(isInDirectory).map(({ folder }) => folder);
   for (const folder of new Set(folders)) {
     const known = before.get(folder);
     const report = (reason: string): void => void problems.push({ file: manifestOf(folder), reason });
@@ -203,6 +220,11 @@ async function readManifests(
     manifests.set(folder, known && !manifest.isRead ? known : manifest);
   }
   return manifests;
+}
+
+/** True for the module of a file in the plugins directory. */
+function isInDirectory({ rootName, exports }: FoundModule): boolean {
+  return rootName === '' && exports === undefined;
 }
 
 /** The manifests that could be read. */
@@ -215,8 +237,8 @@ function withoutUnread(manifests: ReadonlyMap<string, Manifest>): Found['manifes
  * that it declares.
  */
 function applyManifests(modules: readonly FoundModule[], manifests: Found['manifests'], problems: PluginProblem[]): FoundModule[] {
-  const inDirectory = modules.filter(({ rootName }) => rootName === '');
-  const kept = modules.filter(({ rootName }) => rootName !== '');
+  const inDirectory = modules.filter(isInDirectory);
+  const kept = modules.filter((module) => !isInDirectory(module));
   for (const [folder, { listed, stated }] of manifests) {
     const inFolder = inDirectory.filter((module) => module.folder === folder);
     const known = inFolder.map(({ moduleName }) => moduleName);
@@ -282,7 +304,12 @@ const COMMENTS = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
 /** Throws a RelayError CONFIG_INVALID if `isolation` names a module that does not exist. */
 export function requireModules(modules: readonly FoundModule[], isolation: Readonly<Record<string, Isolation>>): void {
   const names = modules.map(({ module }) => module);
-  for (const name of Object.keys(isolation)) {
+  for (const [name, where] of Object.entries(isolation)) {
+    if (where === 'child' && modules.some(({ module, exports }) => module === name && exports !== undefined))
+      throw new RelayError(
+        'CONFIG_INVALID',
+        `isolation: ${name} is a class of this program, and only a file can be loaded in another process`,
+      );
     if (!names.includes(name))
       throw new RelayError('CONFIG_INVALID', `isolation: there is no module '${clean(name)}' in use${suggest(name, names)}`);
   }
@@ -309,7 +336,8 @@ export async function byIsolation(
  * What the decorator says. Undefined if there is no decorator, as in a file that is empty, incomplete or unreadable; loading it reports
  * why.
  */
-async function declaredIsolation({ root, path }: FoundModule, was: Isolation | undefined): Promise<Isolation | undefined> {
+async function declaredIsolation({ root, path, exports }: FoundModule, was: Isolation | undefined): Promise<Isolation | undefined> {
+  if (exports) return 'inline';
   const source = await readFile(join(root, path), 'utf8').catch(() => '');
   const declared = isolationIn(source);
   // Moving a module ends its running version, so an invalid version is refused where the previous one runs.

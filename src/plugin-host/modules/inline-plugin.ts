@@ -249,7 +249,7 @@ export class InlinePlugin implements HostedPlugin {
         await this.#load(port, signal);
         return;
       }
-      await renewChanged(this.#found.root);
+      if (!this.#found.exports) await renewChanged(this.#found.root);
       const next = await this.#successor(old, signal).catch((error: unknown) => {
         throw this.#failed(error, 'not restarted, the previous version keeps running', signal);
       });
@@ -276,7 +276,7 @@ export class InlinePlugin implements HostedPlugin {
   async #load(port: RelayPort, signal: AbortSignal): Promise<void> {
     await this.#startVersion(port, signal, async () => {
       this.#setState({ type: 'starting' });
-      await renewChanged(this.#found.root);
+      if (!this.#found.exports) await renewChanged(this.#found.root);
       this.#problems = [];
       const imported = await this.#importCurrent(signal);
       const problems: PluginProblem[] = [];

@@ -6,6 +6,7 @@ import { clean, reasonOf } from '../../core/core.ts';
 import { isShorter, registerLoader, renewChanged, trackModules } from '../../loader/loader.mjs';
 import { reportNotLoaded } from '../hosted/hosted.ts';
 import type { PluginProblem, PluginRegistry, RelayPort } from '../hosted/hosted.ts';
+import type { SatelliteClasses } from './classes.ts';
 import { byIsolation, findAgain, findModules, isSomethingGone, requireModules } from './find.ts';
 import type { FindOptions, Found, FoundModule } from './find.ts';
 import { InlinePlugin } from './inline-plugin.ts';
@@ -19,6 +20,8 @@ export type ScanMode = 'patient' | 'hasty' | 'plain';
 
 export interface InlinePluginsParts extends Omit<InlinePluginParts, 'directory' | 'others'> {
   readonly directoryRequired: boolean;
+  /** Classes of the program that runs the relay. Default none. */
+  readonly classes?: SatelliteClasses | undefined;
   /** Where compiled plugins are cached. Undefined: they are not cached. */
   readonly cacheDir: string | undefined;
   readonly registry: PluginRegistry;
@@ -198,7 +201,8 @@ export class InlinePlugins {
   }
 
   #track({ directory, modules }: Found): void {
-    for (const root of new Set([directory ?? '', ...modules.map((module) => module.root)])) if (root !== '') trackModules(root);
+    const roots = modules.flatMap(({ root, exports }) => (exports ? [] : [root]));
+    for (const root of new Set([directory ?? '', ...roots])) if (root !== '') trackModules(root);
   }
 
   #report(problem: PluginProblem): void {
@@ -216,8 +220,8 @@ export class InlinePlugins {
   }
 
   get #findOptions(): FindOptions {
-    const { options, directoryRequired } = this.#parts;
-    return { ...options, directoryRequired };
+    const { options, directoryRequired, classes } = this.#parts;
+    return { ...options, directoryRequired, classes };
   }
 }
 

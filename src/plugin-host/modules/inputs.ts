@@ -42,7 +42,7 @@ export function acceptInputs(files: readonly string[]): void {
 /** The source of the module and the files of its configuration. */
 export async function filesOf(found: FoundModule, place: ConfigSources): Promise<string[]> {
   const configs = await configFilesOf(found, place);
-  const paths = [join(found.root, found.path), ...configs.map((file) => join(place.directory ?? '', file))];
+  const paths = [...(found.exports ? [] : [join(found.root, found.path)]), ...configs.map((file) => join(place.directory ?? '', file))];
   // Loading reports a file that has disappeared.
   return Promise.all(paths.map((path) => realpath(path).catch(() => path)));
 }

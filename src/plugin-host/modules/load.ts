@@ -25,7 +25,7 @@ export interface SatelliteClass {
 
 /** A module that was imported. */
 export interface ImportedModule extends FoundModule {
-  /** The URL of the import. */
+  /** The URL of the import. Empty for classes. */
   readonly url: string;
   /** The exported classes decorated with `@Satellite`, its own and those of other modules. */
   readonly exported: ReadonlySet<AnyClass>;
@@ -46,9 +46,10 @@ export interface ImportParts extends StepLimits {
 
 /** Imports the current version of a module. Rejects with the error of the import, or with a RelayError TIMEOUT. */
 export async function importModule(found: FoundModule, parts: ImportParts): Promise<ImportedModule> {
-  const url = moduleUrl(await realpath(join(found.root, found.path)));
+  const url = found.exports ? '' : moduleUrl(await realpath(join(found.root, found.path)));
   const { timeoutMs } = parts;
-  const namespace = await runStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>);
+  const namespace =
+    found.exports ?? (await runStep(parts, `loading it took longer than ${timeoutMs} ms`, () => import(url) as Promise<object>));
   const relayPlugins = await relayPluginsIn(found, namespace, parts.relayPlugins);
   return { ...found, url, exported: exportedClasses(namespace), relayPlugins };
 }

@@ -1,4 +1,5 @@
 /** Plugins that are modules in this process: how they are found, loaded, constructed, configured, reloaded and stopped. */
+export type { SatelliteClass, SatelliteClasses } from './classes.ts';
 export { findFiles, findModules, whyUnsafe } from './find.ts';
 export type { FindOptions, Found, FoundModule, Isolation } from './find.ts';
 export { Injector } from './inject.ts';

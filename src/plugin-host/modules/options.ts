@@ -1,12 +1,20 @@
 /** Which modules are loaded, from where, with what configuration, and where they run. */
 import { z } from 'zod';
 import { timeLimit } from '../hosted/hosted.ts';
+import { BUNDLED } from './bundled.ts';
+import type { BundledPackage } from './bundled.ts';
 import type { Isolation } from './find.ts';
 
 /** The options of plugins that are TypeScript or JavaScript modules. */
 export interface ModuleOptions {
   /** The directory of the plugins. Default `plugins`, next to the configuration file or in the working directory. */
   readonly pluginsDir: string;
+  /**
+   * Bundled plugins to load: `example` (echoes and adds), `chat` (a chat room), `pd` (the bridge to Pure Data), `validate` (the validator
+   * and echo test suites of XML-RPC). `pluginList` does not apply to them. Default none, because every method that a relay offers can be
+   * called; `co2 init` turns on `example` and `chat`.
+   */
+  readonly bundled: readonly BundledPackage[];
   /**
    * Load the modules of installed npm packages that have the keyword `co2-relay-plugin` and are `dependencies` of the `package.json` in
    * `projectDir`. Default true, so that `npm install` is enough. Set it to false for a relay that must run nothing but the contents of
@@ -40,6 +48,7 @@ export interface ModuleOptions {
 
 export const moduleDefaults: ModuleOptions = {
   pluginsDir: 'plugins',
+  bundled: [],
   pluginPackages: true,
   projectDir: '.',
   plugins: {},
@@ -50,6 +59,7 @@ export const moduleDefaults: ModuleOptions = {
 
 export const moduleShape = {
   pluginsDir: z.string().min(1),
+  bundled: z.array(z.enum(BUNDLED)),
   pluginPackages: z.boolean(),
   projectDir: z.string().min(1),
   pluginList: z.array(z.string()).optional(),

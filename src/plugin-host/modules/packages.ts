@@ -8,10 +8,13 @@ import type { ModuleFile, ModuleLocation, PluginProblem, StatedVersion } from '.
 import { isWritableByAll } from '../../loader/loader.mjs';
 
 const KEYWORD = 'co2-relay-plugin';
+/** The relay itself, which is a dependency of most projects, and no plugin. */
+const OWN_NAME = 'co2-relay';
 /** The names that npm allows. Others, such as `../x`, could point outside node_modules. */
 const NPM_NAME = /^(?:@[\w~-][\w.~-]*\/)?[\w~-][\w.~-]*$/;
 
-type PackagedModule = ModuleFile & ModuleLocation & { readonly stated: StatedVersion };
+type PackagedModule = ModuleFile &
+  ModuleLocation & { readonly stated: StatedVersion; readonly exports?: Readonly<Record<string, unknown>> };
 
 /** The modules that installed packages declare. */
 export interface Packaged {
@@ -40,7 +43,8 @@ export async function findPackaged(projectDir: string): Promise<Packaged> {
 
 function dependenciesOf(manifest: unknown): string[] {
   const dependencies = isDict(manifest) ? manifest.dependencies : undefined;
-  return isDict(dependencies) ? Object.keys(dependencies).sort(compare) : [];
+  const names = isDict(dependencies) ? Object.keys(dependencies) : [];
+  return names.filter((name) => name !== OWN_NAME).sort(compare);
 }
 
 /** The modules of one dependency. None if it is not a package with plugins. Rejects with an Error that says what is wrong with it. */

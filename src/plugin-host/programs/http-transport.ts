@@ -3,7 +3,7 @@ import { Fifo, RelayError, clean, reasonOf } from '../../core/core.ts';
 import type { Clock, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { DEFAULT_LIMITS, parseResponse, parseResponseInSlices } from '../../xmlrpc/xmlrpc.ts';
-import type { ParsedResponse } from '../../xmlrpc/xmlrpc.ts';
+import type { ParsedResponse, WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import type { HttpResponse } from './http-response.ts';
 import { MAX_CALLS, faultOf, requestOf } from './transport.ts';
 import type { ProgramRequest, ProgramTransport } from './transport.ts';
@@ -23,6 +23,8 @@ export interface HttpTransportOptions {
   readonly maxBodyBytes?: number | undefined;
   /** Translates the faults of the program into errors. Default: {@link faultOf}. */
   readonly meaning?: ((plugin: string, code: number, text: string) => Error) | undefined;
+  /** How calls are written. Default: as they came. */
+  readonly writing?: WriteOptions | undefined;
   /** Default: none. */
   readonly tap?: Tap | undefined;
 }
@@ -42,6 +44,7 @@ export class HttpTransport implements ProgramTransport {
   readonly #faultOf: (plugin: string, code: number, text: string) => Error;
   readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly leniency: 'forms' };
   readonly #tap: Tap | undefined;
+  readonly #writing: WriteOptions | undefined;
   readonly #clock: Clock;
   readonly #port: number;
   readonly #head: string;
@@ -56,8 +59,9 @@ export class HttpTransport implements ProgramTransport {
   constructor(
     plugin: string,
     { port, path }: { readonly port: number; readonly path: string },
-    { clock, maxBodyBytes = DEFAULT_LIMITS.maxBodyBytes, meaning = faultOf, tap }: HttpTransportOptions,
+    { clock, maxBodyBytes = DEFAULT_LIMITS.maxBodyBytes, meaning = faultOf, tap, writing }: HttpTransportOptions,
   ) {
+    this.#writing = writing;
     this.#reading = { limits: { maxBodyBytes }, leniency: 'forms' };
     this.#tap = tap;
     this.#plugin = plugin;
@@ -123,7 +127,7 @@ export class HttpTransport implements ProgramTransport {
         this.#calls.delete(call);
       };
       const call: Call = {
-        body: body(),
+        body: body(this.#writing),
         connection: undefined,
         resolve: (response) => {
           finish();

@@ -4,21 +4,38 @@ import type { Clock } from '../../core/core.ts';
 import { hopsOf } from '../../message/message.ts';
 import type { Message } from '../../message/message.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { keptMembers, keptValues, serialiseMembersCall } from '../../xmlrpc/xmlrpc.ts';
+import { keptMembers, keptValues, serialiseCall, serialiseMembersCall } from '../../xmlrpc/xmlrpc.ts';
+import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import type { Recipient } from '../hosted/hosted.ts';
 import { DEATH_MS } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
-/** A program as the recipient of an inbox: `send` calls it. `timeoutMs` limits one `notify`. */
+export interface ProgramRecipientParts {
+  readonly clock: Clock;
+  /** For one `notify`. */
+  readonly timeoutMs: number;
+  /** How messages are written for it. Undefined: as they came. */
+  readonly writing: WriteOptions | undefined;
+  /** Called with a message that cannot be written so. */
+  readonly onUnwritable: (message: Message, reason: string) => void;
+}
+
+/** A program as the recipient of an inbox: `send` calls it. */
 export function programRecipient(
-  clock: Clock,
-  timeoutMs: number,
+  { clock, timeoutMs, writing, onUnwritable }: ProgramRecipientParts,
   send: (request: ProgramRequest, timeoutMs: number) => Promise<Value>,
 ): Recipient {
   return {
     deliver: async (message, redelivered) => {
+      const request = notificationOf(message, clock.now(), redelivered);
       try {
-        await send(notificationOf(message, clock.now(), redelivered), timeoutMs);
+        if (writing) request.body(writing);
+      } catch (error) {
+        onUnwritable(message, clean(reasonOf(error)));
+        throw error;
+      }
+      try {
+        await send(request, timeoutMs);
       } catch (error) {
         // The process may be about to end. Then the inbox is interrupted and delivers the message again, so wait for that.
         if (RelayError.is(error) && error.code === 'TRANSPORT')
@@ -42,7 +59,11 @@ export function notificationOf(message: Message, now: number, redelivered: boole
   };
   return {
     method: 'notify',
-    body: () => serialiseMembersCall('notify', keptMembers(message), own),
+    body: (writing) => {
+      if (writing === undefined) return serialiseMembersCall('notify', keptMembers(message), own);
+      const values = keptValues(message, { i8: writing.i8 === true, nonFinite: true });
+      return serialiseCall('notify', [new Map([...values, ...Object.entries(own)])], writing);
+    },
     // For a program that fetches its calls: the endpoint writes them.
     params: () => [new Map([...keptValues(message, { i8: true }), ...Object.entries(own)])],
   };

@@ -1,5 +1,7 @@
 /** What the operator says of a program: how it is started, and how long it may take. */
 import { z } from 'zod';
+import { writeOptionsShape } from '../../rpc/rpc.ts';
+import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { isReserved } from '../hosted/hosted.ts';
 
 /** A program that the relay starts, as it stands in `config.ts`. */
@@ -34,6 +36,11 @@ export interface ProgramRecord {
   readonly group?: string | number | undefined;
   /** The configuration that its `plugin.setup` gets. Default none. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /**
+   * How messages and calls are written for it, as for a peer. A message that cannot be written so is set aside (`plugin.dead_letters`).
+   * Default: as messages came, with nil and i8, which programs read unless this says otherwise.
+   */
+  readonly send?: WriteOptions | undefined;
   /** Time from its start to its first line. Default 10,000: interpreters load within a second, and a start that hangs is noticed. */
   readonly startTimeoutMs?: number | undefined;
   /** Time between two pings. Default 5,000. Calls, answers and fetches are signs of life as well. */
@@ -50,7 +57,7 @@ export interface ProgramRecord {
 }
 
 /** Options that have no default of their own. */
-type Unset = 'cwd' | 'user' | 'group';
+type Unset = 'cwd' | 'user' | 'group' | 'send';
 
 /** A record with all its defaults. */
 export type ProgramOptions = { readonly [K in Exclude<keyof ProgramRecord, Unset>]-?: Exclude<ProgramRecord[K], undefined> } & {
@@ -68,6 +75,7 @@ export function completeRecord(record: ProgramRecord): ProgramOptions {
     user: record.user,
     group: record.group,
     config: record.config ?? {},
+    send: record.send && { nil: true, i8: true, ...record.send },
     startTimeoutMs: record.startTimeoutMs ?? 10_000,
     pingIntervalMs: record.pingIntervalMs ?? 5_000,
     timeoutMs: record.timeoutMs ?? 5_000,
@@ -109,6 +117,7 @@ export const programShape = z.strictObject({
   user: account.optional(),
   group: account.optional(),
   config: z.record(z.string(), z.unknown()).optional(),
+  send: writeOptionsShape.optional(),
   startTimeoutMs: ms,
   pingIntervalMs: ms,
   timeoutMs: ms,

@@ -2,6 +2,7 @@
 import { Fifo, RelayError, clean } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
+import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { MAX_CALLS, faultOf } from './transport.ts';
 import type { ProgramRequest, ProgramTransport } from './transport.ts';
 
@@ -49,6 +50,8 @@ export class PollTransport implements ProgramTransport {
   constructor(
     private readonly plugin: string,
     private readonly clock: Clock,
+    /** How the endpoint writes its calls. Default: as they came. */
+    private readonly writing?: WriteOptions,
   ) {}
 
   async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
@@ -63,6 +66,8 @@ export class PollTransport implements ProgramTransport {
   #exchange(request: ProgramRequest, timeoutMs: number): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw this.#closed;
+      // A call that cannot be written is refused here, not where the program fetches it.
+      if (this.writing) request.body(this.writing);
       if (this.#pending.size >= MAX_CALLS)
         throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls are already running or waiting`);
       const id = String(++this.#count);

@@ -1,4 +1,5 @@
 /** The programs of a host: what they share, and their access to the relay. */
+import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { clean, RelayError, suggest } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
@@ -47,6 +48,8 @@ export interface PluginToken {
   readonly name: string;
   /** SHA-256 of the token, hex. */
   readonly sha256: string;
+  /** How answers to it are written. Undefined: as to any program. */
+  readonly send?: WriteOptions | undefined;
 }
 
 export class Programs {
@@ -99,7 +102,9 @@ export class Programs {
 
   /** The tokens of all processes. Returns the same array until something changes. */
   tokens(): readonly PluginToken[] {
-    this.#tokens ??= [...this.#plugins.values()].flatMap(({ name, tokenHashes }) => tokenHashes.map((sha256) => ({ name, sha256 })));
+    this.#tokens ??= [...this.#plugins.values()].flatMap(({ name, tokenHashes, send }) =>
+      tokenHashes.map((sha256) => ({ name, sha256, send })),
+    );
     return this.#tokens;
   }
 

@@ -6,6 +6,7 @@ import type { Message } from '../../message/message.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { heldBytes } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
+import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
 import type {
   HostedPlugin,
@@ -84,7 +85,16 @@ export class Program implements HostedPlugin {
     const { record, inbox, receiveTimeoutMs, clock, log, events } = parts;
     const { name } = record;
     const queue = new BoundedQueue<Message>({ name, log, limits: inbox, bytesOf: heldBytes, sinceOf: ({ arrivedAt }) => arrivedAt });
-    const recipient = programRecipient(clock, receiveTimeoutMs, (request, timeoutMs) => this.#supervisor.send(request, timeoutMs));
+    const recipient = programRecipient(
+      {
+        ...{ clock, timeoutMs: receiveTimeoutMs, writing: record.send },
+        onUnwritable: (message, reason) => {
+          parts.deadLetters.add({ satellite: name, message, deaths: 0, reason });
+          log.error(`${name} cannot read the message ${clean(message.id)}: it is set aside (plugin.dead_letters): ${reason}`);
+        },
+      },
+      (request, timeoutMs) => this.#supervisor.send(request, timeoutMs),
+    );
     this.#inbox = new Inbox({
       ...{ name, plugin: name, queue, recipient, clock, log, events },
       // The supervisor keeps the time limit.
@@ -107,6 +117,11 @@ export class Program implements HostedPlugin {
 
   get methods(): readonly HostedMethod[] {
     return this.#methods;
+  }
+
+  /** How values are written for it. Undefined: as they came. */
+  get send(): WriteOptions | undefined {
+    return this.#parts.record.send;
   }
 
   /** Of the tokens of its processes, SHA-256 in hex. */

@@ -54,7 +54,7 @@ export class Session {
     const { token, sha256 } = makeToken();
     this.#token = token;
     this.tokenHash = sha256;
-    this.#poll = new PollTransport(record.name, clock);
+    this.#poll = new PollTransport(record.name, clock, record.send);
     const identity = identityOf(record);
     const exec = findExecutable(record.exec, env.PATH, record.env.PATH);
     const cwd = prepareDirectory(record, stateDir, identity);
@@ -86,7 +86,8 @@ export class Session {
     const handshake = readHandshake(line, [this.#token]);
     if (handshake.form === 'poll' && !allowsPoll)
       throw new Error('it fetches its calls now, and two such processes cannot be told apart; restart it instead');
-    this.#transport = handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, handshake, { clock, ...http });
+    this.#transport =
+      handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, handshake, { clock, writing: record.send, ...http });
     return handshake;
   }
 

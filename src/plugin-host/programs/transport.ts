@@ -2,13 +2,14 @@
 import { Fault, RelayError, clean } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { serialiseCall } from '../../xmlrpc/xmlrpc.ts';
+import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 
 /** A call to a program: as bytes for a program with a server, as values for one that fetches its calls. */
 export interface ProgramRequest {
   readonly method: string;
   readonly params: () => readonly Sendable[];
-  /** The call as an XML-RPC document. */
-  readonly body: () => Buffer;
+  /** The call as an XML-RPC document, written in this way, or as it came. Throws a RelayError if it cannot be written so. */
+  readonly body: (writing?: WriteOptions) => Buffer;
 }
 
 export interface ProgramTransport {
@@ -34,7 +35,7 @@ export const MAX_CALLS = 1_000;
 
 /** A call with these parameters. */
 export function requestOf(method: string, params: readonly Sendable[]): ProgramRequest {
-  return { method, params: () => params, body: () => serialiseCall(method, params, { nil: true, i8: true }) };
+  return { method, params: () => params, body: (writing) => serialiseCall(method, params, { nil: true, i8: true, ...writing }) };
 }
 
 const NO_SUCH_METHOD = -32601;

@@ -155,7 +155,7 @@ function addFeeds(add: Add, { host, events, logs }: PluginMethodsParts): void {
 function addDeadLetters(add: Add, { host, clock }: PluginMethodsParts): void {
   add({
     name: 'plugin.dead_letters',
-    help: 'Lists the dead letters of one plugin or of all, which are messages that crashed their recipient five times: id, plugin, host_id, deaths, reason, age_ms, bytes.',
+    help: 'Lists the dead letters of one plugin or of all, which are messages that crashed their recipient five times or cannot be written for it (deaths is 0 then): id, plugin, host_id, deaths, reason, age_ms, bytes.',
     signatures: [['array'], ['array', 'string']],
     invoke: (params) => {
       const plugin = params.length === 0 ? undefined : nameIn('plugin.dead_letters', params);

@@ -39,9 +39,11 @@ const ESCAPE_OF: readonly (Uint8Array | undefined)[] = escapeTable();
 // The same escapes as eight bytes that are written at once; the next write overwrites the zeros at the end.
 const ESCAPE_WORDS = Float64Array.from(ESCAPE_OF, (escape) => (escape ? (tagOf(String.fromCharCode(...escape)).words[0] ?? 0) : 0));
 const MARKUP = /[&<>\r]/g;
+const ASTRAL = /[\ud800-\udbff][\udc00-\udfff]/g;
 
 /** Writes a text of at most {@link TEXT_PIECE} units that does not end between two surrogates, and reserves the space itself. */
 export function writeText(out: ByteBuffer, text: string, options: WriteOptions): Unsendable | undefined {
+  if (options.astral === 'replace') return writeText(out, text.replace(ASTRAL, '\ufffd'), { ...options, astral: true });
   if (options.charset === 'ascii') return writeAscii(out, text, options.astral !== false);
   if (text.length <= SHORT && writeShort(out, text)) return undefined;
   if (text.length <= MEDIUM && writeUnits(out, text)) return undefined;

@@ -67,6 +67,32 @@ test('a message that kills it five times is set aside; the plugin is not blamed,
   t.is(others.length, 0);
 });
 
+test('a message that cannot be written as `send` says is set aside without a restart, and the others arrive', async (t) => {
+  const kit = programOf(t, 'good', { record: { send: { astral: false } } });
+  await kit.start();
+  const { pid } = kit.plugin.status;
+  for (const word of ['before', 'satellite 🛰', 'after']) kit.deliver(textMessage(word));
+  await delivered(kit, 2);
+  t.deepEqual(await kit.call('heard'), ['before', 'after']);
+  t.like(kit.plugin.status, { restarts: 0, pid });
+  t.like(kit.plugin.status.satellites[0], { delivered: 2, failed: 1, waiting: 0 });
+  const [letter, ...others] = kit.programs.deadLetters.list();
+  t.like(letter, { satellite: 'ham', deaths: 0 });
+  t.regex(letter?.reason ?? '', /beyond U\+FFFF.*option astral/);
+  t.is(others.length, 0);
+  t.is(kit.log.matching(/^ham cannot read the message \S+: it is set aside/).length, 1);
+});
+
+test('with `astral: "replace"` a program gets U+FFFD for an emoji, and everything else as it is written', async (t) => {
+  const kit = programOf(t, 'repeats', { record: { send: { astral: 'replace', charset: 'ascii' } } });
+  await kit.start();
+  kit.deliver(textMessage('Grüße 🛰'));
+  await delivered(kit, 1);
+  const [xml = ''] = (await kit.call('heard')) as string[];
+  t.regex(xml, /<name>data<\/name><value><string>Gr&#252;&#223;e &#65533;<\/string>/);
+  t.deepEqual(kit.programs.deadLetters.list(), []);
+});
+
 test('what was set aside can be delivered again, or forgotten', async (t) => {
   const kit = programOf(t, 'good');
   const { deadLetters } = kit.programs;

@@ -1,0 +1,34 @@
+/** The plugins that come with the relay, which config.ts turns on by name. */
+import { realpath } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { glob } from 'glob';
+import { EXTENSIONS, nameModules } from '../hosted/hosted.ts';
+import type { Packaged } from './packages.ts';
+
+/** The packages in the directory of bundled plugins. */
+export const BUNDLED = ['chat', 'example', 'pd', 'validate'] as const;
+export type BundledPackage = (typeof BUNDLED)[number];
+
+// The same in a checkout and in the published package.
+const DIRECTORY = fileURLToPath(new URL('../../../plugins', import.meta.url));
+const ROOT_NAME = 'co2-relay/plugins/';
+
+/**
+ * The modules of these bundled packages. None if `directory`, the plugins directory without symbolic links, is that of the bundled plugins:
+ * they are found there anyway.
+ */
+export async function findBundled(packages: readonly BundledPackage[], directory: string | undefined): Promise<Packaged['modules']> {
+  if (packages.length === 0) return [];
+  const root = await realpath(DIRECTORY);
+  if (root === directory) return [];
+  const patterns = packages.map((name) => `${name}/*.{${EXTENSIONS.join(',')}}`);
+  const files = await glob(patterns, { cwd: root, posix: true });
+  return nameModules(files).map((module) => ({
+    ...module,
+    root,
+    rootName: ROOT_NAME,
+    path: module.file,
+    file: ROOT_NAME + module.file,
+    stated: {},
+  }));
+}
