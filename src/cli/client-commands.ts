@@ -150,7 +150,8 @@ function addOperation(program: Command): void {
 }
 
 const BENCH_HELP = `
-Its dicts {"data": "co2 bench"} go to all satellites and peers of the relay, and count against the rate limit of the caller.`;
+Its dicts {"data": "co2 bench"} go to all satellites and peers of the relay, and count against the rate limit of the caller, which ends a
+measurement early.`;
 const STATUS_HELP = `
 It shows rates (counted for half a second), a line for each peer, and only plugins and queues that are not well. --json prints everything.`;
 const STOP_HELP = `
