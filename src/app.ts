@@ -7,7 +7,7 @@ import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
 import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
-import { EventStream } from './events/events.ts';
+import { EventStream, guarded } from './events/events.ts';
 import type { EventSink } from './events/events.ts';
 import { HttpServer, ProgramServer, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
@@ -242,17 +242,6 @@ export async function checkStart(
   const notLoaded = await attempt(() => checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH));
   throwProblems(problems);
   return (notLoaded ?? []).map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
-}
-
-/** A listener whose errors are logged, since they must not disturb the part that emits. */
-function guarded<Event>(listener: (event: Event) => void, type: string, log: Log): (event: Event) => void {
-  return (event) => {
-    try {
-      listener(event);
-    } catch (error) {
-      log.error(`a listener of ${type} failed:`, error);
-    }
-  };
 }
 
 type Parts = ReturnType<typeof makeParts>;

@@ -2,7 +2,7 @@
  * One stream of typed events: a bounded ring of the latest ones, subscribers, waits for the next, a long poll by number, and `for await`.
  */
 import { RelayError } from '../core/core.ts';
-import type { Clock } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
 
 /** What every event has: a literal `type`, by which TypeScript narrows the union. */
 export interface TypedEvent {
@@ -237,4 +237,15 @@ interface AfterOptions<Event extends TypedEvent> {
 
 function nothing(): void {
   // The loop is not waiting.
+}
+
+/** A listener whose errors are logged, since they must not disturb the part that emits. */
+export function guarded<Event>(listener: (event: Event) => void, type: string, log: Log): (event: Event) => void {
+  return (event) => {
+    try {
+      listener(event);
+    } catch (error) {
+      log.error(`a listener of ${type} failed:`, error);
+    }
+  };
 }

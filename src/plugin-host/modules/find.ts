@@ -79,8 +79,8 @@ export async function findModules(options: FindOptions): Promise<Found> {
 }
 
 /**
- * Finds the modules again; npm packages and bundled plugins are as they were `before`. A package.json that cannot be read, perhaps because it
- * is being written, counts as unchanged. Rejects as {@link findModules} does, but modules that `plugins` and `pluginList` name may have
+ * Finds the modules again; npm packages and bundled plugins are as they were `before`. A package.json that cannot be read, perhaps because
+ * it is being written, counts as unchanged. Rejects as {@link findModules} does, but modules that `plugins` and `pluginList` name may have
  * disappeared.
  */
 export async function findAgain(options: FindOptions, { packaged, manifests }: Found): Promise<Found> {
