@@ -7,7 +7,7 @@ import type { CheckOptions, CheckReport, Finding } from '../check-plugin/check-p
 import { clean, reasonOf, RelayError } from '../core/core.ts';
 import { environmentVariable, prepare } from './command-line.ts';
 import { VERSION } from './package.ts';
-import { toJson } from './values.ts';
+import { toJson, withoutUndefined } from './values.ts';
 
 interface CheckFlags {
   readonly name?: string;
@@ -108,7 +108,7 @@ function summary({ counts, skipped }: CheckReport): string {
 
 function onWire(program: string, name: string, report: CheckReport): object {
   const { counts, skipped, findings } = report;
-  const members = findings.map((finding: Finding) => ({ ...finding }));
+  const members = findings.map((finding: Finding) => withoutUndefined({ ...finding }));
   return { program, name, ok: isPassed(report), counts, skipped, findings: members };
 }
 

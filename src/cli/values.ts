@@ -7,11 +7,16 @@ import type { Dict, Sendable, Value } from '../values/values.ts';
 
 /**
  * JSON in the form of the relay's own JSON endpoints: `{"$base64": "..."}`, `{"$date": "..."}`, `{"$i8": "..."}` for what JSON lacks; on
- * one line if `indent` is 0. Control characters are escaped, so that it is safe to print.
+ * one line if `indent` is 0. Members of the object itself that are undefined are omitted. Control characters are escaped, so that it is safe to print.
  */
 export function toJson(value: unknown, indent = 2): string {
-  const text = writeJson(value, 'the result');
+  const text = writeJson(isDict(value) ? withoutUndefined(value) : value, 'the result');
   return safeJson(indent === 0 ? text : indented(text, indent));
+}
+
+/** The members that are not undefined. */
+export function withoutUndefined(members: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
 const JSON_TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^{}[\],:"]+/g;
