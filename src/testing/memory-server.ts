@@ -56,7 +56,8 @@ export class MemoryServer implements HttpServerPort {
         ),
       writing: () => ({ nil: true, i8: true }),
       faultFor: (error, method, request) => {
-        request.error = error;
+        // The error of a plugin's method is wrapped for callers who may not see it; a test may.
+        request.error = RelayError.is(error) && error.code === 'APPLICATION' ? (error.cause ?? error) : error;
         return dispatcher.faultFor(error, method);
       },
     };

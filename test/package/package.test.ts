@@ -460,7 +460,12 @@ test('a program embeds two relays, stops both, and exits without further help', 
     'two/ham/eggs.ts': who('eggs'),
   });
   const { code, signal, stdout, stderr } = await run(t, process.execPath, ['program.js'], { cwd: directory }).exit;
-  t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: [] });
+  t.deepEqual({ code, signal }, { code: 0, signal: null });
+  // One relay is a satellite of the other, which it cannot tell from a peer that does not list it.
+  t.deepEqual(
+    stderr.filter((line) => !line.includes('is not one of its peers')),
+    [],
+  );
   t.deepEqual(stdout.slice(0, 8), [
     'ham.spam.who one',
     'ham.spam.who two',

@@ -30,7 +30,7 @@ test('a module that cannot be imported or constructed is reported in one log lin
   t.is(reasons['bad/constructs.ts:7'], 'bad.constructs.Bad: not today');
   t.regex(reasons['bad/script.js:2'] ?? '', /./);
   t.is(host.status().problems.length, 9);
-  t.is(lines.all.filter((line) => line.startsWith('error ')).length, 9);
+  t.is(lines.all.filter((line) => /^error plugin-host: \S+: not loaded: /.test(line)).length, 9);
   t.true(lines.all.some((line) => /^error plugin-host: bad\/syntax\.ts:2:\d+: not loaded: [^\n]+$/.test(line)));
   t.false(JSON.stringify(host.status()).includes('/tmp/'));
 });
@@ -51,8 +51,8 @@ test('a module that never finishes loading is not loaded', async (t) => {
   t.regex(kit.problems()['bad/hangs.ts'] ?? '', /took longer than 10000 ms/);
 });
 
-test('a module without satellites is logged at level info and is not a problem', async (t) => {
+test('a module without satellites is a warning and not a problem', async (t) => {
   const { lines, host } = await started(t, { 'ham/spam.ts': 'export class Plain {}', 'ham/echo.ts': ECHO });
-  t.true(lines.all.some((line) => line.startsWith('info plugin-host: ham/spam.ts: does not export a class decorated with @Satellite')));
+  t.true(lines.all.some((line) => line.startsWith('warn plugin-host: ham/spam.ts: it does not export a class decorated with @Satellite')));
   t.is(host.status().problems.length, 0);
 });
