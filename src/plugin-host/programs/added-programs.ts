@@ -1,4 +1,4 @@
-/** The programs that were added while the relay ran, kept in the state directory across restarts. */
+/** Stores the programs that were added while the relay ran in the state directory, across restarts. */
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import { RelayError, clean } from '../../core/core.ts';
@@ -7,7 +7,7 @@ import { StateFile } from '../../state/state.ts';
 import { programShape } from './options.ts';
 import type { ProgramRecord } from './options.ts';
 
-// What is wrong with a path is what is wrong with the file: nobody called plugin.add.
+// A bad path in the file is reported as damage of the file, because there is no call of plugin.add to reject.
 const recordInFile = programShape.superRefine((record, context) => {
   const problem = pathProblem(record);
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
@@ -34,8 +34,8 @@ export class AddedPrograms {
   }
 
   /**
-   * Those of the last run; none where the operator does not allow it (any more). A damaged file is reported and set aside. Rejects with a
-   * RelayError STATE_DIRECTORY.
+   * Loads the programs of the last run; resolves to none if the operator does not allow them (any more). A damaged file is reported and
+   * moved away. Rejects with a RelayError STATE_DIRECTORY.
    */
   async load(): Promise<readonly ProgramRecord[]> {
     const found = await this.#file.load(recordsIn);
@@ -52,7 +52,7 @@ export class AddedPrograms {
     return this.#records.has(name);
   }
 
-  /** The record, if it may be added. Throws RelayErrors FORBIDDEN and INVALID_PARAMS. */
+  /** Validates a record for `plugin.add`. Throws RelayErrors FORBIDDEN and INVALID_PARAMS. */
   check(value: unknown): ProgramRecord {
     if (!this.isAllowed)
       throw new RelayError(
@@ -63,10 +63,10 @@ export class AddedPrograms {
     const problem = result.success ? pathProblem(result.data) : undefined;
     if (problem !== undefined) throw new RelayError('INVALID_PARAMS', `plugin.add: ${problem}`);
     if (result.success) return result.data;
-    throw new RelayError('INVALID_PARAMS', `plugin.add: ${firstOf(result.error, 'the record')}`);
+    throw new RelayError('INVALID_PARAMS', `plugin.add: ${describeFirst(result.error, 'the record')}`);
   }
 
-  /** Resolves once it is safe on disk. Rejects with a RelayError STATE_DIRECTORY; it is not remembered then. */
+  /** Stores a record; resolves once it is safe on disk. Rejects with a RelayError STATE_DIRECTORY, and the record is not stored then. */
   async keep(record: ProgramRecord): Promise<void> {
     this.#records.set(record.name, record);
     await this.#save().catch((error: unknown) => {
@@ -75,7 +75,7 @@ export class AddedPrograms {
     });
   }
 
-  /** Resolves once it is removed from disk. */
+  /** Deletes a record; resolves once it is removed from disk. */
   async forget(name: string): Promise<void> {
     if (this.#records.delete(name)) await this.#save();
   }
@@ -85,19 +85,19 @@ export class AddedPrograms {
   }
 }
 
-/** Those of the file. Throws an Error that says what is wrong with it. */
+/** Parses the records of the file. Throws an Error that says what is wrong with it. */
 function recordsIn(value: unknown): readonly ProgramRecord[] {
   const result = FILE.safeParse(value);
   if (result.success) return result.data.programs;
-  throw new Error(firstOf(result.error, 'the file'));
+  throw new Error(describeFirst(result.error, 'the file'));
 }
 
-/** Where the first thing is wrong, `whole` if it is so everywhere, and what. */
-function firstOf({ issues: [issue] }: z.ZodError, whole: string): string {
+/** Describes the first validation error, with its path or, for an error at the root, `whole`. */
+function describeFirst({ issues: [issue] }: z.ZodError, whole: string): string {
   return `${clean(issue?.path.join('.') ?? '', 100) || whole}: ${clean(issue?.message ?? '', 200)}`;
 }
 
-/** In config.ts a path starts from the file; what comes from afar has no such place. */
+/** Paths must be absolute: in config.ts they are relative to the file, but a record from a caller has no such base. */
 function pathProblem({ exec, cwd }: ProgramRecord): string | undefined {
   if (exec.includes('/') && !isAbsolute(exec))
     return `exec: found '${clean(exec, 100)}', expected an absolute path or a name to look for on the PATH`;

@@ -1,25 +1,25 @@
-/** Dead letters: messages that repeatedly ended their recipient. The newest ones are kept in memory. */
+/** Keeps the newest dead letters in memory: messages that repeatedly crashed their recipient or that it cannot read. */
 import { RelayError, clean } from '../../core/core.ts';
 import { heldBytes } from '../../values/values.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Message } from '../../message/message.ts';
 
-/** A message that was set aside. */
+/** A message that is not delivered any more. */
 export interface DeadLetter {
   /** The message's id. */
   readonly id: string;
-  /** The satellite that ended because of it. */
+  /** The satellite that it was addressed to. */
   readonly satellite: string;
   readonly message: Message;
-  /** How often it did. */
+  /** How often the satellite's process died because of it. */
   readonly deaths: number;
-  /** Why it died the last time. */
+  /** Why the last delivery failed. */
   readonly reason: string;
-  /** When it was set aside, by the relay's clock. */
+  /** When it became a dead letter, by the relay's clock. */
   readonly at: number;
 }
 
-// What an operator looks through, and what a relay can spare.
+// As many as an operator can look through, in as much memory as a relay can spare.
 const MAX_LETTERS = 1_000;
 const MAX_BYTES = 16 * 1024 * 1024;
 
@@ -27,18 +27,18 @@ export class DeadLetters {
   readonly #letters = new Map<string, DeadLetter>();
   #bytes = 0;
 
-  /** `deliver` puts a message into the inbox of a satellite again; false if there is no such satellite, or it accepts no messages. */
+  /** `deliver` puts a message back into a satellite's inbox; it returns false if the satellite is unknown or accepts no messages. */
   constructor(
     private readonly clock: Pick<Clock, 'now'>,
     private readonly deliver: (satellite: string, message: Message) => boolean,
   ) {}
 
-  /** The oldest first. */
+  /** Returns all dead letters, the oldest first. */
   list(): readonly DeadLetter[] {
     return [...this.#letters.values()];
   }
 
-  /** Adds a dead letter; the oldest are dropped if there is no room. */
+  /** Adds a dead letter. The oldest ones are dropped if a limit is exceeded. */
   add(letter: Omit<DeadLetter, 'id' | 'at'>): void {
     const { satellite, message } = letter;
     this.#remove(keyOf(satellite, message.id));
@@ -51,7 +51,8 @@ export class DeadLetters {
   }
 
   /**
-   * Delivers one again. Throws a RelayError INVALID_PARAMS if there is none, UNAVAILABLE if its satellite takes none now; it stays then.
+   * Redelivers a dead letter. Throws a RelayError INVALID_PARAMS if it does not exist, or UNAVAILABLE (and keeps it) if its satellite
+   * accepts no messages.
    */
   replay(satellite: string, id: string): void {
     const { message } = this.#find(satellite, id);
@@ -59,7 +60,7 @@ export class DeadLetters {
     this.#remove(keyOf(satellite, id));
   }
 
-  /** Forgets one. Throws a RelayError INVALID_PARAMS if there is none. */
+  /** Deletes a dead letter. Throws a RelayError INVALID_PARAMS if it does not exist. */
   drop(satellite: string, id: string): void {
     this.#find(satellite, id);
     this.#remove(keyOf(satellite, id));

@@ -1,23 +1,23 @@
-/** Checks what a program answers to `plugin.get_version` and `plugin.describe`. Pure. */
+/** Validates the answers of a program to `plugin.get_version` and `plugin.describe`. Pure. */
 import { clean } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
 import type { AccessClass } from '../../core/core.ts';
 import type { Value } from '../../values/values.ts';
 import type { StatedVersion } from '../hosted/hosted.ts';
 
-/** A method that a program has. */
+/** A method of a program. */
 export interface DescribedMethod {
-  /** `ham.add` */
+  /** The full name, such as `ham.add`. */
   readonly name: string;
   readonly help: string;
-  /** `[[result, ...params]]`; undefined if the program does not state it. */
+  /** `[[result, ...params]]`; undefined if the program does not declare it. */
   readonly signature: readonly (readonly string[])[] | undefined;
   readonly access: AccessClass;
 }
 
 /** One of several satellites in a process. */
 export interface DescribedSatellite {
-  /** `ham.spam.Spam` */
+  /** The full name, such as `ham.spam.Spam`. */
   readonly name: string;
   /** True if it receives messages. */
   readonly receives: boolean;
@@ -26,14 +26,14 @@ export interface DescribedSatellite {
 export interface Description {
   readonly capabilities: ReadonlySet<string>;
   readonly methods: readonly DescribedMethod[];
-  /** None: the program is one. */
+  /** Empty if the program is a single satellite. */
   readonly satellites: readonly DescribedSatellite[];
 }
 
 /** The description of a program that does not describe itself. */
 export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [], satellites: [] };
 
-// More than a program needs; protects the relay's memory and its pages.
+// More than any program needs; these limits protect the relay's memory and its pages.
 const MAX_METHODS = 1_000;
 const MAX_SATELLITES = 1_000;
 const MAX_CAPABILITIES = 100;
@@ -44,7 +44,7 @@ const METHOD = /^\w[\w.]{0,199}$/;
 const TYPE = /^[\w.:]{1,40}$/;
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 
-/** Throws an Error that says what is wrong. */
+/** Validates the answer to `plugin.describe`. Throws an Error that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new Error('plugin.describe: it answered no struct');
   const { capabilities = [], methods = [], satellites = [] } = answer;
@@ -84,7 +84,7 @@ function readMethod(plugin: string, method: Value, index: number): DescribedMeth
   return { name, help: shown(help), signature: signature?.length === 0 ? undefined : signature, access: access as AccessClass };
 }
 
-/** Throws an Error that says what is wrong. */
+/** Validates the answer to `plugin.get_version`. Throws an Error that says what is wrong. */
 export function readVersion(answer: Value): StatedVersion {
   if (!isDict(answer)) throw new Error('plugin.get_version: it answered no struct');
   const { version, requires } = answer;
@@ -107,7 +107,7 @@ function isSignature(value: Value): value is readonly (readonly string[])[] {
   );
 }
 
-/** Help as a page or a terminal may show it: lines of text alone. */
+/** Removes all control characters but line feeds, so that a page or a terminal can show the text. */
 function shown(help: string): string {
   const lines = help.split('\n').map((line) => clean(line.replaceAll('\t', ' ').replace(/\r$/, ''), Infinity));
   return lines.join('\n');

@@ -1,29 +1,29 @@
-/** The one line by which a program says how it is called: `co2|1|http|127.0.0.1:<port>|/<token>` or `co2|1|poll`. Pure. */
+/** Parses the handshake, the line that says how to call a program: `co2|1|http|127.0.0.1:<port>|/<token>` or `co2|1|poll`. Pure. */
 import { clean } from '../../core/core.ts';
 
 /** The versions of the protocol that this relay speaks. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
 
-/** How a program is called. */
+/** How the relay calls a program: over HTTP, or by queueing calls that the program fetches. */
 export type Handshake =
   | { readonly form: 'http'; readonly version: number; readonly port: number; readonly path: string }
   | { readonly form: 'poll'; readonly version: number };
 
-/** Bytes of the line. Room for a long token; what is longer is no handshake. */
+/** Maximum length of the line, with room for a long token. A longer line is not a handshake. */
 export const MAX_HANDSHAKE_BYTES = 1024;
 
 const VERSION = /^\d{1,6}$/;
 const PORT = /^\d{1,5}$/;
-// What can stand in a request line as it is.
+// Only characters that need no escaping in an HTTP request line.
 const PATH = /^\/[\w.~!$&'()*+,;=:@%/-]{1,512}$/;
 
 /**
- * Reads the line, without its end. Throws an Error that says what is wrong, with both sides' versions if it is that; the text quotes
- * the line without what is or may be a secret, and without `secrets`.
+ * Parses the line, given without its line end. Throws an Error that says what is wrong; a version mismatch names the versions of both
+ * sides. The error quotes the line with `secrets`, and anything that looks like a secret, hidden.
  */
 export function readHandshake(line: string, secrets: readonly string[] = []): Handshake {
   const [mark, version = '', form = '', ...rest] = partsOf(line);
-  // What the texts quote is another reading of the line, so that no part of it can show more than the whole.
+  // Errors quote parts of the redacted line, never of the original one: a part alone may not look like a secret.
   const shown = withoutSecrets(line, secrets);
   const [, shownVersion = '', shownForm = '', shownPlace = ''] = partsOf(shown);
   if (mark !== 'co2')
@@ -45,23 +45,23 @@ function partsOf(line: string): readonly string[] {
 const HIDDEN = '(hidden)';
 const LIKE_HANDSHAKE = /^\W*co2\b/i;
 
-/** A line of a program fit for a log: without `secrets` and what looks like one (in an address, after a label, a long random word). */
+/** Redacts a line for the log: hides `secrets` and what looks like one (in an address, after a label, a long random word). */
 export function withoutSecrets(line: string, secrets: readonly string[] = []): string {
   const known = withoutKnown(line, secrets)
     // Credentials in a URL, with or without its scheme.
     .replace(/(:\/\/)[^\s/|@]+@/g, `$1${HIDDEN}@`)
     .replace(/[^\s/|@:]+:[^\s/|@]+@/g, `${HIDDEN}@`)
-    // The path behind an address: who knows it may call the program.
+    // The path after an address, because it authorizes calls to the program.
     .replace(/(:\/\/[^\s/|'"]+|:\d{1,5})([|\s,;]*)\/[^\s|'"]+/g, `$1$2/${HIDDEN}`)
     .replace(/(token|secret|passw(?:or)?d|api_?key|bearer|basic)(["']?[\s=:]\s*["']?)(?!\(hidden\))[^\s"'|&,;]+/gi, `$1$2${HIDDEN}`)
-    // Words that also stand in sentences count only before = or a colon.
+    // These words also occur in sentences, so they count only before an equals sign or a colon.
     .replace(/((?:key|pass|passphrase|pwd|credentials?|session|cookie)["']?\s*[=:]\s*["']?)(?!\(hidden\))[^\s"'|&,;]+/gi, `$1${HIDDEN}`)
     .replace(/[\w-]{20,}/g, (word) => (/\d/.test(word) && /[A-Za-z]/.test(word) ? HIDDEN : word));
   if (!LIKE_HANDSHAKE.test(known)) return known;
   return known.replace(/([|\s])\/[^\s|]+/g, `$1/${HIDDEN}`).replace(/(:\d{1,5}[|\s,;]+)(?!\/?\(hidden\))[^\s|]+/g, `$1${HIDDEN}`);
 }
 
-/** `text` without `secrets`, however often they stand in it. */
+/** Hides every occurrence of `secrets` in `text`. */
 export function withoutKnown(text: string, secrets: readonly string[]): string {
   return secrets.reduce((rest, secret) => (secret === '' ? rest : rest.replaceAll(secret, HIDDEN)), text);
 }

@@ -10,7 +10,7 @@ import type { ProgramsParts } from './program-set.ts';
 
 export interface HostProgramsParts extends ProgramsParts {
   readonly options: HostedOptions & ProgramsOptions;
-  /** Of the plugin host. */
+  /** The log of the plugin host. */
   readonly log: Log;
   /** All plugins of the host. */
   readonly registry: PluginRegistry;
@@ -31,8 +31,8 @@ export class HostPrograms {
   }
 
   /**
-   * Makes those of config.ts and those that were added before; nothing runs yet. Rejects with a RelayError CONFIG_INVALID if two have one
-   * name, or STATE_DIRECTORY.
+   * Creates the programs of config.ts and those added in earlier runs, without starting them. Rejects with a RelayError CONFIG_INVALID if
+   * two have the same name, or STATE_DIRECTORY.
    */
   async prepare(): Promise<void> {
     const { options, registry, log } = this.#parts;
@@ -47,8 +47,8 @@ export class HostPrograms {
   }
 
   /**
-   * Resolves when each has got ready, or has ended and is tried again. Rejects with a RelayError PLUGIN_REFUSED if one of config.ts can
-   * never work as it is.
+   * Starts the programs. Resolves when each is ready, or has failed to start and will be retried. Rejects with a RelayError
+   * PLUGIN_REFUSED if a program of config.ts can never work as it is.
    */
   async start(port: RelayPort): Promise<void> {
     const { log } = this.#parts;
@@ -62,27 +62,27 @@ export class HostPrograms {
     this.#isStarting = false;
   }
 
-  /** As the host's `addProgram`. */
+  /** Implements `addProgram` of the host. */
   async add(value: unknown, port: RelayPort): Promise<string> {
     const record = this.#added.check(value);
     const { name } = record;
     if (this.#parts.registry.has(name)) throw new RelayError('INVALID_PARAMS', `there is a plugin ${name} already; take another name`);
     const directory = this.#directoryOf(name);
-    // What another program of this name left there is not ours to remove.
-    const isItsOwn = !(await isThere(directory));
+    // A directory that an earlier program of this name left behind must not be removed.
+    const isNewDirectory = !(await isThere(directory));
     const plugin = this.#make(record);
     try {
       await this.#added.keep(record);
       await this.#start(plugin, port);
     } catch (error) {
       await this.#remove(plugin);
-      if (isItsOwn) await removeWhole(directory);
+      if (isNewDirectory) await removeWhole(directory);
       throw error;
     }
     return name;
   }
 
-  /** As the host's `removeProgram`. */
+  /** Implements `removeProgram` of the host. */
   async remove(plugin: HostedPlugin): Promise<void> {
     const { name } = plugin;
     if (!this.#added.has(name)) {
@@ -123,8 +123,8 @@ export class HostPrograms {
   }
 }
 
-// What an interpreter needs at most; a start that takes longer should say why.
-const EVERY_MS = 5_000;
+// Interpreters start within this time; a start that takes longer should say why.
+const PROGRESS_MS = 5_000;
 
 /** Logs every five seconds which of `plugins` are not ready yet, until the returned function is called. */
 export function logProgress(plugins: readonly HostedPlugin[], { clock, log }: { readonly clock: Clock; readonly log: Log }): () => void {
@@ -133,9 +133,9 @@ export function logProgress(plugins: readonly HostedPlugin[], { clock, log }: { 
     const late = plugins.map(({ status }) => status).filter(({ state: { type } }) => type === 'starting' || type === 'stopping');
     const names = late.map(({ name, state: { type } }) => `${name} (${type})`).join(', ');
     if (names !== '') log.info(`the start has waited for programs for ${Math.round((clock.now() - began) / 1000)} s: ${names}`);
-    cancelTimer = clock.after(EVERY_MS, report);
+    cancelTimer = clock.after(PROGRESS_MS, report);
   };
-  let cancelTimer = clock.after(EVERY_MS, report);
+  let cancelTimer = clock.after(PROGRESS_MS, report);
   return () => {
     cancelTimer();
   };

@@ -4,18 +4,18 @@ import { clean, memoize, parseMediaType } from '../../core/core.ts';
 /** A response with status 200 that may be XML-RPC. */
 export interface HttpResponse {
   readonly body: Buffer;
-  /** Of its Content-Type. */
+  /** The charset in its Content-Type. */
   readonly charset: string | undefined;
   /** True if the connection may be used again. */
   readonly isReusable: boolean;
 }
 
-// As Node's servers have it; protects the relay's memory from a program that sends headers without end.
+// The default of Node's servers; it protects the relay's memory from a program that sends endless headers.
 const MAX_HEAD_BYTES = 16 * 1024;
-// The size of a chunk with its extensions.
+// A chunk-size line with its extensions.
 const MAX_LINE_BYTES = 1024;
-// Heads and the lines between chunks may be as long as the body, and so much longer; protects the relay's processor from a program that
-// sends little at great length.
+// Heads and the lines between chunks may exceed the size of the body by this much; it protects the relay's processor from a program that
+// wraps little content in a lot of framing.
 const MAX_SURPLUS_BYTES = 1024 * 1024;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const END_OF_LINE = Buffer.from('\r\n');
@@ -28,7 +28,7 @@ export class ResponseReader {
   /** Bytes that have arrived and are not parsed yet. */
   #rest: Buffer = NOTHING;
   readonly #body = new CollectedBytes();
-  /** Bytes of heads and of the lines of chunks. */
+  /** Bytes of heads and of the lines between chunks. */
   #framing = 0;
   /** Bytes of the body or of the chunk that have not arrived yet. */
   #left = 0;
@@ -37,7 +37,7 @@ export class ResponseReader {
 
   constructor(private readonly maxBodyBytes: number) {}
 
-  /** The response once it is complete. Throws an Error that says what is wrong with it. */
+  /** Returns the response once it is complete. Throws an Error that says what is wrong with it. */
   push(chunk: Buffer): HttpResponse | undefined {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     while (this.#advance());
@@ -46,7 +46,7 @@ export class ResponseReader {
     return this.#whole();
   }
 
-  /** The connection has ended: the response, if it ends with the connection. Throws an Error if it is truncated. */
+  /** Returns the response if the end of the connection completes it. Throws an Error if it is truncated. */
   end(): HttpResponse {
     if (this.#step === 'to-the-end') return this.#whole();
     throw new Error(
@@ -56,7 +56,7 @@ export class ResponseReader {
     );
   }
 
-  /** False if more bytes are needed. */
+  /** Returns false if more bytes are needed. */
   #advance(): boolean {
     switch (this.#step) {
       case 'head':
@@ -156,13 +156,13 @@ export class ResponseReader {
   }
 }
 
-/** What the head of a response with status 200 says. */
+/** The parsed head of a response with status 200. */
 export interface ResponseHead {
-  /** Of its Content-Type. */
+  /** The charset in its Content-Type. */
   readonly charset: string | undefined;
   /** True if the connection may be used again. */
   readonly isReusable: boolean;
-  /** How its body ends: after so many bytes, after the last chunk, or with the connection. */
+  /** How its body ends: after this many bytes, after the last chunk, or with the connection. */
   readonly body: number | 'chunked' | 'to-the-end';
 }
 
@@ -202,7 +202,7 @@ function frame(headers: ReadonlyMap<string, string>, isModern: boolean, status: 
   return { charset, isReusable, body: Number(length) };
 }
 
-/** By their names in lower case. */
+/** Returns the headers by their names in lower case. */
 function headersOf(fields: readonly string[]): ReadonlyMap<string, string> {
   const headers = new Map<string, string>();
   for (const field of fields) {
@@ -216,9 +216,9 @@ function headersOf(fields: readonly string[]): ReadonlyMap<string, string> {
   return headers;
 }
 
-/** The pieces of a body in one buffer, so that many small pieces do not take many times their bytes. */
+/** Collects the pieces of a body in one buffer, because many small buffers take many times their size in memory. */
 export class CollectedBytes {
-  /** Only the first `size` are used. A single piece is kept without a copy. */
+  /** Only the first `size` bytes are used. A single piece is kept without a copy. */
   #bytes: Buffer = NOTHING;
   #size = 0;
 
@@ -226,12 +226,12 @@ export class CollectedBytes {
     return this.#size;
   }
 
-  /** All bytes. Nothing may be added afterwards. */
+  /** Returns all bytes. Nothing may be added afterwards. */
   get whole(): Buffer {
     return this.#bytes.subarray(0, this.#size);
   }
 
-  /** `toCome`: how many more bytes are known to follow. */
+  /** Adds a piece. `toCome`: how many more bytes are known to follow. */
   add(piece: Buffer, toCome = 0): void {
     if (piece.length === 0) return;
     const size = this.#size + piece.length;
@@ -241,9 +241,9 @@ export class CollectedBytes {
   }
 
   #copy(piece: Buffer, size: number, wanted: number): void {
-    // A piece that was kept without a copy has no room at its end, so nothing is ever written into a buffer that is not ours.
+    // A piece kept without a copy has no free space at its end, so a foreign buffer is never written to.
     if (size > this.#bytes.length) {
-      // Doubled, so that a body that arrives byte by byte is not copied for each of them.
+      // Double the buffer, so that a body that arrives byte by byte is not copied for each byte.
       const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.#size));
       this.#bytes.copy(larger, 0, 0, this.#size);
       this.#bytes = larger;

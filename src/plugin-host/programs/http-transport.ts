@@ -11,9 +11,9 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { ResponseReader } from './http-response.ts';
 
-// Several, for servers with threads. A server with one thread is called over one connection as long as its calls come one by one.
+// Several connections serve multi-threaded servers. Sequential calls use one connection, which suits a single-threaded server.
 const CONNECTIONS = 8;
-// A document that is parsed in a millisecond; the relay does other work while it parses a larger one.
+// A document of this size is parsed in a millisecond. Larger ones are parsed in slices, so that the relay can do other work meanwhile.
 const LARGE_BYTES = 256 * 1024;
 const PING = requestOf('ping', []);
 
@@ -23,9 +23,9 @@ export interface HttpTransportOptions {
   readonly maxBodyBytes?: number | undefined;
   /** Translates the faults of the program into errors. Default: {@link faultOf}. */
   readonly meaning?: ((plugin: string, code: number, text: string) => Error) | undefined;
-  /** How calls are written. Default: as they came. */
+  /** How calls are encoded. Default: as they arrived. */
   readonly writing?: WriteOptions | undefined;
-  /** Default: none. */
+  /** Observes the traffic. Default: none. */
   readonly tap?: Tap | undefined;
 }
 
@@ -35,7 +35,7 @@ interface Call {
   readonly body: Buffer;
   readonly resolve: (response: HttpResponse) => void;
   readonly reject: (error: unknown) => void;
-  /** Undefined while it waits for one. */
+  /** Undefined while the call waits for a connection. */
   connection: HttpConnection | undefined;
 }
 
@@ -55,7 +55,7 @@ export class HttpTransport implements ProgramTransport {
   readonly #calls = new Set<Call>();
   #isClosed = false;
 
-  /** `port` and `path` are from its handshake. It is only ever called on this machine, and no redirect is followed. */
+  /** `port` and `path` come from the handshake. Only this machine is ever contacted, and redirects are not followed. */
   constructor(
     plugin: string,
     { port, path }: { readonly port: number; readonly path: string },
@@ -81,7 +81,7 @@ export class HttpTransport implements ProgramTransport {
 
   async ping(timeoutMs: number): Promise<void> {
     await this.send(PING, timeoutMs).catch((error: unknown) => {
-      // A fault is a sign of life, too.
+      // A fault also shows that the program is alive.
       if (RelayError.is(error) && (error.code === 'TIMEOUT' || error.code === 'TRANSPORT' || error.code === 'RATE_LIMITED')) throw error;
     });
   }
@@ -94,7 +94,7 @@ export class HttpTransport implements ProgramTransport {
     return Promise.resolve();
   }
 
-  /** The value of a response. Rejects with the error for a fault, or with a RelayError TRANSPORT. */
+  /** Resolves to the value of a response. Rejects with the error for a fault, or with a RelayError TRANSPORT. */
   async #read({ body, charset }: HttpResponse): Promise<ResponseValue> {
     const answer = await this.#parse(body, charset);
     if (answer.kind === 'fault') throw this.#faultOf(this.#plugin, answer.code, answer.text);
@@ -190,13 +190,13 @@ export class HttpTransport implements ProgramTransport {
     else this.#idle.push(connection);
   }
 
-  /** The oldest call that waits and has not been aborted. */
+  /** Returns the oldest waiting call that has not been aborted. */
   #next(): Call | undefined {
     for (let call = this.#waiting.shift(); call; call = this.#waiting.shift()) if (this.#calls.has(call)) return call;
     return undefined;
   }
 
-  /** Rejects a call now. Its connection is closed, since its response is not read. */
+  /** Rejects a call now and closes its connection, because the response will not be read. */
   #abort(call: Call, error: unknown): void {
     call.reject(error);
     call.connection?.end(new RelayError('TRANSPORT', 'the call was aborted'));
@@ -214,10 +214,10 @@ interface Exchange {
   readonly reject: (error: RelayError) => void;
 }
 
-/** Gets the bytes that go to a program and come from it, as they do; of a request only its body. */
+/** Receives the bytes that are sent to a program (the request bodies) and those that arrive from it. */
 export type Tap = (direction: 'to' | 'from', bytes: Buffer) => void;
 
-// Short: a server with one thread may serve nobody else as long as a connection is open.
+// This is short, because a single-threaded server may not serve anyone else while a connection is open.
 const KEEP_ALIVE_MS = 1_000;
 const SMALL_BYTES = 16 * 1024;
 
@@ -228,7 +228,7 @@ export class HttpConnection {
   #exchange: Exchange | undefined;
   #isOpen = true;
 
-  /** Connects, on this machine. `onEnd`: no further exchange can be made. `maxBodyBytes`: of a response. */
+  /** Connects to a port of this machine. `onEnd` is called when the connection has closed. `maxBodyBytes` limits a response. */
   constructor(port: number, onEnd: (connection: HttpConnection) => void, maxBodyBytes: number, tap?: Tap) {
     this.#maxBodyBytes = maxBodyBytes;
     this.#tap = tap;
@@ -275,7 +275,7 @@ export class HttpConnection {
         this.#socket.write(body);
         this.#socket.uncork();
       } else {
-        // Copying so little costs less than a second write.
+        // For a small body, copying is cheaper than a second write.
         const request = Buffer.allocUnsafe(start.length + body.length);
         body.copy(request, request.write(start, 'latin1'));
         this.#socket.write(request);
@@ -283,7 +283,7 @@ export class HttpConnection {
     });
   }
 
-  /** Ends it now, and rejects an exchange that is under way with `error`. */
+  /** Closes the connection now, and rejects an exchange in flight with `error`. */
   end(error: RelayError): void {
     this.#isOpen = false;
     this.#socket.destroy();

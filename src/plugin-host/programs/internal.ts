@@ -1,4 +1,4 @@
-/** What `check-plugin` needs of this directory: it runs a program in the same session as the host does, step by step. */
+/** Exports what `check-plugin` needs to run a program step by step in the same kind of session as the host. */
 export { incompatibility, VALUE_TYPES } from '../hosted/hosted.ts';
 export { readDescription, readVersion } from './description.ts';
 export type { Description } from './description.ts';

@@ -1,15 +1,15 @@
-/** What runs a script: the interpreter in its first line, looked for before a start, since the error of the system names the script. */
+/** Checks the interpreter in the first line of a script before a start, since the error of the system would name the script instead. */
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { basename, delimiter, isAbsolute, join } from 'node:path';
 import { clean } from '../../core/core.ts';
 
-// As much of a first line as Linux reads.
+// Linux reads this much of the first line.
 const MAX_LINE_BYTES = 256;
-// Where programs are looked for that are given no PATH.
+// The search path of programs that have no PATH.
 const DEFAULT_PATH = '/usr/bin:/bin';
 const REMEDY = 'install it, or name another interpreter as exec and the script in args';
 
-/** Throws an Error if `file`, in words `shown`, is a script whose interpreter is missing; `path` is the PATH that the script is given. */
+/** Throws an Error if `file` is a script whose interpreter is missing. `shown` names it in the error; `path` is the script's PATH. */
 export function requireInterpreter(file: string, shown: string, path = DEFAULT_PATH): void {
   const line = firstLineOf(file);
   const [, interpreter, argument = ''] = /^#![ \t]*([^ \t]+)[ \t]*([^]*)$/.exec(line) ?? [];
@@ -20,7 +20,7 @@ export function requireInterpreter(file: string, shown: string, path = DEFAULT_P
     new Error(`the interpreter of ${shown} is missing: its first line names '${clean(name)}', ${where}; ${REMEDY}${more}`);
   if (!interpreter.includes('/'))
     throw missing(interpreter, 'which is no path (scripts that look for it on the PATH begin with #!/usr/bin/env)');
-  // The system looks for a relative one in the working directory.
+  // The system resolves a relative path against the working directory, which is not known here.
   if (isAbsolute(interpreter) && !canRun(interpreter)) throw missing(interpreter, whyNot(interpreter));
   if (basename(interpreter) !== 'env') return;
   const name = nameForEnv(argument);
@@ -31,12 +31,12 @@ export function requireInterpreter(file: string, shown: string, path = DEFAULT_P
   throw missing(name, `which is not on the PATH of the program${hint}`, `; its PATH ${pathInWords(path)}`);
 }
 
-/** A PATH at the end of a sentence of a log: what is too long for that is cut there. */
+/** Formats a PATH for the end of a log line, truncated to 500 characters. */
 export function pathInWords(path: string): string {
   return path === '' ? 'is empty' : `is ${clean(path, 500)}`;
 }
 
-/** What `env` is to run; undefined if that takes more than a look at its argument, which Linux hands over as one. */
+/** The program that `env` is asked to run; undefined if the argument, which Linux passes as a single string, is not simple enough. */
 function nameForEnv(argument: string): string | undefined {
   const [, split] = /^-S[ \t]*(.*)$/.exec(argument) ?? [];
   const name = split === undefined ? argument : split.split(/[ \t]+/)[0];
@@ -45,7 +45,7 @@ function nameForEnv(argument: string): string | undefined {
 
 function isOnPath(name: string, path: string): boolean {
   const folders = path.split(delimiter);
-  // A relative one depends on the working directory.
+  // A relative folder depends on the working directory, so it gets the benefit of the doubt.
   return folders.some((folder) => !isAbsolute(folder) || canRun(join(folder, name)));
 }
 
@@ -62,7 +62,7 @@ function whyNot(file: string): string {
   return statSync(file, { throwIfNoEntry: false }) ? 'which may not be executed by this user' : 'which is not there';
 }
 
-/** Empty for what cannot be read: a program may be executed all the same. */
+/** The `#!` line, or an empty string if the file has none or cannot be read (it may still be executable). */
 function firstLineOf(file: string): string {
   try {
     const fd = openSync(file, 'r');

@@ -12,15 +12,15 @@ import type { ProgramRequest } from './transport.ts';
 
 export interface ProgramRecipientParts {
   readonly clock: Clock;
-  /** For one `notify`. */
+  /** Timeout for one `notify`. */
   readonly timeoutMs: number;
-  /** How messages are written for it. Undefined: as they came. */
+  /** How messages for it are encoded. Undefined: as they arrived. */
   readonly writing: WriteOptions | undefined;
-  /** Called with a message that cannot be written so. */
+  /** Called with a message that cannot be encoded this way. */
   readonly onUnwritable: (message: Message, reason: string) => void;
 }
 
-/** A program as the recipient of an inbox: `send` calls it. */
+/** Makes a program the recipient of an inbox; `send` calls the program. */
 export function programRecipient(
   { clock, timeoutMs, writing, onUnwritable }: ProgramRecipientParts,
   send: (request: ProgramRequest, timeoutMs: number) => Promise<Value>,
@@ -37,7 +37,7 @@ export function programRecipient(
       try {
         await send(request, timeoutMs);
       } catch (error) {
-        // The process may be about to end. Then the inbox is interrupted and delivers the message again, so wait for that.
+        // The process may be about to exit. The inbox is then interrupted and redelivers the message, so wait for that.
         if (RelayError.is(error) && error.code === 'TRANSPORT')
           await new Promise<void>((resolve) => {
             clock.after(DEATH_MS, resolve);
@@ -64,7 +64,7 @@ export function notificationOf(message: Message, now: number, redelivered: boole
       const values = keptValues(message, { i8: writing.i8 === true, nonFinite: true });
       return serialiseCall('notify', [new Map([...values, ...Object.entries(own)])], writing);
     },
-    // For a program that fetches its calls: the endpoint writes them.
+    // A program that polls receives the values from the endpoint, which encodes them.
     params: () => [new Map([...keptValues(message, { i8: true }), ...Object.entries(own)])],
   };
 }

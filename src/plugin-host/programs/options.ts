@@ -1,10 +1,10 @@
-/** What the operator says of a program: how it is started, and how long it may take. */
+/** The configuration of a program: how it is started, and its timeouts. */
 import { z } from 'zod';
 import { writeOptionsShape } from '../../rpc/rpc.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { isReserved } from '../hosted/hosted.ts';
 
-/** A program that the relay starts, as it stands in `config.ts`. */
+/** A program that the relay starts, as written in `config.ts`. */
 export interface ProgramRecord {
   /**
    * The name of the plugin, and the prefix of its methods: `ham` or `ham.spam`. It must differ from the names of all other programs and
@@ -12,8 +12,8 @@ export interface ProgramRecord {
    */
   readonly name: string;
   /**
-   * The program. It is started without a shell: an absolute path, a path relative to the configuration file if it contains a `/`, or else a
-   * name on the PATH. Required; no default.
+   * The executable, which is started without a shell: an absolute path, a path relative to the configuration file (if it contains a `/`),
+   * or a name on the PATH. Required; no default.
    */
   readonly exec: string;
   /** Its arguments. Default none. */
@@ -21,50 +21,50 @@ export interface ProgramRecord {
   /** Environment variables in addition to those that the relay sets. Default none. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /**
-   * Its working directory. Default: a directory of its own in the state directory, so that programs do not overwrite the files of others.
+   * Its working directory. Default: a separate directory in the state directory, so that programs do not overwrite each other's files.
    */
   readonly cwd?: string | undefined;
   /**
-   * The user to run it as: a name in `/etc/passwd` or a number. It keeps the program from reading the files of the relay, and needs a relay
-   * that runs as root. Default: the user of the relay.
+   * The user to run it as: a name in `/etc/passwd` or a number. Another user keeps the program from reading the relay's files. This
+   * requires a relay that runs as root. Default: the user of the relay.
    */
   readonly user?: string | number | undefined;
   /**
-   * The only group to run it with: a name in `/etc/group` or a number. Only with `user`. Default: the group that `/etc/passwd` has for the
-   * user.
+   * The only group to run it with: a name in `/etc/group` or a number. Allowed only with `user`. Default: the user's group in
+   * `/etc/passwd`.
    */
   readonly group?: string | number | undefined;
-  /** The configuration that its `plugin.setup` gets. Default none. */
+  /** The configuration that is passed to its `plugin.setup`. Default none. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
   /**
-   * How messages and calls are written for it, as for a peer. A message that cannot be written so is set aside (`plugin.dead_letters`).
-   * Default: as messages came, with nil and i8, which programs read unless this says otherwise.
+   * How messages and calls to it are encoded, as for a peer. A message that cannot be encoded this way becomes a dead letter
+   * (`plugin.dead_letters`). Default: as messages arrived, with nil and i8, which programs are assumed to read unless this says otherwise.
    */
   readonly send?: WriteOptions | undefined;
-  /** Time from its start to its first line. Default 10,000: interpreters load within a second, and a start that hangs is noticed. */
+  /** Time from its start to its first line. Default 10,000: interpreters load within a second, and a hanging start is still detected. */
   readonly startTimeoutMs?: number | undefined;
-  /** Time between two pings. Default 5,000. Calls, answers and fetches are signs of life as well. */
+  /** Time between two pings. Default 5,000. Calls, answers and fetches also show that the program is alive. */
   readonly pingIntervalMs?: number | undefined;
-  /** Time for the answer to a ping. Default 5,000. */
+  /** Timeout for the answer to a ping. Default 5,000. */
   readonly timeoutMs?: number | undefined;
   /**
-   * Unanswered pings or calls in a row after which it is ended, and started again after a pause. Default 3. Those during a pause of the
-   * relay itself do not count.
+   * Number of consecutive unanswered pings or calls after which it is stopped and restarted with a back-off. Default 3. Those during a
+   * pause of the relay itself do not count.
    */
   readonly maxTimeouts?: number | undefined;
-  /** Time for one call of its methods; it is not pinged while it works on one. Default 60,000. */
+  /** Timeout for a call of one of its methods. It is not pinged during a call. Default 60,000. */
   readonly callTimeoutMs?: number | undefined;
 }
 
-/** Options that have no default of their own. */
+/** Options without a default value. */
 type Unset = 'cwd' | 'user' | 'group' | 'send';
 
-/** A record with all its defaults. */
+/** A record with all defaults filled in. */
 export type ProgramOptions = { readonly [K in Exclude<keyof ProgramRecord, Unset>]-?: Exclude<ProgramRecord[K], undefined> } & {
   readonly [K in Unset]: ProgramRecord[K];
 };
 
-/** The record with its defaults. */
+/** Fills in the defaults of a record. */
 export function completeRecord(record: ProgramRecord): ProgramOptions {
   return {
     name: record.name,
@@ -84,9 +84,9 @@ export function completeRecord(record: ProgramRecord): ProgramOptions {
   };
 }
 
-/** Longer than a day is no limit. */
+// A timeout of more than a day would not limit anything.
 const ms = z.int().min(1).max(86_400_000).optional();
-// A NUL ends an argument of a program early.
+// A NUL would truncate a command-line argument.
 const text = z.string().regex(/^[^\0]*$/, 'a text without NUL characters');
 const NAME = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,3}$/;
 
@@ -99,7 +99,7 @@ const name = z
     "a name that begins with none of the relay's own words, such as relay or system",
   );
 
-// The largest number of 32 bits means "nobody in particular" to the system.
+// The largest 32-bit number (-1) means "do not change" to the system.
 const account = z.union([
   z
     .int()
@@ -125,16 +125,16 @@ export const programShape = z.strictObject({
   callTimeoutMs: ms,
 });
 
-/** Which programs are run. */
+/** The programs that the relay runs. */
 export interface ProgramsOptions {
   /**
-   * Programs in any language that the relay starts and supervises; `docs/protocol-for-programs.md` describes what they speak.
+   * Programs in any language that the relay starts and supervises. `docs/protocol-for-programs.md` describes their protocol.
    * Default none.
    */
   readonly programs: readonly ProgramRecord[];
   /**
-   * Allow `plugin.add` to add programs while the relay runs. Default false, because anybody with an admin token could then run anything on
-   * this machine as the user of the relay. Added programs are remembered, and run only while this is true.
+   * Allow `plugin.add` to add programs while the relay runs. Default false, because anyone with an admin token could then run anything on
+   * this machine as the user of the relay. Added programs are kept across restarts, and run only while this is true.
    */
   readonly allowAddPrograms: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Ends the programs of a relay that is gone: a small process beside it that knows their groups, and reads from a pipe of which only the
- * relay has the other end.
+ * Stops the programs of a relay that was killed: a small shell process knows their process groups and reads from a pipe whose other end
+ * only the relay holds.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { reasonOf } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 
-// Read line by line; the pipe ends when the relay does, however it does. Who does not go when asked is ended a second later.
+// The pipe closes when the relay ends, for whatever reason. Groups that survive SIGTERM are killed a second later.
 const SCRIPT = `
 trap '' HUP INT QUIT TERM
 groups=' '
@@ -31,20 +31,20 @@ export class OrphanWatch {
 
   constructor(private readonly log: Pick<Log, 'warn'>) {}
 
-  /** From now on the group of this process ends with us. */
+  /** Stops this process group when the relay ends. */
   add(group: number): void {
     if (process.platform === 'win32') return;
     this.#groups.add(group);
-    if (this.#watcher) this.#tell('add', group);
+    if (this.#watcher) this.#send('add', group);
     else this.#start();
   }
 
-  /** The group has ended. */
+  /** Removes a process group that has ended. */
   drop(group: number): void {
-    if (this.#groups.delete(group)) this.#tell('drop', group);
+    if (this.#groups.delete(group)) this.#send('drop', group);
   }
 
-  /** Ends the watch; resolves when its process has ended. */
+  /** Stops the watch. Resolves when its process has exited. */
   async stop(): Promise<void> {
     const watcher = this.#watcher;
     if (!watcher) return;
@@ -78,10 +78,10 @@ export class OrphanWatch {
     });
     watcher.stdin.on('error', () => undefined);
     watcher.unref();
-    for (const group of this.#groups) this.#tell('add', group);
+    for (const group of this.#groups) this.#send('add', group);
   }
 
-  #tell(verb: 'add' | 'drop', group: number): void {
+  #send(verb: 'add' | 'drop', group: number): void {
     this.#watcher?.stdin?.write(`${verb} ${group}\n`);
   }
 }

@@ -2,19 +2,19 @@
 import { clean } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 
-/** Characters of a line that reach the log. */
+/** Maximum number of characters of a line that are logged. */
 const MAX_LINE = 2_000;
-// As many bytes as that many characters can have.
+// The largest UTF-8 size of that many characters.
 const MAX_LINE_BYTES = 4 * MAX_LINE;
 const LINES_PER_SECOND = 100;
-// What is read of a program costs the relay a hundredth of its time; far more than a log takes, so that a long dump holds no program up.
+// Reading at this rate costs the relay about 1 % of its time. It is far more than is logged, so that a long dump does not block a program.
 const BYTES_PER_SECOND = 8 * 1024 * 1024;
 const NEWLINE = 10;
-// A prompt or a row of dots has no line end: it is shown after so long a silence, or after so long in all if it keeps growing.
+// A prompt or a row of dots has no line end. It is logged after SILENCE_MS without more text, or after MAX_HELD_MS.
 const SILENCE_MS = 2_000;
 const MAX_HELD_MS = 10_000;
 
-/** Calls `onSilence` when text that has no line end yet was followed by nothing for 2 s, or has kept growing for 10 s. */
+/** Calls `onSilence` when text without a line end was followed by nothing for 2 s, or has kept growing for 10 s. */
 export class Silence {
   readonly #clock: Clock;
   readonly #onSilence: () => void;
@@ -27,7 +27,7 @@ export class Silence {
     this.#onSilence = onSilence;
   }
 
-  /** More of the text came. */
+  /** More of the text has arrived. */
   broken(): void {
     this.#lastAt = this.#clock.now();
     if (this.#cancel) return;
@@ -55,13 +55,13 @@ export class Silence {
   }
 }
 
-/** Cuts bytes into lines, empty ones left out; of a long one only the beginning is kept. */
+/** Splits bytes into lines. Empty lines are skipped, and long lines are truncated. */
 export class LineCutter {
   readonly #silence: Silence;
   #parts: Buffer[] = [];
   #size = 0;
 
-  /** `lines` gets each line without its end, and what has none after 2 s of silence. */
+  /** `lines` receives each line without its line end, and an unfinished line after 2 s of silence. */
   constructor(
     private readonly lines: Pick<LineLimit, 'tell' | 'isFull' | 'leaveOut'>,
     clock: Clock,
@@ -75,19 +75,19 @@ export class LineCutter {
     let from = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
       if (this.lines.isFull()) {
-        from = this.#leaveOut(chunk, from);
+        from = this.#skipLines(chunk, from);
         break;
       }
       this.#keep(chunk.subarray(from, end));
       this.end();
       from = end + 1;
     }
-    // A copy: a slice would hold the whole chunk.
+    // This is a copy, because a slice would keep the whole chunk in memory.
     this.#keep(Buffer.from(chunk.subarray(from, from + MAX_LINE_BYTES)));
     if (this.#parts.length > 0) this.#silence.broken();
   }
 
-  /** The output has ended: what is left is a line as well. */
+  /** Logs the buffered text as a line; called at the end of the output, too. */
   end(): void {
     if (this.#parts.length === 0) return;
     this.#silence.end();
@@ -97,11 +97,11 @@ export class LineCutter {
     this.lines.tell(line);
   }
 
-  /** Counts the lines that end in the rest of a chunk, of which nobody will read one; answers where the last of them ends. */
-  #leaveOut(chunk: Buffer, from: number): number {
+  /** Counts the lines that end in the rest of a chunk without decoding them. Returns the offset after the last of them. */
+  #skipLines(chunk: Buffer, from: number): number {
     let count = 0;
     let next = from;
-    // A plain loop: a program that floods sends lines of a byte or two, and a search for each takes fifty times as long.
+    // A plain loop is fifty times as fast as a search per line for a program that floods the log with lines of a byte or two.
     for (let at = from; at < chunk.length; at++) {
       if (chunk[at] !== NEWLINE) continue;
       count++;
@@ -122,59 +122,59 @@ export class LineCutter {
   }
 }
 
-/** Lines for a log: some hundred a second, the rest counted. */
+/** Limits the lines that are logged to 100 per second, and counts the rest. */
 export class LineLimit {
   #until = -Infinity;
-  #told = 0;
-  #leftOut = 0;
+  #written = 0;
+  #omitted = 0;
 
   constructor(
     private readonly clock: Pick<Clock, 'now'>,
     private readonly write: (line: string) => void,
   ) {}
 
-  /** `write` takes this line, unless told the one of all. */
+  /** Logs a line by `write`, by default that of the constructor, or counts it if the limit is reached. */
   tell(line: string, write = this.write): void {
     const now = this.clock.now();
     if (now >= this.#until) {
       this.flush();
       this.#until = now + 1_000;
-      this.#told = 0;
+      this.#written = 0;
     }
-    if (this.#told++ < LINES_PER_SECOND) write(clean(line.replace(/\r$/, '').replaceAll('\t', ' '), MAX_LINE));
-    else this.#leftOut++;
+    if (this.#written++ < LINES_PER_SECOND) write(clean(line.replace(/\r$/, '').replaceAll('\t', ' '), MAX_LINE));
+    else this.#omitted++;
   }
 
-  /** True if no more lines are written this second. */
+  /** True if no more lines are logged in this second. */
   isFull(): boolean {
-    return this.#told >= LINES_PER_SECOND && this.clock.now() < this.#until;
+    return this.#written >= LINES_PER_SECOND && this.clock.now() < this.#until;
   }
 
-  /** So many lines that nobody made were left out. */
+  /** Counts lines that were skipped without being decoded. */
   leaveOut(count: number): void {
-    this.#leftOut += count;
+    this.#omitted += count;
   }
 
-  /** Says how many lines were left out, if some were. */
+  /** Logs how many lines were omitted, if any. */
   flush(): void {
-    if (this.#leftOut > 0) this.write(`… and ${this.#leftOut} more lines (of ${LINES_PER_SECOND} a second the log takes)`);
-    this.#leftOut = 0;
+    if (this.#omitted > 0) this.write(`… and ${this.#omitted} more lines (of ${LINES_PER_SECOND} a second the log takes)`);
+    this.#omitted = 0;
   }
 }
 
-/** What a program's outputs are read by: who writes without end waits for the next second, and the relay has time for others. */
+/** Limits how fast the outputs of a program are read, so that the relay stays responsive: above the limit, reading pauses for a while. */
 export class OutputPace {
   #until = -Infinity;
   #read = 0;
-  #callOff: (() => void) | undefined;
+  #cancelTimer: (() => void) | undefined;
 
-  /** `pause` and `resume` the reading of all its outputs. */
+  /** `pause` and `resume` control the reading of all outputs of the program. */
   constructor(
     private readonly clock: Clock,
     private readonly outputs: { readonly pause: () => void; readonly resume: () => void },
   ) {}
 
-  /** So many bytes were read. */
+  /** Records that this many bytes were read. */
   took(bytes: number): void {
     const now = this.clock.now();
     if (now >= this.#until) {
@@ -182,16 +182,16 @@ export class OutputPace {
       this.#read = 0;
     }
     this.#read += bytes;
-    if (this.#read < BYTES_PER_SECOND || this.#callOff) return;
+    if (this.#read < BYTES_PER_SECOND || this.#cancelTimer) return;
     this.outputs.pause();
-    this.#callOff = this.clock.after(this.#until - now, () => {
-      this.#callOff = undefined;
+    this.#cancelTimer = this.clock.after(this.#until - now, () => {
+      this.#cancelTimer = undefined;
       this.outputs.resume();
     });
   }
 
-  /** Nothing more is read. */
+  /** Stops the timer: all outputs have ended. */
   end(): void {
-    this.#callOff?.();
+    this.#cancelTimer?.();
   }
 }

@@ -1,12 +1,12 @@
-/** Notices when the relay itself did not run (stopped process or machine, blocked event loop), so that programs are not blamed for it. */
+/** Detects when the relay itself was paused (stopped process or machine, blocked event loop), so that programs are not blamed for it. */
 import { RateLimitedLog } from '../../core/core.ts';
 import type { Clock, Log } from '../../core/core.ts';
 
 const INTERVAL_MS = 1_000;
-// A busy event loop is late by tenths of a second; what is later than this had no chance to read an answer in time.
+// A busy event loop is late by tenths of a second. With a longer delay the relay had no chance to read an answer in time.
 const MAX_LATE_MS = 1_000;
 
-/** A timer that is set again every second while any program has a process; one that fires late shows a pause. */
+/** Runs a timer every second while any program has a process. A timer that fires late reveals a pause. */
 export class PauseWatch {
   readonly #clock: Clock;
   readonly #warnings: RateLimitedLog;
@@ -20,7 +20,7 @@ export class PauseWatch {
     this.#warnings = new RateLimitedLog(log, clock);
   }
 
-  /** A program has a process from now on; each `begin` has its {@link end}. */
+  /** Registers a process of a program. Each call needs a matching {@link end}. */
   begin(): void {
     if (++this.#programs === 1) this.#arm();
   }
@@ -33,20 +33,20 @@ export class PauseWatch {
 
   /** True if the relay was paused at some time after `since`. */
   wasPausedSince(since: number): boolean {
-    // After a pause all timers are due at once, and ours need not be the first of them.
-    this.#look(this.#clock.now());
+    // After a pause all timers are due at the same time, and another one may fire before ours.
+    this.#check(this.#clock.now());
     return this.#lastPauseEnd >= since;
   }
 
   #arm(): void {
     this.#due = this.#clock.now() + INTERVAL_MS;
     this.#cancel = this.#clock.after(INTERVAL_MS, () => {
-      this.#look(this.#clock.now());
+      this.#check(this.#clock.now());
       this.#arm();
     });
   }
 
-  #look(now: number): void {
+  #check(now: number): void {
     const lateMs = now - this.#due;
     if (lateMs <= MAX_LATE_MS) return;
     const isNew = this.#lastPauseEnd < this.#due;

@@ -1,4 +1,4 @@
-/** Calls a program that has no server: calls are queued until the program fetches them, and it sends the answers. */
+/** Calls a program that has no server: calls are queued until the program fetches them, and the program sends back the answers. */
 import { Fifo, RelayError, clean } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -6,19 +6,19 @@ import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { MAX_CALLS, faultOf } from './transport.ts';
 import type { ProgramRequest, ProgramTransport } from './transport.ts';
 
-/** A call as the program fetches it. */
+/** A call in the form in which the program fetches it. */
 export interface ProgramCall {
-  /** Its answer refers to it. */
+  /** The answer refers to this id. */
   readonly id: string;
   readonly method: string;
   readonly params: readonly Sendable[];
 }
 
-/** What a program answers to a call. */
+/** The answer of a program to a call. */
 export type ProgramAnswer =
   | {
       readonly value: Value;
-      /** The value with the types of its numbers. Default: the value. */
+      /** The value with the exact types of its numbers. Default: the value. */
       readonly exact?: Sendable | undefined;
       readonly fault?: undefined;
     }
@@ -34,14 +34,14 @@ interface Pending {
   readonly cancelTimer: () => void;
 }
 
-// Long polls at a time: a program with threads may have some. More than this is a mistake of the program.
+// Maximum number of concurrent long polls. A multi-threaded program may have several; more than this is a bug in the program.
 const MAX_WAITERS = 64;
 
 export class PollTransport implements ProgramTransport {
   readonly #queue = new Fifo<Pending>();
-  /** Queued or fetched, by id. */
+  /** Calls that are queued or fetched, by id. */
   readonly #pending = new Map<string, Pending>();
-  /** Long polls that wait for a call. They end without one if called with true. */
+  /** Callbacks of the long polls that wait for a call. The argument true ends a poll without a call. */
   readonly #waiters = new Set<(isReleased: boolean) => void>();
   readonly #pings = new Set<() => void>();
   #count = 0;
@@ -50,7 +50,7 @@ export class PollTransport implements ProgramTransport {
   constructor(
     private readonly plugin: string,
     private readonly clock: Clock,
-    /** How the endpoint writes its calls. Default: as they came. */
+    /** How the endpoint encodes the calls. Default: as they arrived. */
     private readonly writing?: WriteOptions,
   ) {}
 
@@ -66,7 +66,7 @@ export class PollTransport implements ProgramTransport {
   #exchange(request: ProgramRequest, timeoutMs: number): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw this.#closed;
-      // A call that cannot be written is refused here, not where the program fetches it.
+      // Reject a call that cannot be encoded here, not when the program fetches it.
       if (this.writing) request.body(this.writing);
       if (this.#pending.size >= MAX_CALLS)
         throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls are already running or waiting`);
@@ -81,7 +81,7 @@ export class PollTransport implements ProgramTransport {
     });
   }
 
-  /** A program that fetches calls is alive; there is no call to make. */
+  /** A program that fetches calls is alive, so no call is made. */
   ping(timeoutMs: number): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closed);
     if (this.#waiters.size > 0) return Promise.resolve();
@@ -116,7 +116,7 @@ export class PollTransport implements ProgramTransport {
     }
   }
 
-  /** Settles a call with the program's answer. Throws a RelayError INVALID_PARAMS if no call with this id is under way. */
+  /** Settles a call with the program's answer. Throws a RelayError INVALID_PARAMS if no call with this id is in flight. */
   answer(id: string, answer: ProgramAnswer): void {
     this.#seen();
     const pending = this.#take(id);

@@ -1,4 +1,4 @@
-/** One operating system process: started without a shell in its own process group, its output read, ended with its whole group. */
+/** Runs one operating system process: starts it without a shell in its own process group, reads its output and ends the whole group. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { clean, reasonOf } from '../../core/core.ts';
@@ -9,7 +9,7 @@ import { LineCutter, LineLimit, OutputPace, Silence } from './output.ts';
 import type { Identity } from './run-as.ts';
 
 interface ProcessOptions {
-  /** Absolute. */
+  /** Absolute path. */
   readonly exec: string;
   readonly args: readonly string[];
   /** Absolute path of an existing directory. */
@@ -22,30 +22,30 @@ interface ProcessOptions {
 }
 
 export interface ProcessEvents {
-  /** The first line on stdout, without its end; the beginning of a line that is longer than a handshake. */
+  /** Called with the first line on stdout, without its line end; it is truncated if it is longer than a handshake. */
   readonly onFirstLine: (line: string) => void;
-  /** The beginning of the first line when nothing more of it has come for 2 s. Default: ignored. */
+  /** Called with an incomplete first line when nothing more has arrived for 2 s. Default: ignored. */
   readonly onUnfinishedFirstLine?: ((text: string) => void) | undefined;
-  /** Every other line on stdout and all lines on stderr, safe to log. */
+  /** Called with every other line on stdout and every line on stderr, safe to log. */
   readonly onLine: (line: string) => void;
-  /** Called once, with a reason in words, when the process has ended or could not be started. */
+  /** Called once, with a readable reason, when the process has ended or could not be started. */
   readonly onExit: (reason: string, end: ProcessEnd) => void;
-  /** Called once, when both outputs have ended and `onLine` got all of them. Default: ignored. */
+  /** Called once, when both outputs have ended and every line was passed to `onLine`. Default: ignored. */
   readonly onOutputEnd?: (() => void) | undefined;
-  /** Called 1 s after the end if another process, outside of the group, still holds the output. Default: ignored. */
+  /** Called 1 s after the process ended if a process outside of its group still holds the output open. Default: ignored. */
   readonly onOutputHeld?: (() => void) | undefined;
 }
 
 /** How a process ended. */
 export interface ProcessEnd {
-  /** Undefined if a signal ended it, or it could not be started. */
+  /** Exit code. Undefined if a signal ended the process or it could not be started. */
   readonly code: number | undefined;
-  /** True if something of its group was still there, and was ended now. */
+  /** True if other processes of its group were still running and have been killed. */
   readonly leftBehind: boolean;
 }
 
-// How long the outputs are read after the end: a process that left the group may hold them open for ever.
-const LAST_WORDS_MS = 1_000;
+// The outputs are read for this long after the exit: a process that left the group may hold them open forever.
+const OUTPUT_GRACE_MS = 1_000;
 const NEWLINE = 10;
 
 export class ProgramProcess {
@@ -54,7 +54,7 @@ export class ProgramProcess {
   readonly #limit: LineLimit;
   #hasEnded = false;
 
-  /** Starts it. */
+  /** Starts the process. */
   constructor(parts: ProcessOptions & ProcessEvents) {
     this.#parts = parts;
     this.#limit = new LineLimit(parts.clock, parts.onLine);
@@ -69,24 +69,24 @@ export class ProgramProcess {
     this.#listen();
   }
 
-  /** Undefined if it could not be started. */
+  /** Undefined if the process could not be started. */
   get pid(): number | undefined {
     return this.#child.pid;
   }
 
-  /** Signals the process group. Does nothing once the end was seen, since the process id may have been reused by then. */
+  /** Signals the process group. Does nothing after the exit was seen, since the process id may have been reused by then. */
   signal(signal: 'SIGTERM' | 'SIGKILL'): void {
     if (!this.#hasEnded) this.#signalGroup(signal);
   }
 
   #end(reason: string, code?: number): void {
     if (this.#hasEnded) return;
-    // Ends what the process left behind. In this turn of the event loop its id cannot have been reused yet.
+    // Kills what the process left behind. The group id cannot have been reused within this turn of the event loop.
     const leftBehind = this.#signalGroup('SIGKILL');
     this.#hasEnded = true;
     if (this.pid !== undefined) this.#parts.orphans.drop(this.pid);
     const outputs = [this.#child.stdout, this.#child.stderr];
-    const cancel = this.#parts.clock.after(LAST_WORDS_MS, () => {
+    const cancel = this.#parts.clock.after(OUTPUT_GRACE_MS, () => {
       if (outputs.some((output) => output?.destroyed === false)) this.#parts.onOutputHeld?.();
       for (const output of outputs) output?.destroy();
     });
@@ -108,7 +108,7 @@ export class ProgramProcess {
     const { stdout, stderr } = this.#child;
     const outputs = [stdout, stderr];
     const { clock, onFirstLine, onUnfinishedFirstLine } = this.#parts;
-    const [said, complained] = [new LineCutter(this.#limit, clock), new LineCutter(this.#limit, clock)];
+    const [stdoutLines, stderrLines] = [new LineCutter(this.#limit, clock), new LineCutter(this.#limit, clock)];
     const first = new FirstLine(clock, onFirstLine, onUnfinishedFirstLine);
     const pace = new OutputPace(clock, {
       pause: () => {
@@ -120,17 +120,17 @@ export class ProgramProcess {
     });
     stdout?.on('data', (chunk: Buffer) => {
       pace.took(chunk.length);
-      said.push(first.take(chunk));
+      stdoutLines.push(first.take(chunk));
     });
     stderr?.on('data', (chunk: Buffer) => {
       pace.took(chunk.length);
-      complained.push(chunk);
+      stderrLines.push(chunk);
     });
     for (const output of outputs) output?.on('error', () => undefined);
     this.#child.once('close', () => {
       first.end();
-      said.end();
-      complained.end();
+      stdoutLines.end();
+      stderrLines.end();
       pace.end();
       this.#limit.flush();
       this.#parts.onOutputEnd?.();
@@ -151,7 +151,7 @@ class FirstLine {
     });
   }
 
-  /** Returns what follows the line. */
+  /** Returns the bytes that follow the first line. */
   take(chunk: Buffer): Buffer {
     if (this.#head === undefined) return chunk;
     const end = chunk.indexOf(NEWLINE);
@@ -161,7 +161,7 @@ class FirstLine {
     return end < 0 ? Buffer.alloc(0) : chunk.subarray(end + 1);
   }
 
-  /** The output has ended. */
+  /** Reports what has arrived of the first line: it is complete, or the output has ended. */
   end(): void {
     const head = this.#head;
     this.#head = undefined;
@@ -174,18 +174,18 @@ function textOf(head: Buffer | undefined): string {
   return head?.toString('utf8', 0, MAX_HANDSHAKE_BYTES + 1) ?? '';
 }
 
-/** The file and its directory were checked before, so ENOENT means that the interpreter or loader is missing. */
+/** Explains a failed start. The file and its directory were checked before, so ENOENT means that the interpreter or loader is missing. */
 function whyNotStarted(error: Error): string {
   const { code } = error as NodeJS.ErrnoException;
   const hint = code === 'ENOENT' ? '; the file is there, but not its interpreter or loader: was it made for another system?' : '';
   return clean(reasonOf(error)) + hint;
 }
 
-/** The process creates files that only its user can read, has no stdin, and does not get the signals of the relay's group. */
+/** Spawns a process that creates files only its user can read, has no stdin and does not receive signals sent to the relay's group. */
 function spawnPrivately({ exec, args, cwd, env, identity }: ProcessOptions): ChildProcess {
   const before = process.umask(0o077);
   try {
-    // Where these are set, the system drops the relay's other groups as well.
+    // When these are set, the system drops the relay's supplementary groups as well.
     const { uid, gid } = identity ?? {};
     return spawn(exec, args, { cwd, env, uid, gid, detached: true, stdio: ['ignore', 'pipe', 'pipe'], shell: false, windowsHide: true });
   } finally {

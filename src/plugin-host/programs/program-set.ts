@@ -1,4 +1,4 @@
-/** The programs of a host: what they share, and their access to the relay. */
+/** Holds the programs of a host, what they share, and their calls to the relay. */
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { clean, RelayError, suggest } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
@@ -19,7 +19,7 @@ export type { Explained, Program } from './program.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 
-/** What programs need to know of the relay. */
+/** What programs need to know about the relay. */
 export interface ProgramSurroundings {
   /** The URL at which they call the relay, without credentials; known once it listens. */
   readonly relayUrl: () => string;
@@ -27,11 +27,11 @@ export interface ProgramSurroundings {
   readonly stateDir: string;
   /** The largest response of a program, in bytes. */
   readonly maxBodyBytes: number;
-  /** Version of the relay. */
+  /** The version of the relay. */
   readonly version: string;
-  /** Uniform in [0, 1). */
+  /** Random numbers, uniform in [0, 1). */
   readonly random: () => number;
-  /** The relay's own environment, of which they get a few variables. */
+  /** The relay's own environment, from which programs inherit a few variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -43,12 +43,12 @@ export interface ProgramsParts {
   readonly events: EventSink<HostEvent>;
 }
 
-/** The token by which a program proves to be the plugin of this name. */
+/** The token that authenticates a program as the plugin of this name. */
 export interface PluginToken {
   readonly name: string;
   /** SHA-256 of the token, hex. */
   readonly sha256: string;
-  /** How answers to it are written. Undefined: as to any program. */
+  /** How answers to it are encoded. Undefined: as for any program. */
   readonly send?: WriteOptions | undefined;
 }
 
@@ -67,7 +67,7 @@ export class Programs {
     this.deadLetters = new DeadLetters(parts.clock, (satellite, message) => this.#deliver(satellite, message));
   }
 
-  /** Makes the plugin of a record; nothing runs yet. `over` replaces the settings of programs of the operator. */
+  /** Creates the plugin for a record without starting it. `over` overrides the defaults for programs of the operator. */
   add(
     record: ProgramRecord,
     over: Partial<
@@ -109,19 +109,19 @@ export class Programs {
   }
 
   /**
-   * The next call for one that fetches its calls; undefined if none came within `waitMs`. Rejects with RelayErrors INVALID_PARAMS,
-   * UNAVAILABLE, RATE_LIMITED.
+   * Resolves to the next call for a program that polls; undefined if there was none within `waitMs`. Rejects with RelayErrors
+   * INVALID_PARAMS, UNAVAILABLE and RATE_LIMITED.
    */
   async nextCall(plugin: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined> {
     return this.#pollOf(plugin).next(waitMs, gone);
   }
 
-  /** Its answer. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
+  /** Settles a call with the answer of a program that polls. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
   answerCall(plugin: string, id: string, answer: ProgramAnswer): void {
     this.#pollOf(plugin).answer(id, answer);
   }
 
-  /** A line of a program for the log. Throws a RelayError INVALID_PARAMS if there is no such plugin or level. */
+  /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS if the plugin or level does not exist. */
   log(plugin: string, level: string, text: string): void {
     const levels = ['debug', 'info', 'warn', 'error'] as const;
     const known = levels.find((one) => one === level);
@@ -129,7 +129,7 @@ export class Programs {
     this.#find(plugin).say(known, text);
   }
 
-  /** Ends the watch over their processes, all of which have ended. */
+  /** Stops the orphan watch. All processes must have ended. */
   async stop(): Promise<void> {
     await this.#orphans.stop();
   }

@@ -1,4 +1,4 @@
-/** A program as a plugin of the host: delivers to the process that runs, lets its methods be called, and puts another one in its place. */
+/** A program as a plugin of the host: delivers messages to its process, exposes its methods, and replaces the process on a reload. */
 import { BoundedQueue, clean, reasonOf, RelayError, SerialQueue, unlessAborted } from '../../core/core.ts';
 import type { QueueLimits } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
@@ -34,48 +34,48 @@ import { requestOf } from './transport.ts';
 /** Why something in a plugin failed. */
 export interface Explained {
   readonly problem: PluginProblem;
-  /** The lines of the source around the place. */
+  /** The source lines around the place. */
   readonly rows: readonly string[];
 }
 
 export interface ProgramParts extends SupervisorParts {
   /**
-   * Reads the present record for a start or a reload by hand. Rejects with a RelayError PLUGIN_REFUSED. Default: the record never changes.
+   * Reads the current record for a manual start or reload. Rejects with a RelayError PLUGIN_REFUSED. Default: the record never changes.
    */
   readonly renew?: (() => Promise<ProgramRecord>) | undefined;
-  /** Explains why a new process does not replace the old one. Default: the name of the plugin, and the reason as it is. */
+  /** Explains why a new process could not replace the old one. Default: the name of the plugin and the unchanged reason. */
   readonly explain?: ((reason: string) => Promise<Explained>) | undefined;
-  /** Shown to people: the command of a program. */
+  /** The source to display: the command of a program. */
   readonly file: string;
   readonly inbox: QueueLimits;
-  /** ms for a `plugin.handover`, and for calls that are under way when another process replaces theirs. */
+  /** Timeout for `plugin.handover`, and for calls in flight when their process is replaced, in ms. */
   readonly exitTimeoutMs: number;
-  /** ms for one `notify`. */
+  /** Timeout for one `notify`, in ms. */
   readonly receiveTimeoutMs: number;
   readonly deadLetters: Pick<DeadLetters, 'add'>;
-  /** True as long as the start of the relay fails if this program does not start. */
+  /** True while a failed start of this program makes the start of the relay fail. Default: never. */
   readonly isVital?: (() => boolean) | undefined;
   readonly events: EventSink<HostEvent>;
 }
 
-// A message with which the process ended so often is set aside.
+// A message during which the process ended this many times becomes a dead letter.
 const MAX_DEATHS = 5;
 
 export class Program implements HostedPlugin {
   readonly #parts: ProgramParts;
   readonly #inbox: Inbox;
-  /** Reloads and renewals, one after another. */
+  /** Runs reloads and renewals one at a time. */
   readonly #queue = new SerialQueue();
   readonly inboxes: readonly Inbox[];
   readonly #limit: LineLimit;
-  /** The one that answers. */
+  /** The supervisor that receives messages and calls. */
   #supervisor: Supervisor;
-  /** All that may have a process: also one that is to take its place, or whose place it took. */
+  /** All supervisors that may have a process: the current one, its successor during a reload, and its predecessor until that has ended. */
   readonly #supervisors = new Set<Supervisor>();
   #methods: readonly HostedMethod[] = [];
   #port: RelayPort | undefined;
   #isReloading = false;
-  /** False once somebody stopped it. */
+  /** False after a stop. */
   #isWanted = false;
   #restarts = 0;
   #lastError: string | undefined;
@@ -97,9 +97,9 @@ export class Program implements HostedPlugin {
     );
     this.#inbox = new Inbox({
       ...{ name, plugin: name, queue, recipient, clock, log, events },
-      // The supervisor keeps the time limit.
+      // The transport enforces the timeout.
       timeoutMs: Infinity,
-      // The answers of the program drive it.
+      // The program's answers pace the delivery, so the next one may start at once.
       wake: (ready) => {
         ready.next();
       },
@@ -119,12 +119,12 @@ export class Program implements HostedPlugin {
     return this.#methods;
   }
 
-  /** How values are written for it. Undefined: as they came. */
+  /** How values for it are encoded. Undefined: as they arrived. */
   get send(): WriteOptions | undefined {
     return this.#parts.record.send;
   }
 
-  /** Of the tokens of its processes, SHA-256 in hex. */
+  /** SHA-256 of the tokens of its processes, in hex. */
   get tokenHashes(): readonly string[] {
     return [...this.#supervisors].flatMap(({ tokenHash }) => tokenHash ?? []);
   }
@@ -153,7 +153,7 @@ export class Program implements HostedPlugin {
     };
   }
 
-  /** They share one inbox: a message that waits there waits for each of them that receives messages. */
+  /** The satellites share one inbox, so its counters apply to each of them that receives messages. */
   #satellites(): readonly SatelliteStatus[] {
     const { name } = this;
     const { state, prepared } = this.#supervisor;
@@ -165,8 +165,8 @@ export class Program implements HostedPlugin {
   }
 
   /**
-   * Starts it. Rejects with a RelayError PLUGIN_REFUSED if the first process does not get ready; unless its state is `failed`, it is
-   * started again by itself.
+   * Starts the program. Rejects with a RelayError PLUGIN_REFUSED if the first process does not become ready. Unless the state is `failed`
+   * then, it is restarted automatically.
    */
   async start(port: RelayPort): Promise<void> {
     this.#port = port;
@@ -189,21 +189,21 @@ export class Program implements HostedPlugin {
   }
 
   /**
-   * Starts a new process beside the one that runs, and puts it in its place once it is set up; what comes meanwhile waits. Rejects with a
-   * RelayError PLUGIN_REFUSED if that cannot be; then the old one goes on. One that has none that runs, or that fetches its calls, is
-   * ended first.
+   * Starts a new process beside the running one, and replaces that once the new one is set up; messages are queued meanwhile. If that
+   * fails, it rejects with a RelayError PLUGIN_REFUSED, and the old process continues to run. A program that is not up, or that fetches
+   * its calls, is stopped and restarted instead.
    */
   reload(): Promise<void> {
     return this.#queue.run(async (signal) => {
       if (!this.#isWanted || !this.#port) throw refusal(this.name, 'it is stopped; start it instead');
-      // How its start ends decides how it is reloaded.
+      // Whether it is up after its start determines how it is reloaded.
       if (this.#supervisor.state.kind === 'starting') await unlessAborted(signal, () => this.#supervisor.start().catch(() => undefined));
       const isBeside = this.#supervisor.state.kind === 'up' && this.#supervisor.poll === undefined;
-      await (isBeside ? this.#replace(this.#supervisor, this.#port, signal) : this.#startAnew(signal));
+      await (isBeside ? this.#replace(this.#supervisor, this.#port, signal) : this.#restart(signal));
     });
   }
 
-  /** Writes a line of it to its log, one of some hundred a second. */
+  /** Writes a line of the program to its log, at most 100 lines per second. */
   say(level: 'debug' | 'info' | 'warn' | 'error', text: string): void {
     this.#limit.tell(text, (line) => {
       this.#parts.log[level](line);
@@ -224,7 +224,7 @@ export class Program implements HostedPlugin {
       const methodsOf = (): readonly HostedMethod[] => this.#methods;
       const outgoing = {
         handsOver: old.prepared?.capabilities.has('handover') === true,
-        // A process that ends and comes back meanwhile may have others.
+        // The old process may restart during the reload and then describe other methods.
         get methods() {
           return methodsOf();
         },
@@ -258,8 +258,8 @@ export class Program implements HostedPlugin {
     this.#inbox.resume();
   }
 
-  /** What comes while it is down waits. */
-  async #startAnew(signal: AbortSignal): Promise<void> {
+  /** Stops the program and starts it with the current record. Messages are queued while it is down. */
+  async #restart(signal: AbortSignal): Promise<void> {
     await unlessAborted(signal, () => this.#inbox.pause()).finally(() => {
       this.#inbox.resume();
     });
@@ -270,7 +270,7 @@ export class Program implements HostedPlugin {
     await this.#supervisor.start();
   }
 
-  /** Of one that has no process: what is started next is what it is by now. */
+  /** Reads the current record for the next start. Must be called without a process. */
   async #renew(signal: AbortSignal): Promise<void> {
     const record = await unlessAborted(signal, () => this.#currentRecord());
     this.#supervisors.delete(this.#supervisor);
@@ -318,7 +318,7 @@ export class Program implements HostedPlugin {
     this.#inbox.open(this.#supervisor.prepared?.capabilities.has('receive') ?? true);
   }
 
-  /** Its process ended. True if a message is to blame; one that is to blame again and again is set aside. */
+  /** Handles the end of the process. Returns true if a message caused it; a message that does so repeatedly becomes a dead letter. */
   #interrupted(reason: string, isItsFault: boolean): boolean {
     const interrupted = this.#inbox.interrupt(isItsFault);
     if (!interrupted || !isItsFault) return false;
@@ -350,24 +350,24 @@ export class Program implements HostedPlugin {
       this.#open();
     }
     const state = this.#stateOf(after);
-    if (after.kind !== before.kind || !isSame(state, this.#stateOf(before))) this.#tell(state);
+    if (after.kind !== before.kind || !isSame(state, this.#stateOf(before))) this.#emitState(state);
   }
 
-  /** Reports a failure, and keeps it; what to throw then. */
+  /** Records and reports a failed reload. Resolves to the error to throw. */
   async #notReloaded(error: unknown, signal: AbortSignal): Promise<unknown> {
-    // Who stops it need not be told that nothing came of what was under way.
+    // A stop cancels the reload on purpose, which is not a failure to report.
     if (signal.aborted) return error;
-    const told = clean(reasonOf(error).replace(`plugin ${this.name}: `, ''), 500);
+    const shortReason = clean(reasonOf(error).replace(`plugin ${this.name}: `, ''), 500);
     const { name: plugin } = this;
-    const unplaced: Explained = { problem: { module: plugin, file: plugin, reason: told }, rows: [] };
-    const { problem, rows } = (await this.#parts.explain?.(told)) ?? unplaced;
+    const unexplained: Explained = { problem: { module: plugin, file: plugin, reason: shortReason }, rows: [] };
+    const { problem, rows } = (await this.#parts.explain?.(shortReason)) ?? unexplained;
     const place = placeOf(problem);
     this.#lastError = place === plugin ? problem.reason : `${place}: ${problem.reason}`;
     this.#parts.events.emit({ type: 'plugin.problem', plugin, problem, outcome: NOT_RELOADED, rows });
     return refusal(this.name, this.#lastError, error);
   }
 
-  /** As others see it: that another version is under way is told only while this one is well. */
+  /** The public state. A reload is visible only while the current process is healthy. */
   #stateOf(state: Supervised): PluginState {
     const own = pluginState(state);
     return this.#isReloading && (own.type === 'ready' || own.type === 'busy') ? { type: 'reloading' } : own;
@@ -375,10 +375,10 @@ export class Program implements HostedPlugin {
 
   #setReloading(isReloading: boolean): void {
     this.#isReloading = isReloading;
-    this.#tell(this.#stateOf(this.#supervisor.state));
+    this.#emitState(this.#stateOf(this.#supervisor.state));
   }
 
-  #tell(state: PluginState): void {
+  #emitState(state: PluginState): void {
     this.#parts.events.emit({ type: 'plugin.state', plugin: this.name, state });
   }
 }
@@ -388,27 +388,28 @@ function isSame(one: PluginState, other: PluginState): boolean {
   return one.type === other.type;
 }
 
-/** What a process hands over; undefined: nothing. */
+/** The state that a process hands over to its successor; undefined for none. */
 type State = Sendable | undefined;
 
+/** The new process of a reload. It pauses after its description until it receives the state of its predecessor. */
 class Successor implements Incoming<State> {
   readonly supervisor: Supervisor;
   readonly #described: Promise<void>;
-  /** Lets it restore and set itself up. */
-  #goOn: (state: State) => void = () => undefined;
+  /** Continues its setup with the state to restore. */
+  #continueSetup: (state: State) => void = () => undefined;
   #started: Promise<void> | undefined;
 
-  /** `make` makes its supervisor, which is not started yet. */
+  /** `make` creates its supervisor without starting it. */
   constructor(make: (onDescribed: SupervisorEvents['onDescribed']) => Supervisor) {
-    let tell = (): void => undefined;
-    this.#described = new Promise((resolve) => (tell = resolve));
-    const state = new Promise<State>((resolve) => (this.#goOn = resolve));
+    let markDescribed = (): void => undefined;
+    this.#described = new Promise((resolve) => (markDescribed = resolve));
+    const state = new Promise<State>((resolve) => (this.#continueSetup = resolve));
     let isFirst = true;
     this.supervisor = make(() => {
-      // Once it has taken its place, a process that follows it starts with nothing.
+      // A later restart of the same program begins without state.
       if (!isFirst) return Promise.resolve(undefined);
       isFirst = false;
-      tell();
+      markDescribed();
       return state;
     });
   }
@@ -417,14 +418,14 @@ class Successor implements Incoming<State> {
     return this.supervisor.methods;
   }
 
-  /** Starts it. Resolves when it has said what it is; rejects with a RelayError PLUGIN_REFUSED, or the signal's reason. */
+  /** Starts it. Resolves when it has described itself. Rejects with a RelayError PLUGIN_REFUSED or the signal's reason. */
   async introduce(signal: AbortSignal): Promise<void> {
     this.#started = this.supervisor.start();
     await unlessAborted(signal, () => Promise.race([this.#described, this.#started]));
   }
 
   async setUp({ signal, states }: { readonly signal: AbortSignal; readonly states: State }): Promise<void> {
-    this.#goOn(states);
+    this.#continueSetup(states);
     await unlessAborted(signal, () => this.#started);
   }
 
@@ -433,9 +434,9 @@ class Successor implements Incoming<State> {
   }
 }
 
-/** Its state; undefined if it has none to hand over. Throws a RelayError PLUGIN_REFUSED. */
+/** Resolves to the old process's state; undefined if there is none. Rejects with a RelayError PLUGIN_REFUSED or the signal's reason. */
 async function handOver(name: string, old: Supervisor, timeoutMs: number, signal: AbortSignal): Promise<State> {
-  // One that has just ended took its state with it.
+  // The state of a process that has ended is lost.
   if (old.state.kind !== 'up' || old.prepared?.capabilities.has('handover') !== true) return undefined;
   const ask = (): Promise<State> => old.sendExact(requestOf('plugin.handover', []), timeoutMs);
   try {
@@ -443,7 +444,7 @@ async function handOver(name: string, old: Supervisor, timeoutMs: number, signal
   } catch (error) {
     const { code } = RelayError.is(error) ? error : { code: '' };
     if (code === 'TRANSPORT' || saysMissing(error, 'plugin.handover')) return undefined;
-    // A module in a child says it in these words itself.
+    // A child process reports the failure with this error itself.
     throw code === 'PLUGIN_REFUSED' || signal.aborted ? error : notHandedOver(name, clean(reasonOf(error), 500), error);
   }
 }

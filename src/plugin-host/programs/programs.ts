@@ -1,4 +1,4 @@
-/** Plugins that are processes: the protocol, the process, its supervision, and delivery to it. */
+/** Runs plugins that are processes: their protocol, processes, supervision and message delivery. */
 export { checkPrograms } from './surroundings.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 export { HostPrograms } from './host-programs.ts';

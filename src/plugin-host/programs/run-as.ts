@@ -1,6 +1,6 @@
 /**
- * The user and group that a program runs as, where the relay runs as root: looked up once per start, and held against what the program
- * needs.
+ * Looks up the user and group to run a program as, which requires a relay that runs as root, and checks that this user can reach the
+ * program's files. Both happen once per start.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs';
@@ -12,15 +12,15 @@ import type { ProgramOptions } from './options.ts';
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
-  /** As the operator wrote it. */
+  /** The user as written in the configuration. */
   readonly user: string;
-  /** Its home directory; undefined if nobody knows it. */
+  /** The home directory; undefined if it is not known. */
   readonly home: string | undefined;
 }
 
-/** What of the system says who users are. */
+/** The user database of the system. */
 export interface Accounts {
-  /** Of the relay; undefined where there are no users. */
+  /** Effective user id of the relay; undefined on systems without user ids. */
   readonly euid: number | undefined;
   readonly passwd: () => string;
   readonly group: () => string;
@@ -33,7 +33,7 @@ const SYSTEM: Accounts = {
 };
 const ROOT = 0;
 
-/** Undefined for a program that runs as the relay does. Throws an Error that says what is wrong and what to do. */
+/** Returns undefined for a program that runs as the relay's own user. Throws an Error that says what is wrong and what to do. */
 export function identityOf(
   { user, group }: Partial<Pick<ProgramOptions, 'user' | 'group'>>,
   accounts: Accounts = SYSTEM,
@@ -58,7 +58,7 @@ function groupId(group: string | number, accounts: Accounts): number {
   return gid;
 }
 
-/** The fields of a user or group by its name or number. */
+/** Finds the fields of a user or group by its name or number. */
 function entryOf(of: string | number, table: string): readonly string[] | undefined {
   const wanted = numberIn(of);
   return table
@@ -73,28 +73,28 @@ function numberIn(of: string | number): number | undefined {
 }
 
 /**
- * Gives the program's own directory in the state directory to its user, and lets it through the two above, whose contents stay closed to
- * it.
+ * Makes the user the owner of the program's directory in the state directory. The user may traverse the two parent directories, but not
+ * list them.
  */
 export function giveDirectory(own: string, { uid, gid }: Identity): void {
   chownSync(own, uid, gid);
   const programs = dirname(own);
   for (const above of [programs, dirname(programs)]) {
     const mode = statSync(above).mode & 0o7777;
-    // To pass through, not to list.
+    // Execute permission allows traversing the directory without listing it.
     if ((mode & 0o011) !== 0o011) chmodSync(above, mode | 0o011);
   }
 }
 
-/** Throws an Error if the user cannot work in the directory `cwd` or execute `exec`, as the system itself says. */
+/** Throws an Error if the user cannot enter the directory `cwd` or execute `exec`; a shell that runs as that user tests both. */
 export function requireUsable({ exec, cwd }: { readonly exec?: string; readonly cwd?: string }, identity: Identity): void {
-  if (cwd !== undefined && !isTrue('cd -- "$1"', cwd, identity))
-    throw new Error(`its working directory ${clean(cwd)} (cwd) is closed to user ${identity.user}${whereClosed(cwd, identity)}`);
-  if (exec !== undefined && !isTrue('test -x "$1"', exec, identity))
-    throw new Error(`user ${identity.user} may not execute ${clean(exec)}${whereClosed(exec, identity)}`);
+  if (cwd !== undefined && !testAs('cd -- "$1"', cwd, identity))
+    throw new Error(`its working directory ${clean(cwd)} (cwd) is closed to user ${identity.user}${closedParent(cwd, identity)}`);
+  if (exec !== undefined && !testAs('test -x "$1"', exec, identity))
+    throw new Error(`user ${identity.user} may not execute ${clean(exec)}${closedParent(exec, identity)}`);
 }
 
-function isTrue(test: string, path: string, { uid, gid }: Identity): boolean {
+function testAs(test: string, path: string, { uid, gid }: Identity): boolean {
   const { status, error } = spawnSync('/bin/sh', ['-c', test, 'sh', path], {
     uid,
     gid,
@@ -107,20 +107,20 @@ function isTrue(test: string, path: string, { uid, gid }: Identity): boolean {
   return status === 0;
 }
 
-/** The topmost directory on the way that the user may not pass, in words; nothing if their modes do not say it. */
-function whereClosed(path: string, identity: Identity): string {
+/** Names the topmost parent directory that the user may not traverse; an empty string if the modes do not explain it. */
+function closedParent(path: string, identity: Identity): string {
   const above: string[] = [];
   for (let at = resolve(path); ; at = dirname(at)) {
     above.unshift(at);
     if (at === dirname(at)) break;
   }
-  const closed = above.find((at) => !mayPass(statSync(at), identity));
+  const closed = above.find((at) => !mayTraverse(statSync(at), identity));
   return closed === undefined
     ? ''
     : `: ${clean(closed)} does not let it pass (mode ${(statSync(closed).mode & 0o777).toString(8)}); open that to it, or choose another place`;
 }
 
-function mayPass({ uid, gid, mode }: Stats, identity: Identity): boolean {
+function mayTraverse({ uid, gid, mode }: Stats, identity: Identity): boolean {
   if (uid === identity.uid) return (mode & 0o100) !== 0;
   return (mode & (gid === identity.gid ? 0o010 : 0o001)) !== 0;
 }

@@ -1,4 +1,4 @@
-/** One process of a program, from its start to its end: the handshake, its setup, and all calls to it. */
+/** One process of a program from its start to its end: the handshake, its setup and all calls to it. */
 import { RelayError } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -126,7 +126,7 @@ export class Session {
     this.#process.signal(signal);
   }
 
-  /** Rejects the calls that are under way, and all later ones. */
+  /** Rejects the calls in flight and all later ones. */
   close(): void {
     void this.#poll.close();
     void this.#transport?.close();

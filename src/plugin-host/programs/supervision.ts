@@ -3,15 +3,15 @@ import { clean, nextDelay } from '../../core/core.ts';
 import type { BackOff } from '../../core/core.ts';
 import type { PluginState, SatelliteState } from '../hosted/hosted.ts';
 
-/** What is remembered of earlier deaths. */
+/** Earlier deaths of the process. */
 interface History {
-  /** Deaths since it was last stable; they determine the next pause. */
+  /** Number of deaths since it was last stable; it determines the next back-off. */
   readonly deaths: number;
-  /** When it was restarted automatically, within the last minute. */
+  /** Times of the automatic restarts within the last minute. */
   readonly restarts: readonly number[];
 }
 
-/** What follows a stop. */
+/** The state to enter after a stop. */
 type Goal = { readonly to: 'stopped' } | { readonly to: 'starting' } | { readonly to: 'failed' | 'backoff'; readonly reason: string };
 
 interface Up {
@@ -25,8 +25,8 @@ interface Up {
 }
 
 /**
- * Only `starting`, `up` and `stopping` have a process. `greeted`: its handshake was read. `isExtended`: its start timeout was granted
- * twice, because the relay was paused. `isBusy`: it was working when a ping was due. `rung`: how it was last made to end.
+ * Only `starting`, `up` and `stopping` have a process. `greeted`: its handshake was read. `isExtended`: its start timeout was restarted
+ * once, because the relay was paused. `isBusy`: it was working when a ping was due. `rung`: the last step taken to end it.
  */
 export type Supervised =
   | { readonly kind: 'stopped' }
@@ -41,26 +41,26 @@ export type SupervisionEvent =
   | { readonly type: 'stop' }
   /** Its handshake was read. */
   | { readonly type: 'greeted' }
-  /** It is set up, and may be called. */
+  /** It is set up and can be called. */
   | { readonly type: 'prepared' }
-  /** It cannot run: every start would fail in the same way. */
+  /** It cannot run, because every start would fail in the same way. */
   | { readonly type: 'refused'; readonly reason: string }
-  /** Its start failed; another one may succeed. */
+  /** Its start failed, but another one may succeed. */
   | { readonly type: 'broken'; readonly reason: string }
   /** The process could not be started. */
   | { readonly type: 'unstartable'; readonly reason: string }
-  /** Its process ended. `isSpared`: a message is to blame for it. */
+  /** Its process ended. `isSpared`: a message caused it, so the program is not blamed. */
   | { readonly type: 'exited'; readonly reason: string; readonly isSpared: boolean }
-  /** It answered a ping, or a call after it was late or busy. */
+  /** It answered a ping, or a call after it had been late or busy. */
   | { readonly type: 'answered' }
-  /** A ping or a call that it did not answer in time. `relayPaused`: the relay itself did not run for part of that time. */
+  /** It did not answer a ping or a call in time. `relayPaused`: the relay itself was paused for part of that time. */
   | { readonly type: 'missed'; readonly relayPaused: boolean }
   /** The call that asks it to stop failed. */
   | { readonly type: 'deaf' }
-  /** The last `wait` is over. `relayPaused`: as for `missed`. */
+  /** The last `wait` has elapsed. `relayPaused`: as for `missed`. */
   | { readonly type: 'due'; readonly relayPaused: boolean };
 
-/** `wait` replaces an earlier one; without `ms` it only cancels that. */
+/** A `wait` replaces the previous one; without `ms` it only cancels that. */
 export type SupervisionEffect =
   | { readonly type: 'spawn' }
   | { readonly type: 'ask' }
@@ -75,32 +75,32 @@ export interface SupervisionRules {
   readonly now: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** True if it works on a call. */
+  /** True if the program is working on a call. */
   readonly isWorking: boolean;
-  /** When it gave the last sign of life. */
+  /** Time of the last sign of life. */
   readonly lastSign: number;
-  /** ms to the handshake. */
+  /** Timeout for the handshake, in ms. */
   readonly startTimeoutMs: number;
   readonly pingIntervalMs: number;
-  /** Pings missed in a row after which it is ended and started again. */
+  /** Number of consecutive missed pings after which it is stopped and restarted. */
   readonly maxTimeouts: number;
 }
 
 /** ms between the steps of a stop: a call of `plugin.stop`, SIGTERM, SIGKILL. */
 export const RUNG_MS = 5_000;
-// A program that was up for this long is stable: its earlier deaths are forgotten.
+// A program that was up for this long is stable, and its earlier deaths are forgotten.
 const WELL_MS = 60_000;
-// How long missed pings are excused by pauses of the relay: a relay that is held up all the time still finds a program that hangs.
+// Pauses of the relay excuse missed pings for at most this long, so that a relay that pauses all the time still detects hanging programs.
 const MAX_EXCUSED_MS = 60_000;
 const MAX_RESTARTS = 5;
-// Full jitter: programs that ended for a common reason do not all restart at the same moment.
+// Full jitter prevents programs that ended for a common reason from all restarting at the same moment.
 const RESTART_DELAY: BackOff = { firstMs: 500, factor: 2, maxMs: 60_000, jitter: 1 };
 
 const FRESH: History = { deaths: 0, restarts: [] };
 
 type Step = readonly [Supervised, readonly SupervisionEffect[]];
 
-/** The next state and what to do, in order. Events that do not apply to a state are ignored. */
+/** Returns the next state and the effects to perform, in order. Events that do not apply to a state are ignored. */
 export function step(state: Supervised, event: SupervisionEvent, rules: SupervisionRules): Step {
   switch (state.kind) {
     case 'stopped':
@@ -150,7 +150,7 @@ function whileStarting(state: Supervised & { kind: 'starting' }, event: Supervis
     case 'prepared':
       return greeted ? up(history, rules) : [state, []];
     case 'due':
-      // Whatever paused the relay may have paused the program as well, so it gets its time again.
+      // Whatever paused the relay may have paused the program as well, so the timeout starts again.
       if (event.relayPaused && !isExtended) return [{ ...state, isExtended: true }, [{ type: 'wait', ms: rules.startTimeoutMs }]];
       return descend(
         rung,
@@ -269,7 +269,7 @@ function fail(reason: string): Step {
   return [{ kind: 'failed', reason }, [{ type: 'wait' }, { type: 'alarm', reason }]];
 }
 
-/** The state of the plugin, as others see it. */
+/** The public state of the plugin. */
 export function pluginState(state: Supervised): PluginState {
   switch (state.kind) {
     case 'up':
@@ -284,7 +284,7 @@ export function pluginState(state: Supervised): PluginState {
   }
 }
 
-/** The state of its satellites, as others see it. */
+/** The public state of its satellites. */
 export function satelliteState(state: Supervised): SatelliteState {
   switch (state.kind) {
     case 'up':
@@ -301,7 +301,7 @@ export function satelliteState(state: Supervised): SatelliteState {
   }
 }
 
-/** Why a call cannot be made now, at `now` of the same clock: `is starting`, `is started again in 3 s: it ended with code 1`. */
+/** Explains why a call cannot be made at `now` (same clock): `is starting`, `is started again in 3 s: it ended with code 1`. */
 export function describeState(state: Supervised, now: number): string {
   switch (state.kind) {
     case 'starting':

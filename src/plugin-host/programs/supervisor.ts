@@ -1,4 +1,4 @@
-/** Keeps a program running: one session at a time, started, watched, ended and started again as the supervision decides. */
+/** Keeps a program running with one session at a time, which it starts, watches, stops and restarts as the state machine decides. */
 import { RelayError, clean, errorFromFault, reasonOf } from '../../core/core.ts';
 import type { Log, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -18,45 +18,45 @@ import type { ProgramRequest } from './transport.ts';
 
 export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'http'> {
   readonly kind: Exclude<PluginKind, 'inline'>;
-  /** ms for each answer before the program is ready. */
+  /** Timeout for each answer before the program is ready, in ms. */
   readonly setupTimeoutMs: number;
-  /** Bytes of an answer. */
+  /** The largest answer, in bytes. */
   readonly maxBodyBytes: number;
   /** Version of the relay. */
   readonly version: string;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** Of the category `plugin.<name>`. */
+  /** The log of the category `plugin.<name>`. */
   readonly log: Log;
-  /** Knows when the relay itself did not run. */
+  /** Detects pauses of the relay itself. */
   readonly pauses: PauseWatch;
   /** As {@link PreparationParts.onFirstAnswer}. */
   readonly onFirstAnswer?: PreparationParts['onFirstAnswer'];
-  /** Explains why a process ended, given the reason of the system. Default: that reason. */
+  /** Explains why a process ended, given the reason that the system reports. Default: that reason with advice. */
   readonly explainEnd?: ((reason: string) => string) | undefined;
-  /** Called when the token of the process changed. */
+  /** Called when the token of the process has changed. */
   readonly onToken: () => void;
 }
 
 /** What a supervisor reports to its program. */
 export interface SupervisorEvents {
-  /** The program has described itself and is set up; an error thrown here refuses it. */
+  /** The program has described itself and is set up. An error thrown here makes its start fail for good. */
   readonly onPrepared: () => void;
   readonly onChange: (after: Supervised, before: Supervised) => void;
-  /** The program is not started again by itself. */
+  /** The program has failed and is not restarted automatically. */
   readonly onAlarm: (reason: string) => void;
-  /** The process has ended; `isItsFault`: not because of a stop. Returns true if a message is to blame. */
+  /** The process has ended. `isItsFault`: it was not stopped on purpose. Returns true if a message caused it. */
   readonly onExit: (reason: string, isItsFault: boolean) => boolean;
-  /** For one that replaces another process: called before its `setup`; resolves to the state to restore, undefined for none. */
+  /** For the successor of another process: called before its setup. Resolves to the state to restore; undefined for none. */
   readonly onDescribed?: ((description: Prepared) => Promise<Sendable | undefined>) | undefined;
 }
 
 // A stop has three steps; after the last one the supervisor no longer waits.
 const STOP_MS = 3 * RUNG_MS + 1_000;
-// With the usual names of such options.
+// The advice names the common spellings of such an option.
 const FOREGROUND = 'run it in the foreground (many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off")';
 
-/** A child runs code of the relay, so its faults are translated back into the errors that were thrown there, which nothing has logged. */
+/** A child runs code of the relay, so its faults are converted back into the errors thrown there, which have not been logged yet. */
 const childError = (_plugin: string, code: number, text: string): Error => errorFromFault(code, text, false);
 
 export class Supervisor {
@@ -69,7 +69,7 @@ export class Supervisor {
   readonly #watchers = new Set<() => void>();
   #session: Session | undefined;
   #prepared: Prepared | undefined;
-  /** Number of calls under way. */
+  /** Number of calls in flight. */
   #calls = 0;
   #onLastCall: (() => void) | undefined;
   #lastSign = 0;
@@ -83,7 +83,7 @@ export class Supervisor {
     return this.#state;
   }
 
-  /** How the present process described itself, or else the last one that did. */
+  /** The description by the current process, or by the last one that gave a description. */
   get prepared(): Prepared | undefined {
     return this.#prepared;
   }
@@ -108,8 +108,8 @@ export class Supervisor {
   }
 
   /**
-   * Resolves when the program is ready. Rejects with a RelayError PLUGIN_REFUSED if the first process does not get ready; unless the
-   * state is `failed`, another one is started.
+   * Resolves when the program is ready. Rejects with a RelayError PLUGIN_REFUSED if the first process does not become ready. Unless the
+   * state is `failed` then, another process is started.
    */
   async start(): Promise<void> {
     this.#handle({ type: 'start' });
@@ -135,7 +135,7 @@ export class Supervisor {
     if (!hasEnded()) log.error(`it did not end; its process ${this.pid ?? ''} may still be running`);
   }
 
-  /** Waits for the calls that are under way, but not longer than `timeoutMs`. */
+  /** Waits for the calls in flight, for at most `timeoutMs`. */
   finishCalls(timeoutMs: number): Promise<void> {
     if (this.#calls === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -161,7 +161,7 @@ export class Supervisor {
     return this.#parts.record.name;
   }
 
-  /** Handles one event after the other: an event that an effect emits is handled when all effects are done. */
+  /** Handles one event at a time: an event that an effect emits is handled after all effects of the current one. */
   #handle(event: SupervisionEvent): void {
     this.#events.push(event);
     if (this.#isHandling) return;
@@ -259,7 +259,7 @@ export class Supervisor {
   }
 
   #readHandshake(session: Session, line: string): void {
-    // The end of a process may be noticed before its last output is read.
+    // The exit of a process may be reported before its last output is read.
     if (session !== this.#session) {
       this.#parts.log.info(clean(session.withoutSecrets(line)));
       return;
@@ -282,7 +282,7 @@ export class Supervisor {
       if (session === this.#session) this.#becomeReady(prepared);
     } catch (error) {
       const isFinal = RelayError.is(error) && error.code === 'PLUGIN_REFUSED';
-      // The end of the process explains more than the end of its connection.
+      // Wait for the exit of the process, which explains more than the end of its connection.
       clock.after(isFinal ? 0 : DEATH_MS, () => {
         this.#report(session, { type: isFinal ? 'refused' : 'broken', reason: reasonOf(error) });
       });
@@ -303,7 +303,7 @@ export class Supervisor {
 
   #exited(reason: string): void {
     const { state } = this;
-    // A program that is killed because it hangs may hang because of its message, just as another one crashes because of it.
+    // A message may make a program hang just as it may make it crash, so a program that is killed for hanging counts as well.
     const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
     const isSpared = this.#on.onExit(reason, isItsFault);
     this.#session = undefined;
@@ -374,7 +374,7 @@ export class Supervisor {
   #sawSign(session: Session): void {
     this.#lastSign = this.#parts.clock.now();
     const { state } = this;
-    // Usually nothing changes, for thousands of answers a second.
+    // Avoid an event per answer: there are thousands a second, and usually nothing changes.
     if (state.kind === 'up' && (state.missed > 0 || (state.isBusy && this.#calls === 0))) this.#report(session, { type: 'answered' });
   }
 
@@ -403,7 +403,7 @@ export class Supervisor {
   }
 }
 
-/** Adds advice if the program seems to have put itself into the background, where it cannot be supervised. */
+/** Adds advice if the program seems to have moved itself to the background, where it cannot be supervised. */
 function explainExit(reason: string, { code, leftBehind }: ProcessEnd, isConnected: boolean): string {
   if (code !== 0) return reason;
   if (leftBehind) return `${reason} and left processes behind, which were ended; ${FOREGROUND}`;

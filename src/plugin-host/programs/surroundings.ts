@@ -1,6 +1,6 @@
 /**
- * What a program finds when it starts: its executable, its working directory, its environment, and nothing of ours besides. Looked up at
- * once: a start has no step without a process.
+ * Prepares what a program needs to start: its executable, working directory and environment, and nothing else of the relay's. All look-ups
+ * are synchronous, so that a starting program always has a process.
  */
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, mkdirSync, realpathSync, statSync } from 'node:fs';
@@ -14,25 +14,25 @@ import { giveDirectory, identityOf, requireUsable } from './run-as.ts';
 import type { Identity } from './run-as.ts';
 import { lstat, rm, rmdir } from 'node:fs/promises';
 
-/** What proves that a caller is the program; a new one for each process. */
+/** Proves that a caller is the program. Each process gets a new token. */
 export interface ProgramToken {
   readonly token: string;
-  /** Hex. */
+  /** SHA-256 of the token, in hex. */
   readonly sha256: string;
 }
 
-/** Makes a token. */
+/** Creates a random token. */
 export function makeToken(): ProgramToken {
   const token = randomBytes(24).toString('base64url');
   return { token, sha256: sha256(token) };
 }
 
-/** Of the relay's own variables: where things are found, and in which language and time people live. */
+/** The variables that programs inherit from the relay: paths, language and time zone. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR'] as const;
 
 /**
- * The whole environment; `relayUrl` is where the program calls the relay, without credentials. What the record says wins, but for what the
- * protocol says.
+ * Builds the whole environment of a program. `relayUrl` is the URL at which it calls the relay, without credentials. Variables of the
+ * record override inherited ones; those of the protocol override both.
  */
 export function environmentOf(
   { name, env }: Pick<ProgramOptions, 'name' | 'env'>,
@@ -55,8 +55,8 @@ export function environmentOf(
 }
 
 /**
- * Where `exec` lies, its links followed; `path` is the relay's PATH, `ownPath` the one that the program is given, by default the same.
- * Throws an Error that says why it cannot be run, be it that the interpreter of a script is missing.
+ * Finds the absolute path of `exec`. `path` is the relay's PATH; `ownPath` is the PATH of the program, by default the same. Throws an Error
+ * that says why the file cannot be run, for example because the interpreter of a script is missing.
  */
 export function findExecutable(exec: string, path: string | undefined, ownPath = path): string {
   const found = isAbsolute(exec) || exec.includes('/') ? resolve(exec) : onPath(exec, path ?? '');
@@ -78,22 +78,22 @@ export function findExecutable(exec: string, path: string | undefined, ownPath =
     if (isWritableByAll(statSync(holder))) throw new Error(`every user of this machine can write to the folder of ${shown}; chmod o-w`);
   }
   requireInterpreter(target, shown, ownPath);
-  // By the name that was asked for: many a program does what it is called.
+  // Links are not resolved in the result, since many programs choose their behaviour by the name under which they were started.
   return found;
 }
 
-// What a shell would take apart.
+// The hint for an `exec` that contains arguments, which only a shell would split.
 const WHOLE_COMMAND = 'exec is the program alone, its arguments stand in args';
 
 function onPath(name: string, path: string): string {
-  // An empty part would mean the working directory, which nobody meant.
+  // An empty entry would mean the working directory, which is never intended.
   for (const directory of path.split(delimiter).filter(isAbsolute)) {
     const candidate = join(directory, name);
     try {
       accessSync(candidate, constants.X_OK);
       if (statSync(candidate).isFile()) return candidate;
     } catch {
-      // It lies in one of the next.
+      // Try the next directory.
     }
   }
   const remedy = /\s/.test(name) ? WHOLE_COMMAND : 'write where it lies, with a /';
@@ -101,7 +101,8 @@ function onPath(name: string, path: string): string {
 }
 
 /**
- * The program's own directory below `stateDir`, made if it is not there, and its user's; or `cwd`, which has to be there. Throws an Error.
+ * Returns the working directory: `cwd`, which must exist, or else the program's own directory below `stateDir`, which is created if it is
+ * missing and given to the program's user. Throws an Error.
  */
 export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'cwd'>, stateDir: string, identity?: Identity): string {
   if (cwd !== undefined) {
@@ -114,18 +115,18 @@ export function prepareDirectory({ name, cwd }: Pick<ProgramOptions, 'name' | 'c
   return own;
 }
 
-/** Throws an Error if there is no directory `cwd`. */
+/** Throws an Error if `cwd` is not an existing directory. */
 export function requireDirectory(cwd: string): void {
   if (statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) return;
   throw new Error(`its working directory ${clean(cwd)} (cwd) is no directory`);
 }
 
-/** Where the program of this name works unless its record says otherwise. */
+/** The default working directory of the program with this name. */
 export function ownDirectory(name: string, stateDir: string): string {
   return join(stateDir, 'programs', name);
 }
 
-/** True if there is something at the path, be it a link that leads nowhere. */
+/** True if the path exists, even as a dangling link. */
 export async function isThere(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,
@@ -133,27 +134,26 @@ export async function isThere(path: string): Promise<boolean> {
   );
 }
 
-/** Removes the directory of a program that never ran, with what is in it. Never rejects. */
+/** Removes the directory of a program that never ran, with its contents. Never rejects. */
 export async function removeWhole(directory: string): Promise<void> {
   if (await isReal(directory)) await rm(directory, { recursive: true, force: true }).catch(() => undefined);
 }
 
-/** Removes the directory if it is empty; false if something stays. Never rejects. */
+/** Removes the directory if it is empty. Resolves to false if it still exists. Never rejects. */
 export async function removeEmpty(directory: string): Promise<boolean> {
   if (await isReal(directory)) await rmdir(directory).catch(() => undefined);
   return !(await isThere(directory));
 }
 
-/** Somebody may have put a link in its place, or in that of the directory above. */
+/** True if neither the directory nor its parent is a link, which someone may have put in its place. */
 async function isReal(directory: string): Promise<boolean> {
   const found = await Promise.all([dirname(directory), directory].map((path) => lstat(path).catch(() => undefined)));
   return found.every((status) => status?.isDirectory() === true);
 }
 
 /**
- * Looks at what a start would find: `exec` in `path` (PATH) or where it says, `cwd`, `user` and `group`, and that no name is `taken` by a
- * module or an earlier program.
- * Throws a RelayError CONFIG_INVALID for the first that no start would take.
+ * Checks that every program could be started: its `exec` (searched in `path`, the PATH, if it is a name), `cwd`, `user` and `group`, and
+ * that its name is not `taken` by a module or an earlier program. Throws a RelayError CONFIG_INVALID for the first program that fails.
  */
 export function checkPrograms(programs: readonly ProgramRecord[], taken: Iterable<string>, path: string | undefined): void {
   const names = new Set(taken);
@@ -172,7 +172,7 @@ export function checkPrograms(programs: readonly ProgramRecord[], taken: Iterabl
   }
 }
 
-/** Throws a RelayError CONFIG_INVALID if `isTaken` by another plugin. */
+/** Throws a RelayError CONFIG_INVALID if another plugin has this name. */
 export function requireFreeName(name: string, index: number, isTaken: (name: string) => boolean): void {
   if (!isTaken(name)) return;
   const reason = `programs: found two plugins '${name}', the second as programs[${index}]; give each a name of its own`;

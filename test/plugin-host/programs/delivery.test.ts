@@ -1,4 +1,4 @@
-/** What a program is notified of: each message once and in order, over its restarts; what kills it is set aside. */
+/** Message delivery to programs: once and in order, across restarts. Messages that kill a program become dead letters. */
 import test from 'ava';
 import type { Message } from '../../../src/message/message.ts';
 import { messageOf } from '../kit.ts';
@@ -12,12 +12,12 @@ function textMessage(text: string, more: Change = {}): Message {
   return messageOf(text, { source, ...more });
 }
 
-/** Resolves when so many messages were delivered. */
+/** Resolves when this many messages were delivered. */
 async function delivered(kit: ProgramKit, count: number): Promise<void> {
   await kit.seen.event('inbox.delivered', { satellite: 'ham' }, count);
 }
 
-test('messages that come while it starts wait for it', async (t) => {
+test('messages that arrive while a program starts are queued', async (t) => {
   const kit = programOf(t, 'good');
   const starting = kit.start();
   for (const word of ['one', 'two', 'three']) t.true(kit.deliver(textMessage(word)));
@@ -28,7 +28,7 @@ test('messages that come while it starts wait for it', async (t) => {
   t.like(kit.plugin.status.satellites[0], { name: 'ham', state: { type: 'running' }, waiting: 0, delivered: 3, failed: 0 });
 });
 
-test('one that declares no receive gets none, and none waits for it', async (t) => {
+test('a program without the receive capability gets no messages, and none are queued for it', async (t) => {
   const kit = programOf(t, 'no-receive');
   const starting = kit.start();
   kit.deliver(textMessage('early'));
@@ -38,7 +38,7 @@ test('one that declares no receive gets none, and none waits for it', async (t) 
   t.deepEqual(await kit.call('heard'), []);
 });
 
-test('it sees who sent a message, from where, and what a satellite here has as its context', async (t) => {
+test('a program receives the sender, its address and the context that a local satellite gets', async (t) => {
   const kit = programOf(t, 'repeats');
   await kit.start();
   kit.deliver(textMessage('one', { id: 'id.1', hostId: 'a@10.0.0.1:2004', clientAddress: ['10.0.0.1', 4711], hopsLeft: 14, ageMs: 250 }));
@@ -53,7 +53,7 @@ test('it sees who sent a message, from where, and what a satellite here has as i
   );
 });
 
-test('a message that kills it five times is set aside; the plugin is not blamed, and the others arrive', async (t) => {
+test('a message that kills a program five times becomes a dead letter; the plugin is not blamed, and other messages arrive', async (t) => {
   const kit = programOf(t, 'poison');
   await kit.start();
   for (const word of ['before', 'poison', 'after']) kit.deliver(textMessage(word));
@@ -67,7 +67,7 @@ test('a message that kills it five times is set aside; the plugin is not blamed,
   t.is(others.length, 0);
 });
 
-test('a message that cannot be written as `send` says is set aside without a restart, and the others arrive', async (t) => {
+test('a message that cannot be encoded as `send` requires becomes a dead letter without a restart; other messages arrive', async (t) => {
   const kit = programOf(t, 'good', { record: { send: { astral: false } } });
   await kit.start();
   const { pid } = kit.plugin.status;
@@ -83,7 +83,7 @@ test('a message that cannot be written as `send` says is set aside without a res
   t.is(kit.log.matching(/^ham cannot read the message \S+: it is set aside/).length, 1);
 });
 
-test('with `astral: "replace"` a program gets U+FFFD for an emoji, and everything else as it is written', async (t) => {
+test('with `astral: "replace"` a program gets U+FFFD for an emoji, and all other text unchanged', async (t) => {
   const kit = programOf(t, 'repeats', { record: { send: { astral: 'replace', charset: 'ascii' } } });
   await kit.start();
   kit.deliver(textMessage('Grüße 🛰'));
@@ -93,7 +93,7 @@ test('with `astral: "replace"` a program gets U+FFFD for an emoji, and everythin
   t.deepEqual(kit.programs.deadLetters.list(), []);
 });
 
-test('what was set aside can be delivered again, or forgotten', async (t) => {
+test('dead letters can be redelivered or dropped', async (t) => {
   const kit = programOf(t, 'good');
   const { deadLetters } = kit.programs;
   const message = textMessage('again');
@@ -123,7 +123,7 @@ test('what was set aside can be delivered again, or forgotten', async (t) => {
   t.is(deadLetters.list().length, 1);
 });
 
-test('only the newest are kept: a thousand, or 16 MiB', (t) => {
+test('only the newest dead letters are kept: a thousand, or 16 MiB', (t) => {
   const { deadLetters } = programOf(t, 'good').programs;
   const add = (message: Message): void => {
     deadLetters.add({ satellite: 'ham', message, deaths: 5, reason: 'it ended' });
@@ -138,7 +138,7 @@ test('only the newest are kept: a thousand, or 16 MiB', (t) => {
   );
 });
 
-test('a message at which it hangs ends in its time, and the next one is delivered', async (t) => {
+test('a message that makes a program hang times out, and the next one is delivered', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'hangs-at-poison', { clock, receiveTimeoutMs: 60_000 });
   await kit.start();
@@ -150,14 +150,14 @@ test('a message at which it hangs ends in its time, and the next one is delivere
   t.like(kit.plugin.status.satellites[0], { delivered: 1, failed: 1 });
 });
 
-test('a message at which it hangs until it is ended is delivered again, and set aside after five times', async (t) => {
+test('a message that makes a program hang until it is killed is redelivered, and becomes a dead letter after five times', async (t) => {
   const record = { timeoutMs: 100, callTimeoutMs: 100, maxTimeouts: 1 };
   const kit = programOf(t, 'hangs-at-poison', { record });
   await kit.start();
   kit.deliver(textMessage('poison'));
-  // On a loaded machine a process may also be ended for a late ping before the message reaches it, which does not count.
+  // On a loaded machine a process may also be killed for a late ping before it receives the message, which does not count.
   for (let times = 1; kit.programs.deadLetters.list().length === 0 && times <= 20; times++) {
-    // It is not pinged while it works on the message: what it does not answer is a call beside that.
+    // The program is not pinged while it works on the message, so it has to miss another call.
     await t.throwsAsync(kit.call('hang'));
     await kit.until('ready', times + 1);
   }
@@ -166,7 +166,7 @@ test('a message at which it hangs until it is ended is delivered again, and set 
   t.is(kit.log.matching(/^ham ended 5 times at the message .*: it is set aside \(plugin\.dead_letters\)$/).length, 1);
 });
 
-test('a fault at a message is a failure of that one alone', async (t) => {
+test('a fault for one message does not affect the others', async (t) => {
   const kit = programOf(t, 'faults-at-poison');
   await kit.start();
   for (const word of ['poison', 'after']) kit.deliver(textMessage(word));

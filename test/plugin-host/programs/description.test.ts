@@ -1,4 +1,4 @@
-/** What a program says of itself is believed only as far as it makes sense. */
+/** Validation of what programs report about themselves. */
 import test from 'ava';
 import type { Value } from '../../../src/values/values.ts';
 import { readDescription, readVersion } from '../../../src/plugin-host/programs/description.ts';
@@ -6,7 +6,7 @@ import { incompatibility } from '../../../src/plugin-host/hosted/module-file.ts'
 
 const method = (more: Readonly<Record<string, Value>>): Value => ({ capabilities: [], methods: [{ name: 'ham.add', ...more }] });
 
-test('names, help, signatures, access', (t) => {
+test('a description has names, help, signatures and access classes', (t) => {
   const methods = [
     { name: 'ham.spam.add', help: 'Adds.\nTwo lines\u001b.', signature: [['int', 'int', 'int']], access: 'admin' },
     { name: 'ham.all' },
@@ -36,12 +36,12 @@ const WRONG: readonly (readonly [Value, RegExp])[] = [
 ];
 
 for (const [answer, reason] of WRONG) {
-  test(`refused: ${reason.source}: ${JSON.stringify(answer).slice(0, 100)}`, (t) => {
+  test(`invalid answer is rejected: ${reason.source}: ${JSON.stringify(answer).slice(0, 100)}`, (t) => {
     t.throws(() => readDescription('ham', answer), { message: reason });
   });
 }
 
-test('versions: a range that the relay fits, one that it does not, and none', (t) => {
+test('a version range that the relay satisfies, one that it does not, and none', (t) => {
   const of = (requires: string): string | undefined => incompatibility(readVersion({ version: '1.0.0', requires }), '0.9.1');
   t.is(of('^0.9.0'), undefined);
   t.is(of('>=0.1 <2'), undefined);

@@ -1,8 +1,8 @@
-/** The first line of a program: what it may be, and what is said of what it may not be. */
+/** The handshake of a program: valid lines, and the errors for invalid ones. */
 import test from 'ava';
 import { readHandshake, withoutSecrets } from '../../../src/plugin-host/programs/handshake.ts';
 
-test('the two forms', (t) => {
+test('both forms of the handshake are parsed', (t) => {
   t.deepEqual(readHandshake('co2|1|poll'), { form: 'poll', version: 1 });
   t.deepEqual(readHandshake('co2|1|http|127.0.0.1:8123|/aB-_9'), { form: 'http', version: 1, port: 8123, path: '/aB-_9' });
   t.deepEqual(readHandshake('co2|1|poll\r'), { form: 'poll', version: 1 });
@@ -32,14 +32,14 @@ const WRONG: Readonly<Record<string, RegExp>> = {
 };
 
 for (const [line, reason] of Object.entries(WRONG)) {
-  test(`no handshake: ${JSON.stringify(line)}`, (t) => {
+  test(`invalid handshake is rejected: ${JSON.stringify(line)}`, (t) => {
     t.throws(() => readHandshake(line), { message: reason });
   });
 }
 
 const TOKEN = 'k4jX_0q-9ZbW2mYt7LpRs8Vn';
 
-/** First lines that are refused, each with a secret in it: the token that the relay gave, or one that the program made. */
+/** Invalid first lines that each contain a secret: the token from the relay, or one that the program generated. */
 const LEAKING: readonly string[] = [
   ...['CO2|1|http|127.0.0.1:80|/S', 'co2|9|http|127.0.0.1:80|/S', 'co2|S|poll', 'co2|1|S', 'co2|1|https|127.0.0.1:80|/S'],
   ...['co2|1|http|localhost:80|/S', 'co2|1|http|127.0.0.1:80/S', 'co2|1|http|127.0.0.1:80/S|/x', 'co2|1|http|http://127.0.0.1:80/S'],
@@ -51,14 +51,14 @@ const LEAKING: readonly string[] = [
 ];
 
 for (const [index, line] of LEAKING.entries()) {
-  test(`refused without its secret, ${index}: ${JSON.stringify(line)}`, (t) => {
+  test(`the error hides the secret, ${index}: ${JSON.stringify(line)}`, (t) => {
     for (const [secret, known] of [
       [TOKEN, []],
       [TOKEN, [TOKEN]],
       ['hunter2', []],
       ['correcthorse', ['correcthorse']],
     ] as const) {
-      // A short word where no secret is expected cannot be known for one.
+      // A short word in an unexpected place cannot be recognized as a secret.
       if (secret === 'hunter2' && /\|S(?:\||$)/.test(line)) continue;
       const { message } = t.throws(() => readHandshake(line.replaceAll('S', secret), known));
       t.false(message.includes(secret), message);
@@ -66,7 +66,7 @@ for (const [index, line] of LEAKING.entries()) {
   });
 }
 
-test('what holds no secret is quoted as it is', (t) => {
+test('lines without a secret are quoted unchanged', (t) => {
   for (const line of [
     'Hello, I am a program',
     '/usr/bin/ham: line 3: spam: command not found',

@@ -1,4 +1,4 @@
-/** Responses of a program's server: fragmented anywhere, framed in every way, or hostile. */
+/** Responses of a program's server: fragmented at any byte, framed in every way, or hostile. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import test from 'ava';
@@ -18,7 +18,7 @@ function read(text: string, size = Infinity, maxBytes = 1_000): HttpResponse {
   return reader.end();
 }
 
-/** Bytes that can still be reached. */
+/** The number of bytes that are still reachable after a garbage collection. */
 function heapInUse(): number {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();
@@ -48,7 +48,7 @@ const WHOLE: Readonly<Record<string, { text: string; isReusable: boolean }>> = {
 };
 
 for (const [name, { text, isReusable }] of Object.entries(WHOLE)) {
-  test(`${name}, whole and in pieces of every size`, (t) => {
+  test(`reads ${name}, at once and in pieces of every size`, (t) => {
     for (let size = 1; size <= text.length; size++) {
       const response = read(text, size);
       t.is(response.body.toString(), '<xml>', `pieces of ${size}`);
@@ -86,13 +86,13 @@ const WRONG: Readonly<Record<string, RegExp>> = {
 };
 
 for (const [text, reason] of Object.entries(WRONG)) {
-  test(`an error: ${JSON.stringify(text.slice(0, 90))}`, (t) => {
+  test(`malformed response is rejected: ${JSON.stringify(text.slice(0, 90))}`, (t) => {
     t.throws(() => read(text), { message: reason });
     t.throws(() => read(text, 7), { message: reason });
   });
 }
 
-test('a body in chunks of a few bytes takes its own memory, not that of the pieces', (t) => {
+test('a body in chunks of a few bytes takes memory for its content, not for the pieces', (t) => {
   const count = 400_000;
   const bytes = Buffer.from(`${HEAD}Transfer-Encoding: chunked\r\n\r\n${'8\r\n<a></a>\n\r\n'.repeat(count)}`);
   const reader = new ResponseReader(8 * count);
@@ -104,7 +104,7 @@ test('a body in chunks of a few bytes takes its own memory, not that of the piec
 });
 
 for (const [name, text] of [
-  ['interim responses without end', 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(50_000)],
+  ['endless interim responses', 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(50_000)],
   ['chunks of one byte', `${HEAD}Transfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(300_000)}`],
 ] as const) {
   test(`${name} are rejected`, (t) => {

@@ -1,4 +1,4 @@
-/** Calls of a program over HTTP: how many connections they use, time limits, and the end. */
+/** Calls to a program over HTTP: number of connections, timeouts and closing. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -15,12 +15,12 @@ const HEAD = `HTTP/1.1 200 OK\r\n${TYPE}`;
 const XML = serialiseResponse('ham').toString();
 const LENGTH = `Content-Length: ${XML.length}\r\n`;
 const CALL = requestOf('echo', []);
-// Far longer than any of these calls takes.
+// This timeout is far longer than any of these calls takes.
 const MS = 30_000;
 
 interface RawServer {
   readonly transport: HttpTransport;
-  /** Connections so far. */
+  /** Number of connections so far. */
   readonly connections: () => number;
 }
 
@@ -61,20 +61,20 @@ async function write(socket: Socket, text: string, size: number, ends: boolean):
   if (ends) socket.end();
 }
 
-test('calls that come one by one use one connection', async (t) => {
+test('sequential calls use one connection', async (t) => {
   const { transport, connections } = await serverOf(t, (socket) => write(socket, `${HEAD}${LENGTH}\r\n${XML}`, 50, false));
   for (let n = 0; n < 20; n++) t.is(await transport.send(CALL, MS), 'ham');
   t.is(connections(), 1);
 });
 
-test('at most eight connections serve any number of calls', async (t) => {
+test('any number of concurrent calls use at most eight connections', async (t) => {
   const { transport, connections } = await serverOf(t, (socket) => write(socket, `${HEAD}${LENGTH}\r\n${XML}`, 50, false));
   const answers = await Promise.all(Array.from({ length: 100 }, () => transport.send(CALL, MS)));
   t.deepEqual(new Set(answers), new Set(['ham']));
   t.is(connections(), 8);
 });
 
-test('a call that is late is rejected with TIMEOUT, and frees its connection', async (t) => {
+test('a late call is rejected with TIMEOUT and frees its connection', async (t) => {
   let isSilent = true;
   const { transport } = await serverOf(t, (socket) => isSilent || socket.write(`${HEAD}${LENGTH}\r\n${XML}`));
   const late = Array.from({ length: 9 }, () => transport.send(CALL, 50));
@@ -83,7 +83,7 @@ test('a call that is late is rejected with TIMEOUT, and frees its connection', a
   t.is(await transport.send(CALL, MS), 'ham');
 });
 
-test('closing rejects the calls under way and all later ones', async (t) => {
+test('closing rejects the calls in flight and all later ones', async (t) => {
   const { transport } = await serverOf(t, () => undefined);
   const calls = Array.from({ length: 10 }, () => transport.send(CALL, MS));
   const all = Promise.allSettled(calls);

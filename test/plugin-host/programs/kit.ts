@@ -1,4 +1,4 @@
-/** What the tests of programs share: a program of the fixtures as a plugin, with everything around it that a relay gives. */
+/** Shared by the tests of programs: runs a fixture program as a plugin, with everything that a relay provides. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -19,7 +19,7 @@ import { LogRecord } from '../../support/log-record.ts';
 import { temporaryDir } from '../../support/relays.ts';
 import { loggedEvents } from '../kit.ts';
 
-/** The program whose behaviour the first of its arguments names. */
+/** The fixture program; its first argument selects its behaviour. */
 export const FIXTURE = fileURLToPath(new URL('../../fixtures/programs/program.mjs', import.meta.url));
 
 export interface ProgramKit {
@@ -28,13 +28,13 @@ export interface ProgramKit {
   readonly log: LogRecord;
   readonly seen: EventRecord<HostEvent>;
   readonly stateDir: string;
-  /** Starts it; it is stopped when the test ends. */
+  /** Starts the program, which is stopped when the test ends. */
   start(): Promise<void>;
   /** Calls one of its methods by the last part of its name. */
   call(method: string, ...params: Value[]): Promise<Sendable | undefined>;
   /** Delivers a message. */
   deliver(message: Message): boolean;
-  /** The next state of this type, past or to come. */
+  /** Resolves once the plugin has entered a state of this type `count` times (default 1), including the past. */
   until(type: PluginState['type'], count?: number): Promise<PluginState>;
 }
 
@@ -47,7 +47,7 @@ export interface KitOptions {
   readonly maxBodyBytes?: number;
 }
 
-/** A program of this mode, not started. */
+/** Creates a program with this behaviour without starting it. */
 export function programOf(
   t: ExecutionContext,
   mode: string,
@@ -78,7 +78,7 @@ export function programOf(
   t.timeout(50_000);
   t.teardown(async () => {
     const stopping = plugin.stop();
-    // One whose calls the test fetches does not hear of it.
+    // A program whose calls the test itself fetches does not answer `plugin.stop`.
     const { pid } = plugin.status;
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
     await stopping;
@@ -97,7 +97,7 @@ export function programOf(
   };
 }
 
-/** True if a process of this number runs; one that has ended and that nobody has asked about does not. */
+/** True if a process with this id runs; a zombie does not count. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -112,12 +112,12 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Resolves when no process of this number runs any more. */
+/** Resolves when no process with this id runs any more. */
 export async function gone(pid: number): Promise<void> {
   while (isAlive(pid)) await nextTurn();
 }
 
-/** The number that a program of the fixtures wrote to a file. */
+/** Reads the process id that a fixture program wrote to a file. */
 export function pidIn(file: string): number {
   return Number(readFileSync(file, 'utf8'));
 }

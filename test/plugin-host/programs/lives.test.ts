@@ -1,4 +1,4 @@
-/** Programs that live and end badly: what they write, what they do not answer, what they leave behind. */
+/** Programs that misbehave at run time: their output, calls that they do not answer, and processes that they leave behind. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -6,14 +6,14 @@ import { temporaryDir } from '../../support/relays.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 import { gone, isAlive, pidIn, programOf } from './kit.ts';
 
-test('what it writes goes to its log line by line, without what would move a cursor', async (t) => {
+test('output is logged line by line, without control characters', async (t) => {
   const kit = programOf(t, 'talks');
   await kit.start();
   t.like(await kit.log.line(/^said/), { category: 'plugin.ham', level: 'info', text: 'said \ufffd[31mred\ufffd[0m' });
   t.like(await kit.log.line(/^complained$/), { category: 'plugin.ham' });
 });
 
-test('ten megabytes without an end are one line of 2,000 characters', async (t) => {
+test('ten megabytes without a line end are logged as one line of 2,000 characters', async (t) => {
   const kit = programOf(t, 'long-line');
   await kit.start();
   t.is(await kit.call('echo', 'still here'), 'still here');
@@ -22,7 +22,7 @@ test('ten megabytes without an end are one line of 2,000 characters', async (t) 
   t.is(text, `begin${'x'.repeat(1_995)}…`);
 });
 
-test('a flood of lines is counted, not written', async (t) => {
+test('lines above the rate limit are counted instead of logged', async (t) => {
   const kit = programOf(t, 'floods', { clock: new VirtualClock() });
   await kit.start();
   await kit.plugin.stop();
@@ -31,13 +31,13 @@ test('a flood of lines is counted, not written', async (t) => {
   t.is(text, '… and 900 more lines (of 100 a second the log takes)');
 });
 
-test('it may close its output after the first line', async (t) => {
+test('a program may close its output after the first line', async (t) => {
   const kit = programOf(t, 'closes-stdout');
   await kit.start();
   t.is(await kit.call('echo', 'quiet'), 'quiet');
 });
 
-test('one that heeds neither the question nor SIGTERM is killed, and its stop ends', async (t) => {
+test('a program that ignores plugin.stop and SIGTERM is killed, and the stop completes', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'ignores-sigterm', { clock });
   await kit.start();
@@ -50,7 +50,7 @@ test('one that heeds neither the question nor SIGTERM is killed, and its stop en
   t.false(isAlive(pid));
 });
 
-test('what it started goes with it', async (t) => {
+test('the child processes of a program end with it', async (t) => {
   const file = join(temporaryDir(t), 'pid');
   const kit = programOf(t, 'forks', { args: [file] });
   await kit.start();
@@ -60,7 +60,7 @@ test('what it started goes with it', async (t) => {
   t.pass();
 });
 
-test('one that misses its pings is unresponsive, then ended and started again', async (t) => {
+test('a program that misses its pings is unresponsive, then killed and restarted', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'misses-pings', { clock });
   await kit.start();
@@ -85,7 +85,7 @@ test('one that misses its pings is unresponsive, then ended and started again', 
   t.is(kit.plugin.status.restarts, 1);
 });
 
-test('a call that it never answers ends in its time, and counts as a missed ping; the others go on', async (t) => {
+test('an unanswered call times out and counts as a missed ping; other calls continue', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'good', { clock, record: { callTimeoutMs: 60_000 } });
   await kit.start();
@@ -100,7 +100,7 @@ test('a call that it never answers ends in its time, and counts as a missed ping
   t.is(kit.plugin.status.state.type, 'ready');
 });
 
-test('while it is not ready a caller is told why', async (t) => {
+test('a call to a program that is not ready is rejected with its state', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'good', { clock, random: () => 0.5 });
   await kit.start();
@@ -116,12 +116,12 @@ test('while it is not ready a caller is told why', async (t) => {
   t.is(await kit.call('echo', 'x'), 'x');
 });
 
-/** A program of these few lines for node. */
+/** Creates a program from these lines of JavaScript. */
 function inline(source: string): { exec: string; args: readonly string[] } {
   return { exec: process.execPath, args: ['-e', source] };
 }
 
-test('a prompt is in the log while it waits, on either output', async (t) => {
+test('a prompt without a line end is logged while the program waits, on both outputs', async (t) => {
   const kit = programOf(t, 'prompts');
   await kit.start();
   await kit.log.line(/^How many\?$/);
@@ -129,14 +129,14 @@ test('a prompt is in the log while it waits, on either output', async (t) => {
   t.is(await kit.call('echo', 'alive'), 'alive');
 });
 
-test('a first line without an end is told, without its token', async (t) => {
+test('an unfinished first line is logged without its token', async (t) => {
   const record = inline('process.stdout.write(`co2|1|http|127.0.0.1:80|/${process.env.CO2_PLUGIN_TOKEN}`); setInterval(() => {}, 1000)');
   const kit = programOf(t, '', { record: { ...record, startTimeoutMs: 4_000 } });
   await t.throwsAsync(kit.start(), { message: /its first line did not come in 4000 ms/ });
   t.is(kit.log.matching(/its first line has no line end yet: 'co2\|1\|http\|127\.0\.0\.1:80\|\/\(hidden\)'/).length, 1);
 });
 
-test('the token of a program is not in the log, in whichever line it writes it', async (t) => {
+test('the token of a program is never logged, whichever line contains it', async (t) => {
   const kit = programOf(t, 'tells-token');
   await kit.start();
   await kit.log.line(/^my token is \(hidden\)$/);
@@ -149,7 +149,7 @@ test('the token of a program is not in the log, in whichever line it writes it',
 
 const FOREGROUND = /run it in the foreground \(many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off"\)/;
 
-test('one that forks and exits is told to stay in the foreground, whether its child is left in the group or has gone without a trace', async (t) => {
+test('the error for a program that forks and exits advises to stay in the foreground, whether or not its child stays in the group', async (t) => {
   for (const [source, reason] of [
     [
       "require('child_process').spawn('sleep', ['1000'], { stdio: 'inherit' }).once('spawn', () => process.exit(0))",
@@ -166,9 +166,9 @@ test('one that forks and exits is told to stay in the foreground, whether its ch
   }
 });
 
-test('a daemon in a group of its own that holds the output, with the handshake or without, is told of', async (t) => {
+test('a daemon in its own group that holds the output open is reported, with or without a handshake', async (t) => {
   const file = join(temporaryDir(t), 'pids');
-  // Each start left one.
+  // Each start left a daemon behind.
   t.teardown(() => {
     for (const pid of readFileSync(file, 'utf8').trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
   });
@@ -184,7 +184,7 @@ test('a daemon in a group of its own that holds the output, with the handshake o
   }
 });
 
-test('what one says before it ends at once is in the log, though its first line is no handshake', async (t) => {
+test('the output of a program that exits at once is logged, even if its first line is not a handshake', async (t) => {
   for (let times = 0; times < 3; times++) {
     const kit = programOf(t, '', {
       record: inline("process.stdout.write('no database'); process.exitCode = 3"),

@@ -1,11 +1,11 @@
-/** A relay that is killed leaves no program behind, whatever that knows of it. */
+/** A relay that is killed leaves no programs behind, even those that do not notice. */
 import { join } from 'node:path';
 import test from 'ava';
 import { startCo2 } from '../../support/processes.ts';
 import { temporaryDir } from '../../support/relays.ts';
 import { FIXTURE, gone, isAlive, pidIn } from './kit.ts';
 
-test('a relay that is killed: one that ignores SIGTERM, and one that a program started, are gone', async (t) => {
+test('when the relay is killed, a program that ignores SIGTERM and the child of a program end as well', async (t) => {
   const files = temporaryDir(t);
   const [stubborn, child] = [join(files, 'stubborn'), join(files, 'child')];
   const programs = [
@@ -22,7 +22,7 @@ test('a relay that is killed: one that ignores SIGTERM, and one that a program s
   t.pass();
 });
 
-test('a relay that stops leaves none either, and says so by its exit code', async (t) => {
+test('a relay that stops leaves no programs behind and exits with code 0', async (t) => {
   const child = join(temporaryDir(t), 'child');
   const programs = [{ name: 'spam', exec: process.execPath, args: [FIXTURE, 'forks', child] }];
   const relay = await startCo2(t, { args: ['start'], files: { 'config.ts': `export default ${JSON.stringify({ programs })};` } });

@@ -1,10 +1,10 @@
-/** What a program writes: cut into lines, counted where it is too much, and read at a pace that leaves the relay time for others. */
+/** The output of programs: split into lines, rate limited, and read at a pace that keeps the relay responsive. */
 import test from 'ava';
 import { LineCutter, LineLimit, OutputPace } from '../../../src/plugin-host/programs/output.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 import { programOf } from './kit.ts';
 
-test('what is beyond a hundred lines a second is counted wherever the pieces are cut, and the next second begins with a whole line', (t) => {
+test('lines above a hundred per second are counted however the output is split, and the next second begins with a whole line', (t) => {
   const text = Buffer.from(Array.from({ length: 400 }, (_, n) => `line ${n}\n`).join(''));
   for (const size of [1, 7, 1_000, text.length]) {
     const clock = new VirtualClock();
@@ -21,7 +21,7 @@ test('what is beyond a hundred lines a second is counted wherever the pieces are
   }
 });
 
-test('what has no line end is shown after 2 s of silence, and what follows is a line of its own', (t) => {
+test('text without a line end is logged after 2 s of silence, and later text is a separate line', (t) => {
   const clock = new VirtualClock();
   const told: string[] = [];
   const cutter = new LineCutter(new LineLimit(clock, (line) => told.push(line)), clock);
@@ -44,7 +44,7 @@ test('what has no line end is shown after 2 s of silence, and what follows is a 
   t.is(clock.pending, 0);
 });
 
-test('dots that come too often for a silence are shown every 10 s, and a whole line waits for nothing', (t) => {
+test('a growing row of dots is logged every 10 s, and a complete line is logged at once', (t) => {
   const clock = new VirtualClock();
   const told: string[] = [];
   const cutter = new LineCutter(new LineLimit(clock, (line) => told.push(line)), clock);
@@ -62,7 +62,7 @@ test('dots that come too often for a silence are shown every 10 s, and a whole l
   t.is(clock.pending, 0);
 });
 
-test('outputs are read up to 8 MiB a second, and on in the next', (t) => {
+test('outputs are read up to 8 MiB per second, and reading resumes in the next second', (t) => {
   const clock = new VirtualClock();
   const told: string[] = [];
   const pace = new OutputPace(clock, { pause: () => told.push('pause'), resume: () => told.push('resume') });
@@ -84,7 +84,7 @@ test('outputs are read up to 8 MiB a second, and on in the next', (t) => {
   t.is(clock.pending, 0, 'nothing is waited for at its end');
 });
 
-test('one that writes without end is not read without end, and is called meanwhile', async (t) => {
+test('endless output is read at the limited rate, and the program can be called meanwhile', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'floods-for-ever', { clock });
   await kit.start();
@@ -93,6 +93,6 @@ test('one that writes without end is not read without end, and is called meanwhi
   clock.advance(1_000);
   const { text } = await kit.log.line(/more lines/);
   const lines = Number(/\d+/.exec(text)?.[0]);
-  // What was read last goes over the bound, and a stream that is paused reads one piece ahead.
+  // The last piece may exceed the limit, and a paused stream reads one piece ahead.
   t.true(lines <= (8 * 1024 * 1024 + 2 * 64 * 1024) / 2, `${lines} lines were read`);
 });

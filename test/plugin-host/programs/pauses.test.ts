@@ -1,6 +1,6 @@
 /**
- * Programs that stop answering: one that hangs is ended and started again; a pause of the relay itself is not held against it. Real
- * processes, stopped by SIGSTOP.
+ * Programs that stop answering: a program that hangs is killed and restarted, unless the relay itself was paused. The tests stop real
+ * processes by SIGSTOP.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
@@ -12,7 +12,7 @@ import { FIXTURE, gone, programOf } from './kit.ts';
 
 const QUICK = { pingIntervalMs: 50, timeoutMs: 50 } as const;
 
-test('a program that is stopped by SIGSTOP is ended and started again, and works', async (t) => {
+test('a program that is stopped by SIGSTOP is killed and restarted, and works again', async (t) => {
   const kit = programOf(t, 'good', { record: QUICK });
   await kit.start();
   const { pid = 0 } = kit.plugin.status;
@@ -24,7 +24,7 @@ test('a program that is stopped by SIGSTOP is ended and started again, and works
   t.like(kit.plugin.status, { restarts: 1, lastError: 'it did not answer 3 times in a row (maxTimeouts)' });
 });
 
-test('one that goes on before it is given up stays as it is', async (t) => {
+test('a program that resumes before the limit of missed pings is not restarted', async (t) => {
   const kit = programOf(t, 'good', { record: { ...QUICK, maxTimeouts: 1_000 } });
   await kit.start();
   const { pid = 0 } = kit.plugin.status;
@@ -35,7 +35,7 @@ test('one that goes on before it is given up stays as it is', async (t) => {
   t.like(kit.plugin.status, { pid, restarts: 0 });
 });
 
-test('one that hangs at every start waits longer each time and has failed in the end', async (t) => {
+test('a program that hangs after every start is restarted with growing back-off and finally fails', async (t) => {
   const kit = programOf(t, 'misses-pings', { record: { ...QUICK, pingIntervalMs: 1, timeoutMs: 20, maxTimeouts: 1 } });
   await kit.start();
   const { reason } = (await kit.until('failed')) as { reason: string };
@@ -44,7 +44,7 @@ test('one that hangs at every start waits longer each time and has failed in the
   t.deepEqual(attempts, [1, 2, 3, 4, 5]);
 });
 
-test('what is not answered while the event loop of the relay is blocked does not count', async (t) => {
+test('pings missed while the event loop of the relay is blocked do not count', async (t) => {
   const kit = programOf(t, 'good', { record: { maxTimeouts: 1, callTimeoutMs: 300 } });
   await kit.start();
   const { pid = 0 } = kit.plugin.status;
@@ -58,12 +58,12 @@ test('what is not answered while the event loop of the relay is blocked does not
   await kit.until('backoff');
 });
 
-test('a machine that was paused loses no program: the relay and its program are stopped for some seconds, and go on', async (t) => {
+test('a relay and its program that are both stopped for some seconds continue without a restart', async (t) => {
   const record = { name: 'ham', exec: process.execPath, args: [FIXTURE], pingIntervalMs: 50, timeoutMs: 2_000, maxTimeouts: 1 };
   const relay = await startCo2(t, { files: { 'config.ts': `export default { programs: [${JSON.stringify(record)}] };` } });
   const pid = Number(/process (\d+)/.exec(await relay.stderr.line(/ham is ready/))?.[1]);
   process.kill(pid, 'SIGSTOP');
-  // By then a ping is under way, which the pause outlasts.
+  // By then a ping is in flight, and the pause lasts longer than its timeout.
   await pause(300);
   relay.kill('SIGSTOP');
   await pause(3_000);
@@ -77,7 +77,7 @@ test('a machine that was paused loses no program: the relay and its program are 
   );
 });
 
-test('pings that time out while the relay is held do not count, whichever timer is called first', async (t) => {
+test('pings that time out while the relay is paused do not count, whichever timer fires first', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'misses-pings', { clock, record: { maxTimeouts: 1 } });
   await kit.start();
@@ -91,7 +91,7 @@ test('pings that time out while the relay is held do not count, whichever timer 
   await kit.until('backoff');
 });
 
-test('the watch keeps a timer only while there is a program, and tells of a pause once', (t) => {
+test('the pause watch runs a timer only while there is a program, and reports a pause once', (t) => {
   const clock = new VirtualClock();
   const log = new LogRecord();
   const watch = new PauseWatch(clock, log.source('plugin-host'));

@@ -1,4 +1,4 @@
-/** Programs that have no server: their calls wait until they fetch them. */
+/** Programs without a server: their calls are queued until they fetch them. */
 import test from 'ava';
 import type { RelayError } from '../../../src/core/core.ts';
 import type { ProgramCall } from '../../../src/plugin-host/plugin-host.ts';
@@ -7,7 +7,7 @@ import { VirtualClock } from '../../support/virtual-clock.ts';
 import { programOf } from './kit.ts';
 import type { KitOptions, ProgramKit } from './kit.ts';
 
-/** A program whose fetching the test does for it, with its start sequence answered. */
+/** Starts a program whose calls the test fetches in its place, and answers its start sequence. */
 async function polling(
   options: KitOptions & { readonly t: Parameters<typeof programOf>[0] },
 ): Promise<ProgramKit & { fetch: () => Promise<ProgramCall> }> {
@@ -25,7 +25,7 @@ async function polling(
   return { ...kit, fetch };
 }
 
-test('it fetches its calls and brings the answers', async (t) => {
+test('a program fetches its calls and sends the answers', async (t) => {
   const kit = await polling({ t });
   const adding = kit.call('add', 1, 2);
   const call = await kit.fetch();
@@ -37,7 +37,7 @@ test('it fetches its calls and brings the answers', async (t) => {
   await t.throwsAsync(failing, { message: 'no number' });
 });
 
-test('it is notified by a call like any other, of the values and what goes with them', async (t) => {
+test('messages are delivered as calls of notify, with their values and metadata', async (t) => {
   const kit = await polling({ t });
   const source = '<struct><member><name>data</name><value><i8>5</i8></value></member></struct>';
   kit.deliver(messageOf(5, { id: 'id.1', source, clientAddress: ['10.0.0.1', 7] }));
@@ -50,7 +50,7 @@ test('it is notified by a call like any other, of the values and what goes with 
   await kit.seen.event('inbox.delivered', { satellite: 'ham', id: 'id.1' });
 });
 
-test('a call that nobody fetches, or nobody answers, ends in its time; its late answer is refused', async (t) => {
+test('a call that is not fetched or not answered times out, and its late answer is rejected', async (t) => {
   const clock = new VirtualClock();
   const kit = await polling({ t, clock });
   const [fetched, waiting] = [kit.call('add', 1), kit.call('add', 2)];
@@ -65,7 +65,7 @@ test('a call that nobody fetches, or nobody answers, ends in its time; its late 
   t.regex(error.message, /no call '\d+' is under way: it was answered already, or it timed out/);
 });
 
-test('who waits for a call gets none after its time; fetching is a sign of life', async (t) => {
+test('a long poll ends without a call after its timeout; fetching is a sign of life', async (t) => {
   const clock = new VirtualClock();
   const kit = await polling({ t, clock });
   const waiting = kit.programs.nextCall('ham', 20_000);
@@ -77,7 +77,7 @@ test('who waits for a call gets none after its time; fetching is a sign of life'
   t.deepEqual(await kit.until('unresponsive'), { type: 'unresponsive', missed: 1 });
 });
 
-test('more than a thousand calls under way are refused', async (t) => {
+test('more than a thousand calls in flight are rejected', async (t) => {
   const kit = await polling({ t });
   const calls = Array.from({ length: 1_000 }, () => kit.call('add').catch((error: unknown) => error));
   await t.throwsAsync(kit.call('add'), { code: 'RATE_LIMITED', message: 'ham: 1000 calls are already running or waiting' } as never);
@@ -85,7 +85,7 @@ test('more than a thousand calls under way are refused', async (t) => {
   t.is(((await calls[0]) as RelayError).code, 'TRANSPORT');
 });
 
-test('a stop is a call like any other', async (t) => {
+test('plugin.stop is fetched like any other call', async (t) => {
   const kit = await polling({ t });
   const stopping = kit.plugin.stop();
   const { id, method } = await kit.fetch();
@@ -96,7 +96,7 @@ test('a stop is a call like any other', async (t) => {
   t.is(kit.plugin.status.state.type, 'stopped');
 });
 
-test('one that has a server fetches nothing; one that is not there neither', async (t) => {
+test('a program with a server cannot fetch calls, nor can an unknown one', async (t) => {
   const kit = programOf(t, 'good');
   await t.throwsAsync(kit.programs.nextCall('ham', 1), { code: 'UNAVAILABLE', message: 'ham has been stopped' } as never);
   await t.throwsAsync(kit.programs.nextCall('hma', 1), {
@@ -107,7 +107,7 @@ test('one that has a server fetches nothing; one that is not there neither', asy
   await t.throwsAsync(kit.programs.nextCall('ham', 1), { code: 'INVALID_PARAMS', message: /it has a server/ } as never);
 });
 
-test('its token is good as long as its process lives, and another one next time', async (t) => {
+test('a token is valid while its process runs, and the next process gets another one', async (t) => {
   const kit = programOf(t, 'good');
   t.deepEqual(kit.programs.tokens(), []);
   await kit.start();
@@ -121,7 +121,7 @@ test('its token is good as long as its process lives, and another one next time'
   t.not(kit.programs.tokens()[0]?.sha256, tokens[0]?.sha256);
 });
 
-test('its own lines go to its log by their level', (t) => {
+test('lines that a program logs keep their level', (t) => {
   const kit = programOf(t, 'good');
   kit.programs.log('ham', 'warn', 'careful\u001b[2J');
   t.like(kit.log.lines.all.at(-1), { level: 'warn', category: 'plugin.ham', text: 'careful\ufffd[2J' });

@@ -1,4 +1,4 @@
-/** A program as a plugin: started, called, notified, stopped. */
+/** A program as a plugin: start, calls, message delivery, stop. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -9,7 +9,7 @@ function dataMessage(text: string) {
   return messageOf(text, { source: `<struct><member><name>data</name><value><string>${text}</string></value></member></struct>` });
 }
 
-test('a program is started, called by its methods, notified in order, and stopped', async (t) => {
+test('a program is started, its methods are called, messages arrive in order, and it is stopped', async (t) => {
   const kit = programOf(t, 'good');
   await kit.start();
   t.is(kit.plugin.status.state.type, 'ready');
@@ -28,7 +28,7 @@ test('a program is started, called by its methods, notified in order, and stoppe
   await t.throwsAsync(kit.call('echo', 'x'), { message: /no method/ });
 });
 
-test("it finds a clean environment, a directory of its own and files that are nobody else's", async (t) => {
+test('a program gets a clean environment and its own directory, and its files are private', async (t) => {
   const kit = programOf(t, 'good', { record: { env: { COLOUR: 'red' } } });
   await kit.start();
   const { cwd, umask, names } = (await kit.call('environment')) as { cwd: string; umask: string; names: string[] };
@@ -39,13 +39,13 @@ test("it finds a clean environment, a directory of its own and files that are no
   t.deepEqual(names, ['CO2_PLUGIN_NAME', 'CO2_PLUGIN_TOKEN', 'CO2_PROTOCOL_VERSIONS', 'CO2_RELAY_URL', 'COLOUR', ...ours].sort());
 });
 
-test('a fault of a method reaches the caller as it is', async (t) => {
+test('a fault of a method reaches the caller unchanged', async (t) => {
   const kit = programOf(t, 'good');
   await kit.start();
   await t.throwsAsync(kit.call('fail'), { message: 'on purpose', code: 42 } as never);
 });
 
-test('an answer may be as large as the operator lets bodies be, and no larger', async (t) => {
+test('an answer may be as large as the configured body limit, but not larger', async (t) => {
   const text = 'x'.repeat(9 * 1024 * 1024);
   const wide = programOf(t, 'good', { maxBodyBytes: 10 * 1024 * 1024 });
   await wide.start();
@@ -55,7 +55,7 @@ test('an answer may be as large as the operator lets bodies be, and no larger', 
   await t.throwsAsync(narrow.call('echo', text), { message: /its response is larger than 10000 bytes/ });
 });
 
-test('a crash is noticed, the callers are told the state, and it is started again', async (t) => {
+test('a crash is detected, callers get the state as the error, and the program is restarted', async (t) => {
   const kit = programOf(t, 'good');
   await kit.start();
   await t.throwsAsync(kit.call('die'), { code: 'TRANSPORT' } as never);

@@ -1,4 +1,4 @@
-/** A program is reloaded: a new process beside the one that runs takes its place, or nothing has changed. */
+/** Reloading a program: a new process replaces the running one, or nothing changes. */
 import { join } from 'node:path';
 import test from 'ava';
 import { NOT_RELOADED } from '../../../src/plugin-host/hosted/hosted.ts';
@@ -10,7 +10,7 @@ function word(text: string) {
   return messageOf(text, { source: `<struct><member><name>data</name><value><string>${text}</string></value></member></struct>` });
 }
 
-test('what it heard goes from process to process, every message to one of them', async (t) => {
+test('state is handed over from process to process, and every message reaches exactly one of them', async (t) => {
   const kit = programOf(t, 'hands-over');
   await kit.start();
   const first = kit.plugin.status.pid ?? 0;
@@ -33,7 +33,7 @@ test('what it heard goes from process to process, every message to one of them',
   );
 });
 
-test('both processes have tokens that are good while both live', async (t) => {
+test('the tokens of both processes are valid while both run', async (t) => {
   const kit = programOf(t, 'good');
   await kit.start();
   const [before] = kit.programs.tokens();
@@ -46,7 +46,7 @@ test('both processes have tokens that are good while both live', async (t) => {
   t.not(kit.programs.tokens()[0]?.sha256, before?.sha256);
 });
 
-test('one that does not start changes nothing, and leaves no process', async (t) => {
+test('a new process that does not start changes nothing and is not left behind', async (t) => {
   const kit = programOf(t, 'well-once', { args: [join(temporaryDir(t), 'started')] });
   await kit.start();
   const { pid } = kit.plugin.status;
@@ -60,7 +60,7 @@ test('one that does not start changes nothing, and leaves no process', async (t)
   t.is(kit.programs.tokens().length, 1);
 });
 
-test('one that fetches its calls from now on is not put beside one with a server', async (t) => {
+test('a new process that fetches its calls cannot replace one with a server', async (t) => {
   const kit = programOf(t, 'changes-form', { args: [join(temporaryDir(t), 'started')] });
   await kit.start();
   await t.throwsAsync(kit.plugin.reload(), {
@@ -69,7 +69,7 @@ test('one that fetches its calls from now on is not put beside one with a server
   t.is(await kit.call('echo', 'still here'), 'still here');
 });
 
-test('one that fetches its calls is ended first; what comes meanwhile waits', async (t) => {
+test('a program that fetches its calls is stopped first, and messages are queued meanwhile', async (t) => {
   const kit = programOf(t, 'poll');
   const answer = async (value: unknown): Promise<string> => {
     const call = (await kit.programs.nextCall('ham', 25_000))!;
@@ -92,7 +92,7 @@ test('one that fetches its calls is ended first; what comes meanwhile waits', as
   t.true(isAlive(kit.plugin.status.pid ?? 0));
 });
 
-test('reloads come one after the other; one that is stopped is not reloaded', async (t) => {
+test('reloads run one at a time, and a stopped program is not reloaded', async (t) => {
   const kit = programOf(t, 'good');
   await t.throwsAsync(kit.plugin.reload(), { message: 'plugin ham: it is stopped; start it instead' });
   await kit.start();
@@ -109,7 +109,7 @@ test('reloads come one after the other; one that is stopped is not reloaded', as
   t.deepEqual(kit.programs.tokens(), []);
 });
 
-test('one that ended and is to be started again is started at once', async (t) => {
+test('a reload starts a program in back-off at once', async (t) => {
   const kit = programOf(t, 'good', { random: () => 0.999 });
   await kit.start();
   await t.throwsAsync(kit.call('die'));

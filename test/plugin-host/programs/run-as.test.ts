@@ -1,4 +1,4 @@
-/** Programs that run as another user: as root with real users; otherwise the start says that it takes root. */
+/** Programs that run as another user: with real users if the tests run as root; otherwise the start must fail and ask for root. */
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'ava';
@@ -15,7 +15,7 @@ const passwd = (): string => 'root:x:0:0:root:/root:/bin/sh\nweather:x:601:602:,
 const group = (): string => 'root:x:0:\nsensors:x:700:weather\n';
 const asRoot = { euid: 0, passwd, group };
 
-test('users and groups by name or number; the group is that of the user unless it is named', (t) => {
+test('users and groups are found by name or number; the default group is that of the user', (t) => {
   const cases = [
     [{ user: 'weather' }, { uid: 601, gid: 602, home: '/srv/weather' }],
     [{ user: 601 }, { uid: 601, gid: 602, home: '/srv/weather' }],
@@ -37,7 +37,7 @@ test('users and groups by name or number; the group is that of the user unless i
   t.is(identityOf({}, { ...asRoot, euid: 1000 }), undefined);
 });
 
-test('what cannot be is refused in words that say what to do', (t) => {
+test('invalid users and groups are rejected with advice', (t) => {
   const cases = [
     [
       { user: 'weather' },
@@ -53,14 +53,14 @@ test('what cannot be is refused in words that say what to do', (t) => {
   for (const [record, euid, message] of cases) t.throws(() => identityOf(record, { ...asRoot, euid }), { message }, JSON.stringify(record));
 });
 
-test('in the configuration a user is a name or a number', (t) => {
+test('the configuration accepts a user as a name or a number', (t) => {
   const parsed = (user: unknown): boolean => programShape.safeParse({ name: 'ham', exec: './ham', user, group: user }).success;
   for (const user of ['nobody', '_www', 'a.b-c', 'DOM@user', 0, 65534, '65534']) t.true(parsed(user), String(user));
   for (const user of ['', ' ', 'a b', 'a:b', '-u', '../x', 'a\n', -1, 1.5, 2 ** 32 - 1, 2 ** 32, true, null])
     t.false(parsed(user), String(user));
 });
 
-/** The program in a place that every user reaches. */
+/** Copies the program to a directory that every user can read. */
 function openCopy(t: ExecutionContext): string {
   const directory = temporaryDir(t);
   chmodSync(directory, 0o755);
@@ -70,7 +70,7 @@ function openCopy(t: ExecutionContext): string {
   return file;
 }
 
-test('a program with a user cannot read the admin token of its relay, nor list its state directory', async (t) => {
+test('a program with its own user can neither read the admin token of its relay nor list its state directory', async (t) => {
   const file = openCopy(t);
   const cwd = pluginsDir(t, { 'secret.txt': 'mine' });
   chmodSync(cwd, 0o711);
@@ -120,14 +120,14 @@ test('a program with a user cannot read the admin token of its relay, nor list i
   );
 });
 
-test('without a user it runs as the relay does', async (t) => {
+test('without a user option a program runs as the user of the relay', async (t) => {
   const kit = programOf(t, 'identity');
   await kit.start();
   const { uid } = (await kit.call('identity')) as { uid: string };
   t.is(uid, String(process.geteuid?.()));
 });
 
-test('a group of its own, and a number', async (t) => {
+test('a program runs with another group, given by number', async (t) => {
   const kit = programOf(t, 'identity', { record: { user: 4711, group: 4712, args: [openCopy(t), 'identity'] } });
   chmodSync(dirname(kit.stateDir), 0o711);
   if (!isRoot) {
@@ -139,7 +139,7 @@ test('a group of its own, and a number', async (t) => {
   t.is(kit.plugin.status.state.type, 'ready');
 });
 
-test('a working directory or an executable that is closed to the user is named, with what closes it', async (t) => {
+test('the error for an inaccessible working directory or executable names the directory that blocks access', async (t) => {
   const closed = temporaryDir(t);
   mkdirSync(join(closed, 'below'));
   const script = join(closed, 'below', 'run.sh');

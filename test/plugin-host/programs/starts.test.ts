@@ -1,4 +1,4 @@
-/** Programs that start badly, each by one word: what the operator reads, and whether another start is tried. */
+/** Failed starts, one per fixture mode: the error for the operator, and whether the start is retried. */
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -20,7 +20,7 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
 };
 
 for (const [mode, reason] of Object.entries(REFUSED)) {
-  test(`${mode}: refused for good, with the reason; no process is left`, async (t) => {
+  test(`${mode}: the start fails for good with the reason, and no process is left`, async (t) => {
     const kit = programOf(t, mode);
     await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: reason } as never);
     t.is(kit.plugin.status.state.type, 'failed');
@@ -54,14 +54,14 @@ function script(directory: string, mode: number, source = '#!/bin/sh\n'): string
 }
 
 for (const [reason, record] of Object.entries(UNSTARTABLE)) {
-  test(`nothing is started: ${reason}`, async (t) => {
+  test(`no process is started: ${reason}`, async (t) => {
     const kit = programOf(t, 'good', { record: record(temporaryDir(t)) });
     await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: new RegExp(reason) } as never);
     t.is(kit.plugin.status.state.type, 'failed');
   });
 }
 
-/** First lines of scripts that nothing can run -> the reason. */
+/** First lines of scripts that cannot run -> the reason. */
 const NO_INTERPRETER: Readonly<Record<string, RegExp>> = {
   '#!/usr/bin/env nonesuch\n':
     /its first line names 'nonesuch', which is not on the PATH of the program; install it, .*; its PATH is \/own:\/bin$/,
@@ -79,7 +79,7 @@ const NO_INTERPRETER: Readonly<Record<string, RegExp>> = {
 };
 
 for (const [line, reason] of Object.entries(NO_INTERPRETER)) {
-  test(`a script without its interpreter names it: ${JSON.stringify(line)}`, async (t) => {
+  test(`the error names the missing interpreter of a script: ${JSON.stringify(line)}`, async (t) => {
     const record = { exec: script(temporaryDir(t), 0o755, line), env: { PATH: '/own:/bin' } };
     const { message } = await t.throwsAsync(programOf(t, '', { record }).start());
     t.regex(message, reason);
@@ -92,7 +92,7 @@ for (const [line, reason] of Object.entries(NO_INTERPRETER)) {
   });
 }
 
-/** First lines of scripts that may run. */
+/** First lines of scripts that can run. */
 const INTERPRETERS = [
   '#!/bin/sh -e\n',
   '#!/usr/bin/env sh\n',
@@ -103,15 +103,15 @@ const INTERPRETERS = [
   '\x7fELF',
 ];
 
-test('a script whose interpreter is there is started', (t) => {
+test('a script whose interpreter exists is accepted', (t) => {
   for (const line of INTERPRETERS) {
     const exec = script(temporaryDir(t), 0o755, line);
     t.is(findExecutable(exec, process.env.PATH), exec);
   }
 });
 
-test('a program whose loader is missing is not mistaken for one that is not there', async (t) => {
-  // The header of a program for Linux whose loader is /none.
+test('the error for a missing loader does not say that the program is missing', async (t) => {
+  // An ELF header for Linux whose loader is /none.
   const exec = join(temporaryDir(t), 'foreign');
   copyFileSync('/bin/true', exec);
   const bytes = readFileSync(exec);
@@ -124,7 +124,7 @@ test('a program whose loader is missing is not mistaken for one that is not ther
   });
 });
 
-test('a folder that every user can write to is none to start a program from', async (t) => {
+test('a program in a world-writable folder is not started', async (t) => {
   const directory = temporaryDir(t);
   const exec = script(directory, 0o755);
   chmodSync(directory, 0o777);
@@ -133,20 +133,20 @@ test('a folder that every user can write to is none to start a program from', as
   });
 });
 
-test('a configuration that it takes', async (t) => {
+test('a valid configuration is accepted', async (t) => {
   const kit = programOf(t, 'refuses', { record: { config: { colour: 'red' } } });
   await kit.start();
   t.is(kit.plugin.status.state.type, 'ready');
 });
 
-test('a program that knows nothing but notify and its server is ready, without methods', async (t) => {
+test('a program whose server knows only notify becomes ready without methods', async (t) => {
   const kit = programOf(t, 'bare');
   await kit.start();
   t.deepEqual(kit.plugin.methods, []);
   t.is(kit.plugin.status.version, undefined);
 });
 
-test('no first line in its time: ended, and tried again', async (t) => {
+test('a program that sends no first line in time is killed and restarted', async (t) => {
   const clock = new VirtualClock();
   const kit = programOf(t, 'no-first-line', { clock, random: () => 0.5 });
   const starting = kit.start();
@@ -158,7 +158,7 @@ test('no first line in its time: ended, and tried again', async (t) => {
   t.pass();
 });
 
-test('one that ends before its first line, or in its setup, is tried again: its end is the reason', async (t) => {
+test('a program that exits before its first line or during setup is restarted, and its exit is the reason', async (t) => {
   for (const [mode, code] of [
     ['crashes', 5],
     ['dies-in-setup', 4],
@@ -169,7 +169,7 @@ test('one that ends before its first line, or in its setup, is tried again: its 
   }
 });
 
-test('one that starts a process and exits leaves nothing', async (t) => {
+test('a program that starts a process and exits leaves nothing running', async (t) => {
   const file = join(temporaryDir(t), 'pid');
   const kit = programOf(t, 'forks-and-exits', { args: [file], clock: new VirtualClock(), random: () => 0.5 });
   await t.throwsAsync(kit.start(), { message: /it ended with code 0/ });
@@ -177,7 +177,7 @@ test('one that starts a process and exits leaves nothing', async (t) => {
   t.pass();
 });
 
-test('a crash loop ends in failed, with an alarm in the log; a start by hand tries again', async (t) => {
+test('a crash loop ends in failed with an alarm in the log, and a manual start tries again', async (t) => {
   const kit = programOf(t, 'crashes');
   await t.throwsAsync(kit.start());
   await kit.until('failed');
@@ -188,7 +188,7 @@ test('a crash loop ends in failed, with an alarm in the log; a start by hand tri
   await kit.until('failed', 2);
 });
 
-test('one that recovers is ready', async (t) => {
+test('a program that recovers becomes ready', async (t) => {
   const kit = programOf(t, 'recovers', { args: [join(temporaryDir(t), 'starts'), '3'] });
   await t.throwsAsync(kit.start(), { message: /it ended with code 6/ });
   await kit.until('ready');

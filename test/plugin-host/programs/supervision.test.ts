@@ -1,4 +1,4 @@
-/** The life of a program's process, decided without one: every transition, and what no sequence of events may lead to. */
+/** The state machine of a program's process without a process: every transition, and states that no sequence of events may reach. */
 import test from 'ava';
 import fc from 'fast-check';
 import { RUNG_MS, isLive, step } from '../../../src/plugin-host/programs/supervision.ts';
@@ -6,7 +6,7 @@ import type { Supervised, SupervisionEffect, SupervisionEvent, SupervisionRules 
 
 const RULES = { startTimeoutMs: 10_000, pingIntervalMs: 5_000, maxTimeouts: 3 };
 
-/** A supervision and the time that it lives in. */
+/** A state machine with a fake clock. */
 class Life {
   state: Supervised = { kind: 'stopped' };
   now = 1_000_000;
@@ -31,7 +31,7 @@ class Life {
     return this.state.kind;
   }
 
-  /** What was decided since the last call, in one line. */
+  /** The effects since the last call, in one line. */
   take(): string {
     return this.effects
       .splice(0)
@@ -48,7 +48,7 @@ const GREETED = { type: 'greeted' } as const;
 const PREPARED = { type: 'prepared' } as const;
 const DUE = { type: 'due', relayPaused: false } as const;
 const MISSED = { type: 'missed', relayPaused: false } as const;
-// As they are seen when the relay itself did not run for a while.
+// These events occur when the relay itself was paused for a while.
 const DUE_AFTER_PAUSE = { type: 'due', relayPaused: true } as const;
 const MISSED_IN_PAUSE = { type: 'missed', relayPaused: true } as const;
 const ANSWERED = { type: 'answered' } as const;
@@ -62,7 +62,7 @@ function up(): Life {
   return life;
 }
 
-test('a start: made, greeted within its time, prepared, then pinged when it is quiet', (t) => {
+test('a process is spawned, sends its handshake in time, is prepared, and is pinged when it is quiet', (t) => {
   const life = new Life();
   t.is(life.on(START), 'starting');
   t.is(life.take(), 'spawn, wait 10000');
@@ -77,7 +77,7 @@ test('a start: made, greeted within its time, prepared, then pinged when it is q
   t.is(life.take(), 'wait 5000');
 });
 
-test('an answer to a call is as good as one to a ping', (t) => {
+test('an answer to a call counts like an answer to a ping', (t) => {
   const life = up();
   life.now += 5_000;
   life.lastSign = life.now - 1_000;
@@ -85,7 +85,7 @@ test('an answer to a call is as good as one to a ping', (t) => {
   t.is(life.take(), 'wait 4000');
 });
 
-test('as long as it works it is not pinged, and is busy', (t) => {
+test('a program that is working is busy and not pinged', (t) => {
   const life = up();
   life.isWorking = true;
   life.now += 5_000;
@@ -96,7 +96,7 @@ test('as long as it works it is not pinged, and is busy', (t) => {
   t.like(life.state, { kind: 'up', isBusy: false });
 });
 
-test('a ping that is missed makes it unresponsive, an answer well again, too many in a row restart it', (t) => {
+test('a missed ping makes a program unresponsive, an answer makes it ready, and too many in a row restart it', (t) => {
   const life = up();
   life.on(MISSED, MISSED);
   t.like(life.state, { kind: 'up', missed: 2 });
@@ -110,13 +110,13 @@ test('a ping that is missed makes it unresponsive, an answer well again, too man
   t.is(life.on(DUE), 'starting');
 });
 
-/** Hangs once, and is ended and started again. */
+/** Lets the program hang once, so that it is killed and restarted. */
 function hang(life: Life): string {
   life.on(MISSED, MISSED, MISSED);
   return life.on(EXITED, DUE, GREETED, PREPARED);
 }
 
-test('one that hangs again and again waits longer each time; after the fifth restart in a minute it has failed', (t) => {
+test('a program that hangs repeatedly is restarted with growing back-off, and fails after the fifth restart in a minute', (t) => {
   const life = up();
   life.random = 1 - 1e-9;
   const pauses: number[] = [];
@@ -131,7 +131,7 @@ test('one that hangs again and again waits longer each time; after the fifth res
   t.regex(life.take(), /alarm: it was started 5 times in 60 s .*; the last time: it did not answer 3 times in a row/);
 });
 
-test('one that was well for a minute before it hung has a clean record; the time in which it hung is not among it', (t) => {
+test('a minute of health before a hang clears the history; the time of the hang does not count', (t) => {
   for (const [wellMs, deaths] of [
     [59_999, 3],
     [60_000, 1],
@@ -146,12 +146,12 @@ test('one that was well for a minute before it hung has a clean record; the time
   }
 });
 
-test('a message at which it hangs is to blame, as one at which it crashes is', (t) => {
+test('a message that makes a program hang is blamed like one that crashes it', (t) => {
   const life = up();
   for (let times = 0; times < 50; times++) t.is(life.on(MISSED, MISSED, MISSED, SPARED, DUE, GREETED, PREPARED), 'up');
 });
 
-test('what is missed while the relay itself was paused does not count, but not for longer than a minute without an answer', (t) => {
+test('pings missed while the relay was paused do not count, for at most a minute without an answer', (t) => {
   const life = up();
   for (let calls = 0; calls < 100; calls++) life.on(MISSED_IN_PAUSE);
   t.like(life.state, { kind: 'up', missed: 0 });
@@ -163,7 +163,7 @@ test('what is missed while the relay itself was paused does not count, but not f
   t.is(life.on(MISSED_IN_PAUSE, MISSED_IN_PAUSE, MISSED_IN_PAUSE), 'stopping');
 });
 
-test('a start in which the relay was paused gets its time once more', (t) => {
+test('the start timeout starts again once if the relay was paused', (t) => {
   const life = new Life();
   life.on(START);
   t.is(life.on(DUE_AFTER_PAUSE), 'starting');
@@ -171,7 +171,7 @@ test('a start in which the relay was paused gets its time once more', (t) => {
   t.is(life.on(DUE_AFTER_PAUSE), 'stopping');
 });
 
-test('a first line that does not come: ended, and tried again', (t) => {
+test('a program whose first line does not arrive is killed and restarted', (t) => {
   const life = new Life();
   life.on(START);
   life.take();
@@ -182,7 +182,7 @@ test('a first line that does not come: ended, and tried again', (t) => {
   t.is(life.on(DUE), 'starting');
 });
 
-test('what it refuses is not tried again; what went wrong is; what cannot be run has no process to end', (t) => {
+test('a refused start is not retried, a broken one is, and an unstartable program has no process to kill', (t) => {
   const refused = new Life();
   t.is(refused.on(START, { type: 'refused', reason: 'version 9' }, EXITED), 'failed');
   t.true(refused.take().endsWith('alarm: version 9'));
@@ -194,7 +194,7 @@ test('what it refuses is not tried again; what went wrong is; what cannot be run
   t.is(missing.on(START, { type: 'unstartable', reason: 'there is no such file' }), 'failed');
 });
 
-test('a stop: it is asked, then told, then ended, each after its time; who cannot be asked is told at once', (t) => {
+test('a stop calls plugin.stop, then sends SIGTERM, then SIGKILL, each after a timeout; a failed call skips to SIGTERM', (t) => {
   const life = up();
   life.on(STOP);
   t.is(life.take(), `ask, wait ${RUNG_MS}`);
@@ -213,7 +213,7 @@ test('a stop: it is asked, then told, then ended, each after its time; who canno
   t.is(silent.take(), `spawn, wait 10000, term, wait ${RUNG_MS}`);
 });
 
-test('a start while it stops is made when the old process has ended; a stop takes that back', (t) => {
+test('a start during a stop takes effect when the old process has ended; another stop cancels it', (t) => {
   const life = up();
   t.is(life.on(STOP, START), 'stopping');
   t.is(life.on(EXITED), 'starting');
@@ -221,7 +221,7 @@ test('a start while it stops is made when the old process has ended; a stop take
   t.is(life.on(STOP, START, STOP, EXITED), 'stopped');
 });
 
-test('the pauses grow twofold up to a minute, by full jitter', (t) => {
+test('the back-off doubles up to a minute, with full jitter', (t) => {
   const pauses: number[] = [];
   const life = new Life();
   life.random = 1 - 1e-9;
@@ -237,7 +237,7 @@ test('the pauses grow twofold up to a minute, by full jitter', (t) => {
   t.is((life.state as { until: number }).until, life.now);
 });
 
-test('five restarts in a minute, and the next end is the last: an alarm; a start by hand begins anew', (t) => {
+test('after five restarts in a minute the next exit raises an alarm; a manual start begins with a clean history', (t) => {
   const life = up();
   for (let restart = 0; restart < 5; restart++) t.is(life.on(EXITED, DUE, GREETED, PREPARED), 'up');
   life.take();
@@ -248,7 +248,7 @@ test('five restarts in a minute, and the next end is the last: an alarm; a start
   t.is(life.on(EXITED), 'backoff');
 });
 
-test('restarts that are spread over more than a minute are no loop', (t) => {
+test('restarts spread over more than a minute do not count as a loop', (t) => {
   const life = up();
   for (let restart = 0; restart < 20; restart++) {
     life.now += 13_000;
@@ -256,7 +256,7 @@ test('restarts that are spread over more than a minute are no loop', (t) => {
   }
 });
 
-test('who was well for a minute has a clean record', (t) => {
+test('a minute of health clears the history', (t) => {
   const life = up();
   life.random = 1;
   for (let restart = 0; restart < 4; restart++) life.on(EXITED, DUE, GREETED, PREPARED);
@@ -265,12 +265,12 @@ test('who was well for a minute has a clean record', (t) => {
   t.like(life.state, { kind: 'backoff', until: life.now + 500, history: { deaths: 1 } });
 });
 
-test('the program is not blamed for a message that ends it', (t) => {
+test('a program is not blamed for a message that crashes it', (t) => {
   const life = up();
   for (let restart = 0; restart < 50; restart++) t.is(life.on(SPARED, DUE, GREETED, PREPARED), 'up');
 });
 
-test('a stop while it waits for its next start, and events of a process that is not there', (t) => {
+test('a stop during back-off cancels the restart, and events without a process are ignored', (t) => {
   const life = up();
   life.on(EXITED);
   t.is(life.on(STOP), 'stopped');
@@ -289,13 +289,13 @@ const EVENTS: readonly SupervisionEvent[] = [
 ];
 const KINDS = ['stopped', 'starting', 'up', 'stopping', 'backoff', 'failed'];
 
-/** What happens to a process, as the world would have it: nothing exits that does not live, nothing that lives is unstartable. */
+/** True if the event is possible: only a live process exits, and a live process cannot be unstartable. */
 function happens(event: SupervisionEvent, isAlive: boolean): boolean {
   if (event.type === 'exited') return isAlive;
   return event.type !== 'unstartable' || !isAlive;
 }
 
-test('no sequence of events makes a second process, leaves one that no state knows, or a state that none is', (t) => {
+test('no sequence of events creates a second process, loses track of one, or reaches an unknown state', (t) => {
   const moments = fc.array(
     fc.record({ event: fc.constantFrom(...EVENTS), ms: fc.nat(70_000), isWorking: fc.boolean(), isMade: fc.boolean() }),
     {
@@ -328,7 +328,7 @@ test('no sequence of events makes a second process, leaves one that no state kno
   t.pass();
 });
 
-test('from wherever it is, a stop ends: by asking, telling, killing, and the end of the process', (t) => {
+test('a stop completes from every state, with SIGKILL if necessary', (t) => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...EVENTS), { maxLength: 40 }), (sequence) => {
       const life = new Life();
