@@ -1,4 +1,4 @@
-/** What all commands share: their help option, usage errors as one line, and parsers of option values. */
+/** Code shared by all commands: the help option, usage errors on one line, and parsers of option values. */
 import { CommanderError, InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { clean, suggest } from '../core/core.ts';
@@ -97,13 +97,13 @@ function unknownCommand(word: string, command: Command): string {
   return `unknown command '${clean(word, 60)}'${near(word, known)}`;
 }
 
-/** A similar name; the help lists all of them. */
+/** Suggests a similar name. Returns '' if there is none, because the help lists all names. */
 function near(word: string, known: readonly string[]): string {
   const text = suggest(word, known);
   return text.startsWith('; did you mean') ? text.replace(/\?$/, '') : '';
 }
 
-/** `co2 token create`. */
+/** The full name of a command, such as `co2 token create`. */
 function pathOf(command: Command): string {
   const names: string[] = [];
   for (let one: Command | null = command; one; one = one.parent) names.unshift(one.name());

@@ -17,7 +17,7 @@ const USAGE = 2;
 const UNREACHABLE = 3;
 const EXIT_CODES: Partial<Record<ErrorCode, number>> = { CONFIG_INVALID: USAGE, TRANSPORT: UNREACHABLE, TIMEOUT: UNREACHABLE };
 
-// Keep running when the reader of our output has gone away (EPIPE).
+// Keep running when the reader of our output has closed it (EPIPE).
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 type OnExit = (code: number) => void;
@@ -109,13 +109,13 @@ function addVersionCommand(program: Command): void {
     });
 }
 
-/** True if the user asked for JSON; a word after `--` is none of our options. */
+/** True if the user requested JSON; words after `--` are not options. */
 function isJson(args: readonly string[]): boolean {
   const end = args.indexOf('--');
   return (end === -1 ? args : args.slice(0, end)).includes('--json');
 }
 
-/** What went wrong, for programs: `code` is that of a fault, or one of ours. */
+/** The error in machine-readable form: `code` is the code of a fault or of a RelayError. */
 interface Problem {
   readonly kind: 'usage' | 'fault' | 'failed';
   readonly code: number | string;
@@ -137,7 +137,7 @@ function report(error: unknown, asJson: boolean): number {
   return exit;
 }
 
-/** Undefined for a defect of ours. */
+/** Returns undefined for an unexpected error, which is a bug of ours. */
 function problemOf(error: unknown): Problem | undefined {
   if (error instanceof UsageError) return { kind: 'usage', code: 'USAGE', message: usageErrorText(error), exit: USAGE };
   if (RemoteFault.is(error)) {
