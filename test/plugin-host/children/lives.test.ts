@@ -43,7 +43,7 @@ for (const [method, reason] of [
   ['bytes', /code 86: out of memory \(maxMemoryMb: 64\)/],
   ['later', /it ended with code 1/],
 ] as const) {
-  test.serial(`a child that ends by ${method}: its call fails, the reason is logged, the others go on, it comes back`, async (t) => {
+  test.serial(`if a child exits by ${method}, its call fails, the reason is logged, other plugins keep running, and it restarts`, async (t) => {
     const relay = await started(t);
     const pid = await relay.call('ham.spam.pid');
     await relay.call(`ham.spam.${method}`).catch(() => undefined);
@@ -58,7 +58,7 @@ for (const [method, reason] of [
   });
 }
 
-test.serial('a child ends with its relay, and passes no token on', async (t) => {
+test.serial('a child exits with its relay and does not pass on its token', async (t) => {
   const relay = await started(t);
   const pid = (await relay.call('ham.spam.pid')) as number;
   const names = (await relay.call('ham.spam.environment')) as string[];
@@ -68,7 +68,7 @@ test.serial('a child ends with its relay, and passes no token on', async (t) => 
   t.false(isAlive(pid));
 });
 
-test.serial('a runner that is started by hand says what to run instead', async (t) => {
+test.serial('a manually started runner reports what to run instead', async (t) => {
   const job = {
     relayPlugins: [],
     configSource: '',
