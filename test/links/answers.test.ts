@@ -119,7 +119,7 @@ test('an unreadable response is counted and reported', async (t) => {
   t.is(link.relay.seen.matching('link.forwarded', { unreadable: unreadable! }).length, 1);
 });
 
-test('after a response truncated behind its head, a satellite counts as served, and a peer gets the dict again', async (t) => {
+test('if a response is truncated after its headers, a satellite counts as having received the dict; a peer gets it again', async (t) => {
   const broken = Buffer.from(
     'HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nX-Breaks-Off: 1\r\nContent-Length: 500\r\n\r\n<?xml version="1.0"?>',
   );
