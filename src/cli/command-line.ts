@@ -85,7 +85,7 @@ function reason(command: Command, { code, message }: CommanderError): string {
   const [, word = ''] = /'(.*)'/s.exec(message) ?? [];
   if (code === 'commander.unknownCommand' && command.parent) return unknownCommand(word, command);
   if (code === 'commander.unknownOption')
-    return `unknown option '${clean(word, 60)}'${near(
+    return `unknown option '${clean(word, 60)}'${similarTo(
       word,
       allOptions(command).map(({ flag }) => flag),
     )}`;
@@ -94,11 +94,11 @@ function reason(command: Command, { code, message }: CommanderError): string {
 
 function unknownCommand(word: string, command: Command): string {
   const known = command.commands.map((sub) => sub.name());
-  return `unknown command '${clean(word, 60)}'${near(word, known)}`;
+  return `unknown command '${clean(word, 60)}'${similarTo(word, known)}`;
 }
 
 /** Suggests a similar name. Returns '' if there is none, because the help lists all names. */
-function near(word: string, known: readonly string[]): string {
+function similarTo(word: string, known: readonly string[]): string {
   const text = suggest(word, known);
   return text.startsWith('; did you mean') ? text.replace(/\?$/, '') : '';
 }

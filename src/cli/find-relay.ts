@@ -148,7 +148,7 @@ async function relayOn(dataDir: string): Promise<RunningRelay | undefined> {
   return holder?.listening && { pid: holder.pid, dataDir, listening: holder.listening };
 }
 
-/** The first address, as seen from this machine. Certificates rarely contain it, so HTTPS relays are preferably called over their socket. */
+/** The first address as seen from here. Certificates rarely contain it, so HTTPS relays are called over their socket if they have one. */
 function urlOfListening({ scheme, addresses: [first], unixSocket }: Listening): URL {
   if (first === undefined || (scheme === 'https' && unixSocket !== undefined)) return new URL(`http+unix:${unixSocket ?? '/'}`);
   const { address, port } = first;

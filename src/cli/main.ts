@@ -72,7 +72,7 @@ async function main(args: readonly string[]): Promise<number> {
     .version(VERSION, '-v, --version', 'print the version')
     .helpCommand(false);
   try {
-    for (const { add } of meantGroups(args)) await add(program, onExit);
+    for (const { add } of groupsFor(args)) await add(program, onExit);
     await program.parseAsync(withOptionsLast(program, args), { from: 'user' });
   } catch (error) {
     code = report(error, isJson(args));
@@ -81,7 +81,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** The groups with a command that the arguments name, `start` if there is no word, and all of them for the help or an unknown word. */
-function meantGroups(args: readonly string[]): readonly Group[] {
+function groupsFor(args: readonly string[]): readonly Group[] {
   const words = args.filter((arg) => !arg.startsWith('-'));
   const meant = GROUPS.filter(({ names }) => names.some((name) => words.includes(name)));
   const isStart = words.length === 0 && !args.some((arg) => arg === '-h' || arg === '--help');

@@ -6,8 +6,9 @@ import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 
 /**
- * JSON in the form of the relay's own JSON endpoints: `{"$base64": "..."}`, `{"$date": "..."}`, `{"$i8": "..."}` for what JSON lacks; on
- * one line if `indent` is 0. Members of the object itself that are undefined are omitted. Control characters are escaped, so that it is safe to print.
+ * Writes JSON in the format of the relay's JSON endpoints: `{"$base64": "..."}`, `{"$date": "..."}` and `{"$i8": "..."}` for types that
+ * JSON lacks; on one line if `indent` is 0. Undefined members of the object itself are omitted. Control characters are escaped, so that
+ * the text is safe to print.
  */
 export function toJson(value: unknown, indent = 2): string {
   const text = writeJson(isDict(value) ? withoutUndefined(value) : value, 'the result');

@@ -36,12 +36,12 @@ interface Child {
   /** The inputs of the last attempt to start the process. */
   attempted: string;
   /** The files of the next process. Empty if the next process should run the same version again. */
-  renewed: readonly string[];
+  nextFiles: readonly string[];
   /** True if the files may have changed since the last check. */
   isUpdateDue: boolean;
   isUpdating: boolean;
   /** The last error that kept the module from running. */
-  leftOut: string | undefined;
+  startError: string | undefined;
 }
 
 // Leaves time for a response that is already on its way.
@@ -60,8 +60,8 @@ export class Children {
 
   /** The modules that are not loaded, and why. */
   get problems(): readonly PluginProblem[] {
-    return [...this.#all.values()].flatMap(({ found, leftOut, plugin: { status } }) =>
-      leftOut !== undefined && leftOut === status.lastError && status.state.type === 'failed' ? [problemOf(found, leftOut)] : [],
+    return [...this.#all.values()].flatMap(({ found, startError, plugin: { status } }) =>
+      startError !== undefined && startError === status.lastError && status.state.type === 'failed' ? [problemOf(found, startError)] : [],
     );
   }
 
@@ -145,18 +145,18 @@ export class Children {
       renew: async () => {
         await renewInputs(child.found, this.#place);
         child.attempted = await inputsOf(child.found, this.#place);
-        child.renewed = await filesOf(child.found, this.#place);
-        requireWhole(child);
+        child.nextFiles = await filesOf(child.found, this.#place);
+        requireCompleteFiles(child);
         return this.#record(child.found);
       },
       onFirstAnswer: (answer) => {
         mergeSnapshot(readAccount(answer));
-        requireWhole(child);
-        child.renewed = [];
+        requireCompleteFiles(child);
+        child.nextFiles = [];
       },
       explain: (reason) => explain(reason, child.found),
     });
-    const child: Child = { plugin, found, attempted, renewed: [], isUpdateDue: false, isUpdating: false, leftOut: undefined };
+    const child: Child = { plugin, found, attempted, nextFiles: [], isUpdateDue: false, isUpdating: false, startError: undefined };
     registry.add(plugin);
     this.#all.set(found.module, child);
     return child;
@@ -195,7 +195,7 @@ export class Children {
   #noteFailure(child: Child): boolean {
     const { state, lastError = '' } = child.plugin.status;
     if (state.type !== 'failed' || lastError.startsWith('plugin.setup ')) return false;
-    child.leftOut = lastError;
+    child.startError = lastError;
     const problem = { ...placeIn(lastError), ...problemOf(child.found, lastError) };
     reportNotLoaded(this.#parts.events, problem, frameRows(problem, child.found));
     return true;
@@ -218,10 +218,10 @@ function problemOf({ module, file }: FoundModule, reported: string): PluginProbl
 }
 
 /** Throws a RelayError PLUGIN_REFUSED if a file of the next process was incomplete when it was checked or read. */
-function requireWhole({ renewed, found }: Child): void {
-  const cutShort = incompleteFile(renewed);
-  if (!cutShort) return;
-  const problem = incompleteFileProblem(found, cutShort);
+function requireCompleteFiles({ nextFiles, found }: Child): void {
+  const incomplete = incompleteFile(nextFiles);
+  if (!incomplete) return;
+  const problem = incompleteFileProblem(found, incomplete);
   throw refusal(found.module, `${placeOf(problem)}: ${problem.reason}`);
 }
 

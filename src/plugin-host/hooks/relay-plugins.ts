@@ -116,7 +116,7 @@ export class RelayPlugins {
 
   /** Throws a RelayError CONFIG_INVALID if no relay plugin supports the scheme of `url`. */
   requireCarrier(url: URL): void {
-    if (this.#carrying(url)) return;
+    if (this.#pluginFor(url)) return;
     const scheme = clean(url.protocol.slice(0, -1), 40);
     throw new RelayError(
       'CONFIG_INVALID',
@@ -126,7 +126,7 @@ export class RelayPlugins {
 
   /** Creates a carrier for one connection to `url`, whose scheme must be supported. Throws whatever the plugin throws. */
   carrier(url: URL): Carrier {
-    const made = this.#carrying(url)?.instance.createCarrier?.();
+    const made = this.#pluginFor(url)?.instance.createCarrier?.();
     if (made !== undefined) return made;
     throw new RelayError('TRANSPORT', 'createCarrier() answered no carrier');
   }
@@ -136,7 +136,7 @@ export class RelayPlugins {
     return this.#loaded.map(({ name, order, options, counters }) => ({ name, order, carries: options.carries, ...counters }));
   }
 
-  #carrying({ protocol }: URL): Loaded | undefined {
+  #pluginFor({ protocol }: URL): Loaded | undefined {
     return this.#loaded.find(({ options: { carries } }) => carries !== undefined && protocol === `${carries}:`);
   }
 
