@@ -80,7 +80,7 @@ async function main(args: readonly string[]): Promise<number> {
   return code;
 }
 
-/** The groups with a command that the arguments name, `start` if there is no word, and all of them for the help or an unknown word. */
+/** Selects the groups of the named command: `start` if no command is named, and all groups for the help or an unknown command. */
 function groupsFor(args: readonly string[]): readonly Group[] {
   const words = args.filter((arg) => !arg.startsWith('-'));
   const meant = GROUPS.filter(({ names }) => names.some((name) => words.includes(name)));

@@ -148,8 +148,8 @@ const CARRIES = `@RelayPlugin({ carries: 'memory' })`;
 // By hand: a directory outside of the project finds no zod.
 const SCHEMA = `const schema = { '~standard': { version: 1, vendor: 'x', validate: () => ({ issues: [{ message: 'no text', path: ['key'] }] }) } };`;
 const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly (string | RelayPluginEntry)[], text: RegExp])[] = [
-  ['a file that is not there', {}, ['./nowhere.ts'], /^relayPlugins: there is no file .*nowhere\.ts$/],
-  ['a file that is no module', { 'x.json': '{}' }, ['./x.json'], /^relayPlugins: .*x\.json must end with \.ts, \.mts, \.js, \.mjs$/],
+  ['a file that does not exist', {}, ['./nowhere.ts'], /^relayPlugins: there is no file .*nowhere\.ts$/],
+  ['a file that is not a module', { 'x.json': '{}' }, ['./x.json'], /^relayPlugins: .*x\.json must end with \.ts, \.mts, \.js, \.mjs$/],
   [
     'a module that is not there',
     { 'ham/filter.ts': source('F') },
@@ -168,7 +168,7 @@ const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly
     ['system.filter'],
     /^relayPlugins: system\/filter\.ts is not loaded: package name "system" is reserved/,
   ],
-  ['one that does not compile', { 'x.ts': 'export class {' }, ['./x.ts'], /^relay plugin x\.ts:1:\d+: it does not load: /],
+  ['a file that does not compile', { 'x.ts': 'export class {' }, ['./x.ts'], /^relay plugin x\.ts:1:\d+: it does not load: /],
   [
     'one that throws while it loads',
     { 'x.ts': `throw new Error('no luck');` },
@@ -183,8 +183,8 @@ const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly
     ['./x.ts'],
     /exports no class/,
   ],
-  ['a misspelt hook', { 'x.ts': source('F', 'onaccept() {}') }, ['./x.ts'], /F has neither onAccept, onForward nor createCarrier$/],
-  ['a hook that is no method', { 'x.ts': source('F', 'onAccept = 5; onForward() {}') }, ['./x.ts'], /F\.onAccept is not a method$/],
+  ['a misspelled hook', { 'x.ts': source('F', 'onaccept() {}') }, ['./x.ts'], /F has neither onAccept, onForward nor createCarrier$/],
+  ['a hook that is not a method', { 'x.ts': source('F', 'onAccept = 5; onForward() {}') }, ['./x.ts'], /F\.onAccept is not a method$/],
   [
     'an order that is no number',
     { 'x.ts': source('F', undefined, `@RelayPlugin({ order: 'first' })`) },
