@@ -1,4 +1,4 @@
-/** `co2 bench`: how many round trips and dicts a second a running relay answers. */
+/** `co2 bench`: measures how many round trips and dicts per second a running relay handles. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RemoteFault } from '../client/internal.ts';
 import { isDict } from '../values/values.ts';
@@ -11,7 +11,7 @@ import { toJson, toText } from './values.ts';
 
 /** The flags of `co2 bench`. */
 export interface BenchFlags extends TargetFlags {
-  /** Of each measurement. */
+  /** The duration of each measurement. */
   readonly seconds: number;
   readonly dicts?: boolean;
 }
@@ -19,21 +19,21 @@ export interface BenchFlags extends TargetFlags {
 interface Rate {
   readonly count: number;
   readonly per_second: number;
-  /** ms of one call, in the middle and at the slow end. */
+  /** The latency of a call in ms: median and 99th percentile. */
   readonly p50_ms: number;
   readonly p99_ms: number;
 }
 
-// Dicts that are submitted at once.
+// The number of dicts in one batch.
 const BATCH = 100;
-// The fault of a relay that limits the rate of its callers, the pause in which it allows calls again, and how many calls give a rate.
+// The fault code of a rate limit, the pause until the relay accepts calls again, and the number of calls that make a rate meaningful.
 const RATE_LIMITED = 429;
 const LIMIT_PAUSE_MS = 1_100;
 const ENOUGH_CALLS = 5;
-// Protects this process during a long measurement; the times of later calls are left out.
+// Protects the memory of this process during a long measurement; the times of later calls are not recorded.
 const MAX_TIMES = 1_000_000;
 
-/** Measures one call after the other, then dicts one by one and in batches, and prints the rates. Rejects like a call. */
+/** Measures sequential calls, then dicts sent singly and in batches, and prints the rates. Rejects like a call. */
 export async function bench(flags: BenchFlags): Promise<void> {
   const { at, results } = await withRelay(flags, async (call, url) => {
     const dict = { data: 'co2 bench' };
@@ -71,7 +71,7 @@ async function submit(call: Call, batch: Sendable): Promise<void> {
   if (isDict(fault)) throw new RemoteFault(Number(fault.faultCode), toText(fault.faultString ?? ''));
 }
 
-/** A relay that limits the rate of its callers ends a measurement early, or, if it has hardly begun, delays it. */
+/** Handles the fault of a rate limit: ends the measurement early, or waits if the measurement has hardly begun. */
 async function measure(seconds: number, each: number, work: () => Promise<unknown>): Promise<Rate> {
   let times: number[] = [];
   let begin = performance.now();

@@ -29,7 +29,7 @@ The program is started several times, like a relay does it, in a working directo
 arguments), and receives test messages (data: "ping", texts, numbers, 300,000 letters). docs/protocol-for-programs.md describes each
 check. Exit codes: 0 all checks passed, 1 a check failed or was skipped, 2 invalid usage. --json prints {program, name, ok, counts, skipped, findings: [{check, verdict, ...}]}.`;
 
-// The exit code of a shell after SIGINT.
+// The exit code by which shells report SIGINT.
 const INTERRUPTED = 130;
 const MAX_CONFIG_BYTES = 1024 * 1024;
 const MODULE = /\.[cm]?tsx?$/;
@@ -112,13 +112,13 @@ function onWire(program: string, name: string, report: CheckReport): object {
   return { program, name, ok: isPassed(report), counts, skipped, findings: members };
 }
 
-/** `./my-thermo.py` -> `my_thermo`. */
+/** Derives a name from a command: `./my-thermo.py` -> `my_thermo`. */
 function nameOf(exec: string): string {
   const word = basename(exec).replace(/\..*$/, '').replace(/\W/g, '_');
   return /^\d/.test(word) || word === '' ? `_${word}` : word;
 }
 
-/** Shortened, without control characters. */
+/** Shortens the text and removes control characters. */
 function wireText(text: string): string {
   return clean(text.replaceAll('\n', ' '), 2_000);
 }

@@ -1,4 +1,4 @@
-/** The commands that ask a running relay. What only one of them needs is loaded when it runs. */
+/** The commands that query a running relay. Modules that only one command needs are loaded when it runs. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { RemoteFault } from '../client/internal.ts';
@@ -66,7 +66,7 @@ export function addClientCommands(program: Command): void {
   addOperation(program);
 }
 
-/** Calls and dicts. */
+/** The commands that call methods and send dicts. */
 function addTraffic(program: Command): void {
   client(program, 'call <method> [args...]', 'call a method and print the result', CALL_HELP).action(
     (method: string, words: string[], flags: TargetFlags) => {
@@ -94,7 +94,7 @@ function addTraffic(program: Command): void {
     });
 }
 
-/** What a server offers, and whether it answers. */
+/** The commands that show what a server offers and whether it responds. */
 function addIntrospection(program: Command): void {
   client(
     program,
@@ -108,7 +108,7 @@ function addIntrospection(program: Command): void {
   client(program, 'ping', 'measure a round trip to the relay, or to any XML-RPC server').action(ping);
 }
 
-/** What an operator looks at and does. */
+/** The commands for operators. */
 function addOperation(program: Command): void {
   client(program, 'status', 'show a relay on one screen, or the own status of another server', STATUS_HELP)
     .option('--all', 'show everything that the relay reports')
@@ -167,7 +167,7 @@ Examples:
   co2 log -f
   co2 log ham.spam -n 100`;
 
-/** Adds `log`, which is also `plugin log`. */
+/** Adds `log`, which is also available as `plugin log`. */
 export function addLogCommand(parent: Command, usage: string, description: string): void {
   client(parent, usage, description, LOG_HELP)
     .option('-f, --follow', 'print new lines until interrupted')
@@ -178,7 +178,7 @@ export function addLogCommand(parent: Command, usage: string, description: strin
     });
 }
 
-// As many as a relay keeps.
+// The number of lines that a relay keeps.
 const MAX_LINES = 500;
 
 function lines(text: string): number {
@@ -208,7 +208,7 @@ async function methods(pattern: string | undefined, flags: TargetFlags): Promise
   print(flags, found, toText(found));
 }
 
-/** `pattern` is a whole name, the package or module that contains it, or has * for any characters. */
+/** Matches a full name, its package or module, or a pattern in which * matches any characters. */
 function matchesName(name: string, pattern: string): boolean {
   return pattern.includes('*') ? matchesPattern(name, pattern) : name === pattern || name.startsWith(`${pattern}.`);
 }
@@ -243,7 +243,7 @@ interface HelpFlags extends TargetFlags {
   readonly method?: boolean;
 }
 
-/** The help of a command, `plugin list`, or else of a method. */
+/** Prints the help of a command, such as `plugin list`, or of a method if there is no such command. */
 async function help(program: Command, words: readonly string[], { method: isMethod = false, ...flags }: HelpFlags): Promise<void> {
   const [first, ...more] = words;
   if (first === undefined) {
@@ -276,7 +276,7 @@ function unknownIn(parent: Command, word: string): RelayError {
   return new RelayError('CONFIG_INVALID', `${parent.name()}${hint}`);
 }
 
-/** The first call connects and finds a method that the server has; the second one is measured. */
+/** Measures the second call. The first call connects and finds a method that the server supports. */
 async function ping(flags: TargetFlags): Promise<void> {
   const { method, value, fault, ms, at } = await withRelay(flags, async (call, url) => {
     const alive = await checkLiveness(call);

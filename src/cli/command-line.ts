@@ -1,4 +1,4 @@
-/** What all commands share: their help option, usage errors as one line, and parsers of option values. */
+/** Code shared by all commands: the help option, usage errors on one line, and parsers of option values. */
 import { CommanderError, InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { clean, suggest } from '../core/core.ts';
@@ -85,7 +85,7 @@ function reason(command: Command, { code, message }: CommanderError): string {
   const [, word = ''] = /'(.*)'/s.exec(message) ?? [];
   if (code === 'commander.unknownCommand' && command.parent) return unknownCommand(word, command);
   if (code === 'commander.unknownOption')
-    return `unknown option '${clean(word, 60)}'${near(
+    return `unknown option '${clean(word, 60)}'${similarTo(
       word,
       allOptions(command).map(({ flag }) => flag),
     )}`;
@@ -94,16 +94,16 @@ function reason(command: Command, { code, message }: CommanderError): string {
 
 function unknownCommand(word: string, command: Command): string {
   const known = command.commands.map((sub) => sub.name());
-  return `unknown command '${clean(word, 60)}'${near(word, known)}`;
+  return `unknown command '${clean(word, 60)}'${similarTo(word, known)}`;
 }
 
-/** A similar name; the help lists all of them. */
-function near(word: string, known: readonly string[]): string {
+/** Suggests a similar name. Returns '' if there is none, because the help lists all names. */
+function similarTo(word: string, known: readonly string[]): string {
   const text = suggest(word, known);
   return text.startsWith('; did you mean') ? text.replace(/\?$/, '') : '';
 }
 
-/** `co2 token create`. */
+/** The full name of a command, such as `co2 token create`. */
 function pathOf(command: Command): string {
   const names: string[] = [];
   for (let one: Command | null = command; one; one = one.parent) names.unshift(one.name());

@@ -22,7 +22,7 @@ export function addCompletionCommand(program: Command): void {
     });
 }
 
-/** What may follow each command: its subcommands and its options, by the path of the command; `` for the program. */
+/** Lists the words that may follow each command (subcommands and options), by the path of the command; `` is the program itself. */
 function wordsOf(command: Command, path = '', into = new Map<string, readonly string[]>()): ReadonlyMap<string, readonly string[]> {
   const options = command.options.flatMap(({ short, long }) => [short, long].filter((flag) => flag !== undefined));
   into.set(path, [...command.commands.map((sub) => sub.name()), ...options, '-h', '--help']);
@@ -111,7 +111,7 @@ function fishOption({ short, long, description, required }: Option, condition: s
   return `complete -c co2 -n '${condition}' ${flags.join(' ')}${required ? ' -r' : ''} -d ${inQuotes(description)}`;
 }
 
-/** In single quotes of fish. */
+/** Quotes a word with single quotes for fish. */
 function inQuotes(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&')}'`;
 }

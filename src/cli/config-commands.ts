@@ -8,12 +8,12 @@ import { addStartOptions } from './start-options.ts';
 import type { StartFlags } from './start-options.ts';
 import { toJson } from './values.ts';
 
-// The exit code of a wrong configuration.
+// The exit code for an invalid configuration.
 const INVALID = 2;
 
 interface Shown {
   readonly value: unknown;
-  /** `default`, `config.ts`, `CO2_PORT`, `--port`. */
+  /** The source of the value: `default`, `config.ts`, `CO2_PORT` or `--port`. */
   readonly from: string;
 }
 
@@ -32,7 +32,7 @@ export function addConfigCommands(program: Command, onExit: (code: number) => vo
 // Imported on demand: the relay's modules would slow down the other commands.
 const readOptions = async (flags: StartFlags): Promise<ReadOptions> => (await import('./read-options.ts')).readOptions(flags);
 
-/** Reports everything that is wrong; resolves to the exit code, or throws the last problem, which then is reported like any error. */
+/** Reports every problem. Resolves to the exit code, or throws the last problem, which is then reported like any other error. */
 async function check({ json, ...flags }: StartFlags & { readonly json?: boolean }): Promise<number> {
   let file = '';
   try {
@@ -73,7 +73,7 @@ async function show({ json, ...flags }: StartFlags & { readonly json?: boolean }
     process.stdout.write(`${key.padEnd(keys ?? 0)}  ${value.padEnd(values ?? 0)}  ${clean(from, Infinity)}\n`);
 }
 
-/** Every option by its full name; null if it is unset and has no default. */
+/** Returns every option by its full name; the value is null if it is unset and has no default. */
 function shownOptions(keys: readonly string[], options: Options, sources: readonly OptionSource[]): Map<string, Shown> {
   const shown = new Map<string, Shown>();
   for (const key of keys) {
@@ -104,7 +104,7 @@ const SECRET = /pass|secret|token|credential|private|(api|access|auth|signing|en
 const FLAG = /^(--?[^=\s]+)(=?)/;
 const HIDDEN = '(hidden)';
 
-/** A copy of the value of an option with secrets replaced, cut below the depth of any real configuration. */
+/** Copies the value of an option with secrets replaced and the depth limited to more than any real configuration needs. */
 export function withoutSecrets(option: string, value: unknown): unknown {
   if (option === 'programs' && Array.isArray(value)) return value.map(programWithoutSecrets);
   return hidden(value, FOREIGN.includes(option));

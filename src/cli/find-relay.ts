@@ -1,6 +1,6 @@
 /**
- * Finds the relay that a client command asks: the one that the user names, the one that runs on the state directory, or the configured
- * one. The configuration, which may have to be compiled, is read only where it decides.
+ * Finds the relay that a client command calls: the one that the user named, the one that runs on the state directory, or the configured
+ * one. The configuration, which may have to be compiled, is read only if it is needed for the decision.
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -12,14 +12,14 @@ import { CONFIG_NAMES, OTHER_VARIABLES } from './start-options.ts';
 import { socketOf, urlOf } from './target.ts';
 import type { TargetFlags } from './target.ts';
 
-/** The relay to ask. */
+/** The relay to call. */
 export interface FoundRelay {
   readonly url: URL;
   /** The absolute path of its state directory, if it runs on this machine. */
   readonly dataDir: string;
   /**
-   * How the relay is known to be the one of the directory: it said so itself (`runs`), flags or configuration say so (`configured`), or not
-   * at all (`named`): a URL alone may name any server.
+   * Whether the relay is known to own the state directory: the relay confirmed it (`runs`), flags or configuration imply it (`configured`),
+   * or it is unknown (`named`), because a URL alone may name any server.
    */
   readonly as: 'runs' | 'configured' | 'named';
 }
@@ -27,7 +27,7 @@ export interface FoundRelay {
 /** A relay that runs on a state directory of this machine. */
 export interface RunningRelay {
   readonly pid: number;
-  /** Absolute. */
+  /** The absolute path of its state directory. */
   readonly dataDir: string;
   readonly listening: Listening;
 }
@@ -52,8 +52,8 @@ export async function findRelay(flags: TargetFlags): Promise<FoundRelay> {
 }
 
 /**
- * The relay that runs on the state directory of these flags. Rejects with a RelayError: TRANSPORT if none does, CONFIG_INVALID for an
- * invalid configuration.
+ * Finds the relay that runs on the state directory of these flags. Rejects with a RelayError TRANSPORT if none is running, or
+ * CONFIG_INVALID for an invalid configuration.
  */
 export async function runningRelay(flags: Place): Promise<RunningRelay> {
   const { running, options } = await relayOfDirectory(flags);
@@ -92,7 +92,7 @@ function hasToken({ token, tokenFile }: TargetFlags): boolean {
   return (token ?? tokenFile ?? variable + file) !== '';
 }
 
-/** The relay that runs on the state directory, and the options if they had to be read; neither if they are the defaults. */
+/** Returns the relay that runs on the state directory, and the options if they had to be read; neither if they are the defaults. */
 async function relayOfDirectory(flags: Place): Promise<{ readonly running?: RunningRelay | undefined; readonly options?: Options }> {
   const running = setsAddress() ? undefined : await relayHere(flags);
   if (running || isDefault(flags)) return { running };
@@ -100,13 +100,13 @@ async function relayOfDirectory(flags: Place): Promise<{ readonly running?: Runn
   return { running: setsAddress() ? undefined : await relayOn(options.dataDir), options };
 }
 
-/** An environment with an address says where the relay is; port 0 says nothing. */
+/** True if the environment contains the address of the relay; port 0 is not an address. */
 function setsAddress(): boolean {
   const { CO2_PORT: port = '', CO2_HOST: host = '' } = process.env;
   return (port !== '' && port !== '0') || host !== '';
 }
 
-/** The running relay, if that is certain without reading the configuration: it says that it has read the same file. */
+/** Returns the running relay if it reports that it read the same configuration file, so that we need not read it. */
 async function relayHere(flags: Place): Promise<RunningRelay | undefined> {
   if (setsOptions()) return undefined;
   const given = givenDirectory(flags);
@@ -142,13 +142,13 @@ function isSameFile(ours: string | undefined, theirs: string | undefined): boole
   }
 }
 
-/** Never rejects: a directory that cannot be asked has no relay that we could find by it. */
+/** Never rejects: if the directory cannot be read, no relay can be found through it. */
 async function relayOn(dataDir: string): Promise<RunningRelay | undefined> {
   const holder = await askLock(dataDir, ANSWER_MS).catch(() => undefined);
   return holder?.listening && { pid: holder.pid, dataDir, listening: holder.listening };
 }
 
-/** The first address, as seen from this machine. A certificate rarely names it, so HTTPS relays are asked by their socket if possible. */
+/** The first address as seen from here. Certificates rarely contain it, so HTTPS relays are called over their socket if they have one. */
 function urlOfListening({ scheme, addresses: [first], unixSocket }: Listening): URL {
   if (first === undefined || (scheme === 'https' && unixSocket !== undefined)) return new URL(`http+unix:${unixSocket ?? '/'}`);
   const { address, port } = first;
@@ -163,7 +163,7 @@ export async function optionsOf({ data, config }: Place): Promise<Options> {
   return (await readOptions(flags, { isClient: true })).completed.options;
 }
 
-/** How a relay is named to the user. */
+/** The name of a relay in messages to the user. */
 export function nameOf(url: URL): string {
   return socketOf(url) ?? url.host;
 }

@@ -46,7 +46,7 @@ async function generate({ out, force = false, ...flags }: GenFlags): Promise<voi
   process.stdout.write(`${flags.json === true ? toJson({ out, url: from, methods: methods.length }) : text}\n`);
 }
 
-/** The URL without credentials, and without its query, which may contain some. */
+/** Removes the credentials from the URL, and its query, which may contain some. */
 function publicUrl(url: URL): string {
   const socket = socketOf(url);
   if (socket !== undefined) return `http+unix:${socket}`;
@@ -63,7 +63,7 @@ function requireGenerated(path: string): void {
   );
 }
 
-/** The first bytes of a file, as many as {@link MARK} has; undefined if it does not exist. */
+/** Reads as many bytes of a file as {@link MARK} has. Resolves to undefined if the file does not exist. */
 function startOfFile(path: string): string | undefined {
   const bytes = Buffer.alloc(Buffer.byteLength(MARK));
   try {

@@ -1,4 +1,4 @@
-/** `co2 init`: makes a directory a project with a configuration, a tsconfig.json, and a first plugin with its test. */
+/** `co2 init`: turns a directory into a project with a configuration, a tsconfig.json, and a first plugin with its test. */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -72,7 +72,7 @@ function listed(paths: readonly string[]): string {
   return paths.length < 2 ? paths.join('') : `${paths.slice(0, -1).join(', ')} and ${paths.at(-1) ?? ''}`;
 }
 
-/** In the order in which a reader opens them. */
+/** The files, in the order in which a user would open them. */
 function projectFiles(): readonly NewFile[] {
   const { typescript } = LANGUAGES;
   const plugin = typescript ? filesOf(typescript, FIRST) : [];
@@ -85,13 +85,13 @@ function projectFiles(): readonly NewFile[] {
   ];
 }
 
-/** The package.json of the directory with `"type": "module"`, which the editor needs for plugins. Undefined if it has a type. */
+/** The package.json with `"type": "module"` added, which editors need for plugins. Undefined if it already has a type. */
 function asModules(directory: string): NewFile | undefined {
   const source = readIfThere(directory, 'package.json');
   if (source === undefined) return undefined;
   const manifest = manifestIn(source);
   if (manifest.type !== undefined) return undefined;
-  // As npm, which keeps the indentation.
+  // Like npm, keep the indentation.
   const indentation = /^\{\s*?\n([ \t]+)/.exec(source)?.[1] ?? 2;
   return { path: 'package.json', source: `${JSON.stringify({ type: 'module', ...manifest }, undefined, indentation)}\n` };
 }
@@ -107,7 +107,7 @@ function manifestIn(source: string): Readonly<Record<string, unknown>> {
   throw new RelayError('CONFIG_INVALID', 'package.json does not contain an object');
 }
 
-/** What files that are kept should contain, a line each. */
+/** Lists what existing files, which are not overwritten, should contain. One line per file. */
 function hintsFor(directory: string): readonly string[] {
   const [manifest, tsconfig, ignored] = ['package.json', 'tsconfig.json', '.gitignore'].map((path) => readIfThere(directory, path));
   const hints: string[] = [];
@@ -129,7 +129,7 @@ function readIfThere(directory: string, path: string): string | undefined {
   }
 }
 
-/** What it is for, and the command. */
+/** Pairs of a purpose and a command. */
 type Step = readonly [what: string, command: string];
 
 function nextSteps(directory: string, name: string | undefined): readonly Step[] {
@@ -143,7 +143,7 @@ function nextSteps(directory: string, name: string | undefined): readonly Step[]
   ];
 }
 
-/** Nothing if the package is installed, or if this is a checkout, which plugins find without an installation. */
+/** Returns nothing if the package is installed, or in a checkout, where plugins resolve the package without an installation. */
 function installStep(directory: string): readonly Step[] {
   if (isCheckout) return [];
   try {

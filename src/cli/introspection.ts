@@ -23,7 +23,7 @@ export interface MethodNames {
 // Faults for missing rights or overload: another method would fail in the same way.
 const FINAL_FAULTS: ReadonlySet<number> = new Set([401, 403, 413, 429, 503, 504]);
 
-/** A value or a fault. */
+/** The outcome of a request: a value or a fault. */
 type Attempted<T> = { readonly value: T; readonly fault?: undefined } | { readonly value?: undefined; readonly fault: RemoteFault };
 
 /** The result of `request`, or the fault of a server that does not support it. Rejects with every other error. */
@@ -102,7 +102,7 @@ interface Documentation {
 const TYPE =
   /^(?:int|integer|i4|i8|double|float|bool|boolean|str|string|datetime|dateTime\.iso8601|base64|binary|array|list|struct|dict|nil|any)$/i;
 const TAG = /^@(param|returns?)\b[ \t]*(.*)$/;
-// Nobody reads longer documentation in a terminal.
+// Longer documentation is not readable in a terminal.
 const MAX_LENGTH = 20_000;
 
 /**
@@ -143,14 +143,14 @@ function withoutIndent(text: string): string[] {
   return [first.trim(), ...rest.map((line) => line.slice(Math.min(indent, line.length)).trimEnd())];
 }
 
-/** `TYPE NAME text`, or `NAME text`. */
+/** Parses `TYPE NAME text` or `NAME text`. */
 function paramIn(content: string): readonly DocumentedParam[] {
   const words = content.trim().split(/\s+/);
   const [name = '', ...text] = TYPE.test(words[0] ?? '') && words.length > 1 ? words.slice(1) : words;
   return name === '' ? [] : [{ name, text: text.join(' ') }];
 }
 
-/** `TYPE text`, `TYPE result   text`, or `text`. */
+/** Parses `TYPE text`, `TYPE result   text` or `text`. */
 function resultIn(content: string): string {
   const [, first = '', rest = ''] = /^(\S+)\s*(.*)$/.exec(content.trim()) ?? [];
   const text = TYPE.test(first) ? rest.replace(/^(?:result +|\w+ {2,})(?=\S)/, '') : content;
@@ -159,7 +159,7 @@ function resultIn(content: string): string {
 
 /** The usage and documentation of a method. */
 interface MethodDescription {
-  /** A line for each signature. */
+  /** One line per signature. */
   readonly usage: string;
   /** As the server sent it, `''` if there is none. */
   readonly help: string;
@@ -176,7 +176,7 @@ interface Liveness {
 }
 
 const NAME_LISTS = ['system.listMethods', 'co2.get_method_names'] as const;
-// The first one that the server lists is shown: of old co2 servers, supervisord, aria2 and others.
+// Status methods of old co2 servers, supervisord, aria2 and others. The first one that the server lists is used.
 const STATUS = ['system.get_properties', 'supervisor.getState', 'aria2.getGlobalStat', 'system.getCapabilities'] as const;
 
 /** Describes a method. Rejects with the server's fault or a RelayError NO_SUCH_METHOD if it does not exist. */
@@ -194,7 +194,7 @@ export async function describeMethod(call: Call, method: string): Promise<Method
   throw new RelayError('NO_SUCH_METHOD', `the server has no method '${clean(method, 100)}'; list its methods with co2 methods`);
 }
 
-/** Tries simpler and simpler methods; any XML-RPC response proves that the server is alive. */
+/** Tries increasingly simple methods; any XML-RPC response proves that the server is alive. */
 export async function checkLiveness(call: Call): Promise<Liveness> {
   const ping = await attempt(() => call('ping'));
   if (!ping.fault) return { method: 'ping', value: ping.value };
@@ -236,7 +236,7 @@ function descriptionOf(
   return { usage: ways.length === 0 ? `${method}(...)` : ways.join('\n'), help: text };
 }
 
-/** The description as text, the parameters in a table. */
+/** Formats the description as text, with the parameters in a table. */
 export function helpText({ usage, help, note }: MethodDescription): string {
   const { text, params, returns } = readDocumentation(help);
   const rows = [
@@ -260,10 +260,10 @@ export interface DescribedMethod {
 // Ten times the largest known server; protects the user's disk and compiler from an untrusted server.
 const MAX_METHODS = 10_000;
 const MAX_NAME = 255;
-// Concurrent requests if every method needs its own.
+// The number of concurrent requests if every method needs a separate one.
 const AT_ONCE = 8;
 
-/** All methods, unique and sorted by name. Rejects like `call`, or with a RelayError TRANSPORT or LIMIT if the response is invalid. */
+/** Reads all methods, unique and sorted by name. Rejects like `call`, or with a RelayError TRANSPORT or LIMIT for an invalid response. */
 export async function readMethods(call: Call): Promise<readonly DescribedMethod[]> {
   const described = await attempt(() => call('system.describeMethods'));
   const methods = Array.isArray(described.value) ? listOf(described.value).flatMap(describedMethod) : await describeEach(call);
@@ -286,11 +286,11 @@ async function describeEach(call: Call): Promise<readonly DescribedMethod[]> {
 async function describeOne(call: Call, name: string, family: MethodNames['family']): Promise<DescribedMethod> {
   const help = await methodHelp(call, name, family);
   const signatures = await methodSignatures(call, name, family);
-  // The co2 methods return a text for people.
+  // The co2 methods return text for people.
   return { name, help: help ?? '', signatures: typeof signatures === 'string' ? [] : (signatures ?? []) };
 }
 
-/** One method of system.describeMethods; none if it has no name. */
+/** Parses one method of system.describeMethods. Returns none if it has no name. */
 function describedMethod(value: Value): readonly DescribedMethod[] {
   const { name, help, signatures } = isDict(value) ? value : {};
   if (typeof name !== 'string') return [];

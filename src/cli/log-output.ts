@@ -23,11 +23,11 @@ interface Entry {
 
 // Protects the relay's memory from a stalled reader and a full disk; holds several thousand lines, so that bursts fit.
 const MAX_HELD_BYTES = 1024 * 1024;
-// The overhead of an entry.
+// The memory overhead of an entry.
 const ENTRY_BYTES = 200;
 // Waiting lines are written in batches of this size, so that space becomes free before a slow reader has read them all.
 const BATCH_BYTES = 64 * 1024;
-// How long a stop waits for a stalled reader.
+// The maximum time that a stop waits for a stalled reader.
 const CLOSE_MS = 1_000;
 
 /** The bounded queue of lines in front of a sink. */
@@ -158,7 +158,7 @@ export class StreamSink implements LogSink {
 }
 
 interface FileSinkOptions {
-  /** Absolute. */
+  /** The absolute path of the file. */
   readonly path: string;
   readonly maxBytes: number;
   /** Number of rotated files to keep; `path.1` is the newest. */
@@ -170,9 +170,9 @@ interface FileSinkOptions {
   readonly onRecovery: () => void;
 }
 
-// A full disk stays full until somebody frees space; more attempts would only cost time.
+// A full disk stays full until space is freed; more frequent retries would only waste time.
 const RETRY_MS = 1_000;
-// How often to check that the path still names our file: logrotate moves it, people delete it.
+// The interval for checking that the path still names our file, which logrotate may move and people may delete.
 const CHECK_MS = 1_000;
 
 /** A file that is rotated by size, reopened when it is moved or deleted, and retried after an error. */

@@ -23,7 +23,7 @@ const MODE = 0o600;
 // ISO 8601 with the offset, so that logs of several machines can be compared.
 const TIME = '%d{yyyy-MM-ddThh:mm:ss.SSSO}';
 
-// By appender name; outputs survive a change of levels with their waiting lines.
+// Keyed by appender name. Outputs and their queued lines survive a change of levels.
 const outputs = new Map<string, LogOutput>();
 
 /** Configures log4js and returns the source of loggers. Throws a RelayError CONFIG_INVALID if a file is not writable. */
@@ -77,7 +77,7 @@ function withCachedLevel(logger: Logger): Log {
   };
 }
 
-/** Writes the waiting lines if that is possible within a second, and closes all outputs. */
+/** Flushes the queued lines for up to a second, then closes all outputs. */
 export async function stopLogging(): Promise<void> {
   await new Promise<void>((resolve) => {
     log4js.shutdown(() => {
@@ -140,11 +140,11 @@ async function file(option: string, filename: string, withLayout: Layout): Promi
   return appender(filename, sink, withLayout);
 }
 
-/** log4js would fail with a stack, or later, in the middle of things. */
+/** Checks the file first, because log4js would fail with a stack trace, or only later at run time. */
 async function requireWritable(option: string, filename: string): Promise<void> {
   try {
     await makeDirectory(dirname(filename));
-    // Before it is opened: a FIFO without a reader would hold the start for ever.
+    // Check before opening: opening a FIFO without a reader would block the start forever.
     const found = await stat(filename).catch(() => undefined);
     if (found && !found.isFile()) throw new Error('not a regular file');
     await (await open(filename, 'a', MODE)).close();

@@ -17,7 +17,7 @@ const USAGE = 2;
 const UNREACHABLE = 3;
 const EXIT_CODES: Partial<Record<ErrorCode, number>> = { CONFIG_INVALID: USAGE, TRANSPORT: UNREACHABLE, TIMEOUT: UNREACHABLE };
 
-// Keep running when the reader of our output has gone away (EPIPE).
+// Keep running when the reader of our output has closed it (EPIPE).
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 type OnExit = (code: number) => void;
@@ -72,7 +72,7 @@ async function main(args: readonly string[]): Promise<number> {
     .version(VERSION, '-v, --version', 'print the version')
     .helpCommand(false);
   try {
-    for (const { add } of meantGroups(args)) await add(program, onExit);
+    for (const { add } of groupsFor(args)) await add(program, onExit);
     await program.parseAsync(withOptionsLast(program, args), { from: 'user' });
   } catch (error) {
     code = report(error, isJson(args));
@@ -80,8 +80,8 @@ async function main(args: readonly string[]): Promise<number> {
   return code;
 }
 
-/** The groups with a command that the arguments name, `start` if there is no word, and all of them for the help or an unknown word. */
-function meantGroups(args: readonly string[]): readonly Group[] {
+/** Selects the groups of the named command: `start` if no command is named, and all groups for the help or an unknown command. */
+function groupsFor(args: readonly string[]): readonly Group[] {
   const words = args.filter((arg) => !arg.startsWith('-'));
   const meant = GROUPS.filter(({ names }) => names.some((name) => words.includes(name)));
   const isStart = words.length === 0 && !args.some((arg) => arg === '-h' || arg === '--help');
@@ -109,13 +109,13 @@ function addVersionCommand(program: Command): void {
     });
 }
 
-/** True if the user asked for JSON; a word after `--` is none of our options. */
+/** True if the user requested JSON; words after `--` are not options. */
 function isJson(args: readonly string[]): boolean {
   const end = args.indexOf('--');
   return (end === -1 ? args : args.slice(0, end)).includes('--json');
 }
 
-/** What went wrong, for programs: `code` is that of a fault, or one of ours. */
+/** The error in machine-readable form: `code` is the code of a fault or of a RelayError. */
 interface Problem {
   readonly kind: 'usage' | 'fault' | 'failed';
   readonly code: number | string;
@@ -137,7 +137,7 @@ function report(error: unknown, asJson: boolean): number {
   return exit;
 }
 
-/** Undefined for a defect of ours. */
+/** Returns undefined for an unexpected error, which is a bug of ours. */
 function problemOf(error: unknown): Problem | undefined {
   if (error instanceof UsageError) return { kind: 'usage', code: 'USAGE', message: usageErrorText(error), exit: USAGE };
   if (RemoteFault.is(error)) {

@@ -1,4 +1,4 @@
-/** `co2 new plugin`: writes a working plugin and a passing test, made from the files in templates/. */
+/** `co2 new plugin`: writes a working plugin and a passing test, created from the files in templates/. */
 import { existsSync } from 'node:fs';
 import { extname, join, relative, resolve } from 'node:path';
 import { Option } from 'commander';

@@ -116,7 +116,7 @@ function infoText(value: Value): string {
   return toText(Object.fromEntries(members)) + table;
 }
 
-/** The pid is 0 if the plugin has no process of its own. */
+/** Replaces a pid of 0 by an empty text. It means that the plugin runs in the process of the relay. */
 function withoutEmptyPid(plugin: Dict): Dict {
   const { pid, ...rest } = plugin;
   return pid === 0 ? { ...rest, pid: '' } : plugin;

@@ -1,4 +1,4 @@
-/** `co2 log`: prints the last lines that plugins logged, and follows them. */
+/** `co2 log`: prints the latest log lines of plugins, and follows new ones. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dictOf, isDict } from '../values/values.ts';
 import type { Dict, Value } from '../values/values.ts';
@@ -13,10 +13,10 @@ interface LogFlags extends TargetFlags {
 }
 
 const FOLLOW_MS = 500;
-// As many as a relay keeps of a plugin.
+// The number of lines that a relay keeps per plugin.
 const MAX_LINES = 500;
 
-/** Prints the lines of one plugin, or of all in the order of time; with `follow` until the process is interrupted. */
+/** Prints the lines of one plugin, or of all plugins sorted by time; with `follow`, it prints new lines until interrupted. */
 export async function showLog(name: string | undefined, { follow, lines: count, ...flags }: LogFlags): Promise<void> {
   await withRelay(flags, async (call) => {
     const since = new Map<string, number>();

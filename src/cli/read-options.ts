@@ -20,7 +20,7 @@ export interface OptionSource {
 /** The result of {@link readOptions}. */
 export interface ReadOptions {
   readonly completed: Completed;
-  /** In the order of precedence: later ones override earlier ones. */
+  /** The sources in order of precedence: later ones override earlier ones. */
   readonly sources: readonly OptionSource[];
   /** The configuration file, if there is one. */
   readonly file: ConfigFile | undefined;
@@ -31,9 +31,9 @@ export interface ReadOptions {
 interface ReadSettings {
   /** Reads this file instead of searching for one. */
   readonly file?: ConfigFile | undefined;
-  /** For the time limit of the file. */
+  /** Used for the timeout of the configuration file. */
   readonly clock?: Clock | undefined;
-  /** True for a command that only asks a relay, and must not make a state directory. */
+  /** True for a command that only queries a relay and must not create a state directory. */
   readonly isClient?: boolean;
 }
 
@@ -69,13 +69,13 @@ function nonEmpty(text: string | undefined): string | undefined {
 }
 
 interface ConfigFile {
-  /** As the user typed it. */
+  /** The path as the user typed it. */
   readonly name: string;
-  /** Absolute. */
+  /** The absolute path. */
   readonly path: string;
 }
 
-// Allows a file that requests something from a server; protects later reloads from one that never ends.
+// Leaves time for a file that sends a request to a server, and protects later reloads from a file that never finishes loading.
 const LOAD_LIMIT_MS = 30_000;
 
 let reads = 0;
@@ -91,9 +91,9 @@ function findConfigFile(named: string | undefined, directory: string): ConfigFil
   return { name, path };
 }
 
-/** The current content of the file. Throws a RelayError CONFIG_INVALID if it is missing, fails to load, or takes too long. */
+/** Loads the current content of the file. Throws a RelayError CONFIG_INVALID if it is missing, fails to load, or times out. */
 export async function loadConfigFile({ name, path }: ConfigFile, cacheDir: string | undefined, clock: Clock): Promise<ConfigSource> {
-  // A file that is missing at a reload is an error: the operator does not want the defaults.
+  // A missing file at a reload is an error: silently falling back to the defaults would surprise the operator.
   if (!existsSync(path))
     throw new RelayError('CONFIG_INVALID', `${name} no longer exists: ${path} was read at the start; restore it, or restart the relay`);
   registerLoader({ cacheDir });
@@ -127,7 +127,7 @@ function whereAndWhy(error: unknown, file: string): string {
   return thrownIn === undefined ? reasonOf(error) : `line ${thrownIn}: ${reasonOf(error)}`;
 }
 
-/** The first line of `file` in the stack of the error. */
+/** Finds the first location in `file` in the stack of the error. */
 function lineIn(file: string, thrown: unknown): string | undefined {
   const stack = thrown instanceof Error ? (thrown.stack ?? '') : '';
   for (const name of [pathToFileURL(file).href, file]) {
@@ -139,7 +139,7 @@ function lineIn(file: string, thrown: unknown): string | undefined {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-// Named like its flag.
+// Variables named after the flag instead of the option.
 const SHORT: Readonly<Record<string, string>> = { CO2_LOG_LEVEL: 'log.level' };
 
 /** The variable that sets an option: `maxBodyBytes` is CO2_MAX_BODY_BYTES, `outbox.maxMessages` is CO2_OUTBOX__MAX_MESSAGES. */
@@ -150,13 +150,13 @@ export function variableOf(key: string): string {
     .join('__')}`;
 }
 
-/** The options that the environment sets. */
+/** The options set by environment variables. */
 export interface EnvironmentSource extends ConfigSource {
   /** Variables that Kubernetes sets for a service with a name like co2-relay: they are not options. */
   readonly ignored: readonly string[];
 }
 
-/** Ignores empty variables. Throws a RelayError CONFIG_INVALID for an unknown CO2_ name or an invalid value. */
+/** Reads the CO2_ variables, ignoring empty ones. Throws a RelayError CONFIG_INVALID for an unknown name or an invalid value. */
 export function environmentSource(environment: Environment, baseDir: string): EnvironmentSource {
   const kinds = optionKinds();
   const keys = new Map([...kinds.keys()].map((key) => [variableOf(key), key]).concat(Object.entries(SHORT)) as [string, string][]);

@@ -15,7 +15,7 @@ export type Call = (method: string, ...params: readonly Sendable[]) => Promise<V
 
 // `co2 call` may print larger responses than a relay accepts from its peers.
 const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
-// More is not a token.
+// A larger file cannot be a token.
 const MAX_TOKEN_BYTES = 64 * 1024;
 
 /**
@@ -49,7 +49,7 @@ export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: U
   }
 }
 
-/** The token of `--token`, `--token-file` or the environment. */
+/** Reads the token from `--token`, `--token-file` or the environment. */
 function givenToken({ token, tokenFile }: TargetFlags): string | undefined {
   if (token !== undefined && tokenFile !== undefined)
     throw new RelayError('CONFIG_INVALID', '--token and --token-file both give a token; use one of them');
@@ -101,7 +101,7 @@ async function credentialFor({ url, dataDir, as }: FoundRelay, token: string | u
   if (credential === undefined) return { remedy: noToken(dataDir) };
   const found = await relayAt(url, dataDir, timeoutMs);
   if ('url' in found) return { credential, url: found.url, remedy: { 401: '; does --data name the state directory of another relay?' } };
-  // Nothing can receive the token there; the call itself will fail.
+  // Nothing listens there that could receive the token; the call itself will fail.
   if (!(await isListening(url))) return { remedy: {} };
   const reason = `the admin token of ${dataDir} was not sent: ${found.problem}`;
   if (as === 'configured') throw new RelayError('TRANSPORT', `${socketOf(url) ?? url.origin}: ${reason}`);

@@ -1,4 +1,4 @@
-/** Whether a URL leads to the relay of a state directory, which alone may receive its admin token. */
+/** Checks whether a URL leads to the relay of a state directory, because only that relay may receive its admin token. */
 import { realpathSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -28,11 +28,11 @@ export function isLocalUrl(url: URL): boolean {
   return isLoopback(address) || own.some((one) => canonicalAddress(one.address) === address);
 }
 
-/** The URL to call, with an address of the relay in place of a name; or why it does not lead to the relay. */
+/** The URL to call, with an address of the relay instead of a name, or the reason why it does not lead to the relay. */
 export type RelayAt = { readonly url: URL } | { readonly problem: string };
 
 /**
- * Whether a URL of this machine leads to the relay of a state directory. Any program could listen on the port of a stopped relay and
+ * Checks whether a URL of this machine leads to the relay of a state directory. Any program could listen on the port of a stopped relay and
  * receive its admin token, so the relay itself reports its addresses over the socket in its directory (relay.lock). Never rejects.
  */
 export async function relayAt(url: URL, dataDir: string, timeoutMs: number): Promise<RelayAt> {

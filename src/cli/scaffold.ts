@@ -1,4 +1,4 @@
-/** Makes files of the templates in templates/: plugins and programs under other names than ham.spam, and projects. */
+/** Creates files from templates/: plugins and programs, renamed from ham.spam, and projects. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix, relative } from 'node:path';
 import { clean, RelayError } from '../core/core.ts';
@@ -12,17 +12,17 @@ export interface Language {
   readonly template: string;
   /** The plugin, its test, then further files. */
   readonly files: readonly string[];
-  /** Where the files go, below the directory. Default: beside each other in the directory of the package. */
+  /** The paths of the files below the directory. By default they are next to each other in the directory of the package. */
   readonly hasOwnDirectory?: boolean;
   /** The default directory: `plugins` is the plugins directory of the configuration, `programs` a directory of that name. */
   readonly directory: 'plugins' | 'programs';
-  /** Debian packages that it needs. */
+  /** The Debian packages that the language needs. */
   readonly packages: readonly string[];
-  /** What the relay must know about writing for its library: `send` in config.ts. Default: nothing. */
+  /** The `send` settings in config.ts that the XML-RPC library of the language requires. Default: none. */
   readonly send?: Readonly<Record<string, string>>;
   /** The command that runs the test; like `build`, with paths as the user sees them. */
   readonly test: (file: string, co2: string) => string;
-  /** The command that compiles the program, and the file that it makes. Default: it needs no compiler. */
+  /** The command that compiles the program, and the file that it creates. Omitted if the language needs no compiler. */
   readonly build?: (file: string) => { readonly command: string; readonly exec: string };
 }
 
@@ -107,7 +107,7 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
   },
 };
 
-/** A plugin that is to be written. */
+/** A plugin to create. */
 export interface NewPlugin {
   /** `ham/spam`: the file without its extension, below the directory. */
   readonly path: string;
@@ -158,14 +158,14 @@ function fileNameOf(path: string): string {
   return path.slice(path.indexOf('/') + 1);
 }
 
-/** A file that is to be written. */
+/** A file to create. */
 export interface NewFile {
-  /** Below the directory, with `/`. */
+  /** The path below the directory, separated by `/`. */
   readonly path: string;
   readonly source: string;
 }
 
-/** The files of the template, with the name of the plugin in place of ham.spam. */
+/** Returns the files of the template with ham.spam replaced by the name of the plugin. */
 export function filesOf({ template, files, hasOwnDirectory = false }: Language, plugin: NewPlugin): readonly NewFile[] {
   const directory = hasOwnDirectory ? plugin.path : posix.dirname(plugin.path);
   return files.map((file) => {
@@ -177,7 +177,7 @@ export function filesOf({ template, files, hasOwnDirectory = false }: Language, 
   });
 }
 
-/** The text of a file below templates/. */
+/** Reads a file below templates/. */
 export function readTemplate(path: string): string {
   return readFileSync(new URL(path, TEMPLATES), 'utf8');
 }
@@ -187,7 +187,7 @@ function renamed(text: string, { path, module, className }: NewPlugin): string {
   return text.replace(/\bham\.spam\b|\bspam(?=\b|_test)|\bSpam\b/g, (found) => names[found] ?? found);
 }
 
-/** Throws a RelayError CONFIG_INVALID that names the first of the files that exists, and `remedy`. */
+/** Throws a RelayError CONFIG_INVALID with the first existing file and `remedy` if any of the files exists. */
 export function requireNew(directory: string, files: readonly NewFile[], remedy: string): void {
   const first = files.map(({ path }) => join(directory, path)).find((path) => existsSync(path));
   if (first === undefined) return;

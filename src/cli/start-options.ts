@@ -1,10 +1,10 @@
-/** The flags of `co2 start` and the options that they set, the names of its file, and the variables that are no options. */
+/** The flags of `co2 start` with the options that they set, the names of the configuration file, and variables that are not options. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 
-/** The names of a configuration file that is found by itself. */
+/** The names under which a configuration file is found automatically. */
 export const CONFIG_NAMES = ['config.ts', 'config.mts', 'config.js', 'config.mjs'];
-/** Variables beginning with CO2_ that are no options: for client commands, and for programs that a relay starts. */
+/** Variables that begin with CO2_ but are not options. Client commands and the programs that a relay starts use them. */
 export const OTHER_VARIABLES = /^CO2_(CONFIG$|URL$|TOKEN$|TOKEN_FILE$|RELAY_URL$|PROTOCOL_VERSIONS$|PLUGIN_|TEST_)/;
 
 /** Parsed flags; undefined if a flag is absent. */
@@ -20,7 +20,7 @@ export interface StartFlags {
   readonly logLevel?: string;
 }
 
-/** Option of the configuration -> flag. */
+/** Maps options of the configuration to flags. */
 const FLAG_OF: Readonly<Record<string, string>> = {
   port: '--port',
   host: '--host',
@@ -54,7 +54,7 @@ export function addStartOptions(command: Command): Command {
   );
 }
 
-/** The flags as partial options. */
+/** Converts the flags to partial options. */
 export function configOf(flags: StartFlags): object {
   return {
     port: flags.port,

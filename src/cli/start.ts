@@ -46,14 +46,14 @@ async function run({ flags, read, logs, lifecycle }: Run): Promise<void> {
   });
   reload = reloadOf(flags, relay, read, logs('app'));
   process.stdout.write(`co2-relay ${VERSION} listening on ${relay.url} as ${relay.hostId}\n`);
-  // Scripts read the line above, and nothing else is written for them.
+  // Scripts parse the line above; everything else is for people.
   if (process.stdout.isTTY) process.stdout.write(greeting(relay));
   logEnvironment(read, logs('app'));
   await lifecycle.stopRequest;
   await relay.stop();
 }
 
-/** What to try next, for people at a terminal. */
+/** Suggests next steps to people at a terminal. */
 export function greeting({ url, status }: Pick<StartedRelay, 'url' | 'status'>): string {
   const { plugins } = status().plugins;
   const hasExample = plugins.some(({ name, state }) => name === 'example.echo' && state.type === 'ready');
@@ -101,7 +101,7 @@ export function reloadOf(
     try {
       const { options } = (await readOptions(flags, { file: started.file, clock })).completed;
       const report = relay.reconfigure(options);
-      // Log files keep their place; only levels can change.
+      // A reload can change log levels, but not the paths of log files.
       const { level, levels } = options.log;
       if (report.tookEffect.some((key) => key.startsWith('log.')))
         await startLogging({ log: { ...started.completed.options.log, level, levels } }, process.stderr);
@@ -151,7 +151,7 @@ class ProcessLifecycle {
     process.on('exit', this.#onExit);
   }
 
-  /** Aborted at a stop request. */
+  /** Aborted when a stop is requested. */
   get signal(): AbortSignal {
     return this.#stopping.signal;
   }
@@ -191,7 +191,7 @@ class ProcessLifecycle {
     );
   };
 
-  /** ` (ham/spam.ts:12:5)` or nothing. */
+  /** Returns a location such as ` (ham/spam.ts:12:5)`, or an empty string. */
   #place(thrown: unknown): string {
     try {
       return whereThrown(thrown, realpathSync(this.#pluginsDir));

@@ -1,4 +1,4 @@
-/** `co2 status`: one screen about a relay; for other servers, the result of a method that tells about them. */
+/** `co2 status`: prints an overview of a relay; for other servers, it prints the result of their status method. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clean } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
@@ -14,12 +14,12 @@ export interface StatusFlags extends TargetFlags {
   readonly all?: boolean;
 }
 
-// Rates are counted over this time.
+// The period over which rates are measured.
 const SAMPLE_MS = 500;
 const WELL: ReadonlySet<Value | undefined> = new Set(['ready', 'busy', 'starting', 'reloading']);
 const COUNTERS = ['accepted', 'sent', 'duplicates', 'origin_refused', 'hop_limited'] as const;
 
-/** Prints it. Rejects like a call. */
+/** Prints the status. Rejects like a call. */
 export async function status({ all = false, ...flags }: StatusFlags): Promise<void> {
   const isScreen = !all && flags.json !== true;
   const { method, value, at, before } = await withRelay(flags, async (call, url) => {
@@ -86,7 +86,7 @@ function pluginLines(plugins: readonly Dict[]): readonly string[] {
   ];
 }
 
-/** Satellites whose messages wait or were lost. */
+/** Lists the satellites with queued or lost messages. */
 function queueText({ name, waiting, oldest_ms: oldestMs, failed, dropped }: Dict): readonly string[] {
   const parts = [...some(waiting, 'waiting'), ...some(failed, 'failed'), ...some(dropped, 'dropped')];
   if (parts.length === 0) return [];

@@ -1,4 +1,4 @@
-/** `co2 stop`: ends the relay that runs on a state directory of this machine. */
+/** `co2 stop`: stops the relay that runs on a state directory of this machine. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RelayError, reasonOf } from '../core/core.ts';
 import { askLock } from '../state/internal.ts';
@@ -36,7 +36,7 @@ export async function stop(flags: TargetFlags): Promise<void> {
   process.stdout.write(`${flags.json === true ? toJson({ stopped: pid, data: dataDir }) : `stopped the relay (process ${pid})`}\n`);
 }
 
-/** The process that holds the lock. One that does not answer is busy with its end. */
+/** Finds the process that holds the lock. If it does not respond, it is already shutting down. */
 async function holderOf(dataDir: string): Promise<number | undefined> {
   return (await askLock(dataDir, ANSWER_MS).catch(() => undefined))?.pid;
 }

@@ -1,4 +1,4 @@
-/** Which relay a client command asks, as the user names it: the flags that all client commands share, and the URL in them. */
+/** The flags by which users select the relay of a client command, and the parser of URLs as users write them. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { clean, RelayError } from '../core/core.ts';
@@ -11,7 +11,7 @@ export interface TargetFlags {
   readonly token?: string;
   readonly tokenFile?: string;
   readonly json?: boolean;
-  /** Seconds. */
+  /** The timeout in seconds. */
   readonly timeout: number;
 }
 
@@ -31,7 +31,7 @@ const OPTIONS = [
   new Option('--json', 'print JSON in the form of the JSON API: {"$date": ...}, {"$base64": ...}; errors too'),
 ];
 
-/** The help of these options, printed once, by `co2 --help`. */
+/** The help for these options, printed only by `co2 --help`. */
 export const TARGET_HELP = `Options of all commands that ask a relay, before or after the command:
 ${OPTIONS.map(({ flags, description }) => `  ${flags.padEnd(22)} ${description}`).join('\n')}`;
 

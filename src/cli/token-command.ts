@@ -103,7 +103,7 @@ async function revoke(name: string, flags: PlaceFlags): Promise<void> {
 
 interface Listed extends Grant {
   readonly name: string;
-  /** ISO 8601. */
+  /** The time in ISO 8601 format. */
   readonly created?: string;
   readonly from: 'configuration' | 'state directory';
 }

@@ -6,8 +6,9 @@ import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 
 /**
- * JSON in the form of the relay's own JSON endpoints: `{"$base64": "..."}`, `{"$date": "..."}`, `{"$i8": "..."}` for what JSON lacks; on
- * one line if `indent` is 0. Members of the object itself that are undefined are omitted. Control characters are escaped, so that it is safe to print.
+ * Writes JSON in the format of the relay's JSON endpoints: `{"$base64": "..."}`, `{"$date": "..."}` and `{"$i8": "..."}` for types that
+ * JSON lacks; on one line if `indent` is 0. Undefined members of the object itself are omitted. Control characters are escaped, so that
+ * the text is safe to print.
  */
 export function toJson(value: unknown, indent = 2): string {
   const text = writeJson(isDict(value) ? withoutUndefined(value) : value, 'the result');
@@ -91,24 +92,24 @@ function scalarText(value: Value): string {
 }
 
 function cell(value: Value | undefined): string {
-  // Mean times have sixteen digits.
+  // Round long fractions, such as mean times with sixteen digits.
   if (typeof value === 'number') return String(Number(value.toFixed(3)));
   if (value === undefined || value === '') return '-';
   return oneLine(Array.isArray(value) ? value.map(scalarText).join(':') : toText(value));
 }
 
-/** Removes control characters: an answer must not control the terminal. */
+/** Removes control characters, since a response must not control the terminal. */
 function oneLine(text: string): string {
   return clean(text, Infinity);
 }
 
 const PAIR = /^([A-Za-z_][\w-]*(?:\.[\w-]+)*)=(.*)$/s;
-// Protects this process; a relay accepts less.
+// Protects the memory of this process; relays accept less.
 const MAX_INPUT_BYTES = 64 * 1024 * 1024;
 
-/** What arguments may name besides their own text: `-` and `@file`. */
+/** The inputs that arguments may refer to with `-` and `@file`. */
 export interface ArgumentSources {
-  /** The whole standard input. */
+  /** Reads the whole standard input. */
   readonly stdin: () => Buffer;
   readonly file: (path: string) => Buffer;
 }
@@ -154,7 +155,7 @@ function setMember(struct: Struct, key: string, value: Sendable): void {
 }
 
 /**
- * The dict of `co2 notify`: key=value pairs, one JSON object, or a text for its member `data`, with more pairs if need be. Throws a
+ * The dict of `co2 notify`: key=value pairs, one JSON object, or a text for its member `data`, optionally followed by pairs. Throws a
  * RelayError CONFIG_INVALID.
  */
 export function dictOfWords(words: readonly string[], sources = PROCESS_SOURCES): Sendable {
@@ -234,7 +235,7 @@ function requireSizes(text: string): void {
   }
 }
 
-/** `*` stands for any characters. Each part is looked for once, so that no pattern takes long. */
+/** Matches a pattern in which `*` means any characters. Each part is searched for once, so that no pattern takes long. */
 export function matchesPattern(text: string, pattern: string): boolean {
   const parts = pattern.split('*');
   const [first = ''] = parts;

@@ -1,4 +1,4 @@
-/** `co2 watch`: prints the dicts that pass a relay, and for admins what happens to its plugins, satellites and links. */
+/** `co2 watch`: prints the dicts that pass through a relay and, for admins, the events of its plugins, satellites and links. */
 import { clean, RelayError } from '../core/core.ts';
 import { RemoteFault } from '../client/internal.ts';
 import { isDict } from '../values/values.ts';
@@ -14,11 +14,11 @@ export interface WatchFlags extends TargetFlags {
   readonly dicts?: boolean;
 }
 
-// A poll ends well before the time limit of a call.
+// A poll must end well before a call times out.
 const WAIT_MS = 20_000;
 const FORBIDDEN = 403;
 
-/** Prints what matches the filters until `count` is reached or the process is interrupted. Rejects like a call. */
+/** Prints matching events until `count` is reached or the process is interrupted. Rejects like a call. */
 export async function watch(filters: readonly string[], flags: WatchFlags): Promise<void> {
   const accepts = filterOf(filters);
   const { count = Infinity } = flags;
@@ -38,10 +38,10 @@ export async function watch(filters: readonly string[], flags: WatchFlags): Prom
       printer(eventLine, () => true),
       end.signal,
     ).catch((error: unknown) => {
-      // Only an admin may see them; without the flag they are an extra.
+      // Only admins may see these events. Without the flag they are optional, so a missing right is not an error.
       if (flags.events === true || !RemoteFault.is(error) || error.code !== FORBIDDEN) throw error;
     });
-  // Filters are about dicts.
+  // Filters apply only to dicts.
   const wantsEvents = flags.events ?? filters.length === 0;
   await Promise.race([
     Promise.all([...(flags.dicts === false ? [] : [dicts()]), ...(wantsEvents ? [events()] : [])]),
@@ -80,7 +80,7 @@ function listOf(value: Value | undefined): readonly Dict[] {
   return Array.isArray(value) ? value.filter((one: Value): one is Dict => isDict(one)) : [];
 }
 
-/** True for dicts with all these members: `topic=x data.chat.nick=ann`; a value with * is a pattern of texts. */
+/** True if the dict has all these members: `topic=x data.chat.nick=ann`. A value with * is a pattern for strings. */
 function filterOf(words: readonly string[]): (item: Dict) => boolean {
   const conditions = words.map((word) => {
     const at = word.indexOf('=');
@@ -97,12 +97,12 @@ function filterOf(words: readonly string[]): (item: Dict) => boolean {
     });
 }
 
-/** Equal values have equal texts: 1 and 1.0 are the same to a person. */
+/** Returns the same text for equal values: 1 and 1.0 are equal for a person. */
 function textOf(value: Sendable | undefined): string {
   return value === undefined ? '' : toJson(value, 0).replace(/^(-?\d+)\.0$/, '$1');
 }
 
-/** `10:15:02.123  ham.spam.Pong  {"data":...}`: who sent it, and its members without those that relays add. */
+/** Formats `10:15:02.123  ham.spam.Pong  {"data":...}`: the sender, and the members without those that relays add. */
 function dictLine({ at, sender, dict }: Dict): string {
   const members = isDict(dict) ? Object.entries(dict) : [];
   const own = members.filter(([name]) => !['host_id', 'client_address', 'co2'].includes(name));

@@ -1,4 +1,4 @@
-/** The page of a GET request as HTML, for people: this relay, the states of its parts, and its methods with forms that call them. Pure. */
+/** Renders the HTML page of a GET request: the relay, the state of its parts, and its methods with forms to call them. Pure. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { clean } from '../core/core.ts';
@@ -10,7 +10,7 @@ import type { PageContent, PagePlace } from './pages.ts';
 const STYLE = readAsset('page.css');
 const SCRIPT = readAsset('page.js');
 
-/** Headers that let a browser use the page's own style and script, and nothing else; the script may call this relay. */
+/** Headers that restrict a browser to the page's own style and script; the script may call only this relay. */
 export const HTML_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': [
     "default-src 'none'",
@@ -33,21 +33,21 @@ const FACTS: ReadonlyMap<string, string> = new Map([
   ['maintainer', 'Maintainer'],
   ['max_satellites', 'Remote satellites at most'],
 ]);
-// Shown by other parts of the page.
+// Other parts of the page show these fields.
 const NO_FACTS: ReadonlySet<string> = new Set(['host', 'port', 'plugins', 'server_time']);
 const GOOD: ReadonlySet<string> = new Set(['ready', 'busy', 'up']);
 const BAD: ReadonlySet<string> = new Set(['failed', 'not-loaded', 'backoff', 'unresponsive', 'down', 'not ready']);
 const PEER_STATES = { idle: 'not tried yet', connecting: 'connecting', up: 'up', 'backing-off': 'down', stopped: 'stopped' } as const;
-// A form for each way to call a method; the relay's own methods have three ways at most.
+// The maximum number of forms per method, one for each signature. The relay's own methods have at most three.
 const MAX_FORMS = 4;
 const MAX_BRIEF = 160;
-// A form and its lines take some 3 kB; the methods of a larger relay have theirs on pages of their own.
+// A form with its examples takes about 3 kB. If there are more methods, each has its form on a separate page.
 const MAX_WITH_FORMS = 300;
 const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Cg fill='%230a6e6e'%3E%3Ccircle cx='16' cy='16' r='6'/%3E%3Ccircle cx='4' cy='16' r='4'/%3E%3Ccircle cx='28' cy='16' r='4'/%3E%3C/g%3E%3C/svg%3E";
 const MARKS: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 
-/** The page as an HTML document. */
+/** Renders the page as an HTML document. */
 export function htmlPage(content: PageContent, place: PagePlace): string {
   const { methods, overview } = content;
   const state = overview === undefined ? '' : `<a href="readyz">${badge(overview.isReady ? 'ready' : 'not ready')}</a>`;
@@ -60,7 +60,7 @@ export function htmlPage(content: PageContent, place: PagePlace): string {
   ]);
 }
 
-/** An HTML document about one method. */
+/** Renders an HTML document about one method. */
 export function htmlMethod(method: MethodDescription, { origin }: PagePlace): string {
   return documentOf(`${method.name} - co2-relay`, '', [
     '<p><a href="?">All methods</a></p>',
@@ -87,7 +87,7 @@ function factsCard(properties: NonNullable<PageContent['properties']>, { origin 
   ];
 }
 
-/** What changes while the relay runs. The script replaces it by its present state, and a live dashboard has its place here. */
+/** Renders the part that changes while the relay runs. The script replaces it with the current state or with a live dashboard. */
 function stateCards({ overview, plugins, satellites }: PageContent): string[] {
   const cards: string[] = [];
   if (overview) {
@@ -157,11 +157,11 @@ function methodsCard(methods: readonly MethodDescription[], { origin }: PagePlac
   ];
 }
 
-/** How methods are shown. */
+/** Options for showing methods. */
 interface Look {
   readonly origin: string;
   readonly isOpen: boolean;
-  /** With forms and lines to copy. */
+  /** Includes forms and examples to copy. */
   readonly hasForms: boolean;
 }
 
@@ -201,7 +201,7 @@ function methodSection(method: MethodDescription, { origin, isOpen, hasForms }: 
   ].join('\n');
 }
 
-/** `Adds two integers.`, whatever lines it is on. */
+/** The first sentence, such as `Adds two integers.`, even if it spans several lines. */
 function firstSentence(help: string): string {
   const [paragraph = ''] = help.split('\n\n', 1);
   const line = paragraph.replaceAll('\n', ' ');
@@ -210,7 +210,7 @@ function firstSentence(help: string): string {
   return sentence.length > MAX_BRIEF ? `${sentence.slice(0, MAX_BRIEF)}...` : sentence;
 }
 
-/** A name that a narrow screen may break after each dot. */
+/** A name with a possible line break after each dot, for narrow screens. */
 function withBreaks(name: string): string {
   return escaped(name).replaceAll('.', '.<wbr>');
 }
@@ -220,7 +220,7 @@ function example(label: string, line: string): string {
   return `<div class="example"><div><h4>${label}</h4>${copy}</div><pre>${escaped(line)}</pre></div>`;
 }
 
-/** The form that calls a method in one way, with a field for each parameter; without a signature one for all parameters. */
+/** The form for one signature of a method, with a field per parameter; without a signature, one field takes all parameters. */
 function callForm(name: string, signature: readonly string[] | undefined): string {
   const fields = signature
     ? signature.slice(1).map((type, index) => `<label><span class="muted">${index + 1}. ${escaped(type)}</span>${fieldFor(type)}</label>`)
@@ -291,7 +291,7 @@ function documentOf(title: string, state: string, parts: readonly string[]): str
   ].join('\n');
 }
 
-/** The word for a state in its color. */
+/** The name of a state in its color. */
 function badge(state: string): string {
   const kind = GOOD.has(state) ? ' good' : BAD.has(state) ? ' bad' : '';
   return `<span class="state${kind}">${escaped(state)}</span>`;
@@ -305,7 +305,7 @@ function durationOf(seconds: number): string {
   return minutes > 0 ? `${minutes} min` : `${Math.round(seconds)} s`;
 }
 
-/** A file of `web/`, which is beside `src/` and `dist/`. */
+/** Reads a file of `web/`, which is next to `src/` and `dist/`. */
 function readAsset(name: string): string {
   return readFileSync(new URL(`../../web/${name}`, import.meta.url), 'utf8');
 }
@@ -314,7 +314,7 @@ function hashOf(text: string): string {
   return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }
 
-/** A name encoded for a link and its anchor; letters, digits, "_" and "." stay as they are. */
+/** Encodes a name for a link and its anchor; letters, digits, "_" and "." are unchanged. */
 function encoded(name: string): string {
   // Lone surrogates cannot be encoded in a URL.
   return escaped(encodeURIComponent(Buffer.from(name).toString()));

@@ -1,6 +1,6 @@
 /**
- * What Prometheus scrapes: the counters of a relay, read when they are asked for, and those of its process. Nothing is loaded or measured
- * before the first scrape.
+ * The response to a Prometheus scrape: the counters of a relay, read at the time of the scrape, and those of its process. Nothing is loaded
+ * or measured before the first scrape.
  */
 import type { Histogram, Registry } from 'prom-client';
 import { DURATION_BOUNDS_MS } from '../rpc/rpc.ts';
@@ -16,7 +16,7 @@ export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 /** The metrics of a relay and of the process that it runs in, in the text format of Prometheus. */
 export async function metricsText(snapshot: Snapshot): Promise<string> {
   const { Counter, Gauge, Registry } = await load();
-  // A registry for each scrape, so that a plugin or a peer that is gone leaves nothing behind.
+  // Each scrape uses a new registry, so that removed plugins and peers leave no stale series.
   const registry = new Registry();
   for (const { name, type, help, labels, samples } of TABLE) {
     const configuration = { name, help, labelNames: labels, registers: [registry] };
@@ -40,7 +40,7 @@ function importClient() {
 
 let processMetrics: Promise<Registry> | undefined;
 
-/** CPU, memory, garbage collection and the lag of the event loop. One for all relays of a process, because its observers never end. */
+/** The metrics of CPU, memory, garbage collection and event loop lag. All relays of a process share them: their observers never stop. */
 function processRegistry(): Promise<Registry> {
   return (processMetrics ??= load().then(({ Registry, collectDefaultMetrics }) => {
     const register = new Registry();
@@ -49,7 +49,7 @@ function processRegistry(): Promise<Registry> {
   }));
 }
 
-/** The histogram in the form that a registry reads. A Histogram of the library counts single observations, and ours are counted already. */
+/** Adapts our histogram to the registry. The Histogram class of the library accepts only single observations, but ours are aggregated. */
 function callDurations(durations: readonly CallDurations[]): Histogram {
   const { name, help } = CALL_DURATION;
   const values = durations.flatMap(({ method, buckets, totalMs }) => {

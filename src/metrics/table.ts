@@ -1,4 +1,4 @@
-/** The metrics of a relay as a table: name, type, help, labels, and how the values are read from a snapshot of its counters. */
+/** The table of metrics of a relay: name, type, help, labels, and how to read the values from a snapshot of its counters. */
 import type { LinkStatus } from '../links/links.ts';
 import type { MeshStatus } from '../mesh/mesh.ts';
 import type { PluginHostStatus, PluginState } from '../plugin-host/plugin-host.ts';
@@ -19,7 +19,7 @@ export interface Snapshot {
   readonly http: { readonly wrongCredentials: number; readonly lockOuts: number };
 }
 
-/** A value with its labels. Values with the same labels are added up. */
+/** A value with its labels. Values with the same labels are summed. */
 export type Sample = readonly [value: number, labels?: Readonly<Record<string, string>>];
 
 /** One row of the table. */
@@ -28,8 +28,8 @@ export interface Metric {
   readonly type: 'counter' | 'gauge';
   readonly help: string;
   /**
-   * Names of labels. Their values come from the configuration and the plugins of the operator, or from closed lists; nothing that a caller
-   * chooses may be one, since each value is a time series of its own.
+   * Names of labels. Label values come from the operator's configuration and plugins, or from closed lists. Values that callers choose must
+   * never be labels, since each value creates a new time series.
    */
   readonly labels: readonly string[];
   readonly samples: (snapshot: Snapshot) => readonly Sample[];
@@ -59,7 +59,7 @@ const DICTS: readonly Metric[] = [
     'Refused dicts and registrations by reason: the code of the fault, HOOK for those that relay plugins refused, WRONG_TOKEN for a token of no satellite.',
     ['reason'],
     ({ relay }) => [
-      // Always there, so that the first one is an increase.
+      // Always present, so that Prometheus sees the first event as an increase.
       [0, { reason: 'ORIGIN_REFUSED' }],
       ...Object.entries(relay.refusedByCode).map(([reason, count]): Sample => [count, { reason }]),
       [relay.refusedByHooks, { reason: 'HOOK' }],
@@ -187,7 +187,7 @@ const PEERS: readonly Metric[] = [
   ),
 ];
 
-// Anybody may register as a satellite if the operator allows it, so remote satellites have no label of their own.
+// Untrusted callers may be allowed to register as satellites, so remote satellites share one label.
 const REMOTE: readonly Metric[] = [
   gauge('co2_remote_satellites', 'Registered remote satellites.', [], ({ satellites }) => [[satellites.satellites.length]]),
   gauge('co2_remote_satellites_failing', 'Remote satellites that did not answer the last ping or dict.', [], ({ satellites }) => [
@@ -258,10 +258,10 @@ const CALLS: readonly Metric[] = [
   counter('co2_lockouts_total', 'How often an address was locked out after too many wrong tokens.', [], ({ http }) => [[http.lockOuts]]),
 ];
 
-/** All metrics that have one value for each set of labels. The durations of calls are a histogram: see {@link CALL_DURATION}. */
+/** All metrics with one value per set of labels. Call durations are a histogram, see {@link CALL_DURATION}. */
 export const TABLE: readonly Metric[] = [...RELAY, ...DICTS, ...INBOXES, ...PEERS, ...REMOTE, ...PLUGINS, ...CALLS];
 
-/** The histogram of calls. */
+/** The histogram of call durations. */
 export const CALL_DURATION = {
   name: 'co2_call_duration_seconds',
   help: 'Duration of calls by method; methods beyond the first 200 are counted as (other).',

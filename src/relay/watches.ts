@@ -1,6 +1,6 @@
 /**
- * Watches: what passes the relay, for callers that look on. Each has a bounded queue, which it reads by long polls, so that no dict is
- * missed between two of them; nothing is kept for a relay that nobody watches.
+ * Watches let callers observe the events of the relay. Each watch has a bounded queue that its caller reads by long polls, so no event is
+ * missed between two polls. Nothing is queued while there is no watch.
  */
 import { BoundedQueue, RelayError, SILENT } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
@@ -8,21 +8,21 @@ import type { EmittedEvent, EventStream } from '../events/events.ts';
 import { randomHex } from './random-hex.ts';
 import type { RelayEvent } from './relay-events.ts';
 
-/** What a poll answers. */
+/** The result of a poll. */
 export interface WatchBatch {
-  /** The name of the watch, to poll with. */
+  /** The id of the watch, which the next poll must pass. */
   readonly id: string;
-  /** Oldest first. */
+  /** The queued events, oldest first. */
   readonly events: readonly EmittedEvent<RelayEvent>[];
-  /** How many were dropped since the last poll because the queue was full. */
+  /** The number of events dropped since the last poll because the queue was full. */
   readonly missed: number;
 }
 
 export interface Poll {
-  /** Undefined opens a watch; the answer comes at once. */
+  /** The watch to poll. Undefined opens a new watch and returns at once. */
   readonly id: string | undefined;
   readonly waitMs: number;
-  /** Aborted when the caller has gone. */
+  /** Aborted when the caller disconnects. */
   readonly gone: AbortSignal | undefined;
 }
 
@@ -30,22 +30,22 @@ interface Watch {
   readonly types: ReadonlySet<string>;
   readonly queue: BoundedQueue<EmittedEvent<RelayEvent>>;
   readonly unsubscribe: () => void;
-  /** Of the dropped events, how many the caller knows of. */
+  /** The number of dropped events already reported to the caller. */
   reported: number;
   isPolled: boolean;
   polledAt: number;
 }
 
-// Each holds its queue and a connection: a few people, a dashboard, and programs that forgot to close.
+// Each watch holds a queue and a connection. This is enough for some people, a dashboard and a few programs that never closed theirs.
 const MAX_WATCHES = 20;
-// Per watch: what a busy relay does in a second, and eight bodies of a usual size. Protects the heap from a reader that is too slow.
+// Per watch: the events of one second on a busy relay, and eight bodies of a typical size. It protects the heap from slow readers.
 const MAX_EVENTS = 1_000;
 const MAX_BYTES = 8 * 1024 * 1024;
-// One answer; the rest waits for the next poll.
+// The size limit of one response; further events stay queued for the next poll.
 const MAX_ANSWER_BYTES = 1024 * 1024;
-// A watch that is not polled for this long is closed.
+// A watch is closed if it is not polled for this long.
 const EXPIRY_MS = 60_000;
-// What an event takes besides the payload of its message.
+// The estimated memory of an event besides the payload of its message.
 const EVENT_BYTES = 300;
 
 export class Watches {
@@ -60,8 +60,9 @@ export class Watches {
   }
 
   /**
-   * Opens a watch of events of these types, or answers what it has queued; waits up to `waitMs` for the first one. Rejects with a
-   * RelayError LIMIT if there are too many watches or one is polled twice at once, INVALID_PARAMS if there is no such watch of these types.
+   * Opens a watch for events of these types, or returns the queued events of an existing one, waiting up to `waitMs` for the first event.
+   * Rejects with a RelayError LIMIT if there are too many watches or another poll of the watch is pending, or INVALID_PARAMS if no such
+   * watch exists for these types.
    */
   async poll(types: readonly RelayEvent['type'][], { id, waitMs, gone }: Poll): Promise<WatchBatch> {
     if (id === undefined) return { id: this.#open(types), events: [], missed: 0 };
@@ -86,9 +87,9 @@ export class Watches {
       throw new RelayError('LIMIT', `${MAX_WATCHES} callers are watching already; a watch ends ${EXPIRY_MS / 1000} s after its last poll`);
     const id = this.#name();
     const limits = { maxMessages: MAX_EVENTS, maxBytes: MAX_BYTES };
-    // The caller learns what is dropped; the log need not.
+    // Dropped events are reported to the caller and therefore not logged.
     const queue = new BoundedQueue<EmittedEvent<RelayEvent>>({ name: 'a watch', limits, bytesOf, log: SILENT });
-    // An expired watch is noticed by the next event, without a timer: until then it costs nothing.
+    // The next event closes an expired watch. A timer is not needed, since an expired watch costs nothing until then.
     const unsubscribe = this.#events.subscribe((_event, emitted) => {
       if (this.#isExpired(watch)) this.#close(id, watch);
       else queue.push(emitted);
@@ -119,7 +120,7 @@ export class Watches {
       const signal = gone ? AbortSignal.any([timeout.signal, gone]) : timeout.signal;
       await this.#events.next(({ type }) => types.has(type), { signal });
     } catch {
-      // The time is over, the caller has gone or the relay stops: the poll is answered with what there is.
+      // The poll timed out, the caller disconnected or the relay is stopping: return the events queued so far.
     } finally {
       cancelTimer();
     }

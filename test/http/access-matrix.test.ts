@@ -162,7 +162,7 @@ function requireStatus({ status }: RawAnswer, judgement: Outcome): Outcome {
   return judgement;
 }
 
-test('every registered method by every kind of credential, at every endpoint', async (t) => {
+test('every endpoint applies the access rules to every registered method and kind of credential', async (t) => {
   const dataDir = join(temporaryDir(t), 'state');
   const config = {
     dataDir,

@@ -4,7 +4,7 @@ import { ByteBudget } from '../../src/http/byte-budget.ts';
 
 const KB = 1024;
 
-test('what is small is free, one place has half of all, and what is released is there again', (t) => {
+test('small bodies are free, one address may use half of the budget, and released bytes are available again', (t) => {
   const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isUntrusted: place.startsWith('stranger') }));
   for (let index = 0; index < 100; index++) t.true(budget.open('a').grow(64 * KB));
   t.is(budget.held, 0);
@@ -20,7 +20,7 @@ test('what is small is free, one place has half of all, and what is released is 
   t.is(budget.held, 200 * KB);
 });
 
-test('many small growths of one request count once they are large together', (t) => {
+test('many small increments of one request count once their sum is large', (t) => {
   const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isUntrusted: place.startsWith('stranger') }));
   const reservation = budget.open('a');
   for (let index = 0; index < 10; index++) t.true(reservation.grow(50 * KB));
@@ -31,7 +31,7 @@ test('many small growths of one request count once they are large together', (t)
   t.is(budget.held, 0);
 });
 
-test('strangers have half of all together and a quarter from one place, so that those who are known always get their share', (t) => {
+test('anonymous callers share half of the budget, and a quarter per address, so that known callers always get their share', (t) => {
   const budget = new ByteBudget(1000 * KB, (place: string) => ({ place, isUntrusted: place.startsWith('stranger') }));
   const one = budget.open('stranger 1');
   t.true(one.grow(250 * KB));

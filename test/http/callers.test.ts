@@ -36,7 +36,7 @@ const PAGES: readonly (readonly [headers: Readonly<Record<string, string>>, stat
   [{ host: '[::]' }, 421],
 ];
 
-test('a page of somebody else and a rebound name are refused at every endpoint, and a token does not help', async (t) => {
+test('foreign web pages and rebound DNS names are rejected at every endpoint, even with a token', async (t) => {
   const { url, adminToken } = await startRelay(t);
   for (const endpoint of ENDPOINTS) {
     for (const [headers, status] of PAGES) {
@@ -49,7 +49,7 @@ test('a page of somebody else and a rebound name are refused at every endpoint, 
   }
 });
 
-test('they are refused before their body is read', async (t) => {
+test('foreign web pages and rebound names are rejected before their body is read', async (t) => {
   const { url } = await startRelay(t);
   for (const headers of [{ origin: 'null' }, { host: 'evil.example' }, { 'content-type': 'text/plain' }, { 'content-encoding': 'gzip' }]) {
     for (const path of ['/RPC2', '/nowhere']) {
@@ -61,7 +61,7 @@ test('they are refused before their body is read', async (t) => {
   }
 });
 
-test('a wrong credential and a caller that calls too often are rejected before their body is read, at every endpoint in its own format', async (t) => {
+test('wrong credentials and rate-limited callers are rejected before their body is read, in the format of the endpoint', async (t) => {
   const { url } = await startRelay(t, { limits: { anonymous: { perSecond: 0.001, burst: 1 } } });
   const stranger = { 'x-forwarded-for': '198.51.100.7' };
   t.is((await request(url, { headers: stranger })).status, 200);
@@ -84,7 +84,7 @@ test('a wrong credential and a caller that calls too often are rejected before t
   }
 });
 
-test('our own page, listed origins and names, and no page at all get in', async (t) => {
+test('our own page, listed origins and host names, and callers that are not browsers are accepted', async (t) => {
   const { url } = await startRelay(t, { allowedOrigins: ['https://panel.example'], allowedHosts: ['relay.example'] });
   const { host, port } = new URL(url);
   for (const headers of [
@@ -102,7 +102,7 @@ test('our own page, listed origins and names, and no page at all get in', async 
   }
 });
 
-test('credentials: none is local, a right one is let in, a wrong one is refused even here', async (t) => {
+test('on this machine, callers without credentials count as local, valid credentials are accepted and wrong ones rejected', async (t) => {
   const { url, adminToken } = await startRelay(t, { maxWrongCredentials: 1000 });
   const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
   for (const authorization of [
@@ -138,7 +138,7 @@ test('credentials: none is local, a right one is let in, a wrong one is refused 
   }
 });
 
-test('a wrong credential is refused before the body is parsed', async (t) => {
+test('a wrong credential is rejected before the body is parsed', async (t) => {
   const { url } = await startRelay(t);
   const { body } = await request(url, { body: 'garbage', headers: { authorization: 'Bearer wrong' } });
   t.like(parseResponse(body), { kind: 'fault', code: 401 });
@@ -153,7 +153,7 @@ const FORWARDING: readonly Readonly<Record<string, string>>[] = [
   { via: '1.1 proxy' },
 ];
 
-test('a forwarding header that nobody vouches for never makes an address, nor a right', async (t) => {
+test('a forwarding header from an untrusted sender neither changes the client address nor grants rights', async (t) => {
   const relay = await startRelay(t, { access: { anonymous: ['read', 'message'] } });
   let count = 0;
   for (const headers of FORWARDING) {
@@ -169,7 +169,7 @@ test('a forwarding header that nobody vouches for never makes an address, nor a 
   }
 });
 
-test('through a trusted proxy the rightmost entry that is none of them counts', async (t) => {
+test('behind trusted proxies, the rightmost entry that is not a trusted proxy is the client', async (t) => {
   const { url, received } = await startRelay(t, { trustedProxies: ['127.0.0.0/8'], access: { anonymous: ['read', 'message'] } });
   const cases = [
     ['198.51.100.7', '198.51.100.7'],
@@ -188,7 +188,7 @@ test('through a trusted proxy the rightmost entry that is none of them counts', 
   }
 });
 
-test('a stranger may read; for a message the refusal says how to get the right', async (t) => {
+test('an anonymous caller may read; the fault for a message explains how to get the right', async (t) => {
   const { url, received, adminToken } = await startRelay(t, { trustedProxies: ['127.0.0.0/8'] });
   const stranger = { 'x-forwarded-for': '198.51.100.7' };
   t.like(await call(url, 'ping', [], { headers: stranger }), { kind: 'value', value: true });
@@ -207,7 +207,7 @@ test('a stranger may read; for a message the refusal says how to get the right',
   t.is((await received.first(1))[0]?.dict.data, 'with the token');
 });
 
-test("access.anonymous ['message'] opens notify to strangers, and calls stay closed", async (t) => {
+test("access.anonymous ['message'] allows notify for anonymous callers, but no other calls", async (t) => {
   const { url, received } = await startRelay(t, { trustedProxies: ['127.0.0.0/8'], access: { anonymous: ['message'] } });
   const headers = { 'x-forwarded-for': '198.51.100.7' };
   t.like(await call(url, 'notify', [{ data: 'hello' }], { headers }), { kind: 'value' });
@@ -217,7 +217,7 @@ test("access.anonymous ['message'] opens notify to strangers, and calls stay clo
   t.regex(first?.dict.host_id as string, /@198\.51\.100\.7:0$/);
 });
 
-test('who comes through a proxy on this machine is no peer, though a peer is on this machine too', async (t) => {
+test('a caller behind a proxy on this machine is not treated as a peer, even if a peer runs on this machine', async (t) => {
   const relay = await startRelay(t, { peers: ['http://127.0.0.1:9'] });
   const co2 = { id: 'far.1', hops: 3, age: 0, by: 'p@127.0.0.1:9', via: [] };
   const dict = { data: 1, host_id: 'o@198.51.100.7:1', co2 };
@@ -228,7 +228,7 @@ test('who comes through a proxy on this machine is no peer, though a peer is on 
   t.like(await call(relay.url, 'notify', [dict]), { kind: 'value' }, 'the peer itself is believed');
 });
 
-test('no endpoint echoes markup or control characters of a request', async (t) => {
+test('no endpoint echoes markup or control characters from a request', async (t) => {
   const { url } = await startRelay(t);
   const evil = '<script>\u009b31m';
   for (const what of [

@@ -68,7 +68,7 @@ for (const [where, connectTo] of [
   ['TCP', overTcp],
   ['a unix socket', overUnix],
 ] as const) {
-  test(`over ${where}, a client that never closes keeps no socket of the relay`, async (t) => {
+  test(`over ${where}, a client that never closes its connection does not keep a socket of the relay open`, async (t) => {
     const served = await serve(t, {});
     await served.ping();
     const before = socketsOf(served.relay.pid).length;
@@ -85,7 +85,7 @@ for (const [where, connectTo] of [
   });
 }
 
-test('over TLS, a client that never closes keeps no socket of the relay', async (t) => {
+test('a TLS client that never closes its connection does not keep a socket of the relay open', async (t) => {
   const served = await serve(t, { tls: writeCertificate(temporaryDir(t)) });
   await served.ping();
   const before = socketsOf(served.relay.pid).length;
@@ -105,7 +105,7 @@ test('over TLS, a client that never closes keeps no socket of the relay', async 
 });
 
 for (const isSecure of [false, true]) {
-  test(`SIGTERM ends a relay with ${isSecure ? 'HTTPS' : 'HTTP'} whose clients never close`, async (t) => {
+  test(`SIGTERM stops a relay with ${isSecure ? 'HTTPS' : 'HTTP'} whose clients never close their connections`, async (t) => {
     const served = await serve(t, { requestTimeoutMs: 86_400_000, ...(isSecure ? { tls: writeCertificate(temporaryDir(t)) } : {}) });
     const half = 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Type: text/xml\r\n\r\n';
     const before = socketsOf(served.relay.pid).length;
@@ -123,7 +123,7 @@ for (const isSecure of [false, true]) {
   });
 }
 
-test('connections beyond maxConnections are closed before TLS begins, and the others go on', async (t) => {
+test('connections beyond maxConnections are closed before the TLS handshake, and others are unaffected', async (t) => {
   const served = await serve(t, { maxConnections: 3, requestTimeoutMs: 86_400_000, tls: writeCertificate(temporaryDir(t)) });
   await served.ping();
   const clients = Array.from({ length: 20 }, () => stubborn(t, overTls(served), 'P'));

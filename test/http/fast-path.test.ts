@@ -11,14 +11,14 @@ const LONG = '/RPC2?';
 const REQUESTS: Readonly<Record<string, RawRequest>> = {
   'a call': {},
   'a call with parameters': { body: serialiseCall('system.methodHelp', ['ping']) },
-  'a method that is not there': { body: serialiseCall('no.such', []) },
-  'parameters that do not fit': { body: serialiseCall('system.methodHelp', []) },
-  'no XML': { body: 'ping' },
+  'an unknown method': { body: serialiseCall('no.such', []) },
+  'invalid parameters': { body: serialiseCall('system.methodHelp', []) },
+  'a body that is not XML': { body: 'ping' },
   'half of a call': { body: '<methodCall><methodName>ping' },
   'an empty body': { body: '', headers: { 'Content-Length': '0' } },
   'no length': { body: '' },
   'a charset': { headers: { 'Content-Type': 'text/xml; charset=iso-8859-1' }, body: serialiseCall('ping', []).toString('latin1') },
-  'a charset that nobody knows': { headers: { 'Content-Type': 'text/xml; charset=klingon' } },
+  'an unknown charset': { headers: { 'Content-Type': 'text/xml; charset=klingon' } },
   'another media type': { headers: { 'Content-Type': 'text/plain' } },
   'no media type': { headers: { 'Content-Type': undefined } },
   'JSON-RPC': { headers: { 'Content-Type': 'application/json' }, body: '{"jsonrpc":"2.0","method":"ping","id":1}' },
@@ -29,9 +29,9 @@ const REQUESTS: Readonly<Record<string, RawRequest>> = {
   'HTTP/1.0': { version: '1.0' },
   'no Host': { headers: { Host: undefined } },
   'gzip that is not enabled': { headers: { 'Content-Encoding': 'gzip' } },
-  'an Expect that is met': { headers: { Expect: '100-continue' } },
-  'an Expect that is not': { headers: { Expect: 'more' } },
-  'a length that is no number': { headers: { 'Content-Length': 'x' } },
+  'a supported Expect header': { headers: { Expect: '100-continue' } },
+  'an unsupported Expect header': { headers: { Expect: 'more' } },
+  'a length that is not a number': { headers: { 'Content-Length': 'x' } },
   GET: { method: 'GET', headers: { Accept: 'application/json' } },
   PUT: { method: 'PUT' },
 };
@@ -43,7 +43,7 @@ function comparable({ status, headers, body }: RawAnswer): unknown {
 }
 
 for (const [what, request] of Object.entries(REQUESTS)) {
-  test(`both ways answer alike: ${what}`, async (t) => {
+  test(`the fast and the general path give the same response: ${what}`, async (t) => {
     const { url } = await startRelay(t);
     const short = await exchange(url, requestBytes(url, request));
     const long = await exchange(url, requestBytes(url, { ...request, path: LONG }));
@@ -52,7 +52,7 @@ for (const [what, request] of Object.entries(REQUESTS)) {
   });
 }
 
-test('both ways count calls, and refuse those over the limit alike', async (t) => {
+test('both paths count calls and reject those over the limit in the same way', async (t) => {
   const relay = await startRelay(t, { limits: { local: { perSecond: 0.001, burst: 2 } } });
   const { url } = relay;
   const answers: RawAnswer[] = [];
@@ -62,7 +62,7 @@ test('both ways count calls, and refuse those over the limit alike', async (t) =
   t.is(relay.status().relay.rateLimited, 2);
 });
 
-test('both ways write the same line into the access log', async (t) => {
+test('both paths write the same line to the access log', async (t) => {
   const { url, log } = await startRelay(t);
   for (const path of ['/RPC2', LONG]) await exchange(url, requestBytes(url, { path, body: serialiseCall('no.such', []) }));
   const lines = await Promise.all([log.line(/RPC2 no\.such/), log.line(/RPC2\? no\.such/)]);
@@ -71,7 +71,7 @@ test('both ways write the same line into the access log', async (t) => {
   t.is(short, long);
 });
 
-test('a call in pieces of a byte, and several at once on one connection, are answered in order', async (t) => {
+test('calls sent byte by byte, and several pipelined on one connection, are answered in order', async (t) => {
   const { url } = await startRelay(t);
   const call = (id: string, close: boolean): Buffer =>
     requestBytes(url, { body: serialiseCall('system.methodHelp', [id]), headers: { Connection: close ? 'close' : 'keep-alive' } });

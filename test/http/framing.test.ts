@@ -50,7 +50,7 @@ const ANSWERS: readonly (readonly [what: RawRequest, status: number])[] = [
   [{ path: '/api/ping', headers: JSON_TYPE, body: '{' }, 400],
 ];
 
-test('every answer has an exact Content-Length and is never chunked, whatever its status and the version of HTTP', async (t) => {
+test('every response has an exact Content-Length and is never chunked, for any status and HTTP version', async (t) => {
   const { url } = await startRelay(t);
   for (const [what, status] of ANSWERS) {
     // HTTP/1.0 knows neither Host nor Expect.
@@ -76,7 +76,7 @@ test('every answer has an exact Content-Length and is never chunked, whatever it
   }
 });
 
-test('OPTIONS * is answered 204 with the verbs that there are, to whom may come in', async (t) => {
+test('OPTIONS * returns 204 with the supported verbs to permitted callers', async (t) => {
   const { url } = await startRelay(t);
   const all: RawRequest = { method: 'OPTIONS', path: '*' };
   const { status, headers, body } = await request(url, all);
@@ -93,7 +93,7 @@ test('OPTIONS * is answered 204 with the verbs that there are, to whom may come 
   );
 });
 
-test('a relay that is not open yet, or stops, answers 503 with a length and Retry-After', async (t) => {
+test('a relay that is starting or stopping responds with 503, a length and Retry-After', async (t) => {
   const relay = await startRelay(t);
   const head = requestBytes(relay.url, { body: '[]', path: '/api/ping', headers: { ...JSON_TYPE, connection: 'keep-alive' } });
   // The connection is busy with a call, so the stop waits for it; what comes next over it is refused.
@@ -117,8 +117,8 @@ const SMUGGLED: readonly (readonly [what: string, head: (host: string) => string
   ['a list of lengths', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 5, 6\r\n\r\n`],
   ['chunks before a length', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n`],
   ['chunked twice', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n`],
-  ['something and then chunked', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
-  ['chunked and then something', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked, identity\r\n\r\n`],
+  ['another coding before chunked', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
+  ['another coding after chunked', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked, identity\r\n\r\n`],
   ['a bare LF after the first line', (host) => `POST / HTTP/1.1\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`],
   ['a bare LF after a header', (host) => `POST / HTTP/1.1\r\nHost: ${host}\nContent-Length: 0\r\n\r\n`],
   ['a bare LF at the end', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\n`],
@@ -127,16 +127,16 @@ const SMUGGLED: readonly (readonly [what: string, head: (host: string) => string
   ['a name with a blank', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nContent Length: 5\r\n\r\n`],
   ['no name', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\n: 5\r\n\r\n`],
   ['a length in hexadecimal', (host) => `POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0x5\r\n\r\n`],
-  ['a version that is none', (host) => `POST / HTTP/1.2.3\r\nHost: ${host}\r\n\r\n`],
+  ['an invalid version', (host) => `POST / HTTP/1.2.3\r\nHost: ${host}\r\n\r\n`],
   ['a blank in the path', (host) => `GET / x HTTP/1.1\r\nHost: ${host}\r\n\r\n`],
   ['two hosts', (host) => `GET / HTTP/1.1\r\nHost: ${host}\r\nHost: ${host}\r\n\r\n`],
   ['another host in the first line', (host) => `GET http://evil.example/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`],
   ['chunks in HTTP/1.0', (host) => `POST / HTTP/1.0\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
-  ['a verb in small letters', (host) => `post / HTTP/1.1\r\nHost: ${host}\r\n\r\n`],
+  ['a verb in lower case', (host) => `post / HTTP/1.1\r\nHost: ${host}\r\n\r\n`],
 ];
 
 for (const [what, head] of SMUGGLED) {
-  test(`${what}: 400 and the end, and what follows is no request`, async (t) => {
+  test(`${what}: returns 400 and closes; the following bytes are not parsed as a request`, async (t) => {
     const { url } = await startRelay(t);
     const [answer, ...others] = await exchange(url, Buffer.concat([Buffer.from(head(new URL(url).host)), requestBytes(url)]));
     t.is(answer?.status, 400, answer?.body.toString());
@@ -147,13 +147,13 @@ for (const [what, head] of SMUGGLED) {
 }
 
 for (const [what, chunks] of [
-  ['a chunk whose size is none', 'x\r\nabc\r\n0\r\n\r\n'],
-  ['a chunk that is longer than it says', '2\r\nabc\r\n0\r\n\r\n'],
+  ['a chunk with an invalid size', 'x\r\nabc\r\n0\r\n\r\n'],
+  ['a chunk longer than its size', '2\r\nabc\r\n0\r\n\r\n'],
   ['a negative chunk', '-1\r\nabc\r\n0\r\n\r\n'],
   ['a chunk that ends in a bare LF', '3\nabc\r\n0\r\n\r\n'],
-  ['a size beyond all bounds', 'fffffffffffffffff\r\nabc\r\n0\r\n\r\n'],
+  ['an excessive size', 'fffffffffffffffff\r\nabc\r\n0\r\n\r\n'],
 ] as const) {
-  test(`${what}: 400 and the end, and what follows is no request`, async (t) => {
+  test(`${what}: returns 400 and closes; the following bytes are not parsed as a request`, async (t) => {
     const { url } = await startRelay(t);
     const chunked = requestBytes(url, { body: '', headers: { 'transfer-encoding': 'chunked', connection: 'keep-alive' } });
     const answers = await exchange(url, Buffer.concat([chunked, Buffer.from(chunks), requestBytes(url)]));
@@ -164,7 +164,7 @@ for (const [what, chunks] of [
   });
 }
 
-test('100 Continue comes when the body is wanted: not to who is refused', async (t) => {
+test('100 Continue is sent only if the body will be read, and not to rejected callers', async (t) => {
   const { url } = await startRelay(t);
   const expect = { expect: '100-continue' };
   const refused: readonly RawRequest[] = [
@@ -193,7 +193,7 @@ test('100 Continue comes when the body is wanted: not to who is refused', async 
   }
 });
 
-test('HTTP/1.0 is closed after its answer unless it asks to be kept; HTTP/1.1 the other way round', async (t) => {
+test('an HTTP/1.0 connection is closed after the response unless keep-alive is requested; HTTP/1.1 is kept unless close is', async (t) => {
   const { url } = await startRelay(t);
   const kept = (version: string, connection: string | undefined): Buffer => requestBytes(url, { version, headers: { connection } });
   const last = requestBytes(url);
@@ -214,7 +214,7 @@ test('HTTP/1.0 is closed after its answer unless it asks to be kept; HTTP/1.1 th
   }
 });
 
-test('without a User-Agent, and with a byte at a time', async (t) => {
+test('a request without a User-Agent, sent one byte at a time, is answered', async (t) => {
   const { url } = await startRelay(t);
   const bytes = requestBytes(url, { body: serialiseCall('test', ['ä']) });
   const socket = open(url, bytes.subarray(0, 1)).setNoDelay(true);
@@ -228,7 +228,7 @@ test('without a User-Agent, and with a byte at a time', async (t) => {
   );
 });
 
-test('a path in another spelling is the same endpoint, with the same checks', async (t) => {
+test('a path in another notation reaches the same endpoint with the same checks', async (t) => {
   const { url } = await startRelay(t);
   const { host } = new URL(url);
   for (const path of ['/RPC2?x', '/RPC%32', `http://${host}/RPC2`]) {
@@ -238,7 +238,7 @@ test('a path in another spelling is the same endpoint, with the same checks', as
   }
 });
 
-test('a call is answered before the broken request behind it', async (t) => {
+test('a call is answered before the malformed request that follows it', async (t) => {
   const source = `
 import { Exposed, Plugin, Satellite } from 'co2-relay';
 @Satellite()

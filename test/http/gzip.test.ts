@@ -8,14 +8,14 @@ import type { RawAnswer, RawRequest } from './raw.ts';
 
 const GZIP = { 'content-encoding': 'gzip' };
 
-test('they are refused unless the operator lets them in', async (t) => {
+test('gzip bodies are rejected unless the operator allows them', async (t) => {
   const { url } = await startRelay(t);
   const answer = await request(url, { body: gzipSync(PING), headers: GZIP });
   t.is(answer.status, 415);
   t.regex(answer.body.toString(), /acceptGzip/);
 });
 
-test('accepted, they are read at every endpoint, whole and in pieces, beside those that are not encoded', async (t) => {
+test('if allowed, gzip bodies are read at every endpoint, whole and in chunks, as are plain bodies', async (t) => {
   const { url } = await startRelay(t, { acceptGzip: true });
   const long = serialiseCall('test', [Array.from({ length: 5000 }, (_, index) => `${index * 7919} sheep`)]);
   for (const [body, headers] of [
@@ -40,7 +40,7 @@ test('accepted, they are read at every endpoint, whole and in pieces, beside tho
   t.is(answersIn(await answers)[0]?.status, 200);
 });
 
-test('several codings, and others, are refused all the same', async (t) => {
+test('several codings and other codings are rejected even if gzip is allowed', async (t) => {
   const { url } = await startRelay(t, { acceptGzip: true });
   for (const encoding of ['gzip, gzip', 'gzip,identity', 'deflate', 'br', 'zstd', 'compress'])
     t.is((await request(url, { body: gzipSync(PING), headers: { 'content-encoding': encoding } })).status, 415, encoding);
@@ -49,15 +49,15 @@ test('several codings, and others, are refused all the same', async (t) => {
 });
 
 const CASES: readonly (readonly [what: string, body: Buffer, status: number, text: RegExp])[] = [
-  ['no gzip', PING, 400, /not valid gzip/],
-  ['cut short', gzipSync(PING).subarray(0, 60), 400, /not valid gzip/],
+  ['not gzip', PING, 400, /not valid gzip/],
+  ['truncated', gzipSync(PING).subarray(0, 60), 400, /not valid gzip/],
   ['a wrong checksum', changed(gzipSync(PING)), 400, /not valid gzip/],
   ['too large when inflated', gzipSync(noise(150_000).toString('hex')), 413, /larger than 262144 bytes \(maxBodyBytes\) when inflated/],
   ['a bomb', gzipSync(Buffer.alloc(200_000, 0x20)), 413, /grows more than 100 times/],
 ];
 
 for (const [what, body, status, text] of CASES) {
-  test(`${what}: ${status}, and the relay goes on`, async (t) => {
+  test(`${what}: returns ${status}, and the relay continues to serve`, async (t) => {
     const relay = await startRelay(t, { acceptGzip: true, maxBodyBytes: 262_144 });
     const answer: RawAnswer = await request(relay.url, { body, headers: GZIP });
     t.is(answer.status, status, answer.body.toString());
@@ -71,7 +71,7 @@ for (const [what, body, status, text] of CASES) {
   });
 }
 
-test('what bodies are inflated to counts for the memory that they share', async (t) => {
+test('the inflated size of bodies counts toward their shared memory budget', async (t) => {
   const { url } = await startRelay(t, { acceptGzip: true, maxBodyBytes: 1_000_000, maxBufferedBytes: 1024 });
   const body = gzipSync(noise(450_000).toString('hex'));
   const unfinished = requestBytes(url, { body, headers: GZIP }).subarray(0, -1);
@@ -80,7 +80,7 @@ test('what bodies are inflated to counts for the memory that they share', async 
   t.regex((await Promise.race(answers)).toString(), /^HTTP\/1\.1 503 .*maxBufferedBytes/s);
 });
 
-test('a sender that goes away in the middle harms nobody', async (t) => {
+test('a sender that disconnects in the middle of a body does not affect others', async (t) => {
   const relay = await startRelay(t, { acceptGzip: true });
   const bytes = requestBytes(relay.url, { body: gzipSync(noise(100_000)), headers: GZIP });
   const socket = open(relay.url, bytes.subarray(0, 50_000));

@@ -82,7 +82,7 @@ const EXAMPLES: readonly (readonly [what: string, sent: string, answered: unknow
   ],
 ];
 
-test('every example of the specification, at / and at /RPC2', async (t) => {
+test('every example of the specification works at / and at /RPC2', async (t) => {
   const { url } = await startWithPlugin(t);
   for (const [what, sent, answered] of EXAMPLES) {
     for (const path of ['/', '/RPC2']) {
@@ -101,7 +101,7 @@ test('every example of the specification, at / and at /RPC2', async (t) => {
   }
 });
 
-test('an id comes back letter for letter: strings, whole and broken numbers, large ones, null', async (t) => {
+test('an id is returned unchanged: strings, integers, fractions, large numbers and null', async (t) => {
   const { url } = await startRelay(t);
   for (const id of [
     '1',
@@ -131,7 +131,7 @@ test('an id comes back letter for letter: strings, whole and broken numbers, lar
   }
 });
 
-test('an id that cannot be, and what else is no call: -32600, with the id where there is one', async (t) => {
+test('an invalid id or request returns -32600, with the id if there is one', async (t) => {
   const { url } = await startRelay(t);
   const call = { jsonrpc: '2.0', method: 'ping', id: 7 };
   const cases: readonly (readonly [unknown, unknown])[] = [
@@ -165,7 +165,7 @@ test('an id that cannot be, and what else is no call: -32600, with the id where 
   }
 });
 
-test('no body, no UTF-8, a name twice: -32700; too deep: 413', async (t) => {
+test('an empty body, invalid UTF-8 and duplicate names return -32700; excessive depth returns 413', async (t) => {
   const { url } = await startRelay(t);
   for (const body of [' ', '{"jsonrpc":"2.0","method":"ping","method":"test","id":1}', Buffer.from([0x22, 0xff, 0x22])]) {
     const answer = await request(url, { body, headers: JSON_TYPE });
@@ -179,7 +179,7 @@ test('no body, no UTF-8, a name twice: -32700; too deep: 413', async (t) => {
   t.is(deep.status, 413);
 });
 
-test('what a method answers and throws: types, codes and texts', async (t) => {
+test('results and errors of methods have the documented types, codes and texts', async (t) => {
   const { url } = await startWithPlugin(t);
   const ask = async (method: string, params: unknown = []): Promise<string> => {
     const answer = await post(url, { jsonrpc: '2.0', method, params, id: 1 });
@@ -202,7 +202,7 @@ test('what a method answers and throws: types, codes and texts', async (t) => {
   t.regex(await ask('spec.rpc.unwritable'), /"code":-32603,"message":"spec\.rpc\.unwritable: result: a function cannot be sent/);
 });
 
-test('what is about the request comes with its HTTP status: a wrong credential, a missing right, too many calls', async (t) => {
+test('wrong credentials, missing rights and rate limits set the HTTP status', async (t) => {
   const { url } = await startRelay(t, { trustedProxies: ['127.0.0.0/8'], limits: { anonymous: { perSecond: 0.01, burst: 2 } } });
   const wrong = await post(url, 'garbage', { headers: { authorization: 'Bearer wrong' } });
   t.like(wrong, { status: 401, headers: { 'www-authenticate': 'Bearer' } });
@@ -221,7 +221,7 @@ test('what is about the request comes with its HTTP status: a wrong credential, 
   t.true(Number(often.headers['retry-after']) > 0);
 });
 
-test('a batch: in order, as long as a multicall, each counted and authorised by itself, none of them a call of calls', async (t) => {
+test('a batch runs in order, with the limit of a multicall; calls are counted and authorized separately and cannot be nested', async (t) => {
   const { url } = await startRelay(t, {
     maxMulticall: 5,
     trustedProxies: ['127.0.0.0/8'],
@@ -258,7 +258,7 @@ test('a batch: in order, as long as a multicall, each counted and authorised by 
   t.regex(many.body.toString(), /maxMulticall/);
 });
 
-test('the answers of a batch are bounded together', async (t) => {
+test('the total size of the responses of a batch is bounded', async (t) => {
   const { url } = await startWithPlugin(t);
   const call = (id: number): object => ({ jsonrpc: '2.0', method: 'spec.rpc.large', id });
   const answer = await post(url, [call(1), call(2), call(3), { jsonrpc: '2.0', method: 'ping', id: 4 }]);
@@ -275,7 +275,7 @@ test('the answers of a batch are bounded together', async (t) => {
   );
 });
 
-test('a dict by JSON goes out to peers with the types that its JSON gave to numbers', async (t) => {
+test('a dict sent as JSON is forwarded to peers with the number types of its JSON', async (t) => {
   const peer = await scriptedPeer(t);
   const { url, received } = await startRelay(t, { peers: [peer.url] });
   const members =
@@ -299,7 +299,7 @@ test('a dict by JSON goes out to peers with the types that its JSON gave to numb
   t.regex(refused.body.toString(), /cannot travel as XML-RPC/);
 });
 
-test('several requests over one connection, of both kinds', async (t) => {
+test('one connection serves several JSON-RPC and XML-RPC requests', async (t) => {
   const { url } = await startRelay(t);
   const keep = { ...JSON_TYPE, connection: 'keep-alive' };
   const notification = requestBytes(url, { body: '{"jsonrpc":"2.0","method":"ping"}', headers: keep });

@@ -10,13 +10,13 @@ function method(name: string, signatures?: Method['signatures']): Method {
 
 const named = (methods: readonly Method[]): string[] => methods.map(({ name }) => name);
 
-test('of names that are one to Robot the first is the keyword, whatever their order', (t) => {
+test('of names that Robot Framework considers equal, the first one sorted is the keyword', (t) => {
   const methods = ['a.b.do_it', 'a.b.Do_It', 'a.b.doit', 'a.b.other', 'a.c.doit'].map((name) => method(name));
   t.deepEqual(named(keywordsOf(methods)), ['a.b.Do_It', 'a.b.other', 'a.c.doit']);
   t.deepEqual(named(keywordsOf(methods.toReversed())), ['a.b.Do_It', 'a.b.other', 'a.c.doit']);
 });
 
-test('a name means the method of exactly this name, else the keyword that Robot takes for the same', (t) => {
+test('a name selects the method of exactly this name, or else the keyword that Robot Framework considers equal', (t) => {
   const methods = ['a.b.Do_It', 'a.b.doit', 'a.b.other'].map((name) => method(name));
   for (const [spoken, found] of [
     ['a.b.doit', 'a.b.doit'],
@@ -57,7 +57,7 @@ for (const [what, signatures, args, types] of ARGUMENTS) {
   });
 }
 
-test('named arguments are a struct at the end; bytes are a text where only a text can be', (t) => {
+test('named arguments become a final struct; bytes become a string where only a string is valid', (t) => {
   const struct = dictOf([['a', 1]]);
   const bytes = Buffer.from([0x61, 0x00, 0xe4]);
   const texts = method('m', [

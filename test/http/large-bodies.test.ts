@@ -9,7 +9,7 @@ import { PING, request } from './raw.ts';
 const bodyOf = (method: string, kib: number): Buffer => serialiseCall(method, ['x'.repeat(kib * 1024)]);
 const BROKEN = Buffer.concat([bodyOf('broken', 2048), Buffer.from('<')]);
 
-test('small bodies overtake large ones; a third large one waits for a place', async (t) => {
+test('small bodies overtake large ones; a third large body waits for a slot', async (t) => {
   const bodies = new LargeBodies();
   const done: string[] = [];
   const read = async (body: Buffer): Promise<void> => {
@@ -21,7 +21,7 @@ test('small bodies overtake large ones; a third large one waits for a place', as
   t.deepEqual(done.toSorted(), ['first', 'second', 'small', 'third']);
 });
 
-test('a body that is refused leaves its place to the next, whoever waits', async (t) => {
+test('a rejected body releases its slot to the next one in the queue', async (t) => {
   const bodies = new LargeBodies();
   const outcomes = await Promise.allSettled(
     [BROKEN, BROKEN, BROKEN, bodyOf('m', 300), BROKEN, bodyOf('n', 300)].map(async (body) => bodies.parse(body, {})),
@@ -33,7 +33,7 @@ test('a body that is refused leaves its place to the next, whoever waits', async
   t.is((await bodies.parse(bodyOf('after', 300), {})).methodName, 'after');
 });
 
-test('a large call over the wire is answered, and others are answered meanwhile', async (t) => {
+test('a large call is answered, and other calls are answered in the meantime', async (t) => {
   const { url } = await startRelay(t, { maxBodyBytes: 40 * 1024 * 1024 });
   const large = request(url, { body: bodyOf('no.such', 32 * 1024) });
   const pings = await Promise.all(Array.from({ length: 20 }, () => request(url, { body: PING })));

@@ -36,7 +36,7 @@ async function callOver(path: string, method: string, headers: Readonly<Record<s
   return parseResponse(Buffer.concat((await answer.toArray()) as Buffer[]));
 }
 
-test('every listed address answers on one port, the first is in the host_id, and the rules hold on each', async (t) => {
+test('every listed address serves the same port with the same rules, and the first one is in the host_id', async (t) => {
   const relay = await startRelay(t, { host: ['127.0.0.2', '::ffff:127.0.0.3', ...(hasIpv6 ? ['[::1]'] : [])], requestTimeoutMs: 1000 });
   const { port, hostname } = new URL(relay.url);
   t.is(hostname, '127.0.0.2');
@@ -57,7 +57,7 @@ test('every listed address answers on one port, the first is in the host_id, and
   for (const url of [relay.url, ...others]) await t.throwsAsync(ping(t, url), { message: /refused/ });
 });
 
-test('what is under way on a further address is answered before the relay is gone', async (t) => {
+test('a call in progress on an additional address is answered before the relay stops', async (t) => {
   const relay = await startRelay(t, { host: ['127.0.0.2', '127.0.0.3'] });
   const url = `http://127.0.0.3:${new URL(relay.url).port}`;
   const bytes = requestBytes(url, { headers: { connection: 'keep-alive', expect: '100-continue' } });
@@ -73,7 +73,7 @@ test('what is under way on a further address is answered before the relay is gon
   await stopped;
 });
 
-test('a name that is listened on may stand in Host', async (t) => {
+test('a host name that the relay listens on is accepted in the Host header', async (t) => {
   const relay = await startRelay(t, { host: ['127.0.0.2', 'localhost'] });
   t.is((await request(relay.url, { headers: { host: 'localhost' } })).status, 200);
 });
@@ -87,7 +87,7 @@ test('a name that is listened on may stand in Host', async (t) => {
   t.is(await ping(t, `http://[::1]:${port}`), true);
 });
 
-test('a unix socket: of this user alone, its callers are local unless a proxy says otherwise, gone after the stop', async (t) => {
+test('a unix socket is private to the user and removed at the stop; its callers are local unless a proxy says otherwise', async (t) => {
   const path = join(temporaryDir(t), 'co2.sock');
   const relay = await startRelay(t, { unixSocket: path });
   t.is(statSync(path).mode & 0o777, 0o600);
@@ -101,7 +101,7 @@ test('a unix socket: of this user alone, its callers are local unless a proxy sa
   t.false(existsSync(path));
 });
 
-test('the file of a killed relay is replaced, that of a living one and any other file are not', async (t) => {
+test('the socket file of a killed relay is replaced, but not that of a running relay or any other file', async (t) => {
   const path = join(temporaryDir(t), 'co2.sock');
   const killed = await startCo2(t, { env: { CO2_UNIX_SOCKET: path } });
   killed.kill('SIGKILL');
@@ -117,7 +117,7 @@ test('the file of a killed relay is replaced, that of a living one and any other
   t.is(statSync(path).size, 4);
 });
 
-test('a further address that is taken stops the start and leaves nothing open', async (t) => {
+test('an additional address in use aborts the start and leaves nothing open', async (t) => {
   const holder = createServer().listen(0, '127.0.0.3');
   t.teardown(() => holder.close());
   await once(holder, 'listening');
@@ -143,12 +143,12 @@ const NONSENSE: readonly (readonly [host: unknown, says: RegExp])[] = [
 ];
 
 for (const [host, says] of NONSENSE) {
-  test(`host ${JSON.stringify(host)} makes no sense`, async (t) => {
+  test(`host ${JSON.stringify(host)} is invalid`, async (t) => {
     t.regex((await t.throwsAsync(startRelay(t, { host: host as string }))).message, says);
   });
 }
 
-test.serial('--host may be repeated, CO2_HOST is comma separated', async (t) => {
+test.serial('--host may be repeated, and CO2_HOST is comma-separated', async (t) => {
   const byFlag = await startCo2(t, { args: ['--host', '127.0.0.2', '--host', '127.0.0.3'] });
   t.is(await ping(t, `http://127.0.0.3:${byFlag.port}`), true);
   const byVariable = await startCo2(t, { env: { CO2_HOST: '127.0.0.2,127.0.0.4' } });
@@ -171,7 +171,7 @@ test('maxConnections counts the connections of all addresses and of the unix soc
   t.is(answers[0]?.status, 200);
 });
 
-test('another machine has half of the connections, whichever addresses of its block it takes; this one may have all', (t) => {
+test('another machine may use half of the connections across all addresses of its block; this machine may use all', (t) => {
   const target = new EventEmitter();
   new Listeners(target, { maxConnections: 6, isTls: false });
   const connectFrom = (remoteAddress: string | undefined): EventEmitter & { isCut: boolean } => {
@@ -207,7 +207,7 @@ async function connected(t: ExecutionContext, url: string): Promise<Socket> {
   return socket;
 }
 
-test('port 0 on several addresses is a port that is free on all of them', async (t) => {
+test('port 0 on several addresses selects a port that is free on all of them', async (t) => {
   // Whatever the system would give away next on 127.0.0.2 is likely to be taken on 127.0.0.3.
   const holders = Array.from({ length: 300 }, () => createServer().listen(0, '127.0.0.3'));
   t.teardown(() => {
@@ -221,7 +221,7 @@ test('port 0 on several addresses is a port that is free on all of them', async 
   }
 });
 
-test('localhost is every address that it has here, with the same rules on each', async (t) => {
+test('localhost listens on all of its addresses, with the same rules on each', async (t) => {
   const relay = await startRelay(t, { host: 'localhost', maxConnections: 3, requestTimeoutMs: 86_400_000 });
   const { port } = new URL(relay.url);
   const addresses = (await lookup('localhost', { all: true })).filter(({ family }) => family === 4 || hasIpv6);

@@ -9,7 +9,7 @@ import type { HeaderList } from './raw.ts';
 const dummies = (count: number): HeaderList => Array.from({ length: count }, () => ['D', ''] as const);
 const FORWARDED: HeaderList = [['X-Forwarded-For', '203.0.113.9']];
 
-test('on every listener, plain and TLS, too many headers are 431, and as many as clients send are fine', async (t) => {
+test('every listener, plain or TLS, rejects too many headers with 431 and accepts a realistic number', async (t) => {
   t.timeout(50_000);
   const relays = new HttpRelays();
   await relays.start();
@@ -27,7 +27,7 @@ test('on every listener, plain and TLS, too many headers are 431, and as many as
   }
 });
 
-test('a header behind a thousand others still tells where a request comes from: it is refused', async (t) => {
+test('a request with a forwarding header among a thousand others is rejected, so the header is never dropped', async (t) => {
   const { url } = await startRelay(t);
   for (const more of [
     [...dummies(1000), ...FORWARDED],
@@ -40,7 +40,7 @@ test('a header behind a thousand others still tells where a request comes from: 
   }
 });
 
-test('a credential that is too long is wrong as a whole', async (t) => {
+test('an overlong credential is rejected, not truncated', async (t) => {
   const relay = await startRelay(t);
   const right = `Bearer ${relay.adminToken}`;
   t.is((await request(relay.url, { method: 'GET', headers: { authorization: right } })).status, 200);

@@ -34,7 +34,7 @@ async function metricsOf(url: string): Promise<ReadonlyMap<string, number>> {
   return samples;
 }
 
-test('a relay that starts is alive but not ready; once it runs it is both, for GET and HEAD', async (t) => {
+test('a starting relay is alive but not ready; a running relay is both, for GET and HEAD', async (t) => {
   const [port = 0] = await freePorts(1);
   const started = new Gate<() => void>();
   const pluginsDirectory = pluginsDir(t, {
@@ -65,7 +65,7 @@ test('a relay that starts is alive but not ready; once it runs it is both, for G
   }
 });
 
-test('readyz names the plugin that failed and the peer that is down; only those who may see causes get them', async (t) => {
+test('readyz names failed plugins and unreachable peers, and gives the causes only to authorized callers', async (t) => {
   const [closed = 0] = await freePorts(1);
   const directory = pluginsDir(t, {
     'ham/spam.ts': 'export const broken = ;',
@@ -111,7 +111,7 @@ test('readyz names the plugin that failed and the peer that is down; only those 
   t.is(example.replace('failed', 'not-loaded').replace('192.168.1.7:2004', `127.0.0.1:${closed}`), text);
 });
 
-test('they need the right to read or a token that covers them; other methods and pages of other sites are refused', async (t) => {
+test('monitoring endpoints require the read right or a covering token, and reject other verbs and foreign pages', async (t) => {
   const dataDir = temporaryDir(t);
   const open = await startRelay(t, { trustedProxies: ['127.0.0.1/32'] });
   for (const path of PATHS) t.is((await get(open.url, path, STRANGER)).status, 200, path);
@@ -144,7 +144,7 @@ test('they need the right to read or a token that covers them; other methods and
   }
 });
 
-test('metrics count what happens, by names that callers cannot invent, and counters never decrease', async (t) => {
+test('metrics count events under names that callers cannot choose, and counters never decrease', async (t) => {
   const [closed = 0, gone = 0] = await freePorts(2);
   const relay = await startRelay(t, { peers: [`http://user:hunter2@127.0.0.1:${closed}`] });
   const { url, events } = relay;
@@ -191,7 +191,7 @@ test('metrics count what happens, by names that callers cannot invent, and count
   for (const [sample, value] of before) if (/^co2_\w+(_total|_count|_sum)\b/.test(sample)) t.true(after.get(sample)! >= value, sample);
 });
 
-test('calls beyond the first 200 methods share one histogram, and methods that are gone make room', (t) => {
+test('methods beyond the first 200 share one histogram, and removed methods free their slots', (t) => {
   const times = new CallTimes();
   for (let n = 0; n < 250; n++) times.record(`ham.spam.m${n}`, n === 0 ? 60_000 : DURATION_BOUNDS_MS[1]!);
   t.is(times.list().length, 201);

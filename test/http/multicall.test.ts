@@ -43,7 +43,7 @@ const ENDPOINTS: readonly (readonly [endpoint: string, ask: Ask])[] = [
 ];
 
 for (const [endpoint, ask] of ENDPOINTS) {
-  test(`${endpoint}: what can be written is there, and read once; the rest are faults`, async (t: ExecutionContext) => {
+  test(`${endpoint}: serializable results are returned and read once; others become faults`, async (t: ExecutionContext) => {
     const { url } = await startRelay(t, { pluginsDir: pluginsDir(t, { 'many/results.ts': PLUGIN }) });
     const results = (await ask(url)) as Record<string, unknown>[];
     t.is(results.length, CALLS.length, JSON.stringify(results).slice(0, 300));

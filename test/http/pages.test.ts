@@ -21,7 +21,7 @@ const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8
 const HOSTILE = `"'\`<script>alert(1)</script></style></pre>&amp;\u202e\u2066\u2028\n\u0085\u009b31m\u001b[31m$(touch x)\\`;
 const UNSAFE = /[^\P{Cc}\t\n]|[\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
-test('the form that is wanted: weights, then exactness, then order; text for whoever does not care', (t) => {
+test('content negotiation considers weights, then specificity, then order; plain text is the default', (t) => {
   const cases: readonly (readonly [accept: string | undefined, form: PageForm])[] = [
     [undefined, 'text'],
     ['', 'text'],
@@ -50,7 +50,7 @@ test('the form that is wanted: weights, then exactness, then order; text for who
   for (const [accept, form] of cases) t.is(wantedForm(accept), form, accept?.slice(0, 80));
 });
 
-test('a browser gets HTML that loads nothing and runs its own script only, with an anchor for each method; the form varies with Accept', async (t) => {
+test('a browser gets HTML that runs only its own script, loads nothing else and has an anchor per method; Vary lists Accept', async (t) => {
   const { url, hostId } = await startRelay(t);
   for (const path of ['/', '/RPC2']) {
     for (const method of ['GET', 'HEAD']) {
@@ -87,7 +87,7 @@ test('a browser gets HTML that loads nothing and runs its own script only, with 
   }
 });
 
-test('?method= shows one alone in each form; one that is not there is named with what was meant', async (t) => {
+test('?method= shows a single method in each format; an unknown method is reported with a suggestion', async (t) => {
   const { url } = await startRelay(t);
   for (const accept of ['text/plain', BROWSER, 'application/json']) {
     const { status, body } = await request(url, { method: 'GET', path: '/RPC2?method=test.recorder.emit', headers: { accept } });
@@ -106,7 +106,7 @@ test('?method= shows one alone in each form; one that is not there is named with
   t.is((await request(url, { method: 'GET', path: '/?method=' })).status, 404);
 });
 
-test('who may not read the methods is shown none, in any form', async (t) => {
+test('callers without the right to read methods see none, in any format', async (t) => {
   const local = { classes: ['read' as const], methods: ['system.get_properties'] };
   const { url } = await startRelay(t, { access: { local } });
   for (const accept of ['text/plain', BROWSER, 'application/json']) {
@@ -146,7 +146,7 @@ function contentOf(text: string): PageContent {
   return { properties: { [text]: text }, methods, satellites: [{ nick: text, addr: [text, 1] }] as never, overview, plugins };
 }
 
-test('whatever stands in names, help and records is text, in every form', (t) => {
+test('names, help and records are escaped in every format', (t) => {
   const hostile = fc.oneof(
     fc.constantFrom(HOSTILE, '</title><b>', '" onclick="x', "' x='", '\u2029', '\ud800'),
     fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }),
@@ -184,7 +184,7 @@ const SIGNATURES: readonly (readonly string[])[] = [
   ['any', 'nil', 'any', HOSTILE],
 ];
 
-test('a copied curl line posts a call of the method with a value of each type, whatever the URL', async (t) => {
+test('a copied curl line posts a call of the method with a value of each type, for any URL', async (t) => {
   for (const origin of ['http://127.0.0.1:2004', 'http://[::1]:2004', `http://h/'"$(touch x)\`;\\&`]) {
     for (const signature of SIGNATURES) {
       const { curl, json, co2 } = callExamples({ name: 'ham.spam.add', signatures: [signature] }, origin)!;
@@ -207,14 +207,14 @@ test('a copied curl line posts a call of the method with a value of each type, w
   }
 });
 
-test('a name that cannot be called remotely has no examples, one that is a word of Python has a line that works', (t) => {
+test('a name that cannot be called remotely has no examples; a Python keyword has a working example', (t) => {
   for (const name of [HOSTILE, '', 'a b', "a'b", 'a"', 'é']) t.is(callExamples({ name, signatures: undefined }, 'http://h'), undefined);
   const line = (name: string): string => callExamples({ name, signatures: undefined }, 'http://h')!.python;
   t.is(line('a.b'), `import xmlrpc.client; print(xmlrpc.client.ServerProxy('http://h/RPC2').a.b())`);
   for (const name of ['a.import', 'a/b', 'a..b', '_a', '1']) t.true(line(name).includes(`getattr(`), name);
 });
 
-test('a quoted text is one literal of JavaScript that means the text', (t) => {
+test('a quoted text is a single JavaScript literal with the same value', (t) => {
   fc.assert(
     fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(HOSTILE, '\ud800', '\\', "\\'", '\u2028')), (text) => {
       const literal = quoted(text);
@@ -230,7 +230,7 @@ test('a quoted text is one literal of JavaScript that means the text', (t) => {
   t.pass();
 });
 
-test('the page of a relay with many methods has no forms; each method has its own on a page of its own', (t) => {
+test('the page of a relay with many methods has no forms; each method has a separate page with its form', (t) => {
   const place = { origin: 'http://127.0.0.1:2004', showsCalls: true };
   const methods = Array.from({ length: 301 }, (_, index): MethodDescription => {
     const name = `ham.spam.m${index}`;

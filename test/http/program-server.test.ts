@@ -76,7 +76,7 @@ async function doorOf(t: ExecutionContext, methods: Parameters<typeof makeHeart>
 const NONE = { perSecond: 0.001, burst: 1 };
 const NO_CALLS = { anonymous: NONE, local: NONE, peer: NONE, satellite: NONE, token: NONE };
 
-test('a program sends as its satellite: under our host_id, not back to it, as it wrote the dict', async (t) => {
+test('a program sends as its satellite: the dict is unchanged, has our host_id and does not return to the sender', async (t) => {
   const { ask, heart } = await doorOf(t);
   const dict = { host_id: 'forged@192.0.2.77:1', co2: { id: 'forged' }, data: [new Double(1), new Int64(5n), null] };
   t.like(await ask('relay.relay', [dict]), { kind: 'value', value: true });
@@ -90,7 +90,7 @@ test('a program sends as its satellite: under our host_id, not back to it, as it
   t.is(heart.forwarded[0], message);
 });
 
-test('with options, relay.relay answers the id of the message', async (t) => {
+test('relay.relay with options returns the id of the message', async (t) => {
   const { ask, heart } = await doorOf(t);
   const answer = await ask('relay.relay', [{ data: 1 }, { durable: true }]);
   t.like(answer, { kind: 'value', value: heart.delivered[0]!.message.id });
@@ -99,7 +99,7 @@ test('with options, relay.relay answers the id of the message', async (t) => {
   t.like(await ask('relay.relay', [{}]), { kind: 'fault', code: -32602 });
 });
 
-test('relay.call calls as the plugin, and answers what the method answers, nil and all', async (t) => {
+test('relay.call calls on behalf of the plugin and returns the result of the method, including nil', async (t) => {
   const { ask } = await doorOf(t, [{ invoke: (params) => [new Double(2), null, ...params] }]);
   t.like(await ask('relay.call', ['ham.spam.run', ['x']]), { kind: 'value', value: [2, null, 'x'] });
   t.like(await ask('relay.call', ['ham.spam.run', [], { node: 'b7' }]), { kind: 'fault', code: -32602 });
@@ -113,7 +113,7 @@ test('relay.call calls as the plugin, and answers what the method answers, nil a
     t.like(await ask('relay.call', params), { kind: 'fault', code: -32602 }, JSON.stringify(params));
 });
 
-test('a query on the URL changes nothing, and an i8 goes through to the method and back', async (t) => {
+test('a query in the URL is ignored, and an i8 reaches the method and returns', async (t) => {
   const { url } = await doorOf(t, [{ invoke: (params) => [null, ...params] }]);
   const asked = async (path: string, params: readonly Sendable[]): Promise<string> => {
     const body = serialiseCall('relay.call', ['ham.spam.run', params], { nil: true, i8: true });
@@ -124,7 +124,7 @@ test('a query on the URL changes nothing, and an i8 goes through to the method a
   t.true((await asked('/RPC2', [2 ** 40])).includes(`${NIL}<value><double>1099511627776.0</double></value>`));
 });
 
-test('relay.log reaches the log under the program, relay.push_items has no stream yet', async (t) => {
+test('relay.log writes to the log of the program; relay.push_items finds no stream yet', async (t) => {
   const { ask, desk } = await doorOf(t);
   t.like(await ask('relay.log', ['warn', 'it is hot']), { value: true });
   t.deepEqual(desk.noted, [['thermo', 'warn', 'it is hot']]);
@@ -134,7 +134,7 @@ test('relay.log reaches the log under the program, relay.push_items has no strea
   t.regex(refused.kind === 'fault' ? refused.text : '', /no such stream/);
 });
 
-test('a program without a server fetches its calls and answers them', async (t) => {
+test('a program without a server polls for its calls and answers them', async (t) => {
   const { ask, desk } = await doorOf(t);
   t.like(await ask('plugin.next', [0]), { kind: 'value', value: dictOf() });
   desk.next = { id: 'c1', method: 'thermo.read', params: ['celsius', null] };
@@ -158,7 +158,7 @@ test('a program without a server fetches its calls and answers them', async (t) 
   for (const wait of [-1, 60_001, 'long', new Double(0.5)] as Sendable[]) t.is((await ask('plugin.next', [wait, 1])).kind, 'fault');
 });
 
-test('a poll ends with its connection', async (t) => {
+test('a poll ends when its connection closes', async (t) => {
   const { url, desk } = await doorOf(t);
   const bytes = requestBytes(url, { body: serialiseCall('plugin.next', [60_000]), headers: { authorization: basic(TOKEN) } });
   const socket = open(url, bytes);
@@ -170,7 +170,7 @@ test('a poll ends with its connection', async (t) => {
   t.pass();
 });
 
-test('who presents no token of a program, or the wrong bytes, is turned away', async (t) => {
+test('requests without the token of a program, or with invalid bytes, are rejected', async (t) => {
   const kit = await doorOf(t);
   const { url, ask } = kit;
   for (const headers of [{}, { authorization: basic('guess') }, { authorization: '' }] as RawRequest['headers'][])
@@ -188,7 +188,7 @@ test('who presents no token of a program, or the wrong bytes, is turned away', a
   t.like(await ask('ping', [], 'other-secret'), { value: true });
 });
 
-test('every method, by a program: it may what is not admin, and is not counted', async (t) => {
+test('a program may call every method without the admin right and is not rate-limited', async (t) => {
   const { ask, heart, desk } = await doorOf(
     t,
     ACCESS_CLASSES.map((access) => ({ name: `ham.spam.${access}`, access, invoke: () => 1 })),
@@ -203,7 +203,7 @@ test('every method, by a program: it may what is not admin, and is not counted',
   }
 });
 
-test('who connects and says nothing, or not all, is cut when its time is over', async (t) => {
+test('connections with no request or an incomplete one are closed after a timeout', async (t) => {
   const { url } = await doorOf(t, [], 100);
   for (const said of ['', 'POST /RPC2 HTTP/1.1\r\nHost: x\r\n']) {
     const socket = open(url, Buffer.from(said));

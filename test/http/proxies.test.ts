@@ -19,7 +19,7 @@ async function seenClient({ url, received }: TestRelay, headers: Readonly<Record
   return dicts.at(-1)?.dict.client_address;
 }
 
-test('X-Forwarded-For with ports and Forwarded in all its forms name the client alike', async (t) => {
+test('X-Forwarded-For with ports and every form of Forwarded identify the same client', async (t) => {
   const relay = await startRelay(t, TRUSTED);
   const cases: readonly (readonly [headers: Readonly<Record<string, string>>, client: readonly [string, number]])[] = [
     [{ 'x-forwarded-for': '203.0.113.9' }, ['203.0.113.9', 0]],
@@ -33,7 +33,7 @@ test('X-Forwarded-For with ports and Forwarded in all its forms name the client 
   for (const [headers, client] of cases) t.deepEqual(await seenClient(relay, headers), client, JSON.stringify(headers));
 });
 
-test('a client that no header names, or that two headers name differently, is refused by every kind of caller', async (t) => {
+test('requests are rejected for every kind of caller if no header names the client or two headers differ', async (t) => {
   const { url, adminToken } = await startRelay(t, TRUSTED);
   const cases: readonly (readonly [headers: Readonly<Record<string, string>>, says: RegExp])[] = [
     [{ forwarded: 'for=unknown' }, /does not name the address of its client in Forwarded/],
@@ -52,7 +52,7 @@ test('a client that no header names, or that two headers name differently, is re
   }
 });
 
-test('lines of one header are one list, and the last of them counts', async (t) => {
+test('repeated headers form one list, and the last entry counts', async (t) => {
   const relay = await startRelay(t, TRUSTED);
   for (const name of ['Forwarded', 'X-Forwarded-For']) {
     const node = (address: string): string => (name === 'Forwarded' ? `for=${address}` : address);
@@ -66,7 +66,7 @@ test('lines of one header are one list, and the last of them counts', async (t) 
   }
 });
 
-test('the access log names the client behind a trusted proxy, on every kind of request, and a forged one never', async (t) => {
+test('for every kind of request, the access log names the client behind a trusted proxy and never a forged one', async (t) => {
   const relay = await startRelay(t, { ...TRUSTED, maxWrongCredentials: 1000 });
   const untrusted = await startRelay(t);
   const headers = { 'x-forwarded-for': '10.9.9.9, 203.0.113.9:4711' };
@@ -97,7 +97,7 @@ test('the access log names the client behind a trusted proxy, on every kind of r
   t.true(lines.at(-1)?.text.startsWith('127.0.0.1 '));
 });
 
-test('over the unix socket any Host is fine, and a trusted proxy may speak for its clients there too', async (t) => {
+test('the unix socket accepts any Host, and a trusted proxy may forward for its clients there, too', async (t) => {
   const socketPath = join(temporaryDir(t), 'co2.sock');
   const relay = await startRelay(t, { ...TRUSTED, unixSocket: socketPath });
   const post = async (headers: Readonly<Record<string, string>>): Promise<readonly [status: number | undefined, body: Buffer]> => {

@@ -40,22 +40,22 @@ const LONG = '<value><i8>1152921504606846976</i8></value>';
 
 const WAYS: Readonly<Record<string, RawRequest>> = {
   'the query': { path: '/RPC2?nil=1&i8=1' },
-  'the query, the other way around': { path: '/?i8=1&nil=1' },
-  'the query in words, among others': { path: '/RPC2?x=1&nil=true&i8=TRUE' },
+  'the query in another order': { path: '/?i8=1&nil=1' },
+  'the query with the value true and other parameters': { path: '/RPC2?x=1&nil=true&i8=TRUE' },
   'a header': { headers: { 'Accept-XMLRPC-Extensions': 'nil, i8' } },
-  'a header in other letters and order, with something unknown': { headers: { 'accept-xmlrpc-extensions': 'I8 ,dom,NIL' } },
+  'a header in another case and order, with an unknown entry': { headers: { 'accept-xmlrpc-extensions': 'I8 ,dom,NIL' } },
   'a header twice': {
     more: [
       ['Accept-XMLRPC-Extensions', 'i8'],
       ['Accept-XMLRPC-Extensions', 'nil'],
     ],
   },
-  'half by the query, half by the header': { path: '/?nil=1', headers: { 'Accept-XMLRPC-Extensions': 'i8' } },
-  'the query, by way of the router': { path: '/RPC2?nil=1&i8=1', headers: { Expect: '100-continue' } },
+  'the query for one and the header for the other': { path: '/?nil=1', headers: { 'Accept-XMLRPC-Extensions': 'i8' } },
+  'the query, on the general path': { path: '/RPC2?nil=1&i8=1', headers: { Expect: '100-continue' } },
 };
 
 for (const [way, what] of Object.entries(WAYS)) {
-  test(`nil and i8 are written to who says so by ${way}`, async (t) => {
+  test(`nil and i8 are sent to a caller that accepts them by ${way}`, async (t) => {
     const { url } = await start(t);
     t.true((await ask(url, 'gap.gaps.gap', what)).includes(NIL));
     t.true((await ask(url, 'gap.gaps.long', what)).includes(LONG));
@@ -66,15 +66,15 @@ for (const [way, what] of Object.entries(WAYS)) {
 }
 
 const NOT_SAID: Readonly<Record<string, RawRequest>> = {
-  'nobody says it': {},
-  'it is said of i8 alone': { path: '/?i8=1' },
-  'it is switched off': { path: '/RPC2?nil=0' },
-  'the query is of something else': { path: '/RPC2?nilly=1' },
-  'the header is of something else': { headers: { 'Accept-XMLRPC-Extensions': 'nil2, i8' } },
+  'nothing is accepted': {},
+  'only i8 is accepted': { path: '/?i8=1' },
+  'nil is turned off': { path: '/RPC2?nil=0' },
+  'the query names another option': { path: '/RPC2?nilly=1' },
+  'the header names another extension': { headers: { 'Accept-XMLRPC-Extensions': 'nil2, i8' } },
 };
 
 for (const [what, how] of Object.entries(NOT_SAID)) {
-  test(`a fault names the member and the switch, and the log holds no stack, if ${what}`, async (t) => {
+  test(`a fault names the member and the option, and no stack is logged, if ${what}`, async (t) => {
     const { url, log } = await start(t);
     const text = await ask(url, 'gap.gaps.gap', how);
     t.regex(
@@ -98,7 +98,7 @@ for (const [what, how] of Object.entries(NOT_SAID)) {
   });
 }
 
-test('an integer of 64 bits that the caller has not said it reads is a fault that names ?i8=1', async (t) => {
+test('a 64-bit integer for a caller that does not accept i8 causes a fault that names ?i8=1', async (t) => {
   const { url } = await start(t);
   t.regex(
     await ask(url, 'gap.gaps.long'),
@@ -106,7 +106,7 @@ test('an integer of 64 bits that the caller has not said it reads is a fault tha
   );
 });
 
-test('over the unix socket the same switches count', async (t) => {
+test('the same options apply over the unix socket', async (t) => {
   const unixSocket = join(temporaryDir(t), 'co2.sock');
   await start(t, { unixSocket });
   const over = async (path: string, headers: Readonly<Record<string, string>>): Promise<string> => {
@@ -120,7 +120,7 @@ test('over the unix socket the same switches count', async (t) => {
   t.regex(await over('/RPC2', {}), /result\.since: null/);
 });
 
-test('a token says it for its holder: one of the state directory, one of the configuration', async (t) => {
+test('a token of the state directory or of the configuration may declare what its holder accepts', async (t) => {
   const dataDir = join(temporaryDir(t), 'state');
   const log = new LogRecord();
   const config = {
@@ -147,7 +147,7 @@ test('a token says it for its holder: one of the state directory, one of the con
   t.regex(await by(env.OTHERS, 'gap'), /\?nil=1/);
 });
 
-test('a peer whose send allows nil is answered with nil', async (t) => {
+test('a peer whose send options allow nil gets nil in responses', async (t) => {
   const [port] = await freePorts(1);
   const reads = await start(t, { peers: [{ url: `http://127.0.0.1:${port}`, send: { nil: true } }] });
   t.true((await ask(reads.url, 'gap.gaps.gap')).includes(NIL));
@@ -161,7 +161,7 @@ const callWith = (method: string, ...inner: readonly string[]): string =>
 const list = (...inner: readonly string[]): string => `<array><data>${inner.map((xml) => `<value>${xml}</value>`).join('')}</data></array>`;
 const WHOLE = '<i8>1099511627776</i8>';
 
-test('an i8 comes back as i8 beyond 32 bits, in a multicall too; whole numbers beyond 2^53, -0 and declared doubles stay doubles', async (t) => {
+test('an i8 beyond 32 bits is returned as i8, also in a multicall; -0, numbers beyond 2^53 and declared doubles stay doubles', async (t) => {
   const { url } = await start(t);
   const answer = async (body: string): Promise<string> =>
     /<param><value>(.*)<\/value><\/param>/.exec((await request(url, { body })).body.toString())?.[1] ?? 'a fault';
@@ -180,7 +180,7 @@ test('an i8 comes back as i8 beyond 32 bits, in a multicall too; whole numbers b
   );
 });
 
-test('who has not used i8 gets doubles for whole numbers beyond 32 bits, unless it says that it reads i8; JSON has neither', async (t) => {
+test('callers that neither used nor accept i8 get doubles for integers beyond 32 bits; JSON has neither type', async (t) => {
   const { url } = await start(t);
   const numbers = (xml: string): string[] => [...xml.matchAll(/<(int|i8|double)>([^<]*)</g)].map(([, type, text]) => `${type} ${text}`);
   const rest = ['int 5', 'double 9007199254740992.0', 'double -0.0', 'double 1.5'];
@@ -194,7 +194,7 @@ test('who has not used i8 gets doubles for whole numbers beyond 32 bits, unless 
   t.is(json.body.toString(), '[1099511627776.0]');
 });
 
-test('an i8 goes through a plugin in a process of its own, also when another plugin calls it', async (t) => {
+test('an i8 passes through a plugin in a separate process, also when another plugin calls it', async (t) => {
   const { url } = await start(t, { pluginsDir: pluginsDir(t, { 'gap/gaps.ts': PLUGIN, 'gap/child.ts': CHILD }) });
   const answer = (
     await request(url, { body: callWith('gap.child.echo', list(WHOLE, '<i8>7</i8>', '<double>1.0</double>')) })

@@ -41,7 +41,7 @@ function problemOf({ status, headers, body }: RawAnswer): Problem {
   return problem;
 }
 
-test('a list is the parameters, an object the one struct, nothing none; the answer is JSON', async (t) => {
+test('an array holds the parameters, an object is a single struct, and an empty body means none; the response is JSON', async (t) => {
   const { url } = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': PLUGIN }) });
   const cases: readonly (readonly [method: string, body: string, answer: string])[] = [
     ['ham.spam.add', '[2, 3]', '5'],
@@ -65,7 +65,7 @@ test('a list is the parameters, an object the one struct, nothing none; the answ
   }
 });
 
-test('what fails is a problem document with the status that says whose fault it is', async (t) => {
+test('a failure is a problem document whose status distinguishes client from server errors', async (t) => {
   const { url } = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': PLUGIN }), callTimeoutMs: 1, maxMulticall: 1 });
   const cases: readonly (readonly [method: string, body: string, status: number, code: number, detail: RegExp])[] = [
     ['no.such', '[]', 404, -32601, /no method is named 'no\.such'/],
@@ -97,7 +97,7 @@ test('what fails is a problem document with the status that says whose fault it 
   }
 });
 
-test('what is refused before a call is one is a problem document, too', async (t) => {
+test('requests rejected before the call get a problem document, too', async (t) => {
   const relay = await startRelay(t, {
     maxBodyBytes: 1024,
     trustedProxies: ['127.0.0.0/8'],
@@ -140,7 +140,7 @@ test('what is refused before a call is one is a problem document, too', async (t
   t.true(Number(often.headers['retry-after']) > 0);
 });
 
-test('other verbs are 405 with Allow, whatever the method and the body; no other path is an endpoint', async (t) => {
+test('other verbs return 405 with Allow for any method and body; no other path is an endpoint', async (t) => {
   const { url } = await startRelay(t);
   for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']) {
     for (const name of ['ping', 'no.such']) {
@@ -157,7 +157,7 @@ test('other verbs are 405 with Allow, whatever the method and the body; no other
   }
 });
 
-test('a refusal of a call in HTTP/1.0 and one for HEAD have a length as well', async (t) => {
+test('error responses to HTTP/1.0 calls and HEAD requests have a length, too', async (t) => {
   const { url } = await startRelay(t);
   const old = await post(url, 'no.such', '[]', { version: '1.0' });
   t.is(problemOf(old).status, 404);

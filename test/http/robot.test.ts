@@ -55,7 +55,7 @@ function textOf(value: Value | undefined): string {
 
 const PASS = { status: 'PASS', output: '', error: '', traceback: '' };
 
-test('all that Robot asks about keywords', async (t) => {
+test('every introspection call of Robot Framework is answered', async (t) => {
   const robot = await startRobot(t);
   const names = ['add', 'breaks', 'echo', 'faults', 'silent', 'unwritable', 'wipe'].map((name) => `ham.spam.${name}`);
   t.deepEqual(valueOf(await robot('get_keyword_names')), names);
@@ -72,7 +72,7 @@ test('all that Robot asks about keywords', async (t) => {
   t.deepEqual(valueOf(await robot('get_keyword_arguments', 'ham.spam.echo')), ['*args']);
 });
 
-test('a keyword that passes answers its value, of any type', async (t) => {
+test('a passing keyword returns its value, of any type', async (t) => {
   const robot = await startRobot(t);
   t.deepEqual(plain(valueOf(await robot('run_keyword', 'ham.spam.add', [2, 3]))), { ...PASS, return: 5 });
   const when = new Date(Date.UTC(2024, 1, 3));
@@ -102,7 +102,7 @@ const FAILURES: readonly (readonly [what: string, params: readonly Sendable[], e
   ['more than that', ['ham.spam.add', [], {}, 1], /^run_keyword takes/],
 ];
 
-test('a keyword that fails says why, and nothing of the machine', async (t) => {
+test('a failing keyword reports the reason but no details of the machine', async (t) => {
   const robot = await startRobot(t, { access: { local: ['read', 'message', 'call'] } });
   for (const [what, params, error] of FAILURES) {
     const { error: text, ...rest } = valueOf(await robot('run_keyword', ...params)) as Dict;
@@ -112,7 +112,7 @@ test('a keyword that fails says why, and nothing of the machine', async (t) => {
   }
 });
 
-test('what is no keyword is a fault: nobody stops the relay, and no path is disclosed', async (t) => {
+test('unknown keywords cause a fault; the relay cannot be stopped remotely, and no path is disclosed', async (t) => {
   const robot = await startRobot(t);
   for (const method of ['stop_remote_server', 'get_keyword_source', 'ham.spam.add', 'system.listMethods', '__proto__'])
     t.like(await robot(method, 'x'), { kind: 'fault', code: -32601 }, method);
@@ -120,7 +120,7 @@ test('what is no keyword is a fault: nobody stops the relay, and no path is disc
   t.like(await robot('get_keyword_tags'), { kind: 'fault', code: -32602 });
 });
 
-test('a caller sees the keywords that it may call, and runs no other', async (t) => {
+test('a caller sees and runs only the keywords that it may call', async (t) => {
   const robot = await startRobot(t, { access: { local: { classes: ['call'], methods: ['ham.spam.add', 'ham.spam.wipe'] } } });
   t.deepEqual(valueOf(await robot('get_keyword_names')), ['ham.spam.add']);
   t.deepEqual(Object.keys(valueOf(await robot('get_library_information')) as Dict), ['ham.spam.add', '__intro__', '__init__']);
@@ -133,13 +133,13 @@ test('a caller sees the keywords that it may call, and runs no other', async (t)
   }
 });
 
-test('a wrong token learns nothing', async (t) => {
+test('a caller with a wrong token learns nothing', async (t) => {
   const robot = await startRobot(t, {}, 'wrong');
   t.like(await robot('get_keyword_names'), { kind: 'fault', code: 401 });
   t.like(await robot('run_keyword', 'ham.spam.add', [1, 1]), { kind: 'fault', code: 401 });
 });
 
-test('each request counts once, whether it runs a keyword, tells of them, or is nothing', async (t) => {
+test('each request is counted once, whether it runs a keyword, lists keywords or is invalid', async (t) => {
   const robot = await startRobot(t, { limits: { local: { perSecond: 0.001, burst: 4 } } });
   await robot('run_keyword', 'ham.spam.add', [1, 1]);
   await robot('run_keyword', 'ham.spam.none', []);

@@ -22,7 +22,7 @@ function isRpcAnswer({ status, headers, body }: RawAnswer): boolean {
   );
 }
 
-test('a call is answered at / and at /RPC2, values and faults alike: 200, text/xml, an exact length, never chunked', async (t) => {
+test('values and faults are returned at / and at /RPC2 with 200, text/xml and an exact length, never chunked', async (t) => {
   const { url } = await startRelay(t);
   const long = { data: 'ä'.repeat(300_000) };
   const bodies = [
@@ -45,7 +45,7 @@ test('a call is answered at / and at /RPC2, values and faults alike: 200, text/x
   t.deepEqual(kinds, ['value', -32601, 'value', -32602, -32600, -32700]);
 });
 
-test('a body without a length is 411, at every endpoint', async (t) => {
+test('a body without a length returns 411 at every endpoint', async (t) => {
   const { url } = await startRelay(t);
   for (const path of ['/', '/RPC2', '/api/ping']) {
     const type = path === '/api/ping' ? 'application/json' : 'text/xml';
@@ -57,7 +57,7 @@ test('a body without a length is 411, at every endpoint', async (t) => {
   }
 });
 
-test('a body that is empty is a fault that says what a call is', async (t) => {
+test('an empty body causes a fault that explains what a call is', async (t) => {
   const { url } = await startRelay(t);
   for (const headers of [{ 'content-length': '0' }, { 'transfer-encoding': 'chunked' }] as Record<string, string>[]) {
     const chunked = 'transfer-encoding' in headers;
@@ -77,7 +77,7 @@ test('a chunked body is read', async (t) => {
   t.like(parseResponse(answer!.body), { kind: 'value', value: true });
 });
 
-test('the charset of the type is honoured', async (t) => {
+test('the charset of the Content-Type is honored', async (t) => {
   const { url } = await startRelay(t);
   const body = Buffer.from(
     '<methodCall><methodName>test</methodName><params><param><value>Gr\u00fc\u00dfe</value></param></params></methodCall>',
@@ -119,7 +119,7 @@ const TYPES_OUT = [
   '*/*',
 ];
 
-test('exactly the declared media types get in', async (t) => {
+test('only the declared media types are accepted', async (t) => {
   const { url } = await startRelay(t);
   for (const type of TYPES_IN) {
     const answer = await request(url, { headers: { 'content-type': type } });
@@ -132,7 +132,7 @@ test('exactly the declared media types get in', async (t) => {
   }
 });
 
-test('two Content-Type headers, or two Hosts, are refused whatever they say', async (t) => {
+test('duplicate Content-Type or Host headers are rejected, whatever their values are', async (t) => {
   const { url } = await startRelay(t);
   for (const types of [
     ['text/xml', 'text/plain'],
@@ -146,7 +146,7 @@ test('two Content-Type headers, or two Hosts, are refused whatever they say', as
   t.is(status, 400);
 });
 
-test('an encoded body is refused', async (t) => {
+test('an encoded body is rejected', async (t) => {
   const { url } = await startRelay(t);
   for (const encoding of ['gzip', 'deflate', 'br', 'GZIP', 'gzip, gzip']) {
     const answer = await request(url, { headers: { 'content-encoding': encoding } });
@@ -156,7 +156,7 @@ test('an encoded body is refused', async (t) => {
   t.is((await request(url, { headers: { 'content-encoding': 'identity' } })).status, 200);
 });
 
-test('a body over the limit is 413 by its length before it is sent, by its chunks as soon as they are too many', async (t) => {
+test('a body over the limit returns 413: by its length before it is sent, or as soon as its chunks exceed the limit', async (t) => {
   const { url } = await startRelay(t, { maxBodyBytes: 1024 });
   const fits = serialiseCall('test', ['x'.repeat(700)]);
   t.is((await request(url, { body: fits })).status, 200);
@@ -169,7 +169,7 @@ test('a body over the limit is 413 by its length before it is sent, by its chunk
   t.is(chunked?.status, 413);
 });
 
-test('other verbs are 405 with what is allowed, other paths 404, whatever their bodies are', async (t) => {
+test('other verbs return 405 with Allow, and other paths 404, for any body', async (t) => {
   const { url } = await startRelay(t);
   const bodies: RawRequest[] = [
     {},
@@ -205,7 +205,7 @@ test('other verbs are 405 with what is allowed, other paths 404, whatever their 
   }
 });
 
-test('GET is a page for people, JSON for programs, HEAD the same without a body', async (t) => {
+test('GET returns a page for people or JSON for programs, and HEAD the same without a body', async (t) => {
   const { url, hostId } = await startRelay(t);
   for (const path of ['/', '/RPC2']) {
     const page = await request(url, { method: 'GET', path });
@@ -228,7 +228,7 @@ test('GET is a page for people, JSON for programs, HEAD the same without a body'
   }
 });
 
-test('the copyable curl lines of the page work as they stand there, with JSON and with XML-RPC', async (t) => {
+test('the curl lines of the page work unmodified, with JSON and with XML-RPC', async (t) => {
   const { url } = await startRelay(t);
   const page = (await request(url, { method: 'GET', path: '/' })).body.toString();
   const lines = [...page.matchAll(/curl -H 'Content-Type: ([^']+)' -d '([^']+)' (\S+)/g)];
@@ -243,7 +243,7 @@ test('the copyable curl lines of the page work as they stand there, with JSON an
   t.like(await call(url, 'x', [], { body, headers: { 'content-type': type } }), { kind: 'value', value: true });
 });
 
-test('HTTP/1.0, without a Host too, and kept-alive connections with several calls', async (t) => {
+test('HTTP/1.0 requests, even without a Host, and several calls on a keep-alive connection are answered', async (t) => {
   const { url } = await startRelay(t);
   for (const headers of [{}, { host: undefined }]) t.true(isRpcAnswer(await request(url, { version: '1.0', headers })));
   t.is((await request(url, { headers: { host: undefined } })).status, 400, 'HTTP/1.1 must name a host');
@@ -268,8 +268,8 @@ test('Expect: 100-continue is answered before the body', async (t) => {
 const SMUGGLED: readonly (readonly [what: string, lines: string])[] = [
   ['two lengths', 'Content-Length: 5\r\nContent-Length: 6\r\n'],
   ['a length and chunks', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n'],
-  ['an encoding that is none', 'Transfer-Encoding: xchunked\r\n'],
-  ['a length that is none', 'Content-Length: +5\r\n'],
+  ['an unknown encoding', 'Transfer-Encoding: xchunked\r\n'],
+  ['an invalid length', 'Content-Length: +5\r\n'],
   ['a negative length', 'Content-Length: -5\r\n'],
   ['a header without a colon', 'Nonsense\r\n'],
   ['a blank before the colon', 'Content-Length : 5\r\n'],
@@ -278,7 +278,7 @@ const SMUGGLED: readonly (readonly [what: string, lines: string])[] = [
 ];
 
 for (const [what, lines] of SMUGGLED) {
-  test(`${what}: 400 and the end of the connection`, async (t) => {
+  test(`${what}: returns 400 and closes the connection`, async (t) => {
     const { url } = await startRelay(t);
     const { host } = new URL(url);
     const answers = await exchange(
@@ -290,7 +290,7 @@ for (const [what, lines] of SMUGGLED) {
   });
 }
 
-test('a slow sender is cut: nothing, no headers, half of the headers, half of the body', async (t) => {
+test('a slow sender is disconnected, whether it sends nothing, part of the headers or part of the body', async (t) => {
   const relay = await startRelay(t, { requestTimeoutMs: 1000 });
   const { url } = relay;
   const whole = requestBytes(url);
@@ -300,7 +300,7 @@ test('a slow sender is cut: nothing, no headers, half of the headers, half of th
   t.is(await relay.call('ping'), true);
 });
 
-test.serial('a thousand slow senders hold up nobody', async (t) => {
+test.serial('a thousand slow senders do not delay other callers', async (t) => {
   const relay = await startRelay(t, { requestTimeoutMs: 86_400_000 });
   const half = requestBytes(relay.url, { body: serialiseCall('test', ['x'.repeat(1000)]) });
   const slow = Array.from({ length: 1000 }, (_, index) => open(relay.url, half.subarray(0, index % 2 === 0 ? 30 : half.length - 500)));
@@ -323,7 +323,7 @@ export class Large extends Plugin {
 `;
 
 test.serial(
-  'hundreds of slow readers of large answers: some are held and closed in time, the rest is rejected, and nobody else waits',
+  'of hundreds of slow readers of large responses, some time out and the rest are rejected; other callers are not delayed',
   async (t) => {
     const clock = new VirtualClock();
     const log = new LogRecord();
@@ -358,7 +358,7 @@ test.serial(
   },
 );
 
-test.serial('a thousand announced bodies of 8 MiB of which a byte arrives keep nobody out', async (t) => {
+test.serial('a thousand announced bodies of 8 MiB of which one byte arrives do not block other callers', async (t) => {
   const relay = await startRelay(t, { requestTimeoutMs: 86_400_000 });
   const { url } = relay;
   const large = requestBytes(url, { headers: { 'content-length': String(8 * 1024 * 1024), expect: '100-continue' }, body: 'x' });
@@ -375,11 +375,11 @@ test.serial('a thousand announced bodies of 8 MiB of which a byte arrives keep n
 const chunk = (size: number): string => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;
 const ARRIVING = [
   ['chunked', { 'transfer-encoding': 'chunked', 'content-length': undefined }, chunk(900_000)],
-  ['of a length that is known', { 'content-length': '900001' }, 'x'.repeat(900_000)],
+  ['of known length', { 'content-length': '900001' }, 'x'.repeat(900_000)],
 ] as const;
 
 for (const [what, headers, body] of ARRIVING) {
-  test(`bodies count as they arrive: ${what}`, async (t) => {
+  test(`bodies count toward the budget as they arrive: ${what}`, async (t) => {
     const { url } = await startRelay(t, { maxBodyBytes: 1_000_000, maxBufferedBytes: 1024, requestTimeoutMs: 86_400_000 });
     const [head = ''] = requestBytes(url, { headers }).toString().split('\r\n\r\n');
     const bytes = Buffer.from(`${head}\r\n\r\n${body}`);
@@ -394,7 +394,7 @@ for (const [what, headers, body] of ARRIVING) {
   });
 }
 
-test('strangers never take what is kept for callers that are known', async (t) => {
+test('anonymous callers never use the memory reserved for known callers', async (t) => {
   const { url } = await startRelay(t, {
     ...{ maxBodyBytes: 1_000_000, maxBufferedBytes: 8_000_000, trustedProxies: ['127.0.0.1/32'], requestTimeoutMs: 86_400_000 },
   });
@@ -417,12 +417,12 @@ test('strangers never take what is kept for callers that are known', async (t) =
   t.is((await request(url, { body: serialiseCall('test', ['x'.repeat(900_000)]) })).status, 200);
 });
 
-test('a relay may be as patient as its options allow', async (t) => {
+test('the options may raise the timeouts', async (t) => {
   const { url } = await startRelay(t, { requestTimeoutMs: 86_400_000 });
   t.is((await request(url)).status, 200);
 });
 
-test('a connection that closes in the middle of a call harms nobody', async (t) => {
+test('a connection that closes in the middle of a call does not affect others', async (t) => {
   const relay = await startRelay(t);
   for (const cut of [1, 50, 150]) {
     const socket = open(relay.url, requestBytes(relay.url).subarray(0, cut));
@@ -440,7 +440,7 @@ test('a connection that closes in the middle of a call harms nobody', async (t) 
   );
 });
 
-test('while the relay stops, what is under way is answered and what comes is not served', async (t) => {
+test('while the relay stops, calls in progress are answered and new ones are not served', async (t) => {
   const relay = await startRelay(t);
   const body = serialiseCall('test', ['x']);
   const head = requestBytes(relay.url, { body, headers: { connection: 'keep-alive' } });

@@ -77,7 +77,7 @@ const OUT = [
 ];
 
 for (const [header, charset] of IN) {
-  test(`Content-Type ${JSON.stringify(header)} gets in`, (t) => {
+  test(`Content-Type ${JSON.stringify(header)} is accepted`, (t) => {
     t.deepEqual(readMediaType(header, ['xml', 'json']), { kind: 'xml', charset });
     t.like(readMediaType(header, ['json']), { status: 415 });
   });
@@ -92,7 +92,7 @@ for (const header of [
   'application/json ; a=b',
   'application/json; x="; charset=latin1"',
 ]) {
-  test(`Content-Type ${JSON.stringify(header)} gets in where JSON is read`, (t) => {
+  test(`Content-Type ${JSON.stringify(header)} is accepted at endpoints that read JSON`, (t) => {
     for (const kinds of [['json'], ['xml', 'json']] as const) t.deepEqual(readMediaType(header, kinds), { kind: 'json' });
     t.like(readMediaType(header, ['xml']), { status: 415 });
   });
@@ -116,7 +116,7 @@ const NO_JSON = [
 ];
 
 for (const header of [...OUT, ...NO_JSON]) {
-  test(`Content-Type ${JSON.stringify(header?.slice(0, 60))} is 415 with a text that says what to send`, (t) => {
+  test(`Content-Type ${JSON.stringify(header?.slice(0, 60))} returns 415 with a text that names the accepted types`, (t) => {
     const refusal = readMediaType(header, ['xml', 'json']);
     t.like(refusal, { status: 415 });
     t.regex((refusal as { text: string }).text, /send it with Content-Type: text\/xml for XML-RPC, application\/json for JSON$|UTF-8/);
@@ -124,7 +124,7 @@ for (const header of [...OUT, ...NO_JSON]) {
   });
 }
 
-test('no encoding but identity is read, and gzip where it is let in; several never', (t) => {
+test('only the identity encoding is read, and gzip where it is allowed, but never several encodings', (t) => {
   for (const acceptGzip of [false, true]) {
     for (const header of [undefined, 'identity', 'Identity']) t.is(checkEncoding(header, acceptGzip), undefined);
     for (const header of ['deflate', 'br', 'zstd', 'gzip, identity', 'identity, gzip', 'gzip, gzip', 'gzip,gzip', '', 'utf-8', 'gzip;q=1'])
@@ -150,7 +150,7 @@ for (const host of [
   'RELAY.EXAMPLE:2004',
   undefined,
 ]) {
-  test(`Host ${host ?? 'missing'} is ours`, (t) => {
+  test(`Host ${host ?? 'missing'} is accepted`, (t) => {
     t.is(guard({ host }, PORT), undefined);
   });
 }
@@ -190,7 +190,7 @@ for (const host of [
   '',
   'localhost\u0000',
 ]) {
-  test(`Host ${JSON.stringify(host)} is 421`, (t) => {
+  test(`Host ${JSON.stringify(host)} returns 421`, (t) => {
     t.like(guard({ host }, PORT), { status: 421 });
     t.is(guard({ host }, UNIX), undefined, 'no page can make a name lead to the unix socket');
     // A browser cannot open the socket, so a proxy did.
@@ -210,7 +210,7 @@ for (const headers of [
   { 'sec-fetch-site': 'none' },
   { 'sec-fetch-site': 'same-origin' },
 ]) {
-  test(`a page may: ${JSON.stringify(headers)}`, (t) => {
+  test(`a page may send a request with ${JSON.stringify(headers)}`, (t) => {
     for (const socket of [PORT, UNIX]) t.is(guard({ host: HOST, ...headers }, socket), undefined);
   });
 }
@@ -236,7 +236,7 @@ for (const headers of [
   { 'sec-fetch-site': '' },
   { 'sec-fetch-site': 'none, cross-site' },
 ]) {
-  test(`a page may not: ${JSON.stringify(headers)}`, (t) => {
+  test(`a page may not send a request with ${JSON.stringify(headers)}`, (t) => {
     for (const socket of [PORT, UNIX]) t.like(guard({ host: HOST, ...headers }, socket), { status: 403 });
   });
 }
@@ -281,7 +281,7 @@ function clientBehind(socket: string, forwardedFor: string | undefined, forwarde
 }
 
 for (const [socket, forwardedFor, client] of BEHIND) {
-  test(`socket ${socket || 'gone'}, X-Forwarded-For ${forwardedFor ?? 'missing'}: ${client ?? 'nobody'}`, (t) => {
+  test(`socket ${socket || 'gone'}, X-Forwarded-For ${forwardedFor ?? 'missing'}: the client is ${client ?? 'unknown'}`, (t) => {
     t.is(clientBehind(socket, forwardedFor), client);
   });
 }
@@ -315,7 +315,7 @@ const NODES: readonly (readonly [node: string, client: string | undefined])[] = 
 ];
 
 for (const [node, client] of NODES) {
-  test(`the node ${JSON.stringify(node)} is ${client ?? 'nobody'}`, (t) => {
+  test(`the node ${JSON.stringify(node)} is the client ${client ?? 'unknown'}`, (t) => {
     t.is(clientBehind('10.0.0.1', node), client);
     t.is(clientBehind('10.0.0.1', `198.51.100.1, ${node}`), client);
     t.is(clientBehind('10.0.0.1', undefined, `for="${node}"`), client);
@@ -360,13 +360,13 @@ const FORWARDED: readonly (readonly [forwarded: string, client: string | undefin
 ];
 
 for (const [forwarded, client] of FORWARDED) {
-  test(`Forwarded: ${forwarded} means ${client ?? 'nobody'}`, (t) => {
+  test(`Forwarded: ${forwarded} means that the client is ${client ?? 'unknown'}`, (t) => {
     t.is(clientBehind('10.0.0.1', undefined, forwarded), client);
     t.is(clientBehind('192.0.2.1', undefined, forwarded), '192.0.2.1');
   });
 }
 
-test('of both headers each has to name the same client: one may be as the client sent it', (t) => {
+test('if both headers are present, they must name the same client, because the client may have sent one of them', (t) => {
   t.is(clientBehind('10.0.0.1', '198.51.100.7', 'for=198.51.100.7'), '198.51.100.7');
   t.is(clientBehind('10.0.0.1', '198.51.100.7:80', 'for=198.51.100.7'), '198.51.100.7 80');
   t.is(clientBehind('10.0.0.1', '198.51.100.7, 10.0.0.2', 'for=198.51.100.7'), '198.51.100.7');
@@ -377,7 +377,7 @@ test('of both headers each has to name the same client: one may be as the client
   t.is(clientBehind('192.0.2.1', '198.51.100.7', 'for=127.0.0.1'), '192.0.2.1');
 });
 
-test('a long header of either kind costs no more than its length', (t) => {
+test('parsing a long header of either kind takes linear time', (t) => {
   const begin = performance.now();
   for (const text of ['for=1.1.1.1;', 'for="a\\"', ',', ';', '"', 'a=b;', 'for=10.0.0.2,', ' ', '=']) {
     const header = text.repeat(Math.ceil(16_384 / text.length));
@@ -398,7 +398,7 @@ const KNOWN = [{ name: 'ci', sha256: createHash('sha256').update(TOKEN).digest('
 const check = credentialCheck([() => [], () => KNOWN], () => 0);
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
 
-test('a right credential in each form', (t) => {
+test('a valid credential is accepted in each form', (t) => {
   for (const header of [
     `Bearer ${TOKEN}`,
     `bearer ${TOKEN}`,
@@ -412,7 +412,7 @@ test('a right credential in each form', (t) => {
   }
 });
 
-test('none is none', (t) => {
+test('a request without a credential is anonymous', (t) => {
   t.deepEqual(check(undefined), { kind: 'none' });
 });
 
@@ -442,7 +442,7 @@ for (const header of [
   `Bearer ${'x'.repeat(100_000)}`,
   `Bearer ${' '.repeat(5000)}${TOKEN}`,
 ]) {
-  test(`Authorization ${JSON.stringify(header.length > 60 ? `${header.slice(0, 9)}... ${header.length}` : header)} is wrong`, (t) => {
+  test(`Authorization ${JSON.stringify(header.length > 60 ? `${header.slice(0, 9)}... ${header.length}` : header)} is rejected`, (t) => {
     t.deepEqual(check(header), { kind: 'wrong' });
   });
 }

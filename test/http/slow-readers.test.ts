@@ -13,7 +13,7 @@ function setUp() {
   return { clock, told, connection, readers: new SlowReaders(1000, clock, log) };
 }
 
-test('two large answers on one connection: read in time it goes on, each in its own time', (t) => {
+test('each of two large responses on one connection has a separate timeout', (t) => {
   const { clock, connection, readers } = setUp();
   for (const _ of [1, 2]) readers.requestBegan(connection);
   for (const _ of [1, 2]) readers.responseBegan(connection, 1000 * KB);
@@ -26,7 +26,7 @@ test('two large answers on one connection: read in time it goes on, each in its 
   t.is(clock.pending, 0);
 });
 
-test('many small answers that nobody reads are one large one', (t) => {
+test('many small unread responses count as one large response', (t) => {
   const { clock, connection, readers, told } = setUp();
   for (let count = 0; count < 3; count++) {
     readers.requestBegan(connection);
@@ -37,7 +37,7 @@ test('many small answers that nobody reads are one large one', (t) => {
   t.deepEqual(told, [`192.0.2.7 did not read ${90 * KB} bytes of responses in 1000 ms; closing its connection`]);
 });
 
-test('more requests on one connection than anybody sends before reading', (t) => {
+test('a connection with too many unanswered requests is closed', (t) => {
   const { connection, readers, told } = setUp();
   for (let count = 0; count < 32; count++) t.true(readers.requestBegan(connection));
   t.false(connection.isCut);

@@ -26,7 +26,7 @@ async function sendPieces(url: string, pieces: readonly Buffer[]): Promise<unkno
   return response.kind === 'value' ? response.value : response;
 }
 
-test('cut in two at each byte of the body', async (t) => {
+test('a call is answered if its body is split in two at any byte', async (t) => {
   const { url } = await startRelay(t);
   const whole = requestBytes(url, { body: BODY });
   const start = whole.length - BODY.length;
@@ -41,7 +41,7 @@ test('cut in two at each byte of the body', async (t) => {
   }
 });
 
-test('byte by byte, headers too', async (t) => {
+test('a call sent byte by byte, including headers, is answered', async (t) => {
   const { url } = await startRelay(t);
   const whole = requestBytes(url, { body: BODY });
   const answer = await sendPieces(

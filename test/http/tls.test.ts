@@ -5,7 +5,7 @@ import test from 'ava';
 import { createRelay } from '../../src/create-relay.ts';
 import { temporaryDir } from '../support/relays.ts';
 
-test('missing, empty, foreign and open files', async (t) => {
+test('missing, empty, mismatched and world-readable files are rejected', async (t) => {
   const dir = temporaryDir(t);
   const files = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, 'key.pem') };
   const refused = async (says: RegExp): Promise<void> => {

@@ -53,7 +53,7 @@ async function timed(t: ExecutionContext, config: Config = {}, env: Readonly<Rec
   };
 }
 
-test('a token that is made while the relay runs works a second later, and one that is revoked is refused a second later', async (t) => {
+test('while the relay runs, a created token works and a revoked token is rejected within a second', async (t) => {
   const { dataDir, pass, code } = await timed(t);
   const token = `Bearer ${await addToken(dataDir, { name: 'ci', classes: ['read'], methods: ['ping'] }, undefined, new Date(START))}`;
   pass(1000);
@@ -64,7 +64,7 @@ test('a token that is made while the relay runs works a second later, and one th
   t.is(await code(token), 401);
 });
 
-test('a registration belongs to the token that made it, and ends when another token takes its name', async (t) => {
+test('a registration belongs to the token that created it, and ends when another token takes over its name', async (t) => {
   const { url, dataDir, pass, events } = await timed(t);
   const { port } = await scriptedPeer(t);
   const make = async (name: string): Promise<string> =>
@@ -97,7 +97,7 @@ test('a registration belongs to the token that made it, and ends when another to
   t.like(await ask(second, 'relay.register'), { addr: ['127.0.0.1', port] });
 });
 
-test('a token ends at its date, says so, and does not count as a guess', async (t) => {
+test('an expired token is reported as expired and does not count as a guess', async (t) => {
   const { url, dataDir, pass, code, status } = await timed(t);
   const grant = { name: 'ci', classes: ['read'], methods: ['*'] } as const;
   const token = `Bearer ${await addToken(dataDir, grant, new Date(START + 60_000), new Date(START))}`;
@@ -110,7 +110,7 @@ test('a token ends at its date, says so, and does not count as a guess', async (
   t.deepEqual(status().http, { wrongCredentials: 0, lockOuts: 0 });
 });
 
-test('tokens of the configuration: secret, classes, globs and end', async (t) => {
+test('tokens of the configuration support secrets, classes, globs and expiry', async (t) => {
   const SECRET = 'correct-horse-battery';
   const { url, code, pass } = await timed(
     t,
@@ -126,14 +126,14 @@ test('tokens of the configuration: secret, classes, globs and end', async (t) =>
   t.is(await code(`Bearer ${SECRET}`), 401);
 });
 
-test('a secret that is missing, or that two tokens share, stops the start', async (t) => {
+test('a missing secret, or one shared by two tokens, aborts the start', async (t) => {
   await t.throwsAsync(timed(t, { access: { tokens: { ci: { env: 'CI' } } } }), { message: /^access\.tokens\.ci: .*CI is not set/ });
   const two = { access: { tokens: { a: { env: 'A' }, b: { env: 'B' } } } };
   const same = 'correct-horse-battery';
   await t.throwsAsync(timed(t, two, { A: same, B: same }), { message: /^access\.tokens\.b: has the same secret as token a/ });
 });
 
-test('ten wrong credentials lock an address for a minute, right ones too; others and calls without one go on', async (t) => {
+test('ten wrong credentials lock out an address for a minute, even with valid ones; other addresses and anonymous calls work', async (t) => {
   const { url, adminToken, code, pass, log, status } = await timed(t);
   const guesser = { 'x-forwarded-for': '198.51.100.7' };
   for (let index = 0; index < 10; index++) t.is(await code(`Bearer guess-${index}`, 'ping', guesser), 401);
@@ -152,7 +152,7 @@ test('ten wrong credentials lock an address for a minute, right ones too; others
   t.is(await code('Bearer again', 'ping', guesser), 401);
 });
 
-test('wrong credentials further apart do not add up', async (t) => {
+test('wrong credentials over a longer period do not accumulate', async (t) => {
   const { code, pass } = await timed(t, { maxWrongCredentials: 3 });
   const guesser = { 'x-forwarded-for': '2001:db8::1' };
   for (let round = 0; round < 3; round++) {
@@ -163,7 +163,7 @@ test('wrong credentials further apart do not add up', async (t) => {
   t.is(await code('Bearer wrong', 'ping', { 'x-forwarded-for': '2001:db8::99' }), 429, 'one subscriber, many addresses');
 });
 
-test('on this machine a guesser is stopped and the operator is not', async (t) => {
+test('on this machine, guessing is stopped, but the operator is not locked out', async (t) => {
   const { adminToken, code } = await timed(t, { trustedProxies: [] });
   for (let index = 0; index < 10; index++) t.is(await code('Bearer wrong'), 401);
   t.is(await code('Bearer wrong'), 429);
@@ -174,7 +174,7 @@ test('on this machine a guesser is stopped and the operator is not', async (t) =
   t.is(await code(`Bearer ${adminToken}`, 'ping', proxied), 429);
 });
 
-test('over its limit a caller gets fault 429 in HTTP 200, a page 429 with Retry-After; bodies that are no calls count', async (t) => {
+test('over the rate limit, a call gets fault 429 in HTTP 200, and a page 429 with Retry-After; invalid bodies count, too', async (t) => {
   const { url, code, pass } = await timed(t, { limits: { anonymous: { perSecond: 0.5, burst: 3 } } });
   const headers = { 'x-forwarded-for': '198.51.100.7' };
   t.is((await request(url, { method: 'GET', headers })).status, 200);

@@ -39,7 +39,7 @@ const CASES: readonly (readonly [what: string, request: RawRequest])[] = [
 ];
 
 for (const acceptGzip of [false, true]) {
-  test(`a body that nobody reads ends nothing, ${acceptGzip ? 'with' : 'without'} acceptGzip`, async (t) => {
+  test(`an unread body does not break the connection, ${acceptGzip ? 'with' : 'without'} acceptGzip`, async (t) => {
     const config = { acceptGzip, maxBodyBytes: 20_000, maxBufferedBytes: 1024 };
     const relay = await startCo2(t, { files: { 'config.ts': `export default ${JSON.stringify(config)};` } });
     for (const [what, request] of CASES) {

@@ -99,7 +99,7 @@ const ODD: Readonly<Record<string, Buffer>> = {
 
 for (const who of ['peer', 'satellite'] as const) {
   for (const [what, first] of Object.entries(ODD)) {
-    test(`a ${who} that answers notify with ${what} got the dict, once`, async (t) => {
+    test(`a dict counts as delivered once if a ${who} responds to notify with ${what}`, async (t) => {
       const link = await linked(t, who, [first]);
       const { forwarded, refused, unreadable, dropped } = await sendTwo(link);
       t.deepEqual(link.got(), ['1', '2']);
@@ -111,7 +111,7 @@ for (const who of ['peer', 'satellite'] as const) {
   }
 }
 
-test('an unreadable answer is counted and reported', async (t) => {
+test('an unreadable response is counted and reported', async (t) => {
   const link = await linked(t, 'satellite', [ODD['an empty body']!]);
   t.like(await sendTwo(link), { forwarded: 2, unreadable: 1, refused: 0 });
   const { unreadable } = await link.relay.seen.event('link.forwarded', { role: 'satellite', unreadable: /./ });
@@ -119,7 +119,7 @@ test('an unreadable answer is counted and reported', async (t) => {
   t.is(link.relay.seen.matching('link.forwarded', { unreadable: unreadable! }).length, 1);
 });
 
-test('an answer that breaks off after its head: a satellite took the dict, a peer gets it again and knows it', async (t) => {
+test('if a response is truncated after its headers, a satellite counts as having received the dict; a peer gets it again', async (t) => {
   const broken = Buffer.from(
     'HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nX-Breaks-Off: 1\r\nContent-Length: 500\r\n\r\n<?xml version="1.0"?>',
   );
@@ -139,14 +139,14 @@ for (const status of [
   '405 Method Not Allowed',
   '500 Internal Server Error',
 ]) {
-  test(`a satellite that answers notify with HTTP ${status} refused the dict, once`, async (t) => {
+  test(`a dict counts as rejected once if a satellite responds to notify with HTTP ${status}`, async (t) => {
     const link = await linked(t, 'satellite', [answer('no', { status, type: 'text/plain' })]);
     t.like(await sendTwo(link), { forwarded: 1, refused: 1, dropped: 0 });
     t.deepEqual(link.got(), ['1', '2']);
   });
 }
 
-test('a peer that answers notify with HTTP 403 gets the dict again: its credentials may be put right', async (t) => {
+test('a dict is resent to a peer that responds with HTTP 403, because the credentials may be corrected', async (t) => {
   const link = await linked(
     t,
     'peer',
@@ -158,7 +158,7 @@ test('a peer that answers notify with HTTP 403 gets the dict again: its credenti
 
 for (const who of ['peer', 'satellite'] as const) {
   for (const status of [429, 502, 503, 504]) {
-    test(`HTTP ${status} of a ${who} means later, however often: the dict waits, and its order stays`, async (t) => {
+    test(`a dict is retried in order for as long as a ${who} responds with HTTP ${status}`, async (t) => {
       const later = answer('busy', { status: `${status} Later`, type: 'text/plain' });
       const link = await linked(t, who, [later, later, later, later, later, later, later]);
       await link.relay.emit({ data: 1 });
@@ -171,7 +171,7 @@ for (const who of ['peer', 'satellite'] as const) {
 }
 
 for (const form of ['seconds', 'a date']) {
-  test(`a Retry-After in ${form} is kept to`, async (t) => {
+  test(`a Retry-After header in ${form} is honored`, async (t) => {
     // A date has whole seconds, and counts from here; seconds count from the answer.
     const date = Math.floor((Date.now() + 2_000) / 1000) * 1000;
     const retryAfter = form === 'seconds' ? '1' : new Date(date).toUTCString();
@@ -197,7 +197,7 @@ const ALIVE: Readonly<Record<string, Buffer>> = {
 };
 
 for (const [what, pong] of Object.entries(ALIVE)) {
-  test(`a satellite that answers pings with ${what} lives`, async (t) => {
+  test(`a satellite that responds to pings with ${what} counts as alive`, async (t) => {
     const { relay, pings } = await pinged(t, pong);
     await pings(6);
     t.is(await relay.call('relay.get_num_satellites'), 1);
@@ -210,7 +210,7 @@ for (const [what, pong] of Object.entries(ALIVE)) {
 }
 
 for (const status of ['500 Broken', '502 Bad Gateway', '503 Unavailable', '504 Timeout']) {
-  test(`a satellite that answers pings with HTTP ${status} is dropped after as many as may fail`, async (t) => {
+  test(`a satellite that responds to pings with HTTP ${status} is removed after the maximum number of failures`, async (t) => {
     const { relay } = await pinged(t, answer('no', { status, type: 'text/plain' }));
     const { reason } = await relay.events.next((event) => event.type === 'satellite.expired', { since: 0 });
     t.regex(reason, /^it failed 2 times in a row/);

@@ -48,7 +48,7 @@ async function peerWhen(relay: TestRelay, isReached: (peer: Record<string, unkno
   }
 }
 
-test.serial('2,000 dicts a second over 20 ms each way: none dropped, in order, and little waits', async (t) => {
+test.serial('2,000 dicts per second at 20 ms latency each way arrive in order with a short queue and without drops', async (t) => {
   t.timeout(60_000);
   const [placeA, placeB] = (await onOneAddress(2)) as [{ host: string; port: number }, { host: string; port: number }];
   const proxyPort = await delayProxy(t, () => placeB.port, 20);
@@ -69,7 +69,7 @@ test.serial('2,000 dicts a second over 20 ms each way: none dropped, in order, a
   t.like(await peerWhen(a, ({ waiting }) => waiting === 0), { forwarded: sent, dropped: 0, refused: 0, unreadable: 0 });
 });
 
-test('a lone dict goes at once, as a single call, and nothing is asked', async (t) => {
+test('a lone dict is sent at once as a single call, without asking for batch support', async (t) => {
   const { server, relay } = await linkedTo(t);
   for (const data of [1, 2, 3]) {
     await relay.emit({ data });
@@ -79,7 +79,7 @@ test('a lone dict goes at once, as a single call, and nothing is asked', async (
   t.deepEqual(server.requests.all, ['notify', 'notify', 'notify']);
 });
 
-test('what waits becomes the next request; its order stays', async (t) => {
+test('queued dicts are sent in the next request, in order', async (t) => {
   const { server, relay } = await linkedTo(t);
   await emitTogether(relay, server, upTo(100));
   await server.taken.first(100);
@@ -88,7 +88,7 @@ test('what waits becomes the next request; its order stays', async (t) => {
   t.true(server.requests.all.length <= 10, server.requests.all.join());
 });
 
-test('a server with nothing but notify is asked once, and gets single calls in order', async (t) => {
+test('a server that supports only notify is asked for batch support once and gets single calls in order', async (t) => {
   const { server, relay } = await linkedTo(t, { offers: () => false });
   await emitTogether(relay, server, upTo(30));
   await server.taken.first(30);
@@ -99,7 +99,7 @@ test('a server with nothing but notify is asked once, and gets single calls in o
   t.deepEqual(server.requests.all, ['notify', 'system.multicall', ...upTo(59).map(() => 'notify')]);
 });
 
-test('a server that offers batches after it failed is asked again', async (t) => {
+test('a server is asked for batch support again after a failure', async (t) => {
   let offers = false;
   let isDown = false;
   const { server, relay } = await linkedTo(t, {
@@ -121,7 +121,7 @@ test('a server that offers batches after it failed is asked again', async (t) =>
   t.true(server.requests.all.includes('multicall 16'));
 });
 
-test('a dict that is refused harms no other of its batch; what is to come later comes before those behind it', async (t) => {
+test('a rejected dict does not affect others of its batch; a dict to be retried is sent before later ones', async (t) => {
   let isFull = true;
   const { server, relay } = await linkedTo(t, {
     outcome: (data) => {
@@ -146,7 +146,7 @@ for (const [how, answer] of [
   ['a LIMIT fault', { code: 413, text: 'at most 10 calls' }],
   ['HTTP 413', 'http 413'],
 ] as const) {
-  test(`a server that takes ten calls in one request says so by ${how}, and gets no more`, async (t) => {
+  test(`a server that limits a request to ten calls and reports it by ${how} gets no larger batches`, async (t) => {
     const { server, relay } = await linkedTo(t, { wholeBatch: ({ length }) => (length > 10 ? answer : undefined) });
     await emitTogether(relay, server, upTo(200));
     await server.taken.first(200);
@@ -157,7 +157,7 @@ for (const [how, answer] of [
   });
 }
 
-test('a dict for which a whole batch is refused is refused alone', async (t) => {
+test('if one dict causes a whole batch to be rejected, only that dict is rejected in the end', async (t) => {
   const { server, relay } = await linkedTo(t, {
     wholeBatch: (data) => (data.includes(50) ? { code: -32700, text: 'line 7: a double is finite' } : undefined),
     outcome: (data) => (data === 50 ? { code: -32700, text: 'line 1: a double is finite' } : 'taken'),
@@ -172,7 +172,7 @@ test('a dict for which a whole batch is refused is refused alone', async (t) => 
   t.true(server.requests.all.length < 40, server.requests.all.join());
 });
 
-test('a server that ends the connection at a batch gets its dicts one by one, and batches again', async (t) => {
+test('a server that closes the connection on a batch gets the dicts one by one, then batches again', async (t) => {
   let breaks = 1;
   const { server, relay } = await linkedTo(t, { wholeBatch: () => (breaks-- > 0 ? 'reset' : undefined) });
   await emitTogether(relay, server, upTo(100));
@@ -181,7 +181,7 @@ test('a server that ends the connection at a batch gets its dicts one by one, an
   t.is(server.requests.all.filter((request) => request === 'multicall 0').length, 2, 'a new connection is asked anew');
 });
 
-test('a server that says no such method, though it offered batches, gets single calls', async (t) => {
+test('a server that offers batches but responds that there is no such method gets single calls', async (t) => {
   const { server, relay } = await linkedTo(t, { wholeBatch: () => ({ code: -32601, text: 'gone' }) });
   await emitTogether(relay, server, upTo(20));
   await server.taken.first(20);
@@ -189,7 +189,7 @@ test('a server that says no such method, though it offered batches, gets single 
   t.is(server.requests.all.filter((request) => request.startsWith('multicall')).length, 2);
 });
 
-test('the switches of a peer count in a batch too', async (t) => {
+test("a peer's send options apply to batches, too", async (t) => {
   const server = await batchServer(t);
   const relay = await startRelay(t, { peers: [{ url: server.url, send: { doubles: 'exponent' } }], ...PATIENT });
   await emitTogether(relay, server, [1e300, 2e300, 3e300]);
@@ -198,7 +198,7 @@ test('the switches of a peer count in a batch too', async (t) => {
   t.regex(server.bodies.at(-1)!, /<double>2e\+?300<\/double>.*<double>3e\+?300<\/double>/i);
 });
 
-test('a satellite that offers batches gets them, and one that ends is dropped with what waits', async (t) => {
+test('a satellite that offers batches gets them; one that stops is removed with its queue', async (t) => {
   const server = await batchServer(t);
   const relay = await startRelay(t, PATIENT);
   await relay.call('relay.register', { port: server.port });
@@ -213,7 +213,7 @@ for (const [how, whole] of [
   ['a fault', { code: 1, text: 'cannot marshal None' }],
   ['HTTP 500', 'http 500'],
 ] as const) {
-  test(`a satellite that runs a whole batch and then answers ${how} gets no dict twice, and single calls from then on`, async (t) => {
+  test(`a satellite that processes a batch and then responds with ${how} gets no duplicates, and only single calls afterwards`, async (t) => {
     const got: unknown[] = [];
     const server = await batchServer(t, {
       wholeBatch: (data) => {
@@ -242,7 +242,7 @@ for (const [how, whole] of [
   });
 }
 
-test('a satellite that ends the connection at a batch gets one batch, and then single calls', async (t) => {
+test('a satellite that closes the connection on a batch gets one batch, then single calls', async (t) => {
   const server = await batchServer(t, { wholeBatch: () => 'reset' });
   const relay = await startRelay(t, PATIENT);
   await relay.call('relay.register', { port: server.port });

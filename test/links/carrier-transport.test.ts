@@ -75,7 +75,7 @@ function setUp(...behaviours: Behaviour[]) {
 
 const never = (): Promise<never> => new Promise<never>(() => undefined);
 
-test('it connects before there is anything to send, sends by the same connection, and closes it once', async (t) => {
+test('the transport connects before there is anything to send, reuses that connection, and closes it once', async (t) => {
   const { carrier, did, made } = setUp({ send: (document) => (Buffer.from(document).equals(DOCUMENT) ? TRUE : serialiseFault(1, 'no')) });
   carrier.open();
   const [{ peer, receive }] = (await made.first(1)) as [Made];
@@ -93,7 +93,7 @@ test('it connects before there is anything to send, sends by the same connection
   await t.throwsAsync(carrier.post(DOCUMENT), { code: 'TRANSPORT', message: /closed/ });
 });
 
-test('a connection that does not come about is closed, and tried again after pauses that grow', async (t) => {
+test('a failed connection attempt is closed and retried with a growing back-off', async (t) => {
   const refuse = { connect: () => Promise.reject(new Error('nobody there')) };
   const { carrier, did, clock, log, seen, made } = setUp(refuse, refuse, refuse, {});
   carrier.open();
@@ -114,7 +114,7 @@ test('a connection that does not come about is closed, and tried again after pau
   t.is(clock.pending, 0);
 });
 
-test('a post does not wait for the pause: it connects at once', async (t) => {
+test('a post connects at once instead of waiting for the back-off', async (t) => {
   const { carrier, did, clock, events } = setUp({ connect: () => Promise.reject(new Error('nobody there')) }, {});
   carrier.open();
   await events.next((event) => event.type === 'link.carrier' && event.state === 'failed', { since: 0 });
@@ -125,7 +125,7 @@ test('a post does not wait for the pause: it connects at once', async (t) => {
   await carrier.close();
 });
 
-test('the next connection begins when the one before has ended', async (t) => {
+test('a new connection is opened only after the previous one has closed', async (t) => {
   const ends = new Gate<() => void>();
   const { carrier, did, made } = setUp(
     {
@@ -161,15 +161,20 @@ const FAILURES: readonly (readonly [what: string, behaviour: Behaviour, code: st
     'TRANSPORT',
     /not now/,
   ],
-  ['answers nothing', { send: () => undefined }, 'TRANSPORT', /did not return a document/],
-  ['answers a text', { send: () => TRUE.toString() }, 'TRANSPORT', /did not return a document/],
-  ['answers rubbish', { send: () => Buffer.from('rubbish') }, 'TRANSPORT', /not a readable XML-RPC response/],
-  ['answers a call', { send: () => DOCUMENT }, 'TRANSPORT', /not a readable XML-RPC response/],
-  ['answers more than anybody reads', { send: () => Buffer.alloc(2 * 1024 * 1024) }, 'TRANSPORT', /not a readable XML-RPC response/],
-  ['can never carry it', { send: () => Promise.reject(new Refusal('too large for a postcard')) }, 'LIMIT', /too large for a postcard/],
+  ['returns nothing', { send: () => undefined }, 'TRANSPORT', /did not return a document/],
+  ['returns a string', { send: () => TRUE.toString() }, 'TRANSPORT', /did not return a document/],
+  ['returns garbage', { send: () => Buffer.from('rubbish') }, 'TRANSPORT', /not a readable XML-RPC response/],
+  ['returns a call', { send: () => DOCUMENT }, 'TRANSPORT', /not a readable XML-RPC response/],
+  ['returns a response over the size limit', { send: () => Buffer.alloc(2 * 1024 * 1024) }, 'TRANSPORT', /not a readable XML-RPC response/],
+  [
+    'rejects a document for good',
+    { send: () => Promise.reject(new Refusal('too large for a postcard')) },
+    'LIMIT',
+    /too large for a postcard/,
+  ],
   ['did not connect', { connect: () => Promise.reject(new Error('no line')) }, 'TRANSPORT', /no line/],
   [
-    'rejects with an error of ours',
+    'rejects with a RelayError',
     { send: () => Promise.reject(new RelayError('LIMIT', 'a limit of its own')) },
     'TRANSPORT',
     /a limit of its own/,
@@ -177,7 +182,7 @@ const FAILURES: readonly (readonly [what: string, behaviour: Behaviour, code: st
 ];
 
 for (const [what, behaviour, code, text] of FAILURES) {
-  test(`a carrier that ${what}: ${code}`, async (t) => {
+  test(`a carrier that ${what} causes the error ${code}`, async (t) => {
     const { carrier } = setUp(behaviour);
     const error = await t.throwsAsync(carrier.post(DOCUMENT));
     t.like(error, { code });
@@ -187,7 +192,7 @@ for (const [what, behaviour, code, text] of FAILURES) {
 }
 
 for (const what of ['connect', 'send', 'close'] as const) {
-  test(`a carrier whose ${what} never ends is given up in time`, async (t) => {
+  test(`${what} times out if the carrier never finishes it`, async (t) => {
     const { carrier, clock, made, log } = setUp({ [what]: never });
     const post = carrier.post(DOCUMENT);
     const outcome = post.then(
@@ -215,7 +220,7 @@ for (const what of ['connect', 'send', 'close'] as const) {
   });
 }
 
-test('a carrier that says that the connection is lost: what waits rejects, and a new connection is made though nothing is to be sent', async (t) => {
+test('if a carrier reports a lost connection, pending posts reject and it reconnects even with nothing to send', async (t) => {
   const { carrier, did, made, clock, seen } = setUp({ send: never }, {});
   carrier.open();
   const post = carrier.post(DOCUMENT);
@@ -234,7 +239,7 @@ test('a carrier that says that the connection is lost: what waits rejects, and a
   await carrier.close();
 });
 
-test('a plugin that makes no carrier, or one without its methods, is a failure like any other', async (t) => {
+test('a plugin that returns no carrier, or an incomplete one, is handled like any other failure', async (t) => {
   for (const made of [undefined, {}, { connect: 5 }]) {
     const { log, events } = setUp();
     const carrier = new CarrierTransport({

@@ -74,7 +74,7 @@ const events: fc.Arbitrary<LinkInput> = fc.oneof(
   { weight: 1, arbitrary: fc.constant(drain) },
 );
 
-test('whatever happens in whatever order', (t) => {
+test('invariants hold for any events in any order', (t) => {
   const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
   const limits = fc.record({
     minMs: fc.integer({ min: 1, max: 5000 }),
@@ -121,7 +121,7 @@ test('whatever happens in whatever order', (t) => {
   );
 });
 
-test('the pause grows from min to max, and is never beyond it, after a million failures neither', (t) => {
+test('the back-off grows from min to max and never exceeds max, even after a million failures', (t) => {
   const pauses = [0, 1, 2, 3, 4, 30, 31, 1_000_000].map((failures) => {
     const [, effects] = step(sending(failures), failed!, { minMs: 100, maxMs: 1000, random: () => 0.999_999 });
     return (effects[0] as { ms: number }).ms;

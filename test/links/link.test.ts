@@ -91,7 +91,7 @@ async function takeAll(transport: ManualTransport, count: number, from = 1): Pro
   return transport.posts.all.map(({ data }) => data);
 }
 
-test('dicts go out in order, one in flight at a time', async (t) => {
+test('dicts are sent in order, one in flight at a time', async (t) => {
   const { transport, link, send } = setUp();
   send(1, 2, 3);
   const first = await transport.nth(1);
@@ -105,7 +105,7 @@ test('dicts go out in order, one in flight at a time', async (t) => {
   t.like(link.status(), { forwarded: 4, waiting: 0, refused: 0, dropped: 0, lastError: undefined });
 });
 
-test('a failed peer gets the same dict again on a new connection, after growing delays', async (t) => {
+test('after a failure, the same dict is retried on a new connection with growing delays', async (t) => {
   const { clock, transport, log, seen, link, send } = setUp();
   send('a', 'b');
   for (const [index, pause] of [50, 100, 200, 400, 500, 500].entries()) {
@@ -122,7 +122,7 @@ test('a failed peer gets the same dict again on a new connection, after growing 
   t.is(log.lines.all.filter(({ level, text }) => level === 'warn' && text.includes('is down')).length, 1, 'an operator is told once');
 });
 
-test('another reason why a peer is down is a warning again, and so is the return of a former one', async (t) => {
+test('a new reason for a peer being down logs another warning, and so does the return of an earlier reason', async (t) => {
   const { clock, transport, log, send } = setUp();
   send('a');
   const reasons = ['connection refused', 'connection refused', 'HTTP status 421', 'HTTP status 421', 'connection refused', 'no answer'];
@@ -139,7 +139,7 @@ test('another reason why a peer is down is a warning again, and so is the return
   );
 });
 
-test('a dict that cannot be serialized is dropped, and does not hold up those behind it', async (t) => {
+test('a dict that cannot be serialized is dropped and does not block later ones', async (t) => {
   const { transport, link, seen, sendMessages } = setUp();
   const bad = messageOf('bad', { source: '<struct><member>' });
   sendMessages(bad, bad, bad, messageOf('good'));
@@ -150,7 +150,7 @@ test('a dict that cannot be serialized is dropped, and does not hold up those be
 });
 
 for (const code of [503, 504, -32300, -32400]) {
-  test(`fault ${code} passes: the dict is sent again`, async (t) => {
+  test(`fault ${code} is temporary: the dict is sent again`, async (t) => {
     const { clock, transport, link, send } = setUp();
     send('a');
     (await transport.nth(1)).answer(fault(code));
@@ -166,7 +166,7 @@ for (const [what, answer] of [
   ...[403, 401, -32601, -32602, -32500, -32700, 1].map((code) => [`fault ${code}`, fault(code)] as const),
   ['a body that is too large', new RelayError('LIMIT', 'answered HTTP 413')] as const,
 ]) {
-  test(`${what} stays: that dict is dropped for the peer, the next goes out at once`, async (t) => {
+  test(`${what} is permanent: the dict is dropped for the peer and the next one is sent at once`, async (t) => {
     const { clock, transport, log, seen, link, send } = setUp();
     send('bad', 'good');
     (await transport.nth(1)).answer(answer);
@@ -186,7 +186,7 @@ for (const [what, answer] of [
   });
 }
 
-test('a full outbox drops the oldest dicts, counts them, and logs it once', async (t) => {
+test('a full outbox drops the oldest dicts, counts them and logs it once', async (t) => {
   const { clock, transport, log, link, send } = setUp({ maxMessages: 3 });
   send('in flight');
   (await transport.nth(1)).answer(down);
@@ -199,7 +199,7 @@ test('a full outbox drops the oldest dicts, counts them, and logs it once', asyn
   t.is(log.matching(/3 messages were dropped/).length, 1);
 });
 
-test('an outbox that is full by bytes drops the oldest dicts too', async (t) => {
+test('an outbox that reaches its byte limit also drops the oldest dicts', async (t) => {
   const { clock, transport, link, send } = setUp({ maxBytes: 3 * 1024 });
   send('in flight');
   (await transport.nth(1)).answer(down);
@@ -211,7 +211,7 @@ test('an outbox that is full by bytes drops the oldest dicts too', async (t) => 
   t.is(sent.at(-1), 'z'.repeat(5000), 'one always fits');
 });
 
-test('drain sends what waits, then closes', async (t) => {
+test('drain sends the queued dicts, then closes', async (t) => {
   const { clock, transport, link, send } = setUp();
   send(1, 2, 3);
   const drained = link.drain(1000);
@@ -225,7 +225,7 @@ test('drain sends what waits, then closes', async (t) => {
   t.is(link.status().waiting, 0);
 });
 
-test('drain of an idle link ends at once, and a second one with it', async (t) => {
+test('drain of an idle link resolves at once, and so does a second drain', async (t) => {
   const { transport, clock, link } = setUp();
   await Promise.all([link.drain(1000), link.drain(1000)]);
   t.is(transport.posts.all.length, 0);
@@ -233,7 +233,7 @@ test('drain of an idle link ends at once, and a second one with it', async (t) =
   t.is(link.status().state, 'closed');
 });
 
-test('drain ends at once if the peer is down, and logs what is lost', async (t) => {
+test('drain resolves at once if the peer is down, and logs the lost dicts', async (t) => {
   const { clock, transport, log, seen, link, send } = setUp();
   send(1, 2, 3);
   (await transport.nth(1)).answer(down);
@@ -246,7 +246,7 @@ test('drain ends at once if the peer is down, and logs what is lost', async (t) 
   t.is(log.matching(/lost 3 dicts still waiting when the relay stopped/).length, 1);
 });
 
-test('drain ends when the peer fails meanwhile', async (t) => {
+test('drain resolves if the peer fails in the meantime', async (t) => {
   const { transport, link, send } = setUp();
   send(1, 2);
   const post = await transport.nth(1);
@@ -256,7 +256,7 @@ test('drain ends when the peer fails meanwhile', async (t) => {
   t.like(link.status(), { state: 'closed', forwarded: 0, dropped: 2 });
 });
 
-test('drain ends with its budget though the peer is silent, and what was in flight counts once', async (t) => {
+test('drain times out if the peer does not respond, and dicts in flight are counted once', async (t) => {
   const { clock, transport, link, send } = setUp();
   send(1, 2);
   const post = await transport.nth(1);
@@ -273,7 +273,7 @@ test('drain ends with its budget though the peer is silent, and what was in flig
   t.is(transport.posts.all.length, 1);
 });
 
-test('what a peer says is clean in the log', async (t) => {
+test('text from a peer is sanitized in the log', async (t) => {
   const { transport, log, seen, send } = setUp();
   send(1);
   (await transport.nth(1)).answer({ kind: 'fault', code: 7, text: `\u001b[2J\n${'x'.repeat(5000)}` });
@@ -282,7 +282,7 @@ test('what a peer says is clean in the log', async (t) => {
   t.regex(text ?? '', /^[\x20-\uffff]{1,600}$/);
 });
 
-test('the states of a link are events, each change once', async (t) => {
+test('each state change of a link emits one event', async (t) => {
   const { clock, transport, events, link, send } = setUp();
   const states = (): readonly LinkEvent[] => events.kept().map(({ event }) => event);
   const transient: LinkEvent[] = [];
@@ -310,7 +310,7 @@ test('the states of a link are events, each change once', async (t) => {
   ]);
 });
 
-test('dicts that are lost at a stop are an event', async (t) => {
+test('dicts lost at a stop are reported by an event', async (t) => {
   const { transport, events, link, send } = setUp();
   send(1, 2, 3);
   const post = await transport.nth(1);

@@ -29,13 +29,13 @@ test('items in the middle of a batch may be acknowledged before the first', (t) 
   t.is(ids(outbox.next(10, 1000)), 'ad');
 });
 
-test('a batch keeps to the limit of bytes, but the first item is returned whatever its size is', (t) => {
+test('a batch respects the byte limit, but always includes the first item', (t) => {
   const outbox = outboxOf('abc');
   t.is(ids(outbox.next(10, 25)), 'ab');
   t.is(ids(outbox.next(10, 5)), 'a');
 });
 
-test('the backlog counts what is being sent: bytes, and the age of the oldest item', (t) => {
+test('the backlog includes items in flight: their bytes, and the age of the oldest item', (t) => {
   const outbox = outboxOf('');
   t.deepEqual(outbox.backlog(5000), { bytes: 0, oldestMs: 0 });
   outbox.push({ ...item('a', 7), since: 1000 });
@@ -46,7 +46,7 @@ test('the backlog counts what is being sent: bytes, and the age of the oldest it
   t.deepEqual(outbox.backlog(5000), { bytes: 5, oldestMs: 3000 });
 });
 
-test('a full outbox drops its oldest items, but none that is being sent', (t) => {
+test('a full outbox drops its oldest items, except those in flight', (t) => {
   const outbox = outboxOf('ab', { maxMessages: 2, maxBytes: 10_000 });
   outbox.next(1, 1000);
   for (const id of 'cde') outbox.push(item(id));
@@ -54,7 +54,7 @@ test('a full outbox drops its oldest items, but none that is being sent', (t) =>
   t.is(outbox.dropped, 2);
 });
 
-test('what remains at the end is counted as lost, and nothing is added afterwards', (t) => {
+test('remaining items are counted as lost at the end, and nothing can be added afterwards', (t) => {
   const outbox = outboxOf('abc');
   outbox.next(1, 1000);
   t.is(outbox.close(), 3);

@@ -83,17 +83,17 @@ async function reached(peers: readonly string[], hostId: string, via: readonly s
 }
 
 const TARGETS: readonly (readonly [what: string, hostId: string, via: readonly string[], peers: readonly string[]])[] = [
-  ['our own dict: all', SELF, [], [A, B, C]],
-  ['a client of ours: all', 'x@203.0.113.5:0', [], [A, B, C]],
-  ['of a peer: not back to it', 'x@192.0.2.11:2004', [], [B, C]],
-  ['of a peer known by name: not back to it', 'x@192.0.2.13:2004', [], [A, B]],
-  ['of a peer known by its second address', 'x@192.0.2.14:2004', [], [A, B]],
-  ['of a peer in another spelling', 'x@[::ffff:192.0.2.11]:2004', [], [B, C]],
-  ['passed by two peers', 'x@203.0.113.5:0', ['a@192.0.2.11:2004', 'b@192.0.2.12:2004'], [C]],
-  ['passed by all', 'x@192.0.2.13:2004', ['a@192.0.2.11:2004', 'b@192.0.2.12:2004'], []],
-  ['passed by another relay on the machine of a peer', 'x@203.0.113.5:0', ['a@192.0.2.11:2005'], [A, B, C]],
-  ['a satellite on the machine of a peer', 'x@192.0.2.11:0', [], [A, B, C]],
-  ['names that mean nothing in via', 'x@203.0.113.5:0', ['', 'nobody', 'a@host:2004'], [A, B, C]],
+  ['our own dict is forwarded to all peers', SELF, [], [A, B, C]],
+  ['a dict from our client is forwarded to all peers', 'x@203.0.113.5:0', [], [A, B, C]],
+  ['a dict from a peer is not sent back to it', 'x@192.0.2.11:2004', [], [B, C]],
+  ['a dict from a peer known by name is not sent back to it', 'x@192.0.2.13:2004', [], [A, B]],
+  ['a dict from the second address of a peer is not sent back to it', 'x@192.0.2.14:2004', [], [A, B]],
+  ['a dict from a peer address in another notation is not sent back to it', 'x@[::ffff:192.0.2.11]:2004', [], [B, C]],
+  ['a dict that passed through two peers is not sent back to them', 'x@203.0.113.5:0', ['a@192.0.2.11:2004', 'b@192.0.2.12:2004'], [C]],
+  ['a dict that passed through all peers is not forwarded', 'x@192.0.2.13:2004', ['a@192.0.2.11:2004', 'b@192.0.2.12:2004'], []],
+  ['a dict that passed through another relay on the host of a peer is forwarded to all', 'x@203.0.113.5:0', ['a@192.0.2.11:2005'], [A, B, C]],
+  ['a dict from a satellite on the host of a peer is forwarded to all', 'x@192.0.2.11:0', [], [A, B, C]],
+  ['unknown names in via are ignored', 'x@203.0.113.5:0', ['', 'nobody', 'a@host:2004'], [A, B, C]],
 ];
 
 for (const [what, hostId, via, peers] of TARGETS) {
@@ -119,11 +119,11 @@ test('a dict without a stamp from the only peer at an address does not go back t
   t.is(mesh.forward(messageOf('x', { hostId: 'x@127.0.0.1:0', clientAddress: ['127.0.0.1', 4711] })), 1, 'on loopback it may be anybody');
 });
 
-test('a peer that is listed twice gets a dict once', async (t) => {
+test('a peer that is listed twice gets each dict once', async (t) => {
   t.deepEqual(await reached([A, A], SELF), [A]);
 });
 
-test('at the hop limit a dict is not forwarded, counted and logged', async (t) => {
+test('a dict at the hop limit is not forwarded, but counted and logged', async (t) => {
   const { mesh, log } = makeMesh([A]);
   await mesh.start(SELF);
   t.is(mesh.forward(messageOf('x', { hopsLeft: 0, id: 'old.1' })), 0);
@@ -132,7 +132,7 @@ test('at the hop limit a dict is not forwarded, counted and logged', async (t) =
   t.is(mesh.forward(messageOf('x', { hopsLeft: 1 })), 1);
 });
 
-test('before the start nothing is forwarded, and without peers never', async (t) => {
+test('nothing is forwarded before the start or without peers', async (t) => {
   t.is(makeMesh([A]).mesh.forward(messageOf('x')), 0);
   const { mesh } = makeMesh([]);
   await mesh.start(SELF);
@@ -141,7 +141,7 @@ test('before the start nothing is forwarded, and without peers never', async (t)
   await mesh.stop();
 });
 
-test('what a peer gets: the dict, each scalar as it came, host_id of the origin, and our stamp', async (t) => {
+test('a peer gets the dict with scalars unchanged, the host_id of the origin, and our stamp', async (t) => {
   const { mesh, sent, clock } = makeMesh([A]);
   await mesh.start(SELF);
   const source =
@@ -164,7 +164,7 @@ test('what a peer gets: the dict, each scalar as it came, host_id of the origin,
   t.true(canonicalMembers(source).has('s'));
 });
 
-test('an id from a peer cannot break a line of the log', async (t) => {
+test('an id from a peer cannot inject a line break into the log', async (t) => {
   const { mesh, log } = makeMesh([A]);
   await mesh.start(SELF);
   mesh.forward(messageOf('x', { id: 'i.1', hostId: 'x@203.0.113.5:0' }));
@@ -172,7 +172,7 @@ test('an id from a peer cannot break a line of the log', async (t) => {
   t.true(log.lines.all.every(({ text }) => /^[\x20-\uffff]*$/.test(text)));
 });
 
-test('which addresses are peers: written or resolved, nothing else', async (t) => {
+test('only configured or resolved addresses count as peers', async (t) => {
   const { mesh } = makeMesh([A, C, 'http://[::1]:2004', 'https://[::ffff:192.0.2.20]/RPC2']);
   t.true(mesh.isPeerAddress('192.0.2.11'), 'a written address needs no start');
   t.false(mesh.isPeerAddress('192.0.2.13'));
@@ -181,14 +181,14 @@ test('which addresses are peers: written or resolved, nothing else', async (t) =
   for (const address of ['192.0.2.12', '127.0.0.1', 'c.example', '::', '']) t.false(mesh.isPeerAddress(address), address);
 });
 
-test('a name that does not resolve stops nothing, and the log names it', async (t) => {
+test('a host name that does not resolve is logged and blocks nothing', async (t) => {
   const { mesh, log } = makeMesh([A, 'http://gone.example:2004']);
   await t.notThrowsAsync(mesh.start(SELF));
   t.is((await log.line(/gone\.example/)).level, 'warn');
   t.true(mesh.isPeerAddress('192.0.2.11'));
 });
 
-test('a relay whose host_id has a loopback address warns about peers on other machines, and only then', async (t) => {
+test('a relay with a loopback host_id warns only if it has peers on other machines', async (t) => {
   for (const [hostId, peers, warned] of [
     ['s@127.0.0.1:2004', [A], true],
     ['s@127.0.0.1:2004', ['http://127.0.0.1:2005'], false],
@@ -209,7 +209,7 @@ test('status and log never show credentials', async (t) => {
   t.notRegex(JSON.stringify([mesh.status(), log.lines.all]), /hunter2|s3cret/);
 });
 
-test('a stop sends what waits', async (t) => {
+test('a stop sends the queued dicts', async (t) => {
   const { mesh, sent } = makeMesh([A, B]);
   await mesh.start(SELF);
   for (const data of [1, 2, 3]) mesh.forward(messageOf(data));
@@ -223,7 +223,7 @@ test('a stop sends what waits', async (t) => {
   t.true(mesh.status().peers.every(({ state, forwarded }) => state === 'closed' && forwarded === 3));
 });
 
-test('a peer address: port by scheme, canonical addresses, a name is resolved again at each refresh', async (t) => {
+test('a peer address has a default port by scheme and canonical IP addresses, and is resolved again at each refresh', async (t) => {
   let answer = ['192.0.2.30', '::FFFF:192.0.2.31', 'nonsense'];
   const peer = new ServerAddress('https://peer.example', async () => answer);
   t.is(peer.port, 443);
@@ -241,7 +241,7 @@ test('a peer address: port by scheme, canonical addresses, a name is resolved ag
   t.deepEqual(new ServerAddress('http://[2001:DB8::0:1]:9', resolve).addresses, ['2001:db8::1']);
 });
 
-test('a name that cannot be resolved is a transport error, and the addresses of before stay', async (t) => {
+test('a host name that cannot be resolved causes a transport error, and the previous addresses are kept', async (t) => {
   let fail = false;
   const peer = new ServerAddress('http://peer.example', async () => (fail ? Promise.reject(new Error('ENOTFOUND')) : ['192.0.2.30']));
   await peer.refresh();
@@ -251,14 +251,14 @@ test('a name that cannot be resolved is a transport error, and the addresses of 
   t.deepEqual(peer.addresses, ['192.0.2.30']);
 });
 
-test('an address that is written as such is never asked for', async (t) => {
+test('a literal IP address is never resolved', async (t) => {
   const peer = new ServerAddress('http://127.0.0.1:1', async () => {
     throw new Error('asked');
   });
   await t.notThrowsAsync(peer.refresh());
 });
 
-test('the state of a peer is what is known: unused, up, unreached, down, and one-way, which is logged once', async (t) => {
+test('the state of a peer is unused, up, unreached, down or one-way; one-way is logged once', async (t) => {
   let isReachable = true;
   const { mesh, sent, log, clock, failures } = makeMesh([A], { isReachable: () => isReachable });
   await mesh.start(SELF);

@@ -62,7 +62,7 @@ const BYTES: readonly (readonly [what: string, send: WriteOptions, came: string,
 ];
 
 for (const [what, send, came, goes] of BYTES) {
-  test(`exactly these bytes: ${what}`, async (t) => {
+  test(`a peer gets exactly these bytes: ${what}`, async (t) => {
     const { relay, peer } = await startPair(t, send);
     t.is(await notify(relay, came), 0);
     const [body = ''] = await peer.bodies.first(1);
@@ -78,7 +78,7 @@ const REFUSED: readonly (readonly [what: string, send: WriteOptions, came: strin
 ];
 
 for (const [what, send, came, reason] of REFUSED) {
-  test(`what a peer cannot be sent is refused for it alone, counted, logged once: ${what}`, async (t) => {
+  test(`a dict that a peer cannot read is rejected for that peer only, counted, and logged once: ${what}`, async (t) => {
     const { relay, peer, plain } = await startPair(t, send);
     for (let times = 0; times < 3; times++) t.is(await notify(relay, came), 0);
     t.is(await notify(relay, '<string>after</string>'), 0);
@@ -89,13 +89,13 @@ for (const [what, send, came, reason] of REFUSED) {
   });
 }
 
-test('a peer without switches gets each scalar as it came', async (t) => {
+test('a peer without send options gets each scalar unchanged', async (t) => {
   const { relay, plain } = await startPair(t, {});
   await notify(relay, '<double>1.50</double>');
   t.is(dataIn((await plain.bodies.first(1))[0] ?? ''), '<value><double>1.50</double></value>');
 });
 
-test('what is not finite: refused of anybody, taken from a peer that may, sent to a peer that reads it and to no other', async (t) => {
+test('non-finite doubles are accepted only from a peer with permission, and sent only to peers that can read them', async (t) => {
   const [reads, plain] = await Promise.all([scriptedPeer(t), scriptedPeer(t)]);
   const strict = await startRelay(t, { peers: [plain.url] });
   t.is(await notify(strict, '<double>NaN</double>'), -32600);

@@ -48,7 +48,7 @@ export class ${name} {
 
 const names = ({ plugins }: Started): string[] => plugins.status().map(({ name }) => name);
 
-test('by file or by module, with a configuration each, bare or called, and the second one of a name is numbered', async (t) => {
+test('relay plugins are named by file or module, each with its configuration; a second one of the same name is numbered', async (t) => {
   const setup = `constructor(@Inject(LOGGER) logger) { this.logger = logger; } setup(config) { this.logger.info('set up with ' + JSON.stringify(config)); } onForward() {}`;
   const kit = await relayPluginsOf(
     t,
@@ -68,7 +68,7 @@ test('by file or by module, with a configuration each, bare or called, and the s
   });
 });
 
-test('they are called in order of their numbers, then of their names, and exit in reverse', async (t) => {
+test('hooks run sorted by order and then by name, and plugins exit in reverse', async (t) => {
   const tell = (name: string): string =>
     `onAccept(dict) { return { data: dict.data + '${name}' }; } exit() { globalThis.relayPluginExits.push('${name}'); }`;
   const exits: string[] = [];
@@ -92,14 +92,14 @@ test('they are called in order of their numbers, then of their names, and exit i
   t.deepEqual(exits, ['B', 'D', 'A', 'C']);
 });
 
-test('without relay plugins nothing is loaded and there are no hooks', async (t) => {
+test('without relay plugins, nothing is loaded and no hooks exist', async (t) => {
   const kit = await relayPluginsOf(t, { 'ham/filter.ts': `throw new Error('loaded');` }, []);
   await kit.start();
   t.is(kit.plugins.hooks, undefined);
   t.deepEqual(kit.plugins.status(), []);
 });
 
-test('a relay plugin in the plugins directory that config.ts does not name does not run, and the log says how to name it', async (t) => {
+test('a relay plugin in the plugins directory does not run unless config.ts lists it, and the log explains how', async (t) => {
   const both = satelliteSource(
     'Ear',
     'receive() {}',
@@ -119,7 +119,7 @@ test('a relay plugin in the plugins directory that config.ts does not name does 
   t.deepEqual(kit.problems(), {});
 });
 
-test('a relay plugin that is added while the relay runs is logged once', async (t) => {
+test('a relay plugin added while the relay runs is logged once', async (t) => {
   const directory = await writePlugins(t, { 'ham/first.ts': source('First') });
   const kit = await hostOf(t, directory);
   await kit.start();
@@ -133,7 +133,7 @@ test('a relay plugin that is added while the relay runs is logged once', async (
 });
 
 for (const use of ['ham.filter', './ham/filter.ts']) {
-  test(`one that is named as ${use} is nothing to remark on for the plugin host`, async (t) => {
+  test(`the plugin host logs no remark about a relay plugin listed as ${use}`, async (t) => {
     const directory = await writePlugins(t, { 'ham/filter.ts': source('Filter') });
     const kit = await hostOf(t, directory, { relayPlugins: [use.startsWith('.') ? join(directory, use) : use] });
     await kit.start();
@@ -148,8 +148,8 @@ const CARRIES = `@RelayPlugin({ carries: 'memory' })`;
 // By hand: a directory outside of the project finds no zod.
 const SCHEMA = `const schema = { '~standard': { version: 1, vendor: 'x', validate: () => ({ issues: [{ message: 'no text', path: ['key'] }] }) } };`;
 const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly (string | RelayPluginEntry)[], text: RegExp])[] = [
-  ['a file that is not there', {}, ['./nowhere.ts'], /^relayPlugins: there is no file .*nowhere\.ts$/],
-  ['a file that is no module', { 'x.json': '{}' }, ['./x.json'], /^relayPlugins: .*x\.json must end with \.ts, \.mts, \.js, \.mjs$/],
+  ['a file that does not exist', {}, ['./nowhere.ts'], /^relayPlugins: there is no file .*nowhere\.ts$/],
+  ['a file that is not a module', { 'x.json': '{}' }, ['./x.json'], /^relayPlugins: .*x\.json must end with \.ts, \.mts, \.js, \.mjs$/],
   [
     'a module that is not there',
     { 'ham/filter.ts': source('F') },
@@ -168,7 +168,7 @@ const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly
     ['system.filter'],
     /^relayPlugins: system\/filter\.ts is not loaded: package name "system" is reserved/,
   ],
-  ['one that does not compile', { 'x.ts': 'export class {' }, ['./x.ts'], /^relay plugin x\.ts:1:\d+: it does not load: /],
+  ['a file that does not compile', { 'x.ts': 'export class {' }, ['./x.ts'], /^relay plugin x\.ts:1:\d+: it does not load: /],
   [
     'one that throws while it loads',
     { 'x.ts': `throw new Error('no luck');` },
@@ -183,8 +183,8 @@ const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly
     ['./x.ts'],
     /exports no class/,
   ],
-  ['a misspelt hook', { 'x.ts': source('F', 'onaccept() {}') }, ['./x.ts'], /F has neither onAccept, onForward nor createCarrier$/],
-  ['a hook that is no method', { 'x.ts': source('F', 'onAccept = 5; onForward() {}') }, ['./x.ts'], /F\.onAccept is not a method$/],
+  ['a misspelled hook', { 'x.ts': source('F', 'onaccept() {}') }, ['./x.ts'], /F has neither onAccept, onForward nor createCarrier$/],
+  ['a hook that is not a method', { 'x.ts': source('F', 'onAccept = 5; onForward() {}') }, ['./x.ts'], /F\.onAccept is not a method$/],
   [
     'an order that is no number',
     { 'x.ts': source('F', undefined, `@RelayPlugin({ order: 'first' })`) },
@@ -231,7 +231,7 @@ const REFUSED: readonly (readonly [what: string, files: Files, entries: readonly
 ];
 
 for (const [what, files, entries, text] of REFUSED) {
-  test(`the start ends with: ${what}`, async (t) => {
+  test(`the start fails with: ${what}`, async (t) => {
     const kit = await relayPluginsOf(t, files, entries);
     const error = await t.throwsAsync(kit.start());
     t.true(RelayError.is(error) && ['CONFIG_INVALID', 'PLUGIN_REFUSED'].includes(error.code));
@@ -240,7 +240,7 @@ for (const [what, files, entries, text] of REFUSED) {
   });
 }
 
-test('a relay plugin that others may write to is not executed', async (t) => {
+test('a relay plugin that other users may write to is not executed', async (t) => {
   const directory = await writePlugins(t, { 'x.ts': source('F') });
   chmodSync(join(directory, 'x.ts'), 0o666);
   const kit = await relayPluginsOf(t, {}, [join(directory, 'x.ts')]);
@@ -248,7 +248,7 @@ test('a relay plugin that others may write to is not executed', async (t) => {
   t.regex(error.message, /x\.ts is not loaded: every user of this machine can write to it/);
 });
 
-test('when a later one refuses to start, those before it have exited', async (t) => {
+test('if a relay plugin fails to start, those already set up are exited', async (t) => {
   const exits: string[] = [];
   Object.assign(globalThis, { relayPluginExitsLater: exits });
   const kit = await relayPluginsOf(
@@ -263,7 +263,7 @@ test('when a later one refuses to start, those before it have exited', async (t)
   t.deepEqual(exits, ['A']);
 });
 
-test('a setup or an exit that never ends is not waited for', async (t) => {
+test('setup and exit time out if they never finish', async (t) => {
   const kit = await relayPluginsOf(
     t,
     { 'a.ts': source('A', `onAccept() {} exit() { globalThis.relayPluginHangs(); return new Promise(() => {}); }`) },
@@ -278,7 +278,7 @@ test('a setup or an exit that never ends is not waited for', async (t) => {
   t.true(kit.lines.all.includes('error relay-plugins: a.A: exit failed: exit() took longer than 5000 ms'));
 });
 
-test('a scheme that no relay plugin carries is rejected with a remedy', async (t) => {
+test('a scheme that no relay plugin supports is rejected with a remedy', async (t) => {
   const kit = await relayPluginsOf(t, { 'x.ts': source('F', 'createCarrier() { return undefined; }', CARRIES) }, ['./x.ts']);
   await kit.start();
   t.notThrows(() => {

@@ -1,4 +1,4 @@
-/** The module of a child: loaded, constructed, set up and exited by the same code as in the process of the relay. */
+/** The module that a child process runs: it is loaded, constructed, set up and exited by the same code as in the relay's own process. */
 import 'reflect-metadata';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,23 +26,23 @@ export interface ChildModuleParts {
   readonly log: Log;
 }
 
-/** A satellite that has a `receive` of its own. */
+/** A satellite that implements `receive`. */
 interface ReceivingSatellite {
   /** `ham.spam.Spam` */
   readonly name: string;
   readonly instance: SatelliteInstance;
 }
 
-// Nothing is queued in a child: the relay has the inbox, and sends one message at a time.
+// A child queues nothing: the relay owns the inbox and sends one message at a time.
 const UNUSED_INBOX = { maxMessages: 1, maxBytes: 1, overflow: 'drop-oldest' } as const;
 
 export class ChildModule {
   readonly #parts: ChildModuleParts;
   readonly #clock: Clock = systemClock;
-  /** Undefined if nothing of the module is a satellite. */
+  /** Undefined if the module contains no satellite. */
   #version: Version | undefined;
   readonly #methods = new Map<string, ChildMethod>();
-  /** The contexts of the deliveries under way. */
+  /** The contexts of the deliveries in progress. */
   readonly #contexts = new Set<DeliveryContext>();
   #states: Dict = dictOf();
   #self: Promise<Value> | undefined;
@@ -51,7 +51,7 @@ export class ChildModule {
     this.#parts = parts;
   }
 
-  /** Imports and constructs it for a relay of this version. Rejects with a RelayError PLUGIN_REFUSED if nothing of it can run. */
+  /** Imports and constructs the module for a relay of this version. Rejects with a RelayError PLUGIN_REFUSED if none of it can run. */
   async load(relayVersion: string): Promise<void> {
     const { job, log } = this.#parts;
     const problems: PluginProblem[] = [];
@@ -72,7 +72,7 @@ export class ChildModule {
     const { job, log } = this.#parts;
     try {
       const imported = await importModule(job.found, { clock: this.#clock, timeoutMs: job.setupTimeoutMs, relayPlugins: job.relayPlugins });
-      // A file that was truncated to be written must not replace a process that works by one that does nothing.
+      // An editor may truncate a file before writing it. The truncated file must not replace a working process with an idle one.
       if (imported.exported.size === 0 && imported.relayPlugins.count === 0) {
         report(await noSatellitesProblem(job.found));
         return undefined;
@@ -88,7 +88,7 @@ export class ChildModule {
     const { job, log } = this.#parts;
     const logs = (): Log => log;
     const options = { ...job, inbox: UNUSED_INBOX, strictStart: true };
-    // Nobody else waits for the event loop of a child.
+    // Nothing else depends on the event loop of a child.
     const watchdog = new Watchdog({ limitMs: Infinity, clock: this.#clock, logs });
     const parts = { options, relayVersion, container, logs, clock: this.#clock, watchdog, events: NO_EVENTS, wake: () => undefined };
     return new Version(module, parts, report);
@@ -98,13 +98,13 @@ export class ChildModule {
     return this.#version?.satellites ?? [];
   }
 
-  /** The reason for which its code threw, with the place. */
+  /** The reason why the code of the plugin threw, with the file and line. */
   explain(thrown: unknown): string {
     const { root } = this.#parts.job.found;
     return `${reasonText(thrown, root)}${whereThrown(thrown, root)}`;
   }
 
-  /** What it imported, whether it loaded or not. The relay watches these files. */
+  /** The files that the module imported, even if it failed to load. The relay watches them. */
   async account(): Promise<Sendable> {
     const { root, path } = this.#parts.job.found;
     return accountOnWire(snapshotOf(await realpath(join(root, path))));
@@ -141,24 +141,24 @@ export class ChildModule {
       for (const method of this.#version?.methods ?? []) this.#methods.set(method.name, (params) => method.invoke(params, () => undefined));
     };
     await this.#version?.setUp({ states: new Map(Object.entries(this.#states)), onRunning }).catch((error: unknown) => {
-      // Unlike a refused configuration, a setup that fails may succeed at the next start.
+      // Unlike an invalid configuration, a failed setup may succeed at the next start.
       throw new RelayError('UNAVAILABLE', reasonOf(error), { cause: error });
     });
   }
 
-  /** An exposed method by its full name, once its satellite runs. */
+  /** Finds an exposed method by its full name, once its satellite runs. */
   method(name: string): ChildMethod | undefined {
     return this.#methods.get(name);
   }
 
-  /** The state for {@link restore} of the next version: what each `handover` returns, by satellite. */
+  /** The state for {@link restore} of the next version: the result of each `handover`, by satellite. */
   async handover(): Promise<Sendable> {
     const states = (await this.#version?.handOver()) ?? new Map<string, unknown>();
     // A map, because a class may have any name.
     return new Map([...states].filter(([, state]) => state !== undefined)) as ReadonlyMap<string, Sendable>;
   }
 
-  /** Keeps what the version before handed over, for {@link setup}. */
+  /** Stores the state from the previous version's `handover` for {@link setup}. */
   restore(states: Value | undefined): void {
     if (isDict(states)) this.#states = states;
   }
@@ -180,7 +180,7 @@ export class ChildModule {
     return true;
   }
 
-  /** Delivers to all satellites but `except`. Rejects as {@link notify}. */
+  /** Delivers to all satellites except `except`. Rejects like {@link notify}. */
   async #deliver(dict: Frozen, stamp: ContextStamp, except?: string): Promise<void> {
     const recipients = this.#receiving().filter(({ name }) => name !== except);
     const failures = await Promise.all(recipients.map((recipient) => this.#receive(recipient, dict, stamp)));
@@ -188,7 +188,7 @@ export class ChildModule {
     if (reasons.length > 0) throw new RelayError('APPLICATION', reasons.join('; '));
   }
 
-  /** Resolves to the reason why it failed. */
+  /** Resolves to the reason if the delivery failed. */
   async #receive({ name, instance }: ReceivingSatellite, frozen: Frozen, stamp: ContextStamp): Promise<string | undefined> {
     const { receiveTimeoutMs: ms } = this.#parts.job;
     const context = new DeliveryContext(stamp);
@@ -214,10 +214,10 @@ export class ChildModule {
     return {
       expose: () => undefined,
       send: async (satellite, dict, { durable }) => {
-        // Written here, so that the author reads the same error as in the process of the relay.
+        // The dict is serialized here, so that the author sees the same error as in the relay's own process.
         const source = serialiseStruct(dict, { nil: true, i8: true });
         const id = (await client.call('relay.relay', [dict, durable === undefined ? {} : { durable }])) as string;
-        // The relay does not deliver it to this process, where other satellites of the module may be.
+        // The relay does not deliver the dict back to this process, which may contain other satellites of the module.
         if (this.#receiving().some(({ name }) => name !== satellite))
           this.#deliverToSiblings(satellite, id, source).catch((error: unknown) => {
             log.error(`${clean(satellite)}: what it sent failed here:`, error);
@@ -234,7 +234,7 @@ export class ChildModule {
     await this.#deliver(dict, { id, hops: 0, ageMs: 0, redelivered: false, verdict: 'local' }, satellite);
   }
 
-  /** A dict that was sent here, as other satellites receive it. */
+  /** A dict that a satellite of this process sent, in the form in which other satellites receive it. */
   async #asReceived(source: string): Promise<Frozen> {
     this.#self ??= this.#parts.client.call('system.get_properties', []);
     const self = await this.#self;
@@ -250,7 +250,7 @@ function withoutStamp(dict: Dict): Frozen {
   return freezeDict(dictOf(['host_id', 'client_address', ...members].map((name) => [name, dict[name] ?? null])));
 }
 
-/** Reads the `{id, hops, age_ms, redelivered, verdict}` of the relay. */
+/** Reads the struct `{id, hops, age_ms, redelivered, verdict}` from the relay. */
 function stampOf(co2: Value | undefined): ContextStamp {
   const { id, hops, age_ms: age, redelivered, verdict } = isDict(co2) ? co2 : dictOf();
   return {

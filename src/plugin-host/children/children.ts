@@ -1,7 +1,4 @@
-/**
- * The modules that run in processes of their own, from the scan that finds them to the one that misses them. Each is a program whose
- * command is our runner.
- */
+/** Manages the modules that run in separate processes, from discovery to removal. Each is a program whose command is our runner. */
 import { clean, reasonOf } from '../../core/core.ts';
 import type { Clock, Log, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
@@ -22,7 +19,7 @@ export type { ChildOptions } from './options.ts';
 export interface ChildrenParts {
   readonly options: ModuleOptions & HostedOptions & ChildOptions;
   readonly logs: LogSource;
-  /** Of the plugin host. */
+  /** The options of the plugin host. */
   readonly log: Log;
   readonly clock: Clock;
   readonly events: EventSink<HostEvent>;
@@ -36,20 +33,20 @@ export interface ChildrenParts {
 interface Child {
   readonly plugin: Program;
   found: FoundModule;
-  /** The inputs of the last attempt to start it. */
+  /** The inputs of the last attempt to start the process. */
   attempted: string;
-  /** The files of the next process. None if it is to be the same as the one before. */
-  renewed: readonly string[];
-  /** Its files may have changed since the last check. */
+  /** The files of the next process. Empty if the next process should run the same version again. */
+  nextFiles: readonly string[];
+  /** True if the files may have changed since the last check. */
   isUpdateDue: boolean;
   isUpdating: boolean;
-  /** The last error after which nothing of it ran. */
-  leftOut: string | undefined;
+  /** The last error that kept the module from running. */
+  startError: string | undefined;
 }
 
-// For an answer that is on its way.
+// Leaves time for a response that is already on its way.
 const GRACE_MS = 1_000;
-// Names the step at which a process failed before it was ready.
+// The step at which a process failed before it was ready.
 const FAILED_STEP = /^plugin\.\w+ failed: /;
 
 export class Children {
@@ -61,30 +58,30 @@ export class Children {
     this.#parts = parts;
   }
 
-  /** What is left out, and why. */
+  /** The modules that are not loaded, and why. */
   get problems(): readonly PluginProblem[] {
-    return [...this.#all.values()].flatMap(({ found, leftOut, plugin: { status } }) =>
-      leftOut !== undefined && leftOut === status.lastError && status.state.type === 'failed' ? [problemOf(found, leftOut)] : [],
+    return [...this.#all.values()].flatMap(({ found, startError, plugin: { status } }) =>
+      startError !== undefined && startError === status.lastError && status.state.type === 'failed' ? [problemOf(found, startError)] : [],
     );
   }
 
-  /** Makes the plugins of new modules; nothing runs yet. Rejects with a RelayError PLUGIN_REFUSED if a configuration cannot be read. */
+  /** Creates plugins for new modules without starting them. Rejects with a RelayError PLUGIN_REFUSED if a configuration cannot be read. */
   async prepare(modules: readonly FoundModule[], directory: string | undefined): Promise<void> {
     this.#directory = directory;
     for (const found of modules) await this.#make(found);
   }
 
   /**
-   * Starts all. As in the process of the relay, a module that does not load is left out, and one that refuses its configuration ends the
-   * start.
+   * Starts all modules. As in the relay's own process, a module that fails to load is skipped, and a module that rejects its configuration
+   * aborts the start.
    */
   async start(port: RelayPort): Promise<void> {
     await Promise.all([...this.#all.values()].map((child) => this.#start(child, port)));
   }
 
   /**
-   * After a scan: unloads what is gone, reloads what changed, loads what is new. Processes may still be starting when this resolves. Never
-   * rejects.
+   * Applies the result of a scan: unloads removed modules, reloads changed ones and loads new ones. Processes may still be starting when
+   * this resolves. Never rejects.
    */
   async update(modules: readonly FoundModule[], directory: string | undefined, port: RelayPort): Promise<void> {
     this.#directory = directory;
@@ -110,14 +107,14 @@ export class Children {
     }
   }
 
-  /** Reloads it if it changed since the last attempt, once for all saves that came meanwhile. Never rejects. */
+  /** Reloads the module if it changed since the last attempt, once for all changes made in the meantime. Never rejects. */
   async #reloadIfChanged(child: Child): Promise<void> {
     if (child.isUpdating) return;
     child.isUpdating = true;
     while (child.isUpdateDue) {
       child.isUpdateDue = false;
       const inputs = await inputsOf(child.found, this.#place);
-      // A save does not start what was stopped by hand.
+      // Saving a file does not start a module that the operator stopped.
       if (inputs === child.attempted || child.plugin.status.state.type === 'stopped') continue;
       child.attempted = inputs;
       await child.plugin.reload().then(
@@ -141,32 +138,33 @@ export class Children {
     const attempted = await inputsOf(found, this.#place);
     const plugin = programs().add(await this.#record(found), {
       kind: 'child',
-      // The child keeps the limit itself, and reports what took so long.
+      // The child enforces the limit itself and reports what took so long.
       setupTimeoutMs: options.setupTimeoutMs + GRACE_MS,
       file: found.file,
       explainEnd: (reason) => explainEnd(reason, options.maxMemoryMb),
       renew: async () => {
         await renewInputs(child.found, this.#place);
         child.attempted = await inputsOf(child.found, this.#place);
-        child.renewed = await filesOf(child.found, this.#place);
-        requireWhole(child);
+        child.nextFiles = await filesOf(child.found, this.#place);
+        requireCompleteFiles(child);
         return this.#record(child.found);
       },
       onFirstAnswer: (answer) => {
         mergeSnapshot(readAccount(answer));
-        requireWhole(child);
-        child.renewed = [];
+        requireCompleteFiles(child);
+        child.nextFiles = [];
       },
       explain: (reason) => explain(reason, child.found),
     });
-    const child: Child = { plugin, found, attempted, renewed: [], isUpdateDue: false, isUpdating: false, leftOut: undefined };
+    const child: Child = { plugin, found, attempted, nextFiles: [], isUpdateDue: false, isUpdating: false, startError: undefined };
     registry.add(plugin);
     this.#all.set(found.module, child);
     return child;
   }
 
   /**
-   * The record of its program. Rejects with a RelayError PLUGIN_REFUSED if its configuration cannot be read, or be sent to another process.
+   * The program that runs the module. Rejects with a RelayError PLUGIN_REFUSED if its configuration cannot be read or cannot be sent to
+   * another process.
    */
   async #record(found: FoundModule): Promise<ProgramRecord> {
     const { options, logs, clock, cacheDir, relayPlugins } = this.#parts;
@@ -193,11 +191,11 @@ export class Children {
     }
   }
 
-  /** False if nothing is left out, since it runs, may run later, or refuses its configuration. */
+  /** False if the module is not skipped: it runs, may run later, or rejects its configuration. */
   #noteFailure(child: Child): boolean {
     const { state, lastError = '' } = child.plugin.status;
     if (state.type !== 'failed' || lastError.startsWith('plugin.setup ')) return false;
-    child.leftOut = lastError;
+    child.startError = lastError;
     const problem = { ...placeIn(lastError), ...problemOf(child.found, lastError) };
     reportNotLoaded(this.#parts.events, problem, frameRows(problem, child.found));
     return true;
@@ -219,15 +217,15 @@ function problemOf({ module, file }: FoundModule, reported: string): PluginProbl
   return { module, file, reason: reported.replace(FAILED_STEP, '') };
 }
 
-/** Throws a RelayError PLUGIN_REFUSED if a file of the next process was incomplete when it was checked, or read. */
-function requireWhole({ renewed, found }: Child): void {
-  const cutShort = incompleteFile(renewed);
-  if (!cutShort) return;
-  const problem = incompleteFileProblem(found, cutShort);
+/** Throws a RelayError PLUGIN_REFUSED if a file of the next process was incomplete when it was checked or read. */
+function requireCompleteFiles({ nextFiles, found }: Child): void {
+  const incomplete = incompleteFile(nextFiles);
+  if (!incomplete) return;
+  const problem = incompleteFileProblem(found, incomplete);
   throw refusal(found.module, `${placeOf(problem)}: ${problem.reason}`);
 }
 
-/** What its process reported, as it would be reported of a module in this process. */
+/** The error that the process reported, worded like the error of a module in the relay's own process. */
 async function explain(reported: string, found: FoundModule): Promise<Explained> {
   const text = reported.replace(FAILED_STEP, '');
   const placed = { module: found.module, file: found.file, ...placeIn(text), reason: text };
@@ -237,8 +235,8 @@ async function explain(reported: string, found: FoundModule): Promise<Explained>
 }
 
 /**
- * The end of a child, for people: Node aborts when the heap is full, and our own check ends a child that holds too many bytes outside of
- * it.
+ * Describes for people why a child exited: Node aborts when the heap is full, and our own check ends a child that uses too much memory
+ * outside of the heap.
  */
 function explainEnd(reason: string, maxMemoryMb: number): string {
   const isMemory = reason === `it ended with code ${OUT_OF_MEMORY}` || reason === 'it was ended by SIGABRT';

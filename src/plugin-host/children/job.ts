@@ -1,6 +1,6 @@
 /**
- * What passes between the relay and a child besides calls: the job on its command line, which other users see, and the list of its files.
- * No secrets.
+ * The data that the relay and a child exchange besides calls: the job on the command line and the list of imported files. Neither may
+ * contain secrets, because other users can see the command line.
  */
 import { memoryUsage, ppid } from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -12,38 +12,38 @@ import type { FoundModule } from '../modules/modules.ts';
 /** The job of one child. */
 export interface ChildJob {
   readonly found: FoundModule;
-  /** The relay plugins that config.ts names, which the relay itself loads. */
+  /** The relay plugins named in config.ts, which the relay itself loads. */
   readonly relayPlugins: readonly string[];
-  /** Where compiled modules are cached. Undefined: nowhere. */
+  /** The directory where compiled modules are cached. Undefined disables the cache. */
   readonly cacheDir?: string | undefined;
-  /** The source of its configuration, in words for the operator. */
+  /** Where the configuration comes from, worded for the operator. */
   readonly configSource: string;
   readonly setupTimeoutMs: number;
   readonly exitTimeoutMs: number;
   readonly receiveTimeoutMs: number;
-  /** MB for the JavaScript heap, and as many again for bytes outside of it. */
+  /** The size limit of the JavaScript heap in MB; the same amount is allowed for memory outside of the heap. */
   readonly maxMemoryMb: number;
-  /** Lines of level debug are wanted. */
+  /** True if the child should send log lines of level debug. */
   readonly debug: boolean;
 }
 
 const RUNNER = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'runner.ts' : 'runner.js', import.meta.url));
 const FROM_SOURCE = new URL('../../loader/from-source.mjs', import.meta.url).href;
-// What `node` itself needs besides the values of the plugin.
+// Memory that `node` itself needs besides the data of the plugin.
 const YOUNG_SPACE = '--max-semi-space-size=2';
 
-/** The arguments of `node` that run it. */
+/** The arguments for `node` that run the job. */
 export function argumentsOf(job: ChildJob): readonly string[] {
   const own = RUNNER.endsWith('.ts') ? ['--import', FROM_SOURCE] : [];
   return [`--max-old-space-size=${job.maxMemoryMb}`, YOUNG_SPACE, ...own, RUNNER, JSON.stringify(job)];
 }
 
-/** Reads what {@link argumentsOf} wrote. Throws if it is invalid. */
+/** Parses the job that {@link argumentsOf} wrote. Throws if it is invalid. */
 export function jobOf(argv: readonly string[]): ChildJob {
   return JSON.parse(argv[2] ?? '') as ChildJob;
 }
 
-/** Ends the process, with a reason for the log. */
+/** Ends the process with a reason for the log. */
 export type EndProcess = (code: number, reason: string) => void;
 
 /** The exit code of a child that used too much memory outside of its heap. */
@@ -52,11 +52,11 @@ export const OUT_OF_MEMORY = 86;
 const INTERVAL_MS = 250;
 const MB = 1024 * 1024;
 
-/** Checks from time to time, without keeping the process alive. Node itself limits the heap (--max-old-space-size). */
+/** Checks memory and parent periodically without keeping the process alive. Node itself limits the heap (--max-old-space-size). */
 export function watchOver(maxMemoryMb: number, end: EndProcess): void {
   const parent = ppid;
   setInterval(() => {
-    // A process that loses its parent gets another one.
+    // The parent id changes when the parent process exits.
     if (process.ppid !== parent) end(0, 'the relay is gone');
     const { external, heapUsed } = memoryUsage();
     if (external + heapUsed > 2 * maxMemoryMb * MB)
@@ -64,12 +64,12 @@ export function watchOver(maxMemoryMb: number, end: EndProcess): void {
   }, INTERVAL_MS).unref();
 }
 
-// Of a module with more helpers only the nearest ones are watched.
+// If a module imports more files, only those nearest to it are watched.
 const MAX_FILES = 1_000;
 const MAX_IMPORTS = 1_000;
 const MAX_TEXT = 5_000;
 
-/** The files that a child imported, as XML-RPC for {@link readAccount}. */
+/** Encodes the files that a child imported as an XML-RPC value for {@link readAccount}. */
 export function accountOnWire(account: ModuleSnapshot): Sendable {
   return account.slice(0, MAX_FILES).map(({ file, print: { stamp, hash = '' }, imports }) => ({
     ...{ file, stamp, hash },
@@ -77,7 +77,7 @@ export function accountOnWire(account: ModuleSnapshot): Sendable {
   }));
 }
 
-/** The valid entries of `answer`; others are ignored. */
+/** Returns the valid entries of `answer` and ignores others. */
 export function readAccount(answer: Value | undefined): ModuleSnapshot {
   if (!Array.isArray(answer) || answer.length > MAX_FILES) return [];
   return answer.flatMap((entry: Value) => {

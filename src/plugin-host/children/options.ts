@@ -1,11 +1,11 @@
-/** The limits of a module that runs in a process of its own. */
+/** The limits of a module that runs in a separate process. */
 import { z } from 'zod';
 
 /** The options of plugins with `isolation: 'child'`. */
 export interface ChildOptions {
   /**
-   * The memory of one child: this much for the JavaScript heap, and twice as much including buffers. Default 256: a plugin that leaks is
-   * ended, and the relay is not.
+   * The memory limit of one child in MB: this much for the JavaScript heap, and twice as much including buffers. Default 256: a leaking
+   * plugin is stopped before it harms the relay.
    */
   readonly maxMemoryMb: number;
 }

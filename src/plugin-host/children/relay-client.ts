@@ -1,6 +1,6 @@
 /**
- * How a child reaches the relay: calls over kept connections, and its log. Uses node:http alone, since a larger client would dominate its
- * start.
+ * The client by which a child calls the relay and sends its log lines, over persistent connections. It uses only node:http, because loading
+ * a larger client would take most of the start-up time.
  */
 import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
@@ -10,7 +10,7 @@ import type { Log } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { parseResponse, serialiseCall } from '../../xmlrpc/xmlrpc.ts';
 
-// As many as the relay serves without noticing. Further calls wait here.
+// Few enough connections not to burden the relay. Further calls wait here.
 const MAX_SOCKETS = 32;
 
 export class RelayClient {
@@ -18,7 +18,7 @@ export class RelayClient {
   readonly #options: Readonly<Record<string, unknown>>;
   readonly #authorization: string;
 
-  /** `url` is that of CO2_RELAY_URL, with the credential inside. */
+  /** `url` is the value of CO2_RELAY_URL, including the credential. */
   constructor(url: string) {
     const { hostname, port, pathname, username, password } = new URL(url);
     this.#options = { host: hostname, port, path: pathname, method: 'POST', agent: this.#agent };
@@ -26,8 +26,8 @@ export class RelayClient {
   }
 
   /**
-   * Rejects with the RelayError or Fault that the relay answers ({@link errorFromFault}), or with a RelayError TRANSPORT if the relay
-   * cannot be reached.
+   * Calls a method. Rejects with the RelayError or Fault that the relay returns ({@link errorFromFault}), or with a RelayError TRANSPORT if
+   * the relay cannot be reached.
    */
   async call(method: string, params: readonly Sendable[]): Promise<Value> {
     const answer = parseResponse(await this.#post(serialiseCall(method, params, { nil: true, i8: true })), {
@@ -59,7 +59,7 @@ export class RelayClient {
   }
 }
 
-/** All bytes of a body. Rejects if it is truncated. */
+/** Reads the whole body. Rejects if it is truncated. */
 export function collect(message: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -76,9 +76,9 @@ export function collect(message: IncomingMessage): Promise<Buffer> {
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 
-// Lines that wait for the relay: protects the memory of a child that logs too fast.
+// The maximum number of queued log lines. It protects the memory of a child that logs too fast.
 const MAX_WAITING = 1_000;
-// Characters. Stacks are shorter.
+// In characters. Stack traces are shorter.
 const MAX_LINE = 8_000;
 
 export class RelayLog implements Log {
@@ -115,7 +115,7 @@ export class RelayLog implements Log {
     return true;
   }
 
-  /** Resolves when the lines written so far have arrived, or cannot. */
+  /** Resolves when the lines written so far have been delivered or have failed. */
   async flush(): Promise<void> {
     await this.#sending;
   }
@@ -131,7 +131,7 @@ export class RelayLog implements Log {
 
   async #send(): Promise<void> {
     for (let line = this.#waiting.shift(); line !== undefined; line = this.#waiting.shift()) {
-      // Nothing can be reported if the relay cannot be reached.
+      // An unreachable relay cannot receive a report of the failure either.
       await this.client.call('relay.log', line).catch(() => undefined);
       if (this.#waiting.length === 0 && this.#dropped > 0) {
         this.#waiting.push(['warn', `dropped ${this.#dropped} lines that came faster than the relay took them`]);

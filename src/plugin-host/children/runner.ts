@@ -1,4 +1,4 @@
-/** The main file of a child: runs a module of plugins/ as a program, which speaks the protocol of all programs. */
+/** The main file of a child process: it runs a plugin module as a program that speaks the common program protocol. */
 import { env } from 'node:process';
 import { RelayError } from '../../core/core.ts';
 import { ChildModule } from './child-module.ts';
@@ -12,7 +12,7 @@ async function main(url: string, token: string): Promise<void> {
   const client = new RelayClient(url);
   const log = new RelayLog(client, job.debug);
   const module = new ChildModule({ job, client, log });
-  // Processes that the plugin starts do not inherit them.
+  // Processes that the plugin starts must not inherit these variables.
   delete env.CO2_RELAY_URL;
   delete env.CO2_PLUGIN_TOKEN;
   watchOver(job.maxMemoryMb, (code, reason) => {
@@ -32,7 +32,7 @@ async function main(url: string, token: string): Promise<void> {
   process.stdout.write(`co2|1|${await server.listen()}\n`);
 }
 
-/** The methods of every program. */
+/** The methods that every program implements. */
 function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap<string, ChildMethod> {
   let relayVersion = '';
   let loaded: Promise<void> | undefined;
@@ -42,7 +42,7 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
       'plugin.push_version',
       async ([version]) => {
         if (typeof version === 'string') relayVersion = version;
-        // If it does not load, the next call answers why.
+        // If the module fails to load, the next call reports the reason.
         await load().catch(() => undefined);
         return module.account();
       },

@@ -1,4 +1,4 @@
-/** The XML-RPC server of a child at one secret path. Methods that are not asynchronous are answered at once. */
+/** The XML-RPC server of a child, which listens at one secret path. The response to a synchronous method is sent at once. */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,14 +9,14 @@ import { answerCall } from '../../rpc/rpc.ts';
 import type { RpcEndpoint } from '../../rpc/rpc.ts';
 import { parseCall } from '../../xmlrpc/xmlrpc.ts';
 
-/** A method that the relay calls. `undefined` is answered as true. */
+/** A method that the relay calls. A result of `undefined` is sent as true. */
 export type ChildMethod = (params: readonly Value[]) => MaybePromise<Sendable | undefined>;
 
 const HOST = '127.0.0.1';
 const NO_BYTES = Buffer.alloc(0);
-// The relay keeps its connections, and closes them first.
+// The relay keeps connections open and is the side that closes them.
 const KEEP_ALIVE_MS = 3_600_000;
-// The relay sends a handful.
+// The relay sends only a few headers.
 const MAX_HEADERS = 100;
 
 export class ChildServer {
@@ -25,18 +25,18 @@ export class ChildServer {
   readonly #endpoint: RpcEndpoint<undefined>;
   #afterNext: (() => void) | undefined;
 
-  /** Answers calls at `/<secret>` with the method that `find` returns for a name. */
+  /** Serves calls at `/<secret>` with the method that `find` returns for a name. */
   constructor(secret: string, find: (name: string) => ChildMethod | undefined, explain: (thrown: unknown) => string) {
     this.#path = `/${secret}`;
     this.#endpoint = endpointOf(find, explain);
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true }, (request, response) => {
       this.#serve(request, response);
     });
-    // Headers are never dropped silently: a request with too many is refused.
+    // A request with too many headers is rejected; headers are never dropped silently.
     this.#server.maxHeadersCount = 0;
   }
 
-  /** Resolves to its address, in the form of the handshake. */
+  /** Starts listening and resolves to the address in the format of the handshake. */
   listen(): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
@@ -46,7 +46,7 @@ export class ChildServer {
     });
   }
 
-  /** Calls `then` when the next answer has been sent. */
+  /** Calls `then` when the next response has been sent. */
   onceSent(then: () => void): void {
     this.#afterNext = then;
   }
@@ -58,7 +58,7 @@ export class ChildServer {
       return;
     }
     let body: Buffer = NO_BYTES;
-    // There is one chunk nearly always.
+    // The body nearly always arrives as a single chunk.
     request.on('data', (chunk: Buffer) => {
       body = body === NO_BYTES ? chunk : Buffer.concat([body, chunk]);
     });
@@ -78,7 +78,7 @@ export class ChildServer {
 
 function endpointOf(find: (name: string) => ChildMethod | undefined, explain: (thrown: unknown) => string): RpcEndpoint<undefined> {
   return {
-    // The relay wrote the call, within its own limits.
+    // The relay wrote the call and has already applied its own limits.
     parse: (body) => parseCall(body as Buffer, { limits: { maxBodyBytes: (body as Buffer).length } }),
     invoke: ({ methodName, params }) => {
       const method = find(methodName);
@@ -86,7 +86,7 @@ function endpointOf(find: (name: string) => ChildMethod | undefined, explain: (t
       return method(params);
     },
     writing: ({ extensions }) => ({ nil: true, i8: true, wideInts: extensions.i8 }),
-    // The relay, which alone reads it, logs it and decides what the caller gets.
+    // Only the relay reads this fault; it logs the fault and decides what the caller sees.
     faultFor: (error) => {
       if (Fault.is(error)) return { code: error.code, text: error.message };
       return RelayError.is(error) ? { code: error.fault, text: error.message } : { code: THROWN, text: explain(error) };

@@ -1,4 +1,4 @@
-/** Finds the relay plugins that config.ts names: a file, or a module of the plugins directory or of an npm package. */
+/** Finds the relay plugins named in config.ts: each is a file, or a module of the plugins directory or of an npm package. */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, extname } from 'node:path';
 import { clean, RelayError, suggest } from '../../core/core.ts';
@@ -13,13 +13,13 @@ import type { RelayPluginOptions } from './options.ts';
 export interface NamedRelayPlugin extends ModuleLocation {
   /** `ham.filter`, or the name of the file without its extension. */
   readonly module: string;
-  /** For people. */
+  /** A description for people. */
   readonly file: string;
   readonly config: unknown;
 }
 
 /**
- * Finds all that `relayPlugins` names, in its order. Rejects with a RelayError CONFIG_INVALID if one does not exist or must not be
+ * Finds all entries of `relayPlugins`, in the same order. Rejects with a RelayError CONFIG_INVALID if one does not exist or must not be
  * executed.
  */
 export async function findRelayPlugins(options: RelayPluginOptions & FindOptions): Promise<NamedRelayPlugin[]> {
@@ -40,7 +40,7 @@ async function fileOf(use: string): Promise<Omit<NamedRelayPlugin, 'config'>> {
   const extension = extname(use).slice(1);
   if (!EXTENSIONS.some((known) => known === extension))
     throw refused(`${shown} must end with ${EXTENSIONS.map((known) => `.${known}`).join(', ')}`);
-  // A link is a choice of the operator. Its target is checked.
+  // Symbolic links are allowed, because the operator chose them; their target is checked.
   const path = await realpath(use).catch(() => {
     throw refused(`there is no file ${shown}`);
   });

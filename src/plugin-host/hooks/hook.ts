@@ -1,4 +1,4 @@
-/** One hook of one relay plugin: calls it within its time limit, checks its answer and counts the outcome. */
+/** Runs one hook of one relay plugin: calls it with a timeout, validates its result and counts the outcome. */
 import { clean, Fault, isPromise, RateLimitedLog, Refusal, RelayError, withTimeout } from '../../core/core.ts';
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
 import type { HookContext } from '../../plugin/internal.ts';
@@ -7,36 +7,36 @@ import type { Dict } from '../../values/values.ts';
 import { parseStruct, serialiseStructBytes } from '../../xmlrpc/xmlrpc.ts';
 import { reasonText, whereThrown } from '../hosted/hosted.ts';
 
-/** What a hook is told about a dict. */
+/** The information about a dict that a hook receives. */
 export type HookAbout = Omit<HookContext, 'signal'>;
 
-/** What a hook returned in place of a dict: `<struct>…</struct>`, and its decoded value. */
+/** The replacement that a hook returned for a dict: its XML, `<struct>…</struct>`, and its decoded value. */
 export interface Replacement {
   readonly source: Buffer;
   readonly dict: Dict;
 }
 
-/** Dicts by the outcome of a plugin's hooks. */
+/** The number of dicts by outcome of a plugin's hooks. */
 export interface HookCounters {
-  /** Passed unchanged. */
+  /** Dicts that passed unchanged. */
   passed: number;
   transformed: number;
-  /** Refused on purpose. */
+  /** Dicts that the hook rejected on purpose. */
   refused: number;
-  /** Refused because a hook took too long. */
+  /** Dicts that were rejected because a hook timed out. */
   late: number;
-  /** Refused because a hook threw another error, or returned something invalid. */
+  /** Dicts that were rejected because a hook threw an unexpected error or returned an invalid result. */
   failed: number;
 }
 
 export interface HookParts {
   /** `key.KeyFilter` */
   readonly name: string;
-  /** The directory of the plugin, for the place of an error. */
+  /** The directory of the plugin, used to locate errors. */
   readonly directory: string;
   readonly method: (dict: Dict, context: HookContext) => unknown;
   readonly timeoutMs: number;
-  /** The largest dict, in bytes of XML. */
+  /** The size limit of a dict in bytes of XML. */
   readonly maxDictBytes: number;
   readonly counters: HookCounters;
   readonly clock: Clock;
@@ -55,8 +55,8 @@ export class Hook {
   }
 
   /**
-   * The replacement of `dict`; undefined if it passes unchanged. Throws, or rejects with, the error for the submitter: a RelayError or a
-   * Fault.
+   * Returns the replacement for `dict`, or undefined if it passes unchanged. Throws, or rejects with, the error for the submitter: a
+   * RelayError or a Fault.
    */
   call(dict: Dict, about: HookAbout): MaybePromise<Replacement | undefined> {
     const context = new CallContext(about);
@@ -104,7 +104,7 @@ export class Hook {
     }
   }
 
-  /** Throws an Error that says what is wrong with the answer. */
+  /** Throws an Error that describes the problem if the result is invalid. */
   #read(answer: unknown, { where }: HookAbout): Replacement {
     if (!isDict(answer)) throw new Error(`it returned ${describeValue(answer)}: ${HOW}`);
     if (where === 'through')
@@ -130,11 +130,11 @@ export class Hook {
     return Refusal.is(error) ? new RelayError('FORBIDDEN', `relay plugin ${name} refused the dict: ${reason}`) : error;
   }
 
-  /** A dict never passes a filter that fails. */
+  /** Rejects the dict: a failing filter must never let one pass. */
   #broken(about: HookAbout, reason: string): RelayError {
     const { log, name } = this.#parts;
     const text = `refused ${describe(about)}, since ${name} failed: ${reason}`;
-    // Any sender of dicts can cause this at will.
+    // Any sender of dicts can trigger this at will.
     if (!this.#warnings.warn(text)) log.debug(text);
     return new RelayError('FORBIDDEN', `relay plugin ${name} failed, so the dict is refused; the relay's log has the reason`);
   }
@@ -160,7 +160,7 @@ class CallContext implements HookContext {
     this.to = to;
   }
 
-  /** Made on demand: it costs more than the rest of a call. */
+  /** Created on demand, because it costs more than the rest of a call. */
   get signal(): AbortSignal {
     return (this.#controller ??= new AbortController()).signal;
   }

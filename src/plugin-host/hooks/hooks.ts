@@ -1,4 +1,4 @@
-/** Relay plugins: how they are found and loaded, their hooks on every dict, and their options. */
+/** The public file of relay plugins: discovery, loading, the hooks that run on every dict, and options. */
 export { findRelayPlugins } from './find-relay-plugins.ts';
 export type { Hook, HookAbout, Replacement } from './hook.ts';
 export { entryOf, relayPluginDefaults, relayPluginShape } from './options.ts';

@@ -49,7 +49,7 @@ const use = z.string().min(1);
 
 export const relayPluginShape = {
   relayPlugins: z.array(z.union([use, z.strictObject({ use, config: z.unknown().optional() })])),
-  // Longer than a minute is no limit for what everybody waits for.
+  // A timeout of more than a minute would not protect the dicts in the queue.
   hookTimeoutMs: z.int().min(1).max(60_000),
   hookLine: z.strictObject({ maxMessages: z.int().min(1).max(10_000_000), maxBytes: z.int().min(1) }),
 };

@@ -1,6 +1,6 @@
 /**
- * Relay plugins: loads the classes that config.ts names and gives the relay their hooks and carriers. One that does not load ends the
- * start: it may be a filter.
+ * Loads the relay plugin classes named in config.ts and provides their hooks and carriers to the relay. If one fails to load, the relay
+ * does not start, because the plugin may be a filter.
  */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -23,14 +23,14 @@ import type { RelayPluginOptions } from './options.ts';
 
 export interface RelayPluginsParts {
   readonly options: ModuleOptions & HostedOptions & RelayPluginOptions;
-  /** As for the plugin host. */
+  /** The same as for the plugin host. */
   readonly directoryRequired: boolean;
   readonly container: DependencyContainer;
   readonly logs: LogSource;
   readonly clock: Clock;
-  /** Where compiled plugins are cached. Undefined: nowhere. */
+  /** The directory where compiled plugins are cached. Undefined disables the cache. */
   readonly cacheDir: string | undefined;
-  /** The largest dict that a hook may return, in bytes of XML. */
+  /** The size limit of a dict that a hook returns, in bytes of XML. */
   readonly maxDictBytes: number;
 }
 
@@ -40,12 +40,12 @@ export interface Hooks {
   readonly onForward: readonly Hook[];
 }
 
-/** One relay plugin, and the outcomes of its hooks since the start. */
+/** One relay plugin and the outcomes of its hooks since the start. */
 export interface RelayPluginStatus extends Readonly<HookCounters> {
-  /** `key.KeyFilter`; the second one of that name is `key.KeyFilter#2`. */
+  /** `key.KeyFilter`; a second plugin of that name is `key.KeyFilter#2`. */
   readonly name: string;
   readonly order: number;
-  /** The scheme of the URLs that it carries. Undefined: none. */
+  /** The scheme of the URLs that the plugin connects to, if it is a transport. */
   readonly carries: string | undefined;
 }
 
@@ -62,7 +62,7 @@ interface Loaded {
 export class RelayPlugins {
   readonly #parts: RelayPluginsParts;
   readonly #log: Log;
-  // In order of `order` and name.
+  // Sorted by `order`, then by name.
   #loaded: readonly Loaded[] = [];
   #setUp: Loaded[] = [];
   #hooks: Hooks | undefined;
@@ -73,8 +73,8 @@ export class RelayPlugins {
   }
 
   /**
-   * Loads, constructs and sets up all, in order. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED; what was set up by then has
-   * been exited.
+   * Loads, constructs and sets up all plugins in order. Rejects with a RelayError CONFIG_INVALID or PLUGIN_REFUSED after exiting the
+   * plugins that were already set up.
    */
   async start(): Promise<void> {
     const { options, directoryRequired, cacheDir } = this.#parts;
@@ -96,7 +96,7 @@ export class RelayPlugins {
     this.#log.info(`relay plugins, in order: ${loaded.map(({ name }) => name).join(', ')}`);
   }
 
-  /** Exits them in reverse order, each within its time limit. Never rejects. */
+  /** Exits the plugins in reverse order, each with a timeout. Never rejects. */
   async stop(): Promise<void> {
     const { clock, options } = this.#parts;
     const { exitTimeoutMs: ms } = options;
@@ -109,14 +109,14 @@ export class RelayPlugins {
     }
   }
 
-  /** Their hooks. Undefined if there are none, and before the start. Read once per dict. */
+  /** The hooks of all plugins. Undefined if there are none or the start has not finished. Read once per dict. */
   get hooks(): Hooks | undefined {
     return this.#hooks;
   }
 
-  /** Throws a RelayError CONFIG_INVALID if no relay plugin carries the scheme of `url`. */
+  /** Throws a RelayError CONFIG_INVALID if no relay plugin supports the scheme of `url`. */
   requireCarrier(url: URL): void {
-    if (this.#carrying(url)) return;
+    if (this.#pluginFor(url)) return;
     const scheme = clean(url.protocol.slice(0, -1), 40);
     throw new RelayError(
       'CONFIG_INVALID',
@@ -124,19 +124,19 @@ export class RelayPlugins {
     );
   }
 
-  /** A carrier for one connection to `url`, whose scheme is known to be carried. Throws what the plugin throws. */
+  /** Creates a carrier for one connection to `url`, whose scheme must be supported. Throws whatever the plugin throws. */
   carrier(url: URL): Carrier {
-    const made = this.#carrying(url)?.instance.createCarrier?.();
+    const made = this.#pluginFor(url)?.instance.createCarrier?.();
     if (made !== undefined) return made;
     throw new RelayError('TRANSPORT', 'createCarrier() answered no carrier');
   }
 
-  /** In order. */
+  /** The plugins in the order in which their hooks run. */
   status(): readonly RelayPluginStatus[] {
     return this.#loaded.map(({ name, order, options, counters }) => ({ name, order, carries: options.carries, ...counters }));
   }
 
-  #carrying({ protocol }: URL): Loaded | undefined {
+  #pluginFor({ protocol }: URL): Loaded | undefined {
     return this.#loaded.find(({ options: { carries } }) => carries !== undefined && protocol === `${carries}:`);
   }
 
@@ -204,7 +204,7 @@ function refused(name: string, reason: string, cause?: unknown): RelayError {
 
 const SCHEME = /^[a-z][a-z0-9+.-]{0,30}$/;
 
-/** Throws an Error if the class cannot be used as it is. A misspelt hook would never be called, and nobody would notice. */
+/** Throws an Error if the class is invalid. Without this check, a misspelled hook would silently never be called. */
 function checkShape(name: string, { order = 0, carries }: DecoratorOptions, instance: RelayHooks<unknown>): void {
   const { onAccept, onForward, createCarrier } = instance as Readonly<Record<string, unknown>>;
   for (const [method, value] of Object.entries({ onAccept, onForward, createCarrier })) {

@@ -1,4 +1,4 @@
-/** The plugins that come with the relay, which config.ts turns on by name. */
+/** The plugins that are bundled with the relay and enabled by name in config.ts. */
 import { realpath } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { glob } from 'glob';
@@ -9,13 +9,13 @@ import type { Packaged } from './packages.ts';
 export const BUNDLED = ['chat', 'example', 'pd', 'validate'] as const;
 export type BundledPackage = (typeof BUNDLED)[number];
 
-// The same in a checkout and in the published package.
+// The relative path is the same in a checkout and in the published package.
 const DIRECTORY = fileURLToPath(new URL('../../../plugins', import.meta.url));
 const ROOT_NAME = 'co2-relay/plugins/';
 
 /**
- * The modules of these bundled packages. None if `directory`, the plugins directory without symbolic links, is that of the bundled plugins:
- * they are found there anyway.
+ * Returns the modules of these bundled packages. Returns none if `directory`, the resolved path of the plugins directory, is the directory
+ * of the bundled plugins, because they are found there anyway.
  */
 export async function findBundled(packages: readonly BundledPackage[], directory: string | undefined): Promise<Packaged['modules']> {
   if (packages.length === 0) return [];

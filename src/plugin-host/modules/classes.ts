@@ -1,4 +1,4 @@
-/** Classes that a program passes to its relay, as modules like those of files. */
+/** Turns classes that an embedding program passes to its relay into modules like those loaded from files. */
 import { RelayError } from '../../core/core.ts';
 import { describeValue } from '../../values/values.ts';
 import { satelliteOptionsOf } from '../../plugin/internal.ts';
@@ -9,13 +9,13 @@ import type { Packaged } from './packages.ts';
 /** A class decorated with `@Satellite`. */
 export type SatelliteClass = AnyClass;
 
-/** Classes by the names of their modules, `{ 'ham.spam': Spam }`; or a list, of modules `app.<class>`: `app.spam`. */
+/** Classes by module name, `{ 'ham.spam': Spam }`, or a list of classes whose modules are named `app.<class>`, such as `app.spam`. */
 export type SatelliteClasses = readonly SatelliteClass[] | Readonly<Record<string, SatelliteClass | readonly SatelliteClass[]>>;
 
 const LIST_PACKAGE = 'app';
 const MODULE = /^([A-Za-z_]\w*)\.([A-Za-z_]\w*)$/;
 
-/** The modules of these classes. Throws a RelayError CONFIG_INVALID that says what is not a satellite, or not the name of a module. */
+/** Returns the modules of these classes. Throws a RelayError CONFIG_INVALID that names the invalid class or module name. */
 export function modulesOfClasses(classes: SatelliteClasses): Packaged['modules'] {
   const entries = isList(classes)
     ? classes.map((one) => [`${LIST_PACKAGE}.${lowerFirst(checked(one).name)}`, one] as const)
@@ -27,7 +27,7 @@ export function modulesOfClasses(classes: SatelliteClasses): Packaged['modules']
     const file = `${module} (${exported.map(({ name }) => name).join(', ')})`;
     return {
       ...nameDeclared(file, folder, stem, { package: 'package name', module: 'the name of the module' }),
-      // Places in the stack of an error are shown relative to it.
+      // Locations in stack traces are shown relative to this directory.
       ...{ root: process.cwd(), rootName: '', path: '' },
       ...{ stated: {}, exports: Object.fromEntries(exported.map((target) => [target.name, target])) },
     };

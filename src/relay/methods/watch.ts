@@ -1,4 +1,4 @@
-/** The methods by which callers look on: the dicts that pass the relay, and what happens to its plugins, links and satellites. */
+/** The methods for observing a relay: the dicts that pass through it, and the events of its plugins, links and satellites. */
 import { posix } from 'node:path';
 import { RelayError } from '../../core/core.ts';
 import type { EmittedEvent } from '../../events/events.ts';
@@ -21,7 +21,7 @@ const EVENTS = [
 const DEFAULT_WAIT_MS = 25_000;
 const MAX_WAIT_MS = 60_000;
 
-/** Registers them. */
+/** Registers the methods. */
 export function addWatchMethods(registry: MethodRegistry, watches: Watches): void {
   const add = (method: Pick<Method, 'name' | 'access' | 'help'>, types: readonly RelayEvent['type'][], answer: Answer): void => {
     registry.add({
@@ -37,7 +37,7 @@ export function addWatchMethods(registry: MethodRegistry, watches: Watches): voi
   add(
     {
       name: 'relay.watch',
-      // Whoever may send dicts may register as a satellite and gets all of them anyway.
+      // A caller that may send dicts may also register as a satellite, and would then receive all of them anyway.
       access: 'message',
       help: 'Shows dicts as they pass. Without parameters it opens a watch and answers its name; with {watch: NAME} it answers {watch, dicts, missed}: the dicts since the last call, each {at, id, sender, recipients, dict}. If there are none it waits timeout_ms (default 25000, at most 60000) for one. A watch keeps 1000 dicts or 8 MiB; missed counts those that were dropped. It ends 60 s after the last call.',
     },
@@ -73,7 +73,7 @@ function dictOnWire({ at, event }: EmittedEvent<RelayEvent>): Struct[] {
   return [{ at, id: message.id, sender, recipients, dict: shareDict(message.frozen()) }];
 }
 
-/** Every member is always present, so that a typed client finds one type. */
+/** Always includes every member, so that typed clients need only one type. */
 function eventOnWire({ at, event }: EmittedEvent<RelayEvent>): Struct {
   return { at, type: event.type, ...factsOf(event) };
 }

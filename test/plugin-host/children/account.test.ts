@@ -6,11 +6,11 @@ import type { Value } from '../../../src/values/values.ts';
 const FILE = { file: '/p/ham/spam.ts', print: { stamp: '1:2:3:4', hash: 'x' }, imports: [['/p/a.js', '/p/a.ts'] as [string, string]] };
 const GONE = { file: '/p/a.ts', print: { stamp: '', hash: undefined }, imports: [['/p/b.ts', undefined] as [string, undefined]] };
 
-test('an account survives XML-RPC unchanged', (t) => {
+test('the list of imported files survives XML-RPC unchanged', (t) => {
   t.deepEqual(readAccount(accountOnWire([FILE, GONE]) as Value), [FILE, GONE]);
 });
 
-test('of too many files the nearest are sent, and too many are ignored on arrival', (t) => {
+test('only the nearest of too many files are sent, and surplus entries are ignored on receipt', (t) => {
   const many = Array.from({ length: 1_001 }, () => FILE);
   t.is((accountOnWire(many) as Value[]).length, 1_000);
   t.deepEqual(readAccount(many as unknown as Value), []);

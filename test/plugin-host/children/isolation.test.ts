@@ -55,7 +55,7 @@ async function started(t: ExecutionContext, isolation: 'inline' | 'child', sourc
 }
 
 for (const isolation of ISOLATIONS) {
-  test.serial(`${isolation}: receive gets the dict frozen, without the stamp, and the context of its message`, async (t) => {
+  test.serial(`${isolation}: receive() gets the frozen dict without the stamp, and the context of the message`, async (t) => {
     const { ask, heard, hostId } = await started(
       t,
       isolation,
@@ -85,7 +85,7 @@ for (const isolation of ISOLATIONS) {
     t.regex(hostId, /@/);
   });
 
-  test.serial(`${isolation}: send answers the id, under our host_id; what cannot be sent is refused in the same words`, async (t) => {
+  test.serial(`${isolation}: send() stamps our host_id and returns the id; invalid values are rejected with the same error`, async (t) => {
     const { ask, hostId } = await started(
       t,
       isolation,
@@ -101,7 +101,7 @@ for (const isolation of ISOLATIONS) {
     t.regex((await ask('ham.spam.wrong')) as string, /^RelayError: struct\.data: a function/);
   });
 
-  test.serial(`${isolation}: values come and go as they are`, async (t) => {
+  test.serial(`${isolation}: values pass unchanged in both directions`, async (t) => {
     const { url, ask } = await started(
       t,
       isolation,
@@ -127,7 +127,7 @@ for (const isolation of ISOLATIONS) {
     t.is(parseResponse(Buffer.from(await written('ham.spam.echo'))).kind, 'value');
   });
 
-  test.serial(`${isolation}: faults, errors and refused parameters are told alike`, async (t) => {
+  test.serial(`${isolation}: faults, errors and invalid parameters are reported the same way`, async (t) => {
     const { url, log } = await started(
       t,
       isolation,
@@ -159,7 +159,7 @@ for (const isolation of ISOLATIONS) {
     t.is((await fault('ham.spam.nobody'))[0], -32601);
   });
 
-  test.serial(`${isolation}: call reaches other methods, and tells why it cannot`, async (t) => {
+  test.serial(`${isolation}: call() reaches other methods and reports why it fails`, async (t) => {
     const { ask } = await started(
       t,
       isolation,
@@ -176,7 +176,7 @@ for (const isolation of ISOLATIONS) {
     t.deepEqual(await ask('ham.spam.ask', 'ham.spam.own', []), ['Fault', '9', 'mine']);
   });
 
-  test.serial(`${isolation}: injection, configuration, help, signatures, the log, and the end`, async (t) => {
+  test.serial(`${isolation}: injection, configuration, help, signatures, logging and exit work`, async (t) => {
     const relay = await started(
       t,
       isolation,
@@ -203,7 +203,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(
-    `${isolation}: a refused configuration ends the start, with the key; a module that does not load is not loaded`,
+    `${isolation}: an invalid configuration aborts the start and names the key; a module that fails to load is skipped`,
     async (t) => {
       const schema = spam('', '{ config: z.object({ limit: z.number() }) }', `import { z } from '${import.meta.resolve('zod')}';`);
       await t.throwsAsync(started(t, isolation, schema, { plugins: { 'ham.spam': { limit: 'many' } } }), {
@@ -220,7 +220,7 @@ for (const isolation of ISOLATIONS) {
     },
   );
 
-  test.serial(`${isolation}: its version is told; one that requires another relay is not loaded, with both numbers`, async (t) => {
+  test.serial(`${isolation}: the version is reported; a module that requires another relay version is skipped, and both are logged`, async (t) => {
     const versioned = (requires: string): string =>
       spam('@Exposed() answer() { return 1; }', `{ version: '1.2.3', requires: '${requires}' }`);
     const relay = await started(t, isolation, versioned('>=0.1.0'));
@@ -232,7 +232,7 @@ for (const isolation of ISOLATIONS) {
     t.regex(problem?.reason ?? '', /ham\.spam\.Spam: its version 1\.2\.3 requires a relay >=99, and this one is \d+\.\d+\.\d+$/);
   });
 
-  test.serial(`${isolation}: receive that fails is logged with the reason and place, and the next message comes`, async (t) => {
+  test.serial(`${isolation}: a failing receive() is logged with its reason and location, and the next message is delivered`, async (t) => {
     const { ask, heard, log, seen } = await started(
       t,
       isolation,
@@ -248,7 +248,7 @@ for (const isolation of ISOLATIONS) {
     t.regex(line?.text ?? '', /^delivery of .* failed: .*cannot take it/);
   });
 
-  test.serial(`${isolation}: two satellites of one module hear each other, and not themselves`, async (t) => {
+  test.serial(`${isolation}: two satellites of one module receive each other's messages but not their own`, async (t) => {
     const relay = await started(
       t,
       isolation,
@@ -278,7 +278,7 @@ for (const isolation of ISOLATIONS) {
 }
 
 for (const isolation of ISOLATIONS) {
-  test.serial(`${isolation}: an answer that cannot be written is logged under the one id that the fault bears`, async (t) => {
+  test.serial(`${isolation}: a result that cannot be serialized is logged under the id that the fault contains`, async (t) => {
     const relay = await started(t, isolation, spam('@Exposed() circle() { const a: unknown[] = []; a.push(a); return a as never; }'));
     const { message } = await t.throwsAsync(relay.call('ham.spam.circle'));
     const [id = '', ...more] = [...message.matchAll(/\(error ([0-9a-f]{8})\)/g)].map((match) => match[1]);
@@ -288,7 +288,7 @@ for (const isolation of ISOLATIONS) {
   });
 }
 
-test.serial('the decorator decides where a module runs, and is read without running it; config.ts wins', async (t) => {
+test.serial('the decorator decides where a module runs and is read without executing the module; config.ts overrides it', async (t) => {
   const source = spam('@Exposed() pid() { return process.pid; }', "{ isolation: 'child' }");
   const directory = pluginsDir(t, {
     'ham/spam.ts': source,
@@ -305,7 +305,7 @@ test.serial('the decorator decides where a module runs, and is read without runn
   });
 });
 
-test.serial('a configuration that cannot be sent to a child is reported with its place', async (t) => {
+test.serial('a configuration that cannot be sent to a child is reported with its path', async (t) => {
   t.timeout(50_000);
   await t.throwsAsync(started(t, 'child', spam(''), { plugins: { 'ham.spam': { onEvent: () => 1 } } }), {
     message: /its configuration cannot be sent to a child \(isolation\): .*onEvent/,

@@ -43,22 +43,25 @@ for (const [method, reason] of [
   ['bytes', /code 86: out of memory \(maxMemoryMb: 64\)/],
   ['later', /it ended with code 1/],
 ] as const) {
-  test.serial(`a child that ends by ${method}: its call fails, the reason is logged, the others go on, it comes back`, async (t) => {
-    const relay = await started(t);
-    const pid = await relay.call('ham.spam.pid');
-    await relay.call(`ham.spam.${method}`).catch(() => undefined);
-    await relay.seen.event('plugin.state', { plugin: 'ham.spam', state: { type: 'backoff' } });
-    t.true(relay.log.matching(reason).length > 0);
-    t.is(await relay.call('ham.eggs.pid'), process.pid);
-    await readyAgain(relay);
-    t.not(await relay.call('ham.spam.pid'), pid);
-    const status = relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam');
-    t.regex(status?.lastError ?? '', reason);
-    t.is(status?.restarts, 1);
-  });
+  test.serial(
+    `if a child exits (${method}), its call fails, the reason is logged, other plugins keep running, and it restarts`,
+    async (t) => {
+      const relay = await started(t);
+      const pid = await relay.call('ham.spam.pid');
+      await relay.call(`ham.spam.${method}`).catch(() => undefined);
+      await relay.seen.event('plugin.state', { plugin: 'ham.spam', state: { type: 'backoff' } });
+      t.true(relay.log.matching(reason).length > 0);
+      t.is(await relay.call('ham.eggs.pid'), process.pid);
+      await readyAgain(relay);
+      t.not(await relay.call('ham.spam.pid'), pid);
+      const status = relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam');
+      t.regex(status?.lastError ?? '', reason);
+      t.is(status?.restarts, 1);
+    },
+  );
 }
 
-test.serial('a child ends with its relay, and passes no token on', async (t) => {
+test.serial('a child exits with its relay and does not pass on its token', async (t) => {
   const relay = await started(t);
   const pid = (await relay.call('ham.spam.pid')) as number;
   const names = (await relay.call('ham.spam.environment')) as string[];
@@ -68,7 +71,7 @@ test.serial('a child ends with its relay, and passes no token on', async (t) => 
   t.false(isAlive(pid));
 });
 
-test.serial('a runner that is started by hand says what to run instead', async (t) => {
+test.serial('a manually started runner reports what to run instead', async (t) => {
   const job = {
     relayPlugins: [],
     configSource: '',

@@ -80,7 +80,7 @@ function notReloaded({ seen }: TestRelay, problem: Like<ProblemEvent['problem']>
   return seen.event('plugin.problem', { outcome: NOT_RELOADED, problem }, count);
 }
 
-test.serial('a version that does not compile or start is logged with file, line and frame, and the old process goes on', async (t) => {
+test.serial('a version that fails to compile or start is logged with file, line and frame, and the old process keeps running', async (t) => {
   const relay = await started(t, spam('one'));
   const { log, save, plugin } = relay;
   const pid = await relay.pid();
@@ -114,7 +114,7 @@ test.serial('a version that does not compile or start is logged with file, line 
 });
 
 test.serial(
-  'hundreds of messages during three reloads arrive once, in order; the state goes from process to process, none of which stays',
+  'hundreds of messages during three reloads arrive once and in order; state is handed over and old processes exit',
   async (t) => {
     const relay = await started(t, spam('0', KEEPS));
     const { save } = relay;
@@ -145,7 +145,7 @@ test.serial(
   },
 );
 
-test.serial('methods are exposed all the time, those of one version or of the other', async (t) => {
+test.serial('methods of either the old or the new version are exposed at all times during a reload', async (t) => {
   const relay = await started(t, spam('one'));
   const answers = new Set<unknown>();
   const asking = (async () => {
@@ -161,7 +161,7 @@ test.serial('methods are exposed all the time, those of one version or of the ot
   );
 });
 
-test.serial('a call under way is answered by the old process, which ends afterwards', async (t) => {
+test.serial('the old process finishes a call in progress before it exits', async (t) => {
   const slow = `
   private finish: (() => void) | undefined;
   @Exposed() async slow() { await this.send({ data: 'called' }); await new Promise<void>((resolve) => { this.finish = resolve; }); return process.pid; }
@@ -180,7 +180,7 @@ test.serial('a call under way is answered by the old process, which ends afterwa
   t.not(await relay.pid(), pid);
 });
 
-test.serial('a handover that throws keeps the old process, and is reported once; a restart replaces it', async (t) => {
+test.serial('if handover() throws, the old process keeps running and the error is logged once; a restart replaces the process', async (t) => {
   const relay = await started(t, spam('one', "handover() { throw new Error('torn'); }"));
   const pid = await relay.pid();
   relay.save(spam('two'));
@@ -194,7 +194,7 @@ test.serial('a handover that throws keeps the old process, and is reported once;
   t.is(await relay.call('ham.spam.version'), 'two');
 });
 
-test.serial('a process that dies while it is being replaced loses its state, but no message', async (t) => {
+test.serial('a process that crashes while being replaced loses its state but no messages', async (t) => {
   const relay = await started(t, spam('one', KEEPS));
   relay.save(
     spam(
@@ -209,7 +209,7 @@ test.serial('a process that dies while it is being replaced loses its state, but
   t.like(relay.plugin(), { state: { type: 'ready' }, pid: await relay.pid() });
 });
 
-test.serial('a stop cancels a reload and leaves no process', async (t) => {
+test.serial('a stop cancels a reload and leaves no process behind', async (t) => {
   const relay = await started(t, spam('one'));
   const pid = await relay.pid();
   relay.save(spam('two', "setup() { this.log('sets up', process.pid); return new Promise<void>(() => undefined); }"));
@@ -235,7 +235,7 @@ test.serial('a new configuration file reloads the child', async (t) => {
   t.is(await relay.call('ham.spam.bound'), 2);
 });
 
-test.serial('a child that was not loaded runs once it loads; a stopped one stays stopped, then starts its current version', async (t) => {
+test.serial('a child that failed to load starts once it loads; a stopped child stays stopped and later starts its current version', async (t) => {
   const relay = await started(t, spam('one').replace('export class', 'export clas'));
   t.like(relay.plugin(), { state: { type: 'failed' } });
   t.is(relay.status().plugins.problems.length, 1);
@@ -250,7 +250,7 @@ test.serial('a child that was not loaded runs once it loads; a stopped one stays
   t.is(await relay.call('ham.spam.version'), 'three');
 });
 
-test.serial('a save moves a module to another process and back; without a decorator it stays where it is', async (t) => {
+test.serial('a saved decorator moves a module to another process and back; without a decorator it stays where it is', async (t) => {
   const relay = await started(t, spam('one'));
   relay.save(spam('two').replace("{ isolation: 'child' }", ''));
   await relay.seen.event('plugin.version', { plugin: 'ham.spam', change: 'loaded' });
@@ -276,7 +276,7 @@ test.serial('a save moves a module to another process and back; without a decora
   t.is(await relay.call('ham.spam.version'), 'four');
 });
 
-test.serial('a helper of a child that is truncated replaces nothing, nor does a truncated configuration', async (t) => {
+test.serial('neither a truncated helper nor a truncated configuration replaces a running child', async (t) => {
   const head = "import * as values from './_values.ts';";
   const relay = await started(t, spam('one', '@Exposed() value() { return (values as { value?: number }).value ?? 0; }', head), {
     'ham/_values.ts': 'export const value = 1;',
@@ -295,7 +295,7 @@ test.serial('a helper of a child that is truncated replaces nothing, nor does a 
   t.is(await relay.pid(), next);
 });
 
-test.serial('a child is reloaded with the files that it imports, wherever they are, and with no others', async (t) => {
+test.serial('a child reloads when a file that it imports changes, wherever the file is, but not for other files', async (t) => {
   const head = "import { word } from '../_lib/word.ts';";
   const relay = await started(t, spam('one', '@Exposed() word() { return word; }', head), {
     '_lib/word.ts': "export const word = 'a';",
@@ -318,7 +318,7 @@ test.serial('a child is reloaded with the files that it imports, wherever they a
   t.is(relay.plugin().restarts, 1);
 });
 
-test.serial('helpers outside of the plugins directory are part of a child, too, and a restart runs them as they are', async (t) => {
+test.serial('a child also includes helpers outside of the plugins directory, and a restart loads their current version', async (t) => {
   t.timeout(55_000);
   const root = pluginsDir(t, {
     'plugins/ham/spam.ts': spam('one', '@Exposed() value() { return value; }', "import { value } from '../../shared.ts';"),
@@ -339,7 +339,7 @@ test.serial('helpers outside of the plugins directory are part of a child, too, 
   t.is(await unwatched.call('ham.spam.value'), 3);
 });
 
-test.serial('a helper that every user may write is not executed in a child either', async (t) => {
+test.serial('a child does not execute a world-writable helper either', async (t) => {
   const directory = pluginsDir(t, {
     'ham/spam.ts': spam('one', '', "import './_open.ts';"),
     'ham/_open.ts': "process.stdout.write('executed');",
@@ -351,7 +351,7 @@ test.serial('a helper that every user may write is not executed in a child eithe
   t.deepEqual(relay.log.matching(/executed/), relay.log.matching(/would be executed/));
 });
 
-test.serial('a child whose import never ends is not loaded, and the log says what took so long', async (t) => {
+test.serial('a child whose import never finishes is not loaded, and the log names the slow step', async (t) => {
   const directory = pluginsDir(t, { 'ham/spam.ts': spam('one', '', 'await new Promise(() => undefined);') });
   const relay = await startRelay(t, { pluginsDir: directory, setupTimeoutMs: 500 });
   t.like(relay.status().plugins.problems, [{ file: 'ham/spam.ts', reason: 'ham/spam.ts: loading it took longer than 500 ms' }]);
