@@ -91,7 +91,12 @@ const TARGETS: readonly (readonly [what: string, hostId: string, via: readonly s
   ['a dict from a peer address in another notation is not sent back to it', 'x@[::ffff:192.0.2.11]:2004', [], [B, C]],
   ['a dict that passed through two peers is not sent back to them', 'x@203.0.113.5:0', ['a@192.0.2.11:2004', 'b@192.0.2.12:2004'], [C]],
   ['a dict that passed through all peers is not forwarded', 'x@192.0.2.13:2004', ['a@192.0.2.11:2004', 'b@192.0.2.12:2004'], []],
-  ['a dict that passed through another relay on the host of a peer is forwarded to all', 'x@203.0.113.5:0', ['a@192.0.2.11:2005'], [A, B, C]],
+  [
+    'a dict that passed through another relay on the host of a peer is forwarded to all',
+    'x@203.0.113.5:0',
+    ['a@192.0.2.11:2005'],
+    [A, B, C],
+  ],
   ['a dict from a satellite on the host of a peer is forwarded to all', 'x@192.0.2.11:0', [], [A, B, C]],
   ['unknown names in via are ignored', 'x@203.0.113.5:0', ['', 'nobody', 'a@host:2004'], [A, B, C]],
 ];

@@ -220,17 +220,20 @@ for (const isolation of ISOLATIONS) {
     },
   );
 
-  test.serial(`${isolation}: the version is reported; a module that requires another relay version is skipped, and both are logged`, async (t) => {
-    const versioned = (requires: string): string =>
-      spam('@Exposed() answer() { return 1; }', `{ version: '1.2.3', requires: '${requires}' }`);
-    const relay = await started(t, isolation, versioned('>=0.1.0'));
-    t.is(relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam')?.version, '1.2.3');
-    const directory = pluginsDir(t, { 'ham/spam.ts': versioned('>=99'), 'ham/eggs.ts': RECORDER });
-    const other = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.spam': isolation } });
-    const [problem] = other.status().plugins.problems;
-    t.is(problem?.module, 'ham.spam');
-    t.regex(problem?.reason ?? '', /ham\.spam\.Spam: its version 1\.2\.3 requires a relay >=99, and this one is \d+\.\d+\.\d+$/);
-  });
+  test.serial(
+    `${isolation}: the version is reported; a module that requires another relay version is skipped, and both are logged`,
+    async (t) => {
+      const versioned = (requires: string): string =>
+        spam('@Exposed() answer() { return 1; }', `{ version: '1.2.3', requires: '${requires}' }`);
+      const relay = await started(t, isolation, versioned('>=0.1.0'));
+      t.is(relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam')?.version, '1.2.3');
+      const directory = pluginsDir(t, { 'ham/spam.ts': versioned('>=99'), 'ham/eggs.ts': RECORDER });
+      const other = await startRelay(t, { pluginsDir: directory, isolation: { 'ham.spam': isolation } });
+      const [problem] = other.status().plugins.problems;
+      t.is(problem?.module, 'ham.spam');
+      t.regex(problem?.reason ?? '', /ham\.spam\.Spam: its version 1\.2\.3 requires a relay >=99, and this one is \d+\.\d+\.\d+$/);
+    },
+  );
 
   test.serial(`${isolation}: a failing receive() is logged with its reason and location, and the next message is delivered`, async (t) => {
     const { ask, heard, log, seen } = await started(

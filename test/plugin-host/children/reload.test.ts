@@ -80,38 +80,41 @@ function notReloaded({ seen }: TestRelay, problem: Like<ProblemEvent['problem']>
   return seen.event('plugin.problem', { outcome: NOT_RELOADED, problem }, count);
 }
 
-test.serial('a version that fails to compile or start is logged with file, line and frame, and the old process keeps running', async (t) => {
-  const relay = await started(t, spam('one'));
-  const { log, save, plugin } = relay;
-  const pid = await relay.pid();
-  const broken: readonly (readonly [string, RegExp, RegExp])[] = [
-    ['const a = 1;\nconst b = ;\n', /^ham\/spam\.ts:2:11: Expression expected$/, /> 2 \| const b = ;/],
-    ["\nthrow new Error('not here');", /^ham\/spam\.ts:2:\d+: not here$/, /> 2 \| throw new Error\('not here'\);/],
-    [
-      spam('two', "setup() { throw new Error('no sensor'); }"),
-      /^ham\/spam\.ts:8:\d+: .*refuses to start: no sensor/,
-      /> +8 \| .*no sensor/,
-    ],
-  ];
-  for (const [index, [source, reason, frame]] of broken.entries()) {
-    save(source);
-    const { rows } = await notReloaded(relay, { module: 'ham.spam', file: 'ham/spam.ts' }, index + 1);
-    t.regex(plugin().lastError ?? '', reason);
-    t.true(rows.some((row) => frame.test(row)));
-    t.is(log.matching(/^ham\/spam\.ts:\d+:\d+: not reloaded, the version before goes on: /).length, index + 1);
-    t.is(log.matching(frame).length, 1);
-    t.is(await relay.call('ham.spam.version'), 'one');
-    t.is(await relay.pid(), pid);
-    t.like(plugin(), { state: { type: 'ready' }, restarts: 0, pid });
-  }
-  t.deepEqual(relay.status().plugins.problems, []);
-  save(spam('three'));
-  await reloaded(relay);
-  t.is(log.matching(/^ham\.spam reloaded in \d+ ms \(ham\/spam\.ts\)$/).length, 1);
-  t.is(await relay.call('ham.spam.version'), 'three');
-  await gone(pid);
-  t.like(plugin(), { state: { type: 'ready' }, restarts: 1, pid: await relay.pid() });
-});
+test.serial(
+  'a version that fails to compile or start is logged with file, line and frame, and the old process keeps running',
+  async (t) => {
+    const relay = await started(t, spam('one'));
+    const { log, save, plugin } = relay;
+    const pid = await relay.pid();
+    const broken: readonly (readonly [string, RegExp, RegExp])[] = [
+      ['const a = 1;\nconst b = ;\n', /^ham\/spam\.ts:2:11: Expression expected$/, /> 2 \| const b = ;/],
+      ["\nthrow new Error('not here');", /^ham\/spam\.ts:2:\d+: not here$/, /> 2 \| throw new Error\('not here'\);/],
+      [
+        spam('two', "setup() { throw new Error('no sensor'); }"),
+        /^ham\/spam\.ts:8:\d+: .*refuses to start: no sensor/,
+        /> +8 \| .*no sensor/,
+      ],
+    ];
+    for (const [index, [source, reason, frame]] of broken.entries()) {
+      save(source);
+      const { rows } = await notReloaded(relay, { module: 'ham.spam', file: 'ham/spam.ts' }, index + 1);
+      t.regex(plugin().lastError ?? '', reason);
+      t.true(rows.some((row) => frame.test(row)));
+      t.is(log.matching(/^ham\/spam\.ts:\d+:\d+: not reloaded, the version before goes on: /).length, index + 1);
+      t.is(log.matching(frame).length, 1);
+      t.is(await relay.call('ham.spam.version'), 'one');
+      t.is(await relay.pid(), pid);
+      t.like(plugin(), { state: { type: 'ready' }, restarts: 0, pid });
+    }
+    t.deepEqual(relay.status().plugins.problems, []);
+    save(spam('three'));
+    await reloaded(relay);
+    t.is(log.matching(/^ham\.spam reloaded in \d+ ms \(ham\/spam\.ts\)$/).length, 1);
+    t.is(await relay.call('ham.spam.version'), 'three');
+    await gone(pid);
+    t.like(plugin(), { state: { type: 'ready' }, restarts: 1, pid: await relay.pid() });
+  },
+);
 
 test.serial(
   'hundreds of messages during three reloads arrive once and in order; state is handed over and old processes exit',
@@ -180,19 +183,22 @@ test.serial('the old process finishes a call in progress before it exits', async
   t.not(await relay.pid(), pid);
 });
 
-test.serial('if handover() throws, the old process keeps running and the error is logged once; a restart replaces the process', async (t) => {
-  const relay = await started(t, spam('one', "handover() { throw new Error('torn'); }"));
-  const pid = await relay.pid();
-  relay.save(spam('two'));
-  await notReloaded(relay, {
-    reason: /^plugin ham\.spam\.Spam: handover of the running version failed: torn; to drop its state, restart the plugin$/,
-  });
-  t.is(relay.seen.matching('plugin.problem').length, 1);
-  t.is(await relay.pid(), pid);
-  t.true(await relay.call('notify', { data: 1 }));
-  await relay.admin('plugin.restart');
-  t.is(await relay.call('ham.spam.version'), 'two');
-});
+test.serial(
+  'if handover() throws, the old process keeps running and the error is logged once; a restart replaces the process',
+  async (t) => {
+    const relay = await started(t, spam('one', "handover() { throw new Error('torn'); }"));
+    const pid = await relay.pid();
+    relay.save(spam('two'));
+    await notReloaded(relay, {
+      reason: /^plugin ham\.spam\.Spam: handover of the running version failed: torn; to drop its state, restart the plugin$/,
+    });
+    t.is(relay.seen.matching('plugin.problem').length, 1);
+    t.is(await relay.pid(), pid);
+    t.true(await relay.call('notify', { data: 1 }));
+    await relay.admin('plugin.restart');
+    t.is(await relay.call('ham.spam.version'), 'two');
+  },
+);
 
 test.serial('a process that crashes while being replaced loses its state but no messages', async (t) => {
   const relay = await started(t, spam('one', KEEPS));
@@ -235,20 +241,23 @@ test.serial('a new configuration file reloads the child', async (t) => {
   t.is(await relay.call('ham.spam.bound'), 2);
 });
 
-test.serial('a child that failed to load starts once it loads; a stopped child stays stopped and later starts its current version', async (t) => {
-  const relay = await started(t, spam('one').replace('export class', 'export clas'));
-  t.like(relay.plugin(), { state: { type: 'failed' } });
-  t.is(relay.status().plugins.problems.length, 1);
-  relay.save(spam('two'));
-  await relay.seen.event('plugin.state', { plugin: 'ham.spam', state: { type: 'ready' } });
-  t.is(await relay.call('ham.spam.version'), 'two');
-  t.deepEqual(relay.status().plugins.problems, []);
-  await relay.admin('plugin.stop');
-  relay.save(spam('three'));
-  await t.throwsAsync(relay.admin('plugin.reload'), { message: /ham\.spam: it is stopped; start it instead/ });
-  await relay.admin('plugin.start');
-  t.is(await relay.call('ham.spam.version'), 'three');
-});
+test.serial(
+  'a child that failed to load starts once it loads; a stopped child stays stopped and later starts its current version',
+  async (t) => {
+    const relay = await started(t, spam('one').replace('export class', 'export clas'));
+    t.like(relay.plugin(), { state: { type: 'failed' } });
+    t.is(relay.status().plugins.problems.length, 1);
+    relay.save(spam('two'));
+    await relay.seen.event('plugin.state', { plugin: 'ham.spam', state: { type: 'ready' } });
+    t.is(await relay.call('ham.spam.version'), 'two');
+    t.deepEqual(relay.status().plugins.problems, []);
+    await relay.admin('plugin.stop');
+    relay.save(spam('three'));
+    await t.throwsAsync(relay.admin('plugin.reload'), { message: /ham\.spam: it is stopped; start it instead/ });
+    await relay.admin('plugin.start');
+    t.is(await relay.call('ham.spam.version'), 'three');
+  },
+);
 
 test.serial('a saved decorator moves a module to another process and back; without a decorator it stays where it is', async (t) => {
   const relay = await started(t, spam('one'));
