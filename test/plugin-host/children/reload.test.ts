@@ -100,7 +100,7 @@ test.serial(
       const { rows } = await notReloaded(relay, { module: 'ham.spam', file: 'ham/spam.ts' }, index + 1);
       t.regex(plugin().lastError ?? '', reason);
       t.true(rows.some((row) => frame.test(row)));
-      t.is(log.matching(/^ham\/spam\.ts:\d+:\d+: not reloaded, the version before goes on: /).length, index + 1);
+      t.is(log.matching(/^ham\/spam\.ts:\d+:\d+: not reloaded, the previous version keeps running: /).length, index + 1);
       t.is(log.matching(frame).length, 1);
       t.is(await relay.call('ham.spam.version'), 'one');
       t.is(await relay.pid(), pid);

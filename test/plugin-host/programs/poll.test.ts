@@ -99,9 +99,9 @@ test('plugin.stop is fetched like any other call', async (t) => {
 test('a program with a server cannot fetch calls, nor can an unknown one', async (t) => {
   const kit = programOf(t, 'good');
   await t.throwsAsync(kit.programs.nextCall('ham', 1), { code: 'UNAVAILABLE', message: 'ham has been stopped' } as never);
-  await t.throwsAsync(kit.programs.nextCall('hma', 1), {
+  await t.throwsAsync(kit.programs.nextCall('haam', 1), {
     code: 'INVALID_PARAMS',
-    message: /there is no program 'hma'; did you mean "ham"/,
+    message: /there is no program 'haam'; did you mean "ham"/,
   } as never);
   await kit.start();
   await t.throwsAsync(kit.programs.nextCall('ham', 1), { code: 'INVALID_PARAMS', message: /it has a server/ } as never);

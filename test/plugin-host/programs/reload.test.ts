@@ -64,7 +64,7 @@ test('a new process that fetches its calls cannot replace one with a server', as
   const kit = programOf(t, 'changes-form', { args: [join(temporaryDir(t), 'started')] });
   await kit.start();
   await t.throwsAsync(kit.plugin.reload(), {
-    message: /it fetches its calls now, and two that do cannot be told apart; restart it instead/,
+    message: /it fetches its calls now, and two such processes cannot be told apart; restart it instead/,
   });
   t.is(await kit.call('echo', 'still here'), 'still here');
 });
