@@ -17,7 +17,7 @@ def fault(call, *params):
 plain = xmlrpc.client.ServerProxy(url + '/', allow_none=True)
 error = fault(plain.interop.echo.gap)
 assert error.faultCode == -32603, error
-assert error.faultString.startswith('result.since: null cannot be written'), error
+assert error.faultString.startswith('interop.echo.gap: result.since: null cannot be written'), error
 assert '?nil=1' in error.faultString, error
 print('fault ok')
 
