@@ -120,7 +120,9 @@ test('a new file that does not load is logged with line and frame', async (t) =>
   t.like(status('ham.bad'), { state: { type: 'not-loaded' } });
   t.is(host.status().problems.length, 1);
   await save('ham/bad.ts', satelliteSource('Bad', `  setup() { throw new Error('no thermometer'); }`));
-  await notLoaded({ reason: /^plugin ham\.bad\.Bad: it refuses to start: no thermometer/ });
+  const problem = { reason: /^plugin ham\.bad\.Bad: it refuses to start: no thermometer/ };
+  await seen.event('plugin.problem', { outcome: /^not started, it is tried again in /, problem });
+  t.like(status('ham.bad'), { state: { type: 'backoff', attempt: 1 } });
   t.regex(status('ham.bad').lastError ?? '', /^ham\/bad\.ts:6:\d+: /);
   t.is(seen.matching('plugin.problem').length, 2);
 });
