@@ -5,7 +5,7 @@ import { Fault, RelayError, clean, errorId, faultFor, isPromise, reasonOf, withT
 import type { Clock, ErrorCode, FaultAnswer, Log, MaybePromise } from '../core/core.ts';
 import type { Identity } from '../message/message.ts';
 import type { CallOptions } from '../plugin/internal.ts';
-import { isDict, numberOfType } from '../values/values.ts';
+import { Double, isDict, numberOfType } from '../values/values.ts';
 import type { ExactOf, Sendable, Value } from '../values/values.ts';
 import { parseResponse, serialiseResponse } from '../xmlrpc/xmlrpc.ts';
 import type { ParsedResponse } from '../xmlrpc/xmlrpc.ts';
@@ -324,9 +324,9 @@ function copied(value: Sendable): Extract<ParsedResponse, { readonly kind: 'valu
  * for small 64-bit integers.
  */
 function typed(params: readonly Sendable[], signatures: readonly Signature[] = []): readonly Sendable[] {
-  const fitting = signatures.filter(({ length }) => length === params.length + 1);
-  const [first, ...others] = fitting;
-  if (!first) return params;
+  if (!params.some((value) => typeof value === 'number' || Double.is(value))) return params;
+  const [first, ...others] = signatures.filter(({ length }) => length === params.length + 1);
+  if (!first?.some((type, index) => index > 0 && (type === 'double' || type === 'i8'))) return params;
   return params.map((value, index) => {
     const type = first[index + 1];
     return others.every((other) => other[index + 1] === type) ? numberOfType(value, type) : value;

@@ -131,7 +131,9 @@ function responseReading(options: ParseOptions): Reading<ParsedResponse> {
     const [value = null] = sink.roots;
     if (grammar.isFault) return { kind: 'fault', ...faultOf(bytes, value, sink) };
     return {
-      ...{ kind: 'value', value, extensions: extensionsOf(grammar) },
+      kind: 'value',
+      value,
+      extensions: extensionsOf(grammar),
       exact: () => (sink.exactOf(sink.roots) as readonly Sendable[] | undefined)?.[0] ?? value,
       exactOf: (part) => sink.exactOf(part),
       faultIn: (part) => sink.faultIn(part),
