@@ -22,8 +22,8 @@ export interface EmbeddedConfig extends Config {
 
 /**
  * Starts a relay inside this process. Relative paths in `config` start from the working directory. Several relays can run at once, each
- * with its own `dataDir`. A plugin that does not load is logged and left out; see `status().plugins.problems`. Rejects with a RelayError
- * whose text says what to do; nothing is left open then.
+ * with its own `dataDir`. A plugin that does not load is logged and does not run; see `status().plugins.problems`. Rejects with a
+ * RelayError whose text says what to do; nothing is left open then.
  */
 export async function createRelay(config: EmbeddedConfig = {}, environment: RelayEnvironment = {}): Promise<RunningRelay> {
   const { satellites: classes, ...values } = config;

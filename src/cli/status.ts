@@ -40,7 +40,7 @@ function print(text: string): void {
 }
 
 function screen(at: string, now: Dict, before: Dict): readonly string[] {
-  const { versions, host_id: hostId, uptime, start_time: start, plugins_left_out: leftOut } = now;
+  const { versions, host_id: hostId, uptime, start_time: start, plugins_not_loaded: notLoaded } = now;
   const version = isDict(versions) ? textOf(versions.co2_relay) : '';
   return [
     `co2-relay ${version} at ${at}, host_id ${textOf(hostId)}`,
@@ -49,7 +49,7 @@ function screen(at: string, now: Dict, before: Dict): readonly string[] {
     ...section('peers', listOf(now.peers).map(peerText)),
     ...pluginLines(listOf(now.plugins)),
     ...section('queues', listOf(now.satellites).flatMap(queueText)),
-    ...(numberOf(leftOut) > 0 ? [`left out    ${numberOf(leftOut)} files or classes are not loaded; the log of the relay says why`] : []),
+    ...(numberOf(notLoaded) > 0 ? [`not loaded  ${numberOf(notLoaded)} files or classes; the log of the relay says why`] : []),
   ];
 }
 

@@ -52,12 +52,12 @@ export function reasonsAgainst({ plugins, mesh }: Parts): readonly NotReady[] {
       return { part: 'plugins', name, state: state.type, reason } as const;
     });
   const named = new Set(failed.map(({ name }) => name));
-  const leftOut = plugins.problems
+  const notLoaded = plugins.problems
     .map(({ module, file, reason }) => ({ name: module ?? (isAbsolute(file) ? basename(file) : file), reason }))
     .filter(({ name }) => !named.has(name))
     .map(({ name, reason }) => ({ part: 'plugins', name, state: 'not-loaded', reason }) as const);
   const down = mesh.peers
     .filter(({ connection }) => connection === 'backing-off')
     .map(({ peer, lastError }) => ({ part: 'peers', name: peer, state: 'down', reason: lastError }) as const);
-  return [...failed, ...leftOut, ...down];
+  return [...failed, ...notLoaded, ...down];
 }

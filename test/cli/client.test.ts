@@ -136,6 +136,16 @@ test.serial('methods, help, ping, status and peers of a relay', async (t) => {
   t.true(row!.startsWith(peer.url.replace(/\/$/, '')));
 });
 
+test.serial('status names the plugins that are not well, and counts what is not loaded', async (t) => {
+  const relay = await startCo2(t, { files: { 'plugins/ham/bad.ts': 'const a = ;' } });
+  const { stdout } = await ask(t, relay, 'status');
+  t.true(stdout.includes('not loaded  1 files or classes; the log of the relay says why'), stdout.join('\n'));
+  t.true(
+    stdout.some((line) => /ham\.bad +not-loaded/.test(line)),
+    stdout.join('\n'),
+  );
+});
+
 test.serial('help without a name prints the help of the program', async (t) => {
   const { code, stdout } = await runCo2(t, { args: ['help'] }).exit;
   t.is(code, 0);
