@@ -23,6 +23,7 @@ import {
 import type {
   HostedOptions,
   HostedPlugin,
+  HostedWork,
   Inbox,
   PluginProblem,
   PluginRegistry,
@@ -115,6 +116,10 @@ export class InlinePlugin implements HostedPlugin {
 
   get methods(): readonly HostedMethod[] {
     return this.#version?.methods ?? [];
+  }
+
+  get work(): readonly HostedWork[] {
+    return this.#version?.work ?? [];
   }
 
   get status(): PluginStatus {
