@@ -48,6 +48,8 @@ export type { PluginLine } from './plugin-logs.ts';
 export type { DeadLetter, DeadLetters, ItemBatch, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './programs/programs.ts';
 export type { CallOptions, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
+export { OrphanWatch, findExecutable } from './programs/programs.ts';
+export type { WorkOrder, WorkSource } from './hosted/hosted.ts';
 
 /** States of a plugin that has imported its files, or tried to. */
 const LOADED: ReadonlySet<string> = new Set(['ready', 'empty', 'backoff', 'failed', 'not-loaded']);

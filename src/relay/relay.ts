@@ -3,6 +3,7 @@
  */
 export { CustomEndpoint } from './custom-endpoint.ts';
 export { MESSAGE_EVENTS } from './message-events.ts';
+export type { WorkEvent } from './work-events.ts';
 export type { MessageEvent } from './message-events.ts';
 export { addBasicMethods } from './methods/basic.ts';
 export { pluginOnWire } from './methods/plugin-on-wire.ts';

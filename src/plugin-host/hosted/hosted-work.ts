@@ -15,6 +15,8 @@ export interface HostedWork {
   readonly timeoutMs: number | undefined;
   /** False: a unit with parameters is refused. */
   readonly takesParams: boolean;
+  /** False while its plugin is down, and units wait. */
+  readonly isReady: boolean;
   /**
    * Runs one unit. The iteration yields its results, one after another; it ends when the work is complete, and throws what the plugin
    * throws, a RelayError INVALID_PARAMS if the parameters are wrong, or the reason of the signal. Ending the iteration ends the work.

@@ -80,6 +80,7 @@ export class Satellite {
     return this.#parts.work.map((work) => ({
       ...{ type: work.type, help: work.help, payload: work.options.payload ?? 'bytes' },
       ...{ maxConcurrent: work.options.maxConcurrent, timeoutMs: work.options.timeoutMs, takesParams: work.options.params !== undefined },
+      isReady: true,
       run: (order) => {
         const signal = AbortSignal.any([order.signal, this.#exiting.signal]);
         return this.#runWork(work, { ...order, signal });

@@ -17,7 +17,7 @@ export interface DescribedMethod {
 }
 
 /** Work that a program offers. */
-export type DescribedWork = Omit<HostedWork, 'run'>;
+export type DescribedWork = Omit<HostedWork, 'run' | 'isReady'>;
 
 /** One of several satellites in a process. */
 export interface DescribedSatellite {

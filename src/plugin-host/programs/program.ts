@@ -122,7 +122,7 @@ export class Program implements HostedPlugin {
   }
 
   get work(): readonly HostedWork[] {
-    return this.#supervisor.state.kind === 'up' ? this.#supervisor.work : [];
+    return this.#isWanted ? this.#supervisor.work : [];
   }
 
   /** Takes items that one of its processes pushed. Resolves as `ItemStream.push` does; false if there is no such stream (any more). */

@@ -1,5 +1,6 @@
 /** Runs plugins that are processes: their protocol, processes, supervision and message delivery. */
-export { checkPrograms } from './surroundings.ts';
+export { OrphanWatch } from './orphan-watch.ts';
+export { checkPrograms, findExecutable } from './surroundings.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 export { HostPrograms } from './host-programs.ts';
 export type { ProgramRecord, ProgramsOptions } from './options.ts';
