@@ -19,7 +19,15 @@ import { InlinePlugins, Watchdog, findModules } from './modules/modules.ts';
 import type { FindOptions, Found, SatelliteClasses, ScanMode } from './modules/modules.ts';
 import type { PluginHostOptions } from './options.ts';
 import { HostPrograms, checkPrograms } from './programs/programs.ts';
-import type { DeadLetters, ItemBatch, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings, Programs } from './programs/programs.ts';
+import type {
+  DeadLetters,
+  ItemBatch,
+  PluginToken,
+  ProgramAnswer,
+  ProgramCall,
+  ProgramSurroundings,
+  Programs,
+} from './programs/programs.ts';
 import { Pump } from './pump.ts';
 import { Watcher } from './watcher.ts';
 
@@ -45,7 +53,15 @@ export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { PluginHostOptions } from './options.ts';
 export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';
-export type { DeadLetter, DeadLetters, ItemBatch, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './programs/programs.ts';
+export type {
+  DeadLetter,
+  DeadLetters,
+  ItemBatch,
+  PluginToken,
+  ProgramAnswer,
+  ProgramCall,
+  ProgramSurroundings,
+} from './programs/programs.ts';
 export type { CallOptions, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
 export { OrphanWatch, findExecutable } from './programs/programs.ts';

@@ -82,7 +82,9 @@ function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
       invoke: (params, caller) => {
         const { state, type, limit = DEFAULT_LISTED } = only('work.list', params, ['state', 'type', 'limit']);
         if (!isCount(limit, 1, MAX_LISTED)) throw wrong(`limit must be an integer from 1 to ${MAX_LISTED}`);
-        const units = work.list(seer(caller)).filter((unit) => (state ?? unit.state.type) === unit.state.type && (type ?? unit.type) === unit.type);
+        const units = work
+          .list(seer(caller))
+          .filter((unit) => (state ?? unit.state.type) === unit.state.type && (type ?? unit.type) === unit.type);
         return units.slice(-limit).reverse().map(show);
       },
     },

@@ -73,7 +73,10 @@ const TYPE = /^[A-Za-z]\w{0,99}(\.[A-Za-z]\w{0,99}){1,4}$/;
 const PARAM = /^[A-Za-z]\w{0,99}$/;
 
 const count = z.int().min(1).max(1_000_000);
-const ms = z.int().min(1).max(366 * DAY_MS);
+const ms = z
+  .int()
+  .min(1)
+  .max(366 * DAY_MS);
 const bytes = z.int().min(0);
 
 const workProgram = z.strictObject({

@@ -79,7 +79,11 @@ export function isFinal({ type }: UnitState): boolean {
 }
 
 /** The unit in its next state. Throws an Error if that cannot follow, which is a bug of the relay. */
-export function inState(unit: Unit, state: UnitState, change: Partial<Pick<Unit, 'startedAt' | 'endedAt' | 'exit' | 'outputs'>> = {}): Unit {
+export function inState(
+  unit: Unit,
+  state: UnitState,
+  change: Partial<Pick<Unit, 'startedAt' | 'endedAt' | 'exit' | 'outputs'>> = {},
+): Unit {
   if (!NEXT[unit.state.type].includes(state.type)) throw new Error(`unit ${unit.id} cannot become ${state.type}: it is ${unit.state.type}`);
   return { ...unit, ...change, state };
 }

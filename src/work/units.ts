@@ -59,7 +59,10 @@ export class Units {
   }
 
   /** Stores a unit in its present state. What `put` resolves for may be told. `more` is written with it, or not at all. */
-  async put(unit: Unit, more: { readonly payload?: Buffer; readonly outputs?: Readonly<Record<string, StoredOutput>> } = {}): Promise<void> {
+  async put(
+    unit: Unit,
+    more: { readonly payload?: Buffer; readonly outputs?: Readonly<Record<string, StoredOutput>> } = {},
+  ): Promise<void> {
     const operations: StoreOperation[] = [{ type: 'put', table: UNITS, key: unit.id, value: Buffer.from(JSON.stringify(unit)) }];
     if (more.payload) operations.push({ type: 'put', table: PAYLOADS, key: unit.id, value: more.payload });
     for (const [name, output] of Object.entries(more.outputs ?? {}))
@@ -73,10 +76,9 @@ export class Units {
   /** Forgets a unit and everything that belongs to it. */
   async remove({ id, outputs }: Unit): Promise<void> {
     const deletions = Object.keys(outputs).map((name) => ({ type: 'delete', table: OUTPUTS, key: `${id}/${name}` }) as const);
-    await this.#parts.store.write(
-      [{ type: 'delete', table: UNITS, key: id }, { type: 'delete', table: PAYLOADS, key: id }, ...deletions],
-      { isProgress: true },
-    );
+    await this.#parts.store.write([{ type: 'delete', table: UNITS, key: id }, { type: 'delete', table: PAYLOADS, key: id }, ...deletions], {
+      isProgress: true,
+    });
     this.#forget(id);
     await rm(join(this.#parts.directory, id), { recursive: true, force: true });
   }

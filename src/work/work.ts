@@ -22,6 +22,14 @@ import { inState, isFinal, reasonOfState } from './unit.ts';
 import type { Submitter, Unit, UnitState } from './unit.ts';
 import { Units } from './units.ts';
 
+export { pluginExecutor } from './executor.ts';
+export type { Executor } from './executor.ts';
+export { addWorkMethods } from './methods.ts';
+export { workDefaults, workShape } from './options.ts';
+export type { WorkLimits, WorkOptions } from './options.ts';
+export { programExecutor } from './program-work.ts';
+export type { Unit } from './unit.ts';
+
 /** A request to do work. */
 export interface Submission {
   readonly type: string;
@@ -171,10 +179,13 @@ export class Work {
         resolve();
       };
       const cancelTimer = clock.after(waitMs, done);
-      const unsubscribe = events.subscribe((event) => {
-        const current = this.#units.get(unit.id);
-        if (event.unit === unit.id && (!current || isFinal(current.state))) done();
-      }, ['work.state']);
+      const unsubscribe = events.subscribe(
+        (event) => {
+          const current = this.#units.get(unit.id);
+          if (event.unit === unit.id && (!current || isFinal(current.state))) done();
+        },
+        ['work.state'],
+      );
       signal?.addEventListener('abort', done, { once: true });
     });
     return this.#units.get(unit.id) ?? unit;
@@ -440,7 +451,10 @@ export class Work {
     const executor = executors.get(type);
     if (executor) return executor;
     const hint = suggest(type, [...executors.keys()]);
-    throw new RelayError('INVALID_PARAMS', `nothing here does the work '${clean(type, 100)}'${hint || '; work.types lists what can be submitted'}`);
+    throw new RelayError(
+      'INVALID_PARAMS',
+      `nothing here does the work '${clean(type, 100)}'${hint || '; work.types lists what can be submitted'}`,
+    );
   }
 
   #requireRoom(more: number): void {

@@ -189,7 +189,9 @@ function validClasses(module: LoadedModule, relayVersion: string, reject: (satel
     try {
       const reason = incompatibility(statedBy(satellite, module), relayVersion);
       if (reason !== undefined) throw new Error(reason);
-      return [{ ...satellite, methods: exposedMethods(satellite.target, module.module), work: workMethods(satellite.target, module.module) }];
+      return [
+        { ...satellite, methods: exposedMethods(satellite.target, module.module), work: workMethods(satellite.target, module.module) },
+      ];
     } catch (error) {
       reject(satellite, error);
       return [];

@@ -91,7 +91,9 @@ async function checkedParams(type: string, { params: schema }: WorkOptions, para
   if (!schema) return params;
   const result = await schema['~standard'].validate(params);
   if (!result.issues) return result.value;
-  const reasons = result.issues.slice(0, 3).map((issue) => issueText(issue, (path) => (path.length === 0 ? 'the parameters' : path.join('.'))));
+  const reasons = result.issues
+    .slice(0, 3)
+    .map((issue) => issueText(issue, (path) => (path.length === 0 ? 'the parameters' : path.join('.'))));
   throw new RelayError('INVALID_PARAMS', `${type}: ${reasons.join('; ')}`);
 }
 

@@ -77,7 +77,14 @@ function readWork(plugin: string, work: Value, index: number): DescribedWork {
     throw new Error(`plugin.describe: work[${index}]: ${reason}`);
   };
   if (!isDict(work)) return refuse('expected a struct');
-  const { type, help = '', payload = 'bytes', max_concurrent: maxConcurrent, timeout_ms: timeoutMs, takes_params: takesParams = false } = work;
+  const {
+    type,
+    help = '',
+    payload = 'bytes',
+    max_concurrent: maxConcurrent,
+    timeout_ms: timeoutMs,
+    takes_params: takesParams = false,
+  } = work;
   if (typeof type !== 'string' || !type.startsWith(`${plugin}:`) || !WORK.test(type))
     return refuse(`its type must be '${plugin}:' and a name`);
   if (typeof help !== 'string' || help.length > MAX_HELP) return refuse(`the help of ${type} is no text of at most ${MAX_HELP} characters`);
@@ -85,7 +92,8 @@ function readWork(plugin: string, work: Value, index: number): DescribedWork {
   if (form === undefined) return refuse(`the payload of ${type} is none of ${WORK_PAYLOADS.join(', ')}`);
   if (maxConcurrent !== undefined && !(Number.isSafeInteger(maxConcurrent) && (maxConcurrent as number) >= 1))
     return refuse(`max_concurrent of ${type} is not a number from 1 on`);
-  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) return refuse(`timeout_ms of ${type} is not a number of ms`);
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0))
+    return refuse(`timeout_ms of ${type} is not a number of ms`);
   if (typeof takesParams !== 'boolean') return refuse(`takes_params of ${type} is neither true nor false`);
   return { type, help: shown(help), payload: form, maxConcurrent: maxConcurrent as number | undefined, timeoutMs, takesParams };
 }

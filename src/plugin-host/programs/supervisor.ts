@@ -116,7 +116,13 @@ export class Supervisor {
 
   /** The work that the program described. */
   get work(): readonly HostedWork[] {
-    return this.#prepared?.work.map((work) => ({ ...work, isReady: this.state.kind === 'up', run: (order) => this.#runWork(work.type, order) })) ?? [];
+    return (
+      this.#prepared?.work.map((work) => ({
+        ...work,
+        isReady: this.state.kind === 'up',
+        run: (order) => this.#runWork(work.type, order),
+      })) ?? []
+    );
   }
 
   /** Takes items of a stream of its process; undefined if it has no such stream. As {@link ItemStream.push}. */
