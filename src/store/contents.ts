@@ -3,7 +3,7 @@
  * a start notices what is missing: records by their numbers, entries by the sum of their versions.
  */
 import { RelayError } from '../core/core.ts';
-import { LogLayout, TableLayout, decodeText, encodeText } from './keys.ts';
+import { LogLayout, TableLayout, decodeText, encodeText, isName } from './keys.ts';
 import type { LogRange } from './port.ts';
 
 /** Numbers `from` to before `to`. */
@@ -44,7 +44,6 @@ const MAX_KEYS = 200_000;
 // Gaps are part of every summary. Beyond that neighbours are joined, which only hides what is lost between them later on.
 const MAX_GAPS = 64;
 const SUM_MODULUS = 2 ** 48;
-const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 
 /** See the head of this file. */
 export class Contents {
@@ -131,7 +130,7 @@ export class Contents {
   }
 
   #checkName(name: string): void {
-    if (!NAME.test(name)) throw new RelayError('INTERNAL', `'${name}' cannot be the name of a log or table`);
+    if (!isName(name)) throw new RelayError('INTERNAL', `'${name}' cannot be the name of a log or table`);
     if (this.#logs.size + this.#tables.size >= MAX_NAMES) throw new RelayError('LIMIT', `a store has at most ${MAX_NAMES} logs and tables`);
   }
 }

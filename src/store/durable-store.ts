@@ -4,7 +4,7 @@ import type { Clock } from '../core/core.ts';
 import { withGap } from './contents.ts';
 import type { Contents, LogContents } from './contents.ts';
 import { DiskSpace, isLow } from './disk-space.ts';
-import type { Engine, EngineOperation, KeyRange, Pair } from './engine.ts';
+import type { Disk, Engine, EngineOperation, KeyRange, Pair } from './engine.ts';
 import { OVERHEAD_BYTES, SUMMARY_KEY } from './keys.ts';
 import type { StoreOptions } from './options.ts';
 import type {
@@ -19,11 +19,11 @@ import type {
   TableEntry,
   WriteOptions,
 } from './port.ts';
-import { recover } from './recovery.ts';
+import { openVerified } from './recovery.ts';
 
 /** What a store depends on. */
 export interface StoreDependencies {
-  readonly engine: Engine;
+  readonly disk: Disk;
   readonly options: StoreOptions['store'];
   readonly clock: Clock;
   /** Gets what the store reports; must not throw. */
@@ -38,10 +38,13 @@ const MAX_COMMIT_BYTES = 8 * 1024 * 1024;
 const MAX_VALUE_BYTES = 64 * 1024 * 1024;
 const MAX_KEY_BYTES = 512;
 
-/** Opens a store: verifies what the engine holds and reports what is damaged. Rejects if the engine cannot be read. */
+/**
+ * Opens a store: verifies what the disk holds, and reports what is damaged. Rejects with a RelayError STATE_DIRECTORY if the system refuses
+ * to open it.
+ */
 export async function openStore(dependencies: StoreDependencies): Promise<Store> {
-  const { contents, damage } = await recover(dependencies.engine);
-  const store = new DurableStore(dependencies, contents);
+  const { engine, contents, damage } = await openVerified(dependencies.disk);
+  const store = new DurableStore(dependencies, engine, contents);
   await store.start(damage);
   return store;
 }
@@ -98,8 +101,8 @@ class DurableStore implements Store {
   #refused = 0;
   #damaged = 0;
 
-  constructor(dependencies: StoreDependencies, contents: Contents) {
-    this.#engine = dependencies.engine;
+  constructor(dependencies: StoreDependencies, engine: Engine, contents: Contents) {
+    this.#engine = engine;
     this.#dependencies = dependencies;
     this.#contents = contents;
     this.#lastCommit = contents.commit;
@@ -108,6 +111,9 @@ class DurableStore implements Store {
 
   async start(damage: readonly StoreDamage[]): Promise<void> {
     for (const one of damage) this.#reportDamage(one);
+    // What trims before the last end did not reach.
+    const behind = [...this.#contents.logs()].map(([, log]) => log).filter(({ cleared, first }) => cleared < first);
+    if (behind.length > 0) this.#clear(behind);
     await this.#space.start();
   }
 

@@ -29,9 +29,25 @@ export interface Engine {
   note(commit: number): void;
   /** The commit that was noted last; 0 if none was. */
   readonly noted: number;
-  /** Keeps a copy of what is damaged and is about to be removed; returns the absolute path of the copy. */
+  /** Keeps a copy of a damaged pair that the next synced batch removes; returns the absolute path of the copy. */
   setAside(pair: Pair, reason: string): Promise<string>;
   /** The free and total bytes of the disk. */
   space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
   close(): Promise<void>;
+}
+
+/** What an engine is opened on. */
+export interface Disk {
+  /**
+   * Opens what is there. Rejects with a RelayError STATE_DIRECTORY if the system refuses it, and with any other error if what is there is
+   * damaged.
+   */
+  open(): Promise<Engine>;
+  /** Called once what was opened is verified: the disk need not keep any longer what was there before. */
+  accept(): Promise<void>;
+  /**
+   * Called with no engine open, when what was opened is not whole: goes back to what was there before and repairs that, or replaces it by
+   * nothing. Returns the absolute path of what was there before.
+   */
+  repair(how: 'repair' | 'replace'): Promise<string>;
 }

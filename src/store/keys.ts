@@ -21,6 +21,11 @@ export const EVERYTHING: KeyRange = { gte: Buffer.from([0]), lt: Buffer.from([0x
 /** The bytes that a record or entry takes beyond its value and key, for the accounts of what waits. */
 export const OVERHEAD_BYTES = 64;
 
+/** True for what can be the name of a log or table. */
+export function isName(text: string): boolean {
+  return /^[a-z][a-z0-9-]{0,31}$/.test(text);
+}
+
 /** What a key stands for; `unknown` if we did not write it. */
 export type ParsedKey =
   | { readonly type: 'summary' }
@@ -35,6 +40,7 @@ export function parseKey(key: Buffer): ParsedKey {
   const end = key.indexOf(0, 1);
   if (end < 2 || (kind !== LOG && kind !== TABLE)) return { type: 'unknown' };
   const name = key.toString('latin1', 1, end);
+  if (!isName(name)) return { type: 'unknown' };
   if (kind === TABLE) return { type: 'entry', table: name, key: key.toString('utf8', end + 1) };
   return key.length === end + 1 + NUMBER_BYTES
     ? { type: 'record', log: name, number: key.readUIntBE(end + 1, NUMBER_BYTES) }

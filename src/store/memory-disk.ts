@@ -1,7 +1,9 @@
 /** A disk in memory: an engine that loses what is not synced when its machine crashes. For the test kit and for tests. */
-import type { Engine, EngineOperation, KeyRange, Pair } from './engine.ts';
+import type { Disk, Engine, EngineOperation, KeyRange, Pair } from './engine.ts';
 
 const PAGE_PAIRS = 256;
+// Nothing is there; the path is only reported.
+const DAMAGED = '/memory/damaged';
 
 /** What a disk was asked to do wrong. */
 interface Faults {
@@ -10,7 +12,7 @@ interface Faults {
 }
 
 /** What outlives the process that opened it; see the head of this file. */
-export class MemoryDisk {
+export class MemoryDisk implements Disk {
   /** The free and total bytes that {@link Engine.space} answers. */
   space = { freeBytes: 2 ** 40, totalBytes: 2 ** 41 };
   readonly faults: Faults = {};
@@ -26,7 +28,7 @@ export class MemoryDisk {
   #generation = 0;
 
   /** Opens the disk; an engine that was opened before it does nothing any more, like one of a process that was killed. */
-  open(): Engine {
+  async open(): Promise<Engine> {
     const generation = ++this.#generation;
     const check = (): void => {
       if (generation !== this.#generation) throw new Error('the process that opened it has ended');
@@ -64,7 +66,7 @@ export class MemoryDisk {
       },
       setAside: async (pair, reason) => {
         this.setAside.push({ pair, reason });
-        return '/memory/damaged';
+        return DAMAGED;
       },
       space: async () => this.space,
       close: async () => {
@@ -72,6 +74,15 @@ export class MemoryDisk {
         this.#generation++;
       },
     };
+  }
+
+  async accept(): Promise<void> {
+    // Nothing is lost by opening it.
+  }
+
+  async repair(how: 'repair' | 'replace'): Promise<string> {
+    if (how === 'replace') this.damage(() => undefined);
+    return DAMAGED;
   }
 
   /** The power fails: of the batches that are not synced, the first `kept` are on the disk, default none. */
