@@ -1,6 +1,7 @@
 /** The composition root: makes the parts of a relay, starts them in order and stops them in reverse. */
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { TokenFile, configuredTokens, tokenId } from './access/access.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
@@ -56,7 +57,10 @@ import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
+import { MemoryDisk, levelDisk, openStore } from './store/store.ts';
+import type { Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
+import { Work, addWorkMethods, checkWorkPrograms, pluginExecutor } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -172,6 +176,9 @@ const LIVE: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
+// A large store is verified, and many units are read.
+const STORE_TIMEOUT_MS = 10 * 60_000;
+const WORK_TIMEOUT_MS = 60_000;
 // Plugins, programs and drains have time limits of their own; this one ends a host that hangs.
 const PLUGINS_TIMEOUT_MS = 15 * 60_000;
 
@@ -186,20 +193,24 @@ const EMBEDDER = 'the program that runs the relay';
 /** Starts a relay from complete options. */
 export async function startRelay(completed: Completed, environment: StartEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
   const { options } = completed;
-  const { logs = silent, clock = systemClock, signal } = environment;
+  const { logs = silent, clock = systemClock, date = Date.now, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
-  const parts = makeParts(completed, state, environment, fakes);
-  const { events, identity, dispatcher, router, http, customEndpoint, mesh } = parts;
+  const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
+  const events = new EventStream<RelayEvent>({ clock, date, transient });
   const steps = new Steps({ clock, log: logs('app'), signal });
+  let parts: Parts | undefined;
   try {
-    if (!fakes) await lock(steps, state, () => listeningOf(http, options, environment.configFile));
+    if (!fakes) await lock(steps, state, () => parts && listeningOf(parts.http, options, environment.configFile));
+    const store = await startStore(steps, { state, options, clock, events, isReal: !fakes });
+    parts = makeParts(completed, { state, store, events }, environment, fakes);
     await startInOrder(steps, parts, options, state);
-    http.open();
-    customEndpoint.open();
+    parts.http.open();
+    parts.customEndpoint.open();
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
   }
+  const { identity, dispatcher, router, http, mesh } = parts;
   return {
     url: `${http.scheme}://${hostPort(http.bound.address, http.bound.port)}`,
     hostId: identity.get().hostId,
@@ -239,6 +250,9 @@ export async function checkStart(
   };
   await attempt(() => configuredTokens(options.access.tokens, undefined, env));
   if (options.tls) await attempt(() => options.tls && readTls(options.tls));
+  await attempt(() => {
+    checkWorkPrograms(options.work, env.PATH);
+  });
   const notLoaded = await attempt(() => checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH));
   throwProblems(problems);
   return (notLoaded ?? []).map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
@@ -246,8 +260,20 @@ export async function checkStart(
 
 type Parts = ReturnType<typeof makeParts>;
 
+/** What is there before the parts are made. */
+interface Ground {
+  readonly state: StateDirectory;
+  readonly store: Store;
+  readonly events: EventStream<RelayEvent>;
+}
+
 /** Makes the parts of a relay, each with what it depends on; nothing runs yet. */
-function makeParts({ options, isSet }: Completed, state: StateDirectory, environment: StartEnvironment, fakes: Fakes | undefined) {
+function makeParts(
+  { options, isSet }: Completed,
+  { state, store, events }: Ground,
+  environment: StartEnvironment,
+  fakes: Fakes | undefined,
+) {
   const {
     logs = silent,
     clock = systemClock,
@@ -257,8 +283,6 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     resolve = resolveBySystem,
   } = environment;
   const { maxBodyBytes } = options;
-  const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
-  const events = new EventStream<RelayEvent>({ clock, date, transient });
   const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   logEvents(events, pluginLogs.source, clock);
   if (fakes) events.subscribe(fakes.onMessage, ['message.routed']);
@@ -314,6 +338,13 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   relayMethods({
     ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload },
   });
+  const work = new Work({
+    ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
+    ...{ secret: state.adminToken, clock, date, events, log: logs('work') },
+    offered: () => new Map([...pluginHost.work()].map(([type, hosted]) => [type, pluginExecutor(hosted)])),
+  });
+  events.subscribe(work.refresh, ['plugin.state']);
+  addWorkMethods(dispatcher.registry, { work, isAdmin: (caller) => dispatcher.isAdmin(caller), self: () => [self().hostId] });
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -354,7 +385,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: programTokens, ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status },
+    ...{ http, customEndpoint, programServer, status, work },
   };
 }
 
@@ -419,7 +450,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
-  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, http, customEndpoint, programServer } = parts;
+  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, http, customEndpoint, programServer, work } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -479,6 +510,36 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     startTimeoutMs: PLUGINS_TIMEOUT_MS,
     stopTimeoutMs: PLUGINS_TIMEOUT_MS,
   });
+  // After the plugins that do it, and stopped before them.
+  await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
+}
+
+interface StoreStart {
+  readonly state: StateDirectory;
+  readonly options: Options;
+  readonly clock: Clock;
+  readonly events: EventSink<RelayEvent>;
+  /** False: the store is in memory, for the test kit. */
+  readonly isReal: boolean;
+}
+
+/** Opens the store, which is closed after everything else. */
+async function startStore(steps: Steps, { state, options, clock, events, isReal }: StoreStart): Promise<Store> {
+  const disk = isReal ? levelDisk(join(state.path, 'store')) : new MemoryDisk();
+  const report = (event: StoreEvent): void => {
+    events.emit(event);
+  };
+  let store: Store | undefined;
+  await steps.start({
+    name: 'the store',
+    start: async () => {
+      store = await openStore({ disk, options: options.store, clock, report });
+    },
+    stop: () => store?.close(),
+    startTimeoutMs: STORE_TIMEOUT_MS,
+  });
+  if (!store) throw new Error('the store was not opened');
+  return store;
 }
 
 /** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */

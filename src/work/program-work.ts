@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { RelayError } from '../core/core.ts';
+import { reasonOf, RelayError } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import { findExecutable } from '../plugin-host/plugin-host.ts';
 import type { OrphanWatch, WorkOrder } from '../plugin-host/plugin-host.ts';
@@ -29,10 +29,25 @@ const TERM_MS = 5_000;
 // Output that arrives after the end: a process that left the group may hold it open forever.
 const OUTPUT_GRACE_MS = 1_000;
 
-/** The executor of a program of the `work` option. Throws an Error if it cannot be executed. */
-export function programExecutor(type: string, program: WorkProgram, parts: ProgramWorkParts): Executor {
+/** The executors of the programs of the `work` option. Throws a RelayError CONFIG_INVALID if one cannot be executed. */
+export function programExecutors(programs: Readonly<Record<string, WorkProgram>>, parts: ProgramWorkParts): ReadonlyMap<string, Executor> {
+  checkWorkPrograms(programs, parts.env.PATH);
+  return new Map(Object.entries(programs).map(([type, program]) => [type, programExecutor(type, program, parts)]));
+}
+
+/** Looks up the programs in `path` (PATH). Throws a RelayError CONFIG_INVALID if one cannot be executed. */
+export function checkWorkPrograms(programs: Readonly<Record<string, WorkProgram>>, path: string | undefined): void {
+  for (const [type, { exec, env }] of Object.entries(programs)) {
+    try {
+      findExecutable(exec, path, env?.PATH);
+    } catch (error) {
+      throw new RelayError('CONFIG_INVALID', `work: '${type}': ${reasonOf(error)}`, { cause: error });
+    }
+  }
+}
+
+function programExecutor(type: string, program: WorkProgram, parts: ProgramWorkParts): Executor {
   const { help = '', maxConcurrent, timeoutMs, params = [] } = program;
-  findExecutable(program.exec, parts.env.PATH, program.env?.PATH);
   return {
     ...{ type, help, payload: 'stream', maxConcurrent, timeoutMs, params, isReady: true },
     outputs: ['stdout', 'stderr'],
@@ -54,11 +69,13 @@ async function runProgram(
   };
   signal.addEventListener('abort', end, { once: true });
   try {
-    if (child.pid !== undefined) await onProcess(markOf(child.pid));
-    const feeding = feed(child, order);
+    // At once: at the exit, Node drops what nobody reads.
     const reading = Promise.all([drain(child.stdout, 'stdout', put), drain(child.stderr, 'stderr', put)]);
-    // An output that cannot be stored ends the work.
+    const feeding = feed(child, order);
+    // A payload that cannot be read and an output that cannot be stored end the work.
     reading.catch(end);
+    feeding.catch(end);
+    if (child.pid !== undefined) await onProcess(markOf(child.pid));
     const exit = await group.ended;
     await group.outputsEnded(reading);
     await feeding;

@@ -4,8 +4,10 @@ import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean, reasonOf, RelayError, suggest } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
-import type { EventStream } from '../events/events.ts';
+import type { EventSink } from '../events/events.ts';
+import { OrphanWatch } from '../plugin-host/plugin-host.ts';
 import type { WorkSource } from '../plugin-host/plugin-host.ts';
+import { programExecutors } from './program-work.ts';
 import type { WorkEvent } from '../relay/relay.ts';
 import type { Store } from '../store/store.ts';
 import { Stream } from '../streams/streams.ts';
@@ -13,7 +15,7 @@ import type { StreamState } from '../streams/streams.ts';
 import type { Dict } from '../values/values.ts';
 import type { Executor } from './executor.ts';
 import { isAlive } from './process-mark.ts';
-import type { WorkLimits } from './options.ts';
+import type { WorkLimits, WorkProgram } from './options.ts';
 import { Output } from './output.ts';
 import type { OutputItem } from './output.ts';
 import { Schedule } from './schedule.ts';
@@ -27,7 +29,7 @@ export type { Executor } from './executor.ts';
 export { addWorkMethods } from './methods.ts';
 export { workDefaults, workShape } from './options.ts';
 export type { WorkLimits, WorkOptions } from './options.ts';
-export { programExecutor } from './program-work.ts';
+export { checkWorkPrograms } from './program-work.ts';
 export type { Unit } from './unit.ts';
 
 /** A request to do work. */
@@ -47,14 +49,18 @@ export interface WorkParts {
   /** The absolute path of the directory of the units that have files. */
   readonly directory: string;
   readonly limits: WorkLimits;
-  /** What can run now, by type. */
-  readonly executors: () => ReadonlyMap<string, Executor>;
+  /** What plugins offer now, by type. */
+  readonly offered: () => ReadonlyMap<string, Executor>;
+  /** The programs of the `work` option, by type. */
+  readonly programs: Readonly<Record<string, WorkProgram>>;
+  /** The environment of the relay, of which programs inherit a few variables. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** A secret of this relay. */
   readonly secret: string;
   readonly clock: Clock;
   /** ms since 1970. */
   readonly date: () => number;
-  readonly events: Pick<EventStream<WorkEvent>, 'emit' | 'subscribe'>;
+  readonly events: EventSink<WorkEvent>;
   readonly log: Log;
 }
 
@@ -82,8 +88,14 @@ export class Work {
   readonly #runs = new Map<string, Run>();
   /** Cancels the timer of each pending unit that expires. */
   readonly #expiries = new Map<string, () => void>();
+  /** Who waits for the end of a unit, by its id. */
+  readonly #waiting = new Map<string, Set<() => void>>();
   /** Units whose payload is being uploaded. */
   readonly #uploads = new Set<string>();
+  readonly #orphans: OrphanWatch;
+  readonly #programs: ReadonlyMap<string, Executor>;
+  /** What can be submitted, by type. */
+  #executors: ReadonlyMap<string, Executor>;
   #isOpen = false;
   #cancelCleanUp = (): void => undefined;
 
@@ -91,6 +103,10 @@ export class Work {
     this.#parts = parts;
     this.#units = new Units(parts);
     this.#seal = new ParamsSeal(parts.secret);
+    this.#orphans = new OrphanWatch(parts.log);
+    const surroundings = { ...parts, orphans: this.#orphans, directoryOf: (unit: string) => this.#units.directoryOf(unit) };
+    this.#programs = programExecutors(parts.programs, surroundings);
+    this.#executors = this.#programs;
   }
 
   /** Reads the units of earlier runs: pending ones are queued again, and those that ran when the relay ended have failed. */
@@ -102,8 +118,14 @@ export class Work {
     }
     this.#isOpen = true;
     this.#cleanUpLater();
-    this.dispatch();
+    this.refresh();
   }
+
+  /** What plugins offer may have changed: starts what may start now. */
+  readonly refresh = (): void => {
+    this.#executors = new Map([...this.#parts.offered(), ...this.#programs]);
+    this.#dispatch();
+  };
 
   /** Ends what runs. Pending units wait for the next start. */
   async stop(): Promise<void> {
@@ -113,11 +135,12 @@ export class Work {
     const running = [...this.#runs.values()];
     for (const { cancel } of running) cancel.abort(new RelayError('UNAVAILABLE', 'the relay was stopped while it ran'));
     await Promise.all(running.map(({ ended }) => ended));
+    await this.#orphans.stop();
   }
 
   /** The types that can be submitted. */
   types(): readonly Executor[] {
-    return [...this.#parts.executors().values()].sort((a, b) => (a.type < b.type ? -1 : 1));
+    return [...this.#executors.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
   }
 
   /**
@@ -143,12 +166,12 @@ export class Work {
       timeoutMs: Math.min(timeoutMs ?? Infinity, executor.timeoutMs ?? limits.timeoutMs),
       params: this.#seal.seal(params),
       ...{ payloadBytes: payload?.length ?? 0, state: { type: 'pending' }, outputs: {} },
-      isUploading: payload === undefined,
+      isUploading: payload === undefined ? true : undefined,
     };
     await this.#storeNew(unit, payload);
     this.#enqueue(unit);
     this.#tell(unit);
-    this.dispatch();
+    this.#dispatch();
     return unit;
   }
 
@@ -170,24 +193,21 @@ export class Work {
 
   /** Resolves to the unit once it has ended, or as it is after `waitMs`, or when `signal` is aborted. */
   async ended(unit: Unit, waitMs: number, signal: AbortSignal | undefined): Promise<Unit> {
-    const { events, clock } = this.#parts;
+    const { clock } = this.#parts;
+    const waiting = this.#waiting.get(unit.id) ?? new Set();
+    this.#waiting.set(unit.id, waiting);
     await new Promise<void>((resolve) => {
       const done = (): void => {
-        unsubscribe();
+        waiting.delete(done);
         cancelTimer();
         signal?.removeEventListener('abort', done);
         resolve();
       };
       const cancelTimer = clock.after(waitMs, done);
-      const unsubscribe = events.subscribe(
-        (event) => {
-          const current = this.#units.get(unit.id);
-          if (event.unit === unit.id && (!current || isFinal(current.state))) done();
-        },
-        ['work.state'],
-      );
+      waiting.add(done);
       signal?.addEventListener('abort', done, { once: true });
     });
+    if (waiting.size === 0) this.#waiting.delete(unit.id);
     return this.#units.get(unit.id) ?? unit;
   }
 
@@ -243,10 +263,10 @@ export class Work {
     this.#parts.events.emit({ type: 'work.released', unit: unit.id, work: unit.type });
   }
 
-  /** Starts what may start: called when a unit was added or has ended, and when a plugin has started. */
-  readonly dispatch = (): void => {
+  /** Starts what may start: called when a unit was added or has ended. */
+  #dispatch(): void {
     if (!this.#isOpen) return;
-    const executors = this.#parts.executors();
+    const executors = this.#executors;
     const concurrency = { total: this.#parts.limits.maxRunning, of: (type: string) => executors.get(type)?.maxConcurrent };
     for (;;) {
       const next = this.#schedule.take(concurrency, (type) => executors.get(type)?.isReady === true);
@@ -256,7 +276,7 @@ export class Work {
       if (unit && executor) this.#begin(unit, executor);
       else this.#schedule.ended(next.type);
     }
-  };
+  }
 
   /**
    * Stores the payload of a unit that waits for it, and queues the unit. Rejects with RelayErrors INVALID_PARAMS (it does not wait for one),
@@ -273,7 +293,7 @@ export class Work {
       const complete: Unit = { ...current, payloadBytes, isUploading: false };
       await this.#units.put(complete);
       this.#schedule.add(complete.type, complete.id);
-      this.dispatch();
+      this.#dispatch();
       return this.#units.get(unit.id) ?? complete;
     } finally {
       this.#uploads.delete(unit.id);
@@ -350,7 +370,7 @@ export class Work {
     const ended = this.#run(unit, executor, { cancel, outputs, streams }).finally(() => {
       this.#runs.delete(unit.id);
       this.#schedule.ended(unit.type);
-      this.dispatch();
+      this.#dispatch();
     });
     this.#runs.set(unit.id, { cancel, outputs: streams, ended });
   }
@@ -421,6 +441,7 @@ export class Work {
   #tell(unit: Unit): void {
     const { id, type, state } = unit;
     this.#parts.events.emit({ type: 'work.state', unit: id, work: type, state: state.type, reason: reasonOfState(state) });
+    if (isFinal(state)) for (const wake of this.#waiting.get(id) ?? []) wake();
   }
 
   async #payloadOf(unit: Unit, executor: Executor): Promise<WorkSource> {
@@ -447,7 +468,7 @@ export class Work {
   }
 
   #executorOf(type: string): Executor {
-    const executors = this.#parts.executors();
+    const executors = this.#executors;
     const executor = executors.get(type);
     if (executor) return executor;
     const hint = suggest(type, [...executors.keys()]);

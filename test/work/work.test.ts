@@ -39,10 +39,10 @@ async function kitOf(t: ExecutionContext, limits: Partial<WorkLimits> = {}): Pro
     events.subscribe((event) => {
       states.push(event.type === 'work.state' ? `${event.unit} ${event.state}` : `${event.unit} released`);
     });
-    const store = await openStore({ engine: disk.open(), options: storeDefaults.store, clock, report: () => undefined });
+    const store = await openStore({ disk, options: storeDefaults.store, clock, report: () => undefined });
     const work = new Work({
       ...{ store, directory, clock, events, secret: 'a secret', date: () => 1_700_000_000_000 + clock.now() },
-      ...{ limits: { ...workDefaults.workLimits, ...limits }, executors: () => executors },
+      ...{ limits: { ...workDefaults.workLimits, ...limits }, offered: () => executors, programs: {}, env: {} },
       log: {
         debug: () => undefined,
         info: () => undefined,
@@ -70,11 +70,13 @@ const ABOUT = { help: '', payload: 'bytes', maxConcurrent: undefined, timeoutMs:
 /** Work that yields what `run` yields. */
 function offer(kit: Kit, type: string, run: () => AsyncIterable<WorkResult>): void {
   kit.executors.set(type, pluginExecutor({ ...ABOUT, type, takesParams: true, run }));
+  kit.work.refresh();
 }
 
 /** Work that ends as `run` settles. */
 function offerRun(kit: Kit, type: string, run: Executor['run'], more: Partial<Executor> = {}): void {
   kit.executors.set(type, { ...ABOUT, type, params: 'any', outputs: ['results'], run, ...more });
+  kit.work.refresh();
 }
 
 const done: Executor['run'] = () => Promise.resolve(undefined);
