@@ -12,29 +12,13 @@ import { EventStream, guarded } from './events/events.ts';
 import type { EventSink } from './events/events.ts';
 import { HttpServer, ProgramServer, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
-import {
-  CarrierTransport,
-  HttpLinkTransport,
-  LOGGED_LINK_EVENTS,
-  TRANSIENT_LINK_EVENTS,
-  linkLogger,
-  resolveBySystem,
-} from './links/links.ts';
-import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
+import { HttpLinkTransport, TRANSIENT_LINK_EVENTS, resolveBySystem } from './links/links.ts';
+import type { LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
-import type { Receive } from './plugin/plugin.ts';
-import {
-  LOGGED_HOST_EVENTS,
-  PluginHost,
-  PluginLogs,
-  RelayPlugins,
-  TRANSIENT_HOST_EVENTS,
-  checkPlugins,
-  hostLogger,
-} from './plugin-host/plugin-host.ts';
+import { PluginHost, PluginLogs, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
@@ -42,6 +26,8 @@ import {
   OwnIdentity,
   RejectionLog,
   Router,
+  customTransport,
+  logEvents,
   overviewOf,
   pluginOnWire,
   propertiesOf,
@@ -53,7 +39,7 @@ import {
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
 import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
-import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
+import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
@@ -306,12 +292,7 @@ function makeParts(
   const peerTransport = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport =>
     peer.isHttp ? transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
   const mesh = new Mesh({ options, logs, events, clock, random, resolve, transport: peerTransport });
-  const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
-  const tokenFile = new TokenFile(state.path, clock, logs('app'));
-  const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
-    [...ownTokens, ...tokenFile.all()].some(
-      (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
-    );
+  const { tokens, isValidToken } = tokensOf(options, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
     http.isOwn(address, port) ? "this relay's own address" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
@@ -354,12 +335,7 @@ function makeParts(
   };
 
   // Where requests come in.
-  const addresses: HttpServerDependencies['addresses'] = {
-    isPeerAddress: (address) => mesh.isPeerAddress(address),
-    isSatelliteAddress: (address) => satellites.isSatelliteAddress(address),
-    readBy: (address) => mesh.readBy(address),
-    acceptsNonFinite: (address) => mesh.acceptsNonFinite(address),
-  };
+  const addresses = knownAddresses(mesh, satellites);
   const about = {
     properties,
     satellites: () => satellites.list().map(recordOnWire),
@@ -375,7 +351,6 @@ function makeParts(
     metrics: () => metricsText({ ...status(), version: VERSION, hostId: self().hostId }),
     metricsType: METRICS_TYPE,
   };
-  const tokens = [() => ownTokens, () => tokenFile.all()];
   const http: HttpServerPort =
     fakes?.http({ dispatcher, addresses, router }) ??
     new HttpServer({ options, dispatcher, addresses, about, health, tokens, logs, clock, date });
@@ -389,42 +364,31 @@ function makeParts(
   };
 }
 
-/** Writes the log lines of events. */
-function logEvents(events: EventStream<RelayEvent>, logs: LogSource, clock: Clock): void {
-  events.subscribe(linkLogger(logs, clock), LOGGED_LINK_EVENTS);
-  const satelliteLog = logs('satellites');
-  events.subscribe(
-    (event) => {
-      logSatelliteEvents(event, satelliteLog);
-    },
-    ['satellite.registered', 'satellite.left', 'satellite.expired'],
-  );
-  events.subscribe(hostLogger(logs), LOGGED_HOST_EVENTS);
-}
-
-interface CustomTransportParts {
-  readonly options: Options;
+interface TokenParts {
+  readonly env: NonNullable<RelayEnvironment['env']>;
   readonly clock: Clock;
-  readonly random: () => number;
-  readonly events: EventSink<LinkEvent>;
+  readonly date: () => number;
   readonly log: Log;
-  readonly relayPlugins: RelayPlugins;
-  readonly endpoint: () => CustomEndpoint;
-  readonly self: () => { readonly hostId: string };
 }
 
-/** Reaches a peer by the transport of a relay plugin. */
-function customTransport({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, parts: CustomTransportParts): LinkTransport {
-  const { options, relayPlugins, endpoint, self, ...common } = parts;
-  const [address = ''] = addresses;
-  // The endpoint is made after the links.
-  let receive: Receive | undefined;
-  return new CarrierTransport({
-    ...{ ...common, role: 'peer', name, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
-    self: () => self().hostId,
-    make: () => relayPlugins.carrier(url),
-    receive: (document) => (receive ??= endpoint().receiver({ address, port, nonFinite }))(document),
-  });
+/** The tokens of callers: those of the options, and those of `co2 token`. */
+function tokensOf({ access }: Options, state: StateDirectory, { env, clock, date, log }: TokenParts) {
+  const own = configuredTokens(access.tokens, state.adminToken, env);
+  const file = new TokenFile(state.path, clock, log);
+  const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
+    [...own, ...file.all()].some(
+      (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
+    );
+  return { tokens: [() => own, () => file.all()], isValidToken };
+}
+
+function knownAddresses(mesh: Mesh, satellites: Satellites): HttpServerDependencies['addresses'] {
+  return {
+    isPeerAddress: (address) => mesh.isPeerAddress(address),
+    isSatelliteAddress: (address) => satellites.isSatelliteAddress(address),
+    readBy: (address) => mesh.readBy(address),
+    acceptsNonFinite: (address) => mesh.acceptsNonFinite(address),
+  };
 }
 
 /** What the lock tells about where the relay listens; nothing until it does. */

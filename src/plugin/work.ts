@@ -25,7 +25,7 @@ export interface WorkOptions {
 export type WorkPayload = Buffer | AsyncIterable<Buffer> | string;
 
 /** What a method may yield: a struct, a text, or bytes. */
-export type WorkResult = { readonly [member: string]: Sendable | undefined } | string | Uint8Array;
+export type WorkResult = Readonly<Record<string, Sendable | undefined>> | string | Uint8Array;
 
 /** The unit of work that a method was called for. A class, so that a decorated signature may name it. */
 export abstract class WorkContext<Params = Dict, Config = unknown> {

@@ -1,6 +1,5 @@
 /** How a type of work is run, whether a plugin offers it or it is a plain program. */
-import type { HostedWork } from '../plugin-host/plugin-host.ts';
-import type { WorkOrder } from '../plugin-host/plugin-host.ts';
+import type { HostedWork, WorkOrder } from '../plugin-host/plugin-host.ts';
 import type { Sendable } from '../values/values.ts';
 import { writeJson } from '../json/json.ts';
 import type { OutputItem } from './output.ts';

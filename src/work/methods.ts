@@ -8,7 +8,7 @@ import type { Dict, Sendable, Value } from '../values/values.ts';
 import type { Executor } from './executor.ts';
 import type { OutputItem } from './output.ts';
 import { shownParams } from './secrets.ts';
-import { isFinal, reasonOfState } from './unit.ts';
+import { reasonOfState } from './unit.ts';
 import type { Submitter, Unit } from './unit.ts';
 import type { Work } from './work.ts';
 
@@ -33,12 +33,17 @@ const MAX_LISTED = 1_000;
 
 /** Registers the methods. */
 export function addWorkMethods(registry: MethodRegistry, parts: WorkMethodsParts): void {
-  for (const method of methods(parts)) registry.add(method);
+  for (const method of [...submissionMethods(parts), ...resultMethods(parts), ...endingMethods(parts)]) registry.add(method);
 }
 
-function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
-  const seer = (caller: Caller): Submitter | undefined => (isAdmin(caller) ? undefined : submitterOf(caller));
-  const show = (unit: Unit): Struct => unitOnWire(unit, work);
+/** Who may see only their own units; undefined for an admin, who sees all. */
+function seer({ isAdmin }: WorkMethodsParts, caller: Caller): Submitter | undefined {
+  return isAdmin(caller) ? undefined : submitterOf(caller);
+}
+
+/** The methods that submit work and list it. */
+function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
+  const { work, self } = parts;
   return [
     {
       name: 'work.types',
@@ -71,7 +76,7 @@ function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
           },
           submitterOf(caller),
         );
-        return show(unit);
+        return unitOnWire(unit, work);
       },
     },
     {
@@ -83,11 +88,21 @@ function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
         const { state, type, limit = DEFAULT_LISTED } = only('work.list', params, ['state', 'type', 'limit']);
         if (!isCount(limit, 1, MAX_LISTED)) throw wrong(`limit must be an integer from 1 to ${MAX_LISTED}`);
         const units = work
-          .list(seer(caller))
+          .list(seer(parts, caller))
           .filter((unit) => (state ?? unit.state.type) === unit.state.type && (type ?? unit.type) === unit.type);
-        return units.slice(-limit).reverse().map(show);
+        return units
+          .slice(-limit)
+          .reverse()
+          .map((unit) => unitOnWire(unit, work));
       },
     },
+  ];
+}
+
+/** The methods that show a unit and its results. */
+function resultMethods(parts: WorkMethodsParts): readonly Method[] {
+  const { work } = parts;
+  return [
     {
       name: 'work.status',
       access: 'call',
@@ -99,8 +114,8 @@ function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
       invoke: async (params, caller) => {
         const { unit: id, waitMs = 0 } = ofUnit('work.status', params, ['waitMs']);
         const wait = waitOf(waitMs);
-        const unit = work.find(id, seer(caller));
-        return show(wait > 0 && !isFinal(unit.state) ? await work.ended(unit, wait, caller.gone) : unit);
+        const unit = work.find(id, seer(parts, caller));
+        return unitOnWire(await work.leaving(unit, ['pending', 'running'], wait, caller.gone), work);
       },
     },
     {
@@ -117,8 +132,10 @@ function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
         if (stream !== undefined && typeof stream !== 'string') throw wrong('stream must be a string: results, stdout or stderr');
         if (!isCount(offset, 0, Number.MAX_SAFE_INTEGER)) throw wrong('offset must be a number of bytes');
         if (!isCount(limit, 1, MAX_LIMIT)) throw wrong(`limit must be a number of bytes from 1 to ${MAX_LIMIT}`);
-        const unit = work.find(id, seer(caller));
         const wait = waitOf(waitMs);
+        const unit = await work.leaving(work.find(id, seer(parts, caller)), ['pending'], wait, caller.gone);
+        if (unit.state.type === 'pending')
+          return { unit: id, items: [], offset, next: offset, ended: false, state: 'pending', reason: '', truncated: false };
         return work.withOutput(unit, stream, async (output) => {
           const page = await output.page({ from: offset, maxBytes: limit, waitMs: wait, signal: caller.gone });
           const now = work.find(id, undefined);
@@ -126,11 +143,18 @@ function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
             ...{ unit: id, items: page.items.map(({ item }) => valueOf(item)), offset, next: page.next },
             ended: page.state.type !== 'open',
             ...{ state: now.state.type, reason: reasonOfState(now.state) },
-            truncated: Object.values(now.outputs).some(({ truncated }) => truncated),
+            truncated: Object.values(work.outputsOf(now)).some(({ truncated }) => truncated),
           };
         });
       },
     },
+  ];
+}
+
+/** The methods that end a unit. */
+function endingMethods(parts: WorkMethodsParts): readonly Method[] {
+  const { work } = parts;
+  return [
     {
       name: 'work.cancel',
       access: 'call',
@@ -139,7 +163,8 @@ function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
         ['struct', 'string'],
         ['struct', 'struct'],
       ],
-      invoke: async (params, caller) => show(await work.cancel(work.find(ofUnit('work.cancel', params, []).unit, seer(caller)))),
+      invoke: async (params, caller) =>
+        unitOnWire(await work.cancel(work.find(ofUnit('work.cancel', params, []).unit, seer(parts, caller))), work),
     },
     {
       name: 'work.release',
@@ -151,7 +176,7 @@ function methods({ work, isAdmin, self }: WorkMethodsParts): readonly Method[] {
       ],
       invoke: async (params, caller) => {
         const { unit: id } = ofUnit('work.release', params, []);
-        if (work.has(id)) await work.release(work.find(id, seer(caller)));
+        if (work.has(id)) await work.release(work.find(id, seer(parts, caller)));
         return true;
       },
     },
@@ -174,15 +199,15 @@ function typeOnWire({ type, help, payload, params, outputs, maxConcurrent = 0, t
 }
 
 /** Every member is always present, so that typed clients can rely on it. Times are texts in ISO 8601, `''` for what has not happened. */
-export function unitOnWire(unit: Unit, work: Pick<Work, 'positionOf' | 'paramsOf'>): Struct {
-  const { id, type, submitter, submittedAt, expiresAt, timeoutMs, payloadBytes, state, startedAt, endedAt, exit, outputs } = unit;
+export function unitOnWire(unit: Unit, work: Pick<Work, 'positionOf' | 'paramsOf' | 'outputsOf'>): Struct {
+  const { id, type, submitter, submittedAt, expiresAt, timeoutMs, payloadBytes, state, startedAt, endedAt, exit } = unit;
   return {
     ...{ unit: id, type, state: state.type, reason: reasonOfState(state), position: work.positionOf(unit) ?? -1 },
     ...{ submitter: submitter.text, params: shownParams(work.paramsOf(unit)), payload_bytes: payloadBytes },
     ...{ awaits_payload: unit.isUploading === true && state.type === 'pending', timeout_ms: timeoutMs },
     ...{ submitted: isoTime(submittedAt), expires: isoTime(expiresAt), started: isoTime(startedAt), ended: isoTime(endedAt) },
     ...{ exit_code: typeof exit === 'number' ? exit : -1, signal: typeof exit === 'string' ? exit : '' },
-    outputs: Object.fromEntries(Object.entries(outputs).map(([name, { bytes, truncated }]) => [name, { bytes, truncated }])),
+    outputs: Object.fromEntries(Object.entries(work.outputsOf(unit)).map(([name, { bytes, truncated }]) => [name, { bytes, truncated }])),
   };
 }
 
@@ -194,7 +219,7 @@ function isoTime(ms: number | undefined): string {
 function valueOf({ kind, bytes }: OutputItem): Sendable {
   if (kind === 'text') return bytes.toString();
   if (kind === 'bytes') return bytes;
-  return bytes[0] === BRACE ? (readJson(bytes).value as Sendable) : bytes;
+  return bytes[0] === BRACE ? readJson(bytes).value : bytes;
 }
 
 const BRACE = '{'.charCodeAt(0);

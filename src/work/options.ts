@@ -36,7 +36,7 @@ export interface WorkLimits {
   readonly timeoutMs: number;
   /** Bytes of the output of one unit; the rest is dropped, and the unit is marked `truncated`. Default 4 GiB. */
   readonly maxOutputBytes: number;
-  /** Bytes of all payloads and results on the disk. Default 16 GiB: then submissions are refused until something is released or cleaned up. */
+  /** Bytes of all payloads and results on the disk. Default 16 GiB: submissions are refused until something is released. */
   readonly maxBytes: number;
   /** ms that a finished unit is kept, with its results, unless it is released before. Default 7 days. */
   readonly keepMs: number;

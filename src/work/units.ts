@@ -2,11 +2,13 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean } from '../core/core.ts';
-import type { Log } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
+import type { WorkEvent } from '../relay/relay.ts';
 import type { Store, StoreOperation } from '../store/store.ts';
-import type { StoredOutput } from './output.ts';
-import { isFinal } from './unit.ts';
-import type { Unit } from './unit.ts';
+import type { Output, StoredOutput } from './output.ts';
+import { inState, isFinal, reasonOfState } from './unit.ts';
+import type { Unit, UnitState } from './unit.ts';
 
 const UNITS = 'work-units';
 const PAYLOADS = 'work-payloads';
@@ -16,13 +18,24 @@ export interface UnitsParts {
   readonly store: Store;
   /** The absolute path of the directory of the units that have files. */
   readonly directory: string;
+  readonly clock: Clock;
+  /** ms since 1970. */
+  readonly date: () => number;
+  readonly events: EventSink<WorkEvent>;
   readonly log: Log;
+}
+
+interface Settling {
+  readonly exit?: number | string | undefined;
+  readonly outputs?: ReadonlyMap<string, Output> | undefined;
 }
 
 export class Units {
   readonly #parts: UnitsParts;
   /** In the order of their submission. */
   readonly #units = new Map<string, Unit>();
+  /** Who waits for another state of a unit, by its id. */
+  readonly #waiting = new Map<string, Set<() => void>>();
   /** Bytes of payloads and outputs of all units. */
   #bytes = 0;
 
@@ -58,7 +71,7 @@ export class Units {
     }
   }
 
-  /** Stores a unit in its present state. What `put` resolves for may be told. `more` is written with it, or not at all. */
+  /** Stores a unit in its present state, then tells it. `more` is written with it, or not at all. */
   async put(
     unit: Unit,
     more: { readonly payload?: Buffer; readonly outputs?: Readonly<Record<string, StoredOutput>> } = {},
@@ -71,6 +84,50 @@ export class Units {
     if (isFinal(unit.state)) operations.push({ type: 'delete', table: PAYLOADS, key: unit.id });
     await this.#parts.store.write(operations, { isProgress: this.#units.has(unit.id) });
     this.#remember(unit);
+    this.#tell(unit);
+  }
+
+  /** Stores a state that is not final, then tells it. */
+  async change(unit: Unit): Promise<Unit> {
+    await this.put(unit);
+    return unit;
+  }
+
+  /** Stores the final state of a unit with its small outputs, then tells it. */
+  async settle(unit: Unit, state: UnitState, { exit, outputs = new Map() }: Settling = {}): Promise<void> {
+    const sizes = [...outputs].map(([name, output]) => [name, { bytes: output.next, truncated: output.refused > 0 }] as const);
+    const small = [...outputs].flatMap(([name, output]) => {
+      const stored = output.stored();
+      return stored ? [[name, stored] as const] : [];
+    });
+    const ended = inState(unit, state, { endedAt: this.#parts.date(), exit, outputs: Object.fromEntries(sizes) });
+    await this.put(ended, { outputs: Object.fromEntries(small) });
+  }
+
+  /** Resolves to the unit once its state is none of `states`, or as it is after `waitMs`, or when `signal` is aborted. */
+  async leaving(unit: Unit, states: readonly UnitState['type'][], waitMs: number, signal: AbortSignal | undefined): Promise<Unit> {
+    const { clock } = this.#parts;
+    const current = (): Unit => this.#units.get(unit.id) ?? unit;
+    const isThere = (): boolean => !states.includes(current().state.type);
+    if (isThere() || waitMs <= 0) return current();
+    const waiting = this.#waiting.get(unit.id) ?? new Set();
+    this.#waiting.set(unit.id, waiting);
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        waiting.delete(look);
+        cancelTimer();
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const look = (): void => {
+        if (isThere()) end();
+      };
+      const cancelTimer = clock.after(waitMs, end);
+      waiting.add(look);
+      signal?.addEventListener('abort', end, { once: true });
+    });
+    if (waiting.size === 0) this.#waiting.delete(unit.id);
+    return current();
   }
 
   /** Forgets a unit and everything that belongs to it. */
@@ -101,6 +158,11 @@ export class Units {
 
   pathOf(id: string): string {
     return join(this.#parts.directory, id);
+  }
+
+  #tell({ id, type, state }: Unit): void {
+    this.#parts.events.emit({ type: 'work.state', unit: id, work: type, state: state.type, reason: reasonOfState(state) });
+    for (const look of [...(this.#waiting.get(id) ?? [])]) look();
   }
 
   #remember(unit: Unit): void {

@@ -1,12 +1,11 @@
 /** Units of work on this relay: submitted, queued, run, and kept with their results until they are released or cleaned up. */
 import { randomBytes } from 'node:crypto';
-import { open, writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean, reasonOf, RelayError, suggest } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { OrphanWatch } from '../plugin-host/plugin-host.ts';
-import type { WorkSource } from '../plugin-host/plugin-host.ts';
 import { programExecutors } from './program-work.ts';
 import type { WorkEvent } from '../relay/relay.ts';
 import type { Store } from '../store/store.ts';
@@ -20,7 +19,8 @@ import { Output } from './output.ts';
 import type { OutputItem } from './output.ts';
 import { Schedule } from './schedule.ts';
 import { ParamsSeal } from './secrets.ts';
-import { inState, isFinal, reasonOfState } from './unit.ts';
+import { CANCELED, MAX_STORED_PAYLOAD, PAYLOAD, UnitRun } from './unit-run.ts';
+import { isFinal } from './unit.ts';
 import type { Submitter, Unit, UnitState } from './unit.ts';
 import { Units } from './units.ts';
 
@@ -64,18 +64,6 @@ export interface WorkParts {
   readonly log: Log;
 }
 
-/** A unit that runs. */
-interface Run {
-  readonly cancel: AbortController;
-  readonly outputs: ReadonlyMap<string, Stream<OutputItem>>;
-  /** Resolves when it has its final state. */
-  readonly ended: Promise<void>;
-}
-
-/** The payload that a submission holds in the store; a larger one is a file. */
-const MAX_STORED_PAYLOAD = 64 * 1024;
-const PAYLOAD = 'payload';
-const CANCELED = new RelayError('UNAVAILABLE', 'the unit was canceled');
 const ID = /^[A-Za-z0-9][\w.-]{0,99}$/;
 // Finished units are looked through this often.
 const CLEAN_UP_MS = 60_000;
@@ -85,11 +73,9 @@ export class Work {
   readonly #units: Units;
   readonly #schedule = new Schedule();
   readonly #seal: ParamsSeal;
-  readonly #runs = new Map<string, Run>();
+  readonly #runs = new Map<string, UnitRun>();
   /** Cancels the timer of each pending unit that expires. */
   readonly #expiries = new Map<string, () => void>();
-  /** Who waits for the end of a unit, by its id. */
-  readonly #waiting = new Map<string, Set<() => void>>();
   /** Units whose payload is being uploaded. */
   readonly #uploads = new Set<string>();
   readonly #orphans: OrphanWatch;
@@ -113,7 +99,7 @@ export class Work {
   async start(): Promise<void> {
     await this.#units.load();
     for (const unit of this.#units.all) {
-      if (unit.state.type === 'running') await this.#settle(unit, orphaned(unit.state));
+      if (unit.state.type === 'running') await this.#units.settle(unit, orphaned(unit.state));
       else if (unit.state.type === 'pending') this.#enqueue(unit);
     }
     this.#isOpen = true;
@@ -133,7 +119,7 @@ export class Work {
     this.#cancelCleanUp();
     for (const cancel of this.#expiries.values()) cancel();
     const running = [...this.#runs.values()];
-    for (const { cancel } of running) cancel.abort(new RelayError('UNAVAILABLE', 'the relay was stopped while it ran'));
+    for (const run of running) run.abort(new RelayError('UNAVAILABLE', 'the relay was stopped while it ran'));
     await Promise.all(running.map(({ ended }) => ended));
     await this.#orphans.stop();
   }
@@ -170,7 +156,6 @@ export class Work {
     };
     await this.#storeNew(unit, payload);
     this.#enqueue(unit);
-    this.#tell(unit);
     this.#dispatch();
     return unit;
   }
@@ -191,24 +176,20 @@ export class Work {
     return this.#units.get(id) !== undefined;
   }
 
-  /** Resolves to the unit once it has ended, or as it is after `waitMs`, or when `signal` is aborted. */
-  async ended(unit: Unit, waitMs: number, signal: AbortSignal | undefined): Promise<Unit> {
-    const { clock } = this.#parts;
-    const waiting = this.#waiting.get(unit.id) ?? new Set();
-    this.#waiting.set(unit.id, waiting);
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        waiting.delete(done);
-        cancelTimer();
-        signal?.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancelTimer = clock.after(waitMs, done);
-      waiting.add(done);
-      signal?.addEventListener('abort', done, { once: true });
+  /** Resolves to the unit once its state is none of `states`, or as it is after `waitMs`, or when `signal` is aborted. */
+  leaving(unit: Unit, states: readonly UnitState['type'][], waitMs: number, signal: AbortSignal | undefined): Promise<Unit> {
+    return this.#units.leaving(unit, states, waitMs, signal);
+  }
+
+  /** The sizes of its outputs until now. */
+  outputsOf(unit: Unit): Unit['outputs'] {
+    const run = this.#runs.get(unit.id);
+    if (!run) return unit.outputs;
+    const sizes = [...run.outputs].map(([name, stream]) => {
+      const { next, refused } = stream.status();
+      return [name, { bytes: next, truncated: refused > 0 }] as const;
     });
-    if (waiting.size === 0) this.#waiting.delete(unit.id);
-    return this.#units.get(unit.id) ?? unit;
+    return Object.fromEntries(sizes);
   }
 
   /** How many units of its type start before it; undefined if it does not wait. */
@@ -226,7 +207,7 @@ export class Work {
     return [...this.#runs.keys()].flatMap((id) => this.#units.get(id) ?? []);
   }
 
-  /** Calls `read` with one of the outputs of a unit as a stream, which ends with the unit. */
+  /** Calls `read` with one of the outputs of a unit that has started as a stream, which ends with the unit. */
   async withOutput<T>(unit: Unit, name: string | undefined, read: (stream: Stream<OutputItem>, unit: Unit) => Promise<T>): Promise<T> {
     const run = this.#runs.get(unit.id);
     const names = run ? [...run.outputs.keys()] : Object.keys(unit.outputs);
@@ -247,11 +228,11 @@ export class Work {
   async cancel(unit: Unit): Promise<Unit> {
     const run = this.#runs.get(unit.id);
     if (run) {
-      run.cancel.abort(CANCELED);
+      run.abort(CANCELED);
       await run.ended;
     } else if (!isFinal(unit.state)) {
       this.#dequeue(unit);
-      await this.#settle(unit, { type: 'canceled' });
+      await this.#units.settle(unit, { type: 'canceled' });
     }
     return this.#units.get(unit.id) ?? unit;
   }
@@ -279,8 +260,8 @@ export class Work {
   }
 
   /**
-   * Stores the payload of a unit that waits for it, and queues the unit. Rejects with RelayErrors INVALID_PARAMS (it does not wait for one),
-   * LIMIT (the disk quota), STATE_DIRECTORY.
+   * Stores the payload of a unit that waits for it, and queues the unit. Rejects with RelayErrors INVALID_PARAMS (it does not wait for
+   * one), LIMIT (the disk quota), STATE_DIRECTORY.
    */
   async upload(unit: Unit, body: AsyncIterable<Buffer>): Promise<Unit> {
     if (unit.state.type !== 'pending' || unit.isUploading !== true || this.#uploads.has(unit.id))
@@ -352,110 +333,19 @@ export class Work {
     if (unit?.state.type !== 'pending' || this.#runs.has(id)) return;
     this.#dequeue(unit);
     const reason = unit.isUploading ? 'its payload did not arrive in time' : 'it did not start in time (ttl)';
-    await this.#settle(unit, { type: 'expired', reason });
+    await this.#units.settle(unit, { type: 'expired', reason });
   }
 
   #begin(unit: Unit, executor: Executor): void {
     this.#expiries.get(unit.id)?.();
     this.#expiries.delete(unit.id);
-    const { limits, clock } = this.#parts;
-    const outputs = new Map(executor.outputs.map((name) => [name, this.#newOutput(unit, name, limits.maxOutputBytes)]));
-    const streams = new Map(
-      [...outputs].map(([name, storage]) => [
-        name,
-        new Stream<OutputItem>({ id: `${unit.id}/${name}`, storage, clock, report: () => undefined }),
-      ]),
-    );
-    const cancel = new AbortController();
-    const ended = this.#run(unit, executor, { cancel, outputs, streams }).finally(() => {
+    const run = new UnitRun(unit, executor, { ...this.#parts, units: this.#units, seal: this.#seal });
+    this.#runs.set(unit.id, run);
+    void run.ended.then(() => {
       this.#runs.delete(unit.id);
       this.#schedule.ended(unit.type);
       this.#dispatch();
     });
-    this.#runs.set(unit.id, { cancel, outputs: streams, ended });
-  }
-
-  /** Runs a unit to its final state. Never rejects: what fails is the reason of that state, or is logged. */
-  async #run(pending: Unit, executor: Executor, { cancel, outputs, streams }: Running): Promise<void> {
-    const { clock, date, log } = this.#parts;
-    let unit = pending;
-    let [state, exit]: [UnitState, number | string | undefined] = [{ type: 'succeeded' }, undefined];
-    const cancelTimer = clock.after(pending.timeoutMs, () => {
-      cancel.abort(new RelayError('TIMEOUT', `it took longer than ${pending.timeoutMs} ms`));
-    });
-    try {
-      unit = await this.#change(inState(unit, { type: 'running' }, { startedAt: date() }));
-      const order = {
-        ...{ unit: unit.id, params: this.#seal.open(unit.params), submitter: unit.submitter.text },
-        ...{ payload: await this.#payloadOf(unit, executor), signal: cancel.signal },
-      };
-      cancel.signal.throwIfAborted();
-      exit = await executor.run(order, {
-        put: (name, item) => streams.get(name)?.push(item),
-        onProcess: async (process) => {
-          unit = await this.#change({ ...unit, state: { type: 'running', process } });
-        },
-      });
-      if (exit !== undefined && exit !== 0)
-        state = { type: 'failed', reason: typeof exit === 'number' ? `it ended with code ${exit}` : `it was ended by ${exit}` };
-    } catch (error) {
-      const reason: unknown = cancel.signal.aborted ? cancel.signal.reason : error;
-      state = reason === CANCELED ? { type: 'canceled' } : { type: 'failed', reason: clean(reasonOf(reason), 2_000) };
-    } finally {
-      cancelTimer();
-    }
-    try {
-      for (const output of outputs.values()) await output.sync();
-      await this.#settle(unit, state, { exit, outputs });
-    } catch (error) {
-      log.error(`the end of unit ${unit.id} cannot be stored: ${reasonOf(error)}`);
-    }
-    // After the state, so that a reader that sees the end can ask for it.
-    for (const stream of streams.values()) {
-      if (state.type === 'failed') stream.fail(state.reason);
-      else if (state.type === 'canceled') stream.cancel('the unit was canceled');
-      else stream.end();
-      await stream.close();
-    }
-  }
-
-  /** Stores a state that is not final, then tells it. */
-  async #change(unit: Unit): Promise<Unit> {
-    await this.#units.put(unit);
-    this.#tell(unit);
-    return unit;
-  }
-
-  /** Stores the final state of a unit with its small outputs, then tells it. */
-  async #settle(unit: Unit, state: UnitState, { exit, outputs = new Map() }: Settling = {}): Promise<void> {
-    const sizes = [...outputs].map(([name, output]) => [name, { bytes: output.next, truncated: output.refused > 0 }] as const);
-    const small = [...outputs].flatMap(([name, output]) => {
-      const stored = output.stored();
-      return stored ? [[name, stored] as const] : [];
-    });
-    const ended = inState(unit, state, { endedAt: this.#parts.date(), exit, outputs: Object.fromEntries(sizes) });
-    await this.#units.put(ended, { outputs: Object.fromEntries(small) });
-    this.#tell(ended);
-  }
-
-  #tell(unit: Unit): void {
-    const { id, type, state } = unit;
-    this.#parts.events.emit({ type: 'work.state', unit: id, work: type, state: state.type, reason: reasonOfState(state) });
-    if (isFinal(state)) for (const wake of this.#waiting.get(id) ?? []) wake();
-  }
-
-  async #payloadOf(unit: Unit, executor: Executor): Promise<WorkSource> {
-    const path = join(this.#units.pathOf(unit.id), PAYLOAD);
-    if (unit.payloadBytes > MAX_STORED_PAYLOAD || unit.isUploading === false) return { path };
-    const bytes = (await this.#units.payload(unit.id)) ?? Buffer.alloc(0);
-    if (executor.payload !== 'file') return { bytes };
-    await this.#units.directoryOf(unit.id);
-    await writeFile(path, bytes, { mode: 0o600 });
-    return { path };
-  }
-
-  #newOutput(unit: Unit, name: string, maxBytes: number): Output {
-    return new Output({ directory: () => this.#units.directoryOf(unit.id), name, maxBytes });
   }
 
   /** An output of a unit that does not run, as a stream with its end. */
@@ -508,17 +398,6 @@ export class Work {
       });
     }
   }
-}
-
-interface Running {
-  readonly cancel: AbortController;
-  readonly outputs: ReadonlyMap<string, Output>;
-  readonly streams: ReadonlyMap<string, Stream<OutputItem>>;
-}
-
-interface Settling {
-  readonly exit?: number | string | undefined;
-  readonly outputs?: ReadonlyMap<string, Output> | undefined;
 }
 
 /** A unit that ran when the relay ended. Its process is gone, or does not know the relay any more. */

@@ -248,7 +248,7 @@ test('parameters are refused unless they are declared, and secret ones are never
   const kit = await kitOf(t);
   const seen: unknown[] = [];
   offerRun(kit, 'ham.spam:work', (order, report) => {
-    seen.push({ ...order.params });
+    seen.push(Object.fromEntries(Object.entries(order.params)));
     return done(order, report);
   });
   offerRun(kit, 'ham.spam:none', done, { params: [] });

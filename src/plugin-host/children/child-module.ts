@@ -184,7 +184,7 @@ export class ChildModule {
 
   /** The relay's `plugin.cancel(stream)`: ends a unit of work. */
   cancel([stream]: readonly Value[]): boolean {
-    this.#work.get(String(stream))?.abort(new RelayError('UNAVAILABLE', 'the work was canceled'));
+    if (typeof stream === 'string') this.#work.get(stream)?.abort(new RelayError('UNAVAILABLE', 'the work was canceled'));
     return true;
   }
 

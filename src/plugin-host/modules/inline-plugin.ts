@@ -511,8 +511,6 @@ export class InlinePlugin implements HostedPlugin {
   }
 
   #enqueue(work: (port: RelayPort, signal: AbortSignal) => Promise<void>): Promise<void> {
-    return this.#queue.run(async (signal) => {
-      if (this.#port) await work(this.#port, signal);
-    });
+    return this.#queue.run((signal) => (this.#port ? work(this.#port, signal) : undefined));
   }
 }

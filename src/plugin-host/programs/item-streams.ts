@@ -26,7 +26,7 @@ export class ItemStream {
   /** True once the process has pushed its last item, or has ended. */
   isEnded = false;
 
-  /** Takes a batch. Resolves to true when its items are processed, and to false if no more are wanted. Throws a RelayError INVALID_PARAMS. */
+  /** Takes a batch. Resolves to true when its items are processed, to false if no more are wanted. Throws a RelayError INVALID_PARAMS. */
   push(batch: ItemBatch): Promise<boolean> {
     if (batch.items.length > MAX_ITEMS)
       throw new RelayError('INVALID_PARAMS', `relay.push_items: ${batch.items.length} items at once (limit ${MAX_ITEMS})`);
