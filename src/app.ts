@@ -43,7 +43,7 @@ import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
-import { MemoryDisk, levelDisk, openStore } from './store/store.ts';
+import { MemoryDisk, levelDisk, startStore } from './store/store.ts';
 import type { Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
 import { Work, addWorkMethods, checkWorkPrograms, pluginExecutor } from './work/work.ts';
@@ -162,8 +162,7 @@ const LIVE: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-// A large store is verified, and many units are read.
-const STORE_TIMEOUT_MS = 10 * 60_000;
+// Many units are read.
 const WORK_TIMEOUT_MS = 60_000;
 // Plugins, programs and drains have time limits of their own; this one ends a host that hangs.
 const PLUGINS_TIMEOUT_MS = 15 * 60_000;
@@ -187,7 +186,11 @@ export async function startRelay(completed: Completed, environment: StartEnviron
   let parts: Parts | undefined;
   try {
     if (!fakes) await lock(steps, state, () => parts && listeningOf(parts.http, options, environment.configFile));
-    const store = await startStore(steps, { state, options, clock, events, isReal: !fakes });
+    const disk = fakes ? new MemoryDisk() : levelDisk(join(state.path, 'store'));
+    const report = (event: StoreEvent): void => {
+      events.emit(event);
+    };
+    const store = await startStore(steps, { disk, options: options.store, clock, report });
     parts = makeParts(completed, { state, store, events }, environment, fakes);
     await startInOrder(steps, parts, options, state);
     parts.http.open();
@@ -476,34 +479,6 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
   });
   // After the plugins that do it, and stopped before them.
   await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
-}
-
-interface StoreStart {
-  readonly state: StateDirectory;
-  readonly options: Options;
-  readonly clock: Clock;
-  readonly events: EventSink<RelayEvent>;
-  /** False: the store is in memory, for the test kit. */
-  readonly isReal: boolean;
-}
-
-/** Opens the store, which is closed after everything else. */
-async function startStore(steps: Steps, { state, options, clock, events, isReal }: StoreStart): Promise<Store> {
-  const disk = isReal ? levelDisk(join(state.path, 'store')) : new MemoryDisk();
-  const report = (event: StoreEvent): void => {
-    events.emit(event);
-  };
-  let store: Store | undefined;
-  await steps.start({
-    name: 'the store',
-    start: async () => {
-      store = await openStore({ disk, options: options.store, clock, report });
-    },
-    stop: () => store?.close(),
-    startTimeoutMs: STORE_TIMEOUT_MS,
-  });
-  if (!store) throw new Error('the store was not opened');
-  return store;
 }
 
 /** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */

@@ -10,7 +10,7 @@ import type { OutputItem } from './output.ts';
 import { shownParams } from './secrets.ts';
 import { reasonOfState } from './unit.ts';
 import type { Submitter, Unit } from './unit.ts';
-import type { Work } from './work.ts';
+import type { Work } from './work-units.ts';
 
 export interface WorkMethodsParts {
   readonly work: Work;

@@ -35,7 +35,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'plugin-host/modules': [...BASE, 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
   'plugin-host/programs': [...BASE, 'xmlrpc', 'events', 'state', 'client', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
   'plugin-host/children': [
-    ...[...BASE, 'xmlrpc', 'events', 'client', 'loader', 'rpc'],
+    ...[...BASE, 'xmlrpc', 'events', 'client', 'plugin', 'loader', 'rpc'],
     ...['plugin-host/hosted', 'plugin-host/modules', 'plugin-host/programs'],
   ],
   'plugin-host/hooks': [...BASE, 'xmlrpc', 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted', 'plugin-host/modules'],
