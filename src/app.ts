@@ -9,7 +9,6 @@ import type { Completed, Config, Options } from './config/config.ts';
 import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
-import type { EventSink } from './events/events.ts';
 import { HttpServer, ProgramServer, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
 import { HttpLinkTransport, TRANSIENT_LINK_EVENTS, resolveBySystem } from './links/links.ts';
