@@ -1,6 +1,7 @@
 /** The composition root: makes the parts of a relay, starts them in order and stops them in reverse. */
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { container as globalContainer } from 'tsyringe';
 import { TokenFile, configuredTokens, tokenId } from './access/access.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
@@ -8,32 +9,15 @@ import type { Completed, Config, Options } from './config/config.ts';
 import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
-import type { EventSink } from './events/events.ts';
 import { HttpServer, ProgramServer, readTls } from './http/http.ts';
 import type { HttpServerDependencies, HttpStatus } from './http/http.ts';
-import {
-  CarrierTransport,
-  HttpLinkTransport,
-  LOGGED_LINK_EVENTS,
-  TRANSIENT_LINK_EVENTS,
-  linkLogger,
-  resolveBySystem,
-} from './links/links.ts';
-import type { LinkEvent, LinkTransport, Resolve, ServerAddress } from './links/links.ts';
+import { HttpLinkTransport, TRANSIENT_LINK_EVENTS, resolveBySystem } from './links/links.ts';
+import type { LinkTransport, Resolve, ServerAddress } from './links/links.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
-import type { Receive } from './plugin/plugin.ts';
-import {
-  LOGGED_HOST_EVENTS,
-  PluginHost,
-  PluginLogs,
-  RelayPlugins,
-  TRANSIENT_HOST_EVENTS,
-  checkPlugins,
-  hostLogger,
-} from './plugin-host/plugin-host.ts';
+import { PluginHost, PluginLogs, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
@@ -41,6 +25,8 @@ import {
   OwnIdentity,
   RejectionLog,
   Router,
+  customTransport,
+  logEvents,
   overviewOf,
   pluginOnWire,
   propertiesOf,
@@ -52,11 +38,14 @@ import {
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
 import type { CallStatus, MethodFailure } from './rpc/rpc.ts';
-import { Satellites, logSatelliteEvents } from './satellites/satellites.ts';
+import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
+import { MemoryDisk, levelDisk, startStore } from './store/store.ts';
+import type { Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
+import { Work, addWorkMethods, checkWorkPrograms, pluginExecutor } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -172,6 +161,8 @@ const LIVE: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
+// Many units are read.
+const WORK_TIMEOUT_MS = 60_000;
 // Plugins, programs and drains have time limits of their own; this one ends a host that hangs.
 const PLUGINS_TIMEOUT_MS = 15 * 60_000;
 
@@ -186,20 +177,28 @@ const EMBEDDER = 'the program that runs the relay';
 /** Starts a relay from complete options. */
 export async function startRelay(completed: Completed, environment: StartEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
   const { options } = completed;
-  const { logs = silent, clock = systemClock, signal } = environment;
+  const { logs = silent, clock = systemClock, date = Date.now, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
-  const parts = makeParts(completed, state, environment, fakes);
-  const { events, identity, dispatcher, router, http, customEndpoint, mesh } = parts;
+  const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
+  const events = new EventStream<RelayEvent>({ clock, date, transient });
   const steps = new Steps({ clock, log: logs('app'), signal });
+  let parts: Parts | undefined;
   try {
-    if (!fakes) await lock(steps, state, () => listeningOf(http, options, environment.configFile));
+    if (!fakes) await lock(steps, state, () => parts && listeningOf(parts.http, options, environment.configFile));
+    const disk = fakes ? new MemoryDisk() : levelDisk(join(state.path, 'store'));
+    const report = (event: StoreEvent): void => {
+      events.emit(event);
+    };
+    const store = await startStore(steps, { disk, options: options.store, clock, report });
+    parts = makeParts(completed, { state, store, events }, environment, fakes);
     await startInOrder(steps, parts, options, state);
-    http.open();
-    customEndpoint.open();
+    parts.http.open();
+    parts.customEndpoint.open();
   } catch (error) {
     await steps.stop();
     throw placed(error, completed.placeOf);
   }
+  const { identity, dispatcher, router, http, mesh } = parts;
   return {
     url: `${http.scheme}://${hostPort(http.bound.address, http.bound.port)}`,
     hostId: identity.get().hostId,
@@ -239,6 +238,9 @@ export async function checkStart(
   };
   await attempt(() => configuredTokens(options.access.tokens, undefined, env));
   if (options.tls) await attempt(() => options.tls && readTls(options.tls));
+  await attempt(() => {
+    checkWorkPrograms(options.work, env.PATH);
+  });
   const notLoaded = await attempt(() => checkPlugins({ ...options, directoryRequired: isSet('pluginsDir') }, env.PATH));
   throwProblems(problems);
   return (notLoaded ?? []).map(({ file, reason }) => `${file} would not be loaded: ${reason}`);
@@ -246,8 +248,20 @@ export async function checkStart(
 
 type Parts = ReturnType<typeof makeParts>;
 
+/** What is there before the parts are made. */
+interface Ground {
+  readonly state: StateDirectory;
+  readonly store: Store;
+  readonly events: EventStream<RelayEvent>;
+}
+
 /** Makes the parts of a relay, each with what it depends on; nothing runs yet. */
-function makeParts({ options, isSet }: Completed, state: StateDirectory, environment: StartEnvironment, fakes: Fakes | undefined) {
+function makeParts(
+  { options, isSet }: Completed,
+  { state, store, events }: Ground,
+  environment: StartEnvironment,
+  fakes: Fakes | undefined,
+) {
   const {
     logs = silent,
     clock = systemClock,
@@ -257,8 +271,6 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     resolve = resolveBySystem,
   } = environment;
   const { maxBodyBytes } = options;
-  const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
-  const events = new EventStream<RelayEvent>({ clock, date, transient });
   const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   logEvents(events, pluginLogs.source, clock);
   if (fakes) events.subscribe(fakes.onMessage, ['message.routed']);
@@ -282,12 +294,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   const peerTransport = (peer: ServerAddress, { accept }: PeerOptions): LinkTransport =>
     peer.isHttp ? transport(peer) : customTransport(peer, accept?.nonFinite ?? false, custom);
   const mesh = new Mesh({ options, logs, events, clock, random, resolve, transport: peerTransport });
-  const ownTokens = configuredTokens(options.access.tokens, state.adminToken, env);
-  const tokenFile = new TokenFile(state.path, clock, logs('app'));
-  const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
-    [...ownTokens, ...tokenFile.all()].some(
-      (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
-    );
+  const { tokens, isValidToken } = tokensOf(options, state, { env, clock, date, log: logs('app') });
   // A satellite there would send everything that it gets back to us.
   const ownerOf = (address: string, port: number): string | undefined =>
     http.isOwn(address, port) ? "this relay's own address" : mesh.isPeerAt(address, port) ? 'a peer of this relay' : undefined;
@@ -314,6 +321,13 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   relayMethods({
     ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload },
   });
+  const work = new Work({
+    ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
+    ...{ secret: state.adminToken, clock, date, events, log: logs('work') },
+    offered: () => new Map([...pluginHost.work()].map(([type, hosted]) => [type, pluginExecutor(hosted)])),
+  });
+  events.subscribe(work.refresh, ['plugin.state']);
+  addWorkMethods(dispatcher.registry, { work, isAdmin: (caller) => dispatcher.isAdmin(caller), self: () => [self().hostId] });
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -323,12 +337,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   };
 
   // Where requests come in.
-  const addresses: HttpServerDependencies['addresses'] = {
-    isPeerAddress: (address) => mesh.isPeerAddress(address),
-    isSatelliteAddress: (address) => satellites.isSatelliteAddress(address),
-    readBy: (address) => mesh.readBy(address),
-    acceptsNonFinite: (address) => mesh.acceptsNonFinite(address),
-  };
+  const addresses = knownAddresses(mesh, satellites);
   const about = {
     properties,
     satellites: () => satellites.list().map(recordOnWire),
@@ -344,7 +353,6 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     metrics: () => metricsText({ ...status(), version: VERSION, hostId: self().hostId }),
     metricsType: METRICS_TYPE,
   };
-  const tokens = [() => ownTokens, () => tokenFile.all()];
   const http: HttpServerPort =
     fakes?.http({ dispatcher, addresses, router }) ??
     new HttpServer({ options, dispatcher, addresses, about, health, tokens, logs, clock, date });
@@ -354,46 +362,35 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: programTokens, ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status },
+    ...{ http, customEndpoint, programServer, status, work },
   };
 }
 
-/** Writes the log lines of events. */
-function logEvents(events: EventStream<RelayEvent>, logs: LogSource, clock: Clock): void {
-  events.subscribe(linkLogger(logs, clock), LOGGED_LINK_EVENTS);
-  const satelliteLog = logs('satellites');
-  events.subscribe(
-    (event) => {
-      logSatelliteEvents(event, satelliteLog);
-    },
-    ['satellite.registered', 'satellite.left', 'satellite.expired'],
-  );
-  events.subscribe(hostLogger(logs), LOGGED_HOST_EVENTS);
-}
-
-interface CustomTransportParts {
-  readonly options: Options;
+interface TokenParts {
+  readonly env: NonNullable<RelayEnvironment['env']>;
   readonly clock: Clock;
-  readonly random: () => number;
-  readonly events: EventSink<LinkEvent>;
+  readonly date: () => number;
   readonly log: Log;
-  readonly relayPlugins: RelayPlugins;
-  readonly endpoint: () => CustomEndpoint;
-  readonly self: () => { readonly hostId: string };
 }
 
-/** Reaches a peer by the transport of a relay plugin. */
-function customTransport({ name, url, port, addresses }: ServerAddress, nonFinite: boolean, parts: CustomTransportParts): LinkTransport {
-  const { options, relayPlugins, endpoint, self, ...common } = parts;
-  const [address = ''] = addresses;
-  // The endpoint is made after the links.
-  let receive: Receive | undefined;
-  return new CarrierTransport({
-    ...{ ...common, role: 'peer', name, url, retry: options.retry, timeoutMs: options.peerTimeoutMs },
-    self: () => self().hostId,
-    make: () => relayPlugins.carrier(url),
-    receive: (document) => (receive ??= endpoint().receiver({ address, port, nonFinite }))(document),
-  });
+/** The tokens of callers: those of the options, and those of `co2 token`. */
+function tokensOf({ access }: Options, state: StateDirectory, { env, clock, date, log }: TokenParts) {
+  const own = configuredTokens(access.tokens, state.adminToken, env);
+  const file = new TokenFile(state.path, clock, log);
+  const isValidToken = ({ name, id }: { readonly name: string; readonly id: string }): boolean =>
+    [...own, ...file.all()].some(
+      (token) => token.name === name && tokenId(token.sha256) === id && !(Date.parse(token.expires ?? '') <= date()),
+    );
+  return { tokens: [() => own, () => file.all()], isValidToken };
+}
+
+function knownAddresses(mesh: Mesh, satellites: Satellites): HttpServerDependencies['addresses'] {
+  return {
+    isPeerAddress: (address) => mesh.isPeerAddress(address),
+    isSatelliteAddress: (address) => satellites.isSatelliteAddress(address),
+    readBy: (address) => mesh.readBy(address),
+    acceptsNonFinite: (address) => mesh.acceptsNonFinite(address),
+  };
 }
 
 /** What the lock tells about where the relay listens; nothing until it does. */
@@ -419,7 +416,7 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
-  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, http, customEndpoint, programServer } = parts;
+  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, http, customEndpoint, programServer, work } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -479,6 +476,8 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     startTimeoutMs: PLUGINS_TIMEOUT_MS,
     stopTimeoutMs: PLUGINS_TIMEOUT_MS,
   });
+  // After the plugins that do it, and stopped before them.
+  await steps.start({ name: 'work', start: () => work.start(), stop: () => work.stop(), startTimeoutMs: WORK_TIMEOUT_MS });
 }
 
 /** A part that refuses an option knows its key (`plugins: ...`); where the operator wrote it is known here. */

@@ -143,6 +143,8 @@ export class FakeRelay {
       this.#pollOf(id).answer(call, answer);
     },
     programLog: () => undefined,
+    // No work is submitted here, so there are no streams.
+    pushItems: () => Promise.resolve(false),
   };
 
   #pollOf(id: string): PollTransport {

@@ -9,6 +9,8 @@ import { pluginHostDefaults, pluginHostShape, relayPluginDefaults, relayPluginSh
 import { relayDefaults, relayShape } from '../relay/relay.ts';
 import { satelliteDefaults, satelliteShape } from '../satellites/satellites.ts';
 import { stateDefaults, stateShape } from '../state/state.ts';
+import { storeDefaults, storeShape } from '../store/store.ts';
+import { workDefaults, workShape } from '../work/work.ts';
 import { problemsOf, showOption, throwProblems } from './check.ts';
 import type { ConfigSource } from './check.ts';
 import { logDefaults, logShape } from './log-options.ts';
@@ -32,6 +34,8 @@ export const DEFAULTS: Options = {
   ...meshDefaults,
   ...satelliteDefaults,
   ...relayDefaults,
+  ...storeDefaults,
+  ...workDefaults,
   ...logDefaults,
 };
 
@@ -45,6 +49,8 @@ export const SCHEMA = z.strictObject({
   ...meshShape,
   ...satelliteShape,
   ...relayShape,
+  ...storeShape,
+  ...workShape,
   ...logShape,
 });
 

@@ -6,6 +6,8 @@ import type { PluginHostOptions, RelayPluginOptions } from '../plugin-host/plugi
 import type { RelayOptions } from '../relay/relay.ts';
 import type { SatelliteOptions } from '../satellites/satellites.ts';
 import type { StateOptions } from '../state/state.ts';
+import type { StoreOptions } from '../store/store.ts';
+import type { WorkOptions } from '../work/work.ts';
 import type { LogOptions } from './log-options.ts';
 
 /** All options, complete. */
@@ -17,6 +19,8 @@ export type Options = HttpOptions &
   MeshOptions &
   SatelliteOptions &
   RelayOptions &
+  StoreOptions &
+  WorkOptions &
   LogOptions;
 
 /** What an operator writes: any part of {@link Options}; options that are omitted or undefined have their defaults. */

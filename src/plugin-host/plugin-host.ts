@@ -14,12 +14,20 @@ import { Children } from './children/children.ts';
 import { entryOf, findRelayPlugins } from './hooks/hooks.ts';
 import type { RelayPluginOptions } from './hooks/hooks.ts';
 import { PluginRegistry, compare } from './hosted/hosted.ts';
-import type { HostEvent, HostedPlugin, PluginProblem, PluginStatus, RelayPort, SatelliteStatus } from './hosted/hosted.ts';
+import type { HostEvent, HostedPlugin, HostedWork, PluginProblem, PluginStatus, RelayPort, SatelliteStatus } from './hosted/hosted.ts';
 import { InlinePlugins, Watchdog, findModules } from './modules/modules.ts';
 import type { FindOptions, Found, SatelliteClasses, ScanMode } from './modules/modules.ts';
 import type { PluginHostOptions } from './options.ts';
 import { HostPrograms, checkPrograms } from './programs/programs.ts';
-import type { DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings, Programs } from './programs/programs.ts';
+import type {
+  DeadLetters,
+  ItemBatch,
+  PluginToken,
+  ProgramAnswer,
+  ProgramCall,
+  ProgramSurroundings,
+  Programs,
+} from './programs/programs.ts';
 import { Pump } from './pump.ts';
 import { Watcher } from './watcher.ts';
 
@@ -27,6 +35,7 @@ export { relayPluginDefaults, relayPluginShape, RelayPlugins } from './hooks/hoo
 export type { Hook, HookAbout, Hooks, RelayPluginEntry, RelayPluginOptions, RelayPluginStatus, Replacement } from './hooks/hooks.ts';
 export { LOGGED_HOST_EVENTS, TRANSIENT_HOST_EVENTS, hostLogger, nameModules, noSuchPlugin, whereThrown } from './hosted/hosted.ts';
 export type {
+  HostedWork,
   HostEvent,
   InboxOptions,
   PluginEvent,
@@ -44,9 +53,19 @@ export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { PluginHostOptions } from './options.ts';
 export { PluginLogs } from './plugin-logs.ts';
 export type { PluginLine } from './plugin-logs.ts';
-export type { DeadLetter, DeadLetters, PluginToken, ProgramAnswer, ProgramCall, ProgramSurroundings } from './programs/programs.ts';
+export type {
+  DeadLetter,
+  DeadLetters,
+  ItemBatch,
+  PluginToken,
+  ProgramAnswer,
+  ProgramCall,
+  ProgramSurroundings,
+} from './programs/programs.ts';
 export type { CallOptions, SendOptions } from '../plugin/internal.ts';
 export type { HostedMethod } from '../rpc/rpc.ts';
+export { OrphanWatch, findExecutable } from './programs/programs.ts';
+export type { WorkOrder, WorkSource } from './hosted/hosted.ts';
 
 /** States of a plugin that has imported its files, or tried to. */
 const LOADED: ReadonlySet<string> = new Set(['ready', 'empty', 'backoff', 'failed', 'not-loaded']);
@@ -157,6 +176,11 @@ export class PluginHost {
     return this.#programs?.all.tokens() ?? NO_TOKENS;
   }
 
+  /** Takes items that a program pushed to one of its streams. Resolves to false if no more are wanted. */
+  async pushItems(plugin: string, stream: string, batch: ItemBatch): Promise<boolean> {
+    return this.#requirePrograms().pushItems(plugin, stream, batch);
+  }
+
   /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS. */
   programLog(plugin: string, level: string, text: string): void {
     this.#requirePrograms().log(plugin, level, text);
@@ -186,6 +210,11 @@ export class PluginHost {
     const stack = error instanceof Error ? error.stack : undefined;
     this.#parts.events.emit({ type: 'plugin.method_failed', plugin, method, reason, id, stack });
     return reason;
+  }
+
+  /** The work that all running plugins offer, by type. */
+  work(): ReadonlyMap<string, HostedWork> {
+    return new Map(this.#registry.all.flatMap(({ work }) => work.map((one) => [one.type, one] as const)));
   }
 
   /** The exposed methods of all running plugins. */

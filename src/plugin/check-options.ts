@@ -7,6 +7,8 @@ import { describeValue, showValue } from '../values/values.ts';
 import { XML_RPC_TYPES } from './metadata.ts';
 import type { ExposedOptions, SatelliteOptions } from './metadata.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
+import { WORK_PAYLOADS } from './work.ts';
+import type { WorkOptions } from './work.ts';
 
 // Objects rather than arrays, so that TypeScript demands a new option here, too.
 const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
@@ -18,6 +20,7 @@ const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
 };
 const RELAY_PLUGIN: Readonly<Record<keyof RelayPluginOptions, true>> = { order: true, carries: true, config: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
+const WORK: Readonly<Record<keyof WorkOptions, true>> = { payload: true, maxConcurrent: true, timeoutMs: true, params: true };
 
 const ISOLATIONS: readonly string[] = ['inline', 'child'];
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
@@ -38,6 +41,11 @@ export function refusalOfRelayPlugin(options: unknown): Refusal {
 /** As {@link refusalOfSatellite}. */
 export function refusalOfExposed(options: unknown): Refusal {
   return refusal(whyUnknown(options, Object.keys(EXPOSED)) ?? whyWrong(options as Record<keyof ExposedOptions, unknown>));
+}
+
+/** As {@link refusalOfSatellite}. */
+export function refusalOfWork(options: unknown): Refusal {
+  return refusal(whyUnknown(options, Object.keys(WORK)) ?? whyWrongWork(options as Record<keyof WorkOptions, unknown>));
 }
 
 function refusal(reason: string | undefined): Refusal {
@@ -70,6 +78,16 @@ function whyWrong({ params, returns, schema, access }: Record<keyof ExposedOptio
   }
   if (params !== undefined && schema !== undefined) return 'declare params or schema, not both';
   return whyWrongAccess(access) ?? whyNoSchema('schema', schema);
+}
+
+function whyWrongWork({ payload, maxConcurrent, timeoutMs, params }: Record<keyof WorkOptions, unknown>): string | undefined {
+  if (payload !== undefined && !(WORK_PAYLOADS as readonly unknown[]).includes(payload))
+    return `payload: found ${showValue(payload)}, expected one of ${WORK_PAYLOADS.join(', ')}`;
+  if (maxConcurrent !== undefined && !(Number.isSafeInteger(maxConcurrent) && (maxConcurrent as number) >= 1))
+    return `maxConcurrent: found ${showValue(maxConcurrent)}, expected a number of units from 1 on`;
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0))
+    return `timeoutMs: found ${showValue(timeoutMs)}, expected ms, or Infinity`;
+  return whyNoSchema('params', params);
 }
 
 function whyWrongAccess(access: unknown): string | undefined {

@@ -1,9 +1,11 @@
 /** The decorators for plugin authors. Each works with and without parentheses: `@Satellite` and `@Satellite()`. */
 import 'reflect-metadata';
-import { refusalOfExposed, refusalOfRelayPlugin, refusalOfSatellite } from './check-options.ts';
-import { markExposed, markInjectable, markInjected, markMethod, markRelayPlugin, markSatellite } from './metadata.ts';
-import type { AnyClass, ExposedOptions, InjectionToken, SatelliteOptions } from './metadata.ts';
+import { refusalOfExposed, refusalOfRelayPlugin, refusalOfSatellite, refusalOfWork } from './check-options.ts';
+import { markInjectable, markInjected, markMethod, markMethodOf, markRelayPlugin, markSatellite } from './metadata.ts';
+import type { AnyClass, ExposedOptions, InjectionToken, MethodDecorators, SatelliteOptions } from './metadata.ts';
+import type { Refusal } from './check-options.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
+import type { WorkOptions } from './work.ts';
 
 /** Makes an exported class a satellite: the relay constructs it, calls its `receive`, and lets it `send`. */
 export function Satellite(target: AnyClass): void;
@@ -39,7 +41,7 @@ export function RelayPlugin(first?: AnyClass | RelayPluginOptions): ((target: An
 }
 
 /** The decorator of a method, in the form of TypeScript's `experimentalDecorators`, which the relay compiles, and in that of ECMAScript. */
-export interface ExposedDecorator {
+export interface MethodDecorator {
   (prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
   (method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
 }
@@ -47,36 +49,68 @@ export interface ExposedDecorator {
 /** Makes a method callable by every XML-RPC client as `package.module.method`. Its doc comment is its help. */
 export function Exposed(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
 export function Exposed(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
-export function Exposed(options?: ExposedOptions): ExposedDecorator;
-export function Exposed(first?: object, second?: string | symbol | ClassMethodDecoratorContext): ExposedDecorator | undefined {
-  if (first === undefined || second === undefined) {
-    const refuse = refusalOfExposed(first ?? {});
-    return (target: object, place: string | symbol | ClassMethodDecoratorContext) => {
-      refuse?.(`@Exposed on ${typeof place === 'object' ? '' : `${target.constructor.name}.`}${String(nameAt(place))}`);
-      expose(target, place, first ?? {});
-    };
-  }
-  expose(first, second, {});
-  return undefined;
+export function Exposed(options?: ExposedOptions): MethodDecorator;
+export function Exposed(first?: object, second?: Place): MethodDecorator | undefined {
+  return decorate('Exposed', refusalOfExposed, first, second);
 }
+
+/**
+ * Makes an async generator work that can be submitted as `package.module:method`. It is called with the payload and a `WorkContext`; each
+ * `yield` (a struct, a text or bytes) is one result, its return completes the unit of work, and an error that it throws fails it. A module
+ * with such methods runs in a process of its own, unless its `isolation` is `inline`. Its doc comment is its help.
+ */
+export function Work(prototype: object, method: string | symbol, descriptor?: PropertyDescriptor): void;
+export function Work(method: (this: never, ...params: never[]) => unknown, context: ClassMethodDecoratorContext): void;
+export function Work(options?: WorkOptions): MethodDecorator;
+export function Work(first?: object, second?: Place): MethodDecorator | undefined {
+  return decorate('Work', refusalOfWork, first, second);
+}
+
+/** Where a decorator of a method is: its name in the form of TypeScript, a context in that of ECMAScript. */
+type Place = string | symbol | ClassMethodDecoratorContext;
 
 // What the relay calls on a plugin, and what the base class provides.
 const OWN_METHODS: ReadonlySet<string | symbol> = new Set('send call log debug receive setup exit handover restore'.split(' '));
 
-function expose(target: object, place: string | symbol | ClassMethodDecoratorContext, options: ExposedOptions): void {
+/** The two ways to write a decorator of a method: bare, `first` is the prototype or the method; called, it is the options. */
+function decorate<Decorator extends keyof MethodDecorators>(
+  decorator: Decorator,
+  refusalOf: (options: unknown) => Refusal,
+  first: object | undefined,
+  second: Place | undefined,
+): MethodDecorator | undefined {
+  if (first === undefined || second === undefined) {
+    const refuse = refusalOf(first ?? {});
+    return (target: object, place: Place) => {
+      refuse?.(`@${decorator} on ${typeof place === 'object' ? '' : `${target.constructor.name}.`}${String(nameAt(place))}`);
+      mark(decorator, target, place, first ?? {});
+    };
+  }
+  mark(decorator, first, second, {});
+  return undefined;
+}
+
+function mark<Decorator extends keyof MethodDecorators>(
+  decorator: Decorator,
+  target: object,
+  place: Place,
+  options: MethodDecorators[Decorator],
+): void {
   const method = nameAt(place);
   const isStatic = typeof place === 'object' ? place.static : typeof target === 'function';
-  if (isStatic) throw new TypeError(`@Exposed on the static method ${String(method)}: only instance methods are callable`);
+  if (isStatic) throw new TypeError(`@${decorator} on the static method ${String(method)}: only instance methods are callable`);
   if (typeof place === 'object' && place.private)
-    throw new TypeError(`@Exposed on the private method ${String(method)}: only public methods are callable`);
+    throw new TypeError(`@${decorator} on the private method ${String(method)}: only public methods are callable`);
   if (OWN_METHODS.has(method)) {
     const owner = typeof place === 'object' ? '' : `${target.constructor.name}.`;
-    throw new TypeError(`@Exposed on ${owner}${String(method)}: this would replace a method that every plugin has; give it another name`);
+    throw new TypeError(
+      `@${decorator} on ${owner}${String(method)}: this would replace a method that every plugin has; give it another name`,
+    );
   }
-  if (typeof method === 'symbol') throw new TypeError(`@Exposed on ${String(method)}: a method without a name cannot be called`);
+  if (typeof method === 'symbol') throw new TypeError(`@${decorator} on ${String(method)}: a method without a name cannot be called`);
   // An ECMAScript decorator gets the method alone, before there is a class.
-  if (typeof place === 'object') markMethod(target, options);
-  else markExposed(target, method, options);
+  if (typeof place === 'object') markMethod(decorator, target, options);
+  else markMethodOf(decorator, target, method, options);
 }
 
 function nameAt(place: string | symbol | ClassMethodDecoratorContext): string | symbol {

@@ -3,6 +3,7 @@ import type { AccessClass } from '../core/core.ts';
 import type { Dict } from '../values/values.ts';
 import type { RelayPluginOptions } from './relay-plugin.ts';
 import type { StandardSchema } from './schema.ts';
+import type { WorkOptions } from './work.ts';
 
 /** The names for `params` and `returns` of `@Exposed`. */
 export const XML_RPC_TYPES = 'int i4 i8 boolean string double dateTime.iso8601 base64 array struct nil any'.split(
@@ -74,12 +75,21 @@ export interface ExposedOptions {
   readonly access?: Exclude<AccessClass, 'read'> | undefined;
 }
 
-/** Options by method name. */
-export type ExposedMethods = ReadonlyMap<string, ExposedOptions>;
+/** The decorators of methods, with their options. */
+export interface MethodDecorators {
+  Exposed: ExposedOptions;
+  Work: WorkOptions;
+}
+
+/** The options of one decorator by the name of the method that it decorates. */
+export type DecoratedMethods<Decorator extends keyof MethodDecorators> = ReadonlyMap<string, MethodDecorators[Decorator]>;
 
 const SATELLITE = Symbol.for('co2-relay.satellite');
 const RELAY_PLUGIN = Symbol.for('co2-relay.relay-plugin');
-const EXPOSED = Symbol.for('co2-relay.exposed');
+const METHOD_MARKS: Readonly<Record<keyof MethodDecorators, symbol>> = {
+  Exposed: Symbol.for('co2-relay.exposed'),
+  Work: Symbol.for('co2-relay.work'),
+};
 const INJECTED = Symbol.for('co2-relay.inject');
 const INJECTABLE = Symbol.for('co2-relay.injectable');
 
@@ -104,22 +114,34 @@ export function relayPluginOptionsOf(value: unknown): RelayPluginOptions | undef
   return typeof value === 'function' ? own<RelayPluginOptions>(value, RELAY_PLUGIN) : undefined;
 }
 
-export function markExposed(prototype: object, method: string, options: ExposedOptions): void {
-  const methods = own<Map<string, ExposedOptions>>(prototype, EXPOSED) ?? new Map<string, ExposedOptions>();
-  Object.defineProperty(prototype, EXPOSED, { value: methods.set(method, options), configurable: true });
+/** Records the options of a decorated method on its prototype. */
+export function markMethodOf<Decorator extends keyof MethodDecorators>(
+  decorator: Decorator,
+  prototype: object,
+  method: string,
+  options: MethodDecorators[Decorator],
+): void {
+  const mark = METHOD_MARKS[decorator];
+  const methods = own<Map<string, MethodDecorators[Decorator]>>(prototype, mark) ?? new Map<string, MethodDecorators[Decorator]>();
+  Object.defineProperty(prototype, mark, { value: methods.set(method, options), configurable: true });
 }
 
 /** Records the options on the method itself. */
-export function markMethod(method: object, options: ExposedOptions): void {
-  Object.defineProperty(method, EXPOSED, { value: options, configurable: true });
+export function markMethod<Decorator extends keyof MethodDecorators>(
+  decorator: Decorator,
+  method: object,
+  options: MethodDecorators[Decorator],
+): void {
+  Object.defineProperty(method, METHOD_MARKS[decorator], { value: options, configurable: true });
 }
 
-/** The methods that `target` itself exposes. Inherited ones are not included. */
-export function exposedMethodsOf(target: AnyClass): ExposedMethods {
+/** The methods of `target` itself that have this decorator. Inherited ones are not included. */
+export function methodsWith<Decorator extends keyof MethodDecorators>(decorator: Decorator, target: AnyClass): DecoratedMethods<Decorator> {
+  const mark = METHOD_MARKS[decorator];
   const prototype = target.prototype as object;
-  const methods = new Map(own<ExposedMethods>(prototype, EXPOSED));
+  const methods = new Map(own<DecoratedMethods<Decorator>>(prototype, mark));
   for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
-    const options = typeof value === 'function' ? own<ExposedOptions>(value as object, EXPOSED) : undefined;
+    const options = typeof value === 'function' ? own<MethodDecorators[Decorator]>(value as object, mark) : undefined;
     if (options) methods.set(name, options);
   }
   return methods;

@@ -1,5 +1,5 @@
 /** PUBLIC: everything that plugin authors import from 'co2-relay'. */
-export { Exposed, Inject, Injectable, RelayPlugin, Satellite } from './decorators.ts';
+export { Exposed, Inject, Injectable, RelayPlugin, Satellite, Work } from './decorators.ts';
 export { Plugin } from './base.ts';
 export type { CallOptions, SendOptions } from './base.ts';
 export { Context } from './context.ts';
@@ -11,3 +11,5 @@ export { Dict, Double, Int64 } from '../values/values.ts';
 export { Fault, Refusal } from '../core/core.ts';
 export type { Carrier, CarrierPeer, Receive } from './carrier.ts';
 export type { Sendable, Value } from '../values/values.ts';
+export { WorkContext } from './work.ts';
+export type { WorkOptions, WorkPayload, WorkResult } from './work.ts';

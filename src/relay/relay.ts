@@ -2,7 +2,10 @@
  * The relay itself: routes each dict from its sender to its recipients (`router.ts`), and provides the relay's wire methods (`methods/`).
  */
 export { CustomEndpoint } from './custom-endpoint.ts';
+export { customTransport } from './custom-transport.ts';
+export { logEvents } from './event-log.ts';
 export { MESSAGE_EVENTS } from './message-events.ts';
+export type { WorkEvent } from './work-events.ts';
 export type { MessageEvent } from './message-events.ts';
 export { addBasicMethods } from './methods/basic.ts';
 export { pluginOnWire } from './methods/plugin-on-wire.ts';

@@ -97,6 +97,11 @@ export class Dispatcher {
     return this.#limits.refused;
   }
 
+  /** True if the caller has the right `admin`. */
+  isAdmin(caller: Principal): boolean {
+    return this.#access.isAdmin(caller);
+  }
+
   status(): CallStatus {
     return { durations: this.#times.list(), faults: Object.fromEntries(this.#faults) };
   }

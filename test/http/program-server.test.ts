@@ -39,6 +39,11 @@ class Desk implements ProgramPort {
     this.noted.push(['answer', program, id, answer]);
   }
 
+  async pushItems(...push: readonly unknown[]): Promise<boolean> {
+    this.noted.push(['push', ...push]);
+    return Promise.resolve(true);
+  }
+
   programLog(...line: readonly unknown[]): void {
     this.noted.push(line);
   }

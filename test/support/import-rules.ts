@@ -33,9 +33,9 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   links: [...BASE, 'xmlrpc', 'events', 'client', 'plugin'],
   'plugin-host/hosted': [...BASE, 'events', 'plugin', 'loader', 'rpc'],
   'plugin-host/modules': [...BASE, 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
-  'plugin-host/programs': [...BASE, 'xmlrpc', 'events', 'state', 'client', 'loader', 'rpc', 'plugin-host/hosted'],
+  'plugin-host/programs': [...BASE, 'xmlrpc', 'events', 'state', 'client', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
   'plugin-host/children': [
-    ...[...BASE, 'xmlrpc', 'events', 'client', 'loader', 'rpc'],
+    ...[...BASE, 'xmlrpc', 'events', 'client', 'plugin', 'loader', 'rpc'],
     ...['plugin-host/hosted', 'plugin-host/modules', 'plugin-host/programs'],
   ],
   'plugin-host/hooks': [...BASE, 'xmlrpc', 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted', 'plugin-host/modules'],

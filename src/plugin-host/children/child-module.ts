@@ -8,7 +8,7 @@ import type { Clock, Log } from '../../core/core.ts';
 import { NO_EVENTS } from '../../events/events.ts';
 import { snapshotOf, registerLoader, trackModules } from '../../loader/loader.mjs';
 import type { Verdict } from '../../message/message.ts';
-import { dictOf, freezeDict, isDict, shareDict } from '../../values/values.ts';
+import { dictOf, freezeDict, isDict, shareDict, showValue } from '../../values/values.ts';
 import type { Dict, Frozen, Sendable, Value } from '../../values/values.ts';
 import { parseStruct, serialiseStruct } from '../../xmlrpc/xmlrpc.ts';
 import { placeOf, problemAt, reasonText, whereThrown } from '../hosted/hosted.ts';
@@ -18,6 +18,7 @@ import type { ContextStamp, LoadedModule, SatelliteInstance } from '../modules/m
 import { accountOnWire } from './job.ts';
 import type { ChildJob } from './job.ts';
 import type { RelayClient } from './relay-client.ts';
+import { pushResults } from './push-results.ts';
 import type { ChildMethod } from './server.ts';
 
 export interface ChildModuleParts {
@@ -44,6 +45,8 @@ export class ChildModule {
   readonly #methods = new Map<string, ChildMethod>();
   /** The contexts of the deliveries in progress. */
   readonly #contexts = new Set<DeliveryContext>();
+  /** What cancels each unit of work in progress, by the id of its stream. */
+  readonly #work = new Map<string, AbortController>();
   #states: Dict = dictOf();
   #self: Promise<Value> | undefined;
 
@@ -120,16 +123,23 @@ export class ChildModule {
   describe(): Sendable {
     const satellites = this.#satellites;
     const methods = satellites.flatMap((one) => one.methods);
+    const work = satellites.flatMap((one) => one.work);
     return {
       capabilities: [
         ...(satellites.some(({ inbox }) => inbox) ? ['receive'] : []),
         ...(methods.length > 0 ? ['exposed'] : []),
+        ...(work.length > 0 ? ['work'] : []),
         ...(satellites.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
       satellites: satellites.map(({ declared: { name }, inbox }) => ({ name, receives: inbox !== undefined })),
       methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({
         ...{ name, help, access },
         ...(signature === undefined ? {} : { signature }),
+      })),
+      work: work.map(({ type, help, options: { payload = 'bytes', maxConcurrent, timeoutMs = Infinity, params } }) => ({
+        ...{ type, help, payload, takes_params: params !== undefined },
+        ...(maxConcurrent === undefined ? {} : { max_concurrent: maxConcurrent }),
+        ...(timeoutMs === Infinity ? {} : { timeout_ms: timeoutMs }),
       })),
     };
   }
@@ -149,6 +159,33 @@ export class ChildModule {
   /** Finds an exposed method by its full name, once its satellite runs. */
   method(name: string): ChildMethod | undefined {
     return this.#methods.get(name);
+  }
+
+  /** The relay's `plugin.execute(type, job)`: begins a unit of work, whose results are pushed. */
+  execute([type, job]: readonly Value[]): boolean {
+    const work = this.#version?.work.find((one) => one.type === type);
+    if (!work) throw new RelayError('NO_SUCH_METHOD', `there is no work ${showValue(type)} here`);
+    const { unit, stream, params = dictOf(), submitter, payload, payload_path: path } = isDict(job) ? job : dictOf();
+    const source = Buffer.isBuffer(payload) ? { bytes: payload } : typeof path === 'string' ? { path } : undefined;
+    if (typeof stream !== 'string' || typeof unit !== 'string' || !source || !isDict(params))
+      throw new RelayError('INVALID_PARAMS', 'plugin.execute takes the type of the work, and a struct of the unit');
+    const canceling = new AbortController();
+    this.#work.set(stream, canceling);
+    const order = { unit, params, payload: source, submitter: typeof submitter === 'string' ? submitter : '', signal: canceling.signal };
+    const push = (items: readonly Sendable[], options: Record<string, Sendable>): Promise<Value> =>
+      this.#parts.client.call('relay.push_items', [stream, items, options]);
+    void pushResults(work.run(order), push, (error) => this.explain(error), canceling)
+      .catch((error: unknown) => {
+        this.#parts.log.error(`${work.type}: the results of unit ${clean(unit)} cannot be pushed: ${reasonOf(error)}`);
+      })
+      .finally(() => this.#work.delete(stream));
+    return true;
+  }
+
+  /** The relay's `plugin.cancel(stream)`: ends a unit of work. */
+  cancel([stream]: readonly Value[]): boolean {
+    if (typeof stream === 'string') this.#work.get(stream)?.abort(new RelayError('UNAVAILABLE', 'the work was canceled'));
+    return true;
   }
 
   /** The state for {@link restore} of the next version: the result of each `handover`, by satellite. */

@@ -51,6 +51,8 @@ function protocolOf(module: ChildModule, stop: () => Promise<void>): ReadonlyMap
     ['plugin.describe', () => load().then(() => module.describe())],
     ['plugin.setup', async ([config = {}]) => module.setup(config).then(() => true)],
     ['notify', (params) => module.notify(params)],
+    ['plugin.execute', (params) => module.execute(params)],
+    ['plugin.cancel', (params) => module.cancel(params)],
     ['ping', () => true],
     ['plugin.handover', () => module.handover()],
     [

@@ -8,6 +8,7 @@ import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { TRANSIENT_INBOX_EVENTS, logInboxEvent } from './inbox-events.ts';
 import type { InboxEvent } from './inbox-events.ts';
+import type { HostedWork } from './hosted-work.ts';
 import type { Inbox, InboxCounters } from './inbox.ts';
 import { compare } from './module-file.ts';
 import { placeOf } from './problem.ts';
@@ -249,6 +250,8 @@ export interface HostedPlugin {
   readonly inboxes: readonly Inbox[];
   /** The methods that are callable now. */
   readonly methods: readonly HostedMethod[];
+  /** The work that it runs now. */
+  readonly work: readonly HostedWork[];
   /**
    * Starts it, and exposes its methods at `port`, through which it also sends and calls. Rejects with the reason why it does not run
    * (PLUGIN_REFUSED, CONFIG_INVALID).

@@ -21,6 +21,8 @@ export type {
   Signature,
   VersionEvent,
 } from './hosted-plugin.ts';
+export { isWorkResult } from './hosted-work.ts';
+export type { HostedWork, WorkOrder, WorkSource } from './hosted-work.ts';
 export { Inbox, NO_INBOX } from './inbox.ts';
 export type { Recipient } from './inbox.ts';
 export {

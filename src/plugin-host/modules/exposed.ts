@@ -4,7 +4,7 @@
 import 'reflect-metadata';
 import { isPromise, RelayError } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
-import { exposedMethodsOf } from '../../plugin/internal.ts';
+import { methodsWith } from '../../plugin/internal.ts';
 import type { AnyClass, ExposedOptions, StandardSchema } from '../../plugin/internal.ts';
 import { describeValue, isDictType } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
@@ -24,7 +24,7 @@ export interface ExposedMethod {
 
 /** The methods that `target` itself exposes. Throws an Error that names the method whose declaration is invalid. */
 export function exposedMethods(target: AnyClass, module: string): readonly ExposedMethod[] {
-  return [...exposedMethodsOf(target)].map(([method, options]) => {
+  return [...methodsWith('Exposed', target)].map(([method, options]) => {
     const run: unknown = Object.getOwnPropertyDescriptor(target.prototype, method)?.value;
     const refuse = (reason: string): never => {
       throw new Error(`@Exposed on ${target.name}.${method}: ${reason}`);

@@ -296,7 +296,9 @@ async function statIfThere(path: string): Promise<Stats | undefined> {
 export type Isolation = 'inline' | 'child';
 
 // Matches a literal among the options of the decorator, in TypeScript and in the output of compilers.
-const DECLARED = /\bSatellite\)?\(\{[^}]{0,500}?\bisolation\s*:\s*(['"`])child\1/;
+const DECLARED = /\bSatellite\)?\(\{[^}]{0,500}?\bisolation\s*:\s*(['"`])(child|inline)\1/;
+// Matches a decorator of work, in the same two forms.
+const WORK = /@(?:[\w$]+\.)*Work\b|\bdecorate\w*\(\[[^\]]{0,500}?\bWork\b/;
 // Matches a use of the decorator, but not its import.
 const DECORATED = /\bSatellite\s*\)?\s*\(/;
 const COMMENTS = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
@@ -346,11 +348,12 @@ async function declaredIsolation({ root, path, exports }: FoundModule, was: Isol
 }
 
 function isolationIn(source: string): Isolation | undefined {
-  // Most files do not mention it, and this search is all that they cost.
-  if (!source.includes('isolation')) return DECORATED.test(source) ? 'inline' : undefined;
+  // Most files mention neither, and this search is all that they cost.
+  if (!source.includes('isolation') && !source.includes('Work')) return DECORATED.test(source) ? 'inline' : undefined;
   const code = source.replace(COMMENTS, '');
   if (!DECORATED.test(code)) return undefined;
-  return DECLARED.test(code) ? 'child' : 'inline';
+  const declared = DECLARED.exec(code)?.[2] as Isolation | undefined;
+  return declared ?? (WORK.test(code) ? 'child' : 'inline');
 }
 
 /**

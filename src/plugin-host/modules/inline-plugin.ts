@@ -23,6 +23,7 @@ import {
 import type {
   HostedOptions,
   HostedPlugin,
+  HostedWork,
   Inbox,
   PluginProblem,
   PluginRegistry,
@@ -115,6 +116,10 @@ export class InlinePlugin implements HostedPlugin {
 
   get methods(): readonly HostedMethod[] {
     return this.#version?.methods ?? [];
+  }
+
+  get work(): readonly HostedWork[] {
+    return this.#version?.work ?? [];
   }
 
   get status(): PluginStatus {
@@ -506,8 +511,6 @@ export class InlinePlugin implements HostedPlugin {
   }
 
   #enqueue(work: (port: RelayPort, signal: AbortSignal) => Promise<void>): Promise<void> {
-    return this.#queue.run(async (signal) => {
-      if (this.#port) await work(this.#port, signal);
-    });
+    return this.#queue.run((signal) => (this.#port ? work(this.#port, signal) : undefined));
   }
 }

@@ -3,15 +3,17 @@ import { isPromise, RelayError, runStep, withTimeout } from '../../core/core.ts'
 import type { Clock, Log, MaybePromise } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import { ATTACH } from '../../plugin/internal.ts';
-import type { Sender } from '../../plugin/internal.ts';
+import type { Sender, WorkResult } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { NO_INBOX, notHandedOver, reasonText, refusal, whereThrown } from '../hosted/hosted.ts';
-import type { HostEvent, Inbox, RelayPort, SatelliteState, SatelliteStatus } from '../hosted/hosted.ts';
+import type { HostedWork, HostEvent, Inbox, RelayPort, SatelliteState, SatelliteStatus, WorkOrder } from '../hosted/hosted.ts';
 import { invokeExposed } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { SatelliteInstance } from './load.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
+import { runWork } from './work.ts';
+import type { WorkMethod } from './work.ts';
 
 export interface SatelliteParts {
   readonly name: string;
@@ -22,6 +24,7 @@ export interface SatelliteParts {
   /** Undefined for a satellite without a `receive` of its own. */
   readonly inbox: Inbox | undefined;
   readonly methods: readonly (ExposedMethod & { readonly help: string })[];
+  readonly work: readonly (WorkMethod & { readonly help: string })[];
   readonly watchdog: Watchdog;
   readonly watched: Watched;
   readonly clock: Clock;
@@ -38,9 +41,13 @@ export interface SetupLimits {
 export class Satellite {
   readonly #parts: SatelliteParts;
   #state: SatelliteState = { type: 'constructed' };
-  /** The number of calls in progress. */
+  /** The number of calls and units of work in progress. */
   #calls = 0;
   #onLastCall: (() => void) | undefined;
+  /** What `setup` was called with. */
+  #config: unknown;
+  /** Aborted when it exits, which ends its work. */
+  readonly #exiting = new AbortController();
 
   constructor(parts: SatelliteParts) {
     this.#parts = parts;
@@ -64,6 +71,20 @@ export class Satellite {
       signature: method.signature,
       access: method.options.access ?? 'call',
       invoke: (params) => this.#invoke(method, params),
+    }));
+  }
+
+  /** The work that it runs now. */
+  get work(): readonly HostedWork[] {
+    if (this.#state.type !== 'running') return [];
+    return this.#parts.work.map((work) => ({
+      ...{ type: work.type, help: work.help, payload: work.options.payload ?? 'bytes' },
+      ...{ maxConcurrent: work.options.maxConcurrent, timeoutMs: work.options.timeoutMs, takesParams: work.options.params !== undefined },
+      isReady: true,
+      run: (order) => {
+        const signal = AbortSignal.any([order.signal, this.#exiting.signal]);
+        return this.#runWork(work, { ...order, signal });
+      },
     }));
   }
 
@@ -102,6 +123,7 @@ export class Satellite {
    */
   async setup(config: unknown, limits: SetupLimits, state?: unknown): Promise<void> {
     const { name, instance, inbox } = this.#parts;
+    this.#config = config;
     this.#setState({ type: 'setting-up' });
     try {
       if (state !== undefined && typeof instance.restore === 'function')
@@ -117,10 +139,11 @@ export class Satellite {
     inbox?.open();
   }
 
-  /** Ends deliveries, runs its `exit` if it was set up, then aborts a `receive` that is still running. Never rejects. */
+  /** Ends deliveries and its work, runs its `exit` if it was set up, then aborts a `receive` that is still running. Never rejects. */
   async exit(timeoutMs: number): Promise<void> {
     const { name, instance, clock, inbox, log, watchdog, watched } = this.#parts;
     inbox?.close();
+    this.#exiting.abort(new RelayError('UNAVAILABLE', `${name} was stopped while the work ran`));
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
@@ -159,6 +182,17 @@ export class Satellite {
     watchdog.begin(watched);
     void answer.then(this.#callEnded, this.#callEnded);
     return answer;
+  }
+
+  async *#runWork(work: WorkMethod, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
+    const { instance, log, watchdog, watched } = this.#parts;
+    this.#calls++;
+    watchdog.begin(watched);
+    try {
+      yield* runWork(work, instance, order, { config: this.#config, log });
+    } finally {
+      this.#callEnded();
+    }
   }
 
   readonly #callEnded = (): void => {

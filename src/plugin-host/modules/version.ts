@@ -8,7 +8,7 @@ import { ATTACH } from '../../plugin/internal.ts';
 import type { AnyClass } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { problemAt, incompatibility } from '../hosted/hosted.ts';
-import type { HostedOptions, HostEvent, Inbox, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
+import type { HostedOptions, HostedWork, HostEvent, Inbox, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { FoundModule } from './find.ts';
@@ -20,6 +20,8 @@ import { makeInbox } from './recipient.ts';
 import { Satellite } from './satellite.ts';
 import type { SetupLimits } from './satellite.ts';
 import type { Watchdog } from './watchdog.ts';
+import { workMethods } from './work.ts';
+import type { WorkMethod } from './work.ts';
 
 export interface VersionParts {
   readonly options: HostedOptions;
@@ -41,15 +43,19 @@ export interface ConstructedSatellite {
   readonly instance: SatelliteInstance;
   /** The methods that it exposes while it is running. */
   readonly methods: readonly DocumentedMethod[];
+  /** The work that it offers while it is running. */
+  readonly work: readonly DocumentedWork[];
   readonly satellite: Satellite;
   /** Undefined for a satellite without a `receive` of its own. */
   readonly inbox: Inbox | undefined;
 }
 
 type DocumentedMethod = ExposedMethod & { readonly help: string };
+type DocumentedWork = WorkMethod & { readonly help: string };
 
 interface Declared extends SatelliteClass {
   readonly methods: readonly ExposedMethod[];
+  readonly work: readonly WorkMethod[];
 }
 
 export class Version {
@@ -83,6 +89,10 @@ export class Version {
 
   get methods(): readonly HostedMethod[] {
     return this.satellites.flatMap(({ satellite }) => satellite.methods);
+  }
+
+  get work(): readonly HostedWork[] {
+    return this.satellites.flatMap(({ satellite }) => satellite.work);
   }
 
   /** Checks the configuration of its satellites, and keeps it for their `setup`. Rejects with a RelayError PLUGIN_REFUSED. */
@@ -179,7 +189,9 @@ function validClasses(module: LoadedModule, relayVersion: string, reject: (satel
     try {
       const reason = incompatibility(statedBy(satellite, module), relayVersion);
       if (reason !== undefined) throw new Error(reason);
-      return [{ ...satellite, methods: exposedMethods(satellite.target, module.module) }];
+      return [
+        { ...satellite, methods: exposedMethods(satellite.target, module.module), work: workMethods(satellite.target, module.module) },
+      ];
     } catch (error) {
       reject(satellite, error);
       return [];
@@ -212,18 +224,23 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
       })
     : undefined;
   const docs = docCommentsOf(module.url)[target.name] ?? {};
-  const methods = declared.methods.map((method) => ({ ...method, help: cleanLines(docs[method.method] ?? '') }));
-  const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, inbox, methods, events });
-  return { module, declared, instance, methods, satellite, inbox };
+  const withHelp = <Method extends { readonly method: string }>(method: Method): Method & { readonly help: string } => ({
+    ...method,
+    help: cleanLines(docs[method.method] ?? ''),
+  });
+  const methods = declared.methods.map(withHelp);
+  const work = declared.work.map(withHelp);
+  const satellite = new Satellite({ ...common, module: module.module, file: module.file, instance, inbox, methods, work, events });
+  return { module, declared, instance, methods, work, satellite, inbox };
 }
 
 /** Why a satellite does nothing, though it was constructed; undefined if it may do something. */
-function idleReason({ declared, instance, methods, inbox }: ConstructedSatellite): string | undefined {
-  if (inbox || methods.length > 0) return undefined;
+function idleReason({ declared, instance, methods, work, inbox }: ConstructedSatellite): string | undefined {
+  if (inbox || methods.length > 0 || work.length > 0) return undefined;
   const { prototype } = declared.target;
   const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor');
   const misspelt = own.map((name) => ({ name, hint: suggest(name, ['receive']) })).find(({ hint }) => hint.includes('did you mean'));
-  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed`;
+  const lacks = `${clean(declared.name)} has neither receive() nor a method decorated with @Exposed or @Work`;
   if (misspelt) return `${lacks}; did you mean receive() by ${clean(misspelt.name, 60)}()?`;
   // A sensor may start in its setup, or in its constructor, and only send.
   const isActive = own.includes('setup') || typeof instance[ATTACH] !== 'function' || Object.keys(instance).length > 0;

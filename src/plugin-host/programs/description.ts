@@ -3,7 +3,8 @@ import { clean } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
 import type { AccessClass } from '../../core/core.ts';
 import type { Value } from '../../values/values.ts';
-import type { StatedVersion } from '../hosted/hosted.ts';
+import { WORK_PAYLOADS } from '../../plugin/internal.ts';
+import type { HostedWork, StatedVersion } from '../hosted/hosted.ts';
 
 /** A method of a program. */
 export interface DescribedMethod {
@@ -14,6 +15,9 @@ export interface DescribedMethod {
   readonly signature: readonly (readonly string[])[] | undefined;
   readonly access: AccessClass;
 }
+
+/** Work that a program offers. */
+export type DescribedWork = Omit<HostedWork, 'run' | 'isReady'>;
 
 /** One of several satellites in a process. */
 export interface DescribedSatellite {
@@ -26,40 +30,72 @@ export interface DescribedSatellite {
 export interface Description {
   readonly capabilities: ReadonlySet<string>;
   readonly methods: readonly DescribedMethod[];
+  readonly work: readonly DescribedWork[];
   /** Empty if the program is a single satellite. */
   readonly satellites: readonly DescribedSatellite[];
 }
 
 /** The description of a program that does not describe itself. */
-export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [], satellites: [] };
+export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [], work: [], satellites: [] };
 
 // More than any program needs; these limits protect the relay's memory and its pages.
 const MAX_METHODS = 1_000;
 const MAX_SATELLITES = 1_000;
+const MAX_WORK = 1_000;
 const MAX_CAPABILITIES = 100;
 const MAX_HELP = 10_000;
 const MAX_WAYS = 20;
 const MAX_PARAMS = 100;
 const METHOD = /^\w[\w.]{0,199}$/;
+const WORK = /^\w[\w.]{0,199}:[A-Za-z_]\w{0,99}$/;
 const TYPE = /^[\w.:]{1,40}$/;
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 
 /** Validates the answer to `plugin.describe`. Throws an Error that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new Error('plugin.describe: it answered no struct');
-  const { capabilities = [], methods = [], satellites = [] } = answer;
+  const { capabilities = [], methods = [], work = [], satellites = [] } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
     throw new Error(`plugin.describe: capabilities is no array of at most ${MAX_CAPABILITIES} texts`);
   if (!Array.isArray(methods) || methods.length > MAX_METHODS)
     throw new Error(`plugin.describe: methods is no array of at most ${MAX_METHODS}`);
   if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
     throw new Error(`plugin.describe: satellites is no array of at most ${MAX_SATELLITES}`);
+  if (!Array.isArray(work) || work.length > MAX_WORK) throw new Error(`plugin.describe: work is no array of at most ${MAX_WORK}`);
   const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
   const names = read.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new Error(`plugin.describe: it has two methods ${repeated}`);
   const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
-  return { capabilities: new Set(capabilities), methods: read, satellites: described };
+  const offered = work.map((one: Value, index) => readWork(plugin, one, index));
+  return { capabilities: new Set(capabilities), methods: read, work: offered, satellites: described };
+}
+
+/** Reads `{type, help?, payload?, max_concurrent?, timeout_ms?, takes_params?}`. */
+function readWork(plugin: string, work: Value, index: number): DescribedWork {
+  const refuse = (reason: string): never => {
+    throw new Error(`plugin.describe: work[${index}]: ${reason}`);
+  };
+  if (!isDict(work)) return refuse('expected a struct');
+  const {
+    type,
+    help = '',
+    payload = 'bytes',
+    max_concurrent: maxConcurrent,
+    timeout_ms: timeoutMs,
+    takes_params: takesParams = false,
+  } = work;
+  if (typeof type !== 'string' || !type.startsWith(`${plugin}:`) || !WORK.test(type))
+    return refuse(`its type must be '${plugin}:' and a name`);
+  if (typeof help !== 'string' || help.length > MAX_HELP) return refuse(`the help of ${type} is no text of at most ${MAX_HELP} characters`);
+  const form = WORK_PAYLOADS.find((one) => one === payload);
+  if (form === undefined) return refuse(`the payload of ${type} is none of ${WORK_PAYLOADS.join(', ')}`);
+  if (maxConcurrent !== undefined && !(Number.isSafeInteger(maxConcurrent) && (maxConcurrent as number) >= 1))
+    return refuse(`max_concurrent of ${type} is not a number from 1 on`);
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0))
+    return refuse(`timeout_ms of ${type} is not a number of ms`);
+  if (typeof takesParams !== 'boolean') return refuse(`takes_params of ${type} is neither true nor false`);
+  return { type, help: shown(help), payload: form, maxConcurrent: maxConcurrent as number | undefined, timeoutMs, takesParams };
 }
 
 function readSatellite(plugin: string, satellite: Value, index: number): DescribedSatellite {

@@ -6,6 +6,7 @@ import type { EventSink } from '../../events/events.ts';
 import type { Message } from '../../message/message.ts';
 import type { HostedOptions, HostEvent } from '../hosted/hosted.ts';
 import { DeadLetters } from './dead-letters.ts';
+import type { ItemBatch } from './item-streams.ts';
 import { completeRecord } from './options.ts';
 import type { ProgramRecord } from './options.ts';
 import { OrphanWatch } from './orphan-watch.ts';
@@ -16,6 +17,7 @@ import type { ProgramParts } from './program.ts';
 
 export type { ProgramRecord } from './options.ts';
 export type { Explained, Program } from './program.ts';
+export type { ItemBatch } from './item-streams.ts';
 export type { ProgramAnswer, ProgramCall } from './poll-transport.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 
@@ -119,6 +121,11 @@ export class Programs {
   /** Settles a call with the answer of a program that polls. Throws RelayErrors INVALID_PARAMS and UNAVAILABLE. */
   answerCall(plugin: string, id: string, answer: ProgramAnswer): void {
     this.#pollOf(plugin).answer(id, answer);
+  }
+
+  /** Takes items that a program pushed; see `ItemStream.push`. Resolves to false if there is no such stream. */
+  pushItems(plugin: string, stream: string, batch: ItemBatch): Promise<boolean> {
+    return this.#find(plugin).pushItems(stream, batch);
   }
 
   /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS if the plugin or level does not exist. */

@@ -10,6 +10,7 @@ import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
 import type {
   HostedPlugin,
+  HostedWork,
   HostEvent,
   Incoming,
   PluginProblem,
@@ -19,6 +20,7 @@ import type {
   SatelliteStatus,
 } from '../hosted/hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import type { ItemBatch } from './item-streams.ts';
 import { programRecipient } from './notification.ts';
 import { completeRecord } from './options.ts';
 import type { ProgramOptions, ProgramRecord } from './options.ts';
@@ -117,6 +119,19 @@ export class Program implements HostedPlugin {
 
   get methods(): readonly HostedMethod[] {
     return this.#methods;
+  }
+
+  get work(): readonly HostedWork[] {
+    return this.#isWanted ? this.#supervisor.work : [];
+  }
+
+  /** Takes items that one of its processes pushed. Resolves as `ItemStream.push` does; false if there is no such stream (any more). */
+  async pushItems(stream: string, batch: ItemBatch): Promise<boolean> {
+    for (const supervisor of this.#supervisors) {
+      const taken = supervisor.pushItems(stream, batch);
+      if (taken) return taken;
+    }
+    return false;
   }
 
   /** How values for it are encoded. Undefined: as they arrived. */

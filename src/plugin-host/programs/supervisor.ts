@@ -1,10 +1,15 @@
 /** Keeps a program running with one session at a time, which it starts, watches, stops and restarts as the state machine decides. */
 import { RelayError, clean, errorFromFault, reasonOf } from '../../core/core.ts';
 import type { Log, MaybePromise } from '../../core/core.ts';
+import type { WorkResult } from '../../plugin/internal.ts';
+import { describeValue } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
-import type { PluginKind } from '../hosted/hosted.ts';
+import { isWorkResult } from '../hosted/hosted.ts';
+import type { HostedWork, PluginKind, WorkOrder } from '../hosted/hosted.ts';
 import type { DescribedMethod } from './description.ts';
+import { ItemStream } from './item-streams.ts';
+import type { ItemBatch } from './item-streams.ts';
 import type { PauseWatch } from './pause-watch.ts';
 import type { PollTransport } from './poll-transport.ts';
 import type { PreparationParts, Prepared } from './preparation.ts';
@@ -73,6 +78,8 @@ export class Supervisor {
   #calls = 0;
   #onLastCall: (() => void) | undefined;
   #lastSign = 0;
+  /** Of its current process, by id. */
+  readonly #streams = new Map<string, ItemStream>();
 
   constructor(parts: SupervisorParts, events: SupervisorEvents) {
     this.#parts = parts;
@@ -105,6 +112,23 @@ export class Supervisor {
   /** The methods that the program described. */
   get methods(): readonly HostedMethod[] {
     return this.#prepared?.methods.map((method) => this.#hosted(method)) ?? [];
+  }
+
+  /** The work that the program described. */
+  get work(): readonly HostedWork[] {
+    return (
+      this.#prepared?.work.map((work) => ({
+        ...work,
+        isReady: this.state.kind === 'up',
+        run: (order) => this.#runWork(work.type, order),
+      })) ?? []
+    );
+  }
+
+  /** Takes items of a stream of its process; undefined if it has no such stream. As {@link ItemStream.push}. */
+  pushItems(stream: string, batch: ItemBatch): Promise<boolean> | undefined {
+    this.#lastSign = this.#parts.clock.now();
+    return this.#streams.get(stream)?.push(batch);
   }
 
   /**
@@ -307,6 +331,8 @@ export class Supervisor {
     const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
     const isSpared = this.#on.onExit(reason, isItsFault);
     this.#session = undefined;
+    for (const stream of this.#streams.values()) stream.fail(new RelayError('UNAVAILABLE', `${this.#name} ended: ${clean(reason, 500)}`));
+    this.#streams.clear();
     this.#parts.pauses.end();
     this.#handle({ type: 'exited', reason, isSpared });
     this.#parts.onToken();
@@ -342,6 +368,32 @@ export class Supervisor {
       return this.#invoke(requestOf(name, exact), callTimeoutMs);
     };
     return { name, help, signature, access, invoke };
+  }
+
+  /** The process pushes the results; see {@link HostedWork.run}. */
+  async *#runWork(type: string, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
+    const { unit, params, submitter, payload, signal } = order;
+    const { callTimeoutMs } = this.#parts.record;
+    const stream = new ItemStream();
+    this.#streams.set(stream.id, stream);
+    this.#calls++;
+    try {
+      const source = 'bytes' in payload ? { payload: payload.bytes } : { payload_path: payload.path };
+      const job = { unit, stream: stream.id, params, submitter, ...source };
+      await this.#invoke(requestOf('plugin.execute', [type, job]), callTimeoutMs);
+      for await (const item of stream.items(signal)) {
+        if (!isWorkResult(item))
+          throw new RelayError('APPLICATION', `${type}: it pushed ${describeValue(item)}, expected a struct, a string or base64`);
+        yield item;
+      }
+    } finally {
+      this.#callEnded();
+      this.#streams.delete(stream.id);
+      stream.close();
+      // A process that has ended, or does not know the method, has nothing to cancel.
+      if (!stream.isEnded && this.state.kind === 'up')
+        void this.send(requestOf('plugin.cancel', [stream.id]), callTimeoutMs).catch(() => undefined);
+    }
   }
 
   #invoke(request: ProgramRequest, timeoutMs: number): MaybePromise<Sendable> {

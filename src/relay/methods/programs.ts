@@ -1,5 +1,6 @@
 /** The methods for programs that the relay runs: they call other methods, write to the log, and fetch calls without a server. */
-import { RelayError } from '../../core/core.ts';
+import { clean, RelayError } from '../../core/core.ts';
+import type { ItemBatch } from '../../plugin-host/plugin-host.ts';
 import { dictOf, isDict } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
 import type { Caller, Dispatcher, Method, MethodRegistry, SatelliteCall } from '../../rpc/rpc.ts';
@@ -33,6 +34,8 @@ export interface ProgramPort {
   nextCall(program: string, waitMs: number, gone?: AbortSignal): Promise<ProgramCall | undefined>;
   answerCall(program: string, id: string, answer: ProgramAnswer): void;
   programLog(program: string, level: LogLevel, text: string): void;
+  /** Resolves when the items are processed; to false if no more are wanted. */
+  pushItems(program: string, stream: string, batch: ItemBatch): Promise<boolean>;
 }
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -91,10 +94,17 @@ function outgoingMethods(port: ProgramPort, dispatcher: Pick<Dispatcher, 'callAs
     {
       name: 'relay.push_items',
       access: 'call',
-      help: 'For plugins: submits the next items of a stream. There are no methods that open streams yet.',
-      signatures: [['boolean', 'string', 'array']],
-      invoke: () => {
-        throw wrong('no such stream: relay.push_items adds items to a stream that the relay opened, and it does not open streams yet');
+      help: 'For plugins: pushes the next items of a stream that the relay opened with plugin.execute, and answers when they are processed; then the next ones may be pushed. Returns false if no more are wanted: the work was canceled. The struct of options ends the stream: end: true, or error: a text that says why it failed.',
+      signatures: [
+        ['boolean', 'string', 'array'],
+        ['boolean', 'string', 'array', 'struct'],
+      ],
+      invoke: (params, caller) => {
+        const [stream, items, options = dictOf(), ...more] = params;
+        if (typeof stream !== 'string' || !Array.isArray(items) || !isDict(options) || more.length > 0)
+          throw wrong('relay.push_items takes the id of a stream, an array of items, and a struct of options');
+        const exact = (caller.exactOf(params) as readonly Sendable[] | undefined)?.[1] ?? items;
+        return port.pushItems(nameOf(caller), stream, { items: exact as readonly Sendable[], end: endOf(options) });
       },
     },
   ];
@@ -144,6 +154,15 @@ function pollingMethods(port: ProgramPort): readonly Method[] {
       },
     },
   ];
+}
+
+function endOf({ end = false, error, ...others }: Dict): ItemBatch['end'] {
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) throw wrong(`relay.push_items has no option ${clean(unknown, 40)}; its options are end and error`);
+  if (error !== undefined && typeof error !== 'string') throw wrong('the option error is a text that says why the work failed');
+  if (typeof end !== 'boolean') throw wrong('the option end is true or false');
+  if (error !== undefined) return { error: clean(error, 2_000) };
+  return end ? true : undefined;
 }
 
 function callOptions({ node, plain_numbers: plainNumbers }: Dict): SatelliteCall {

@@ -16,6 +16,7 @@ const EVENTS = [
   ...['plugin.state', 'plugin.version', 'plugin.problem', 'plugin.method_failed', 'satellite.state'],
   ...['inbox.failed', 'inbox.dropped', 'inbox.dead-letter'],
   ...['link.state', 'link.refused', 'link.dropped', 'link.carrier'],
+  ...['work.state'],
   ...['satellite.registered', 'satellite.left', 'satellite.expired', 'message.refused'],
 ] as readonly RelayEvent['type'][];
 const DEFAULT_WAIT_MS = 25_000;
@@ -116,6 +117,8 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: `${event.role} ${event.name}`, state: `lost ${event.count}`, reason: event.reason };
     case 'link.carrier':
       return { subject: `${event.role} ${event.name}`, state: event.state, reason: event.reason };
+    case 'work.state':
+      return { subject: `${event.work} ${event.unit}`, state: event.state, reason: event.reason };
     case 'message.refused':
       return { subject: event.caller, state: `refused ${event.what}`, reason: event.reason };
     default:

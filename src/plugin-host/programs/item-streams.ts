@@ -1,0 +1,70 @@
+/** The streams of items that the processes of plugins push to the relay, in batches whose answer is the permission for the next. */
+import { randomBytes } from 'node:crypto';
+import { RelayError, unlessAborted } from '../../core/core.ts';
+import type { Sendable } from '../../values/values.ts';
+
+/** Items that a process pushed, and whether they are its last ones. */
+export interface ItemBatch {
+  readonly items: readonly Sendable[];
+  /** True: the stream is complete. A text: it failed, and this is why. Default: more items may follow. */
+  readonly end?: true | { readonly error: string } | undefined;
+}
+
+// More would only delay the first of them.
+const MAX_ITEMS = 10_000;
+
+/** One stream: a process pushes, the relay iterates. */
+export class ItemStream {
+  // Not guessable, though a token is needed as well.
+  readonly id = randomBytes(12).toString('hex');
+  #batch: ItemBatch | undefined;
+  /** Answers the push of the current batch. */
+  #permit: (isOpen: boolean) => void = () => undefined;
+  #wake: () => void = () => undefined;
+  #failure: RelayError | undefined;
+  #isClosed = false;
+  /** True once the process has pushed its last item, or has ended. */
+  isEnded = false;
+
+  /** Takes a batch. Resolves to true when its items are processed, to false if no more are wanted. Throws a RelayError INVALID_PARAMS. */
+  push(batch: ItemBatch): Promise<boolean> {
+    if (batch.items.length > MAX_ITEMS)
+      throw new RelayError('INVALID_PARAMS', `relay.push_items: ${batch.items.length} items at once (limit ${MAX_ITEMS})`);
+    if (this.#batch) throw new RelayError('INVALID_PARAMS', 'relay.push_items: wait for the answer to a push before the next one');
+    if (this.isEnded || this.#isClosed) return Promise.resolve(false);
+    this.isEnded = batch.end !== undefined;
+    this.#batch = batch;
+    this.#wake();
+    return new Promise((resolve) => (this.#permit = resolve));
+  }
+
+  /** Its process has ended. */
+  fail(error: RelayError): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    this.#failure = error;
+    this.#wake();
+  }
+
+  /** The items, in order. Throws a RelayError APPLICATION if the process says that it failed, or the error of {@link fail}. */
+  async *items(signal: AbortSignal): AsyncGenerator<Sendable, void, undefined> {
+    for (;;) {
+      const batch = this.#batch;
+      if (batch) {
+        yield* batch.items;
+        this.#batch = undefined;
+        this.#permit(true);
+        if (batch.end === true) return;
+        if (batch.end) throw new RelayError('APPLICATION', batch.end.error);
+      } else if (this.#failure) throw this.#failure;
+      else await unlessAborted(signal, () => new Promise<void>((resolve) => (this.#wake = resolve)));
+    }
+  }
+
+  /** No more items are wanted. */
+  close(): void {
+    this.#isClosed = true;
+    this.#batch = undefined;
+    this.#permit(false);
+  }
+}

@@ -1,0 +1,48 @@
+/** How a type of work is run, whether a plugin offers it or it is a plain program. */
+import type { HostedWork, WorkOrder } from '../plugin-host/plugin-host.ts';
+import type { Sendable } from '../values/values.ts';
+import { writeJson } from '../json/json.ts';
+import type { OutputItem } from './output.ts';
+import type { ProcessMark } from './unit.ts';
+
+/** Takes what a unit puts out under one of its output names. Resolves when the next item may come. */
+export type PutOut = (name: string, item: OutputItem) => Promise<void> | void;
+
+/** What a run tells while it goes on. */
+export interface RunReport {
+  readonly put: PutOut;
+  /** The process that does the work. */
+  readonly onProcess: (process: ProcessMark) => Promise<void>;
+}
+
+/** A type of work, ready to be run. */
+export interface Executor extends Omit<HostedWork, 'run' | 'takesParams'> {
+  /** The parameters that a submission may have: any, or these names. */
+  readonly params: 'any' | readonly string[];
+  /** The names of its outputs, of which the first is the default one. */
+  readonly outputs: readonly string[];
+  /** Resolves when the work is complete, to the exit code or signal of a program. Rejects with the reason why it failed. */
+  readonly run: (order: WorkOrder, report: RunReport) => Promise<number | string | undefined>;
+}
+
+/** The executor of work that a plugin offers. */
+export function pluginExecutor({ run, takesParams, ...about }: HostedWork): Executor {
+  return {
+    ...about,
+    params: takesParams ? 'any' : [],
+    outputs: ['results'],
+    run: async (order, { put }) => {
+      for await (const result of run(order)) {
+        const waiting = put('results', itemOf(result, about.type));
+        if (waiting) await waiting;
+      }
+      return undefined;
+    },
+  };
+}
+
+function itemOf(result: Sendable | undefined, type: string): OutputItem {
+  if (typeof result === 'string') return { kind: 'text', bytes: Buffer.from(result) };
+  if (result instanceof Uint8Array) return { kind: 'bytes', bytes: Buffer.from(result.buffer, result.byteOffset, result.length) };
+  return { kind: 'struct', bytes: Buffer.from(`${writeJson(result, `${type}: a result`)}\n`) };
+}

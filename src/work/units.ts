@@ -1,0 +1,205 @@
+/** The units of this relay and their small payloads and outputs, as the store keeps them, and their directories. */
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { clean } from '../core/core.ts';
+import type { Clock, Log } from '../core/core.ts';
+import type { EventSink } from '../events/events.ts';
+import type { WorkEvent } from '../relay/relay.ts';
+import type { Store, StoreOperation } from '../store/store.ts';
+import type { Output, StoredOutput } from './output.ts';
+import { inState, isFinal, reasonOfState } from './unit.ts';
+import type { Unit, UnitState } from './unit.ts';
+
+const UNITS = 'work-units';
+const PAYLOADS = 'work-payloads';
+const OUTPUTS = 'work-outputs';
+
+export interface UnitsParts {
+  readonly store: Store;
+  /** The absolute path of the directory of the units that have files. */
+  readonly directory: string;
+  readonly clock: Clock;
+  /** ms since 1970. */
+  readonly date: () => number;
+  readonly events: EventSink<WorkEvent>;
+  readonly log: Log;
+}
+
+interface Settling {
+  readonly exit?: number | string | undefined;
+  readonly outputs?: ReadonlyMap<string, Output> | undefined;
+}
+
+export class Units {
+  readonly #parts: UnitsParts;
+  /** In the order of their submission. */
+  readonly #units = new Map<string, Unit>();
+  /** Who waits for another state of a unit, by its id. */
+  readonly #waiting = new Map<string, Set<() => void>>();
+  /** Bytes of payloads and outputs of all units. */
+  #bytes = 0;
+
+  constructor(parts: UnitsParts) {
+    this.#parts = parts;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get all(): readonly Unit[] {
+    return [...this.#units.values()];
+  }
+
+  get(id: string): Unit | undefined {
+    return this.#units.get(id);
+  }
+
+  /** Reads the units of earlier runs, and deletes directories that belong to none of them. */
+  async load(): Promise<void> {
+    const { store, directory, log } = this.#parts;
+    const loaded: Unit[] = [];
+    for await (const { key, value } of store.entries(UNITS)) {
+      const unit = readUnit(value);
+      if (unit) loaded.push(unit);
+      else log.error(`the record of the unit ${clean(key)} cannot be read, and is ignored`);
+    }
+    for (const unit of loaded.sort((a, b) => a.submittedAt - b.submittedAt)) this.#remember(unit);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(directory)) {
+      if (!this.#units.has(name)) await rm(join(directory, name), { recursive: true, force: true });
+    }
+  }
+
+  /** Stores a unit in its present state, then tells it. `more` is written with it, or not at all. */
+  async put(
+    unit: Unit,
+    more: { readonly payload?: Buffer; readonly outputs?: Readonly<Record<string, StoredOutput>> } = {},
+  ): Promise<void> {
+    const operations: StoreOperation[] = [{ type: 'put', table: UNITS, key: unit.id, value: Buffer.from(JSON.stringify(unit)) }];
+    if (more.payload) operations.push({ type: 'put', table: PAYLOADS, key: unit.id, value: more.payload });
+    for (const [name, output] of Object.entries(more.outputs ?? {}))
+      operations.push({ type: 'put', table: OUTPUTS, key: `${unit.id}/${name}`, value: encodeOutput(output) });
+    // A payload is of no use once the work has ended.
+    if (isFinal(unit.state)) operations.push({ type: 'delete', table: PAYLOADS, key: unit.id });
+    await this.#parts.store.write(operations, { isProgress: this.#units.has(unit.id) });
+    this.#remember(unit);
+    this.#tell(unit);
+  }
+
+  /** Stores a state that is not final, then tells it. */
+  async change(unit: Unit): Promise<Unit> {
+    await this.put(unit);
+    return unit;
+  }
+
+  /** Stores the final state of a unit with its small outputs, then tells it. */
+  async settle(unit: Unit, state: UnitState, { exit, outputs = new Map() }: Settling = {}): Promise<void> {
+    const sizes = [...outputs].map(([name, output]) => [name, { bytes: output.next, truncated: output.refused > 0 }] as const);
+    const small = [...outputs].flatMap(([name, output]) => {
+      const stored = output.stored();
+      return stored ? [[name, stored] as const] : [];
+    });
+    const ended = inState(unit, state, { endedAt: this.#parts.date(), exit, outputs: Object.fromEntries(sizes) });
+    await this.put(ended, { outputs: Object.fromEntries(small) });
+  }
+
+  /** Resolves to the unit once its state is none of `states`, or as it is after `waitMs`, or when `signal` is aborted. */
+  async leaving(unit: Unit, states: readonly UnitState['type'][], waitMs: number, signal: AbortSignal | undefined): Promise<Unit> {
+    const { clock } = this.#parts;
+    const current = (): Unit => this.#units.get(unit.id) ?? unit;
+    const isThere = (): boolean => !states.includes(current().state.type);
+    if (isThere() || waitMs <= 0) return current();
+    const waiting = this.#waiting.get(unit.id) ?? new Set();
+    this.#waiting.set(unit.id, waiting);
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        waiting.delete(look);
+        cancelTimer();
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const look = (): void => {
+        if (isThere()) end();
+      };
+      const cancelTimer = clock.after(waitMs, end);
+      waiting.add(look);
+      signal?.addEventListener('abort', end, { once: true });
+    });
+    if (waiting.size === 0) this.#waiting.delete(unit.id);
+    return current();
+  }
+
+  /** Forgets a unit and everything that belongs to it. */
+  async remove({ id, outputs }: Unit): Promise<void> {
+    const deletions = Object.keys(outputs).map((name) => ({ type: 'delete', table: OUTPUTS, key: `${id}/${name}` }) as const);
+    await this.#parts.store.write([{ type: 'delete', table: UNITS, key: id }, { type: 'delete', table: PAYLOADS, key: id }, ...deletions], {
+      isProgress: true,
+    });
+    this.#forget(id);
+    await rm(join(this.#parts.directory, id), { recursive: true, force: true });
+  }
+
+  payload(id: string): Promise<Buffer | undefined> {
+    return this.#parts.store.get(PAYLOADS, id);
+  }
+
+  async output(id: string, name: string): Promise<StoredOutput | undefined> {
+    const value = await this.#parts.store.get(OUTPUTS, `${id}/${name}`);
+    return value && decodeOutput(value);
+  }
+
+  /** The directory of a unit, which is created. */
+  async directoryOf(id: string): Promise<string> {
+    const path = this.pathOf(id);
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    return path;
+  }
+
+  pathOf(id: string): string {
+    return join(this.#parts.directory, id);
+  }
+
+  #tell({ id, type, state }: Unit): void {
+    this.#parts.events.emit({ type: 'work.state', unit: id, work: type, state: state.type, reason: reasonOfState(state) });
+    for (const look of [...(this.#waiting.get(id) ?? [])]) look();
+  }
+
+  #remember(unit: Unit): void {
+    const before = this.#units.get(unit.id);
+    this.#bytes += bytesOf(unit) - (before ? bytesOf(before) : 0);
+    this.#units.set(unit.id, unit);
+  }
+
+  #forget(id: string): void {
+    const unit = this.#units.get(id);
+    if (unit) this.#bytes -= bytesOf(unit);
+    this.#units.delete(id);
+  }
+}
+
+function bytesOf({ payloadBytes, outputs }: Unit): number {
+  return payloadBytes + Object.values(outputs).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** A record that was written by this version; undefined if it is not one. */
+function readUnit(value: Buffer): Unit | undefined {
+  try {
+    const unit = JSON.parse(value.toString()) as Partial<Unit>;
+    return typeof unit.id === 'string' && typeof unit.type === 'string' && unit.state !== undefined ? (unit as Unit) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The length of the index, 4 bytes, then the index, then the bytes. */
+function encodeOutput({ bytes, index }: StoredOutput): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(index.length);
+  return Buffer.concat([length, index, bytes]);
+}
+
+function decodeOutput(value: Buffer): StoredOutput {
+  const end = 4 + value.readUInt32BE();
+  return { index: value.subarray(4, end), bytes: value.subarray(end) };
+}

@@ -1,0 +1,96 @@
+/** docs/work.md: its plugin, its programs and its command do what the page says, and a killed relay keeps what the page promises. */
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { compilerErrors } from '../cli/typescript.ts';
+import { PROJECT_DIR, runCo2, startCo2 } from '../support/processes.ts';
+import type { Sendable, Value } from '../../src/values/values.ts';
+import type { RelayProcess } from '../support/processes.ts';
+import { project } from './page.ts';
+import { snippetsOf } from './snippets.ts';
+
+const snippets = snippetsOf(readFileSync(join(PROJECT_DIR, 'docs/work.md'), 'utf8'));
+// These need Python or curl; test/interop runs them.
+const IN_OTHER_LANGUAGES = ['python', 'client', 'curl'];
+
+function sourceOf(wanted: string): string {
+  const snippet = snippets.find(({ name }) => name === wanted);
+  if (!snippet) throw new Error(`docs/work.md has no snippet ${wanted}`);
+  return snippet.source;
+}
+
+type Struct = Readonly<Record<string, Value>>;
+
+async function ended(relay: RelayProcess, unit: string): Promise<Struct> {
+  return (await relay.call('work.status', { unit, waitMs: 30_000 })) as Struct;
+}
+
+async function resultsOf(relay: RelayProcess, unit: string, more: Record<string, Sendable> = {}): Promise<readonly Value[]> {
+  const { items } = (await relay.call('work.results', { unit, ...more })) as { items: readonly Value[] };
+  return items;
+}
+
+test('every snippet is run by a test', (t) => {
+  t.deepEqual(
+    snippets.map(({ name }) => name),
+    ['plugin', 'submit', 'submitted', 'programs', ...IN_OTHER_LANGUAGES],
+  );
+});
+
+test('the plugin compiles strictly, runs in a child, and the command prints its results', async (t) => {
+  const cwd = project(t, { 'plugins/ham/spam.ts': sourceOf('plugin') });
+  t.deepEqual(compilerErrors([join(cwd, 'plugins/ham/spam.ts')]), []);
+  const relay = await startCo2(t, { cwd });
+  const [, input = '', line = ''] = /^printf '(.*)' \| co2 (.*)\n$/.exec(sourceOf('submit')) ?? [];
+  const args = [...line.split(' '), '--url', relay.url];
+  const { code, stdout, stderr } = await runCo2(t, { args, cwd, input: input.replace('\\n', '\n') }).exit;
+  t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: sourceOf('submitted').trimEnd().split('\n'), stderr: [] });
+  const info = (await relay.call('work.types')) as readonly Struct[];
+  t.deepEqual(
+    info.map(({ type, help, max_concurrent: max }) => ({ type, help, max })),
+    [{ type: 'ham.spam:count', help: 'Counts the words of a text, line by line.', max: 2 }],
+  );
+});
+
+test('programs are work: stdin, stdout, stderr and the exit code are kept apart', async (t) => {
+  const relay = await startCo2(t, { cwd: project(t, { 'config.ts': sourceOf('programs') }) });
+  const sorted = (await relay.call('work.submit', { type: 'shell.sort', payload: 'b\na\n' })) as { unit: string };
+  t.is((await ended(relay, sorted.unit)).state, 'succeeded');
+  t.deepEqual(await resultsOf(relay, sorted.unit), [Buffer.from('a\nb\n')]);
+  const args = ['work', 'submit', 'shell.greet', 'name=Ann', '--follow', '--url', relay.url];
+  const greeted = await runCo2(t, { args, cwd: relay.cwd }).exit;
+  t.deepEqual(greeted.stdout, ['hello Ann']);
+  t.is(greeted.stderr[0], 'done');
+  t.is(greeted.code, 3);
+  const refused = await runCo2(t, { args: ['work', 'submit', 'shell.greet', 'nick=Ann', '--url', relay.url], cwd: relay.cwd }).exit;
+  t.is(refused.code, 1);
+  t.regex(refused.stderr.join('\n'), /does not take the parameter 'nick': it takes name/);
+});
+
+test('a killed relay keeps ended units, runs pending ones, and fails the one that ran', async (t) => {
+  const cwd = project(t, {
+    'config.ts': `export default { work: { 'shell.cat': { exec: 'cat' }, 'shell.wait': { exec: 'sleep', args: ['600'], maxConcurrent: 1 } } };`,
+  });
+  const first = await startCo2(t, { cwd });
+  const large = 'x'.repeat(200_000);
+  await first.call('work.submit', { type: 'shell.cat', payload: large, id: 'done' });
+  t.is((await ended(first, 'done')).state, 'succeeded');
+  await first.call('work.submit', { type: 'shell.wait', id: 'running', timeoutMs: 600_000 });
+  await first.call('work.submit', { type: 'shell.wait', id: 'waiting' });
+  while (((await first.call('work.status', 'running')) as Struct).state !== 'running');
+  first.kill('SIGKILL');
+  await first.exit;
+  const second = await startCo2(t, { cwd });
+  t.is(((await second.call('work.status', 'done')) as Struct).state, 'succeeded');
+  const items = (await resultsOf(second, 'done', { limit: 1_000_000 })) as readonly Buffer[];
+  t.is(Buffer.concat(items).toString(), large);
+  const orphan = (await second.call('work.status', 'running')) as { state: string; reason: string };
+  t.is(orphan.state, 'failed');
+  t.regex(orphan.reason, /^orphaned: the relay ended while it ran/);
+  const waiting = (await second.call('work.status', 'waiting')) as Struct;
+  t.true(waiting.state === 'running' || waiting.state === 'pending');
+  t.is(((await second.call('work.cancel', 'waiting')) as Struct).state, 'canceled');
+  for (const unit of ['done', 'running', 'waiting']) t.true(await second.call('work.release', unit));
+  t.deepEqual(await readdir(join(cwd, '.co2/work')), []);
+});
