@@ -64,6 +64,12 @@ export class LogLayout {
     return key;
   }
 
+  /** True for a key of a record of this log. */
+  owns(key: Buffer): boolean {
+    const { length } = this.#head;
+    return key.length === length + NUMBER_BYTES && key.compare(this.#head, 0, length, 0, length) === 0;
+  }
+
   /** The number in a key of this log. */
   numberIn(key: Buffer): number {
     return key.readUIntBE(this.#head.length, NUMBER_BYTES);

@@ -3,24 +3,25 @@
  * longer knows; so every start keeps the files as they were until what is in them is verified.
  */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { appendFile, copyFile, link, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { appendFile, copyFile, link, mkdir, open, readFile, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { ClassicLevel } from 'classic-level';
 import { RelayError, reasonOf } from '../core/core.ts';
 import type { Disk, Engine, EngineOperation, KeyRange, Pair } from './engine.ts';
+import { nextFileNumber } from './manifest.ts';
 
 // The files below the directory of the store:
 //   level/            LevelDB
-//   unverified/       level/ as it was before it was opened, by hard links; removed once the content is verified
+//   unverified/       level/ as it was before it was opened, mostly hard links; removed once the content is verified
 //   damaged/<time>/   level/ as it was when damage was found
 //   damaged/records.jsonl  single records whose checksum was wrong
 //   synced            the number of the newest synced commit
 const COMMIT_BYTES = 8;
 const NOTE_BYTES = COMMIT_BYTES + 4;
 // Large enough that the cost of a page does not show, small enough to hold many at once.
-const PAGE_BYTES = 512 * 1024;
-const PAGE_PAIRS = 4_096;
+const PAGE_BYTES = 256 * 1024;
+const PAGE_PAIRS = 1_024;
 // Compaction of small tables would be most of the work. A start replays as much at most.
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
 // No damage, and nothing that a repair could change.
@@ -48,6 +49,9 @@ class LevelDisk implements Disk {
       if (await exists(this.#unverified)) await this.#restore();
       else await this.#keep();
     });
+    // LevelDB would make a new database, and delete the tables of this one.
+    const names = (await filesIn(this.#level)).map(({ name }) => name);
+    if (names.length > 0 && !names.includes('CURRENT')) throw new Error('the file CURRENT is missing');
     const { ClassicLevel } = await import('classic-level');
     // Uncompressed, so that a flipped bit damages one record, and not the block around it.
     const options = { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false, writeBufferSize: WRITE_BUFFER_BYTES } as const;
@@ -88,14 +92,21 @@ class LevelDisk implements Disk {
   async #keep(): Promise<void> {
     const incomplete = `${this.#unverified}.new`;
     await rm(incomplete, { recursive: true, force: true });
-    await linkAll(this.#level, incomplete);
+    // With a manifest that is cut LevelDB uses numbers again, and so would change what a link names too.
+    await linkAll(this.#level, incomplete, await this.#nextFile(this.#level));
     await rename(incomplete, this.#unverified);
+  }
+
+  async #nextFile(directory: string): Promise<number> {
+    const names = (await filesIn(directory)).map(({ name }) => name).filter((name) => name.startsWith('MANIFEST-'));
+    const numbers = names.map(async (name) => nextFileNumber(await readFile(join(directory, name))));
+    return Math.min(...(await Promise.all(numbers)));
   }
 
   /** Puts the files back as they were; nothing was written since then. */
   async #restore(): Promise<void> {
     await rm(this.#level, { recursive: true, force: true });
-    await linkAll(this.#unverified, this.#level);
+    await linkAll(this.#unverified, this.#level, await this.#nextFile(this.#unverified));
   }
 
   async #makeDamaged(): Promise<void> {
@@ -153,9 +164,13 @@ class LevelEngine implements Engine {
   async *pages(range: KeyRange): AsyncGenerator<readonly Pair[], void, undefined> {
     const iterator = this.level.iterator({ ...range, fillCache: false, highWaterMarkBytes: PAGE_BYTES });
     try {
-      for (;;) {
-        const page = await iterator.nextv(PAGE_PAIRS);
+      // The next page is read while the caller works on this one.
+      for (let next = iterator.nextv(PAGE_PAIRS); ;) {
+        const page = await next;
         if (page.length === 0) return;
+        next = iterator.nextv(PAGE_PAIRS);
+        // It is awaited above, unless the caller wants no more.
+        next.catch(() => undefined);
         yield page;
       }
     } finally {
@@ -220,15 +235,17 @@ function readNote(file: number): number {
   return isWhole ? Number(buffer.readBigUInt64BE(0)) : 0;
 }
 
-/** Makes the directory `to` with hard links to the files in `from`, or with copies where links are not possible. */
-async function linkAll(from: string, to: string): Promise<void> {
+/** Makes the directory `to` with hard links to the files in `from`, or with copies of those numbered from `firstCopied` on. */
+async function linkAll(from: string, to: string, firstCopied: number): Promise<void> {
   await mkdir(to, { mode: 0o700 });
-  for (const { name, parentPath } of await filesIn(from)) {
-    const [source, target] = [join(parentPath, name), join(to, name)];
-    await link(source, target).catch(async (error: unknown) => {
-      if (!NO_LINKS.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
-      await copyFile(source, target);
-    });
+  for (const { name } of await filesIn(from)) {
+    const [source, target] = [join(from, name), join(to, name)];
+    if (Number.parseInt(name, 10) >= firstCopied) await copyFile(source, target);
+    else
+      await link(source, target).catch(async (error: unknown) => {
+        if (!NO_LINKS.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        await copyFile(source, target);
+      });
   }
 }
 

@@ -90,6 +90,7 @@ class Examination {
   readonly #corrections: EngineOperation[] = [];
   #unreported = 0;
   #isIncomplete = false;
+  #isSummaryWrong = false;
   #summary: Summary | undefined;
   #pairs = 0;
   /** The log of the last pair, since the records of a log come one after another. */
@@ -105,11 +106,14 @@ class Examination {
   /** Takes the next pair in order of the keys; false if it has to be set aside. */
   accept([key, stored]: Pair): boolean {
     this.#pairs++;
+    const { name = '', contents } = this.#log ?? {};
+    if (contents?.layout.owns(key)) return this.#acceptRecordOf(name, contents, contents.layout.numberIn(key), stored);
     const parsed = parseKey(key);
     switch (parsed.type) {
       case 'summary':
         this.#summary = decodeSummary(stored);
-        return this.#summary !== undefined || this.#refuse('the summary: the checksum is wrong');
+        this.#isSummaryWrong = this.#summary === undefined;
+        return !this.#isSummaryWrong || this.#refuse('the summary: the checksum is wrong');
       case 'record':
         return this.#acceptRecord(parsed.log, parsed.number, stored);
       case 'entry':
@@ -136,7 +140,10 @@ class Examination {
   #acceptRecord(name: string, number: number, stored: Buffer): boolean {
     // The damage may be in the name.
     if (!this.#isKnown('logs', name) && !new LogLayout(name).decode(number, stored)) return this.#refuse('a record of an unknown log');
-    const log = this.#logOf(name);
+    return this.#acceptRecordOf(name, this.#logOf(name), number, stored);
+  }
+
+  #acceptRecordOf(name: string, log: LogContents, number: number, stored: Buffer): boolean {
     if (number < log.first) {
       // A trim that the end of the process interrupted.
       log.cleared = Math.min(log.cleared, number);
@@ -203,8 +210,8 @@ class Examination {
   #compareCommit(): void {
     const { noted } = this.#engine;
     const found = this.#summary?.commit ?? 0;
-    if (this.#summary === undefined && this.#pairs > 0 && this.#damage.length === 0) this.#missing('the summary is missing');
-    if (noted > found) this.#missing(`the newest writes are missing: ${noted - found} of ${noted}`);
+    if (this.#summary === undefined && this.#pairs > 0 && !this.#isSummaryWrong) this.#missing('the summary is missing');
+    if (noted > found && !this.#isSummaryWrong) this.#missing(`the newest writes are missing: ${noted - found} of ${noted}`);
     this.#contents.commit = Math.max(noted, found);
   }
 

@@ -78,7 +78,11 @@ export class Stream<Item> {
     const slowest = this.#slowest();
     this.#storage.append(item, slowest);
     this.#changed();
-    return this.#storage.isFull(slowest) ? this.#room() : undefined;
+    if (!this.#storage.isFull(slowest)) return undefined;
+    const room = this.#room();
+    // A producer that does not wait learns by its next push.
+    room.catch(() => undefined);
+    return room;
   }
 
   /** Ends the stream: everything was pushed. Nothing happens if it has ended. */
@@ -191,10 +195,10 @@ export class Stream<Item> {
     });
   }
 
-  /** Resolves once the producer may push again; rejects with a RelayError if the stream is not open any more. */
+  /** Resolves once the producer may push again, or has ended the stream; rejects with a RelayError if it failed or was canceled. */
   async #room(): Promise<void> {
     while (this.#state.type === 'open' && this.#storage.isFull(this.#slowest())) await this.#change(undefined);
-    this.#requireOpen();
+    if (this.#state.type !== 'ended') this.#requireOpen();
   }
 
   #slowest(): number | undefined {
