@@ -5,7 +5,7 @@ import fs from 'fs';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 const source = new URL('../src/cli/main.ts', import.meta.url);
-const built = new URL('../dist/cli/co2.js', import.meta.url);
+const built = new URL('../dist/bundle/co2.js', import.meta.url);
 
 if (major < 20 || (major === 20 && minor < 19)) {
   console.error(`co2-relay needs Node 20.19 or newer; this is Node ${process.versions.node}.`);
