@@ -28,7 +28,7 @@ const ENTRIES = {
 };
 
 /** Packages with state or classes that plugins share with the relay when they import them. */
-const SHARED = ['reflect-metadata', 'tsyringe', 'zod'];
+const SHARED = ['reflect-metadata', 'tsyringe'];
 /** Parts of packages that we never reach: Fastify's logger, schemas and injection. They would be a quarter of the bundle. */
 const UNREACHED = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request', 'pino'];
 /** log4js loads these with its own appenders, while we write files ourselves; they bring three more packages. */
