@@ -39,7 +39,11 @@ const packages = {
   name: 'packages',
   setup: (bundle) => {
     const outside = new RegExp(`^(?:${[...SHARED, ...UNREACHED].join('|')})(?:/|$)`);
-    bundle.onResolve({ filter: outside }, () => ({ external: true }));
+    bundle.onResolve({ filter: outside }, ({ path, namespace }) =>
+      SHARED.includes(path) && namespace !== 'required' ? { path, namespace: 'required' } : { external: true },
+    );
+    // Node would parse a CommonJS package for its exports if it were imported: 20 ms for these.
+    bundle.onLoad({ filter: /./, namespace: 'required' }, ({ path }) => ({ contents: `module.exports = require('${path}');` }));
     bundle.onResolve({ filter: UNUSED_APPENDERS }, ({ path, importer }) =>
       /[\\/]log4js[\\/]lib[\\/]appenders[\\/]index\.js$/.test(importer) ? { path, namespace: 'empty' } : undefined,
     );
