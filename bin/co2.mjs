@@ -12,8 +12,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exitCode = 1;
 } else if (process.argv.length === 3 && ['-v', '--version'].includes(process.argv[2] ?? '')) {
   // Scripts ask for it often, and it needs nothing of the command.
-  const manifest = /** @type {{ version: string }} */ (JSON.parse(fs.readFileSync(new URL('../package.json', import.meta.url), 'utf8')));
-  process.stdout.write(`${manifest.version}\n`);
+  const manifest = /** @type {unknown} */ (JSON.parse(fs.readFileSync(new URL('../package.json', import.meta.url), 'utf8')));
+  process.stdout.write(`${/** @type {{ version: string }} */ (manifest).version}\n`);
 } else if (fs.existsSync(source)) {
   void import('../src/loader/from-source.mjs').then(() => import(source.href));
 } else {
