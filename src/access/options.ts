@@ -1,5 +1,5 @@
 /** Options of access control. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { EXTENSIONS, isMethodGlob } from './grants.ts';
 import { ACCESS_CLASSES } from '../core/core.ts';
 import type { Extension, Grant } from './grants.ts';
@@ -98,34 +98,41 @@ export const accessDefaults: AccessOptions = {
 };
 
 const classes = z.array(z.enum(ACCESS_CLASSES));
-const methods = z.array(z.string().refine(isMethodGlob, { error: "a name of a method, with '*' for one or more characters" }));
-const grant = z.strictObject({ classes, methods: methods.optional() });
+const methods = z.array(z.string().check(z.refine(isMethodGlob, { error: "a name of a method, with '*' for one or more characters" })));
+const grant = z.strictObject({ classes, methods: z.optional(methods) });
 // Not a union: its errors would not say what is wrong in the form that was meant.
-const roleGrant = z
-  .unknown()
-  .superRefine((value, context) => {
+const roleGrant = z.unknown().check(
+  z.superRefine((value, context) => {
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
     const { error } = (isObject ? grant : classes).safeParse(value, { reportInput: true });
     for (const issue of error?.issues ?? []) context.addIssue({ ...issue });
-  })
-  .describe(`list of ${ACCESS_CLASSES.map((name) => `\`${name}\``).join(', ')}, or \`{ classes, methods }\``);
+  }),
+  z.describe(`list of ${ACCESS_CLASSES.map((name) => `\`${name}\``).join(', ')}, or \`{ classes, methods }\``),
+);
 const token = z
   .strictObject({
-    file: z.string().min(1).optional(),
-    env: z.string().min(1).optional(),
-    classes: classes.optional(),
-    methods: methods.optional(),
-    reads: z.array(z.enum(EXTENSIONS)).optional(),
-    expires: z
-      .string()
-      .refine((text) => /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(Date.parse(text)), { error: 'a date like 2027-01-31' })
-      .optional(),
+    file: z.optional(z.string().check(z.minLength(1))),
+    env: z.optional(z.string().check(z.minLength(1))),
+    classes: z.optional(classes),
+    methods: z.optional(methods),
+    reads: z.optional(z.array(z.enum(EXTENSIONS))),
+    expires: z.optional(
+      z
+        .string()
+        .check(z.refine((text) => /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(Date.parse(text)), { error: 'a date like 2027-01-31' })),
+    ),
   })
-  .refine(({ file, env }) => (file === undefined) !== (env === undefined), { error: 'either file or env, which says where the secret is' });
-const tokenName = z.string().refine((name) => /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) && name !== 'admin', {
-  error: "a name of letters, digits, '.', '_', '-'; not admin",
-});
-const rate = z.strictObject({ perSecond: z.number().min(0.001).max(1e9), burst: z.number().min(1).max(1e9) });
+  .check(
+    z.refine(({ file, env }) => (file === undefined) !== (env === undefined), {
+      error: 'either file or env, which says where the secret is',
+    }),
+  );
+const tokenName = z.string().check(
+  z.refine((name) => /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) && name !== 'admin', {
+    error: "a name of letters, digits, '.', '_', '-'; not admin",
+  }),
+);
+const rate = z.strictObject({ perSecond: z.number().check(z.gte(0.001), z.lte(1e9)), burst: z.number().check(z.gte(1), z.lte(1e9)) });
 
 export const accessShape = {
   access: z.strictObject({

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { ACCESS_CLASSES, RelayError, reasonOf, sha256, suggest } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
 import { isCode, readSmallFile, replaceFile, requireOwn, systemReason, withLockFile } from '../state/state.ts';
@@ -139,22 +139,22 @@ async function edit(dataDir: string, change: (tokens: readonly StoredToken[]) =>
   }
 }
 
-const date = z.string().refine((text) => !Number.isNaN(Date.parse(text)));
+const date = z.string().check(z.refine((text) => !Number.isNaN(Date.parse(text))));
 const CONTENT = z.strictObject({
   version: z.literal(1),
   tokens: z
     .array(
       z.strictObject({
-        name: z.string().regex(TOKEN_NAME),
-        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+        name: z.string().check(z.regex(TOKEN_NAME)),
+        sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
         classes: z.array(z.enum(ACCESS_CLASSES)),
-        methods: z.array(z.string().refine(isMethodGlob)),
-        reads: z.array(z.enum(EXTENSIONS)).optional(),
+        methods: z.array(z.string().check(z.refine(isMethodGlob))),
+        reads: z.optional(z.array(z.enum(EXTENSIONS))),
         created: date,
-        expires: date.optional(),
+        expires: z.optional(date),
       }),
     )
-    .max(MAX_TOKENS),
+    .check(z.maxLength(MAX_TOKENS)),
 });
 
 /** The tokens in `file`; none if it does not exist. Throws a RelayError STATE_DIRECTORY that names the file and what to do. */

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as z from 'zod/mini';
 import { RelayError, SILENT, clean, reasonOf, systemClock } from '../core/core.ts';
 import { OrphanWatch, completeRecord, findExecutable, programShape } from '../plugin-host/programs/internal.ts';
 import type { ProgramOptions, ProgramRecord } from '../plugin-host/programs/internal.ts';
@@ -110,13 +111,13 @@ export async function checkPlugin(options: CheckOptions): Promise<CheckReport> {
 
 /** Completes the record as the relay does with those of `config.ts`. Throws a RelayError CONFIG_INVALID. */
 function recordOf({ record, env }: CheckOptions): ProgramOptions {
-  const name = programShape.pick({ name: true }).safeParse({ name: record.name });
+  const name = z.pick(programShape, { name: true }).safeParse({ name: record.name });
   if (!name.success)
     throw new RelayError(
       'CONFIG_INVALID',
       `--name: '${clean(record.name, 60)}': expected ${name.error.issues[0]?.message ?? 'another name'}`,
     );
-  const send = programShape.pick({ send: true }).safeParse({ send: record.send });
+  const send = z.pick(programShape, { send: true }).safeParse({ send: record.send });
   if (!send.success) {
     const [issue] = send.error.issues;
     throw new RelayError('CONFIG_INVALID', `--send: ${issue?.path.slice(1).join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);

@@ -1,5 +1,5 @@
 /** Checks options, and explains what is wrong: the source, the key, what was found and what is expected. */
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 import { RelayError, suggest } from '../core/core.ts';
 import { showValue } from '../values/values.ts';
 import type { Tree } from './paths.ts';
@@ -18,7 +18,7 @@ export interface ConfigSource {
  * Everything in `values` that does not match `schema`, as RelayErrors CONFIG_INVALID. `source` is the last source that was merged into
  * them, and so the one that the errors name.
  */
-export function problemsOf(schema: z.ZodType, source: ConfigSource, values: Tree): readonly RelayError[] {
+export function problemsOf(schema: z.ZodMiniType, source: ConfigSource, values: Tree): readonly RelayError[] {
   const result = schema.safeParse(values, { reportInput: true });
   return result.success ? [] : result.error.issues.flatMap((issue) => problemsOfIssue(schema, source, issue));
 }
@@ -31,20 +31,20 @@ export function throwProblems(problems: readonly RelayError[]): void {
   throw new RelayError(first.code, first.message, { cause: new AggregateError(problems) });
 }
 
-function problemsOfIssue(schema: z.ZodType, source: ConfigSource, issue: z.core.$ZodIssue): readonly RelayError[] {
+function problemsOfIssue(schema: z.ZodMiniType, source: ConfigSource, issue: z.core.$ZodIssue): readonly RelayError[] {
   if (issue.code === 'invalid_union') return [wrongChoice(schema, source, issue)];
   const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownOption(schema, source, path, [key]));
   return [wrongValue(source, path.join('.'), issue.input, issue)];
 }
 
-function unknownOption(schema: z.ZodType, source: ConfigSource, path: readonly string[], [name = '']: readonly string[]): RelayError {
+function unknownOption(schema: z.ZodMiniType, source: ConfigSource, path: readonly string[], [name = '']: readonly string[]): RelayError {
   const key = [...path, name].join('.');
   return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(schema, path))}`);
 }
 
 /** The error for a value that fits none of several forms. It explains the first form whose type is right, or else the first. */
-function wrongChoice(schema: z.ZodType, source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion): RelayError {
+function wrongChoice(schema: z.ZodMiniType, source: ConfigSource, issue: z.core.$ZodIssueInvalidUnion): RelayError {
   const firsts = issue.errors.map(([first]) => first).filter((first) => first !== undefined);
   const meant = firsts.find(({ code, path }) => code !== 'invalid_type' || path.length > 0) ?? firsts[0] ?? issue;
   if (meant.code === 'unrecognized_keys') return unknownOption(schema, source, [...issue.path, ...meant.path].map(String), meant.keys);
@@ -76,7 +76,7 @@ function expectation(issue: z.core.$ZodIssue): string {
 }
 
 /** Full names of the options at `path`. */
-function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
+function keysAt(schema: z.ZodMiniType, path: readonly string[]): string[] {
   let level: unknown = schema;
   for (const part of path) level = below(level, part);
   return Object.keys(membersOf(level)).map((key) => [...path, key].join('.'));
@@ -84,15 +84,28 @@ function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
 
 /** The schema of a member of an object (optional or not), of an element of a list, or of a value of a record. */
 function below(schema: unknown, key: string): unknown {
-  const { valueType, element } = (schema ?? {}) as { valueType?: unknown; element?: unknown };
+  const { valueType, element } = definitionOf(schema);
   return valueType ?? element ?? membersOf(schema)[key];
 }
 
 /** Of a union, the members of all its forms. */
 function membersOf(schema: unknown): Readonly<Record<string, unknown>> {
-  const { shape, options, unwrap } = (schema ?? {}) as { shape?: Record<string, unknown>; options?: unknown; unwrap?: () => unknown };
-  if (Array.isArray(options)) return Object.assign({}, ...options.map(membersOf)) as Record<string, unknown>;
-  return shape ?? (unwrap ? membersOf(unwrap.call(schema)) : {});
+  const { shape, options, innerType } = definitionOf(schema);
+  if (options) return Object.assign({}, ...options.map(membersOf)) as Record<string, unknown>;
+  return shape ?? (innerType === undefined ? {} : membersOf(innerType));
+}
+
+/** The parts of a schema, whatever its type. */
+interface Definition {
+  readonly valueType?: unknown;
+  readonly element?: unknown;
+  readonly shape?: Readonly<Record<string, unknown>>;
+  readonly options?: readonly unknown[];
+  readonly innerType?: unknown;
+}
+
+function definitionOf(schema: unknown): Definition {
+  return (schema as { readonly _zod: { readonly def: Definition } } | undefined)?._zod.def ?? {};
 }
 
 /** An invalid value, formatted for a message. */

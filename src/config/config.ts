@@ -1,6 +1,9 @@
 /** The operator's configuration: composes the options and defaults of each directory, checks them and freezes them. */
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod/mini';
+// Not `z.core`, with which all languages would be part of the bundle.
+import { $ZodArray, $ZodLiteral, $ZodObject, $ZodOptional, $ZodReadonly, $ZodUnion } from 'zod/v4/core';
+import type { $ZodType } from 'zod/v4/core';
 import { httpDefaults, httpShape } from '../http/http.ts';
 import { linkDefaults, linkShape } from '../links/links.ts';
 import { meshDefaults, meshShape } from '../mesh/mesh.ts';
@@ -92,10 +95,10 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
 /** The kind of each option by its full name (`outbox.maxMessages`). */
 export function optionKinds(): ReadonlyMap<string, OptionKind> {
   const kinds = new Map<string, OptionKind>();
-  for (const [key, schema] of Object.entries<z.core.$ZodType>(SCHEMA.shape)) {
+  for (const [key, schema] of Object.entries<$ZodType>(SCHEMA.shape)) {
     const inner = bare(schema);
-    if (inner instanceof z.ZodObject) {
-      for (const [name, below] of Object.entries<z.core.$ZodType>(inner.shape)) kinds.set(`${key}.${name}`, kindOf(below));
+    if (inner instanceof $ZodObject) {
+      for (const [name, below] of Object.entries<$ZodType>(inner._zod.def.shape)) kinds.set(`${key}.${name}`, kindOf(below));
     } else kinds.set(key, kindOf(inner));
   }
   return kinds;
@@ -149,7 +152,7 @@ function deepFreeze(options: Tree): Tree {
 /** How the text of an environment variable is converted to the value of an option. */
 export type OptionKind = 'text' | 'number' | 'boolean' | 'switch' | 'list' | 'json';
 
-function kindOf(schema: z.core.$ZodType): OptionKind {
+function kindOf(schema: $ZodType): OptionKind {
   const inner = bare(schema);
   // Decided by the name of the type: URLs and enums are texts too, but not instances of ZodString.
   switch (inner._zod.def.type) {
@@ -158,26 +161,26 @@ function kindOf(schema: z.core.$ZodType): OptionKind {
       return 'text';
     case 'literal':
       // A boolean, or a word that selects a mode.
-      return inner instanceof z.ZodLiteral && inner.values.has(true) ? 'switch' : 'text';
+      return inner instanceof $ZodLiteral && inner._zod.def.values.includes(true) ? 'switch' : 'text';
     case 'number':
     case 'boolean':
       return inner._zod.def.type;
     case 'array':
-      return inner instanceof z.ZodArray && isTextual(inner.element) ? 'list' : 'json';
+      return inner instanceof $ZodArray && isTextual(inner._zod.def.element) ? 'list' : 'json';
     case 'union':
       // One item, or a list of them.
-      return inner instanceof z.ZodUnion && inner.options.some((option) => kindOf(option) === 'list') ? 'list' : 'json';
+      return inner instanceof $ZodUnion && inner._zod.def.options.some((option) => kindOf(option) === 'list') ? 'list' : 'json';
     default:
       return 'json';
   }
 }
 
 /** True if a text is one of the accepted types. */
-function isTextual(schema: z.core.$ZodType): boolean {
-  return schema instanceof z.ZodUnion ? schema.options.some((option) => kindOf(option) === 'text') : kindOf(schema) === 'text';
+function isTextual(schema: $ZodType): boolean {
+  return schema instanceof $ZodUnion ? schema._zod.def.options.some((option) => kindOf(option) === 'text') : kindOf(schema) === 'text';
 }
 
-function bare(schema: z.core.$ZodType): z.core.$ZodType {
-  const isWrapped = schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodReadonly;
-  return isWrapped ? bare(schema.unwrap()) : schema;
+function bare(schema: $ZodType): $ZodType {
+  const isWrapped = schema instanceof $ZodOptional || schema instanceof $ZodReadonly;
+  return isWrapped ? bare(schema._zod.def.innerType) : schema;
 }

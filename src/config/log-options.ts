@@ -1,5 +1,5 @@
 /** Options of logging: what is logged, and where. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** The levels of the log; each includes those after it. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'off'] as const;
@@ -29,16 +29,18 @@ export interface LogOptions {
 export const logDefaults: LogOptions = { log: { level: 'info', levels: {} } };
 
 const level = z.enum(LOG_LEVELS);
-const category = z.string().refine(isCategory, {
-  error: `a category of the log: ${LOG_CATEGORIES.join(', ')}, or plugin.<package>.<module> (requests are logged by log.accessFile)`,
-});
+const category = z.string().check(
+  z.refine(isCategory, {
+    error: `a category of the log: ${LOG_CATEGORIES.join(', ')}, or plugin.<package>.<module> (requests are logged by log.accessFile)`,
+  }),
+);
 
 export const logShape = {
   log: z.strictObject({
     level,
     levels: z.record(category, level),
-    file: z.string().min(1).optional(),
-    accessFile: z.string().min(1).optional(),
+    file: z.optional(z.string().check(z.minLength(1))),
+    accessFile: z.optional(z.string().check(z.minLength(1))),
   }),
 };
 

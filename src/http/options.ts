@@ -1,5 +1,5 @@
 /** The options of the HTTP server: where it listens, and its limits and checks. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import ipaddr from 'ipaddr.js';
 import { canonicalAddress, formatHostId, isUnspecified, parseHostId } from '../message/message.ts';
 
@@ -89,40 +89,43 @@ export const httpDefaults: HttpOptions = {
   tls: undefined,
 };
 
-const address = z.string().refine(isHostAddress, { error: 'an IP address that a host can have' });
-const cidr = z.string().refine((text) => ipaddr.isValidCIDR(text), { error: 'a network like 10.0.0.0/8' });
+const address = z.string().check(z.refine(isHostAddress, { error: 'an IP address that a host can have' }));
+const cidr = z.string().check(z.refine((text) => ipaddr.isValidCIDR(text), { error: 'a network like 10.0.0.0/8' }));
 const origin = z
   .string()
-  .refine((text) => URL.canParse(text) && new URL(text).origin === text, { error: 'an origin like https://panel.example' });
+  .check(z.refine((text) => URL.canParse(text) && new URL(text).origin === text, { error: 'an origin like https://panel.example' }));
 
-const host = z.string().min(1).refine(isListenable, { error: 'an IP address or a name to listen on, without a port' });
+const host = z.string().check(z.minLength(1), z.refine(isListenable, { error: 'an IP address or a name to listen on, without a port' }));
 
 export const httpShape = {
   host: z.union([
     host,
-    z
-      .array(host)
-      .min(1)
-      .refine(areApart, { error: 'addresses of which none is or contains another; 0.0.0.0 and :: contain all' })
-      .readonly(),
+    z.readonly(
+      z
+        .array(host)
+        .check(z.minLength(1), z.refine(areApart, { error: 'addresses of which none is or contains another; 0.0.0.0 and :: contain all' })),
+    ),
   ]),
   // The system's own limit for such a path is 107 bytes.
-  unixSocket: z.string().min(1).max(107).optional(),
-  port: z.int().min(0).max(65535),
-  publicAddress: address.optional(),
-  allowedHosts: z.array(z.string().min(1)),
+  unixSocket: z.optional(z.string().check(z.minLength(1), z.maxLength(107))),
+  port: z.int().check(z.gte(0), z.lte(65535)),
+  publicAddress: z.optional(address),
+  allowedHosts: z.array(z.string().check(z.minLength(1))),
   allowedOrigins: z.array(origin),
   trustedProxies: z.array(cidr),
-  maxBodyBytes: z
-    .int()
-    .min(1024)
-    .max(1024 ** 3),
+  maxBodyBytes: z.int().check(z.gte(1024), z.lte(1024 ** 3)),
   acceptGzip: z.boolean(),
-  requestTimeoutMs: z.int().min(1).max(86_400_000),
-  maxBufferedBytes: z.int().min(1024),
-  maxConnections: z.int().min(1).max(1_000_000),
-  maxWrongCredentials: z.int().min(1).max(1_000_000),
-  tls: z.strictObject({ certFile: z.string().min(1), keyFile: z.string().min(1), caFile: z.string().min(1).optional() }).optional(),
+  requestTimeoutMs: z.int().check(z.gte(1), z.lte(86_400_000)),
+  maxBufferedBytes: z.int().check(z.gte(1024)),
+  maxConnections: z.int().check(z.gte(1), z.lte(1_000_000)),
+  maxWrongCredentials: z.int().check(z.gte(1), z.lte(1_000_000)),
+  tls: z.optional(
+    z.strictObject({
+      certFile: z.string().check(z.minLength(1)),
+      keyFile: z.string().check(z.minLength(1)),
+      caFile: z.optional(z.string().check(z.minLength(1))),
+    }),
+  ),
 };
 
 /** One that a host_id can name; whatever else a library takes for an address, peers would refuse. */

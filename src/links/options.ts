@@ -1,5 +1,5 @@
 /** Options of links: how much waits for a server, and how often a failed one is retried. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 export interface LinkOptions {
   /** The queue of each peer and each remote satellite. When it is full, the oldest dicts are dropped, counted and logged. */
@@ -27,8 +27,8 @@ export const linkDefaults: LinkOptions = {
 };
 
 export const linkShape = {
-  outbox: z.strictObject({ maxMessages: z.int().min(1).max(10_000_000), maxBytes: z.int().min(1024) }),
+  outbox: z.strictObject({ maxMessages: z.int().check(z.gte(1), z.lte(10_000_000)), maxBytes: z.int().check(z.gte(1024)) }),
   retry: z
-    .strictObject({ minMs: z.int().min(1).max(3_600_000), maxMs: z.int().min(1).max(3_600_000) })
-    .refine(({ minMs, maxMs }) => minMs <= maxMs, { error: 'minMs at most maxMs' }),
+    .strictObject({ minMs: z.int().check(z.gte(1), z.lte(3_600_000)), maxMs: z.int().check(z.gte(1), z.lte(3_600_000)) })
+    .check(z.refine(({ minMs, maxMs }) => minMs <= maxMs, { error: 'minMs at most maxMs' })),
 };

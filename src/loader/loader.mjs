@@ -31,7 +31,8 @@ export { isWritableByAll, whyNotExecutable } from './safety.mjs';
 
 /** Class name -> method name -> the text of its doc comment. @typedef {Record<string, Record<string, string>>} DocComments */
 
-const REGISTERED = Symbol.for('co2-relay.loader');
+const GRAPH = Symbol.for('co2-relay.loader');
+const HOOKS = Symbol.for('co2-relay.loader.hooks');
 const shared = /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis));
 
 /**
@@ -39,21 +40,41 @@ const shared = /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (g
  * @param {LoaderOptions} [options]
  */
 export function registerLoader(options = {}) {
-  if (shared[REGISTERED] !== undefined) return;
-  process.setSourceMapsEnabled(true);
-  const { cacheDir } = options;
+  prepareLoader(options);
+  installHooks();
+}
+
+/**
+ * Like {@link registerLoader}, but the hooks are installed when {@link moduleUrl} is first called: before Node 22.15 they take a thread,
+ * which costs 100 ms and 11 MB.
+ * @param {LoaderOptions} [options]
+ */
+export function prepareLoader({ cacheDir } = {}) {
+  if (shared[GRAPH] !== undefined) return;
   const api = /** @type {{ registerHooks?: (hooks: object) => void, register: typeof nodeModule.register }} */ (nodeModule);
   if (api.registerHooks) {
     const graph = new ModuleGraph(undefined, forgetDocComments);
-    shared[REGISTERED] = graph;
-    initialize({ cacheDir, ledger: graph });
-    api.registerHooks({ resolve, load });
+    shared[GRAPH] = graph;
+    shared[HOOKS] = () => {
+      initialize({ cacheDir, ledger: graph });
+      api.registerHooks?.({ resolve, load });
+    };
   } else {
     // Before Node 22.15 the hooks run in a thread of their own, which Node starts with hooks.mjs and `initialize(data)`.
     const { port1, port2 } = new MessageChannel();
-    shared[REGISTERED] = new ModuleGraph(hooksChannelOver(port1), forgetDocComments);
-    api.register('./hooks.mjs', { parentURL: import.meta.url, data: { cacheDir, ledger: port2 }, transferList: [port2] });
+    shared[GRAPH] = new ModuleGraph(hooksChannelOver(port1), forgetDocComments);
+    shared[HOOKS] = () => {
+      api.register('./hooks.mjs', { parentURL: import.meta.url, data: { cacheDir, ledger: port2 }, transferList: [port2] });
+    };
   }
+}
+
+function installHooks() {
+  const install = /** @type {(() => void) | undefined} */ (shared[HOOKS]);
+  if (!install) return;
+  shared[HOOKS] = undefined;
+  process.setSourceMapsEnabled(true);
+  install();
 }
 
 /**
@@ -66,10 +87,11 @@ export function trackModules(root) {
 }
 
 /**
- * The URL under which the current version of a tracked module is imported.
+ * The URL under which the current version of a tracked module is imported. From the first call on, the loader compiles what is imported.
  * @param {string} file Without symbolic links.
  */
 export function moduleUrl(file) {
+  registerLoader();
   return urlOf(file, graph().versionOf(file));
 }
 
@@ -187,8 +209,8 @@ export async function isSyntaxSound(source, file) {
 
 /** The module graph of whichever copy of the package registered the hooks. */
 function graph() {
-  registerLoader();
-  return /** @type {ModuleGraph} */ (shared[REGISTERED]);
+  prepareLoader();
+  return /** @type {ModuleGraph} */ (shared[GRAPH]);
 }
 
 /** @param {string} file @param {number} version */

@@ -1,5 +1,5 @@
 /** Options of the mesh: the peers, and how long to wait for them. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { parseHostId } from '../message/message.ts';
 import { writeOptionsShape } from '../rpc/rpc.ts';
 import type { WriteOptions } from '../xmlrpc/xmlrpc.ts';
@@ -51,7 +51,7 @@ export const meshDefaults: MeshOptions = {
 
 const peerUrl = z
   .url({ protocol: /^https?$/, error: 'a URL like http://192.168.1.7:2004' })
-  .refine(hasReadableCredentials, { error: 'a URL whose name and password are correctly percent-encoded' });
+  .check(z.refine(hasReadableCredentials, { error: 'a URL whose name and password are correctly percent-encoded' }));
 
 // Only the carrier interprets its parts.
 const carriedUrl = z.url({
@@ -62,22 +62,23 @@ const carriedUrl = z.url({
 const peer = z
   .strictObject({
     url: z.string(),
-    address: z
-      .string()
-      .refine((text) => addressAndPort(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })
-      .optional(),
-    send: writeOptionsShape.optional(),
-    accept: z.strictObject({ nonFinite: z.boolean().optional() }).optional(),
+    address: z.optional(
+      z.string().check(z.refine((text) => addressAndPort(text) !== undefined, { error: 'an address and a port like 192.168.1.7:2004' })),
+    ),
+    send: z.optional(writeOptionsShape),
+    accept: z.optional(z.strictObject({ nonFinite: z.optional(z.boolean()) })),
   })
-  .superRefine(({ url, address }, context) => {
-    const { error } = (address === undefined ? peerUrl : carriedUrl).safeParse(url);
-    for (const { message } of error?.issues ?? []) context.addIssue({ code: 'custom', message, path: ['url'], input: url });
-  });
+  .check(
+    z.superRefine(({ url, address }, context) => {
+      const { error } = (address === undefined ? peerUrl : carriedUrl).safeParse(url);
+      for (const { message } of error?.issues ?? []) context.addIssue({ code: 'custom', message, path: ['url'], input: url });
+    }),
+  );
 
 export const meshShape = {
   peers: z.array(z.union([peerUrl, peer])),
-  peerTimeoutMs: z.int().min(1).max(600_000),
-  drainMs: z.int().min(0).max(600_000),
+  peerTimeoutMs: z.int().check(z.gte(1), z.lte(600_000)),
+  drainMs: z.int().check(z.gte(0), z.lte(600_000)),
 };
 
 /** Parses a peer's `address`; undefined if it is invalid. */

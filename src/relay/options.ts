@@ -1,5 +1,5 @@
 /** Options of trust and of calls. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { accessDefaults, accessShape } from '../access/access.ts';
 import type { AccessOptions } from '../access/access.ts';
 
@@ -35,7 +35,7 @@ export const relayDefaults: RelayOptions = {
 export const relayShape = {
   ...accessShape,
   originCheck: z.enum(['strict']),
-  callTimeoutMs: z.int().min(1).max(86_400_000),
-  maxMulticall: z.int().min(1).max(10_000),
+  callTimeoutMs: z.int().check(z.gte(1), z.lte(86_400_000)),
+  maxMulticall: z.int().check(z.gte(1), z.lte(10_000)),
   maintainer: z.string(),
 };

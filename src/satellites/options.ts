@@ -1,5 +1,5 @@
 /** Options of remote satellites: how many may register, and when one counts as gone. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** The options of remote satellites. */
 export interface SatelliteOptions {
@@ -26,7 +26,7 @@ export const satelliteDefaults: SatelliteOptions = {
 };
 
 export const satelliteShape = {
-  maxSatellites: z.int().min(0).max(10_000),
-  pingIntervalMs: z.int().min(10).max(86_400_000),
-  maxPingFails: z.int().min(1).max(1000),
+  maxSatellites: z.int().check(z.gte(0), z.lte(10_000)),
+  pingIntervalMs: z.int().check(z.gte(10), z.lte(86_400_000)),
+  maxPingFails: z.int().check(z.gte(1), z.lte(1000)),
 };

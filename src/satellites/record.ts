@@ -1,5 +1,6 @@
 /** The record of a remote satellite: how it is read from a registration, stored and shown. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
+import english from 'zod/v4/locales/en.js';
 import { RelayError, clean } from '../core/core.ts';
 import { canonicalAddress, formatHostId, hostPort, parseHostId } from '../message/message.ts';
 import type { Dict } from '../values/values.ts';
@@ -74,17 +75,20 @@ export function hostIdFor({ address, port }: SatelliteEndpoint, random: string):
   return formatHostId({ random, address, port });
 }
 
+// Errors have no text otherwise.
+z.config(english());
+
 const STORED = z.strictObject({
-  address: z.string().refine((text) => canonicalAddress(text) === text, 'not a canonical address'),
-  port: z.int().min(1).max(65535),
-  path: z.string().regex(PATH),
-  host_id: z.string().refine((text) => parseHostId(text) !== undefined, 'not a host_id'),
-  nick: z.string().max(200),
+  address: z.string().check(z.refine((text) => canonicalAddress(text) === text, 'not a canonical address')),
+  port: z.int().check(z.gte(1), z.lte(65535)),
+  path: z.string().check(z.regex(PATH)),
+  host_id: z.string().check(z.refine((text) => parseHostId(text) !== undefined, 'not a host_id')),
+  nick: z.string().check(z.maxLength(200)),
   ctime: z.iso.datetime(),
-  token: z.string().regex(/^[0-9a-f]{64}$/),
-  registered_with: z.string().max(64).optional(),
+  token: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  registered_with: z.optional(z.string().check(z.maxLength(64))),
   // Missing in older files; the token then counts as another one of the same name.
-  registered_with_id: z.string().max(64).optional(),
+  registered_with_id: z.optional(z.string().check(z.maxLength(64))),
 });
 const FILE = z.strictObject({ version: z.literal(1), satellites: z.array(STORED) });
 

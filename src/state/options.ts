@@ -1,5 +1,5 @@
 /** Option of the state directory. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** The options of the state directory. */
 export interface StateOptions {
@@ -9,4 +9,4 @@ export interface StateOptions {
 
 export const stateDefaults: StateOptions = { dataDir: '.co2' };
 
-export const stateShape = { dataDir: z.string().min(1) };
+export const stateShape = { dataDir: z.string().check(z.minLength(1)) };

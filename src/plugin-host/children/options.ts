@@ -1,5 +1,5 @@
 /** The limits of a module that runs in a separate process. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** The options of plugins with `isolation: 'child'`. */
 export interface ChildOptions {
@@ -15,5 +15,5 @@ export const childDefaults: ChildOptions = {
 };
 
 export const childShape = {
-  maxMemoryMb: z.int().min(32).max(1_048_576),
+  maxMemoryMb: z.int().check(z.gte(32), z.lte(1_048_576)),
 };

@@ -1,5 +1,5 @@
 /** What the operator decides about relay plugins: which are loaded, and how long a dict may wait for them. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** A relay plugin with the configuration for its `setup`. */
 export interface RelayPluginEntry {
@@ -45,13 +45,13 @@ export const relayPluginDefaults: RelayPluginOptions = {
   hookLine: { maxMessages: 1_000, maxBytes: 16 * 1024 * 1024 },
 };
 
-const use = z.string().min(1);
+const use = z.string().check(z.minLength(1));
 
 export const relayPluginShape = {
-  relayPlugins: z.array(z.union([use, z.strictObject({ use, config: z.unknown().optional() })])),
+  relayPlugins: z.array(z.union([use, z.strictObject({ use, config: z.optional(z.unknown()) })])),
   // A timeout of more than a minute would not protect the dicts in the queue.
-  hookTimeoutMs: z.int().min(1).max(60_000),
-  hookLine: z.strictObject({ maxMessages: z.int().min(1).max(10_000_000), maxBytes: z.int().min(1) }),
+  hookTimeoutMs: z.int().check(z.gte(1), z.lte(60_000)),
+  hookLine: z.strictObject({ maxMessages: z.int().check(z.gte(1), z.lte(10_000_000)), maxBytes: z.int().check(z.gte(1)) }),
 };
 
 /** The entry in its long form. */

@@ -1,5 +1,5 @@
 /** The options that every kind of plugin shares: its inbox and the time limits of its steps. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** The limits of the inbox of one satellite. Its class may request less, and `merge` (`@Satellite({ inbox })`). */
 export interface InboxOptions {
@@ -18,7 +18,7 @@ export interface InboxOptions {
 }
 
 /** A time limit in ms, at most a day: more would not be a limit, and beyond 2^31 ms a timer of Node fires at once. */
-export const timeLimit = z.int().min(1).max(86_400_000);
+export const timeLimit = z.int().check(z.gte(1), z.lte(86_400_000));
 
 /** Limits of each plugin, wherever it runs. */
 export interface HostedOptions {
@@ -52,8 +52,8 @@ export const hostedDefaults: HostedOptions = {
 
 export const hostedShape = {
   inbox: z.strictObject({
-    maxMessages: z.int().min(1).max(10_000_000),
-    maxBytes: z.int().min(1),
+    maxMessages: z.int().check(z.gte(1), z.lte(10_000_000)),
+    maxBytes: z.int().check(z.gte(1)),
     overflow: z.enum(['drop-oldest']),
   }),
   setupTimeoutMs: timeLimit,

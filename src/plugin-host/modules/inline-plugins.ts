@@ -3,7 +3,7 @@
  * and unloads them accordingly.
  */
 import { clean, reasonOf } from '../../core/core.ts';
-import { isShorter, registerLoader, renewChanged, trackModules } from '../../loader/loader.mjs';
+import { isShorter, prepareLoader, renewChanged, trackModules } from '../../loader/loader.mjs';
 import { reportNotLoaded } from '../hosted/hosted.ts';
 import type { PluginProblem, PluginRegistry, RelayPort } from '../hosted/hosted.ts';
 import type { SatelliteClasses } from './classes.ts';
@@ -68,7 +68,7 @@ export class InlinePlugins {
    */
   async prepare(port: RelayPort): Promise<Found> {
     this.#port = port;
-    registerLoader({ cacheDir: this.#parts.cacheDir });
+    prepareLoader({ cacheDir: this.#parts.cacheDir });
     const all = await findModules(this.#findOptions);
     requireModules(all.modules, this.#parts.options.isolation);
     const found = await this.#withoutChildren(all);

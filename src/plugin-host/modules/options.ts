@@ -1,5 +1,5 @@
 /** Which modules are loaded, from where, with what configuration, and where they run. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { timeLimit } from '../hosted/hosted.ts';
 import { BUNDLED } from './bundled.ts';
 import type { BundledPackage } from './bundled.ts';
@@ -58,11 +58,11 @@ export const moduleDefaults: ModuleOptions = {
 };
 
 export const moduleShape = {
-  pluginsDir: z.string().min(1),
+  pluginsDir: z.string().check(z.minLength(1)),
   bundled: z.array(z.enum(BUNDLED)),
   pluginPackages: z.boolean(),
-  projectDir: z.string().min(1),
-  pluginList: z.array(z.string()).optional(),
+  projectDir: z.string().check(z.minLength(1)),
+  pluginList: z.optional(z.array(z.string())),
   plugins: z.record(z.string(), z.unknown()),
   isolation: z.record(z.string(), z.enum(['inline', 'child'])),
   watch: z.literal([true, false, 'poll']),

@@ -1,6 +1,6 @@
 /** Stores the programs that were added while the relay ran in the state directory, across restarts. */
 import { isAbsolute, join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { RelayError, clean } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import { StateFile } from '../../state/state.ts';
@@ -8,16 +8,18 @@ import { programShape } from './options.ts';
 import type { ProgramRecord } from './options.ts';
 
 // A bad path in the file is reported as damage of the file, because there is no call of plugin.add to reject.
-const recordInFile = programShape.superRefine((record, context) => {
-  const problem = pathProblem(record);
-  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-});
+const recordInFile = programShape.check(
+  z.superRefine((record, context) => {
+    const problem = pathProblem(record);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+  }),
+);
 const FILE = z.strictObject({
   version: z.literal(1),
-  programs: z
-    .array(recordInFile)
-    .max(1_000)
-    .refine((programs) => new Set(programs.map(({ name }) => name)).size === programs.length, 'two programs have one name'),
+  programs: z.array(recordInFile).check(
+    z.maxLength(1_000),
+    z.refine((programs) => new Set(programs.map(({ name }) => name)).size === programs.length, 'two programs have one name'),
+  ),
 });
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
@@ -93,7 +95,7 @@ function recordsIn(value: unknown): readonly ProgramRecord[] {
 }
 
 /** Describes the first validation error, with its path or, for an error at the root, `whole`. */
-function describeFirst({ issues: [issue] }: z.ZodError, whole: string): string {
+function describeFirst({ issues: [issue] }: z.core.$ZodError, whole: string): string {
   return `${clean(issue?.path.join('.') ?? '', 100) || whole}: ${clean(issue?.message ?? '', 200)}`;
 }
 

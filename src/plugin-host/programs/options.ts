@@ -1,5 +1,6 @@
 /** The configuration of a program: how it is started, and its timeouts. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
+import english from 'zod/v4/locales/en.js';
 import { writeOptionsShape } from '../../rpc/rpc.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { isReserved } from '../hosted/hosted.ts';
@@ -84,44 +85,44 @@ export function completeRecord(record: ProgramRecord): ProgramOptions {
   };
 }
 
+// Errors have no text otherwise.
+z.config(english());
+
 // A timeout of more than a day would not limit anything.
-const ms = z.int().min(1).max(86_400_000).optional();
+const ms = z.optional(z.int().check(z.gte(1), z.lte(86_400_000)));
 // A NUL would truncate a command-line argument.
-const text = z.string().regex(/^[^\0]*$/, 'a text without NUL characters');
+const text = z.string().check(z.regex(/^[^\0]*$/, 'a text without NUL characters'));
 const NAME = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,3}$/;
 
-const name = z
-  .string()
-  .max(100)
-  .regex(NAME, 'a name of letters, digits and "_", with dots between its parts: ham, ham.spam')
-  .refine(
+const name = z.string().check(
+  z.maxLength(100),
+  z.regex(NAME, 'a name of letters, digits and "_", with dots between its parts: ham, ham.spam'),
+  z.refine(
     (text) => !isReserved(text.split('.', 1)[0] ?? ''),
     "a name that begins with none of the relay's own words, such as relay or system",
-  );
+  ),
+);
 
 // The largest 32-bit number (-1) means "do not change" to the system.
 const account = z.union([
-  z
-    .int()
-    .min(0)
-    .max(2 ** 32 - 2),
-  z.string().regex(/^(?:\d{1,9}|[A-Za-z_][\w.@-]{0,63}\$?)$/, 'the name of a user or group, or its number'),
+  z.int().check(z.gte(0), z.lte(2 ** 32 - 2)),
+  z.string().check(z.regex(/^(?:\d{1,9}|[A-Za-z_][\w.@-]{0,63}\$?)$/, 'the name of a user or group, or its number')),
 ]);
 
 export const programShape = z.strictObject({
   name,
-  exec: text.min(1),
-  args: z.array(text).max(1_000).optional(),
-  env: z.record(z.string().regex(/^[^\0=]+$/, 'the name of an environment variable'), text).optional(),
-  cwd: text.min(1).optional(),
-  user: account.optional(),
-  group: account.optional(),
-  config: z.record(z.string(), z.unknown()).optional(),
-  send: writeOptionsShape.optional(),
+  exec: text.check(z.minLength(1)),
+  args: z.optional(z.array(text).check(z.maxLength(1_000))),
+  env: z.optional(z.record(z.string().check(z.regex(/^[^\0=]+$/, 'the name of an environment variable')), text)),
+  cwd: z.optional(text.check(z.minLength(1))),
+  user: z.optional(account),
+  group: z.optional(account),
+  config: z.optional(z.record(z.string(), z.unknown())),
+  send: z.optional(writeOptionsShape),
   startTimeoutMs: ms,
   pingIntervalMs: ms,
   timeoutMs: ms,
-  maxTimeouts: z.int().min(1).max(1_000).optional(),
+  maxTimeouts: z.optional(z.int().check(z.gte(1), z.lte(1_000))),
   callTimeoutMs: ms,
 });
 
@@ -145,6 +146,6 @@ export const programsDefaults: ProgramsOptions = {
 };
 
 export const programsShape = {
-  programs: z.array(programShape).max(1_000),
+  programs: z.array(programShape).check(z.maxLength(1_000)),
   allowAddPrograms: z.boolean(),
 };
