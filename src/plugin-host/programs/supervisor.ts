@@ -16,7 +16,7 @@ import type { Supervised, SupervisionEffect, SupervisionEvent } from './supervis
 import { DEATH_MS, requestOf } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
-export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'http'> {
+export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'http' | 'pipe'> {
   readonly kind: Exclude<PluginKind, 'inline'>;
   /** Timeout for each answer before the program is ready, in ms. */
   readonly setupTimeoutMs: number;
@@ -227,8 +227,12 @@ export class Supervisor {
     const { record, kind, maxBodyBytes, log, clock, pauses, explainEnd, onToken } = this.#parts;
     const http = { maxBodyBytes, meaning: kind === 'child' ? childError : undefined };
     try {
-      const session = new Session(
-        { ...this.#parts, record, clock, http },
+      const onBroken = (reason: string): void => {
+        this.#lost(session, reason);
+      };
+      const pipe = kind === 'child' ? { onBroken } : undefined;
+      const session: Session = new Session(
+        { ...this.#parts, record, clock, http, pipe },
         {
           onFirstLine: (line) => {
             this.#readHandshake(session, line);
@@ -287,6 +291,14 @@ export class Supervisor {
         this.#report(session, { type: isFinal ? 'refused' : 'broken', reason: reasonOf(error) });
       });
     }
+  }
+
+  /** The process cannot be called any more, because its pipe broke. */
+  #lost(session: Session, reason: string): void {
+    // Wait for the exit of the process, which explains more and is the usual cause.
+    this.#parts.clock.after(DEATH_MS, () => {
+      this.#report(session, { type: 'broken', reason: `it cannot be called any more: ${reason}` });
+    });
   }
 
   #becomeReady(prepared: Prepared): void {
