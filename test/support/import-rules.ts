@@ -74,6 +74,11 @@ const SECOND_ENTRIES: Readonly<Record<string, readonly string[]>> = {
   'src/state/internal.ts': ['cli'],
   'src/client/internal.ts': ['links', 'plugin-host/programs', 'plugin-host/children', 'testing', 'check-plugin', 'cli'],
   'src/plugin-host/programs/internal.ts': ['check-plugin'],
+  // What a child needs, without what only the relay needs: it makes the start of a child three times as fast.
+  'src/plugin-host/modules/internal.ts': ['plugin-host/children'],
+  'src/rpc/exchange.ts': ['plugin-host/children'],
+  // The schema and defaults, which only the relay reads.
+  'src/plugin-host/hosted/options.ts': ['plugin-host', 'plugin-host/modules'],
 };
 
 /** An import that breaks a rule. */

@@ -3,8 +3,8 @@ import { Socket } from 'node:net';
 import { Fault, RelayError, THROWN } from '../../core/core.ts';
 import type { MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { answerCall } from '../../rpc/rpc.ts';
-import type { RpcEndpoint } from '../../rpc/rpc.ts';
+import { answerCall } from '../../rpc/exchange.ts';
+import type { RpcEndpoint } from '../../rpc/exchange.ts';
 import { parseCall } from '../../xmlrpc/xmlrpc.ts';
 import { PIPE_FD, Pipe } from '../pipe/pipe.ts';
 

@@ -1,6 +1,6 @@
 /** Plugins that are modules in this process: how they are found, loaded, constructed, configured, reloaded and stopped. */
 export type { SatelliteClass, SatelliteClasses } from './classes.ts';
-export { findFiles, findModules, whyUnsafe } from './find.ts';
+export { findFiles, findModules } from './find.ts';
 export type { FindOptions, Found, FoundModule, Isolation } from './find.ts';
 export { Injector } from './inject.ts';
 export { InlinePlugins } from './inline-plugins.ts';
@@ -14,5 +14,6 @@ export { checkConfig, readConfig } from './plugin-config.ts';
 export type { ConfigSources } from './plugin-config.ts';
 export { DeliveryContext } from './recipient.ts';
 export type { ContextStamp } from './recipient.ts';
+export { whyUnsafe } from './safety.ts';
 export { Version } from './version.ts';
 export { Watchdog } from './watchdog.ts';
