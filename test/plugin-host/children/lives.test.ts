@@ -9,7 +9,8 @@ import type { RelayEvent } from '../../../src/relay/relay.ts';
 import type { TestRelay } from '../../support/relays.ts';
 import { isAlive } from '../programs/kit.ts';
 
-const SPAM = `import { writeSync } from 'node:fs';
+const SPAM = `import { spawnSync } from 'node:child_process';
+import { writeSync } from 'node:fs';
 import { Exposed, Plugin, Satellite } from 'co2-relay';
 const kept: unknown[] = [];
 @Satellite({ isolation: 'child' })
@@ -21,6 +22,7 @@ export class Spam extends Plugin {
   @Exposed() garbage() { writeSync(3, 'Segmentation fault'); return new Promise(() => undefined); }
   @Exposed() forever() { return new Promise(() => undefined); }
   @Exposed() echo(text: string) { return text; }
+  @Exposed() shell(script: string) { return spawnSync('/bin/sh', ['-c', script], { stdio: 'ignore' }).status; }
   @Exposed() environment() { return Object.keys(process.env).filter((name) => name.startsWith('CO2_')); }
 }
 `;
@@ -129,11 +131,13 @@ test.serial('a stop during calls ends the child, and the calls', async (t) => {
   for (const result of await Promise.allSettled(calls)) t.is(result.status, 'rejected');
 });
 
-test.serial('a child exits with its relay and does not pass on its token', async (t) => {
+test.serial('a child exits with its relay and passes on neither its token nor its pipe', async (t) => {
   const relay = await started(t);
   const pid = (await relay.call('ham.spam.pid')) as number;
   const names = (await relay.call('ham.spam.environment')) as string[];
   t.deepEqual(names.sort(), ['CO2_PLUGIN_NAME', 'CO2_PROTOCOL_VERSIONS']);
+  t.is(await relay.call('ham.spam.shell', ': >&1'), 0);
+  t.not(await relay.call('ham.spam.shell', ': >&3'), 0);
   t.true(isAlive(pid));
   await relay.stop();
   t.false(isAlive(pid));
