@@ -66,6 +66,7 @@ export class Supervisor {
   readonly #events: SupervisionEvent[] = [];
   #isHandling = false;
   #cancelTimer: (() => void) | undefined;
+  #cancelLost: (() => void) | undefined;
   readonly #watchers = new Set<() => void>();
   #session: Session | undefined;
   #prepared: Prepared | undefined;
@@ -296,7 +297,7 @@ export class Supervisor {
   /** The process cannot be called any more, because its pipe broke. */
   #lost(session: Session, reason: string): void {
     // Wait for the exit of the process, which explains more and is the usual cause.
-    this.#parts.clock.after(DEATH_MS, () => {
+    this.#cancelLost = this.#parts.clock.after(DEATH_MS, () => {
       this.#report(session, { type: 'broken', reason: `it cannot be called any more: ${reason}` });
     });
   }
@@ -315,6 +316,7 @@ export class Supervisor {
 
   #exited(reason: string): void {
     const { state } = this;
+    this.#cancelLost?.();
     // A message may make a program hang just as it may make it crash, so a program that is killed for hanging counts as well.
     const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
     const isSpared = this.#on.onExit(reason, isItsFault);

@@ -92,7 +92,10 @@ test.serial('if a child writes garbage into its pipe, its calls fail, and it is 
   await readyAgain(relay);
   t.false(isAlive(pid));
   t.is(await relay.call('ham.eggs.pid'), process.pid);
-  t.regex(relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam')?.lastError ?? '', /it ended with code 87/);
+  t.regex(
+    relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam')?.lastError ?? '',
+    /it ended with code 87: it lost its pipe to the relay/,
+  );
 });
 
 test.serial(
