@@ -132,7 +132,7 @@ export function residentMiB({ pid }: Server): number | undefined {
 }
 
 /** Seconds of processor time that a process has used; undefined without /proc. */
-export function cpuSeconds({ pid }: Server): number | undefined {
+export function cpuSeconds({ pid }: Pick<Server, 'pid'>): number | undefined {
   // The name of the program, in parentheses, may contain spaces. Times are in hundredths of a second.
   const fields = procFile(pid, 'stat').split(') ')[1]?.split(' ');
   return fields && (Number(fields[11]) + Number(fields[12])) / 100;

@@ -1,7 +1,7 @@
 /** All options of the plugin host, of which each directory below it owns a part. */
 import { childDefaults, childShape } from './children/children.ts';
 import type { ChildOptions } from './children/children.ts';
-import { hostedDefaults, hostedShape } from './hosted/hosted.ts';
+import { hostedDefaults, hostedShape } from './hosted/options.ts';
 import type { HostedOptions } from './hosted/hosted.ts';
 import { moduleDefaults, moduleShape } from './modules/modules.ts';
 import type { ModuleOptions } from './modules/modules.ts';

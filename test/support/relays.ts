@@ -27,6 +27,8 @@ export interface TestRelay extends Omit<RunningRelay, 'call'> {
   readonly seen: EventRecord<RelayEvent>;
   /** Calls a method over HTTP, as a client on this machine. */
   call(method: string, ...params: Sendable[]): Promise<Value>;
+  /** Calls a method without a connection, any number of them at a time ({@link RunningRelay.call}). */
+  callDirectly(method: string, ...params: Sendable[]): Promise<Value>;
   /** Makes the recorder send a dict; returns the message's id. */
   emit(dict: Sendable): Promise<string>;
 }
@@ -53,6 +55,7 @@ export async function startRelay(t: ExecutionContext, overrides: Config = {}, su
     log,
     seen: new EventRecord(relay.events, ['message.routed']),
     call: (method, ...params) => client.call(method, params),
+    callDirectly: (method, ...params) => relay.call(method, params),
     emit: async (dict) => (await client.call('test.recorder.emit', [dict])) as string,
   };
 }

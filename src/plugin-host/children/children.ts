@@ -10,7 +10,7 @@ import type { HostEvent, HostedOptions, PluginProblem, PluginRegistry, RelayPort
 import { acceptInputs, incompleteFile, incompleteFileProblem, filesOf, inputsOf, readConfig, renewInputs } from '../modules/modules.ts';
 import type { ConfigSources, FoundModule, ModuleOptions } from '../modules/modules.ts';
 import type { Explained, Program, ProgramRecord, Programs } from '../programs/programs.ts';
-import { OUT_OF_MEMORY, argumentsOf, readAccount } from './job.ts';
+import { OUT_OF_MEMORY, PIPE_LOST, argumentsOf, readAccount } from './job.ts';
 import type { ChildOptions } from './options.ts';
 
 export { childDefaults, childShape } from './options.ts';
@@ -235,10 +235,11 @@ async function explain(reported: string, found: FoundModule): Promise<Explained>
 }
 
 /**
- * Describes for people why a child exited: Node aborts when the heap is full, and our own check ends a child that uses too much memory
- * outside of the heap.
+ * Describes for people why a child exited: Node aborts when the heap is full, our own check ends a child that uses too much memory outside
+ * of the heap, and a child that cannot be called any more ends itself.
  */
 function explainEnd(reason: string, maxMemoryMb: number): string {
+  if (reason === `it ended with code ${PIPE_LOST}`) return `${reason}: it lost its pipe to the relay`;
   const isMemory = reason === `it ended with code ${OUT_OF_MEMORY}` || reason === 'it was ended by SIGABRT';
   return isMemory ? `${reason}: out of memory (maxMemoryMb: ${maxMemoryMb})` : reason;
 }

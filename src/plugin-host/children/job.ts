@@ -48,6 +48,8 @@ export type EndProcess = (code: number, reason: string) => void;
 
 /** The exit code of a child that used too much memory outside of its heap. */
 export const OUT_OF_MEMORY = 86;
+/** The exit code of a child that has lost the pipe to its relay. */
+export const PIPE_LOST = 87;
 
 const INTERVAL_MS = 250;
 const MB = 1024 * 1024;

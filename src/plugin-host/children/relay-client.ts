@@ -1,9 +1,8 @@
 /**
- * The client by which a child calls the relay and sends its log lines, over persistent connections. It uses only node:http, because loading
- * a larger client would take most of the start-up time.
+ * The client by which a child calls the relay and sends its log lines, over persistent connections. It uses only node:http, and loads that
+ * at the first call: a larger client would take most of the start-up time.
  */
-import { Agent, request } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { Agent, IncomingMessage } from 'node:http';
 import { format } from 'node:util';
 import { RelayError, errorFromFault } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
@@ -14,14 +13,14 @@ import { parseResponse, serialiseCall } from '../../xmlrpc/xmlrpc.ts';
 const MAX_SOCKETS = 32;
 
 export class RelayClient {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, noDelay: true });
+  #agent: Agent | undefined;
   readonly #options: Readonly<Record<string, unknown>>;
   readonly #authorization: string;
 
   /** `url` is the value of CO2_RELAY_URL, including the credential. */
   constructor(url: string) {
     const { hostname, port, pathname, username, password } = new URL(url);
-    this.#options = { host: hostname, port, path: pathname, method: 'POST', agent: this.#agent };
+    this.#options = { host: hostname, port, path: pathname, method: 'POST' };
     this.#authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
   }
 
@@ -38,16 +37,19 @@ export class RelayClient {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#agent?.destroy();
   }
 
-  #post(body: Buffer): Promise<Buffer> {
+  async #post(body: Buffer): Promise<Buffer> {
+    const { Agent, request } = await import('node:http');
+    this.#agent ??= new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, noDelay: true });
+    const agent = this.#agent;
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => {
         reject(new RelayError('TRANSPORT', 'the relay is not there', { cause: error }));
       };
       const headers = { authorization: this.#authorization, 'content-type': 'text/xml', 'content-length': body.length };
-      const asking = request({ ...this.#options, headers }, (response) => {
+      const asking = request({ ...this.#options, agent, headers }, (response) => {
         collect(response).then((bytes) => {
           if (response.statusCode === 200) resolve(bytes);
           else fail(new Error(`HTTP ${response.statusCode ?? 0}: ${bytes.toString('utf8', 0, 200)}`));

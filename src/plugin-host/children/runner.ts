@@ -2,12 +2,12 @@
 import { env } from 'node:process';
 import { RelayError } from '../../core/core.ts';
 import { ChildModule } from './child-module.ts';
-import { jobOf, watchOver } from './job.ts';
+import { PIPE_LOST, jobOf, watchOver } from './job.ts';
 import { RelayClient, RelayLog } from './relay-client.ts';
 import { ChildServer } from './server.ts';
 import type { ChildMethod } from './server.ts';
 
-async function main(url: string, token: string): Promise<void> {
+function main(url: string): void {
   const job = jobOf(process.argv);
   const client = new RelayClient(url);
   const log = new RelayLog(client, job.debug);
@@ -15,21 +15,24 @@ async function main(url: string, token: string): Promise<void> {
   // Processes that the plugin starts must not inherit these variables.
   delete env.CO2_RELAY_URL;
   delete env.CO2_PLUGIN_TOKEN;
-  watchOver(job.maxMemoryMb, (code, reason) => {
+  const end = (code: number, reason: string): void => {
     process.stderr.write(`${reason}\n`);
     process.exit(code);
+  };
+  watchOver(job.maxMemoryMb, end);
+  const server = new ChildServer({
+    find: (name) => methods.get(name) ?? module.method(name),
+    explain: (thrown) => module.explain(thrown),
+    onEnd: (reason) => {
+      end(PIPE_LOST, `the pipe to the relay has ended: ${reason}`);
+    },
   });
-  const server = new ChildServer(
-    token,
-    (name) => methods.get(name) ?? module.method(name),
-    (thrown) => module.explain(thrown),
-  );
   const methods = protocolOf(module, async () => {
     await module.stop();
     await log.flush();
     server.onceSent(() => process.exit(0));
   });
-  process.stdout.write(`co2|1|${await server.listen()}\n`);
+  process.stdout.write('co2|1|pipe\n');
 }
 
 /** The methods that every program implements. */
@@ -75,5 +78,5 @@ if (relayUrl === undefined || token === undefined) {
 } else if (!(env.CO2_PROTOCOL_VERSIONS ?? '').split(',').includes('1')) {
   throw new RelayError('PLUGIN_REFUSED', 'the relay does not speak version 1 of the protocol');
 } else {
-  await main(relayUrl, token);
+  main(relayUrl);
 }

@@ -39,7 +39,6 @@ export {
   withoutClashes,
 } from './module-file.ts';
 export type { ModuleFile, StatedVersion } from './module-file.ts';
-export { hostedDefaults, hostedShape, timeLimit } from './options.ts';
 export type { HostedOptions, InboxOptions } from './options.ts';
 export {
   PluginFailure,

@@ -2,21 +2,12 @@
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { access, lstat, readFile, realpath, stat } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { join } from 'node:path';
 import { glob } from 'glob';
 import { clean, reasonOf, RelayError, suggest } from '../../core/core.ts';
-import { isSyntaxSound, isWritableByAll, whyNotExecutable } from '../../loader/loader.mjs';
+import { isSyntaxSound, isWritableByAll } from '../../loader/loader.mjs';
 import { isDict } from '../../values/values.ts';
-import {
-  compare,
-  EXTENSIONS,
-  isHelperFolder,
-  nameModules,
-  readStatedVersion,
-  TOP_PACKAGE,
-  reasonText,
-  withoutClashes,
-} from '../hosted/hosted.ts';
+import { compare, EXTENSIONS, isHelperFolder, nameModules, readStatedVersion, TOP_PACKAGE, withoutClashes } from '../hosted/hosted.ts';
 import type { ModuleFile, ModuleLocation, PluginProblem, StatedVersion } from '../hosted/hosted.ts';
 import { findBundled } from './bundled.ts';
 import type { BundledPackage } from './bundled.ts';
@@ -24,6 +15,7 @@ import { modulesOfClasses } from './classes.ts';
 import type { SatelliteClasses } from './classes.ts';
 import { findPackaged } from './packages.ts';
 import type { Packaged } from './packages.ts';
+import { whyUnsafe } from './safety.ts';
 
 /** A module and its location. */
 export type FoundModule = ModuleFile &
@@ -354,24 +346,4 @@ function isolationIn(source: string): Isolation | undefined {
   if (!DECORATED.test(code)) return undefined;
   const declared = DECLARED.exec(code)?.[2] as Isolation | undefined;
   return declared ?? (WORK.test(code) ? 'child' : 'inline');
-}
-
-/**
- * The reason why `file` (relative to `directory`, which has no symbolic links) must not be executed, because another user could inject
- * code. Undefined if it may be. `what` names the directory in the reason.
- */
-export async function whyUnsafe(directory: string, file: string, what = 'the plugins directory'): Promise<string | undefined> {
-  try {
-    const path = await realpath(join(directory, file));
-    const inside = relative(directory, path);
-    if (inside.startsWith('..') || isAbsolute(inside)) return `it is a link to a file outside ${what}`;
-    const unsafe = whyNotExecutable(await stat(path), (await stat(directory)).uid);
-    if (unsafe !== undefined) return unsafe;
-    for (const holder of new Set([dirname(join(directory, file)), dirname(path)])) {
-      if (isWritableByAll(await stat(holder))) return 'every user of this machine can write to its folder; chmod o-w';
-    }
-    return undefined;
-  } catch (error) {
-    return `it cannot be read: ${reasonText(error, directory)}`;
-  }
 }

@@ -1,6 +1,6 @@
 /** Which modules are loaded, from where, with what configuration, and where they run. */
 import * as z from 'zod/mini';
-import { timeLimit } from '../hosted/hosted.ts';
+import { timeLimit } from '../hosted/options.ts';
 import { BUNDLED } from './bundled.ts';
 import type { BundledPackage } from './bundled.ts';
 import type { Isolation } from './find.ts';

@@ -7,8 +7,8 @@ import { moduleUrl } from '../../loader/loader.mjs';
 import { describeValue, showValue } from '../../values/values.ts';
 import { EXTENSIONS, placeOf, problemOf, refusal } from '../hosted/hosted.ts';
 import type { ModuleFile } from '../hosted/hosted.ts';
-import { whyUnsafe } from './find.ts';
 import type { SatelliteClass } from './load.ts';
+import { whyUnsafe } from './safety.ts';
 
 /** A configuration, and a description of its source for the operator. */
 export interface RawConfig {

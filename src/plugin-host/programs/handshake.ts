@@ -1,13 +1,16 @@
-/** Parses the handshake, the line that says how to call a program: `co2|1|http|127.0.0.1:<port>|/<token>` or `co2|1|poll`. Pure. */
+/**
+ * Parses the handshake, the line that says how to call a program: `co2|1|http|127.0.0.1:<port>|/<token>`, `co2|1|poll`, or from a child of
+ * ours `co2|1|pipe`. Pure.
+ */
 import { clean } from '../../core/core.ts';
 
 /** The versions of the protocol that this relay speaks. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
 
-/** How the relay calls a program: over HTTP, or by queueing calls that the program fetches. */
+/** How the relay calls a program: over HTTP, over a pipe that it inherited, or by queueing calls that the program fetches. */
 export type Handshake =
   | { readonly form: 'http'; readonly version: number; readonly port: number; readonly path: string }
-  | { readonly form: 'poll'; readonly version: number };
+  | { readonly form: 'pipe' | 'poll'; readonly version: number };
 
 /** Maximum length of the line, with room for a long token. A longer line is not a handshake. */
 export const MAX_HANDSHAKE_BYTES = 1024;
@@ -19,9 +22,9 @@ const PATH = /^\/[\w.~!$&'()*+,;=:@%/-]{1,512}$/;
 
 /**
  * Parses the line, given without its line end. Throws an Error that says what is wrong; a version mismatch names the versions of both
- * sides. The error quotes the line with `secrets`, and anything that looks like a secret, hidden.
+ * sides. The error quotes the line with `secrets`, and anything that looks like a secret, hidden. `hasPipe`: the program has inherited one.
  */
-export function readHandshake(line: string, secrets: readonly string[] = []): Handshake {
+export function readHandshake(line: string, secrets: readonly string[] = [], { hasPipe = false } = {}): Handshake {
   const [mark, version = '', form = '', ...rest] = partsOf(line);
   // Errors quote parts of the redacted line, never of the original one: a part alone may not look like a secret.
   const shown = withoutSecrets(line, secrets);
@@ -33,7 +36,7 @@ export function readHandshake(line: string, secrets: readonly string[] = []): Ha
       `it speaks version '${clean(shownVersion, 20)}' of the protocol, and this relay speaks ${PROTOCOL_VERSIONS.join(', ')} (CO2_PROTOCOL_VERSIONS)`,
     );
   const agreed = { version: Number(version) };
-  if (form === 'poll' && rest.length === 0) return { form, ...agreed };
+  if ((form === 'poll' || (form === 'pipe' && hasPipe)) && rest.length === 0) return { form, ...agreed };
   if (form === 'http') return { form, ...agreed, ...readPlace(rest, shownPlace) };
   throw new Error(`its handshake asks for '${clean(shownForm, 40)}'; expected http|127.0.0.1:<port>|/<token> or poll`);
 }

@@ -1,35 +1,22 @@
 /** Calls a program that is an XML-RPC server on this machine, over a few persistent connections. */
-import { Fifo, RelayError, clean, reasonOf } from '../../core/core.ts';
-import type { Clock, MaybePromise } from '../../core/core.ts';
+import { Fifo, RelayError, reasonOf } from '../../core/core.ts';
+import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { DEFAULT_LIMITS, parseResponse, parseResponseInSlices } from '../../xmlrpc/xmlrpc.ts';
-import type { ParsedResponse, WriteOptions } from '../../xmlrpc/xmlrpc.ts';
+import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import type { HttpResponse } from './http-response.ts';
-import { MAX_CALLS, faultOf, requestOf } from './transport.ts';
-import type { ProgramRequest, ProgramTransport } from './transport.ts';
+import { MAX_CALLS, ResponseParser, namedError, notAnswered, notRunning, pingOver, tooManyCalls } from './transport.ts';
+import type { ProgramRequest, ProgramTransport, TransportOptions } from './transport.ts';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { ResponseReader } from './http-response.ts';
 
 // Several connections serve multi-threaded servers. Sequential calls use one connection, which suits a single-threaded server.
 const CONNECTIONS = 8;
-// A document of this size is parsed in a millisecond. Larger ones are parsed in slices, so that the relay can do other work meanwhile.
-const LARGE_BYTES = 256 * 1024;
-const PING = requestOf('ping', []);
 
-export interface HttpTransportOptions {
-  readonly clock: Clock;
-  /** The largest response, in bytes. Default: the largest XML-RPC document. */
-  readonly maxBodyBytes?: number | undefined;
-  /** Translates the faults of the program into errors. Default: {@link faultOf}. */
-  readonly meaning?: ((plugin: string, code: number, text: string) => Error) | undefined;
-  /** How calls are encoded. Default: as they arrived. */
-  readonly writing?: WriteOptions | undefined;
+export interface HttpTransportOptions extends TransportOptions {
   /** Observes the traffic. Default: none. */
   readonly tap?: Tap | undefined;
 }
-
-type ResponseValue = Extract<ParsedResponse, { readonly kind: 'value' }>;
 
 interface Call {
   readonly body: Buffer;
@@ -41,8 +28,7 @@ interface Call {
 
 export class HttpTransport implements ProgramTransport {
   readonly #plugin: string;
-  readonly #faultOf: (plugin: string, code: number, text: string) => Error;
-  readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly leniency: 'forms' };
+  readonly #parser: ResponseParser;
   readonly #tap: Tap | undefined;
   readonly #writing: WriteOptions | undefined;
   readonly #clock: Clock;
@@ -59,69 +45,43 @@ export class HttpTransport implements ProgramTransport {
   constructor(
     plugin: string,
     { port, path }: { readonly port: number; readonly path: string },
-    { clock, maxBodyBytes = DEFAULT_LIMITS.maxBodyBytes, meaning = faultOf, tap, writing }: HttpTransportOptions,
+    { clock, tap, writing, ...reading }: HttpTransportOptions,
   ) {
     this.#writing = writing;
-    this.#reading = { limits: { maxBodyBytes }, leniency: 'forms' };
+    this.#parser = new ResponseParser(plugin, reading);
     this.#tap = tap;
     this.#plugin = plugin;
-    this.#faultOf = meaning;
     this.#clock = clock;
     this.#port = port;
     this.#head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUser-Agent: co2-relay\r\nAccept: text/xml\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: `;
   }
 
   async send(request: ProgramRequest, timeoutMs: number): Promise<Value> {
-    return (await this.#read(await this.#exchange(request, timeoutMs))).value;
+    const { body, charset } = await this.#exchange(request, timeoutMs);
+    return (await this.#parser.parse(body, charset)).value;
   }
 
   async sendExact(request: ProgramRequest, timeoutMs: number): Promise<Sendable> {
-    return (await this.#read(await this.#exchange(request, timeoutMs))).exact();
+    const { body, charset } = await this.#exchange(request, timeoutMs);
+    return (await this.#parser.parse(body, charset)).exact();
   }
 
-  async ping(timeoutMs: number): Promise<void> {
-    await this.send(PING, timeoutMs).catch((error: unknown) => {
-      // A fault also shows that the program is alive.
-      if (RelayError.is(error) && (error.code === 'TIMEOUT' || error.code === 'TRANSPORT' || error.code === 'RATE_LIMITED')) throw error;
-    });
+  ping(timeoutMs: number): Promise<void> {
+    return pingOver(this, timeoutMs);
   }
 
   close(): Promise<void> {
     this.#isClosed = true;
-    const closed = new RelayError('TRANSPORT', `${this.#plugin} does not run any more`);
+    const closed = notRunning(this.#plugin);
     for (const call of [...this.#calls]) this.#abort(call, closed);
     for (const connection of [...this.#open]) connection.end(closed);
     return Promise.resolve();
   }
 
-  /** Resolves to the value of a response. Rejects with the error for a fault, or with a RelayError TRANSPORT. */
-  async #read({ body, charset }: HttpResponse): Promise<ResponseValue> {
-    const answer = await this.#parse(body, charset);
-    if (answer.kind === 'fault') throw this.#faultOf(this.#plugin, answer.code, answer.text);
-    return answer;
-  }
-
-  #parse(body: Buffer, charset: string | undefined): MaybePromise<ParsedResponse> {
-    try {
-      return body.length <= LARGE_BYTES
-        ? parseResponse(body, { charset, ...this.#reading })
-        : parseResponseInSlices(body, { charset, ...this.#reading }).catch(this.#notXmlRpc);
-    } catch (error) {
-      return this.#notXmlRpc(error);
-    }
-  }
-
-  readonly #notXmlRpc = (error: unknown): never => {
-    throw new RelayError('TRANSPORT', `${this.#plugin} answered something that is not XML-RPC: ${clean(reasonOf(error))}`, {
-      cause: error,
-    });
-  };
-
   #exchange({ method, body }: ProgramRequest, timeoutMs: number): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#plugin} does not run any more`);
-      if (this.#calls.size >= MAX_CALLS)
-        throw new RelayError('RATE_LIMITED', `${this.#plugin}: ${MAX_CALLS} calls are already running or waiting`);
+      if (this.#isClosed) throw notRunning(this.#plugin);
+      if (this.#calls.size >= MAX_CALLS) throw tooManyCalls(this.#plugin);
       const finish = (): void => {
         cancelTimer();
         this.#calls.delete(call);
@@ -135,11 +95,11 @@ export class HttpTransport implements ProgramTransport {
         },
         reject: (error) => {
           finish();
-          reject(this.#named(error));
+          reject(namedError(this.#plugin, error));
         },
       };
       const cancelTimer = this.#clock.after(timeoutMs, () => {
-        this.#abort(call, new RelayError('TIMEOUT', `${method} was not answered in ${timeoutMs} ms`));
+        this.#abort(call, notAnswered(method, timeoutMs));
       });
       this.#calls.add(call);
       this.#begin(call);
@@ -166,7 +126,7 @@ export class HttpTransport implements ProgramTransport {
       const next = this.#next();
       if (next) this.#begin(next);
     };
-    const connection = new HttpConnection(this.#port, onEnd, this.#reading.limits.maxBodyBytes, this.#tap);
+    const connection = new HttpConnection(this.#port, onEnd, this.#parser.maxBodyBytes, this.#tap);
     this.#open.add(connection);
     return connection;
   }
@@ -200,11 +160,6 @@ export class HttpTransport implements ProgramTransport {
   #abort(call: Call, error: unknown): void {
     call.reject(error);
     call.connection?.end(new RelayError('TRANSPORT', 'the call was aborted'));
-  }
-
-  #named(error: unknown): RelayError {
-    if (RelayError.is(error) && (error.code !== 'TRANSPORT' || error.message.startsWith(this.#plugin))) return error;
-    return new RelayError('TRANSPORT', `${this.#plugin}: ${reasonOf(error)}`, { cause: error });
   }
 }
 

@@ -3,7 +3,7 @@ import { Fifo, RelayError, clean } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
-import { MAX_CALLS, faultOf } from './transport.ts';
+import { MAX_CALLS, faultOf, notAnswered, notRunning, tooManyCalls } from './transport.ts';
 import type { ProgramRequest, ProgramTransport } from './transport.ts';
 
 /** A call in the form in which the program fetches it. */
@@ -68,11 +68,10 @@ export class PollTransport implements ProgramTransport {
       if (this.#closed) throw this.#closed;
       // Reject a call that cannot be encoded here, not when the program fetches it.
       if (this.writing) request.body(this.writing);
-      if (this.#pending.size >= MAX_CALLS)
-        throw new RelayError('RATE_LIMITED', `${this.plugin}: ${MAX_CALLS} calls are already running or waiting`);
+      if (this.#pending.size >= MAX_CALLS) throw tooManyCalls(this.plugin);
       const id = String(++this.#count);
       const cancelTimer = this.clock.after(timeoutMs, () => {
-        this.#take(id)?.reject(new RelayError('TIMEOUT', `${request.method} was not answered in ${timeoutMs} ms`));
+        this.#take(id)?.reject(notAnswered(request.method, timeoutMs));
       });
       const pending = { id, request, resolve, reject, cancelTimer };
       this.#pending.set(id, pending);
@@ -127,7 +126,7 @@ export class PollTransport implements ProgramTransport {
   }
 
   close(): Promise<void> {
-    this.#closed = new RelayError('TRANSPORT', `${this.plugin} does not run any more`);
+    this.#closed = notRunning(this.plugin);
     for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(this.#closed);
     this.#queue.clear();
     for (const seen of [...this.#pings]) seen();

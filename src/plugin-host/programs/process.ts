@@ -1,8 +1,10 @@
 /** Runs one operating system process: starts it without a shell in its own process group, reads its output and ends the whole group. */
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
+import type { Duplex } from 'node:stream';
 import { clean, reasonOf } from '../../core/core.ts';
 import type { Clock } from '../../core/core.ts';
+import { PIPE_FD } from '../pipe/pipe.ts';
 import { MAX_HANDSHAKE_BYTES } from './handshake.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
 import { LineCutter, LineLimit, OutputPace, Silence } from './output.ts';
@@ -17,6 +19,8 @@ interface ProcessOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Default: the relay's own user and group. */
   readonly identity?: Pick<Identity, 'uid' | 'gid'> | undefined;
+  /** True if it inherits a {@link ProgramProcess.pipe}. Default false. */
+  readonly hasPipe?: boolean | undefined;
   readonly clock: Clock;
   readonly orphans: Pick<OrphanWatch, 'add' | 'drop'>;
 }
@@ -74,6 +78,13 @@ export class ProgramProcess {
     return this.#child.pid;
   }
 
+  /** Our end of the pipe to the process, a pair of sockets that nobody else can open. Undefined unless it was asked for. */
+  get pipe(): Duplex | undefined {
+    // There are no streams at all if the system had no file descriptors for them.
+    const stdio = this.#child.stdio as readonly unknown[] | undefined;
+    return (stdio?.[PIPE_FD] as Duplex | null | undefined) ?? undefined;
+  }
+
   /** Signals the process group. Does nothing after the exit was seen, since the process id may have been reused by then. */
   signal(signal: 'SIGTERM' | 'SIGKILL'): void {
     if (!this.#hasEnded) this.#signalGroup(signal);
@@ -92,6 +103,7 @@ export class ProgramProcess {
     });
     this.#child.once('close', cancel);
     this.#parts.onExit(reason, { code, leftBehind });
+    this.pipe?.destroy();
   }
 
   /** Returns false if no process of the group is left. */
@@ -126,7 +138,7 @@ export class ProgramProcess {
       pace.took(chunk.length);
       stderrLines.push(chunk);
     });
-    for (const output of outputs) output?.on('error', () => undefined);
+    for (const output of [...outputs, this.pipe]) output?.on('error', () => undefined);
     this.#child.once('close', () => {
       first.end();
       stdoutLines.end();
@@ -182,12 +194,13 @@ function whyNotStarted(error: Error): string {
 }
 
 /** Spawns a process that creates files only its user can read, has no stdin and does not receive signals sent to the relay's group. */
-function spawnPrivately({ exec, args, cwd, env, identity }: ProcessOptions): ChildProcess {
+function spawnPrivately({ exec, args, cwd, env, identity, hasPipe = false }: ProcessOptions): ChildProcess {
   const before = process.umask(0o077);
+  const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', ...(hasPipe ? (['pipe'] as const) : [])];
   try {
     // When these are set, the system drops the relay's supplementary groups as well.
     const { uid, gid } = identity ?? {};
-    return spawn(exec, args, { cwd, env, uid, gid, detached: true, stdio: ['ignore', 'pipe', 'pipe'], shell: false, windowsHide: true });
+    return spawn(exec, args, { cwd, env, uid, gid, detached: true, stdio, shell: false, windowsHide: true });
   } finally {
     process.umask(before);
   }

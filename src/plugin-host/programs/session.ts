@@ -8,6 +8,8 @@ import { HttpTransport } from './http-transport.ts';
 import type { HttpTransportOptions } from './http-transport.ts';
 import type { ProgramOptions } from './options.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
+import { PipeTransport } from './pipe-transport.ts';
+import type { PipeTransportOptions } from './pipe-transport.ts';
 import { PollTransport } from './poll-transport.ts';
 import { prepare } from './preparation.ts';
 import type { PreparationParts, Prepared } from './preparation.ts';
@@ -31,8 +33,10 @@ export interface SessionOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Variables that replace those of the protocol; undefined removes one. Default: none. */
   readonly overrides?: Readonly<Record<string, string | undefined>> | undefined;
-  /** For a program that is called over HTTP. */
+  /** For a program that is called over HTTP or a pipe. */
   readonly http?: Pick<HttpTransportOptions, 'maxBodyBytes' | 'meaning' | 'tap'> | undefined;
+  /** For a child of ours: it inherits a pipe, over which it may be called. Default: it has none. */
+  readonly pipe?: Pick<PipeTransportOptions, 'onBroken'> | undefined;
 }
 
 const STOP: ProgramRequest = requestOf('plugin.stop', []);
@@ -50,7 +54,7 @@ export class Session {
   /** Starts the process. Throws an Error if it cannot be started. */
   constructor(options: SessionOptions, events: ProcessEvents) {
     this.#options = options;
-    const { record, clock, orphans, relayUrl, stateDir, env, overrides = {} } = options;
+    const { record, clock, orphans, relayUrl, stateDir, env, pipe, overrides = {} } = options;
     const { token, sha256 } = makeToken();
     this.#token = token;
     this.tokenHash = sha256;
@@ -62,6 +66,7 @@ export class Session {
     const variables = environmentOf(record, token, relayUrl(), identity ? { ...env, HOME: identity.home } : env);
     this.#process = new ProgramProcess({
       ...{ exec, args: record.args, cwd, env: withOverrides(variables, overrides), identity, clock, orphans },
+      hasPipe: pipe !== undefined,
       ...events,
     });
   }
@@ -82,12 +87,10 @@ export class Session {
 
   /** Reads the handshake; from now on the program can be called. Throws an Error that says what is wrong with the line. */
   accept(line: string, { allowsPoll = true } = {}): Handshake {
-    const { record, clock, http } = this.#options;
-    const handshake = readHandshake(line, [this.#token]);
+    const handshake = readHandshake(line, [this.#token], { hasPipe: this.#process.pipe !== undefined });
     if (handshake.form === 'poll' && !allowsPoll)
       throw new Error('it fetches its calls now, and two such processes cannot be told apart; restart it instead');
-    this.#transport =
-      handshake.form === 'poll' ? this.#poll : new HttpTransport(record.name, handshake, { clock, writing: record.send, ...http });
+    this.#transport = this.#transportOf(handshake);
     return handshake;
   }
 
@@ -140,6 +143,16 @@ export class Session {
   /** Removes everything that is or may be a secret from a line that may be a handshake. */
   withoutSecrets(line: string): string {
     return withoutSecrets(line, [this.#token]);
+  }
+
+  #transportOf(handshake: Handshake): ProgramTransport {
+    if (handshake.form === 'poll') return this.#poll;
+    const { record, clock, http, pipe } = this.#options;
+    const options = { clock, writing: record.send, ...http };
+    if (handshake.form === 'http') return new HttpTransport(record.name, handshake, options);
+    const socket = this.#process.pipe;
+    if (!socket || !pipe) throw new Error('it has inherited no pipe');
+    return new PipeTransport(record.name, socket, { ...options, ...pipe });
   }
 
   #connected(): ProgramTransport {

@@ -45,7 +45,7 @@ export type SupervisionEvent =
   | { readonly type: 'prepared' }
   /** It cannot run, because every start would fail in the same way. */
   | { readonly type: 'refused'; readonly reason: string }
-  /** Its start failed, but another one may succeed. */
+  /** Its start failed, or it cannot be called any more; another start may succeed. */
   | { readonly type: 'broken'; readonly reason: string }
   /** The process could not be started. */
   | { readonly type: 'unstartable'; readonly reason: string }
@@ -182,6 +182,8 @@ function whileUp(state: Up, event: SupervisionEvent, rules: SupervisionRules): S
       return [{ ...state, missed: 0, isBusy: false, excusedSince: undefined }, [{ type: 'wait', ms }]];
     case 'missed':
       return miss(state, event.relayPaused, rules);
+    case 'broken':
+      return descend('term', { to: 'backoff', reason: event.reason }, now - since >= WELL_MS ? FRESH : history);
     case 'stop':
       return descend('ask', { to: 'stopped' }, history);
     case 'exited':

@@ -21,7 +21,7 @@ import type { Supervised, SupervisionEffect, SupervisionEvent } from './supervis
 import { DEATH_MS, requestOf } from './transport.ts';
 import type { ProgramRequest } from './transport.ts';
 
-export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'http'> {
+export interface SupervisorParts extends Omit<SessionOptions, 'overrides' | 'http' | 'pipe'> {
   readonly kind: Exclude<PluginKind, 'inline'>;
   /** Timeout for each answer before the program is ready, in ms. */
   readonly setupTimeoutMs: number;
@@ -71,6 +71,7 @@ export class Supervisor {
   readonly #events: SupervisionEvent[] = [];
   #isHandling = false;
   #cancelTimer: (() => void) | undefined;
+  #cancelLost: (() => void) | undefined;
   readonly #watchers = new Set<() => void>();
   #session: Session | undefined;
   #prepared: Prepared | undefined;
@@ -251,8 +252,12 @@ export class Supervisor {
     const { record, kind, maxBodyBytes, log, clock, pauses, explainEnd, onToken } = this.#parts;
     const http = { maxBodyBytes, meaning: kind === 'child' ? childError : undefined };
     try {
-      const session = new Session(
-        { ...this.#parts, record, clock, http },
+      const onBroken = (reason: string): void => {
+        this.#lost(session, reason);
+      };
+      const pipe = kind === 'child' ? { onBroken } : undefined;
+      const session: Session = new Session(
+        { ...this.#parts, record, clock, http, pipe },
         {
           onFirstLine: (line) => {
             this.#readHandshake(session, line);
@@ -313,6 +318,14 @@ export class Supervisor {
     }
   }
 
+  /** The process cannot be called any more, because its pipe broke. */
+  #lost(session: Session, reason: string): void {
+    // Wait for the exit of the process, which explains more and is the usual cause.
+    this.#cancelLost = this.#parts.clock.after(DEATH_MS, () => {
+      this.#report(session, { type: 'broken', reason: `it cannot be called any more: ${reason}` });
+    });
+  }
+
   #becomeReady(prepared: Prepared): void {
     this.#prepared = prepared;
     try {
@@ -327,6 +340,7 @@ export class Supervisor {
 
   #exited(reason: string): void {
     const { state } = this;
+    this.#cancelLost?.();
     // A message may make a program hang just as it may make it crash, so a program that is killed for hanging counts as well.
     const isItsFault = state.kind === 'up' || (state.kind === 'stopping' && state.goal.to === 'backoff');
     const isSpared = this.#on.onExit(reason, isItsFault);

@@ -1,10 +1,11 @@
-/** The interface of the two transports to a program (HTTP, and polling by the program), and what they share. */
-import { Fault, RelayError, clean } from '../../core/core.ts';
+/** The interface of the transports to a program (HTTP, a pipe, and polling by the program), and what they share. */
+import { Fault, RelayError, clean, isPromise, reasonOf } from '../../core/core.ts';
+import type { Clock, MaybePromise } from '../../core/core.ts';
 import type { Sendable, Value } from '../../values/values.ts';
-import { serialiseCall } from '../../xmlrpc/xmlrpc.ts';
-import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
+import { DEFAULT_LIMITS, parseResponse, parseResponseInSlices, serialiseCall } from '../../xmlrpc/xmlrpc.ts';
+import type { ParsedResponse, WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 
-/** A call to a program: bytes for a program with a server, values for one that polls. */
+/** A call to a program: bytes for a program that is called, values for one that polls. */
 export interface ProgramRequest {
   readonly method: string;
   readonly params: () => readonly Sendable[];
@@ -36,6 +37,100 @@ export const MAX_CALLS = 1_000;
 /** Creates a call with these parameters. */
 export function requestOf(method: string, params: readonly Sendable[]): ProgramRequest {
   return { method, params: () => params, body: (writing) => serialiseCall(method, params, { nil: true, i8: true, ...writing }) };
+}
+
+/** The options of a transport that makes calls itself. */
+export interface TransportOptions {
+  readonly clock: Clock;
+  /** The largest response, in bytes. Default: the largest XML-RPC document. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Translates the faults of the program into errors. Default: {@link faultOf}. */
+  readonly meaning?: ((plugin: string, code: number, text: string) => Error) | undefined;
+  /** How calls are encoded. Default: as they arrived. */
+  readonly writing?: WriteOptions | undefined;
+}
+
+/** The result of a call. */
+export type ResponseValue = Extract<ParsedResponse, { readonly kind: 'value' }>;
+
+// A document of this size is parsed in a millisecond. Larger ones are parsed in slices, so that the relay can do other work meanwhile.
+const LARGE_BYTES = 256 * 1024;
+const PING = requestOf('ping', []);
+
+/** Reads the responses of one program. */
+export class ResponseParser {
+  readonly #plugin: string;
+  readonly #faultOf: (plugin: string, code: number, text: string) => Error;
+  readonly #reading: { readonly limits: { readonly maxBodyBytes: number }; readonly leniency: 'forms' };
+
+  constructor(plugin: string, { maxBodyBytes = DEFAULT_LIMITS.maxBodyBytes, meaning = faultOf }: Omit<TransportOptions, 'clock'>) {
+    this.#plugin = plugin;
+    this.#faultOf = meaning;
+    this.#reading = { limits: { maxBodyBytes }, leniency: 'forms' };
+  }
+
+  get maxBodyBytes(): number {
+    return this.#reading.limits.maxBodyBytes;
+  }
+
+  /**
+   * The result in a response, at once unless the response is large. Throws or rejects with the error for a fault, or with a RelayError
+   * TRANSPORT if it is not XML-RPC. `charset`: that of its Content-Type, if there is one.
+   */
+  parse(body: Buffer, charset?: string): MaybePromise<ResponseValue> {
+    const answer = this.#parse(body, charset);
+    return isPromise(answer) ? answer.then(this.#valueOf) : this.#valueOf(answer);
+  }
+
+  #parse(body: Buffer, charset: string | undefined): MaybePromise<ParsedResponse> {
+    try {
+      return body.length <= LARGE_BYTES
+        ? parseResponse(body, { charset, ...this.#reading })
+        : parseResponseInSlices(body, { charset, ...this.#reading }).catch(this.#notXmlRpc);
+    } catch (error) {
+      return this.#notXmlRpc(error);
+    }
+  }
+
+  readonly #valueOf = (answer: ParsedResponse): ResponseValue => {
+    if (answer.kind === 'fault') throw this.#faultOf(this.#plugin, answer.code, answer.text);
+    return answer;
+  };
+
+  readonly #notXmlRpc = (error: unknown): never => {
+    throw new RelayError('TRANSPORT', `${this.#plugin} answered something that is not XML-RPC: ${clean(reasonOf(error))}`, {
+      cause: error,
+    });
+  };
+}
+
+/** Calls `ping`. Rejects as {@link ProgramTransport.ping} does. */
+export async function pingOver(transport: Pick<ProgramTransport, 'send'>, timeoutMs: number): Promise<void> {
+  await transport.send(PING, timeoutMs).catch((error: unknown) => {
+    // A fault also shows that the program is alive.
+    if (RelayError.is(error) && (error.code === 'TIMEOUT' || error.code === 'TRANSPORT' || error.code === 'RATE_LIMITED')) throw error;
+  });
+}
+
+/** The error for a call to a program of which the transport was closed. */
+export function notRunning(plugin: string): RelayError {
+  return new RelayError('TRANSPORT', `${plugin} does not run any more`);
+}
+
+/** The error for a call when {@link MAX_CALLS} are in flight. */
+export function tooManyCalls(plugin: string): RelayError {
+  return new RelayError('RATE_LIMITED', `${plugin}: ${MAX_CALLS} calls are already running or waiting`);
+}
+
+/** The error for a call without a response in time. */
+export function notAnswered(method: string, timeoutMs: number): RelayError {
+  return new RelayError('TIMEOUT', `${method} was not answered in ${timeoutMs} ms`);
+}
+
+/** The error of a connection to a program, with the name of the program. */
+export function namedError(plugin: string, error: unknown): RelayError {
+  if (RelayError.is(error) && (error.code !== 'TRANSPORT' || error.message.startsWith(plugin))) return error;
+  return new RelayError('TRANSPORT', `${plugin}: ${reasonOf(error)}`, { cause: error });
 }
 
 const NO_SUCH_METHOD = -32601;

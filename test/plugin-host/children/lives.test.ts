@@ -9,7 +9,9 @@ import type { RelayEvent } from '../../../src/relay/relay.ts';
 import type { TestRelay } from '../../support/relays.ts';
 import { isAlive } from '../programs/kit.ts';
 
-const SPAM = `import { Exposed, Plugin, Satellite } from 'co2-relay';
+const SPAM = `import { spawnSync } from 'node:child_process';
+import { writeSync } from 'node:fs';
+import { Exposed, Plugin, Satellite } from 'co2-relay';
 const kept: unknown[] = [];
 @Satellite({ isolation: 'child' })
 export class Spam extends Plugin {
@@ -17,6 +19,10 @@ export class Spam extends Plugin {
   @Exposed() heap() { for (;;) kept.push(Array.from({ length: 10_000 }, (_, n) => ({ n }))); }
   @Exposed() async bytes() { for (;;) { kept.push(Buffer.alloc(1 << 20, 1)); await new Promise(setImmediate); } }
   @Exposed() later() { setTimeout(() => { throw new Error('thrown by a timer'); }, 1); }
+  @Exposed() garbage() { writeSync(3, 'Segmentation fault'); return new Promise(() => undefined); }
+  @Exposed() forever() { return new Promise(() => undefined); }
+  @Exposed() echo(text: string) { return text; }
+  @Exposed() shell(script: string) { return spawnSync('/bin/sh', ['-c', script], { stdio: 'ignore' }).status; }
   @Exposed() environment() { return Object.keys(process.env).filter((name) => name.startsWith('CO2_')); }
 }
 `;
@@ -61,11 +67,80 @@ for (const [method, reason] of [
   );
 }
 
-test.serial('a child exits with its relay and does not pass on its token', async (t) => {
+test.serial('if a child is killed during calls, all of them fail at once, and it restarts', async (t) => {
+  const relay = await started(t);
+  const pid = (await relay.call('ham.spam.pid')) as number;
+  const calls = Array.from({ length: 200 }, () => relay.callDirectly('ham.spam.forever'));
+  // Its answer shows that the calls have arrived.
+  await relay.call('ham.spam.pid');
+  const began = performance.now();
+  process.kill(pid, 'SIGKILL');
+  for (const result of await Promise.allSettled(calls)) t.is(result.status, 'rejected');
+  // The time limit of a call is a minute.
+  t.true(performance.now() - began < 20_000);
+  await readyAgain(relay);
+  t.not(await relay.call('ham.spam.pid'), pid);
+});
+
+test.serial('if a child writes garbage into its pipe, its calls fail, and it is replaced', async (t) => {
+  const relay = await started(t);
+  const pid = (await relay.call('ham.spam.pid')) as number;
+  const call = relay.callDirectly('ham.spam.forever');
+  const error = await t.throwsAsync(relay.call('ham.spam.garbage'));
+  t.regex(error.message, /it sent something that is not a part of a document/);
+  await t.throwsAsync(call);
+  await readyAgain(relay);
+  t.false(isAlive(pid));
+  t.is(await relay.call('ham.eggs.pid'), process.pid);
+  t.regex(
+    relay.status().plugins.plugins.find(({ name }) => name === 'ham.spam')?.lastError ?? '',
+    /it ended with code 87: it lost its pipe to the relay/,
+  );
+});
+
+test.serial(
+  'a stopped child refuses calls over the limit and answers the others when it continues; large values hold up no small one',
+  async (t) => {
+    const relay = await started(t);
+    const pid = (await relay.call('ham.spam.pid')) as number;
+    process.kill(pid, 'SIGSTOP');
+    t.teardown(() => {
+      if (isAlive(pid)) process.kill(pid, 'SIGCONT');
+    });
+    const large = 'x'.repeat(2_000_000);
+    const order: string[] = [];
+    const calls = Array.from({ length: 1_000 }, async (_, n) => {
+      const text = n % 100 === 0 ? large : String(n);
+      t.is(await relay.callDirectly('ham.spam.echo', text), text);
+      order.push(text.length > 10 ? 'large' : 'small');
+    });
+    await t.throwsAsync(relay.callDirectly('ham.spam.echo', 'one more'), { message: /1000 calls are already running or waiting/ });
+    process.kill(pid, 'SIGCONT');
+    await Promise.all(calls);
+    t.deepEqual(
+      order.slice(-10),
+      Array.from({ length: 10 }, () => 'large'),
+    );
+  },
+);
+
+test.serial('a stop during calls ends the child, and the calls', async (t) => {
+  const relay = await started(t);
+  const pid = (await relay.call('ham.spam.pid')) as number;
+  const calls = Array.from({ length: 20 }, () => relay.callDirectly('ham.spam.forever'));
+  await relay.call('ham.spam.pid');
+  await relay.stop();
+  t.false(isAlive(pid));
+  for (const result of await Promise.allSettled(calls)) t.is(result.status, 'rejected');
+});
+
+test.serial('a child exits with its relay and passes on neither its token nor its pipe', async (t) => {
   const relay = await started(t);
   const pid = (await relay.call('ham.spam.pid')) as number;
   const names = (await relay.call('ham.spam.environment')) as string[];
   t.deepEqual(names.sort(), ['CO2_PLUGIN_NAME', 'CO2_PROTOCOL_VERSIONS']);
+  t.is(await relay.call('ham.spam.shell', ': >&1'), 0);
+  t.not(await relay.call('ham.spam.shell', ': >&3'), 0);
   t.true(isAlive(pid));
   await relay.stop();
   t.false(isAlive(pid));

@@ -8,6 +8,12 @@ test('both forms of the handshake are parsed', (t) => {
   t.deepEqual(readHandshake('co2|1|poll\r'), { form: 'poll', version: 1 });
 });
 
+test('a pipe is accepted only from a process that has inherited one', (t) => {
+  t.deepEqual(readHandshake('co2|1|pipe', [], { hasPipe: true }), { form: 'pipe', version: 1 });
+  t.throws(() => readHandshake('co2|1|pipe'), { message: /asks for 'pipe'; expected http/ });
+  t.throws(() => readHandshake('co2|1|pipe|3', [], { hasPipe: true }), { message: /asks for 'pipe'/ });
+});
+
 const WRONG: Readonly<Record<string, RegExp>> = {
   '': /its first line is no handshake: ''/,
   'CO2|1|poll': /no handshake/,

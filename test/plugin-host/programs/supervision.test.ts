@@ -194,6 +194,22 @@ test('a refused start is not retried, a broken one is, and an unstartable progra
   t.is(missing.on(START, { type: 'unstartable', reason: 'there is no such file' }), 'failed');
 });
 
+test('a process that can be called no more is ended with SIGTERM and restarted, and only a minute of health clears its history', (t) => {
+  const lost = { type: 'broken', reason: 'the pipe broke' } as const;
+  const life = up();
+  life.take();
+  t.is(life.on(lost), 'stopping');
+  t.is(life.take(), 'term, wait 5000');
+  t.is(life.on(EXITED), 'backoff');
+  t.like(life.state, { reason: 'the pipe broke', history: { deaths: 1 } });
+  life.on(DUE, GREETED, PREPARED, lost, EXITED);
+  t.like(life.state, { history: { deaths: 2 } });
+  life.on(DUE, GREETED, PREPARED);
+  life.now += 60_000;
+  life.on(lost, EXITED);
+  t.like(life.state, { history: { deaths: 1 } });
+});
+
 test('a stop calls plugin.stop, then sends SIGTERM, then SIGKILL, each after a timeout; a failed call skips to SIGTERM', (t) => {
   const life = up();
   life.on(STOP);
