@@ -1,5 +1,5 @@
 /** Options of the durable store. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** The options of the store. */
 export interface StoreOptions {
@@ -18,5 +18,5 @@ export interface StoreOptions {
 export const storeDefaults: StoreOptions = { store: { minFreeBytes: 64 * 1024 * 1024, minFreePercent: 10 } };
 
 export const storeShape = {
-  store: z.strictObject({ minFreeBytes: z.int().min(0), minFreePercent: z.number().min(0).max(90) }),
+  store: z.strictObject({ minFreeBytes: z.int().check(z.gte(0)), minFreePercent: z.number().check(z.gte(0), z.lte(90)) }),
 };

@@ -1,5 +1,5 @@
 /** The options of work units. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** A program that is work: stdin is the payload, and stdout, stderr and the exit code are the results. */
 export interface WorkProgram {
@@ -72,26 +72,23 @@ export const workDefaults: WorkOptions = {
 const TYPE = /^[A-Za-z]\w{0,99}(\.[A-Za-z]\w{0,99}){1,4}$/;
 const PARAM = /^[A-Za-z]\w{0,99}$/;
 
-const count = z.int().min(1).max(1_000_000);
-const ms = z
-  .int()
-  .min(1)
-  .max(366 * DAY_MS);
-const bytes = z.int().min(0);
+const count = z.int().check(z.gte(1), z.lte(1_000_000));
+const ms = z.int().check(z.gte(1), z.lte(366 * DAY_MS));
+const bytes = z.int().check(z.gte(0));
 
 const workProgram = z.strictObject({
-  exec: z.string().min(1),
-  args: z.array(z.string()).optional(),
-  env: z.record(z.string(), z.string()).optional(),
-  cwd: z.string().optional(),
-  maxConcurrent: count.optional(),
-  timeoutMs: ms.optional(),
-  params: z.array(z.string().regex(PARAM, 'expected a name of letters, digits and "_"')).optional(),
-  help: z.string().max(1_000).optional(),
+  exec: z.string().check(z.minLength(1)),
+  args: z.optional(z.array(z.string())),
+  env: z.optional(z.record(z.string(), z.string())),
+  cwd: z.optional(z.string()),
+  maxConcurrent: z.optional(count),
+  timeoutMs: z.optional(ms),
+  params: z.optional(z.array(z.string().check(z.regex(PARAM, 'expected a name of letters, digits and "_"')))),
+  help: z.optional(z.string().check(z.maxLength(1_000))),
 });
 
 export const workShape = {
-  work: z.record(z.string().regex(TYPE, "expected a type such as 'shell.sort'"), workProgram),
+  work: z.record(z.string().check(z.regex(TYPE, "expected a type such as 'shell.sort'")), workProgram),
   workLimits: z.strictObject({
     maxRunning: count,
     maxPending: count,
