@@ -157,19 +157,20 @@ export function plainCase(random: Random, index: number): PlainCase {
   const ending = random.once(3) ? 'half-close' : random.once(3) ? 'close' : 'stay';
   if (random.once(40)) {
     const { pieces, requests } = httpCase(random.next(), index, { host: '127.0.0.1', path: '/RPC2' });
-    return { ...usual, pieces, requests, ending };
+    return { ...usual, isHasty: false, pieces, requests, ending };
   }
   const parts: Buffer[] = [];
-  let last: Buffer | undefined;
+  let last: Request | undefined;
   for (let count = 1 + random.below(random.once(4) ? 12 : 4); count > 0; count--) {
-    // Most clients repeat themselves.
-    last = last && !random.once(3) ? last : request(random);
-    parts.push(last);
+    last = last && !random.once(3) ? again(last, random) : request(random);
+    parts.push(last.bytes);
   }
   const bytes = Buffer.concat(parts);
   const changed = random.once(12) ? mutateOften(bytes, random) : bytes;
   const pieces = random.once(3) && changed === bytes ? parts : split(changed, random);
-  return { ...usual, pieces, requests: parts.length, ending };
+  // What Node writes for 100 Continue to a client that does not wait depends on the moment.
+  const isHasty = usual.isHasty && !bytes.includes('100-continue');
+  return { ...usual, isHasty, pieces, requests: parts.length, ending };
 }
 
 function split(bytes: Buffer, random: Random): Buffer[] {
@@ -178,18 +179,37 @@ function split(bytes: Buffer, random: Random): Buffer[] {
   return [0, ...cuts].map((from, at) => bytes.subarray(from, cuts[at] ?? bytes.length)).filter((piece) => piece.length > 0);
 }
 
-function request(random: Random): Buffer {
+interface Request {
+  readonly bytes: Buffer;
+  /** Writes the same request with another body. */
+  readonly withBody: (body: Buffer) => Buffer;
+}
+
+/** The next request of a client: most repeat themselves, with the same head or one that is nearly the same. */
+function again(last: Request, random: Random): Request {
+  if (!random.once(4)) return last;
+  if (random.once(2)) return { ...last, bytes: last.withBody(random.pick(BODIES)) };
+  const bytes = Buffer.from(last.bytes);
+  const end = Math.max(1, bytes.indexOf('\r\n\r\n'));
+  const at = random.once(3) ? end - 1 : random.below(end);
+  bytes[at] = random.once(2) ? (bytes[at] ?? 0) ^ 1 : 0x20 + random.below(0x60);
+  return { ...last, bytes };
+}
+
+function request(random: Random): Request {
   const isOdd = random.once(5);
   const body = random.once(120)
     ? random.pick([LARGE_ANSWER, LARGE, TOO_LARGE])
     : random.once(12)
       ? mutateOften(random.pick(BODIES), random)
       : random.pick(BODIES);
-  const length = isOdd && random.once(6) ? body.length + random.pick([-3, 1, 2, 40]) : body.length;
+  const difference = isOdd && random.once(6) ? random.pick([-3, 1, 2, 40]) : 0;
+  const zero = isOdd && random.once(20) ? '0' : '';
+  const LENGTH = 'LENGTH';
   let headers: Header[] = [
     ['Host', random.pick(HOSTS)],
     [random.pick(['Content-Type', 'content-type', 'Content-type']), random.once(30) ? random.pick(ODD_TYPES) : random.pick(TYPES)],
-    [random.pick(['Content-Length', 'content-length', 'CONTENT-LENGTH']), isOdd && random.once(20) ? `0${length}` : String(length)],
+    [random.pick(['Content-Length', 'content-length', 'CONTENT-LENGTH']), LENGTH],
     ...random.many(4, () => random.pick(USUAL)),
   ];
   if (isOdd) headers = odd(headers, random);
@@ -203,7 +223,10 @@ function request(random: Random): Buffer {
   const version = isOdd && random.once(12) ? random.pick(['1.0', '1.0', '2.0', '1.2', '0.9', '1.1 ', '1.11']) : '1.1';
   const end = isOdd && random.once(40) ? random.pick(['\n', '\r', '', '\r\n\r\n']) : '\r\n';
   const first = `${verb} ${path} HTTP/${version}${isOdd && random.once(40) ? random.pick(LINE_ENDS) : '\r\n'}`;
-  return Buffer.concat([Buffer.from(`${first}${lines.join('')}${end}`, 'latin1'), body]);
+  const head = `${first}${lines.join('')}${end}`;
+  const withBody = (content: Buffer): Buffer =>
+    Buffer.concat([Buffer.from(head.replaceAll(LENGTH, `${zero}${Math.max(0, content.length + difference)}`), 'latin1'), content]);
+  return { bytes: withBody(body), withBody };
 }
 
 function odd(headers: readonly Header[], random: Random): Header[] {
