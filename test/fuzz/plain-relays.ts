@@ -84,8 +84,9 @@ export class ComparedRelay {
     return (
       socket.text
         .replaceAll(/^Date: .*$/gm, 'Date:')
-        // Pages tell how long a relay runs.
-        .replaceAll(/^content-length: \d{5}\r$/gm, 'content-length: N')
+        // Pages say when a relay has started.
+        .replaceAll(/<html[^]*?<\/html>/g, '')
+        .replaceAll(/^content-length: \d{5,6}\r$/gm, 'content-length: N')
         .replaceAll(new URL(this.relay.url).port, 'PORT')
         .replaceAll(/error [0-9a-z]{4,12}\b/g, 'error ID')
         .replaceAll(/(?:uptime|server_time|start_time)\W[^,}\n]{1,60}/g, '')
@@ -158,12 +159,14 @@ function boxFor(events: string[]): new () => Plugin {
 /** Node's server of a relay, which only its own diagnostics name. */
 async function serverOf(url: string): Promise<Server> {
   const started = 'http.server.request.start';
+  const { hostname, port } = new URL(url);
   let server: Server | undefined;
   const note = (message: unknown): void => {
-    ({ server } = message as { server: Server });
+    const { server: seen } = message as { readonly server: Server };
+    const address = seen.address();
+    if (typeof address === 'object' && address?.port === Number(port)) server = seen;
   };
   subscribe(started, note);
-  const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
   socket.resume().end(`GET /healthz HTTP/1.1\r\nHost: ${hostname}\r\nConnection: close\r\n\r\n`);
   await once(socket, 'close');
