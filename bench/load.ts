@@ -12,6 +12,9 @@ export interface Load {
   readonly latencies: readonly number[];
 }
 
+/** Connections of a load. */
+export const CONNECTIONS = 32;
+
 const HEAD_END = '\r\n\r\n';
 const LAST_CHUNK = Buffer.from(`0${HEAD_END}`);
 

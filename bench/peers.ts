@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -27,6 +27,8 @@ export const NPM = 'npm xmlrpc';
 export const PYTHON = "Python's xmlrpc";
 export const ABYSS = "xmlrpc-c's Abyss";
 
+// What the build needs, and what is in the package.
+const PACKAGE = ['bin', 'src', 'scripts', 'plugins', 'templates', 'web', 'bench', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -38,21 +40,29 @@ export class Peers {
   readonly skipped: string[] = [];
   readonly directory = mkdtempSync(join(tmpdir(), 'co2-bench-'));
   readonly #children: ChildProcess[] = [];
+  readonly #pin: readonly string[];
   #isEnded = false;
 
-  /** Our relay: the command with one plugin, with warnings logged only, and limits that no load reaches. */
-  async relay(): Promise<Server> {
-    // The first start in a checkout compiles, and the compiler stays in memory.
-    const plugins = join(HERE, 'plugins');
-    await (await this.relayOf(plugins)).end();
-    return this.relayOf(plugins);
+  /** `pin` comes before the command of every server: `taskset -c 0`. */
+  constructor(pin: readonly string[] = []) {
+    this.#pin = pin;
   }
 
-  /** Our relay with the plugins of a directory. */
-  async relayOf(plugins: string): Promise<RunningRelay> {
+  /** Our relay as it is published: the command with one plugin, with warnings logged only, and limits that no load reaches. */
+  async relay(): Promise<Server> {
+    const root = this.#builtPackage();
+    const plugins = join(root, 'bench', 'plugins');
+    // The first start compiles the plugin and the configuration, and the compiler stays in memory.
+    await (await this.relayOf(plugins, root)).end();
+    return this.relayOf(plugins, root);
+  }
+
+  /** Our relay with the plugins of a directory, from the checkout or the package at `root`. */
+  async relayOf(plugins: string, root = ROOT): Promise<RunningRelay> {
     const state = join(this.directory, 'state');
-    const args = ['--port', '0', '--plugins', plugins, '--data', state, '--log-level', 'warn', '--config', join(HERE, 'relay.config.ts')];
-    const { server, child } = await this.#start('co2-relay', process.execPath, ['bin/co2.mjs', 'start', ...args]);
+    const config = join(root, 'bench', 'relay.config.ts');
+    const args = ['--port', '0', '--plugins', plugins, '--data', state, '--log-level', 'warn', '--config', config];
+    const { server, child } = await this.#start('co2-relay', process.execPath, [join(root, 'bin', 'co2.mjs'), 'start', ...args]);
     return { ...server, token: readFileSync(join(state, 'admin.token'), 'utf8').trim(), end: () => this.#end(child) };
   }
 
@@ -92,6 +102,17 @@ export class Peers {
     void this.stop().finally(() => process.kill(process.pid, signal));
   };
 
+  /** Builds the package in a copy of the checkout, which loses its sources then, as the published one. */
+  #builtPackage(): string {
+    const root = join(this.directory, 'package');
+    mkdirSync(root);
+    for (const name of PACKAGE) cpSync(join(ROOT, name), join(root, name), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
+    execFileSync('npm', ['run', 'build'], { cwd: root, stdio: 'pipe' });
+    rmSync(join(root, 'src'), { recursive: true });
+    return root;
+  }
+
   #compiledAbyss(): string {
     const program = join(this.directory, 'abyss');
     const libraries = ['-lxmlrpc_server_abyss', '-lxmlrpc_server', '-lxmlrpc_abyss', '-lxmlrpc_util', '-lxmlrpc', '-lpthread'];
@@ -108,7 +129,8 @@ export class Peers {
     if (this.#isEnded) throw new Error('the benchmark has ended');
     // Only once there is a server: measurements before that leave the event loop no turn for a handler.
     if (this.#children.length === 0) for (const signal of SIGNALS) process.on(signal, this.#onSignal);
-    const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
+    const [first = '', ...rest] = [...this.#pin, command, ...args];
+    const child = spawn(first, rest, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
     this.#children.push(child);
     const failed = once(child, 'exit').then(() => Promise.reject(new Error('it ended before it listened')));
     const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), failed])) as [string];

@@ -18,7 +18,6 @@ import type { IsTrusted } from './client-address.ts';
 import { endpointAt } from './endpoint.ts';
 import type { CallOutcome, Endpoint } from './endpoint.ts';
 import { makeEndpoints } from './endpoints.ts';
-import { fastPath } from './fast-path.ts';
 import { FileHandles, systemFiles } from './file-handles.ts';
 import { findCaller } from './find-caller.ts';
 import type { CallerRequest, CallerRules } from './find-caller.ts';
@@ -30,11 +29,12 @@ import type { Bound } from './listeners.ts';
 import { readMediaType } from './media-type.ts';
 import { hostsOf } from './options.ts';
 import type { HttpOptions } from './options.ts';
+import { PlainCalls } from './plain-calls.ts';
 import { ANY_METHOD, reject } from './rejection.ts';
 import type { Rejection } from './rejection.ts';
 import { checkRequest, isServerOptions, makeHostCheck, noEndpoint, pathOf, tooLarge } from './request-checks.ts';
 import type { Head, HostCheck } from './request-checks.ts';
-import { answerBefore, makeServer } from './server.ts';
+import { makeServer } from './server.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { TlsWatch, tlsSignature } from './tls.ts';
 import { WrongScheme } from './wrong-scheme.ts';
@@ -108,6 +108,7 @@ export class HttpServer {
   readonly #rules: CallerRules;
   readonly #lockout: Lockout;
   readonly #certificates: TlsWatch | undefined;
+  readonly #plainCalls: PlainCalls | undefined;
   #checkHost: HostCheck;
   #isTrusted: IsTrusted;
   #isOpen = false;
@@ -134,14 +135,6 @@ export class HttpServer {
       const apply = server.setSecureContext.bind(server);
       this.#certificates = new TlsWatch(options.tls, certificates, apply, clock, log);
     }
-    this.#handles = new FileHandles({ files: systemFiles, maxConnections: options.maxConnections, clock, log });
-    this.#listeners = new Listeners(server, {
-      ...{ maxConnections: options.maxConnections, isTls: options.tls !== undefined },
-      onError: (error) => {
-        this.#handles.failed(error);
-      },
-    });
-    this.#handles.watch(server);
     this.#checkHost = this.#hostCheckFor(options);
     this.#isTrusted = trustedProxies(options.trustedProxies);
     this.#lockout = new Lockout(options.maxWrongCredentials, clock, log);
@@ -159,8 +152,21 @@ export class HttpServer {
       ...{ dispatcher, about, health, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() },
       acceptsNonFinite: (address) => addresses.acceptsNonFinite(address),
     });
-    this.#addHooks();
+    // One untrusted address may use a quarter of the budget, so a quarter has room for one body.
+    const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 4 * options.maxBodyBytes), shareOf);
+    const inFlight = new InFlight(budget, new SlowReaders(options.requestTimeoutMs, clock, log));
+    this.#addHooks(inFlight);
     this.#addRoutes();
+    if (options.fastPath) this.#plainCalls = this.#answerPlainCalls(inFlight);
+    this.#handles = new FileHandles({ files: systemFiles, maxConnections: options.maxConnections, clock, log });
+    // After the fast path, which must not see a connection that is refused.
+    this.#listeners = new Listeners(server, {
+      ...{ maxConnections: options.maxConnections, isTls: options.tls !== undefined },
+      onError: (error) => {
+        this.#handles.failed(error);
+      },
+    });
+    this.#handles.watch(server);
   }
 
   get scheme(): 'http' | 'https' {
@@ -243,6 +249,7 @@ export class HttpServer {
     this.#listening = [];
     this.#certificates?.stop();
     this.#handles.stop();
+    this.#plainCalls?.close();
     const cut = setTimeout(() => {
       this.#listeners.cut();
     }, CLOSE_MS);
@@ -251,21 +258,16 @@ export class HttpServer {
   }
 
   /** What happens to every request, in order. */
-  #addHooks(): void {
+  #addHooks(inFlight: InFlight): void {
     const server = this.#server;
-    const { options, clock } = this.#parts;
     server.decorateRequest('outcome');
     server.decorateRequest('principal');
     server.addHook('onRequest', (request, _reply, done) => {
       request.outcome = { rpcMethod: undefined, rpcFault: undefined };
       done();
     });
-    // One untrusted address may use a quarter of the budget, so a quarter has room for one body.
-    const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 4 * options.maxBodyBytes), shareOf);
-    const readers = new SlowReaders(options.requestTimeoutMs, clock, this.#log);
     // Before the budget, so that the budget counts inflated bytes.
-    readBodiesAsBytes(server, options.maxBodyBytes);
-    const inFlight = new InFlight(budget, readers);
+    readBodiesAsBytes(server, this.#parts.options.maxBodyBytes);
     watchInFlight(server, inFlight);
     server.addHook('onRequest', (request, reply, done) => {
       const rejection = this.#check(request.raw, request.routeOptions.config.endpoint);
@@ -278,18 +280,18 @@ export class HttpServer {
       this.#accessLog.write({ method, url, socket, headers, outcome, status: reply.statusCode, ms: reply.elapsedTime });
       done();
     });
-    answerBefore(
-      server,
-      fastPath({
-        endpoints: this.#endpoints,
-        inFlight,
-        check: (head, endpoint) => this.#check(head, endpoint),
-        findCaller: (request) => this.#findCaller(request),
-        accessLog: this.#accessLog,
-        failure: (error) => this.#failure(error),
-      }),
-      (error) => this.#failure(error),
-    );
+  }
+
+  /** Makes the fast path; every check is that of the general path. */
+  #answerPlainCalls(inFlight: InFlight): PlainCalls {
+    const { options, clock } = this.#parts;
+    return new PlainCalls({
+      ...{ server: this.#server.server, isTls: options.tls !== undefined, requestTimeoutMs: options.requestTimeoutMs, clock },
+      ...{ endpoints: this.#endpoints, inFlight, accessLog: this.#accessLog },
+      check: (head, endpoint) => this.#check(head, endpoint),
+      findCaller: (request) => this.#findCaller(request),
+      failure: (error) => this.#failure(error),
+    });
   }
 
   #addRoutes(): void {

@@ -1,5 +1,4 @@
 /** Requests in flight, from their headers to the end of their responses: each takes memory from one budget, and slow readers are cut. */
-import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { addressBlock } from '../message/message.ts';
@@ -30,14 +29,11 @@ export class InFlight {
     private readonly readers: SlowReaders,
   ) {}
 
-  /** Registers a request. Undefined if too many requests wait on `connection` already: it is closed. */
-  begin(connection: Connection, response: ServerResponse): RequestInFlight | undefined {
-    const held = new RequestInFlight(this.budget, this.readers, connection);
-    // The client has read the response, or is gone.
-    response.on('close', () => {
-      held.end();
-    });
-    return this.readers.requestBegan(connection) ? held : undefined;
+  /**
+   * Registers a request, until `end` of the result is called. Undefined if too many requests wait on `connection` already: it is closed.
+   */
+  begin(connection: Connection): RequestInFlight | undefined {
+    return this.readers.requestBegan(connection) ? new RequestInFlight(this.budget, this.readers, connection) : undefined;
   }
 }
 
@@ -86,6 +82,7 @@ export class RequestInFlight implements Sender {
     return instead;
   }
 
+  /** Call once, when the client has read the response or is gone. */
   end(): void {
     this.#reservation.release();
     this.readers.responseEnded(this.connection, this.#answerBytes);
@@ -96,10 +93,13 @@ export class RequestInFlight implements Sender {
 export function watchInFlight(server: FastifyInstance, inFlight: InFlight): void {
   server.decorateRequest('inFlight', undefined);
   server.addHook('onRequest', (request, reply, done) => {
-    const held = inFlight.begin(request.socket, reply.raw);
-    request.inFlight = held;
+    const held = (request.inFlight = inFlight.begin(request.socket));
     // A closed connection gets no response.
-    if (held) done();
+    if (!held) return;
+    reply.raw.on('close', () => {
+      held.end();
+    });
+    done();
   });
   server.addHook('preParsing', (request, reply, body, done) => {
     if (isBodyRead(request)) countArriving(request, reply, body);

@@ -1,5 +1,5 @@
 /** Makes the Fastify server: its limits and time-outs, and the answers to what Node cannot parse as HTTP. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
@@ -59,25 +59,6 @@ function withAllHeaders(server: FastifyInstance): FastifyInstance {
 /** ms between Node's checks for slow senders; its default of 30 s would let a request take twice the configured time. */
 export function checkingInterval(requestTimeoutMs: number): number {
   return Math.min(requestTimeoutMs, 5_000);
-}
-
-/** Passes each request to `answers` before the router; the router gets those for which it returns false. */
-export function answerBefore(
-  { server }: FastifyInstance,
-  answers: (request: IncomingMessage, response: ServerResponse) => boolean,
-  failed: (error: unknown) => void,
-): void {
-  const route = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[];
-  server.removeAllListeners('request');
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    try {
-      if (!answers(request, response)) for (const listener of route) listener.call(server, request, response);
-    } catch (error) {
-      // An uncaught exception would end the process.
-      failed(error);
-      request.socket.destroy();
-    }
-  });
 }
 
 // How long the answer to an invalid request waits for a client that does not read it.

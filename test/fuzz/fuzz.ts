@@ -4,6 +4,9 @@
  *
  * `npm run fuzz -- http [REQUESTS] [SEED] [FIRST]`: random HTTP requests, 100,000 by default, to every listener of two relays (Linux only).
  * Prints requests per second and the seed, and of a failure the numbers of the connections, which FIRST repeats.
+ *
+ * `npm run fuzz -- plain [REQUESTS] [SEED] [FIRST] [AT_ONCE]`: plain calls and nearly plain ones, 100,000 by default, to a relay with and
+ * one without the fast path, which must behave alike; with 1 for AT_ONCE they are compared under rate limits.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -12,6 +15,7 @@ import { document } from './generate.ts';
 import { fuzzHttp } from './http.ts';
 import { jsonDocument } from './json.ts';
 import { mutateOften } from './mutate.ts';
+import { fuzzPlain } from './plain.ts';
 import { Random } from './random.ts';
 
 const CORPUS = new URL('corpus/', import.meta.url);
@@ -69,6 +73,22 @@ async function mainHttp([requests = '100000', seed = String(Date.now() % 2 ** 32
   if (outcome.finding !== undefined || outcome.exitCodes.some((code) => code !== 0)) process.exitCode = 1;
 }
 
+async function mainPlain([
+  requests = '100000',
+  seed = String(Date.now() % 2 ** 32),
+  first = '0',
+  atOnce = '40',
+]: readonly string[]): Promise<void> {
+  const start = performance.now();
+  const outcome = await fuzzPlain({ requests: Number(requests), seed: Number(seed), first: Number(first), atOnce: Number(atOnce) });
+  const seconds = (performance.now() - start) / 1000;
+  process.stdout.write(
+    `${outcome.requests} requests over ${outcome.connections} connections in ${Math.round(seconds)} s, ` +
+      `${Math.round(outcome.requests / seconds)}/s, seed ${seed}\n${outcome.finding === undefined ? 'no difference' : `found: ${outcome.finding}`}\n`,
+  );
+  if (outcome.finding !== undefined) process.exitCode = 1;
+}
+
 function main([seconds = '30', seed = String(Date.now() % 2 ** 32)]: readonly string[]): void {
   const random = new Random(Number(seed));
   const kept = corpus()
@@ -105,5 +125,6 @@ function keep({ body, kind }: Finding): string {
 if (process.argv[1] === import.meta.filename) {
   const [kind, ...others] = process.argv.slice(2);
   if (kind === 'http') await mainHttp(others);
+  else if (kind === 'plain') await mainPlain(others);
   else main(process.argv.slice(2));
 }
