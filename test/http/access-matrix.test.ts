@@ -168,6 +168,7 @@ test('every endpoint applies the access rules to every registered method and kin
     dataDir,
     pluginsDir: pluginsDir(t, { 'ham/spam.ts': PLUGIN }),
     peers: ['http://198.51.100.9:1'],
+    peerPingIntervalMs: 0,
     trustedProxies: ['127.0.0.0/8'],
     maxWrongCredentials: 10_000,
     limits: Object.fromEntries(['anonymous', 'token', 'local', 'peer'].map((role) => [role, { perSecond: 1e6, burst: 1e6 }])),
