@@ -5,7 +5,7 @@ import { container as globalContainer } from 'tsyringe';
 import { TokenFile, configuredTokens, tokenId } from './access/access.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
-import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
+import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
 import type { EventSink } from './events/events.ts';
@@ -28,7 +28,6 @@ import type { Receive } from './plugin/plugin.ts';
 import {
   LOGGED_HOST_EVENTS,
   PluginHost,
-  PluginLogs,
   RelayPlugins,
   TRANSIENT_HOST_EVENTS,
   checkPlugins,
@@ -186,10 +185,11 @@ const EMBEDDER = 'the program that runs the relay';
 /** Starts a relay from complete options. */
 export async function startRelay(completed: Completed, environment: StartEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
   const { options } = completed;
-  const { logs = silent, clock = systemClock, signal } = environment;
+  const { clock = systemClock, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
   const parts = makeParts(completed, state, environment, fakes);
   const { events, identity, dispatcher, router, http, customEndpoint, mesh } = parts;
+  const logs = parts.recentLogs.source;
   const steps = new Steps({ clock, log: logs('app'), signal });
   try {
     if (!fakes) await lock(steps, state, () => listeningOf(http, options, environment.configFile));
@@ -249,7 +249,7 @@ type Parts = ReturnType<typeof makeParts>;
 /** Makes the parts of a relay, each with what it depends on; nothing runs yet. */
 function makeParts({ options, isSet }: Completed, state: StateDirectory, environment: StartEnvironment, fakes: Fakes | undefined) {
   const {
-    logs = silent,
+    logs: written = silent,
     clock = systemClock,
     random = Math.random,
     date = Date.now,
@@ -259,14 +259,15 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   const { maxBodyBytes } = options;
   const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
   const events = new EventStream<RelayEvent>({ clock, date, transient });
-  const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
-  logEvents(events, pluginLogs.source, clock);
+  const recentLogs = new RecentLogs(written, [state.adminToken], date, clock);
+  const logs = recentLogs.source;
+  logEvents(events, logs, clock);
   if (fakes) events.subscribe(fakes.onMessage, ['message.routed']);
   const identity = new OwnIdentity();
   const self = identity.get;
 
   // Plugins and relay plugins.
-  const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
+  const hosting = { options, directoryRequired: isSet('pluginsDir'), logs, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
     ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins, classes: environment.classes },
@@ -312,7 +313,7 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
   };
   const { reload } = environment;
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload },
+    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock, reload },
   });
   const port: RelayPort = {
     expose: (plugin, methods) => {
@@ -350,11 +351,10 @@ function makeParts({ options, isSet }: Completed, state: StateDirectory, environ
     new HttpServer({ options, dispatcher, addresses, about, health, tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
-  const programTokens = () => pluginHost.programTokens();
-  const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: programTokens, ...options });
+  const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status },
+    ...{ http, customEndpoint, programServer, status, recentLogs },
   };
 }
 
@@ -419,7 +419,8 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
-  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, http, customEndpoint, programServer } = parts;
+  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, http, customEndpoint, programServer, recentLogs } =
+    parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -431,6 +432,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     stop: async () => {
       // A long poll would keep its connection open.
       events.close();
+      recentLogs.close();
       await Promise.all([http.stop(), customEndpoint.stop()]);
     },
     stopsFirst: true,

@@ -356,7 +356,7 @@ test.serial('the command finds the running relay on any port, without its config
     [['methods', 'pnig'], {}, 1, /^co2: no method matches 'pnig'; did you mean "ping"$/],
     [['help', '--method', 'ping'], {}, 0, /^boolean ping\(\)/],
     [['help', 'ping'], {}, 0, /^Usage: co2 ping/],
-    [['log'], {}, 0, /^\(none\)$|ham\.ear/],
+    [['log'], {}, 0, /info {2}plugin-host {2}satellites running: 1/],
     [['--json', 'call', 'ham.ear.fail'], {}, 1, /^\{"error":\{"kind":"fault","code":42,"message":"no such room"\}\}$/],
     [['stop', '--url', url], {}, 2, /select it with --data/],
     [['stop', '--data', '.co2'], { cwd: other }, 3, /^co2: no relay runs on .*\.co2; start it/],

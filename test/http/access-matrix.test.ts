@@ -29,6 +29,7 @@ const CLASS_OF = new Map<string, AccessClass>([
   ),
   ['relay.get_peers', 'admin'],
   ['relay.get_status', 'admin'],
+  ['relay.get_log', 'admin'],
   ['relay.watch', 'message'],
   ['relay.watch_events', 'admin'],
   ...['list', 'info', 'start', 'stop', 'unload', 'restart', 'reload', 'load', 'add', 'remove', 'subscribe_state', 'log'].map(
