@@ -6,7 +6,7 @@ import { container as globalContainer } from 'tsyringe';
 import { TokenFile, configuredTokens, tokenId } from './access/access.ts';
 import { changedOptions, takeOptions, throwProblems } from './config/config.ts';
 import type { Completed, Config, Options } from './config/config.ts';
-import { RelayError, SILENT, Steps, systemClock } from './core/core.ts';
+import { RecentLogs, RelayError, SILENT, Steps, systemClock } from './core/core.ts';
 import type { Clock, Log, LogSource } from './core/core.ts';
 import { EventStream, guarded } from './events/events.ts';
 import { HttpServer, ProgramServer, readTls } from './http/http.ts';
@@ -17,7 +17,7 @@ import { Mesh } from './mesh/mesh.ts';
 import type { MeshStatus, PeerOptions } from './mesh/mesh.ts';
 import { METRICS_TYPE, metricsText } from './metrics/metrics.ts';
 import { formatHostId, hostPort } from './message/message.ts';
-import { PluginHost, PluginLogs, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
+import { PluginHost, RelayPlugins, TRANSIENT_HOST_EVENTS, checkPlugins } from './plugin-host/plugin-host.ts';
 import type { PluginHostStatus, RelayPluginStatus, RelayPort, SatelliteClasses } from './plugin-host/plugin-host.ts';
 import {
   CustomEndpoint,
@@ -177,10 +177,12 @@ const EMBEDDER = 'the program that runs the relay';
 /** Starts a relay from complete options. */
 export async function startRelay(completed: Completed, environment: StartEnvironment = {}, fakes?: Fakes): Promise<StartedRelay> {
   const { options } = completed;
-  const { logs = silent, clock = systemClock, date = Date.now, signal } = environment;
+  const { logs: written = silent, clock = systemClock, date = Date.now, signal } = environment;
   const state = fakes?.state ?? (await openStateDirectory(options.dataDir));
   const transient = [...MESSAGE_EVENTS, ...TRANSIENT_LINK_EVENTS, ...TRANSIENT_HOST_EVENTS];
   const events = new EventStream<RelayEvent>({ clock, date, transient });
+  const recentLogs = new RecentLogs(written, [state.adminToken], date, clock);
+  const logs = recentLogs.source;
   const steps = new Steps({ clock, log: logs('app'), signal });
   let parts: Parts | undefined;
   try {
@@ -190,7 +192,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
       events.emit(event);
     };
     const store = await startStore(steps, { disk, options: options.store, clock, report });
-    parts = makeParts(completed, { state, store, events }, environment, fakes);
+    parts = makeParts(completed, { state, store, events, recentLogs }, environment, fakes);
     await startInOrder(steps, parts, options, state);
     parts.http.open();
     parts.customEndpoint.open();
@@ -253,32 +255,26 @@ interface Ground {
   readonly state: StateDirectory;
   readonly store: Store;
   readonly events: EventStream<RelayEvent>;
+  readonly recentLogs: RecentLogs;
 }
 
 /** Makes the parts of a relay, each with what it depends on; nothing runs yet. */
 function makeParts(
   { options, isSet }: Completed,
-  { state, store, events }: Ground,
+  { state, store, events, recentLogs }: Ground,
   environment: StartEnvironment,
   fakes: Fakes | undefined,
 ) {
-  const {
-    logs = silent,
-    clock = systemClock,
-    random = Math.random,
-    date = Date.now,
-    env = process.env,
-    resolve = resolveBySystem,
-  } = environment;
+  const { clock = systemClock, random = Math.random, date = Date.now, env = process.env, resolve = resolveBySystem } = environment;
   const { maxBodyBytes } = options;
-  const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
-  logEvents(events, pluginLogs.source, clock);
+  const logs = recentLogs.source;
+  logEvents(events, logs, clock);
   if (fakes) events.subscribe(fakes.onMessage, ['message.routed']);
   const identity = new OwnIdentity();
   const self = identity.get;
 
   // Plugins and relay plugins.
-  const hosting = { options, directoryRequired: isSet('pluginsDir'), logs: pluginLogs.source, clock, cacheDir: state.cacheDir };
+  const hosting = { options, directoryRequired: isSet('pluginsDir'), logs, clock, cacheDir: state.cacheDir };
   const container = globalContainer.createChildContainer();
   const pluginHost = new PluginHost({
     ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins, classes: environment.classes },
@@ -319,7 +315,7 @@ function makeParts(
   };
   const { reload } = environment;
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload },
+    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock, reload },
   });
   const work = new Work({
     ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
@@ -358,11 +354,10 @@ function makeParts(
     new HttpServer({ options, dispatcher, addresses, about, health, tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
-  const programTokens = () => pluginHost.programTokens();
-  const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: programTokens, ...options });
+  const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });
   return {
     ...{ events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, rejections, dispatcher, reconfigured },
-    ...{ http, customEndpoint, programServer, status, work },
+    ...{ http, customEndpoint, programServer, status, work, recentLogs },
   };
 }
 
@@ -416,7 +411,8 @@ async function lock(steps: Steps, state: StateDirectory, listening: () => Listen
 
 /** Starts the parts; the stops run in reverse, after that of the HTTP server. */
 async function startInOrder(steps: Steps, parts: Parts, options: Options, state: StateDirectory): Promise<void> {
-  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router, http, customEndpoint, programServer, work } = parts;
+  const { events, identity, port, pluginHost, relayPlugins, mesh, satellites, router } = parts;
+  const { http, customEndpoint, programServer, work, recentLogs } = parts;
   const drainTimeoutMs = options.drainMs + 30_000;
   await steps.start({
     name: 'the HTTP server',
@@ -428,6 +424,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
     stop: async () => {
       // A long poll would keep its connection open.
       events.close();
+      recentLogs.close();
       await Promise.all([http.stop(), customEndpoint.stop()]);
     },
     stopsFirst: true,

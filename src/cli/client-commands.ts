@@ -137,7 +137,7 @@ function addOperation(program: Command): void {
       const { bench } = await import('./bench.ts');
       await bench(flags);
     });
-  addLogCommand(program, 'log [plugin]', "show the last lines of a plugin's log, or of all plugins");
+  addLogCommand(program, 'log [plugin]', 'show the last lines of the log of the relay and its plugins, or of one plugin');
   client(program, 'reload', 'make the relay reload its configuration').action((flags: TargetFlags) =>
     callAndPrint(flags, (call) => call('relay.reload'), reloadText),
   );

@@ -156,13 +156,14 @@ export interface EnvironmentSource extends ConfigSource {
   readonly ignored: readonly string[];
 }
 
-/** Reads the CO2_ variables, ignoring empty ones. Throws a RelayError CONFIG_INVALID for an unknown name or an invalid value. */
+/** Reads the CO2_ variables, ignoring empty ones. Unknown names and invalid values are its problems. */
 export function environmentSource(environment: Environment, baseDir: string): EnvironmentSource {
   const kinds = optionKinds();
   const keys = new Map([...kinds.keys()].map((key) => [variableOf(key), key]).concat(Object.entries(SHORT)) as [string, string][]);
   const values: Record<string, unknown> = {};
   const names = new Map<string, string>();
   const ignored: string[] = [];
+  const problems: RelayError[] = [];
   for (const [name, text = ''] of Object.entries(environment)) {
     if (!name.startsWith('CO2_')) continue;
     if (isFromKubernetes(name, text, environment)) {
@@ -171,14 +172,22 @@ export function environmentSource(environment: Environment, baseDir: string): En
     }
     const key = keys.get(name);
     if (key === undefined && OTHER_VARIABLES.test(name)) continue;
-    if (key === undefined) throw unknownVariable(name, [...keys.keys()]);
+    if (key === undefined) {
+      problems.push(unknownVariable(name, [...keys.keys()]));
+      continue;
+    }
     if (text === '') continue;
     const other = names.get(key);
-    if (other !== undefined) throw new RelayError('CONFIG_INVALID', `${other} and ${name} set the same option; remove one`);
+    if (other !== undefined) {
+      problems.push(new RelayError('CONFIG_INVALID', `${other} and ${name} set the same option; remove one`));
+      continue;
+    }
     names.set(key, name);
-    set(values, key.split('.'), parseValue(name, text, kinds.get(key) ?? 'text'));
+    const value = parseValue(name, text, kinds.get(key) ?? 'text');
+    if (RelayError.is(value)) problems.push(value);
+    else set(values, key.split('.'), value);
   }
-  return { values, baseDir, ignored, nameOf: (key) => variableFor(names, key) ?? variableOf(key) };
+  return { values, baseDir, ignored, problems, nameOf: (key) => variableFor(names, key) ?? variableOf(key) };
 }
 
 /**
@@ -221,6 +230,7 @@ function set(values: Record<string, unknown>, [first = '', second]: readonly str
   values[first] = second === undefined ? value : { ...(values[first] as object | undefined), [second]: value };
 }
 
+/** The value, or the RelayError that says what is wrong with it. */
 function parseValue(name: string, text: string, kind: OptionKind): unknown {
   switch (kind) {
     case 'text':
@@ -232,17 +242,17 @@ function parseValue(name: string, text: string, kind: OptionKind): unknown {
         .filter((part) => part !== '');
     case 'number':
       if (/^-?\d+(\.\d+)?$/.test(text)) return Number(text);
-      throw invalidValue(name, text, 'a number');
+      return invalidValue(name, text, 'a number');
     case 'boolean':
       if (text === 'true' || text === 'false') return text === 'true';
-      throw invalidValue(name, text, 'true or false');
+      return invalidValue(name, text, 'true or false');
     case 'switch':
       return text === 'true' || text === 'false' ? text === 'true' : text;
     case 'json':
       try {
         return JSON.parse(text) as unknown;
       } catch {
-        throw invalidValue(name, text, 'JSON');
+        return invalidValue(name, text, 'JSON');
       }
   }
 }

@@ -12,6 +12,8 @@ export interface ConfigSource {
   readonly baseDir: string;
   /** Name of an option in this source, for messages: `config.ts: port`, `--port`. */
   readonly nameOf: (key: string) => string;
+  /** What cannot be read of it at all; {@link completeOptions} throws this with everything else that is wrong. Default none. */
+  readonly problems?: readonly RelayError[];
 }
 
 /**

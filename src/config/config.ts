@@ -75,6 +75,7 @@ export function completeOptions(sources: readonly ConfigSource[], defaultsBaseDi
   let merged = absolutePaths(DEFAULTS as unknown as Tree, defaultsBaseDir);
   for (const source of sources) {
     const values = source.values;
+    problems.push(...(source.problems ?? []));
     if (!isTree(values))
       throw new RelayError('CONFIG_INVALID', `${source.nameOf('')}: found ${showOption(values)}, expected an object of options`);
     const found = problemsOf(SCHEMA, source, merge(merged, values));

@@ -24,6 +24,8 @@ export { parseMediaType } from './media-type.ts';
 export type { MediaType } from './media-type.ts';
 export { memoize } from './memoize.ts';
 export { RateLimitedLog } from './rate-limited-log.ts';
+export { RecentLogs } from './recent-logs.ts';
+export type { LogLine, LogQuery } from './recent-logs.ts';
 export { SerialQueue } from './serial-queue.ts';
 export { sha256 } from './sha256.ts';
 export { stderrLogs } from './stderr-log.ts';

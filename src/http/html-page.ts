@@ -36,8 +36,16 @@ const FACTS: ReadonlyMap<string, string> = new Map([
 // Other parts of the page show these fields.
 const NO_FACTS: ReadonlySet<string> = new Set(['host', 'port', 'plugins', 'server_time']);
 const GOOD: ReadonlySet<string> = new Set(['ready', 'busy', 'up']);
-const BAD: ReadonlySet<string> = new Set(['failed', 'not-loaded', 'backoff', 'unresponsive', 'down', 'not ready']);
-const PEER_STATES = { idle: 'not tried yet', connecting: 'connecting', up: 'up', 'backing-off': 'down', stopped: 'stopped' } as const;
+const BAD: ReadonlySet<string> = new Set([
+  'failed',
+  'not-loaded',
+  'backoff',
+  'unresponsive',
+  'down',
+  'never reached',
+  'one-way',
+  'not ready',
+]);
 // The maximum number of forms per method, one for each signature. The relay's own methods have at most three.
 const MAX_FORMS = 4;
 const MAX_BRIEF = 160;
@@ -91,7 +99,7 @@ function factsCard(properties: NonNullable<PageContent['properties']>, { origin 
 function stateCards({ overview, plugins, satellites }: PageContent): string[] {
   const cards: string[] = [];
   if (overview) {
-    const peers = overview.peers.map(({ name, state }) => [escaped(name), badge(PEER_STATES[state])]);
+    const peers = overview.peers.map(({ name, state }) => [escaped(name), badge(state)]);
     const none = 'This relay forwards to no other relay. List some in <code>peers</code>.';
     cards.push(...stateCard('Peers', ['Relay', 'State'], peers, none));
     const known = new Map(plugins?.map((plugin) => [plugin.name, plugin]));

@@ -9,23 +9,32 @@ export interface LinkName {
   readonly name: string;
 }
 
+/** A server that does not answer: `attempt` requests in a row failed; the next one is sent in `delayMs`. */
+export interface LinkFailure {
+  readonly attempt: number;
+  readonly reason: string;
+  readonly delayMs: number;
+}
+
 /** How a link stands with its server. */
 export type LinkConnection =
   /** Nothing has been sent yet. */
-  | { readonly type: 'idle' }
+  | { readonly type: 'unused' }
   /** The first request is under way. */
   | { readonly type: 'connecting' }
   /** The server answers; `attempts` failed before it did. */
   | { readonly type: 'up'; readonly attempts: number }
-  /** `attempt` requests in a row failed; the next one is sent in `delayMs`. */
-  | { readonly type: 'backing-off'; readonly attempt: number; readonly reason: string; readonly delayMs: number }
+  /** It answered before. */
+  | ({ readonly type: 'down' } & LinkFailure)
+  /** It has not answered since the start. */
+  | ({ readonly type: 'never reached' } & LinkFailure)
   | { readonly type: 'stopped' };
 
 export type LinkEvent =
   /** Emitted for a change of state, and for another reason to back off. */
   | (LinkName & { readonly type: 'link.state'; readonly state: LinkConnection; readonly waiting: number })
   /** Transient: another attempt failed for the same reason, or a server that is up asked for a pause (attempt 0). */
-  | (LinkName & { readonly type: 'link.retry' } & Omit<LinkConnection & { type: 'backing-off' }, 'type'> & { readonly waiting: number })
+  | (LinkName & LinkFailure & { readonly type: 'link.retry'; readonly waiting: number })
   /** Transient: the server rejected a dict for good. `isRepeated`: for the same reason as the one before it. */
   | (LinkName & { readonly type: 'link.refused'; readonly id: string; readonly reason: string; readonly isRepeated: boolean })
   /** Transient: the server accepted a dict. `unreadable`: why its answer, which could not be read, counts as that. */
@@ -92,7 +101,7 @@ class LinkLog {
       case 'link.state':
         if (event.state.type === 'up' && event.state.attempts > 0)
           log.info(`${label} answers again after ${event.state.attempts} attempts; ${countOf(event.waiting)} waiting`);
-        else if (event.state.type === 'backing-off') this.#writeFailure(event.state, event.waiting);
+        else if (event.state.type === 'down' || event.state.type === 'never reached') this.#writeFailure(event.state, event.waiting);
         break;
       case 'link.retry':
         this.#writeFailure(event, event.waiting);
@@ -115,7 +124,7 @@ class LinkLog {
     }
   }
 
-  #writeFailure({ attempt, reason, delayMs }: Omit<LinkConnection & { type: 'backing-off' }, 'type'>, waiting: number): void {
+  #writeFailure({ attempt, reason, delayMs }: LinkFailure, waiting: number): void {
     const text = `${this.label} is down (${clean(reason, 300)}); ${countOf(waiting)} waiting, next attempt in ${delayMs} ms`;
     // Another reason needs another remedy, so it is a warning like the first one.
     if (attempt === 1) this.log.warn(text);
@@ -128,5 +137,5 @@ class LinkLog {
 }
 
 function countOf(count: number): string {
-  return count === 1 ? '1 dict' : `${count} dicts`;
+  return count === 1 ? '1 dict' : `${count === 0 ? 'no' : count} dicts`;
 }

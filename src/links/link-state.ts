@@ -10,6 +10,8 @@ export type LinkState =
 
 export type LinkInput =
   | { readonly type: 'queued' }
+  /** Ask the server whether it is there, unless dicts are sent to it anyway. */
+  | { readonly type: 'ping' }
   /** The server accepted the request, or rejected it for good; `left` dicts still wait. */
   | { readonly type: 'answered'; readonly left: number }
   /** `progressed`: the server accepted some of the dicts; `atLeastMs`: how long it asked us to wait. */
@@ -49,7 +51,7 @@ export function step(state: LinkState, input: LinkInput, backoff: Backoff): read
 type Step = readonly [LinkState, readonly LinkEffect[]];
 
 function whileIdle(state: LinkState, input: LinkInput): Step {
-  if (input.type === 'queued') return [{ kind: 'sending', failures: 0, draining: false }, [{ type: 'post' }]];
+  if (input.type === 'queued' || input.type === 'ping') return [{ kind: 'sending', failures: 0, draining: false }, [{ type: 'post' }]];
   if (input.type === 'drain') return [{ kind: 'closed' }, [{ type: 'close' }]];
   return [state, []];
 }

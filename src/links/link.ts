@@ -9,12 +9,13 @@ import { mayHaveArrived } from '../client/internal.ts';
 import { serialiseCall, serialiseMulticall } from '../xmlrpc/xmlrpc.ts';
 import { BatchSize, MAX_BATCH_BYTES } from './batch-size.ts';
 import { labelOf } from './link-events.ts';
-import type { LinkConnection, LinkEvent, LinkName } from './link-events.ts';
+import type { LinkConnection, LinkEvent, LinkFailure, LinkName } from './link-events.ts';
 import { step } from './link-state.ts';
 import type { Backoff, LinkEffect, LinkInput, LinkState } from './link-state.ts';
 import type { LinkOptions } from './options.ts';
 import type { Outgoing, Source } from './outbox.ts';
-import { batchVerdictOf, isSignOfLife, offersBatches, verdictOf } from './verdict.ts';
+import { PING } from './ping.ts';
+import { batchVerdictOf, isSignOfLife, offersBatches, pingVerdictOf, verdictOf } from './verdict.ts';
 import type { BatchVerdict, ServerAnswer, Verdict } from './verdict.ts';
 
 /** How bytes reach a server: over HTTP, or by the carrier of a relay plugin. */
@@ -54,11 +55,10 @@ export interface LinkParts extends LinkName {
 
 /** State of one link, and counters since the start. */
 export interface LinkStatus {
-  readonly state: LinkState['kind'];
-  /** How the link stands with its server; `state` alternates between sending and waiting while a server is down. */
-  readonly connection: LinkConnection['type'];
-  /** How the server answers. `unused`: nothing has been sent to it; `unreached`: it has never answered. */
-  readonly reach: 'unused' | 'up' | 'down' | 'unreached';
+  /** How the link stands with its server. */
+  readonly state: LinkConnection['type'];
+  /** True while a request is under way. */
+  readonly isSending: boolean;
   /** ms since the first of the requests in a row that failed; 0 if the last one did not. */
   readonly downMs: number;
   readonly waiting: number;
@@ -98,10 +98,11 @@ export class Link {
   // What the machine does next; changes with every request.
   #state: LinkState = { kind: 'idle' };
   // What others are told of it; changes when the server fails or recovers.
-  #connection: LinkConnection = { type: 'idle' };
+  #connection: LinkConnection = { type: 'unused' };
   #hasAnswered = false;
   #failingSince: number | undefined;
   #cancelTimer: (() => void) | undefined;
+  #cancelPing: (() => void) | undefined;
   // The server asked not to be called before this time.
   #notBefore = -Infinity;
   readonly #count = { forwarded: 0, unreadable: 0, refused: 0 };
@@ -128,12 +129,22 @@ export class Link {
     if (this.#state.kind === 'idle' && this.#parts.source.size() > 0) this.#on({ type: 'queued' });
   }
 
+  /**
+   * Pings the server at once, so that its state is known before there is a dict for it, and then after each time of about `intervalMs`
+   * in which it got none.
+   */
+  startPings(intervalMs: number): void {
+    this.#on({ type: 'ping' });
+    this.#pingLater(intervalMs);
+  }
+
   /** Sends what waits and closes; at once if the server is down, and after `budgetMs` at the latest. */
   async drain(budgetMs: number): Promise<void> {
     const cancel = this.#parts.clock.after(budgetMs, () => {
       this.#on({ type: 'close' });
     });
-    this.#on({ type: 'drain' });
+    // Nothing waits behind a ping that is under way.
+    this.#on({ type: this.#parts.source.size() === 0 ? 'close' : 'drain' });
     await this.#closed;
     cancel();
     await this.#parts.transport.close();
@@ -160,20 +171,30 @@ export class Link {
   status(): LinkStatus {
     const { source, clock } = this.#parts;
     return {
-      ...{ state: this.#state.kind, connection: this.#connection.type, reach: this.#reach },
+      ...{ state: this.#connection.type, isSending: this.#state.kind === 'sending' },
       ...{ waiting: source.size(), ...source.backlog(clock.now()), ...this.#count, dropped: source.dropped, lastError: this.#lastError },
       downMs: this.#failingSince === undefined ? 0 : Math.max(1, Math.round(clock.now() - this.#failingSince)),
     };
   }
 
-  /** True if the server was asked and has never answered. */
-  get isUnreached(): boolean {
-    return this.#reach === 'unreached';
+  /** True if the last request failed. */
+  get isFailing(): boolean {
+    return this.#failingSince !== undefined;
   }
 
-  get #reach(): LinkStatus['reach'] {
-    if (this.#failingSince !== undefined) return this.#hasAnswered ? 'down' : 'unreached';
-    return this.#hasAnswered ? 'up' : 'unused';
+  #pingLater(intervalMs: number): void {
+    const { clock, random } = this.#parts;
+    const settled = this.#settled;
+    // Relays that were started together do not ping together forever.
+    this.#cancelPing = clock.after(intervalMs * (0.9 + 0.2 * random()), () => {
+      if (this.#settled === settled) this.#on({ type: 'ping' });
+      this.#pingLater(intervalMs);
+    });
+  }
+
+  /** Number of dicts that the server has accepted or rejected. */
+  get #settled(): number {
+    return this.#count.forwarded + this.#count.refused;
   }
 
   #retry(): void {
@@ -191,7 +212,7 @@ export class Link {
   #perform(effect: LinkEffect): void {
     switch (effect.type) {
       case 'post':
-        if (this.#connection.type === 'idle') this.#setConnection({ type: 'connecting' });
+        if (this.#connection.type === 'unused') this.#setConnection({ type: 'connecting' });
         void this.#post();
         break;
       case 'wait':
@@ -212,26 +233,31 @@ export class Link {
   #setConnection(state: LinkConnection): void {
     this.#connection = state;
     if (state.type === 'up') [this.#hasAnswered, this.#failingSince] = [true, undefined];
-    else if (state.type === 'backing-off') this.#failingSince ??= this.#parts.clock.now();
+    else if (isFailure(state)) this.#failingSince ??= this.#parts.clock.now();
     const { role, name, source, events } = this.#parts;
     events.emit({ type: 'link.state', role, name, state, waiting: source.size() });
   }
 
   #backOff(attempt: number, delayMs: number): void {
     const { role, name, source, events } = this.#parts;
-    const state = { type: 'backing-off', attempt, reason: this.#lastError ?? '', delayMs } as const;
+    const failure = { attempt, reason: this.#lastError ?? '', delayMs };
     const before = this.#connection;
-    if (attempt > 0 && !(before.type === 'backing-off' && before.reason === state.reason)) this.#setConnection(state);
+    if (attempt > 0 && !(isFailure(before) && before.reason === failure.reason))
+      this.#setConnection({ ...failure, type: this.#hasAnswered ? 'down' : 'never reached' });
     else {
       // The server accepted some dicts, and only wants a pause.
       if (before.type === 'connecting') this.#setConnection({ type: 'up', attempts: 0 });
-      if (events.isWatched('link.retry')) events.emit({ ...state, type: 'link.retry', role, name, waiting: source.size() });
+      if (events.isWatched('link.retry')) events.emit({ ...failure, type: 'link.retry', role, name, waiting: source.size() });
     }
   }
 
   /** Never rejects: every outcome becomes an input of the state machine. */
   async #post(): Promise<void> {
     const { source, transport, clock, onOutcome } = this.#parts;
+    if (source.size() === 0) {
+      await this.#ping();
+      return;
+    }
     const mustAsk = transport.canBatch === true && source.size() > 1 && this.#batches.isUnknown;
     if (mustAsk && !(await this.#askForBatches())) return;
     const { batch, bodies } = this.#serialise(source.next(this.#batches.limit, MAX_BATCH_BYTES));
@@ -250,6 +276,21 @@ export class Link {
       await this.#act(batch, answer, clock.now() - startedAt);
     } catch (error) {
       await this.#unanswered(batch, error);
+    }
+  }
+
+  /** Asks the server whether it is there. Never rejects. */
+  async #ping(): Promise<void> {
+    try {
+      const answer = await this.#parts.transport.post(PING);
+      if (this.#state.kind === 'closed') return;
+      const verdict = pingVerdictOf(answer);
+      if (verdict.kind === 'failed') await this.#fail([], { reason: verdict.reason });
+      else if (verdict.kind === 'later')
+        await this.#fail([], { reason: verdict.reason, atLeastMs: verdict.retryAfterMs, keepsConnection: answer.kind === 'fault' });
+      else this.#answered();
+    } catch (error) {
+      if (this.#state.kind !== 'closed') await this.#fail([], { reason: reasonOf(error) });
     }
   }
 
@@ -419,12 +460,17 @@ export class Link {
 
   #close(): void {
     this.#cancelTimer?.();
+    this.#cancelPing?.();
     const { role, name, source, events } = this.#parts;
     const count = source.close();
     if (count > 0) events.emit({ type: 'link.dropped', role, name, count, reason: this.#whenStopped });
     this.#setConnection({ type: 'stopped' });
     this.#resolveClosed();
   }
+}
+
+function isFailure(state: LinkConnection): state is LinkConnection & LinkFailure {
+  return state.type === 'down' || state.type === 'never reached';
 }
 
 function isTimeout(error: unknown): boolean {

@@ -12,5 +12,6 @@ export { linkDefaults, linkShape } from './options.ts';
 export type { LinkOptions } from './options.ts';
 export { Outbox } from './outbox.ts';
 export type { Outgoing } from './outbox.ts';
+export { PING } from './ping.ts';
 export { ServerAddress, resolveBySystem } from './server-address.ts';
 export type { Resolve } from './server-address.ts';

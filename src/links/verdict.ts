@@ -39,6 +39,8 @@ export type BatchVerdict =
 const PASSING_FAULTS: ReadonlySet<number> = new Set([429, 503, 504, -32300, -32400]);
 // HTTP statuses with the same meaning: request timeout, too early, too many requests, and those of proxies and starting servers.
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504]);
+// What servers answer to a method that they do not have, instead of a fault.
+const NO_METHOD_STATUSES: ReadonlySet<number> = new Set([400, 404, 405, 500, 501]);
 // The method does not exist, or is forbidden.
 const NO_METHOD_FAULTS: ReadonlySet<number> = new Set([-32601, 401, 403]);
 // The request was too large or unreadable, so none of its calls was made.
@@ -57,6 +59,11 @@ export function verdictOf(answer: ServerAnswer, knowsIds: boolean): Verdict {
   if (PASSING_STATUSES.has(status)) return laterOf(answer);
   // The proxy or the credentials of a peer may be corrected; a satellite had the dict and must not get it again and again.
   return knowsIds ? { kind: 'failed', reason } : { kind: 'refused', reason };
+}
+
+/** What the answer to a ping says of the server: like the answer to a dict, but a server need not have the method. */
+export function pingVerdictOf(answer: ServerAnswer): Verdict {
+  return answer.kind === 'other' && NO_METHOD_STATUSES.has(answer.status) ? { kind: 'taken' } : verdictOf(answer, true);
 }
 
 /** What the answer to `system.multicall` means for `count` dicts. */

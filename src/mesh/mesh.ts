@@ -30,16 +30,20 @@ const REFRESH_MS = 60_000;
 const RECHECK_MS = 1000;
 // A dict waits at most this long for such a lookup.
 const RECHECK_TIMEOUT_MS = 2000;
+// A peer that is down may send many dicts; each is a sign that it can be reached again.
+const RETRY_MS = 1000;
 // Random parts of host_ids; a peer keeps its own for the life of its state directory.
 const MAX_KNOWN = 1000;
 
-/** Counters of the link to one peer. */
-export interface PeerStatus extends LinkStatus {
+/** State of the link to one peer, and its counters. */
+export interface PeerStatus extends Omit<LinkStatus, 'state'> {
   /** URL without credentials. */
   readonly peer: string;
-  /** True if dicts of this peer have arrived here. */
-  readonly isHeard: boolean;
+  readonly state: PeerState;
 }
+
+/** How the link stands with its peer. `one-way`: dicts of the peer arrive here, but it has never answered. */
+export type PeerState = LinkStatus['state'] | 'one-way';
 
 export interface MeshStatus {
   readonly peers: readonly PeerStatus[];
@@ -54,6 +58,8 @@ interface Peer {
   readonly transport: LinkTransport;
   readonly options: PeerOptions;
   isHeard: boolean;
+  /** When the link was retried since the peer had sent something. */
+  retriedAt: number;
   isOneWayLogged: boolean;
 }
 
@@ -84,12 +90,20 @@ export class Mesh {
     const transport = this.#parts.transport(address, peer);
     const outbox = new Outbox({ name: `peer ${name}`, limits: options.outbox, log });
     const link = new Link({ role: 'peer', name, source: outbox, transport, options, clock, random, events, log });
-    return { ...{ address, outbox, link, transport, options: peer }, isHeard: false, isOneWayLogged: false };
+    return { ...{ address, outbox, link, transport, options: peer }, isHeard: false, retriedAt: -Infinity, isOneWayLogged: false };
   }
 
-  /** Adds a peer, unless it is there already. Its name is resolved when there is something to forward. */
+  /** Adds a peer, unless it is there already. Its name is resolved when there is something to send. */
   add(url: string): void {
-    if (this.#peers.every(({ options }) => options.url !== url)) this.#peers.push(this.#peer({ url }));
+    if (this.#peers.some(({ options }) => options.url === url)) return;
+    const peer = this.#peer({ url });
+    this.#peers.push(peer);
+    if (this.#hostId !== undefined) this.#startPings(peer);
+  }
+
+  #startPings({ link }: Peer): void {
+    const { peerPingIntervalMs } = this.#parts.options;
+    if (peerPingIntervalMs > 0 && !this.#isStopped) link.startPings(peerPingIntervalMs);
   }
 
   /** Resolves the peers' names; a name that cannot be resolved yet is looked up again whenever something is forwarded to it. */
@@ -97,7 +111,10 @@ export class Mesh {
     this.#hostId = hostId;
     await Promise.all(this.#peers.map(({ address }) => this.#resolve(address)));
     this.#warnOfLoopback(hostId);
-    for (const { transport } of this.#peers) transport.open?.();
+    for (const peer of this.#peers) {
+      peer.transport.open?.();
+      this.#startPings(peer);
+    }
     this.#refreshLater();
     if (this.#peers.length > 0) this.#log.info(`peers: ${this.#peers.map(({ address }) => address.name).join(', ')}`);
   }
@@ -152,13 +169,24 @@ export class Mesh {
     const random = hostId.slice(0, hostId.indexOf('@'));
     if (!this.#known.has(random)) this.#learn(random, hostId);
     const peer = this.#known.get(random);
-    if (!peer || peer.isOneWayLogged || !peer.link.isUnreached) return;
-    peer.isOneWayLogged = true;
-    const { name } = peer.address;
-    const reason = peer.link.status().lastError ?? 'no answer';
-    this.#log.warn(
-      `peer ${name} is one-way: it sends to this relay, but has never answered (${clean(reason, 300)}); can it be reached from here?`,
-    );
+    if (peer?.link.isFailing === true) this.#onHeardWhileDown(peer);
+  }
+
+  /** Retries a peer that sends, and says once that it does not answer even then. */
+  #onHeardWhileDown(peer: Peer): void {
+    const { link, address } = peer;
+    const now = this.#parts.clock.now();
+    if (now - peer.retriedAt < RETRY_MS) return;
+    const { state, isSending, lastError = 'no answer' } = link.status();
+    if (state === 'never reached' && !isSending && peer.retriedAt !== -Infinity && !peer.isOneWayLogged) {
+      peer.isOneWayLogged = true;
+      const reason = clean(lastError, 300);
+      this.#log.warn(
+        `peer ${address.name} is one-way: it sends to this relay, but has never answered (${reason}); can it be reached from here?`,
+      );
+    }
+    peer.retriedAt = now;
+    link.retryNow();
   }
 
   #learn(random: string, hostId: string): void {
@@ -230,7 +258,10 @@ export class Mesh {
 
   status(): MeshStatus {
     return {
-      peers: this.#peers.map(({ address, link, isHeard }) => ({ peer: address.name, isHeard, ...link.status() })),
+      peers: this.#peers.map(({ address, link, isHeard }) => {
+        const { state, ...counters } = link.status();
+        return { peer: address.name, state: isHeard && state === 'never reached' ? 'one-way' : state, ...counters };
+      }),
       hopLimited: this.#hopLimited,
     };
   }

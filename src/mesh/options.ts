@@ -39,6 +39,11 @@ export interface MeshOptions {
    * get it a second time.
    */
   readonly peerTimeoutMs: number;
+  /**
+   * Every peer is pinged at the start, and again whenever it got no dict for about this time, so that its state is known before there is
+   * something to send. Default 60,000; 0: never. A peer that does not know the method `ping` may answer with a fault.
+   */
+  readonly peerPingIntervalMs: number;
   /** How long a stop waits for the outboxes to become empty. Default 5,000. Dicts that are left are lost and logged. */
   readonly drainMs: number;
 }
@@ -46,6 +51,7 @@ export interface MeshOptions {
 export const meshDefaults: MeshOptions = {
   peers: [],
   peerTimeoutMs: 10_000,
+  peerPingIntervalMs: 60_000,
   drainMs: 5_000,
 };
 
@@ -78,6 +84,7 @@ const peer = z
 export const meshShape = {
   peers: z.array(z.union([peerUrl, peer])),
   peerTimeoutMs: z.int().check(z.gte(1), z.lte(600_000)),
+  peerPingIntervalMs: z.int().check(z.gte(0), z.lte(86_400_000)),
   drainMs: z.int().check(z.gte(0), z.lte(600_000)),
 };
 

@@ -1,6 +1,6 @@
 /** The table of metrics of a relay: name, type, help, labels, and how to read the values from a snapshot of its counters. */
 import type { LinkStatus } from '../links/links.ts';
-import type { MeshStatus } from '../mesh/mesh.ts';
+import type { MeshStatus, PeerState, PeerStatus } from '../mesh/mesh.ts';
 import type { PluginHostStatus, PluginState } from '../plugin-host/plugin-host.ts';
 import { reasonsAgainst } from '../relay/relay.ts';
 import type { RelayStatus } from '../relay/relay.ts';
@@ -39,7 +39,7 @@ const PLUGIN_STATES: readonly PluginState['type'][] = [
   ...(['ready', 'busy', 'starting', 'reloading', 'stopping'] as const),
   ...(['stopped', 'unresponsive', 'backoff', 'failed', 'not-loaded', 'empty'] as const),
 ];
-const CONNECTIONS: readonly LinkStatus['connection'][] = ['idle', 'connecting', 'up', 'backing-off', 'stopped'];
+const PEER_STATES: readonly PeerState[] = ['unused', 'connecting', 'up', 'down', 'never reached', 'one-way', 'stopped'];
 
 const RELAY: readonly Metric[] = [
   gauge('co2_info', 'The relay; always 1.', ['version', 'host_id'], ({ version, hostId }) => [[1, { version, host_id: hostId }]]),
@@ -137,17 +137,17 @@ const INBOXES: readonly Metric[] = [
 ];
 
 const ofPeers =
-  (read: (link: LinkStatus) => number) =>
+  (read: (peer: PeerStatus) => number) =>
   ({ mesh }: Snapshot): readonly Sample[] =>
     mesh.peers.map((peer) => [read(peer), { peer: peer.peer }]);
 
 const PEERS: readonly Metric[] = [
   gauge(
     'co2_peer_state',
-    '1 for the state of the link to a peer, 0 for the others. backing-off: the peer is down and is tried again; idle: nothing has been sent yet.',
+    '1 for the state of the link to a peer, 0 for the others. down, never reached and one-way (it sends, but has never answered): the peer is tried again; unused: nothing has been sent yet.',
     ['peer', 'state'],
     ({ mesh }) =>
-      mesh.peers.flatMap(({ peer, connection }) => CONNECTIONS.map((state): Sample => [state === connection ? 1 : 0, { peer, state }])),
+      mesh.peers.flatMap(({ peer, state: current }) => PEER_STATES.map((state): Sample => [state === current ? 1 : 0, { peer, state }])),
   ),
   counter(
     'co2_peer_forwarded_total',
@@ -191,7 +191,7 @@ const PEERS: readonly Metric[] = [
 const REMOTE: readonly Metric[] = [
   gauge('co2_remote_satellites', 'Registered remote satellites.', [], ({ satellites }) => [[satellites.satellites.length]]),
   gauge('co2_remote_satellites_failing', 'Remote satellites that did not answer the last ping or dict.', [], ({ satellites }) => [
-    [satellites.satellites.filter(({ pings, link }) => pings.fails > 0 || link.connection === 'backing-off').length],
+    [satellites.satellites.filter(({ pings, link }) => pings.fails > 0 || link.downMs > 0).length],
   ]),
   counter('co2_remote_registered_total', 'Registrations, repeated ones included.', [], ({ satellites }) => [[satellites.registered]]),
   counter('co2_remote_unregistered_total', 'Remote satellites that unregistered.', [], ({ satellites }) => [[satellites.unregistered]]),

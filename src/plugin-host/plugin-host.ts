@@ -51,8 +51,6 @@ export { findFiles, isFileName } from './modules/modules.ts';
 export type { SatelliteClass, SatelliteClasses } from './modules/modules.ts';
 export { pluginHostDefaults, pluginHostShape } from './options.ts';
 export type { PluginHostOptions } from './options.ts';
-export { PluginLogs } from './plugin-logs.ts';
-export type { PluginLine } from './plugin-logs.ts';
 export type {
   DeadLetter,
   DeadLetters,

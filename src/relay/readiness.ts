@@ -13,7 +13,7 @@ export interface NotReady {
   readonly part: ReadinessPart;
   /** The name of a plugin, or the file of one that has no name, without its directories; the URL of a peer without credentials. */
   readonly name: string;
-  /** In one word. */
+  /** In one or two words. */
   readonly state: string;
   /** What went wrong, in words; it may name paths and addresses. Undefined if that is not known. */
   readonly reason: string | undefined;
@@ -25,7 +25,7 @@ const NOT_READY: ReadonlySet<PluginState['type']> = new Set(['failed', 'not-load
 /** What is seen of a relay at first sight: names and states, without causes. */
 export interface Overview {
   readonly isReady: boolean;
-  readonly peers: readonly { readonly name: string; readonly state: MeshStatus['peers'][number]['connection'] }[];
+  readonly peers: readonly { readonly name: string; readonly state: MeshStatus['peers'][number]['state'] }[];
   readonly plugins: readonly { readonly name: string; readonly kind: string; readonly state: string }[];
 }
 
@@ -38,12 +38,12 @@ interface Parts {
 export function overviewOf(parts: Parts): Overview {
   return {
     isReady: reasonsAgainst(parts).length === 0,
-    peers: parts.mesh.peers.map(({ peer: name, connection: state }) => ({ name, state })),
+    peers: parts.mesh.peers.map(({ peer: name, state }) => ({ name, state })),
     plugins: parts.plugins.plugins.map(({ name, kind, state }) => ({ name, kind, state: state.type })),
   };
 }
 
-/** All reasons; none if the relay is ready. A peer that has not been tried yet is no reason. */
+/** All reasons; none if the relay is ready. A peer to which nothing has been sent yet does not count. */
 export function reasonsAgainst({ plugins, mesh }: Parts): readonly NotReady[] {
   const failed = plugins.plugins
     .filter(({ state }) => NOT_READY.has(state.type))
@@ -57,7 +57,7 @@ export function reasonsAgainst({ plugins, mesh }: Parts): readonly NotReady[] {
     .filter(({ name }) => !named.has(name))
     .map(({ name, reason }) => ({ part: 'plugins', name, state: 'not-loaded', reason }) as const);
   const down = mesh.peers
-    .filter(({ connection }) => connection === 'backing-off')
-    .map(({ peer, lastError }) => ({ part: 'peers', name: peer, state: 'down', reason: lastError }) as const);
+    .filter(({ downMs }) => downMs > 0)
+    .map(({ peer, state, lastError }) => ({ part: 'peers', name: peer, state, reason: lastError }) as const);
   return [...failed, ...notLoaded, ...down];
 }

@@ -1,8 +1,8 @@
 /** All wire methods of the relay itself, registered with the parts that do the work. */
-import type { Clock } from '../core/core.ts';
+import type { Clock, RecentLogs } from '../core/core.ts';
 import type { EventStream } from '../events/events.ts';
 import type { Mesh } from '../mesh/mesh.ts';
-import type { PluginHost, PluginLogs, RelayPlugins } from '../plugin-host/plugin-host.ts';
+import type { PluginHost, RelayPlugins } from '../plugin-host/plugin-host.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
 import { addBasicMethods } from './methods/basic.ts';
@@ -29,7 +29,7 @@ export interface RelayMethodsDependencies {
   readonly pluginHost: PluginHost;
   readonly relayPlugins: Pick<RelayPlugins, 'status'>;
   readonly events: Pick<EventStream<RelayEvent>, 'after' | 'subscribe' | 'next'>;
-  readonly pluginLogs: Pick<PluginLogs, 'lines'>;
+  readonly logs: Pick<RecentLogs, 'lines' | 'recent'>;
   readonly properties: () => Properties;
   readonly clock: Pick<Clock, 'now' | 'after'>;
   /** Undefined: there is no `relay.reload`. */
@@ -38,7 +38,7 @@ export interface RelayMethodsDependencies {
 
 /** Registers the methods. Called once per relay. */
 export function relayMethods(dependencies: RelayMethodsDependencies): void {
-  const { dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload } =
+  const { dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, logs, properties, clock, reload } =
     dependencies;
   const { registry } = dispatcher;
   addBasicMethods(registry, router, properties);
@@ -51,7 +51,7 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
     relayPlugins: () => relayPlugins.status(),
   });
   addProgramMethods(registry, pluginHost, dispatcher);
-  addPluginMethods(registry, { host: pluginHost, events, logs: pluginLogs, clock });
+  addPluginMethods(registry, { host: pluginHost, events, logs, clock });
   addWatchMethods(registry, new Watches(events, clock));
   if (reload) addReload(registry, reload);
 }

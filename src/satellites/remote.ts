@@ -2,13 +2,11 @@
  * One remote satellite: its registration, the link that notifies it, and the pings on the same connection that detect when it is gone.
  */
 import { randomUUID } from 'node:crypto';
-import { Link, Outbox, ServerAddress, isSignOfLife } from '../links/links.ts';
+import { Link, Outbox, PING, ServerAddress, isSignOfLife } from '../links/links.ts';
 import type { LinkEvent, LinkOptions, LinkStatus, LinkTransport, Outgoing } from '../links/links.ts';
 import { RelayError, clean, reasonOf } from '../core/core.ts';
-import { dictOf } from '../values/values.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
-import { serialiseCall } from '../xmlrpc/xmlrpc.ts';
 import type { SatelliteOptions } from './options.ts';
 import { NO_PINGS, afterAnswer, afterFailure, afterSign, whenDue } from './pings.ts';
 import type { Pings } from './pings.ts';
@@ -26,9 +24,6 @@ export interface RemoteParts {
   /** Called once, when the satellite has stopped answering or its token has become invalid. No pings are sent after that. */
   readonly onExpired: (remote: Remote, reason: string) => void;
 }
-
-// One empty struct, as in every co2 call.
-const PING = serialiseCall('ping', [dictOf()]);
 
 /** A registered satellite. */
 export class Remote {
@@ -123,8 +118,8 @@ export class Remote {
       this.#expire(`the token '${registeredWith.name}' with which it registered is no longer valid`);
       return;
     }
-    const { state, lastError } = this.#link.status();
-    const action = whenDue({ isBusy: state === 'sending', answered: this.#answered, failed: this.#failed });
+    const { isSending, lastError } = this.#link.status();
+    const action = whenDue({ isBusy: isSending, answered: this.#answered, failed: this.#failed });
     this.#answered = this.#failed = false;
     if (action === 'ping') await this.#ping();
     if (action === 'failure') this.#countFailure(lastError ?? 'no answer');

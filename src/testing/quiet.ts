@@ -54,7 +54,7 @@ export async function settled(relays: () => readonly WatchedRelay[], patienceMs:
 /** Deliveries and forwards that have not ended. */
 function pending(relay: WatchedRelay): number {
   const { mesh } = relay.status();
-  return deliveries(relay) + mesh.peers.filter(({ state }) => state === 'sending').length;
+  return deliveries(relay) + mesh.peers.filter(({ isSending }) => isSending).length;
 }
 
 function deliveries(relay: WatchedRelay): number {
@@ -66,7 +66,7 @@ function described(relay: WatchedRelay): string[] {
   const { plugins, mesh } = relay.status();
   const running = deliveries(relay);
   const names = plugins.satellites.map(({ name }) => name).join(', ');
-  const links = mesh.peers.filter(({ state }) => state === 'sending').map(({ peer }) => `a dict is on its way to ${peer}`);
+  const links = mesh.peers.filter(({ isSending }) => isSending).map(({ peer }) => `a dict is on its way to ${peer}`);
   const receives =
     running === 0
       ? []

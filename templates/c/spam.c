@@ -43,8 +43,8 @@ static xmlrpc_value *describe(xmlrpc_env *env, xmlrpc_value *params)
 {
     char own[200];
     snprintf(own, sizeof(own), "%s.add", name);
-    return xmlrpc_build_value(env, "{s:(ss),s:({s:s,s:s,s:((sss))})}", "capabilities", "receive", "exposed", "methods",
-                              "name", own, "help", "Adds two numbers.", "signature", "int", "int", "int");
+    return xmlrpc_build_value(env, "{s:(ss),s:(ss),s:({s:s,s:s,s:((sss))})}", "capabilities", "receive", "exposed", "reads", "nil", "i8",
+                              "methods", "name", own, "help", "Adds two numbers.", "signature", "int", "int", "int");
 }
 
 static xmlrpc_value *get_version(xmlrpc_env *env, xmlrpc_value *params)

@@ -123,7 +123,7 @@ test.serial('methods, help, ping, status and peers of a relay', async (t) => {
     new RegExp(`^co2-relay \\S+ at ${new URL(relay.url).host}, host_id ${relay.hostId}$`),
     /^up \d+ s since \d{4}-/,
     /^dicts {7}0 accepted \(0\/s\), 0 sent \(0\/s\), 0 duplicates, 0 origin refused, 0 hop limited$/,
-    /^peers {7}http:\/\/127\.0\.0\.1:\d+\S* {2}unused, 0 forwarded$/,
+    /^peers {7}http:\/\/127\.0\.0\.1:\d+\S* {2}up, 0 forwarded$/,
     /^plugins {5}1, all well$/,
   ])
     t.true(
@@ -356,7 +356,7 @@ test.serial('the command finds the running relay on any port, without its config
     [['methods', 'pnig'], {}, 1, /^co2: no method matches 'pnig'; did you mean "ping"$/],
     [['help', '--method', 'ping'], {}, 0, /^boolean ping\(\)/],
     [['help', 'ping'], {}, 0, /^Usage: co2 ping/],
-    [['log'], {}, 0, /^\(none\)$|ham\.ear/],
+    [['log'], {}, 0, /info {2}plugin-host {2}satellites running: 1/],
     [['--json', 'call', 'ham.ear.fail'], {}, 1, /^\{"error":\{"kind":"fault","code":42,"message":"no such room"\}\}$/],
     [['stop', '--url', url], {}, 2, /select it with --data/],
     [['stop', '--data', '.co2'], { cwd: other }, 3, /^co2: no relay runs on .*\.co2; start it/],

@@ -261,6 +261,11 @@ test.serial('config check names all mistakes at once, as JSON too', async (t) =>
       text.stderr.some((line) => says.test(line.replace('co2: ', ''))),
       `${String(says)} in\n${text.stderr.join('\n')}`,
     );
+  const env = { CO2_PROT: '1', CO2_DRAIN_MS: 'soon', CO2_PLUGINS: '{' };
+  const variables = await runCo2(t, { args: ['config', 'check', '--port', '99999'], cwd, env }).exit;
+  const more = ["CO2_DRAIN_MS: found 'soon', expected a number", "CO2_PLUGINS: found '{', expected JSON"];
+  t.is(variables.stderr.length, texts.length + 3, variables.stderr.join('\n'));
+  for (const line of more) t.true(variables.stderr.includes(`co2: ${line}`), line);
   const json = await runCo2(t, { args: ['config', 'check', '--json', '--port', '99999'], cwd }).exit;
   const report = JSON.parse(json.stdout.join('\n')) as { valid: boolean; problems: string[] };
   t.deepEqual([json.code, report.valid, report.problems.length], [2, false, texts.length]);

@@ -45,6 +45,17 @@ test.serial('the log of a plugin is shown and followed', async (t) => {
   await follower.stdout.line(/said one/);
   await say('two');
   t.regex(await follower.stdout.line(/said two/), /info {2}said two$/);
+  const all = await runCo2(t, { args: ['log', '--json', '--url', relay.url], cwd: relay.cwd }).exit;
+  const lines = JSON.parse(all.stdout.join('')) as readonly { readonly category: string; readonly text: string }[];
+  t.true(lines.some(({ category, text }) => category === 'plugin.ham.ear' && text === 'said two'));
+  t.true(
+    lines.some(({ category }) => !category.startsWith('plugin.')),
+    'lines of the relay itself, too',
+  );
+  const together = runCo2(t, { args: ['log', '-f', '-n', '1', '--url', relay.url], cwd: relay.cwd });
+  await together.stdout.line(/said two/);
+  await say('three');
+  t.regex(await together.stdout.line(/said three/), /info {2}plugin\.ham\.ear {2}said three$/);
   const few = await ask(t, relay, 'log', 'ham.ear', '-n', '0');
   t.is(few.code, 2);
 });

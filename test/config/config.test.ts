@@ -50,6 +50,7 @@ const DEFAULTS = {
   outbox: { maxMessages: 10_000, maxBytes: 64 * 1024 * 1024 },
   retry: { minMs: 250, maxMs: 60_000 },
   peerTimeoutMs: 10_000,
+  peerPingIntervalMs: 60_000,
   drainMs: 5000,
   maxSatellites: 100,
   pingIntervalMs: 30_000,

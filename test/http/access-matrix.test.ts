@@ -29,6 +29,7 @@ const CLASS_OF = new Map<string, AccessClass>([
   ),
   ['relay.get_peers', 'admin'],
   ['relay.get_status', 'admin'],
+  ['relay.get_log', 'admin'],
   ['relay.watch', 'message'],
   ['relay.watch_events', 'admin'],
   ...['list', 'info', 'start', 'stop', 'unload', 'restart', 'reload', 'load', 'add', 'remove', 'subscribe_state', 'log'].map(
@@ -169,6 +170,7 @@ test('every endpoint applies the access rules to every registered method and kin
     dataDir,
     pluginsDir: pluginsDir(t, { 'ham/spam.ts': PLUGIN }),
     peers: ['http://198.51.100.9:1'],
+    peerPingIntervalMs: 0,
     trustedProxies: ['127.0.0.0/8'],
     maxWrongCredentials: 10_000,
     limits: Object.fromEntries(['anonymous', 'token', 'local', 'peer'].map((role) => [role, { perSecond: 1e6, burst: 1e6 }])),

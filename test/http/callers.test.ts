@@ -218,7 +218,7 @@ test("access.anonymous ['message'] allows notify for anonymous callers, but no o
 });
 
 test('a caller behind a proxy on this machine is not treated as a peer, even if a peer runs on this machine', async (t) => {
-  const relay = await startRelay(t, { peers: ['http://127.0.0.1:9'] });
+  const relay = await startRelay(t, { peers: ['http://127.0.0.1:9'], peerPingIntervalMs: 0 });
   const co2 = { id: 'far.1', hops: 3, age: 0, by: 'p@127.0.0.1:9', via: [] };
   const dict = { data: 1, host_id: 'o@198.51.100.7:1', co2 };
   for (const headers of FORWARDING) {

@@ -7,6 +7,7 @@ import { addToken } from '../../src/access/access.ts';
 import { createRelay } from '../../src/create-relay.ts';
 import { Gate } from '../support/gate.ts';
 import { PROJECT_DIR } from '../support/processes.ts';
+import type { RelayEvent } from '../../src/relay/relay.ts';
 import { freePorts, pluginsDir, startRelay, temporaryDir } from '../support/relays.ts';
 import { call, request } from './raw.ts';
 import type { RawAnswer } from './raw.ts';
@@ -74,15 +75,11 @@ test('readyz names failed plugins and unreachable peers, and gives the causes on
   const peer = `http://user:hunter2@127.0.0.1:${closed}`;
   const relay = await startRelay(t, { pluginsDir: directory, peers: [peer] });
   const { url, events, adminToken } = relay;
-  t.is((await get(url, '/readyz?exclude=plugins')).body.toString(), 'ready\n', 'nothing has been sent to the peer');
-  await Promise.all([
-    events.next((event) => event.type === 'link.state' && event.state.type === 'backing-off'),
-    relay.call('notify', { data: 1 }),
-  ]);
+  await events.next((event) => event.type === 'link.state' && event.state.type === 'never reached', { since: 0 });
   const { status, body } = await get(url, '/readyz');
   t.is(status, 503);
   const text = body.toString();
-  t.is(text, `not ready\nplugin ham.spam: not-loaded\npeer http://127.0.0.1:${closed}: down\n`);
+  t.is(text, `not ready\nplugin ham.spam: not-loaded\npeer http://127.0.0.1:${closed}: never reached\n`);
   t.is((await get(url, '/readyz?exclude=peers')).body.toString(), 'not ready\nplugin ham.spam: not-loaded\n');
   t.is((await get(url, '/readyz?exclude=peers&exclude=plugins')).status, 200);
   t.like(await get(url, '/readyz?exclude=peer'), {
@@ -150,7 +147,9 @@ test('metrics count events under names that callers cannot choose, and counters 
   const { url, events } = relay;
   const peer = `peer="http://127.0.0.1:${closed}"`;
   const { token } = (await relay.call('relay.register', { port: gone })) as { token: string };
-  const down = events.next((event) => event.type === 'link.state' && event.role === 'peer' && event.state.type === 'backing-off');
+  const isDown = (event: RelayEvent): boolean =>
+    event.type === 'link.state' && event.role === 'peer' && event.state.type === 'never reached';
+  const down = events.next(isDown, { since: 0 });
   await relay.call('notify', { data: 1 });
   await relay.emit({ data: 2 });
   await down;
@@ -164,7 +163,7 @@ test('metrics count events under names that callers cannot choose, and counters 
     ['co2_dicts_sent_total', 1],
     ['co2_dicts_refused_total{reason="ORIGIN_REFUSED"}', 1],
     ['co2_inbox_delivered_total{satellite="test.recorder.Recorder"}', 1],
-    [`co2_peer_state{${peer},state="backing-off"}`, 1],
+    [`co2_peer_state{${peer},state="never reached"}`, 1],
     [`co2_peer_state{${peer},state="up"}`, 0],
     [`co2_peer_waiting{${peer}}`, 2],
     ['co2_remote_satellites', 1],

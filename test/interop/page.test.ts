@@ -177,12 +177,8 @@ test('the page shows the states of peers and plugins; a token adds causes and ri
   const relay = await startRelay(t, { pluginsDir: plugins, peers: [`http://127.0.0.1:${closed}`] });
   const { page, problems } = await open(t, relay.url);
   const live = page.locator('#live');
-  t.regex(await live.innerText(), /not tried yet[^]*ham\.eggs\s+inline\s+not-loaded[^]*0 remote satellites/);
-  const down = relay.events.next((event) => event.type === 'link.state' && event.state.type === 'backing-off');
-  await relay.call('notify', { data: 1 });
-  await down;
-  await page.locator('#refresh').click();
-  await live.locator('.bad', { hasText: 'down' }).waitFor();
+  await live.locator('.bad', { hasText: 'never reached' }).waitFor();
+  t.regex(await live.innerText(), /never reached[^]*ham\.eggs\s+inline\s+not-loaded[^]*0 remote satellites/);
 
   await page.locator('#search').fill('relay.get_peers');
   t.is((await callOn(await methodOf(page, 'relay.get_peers')))[0], 'fault 403');
@@ -201,7 +197,10 @@ test('the page shows the states of peers and plugins; a token adds causes and ri
 });
 
 test('it fits a phone, in light and dark, and can be read without its script', async (t) => {
-  const { url } = await relayWithPlugin(t, { peers: [`http://a-peer-with-a-very-long-name.${'x'.repeat(40)}.example:2004`] });
+  const { url } = await relayWithPlugin(t, {
+    peers: [`http://a-peer-with-a-very-long-name.${'x'.repeat(40)}.example:2004`],
+    peerPingIntervalMs: 0,
+  });
   for (const colorScheme of ['light', 'dark'] as const) {
     const { page, problems } = await open(t, url, { colorScheme, viewport: { width: 360, height: 800 } });
     await (await methodOf(page, 'ham.spam.describe')).locator('summary', { hasText: 'Call it from a program' }).click();

@@ -149,7 +149,7 @@ async function quiet(t: ExecutionContext, { relays, programs }: Network, atMost:
       return;
     }
     const links = statuses.flatMap(({ mesh, satellites }) => [...mesh.peers, ...satellites.satellites.map(({ link }) => link)]);
-    if (links.every(({ state, waiting }) => state === 'idle' && waiting === 0) && programs.every(({ busy }) => busy() === 0)) return;
+    if (links.every(({ isSending, waiting }) => !isSending && waiting === 0) && programs.every(({ busy }) => busy() === 0)) return;
     await new Promise(setImmediate);
   }
 }

@@ -51,7 +51,7 @@ test('a stop does not wait for an unreachable peer, and logs what is lost', asyn
   const relay = await startRelay(t, { peers: [gone.url], drainMs: 60_000, retry: { minMs: 3_600_000, maxMs: 3_600_000 } });
   await relay.emit({ data: 1 });
   await relay.emit({ data: 2 });
-  await relay.events.next((event) => event.type === 'link.state' && event.state.type === 'backing-off', { since: 0 });
+  await relay.events.next((event) => event.type === 'link.state' && event.state.type === 'never reached', { since: 0 });
   await relay.stop();
   t.like(relay.seen.matching('link.dropped')[0], { role: 'peer', name: gone.url, count: 2 });
   const lost = relay.log.lines.all.filter(

@@ -78,7 +78,7 @@ test('a peer that is down gets its dicts in order when it comes back', async (t)
   await before.close();
   const relay = await startRelay(t, { peers: [before.url], retry: { minMs: 1, maxMs: 5 } });
   for (let n = 0; n < 5; n++) await relay.emit({ data: n });
-  await relay.seen.event('link.state', { role: 'peer', state: { type: 'backing-off', reason: /connection refused/ } });
+  await relay.seen.event('link.state', { role: 'peer', state: { type: 'never reached', reason: /connection refused/ } });
   const back = await scriptedPeer(t, { host: '127.0.0.9', port: before.port });
   const dicts = await back.notified.first(5);
   t.deepEqual(
@@ -92,13 +92,13 @@ test('a peer that rejects everything after it was unreachable is logged as a war
   const [port = 0] = await freePorts(1);
   const relay = await startRelay(t, { peers: [`http://127.0.0.1:${port}`], retry: { minMs: 1, maxMs: 5 } });
   await relay.emit({ data: 1 });
-  await relay.events.next((event) => event.type === 'link.state' && event.state.type === 'backing-off', { since: 0 });
+  await relay.events.next((event) => event.type === 'link.state' && event.state.type === 'never reached', { since: 0 });
   const other = createServer((_request, response) => response.writeHead(421).end()).listen(port, '127.0.0.1');
   t.teardown(() => {
     other.closeAllConnections();
     other.close();
   });
-  await relay.seen.event('link.state', { state: { type: 'backing-off', reason: /421/ } });
+  await relay.seen.event('link.state', { state: { type: 'never reached', reason: /421/ } });
   t.is(relay.log.lines.all.filter(({ level, text }) => level === 'warn' && /^peer .* is down \(.*421/.test(text)).length, 1);
 });
 

@@ -43,7 +43,10 @@ async function linked(t: ExecutionContext, who: 'peer' | 'satellite', first: rea
     // Bytes that break off: the connection ends with them.
     if (next.includes('X-Breaks-Off')) socket.end();
   });
-  const relay = await startRelay(t, { retry: RETRY, peerTimeoutMs: 50_000, peers: who === 'peer' ? [server.url] : [], ...config });
+  const relay = await startRelay(t, {
+    ...{ retry: RETRY, peerTimeoutMs: 50_000, peerPingIntervalMs: 0, peers: who === 'peer' ? [server.url] : [] },
+    ...config,
+  });
   if (who === 'satellite') await relay.call('relay.register', { port: Number(new URL(server.url).port) });
   const got = (): readonly (string | undefined)[] => server.requests.filter((request) => methodOf(request) === 'notify').map(dataOf);
   const counters = (): Counters => {

@@ -15,12 +15,14 @@ const wait = (ms: number, failures: number): LinkEffect => ({ type: 'wait', ms, 
 const recovered = (failures: number): LinkEffect => ({ type: 'recovered', failures });
 const answered = (left: number): LinkInput => ({ type: 'answered', left });
 const drain: LinkInput = { type: 'drain' };
+const ping: LinkInput = { type: 'ping' };
 const [queued, failed, due, end]: LinkInput[] = [{ type: 'queued' }, { type: 'failed' }, { type: 'due' }, { type: 'close' }];
 
 type Row = readonly [before: LinkState, event: LinkInput | undefined, after: LinkState, effects: readonly LinkEffect[]];
 
 const TABLE: readonly Row[] = [
   [idle, queued, sending(), [post]],
+  [idle, ping, sending(), [post]],
   [idle, answered(0), idle, []],
   [idle, failed, idle, []],
   [idle, due, idle, []],
@@ -28,6 +30,7 @@ const TABLE: readonly Row[] = [
   [idle, end, closed, [close]],
 
   [sending(), queued, sending(), []],
+  [sending(), ping, sending(), []],
   [sending(), answered(0), idle, []],
   [sending(), answered(2), sending(), [post]],
   [sending(), failed, waiting(1), [wait(50, 1)]],
@@ -53,13 +56,14 @@ const TABLE: readonly Row[] = [
   [sending(1, true), answered(0), closed, [recovered(1), close]],
 
   [waiting(1), queued, waiting(1), []],
+  [waiting(1), ping, waiting(1), []],
   [waiting(1), answered(0), waiting(1), []],
   [waiting(1), failed, waiting(1), []],
   [waiting(3), due, sending(3), [post]],
   [waiting(1), drain, closed, [close]],
   [waiting(1), end, closed, [close]],
 
-  ...[queued, answered(1), failed, due, drain, end].map((event): Row => [closed, event, closed, []]),
+  ...[queued, ping, answered(1), failed, due, drain, end].map((event): Row => [closed, event, closed, []]),
 ];
 
 for (const [before, event, after, effects] of TABLE) {
@@ -69,7 +73,7 @@ for (const [before, event, after, effects] of TABLE) {
 }
 
 const events: fc.Arbitrary<LinkInput> = fc.oneof(
-  fc.constantFrom<LinkInput>(...[queued, failed, due].map((event) => event!)),
+  fc.constantFrom<LinkInput>(...[queued, failed, due, ping].map((event) => event!)),
   fc.nat(3).map(answered),
   { weight: 1, arbitrary: fc.constant(drain) },
 );

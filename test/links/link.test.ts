@@ -96,7 +96,7 @@ test('dicts are sent in order, one in flight at a time', async (t) => {
   send(1, 2, 3);
   const first = await transport.nth(1);
   t.is(transport.posts.all.length, 1, 'the second waits for the first answer');
-  t.like(link.status(), { state: 'sending', waiting: 3, forwarded: 0 });
+  t.like(link.status(), { state: 'connecting', isSending: true, waiting: 3, forwarded: 0 });
   first.answer(OK);
   await transport.nth(2);
   send(4);
@@ -112,7 +112,7 @@ test('after a failure, the same dict is retried on a new connection with growing
     (await transport.nth(index + 1)).answer(down);
     t.is((await clock.set.first(index + 1)).at(-1), pause);
     t.is(transport.resets.all.length, index + 1);
-    t.like(link.status(), { state: 'waiting', waiting: 2, lastError: 'connection refused' });
+    t.like(link.status(), { state: 'never reached', isSending: false, waiting: 2, lastError: 'connection refused' });
     clock.advance(pause - 1);
     t.is(transport.posts.all.length, index + 1, 'not before the time');
     clock.advance(1);
@@ -217,7 +217,7 @@ test('drain sends the queued dicts, then closes', async (t) => {
   const drained = link.drain(1000);
   t.deepEqual(await takeAll(transport, 3), [1, 2, 3]);
   await drained;
-  t.like(link.status(), { state: 'closed', forwarded: 3, dropped: 0 });
+  t.like(link.status(), { state: 'stopped', forwarded: 3, dropped: 0 });
   t.is(transport.closed, 1);
   t.is(clock.pending, 0, 'no timer stays');
   send(4);
@@ -230,7 +230,7 @@ test('drain of an idle link resolves at once, and so does a second drain', async
   await Promise.all([link.drain(1000), link.drain(1000)]);
   t.is(transport.posts.all.length, 0);
   t.is(clock.pending, 0);
-  t.is(link.status().state, 'closed');
+  t.is(link.status().state, 'stopped');
 });
 
 test('drain resolves at once if the peer is down, and logs the lost dicts', async (t) => {
@@ -240,7 +240,7 @@ test('drain resolves at once if the peer is down, and logs the lost dicts', asyn
   await clock.set.first(1);
   await link.drain(1_000_000);
   t.is(transport.posts.all.length, 1);
-  t.like(link.status(), { state: 'closed', waiting: 0, dropped: 3 });
+  t.like(link.status(), { state: 'stopped', waiting: 0, dropped: 3 });
   t.is(clock.pending, 0);
   t.like(seen.matching('link.dropped'), [{ count: 3 }]);
   t.is(log.matching(/lost 3 dicts still waiting when the relay stopped/).length, 1);
@@ -253,7 +253,7 @@ test('drain resolves if the peer fails in the meantime', async (t) => {
   const drained = link.drain(1_000_000);
   post.answer(down);
   await drained;
-  t.like(link.status(), { state: 'closed', forwarded: 0, dropped: 2 });
+  t.like(link.status(), { state: 'stopped', forwarded: 0, dropped: 2 });
 });
 
 test('drain times out if the peer does not respond, and dicts in flight are counted once', async (t) => {
@@ -262,10 +262,10 @@ test('drain times out if the peer does not respond, and dicts in flight are coun
   const post = await transport.nth(1);
   const drained = link.drain(500);
   clock.advance(499);
-  t.is(link.status().state, 'sending');
+  t.is(link.status().state, 'connecting');
   clock.advance(1);
   await drained;
-  t.like(link.status(), { state: 'closed', forwarded: 0, dropped: 2 });
+  t.like(link.status(), { state: 'stopped', forwarded: 0, dropped: 2 });
   post.answer(OK);
   await Promise.resolve();
   const { forwarded, dropped, refused } = link.status();
@@ -300,7 +300,7 @@ test('each state change of a link emits one event', async (t) => {
   const peer = { role: 'peer', name: 'http://192.0.2.9:2004' };
   t.deepEqual(states(), [
     { ...peer, type: 'link.state', state: { type: 'connecting' }, waiting: 1 },
-    { ...peer, type: 'link.state', state: { type: 'backing-off', attempt: 1, reason: 'connection refused', delayMs: 50 }, waiting: 2 },
+    { ...peer, type: 'link.state', state: { type: 'never reached', attempt: 1, reason: 'connection refused', delayMs: 50 }, waiting: 2 },
     { ...peer, type: 'link.state', state: { type: 'up', attempts: 2 }, waiting: 1 },
     { ...peer, type: 'link.state', state: { type: 'stopped' }, waiting: 0 },
   ]);

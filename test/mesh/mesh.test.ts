@@ -6,6 +6,7 @@ import { Mesh, meshDefaults } from '../../src/mesh/mesh.ts';
 import type { MeshOptions } from '../../src/mesh/mesh.ts';
 import { ServerAddress, TRANSIENT_LINK_EVENTS, linkDefaults, linkLogger } from '../../src/links/links.ts';
 import type { LinkEvent, LinkTransport, Resolve } from '../../src/links/links.ts';
+import { dictOf } from '../../src/values/values.ts';
 import type { Dict } from '../../src/values/values.ts';
 import { canonicalMembers } from '../../src/xmlrpc/xmlrpc.ts';
 import { EventStream } from '../../src/events/events.ts';
@@ -44,7 +45,8 @@ function makeMesh(
         failures.push(peer.name);
         throw new RelayError('TRANSPORT', 'no route');
       }
-      sent.push({ to: peer.name, body: Buffer.from(body).toString(), dict: dictIn(body) });
+      const text = Buffer.from(body).toString();
+      sent.push({ to: peer.name, body: text, dict: text.includes('<methodName>ping<') ? dictOf() : dictIn(body) });
       return {
         kind: 'value',
         value: true,
@@ -60,7 +62,7 @@ function makeMesh(
   const events = new EventStream<LinkEvent>({ clock, transient: TRANSIENT_LINK_EVENTS });
   events.subscribe(linkLogger(log.source, clock));
   const mesh = new Mesh({
-    options: { ...linkDefaults, ...meshDefaults, ...options, peers },
+    options: { ...linkDefaults, ...meshDefaults, peerPingIntervalMs: 0, ...options, peers },
     logs: log.source,
     events,
     clock,
@@ -225,7 +227,7 @@ test('a stop sends the queued dicts', async (t) => {
       sent.all.filter(({ to }) => to === peer).map(({ dict }) => dict.data),
       [1, 2, 3],
     );
-  t.true(mesh.status().peers.every(({ state, forwarded }) => state === 'closed' && forwarded === 3));
+  t.true(mesh.status().peers.every(({ state, forwarded }) => state === 'stopped' && forwarded === 3));
 });
 
 test('a peer address has a default port by scheme and canonical IP addresses, and is resolved again at each refresh', async (t) => {
@@ -263,32 +265,113 @@ test('a literal IP address is never resolved', async (t) => {
   await t.notThrowsAsync(peer.refresh());
 });
 
-test('the state of a peer is unused, up, unreached, down or one-way; one-way is logged once', async (t) => {
-  let isReachable = true;
+test('without pings, a peer to which nothing was sent is unused', async (t) => {
+  const { mesh, clock } = makeMesh([A]);
+  await mesh.start(SELF);
+  t.like(mesh.status().peers[0], { state: 'unused', downMs: 0 });
+  t.is(clock.pending, 0);
+});
+
+test('a peer is pinged at the start, and then only after a minute without a dict', async (t) => {
+  const { mesh, sent, clock } = makeMesh([A], { peerPingIntervalMs: 60_000 });
+  const methods = (): readonly string[] => sent.all.map(({ body }) => /<methodName>(.*)<\/methodName>/.exec(body)?.[1] ?? '');
+  await mesh.start(SELF);
+  await sent.first(1);
+  await nextTurn();
+  t.like(mesh.status().peers[0], { state: 'up', isSending: false, forwarded: 0 });
+  clock.advance(59_000);
+  mesh.forward(messageOf('x'));
+  await sent.first(2);
+  await nextTurn();
+  clock.advance(1_000);
+  await nextTurn();
+  t.deepEqual(methods(), ['ping', 'notify']);
+  clock.advance(60_000);
+  await sent.first(3);
+  await nextTurn();
+  t.deepEqual(methods(), ['ping', 'notify', 'ping']);
+  await mesh.stop();
+  t.is(clock.pending, 0, 'no timer stays');
+});
+
+test('a peer that does not answer its ping is never reached or down, and a dict for it is sent at the next attempt', async (t) => {
+  let isReachable = false;
+  const { mesh, sent, clock, failures } = makeMesh([A], { peerPingIntervalMs: 60_000, isReachable: () => isReachable });
+  await mesh.start(SELF);
+  await failures.first(1);
+  await nextTurn();
+  clock.advance(50);
+  t.like(mesh.status().peers[0], { state: 'never reached', downMs: 50, lastError: 'no route', waiting: 0 });
+  isReachable = true;
+  mesh.forward(messageOf('x'));
+  clock.advance(10_000);
+  const [first] = await sent.first(1);
+  t.is(first?.dict.data, 'x');
+  await nextTurn();
+  t.like(mesh.status().peers[0], { state: 'up', downMs: 0 });
+  isReachable = false;
+  clock.advance(130_000);
+  await failures.first(2);
+  await nextTurn();
+  t.is(mesh.status().peers[0]?.state, 'down');
+});
+
+test('a stop does not wait for a ping that is not answered', async (t) => {
+  const clock = new VirtualClock();
+  const log = new LogRecord();
+  const pinged = new Gate<true>();
+  const transport = (): LinkTransport => ({
+    post: () => {
+      pinged.push(true);
+      return new Promise(() => undefined);
+    },
+    reset: async () => undefined,
+    close: async () => undefined,
+  });
+  const options = { ...linkDefaults, ...meshDefaults, peers: [A] };
+  const mesh = new Mesh({ options, logs: log.source, events: new EventStream({ clock }), clock, random: () => 0.5, resolve, transport });
+  await mesh.start(SELF);
+  await pinged.first(1);
+  await mesh.stop();
+  t.is(clock.pending, 0);
+  t.is(mesh.status().peers[0]?.state, 'stopped');
+});
+
+test('a peer that sends, and does not answer even when it is tried again at once, is one-way; that is logged once', async (t) => {
+  let isReachable = false;
   const { mesh, sent, log, clock, failures } = makeMesh([A], { isReachable: () => isReachable });
   await mesh.start(SELF);
-  t.like(mesh.status().peers[0], { reach: 'unused', isHeard: false, downMs: 0 });
-  isReachable = false;
   mesh.forward(messageOf('x'));
   await failures.first(1);
-  await clock.whenPending();
-  clock.advance(50);
-  t.like(mesh.status().peers[0], { reach: 'unreached', isHeard: false, downMs: 50 });
-  for (let n = 0; n < 3; n++) mesh.noteHop('a@192.0.2.11:2004');
-  t.like(mesh.status().peers[0], { reach: 'unreached', isHeard: true });
+  await nextTurn();
+  clock.advance(10);
+  t.like(mesh.status().peers[0], { state: 'never reached', downMs: 10 });
   const warnings = (): readonly string[] => log.lines.all.map((line) => JSON.stringify(line)).filter((line) => line.includes('one-way'));
+  for (let n = 0; n < 3; n++) mesh.noteHop('a@192.0.2.11:2004');
+  await failures.first(2);
+  await nextTurn();
+  t.is(failures.all.length, 2, 'one attempt, not one for each dict');
+  t.is(mesh.status().peers[0]?.state, 'one-way');
+  t.is(warnings().length, 0);
+  for (let n = 0; n < 3; n++) {
+    clock.advance(1_000);
+    await nextTurn();
+    mesh.noteHop('a@192.0.2.11:2004');
+    await nextTurn();
+  }
   t.is(warnings().length, 1);
   t.regex(warnings()[0]!, /peer http:\/\/192\.0\.2\.11:2004 is one-way: it sends to this relay, but has never answered \(no route\)/);
   isReachable = true;
   clock.advance(60_000);
   await sent.first(1);
   await nextTurn();
-  t.like(mesh.status().peers[0], { reach: 'up', downMs: 0 });
+  t.like(mesh.status().peers[0], { state: 'up', downMs: 0 });
   isReachable = false;
+  const before = failures.all.length;
   mesh.forward(messageOf('y'));
-  await failures.first(2);
-  await clock.whenPending();
-  t.like(mesh.status().peers[0], { reach: 'down', isHeard: true });
+  await failures.first(before + 1);
+  await nextTurn();
+  t.is(mesh.status().peers[0]?.state, 'down');
   mesh.noteHop('a@192.0.2.11:2004');
   t.is(warnings().length, 1);
 });

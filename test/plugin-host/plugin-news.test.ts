@@ -1,11 +1,12 @@
-/** The kept log lines of plugins: numbered, bounded, and without secrets. */
+/** The kept log lines of the relay and its plugins: numbered, bounded, and without secrets. */
 import test from 'ava';
-import { PluginLogs } from '../../src/plugin-host/plugin-host.ts';
+import { RecentLogs } from '../../src/core/core.ts';
 import { LogRecord } from '../support/log-record.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
 test('the last lines of each plugin are kept, and no more than that', (t) => {
   const record = new LogRecord();
-  const logs = new PluginLogs(record.source, ['hunter2hunter2'], () => 0);
+  const logs = new RecentLogs(record.source, ['hunter2hunter2'], () => 0, new VirtualClock());
   const ham = logs.source('plugin.ham.spam');
   logs.source('plugin.eggs').warn('other');
   logs.source('relay').info('no plugin');
@@ -35,7 +36,7 @@ test('the last lines of each plugin are kept, and no more than that', (t) => {
 });
 
 test('likely secrets are hidden from readers of the log', (t) => {
-  const logs = new PluginLogs(new LogRecord().source, ['hunter2hunter2'], () => 0);
+  const logs = new RecentLogs(new LogRecord().source, ['hunter2hunter2'], () => 0, new VirtualClock());
   const log = logs.source('plugin.ham');
   const said = [
     'the token is hunter2hunter2.',
@@ -59,4 +60,31 @@ test('likely secrets are hidden from readers of the log', (t) => {
       'nothing to hide: tokens are nice',
     ],
   );
+});
+
+test('all lines are kept together but those of the access log, and a reader may wait for the next one', async (t) => {
+  const clock = new VirtualClock();
+  const logs = new RecentLogs(new LogRecord().source, ['hunter2hunter2'], () => 0, clock);
+  logs.source('plugin.ham').info('of a plugin');
+  logs.source('mesh').warn('of the relay: hunter2hunter2');
+  logs.source('access').info('GET /');
+  const seen = async (query: Partial<Parameters<RecentLogs['recent']>[0]> = {}): Promise<readonly string[]> =>
+    (await logs.recent({ count: 10, waitMs: 0, ...query })).map(({ number, category, text }) => `${number} ${category} ${text}`);
+  t.deepEqual(await seen(), ['1 plugin.ham of a plugin', '2 mesh of the relay: (hidden)']);
+  t.deepEqual(await seen({ since: 2 }), []);
+  const next = seen({ since: 2, waitMs: 1_000 });
+  logs.source('relay').error('more');
+  t.deepEqual(await next, ['3 relay more']);
+  const none = seen({ since: 3, waitMs: 1_000 });
+  clock.advance(1_000);
+  t.deepEqual(await none, []);
+  const gone = new AbortController();
+  const left = seen({ since: 3, waitMs: 1_000, gone: gone.signal });
+  gone.abort();
+  t.deepEqual(await left, []);
+  const many = Array.from({ length: 20 }, () => seen({ since: 3, waitMs: 1_000 }));
+  await t.throwsAsync(seen({ since: 3, waitMs: 1_000 }), { message: '20 readers wait for lines of the log already; try again later' });
+  logs.close();
+  t.deepEqual((await Promise.all(many)).flat(), []);
+  t.is(clock.pending, 0);
 });

@@ -41,7 +41,7 @@ function kit() {
       deadLetters,
     },
     events: { after: () => Promise.resolve({ events: [], next: 0, missed: false }) },
-    logs: { lines: () => [] },
+    logs: { lines: () => [], recent: async () => [] },
     clock: { now: () => 1_000 },
   });
   const admin = callerOf('token');

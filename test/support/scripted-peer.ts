@@ -15,7 +15,7 @@ export interface ScriptedPeer {
   readonly port: number;
   /** Every dict that reached it, whatever the answer was. */
   readonly notified: Gate<Dict>;
-  /** The XML of every call. */
+  /** The XML of every `notify`. */
   readonly bodies: Gate<string>;
   /** Receives an entry for every ping, which is answered true and takes no answer from the script. */
   readonly pinged: Gate<true>;
@@ -35,7 +35,6 @@ export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', po
   const server = createServer((request, response) => {
     void bodyOf(request).then((body) => {
       const call = parseCall(body, { allowNonFinite: true });
-      if (call.methodName !== 'system.multicall') bodies.push(body.toString('utf8'));
       if (call.methodName === 'ping') {
         pinged.push(true);
         respond(response, 'ok');
@@ -46,6 +45,7 @@ export async function scriptedPeer(t: ExecutionContext, { host = '127.0.0.1', po
         respond(response, -32601);
         return;
       }
+      bodies.push(body.toString('utf8'));
       notified.push(call.params[0] as Dict);
       respond(response, answers.shift() ?? 'ok');
     });

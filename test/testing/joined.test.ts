@@ -30,7 +30,7 @@ test('a test relay is joined with its peers by one option, and deliver waits for
   t.deepEqual([heard(a), heard(b)], [[['hello', 0, 'checked']], [['hello', 1, 'attested']]]);
   await b.deliver({ data: 'back', host_id: 'me@192.0.2.3:1' });
   t.deepEqual(heard(a).at(-1), ['back', 1, 'attested']);
-  t.like(a.status().mesh.peers[0], { state: 'idle', refused: 0, dropped: 0 });
+  t.like(a.status().mesh.peers[0], { state: 'up', isSending: false, refused: 0, dropped: 0 });
 });
 
 test('in a chain, a triangle and a ring, every satellite receives a dict once', async (t) => {
@@ -65,10 +65,11 @@ test('dicts for a peer that has stopped are sent when the retry is due', async (
   const a = await relayOf(t);
   const b = await relayOf(t, { peers: [a] });
   t.is(a.clock, b.clock);
+  await a.settled();
   await b.stop();
   await a.deliver({ data: 'x' });
   const [link] = a.status().mesh.peers;
-  t.like(link, { state: 'waiting', waiting: 2 });
+  t.like(link, { state: 'down', waiting: 2 });
   t.regex(link?.lastError ?? '', /there is no test relay at http:\/\/10\./);
   const tries = (): number => a.logs.filter(({ text }) => text.includes(' is down ')).length;
   t.is(tries(), 1);

@@ -29,6 +29,8 @@ export interface DescribedSatellite {
 
 export interface Description {
   readonly capabilities: ReadonlySet<string>;
+  /** What it reads beyond plain XML-RPC; undefined if it does not say. */
+  readonly reads: ReadonlySet<string> | undefined;
   readonly methods: readonly DescribedMethod[];
   readonly work: readonly DescribedWork[];
   /** Empty if the program is a single satellite. */
@@ -36,7 +38,10 @@ export interface Description {
 }
 
 /** The description of a program that does not describe itself. */
-export const UNDESCRIBED: Description = { capabilities: new Set(['receive']), methods: [], work: [], satellites: [] };
+export const UNDESCRIBED: Description = {
+  ...{ capabilities: new Set(['receive']), reads: undefined },
+  ...{ methods: [], work: [], satellites: [] },
+};
 
 // More than any program needs; these limits protect the relay's memory and its pages.
 const MAX_METHODS = 1_000;
@@ -53,22 +58,27 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 
 /** Validates the answer to `plugin.describe`. Throws an Error that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
-  if (!isDict(answer)) throw new Error('plugin.describe: it answered no struct');
-  const { capabilities = [], methods = [], work = [], satellites = [] } = answer;
+  if (!isDict(answer)) throw new Error('plugin.describe: its answer is not a struct');
+  const { capabilities = [], reads, methods = [], work = [], satellites = [] } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
-    throw new Error(`plugin.describe: capabilities is no array of at most ${MAX_CAPABILITIES} texts`);
+    throw new Error(`plugin.describe: capabilities is not an array of at most ${MAX_CAPABILITIES} texts`);
+  if (reads !== undefined && (!isTexts(reads) || reads.length > MAX_CAPABILITIES))
+    throw new Error(`plugin.describe: reads is not an array of at most ${MAX_CAPABILITIES} texts`);
   if (!Array.isArray(methods) || methods.length > MAX_METHODS)
-    throw new Error(`plugin.describe: methods is no array of at most ${MAX_METHODS}`);
+    throw new Error(`plugin.describe: methods is not an array of at most ${MAX_METHODS}`);
   if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
-    throw new Error(`plugin.describe: satellites is no array of at most ${MAX_SATELLITES}`);
-  if (!Array.isArray(work) || work.length > MAX_WORK) throw new Error(`plugin.describe: work is no array of at most ${MAX_WORK}`);
+    throw new Error(`plugin.describe: satellites is not an array of at most ${MAX_SATELLITES}`);
+  if (!Array.isArray(work) || work.length > MAX_WORK) throw new Error(`plugin.describe: work is not an array of at most ${MAX_WORK}`);
   const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
   const names = read.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined) throw new Error(`plugin.describe: it has two methods ${repeated}`);
   const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
   const offered = work.map((one: Value, index) => readWork(plugin, one, index));
-  return { capabilities: new Set(capabilities), methods: read, work: offered, satellites: described };
+  return {
+    ...{ capabilities: new Set(capabilities), reads: reads && new Set(reads) },
+    ...{ methods: read, work: offered, satellites: described },
+  };
 }
 
 /** Reads `{type, help?, payload?, max_concurrent?, timeout_ms?, takes_params?}`. */
@@ -87,9 +97,10 @@ function readWork(plugin: string, work: Value, index: number): DescribedWork {
   } = work;
   if (typeof type !== 'string' || !type.startsWith(`${plugin}:`) || !WORK.test(type))
     return refuse(`its type must be '${plugin}:' and a name`);
-  if (typeof help !== 'string' || help.length > MAX_HELP) return refuse(`the help of ${type} is no text of at most ${MAX_HELP} characters`);
+  if (typeof help !== 'string' || help.length > MAX_HELP)
+    return refuse(`the help of ${type} is not a text of at most ${MAX_HELP} characters`);
   const form = WORK_PAYLOADS.find((one) => one === payload);
-  if (form === undefined) return refuse(`the payload of ${type} is none of ${WORK_PAYLOADS.join(', ')}`);
+  if (form === undefined) return refuse(`the payload of ${type} is not one of ${WORK_PAYLOADS.join(', ')}`);
   if (maxConcurrent !== undefined && !(Number.isSafeInteger(maxConcurrent) && (maxConcurrent as number) >= 1))
     return refuse(`max_concurrent of ${type} is not a number from 1 on`);
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0))
@@ -101,7 +112,7 @@ function readWork(plugin: string, work: Value, index: number): DescribedWork {
 function readSatellite(plugin: string, satellite: Value, index: number): DescribedSatellite {
   const { name, receives = true } = isDict(satellite) ? satellite : {};
   if (typeof name !== 'string' || !name.startsWith(`${plugin}.`) || !METHOD.test(name) || typeof receives !== 'boolean')
-    throw new Error(`plugin.describe: satellites[${index}] is no struct with a name that begins with '${plugin}.'`);
+    throw new Error(`plugin.describe: satellites[${index}] is not a struct with a name that begins with '${plugin}.'`);
   return { name, receives };
 }
 
@@ -109,25 +120,27 @@ function readMethod(plugin: string, method: Value, index: number): DescribedMeth
   const refuse = (reason: string): never => {
     throw new Error(`plugin.describe: methods[${index}]: ${reason}`);
   };
-  if (!isDict(method)) return refuse('it is no struct');
+  if (!isDict(method)) return refuse('it is not a struct');
   const { name, help = '', signature, access = 'call' } = method;
-  if (typeof name !== 'string' || !METHOD.test(name)) return refuse('its name is no method name');
+  if (typeof name !== 'string' || !METHOD.test(name)) return refuse('its name is not a method name');
   if (!name.startsWith(`${plugin}.`) || name.length === plugin.length + 1)
     return refuse(`the name ${clean(name)} does not begin with '${plugin}.'`);
-  if (typeof help !== 'string' || help.length > MAX_HELP) return refuse(`the help of ${name} is no text of at most ${MAX_HELP} characters`);
-  if (typeof access !== 'string' || !GRANTABLE.includes(access)) return refuse(`the access of ${name} is none of ${GRANTABLE.join(', ')}`);
-  if (signature !== undefined && !isSignature(signature)) return refuse(`the signature of ${name} is no array of arrays of type names`);
+  if (typeof help !== 'string' || help.length > MAX_HELP)
+    return refuse(`the help of ${name} is not a text of at most ${MAX_HELP} characters`);
+  if (typeof access !== 'string' || !GRANTABLE.includes(access))
+    return refuse(`the access of ${name} is not one of ${GRANTABLE.join(', ')}`);
+  if (signature !== undefined && !isSignature(signature)) return refuse(`the signature of ${name} is not an array of arrays of type names`);
   return { name, help: shown(help), signature: signature?.length === 0 ? undefined : signature, access: access as AccessClass };
 }
 
 /** Validates the answer to `plugin.get_version`. Throws an Error that says what is wrong. */
 export function readVersion(answer: Value): StatedVersion {
-  if (!isDict(answer)) throw new Error('plugin.get_version: it answered no struct');
+  if (!isDict(answer)) throw new Error('plugin.get_version: its answer is not a struct');
   const { version, requires } = answer;
   if (version !== undefined && (typeof version !== 'string' || version.length > 100))
-    throw new Error('plugin.get_version: version is no short text');
+    throw new Error('plugin.get_version: version is not a text of at most 100 characters');
   if (requires !== undefined && (typeof requires !== 'string' || requires.length > 200))
-    throw new Error('plugin.get_version: requires is no short text');
+    throw new Error('plugin.get_version: requires is not a text of at most 200 characters');
   return { version: version === undefined ? undefined : clean(version, 100), requires };
 }
 

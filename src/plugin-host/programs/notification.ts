@@ -14,8 +14,8 @@ export interface ProgramRecipientParts {
   readonly clock: Clock;
   /** Timeout for one `notify`. */
   readonly timeoutMs: number;
-  /** How messages for it are encoded. Undefined: as they arrived. */
-  readonly writing: WriteOptions | undefined;
+  /** How messages have to be encoded for it; called for each. Undefined: it may get them as they arrived. */
+  readonly writing: () => WriteOptions | undefined;
   /** Called with a message that cannot be encoded this way. */
   readonly onUnwritable: (message: Message, reason: string) => void;
 }
@@ -29,7 +29,8 @@ export function programRecipient(
     deliver: async (message, redelivered) => {
       const request = notificationOf(message, clock.now(), redelivered);
       try {
-        if (writing) request.body(writing);
+        const required = writing();
+        if (required) request.body(required);
       } catch (error) {
         onUnwritable(message, clean(reasonOf(error)));
         throw error;
@@ -47,6 +48,21 @@ export function programRecipient(
     },
     explain: (error) => clean(reasonOf(error)),
   };
+}
+
+/** The write options that a message has to meet if the program reads only plain XML-RPC and `reads`, as `plugin.describe` says. */
+export function writingFor(reads: ReadonlySet<string>): WriteOptions {
+  return { nil: reads.has('nil'), i8: reads.has('i8'), wideInts: reads.has('i8'), nonFinite: true, astral: reads.has('astral') };
+}
+
+/** What a message holds that only some XML-RPC libraries can read, in words; undefined if there is nothing. */
+export function extensionIn(message: Message, now: number): string | undefined {
+  try {
+    notificationOf(message, now, false).body(writingFor(new Set()));
+    return undefined;
+  } catch (error) {
+    return clean(reasonOf(error));
+  }
 }
 
 /** The call that delivers `message` at `now` (the relay's clock). */

@@ -21,7 +21,7 @@ import type {
 } from '../hosted/hosted.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { ItemBatch } from './item-streams.ts';
-import { programRecipient } from './notification.ts';
+import { extensionIn, programRecipient, writingFor } from './notification.ts';
 import { completeRecord } from './options.ts';
 import type { ProgramOptions, ProgramRecord } from './options.ts';
 import { LineLimit } from './output.ts';
@@ -89,7 +89,12 @@ export class Program implements HostedPlugin {
     const queue = new BoundedQueue<Message>({ name, log, limits: inbox, bytesOf: heldBytes, sinceOf: ({ arrivedAt }) => arrivedAt });
     const recipient = programRecipient(
       {
-        ...{ clock, timeoutMs: receiveTimeoutMs, writing: record.send },
+        ...{ clock, timeoutMs: receiveTimeoutMs },
+        writing: () => {
+          if (record.send) return record.send;
+          const reads = this.#supervisor.prepared?.reads;
+          return reads && writingFor(reads);
+        },
         onUnwritable: (message, reason) => {
           parts.deadLetters.add({ satellite: name, message, deaths: 0, reason });
           log.error(`${name} cannot read the message ${clean(message.id)}: it is set aside (plugin.dead_letters): ${reason}`);
@@ -339,7 +344,9 @@ export class Program implements HostedPlugin {
     if (!interrupted || !isItsFault) return false;
     const { message, deaths } = interrupted;
     if (deaths >= MAX_DEATHS) {
-      this.#parts.deadLetters.add({ satellite: this.name, message, deaths, reason });
+      const extension = this.send === undefined ? extensionIn(message, this.#parts.clock.now()) : undefined;
+      const hint = `; perhaps it cannot read the message (${extension}): see send in programs, and reads in plugin.describe`;
+      this.#parts.deadLetters.add({ satellite: this.name, message, deaths, reason: reason + (extension === undefined ? '' : hint) });
       this.#inbox.dropInterrupted();
     }
     return true;

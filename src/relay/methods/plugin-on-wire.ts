@@ -3,16 +3,10 @@
  */
 import type { RelayEvent } from '../relay-events.ts';
 import type { EmittedEvent } from '../../events/events.ts';
+import type { LogLine } from '../../core/core.ts';
 import { Double } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
-import type {
-  DeadLetter,
-  PluginHostStatus,
-  PluginLine,
-  PluginState,
-  PluginStatus,
-  SatelliteStatus,
-} from '../../plugin-host/plugin-host.ts';
+import type { DeadLetter, PluginHostStatus, PluginState, PluginStatus, SatelliteStatus } from '../../plugin-host/plugin-host.ts';
 
 /** A struct to send. */
 export type Struct = Readonly<Record<string, Sendable>>;
@@ -63,7 +57,7 @@ export function eventOnWire({ number, at, event }: EmittedEvent<RelayEvent>): St
 }
 
 /** A line of a plugin's log. */
-export function lineOnWire({ number, at, level, text }: PluginLine): Struct {
+export function lineOnWire({ number, at, level, text }: LogLine): Struct {
   return { number, at, level, text };
 }
 

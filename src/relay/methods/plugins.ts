@@ -2,11 +2,11 @@
 import type { EventStream } from '../../events/events.ts';
 import { RelayError, clean } from '../../core/core.ts';
 import { describeValue, isDict, showValue } from '../../values/values.ts';
-import type { Clock } from '../../core/core.ts';
+import type { Clock, RecentLogs } from '../../core/core.ts';
 import type { Dict, Value } from '../../values/values.ts';
 import { noSuchPlugin } from '../../plugin-host/plugin-host.ts';
 import type { RelayEvent } from '../relay-events.ts';
-import type { DeadLetter, PluginHost, PluginLogs, PluginStatus } from '../../plugin-host/plugin-host.ts';
+import type { DeadLetter, PluginHost, PluginStatus } from '../../plugin-host/plugin-host.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
 import type { Method, MethodRegistry } from '../../rpc/rpc.ts';
 import { eventOnWire, letterOnWire, lineOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
@@ -18,7 +18,7 @@ type HostMethods =
 export interface PluginMethodsParts {
   readonly host: Pick<PluginHost, HostMethods>;
   readonly events: Pick<EventStream<RelayEvent>, 'after'>;
-  readonly logs: Pick<PluginLogs, 'lines'>;
+  readonly logs: Pick<RecentLogs, 'lines' | 'recent'>;
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -148,6 +148,20 @@ function addFeeds(add: Add, { host, events, logs }: PluginMethodsParts): void {
       const { name } = find(nameIn(method, params.slice(0, 1)), host);
       const count = wholeIn(method, params, 1, 'lines', { fallback: DEFAULT_LINES, max: MAX_LINES });
       return logs.lines(name, count, wholeIn(method, params, 2, 'since', { fallback: 0, max: MAX_NUMBER })).map(lineOnWire);
+    },
+  });
+  add({
+    name: 'relay.get_log',
+    help: 'Returns the last lines (default 50, at most 500) of the log of the relay and all plugins after the number since (default 0): number, at, level, category (plugin.NAME for a plugin), text. If there are none, waits up to timeout_ms (default 0, at most 60000) for one. Likely secrets are hidden.',
+    signatures: [['array'], ['array', 'int'], ['array', 'int', 'int'], ['array', 'int', 'int', 'int']],
+    invoke: async (params, { gone }) => {
+      const method = 'relay.get_log';
+      requireAtMost(method, params, 3);
+      const count = wholeIn(method, params, 0, 'lines', { fallback: DEFAULT_LINES, max: MAX_LINES });
+      const since = wholeIn(method, params, 1, 'since', { fallback: 0, max: MAX_NUMBER });
+      const waitMs = wholeIn(method, params, 2, 'timeout_ms', { fallback: 0, max: MAX_WAIT_MS });
+      const lines = await logs.recent({ count, since, waitMs, gone });
+      return lines.map((line) => ({ ...lineOnWire(line), category: line.category }));
     },
   });
 }

@@ -1,7 +1,7 @@
 /** The methods that show an operator the status of the relay: counters, links to peers, plugins. */
 import { Double } from '../../values/values.ts';
 import type { Sendable } from '../../values/values.ts';
-import type { MeshStatus, PeerStatus } from '../../mesh/mesh.ts';
+import type { MeshStatus } from '../../mesh/mesh.ts';
 import type { PluginHostStatus, RelayPluginStatus } from '../../plugin-host/plugin-host.ts';
 import type { RelayStatus } from '../status.ts';
 import type { MethodRegistry } from '../../rpc/rpc.ts';
@@ -22,7 +22,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
-    help: 'Lists the peer relays: peer (URL), state (up, down, never reached, one-way: it sends to us but has never answered, unused: nothing was sent to it yet), down_ms (how long it has not answered), numbers of dicts waiting, forwarded, unreadable (forwarded, but the answer could not be parsed), refused and dropped, and last_error.',
+    help: 'Lists the peer relays: peer (URL), state (connecting, up, down, never reached, one-way: it sends to us but has never answered, unused: nothing was sent to it yet, not even a ping), down_ms (how long it has not answered), numbers of dicts waiting, forwarded, unreadable (forwarded, but the answer could not be parsed), refused and dropped, and last_error.',
     signatures: [['array'], ['array', 'struct']],
     invoke: () => peers(mesh()),
   });
@@ -50,13 +50,8 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
 }
 
 function peers({ peers: all }: MeshStatus): Sendable {
-  return all.map(({ peer, isHeard, reach, downMs, waiting, forwarded, unreadable, refused, dropped, lastError = '' }) => ({
-    ...{ peer, state: stateOf(reach, isHeard), down_ms: new Double(downMs) },
+  return all.map(({ peer, state, downMs, waiting, forwarded, unreadable, refused, dropped, lastError = '' }) => ({
+    ...{ peer, state, down_ms: new Double(downMs) },
     ...{ waiting, forwarded, unreadable, refused, dropped, last_error: lastError },
   }));
-}
-
-function stateOf(reach: PeerStatus['reach'], isHeard: boolean): string {
-  if (reach !== 'unreached') return reach;
-  return isHeard ? 'one-way' : 'never reached';
 }

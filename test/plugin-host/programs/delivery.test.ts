@@ -83,6 +83,34 @@ test('a message that cannot be encoded as `send` requires becomes a dead letter 
   t.is(kit.log.matching(/^ham cannot read the message \S+: it is set aside/).length, 1);
 });
 
+test('a program that says what it reads gets no message that holds anything else, and does not end at one', async (t) => {
+  const kit = programOf(t, 'reads-no-emoji');
+  await kit.start();
+  const { pid } = kit.plugin.status;
+  for (const word of ['before', 'satellite 🛰', 'after']) kit.deliver(textMessage(word));
+  await delivered(kit, 2);
+  t.deepEqual(await kit.call('heard'), ['before', 'after']);
+  t.like(kit.plugin.status, { restarts: 0, pid });
+  const [letter, ...others] = kit.programs.deadLetters.list();
+  t.like(letter, { satellite: 'ham', deaths: 0 });
+  t.regex(letter?.reason ?? '', /beyond U\+FFFF/);
+  t.is(others.length, 0);
+});
+
+test('the dead letter of a program that says nothing about what it reads names what the message holds', async (t) => {
+  const kit = programOf(t, 'hates-emoji');
+  await kit.start();
+  for (const word of ['before', 'satellite 🛰', 'after']) kit.deliver(textMessage(word));
+  await delivered(kit, 2);
+  t.deepEqual(await kit.call('heard'), ['after']);
+  const [letter] = kit.programs.deadLetters.list();
+  t.like(letter, { satellite: 'ham', deaths: 5 });
+  t.regex(
+    letter?.reason ?? '',
+    /^it ended with code 7; perhaps it cannot read the message \(.*beyond U\+FFFF.*\): see send in programs, and reads in plugin\.describe$/,
+  );
+});
+
 test('with `astral: "replace"` a program gets U+FFFD for an emoji, and all other text unchanged', async (t) => {
   const kit = programOf(t, 'repeats', { record: { send: { astral: 'replace', charset: 'ascii' } } });
   await kit.start();

@@ -20,17 +20,18 @@ test('a description has names, help, signatures and access classes', (t) => {
 });
 
 const WRONG: readonly (readonly [Value, RegExp])[] = [
-  ['text', /answered no struct/],
-  [{ capabilities: 'receive' }, /capabilities is no array/],
-  [{ methods: [1] }, /methods\[0\]: it is no struct/],
-  [{ methods: Array.from({ length: 1_001 }, (_, index) => ({ name: `ham.m${index}` })) }, /no array of at most 1000/],
+  ['text', /its answer is not a struct/],
+  [{ capabilities: 'receive' }, /capabilities is not an array/],
+  [{ reads: 'nil' }, /reads is not an array of at most 100 texts/],
+  [{ methods: [1] }, /methods\[0\]: it is not a struct/],
+  [{ methods: Array.from({ length: 1_001 }, (_, index) => ({ name: `ham.m${index}` })) }, /not an array of at most 1000/],
   [{ methods: [{ name: 'ham.a' }, { name: 'ham.a' }] }, /two methods ham\.a/],
   [method({ name: 'hamster.add' }), /does not begin with 'ham\.'/],
   [method({ name: 'ham.' }), /does not begin with 'ham\.'/],
-  [method({ name: 'ham.a b' }), /no method name/],
-  [method({ name: `ham.${'x'.repeat(300)}` }), /no method name/],
+  [method({ name: 'ham.a b' }), /not a method name/],
+  [method({ name: `ham.${'x'.repeat(300)}` }), /not a method name/],
   [method({ help: 'x'.repeat(10_001) }), /the help of ham\.add/],
-  [method({ access: 'read' }), /the access of ham\.add is none of message, call, admin/],
+  [method({ access: 'read' }), /the access of ham\.add is not one of message, call, admin/],
   [method({ signature: [[]] }), /the signature of ham\.add/],
   [method({ signature: [['<b>']] }), /the signature of ham\.add/],
 ];
@@ -48,6 +49,6 @@ test('a version range that the relay satisfies, one that it does not, and none',
   t.is(of('^1.0.0'), 'its version 1.0.0 requires a relay ^1.0.0, and this one is 0.9.1');
   t.regex(of('newest') ?? '', /requires the relay 'newest', which is not a version range/);
   t.is(incompatibility(readVersion({}), '0.9.1'), undefined);
-  t.throws(() => readVersion({ version: 1 }), { message: /version is no short text/ });
-  t.throws(() => readVersion({ requires: 'x'.repeat(201) }), { message: /requires is no short text/ });
+  t.throws(() => readVersion({ version: 1 }), { message: /version is not a text of at most 100 characters/ });
+  t.throws(() => readVersion({ requires: 'x'.repeat(201) }), { message: /requires is not a text of at most 200 characters/ });
 });
