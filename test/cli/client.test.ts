@@ -390,7 +390,8 @@ test.serial('watch prints dicts with filters, and events to an admin', async (t)
     }
   })();
   const [one, two] = [await filtered.exit, await patterned.exit];
-  t.deepEqual([one.code, two.code, one.stderr, two.stderr], [0, 0, [], []]);
+  const began = [`watching dicts at ${new URL(relay.url).host}`];
+  t.deepEqual([one.code, two.code, one.stderr, two.stderr], [0, 0, began, began]);
   t.like(JSON.parse(one.stdout[0]!), { sender: '', recipients: 1, dict: { data: { n: 1 }, topic: 'x' } });
   t.regex(two.stdout[0]!, /^\d\d:\d\d:\d\d\.\d{3} {2}\w+@127\.0\.0\.1:0 {2}\{"data":3\.5,"topic":"abc"\}$/);
   t.regex(await everything.stdout.line(/"n":2/), /\{"data":\{"n":2\},"topic":"x"\}/);
