@@ -139,11 +139,45 @@ test.serial('methods, help, ping, status and peers of a relay', async (t) => {
 test.serial('status names the plugins that are not well, and counts what is not loaded', async (t) => {
   const relay = await startCo2(t, { files: { 'plugins/ham/bad.ts': 'const a = ;' } });
   const { stdout } = await ask(t, relay, 'status');
-  t.true(stdout.includes('not loaded  1 files or classes; the log of the relay says why'), stdout.join('\n'));
   t.true(
     stdout.some((line) => /ham\.bad +not-loaded/.test(line)),
     stdout.join('\n'),
   );
+  t.false(
+    stdout.some((line) => line.startsWith('not loaded')),
+    'it is listed above',
+  );
+  writeFileSync(
+    join(relay.cwd, 'plugins/ham/good.ts'),
+    `${EAR}\n@Satellite() export class Bad extends Plugin { constructor() { super(); throw new Error('no ear'); } }`,
+  );
+  await relay.stderr.line(/ham\.good loaded/);
+  const more = (await ask(t, relay, 'status')).stdout;
+  t.true(more.includes('not loaded  1 file or class; the log of the relay says why'), more.join('\n'));
+});
+
+test.serial('an older version that runs is shown by status, page and metrics until the file is repaired; the relay is ready', async (t) => {
+  const relay = await startCo2(t, { files });
+  const seen = async (): Promise<readonly string[]> => {
+    const [page, metrics, ready] = await Promise.all(
+      ['/', '/metrics', '/readyz'].map(async (path) => (await fetch(relay.url + path, { headers: { accept: 'text/html' } })).text()),
+    );
+    const [, older = ''] = /^co2_plugin_older_version\{plugin="ham\.ear"\} (\d)$/m.exec(metrics!) ?? [];
+    return [older, page!.includes('>older version<') ? 'older version' : '', ready!.trim()];
+  };
+  t.deepEqual(await seen(), ['0', '', 'ready']);
+  writeFileSync(join(relay.cwd, 'plugins/ham/ear.ts'), `${EAR}\nconst a = ;\n`);
+  await relay.stderr.line(/not reloaded, the previous version keeps running/);
+  const { stdout } = await ask(t, relay, 'status');
+  const place = `ham/ear.ts:${EAR.split('\n').length + 1}:11`;
+  t.true(stdout.includes('plugins     0 of 1 are well; not well:'), stdout.join('\n'));
+  t.true(stdout.includes(`  ham.ear  runs an older version: ${place}: Expression expected`), stdout.join('\n'));
+  t.deepEqual(await seen(), ['1', 'older version', 'ready']);
+  writeFileSync(join(relay.cwd, 'plugins/ham/ear.ts'), `${EAR}\n`);
+  await relay.stderr.line(/ham\.ear reloaded/);
+  t.true((await ask(t, relay, 'status')).stdout.includes('plugins     1, all well'));
+  t.like(JSON.parse((await ask(t, relay, 'plugin', 'info', 'ham.ear', '--json')).stdout.join('')), { last_error: '', reload_error: '' });
+  t.deepEqual(await seen(), ['0', '', 'ready']);
 });
 
 test.serial('help without a name prints the help of the program', async (t) => {
@@ -400,7 +434,7 @@ test.serial('watch prints dicts with filters, and events to an admin', async (t)
   t.regex(await everything.stdout.line(/plugin\.version/), / {2}\[plugin\.version\] ham\.new loaded$/);
   const denied = await runCo2(t, { args: ['watch', '--events', ...target], cwd: other }).exit;
   t.is(denied.code, 1);
-  t.regex(denied.stderr.join(), /^co2: fault 403: relay\.watch_events needs the right 'admin'/);
+  t.regex(denied.stderr.at(-1) ?? '', /^co2: fault 403: relay\.watch_events needs the right 'admin'/);
   const wrong = await runCo2(t, { args: ['watch', 'topic', ...target], cwd: other }).exit;
   t.deepEqual([wrong.code, wrong.stderr], [2, ["co2: 'topic' is not a filter: write member=value, such as topic=x"]]);
 });
