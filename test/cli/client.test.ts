@@ -195,7 +195,10 @@ test.serial('exit codes: 1 fault, 2 invalid usage, 3 no relay, each with a one-l
   const [port] = await freePorts(1);
   const cases: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
     [['call', 'ham.ear.fail'], 1, /^co2: fault 42: no such room$/],
-    [['call', 'no.such'], 1, /^co2: fault -32601: no method is named 'no\.such'/],
+    [['call', 'no.such'], 1, /^co2: fault -32601: no method is named 'no\.such'; co2 methods lists them all$/],
+    [['call', 'ham.ear.herd'], 1, /^co2: fault -32601: no method is named 'ham\.ear\.herd'; did you mean "ham\.ear\.heard"\?$/],
+    [['help', 'ham.ear.herd'], 1, /^co2: fault -32601: no method is named 'ham\.ear\.herd'; did you mean "ham\.ear\.heard"\?$/],
+    [['help', 'watsh'], 2, /^co2: there is no command and no method 'watsh'; did you mean "watch"$/],
     [['call'], 2, /missing required argument 'method'; see co2 call --help$/],
     [['call', 'test', 'a=1', 'a=2'], 2, /duplicate member a/],
     [['call', 'test', '9223372036854775808'], 2, /does not fit 64 bits/],
