@@ -44,7 +44,7 @@ function screen(at: string, now: Dict, before: Dict): readonly string[] {
   const version = isDict(versions) ? textOf(versions.co2_relay) : '';
   return [
     `co2-relay ${version} at ${at}, host_id ${textOf(hostId)}`,
-    `up ${durationOf(numberOf(uptime) * 1000)}${start instanceof Date ? ` since ${start.toISOString()}` : ''}`,
+    `up ${durationOf(numberOf(uptime) * 1000)}${start instanceof Date ? ` since ${toText(start)}` : ''}`,
     `dicts       ${dictsText(now.dicts, before.dicts)}`,
     ...section('peers', listOf(now.peers).map(peerText)),
     ...pluginLines(listOf(now.plugins)),

@@ -1,7 +1,7 @@
 /** `co2 watch`: prints the dicts that pass through a relay and, for admins, the events of its plugins, satellites and links. */
 import { clean, RelayError } from '../core/core.ts';
 import { RemoteFault } from '../client/internal.ts';
-import { isDict } from '../values/values.ts';
+import { isDict, isoText } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import { nameOf } from './find-relay.ts';
 import { withRelay } from './relay-connection.ts';
@@ -118,5 +118,5 @@ function eventLine({ at, type, subject, state, reason }: Dict): string {
 }
 
 function timeOf(at: Value | undefined): string {
-  return at instanceof Date ? at.toISOString().slice(11, 23) : '';
+  return at instanceof Date ? (isoText(at.getTime()) ?? '').slice(11).replace('Z', '') : '';
 }
