@@ -5,7 +5,7 @@ import { RemoteFault } from '../client/internal.ts';
 import { clean, RelayError, suggest } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
-import { prepare } from './command-line.ts';
+import { prepare, similarTo } from './command-line.ts';
 import { describeMethod, helpText, methodNames, checkLiveness } from './introspection.ts';
 import { nameOf } from './find-relay.ts';
 import { withRelay } from './relay-connection.ts';
@@ -261,7 +261,17 @@ async function help(program: Command, words: readonly string[], { method: isMeth
     return;
   }
   if (more.length > 0) throw new RelayError('CONFIG_INVALID', 'help takes a command or one method; see co2 help --help');
-  const account = await withRelay(flags, (call) => describeMethod(call, first));
+  const account = await withRelay(flags, (call) => describeMethod(call, first)).catch((error: unknown) => {
+    const hint = isMethod
+      ? ''
+      : similarTo(
+          first,
+          program.commands.map((one) => one.name()),
+        );
+    throw hint === ''
+      ? error
+      : new RelayError('CONFIG_INVALID', `there is no command and no method '${clean(first, 60)}'${hint}`, { cause: error });
+  });
   print(flags, { method: first, usage: account.usage, help: account.help }, toText(helpText(account)));
 }
 

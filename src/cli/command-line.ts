@@ -98,7 +98,7 @@ function unknownCommand(word: string, command: Command): string {
 }
 
 /** Suggests a similar name. Returns '' if there is none, because the help lists all names. */
-function similarTo(word: string, known: readonly string[]): string {
+export function similarTo(word: string, known: readonly string[]): string {
   const text = suggest(word, known);
   return text.startsWith('; did you mean') ? text.replace(/\?$/, '') : '';
 }

@@ -71,10 +71,14 @@ function readToken(path: string, source: string): string {
   throw new RelayError('CONFIG_INVALID', `${source}: ${clean(path)} does not contain a token: visible ASCII characters on one line`);
 }
 
+// The remedy that a relay names to programs.
+const LISTS_METHODS = /co2\.get_method_names lists them all$/;
+
 /** Rethrows the error; adds a remedy to a fault. */
 function explain(error: unknown, remedy: Credential['remedy']): never {
   if (!RemoteFault.is(error)) throw error;
-  throw new RemoteFault(error.code, error.text + (remedy[error.code] ?? ''), error.faultCode);
+  const text = error.text.replace(LISTS_METHODS, 'co2 methods lists them all');
+  throw new RemoteFault(error.code, text + (remedy[error.code] ?? ''), error.faultCode);
 }
 
 interface Credential {

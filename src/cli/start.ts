@@ -175,7 +175,9 @@ class ProcessLifecycle {
     });
     // The state is unknown after an uncaught exception: stop in order, and let the service manager restart the relay.
     process.on('uncaughtException', (error) => {
-      this.#log.error(`uncaught exception${this.#place(error)}; stopping the relay:`, error);
+      const place = this.#place(error);
+      this.#log.error(`uncaught exception${place}; stopping the relay:`, error);
+      if (place !== '') this.#log.error(`a plugin in a process of its own (isolation: 'child') ends without the relay`);
       stop(FAILED);
     });
   }

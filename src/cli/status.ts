@@ -44,12 +44,12 @@ function screen(at: string, now: Dict, before: Dict): readonly string[] {
   const version = isDict(versions) ? textOf(versions.co2_relay) : '';
   return [
     `co2-relay ${version} at ${at}, host_id ${textOf(hostId)}`,
-    `up ${durationOf(numberOf(uptime) * 1000)}${start instanceof Date ? ` since ${start.toISOString()}` : ''}`,
+    `up ${durationOf(numberOf(uptime) * 1000)}${start instanceof Date ? ` since ${toText(start)}` : ''}`,
     `dicts       ${dictsText(now.dicts, before.dicts)}`,
     ...section('peers', listOf(now.peers).map(peerText)),
     ...pluginLines(listOf(now.plugins)),
     ...section('queues', listOf(now.satellites).flatMap(queueText)),
-    ...(numberOf(notLoaded) > 0 ? [`not loaded  ${numberOf(notLoaded)} files or classes; the log of the relay says why`] : []),
+    ...notLoadedLine(numberOf(notLoaded), listOf(now.plugins)),
   ];
 }
 
@@ -75,15 +75,24 @@ function peerText({ peer, state, down_ms: downMs, waiting, forwarded, refused, d
 }
 
 function pluginLines(plugins: readonly Dict[]): readonly string[] {
-  const unwell = plugins.filter(({ state }) => !WELL.has(state));
+  const unwell = plugins.filter(({ state, reload_error: why }) => !WELL.has(state) || textOf(why) !== '');
   if (unwell.length === 0) return [`plugins     ${plugins.length === 0 ? 'none' : `${plugins.length}, all well`}`];
   return [
     `plugins     ${plugins.length - unwell.length} of ${plugins.length} are well; not well:`,
-    ...unwell.map(({ name, state, reason, last_error: error }) => {
+    ...unwell.map(({ name, state, reason, last_error: error, reload_error: reloadError }) => {
+      if (WELL.has(state)) return `  ${textOf(name)}  runs an older version: ${textOf(reloadError)}`;
       const why = textOf(reason) === '' ? textOf(error) : textOf(reason);
       return `  ${textOf(name)}  ${textOf(state)}${why === '' ? '' : `: ${why}`}`;
     }),
   ];
+}
+
+/** Counts the files and classes that do not run and belong to no plugin that is listed as not loaded. */
+function notLoadedLine(count: number, plugins: readonly Dict[]): readonly string[] {
+  const others = count - plugins.filter(({ state }) => state === 'not-loaded').length;
+  return others > 0
+    ? [`not loaded  ${others === 1 ? '1 file or class' : `${others} files or classes`}; the log of the relay says why`]
+    : [];
 }
 
 /** Lists the satellites with queued or lost messages. */

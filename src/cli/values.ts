@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { clean, reasonOf, RelayError, safeJson } from '../core/core.ts';
 import { readJson, writeJson } from '../json/json.ts';
-import { isDict } from '../values/values.ts';
+import { isDict, isoText } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 
 /**
@@ -52,23 +52,54 @@ export function toTable(value: Value, columns: readonly string[]): string {
   const records = value as readonly Dict[];
   const shownColumns = columns.filter((name) => records.some((record) => record[name] !== undefined));
   if (shownColumns.length === 0) return toText(value);
-  const rows = [shownColumns, ...records.map((record) => shownColumns.map((name) => cell(record[name])))];
-  const widths = shownColumns.map((_name, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return table([shownColumns, ...records.map((record) => shownColumns.map((name) => cell(record[name])))]);
+}
+
+const GAP = '  ';
+
+/** Rows of as many cells each, in aligned columns. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_cell, column) => rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0));
   return rows
     .map((row) =>
       row
         .map((text, column) => text.padEnd(widths[column] ?? 0))
-        .join('  ')
+        .join(GAP)
         .trimEnd(),
     )
     .join('\n');
 }
 
+/** The elements on lines. Those of a list that contains lists are JSON, or [[1, 2]] would look like [1, 2]. */
 function listText(list: readonly Value[]): string {
   if (list.length === 0) return '(none)';
+  if (list.some((one) => Array.isArray(one))) return list.map((one) => toJson(one, 0)).join('\n');
+  if (list.length > 1 && list.every(isFlat)) return recordsText(list);
   // An empty line separates records.
   return list.map(toText).join(list.some(isDict) ? '\n\n' : '\n');
 }
+
+/** A struct whose members are shorter than a line and contain no others. */
+function isFlat(value: Value): value is Dict {
+  return isDict(value) && Object.keys(value).length > 0 && Object.values(value).every(isShort);
+}
+
+function isShort(value: Value): boolean {
+  if (typeof value === 'string') return value.length <= MAX_CELL && !value.includes('\n');
+  return Buffer.isBuffer(value) ? value.length <= MAX_CELL / 2 : !Array.isArray(value) && !isDict(value);
+}
+
+/** Records as a table with a column for each member if that fits, otherwise with an empty line between them. */
+function recordsText(records: readonly Dict[]): string {
+  const names = [...new Set(records.flatMap((record) => Object.keys(record)))];
+  const rows = records.map((record) => names.map((name) => (record[name] === undefined ? '-' : scalarText(record[name]))));
+  const text = table([names.map(oneLine), ...rows]);
+  return text.split('\n').some(({ length }) => length > MAX_TABLE) ? records.map(toText).join('\n\n') : text;
+}
+
+// A cell and a table that people can read in a terminal.
+const MAX_CELL = 60;
+const MAX_TABLE = 120;
 
 function structText(dict: Dict): string {
   const members = Object.entries(dict);
@@ -80,13 +111,13 @@ function structText(dict: Dict): string {
 
 function memberText(name: string, value: Value, width: number): string {
   const text = toText(value);
-  const isNested = typeof value === 'object' && value !== null && text.includes('\n');
+  const isNested = Array.isArray(value) ? value.length > 0 : isDict(value) && Object.keys(value).length > 0;
   return isNested ? `${name}\n${text.replace(/^(?=.)/gm, '  ')}` : `${name.padEnd(width)}  ${text}`;
 }
 
 function scalarText(value: Value): string {
   if (typeof value === 'string') return value.split('\n').map(oneLine).join('\n');
-  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Date) return isoText(value.getTime()) ?? '';
   if (Buffer.isBuffer(value)) return value.toString('base64');
   return typeof value === 'object' ? 'null' : String(value);
 }

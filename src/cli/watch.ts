@@ -1,8 +1,9 @@
 /** `co2 watch`: prints the dicts that pass through a relay and, for admins, the events of its plugins, satellites and links. */
 import { clean, RelayError } from '../core/core.ts';
 import { RemoteFault } from '../client/internal.ts';
-import { isDict } from '../values/values.ts';
+import { isDict, isoText } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
+import { nameOf } from './find-relay.ts';
 import { withRelay } from './relay-connection.ts';
 import type { TargetFlags } from './target.ts';
 import { matchesPattern, paramsOf, toJson, toText } from './values.ts';
@@ -60,13 +61,14 @@ async function follow(
   print: (item: Dict) => void,
   end: AbortSignal,
 ): Promise<void> {
-  await withRelay(flags, async (call) => {
+  await withRelay(flags, async (call, url) => {
     const timeoutMs = Math.floor(Math.min(WAIT_MS, flags.timeout * 500));
     let watch: Value = '';
     while (!end.aborted) {
       const answer: Value = await call(method, watch === '' ? {} : { watch, timeout_ms: timeoutMs });
       if (!isDict(answer) || typeof answer.watch !== 'string')
         throw new RelayError('TRANSPORT', `the server's response to ${method} is not a watch`);
+      if (watch === '') process.stderr.write(`watching ${member} at ${nameOf(url)}\n`);
       ({ watch } = answer);
       const { missed, [member]: items } = answer;
       if (typeof missed === 'number' && missed > 0)
@@ -116,5 +118,5 @@ function eventLine({ at, type, subject, state, reason }: Dict): string {
 }
 
 function timeOf(at: Value | undefined): string {
-  return at instanceof Date ? at.toISOString().slice(11, 23) : '';
+  return at instanceof Date ? (isoText(at.getTime()) ?? '').slice(11).replace('Z', '') : '';
 }

@@ -46,6 +46,8 @@ const BAD: ReadonlySet<string> = new Set([
   'one-way',
   'not ready',
 ]);
+/** Shown beside the state of a plugin whose current version does not run, while an older one does. */
+const OLDER = 'older version';
 // The maximum number of forms per method, one for each signature. The relay's own methods have at most three.
 const MAX_FORMS = 4;
 const MAX_BRIEF = 160;
@@ -103,11 +105,18 @@ function stateCards({ overview, plugins, satellites }: PageContent): string[] {
     const none = 'This relay forwards to no other relay. List some in <code>peers</code>.';
     cards.push(...stateCard('Peers', ['Relay', 'State'], peers, none));
     const known = new Map(plugins?.map((plugin) => [plugin.name, plugin]));
-    const rows = overview.plugins.map(({ name, kind, state }) => {
+    const rows = overview.plugins.map(({ name, kind, state, isOlder }) => {
       const more = known.get(name);
-      const cause = more ? [show(more.reason ?? ''), show(more.last_error ?? '')].find((text) => text !== '-') : undefined;
+      const cause = more
+        ? [show(more.reason ?? ''), show(more.reload_error ?? ''), show(more.last_error ?? '')].find((text) => text !== '-')
+        : undefined;
       const details = more ? [escaped(show(more.restarts)), escaped(show(more.waiting)), escaped(cause ?? '')] : [];
-      return [`<a href="#plugin-${encoded(name)}">${escaped(name)}</a>`, escaped(kind), badge(state), ...details];
+      return [
+        `<a href="#plugin-${encoded(name)}">${escaped(name)}</a>`,
+        escaped(kind),
+        badge(state) + (isOlder ? ` ${badge(OLDER)}` : ''),
+        ...details,
+      ];
     });
     const headings = ['Name', 'Runs as', 'State', ...(plugins ? ['Restarts', 'Dicts waiting', 'Last error'] : [])];
     cards.push(...stateCard('Plugins', headings, rows, 'None. Save a file in the plugins directory.'));
@@ -301,7 +310,7 @@ function documentOf(title: string, state: string, parts: readonly string[]): str
 
 /** The name of a state in its color. */
 function badge(state: string): string {
-  const kind = GOOD.has(state) ? ' good' : BAD.has(state) ? ' bad' : '';
+  const kind = GOOD.has(state) ? ' good' : BAD.has(state) ? ' bad' : state === OLDER ? ' warning' : '';
   return `<span class="state${kind}">${escaped(state)}</span>`;
 }
 

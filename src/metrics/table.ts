@@ -243,6 +243,12 @@ const PLUGINS: readonly Metric[] = [
     ['plugin'],
     ({ plugins }) => plugins.plugins.flatMap(({ name: plugin, held }) => (held === undefined ? [] : [[held, { plugin }] as const])),
   ),
+  gauge(
+    'co2_plugin_older_version',
+    '1 if the current version of the plugin does not run, while an older one does.',
+    ['plugin'],
+    ({ plugins }) => plugins.plugins.map(({ name: plugin, reloadError }) => [reloadError === undefined ? 0 : 1, { plugin }]),
+  ),
   gauge('co2_plugins_not_loaded', 'Files and classes that do not run.', [], ({ plugins }) => [[plugins.problems.length]]),
 ];
 

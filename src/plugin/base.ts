@@ -89,9 +89,10 @@ export abstract class Plugin<Config = unknown> {
     return this.#attached('call').call(method, params, options);
   }
 
-  /** Writes a line at level info to the log of this plugin. */
+  /** Writes a line at level info to the log of this plugin, formatted as by util.format; dicts are shown like plain objects. */
   log(...parts: unknown[]): void {
-    this.#attached('log').log.info(formatLog(parts));
+    const { log } = this.#attached('log');
+    if (log.isInfoEnabled()) log.info(formatLog(parts));
   }
 
   /** Writes a line at level debug. */

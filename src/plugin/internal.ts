@@ -2,7 +2,8 @@
 export { ATTACH } from './base.ts';
 export type { CallOptions, Plugin, Sender, SendOptions } from './base.ts';
 export type { Context } from './context.ts';
-export { LOGGER, isLoggerType } from './logger.ts';
+export { LOGGER, isLoggerType, loggerFor } from './logger.ts';
+export type { Logger } from './logger.ts';
 export { injectedTokensOf, isInjectable, methodsWith, relayPluginOptionsOf, satelliteOptionsOf } from './metadata.ts';
 export type { AnyClass, ExposedOptions, InjectionToken, SatelliteInbox, SatelliteOptions, XmlRpcType } from './metadata.ts';
 export type { HookContext, HookPlace, RelayHooks, RelayPluginOptions } from './relay-plugin.ts';

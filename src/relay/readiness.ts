@@ -26,7 +26,7 @@ const NOT_READY: ReadonlySet<PluginState['type']> = new Set(['failed', 'not-load
 export interface Overview {
   readonly isReady: boolean;
   readonly peers: readonly { readonly name: string; readonly state: MeshStatus['peers'][number]['state'] }[];
-  readonly plugins: readonly { readonly name: string; readonly kind: string; readonly state: string }[];
+  readonly plugins: readonly { readonly name: string; readonly kind: string; readonly state: string; readonly isOlder: boolean }[];
 }
 
 interface Parts {
@@ -39,11 +39,17 @@ export function overviewOf(parts: Parts): Overview {
   return {
     isReady: reasonsAgainst(parts).length === 0,
     peers: parts.mesh.peers.map(({ peer: name, state }) => ({ name, state })),
-    plugins: parts.plugins.plugins.map(({ name, kind, state }) => ({ name, kind, state: state.type })),
+    plugins: parts.plugins.plugins.map(({ name, kind, state, reloadError }) => ({
+      ...{ name, kind, state: state.type },
+      isOlder: reloadError !== undefined,
+    })),
   };
 }
 
-/** All reasons; none if the relay is ready. A peer to which nothing has been sent yet does not count. */
+/**
+ * All reasons; none if the relay is ready. A peer to which nothing has been sent yet is not a reason, and neither is a plugin of which an
+ * older version runs, since that still does its job.
+ */
 export function reasonsAgainst({ plugins, mesh }: Parts): readonly NotReady[] {
   const failed = plugins.plugins
     .filter(({ state }) => NOT_READY.has(state.type))

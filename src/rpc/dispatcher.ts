@@ -128,7 +128,7 @@ export class Dispatcher {
    */
   async call(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
     this.#limits.take(caller);
-    const method = this.registry.find(name);
+    const method = this.registry.get(name) ?? this.#noSuchMethod(name, caller);
     if (name === 'notify' && this.#mayBeMovedPeer(params, caller)) return this.#callOfMovedPeer(method, params, caller);
     this.#access.check(caller, name, method.access);
     const { clock } = this.#dependencies;
@@ -178,10 +178,18 @@ export class Dispatcher {
     }
   }
 
+  /** Throws a RelayError NO_SUCH_METHOD, with a similar name for callers who may read the names. */
+  #noSuchMethod(name: string, caller: Caller): never {
+    throw this.registry.noSuchMethod(name, this.may('co2.get_method_names', caller));
+  }
+
   /** Runs one of several calls of a request: it must not hold calls itself. Throws like {@link call}. */
   async callNested(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
     refuseNesting(name);
-    return this.call(name, params, caller);
+    if (this.registry.has(name)) return this.call(name, params, caller);
+    this.#limits.take(caller);
+    // A search for a similar name for each call of a large batch would delay everybody.
+    throw this.registry.noSuchMethod(name, false);
   }
 
   /** Throws a RelayError LIMIT if a request may not hold `count` calls. */
@@ -210,7 +218,7 @@ export class Dispatcher {
 
   /** The exact parameters of a call whose numbers have no types: what the signature declares a double or an i8 is one. */
   #typed(name: string, params: readonly Value[], exactOf: ExactOf): ExactOf {
-    const { signatures } = this.registry.find(name);
+    const { signatures } = this.registry.get(name) ?? {};
     const exact = typed((exactOf(params) as readonly Sendable[] | undefined) ?? params, signatures);
     return (part) => (part === params ? exact : exactOf(part));
   }
@@ -225,8 +233,10 @@ export class Dispatcher {
 
   /** True if the caller may call the method of this name. */
   may(name: string, caller: Principal): boolean {
+    const method = this.registry.get(name);
+    if (!method) return false;
     try {
-      this.#access.check(caller, name, this.registry.find(name).access);
+      this.#access.check(caller, name, method.access);
       return true;
     } catch (error) {
       if (RelayError.is(error)) return false;

@@ -1,5 +1,5 @@
 /** The table of callable methods: exact names, each with its help, signatures, access class and function. */
-import { RelayError, clean } from '../core/core.ts';
+import { RelayError, clean, suggest } from '../core/core.ts';
 import type { AccessClass, MaybePromise } from '../core/core.ts';
 import { dictOf, isDict } from '../values/values.ts';
 import type { Dict, ExactOf, Sendable, Value } from '../values/values.ts';
@@ -69,11 +69,24 @@ export class MethodRegistry {
     for (const method of methods) this.#methods.set(method.name, method);
   }
 
-  /** Finds the method of exactly this name. Throws a RelayError NO_SUCH_METHOD. */
+  /** The method of exactly this name; undefined if there is none. */
+  get(name: string): Method | undefined {
+    return this.#methods.get(name);
+  }
+
+  /** The method of exactly this name. Throws a RelayError NO_SUCH_METHOD with a suggestion, for callers who may read the list of names. */
   find(name: string): Method {
     const method = this.#methods.get(name);
     if (method) return method;
-    throw new RelayError('NO_SUCH_METHOD', `no method is named '${clean(name, 100)}'; co2.get_method_names lists them all`);
+    throw this.noSuchMethod(name, true);
+  }
+
+  /** The RelayError NO_SUCH_METHOD for a name that does not exist. It names a similar method if `suggests` is true. */
+  noSuchMethod(name: string, suggests: boolean): RelayError {
+    const hint = suggests && this.#methods.size <= MAX_COMPARED ? suggest(name, [...this.#methods.keys()]) : '';
+    const isSimilar = hint.includes('did you mean');
+    const text = `no method is named '${clean(name, 100)}'${isSimilar ? hint : '; co2.get_method_names lists them all'}`;
+    return new RelayError('NO_SUCH_METHOD', text);
   }
 
   /** The plugin that exposes the method of this name; undefined if none does. */
@@ -95,6 +108,9 @@ export class MethodRegistry {
     return [...this.#methods.values()].filter(({ plugin }) => plugin !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 }
+
+// Comparing a name with that many takes about half a millisecond, which a wrong call must not exceed.
+const MAX_COMPARED = 500;
 
 /** The parameters of a method that takes one struct; no parameter is an empty struct. Throws a RelayError INVALID_PARAMS. */
 export function oneStruct(method: string, params: readonly Value[]): Dict {

@@ -43,10 +43,10 @@ test.serial('call converts arguments to parameters and prints the result', async
     [['test', '[1,2.5,"x",true,{"a":{"b":[]}}]'], '[1,2.5,"x",true,{"a":{"b":[]}}]'],
     [['test', 'a=1', 'b=x=y', 'c={"d":false}'], '{"a":1,"b":"x=y","c":{"d":false}}'],
     [['test', '9223372036854775807'], '{"$i8":"9223372036854775807"}'],
-    [['test', '{"$date":"2026-01-31T09:30:00Z"}'], '{"$date":"2026-01-31T09:30:00.000Z"}'],
+    [['test', '{"$date":"2026-01-31T09:30:00Z"}'], '{"$date":"2026-01-31T09:30:00Z"}'],
     [
       ['test', 'when={"$date":"2026-01-31T09:30:00Z"}', 'bytes={"$base64":"AQI="}'],
-      '{"when":{"$date":"2026-01-31T09:30:00.000Z"},"bytes":{"$base64":"AQI="}}',
+      '{"when":{"$date":"2026-01-31T09:30:00Z"},"bytes":{"$base64":"AQI="}}',
     ],
     [['test', 'a.b.c=1', 'x=2', 'a.d=z'], '{"a":{"b":{"c":1},"d":"z"},"x":2}'],
 
@@ -63,9 +63,20 @@ test.serial('call converts arguments to parameters and prints the result', async
   }
   t.deepEqual((await ask(t, relay, 'call', 'ham.ear.typed', '1.0', '1')).stdout, ['double 1, int 1']);
   const answer = await ask(t, relay, 'call', 'ham.ear.several');
-  t.deepEqual(answer.stdout, ['when   2026-01-02T03:04:05.000Z', 'bytes  Y28y', 'text   a', 'b', 'list', '  1', '  2']);
+  t.deepEqual(answer.stdout, ['when   2026-01-02T03:04:05Z', 'bytes  Y28y', 'text   a', 'b', 'list', '  1', '  2']);
+  const shown: readonly (readonly [argument: string, lines: readonly string[]])[] = [
+    ['[1,2,3,4]', ['1', '2', '3', '4']],
+    ['[[1,2],[3,4]]', ['[1,2]', '[3,4]']],
+    ['[["int","string"]]', ['["int","string"]']],
+    ['[1,["x"],{"a":[]}]', ['1', '["x"]', '{"a":[]}']],
+    ['{"a":[[1],[]],"b":2}', ['a', '  [1]', '  []', 'b  2']],
+    ['[{"lamp":"left","level":20},{"lamp":"right","on":true}]', ['lamp   level  on', 'left   20     -', 'right  -      true']],
+    ['[{"a":1,"b":{"c":2}},{"a":3}]', ['a  1', 'b', '  c  2', '', 'a  3']],
+    ['[{"a":1}]', ['a  1']],
+  ];
+  for (const [argument, lines] of shown) t.deepEqual((await ask(t, relay, 'call', 'test', argument)).stdout, lines, argument);
   const exact = (await ask(t, relay, 'call', 'ham.ear.several', '--json')).stdout.join('');
-  t.regex(exact, /"when": \{ +"\$date": "2026-01-02T03:04:05.000Z" +\}, +"bytes": \{ +"\$base64": "Y28y" +\}/);
+  t.regex(exact, /"when": \{ +"\$date": "2026-01-02T03:04:05Z" +\}, +"bytes": \{ +"\$base64": "Y28y" +\}/);
 });
 
 test.serial('notify submits a dict, and rejects one without data before any request', async (t) => {
@@ -139,11 +150,45 @@ test.serial('methods, help, ping, status and peers of a relay', async (t) => {
 test.serial('status names the plugins that are not well, and counts what is not loaded', async (t) => {
   const relay = await startCo2(t, { files: { 'plugins/ham/bad.ts': 'const a = ;' } });
   const { stdout } = await ask(t, relay, 'status');
-  t.true(stdout.includes('not loaded  1 files or classes; the log of the relay says why'), stdout.join('\n'));
   t.true(
     stdout.some((line) => /ham\.bad +not-loaded/.test(line)),
     stdout.join('\n'),
   );
+  t.false(
+    stdout.some((line) => line.startsWith('not loaded')),
+    'it is listed above',
+  );
+  writeFileSync(
+    join(relay.cwd, 'plugins/ham/good.ts'),
+    `${EAR}\n@Satellite() export class Bad extends Plugin { constructor() { super(); throw new Error('no ear'); } }`,
+  );
+  await relay.stderr.line(/ham\.good loaded/);
+  const more = (await ask(t, relay, 'status')).stdout;
+  t.true(more.includes('not loaded  1 file or class; the log of the relay says why'), more.join('\n'));
+});
+
+test.serial('an older version that runs is shown by status, page and metrics until the file is repaired; the relay is ready', async (t) => {
+  const relay = await startCo2(t, { files });
+  const seen = async (): Promise<readonly string[]> => {
+    const [page, metrics, ready] = await Promise.all(
+      ['/', '/metrics', '/readyz'].map(async (path) => (await fetch(relay.url + path, { headers: { accept: 'text/html' } })).text()),
+    );
+    const [, older = ''] = /^co2_plugin_older_version\{plugin="ham\.ear"\} (\d)$/m.exec(metrics!) ?? [];
+    return [older, page!.includes('>older version<') ? 'older version' : '', ready!.trim()];
+  };
+  t.deepEqual(await seen(), ['0', '', 'ready']);
+  writeFileSync(join(relay.cwd, 'plugins/ham/ear.ts'), `${EAR}\nconst a = ;\n`);
+  await relay.stderr.line(/not reloaded, the previous version keeps running/);
+  const { stdout } = await ask(t, relay, 'status');
+  const place = `ham/ear.ts:${EAR.split('\n').length + 1}:11`;
+  t.true(stdout.includes('plugins     0 of 1 are well; not well:'), stdout.join('\n'));
+  t.true(stdout.includes(`  ham.ear  runs an older version: ${place}: Expression expected`), stdout.join('\n'));
+  t.deepEqual(await seen(), ['1', 'older version', 'ready']);
+  writeFileSync(join(relay.cwd, 'plugins/ham/ear.ts'), `${EAR}\n`);
+  await relay.stderr.line(/ham\.ear reloaded/);
+  t.true((await ask(t, relay, 'status')).stdout.includes('plugins     1, all well'));
+  t.like(JSON.parse((await ask(t, relay, 'plugin', 'info', 'ham.ear', '--json')).stdout.join('')), { last_error: '', reload_error: '' });
+  t.deepEqual(await seen(), ['0', '', 'ready']);
 });
 
 test.serial('help without a name prints the help of the program', async (t) => {
@@ -161,7 +206,10 @@ test.serial('exit codes: 1 fault, 2 invalid usage, 3 no relay, each with a one-l
   const [port] = await freePorts(1);
   const cases: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
     [['call', 'ham.ear.fail'], 1, /^co2: fault 42: no such room$/],
-    [['call', 'no.such'], 1, /^co2: fault -32601: no method is named 'no\.such'/],
+    [['call', 'no.such'], 1, /^co2: fault -32601: no method is named 'no\.such'; co2 methods lists them all$/],
+    [['call', 'ham.ear.herd'], 1, /^co2: fault -32601: no method is named 'ham\.ear\.herd'; did you mean "ham\.ear\.heard"\?$/],
+    [['help', 'ham.ear.herd'], 1, /^co2: fault -32601: no method is named 'ham\.ear\.herd'; did you mean "ham\.ear\.heard"\?$/],
+    [['help', 'watsh'], 2, /^co2: there is no command and no method 'watsh'; did you mean "watch"$/],
     [['call'], 2, /missing required argument 'method'; see co2 call --help$/],
     [['call', 'test', 'a=1', 'a=2'], 2, /duplicate member a/],
     [['call', 'test', '9223372036854775808'], 2, /does not fit 64 bits/],
@@ -390,16 +438,17 @@ test.serial('watch prints dicts with filters, and events to an admin', async (t)
     }
   })();
   const [one, two] = [await filtered.exit, await patterned.exit];
-  t.deepEqual([one.code, two.code, one.stderr, two.stderr], [0, 0, [], []]);
+  const began = [`watching dicts at ${new URL(relay.url).host}`];
+  t.deepEqual([one.code, two.code, one.stderr, two.stderr], [0, 0, began, began]);
   t.like(JSON.parse(one.stdout[0]!), { sender: '', recipients: 1, dict: { data: { n: 1 }, topic: 'x' } });
-  t.regex(two.stdout[0]!, /^\d\d:\d\d:\d\d\.\d{3} {2}\w+@127\.0\.0\.1:0 {2}\{"data":3\.5,"topic":"abc"\}$/);
+  t.regex(two.stdout[0]!, /^\d\d:\d\d:\d\d {2}\w+@127\.0\.0\.1:0 {2}\{"data":3\.5,"topic":"abc"\}$/);
   t.regex(await everything.stdout.line(/"n":2/), /\{"data":\{"n":2\},"topic":"x"\}/);
   await isWatching;
   writeFileSync(join(relay.cwd, 'plugins/ham/new.ts'), EAR);
   t.regex(await everything.stdout.line(/plugin\.version/), / {2}\[plugin\.version\] ham\.new loaded$/);
   const denied = await runCo2(t, { args: ['watch', '--events', ...target], cwd: other }).exit;
   t.is(denied.code, 1);
-  t.regex(denied.stderr.join(), /^co2: fault 403: relay\.watch_events needs the right 'admin'/);
+  t.regex(denied.stderr.at(-1) ?? '', /^co2: fault 403: relay\.watch_events needs the right 'admin'/);
   const wrong = await runCo2(t, { args: ['watch', 'topic', ...target], cwd: other }).exit;
   t.deepEqual([wrong.code, wrong.stderr], [2, ["co2: 'topic' is not a filter: write member=value, such as topic=x"]]);
 });

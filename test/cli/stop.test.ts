@@ -97,6 +97,10 @@ test.serial('an exception in a timer of a plugin stops the relay in order with c
   t.true(
     stderr.some((line) => / ERROR app uncaught exception \(ham\/naughty\.ts:\d+:\d+\); stopping the relay: .*a bang in a timer/.test(line)),
   );
+  t.true(
+    stderr.some((line) => line.includes("isolation: 'child'")),
+    'the remedy',
+  );
 });
 
 for (const [asked, code] of [

@@ -20,15 +20,19 @@ test.serial("README's commands and plugin: a plugin that is saved is called at o
     t.is(code, 0, stderr.join('\n'));
     return stdout.join('\n');
   };
-  const [, command = '', shown = ''] = /^\$ npx co2 (.*)\n(.*)$/m.exec(readme) ?? [];
-  t.is(await co2(command), shown);
+  const [add = [], multiply = []] = [...readme.matchAll(/^\$ npx co2 (.*)\n(.*)$/gm)];
+  t.is(await co2(add[1] ?? ''), add[2] ?? 'a result');
+  t.true(readme.includes('Save this as `plugins/ham/eggs.ts`'));
   mkdirSync(join(relay.cwd, 'plugins/ham'));
-  writeFileSync(join(relay.cwd, 'plugins/ham/spam.ts'), plugin);
-  await relay.stderr.line(/ham\.spam loaded/);
-  t.true(readme.includes('`npx co2 call ham.spam.add 2 3` answers 5'));
-  t.is(await co2('call ham.spam.add 2 3'), '5');
-  t.true(readme.includes('`npx co2 notify ping`'));
-  await co2('notify data=ping');
+  writeFileSync(join(relay.cwd, 'plugins/ham/eggs.ts'), plugin);
+  await relay.stderr.line(/ham\.eggs loaded/);
+  t.is(await co2(multiply[1] ?? ''), multiply[2] ?? 'a result');
+  t.true(readme.includes('run `npx co2 watch` in a third terminal, and then `npx co2 notify hello`'));
+  const watch = runCo2(t, { args: ['watch', '--no-events', '--url', relay.url] });
+  await watch.stderr.line(/^watching /);
+  await co2('notify hello');
+  t.regex(await watch.stdout.line(/"hello"/), /\{"data":"hello"\}$/);
+  t.regex(await watch.stdout.line(/greets/), /ham\.eggs\.Eggs {2}\{"data":\{"greets":"[^"]+","hops":0\}\}$/);
 });
 
 test('the unit for systemd and the Dockerfile start a relay with options that exist', async (t) => {

@@ -141,8 +141,12 @@ function contentOf(text: string): PageContent {
     { name: `${text}!`, ...about },
     { name: 'ham.spam.add', ...about, plugin: text },
   ];
-  const overview = { isReady: true, peers: [{ name: text, state: 'up' }], plugins: [{ name: text, kind: text, state: text }] } as const;
-  const plugins = [{ name: text, reason: text, restarts: 1, waiting: 1, last_error: text }];
+  const overview = {
+    isReady: true,
+    peers: [{ name: text, state: 'up' }],
+    plugins: [{ name: text, kind: text, state: text, isOlder: true }],
+  } as const;
+  const plugins = [{ name: text, reason: text, restarts: 1, waiting: 1, last_error: text, reload_error: text }];
   return { properties: { [text]: text }, methods, satellites: [{ nick: text, addr: [text, 1] }] as never, overview, plugins };
 }
 

@@ -45,7 +45,7 @@ test('an array holds the parameters, an object is a single struct, and an empty 
   const { url } = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': PLUGIN }) });
   const cases: readonly (readonly [method: string, body: string, answer: string])[] = [
     ['ham.spam.add', '[2, 3]', '5'],
-    ['ham.spam.greet', '{"name": "Ann"}', '{"text":"Hello Ann","at":{"$date":"1970-01-01T00:00:00.000Z"},"bytes":{"$base64":"w6Q="}}'],
+    ['ham.spam.greet', '{"name": "Ann"}', '{"text":"Hello Ann","at":{"$date":"1970-01-01T00:00:00Z"},"bytes":{"$base64":"w6Q="}}'],
     ['ham.spam.count', '[[1, 2]]', '1'],
     ['ham.spam.count', '{}', '1'],
     ['ham.spam.count', '[]', '0'],
@@ -68,7 +68,8 @@ test('an array holds the parameters, an object is a single struct, and an empty 
 test('a failure is a problem document whose status distinguishes client from server errors', async (t) => {
   const { url } = await startRelay(t, { pluginsDir: pluginsDir(t, { 'ham/spam.ts': PLUGIN }), callTimeoutMs: 1, maxMulticall: 1 });
   const cases: readonly (readonly [method: string, body: string, status: number, code: number, detail: RegExp])[] = [
-    ['no.such', '[]', 404, -32601, /no method is named 'no\.such'/],
+    ['no.such', '[]', 404, -32601, /no method is named 'no\.such'; co2\.get_method_names lists them all$/],
+    ['ham.spam.ad', '[1,2]', 404, -32601, /no method is named 'ham\.spam\.ad'; did you mean "ham\.spam\.add"\?$/],
     ['__proto__', '[]', 404, -32601, /no method/],
     ['ping', '{', 400, -32700, /^line 1, column 2: /],
     ['ping', '{"a":1,"a":2}', 400, -32700, /is repeated/],

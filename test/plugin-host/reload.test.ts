@@ -58,6 +58,7 @@ test('new configuration reloads the plugin; invalid configuration does not', asy
   await save('ham/spam.config.ts', `import { high } from './_values.ts'; export default { high };`);
   await notReloaded();
   t.regex(status('ham.spam').lastError ?? '', /its configuration does not load: .*Cannot find module.*_values\.ts/);
+  t.is(status('ham.spam').reloadError, status('ham.spam').lastError);
   await save('ham/_values.ts', `export const high = 2;`);
   await changed('ham.spam', 'reloaded');
   await save('ham/_values.ts', `export const high = 33;`);
@@ -68,6 +69,7 @@ test('new configuration reloads the plugin; invalid configuration does not', asy
     sent.all.map(({ data }) => data),
     ['{}', '{"high":2}', '{"high":33}', '{}'],
   );
+  t.like(status('ham.spam'), { lastError: undefined, reloadError: undefined });
 });
 
 test('new files load, deleted ones unload, renamed ones do both', async (t) => {

@@ -105,6 +105,20 @@ test('describeMethods says of every method, or of those that are named, what a g
   }
 });
 
+test('the fault for an unknown name suggests a similar one to callers who may list the names, but not to each call of a batch', async (t) => {
+  const { call } = makeHeart({ access: { anonymous: { classes: ['call'] } } }, [{ name: 'ham.spam.vote' }]);
+  const listed = `no method is named 'ham.spam.voet'; co2.get_method_names lists them all`;
+  const suggested = `no method is named 'ham.spam.voet'; did you mean "ham.spam.vote"?`;
+  await t.throwsAsync(call('ham.spam.voet', [], callerOf('local')), { message: suggested });
+  await t.throwsAsync(call('system.methodHelp', ['ham.spam.voet']), { message: suggested });
+  await t.throwsAsync(call('ham.spam.voet', [], callerOf('anonymous')), { message: listed });
+  const batch = [received({ methodName: 'ham.spam.voet', params: [] })];
+  t.deepEqual(await call('system.multicall', [batch], callerOf('local')), [{ faultCode: -32601, faultString: listed }]);
+  await t.throwsAsync(call('completely.else', [], callerOf('local')), {
+    message: /'completely\.else'; co2\.get_method_names lists them all$/,
+  });
+});
+
 test('getCapabilities names each specification that is followed, with its place and version', async (t) => {
   const capabilities = (await makeHeart().call('system.getCapabilities')) as Record<string, { specUrl: string; specVersion: number }>;
   t.deepEqual(Object.keys(capabilities).sort(), ['faults_interop', 'introspection', 'nil', 'system.multicall', 'xmlrpc']);

@@ -82,8 +82,10 @@ export interface PluginStatus {
   readonly notReloaded?: readonly string[] | undefined;
   /** How often it was restarted automatically, or reloaded, since the relay started. */
   readonly restarts: number;
-  /** Why it last failed to start, to reload or to keep running. Kept after it has recovered. */
+  /** Why it last failed to start, to reload or to keep running, or a method of it failed. Kept until another version of it runs. */
   readonly lastError?: string | undefined;
+  /** Why its current version does not run, while an older one does. Undefined if the current version runs, or none. */
+  readonly reloadError?: string | undefined;
   /** How often it blocked the relay's event loop for longer than `loopWarningMs`. Undefined for a process of its own. */
   readonly held?: number | undefined;
   /** Of a process. */

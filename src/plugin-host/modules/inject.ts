@@ -3,21 +3,21 @@ import 'reflect-metadata';
 import { inject, injectable, Lifecycle } from 'tsyringe';
 import type { DependencyContainer } from 'tsyringe';
 import type { Log } from '../../core/core.ts';
-import { injectedTokensOf, isInjectable, isLoggerType, LOGGER } from '../../plugin/internal.ts';
-import type { AnyClass, InjectionToken } from '../../plugin/internal.ts';
+import { injectedTokensOf, isInjectable, isLoggerType, LOGGER, loggerFor } from '../../plugin/internal.ts';
+import type { AnyClass, InjectionToken, Logger } from '../../plugin/internal.ts';
 
 type Constructor = new (...args: unknown[]) => object;
 
 /** Constructs the satellites of one plugin, which share the instances of their helper classes. */
 export class Injector {
   readonly #container: DependencyContainer;
-  readonly #log: Log;
+  readonly #logger: Logger;
   readonly #ready = new Set<AnyClass>();
 
   constructor(container: DependencyContainer, log: Log) {
     this.#container = container.createChildContainer();
-    this.#container.register(LOGGER, { useValue: log });
-    this.#log = log;
+    this.#logger = loggerFor(log);
+    this.#container.register(LOGGER, { useValue: this.#logger });
   }
 
   /** Throws what a constructor throws, or an Error that names class and parameter if something cannot be injected. */
@@ -60,7 +60,7 @@ export class Injector {
     if (this.#container.isRegistered(token as Constructor, true)) return;
     if (isLoggerType(token)) {
       // The plugin may have imported it from another copy of the package.
-      this.#container.register(token as Constructor, { useValue: this.#log });
+      this.#container.register(token as Constructor, { useValue: this.#logger });
       return;
     }
     this.#prepare(token, path);

@@ -69,6 +69,7 @@ export class InlinePlugin implements HostedPlugin {
   #state: PluginState = { type: 'stopped' };
   #problems: readonly PluginProblem[] = [];
   #lastError: string | undefined;
+  #reloadError: string | undefined;
   /** The module that was imported last, whether it runs or not. */
   #imported: ImportedModule | undefined;
   /** The inputs of the last attempt to import it. */
@@ -126,8 +127,8 @@ export class InlinePlugin implements HostedPlugin {
     return {
       ...{ name: this.name, kind: 'inline', state: this.#state, file: this.#found.file },
       version: this.#version?.stated.version,
-      ...{ kept: retainedVersions(this.#files), notReloaded: this.#stale },
-      ...{ restarts: this.#restarts, lastError: this.#lastError, held: this.#parts.watchdog.of(this.name).held },
+      ...{ kept: retainedVersions(this.#files), notReloaded: this.#stale, held: this.#parts.watchdog.of(this.name).held },
+      ...{ restarts: this.#restarts, lastError: this.#lastError, reloadError: this.#isRunning ? this.#reloadError : undefined },
       satellites: this.#version?.satellites.map(({ satellite }) => satellite.status) ?? [],
     };
   }
@@ -333,8 +334,7 @@ export class InlinePlugin implements HostedPlugin {
   }
 
   #reportVersion(change: VersionEvent['change'], ms?: number): void {
-    const { name } = this;
-    this.#parts.events.emit({ type: 'plugin.version', plugin: name, change, file: this.#found.file, ms, notReloaded: this.#stale });
+    this.#parts.events.emit({ type: 'plugin.version', plugin: this.name, change, file: this.#found.file, ms, notReloaded: this.#stale });
   }
 
   /** Sets up a version that is configured, and exposes its methods. */
@@ -359,7 +359,9 @@ export class InlinePlugin implements HostedPlugin {
     this.#setRunning(version);
   }
 
+  /** The current version runs, which ends the errors of those before it. */
   #setRunning(version: Version | undefined): void {
+    this.#lastError = this.#reloadError = undefined;
     const reason = version?.emptyReason;
     this.#setState(reason === undefined ? { type: 'ready' } : { type: 'empty', reason });
   }
@@ -501,6 +503,7 @@ export class InlinePlugin implements HostedPlugin {
     if (signal.aborted) return error;
     const problem = failureOf(error, this.#found);
     this.#lastError = `${placeOf(problem)}: ${problem.reason}`;
+    if (this.#isRunning) this.#reloadError = this.#lastError;
     this.#parts.events.emit({ type: 'plugin.problem', problem, outcome, rows: frameRows(problem, this.#found) });
     return RelayError.is(error) && error.code === 'PLUGIN_REFUSED' ? error : refusal(this.name, this.#lastError, error);
   }

@@ -128,12 +128,12 @@ export class Programs {
     return this.#find(plugin).pushItems(stream, batch);
   }
 
-  /** Writes a line of a program to its log. Throws a RelayError INVALID_PARAMS if the plugin or level does not exist. */
+  /** Writes a text of a program to its log, as one line. Throws a RelayError INVALID_PARAMS if the plugin or level does not exist. */
   log(plugin: string, level: string, text: string): void {
     const levels = ['debug', 'info', 'warn', 'error'] as const;
     const known = levels.find((one) => one === level);
     if (!known) throw new RelayError('INVALID_PARAMS', `there is no level '${clean(level, 20)}'${suggest(level, levels)}`);
-    this.#find(plugin).say(known, text);
+    this.#find(plugin).say(known, text.replaceAll('\n', ' | '));
   }
 
   /** Stops the orphan watch. All processes must have ended. */

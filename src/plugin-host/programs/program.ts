@@ -81,6 +81,7 @@ export class Program implements HostedPlugin {
   #isWanted = false;
   #restarts = 0;
   #lastError: string | undefined;
+  #reloadError: string | undefined;
 
   constructor(parts: ProgramParts) {
     this.#parts = parts;
@@ -168,6 +169,7 @@ export class Program implements HostedPlugin {
       ...{ name, kind, state: this.#stateOf(state), file, restarts: this.#restarts },
       version: prepared?.version,
       lastError: this.#lastError,
+      reloadError: state.kind === 'up' ? this.#reloadError : undefined,
       pid,
       satellites: this.#satellites(),
     };
@@ -195,6 +197,7 @@ export class Program implements HostedPlugin {
     const { kind } = this.#supervisor.state;
     if (this.#parts.renew && (kind === 'stopped' || kind === 'failed')) await this.#queue.run((signal) => this.#renew(signal));
     await this.#supervisor.start();
+    if (kind === 'stopped' || kind === 'failed') this.#lastError = undefined;
   }
 
   async stop(): Promise<void> {
@@ -274,6 +277,7 @@ export class Program implements HostedPlugin {
     this.#supervisor = supervisor;
     this.#methods = methods;
     this.#restarts++;
+    this.#lastError = this.#reloadError = undefined;
     this.#open();
     this.#inbox.resume();
   }
@@ -288,6 +292,7 @@ export class Program implements HostedPlugin {
     await this.#renew(signal);
     this.#inbox.await();
     await this.#supervisor.start();
+    this.#lastError = undefined;
   }
 
   /** Reads the current record for the next start. Must be called without a process. */
@@ -368,6 +373,7 @@ export class Program implements HostedPlugin {
     }
     if (after.kind === 'backoff' || after.kind === 'failed') this.#lastError = after.reason;
     if (after.kind === 'up' && before.kind !== 'up') {
+      this.#reloadError = undefined;
       log.info(`${this.name} is ready (process ${pid ?? ''}${prepared?.version === undefined ? '' : `, version ${prepared.version}`})`);
       this.#open();
     }
@@ -384,7 +390,7 @@ export class Program implements HostedPlugin {
     const unexplained: Explained = { problem: { module: plugin, file: plugin, reason: shortReason }, rows: [] };
     const { problem, rows } = (await this.#parts.explain?.(shortReason)) ?? unexplained;
     const place = placeOf(problem);
-    this.#lastError = place === plugin ? problem.reason : `${place}: ${problem.reason}`;
+    this.#lastError = this.#reloadError = place === plugin ? problem.reason : `${place}: ${problem.reason}`;
     this.#parts.events.emit({ type: 'plugin.problem', plugin, problem, outcome: NOT_RELOADED, rows });
     return refusal(this.name, this.#lastError, error);
   }

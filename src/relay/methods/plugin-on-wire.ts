@@ -20,6 +20,7 @@ export function pluginOnWire({
   restarts,
   held = 0,
   lastError = '',
+  reloadError = '',
   pid = 0,
   kept = { versions: 0, bytes: 0 },
   notReloaded = [],
@@ -28,7 +29,7 @@ export function pluginOnWire({
   return {
     ...{ name, kind, state: state.type, reason: reasonOf(state), version, restarts, held, pid },
     waiting: satellites.reduce((sum, { waiting }) => sum + waiting, 0),
-    last_error: lastError,
+    ...{ last_error: lastError, reload_error: reloadError },
     ...{ ...keptOnWire(kept), not_reloaded: notReloaded },
   };
 }

@@ -53,7 +53,7 @@ type Add = (method: Omit<Method, 'access'>, synonyms?: readonly string[]) => voi
 function addQueries(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf): void {
   add({
     name: 'plugin.list',
-    help: 'Lists the plugins: name, kind (inline, child, program), state and its reason, version, restarts, held (how often it blocked the event loop), pid, waiting messages, last_error, kept_versions and kept_bytes (replaced versions of its modules that remain in memory, an estimate), not_reloaded (files that changed but still run in their old version).',
+    help: 'Lists the plugins: name, kind (inline, child, program), state and its reason, version, restarts, held (how often it blocked the event loop), pid, waiting messages, last_error (until another version of it runs), reload_error (why its current version does not run, while an older one does), kept_versions and kept_bytes (replaced versions of its modules that remain in memory, an estimate), not_reloaded (files that changed but still run in their old version).',
     signatures: [['array'], ['array', 'struct']],
     invoke: () => host.status().plugins.map(pluginOnWire),
   });

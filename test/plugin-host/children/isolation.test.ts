@@ -185,6 +185,7 @@ for (const isolation of ISOLATIONS) {
         private limit = 0;
         async setup(config: { limit: number }) { this.limit = config.limit; this.log('limit is', config.limit); await this.send({ data: 'from setup' }); }
         async exit() { this.logger.warn('%s exits', this); await this.send({ data: 'from exit' }); }
+        @Exposed() write(value: unknown) { this.log('got', value); this.debug(value); this.logger.warn('the %s got', 'logger', value); }
         /** Answers the limit,\n * doubled. */
         @Exposed({ access: 'message' }) twice(): number { return this.helper.double(this.limit); }`,
         '{ config: z.object({ limit: z.number().default(5) }) }',
@@ -197,6 +198,16 @@ for (const isolation of ISOLATIONS) {
     t.is(await relay.call('system.methodHelp', 'ham.spam.twice'), 'Answers the limit,\ndoubled.');
     t.deepEqual(await relay.call('system.methodSignature', 'ham.spam.twice'), [['double']]);
     t.like(await relay.log.line(/limit is 5/), { level: 'info', category: 'plugin.ham.spam' });
+    await relay.call('ham.spam.write', { a: { b: [{ c: 1 }] } });
+    t.is((await relay.log.line(/^got/)).text, 'got { a: { b: [ [Object] ] } }');
+    t.is((await relay.log.line(/^\{ a/)).text, '{ a: { b: [ [Object] ] } }');
+    t.is((await relay.log.line(/^the logger/)).text, 'the logger got { a: { b: [ [Object] ] } }');
+    await relay.call('ham.spam.write', Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`m${index}`, {}])));
+    const { text } = await relay.log.line(/ m99: \{\}/);
+    t.regex(
+      text,
+      isolation === 'child' ? / m99: \{\}, \| {3}'\.\.\.': 50 more members \| \}$/ : / m99: \{\},\n {2}'\.\.\.': 50 more members\n\}$/,
+    );
     await relay.stop();
     t.like(await relay.log.line(/ham\.spam\.Spam exits/), { level: 'warn', category: 'plugin.ham.spam' });
     t.is(relay.status().relay.sent, 2);

@@ -104,7 +104,7 @@ test.serial(
       t.is(log.matching(frame).length, 1);
       t.is(await relay.call('ham.spam.version'), 'one');
       t.is(await relay.pid(), pid);
-      t.like(plugin(), { state: { type: 'ready' }, restarts: 0, pid });
+      t.like(plugin(), { state: { type: 'ready' }, restarts: 0, pid, reloadError: plugin().lastError });
     }
     t.deepEqual(relay.status().plugins.problems, []);
     save(spam('three'));
@@ -112,7 +112,7 @@ test.serial(
     t.is(log.matching(/^ham\.spam reloaded in \d+ ms \(ham\/spam\.ts\)$/).length, 1);
     t.is(await relay.call('ham.spam.version'), 'three');
     await gone(pid);
-    t.like(plugin(), { state: { type: 'ready' }, restarts: 1, pid: await relay.pid() });
+    t.like(plugin(), { state: { type: 'ready' }, restarts: 1, pid: await relay.pid(), lastError: undefined, reloadError: undefined });
   },
 );
 

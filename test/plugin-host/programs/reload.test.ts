@@ -1,4 +1,5 @@
 /** Reloading a program: a new process replaces the running one, or nothing changes. */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { NOT_RELOADED } from '../../../src/plugin-host/hosted/hosted.ts';
@@ -47,17 +48,26 @@ test('the tokens of both processes are valid while both run', async (t) => {
 });
 
 test('a new process that does not start changes nothing and is not left behind', async (t) => {
-  const kit = programOf(t, 'well-once', { args: [join(temporaryDir(t), 'started')] });
+  const marker = join(temporaryDir(t), 'started');
+  const kit = programOf(t, 'well-once', { args: [marker] });
   await kit.start();
   const { pid } = kit.plugin.status;
   await t.throwsAsync(kit.plugin.reload(), { code: 'PLUGIN_REFUSED', message: 'plugin ham: it ended with code 6' } as never);
-  t.like(kit.plugin.status, { state: { type: 'ready' }, pid, restarts: 0, lastError: 'it ended with code 6' });
+  t.like(kit.plugin.status, {
+    state: { type: 'ready' },
+    pid,
+    restarts: 0,
+    ...{ lastError: 'it ended with code 6', reloadError: 'it ended with code 6' },
+  });
   t.is(await kit.call('echo', 'still here'), 'still here');
   t.deepEqual(kit.log.matching(/started again|start it by hand/), []);
   t.like(kit.seen.matching('plugin.problem'), [{ plugin: 'ham', outcome: NOT_RELOADED, problem: { reason: 'it ended with code 6' } }]);
   const [line] = kit.log.lines.all.filter(({ level }) => level === 'error');
   t.like(line, { category: 'plugin.ham', text: 'ham: not reloaded, the previous version keeps running: it ended with code 6' });
   t.is(kit.programs.tokens().length, 1);
+  rmSync(marker);
+  await kit.plugin.reload();
+  t.like(kit.plugin.status, { state: { type: 'ready' }, restarts: 1, ...{ lastError: undefined, reloadError: undefined } });
 });
 
 test('a new process that fetches its calls cannot replace one with a server', async (t) => {
