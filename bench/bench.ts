@@ -1,11 +1,12 @@
 /**
- * `npm run bench -- rpc|reload|host [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the figures are not
- * tests.
+ * `npm run bench -- rpc|reload|host|start [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the figures
+ * are not tests.
  */
 import { parseArgs } from 'node:util';
 import { host } from './host.ts';
 import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
+import { start } from './start.ts';
 import { printTable } from './table.ts';
 
 const { values, positionals } = parseArgs({
@@ -16,6 +17,7 @@ const benchmarks = new Map([
   ['rpc', rpc],
   ['reload', reload],
   ['host', host],
+  ['start', start],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;
 if (!measure) throw new Error(`which benchmark? npm run bench -- ${[...benchmarks.keys()].join('|')} [--quick] [--json]`);
