@@ -1,12 +1,13 @@
 /**
- * `npm run bench -- rpc|reload|host|store [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the figures are
- * not tests.
+ * `npm run bench -- rpc|reload|host|store|start [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the
+ * figures are not tests.
  */
 import { parseArgs } from 'node:util';
 import { host } from './host.ts';
 import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
 import { store } from './store.ts';
+import { start } from './start.ts';
 import { printTable } from './table.ts';
 
 const { values, positionals } = parseArgs({
@@ -18,6 +19,7 @@ const benchmarks = new Map([
   ['reload', reload],
   ['host', host],
   ['store', store],
+  ['start', start],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;
 if (!measure) throw new Error(`which benchmark? npm run bench -- ${[...benchmarks.keys()].join('|')} [--quick] [--json]`);
