@@ -26,6 +26,7 @@ const DEFAULTS = {
   requestTimeoutMs: 30_000,
   maxConnections: 2000,
   maxWrongCredentials: 10,
+  fastPath: true,
   dataDir: '/base/.co2',
   pluginsDir: '/base/plugins',
   bundled: [],
