@@ -5,7 +5,7 @@ export { nextDelay } from './back-off.ts';
 export type { BackOff } from './back-off.ts';
 export { BoundedQueue } from './bounded-queue.ts';
 export type { BoundedQueueOptions, QueueLimits, QueueStatus } from './bounded-queue.ts';
-export { systemClock } from './clock.ts';
+export { LastReading, systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { ERRORS, Fault, Refusal, RelayError, reasonOf } from './errors.ts';
 export type { ErrorCode } from './errors.ts';

@@ -3,7 +3,7 @@
  * exposes their methods.
  */
 import type { DependencyContainer } from 'tsyringe';
-import { RelayError, clean, reasonOf, systemClock } from '../core/core.ts';
+import { LastReading, RelayError, clean, reasonOf, systemClock } from '../core/core.ts';
 import type { Clock, Log, LogSource } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { retainedVersions } from '../loader/loader.mjs';
@@ -122,7 +122,8 @@ export class PluginHost {
 
   constructor(parts: PluginHostParts) {
     this.#parts = parts;
-    const { options, logs, clock = systemClock, programs: surroundings } = parts;
+    const { options, logs, programs: surroundings } = parts;
+    const clock = new LastReading(parts.clock ?? systemClock);
     this.#log = logs('plugin-host');
     this.#clock = clock;
     this.#pump = new Pump(clock);

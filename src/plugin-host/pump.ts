@@ -3,7 +3,7 @@
  * starve.
  */
 import { Fifo } from '../core/core.ts';
-import type { Clock } from '../core/core.ts';
+import type { LastReading } from '../core/core.ts';
 import type { Inbox } from './hosted/hosted.ts';
 
 /** Deliveries before I/O gets its turn: with synchronous satellites some milliseconds at most. */
@@ -14,11 +14,12 @@ const LAST_TURNS = 20;
 const TURN_MS = 10;
 
 export class Pump {
-  readonly #clock: Clock;
+  readonly #clock: LastReading;
   readonly #ready = new Fifo<Inbox>();
   #scheduled: NodeJS.Immediate | undefined;
 
-  constructor(clock: Clock) {
+  /** Deliveries read the clock when they end, so the pump need not. */
+  constructor(clock: LastReading) {
     this.#clock = clock;
   }
 
@@ -43,9 +44,9 @@ export class Pump {
       const inbox = this.#ready.shift();
       if (!inbox) return;
       inbox.isScheduled = false;
-      inbox.next();
+      inbox.next(this.#clock.last);
       if (inbox.isReady) this.wake(inbox);
-      if (this.#clock.now() > end) break;
+      if (this.#clock.last > end) break;
     }
     if (this.#ready.length > 0) this.#scheduled ??= setImmediate(this.#turn);
   };

@@ -16,19 +16,25 @@ import type { Stamp } from './stamp.ts';
 
 /** Makes ids of messages, and host_ids for clients that have none. */
 export interface Minter {
+  /** What every id of this start begins with. */
+  readonly idPrefix: string;
   readonly messageId: () => string;
   readonly clientRandom: () => string;
   /** The clock of `Message.arrivedAt`. */
   readonly now: () => number;
 }
 
+/** The base of the number in an id. */
+export const ID_RADIX = 36;
+
 /** The minter of one start. */
 export function makeMinter(clock: Pick<Clock, 'now'>): Minter {
   // The instance part keeps the ids of two starts of one state directory apart.
-  const instance = randomBytes(5).toString('hex');
+  const idPrefix = `${randomBytes(5).toString('hex')}.`;
   let sequence = 0;
   return {
-    messageId: () => `${instance}.${(++sequence).toString(36)}`,
+    idPrefix,
+    messageId: () => idPrefix + (++sequence).toString(ID_RADIX),
     clientRandom: randomHex(8),
     now: () => clock.now(),
   };
@@ -45,6 +51,7 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
   if (!origin.accepted) throw new RelayError('ORIGIN_REFUSED', origin.reason);
   const clientAddress = [caller.address, caller.port] as const;
   const { id, hopsLeft, ageMs, via, claim } = stampedBy(ingress, dict, mint);
+  const payload = sourceOf(dict, caller);
   return {
     id,
     destination: 'all',
@@ -53,7 +60,8 @@ export function messageFromCaller(dict: Dict, caller: Caller, self: Identity, mi
     via,
     hostId: origin.hostId,
     clientAddress,
-    ...contents(sourceOf(dict, caller), dict, origin.hostId, clientAddress),
+    payload,
+    frozen: viewOf(payload, dict, origin.hostId, clientAddress),
     arrivedAt: mint.now(),
     verdict: origin.verdict,
     attestation: origin.attestation,
@@ -78,7 +86,8 @@ export function messageFromSatellite(source: Buffer, self: Identity, mint: Minte
     via: [],
     hostId: self.hostId,
     clientAddress,
-    ...contents(source, dict, self.hostId, clientAddress),
+    payload: source,
+    frozen: viewOf(source, dict, self.hostId, clientAddress),
     arrivedAt: mint.now(),
     verdict: 'local',
   };
@@ -86,7 +95,7 @@ export function messageFromSatellite(source: Buffer, self: Identity, mint: Minte
 
 /** The message with other contents, but the same `host_id`, `client_address` and stamp. */
 export function withContents(message: Message, { source, dict }: { readonly source: Buffer; readonly dict: Dict }): Message {
-  return { ...message, ...contents(source, dict, message.hostId, message.clientAddress) };
+  return { ...message, payload: source, frozen: viewOf(source, dict, message.hostId, message.clientAddress) };
 }
 
 /** The XML of the dict as its caller wrote it, or serialized again if that is unknown. */
@@ -119,38 +128,38 @@ function stampedBy(ingress: Ingress, { co2 }: Dict, mint: Minter): Pick<Message,
   return { id, hopsLeft: hops, ageMs: age, via: [...via, by], claim };
 }
 
-function assemble(dict: Dict, hostId: string, clientAddress: readonly [string, number]): Frozen {
-  const whole = dictOf([
-    ['host_id', hostId],
-    ['client_address', [...clientAddress]],
-  ]) as Record<string, Value>;
-  for (const name of Object.keys(dict)) {
-    if (name !== 'host_id' && name !== 'client_address' && name !== 'co2') whole[name] = dict[name] as Value;
-  }
-  return freezeDict(whole);
+/**
+ * The view of a dict that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting message holds it weakly:
+ * it lives until the next full garbage collection, long enough for all recipients that are not delayed.
+ */
+function viewOf(source: Buffer, dict: Dict, hostId: string, clientAddress: readonly [string, number]): () => Frozen {
+  let view = new WeakRef<View>({ dict, frozen: undefined });
+  return () => {
+    let current = view.deref();
+    if (!current) {
+      current = { dict: decodeAgain(source), frozen: undefined };
+      view = new WeakRef(current);
+    }
+    return (current.frozen ??= freezeDict(withOrigin(current.dict, hostId, clientAddress)));
+  };
+}
+
+/** A decoded dict and, once a recipient has asked for it, its frozen form, which is the same object. */
+interface View {
+  readonly dict: Dict;
+  frozen: Frozen | undefined;
 }
 
 /**
- * The encoded dict, and the view of it that satellites get. A decoded dict can take ten times the memory of its bytes, so a waiting
- * message holds both the dict and the view weakly: they live until the next full garbage collection, long enough for all recipients that
- * are not delayed.
+ * The dict with its checked origin and without its stamp. Usually that is `dict` itself, which belongs to this message alone; only one with
+ * a stamp, or one that somebody has frozen, is copied.
  */
-function contents(
-  source: Buffer,
-  dict: Dict,
-  hostId: string,
-  clientAddress: readonly [string, number],
-): Pick<Message, 'payload' | 'frozen'> {
-  const parsed = new WeakRef(dict);
-  let view: WeakRef<Frozen> | undefined;
-  const frozen = (): Frozen => {
-    const cached = view?.deref();
-    if (cached) return cached;
-    const made = assemble(parsed.deref() ?? decodeAgain(source), hostId, clientAddress);
-    view = new WeakRef(made);
-    return made;
-  };
-  return { payload: source, frozen };
+function withOrigin(dict: Dict, hostId: string, clientAddress: readonly [string, number]): Dict {
+  const isOwn = dict.co2 === undefined && Object.isExtensible(dict);
+  const whole = (isOwn ? dict : dictOf(Object.entries(dict).filter(([name]) => name !== 'co2'))) as Record<string, Value>;
+  whole.host_id = hostId;
+  whole.client_address = clientAddress;
+  return whole;
 }
 
 /** Parses the source again. These rules are at least as lenient as those by which it was accepted. */

@@ -56,7 +56,7 @@ export interface RouterDependencies {
 export class Router {
   readonly #dependencies: RouterDependencies;
   readonly #log: Log;
-  readonly #duplicates = new Duplicates();
+  readonly #duplicates: Duplicates;
   readonly #hookChain: HookChain;
   readonly #mint: Minter;
   readonly #count = { accepted: 0, sent: 0, duplicates: 0, refusedByHooks: 0 };
@@ -66,6 +66,7 @@ export class Router {
     this.#dependencies = dependencies;
     this.#log = log;
     this.#mint = makeMinter(clock);
+    this.#duplicates = new Duplicates(this.#mint.idPrefix);
     this.#hookChain = new HookChain({ log, clock, limits: hookLimits, targets: (message) => mesh.targets(message) });
   }
 

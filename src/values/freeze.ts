@@ -1,60 +1,87 @@
 /** Shares one dict among all satellites: deeply frozen, with separate copies only of values that cannot be frozen. */
 import type { Dict, Value } from './value.ts';
 
-/** A frozen dict, and whether it contains bytes or dates, which cannot be frozen. */
+type Container = readonly Value[] | Dict;
+
+/** A frozen dict, and which parts of it hold values that cannot be frozen. */
 export interface Frozen {
   readonly dict: Dict;
-  readonly holdsMutable: boolean;
+  /** The arrays and structs with bytes or dates anywhere below them, `dict` included; undefined if there are none. */
+  readonly holders: ReadonlySet<Container> | undefined;
 }
 
 /** Freezes `dict` and everything in it, in place; `dict` must be a tree, as parsing returns it. */
 export function freezeDict(dict: Dict): Frozen {
-  let holdsMutable = false;
-  const open: object[] = [dict];
+  // All arrays and structs, parents first, and the index of the parent of each.
+  const parts: Container[] = [dict];
+  const parents = [-1];
+  let holders: Set<Container> | undefined;
+  let index = 0;
   const visit = (value: Value | undefined): void => {
     if (typeof value !== 'object' || value === null) return;
-    if (isUnfreezable(value)) holdsMutable = true;
-    else open.push(value);
-  };
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    if (Array.isArray(next)) for (const value of next as readonly Value[]) visit(value);
-    // Runs for each message, so no list of names or values is made. A dict has no prototype that could add names.
-    else for (const name in next) visit((next as Dict)[name]);
-    // Frozen objects are read more slowly, so this is last.
-    Object.freeze(next);
-  }
-  return { dict, holdsMutable };
-}
-
-/** The dict for one satellite: the frozen one itself, or a frozen copy with its own bytes and dates. */
-export function shareDict({ dict, holdsMutable }: Frozen): Dict {
-  return holdsMutable ? copyDict(dict) : dict;
-}
-
-function copyDict(dict: Dict): Dict {
-  const root = Object.create(null) as Record<string, Value>;
-  const open: { from: object; to: Record<string, Value> | Value[] }[] = [{ from: dict, to: root }];
-  const made: object[] = [];
-  for (let step = open.pop(); step !== undefined; step = open.pop()) {
-    const { from, to } = step;
-    made.push(to);
-    for (const name of Object.keys(from)) {
-      const value = (from as Record<string, Value>)[name] as Value;
-      let copy = value;
-      if (value instanceof Date) copy = new Date(value);
-      else if (Buffer.isBuffer(value)) copy = Buffer.from(value);
-      else if (typeof value === 'object' && value !== null) {
-        const child: Record<string, Value> | Value[] = Array.isArray(value) ? [] : (Object.create(null) as Record<string, Value>);
-        open.push({ from: value, to: child });
-        copy = child;
-      }
-      (to as Record<string, Value>)[name] = copy;
+    if (isUnfreezable(value)) {
+      holders ??= new Set();
+      addWithParents(holders, parts, parents, index);
+    } else {
+      parts.push(value);
+      parents.push(index);
     }
+  };
+  // The list grows while it is walked.
+  for (const part of parts) {
+    if (isList(part)) for (const value of part) visit(value);
+    // Runs for each message, so no list of names or values is made. A dict has no prototype that could add names.
+    else for (const name in part) visit(part[name]);
+    // Frozen objects are read more slowly, so this is last.
+    Object.freeze(part);
+    index++;
   }
-  for (const object of made) Object.freeze(object);
+  return { dict, holders };
+}
+
+/** Adds the part with this index, and those around it that are not added yet. */
+function addWithParents(holders: Set<Container>, parts: readonly Container[], parents: readonly number[], index: number): void {
+  for (let at = index, part = parts[at]; part && !holders.has(part); at = parents[at] ?? -1, part = parts[at]) holders.add(part);
+}
+
+/** The dict for one satellite: the frozen one itself, or a frozen copy of the parts around bytes and dates, which are copied too. */
+export function shareDict({ dict, holders }: Frozen): Dict {
+  return holders ? copyHolders(dict, holders) : dict;
+}
+
+/** A part that is copied, and its copy. */
+interface Pair {
+  readonly from: Container;
+  readonly to: Record<string, Value> | Value[];
+}
+
+function copyHolders(dict: Dict, holders: ReadonlySet<Container>): Dict {
+  const root = Object.create(null) as Record<string, Value>;
+  const pairs: Pair[] = [{ from: dict, to: root }];
+  // The list grows while it is walked.
+  for (const { from, to } of pairs) {
+    if (isList(from)) for (const value of from) (to as Value[]).push(ownValue(value, holders, pairs));
+    else for (const name in from) (to as Record<string, Value>)[name] = ownValue(from[name] as Value, holders, pairs);
+  }
+  for (const { to } of pairs) Object.freeze(to);
   return root;
 }
 
-function isUnfreezable(value: object): boolean {
+/** The value itself if it is frozen all through, otherwise a copy; that of an array or struct is filled later. */
+function ownValue(value: Value, holders: ReadonlySet<Container>, pairs: Pair[]): Value {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Date) return new Date(value);
+  if (Buffer.isBuffer(value)) return Buffer.from(value);
+  if (!holders.has(value)) return value;
+  const to: Pair['to'] = isList(value) ? [] : (Object.create(null) as Record<string, Value>);
+  pairs.push({ from: value, to });
+  return to;
+}
+
+function isList(part: Container): part is readonly Value[] {
+  return Array.isArray(part);
+}
+
+function isUnfreezable(value: object): value is Date | Buffer {
   return value instanceof Date || ArrayBuffer.isView(value);
 }

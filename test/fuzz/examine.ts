@@ -7,8 +7,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { RelayError } from '../../src/core/core.ts';
 import type { Dict, Value } from '../../src/values/values.ts';
 import { canonicalMembers, parseCall, parseResponse, parseStruct, serialiseCall, serialiseStruct } from '../../src/xmlrpc/xmlrpc.ts';
+import { parseCallByGrammar } from '../../src/xmlrpc/read/messages.ts';
 import { readJson, writeJson } from '../../src/json/json.ts';
-import type { ParsedCall } from '../../src/xmlrpc/xmlrpc.ts';
+import type { ParsedCall, XmlRpcLimits } from '../../src/xmlrpc/xmlrpc.ts';
 import { structText } from '../xmlrpc/wire.ts';
 
 const ALL = { nil: true, i8: true };
@@ -20,6 +21,7 @@ const OWN = PROTOTYPES.map((prototype) => Reflect.ownKeys(prototype).length);
 /** Throws an Error if the codec handles `body` wrongly. */
 export function examine(body: Buffer): void {
   const call = outcome(() => parseCall(body));
+  examineShortcut(body, call);
   if (call.value) examineCall(body, call.value);
   const response = outcome(() => parseResponse(body));
   if (response.value?.kind === 'value') examineValue(response.value.value);
@@ -57,6 +59,40 @@ function outcome<T>(attempt: () => T): { value?: T; refusal?: string } {
       throw new Error(`an error text without position, or with unsafe characters: ${JSON.stringify(error.message)}`);
     return { refusal: `${error.code} ${error.message}` };
   }
+}
+
+/**
+ * Throws an Error unless `call`, what `parseCall` made of `body` within `limits`, is what the grammar makes of it: method, values, types of
+ * numbers, sources of structs, extensions, and the text of a refusal.
+ */
+export function examineShortcut(body: Buffer, call = outcome(() => parseCall(body)), limits?: Partial<XmlRpcLimits>): void {
+  const expected = outcome(() => parseCallByGrammar(body, { limits }));
+  isSame('the refusal by the grammar', call.refusal, expected.refusal);
+  if (call.value && expected.value) isSame('a call as the grammar reads it', facetsOf(call.value), facetsOf(expected.value));
+}
+
+/** Throws an Error if limits apply to usual calls in another way than the grammar says. */
+export function examineLimits(body: Buffer, limits: Partial<XmlRpcLimits>): void {
+  examineShortcut(
+    body,
+    outcome(() => parseCall(body, { limits })),
+    limits,
+  );
+}
+
+/** All that a caller can learn from a call, in the order of its members. */
+function facetsOf(call: ParsedCall): unknown[] {
+  const { methodName, params, extensions } = call;
+  const facets: unknown[] = [methodName, extensions, params, call.exactOf(params)];
+  const open: Value[] = [...params];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    if (Array.isArray(value)) open.push(...(value as readonly Value[]));
+    else if (isStruct(value)) {
+      facets.push(Object.keys(value), call.sourceOf(value)?.toString());
+      open.push(...Object.values(value));
+    }
+  }
+  return facets;
 }
 
 function examineCall(body: Buffer, call: ParsedCall): void {

@@ -3,7 +3,7 @@ import test from 'ava';
 import { Dispatcher } from '../../src/rpc/rpc.ts';
 import { MethodRegistry } from '../../src/rpc/method-registry.ts';
 import type { Method } from '../../src/rpc/method-registry.ts';
-import { SeenIds } from '../../src/relay/duplicates.ts';
+import { OwnIds, SeenIds } from '../../src/relay/duplicates.ts';
 import { dictOf } from '../../src/values/values.ts';
 import { callerOf, makeHeart } from '../relay/heart.ts';
 
@@ -113,4 +113,20 @@ test('fifty thousand ids in a row are all known', (t) => {
   for (let id = 0; id < 50_000; id++) if (seen.add(String(id))) t.fail(String(id));
   t.true(seen.add('new'));
   t.false(seen.add('0'));
+});
+
+test('ids that this relay made are known by number and host_id, the last ones only', (t) => {
+  const own = new OwnIds('abc.', 3);
+  const message = (number: number, hostId = 'h') => ({ hostId, id: `abc.${number.toString(36)}` });
+  for (let number = 1; number <= 40; number++) own.add(message(number));
+  for (const number of [38, 39, 40]) t.true(own.has('h', message(number).id), String(number));
+  for (const number of [1, 37, 41, 43]) t.false(own.has('h', message(number).id), String(number));
+  t.false(own.has('other', 'abc.14'), 'nobody may claim an id of another host_id');
+  for (const id of ['abd.14', '14', 'abc.', 'abc.014', 'abc.14 ', 'abc.+14', 'abc.0', 'abc.-1', 'abc.zzzzzzzzzzzzzzzz'])
+    t.false(own.has('h', id), id);
+  own.remove({ hostId: 'other', id: 'abc.14' });
+  t.true(own.has('h', 'abc.14'));
+  own.remove({ hostId: 'h', id: 'abc.14' });
+  t.false(own.has('h', 'abc.14'));
+  t.true(own.has('h', 'abc.13'));
 });

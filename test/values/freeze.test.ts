@@ -29,7 +29,7 @@ test('everything in a dict is frozen, and a dict without bytes and dates is shar
   const frozen = freezeDict(dict);
   t.true(objectsIn(dict).length > 5);
   t.true(objectsIn(dict).every((object) => Object.isFrozen(object)));
-  t.false(frozen.holdsMutable);
+  t.is(frozen.holders, undefined);
   t.is(shareDict(frozen), dict);
   t.is(shareDict(frozen), dict);
   t.throws(() => ((dict.data as Value[])[0] = 2), { instanceOf: TypeError });
@@ -41,7 +41,6 @@ for (const [what, make] of [
 ] as const) {
   test(`with ${what} each satellite gets its own copy, frozen except for these`, (t) => {
     const frozen = freezeDict(sample(make()));
-    t.true(frozen.holdsMutable);
     const [one, other] = [shareDict(frozen), shareDict(frozen)];
     t.not(one, other);
     t.deepEqual(one, sample(make()));
@@ -54,6 +53,27 @@ for (const [what, make] of [
     t.deepEqual(shareDict(frozen), sample(make()));
   });
 }
+
+test('parts without bytes and dates are shared, wherever the others are', (t) => {
+  const plain = (): Dict => dictOf([['deep', [dictOf([['a', 1]])]]]);
+  const frozen = freezeDict(
+    dictOf([
+      ['before', plain()],
+      ['mixed', [[1, [2, 'x']], dictOf([['at', new Date(0)]]), plain()]],
+      ['after', [plain()]],
+    ]),
+  );
+  const copy = shareDict(frozen);
+  t.not(copy, frozen.dict);
+  t.is(copy.before, frozen.dict.before);
+  t.is(copy.after, frozen.dict.after);
+  const [first, second, third] = copy.mixed as readonly Value[];
+  const [originalFirst, originalSecond, originalThird] = frozen.dict.mixed as readonly Value[];
+  t.is(first, originalFirst);
+  t.not(second, originalSecond);
+  t.deepEqual(second, dictOf([['at', new Date(0)]]));
+  t.is(third, originalThird);
+});
 
 function leafOf(dict: Dict): Date | Buffer {
   const third = (dict.data as readonly Value[])[2] as Dict;

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { Double, Int64, dictOf } from '../../src/values/values.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
+import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 
 /** A value as it is sent and as it is read: a whole Double is a number, a Map a dict, a Uint8Array a Buffer. */
 export interface Sent {
@@ -103,4 +104,58 @@ export const anySent: fc.Arbitrary<Sent> = fc.letrec<{ value: Sent }>((tie) => (
 
 function membersOf(value: fc.Arbitrary<Sent>): fc.Arbitrary<[string, Sent][]> {
   return fc.uniqueArray(fc.tuple(name, value), { maxLength: 4, selector: ([key]) => key });
+}
+
+// Few names, so that the markup of one document is that of another.
+const usualName = fc.oneof(
+  fc.constantFrom('data', 'id', 'a', 'temperature', 'a_name_of_many_letters', '__proto__', 'length', '0'),
+  fc.constantFrom('ä', 'a b', '&', ''),
+);
+const usualValue: fc.Arbitrary<Sendable> = fc.letrec<{ value: Sendable }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4, withCrossShrink: true },
+    fc.oneof(
+      fc.integer(),
+      fc.nat(20),
+      double,
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => new Double(value)),
+      fc.boolean(),
+      text,
+      fc.constantFrom('a', 'some words & others', ']', ' '),
+      seconds,
+      fc.uint8Array({ maxLength: 300 }),
+      fc.constant(null),
+    ),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.uniqueArray(fc.tuple(usualName, tie('value')), { maxLength: 3, selector: ([key]) => key }).map((members) => new Map(members)),
+    // As in a table: the same members in each row.
+    fc.array(tie('value'), { maxLength: 4 }).map((rows) =>
+      rows.map(
+        (row, id) =>
+          new Map<string, Sendable>([
+            ['id', id],
+            ['row', row],
+          ]),
+      ),
+    ),
+  ),
+})).value;
+const GAPS = ['', '', '', '', '\n', '\r\n  ', '\t'];
+
+/** A call as programs write it, with `<i4>`, untyped texts and white space between elements now and then. */
+export const usualCall: fc.Arbitrary<Buffer> = fc
+  .tuple(fc.constantFrom('notify', 'system.a:b/c', 'x'), fc.array(usualValue, { maxLength: 3 }), fc.nat(), fc.boolean())
+  .map(([method, params, seed, isSpaced]) => {
+    let xml = serialiseCall(method, params, { nil: true }).toString();
+    if (seed % 3 === 0) xml = xml.replaceAll(/<(\/?)int>/g, '<$1i4>');
+    if (seed % 5 === 0) xml = xml.replaceAll(/<\/?string>/g, '');
+    if (seed % 7 === 0) xml = xml.replace(/<params>.*<\/params>/s, '');
+    let at = seed;
+    if (isSpaced)
+      xml = xml.replaceAll(/<\/?(?:param|params|member|struct|array|data|methodName|methodCall)>/g, (tag) => gap(at++) + tag + gap(at++));
+    return Buffer.from(xml);
+  });
+
+function gap(at: number): string {
+  return GAPS[Math.imul(at, 2654435761) >>> 29] ?? '';
 }

@@ -6,6 +6,7 @@ import { RelayError } from '../../src/core/core.ts';
 import { dictOf } from '../../src/values/values.ts';
 import type { Sendable } from '../../src/values/values.ts';
 import {
+  DEFAULT_LIMITS,
   canonicalMembers,
   parseCall,
   parseResponse,
@@ -15,11 +16,15 @@ import {
   serialiseResponse,
   serialiseStruct,
 } from '../../src/xmlrpc/xmlrpc.ts';
-import { examine } from '../fuzz/examine.ts';
+import { firstRun, learnRun, recallRun } from '../../src/xmlrpc/read/markup-runs.ts';
+import type { Scalar } from '../../src/xmlrpc/read/markup-runs.ts';
+import { TagBytes } from '../../src/xmlrpc/read/tag-bytes.ts';
+import { readPlainCall } from '../../src/xmlrpc/read/plain-call.ts';
+import { examine, examineLimits, examineShortcut } from '../fuzz/examine.ts';
 import { document } from '../fuzz/generate.ts';
 import { MUTATIONS, mutate } from '../fuzz/mutate.ts';
 import { Random } from '../fuzz/random.ts';
-import { anySent, text } from './arbitraries.ts';
+import { anySent, text, usualCall } from './arbitraries.ts';
 import { ALL } from './table/rows.ts';
 import { refusalOf, structText } from './wire.ts';
 
@@ -110,6 +115,98 @@ test('any mutated document of a written value results in a value or a refusal', 
   );
   t.pass();
 });
+
+// Both readers share what they remember of earlier documents, so each run also depends on those before it.
+test('a call in the usual form, mutated or not, is read as the grammar reads it', (t) => {
+  let shortcuts = 0;
+  fc.assert(
+    fc.property(usualCall, fc.array(mutation, { maxLength: 3 }), (body, changes) => {
+      if (changes.length === 0 && isReadInOneGo(body)) shortcuts++;
+      examineShortcut(changes.reduce(mutate, body));
+    }),
+    { numRuns: 4000 },
+  );
+  t.true(shortcuts > 200, `only ${shortcuts} calls were read in one go`);
+});
+
+test('limits apply to a call in the usual form as the grammar applies them', (t) => {
+  const limit = fc.integer({ min: 0, max: 12 });
+  const limits = fc.record({ maxDepth: limit, maxValues: limit, maxMembers: limit, maxDigits: limit, maxNameLength: fc.nat(24) });
+  fc.assert(
+    fc.property(usualCall, limits, (body, all) => {
+      for (const [name, value] of Object.entries(all)) examineLimits(body, { [name]: value });
+    }),
+    { numRuns: 500 },
+  );
+  t.pass();
+});
+
+test('calls as our client, Python and npm xmlrpc write them are read in one go', (t) => {
+  const value = { data: [1, 'a & b', 2.5, true, 'ä', new Date(0), Buffer.from('x'.repeat(300)), { deep: [[], {}] }], more: '' };
+  const ours = serialiseCall('bench.box.add', [value, 1e300]);
+  const python = ours
+    .toString()
+    .replace('<?xml version="1.0"?>', "<?xml version='1.0'?>\n")
+    .replace(/(<methodCall>|<\/methodName>|<params>|<param>|<\/value>|<\/param>|<struct>|<member>|<\/name>|<data>|<\/member>)/g, '$1\n');
+  const npm = ours.toString().replace('?>', '?>\n');
+  // Also after calls that leave out the type of texts.
+  const untyped = ours.toString().replaceAll(/<\/?string>/g, '');
+  for (const xml of [ours.toString(), python, npm, untyped, ours.toString()]) t.true(isReadInOneGo(Buffer.from(xml)), xml);
+});
+
+test('markup that was seen in one kind of container is refused in another', (t) => {
+  const list = '<array><data><value><int>1</int></value><value><int>2</int></value></data></array></value>';
+  const three = '<value><int>3</int></value>';
+  const end = '</param></params></methodCall>';
+  const heads = {
+    params: '',
+    array: '<array><data><value>',
+    struct: '<struct><member><name>m</name><value>',
+  };
+  const tails = {
+    params: [end, `</param><param>${three}${end}`],
+    array: [`</data></array></value>${end}`, `${three}</data></array></value>${end}`],
+    struct: ['n', 'm'].map((name) => `</member><member><name>${name}</name>${three}</member></struct></value>${end}`),
+  };
+  const kinds = ['params', 'array', 'struct'] as const;
+  const read = (head: (typeof kinds)[number], tail: string): boolean => {
+    const body = Buffer.from(`<methodCall><methodName>m</methodName><params><param><value>${heads[head]}${list}${tail}`);
+    examineShortcut(body);
+    return isReadInOneGo(body);
+  };
+  for (const kind of kinds) t.true(read(kind, tails[kind][0]!), kind);
+  for (const known of kinds) {
+    for (const tail of tails[known]) {
+      read(known, tail);
+      for (const kind of kinds) if (kind !== known) t.false(read(kind, tail), `${kind} ${tail}`);
+    }
+  }
+  t.false(read('struct', tails.struct[1]!), 'the name m occurs twice');
+  t.false(read('array', `</member><member><name>n</name>${three}${tails.array[0]!}`), 'a member of an array');
+  t.false(read('struct', `${three}</member></struct></value>${end}`), 'two values in one member');
+});
+
+test('markup is only recognised after a scalar of the same type', (t) => {
+  const [double, int] = [scalarOf('double'), scalarOf('int')];
+  // What follows a run that is followed by nothing yet is looked up in the first slot, so one is needed that is there.
+  for (let name = 0; name < 100_000; name++) {
+    const bytes = Buffer.from(`</int></value></member><member><name>${name}</name><value><int>`);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const run = learnRun(firstRun(int), { after: int, steps: [] }, view, 0, bytes.length);
+    if (recallRun(firstRun(int), view, 0, bytes.length) !== run) continue;
+    t.is(recallRun(firstRun(double), view, 0, bytes.length), undefined);
+    return;
+  }
+  t.fail('no run is in the first slot');
+});
+
+function scalarOf(type: 'int' | 'double'): Scalar {
+  return { type, start: new TagBytes(`<${type}>`), end: new TagBytes(`</${type}></value>`) };
+}
+
+function isReadInOneGo(body: Buffer): boolean {
+  return readPlainCall(body, { limits: DEFAULT_LIMITS, allowNonFinite: false, leniency: 'forms' }) !== undefined;
+}
 
 test('any written document is refused if it is truncated at any byte', (t) => {
   fc.assert(

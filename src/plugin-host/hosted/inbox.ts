@@ -8,8 +8,8 @@ import type { InboxEvent } from './inbox-events.ts';
 
 /** How messages reach the satellite. */
 export interface Recipient {
-  /** Delivers one message. If it returns a promise, it is busy with the message until that settles. May throw. */
-  deliver(message: Message, redelivered: boolean): unknown;
+  /** Delivers one message at `now`. If it returns a promise, it is busy with the message until that settles. May throw. */
+  deliver(message: Message, redelivered: boolean, now: number): unknown;
   /**
    * Called once for each delivery that returned a promise: when that has settled, or, with the reason, when the inbox stops waiting for it.
    */
@@ -119,15 +119,15 @@ export class Inbox {
     return true;
   }
 
-  /** Delivers the next message. Never throws. */
-  next(): void {
+  /** Delivers the next message; `now` is the time by the clock of the inbox. Never throws. */
+  next(now: number = this.#parts.clock.now()): void {
     if (!this.isReady) return;
     const again = this.#interrupted;
     this.#interrupted = undefined;
     const message = again?.message ?? this.#queue.shift();
     if (!message) return;
     try {
-      const result = this.#recipient.deliver(message, again?.redelivered === true);
+      const result = this.#recipient.deliver(message, again?.redelivered === true, now);
       if (isPromise(result)) this.#wait(again ?? { message, deaths: 0, redelivered: false, cancelTimer: doNothing }, result);
       else this.#countDelivered(message);
     } catch (error) {

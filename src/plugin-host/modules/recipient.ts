@@ -51,6 +51,9 @@ export function makeInbox(parts: LocalInboxParts): Inbox {
   return new Inbox({ name, queue, recipient: new LocalRecipient(parts), plugin, timeoutMs, wake, clock, log, events });
 }
 
+// A larger dict takes time to decode and to copy, which is not the time of the satellite.
+const QUICK_BYTES = 64 * 1024;
+
 class LocalRecipient implements Recipient {
   readonly #parts: LocalInboxParts;
   /** Looked up once: with a thousand classes, the lookup costs more than the call. */
@@ -62,12 +65,13 @@ class LocalRecipient implements Recipient {
     this.#parts = parts;
   }
 
-  deliver(message: Message): unknown {
-    const { clock, target, watchdog, watched } = this.#parts;
+  deliver(message: Message, _redelivered: boolean, now: number): unknown {
+    const { target, watchdog, watched } = this.#parts;
     const receive = (this.#receive ??= target.receive);
-    const context = contextOf(message, clock.now());
+    const context = contextOf(message, now);
     const dict = shareDict(message.frozen());
-    const result: unknown = watchdog.run(watched, 'receive', () => receive.call(target as Plugin, dict, context));
+    const since = message.payload.length <= QUICK_BYTES ? now : undefined;
+    const result: unknown = watchdog.run(watched, 'receive', () => receive.call(target as Plugin, dict, context), since);
     if (isPromise(result)) {
       this.#context = context;
       watchdog.begin(watched);

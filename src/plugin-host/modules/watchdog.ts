@@ -73,13 +73,12 @@ export class Watchdog {
 
   /**
    * Runs `work`, which belongs to the plugin, and returns its result. `what` names the work in the log. A nested call of another plugin
-   * counts for that plugin.
+   * counts for that plugin. `since` is the time now, for a caller that has just read the clock.
    */
-  run<T>({ name }: Watched, what: string, work: () => T): T {
+  run<T>({ name }: Watched, what: string, work: () => T, since = this.#parts.clock.now()): T {
     const { clock, limitMs } = this.#parts;
     const outerMs = this.#innerMs;
     this.#innerMs = 0;
-    const since = clock.now();
     try {
       return work();
     } finally {

@@ -22,6 +22,8 @@ export class Base64Reader {
   #digits = 0;
   #padding = 0;
   #isWrong = false;
+  // The end of a range that could not be decoded natively, so that it is tried once, however many references are in it.
+  #slowTo = 0;
   /** True before the first character. */
   isEmpty = true;
 
@@ -41,7 +43,8 @@ export class Base64Reader {
         at = next;
         continue;
       }
-      const end = Math.min(to, at + NATIVE_MAX);
+      // A group that was cut, as between two slices, is completed first.
+      const end = Math.min(to, at + (this.#digits === 0 ? NATIVE_MAX : 4 - this.#digits));
       at = this.#loop(bytes, at, end);
       if (at < end) return at;
     }
@@ -80,7 +83,8 @@ export class Base64Reader {
   // Decodes whole groups natively. Node skips characters that are not base64, so the number of bytes tells whether there were any.
   #native(bytes: Buffer, from: number, to: number): number {
     const length = Math.min(to - from, NATIVE_MAX) & ~3;
-    if (length < NATIVE_MIN || this.#digits !== 0 || this.#padding !== 0) return from;
+    if (length < NATIVE_MIN || this.#digits !== 0 || this.#padding !== 0 || from < this.#slowTo) return from;
+    this.#slowTo = from + length;
     const text = bytes.toString('latin1', from, from + length);
     // Node also accepts the URL-safe alphabet; we do not.
     if (text.includes('-') || text.includes('_')) return from;

@@ -3,6 +3,8 @@ import { Double, ExactNumbers, Int64, isDict } from '../../values/values.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
 import type { Sink } from './grammar.ts';
 import type { ScalarType } from './scalars.ts';
+import { Structs } from './structs.ts';
+import type { Span } from './structs.ts';
 
 type Members = Record<string, Value>;
 
@@ -14,12 +16,6 @@ interface OuterLevel {
   readonly at: number;
 }
 
-/** The offsets of `<struct>` and after `</struct>`. */
-export interface Span {
-  readonly from: number;
-  readonly to: number;
-}
-
 /** Collects the values of one document; `roots` are the outermost ones. */
 export class ValueBuilder implements Sink {
   readonly roots: Value[] = [];
@@ -29,10 +25,7 @@ export class ValueBuilder implements Sink {
   #dict: Members = {};
   #name = '';
   #at = 0;
-  // Parallel arrays; the map is built only on demand.
-  readonly #dicts: Dict[] = [];
-  readonly #spans: number[] = [];
-  #indexes: Map<Dict, number> | undefined;
+  readonly #structs = new Structs();
   // Most messages have no number whose type is lost.
   #exact: ExactNumbers | undefined;
 
@@ -80,10 +73,7 @@ export class ValueBuilder implements Sink {
 
   close(end: number): void {
     const value = this.#list ?? this.#dict;
-    if (!this.#list) {
-      this.#dicts.push(this.#dict);
-      this.#spans.push(this.#at, end);
-    }
+    if (!this.#list) this.#structs.add(this.#dict, this.#at, end);
     const outer = this.#outer.pop();
     if (!outer) return;
     this.#list = outer.list;
@@ -95,22 +85,12 @@ export class ValueBuilder implements Sink {
 
   /** The struct that ended last. */
   protected get lastDict(): Dict | undefined {
-    return this.#dicts.at(-1);
+    return this.#structs.last;
   }
 
   /** Where a struct of this document is in the source. */
   spanOf(dict: Dict): Span | undefined {
-    const index = this.#indexOf(dict);
-    if (index === undefined) return undefined;
-    return { from: this.#spans[index] ?? 0, to: this.#spans[index + 1] ?? 0 };
-  }
-
-  #indexOf(dict: Dict): number | undefined {
-    // Usually the dict is the whole message, so it ends last.
-    const last = this.#dicts.length - 1;
-    if (this.#dicts[last] === dict) return 2 * last;
-    this.#indexes ??= new Map(this.#dicts.map((each, index) => [each, 2 * index]));
-    return this.#indexes.get(dict);
+    return this.#structs.spanOf(dict);
   }
 }
 

@@ -3,6 +3,9 @@ import { FIRST_DATE_MS, LAST_DATE_MS } from '../../values/values.ts';
 import { refuse } from './parse-error.ts';
 import type { Content } from './text.ts';
 
+/** The text of a dateTime: a range of bytes, and the offset in the document that an error names. */
+type DateText = Pick<Content, 'bytes' | 'from' | 'to' | 'at'>;
+
 const SPACE = 32;
 const PLUS = 43;
 const COMMA = 44;
@@ -24,13 +27,13 @@ const DAYS_BEFORE_1970 = 719_528;
  * Reads a dateTime: `19980717T14:08:55`, `1998-07-17T14:08:55.123+02:00`; with `isLenient` also `19980717T140855` and
  * `1998-07-17 14:08:55,123`. Fractions beyond milliseconds are truncated.
  */
-export function readDate(content: Content, isLenient: boolean): Date {
-  const { bytes, from, at } = content;
+export function readDate(content: DateText, isLenient: boolean): Date {
+  const { bytes, from, to, at } = content;
   const dash = bytes[from + 4] === HYPHEN ? 1 : 0;
   const time = from + 8 + 2 * dash;
   const colon = bytes[time + 3] === COLON ? 1 : 0;
   const hasShape =
-    content.length >= 15 + 2 * dash + 2 * colon &&
+    to - from >= 15 + 2 * dash + 2 * colon &&
     (dash === 0 || bytes[from + 7] === HYPHEN) &&
     (bytes[time] === BIG_T || (isLenient && bytes[time] === SPACE)) &&
     (colon === 1 ? bytes[time + 6] === COLON : isLenient);
@@ -43,7 +46,7 @@ export function readDate(content: Content, isLenient: boolean): Date {
 }
 
 // The date and time without fraction and zone.
-function localMs({ bytes, from, at }: Content, dash: number, time: number, colon: number): number {
+function localMs({ bytes, from, at }: DateText, dash: number, time: number, colon: number): number {
   const year = pair(bytes, from) * 100 + pair(bytes, from + 2);
   const month = pair(bytes, from + 4 + dash);
   const day = pair(bytes, from + 6 + 2 * dash);
@@ -67,7 +70,7 @@ function daysBefore(year: number, month: number, isLeap: boolean): number {
 }
 
 // The milliseconds that zone and fraction subtract, from the byte after the seconds: `.123`, `Z`, `+02:00`, `-0230`, or nothing.
-function zoneMs({ bytes, to, at }: Content, from: number, allowComma: boolean): number {
+function zoneMs({ bytes, to, at }: DateText, from: number, allowComma: boolean): number {
   let zone = from;
   let fraction = 0;
   if (zone < to && (bytes[zone] === POINT || (allowComma && bytes[zone] === COMMA))) {

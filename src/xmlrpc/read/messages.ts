@@ -14,6 +14,8 @@ import type { GrammarState } from './grammar-table.ts';
 import { Grammar } from './grammar.ts';
 import type { Sink } from './grammar.ts';
 import { ParseError, positioned, refuse } from './parse-error.ts';
+import { readPlainCall } from './plain-call.ts';
+import type { PlainCall } from './plain-call.ts';
 import type { ScalarRules } from './scalars.ts';
 
 /** Which extensions a message used, in either spelling. */
@@ -60,10 +62,21 @@ interface Reading<T> {
   readonly result: (grammar: Grammar, bytes: Buffer) => T;
 }
 
+const NO_EXTENSIONS: Extensions = { nil: false, i8: false };
+const ONLY_NIL: Extensions = { nil: true, i8: false };
 const SLICE_BYTES = 256 * 1024;
 
 /** Reads the body of a call. */
 export function parseCall(body: Uint8Array, options: ParseOptions = {}): ParsedCall {
+  const rules = rulesOf(options, 'forms');
+  checkSize(body.byteLength, rules);
+  const bytes = plainBody(body, options.charset);
+  const call = bytes && readPlainCall(bytes, rules);
+  return bytes && call ? plainCall(bytes, call) : parseCallByGrammar(body, options);
+}
+
+/** Reads the body of a call like {@link parseCall}, but always by the grammar. */
+export function parseCallByGrammar(body: Uint8Array, options: ParseOptions = {}): ParsedCall {
   return readBody(body, options, callReading(options));
 }
 
@@ -104,6 +117,19 @@ export function sendableMembers(source: string | Buffer, i8: boolean, options: R
   const sink = new SendableBuilder(i8);
   readStruct(source, sink, options);
   return sink.members;
+}
+
+function plainCall(bytes: Buffer, { methodName, params, usesNil, structs, exact }: PlainCall): ParsedCall {
+  return {
+    methodName,
+    params,
+    extensions: usesNil ? ONLY_NIL : NO_EXTENSIONS,
+    sourceOf: (dict) => {
+      const span = structs.spanOf(dict);
+      return span && ownCopy(bytes, span.from, span.to);
+    },
+    exactOf: (part) => exact?.of(part),
+  };
 }
 
 function callReading(options: ParseOptions): Reading<ParsedCall> {

@@ -9,8 +9,8 @@ const POINT = 46;
 const ZERO = 48;
 /** An integer of any size. */
 export const INTEGER = /^[+-]?[0-9]+$/;
-// `1`, `1.`, `1.5`, `.5`, `-1.5e+10`
-const DOUBLE = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
+/** A double: `1`, `1.`, `1.5`, `.5`, `-1.5e+10`. */
+export const DOUBLE = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 // The spellings of XML Schema, JavaScript and C.

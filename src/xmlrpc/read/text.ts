@@ -20,8 +20,31 @@ const LATIN = Buffer.alloc(512);
 const LAST_LATIN = 0xc3;
 // Pieces from this length on are copied natively.
 const MANY = 256;
-// One entry per byte value: 1 for bytes that may end a range of plain text.
-const STOPS = stops();
+/** One entry per byte value: 1 for bytes that may end a range of plain text. */
+export const STOPS = stops();
+
+/** True if the byte at `at`, one of {@link STOPS}, does end a range of plain text. */
+export function isStop(source: Uint8Array, at: number): boolean {
+  return (source[at] ?? 0) < 128 ? !isLoneBracket(source, at) : isIllegalAt(source, at);
+}
+
+/** Decodes short ASCII texts of one document as parts of a longer text, so that most of them need no call of native code. */
+export class AsciiWindow {
+  #window = '';
+  #at = 0;
+
+  constructor(private readonly source: Buffer) {}
+
+  /** The text in `from..to`; a short one keeps alive at most a few thousand other characters. */
+  text(from: number, to: number): string {
+    if (to - from > SHORT_TEXT) return this.source.toString('latin1', from, to);
+    if (from < this.#at || to > this.#at + this.#window.length) {
+      this.#at = from;
+      this.#window = this.source.toString('latin1', from, from + WINDOW);
+    }
+    return this.#window.substring(from - this.#at, to - this.#at);
+  }
+}
 
 /** Holds the text of one element after the other. */
 export class Content {
@@ -45,11 +68,11 @@ export class Content {
   #isDecodedBlank = true;
   // The offset in the document where the last appended range ended.
   #appendedTo = -1;
-  #window = '';
-  #windowAt = 0;
+  readonly #window: AsciiWindow;
 
   constructor(source: Buffer) {
     this.#source = source;
+    this.#window = new AsciiWindow(source);
     this.bytes = source;
   }
 
@@ -92,7 +115,7 @@ export class Content {
       const byte = source[to] ?? 0;
       bits |= byte;
       if (STOPS[byte] === 0) continue;
-      if (byte < 128 ? !isLoneBracket(source, to) : isIllegalAt(source, to)) break;
+      if (isStop(source, to)) break;
     }
     this.bits = bits;
     this.to = to;
@@ -216,13 +239,8 @@ export class Content {
   #rest(): string {
     const { bytes, from, to } = this;
     if (from === to) return '';
-    if (!this.isAscii) return (to - from <= LATIN.length ? latinText(bytes, from, to) : undefined) ?? bytes.toString('utf8', from, to);
-    if (bytes !== this.#source || to - from > SHORT_TEXT) return bytes.toString('latin1', from, to);
-    if (from < this.#windowAt || to > this.#windowAt + this.#window.length) {
-      this.#windowAt = from;
-      this.#window = bytes.toString('latin1', from, from + WINDOW);
-    }
-    return this.#window.substring(from - this.#windowAt, to - this.#windowAt);
+    if (!this.isAscii) return utf8Text(bytes, from, to);
+    return bytes === this.#source ? this.#window.text(from, to) : bytes.toString('latin1', from, to);
   }
 
   // Returns the copy, with `more` bytes free after `to`.
@@ -248,6 +266,11 @@ export class Content {
     this.to = start + to - from;
     return copy;
   }
+}
+
+/** Decodes a text that is not only ASCII. */
+export function utf8Text(bytes: Buffer, from: number, to: number): string {
+  return (to - from <= LATIN.length ? latinText(bytes, from, to) : undefined) ?? bytes.toString('utf8', from, to);
 }
 
 /** Decodes characters up to U+00FF, in half the time of the native decoder; undefined if there are others. */
