@@ -34,6 +34,7 @@ import {
   recordOnWire,
   relayMethods,
   relayStatus,
+  restoreMessage,
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
@@ -262,14 +263,8 @@ function makeParts(
   environment: StartEnvironment,
   fakes: Fakes | undefined,
 ) {
-  const {
-    logs = silent,
-    clock = systemClock,
-    random = Math.random,
-    date = Date.now,
-    env = process.env,
-    resolve = resolveBySystem,
-  } = environment;
+  const { logs = silent, clock = systemClock, random = Math.random, date = Date.now } = environment;
+  const { env = process.env, resolve = resolveBySystem } = environment;
   const { maxBodyBytes } = options;
   const pluginLogs = new PluginLogs(logs, [state.adminToken], date);
   logEvents(events, pluginLogs.source, clock);
@@ -283,7 +278,10 @@ function makeParts(
   const pluginHost = new PluginHost({
     ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins, classes: environment.classes },
     events,
-    programs: { relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
+    programs: {
+      ...{ relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
+      keepLetters: { store, restore: restoreMessage, date },
+    },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 

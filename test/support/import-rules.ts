@@ -33,7 +33,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   links: [...BASE, 'xmlrpc', 'events', 'client', 'plugin'],
   'plugin-host/hosted': [...BASE, 'events', 'plugin', 'loader', 'rpc'],
   'plugin-host/modules': [...BASE, 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
-  'plugin-host/programs': [...BASE, 'xmlrpc', 'events', 'state', 'client', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
+  'plugin-host/programs': [...BASE, 'xmlrpc', 'events', 'state', 'store', 'client', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
   'plugin-host/children': [
     ...[...BASE, 'xmlrpc', 'events', 'client', 'plugin', 'loader', 'rpc'],
     ...['plugin-host/hosted', 'plugin-host/modules', 'plugin-host/programs'],
