@@ -38,6 +38,8 @@ const SECTIONS: Readonly<Record<string, string>> = {
   LinkOptions: 'Links to peers and remote satellites',
   SatelliteOptions: 'Remote satellites',
   StateOptions: 'State directory',
+  StoreOptions: 'Durable store',
+  WorkOptions: 'Work',
   LogOptions: 'Log',
 };
 

@@ -35,7 +35,7 @@ interface StatusFlags extends TargetFlags {
 }
 
 /** Adds the commands. */
-export function addWorkCommands(program: Command): void {
+export function addWorkCommands(program: Command, onExit: (code: number) => void): void {
   const work = prepare(program.command('work')).description('submit work to a relay, and see to its results');
   client(work, 'types', 'list the types of work that can be submitted').action((flags: TargetFlags) =>
     callAndPrint(
@@ -52,7 +52,7 @@ export function addWorkCommands(program: Command): void {
     .option('-f, --follow', 'print its results until it ends, with its exit code')
     .action(async (type: string, params: readonly string[], flags: SubmitFlags) => {
       const { submit } = await import('./work.ts');
-      process.exitCode = await submit(type, params, flags);
+      onExit(await submit(type, params, flags));
     });
   client(work, 'list', 'list units, the newest first')
     .option('--state <state>', 'only units in this state: pending, running, succeeded, failed, canceled, expired, lost')
@@ -69,7 +69,7 @@ export function addWorkCommands(program: Command): void {
     .option('--wait', 'wait until it has ended')
     .action(async (unit: string, flags: StatusFlags) => {
       const { showUnit } = await import('./work.ts');
-      process.exitCode = await showUnit(unit, flags);
+      onExit(await showUnit(unit, flags));
     });
   client(work, 'results <unit>', 'print the results of a unit', RESULTS_HELP)
     .option('--stream <name>', 'results, stdout or stderr (default: the first that the unit has)')
@@ -77,7 +77,7 @@ export function addWorkCommands(program: Command): void {
     .option('-f, --follow', 'wait for more until the unit ends')
     .action(async (unit: string, flags: ResultFlags) => {
       const { printResults } = await import('./work.ts');
-      process.exitCode = await printResults(unit, flags);
+      onExit(await printResults(unit, flags));
     });
   client(work, 'cancel <unit>', 'end a unit that waits or runs').action((unit: string, flags: TargetFlags) =>
     callAndPrint(flags, (call) => call('work.cancel', unit)),

@@ -7,7 +7,7 @@ import type { Dict, Sendable, Value } from '../values/values.ts';
 import { withRelay } from './relay-connection.ts';
 import type { Call } from './relay-connection.ts';
 import type { TargetFlags } from './target.ts';
-import { dictOfWords, toJson, toText } from './values.ts';
+import { paramsOf as valuesOf, toJson, toText } from './values.ts';
 
 /** The flags of `co2 work submit`. */
 export interface SubmitFlags extends TargetFlags {
@@ -158,8 +158,8 @@ class Progress {
 }
 
 function paramsOf(words: readonly string[]): Sendable {
-  const params = dictOfWords(words);
-  if (isDict(params) && !('data' in params && words.every((word) => !word.includes('=')))) return params;
+  const [params, ...more] = valuesOf(words);
+  if ((isDict(params) || params instanceof Map) && more.length === 0) return params;
   throw new RelayError('CONFIG_INVALID', 'parameters are key=value pairs, or one struct as JSON: width=200');
 }
 

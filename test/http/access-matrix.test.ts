@@ -35,6 +35,7 @@ const CLASS_OF = new Map<string, AccessClass>([
     (word) => [`plugin.${word}`, 'admin'] as const,
   ),
   ...['dead_letters', 'replay', 'drop_letter'].map((word) => [`plugin.${word}`, 'admin'] as const),
+  ...['types', 'submit', 'list', 'status', 'results', 'cancel', 'release'].map((word) => [`work.${word}`, 'call'] as const),
   ['ham.spam.plain', 'call'],
   ['ham.spam.traffic', 'message'],
   ['ham.spam.operate', 'admin'],

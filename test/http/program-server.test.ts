@@ -129,14 +129,17 @@ test('a query in the URL is ignored, and an i8 reaches the method and returns', 
   t.true((await asked('/RPC2', [2 ** 40])).includes(`${NIL}<value><double>1099511627776.0</double></value>`));
 });
 
-test('relay.log writes to the log of the program; relay.push_items finds no stream yet', async (t) => {
+test('relay.log writes to the log of the program; relay.push_items reaches its stream, or is refused', async (t) => {
   const { ask, desk } = await doorOf(t);
   t.like(await ask('relay.log', ['warn', 'it is hot']), { value: true });
   t.deepEqual(desk.noted, [['thermo', 'warn', 'it is hot']]);
   for (const params of [['loud', 'x'], ['warn'], ['warn', 1], ['warn', 'x', 'y']] as Sendable[][])
     t.like(await ask('relay.log', params), { kind: 'fault', code: -32602 });
-  const refused = await ask('relay.push_items', ['s1', []]);
-  t.regex(refused.kind === 'fault' ? refused.text : '', /no such stream/);
+  const items = [{ whole: new Double(1) }, 'two'];
+  t.like(await ask('relay.push_items', ['s1', items, { end: true }]), { value: true });
+  t.deepEqual(desk.noted[1], ['push', 'thermo', 's1', { items, end: true }]);
+  for (const params of [['s1'], ['s1', 'x'], ['s1', [], { ende: true }], ['s1', [], { error: 1 }], [1, []]] as Sendable[][])
+    t.like(await ask('relay.push_items', params), { kind: 'fault', code: -32602 });
 });
 
 test('a program without a server polls for its calls and answers them', async (t) => {
