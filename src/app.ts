@@ -34,6 +34,7 @@ import {
   recordOnWire,
   relayMethods,
   relayStatus,
+  restoreMessage,
 } from './relay/relay.ts';
 import type { MessageEvent, RelayEvent, RelayStatus, Reload, ReloadReport } from './relay/relay.ts';
 import { Dispatcher } from './rpc/rpc.ts';
@@ -279,7 +280,10 @@ function makeParts(
   const pluginHost = new PluginHost({
     ...{ ...hosting, container, relayVersion: VERSION, relayPlugins: options.relayPlugins, classes: environment.classes },
     events,
-    programs: { relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
+    programs: {
+      ...{ relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
+      keepLetters: { store, restore: restoreMessage, date },
+    },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 

@@ -25,7 +25,7 @@ Examples:
   co2 plugin add ham.fryer ./fryer --env LOG=1 --setup '{"pan": 2}' -- --quiet
 The program survives restarts of the relay. Requires allowAddPrograms: true in config.ts.`;
 const LETTER_HELP = `
-A message that crashed a program five times becomes a dead letter, kept in memory; co2 plugin dead-letters lists its id.`;
+A message that crashed a program five times becomes a dead letter, which is stored; co2 plugin dead-letters lists its id.`;
 
 /** Adds the command and its subcommands. */
 export function addPluginCommands(program: Command): void {

@@ -93,6 +93,12 @@ export function messageFromSatellite(source: Buffer, self: Identity, mint: Minte
   };
 }
 
+/** A message that was stored, with the view of its dict. Throws a RelayError if no dict can be read from the payload. */
+export function restoreMessage(stored: Omit<Message, 'frozen'>): Message {
+  const { payload, hostId, clientAddress } = stored;
+  return { ...stored, ...contents(payload, decodeAgain(payload), hostId, clientAddress) };
+}
+
 /** The message with other contents, but the same `host_id`, `client_address` and stamp. */
 export function withContents(message: Message, { source, dict }: { readonly source: Buffer; readonly dict: Dict }): Message {
   return { ...message, payload: source, frozen: viewOf(source, dict, message.hostId, message.clientAddress) };

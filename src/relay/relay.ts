@@ -26,5 +26,6 @@ export type { NotReady, Overview, ReadinessPart } from './readiness.ts';
 export type { RelayEvent } from './relay-events.ts';
 export { relayMethods } from './relay-methods.ts';
 export { Router } from './router.ts';
+export { restoreMessage } from './ingress.ts';
 export { relayStatus } from './status.ts';
 export type { RelayStatus } from './status.ts';

@@ -71,3 +71,29 @@ test.serial('a program is added with arguments and environment variables, and re
   t.deepEqual((await ask(t, relay, 'remove', 'frier')).stdout, ['removed frier']);
   t.is((await ask(t, relay, 'add', 'frier', '--env', 'PAN', 'x')).code, 2);
 });
+
+test.serial('a dead letter is still there after the relay was killed, and can be delivered again', async (t) => {
+  const config = `export default {
+  watch: false,
+  programs: [{ name: 'frier', exec: ${JSON.stringify(process.execPath)}, args: [${JSON.stringify(FIXTURE)}, 'good'], send: { astral: false } }],
+};`;
+  const relay = await startCo2(t, { files: { 'config.ts': config } });
+  const sent = await runCo2(t, { args: ['call', '--url', relay.url, 'notify', '{"data":"hot \u{1F373}"}'], cwd: relay.cwd }).exit;
+  t.is(sent.code, 0, sent.stderr.join('\n'));
+  const letters = async (from: RelayProcess): Promise<Letter[]> =>
+    JSON.parse((await ask(t, from, 'dead-letters', '--json')).stdout.join('\n')) as Letter[];
+  let [letter] = await letters(relay);
+  while (!letter) [letter] = await letters(relay);
+  relay.kill('SIGKILL');
+  await relay.exit;
+  const again = await startCo2(t, { cwd: relay.cwd });
+  const [kept] = await letters(again);
+  t.deepEqual({ ...kept, age_ms: 0 }, { ...letter, age_ms: 0 });
+  t.deepEqual((await ask(t, again, 'drop', letter.id)).stdout, [`dropped ${letter.id}`]);
+  t.deepEqual(await letters(again), []);
+});
+
+interface Letter {
+  readonly id: string;
+  readonly age_ms: number;
+}

@@ -35,7 +35,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'plugin-host/pipe': BASE,
   'plugin-host/modules': [...BASE, 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
   'plugin-host/programs': [
-    ...[...BASE, 'xmlrpc', 'events', 'state', 'client', 'plugin', 'loader', 'rpc'],
+    ...[...BASE, 'xmlrpc', 'events', 'state', 'store', 'client', 'plugin', 'loader', 'rpc'],
     ...['plugin-host/hosted', 'plugin-host/pipe'],
   ],
   'plugin-host/children': [

@@ -31,10 +31,11 @@ export class HostPrograms {
   }
 
   /**
-   * Creates the programs of config.ts and those added in earlier runs, without starting them. Rejects with a RelayError CONFIG_INVALID if
-   * two have the same name, or STATE_DIRECTORY.
+   * Reads the dead letters, and creates the programs of config.ts and those added in earlier runs, without starting them. Rejects with a
+   * RelayError CONFIG_INVALID if two have the same name, or STATE_DIRECTORY.
    */
   async prepare(): Promise<void> {
+    await this.all.deadLetters.load();
     const { options, registry, log } = this.#parts;
     this.#toStart = options.programs.map((record, index) => {
       requireFreeName(record.name, index, (name) => registry.has(name));

@@ -6,6 +6,8 @@ import type { EventSink } from '../../events/events.ts';
 import type { Message } from '../../message/message.ts';
 import type { HostedOptions, HostEvent } from '../hosted/hosted.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { KeptLetters } from './kept-letters.ts';
+import type { KeptLettersParts } from './kept-letters.ts';
 import type { ItemBatch } from './item-streams.ts';
 import { completeRecord } from './options.ts';
 import type { ProgramRecord } from './options.ts';
@@ -35,6 +37,8 @@ export interface ProgramSurroundings {
   readonly random: () => number;
   /** The relay's own environment, from which programs inherit a few variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Stores dead letters durably. Default: they are only in memory. */
+  readonly keepLetters?: KeptLettersParts | undefined;
 }
 
 export interface ProgramsParts {
@@ -66,7 +70,9 @@ export class Programs {
     this.#parts = parts;
     this.#orphans = new OrphanWatch(parts.logs('plugin-host'));
     this.#pauses = new PauseWatch(parts.clock, parts.logs('plugin-host'));
-    this.deadLetters = new DeadLetters(parts.clock, (satellite, message) => this.#deliver(satellite, message));
+    const { clock, logs, surroundings } = parts;
+    const kept = surroundings.keepLetters && new KeptLetters(surroundings.keepLetters, clock, logs('plugin-host'));
+    this.deadLetters = new DeadLetters(clock, (satellite, message) => this.#deliver(satellite, message), kept);
   }
 
   /** Creates the plugin for a record without starting it. `over` overrides the defaults for programs of the operator. */

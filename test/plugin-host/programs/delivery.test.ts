@@ -1,6 +1,11 @@
 /** Message delivery to programs: once and in order, across restarts. Messages that kill a program become dead letters. */
 import test from 'ava';
 import type { Message } from '../../../src/message/message.ts';
+import { DeadLetters } from '../../../src/plugin-host/programs/dead-letters.ts';
+import { KeptLetters } from '../../../src/plugin-host/programs/kept-letters.ts';
+import { restoreMessage } from '../../../src/relay/relay.ts';
+import { MemoryDisk, openStore } from '../../../src/store/store.ts';
+import { LogRecord } from '../../support/log-record.ts';
 import { messageOf } from '../kit.ts';
 import type { Change } from '../kit.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
@@ -202,4 +207,49 @@ test('a fault for one message does not affect the others', async (t) => {
   t.deepEqual(await kit.call('heard'), ['after']);
   t.is(kit.seen.matching('inbox.failed', { reason: /not that one/ }).length, 1);
   t.is(kit.log.matching(/^delivery of test\.\d+ to ham failed: .*not that one/).length, 1);
+});
+
+test('dead letters survive the end of the relay with their message, age and order, and are forgotten when they are dropped', async (t) => {
+  const disk = new MemoryDisk();
+  let base = 1_000_000;
+  const run = async (startedAt: number) => {
+    const clock = new VirtualClock(startedAt);
+    const store = await openStore({ disk, options: { minFreeBytes: 0, minFreePercent: 0 }, clock, report: () => undefined });
+    const log = new LogRecord();
+    const kept = new KeptLetters({ store, restore: restoreMessage, date: () => base + clock.now() }, clock, log.source('plugin-host'));
+    const delivered: Message[] = [];
+    const letters = new DeadLetters(clock, (_, message) => delivered.push(message) > 0, kept);
+    await letters.load();
+    return { letters, delivered, clock, store, log };
+  };
+  const first = await run(500);
+  const messages = ['one', 'two', 'drei 🛰'].map((text, index) => ({ ...textMessage(text, { id: `z.${9 - index}` }), arrivedAt: 500 }));
+  for (const message of messages) {
+    first.letters.add({ satellite: 'ham', message, deaths: 5, reason: 'signal SIGSEGV' });
+    first.clock.advance(10);
+  }
+  first.letters.drop('ham', messages[1]?.id ?? '');
+  await first.store.write([]);
+  disk.crash();
+
+  base += 60_000;
+  const second = await run(7);
+  t.deepEqual(
+    second.letters.list().map(({ id, satellite, deaths, reason }) => ({ id, satellite, deaths, reason })),
+    [0, 2].map((index) => ({ id: messages[index]?.id, satellite: 'ham', deaths: 5, reason: 'signal SIGSEGV' })),
+  );
+  const [oldest, newest] = second.letters.list();
+  t.deepEqual(oldest?.message.payload, messages[0]?.payload);
+  t.is(newest?.message.frozen().dict.data, 'drei 🛰');
+  t.is(second.clock.now() - (oldest?.at ?? 0), 59_507);
+  second.letters.replay('ham', messages[2]?.id ?? '');
+  t.deepEqual(second.delivered[0]?.payload, messages[2]?.payload);
+  await second.store.write([]);
+  disk.crash();
+  const third = await run(9);
+  t.deepEqual(
+    third.letters.list().map(({ id }) => id),
+    [messages[0]?.id],
+  );
+  t.deepEqual(third.log.lines.all, []);
 });
