@@ -12,7 +12,7 @@ import { pluginsDir } from './relays.ts';
 
 /** The root directory of the project. */
 export const PROJECT_DIR = fileURLToPath(new URL('../../', import.meta.url));
-const CO2 = join(PROJECT_DIR, 'bin', 'co2.mjs');
+const CO2 = join(fileURLToPath(import.meta.resolve('co2-relay/package.json')), '../bin/co2.mjs');
 const TIME_LIMIT_MS = 50_000;
 const READY = /^co2-relay (\S+) listening on (https?:\/\/\S+) as (\S+)$/;
 
