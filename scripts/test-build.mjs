@@ -93,6 +93,8 @@ async function compile(directory, outdir, tests) {
     absWorkingDir: root,
     bundle: true,
     splitting: true,
+    // The names of classes are the names of satellites.
+    keepNames: true,
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
