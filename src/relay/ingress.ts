@@ -96,7 +96,7 @@ export function messageFromSatellite(source: Buffer, self: Identity, mint: Minte
 /** A message that was stored, with the view of its dict. Throws a RelayError if no dict can be read from the payload. */
 export function restoreMessage(stored: Omit<Message, 'frozen'>): Message {
   const { payload, hostId, clientAddress } = stored;
-  return { ...stored, ...contents(payload, decodeAgain(payload), hostId, clientAddress) };
+  return { ...stored, frozen: viewOf(payload, decodeAgain(payload), hostId, clientAddress) };
 }
 
 /** The message with other contents, but the same `host_id`, `client_address` and stamp. */

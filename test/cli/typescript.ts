@@ -31,9 +31,28 @@ const OPTIONS: ts.CompilerOptions = {
   },
 };
 
+/** A host for the compiler that parses each file of this project once, for all programs of a test. */
+export function sharingHost(options: ts.CompilerOptions): ts.CompilerHost {
+  const host = ts.createCompilerHost(options);
+  return {
+    ...host,
+    getSourceFile: (name, languageVersion, ...rest) => {
+      const read = (): ts.SourceFile | undefined => host.getSourceFile(name, languageVersion, ...rest);
+      if (!name.startsWith(PROJECT_DIR)) return read();
+      // The format of a module (CommonJS or ES module) is part of what is parsed.
+      const key = `${name} ${JSON.stringify(languageVersion)}`;
+      const parsed = PARSED.get(key) ?? read();
+      if (parsed) PARSED.set(key, parsed);
+      return parsed;
+    },
+  };
+}
+
+const PARSED = new Map<string, ts.SourceFile>();
+
 /** What the compiler has to say of these files under its strict rules. */
 export function compilerErrors(files: readonly string[]): readonly string[] {
-  const program = ts.createProgram({ rootNames: files, options: OPTIONS });
+  const program = ts.createProgram({ rootNames: files, options: OPTIONS, host: sharingHost(OPTIONS) });
   const found = files.flatMap((file) => {
     const source = program.getSourceFile(file);
     return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)];

@@ -58,7 +58,7 @@ test('a header without a type has no media type', (t) => {
 });
 
 test('a long header of any shape takes linear time', (t) => {
-  const start = performance.now();
+  const start = process.cpuUsage();
   for (const part of ['; ', ' ', ';a=b', ';a="', 'text/', '; a=b ', '\t;', 'a']) parseMediaType(`text/xml${part.repeat(100_000)}x`);
-  t.true(performance.now() - start < 1000);
+  t.true(process.cpuUsage(start).user < 1_000_000);
 });

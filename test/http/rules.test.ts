@@ -378,13 +378,13 @@ test('if both headers are present, they must name the same client, because the c
 });
 
 test('parsing a long header of either kind takes linear time', (t) => {
-  const begin = performance.now();
+  const begin = process.cpuUsage();
   for (const text of ['for=1.1.1.1;', 'for="a\\"', ',', ';', '"', 'a=b;', 'for=10.0.0.2,', ' ', '=']) {
     const header = text.repeat(Math.ceil(16_384 / text.length));
     clientBehind('10.0.0.1', undefined, header);
     clientBehind('10.0.0.1', header);
   }
-  t.true(performance.now() - begin < 2_000);
+  t.true(process.cpuUsage(begin).user < 2_000_000);
 });
 
 test('no proxy is trusted unless one is listed', (t) => {

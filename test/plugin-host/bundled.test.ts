@@ -6,9 +6,10 @@ import test from 'ava';
 import { Double, dictOf } from '../../src/values/values.ts';
 import type { Value } from '../../src/values/values.ts';
 import { BUNDLED } from '../../src/plugin-host/modules/bundled.ts';
+import { PACKAGE_DIR } from '../support/processes.ts';
 import { messageOf, satelliteSource, started, writePlugins } from './kit.ts';
 
-const bundled = fileURLToPath(new URL('../../plugins', import.meta.url));
+const bundled = join(PACKAGE_DIR, 'plugins');
 const example = fileURLToPath(new URL('../../examples/plugin-with-config/plugins', import.meta.url));
 
 test('all methods of the bundled plugins have help and a signature', async (t) => {

@@ -12,7 +12,9 @@ import { pluginsDir } from './relays.ts';
 
 /** The root directory of the project. */
 export const PROJECT_DIR = fileURLToPath(new URL('../../', import.meta.url));
-const CO2 = join(PROJECT_DIR, 'bin', 'co2.mjs');
+/** The root directory of the package under test: that of the build of the tests, or the project if the tests run from source. */
+export const PACKAGE_DIR = fileURLToPath(new URL('.', import.meta.resolve('co2-relay/package.json')));
+const CO2 = join(PACKAGE_DIR, 'bin', 'co2.mjs');
 const TIME_LIMIT_MS = 50_000;
 const READY = /^co2-relay (\S+) listening on (https?:\/\/\S+) as (\S+)$/;
 

@@ -1,0 +1,41 @@
+// @ts-check
+/** `npm run check`: the checks of the sources, two at a time. Prints the output of each one that fails, and fails if any of them does. */
+import { spawn } from 'node:child_process';
+
+/** Scripts of package.json; the longest is first. */
+const CHECKS = ['lint', 'types', 'format:check', 'unused'];
+/** Each needs up to 2 GB of memory and one core. */
+const AT_A_TIME = 2;
+
+/** @param {string} name @returns {Promise<boolean>} True if the check passed. */
+async function passes(name) {
+  const start = performance.now();
+  const child = spawn('npm', ['run', '--silent', name], { stdio: ['ignore', 'pipe', 'pipe'], shell: process.platform === 'win32' });
+  /** @type {Buffer[]} */
+  const output = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (/** @type {Buffer} */ chunk) => output.push(chunk));
+  /** @type {boolean} */
+  const passed = await new Promise((resolve, reject) => {
+    child.on('error', reject).on('close', (code) => {
+      resolve(code === 0);
+    });
+  });
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  console.log(`${passed ? '✔' : '✖'} npm run ${name} (${seconds} s)`);
+  if (!passed) console.log(Buffer.concat(output).toString());
+  return passed;
+}
+
+const waiting = [...CHECKS];
+/** @type {string[]} */
+const failed = [];
+
+async function runWaiting() {
+  for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) if (!(await passes(name))) failed.push(name);
+}
+
+await Promise.all(Array.from({ length: AT_A_TIME }, runWaiting));
+if (failed.length > 0) {
+  console.error(`failed: ${failed.map((name) => `npm run ${name}`).join(', ')}`);
+  process.exitCode = 1;
+}
