@@ -43,7 +43,7 @@ import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
-import { MemoryDisk, levelDisk, startStore } from './store/store.ts';
+import { MemoryDisk, levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
 import { Work, addWorkMethods, checkWorkPrograms, pluginExecutor } from './work/work.ts';
@@ -191,6 +191,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
     const disk = fakes ? new MemoryDisk() : levelDisk(join(state.path, 'store'));
     const report = (event: StoreEvent): void => {
       events.emit(event);
+      logStoreEvent(event, logs('store'));
     };
     const store = await startStore(steps, { disk, options: options.store, clock, report });
     parts = makeParts(completed, { state, store, events, recentLogs }, environment, fakes);

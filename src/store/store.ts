@@ -2,6 +2,7 @@
 export { openStore } from './durable-store.ts';
 export { levelDisk } from './level-disk.ts';
 export { startStore } from './start-store.ts';
+export { logStoreEvent } from './log-events.ts';
 export { MemoryDisk } from './memory-disk.ts';
 export { storeDefaults, storeShape } from './options.ts';
 export type { StoreOptions } from './options.ts';

@@ -2,8 +2,9 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { RelayError } from '../../src/core/core.ts';
-import { MemoryDisk } from '../../src/store/store.ts';
-import type { StoreOperation } from '../../src/store/store.ts';
+import { MemoryDisk, logStoreEvent } from '../../src/store/store.ts';
+import type { StoreEvent, StoreOperation } from '../../src/store/store.ts';
+import { LogRecord } from '../support/log-record.ts';
 import { MACHINES, entriesOf, openOn, recordsOf } from './disks.ts';
 import { runModel, step } from './model.ts';
 
@@ -204,4 +205,20 @@ test('a closed store has written what waited, and refuses more', async (t) => {
   t.deepEqual(await last, [1]);
   t.is(await refused(store.write([append('b')])), 'STATE_DIRECTORY: the store is closed: the relay is stopping');
   await store.close();
+});
+
+test('damage, a low disk and a failed write are errors in the log, and a disk with space again is news', (t) => {
+  const log = new LogRecord();
+  const write = (event: StoreEvent): void => {
+    logStoreEvent(event, log.source('store'));
+  };
+  write({ type: 'store.damage', what: 'log one, number 1: the checksum is wrong', movedTo: '/state/store/damaged/records.jsonl' });
+  write({ type: 'store.state', state: { type: 'disk-low', freeBytes: 2 ** 20, totalBytes: 2 ** 30 } });
+  write({ type: 'store.state', state: { type: 'open' } });
+  write({ type: 'store.state', state: { type: 'failed', reason: 'EIO\n' } });
+  t.deepEqual(
+    log.lines.all.map(({ level }) => level),
+    ['error', 'error', 'info', 'error'],
+  );
+  t.is(log.matching(/number 1: the checksum is wrong; what was there is in \/state/).length, 1);
 });

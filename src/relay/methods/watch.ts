@@ -119,6 +119,10 @@ function factsOf(event: RelayEvent): Facts {
       return { subject: `${event.role} ${event.name}`, state: event.state, reason: event.reason };
     case 'work.state':
       return { subject: `${event.work} ${event.unit}`, state: event.state, reason: event.reason };
+    case 'store.state':
+      return { subject: 'store', state: event.state.type, reason: 'reason' in event.state ? event.state.reason : '' };
+    case 'store.damage':
+      return { subject: 'store', state: 'damaged', reason: event.what };
     case 'message.refused':
       return { subject: event.caller, state: `refused ${event.what}`, reason: event.reason };
     default:
