@@ -67,7 +67,7 @@ export class FakeRelay {
       dispatcher: {
         count: () => undefined,
         faultFor: (error, method) => faultFor(error, method, SILENT),
-        call: (name, params, caller) => this.#call(name, params, caller),
+        callAtOnce: (name, params, caller) => this.#call(name, params, caller),
       },
       tokens: () => this.#tokens,
       maxBodyBytes: MAX_BODY_BYTES,

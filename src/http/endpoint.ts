@@ -1,6 +1,7 @@
 /** What an endpoint is. To add one, write a file beside xmlrpc-endpoint.ts and an entry in the table of endpoints.ts. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal } from '../access/access.ts';
+import type { MaybePromise } from '../core/core.ts';
 import type { BodyKind, BodyType } from './media-type.ts';
 import type { RejectionStyle } from './rejection.ts';
 
@@ -22,8 +23,8 @@ export interface CallOutcome {
 
 /** The XML-RPC handler of an endpoint. It answers bytes, so that the fast path and the router can both use it. */
 export interface XmlCalls {
-  /** Resolves to the response or fault; never rejects. */
-  readonly answer: (exchange: Exchange) => Promise<Buffer>;
+  /** The response or fault; a promise only if something has to be awaited, which never rejects. */
+  readonly answer: (exchange: Exchange) => MaybePromise<Buffer>;
   /** The fault for a caller that was rejected before its body was read. */
   readonly fail: (outcome: CallOutcome, error: unknown) => Buffer;
 }

@@ -57,7 +57,7 @@ export class ProgramServer {
       { dispatcher, maxBodyBytes, bodies: new LargeBodies() },
       // A program that serves calls of others gets their nil and i8 values, whether it declared them or not.
       {
-        call: ({ methodName, params }, caller) => dispatcher.call(methodName, params, caller),
+        call: ({ methodName, params }, caller) => dispatcher.callAtOnce(methodName, params, caller),
         reads: { nil: true, i8: true },
         writing: ({ role }) => this.#sendOf(role),
       },

@@ -50,7 +50,7 @@ async function run({ dispatcher }: RobotEndpointParts, outcome: CallOutcome, { p
   }
   const exactParams = exactParametersOf(keyword, params, caller);
   const asWritten = exactParams && { ...caller, exactOf: () => exactParams };
-  return passed(await dispatcher.call(keyword.name, parametersOf(keyword, args, named), asWritten ?? caller));
+  return passed(await dispatcher.callAtOnce(keyword.name, parametersOf(keyword, args, named), asWritten ?? caller));
 }
 
 /** The parameters for a keyword with the types that its numbers had in the call; undefined if plain values have them. */

@@ -2,8 +2,8 @@
 import type { FastifyReply } from 'fastify';
 import type { Principal } from '../access/access.ts';
 import { RelayError } from '../core/core.ts';
-import type { FaultAnswer } from '../core/core.ts';
-import { answerCall, callerOf } from '../rpc/rpc.ts';
+import type { FaultAnswer, MaybePromise } from '../core/core.ts';
+import { answerAtOnce, callerOf } from '../rpc/rpc.ts';
 import type { Caller, Dispatcher, RpcEndpoint } from '../rpc/rpc.ts';
 import type { Sendable } from '../values/values.ts';
 import { serialiseFault } from '../xmlrpc/xmlrpc.ts';
@@ -13,7 +13,7 @@ import type { LargeBodies } from './large-bodies.ts';
 import { writingFor } from './reads.ts';
 
 export interface XmlRpcEndpointParts {
-  readonly dispatcher: Pick<Dispatcher, 'call' | 'count' | 'faultFor'>;
+  readonly dispatcher: Pick<Dispatcher, 'callAtOnce' | 'count' | 'faultFor'>;
   /** True if a peer at `address` (canonical) may send doubles that are not finite. Default: nobody may. */
   readonly acceptsNonFinite?: (address: string) => boolean;
   readonly maxBodyBytes: number;
@@ -26,7 +26,7 @@ export const XML = 'text/xml; charset=utf-8';
 /** How an endpoint for XML-RPC runs a call. */
 export interface XmlService {
   /** Runs the call and charges the rate limit for it. Throws what {@link Dispatcher.call} throws. */
-  readonly call: (call: ParsedCall, caller: Caller, exchange: Exchange) => Promise<Sendable>;
+  readonly call: (call: ParsedCall, caller: Caller, exchange: Exchange) => MaybePromise<Sendable>;
   /** The extensions that every caller reads. Default: those that its call uses, and those that it says it reads. */
   readonly reads?: Extensions;
   /** How answers to this caller are written, over what it reads. Default: nothing more. */
@@ -37,7 +37,7 @@ export interface XmlService {
 
 /** The calls of methods in the registry. */
 export function rpcCalls(parts: XmlRpcEndpointParts): XmlCalls {
-  return xmlCalls(parts, { call: ({ methodName, params }, caller) => parts.dispatcher.call(methodName, params, caller) });
+  return xmlCalls(parts, { call: ({ methodName, params }, caller) => parts.dispatcher.callAtOnce(methodName, params, caller) });
 }
 
 /** The calls that `service` answers. */
@@ -67,7 +67,7 @@ export function xmlCalls(parts: XmlRpcEndpointParts, { call, reads, writing, ans
     ...(answerFor && { resultForFault: answerFor }),
   };
   return {
-    answer: (exchange) => answerCall(endpoint, exchange.body, exchange),
+    answer: (exchange) => answerAtOnce(endpoint, exchange.body, exchange),
     fail: (outcome, error) => {
       const { code, text } = faultFor(dispatcher, outcome, error);
       return serialiseFault(code, text);

@@ -4,7 +4,7 @@ import { HOP_LIMIT } from '../message/message.ts';
 import { RelayError, clean } from '../core/core.ts';
 import { dictOf, freezeDict, isDict } from '../values/values.ts';
 import type { Clock } from '../core/core.ts';
-import type { Dict, Frozen, Value } from '../values/values.ts';
+import type { Dict, Frozen } from '../values/values.ts';
 import type { Identity, Message } from '../message/message.ts';
 import { parseStruct, serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import type { Caller } from '../rpc/rpc.ts';
@@ -161,11 +161,10 @@ interface View {
  * a stamp, or one that somebody has frozen, is copied.
  */
 function withOrigin(dict: Dict, hostId: string, clientAddress: readonly [string, number]): Dict {
-  const isOwn = dict.co2 === undefined && Object.isExtensible(dict);
-  const whole = (isOwn ? dict : dictOf(Object.entries(dict).filter(([name]) => name !== 'co2'))) as Record<string, Value>;
-  whole.host_id = hostId;
-  whole.client_address = clientAddress;
-  return whole;
+  const origin = { host_id: hostId, client_address: clientAddress };
+  if (dict.co2 === undefined && Object.isExtensible(dict)) return Object.assign(dict, origin);
+  const others = Object.entries(dict).filter(([name]) => name !== 'co2' && !Object.hasOwn(origin, name));
+  return dictOf([...Object.entries(origin), ...others]);
 }
 
 /** Parses the source again. These rules are at least as lenient as those by which it was accepted. */

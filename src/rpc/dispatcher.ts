@@ -127,18 +127,34 @@ export class Dispatcher {
    * {@link faultFor}.
    */
   async call(name: string, params: readonly Value[], caller: Caller): Promise<Sendable> {
+    return this.callAtOnce(name, params, caller);
+  }
+
+  /** Like {@link call}, but without a promise if the method returns none. */
+  callAtOnce(name: string, params: readonly Value[], caller: Caller): MaybePromise<Sendable> {
     this.#limits.take(caller);
     const method = this.registry.get(name) ?? this.#noSuchMethod(name, caller);
     if (name === 'notify' && this.#mayBeMovedPeer(params, caller)) return this.#callOfMovedPeer(method, params, caller);
     this.#access.check(caller, name, method.access);
     const { clock } = this.#dependencies;
     const startedAt = clock.now();
+    let isLater = false;
     try {
       const answer = method.invoke(params, caller);
-      const result = isPromise(answer) ? await answer : answer;
+      isLater = isPromise(answer);
+      if (isPromise(answer)) return this.#awaited(answer, name, startedAt);
+      return answer === undefined ? true : answer;
+    } finally {
+      if (!isLater) this.#times.record(name, clock.now() - startedAt);
+    }
+  }
+
+  async #awaited(answer: PromiseLike<Sendable | undefined>, name: string, startedAt: number): Promise<Sendable> {
+    try {
+      const result = await answer;
       return result === undefined ? true : result;
     } finally {
-      this.#times.record(name, clock.now() - startedAt);
+      this.#times.record(name, this.#dependencies.clock.now() - startedAt);
     }
   }
 

@@ -2,7 +2,7 @@
  * One XML-RPC exchange: the bytes of a request become the bytes of its answer. Every XML-RPC endpoint of the relay and of its children goes
  * through here.
  */
-import { isPromise } from '../core/core.ts';
+import { andThen, isPromise } from '../core/core.ts';
 import type { FaultAnswer, MaybePromise } from '../core/core.ts';
 import type { Sendable } from '../values/values.ts';
 import { serialiseFault, serialiseResponse, serialiseResponseInTurns } from '../xmlrpc/xmlrpc.ts';
@@ -28,23 +28,33 @@ export interface RpcEndpoint<Request> {
 
 /** The answer of `endpoint` to `body`: a response or a fault. Never rejects. */
 export async function answerCall<Request>(endpoint: RpcEndpoint<Request>, body: unknown, request: Request): Promise<Buffer> {
+  return answerAtOnce(endpoint, body, request);
+}
+
+/** Like {@link answerCall}, but without a promise if nothing has to be awaited: a promise costs as much as a small call. */
+export function answerAtOnce<Request>(endpoint: RpcEndpoint<Request>, body: unknown, request: Request): MaybePromise<Buffer> {
   let call: ParsedCall | undefined;
+  const fault = (error: unknown): Buffer => faultAnswer(endpoint, call, error, request);
   try {
     endpoint.admit?.(request);
-    const read = parse(endpoint, body, request);
-    call = isPromise(read) ? await read : read;
-    const running = endpoint.invoke(call, request);
-    // What is there at once is not awaited: a promise costs as much as a small call.
-    const result = isPromise(running) ? await running : running;
-    const answer = serialiseResponseInTurns(result === undefined ? true : result, endpoint.writing(call, request));
-    return isPromise(answer) ? await answer : answer;
+    const answer = andThen(parse(endpoint, body, request), (parsed) => {
+      call = parsed;
+      return andThen(endpoint.invoke(parsed, request), (result) =>
+        serialiseResponseInTurns(result === undefined ? true : result, endpoint.writing(parsed, request)),
+      );
+    });
+    return isPromise(answer) ? answer.then(undefined, fault) : answer;
   } catch (error) {
-    const fault = endpoint.faultFor(error, call?.methodName ?? 'a request', request);
-    const result = call && endpoint.resultForFault?.(call, fault);
-    return result === undefined || call === undefined
-      ? serialiseFault(fault.code, fault.text)
-      : serialiseResponse(result, endpoint.writing(call, request));
+    return fault(error);
   }
+}
+
+function faultAnswer<Request>(endpoint: RpcEndpoint<Request>, call: ParsedCall | undefined, error: unknown, request: Request): Buffer {
+  const fault = endpoint.faultFor(error, call?.methodName ?? 'a request', request);
+  const result = call && endpoint.resultForFault?.(call, fault);
+  return result === undefined || call === undefined
+    ? serialiseFault(fault.code, fault.text)
+    : serialiseResponse(result, endpoint.writing(call, request));
 }
 
 function parse<Request>(endpoint: RpcEndpoint<Request>, body: unknown, request: Request): MaybePromise<ParsedCall> {

@@ -5,7 +5,7 @@ export { callerOf } from './caller.ts';
 export type { Caller } from './caller.ts';
 export { Dispatcher } from './dispatcher.ts';
 export type { CallStatus, DispatcherOptions, FaultKind, MethodFailure, PeerAddresses, SatelliteCall } from './dispatcher.ts';
-export { answerCall } from './exchange.ts';
+export { answerAtOnce, answerCall } from './exchange.ts';
 export type { RpcEndpoint } from './exchange.ts';
 export { addIntrospection, describeMethods } from './introspection.ts';
 export type { MethodDescription } from './introspection.ts';
