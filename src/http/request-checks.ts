@@ -50,7 +50,7 @@ export function noEndpoint(request: Pick<Head, 'method' | 'url'>, endpoints: rea
   const path = clean(pathOf(request), 100);
   return {
     status: 404,
-    text: `there is nothing at ${path}; the endpoints are POST /RPC2 (XML-RPC, JSON-RPC), POST /api/METHOD (JSON) and GET /`,
+    text: `there is nothing at ${path}; the endpoints are POST /RPC2 (XML-RPC, JSON-RPC), POST /api/METHOD (JSON), GET / (page), GET /healthz, /readyz and /metrics`,
   };
 }
 

@@ -446,6 +446,11 @@ test.serial('watch prints dicts with filters, and events to an admin', async (t)
   await isWatching;
   writeFileSync(join(relay.cwd, 'plugins/ham/new.ts'), EAR);
   t.regex(await everything.stdout.line(/plugin\.version/), / {2}\[plugin\.version\] ham\.new loaded$/);
+  writeFileSync(join(relay.cwd, 'plugins/ham/new.ts'), `${EAR}\nconst a = ;\n`);
+  t.regex(
+    await everything.stdout.line(/plugin\.problem/),
+    /\[plugin\.problem\] ham\.new not reloaded.*: ham\/new\.ts:\d+:11: Expression expected$/,
+  );
   const denied = await runCo2(t, { args: ['watch', '--events', ...target], cwd: other }).exit;
   t.is(denied.code, 1);
   t.regex(denied.stderr.at(-1) ?? '', /^co2: fault 403: relay\.watch_events needs the right 'admin'/);

@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { RelayError } from '../../core/core.ts';
 import type { EmittedEvent } from '../../events/events.ts';
+import type { PluginProblem } from '../../plugin-host/plugin-host.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
 import type { Method, MethodRegistry } from '../../rpc/rpc.ts';
 import { shareDict } from '../../values/values.ts';
@@ -92,7 +93,7 @@ function factsOf(event: RelayEvent): Facts {
     case 'plugin.version':
       return { subject: event.plugin, state: event.change, reason: '' };
     case 'plugin.problem':
-      return { subject: event.problem.module ?? posix.basename(event.problem.file), state: event.outcome, reason: event.problem.reason };
+      return { subject: event.problem.module ?? fileOf(event.problem), state: event.outcome, reason: placedReason(event.problem) };
     case 'plugin.method_failed':
       return { subject: event.plugin, state: `${event.method} failed`, reason: event.reason };
     case 'inbox.failed':
@@ -128,4 +129,15 @@ function factsOf(event: RelayEvent): Facts {
     default:
       return { subject: '', state: '', reason: '' };
   }
+}
+
+/** The file without the directories of the machine. */
+function fileOf({ file }: PluginProblem): string {
+  return posix.isAbsolute(file) ? posix.basename(file) : file;
+}
+
+/** The reason with the place in the source, if that is known. */
+function placedReason(problem: PluginProblem): string {
+  const { line, column, reason } = problem;
+  return line === undefined ? reason : `${[fileOf(problem), line, ...(column === undefined ? [] : [column])].join(':')}: ${reason}`;
 }
