@@ -29,6 +29,8 @@ const ENTRIES = {
 
 /** Packages with state or classes that plugins share with the relay when they import them. */
 const SHARED = ['reflect-metadata', 'tsyringe'];
+/** Finds its binary beside its files. */
+const NATIVE = ['classic-level'];
 /** Parts of packages that we never reach: Fastify's logger, schemas and injection. They would be a quarter of the bundle. */
 const UNREACHED = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request', 'pino'];
 /** log4js loads these with its own appenders, while we write files ourselves; they bring three more packages. */
@@ -38,7 +40,7 @@ const UNUSED_APPENDERS = /^\.\/(?:file|dateFile|fileSync)$/;
 const packages = {
   name: 'packages',
   setup: (bundle) => {
-    const outside = new RegExp(`^(?:${[...SHARED, ...UNREACHED].join('|')})(?:/|$)`);
+    const outside = new RegExp(`^(?:${[...SHARED, ...NATIVE, ...UNREACHED].join('|')})(?:/|$)`);
     bundle.onResolve({ filter: outside }, ({ path, namespace }) =>
       SHARED.includes(path) && namespace !== 'required' ? { path, namespace: 'required' } : { external: true },
     );

@@ -20,8 +20,11 @@ const cache = openCache(join(root, 'node_modules/.cache/co2-relay'));
 const PACKAGE_FILES = ['package.json', 'bin', 'plugins', 'templates', 'web'];
 /** Packages that plugins and tests import themselves, so that each must exist once in a process. */
 const SHARED = ['log4js', 'reflect-metadata', 'tsyringe', 'zod'];
-/** A CommonJS package behind `import()`: Node finds the names that it exports, the bundler does not. */
-const UNBUNDLED = [...SHARED, 'prom-client'];
+/**
+ * `prom-client` is a CommonJS package behind `import()`: Node finds the names that it exports, the bundler does not. `classic-level` finds
+ * its binary beside its files.
+ */
+const UNBUNDLED = [...SHARED, 'prom-client', 'classic-level'];
 /** A build that has not been used for so long is deleted. */
 const MAX_UNUSED_MS = 2 * 60 * 60 * 1000;
 
@@ -84,7 +87,7 @@ async function compile(directory, outdir, tests) {
   await build({
     entryPoints: Object.fromEntries([
       ...publicModules.map((target) => [target.slice('./'.length, -'.js'.length), sourceOf(target)]),
-      ['dist/cli/co2', join(root, 'src/cli/main.ts')],
+      ['dist/bundle/co2', join(root, 'src/cli/main.ts')],
       ['dist/plugin-host/children/runner', join(root, 'src/plugin-host/children/runner.ts')],
       ...tests.map((file) => [file.slice(0, -'.ts'.length), join(root, file)]),
     ]),
