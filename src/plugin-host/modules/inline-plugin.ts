@@ -217,10 +217,8 @@ export class InlinePlugin implements HostedPlugin {
    */
   async preload(): Promise<void> {
     if (this.#found.refused !== undefined) return;
-    const inputs = await this.#inputs();
-    const imported = this.#importFile();
-    this.#preloaded = { inputs, imported };
-    await imported.catch(() => undefined);
+    this.#preloaded = { inputs: await this.#inputs(), imported: this.#importFile() };
+    await this.#preloaded.imported.catch(() => undefined);
   }
 
   /** Loads its current version, once for all requests that arrive before it begins. Never rejects: failures are reported. */
