@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 
 /** A program that is work: stdin is the payload, and stdout, stderr and the exit code are the results. */
 export interface WorkProgram {
-  /** The executable: a path, or a name on the PATH of the relay. It is started without a shell. */
+  /** The executable: a path, or a name on the PATH of the relay. It is started without a shell. It has no default. */
   readonly exec: string;
   /** Its arguments. Default none. */
   readonly args?: readonly string[] | undefined;

@@ -73,6 +73,12 @@ const DEFAULTS = {
   },
   callTimeoutMs: 60_000,
   maxMulticall: 100,
+  store: { minFreeBytes: 64 * 1024 * 1024, minFreePercent: 10 },
+  work: {},
+  workLimits: {
+    ...{ maxRunning: 8, maxPending: 10_000, ttlMs: 86_400_000, timeoutMs: 3_600_000 },
+    ...{ maxOutputBytes: 4 * 1024 ** 3, maxBytes: 16 * 1024 ** 3, keepMs: 7 * 86_400_000, maxKept: 10_000 },
+  },
   maintainer: '',
   log: { level: 'info', levels: {} },
 };

@@ -12,7 +12,6 @@ import { fileURLToPath } from 'node:url';
 import { XmlRpcClient } from '../../src/client/internal.ts';
 import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import { writeCertificate } from '../support/certificate.ts';
-import { listeningPort } from '../support/sockets.ts';
 import type { Place } from './http-case.ts';
 
 const CO2 = fileURLToPath(new URL('../../bin/co2.mjs', import.meta.url));
@@ -152,16 +151,11 @@ export class HttpRelays {
       ...{ name: 'programs', host: `127.0.0.1:${programs}`, path: '/RPC2', authorization: `Bearer ${token}`, weight: 5 },
       connect: () => connect({ port: programs, host: '127.0.0.1' }),
     });
-    const child = listeningPort(childPid);
-    this.#add({
-      ...{ name: 'child', host: `127.0.0.1:${child}`, path: `/${token}`, weight: 4 },
-      connect: () => connect({ port: child, host: '127.0.0.1' }),
-    });
   }
 
   #add(target: Omit<Target, 'ping' | 'answers' | 'isTcp'>, pingBy = target.connect): void {
     const { host, path, authorization, name } = target;
-    const body = serialiseCall(name === 'child' ? 'plugin.get_version' : 'ping', []);
+    const body = serialiseCall('ping', []);
     const headers = {
       ...{ Host: host, 'Content-Type': 'text/xml', 'Content-Length': String(body.length), Connection: 'close' },
       ...(authorization === undefined ? {} : { Authorization: authorization }),

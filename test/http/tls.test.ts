@@ -23,7 +23,7 @@ test('missing, empty, mismatched and world-readable files are rejected', async (
   chmodSync(files.keyFile, 0o604);
   await refused(/^tls\.keyFile: .*open to all users.*chmod/);
   chmodSync(files.keyFile, 0o600);
-  await refused(/^tls: .*cert\.pem and .*key\.pem are not a certificate and its key/);
+  await refused(/^createRelay: tls: .*cert\.pem and .*key\.pem are not a certificate and its key/);
   files.certFile = dir;
   await refused(/^tls\.certFile: .* is not a regular file/);
 });

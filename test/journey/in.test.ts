@@ -27,7 +27,7 @@ test('notify reaches every satellite: host_id and client_address are set, other 
     const [address, port] = dict?.client_address as [string, number];
     t.is(address, '127.0.0.1');
     t.true(Number.isInteger(port) && port > 0);
-    t.deepEqual(Object.keys(dict ?? {}), ['host_id', 'client_address', 'data', 'mood', 'nested']);
+    t.deepEqual(Object.keys(dict ?? {}).sort(), ['client_address', 'data', 'host_id', 'mood', 'nested']);
     t.deepEqual(JSON.parse(JSON.stringify([dict?.data, dict?.mood, dict?.nested])), [[1, 'two'], 'fine', { list: [true] }]);
   }
 });

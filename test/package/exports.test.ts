@@ -7,7 +7,8 @@ const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]
   'co2-relay': [
     'src/plugin/plugin.ts',
     'CallOptions Carrier CarrierPeer Context Dict Double Exposed ExposedOptions Fault HookContext HookPlace HookResult Inject Injectable Int64 LOGGER Logger ' +
-      'Plugin Receive Refusal RelayHooks RelayPlugin RelayPluginOptions Satellite SatelliteInbox SatelliteOptions SendOptions Sendable StandardSchema Value XmlRpcType',
+      'Plugin Receive Refusal RelayHooks RelayPlugin RelayPluginOptions Satellite SatelliteInbox SatelliteOptions SendOptions Sendable StandardSchema Value ' +
+      'Work WorkContext WorkOptions WorkPayload WorkResult XmlRpcType',
   ],
   'co2-relay/client': [
     'src/client/client.ts',
