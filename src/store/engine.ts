@@ -38,6 +38,8 @@ export interface Engine {
 
 /** What an engine is opened on. */
 export interface Disk {
+  /** True if there is something to open. */
+  exists(): Promise<boolean>;
   /**
    * Opens what is there. Rejects with a RelayError STATE_DIRECTORY if the system refuses it, and with any other error if what is there is
    * damaged.

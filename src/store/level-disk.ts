@@ -43,6 +43,10 @@ class LevelDisk implements Disk {
     this.#damaged = join(directory, 'damaged');
   }
 
+  exists(): Promise<boolean> {
+    return exists(this.directory);
+  }
+
   async open(): Promise<Engine> {
     await this.#attempt(async () => {
       await mkdir(this.directory, { mode: 0o700 }).catch(unlessExists);

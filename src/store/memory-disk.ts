@@ -27,6 +27,10 @@ export class MemoryDisk implements Disk {
   #noted = 0;
   #generation = 0;
 
+  exists(): Promise<boolean> {
+    return Promise.resolve(this.#written.size > 0);
+  }
+
   /** Opens the disk; an engine that was opened before it does nothing any more, like one of a process that was killed. */
   async open(): Promise<Engine> {
     const generation = ++this.#generation;

@@ -2,6 +2,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean } from '../core/core.ts';
+import { isCode } from '../state/state.ts';
 import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { WorkEvent } from '../relay/relay.ts';
@@ -65,8 +66,12 @@ export class Units {
       else log.error(`the record of the unit ${clean(key)} cannot be read, and is ignored`);
     }
     for (const unit of loaded.sort((a, b) => a.submittedAt - b.submittedAt)) this.#remember(unit);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(directory)) {
+    // There is none until a unit needs one.
+    const names = await readdir(directory).catch((error: unknown) => {
+      if (isCode(error, 'ENOENT')) return [];
+      throw error;
+    });
+    for (const name of names) {
       if (!this.#units.has(name)) await rm(join(directory, name), { recursive: true, force: true });
     }
   }

@@ -1,9 +1,9 @@
 /** The durable store: what it promises about numbers, durability, a full disk and failing writes, in memory and on a real disk. */
 import test from 'ava';
 import fc from 'fast-check';
-import { RelayError } from '../../src/core/core.ts';
-import { MemoryDisk, logStoreEvent } from '../../src/store/store.ts';
-import type { StoreEvent, StoreOperation } from '../../src/store/store.ts';
+import { RelayError, SILENT, Steps, systemClock } from '../../src/core/core.ts';
+import { MemoryDisk, logStoreEvent, startStore, storeDefaults } from '../../src/store/store.ts';
+import type { Store, StoreEvent, StoreOperation } from '../../src/store/store.ts';
 import { LogRecord } from '../support/log-record.ts';
 import { MACHINES, entriesOf, openOn, recordsOf } from './disks.ts';
 import { runModel, step } from './model.ts';
@@ -221,4 +221,24 @@ test('damage, a low disk and a failed write are errors in the log, and a disk wi
     ['error', 'error', 'info', 'error'],
   );
   t.is(log.matching(/number 1: the checksum is wrong; what was there is in \/state/).length, 1);
+});
+
+test('a store that does not exist is made by the first write, and opened by the next start', async (t) => {
+  const disk = new MemoryDisk();
+  const start = async (): Promise<{ readonly store: Store; readonly stop: () => Promise<void> }> => {
+    const steps = new Steps({ clock: systemClock, log: SILENT });
+    const store = await startStore(steps, { disk, options: storeDefaults.store, clock: systemClock, report: () => undefined });
+    return { store, stop: () => steps.stop() };
+  };
+  const first = await start();
+  t.deepEqual(first.store.range('one'), { first: 1, next: 1 });
+  t.is(await first.store.get('states', 'a'), undefined);
+  t.false(await disk.exists());
+  t.deepEqual(await Promise.all([first.store.write([put('a', 'x')]), first.store.write([append('r')])]), [[], [1]]);
+  await first.stop();
+  await t.throwsAsync(first.store.write([put('b', 'y')]), { code: 'STATE_DIRECTORY' });
+  const second = await start();
+  t.is((await second.store.get('states', 'a'))?.toString(), 'x');
+  t.deepEqual(second.store.range('one'), { first: 1, next: 2 });
+  await second.stop();
 });
