@@ -45,7 +45,7 @@ import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { MemoryDisk, levelDisk, startStore } from './store/store.ts';
 import type { Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
-import { Work, addWorkMethods, checkWorkPrograms, pluginExecutor } from './work/work.ts';
+import { Work, WorkBodies, addWorkMethods, checkWorkPrograms, pluginExecutor } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -327,7 +327,8 @@ function makeParts(
     offered: () => new Map([...pluginHost.work()].map(([type, hosted]) => [type, pluginExecutor(hosted)])),
   });
   events.subscribe(work.refresh, ['plugin.state']);
-  addWorkMethods(dispatcher.registry, { work, isAdmin: (caller) => dispatcher.isAdmin(caller), self: () => [self().hostId] });
+  const isAdmin = dispatcher.isAdmin.bind(dispatcher);
+  addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId] });
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -355,7 +356,7 @@ function makeParts(
   };
   const http: HttpServerPort =
     fakes?.http({ dispatcher, addresses, router }) ??
-    new HttpServer({ options, dispatcher, addresses, about, health, tokens, logs, clock, date });
+    new HttpServer({ options, dispatcher, addresses, about, health, work: new WorkBodies({ work, isAdmin }), tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programTokens = () => pluginHost.programTokens();

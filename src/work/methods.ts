@@ -216,7 +216,7 @@ function isoTime(ms: number | undefined): string {
 }
 
 /** A result as a value: the rest of a struct from an offset inside it is bytes. */
-function valueOf({ kind, bytes }: OutputItem): Sendable {
+export function valueOf({ kind, bytes }: OutputItem): Sendable {
   if (kind === 'text') return bytes.toString();
   if (kind === 'bytes') return bytes;
   return bytes[0] === BRACE ? readJson(bytes).value : bytes;

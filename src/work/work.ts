@@ -1,4 +1,5 @@
 /** Work units: pieces of work that clients submit, that plugins and programs do, and whose results are kept until they are released. */
+export { WorkBodies } from './bodies.ts';
 export { pluginExecutor } from './executor.ts';
 export type { Executor } from './executor.ts';
 export { addWorkMethods } from './methods.ts';

@@ -12,7 +12,7 @@ import { snippetsOf } from './snippets.ts';
 
 const snippets = snippetsOf(readFileSync(join(PROJECT_DIR, 'docs/work.md'), 'utf8'));
 // These need Python or curl; test/interop runs them.
-const IN_OTHER_LANGUAGES = ['python', 'client', 'curl'];
+const IN_OTHER_LANGUAGES = ['python', 'client', 'curl', 'transfer'];
 
 function sourceOf(wanted: string): string {
   const snippet = snippets.find(({ name }) => name === wanted);
