@@ -8,6 +8,7 @@ import test from 'ava';
 import { temporaryDir, startRelay } from '../support/relays.ts';
 import type { TestRelay } from '../support/relays.ts';
 import type { Sendable, Value } from '../../src/values/values.ts';
+import { runCo2 } from '../support/processes.ts';
 import { everything, open, request, requestBytes } from '../http/raw.ts';
 
 type Struct = Readonly<Record<string, Value>>;
@@ -291,4 +292,28 @@ test('a reader that stops reading is cut off', async (t) => {
   answer.resume();
   await cut;
   t.false(answer.complete);
+});
+
+test('the command uploads a payload that is too large for a call, and prints as much', async (t) => {
+  const relay = await startRelay(t, { work: PROGRAMS, workLimits: { maxBytes: 40_000_000 } });
+  const cwd = temporaryDir(t);
+  const lines = Array.from({ length: 500_000 }, (_, index) => `line ${index}`);
+  const text = `${lines.join('\n')}\n`;
+  writeFileSync(join(cwd, 'lines.txt'), text);
+  const co2 = (...args: readonly string[]) => runCo2(t, { args: ['work', ...args, '--url', relay.url], cwd, input: text }).exit;
+  const fromFile = await co2('submit', 'shell.cat', '--payload', 'lines.txt', '--id', 'file', '--follow');
+  t.deepEqual([fromFile.code, fromFile.stderr], [0, []]);
+  t.deepEqual(fromFile.stdout, lines);
+  const fromInput = await co2('submit', 'shell.cat', '--payload', '-', '--id', 'input');
+  t.deepEqual([fromInput.code, fromInput.stdout], [0, ['input']]);
+  t.is((await ended(relay, 'input')).state, 'succeeded');
+  const tail = await co2('results', 'input', '--offset', String(text.length - 12));
+  t.deepEqual(tail.stdout, ['line 499999']);
+  t.like(await relay.call('work.status', 'input'), { payload_bytes: text.length });
+  const units = (await relay.call('work.list')) as readonly Struct[];
+  writeFileSync(join(cwd, 'huge.txt'), Buffer.alloc(41_000_000));
+  const refused = await co2('submit', 'shell.cat', '--payload', 'huge.txt');
+  t.is(refused.code, 1);
+  t.regex(refused.stderr.join('\n'), /workLimits\.maxBytes/);
+  t.is(((await relay.call('work.list')) as readonly Struct[]).length, units.length, 'the unit without a payload is gone');
 });
