@@ -11,8 +11,7 @@ import { project } from './page.ts';
 import { snippetsOf } from './snippets.ts';
 
 const snippets = snippetsOf(readFileSync(join(PROJECT_DIR, 'docs/work.md'), 'utf8'));
-// These need Python or curl; test/interop runs them.
-const IN_OTHER_LANGUAGES = ['python', 'client', 'curl', 'transfer'];
+// test/interop runs those in Python and curl.
 
 function sourceOf(wanted: string): string {
   const snippet = snippets.find(({ name }) => name === wanted);
@@ -34,7 +33,7 @@ async function resultsOf(relay: RelayProcess, unit: string, more: Record<string,
 test('every snippet is run by a test', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
-    ['plugin', 'submit', 'submitted', 'programs', ...IN_OTHER_LANGUAGES],
+    ['plugin', 'submit', 'submitted', 'programs', 'python', 'bundled', 'checksum', 'client', 'curl', 'transfer'],
   );
 });
 
@@ -66,6 +65,18 @@ test('programs are work: stdin, stdout, stderr and the exit code are kept apart'
   const refused = await runCo2(t, { args: ['work', 'submit', 'shell.greet', 'nick=Ann', '--url', relay.url], cwd: relay.cwd }).exit;
   t.is(refused.code, 1);
   t.regex(refused.stderr.join('\n'), /does not take the parameter 'nick': it takes name/);
+});
+
+test('the bundled work is turned on by its name', async (t) => {
+  const relay = await startCo2(t, { cwd: project(t, { 'config.ts': sourceOf('bundled'), 'photo.jpg': 'hello' }) });
+  const types = (await relay.call('work.types')) as readonly Struct[];
+  t.deepEqual(
+    types.map(({ type }) => type),
+    ['task.checksum:execute', 'task.http:execute', 'task.sleep:execute'],
+  );
+  const args = sourceOf('checksum').trim().split(' ').slice(1);
+  const { stdout } = await runCo2(t, { args: [...args, '--url', relay.url], cwd: relay.cwd }).exit;
+  t.deepEqual(stdout, ['{"algorithm":"sha256","digest":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","bytes":5}']);
 });
 
 test('a killed relay keeps ended units, runs pending ones, and fails the one that ran', async (t) => {
