@@ -45,7 +45,7 @@ import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { MemoryDisk, levelDisk, startStore } from './store/store.ts';
 import type { Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
-import { Work, WorkBodies, addWorkMethods, checkWorkPrograms, pluginExecutor } from './work/work.ts';
+import { Work, WorkBodies, addWorkMethods, checkWorkPrograms, pluginExecutor, workOnWire } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -317,9 +317,9 @@ function makeParts(
       ({ maintainer } = now);
     },
   };
-  const { reload } = environment;
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock, reload },
+    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, pluginLogs, properties, clock },
+    ...{ reload: environment.reload, work: () => workOnWire(work) },
   });
   const work = new Work({
     ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
@@ -328,7 +328,7 @@ function makeParts(
   });
   events.subscribe(work.refresh, ['plugin.state']);
   const isAdmin = dispatcher.isAdmin.bind(dispatcher);
-  addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId] });
+  addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);

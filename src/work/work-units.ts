@@ -211,6 +211,16 @@ export class Work {
     }
   }
 
+  /** How many units wait for their start or their payload, of one type or all. */
+  pending(type?: string): number {
+    return this.#units.all.filter((unit) => unit.state.type === 'pending' && (type ?? unit.type) === unit.type).length;
+  }
+
+  /** Bytes of all payloads and results. */
+  get bytes(): number {
+    return this.#units.bytes;
+  }
+
   /** Opens one of the outputs of a unit that has started: a stream, which ends with the unit. The reader closes it. */
   async openOutput(unit: Unit, name: string | undefined): Promise<OpenOutput> {
     const run = this.#runs.get(unit.id);

@@ -2,7 +2,7 @@
 export { WorkBodies } from './bodies.ts';
 export { pluginExecutor } from './executor.ts';
 export type { Executor } from './executor.ts';
-export { addWorkMethods } from './methods.ts';
+export { addWorkMethods, workOnWire } from './methods.ts';
 export { workDefaults, workShape } from './options.ts';
 export type { WorkLimits, WorkOptions } from './options.ts';
 export { checkWorkPrograms } from './program-work.ts';

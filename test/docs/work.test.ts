@@ -74,6 +74,14 @@ test('the bundled work is turned on by its name', async (t) => {
     types.map(({ type }) => type),
     ['task.checksum:execute', 'task.http:execute', 'task.sleep:execute'],
   );
+  await relay.call('work.submit', { type: 'task.sleep:execute', params: { seconds: 600 }, id: 'asleep' });
+  while (((await relay.call('work.status', 'asleep')) as Struct).state !== 'running');
+  const [, , sleeping] = (await relay.call('work.types')) as readonly Struct[];
+  t.like(sleeping, { running: 1, pending: 0, is_ready: true });
+  const { exit } = runCo2(t, { args: ['call', 'relay.get_status', '--json', '--data', join(relay.cwd, '.co2')], cwd: relay.cwd });
+  const { work, plugins } = JSON.parse((await exit).stdout.join('\n')) as { work: Struct; plugins: readonly Struct[] };
+  t.like(work, { running: [{ unit: 'asleep', type: 'task.sleep:execute' }], pending: 0, kept: 0, bytes: 0 });
+  t.is(sleeping?.version, plugins.find(({ name }) => name === 'task.sleep')?.version);
   const args = sourceOf('checksum').trim().split(' ').slice(1);
   const { stdout } = await runCo2(t, { args: [...args, '--url', relay.url], cwd: relay.cwd }).exit;
   t.deepEqual(stdout, ['{"algorithm":"sha256","digest":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","bytes":5}']);
