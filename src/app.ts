@@ -46,7 +46,7 @@ import { lockDirectory, openStateDirectory } from './state/state.ts';
 import { MemoryDisk, levelDisk, logStoreEvent, startStore } from './store/store.ts';
 import type { Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
-import { Work, addWorkMethods, checkWorkPrograms, pluginExecutor } from './work/work.ts';
+import { Work, WorkBodies, addWorkMethods, checkWorkPrograms, pluginExecutor, workOnWire } from './work/work.ts';
 
 export type { HttpServerDependencies } from './http/http.ts';
 
@@ -318,9 +318,9 @@ function makeParts(
       ({ maintainer } = now);
     },
   };
-  const { reload } = environment;
   relayMethods({
-    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock, reload },
+    ...{ dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, logs: recentLogs, properties, clock },
+    ...{ reload: environment.reload, work: () => workOnWire(work) },
   });
   const work = new Work({
     ...{ store, directory: join(state.path, 'work'), limits: options.workLimits, programs: options.work, env },
@@ -328,7 +328,8 @@ function makeParts(
     offered: () => new Map([...pluginHost.work()].map(([type, hosted]) => [type, pluginExecutor(hosted)])),
   });
   events.subscribe(work.refresh, ['plugin.state']);
-  addWorkMethods(dispatcher.registry, { work, isAdmin: (caller) => dispatcher.isAdmin(caller), self: () => [self().hostId] });
+  const isAdmin = dispatcher.isAdmin.bind(dispatcher);
+  addWorkMethods(dispatcher.registry, { work, isAdmin, self: () => [self().hostId], plugins: () => pluginHost.status().plugins });
   const port: RelayPort = {
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
@@ -356,7 +357,7 @@ function makeParts(
   };
   const http: HttpServerPort =
     fakes?.http({ dispatcher, addresses, router }) ??
-    new HttpServer({ options, dispatcher, addresses, about, health, tokens, logs, clock, date });
+    new HttpServer({ options, dispatcher, addresses, about, health, work: new WorkBodies({ work, isAdmin }), tokens, logs, clock, date });
   const customEndpoint = new CustomEndpoint(dispatcher, maxBodyBytes);
   // A relay of the test kit opens no port, and so runs no programs.
   const programServer = fakes ? undefined : new ProgramServer({ dispatcher, tokens: () => pluginHost.programTokens(), ...options });

@@ -7,6 +7,7 @@ import { clean, reasonOf, RelayError } from '../core/core.ts';
 import type { Sendable, Value } from '../values/values.ts';
 import { findRelay } from './find-relay.ts';
 import type { FoundRelay } from './find-relay.ts';
+import { RelayHttp } from './relay-http.ts';
 import { socketOf } from './target.ts';
 import type { TargetFlags } from './target.ts';
 
@@ -22,7 +23,7 @@ const MAX_TOKEN_BYTES = 64 * 1024;
  * Runs `work` with a connection to the relay that the flags select. Rejects with a RemoteFault, a RelayError TRANSPORT, or CONFIG_INVALID
  * for an invalid flag or configuration.
  */
-export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: URL) => Promise<T>): Promise<T> {
+export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: URL, http: RelayHttp) => Promise<T>): Promise<T> {
   const relay = await findRelay(flags);
   const timeoutMs = Math.ceil(flags.timeout * 1000);
   const { credential, remedy, url = new URL(relay.url) } = await credentialFor(relay, givenToken(flags), timeoutMs);
@@ -41,7 +42,8 @@ export async function withRelay<T>(flags: TargetFlags, work: (call: Call, url: U
     send: { nil: true, i8: true },
   });
   try {
-    return await work((method, ...params) => client.call(method, params).catch((error: unknown) => explain(error, remedy)), relay.url);
+    const call: Call = (method, ...params) => client.call(method, params).catch((error: unknown) => explain(error, remedy));
+    return await work(call, relay.url, new RelayHttp(url, isSocket ? credential : undefined, timeoutMs));
   } catch (error) {
     throw explainConnectionError(relay, error);
   } finally {

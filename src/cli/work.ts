@@ -1,11 +1,12 @@
 /** Submits a unit of work, follows it, and prints its results as they come. */
-import { createReadStream } from 'node:fs';
 import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 import { reasonOf, RelayError, clean } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import { withRelay } from './relay-connection.ts';
 import type { Call } from './relay-connection.ts';
+import type { RelayHttp } from './relay-http.ts';
 import type { TargetFlags } from './target.ts';
 import { paramsOf as valuesOf, toJson, toText } from './values.ts';
 
@@ -27,25 +28,55 @@ export interface ResultFlags extends TargetFlags {
 
 // A poll must end well before a call times out.
 const WAIT_MS = 20_000;
-// As base64 it stays below the default limit of a relay on a body.
-const MAX_PAYLOAD_BYTES = 5 * 1024 * 1024;
+// A larger payload is uploaded. As base64 it stays below the default limit of a relay on a body.
+const MAX_SUBMITTED_BYTES = 4 * 1024 * 1024;
 const PROGRESS_MS = 500;
 
 /** Submits a unit and prints it, or follows it. Resolves to the exit code of the command. */
 export async function submit(type: string, words: readonly string[], flags: SubmitFlags): Promise<number> {
   const params = words.length === 0 ? {} : { params: paramsOf(words) };
-  const payload = flags.payload === undefined ? Buffer.alloc(0) : await readPayload(flags.payload);
   const options = {
     ...(flags.id !== undefined && { id: flags.id }),
     ...(flags.ttl !== undefined && { ttl: Math.ceil(flags.ttl * 1000) }),
     ...(flags.runTime !== undefined && { timeoutMs: Math.ceil(flags.runTime * 1000) }),
   };
-  return withRelay(flags, async (call) => {
-    const unit = unitOf(await call('work.submit', { type, payload, ...params, ...options }));
-    if (flags.follow === true) return follow(call, unit, flags);
+  const payload = await openPayload(flags.payload);
+  return withRelay(flags, async (call, _url, http) => {
+    const carried = payload.rest ? { upload: true } : { payload: payload.start };
+    let unit = unitOf(await call('work.submit', { type, ...carried, ...params, ...options }));
+    // One of the same id may have its payload already.
+    if (payload.rest && unit.awaits_payload === true) unit = await upload({ call, http }, textOf(unit.unit), payload, flags);
+    if (flags.follow === true) return follow({ call, http }, unit, flags);
     process.stdout.write(`${flags.json === true ? toJson(unit) : textOf(unit.unit)}\n`);
     return 0;
   });
+}
+
+/** How to reach the relay: by calls, and for bytes. */
+interface Relay {
+  readonly call: Call;
+  readonly http: RelayHttp;
+}
+
+/** Sends the payload of a unit that waits for it. A unit that gets none is of no use, unless its id was chosen to submit it again. */
+async function upload({ call, http }: Relay, id: string, { start, rest, bytes }: Payload, flags: SubmitFlags): Promise<Dict> {
+  const progress = new Progress(id);
+  async function* parts(): AsyncGenerator<Buffer, void> {
+    yield start;
+    let sent = start.length;
+    for await (const chunk of rest ?? []) {
+      yield chunk;
+      progress.showUpload((sent += chunk.length), bytes);
+    }
+  }
+  try {
+    return unitOf(await http.put(`/work/${encodeURIComponent(id)}/payload`, parts(), bytes));
+  } catch (error) {
+    if (flags.id === undefined) await call('work.release', id).catch(() => undefined);
+    throw error;
+  } finally {
+    progress.end();
+  }
 }
 
 /** Prints a unit, once it has ended if the flags say so. Resolves to the exit code of the command. */
@@ -60,31 +91,33 @@ export function showUnit(id: string, flags: TargetFlags & { readonly wait?: bool
 
 /** Prints one output of a unit. Resolves to the exit code of the command. */
 export function printResults(id: string, flags: ResultFlags): Promise<number> {
-  return withRelay(flags, async (call) => {
-    const unit = unitOf(await call('work.status', id));
+  return withRelay(flags, async (call, _url, http) => {
+    let unit = unitOf(await call('work.status', id));
+    while (flags.follow === true && unit.state === 'pending') unit = await change(call, id, flags);
     const name = flags.stream ?? namesOf(unit)[0];
-    await printStream(call, id, name, flags, process.stdout);
-    return flags.follow === true ? exitCodeOf(unitOf(await call('work.status', id))) : 0;
+    // One that did not start has no outputs.
+    if (name !== undefined) await printStream({ call, http }, id, name, flags, process.stdout);
+    return flags.follow === true ? exitCodeOf(await untilEnd(call, id, flags)) : 0;
   });
 }
 
 /** Prints all outputs of a unit until it ends: that of the name stderr to stderr, others to stdout. */
-async function follow(call: Call, submitted: Dict, flags: SubmitFlags): Promise<number> {
+async function follow(relay: Relay, submitted: Dict, flags: SubmitFlags): Promise<number> {
+  const { call } = relay;
   const id = textOf(submitted.unit);
   const progress = new Progress(id);
   try {
     let unit = submitted;
     while (unit.state === 'pending') {
       progress.show(unit);
-      unit = unitOf(await call('work.results', { unit: id, waitMs: waitOf(flags) }));
+      unit = await change(call, id, flags);
     }
-    unit = unitOf(await call('work.status', id));
     progress.begin(() => call('work.status', id).then(unitOf));
     const printed = { ...flags, follow: true, offset: 0 };
     await Promise.all(
-      namesOf(unit).map((name) => printStream(call, id, name, printed, name === 'stderr' ? process.stderr : process.stdout)),
+      namesOf(unit).map((name) => printStream(relay, id, name, printed, name === 'stderr' ? process.stderr : process.stdout)),
     );
-    unit = unitOf(await call('work.status', { unit: id, waitMs: waitOf(flags) }));
+    unit = await untilEnd(call, id, flags);
     progress.end();
     if (unit.state !== 'succeeded') process.stderr.write(`co2: unit ${id} ${textOf(unit.state)}${reasonText(unit)}\n`);
     return exitCodeOf(unit);
@@ -93,30 +126,34 @@ async function follow(call: Call, submitted: Dict, flags: SubmitFlags): Promise<
   }
 }
 
-/** Prints an output from an offset on, to its end if it is followed. */
-async function printStream(
-  call: Call,
-  id: string,
-  name: string | undefined,
-  flags: ResultFlags,
-  out: NodeJS.WritableStream,
-): Promise<void> {
-  let { offset } = flags;
+/** A unit that is pending, once it has started, or as it is after a while. */
+async function change(call: Call, id: string, flags: TargetFlags): Promise<Dict> {
+  await call('work.results', { unit: id, limit: 1, waitMs: waitOf(flags) });
+  return unitOf(await call('work.status', id));
+}
+
+async function untilEnd(call: Call, id: string, flags: TargetFlags): Promise<Dict> {
   for (;;) {
-    const wait = flags.follow === true ? waitOf(flags) : 0;
-    const page = unitOf(await call('work.results', { unit: id, offset, waitMs: wait, ...(name !== undefined && { stream: name }) }));
-    const items = Array.isArray(page.items) ? (page.items as readonly Value[]) : [];
-    for (const item of items) if (!out.write(bytesOf(item, flags))) await once(out, 'drain');
-    offset = Number(page.next);
-    if (page.ended === true && items.length === 0) return;
-    if (flags.follow !== true && items.length === 0) return;
+    const unit = unitOf(await call('work.status', { unit: id, waitMs: waitOf(flags) }));
+    if (hasEnded(unit)) return unit;
   }
 }
 
-/** A result as it is printed: bytes and texts as they are, a struct as a line of JSON. With `--json` every result is a line. */
-function bytesOf(item: Value, flags: TargetFlags): Buffer | string {
-  if (flags.json === true || isDict(item)) return `${toJson(item, 0)}\n`;
-  return Buffer.isBuffer(item) ? item : textOf(item);
+/** Prints an output from an offset on, to its end if it is followed. */
+async function printStream({ call, http }: Relay, id: string, name: string, flags: ResultFlags, out: NodeJS.WritableStream): Promise<void> {
+  if (flags.json !== true) {
+    const query = `offset=${flags.offset}${flags.follow === true ? '&follow=1' : ''}`;
+    await http.get(`/work/${encodeURIComponent(id)}/${encodeURIComponent(name)}?${query}`, out);
+    return;
+  }
+  let { offset } = flags;
+  for (;;) {
+    const page = unitOf(await call('work.results', { unit: id, stream: name, offset, waitMs: flags.follow === true ? waitOf(flags) : 0 }));
+    const items = Array.isArray(page.items) ? (page.items as readonly Value[]) : [];
+    for (const item of items) if (!out.write(`${toJson(item, 0)}\n`)) await once(out, 'drain');
+    offset = Number(page.next);
+    if (items.length === 0 && (page.ended === true || flags.follow !== true)) return;
+  }
 }
 
 /** How a unit goes on, on a terminal: one line of stderr that is overwritten. */
@@ -124,6 +161,7 @@ class Progress {
   readonly #isShown = process.stderr.isTTY && !process.stdout.isTTY;
   #timer: NodeJS.Timeout | undefined;
   #hasLine = false;
+  #shownAt = 0;
 
   constructor(private readonly id: string) {}
 
@@ -149,6 +187,16 @@ class Progress {
     this.#hasLine = true;
   }
 
+  /** How much of the payload was sent, of how many bytes if that is known. */
+  showUpload(sent: number, bytes: number | undefined): void {
+    const now = Date.now();
+    if (!process.stderr.isTTY || now - this.#shownAt < PROGRESS_MS) return;
+    this.#shownAt = now;
+    const whole = bytes === undefined ? '' : ` of ${mebibytes(bytes)} (${Math.floor((100 * sent) / bytes)} %)`;
+    process.stderr.write(`\r\u001b[K${this.id}: sent ${mebibytes(sent)}${whole}`);
+    this.#hasLine = true;
+  }
+
   end(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -163,22 +211,44 @@ function paramsOf(words: readonly string[]): Sendable {
   throw new RelayError('CONFIG_INVALID', 'parameters are key=value pairs, or one struct as JSON: width=200');
 }
 
-async function readPayload(file: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    const source = file === '-' ? process.stdin : createReadStream(file);
-    for await (const chunk of source as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes > MAX_PAYLOAD_BYTES)
-        throw new RelayError('CONFIG_INVALID', `--payload: ${clean(file)} is larger than ${MAX_PAYLOAD_BYTES} bytes`);
-    }
-  } catch (error) {
-    if (RelayError.is(error)) throw error;
+/** What is submitted: all of it, or its start and the rest. */
+interface Payload {
+  readonly start: Buffer;
+  /** Undefined: there is no more. */
+  readonly rest: AsyncIterable<Buffer> | undefined;
+  /** Its size, where that is known. */
+  readonly bytes: number | undefined;
+}
+
+/** Reads the payload as far as it fits into a call. */
+async function openPayload(file: string | undefined): Promise<Payload> {
+  if (file === undefined) return { start: Buffer.alloc(0), rest: undefined, bytes: 0 };
+  const fail = (error: unknown): never => {
     throw new RelayError('CONFIG_INVALID', `--payload: cannot read ${clean(file)}: ${clean(reasonOf(error))}`, { cause: error });
+  };
+  try {
+    const handle = file === '-' ? undefined : await open(file);
+    const info = await handle?.stat();
+    // Devices, pipes and the files of the kernel have no size. What a file grows by meanwhile would exceed the length that was announced.
+    const bytes = info?.isFile() === true && info.size > 0 ? info.size : undefined;
+    const source = (handle?.createReadStream(bytes === undefined ? {} : { end: bytes - 1 }) ?? process.stdin) as AsyncIterable<Buffer>;
+    const chunks = source[Symbol.asyncIterator]();
+    const start: Buffer[] = [];
+    for (let read = 0; read <= MAX_SUBMITTED_BYTES;) {
+      const next = await chunks.next();
+      if (next.done === true) return { start: Buffer.concat(start), rest: undefined, bytes: read };
+      start.push(next.value);
+      read += next.value.length;
+    }
+    const rest = { [Symbol.asyncIterator]: () => ({ next: () => chunks.next().catch(fail) }) };
+    return { start: Buffer.concat(start), rest, bytes };
+  } catch (error) {
+    return fail(error);
   }
-  return Buffer.concat(chunks);
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 }
 
 function waitOf({ timeout }: TargetFlags): number {

@@ -34,7 +34,15 @@ export function readBodiesAsBytes(server: FastifyInstance, maxBodyBytes: number)
   });
 }
 
-/** True if the body of a request is read; Node discards the body of any other method. */
+/** Makes routes of this part of the server get their bodies unread. */
+export function passBodiesUnread(server: FastifyInstance): void {
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('*', (_request, _body, done) => {
+    done(null);
+  });
+}
+
+/** True if the body of a request is read into memory; Node discards the body of any other method. */
 export function isBodyRead({ method }: { readonly method: string }): boolean {
   return method === 'POST';
 }

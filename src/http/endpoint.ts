@@ -29,14 +29,24 @@ export interface XmlCalls {
   readonly fail: (outcome: CallOutcome, error: unknown) => Buffer;
 }
 
+/** How an endpoint takes a body as it arrives. */
+export interface StreamedUpload {
+  /** Answers a request that is not wanted, before its body is sent. Undefined: it is wanted. */
+  readonly refuse: (request: FastifyRequest, reply: FastifyReply) => FastifyReply | undefined;
+  /** Reads the body from `request.raw`, and answers. */
+  readonly answer: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
+}
+
 /** One row of the endpoint table. All request checks are made before its handlers run. */
 export interface Endpoint extends RejectionStyle {
-  /** An exact path, or one whose last part is a parameter: `/RPC2`, `/api/:method`. */
+  /** A path, of which whole segments may be parameters: `/RPC2`, `/api/:method`. The first endpoint of the table that matches is used. */
   readonly path: string;
   /** Answers GET and HEAD. Default: neither is allowed. */
   readonly get?: (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>;
   /** Answers POST, with a body of one of the `reads` types. Default: POST is not allowed. */
   readonly post?: (request: FastifyRequest, reply: FastifyReply, type: BodyType) => Promise<FastifyReply>;
+  /** Answers PUT, with a body of any media type and size that is not read into memory. Default: PUT is not allowed. */
+  readonly put?: StreamedUpload;
   /** Answers a caller that was rejected before its body was read: a wrong credential, or too many calls. */
   readonly fail: (request: FastifyRequest, reply: FastifyReply, error: unknown) => FastifyReply;
   /** The XML-RPC handler, which the fast path calls directly. */
@@ -51,9 +61,12 @@ export interface Endpoint extends RejectionStyle {
 
 /** The endpoint at `path` (without a query), whatever the method. */
 export function endpointAt(endpoints: readonly Endpoint[], path: string): Endpoint | undefined {
+  const segments = path.split('/');
   return endpoints.find((endpoint) => {
-    const [exact = '', parameter] = endpoint.path.split(':');
-    if (parameter === undefined) return path === exact;
-    return path.startsWith(exact) && path.length > exact.length && !path.includes('/', exact.length);
+    const pattern = endpoint.path.split('/');
+    return (
+      pattern.length === segments.length &&
+      pattern.every((part, index) => (part.startsWith(':') ? segments[index] !== '' : part === segments[index]))
+    );
   });
 }

@@ -12,11 +12,13 @@ import type { PageEndpointParts } from './page-endpoint.ts';
 import { answerRest, failRest } from './rest-endpoint.ts';
 import { robotCalls } from './robot-endpoint.ts';
 import type { RobotEndpointParts } from './robot-endpoint.ts';
+import { workEndpoints } from './work-endpoints.ts';
+import type { WorkEndpointParts } from './work-endpoints.ts';
 import { rpcCalls, sendXml } from './xmlrpc-endpoint.ts';
 
 /** The table of one server. */
 export function makeEndpoints(
-  parts: RobotEndpointParts & JsonEndpointParts & PageEndpointParts & HealthEndpointParts,
+  parts: RobotEndpointParts & JsonEndpointParts & PageEndpointParts & HealthEndpointParts & WorkEndpointParts,
 ): readonly Endpoint[] {
   const [calls, keywords] = [rpcCalls(parts), robotCalls(parts)];
   const rpc: Omit<Endpoint, 'path'> = {
@@ -43,6 +45,7 @@ export function makeEndpoints(
       fail: (request, reply, error) => sendXml(reply, keywords.fail(request.outcome, error)),
     },
     ...healthEndpoints(parts),
+    ...workEndpoints(parts),
   ];
 }
 

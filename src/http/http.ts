@@ -11,12 +11,12 @@ import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Extensions } from '../xmlrpc/xmlrpc.ts';
 import type { AboutRelay } from './page-endpoint.ts';
 import { AccessLog } from './access-log.ts';
-import { readBodiesAsBytes } from './bodies.ts';
+import { passBodiesUnread, readBodiesAsBytes } from './bodies.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { trustedProxies } from './client-address.ts';
 import type { IsTrusted } from './client-address.ts';
 import { endpointAt } from './endpoint.ts';
-import type { CallOutcome, Endpoint } from './endpoint.ts';
+import type { CallOutcome, Endpoint, StreamedUpload } from './endpoint.ts';
 import { makeEndpoints } from './endpoints.ts';
 import { FileHandles, systemFiles } from './file-handles.ts';
 import { findCaller } from './find-caller.ts';
@@ -36,6 +36,7 @@ import { checkRequest, isServerOptions, makeHostCheck, noEndpoint, pathOf, tooLa
 import type { Head, HostCheck } from './request-checks.ts';
 import { makeServer } from './server.ts';
 import { SlowReaders } from './slow-readers.ts';
+import type { UnitBodies } from './work-endpoints.ts';
 import { TlsWatch, tlsSignature } from './tls.ts';
 import { WrongScheme } from './wrong-scheme.ts';
 
@@ -44,6 +45,7 @@ export type { HttpOptions } from './options.ts';
 
 export type { Health } from './health-endpoints.ts';
 export type { AboutRelay } from './page-endpoint.ts';
+export type { UnitBodies } from './work-endpoints.ts';
 export { ProgramServer } from './program-server.ts';
 export type { ProgramToken } from './program-server.ts';
 export type { Bound } from './listeners.ts';
@@ -79,6 +81,7 @@ export interface HttpServerDependencies {
   readonly addresses: KnownAddresses;
   readonly about: AboutRelay;
   readonly health: Health;
+  readonly work: UnitBodies;
   /** The sources of the tokens that callers may present. */
   readonly tokens: readonly TokenSource[];
   readonly logs: LogSource;
@@ -109,6 +112,7 @@ export class HttpServer {
   readonly #lockout: Lockout;
   readonly #certificates: TlsWatch | undefined;
   readonly #plainCalls: PlainCalls | undefined;
+  readonly #stopping = new AbortController();
   #checkHost: HostCheck;
   #isTrusted: IsTrusted;
   #isOpen = false;
@@ -117,7 +121,7 @@ export class HttpServer {
 
   constructor(parts: HttpServerDependencies) {
     this.#parts = parts;
-    const { options, dispatcher, addresses, about, health, tokens, logs, clock, date } = parts;
+    const { options, dispatcher, addresses, about, health, work, tokens, logs, clock, date } = parts;
     // Taken before the files are read, so that a change in between is noticed.
     const certificates = options.tls ? tlsSignature(options.tls) : '';
     this.#server = makeServer(
@@ -148,13 +152,15 @@ export class HttpServer {
       lockOut: this.#lockout,
     };
     this.#accessLog = new AccessLog(logs('access'), this.#rules);
+    const readers = new SlowReaders(options.requestTimeoutMs, clock, log);
     this.#endpoints = makeEndpoints({
       ...{ dispatcher, about, health, maxBodyBytes: options.maxBodyBytes, scheme: this.scheme, bodies: new LargeBodies() },
       acceptsNonFinite: (address) => addresses.acceptsNonFinite(address),
+      ...{ work, clock, requestTimeoutMs: options.requestTimeoutMs, readers, stopping: this.#stopping.signal },
     });
     // One untrusted address may use a quarter of the budget, so a quarter has room for one body.
     const budget = new ByteBudget(Math.max(options.maxBufferedBytes, 4 * options.maxBodyBytes), shareOf);
-    const inFlight = new InFlight(budget, new SlowReaders(options.requestTimeoutMs, clock, log));
+    const inFlight = new InFlight(budget, readers);
     this.#addHooks(inFlight);
     this.#addRoutes();
     if (options.fastPath) this.#plainCalls = this.#answerPlainCalls(inFlight);
@@ -245,6 +251,7 @@ export class HttpServer {
   /** Rejects new requests, waits for those in flight, and closes the connections of those that take too long. */
   async stop(): Promise<void> {
     this.#isOpen = false;
+    this.#stopping.abort();
     // From now on another process may use the ports.
     this.#listening = [];
     this.#certificates?.stop();
@@ -296,9 +303,10 @@ export class HttpServer {
 
   #addRoutes(): void {
     for (const endpoint of this.#endpoints) {
-      const { path: url, get, post, reads } = endpoint;
+      const { path: url, get, post, put, reads } = endpoint;
       const config = { endpoint };
       if (get) this.#server.get(url, { config }, get);
+      if (put) this.#addUpload(url, endpoint, put);
       if (!post) continue;
       this.#server.post(url, { config }, (request, reply) => {
         const type = readMediaType(request.headers['content-type'], reads);
@@ -308,6 +316,17 @@ export class HttpServer {
     // The hook has rejected such requests already; without a handler it would not see them.
     this.#server.setNotFoundHandler((request, reply) => this.#reject(request, reply, noEndpoint(request, this.#endpoints)));
     this.#server.setErrorHandler((error, request, reply) => this.#reject(request, reply, this.#failure(error)));
+  }
+
+  #addUpload(url: string, endpoint: Endpoint, { refuse, answer }: StreamedUpload): void {
+    void this.#server.register((part, _options, done) => {
+      passBodiesUnread(part);
+      const onRequest = (request: FastifyRequest, reply: FastifyReply, next: () => void): void => {
+        if (!refuse(request, reply)) next();
+      };
+      part.put(url, { config: { endpoint }, onRequest }, answer);
+      done();
+    });
   }
 
   /** Why a request is rejected by its head, or undefined; `endpoint` is the one that would answer it. */

@@ -10,7 +10,8 @@ import type { Rejection } from './rejection.ts';
 import { isBodyRead } from './bodies.ts';
 import type { Connection, SlowReaders } from './slow-readers.ts';
 
-const BUSY: Rejection = {
+/** The answer when the memory budget has no room. */
+export const BUSY: Rejection = {
   status: 503,
   text: 'the memory for large bodies and responses is in use (maxBufferedBytes); call again in a moment',
 };

@@ -15,11 +15,12 @@ export interface Rejection {
 export interface RejectionStyle {
   readonly get?: unknown;
   readonly post?: unknown;
+  readonly put?: unknown;
   readonly writesProblems?: boolean;
 }
 
-/** The value of `Allow` for an endpoint that has all methods. */
-export const ANY_METHOD = 'GET, HEAD, POST';
+/** The value of `Allow` for the server as a whole. */
+export const ANY_METHOD = 'GET, HEAD, POST, PUT';
 
 const STATUSES: Partial<Readonly<Record<ErrorCode, number>>> = {
   NOT_WELL_FORMED: 400,
@@ -54,9 +55,9 @@ export function reject(reply: FastifyReply, { status, text }: Rejection, endpoin
   return reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`);
 }
 
-function methodsOf({ get, post }: RejectionStyle): string {
-  if (get === undefined) return 'POST';
-  return post === undefined ? 'GET, HEAD' : ANY_METHOD;
+function methodsOf({ get, post, put }: RejectionStyle): string {
+  const methods = [...(get === undefined ? [] : ['GET', 'HEAD']), ...(post === undefined ? [] : ['POST'])];
+  return [...methods, ...(put === undefined ? [] : ['PUT'])].join(', ');
 }
 
 /** Sets the headers that say what a client can do about `error`: authenticate, or retry later. */

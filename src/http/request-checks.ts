@@ -44,6 +44,7 @@ export function pathOf({ url = '' }: Pick<Head, 'url'>): string {
 export function noEndpoint(request: Pick<Head, 'method' | 'url'>, endpoints: readonly Endpoint[]): Rejection {
   const { method = '' } = request;
   const endpoint = endpointAt(endpoints, pathOf(request));
+  if (endpoint?.put) return { status: 405, text: `${method} is not allowed here; PUT the payload` };
   if (endpoint?.get && !endpoint.post) return { status: 405, text: `${method} is not allowed here; GET it` };
   if (endpoint?.get) return { status: 405, text: `${method} is not allowed here; POST a call, or GET a description` };
   if (endpoint) return { status: 405, text: `${method} is not allowed here; POST the parameters as JSON` };
@@ -114,6 +115,7 @@ function checkRepeatedHeaders({ rawHeaders }: Pick<Head, 'rawHeaders'>): Rejecti
 }
 
 function checkBody({ method, headers }: Head, endpoint: Endpoint, { acceptGzip, maxBodyBytes }: BodyRules): Rejection | undefined {
+  if (method === 'PUT' && endpoint.put) return checkUpload(headers);
   if (method !== 'POST') return undefined;
   const type = readMediaType(headers['content-type'], endpoint.reads);
   if ('status' in type) return type;
@@ -122,6 +124,15 @@ function checkBody({ method, headers }: Head, endpoint: Endpoint, { acceptGzip, 
   // Before a client that waits for 100 Continue gets it.
   if (Number(headers['content-length'] ?? 0) > maxBodyBytes) return tooLarge(maxBodyBytes);
   return checkEncoding(headers['content-encoding'], acceptGzip);
+}
+
+/** A body that is stored as it comes: of any type and size. */
+function checkUpload({ 'content-length': length, 'transfer-encoding': coding, ...headers }: Head['headers']): Rejection | undefined {
+  if (length === undefined && coding === undefined)
+    return { status: 411, text: 'the request has no length; send Content-Length, 0 if there is no body, or Transfer-Encoding: chunked' };
+  if (headers['content-range'] !== undefined)
+    return { status: 400, text: 'a part of a payload cannot be sent (Content-Range); send it whole' };
+  return checkEncoding(headers['content-encoding'], false);
 }
 
 /** An answer below the calls. */

@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOption
 import type { Rejection } from './rejection.ts';
 import type { HttpOptions } from './options.ts';
 import { readTls } from './tls.ts';
+import { isUploading } from './streamed-bodies.ts';
 import { TLS_TO_PLAIN, isTlsHandshake } from './wrong-scheme.ts';
 
 /** Sends a rejection in the format of the endpoint that was asked. */
@@ -29,6 +30,8 @@ export function makeServer(options: HttpOptions, reject: Reject, onTls: (socket:
     // The request checks answer that.
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => {
+      // Uploads have a limit on their progress instead.
+      if ((error as { readonly code?: string }).code === 'ERR_HTTP_REQUEST_TIMEOUT' && isUploading(socket)) return;
       const isTls = isTlsHandshake(error, socket);
       if (isTls) onTls(socket);
       answerBroken(error, socket, isTls ? TLS_TO_PLAIN : 'this is not a valid HTTP request');

@@ -56,6 +56,13 @@ export class SlowReaders {
     if (unread.bytes >= LARGE_BYTES) this.#watch(connection, unread);
   }
 
+  /** Watches a piece of a streamed response, until the returned function is called: the piece was read. */
+  pieceBegan(connection: Connection, bytes: number): () => void {
+    return this.clock.after(this.limitMs, () => {
+      this.#cut(connection, bytes);
+    });
+  }
+
   #add(connection: Connection): Unread {
     const unread: Unread = { requests: 0, bytes: 0, cancel: undefined };
     this.#unread.set(connection, unread);
@@ -64,9 +71,13 @@ export class SlowReaders {
 
   #watch(connection: Connection, unread: Unread): void {
     unread.cancel = this.clock.after(this.limitMs, () => {
-      this.log.warn(`${nameOf(connection)} did not read ${unread.bytes} bytes of responses in ${this.limitMs} ms; closing its connection`);
-      connection.destroy();
+      this.#cut(connection, unread.bytes);
     });
+  }
+
+  #cut(connection: Connection, bytes: number): void {
+    this.log.warn(`${nameOf(connection)} did not read ${bytes} bytes of responses in ${this.limitMs} ms; closing its connection`);
+    connection.destroy();
   }
 }
 

@@ -5,6 +5,7 @@ import type { Mesh } from '../mesh/mesh.ts';
 import type { PluginHost, RelayPlugins } from '../plugin-host/plugin-host.ts';
 import type { Dispatcher } from '../rpc/rpc.ts';
 import type { Satellites } from '../satellites/satellites.ts';
+import type { Sendable } from '../values/values.ts';
 import { addBasicMethods } from './methods/basic.ts';
 import { addPluginMethods } from './methods/plugins.ts';
 import { addProgramMethods } from './methods/programs.ts';
@@ -34,12 +35,14 @@ export interface RelayMethodsDependencies {
   readonly clock: Pick<Clock, 'now' | 'after'>;
   /** Undefined: there is no `relay.reload`. */
   readonly reload: Reload | undefined;
+  /** The units of work, as a struct. */
+  readonly work: () => Readonly<Record<string, Sendable>>;
 }
 
 /** Registers the methods. Called once per relay. */
 export function relayMethods(dependencies: RelayMethodsDependencies): void {
-  const { dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins, events, logs, properties, clock, reload } =
-    dependencies;
+  const { dispatcher, router, rejections, satellites, mesh, pluginHost, relayPlugins } = dependencies;
+  const { events, logs, properties, clock, reload, work } = dependencies;
   const { registry } = dispatcher;
   addBasicMethods(registry, router, properties);
   addSatelliteMethods(registry, { satellites, router, rejections });
@@ -49,6 +52,7 @@ export function relayMethods(dependencies: RelayMethodsDependencies): void {
     mesh: () => mesh.status(),
     plugins: () => pluginHost.status(),
     relayPlugins: () => relayPlugins.status(),
+    work,
   });
   addProgramMethods(registry, pluginHost, dispatcher);
   addPluginMethods(registry, { host: pluginHost, events, logs, clock });

@@ -267,6 +267,11 @@ export class Dispatcher {
     this.#access.check(caller, name, 'read');
   }
 
+  /** Throws a RelayError FORBIDDEN if the caller may not call the method of this name. */
+  requireCall(name: string, caller: Principal): void {
+    this.#access.check(caller, name, this.registry.find(name).access);
+  }
+
   /** The fault for what a call threw, which is counted; unknown errors are logged under an id that the fault names. */
   faultFor(error: unknown, method: string): FaultAnswer {
     const kind = Fault.is(error) ? 'FAULT' : RelayError.is(error) ? error.code : 'APPLICATION';

@@ -73,6 +73,8 @@ export interface PageOptions {
   readonly maxBytes?: number | undefined;
   /** Default 0: the page is empty if nothing is there. */
   readonly waitMs?: number | undefined;
+  /** True to cut items that consist of bytes anywhere, so that no page exceeds `maxBytes`. Default false. */
+  readonly isRaw?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -96,8 +98,11 @@ export interface StreamStorage<Item> {
   append(item: Item, slowest: number | undefined): void;
   /** True if the producer has to wait. */
   isFull(slowest: number | undefined): boolean;
-  /** Items from this offset on: at least one if there is one, and no more once they have `maxBytes`. */
-  read(from: number, maxBytes: number): MaybePromise<readonly StreamItem<Item>[]>;
+  /**
+   * Items from this offset on: at least one if there is one, and no more once they have `maxBytes`. If `isRaw`, items that consist of
+   * bytes may be joined and cut anywhere.
+   */
+  read(from: number, maxBytes: number, isRaw?: boolean): MaybePromise<readonly StreamItem<Item>[]>;
   /** Resolves once everything is on the disk, where there is one. Rejects with a RelayError STATE_DIRECTORY. */
   sync(): Promise<void>;
   /** Writes what waits and frees the memory; what is in a file stays there. */

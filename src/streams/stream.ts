@@ -145,10 +145,10 @@ export class Stream<Item> {
    * The items from an offset on that are there, as one page. If there are none and the stream is open, waits up to `waitMs` for the first.
    * Rejects with the reason of `signal`.
    */
-  async page({ from = 0, maxBytes = PAGE_BYTES, waitMs = 0, signal }: PageOptions = {}): Promise<StreamPage<Item>> {
+  async page({ from = 0, maxBytes = PAGE_BYTES, waitMs = 0, isRaw = false, signal }: PageOptions = {}): Promise<StreamPage<Item>> {
     this.#touch();
-    if (waitMs > 0) await this.#arrival(from, waitMs, signal);
-    const items = await this.#storage.read(from, maxBytes);
+    if (waitMs > 0 && this.#storage.next <= from) await this.#arrival(from, waitMs, signal);
+    const items = await this.#storage.read(from, maxBytes, isRaw);
     this.#touch();
     const missed = Math.max(0, (items[0]?.offset ?? from) - from);
     this.#missed += missed;

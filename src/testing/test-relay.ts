@@ -23,9 +23,11 @@ import { makeTestDirectory } from './plugin-files.ts';
 import type { TestDirectory } from './plugin-files.ts';
 import { recheck, settled, until } from './quiet.ts';
 import { TestClock } from './test-clock.ts';
-import type { TestCaller, TestRelay, TestRelayOptions } from './types.ts';
+import type { TestCaller, TestRelay, TestRelayOptions, TestSubmission, TestWork } from './types.ts';
 
 const PATIENCE_MS = 2_000;
+// The longest wait of work.status, on a clock that stands still.
+const MAX_WAIT_MS = 60_000;
 
 /** Starts a relay in memory. Rejects with the error of the start, or if a plugin is not loaded; then everything is closed again. */
 export async function createTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
@@ -143,6 +145,35 @@ class MemoryRelay implements TestRelay {
     throw Object.assign(new RemoteFault(response.code, response.text), { cause: error });
   }
 
+  async work(type: string, { payload = '', params = {}, as }: TestSubmission = {}): Promise<TestWork> {
+    const { unit } = (await this.call('work.submit', [{ type, payload: sendable(payload), params }], { as })) as { unit: string };
+    const { state, reason } = await this.#inPatience(
+      this.call('work.status', [{ unit, waitMs: MAX_WAIT_MS }], { as }) as Promise<Omit<TestWork, 'results'>>,
+      () => `the unit ${unit} of ${type} did not end within ${this.#patienceMs} ms`,
+    );
+    const results: Value[] = [];
+    for (let offset = 0; ;) {
+      const page = (await this.call('work.results', [{ unit, offset }], { as })) as { items: readonly Value[]; next: number };
+      if (page.items.length === 0) return { unit, state, reason, results };
+      results.push(...page.items);
+      offset = page.next;
+    }
+  }
+
+  async #inPatience<T>(answer: Promise<T>, late: () => string): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const ended = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(new Error(late()));
+      }, this.#patienceMs);
+    });
+    try {
+      return await Promise.race([answer, ended]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   settled(): Promise<void> {
     return settled(() => this.#network(), this.#patienceMs);
   }
@@ -229,6 +260,10 @@ class MemoryRelay implements TestRelay {
     if (this.#stopped) throw new Error('this test relay has been stopped');
     return this.#everStarted();
   }
+}
+
+function sendable(payload: string | Uint8Array): string | Buffer {
+  return typeof payload === 'string' ? payload : Buffer.from(payload);
 }
 
 function principalOf(caller: TestCaller, address = caller === 'anonymous' ? '192.0.2.1' : '127.0.0.1'): Principal {

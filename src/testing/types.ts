@@ -30,6 +30,26 @@ export interface TestRelayOptions {
 /** The caller: a program on this machine, one on another machine, or the operator with the admin token. */
 export type TestCaller = 'local' | 'anonymous' | 'admin';
 
+/** What a unit of work is submitted with. */
+export interface TestSubmission {
+  /** Default: empty. */
+  readonly payload?: string | Uint8Array | undefined;
+  /** Default none. */
+  readonly params?: Readonly<Record<string, Sendable>> | undefined;
+  /** Default `local`. */
+  readonly as?: TestCaller | undefined;
+}
+
+/** How a unit of work ended. */
+export interface TestWork {
+  /** Its id. */
+  readonly unit: string;
+  readonly state: string;
+  /** Why it did not succeed; `''` if it did. */
+  readonly reason: string;
+  readonly results: readonly Value[];
+}
+
 /** A relay that runs in memory. */
 export interface TestRelay {
   readonly hostId: string;
@@ -54,6 +74,11 @@ export interface TestRelay {
    * error that the method threw.
    */
   call(method: string, params?: readonly Sendable[], options?: { readonly as?: TestCaller | undefined }): Promise<Value>;
+  /**
+   * Submits a unit of work, `ham.spam:render`, and resolves once it has ended, whether it succeeded or failed. Structs in the results are
+   * plain objects. Rejects with a RemoteFault if the relay refuses it, and with an Error if it does not end in time.
+   */
+  work(type: string, submission?: TestSubmission): Promise<TestWork>;
   /** Resolves once all satellites and linked relays are idle. */
   settled(): Promise<void>;
   status(): AppStatus;

@@ -3,7 +3,7 @@ import type { Caller, Method, MethodRegistry } from '../rpc/rpc.ts';
 import { describeCaller } from '../access/access.ts';
 import { RelayError, clean } from '../core/core.ts';
 import { readJson } from '../json/json.ts';
-import { dictOf, isDict } from '../values/values.ts';
+import { Double, dictOf, isDict } from '../values/values.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import type { Executor } from './executor.ts';
 import type { OutputItem } from './output.ts';
@@ -18,6 +18,8 @@ export interface WorkMethodsParts {
   readonly isAdmin: (caller: Caller) => boolean;
   /** The names of this relay: its host_id and its nick. */
   readonly self: () => readonly string[];
+  /** The plugins of this relay. */
+  readonly plugins: () => readonly { readonly name: string; readonly version?: string | undefined }[];
 }
 
 type Struct = Readonly<Record<string, Sendable>>;
@@ -43,16 +45,16 @@ function seer({ isAdmin }: WorkMethodsParts, caller: Caller): Submitter | undefi
 
 /** The methods that submit work and list it. */
 function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
-  const { work, self } = parts;
+  const { work, self, plugins } = parts;
   return [
     {
       name: 'work.types',
       access: 'call',
-      help: 'Lists the types of work that can be submitted here: [{type, help, payload, params, outputs, max_concurrent, timeout_ms, is_ready}].',
+      help: 'Lists the types of work that can be submitted here: [{type, help, payload, params, outputs, max_concurrent, timeout_ms, is_ready, version, running, pending}]. version is that of the plugin; running and pending are numbers of units of everybody.',
       signatures: [['array']],
       invoke: (params) => {
         if (params.length > 0) throw wrong('work.types takes no parameters');
-        return work.types().map(typeOnWire);
+        return work.types().map((executor) => typeOnWire(executor, work, plugins()));
       },
     },
     {
@@ -191,10 +193,25 @@ export function submitterOf(caller: Pick<Caller, 'role' | 'address'> & Parameter
   return { id: role.kind === 'local' ? 'local' : `${role.kind}:${address}`, text };
 }
 
-function typeOnWire({ type, help, payload, params, outputs, maxConcurrent = 0, timeoutMs = 0, isReady }: Executor): Struct {
+function typeOnWire(executor: Executor, work: Work, plugins: ReturnType<WorkMethodsParts['plugins']>): Struct {
+  const { type, help, payload, params, outputs, maxConcurrent = 0, timeoutMs = 0, isReady } = executor;
+  const { version = '' } = plugins.find(({ name }) => type.startsWith(`${name}:`)) ?? {};
   return {
     ...{ type, help, payload, params: params === 'any' ? ['*'] : params, outputs },
-    ...{ max_concurrent: maxConcurrent, timeout_ms: timeoutMs, is_ready: isReady },
+    ...{ max_concurrent: maxConcurrent, timeout_ms: timeoutMs, is_ready: isReady, version },
+    ...{ running: work.running.filter((unit) => unit.type === type).length, pending: work.pending(type) },
+  };
+}
+
+/** The units of everybody, for the status of the relay: those that run one by one, the others as numbers. */
+export function workOnWire(work: Work): Struct {
+  const running = work.running.map(({ id, type, startedAt }) => ({ unit: id, type, started: isoTime(startedAt) }));
+  // A double, since it may exceed 2 GiB, and i8 is an extension.
+  return {
+    running,
+    pending: work.pending(),
+    kept: work.list(undefined).length - running.length - work.pending(),
+    bytes: new Double(work.bytes),
   };
 }
 
@@ -216,7 +233,7 @@ function isoTime(ms: number | undefined): string {
 }
 
 /** A result as a value: the rest of a struct from an offset inside it is bytes. */
-function valueOf({ kind, bytes }: OutputItem): Sendable {
+export function valueOf({ kind, bytes }: OutputItem): Sendable {
   if (kind === 'text') return bytes.toString();
   if (kind === 'bytes') return bytes;
   return bytes[0] === BRACE ? readJson(bytes).value : bytes;

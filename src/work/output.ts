@@ -73,6 +73,7 @@ export class Output implements StreamStorage<OutputItem> {
   #waitingBytes = 0;
   #writing: Promise<void> | undefined;
   #changed = (): void => undefined;
+  #isClosed = false;
 
   constructor(options: OutputOptions) {
     this.#options = options;
@@ -126,8 +127,12 @@ export class Output implements StreamStorage<OutputItem> {
     return this.#waitingBytes > MAX_WAITING_BYTES;
   }
 
-  async read(from: number, maxBytes: number): Promise<readonly StreamItem<OutputItem>[]> {
+  async read(from: number, maxBytes: number, isRaw = false): Promise<readonly StreamItem<OutputItem>[]> {
     if (from >= this.next) return [];
+    if (isRaw) {
+      const bytes = await this.#bytesAt('data', from, Math.min(maxBytes, this.next - from));
+      return [{ offset: from, next: from + bytes.length, item: { kind: 'bytes', bytes } }];
+    }
     const records = await this.#recordCount();
     let at = await this.#recordAt(from, records);
     const [before] = at === 0 ? [] : await this.#recordsFrom(at - 1, 1);
@@ -164,7 +169,9 @@ export class Output implements StreamStorage<OutputItem> {
     return this.#isFiled ? undefined : { bytes: Buffer.concat(this.#data), index: Buffer.concat(this.#index) };
   }
 
+  /** Nothing can be read from files afterwards. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     while (this.#writing) await this.#writing;
     const files = await this.#files?.catch(() => undefined);
     this.#files = undefined;
@@ -250,6 +257,8 @@ export class Output implements StreamStorage<OutputItem> {
       return (parts[0] ?? NO_BYTES).subarray(from, from + length);
     }
     if (!this.#isFiled) return NO_BYTES;
+    // Opening the files of a run again would truncate them.
+    if (this.#isClosed) throw new RelayError('UNAVAILABLE', 'the results were closed while they were read; read on from this offset');
     const files = await this.#open();
     const buffer = Buffer.allocUnsafe(length);
     const { bytesRead } = await files[which].read(buffer, 0, length, from);

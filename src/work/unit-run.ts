@@ -14,6 +14,12 @@ import { inState } from './unit.ts';
 import type { Unit, UnitState } from './unit.ts';
 import type { Units } from './units.ts';
 
+/** An output with a reader, who closes it once. */
+export interface OpenOutput {
+  readonly stream: Stream<OutputItem>;
+  readonly close: () => Promise<void>;
+}
+
 export interface UnitRunParts {
   readonly units: Units;
   readonly seal: ParamsSeal;
@@ -41,6 +47,8 @@ export class UnitRun {
   /** Resolves once its final state is stored, or cannot be. Never rejects. */
   readonly ended: Promise<void>;
   #unit: Unit;
+  #readers = 0;
+  #hasEnded = false;
 
   constructor(unit: Unit, executor: Executor, parts: UnitRunParts) {
     this.#unit = unit;
@@ -63,6 +71,25 @@ export class UnitRun {
     this.#canceling.abort(reason);
   }
 
+  /**
+   * Opens one of its outputs for a reader, whose files stay open for it although the unit may end meanwhile. Undefined if the unit has
+   * ended: the stored output is to be read then.
+   */
+  open(name: string): OpenOutput | undefined {
+    const stream = this.outputs.get(name);
+    if (!stream || this.#hasEnded) return undefined;
+    this.#readers++;
+    const close = async (): Promise<void> => {
+      this.#readers--;
+      if (this.#hasEnded) await this.#closeUnread();
+    };
+    return { stream, close };
+  }
+
+  async #closeUnread(): Promise<void> {
+    if (this.#readers === 0) await Promise.all([...this.outputs.values()].map((stream) => stream.close()));
+  }
+
   async #run(): Promise<void> {
     const { units, clock, log } = this.#parts;
     const { id, timeoutMs } = this.#unit;
@@ -82,8 +109,9 @@ export class UnitRun {
       if (state.type === 'failed') stream.fail(state.reason);
       else if (state.type === 'canceled') stream.cancel('the unit was canceled');
       else stream.end();
-      await stream.close();
     }
+    this.#hasEnded = true;
+    await this.#closeUnread();
   }
 
   /** Resolves to how it ended. Never rejects. */

@@ -1,6 +1,6 @@
 /** Units of work on this relay: submitted, queued, run, and kept with their results until they are released or cleaned up. */
 import { randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean, reasonOf, RelayError, suggest } from '../core/core.ts';
 import type { Clock, Log } from '../core/core.ts';
@@ -8,6 +8,7 @@ import type { EventSink } from '../events/events.ts';
 import { OrphanWatch } from '../plugin-host/plugin-host.ts';
 import { programExecutors } from './program-work.ts';
 import type { WorkEvent } from '../relay/relay.ts';
+import { systemReason } from '../state/state.ts';
 import type { Store } from '../store/store.ts';
 import { Stream } from '../streams/streams.ts';
 import type { StreamState } from '../streams/streams.ts';
@@ -20,6 +21,7 @@ import type { OutputItem } from './output.ts';
 import { Schedule } from './schedule.ts';
 import { ParamsSeal } from './secrets.ts';
 import { CANCELED, MAX_STORED_PAYLOAD, PAYLOAD, UnitRun } from './unit-run.ts';
+import type { OpenOutput } from './unit-run.ts';
 import { isFinal } from './unit.ts';
 import type { Submitter, Unit, UnitState } from './unit.ts';
 import { Units } from './units.ts';
@@ -68,8 +70,8 @@ export class Work {
   readonly #runs = new Map<string, UnitRun>();
   /** Cancels the timer of each pending unit that expires. */
   readonly #expiries = new Map<string, () => void>();
-  /** Units whose payload is being uploaded. */
-  readonly #uploads = new Set<string>();
+  /** The bytes that have arrived of each payload that is being uploaded. */
+  readonly #uploads = new Map<string, number>();
   readonly #orphans: OrphanWatch;
   readonly #programs: ReadonlyMap<string, Executor>;
   /** What can be submitted, by type. */
@@ -201,19 +203,36 @@ export class Work {
 
   /** Calls `read` with one of the outputs of a unit that has started as a stream, which ends with the unit. */
   async withOutput<T>(unit: Unit, name: string | undefined, read: (stream: Stream<OutputItem>, unit: Unit) => Promise<T>): Promise<T> {
+    const { stream, close } = await this.openOutput(unit, name);
+    try {
+      return await read(stream, unit);
+    } finally {
+      await close();
+    }
+  }
+
+  /** How many units wait for their start or their payload, of one type or all. */
+  pending(type?: string): number {
+    return this.#units.all.filter((unit) => unit.state.type === 'pending' && (type ?? unit.type) === unit.type).length;
+  }
+
+  /** Bytes of all payloads and results. */
+  get bytes(): number {
+    return this.#units.bytes;
+  }
+
+  /** Opens one of the outputs of a unit that has started: a stream, which ends with the unit. The reader closes it. */
+  async openOutput(unit: Unit, name: string | undefined): Promise<OpenOutput> {
     const run = this.#runs.get(unit.id);
     const names = run ? [...run.outputs.keys()] : Object.keys(unit.outputs);
     const wanted = name ?? names[0] ?? 'results';
     if (names.length > 0 && !names.includes(wanted))
       throw new RelayError('INVALID_PARAMS', `the unit ${unit.id} has no output '${clean(wanted, 40)}' (${names.join(', ')})`);
-    const stream = run?.outputs.get(wanted);
-    if (stream) return read(stream, unit);
-    const kept = await this.#keptOutput(unit, wanted);
-    try {
-      return await read(kept, unit);
-    } finally {
-      await kept.close();
-    }
+    const running = run?.open(wanted);
+    if (running) return running;
+    // It may have ended since the caller found it.
+    const stream = await this.#keptOutput(this.#units.get(unit.id) ?? unit, wanted);
+    return { stream, close: () => stream.close() };
   }
 
   /** Ends a unit that is pending or running. Resolves to its final state; nothing happens to one that has ended. */
@@ -252,41 +271,64 @@ export class Work {
   }
 
   /**
-   * Stores the payload of a unit that waits for it, and queues the unit. Rejects with RelayErrors INVALID_PARAMS (it does not wait for
-   * one), LIMIT (the disk quota), STATE_DIRECTORY.
+   * Throws a RelayError INVALID_PARAMS if this unit does not wait for a payload, and LIMIT if there is no room for one of `bytes` bytes;
+   * undefined: its size is not known.
+   */
+  requireUpload(unit: Unit, bytes = 0): void {
+    if (this.#uploads.has(unit.id)) throw new RelayError('INVALID_PARAMS', `the payload of the unit ${unit.id} is being uploaded already`);
+    if (unit.state.type !== 'pending' || unit.isUploading !== true)
+      throw new RelayError('INVALID_PARAMS', `the unit ${unit.id} does not wait for a payload; submit one with upload: true`);
+    this.#requireRoom(bytes);
+  }
+
+  /**
+   * Stores the payload of a unit that waits for it, and queues the unit. If `body` ends with an error, the unit waits for another upload.
+   * Rejects with that error, or with RelayErrors INVALID_PARAMS (it does not wait for one), LIMIT (the disk quota), STATE_DIRECTORY.
    */
   async upload(unit: Unit, body: AsyncIterable<Buffer>): Promise<Unit> {
-    if (unit.state.type !== 'pending' || unit.isUploading !== true || this.#uploads.has(unit.id))
-      throw new RelayError('INVALID_PARAMS', `the unit ${unit.id} does not wait for a payload; submit it with upload: true`);
-    this.#uploads.add(unit.id);
+    this.#requireOpen();
+    this.requireUpload(unit);
+    this.#uploads.set(unit.id, 0);
     try {
       const payloadBytes = await this.#writePayload(unit, body);
       const current = this.#units.get(unit.id);
-      if (current?.state.type !== 'pending') throw new RelayError('UNAVAILABLE', `the unit ${unit.id} ended while its payload arrived`);
+      if (current?.state.type !== 'pending') throw endedEarly(unit);
+      this.#requireOpen();
       const complete: Unit = { ...current, payloadBytes, isUploading: false };
       await this.#units.put(complete);
-      this.#schedule.add(complete.type, complete.id);
+      // It may have been canceled, or have expired, while it was stored.
+      if (this.#units.get(unit.id) === complete) this.#schedule.add(complete.type, complete.id);
       this.#dispatch();
       return this.#units.get(unit.id) ?? complete;
     } finally {
       this.#uploads.delete(unit.id);
+      // A release may have deleted its directory just before the file was created.
+      if (!this.has(unit.id)) await rm(this.#units.pathOf(unit.id), { recursive: true, force: true });
     }
   }
 
   async #writePayload(unit: Unit, body: AsyncIterable<Buffer>): Promise<number> {
-    const file = await open(join(await this.#units.directoryOf(unit.id), PAYLOAD), 'w', 0o600);
+    const path = join(await this.#units.directoryOf(unit.id), PAYLOAD);
+    const file = await open(path, 'w', 0o600).catch(payloadFailed);
     let bytes = 0;
     try {
       for await (const chunk of body) {
+        this.#requireRoom(chunk.length);
         bytes += chunk.length;
-        this.#requireRoom(bytes);
-        await file.write(chunk);
+        // It writes on from the end of the last chunk.
+        await file.writeFile(chunk).catch(payloadFailed);
+        if (this.#uploads.has(unit.id)) this.#countUploaded(unit, bytes);
       }
-      await file.datasync();
+      await file.datasync().catch(payloadFailed);
       return bytes;
     } finally {
       await file.close();
     }
+  }
+
+  #countUploaded(unit: Unit, bytes: number): void {
+    this.#uploads.set(unit.id, bytes);
+    if (this.#units.get(unit.id)?.state.type !== 'pending') throw endedEarly(unit);
   }
 
   /** The same submission again is the same unit. */
@@ -362,7 +404,9 @@ export class Work {
 
   #requireRoom(more: number): void {
     const { maxBytes } = this.#parts.limits;
-    if (this.#units.bytes + more <= maxBytes) return;
+    let arrived = 0;
+    for (const bytes of this.#uploads.values()) arrived += bytes;
+    if (this.#units.bytes + arrived + more <= maxBytes) return;
     throw new RelayError('LIMIT', `payloads and results fill their ${maxBytes} bytes (workLimits.maxBytes); release finished units`);
   }
 
@@ -410,6 +454,14 @@ function requireParams({ type, params: allowed }: Executor, params: Dict): void 
   if (unknown === undefined) return;
   const known = allowed.length === 0 ? 'it takes none' : `it takes ${allowed.join(', ')}`;
   throw new RelayError('INVALID_PARAMS', `${type} does not take the parameter '${clean(unknown, 60)}': ${known}`);
+}
+
+function endedEarly({ id }: Unit): RelayError {
+  return new RelayError('UNAVAILABLE', `the unit ${id} ended while its payload arrived`);
+}
+
+function payloadFailed(error: unknown): never {
+  throw new RelayError('STATE_DIRECTORY', `the payload cannot be stored: ${systemReason(error)}`, { cause: error });
 }
 
 async function* asIterable(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {

@@ -11,8 +11,7 @@ import { project } from './page.ts';
 import { snippetsOf } from './snippets.ts';
 
 const snippets = snippetsOf(readFileSync(join(PROJECT_DIR, 'docs/work.md'), 'utf8'));
-// These need Python or curl; test/interop runs them.
-const IN_OTHER_LANGUAGES = ['python', 'client', 'curl'];
+// test/interop runs those in Python and curl.
 
 function sourceOf(wanted: string): string {
   const snippet = snippets.find(({ name }) => name === wanted);
@@ -34,7 +33,7 @@ async function resultsOf(relay: RelayProcess, unit: string, more: Record<string,
 test('every snippet is run by a test', (t) => {
   t.deepEqual(
     snippets.map(({ name }) => name),
-    ['plugin', 'submit', 'submitted', 'programs', ...IN_OTHER_LANGUAGES],
+    ['plugin', 'submit', 'submitted', 'programs', 'python', 'bundled', 'checksum', 'client', 'curl', 'transfer'],
   );
 });
 
@@ -66,6 +65,26 @@ test('programs are work: stdin, stdout, stderr and the exit code are kept apart'
   const refused = await runCo2(t, { args: ['work', 'submit', 'shell.greet', 'nick=Ann', '--url', relay.url], cwd: relay.cwd }).exit;
   t.is(refused.code, 1);
   t.regex(refused.stderr.join('\n'), /does not take the parameter 'nick': it takes name/);
+});
+
+test('the bundled work is turned on by its name', async (t) => {
+  const relay = await startCo2(t, { cwd: project(t, { 'config.ts': sourceOf('bundled'), 'photo.jpg': 'hello' }) });
+  const types = (await relay.call('work.types')) as readonly Struct[];
+  t.deepEqual(
+    types.map(({ type }) => type),
+    ['task.checksum:execute', 'task.http:execute', 'task.sleep:execute'],
+  );
+  await relay.call('work.submit', { type: 'task.sleep:execute', params: { seconds: 600 }, id: 'asleep' });
+  while (((await relay.call('work.status', 'asleep')) as Struct).state !== 'running');
+  const [, , sleeping] = (await relay.call('work.types')) as readonly Struct[];
+  t.like(sleeping, { running: 1, pending: 0, is_ready: true });
+  const { exit } = runCo2(t, { args: ['call', 'relay.get_status', '--json', '--data', join(relay.cwd, '.co2')], cwd: relay.cwd });
+  const { work, plugins } = JSON.parse((await exit).stdout.join('\n')) as { work: Struct; plugins: readonly Struct[] };
+  t.like(work, { running: [{ unit: 'asleep', type: 'task.sleep:execute' }], pending: 0, kept: 0, bytes: 0 });
+  t.is(sleeping?.version, plugins.find(({ name }) => name === 'task.sleep')?.version);
+  const args = sourceOf('checksum').trim().split(' ').slice(1);
+  const { stdout } = await runCo2(t, { args: [...args, '--url', relay.url], cwd: relay.cwd }).exit;
+  t.deepEqual(stdout, ['{"algorithm":"sha256","digest":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","bytes":5}']);
 });
 
 test('a killed relay keeps ended units, runs pending ones, and fails the one that ran', async (t) => {

@@ -30,3 +30,15 @@ test('the clients in Python and curl print the results', async (t) => {
   t.like(JSON.parse(submitted), { unit: 'mine', state: 'pending' });
   t.like(JSON.parse(results), { items: [{ line: 'one two', words: 2 }] });
 });
+
+test('curl sends a payload and gets the results, whole, in part and as events', async (t) => {
+  const cwd = project(t, { 'config.ts': snippets.get('programs') ?? '', 'words.txt': 'b\na\n' });
+  const relay = await startCo2(t, { cwd });
+  const script = (snippets.get('transfer') ?? '').replaceAll('127.0.0.1:2004', new URL(relay.url).host);
+  const { code, stdout } = await run(t, 'sh', ['-ec', script], { cwd }).exit;
+  t.is(code, 0);
+  t.is(readFileSync(join(cwd, 'sorted.txt'), 'utf8'), 'a\nb\n');
+  t.is(stdout[0], 'b');
+  t.deepEqual(stdout.slice(1, 4), ['event: result', 'id: 4', 'data: {"$base64":"YQpiCg=="}']);
+  t.regex(stdout.join('\n'), /event: state\nid: end\ndata: \{.*"state":"succeeded"/);
+});

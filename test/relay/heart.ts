@@ -115,6 +115,7 @@ export function makeHeart(
   addSatelliteMethods(dispatcher.registry, { satellites, router, rejections });
   addStatus(dispatcher.registry, {
     ...{ properties, counters: status, mesh: mesh.status, plugins: pluginHost.status, relayPlugins: relayPlugins.status },
+    work: () => ({ running: [], pending: 0, kept: 0, bytes: 0 }),
   });
   dispatcher.expose(
     'ham.spam',

@@ -1,11 +1,13 @@
 /** The test kit as used by the author of a plugin, imported by the name of the package. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import test from 'ava';
-import { Exposed, Fault, Plugin, Satellite } from 'co2-relay';
+import { Exposed, Fault, Plugin, Satellite, Work, WorkContext } from 'co2-relay';
 import type { Context, Dict } from 'co2-relay';
 import { RelayError, RemoteFault, createTestRelay } from 'co2-relay/testing';
 import type { TestRelay, TestRelayOptions } from 'co2-relay/testing';
 import type { ExecutionContext } from 'ava';
+import { z } from 'zod';
 
 @Satellite()
 class Pong extends Plugin<{ readonly word?: string }> {
@@ -182,4 +184,34 @@ test('settled does not wait for a dict that was merged into a later one', async 
     relay.sent.map(({ data }) => data),
     [3],
   );
+});
+
+@Satellite()
+class Baker extends Plugin {
+  @Work({ params: z.strictObject({ burn: z.boolean().default(false) }) })
+  async *bake(payload: Buffer, { params, submitter }: WorkContext<{ readonly burn: boolean }>) {
+    yield { bread: payload.toString(), for: submitter };
+    if (params.burn) throw new Error('it burnt');
+    yield await Promise.resolve('done');
+  }
+
+  @Work()
+  async *wait(_payload: Buffer, { signal }: WorkContext) {
+    await once(signal, 'abort');
+    yield 'too late';
+  }
+}
+
+test('work runs here, and its end and its results are there to look at', async (t) => {
+  const relay = await createTestRelay({ plugins: { 'ham.baker': Baker }, patienceMs: 200 });
+  t.teardown(() => relay.stop());
+  const baked = await relay.work('ham.baker:bake', { payload: 'rye' });
+  t.like(baked, { state: 'succeeded', reason: '' });
+  t.deepEqual(baked.results, [{ bread: 'rye', for: 'local caller 127.0.0.1' }, 'done']);
+  const burnt = await relay.work('ham.baker:bake', { payload: Buffer.from('rye'), params: { burn: true }, as: 'admin' });
+  t.like(burnt, { state: 'failed', reason: 'it burnt' });
+  t.is(burnt.results.length, 1);
+  t.regex((await relay.work('ham.baker:bake', { params: { burn: 'yes' } })).reason, /burn/);
+  await t.throwsAsync(relay.work('ham.baker:toast'), { message: /nothing here does the work 'ham\.baker:toast'/ });
+  await t.throwsAsync(relay.work('ham.baker:wait'), { message: /did not end within 200 ms/ });
 });

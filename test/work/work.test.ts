@@ -143,6 +143,29 @@ test('large results are in files, can be read from any byte on, and are gone wit
   t.false(kit.work.has('u1'));
 });
 
+test('a reader that is behind when the unit ends gets the rest, and so does the next one', async (t) => {
+  const kit = await kitOf(t);
+  const goOn = new Gate<'go on'>();
+  offer(kit, 'ham.spam:work', async function* () {
+    for (let index = 0; index < 4; index++) yield Buffer.alloc(50_000, String(index));
+    await goOn.until(() => true);
+    yield 'the end';
+  });
+  const unit = await kit.work.submit(submission('u1'), ME);
+  await kit.states.until((state) => state === 'u1 running');
+  const { stream, close } = await kit.work.openOutput(unit, 'results');
+  t.is((await stream.page({ maxBytes: 10, waitMs: 10_000, isRaw: true })).next, 10);
+  goOn.push('go on');
+  await kit.states.until((state) => state === 'u1 succeeded');
+  // Nothing is left to cancel, but this resolves only when the run is over.
+  await kit.work.cancel(unit);
+  const rest = await stream.page({ from: 10, maxBytes: 1_000_000, isRaw: true });
+  t.deepEqual([rest.next, rest.state.type, rest.items.length], [200_007, 'ended', 1]);
+  await close();
+  const again = await kit.work.withOutput(unit, 'results', (kept) => kept.page({ from: 199_999, isRaw: true }));
+  t.is(again.items[0]?.item.bytes.toString(), '3the end');
+});
+
 test('an error of the work is the reason of its failure, after its results', async (t) => {
   const kit = await kitOf(t);
   offer(kit, 'ham.spam:work', async function* () {

@@ -74,6 +74,8 @@ export async function* runWork(
   } finally {
     // Work that ignores its signal is left behind; nobody waits for it.
     void Promise.resolve(iterator.return?.(undefined)).catch(() => undefined);
+    // A method that did not read its payload to the end leaves a file open.
+    if (payload instanceof Readable) payload.destroy();
   }
 }
 

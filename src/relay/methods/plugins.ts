@@ -13,7 +13,16 @@ import { eventOnWire, letterOnWire, lineOnWire, pluginOnWire, satelliteOnWire } 
 import type { Struct } from './plugin-on-wire.ts';
 
 type HostMethods =
-  'status' | 'rescan' | 'startPlugin' | 'stopPlugin' | 'restartPlugin' | 'reloadPlugin' | 'addProgram' | 'removeProgram' | 'deadLetters';
+  | 'status'
+  | 'work'
+  | 'rescan'
+  | 'startPlugin'
+  | 'stopPlugin'
+  | 'restartPlugin'
+  | 'reloadPlugin'
+  | 'addProgram'
+  | 'removeProgram'
+  | 'deadLetters';
 
 export interface PluginMethodsParts {
   readonly host: Pick<PluginHost, HostMethods>;
@@ -55,7 +64,13 @@ function addQueries(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf
     name: 'plugin.list',
     help: 'Lists the plugins: name, kind (inline, child, program), state and its reason, version, restarts, held (how often it blocked the event loop), pid, waiting messages, last_error (until another version of it runs), reload_error (why its current version does not run, while an older one does), kept_versions and kept_bytes (replaced versions of its modules that remain in memory, an estimate), not_reloaded (files that changed but still run in their old version).',
     signatures: [['array'], ['array', 'struct']],
-    invoke: () => host.status().plugins.map(pluginOnWire),
+    invoke: () => {
+      const types = [...host.work().keys()];
+      return host.status().plugins.map((plugin) => ({
+        ...pluginOnWire(plugin),
+        work: types.filter((type) => type.startsWith(`${plugin.name}:`)),
+      }));
+    },
   });
   add({
     name: 'plugin.info',

@@ -13,12 +13,14 @@ export interface StatusParts {
   readonly mesh: () => MeshStatus;
   readonly plugins: () => PluginHostStatus;
   readonly relayPlugins: () => readonly RelayPluginStatus[];
+  /** The units of work, as a struct. */
+  readonly work: () => Readonly<Record<string, Sendable>>;
 }
 
 /**
  * Registers the methods. They need the class admin, because they show addresses and reasons of failures; they do not show local paths.
  */
-export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins }: StatusParts): void {
+export function addStatus(registry: MethodRegistry, { properties, counters, mesh, plugins, relayPlugins, work }: StatusParts): void {
   registry.add({
     name: 'relay.get_peers',
     access: 'admin',
@@ -29,7 +31,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
+    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), work (running units, numbers of pending and kept ones, bytes), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { accepted, sent, duplicates, originRefused } = counters();
@@ -43,6 +45,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
         satellites: satellites.map(satelliteOnWire),
         relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
         plugins_not_loaded: problems.length,
+        work: work(),
         ...keptOnWire(kept),
       };
     },
