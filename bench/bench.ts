@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- rpc|reload|host|store [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the figures are
- * not tests.
+ * `npm run bench -- rpc|reload|host|store|work [--quick] [--json]`: measures and prints a table. Fails only if something breaks:
+ * the figures are not tests.
  */
 import { parseArgs } from 'node:util';
 import { host } from './host.ts';
@@ -8,6 +8,7 @@ import { reload } from './reload.ts';
 import { rpc } from './rpc.ts';
 import { store } from './store.ts';
 import { printTable } from './table.ts';
+import { work } from './work.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -18,6 +19,7 @@ const benchmarks = new Map([
   ['reload', reload],
   ['host', host],
   ['store', store],
+  ['work', work],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;
 if (!measure) throw new Error(`which benchmark? npm run bench -- ${[...benchmarks.keys()].join('|')} [--quick] [--json]`);
