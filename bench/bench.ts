@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- rpc|reload|host|store|start [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the
+ * `npm run bench -- rpc|reload|host|store|start|work [--quick] [--json]`: measures and prints a table. Fails only if something breaks: the
  * figures are not tests.
  */
 import { parseArgs } from 'node:util';
@@ -9,6 +9,7 @@ import { rpc } from './rpc.ts';
 import { store } from './store.ts';
 import { start } from './start.ts';
 import { printTable } from './table.ts';
+import { work } from './work.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,6 +21,7 @@ const benchmarks = new Map([
   ['host', host],
   ['store', store],
   ['start', start],
+  ['work', work],
 ]);
 const measure = positionals.length === 1 ? benchmarks.get(positionals[0] ?? '') : undefined;
 if (!measure) throw new Error(`which benchmark? npm run bench -- ${[...benchmarks.keys()].join('|')} [--quick] [--json]`);

@@ -7,12 +7,13 @@ import { clean, quoted, RelayError } from '../core/core.ts';
 import { prepare } from './command-line.ts';
 import { commandName } from './package.ts';
 import { optionsOf } from './find-relay.ts';
-import { filesOf, LANGUAGES, planPlugin, put, requireNew } from './scaffold.ts';
+import { filesOf, LANGUAGES, WORK, planPlugin, put, requireNew } from './scaffold.ts';
 import type { Language, NewPlugin } from './scaffold.ts';
 import { toJson } from './values.ts';
 
 interface NewFlags {
   readonly lang: string;
+  readonly kind: string;
   readonly dir?: string;
   readonly config?: string;
   readonly force?: boolean;
@@ -21,7 +22,7 @@ interface NewFlags {
 
 const MORE = `
 co2 new plugin ham/spam writes plugins/ham/spam.ts, whose methods are called ham.spam.*, and its test. --lang javascript writes spam.mjs.
-Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
+--kind work writes one that does units of work (co2 work). Any other language makes a program that the relay starts (see programs in config.ts). --json prints {module, files, packages, test}.`;
 
 /** Adds the command. */
 export function addNewCommand(program: Command): void {
@@ -29,6 +30,7 @@ export function addNewCommand(program: Command): void {
   prepare(command.command('plugin <package/module>'))
     .description('write a working plugin and a test')
     .addOption(new Option('--lang <language>', 'programming language').choices(Object.keys(LANGUAGES)).default('typescript'))
+    .addOption(new Option('--kind <kind>', 'work: a plugin that does units of work').choices(['plugin', 'work']).default('plugin'))
     .option('--dir <dir>', 'directory to write to (default: the plugins directory; programs, for other languages)')
     .option('--config <file>', 'configuration file that names the plugins directory (default: config.ts, if it exists)')
     .option('--force', 'overwrite existing files')
@@ -38,7 +40,9 @@ export function addNewCommand(program: Command): void {
 }
 
 async function write(name: string, flags: NewFlags): Promise<void> {
-  const language = LANGUAGES[flags.lang];
+  if (flags.kind === 'work' && flags.lang !== 'typescript')
+    throw new RelayError('CONFIG_INVALID', '--kind work: there is a template in TypeScript only; docs/work.md has a program in Python');
+  const language = flags.kind === 'work' ? WORK : LANGUAGES[flags.lang];
   if (!language) throw new RelayError('CONFIG_INVALID', `--lang: unknown language '${clean(flags.lang, 40)}'`);
   const directory = await directoryOf(language, flags);
   const { findFiles, nameModules } = await import('../plugin-host/plugin-host.ts');
@@ -73,7 +77,9 @@ function printResult({ module }: NewPlugin, language: Language, files: readonly 
     `test it:  ${testCommand}`,
     ...(isProgram ? programSteps(module, language, file) : []),
     `run it:   ${start}`,
-    `call it:  ${co2} call ${module}.add 2 3`,
+    language === WORK
+      ? `try it:   echo one two | ${co2} work submit ${module}:count --payload - --follow`
+      : `call it:  ${co2} call ${module}.add 2 3`,
   ];
   process.stdout.write(`wrote ${files.slice(0, -1).join(', ')} and ${files.at(-1) ?? ''}\n${steps.join('\n')}\n`);
 }

@@ -26,15 +26,17 @@ export interface Language {
   readonly build?: (file: string) => { readonly command: string; readonly exec: string };
 }
 
+const TYPESCRIPT: Language = {
+  template: 'typescript',
+  files: ['spam.ts', 'spam.test.ts'],
+  directory: 'plugins',
+  packages: [],
+  test: (file, co2) => `${co2} test ${file}`,
+};
+
 /** The languages by the value of `--lang`. */
 export const LANGUAGES: Readonly<Record<string, Language>> = {
-  typescript: {
-    template: 'typescript',
-    files: ['spam.ts', 'spam.test.ts'],
-    directory: 'plugins',
-    packages: [],
-    test: (file, co2) => `${co2} test ${file}`,
-  },
+  typescript: TYPESCRIPT,
   javascript: {
     template: 'javascript',
     files: ['spam.mjs', 'spam.test.mjs'],
@@ -106,6 +108,9 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
     test: (file) => `sh ${file}`,
   },
 };
+
+/** A plugin that does work (`--kind work`), in the only language that has a template for it. */
+export const WORK: Language = { ...TYPESCRIPT, template: 'typescript-work' };
 
 /** A plugin to create. */
 export interface NewPlugin {

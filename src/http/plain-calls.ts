@@ -6,6 +6,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Principal } from '../access/access.ts';
+import { isPromise } from '../core/core.ts';
 import type { Clock } from '../core/core.ts';
 import type { AccessLog } from './access-log.ts';
 import { SMALL_BYTES } from './byte-budget.ts';
@@ -266,7 +267,7 @@ class PlainConnection {
       return;
     }
     if (chunk.length === length) {
-      void this.#answer(call, this.#principal, chunk);
+      this.#answer(call, this.#principal, chunk);
       return;
     }
     this.#phase = 'body';
@@ -304,18 +305,28 @@ class PlainConnection {
     if (bytes < call.length) return;
     const whole = this.#bytes;
     this.#bytes = NO_BYTES;
-    void this.#answer(call, principal, whole);
+    this.#answer(call, principal, whole);
   }
 
-  async #answer({ calls, charset, head }: PlainCall, principal: Principal, bytes: Buffer): Promise<void> {
+  #answer({ calls, charset, head }: PlainCall, principal: Principal, bytes: Buffer): void {
     this.#phase = 'answering';
     const outcome: CallOutcome = { rpcMethod: undefined, rpcFault: undefined };
-    try {
-      const body = bytes.subarray(head.bytes.length);
-      this.#send(await calls.answer({ principal, body, outcome, charset }), outcome);
-    } catch (error) {
+    const fail = (error: unknown): void => {
       const { status, text } = this.parts.failure(error);
       this.#write(status, TEXT, Buffer.from(`${text}\n`), outcome);
+    };
+    try {
+      const answer = calls.answer({ principal, body: bytes.subarray(head.bytes.length), outcome, charset });
+      if (isPromise(answer))
+        Promise.resolve(answer)
+          .then((late) => {
+            this.#send(late, outcome);
+          })
+          .catch(fail);
+      // Most calls are answered at once.
+      else this.#send(answer, outcome);
+    } catch (error) {
+      fail(error);
     }
   }
 

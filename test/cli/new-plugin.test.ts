@@ -42,6 +42,22 @@ test.serial('a new TypeScript plugin compiles in strict mode, passes its test an
   t.deepEqual(called.stdout, ['5']);
 });
 
+test.serial('a new plugin for work compiles in strict mode, passes its test and does work in a relay', async (t) => {
+  const cwd = pluginsDir(t, { 'package.json': '{"type":"module"}' });
+  const made = await make(t, cwd, 'ham/my-spam', '--kind', 'work');
+  t.like(made, { code: 0, stderr: [] });
+  t.deepEqual(compilerErrors([join(cwd, 'plugins/ham/my-spam.ts'), join(cwd, 'plugins/ham/my-spam.test.ts')]), []);
+  const passed = await copied(t, cwd, made.stdout[1]);
+  t.is(passed.code, 0, passed.stdout.join('\n'));
+  t.true(passed.stdout.includes('# pass 3'));
+  const relay = await startCo2(t, { cwd });
+  const [, command = ''] = /co2\.mjs (work .*)$/.exec(made.stdout[3] ?? '') ?? [];
+  const done = await runCo2(t, { args: [...command.split(' '), '--url', relay.url], cwd, input: 'one two' }).exit;
+  t.deepEqual(done.stdout, ['{"line":"one two","words":2}']);
+  const refused = await make(t, cwd, 'ham/other', '--kind', 'work', '--lang', 'c');
+  t.regex(refused.stderr.join(), /--kind work: there is a template in TypeScript only/);
+});
+
 test.serial('a new plugin in plain JavaScript passes its test and answers calls, with help, in a relay', async (t) => {
   const cwd = pluginsDir(t, {});
   const made = await make(t, cwd, 'ham/my-spam', '--lang', 'javascript');
