@@ -81,7 +81,7 @@ test('OPTIONS * returns 204 with the supported verbs to permitted callers', asyn
   const all: RawRequest = { method: 'OPTIONS', path: '*' };
   const { status, headers, body } = await request(url, all);
   t.is(status, 204);
-  t.is(headers.allow, 'GET, HEAD, POST');
+  t.is(headers.allow, 'GET, HEAD, POST, PUT');
   t.is(headers['content-length'], undefined);
   t.is(headers['access-control-allow-origin'], undefined);
   t.is(body.length, 0);
