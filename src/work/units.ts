@@ -14,6 +14,8 @@ import type { Unit, UnitState } from './unit.ts';
 const UNITS = 'work-units';
 const PAYLOADS = 'work-payloads';
 const OUTPUTS = 'work-outputs';
+// Payloads that are also in memory until their unit ends: a few hundred of the largest ones.
+const MAX_RECENT_BYTES = 16 * 1024 * 1024;
 
 export interface UnitsParts {
   readonly store: Store;
@@ -37,6 +39,9 @@ export class Units {
   readonly #units = new Map<string, Unit>();
   /** Who waits for another state of a unit, by its id. */
   readonly #waiting = new Map<string, Set<() => void>>();
+  /** Payloads that will probably be needed soon, so that they are not read from the disk. */
+  readonly #recent = new Map<string, Buffer>();
+  #recentBytes = 0;
   /** Bytes of payloads and outputs of all units. */
   #bytes = 0;
 
@@ -82,11 +87,17 @@ export class Units {
     more: { readonly payload?: Buffer; readonly outputs?: Readonly<Record<string, StoredOutput>> } = {},
   ): Promise<void> {
     const operations: StoreOperation[] = [{ type: 'put', table: UNITS, key: unit.id, value: Buffer.from(JSON.stringify(unit)) }];
-    if (more.payload) operations.push({ type: 'put', table: PAYLOADS, key: unit.id, value: more.payload });
+    if (more.payload) {
+      operations.push({ type: 'put', table: PAYLOADS, key: unit.id, value: more.payload });
+      this.#keepRecent(unit.id, more.payload);
+    }
     for (const [name, output] of Object.entries(more.outputs ?? {}))
       operations.push({ type: 'put', table: OUTPUTS, key: `${unit.id}/${name}`, value: encodeOutput(output) });
     // A payload is of no use once the work has ended.
-    if (isFinal(unit.state)) operations.push({ type: 'delete', table: PAYLOADS, key: unit.id });
+    if (isFinal(unit.state)) {
+      operations.push({ type: 'delete', table: PAYLOADS, key: unit.id });
+      this.#dropRecent(unit.id);
+    }
     await this.#parts.store.write(operations, { isProgress: this.#units.has(unit.id) });
     this.#remember(unit);
     this.#tell(unit);
@@ -145,8 +156,8 @@ export class Units {
     await rm(join(this.#parts.directory, id), { recursive: true, force: true });
   }
 
-  payload(id: string): Promise<Buffer | undefined> {
-    return this.#parts.store.get(PAYLOADS, id);
+  async payload(id: string): Promise<Buffer | undefined> {
+    return this.#recent.get(id) ?? this.#parts.store.get(PAYLOADS, id);
   }
 
   async output(id: string, name: string): Promise<StoredOutput | undefined> {
@@ -163,6 +174,17 @@ export class Units {
 
   pathOf(id: string): string {
     return join(this.#parts.directory, id);
+  }
+
+  #keepRecent(id: string, payload: Buffer): void {
+    if (this.#recentBytes + payload.length > MAX_RECENT_BYTES) return;
+    this.#recent.set(id, payload);
+    this.#recentBytes += payload.length;
+  }
+
+  #dropRecent(id: string): void {
+    this.#recentBytes -= this.#recent.get(id)?.length ?? 0;
+    this.#recent.delete(id);
   }
 
   #tell({ id, type, state }: Unit): void {
