@@ -1,6 +1,6 @@
 /**
  * Recognizes the head of a plain XML-RPC call: an exact request line, and headers of a short list, each at most once and in the form that
- * clients write. It is no HTTP parser: a head in any other form is not understood here, and Node's parser reads it. Pure.
+ * clients write. It is not an HTTP parser: a head in any other form is not understood here, and Node's parser reads it. Pure.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 

@@ -39,7 +39,7 @@ export interface Summary {
 
 // Each is part of every summary. A store has a few logs and tables; names made from outside would fill it.
 const MAX_NAMES = 64;
-// Keys are kept in memory, about 100 bytes each. Protects the heap; whoever stores more needs a log.
+// Keys are kept in memory, about 100 bytes each. Protects the heap; a user that stores more needs a log.
 const MAX_KEYS = 200_000;
 // Gaps are part of every summary. Beyond that neighbours are joined, which only hides what is lost between them later on.
 const MAX_GAPS = 64;

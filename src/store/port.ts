@@ -11,7 +11,7 @@ export type StoreOperation =
   | { readonly type: 'trim'; readonly log: string; readonly through: number }
   /** Sets the value of a key, such as the state of a work unit or the position of a consumer. */
   | { readonly type: 'put'; readonly table: string; readonly key: string; readonly value: Buffer }
-  /** Deletes a key; one that does not exist is no error. */
+  /** Deletes a key; nothing happens if it does not exist. */
   | { readonly type: 'delete'; readonly table: string; readonly key: string };
 
 /** How a batch is written. */

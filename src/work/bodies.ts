@@ -97,11 +97,11 @@ export class WorkBodies {
     caller: Principal,
   ): AsyncGenerator<UnitEvent, void> {
     let unit = this.#find(id, caller);
-    for (let told = ''; unit.state.type === 'pending';) {
+    for (let shown = ''; unit.state.type === 'pending';) {
       const state = this.#stateOf(unit);
       // Its position may have changed.
-      if (state.data !== told) yield state;
-      told = state.data;
+      if (state.data !== shown) yield state;
+      shown = state.data;
       unit = await this.#change(unit, NOT_STARTED, caller, signal);
     }
     if (unit.state.type === 'running') yield this.#stateOf(unit);

@@ -54,7 +54,7 @@ export class Schedule {
       const [unit] = units;
       if (unit === undefined) continue;
       this.remove(type, unit);
-      // Its turn is over: the type goes to the end of the line of types.
+      // Its turn is over: the other types come first now.
       if (units.size > 0) {
         this.#waiting.delete(type);
         this.#waiting.set(type, units);
