@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The script of the page: searches methods, calls them by the JSON endpoint of the same origin, copies lines, and shows what a token may
- * see. It is optional: without it the page can be read, and what needs it is hidden.
+ * The script of the page: keeps the states current, searches methods, calls them by the JSON endpoint of the same origin, copies lines, and
+ * shows what a token may see. It is optional: without it the page can be read, and what needs it is hidden.
  */
 (() => {
   'use strict';
@@ -11,6 +11,10 @@
   const TOKEN = 'co2-relay token';
   // More would make the browser slow; a program is the better reader of such an answer.
   const MAX_SHOWN = 100_000;
+  // Often enough to watch a plugin recover, and rarely enough for a tab that stays open.
+  const FOLLOW_MS = 5000;
+  const MAX_FAILURES = 3;
+  const ANSWER_MS = 10_000;
 
   /** Shows what only works with this script. */
   const reveal = () => {
@@ -39,10 +43,66 @@
       const old = document.getElementById(id);
       if (fresh && old) old.replaceWith(document.adoptNode(fresh));
       reveal();
+      failures = 0;
+      followSoon();
     } catch (error) {
       if (message) message.textContent = error instanceof Error ? error.message : String(error);
     }
   };
+
+  // Following: the states are brought up to date while the page is visible.
+
+  let failures = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+
+  const followSoon = (ms = FOLLOW_MS) => {
+    clearTimeout(timer);
+    const isShown = document.visibilityState === 'visible' && document.querySelector('#live .group') !== null;
+    if (isShown && failures < MAX_FAILURES) timer = setTimeout(() => void follow(), ms);
+  };
+
+  const follow = async () => {
+    try {
+      const signal = AbortSignal.timeout(ANSWER_MS);
+      const answer = await fetch(`${location.pathname}?part=state`, { headers: { accept: 'text/html', ...authorization() }, signal });
+      const text = await answer.text();
+      // The relay counts wrong tokens, so a refused one is not sent again.
+      if (answer.status === 401 || answer.status === 403) failures = MAX_FAILURES;
+      if (!answer.ok) throw new Error(text);
+      failures = 0;
+      showStates(new DOMParser().parseFromString(text, 'text/html'));
+    } catch (error) {
+      failures++;
+      const message = document.querySelector('.message');
+      const reason = error instanceof Error ? error.message : String(error);
+      if (failures >= MAX_FAILURES && message)
+        message.textContent = `The states are no longer updated (${reason.trim()}). Press Refresh to try again.`;
+    }
+    followSoon();
+  };
+
+  /**
+   * Replaces what has changed, so that the focus and a selection elsewhere stay.
+   * @param {Document} fresh
+   */
+  const showStates = (fresh) => {
+    const parts = ['header a[href="readyz"]', '#live .group'];
+    for (const part of parts) {
+      const olds = [...document.querySelectorAll(part)];
+      for (const [index, element] of [...fresh.querySelectorAll(part)].entries()) {
+        const old = olds[index];
+        if (!old || old.innerHTML === element.innerHTML) continue;
+        const focused = old.contains(document.activeElement) ? document.activeElement?.getAttribute('href') : undefined;
+        old.replaceChildren(...[...element.childNodes].map((node) => document.adoptNode(node)));
+        for (const link of old.querySelectorAll('a')) if (link.getAttribute('href') === focused) link.focus({ preventScroll: true });
+      }
+    }
+  };
+
+  document.addEventListener('visibilitychange', () => {
+    followSoon(0);
+  });
 
   // Search.
 
@@ -262,5 +322,6 @@
 
   reveal();
   openTarget();
+  followSoon();
   if (sessionStorage.getItem(TOKEN) !== null) void refresh('main');
 })();

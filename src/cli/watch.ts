@@ -26,7 +26,12 @@ export async function watch(filters: readonly string[], flags: WatchFlags): Prom
   let left = count;
   const end = new AbortController();
   const printer = (text: (item: Dict) => string, matches: (item: Dict) => boolean) => (item: Dict) => {
-    if (left <= 0 || !matches(item)) return;
+    if (left <= 0) return;
+    if (!matches(item)) {
+      // Nobody knows whether it would have matched.
+      if (isHidden(item)) process.stderr.write(`co2: ${hiddenText(item)}\n`);
+      return;
+    }
     process.stdout.write(`${flags.json === true ? toJson(item, 0) : text(item)}\n`);
     if (--left <= 0) end.abort();
   };
@@ -105,11 +110,23 @@ function textOf(value: Sendable | undefined): string {
 }
 
 /** Formats `10:15:02.123  ham.spam.Pong  {"data":...}`: the sender, and the members without those that relays add. */
-function dictLine({ at, sender, dict }: Dict): string {
+function dictLine(item: Dict): string {
+  const { at, sender, dict } = item;
+  if (isHidden(item)) return `${timeOf(at)}  ${hiddenText(item)}`;
   const members = isDict(dict) ? Object.entries(dict) : [];
   const own = members.filter(([name]) => !['host_id', 'client_address', 'co2'].includes(name));
   const from = typeof sender === 'string' && sender !== '' ? sender : isDict(dict) ? toText(dict.host_id ?? '') : '';
   return `${timeOf(at)}  ${clean(from)}  ${toJson(Object.fromEntries(own), 0)}`;
+}
+
+/** True for a dict that the relay could not write for this command, such as one nested too deeply. */
+function isHidden({ not_shown: reason }: Dict): boolean {
+  return typeof reason === 'string';
+}
+
+function hiddenText({ id, sender, not_shown: reason }: Dict): string {
+  const from = typeof sender === 'string' && sender !== '' ? ` of ${clean(sender)}` : '';
+  return `dict ${clean(toText(id ?? ''), 100)}${from} cannot be shown: ${clean(toText(reason ?? ''), 300)}`;
 }
 
 function eventLine({ at, type, subject, state, reason }: Dict): string {

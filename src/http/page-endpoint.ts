@@ -25,12 +25,18 @@ export interface PageEndpointParts {
   readonly scheme: 'http' | 'https';
 }
 
-/** Answers text, HTML or JSON, about all methods or the one in `?method=`. A page counts as a call for the rate limit. */
+/**
+ * Answers text, HTML or JSON, about all methods or the one in `?method=`, or with `?part=state` only the states of the parts. A page counts
+ * as a call for the rate limit.
+ */
 export function answerPage(parts: PageEndpointParts, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const [path = '', query = ''] = request.url.split('?', 2);
-  const names = new URLSearchParams(query).getAll('method');
+  const asked = new URLSearchParams(query);
+  const names = asked.getAll('method');
   parts.dispatcher.count(request.principal);
-  const content = visibleTo(request.principal, parts);
+  // The script of the page asks for the states every few seconds, and the list of methods is most of a page.
+  const isStateOnly = names.length === 0 && asked.get('part') === 'state';
+  const content: PageContent = { ...statesFor(request.principal, parts), ...(!isStateOnly && textsFor(request.principal, parts)) };
   if (Object.keys(content).length === 0) return reject(reply, { status: 403, text: 'reading about this relay needs a token' }, undefined);
   const place = { origin: originOf(parts.scheme, request), showsCalls: path !== '/' };
   // The page depends on its reader and changes at any time.
@@ -48,12 +54,17 @@ export function failPage(reply: FastifyReply, error: unknown): FastifyReply {
 }
 
 /** A page shows only what its reader could get by calls. */
-function visibleTo(caller: Principal, { dispatcher, about }: PageEndpointParts): PageContent {
+function textsFor(caller: Principal, { dispatcher, about }: PageEndpointParts): PageContent {
   return {
     ...(dispatcher.may('system.get_properties', caller) && { properties: about.properties() }),
+    ...(dispatcher.may('co2.get_method_names', caller) && { methods: describeMethods(dispatcher.registry) }),
+  };
+}
+
+function statesFor(caller: Principal, { dispatcher, about }: PageEndpointParts): PageContent {
+  return {
     ...(dispatcher.may('relay.get_satellites', caller) && { satellites: about.satellites() }),
     ...(dispatcher.may('plugin.list', caller) && { plugins: about.plugins() }),
-    ...(dispatcher.may('co2.get_method_names', caller) && { methods: describeMethods(dispatcher.registry) }),
   };
 }
 

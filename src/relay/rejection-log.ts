@@ -5,6 +5,7 @@ import type { Clock, ErrorCode, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { hostPort, parseHostId } from '../message/message.ts';
 import type { Caller } from '../rpc/rpc.ts';
+import type { Satellites } from '../satellites/satellites.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import type { MessageEvent } from './message-events.ts';
@@ -51,15 +52,17 @@ export class RejectionLog {
   }
 
   /**
-   * Warns once of a relay that sends as a peer and is not in `peers`: its dicts arrive, but nothing goes back. `co2` is the stamp, which is
-   * not believed.
+   * Warns once of a relay that sends as a peer and is neither in `peers` nor a satellite: its dicts arrive, but nothing goes back. `co2` is
+   * the stamp, which is not believed.
    */
-  unlistedRelay(co2: Value, { address, isPeer, role }: Caller): void {
+  unlistedRelay(co2: Value, { address, isPeer, role }: Caller, satellites: Pick<Satellites, 'byEndpoint'>): void {
     const { by } = isDict(co2) ? co2 : {};
     if (isPeer || role.kind === 'satellite' || typeof by !== 'string' || this.#unlisted.has(by)) return;
     const host = parseHostId(by);
     // Anybody may write a stamp; one of another address is not that relay's own.
     if (host?.address !== address || this.#unlisted.size >= MAX_UNLISTED) return;
+    // The address alone does not give the role 'satellite' to one that was registered with a token.
+    if (satellites.byEndpoint(host.address, host.port) !== undefined) return;
     this.#unlisted.add(by);
     const place = hostPort(host.address, host.port);
     this.#log.warn(

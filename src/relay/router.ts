@@ -37,7 +37,7 @@ interface Hookable {
 /** What the router needs. */
 export interface RouterDependencies {
   readonly pluginHost: Pick<PluginHost, 'deliver'>;
-  readonly satellites: Pick<Satellites, 'deliver'>;
+  readonly satellites: Pick<Satellites, 'deliver' | 'byEndpoint'>;
   readonly mesh: Pick<Mesh, 'forward' | 'noteHop' | 'targets'>;
   /** The hooks of relay plugins, once these have started; undefined if there are none. */
   readonly relayPlugins: { readonly hooks: Hooks | undefined };
@@ -86,7 +86,7 @@ export class Router {
    * without a promise unless a hook of a relay plugin has to be awaited. A copy of an earlier dict is accepted, but not delivered.
    */
   accept(dict: Dict, caller: Caller, sender?: RemoteSender): MaybePromise<string> {
-    const { self, mesh } = this.#dependencies;
+    const { self, mesh, satellites } = this.#dependencies;
     const { hostId } = self();
     const isEcho = hasPassed(dict.co2, hostId) || this.#duplicates.isEcho(dict);
     // A dict of ours that a satellite sends back is a copy, not a forgery of our host_id.
@@ -97,7 +97,7 @@ export class Router {
     if (!entry) return this.#duplicate(message.id, describeMessage(message));
     const lastHop = message.via.at(-1);
     if (lastHop !== undefined) mesh.noteHop(lastHop);
-    else if (dict.co2 !== undefined && sender === undefined) this.#dependencies.rejections.unlistedRelay(dict.co2, caller);
+    else if (dict.co2 !== undefined && sender === undefined) this.#dependencies.rejections.unlistedRelay(dict.co2, caller, satellites);
     return this.#throughHooks({ message, entry, from: submitterOf(message, sender) }, (outcome) => {
       this.#count.accepted++;
       if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);

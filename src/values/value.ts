@@ -63,8 +63,8 @@ export class Int64 {
 }
 
 /**
- * A value with a replacement in case it cannot be written, so that one part of a document can fail without the rest. Attempts cannot be
- * nested.
+ * A value with a replacement in case it cannot be written, so that one part of a document can fail without the rest. An attempt inside
+ * another one ends the outer one: what is written after it is no longer replaced.
  */
 export class Attempt {
   readonly [ATTEMPT] = true;

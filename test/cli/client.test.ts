@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { urlOfOptions } from '../../src/cli/relay-owner.ts';
+import type { Value } from '../../src/values/values.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
 import type { Exit, RelayProcess } from '../support/processes.ts';
 import { freePorts, pluginsDir } from '../support/relays.ts';
@@ -444,6 +445,15 @@ test.serial('watch prints dicts with filters, and events to an admin', async (t)
   t.regex(two.stdout[0]!, /^\d\d:\d\d:\d\d {2}\w+@127\.0\.0\.1:0 {2}\{"data":3\.5,"topic":"abc"\}$/);
   t.regex(await everything.stdout.line(/"n":2/), /\{"data":\{"n":2\},"topic":"x"\}/);
   await isWatching;
+  const watching = runCo2(t, { args: ['watch', 'topic=x', '--count', '1', ...target], cwd: other });
+  await watching.stderr.line(/watching dicts/);
+  // The relay accepts a depth of 64, and the list of dicts around it takes three more.
+  const deep = JSON.parse(`${'['.repeat(62)}${']'.repeat(62)}`) as Value;
+  await relay.call('notify', { data: deep });
+  const hidden = /dict \w+\.\w+ cannot be shown: dict\.data.*: arrays and structs deeper than 64 cannot be sent$/;
+  t.regex(await everything.stdout.line(/cannot be shown/), hidden);
+  await relay.call('notify', { data: 4, topic: 'x' });
+  t.regex((await watching.exit).stderr[1] ?? '', hidden, 'nobody knows whether it matches the filter');
   writeFileSync(join(relay.cwd, 'plugins/ham/new.ts'), EAR);
   t.regex(await everything.stdout.line(/plugin\.version/), / {2}\[plugin\.version\] ham\.new loaded$/);
   writeFileSync(join(relay.cwd, 'plugins/ham/new.ts'), `${EAR}\nconst a = ;\n`);

@@ -196,6 +196,71 @@ test('the page shows the states of peers and plugins; a token adds causes and ri
   t.deepEqual(problems, []);
 });
 
+test('the page follows the states while it is visible, keeps input and focus, and stops after failures with one line', async (t) => {
+  const port = (await freePorts(1))[0]!;
+  const relay = await relayWithPlugin(t, { port });
+  const { page, problems } = await open(t, 'about:blank');
+  await page.clock.install();
+  let asked = 0;
+  page.on('request', (request) => {
+    if (request.url().endsWith('?part=state')) asked++;
+  });
+  const answered = () => page.waitForResponse(/\?part=state$/);
+  await page.goto(relay.url);
+  const live = page.locator('#live');
+  t.regex(await live.innerText(), /ham\.spam\s+inline\s+ready/);
+  const add = await methodOf(page, 'ham.spam.add');
+  const field = add.locator('[data-type]').first();
+  await field.fill('123');
+  // A visible page sees a satellite that joins and a plugin that stops.
+  await relay.call('relay.register', { nick: 'joined', port: 1 });
+  await relay.callDirectly('plugin.stop', 'ham.spam');
+  await page.clock.runFor(5000);
+  await live.locator('h3', { hasText: '1 remote satellite' }).waitFor();
+  t.regex(await live.innerText(), /ham\.spam\s+inline\s+stopped[^]*joined/);
+  t.is(await field.inputValue(), '123');
+  t.is(await page.evaluate('document.activeElement.dataset.type'), 'int');
+  // The focus of a link in a part that is replaced.
+  await live.locator('a', { hasText: 'ham.spam' }).focus();
+  await relay.callDirectly('plugin.start', 'ham.spam');
+  await page.clock.runFor(5000);
+  await live.locator('.good', { hasText: 'ready' }).waitFor();
+  t.is(await page.evaluate('document.activeElement.textContent'), 'ham.spam');
+  // A hidden page does not ask; it does at once when it is shown.
+  const setVisibility = (state: string): Promise<unknown> =>
+    page.evaluate(
+      `Object.defineProperty(document, 'visibilityState', { value: '${state}', configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`,
+    );
+  await setVisibility('hidden');
+  const before = asked;
+  await page.clock.runFor(60_000);
+  t.is(asked, before);
+  const shown = answered();
+  await setVisibility('visible');
+  await page.clock.runFor(1);
+  await shown;
+  await relay.stop();
+  for (let n = 1; n <= 3; n++) {
+    const failed = page.waitForEvent('requestfailed');
+    await page.clock.runFor(5000);
+    await failed;
+  }
+  const message = page.locator('.message');
+  await message.filter({ hasText: /^The states are no longer updated \(.+\)\. Press Refresh to try again\.$/ }).waitFor();
+  const stopped = asked;
+  await page.clock.runFor(60_000);
+  t.is(asked, stopped);
+  // Refresh goes on once the relay is back.
+  await relayWithPlugin(t, { port });
+  await page.locator('#refresh').click();
+  await live.locator('h3', { hasText: '0 remote satellites' }).waitFor();
+  t.is(await message.innerText(), '');
+  const again = answered();
+  await page.clock.runFor(5000);
+  t.true((await again).ok());
+  t.deepEqual(problems, []);
+});
+
 test('it fits a phone, in light and dark, and can be read without its script', async (t) => {
   const { url } = await relayWithPlugin(t, {
     peers: [`http://a-peer-with-a-very-long-name.${'x'.repeat(40)}.example:2004`],

@@ -4,6 +4,7 @@ import { Double, dictOf, shareDict } from '../../src/values/values.ts';
 import type { Dict, Sendable, Value } from '../../src/values/values.ts';
 import { parseCall, parseStruct, serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
 import type { Caller } from '../../src/rpc/rpc.ts';
+import { startRelay } from '../support/relays.ts';
 import { DATA, SELF, callerOf, local, makeHeart, received } from './heart.ts';
 
 const PEER = callerOf('peer', '192.0.2.9');
@@ -319,4 +320,22 @@ test('a relay that sends as a peer and is not listed is reported once', async (t
   t.is(lines.length, 1);
   t.regex(lines[0]!, /relay b@192\.0\.2\.5:2004 sends to this relay, .* add http:\/\/192\.0\.2\.5:2004 to peers/);
   t.is(heart.delivered.length, 4, 'its dicts arrive all the same');
+});
+
+test('a relay that was registered as a satellite with a token is not reported as missing in peers, since it gets the dicts', async (t) => {
+  const root = await startRelay(t);
+  const [satellite, stranger] = [await startRelay(t, { peers: [root.url] }), await startRelay(t, { peers: [root.url] })];
+  const { status } = await fetch(`${root.url}/api/relay.register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${root.adminToken}` },
+    body: JSON.stringify([{ port: Number(new URL(satellite.url).port) }]),
+  });
+  t.is(status, 200);
+  await satellite.emit({ data: 'from a satellite' });
+  await root.received.first(1);
+  await stranger.emit({ data: 'from a stranger' });
+  await root.received.first(2);
+  const lines = root.log.lines.all.map((line) => JSON.stringify(line)).filter((line) => line.includes('not one of its peers'));
+  t.is(lines.length, 1);
+  t.true(lines[0]!.includes(new URL(stranger.url).host));
 });

@@ -5,6 +5,8 @@ import type { Message } from '../../src/message/message.ts';
 import { MESSAGE_EVENTS } from '../../src/relay/relay.ts';
 import type { RelayEvent } from '../../src/relay/relay.ts';
 import { Watches } from '../../src/relay/watches.ts';
+import { startRelay } from '../support/relays.ts';
+import type { Value } from '../../src/values/values.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 const DICTS = ['message.routed'] as const;
@@ -83,4 +85,34 @@ test('a watch that is not polled for a minute ends, and there are at most twenty
   clock.advance(61_000);
   const { id: dicts } = await poll(undefined);
   await t.throwsAsync(watches.poll(['plugin.state'], { id: dicts, waitMs: 0, gone: undefined }), { message: /no such watch/ });
+});
+
+test('a dict that a caller cannot be sent is replaced by the reason, and the others arrive', async (t) => {
+  const relay = await startRelay(t);
+  const post = async (path: string, type: string, body: string): Promise<string> => {
+    const answer = await fetch(`${relay.url}${path}`, { method: 'POST', headers: { 'content-type': type }, body });
+    return answer.text();
+  };
+  const json = async (method: string, ...params: unknown[]) =>
+    JSON.parse(await post(`/api/${method}`, 'application/json', JSON.stringify(params))) as { watch: string; dicts: unknown[] };
+  const [{ watch: first }, { watch: second }] = [await json('relay.watch'), await json('relay.watch')];
+  await json('notify', { data: 'before' });
+  // The relay accepts a depth of 64, and the list of dicts around it takes three more.
+  await relay.call('notify', { data: JSON.parse(`${'['.repeat(62)}${']'.repeat(62)}`) as Value });
+  await json('notify', { data: null });
+  await json('notify', { data: 'after' });
+  const { dicts } = await json('relay.watch', { watch: first });
+  t.like(dicts, [{ dict: { data: 'before' } }, { sender: '', recipients: 1 }, { dict: { data: null } }, { dict: { data: 'after' } }]);
+  t.regex((dicts[1] as { not_shown: string }).not_shown, /^dict\.data(\[0\])+: arrays and structs deeper than 64 cannot be sent$/);
+  t.deepEqual(
+    dicts.map((entry) => Object.keys(entry as object).filter((name) => name === 'dict' || name === 'not_shown')),
+    [['dict'], ['not_shown'], ['dict'], ['dict']],
+  );
+  // Inside system.multicall, to a caller that has not shown that it reads nil.
+  const param = `<struct><member><name>watch</name><value>${second}</value></member></struct>`;
+  const call = `<struct><member><name>methodName</name><value>relay.watch</value></member><member><name>params</name><value><array><data><value>${param}</value></data></array></value></member></struct>`;
+  const body = `<methodCall><methodName>system.multicall</methodName><params><param><value><array><data><value>${call}</value></data></array></value></param></params></methodCall>`;
+  const answer = await post('/RPC2', 'text/xml', body);
+  t.regex(answer, /before.*not_shown.*deeper than 64.*not_shown.*dict\.data: null cannot be written: nil is an extension.*after/s);
+  t.false(answer.includes('fault'));
 });

@@ -5,8 +5,9 @@ import type { EmittedEvent } from '../../events/events.ts';
 import type { PluginProblem } from '../../plugin-host/plugin-host.ts';
 import { oneStruct } from '../../rpc/rpc.ts';
 import type { Method, MethodRegistry } from '../../rpc/rpc.ts';
-import { shareDict } from '../../values/values.ts';
+import { Attempt, shareDict } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
+import { cleanUnsendable } from '../../xmlrpc/xmlrpc.ts';
 import type { RelayEvent } from '../relay-events.ts';
 import type { Watches } from '../watches.ts';
 
@@ -41,7 +42,7 @@ export function addWatchMethods(registry: MethodRegistry, watches: Watches): voi
       name: 'relay.watch',
       // A caller that may send dicts may also register as a satellite, and would then receive all of them anyway.
       access: 'message',
-      help: 'Shows dicts as they pass. Without parameters it opens a watch and answers its name; with {watch: NAME} it answers {watch, dicts, missed}: the dicts since the last call, each {at, id, sender, recipients, dict}. If there are none it waits timeout_ms (default 25000, at most 60000) for one. A watch keeps 1000 dicts or 8 MiB; missed counts those that were dropped. It ends 60 s after the last call.',
+      help: 'Shows dicts as they pass. Without parameters it opens a watch and answers its name; with {watch: NAME} it answers {watch, dicts, missed}: the dicts since the last call, each {at, id, sender, recipients, dict}, with not_shown, the reason, instead of dict where this caller cannot be sent it. If there are none it waits timeout_ms (default 25000, at most 60000) for one. A watch keeps 1000 dicts or 8 MiB; missed counts those that were dropped. It ends 60 s after the last call.',
     },
     DICTS,
     (events) => ({ dicts: events.flatMap(dictOnWire) }),
@@ -69,10 +70,23 @@ function pollOf(method: string, params: readonly Value[]): { readonly id: string
   throw new RelayError('INVALID_PARAMS', `${method}: timeout_ms must be an integer from 0 to ${MAX_WAIT_MS}`);
 }
 
-function dictOnWire({ at, event }: EmittedEvent<RelayEvent>): Struct[] {
+function dictOnWire({ at, event }: EmittedEvent<RelayEvent>): Sendable[] {
   if (event.type !== 'message.routed') return [];
   const { message, sender = '', recipients } = event;
-  return [{ at, id: message.id, sender, recipients, dict: shareDict(message.frozen()) }];
+  const facts = { at, id: message.id, sender, recipients };
+  // One dict that this caller cannot read, such as one with nil, must not cost it the others.
+  return [
+    new Attempt({ ...facts, dict: shareDict(message.frozen()) }, (error) => ({
+      ...{ ...facts, id: cleanUnsendable(facts.id), sender: cleanUnsendable(facts.sender) },
+      not_shown: cleanUnsendable(causeOf(error)),
+    })),
+  ];
+}
+
+/** The message of the error with the path inside the entry, which begins with `dict`. */
+function causeOf(error: unknown): string {
+  const text = RelayError.is(error) ? error.message : 'the dict cannot be written';
+  return text.replace(/^[^:]*?\.dicts\[\d+\]\./, '');
 }
 
 /** Always includes every member, so that typed clients need only one type. */
