@@ -8,7 +8,7 @@ const params = z.strictObject({
 });
 
 /** Runs in a process of its own: a large payload takes the processor for seconds. */
-@Satellite()
+@Satellite({ isolation: 'inline' })
 export class Checksum extends Plugin {
   /** Yields {algorithm, digest, bytes} of the payload. `algorithm` is sha256 (the default), sha512, sha3-256, sha1 or md5. */
   @Work({ payload: 'stream', params })

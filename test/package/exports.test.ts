@@ -22,7 +22,7 @@ const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]
   ],
   'co2-relay/testing': [
     'src/testing/testing.ts',
-    'Config Dict LogLine RelayError RemoteFault SatelliteClass Sendable TestCaller TestClock TestPlugins TestRelay TestRelayOptions Value createTestRelay joinTestRelays',
+    'Config Dict LogLine RelayError RemoteFault SatelliteClass Sendable TestCaller TestClock TestPlugins TestRelay TestRelayOptions TestSubmission TestWork Value createTestRelay joinTestRelays',
   ],
 };
 
