@@ -1,20 +1,14 @@
-/** The test suite: everything but test/interop, which needs other languages' programs (ava.interop.config.js). */
-import { buildTests } from './scripts/test-build.mjs';
+/** The test suite without its slow part (ava.slow.config.js) and test/interop, which needs other programs (ava.interop.config.js). */
+import { SLOW, testOptions } from './scripts/ava-options.mjs';
 
-// `--watch` runs the sources, since a build is only made at the start.
-const isWatching = process.argv.some((argument) => argument === '--watch' || argument === '-w');
-
-/** How test files are loaded: as one build of the whole, or each by our own loader. */
-const loading = async () =>
-  isWatching
-    ? { extensions: { ts: 'module' }, nodeArguments: ['--import=./src/loader/from-source.mjs'] }
-    : { typescript: { extensions: ['ts'], rewritePaths: { 'test/': `${await buildTests()}/test/` }, compile: false } };
+// Files that are named on the command line run, slow or not.
+const isEverything = !process.argv.some((argument) => /\btest\//.test(argument) && !argument.includes('node_modules'));
 
 export default async () => ({
-  files: ['test/**/*.test.ts', '!test/interop/**', '!test/support/**', '!test/fixtures/**'],
-  ...(await loading()),
-  require: ['reflect-metadata'],
-  workerThreads: false,
-  timeout: '60s',
-  concurrency: 2,
+  files: [
+    'test/**/*.test.ts',
+    ...['!test/interop/**', '!test/support/**', '!test/fixtures/**'],
+    ...(isEverything ? SLOW.map((file) => `!${file}`) : []),
+  ],
+  ...(await testOptions()),
 });
