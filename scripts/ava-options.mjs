@@ -10,10 +10,11 @@ export const SLOW = [
   'test/check-plugin/**/*.test.ts',
   'test/cli/**/*.test.ts',
   'test/docs/{cli,embedding,guide,plugins,work}.test.ts',
+  'test/fuzz/**/*.test.ts',
   'test/journey/truncating-saves.test.ts',
   'test/links/held-memory.test.ts',
   'test/package/package.test.ts',
-  'test/plugin-host/children/**/*.test.ts',
+  'test/plugin-host/{children,programs}/**/*.test.ts',
   'test/store/damage.test.ts',
   'test/xmlrpc/hostile.test.ts',
 ];
