@@ -112,8 +112,8 @@ export class Peers {
       failed.catch(() => undefined);
       return { name, port, pid: child.pid ?? 0 };
     } catch (error) {
-      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-      this.skipped.push(`${name}: ${isMissing ? `${command} is not installed` : String(error)}`);
+      const { code, message } = error as NodeJS.ErrnoException;
+      this.skipped.push(`${name}: ${code === 'ENOENT' ? `${command} is not installed` : message}`);
       return undefined;
     }
   }

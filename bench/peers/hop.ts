@@ -11,8 +11,7 @@ import type { HopCommand, HopReport } from './hop-messages.ts';
 export interface HopDict {
   readonly data: string;
   readonly at: number;
-  readonly readings: readonly { readonly sensor: number; readonly celsius: number }[];
-  readonly note: string;
+  readonly readings?: readonly { readonly sensor: number; readonly celsius: number }[];
 }
 
 /** One way to send dicts. */
@@ -76,12 +75,12 @@ async function send(hop: Hop, port: number, receivers: readonly number[]): Promi
   report({ ports: [] });
 }
 
-/** A dict with so many bytes of XML. */
+/** A dict with so many bytes of XML, at least 256: mostly readings, filled up with text. */
 function dictOf(bytes: number): HopDict {
-  const rows = Array.from({ length: Math.floor(bytes / 160) - 1 }, (_, sensor) => ({ sensor, celsius: 20.125 + sensor / 4 }));
-  const dict = { data: 'temperature', at: 0, readings: rows, note: '' };
+  const rows = Array.from({ length: Math.floor((bytes - 256) / 180) }, (_, sensor) => ({ sensor, celsius: 20.125 + sensor / 4 }));
+  const dict = { data: 'temperature', at: 0, ...(rows.length > 0 ? { readings: rows } : {}) };
   const length = serialiseCall('notify', [dict]).length - serialiseCall('notify', []).length;
-  return { ...dict, note: 'x'.repeat(Math.max(0, bytes - length)) };
+  return { ...dict, data: dict.data.padEnd(dict.data.length + bytes - length, '.') };
 }
 
 const [kind = '', role, port, ...rest] = process.argv.slice(2);
