@@ -15,7 +15,7 @@ interface Settings {
   readonly say: (text: string) => void;
 }
 
-/** The aims for the dicts per second to one receiver. */
+/** The aims are for our dicts per second, in relation to those of others. */
 interface Size {
   readonly bytes: number;
   readonly aims: Readonly<Record<string, Aim>>;
