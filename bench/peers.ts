@@ -1,11 +1,13 @@
 /** The servers under load, each in a process that ends with the benchmark; those that this machine lacks are skipped and named. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, fork, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 export interface Server {
@@ -89,6 +91,33 @@ export class Peers {
     return found;
   }
 
+  /** Starts a program of `peers/` that reports through the IPC channel. */
+  fork(file: string, args: readonly string[]): ChildProcess {
+    // Its temporary files are deleted with those of the benchmark.
+    const env = { ...process.env, NODE_OPTIONS: '', TMPDIR: this.directory };
+    const child = fork(join(HERE, 'peers', file), args, { cwd: ROOT, execArgv: FROM_SOURCE, env });
+    this.#add(child);
+    return child;
+  }
+
+  /** Starts a server that does not print its port, and waits until it listens; undefined, and skipped, if it is not installed. */
+  async installed(name: string, port: number, command: string, args: readonly string[]): Promise<Server | undefined> {
+    // Debian installs servers where only root's path leads to.
+    const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin` };
+    const child = spawn(command, args, { cwd: this.directory, stdio: ['ignore', 'ignore', 'inherit'], env });
+    this.#add(child);
+    const failed = once(child, 'exit').then(([code]) => Promise.reject(new Error(`${command} ended with ${String(code)}`)));
+    try {
+      await Promise.race([listening(port, child), failed]);
+      failed.catch(() => undefined);
+      return { name, port, pid: child.pid ?? 0 };
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      this.skipped.push(`${name}: ${code === 'ENOENT' ? `${command} is not installed` : message}`);
+      return undefined;
+    }
+  }
+
   /** Stops them all and deletes their files. None can be started afterwards. */
   async stop(): Promise<void> {
     this.#isEnded = true;
@@ -127,11 +156,9 @@ export class Peers {
   /** Starts a program, and reads the port from its first line. */
   async #start(name: string, command: string, args: readonly string[]): Promise<{ server: Server; child: ChildProcess }> {
     if (this.#isEnded) throw new Error('the benchmark has ended');
-    // Only once there is a server: measurements before that leave the event loop no turn for a handler.
-    if (this.#children.length === 0) for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     const [first = '', ...rest] = [...this.#pin, command, ...args];
     const child = spawn(first, rest, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
-    this.#children.push(child);
+    this.#add(child);
     const failed = once(child, 'exit').then(() => Promise.reject(new Error('it ended before it listened')));
     const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), failed])) as [string];
     failed.catch(() => undefined);
@@ -139,11 +166,34 @@ export class Peers {
     return { server: { name, port, pid: child.pid ?? 0 }, child };
   }
 
+  #add(child: ChildProcess): void {
+    // Only once there is a server: measurements before that leave the event loop no turn for a handler.
+    if (this.#children.length === 0) for (const signal of SIGNALS) process.on(signal, this.#onSignal);
+    this.#children.push(child);
+  }
+
   async #end(child: ChildProcess): Promise<void> {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
     child.kill();
     await ended;
+  }
+}
+
+/** Resolves when something listens on the port; rejects after ten seconds, or when the server has ended. */
+async function listening(port: number, server: ChildProcess): Promise<void> {
+  const end = performance.now() + 10_000;
+  for (;;) {
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return;
+    } catch (error) {
+      if (performance.now() > end || server.pid === undefined || server.exitCode !== null) throw error;
+    } finally {
+      socket.destroy();
+    }
+    await pause(20);
   }
 }
 

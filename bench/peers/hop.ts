@@ -1,0 +1,92 @@
+/**
+ * One end of a hop: the sender, or all receivers. Arguments: kind, `send` or `receive`, the port of the broker or of the sender, and
+ * then the ports of the receivers (`send`) or their number (`receive`). The benchmark commands it through the IPC channel.
+ */
+import { EventEmitter, once } from 'node:events';
+import { serialiseCall } from '../../src/xmlrpc/xmlrpc.ts';
+import { REPORTED } from './hop-messages.ts';
+import type { HopCommand, HopReport } from './hop-messages.ts';
+
+/** A dict as programs send it. */
+export interface HopDict {
+  readonly data: string;
+  readonly at: number;
+  readonly readings?: readonly { readonly sensor: number; readonly celsius: number }[];
+}
+
+/** One way to send dicts. */
+export interface Hop {
+  /** Starts receivers that call `onDict` for each dict; resolves to the ports that they listen on. */
+  receive(options: { readonly count: number; readonly port: number; readonly onDict: () => void }): Promise<readonly number[]>;
+  /** Resolves to what sends a dict to all receivers, and is awaited before the next dict if it returns a promise. */
+  send(options: { readonly port: number; readonly receivers: readonly number[] }): Promise<(dict: HopDict) => Promise<unknown> | undefined>;
+  /** Dicts that wait for an answer at the same time. */
+  readonly concurrency: number;
+}
+
+/** Dicts that were sent and are not reported as delivered: at most so many, so that no queue overflows. */
+const WINDOW = 2_048;
+
+const HOPS: Readonly<Record<string, () => Promise<{ readonly hop: Hop }>>> = {
+  relay: () => import('./hop-relay.ts'),
+  xmlrpc: () => import('./hop-xmlrpc.ts'),
+  post: () => import('./hop-post.ts'),
+  mqtt: () => import('./hop-mqtt.ts'),
+  nats: () => import('./hop-nats.ts'),
+};
+
+const report = (message: HopReport): void => {
+  process.send?.(message);
+};
+
+async function receive(hop: Hop, port: number, count: number): Promise<void> {
+  let received = 0;
+  const onDict = (): void => {
+    if (++received % (REPORTED * count) === 0) report({ delivered: received / count });
+  };
+  report({ ports: await hop.receive({ count, port, onDict }) });
+}
+
+async function send(hop: Hop, port: number, receivers: readonly number[]): Promise<void> {
+  const sendOne = await hop.send({ port, receivers });
+  let [sent, delivered] = [0, 0];
+  const reports = new EventEmitter().setMaxListeners(0);
+  const sendAll = async (count: number, bytes: number): Promise<void> => {
+    const dict = dictOf(bytes);
+    let left = count;
+    const sender = async (): Promise<void> => {
+      while (left-- > 0) {
+        const at = sent++;
+        const isTooEarly = (): boolean => at - delivered >= WINDOW;
+        while (isTooEarly()) await once(reports, 'delivered');
+        const answered = sendOne({ ...dict, at });
+        if (answered) await answered;
+      }
+    };
+    await Promise.all(Array.from({ length: hop.concurrency }, sender));
+  };
+  process.on('message', (command: HopCommand) => {
+    if ('count' in command) void sendAll(command.count, command.bytes);
+    else {
+      delivered = command.delivered;
+      reports.emit('delivered');
+    }
+  });
+  report({ ports: [] });
+}
+
+/** A dict with so many bytes of XML, at least 256: mostly readings, filled up with text. */
+function dictOf(bytes: number): HopDict {
+  const rows = Array.from({ length: Math.floor((bytes - 256) / 180) }, (_, sensor) => ({ sensor, celsius: 20.125 + sensor / 4 }));
+  const dict = { data: 'temperature', at: 0, ...(rows.length > 0 ? { readings: rows } : {}) };
+  const length = serialiseCall('notify', [dict]).length - serialiseCall('notify', []).length;
+  return { ...dict, data: dict.data.padEnd(dict.data.length + bytes - length, '.') };
+}
+
+const [kind = '', role, port, ...rest] = process.argv.slice(2);
+const chosen = await HOPS[kind]?.();
+if (!chosen) throw new Error(`no such kind: ${kind}`);
+if (role === 'send') await send(chosen.hop, Number(port), rest.map(Number));
+else await receive(chosen.hop, Number(port), Number(rest[0]));
+// Also when the benchmark was killed. Its directory, which holds the files of this process, is deleted by it.
+process.on('disconnect', () => process.kill(process.pid));

@@ -1,0 +1,240 @@
+/** One hop from a sender to one and to eight receivers: dicts per second and processor time, beside other ways to send them. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort } from './free-port.ts';
+import { REPORTED } from './peers/hop-messages.ts';
+import type { HopCommand, HopReport } from './peers/hop-messages.ts';
+import { NPM, Peers, cpuSeconds } from './peers.ts';
+import { median } from './statistics.ts';
+import type { Aim, Figure, Ratio, Report } from './table.ts';
+
+interface Settings {
+  readonly isQuick: boolean;
+  readonly say: (text: string) => void;
+}
+
+/** The aims are for our dicts per second, in relation to those of others. */
+interface Size {
+  readonly bytes: number;
+  readonly aims: Readonly<Record<string, Aim>>;
+}
+
+const OURS = 'co2-relay';
+const MOSQUITTO = 'Mosquitto, QoS 0';
+const SIZES: readonly Size[] = [
+  { bytes: 256, aims: { [NPM]: { least: 100 }, [MOSQUITTO]: { least: 1 } } },
+  { bytes: 2_048, aims: { [NPM]: { least: 50 }, [MOSQUITTO]: { least: 1 } } },
+];
+const RECEIVERS = [1, 8];
+const KINDS = [
+  { name: OURS, kind: 'relay' },
+  { name: NPM, kind: 'xmlrpc' },
+  { name: 'POST with undici', kind: 'post' },
+] as const;
+const STALLED_MS = 20_000;
+
+/** Takes less than two minutes, or less than 40 seconds with `isQuick`. */
+export async function relay({ isQuick, say }: Settings): Promise<Report> {
+  const pace = isQuick ? { rounds: 1, ms: 300 } : { rounds: 3, ms: 800 };
+  const warmUp = isQuick ? { dicts: 6_000, ms: 1_500 } : { dicts: 12_000, ms: 3_000 };
+  const peers = new Peers();
+  try {
+    const brokers = await startBrokers(peers);
+    const figures: Figure[] = [];
+    for (const receivers of RECEIVERS) {
+      say(`starting senders and receivers (${receivers} each) ...`);
+      const direct = KINDS.map(async ({ name, kind }) => startHop(peers, { name, kind, receivers, port: await freePort(), pids: [] }));
+      const brokered = brokers.map((broker) => startHop(peers, { ...broker, receivers, pids: [broker.pid] }));
+      const hops = await Promise.all([...direct, ...brokered]);
+      for (const hop of hops) await tryOut(hop, { receivers, bytes: 1_024, ...warmUp });
+      for (const size of SIZES) {
+        say(`${size.bytes} B, receivers: ${receivers} ...`);
+        figures.push(...(await compare(hops, receivers, size, pace)));
+      }
+      for (const hop of hops) await hop.stop();
+    }
+    return { figures, skipped: [...peers.skipped, 'Moleculer: it is not among the dependencies'] };
+  } finally {
+    await peers.stop();
+  }
+}
+
+interface Broker {
+  readonly name: string;
+  readonly kind: string;
+  readonly port: number;
+  readonly pid: number;
+}
+
+/** Starts the brokers that are installed. */
+async function startBrokers(peers: Peers): Promise<Broker[]> {
+  const [mqtt, nats] = [await freePort(), await freePort()];
+  const file = join(peers.directory, 'mosquitto.conf');
+  // Nothing is dropped because a subscriber is slow.
+  const settings = ['allow_anonymous true', 'log_type error', 'log_dest stderr', 'set_tcp_nodelay true', 'max_queued_messages 0'];
+  writeFileSync(file, [`listener ${mqtt} 127.0.0.1`, ...settings, ''].join('\n'));
+  const mosquitto = await peers.installed(MOSQUITTO, mqtt, 'mosquitto', ['-c', file]);
+  const natsServer = await peers.installed('NATS core', nats, 'nats-server', ['-a', '127.0.0.1', '-p', String(nats), '-l', '/dev/null']);
+  return [...(mosquitto ? [{ ...mosquitto, kind: 'mqtt' }] : []), ...(natsServer ? [{ ...natsServer, kind: 'nats' }] : [])];
+}
+
+interface HopOptions {
+  readonly name: string;
+  readonly kind: string;
+  readonly receivers: number;
+  /** That of the broker, or of the sender. */
+  readonly port: number;
+  /** The processes between sender and receivers. */
+  readonly pids: readonly number[];
+}
+
+async function startHop(peers: Peers, { name, kind, receivers, port, pids }: HopOptions): Promise<Hop> {
+  const receiver = peers.fork('hop.ts', [kind, 'receive', String(port), String(receivers)]);
+  const ports = await ready(receiver, name);
+  const sender = peers.fork('hop.ts', [kind, 'send', String(port), ...ports.map(String)]);
+  await ready(sender, name);
+  return new Hop(name, { sender, receiver, pids: [...pids, sender.pid ?? 0, receiver.pid ?? 0] });
+}
+
+async function ready(program: ChildProcess, name: string): Promise<readonly number[]> {
+  const failed = once(program, 'exit').then(() => Promise.reject(new Error(`${name} ended before it was ready`)));
+  const [report] = (await Promise.race([once(program, 'message'), failed])) as [HopReport];
+  failed.catch(() => undefined);
+  return 'ports' in report ? report.ports : [];
+}
+
+interface Measurement {
+  /** Dicts that every receiver got, per second. */
+  readonly perSecond: number;
+  /** Processor time of sender, broker and receivers for a dict at one receiver. */
+  readonly cpuUs: number;
+}
+
+/** A sender with its receivers, and with the broker between them. */
+class Hop {
+  readonly #sender: ChildProcess;
+  readonly #receiver: ChildProcess;
+  readonly #pids: readonly number[];
+  #sent = 0;
+  #delivered = 0;
+  #onReport: () => void = () => undefined;
+  #onExit: () => void = () => undefined;
+
+  constructor(
+    readonly name: string,
+    { sender, receiver, pids }: { readonly sender: ChildProcess; readonly receiver: ChildProcess; readonly pids: readonly number[] },
+  ) {
+    this.#sender = sender;
+    this.#receiver = receiver;
+    this.#pids = pids;
+    receiver.on('message', (report: HopReport) => {
+      if (!('delivered' in report)) return;
+      this.#delivered = report.delivered;
+      if (sender.connected) sender.send(report satisfies HopCommand);
+      this.#onReport();
+    });
+    for (const program of [sender, receiver]) {
+      program.on('exit', () => {
+        this.#onExit();
+      });
+    }
+  }
+
+  /** Sends so many dicts, and waits until all receivers have all of them. */
+  async measure(count: number, bytes: number, receivers: number): Promise<Measurement> {
+    this.#sent += count;
+    const [start, cpu] = [performance.now(), this.#cpuSeconds()];
+    await new Promise<void>((resolve, reject) => {
+      const fail = (): void => {
+        clearTimeout(stalled);
+        reject(new Error(`${this.name}: ${this.#sent - this.#delivered} dicts of ${bytes} B did not arrive`));
+      };
+      const stalled = setTimeout(fail, STALLED_MS);
+      this.#onExit = fail;
+      this.#onReport = () => {
+        if (this.#delivered < this.#sent) stalled.refresh();
+        else {
+          clearTimeout(stalled);
+          resolve();
+        }
+      };
+      this.#sender.send({ count, bytes } satisfies HopCommand);
+    });
+    const seconds = (performance.now() - start) / 1_000;
+    return { perSecond: count / seconds, cpuUs: ((this.#cpuSeconds() - cpu) * 1e6) / (count * receivers) };
+  }
+
+  async stop(): Promise<void> {
+    const ended = [this.#sender, this.#receiver].map((program) => once(program, 'exit'));
+    for (const program of [this.#sender, this.#receiver]) program.disconnect();
+    await Promise.all(ended);
+  }
+
+  #cpuSeconds(): number {
+    return this.#pids.reduce((sum, pid) => sum + (cpuSeconds({ pid }) ?? NaN), 0);
+  }
+}
+
+interface Trial {
+  readonly receivers: number;
+  readonly bytes: number;
+  /** When it ends: V8 compiles a way of sending after some thousands of dicts, which the slow ones never reach. */
+  readonly dicts: number;
+  readonly ms: number;
+}
+
+/** Sends without measuring; returns the dicts per second of the last attempt. */
+async function tryOut(hop: Hop, { receivers, bytes, dicts, ms }: Trial): Promise<number> {
+  let last = await hop.measure(REPORTED, bytes, receivers);
+  let sent = REPORTED;
+  for (const end = performance.now() + ms; sent < dicts && performance.now() < end;) {
+    const count = countFor(last.perSecond, ms / 4);
+    last = await hop.measure(count, bytes, receivers);
+    sent += count;
+  }
+  return last.perSecond;
+}
+
+/** How many dicts take about so long. */
+function countFor(perSecond: number, ms: number): number {
+  return Math.max(1, Math.round((perSecond * ms) / 1_000 / REPORTED)) * REPORTED;
+}
+
+/** Measures the hops in turns. */
+async function compare(
+  hops: readonly Hop[],
+  receivers: number,
+  { bytes, aims }: Size,
+  { rounds, ms }: { readonly rounds: number; readonly ms: number },
+): Promise<Figure[]> {
+  const results = [];
+  for (const hop of hops) {
+    const perSecond = await tryOut(hop, { receivers, bytes, dicts: Infinity, ms: ms / 2 });
+    results.push({ hop, count: countFor(perSecond, ms), measured: [] as Measurement[] });
+  }
+  for (let round = 0; round < rounds; round++)
+    for (const { hop, count, measured } of results) measured.push(await hop.measure(count, bytes, receivers));
+  const speeds = results.map(({ hop: { name }, measured }) => ({
+    name,
+    perSecond: median(measured.map(({ perSecond }) => perSecond)),
+    cpuUs: median(measured.map(({ cpuUs }) => cpuUs)),
+  }));
+  const ours = speeds.find(({ name }) => name === OURS);
+  const others = speeds.filter(({ name }) => name !== OURS);
+  if (!ours) return [];
+  const group = `Dicts of ${bytes.toLocaleString('en')} B to ${receivers === 1 ? 'one receiver' : `${receivers} receivers`}`;
+  const ratiosOf = (ratio: (other: (typeof speeds)[number]) => number, withAims: boolean): Ratio[] =>
+    others.map((other) => ({ to: `x ${other.name}`, ratio: ratio(other), aim: withAims ? aims[other.name] : undefined }));
+  return [
+    {
+      ...{ group, what: 'delivered to each receiver', value: ours.perSecond, unit: '/s' },
+      ratios: ratiosOf(({ perSecond }) => ours.perSecond / perSecond, true),
+    },
+    {
+      ...{ group, what: 'processor time, all processes', value: ours.cpuUs, unit: 'µs per dict and receiver' },
+      ratios: ratiosOf(({ cpuUs }) => ours.cpuUs / cpuUs, false),
+    },
+  ];
+}
