@@ -51,9 +51,9 @@ function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
       name: 'work.types',
       access: 'call',
       help: 'Lists the types of work that can be submitted here: [{type, help, payload, params, outputs, max_concurrent, timeout_ms, is_ready, version, running, pending}]. version is that of the plugin; running and pending are numbers of units of everybody.',
-      signatures: [['array']],
+      signatures: [['array'], ['array', 'struct']],
       invoke: (params) => {
-        if (params.length > 0) throw wrong('work.types takes no parameters');
+        only('work.types', params, []);
         return work.types().map((executor) => typeOnWire(executor, work, plugins()));
       },
     },
@@ -252,7 +252,8 @@ function only(method: string, params: readonly Value[], members: readonly string
   const [struct = dictOf(), ...more] = params;
   if (!isDict(struct) || more.length > 0) throw wrong(`${method} takes one struct`);
   const unknown = Object.keys(struct).find((name) => !members.includes(name));
-  if (unknown !== undefined) throw wrong(`${method} has no member '${clean(unknown, 60)}'; its members are ${members.join(', ')}`);
+  if (unknown !== undefined)
+    throw wrong(`${method} has no member '${clean(unknown, 60)}'; its members are ${members.join(', ') || 'none'}`);
   return struct;
 }
 

@@ -34,7 +34,7 @@ export interface KeptLettersParts {
 const TABLE = 'dead-letters';
 const LENGTH_BYTES = 4;
 
-/** What is stored before the payload. Times are dates, since the clock of a relay begins anew with it. */
+/** What is stored before the payload. Times are dates, since the clock of a relay starts with it. */
 interface Header extends Omit<StoredMessage, 'payload' | 'arrivedAt'> {
   readonly satellite: string;
   readonly deaths: number;
