@@ -1,14 +1,16 @@
 /** The cost of delivering a message to many satellites of this process. */
 import 'reflect-metadata';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { container } from 'tsyringe';
 import { SILENT } from '../src/core/core.ts';
 import { dictOf, freezeDict } from '../src/values/values.ts';
+import type { Frozen } from '../src/values/values.ts';
 import type { Message } from '../src/message/message.ts';
 import { PluginHost, pluginHostDefaults } from '../src/plugin-host/plugin-host.ts';
 import { save } from './plugin-files.ts';
 import { median } from './statistics.ts';
-import type { Figure } from './table.ts';
+import type { Aim, Figure } from './table.ts';
 import { NO_EVENTS } from '../src/events/events.ts';
 
 const COUNTS = [1, 10, 100, 1000];
@@ -17,12 +19,17 @@ const BURST = 100;
 // The number of deliveries in one round, over all satellites.
 const HANDED = 1_000_000;
 
+const DIRECT: Aim = { least: 0.6 };
+
 declare global {
-  /** How often a satellite of the benchmark was called. */
+  /** How often `receive` of a satellite or of one of the plain objects was called. */
   var co2BenchSeen: { count: number };
 }
 
-/** For each number of satellites: µs until `deliver` returns, and until all of them have the message. `directory`: for their sources. */
+/**
+ * For each number of satellites: µs until `deliver` returns, and until all of them have the message, beside awaited calls of as many plain
+ * objects. `directory`: for their sources.
+ */
 export async function deliveries(directory: string, isQuick: boolean): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const count of COUNTS) {
@@ -46,20 +53,31 @@ async function to(count: number, pluginsDir: string, rounds: number): Promise<Fi
     events: NO_EVENTS,
   });
   await host.start({ expose: () => undefined, send: () => Promise.resolve(''), call: () => Promise.resolve(null) });
-  const [taken, had]: [number[], number[]] = [[], []];
+  const objects = await plainObjects(join(pluginsDir, '..'), count);
+  const [taken, had, direct]: [number[], number[], number[]] = [[], [], []];
   for (let round = -1; round < rounds; round++) {
     const { deliverUs, totalUs } = await oneRound(host, count);
+    const directUs = await directCalls(objects);
     // V8 compiles what is called in the first round.
     if (round < 0) continue;
     taken.push(deliverUs);
     had.push(totalUs);
+    direct.push(directUs);
   }
   await host.stop();
   const group = 'Delivery of a message to inline satellites';
   const what = count.toLocaleString('en');
   return [
     { group, what: `${what}, until it is in their lines`, value: median(taken), unit: 'µs' },
-    { group, what: `${what}, until all have it`, value: median(had), unit: `µs (${Math.round((count * 1e6) / median(had))} a second)` },
+    {
+      ...{
+        group,
+        what: `${what}, until all have it`,
+        value: median(had),
+        unit: `µs (${Math.round((count * 1e6) / median(had))} a second)`,
+      },
+      ratios: [{ to: 'of the speed of awaited direct calls', ratio: median(direct) / median(had), aim: count > 1 ? DIRECT : undefined }],
+    },
   ];
 }
 
@@ -77,6 +95,25 @@ async function oneRound(host: PluginHost, satellites: number): Promise<{ deliver
   }
   const messages = bursts * BURST;
   return { deliverUs: (inDeliver * 1000) / messages, totalUs: ((performance.now() - began) * 1000) / messages };
+}
+
+type Receive = (dict: Frozen, context: object) => unknown;
+
+/** Objects of as many classes, each with a `receive` as the satellites have it. */
+async function plainObjects(directory: string, count: number): Promise<{ readonly receive: Receive }[]> {
+  const source = (n: number): string => `export class S${n} { receive() { globalThis.co2BenchSeen.count++; } }\n`;
+  const file = `direct${count}.mjs`;
+  await save(directory, file, Array.from({ length: count }, (_, n) => source(n)).join(''));
+  const classes = (await import(pathToFileURL(join(directory, file)).href)) as Record<string, new () => { readonly receive: Receive }>;
+  return Object.values(classes).map((Class) => new Class());
+}
+
+/** µs for a call of each object, one after another, each awaited, since `receive` may be asynchronous. */
+async function directCalls(objects: readonly { readonly receive: Receive }[]): Promise<number> {
+  const messages = Math.max(5 * BURST, Math.ceil(Math.min(20_000 * BURST, HANDED) / objects.length));
+  const began = performance.now();
+  for (let n = 0; n < messages; n++) for (const object of objects) await object.receive(FROZEN, { id: 'a' });
+  return ((performance.now() - began) * 1000) / messages;
 }
 
 function satellites(count: number): string {
