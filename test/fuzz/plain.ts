@@ -104,7 +104,9 @@ class Comparison {
     // What comes after a request that ends the connection may be carried out or not, if the client does not read first.
     const isPatient = inOrder || isSlow;
     for (const piece of pieces) {
-      for (const [, socket] of this.#sides) if (!socket.destroyed && !socket.readableEnded) socket.push(piece);
+      // One path may notice a turn earlier than the other that a request ends the connection; neither gets what comes after it.
+      if (this.#sides.some(([, socket]) => socket.destroyed || socket.readableEnded)) break;
+      for (const [, socket] of this.#sides) socket.push(piece);
       if (isPatient) await this.#settle();
       else if (!isHasty) await nextTurn();
     }
