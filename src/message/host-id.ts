@@ -22,8 +22,14 @@ const HOST_ID = /^([!-?A-~]{1,64})@(\[[^\]@]{2,64}\]|[^@[\]]{2,64}):(\d{1,5})$/;
 // The IPv4 part of `::ffff:1.2.3.4`, which the library reads in octal and hexadecimal too.
 const DOTTED_TAIL = /:([^:%]*\.[^:%]*)(?:%|$)/;
 
+/** True unless nobody can have `address` (canonical): `0.0.0.0`, `::`, multicast and broadcast. */
+const isHostAddress = memoize((address) => {
+  const range = ipaddr.process(address).range();
+  return range !== 'unspecified' && range !== 'multicast' && range !== 'broadcast';
+});
+
 /** The parts of a host_id, or undefined if it is none or names an address that nobody can have (`0.0.0.0`, `::`, multicast). */
-export function parseHostId(text: string): HostId | undefined {
+export const parseHostId = memoize((text): HostId | undefined => {
   const parts = HOST_ID.exec(text);
   if (!parts) return undefined;
   const [, random = '', host = '', digits = ''] = parts;
@@ -31,7 +37,7 @@ export function parseHostId(text: string): HostId | undefined {
   const port = Number(digits);
   if (address === undefined || port > 65535 || !isHostAddress(address)) return undefined;
   return { random, address, port };
-}
+});
 
 /** The wire form; an IPv6 address stands in brackets. */
 export function formatHostId({ random, address, port }: HostId): string {
@@ -64,8 +70,3 @@ export const isLoopback = memoize((address) => ipaddr.process(address).range() =
 
 /** True for `0.0.0.0` and `::`, which mean "all of this machine" to a listener and nobody to a sender. */
 export const isUnspecified = memoize((address) => ipaddr.process(address).range() === 'unspecified');
-
-function isHostAddress(address: string): boolean {
-  const range = ipaddr.process(address).range();
-  return range !== 'unspecified' && range !== 'multicast' && range !== 'broadcast';
-}
