@@ -58,6 +58,7 @@ export const REASONS = {
   'invalid-name': 'the name is not allowed',
   'name-taken': 'the name is in use',
   'unknown-name': 'nothing has the name',
+  stopped: 'the plugin or the relay is stopped',
 } as const;
 
 /** A key of the table of reasons in docs/faults.md. */

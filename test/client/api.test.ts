@@ -315,12 +315,7 @@ const WRONG: readonly (readonly [url: string, options: object, text: RegExp])[] 
 for (const [url, options, text] of WRONG) {
   test(`rejected before connecting: ${url} ${JSON.stringify(options)}`, (t) => {
     const [option] = Object.keys(options);
-    const { message } = refuses(
-      t,
-      () => createClient(url, options),
-      'CONFIG_INVALID',
-      option === undefined ? {} : { option },
-    );
+    const { message } = refuses(t, () => createClient(url, options), 'CONFIG_INVALID', option === undefined ? {} : { option });
     t.regex(message, text);
     t.notRegex(message, /hunter/);
   });
