@@ -487,7 +487,7 @@ async function startInOrder(steps: Steps, parts: Parts, options: Options, state:
 function placed(error: unknown, placeOf: Completed['placeOf']): unknown {
   const key = RelayError.is(error) && error.code === 'CONFIG_INVALID' ? /^\w+(?=: )/.exec(error.message)?.[0] : undefined;
   if (!RelayError.is(error) || key === undefined) return error;
-  return new RelayError(error.code, placeOf(key) + error.message.slice(key.length), { cause: error });
+  return new RelayError(error.code, placeOf(key) + error.message.slice(key.length), { cause: error, data: error.data });
 }
 
 /** Remembers the options in effect, and gives `parts` those that change. */

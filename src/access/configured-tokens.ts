@@ -28,7 +28,10 @@ export function configuredTokens(
     const option = `access.tokens.${name}`;
     const hash = sha256(readSecret(option, token, environment));
     const same = known.find((other) => other.sha256 === hash);
-    if (same) throw new RelayError('CONFIG_INVALID', `${option}: has the same secret as token ${same.name}; give each token its own`);
+    if (same)
+      throw new RelayError('CONFIG_INVALID', `${option}: has the same secret as token ${same.name}; give each token its own`, {
+        data: { option },
+      });
     known.push({ name, sha256: hash, ...grantOf(token), reads: token.reads, expires: token.expires });
   }
   return known;
@@ -41,7 +44,7 @@ export function configuredTokens(
 export function readSecret(option: string, { file, env }: Pick<ConfiguredToken, 'file' | 'env'>, environment: Environment): string {
   const where = file ?? `the environment variable ${env ?? ''}`;
   const refuse = (reason: string, cause?: unknown): never => {
-    throw new RelayError('CONFIG_INVALID', `${option}: ${where} ${reason}`, { cause });
+    throw new RelayError('CONFIG_INVALID', `${option}: ${where} ${reason}`, { cause, data: { option } });
   };
   const found = file === undefined ? environment[env ?? ''] : readPrivate(file, refuse);
   if (found === undefined) return refuse('is not set; set it to the secret');

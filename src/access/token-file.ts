@@ -8,7 +8,7 @@ import type { Stats } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
 import { ACCESS_CLASSES, RelayError, reasonOf, sha256, suggest } from '../core/core.ts';
-import type { Clock, Log } from '../core/core.ts';
+import type { Clock, ErrorReason, Log } from '../core/core.ts';
 import { isCode, readSmallFile, replaceFile, requireOwn, systemReason, withLockFile } from '../state/state.ts';
 import type { KnownToken } from './credentials.ts';
 import { EXTENSIONS, isMethodGlob } from './grants.ts';
@@ -100,11 +100,15 @@ export async function addToken(
   now: Date,
 ): Promise<string> {
   if (!TOKEN_NAME.test(name) || name === 'admin')
-    throw new RelayError('INVALID_PARAMS', "a token's name has letters, digits, '.', '_' and '-', 64 at most, and is not admin");
+    throw new RelayError('INVALID_PARAMS', "a token's name has letters, digits, '.', '_' and '-', 64 at most, and is not admin", {
+      data: { reason: 'invalid-name' },
+    });
   const token = randomBytes(32).toString('base64url');
   await edit(dataDir, (tokens) => {
     if (tokens.some((other) => other.name === name))
-      throw new RelayError('INVALID_PARAMS', `there is already a token '${name}'; revoke it first, or choose another name`);
+      throw new RelayError('INVALID_PARAMS', `there is already a token '${name}'; revoke it first, or choose another name`, {
+        data: { reason: 'name-taken' },
+      });
     if (tokens.length >= MAX_TOKENS) throw new RelayError('LIMIT', `there are already ${MAX_TOKENS} tokens; revoke those no longer needed`);
     return [...tokens, { name, sha256: sha256(token), ...grant, created: now.toISOString(), expires: expires?.toISOString() }];
   });
@@ -115,7 +119,8 @@ export async function addToken(
 export async function removeToken(dataDir: string, name: string): Promise<void> {
   // Checked before the lock is acquired, since the lock file needs a state directory.
   const names = listTokens(dataDir).map((token) => token.name);
-  if (!names.includes(name)) throw new RelayError('INVALID_PARAMS', `there is no token '${name}'${suggest(name, names)}`);
+  if (!names.includes(name))
+    throw new RelayError('INVALID_PARAMS', `there is no token '${name}'${suggest(name, names)}`, { data: { reason: 'unknown-name' } });
   await edit(dataDir, (tokens) => tokens.filter((token) => token.name !== name));
 }
 
@@ -135,7 +140,10 @@ async function edit(dataDir: string, change: (tokens: readonly StoredToken[]) =>
     });
   } catch (error) {
     if (RelayError.is(error)) throw error;
-    throw new RelayError('STATE_DIRECTORY', `${file} cannot be written: ${systemReason(error)}`, { cause: error });
+    throw new RelayError('STATE_DIRECTORY', `${file} cannot be written: ${systemReason(error)}`, {
+      cause: error,
+      data: { reason: 'unwritable', path: file },
+    });
   }
 }
 
@@ -165,14 +173,14 @@ function readTokens(file: string): readonly StoredToken[] {
   if (parsed.success) return parsed.data.tokens;
   const [issue] = parsed.error.issues;
   const where = issue === undefined || issue.path.length === 0 ? '' : ` (at ${issue.path.join('.')})`;
-  throw unusable(file, `is damaged${where}; restore it, or delete it, which revokes all tokens in it`);
+  throw unusable('damaged', file, `is damaged${where}; restore it, or delete it, which revokes all tokens in it`);
 }
 
 function readPrivate(file: string): string | undefined {
   const check = (stats: Stats): void => {
     requireOwn(file, stats);
     if (process.platform !== 'win32' && (stats.mode & 0o077) !== 0)
-      throw unusable(file, `is open to other users (mode ${(stats.mode & 0o777).toString(8)}): run chmod 600 on it`);
+      throw unusable('open-to-others', file, `is open to other users (mode ${(stats.mode & 0o777).toString(8)}): run chmod 600 on it`);
   };
   try {
     return readSmallFile(file, { maxBytes: MAX_FILE_BYTES, links: 'refuse', check });
@@ -180,7 +188,7 @@ function readPrivate(file: string): string | undefined {
     if (RelayError.is(error)) throw error;
     if (isCode(error, 'ENOENT')) return undefined;
     const remedy = 'make it a file that the user of the relay can read, or delete it, which revokes all tokens in it';
-    throw unusable(file, `cannot be read: ${systemReason(error)}; ${remedy}`, error);
+    throw unusable('unreadable', file, `cannot be read: ${systemReason(error)}; ${remedy}`, error);
   }
 }
 
@@ -192,8 +200,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-function unusable(file: string, text: string, cause?: unknown): RelayError {
-  return new RelayError('STATE_DIRECTORY', `${file} ${text}`, { cause });
+function unusable(reason: ErrorReason, file: string, text: string, cause?: unknown): RelayError {
+  return new RelayError('STATE_DIRECTORY', `${file} ${text}`, { cause, data: { reason, path: file } });
 }
 
 /** Changes whenever the file is replaced, written, or given another mode. */

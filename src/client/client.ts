@@ -15,7 +15,7 @@ export type {
 export { RemoteFault } from './errors.ts';
 export { Dict, Double, Int64 } from '../values/values.ts';
 export { RelayError } from '../core/core.ts';
-export type { ErrorCode } from '../core/core.ts';
+export type { ErrorCode, ErrorData, ErrorReason } from '../core/core.ts';
 export type { Sendable, Value } from '../values/values.ts';
 
 /**

@@ -50,9 +50,12 @@ export class Connection {
   async post(body: Uint8Array, signal?: AbortSignal): Promise<HttpResponse> {
     const { maxPendingCalls } = this.#options;
     signal?.throwIfAborted();
-    if (this.#isClosed) throw new RelayError('TRANSPORT', `${this.#server.name}: the client is closed`);
+    if (this.#isClosed)
+      throw new RelayError('TRANSPORT', `${this.#server.name}: the client is closed`, { data: { reason: 'client-closed' } });
     if (this.#pending >= maxPendingCalls) {
-      throw new RelayError('RATE_LIMITED', `${this.#server.name}: ${maxPendingCalls} calls are already pending (maxPendingCalls)`);
+      throw new RelayError('RATE_LIMITED', `${this.#server.name}: ${maxPendingCalls} calls are already pending (maxPendingCalls)`, {
+        data: { option: 'maxPendingCalls' },
+      });
     }
     this.#pending++;
     try {
@@ -96,7 +99,7 @@ export class Connection {
       });
     });
     const timer = setTimeout(() => {
-      end.abort(this.#late(`no complete response within ${totalTimeoutMs} ms (totalTimeoutMs)`));
+      end.abort(this.#late('totalTimeoutMs', `no complete response within ${totalTimeoutMs} ms`));
     }, totalTimeoutMs);
     try {
       return await Promise.race([this.#exchange(body, end, onHead), ended]);
@@ -124,7 +127,7 @@ export class Connection {
     // The pool limits the time between two bytes, but a server may send one byte at a time.
     const { bodyTimeoutMs } = this.#options;
     const timer = setTimeout(() => {
-      end.abort(this.#late(`the response did not end within ${bodyTimeoutMs} ms (bodyTimeoutMs)`));
+      end.abort(this.#late('bodyTimeoutMs', `the response did not end within ${bodyTimeoutMs} ms`));
     }, bodyTimeoutMs);
     try {
       return await this.#checked(answer);
@@ -145,13 +148,19 @@ export class Connection {
     const { name } = this.#server;
     if (statusCode !== 200) {
       const said = media?.type === 'text/plain' ? firstLine(new Uint8Array(await body.arrayBuffer())) : '';
-      throw new RelayError(statusCode === 413 ? 'LIMIT' : 'TRANSPORT', `${name} answered HTTP ${statusCode}${this.withoutSecrets(said)}`);
+      throw new RelayError(statusCode === 413 ? 'LIMIT' : 'TRANSPORT', `${name} answered HTTP ${statusCode}${this.withoutSecrets(said)}`, {
+        data: { reason: 'http-status', status: statusCode },
+      });
     }
     // Some servers send no Content-Type.
     const mayBeXml = media ? XML.has(media.type) : this.#options.answers === 'lenient' && contentType.trim() === '';
-    if (!mayBeXml) throw new RelayError('TRANSPORT', `${name} did not answer with XML; is it an XML-RPC server?`);
+    if (!mayBeXml) {
+      throw new RelayError('TRANSPORT', `${name} did not answer with XML; is it an XML-RPC server?`, { data: { reason: 'content-type' } });
+    }
     if (encoding.toLowerCase() !== 'identity') {
-      throw new RelayError('TRANSPORT', `${name} answered with Content-Encoding '${clean(encoding, 40)}', which was not requested`);
+      throw new RelayError('TRANSPORT', `${name} answered with Content-Encoding '${clean(encoding, 40)}', which was not requested`, {
+        data: { reason: 'content-encoding' },
+      });
     }
     return {
       bytes: new Uint8Array(await body.arrayBuffer()),
@@ -189,8 +198,8 @@ export class Connection {
     });
   }
 
-  #late(reason: string): RelayError {
-    return new RelayError('TIMEOUT', `${this.#server.name}: ${reason}`);
+  #late(option: keyof CompleteClientOptions, what: string): RelayError {
+    return new RelayError('TIMEOUT', `${this.#server.name}: ${what} (${option})`, { data: { option } });
   }
 }
 

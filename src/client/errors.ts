@@ -39,6 +39,8 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT', 'EACCES'],
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
+// The connections were closed by the client itself.
+const CLOSED: ReadonlySet<string> = new Set(['UND_ERR_DESTROYED', 'UND_ERR_CLOSED']);
 // The request was sent, and the server was too slow.
 const TOO_SLOW: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
@@ -46,7 +48,8 @@ const TOO_SLOW: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_E
 export function connectionError(server: string, error: unknown): RelayError {
   const code = codeOf(error) ?? '';
   const reason = isTlsAlert(error) ? 'it speaks HTTPS on this port; use https:// in the URL instead of http://' : REASONS[code];
-  return new RelayError(TOO_SLOW.has(code) ? 'TIMEOUT' : 'TRANSPORT', `${server}: ${reason ?? reasonOf(error)}`, { cause: error });
+  const data = { reason: CLOSED.has(code) ? 'client-closed' : 'connection', ...(code === '' ? {} : { systemCode: code }) } as const;
+  return new RelayError(TOO_SLOW.has(code) ? 'TIMEOUT' : 'TRANSPORT', `${server}: ${reason ?? reasonOf(error)}`, { cause: error, data });
 }
 
 /** True if undici could not parse the response because it is a TLS alert (RFC 8446, section 6). */

@@ -99,10 +99,14 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
   const whole = (name: keyof ClientOptions, fallback: number, max = Number.MAX_SAFE_INTEGER): number => {
     const value = options[name] ?? fallback;
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= max) return value;
-    throw new RelayError('CONFIG_INVALID', `${name}: found ${showValue(value)}, expected a whole number from 1 to ${max}`);
+    throw new RelayError('CONFIG_INVALID', `${name}: found ${showValue(value)}, expected a whole number from 1 to ${max}`, {
+      data: { option: name },
+    });
   };
   if (options.token !== undefined && !TOKEN.test(options.token))
-    throw new RelayError('CONFIG_INVALID', 'token: expected 1 to 4096 visible ASCII characters without spaces');
+    throw new RelayError('CONFIG_INVALID', 'token: expected 1 to 4096 visible ASCII characters without spaces', {
+      data: { option: 'token' },
+    });
   const timeoutMs = whole('timeoutMs', 10_000, MAX_MS);
   const connectTimeoutMs = whole('connectTimeoutMs', timeoutMs, MAX_MS);
   const headersTimeoutMs = whole('headersTimeoutMs', timeoutMs, MAX_MS);
@@ -129,7 +133,9 @@ export function completeClientOptions(options: ClientOptions): CompleteClientOpt
 
 function answersOf({ answers = 'lenient' }: ClientOptions): 'lenient' | 'strict' {
   if (['lenient', 'strict'].includes(answers)) return answers;
-  throw new RelayError('CONFIG_INVALID', `answers: found ${showValue(answers)}, expected 'lenient' or 'strict'`);
+  throw new RelayError('CONFIG_INVALID', `answers: found ${showValue(answers)}, expected 'lenient' or 'strict'`, {
+    data: { option: 'answers' },
+  });
 }
 
 export interface ServerUrl {

@@ -134,7 +134,8 @@ export class XmlRpcClient {
       return bytes.byteLength <= LARGE_BYTES ? parseResponse(bytes, options) : await parseResponseInSlices(bytes, options);
     } catch (error) {
       const text = `${this.#name} answered something that is not XML-RPC: ${this.#connection.withoutSecrets(reasonOf(error))}`;
-      throw withAnswerHead(new RelayError('TRANSPORT', text, { cause: error }), { status: 200, retryAfterMs: undefined, isWhole: true });
+      const failure = new RelayError('TRANSPORT', text, { cause: error, data: { reason: 'not-xmlrpc' } });
+      throw withAnswerHead(failure, { status: 200, retryAfterMs: undefined, isWhole: true });
     }
   }
 
@@ -158,7 +159,9 @@ export class XmlRpcClient {
   }
 
   #wrong(method: string, expected: string): RelayError {
-    return new RelayError('TRANSPORT', `${this.#name} answered ${clean(method)} with something other than ${expected}`);
+    return new RelayError('TRANSPORT', `${this.#name} answered ${clean(method)} with something other than ${expected}`, {
+      data: { reason: 'unexpected-result' },
+    });
   }
 }
 

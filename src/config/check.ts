@@ -30,7 +30,7 @@ export function throwProblems(problems: readonly RelayError[]): void {
   const [first, ...more] = problems;
   if (!first) return;
   if (more.length === 0) throw first;
-  throw new RelayError(first.code, first.message, { cause: new AggregateError(problems) });
+  throw new RelayError(first.code, first.message, { cause: new AggregateError(problems), data: first.data });
 }
 
 function problemsOfIssue(schema: z.ZodMiniType, source: ConfigSource, issue: z.core.$ZodIssue): readonly RelayError[] {
@@ -42,7 +42,9 @@ function problemsOfIssue(schema: z.ZodMiniType, source: ConfigSource, issue: z.c
 
 function unknownOption(schema: z.ZodMiniType, source: ConfigSource, path: readonly string[], [name = '']: readonly string[]): RelayError {
   const key = [...path, name].join('.');
-  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(schema, path))}`);
+  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: there is no such option${suggest(key, keysAt(schema, path))}`, {
+    data: { option: key },
+  });
 }
 
 /** The error for a value that fits none of several forms. It explains the first form whose type is right, or else the first. */
@@ -57,7 +59,7 @@ function wrongChoice(schema: z.ZodMiniType, source: ConfigSource, issue: z.core.
 
 function wrongValue(source: ConfigSource, key: string, found: unknown, issue: z.core.$ZodIssue): RelayError {
   const finding = found === undefined ? 'is missing' : `found ${showOption(found)}`;
-  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: ${finding}, expected ${expectation(issue)}`);
+  return new RelayError('CONFIG_INVALID', `${source.nameOf(key)}: ${finding}, expected ${expectation(issue)}`, { data: { option: key } });
 }
 
 function expectation(issue: z.core.$ZodIssue): string {

@@ -40,6 +40,47 @@ export const ERRORS = {
 /** A key of {@link ERRORS}. */
 export type ErrorCode = keyof typeof ERRORS;
 
+/** The reasons that tell errors with one code apart, and their meaning. They keep their names. */
+export const REASONS = {
+  connection: 'there was no connection, or it broke or timed out; `systemCode` says more',
+  'client-closed': 'the client was closed',
+  'http-status': 'the server answered with the HTTP status in `status`',
+  'content-type': 'the answer of the server is not declared as XML',
+  'content-encoding': 'the answer of the server has an encoding that was not requested',
+  'not-xmlrpc': 'the answer of the server is not XML-RPC',
+  'unexpected-result': 'the result is not of the form that the method promises',
+  damaged: 'the file at `path` has content that cannot be used',
+  unreadable: 'the file at `path` cannot be read',
+  unwritable: 'the file or directory at `path` cannot be written or created',
+  'other-owner': 'the file or directory at `path` belongs to another user',
+  'open-to-others': 'other users may read or write what is at `path`',
+  locked: 'another process uses what is at `path`',
+  'invalid-name': 'the name is not allowed',
+  'name-taken': 'the name is in use',
+  'unknown-name': 'nothing has the name',
+  stopped: 'the plugin or the relay is stopped',
+} as const;
+
+/** A key of the table of reasons in docs/faults.md. */
+export type ErrorReason = keyof typeof REASONS;
+
+/**
+ * What a {@link RelayError} is about, for programs that need more than its code; the text says the same to people. Only the members that
+ * apply are set. It stays in the process: callers over the network get the code and the text.
+ */
+export interface ErrorData {
+  /** Which of the failures with this code it is. */
+  readonly reason?: ErrorReason;
+  /** The option with the invalid value, or whose limit was reached: `totalTimeoutMs`. */
+  readonly option?: string;
+  /** The HTTP status of a server, or the exit code of a process. */
+  readonly status?: number;
+  /** The code of the failed operation, as Node, TLS or the HTTP library names it: `ECONNREFUSED`. */
+  readonly systemCode?: string;
+  /** The file or directory that cannot be used. */
+  readonly path?: string;
+}
+
 const RELAY_ERROR = Symbol.for('co2-relay.RelayError');
 const FAULT = Symbol.for('co2-relay.Fault');
 const REFUSAL = Symbol.for('co2-relay.Refusal');
@@ -54,16 +95,19 @@ export class RelayError extends Error {
   readonly isLogged: boolean;
   /** True if the text says what the caller can do, and only the caller can: the log needs no stack trace. */
   readonly isForCaller: boolean;
+  /** What the error is about; empty if the code says it all. */
+  readonly data: ErrorData;
 
   constructor(
     readonly code: ErrorCode,
     text: string,
-    options?: { cause?: unknown; retryAfterMs?: number; isLogged?: boolean; isForCaller?: boolean },
+    options?: { cause?: unknown; retryAfterMs?: number; isLogged?: boolean; isForCaller?: boolean; data?: ErrorData },
   ) {
     super(text, options);
     this.retryAfterMs = options?.retryAfterMs;
     this.isLogged = options?.isLogged ?? false;
     this.isForCaller = options?.isForCaller ?? false;
+    this.data = options?.data ?? {};
   }
 
   /** The `faultCode` on the wire. */

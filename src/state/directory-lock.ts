@@ -68,7 +68,7 @@ export async function lockDirectory(
     if (RelayError.is(error)) throw error;
     if (!UNUSABLE.some((code) => isCode(error, code))) return () => Promise.resolve();
     const text = `${join(directory, LOCK_NAME)} cannot be created: ${systemReason(error)}; choose another directory with --data`;
-    throw new RelayError('STATE_DIRECTORY', text, { cause: error });
+    throw new RelayError('STATE_DIRECTORY', text, { cause: error, data: { reason: 'unwritable', path: directory } });
   }
 }
 
@@ -93,7 +93,9 @@ async function takeLock(directory: string, short: string, listening: () => Liste
     } catch (error) {
       if (!isCode(error, 'EADDRINUSE')) throw error;
       if (attempt === MAX_ATTEMPTS)
-        throw new RelayError('STATE_DIRECTORY', `${join(directory, LOCK_NAME)}: other relays keep locking it; start only one`);
+        throw new RelayError('STATE_DIRECTORY', `${join(directory, LOCK_NAME)}: other relays keep locking it; start only one`, {
+          data: { reason: 'locked', path: directory },
+        });
     }
     await refuseIfHeld(path, directory);
     // Only one process at a time removes a dead relay's socket, or it might remove the one that another process has just created.
@@ -136,6 +138,7 @@ async function refuseIfHeld(path: string, directory: string): Promise<void> {
   throw new RelayError(
     'STATE_DIRECTORY',
     `the state directory ${directory} is in use by the relay of process ${pid}; choose another with --data`,
+    { data: { reason: 'locked', path: directory } },
   );
 }
 

@@ -61,6 +61,7 @@ export function requireOwn(path: string, { uid }: Pick<Stats, 'uid'>, ours = pro
   throw new RelayError(
     'STATE_DIRECTORY',
     `${path} belongs to user ${uid}, but this process runs as user ${ours}: run it as user ${uid}, give the directory and what is in it to user ${ours} (chown), or choose another with --data`,
+    { data: { reason: 'other-owner', path } },
   );
 }
 

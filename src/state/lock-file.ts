@@ -55,6 +55,7 @@ async function acquire({ path, holder, removesStale }: LockFile): Promise<void> 
       throw new RelayError(
         'STATE_DIRECTORY',
         `${path} is locked by another ${holder}; if none is running, one was killed: delete the file`,
+        { data: { reason: 'locked', path } },
       );
     await pause(PAUSE_MS);
   }

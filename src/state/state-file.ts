@@ -83,6 +83,9 @@ export class StateFile {
   }
 
   #failed(what: string, error: unknown): RelayError {
-    return new RelayError('STATE_DIRECTORY', `${this.path} cannot be ${what}: ${systemReason(error)}`, { cause: error });
+    return new RelayError('STATE_DIRECTORY', `${this.path} cannot be ${what}: ${systemReason(error)}`, {
+      cause: error,
+      data: { reason: what === 'read' ? 'unreadable' : 'unwritable', path: this.path },
+    });
   }
 }

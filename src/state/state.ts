@@ -44,7 +44,7 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
   } catch (error) {
     if (RelayError.is(error)) throw error;
     const text = `the state directory ${path} cannot be used: ${systemReason(error)}; choose another with --data`;
-    throw new RelayError('STATE_DIRECTORY', text, { cause: error });
+    throw new RelayError('STATE_DIRECTORY', text, { cause: error, data: { reason: 'unwritable', path } });
   }
 }
 
@@ -84,7 +84,9 @@ async function readOrCreate(file: string, make: () => string, check: Check): Pro
   const text = readIfPresent(file, check) ?? (await create(file, make())) ?? readIfPresent(file, check) ?? '';
   const line = text.trim();
   if (!/^[A-Za-z0-9_-]{8,128}$/.test(line)) {
-    throw new RelayError('STATE_DIRECTORY', `${file} is empty or damaged: restore it, or delete it so that a new one is created`);
+    throw new RelayError('STATE_DIRECTORY', `${file} is empty or damaged: restore it, or delete it so that a new one is created`, {
+      data: { reason: 'damaged', path: file },
+    });
   }
   return line;
 }
@@ -102,7 +104,7 @@ function readIfPresent(file: string, check: Check): string | undefined {
     if (isCode(error, 'ENOENT')) return undefined;
     if (RelayError.is(error)) throw error;
     const text = `${file} cannot be read: ${systemReason(error)}; restore it, or delete it so that a new one is created`;
-    throw new RelayError('STATE_DIRECTORY', text, { cause: error });
+    throw new RelayError('STATE_DIRECTORY', text, { cause: error, data: { reason: 'unreadable', path: file } });
   }
 }
 
@@ -132,6 +134,7 @@ function refuseOpenDirectory(path: string, stats: Stats): void {
     throw new RelayError(
       'STATE_DIRECTORY',
       `the state directory ${path} can be written by other users (mode ${(mode & 0o777).toString(8)}): run chmod 700 on it`,
+      { data: { reason: 'open-to-others', path } },
     );
   }
 }
@@ -141,6 +144,12 @@ function refuseOpenSecret(file: string, stats: Stats): void {
   if (process.platform === 'win32') return;
   const { mode } = stats;
   if ((mode & 0o077) !== 0) {
-    throw new RelayError('STATE_DIRECTORY', `${file} can be read by other users (mode ${(mode & 0o777).toString(8)}): run chmod 600 on it`);
+    throw new RelayError(
+      'STATE_DIRECTORY',
+      `${file} can be read by other users (mode ${(mode & 0o777).toString(8)}): run chmod 600 on it`,
+      {
+        data: { reason: 'open-to-others', path: file },
+      },
+    );
   }
 }

@@ -95,7 +95,7 @@ export class MemoryServer implements HttpServerPort {
   /** Answers a serialized call like the HTTP endpoint. */
   async answer(body: Uint8Array, principal: Principal): Promise<Answered> {
     if (this.#endpoint === undefined || !open.has(this.bound.address))
-      throw new RelayError('UNAVAILABLE', 'this test relay has been stopped');
+      throw new RelayError('UNAVAILABLE', 'this test relay has been stopped', { data: { reason: 'stopped' } });
     const request: Request = { principal, error: undefined };
     const response = parseResponse(await answerCall(this.#endpoint, body, request));
     return { response, error: request.error };

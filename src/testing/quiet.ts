@@ -1,6 +1,7 @@
 /** Waits until test relays are idle, or until a condition holds. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AppStatus } from '../app.ts';
+import { RelayError } from '../core/core.ts';
 
 /** A relay to wait for. */
 export interface WatchedRelay {
@@ -20,7 +21,7 @@ export function recheck(): void {
 
 /**
  * Resolves to the first result of `check` other than undefined; calls it now and whenever something happens. After `patienceMs` of real
- * time, rejects with an Error of `text()`.
+ * time, rejects with a RelayError TIMEOUT of `text()`.
  */
 export async function until<T>(check: () => T | undefined, patienceMs: number, text: () => string): Promise<T> {
   const late = new AbortController();
@@ -32,7 +33,7 @@ export async function until<T>(check: () => T | undefined, patienceMs: number, t
     for (;;) {
       const found = check();
       if (found !== undefined) return found;
-      if (late.signal.aborted) throw new Error(text());
+      if (late.signal.aborted) throw new RelayError('TIMEOUT', text());
       await new Promise<void>((resolve) => waiting.add(resolve));
     }
   } finally {

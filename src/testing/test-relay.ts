@@ -6,7 +6,7 @@ import type { AppStatus, Fakes, StartedRelay } from '../app.ts';
 import type { Config, Completed } from '../config/config.ts';
 import { completeOptions } from '../config/config.ts';
 import { permissionOf } from '../access/access.ts';
-import { ACCESS_CLASSES } from '../core/core.ts';
+import { ACCESS_CLASSES, RelayError } from '../core/core.ts';
 import { isDict, shareDict } from '../values/values.ts';
 import { parseHostId } from '../message/message.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
@@ -164,7 +164,7 @@ class MemoryRelay implements TestRelay {
     let timer: NodeJS.Timeout | undefined;
     const ended = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
-        reject(new Error(late()));
+        reject(new RelayError('TIMEOUT', late()));
       }, this.#patienceMs);
     });
     try {
@@ -221,7 +221,7 @@ class MemoryRelay implements TestRelay {
         ({ file, line, module, reason }) =>
           `${this.#directory.satellites.length > 0 ? (module ?? file) : [file, line].filter(Boolean).join(':')}: ${reason}`,
       );
-      throw new Error(`createTestRelay: ${texts.join('; ')}`);
+      throw new RelayError('PLUGIN_REFUSED', `createTestRelay: ${texts.join('; ')}`);
     }
     const names = new Set(satellites.map(({ name }) => name));
     const missing = this.#directory.satellites.find(({ module, className }) => !names.has(`${module}.${className}`));
@@ -253,11 +253,11 @@ class MemoryRelay implements TestRelay {
 
   #everStarted(): StartedRelay {
     if (this.#started) return this.#started;
-    throw new Error('this test relay has not started');
+    throw new RelayError('UNAVAILABLE', 'this test relay has not started');
   }
 
   #running(): StartedRelay {
-    if (this.#stopped) throw new Error('this test relay has been stopped');
+    if (this.#stopped) throw new RelayError('UNAVAILABLE', 'this test relay has been stopped', { data: { reason: 'stopped' } });
     return this.#everStarted();
   }
 }

@@ -63,11 +63,14 @@ export interface TestRelay {
   readonly errors: readonly string[];
   /**
    * Submits a dict, as `notify` does, and resolves to its id once all satellites, here and in linked relays, have processed it and the
-   * dicts that they sent. A `host_id` in it is trusted. Rejects with a RelayError if the relay refuses it, and with an Error if it is not
+   * dicts that they sent. A `host_id` in it is trusted. Rejects with a RelayError if the relay refuses it, and with TIMEOUT if it is not
    * processed in time.
    */
   deliver(dict: Sendable): Promise<string>;
-  /** The next dict that a satellite of this relay sends; each is returned once, oldest first. Rejects if none is sent in time. */
+  /**
+   * The next dict that a satellite of this relay sends; each is returned once, oldest first. Rejects with a RelayError TIMEOUT if none is
+   * sent in time.
+   */
   nextSent(): Promise<Dict>;
   /**
    * Calls a method by its full name, as a client; structs in the result are plain objects. Rejects with a RemoteFault, whose `cause` is the
@@ -76,7 +79,8 @@ export interface TestRelay {
   call(method: string, params?: readonly Sendable[], options?: { readonly as?: TestCaller | undefined }): Promise<Value>;
   /**
    * Submits a unit of work, `ham.spam:render`, and resolves once it has ended, whether it succeeded or failed. Structs in the results are
-   * plain objects. Rejects with a RemoteFault if the relay refuses it, and with an Error if it does not end in time.
+   * plain objects. Rejects with a RemoteFault if the relay refuses it, and with a RelayError TIMEOUT if it does not end in
+   * time.
    */
   work(type: string, submission?: TestSubmission): Promise<TestWork>;
   /** Resolves once all satellites and linked relays are idle. */

@@ -2,11 +2,12 @@
 import type { Socket } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { RelayError, RemoteFault, createClient } from '../../src/client/client.ts';
-import type { ClientOptions, XmlRpcClient } from '../../src/client/client.ts';
+import { RemoteFault, createClient } from '../../src/client/client.ts';
+import type { ClientOptions, ErrorData, XmlRpcClient } from '../../src/client/client.ts';
 import { serialiseResponse } from '../../src/xmlrpc/xmlrpc.ts';
 import { answer, rawServer } from '../support/raw-server.ts';
 import type { RawServer } from '../support/raw-server.ts';
+import { rejects } from '../support/relay-error.ts';
 
 const TRUE = serialiseResponse(true);
 const BOUNDS: ClientOptions = { timeoutMs: 2000, maxResponseBytes: 100_000, maxHeaderBytes: 8192 };
@@ -52,11 +53,9 @@ const LIES: readonly (readonly [what: string, body: string])[] = [
 for (const [what, body] of LIES) {
   test(`${what}: not XML-RPC`, async (t) => {
     const { url } = await rawServer(t, (socket) => socket.write(answer(body)));
-    const error = await t.throwsAsync(clientOf(t, url, { ...BOUNDS, answers: 'strict' }).call('x'), {
-      message: /^127\.0\.0\.1:\d+ answered something that is not XML-RPC: line 1, /,
-    });
-    t.true(RelayError.is(error) && error.code === 'TRANSPORT');
-    t.false(RemoteFault.is(error));
+    const call = clientOf(t, url, { ...BOUNDS, answers: 'strict' }).call('x');
+    const { message } = await rejects(t, call, 'TRANSPORT', { reason: 'not-xmlrpc' });
+    t.regex(message, /^127\.0\.0\.1:\d+ answered something that is not XML-RPC: line 1, /);
   });
 }
 
@@ -68,7 +67,7 @@ function pour(socket: Socket, more: string): void {
   next();
 }
 
-type Behaviour = readonly [what: string, behave: (socket: Socket) => void, text: RegExp];
+type Behaviour = readonly [what: string, behave: (socket: Socket) => void, data: ErrorData];
 
 const BEHAVIOURS: readonly Behaviour[] = [
   [
@@ -77,7 +76,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 10737418240\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the response is too large/,
+    { reason: 'connection', systemCode: 'UND_ERR_RES_EXCEEDED_MAX_SIZE' },
   ],
   [
     'a body without an end',
@@ -85,7 +84,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the response is too large/,
+    { reason: 'connection', systemCode: 'UND_ERR_RES_EXCEEDED_MAX_SIZE' },
   ],
   [
     'an error page without an end',
@@ -93,7 +92,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /the response is too large/,
+    { reason: 'connection', systemCode: 'UND_ERR_RES_EXCEEDED_MAX_SIZE' },
   ],
   [
     'a page of another type without an end, of which nothing is read',
@@ -101,7 +100,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n');
       pour(socket, 'x'.repeat(65_536));
     },
-    /did not answer with XML/,
+    { reason: 'content-type' },
   ],
   [
     'one header without an end',
@@ -109,7 +108,7 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\nX-Long: ');
       pour(socket, 'x'.repeat(4096));
     },
-    /headers of the response are too large/,
+    { reason: 'connection', systemCode: 'UND_ERR_HEADERS_OVERFLOW' },
   ],
   [
     'headers without an end',
@@ -117,33 +116,33 @@ const BEHAVIOURS: readonly Behaviour[] = [
       socket.write('HTTP/1.1 200 OK\r\n');
       pour(socket, 'X-Many: x\r\n'.repeat(100));
     },
-    /headers of the response are too large/,
+    { reason: 'connection', systemCode: 'UND_ERR_HEADERS_OVERFLOW' },
   ],
-  ['the end in the middle of the answer', (socket) => socket.end(answer(TRUE).subarray(0, -5)), /the connection ended before|broke off/],
+  ['the end in the middle of the answer', (socket) => socket.end(answer(TRUE).subarray(0, -5)), { reason: 'connection' }],
   [
     'a reset in the middle of the answer',
     (socket) => socket.write(answer(TRUE).subarray(0, -5), () => socket.resetAndDestroy()),
-    /broke off|ended before/,
+    { reason: 'connection' },
   ],
   [
     'gzip by another name',
     (socket) => socket.write(answer('\x1f\x8b', { headers: 'Content-Encoding: x-gzip\r\n' })),
-    /Content-Encoding 'x-gzip'/,
+    { reason: 'content-encoding' },
   ],
   [
     'a switch of the protocol',
     (socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'),
-    /./,
+    { reason: 'connection' },
   ],
 ];
 
-for (const [what, behave, text] of BEHAVIOURS) {
+for (const [what, behave, data] of BEHAVIOURS) {
   test(`${what}: an error within the limits, and close() leaves no connection`, async (t) => {
     const server = await rawServer(t, behave);
     const client = clientOf(t, server.url);
-    const error = await t.throwsAsync(client.call('x'), { message: text });
-    t.true(RelayError.is(error) && error.code === 'TRANSPORT' && error.message.length < 400);
-    t.true(error.message.startsWith('127.0.0.1:'), 'it says who');
+    const { message } = await rejects(t, client.call('x'), 'TRANSPORT', data);
+    t.true(message.length < 400);
+    t.true(message.startsWith('127.0.0.1:'), 'it says who');
     await allClosed(t, client, server);
   });
 }
@@ -153,7 +152,7 @@ test('a response that is rejected by its head is not read further, and its conne
     socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>');
   });
   const client = clientOf(t, server.url, { ...BOUNDS, timeoutMs: 600_000 });
-  await t.throwsAsync(client.call('x'), { message: /did not answer with XML/ });
+  await rejects(t, client.call('x'), 'TRANSPORT', { reason: 'content-type' });
   await server.closed.first(1);
 });
 
@@ -162,7 +161,7 @@ test('endless interim responses end with the timeout for the headers', async (t)
     pour(socket, 'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n');
   });
   const client = clientOf(t, server.url, { timeoutMs: 200 });
-  await t.throwsAsync(client.call('x'), { message: /127\.0\.0\.1/ });
+  await rejects(t, client.call('x'), 'TIMEOUT');
   await allClosed(t, client, server);
 });
 
@@ -184,8 +183,7 @@ test('after a fault and after an error the connection, or a new one, serves the 
   const server = await rawServer(t, (socket) => socket.write(answer(script.shift() ?? TRUE)));
   const client = clientOf(t, server.url);
   t.true(RemoteFault.is(await t.throwsAsync(client.call('a'))));
-  await t.throwsAsync(client.call('b'), { message: /not XML-RPC/ });
-  await t.throwsAsync(client.call('c'), { message: /not XML-RPC/ });
+  for (const name of ['b', 'c']) await rejects(t, client.call(name), 'TRANSPORT', { reason: 'not-xmlrpc' });
   t.is(await client.call('d'), 5);
   t.is(server.connections(), 1);
 });
@@ -201,8 +199,10 @@ test('a connection that the server closes while it is idle fails no call', async
 
 test('the limits on the content of responses are options of the client', async (t) => {
   const { url } = await rawServer(t, (socket) => socket.write(answer(serialiseResponse([[1, 2, 3]]))));
-  await t.throwsAsync(clientOf(t, url, { limits: { maxDepth: 1 } }).call('x'), { message: /not XML-RPC/ });
-  await t.throwsAsync(clientOf(t, url, { limits: { maxValues: 3 } }).call('x'), { message: /not XML-RPC/ });
+  for (const limits of [{ maxDepth: 1 }, { maxValues: 3 }]) {
+    const { cause } = await rejects(t, clientOf(t, url, { limits }).call('x'), 'TRANSPORT', { reason: 'not-xmlrpc' });
+    t.like(cause, { code: 'LIMIT' });
+  }
   t.deepEqual(await clientOf(t, url, { limits: { maxDepth: 2 } }).call('x'), [[1, 2, 3]]);
 });
 
@@ -224,7 +224,7 @@ test('errors that quote the server never contain our password', async (t) => {
   ] as const) {
     const client = createClient(at, options);
     t.teardown(() => client.close());
-    const { message } = await t.throwsAsync(client.call('x'));
+    const { message } = await rejects(t, client.call('x'), 'TRANSPORT', { reason: 'http-status', status: 500 });
     t.regex(message, /answered HTTP 500: POST \/RPC2/);
     t.notRegex(message, /hunter2|YW5uOmh1/);
   }

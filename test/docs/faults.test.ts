@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { ERRORS } from '../../src/core/core.ts';
+import { ERRORS, REASONS } from '../../src/core/core.ts';
 import { PROJECT_DIR } from '../support/processes.ts';
 
 const page = readFileSync(join(PROJECT_DIR, 'docs/faults.md'), 'utf8');
@@ -14,7 +14,7 @@ test('docs/faults.md describes every code with its number, meaning, and advice f
     sections.map(([, code, fault, meaning]) => [code, Number(fault), meaning]),
     Object.entries(ERRORS).map(([code, { fault, meaning }]) => [code, fault, sentence(meaning)]),
   );
-  t.is(page.match(/^## /gm)?.length, sections.length);
+  t.is(page.match(/^## `/gm)?.length, sections.length);
 });
 
 test('the overview of docs/faults.md lists every code with its number', (t) => {
@@ -23,4 +23,9 @@ test('the overview of docs/faults.md lists every code with its number', (t) => {
     rows,
     Object.entries(ERRORS).map(([code, { fault }]) => [code, fault]),
   );
+});
+
+test('docs/faults.md lists every reason with its meaning', (t) => {
+  const rows = [...page.matchAll(/^\| `([a-z-]+)` +\| (\S.*?) +\|$/gm)].map(([, reason, meaning]) => [reason, meaning]);
+  t.deepEqual(rows, Object.entries(REASONS));
 });

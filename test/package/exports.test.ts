@@ -12,7 +12,7 @@ const ENTRIES: Readonly<Record<string, readonly [file: string, exported: string]
   ],
   'co2-relay/client': [
     'src/client/client.ts',
-    'Capability ClientCallOptions ClientOptions ClientTlsOptions Dict Double ErrorCode Int64 MulticallEntry MulticallResult RelayError RemoteFault RemoteMethod ' +
+    'Capability ClientCallOptions ClientOptions ClientTlsOptions Dict Double ErrorCode ErrorData ErrorReason Int64 MulticallEntry MulticallResult RelayError RemoteFault RemoteMethod ' +
       'RemoteMethods Sendable Value XmlRpcClient createClient',
   ],
   'co2-relay/config': ['src/config/define-config.ts', 'Config Options defineConfig'],

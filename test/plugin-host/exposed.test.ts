@@ -121,7 +121,10 @@ test('a schema checks, transforms and describes the parameters', async (t) => {
     code: 'INVALID_PARAMS',
     message: /^ham\.spam\.take: parameter 1: .*expected number.* \(signature: array ham\.spam\.take\(int, string\) or array/,
   });
-  await t.throwsAsync(call('ham.spam.deep', { deep: { n: 'x' } }), { message: /parameter 1, "deep\.n": .*expected number/ });
+  await t.throwsAsync(call('ham.spam.deep', { deep: { n: 'x' } }), {
+    code: 'INVALID_PARAMS',
+    message: /parameter 1, "deep\.n": .*expected number/,
+  });
   t.is(await call('ham.spam.other', 1, 2, 3), 3);
   t.is(method('ham.spam.other')?.signature, undefined);
 });
@@ -200,7 +203,7 @@ test('JavaScript that was compiled with the decorators of ECMAScript works, and 
   t.deepEqual(names(), ['ham.spam.add', 'ham.spam.who']);
   t.is(await call('ham.spam.add', 2, 3), 5);
   t.is(await call('ham.spam.who'), 'ham.spam.Spam');
-  await t.throwsAsync(call('ham.spam.add', 'x', 3), { message: /parameter 1 is a string, expected int/ });
+  await t.throwsAsync(call('ham.spam.add', 'x', 3), { code: 'INVALID_PARAMS' });
   const reasons = Object.values(problems()).sort();
   t.is(reasons.length, 3);
   t.regex(reasons[0] ?? '', /@Exposed on go: .*"parms"/);

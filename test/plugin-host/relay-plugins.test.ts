@@ -284,7 +284,7 @@ test('a scheme that no relay plugin supports is rejected with a remedy', async (
   t.notThrows(() => {
     kit.plugins.requireCarrier(new URL('memory://b'));
   });
-  t.throws(() => kit.plugins.carrier(new URL('memory://b')), { message: 'createCarrier() answered no carrier' });
+  t.throws(() => kit.plugins.carrier(new URL('memory://b')), { code: 'TRANSPORT', message: 'createCarrier() answered no carrier' });
   const error = t.throws(() => {
     kit.plugins.requireCarrier(new URL('nats://b'));
   });

@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import { Gate } from '../support/gate.ts';
+import { rejects } from '../support/relay-error.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { satelliteSource } from './kit.ts';
 import { live, receives, versioned } from './reload-kit.ts';
@@ -164,7 +165,7 @@ test('calls that waited go to the old version if the new one fails, or if its se
   t.deepEqual(await Promise.all([early, late]), [1, 2]);
   t.is(await kit.call('ham.spam.add'), 3, 'the rest does not wait');
   open('a setup that fails');
-  await t.throwsAsync(saved, { message: /no database/ });
+  await t.throwsAsync(saved, { code: 'PLUGIN_REFUSED', message: /no database/ });
   t.is(await kit.call('ham.spam.add'), 4);
 });
 
@@ -316,10 +317,8 @@ test('reloads, starts and stops of one plugin run one after another', async (t) 
   const steps = kit.lines.all.filter((line) => line.startsWith('info plugin.ham.spam')).map((line) => line.split(': ')[1]);
   t.deepEqual(steps, ['in', 'in', 'out', 'in', 'out', 'out', 'in']);
   t.is(kit.status('ham.spam').restarts, 3);
-  await t.throwsAsync(host.reloadPlugin('ham.spma'), {
-    code: 'INVALID_PARAMS',
-    message: /no plugin 'ham\.spma'; did you mean "ham\.spam"\?/,
-  });
+  const { message } = await rejects(t, host.reloadPlugin('ham.spma'), 'INVALID_PARAMS', { reason: 'unknown-name' });
+  t.regex(message, /no plugin 'ham\.spma'; did you mean "ham\.spam"\?/);
 });
 
 test('a stopped plugin stays stopped whatever is saved, and then starts its current version', async (t) => {
@@ -330,7 +329,7 @@ test('a stopped plugin stays stopped whatever is saved, and then starts its curr
   await kit.save('ham/eggs.ts', versioned('two'));
   await kit.changed('ham.eggs', 'reloaded');
   t.deepEqual(kit.status('ham.spam').state, { type: 'stopped' });
-  await t.throwsAsync(kit.host.reloadPlugin('ham.spam'), { code: 'PLUGIN_REFUSED', message: /it is stopped; start it/ });
+  await rejects(t, kit.host.reloadPlugin('ham.spam'), 'PLUGIN_REFUSED', { reason: 'stopped' });
   await kit.host.startPlugin('ham.spam');
   t.is(await kit.call('ham.spam.version'), 'two');
   await kit.host.stopPlugin('ham.spam');

@@ -4,6 +4,7 @@
  */
 import test from 'ava';
 import { createTestRelay } from 'co2-relay/testing';
+import { rejects } from '../support/relay-error.ts';
 import { pluginsDir } from '../support/relays.ts';
 
 const spam = (exposed: string, satellite = '@Satellite()', head = '', constructor = ''): string => `
@@ -92,7 +93,7 @@ const MISTAKES: readonly [what: string, source: string, says: string][] = [
 
 for (const [what, source, says] of MISTAKES) {
   test(`${what} is told with its place`, async (t) => {
-    const error = await t.throwsAsync(createTestRelay({ pluginsDir: pluginsDir(t, { 'ham/spam.ts': source }) }));
+    const error = await rejects(t, createTestRelay({ pluginsDir: pluginsDir(t, { 'ham/spam.ts': source }) }), 'PLUGIN_REFUSED');
     t.regex(error.message, /^createTestRelay: ham\/spam\.ts(:\d+)?: /);
     t.is(error.message.replace(/^\S+ \S+ /, ''), says);
   });

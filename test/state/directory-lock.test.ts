@@ -6,6 +6,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { askLock, lockDirectory } from '../../src/state/state.ts';
 import { runCo2, startCo2 } from '../support/processes.ts';
+import { rejects } from '../support/relay-error.ts';
 import { startRelay } from '../support/relays.ts';
 
 /** A directory with a path short enough for a socket on every system. */
@@ -20,8 +21,7 @@ function shortDir(t: ExecutionContext): string {
 test('a second relay on a state directory does not start, in this process or in another, until the first is gone', async (t) => {
   const dataDir = shortDir(t);
   const first = await startRelay(t, { dataDir });
-  const error = await t.throwsAsync(startRelay(t, { dataDir }));
-  t.like(error, { code: 'STATE_DIRECTORY' });
+  const error = await rejects(t, startRelay(t, { dataDir }), 'STATE_DIRECTORY', { reason: 'locked', path: dataDir });
   t.true(error.message.includes(`is in use by the relay of process ${process.pid}`));
   const other = await runCo2(t, { args: ['--port', '0', '--data', dataDir] }).exit;
   t.like(other, { code: 1, stdout: [] });

@@ -3,19 +3,19 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, readdirSync, rmSync, sta
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { RelayError } from '../../src/core/core.ts';
-import { requireOwn, readSmallFile } from '../../src/state/files.ts';
+import type { ErrorData } from '../../src/core/core.ts';
+import { FileTooLarge, requireOwn, readSmallFile } from '../../src/state/files.ts';
 import { StateFile, openStateDirectory } from '../../src/state/state.ts';
 import { run } from '../support/processes.ts';
+import { refuses, rejects } from '../support/relay-error.ts';
 import { temporaryDir } from '../support/relays.ts';
 
 const mode = (path: string): string => (statSync(path).mode & 0o777).toString(8);
 
-async function refusal(t: ExecutionContext, directory: string): Promise<string> {
-  const error = await t.throwsAsync(openStateDirectory(directory));
-  t.true(RelayError.is(error) && error.code === 'STATE_DIRECTORY', String(error));
-  t.regex(error.message, /^[^\n]{10,400}$/);
-  return error.message;
+async function refusal(t: ExecutionContext, directory: string, data?: ErrorData): Promise<string> {
+  const { message } = await rejects(t, openStateDirectory(directory), 'STATE_DIRECTORY', data);
+  t.regex(message, /^[^\n]{10,400}$/);
+  return message;
 }
 
 test('the first start makes a private directory with a name and a token, and nothing else', async (t) => {
@@ -85,8 +85,9 @@ for (const file of ['host-id', 'admin.token']) {
       const directory = join(temporaryDir(t), 'state');
       mkdirSync(directory);
       writeFileSync(join(directory, file), content, { mode: 0o600 });
-      const text = await refusal(t, directory);
-      t.true(text.includes(join(directory, file)), text);
+      const path = join(directory, file);
+      const text = await refusal(t, directory, { reason: content.length > 1000 ? 'unreadable' : 'damaged', path });
+      t.true(text.includes(path), text);
       t.regex(text, /restore it, or delete it/);
       t.is(readFileSync(join(directory, file), 'utf8'), content);
     });
@@ -104,7 +105,7 @@ for (const file of ['host-id', 'admin.token']) {
     mkdirSync(directory);
     symlinkSync(join(directory, '..', 'elsewhere'), join(directory, file));
     await refusal(t, directory);
-    t.throws(() => statSync(join(directory, '..', 'elsewhere')), { message: /ENOENT/ });
+    t.throws(() => statSync(join(directory, '..', 'elsewhere')), { code: 'ENOENT' });
   });
 }
 
@@ -135,8 +136,7 @@ test('a directory that others may write in is refused: they could put a token th
   const directory = temporaryDir(t);
   for (const open of [0o777, 0o770, 0o702]) {
     chmodSync(directory, open);
-    const error = await t.throwsAsync(openStateDirectory(directory));
-    t.like(error, { code: 'STATE_DIRECTORY' });
+    const error = await rejects(t, openStateDirectory(directory), 'STATE_DIRECTORY', { reason: 'open-to-others', path: directory });
     t.regex(error.message, /can be written by other users .*chmod 700/);
   }
   chmodSync(directory, 0o755);
@@ -144,10 +144,10 @@ test('a directory that others may write in is refused: they could put a token th
 });
 
 test('files of another user are refused, with the owner and what to do', async (t) => {
-  const error = t.throws(() => {
+  const require = (): void => {
     requireOwn('/state', { uid: 1001 }, 1000);
-  });
-  t.like(error, { code: 'STATE_DIRECTORY' });
+  };
+  const error = refuses(t, require, 'STATE_DIRECTORY', { reason: 'other-owner', path: '/state' });
   t.regex(error.message, /^\/state belongs to user 1001, but this process runs as user 1000: .*chown.*--data$/);
   t.notThrows(() => {
     requireOwn('/state', { uid: 1000 }, 1000);
@@ -164,9 +164,11 @@ test('files of another user are refused, with the owner and what to do', async (
   const file = new StateFile(join(directory, 'satellites.json'), 1000);
   await file.save(() => []);
   chownSync(file.path, 1234, 0);
-  await t.throwsAsync(
+  await rejects(
+    t,
     file.load((value) => value),
-    { message: /satellites\.json belongs to user 1234, but/ },
+    'STATE_DIRECTORY',
+    { reason: 'other-owner', path: file.path },
   );
 });
 
@@ -185,14 +187,16 @@ test('a FIFO, a link or an endless file does not block', async (t) => {
   symlinkSync(elsewhere, join(directory, 'admin.token'));
   t.regex(await refusal(t, directory), /admin\.token cannot be read: expected a file, found a symbolic link/);
   t.is(readSmallFile(join(directory, 'admin.token'), { maxBytes: 16, links: 'follow' }), 'abcdefgh12345678');
-  t.throws(() => readSmallFile(elsewhere, { maxBytes: 15, links: 'follow' }), { message: 'it is larger than 15 bytes' });
+  t.throws(() => readSmallFile(elsewhere, { maxBytes: 15, links: 'follow' }), { instanceOf: FileTooLarge });
   const file = new StateFile(join(directory, 'satellites.json'), 1000);
   await run(t, 'mkfifo', [file.path]).exit;
-  const error = await t.throwsAsync(
+  const { message } = await rejects(
+    t,
     file.load((value) => value),
-    { message: /satellites\.json cannot be read: it is not a regular file$/ },
+    'STATE_DIRECTORY',
+    { reason: 'unreadable', path: file.path },
   );
-  t.like(error, { code: 'STATE_DIRECTORY' });
+  t.regex(message, /it is not a regular file$/);
 });
 
 test('a place where nothing can be written', async (t) => {

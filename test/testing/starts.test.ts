@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { Exposed, Injectable, Plugin, Satellite } from 'co2-relay';
-import { RemoteFault, createTestRelay } from 'co2-relay/testing';
+import { RelayError, createTestRelay } from 'co2-relay/testing';
+import type { ErrorCode } from '../../src/core/core.ts';
+import { rejects } from '../support/relay-error.ts';
 import { pluginsDir } from '../support/relays.ts';
 
 // Used by this process only, so that any leftover is ours.
@@ -46,37 +48,56 @@ class Sleepy extends Plugin {
   }
 }
 
-const REFUSED: readonly [what: string, options: Parameters<typeof createTestRelay>[0], says: RegExp][] = [
-  ['a class without a decorator', { plugins: [Plain] }, /^createTestRelay: Plain is not decorated with @Satellite\(\)/],
-  ['a value that is not a class', { plugins: ['spam' as never] }, /^plugins: found a string, expected a class$/],
-  ['a module without a package', { plugins: { spam: Refusing } }, /^plugins: 'spam' is not a module name: expected package\.module/],
-  ['a module name that leaves the directory', { plugins: { '../x.y': Refusing } }, /is not a module name/],
-  ['a package of the relay', { plugins: { 'system.spam': Refusing } }, /^createTestRelay: system\.spam: package name "system" is reserved/],
+const REFUSED: readonly [what: string, options: Parameters<typeof createTestRelay>[0], code: ErrorCode | 'TypeError', says: RegExp][] = [
+  ['a class without a decorator', { plugins: [Plain] }, 'TypeError', /^createTestRelay: Plain is not decorated with @Satellite\(\)/],
+  ['a value that is not a class', { plugins: ['spam' as never] }, 'TypeError', /^plugins: found a string, expected a class$/],
+  [
+    'a module without a package',
+    { plugins: { spam: Refusing } },
+    'TypeError',
+    /^plugins: 'spam' is not a module name: expected package\.module/,
+  ],
+  ['a module name that leaves the directory', { plugins: { '../x.y': Refusing } }, 'TypeError', /is not a module name/],
+  [
+    'a package of the relay',
+    { plugins: { 'system.spam': Refusing } },
+    'PLUGIN_REFUSED',
+    /^createTestRelay: system\.spam: package name "system" is reserved/,
+  ],
   [
     'two classes of one name',
     { plugins: [Plain, class Plain extends Plugin {}] },
+    'TypeError',
     /^plugins: two classes are named test\.plain; name their modules/,
   ],
-  ['what cannot be injected', { plugins: [Needy] }, /^createTestRelay: test\.needy: test\.needy\.Needy: parameter 1 .* has the type URL/],
+  [
+    'what cannot be injected',
+    { plugins: [Needy] },
+    'PLUGIN_REFUSED',
+    /^createTestRelay: test\.needy: test\.needy\.Needy: parameter 1 .* has the type URL/,
+  ],
   [
     'a setup that throws',
     { plugins: [Refusing] },
+    'PLUGIN_REFUSED',
     /^createTestRelay: test\.refusing: plugin test\.refusing\.Refusing: it refuses to start: there is no sensor/,
   ],
-  ['a setup that hangs', { plugins: [Sleepy], patienceMs: 500 }, /setup\(\) took longer than 10000 ms/],
-  ['a missing directory', { pluginsDir: '/nowhere/at/all' }, /\/nowhere\/at\/all: there is no such directory/],
-  ['both kinds of plugins', { plugins: [Plain], pluginsDir: '.' }, /give plugins or pluginsDir, not both/],
+  ['a setup that hangs', { plugins: [Sleepy], patienceMs: 500 }, 'PLUGIN_REFUSED', /setup\(\) took longer than 10000 ms/],
+  ['a missing directory', { pluginsDir: '/nowhere/at/all' }, 'CONFIG_INVALID', /\/nowhere\/at\/all: there is no such directory/],
+  ['both kinds of plugins', { plugins: [Plain], pluginsDir: '.' }, 'TypeError', /give plugins or pluginsDir, not both/],
   [
     'a configuration of a module that there is not',
     { plugins: { 'ham.spam': Refusing }, config: { plugins: { 'ham.spma': {} } } },
+    'CONFIG_INVALID',
     /no module "ham\.spma"; did you mean "ham\.spam"\?/,
   ],
 ];
 
-for (const [what, options, says] of REFUSED) {
+for (const [what, options, code, says] of REFUSED) {
   test.serial(`${what} is rejected with a clear error, and nothing is left behind`, async (t) => {
     const before = left();
     const error = await t.throwsAsync(createTestRelay(options));
+    t.is(RelayError.is(error) ? error.code : error.name, code);
     t.regex(error.message, says);
     t.deepEqual(left(), before);
   });
@@ -92,10 +113,8 @@ test.serial('a plugins directory is loaded as at a normal start; if a plugin doe
   t.is(await relay.call('ham.spam.add', [2, 3]), 5);
   t.is(await relay.call('system.methodHelp', ['ham.spam.add']), 'Adds two numbers.');
   await relay.stop();
-  const error = await t.throwsAsync(
-    createTestRelay({ pluginsDir: pluginsDir(t, { 'ham/spam.ts': good, 'ham/eggs.ts': '\nconst a = ;' }) }),
-  );
-  t.regex(error.message, /^createTestRelay: ham\/eggs\.ts:2: /);
+  const broken = createTestRelay({ pluginsDir: pluginsDir(t, { 'ham/spam.ts': good, 'ham/eggs.ts': '\nconst a = ;' }) });
+  t.regex((await rejects(t, broken, 'PLUGIN_REFUSED')).message, /^createTestRelay: ham\/eggs\.ts:2: /);
 });
 
 test.serial('classes are injected, and each relay has instances of its own', async (t) => {
@@ -137,8 +156,7 @@ test.serial('a stop lets plugins exit and send, gives up one that hangs, and lea
     ['goodbye'],
   );
   t.regex(relay.errors.join(), /test\.hanging\.Hanging: exit failed: exit\(\) took longer than 5000 ms/);
-  await t.throwsAsync(relay.deliver({ data: 1 }), { message: /has been stopped/ });
-  await t.throwsAsync(relay.call('ping'), { message: /has been stopped/ });
+  await rejects(t, relay.deliver({ data: 1 }), 'UNAVAILABLE', { reason: 'stopped' });
+  await rejects(t, relay.call('ping'), 'UNAVAILABLE', { reason: 'stopped' });
   t.deepEqual(left(), before);
-  t.false(RemoteFault.is(await t.throwsAsync(relay.call('ping'))));
 });

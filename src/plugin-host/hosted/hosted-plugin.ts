@@ -319,5 +319,7 @@ export class PluginRegistry {
 
 /** A RelayError INVALID_PARAMS that suggests a name among `known`. */
 export function noSuchPlugin(name: string, known: readonly string[]): RelayError {
-  return new RelayError('INVALID_PARAMS', `there is no plugin '${clean(name, 60)}'${suggest(name, known)}`);
+  return new RelayError('INVALID_PARAMS', `there is no plugin '${clean(name, 60)}'${suggest(name, known)}`, {
+    data: { reason: 'unknown-name' },
+  });
 }

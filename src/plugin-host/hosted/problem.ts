@@ -4,6 +4,7 @@ import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { clean, hasMark, reasonOf, RelayError } from '../../core/core.ts';
 import { frameOf } from '../../loader/loader.mjs';
+import type { ErrorData } from '../../core/core.ts';
 import type { StaleModule } from '../../loader/loader.mjs';
 import { EXTENSIONS } from './module-file.ts';
 
@@ -192,8 +193,8 @@ function readFrame(path: string, line: number, column: number): string {
 }
 
 /** The error for a plugin that does not run. */
-export function refusal(name: string, reason: string, cause?: unknown): RelayError {
-  return new RelayError('PLUGIN_REFUSED', `plugin ${clean(name)}: ${reason}`, { cause });
+export function refusal(name: string, reason: string, cause?: unknown, data: ErrorData = {}): RelayError {
+  return new RelayError('PLUGIN_REFUSED', `plugin ${clean(name)}: ${reason}`, { cause, data });
 }
 
 /** The error for a version that is not replaced because its `handover` failed. */

@@ -303,9 +303,12 @@ export function requireModules(modules: readonly FoundModule[], isolation: Reado
       throw new RelayError(
         'CONFIG_INVALID',
         `isolation: ${name} is a class of this program, and only a file can be loaded in another process`,
+        { data: { option: 'isolation' } },
       );
     if (!names.includes(name))
-      throw new RelayError('CONFIG_INVALID', `isolation: there is no module '${clean(name)}' in use${suggest(name, names)}`);
+      throw new RelayError('CONFIG_INVALID', `isolation: there is no module '${clean(name)}' in use${suggest(name, names)}`, {
+        data: { option: 'isolation', reason: 'unknown-name' },
+      });
   }
 }
 

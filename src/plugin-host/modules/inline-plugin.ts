@@ -236,7 +236,7 @@ export class InlinePlugin implements HostedPlugin {
   /** Reloads it with all its imports, changed or not. Rejects with a RelayError PLUGIN_REFUSED; then the previous version keeps running. */
   reload(): Promise<void> {
     return this.#enqueue(async (port, signal) => {
-      if (this.#state.type === 'stopped') throw refusal(this.name, 'it is stopped; start it instead');
+      if (this.#state.type === 'stopped') throw refusal(this.name, 'it is stopped; start it instead', undefined, { reason: 'stopped' });
       await renewInputs(this.#found, this.#configSources);
       await this.#loadOrReplace(port, signal);
     });

@@ -1,5 +1,5 @@
 /** Validates the answers of a program to `plugin.get_version` and `plugin.describe`. Pure. */
-import { clean } from '../../core/core.ts';
+import { RelayError, clean } from '../../core/core.ts';
 import { isDict } from '../../values/values.ts';
 import type { AccessClass } from '../../core/core.ts';
 import type { Value } from '../../values/values.ts';
@@ -56,23 +56,24 @@ const WORK = /^\w[\w.]{0,199}:[A-Za-z_]\w{0,99}$/;
 const TYPE = /^[\w.:]{1,40}$/;
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 
-/** Validates the answer to `plugin.describe`. Throws an Error that says what is wrong. */
+/** Validates the answer to `plugin.describe`. Throws a RelayError PLUGIN_REFUSED that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
-  if (!isDict(answer)) throw new Error('plugin.describe: its answer is not a struct');
+  if (!isDict(answer)) throw new RelayError('PLUGIN_REFUSED', 'plugin.describe: its answer is not a struct');
   const { capabilities = [], reads, methods = [], work = [], satellites = [] } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
-    throw new Error(`plugin.describe: capabilities is not an array of at most ${MAX_CAPABILITIES} texts`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: capabilities is not an array of at most ${MAX_CAPABILITIES} texts`);
   if (reads !== undefined && (!isTexts(reads) || reads.length > MAX_CAPABILITIES))
-    throw new Error(`plugin.describe: reads is not an array of at most ${MAX_CAPABILITIES} texts`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: reads is not an array of at most ${MAX_CAPABILITIES} texts`);
   if (!Array.isArray(methods) || methods.length > MAX_METHODS)
-    throw new Error(`plugin.describe: methods is not an array of at most ${MAX_METHODS}`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: methods is not an array of at most ${MAX_METHODS}`);
   if (!Array.isArray(satellites) || satellites.length > MAX_SATELLITES)
-    throw new Error(`plugin.describe: satellites is not an array of at most ${MAX_SATELLITES}`);
-  if (!Array.isArray(work) || work.length > MAX_WORK) throw new Error(`plugin.describe: work is not an array of at most ${MAX_WORK}`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: satellites is not an array of at most ${MAX_SATELLITES}`);
+  if (!Array.isArray(work) || work.length > MAX_WORK)
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: work is not an array of at most ${MAX_WORK}`);
   const read = methods.map((method: Value, index) => readMethod(plugin, method, index));
   const names = read.map(({ name }) => name);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
-  if (repeated !== undefined) throw new Error(`plugin.describe: it has two methods ${repeated}`);
+  if (repeated !== undefined) throw new RelayError('PLUGIN_REFUSED', `plugin.describe: it has two methods ${repeated}`);
   const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
   const offered = work.map((one: Value, index) => readWork(plugin, one, index));
   return {
@@ -84,7 +85,7 @@ export function readDescription(plugin: string, answer: Value): Description {
 /** Reads `{type, help?, payload?, max_concurrent?, timeout_ms?, takes_params?}`. */
 function readWork(plugin: string, work: Value, index: number): DescribedWork {
   const refuse = (reason: string): never => {
-    throw new Error(`plugin.describe: work[${index}]: ${reason}`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: work[${index}]: ${reason}`);
   };
   if (!isDict(work)) return refuse('expected a struct');
   const {
@@ -112,13 +113,16 @@ function readWork(plugin: string, work: Value, index: number): DescribedWork {
 function readSatellite(plugin: string, satellite: Value, index: number): DescribedSatellite {
   const { name, receives = true } = isDict(satellite) ? satellite : {};
   if (typeof name !== 'string' || !name.startsWith(`${plugin}.`) || !METHOD.test(name) || typeof receives !== 'boolean')
-    throw new Error(`plugin.describe: satellites[${index}] is not a struct with a name that begins with '${plugin}.'`);
+    throw new RelayError(
+      'PLUGIN_REFUSED',
+      `plugin.describe: satellites[${index}] is not a struct with a name that begins with '${plugin}.'`,
+    );
   return { name, receives };
 }
 
 function readMethod(plugin: string, method: Value, index: number): DescribedMethod {
   const refuse = (reason: string): never => {
-    throw new Error(`plugin.describe: methods[${index}]: ${reason}`);
+    throw new RelayError('PLUGIN_REFUSED', `plugin.describe: methods[${index}]: ${reason}`);
   };
   if (!isDict(method)) return refuse('it is not a struct');
   const { name, help = '', signature, access = 'call' } = method;
@@ -133,14 +137,14 @@ function readMethod(plugin: string, method: Value, index: number): DescribedMeth
   return { name, help: shown(help), signature: signature?.length === 0 ? undefined : signature, access: access as AccessClass };
 }
 
-/** Validates the answer to `plugin.get_version`. Throws an Error that says what is wrong. */
+/** Validates the answer to `plugin.get_version`. Throws a RelayError PLUGIN_REFUSED that says what is wrong. */
 export function readVersion(answer: Value): StatedVersion {
-  if (!isDict(answer)) throw new Error('plugin.get_version: its answer is not a struct');
+  if (!isDict(answer)) throw new RelayError('PLUGIN_REFUSED', 'plugin.get_version: its answer is not a struct');
   const { version, requires } = answer;
   if (version !== undefined && (typeof version !== 'string' || version.length > 100))
-    throw new Error('plugin.get_version: version is not a text of at most 100 characters');
+    throw new RelayError('PLUGIN_REFUSED', 'plugin.get_version: version is not a text of at most 100 characters');
   if (requires !== undefined && (typeof requires !== 'string' || requires.length > 200))
-    throw new Error('plugin.get_version: requires is not a text of at most 200 characters');
+    throw new RelayError('PLUGIN_REFUSED', 'plugin.get_version: requires is not a text of at most 200 characters');
   return { version: version === undefined ? undefined : clean(version, 100), requires };
 }
 

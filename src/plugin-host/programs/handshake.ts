@@ -2,7 +2,7 @@
  * Parses the handshake, the line that says how to call a program: `co2|1|http|127.0.0.1:<port>|/<token>`, `co2|1|poll`, or from a child of
  * ours `co2|1|pipe`. Pure.
  */
-import { clean } from '../../core/core.ts';
+import { RelayError, clean } from '../../core/core.ts';
 
 /** The versions of the protocol that this relay speaks. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
@@ -21,8 +21,9 @@ const PORT = /^\d{1,5}$/;
 const PATH = /^\/[\w.~!$&'()*+,;=:@%/-]{1,512}$/;
 
 /**
- * Parses the line, given without its line end. Throws an Error that says what is wrong; a version mismatch names the versions of both
- * sides. The error quotes the line with `secrets`, and anything that looks like a secret, hidden. `hasPipe`: the program has inherited one.
+ * Parses the line, given without its line end. Throws a RelayError PLUGIN_REFUSED that says what is wrong; a version mismatch names the
+ * versions of both sides. The error quotes the line with `secrets`, and anything that looks like a secret, hidden. `hasPipe`: the program
+ * has inherited one.
  */
 export function readHandshake(line: string, secrets: readonly string[] = [], { hasPipe = false } = {}): Handshake {
   const [mark, version = '', form = '', ...rest] = partsOf(line);
@@ -30,15 +31,22 @@ export function readHandshake(line: string, secrets: readonly string[] = [], { h
   const shown = withoutSecrets(line, secrets);
   const [, shownVersion = '', shownForm = '', shownPlace = ''] = partsOf(shown);
   if (mark !== 'co2')
-    throw new Error(`its first line is no handshake: '${clean(shown, 80)}'; expected co2|1|http|127.0.0.1:<port>|/<token> or co2|1|poll`);
+    throw new RelayError(
+      'PLUGIN_REFUSED',
+      `its first line is no handshake: '${clean(shown, 80)}'; expected co2|1|http|127.0.0.1:<port>|/<token> or co2|1|poll`,
+    );
   if (!VERSION.test(version) || !PROTOCOL_VERSIONS.includes(Number(version)))
-    throw new Error(
+    throw new RelayError(
+      'PLUGIN_REFUSED',
       `it speaks version '${clean(shownVersion, 20)}' of the protocol, and this relay speaks ${PROTOCOL_VERSIONS.join(', ')} (CO2_PROTOCOL_VERSIONS)`,
     );
   const agreed = { version: Number(version) };
   if ((form === 'poll' || (form === 'pipe' && hasPipe)) && rest.length === 0) return { form, ...agreed };
   if (form === 'http') return { form, ...agreed, ...readPlace(rest, shownPlace) };
-  throw new Error(`its handshake asks for '${clean(shownForm, 40)}'; expected http|127.0.0.1:<port>|/<token> or poll`);
+  throw new RelayError(
+    'PLUGIN_REFUSED',
+    `its handshake asks for '${clean(shownForm, 40)}'; expected http|127.0.0.1:<port>|/<token> or poll`,
+  );
 }
 
 function partsOf(line: string): readonly string[] {
@@ -72,8 +80,8 @@ export function withoutKnown(text: string, secrets: readonly string[]): string {
 function readPlace([place = '', path = '', ...more]: readonly string[], shown: string): { port: number; path: string } {
   const [host = '', port = '', ...others] = place.split(':');
   if (host !== '127.0.0.1' || others.length > 0 || !PORT.test(port) || Number(port) < 1 || Number(port) > 65535)
-    throw new Error(`its handshake says that it listens at '${clean(shown, 60)}'; expected 127.0.0.1:<port>`);
+    throw new RelayError('PLUGIN_REFUSED', `its handshake says that it listens at '${clean(shown, 60)}'; expected 127.0.0.1:<port>`);
   if (!PATH.test(path) || more.length > 0)
-    throw new Error('the path in its handshake cannot be; expected / and a token of letters, digits, "-" and "_"');
+    throw new RelayError('PLUGIN_REFUSED', 'the path in its handshake cannot be; expected / and a token of letters, digits, "-" and "_"');
   return { port: Number(port), path };
 }

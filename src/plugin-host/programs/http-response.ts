@@ -1,5 +1,5 @@
 /** Reads one HTTP response as its bytes arrive, in bounded memory. Pure: it has no socket. */
-import { clean, memoize, parseMediaType } from '../../core/core.ts';
+import { RelayError, clean, memoize, parseMediaType } from '../../core/core.ts';
 
 /** A response with status 200 that may be XML-RPC. */
 export interface HttpResponse {
@@ -37,7 +37,7 @@ export class ResponseReader {
 
   constructor(private readonly maxBodyBytes: number) {}
 
-  /** Returns the response once it is complete. Throws an Error that says what is wrong with it. */
+  /** Returns the response once it is complete. Throws a RelayError TRANSPORT that says what is wrong with it. */
   push(chunk: Buffer): HttpResponse | undefined {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     while (this.#advance());
@@ -46,10 +46,11 @@ export class ResponseReader {
     return this.#whole();
   }
 
-  /** Returns the response if the end of the connection completes it. Throws an Error if it is truncated. */
+  /** Returns the response if the end of the connection completes it. Throws a RelayError TRANSPORT if it is truncated. */
   end(): HttpResponse {
     if (this.#step === 'to-the-end') return this.#whole();
-    throw new Error(
+    throw new RelayError(
+      'TRANSPORT',
       this.#step === 'head' && this.#rest.length === 0
         ? 'the connection ended without an answer'
         : 'the connection ended before the response was complete',
@@ -89,7 +90,7 @@ export class ResponseReader {
   #readHead(): boolean {
     const end = this.#rest.indexOf(END_OF_HEAD);
     if (end > MAX_HEAD_BYTES || (end < 0 && this.#rest.length > MAX_HEAD_BYTES))
-      throw new Error('the headers of the response are too large');
+      throw new RelayError('TRANSPORT', 'the headers of the response are too large');
     if (end < 0) return false;
     const head = readHead(this.#rest.toString('latin1', 0, end));
     this.#passFraming(end + END_OF_HEAD.length);
@@ -119,7 +120,7 @@ export class ResponseReader {
 
   #startChunk(line: string): void {
     const [, digits] = /^([0-9A-Fa-f]{1,8})[ \t]*(?:;|$)/.exec(line) ?? [];
-    if (digits === undefined) throw new Error('a chunk of its response has no size');
+    if (digits === undefined) throw new RelayError('TRANSPORT', 'a chunk of its response has no size');
     this.#expect(parseInt(digits, 16));
     this.#step = this.#left === 0 ? 'trailer' : 'chunk';
   }
@@ -127,7 +128,7 @@ export class ResponseReader {
   #readLine(take: (line: string) => void): boolean {
     const end = this.#rest.indexOf(END_OF_LINE);
     if (end > MAX_LINE_BYTES || (end < 0 && this.#rest.length > MAX_LINE_BYTES))
-      throw new Error('a line between two chunks of its response is too long');
+      throw new RelayError('TRANSPORT', 'a line between two chunks of its response is too long');
     if (end < 0) return false;
     const line = this.#rest.toString('latin1', 0, end);
     this.#passFraming(end + END_OF_LINE.length);
@@ -144,11 +145,12 @@ export class ResponseReader {
     this.#rest = this.#rest.subarray(bytes);
     this.#framing += bytes;
     if (this.#framing > this.#body.size + MAX_SURPLUS_BYTES)
-      throw new Error('its response has more headers and lines between chunks than content');
+      throw new RelayError('TRANSPORT', 'its response has more headers and lines between chunks than content');
   }
 
   #requireRoom(bytes: number): void {
-    if (this.#body.size + bytes > this.maxBodyBytes) throw new Error(`its response is larger than ${this.maxBodyBytes} bytes`);
+    if (this.#body.size + bytes > this.maxBodyBytes)
+      throw new RelayError('TRANSPORT', `its response is larger than ${this.maxBodyBytes} bytes`);
   }
 
   #whole(): HttpResponse {
@@ -171,34 +173,34 @@ const XML: ReadonlySet<string> = new Set(['text/xml', 'application/xml']);
 const USUAL_LENGTH = 400;
 
 /**
- * Parses a head without the empty line at its end; 'continue' for an interim response (1xx). Throws an Error that says what is wrong with
- * it. Memoized, since a program sends the same few heads within a second.
+ * Parses a head without the empty line at its end; 'continue' for an interim response (1xx). Throws a RelayError TRANSPORT that says what
+ * is wrong with it. Memoized, since a program sends the same few heads within a second.
  */
 export const readHead = memoize<ResponseHead | 'continue'>((text) => {
   const [statusLine = '', ...fields] = text.split('\r\n');
   const [, minor, status = ''] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(statusLine) ?? [];
-  if (minor === undefined) throw new Error(`it answered something that is not HTTP: '${clean(statusLine, 60)}'`);
+  if (minor === undefined) throw new RelayError('TRANSPORT', `it answered something that is not HTTP: '${clean(statusLine, 60)}'`);
   if (status.startsWith('1')) return 'continue';
   return frame(headersOf(fields), minor === '1', status);
 }, USUAL_LENGTH);
 
 function frame(headers: ReadonlyMap<string, string>, isModern: boolean, status: string): ResponseHead {
-  if (status !== '200') throw new Error(`it answered HTTP ${status}`);
+  if (status !== '200') throw new RelayError('TRANSPORT', `it answered HTTP ${status}`);
   const media = parseMediaType(headers.get('content-type') ?? '');
-  if (!media || !XML.has(media.type)) throw new Error('it did not answer with XML');
+  if (!media || !XML.has(media.type)) throw new RelayError('TRANSPORT', 'it did not answer with XML');
   if ((headers.get('content-encoding') ?? 'identity').toLowerCase() !== 'identity')
-    throw new Error('it answered with a Content-Encoding that was not requested');
+    throw new RelayError('TRANSPORT', 'it answered with a Content-Encoding that was not requested');
   const charset = media.parameters.find(([name]) => name === 'charset')?.[1];
   const connection = (headers.get('connection') ?? '').toLowerCase();
   const isReusable = isModern ? !connection.includes('close') : connection.includes('keep-alive');
   const [coding, length] = [headers.get('transfer-encoding'), headers.get('content-length')];
   if (coding !== undefined) {
     if (coding.toLowerCase() !== 'chunked' || length !== undefined)
-      throw new Error('its response has a Transfer-Encoding that was not requested, or two lengths');
+      throw new RelayError('TRANSPORT', 'its response has a Transfer-Encoding that was not requested, or two lengths');
     return { charset, isReusable, body: 'chunked' };
   }
   if (length === undefined) return { charset, isReusable: false, body: 'to-the-end' };
-  if (!/^\d{1,15}$/.test(length)) throw new Error('the Content-Length of its response is not a number');
+  if (!/^\d{1,15}$/.test(length)) throw new RelayError('TRANSPORT', 'the Content-Length of its response is not a number');
   return { charset, isReusable, body: Number(length) };
 }
 
@@ -208,9 +210,9 @@ function headersOf(fields: readonly string[]): ReadonlyMap<string, string> {
   for (const field of fields) {
     const colon = field.indexOf(':');
     const name = field.slice(0, Math.max(colon, 0)).toLowerCase();
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) throw new Error('the headers of its response are not HTTP');
+    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) throw new RelayError('TRANSPORT', 'the headers of its response are not HTTP');
     const isRepeated = headers.has(name) && (name === 'content-length' || name === 'transfer-encoding' || name === 'content-type');
-    if (isRepeated) throw new Error(`its response has two headers ${name}`);
+    if (isRepeated) throw new RelayError('TRANSPORT', `its response has two headers ${name}`);
     headers.set(name, field.slice(colon + 1).trim());
   }
   return headers;

@@ -279,6 +279,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function failure(error: unknown): RelayError {
+  if (RelayError.is(error)) return error;
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   return new RelayError('TRANSPORT', REASONS[code ?? ''] ?? reasonOf(error), { cause: error });
 }

@@ -38,11 +38,11 @@ export async function prepare(parts: PreparationParts): Promise<Prepared> {
   const first = await ask(parts, 'plugin.push_version', [relayVersion]);
   parts.onFirstAnswer?.(first);
   const version = await ask(parts, 'plugin.get_version', []);
-  const own = version === undefined ? undefined : orRefused(() => readVersion(version));
+  const own = version === undefined ? undefined : readVersion(version);
   const unfit = own === undefined ? undefined : incompatibility(own, relayVersion);
   if (unfit !== undefined) throw new RelayError('PLUGIN_REFUSED', unfit);
   const answer = await ask(parts, 'plugin.describe', []);
-  const description = answer === undefined ? UNDESCRIBED : orRefused(() => readDescription(plugin, answer));
+  const description = answer === undefined ? UNDESCRIBED : readDescription(plugin, answer);
   const prepared = { ...description, version: own?.version };
   const state = await inherit?.(prepared);
   if (state !== undefined && description.capabilities.has('handover')) await ask(parts, 'plugin.restore', [state]);
@@ -78,12 +78,4 @@ const MISSING = /is not supported$|missing or wrong number of parameters|^Unknow
 export function saysMissing(error: unknown, method: string): boolean {
   if (RelayError.is(error)) return error.code === 'NO_SUCH_METHOD';
   return Fault.is(error) && error.message.includes(method) && MISSING.test(error.message);
-}
-
-function orRefused<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw new RelayError('PLUGIN_REFUSED', reasonOf(error), { cause: error });
-  }
 }

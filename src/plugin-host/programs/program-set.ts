@@ -156,7 +156,9 @@ export class Programs {
   #find(name: string): Program {
     const plugin = this.#plugins.get(name);
     if (plugin) return plugin;
-    throw new RelayError('INVALID_PARAMS', `there is no program '${clean(name)}'${suggest(name, [...this.#plugins.keys()])}`);
+    throw new RelayError('INVALID_PARAMS', `there is no program '${clean(name)}'${suggest(name, [...this.#plugins.keys()])}`, {
+      data: { reason: 'unknown-name' },
+    });
   }
 
   #deliver(satellite: string, message: Message): boolean {

@@ -218,7 +218,7 @@ export class Program implements HostedPlugin {
    */
   reload(): Promise<void> {
     return this.#queue.run(async (signal) => {
-      if (!this.#isWanted || !this.#port) throw refusal(this.name, 'it is stopped; start it instead');
+      if (!this.#isWanted || !this.#port) throw refusal(this.name, 'it is stopped; start it instead', undefined, { reason: 'stopped' });
       // Whether it is up after its start determines how it is reloaded.
       if (this.#supervisor.state.kind === 'starting') await unlessAborted(signal, () => this.#supervisor.start().catch(() => undefined));
       const isBeside = this.#supervisor.state.kind === 'up' && this.#supervisor.poll === undefined;

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { clean } from '../../core/core.ts';
+import { RelayError, clean } from '../../core/core.ts';
 import type { ProgramOptions } from './options.ts';
 
 export interface Identity {
@@ -33,28 +33,35 @@ const SYSTEM: Accounts = {
 };
 const ROOT = 0;
 
-/** Returns undefined for a program that runs as the relay's own user. Throws an Error that says what is wrong and what to do. */
+/** Returns undefined for a program that runs as the relay's own user. Throws a RelayError CONFIG_INVALID that says what to do. */
 export function identityOf(
   { user, group }: Partial<Pick<ProgramOptions, 'user' | 'group'>>,
   accounts: Accounts = SYSTEM,
 ): Identity | undefined {
   if (user === undefined && group === undefined) return undefined;
-  if (user === undefined) throw new Error(`it has a group (${group ?? ''}) and no user; set user as well, or leave group out`);
+  if (user === undefined) throw refused('group', `it has a group (${group ?? ''}) and no user; set user as well, or leave group out`);
   if (accounts.euid !== ROOT)
-    throw new Error(
+    throw refused(
+      'user',
       `it is to run as user ${user}, and only root can run programs as other users: start the relay as root, or leave user and group out`,
     );
   const entry = entryOf(user, accounts.passwd());
   const uid = numberIn(user) ?? Number(entry?.[2] ?? NaN);
-  if (Number.isNaN(uid)) throw new Error(`there is no user '${user}' in /etc/passwd; if a directory service knows it, write its number`);
+  if (Number.isNaN(uid))
+    throw refused('user', `there is no user '${user}' in /etc/passwd; if a directory service knows it, write its number`);
   const gid = group === undefined ? Number(entry?.[3] ?? NaN) : groupId(group, accounts);
-  if (Number.isNaN(gid)) throw new Error(`user ${user} is not in /etc/passwd, which would name its group; set group as well`);
+  if (Number.isNaN(gid)) throw refused('group', `user ${user} is not in /etc/passwd, which would name its group; set group as well`);
   return { uid, gid, user: String(user), home: entry?.[5] === '' ? undefined : entry?.[5] };
+}
+
+function refused(option: 'user' | 'group', text: string): RelayError {
+  return new RelayError('CONFIG_INVALID', text, { data: { option } });
 }
 
 function groupId(group: string | number, accounts: Accounts): number {
   const gid = numberIn(group) ?? Number(entryOf(group, accounts.group())?.[2] ?? NaN);
-  if (Number.isNaN(gid)) throw new Error(`there is no group '${group}' in /etc/group; if a directory service knows it, write its number`);
+  if (Number.isNaN(gid))
+    throw refused('group', `there is no group '${group}' in /etc/group; if a directory service knows it, write its number`);
   return gid;
 }
 

@@ -85,11 +85,11 @@ export class Session {
     return this.#transport !== undefined;
   }
 
-  /** Reads the handshake; from now on the program can be called. Throws an Error that says what is wrong with the line. */
+  /** Reads the handshake; from now on the program can be called. Throws a RelayError PLUGIN_REFUSED if the line is wrong. */
   accept(line: string, { allowsPoll = true } = {}): Handshake {
     const handshake = readHandshake(line, [this.#token], { hasPipe: this.#process.pipe !== undefined });
     if (handshake.form === 'poll' && !allowsPoll)
-      throw new Error('it fetches its calls now, and two such processes cannot be told apart; restart it instead');
+      throw new RelayError('PLUGIN_REFUSED', 'it fetches its calls now, and two such processes cannot be told apart; restart it instead');
     this.#transport = this.#transportOf(handshake);
     return handshake;
   }
@@ -151,7 +151,7 @@ export class Session {
     const options = { clock, writing: record.send, ...http };
     if (handshake.form === 'http') return new HttpTransport(record.name, handshake, options);
     const socket = this.#process.pipe;
-    if (!socket || !pipe) throw new Error('it has inherited no pipe');
+    if (!socket || !pipe) throw new RelayError('PLUGIN_REFUSED', 'it has inherited no pipe');
     return new PipeTransport(record.name, socket, { ...options, ...pipe });
   }
 

@@ -5,6 +5,7 @@ import { Int64 } from '../../../src/values/values.ts';
 import type { Sendable, Value } from '../../../src/values/values.ts';
 import { parseResponse, serialiseCall } from '../../../src/xmlrpc/xmlrpc.ts';
 import { call, request } from '../../http/raw.ts';
+import { rejects } from '../../support/relay-error.ts';
 import { pluginsDir, startRelay } from '../../support/relays.ts';
 import type { TestRelay } from '../../support/relays.ts';
 
@@ -218,9 +219,11 @@ for (const isolation of ISOLATIONS) {
     async (t) => {
       const schema = spam('', '{ config: z.object({ limit: z.number() }) }', `import { z } from '${import.meta.resolve('zod')}';`);
       await t.throwsAsync(started(t, isolation, schema, { plugins: { 'ham.spam': { limit: 'many' } } }), {
+        code: 'PLUGIN_REFUSED',
         message: /ham\.spam.*key "limit": .*found 'many' \(plugins\['ham\.spam'\] in config\.ts\)/,
       });
       await t.throwsAsync(started(t, isolation, spam(`setup() { throw new Error('no sensor'); }`), { strictStart: true }), {
+        code: 'PLUGIN_REFUSED',
         message: /ham\.spam.*refuses to start: no sensor/,
       });
       const directory = pluginsDir(t, { 'ham/spam.ts': 'export class {', 'ham/eggs.ts': RECORDER });
@@ -314,14 +317,15 @@ test.serial('the decorator decides where a module runs and is read without execu
   t.not(await relay.call('ham.spam.pid'), process.pid);
   t.is(await relay.call('ham.eggs.pid'), process.pid);
   t.is(await relay.call('ham.bacon.pid'), process.pid);
-  await t.throwsAsync(startRelay(t, { pluginsDir: directory, isolation: { 'ham.spma': 'child' } }), {
-    message: /isolation: there is no module 'ham\.spma' in use.*ham\.spam/,
-  });
+  const unknown = startRelay(t, { pluginsDir: directory, isolation: { 'ham.spma': 'child' } });
+  const { message } = await rejects(t, unknown, 'CONFIG_INVALID', { option: 'isolation', reason: 'unknown-name' });
+  t.regex(message, /'ham\.spma'.*ham\.spam/);
 });
 
 test.serial('a configuration that cannot be sent to a child is reported with its path', async (t) => {
   t.timeout(50_000);
   await t.throwsAsync(started(t, 'child', spam(''), { plugins: { 'ham.spam': { onEvent: () => 1 } } }), {
+    code: 'PLUGIN_REFUSED',
     message: /its configuration cannot be sent to a child \(isolation\): .*onEvent/,
   });
 });

@@ -6,6 +6,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { ERRORS } from '../../../src/core/core.ts';
 import type { PluginStatus } from '../../../src/plugin-host/plugin-host.ts';
 import type { RelayEvent } from '../../../src/relay/relay.ts';
 import { NOT_RELOADED } from '../../../src/plugin-host/hosted/hosted.ts';
@@ -253,7 +254,7 @@ test.serial(
     t.deepEqual(relay.status().plugins.problems, []);
     await relay.admin('plugin.stop');
     relay.save(spam('three'));
-    await t.throwsAsync(relay.admin('plugin.reload'), { message: /ham\.spam: it is stopped; start it instead/ });
+    await t.throwsAsync(relay.admin('plugin.reload'), { code: ERRORS.PLUGIN_REFUSED.fault } as never);
     await relay.admin('plugin.start');
     t.is(await relay.call('ham.spam.version'), 'three');
   },

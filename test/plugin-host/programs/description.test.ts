@@ -38,7 +38,7 @@ const WRONG: readonly (readonly [Value, RegExp])[] = [
 
 for (const [answer, reason] of WRONG) {
   test(`invalid answer is rejected: ${reason.source}: ${JSON.stringify(answer).slice(0, 100)}`, (t) => {
-    t.throws(() => readDescription('ham', answer), { message: reason });
+    t.throws(() => readDescription('ham', answer), { code: 'PLUGIN_REFUSED', message: reason });
   });
 }
 
@@ -49,6 +49,9 @@ test('a version range that the relay satisfies, one that it does not, and none',
   t.is(of('^1.0.0'), 'its version 1.0.0 requires a relay ^1.0.0, and this one is 0.9.1');
   t.regex(of('newest') ?? '', /requires the relay 'newest', which is not a version range/);
   t.is(incompatibility(readVersion({}), '0.9.1'), undefined);
-  t.throws(() => readVersion({ version: 1 }), { message: /version is not a text of at most 100 characters/ });
-  t.throws(() => readVersion({ requires: 'x'.repeat(201) }), { message: /requires is not a text of at most 200 characters/ });
+  t.throws(() => readVersion({ version: 1 }), { code: 'PLUGIN_REFUSED', message: /version is not a text of at most 100 characters/ });
+  t.throws(() => readVersion({ requires: 'x'.repeat(201) }), {
+    code: 'PLUGIN_REFUSED',
+    message: /requires is not a text of at most 200 characters/,
+  });
 });

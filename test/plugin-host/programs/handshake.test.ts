@@ -10,8 +10,8 @@ test('both forms of the handshake are parsed', (t) => {
 
 test('a pipe is accepted only from a process that has inherited one', (t) => {
   t.deepEqual(readHandshake('co2|1|pipe', [], { hasPipe: true }), { form: 'pipe', version: 1 });
-  t.throws(() => readHandshake('co2|1|pipe'), { message: /asks for 'pipe'; expected http/ });
-  t.throws(() => readHandshake('co2|1|pipe|3', [], { hasPipe: true }), { message: /asks for 'pipe'/ });
+  t.throws(() => readHandshake('co2|1|pipe'), { code: 'PLUGIN_REFUSED', message: /asks for 'pipe'; expected http/ });
+  t.throws(() => readHandshake('co2|1|pipe|3', [], { hasPipe: true }), { code: 'PLUGIN_REFUSED', message: /asks for 'pipe'/ });
 });
 
 const WRONG: Readonly<Record<string, RegExp>> = {
@@ -39,7 +39,7 @@ const WRONG: Readonly<Record<string, RegExp>> = {
 
 for (const [line, reason] of Object.entries(WRONG)) {
   test(`invalid handshake is rejected: ${JSON.stringify(line)}`, (t) => {
-    t.throws(() => readHandshake(line), { message: reason });
+    t.throws(() => readHandshake(line), { code: 'PLUGIN_REFUSED', message: reason });
   });
 }
 

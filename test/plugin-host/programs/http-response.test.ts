@@ -87,8 +87,8 @@ const WRONG: Readonly<Record<string, RegExp>> = {
 
 for (const [text, reason] of Object.entries(WRONG)) {
   test(`malformed response is rejected: ${JSON.stringify(text.slice(0, 90))}`, (t) => {
-    t.throws(() => read(text), { message: reason });
-    t.throws(() => read(text, 7), { message: reason });
+    t.throws(() => read(text), { code: 'TRANSPORT', message: reason });
+    t.throws(() => read(text, 7), { code: 'TRANSPORT', message: reason });
   });
 }
 
@@ -108,6 +108,6 @@ for (const [name, text] of [
   ['chunks of one byte', `${HEAD}Transfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(300_000)}`],
 ] as const) {
   test(`${name} are rejected`, (t) => {
-    t.throws(() => read(text, 65_536, 1_000_000), { message: /more headers and lines between chunks than content/ });
+    t.throws(() => read(text, 65_536, 1_000_000), { code: 'TRANSPORT', message: /more headers and lines between chunks than content/ });
   });
 }

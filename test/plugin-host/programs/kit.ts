@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { systemClock } from '../../../src/core/core.ts';
+import { RelayError, systemClock } from '../../../src/core/core.ts';
 import type { Clock } from '../../../src/core/core.ts';
 import type { Message } from '../../../src/message/message.ts';
 import type { Sendable, Value } from '../../../src/values/values.ts';
@@ -89,7 +89,7 @@ export function programOf(
     start: () => plugin.start(port),
     call: async (method, ...params) => {
       const found = exposed.get(`ham.${method}`);
-      if (!found) throw new Error(`no method ${method}; there are ${[...exposed.keys()].join(', ')}`);
+      if (!found) throw new RelayError('NO_SUCH_METHOD', `no method ${method}; there are ${[...exposed.keys()].join(', ')}`);
       return found.invoke(params, () => undefined);
     },
     deliver: (message) => plugin.inboxes[0]?.take(message) ?? false,

@@ -111,7 +111,7 @@ test('a call to a program that is not ready is rejected with its state', async (
     message: 'ham.echo: ham is started again in 1 s: it ended with code 3',
   } as never);
   clock.advance(250);
-  await t.throwsAsync(kit.call('echo', 'x'), { message: 'ham.echo: ham is starting' });
+  await t.throwsAsync(kit.call('echo', 'x'), { code: 'UNAVAILABLE', message: 'ham.echo: ham is starting' });
   await kit.until('ready', 2);
   t.is(await kit.call('echo', 'x'), 'x');
 });
@@ -132,7 +132,7 @@ test('a prompt without a line end is logged while the program waits, on both out
 test('an unfinished first line is logged without its token', async (t) => {
   const record = inline('process.stdout.write(`co2|1|http|127.0.0.1:80|/${process.env.CO2_PLUGIN_TOKEN}`); setInterval(() => {}, 1000)');
   const kit = programOf(t, '', { record: { ...record, startTimeoutMs: 4_000 } });
-  await t.throwsAsync(kit.start(), { message: /its first line did not come in 4000 ms/ });
+  await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: /its first line did not come in 4000 ms/ });
   t.is(kit.log.matching(/its first line has no line end yet: 'co2\|1\|http\|127\.0\.0\.1:80\|\/\(hidden\)'/).length, 1);
 });
 
@@ -144,7 +144,10 @@ test('the token of a program is never logged, whichever line contains it', async
   const wrong = programOf(t, '', {
     record: inline('console.log(`co2|1|http|127.0.0.1:80/${process.env.CO2_PLUGIN_TOKEN}`); setInterval(() => {}, 1000)'),
   });
-  await t.throwsAsync(wrong.start(), { message: /its handshake says that it listens at '127\.0\.0\.1:80\/\(hidden\)'; expected/ });
+  await t.throwsAsync(wrong.start(), {
+    code: 'PLUGIN_REFUSED',
+    message: /its handshake says that it listens at '127\.0\.0\.1:80\/\(hidden\)'; expected/,
+  });
 });
 
 const FOREGROUND = /run it in the foreground \(many programs have an option for that: --foreground, --no-daemon, -n, -f, "daemon off"\)/;

@@ -1,5 +1,6 @@
 /** Programs without a server: their calls are queued until they fetch them. */
 import test from 'ava';
+import { Fault } from '../../../src/core/core.ts';
 import type { RelayError } from '../../../src/core/core.ts';
 import type { ProgramCall } from '../../../src/plugin-host/plugin-host.ts';
 import { messageOf } from '../kit.ts';
@@ -34,7 +35,7 @@ test('a program fetches its calls and sends the answers', async (t) => {
   t.is(await adding, 3);
   const failing = kit.call('add', 'x');
   kit.programs.answerCall('ham', (await kit.fetch()).id, { fault: { code: 7, text: 'no number' } });
-  await t.throwsAsync(failing, { message: 'no number' });
+  await t.throwsAsync(failing, { instanceOf: Fault, code: 7, message: 'no number' } as never);
 });
 
 test('messages are delivered as calls of notify, with their values and metadata', async (t) => {
@@ -129,6 +130,6 @@ test('lines that a program logs keep their level', (t) => {
     () => {
       kit.programs.log('ham', 'fatal', 'x');
     },
-    { message: /there is no level 'fatal'/ },
+    { code: 'INVALID_PARAMS', message: /there is no level 'fatal'/ },
   );
 });

@@ -25,7 +25,7 @@ test('a program is started, its methods are called, messages arrive in order, an
   await kit.plugin.stop();
   t.is(kit.plugin.status.state.type, 'stopped');
   t.false(isAlive(pid));
-  await t.throwsAsync(kit.call('echo', 'x'), { message: /no method/ });
+  await t.throwsAsync(kit.call('echo', 'x'), { code: 'NO_SUCH_METHOD' });
 });
 
 test('a program gets a clean environment and its own directory, and its files are private', async (t) => {
@@ -52,7 +52,7 @@ test('an answer may be as large as the configured body limit, but not larger', a
   t.is(await wide.call('echo', text), text);
   const narrow = programOf(t, 'good', { maxBodyBytes: 10_000 });
   await narrow.start();
-  await t.throwsAsync(narrow.call('echo', text), { message: /its response is larger than 10000 bytes/ });
+  await t.throwsAsync(narrow.call('echo', text), { code: 'TRANSPORT', message: /its response is larger than 10000 bytes/ });
 });
 
 test('a crash is detected, callers get the state as the error, and the program is restarted', async (t) => {

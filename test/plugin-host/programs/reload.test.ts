@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { NOT_RELOADED } from '../../../src/plugin-host/hosted/hosted.ts';
+import { rejects } from '../../support/relay-error.ts';
 import { temporaryDir } from '../../support/relays.ts';
 import { messageOf } from '../kit.ts';
 import { gone, isAlive, programOf } from './kit.ts';
@@ -74,6 +75,7 @@ test('a new process that fetches its calls cannot replace one with a server', as
   const kit = programOf(t, 'changes-form', { args: [join(temporaryDir(t), 'started')] });
   await kit.start();
   await t.throwsAsync(kit.plugin.reload(), {
+    code: 'PLUGIN_REFUSED',
     message: /it fetches its calls now, and two such processes cannot be told apart; restart it instead/,
   });
   t.is(await kit.call('echo', 'still here'), 'still here');
@@ -104,7 +106,8 @@ test('a program that fetches its calls is stopped first, and messages are queued
 
 test('reloads run one at a time, and a stopped program is not reloaded', async (t) => {
   const kit = programOf(t, 'good');
-  await t.throwsAsync(kit.plugin.reload(), { message: 'plugin ham: it is stopped; start it instead' });
+  const { message } = await rejects(t, kit.plugin.reload(), 'PLUGIN_REFUSED', { reason: 'stopped' });
+  t.is(message, 'plugin ham: it is stopped; start it instead');
   await kit.start();
   const { pid = 0 } = kit.plugin.status;
   await Promise.all([kit.plugin.reload(), kit.plugin.reload()]);
@@ -112,7 +115,7 @@ test('reloads run one at a time, and a stopped program is not reloaded', async (
   t.false(isAlive(pid));
   t.is(kit.programs.tokens().length, 1);
   const last = kit.plugin.status.pid ?? 0;
-  const given = t.throwsAsync(kit.plugin.reload(), { message: 'plugin ham is being stopped' });
+  const given = t.throwsAsync(kit.plugin.reload(), { code: 'UNAVAILABLE' });
   await kit.plugin.stop();
   await given;
   t.false(isAlive(last));

@@ -6,6 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { programShape } from '../../../src/plugin-host/programs/options.ts';
 import { identityOf } from '../../../src/plugin-host/programs/run-as.ts';
 import { runCo2, startCo2 } from '../../support/processes.ts';
+import { refuses } from '../../support/relay-error.ts';
 import { pluginsDir, temporaryDir } from '../../support/relays.ts';
 import { FIXTURE, programOf } from './kit.ts';
 
@@ -41,16 +42,25 @@ test('invalid users and groups are rejected with advice', (t) => {
   const cases = [
     [
       { user: 'weather' },
+      'user',
       1000,
       /it is to run as user weather, and only root can run programs as other users: start the relay as root, or leave/,
     ],
-    [{ user: 0, group: 0 }, undefined, /only root can run programs as other users/],
-    [{ group: 'sensors' }, 0, /it has a group \(sensors\) and no user; set user as well/],
-    [{ user: 'nobody-here' }, 0, /there is no user 'nobody-here' in \/etc\/passwd; if a directory service knows it, write its number/],
-    [{ user: 'weather', group: 'nothing' }, 0, /there is no group 'nothing' in \/etc\/group/],
-    [{ user: 4711 }, 0, /user 4711 is not in \/etc\/passwd, which would name its group; set group as well/],
+    [{ user: 0, group: 0 }, 'user', undefined, /only root can run programs as other users/],
+    [{ group: 'sensors' }, 'group', 0, /it has a group \(sensors\) and no user; set user as well/],
+    [
+      { user: 'nobody-here' },
+      'user',
+      0,
+      /there is no user 'nobody-here' in \/etc\/passwd; if a directory service knows it, write its number/,
+    ],
+    [{ user: 'weather', group: 'nothing' }, 'group', 0, /there is no group 'nothing' in \/etc\/group/],
+    [{ user: 4711 }, 'group', 0, /user 4711 is not in \/etc\/passwd, which would name its group; set group as well/],
   ] as const;
-  for (const [record, euid, message] of cases) t.throws(() => identityOf(record, { ...asRoot, euid }), { message }, JSON.stringify(record));
+  for (const [record, option, euid, text] of cases) {
+    const { message } = refuses(t, () => identityOf(record, { ...asRoot, euid }), 'CONFIG_INVALID', { option });
+    t.regex(message, text);
+  }
 });
 
 test('the configuration accepts a user as a name or a number', (t) => {
@@ -131,7 +141,7 @@ test('a program runs with another group, given by number', async (t) => {
   const kit = programOf(t, 'identity', { record: { user: 4711, group: 4712, args: [openCopy(t), 'identity'] } });
   chmodSync(dirname(kit.stateDir), 0o711);
   if (!isRoot) {
-    await t.throwsAsync(kit.start(), { message: /only root can run programs as other users/ });
+    await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: /only root can run programs as other users/ });
     return;
   }
   await kit.start();
@@ -155,6 +165,6 @@ test('the error for an inaccessible working directory or executable names the di
   ] as const;
   for (const [record, message] of cases) {
     const kit = programOf(t, 'identity', { record: { user: 4711, group: 4711, ...record } });
-    await t.throwsAsync(kit.start(), { message: isRoot ? message : /only root can run programs as other users/ });
+    await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: isRoot ? message : /only root can run programs as other users/ });
   }
 });

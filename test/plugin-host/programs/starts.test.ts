@@ -87,7 +87,7 @@ for (const [line, reason] of Object.entries(NO_INTERPRETER)) {
       () => {
         checkPrograms([{ name: 'ham', ...record }], [], process.env.PATH);
       },
-      { message: reason },
+      { code: 'CONFIG_INVALID', message: reason },
     );
   });
 }
@@ -120,6 +120,7 @@ test('the error for a missing loader does not say that the program is missing', 
   bytes.write('/none/', at);
   writeFileSync(exec, bytes);
   await t.throwsAsync(programOf(t, '', { record: { exec } }).start(), {
+    code: 'PLUGIN_REFUSED',
     message: /it cannot be started: .*ENOENT; the file is there, but not its interpreter or loader/,
   });
 });
@@ -129,6 +130,7 @@ test('a program in a world-writable folder is not started', async (t) => {
   const exec = script(directory, 0o755);
   chmodSync(directory, 0o777);
   await t.throwsAsync(programOf(t, 'good', { record: { exec } }).start(), {
+    code: 'PLUGIN_REFUSED',
     message: /can write to the folder of .*script\.sh; chmod o-w/,
   });
 });
@@ -152,7 +154,7 @@ test('a program that sends no first line in time is killed and restarted', async
   const starting = kit.start();
   const { pid = 0 } = kit.plugin.status;
   clock.advance(10_000);
-  await t.throwsAsync(starting, { message: /its first line did not come in 10000 ms \(startTimeoutMs\)/ });
+  await t.throwsAsync(starting, { code: 'PLUGIN_REFUSED', message: /its first line did not come in 10000 ms \(startTimeoutMs\)/ });
   t.like(kit.plugin.status.state, { type: 'backoff', attempt: 1 });
   await gone(pid);
   t.pass();
@@ -164,7 +166,7 @@ test('a program that exits before its first line or during setup is restarted, a
     ['dies-in-setup', 4],
   ] as const) {
     const kit = programOf(t, mode, { clock: new VirtualClock(), random: () => 0.5 });
-    await t.throwsAsync(kit.start(), { message: `plugin ham: it ended with code ${code}` });
+    await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: `plugin ham: it ended with code ${code}` });
     t.is(kit.plugin.status.state.type, 'backoff');
   }
 });
@@ -172,7 +174,7 @@ test('a program that exits before its first line or during setup is restarted, a
 test('a program that starts a process and exits leaves nothing running', async (t) => {
   const file = join(temporaryDir(t), 'pid');
   const kit = programOf(t, 'forks-and-exits', { args: [file], clock: new VirtualClock(), random: () => 0.5 });
-  await t.throwsAsync(kit.start(), { message: /it ended with code 0/ });
+  await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: /it ended with code 0/ });
   await gone(pidIn(file));
   t.pass();
 });
@@ -184,13 +186,13 @@ test('a crash loop ends in failed with an alarm in the log, and a manual start t
   t.like(kit.plugin.status, { restarts: 5, pid: undefined });
   t.regex(kit.plugin.status.lastError ?? '', /it was started 5 times in 60 s and ended each time; the last time: it ended with code 5/);
   t.is(kit.log.lines.all.filter(({ level, text }) => level === 'error' && text.includes('start it by hand')).length, 1);
-  await t.throwsAsync(kit.start(), { message: /it ended with code 5/ });
+  await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: /it ended with code 5/ });
   await kit.until('failed', 2);
 });
 
 test('a program that recovers becomes ready', async (t) => {
   const kit = programOf(t, 'recovers', { args: [join(temporaryDir(t), 'starts'), '3'] });
-  await t.throwsAsync(kit.start(), { message: /it ended with code 6/ });
+  await t.throwsAsync(kit.start(), { code: 'PLUGIN_REFUSED', message: /it ended with code 6/ });
   await kit.until('ready');
   t.is(kit.plugin.status.restarts, 2);
   t.is(await kit.call('echo', 'well'), 'well');
