@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
+import { PACKAGES_VARIABLE, optionalPackage } from './optional-package.ts';
 import { REPORTED } from './peers/hop-messages.ts';
 import type { HopCommand, HopReport } from './peers/hop-messages.ts';
 import { NPM, Peers, cpuSeconds } from './peers.ts';
@@ -33,6 +34,7 @@ const KINDS = [
   { name: NPM, kind: 'xmlrpc' },
   { name: 'POST with undici', kind: 'post' },
 ] as const;
+const MOLECULER = { name: 'Moleculer, TCP', kind: 'moleculer' } as const;
 const STALLED_MS = 20_000;
 
 /** Takes less than two minutes, or less than 40 seconds with `isQuick`. */
@@ -42,10 +44,13 @@ export async function relay({ isQuick, say }: Settings): Promise<Report> {
   const peers = new Peers();
   try {
     const brokers = await startBrokers(peers);
+    const hasMoleculer = optionalPackage('moleculer') !== undefined;
+    if (!hasMoleculer) peers.skipped.push(`${MOLECULER.name}: moleculer is not installed (${PACKAGES_VARIABLE} names the directory)`);
+    const kinds = [...KINDS, ...(hasMoleculer ? [MOLECULER] : [])];
     const figures: Figure[] = [];
     for (const receivers of RECEIVERS) {
       say(`starting senders and receivers (${receivers} each) ...`);
-      const direct = KINDS.map(async ({ name, kind }) => startHop(peers, { name, kind, receivers, port: await freePort(), pids: [] }));
+      const direct = kinds.map(async ({ name, kind }) => startHop(peers, { name, kind, receivers, port: await freePort(), pids: [] }));
       const brokered = brokers.map((broker) => startHop(peers, { ...broker, receivers, pids: [broker.pid] }));
       const hops = await Promise.all([...direct, ...brokered]);
       for (const hop of hops) await tryOut(hop, { receivers, bytes: 1_024, ...warmUp });
@@ -55,7 +60,7 @@ export async function relay({ isQuick, say }: Settings): Promise<Report> {
       }
       for (const hop of hops) await hop.stop();
     }
-    return { figures, skipped: [...peers.skipped, 'Moleculer: it is not among the dependencies'] };
+    return { figures, skipped: peers.skipped };
   } finally {
     await peers.stop();
   }

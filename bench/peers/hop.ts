@@ -33,6 +33,7 @@ const HOPS: Readonly<Record<string, () => Promise<{ readonly hop: Hop }>>> = {
   post: () => import('./hop-post.ts'),
   mqtt: () => import('./hop-mqtt.ts'),
   nats: () => import('./hop-nats.ts'),
+  moleculer: () => import('./hop-moleculer.ts'),
 };
 
 const report = (message: HopReport): void => {

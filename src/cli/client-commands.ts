@@ -6,7 +6,7 @@ import { clean, RelayError, suggest } from '../core/core.ts';
 import { isDict } from '../values/values.ts';
 import type { Value } from '../values/values.ts';
 import { prepare, similarTo } from './command-line.ts';
-import { describeMethod, helpText, methodNames, checkLiveness } from './introspection.ts';
+import { describeMethod, helpText, methodNames, checkLiveness, usages } from './introspection.ts';
 import { nameOf } from './find-relay.ts';
 import { withRelay } from './relay-connection.ts';
 import type { Call } from './relay-connection.ts';
@@ -45,7 +45,8 @@ const METHODS_HELP = `
 Examples:
   co2 methods
   co2 methods example
-  co2 methods 'example.*'`;
+  co2 methods 'example.*'
+Without a pattern it prints names, with one how the methods are called: int example.echo.add(a: int, b: int). --json prints names.`;
 const HELP_HELP = `
 Examples:
   co2 help notify                the command
@@ -99,7 +100,7 @@ function addIntrospection(program: Command): void {
   client(
     program,
     'methods [pattern]',
-    'list the methods, or those that match: a package, a name, or a pattern with *',
+    'list the methods, or show how those are called that match: a package, a name, or a pattern with *',
     METHODS_HELP,
   ).action(methods);
   client(program, 'help [words...]', 'show the help of a command, or the documentation of a method of the relay', HELP_HELP)
@@ -199,13 +200,15 @@ function count(text: string): number {
 }
 
 async function methods(pattern: string | undefined, flags: TargetFlags): Promise<void> {
-  const { names } = await withRelay(flags, methodNames);
-  const found = pattern === undefined ? names : names.filter((name) => matchesName(name, pattern));
-  if (found.length === 0 && pattern !== undefined) {
+  const { found, lines } = await withRelay(flags, async (call) => {
+    const { names } = await methodNames(call);
+    if (pattern === undefined) return { found: names, lines: names };
+    const matching = names.filter((name) => matchesName(name, pattern));
+    if (matching.length > 0) return { found: matching, lines: flags.json === true ? [] : await usages(call, matching) };
     const hint = pattern.includes('*') ? '' : suggest(pattern, names).replace(/\?$/, '');
     throw new RelayError('NO_SUCH_METHOD', `no method matches '${clean(pattern, 100)}'${hint}`);
-  }
-  print(flags, found, toText(found));
+  });
+  print(flags, found, toText(lines));
 }
 
 /** Matches a full name, its package or module, or a pattern in which * matches any characters. */

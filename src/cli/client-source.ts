@@ -131,28 +131,28 @@ function typeLines(begin: string, node: TreeNode, indent: string): string[] {
 function shapesOf({ help, signatures }: DescribedMethod): readonly Shape[] {
   if (signatures.length === 0 || signatures.length > MAX_SIGNATURES) return [ANY_CALL];
   if (signatures.some(({ params }) => params.length > MAX_PARAMS)) return [ANY_CALL];
-  const documented = paramNames(help);
-  const names = (count: number): readonly string[] => (documented.length === count ? documented : numbered(count));
-  const shapes = signatures.map(({ returns, params }) => ({
-    params: params.map((type, index) => `${names(params.length)[index] ?? ''}: ${(TYPES.get(type) ?? ANY).sent}`).join(', '),
-    answer: `Promise<${(TYPES.get(returns) ?? ANY).answered}>`,
-  }));
+  const documented = readDocumentation(help).params.map(({ name }) => name);
+  const shapes = signatures.map(({ returns, params, names = [] }) => {
+    const known = names.some((name) => name !== '') ? names : documented.length === params.length ? documented : [];
+    const named = paramNames(known, params.length);
+    return {
+      params: params.map((type, index) => `${named[index] ?? ''}: ${(TYPES.get(type) ?? ANY).sent}`).join(', '),
+      answer: `Promise<${(TYPES.get(returns) ?? ANY).answered}>`,
+    };
+  });
   // int and i4 are the same type in TypeScript.
   return [...new Map(shapes.map((shape) => [`${shape.params} ${shape.answer}`, shape])).values()];
 }
 
-/** The documented names of the parameters if all are unique and valid in TypeScript. */
-function paramNames(help: string): readonly string[] {
-  const names = readDocumentation(help).params.map(({ name }) => name);
-  return new Set(names).size === names.length && names.every(isParamName) ? names : [];
-}
-
-function numbered(count: number): readonly string[] {
-  return Array.from({ length: count }, (_, index) => `p${index + 1}`);
+/** The names of the parameters, `p1`, `p2` and so on for one that is unknown or not valid in TypeScript; all so unless they are unique. */
+function paramNames(known: readonly string[], count: number): readonly string[] {
+  const numbered = Array.from({ length: count }, (_, index) => `p${index + 1}`);
+  const names = numbered.map((name, index) => (isParamName(known[index] ?? '') ? (known[index] ?? '') : name));
+  return new Set(names).size === count ? names : numbered;
 }
 
 function isParamName(name: string): boolean {
-  return /^[A-Za-z]\w{0,63}$/.test(name) && !RESERVED.has(name);
+  return /^[A-Za-z_$][\w$]{0,63}$/.test(name) && !RESERVED.has(name);
 }
 
 /** Formats the help as the text of a doc comment. */

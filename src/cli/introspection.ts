@@ -12,6 +12,8 @@ import type { Call } from './relay-connection.ts';
 export interface RemoteSignature {
   readonly returns: string;
   readonly params: readonly string[];
+  /** The names of the parameters, `''` where the server does not say; undefined if it names none. */
+  readonly names?: readonly string[];
 }
 
 /** The names of all methods, and which family of introspection methods the server supports. */
@@ -229,18 +231,38 @@ function descriptionOf(
   const text = typeof help === 'string' ? help : '';
   if (typeof signatures === 'string') return { usage: signatures, help: text };
   const { params: documented } = readDocumentation(text);
-  const ways = (signatures ?? []).map(({ returns, params }) => {
-    const named = documented.length === params.length ? params.map((type, index) => `${type} ${documented[index]?.name ?? ''}`) : params;
-    return `${returns} ${method}(${named.join(', ')})`;
-  });
+  const longest = Math.max(...(signatures ?? []).map(({ params }) => params.length));
+  const names = documented.length === longest ? documented.map(({ name }) => name) : [];
+  const ways = (signatures ?? []).map(({ returns, params }) => usageOf(method, { returns, params, names }));
   return { usage: ways.length === 0 ? `${method}(...)` : ways.join('\n'), help: text };
+}
+
+/** `int example.echo.add(a: int, b: int)` */
+function usageOf(method: string, { returns, params, names = [] }: RemoteSignature): string {
+  const named = params.map((type, index) => ((names[index] ?? '') === '' ? type : `${names[index] ?? ''}: ${type}`));
+  return `${returns} ${method}(${named.join(', ')})`;
+}
+
+/** How these methods are called, a line for each way, in the order of the names; only the names if the server does not describe them. */
+export async function usages(call: Call, names: readonly string[]): Promise<readonly string[]> {
+  const described = await attempt(() => call('system.describeMethods', names));
+  const methods = new Map(
+    listOf(described.value)
+      .flatMap(describedMethod)
+      .map((method) => [method.name, method]),
+  );
+  return names.flatMap((name) => {
+    const { signatures = [] } = methods.get(name) ?? {};
+    return signatures.length === 0 ? [name] : signatures.map((signature) => usageOf(name, signature));
+  });
 }
 
 /** Formats the description as text, with the parameters in a table. */
 export function helpText({ usage, help, note }: MethodDescription): string {
   const { text, params, returns } = readDocumentation(help);
   const rows = [
-    ...params.map(({ name, text: content }) => [name, content] as const),
+    // A name alone is in the usage.
+    ...params.filter(({ text: content }) => content !== '').map(({ name, text: content }) => [name, content] as const),
     ...(returns === '' ? [] : [['returns', returns] as const]),
   ];
   const width = Math.max(0, ...rows.map(([name]) => name.length));
@@ -301,7 +323,8 @@ function describedSignature(value: Value): readonly RemoteSignature[] {
   const { returns, params } = isDict(value) ? value : {};
   const list = listOf(params);
   const types = list.map((param) => (isDict(param) ? param.type : undefined)).filter((type) => typeof type === 'string');
-  return typeof returns === 'string' && types.length === list.length ? [{ returns, params: types }] : [];
+  const names = list.map((param) => (isDict(param) && typeof param.name === 'string' ? clean(param.name, MAX_NAME) : ''));
+  return typeof returns === 'string' && types.length === list.length ? [{ returns, params: types, names }] : [];
 }
 
 function bounded<T extends { readonly name: string }>(methods: readonly T[]): T[] {

@@ -200,7 +200,7 @@ function methodSection(method: MethodDescription, { origin, isOpen, hasForms }: 
     `<p class="muted">Needs the right '${escaped(access)}'. <a href="?method=${encoded(name)}">${hasForms ? 'Link to this method' : 'Call it'}</a></p>`,
   );
   if (hasForms && canBeCalled(name))
-    body.push(...(signatures ?? [undefined]).slice(0, MAX_FORMS).map((signature) => callForm(name, signature)));
+    body.push(...(signatures ?? [undefined]).slice(0, MAX_FORMS).map((signature) => callForm(method, signature)));
   const calls = hasForms ? callExamples(method, origin) : undefined;
   if (calls) {
     const lines = Object.entries(EXAMPLES).map(([key, label]) => example(label, calls[key as keyof typeof EXAMPLES]));
@@ -238,9 +238,11 @@ function example(label: string, line: string): string {
 }
 
 /** The form for one signature of a method, with a field per parameter; without a signature, one field takes all parameters. */
-function callForm(name: string, signature: readonly string[] | undefined): string {
+function callForm({ name, paramNames }: MethodDescription, signature: readonly string[] | undefined): string {
+  const label = (type: string, index: number): string =>
+    escaped(paramNames[index] ? `${paramNames[index]}: ${type}` : `${index + 1}. ${type}`);
   const fields = signature
-    ? signature.slice(1).map((type, index) => `<label><span class="muted">${index + 1}. ${escaped(type)}</span>${fieldFor(type)}</label>`)
+    ? signature.slice(1).map((type, index) => `<label><span class="muted">${label(type, index)}</span>${fieldFor(type)}</label>`)
     : [
         '<label><span class="muted">Parameters, a JSON list</span><textarea rows="2" data-type="params" spellcheck="false">[]</textarea></label>',
       ];

@@ -322,9 +322,9 @@ export class Dispatcher {
     return new RelayError('APPLICATION', `${method} failed (error ${id}): ${text}`, { cause: error, isLogged: true });
   }
 
-  #hosted(plugin: string, { name, access, help, signature, invoke }: HostedMethod): Method {
+  #hosted(plugin: string, { name, access, help, signature, paramNames, invoke }: HostedMethod): Method {
     return {
-      ...{ name, plugin, access, help, signatures: signature },
+      ...{ name, plugin, access, help, signatures: signature, paramNames },
       invoke: (params, caller) => {
         const fail = (error: unknown): never => {
           throw this.#failed({ plugin, method: name, error }, caller);

@@ -27,9 +27,10 @@ export function addIntrospection(registry: MethodRegistry): void {
     {
       name: 'co2.get_method_help',
       access: 'read',
-      help: 'Answers the documentation of the method that is named, an empty string if it has none.',
+      help: 'Answers the documentation of the method that is named, with a line "@param TYPE NAME" for each parameter whose name is known.',
       signatures: [['string', 'string']],
-      invoke: (params) => named(registry, params).help,
+      paramNames: ['method'],
+      invoke: (params) => documentation(named(registry, params)),
     },
     ['system.methodHelp', 'web.get_method_help'],
   );
@@ -37,8 +38,9 @@ export function addIntrospection(registry: MethodRegistry): void {
     {
       name: 'co2.get_method_signature',
       access: 'read',
-      help: 'Answers how the method that is named is called: "result name(parameter, ...)", a line for each way.',
+      help: 'Answers how the method that is named is called: "result name(parameter: type, ...)", a line for each way.',
       signatures: [['string', 'string']],
+      paramNames: ['method'],
       invoke: (params) => describeCall(named(registry, params)),
     },
     ['web.get_method_signature'],
@@ -48,13 +50,15 @@ export function addIntrospection(registry: MethodRegistry): void {
     access: 'read',
     help: 'Answers a list of signatures of the method that is named, each a list of type names, first the result; or "undef".',
     signatures: [['array', 'string']],
+    paramNames: ['method'],
     invoke: (params) => named(registry, params).signatures ?? 'undef',
   });
   registry.add({
     name: 'system.describeMethods',
     access: 'read',
-    help: 'Describes all methods, or those of the list of names: name, help, access, signatures (each {returns, params: [{type}]}; none where the types are not known).',
+    help: 'Describes all methods, or those of the list of names: name, help, access, signatures (each {returns, params: [{type, name}]}; none where the types are not known, no name where that is not known).',
     signatures: [['array'], ['array', 'array']],
+    paramNames: ['methods'],
     invoke: (params) => namesIn(registry, params).map((name) => describeMethod(registry.find(name))),
   });
   registry.add({
@@ -66,17 +70,27 @@ export function addIntrospection(registry: MethodRegistry): void {
   });
 }
 
-/** `int ham.spam.add(int, int)`, or `ham.spam.add(...)` where the types are not known. */
-export function describeCall({ name, signatures }: Pick<Method, 'name' | 'signatures'>): string {
-  if (!signatures) return `${name}(...)`;
-  return signatures.map(([result = 'any', ...params]) => `${result} ${name}(${params.join(', ')})`).join('\n');
+/** `int ham.spam.add(a: int, b: int)`, or `int ham.spam.add(int, int)`, `ham.spam.add(a, b)`, `ham.spam.add(...)` where less is known. */
+export function describeCall({ name, signatures, paramNames = [] }: Pick<Method, 'name' | 'signatures' | 'paramNames'>): string {
+  if (!signatures) return `${name}(${paramNames.length > 0 && paramNames.every(Boolean) ? paramNames.join(', ') : '...'})`;
+  const typed = (type: string, index: number): string => (paramNames[index] ? `${paramNames[index]}: ${type}` : type);
+  return signatures.map(([result = 'any', ...params]) => `${result} ${name}(${params.map(typed).join(', ')})`).join('\n');
+}
+
+/** The help, and the parameters in the way of co2, which documents them so: `@param int a`. */
+function documentation({ help, signatures = [], paramNames = [] }: Method): string {
+  if (help.includes('@param')) return help;
+  const types = signatures.reduce((longest, one) => (one.length > longest.length ? one : longest), []).slice(1);
+  const tags = types.flatMap((type, index) => (paramNames[index] ? [`@param ${type} ${paramNames[index]}`] : []));
+  return [help, tags.join('\n')].filter(Boolean).join('\n\n');
 }
 
 /** What a generator of clients needs to know of a method. */
-function describeMethod({ name, help, access, signatures = [] }: Method): Sendable {
+function describeMethod({ name, help, access, signatures = [], paramNames = [] }: Method): Sendable {
+  const param = (type: string, index: number): Sendable => (paramNames[index] ? { type, name: paramNames[index] } : { type });
   return {
     ...{ name, help, access },
-    signatures: signatures.map(([returns = 'any', ...params]) => ({ returns, params: params.map((type) => ({ type })) })),
+    signatures: signatures.map(([returns = 'any', ...params]) => ({ returns, params: params.map(param) })),
   };
 }
 
@@ -106,6 +120,8 @@ export interface MethodDescription {
   readonly access: string;
   /** Undefined where the types are not known. */
   readonly signatures: readonly Signature[] | undefined;
+  /** The names of the parameters, as in {@link Method}. */
+  readonly paramNames: readonly string[];
   /** The plugin that exposes it; undefined for a method of the relay. */
   readonly plugin?: string | undefined;
 }
@@ -114,7 +130,7 @@ export interface MethodDescription {
 export function describeMethods(registry: MethodRegistry): MethodDescription[] {
   return registry.names().map((name) => {
     const method = registry.find(name);
-    const { help, access, signatures, plugin } = method;
-    return { name, help, usage: describeCall(method), access, signatures, plugin };
+    const { help, access, signatures, paramNames = [], plugin } = method;
+    return { name, help, usage: describeCall(method), access, signatures, paramNames, plugin };
   });
 }

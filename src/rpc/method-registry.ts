@@ -15,6 +15,8 @@ export interface Method {
   readonly help: string;
   /** Undefined where the types are not known; introspection then answers `undef`. */
   readonly signatures: readonly Signature[] | undefined;
+  /** The names of the parameters, in order, for all signatures; `''`, or none, where a name is not known. Default: none is known. */
+  readonly paramNames?: readonly string[] | undefined;
   /** The plugin that exposes the method; undefined for one of the relay's own. */
   readonly plugin?: string;
   /** Runs the method; `undefined` is answered as `true`. Access was checked before. */
@@ -29,6 +31,8 @@ export interface HostedMethod {
   readonly help: string;
   /** `[[result, ...parameters]]`; undefined where the types are not known. */
   readonly signature: readonly Signature[] | undefined;
+  /** The names of the parameters, as in {@link Method}. */
+  readonly paramNames?: readonly string[] | undefined;
   /** The right that a caller needs. */
   readonly access: AccessClass;
   /**

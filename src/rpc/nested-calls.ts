@@ -28,6 +28,7 @@ export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls, max
     access: 'read',
     help: 'Makes several calls: takes a list of {methodName, params} and answers a list of the same length, each a list with the one result, or a fault struct.',
     signatures: [['array', 'array']],
+    paramNames: ['calls'],
     invoke: (params, caller) => {
       const max = caller.isPeer ? Math.max(PEER_MULTICALL, maxMulticall()) : maxMulticall();
       return multicall(calls, params, caller, max);
@@ -39,6 +40,7 @@ export function addNestedCalls(registry: MethodRegistry, calls: NestedCalls, max
       access: 'read',
       help: 'Calls the method that the member method_name names, with the same struct as its parameter.',
       signatures: [['any', 'struct']],
+      paramNames: ['call'],
       invoke: (params, caller) => methodCall(calls, oneStruct('method_call', params), caller),
     },
     ['web.method_call'],

@@ -62,6 +62,7 @@ function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
       access: 'call',
       help: "Submits a unit of work and returns it, once it is stored: work.submit({type: 'ham.spam:render', payload?, params?, id?, node?, ttl?, timeoutMs?, upload?}). payload is base64 or a string; with upload: true it is sent by PUT /work/UNIT/payload instead. params is a struct; members whose names begin with secret_ are never shown. ttl is the ms within which it must start. The same id again is the same unit. node is this relay, or any.",
       signatures: [['struct', 'struct']],
+      paramNames: ['work'],
       invoke: async (params, caller) => {
         const submission = only('work.submit', params, ['type', 'payload', 'params', 'id', 'node', 'ttl', 'timeoutMs', 'upload']);
         const { type, payload = '', params: given = dictOf(), id, node = 'any', ttl, timeoutMs, upload = false } = submission;
@@ -86,6 +87,7 @@ function submissionMethods(parts: WorkMethodsParts): readonly Method[] {
       access: 'call',
       help: 'Lists units of the caller (of everybody, for admins), the newest first: work.list({state?, type?, limit?}). limit is 100 by default, at most 1000.',
       signatures: [['array'], ['array', 'struct']],
+      paramNames: ['options'],
       invoke: (params, caller) => {
         const { state, type, limit = DEFAULT_LISTED } = only('work.list', params, ['state', 'type', 'limit']);
         if (!isCount(limit, 1, MAX_LISTED)) throw wrong(`limit must be an integer from 1 to ${MAX_LISTED}`);
@@ -113,6 +115,7 @@ function resultMethods(parts: WorkMethodsParts): readonly Method[] {
         ['struct', 'string'],
         ['struct', 'struct'],
       ],
+      paramNames: ['unit'],
       invoke: async (params, caller) => {
         const { unit: id, waitMs = 0 } = ofUnit('work.status', params, ['waitMs']);
         const wait = waitOf(waitMs);
@@ -128,6 +131,7 @@ function resultMethods(parts: WorkMethodsParts): readonly Method[] {
         ['struct', 'string'],
         ['struct', 'struct'],
       ],
+      paramNames: ['unit'],
       invoke: async (params, caller) => {
         const asked = ofUnit('work.results', params, ['stream', 'offset', 'limit', 'waitMs']);
         const { unit: id, stream, offset = 0, limit = DEFAULT_LIMIT, waitMs = DEFAULT_WAIT_MS } = asked;
@@ -165,6 +169,7 @@ function endingMethods(parts: WorkMethodsParts): readonly Method[] {
         ['struct', 'string'],
         ['struct', 'struct'],
       ],
+      paramNames: ['unit'],
       invoke: async (params, caller) =>
         unitOnWire(await work.cancel(work.find(ofUnit('work.cancel', params, []).unit, seer(parts, caller))), work),
     },
@@ -176,6 +181,7 @@ function endingMethods(parts: WorkMethodsParts): readonly Method[] {
         ['boolean', 'string'],
         ['boolean', 'struct'],
       ],
+      paramNames: ['unit'],
       invoke: async (params, caller) => {
         const { unit: id } = ofUnit('work.release', params, []);
         if (work.has(id)) await work.release(work.find(id, seer(parts, caller)));

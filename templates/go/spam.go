@@ -37,7 +37,9 @@ func add(params []any) (any, error) {
 
 // Describes this satellite to the relay; methods omit its name.
 func describe([]any) (any, error) {
-	method := map[string]any{"name": name + ".add", "help": "Adds two numbers.", "signature": []any{[]any{"int", "int", "int"}}}
+	method := map[string]any{"name": name + ".add", "help": "Adds two numbers."}
+	method["signature"] = []any{[]any{"int", "int", "int"}}
+	method["params"] = []any{"a", "b"}
 	return map[string]any{"capabilities": []any{"receive", "exposed"}, "methods": []any{method}}, nil
 }
 

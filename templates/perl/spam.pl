@@ -25,7 +25,7 @@ sub notify {
 
 sub add { my ($x, $y) = @_; return $x + $y }
 
-my $add = { name => "$name.add", help => 'Adds two numbers.', signature => [['int', 'int', 'int']] };
+my $add = { name => "$name.add", help => 'Adds two numbers.', signature => [['int', 'int', 'int']], params => ['a', 'b'] };
 my %methods = (
     'plugin.get_version' => sub { { version => RPC_STRING('0.1.0') } },
     'plugin.describe' => sub { { capabilities => ['receive', 'exposed'], methods => [$add] } },

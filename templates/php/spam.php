@@ -20,7 +20,7 @@ function add(int $a, int $b): int
 /** The method of this name. */
 function methodOf(string $called): ?callable
 {
-    $add = ['name' => NAME . '.add', 'help' => 'Adds two numbers.', 'signature' => [['int', 'int', 'int']]];
+    $add = ['name' => NAME . '.add', 'help' => 'Adds two numbers.', 'signature' => [['int', 'int', 'int']], 'params' => ['a', 'b']];
     return match ($called) {
         'plugin.get_version' => fn () => ['version' => '0.1.0'],
         'plugin.describe' => fn () => ['capabilities' => ['receive', 'exposed'], 'methods' => [$add]],

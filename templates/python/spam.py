@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """ham.spam: describe here what it does. The relay starts this satellite ('programs' in config.ts) and calls it."""
+import inspect
 import os
 import secrets
 import sys
@@ -28,7 +29,10 @@ METHODS = {f'{NAME}.add': (add, [['int', 'int', 'int']])}
 
 
 def describe():
-    methods = [{'name': name, 'help': method.__doc__, 'signature': signature} for name, (method, signature) in METHODS.items()]
+    methods = [
+        {'name': name, 'help': method.__doc__, 'signature': signature, 'params': list(inspect.signature(method).parameters)}
+        for name, (method, signature) in METHODS.items()
+    ]
     return {'capabilities': ['receive', 'exposed'], 'methods': methods}
 
 

@@ -18,7 +18,7 @@ end
 
 def add(one, other) = one + other
 
-ADD = { 'name' => "#{NAME}.add", 'help' => 'Adds two numbers.', 'signature' => [%w[int int int]] }.freeze
+ADD = { 'name' => "#{NAME}.add", 'help' => 'Adds two numbers.', 'signature' => [%w[int int int]], 'params' => %w[a b] }.freeze
 METHODS = {
   'plugin.get_version' => -> { { 'version' => '0.1.0' } },
   'plugin.describe' => -> { { 'capabilities' => %w[receive exposed], 'methods' => [ADD] } },

@@ -116,7 +116,7 @@ test.serial('a flat signature and a docstring are printed as usage, documentatio
       name === 'p.start' ? ['boolean', 'string', 'boolean'] : name === 'p.new' ? ['int', 'string'] : ['array'],
   });
   t.deepEqual((await co2(t, url, 'help', 'p.start')).out.split('\n'), [
-    'boolean p.start(string name, boolean wait)',
+    'boolean p.start(name: string, wait: boolean)',
     '',
     'Start a process',
     '',
@@ -129,7 +129,7 @@ test.serial('a flat signature and a docstring are printed as usage, documentatio
   ]);
   t.is((await co2(t, url, 'help', 'p.all')).out, 'array p.all()');
   t.deepEqual(JSON.parse((await co2(t, url, 'help', 'p.start', '--json')).out), {
-    ...{ method: 'p.start', usage: 'boolean p.start(string name, boolean wait)', help: DOCSTRING },
+    ...{ method: 'p.start', usage: 'boolean p.start(name: string, wait: boolean)', help: DOCSTRING },
   });
   const source = (await co2(t, url, 'gen', 'client', '--out', '-')).out;
   t.true(source.includes('    readonly all: () => Promise<readonly Value[]>;\n'), source);

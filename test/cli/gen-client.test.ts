@@ -65,7 +65,7 @@ test.serial('the generated client of a relay compiles in strict mode and makes t
   const source = readFileSync(join(cwd, 'client.ts'), 'utf8');
   t.true(source.startsWith(MARK));
   t.false(source.includes('hushhush'));
-  t.true(source.includes('      /** Adds two integers. */\n      readonly add: (p1: number, p2: number) => Promise<number>;\n'));
+  t.true(source.includes('      /** Adds two integers. */\n      readonly add: (a: number, b: number) => Promise<number>;\n'));
   writeFileSync(join(cwd, 'use.ts'), USE);
   writeFileSync(join(cwd, 'package.json'), '{"type":"module"}');
   t.deepEqual(compilerErrors([join(cwd, 'client.ts'), join(cwd, 'use.ts')]), []);

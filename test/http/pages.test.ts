@@ -135,7 +135,7 @@ const TAGS = new Set(
 );
 
 function contentOf(text: string): PageContent {
-  const about = { help: text, usage: text, access: text, signatures: [['int', text]] };
+  const about = { help: text, usage: text, access: text, signatures: [['int', text]], paramNames: [text] };
   // The first has a name that cannot be called, and so no form; the second has one.
   const methods: readonly MethodDescription[] = [
     { name: `${text}!`, ...about },
@@ -238,7 +238,7 @@ test('the page of a relay with many methods has no forms; each method has a sepa
   const place = { origin: 'http://127.0.0.1:2004', showsCalls: true };
   const methods = Array.from({ length: 301 }, (_, index): MethodDescription => {
     const name = `ham.spam.m${index}`;
-    return { name, help: '', usage: name, access: 'call', signatures: [['int']], plugin: 'ham.spam' };
+    return { name, help: '', usage: name, access: 'call', signatures: [['int']], paramNames: [], plugin: 'ham.spam' };
   });
   const formsIn = (page: string): number => page.split('class="call"').length - 1;
   t.is(formsIn(htmlPage({ methods: methods.slice(1) }, place)), 300);
@@ -246,4 +246,6 @@ test('the page of a relay with many methods has no forms; each method has a sepa
   t.is(formsIn(page), 0);
   t.true(page.includes('<a href="?method=ham.spam.m300">Call it</a>'));
   t.is(formsIn(htmlMethod(methods[0]!, place)), 1);
+  const named = htmlMethod({ ...methods[0]!, signatures: [['int', 'string', 'double']], paramNames: ['nick'] }, place);
+  t.true(named.includes('<span class="muted">nick: string</span>') && named.includes('<span class="muted">2. double</span>'));
 });

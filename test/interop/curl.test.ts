@@ -101,7 +101,7 @@ test.serial('GET / and GET /RPC2 answer what is here, as text and as JSON', asyn
       relay.hostId,
       relay.version,
       'Adds two integers.',
-      'int example.echo.add(int, int)',
+      'int example.echo.add(a: int, b: int)',
       `curl -H 'Content-Type: text/xml'`,
     ]) {
       t.true(text.body.includes(part), `${path}: ${part}`);

@@ -2,6 +2,7 @@
 import test from 'ava';
 import ts from 'typescript';
 import { Double, Int64, dictOf } from '../../src/values/values.ts';
+import { parameterNames } from '../../src/plugin-host/modules/parameter-names.ts';
 import { satelliteSource, started } from './kit.ts';
 
 const zod = JSON.stringify(new URL('../../node_modules/zod/index.js', import.meta.url).href);
@@ -35,6 +36,41 @@ test('an exposed method is called as package.module.method, with its help and si
   t.is(method('ham.spam.add')?.help, 'Adds two numbers.');
   t.deepEqual(method('ham.spam.add')?.signature, [['int', 'int', 'int']]);
   t.is(method('ham.spam.union')?.help, '');
+  t.deepEqual(method('ham.spam.add')?.paramNames, ['a', 'b']);
+  t.deepEqual(method('ham.spam.all')?.paramNames, []);
+});
+
+test('names of parameters are read from the source of a method; what has no single name has none', (t) => {
+  class Named {
+    usual(a: number, b = 1) {
+      return a + b;
+    }
+    async *work(payload: Buffer, /* ) */ unit: string) {
+      yield [payload, unit];
+    }
+    ['a(b'](quoted = '), c', { x, y } = { x: [1, 2], y: (() => 2)() }, $last = '"(', ...rest: number[]) {
+      return [quoted, x, y, $last, rest];
+    }
+    hard(pattern = /[(,]/, b = 1) {
+      return [pattern, b];
+    }
+    wide(größe: number, last: number) {
+      return größe + last;
+    }
+  }
+  const methods = Object.entries(Object.getOwnPropertyDescriptors(Named.prototype)).slice(1);
+  t.deepEqual(
+    methods.map(([name, { value }]) => [name, parameterNames(value as () => unknown)]),
+    [
+      ['usual', ['a', 'b']],
+      ['work', ['payload', 'unit']],
+      ['a(b', ['quoted', '', '$last']],
+      ['hard', []],
+      ['wide', ['', 'last']],
+    ],
+  );
+  const arrow = (a: number): number => Math.max(a);
+  t.deepEqual([Math.max, arrow, arrow.bind(undefined)].map(parameterNames), [[], ['a'], []]);
 });
 
 test('only decorated methods of the class itself are exposed', async (t) => {

@@ -132,8 +132,8 @@ export class ChildModule {
         ...(satellites.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
       satellites: satellites.map(({ declared: { name }, inbox }) => ({ name, receives: inbox !== undefined })),
-      methods: methods.map(({ name, help, signature, options: { access = 'call' } }) => ({
-        ...{ name, help, access },
+      methods: methods.map(({ name, help, signature, paramNames, options: { access = 'call' } }) => ({
+        ...{ name, help, access, params: paramNames },
         ...(signature === undefined ? {} : { signature }),
       })),
       work: work.map(({ type, help, options: { payload = 'bytes', maxConcurrent, timeoutMs = Infinity, params } }) => ({

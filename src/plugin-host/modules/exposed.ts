@@ -10,6 +10,7 @@ import { describeValue, isDictType } from '../../values/values.ts';
 import type { Sendable, Value } from '../../values/values.ts';
 import { VALUE_TYPES } from '../hosted/hosted.ts';
 import type { Signature } from '../hosted/hosted.ts';
+import { parameterNames } from './parameter-names.ts';
 import { issueText } from './plugin-config.ts';
 
 /** A method that a class declares. */
@@ -18,6 +19,7 @@ export interface ExposedMethod {
   readonly method: string;
   readonly name: string;
   readonly signature: Signature;
+  readonly paramNames: readonly string[];
   readonly options: ExposedOptions;
   readonly run: (this: object, ...params: readonly unknown[]) => unknown;
 }
@@ -32,7 +34,8 @@ export function exposedMethods(target: AnyClass, module: string): readonly Expos
     if (typeof run !== 'function') return refuse('only methods can be exposed');
     if (!/^[A-Za-z_]\w*$/.test(method)) refuse('a method name has letters, digits and "_", and does not begin with a digit');
     const name = `${module}.${method}`;
-    return { method, name, options, signature: signatureOf(target, method, options), run: run as ExposedMethod['run'] };
+    const [signature, paramNames] = [signatureOf(target, method, options), parameterNames(run as ExposedMethod['run'])];
+    return { method, name, options, signature, paramNames, run: run as ExposedMethod['run'] };
   });
 }
 

@@ -69,6 +69,7 @@ export class Satellite {
       name: method.name,
       help: method.help,
       signature: method.signature,
+      paramNames: method.paramNames,
       access: method.options.access ?? 'call',
       invoke: (params) => this.#invoke(method, params),
     }));

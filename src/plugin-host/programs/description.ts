@@ -13,6 +13,8 @@ export interface DescribedMethod {
   readonly help: string;
   /** `[[result, ...params]]`; undefined if the program does not declare it. */
   readonly signature: readonly (readonly string[])[] | undefined;
+  /** The names of the parameters, in order; `''`, or none, where the program does not say. */
+  readonly paramNames: readonly string[];
   readonly access: AccessClass;
 }
 
@@ -53,6 +55,7 @@ const MAX_WAYS = 20;
 const MAX_PARAMS = 100;
 const METHOD = /^\w[\w.]{0,199}$/;
 const WORK = /^\w[\w.]{0,199}:[A-Za-z_]\w{0,99}$/;
+const PARAM = /^(?:[A-Za-z_$][\w$]{0,63})?$/;
 const TYPE = /^[\w.:]{1,40}$/;
 const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 
@@ -125,7 +128,7 @@ function readMethod(plugin: string, method: Value, index: number): DescribedMeth
     throw new RelayError('PLUGIN_REFUSED', `plugin.describe: methods[${index}]: ${reason}`);
   };
   if (!isDict(method)) return refuse('it is not a struct');
-  const { name, help = '', signature, access = 'call' } = method;
+  const { name, help = '', signature, params = [], access = 'call' } = method;
   if (typeof name !== 'string' || !METHOD.test(name)) return refuse('its name is not a method name');
   if (!name.startsWith(`${plugin}.`) || name.length === plugin.length + 1)
     return refuse(`the name ${clean(name)} does not begin with '${plugin}.'`);
@@ -134,7 +137,10 @@ function readMethod(plugin: string, method: Value, index: number): DescribedMeth
   if (typeof access !== 'string' || !GRANTABLE.includes(access))
     return refuse(`the access of ${name} is not one of ${GRANTABLE.join(', ')}`);
   if (signature !== undefined && !isSignature(signature)) return refuse(`the signature of ${name} is not an array of arrays of type names`);
-  return { name, help: shown(help), signature: signature?.length === 0 ? undefined : signature, access: access as AccessClass };
+  if (!isTexts(params) || params.length > MAX_PARAMS || !params.every((param) => PARAM.test(param)))
+    return refuse(`the params of ${name} are not an array of at most ${MAX_PARAMS} names of letters, digits and "_"`);
+  const ways = signature?.length === 0 ? undefined : signature;
+  return { name, help: shown(help), signature: ways, paramNames: params, access: access as AccessClass };
 }
 
 /** Validates the answer to `plugin.get_version`. Throws a RelayError PLUGIN_REFUSED that says what is wrong. */

@@ -375,13 +375,13 @@ export class Supervisor {
     if (session === this.#session) this.#handle(event);
   }
 
-  #hosted({ name, help, signature, access }: DescribedMethod): HostedMethod {
+  #hosted({ name, help, signature, paramNames, access }: DescribedMethod): HostedMethod {
     const { callTimeoutMs } = this.#parts.record;
     const invoke: HostedMethod['invoke'] = (params, exactOf) => {
       const exact = (exactOf(params) as readonly Sendable[] | undefined) ?? params;
       return this.#invoke(requestOf(name, exact), callTimeoutMs);
     };
-    return { name, help, signature, access, invoke };
+    return { name, help, signature, paramNames, access, invoke };
   }
 
   /** The process pushes the results; see {@link HostedWork.run}. */

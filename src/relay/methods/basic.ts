@@ -25,6 +25,7 @@ export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, '
       access: 'read',
       help: 'Returns its parameter (an empty struct if there is none), to show what arrives here.',
       signatures: [['any', 'any']],
+      paramNames: ['value'],
       invoke: (params) => onlyOne(params),
     },
     ['web.test'],
@@ -41,6 +42,7 @@ export function addBasicMethods(registry: MethodRegistry, router: Pick<Router, '
     access: 'message',
     help: 'Submits a dict {"data": anything, ...} to all satellites and all peers. Returns true once the relay has accepted it.',
     signatures: [['boolean', 'struct']],
+    paramNames: ['dict'],
     invoke: (params, caller) => andThen(router.accept(oneStruct('notify', params), caller), () => true),
   });
 }

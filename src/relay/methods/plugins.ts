@@ -76,6 +76,7 @@ function addQueries(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf
     name: 'plugin.info',
     help: 'Returns a plugin as plugin.list does, with its file, its methods and its satellites with the counters of their inboxes.',
     signatures: [['struct', 'string']],
+    paramNames: ['plugin'],
     invoke: (params) => infoOf(nameIn('plugin.info', params), host, methodsOf),
   });
 }
@@ -87,6 +88,7 @@ function addChanges(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf
         name,
         help: `${help} Returns the plugin as plugin.info does.`,
         signatures: [['struct', 'string']],
+        paramNames: ['plugin'],
         invoke: async (params) => {
           const plugin = nameIn(name, params);
           await work(plugin);
@@ -122,12 +124,14 @@ function addChanges(add: Add, { host }: PluginMethodsParts, methodsOf: MethodsOf
     name: 'plugin.add',
     help: 'Adds a program, with the members of a program in config.ts (name, exec, args, env, cwd, user, group, config, timeoutMs, maxTimeouts, ...), and remembers it across restarts; only if allowAddPrograms is true. Returns the plugin as plugin.info does.',
     signatures: [['struct', 'struct']],
+    paramNames: ['program'],
     invoke: async (params) => infoOf(await host.addProgram(plain(oneStruct('plugin.add', params), 'the record')), host, methodsOf),
   });
   add({
     name: 'plugin.remove',
     help: 'Stops a program that plugin.add added, and removes it. Returns true.',
     signatures: [['boolean', 'string']],
+    paramNames: ['plugin'],
     invoke: async (params) => {
       await host.removeProgram(nameIn('plugin.remove', params));
       return true;
@@ -140,6 +144,7 @@ function addFeeds(add: Add, { host, events, logs }: PluginMethodsParts): void {
     name: 'plugin.subscribe_state',
     help: "Returns {events, next, missed}: the changes of plugins' states after the number since (default 0: all that are kept). If there are none, waits up to timeout_ms (default 25000, at most 60000) for one; pass next to the following call. missed is true if events were lost, or the relay was restarted; then plugin.list shows the current states.",
     signatures: [['struct'], ['struct', 'int'], ['struct', 'int', 'int']],
+    paramNames: ['since', 'timeout_ms'],
     invoke: async (params) => {
       const method = 'plugin.subscribe_state';
       requireAtMost(method, params, 2);
@@ -157,6 +162,7 @@ function addFeeds(add: Add, { host, events, logs }: PluginMethodsParts): void {
       ['array', 'string', 'int'],
       ['array', 'string', 'int', 'int'],
     ],
+    paramNames: ['plugin', 'lines', 'since'],
     invoke: (params) => {
       const method = 'plugin.log';
       requireAtMost(method, params, 3);
@@ -169,6 +175,7 @@ function addFeeds(add: Add, { host, events, logs }: PluginMethodsParts): void {
     name: 'relay.get_log',
     help: 'Returns the last lines (default 50, at most 500) of the log of the relay and all plugins after the number since (default 0): number, at, level, category (plugin.NAME for a plugin), text. If there are none, waits up to timeout_ms (default 0, at most 60000) for one. Likely secrets are hidden.',
     signatures: [['array'], ['array', 'int'], ['array', 'int', 'int'], ['array', 'int', 'int', 'int']],
+    paramNames: ['lines', 'since', 'timeout_ms'],
     invoke: async (params, { gone }) => {
       const method = 'relay.get_log';
       requireAtMost(method, params, 3);
@@ -186,6 +193,7 @@ function addDeadLetters(add: Add, { host, clock }: PluginMethodsParts): void {
     name: 'plugin.dead_letters',
     help: 'Lists the dead letters of one plugin or of all, which are messages that crashed their recipient five times or cannot be written for it (deaths is 0 then): id, plugin, host_id, deaths, reason, age_ms, bytes.',
     signatures: [['array'], ['array', 'string']],
+    paramNames: ['plugin'],
     invoke: (params) => {
       const plugin = params.length === 0 ? undefined : nameIn('plugin.dead_letters', params);
       const letters = host.deadLetters.list().filter(({ satellite }) => plugin === undefined || satellite === plugin);
@@ -200,6 +208,7 @@ function addDeadLetters(add: Add, { host, clock }: PluginMethodsParts): void {
         ['boolean', 'string'],
         ['boolean', 'string', 'string'],
       ],
+      paramNames: ['id', 'plugin'],
       invoke: (params) => {
         work(letterIn(name, params, host.deadLetters.list()));
         return true;

@@ -71,6 +71,7 @@ function outgoingMethods(port: ProgramPort, dispatcher: Pick<Dispatcher, 'callAs
         ['any', 'string', 'array'],
         ['any', 'string', 'array', 'struct'],
       ],
+      paramNames: ['method', 'params', 'options'],
       invoke: ([name, params = [], options = dictOf(), ...more], caller) => {
         if (typeof name !== 'string' || !Array.isArray(params) || !isDict(options) || more.length > 0)
           throw wrong('relay.call takes the name of a method, an array of its parameters, and a struct of options');
@@ -83,6 +84,7 @@ function outgoingMethods(port: ProgramPort, dispatcher: Pick<Dispatcher, 'callAs
       access: 'call',
       help: "For plugins: writes a text to the log, under the plugin's name. The level is debug, info, warn or error. Returns true.",
       signatures: [['boolean', 'string', 'string']],
+      paramNames: ['level', 'text'],
       invoke: ([level, text, ...more], caller) => {
         const known = LEVELS.find((one) => one === level);
         if (known === undefined || typeof text !== 'string' || more.length > 0)
@@ -99,6 +101,7 @@ function outgoingMethods(port: ProgramPort, dispatcher: Pick<Dispatcher, 'callAs
         ['boolean', 'string', 'array'],
         ['boolean', 'string', 'array', 'struct'],
       ],
+      paramNames: ['stream', 'items', 'options'],
       invoke: (params, caller) => {
         const [stream, items, options = dictOf(), ...more] = params;
         if (typeof stream !== 'string' || !Array.isArray(items) || !isDict(options) || more.length > 0)
@@ -123,6 +126,7 @@ function pollingMethods(port: ProgramPort): readonly Method[] {
       access: 'call',
       help: `For plugins without a server: waits for the next call and returns {id, method, params}, or an empty struct if none arrives within the given ms (default ${DEFAULT_WAIT_MS}, at most ${MAX_WAIT_MS}).`,
       signatures: [['struct'], ['struct', 'int']],
+      paramNames: ['wait_ms'],
       invoke: async ([waitMs = DEFAULT_WAIT_MS, ...more], caller) => {
         if (typeof waitMs !== 'number' || !(waitMs >= 0 && waitMs <= MAX_WAIT_MS) || more.length > 0)
           throw wrong(`plugin.next takes the ms to wait, 0 to ${MAX_WAIT_MS}`);
@@ -135,6 +139,7 @@ function pollingMethods(port: ProgramPort): readonly Method[] {
       access: 'call',
       help: 'For plugins without a server: answers the call with this id by a result. Returns true.',
       signatures: [['boolean', 'string', 'any']],
+      paramNames: ['id', 'result'],
       invoke: (params, caller) => {
         const [id, value] = params;
         if (value === undefined || params.length !== 2) throw wrong('plugin.answer takes the id of a call and its result');
@@ -147,6 +152,7 @@ function pollingMethods(port: ProgramPort): readonly Method[] {
       access: 'call',
       help: 'For plugins without a server: answers the call with this id by a fault with a code and a text. Returns true.',
       signatures: [['boolean', 'string', 'int', 'string']],
+      paramNames: ['id', 'code', 'text'],
       invoke: ([id, code, text, ...more], caller) => {
         if (typeof code !== 'number' || (code | 0) !== code || typeof text !== 'string' || more.length > 0)
           throw wrong('plugin.answer_fault takes the id of a call, a code and a text');

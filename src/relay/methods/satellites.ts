@@ -22,6 +22,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
     access: 'message',
     help: "Registers the XML-RPC server at the caller's address and the member port (optionally path, nick and host_id) as a satellite, which then receives notify(dict). Returns its record and a token.",
     signatures: [['struct', 'struct']],
+    paramNames: ['satellite'],
     invoke: async (params, caller) => {
       const props = oneStruct('relay.register', params);
       requireDirect('relay.register', caller);
@@ -39,6 +40,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
     access: 'message',
     help: "Ends a registration, which is identified by the member token, or by port or host_id at the caller's address; one that was made with an access token requires that or the member token. Returns true.",
     signatures: [['boolean', 'struct']],
+    paramNames: ['satellite'],
     invoke: async (params, caller) => {
       requireDirect('relay.unregister', caller);
       await satellites.unregister(leavingSatellite(oneStruct('relay.unregister', params), caller, methods));
@@ -53,6 +55,7 @@ export function addSatelliteMethods(registry: MethodRegistry, methods: Satellite
       ['boolean', 'struct'],
       ['string', 'struct', 'struct'],
     ],
+    paramNames: ['dict', 'options'],
     invoke: (params, caller) => {
       if (caller.role.kind === 'plugin') return sendAs(caller.role.name, params, caller, methods);
       const dict = oneStruct('relay.relay', params);

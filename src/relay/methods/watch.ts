@@ -30,6 +30,7 @@ export function addWatchMethods(registry: MethodRegistry, watches: Watches): voi
     registry.add({
       ...method,
       signatures: [['struct'], ['struct', 'struct']],
+      paramNames: ['options'],
       invoke: async (params, { gone }) => {
         const { id, waitMs } = pollOf(method.name, params);
         const { events, missed, ...batch } = await watches.poll(types, { id, waitMs, gone });

@@ -129,7 +129,7 @@ for (const isolation of ISOLATIONS) {
   });
 
   test.serial(`${isolation}: faults, errors and invalid parameters are reported the same way`, async (t) => {
-    const { url, log } = await started(
+    const { url, log, ask } = await started(
       t,
       isolation,
       spam(`
@@ -139,6 +139,7 @@ for (const isolation of ISOLATIONS) {
       @Exposed({ params: ['int', 'int'], returns: 'int' }) add(a: number, b: number) { return a + b; }
       @Exposed({ returns: 'int' }) liar() { return 'x'; }`),
     );
+    t.is(await ask('co2.get_method_signature', 'ham.spam.add'), 'int ham.spam.add(a: int, b: int)');
     const fault = async (method: string, params: Value[] = []): Promise<readonly [number, string]> => {
       const answer = await call(url, method, params);
       return answer.kind === 'fault' ? [answer.code, answer.text] : [0, ''];

@@ -8,14 +8,14 @@ const method = (more: Readonly<Record<string, Value>>): Value => ({ capabilities
 
 test('a description has names, help, signatures and access classes', (t) => {
   const methods = [
-    { name: 'ham.spam.add', help: 'Adds.\nTwo lines\u001b.', signature: [['int', 'int', 'int']], access: 'admin' },
+    { name: 'ham.spam.add', help: 'Adds.\nTwo lines\u001b.', signature: [['int', 'int', 'int']], params: ['a', ''], access: 'admin' },
     { name: 'ham.all' },
   ];
   const { capabilities, methods: read } = readDescription('ham', { capabilities: ['receive', 'exposed'], methods } as unknown as Value);
   t.deepEqual([...capabilities], ['receive', 'exposed']);
   t.deepEqual(read, [
-    { name: 'ham.spam.add', help: 'Adds.\nTwo lines\ufffd.', signature: [['int', 'int', 'int']], access: 'admin' },
-    { name: 'ham.all', help: '', signature: undefined, access: 'call' },
+    { name: 'ham.spam.add', help: 'Adds.\nTwo lines\ufffd.', signature: [['int', 'int', 'int']], paramNames: ['a', ''], access: 'admin' },
+    { name: 'ham.all', help: '', signature: undefined, paramNames: [], access: 'call' },
   ]);
 });
 
@@ -34,6 +34,10 @@ const WRONG: readonly (readonly [Value, RegExp])[] = [
   [method({ access: 'read' }), /the access of ham\.add is not one of message, call, admin/],
   [method({ signature: [[]] }), /the signature of ham\.add/],
   [method({ signature: [['<b>']] }), /the signature of ham\.add/],
+  [method({ params: 'a' }), /the params of ham\.add are not an array of at most 100 names/],
+  [method({ params: ['a: int'] }), /the params of ham\.add/],
+  [method({ params: ['x'.repeat(65)] }), /the params of ham\.add/],
+  [method({ params: Array.from({ length: 101 }, (_, index) => `p${index}`) }), /the params of ham\.add/],
 ];
 
 for (const [answer, reason] of WRONG) {
