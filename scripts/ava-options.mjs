@@ -15,6 +15,7 @@ export const SLOW = [
   'test/links/held-memory.test.ts',
   'test/package/package.test.ts',
   'test/plugin-host/{children,programs}/**/*.test.ts',
+  'test/plugin-host/durable.test.ts',
   'test/store/damage.test.ts',
   'test/xmlrpc/hostile.test.ts',
 ];

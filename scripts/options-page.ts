@@ -31,6 +31,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   AccessOptions: 'Access',
   ModuleOptions: 'Plugins',
   HostedOptions: 'Limits of every plugin',
+  DurableOptions: 'Durable satellites',
   ChildOptions: 'Plugins in processes of their own',
   ProgramsOptions: 'Programs',
   RelayPluginOptions: 'Relay plugins',

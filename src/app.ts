@@ -43,8 +43,8 @@ import { Satellites } from './satellites/satellites.ts';
 import type { SatellitesStatus } from './satellites/satellites.ts';
 import type { Sendable, Value } from './values/values.ts';
 import { lockDirectory, openStateDirectory } from './state/state.ts';
-import { MemoryDisk, levelDisk, logStoreEvent, startStore } from './store/store.ts';
-import type { Store, StoreEvent } from './store/store.ts';
+import { levelDisk, logStoreEvent, startStore } from './store/store.ts';
+import type { MemoryDisk, Store, StoreEvent } from './store/store.ts';
 import type { Listening, StateDirectory } from './state/state.ts';
 import { Work, WorkBodies, addWorkMethods, checkWorkPrograms, pluginExecutor, workOnWire } from './work/work.ts';
 
@@ -84,6 +84,8 @@ export interface StartEnvironment extends RelayEnvironment {
 export interface Fakes {
   /** An open state directory that no other relay uses. */
   readonly state: StateDirectory;
+  /** What the relay stores durably. */
+  readonly disk: MemoryDisk;
   /** Receives the requests of this relay. */
   readonly http: (parts: Pick<HttpServerDependencies, 'dispatcher' | 'addresses'> & { readonly router: Router }) => HttpServerPort;
   /** Reaches another server. */
@@ -188,7 +190,7 @@ export async function startRelay(completed: Completed, environment: StartEnviron
   let parts: Parts | undefined;
   try {
     if (!fakes) await lock(steps, state, () => parts && listeningOf(parts.http, options, environment.configFile));
-    const disk = fakes ? new MemoryDisk() : levelDisk(join(state.path, 'store'));
+    const disk = fakes?.disk ?? levelDisk(join(state.path, 'store'));
     const report = (event: StoreEvent): void => {
       events.emit(event);
       logStoreEvent(event, logs('store'));
@@ -285,6 +287,7 @@ function makeParts(
       ...{ relayUrl: (): string => programServer?.url ?? '', stateDir: state.path, version: VERSION, random, env, maxBodyBytes },
       keepLetters: { store, restore: restoreMessage, date },
     },
+    storage: { store, restore: restoreMessage, date },
   });
   const relayPlugins = new RelayPlugins({ ...hosting, container, maxDictBytes: maxBodyBytes });
 
@@ -334,7 +337,7 @@ function makeParts(
     expose: (plugin, methods) => {
       dispatcher.expose(plugin, methods);
     },
-    send: (satellite, dict) => router.send(satellite, dict),
+    send: (satellite, dict, sendOptions) => router.send(satellite, dict, sendOptions),
     call: (satellite, method, params, callOptions) => dispatcher.callFromSatellite(satellite, method, params, callOptions),
   };
 

@@ -17,7 +17,7 @@ interface AddFlags extends TargetFlags {
 }
 
 const COLUMNS = ['name', 'kind', 'state', 'version', 'pid', 'restarts', 'held', 'waiting', 'kept_versions', 'last_error'];
-const SATELLITE_COLUMNS = ['name', 'state', 'waiting', 'oldest_ms', 'delivered', 'failed', 'dropped', 'merged', 'refused'];
+const SATELLITE_COLUMNS = ['name', 'state', 'durable', 'waiting', 'oldest_ms', 'delivered', 'failed', 'dropped', 'merged', 'refused'];
 const LETTER_COLUMNS = ['id', 'plugin', 'host_id', 'deaths', 'age_ms', 'bytes', 'reason'];
 const ADD_HELP = `
 Examples:

@@ -49,6 +49,7 @@ function screen(at: string, now: Dict, before: Dict): readonly string[] {
     ...section('peers', listOf(now.peers).map(peerText)),
     ...pluginLines(listOf(now.plugins)),
     ...section('queues', listOf(now.satellites).flatMap(queueText)),
+    ...section('kept', listOf(now.kept_messages).map(keptText)),
     ...notLoadedLine(numberOf(notLoaded), listOf(now.plugins)),
   ];
 }
@@ -101,6 +102,11 @@ function queueText({ name, waiting, oldest_ms: oldestMs, failed, dropped }: Dict
   if (parts.length === 0) return [];
   const age = numberOf(waiting) > 0 ? `, the oldest for ${durationOf(numberOf(oldestMs))}` : '';
   return [`${textOf(name)}  ${parts.join(', ')}${age}`];
+}
+
+/** What is stored for a durable satellite that is gone. */
+function keptText({ satellite, waiting, drop_in_ms: dropInMs }: Dict): string {
+  return `${textOf(satellite)}  not there any more, ${numberOf(waiting)} waiting, dropped in ${durationOf(numberOf(dropInMs))}`;
 }
 
 function section(title: string, lines: readonly string[]): readonly string[] {

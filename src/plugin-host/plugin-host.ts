@@ -11,10 +11,21 @@ import type { RetainedVersions } from '../loader/loader.mjs';
 import type { Message } from '../message/message.ts';
 import type { HostedMethod, MethodFailure } from '../rpc/rpc.ts';
 import { Children } from './children/children.ts';
+import { DurableMessages } from './durable/durable.ts';
+import type { DurableMessagesParts, KeptCursor } from './durable/durable.ts';
 import { entryOf, findRelayPlugins } from './hooks/hooks.ts';
 import type { RelayPluginOptions } from './hooks/hooks.ts';
 import { PluginRegistry, compare } from './hosted/hosted.ts';
-import type { HostEvent, HostedPlugin, HostedWork, PluginProblem, PluginStatus, RelayPort, SatelliteStatus } from './hosted/hosted.ts';
+import type {
+  HostEvent,
+  HostedPlugin,
+  HostedWork,
+  Inbox,
+  PluginProblem,
+  PluginStatus,
+  RelayPort,
+  SatelliteStatus,
+} from './hosted/hosted.ts';
 import { InlinePlugins, Watchdog, findModules } from './modules/modules.ts';
 import type { FindOptions, Found, SatelliteClasses, ScanMode } from './modules/modules.ts';
 import type { PluginHostOptions } from './options.ts';
@@ -89,6 +100,8 @@ export interface PluginHostParts {
   readonly cacheDir: string | undefined;
   /** What programs get from the relay. Default: there are no programs, whatever the options say. */
   readonly programs?: ProgramSurroundings | undefined;
+  /** Where the messages of durable satellites are stored. Default: no satellite is durable, whatever it says. */
+  readonly storage?: Pick<DurableMessagesParts, 'store' | 'restore' | 'date'> | undefined;
   /** Default: the clock of the machine. */
   readonly clock?: Clock | undefined;
 }
@@ -100,6 +113,8 @@ export interface PluginHostStatus {
   readonly satellites: readonly SatelliteStatus[];
   /** What is not loaded, and why. */
   readonly problems: readonly PluginProblem[];
+  /** The messages that are kept for durable satellites that are not there any more. */
+  readonly keptMessages: readonly KeptCursor[];
   /** What this process retains of module versions that no longer run. */
   readonly kept: RetainedVersions;
 }
@@ -114,6 +129,7 @@ export class PluginHost {
   readonly #children: Children;
   readonly #registry = new PluginRegistry();
   readonly #programs: HostPrograms | undefined;
+  readonly #durable: DurableMessages | undefined;
   #port: RelayPort | undefined;
   #watcher: Watcher | undefined;
   #starting: Promise<void> | undefined;
@@ -122,14 +138,16 @@ export class PluginHost {
 
   constructor(parts: PluginHostParts) {
     this.#parts = parts;
-    const { options, logs, programs: surroundings } = parts;
+    const { options, logs, programs: surroundings, storage } = parts;
     const clock = new LastReading(parts.clock ?? systemClock);
     this.#log = logs('plugin-host');
     this.#clock = clock;
     this.#pump = new Pump(clock);
     this.#watchdog = new Watchdog({ limitMs: options.loopWarningMs, clock, logs });
+    if (storage) this.#durable = this.#makeDurable(storage, clock);
     const common = {
       ...parts,
+      durable: this.#durable,
       ...{ clock, log: this.#log, registry: this.#registry, events: this.#events() },
       // Without their configurations, which may hold secrets, because children get this on their command line.
       relayPlugins: (parts.relayPlugins ?? []).map((entry) => entryOf(entry).use),
@@ -143,7 +161,12 @@ export class PluginHost {
       },
     });
     this.#children = new Children({ ...common, programs: () => this.#requirePrograms() });
-    if (surroundings) this.#programs = new HostPrograms({ ...common, surroundings });
+    if (surroundings)
+      this.#programs = new HostPrograms({
+        ...common,
+        surroundings,
+        deliverTo: (name, message) => this.#inboxOf(name)?.take(message) ?? false,
+      });
   }
 
   /**
@@ -196,10 +219,23 @@ export class PluginHost {
     return this.#stopping;
   }
 
-  /** Puts the message into the inbox of every satellite but `except`. Returns the number of these inboxes. Never throws, never waits. */
-  deliver(message: Message, except?: string): number {
+  /**
+   * Stores a message for the durable satellites other than `except`. Undefined if none of them wants it, so that nothing has to be awaited.
+   * Resolves once it is synced, and may be acknowledged and delivered. Rejects with a RelayError: UNAVAILABLE if as much is stored for one
+   * of them as may be, STATE_DIRECTORY if nothing can be stored.
+   */
+  keep(message: Message, except?: string): Promise<void> | undefined {
+    return this.#durable?.keep(message, except);
+  }
+
+  /**
+   * Puts the message into the inbox of every satellite but `except`; with `isKept`, durable ones have it already. Returns the number of
+   * these inboxes. Never throws, never waits.
+   */
+  deliver(message: Message, except?: string, isKept = false): number {
     let recipients = 0;
-    for (const inbox of this.#registry.inboxes) if (inbox.name !== except && inbox.take(message)) recipients++;
+    for (const inbox of this.#registry.inboxes)
+      if (inbox.name !== except && ((isKept && inbox.isDurable) || inbox.take(message))) recipients++;
     return recipients;
   }
 
@@ -227,6 +263,7 @@ export class PluginHost {
       plugins,
       satellites: plugins.flatMap(({ satellites }) => satellites),
       problems: [...this.#inline.problems, ...this.#children.problems],
+      keptMessages: this.#durable?.kept ?? [],
       kept: retainedVersions(),
     };
   }
@@ -295,6 +332,7 @@ export class PluginHost {
   async #start(port: RelayPort): Promise<void> {
     this.#port = port;
     try {
+      await this.#durable?.load();
       const found = await this.#inline.prepare(port);
       await this.#children.prepare(this.#inline.children, found.directory);
       await this.#programs?.prepare();
@@ -307,6 +345,7 @@ export class PluginHost {
       throw error;
     }
     this.#isStarted = true;
+    this.#durable?.sweep();
     this.#watch();
   }
 
@@ -349,9 +388,33 @@ export class PluginHost {
       emit: (event) => {
         events.emit(event);
         if (event.type === 'plugin.state' && LOADED.has(event.state.type)) this.#watcher?.followHelpers();
+        if (event.type === 'plugin.version' && this.#isStarted) this.#durable?.sweep();
       },
       isWatched: (type) => events.isWatched(type),
     };
+  }
+
+  #makeDurable(storage: NonNullable<PluginHostParts['storage']>, clock: Clock): DurableMessages {
+    const { options, events } = this.#parts;
+    return new DurableMessages({
+      ...{ ...storage, clock, options, events, log: this.#log },
+      present: () => new Map(this.#registry.all.flatMap(({ name, inboxes }) => inboxes.map((inbox) => [inbox.name, name] as const))),
+      setAside: (satellite, message, deaths) => {
+        const reason = 'the relay ended during its delivery';
+        this.#programs?.all.deadLetters.add({ satellite, message, deaths, reason });
+        events.emit({
+          type: 'inbox.dead-letter',
+          plugin: this.#inboxOf(satellite)?.plugin ?? satellite,
+          satellite,
+          id: message.id,
+          deaths,
+        });
+      },
+    });
+  }
+
+  #inboxOf(satellite: string): Inbox | undefined {
+    return this.#registry.inboxes.find(({ name }) => name === satellite);
   }
 
   #requirePrograms(): Programs {
@@ -378,6 +441,7 @@ export class PluginHost {
     await this.#inline.end();
     await this.#pump.settle();
     await this.#stopAll();
+    await this.#durable?.close();
     this.#watchdog.stop();
   }
 

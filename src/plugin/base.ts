@@ -7,8 +7,8 @@ import { formatLog } from './logger.ts';
 /** How a dict is sent. */
 export interface SendOptions {
   /**
-   * false: the dict is never written to disk, and is lost if the relay or a peer is down. Default true. (All dicts are kept in memory so
-   * far.)
+   * false: the dict is never written to disk, so that `send` does not wait for it; durable satellites may miss it. Default true: it is
+   * stored if a durable satellite receives it.
    */
   readonly durable?: boolean | undefined;
 }
@@ -78,7 +78,8 @@ export abstract class Plugin<Config = unknown> {
 
   /**
    * Sends a dict to all other satellites and to the peers. It needs a member `data`; `host_id` and `co2` are overwritten. Resolves to the
-   * id of the message once the relay has taken responsibility. Works from `setup` on.
+   * id of the message once the relay has taken responsibility: once it is stored, if a durable satellite receives it. Rejects with a
+   * RelayError if it cannot be stored. Works from `setup` on.
    */
   async send(dict: Sendable, options: SendOptions = {}): Promise<string> {
     return this.#attached('send').send(dict, options);

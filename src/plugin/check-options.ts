@@ -17,6 +17,7 @@ const SATELLITE: Readonly<Record<keyof SatelliteOptions, true>> = {
   version: true,
   requires: true,
   inbox: true,
+  durable: true,
 };
 const RELAY_PLUGIN: Readonly<Record<keyof RelayPluginOptions, true>> = { order: true, carries: true, config: true };
 const EXPOSED: Readonly<Record<keyof ExposedOptions, true>> = { params: true, returns: true, schema: true, access: true };
@@ -58,13 +59,15 @@ function refusal(reason: string | undefined): Refusal {
 }
 
 function whyWrongSatellite(options: Partial<Record<keyof SatelliteOptions, unknown>>): string | undefined {
-  const { config, isolation, version, requires } = options;
+  const { config, isolation, version, requires, inbox, durable } = options;
   if (isolation !== undefined && !ISOLATIONS.includes(isolation as string))
     return `isolation: found ${showValue(isolation)}, expected 'inline' or 'child'`;
   if (version !== undefined && (typeof version !== 'string' || valid(version) === null))
     return `version: found ${showValue(version)}, expected a version such as '1.2.0'`;
   if (requires !== undefined && (typeof requires !== 'string' || validRange(requires) === null))
     return `requires: found ${showValue(requires)}, expected a range of versions of the relay such as '^0.1.0'`;
+  if (durable !== undefined && typeof durable !== 'boolean') return `durable: found ${showValue(durable)}, expected true or false`;
+  if (durable === true && inbox !== undefined) return 'a durable satellite has its queue on the disk: give durable or inbox, not both';
   return whyNoSchema('config', config);
 }
 

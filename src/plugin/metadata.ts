@@ -36,6 +36,12 @@ export interface SatelliteOptions {
    * dropped.
    */
   readonly inbox?: SatelliteInbox | undefined;
+  /**
+   * True: each message is stored before its sender gets an acknowledgement, and delivered at least once, also after the plugin or the relay
+   * was stopped or crashed. `context.redelivered` tells that a message may have been received before. Its queue is on the disk, so that
+   * `inbox` does not apply. Default false.
+   */
+  readonly durable?: boolean | undefined;
 }
 
 /** The inbox that a class requests. */

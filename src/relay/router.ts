@@ -1,13 +1,14 @@
 /** Routes every dict: `accept` takes those of callers, `send` those of local satellites, and both end in `#deliver`. */
-import { RelayError, isPromise } from '../core/core.ts';
+import { RelayError, andThen, isPromise } from '../core/core.ts';
 import type { Clock, Log, MaybePromise, QueueLimits } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Identity, Message } from '../message/message.ts';
-import type { Hooks, PluginHost } from '../plugin-host/plugin-host.ts';
+import type { Hooks, PluginHost, SendOptions } from '../plugin-host/plugin-host.ts';
 import type { Caller } from '../rpc/rpc.ts';
 import type { Satellites, Sender as RemoteSender } from '../satellites/satellites.ts';
-import type { Dict, Sendable } from '../values/values.ts';
+import { isDict } from '../values/values.ts';
+import type { Dict, Sendable, Value } from '../values/values.ts';
 import { serialiseStructBytes } from '../xmlrpc/xmlrpc.ts';
 import { Duplicates } from './duplicates.ts';
 import type { DuplicateEntry } from './duplicates.ts';
@@ -25,6 +26,8 @@ import { hasPassed } from './stamp.ts';
 interface Sender {
   readonly local?: string | undefined;
   readonly remote?: string | undefined;
+  /** False: the message is not stored, whoever would like it to be. */
+  readonly isDurable: boolean;
 }
 
 /** A message for the hooks, and the entry that is removed if they refuse it. */
@@ -36,7 +39,7 @@ interface Hookable {
 
 /** What the router needs. */
 export interface RouterDependencies {
-  readonly pluginHost: Pick<PluginHost, 'deliver'>;
+  readonly pluginHost: Pick<PluginHost, 'deliver' | 'keep'>;
   readonly satellites: Pick<Satellites, 'deliver' | 'byEndpoint'>;
   readonly mesh: Pick<Mesh, 'forward' | 'noteHop' | 'targets'>;
   /** The hooks of relay plugins, once these have started; undefined if there are none. */
@@ -59,6 +62,8 @@ export class Router {
   readonly #duplicates: Duplicates;
   readonly #hookChain: HookChain;
   readonly #mint: Minter;
+  /** The newest message that is being stored; those before it are stored by then. */
+  #storing: Promise<string> | undefined;
   readonly #count = { accepted: 0, sent: 0, duplicates: 0, refusedByHooks: 0 };
 
   constructor(dependencies: RouterDependencies) {
@@ -99,20 +104,26 @@ export class Router {
     if (lastHop !== undefined) mesh.noteHop(lastHop);
     else if (dict.co2 !== undefined && sender === undefined) this.#dependencies.rejections.unlistedRelay(dict.co2, caller, satellites);
     return this.#throughHooks({ message, entry, from: submitterOf(message, sender) }, (outcome) => {
-      this.#count.accepted++;
-      if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
-      return this.#deliver(outcome, { remote: sender?.id });
+      const stored = this.#storeAndDeliver(outcome, { remote: sender?.id, isDurable: wantsDurable(dict.co2) });
+      return andThen(stored, (id) => {
+        this.#count.accepted++;
+        if (this.#log.isDebugEnabled()) this.#log.debug(`accepted ${describeMessage(message)} (${message.verdict})`);
+        return id;
+      });
     });
   }
 
-  /** Sends a dict of the local satellite of this name to all others and to the peers; resolves to its id. */
-  send(satellite: string, dict: Sendable): Promise<string> {
-    return this.#send(satellite, () => serialiseStructBytes(dict, { nil: true, i8: true }));
+  /**
+   * Sends a dict of the local satellite of this name to all others and to the peers; resolves to its id, once it is stored if a durable
+   * satellite receives it and `durable` is not false.
+   */
+  send(satellite: string, dict: Sendable, { durable = true }: SendOptions = {}): Promise<string> {
+    return this.#send({ local: satellite, isDurable: durable }, () => serialiseStructBytes(dict, { nil: true, i8: true }));
   }
 
   /** Sends a dict that a program of this name submitted, with the XML that it wrote. */
-  sendAsWritten(satellite: string, dict: Dict, caller: Caller): Promise<string> {
-    return this.#send(satellite, () => sourceOf(dict, caller));
+  sendAsWritten(satellite: string, dict: Dict, caller: Caller, { durable = true }: SendOptions = {}): Promise<string> {
+    return this.#send({ local: satellite, isDurable: durable }, () => sourceOf(dict, caller));
   }
 
   /** The message that remote satellites get when this relay stops: `{data: {goodbye: <host_id>}}`. */
@@ -136,56 +147,83 @@ export class Router {
     return rejections.recording(caller, claimedId(dict), () => messageFromCaller(dict, caller, self(), this.#mint, sender?.hostId));
   }
 
-  #send(satellite: string, write: () => Buffer): Promise<string> {
+  #send(sender: Sender & { readonly local: string }, write: () => Buffer): Promise<string> {
     return Promise.resolve().then(() => {
       const source = write();
       this.#requireSize(source);
       const message = messageFromSatellite(source, this.#dependencies.self(), this.#mint);
       const entry = this.#duplicates.noteSent(message);
-      return this.#throughHooks({ message, entry, from: { kind: 'satellite', name: satellite } }, (outcome) => {
-        this.#count.sent++;
-        if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${satellite}`);
-        return this.#deliver(outcome, { local: satellite });
+      return this.#throughHooks({ message, entry, from: { kind: 'satellite', name: sender.local } }, (outcome) => {
+        const stored = this.#storeAndDeliver(outcome, sender);
+        return andThen(stored, (id) => {
+          this.#count.sent++;
+          if (this.#log.isDebugEnabled()) this.#log.debug(`sent ${describeMessage(message)} by ${sender.local}`);
+          return id;
+        });
       });
     });
   }
 
   /** Runs the hooks, then `proceed`. A dict that the hooks refuse is forgotten, so that its sender may submit it again. */
-  #throughHooks({ message, entry, from }: Hookable, proceed: (outcome: Outcome) => string): MaybePromise<string> {
+  #throughHooks({ message, entry, from }: Hookable, proceed: (outcome: Outcome) => MaybePromise<string>): MaybePromise<string> {
     const { hooks } = this.#dependencies.relayPlugins;
-    if (hooks === undefined) return proceed({ here: message, onward: message });
-    const refuse = (error: unknown): never => {
-      this.#count.refusedByHooks++;
+    const forget = (error: unknown): never => {
       this.#duplicates.forget(entry);
       throw error;
     };
+    const store = (outcome: Outcome): MaybePromise<string> => {
+      const id = proceed(outcome);
+      return isPromise(id) ? id.catch(forget) : id;
+    };
+    if (hooks === undefined) return store({ here: message, onward: message });
+    const refuse = (error: unknown): never => {
+      this.#count.refusedByHooks++;
+      return forget(error);
+    };
+    // In an object, so that the hooks get the next message while this one is stored.
+    const passed = (outcome: Outcome): { readonly id: MaybePromise<string> } => ({ id: store(outcome) });
     try {
-      const id = this.#hookChain.pass(hooks, message, from, proceed);
-      return isPromise(id) ? id.catch(refuse) : id;
+      const result = this.#hookChain.pass(hooks, message, from, passed);
+      return isPromise(result) ? result.catch(refuse).then(({ id }) => id) : result.id;
     } catch (error) {
       return refuse(error);
     }
   }
 
+  /** Stores a message if a durable satellite receives it, then delivers it. Returns its id; never throws. */
+  #storeAndDeliver(outcome: Outcome, sender: Sender): MaybePromise<string> {
+    const { here } = outcome;
+    const stored = sender.isDurable && route(here).local ? this.#dependencies.pluginHost.keep(here, sender.local) : undefined;
+    if (stored === undefined) return this.#deliver(outcome, sender, false);
+    const id = stored.then(() => this.#deliver(outcome, sender, true));
+    const end = (): void => {
+      if (this.#storing === id) this.#storing = undefined;
+    };
+    this.#storing = id;
+    id.then(end, end);
+    return id;
+  }
+
   /**
    * Passes a message to its recipients: the inboxes of local satellites, the links of remote ones, the outboxes of peers. Returns its id.
    */
-  #deliver({ here, onward }: Outcome, sender: Sender): string {
+  #deliver({ here, onward }: Outcome, sender: Sender, isStored: boolean): string {
     const { pluginHost, satellites, mesh, events } = this.#dependencies;
     const { local, remote, peers } = route(here);
-    const recipients = local ? pluginHost.deliver(here, sender.local) : 0;
+    const recipients = local ? pluginHost.deliver(here, sender.local, isStored) : 0;
     if (remote && satellites.deliver(here, sender.remote) > 0) this.#duplicates.notified(here);
     if (peers && onward) mesh.forward(onward);
     if (events.isWatched('message.routed')) events.emit({ type: 'message.routed', message: here, sender: sender.local, recipients });
     return here.id;
   }
 
-  #duplicate(id: string, description: string): string {
+  #duplicate(id: string, description: string): MaybePromise<string> {
     const { events } = this.#dependencies;
     this.#count.duplicates++;
     if (events.isWatched('message.duplicate')) events.emit({ type: 'message.duplicate', id });
     this.#log.debug(`duplicate ${description}`);
-    return id;
+    // The first copy may still be being stored, and is acknowledged only then.
+    return this.#storing ? this.#storing.then(() => id) : id;
   }
 
   #requireSize(source: Buffer): void {
@@ -193,4 +231,9 @@ export class Router {
     if (source.length > maxDictBytes)
       throw new RelayError('LIMIT', `the dict takes ${source.length} bytes as XML; at most ${maxDictBytes} are allowed (maxBodyBytes)`);
   }
+}
+
+/** False if the sender of a dict says in its stamp that it need not be stored: `co2: { durable: false }`. */
+function wantsDurable(co2: Value | undefined): boolean {
+  return !isDict(co2) || co2.durable !== false;
 }

@@ -12,6 +12,7 @@ import { parseHostId } from '../message/message.ts';
 import type { Dict, Sendable, Value } from '../values/values.ts';
 import { callerOf } from '../rpc/rpc.ts';
 import type { Router } from '../relay/relay.ts';
+import { MemoryDisk } from '../store/store.ts';
 import type { Principal } from '../access/access.ts';
 import { RemoteFault } from '../client/internal.ts';
 import { parseCall, serialiseCall } from '../xmlrpc/xmlrpc.ts';
@@ -71,6 +72,12 @@ class MemoryRelay implements TestRelay {
   readonly #patienceMs: number;
   readonly #directory: TestDirectory;
   readonly #server = new MemoryServer();
+  readonly #disk = new MemoryDisk();
+  readonly #name = randomBytes(8).toString('hex');
+  readonly #adminToken = randomBytes(32).toString('base64url');
+  #options: Completed | undefined;
+  /** Set while a relay ends whose power has failed: what it logs is of no interest. */
+  #isCrashing = false;
   readonly #peers = new Set<MemoryRelay>();
   /** How many dicts `nextSent` has returned. */
   #returned = 0;
@@ -98,8 +105,9 @@ class MemoryRelay implements TestRelay {
   }
 
   async start(options: Completed): Promise<void> {
+    this.#options = options;
     const logs = recordingLogs((line) => {
-      this.logs.push(line);
+      if (!this.#isCrashing) this.logs.push(line);
       recheck();
     });
     const environment = { logs, clock: this.clock, random: () => 0.5 };
@@ -113,6 +121,25 @@ class MemoryRelay implements TestRelay {
     this.#peers.add(other);
   }
 
+  async restart({ crash = false }: { readonly crash?: boolean | undefined } = {}): Promise<void> {
+    const before = this.#running();
+    if (!this.#options) throw new Error('this test relay has not started');
+    this.#isCrashing = crash;
+    if (crash) this.#disk.crash();
+    await this.#patiently(before.stop());
+    this.#isCrashing = false;
+    await this.start(this.#options);
+    const peers = [...this.#peers];
+    this.#peers.clear();
+    for (const peer of peers) this.addPeer(peer);
+    // What was stored is delivered from now on, and what was counted before has ended.
+    const counts = this.status().plugins.satellites.map(
+      ({ waiting, delivered, failed, dropped }) => waiting + delivered + failed + dropped,
+    );
+    this.queued = counts.reduce((sum, count) => sum + count, 0);
+    await this.settled();
+  }
+
   async deliver(dict: Sendable): Promise<string> {
     this.#running();
     const call = parseCall(serialiseCall('notify', [dict], { nil: true, i8: true }));
@@ -120,7 +147,7 @@ class MemoryRelay implements TestRelay {
     if (!isDict(received)) throw new TypeError('deliver: a dict is an object with a member data');
     const claimed = typeof received.host_id === 'string' ? parseHostId(received.host_id) : undefined;
     const caller = callerOf(principalOf('local', claimed?.address), (one) => call.sourceOf(one), call.exactOf);
-    const id = this.#router?.accept(received, caller) ?? '';
+    const id = await (this.#router?.accept(received, caller) ?? '');
     await this.settled();
     return id;
   }
@@ -197,9 +224,9 @@ class MemoryRelay implements TestRelay {
   }
 
   #fakes(): Fakes {
-    const name = randomBytes(8).toString('hex');
     return {
-      state: { path: this.#directory.path, hostIdRandom: name, adminToken: randomBytes(32).toString('base64url'), cacheDir: undefined },
+      state: { path: this.#directory.path, hostIdRandom: this.#name, adminToken: this.#adminToken, cacheDir: undefined },
+      disk: this.#disk,
       http: (parts) => {
         this.#router = parts.router;
         return this.#server.of(parts);

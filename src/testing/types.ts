@@ -86,6 +86,12 @@ export interface TestRelay {
   /** Resolves once all satellites and linked relays are idle. */
   settled(): Promise<void>;
   status(): AppStatus;
+  /**
+   * Stops the relay and starts it again with what it has stored: messages of durable satellites, units of work, dead letters. Satellites
+   * are constructed again. With `crash: true` its power fails first: what was not yet stored is lost, and what it does afterwards, such as
+   * the `exit` of plugins, is not stored. Links to other test relays are made again. Rejects as `createTestRelay` does.
+   */
+  restart(options?: { readonly crash?: boolean | undefined }): Promise<void>;
   /** Lets plugins exit and stops the relay; further calls return the same promise. */
   stop(): Promise<void>;
   /** The same, for `await using`. */

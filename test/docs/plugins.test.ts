@@ -134,6 +134,19 @@ const RUNS: Readonly<Record<string, Run>> = {
     );
   },
 
+  durable: async (t, source) => {
+    const relay = await load(t, source);
+    const id = await relay.deliver({ data: 'ten' });
+    await relay.call('plugin.stop', ['ham.spam'], { as: 'admin' });
+    await relay.call('notify', [{ data: 'twenty' }]);
+    await relay.restart({ crash: true });
+    const lines = relay.logs.filter(({ category }) => category === 'plugin.ham.spam').map(({ text }) => text);
+    const booked = lines.filter((text) => text.includes('"'));
+    t.is(booked[0], `books ${id} "ten"`);
+    t.regex(booked[1] ?? '', /^books \S+ "twenty"$/);
+    t.is(booked.length, 2);
+  },
+
   lifecycle: async (t, source) => {
     const relay = await load(t, source);
     t.is(await relay.call('ham.spam.ticks'), 0);

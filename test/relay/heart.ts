@@ -58,12 +58,14 @@ export function makeHeart(
   const delivered: Heart['delivered'][number][] = [];
   const forwarded: Message[] = [];
   const local = [{ name: 'ham.spam.Spam', module: 'ham.spam' }] as SatelliteStatus[];
-  const pluginHost: Parameters<typeof propertiesOf>[0]['pluginHost'] & { deliver: PluginHost['deliver'] } = {
+  const pluginHost: Parameters<typeof propertiesOf>[0]['pluginHost'] & Pick<PluginHost, 'deliver' | 'keep'> = {
+    keep: () => undefined,
     deliver: (message, except) => delivered.push({ message, except }),
     status: () => ({
       plugins: [{ name: 'ham.spam', satellites: local } as unknown as PluginStatus],
       satellites: local,
       problems: [],
+      keptMessages: [],
       kept: { versions: 0, bytes: 0 },
     }),
   };

@@ -30,7 +30,7 @@ function kit() {
   });
   addPluginMethods(heart.dispatcher.registry, {
     host: {
-      status: () => ({ plugins: [PLUGIN], satellites: [], problems: [], kept: { versions: 0, bytes: 0 } }),
+      status: () => ({ plugins: [PLUGIN], satellites: [], problems: [], keptMessages: [], kept: { versions: 0, bytes: 0 } }),
       work: () => new Map(),
       rescan: () => Promise.resolve(),
       ...{ startPlugin: does('start'), stopPlugin: does('stop'), restartPlugin: does('restart'), reloadPlugin: does('reload') },

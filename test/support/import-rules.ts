@@ -9,7 +9,7 @@ const FLOW = [...GROUND, 'rpc', 'streams', 'links'];
 /**
  * Directories below plugin-host. Each has a public file for its siblings and for plugin-host; other directories import plugin-host only.
  */
-const HOST = ['hosted', 'pipe', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
+const HOST = ['hosted', 'durable', 'pipe', 'modules', 'programs', 'children', 'hooks'].map((name) => `plugin-host/${name}`);
 const PARTS = ['plugin-host', 'mesh', 'satellites'];
 const BELOW_APP = [...FLOW, ...PARTS, 'relay', 'work', 'recording', 'services', 'http', 'metrics', 'config'];
 
@@ -32,6 +32,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   streams: [...BASE, 'events', 'store'],
   links: [...BASE, 'xmlrpc', 'events', 'client', 'plugin'],
   'plugin-host/hosted': [...BASE, 'events', 'plugin', 'loader', 'rpc'],
+  'plugin-host/durable': [...BASE, 'events', 'store', 'plugin-host/hosted'],
   'plugin-host/pipe': BASE,
   'plugin-host/modules': [...BASE, 'events', 'plugin', 'loader', 'rpc', 'plugin-host/hosted'],
   'plugin-host/programs': [

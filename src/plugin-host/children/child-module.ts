@@ -132,6 +132,7 @@ export class ChildModule {
         ...(satellites.some(({ instance }) => instance.handover ?? instance.restore) ? ['handover'] : []),
       ],
       satellites: satellites.map(({ declared: { name }, inbox }) => ({ name, receives: inbox !== undefined })),
+      durable: satellites.some(({ declared: { options }, inbox }) => inbox !== undefined && options.durable === true),
       methods: methods.map(({ name, help, signature, paramNames, options: { access = 'call' } }) => ({
         ...{ name, help, access, params: paramNames },
         ...(signature === undefined ? {} : { signature }),

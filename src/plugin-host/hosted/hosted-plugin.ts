@@ -176,6 +176,7 @@ export const LOGGED_HOST_EVENTS = [
   'inbox.failed',
   'inbox.paused',
   'inbox.dropped',
+  'inbox.full',
   'inbox.dead-letter',
 ] as const satisfies readonly HostEvent['type'][];
 

@@ -24,7 +24,7 @@ export type {
 export { isWorkResult } from './hosted-work.ts';
 export type { HostedWork, WorkOrder, WorkSource } from './hosted-work.ts';
 export { Inbox, NO_INBOX } from './inbox.ts';
-export type { Recipient } from './inbox.ts';
+export type { DurableQueue, DurableQueues, Recipient } from './inbox.ts';
 export {
   EXTENSIONS,
   TOP_PACKAGE,
@@ -56,6 +56,8 @@ export {
   whereThrown,
 } from './problem.ts';
 export type { ModuleLocation, PluginProblem } from './problem.ts';
+export { dateOf, decodeMessage, encodeMessage, timeOf } from './stored-message.ts';
+export type { MessageStorage } from './stored-message.ts';
 export { NOT_RELOADED, swap } from './swap.ts';
 export type { Incoming } from './swap.ts';
 export { VALUE_TYPES } from './value-types.ts';

@@ -17,6 +17,8 @@ export type InboxEvent =
   | (InboxOf & { readonly type: 'inbox.paused' })
   /** Messages were lost because the satellite was stopped, or receives none any more. */
   | (InboxOf & { readonly type: 'inbox.dropped'; readonly count: number; readonly reason: string })
+  /** As much is stored for a durable satellite as may be: what it would get is refused. Emitted once until it has received some. */
+  | (InboxOf & { readonly type: 'inbox.full'; readonly waiting: number; readonly bytes: number })
   /** The satellite ended at this message again and again, so that it was set aside. */
   | (InboxOf & { readonly type: 'inbox.dead-letter'; readonly id: string; readonly deaths: number });
 
@@ -40,6 +42,11 @@ export function logInboxEvent(event: Exclude<InboxEvent, { readonly type: 'inbox
       break;
     case 'inbox.dropped':
       log.warn(`dropped ${event.count === 1 ? '1 queued message' : `${event.count} queued messages`}: ${satellite}: ${event.reason}`);
+      break;
+    case 'inbox.full':
+      log.error(
+        `${event.waiting} messages (${event.bytes} bytes) are stored for ${satellite}, as many as may be (durableInbox): the relay refuses more until it has received some`,
+      );
       break;
     case 'inbox.dead-letter':
       log.error(`${satellite} ended ${event.deaths} times at the message ${clean(event.id)}: it is set aside (plugin.dead_letters)`);

@@ -18,6 +18,41 @@ export interface Recipient {
   explain(error: unknown): string;
 }
 
+/** The queue of an inbox, as far as the inbox uses it; {@link BoundedQueue} is one. */
+export interface InboxQueue {
+  /** Messages that `shift` would return now. */
+  readonly length: number;
+  push(message: Message): void;
+  shift(): Message | undefined;
+  status(now: number): QueueStatus;
+  /** Drops all messages; returns how many were lost. */
+  clear(): number;
+}
+
+/** The queue of a durable satellite: its messages are stored, and what is added by `push` is not. It outlives its inbox. */
+export interface DurableQueue extends InboxQueue {
+  /** True while an inbox receives from it. */
+  readonly isAttached: boolean;
+  /** Lets an inbox receive, now instead of another one. Calls `onReady` when `length` is not 0 any more. */
+  attach(onReady: () => void, isInProcess: boolean): void;
+  /** The inbox receives no more; messages are stored all the same. */
+  detach(): void;
+  /** True if the message that `shift` returned last may have been delivered before. */
+  readonly mayHaveBeenDelivered: boolean;
+  /** The delivery of that message has ended, whatever came of it. */
+  settle(): void;
+  /** The satellite is not durable any more. */
+  end(): void;
+}
+
+/** The queues of durable satellites. */
+export interface DurableQueues {
+  /** The queue of the satellite of this name, which is made if there is none. */
+  queue(satellite: string): DurableQueue;
+  /** True if messages are kept for a satellite of this name. */
+  has(satellite: string): boolean;
+}
+
 /** What an {@link Inbox} needs. */
 export interface InboxParts {
   /** The name of the satellite. */
@@ -25,6 +60,10 @@ export interface InboxParts {
   /** The plugin to which the satellite belongs. */
   readonly plugin: string;
   readonly queue: BoundedQueue<Message>;
+  /** The queue in place of `queue` if the satellite is durable. Default: it is not. */
+  readonly durable?: DurableQueue | undefined;
+  /** True if the satellite runs in the process of the relay. Default false. */
+  readonly isInProcess?: boolean | undefined;
   readonly recipient: Recipient;
   /** The time limit of one delivery, in ms. Infinity if the recipient keeps it. */
   readonly timeoutMs: number;
@@ -47,11 +86,13 @@ export interface InboxCounters extends QueueStatus {
   readonly failed: number;
   /** Messages that arrived after the satellite was stopped. */
   readonly refused: number;
+  /** True if its messages are stored until it has received them. `waiting` and `bytes` then count what is stored. */
+  readonly durable: boolean;
 }
 
 /** The counters of a satellite that receives no messages. */
 export const NO_INBOX: InboxCounters = {
-  ...{ waiting: 0, bytes: 0, oldestMs: 0, delivered: 0, failed: 0, dropped: 0, merged: 0, refused: 0 },
+  ...{ waiting: 0, bytes: 0, oldestMs: 0, delivered: 0, failed: 0, dropped: 0, merged: 0, refused: 0, durable: false },
 };
 
 /** A delivery that has not ended, or that was interrupted and is to be repeated. */
@@ -67,7 +108,13 @@ interface Delivery {
 export class Inbox {
   // The fields that each message needs come first: in a host of a thousand satellites, the memory of the others is not touched.
   readonly name: string;
-  readonly #queue: BoundedQueue<Message>;
+  /** The plugin to which the satellite belongs. */
+  readonly plugin: string;
+  #queue: InboxQueue;
+  /** The same queue, if this satellite is durable. */
+  #durable: DurableQueue | undefined;
+  /** True if this inbox receives from `#durable`, and not that of another version of the satellite. */
+  #isAttached = false;
   /** Set by the pump while this inbox is scheduled. */
   isScheduled = false;
   /** `waiting`: a setup or a process is not ready yet; `unused`: the satellite does not receive messages. */
@@ -88,14 +135,22 @@ export class Inbox {
   constructor(parts: InboxParts) {
     this.#parts = parts;
     this.name = parts.name;
-    this.#queue = parts.queue;
+    this.plugin = parts.plugin;
+    this.#queue = parts.durable ?? parts.queue;
+    this.#durable = parts.durable;
     this.#recipient = parts.recipient;
   }
 
   /** True if `next` would deliver. */
   get isReady(): boolean {
     if (this.#phase !== 'open' || this.#isPaused || this.#running !== undefined) return false;
+    if (this.#durable !== undefined && !this.#isAttached) return false;
     return this.#queue.length > 0 || this.#interrupted !== undefined;
+  }
+
+  /** True if the messages of the satellite are stored. */
+  get isDurable(): boolean {
+    return this.#durable !== undefined;
   }
 
   get counters(): InboxCounters {
@@ -103,7 +158,8 @@ export class Inbox {
     const { dropped: droppedBefore, merged: mergedBefore, ...count } = this.#count;
     return {
       ...{ ...queue, ...count, dropped: dropped + droppedBefore, merged: merged + mergedBefore },
-      waiting: waiting + (this.#interrupted ? 1 : 0),
+      waiting: waiting + (this.#interrupted && !this.#durable ? 1 : 0),
+      durable: this.isDurable,
     };
   }
 
@@ -127,7 +183,8 @@ export class Inbox {
     const message = again?.message ?? this.#queue.shift();
     if (!message) return;
     try {
-      const result = this.#recipient.deliver(message, again?.redelivered === true, now);
+      const isAgain = again?.redelivered === true || this.#durable?.mayHaveBeenDelivered === true;
+      const result = this.#recipient.deliver(message, isAgain, now);
       if (isPromise(result)) this.#wait(again ?? { message, deaths: 0, redelivered: false, cancelTimer: doNothing }, result);
       else this.#countDelivered(message);
     } catch (error) {
@@ -140,7 +197,23 @@ export class Inbox {
     const wasOpen = this.#phase === 'open';
     this.#phase = receives ? 'open' : 'unused';
     if (!receives) this.#drop(wasOpen ? 'it no longer receives messages' : undefined);
+    else if (this.#durable?.isAttached === false) this.#attach();
     this.#wakeIfReady();
+  }
+
+  /**
+   * Stores its messages from now on, or no longer if `durable` is undefined. Messages that wait are delivered, but not stored; those that
+   * are stored are dropped.
+   */
+  setDurable(durable: DurableQueue | undefined): void {
+    if (durable === this.#durable) return;
+    const { queue } = this.#parts;
+    if (this.#durable) this.#endDurable();
+    this.#durable = durable;
+    this.#queue = durable ?? queue;
+    if (!durable) return;
+    if (this.#phase === 'open' && !durable.isAttached) this.#attach();
+    for (let message = queue.shift(); message; message = queue.shift()) durable.push(message);
   }
 
   /** Keeps messages for a satellite that is being started. */
@@ -167,7 +240,14 @@ export class Inbox {
 
   /** Takes over the waiting messages and the counters of the inbox of the previous version, which is paused. */
   succeed(other: Inbox): void {
-    for (let message = other.#queue.shift(); message; message = other.#queue.shift()) this.#queue.push(message);
+    if (other.#durable && other.#isAttached) {
+      other.#isAttached = false;
+      if (this.#durable === other.#durable) this.#attach();
+      else other.#endDurable();
+    } else {
+      if (this.#durable?.isAttached === false) this.#attach();
+      for (let message = other.#queue.shift(); message; message = other.#queue.shift()) this.#queue.push(message);
+    }
     const { delivered, failed, refused, dropped, merged } = other.counters;
     this.#count.delivered += delivered;
     this.#count.failed += failed;
@@ -198,6 +278,7 @@ export class Inbox {
     const { message, deaths } = this.#interrupted;
     this.#interrupted = undefined;
     this.#count.failed++;
+    this.#durable?.settle();
     this.#parts.events.emit({ type: 'inbox.dead-letter', plugin: this.#parts.plugin, satellite: this.name, id: message.id, deaths });
   }
 
@@ -212,7 +293,26 @@ export class Inbox {
     if (this.#running) this.#end(this.#running, new RelayError('UNAVAILABLE', 'the relay is stopping'));
   }
 
+  #attach(): void {
+    this.#isAttached = true;
+    this.#durable?.attach(() => {
+      this.#wakeIfReady();
+    }, this.#parts.isInProcess === true);
+  }
+
+  #endDurable(): void {
+    this.#isAttached = false;
+    this.#durable?.end();
+  }
+
   #drop(reason: string | undefined): void {
+    if (this.#durable) {
+      // What is stored is kept.
+      this.#interrupted = undefined;
+      if (this.#isAttached) this.#durable.detach();
+      this.#isAttached = false;
+      return;
+    }
     const lost = this.#queue.clear() + (this.#interrupted ? 1 : 0);
     this.#interrupted = undefined;
     const { plugin, events } = this.#parts;
@@ -269,6 +369,7 @@ export class Inbox {
     // Once per message and satellite: no event is built for the log.
     if (log.isDebugEnabled()) logDelivered(log, id, this.name);
     if (events.isWatched('inbox.delivered')) events.emit({ type: 'inbox.delivered', plugin, satellite: this.name, id });
+    this.#durable?.settle();
   }
 
   #countFailed({ id }: Message, error: unknown): void {
@@ -276,6 +377,7 @@ export class Inbox {
     const { plugin, events } = this.#parts;
     const reason = this.#recipient.explain(error);
     events.emit({ type: 'inbox.failed', plugin, satellite: this.name, id, reason });
+    this.#durable?.settle();
   }
 }
 

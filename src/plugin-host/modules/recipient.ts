@@ -9,7 +9,7 @@ import { Context } from '../../plugin/plugin.ts';
 import { heldBytes, shareDict, showValue } from '../../values/values.ts';
 import type { Dict } from '../../values/values.ts';
 import { Inbox, reasonText, whereThrown } from '../hosted/hosted.ts';
-import type { HostEvent, InboxOptions, Recipient } from '../hosted/hosted.ts';
+import type { DurableQueue, HostEvent, InboxOptions, Recipient } from '../hosted/hosted.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 
 export interface LocalInboxParts {
@@ -29,13 +29,15 @@ export interface LocalInboxParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventSink<HostEvent>;
+  /** Its queue if it is durable. Default: it is not. */
+  readonly durable?: DurableQueue | undefined;
   /** The plugins directory or that of the npm package, for the place of an error. */
   readonly directory: string;
 }
 
 /** The inbox of a satellite with a `receive`. Throws an Error if the class requests something invalid. */
 export function makeInbox(parts: LocalInboxParts): Inbox {
-  const { name, plugin, asked = {}, allowed, timeoutMs, wake, clock, log, events } = parts;
+  const { name, plugin, asked = {}, allowed, timeoutMs, wake, clock, log, events, durable } = parts;
   // A plain literal: objects made by a spread are read more slowly, which is measurable with a thousand inboxes.
   const queue = new BoundedQueue<Message>({
     name,
@@ -48,7 +50,8 @@ export function makeInbox(parts: LocalInboxParts): Inbox {
     sinceOf: ({ arrivedAt }) => arrivedAt,
     keyOf: safeKey(asked, parts),
   });
-  return new Inbox({ name, queue, recipient: new LocalRecipient(parts), plugin, timeoutMs, wake, clock, log, events });
+  const recipient = new LocalRecipient(parts);
+  return new Inbox({ name, queue, durable, isInProcess: true, recipient, plugin, timeoutMs, wake, clock, log, events });
 }
 
 // A larger dict takes time to decode and to copy, which is not the time of the satellite.
@@ -65,10 +68,10 @@ class LocalRecipient implements Recipient {
     this.#parts = parts;
   }
 
-  deliver(message: Message, _redelivered: boolean, now: number): unknown {
+  deliver(message: Message, redelivered: boolean, now: number): unknown {
     const { target, watchdog, watched } = this.#parts;
     const receive = (this.#receive ??= target.receive);
-    const context = contextOf(message, now);
+    const context = contextOf(message, now, redelivered);
     const dict = shareDict(message.frozen());
     const since = message.payload.length <= QUICK_BYTES ? now : undefined;
     const result: unknown = watchdog.run(watched, 'receive', () => receive.call(target as Plugin, dict, context), since);
@@ -125,9 +128,9 @@ export class DeliveryContext extends Context {
 }
 
 /** The context of `message` at `now` (the relay's clock). */
-function contextOf(message: Message, now: number): DeliveryContext {
+function contextOf(message: Message, now: number, redelivered: boolean): DeliveryContext {
   const { id, ageMs, arrivedAt, verdict } = message;
-  return new DeliveryContext({ id, hops: hopsOf(message), ageMs: ageMs + now - arrivedAt, redelivered: false, verdict });
+  return new DeliveryContext({ id, hops: hopsOf(message), ageMs: ageMs + now - arrivedAt, redelivered, verdict });
 }
 
 function atMost(allowed: number, asked: unknown, option: string): number {

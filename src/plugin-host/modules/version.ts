@@ -8,7 +8,16 @@ import { ATTACH } from '../../plugin/internal.ts';
 import type { AnyClass } from '../../plugin/internal.ts';
 import type { HostedMethod } from '../../rpc/rpc.ts';
 import { problemAt, incompatibility } from '../hosted/hosted.ts';
-import type { HostedOptions, HostedWork, HostEvent, Inbox, PluginProblem, RelayPort, StatedVersion } from '../hosted/hosted.ts';
+import type {
+  DurableQueues,
+  HostedOptions,
+  HostedWork,
+  HostEvent,
+  Inbox,
+  PluginProblem,
+  RelayPort,
+  StatedVersion,
+} from '../hosted/hosted.ts';
 import { exposedMethods } from './exposed.ts';
 import type { ExposedMethod } from './exposed.ts';
 import type { FoundModule } from './find.ts';
@@ -32,6 +41,8 @@ export interface VersionParts {
   readonly clock: Clock;
   readonly watchdog: Watchdog;
   readonly events: EventSink<HostEvent>;
+  /** The queues of durable satellites. Default: no satellite is durable, as in a child, where the relay has the inbox. */
+  readonly durable?: DurableQueues | undefined;
   /** Called for each inbox that has become ready. */
   readonly wake: (inbox: Inbox) => void;
 }
@@ -221,6 +232,7 @@ function constructOne(module: LoadedModule, declared: Declared, instance: Satell
     ? makeInbox({
         ...{ ...common, plugin: module.module, events, target: instance, wake, timeoutMs: options.receiveTimeoutMs },
         ...{ asked: declared.options.inbox, allowed: options.inbox },
+        durable: declared.options.durable === true ? parts.durable?.queue(name) : undefined,
       })
     : undefined;
   const docs = docCommentsOf(module.url)[target.name] ?? {};

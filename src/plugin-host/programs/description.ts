@@ -31,6 +31,8 @@ export interface DescribedSatellite {
 
 export interface Description {
   readonly capabilities: ReadonlySet<string>;
+  /** True if it must get each message at least once, also after it was away. */
+  readonly isDurable: boolean;
   /** What it reads beyond plain XML-RPC; undefined if it does not say. */
   readonly reads: ReadonlySet<string> | undefined;
   readonly methods: readonly DescribedMethod[];
@@ -41,7 +43,7 @@ export interface Description {
 
 /** The description of a program that does not describe itself. */
 export const UNDESCRIBED: Description = {
-  ...{ capabilities: new Set(['receive']), reads: undefined },
+  ...{ capabilities: new Set(['receive']), isDurable: false, reads: undefined },
   ...{ methods: [], work: [], satellites: [] },
 };
 
@@ -62,7 +64,7 @@ const GRANTABLE: readonly string[] = ['message', 'call', 'admin'];
 /** Validates the answer to `plugin.describe`. Throws a RelayError PLUGIN_REFUSED that says what is wrong. */
 export function readDescription(plugin: string, answer: Value): Description {
   if (!isDict(answer)) throw new RelayError('PLUGIN_REFUSED', 'plugin.describe: its answer is not a struct');
-  const { capabilities = [], reads, methods = [], work = [], satellites = [] } = answer;
+  const { capabilities = [], reads, methods = [], work = [], satellites = [], durable = false } = answer;
   if (!isTexts(capabilities) || capabilities.length > MAX_CAPABILITIES)
     throw new RelayError('PLUGIN_REFUSED', `plugin.describe: capabilities is not an array of at most ${MAX_CAPABILITIES} texts`);
   if (reads !== undefined && (!isTexts(reads) || reads.length > MAX_CAPABILITIES))
@@ -80,9 +82,14 @@ export function readDescription(plugin: string, answer: Value): Description {
   const described = satellites.map((satellite: Value, index) => readSatellite(plugin, satellite, index));
   const offered = work.map((one: Value, index) => readWork(plugin, one, index));
   return {
-    ...{ capabilities: new Set(capabilities), reads: reads && new Set(reads) },
+    ...{ capabilities: new Set(capabilities), isDurable: readDurable(durable), reads: reads && new Set(reads) },
     ...{ methods: read, work: offered, satellites: described },
   };
+}
+
+function readDurable(durable: Value): boolean {
+  if (typeof durable === 'boolean') return durable;
+  throw new Error('plugin.describe: durable is neither true nor false');
 }
 
 /** Reads `{type, help?, payload?, max_concurrent?, timeout_ms?, takes_params?}`. */

@@ -3,6 +3,8 @@ import { clean, reasonOf } from '../../core/core.ts';
 import type { Clock, Log } from '../../core/core.ts';
 import type { Message } from '../../message/message.ts';
 import type { Store, StoreOperation } from '../../store/store.ts';
+import { dateOf, decodeMessage, encodeMessage, timeOf } from '../hosted/hosted.ts';
+import type { MessageStorage } from '../hosted/hosted.ts';
 
 /** A message that is not delivered any more. */
 export interface DeadLetter {
@@ -19,37 +21,36 @@ export interface DeadLetter {
   readonly at: number;
 }
 
-/** A message without the view of its dict, which is made from the payload. */
-export type StoredMessage = Omit<Message, 'frozen'>;
-
 /** What keeping dead letters takes. */
 export interface KeptLettersParts {
   readonly store: Store;
   /** Makes the message again. Throws if no dict can be read from the payload. */
-  readonly restore: (message: StoredMessage) => Message;
+  readonly restore: MessageStorage['restore'];
   /** ms since 1970. */
   readonly date: () => number;
 }
 
 const TABLE = 'dead-letters';
-const LENGTH_BYTES = 4;
 
-/** What is stored before the payload. Times are dates, since the clock of a relay starts with it. */
-interface Header extends Omit<StoredMessage, 'payload' | 'arrivedAt'> {
+/** What is stored with the message. */
+interface Letter {
   readonly satellite: string;
   readonly deaths: number;
   readonly reason: string;
   readonly diedAt: number;
-  readonly cameAt: number;
 }
 
 /** See the head of this file. */
 export class KeptLetters {
+  readonly #storage: MessageStorage;
+
   constructor(
     private readonly parts: KeptLettersParts,
-    private readonly clock: Pick<Clock, 'now'>,
+    clock: Pick<Clock, 'now'>,
     private readonly log: Pick<Log, 'warn'>,
-  ) {}
+  ) {
+    this.#storage = { restore: parts.restore, date: parts.date, clock };
+  }
 
   /** The stored letters in the order in which they became dead letters. One that cannot be read is logged and stays where it is. */
   async load(): Promise<readonly DeadLetter[]> {
@@ -81,22 +82,13 @@ export class KeptLetters {
   }
 
   #encode({ message, satellite, deaths, reason, at }: DeadLetter): Buffer {
-    const { payload, arrivedAt, frozen: _frozen, ...fields } = message;
-    const dateOf = (time: number): number => this.parts.date() - (this.clock.now() - time);
-    const header: Header = { ...fields, satellite, deaths, reason, diedAt: dateOf(at), cameAt: dateOf(arrivedAt) };
-    const text = Buffer.from(JSON.stringify(header));
-    const length = Buffer.alloc(LENGTH_BYTES);
-    length.writeUInt32BE(text.length);
-    return Buffer.concat([length, text, payload]);
+    return encodeMessage<Letter>(message, { satellite, deaths, reason, diedAt: dateOf(at, this.#storage) }, this.#storage);
   }
 
   #decode(value: Buffer): DeadLetter {
-    const end = LENGTH_BYTES + value.readUInt32BE(0);
-    const { satellite, deaths, reason, diedAt, cameAt, ...fields } = JSON.parse(value.toString('utf8', LENGTH_BYTES, end)) as Header;
-    const timeOf = (date: number): number => this.clock.now() - (this.parts.date() - date);
-    // In memory of its own: the value is part of a larger page.
-    const message = this.parts.restore({ ...fields, payload: Buffer.from(value.subarray(end)), arrivedAt: timeOf(cameAt) });
-    return { id: message.id, satellite, deaths, reason, message, at: timeOf(diedAt) };
+    const { message, extra } = decodeMessage<Letter>(value, this.#storage);
+    const { satellite, deaths, reason, diedAt } = extra;
+    return { id: message.id, satellite, deaths, reason, message, at: timeOf(diedAt, this.#storage) };
   }
 }
 

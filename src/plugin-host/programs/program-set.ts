@@ -4,7 +4,7 @@ import { clean, RelayError, suggest } from '../../core/core.ts';
 import type { Clock, LogSource } from '../../core/core.ts';
 import type { EventSink } from '../../events/events.ts';
 import type { Message } from '../../message/message.ts';
-import type { HostedOptions, HostEvent } from '../hosted/hosted.ts';
+import type { DurableQueues, HostedOptions, HostEvent } from '../hosted/hosted.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { KeptLetters } from './kept-letters.ts';
 import type { KeptLettersParts } from './kept-letters.ts';
@@ -47,6 +47,10 @@ export interface ProgramsParts {
   readonly clock: Clock;
   readonly logs: LogSource;
   readonly events: EventSink<HostEvent>;
+  /** The queues of durable satellites. Default: there are none. */
+  readonly durable?: DurableQueues | undefined;
+  /** Puts a message into the inbox of a satellite; false if there is none of this name, or it takes none. */
+  readonly deliverTo: (satellite: string, message: Message) => boolean;
 }
 
 /** The token that authenticates a program as the plugin of this name. */
@@ -70,9 +74,9 @@ export class Programs {
     this.#parts = parts;
     this.#orphans = new OrphanWatch(parts.logs('plugin-host'));
     this.#pauses = new PauseWatch(parts.clock, parts.logs('plugin-host'));
-    const { clock, logs, surroundings } = parts;
+    const { clock, logs, surroundings, deliverTo } = parts;
     const kept = surroundings.keepLetters && new KeptLetters(surroundings.keepLetters, clock, logs('plugin-host'));
-    this.deadLetters = new DeadLetters(clock, (satellite, message) => this.#deliver(satellite, message), kept);
+    this.deadLetters = new DeadLetters(clock, deliverTo, kept);
   }
 
   /** Creates the plugin for a record without starting it. `over` overrides the defaults for programs of the operator. */
@@ -82,10 +86,10 @@ export class Programs {
       Pick<ProgramParts, 'kind' | 'file' | 'setupTimeoutMs' | 'explainEnd' | 'renew' | 'explain' | 'isVital' | 'onFirstAnswer'>
     > = {},
   ): Program {
-    const { options, surroundings, clock, logs, events } = this.#parts;
+    const { options, surroundings, clock, logs, events, durable } = this.#parts;
     const { inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs } = options;
     const plugin = new Program({
-      ...{ record: completeRecord(record), inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, clock, events },
+      ...{ record: completeRecord(record), inbox, setupTimeoutMs, exitTimeoutMs, receiveTimeoutMs, clock, events, durable },
       ...surroundings,
       kind: 'program',
       file: clean([record.exec, ...(record.args ?? [])].join(' ')),
@@ -159,9 +163,5 @@ export class Programs {
     throw new RelayError('INVALID_PARAMS', `there is no program '${clean(name)}'${suggest(name, [...this.#plugins.keys()])}`, {
       data: { reason: 'unknown-name' },
     });
-  }
-
-  #deliver(satellite: string, message: Message): boolean {
-    return this.#plugins.get(satellite)?.inboxes[0]?.take(message) ?? false;
   }
 }

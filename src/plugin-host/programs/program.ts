@@ -9,6 +9,7 @@ import type { Sendable } from '../../values/values.ts';
 import type { WriteOptions } from '../../xmlrpc/xmlrpc.ts';
 import { Inbox, NO_INBOX, NOT_RELOADED, notHandedOver, placeOf, refusal, swap } from '../hosted/hosted.ts';
 import type {
+  DurableQueues,
   HostedPlugin,
   HostedWork,
   HostEvent,
@@ -55,6 +56,8 @@ export interface ProgramParts extends SupervisorParts {
   /** Timeout for one `notify`, in ms. */
   readonly receiveTimeoutMs: number;
   readonly deadLetters: Pick<DeadLetters, 'add'>;
+  /** The queues of durable satellites. Default: it is not durable, whatever it says. */
+  readonly durable?: DurableQueues | undefined;
   /** True while a failed start of this program makes the start of the relay fail. Default: never. */
   readonly isVital?: (() => boolean) | undefined;
   readonly events: EventSink<HostEvent>;
@@ -105,6 +108,8 @@ export class Program implements HostedPlugin {
     );
     this.#inbox = new Inbox({
       ...{ name, plugin: name, queue, recipient, clock, log, events },
+      // Known from an earlier run, before it can say it again.
+      durable: parts.durable?.has(name) === true ? parts.durable.queue(name) : undefined,
       // The transport enforces the timeout.
       timeoutMs: Infinity,
       // The program's answers pace the delivery, so the next one may start at once.
@@ -340,7 +345,9 @@ export class Program implements HostedPlugin {
   }
 
   #open(): void {
-    this.#inbox.open(this.#supervisor.prepared?.capabilities.has('receive') ?? true);
+    const { prepared } = this.#supervisor;
+    if (prepared) this.#inbox.setDurable(prepared.isDurable ? this.#parts.durable?.queue(this.name) : undefined);
+    this.#inbox.open(prepared?.capabilities.has('receive') ?? true);
   }
 
   /** Handles the end of the process. Returns true if a message caused it; a message that does so repeatedly becomes a dead letter. */

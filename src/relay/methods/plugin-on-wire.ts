@@ -46,8 +46,15 @@ function reasonOf(state: PluginState): string {
 
 /** The status of a satellite. */
 export function satelliteOnWire(status: SatelliteStatus): Struct {
-  const { name, state, waiting, bytes, oldestMs, delivered, failed, dropped, merged, refused } = status;
-  return { ...{ name, state: state.type, waiting, bytes, oldest_ms: oldestMs }, ...{ delivered, failed, dropped, merged, refused } };
+  const { name, state, waiting, bytes, oldestMs, delivered, failed, dropped, merged, refused, durable } = status;
+  // What is stored may exceed 2 GiB, and an i8 is an extension.
+  const queue = { waiting, bytes: bytes < 2 ** 31 ? bytes : new Double(bytes), oldest_ms: oldestMs };
+  return { ...{ name, state: state.type, durable }, ...queue, ...{ delivered, failed, dropped, merged, refused } };
+}
+
+/** What is kept for a durable satellite that is not there any more. Bytes and ms are doubles, since they may exceed an int. */
+export function keptMessagesOnWire({ satellite, waiting, bytes, dropInMs }: PluginHostStatus['keptMessages'][number]): Struct {
+  return { satellite, waiting, bytes: new Double(bytes), drop_in_ms: new Double(dropInMs) };
 }
 
 /** A change of a plugin's state; no struct for other events. */

@@ -1,5 +1,5 @@
 /** The methods by which remote satellites register, submit dicts, unregister, and are listed. */
-import { Double, isDict } from '../../values/values.ts';
+import { Double, dictOf, isDict } from '../../values/values.ts';
 import { RelayError, andThen } from '../../core/core.ts';
 import type { Dict, Sendable, Value } from '../../values/values.ts';
 import type { Credential, Registered, Satellites, SatelliteView, Sender } from '../../satellites/satellites.ts';
@@ -93,7 +93,10 @@ async function sendAs(plugin: string, params: readonly Value[], caller: Caller, 
   const [dict, options] = params;
   if (params.length > 2 || !isDict(dict) || (options !== undefined && !isDict(options)))
     throw new RelayError('INVALID_PARAMS', 'relay.relay takes a dict, and from a plugin also a struct of options');
-  const id = await router.sendAsWritten(plugin, dict, caller);
+  const { durable } = options ?? dictOf();
+  if (durable !== undefined && typeof durable !== 'boolean')
+    throw new RelayError('INVALID_PARAMS', 'relay.relay: the option durable is true or false');
+  const id = await router.sendAsWritten(plugin, dict, caller, { durable });
   return options === undefined || id;
 }
 

@@ -5,7 +5,7 @@ import type { MeshStatus } from '../../mesh/mesh.ts';
 import type { PluginHostStatus, RelayPluginStatus } from '../../plugin-host/plugin-host.ts';
 import type { RelayStatus } from '../status.ts';
 import type { MethodRegistry } from '../../rpc/rpc.ts';
-import { keptOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
+import { keptMessagesOnWire, keptOnWire, pluginOnWire, satelliteOnWire } from './plugin-on-wire.ts';
 
 export interface StatusParts {
   readonly properties: () => Readonly<Record<string, Sendable>>;
@@ -31,12 +31,12 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
   registry.add({
     name: 'relay.get_status',
     access: 'admin',
-    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), work (running units, numbers of pending and kept ones, bytes), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
+    help: 'Returns the status of this relay: host_id, version, uptime (s), counters of dicts, peers, plugins with their states, local satellites with their inboxes, relay plugins, plugins_not_loaded (a number), kept_messages (what is stored for durable satellites that are gone: satellite, waiting, bytes, drop_in_ms), work (running units, numbers of pending and kept ones, bytes), kept_versions and kept_bytes (an estimate) of modules that were reloaded.',
     signatures: [['struct'], ['struct', 'struct']],
     invoke: () => {
       const { accepted, sent, duplicates, originRefused } = counters();
       const { host_id, versions, start_time, uptime } = properties();
-      const { plugins: hosted, satellites, problems, kept } = plugins();
+      const { plugins: hosted, satellites, problems, keptMessages, kept } = plugins();
       return {
         ...{ host_id, versions, start_time, uptime },
         dicts: { accepted, sent, duplicates, origin_refused: originRefused, hop_limited: mesh().hopLimited },
@@ -45,6 +45,7 @@ export function addStatus(registry: MethodRegistry, { properties, counters, mesh
         satellites: satellites.map(satelliteOnWire),
         relay_plugins: relayPlugins().map(({ carries = '', ...status }) => ({ ...status, carries })),
         plugins_not_loaded: problems.length,
+        kept_messages: keptMessages.map(keptMessagesOnWire),
         work: work(),
         ...keptOnWire(kept),
       };

@@ -64,8 +64,9 @@ export function programOf(
     clock,
     logs: log.source,
     events,
+    deliverTo: (satellite, message) => satellite === 'ham' && plugin.inboxes[0]?.take(message) === true,
   });
-  const plugin = programs.add({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode, ...args], ...record });
+  const plugin: Program = programs.add({ name: 'ham', exec: process.execPath, args: [FIXTURE, mode, ...args], ...record });
   const exposed = new Map<string, HostedMethod>();
   const port: RelayPort = {
     expose: (_plugin, methods) => {
