@@ -23,7 +23,8 @@ export class Stream<Item> {
   readonly id: string;
   readonly #options: StreamOptions<Item>;
   readonly #storage: StreamStorage<Item>;
-  readonly #canceled = new AbortController();
+  /** Made once the producer asks for its signal: most do not. */
+  #canceled: AbortController | undefined;
   readonly #positions = new Set<Position>();
   /** Readers and producers that wait for a change. */
   readonly #waiting = new Set<() => void>();
@@ -55,6 +56,7 @@ export class Stream<Item> {
 
   /** Aborted when the stream is canceled, for the producer. */
   get signal(): AbortSignal {
+    this.#canceled ??= this.#newSignal();
     return this.#canceled.signal;
   }
 
@@ -216,7 +218,7 @@ export class Stream<Item> {
   #changed(): void {
     const { failure } = this.#storage;
     if (failure !== undefined) this.fail(failure);
-    for (const wake of [...this.#waiting]) wake();
+    if (this.#waiting.size > 0) for (const wake of [...this.#waiting]) wake();
   }
 
   #finish(state: StreamState): void {
@@ -224,9 +226,15 @@ export class Stream<Item> {
     this.#state = state;
     this.#cancelTimer();
     this.#detach();
-    if (state.type === 'canceled') this.#canceled.abort(brokenBy(state));
+    if (state.type === 'canceled') this.#canceled?.abort(brokenBy(state));
     this.#report();
     this.#changed();
+  }
+
+  #newSignal(): AbortController {
+    const controller = new AbortController();
+    if (this.#state.type === 'canceled') controller.abort(brokenBy(this.#state));
+    return controller;
   }
 
   #report(): void {

@@ -224,13 +224,27 @@ export function workOnWire(work: Work): Struct {
 /** Every member is always present, so that typed clients can rely on it. Times are texts in ISO 8601, `''` for what has not happened. */
 export function unitOnWire(unit: Unit, work: Pick<Work, 'positionOf' | 'paramsOf' | 'outputsOf'>): Struct {
   const { id, type, submitter, submittedAt, expiresAt, timeoutMs, payloadBytes, state, startedAt, endedAt, exit } = unit;
+  const outputs: Record<string, Struct> = {};
+  for (const [name, { bytes, truncated }] of Object.entries(work.outputsOf(unit))) outputs[name] = { bytes, truncated };
+  // One literal: it is made for each call about a unit.
   return {
-    ...{ unit: id, type, state: state.type, reason: reasonOfState(state), position: work.positionOf(unit) ?? -1 },
-    ...{ submitter: submitter.text, params: shownParams(work.paramsOf(unit)), payload_bytes: payloadBytes },
-    ...{ awaits_payload: unit.isUploading === true && state.type === 'pending', timeout_ms: timeoutMs },
-    ...{ submitted: isoTime(submittedAt), expires: isoTime(expiresAt), started: isoTime(startedAt), ended: isoTime(endedAt) },
-    ...{ exit_code: typeof exit === 'number' ? exit : -1, signal: typeof exit === 'string' ? exit : '' },
-    outputs: Object.fromEntries(Object.entries(work.outputsOf(unit)).map(([name, { bytes, truncated }]) => [name, { bytes, truncated }])),
+    unit: id,
+    type,
+    state: state.type,
+    reason: reasonOfState(state),
+    position: work.positionOf(unit) ?? -1,
+    submitter: submitter.text,
+    params: shownParams(work.paramsOf(unit)),
+    payload_bytes: payloadBytes,
+    awaits_payload: unit.isUploading === true && state.type === 'pending',
+    timeout_ms: timeoutMs,
+    submitted: isoTime(submittedAt),
+    expires: isoTime(expiresAt),
+    started: isoTime(startedAt),
+    ended: isoTime(endedAt),
+    exit_code: typeof exit === 'number' ? exit : -1,
+    signal: typeof exit === 'string' ? exit : '',
+    outputs,
   };
 }
 

@@ -59,11 +59,23 @@ export class Schedule {
         this.#waiting.delete(type);
         this.#waiting.set(type, units);
       }
-      this.#running.set(type, running + 1);
-      this.#runningTotal++;
+      this.#begin(type, running);
       return { type, unit };
     }
     return undefined;
+  }
+
+  /** Counts a new unit as running if it may run at once, and no unit of its type waits. Returns false if it has to wait itself. */
+  takeNew(type: string, { total, of }: Concurrency): boolean {
+    const running = this.#running.get(type) ?? 0;
+    if (this.#runningTotal >= total || running >= (of(type) ?? Infinity) || this.#waiting.has(type)) return false;
+    this.#begin(type, running);
+    return true;
+  }
+
+  #begin(type: string, running: number): void {
+    this.#running.set(type, running + 1);
+    this.#runningTotal++;
   }
 
   /** A unit that was taken has ended. */

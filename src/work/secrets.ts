@@ -9,6 +9,8 @@ const PREFIX = 'secret_';
 const ALGORITHM = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+/** Most units have no parameters, and are shown more than once. */
+const NONE = '';
 /** In place of a secret, where parameters are shown. */
 const HIDDEN = '(hidden)';
 
@@ -27,6 +29,7 @@ export class ParamsSeal {
   }
 
   seal(params: Readonly<Record<string, Sendable>>): string {
+    if (Object.keys(params).length === 0) return NONE;
     const xml = serialiseStruct(params, { nil: true, i8: true });
     if (!Object.keys(params).some((name) => name.startsWith(PREFIX))) return `x:${xml}`;
     const nonce = randomBytes(NONCE_BYTES);
@@ -37,6 +40,7 @@ export class ParamsSeal {
 
   /** Throws a RelayError STATE_DIRECTORY if another secret sealed it. */
   open(sealed: string): Dict {
+    if (sealed === NONE) return dictOf();
     const text = sealed.slice(2);
     return parseStruct(sealed.startsWith('x:') ? text : this.#decipher(Buffer.from(text, 'base64')));
   }

@@ -9,7 +9,7 @@ import type { WorkEvent } from '../relay/relay.ts';
 import type { Store, StoreOperation } from '../store/store.ts';
 import type { Output, StoredOutput } from './output.ts';
 import { inState, isFinal, reasonOfState } from './unit.ts';
-import type { Unit, UnitState } from './unit.ts';
+import type { OutputSize, Unit, UnitState } from './unit.ts';
 
 const UNITS = 'work-units';
 const PAYLOADS = 'work-payloads';
@@ -31,6 +31,12 @@ export interface UnitsParts {
 interface Settling {
   readonly exit?: number | string | undefined;
   readonly outputs?: ReadonlyMap<string, Output> | undefined;
+}
+
+/** What is written together with a unit. */
+interface StoredWith {
+  readonly payload?: Buffer | undefined;
+  readonly outputs?: readonly (readonly [name: string, output: StoredOutput])[];
 }
 
 export class Units {
@@ -81,17 +87,14 @@ export class Units {
     }
   }
 
-  /** Stores a unit in its present state, then tells it. `more` is written with it, or not at all. */
-  async put(
-    unit: Unit,
-    more: { readonly payload?: Buffer; readonly outputs?: Readonly<Record<string, StoredOutput>> } = {},
-  ): Promise<void> {
-    const operations: StoreOperation[] = [{ type: 'put', table: UNITS, key: unit.id, value: Buffer.from(JSON.stringify(unit)) }];
-    if (more.payload) {
-      operations.push({ type: 'put', table: PAYLOADS, key: unit.id, value: more.payload });
-      this.#keepRecent(unit.id, more.payload);
+  /** Stores a unit in its present state, then tells it. What is given with it is written with it, or not at all. */
+  async put(unit: Unit, { payload, outputs = [] }: StoredWith = {}): Promise<void> {
+    const operations = [recordOf(unit)];
+    if (payload) {
+      operations.push({ type: 'put', table: PAYLOADS, key: unit.id, value: payload });
+      this.#keepRecent(unit.id, payload);
     }
-    for (const [name, output] of Object.entries(more.outputs ?? {}))
+    for (const [name, output] of outputs)
       operations.push({ type: 'put', table: OUTPUTS, key: `${unit.id}/${name}`, value: encodeOutput(output) });
     // A payload is of no use once the work has ended.
     if (isFinal(unit.state)) {
@@ -103,21 +106,28 @@ export class Units {
     this.#tell(unit);
   }
 
-  /** Stores a state that is not final, then tells it. */
-  async change(unit: Unit): Promise<Unit> {
-    await this.put(unit);
-    return unit;
+  /**
+   * Stores a new unit that starts at once: the record says that it runs, since nothing happens to it between its first two states. They
+   * are told one after the other. Its payload is not stored, because a unit that has started is never run again.
+   */
+  async putStarted(pending: Unit, running: Unit): Promise<void> {
+    await this.#parts.store.write([recordOf(running)]);
+    for (const unit of [pending, running]) {
+      this.#remember(unit);
+      this.#tell(unit);
+    }
   }
 
   /** Stores the final state of a unit with its small outputs, then tells it. */
   async settle(unit: Unit, state: UnitState, { exit, outputs = new Map() }: Settling = {}): Promise<void> {
-    const sizes = [...outputs].map(([name, output]) => [name, { bytes: output.next, truncated: output.refused > 0 }] as const);
-    const small = [...outputs].flatMap(([name, output]) => {
+    const sizes: Record<string, OutputSize> = {};
+    const small: [string, StoredOutput][] = [];
+    for (const [name, output] of outputs) {
+      sizes[name] = { bytes: output.next, truncated: output.refused > 0 };
       const stored = output.stored();
-      return stored ? [[name, stored] as const] : [];
-    });
-    const ended = inState(unit, state, { endedAt: this.#parts.date(), exit, outputs: Object.fromEntries(sizes) });
-    await this.put(ended, { outputs: Object.fromEntries(small) });
+      if (stored) small.push([name, stored]);
+    }
+    await this.put(inState(unit, state, { endedAt: this.#parts.date(), exit, outputs: sizes }), { outputs: small });
   }
 
   /** Resolves to the unit once its state is none of `states`, or as it is after `waitMs`, or when `signal` is aborted. */
@@ -189,7 +199,8 @@ export class Units {
 
   #tell({ id, type, state }: Unit): void {
     this.#parts.events.emit({ type: 'work.state', unit: id, work: type, state: state.type, reason: reasonOfState(state) });
-    for (const look of [...(this.#waiting.get(id) ?? [])]) look();
+    const waiting = this.#waiting.get(id);
+    if (waiting) for (const look of [...waiting]) look();
   }
 
   #remember(unit: Unit): void {
@@ -205,8 +216,14 @@ export class Units {
   }
 }
 
+function recordOf(unit: Unit): StoreOperation {
+  return { type: 'put', table: UNITS, key: unit.id, value: Buffer.from(JSON.stringify(unit)) };
+}
+
 function bytesOf({ payloadBytes, outputs }: Unit): number {
-  return payloadBytes + Object.values(outputs).reduce((sum, { bytes }) => sum + bytes, 0);
+  let sum = payloadBytes;
+  for (const { bytes } of Object.values(outputs)) sum += bytes;
+  return sum;
 }
 
 /** A record that was written by this version; undefined if it is not one. */

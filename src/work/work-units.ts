@@ -1,5 +1,4 @@
 /** Units of work on this relay: submitted, queued, run, and kept with their results until they are released or cleaned up. */
-import { randomBytes } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clean, reasonOf, RelayError, suggest } from '../core/core.ts';
@@ -7,6 +6,7 @@ import type { Clock, Log } from '../core/core.ts';
 import type { EventSink } from '../events/events.ts';
 import { OrphanWatch } from '../plugin-host/plugin-host.ts';
 import { programExecutors } from './program-work.ts';
+import { randomHex } from '../relay/relay.ts';
 import type { WorkEvent } from '../relay/relay.ts';
 import { systemReason } from '../state/state.ts';
 import type { Store } from '../store/store.ts';
@@ -19,9 +19,10 @@ import type { WorkLimits, WorkProgram } from './options.ts';
 import { Output } from './output.ts';
 import type { OutputItem } from './output.ts';
 import { Schedule } from './schedule.ts';
+import type { Concurrency } from './schedule.ts';
 import { ParamsSeal } from './secrets.ts';
 import { CANCELED, MAX_STORED_PAYLOAD, PAYLOAD, UnitRun } from './unit-run.ts';
-import type { OpenOutput } from './unit-run.ts';
+import type { OpenOutput, UnitRunParts } from './unit-run.ts';
 import { isFinal } from './unit.ts';
 import type { Submitter, Unit, UnitState } from './unit.ts';
 import { Units } from './units.ts';
@@ -59,6 +60,7 @@ export interface WorkParts {
 }
 
 const ID = /^[A-Za-z0-9][\w.-]{0,99}$/;
+const newId = randomHex(10);
 // Finished units are looked through this often.
 const CLEAN_UP_MS = 60_000;
 
@@ -68,6 +70,9 @@ export class Work {
   readonly #schedule = new Schedule();
   readonly #seal: ParamsSeal;
   readonly #runs = new Map<string, UnitRun>();
+  readonly #runParts: UnitRunParts;
+  /** New units of a given id, until they are stored or refused. */
+  readonly #submitting = new Map<string, Promise<Unit>>();
   /** Cancels the timer of each pending unit that expires. */
   readonly #expiries = new Map<string, () => void>();
   /** The bytes that have arrived of each payload that is being uploaded. */
@@ -87,6 +92,13 @@ export class Work {
     const surroundings = { ...parts, orphans: this.#orphans, directoryOf: (unit: string) => this.#units.directoryOf(unit) };
     this.#programs = programExecutors(parts.programs, surroundings);
     this.#executors = this.#programs;
+    this.#runParts = {
+      ...{ ...parts, units: this.#units, seal: this.#seal },
+      onFree: ({ type }) => {
+        this.#schedule.ended(type);
+        this.#dispatch();
+      },
+    };
   }
 
   /** Reads the units of earlier runs: pending ones are queued again, and those that ran when the relay ended have failed. */
@@ -131,14 +143,12 @@ export class Work {
     const { type, payload, params, ttlMs, timeoutMs } = submission;
     const { limits, date } = this.#parts;
     this.#requireOpen();
-    const id = submission.id ?? randomBytes(10).toString('hex');
+    const id = submission.id ?? newId();
     if (!ID.test(id)) throw new RelayError('INVALID_PARAMS', `an id of a unit has 1 to 100 letters, digits, '.', '-' and '_'`);
-    const known = this.#units.get(id);
-    if (known) return this.#sameUnit(known, type, submitter);
+    const known = this.#units.get(id) ?? this.#submitting.get(id);
+    if (known) return this.#sameUnit(await known, type, submitter);
     const executor = this.#executorOf(type);
     requireParams(executor, params);
-    if (this.#expiries.size >= limits.maxPending)
-      throw new RelayError('LIMIT', `${limits.maxPending} units wait already (workLimits.maxPending); submit it later`);
     this.#requireRoom(payload?.length ?? 0);
     const now = date();
     const unit: Unit = {
@@ -148,10 +158,14 @@ export class Work {
       ...{ payloadBytes: payload?.length ?? 0, state: { type: 'pending' }, outputs: {} },
       isUploading: payload === undefined ? true : undefined,
     };
-    await this.#storeNew(unit, payload);
-    this.#enqueue(unit);
-    this.#dispatch();
-    return unit;
+    const stored = this.#storeNew(unit, executor, payload);
+    if (submission.id === undefined) return stored;
+    this.#submitting.set(id, stored);
+    try {
+      return await stored;
+    } finally {
+      this.#submitting.delete(id);
+    }
   }
 
   /** The units that this submitter may see, oldest first. Undefined: all. */
@@ -255,16 +269,19 @@ export class Work {
     this.#parts.events.emit({ type: 'work.released', unit: unit.id, work: unit.type });
   }
 
+  get #concurrency(): Concurrency {
+    return { total: this.#parts.limits.maxRunning, of: (type) => this.#executors.get(type)?.maxConcurrent };
+  }
+
   /** Starts what may start: called when a unit was added or has ended. */
   #dispatch(): void {
     if (!this.#isOpen) return;
-    const executors = this.#executors;
-    const concurrency = { total: this.#parts.limits.maxRunning, of: (type: string) => executors.get(type)?.maxConcurrent };
+    if (this.#schedule.pending === 0) return;
     for (;;) {
-      const next = this.#schedule.take(concurrency, (type) => executors.get(type)?.isReady === true);
+      const next = this.#schedule.take(this.#concurrency, (type) => this.#executors.get(type)?.isReady === true);
       if (!next) return;
       const unit = this.#units.get(next.unit);
-      const executor = executors.get(next.type);
+      const executor = this.#executors.get(next.type);
       if (unit && executor) this.#begin(unit, executor);
       else this.#schedule.ended(next.type);
     }
@@ -337,13 +354,21 @@ export class Work {
     throw new RelayError('INVALID_PARAMS', `there is another unit '${unit.id}' already; choose another id, or leave it out`);
   }
 
-  async #storeNew(unit: Unit, payload: Buffer | undefined): Promise<void> {
-    if (payload === undefined || payload.length <= MAX_STORED_PAYLOAD) {
-      await this.#units.put(unit, payload && payload.length > 0 ? { payload } : {});
-      return;
+  /** Stores a new unit, and starts or queues it. Resolves to the unit as it was submitted. */
+  async #storeNew(unit: Unit, executor: Executor, payload: Buffer | undefined): Promise<Unit> {
+    const isSmall = payload !== undefined && payload.length <= MAX_STORED_PAYLOAD;
+    if (isSmall && executor.isReady && this.#schedule.takeNew(unit.type, this.#concurrency)) {
+      await this.#begin(unit, executor, payload).started;
+      return unit;
     }
-    await this.#writePayload(unit, asIterable(payload));
-    await this.#units.put(unit);
+    const { maxPending } = this.#parts.limits;
+    if (this.#expiries.size >= maxPending)
+      throw new RelayError('LIMIT', `${maxPending} units wait already (workLimits.maxPending); submit it later`);
+    if (payload && !isSmall) await this.#writePayload(unit, asIterable(payload));
+    await this.#units.put(unit, isSmall && payload.length > 0 ? { payload } : {});
+    this.#enqueue(unit);
+    this.#dispatch();
+    return unit;
   }
 
   /** Queues a pending unit, and lets it expire. */
@@ -370,16 +395,14 @@ export class Work {
     await this.#units.settle(unit, { type: 'expired', reason });
   }
 
-  #begin(unit: Unit, executor: Executor): void {
+  /** Runs a unit: one that waited or, if its payload is given, a new one. The schedule counts it as running. */
+  #begin(unit: Unit, executor: Executor, payload?: Buffer): UnitRun {
     this.#expiries.get(unit.id)?.();
     this.#expiries.delete(unit.id);
-    const run = new UnitRun(unit, executor, { ...this.#parts, units: this.#units, seal: this.#seal });
+    const run = new UnitRun(unit, executor, this.#runParts, payload);
     this.#runs.set(unit.id, run);
-    void run.ended.then(() => {
-      this.#runs.delete(unit.id);
-      this.#schedule.ended(unit.type);
-      this.#dispatch();
-    });
+    void run.ended.then(() => this.#runs.delete(unit.id));
+    return run;
   }
 
   /** An output of a unit that does not run, as a stream with its end. */

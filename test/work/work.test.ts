@@ -1,5 +1,5 @@
 /** Units of work with a store whose power can fail, a virtual clock, and work that the tests control. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -23,6 +23,7 @@ interface Kit {
   readonly states: Gate<string>;
   readonly executors: Map<string, Executor>;
   readonly directory: string;
+  readonly disk: MemoryDisk;
   /** Ends the relay without a word, and starts it again on what the disk holds. */
   readonly crash: () => Promise<void>;
 }
@@ -56,7 +57,7 @@ async function kitOf(t: ExecutionContext, limits: Partial<WorkLimits> = {}): Pro
     return work;
   };
   const kit: Kit = {
-    ...{ work: await open(), clock, states, executors, directory },
+    ...{ work: await open(), clock, states, executors, directory, disk },
     crash: async () => {
       disk.crash();
       kit.work = await open();
@@ -197,6 +198,89 @@ test('units that ran when the relay crashed have failed, and those that waited r
   const { state } = kit.work.find('u1', ME);
   t.is(state.type, 'failed');
   t.regex('reason' in state ? state.reason : '', /^orphaned/);
+});
+
+test('a unit that starts at once is written twice: as running, and with its end', async (t) => {
+  const kit = await kitOf(t);
+  const written: string[] = [];
+  kit.disk.faults.onBatch = () => {
+    written.push(kit.states.all.at(-1) ?? 'nothing');
+  };
+  offerRun(kit, 'ham.spam:work', done);
+  await kit.work.submit(submission('u1'), ME);
+  await kit.states.until((state) => state === 'u1 succeeded');
+  t.deepEqual(written, ['nothing', 'u1 running'], 'no state is told before it is written');
+  t.deepEqual(kit.states.all, ['u1 pending', 'u1 running', 'u1 succeeded']);
+});
+
+test('units that are submitted and end at the same time share their writes', async (t) => {
+  const kit = await kitOf(t, { maxRunning: 4 });
+  let writes = 0;
+  kit.disk.faults.onBatch = () => {
+    writes++;
+  };
+  offerRun(kit, 'ham.spam:work', done);
+  await Promise.all(Array.from({ length: 40 }, (_, index) => kit.work.submit(submission(`u${index}`), ME)));
+  await kit.states.until((state) => state.endsWith('succeeded'), 40);
+  // 4 start with the first write, and 4 with each that has the ends of the last.
+  t.true(writes <= 12, `${writes} writes`);
+});
+
+test('a unit runs only once it is stored, and one that was not acknowledged may be submitted again', async (t) => {
+  const kit = await kitOf(t, { maxRunning: 1 });
+  let runs = 0;
+  offerRun(kit, 'ham.spam:work', (order, report) => {
+    runs++;
+    return runs === 1 ? untilAborted(order, report) : done(order, report);
+  });
+  kit.disk.space = { freeBytes: 0, totalBytes: 2 ** 40 };
+  await kit.crash();
+  await t.throwsAsync(kit.work.submit(submission('u1'), ME), { code: 'STATE_DIRECTORY' });
+  t.is(runs, 0);
+  t.false(kit.work.has('u1'));
+  t.deepEqual(kit.work.running, []);
+  kit.disk.space = { freeBytes: 2 ** 40, totalBytes: 2 ** 41 };
+  await kit.crash();
+  await kit.work.submit(submission('u1'), ME);
+  await kit.work.submit(submission('u2'), ME);
+  await kit.work.cancel(kit.work.find('u1', ME));
+  await kit.states.until((state) => state === 'u2 succeeded');
+  t.is(runs, 2);
+});
+
+test('an id that is submitted twice at the same time is one unit, which runs once', async (t) => {
+  const kit = await kitOf(t);
+  let runs = 0;
+  offerRun(kit, 'ham.spam:work', () => {
+    runs++;
+    return Promise.resolve(undefined);
+  });
+  const units = await Promise.all([kit.work.submit(submission('u1'), ME), kit.work.submit(submission('u1'), ME)]);
+  t.deepEqual([...new Set(units.map(({ id }) => id))], ['u1']);
+  await t.throwsAsync(Promise.all([kit.work.submit(submission('u2'), ME), kit.work.submit(submission('u2'), OTHER)]), {
+    code: 'INVALID_PARAMS',
+  });
+  await kit.states.until((state) => state === 'u2 succeeded');
+  t.is(runs, 2);
+  t.deepEqual(
+    kit.states.all.filter((state) => state.startsWith('u1')),
+    ['u1 pending', 'u1 running', 'u1 succeeded'],
+  );
+});
+
+test('a unit whose output cannot be stored has failed, and its place is free', async (t) => {
+  const kit = await kitOf(t, { maxRunning: 1 });
+  offer(kit, 'ham.spam:work', async function* () {
+    yield await Promise.resolve(Buffer.alloc(100 * 1024));
+  });
+  // Where its directory should be.
+  await writeFile(join(kit.directory, 'u1'), '');
+  await kit.work.submit(submission('u1'), ME);
+  await kit.work.submit(submission('u2'), ME);
+  await kit.states.until((state) => state === 'u2 succeeded');
+  const { state } = kit.work.find('u1', ME);
+  t.is(state.type, 'failed');
+  t.regex('reason' in state ? state.reason : '', /^a result cannot be stored/);
 });
 
 test('a unit is canceled while it waits and while it runs; again changes nothing', async (t) => {

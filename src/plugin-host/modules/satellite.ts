@@ -46,8 +46,8 @@ export class Satellite {
   #onLastCall: (() => void) | undefined;
   /** What `setup` was called with. */
   #config: unknown;
-  /** Aborted when it exits, which ends its work. */
-  readonly #exiting = new AbortController();
+  /** Ends each unit of work in progress. */
+  readonly #units = new Set<AbortController>();
 
   constructor(parts: SatelliteParts) {
     this.#parts = parts;
@@ -82,10 +82,7 @@ export class Satellite {
       ...{ type: work.type, help: work.help, payload: work.options.payload ?? 'bytes' },
       ...{ maxConcurrent: work.options.maxConcurrent, timeoutMs: work.options.timeoutMs, takesParams: work.options.params !== undefined },
       isReady: true,
-      run: (order) => {
-        const signal = AbortSignal.any([order.signal, this.#exiting.signal]);
-        return this.#runWork(work, { ...order, signal });
-      },
+      run: (order) => this.#runWork(work, order),
     }));
   }
 
@@ -144,7 +141,7 @@ export class Satellite {
   async exit(timeoutMs: number): Promise<void> {
     const { name, instance, clock, inbox, log, watchdog, watched } = this.#parts;
     inbox?.close();
-    this.#exiting.abort(new RelayError('UNAVAILABLE', `${name} was stopped while the work ran`));
+    for (const unit of this.#units) unit.abort(new RelayError('UNAVAILABLE', `${name} was stopped while the work ran`));
     if (this.#state.type === 'running') {
       this.#setState({ type: 'exiting' });
       try {
@@ -186,12 +183,22 @@ export class Satellite {
   }
 
   async *#runWork(work: WorkMethod, order: WorkOrder): AsyncGenerator<WorkResult, void, undefined> {
-    const { instance, log, watchdog, watched } = this.#parts;
+    const { instance, log, watchdog, watched, name } = this.#parts;
+    if (this.#state.type !== 'running') throw new RelayError('UNAVAILABLE', `${name} was stopped before the work began`);
+    const ending = new AbortController();
+    const cancel = (): void => {
+      ending.abort(order.signal.reason);
+    };
+    order.signal.addEventListener('abort', cancel);
+    if (order.signal.aborted) cancel();
+    this.#units.add(ending);
     this.#calls++;
     watchdog.begin(watched);
     try {
-      yield* runWork(work, instance, order, { config: this.#config, log });
+      yield* runWork(work, instance, { ...order, signal: ending.signal }, { config: this.#config, log });
     } finally {
+      order.signal.removeEventListener('abort', cancel);
+      this.#units.delete(ending);
       this.#callEnded();
     }
   }

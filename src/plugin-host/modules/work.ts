@@ -1,7 +1,7 @@
 /** The work that a class offers: its methods with `@Work`, and one unit from its payload to its results. */
 import { open, readFile, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { clean, RelayError, unlessAborted } from '../../core/core.ts';
+import { clean, RelayError } from '../../core/core.ts';
 import type { Log } from '../../core/core.ts';
 import { methodsWith } from '../../plugin/internal.ts';
 import type { AnyClass, WorkContext, WorkOptions, WorkPayload, WorkResult } from '../../plugin/internal.ts';
@@ -63,20 +63,51 @@ export async function* runWork(
   };
   const results: unknown = Reflect.apply(run, instance, [payload, context]);
   const iterator = iteratorOf(type, results);
+  const steps = new Steps(iterator, signal);
   try {
     for (;;) {
-      const next = await unlessAborted(signal, async () => iterator.next());
+      const next = await steps.next();
       if (next.done === true) break;
       if (!isWorkResult(next.value))
         throw new RelayError('APPLICATION', `${type}: it yielded ${describeValue(next.value)}, expected a struct, a text or bytes`);
       yield next.value;
     }
   } finally {
+    steps.end();
     // Work that ignores its signal is left behind; nobody waits for it.
     void Promise.resolve(iterator.return?.(undefined)).catch(() => undefined);
     // A method that did not read its payload to the end leaves a file open.
     if (payload instanceof Readable) payload.destroy();
   }
+}
+
+/** The steps of an iteration, none of which is waited for once the signal is aborted. One listener serves all of them. */
+class Steps {
+  #reject: (reason: Error) => void = () => undefined;
+
+  constructor(
+    private readonly iterator: ReturnType<typeof iteratorOf>,
+    private readonly signal: AbortSignal,
+  ) {
+    signal.addEventListener('abort', this.#abort);
+  }
+
+  /** Rejects with what the iteration throws, and with the reason of the signal, which is a RelayError of ours. */
+  next(): Promise<IteratorResult<unknown>> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      if (this.signal.aborted) this.#abort();
+      else void Promise.resolve(this.iterator.next()).then(resolve, reject);
+    });
+  }
+
+  end(): void {
+    this.signal.removeEventListener('abort', this.#abort);
+  }
+
+  readonly #abort = (): void => {
+    this.#reject(this.signal.reason as Error);
+  };
 }
 
 /** An async generator, a generator, or a promise of one. */
