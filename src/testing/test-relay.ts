@@ -199,7 +199,10 @@ class MemoryRelay implements TestRelay {
   #fakes(): Fakes {
     const name = randomBytes(8).toString('hex');
     return {
-      state: { path: this.#directory.path, hostIdRandom: name, adminToken: randomBytes(32).toString('base64url'), cacheDir: undefined },
+      state: {
+        ...{ path: this.#directory.path, hostIdRandom: name, cacheDir: undefined },
+        ...{ adminToken: randomBytes(32).toString('base64url'), nodeSeed: randomBytes(32).toString('base64url') },
+      },
       http: (parts) => {
         this.#router = parts.router;
         return this.#server.of(parts);
